@@ -1,0 +1,168 @@
+"""Convex linear predictors along a path of ridge penalties: Cox, logistic and least squares, one convention for all.
+
+Every fit minimises a sum over patients plus a ridge, so a penalty means the same for the three kinds of target:
+
+    sum_i loss_i(features_i @ coef + intercept) + penalty / 2 * |coef|^2          (the intercept is free)
+
+with the Cox partial likelihood (Efron's ties), the multinomial log loss, or half the squared error as the loss.
+With more features than patients the solution lies in the row space of the features, so the fit is done there.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from chiasm.cohort.targets import Outcome
+from scipy import linalg  # type: ignore[import-untyped]
+from scipy.special import logsumexp  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+
+from chiasm.heads.ridge_cox import Array, breslow, checked, cox_nll, fit_ridge_cox, row_space, survival_at
+
+__all__ = [
+    "Linear",
+    "breslow",
+    "cox_nll",
+    "deviance",
+    "fit_path",
+    "fit_ridge",
+    "fit_ridge_cox",
+    "fit_ridge_logistic",
+    "survival_at",
+]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A fitted linear predictor: `kind` of target, `coef` (F, K), `intercept` (K,); K = 1 but for K classes."""
+
+    kind: str
+    coef: Array
+    intercept: Array
+
+    def linear_predictor(self, features: Array) -> Array:
+        """Logits, mean or log risk of each patient, shape (n, K), from features of shape (n, F)."""
+        return np.asarray(np.asarray(features, np.float64) @ self.coef + self.intercept)
+
+
+def fit_path(
+    kind: str, features: Array, outcome: Outcome, penalties: Sequence[float], *, classes: int | None = None
+) -> list[Linear]:
+    """Fit one linear predictor a penalty, warm-started from the largest penalty to the smallest.
+
+    Args:
+        kind: "classification", "regression" or "survival".
+        features: (n, F), finite. Patients whose outcome is unknown are left out.
+        outcome: of the same n patients; class codes, numbers, or times with events.
+        penalties: ridge strengths, each >= 0, in any order.
+        classes: how many classes there are, where the rows at hand may lack one.
+
+    Returns:
+        One `Linear` for each penalty, in the order given. A Cox risk is centred: its training mean is zero.
+    """
+    known = np.asarray(outcome.known, bool)
+    x, y = checked(features, known)[known], np.asarray(outcome.value, np.float64)[known]
+    if not len(penalties) or min(penalties) < 0:
+        raise ValueError(f"penalties must be a list of numbers >= 0, not {list(penalties)}")
+    if kind == "regression":
+        return [Linear(kind, *fit) for fit in fit_ridge(x, y, penalties)]
+    if kind == "classification":
+        return [Linear(kind, *fit) for fit in fit_ridge_logistic(x, y.astype(int), penalties, classes=classes)]
+    if kind != "survival" or outcome.event is None:
+        raise ValueError(f"no linear predictor for a target of kind {kind!r} with event={outcome.event is not None}")
+    event, mean = np.asarray(outcome.event, bool)[known], x.mean(axis=0)
+    reduced, back = row_space(x - mean)
+    fits: dict[float, Linear] = {}
+    start = np.zeros(reduced.shape[1])
+    for penalty in sorted(set(penalties), reverse=True):
+        start = fit_ridge_cox(reduced, y, event, penalty, start=start)
+        coef = start if back is None else back @ start
+        fits[penalty] = Linear(kind, coef[:, None], np.array([-mean @ coef]))
+    return [fits[penalty] for penalty in penalties]
+
+
+def deviance(kind: str, linear_predictor: Array, outcome: Outcome) -> float:
+    """Mean log loss, mean squared error, or Cox negative log partial likelihood per event, over known outcomes.
+
+    `linear_predictor` has shape (n, K). With no patient, or no event, it is 0.
+    """
+    known = np.asarray(outcome.known, bool)
+    eta, y = checked(linear_predictor, known)[known], np.asarray(outcome.value, np.float64)[known]
+    if not len(y):
+        return 0.0
+    if kind == "classification":
+        return float(np.mean(logsumexp(eta, axis=1) - eta[np.arange(len(y)), y.astype(int)]))
+    if kind == "regression":
+        return float(np.mean((y - eta[:, 0]) ** 2))
+    if kind != "survival" or outcome.event is None:
+        raise ValueError(f"no deviance for a target of kind {kind!r} with event={outcome.event is not None}")
+    event = np.asarray(outcome.event, bool)[known]
+    return cox_nll(eta[:, 0], y, event) / max(1, int(event.sum()))
+
+
+def fit_ridge(features: Array, y: Array, penalties: Sequence[float]) -> list[tuple[Array, Array]]:
+    """Least squares: minimise 1/2 sum (y - eta)^2 + penalty/2 |coef|^2 through one singular value decomposition.
+
+    `features` (n, F), `y` (n,) or (n, K); gives `(coef (F, K), intercept (K,))` for each penalty. At penalty 0 it is
+    the solution of least norm. Equals `sklearn.linear_model.Ridge(alpha=penalty)`.
+    """
+    x, target = np.asarray(features, np.float64), np.asarray(y, np.float64).reshape(len(y), -1)
+    x_mean, y_mean = x.mean(axis=0), target.mean(axis=0)
+    left, size, right = linalg.svd(x - x_mean, full_matrices=False)
+    size = np.where(size > size.max(initial=0.0) * 1e-12, size, 0.0)
+    projected = left.T @ (target - y_mean)
+    fits = []
+    for penalty in penalties:
+        shrink = np.divide(size, size**2 + penalty, out=np.zeros_like(size), where=size > 0)
+        coef = right.T @ (shrink[:, None] * projected)
+        fits.append((coef, y_mean - x_mean @ coef))
+    return fits
+
+
+def fit_ridge_logistic(
+    features: Array, codes: npt.NDArray[Any], penalties: Sequence[float], *, classes: int | None = None
+) -> list[tuple[Array, Array]]:
+    """Multinomial logistic regression: minimise sum log loss + penalty/2 |coef|^2, one fit a penalty.
+
+    Two classes are one logistic regression, written as the logits (-z/2, +z/2); its penalty is on the coefficients of
+    z. A class that no row has gets the log frequency of half a patient and no coefficient.
+
+    Args:
+        features: (n, F), finite.
+        codes: (n,) int, class 0..K-1 of each row.
+        penalties: strengths > 0 (0 is fitted as 1e-8: without any, separable classes have no solution).
+        classes: K; the largest code + 1 unless given.
+
+    Returns:
+        `(coef (F, K), intercept (K,))` for each penalty. Equals `sklearn.linear_model.LogisticRegression(C=1/penalty)`.
+    """
+    x, y = np.asarray(features, np.float64), np.asarray(codes, np.int64)
+    seen, counts = np.unique(y, return_counts=True)
+    width = max(int(classes or 0), int(seen.max(initial=0)) + 1)
+    coef, intercept = np.zeros((x.shape[1], width)), np.full(width, np.log(0.5 / max(1, len(y))))
+    if len(seen) < 2:
+        intercept[seen] = 0.0
+        return [(coef, intercept)] * len(penalties)
+    mean = x.mean(axis=0)
+    reduced, back = row_space(x - mean)
+    fits: dict[float, tuple[Array, Array]] = {}
+    model = LogisticRegression(solver="lbfgs", tol=1e-8, max_iter=5000, warm_start=True)
+    for penalty in sorted(set(penalties), reverse=True):
+        with warnings.catch_warnings():  # features far from unit scale: the last iterate is near enough
+            warnings.simplefilter("ignore")
+            model.set_params(C=1 / max(penalty, 1e-8)).fit(reduced, y)
+        w, b = model.coef_.T, model.intercept_
+        if len(seen) == 2:
+            w, b = np.hstack([-w, w]) / 2, np.hstack([-b, b]) / 2
+        w = w if back is None else back @ w
+        coef, level = coef.copy(), intercept.copy()
+        coef[:, seen], level[seen] = w, b - mean @ w
+        if len(seen) < width:  # the absent class stands beside the average log frequency of the others
+            level[seen] += np.mean(np.log(counts / len(y))) - np.mean(b)
+        fits[penalty] = coef, level
+    return [fits[penalty] for penalty in penalties]
