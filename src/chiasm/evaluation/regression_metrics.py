@@ -1,0 +1,60 @@
+"""Metrics of a predicted number.
+
+Every function takes `prediction` and `value`, both (n,) in the unit of the target, and `weights` (R, n) or None (see
+`weighted.as_weights`), and gives (R,) float64: one value a draw, NaN for a draw in which it is not defined.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from chiasm.evaluation.weighted import Floats, as_weights, midranks, ratio
+
+
+def rmse(prediction: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> Floats:
+    """Root mean squared error, in the unit of the target. Equals `sklearn.metrics.root_mean_squared_error`."""
+    guess, truth, w = _inputs(prediction, value, weights)
+    return np.sqrt(ratio(w @ (guess - truth) ** 2, w.sum(axis=1)))
+
+
+def r2(prediction: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> Floats:
+    """1 - squared error / squared deviation from the mean of the same patients.
+
+    Equals `sklearn.metrics.r2_score`, which gives 0 or 1 where all values are equal; we give NaN there.
+    """
+    guess, truth, w = _inputs(prediction, value, weights)
+    error = w @ (guess - truth) ** 2
+    centred = truth - truth.mean() if len(truth) else truth
+    mean = ratio(w @ centred, w.sum(axis=1))
+    deviation = np.array([row @ (centred - m) ** 2 for row, m in zip(w, mean, strict=True)])
+    distinct = _distinct(truth, w)
+    return np.where(distinct, 1 - ratio(error, deviation), np.nan)
+
+
+def spearman(prediction: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> Floats:
+    """Spearman's rank correlation, with midranks of each draw; NaN where either side is constant.
+
+    Equals `scipy.stats.spearmanr`.
+    """
+    guess, truth, w = _inputs(prediction, value, weights)
+    middle = ((w.sum(axis=1) + 1) / 2)[:, None]
+    a, b = midranks(guess, w) - middle, midranks(truth, w) - middle  # (R, n)
+    product, square_a, square_b = ((w * a * b).sum(axis=1), (w * a * a).sum(axis=1), (w * b * b).sum(axis=1))
+    return np.clip(ratio(product, np.sqrt(square_a * square_b)), -1.0, 1.0)
+
+
+def _inputs(prediction: ArrayLike, value: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats, Floats]:
+    guess = np.asarray(prediction, dtype=np.float64)
+    truth = np.asarray(value, dtype=np.float64)
+    if guess.ndim != 1 or guess.shape != truth.shape:
+        raise ValueError(f"predictions have shape {guess.shape} and values {truth.shape}: give one of each a patient")
+    return guess, truth, as_weights(weights, len(truth))
+
+
+def _distinct(values: Floats, w: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """(R,): the patients of the draw have at least two different values."""
+    drawn = w > 0
+    top = np.where(drawn, values, -np.inf).max(axis=1, initial=-np.inf)
+    low = np.where(drawn, values, np.inf).min(axis=1, initial=np.inf)
+    return np.asarray(top > low, dtype=np.bool_)
