@@ -136,12 +136,12 @@ def score(
     chosen = _chosen(kind, metrics)
     if len(predictions) != len(outcome.value):
         raise ValueError(f"{len(predictions)} predictions for {len(outcome.value)} patients: give one row a patient")
-    w = np.asarray(weights) if weights is not None else np.ones((1, len(predictions)))
+    w = np.atleast_2d(np.ones(len(predictions)) if weights is None else np.asarray(weights))
     if w.ndim != 2 or w.shape[1] != len(predictions):
         raise ValueError(f"weights have shape {w.shape}: give draws x {len(predictions)} patients")
     known = np.flatnonzero(outcome.known)
     scored = _scored(kind, predictions.iloc[known], outcome.take(known), classes, train)
-    if not estimable(kind, scored.outcome, len(classes), min_events=min_events):
+    if len(known) == 0 or not estimable(kind, scored.outcome, len(classes), min_events=min_events):
         return {metric.id: np.full(len(w), np.nan) for metric in chosen}
     step = max(1, _CELLS // max(1, len(known)))
     blocks = [as_weights(w[i : i + step][:, known], len(known)) for i in range(0, len(w), step)]

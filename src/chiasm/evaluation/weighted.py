@@ -41,7 +41,7 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
 
 def tie_starts(ordered: Floats) -> NDArray[np.intp]:
     """The first position of each run of equal values in a sorted array of shape (n,)."""
-    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
 
 
 def sum_ties(weights: Floats, starts: NDArray[np.intp]) -> Floats:

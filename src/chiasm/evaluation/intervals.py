@@ -1,0 +1,255 @@
+"""Intervals of a trial: a bootstrap of patients within test folds.
+
+A patient (or group) is drawn once for the whole trial: the same count in a draw for every recipe and in every repeat of
+the cross-validation. A metric is computed within each test fold and then averaged over folds, never pooled over them.
+The intervals are conditional on the fitted models: they hold the sampling of test patients, not that of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from chiasm.cohort.targets import Outcome
+from chiasm.evaluation.metrics import MIN_EVENTS, NOT_ESTIMABLE, PRIMARY, estimable, score
+from chiasm.evaluation.weighted import Floats
+
+Counts = NDArray[np.uint16]
+
+CONFIDENCE = 0.95
+MAX_MISSING = 0.2
+"""Largest share of folds, or of draws of folds, without a value; above it a mean or an interval is not estimable."""
+
+
+@dataclass(frozen=True)
+class TestFold:
+    """The patients tested in one fold of one repeat, and what is known of them.
+
+    Args:
+        repeat: from 0.
+        fold: name of the fold.
+        patients: (n,) int, their rows in the cohort.
+        outcome: theirs, in that order.
+        train: outcome of the patients that the models of this fold were trained on.
+        groups: (n,) labels of those who may only be drawn together, or None. A group lies in one fold.
+    """
+
+    repeat: int
+    fold: str
+    patients: NDArray[np.intp]
+    outcome: Outcome
+    train: Outcome
+    groups: NDArray[np.str_] | None = None
+
+    __test__ = False  # pytest: a class of the library, not of tests
+
+    def __post_init__(self) -> None:
+        n = len(self.patients)
+        if len(self.outcome.value) != n or (self.groups is not None and len(self.groups) != n):
+            raise ValueError(f"fold '{self.fold}' has {n} patients but not as many outcomes or groups")
+
+    @property
+    def n_train(self) -> int:
+        return len(self.train.value)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> TestFold:
+        """Some of the patients of the fold, e.g. those with one pattern of modalities; the training set stays."""
+        groups = None if self.groups is None else self.groups[rows]
+        return replace(self, patients=self.patients[rows], outcome=self.outcome.take(rows), groups=groups)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval; with too little data all three are NaN and the text is "not estimable"."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def estimable(self) -> bool:
+        return bool(np.isfinite([self.mean, self.low, self.high]).all())
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})" if self.estimable else NOT_ESTIMABLE
+
+
+def bootstrap_weights(n: int, draws: int, rng: np.random.Generator, groups: ArrayLike | None = None) -> Counts:
+    """How often each of n patients stands in each draw of a bootstrap.
+
+    Args:
+        n: number of patients.
+        draws: R.
+        rng: the source of randomness.
+        groups: (n,) labels; as many whole groups as there are get drawn, and all patients of a group share its count.
+
+    Returns:
+        (R, n) counts; without groups each row sums to n.
+    """
+    if groups is None:
+        return _multinomial(n, draws, rng)
+    unique, member = np.unique(np.asarray(groups), return_inverse=True)
+    if len(member) != n:
+        raise ValueError(f"{len(member)} group labels for {n} patients: give one a patient")
+    return _multinomial(len(unique), draws, rng)[:, member]
+
+
+def patient_draws(folds: Sequence[TestFold], n_patients: int, draws: int, seed: int) -> Counts:
+    """One bootstrap for a whole trial: counts over the cohort, of which each fold takes its columns.
+
+    Patients are drawn within strata: those of a stratum are the patients whom a fold is the first to test, in the order
+    of (repeat, fold). With k-fold cross-validation these are the folds of the first repeat, where each fold thus keeps
+    its size; in later repeats the same patient has the same count, and the size of a fold varies between draws.
+
+    Args:
+        folds: all test folds of the trial.
+        n_patients: number of rows of the cohort, N.
+        draws: R.
+        seed: of the bootstrap; the same folds and seed give the same draws.
+
+    Returns:
+        (R, N) counts, zero for a patient who is never tested. Use `draws[:, fold.patients]` in a fold.
+    """
+    counts = np.zeros((draws, n_patients), dtype=np.uint16)
+    drawn = np.zeros(n_patients, dtype=np.bool_)
+    rng = np.random.default_rng(seed)
+    for fold in sorted(folds, key=lambda fold: (fold.repeat, fold.fold)):
+        new = ~drawn[fold.patients]
+        rows = fold.patients[new]
+        if len(rows):
+            groups = None if fold.groups is None else fold.groups[new]
+            counts[:, rows] = bootstrap_weights(len(rows), draws, rng, groups)
+            drawn[rows] = True
+    return counts
+
+
+def fold_metric_draws(
+    kind: str,
+    predictions: pd.DataFrame,
+    fold: TestFold,
+    classes: Sequence[str] = (),
+    weights: ArrayLike | None = None,
+    metrics: Collection[str] | None = None,
+) -> dict[str, Floats]:
+    """Metrics of one model on one test fold, for each draw: {metric id: (R,)}.
+
+    `predictions` has a row for each of `fold.patients`, in that order; `weights` is `draws[:, fold.patients]`, or None
+    for the point estimate. NaN where the metric is not defined; the fewest events are asked of a whole trial
+    (`trial_estimable`), not of each fold, since the mean over small folds is sound where one fold alone is not.
+    """
+    return score(kind, predictions, fold.outcome, classes, weights, fold.train, metrics, min_events=0)
+
+
+def trial_estimable(kind: str, folds: Sequence[TestFold], n_classes: int = 0, *, min_events: int = MIN_EVENTS) -> bool:
+    """`metrics.estimable` for all tested patients together, each counted once however many repeats there are."""
+    if not folds:
+        return False
+    patients = np.concatenate([fold.patients for fold in folds])
+    first = np.unique(patients, return_index=True)[1]
+    events = [fold.outcome.event for fold in folds if fold.outcome.event is not None]
+    outcome = Outcome(
+        np.concatenate([fold.outcome.value for fold in folds])[first],
+        np.concatenate(events)[first] if len(events) == len(folds) else None,
+        np.concatenate([fold.outcome.known for fold in folds])[first],
+    )
+    return estimable(kind, outcome, n_classes, min_events=min_events)
+
+
+def trial_scores(
+    kind: str,
+    folds: Sequence[TestFold],
+    predictions: Sequence[pd.DataFrame],
+    classes: Sequence[str],
+    draws: Counts,
+    metrics: Collection[str] | None = None,
+) -> dict[str, Estimate]:
+    """Each metric of one recipe: the mean over test folds, with the percentile interval of `draws`.
+
+    Args:
+        kind, classes, metrics: as for `metrics.score`.
+        folds: J test folds, of one or several repeats.
+        predictions: J frames, aligned with the patients of each fold.
+        draws: (R, N) of `patient_draws`, the same for every recipe that is compared.
+    """
+    points: list[Mapping[str, Floats]] = []
+    drawn: list[Mapping[str, Floats]] = []
+    for fold, frame in zip(folds, predictions, strict=True):
+        points.append(fold_metric_draws(kind, frame, fold, classes, None, metrics))
+        drawn.append(fold_metric_draws(kind, frame, fold, classes, draws[:, fold.patients], metrics))
+    if not points:
+        return {}
+    enough = trial_estimable(kind, folds, len(classes))
+    return {
+        name: estimate(np.stack([p[name] for p in points]), np.stack([d[name] for d in drawn]), enough=enough)
+        for name in points[0]
+    }
+
+
+def trial_differences(
+    kind: str,
+    folds: Sequence[TestFold],
+    fused: Sequence[pd.DataFrame],
+    single: Sequence[pd.DataFrame],
+    classes: Sequence[str],
+    draws: Counts,
+) -> tuple[Floats, Floats]:
+    """Primary metric of `fused` minus that of `single`, what `verdict.decide` asks for.
+
+    Args:
+        fused, single: J frames each, of the recipes picked in each fold, aligned with the patients of the fold.
+        kind, folds, classes, draws: as for `trial_scores`.
+
+    Returns:
+        (J,) differences in the folds and (R,) means over folds in the draws: the same draw for both sides. All are NaN
+        when the trial has too few events (`trial_estimable`).
+    """
+    name = PRIMARY[kind]
+    enough = trial_estimable(kind, folds, len(classes))
+    point, drawn = np.full((len(folds), 1), np.nan), np.full((len(folds), len(draws)), np.nan)
+    for j, (fold, ours, theirs) in enumerate(zip(folds, fused, single, strict=True)):
+        for out, weights in ((point, None), (drawn, draws[:, fold.patients])):
+            one, other = (fold_metric_draws(kind, frame, fold, classes, weights, [name]) for frame in (ours, theirs))
+            out[j] = one[name] - other[name] if enough else np.nan
+    return point[:, 0], mean_over_folds(drawn)
+
+
+def estimate(point: Floats, draws: Floats, *, enough: bool = True) -> Estimate:
+    """The mean over folds of `point` (J, 1) with the percentile interval of `draws` (J, R); NaN unless all exist."""
+    mean = float(mean_over_folds(point)[0])
+    low, high = percentile_interval(mean_over_folds(draws))
+    if not enough or not np.isfinite([mean, low, high]).all():
+        return Estimate(np.nan, np.nan, np.nan)
+    return Estimate(mean, low, high)
+
+
+def mean_over_folds(values: Floats) -> Floats:
+    """(J, R) values within folds -> (R,) means over folds.
+
+    A fold without a value in a draw is skipped in that draw. When more than a fifth of all values are missing, the
+    means are NaN: what is left would be a selection of folds.
+    """
+    missing = np.isnan(values)
+    if values.size == 0 or missing.mean() > MAX_MISSING:
+        return np.full(values.shape[1], np.nan)
+    present = (~missing).sum(axis=0)
+    total = np.where(missing, 0.0, values).sum(axis=0)
+    return np.where(present > 0, total / np.maximum(present, 1), np.nan)
+
+
+def percentile_interval(draws: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The interval between the outer percentiles of (R,) draws; NaN when more than a fifth of them are missing."""
+    present = draws[np.isfinite(draws)]
+    if len(present) == 0 or len(present) < (1 - MAX_MISSING) * len(draws):
+        return np.nan, np.nan
+    low, high = np.quantile(present, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _multinomial(n: int, draws: int, rng: np.random.Generator) -> Counts:
+    if n == 0:
+        return np.zeros((draws, 0), dtype=np.uint16)
+    return rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.uint16)
