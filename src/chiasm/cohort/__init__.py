@@ -1,0 +1,35 @@
+"""Cohorts: patients, the modalities each of them has, targets, checks, splits, and synthetic ones with known answers."""
+
+from __future__ import annotations
+
+from chiasm.cohort.bags import Bags
+from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.errors import CohortError, LeakageError, Problem, Unsupported
+from chiasm.cohort.frames import cohort_from_frames
+from chiasm.cohort.manifest import open_cohort
+from chiasm.cohort.splits import assigned_folds, fold_ids, holdout, require_disjoint
+from chiasm.cohort.synthetic import SYNTHETIC_COHORTS, synthetic_cohort
+from chiasm.cohort.targets import Classification, Multilabel, Outcome, Regression, Survival, Target
+
+__all__ = [
+    "SYNTHETIC_COHORTS",
+    "Bags",
+    "Classification",
+    "Cohort",
+    "CohortError",
+    "LeakageError",
+    "Multilabel",
+    "Outcome",
+    "Problem",
+    "Regression",
+    "Survival",
+    "Target",
+    "Unsupported",
+    "assigned_folds",
+    "cohort_from_frames",
+    "fold_ids",
+    "holdout",
+    "open_cohort",
+    "require_disjoint",
+    "synthetic_cohort",
+]

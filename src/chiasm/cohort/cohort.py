@@ -1,0 +1,180 @@
+"""A cohort: patients, the modalities each of them has, and what is known of their outcome."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort.bags import Bags
+from chiasm.cohort.errors import Problem, nearest
+from chiasm.cohort.sources import Source
+from chiasm.cohort.targets import Outcome, Target
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cohort:
+    """B patients, sorted by id, with M modalities, sorted by name. Immutable; a subset shares the sources.
+
+    Made by `open_cohort` and `cohort_from_frames`. Shapes: `ids`, `file_rows`, `group`, `site`, `fold` (B,);
+    `group`, `site` and `fold` are text or None, "" where a patient has none; a patient whose fold is "train" is
+    never tested. `sources_rows[m]` (B,) is the row of each patient in the source of modality m, -1 where absent.
+    `file_rows` counts as a spreadsheet does: the first patient of the user's file is row 2. `findings` are the
+    values of the file that could not be understood as a target, a group or a fold.
+    """
+
+    name: str
+    ids: NDArray[np.str_]
+    file_rows: NDArray[np.int_]
+    target: Target | None
+    outcome: Outcome | None
+    kinds: dict[str, str]
+    sources: Mapping[str, Source]
+    source_rows: Mapping[str, NDArray[np.int_]]
+    group: NDArray[np.str_] | None = None
+    site: NDArray[np.str_] | None = None
+    fold: NDArray[np.str_] | None = None
+    feature_groups: Mapping[str, dict[str, list[str]]] = field(default_factory=dict)
+    findings: tuple[Problem, ...] = ()
+    path: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        have = ", ".join(f"{name} {int(self.present[:, m].sum()):,}" for m, name in enumerate(self.modalities))
+        kind = "no target" if self.target is None else self.target.kind
+        return f"Cohort '{self.name}': {len(self):,} patients; {have}; {kind}"
+
+    @cached_property
+    def modalities(self) -> tuple[str, ...]:
+        """(M,) the names, sorted."""
+        return tuple(sorted(self.kinds))
+
+    @cached_property
+    def present(self) -> NDArray[np.bool_]:
+        """(B, M) True where the patient has the modality."""
+        columns = [self.source_rows[name] >= 0 for name in self.modalities]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(self), 0), dtype=bool)  # (B, M)
+
+    @cached_property
+    def order(self) -> NDArray[np.int_]:
+        """(B,) `ids[order]` is the order of the rows in the user's own file."""
+        return np.argsort(self.file_rows, kind="stable")
+
+    def rows_of(self, modality: str) -> NDArray[np.int_]:
+        """The rows of the patients who have the modality: the rows of `raw(modality)`."""
+        return np.flatnonzero(self.present[:, self._position(modality)])
+
+    def raw(self, modality: str) -> pd.DataFrame | Bags:
+        """The values of the patients who have the modality, in row order.
+
+        A frame indexed by id for kinds `table` (float64, and text with NaN where missing) and `omics` (float32), `Bags`
+        for kind `bag`. Raises Unsupported for a kind that has no reader yet.
+        """
+        rows = self.rows_of(modality)
+        values = self.sources[modality].values(self.source_rows[modality][rows], self.file_rows[rows])
+        return (
+            values.set_axis(pd.Index(self.ids[rows], dtype=object), axis=0)
+            if isinstance(values, pd.DataFrame)
+            else values
+        )
+
+    def groups_of(self, modality: str) -> dict[str, list[str]] | None:
+        """The feature groups of a modality, name -> its columns in the order of the file; None where there are none."""
+        self._position(modality)
+        return self.feature_groups.get(modality)
+
+    def pattern(self) -> NDArray[np.str_]:
+        """(B,) the modalities each patient has, as `clinical+rna`; "" for none."""
+        names = np.array(self.modalities, dtype=object)
+        kinds, inverse = np.unique(self.present, axis=0, return_inverse=True)
+        text = np.array(["+".join(names[row]) for row in kinds] or [""], dtype=str)
+        return text[inverse.reshape(-1)]
+
+    def subset(self, rows: NDArray[np.int_] | NDArray[np.bool_] | Sequence[int]) -> Cohort:
+        """Some patients, in the order of their ids; `rows` are integers, each at most once, or a mask (B,)."""
+        chosen = np.asarray(rows)
+        if chosen.dtype == bool:
+            if chosen.shape != (len(self),):
+                raise ValueError(f"the mask has shape {chosen.shape}, the cohort {len(self)} patients")
+            chosen = np.flatnonzero(chosen)
+        chosen = np.sort(chosen.astype(int))
+        if chosen.size and (chosen[0] < 0 or chosen[-1] >= len(self)):
+            raise IndexError(f"a row lies outside the cohort of {len(self)} patients")
+        if np.any(chosen[1:] == chosen[:-1]):
+            raise ValueError("a patient stands twice in the rows of a subset: resample weights, not patients")
+        kept = set(self.file_rows[chosen].tolist())
+        return replace(
+            self,
+            ids=self.ids[chosen],
+            file_rows=self.file_rows[chosen],
+            outcome=None if self.outcome is None else self.outcome.take(chosen),
+            source_rows={name: found[chosen] for name, found in self.source_rows.items()},
+            group=None if self.group is None else self.group[chosen],
+            site=None if self.site is None else self.site[chosen],
+            fold=None if self.fold is None else self.fold[chosen],
+            findings=tuple(problem for problem in self.findings if problem.row is None or problem.row in kept),
+        )
+
+    def with_modalities(self, names: Sequence[str]) -> Cohort:
+        """The same patients with fewer modalities."""
+        for name in names:
+            self._position(name)
+        return replace(
+            self,
+            kinds={name: self.kinds[name] for name in names},
+            sources={name: self.sources[name] for name in names},
+            source_rows={name: self.source_rows[name] for name in names},
+            feature_groups={name: groups for name, groups in self.feature_groups.items() if name in names},
+        )
+
+    def with_target(self, target: Target | None, outcome: Outcome | None) -> Cohort:
+        """The same patients with another target: shuffled labels, fixed horizons. `outcome` is in row order."""
+        if outcome is not None and len(outcome.value) != len(self):
+            raise ValueError(f"the outcome has {len(outcome.value)} rows, the cohort {len(self)} patients")
+        return replace(self, target=target, outcome=outcome)
+
+    @cached_property
+    def digests(self) -> NDArray[np.str_]:
+        """(B, M) a hash of each patient's content of each modality, "" where absent. Reads every file once."""
+        found = np.full(self.present.shape, "", dtype="<U32")
+        for m, name in enumerate(self.modalities):
+            rows = self.rows_of(name)
+            found[rows, m] = self.sources[name].digests(self.source_rows[name][rows])
+        return found
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of the content: ids, modalities, their values, target, groups, sites and folds.
+
+        It does not depend on the order of the rows, on unrelated columns or on where the files lie.
+        """
+        digest = hashlib.sha256()
+
+        def feed(part: object) -> None:
+            text = repr(part).encode()
+            digest.update(len(text).to_bytes(8, "little") + text)
+
+        feed(self.ids.tolist())
+        feed([(name, self.kinds[name], self.sources[name].columns) for name in self.modalities])
+        feed(self.digests.tolist())
+        feed(self.target)
+        if self.outcome is not None:
+            feed(self.outcome.value.tolist())
+            feed(None if self.outcome.event is None else self.outcome.event.tolist())
+        feed([None if labels is None else labels.tolist() for labels in (self.group, self.site, self.fold)])
+        feed(sorted(self.feature_groups.items()))
+        return digest.hexdigest()
+
+    def _position(self, modality: str) -> int:
+        if modality not in self.kinds:
+            like = nearest(modality, self.modalities)
+            hint = f"did you mean '{like}'?" if like else f"there are {', '.join(self.modalities)}"
+            raise ValueError(f"the cohort '{self.name}' has no modality '{modality}': {hint}")
+        return self.modalities.index(modality)

@@ -1,0 +1,81 @@
+"""What a cohort can be wrong about, and the three errors that say so."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding of a check: what is wrong, where, and what to do about it.
+
+    `row` counts as a spreadsheet does: the header is row 1, the first patient row 2. `path` is the file as the
+    manifest names it. No field ever holds an identifier or a value of a patient.
+    """
+
+    severity: Severity
+    row: int | None
+    modality: str | None
+    path: str | None
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        place = [self.path or "", f"row {self.row}" if self.row else "", f"modality '{self.modality}'"]
+        where = ", ".join(part for part in (place if self.modality else place[:2]) if part)
+        return f"{where}: {self.what}; {self.fix}" if where else f"{self.what}; {self.fix}"
+
+
+class CohortError(ValueError):
+    """The cohort cannot be used as it stands; `problems` holds every reason, the message one line for each."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = list(problems)
+
+    def __reduce__(self) -> tuple[type[CohortError], tuple[list[Problem]]]:
+        return type(self), (self.problems,)
+
+
+class LeakageError(ValueError):
+    """A patient, a group or a site stands on both sides of a split."""
+
+
+class Unsupported(ValueError):
+    """A part that this version does not have; the message says which, and what to do."""
+
+
+def error(
+    what: str, fix: str, *, path: str | None = None, row: int | None = None, modality: str | None = None
+) -> Problem:
+    """A finding that stops a run."""
+    return Problem("error", row, modality, path, what, fix)
+
+
+def warning(
+    what: str, fix: str, *, path: str | None = None, row: int | None = None, modality: str | None = None
+) -> Problem:
+    """A finding that a run reports and survives."""
+    return Problem("warning", row, modality, path, what, fix)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word most like `word`, "" when none is alike."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else ""
+
+
+def count(number: int, noun: str) -> str:
+    """`count(1, "row") == "1 row"`, `count(2, "row") == "2 rows"`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def first_rows(rows: Sequence[int], shown: int = 5) -> str:
+    """The first few row numbers in words: `"rows 2, 3, 9 ..."`."""
+    listed = ", ".join(str(int(row)) for row in rows[:shown])
+    return f"{'row' if len(rows) == 1 else 'rows'} {listed}{' ...' if len(rows) > shown else ''}"

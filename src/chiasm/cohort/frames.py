@@ -1,0 +1,138 @@
+"""A cohort from frames in memory, as in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows, nearest, warning
+from chiasm.cohort.schema import MODALITY_NAME
+from chiasm.cohort.sources import KINDS, ColumnSource, FileSource, Source
+from chiasm.cohort.tables import as_text, tidy
+from chiasm.cohort.targets import Multilabel, Target, read_outcome
+
+
+def cohort_from_frames(
+    patients: pd.DataFrame,
+    modalities: Mapping[str, pd.DataFrame | Mapping[str, NDArray[Any]]],
+    target: Target | None = None,
+    *,
+    group: str | None = None,
+    site: str | None = None,
+    folds: str | None = None,
+    kinds: Mapping[str, str] | None = None,
+    groups: Mapping[str, Mapping[str, list[str]]] | None = None,
+    name: str = "cohort",
+) -> Cohort:
+    """A cohort whose modalities are frames indexed by patient; a patient without a row lacks the modality.
+
+    `patients` is indexed by patient and holds the target's columns, and those that `group`, `site` and `folds` name.
+    A mapping id -> (T, D) array is a bag. `kinds` says what a modality is, `table` unless told (`bag` for a mapping);
+    `groups` names feature groups of a modality, name -> columns. Rows in messages count as if each frame had been
+    written to a file with a header: the first is row 2. Raises CohortError.
+    """
+    problems: list[Problem] = []
+    findings: list[Problem] = []
+    texts = _unique(patients.index, None, problems)
+    wanted = [column for column in (group, site, folds) if column] + list(target.columns if target else ())
+    for column in wanted:
+        if column not in patients.columns:
+            like = nearest(column, map(str, patients.columns))
+            fix = f"did you mean '{like}'?" if like else "add the column"
+            problems.append(error(f"no such column '{column}'", fix, path="patients"))
+    if problems:
+        raise CohortError(problems)
+    positions = np.argsort(texts, kind="stable")
+    ids = texts[positions]
+    sources: dict[str, Source] = {}
+    rows: dict[str, NDArray[np.int_]] = {}
+    kind_of: dict[str, str] = {}
+    feature_groups: dict[str, dict[str, list[str]]] = {}
+    for modality, values in modalities.items():
+        is_frame = isinstance(values, pd.DataFrame)
+        kind = (kinds or {}).get(modality, "table" if is_frame else "bag")
+        if kind not in KINDS or not MODALITY_NAME.fullmatch(modality) or (kind == "bag") == is_frame:
+            fix = "a bag is a mapping id -> array, every other kind a frame; names are letters, digits, _ . and -"
+            problems.append(error(f"kind '{kind}' does not fit what was given", fix, modality=modality))
+            continue
+        if isinstance(values, pd.DataFrame):
+            keys = _unique(values.index, modality, problems)
+            frame = tidy(values.reset_index(drop=True))
+            sources[modality] = ColumnSource(modality, kind, frame, list(frame.columns))
+            some = frame.notna().to_numpy().any(axis=1)
+        else:
+            keys = np.array([str(key).strip() for key in values], dtype=str)
+            sources[modality] = FileSource(modality, kind, None, [np.asarray(bag) for bag in values.values()])
+            some = np.ones(len(keys), dtype=bool)
+        kind_of[modality] = kind
+        strange = np.flatnonzero(~np.isin(keys, ids)) + 2
+        if strange.size:
+            where = first_rows(strange.tolist())
+            what = f"{count(len(strange), 'row')} of identifiers that are not among the patients ({where})"
+            fix = "they are left out; add them to the patients to use them"
+            findings.append(warning(what, fix, row=int(strange[0]), modality=modality))
+        first = pd.Index(keys).get_indexer(pd.Index(ids)) if len(set(keys)) == len(keys) else np.full(len(ids), -1)
+        rows[modality] = np.where((first >= 0) & some[first] if len(some) else False, first, -1)
+        named = (groups or {}).get(modality)
+        if named is not None:
+            known = sources[modality].columns
+            feature_groups[modality] = {g: [c for c in known if c in set(members)] for g, members in named.items()}
+    for stray in sorted(set(kinds or {}) | set(groups or {})):
+        if stray not in modalities:
+            problems.append(error("there is no such modality", "correct the name in kinds or groups", modality=stray))
+    if problems:
+        raise CohortError(problems)
+    outcome = None
+    if target is not None and not isinstance(target, Multilabel):
+        sorted_patients = patients.iloc[positions]
+        target, outcome, found = read_outcome(target, sorted_patients, positions + 2, "patients")
+        findings += found
+
+    def labels(column: str | None) -> NDArray[np.str_] | None:
+        return None if column is None else as_text(patients[column])[positions]
+
+    fold = labels(folds)
+    if fold is not None and (fold == "").any():
+        missing = np.sort(positions[fold == ""]) + 2
+        what = f"{count(len(missing), 'patient')} without a fold ({first_rows(missing.tolist())})"
+        findings.append(
+            error(what, "give each a fold, or 'train' to never test it", path="patients", row=int(missing[0]))
+        )
+        fold = np.where(fold == "", "train", fold)
+    return Cohort(
+        name=name,
+        ids=ids,
+        file_rows=positions + 2,
+        target=target,
+        outcome=outcome,
+        kinds=kind_of,
+        sources=sources,
+        source_rows=rows,
+        group=labels(group),
+        site=labels(site),
+        fold=fold,
+        feature_groups=feature_groups,
+        findings=tuple(findings),
+        path="patients",
+    )
+
+
+def _unique(index: pd.Index, modality: str | None, problems: list[Problem]) -> NDArray[np.str_]:
+    """An index as text; missing and repeated identifiers are noted as problems."""
+    texts = as_text(pd.Series(index))
+    path = "patients" if modality is None else None
+    empty = np.flatnonzero(texts == "") + 2
+    if empty.size:
+        what = f"the identifier is missing in {count(len(empty), 'row')} ({first_rows(empty.tolist())})"
+        problems.append(error(what, "fill in the index", path=path, row=int(empty[0]), modality=modality))
+    repeated = np.flatnonzero(pd.Series(texts).duplicated().to_numpy() & (texts != "")) + 2
+    if repeated.size:
+        where = first_rows(repeated.tolist())
+        what = f"the identifier stands in an earlier row too, in {count(len(repeated), 'row')} ({where})"
+        problems.append(error(what, "keep one row a patient", path=path, row=int(repeated[0]), modality=modality))
+    return texts

@@ -1,0 +1,297 @@
+"""From a manifest on disk to a cohort: TOML in, presence and outcome out; the values stay on disk until asked for."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows, nearest, warning
+from chiasm.cohort.places import find_files, inside
+from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_keys
+from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
+from chiasm.cohort.tables import Table
+from chiasm.cohort.targets import Classification, Multilabel, Regression, Survival, Target, read_outcome
+
+FOLD_COLUMN = "fold"
+
+
+def open_cohort(path: str | os.PathLike[str]) -> Cohort:
+    """The cohort that a manifest describes.
+
+    Presence and the outcome are read now, the values of a modality when they are asked for. `path` is the manifest or
+    the folder that holds it as `cohort.toml`. Raises CohortError with every reason why the manifest cannot be
+    understood; values that are wrong are the business of `check_cohort`.
+    """
+    cohort, problems = read_manifest(path)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors or cohort is None:
+        raise CohortError(errors)
+    return cohort
+
+
+def read_manifest(path: str | os.PathLike[str]) -> tuple[Cohort | None, list[Problem]]:
+    """What can be opened of a manifest, and every problem of its structure. None where no patient can be read."""
+    file = Path(path)
+    file = file / "cohort.toml" if file.is_dir() else file
+    content, problems = _toml(file)
+    if content is None:
+        return None, problems
+    keys, problems = read_keys(content, file.name)
+    if keys is None:
+        return None, problems
+    reader = _Reader(file, problems)
+    cohort = reader.read(keys)
+    return cohort, reader.problems
+
+
+def _toml(file: Path) -> tuple[dict[str, object] | None, list[Problem]]:
+    name = file.name
+    try:
+        raw = file.read_bytes()
+    except OSError:
+        return None, [error("there is no such file", "give the path of a manifest, cohort.toml", path=name)]
+    if not raw.strip():
+        return None, [error("the file is empty", "write the manifest again", path=name)]
+    try:
+        text = raw.decode("utf-8-sig")
+        if "\0" in text:
+            raise ValueError
+    except ValueError:
+        return None, [error("is not text", "a manifest is TOML in UTF-8", path=name)]
+    try:
+        return tomllib.loads(text), []
+    except tomllib.TOMLDecodeError as fault:
+        # the position is in the text of the message only, and the rest of it can quote the file
+        position = str(fault).rpartition("(at line ")[2].partition(",")[0]
+        row = int(position) if position.isdigit() else None
+        return None, [error("is not TOML", "correct the line", path=name, row=row)]
+
+
+class _Reader:
+    """Opens the parts of a manifest one after another and gathers what is wrong with each."""
+
+    def __init__(self, manifest: Path, problems: list[Problem]) -> None:
+        self.manifest = manifest
+        self.folder = manifest.parent.resolve()
+        self.problems = problems
+        self.findings: list[Problem] = []
+        self._tables: dict[str, Table | None] = {}
+        self._texts: dict[tuple[str, str], NDArray[np.str_]] = {}
+
+    def read(self, keys: ManifestKeys) -> Cohort | None:
+        patients = self.table(keys.patients.table, None)
+        if patients is None or not self.has_columns(patients, [keys.patients.id], None):
+            return None
+        self.id = keys.patients.id
+        try:
+            positions = self.unique_ids(patients, self.id, None)
+        except CohortError as fault:
+            self.problems += fault.problems
+            return None
+        if not len(positions):
+            self.problems.append(error("the table has no patients", "write a row a patient", path=patients.name))
+            return None
+        texts = self.texts(patients, self.id)
+        self.positions = positions[np.argsort(texts[positions], kind="stable")]  # rows of the patients' table, by id
+        self.ids = texts[self.positions].astype(str)
+        self.patients = patients
+        target = self.target(keys.target)
+        outcome = None
+        if target is not None and not isinstance(target, Multilabel):
+            frame = patients.frame(list(target.columns)).iloc[self.positions]
+            target, outcome, findings = read_outcome(target, frame, self.positions + 2, patients.name)
+            self.findings += findings
+        kinds, sources, rows, groups = {}, {}, {}, {}
+        for name, modality in keys.modalities.items():
+            if any(problem.modality == name and problem.path == self.manifest.name for problem in self.problems):
+                continue  # its keys are wrong, which is said already
+            try:
+                source, found = self.modality(name, modality)
+                if modality.groups is not None and source is not None:
+                    groups[name] = self.gmt(name, modality.groups, source.columns)
+            except CohortError as fault:
+                self.problems += fault.problems
+                continue
+            if source is not None:
+                kinds[name], sources[name], rows[name] = modality.kind, source, found
+        return Cohort(
+            name=keys.name or self.folder.name,
+            ids=self.ids,
+            file_rows=self.positions + 2,
+            target=target,
+            outcome=outcome,
+            kinds=kinds,
+            sources=sources,
+            source_rows=rows,
+            group=self.labels(keys.patients.group),
+            site=self.labels(keys.patients.site),
+            fold=self.folds(keys.folds.table) if keys.folds else None,
+            feature_groups=groups,
+            findings=tuple(self.findings),
+            path=patients.name,
+        )
+
+    def table(self, name: str, modality: str | None) -> Table | None:
+        """A table of the cohort's folder, opened once; None, with its problem noted, where it cannot be."""
+        if name not in self._tables:
+            self._tables[name] = None
+            try:
+                table = Table(inside(self.folder, name, modality), name)
+                table.inspect()
+                if not table.is_parquet:
+                    table.frame()
+                self._tables[name] = table
+            except CohortError as fault:
+                self.problems += [
+                    Problem(p.severity, p.row, p.modality or modality, p.path, p.what, p.fix) for p in fault.problems
+                ]
+        return self._tables[name]
+
+    def texts(self, table: Table, column: str) -> NDArray[np.str_]:
+        key = (table.name, column)
+        if key not in self._texts:
+            self._texts[key] = table.texts(column)
+        return self._texts[key]
+
+    def has_columns(self, table: Table, names: list[str], modality: str | None) -> bool:
+        known = set(table.columns)
+        for name in names:
+            if name not in known:
+                like = nearest(name, table.columns)
+                fix = f"did you mean '{like}'?" if like else "correct the manifest or add the column"
+                self.problems.append(error(f"no such column '{name}'", fix, path=table.name, modality=modality))
+        return known.issuperset(names)
+
+    def unique_ids(self, table: Table, column: str, modality: str | None) -> NDArray[np.int_]:
+        """The rows of a table that hold an identifier for the first time; the others are problems."""
+        texts = self.texts(table, column)
+        empty = texts == ""
+        if empty.any():
+            rows = np.flatnonzero(empty) + 2
+            what = f"the identifier is missing in {count(len(rows), 'row')} ({first_rows(rows.tolist())})"
+            self.problems.append(
+                error(what, f"fill in column '{column}'", path=table.name, row=int(rows[0]), modality=modality)
+            )
+        repeated = pd.Series(texts).duplicated().to_numpy() & ~empty
+        if repeated.any():
+            rows = np.flatnonzero(repeated) + 2
+            what = f"the identifier stands in an earlier row too, in {count(len(rows), 'row')} ({first_rows(rows.tolist())})"
+            fix = "keep one row a patient; for several records of a person give each its own id and name `group`"
+            self.problems.append(error(what, fix, path=table.name, row=int(rows[0]), modality=modality))
+        return np.flatnonzero(~empty & ~repeated)
+
+    def target(self, keys: TargetKeys | None) -> Target | None:
+        if keys is None or any(p.path == self.manifest.name and "target" in p.what for p in self.problems):
+            return None
+        target: Target
+        if keys.kind == "classification":
+            target = Classification(keys.column or "")
+        elif keys.kind == "regression":
+            target = Regression(keys.column or "", keys.unit)
+        elif keys.kind == "survival":
+            times = tuple(float(time) for time in keys.times)
+            target = Survival(keys.time or "", keys.event or "", keys.censored or "", keys.unit, times)
+        else:
+            target = Multilabel(tuple(keys.columns or ()))
+        return target if self.has_columns(self.patients, list(target.columns), None) else None
+
+    def labels(self, column: str | None) -> NDArray[np.str_] | None:
+        if column is None or not self.has_columns(self.patients, [column], None):
+            return None
+        return self.texts(self.patients, column)[self.positions]
+
+    def folds(self, name: str) -> NDArray[np.str_] | None:
+        table = self.table(name, None)
+        if table is None or not self.has_columns(table, [self.id, FOLD_COLUMN], None):
+            return None
+        texts, names = self.texts(table, self.id), self.texts(table, FOLD_COLUMN)
+        pairs = pd.DataFrame({"id": texts, "fold": names})
+        twice = pairs.duplicated("id").to_numpy() & ~pairs.duplicated().to_numpy()
+        if twice.any():
+            rows = np.flatnonzero(twice) + 2
+            what = f"{count(int(pairs['id'][twice].nunique()), 'patient')} in two folds ({first_rows(rows.tolist())})"
+            self.findings.append(error(what, "keep one row a patient", path=name, row=int(rows[0])))
+        self.strangers(table, ~np.isin(texts, self.ids), None)
+        first = pairs[names != ""].drop_duplicates("id").set_index("id")["fold"]
+        fold = first.reindex(self.ids).fillna("").to_numpy(dtype=str)
+        if (fold == "").any():
+            rows = np.sort(self.positions[fold == ""]) + 2
+            what = f"{count(len(rows), 'patient')} without a fold ({first_rows(rows.tolist())} of the patients' table)"
+            fix = "give each a fold, or 'train' to never test it"
+            self.findings.append(error(what, fix, path=name, row=int(rows[0])))
+        return np.where(fold == "", "train", fold)
+
+    def strangers(self, table: Table, strange: NDArray[np.bool_], modality: str | None) -> None:
+        if strange.any():
+            rows = np.flatnonzero(strange) + 2
+            what = f"{count(len(rows), 'row')} of identifiers that are not among the patients ({first_rows(rows.tolist())})"
+            fix = "they are left out; add them to the patients' table to use them"
+            self.findings.append(warning(what, fix, path=table.name, row=int(rows[0]), modality=modality))
+
+    def modality(self, name: str, keys: ModalityKeys) -> tuple[Source | None, NDArray[np.int_]]:
+        """The source of a modality and, for each patient, its row there, -1 where absent."""
+        nowhere = np.full(len(self.ids), -1)
+        if keys.path is not None:
+            paths, rows, problems = find_files(self.folder, keys.path, self.ids, self.positions + 2, name, keys.kind)
+            self.problems += problems
+            return FileSource(name, keys.kind, keys.path, paths), rows
+        columns = [keys.column] if keys.column is not None else keys.columns
+        table = self.patients if keys.table is None else self.table(keys.table, name)
+        if table is None or not self.has_columns(table, columns or [], name):
+            return None, nowhere
+        if keys.table is None:
+            columns = columns or []
+            return ColumnSource(name, keys.kind, table, columns), self._with_values(table, columns, self.positions)
+        key = keys.on or self.id
+        if not self.has_columns(table, [key], name):
+            return None, nowhere
+        if keys.on is not None and not self.has_columns(self.patients, [keys.on], name):
+            return None, nowhere
+        columns = columns if columns is not None else [column for column in table.columns if column != key]
+        texts = self.texts(table, key)
+        if keys.kind == "events":  # many rows a patient: the first one stands for all
+            unique = np.flatnonzero(~pd.Series(texts).duplicated().to_numpy() & (texts != ""))
+        else:
+            unique = self.unique_ids(table, key, name)
+        wanted = self.ids if keys.on is None else self.texts(self.patients, keys.on)[self.positions]
+        if keys.on is None:
+            self.strangers(table, ~np.isin(texts, self.ids) & (texts != ""), name)
+        found = pd.Index(texts[unique]).get_indexer(pd.Index(wanted))
+        rows = np.where(found >= 0, unique[found] if len(unique) else -1, -1)
+        if keys.kind == "events":
+            return EventSource(name, keys.kind, table, columns, texts), rows
+        return ColumnSource(name, keys.kind, table, columns), self._with_values(table, columns, rows)
+
+    def _with_values(self, table: Table, columns: list[str], rows: NDArray[np.int_]) -> NDArray[np.int_]:
+        return np.where((rows >= 0) & table.has_values(columns)[rows], rows, -1)
+
+    def gmt(self, modality: str, name: str, columns: list[str]) -> dict[str, list[str]]:
+        """Gene sets: a line is a name, a description and the members, apart by tabs. Members that are no columns go."""
+        path = inside(self.folder, name, modality)
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except FileNotFoundError:
+            raise CohortError(
+                [error("there is no such file", "correct the path", path=name, modality=modality)]
+            ) from None
+        except (UnicodeDecodeError, OSError):
+            raise CohortError([error("is not text", "a GMT file is text", path=name, modality=modality)]) from None
+        groups = {}
+        for line in lines:
+            set_name, _, *members = line.split("\t") if line.count("\t") >= 2 else ("", "")
+            named = set(members)
+            inside_block = [column for column in columns if column in named]
+            if set_name and inside_block:
+                groups[set_name] = inside_block
+        if not groups:
+            what = "no line names a group with a column of the modality"
+            raise CohortError(
+                [error(what, "a line is name, description, members, apart by tabs", path=name, modality=modality)]
+            )
+        return groups

@@ -1,0 +1,91 @@
+"""Files of a cohort: found beside its manifest, and never outside that folder."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort.bags import BAG_SUFFIXES
+from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows
+
+STAY_INSIDE = "a cohort's files lie in the folder of its manifest: move the file there"
+
+
+def inside(folder: Path, name: str, modality: str | None = None) -> Path:
+    """The path of a file that a manifest names; raises CohortError where it leaves the folder by any way."""
+    if _leaves(folder, name):
+        raise CohortError(
+            [error("the path leaves the folder of the cohort", STAY_INSIDE, path=name, modality=modality)]
+        )
+    return folder / name
+
+
+def _leaves(folder: Path, name: str) -> bool:
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    if posix.is_absolute() or windows.is_absolute() or windows.drive or ".." in posix.parts or ".." in windows.parts:
+        return True
+    if "\0" in name:
+        return True
+    return not (folder / name).resolve().is_relative_to(folder)
+
+
+def find_files(
+    folder: Path, template: str, ids: NDArray[np.str_], file_rows: NDArray[np.int_], modality: str, kind: str
+) -> tuple[list[Path], NDArray[np.int_], list[Problem]]:
+    """The files of the patients who have one, and each patient's place among them, -1 where there is none.
+
+    `template` holds `{id}`. A record of several files (WFDB: .hea and .dat) counts by its header. An empty file and
+    a path that leaves the folder are problems.
+    """
+    if kind == "bag" and not template.lower().endswith(BAG_SUFFIXES):
+        what = f"a bag is read from {', '.join(BAG_SUFFIXES)}"
+        raise CohortError([error(what, "write the bags as one of these", path=template, modality=modality)])
+    if _leaves(folder, template.replace("{id}", "_")):
+        raise CohortError(
+            [error("the path leaves the folder of the cohort", STAY_INSIDE, path=template, modality=modality)]
+        )
+    paths: list[Path] = []
+    rows = np.full(len(ids), -1)
+    outside, empty = [], []
+    for i, identifier in enumerate(ids):
+        name = template.replace("{id}", str(identifier))
+        path = folder / name
+        header = path.with_name(path.name + ".hea") if path.name else path
+        found = path if _exists(path) else header if _exists(header) else None
+        if found is None and ".." not in PurePosixPath(name).parts:
+            continue
+        if _leaves(folder, name):
+            outside.append(int(file_rows[i]))
+            continue
+        if found is None:
+            continue
+        if _is_empty(found):
+            empty.append(int(file_rows[i]))
+            continue
+        rows[i] = len(paths)
+        paths.append(path)
+    problems = []
+    for wrong, what, fix in (
+        (outside, "the path leaves the folder of the cohort", STAY_INSIDE),
+        (empty, "the file is empty", "write it again, or take it away if the patient has none"),
+    ):
+        if wrong:
+            wrong.sort()
+            many = f" for {count(len(wrong), 'patient')} ({first_rows(wrong)})" if len(wrong) > 1 else ""
+            problems.append(error(what + many, fix, path=template, row=wrong[0], modality=modality))
+    return paths, rows, problems
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # an identifier that cannot be a file name: too long, or with a NUL
+        return False
+
+
+def _is_empty(path: Path) -> bool:
+    found = path.stat()
+    return not any(path.iterdir()) if stat.S_ISDIR(found.st_mode) else found.st_size == 0

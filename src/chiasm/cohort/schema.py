@@ -1,0 +1,175 @@
+"""The manifest's keys, and what a wrong one is answered with."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from chiasm.cohort.errors import Problem, error, nearest
+from chiasm.cohort.sources import KINDS
+
+TARGET_KINDS = ("classification", "multilabel", "regression", "survival")
+MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class PatientsKeys(_Strict):
+    table: str
+    id: str
+    site: str | None = None
+    group: str | None = None
+
+
+class TargetKeys(_Strict):
+    kind: str
+    column: str | None = None
+    columns: list[str] | None = None
+    time: str | None = None
+    event: str | None = None
+    censored: str | None = None
+    unit: str = ""
+    times: list[float | int] = []
+
+
+class ModalityKeys(_Strict):
+    kind: str
+    table: str | None = None
+    path: str | None = None
+    column: str | None = None
+    columns: list[str] | None = None
+    on: str | None = None
+    groups: str | None = None
+
+
+class FoldKeys(_Strict):
+    table: str
+
+
+class ManifestKeys(_Strict):
+    patients: PatientsKeys
+    modalities: dict[str, ModalityKeys]
+    name: str | None = None
+    target: TargetKeys | None = None
+    folds: FoldKeys | None = None
+
+
+SECTIONS: dict[str, type[_Strict]] = {"patients": PatientsKeys, "target": TargetKeys, "folds": FoldKeys}
+
+
+def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, list[Problem]]:
+    """The manifest without the parts that are wrong, and a problem for each of these.
+
+    None where nothing is left to open: no patients, or no section of modalities.
+    """
+    problems: list[Problem] = []
+    for _ in range(2):  # the second time, what was wrong is gone
+        try:
+            keys = ManifestKeys.model_validate(content)
+        except ValidationError as fault:
+            for found in fault.errors(include_url=False, include_input=False, include_context=False):
+                problems.append(_problem(found["type"], found["loc"], path))
+                _drop(content, found["type"], found["loc"])
+            continue
+        problems += [problem for name, keys_of in keys.modalities.items() for problem in _modality(name, keys_of, path)]
+        problems += _target(keys.target, path) if keys.target else []
+        if not keys.modalities and not problems:
+            problems.append(error("there are no modalities", "name at least one as [modalities.NAME]", path=path))
+        return keys, problems
+    return None, problems
+
+
+def _known(location: tuple[int | str, ...]) -> list[str]:
+    if len(location) == 1:
+        return list(ManifestKeys.model_fields)
+    section = ModalityKeys if location[0] == "modalities" else SECTIONS.get(str(location[0]), FoldKeys)
+    return list(section.model_fields)
+
+
+def _problem(kind: str, location: tuple[int | str, ...], path: str) -> Problem:
+    key = str(location[-1])
+    named = location[0] == "modalities" and len(location) > 1
+    modality = str(location[1]) if named else None
+    inside = location[2:] if named else location[1:]
+    section = ".".join(map(str, location[: 2 if named else 1])) if inside else ""
+    within = f" in [{section}]" if section else ""
+    if kind == "extra_forbidden":
+        like = nearest(key, _known(location))
+        fix = f"did you mean '{like}'?" if like else f"known are {', '.join(sorted(_known(location)))}"
+        return error(f"unknown key '{key}'{within}", fix, path=path, modality=modality)
+    if kind == "missing":
+        what = f"key '{key}' is missing{within}" if section else f"section [{key}] is missing"
+        return error(what, "add it", path=path, modality=modality)
+    wanted = {"string_type": "text", "list_type": "a list", "model_type": "a section", "dict_type": "a section"}
+    place = str(inside[0]) if inside else key
+    return error(
+        f"key '{place}'{within} has a value of the wrong type",
+        f"write {wanted.get(kind, 'a number')}",
+        path=path,
+        modality=modality,
+    )
+
+
+def _drop(content: dict[str, Any], kind: str, location: tuple[int | str, ...]) -> None:
+    """Take out what an error is about: the unknown key, or else the whole modality or section it stands in."""
+    if kind != "extra_forbidden":
+        location = location[: 2 if location[0] == "modalities" else 1]
+    part: Any = content
+    for step in location[:-1]:
+        part = part.get(step) if isinstance(part, dict) else None
+    if isinstance(part, dict):
+        part.pop(location[-1], None)
+
+
+def _modality(name: str, keys: ModalityKeys, path: str) -> list[Problem]:
+    def problem(what: str, fix: str) -> Problem:
+        return error(what, fix, path=path, modality=name)
+
+    found = []
+    if not MODALITY_NAME.fullmatch(name):
+        found.append(
+            problem("the name of the modality has a sign that is not allowed", "use letters, digits, _ . and -")
+        )
+    if keys.kind not in KINDS:
+        like = nearest(keys.kind, KINDS)
+        fix = f"did you mean '{like}'?" if like else f"known are {', '.join(KINDS)}"
+        found.append(problem(f"unknown kind '{keys.kind}'", fix))
+        return found
+    if keys.path is not None:
+        if keys.table is not None or keys.column is not None or keys.columns is not None:
+            found.append(problem("'path' stands beside 'table' or columns", "keep one of them"))
+        if "{id}" not in keys.path:
+            found.append(problem("'path' has no {id}", 'write where the identifier stands, as in "slides/{id}.h5"'))
+        if keys.kind in ("table", "omics"):
+            found.append(problem(f"kind '{keys.kind}' cannot be read from a path", "use 'table' or 'columns'"))
+    elif keys.kind == "bag":
+        found.append(problem("a bag needs 'path'", 'write where the files lie, as in path = "slides/{id}.h5"'))
+    elif keys.table is None and keys.column is None and keys.columns is None:
+        found.append(problem("nothing says where the values are", "add one of column, columns, table or path"))
+    if keys.column is not None and keys.columns is not None:
+        found.append(problem("'column' stands beside 'columns'", "keep one of them"))
+    if keys.on is not None and keys.table is None:
+        found.append(problem("'on' needs 'table'", "name the table that is joined"))
+    return found
+
+
+def _target(keys: TargetKeys, path: str) -> list[Problem]:
+    if keys.kind not in TARGET_KINDS:
+        like = nearest(keys.kind, TARGET_KINDS)
+        fix = f"did you mean '{like}'?" if like else f"known are {', '.join(TARGET_KINDS)}"
+        return [error(f"unknown kind '{keys.kind}' of target", fix, path=path)]
+    if keys.kind == "survival":
+        found = [] if keys.time else [error("key 'time' is missing in [target]", "add it", path=path)]
+        if bool(keys.event) == bool(keys.censored):
+            found.append(error("the target needs exactly one of 'event' and 'censored'", "keep one", path=path))
+        times = [float(time) for time in keys.times]
+        if any(not time > 0 or time == float("inf") for time in times) or times != sorted(set(times)):
+            found.append(error("'times' of the target must be positive and increasing", "correct them", path=path))
+        return found
+    wanted = "columns" if keys.kind == "multilabel" else "column"
+    missing = not (keys.columns if wanted == "columns" else keys.column)
+    return [error(f"key '{wanted}' is missing in [target]", "add it", path=path)] if missing else []

@@ -1,0 +1,196 @@
+"""Where the values of a modality come from: columns of a table, or a file for each patient."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort.bags import Bags
+from chiasm.cohort.errors import CohortError, Problem, Unsupported, count, error
+from chiasm.cohort.tables import Table, tidy
+
+READABLE_KINDS = ("table", "omics", "bag")
+KINDS = (
+    *READABLE_KINDS,
+    *(
+        "image",
+        "volume",
+        "slide",
+        "dicom",
+        "ecg",
+        "signal",
+        "events",
+        "text",
+        "molecule",
+        "protein",
+        "dna",
+        "singlecell",
+    ),
+)
+HASHED_AT_ONCE = 1 << 20
+
+Rows = NDArray[np.int_]
+
+
+class Source(Protocol):
+    """The values of one modality; `rows` are the source's own row numbers, `file_rows` those of the patients' table."""
+
+    def values(self, rows: Rows, file_rows: Rows) -> pd.DataFrame | Bags: ...
+    def digests(self, rows: Rows) -> NDArray[np.str_]: ...
+    @property
+    def columns(self) -> list[str]: ...
+    @property
+    def path(self) -> str | None: ...
+
+
+class ColumnSource:
+    """Columns of a table on disk or of a frame in memory, read on first use and kept."""
+
+    def __init__(self, modality: str, kind: str, table: Table | pd.DataFrame, columns: Sequence[str]) -> None:
+        self.modality = modality
+        self.kind = kind
+        self._table = table
+        self._columns = list(columns)
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self._columns)
+
+    @property
+    def path(self) -> str | None:
+        return self._table.name if isinstance(self._table, Table) else None
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """All rows: float64 columns, and columns of text with NaN where missing."""
+        raw = self._table.frame(self._columns) if isinstance(self._table, Table) else self._table[self._columns]
+        return tidy(raw)
+
+    @cached_property
+    def _block(self) -> pd.DataFrame:
+        if self.kind != "omics":
+            return self.frame
+        if self.text_columns:
+            raise CohortError([self.text_problem])
+        return self.frame.astype(np.float32)
+
+    @property
+    def text_columns(self) -> list[str]:
+        """The columns that do not hold numbers; a column that holds nothing is not one of them."""
+        return [name for name in self.frame.columns[self.frame.dtypes == object] if self.frame[name].notna().any()]
+
+    @property
+    def text_problem(self) -> Problem:
+        """What an omics block with text in it is refused with."""
+        first = self.text_columns[0]
+        column = self.frame[first]
+        strange = pd.to_numeric(column, errors="coerce").isna() & column.notna()
+        others = f" and {count(len(self.text_columns) - 1, 'other')}" if len(self.text_columns) > 1 else ""
+        return error(
+            f"column '{first}'{others} is not numeric",
+            "an omics block holds numbers only: correct the cell, or leave the column out by `columns`",
+            path=self.path,
+            row=int(np.flatnonzero(strange.to_numpy())[0]) + 2,
+            modality=self.modality,
+        )
+
+    def values(self, rows: Rows, file_rows: Rows) -> pd.DataFrame | Bags:
+        if self.kind not in READABLE_KINDS:
+            raise unreadable(self.modality, self.kind)
+        return self._block.iloc[rows]
+
+    def digests(self, rows: Rows) -> NDArray[np.str_]:
+        """(n,) a hash of each row's values; rows of equal values have equal ones."""
+        used, inverse = np.unique(rows, return_inverse=True)
+        frame = self.frame.iloc[used]
+        numeric = frame.dtypes != object
+        numbers = frame.loc[:, numeric].to_numpy(dtype=np.float64) + 0.0  # -0.0 + 0.0 is 0.0
+        numbers[np.isnan(numbers)] = np.nan  # one NaN out of many
+        texts = frame.loc[:, ~numeric].fillna("").to_numpy(dtype=object)
+        hashes = []
+        for number, text in zip(numbers, texts, strict=True):
+            digest = hashlib.blake2b(number.tobytes(), digest_size=16)
+            digest.update("\0".join(map(str, text)).encode())
+            hashes.append(digest.hexdigest())
+        return np.array(hashes, dtype="<U32")[inverse]
+
+
+class EventSource(ColumnSource):
+    """A table of many rows a patient; a patient's digest is that of all of them, in the order of the file."""
+
+    def __init__(self, modality: str, kind: str, table: Table, columns: Sequence[str], keys: NDArray[np.str_]) -> None:
+        super().__init__(modality, kind, table, columns)
+        self._keys = keys
+
+    def digests(self, rows: Rows) -> NDArray[np.str_]:
+        of_row = super().digests(np.arange(len(self._keys)))
+        joined = pd.Series(of_row).groupby(self._keys).agg("".join)
+        hashes = [hashlib.blake2b(joined[key].encode(), digest_size=16).hexdigest() for key in self._keys[rows]]
+        return np.array(hashes, dtype="<U32")
+
+
+class FileSource:
+    """One file (or folder, or record of several files) a patient; `paths[row]` belongs to the source's row."""
+
+    def __init__(self, modality: str, kind: str, template: str | None, paths: Sequence[Path | NDArray[Any]]) -> None:
+        self.modality = modality
+        self.kind = kind
+        self.path = template
+        self._paths = list(paths)
+
+    @property
+    def columns(self) -> list[str]:
+        return []
+
+    def values(self, rows: Rows, file_rows: Rows) -> Bags:
+        if self.kind != "bag":
+            raise unreadable(self.modality, self.kind)
+        items = [self._paths[row] for row in rows]
+        return Bags(items, modality=self.modality, template=self.path, file_rows=file_rows.tolist())
+
+    def digests(self, rows: Rows) -> NDArray[np.str_]:
+        """(n,) a hash of each patient's file content."""
+        hashes = []
+        for row in rows:
+            item = self._paths[row]
+            digest = hashlib.blake2b(digest_size=16)
+            if isinstance(item, Path):
+                for path in content_files(item):
+                    _feed(digest, path)
+            else:
+                digest.update(repr(item.shape).encode() + np.ascontiguousarray(item, dtype=np.float32).tobytes())
+            hashes.append(digest.hexdigest())
+        return np.array(hashes, dtype="<U32")
+
+
+def unreadable(modality: str, kind: str) -> Unsupported:
+    """What reading a kind that has no reader yet is answered with."""
+    return Unsupported(
+        f"modality '{modality}' is of kind '{kind}', which this version opens but has no reader for; "
+        "encode it with a model of your own and give it as kind 'bag', 'omics' or 'table', or leave it out"
+    )
+
+
+def content_files(path: Path) -> list[Path]:
+    """The files that hold a patient's data: the file itself, all files of a folder, the signals of a WFDB record."""
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+    if path.is_file():
+        return [path]
+    signals = [path.with_name(path.name + suffix) for suffix in (".dat", ".mat")]
+    found = [file for file in signals if file.is_file()]
+    header = path.with_name(path.name + ".hea")
+    return found or ([header] if header.is_file() else [])
+
+
+def _feed(digest: Any, path: Path) -> None:
+    with path.open("rb") as file:
+        while block := file.read(HASHED_AT_ONCE):
+            digest.update(block)

@@ -1,0 +1,297 @@
+"""Splits that keep a person together and every fold worth testing; folds that a benchmark prescribes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold  # type: ignore[import-untyped]
+
+from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.errors import CohortError, LeakageError, count, error
+from chiasm.cohort.targets import Classification, Survival
+
+NEVER_TESTED = "train"
+QUANTILES = 5
+TIME_QUANTILES = 3
+
+Ints = NDArray[np.int_]
+
+
+def fold_ids(
+    cohort: Cohort, folds: int, *, seed: int, by: str | None = None, group_duplicates: bool = False
+) -> NDArray[np.int_]:
+    """(B,) the fold, 0 to `folds` - 1, in which each patient is tested.
+
+    Stratified by class, by event (and tertile of time where there are enough), or by quintile of a number. A group
+    (`cohort.group`) is never split, a site neither when `by="site"`, nor patients identical in every modality when
+    `group_duplicates`. Patients whose outcome is unknown are dealt out too, so that the array fits the cohort.
+    Equal for equal seeds, whatever the order of the rows in the user's file. Raises CohortError where a class or
+    the events are too few, or where a fold would have none.
+    """
+    if folds < 2:
+        raise ValueError(f"a cross-validation needs at least 2 folds, not {folds}")
+    known = _known(cohort)
+    units = _units(cohort, by, group_duplicates)
+    rows = np.flatnonzero(known)
+    if len(rows) < folds:
+        raise _too_few(f"{count(len(rows), 'patient')} with a known outcome", folds, "patients")
+    labels = _labels(cohort)[rows]
+    _require_members(cohort, labels, folds)
+    state = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    assigned = np.full(len(cohort), -1)
+    for fold, tested in enumerate(_split(cohort, rows, labels, None if units is None else units[rows], folds, state)):
+        assigned[rows[tested]] = fold
+    _require_labels(cohort, assigned[rows], labels, [str(fold) for fold in range(folds)])
+    return _deal_unknown(assigned, units, folds, state)
+
+
+def holdout(cohort: Cohort, fraction: float, *, seed: int) -> NDArray[np.bool_]:
+    """(B,) True for about `fraction` of the patients of known outcome, stratified, groups kept together.
+
+    Every class (or event) that has two members or more keeps one on each side where the groups allow it.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"the fraction held out lies between 0 and 1, not at {fraction}")
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    known = _known(cohort)
+    strata = np.where(known, _strata(cohort, 2), -1)
+    _, strata = np.unique(strata, return_inverse=True)  # (B,) codes from 0
+    sizes = np.bincount(strata[known], minlength=strata.max(initial=0) + 1)
+    wanted = np.where(sizes >= 2, np.clip(np.round(fraction * sizes), 1, np.maximum(sizes - 1, 1)), 0)
+    units = _units(cohort, None, False)
+    held = np.zeros(len(cohort), dtype=bool)
+    if units is None:
+        for stratum in np.unique(strata[known]):
+            members = rng.permutation(np.flatnonzero(known & (strata == stratum)))
+            held[members[: int(wanted[stratum])]] = True
+        return held
+    members_of = pd.Series(np.flatnonzero(known)).groupby(units[known]).agg(list)
+    counts = np.zeros(len(sizes))
+    for position in rng.permutation(len(members_of)):
+        members = np.array(members_of.iloc[position])
+        more = np.bincount(strata[members], minlength=len(sizes))
+        if np.sum((counts + more - wanted) ** 2) < np.sum((counts - wanted) ** 2):
+            counts += more
+            held[members] = True
+    return held
+
+
+def assigned_folds(cohort: Cohort) -> list[tuple[str, Ints, Ints]]:
+    """The folds that the manifest prescribes, by name: (name, training rows, test rows).
+
+    Patients of fold "train" are never tested. A group on both sides of a fold is warned of, not refused: the
+    benchmark has decided. Raises CohortError where the cohort has none, or a fold lacks a class or an event.
+    """
+    if cohort.fold is None:
+        raise CohortError([error("the manifest gives no folds", "add [folds], or let folds be drawn")])
+    names = sorted(set(cohort.fold.tolist()) - {NEVER_TESTED})
+    if not names:
+        raise CohortError([error(f"every fold is '{NEVER_TESTED}'", "name the fold in which a patient is tested")])
+    known = _known(cohort)
+    _require_labels(cohort, cohort.fold[known], _labels(cohort)[known], names)
+    splits = []
+    for name in names:
+        tested = cohort.fold == name
+        shared = shared_groups(cohort, tested)
+        if shared:
+            warnings.warn(
+                f"{count(shared, 'group')} on both sides of the given fold '{name}': its score is optimistic",
+                stacklevel=2,
+            )
+        splits.append((name, np.flatnonzero(~tested), np.flatnonzero(tested)))
+    return splits
+
+
+def require_disjoint(train: Cohort, test: Cohort, *, by: str | None = None, group_duplicates: bool = False) -> None:
+    """Raise LeakageError where a patient or a group stands on both sides, or a site with `by="site"`, or a patient
+    identical in every modality with `group_duplicates`."""
+    _refuse_shared(set(train.ids.tolist()) & set(test.ids.tolist()), "patient")
+    if train.group is not None and test.group is not None:
+        _refuse_shared((set(train.group.tolist()) & set(test.group.tolist())) - {""}, "group")
+    if by == "site":
+        _refuse_shared(set(_sites(train).tolist()) & set(_sites(test).tolist()) - {""}, "site")
+    if group_duplicates:
+        shared = set(content_keys(train).tolist()) & set(content_keys(test).tolist())
+        _refuse_shared(shared - {""}, "patient identical in every modality")
+
+
+def shared_groups(cohort: Cohort, tested: NDArray[np.bool_]) -> int:
+    """How many groups stand on both sides of a mask of tested patients."""
+    if cohort.group is None:
+        return 0
+    return len(set(cohort.group[tested].tolist()) & set(cohort.group[~tested].tolist()) - {""})
+
+
+def content_keys(cohort: Cohort) -> NDArray[np.str_]:
+    """(B,) equal text for patients identical in every modality; "" for a patient who has none."""
+    joined = ["\t".join(row) if any(row) else "" for row in cohort.digests.tolist()]
+    return np.array(joined, dtype=str) if joined else np.empty(0, dtype="<U1")
+
+
+def lacking(cohort: Cohort, fold: NDArray[np.str_], name: str) -> list[str]:
+    """What the fold cannot be tested for, or trained for without it: classes, or events."""
+    known = _known(cohort)
+    return _lacking(cohort, (fold == name)[known], _labels(cohort)[known], name)
+
+
+def _refuse_shared(shared: set[str], noun: str) -> None:
+    if shared:
+        raise LeakageError(
+            f"{count(len(shared), noun)} on both sides of the split: what is tested must not be trained on; "
+            "split with fold_ids, which keeps them together"
+        )
+
+
+def _known(cohort: Cohort) -> NDArray[np.bool_]:
+    return np.ones(len(cohort), dtype=bool) if cohort.outcome is None else cohort.outcome.known
+
+
+def _sites(cohort: Cohort) -> NDArray[np.str_]:
+    if cohort.site is None:
+        raise CohortError(
+            [error("the cohort has no sites", "name the column as `site` in [patients]", path=cohort.path)]
+        )
+    return cohort.site
+
+
+def _labels(cohort: Cohort) -> Ints:
+    """(B,) what every fold must hold each kind of: the class, or 1 for an event; 0 for all where neither applies."""
+    if cohort.outcome is None or cohort.target is None:
+        return np.zeros(len(cohort), dtype=int)
+    if isinstance(cohort.target, Survival) and cohort.outcome.event is not None:
+        return cohort.outcome.event.astype(int)
+    if isinstance(cohort.target, Classification):
+        return np.nan_to_num(cohort.outcome.value, nan=-1).astype(int)
+    return np.zeros(len(cohort), dtype=int)
+
+
+def _label_name(cohort: Cohort, label: int) -> str:
+    if isinstance(cohort.target, Survival):
+        return "event" if label else "censored"
+    return f"class '{cohort.target.classes[label]}'" if isinstance(cohort.target, Classification) else "patient"
+
+
+def _strata(cohort: Cohort, least: int) -> Ints:
+    """(B,) the label, refined by quintile of a number or tertile of time where each stratum has `least` members."""
+    labels = _labels(cohort)
+    if cohort.outcome is None or isinstance(cohort.target, Classification):
+        return labels
+    refined = labels * QUANTILES
+    parts = TIME_QUANTILES if isinstance(cohort.target, Survival) else QUANTILES
+    for label in np.unique(labels):
+        rows = np.flatnonzero((labels == label) & cohort.outcome.known)
+        parts_here = max(1, min(parts, len(rows) // max(least, 1)))
+        rank = np.argsort(np.argsort(cohort.outcome.value[rows], kind="stable"), kind="stable")
+        refined[rows] += rank * parts_here // max(len(rows), 1)
+    return refined
+
+
+def _units(cohort: Cohort, by: str | None, group_duplicates: bool) -> Ints | None:
+    """(B,) the number of the unit that a split keeps together, None where each patient is one."""
+    if by not in (None, "site"):
+        raise ValueError(f"folds are drawn by patient or by 'site', not by '{by}'")
+    keys: list[NDArray[np.str_]] = []
+    if cohort.group is not None:
+        keys.append(cohort.group)
+    if by == "site":
+        keys.append(_sites(cohort))
+    if group_duplicates:
+        keys.append(content_keys(cohort))
+    return _components(keys, len(cohort)) if keys else None
+
+
+def _components(keys: Sequence[NDArray[np.str_]], n: int) -> Ints:
+    """(n,) rows that share a key, at first or second hand, get one number; "" is shared with nobody."""
+    parent = list(range(n))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for column in keys:
+        first: dict[str, int] = {}
+        for row, key in enumerate(column.tolist()):
+            if key:
+                a, b = root(first.setdefault(key, row)), root(row)
+                parent[max(a, b)] = min(a, b)
+    _, units = np.unique([root(row) for row in range(n)], return_inverse=True)
+    return np.asarray(units, dtype=int)
+
+
+def _split(cohort: Cohort, rows: Ints, labels: Ints, units: Ints | None, folds: int, state: int) -> list[Ints]:
+    strata = _strata(cohort, folds)[rows]
+    shuffled = {"n_splits": folds, "shuffle": True, "random_state": state}
+    if units is None:
+        splitter = StratifiedKFold(**shuffled) if len(np.unique(strata)) > 1 else KFold(**shuffled)
+        return [tested for _, tested in splitter.split(strata, strata)]
+    if len(np.unique(units)) < folds:
+        raise _too_few(count(len(np.unique(units)), "group"), folds, "groups")
+    if len(np.unique(labels)) > 1:  # groups bind already: ask for the label alone
+        strata = labels
+    one = len(np.unique(strata)) == 1
+    splitter = GroupKFold(**shuffled) if one else StratifiedGroupKFold(**shuffled)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # "the least populated class": answered by the check that follows
+        return [tested for _, tested in splitter.split(strata, strata, units)]
+
+
+def _require_members(cohort: Cohort, labels: Ints, folds: int) -> None:
+    if isinstance(cohort.target, Classification):
+        for label in range(len(cohort.target.classes)):
+            if (members := int((labels == label).sum())) < folds:
+                raise _too_few(
+                    f"class '{cohort.target.classes[label]}' has {count(members, 'patient')}", folds, "members"
+                )
+    if isinstance(cohort.target, Survival) and (events := int(labels.sum())) < folds:
+        raise _too_few(count(events, "event"), folds, "events")
+
+
+def _too_few(what: str, folds: int, noun: str) -> CohortError:
+    return CohortError([error(f"{what}, fewer than the {folds} folds", f"use fewer folds or gather more {noun}")])
+
+
+def _lacking(cohort: Cohort, tested: NDArray[np.bool_], labels: Ints, name: str) -> list[str]:
+    if isinstance(cohort.target, Survival):
+        needed = [1]
+    elif isinstance(cohort.target, Classification):
+        needed = list(range(len(cohort.target.classes)))
+    else:
+        needed = [0]
+    found = []
+    for label in needed:
+        for side, rows in (("", tested), ("outside it ", ~tested)):
+            if not (labels[rows] == label).any():
+                found.append(f"fold '{name}' has no {_label_name(cohort, label)}" if not side else "")
+                found[-1] = found[-1] or f"no {_label_name(cohort, label)} is left to train on outside fold '{name}'"
+    return found
+
+
+def _require_labels(cohort: Cohort, fold: NDArray[np.int_] | NDArray[np.str_], labels: Ints, names: list[str]) -> None:
+    texts = fold.astype(str)
+    problems = [
+        error(what, "use fewer folds, merge it with another, or leave the class out")
+        for name in names
+        for what in _lacking(cohort, texts == name, labels, name)
+    ]
+    if problems:
+        raise CohortError(problems)
+
+
+def _deal_unknown(assigned: Ints, units: Ints | None, folds: int, state: int) -> Ints:
+    """Give a fold to patients of unknown outcome: that of their unit, or the next in turn."""
+    unknown = np.flatnonzero(assigned < 0)
+    if not unknown.size:
+        return assigned
+    of_unit: dict[int, int] = {}
+    if units is not None:
+        of_unit = {int(unit): int(fold) for unit, fold in zip(units, assigned, strict=True) if fold >= 0}
+    for turn, row in enumerate(unknown):
+        unit = int(row) if units is None else int(units[row])
+        assigned[row] = of_unit.setdefault(unit, (turn + state) % folds)
+    return assigned

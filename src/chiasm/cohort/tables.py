@@ -1,0 +1,183 @@
+"""Tables on disk, CSV and Parquet: the header at once, the body on first use."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import IO, NoReturn
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from chiasm.cohort.errors import CohortError, error
+
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+COLUMNS_AT_ONCE = 64
+PROBED_BYTES = 65536
+
+
+def as_text(values: pd.Series) -> NDArray[np.str_]:
+    """Identifiers as text, "" where missing: `007` stays `007`, the number 7.0 is `7`."""
+    missing = values.isna().to_numpy()
+    if pd.api.types.is_integer_dtype(values.dtype) and not missing.any():
+        return values.to_numpy().astype(str)
+    text = [
+        "" if absent else str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+        for value, absent in zip(values.tolist(), missing, strict=True)
+    ]
+    return np.array(text, dtype=str) if text else np.empty(0, dtype="<U1")
+
+
+def tidy(frame: pd.DataFrame) -> pd.DataFrame:
+    """Numbers and booleans as float64, everything else as objects of text, blank text as missing."""
+    plain: dict[str, NDArray[np.float64] | NDArray[np.object_]] = {}
+    for position, name in enumerate(frame.columns):
+        column = frame.iloc[:, position]
+        if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
+            plain[str(name)] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        else:
+            text = np.array([_blank(value) for value in column.tolist()], dtype=object)
+            plain[str(name)] = np.where(column.isna().to_numpy(), np.nan, text)
+    return pd.DataFrame(plain, index=frame.index)
+
+
+def _blank(value: object) -> object:
+    text = str(value).strip()
+    return text if text else np.nan
+
+
+class Table:
+    """A CSV or Parquet file; `name` is the path as the manifest writes it, used in messages."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name
+        self.is_parquet = name.lower().endswith(".parquet")
+        self._frame: pd.DataFrame | None = None
+
+    def inspect(self) -> None:
+        """Raise CohortError where the file is missing, empty, binary or of a kind that is not read."""
+        if not self.name.lower().endswith(SUFFIXES):
+            self._refuse("is not a kind of table that is read", f"write it as one of {', '.join(SUFFIXES)}")
+        if not self.path.is_file():
+            self._refuse("there is no such file", "correct the path, which is relative to the manifest")
+        if self.path.stat().st_size == 0:
+            self._refuse("the file is empty", "write the table again")
+        if len(set(self.columns)) < len(self.columns):
+            repeated = next(name for i, name in enumerate(self.columns) if name in self.columns[:i])
+            self._refuse(f"column '{repeated}' stands twice in the header", "rename one of the two")
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The names in the header."""
+        if self.is_parquet:
+            try:
+                schema = pq.read_schema(self.path)  # type: ignore[no-untyped-call]
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
+                self._refuse("is not a Parquet file", "write the table again")
+            hidden = [name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)]
+            return [name for name in schema.names if not (name in hidden and name.startswith("__index_level_"))]
+        with self._open_bytes() as file:
+            head = file.read(PROBED_BYTES)
+        if b"\0" in head:
+            self._refuse("is not text: it holds binary data", "write the table as comma-separated text")
+        try:
+            with self._open_text() as text:
+                header = next(csv.reader(text, delimiter=self._separator), [])
+        except (UnicodeDecodeError, csv.Error):
+            self._refuse("is not UTF-8 text", "save it again as UTF-8")
+        if not any(name.strip() for name in header):
+            self._refuse("has no header", "write the names of the columns in the first row")
+        return [name.strip() for name in header]
+
+    def texts(self, column: str) -> NDArray[np.str_]:
+        """One column as text, "" where missing, never read as a number first (CSV)."""
+        if self.is_parquet:
+            return as_text(self.frame([column])[column])
+        values = self._read_csv([column], dtype=str, keep_default_na=False)[column]
+        return as_text(values)
+
+    def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
+        """Some columns, in the order asked for; a CSV is read once and kept, of a Parquet file what is asked for."""
+        wanted = self.columns if columns is None else columns
+        if self._frame is not None:
+            return self._frame[wanted]
+        if not self.is_parquet:
+            self._frame = self._read_csv(None)
+            return self._frame[wanted]
+        try:
+            return pq.read_table(self.path, columns=wanted).to_pandas(ignore_metadata=True)[wanted]
+        except (pa.ArrowInvalid, OSError):
+            self._refuse("the Parquet file is damaged", "write the table again")
+
+    def has_values(self, columns: list[str]) -> NDArray[np.bool_]:
+        """(n,) True for a row that holds anything in these columns; reads only as many of them as that takes."""
+        step = COLUMNS_AT_ONCE if self.is_parquet else max(len(columns), 1)
+        found: NDArray[np.bool_] | None = None
+        for start in range(0, len(columns), step):
+            block = self.frame(columns[start : start + step])
+            some = block.notna().to_numpy()
+            for position, kind in enumerate(block.dtypes):
+                if kind == object:
+                    some[:, position] &= (block.iloc[:, position] != "").to_numpy()
+            found = some.any(axis=1) if found is None else found | some.any(axis=1)
+            if found.all():
+                break
+        return np.zeros(len(self), dtype=bool) if found is None else found
+
+    def __len__(self) -> int:
+        return int(pq.read_metadata(self.path).num_rows) if self.is_parquet else len(self.frame())  # type: ignore[no-untyped-call]
+
+    @property
+    def _separator(self) -> str:
+        return "\t" if ".tsv" in self.path.name.lower() else ","
+
+    def _open_bytes(self) -> IO[bytes]:
+        if self.path.name.lower().endswith(".gz"):
+            return gzip.open(self.path, "rb")
+        return self.path.open("rb")
+
+    def _open_text(self) -> IO[str]:
+        if self.path.name.lower().endswith(".gz"):
+            return gzip.open(self.path, "rt", encoding="utf-8-sig", newline="")
+        return self.path.open(encoding="utf-8-sig", newline="")
+
+    def _read_csv(self, columns: list[str] | None, **options: object) -> pd.DataFrame:
+        try:
+            frame = pd.read_csv(  # type: ignore[call-overload]
+                self.path,
+                sep=self._separator,
+                encoding="utf-8-sig",
+                header=0,
+                names=self.columns,
+                usecols=columns,
+                index_col=False,
+                low_memory=False,
+                skip_blank_lines=True,
+                float_precision=None if options else "round_trip",
+                **options,
+            )
+        except UnicodeDecodeError:
+            self._refuse("is not UTF-8 text", "save it again as UTF-8")
+        except pd.errors.ParserError as fault:
+            line = re.search(r"line (\d+)", str(fault))
+            raise CohortError(
+                [
+                    error(
+                        "the row has more cells than the header" if line else "the rows cannot be told apart",
+                        "look for a comma or a quotation mark that is not closed",
+                        path=self.name,
+                        row=int(line.group(1)) if line else None,
+                    )
+                ]
+            ) from None
+        return pd.DataFrame(frame)
+
+    def _refuse(self, what: str, fix: str) -> NoReturn:
+        raise CohortError([error(what, fix, path=self.name)])
