@@ -1,0 +1,248 @@
+"""The only file that reads or writes a model or a checkpoint: safetensors for numbers, JSON for the rest.
+
+A model is a tree of dataclasses, each registered under a name with `storable`. On disk it is a folder of two files:
+`model.json` (the tree, arrays replaced by references; the hash of the weights) and `weights.safetensors`.
+Loading looks names up in the register and checks every field against its annotation; it executes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+SCHEMA = 1
+MAX_JSON_BYTES = 256 * 2**20
+_REGISTER: dict[str, type] = {}
+_T = TypeVar("_T")
+
+
+class ArtifactError(ValueError):
+    """A model folder or checkpoint that is not what it says, and what to do about it."""
+
+
+def storable(kind: str) -> Callable[[type[_T]], type[_T]]:
+    """Register a dataclass under a name, so that `save` can write it and `load` can read it back."""
+
+    def register(cls: type[_T]) -> type[_T]:
+        if not dataclasses.is_dataclass(cls):
+            raise TypeError(f"{cls.__name__} must be a dataclass to be storable")
+        if _REGISTER.get(kind, cls).__qualname__ != cls.__qualname__:
+            raise ValueError(f"two storable classes are named '{kind}'")
+        _REGISTER[kind] = cls
+        cls._storable_kind = kind  # type: ignore[attr-defined]
+        return cls
+
+    return register
+
+
+def save(path: Path | str, root: object) -> None:
+    """Write `root` as a model folder; the folder appears whole or not at all.
+
+    Raises:
+        ArtifactError: `path` exists and is not a model folder.
+    """
+    path = Path(path)
+    if path.exists() and not (path / "model.json").is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise ArtifactError(f"'{path.name}' exists and is not a model folder: choose another place for the model")
+    arrays: dict[str, np.ndarray] = {}
+    tree = _encode(root, "", arrays)
+    staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    staging.mkdir(parents=True)
+    try:
+        save_file(arrays, staging / "weights.safetensors")
+        digest = _sha256(staging / "weights.safetensors")
+        document = {"schema": SCHEMA, "weights_sha256": digest, "model": tree}
+        (staging / "model.json").write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+        for file in staging.iterdir():
+            _fsync(file)
+        if path.exists():
+            shutil.rmtree(path)
+        staging.rename(path)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def load(path: Path | str) -> Any:
+    """Read a model folder written by `save`.
+
+    Raises:
+        ArtifactError: a missing, truncated or changed file, another schema, an unknown kind or field.
+    """
+    path = Path(path)
+    description, weights = path / "model.json", path / "weights.safetensors"
+    for file in (description, weights):
+        if file.is_symlink() or not file.is_file():
+            raise ArtifactError(f"'{path.name}' is not a model folder: '{file.name}' is missing or a link")
+    if description.stat().st_size > MAX_JSON_BYTES:
+        raise ArtifactError(f"'{path.name}/model.json' is over {MAX_JSON_BYTES // 2**20} MB: not a model that chiasm wrote")
+    try:
+        document = json.loads(description.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ArtifactError(f"'{path.name}/model.json' is not JSON: the file is damaged, copy the model again") from error
+    if not isinstance(document, dict) or set(document) != {"schema", "weights_sha256", "model"}:
+        raise ArtifactError(f"'{path.name}/model.json' is not the description of a chiasm model")
+    if document["schema"] != SCHEMA:
+        raise ArtifactError(
+            f"'{path.name}' has schema {document['schema']!r} and this chiasm reads {SCHEMA}: install the chiasm that wrote it"
+        )
+    if _sha256(weights) != document["weights_sha256"]:
+        raise ArtifactError(f"'{path.name}/weights.safetensors' does not have the hash in model.json: copy the model again")
+    return _decode(document["model"], _read_arrays(weights), path.name)
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a tree of scalars, strings, lists, mappings and arrays to one file, atomically (temporary file, fsync, rename)."""
+    arrays: dict[str, np.ndarray] = {}
+    tree = _encode(dict(state), "", arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    save_file(arrays, staging, metadata={"chiasm": json.dumps(tree, allow_nan=False)})
+    _fsync(staging)
+    os.replace(staging, path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        ArtifactError: the file is truncated or is not a checkpoint.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+        tree = json.loads(metadata["chiasm"])
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ArtifactError(f"'{path.name}' is not a checkpoint or is damaged: delete it to start over") from error
+    decoded = _decode(tree, _read_arrays(path), path.name)
+    if not isinstance(decoded, dict):
+        raise ArtifactError(f"'{path.name}' does not hold a checkpoint's state")
+    return decoded
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically: temporary file, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    staging.write_text(text, encoding="utf-8")
+    _fsync(staging)
+    os.replace(staging, path)
+
+
+def _encode(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "bifuc":
+            raise TypeError(f"{where or 'value'}: an array of {value.dtype} cannot be stored")
+        key = where or "value"
+        arrays[key] = np.array(value, order="C")
+        return {"$array": key}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kind = getattr(type(value), "_storable_kind", None)
+        if kind is None:
+            raise TypeError(f"{where}: {type(value).__name__} is not storable")
+        fields = {f.name: _encode(getattr(value, f.name), f"{where}.{f.name}".lstrip("."), arrays) for f in dataclasses.fields(value)}
+        return {"$kind": kind, **fields}
+    if isinstance(value, Mapping):
+        if any(not isinstance(key, str) or key.startswith("$") for key in value):
+            raise TypeError(f"{where}: a stored mapping has text keys that do not start with '$'")
+        return {key: _encode(item, f"{where}.{key}".lstrip("."), arrays) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encode(item, f"{where}.{index}".lstrip("."), arrays) for index, item in enumerate(value)]
+    raise TypeError(f"{where}: a {type(value).__name__} cannot be stored")
+
+
+def _decode(node: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
+    if isinstance(node, list):
+        return [_decode(item, arrays, name) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if set(node) == {"$array"}:
+        if node["$array"] not in arrays:
+            raise ArtifactError(f"'{name}' refers to an array that its weights do not hold")
+        return arrays[node["$array"]]
+    if "$kind" not in node:
+        return {key: _decode(item, arrays, name) for key, item in node.items()}
+    cls = _REGISTER.get(node["$kind"]) if isinstance(node["$kind"], str) else None
+    if cls is None:
+        raise ArtifactError(f"'{name}' holds a part of unknown kind: install the package that provides it, or update chiasm")
+    fields = {field.name for field in dataclasses.fields(cls)}
+    found = set(node) - {"$kind"}
+    if found != fields:
+        odd = sorted(found ^ fields)[0]
+        raise ArtifactError(f"'{name}' holds a '{node['$kind']}' whose field '{odd[:40]}' is unknown or missing")
+    hints = get_type_hints(cls)
+    values = {}
+    for field in sorted(fields):
+        value = _decode(node[field], arrays, name)
+        try:
+            values[field] = _conform(hints[field], value)
+        except TypeError as error:
+            raise ArtifactError(f"'{name}' holds a '{node['$kind']}' whose field '{field}' has the wrong type") from error
+    return cls(**values)
+
+
+def _conform(hint: Any, value: Any) -> Any:
+    """`value` as the annotation `hint` wants it (a JSON list becomes a tuple); `TypeError` where it cannot be."""
+    if hint is Any or (isinstance(hint, type) and getattr(hint, "_is_protocol", False)):
+        return value
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        for option in arguments:
+            with contextlib.suppress(TypeError):
+                return _conform(option, value)
+    elif origin is tuple and isinstance(value, list):
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_conform(arguments[0], item) for item in value)
+        if len(arguments) == len(value):
+            return tuple(_conform(option, item) for option, item in zip(arguments, value, strict=True))
+    elif origin is list and isinstance(value, list):
+        return [_conform(arguments[0], item) for item in value]
+    elif origin is dict and isinstance(value, dict):
+        return {_conform(arguments[0], key): _conform(arguments[1], item) for key, item in value.items()}
+    elif origin is Literal and value in arguments:
+        return value
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    elif origin is np.ndarray and isinstance(value, np.ndarray):
+        return value
+    elif hint is None and value is None:
+        return value
+    raise TypeError(f"{hint} does not describe the stored value")
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise ArtifactError(f"'{path.name}' is truncated or is not safetensors: copy it again") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

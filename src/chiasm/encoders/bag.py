@@ -1,0 +1,54 @@
+"""Bags of features made elsewhere, `(tokens, width)` a patient: passed through as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from chiasm.artifact import storable
+from chiasm.encoders.scaling import Array
+from chiasm.tokens import Tokens
+
+
+@storable("bag-encoder")
+@dataclass(frozen=True)
+class BagEncoder:
+    """Nothing is fitted but the width that the bags must have; the order of a bag's tokens has no meaning.
+
+    Args:
+        width: D, known after `fit`.
+    """
+
+    width: int = 0
+
+    slots = 0
+    fitted_on_cohort = False
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
+        """`raw` is a sequence of `(T_i, D)` arrays that knows its `width`."""
+        return type(self)(int(raw.width))
+
+    def features(self, raw: Any) -> Array:
+        """The mean and the maximum over a bag's tokens, `(n, 2 D)` float64, for linear models."""
+        if not len(raw):
+            return np.zeros((0, 2 * self.width))
+        return np.stack([np.concatenate([bag.mean(0), bag.max(0)]) for bag in map(self._checked, raw)]).astype(np.float64)
+
+    def encode(self, raw: Any) -> Tokens:
+        """`(n, longest, D)`, padded and masked."""
+        bags = [self._checked(bag) for bag in raw]
+        longest = max((len(bag) for bag in bags), default=1)
+        values = np.zeros((len(bags), max(1, longest), self.width), np.float32)
+        mask = np.zeros(values.shape[:2], bool)
+        for row, bag in enumerate(bags):
+            values[row, : len(bag)], mask[row, : len(bag)] = bag, True
+        return Tokens(torch.from_numpy(values), torch.from_numpy(mask))
+
+    def _checked(self, bag: np.ndarray) -> np.ndarray:
+        if bag.ndim != 2 or bag.shape[1] != self.width or not len(bag):
+            raise ValueError(f"bags are (tokens, {self.width}) at fit, and one has shape {bag.shape} now")
+        return bag

@@ -1,0 +1,113 @@
+"""A small table of numbers and categories: one token a column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from chiasm.artifact import storable
+from chiasm.encoders.scaling import Array, Scaler, select
+from chiasm.tokens import Tokens
+
+MAX_SLOTS = 32
+
+
+@storable("table-encoder")
+@dataclass(frozen=True)
+class TableEncoder:
+    """Numbers standardised and clipped, categories one-hot, and a flag for what is missing; fitted on training rows.
+
+    A category that was never seen in training is all zeros; a missing value inside a present table is the training
+    median (or no category) and raises its flag, where training had a missing value in that column at all. Up to 32
+    columns give a token each, more are dealt to 32 tokens in their order.
+
+    Args:
+        scaler: of the numeric columns.
+        categories: of each categorical column, the values seen in training, sorted.
+        flagged: the columns that get a missing flag.
+    """
+
+    scaler: Scaler | None = None
+    categories: dict[str, tuple[str, ...]] | None = None
+    flagged: tuple[str, ...] = ()
+
+    fitted_on_cohort = True
+
+    def fit(self, raw: pd.DataFrame, patients: Sequence[str] = ()) -> Self:
+        """From the training rows of a table, `(n, columns)`; the order of its columns does not matter."""
+        raw = raw[sorted(raw.columns)]
+        plain = [column for column in raw if is_numeric(raw[column])]
+        categories = {column: tuple(sorted(set(as_text(raw[column].dropna())))) for column in raw if column not in plain}
+        flagged = tuple(column for column in raw if raw[column].isna().any() and not raw[column].isna().all())
+        return type(self)(Scaler.fit(raw[plain]), categories, flagged)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it was fitted on, sorted."""
+        if self.scaler is None or self.categories is None:
+            raise ValueError("the table encoder is not fitted: call fit on training rows first")
+        return tuple(sorted([*self.scaler.columns, *self.categories]))
+
+    @property
+    def slots(self) -> int:
+        return min(len(self.columns), MAX_SLOTS)
+
+    @property
+    def width(self) -> int:
+        return max(sum(self._widths[column] for column in part) for part in self._parts())
+
+    def features(self, raw: pd.DataFrame) -> Array:
+        """The table as one numeric matrix `(n, F)` float64, for linear models."""
+        return np.concatenate(list(self._blocks(raw).values()), axis=1)
+
+    def encode(self, raw: Any) -> Tokens:
+        """`(n, slots, width)`: each token holds the numbers of its columns and zeros behind them."""
+        blocks = self._blocks(raw)
+        values = np.zeros((len(raw), self.slots, self.width), np.float32)
+        for slot, part in enumerate(self._parts()):
+            row = np.concatenate([blocks[column] for column in part], axis=1)
+            values[:, slot, : row.shape[1]] = row
+        return Tokens(torch.from_numpy(values), torch.ones(values.shape[:2], dtype=torch.bool))
+
+    def _parts(self) -> list[list[str]]:
+        return [list(part) for part in np.array_split(np.array(self.columns, object), self.slots)]
+
+    @property
+    def _widths(self) -> dict[str, int]:
+        own = self.categories or {}
+        return {c: (len(own[c]) if c in own else 1) + (c in self.flagged) for c in self.columns}
+
+    def _blocks(self, raw: pd.DataFrame) -> dict[str, Array]:
+        raw = select(raw, self.columns)
+        own, scaler = self.categories or {}, self.scaler
+        assert scaler is not None  # self.columns raised otherwise
+        plain = [column for column in scaler.columns if not is_numeric(raw[column])]
+        if plain:
+            raise ValueError(f"column '{plain[0]}' held numbers at fit and holds text now: write numbers, or leave it empty")
+        scaled = dict(zip(scaler.columns, scaler(raw).T, strict=True))
+        blocks = {}
+        for column in self.columns:
+            if column in own:
+                text = as_text(raw[column])
+                block = np.stack([text == value for value in own[column]] or [np.zeros(len(raw), bool)], axis=1)[:, : len(own[column])]
+            else:
+                block = scaled[column][:, None]
+            flag = raw[column].isna().to_numpy()[:, None]
+            blocks[column] = np.concatenate([block, flag], axis=1) if column in self.flagged else block
+            blocks[column] = blocks[column].astype(np.float64)
+        return blocks
+
+
+def is_numeric(column: pd.Series[Any]) -> bool:
+    """Numbers, booleans or nothing at all; text and categories are not."""
+    return bool(pd.api.types.is_numeric_dtype(column) or column.isna().all())
+
+
+def as_text(column: pd.Series[Any]) -> np.ndarray:
+    """The values of a categorical column as text, `(n,)` object; missing ones as None, equal to no category."""
+    return column.astype(object).map(str, na_action="ignore").where(column.notna(), None).to_numpy(object)

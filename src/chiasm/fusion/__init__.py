@@ -1,0 +1,1 @@
+"""One file per way of combining the tokens of the modalities present."""

@@ -1,0 +1,70 @@
+"""HEALNet: one latent that reads every present modality in turn, layer after layer.
+
+Hemker, Simidjievski, Jamnik: HEALNet, NeurIPS 2024, arXiv 2311.09115. `S <- S + CrossAttn_m(S, X_m); S <- S + FF(S)`
+for each modality m present, in each layer. An absent modality is skipped: exactly the model without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from chiasm.fusion.attention import CrossAttention, FeedForward, TokenEntrance
+from chiasm.protocols import Fused
+from chiasm.tokens import Tokens
+
+
+class HealNet(nn.Module):
+    """Iterative latent fusion. The modalities are read in the order of their names, which the result depends on.
+
+    Deviations: a token's position is learned with its entrance instead of a Fourier code; `tied` shares the weights of
+    layers 1, 2, ... (the released flag does the opposite of what it says).
+
+    Args:
+        shapes: modality to (width, slots) of its tokens.
+        latents, latent_width: L and D of the shared latent.
+        depth: layers.
+        tied: layers after the first share one set of weights.
+    """
+
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, int]],
+        *,
+        latents: int = 16,
+        latent_width: int = 64,
+        depth: int = 2,
+        heads: int = 4,
+        head_width: int = 8,
+        dropout: float = 0.1,
+        tied: bool = False,
+    ) -> None:
+        super().__init__()
+        self.names = sorted(shapes)
+        self.depth, self.tied = depth, tied
+        self.latent = nn.Parameter(torch.randn(latents, latent_width))
+        self.entrances = nn.ModuleDict({name: TokenEntrance(*shapes[name], latent_width, dropout) for name in self.names})
+        self.layers = nn.ModuleList()
+        for _ in range(min(depth, 2) if tied else depth):
+            layer = nn.ModuleDict()
+            for name in self.names:
+                attention = CrossAttention(latent_width, latent_width, heads=heads, head_width=head_width)
+                layer[name] = nn.ModuleList([attention, FeedForward(latent_width)])
+            self.layers.append(layer)
+
+    def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
+        """`present`: `(B, M)` bool, modalities sorted by name."""
+        here = {name: present[:, m] for m, name in enumerate(self.names)}
+        own = {name: tokens[name].where_present(here[name]) for name in self.names}
+        context = {name: self.entrances[name](own[name]) for name in self.names}
+        state = self.latent.expand(len(present), -1, -1)  # (B, L, D)
+        for depth in range(self.depth):
+            layer = cast(nn.ModuleDict, self.layers[min(depth, len(self.layers) - 1)])
+            for name in self.names:
+                attention, feed_forward = cast(nn.ModuleList, layer[name])
+                read = state + attention(state, context[name], own[name].mask)
+                state = torch.where(here[name][:, None, None], read + feed_forward(read), state)
+        return Fused(state.mean(1))

@@ -1,0 +1,53 @@
+"""LegoMerge and LegoFuse: blocks that were trained alone, combined (arXiv 2405.19950).
+
+Merging needs no paired patient and no training: the latents of the present blocks are averaged. Fusing passes one latent
+through the blocks, so that what a later block reads depends on what an earlier one found; it is fine-tuned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from chiasm.fusion.lego_block import LegoBlock, pool
+from chiasm.protocols import Fused
+from chiasm.tokens import Tokens
+
+Mode = Literal["stack", "weave"]
+
+
+class LegoFuse(nn.Module):
+    """One latent, started at the mean of the blocks' learned latents, passed through every block that is present.
+
+    - `stack`: through all iterations of one block, then of the next.
+    - `weave`: through the first iteration of every block, then the second of every block, and so on.
+
+    The blocks are visited in the order of their names. Deviations from the released code: any number of blocks, all
+    iterations of each in `weave`, and no state changes inside `forward`.
+    """
+
+    def __init__(self, blocks: Mapping[str, LegoBlock], mode: Mode = "stack") -> None:
+        super().__init__()
+        self.names = sorted(blocks)
+        self.blocks = nn.ModuleDict({name: blocks[name] for name in self.names})
+        self.mode: Mode = mode
+        self.latent = nn.Parameter(torch.stack([blocks[name].latent.detach() for name in self.names]).mean(0))
+
+    def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
+        """`present`: `(B, M)` bool, modalities sorted by name."""
+        latents = self.latent.expand(len(present), -1, -1)
+        blocks = [(cast(LegoBlock, self.blocks[name]), tokens[name], present[:, m]) for m, name in enumerate(self.names)]
+        if self.mode == "stack":
+            for block, own, here in blocks:
+                latents = block.from_domain(block(own, here, latents))
+        else:
+            own_tokens = [own.where_present(here) for _, own, here in blocks]
+            contexts = [block.entrance(own) for (block, _, _), own in zip(blocks, own_tokens, strict=True)]
+            for layer in range(max(len(block.layers) for block, _, _ in blocks)):
+                for (block, _, here), own, context in zip(blocks, own_tokens, contexts, strict=True):
+                    if layer < len(block.layers):
+                        latents = block.from_domain(block.iterate(layer, latents, context, own.mask, here))
+        return Fused(pool(latents))

@@ -1,0 +1,127 @@
+"""The block of MM-Lego: one modality's tokens read into a small latent of one shape for all blocks.
+
+Hemker, Simidjievski, Jamnik: Multimodal Lego, ICLR 2025, arXiv 2405.19950. A block is trained alone, without the other
+modalities; blocks with latents of one shape can then be merged or fused.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from chiasm.fusion.attention import CrossAttention, FeedForward, TokenEntrance
+from chiasm.tokens import Tokens
+
+Domain = Literal["signal", "rfft", "complex"]
+
+
+class LegoLayer(nn.Module):
+    """One iteration: cross-attention on the tokens, then the gated feed-forward layer, each with its residual."""
+
+    def __init__(self, latent_width: int, token_width: int, *, heads: int, head_width: int) -> None:
+        super().__init__()
+        self.attention = CrossAttention(latent_width, token_width, heads=heads, head_width=head_width)
+        self.feed_forward = FeedForward(latent_width)
+
+    def forward(self, latents: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+        latents = latents + self.attention(latents, tokens, mask)
+        return latents + self.feed_forward(latents)  # type: ignore[no-any-return]
+
+
+class LegoBlock(nn.Module):
+    """Tokens of one modality to latents `(B, L, D)`.
+
+    In each of `depth` iterations the latents are divided by their norm along L, taken to `domain`, updated by attention
+    on the tokens, and taken back; the last iteration stays in its domain.
+
+    - `signal`: no transform; the latents are real.
+    - `rfft`: the Fourier transform along L of the real latents, `L // 2 + 1` rows. Attention updates the real part, the
+      imaginary part is carried along, as in the paper. It never meets the data.
+    - `complex`: all L rows, real and imaginary part side by side, so that both meet the data.
+
+    Deviations: the tokens are not transformed (a Fourier transform along a bag makes the order of its tokens matter and
+    loses the odd part); the encoder runs once, not in every iteration; every iteration has weights of its own.
+
+    Args:
+        width, slots: of the modality's tokens.
+        latents, latent_width: L and D, shared by all blocks that are to be combined.
+        depth: iterations.
+        domain: where the latents are updated.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        slots: int,
+        *,
+        latents: int = 16,
+        latent_width: int = 64,
+        depth: int = 2,
+        heads: int = 4,
+        head_width: int = 8,
+        dropout: float = 0.1,
+        domain: Domain = "signal",
+    ) -> None:
+        super().__init__()
+        self.domain: Domain = domain
+        inner = 2 * latent_width if domain == "complex" else latent_width
+        self.entrance = TokenEntrance(width, slots, latent_width, dropout)
+        self.latent = nn.Parameter(torch.randn(latents, latent_width))
+        self.layers = nn.ModuleList(
+            LegoLayer(inner, latent_width, heads=heads, head_width=head_width) for _ in range(depth)
+        )
+
+    def forward(self, tokens: Tokens, present: Tensor, start: Tensor | None = None) -> Tensor:
+        """Latents `(B, L, D)`, complex unless the domain is `signal`; those of absent patients are the start unchanged.
+
+        Args:
+            tokens: of this modality.
+            present: `(B,)` bool.
+            start: `(B, L, D)` latents to start from, in the signal domain; the block's own learned ones if None.
+        """
+        tokens = tokens.where_present(present)
+        context = self.entrance(tokens)  # (B, T, D)
+        latents = self.latent.expand(len(present), -1, -1) if start is None else start
+        for layer in range(len(self.layers) - 1):
+            latents = self.from_domain(self.iterate(layer, latents, context, tokens.mask, present))
+        return self.iterate(len(self.layers) - 1, latents, context, tokens.mask, present)
+
+    def iterate(self, layer: int, latents: Tensor, context: Tensor, mask: Tensor, present: Tensor) -> Tensor:
+        """Iteration `layer`, from the signal domain to the block's; `context` is `(B, T, D)`."""
+        spectrum = self.to_domain(latents * unit_scale(latents))
+        if self.domain == "signal":
+            updated = self.layers[layer](spectrum, context, mask)
+        elif self.domain == "rfft":
+            updated = torch.complex(self.layers[layer](spectrum.real, context, mask), spectrum.imag)
+        else:
+            both = self.layers[layer](torch.cat([spectrum.real, spectrum.imag], -1), context, mask)
+            updated = torch.complex(*both.chunk(2, -1))
+        return torch.where(present[:, None, None], updated, self.to_domain(latents))
+
+    def to_domain(self, latents: Tensor) -> Tensor:
+        """From the signal domain to the block's: `(B, L, D)` to `(B, L or L // 2 + 1, D)`."""
+        if self.domain == "signal":
+            return latents
+        transform = torch.fft.rfft if self.domain == "rfft" else torch.fft.fft
+        return transform(latents, dim=1, norm="ortho")
+
+    def from_domain(self, latents: Tensor) -> Tensor:
+        """From the block's domain to the signal domain, `(B, L, D)`."""
+        if self.domain == "signal":
+            return latents
+        if self.domain == "rfft":
+            return torch.fft.irfft(latents, n=len(self.latent), dim=1, norm="ortho")
+        return torch.fft.ifft(latents, dim=1, norm="ortho")
+
+
+def pool(latents: Tensor) -> Tensor:
+    """The mean over L of the real part, `(B, L, D)` to `(B, D)`: what the head of MM-Lego reads."""
+    return latents.real.mean(1) if latents.is_complex() else latents.mean(1)
+
+
+def unit_scale(latents: Tensor) -> Tensor:
+    """`1 / ||l||` along L, `(B, 1, D)`, at most 1e6; the gradient at zero is zero."""
+    square = latents.real.square() + latents.imag.square() if latents.is_complex() else latents.square()
+    return square.sum(1, keepdim=True).clamp_min(1e-12).rsqrt()

@@ -1,0 +1,77 @@
+"""The head of every neural recipe: LayerNorm and one linear map, with the loss of its kind of target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from chiasm.cohort import Outcome, Target
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class Head(nn.Module):
+    """`W LN(embedding) + b`: logits, a standardised number, or a log hazard.
+
+    Args:
+        width: D of the embedding.
+        outputs: K, as `output_width` gives it.
+        kind: "classification", "regression" or "survival".
+    """
+
+    def __init__(self, width: int, outputs: int, kind: str) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.linear = nn.Linear(width, outputs)
+        self.kind = kind
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """`(B, D)` to `(B, K)`."""
+        return self.linear(self.norm(embedding))  # type: ignore[no-any-return]
+
+    def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
+        """The mean loss of a batch, a finite scalar; `value` and `event` are `(B,)` as `target_tensors` gives them."""
+        return LOSSES[self.kind](output, value, event)
+
+
+def cross_entropy(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
+    """Mean negative log probability of the class, `value` holding class codes."""
+    return nn.functional.cross_entropy(output, value.long())
+
+
+def squared_error(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
+    """Mean squared error of a standardised number."""
+    return nn.functional.mse_loss(output[:, 0], value)
+
+
+def cox_loss(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
+    """Negative log partial likelihood per event, Efron ties (torchsurv); zero, with zero gradient, without an event.
+
+    A batch in which nobody is at risk beside the event carries no information either: its loss is zero by the formula.
+    """
+    from torchsurv.loss.cox import neg_partial_log_likelihood
+
+    if not bool(event.any()):
+        return (output * 0.0).sum()
+    loss: Tensor = neg_partial_log_likelihood(
+        output[:, 0], event, value, ties_method="efron", reduction="mean", checks=False
+    )
+    return loss
+
+
+LOSSES: dict[str, Loss] = {"classification": cross_entropy, "regression": squared_error, "survival": cox_loss}
+
+
+def output_width(target: Target) -> int:
+    """K: the number of classes, else one."""
+    return len(target.classes) if target.kind == "classification" else 1
+
+
+def target_tensors(outcome: Outcome, centre: float = 0.0, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    """`(B,)` float32 values, `(value - centre) / scale`, and `(B,)` bool events (all False unless survival)."""
+    event = outcome.event if outcome.event is not None else np.zeros(len(outcome.value), bool)
+    value = torch.from_numpy(((outcome.value - centre) / scale).astype(np.float32))
+    return value, torch.from_numpy(np.ascontiguousarray(event))

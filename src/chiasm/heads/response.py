@@ -1,0 +1,97 @@
+"""From the link scale (logits, a number, a log hazard) to what a user reads: probabilities, a value, survival."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
+from scipy.special import softmax  # type: ignore[import-untyped]
+
+from chiasm.artifact import storable
+from chiasm.cohort import Outcome, Target
+from chiasm.heads.linear import deviance
+from chiasm.heads.ridge_cox import breslow, survival_at
+
+Array = NDArray[np.float64]
+
+
+@storable("response")
+@dataclass(frozen=True)
+class Response:
+    """Fitted on the link of training patients, best out of fold: a slope, and for survival a baseline hazard.
+
+    Args:
+        kind: of the target.
+        classes: of a classification.
+        times: horizons, in the target's unit, at which survival is predicted.
+        slope, centre: the calibrated link is `centre + slope (link - centre)`, for survival without the first centre.
+        event_times, hazard: `(E,)`, the cumulative baseline hazard after Breslow.
+    """
+
+    kind: str
+    classes: tuple[str, ...]
+    times: tuple[float, ...]
+    slope: float
+    centre: float
+    event_times: np.ndarray
+    hazard: np.ndarray
+
+    @classmethod
+    def fit(cls, target: Target, link: Array, outcome: Outcome, *, calibrate: bool) -> Self:
+        """From the link `(n, K)` of patients whose outcome is known.
+
+        Args:
+            calibrate: estimate the slope; only for links that were predicted out of fold.
+        """
+        classes = target.classes if target.kind == "classification" else ()
+        slope, centre = calibration(target.kind, link, outcome) if calibrate else (1.0, centre_of(target.kind, link))
+        if target.kind != "survival" or outcome.event is None:
+            return cls(target.kind, classes, (), slope, centre, np.zeros(0), np.zeros(0))
+        event_times, hazard = breslow((link[:, 0] - centre) * slope, outcome.value, outcome.event)
+        return cls("survival", (), target.times or horizons(outcome), slope, centre, event_times, hazard)
+
+    def calibrated(self, link: Array) -> Array:
+        """`(n, K)`: the link after the slope; a log hazard relative to the training mean."""
+        scaled = (link - self.centre) * self.slope
+        return scaled if self.kind == "survival" else scaled + self.centre
+
+    def frame(self, link: Array) -> pd.DataFrame:
+        """`p_<class>` columns, `prediction`, or `risk` and `survival_<time>`, one row a patient."""
+        link = self.calibrated(link)
+        if self.kind == "classification":
+            return pd.DataFrame(softmax(link, axis=1), columns=[f"p_{name}" for name in self.classes])
+        if self.kind == "regression":
+            return pd.DataFrame({"prediction": link[:, 0]})
+        survival = survival_at(link[:, 0], (self.event_times, self.hazard), np.array(self.times))
+        columns = {f"survival_{time:g}": survival[:, k] for k, time in enumerate(self.times)}
+        return pd.DataFrame({"risk": link[:, 0], **columns})
+
+
+def calibration(kind: str, link: Array, outcome: Outcome) -> tuple[float, float]:
+    """`(slope, centre)` that minimise the deviance of `centre + slope (link - centre)`, the slope within 0.01 and 3.
+
+    For links that were predicted out of fold: in-sample ones would be called calibrated when they are not. The slope
+    stays above zero, so that a calibrated model ranks its patients as the model did.
+    """
+    centre = centre_of(kind, link)
+    found = minimize_scalar(
+        lambda slope: deviance(kind, centre + slope * (link - centre), outcome), bounds=(0.01, 3.0), method="bounded"
+    )
+    return float(found.x), centre
+
+
+def centre_of(kind: str, link: Array) -> float:
+    """Where the slope turns: the mean link, but zero for logits."""
+    return 0.0 if kind == "classification" or not len(link) else float(link.mean())
+
+
+def horizons(outcome: Outcome) -> tuple[float, ...]:
+    """The quartiles of the event times, to three significant digits; the default horizons of a survival target."""
+    if outcome.event is None or not outcome.event.any():
+        return ()
+    quartiles = np.quantile(outcome.value[outcome.event], (0.25, 0.5, 0.75))
+    return tuple(sorted({float(f"{value:.3g}") for value in quartiles}))

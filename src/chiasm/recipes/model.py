@@ -1,0 +1,72 @@
+"""The model that every recipe of ours gives: a fitted predictor, and how its link becomes what a user reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from chiasm.artifact import save, storable
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+
+
+@storable("model")
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted recipe.
+
+    Args:
+        recipe: its name with its options, as `fit` was given it.
+        modalities: modality to kind, as at fit.
+        predictor: the fitted part; gives the link.
+        response: turns the link into the columns of a prediction.
+        target: what is predicted: kind, column and unit, for whoever reads the folder.
+    """
+
+    recipe: str
+    modalities: dict[str, str]
+    predictor: Predictor
+    response: Response
+    target: dict[str, Any]
+
+    @property
+    def trained_parameters(self) -> int:
+        return self.predictor.trained_parameters
+
+    def predict(self, cohort: Cohort) -> pd.DataFrame:
+        """One row a patient, in the cohort's own row order, indexed by id: `pattern`, then the prediction's columns.
+
+        Raises:
+            Unsupported: a patient has none of the model's modalities; a modality is of another kind than at fit.
+        """
+        for name, kind in self.modalities.items():
+            if name in cohort.modalities and cohort.kinds[name] != kind:
+                raise Unsupported(f"modality '{name}' was of kind '{kind}' at fit and is of kind '{cohort.kinds[name]}' now")
+        known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
+        lacking = int((~known.present.any(1)).sum()) if known.modalities else len(known)
+        if lacking:
+            raise Unsupported(
+                f"{lacking} of {len(known)} patients have none of the modalities {sorted(self.modalities)}: leave them out, "
+                "a model that has seen nothing of a patient has nothing to say"
+            )
+        frame = self.response.frame(self.predictor.link(known))
+        frame.insert(0, "pattern", known.pattern())
+        frame.index = pd.Index(known.ids, name="patient", dtype=object)
+        return frame.iloc[known.order]
+
+    def save(self, path: Path | str) -> None:
+        """Write the model folder: safetensors and JSON."""
+        save(path, self)
+
+
+def describe_target(cohort: Cohort) -> dict[str, Any]:
+    """Kind, columns and unit of the target, as JSON."""
+    target = cohort.target
+    if target is None:
+        raise Unsupported("the cohort has no target: name one in [target], or give target=... to cohort_from_frames")
+    fields = {key: value for key, value in vars(target).items() if isinstance(value, str) and value}
+    return {"kind": target.kind, **fields}

@@ -1,0 +1,148 @@
+"""What neural recipes share: tokens of a cohort, an inner split for early stopping, a network trained and stored."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from chiasm.cohort import Cohort, Outcome, Unsupported, holdout
+from chiasm.encoders import fit_encoders, pack
+from chiasm.heads.head import Head, output_width, target_tensors
+from chiasm.protocols import Encoder
+from chiasm.tokens import PackedTokens
+from chiasm.training import Network, TrainOptions, train
+from chiasm.training.batches import presence
+from chiasm.training.isolation import own_randomness
+
+VALIDATION = 0.2
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training cohort as tensors.
+
+    Args:
+        encoders, tokens: one a modality, fitted on these patients.
+        present: `(B, M)` bool.
+        outcome: of the B patients, all known.
+        value, event: `(B,)`, a number standardised by `centre` and `scale`.
+        held_out: `(B,)` bool, for early stopping and calibration only.
+    """
+
+    encoders: dict[str, Encoder]
+    tokens: dict[str, PackedTokens]
+    present: np.ndarray
+    outcome: Outcome
+    value: Tensor
+    event: Tensor
+    centre: float
+    scale: float
+    held_out: np.ndarray
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        return {name: (encoder.width, encoder.slots) for name, encoder in self.encoders.items()}
+
+
+def trainable(cohort: Cohort) -> Cohort:
+    """The patients one can learn from: outcome known, at least one modality present."""
+    if cohort.target is None or cohort.outcome is None:
+        raise Unsupported("fitting needs a target: name one in [target], or give target=... to cohort_from_frames")
+    usable = cohort.outcome.known & cohort.present.any(1)
+    if int(usable.sum()) < 10:
+        raise Unsupported(f"{int(usable.sum())} patients have a known outcome and a modality: at least 10 are needed to fit")
+    return cohort if usable.all() else cohort.subset(usable)
+
+
+def prepare(cohort: Cohort, seed: int) -> Prepared:
+    """Fit the encoders on the cohort, pack its tokens, set a fifth of the patients aside."""
+    encoders = fit_encoders(cohort)
+    tokens = pack(cohort, encoders)
+    outcome = cohort.outcome
+    assert outcome is not None and cohort.target is not None  # `trainable` raised otherwise
+    centre, scale = 0.0, 1.0
+    if cohort.target.kind == "regression":
+        centre, scale = float(outcome.value.mean()), float(outcome.value.std()) or 1.0
+    value, event = target_tensors(outcome, centre, scale)
+    held_out = holdout(cohort, VALIDATION, seed=seed)
+    return Prepared(encoders, tokens, presence(tokens, cohort.modalities), outcome, value, event, centre, scale, held_out)
+
+
+def seeded(seed: int, name: str = "") -> int:
+    """A seed of its own for each named part, the same wherever and whenever it is computed."""
+    return (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**31
+
+
+def build(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Initialise a module from its own seed, leaving the global generator as it was."""
+    with own_randomness(seed):
+        return make()
+
+
+def new_head(cohort: Cohort, width: int, seed: int) -> Head:
+    """A head for the cohort's target, initialised from `seed`."""
+    target = cohort.target
+    assert target is not None  # `trainable` raised otherwise
+    head = build(lambda: Head(width, output_width(target), target.kind), seed)
+    assert isinstance(head, Head)
+    return head
+
+
+def fit_network(
+    network: Network,
+    data: Prepared,
+    options: TrainOptions,
+    *,
+    seed: int,
+    checkpoint: Path | None,
+    device: str,
+    rows: np.ndarray | None = None,
+    column: int | None = None,
+) -> None:
+    """Train on all patients or on `rows`, on all modalities or the one in `column` of `present`."""
+    keep = np.arange(len(data.present)) if rows is None else rows
+    names = sorted(data.tokens)
+    if column is not None:
+        names = [names[column]]
+    tokens = {name: subset(data.tokens[name], keep) for name in names}
+    present = data.present[keep] if column is None else data.present[keep][:, [column]]
+    held_out = data.held_out[keep]
+    if held_out.all() or not held_out.any():
+        held_out = np.arange(len(keep)) % 5 == 0
+    index = torch.from_numpy(keep)
+    train(
+        network, tokens, present, data.value[index], data.event[index], held_out, options,
+        seed=seed, checkpoint=checkpoint, device=device,
+    )
+
+
+def subset(packed: PackedTokens, rows: np.ndarray) -> PackedTokens:
+    """The packed tokens of some patients."""
+    if len(rows) == len(packed) and np.array_equal(rows, np.arange(len(packed))):
+        return packed
+    lengths = packed.lengths[rows]
+    starts = np.repeat(packed.offsets[:-1][rows] - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
+    index = torch.from_numpy(starts + np.arange(int(lengths.sum())))
+    return PackedTokens(packed.values[index], np.concatenate([[0], np.cumsum(lengths)]), packed.slots)
+
+
+def state_of(module: nn.Module) -> dict[str, np.ndarray]:
+    """The module's parameters and buffers as arrays, to be stored."""
+    return {key: value.detach().cpu().numpy().copy() for key, value in module.state_dict().items()}
+
+
+def restore(module: nn.Module, state: Mapping[str, np.ndarray]) -> None:
+    """Put a stored state back; keys and shapes must fit."""
+    module.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state.items()})
+    module.eval()
+
+
+def parameter_count(module: nn.Module) -> int:
+    """How many numbers training could change."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -1,0 +1,95 @@
+"""What every encoder gives and every fusion takes: a padded batch of tokens, and the packed form it is cut from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One modality of a batch of patients.
+
+    Args:
+        values: `(B, T, D)` float. What stands behind `mask == False` is never read.
+        mask: `(B, T)` bool, True = a real token.
+        times: `(B, T)` float, hours since the patient's first record, or None.
+    """
+
+    values: Tensor
+    mask: Tensor
+    times: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or self.mask.shape != self.values.shape[:2]:
+            raise ValueError(
+                f"Tokens need values (B, T, D) and mask (B, T), not {tuple(self.values.shape)} and {tuple(self.mask.shape)}"
+            )
+
+    def where_present(self, present: Tensor) -> Tokens:
+        """Tokens of absent patients masked, and every masked value replaced by zero.
+
+        A replaced value has gradient zero and cannot reach the output, be it NaN, 0 or 1e9.
+
+        Args:
+            present: `(B,)` bool.
+        """
+        mask = self.mask & present[:, None]  # (B, T)
+        values = torch.where(mask[..., None], self.values, torch.zeros((), dtype=self.values.dtype))
+        return Tokens(values, mask, self.times)
+
+
+@dataclass(frozen=True)
+class PackedTokens:
+    """The tokens of many patients end to end, without padding.
+
+    Args:
+        values: `(sum of T_i, D)` float32.
+        offsets: `(B + 1,)` int64; patient i owns `values[offsets[i]:offsets[i + 1]]`. No token = absent.
+        slots: the tokens of every patient who has any, where each has a meaning of its own; 0 for bags.
+    """
+
+    values: Tensor
+    offsets: np.ndarray
+    slots: int = 0
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def width(self) -> int:
+        return int(self.values.shape[1])
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """`(B,)` int64: the number of tokens of each patient."""
+        return np.diff(self.offsets)
+
+    def take(self, rows: np.ndarray) -> Tokens:
+        """The padded batch of these patients, as long as the longest of them, or `slots` long."""
+        lengths = self.lengths[rows]
+        longest = self.slots or max(1, int(lengths.max(initial=0)))
+        steps = np.arange(longest)
+        mask = steps[None, :] < lengths[:, None]  # (B, T)
+        index = np.where(mask, self.offsets[:-1][rows][:, None] + steps[None, :], 0)
+        if len(self.values) == 0:
+            values = self.values.new_zeros((len(rows), longest, self.width))
+        else:
+            values = self.values[torch.from_numpy(index.reshape(-1))].reshape(len(rows), longest, self.width)
+        return Tokens(values, torch.from_numpy(mask))
+
+    @staticmethod
+    def scatter(parts: Sequence[np.ndarray], rows: np.ndarray, patients: int, width: int, slots: int = 0) -> PackedTokens:
+        """Pack `parts[k]`, `(T_k, D)`, as the tokens of patient `rows[k]` among `patients`; the others are absent."""
+        lengths = np.zeros(patients, dtype=np.int64)
+        lengths[rows] = [len(part) for part in parts]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        if not parts:
+            return PackedTokens(torch.zeros((0, width)), offsets, slots)
+        order = np.argsort(rows, kind="stable")
+        flat = np.concatenate([parts[k] for k in order]).astype(np.float32, copy=False)
+        return PackedTokens(torch.from_numpy(np.ascontiguousarray(flat)), offsets, slots)

@@ -1,0 +1,59 @@
+"""Rows into batches: random for tokens of one length, of like length for ragged bags, so that little is padded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from chiasm.tokens import PackedTokens, Tokens
+
+POOL = 16  # batches that are sorted by length together
+
+
+def total_lengths(tokens: Mapping[str, PackedTokens]) -> np.ndarray:
+    """`(B,)` tokens of each patient over the ragged modalities; zero where every patient has as many as any other."""
+    total = np.zeros(len(next(iter(tokens.values()))), np.int64)
+    for packed in tokens.values():
+        lengths = packed.lengths
+        if len(set(lengths[lengths > 0].tolist())) > 1:
+            total += lengths
+    return total
+
+
+def training_batches(rows: np.ndarray, lengths: np.ndarray, size: int, generator: torch.Generator) -> list[np.ndarray]:
+    """A random partition of `rows` into batches; a last batch of fewer than half the size joins the one before.
+
+    Ragged patients are shuffled, sorted by length within pools of 16 batches, cut, and the batches shuffled again.
+    """
+    shuffled = rows[torch.randperm(len(rows), generator=generator).numpy()]
+    ragged = bool(lengths[rows].any())
+    if ragged:
+        pools = [shuffled[start : start + POOL * size] for start in range(0, len(shuffled), POOL * size)]
+        shuffled = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
+    batches = [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
+    if len(batches) > 1 and len(batches[-1]) < size / 2:
+        batches[-2:] = [np.concatenate(batches[-2:])]
+    if ragged:
+        batches = [batches[k] for k in torch.randperm(len(batches), generator=generator).tolist()]
+    return batches
+
+
+def reading_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
+    """Every row once, of like length together, for prediction."""
+    order = np.argsort(lengths, kind="stable")
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def take(tokens: Mapping[str, PackedTokens], rows: np.ndarray, device: str | torch.device = "cpu") -> dict[str, Tokens]:
+    """The padded batch of these rows, on a device."""
+    batch = {name: packed.take(rows) for name, packed in tokens.items()}
+    if str(device) == "cpu":
+        return batch
+    return {name: Tokens(part.values.to(device), part.mask.to(device)) for name, part in batch.items()}
+
+
+def presence(tokens: Mapping[str, PackedTokens], names: Sequence[str]) -> np.ndarray:
+    """`(B, M)` bool: who has a token of what."""
+    return np.stack([tokens[name].lengths > 0 for name in names], axis=1)

@@ -1,0 +1,210 @@
+"""One readable training loop: early stopping on an inner split, a checkpoint after every epoch, resumed as if never stopped."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from chiasm.artifact import load_checkpoint, save_checkpoint
+from chiasm.heads.head import Head
+from chiasm.protocols import Fused
+from chiasm.tokens import PackedTokens, Tokens
+from chiasm.training.batches import reading_batches, take, total_lengths, training_batches
+from chiasm.training.isolation import own_randomness, threads_for
+
+READING_BATCH = 256
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a network is trained.
+
+    Args:
+        epochs: at most.
+        patience: epochs without a better validation loss before it stops.
+        batch: patients in a step.
+        learning_rate: AdamW's, warmed up over one epoch and brought to a tenth along a half cosine.
+        weight_decay: AdamW's.
+        modality_dropout: chance that a present modality of a training patient is left out of a step (never the last one).
+    """
+
+    epochs: int = 40
+    patience: int = 8
+    batch: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    modality_dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened: the validation loss after each epoch, the best one's number, and steps with nothing to learn from."""
+
+    validation: tuple[float, ...]
+    best_epoch: int
+    skipped_steps: int
+
+
+class Network(nn.Module):
+    """A fusion and a head: tokens of the present modalities to the link, `(B, K)`."""
+
+    def __init__(self, fusion: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.fusion = fusion
+        self.head = head
+
+    def forward(self, tokens: dict[str, Tokens], present: Tensor) -> tuple[Tensor, Fused]:
+        """The link and what the fusion gave."""
+        fused: Fused = self.fusion(tokens, present)
+        return self.head(fused.embedding), fused
+
+
+def train(
+    network: Network,
+    tokens: Mapping[str, PackedTokens],
+    present: np.ndarray,
+    value: Tensor,
+    event: Tensor,
+    held_out: np.ndarray,
+    options: TrainOptions,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+    device: str = "cpu",
+) -> History:
+    """Train `network` in place and leave it at its best validation epoch, in evaluation mode.
+
+    Args:
+        tokens: of every patient given, training and held out.
+        present: `(B, M)` bool, modalities sorted by name.
+        value, event: `(B,)`, as `target_tensors` gives them.
+        held_out: `(B,)` bool, the patients whose loss decides when to stop; never trained on.
+        checkpoint: a file; written after every epoch, read first if it exists.
+    """
+    rows, watched = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    lengths = total_lengths(tokens)
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    work = 6.0 * sum(parameter.numel() for parameter in trainable) * options.batch * 16
+    with own_randomness(seed), threads_for(work):
+        network.to(device)
+        optimiser = torch.optim.AdamW(
+            trainable, lr=options.learning_rate, weight_decay=options.weight_decay, fused=device == "cpu"
+        )
+        generator = torch.Generator().manual_seed(seed)
+        best, losses, skipped = copy.deepcopy(network.state_dict()), [], 0
+        if checkpoint is not None and checkpoint.exists():
+            best, losses, skipped = _resume(checkpoint, network, optimiser, generator)
+        while len(losses) < options.epochs and len(losses) - _best(losses) <= options.patience:
+            network.train()
+            batches = training_batches(rows, lengths, options.batch, generator)
+            for step, batch in enumerate(batches):
+                _set_rate(optimiser, options, len(losses) + step / len(batches))
+                here = _drop_modalities(torch.from_numpy(present[batch]), options.modality_dropout, generator)
+                link, fused = network(take(tokens, batch, device), here.to(device))
+                loss = network.head.loss(link, value[batch].to(device), event[batch].to(device))
+                loss = loss + sum(fused.losses.values(), torch.zeros((), device=device))
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                norm = nn.utils.clip_grad_norm_(trainable, 1.0)
+                if not bool(torch.isfinite(norm)) or float(norm) == 0.0:
+                    skipped += 1  # nothing to learn from: no event, one patient at risk
+                    continue
+                optimiser.step()
+            losses.append(_validation_loss(network, tokens, present, value, event, watched, device))
+            if _best(losses) == len(losses):
+                best = copy.deepcopy(network.state_dict())
+            if checkpoint is not None:
+                _write(checkpoint, network, optimiser, generator, best, losses, skipped)
+        network.load_state_dict(best)
+        network.eval().cpu()
+    return History(tuple(losses), _best(losses), skipped)
+
+
+def predict_link(network: Network, tokens: Mapping[str, PackedTokens], present: np.ndarray, device: str = "cpu") -> np.ndarray:
+    """The link of every patient, `(B, K)` float64, in evaluation mode; the network is left as it was."""
+    out: np.ndarray | None = None
+    was_training = network.training
+    network.eval().to(device)
+    work = 2.0 * sum(parameter.numel() for parameter in network.parameters()) * READING_BATCH * 16
+    with torch.inference_mode(), threads_for(work):
+        for batch in reading_batches(total_lengths(tokens), READING_BATCH):
+            link, _ = network(take(tokens, batch, device), torch.from_numpy(present[batch]).to(device))
+            if out is None:
+                out = np.zeros((len(present), link.shape[1]))
+            out[batch] = link.cpu().double().numpy()
+    network.train(was_training)
+    return out if out is not None else np.zeros((0, 1))
+
+
+def _validation_loss(
+    network: Network, tokens: Mapping[str, PackedTokens], present: np.ndarray, value: Tensor, event: Tensor, rows: np.ndarray, device: str
+) -> float:
+    network.eval()
+    links = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), READING_BATCH):
+            batch = rows[start : start + READING_BATCH]
+            links.append(network(take(tokens, batch, device), torch.from_numpy(present[batch]).to(device))[0].cpu())
+        return float(network.head.loss(torch.cat(links), value[rows], event[rows]))
+
+
+def _best(losses: list[float]) -> int:
+    """The number (from 1) of the epoch with the smallest loss, 0 before the first."""
+    return min(range(len(losses)), key=losses.__getitem__) + 1 if losses else 0
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, options: TrainOptions, epoch: float) -> None:
+    warm = min(1.0, epoch + 0.1)
+    rate = options.learning_rate * warm * (0.55 + 0.45 * math.cos(math.pi * min(1.0, epoch / options.epochs)))
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def _drop_modalities(present: Tensor, chance: float, generator: torch.Generator) -> Tensor:
+    if chance <= 0:
+        return present
+    kept = present & (torch.rand(present.shape, generator=generator) >= chance)
+    return torch.where(kept.any(1, keepdim=True), kept, present)
+
+
+def _write(
+    path: Path, network: Network, optimiser: torch.optim.Optimizer, generator: torch.Generator, best: Mapping[str, Tensor], losses: list[float], skipped: int
+) -> None:
+    moments = {str(index): dict(state) for index, state in optimiser.state_dict()["state"].items()}
+    save_checkpoint(
+        path,
+        {
+            "network": dict(network.state_dict()),
+            "best": dict(best),
+            "optimiser": moments,
+            "generator": generator.get_state(),
+            "torch_state": torch.get_rng_state(),
+            "losses": losses,
+            "skipped": skipped,
+        },
+    )
+
+
+def _resume(
+    path: Path, network: Network, optimiser: torch.optim.Optimizer, generator: torch.Generator
+) -> tuple[dict[str, Tensor], list[float], int]:
+    state = load_checkpoint(path)
+    network.load_state_dict(_tensors(state["network"]))
+    fresh = optimiser.state_dict()
+    fresh["state"] = {int(index): _tensors(moments) for index, moments in state["optimiser"].items()}
+    optimiser.load_state_dict(fresh)
+    generator.set_state(torch.from_numpy(state["generator"]))
+    torch.set_rng_state(torch.from_numpy(state["torch_state"]))
+    return _tensors(state["best"]), [float(loss) for loss in state["losses"]], int(state["skipped"])
+
+
+def _tensors(arrays: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {key: torch.from_numpy(np.array(array)) for key, array in arrays.items()}
