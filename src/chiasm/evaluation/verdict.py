@@ -18,6 +18,7 @@ DOES_NOT_PAY = "does not pay"
 CANNOT_TELL = "cannot tell"
 MARGIN = 0.01
 _MOST_DIGITS = 6
+_MOST_PATIENTS = 10**9
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,12 @@ def corrected_interval(
 def patients_needed(difference: float, low: float, high: float, margin: float, n_patients: int) -> int | None:
     """About how many patients would settle the question if the difference stayed, rounded up to two digits.
 
-    None when no number would: the difference sits on both borders at once, which takes a margin of zero.
+    None above a billion, as when the margin is zero and so is the difference: no study would settle it.
     """
     target = max(difference, margin - difference)
-    if not target > 0:
-        return None
     half = max(difference - low, high - difference)
+    if half**2 * n_patients >= _MOST_PATIENTS * target**2:
+        return None
     needed = max(n_patients * (half / target) ** 2, float(n_patients + 1))
     unit = int(10 ** max(0, math.floor(math.log10(needed)) - 1))
     return math.ceil(needed / unit) * unit
@@ -173,7 +174,9 @@ def _sentence(
     verb = "beats" if difference > 0 else "falls behind"
     found = f"{fused} {verb} {single} by {gap} {metric} (95 % interval {from_} to {to}; {data})"
     if float(gap) == 0:
-        found = f"{fused} and {single} have about equal {metric} (difference {gap}, 95 % interval {from_} to {to}; {data})"
+        found = (
+            f"{fused} and {single} have about equal {metric} (difference {gap}, 95 % interval {from_} to {to}; {data})"
+        )
     if outcome == DOES_NOT_PAY:
         text = f"Combining modalities does not pay: {found}, so any gain lies below the margin of {least}."
     elif outcome == PAYS:

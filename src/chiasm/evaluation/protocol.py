@@ -1,0 +1,131 @@
+"""How a trial is split: outer folds that test, inner folds that select, and who may be trained on in each."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort import Cohort, assigned_folds, fold_ids, require_disjoint
+from chiasm.evaluation.verdict import MARGIN
+
+Ints = NDArray[np.int_]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The rules that every recipe of a trial is held to.
+
+    Args:
+        folds, repeats: of the outer cross-validation, where the cohort prescribes no folds.
+        inner_folds: on which the best single and the best fused recipe are picked, within each training set.
+        ignore_folds: draw folds although the cohort prescribes some.
+        by: "site" keeps each site on one side of every fold.
+        group_duplicates: patients identical in every modality stay on one side.
+        margin: the smallest gain in the primary metric that is worth having.
+        draws: of the bootstrap.
+    """
+
+    folds: int = 5
+    repeats: int = 1
+    inner_folds: int = 3
+    ignore_folds: bool = False
+    by: str | None = None
+    group_duplicates: bool = False
+    margin: float = MARGIN
+    draws: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.folds < 2 or self.inner_folds < 2 or self.repeats < 1 or self.draws < 100:
+            raise ValueError("a protocol needs folds >= 2, inner_folds >= 2, repeats >= 1 and draws >= 100")
+        if self.by not in (None, "site"):
+            raise ValueError(f"by={self.by!r} is not known: folds can be kept apart by 'site', or not at all")
+        if not self.margin >= 0:
+            raise ValueError(f"the margin is the smallest gain worth having, 0 or more, not {self.margin}")
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields, as they stand in `trial.json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One training set with what it is asked to predict; `inner` is None for an outer fold.
+
+    Args:
+        repeat, fold: which outer fold it belongs to.
+        inner: which inner fold of it.
+        train, test: rows of the cohort, sorted.
+        hidden: modalities that the tested patients are shown without. For an inner fold these are the modalities that
+            no patient of the outer test fold has: a recipe must not be picked for what it will not be given.
+    """
+
+    repeat: int
+    fold: str
+    inner: int | None
+    train: Ints
+    test: Ints
+    hidden: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """A name for files and seeds."""
+        return f"r{self.repeat}-f{self.fold}" + ("" if self.inner is None else f"-i{self.inner}")
+
+
+def plan(cohort: Cohort, protocol: Protocol, seed: int) -> list[Split]:
+    """The outer folds of a trial, in the order of (repeat, fold); each is checked for leakage.
+
+    Folds that the cohort prescribes are taken as they are, once, unless `ignore_folds`.
+
+    Raises:
+        LeakageError: a patient, group or site on both sides of a fold.
+        CohortError: a fold without an event or a class.
+    """
+    splits = []
+    if uses_given_folds(cohort, protocol):
+        splits = [Split(0, name, None, train, test) for name, train, test in assigned_folds(cohort)]
+    else:
+        for repeat in range(protocol.repeats):
+            ids = fold_ids(
+                cohort, protocol.folds, seed=seed + repeat, by=protocol.by, group_duplicates=protocol.group_duplicates
+            )
+            for fold in range(protocol.folds):
+                train, test = np.flatnonzero(ids != fold), np.flatnonzero(ids == fold)
+                require_disjoint(
+                    cohort.subset(train),
+                    cohort.subset(test),
+                    by=protocol.by,
+                    group_duplicates=protocol.group_duplicates,
+                )
+                splits.append(Split(repeat, str(fold), None, train, test))
+    return splits
+
+
+def inner_plan(cohort: Cohort, outer: Split, protocol: Protocol, seed: int) -> list[Split]:
+    """The inner folds of one outer fold: parts of its training set only.
+
+    Raises:
+        CohortError: too few events or members of a class in the training set.
+    """
+    training = cohort.subset(outer.train)
+    ids = fold_ids(
+        training, protocol.inner_folds, seed=seed + 7919 * (outer.repeat + 1), by=protocol.by,
+        group_duplicates=protocol.group_duplicates,
+    )  # fmt: skip
+    here = cohort.present[outer.test].any(0)
+    hidden = tuple(name for name, some in zip(cohort.modalities, here, strict=True) if not some)
+    shown = [m for m, name in enumerate(cohort.modalities) if name not in hidden]
+    splits = []
+    for inner in range(protocol.inner_folds):
+        test = outer.train[ids == inner]
+        test = test[cohort.present[test][:, shown].any(1)]
+        splits.append(Split(outer.repeat, outer.fold, inner, outer.train[ids != inner], test, hidden))
+    return splits
+
+
+def uses_given_folds(cohort: Cohort, protocol: Protocol) -> bool:
+    """Whether the folds are those that the cohort prescribes."""
+    return cohort.fold is not None and not protocol.ignore_folds and protocol.by is None

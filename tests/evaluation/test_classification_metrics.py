@@ -1,0 +1,120 @@
+"""Metrics of class probabilities: equal to scikit-learn with ties, and weighted equals resampled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    f1_score,
+    roc_auc_score,
+)
+
+from chiasm.evaluation import classification_metrics as ours
+
+ALL = (ours.auroc, ours.auprc, ours.balanced_accuracy, ours.macro_f1, ours.brier, ours.calibration_slope)
+
+
+@st.composite
+def predicted(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n, K) probabilities with many ties, codes in which every class occurs, counts that draw every class."""
+    k = draw(st.integers(2, 4))
+    n = draw(st.integers(k, 25))
+    cells = np.array(draw(st.lists(st.integers(1, 4), min_size=n * k, max_size=n * k)), dtype=float).reshape(n, k)
+    code = np.r_[np.arange(k), draw(st.lists(st.integers(0, k - 1), min_size=n - k, max_size=n - k))].astype(int)
+    counts = np.array(draw(st.lists(st.integers(0, 3), min_size=n, max_size=n)))
+    counts[:k] += 1
+    return cells / cells.sum(axis=1, keepdims=True), code, counts
+
+
+@given(predicted())
+@settings(deadline=None, max_examples=150)
+def test_equals_scikit_learn(data: tuple) -> None:
+    p, code, counts = data
+    resampled = np.repeat(np.arange(len(code)), counts)
+    weights = np.stack([np.ones_like(counts), counts])
+    for r, rows in enumerate((np.arange(len(code)), resampled)):
+        y, scores = code[rows], (p[rows, 1] if p.shape[1] == 2 else p[rows])
+        guess = p[rows].argmax(axis=1)
+        expected = {
+            ours.auroc: roc_auc_score(y, scores, multi_class="ovr", average="macro"),
+            ours.auprc: average_precision_score(y, scores, average="macro"),
+            ours.balanced_accuracy: balanced_accuracy_score(y, guess),
+            ours.macro_f1: f1_score(y, guess, average="macro"),
+        }
+        expected[ours.brier] = (
+            brier_score_loss(y, scores)
+            if p.shape[1] == 2
+            else np.mean(((p[rows] - np.eye(p.shape[1])[y]) ** 2).sum(axis=1))
+        )
+        for function, value in expected.items():
+            assert function(p, code, weights)[r] == pytest.approx(value, abs=1e-9), function.__name__
+
+
+@given(predicted())
+@settings(deadline=None, max_examples=100)
+def test_weighted_equals_literally_resampled(data: tuple) -> None:
+    p, code, counts = data
+    rows = np.repeat(np.arange(len(code)), counts)
+    for function in ALL:
+        assert function(p, code, counts[None])[0] == pytest.approx(
+            function(p[rows], code[rows])[0], abs=1e-7, nan_ok=True
+        ), function.__name__
+
+
+@pytest.mark.parametrize("slope", [0.2, 1.0, 3.0])
+def test_calibration_slope_equals_unpenalised_logistic_regression(slope: float) -> None:
+    rng = np.random.default_rng(0)
+    x = 2 * rng.normal(size=120)
+    code = (rng.random(120) < 1 / (1 + np.exp(-slope * x - 0.5))).astype(int)
+    p = 1 / (1 + np.exp(-x))
+    weights = rng.multinomial(120, np.full(120, 1 / 120), size=20)
+    found = ours.calibration_slope(np.c_[1 - p, p], code, weights)
+    for value, counts in zip(found, weights, strict=True):
+        model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=500)
+        assert value == pytest.approx(model.fit(x[:, None], code, sample_weight=counts).coef_[0, 0], abs=1e-6)
+
+
+def test_calibration_slope_is_one_for_true_probabilities_and_halves_when_logits_double() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=20_000)
+    code = (rng.random(20_000) < 1 / (1 + np.exp(-x))).astype(int)
+    one, double = (1 / (1 + np.exp(-scale * x)) for scale in (1, 2))
+    slope = ours.calibration_slope(np.c_[1 - one, one], code)[0]
+    assert slope == pytest.approx(1, abs=0.05)
+    assert ours.calibration_slope(np.c_[1 - double, double], code)[0] == pytest.approx(slope / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("p", [[0.1, 0.2, 0.8, 0.9], [0.1, 0.5, 0.5, 0.9], [0.5, 0.5, 0.5, 0.5], [0.9, 0.8, 0.2, 0.1]])
+def test_calibration_slope_without_a_finite_slope_is_nan(p: list[float]) -> None:
+    assert np.isnan(ours.calibration_slope(np.c_[1 - np.array(p), p], [0, 0, 1, 1])).all()
+
+
+def test_extreme_probabilities_are_finite() -> None:
+    p = np.array([0.0, 1.0, 0.0, 1.0, 0.0, 1.0])
+    for function in ALL:
+        assert np.isfinite(function(np.c_[1 - p, p], [0, 1, 1, 0, 0, 1])).all(), function.__name__
+
+
+@pytest.mark.parametrize("function", [f for f in ALL if f is not ours.brier])
+def test_a_draw_without_a_class_is_nan_and_leaves_the_others_alone(function) -> None:
+    p = np.array([[0.6, 0.4], [0.3, 0.7], [0.5, 0.5], [0.7, 0.3]])
+    weights = np.array([[1, 1, 1, 1], [2, 0, 2, 0], [0, 2, 0, 2], [0, 0, 0, 0]])
+    value = function(p, [0, 1, 0, 1], weights)
+    assert np.isfinite(value[0]) and np.isnan(value[1:]).all()
+
+
+def test_errors_name_the_shape() -> None:
+    with pytest.raises(ValueError, match=r"\(3,\)"):
+        ours.auroc([0.1, 0.2, 0.3], [0, 1, 0])
+    with pytest.raises(ValueError, match=r"0\.\.1"):
+        ours.auroc(np.full((3, 2), 0.5), [0, 1, 2])
+    with pytest.raises(ValueError, match="each of 3 patients"):
+        ours.auroc(np.full((3, 2), 0.5), [0, 1, 1], np.ones((5, 4)))
+    with pytest.raises(ValueError, match="negative"):
+        ours.auroc(np.full((3, 2), 0.5), [0, 1, 1], [[1, 1, -1]])

@@ -1,0 +1,125 @@
+"""`score`: the columns of a prediction, patients of unknown outcome, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chiasm.cohort.targets import Outcome
+from chiasm.evaluation import metrics
+from chiasm.evaluation.classification_metrics import auroc
+from chiasm.evaluation.intervals import bootstrap_weights
+from chiasm.evaluation.metrics import METRICS, estimable, score
+from chiasm.evaluation.survival_metrics import harrell_c, integrated_brier, uno_c
+
+
+def survival_data(n: int = 40) -> tuple[pd.DataFrame, Outcome, Outcome]:
+    rng = np.random.default_rng(0)
+    risk = rng.normal(size=n)
+    frame = pd.DataFrame({"pattern": "rna", "survival_12": 0.2, "risk": risk, "survival_3.5": 0.7})
+    truth = Outcome(rng.integers(1, 20, n).astype(float), rng.random(n) < 0.6, np.ones(n, dtype=bool))
+    train = Outcome(rng.integers(1, 30, 90).astype(float), rng.random(90) < 0.6, rng.random(90) < 0.9)
+    return frame, truth, train
+
+
+def test_columns_follow_the_order_of_the_classes_not_of_the_frame() -> None:
+    rng = np.random.default_rng(1)
+    p = rng.dirichlet([1, 1, 1], 60)
+    code = np.arange(60) % 3
+    truth = Outcome(code.astype(float), None, np.ones(60, dtype=bool))
+    frame = pd.DataFrame(p, columns=["p_a", "p_b", "p_c"])[["p_c", "p_a", "p_b"]]
+    expected = auroc(p, code)
+    assert score("classification", frame, truth, ("a", "b", "c"))["auroc"] == pytest.approx(expected)
+    assert score("classification", frame, truth, ("c", "b", "a"))["auroc"] != pytest.approx(expected)
+
+
+def test_survival_columns_are_sorted_by_time_and_training_patients_of_unknown_outcome_left_out() -> None:
+    frame, truth, train = survival_data()
+    found = score("survival", frame, truth, train=train)
+    known = train.take(train.known)
+    assert known.event is not None and truth.event is not None
+    arrays = (truth.value, truth.event)
+    assert found["harrell_c"] == harrell_c(frame["risk"], *arrays)
+    assert found["uno_c"] == uno_c(frame["risk"], *arrays, known.value, known.event)
+    survival = frame[["survival_3.5", "survival_12"]]
+    assert found["integrated_brier"] == integrated_brier(survival, [3.5, 12], *arrays, known.value, known.event)
+    without = score("survival", frame, truth)
+    assert np.isfinite(without["harrell_c"]) and np.isnan(without["uno_c"]) and np.isnan(without["integrated_brier"])
+    no_curve = score("survival", frame[["risk"]], truth, train=train)
+    assert np.isfinite(no_curve["uno_c"]) and np.isnan(no_curve["integrated_brier"])
+
+
+def test_patients_of_unknown_outcome_are_left_out() -> None:
+    frame, truth, train = survival_data()
+    known = np.arange(40) % 4 > 0
+    hidden = Outcome(np.where(known, truth.value, np.nan), truth.event, known)
+    weights = bootstrap_weights(40, 20, np.random.default_rng(2))
+    found = score("survival", frame, hidden, weights=weights, train=train)
+    rows = np.flatnonzero(known)
+    expected = score("survival", frame.iloc[rows], truth.take(rows), weights=weights[:, rows], train=train)
+    for name in found:
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
+@pytest.mark.parametrize("kind", list(METRICS))
+def test_no_patient_at_all_is_nan(kind: str) -> None:
+    columns = {"classification": ["p_a", "p_b"], "regression": ["prediction"], "survival": ["risk", "survival_1"]}[kind]
+    empty = Outcome(np.zeros(0), np.zeros(0, dtype=bool) if kind == "survival" else None, np.zeros(0, dtype=bool))
+    found = score(kind, pd.DataFrame(columns=columns, dtype=float), empty, ("a", "b"), min_events=0)
+    assert all(np.isnan(value).all() for value in found.values())
+
+
+def test_blocks_of_draws_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame, truth, train = survival_data()
+    weights = bootstrap_weights(40, 33, np.random.default_rng(3))
+    whole = score("survival", frame, truth, weights=weights, train=train)
+    monkeypatch.setattr(metrics, "_CELLS", 200)
+    for name, value in score("survival", frame, truth, weights=weights, train=train).items():
+        np.testing.assert_allclose(value, whole[name], rtol=1e-12)
+
+
+def test_a_row_of_ones_is_the_point_estimate() -> None:
+    frame, truth, train = survival_data()
+    ones = score("survival", frame, truth, weights=np.ones((2, 40)), train=train)
+    for name, value in score("survival", frame, truth, train=train).items():
+        assert value.shape == (1,) and ones[name] == pytest.approx(np.repeat(value, 2))
+
+
+def test_metrics_can_be_chosen() -> None:
+    frame, truth, _ = survival_data()
+    assert list(score("survival", frame, truth, metrics=["harrell_c"])) == ["harrell_c"]
+
+
+def test_a_rare_class_of_many_makes_the_macro_mean_not_estimable() -> None:
+    code = np.r_[np.zeros(20), np.ones(20), np.full(4, 2.0)]
+    truth = Outcome(code, None, np.ones(44, dtype=bool))
+    assert not estimable("classification", truth, 3)
+    assert estimable("classification", truth.take(code < 2), 2)
+    assert not estimable("classification", truth.take(code < 2), 3)
+
+
+def test_a_cohort_without_censoring_is_estimable() -> None:
+    truth = Outcome(np.arange(1.0, 21.0), np.ones(20, dtype=bool), np.ones(20, dtype=bool))
+    assert estimable("survival", truth)
+    assert score("survival", pd.DataFrame({"risk": -truth.value}), truth)["harrell_c"] == 1
+
+
+def test_refuses_what_it_cannot_score() -> None:
+    frame, truth, _ = survival_data()
+    with pytest.raises(ValueError, match="no column 'risk'"):
+        score("survival", frame.drop(columns="risk"), truth)
+    with pytest.raises(ValueError, match="no column 'p_b'"):
+        score("classification", pd.DataFrame({"p_a": np.ones(40)}), truth, ("a", "b"))
+    with pytest.raises(ValueError, match=r"row 7 .* 2 rows"):
+        score("survival", frame.assign(risk=np.where(np.isin(np.arange(40), [7, 9]), np.nan, 1.0)), truth)
+    with pytest.raises(ValueError, match="39 predictions for 40 patients"):
+        score("survival", frame.iloc[1:], truth)
+    with pytest.raises(ValueError, match="no metric 'auroc'"):
+        score("survival", frame, truth, metrics=["auroc"])
+    with pytest.raises(ValueError, match="kind 'multilabel'"):
+        score("multilabel", frame, truth)
+    with pytest.raises(ValueError, match="two or more"):
+        score("classification", frame, truth)
+    with pytest.raises(ValueError, match="draws x 40"):
+        score("survival", frame, truth, weights=np.ones((3, 39)))
