@@ -1,8 +1,9 @@
-"""Cohorts: patients, the modalities each of them has, targets, checks, splits, and synthetic ones with known answers."""
+"""Cohorts: patients, the modalities each has, targets, checks, splits, and synthetic ones with known answers."""
 
 from __future__ import annotations
 
 from chiasm.cohort.bags import Bags
+from chiasm.cohort.checks import check_cohort
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.errors import CohortError, LeakageError, Problem, Unsupported
 from chiasm.cohort.frames import cohort_from_frames
@@ -26,6 +27,7 @@ __all__ = [
     "Target",
     "Unsupported",
     "assigned_folds",
+    "check_cohort",
     "cohort_from_frames",
     "fold_ids",
     "holdout",

@@ -129,7 +129,7 @@ def bag_shape(path: Path) -> tuple[int, ...]:
 
 def _h5py() -> Any:
     try:
-        import h5py
+        import h5py  # type: ignore[import-untyped]
     except ImportError:
         raise Unsupported('bags in .h5 files need h5py: pip install "chiasm[bags]"') from None
     return h5py

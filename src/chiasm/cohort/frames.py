@@ -64,7 +64,7 @@ def cohort_from_frames(
             keys = _unique(values.index, modality, problems)
             frame = tidy(values.reset_index(drop=True))
             sources[modality] = ColumnSource(modality, kind, frame, list(frame.columns))
-            some = frame.notna().to_numpy().any(axis=1)
+            some = np.asarray(frame.notna().to_numpy().any(axis=1), dtype=bool)
         else:
             keys = np.array([str(key).strip() for key in values], dtype=str)
             sources[modality] = FileSource(modality, kind, None, [np.asarray(bag) for bag in values.values()])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,9 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows, nearest, warning
+from chiasm.cohort.genesets import read_gene_sets
 from chiasm.cohort.places import find_files, inside
-from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_keys
+from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_keys, read_toml
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import Table
 from chiasm.cohort.targets import Classification, Multilabel, Regression, Survival, Target, read_outcome
@@ -39,7 +39,7 @@ def read_manifest(path: str | os.PathLike[str]) -> tuple[Cohort | None, list[Pro
     """What can be opened of a manifest, and every problem of its structure. None where no patient can be read."""
     file = Path(path)
     file = file / "cohort.toml" if file.is_dir() else file
-    content, problems = _toml(file)
+    content, problems = read_toml(file)
     if content is None:
         return None, problems
     keys, problems = read_keys(content, file.name)
@@ -48,29 +48,6 @@ def read_manifest(path: str | os.PathLike[str]) -> tuple[Cohort | None, list[Pro
     reader = _Reader(file, problems)
     cohort = reader.read(keys)
     return cohort, reader.problems
-
-
-def _toml(file: Path) -> tuple[dict[str, object] | None, list[Problem]]:
-    name = file.name
-    try:
-        raw = file.read_bytes()
-    except OSError:
-        return None, [error("there is no such file", "give the path of a manifest, cohort.toml", path=name)]
-    if not raw.strip():
-        return None, [error("the file is empty", "write the manifest again", path=name)]
-    try:
-        text = raw.decode("utf-8-sig")
-        if "\0" in text:
-            raise ValueError
-    except ValueError:
-        return None, [error("is not text", "a manifest is TOML in UTF-8", path=name)]
-    try:
-        return tomllib.loads(text), []
-    except tomllib.TOMLDecodeError as fault:
-        # the position is in the text of the message only, and the rest of it can quote the file
-        position = str(fault).rpartition("(at line ")[2].partition(",")[0]
-        row = int(position) if position.isdigit() else None
-        return None, [error("is not TOML", "correct the line", path=name, row=row)]
 
 
 class _Reader:
@@ -114,7 +91,7 @@ class _Reader:
             try:
                 source, found = self.modality(name, modality)
                 if modality.groups is not None and source is not None:
-                    groups[name] = self.gmt(name, modality.groups, source.columns)
+                    groups[name] = read_gene_sets(self.folder, modality.groups, source.columns, name)
             except CohortError as fault:
                 self.problems += fault.problems
                 continue
@@ -181,7 +158,8 @@ class _Reader:
         repeated = pd.Series(texts).duplicated().to_numpy() & ~empty
         if repeated.any():
             rows = np.flatnonzero(repeated) + 2
-            what = f"the identifier stands in an earlier row too, in {count(len(rows), 'row')} ({first_rows(rows.tolist())})"
+            where = first_rows(rows.tolist())
+            what = f"the identifier stands in an earlier row too, in {count(len(rows), 'row')} ({where})"
             fix = "keep one row a patient; for several records of a person give each its own id and name `group`"
             self.problems.append(error(what, fix, path=table.name, row=int(rows[0]), modality=modality))
         return np.flatnonzero(~empty & ~repeated)
@@ -230,7 +208,8 @@ class _Reader:
     def strangers(self, table: Table, strange: NDArray[np.bool_], modality: str | None) -> None:
         if strange.any():
             rows = np.flatnonzero(strange) + 2
-            what = f"{count(len(rows), 'row')} of identifiers that are not among the patients ({first_rows(rows.tolist())})"
+            where = first_rows(rows.tolist())
+            what = f"{count(len(rows), 'row')} of identifiers that are not among the patients ({where})"
             fix = "they are left out; add them to the patients' table to use them"
             self.findings.append(warning(what, fix, path=table.name, row=int(rows[0]), modality=modality))
 
@@ -270,28 +249,3 @@ class _Reader:
 
     def _with_values(self, table: Table, columns: list[str], rows: NDArray[np.int_]) -> NDArray[np.int_]:
         return np.where((rows >= 0) & table.has_values(columns)[rows], rows, -1)
-
-    def gmt(self, modality: str, name: str, columns: list[str]) -> dict[str, list[str]]:
-        """Gene sets: a line is a name, a description and the members, apart by tabs. Members that are no columns go."""
-        path = inside(self.folder, name, modality)
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except FileNotFoundError:
-            raise CohortError(
-                [error("there is no such file", "correct the path", path=name, modality=modality)]
-            ) from None
-        except (UnicodeDecodeError, OSError):
-            raise CohortError([error("is not text", "a GMT file is text", path=name, modality=modality)]) from None
-        groups = {}
-        for line in lines:
-            set_name, _, *members = line.split("\t") if line.count("\t") >= 2 else ("", "")
-            named = set(members)
-            inside_block = [column for column in columns if column in named]
-            if set_name and inside_block:
-                groups[set_name] = inside_block
-        if not groups:
-            what = "no line names a group with a column of the modality"
-            raise CohortError(
-                [error(what, "a line is name, description, members, apart by tabs", path=name, modality=modality)]
-            )
-        return groups

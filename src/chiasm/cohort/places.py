@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.bags import BAG_SUFFIXES
 from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows
 
+LEAVES = "the path leaves the folder of the cohort"
 STAY_INSIDE = "a cohort's files lie in the folder of its manifest: move the file there"
 
 
@@ -44,9 +45,7 @@ def find_files(
         what = f"a bag is read from {', '.join(BAG_SUFFIXES)}"
         raise CohortError([error(what, "write the bags as one of these", path=template, modality=modality)])
     if _leaves(folder, template.replace("{id}", "_")):
-        raise CohortError(
-            [error("the path leaves the folder of the cohort", STAY_INSIDE, path=template, modality=modality)]
-        )
+        raise CohortError([error(LEAVES, STAY_INSIDE, path=template, modality=modality)])
     paths: list[Path] = []
     rows = np.full(len(ids), -1)
     outside, empty = [], []
@@ -69,7 +68,7 @@ def find_files(
         paths.append(path)
     problems = []
     for wrong, what, fix in (
-        (outside, "the path leaves the folder of the cohort", STAY_INSIDE),
+        (outside, LEAVES, STAY_INSIDE),
         (empty, "the file is empty", "write it again, or take it away if the patient has none"),
     ):
         if wrong:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -59,6 +61,30 @@ class ManifestKeys(_Strict):
 
 
 SECTIONS: dict[str, type[_Strict]] = {"patients": PatientsKeys, "target": TargetKeys, "folds": FoldKeys}
+
+
+def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """The content of a manifest, or the problem that keeps it from being read."""
+    name = file.name
+    try:
+        raw = file.read_bytes()
+    except OSError:
+        return None, [error("there is no such file", "give the path of a manifest, cohort.toml", path=name)]
+    if not raw.strip():
+        return None, [error("the file is empty", "write the manifest again", path=name)]
+    try:
+        text = raw.decode("utf-8-sig")
+        if "\0" in text:
+            raise ValueError
+    except ValueError:
+        return None, [error("is not text", "a manifest is TOML in UTF-8", path=name)]
+    try:
+        return tomllib.loads(text), []
+    except tomllib.TOMLDecodeError as fault:
+        # the position is in the text of the message only, and the rest of it can quote the file
+        position = str(fault).rpartition("(at line ")[2].partition(",")[0]
+        row = int(position) if position.isdigit() else None
+        return None, [error("is not TOML", "correct the line", path=name, row=row)]
 
 
 def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, list[Problem]]:

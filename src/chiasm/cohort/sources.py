@@ -17,6 +17,7 @@ from chiasm.cohort.errors import CohortError, Problem, Unsupported, count, error
 from chiasm.cohort.tables import Table, tidy
 
 READABLE_KINDS = ("table", "omics", "bag")
+FILE_KINDS = ("image", "volume", "slide", "dicom", "ecg", "signal")
 KINDS = (
     *READABLE_KINDS,
     *(
@@ -84,7 +85,8 @@ class ColumnSource:
     @property
     def text_columns(self) -> list[str]:
         """The columns that do not hold numbers; a column that holds nothing is not one of them."""
-        return [name for name in self.frame.columns[self.frame.dtypes == object] if self.frame[name].notna().any()]
+        texts = self.frame.select_dtypes(include="object")
+        return [str(name) for name in texts.columns[texts.notna().any(axis=0)]]
 
     @property
     def text_problem(self) -> Problem:
@@ -110,10 +112,9 @@ class ColumnSource:
         """(n,) a hash of each row's values; rows of equal values have equal ones."""
         used, inverse = np.unique(rows, return_inverse=True)
         frame = self.frame.iloc[used]
-        numeric = frame.dtypes != object
-        numbers = frame.loc[:, numeric].to_numpy(dtype=np.float64) + 0.0  # -0.0 + 0.0 is 0.0
+        numbers = frame.select_dtypes(exclude="object").to_numpy(dtype=np.float64) + 0.0  # -0.0 + 0.0 is 0.0
         numbers[np.isnan(numbers)] = np.nan  # one NaN out of many
-        texts = frame.loc[:, ~numeric].fillna("").to_numpy(dtype=object)
+        texts = frame.select_dtypes(include="object").fillna("").to_numpy(dtype=object)
         hashes = []
         for number, text in zip(numbers, texts, strict=True):
             digest = hashlib.blake2b(number.tobytes(), digest_size=16)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.errors import CohortError, LeakageError, count, error
 from chiasm.cohort.targets import Classification, Survival
+from chiasm.cohort.units import content_keys, sites_of, units_of
 
 NEVER_TESTED = "train"
 QUANTILES = 5
@@ -35,7 +35,7 @@ def fold_ids(
     if folds < 2:
         raise ValueError(f"a cross-validation needs at least 2 folds, not {folds}")
     known = _known(cohort)
-    units = _units(cohort, by, group_duplicates)
+    units = units_of(cohort, by, group_duplicates)
     rows = np.flatnonzero(known)
     if len(rows) < folds:
         raise _too_few(f"{count(len(rows), 'patient')} with a known outcome", folds, "patients")
@@ -62,7 +62,7 @@ def holdout(cohort: Cohort, fraction: float, *, seed: int) -> NDArray[np.bool_]:
     _, strata = np.unique(strata, return_inverse=True)  # (B,) codes from 0
     sizes = np.bincount(strata[known], minlength=strata.max(initial=0) + 1)
     wanted = np.where(sizes >= 2, np.clip(np.round(fraction * sizes), 1, np.maximum(sizes - 1, 1)), 0)
-    units = _units(cohort, None, False)
+    units = units_of(cohort, None, False)
     held = np.zeros(len(cohort), dtype=bool)
     if units is None:
         for stratum in np.unique(strata[known]):
@@ -113,7 +113,7 @@ def require_disjoint(train: Cohort, test: Cohort, *, by: str | None = None, grou
     if train.group is not None and test.group is not None:
         _refuse_shared((set(train.group.tolist()) & set(test.group.tolist())) - {""}, "group")
     if by == "site":
-        _refuse_shared(set(_sites(train).tolist()) & set(_sites(test).tolist()) - {""}, "site")
+        _refuse_shared(set(sites_of(train).tolist()) & set(sites_of(test).tolist()) - {""}, "site")
     if group_duplicates:
         shared = set(content_keys(train).tolist()) & set(content_keys(test).tolist())
         _refuse_shared(shared - {""}, "patient identical in every modality")
@@ -124,12 +124,6 @@ def shared_groups(cohort: Cohort, tested: NDArray[np.bool_]) -> int:
     if cohort.group is None:
         return 0
     return len(set(cohort.group[tested].tolist()) & set(cohort.group[~tested].tolist()) - {""})
-
-
-def content_keys(cohort: Cohort) -> NDArray[np.str_]:
-    """(B,) equal text for patients identical in every modality; "" for a patient who has none."""
-    joined = ["\t".join(row) if any(row) else "" for row in cohort.digests.tolist()]
-    return np.array(joined, dtype=str) if joined else np.empty(0, dtype="<U1")
 
 
 def lacking(cohort: Cohort, fold: NDArray[np.str_], name: str) -> list[str]:
@@ -148,14 +142,6 @@ def _refuse_shared(shared: set[str], noun: str) -> None:
 
 def _known(cohort: Cohort) -> NDArray[np.bool_]:
     return np.ones(len(cohort), dtype=bool) if cohort.outcome is None else cohort.outcome.known
-
-
-def _sites(cohort: Cohort) -> NDArray[np.str_]:
-    if cohort.site is None:
-        raise CohortError(
-            [error("the cohort has no sites", "name the column as `site` in [patients]", path=cohort.path)]
-        )
-    return cohort.site
 
 
 def _labels(cohort: Cohort) -> Ints:
@@ -188,40 +174,6 @@ def _strata(cohort: Cohort, least: int) -> Ints:
         rank = np.argsort(np.argsort(cohort.outcome.value[rows], kind="stable"), kind="stable")
         refined[rows] += rank * parts_here // max(len(rows), 1)
     return refined
-
-
-def _units(cohort: Cohort, by: str | None, group_duplicates: bool) -> Ints | None:
-    """(B,) the number of the unit that a split keeps together, None where each patient is one."""
-    if by not in (None, "site"):
-        raise ValueError(f"folds are drawn by patient or by 'site', not by '{by}'")
-    keys: list[NDArray[np.str_]] = []
-    if cohort.group is not None:
-        keys.append(cohort.group)
-    if by == "site":
-        keys.append(_sites(cohort))
-    if group_duplicates:
-        keys.append(content_keys(cohort))
-    return _components(keys, len(cohort)) if keys else None
-
-
-def _components(keys: Sequence[NDArray[np.str_]], n: int) -> Ints:
-    """(n,) rows that share a key, at first or second hand, get one number; "" is shared with nobody."""
-    parent = list(range(n))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for column in keys:
-        first: dict[str, int] = {}
-        for row, key in enumerate(column.tolist()):
-            if key:
-                a, b = root(first.setdefault(key, row)), root(row)
-                parent[max(a, b)] = min(a, b)
-    _, units = np.unique([root(row) for row in range(n)], return_inverse=True)
-    return np.asarray(units, dtype=int)
 
 
 def _split(cohort: Cohort, rows: Ints, labels: Ints, units: Ints | None, folds: int, state: int) -> list[Ints]:

@@ -24,7 +24,7 @@ Drawn = tuple[Array, Array, Array]  # m1 (n, 16), m2 (n, 16), signal (n,)
 def synthetic_cohort(
     name: str, n: int = 2000, *, target: str = "classification", seed: int = 0, missing: float = 0.0
 ) -> Cohort:
-    """A cohort of `n` patients with the modalities `m1` and `m2`, 8 columns that may carry something and 8 of noise each.
+    """A cohort of `n` patients with modalities `m1` and `m2`: in each 8 columns that may carry something, 8 of noise.
 
     With s the signal that `name` defines (see its function below) and e, u independent draws:
     classification  y ~ Bernoulli(1 / (1 + exp(-s))), for `xor` y = [s > 0];

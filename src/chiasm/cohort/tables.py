@@ -7,12 +7,12 @@ import gzip
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, BinaryIO, NoReturn
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from chiasm.cohort.errors import CohortError, error
@@ -78,7 +78,7 @@ class Table:
         """The names in the header."""
         if self.is_parquet:
             try:
-                schema = pq.read_schema(self.path)  # type: ignore[no-untyped-call]
+                schema = pq.read_schema(self.path)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
                 self._refuse("is not a Parquet file", "write the table again")
             hidden = [name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)]
@@ -112,36 +112,31 @@ class Table:
             self._frame = self._read_csv(None)
             return self._frame[wanted]
         try:
-            return pq.read_table(self.path, columns=wanted).to_pandas(ignore_metadata=True)[wanted]
+            frame = pq.read_table(self.path, columns=wanted).to_pandas(ignore_metadata=True)
+            return pd.DataFrame(frame)[wanted]
         except (pa.ArrowInvalid, OSError):
             self._refuse("the Parquet file is damaged", "write the table again")
 
     def has_values(self, columns: list[str]) -> NDArray[np.bool_]:
         """(n,) True for a row that holds anything in these columns; reads only as many of them as that takes."""
         step = COLUMNS_AT_ONCE if self.is_parquet else max(len(columns), 1)
-        found: NDArray[np.bool_] | None = None
+        found = np.zeros(len(self), dtype=bool)
         for start in range(0, len(columns), step):
             block = self.frame(columns[start : start + step])
-            some = block.notna().to_numpy()
-            for position, kind in enumerate(block.dtypes):
-                if kind == object:
-                    some[:, position] &= (block.iloc[:, position] != "").to_numpy()
-            found = some.any(axis=1) if found is None else found | some.any(axis=1)
+            found |= tidy(block).notna().to_numpy().any(axis=1)
             if found.all():
                 break
-        return np.zeros(len(self), dtype=bool) if found is None else found
+        return found
 
     def __len__(self) -> int:
-        return int(pq.read_metadata(self.path).num_rows) if self.is_parquet else len(self.frame())  # type: ignore[no-untyped-call]
+        return int(pq.read_metadata(self.path).num_rows) if self.is_parquet else len(self.frame())
 
     @property
     def _separator(self) -> str:
         return "\t" if ".tsv" in self.path.name.lower() else ","
 
-    def _open_bytes(self) -> IO[bytes]:
-        if self.path.name.lower().endswith(".gz"):
-            return gzip.open(self.path, "rb")
-        return self.path.open("rb")
+    def _open_bytes(self) -> BinaryIO | gzip.GzipFile:
+        return gzip.open(self.path, "rb") if self.path.name.lower().endswith(".gz") else self.path.open("rb")
 
     def _open_text(self) -> IO[str]:
         if self.path.name.lower().endswith(".gz"):

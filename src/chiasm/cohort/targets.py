@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.cohort.errors import Problem, count, error, first_rows
+from chiasm.cohort.errors import Problem, Severity, count, error, first_rows
 
 EVENT_CODES = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
 
@@ -111,94 +111,93 @@ def label_text(values: pd.Series) -> NDArray[np.object_]:
 def read_outcome(
     target: Target, patients: pd.DataFrame, file_rows: NDArray[np.int_], path: str | None
 ) -> tuple[Target, Outcome | None, list[Problem]]:
-    """The target with its classes, the outcome, and every value that cannot be one.
+    """The target with its classes, the outcome, and every value that is missing or cannot be one.
 
     `patients` holds the target's columns, a row a patient of the cohort; `file_rows` says where each stands in the
-    user's own file. Values that cannot be used are unknown in the outcome and findings in the list.
+    user's own file. Values that cannot be used are unknown in the outcome and findings in the list; nothing raises,
+    because predicting needs no outcome.
     """
+    cells = _Cells(patients, file_rows, path)
     if isinstance(target, Classification):
-        return _classes(target, patients[target.column], file_rows, path)
-    if isinstance(target, Regression):
-        numbers, findings = _numbers(patients[target.column], target.column, file_rows, path)
-        infinite = np.isinf(numbers)
-        if infinite.any():
-            findings.append(
-                _finding(
-                    f"column '{target.column}' is infinite", "correct or empty the cell", infinite, file_rows, path
-                )
-            )
-        numbers[infinite] = np.nan
-        return target, Outcome(numbers, None, ~np.isnan(numbers)), findings
-    if isinstance(target, Survival):
-        return _survival(target, patients, file_rows, path)
-    return target, None, []
+        target, outcome = _classes(target, cells)
+    elif isinstance(target, Regression):
+        outcome = _regression(target, cells)
+    elif isinstance(target, Survival):
+        outcome = _survival(target, cells)
+    else:
+        return target, None, []
+    if len(patients) and not outcome.known.any():
+        what = "no patient has a known outcome"
+        return target, outcome, [error(what, "fill it in, or take [target] out to predict only", path=path)]
+    return target, outcome, cells.findings
 
 
-def _classes(
-    target: Classification, labels: pd.Series, file_rows: NDArray[np.int_], path: str | None
-) -> tuple[Target, Outcome, list[Problem]]:
-    text = label_text(labels)
-    known = np.array([label is not None for label in text], dtype=bool)
-    classes = target.classes or tuple(sorted({str(label) for label in text[known]}))
+class _Cells:
+    """The target's columns and what is wrong in them: one finding a defect, with its first row and a count."""
+
+    def __init__(self, patients: pd.DataFrame, file_rows: NDArray[np.int_], path: str | None) -> None:
+        self.patients = patients
+        self.file_rows = file_rows
+        self.path = path
+        self.findings: list[Problem] = []
+
+    def labels(self, column: str, *, needed: bool) -> NDArray[np.object_]:
+        text = label_text(self.patients[column])
+        self._missing(column, np.array([label is None for label in text], dtype=bool), needed)
+        return text
+
+    def numbers(self, column: str, *, needed: bool) -> NDArray[np.float64]:
+        values = self.patients[column]
+        numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).copy()
+        empty = np.array([label is None for label in label_text(values)], dtype=bool)
+        self._missing(column, empty, needed)
+        self.note(f"column '{column}' is not a number", "write a number", np.isnan(numbers) & ~empty)
+        return numbers
+
+    def note(self, what: str, fix: str, wrong: NDArray[np.bool_], severity: Severity = "error") -> None:
+        if wrong.any():
+            rows = np.sort(self.file_rows[wrong]).tolist()
+            many = f" in {count(len(rows), 'row')} ({first_rows(rows)})" if len(rows) > 1 else ""
+            self.findings.append(Problem(severity, rows[0], None, self.path, what + many, fix))
+
+    def _missing(self, column: str, empty: NDArray[np.bool_], needed: bool) -> None:
+        if needed:
+            self.note(f"column '{column}' is missing", "fill it in, or leave the patient out", empty)
+        else:
+            fix = "fill it in; a patient without is neither trained on nor tested"
+            self.note(f"column '{column}' is missing", fix, empty, "warning")
+
+
+def _classes(target: Classification, cells: _Cells) -> tuple[Classification, Outcome]:
+    text = cells.labels(target.column, needed=False)
+    given = np.array([label is not None for label in text], dtype=bool)
+    classes = target.classes or tuple(sorted({str(label) for label in text[given]}))
     codes = {label: float(code) for code, label in enumerate(classes)}
-    value = np.array([np.nan if label is None else codes.get(label, np.nan) for label in text], dtype=np.float64)
-    strange = known & np.isnan(value)
-    findings = []
-    if strange.any():
-        findings.append(
-            _finding(
-                f"column '{target.column}' holds a label that is not one of the {len(classes)} declared classes",
-                "correct the label or declare its class",
-                strange,
-                file_rows,
-                path,
-            )
-        )
-    return replace(target, classes=classes), Outcome(value, None, ~np.isnan(value)), findings
+    value = np.array([codes.get(label, np.nan) for label in text], dtype=np.float64)
+    what = f"column '{target.column}' holds a label that is not one of the {len(classes)} declared classes"
+    cells.note(what, "correct the label or declare its class", given & np.isnan(value))
+    return replace(target, classes=classes), Outcome(value, None, ~np.isnan(value))
 
 
-def _survival(
-    target: Survival, patients: pd.DataFrame, file_rows: NDArray[np.int_], path: str | None
-) -> tuple[Target, Outcome, list[Problem]]:
-    time, findings = _numbers(patients[target.time], target.time, file_rows, path)
-    status = target.event or target.censored
-    codes = label_text(patients[status])
-    event = np.array(
-        [np.nan if c is None else EVENT_CODES.get(str(c).lower(), np.nan) for c in codes], dtype=np.float64
-    )
-    strange = np.isnan(event) & np.array([code is not None for code in codes], dtype=bool)
-    if strange.any():
-        meaning = "1 = happened, 0 = censored" if target.event else "1 = censored, 0 = happened"
-        findings.append(
-            _finding(f"column '{status}' is neither 0 nor 1", f"code it as {meaning}", strange, file_rows, path)
-        )
+def _regression(target: Regression, cells: _Cells) -> Outcome:
+    numbers = cells.numbers(target.column, needed=False)
+    infinite = np.isinf(numbers)
+    cells.note(f"column '{target.column}' is infinite", "correct or empty the cell", infinite)
+    numbers[infinite] = np.nan
+    return Outcome(numbers, None, ~np.isnan(numbers))
+
+
+def _survival(target: Survival, cells: _Cells) -> Outcome:
+    time = cells.numbers(target.time, needed=True)
     early = (time <= 0) | np.isinf(time)
-    if early.any():
-        findings.append(
-            _finding(
-                f"column '{target.time}' must be a time above zero and finite",
-                "count from a start that lies before the event, or leave the patient out",
-                early,
-                file_rows,
-                path,
-            )
-        )
+    fix = "count from a start that lies before the event, or leave the patient out"
+    cells.note(f"column '{target.time}' must be a time above zero and finite", fix, early)
+    status = target.event or target.censored
+    codes = cells.labels(status, needed=True)
+    event = np.array([EVENT_CODES.get(str(code).lower(), np.nan) for code in codes], dtype=np.float64)
+    given = np.array([code is not None for code in codes], dtype=bool)
+    meaning = "1 = happened, 0 = censored" if target.event else "1 = censored, 0 = happened"
+    cells.note(f"column '{status}' is neither 0 nor 1", f"code it as {meaning}", given & np.isnan(event))
     known = ~(np.isnan(time) | early | np.isnan(event))
     happened = (event == 0) if target.censored else (event == 1)
-    return target, Outcome(np.where(known, time, np.nan), happened & known, known), findings
-
-
-def _numbers(
-    values: pd.Series, column: str, file_rows: NDArray[np.int_], path: str | None
-) -> tuple[NDArray[np.float64], list[Problem]]:
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).copy()
-    text = np.isnan(numbers) & values.notna().to_numpy()
-    if not text.any():
-        return numbers, []
-    return numbers, [_finding(f"column '{column}' is not a number", "write a number", text, file_rows, path)]
-
-
-def _finding(what: str, fix: str, wrong: NDArray[np.bool_], file_rows: NDArray[np.int_], path: str | None) -> Problem:
-    rows = np.sort(file_rows[wrong])
-    many = f" in {count(len(rows), 'row')} ({first_rows(rows.tolist())})" if len(rows) > 1 else ""
-    return error(what + many, fix, path=path, row=int(rows[0]))
+    return Outcome(np.where(known, time, np.nan), happened & known, known)

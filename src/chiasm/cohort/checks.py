@@ -1,0 +1,127 @@
+"""Every problem of a cohort in one pass, before anything is trained."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.content import block_problems, patient_problems
+from chiasm.cohort.errors import Problem, count, error, warning
+from chiasm.cohort.leaks import leaking_columns
+from chiasm.cohort.manifest import read_manifest
+from chiasm.cohort.splits import NEVER_TESTED, lacking, shared_groups
+from chiasm.cohort.targets import Classification, Multilabel, Survival
+
+__all__ = ["Problem", "check_cohort"]
+
+USUAL_FOLDS = 5
+LONGEST_MEDIAN = {
+    "hours": 500_000.0,
+    "days": 20_000.0,
+    "weeks": 3_000.0,
+    "months": 600.0,
+    "years": 60.0,
+}  # of follow-up
+SHORT_DAYS = 400.0
+
+
+def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
+    """Every problem of a cohort or of a manifest, errors first; only errors stop a run.
+
+    `row` counts as a spreadsheet does: the header is row 1, the first patient row 2, in the file that `path` names.
+    A defect that several rows share is one problem: its first row, and a count. No problem holds an identifier or a
+    value of a patient. Reads every file of the cohort once, and changes nothing.
+    """
+    opened, structure = (cohort, []) if isinstance(cohort, Cohort) else read_manifest(cohort)
+    if opened is None:
+        return structure
+    problems = [
+        *structure,
+        *opened.findings,
+        *_target_problems(opened),
+        *_fold_problems(opened),
+        *(problem for name in opened.modalities for problem in block_problems(opened, name)),
+        *patient_problems(opened),
+        *_leaks(opened),
+    ]
+    return sorted(problems, key=lambda problem: problem.severity != "error")
+
+
+def _target_problems(cohort: Cohort) -> list[Problem]:
+    if isinstance(cohort.target, Multilabel):
+        fix = "name one of the columns as a target of kind 'classification' to evaluate"
+        return [warning("a multilabel target opens and cannot be evaluated yet", fix, path=cohort.path)]
+    if cohort.outcome is None or not cohort.outcome.known.any():
+        return []
+    found = []
+    known = cohort.outcome.known
+    if isinstance(cohort.target, Classification):
+        sizes = np.bincount(cohort.outcome.value[known].astype(int), minlength=len(cohort.target.classes))
+        if (sizes > 0).sum() < 2:
+            what = f"column '{cohort.target.column}' has a single class"
+            found.append(error(what, "there is nothing to tell apart: name another column", path=cohort.path))
+        elif (sizes < USUAL_FOLDS).any():
+            small = int((sizes < USUAL_FOLDS).sum())
+            noun = "class" if small == 1 else "classes"
+            what = f"{small:,} {noun} of '{cohort.target.column}' with fewer than {USUAL_FOLDS} patients"
+            found.append(warning(what, "join it with another class or use fewer folds", path=cohort.path))
+    if isinstance(cohort.target, Survival) and cohort.outcome.event is not None:
+        events = int(cohort.outcome.event.sum())
+        status = cohort.target.event or cohort.target.censored
+        if events == 0:
+            what, fix = f"column '{status}' has no event", "check its coding: `event` is 1 where it happened"
+            found.append(error(what, fix, path=cohort.path))
+        elif events < USUAL_FOLDS:
+            what = f"column '{status}' has {count(events, 'event')}, fewer than {USUAL_FOLDS}"
+            found.append(warning(what, "use fewer folds", path=cohort.path))
+        found += _scale_problems(cohort.target, cohort.outcome.value[known], cohort.path)
+    return found
+
+
+def _scale_problems(target: Survival, times: NDArray[np.float64], path: str | None) -> list[Problem]:
+    """Times that do not look like their unit; judged by the median, which is not quoted."""
+    unit = target.unit.strip().lower()
+    unit = unit if unit.endswith("s") else f"{unit}s"
+    longest = LONGEST_MEDIAN.get(unit)
+    if longest is not None and float(np.median(times)) > longest:
+        what = f"column '{target.time}' is said to be in {unit}, and half of the times are longer than {longest:,.0f}"
+        return [warning(what, "correct `unit` or the times: are they in a smaller unit?", path=path)]
+    fractions = float(np.mean(times != np.round(times)))
+    if unit == "days" and fractions > 0.5 and float(times.max()) < SHORT_DAYS:
+        what = f"column '{target.time}' is said to be in days, and most times are short fractions of them"
+        return [warning(what, "correct `unit` or the times: are they in months?", path=path)]
+    return []
+
+
+def _fold_problems(cohort: Cohort) -> list[Problem]:
+    if cohort.fold is None:
+        return []
+    names = sorted(set(cohort.fold.tolist()) - {NEVER_TESTED})
+    found = []
+    if not names:
+        found.append(error(f"every fold is '{NEVER_TESTED}'", "name the fold in which a patient is tested"))
+    if cohort.outcome is not None and cohort.outcome.known.any():
+        fix = "move patients between the folds, or merge it with another"
+        found += [error(what, fix) for name in names for what in lacking(cohort, cohort.fold, name)]
+    shared = {name: shared_groups(cohort, cohort.fold == name) for name in names}
+    leaky = [f"'{name}' ({number:,})" for name, number in shared.items() if number]
+    if leaky:
+        what = f"groups stand on both sides of the given {'fold' if len(leaky) == 1 else 'folds'} {', '.join(leaky)}"
+        found.append(warning(what, "scores on these folds are optimistic: draw folds that keep a group together"))
+    return found
+
+
+def _leaks(cohort: Cohort) -> list[Problem]:
+    found = []
+    for name in cohort.modalities:
+        columns = leaking_columns(cohort, name)
+        if columns:
+            listed = ", ".join(f"'{column}'" for column in columns[:5]) + (" ..." if len(columns) > 5 else "")
+            verb = "predicts" if len(columns) == 1 else "predict"
+            what = f"{count(len(columns), 'column')} alone {verb} the target almost perfectly: {listed}"
+            fix = "leave out what is known only after the outcome"
+            found.append(warning(what, fix, path=cohort.sources[name].path, modality=name))
+    return found

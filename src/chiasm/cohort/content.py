@@ -1,0 +1,150 @@
+"""What is wrong inside the blocks of a cohort, and with its patients."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort.bags import Bags
+from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.errors import CohortError, Problem, Unsupported, count, error, first_rows, warning
+from chiasm.cohort.sources import ColumnSource
+from chiasm.cohort.units import content_keys
+
+FEWEST_PATIENTS = 10
+MOST_BAG_VALUES = 200_000_000  # beyond it, only the headers of bags are read
+
+
+def block_problems(cohort: Cohort, modality: str) -> list[Problem]:
+    """Errors and warnings about the values of one modality, and about how many patients have it."""
+    rows = cohort.rows_of(modality)
+    source = cohort.sources[modality]
+    found: list[Problem] = []
+    if len(rows) < min(FEWEST_PATIENTS, len(cohort)):
+        what = f"{count(len(rows), 'patient')} of {len(cohort):,} have the modality"
+        fix = "check the path and the identifiers" if not len(rows) else "leave it out, or gather more"
+        found.append(warning(what, fix, path=source.path, modality=modality))
+    if not len(rows):
+        return found
+    if isinstance(source, ColumnSource):
+        try:
+            frame = source.frame
+        except CohortError as fault:
+            return [*found, *fault.problems]
+        if source.kind in ("table", "omics"):
+            found += _column_problems(source, frame, cohort.source_rows[modality][rows])
+    elif cohort.kinds[modality] == "bag":
+        bags = cohort.raw(modality)
+        found += _bag_problems(bags, modality, source.path, cohort.file_rows[rows]) if isinstance(bags, Bags) else []
+    return found
+
+
+def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np.int_]) -> list[Problem]:
+    found: list[Problem] = []
+    path, modality = source.path, source.modality
+    used = frame.iloc[rows]
+    if source.kind == "omics" and source.text_columns:
+        found.append(source.text_problem)
+    numbers = used.select_dtypes(exclude="object")
+    infinite = np.isinf(numbers.to_numpy(dtype=np.float64))
+    if infinite.any():
+        wrong = np.sort(rows[infinite.any(axis=1)]) + 2
+        names = numbers.columns[infinite.any(axis=0)]
+        what = f"{count(int(infinite.sum()), 'value')} not finite in {_named([str(name) for name in names])}"
+        fix = "correct the cell, or empty it if the value is missing"
+        what = f"{what} ({first_rows(wrong.tolist())})"
+        found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality))
+    if len(used) > 1:
+        constant = [str(name) for name in used.columns if used[name].nunique(dropna=True) <= 1]
+        if constant:
+            what = f"{count(len(constant), 'column')} constant or all missing: {_named(constant)}"
+            found.append(warning(what, "leave them out: they say nothing", path=path, modality=modality))
+    return found
+
+
+def _bag_problems(bags: Bags, modality: str, path: str | None, file_rows: NDArray[np.int_]) -> list[Problem]:
+    broken: list[Problem] = []
+    shapes = np.full((len(bags), 2), -1)
+    for i in range(len(bags)):
+        try:
+            shapes[i] = bags.shape(i)
+        except CohortError as fault:
+            broken += fault.problems
+        except Unsupported as fault:
+            return [error(str(fault), "or write the bags as .npy files", path=path, modality=modality)]
+    found = _collected(broken)
+    readable = shapes[:, 1] >= 0
+    if readable.any():
+        widths, sizes = np.unique(shapes[readable, 1], return_counts=True)
+        odd = readable & (shapes[:, 1] != widths[np.argmax(sizes)])
+        if odd.any():
+            wrong = np.sort(file_rows[odd])
+            what = f"{count(len(wrong), 'bag')} not {widths[np.argmax(sizes)]:,} wide as most are"
+            fix = "encode all of them with the same encoder"
+            what = f"{what} ({first_rows(wrong.tolist())})"
+            found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality))
+        empty = readable & (shapes[:, 0] == 0)
+        if empty.any():
+            wrong = np.sort(file_rows[empty])
+            what = f"{count(len(wrong), 'bag')} without a token ({first_rows(wrong.tolist())})"
+            fix = "take the file away: an absent modality is no file"
+            found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality))
+    if np.prod(shapes[readable], axis=1).sum() <= MOST_BAG_VALUES:
+        strange = [int(file_rows[i]) for i in np.flatnonzero(readable) if not np.isfinite(bags[int(i)]).all()]
+        if strange:
+            strange.sort()
+            what = f"{count(len(strange), 'bag')} with values that are not finite ({first_rows(strange)})"
+            found.append(error(what, "encode them again", path=path, row=strange[0], modality=modality))
+    return found
+
+
+def _collected(problems: list[Problem]) -> list[Problem]:
+    """Files broken in the same way are one problem, with a count."""
+    found = []
+    for what in dict.fromkeys(problem.what for problem in problems):
+        alike = sorted((p for p in problems if p.what == what), key=lambda p: p.row or 0)
+        rows = [p.row for p in alike if p.row]
+        many = f" in {count(len(alike), 'file')} ({first_rows(rows)})" if len(alike) > 1 else ""
+        first = alike[0]
+        found.append(Problem("error", first.row, first.modality, first.path, what + many, first.fix))
+    return found
+
+
+def patient_problems(cohort: Cohort) -> list[Problem]:
+    """Patients without a modality, without a group or a site, alike in everything, or of look-alike identifiers."""
+    found = []
+    bare = cohort.pattern() == ""
+    if bare.any() and cohort.modalities:
+        found.append(_patients(cohort, bare, "without any modality", "they cannot be predicted: leave them out"))
+    for labels, key in ((cohort.group, "group"), (cohort.site, "site")):
+        if labels is not None and (labels == "").any():
+            fix = f"fill in the column: a patient without a {key} counts as one of its own"
+            found.append(_patients(cohort, labels == "", f"without a {key}", fix))
+    keys = pd.Series(content_keys(cohort))
+    twins = (keys.duplicated(keep=False) & (keys != "")).to_numpy()
+    if twins.any():
+        fix = "if they are one person, name `group`, or ask for folds that keep duplicates together"
+        found.append(_patients(cohort, twins, "identical in every modality to another", fix))
+    plain = pd.Series([_plain(identifier) for identifier in cohort.ids.tolist()])
+    alias = plain.duplicated(keep=False).to_numpy()
+    if alias.any():
+        what = "with an identifier that differs from another only in case, spaces or leading zeros"
+        found.append(_patients(cohort, alias, what, "if they are one person, name `group`"))
+    return found
+
+
+def _patients(cohort: Cohort, wrong: NDArray[np.bool_], what: str, fix: str) -> Problem:
+    rows = np.sort(cohort.file_rows[wrong]).tolist()
+    return warning(f"{count(len(rows), 'patient')} {what} ({first_rows(rows)})", fix, path=cohort.path, row=rows[0])
+
+
+def _plain(identifier: str) -> str:
+    text = re.sub(r"\s+", "", identifier).casefold()
+    return (text.lstrip("0") or "0") if text.isdigit() else text
+
+
+def _named(columns: list[str], shown: int = 5) -> str:
+    return ", ".join(f"'{column}'" for column in columns[:shown]) + (" ..." if len(columns) > shown else "")

@@ -1,0 +1,37 @@
+"""Feature groups of a modality, read from a GMT file of gene sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chiasm.cohort.errors import CohortError, error
+from chiasm.cohort.places import inside
+
+
+def read_gene_sets(folder: Path, name: str, columns: Sequence[str], modality: str) -> dict[str, list[str]]:
+    """Group name -> its columns, in the order of the table; members that are no column of the modality are left out.
+
+    A line of a GMT file is a name, a description and the members, apart by tabs. Raises CohortError where the file
+    is missing or not text, or where no group has a column.
+    """
+    path = inside(folder, name, modality)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        fix = "correct the path, which is relative to the manifest"
+        raise CohortError([error("there is no such file", fix, path=name, modality=modality)]) from None
+    except (UnicodeDecodeError, OSError):
+        raise CohortError([error("is not text", "a GMT file is UTF-8 text", path=name, modality=modality)]) from None
+    groups = {}
+    for line in lines:
+        parts = line.split("\t")
+        members = set(parts[2:])
+        known = [column for column in columns if column in members]
+        if parts[0] and known:
+            groups[parts[0]] = known
+    if not groups:
+        what = "no line names a group with a column of the modality"
+        fix = "a line is name, description, members, apart by tabs"
+        raise CohortError([error(what, fix, path=name, modality=modality)])
+    return groups

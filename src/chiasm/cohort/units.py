@@ -1,0 +1,61 @@
+"""What a split keeps together: a person, a site, patients of identical content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.errors import CohortError, error
+
+Ints = NDArray[np.int_]
+
+
+def units_of(cohort: Cohort, by: str | None, group_duplicates: bool) -> Ints | None:
+    """(B,) the number of the unit that a split keeps together, None where each patient is one."""
+    if by not in (None, "site"):
+        raise ValueError(f"folds are drawn by patient or by 'site', not by '{by}'")
+    keys: list[NDArray[np.str_]] = []
+    if cohort.group is not None:
+        keys.append(cohort.group)
+    if by == "site":
+        keys.append(sites_of(cohort))
+    if group_duplicates:
+        keys.append(content_keys(cohort))
+    return _components(keys, len(cohort)) if keys else None
+
+
+def _components(keys: Sequence[NDArray[np.str_]], n: int) -> Ints:
+    """(n,) rows that share a key, at first or second hand, get one number; "" is shared with nobody."""
+    parent = list(range(n))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for column in keys:
+        first: dict[str, int] = {}
+        for row, key in enumerate(column.tolist()):
+            if key:
+                a, b = root(first.setdefault(key, row)), root(row)
+                parent[max(a, b)] = min(a, b)
+    _, units = np.unique([root(row) for row in range(n)], return_inverse=True)
+    return np.asarray(units, dtype=int)
+
+
+def content_keys(cohort: Cohort) -> NDArray[np.str_]:
+    """(B,) equal text for patients identical in every modality; "" for a patient who has none."""
+    joined = ["\t".join(row) if any(row) else "" for row in cohort.digests.tolist()]
+    return np.array(joined, dtype=str) if joined else np.empty(0, dtype="<U1")
+
+
+def sites_of(cohort: Cohort) -> NDArray[np.str_]:
+    if cohort.site is None:
+        raise CohortError(
+            [error("the cohort has no sites", "name the column as `site` in [patients]", path=cohort.path)]
+        )
+    return cohort.site
