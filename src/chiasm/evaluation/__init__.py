@@ -1,1 +1,8 @@
 """Metrics with intervals, paired comparison and the verdict: numbers a reviewer can trust."""
+
+from chiasm.evaluation.protocol import Protocol
+from chiasm.evaluation.run import run_trial
+from chiasm.evaluation.trial import Trial, TrialError, load_trial
+from chiasm.evaluation.verdict import Verdict
+
+__all__ = ["Protocol", "Trial", "TrialError", "Verdict", "load_trial", "run_trial"]

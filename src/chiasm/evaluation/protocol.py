@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ class Split:
     @property
     def key(self) -> str:
         """A name for files and seeds."""
-        return f"r{self.repeat}-f{self.fold}" + ("" if self.inner is None else f"-i{self.inner}")
+        return f"r{self.repeat}-f{quote(self.fold, safe='')}" + ("" if self.inner is None else f"-i{self.inner}")
 
 
 def plan(cohort: Cohort, protocol: Protocol, seed: int) -> list[Split]:

@@ -49,3 +49,8 @@ def charged_seconds() -> float:
 def forget() -> None:
     """Drop everything kept, e.g. before a measurement."""
     _kept.clear()
+
+
+def work_clock() -> float:
+    """Seconds of work: the clock on the wall, and what was charged for parts fitted before."""
+    return time.perf_counter() + _charged

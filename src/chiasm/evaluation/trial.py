@@ -1,0 +1,161 @@
+"""A trial: what every recipe predicted for every tested patient, and everything that follows from it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.cohort import Outcome
+from chiasm.evaluation.intervals import TestFold, patient_draws, trial_scores
+from chiasm.evaluation.metrics import PRIMARY
+from chiasm.evaluation.verdict import Verdict
+
+SCHEMA = 1
+LEADING = ("recipe", "repeat", "fold", "patient", "pattern")
+Reporter = Callable[["Trial", Path], Path]
+
+
+class TrialError(ValueError):
+    """A run folder that holds no trial, or another one than was asked for."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The result of `evaluate`.
+
+    Args:
+        document: what `trial.json` holds; numbers that are not estimable are None.
+        predictions: out-of-fold, one row a (recipe, repeat, fold, patient): `recipe, repeat, fold, patient, pattern`
+            and the prediction's columns.
+        outcomes: one row a patient of the cohort, by id: `value`, for survival `event`, `pattern`, `fold` and `group`
+            where there are any.
+        reporter: writes the page; given by the public API.
+    """
+
+    document: Mapping[str, Any]
+    predictions: pd.DataFrame
+    outcomes: pd.DataFrame
+    reporter: Reporter | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether combining paid; None when the trial has no single or no fused recipe."""
+        stored = self.document["verdict"]
+        if stored is None:
+            return None
+        numbers = {key: math.nan if stored[key] is None else stored[key] for key in ("difference", "low", "high")}
+        return Verdict(**{**stored, **numbers})
+
+    @property
+    def kind(self) -> str:
+        """Of the target."""
+        return str(self.document["cohort"]["target"]["kind"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.document["cohort"]["target"].get("classes", ()))
+
+    def table(self) -> pd.DataFrame:
+        """One row a recipe: recipe, metric, mean, low, high (NaN where not estimable), seconds, trained_parameters."""
+        columns = ["recipe", "metric", "mean", "low", "high", "seconds", "trained_parameters"]
+        rows = [{"recipe": row["name"], **row} for row in self.document["recipes"]]
+        frame = pd.DataFrame(rows, columns=columns)
+        return frame.astype({"mean": float, "low": float, "high": float})
+
+    def patterns(self) -> pd.DataFrame:
+        """The primary metric for each recipe and pattern of present modalities, with n, events and interval.
+
+        The metric is the mean over folds of that within the patients of the pattern; NaN where there are too few events.
+        """
+        rows = []
+        pattern = self.outcomes["pattern"].to_numpy(object)
+        counts = self.outcomes.loc[self.predictions["patient"].unique(), "pattern"].value_counts()
+        for name in counts.index:
+            chosen = [(key, fold, np.flatnonzero(pattern[fold.patients] == name)) for key, fold in self.folds.items()]
+            parts = [(key, fold.take(rows_here), rows_here) for key, fold, rows_here in chosen if len(rows_here)]
+            folds = [part for _, part, _ in parts]
+            tested = self.outcomes.index[pattern == name].intersection(self.predictions["patient"].unique())
+            events = int(self.outcomes.loc[tested, "event"].sum()) if "event" in self.outcomes else None
+            for recipe in self.frames:
+                frames = [self.frames[recipe][key].iloc[rows_here] for key, _, rows_here in parts]
+                found = trial_scores(self.kind, folds, frames, self.classes, self.draws, [PRIMARY[self.kind]])
+                value = found[PRIMARY[self.kind]]
+                row = {"recipe": recipe, "pattern": name, "n": len(tested), "events": events, "metric": PRIMARY[self.kind]}
+                rows.append({**row, "mean": value.mean, "low": value.low, "high": value.high})
+        return pd.DataFrame(rows)
+
+    def report(self, path: Path | str) -> Path:
+        """Write the page that a person reads, one self-contained HTML file."""
+        if self.reporter is None:
+            raise TrialError("this trial was made without a way to write a page: use chiasm.evaluate or chiasm.load_trial")
+        return self.reporter(self, Path(path))
+
+    @cached_property
+    def folds(self) -> dict[tuple[int, str], TestFold]:
+        """The outer test folds, as the metrics take them, by (repeat, fold)."""
+        position = pd.Series(np.arange(len(self.outcomes)), index=self.outcomes.index)
+        outcome = outcome_of(self.outcomes)
+        groups = self.outcomes["group"].to_numpy(str) if "group" in self.outcomes else None
+        first = self.predictions[self.predictions["recipe"] == self.predictions["recipe"].iloc[0]]
+        folds = {}
+        for (repeat, fold), part in first.groupby(["repeat", "fold"], sort=True):
+            patients = np.sort(position[part["patient"]].to_numpy())
+            others = np.setdiff1d(np.arange(len(self.outcomes)), patients)
+            folds[(int(repeat), str(fold))] = TestFold(
+                int(repeat), str(fold), patients, outcome.take(patients), outcome.take(others),
+                None if groups is None else groups[patients],
+            )  # fmt: skip
+        return folds
+
+    @cached_property
+    def frames(self) -> dict[str, dict[tuple[int, str], pd.DataFrame]]:
+        """Each recipe's predictions in each fold, in the order of the fold's patients."""
+        frames: dict[str, dict[tuple[int, str], pd.DataFrame]] = {}
+        names = [row["name"] for row in self.document["recipes"]] or list(self.predictions["recipe"].unique())
+        for (recipe, repeat, fold), part in self.predictions.groupby(["recipe", "repeat", "fold"], sort=True):
+            ids = self.outcomes.index[self.folds[(int(repeat), str(fold))].patients]
+            columns = part.drop(columns=list(LEADING)).dropna(axis=1, how="all")
+            frames.setdefault(str(recipe), {})[(int(repeat), str(fold))] = columns.set_axis(part["patient"]).loc[ids]
+        return {name: frames[name] for name in names}
+
+    @cached_property
+    def draws(self) -> np.ndarray:
+        """The bootstrap of this trial, `(R, N)` counts, the same for every recipe."""
+        protocol = self.document["protocol"]
+        return patient_draws(list(self.folds.values()), len(self.outcomes), protocol["draws"], protocol["seed"])
+
+
+def outcome_of(outcomes: pd.DataFrame) -> Outcome:
+    """The known part of each patient, from the `outcomes` table."""
+    value = outcomes["value"].to_numpy(np.float64)
+    event = outcomes["event"].to_numpy(bool) if "event" in outcomes else None
+    return Outcome(value, event, np.isfinite(value))
+
+
+def load_trial(folder: Path | str, reporter: Reporter | None = None) -> Trial:
+    """Read a finished trial back from its run folder.
+
+    Raises:
+        TrialError: the folder holds none, or one of another schema.
+    """
+    folder = Path(folder)
+    files = [folder / name for name in ("trial.json", "predictions.parquet", "outcomes.parquet")]
+    for file in files:
+        if not file.is_file():
+            raise TrialError(f"'{folder.name}' holds no finished trial: '{file.name}' is missing; run chiasm evaluate --out first")
+    try:
+        document = json.loads(files[0].read_text(encoding="utf-8"))
+        tables = [pd.read_parquet(file) for file in files[1:]]
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise TrialError(f"'{folder.name}' holds a damaged trial: evaluate again into another folder") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise TrialError(f"'{folder.name}/trial.json' has another schema than this chiasm reads ({SCHEMA}): evaluate again")
+    return Trial(document, tables[0], tables[1].set_index("patient"), reporter)

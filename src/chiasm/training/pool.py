@@ -1,0 +1,68 @@
+"""Folds side by side: a pool of single-thread processes, faster on a CPU than threads for models of this size."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+_context: Any = None
+_function: Callable[[Any, Any], Any] | None = None
+
+
+def side_by_side(function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int) -> Iterator[Any]:
+    """`function(context, task)` for every task; results as they come.
+
+    With one job, or one task, it runs here. Else in `jobs` processes of one thread each, which end with this one, even
+    if it is killed. The context travels once, not with every task.
+
+    Raises:
+        Whatever `function` raised, after the other processes were told to stop.
+    """
+    if jobs <= 1 or len(tasks) <= 1:
+        for task in tasks:
+            yield function(context, task)
+        return
+    # A fork shares the cohort without copying it and finds recipes that a notebook defined; elsewhere it is not safe.
+    start = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    with ProcessPoolExecutor(
+        min(jobs, len(tasks)), mp_context=start, initializer=_enter, initargs=(function, context, os.getpid())
+    ) as pool:
+        futures = [pool.submit(_run, task) for task in tasks]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
+
+def _enter(function: Callable[[Any, Any], Any], context: Any, parent: int) -> None:
+    global _context, _function
+    _context, _function = context, function
+    threadpool_limits(limits=1)
+    import torch
+
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A worker whose parent was killed would wait for work forever."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _run(task: Any) -> Any:
+    if _function is None:
+        raise RuntimeError("the worker was not initialised")
+    return _function(_context, task)
