@@ -86,8 +86,6 @@ class _Reader:
             self.findings += findings
         kinds, sources, rows, groups = {}, {}, {}, {}
         for name, modality in keys.modalities.items():
-            if any(problem.modality == name and problem.path == self.manifest.name for problem in self.problems):
-                continue  # its keys are wrong, which is said already
             try:
                 source, found = self.modality(name, modality)
                 if modality.groups is not None and source is not None:
@@ -165,7 +163,7 @@ class _Reader:
         return np.flatnonzero(~empty & ~repeated)
 
     def target(self, keys: TargetKeys | None) -> Target | None:
-        if keys is None or any(p.path == self.manifest.name and "target" in p.what for p in self.problems):
+        if keys is None:
             return None
         target: Target
         if keys.kind == "classification":

@@ -93,20 +93,24 @@ def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, 
     None where nothing is left to open: no patients, or no section of modalities.
     """
     problems: list[Problem] = []
-    for _ in range(2):  # the second time, what was wrong is gone
+    try:
+        keys = ManifestKeys.model_validate(content)
+    except ValidationError as fault:
+        faults = [(found["type"], found["loc"]) for found in fault.errors(include_url=False, include_input=False)]
+        problems = [_problem(kind, location, path) for kind, location in faults]
+        for kind, location in faults:
+            _drop(content, kind, location)
         try:
             keys = ManifestKeys.model_validate(content)
-        except ValidationError as fault:
-            for found in fault.errors(include_url=False, include_input=False, include_context=False):
-                problems.append(_problem(found["type"], found["loc"], path))
-                _drop(content, found["type"], found["loc"])
-            continue
-        problems += [problem for name, keys_of in keys.modalities.items() for problem in _modality(name, keys_of, path)]
-        problems += _target(keys.target, path) if keys.target else []
-        if not keys.modalities and not problems:
-            problems.append(error("there are no modalities", "name at least one as [modalities.NAME]", path=path))
-        return keys, problems
-    return None, problems
+        except ValidationError:
+            return None, problems
+    if not keys.modalities and not problems:
+        problems.append(error("there are no modalities", "name at least one as [modalities.NAME]", path=path))
+    wrong = {name: found for name, of_name in keys.modalities.items() if (found := _modality(name, of_name, path))}
+    of_target = _target(keys.target, path) if keys.target else []
+    sound = {name: of_name for name, of_name in keys.modalities.items() if name not in wrong}
+    problems += [*of_target, *(problem for found in wrong.values() for problem in found)]
+    return keys.model_copy(update={"modalities": sound, "target": None if of_target else keys.target}), problems
 
 
 def _known(location: tuple[int | str, ...]) -> list[str]:

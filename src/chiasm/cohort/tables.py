@@ -60,6 +60,7 @@ class Table:
         self.name = name
         self.is_parquet = name.lower().endswith(".parquet")
         self._frame: pd.DataFrame | None = None
+        self._opened: tuple[int, int] | None = None
 
     def inspect(self) -> None:
         """Raise CohortError where the file is missing, empty, binary or of a kind that is not read."""
@@ -69,6 +70,7 @@ class Table:
             self._refuse("there is no such file", "correct the path, which is relative to the manifest")
         if self.path.stat().st_size == 0:
             self._refuse("the file is empty", "write the table again")
+        self._opened = self._state()
         if len(set(self.columns)) < len(self.columns):
             repeated = next(name for i, name in enumerate(self.columns) if name in self.columns[:i])
             self._refuse(f"column '{repeated}' stands twice in the header", "rename one of the two")
@@ -111,6 +113,8 @@ class Table:
         if not self.is_parquet:
             self._frame = self._read_csv(None)
             return self._frame[wanted]
+        if self._opened is not None and self._state() != self._opened:
+            self._refuse("the file has changed since the cohort was opened", "open the cohort again")
         try:
             frame = pq.read_table(self.path, columns=wanted).to_pandas(ignore_metadata=True)
             return pd.DataFrame(frame)[wanted]
@@ -130,6 +134,13 @@ class Table:
 
     def __len__(self) -> int:
         return int(pq.read_metadata(self.path).num_rows) if self.is_parquet else len(self.frame())
+
+    def _state(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
 
     @property
     def _separator(self) -> str:

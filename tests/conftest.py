@@ -1,0 +1,102 @@
+"""Fixtures that several folders of tests share."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+import pytest
+
+MANIFEST = """\
+name = "bladder"
+[patients]
+table = "clinical.csv"
+id = "case_id"
+site = "site"
+[target]
+kind = "survival"
+time = "months"
+unit = "months"
+event = "died"
+[modalities.clinical]
+kind = "table"
+columns = ["age", "sex"]
+[modalities.rna]
+kind = "omics"
+table = "rna.parquet"
+[modalities.slide]
+kind = "bag"
+path = "slides/{id}.npy"
+[folds]
+table = "folds.csv"
+"""
+
+
+@dataclass
+class CohortFolder:
+    """A cohort on disk that a test may spoil: a folder, its manifest and its tables as frames."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "cohort.toml"
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.manifest.read_text()
+        if old not in text:
+            raise ValueError(f"the manifest does not hold {old!r}")
+        self.manifest.write_text(text.replace(old, new, 1))
+
+    def clinical(self) -> pd.DataFrame:
+        return pd.read_csv(self.path / "clinical.csv", dtype=str, keep_default_na=False)
+
+    def write_clinical(self, frame: pd.DataFrame) -> None:
+        frame.to_csv(self.path / "clinical.csv", index=False)
+
+    def set_cell(self, row: int, column: str, value: str) -> None:
+        """Write one cell of clinical.csv; `row` counts as a spreadsheet does."""
+        frame = self.clinical()
+        frame.loc[row - 2, column] = value
+        self.write_clinical(frame)
+
+
+@pytest.fixture
+def cohort_folder(tmp_path: Path) -> CohortFolder:
+    """40 patients `001` .. `040` without a problem: a table, omics of 30 patients, bags of 20, four given folds."""
+    rng = np.random.default_rng(0)
+    n = 40
+    ids = [f"{i:03d}" for i in range(1, n + 1)]
+    folder = CohortFolder(tmp_path / "bladder")
+    (folder.path / "slides").mkdir(parents=True)
+    folder.manifest.write_text(MANIFEST)
+    clinical = {
+        "case_id": ids,
+        "site": rng.choice(["A", "B", "C"], n),
+        "months": rng.exponential(20, n).round(2) + 0.1,
+        "died": np.arange(n) % 2,
+        "age": rng.integers(40, 80, n),
+        "sex": rng.choice(["male", "female"], n),
+    }
+    folder.write_clinical(pd.DataFrame(clinical))
+    rna = pd.DataFrame(rng.normal(size=(30, 6)).astype(np.float32), columns=[f"G{k}" for k in range(6)])
+    rna.insert(0, "case_id", ids[:30])
+    rna.to_parquet(folder.path / "rna.parquet", index=False)
+    for i in range(20):
+        np.save(folder.path / "slides" / f"{ids[i]}.npy", rng.normal(size=(3 + i % 4, 5)).astype(np.float32))
+    pd.DataFrame({"case_id": ids, "fold": np.arange(n) // 2 % 4}).to_csv(folder.path / "folds.csv", index=False)
+    return folder
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real cohorts beside the repository; the test is skipped where it is absent."""
+    folder = Path(__file__).parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder of real cohorts is not beside the repository")
+    return folder
