@@ -1,0 +1,69 @@
+"""chiasm: one multimodal model from a cohort with missing modalities, and an honest word on whether combining paid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Citation": "chiasm.protocols",
+    "Classification": "chiasm.cohort",
+    "Cohort": "chiasm.cohort",
+    "CohortError": "chiasm.cohort",
+    "LeakageError": "chiasm.cohort",
+    "Problem": "chiasm.cohort",
+    "Protocol": "chiasm.evaluation",
+    "Regression": "chiasm.cohort",
+    "Survival": "chiasm.cohort",
+    "Tokens": "chiasm.tokens",
+    "Trial": "chiasm.evaluation",
+    "Unsupported": "chiasm.cohort",
+    "Verdict": "chiasm.evaluation",
+    "check_cohort": "chiasm.cohort",
+    "cohort_from_frames": "chiasm.cohort",
+    "evaluate": "chiasm.api",
+    "fit": "chiasm.api",
+    "list_recipes": "chiasm.api",
+    "load_model": "chiasm.api",
+    "load_trial": "chiasm.api",
+    "open_cohort": "chiasm.cohort",
+    "synthetic_cohort": "chiasm.cohort",
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604 (names are handed on lazily)
+
+if TYPE_CHECKING:
+    from chiasm.api import evaluate, fit, list_recipes, load_model, load_trial
+    from chiasm.cohort import (
+        Classification,
+        Cohort,
+        CohortError,
+        LeakageError,
+        Problem,
+        Regression,
+        Survival,
+        Unsupported,
+        check_cohort,
+        cohort_from_frames,
+        open_cohort,
+        synthetic_cohort,
+    )
+    from chiasm.evaluation import Protocol, Trial, Verdict
+    from chiasm.protocols import Citation
+    from chiasm.tokens import Tokens
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: torch and its kind wait until something trains."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"chiasm has no '{name}'")
+    from importlib import import_module
+
+    value = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

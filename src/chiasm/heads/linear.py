@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from chiasm.cohort.targets import Outcome
 from scipy import linalg  # type: ignore[import-untyped]
 from scipy.special import logsumexp  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
+from chiasm.artifact import storable
+from chiasm.cohort.targets import Outcome
 from chiasm.heads.ridge_cox import Array, breslow, checked, cox_nll, fit_ridge_cox, row_space, survival_at
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 
+@storable("linear")
 @dataclass(frozen=True)
 class Linear:
     """A fitted linear predictor: `kind` of target, `coef` (F, K), `intercept` (K,); K = 1 but for K classes."""

@@ -25,6 +25,7 @@ class FittedModel:
         predictor: the fitted part; gives the link.
         response: turns the link into the columns of a prediction.
         target: what is predicted: kind, column and unit, for whoever reads the folder.
+        has_prior: the recipe says what is known of anybody, so a patient with none of its modalities is answered.
     """
 
     recipe: str
@@ -32,6 +33,7 @@ class FittedModel:
     predictor: Predictor
     response: Response
     target: dict[str, Any]
+    has_prior: bool = False
 
     @property
     def trained_parameters(self) -> int:
@@ -48,7 +50,7 @@ class FittedModel:
                 raise Unsupported(f"modality '{name}' was of kind '{kind}' at fit and is of kind '{cohort.kinds[name]}' now")
         known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
         lacking = int((~known.present.any(1)).sum()) if known.modalities else len(known)
-        if lacking:
+        if lacking and not self.has_prior:
             raise Unsupported(
                 f"{lacking} of {len(known)} patients have none of the modalities {sorted(self.modalities)}: leave them out, "
                 "a model that has seen nothing of a patient has nothing to say"

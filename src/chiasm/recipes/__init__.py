@@ -1,0 +1,1 @@
+"""One file per published system: parts wired together, the paper cited; `registry` finds them by name."""

@@ -1,0 +1,77 @@
+"""`late-fusion`: the mean of unimodal predictions over the modalities a patient has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort
+from chiasm.heads.response import Response
+from chiasm.protocols import Citation
+from chiasm.recipes.base import recipe_name, require_encoders
+from chiasm.recipes.model import FittedModel, describe_target
+from chiasm.recipes.neural import trainable
+from chiasm.recipes.unimodal import Unimodal, fit_unimodal
+
+COMBINING = Citation("On Combining Classifiers", "IEEE TPAMI", 1998, "https://doi.org/10.1109/34.667881")
+
+
+@storable("late-fusion")
+@dataclass(frozen=True)
+class LateFusionPredictor:
+    """Calibrated unimodal models, averaged on the link scale over what is present."""
+
+    models: dict[str, Unimodal]
+
+    @property
+    def trained_parameters(self) -> int:
+        return sum(model.trained_parameters for model in self.models.values())
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64."""
+        links = np.stack([model.link(cohort) for model in self.models.values()])  # (M, B, K)
+        return mean_over_present(links, present_in(cohort, list(self.models)))
+
+
+def present_in(cohort: Cohort, names: list[str]) -> np.ndarray:
+    """`(M, B)` bool for these modalities, False where the cohort does not know one."""
+    columns = [cohort.present[:, cohort.modalities.index(n)] if n in cohort.modalities else np.zeros(len(cohort), bool) for n in names]
+    return np.stack(columns)
+
+
+def mean_over_present(links: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """`(M, B, K)` links and `(M, B)` presence to their mean `(B, K)`; what stands behind an absent one is not read."""
+    weight = present[..., None].astype(np.float64)
+    total = np.where(present[..., None], links, 0.0).sum(0)
+    return np.asarray(total / np.maximum(weight.sum(0), 1.0))
+
+
+@dataclass(frozen=True)
+class LateFusion:
+    """The mean of unimodal links, each calibrated on inner out-of-fold predictions; no joint training."""
+
+    id: ClassVar[str] = "late-fusion"
+    family: ClassVar[str] = "baseline"
+    needs: ClassVar[str] = "two modalities or more; no patient needs both"
+    paper: ClassVar[Citation] = COMBINING
+
+    @property
+    def name(self) -> str:
+        return recipe_name(self)
+
+    def supports(self, cohort: Cohort) -> None:
+        require_encoders(cohort, modalities=2)
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+        """Fit every modality alone; the mean trains nothing."""
+        cohort = trainable(cohort)
+        assert cohort.outcome is not None and cohort.target is not None
+        fitted = {name: fit_unimodal(cohort, name, seed=seed) for name in cohort.modalities}
+        predictor = LateFusionPredictor({name: model for name, (model, _) in fitted.items()})
+        out_of_fold = mean_over_present(np.stack([links for _, links in fitted.values()]), cohort.present.T)
+        response = Response.fit(cohort.target, out_of_fold, cohort.outcome, calibrate=True)
+        return FittedModel(self.name, dict(cohort.kinds), predictor, response, describe_target(cohort))

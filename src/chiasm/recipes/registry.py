@@ -1,0 +1,131 @@
+"""Every recipe by name: ours, and those that other packages bring by the entry point `chiasm.recipes`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from importlib.metadata import entry_points
+from typing import Any
+
+import pandas as pd
+
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort.errors import nearest
+from chiasm.recipes.early import EarlyFusion
+from chiasm.recipes.healnet import HealNetRecipe
+from chiasm.recipes.late import LateFusion
+from chiasm.recipes.lego import LegoFuseRecipe, LegoMerge
+from chiasm.recipes.single import Single
+from chiasm.recipes.stacked import StackedFusion
+
+RECIPES: dict[str, type] = {
+    "single": Single,
+    "early-fusion": EarlyFusion,
+    "late-fusion": LateFusion,
+    "stacked-fusion": StackedFusion,
+    "healnet": HealNetRecipe,
+    "lego-merge": LegoMerge,
+    "lego-fuse": LegoFuseRecipe,
+}
+
+
+def recipe_classes() -> dict[str, type]:
+    """Name to class, ours first; a third party cannot take one of our names."""
+    found = dict(RECIPES)
+    for point in entry_points(group="chiasm.recipes"):
+        if point.name not in found:
+            found[point.name] = point.load()
+    return found
+
+
+def make_recipe(text: str) -> Any:
+    """A recipe from `name` or `name:option=value,option=value`; `single:rna` names its modality.
+
+    Raises:
+        ValueError: an unknown recipe or option (with the nearest known one), or a value of the wrong type.
+    """
+    name, _, options = text.strip().partition(":")
+    classes = recipe_classes()
+    if name not in classes:
+        like = nearest(name, classes)
+        raise ValueError(f"no recipe is called '{name}': " + (f"did you mean '{like}'?" if like else f"there are {', '.join(classes)}"))
+    if name == "single":
+        if not options:
+            raise ValueError("single needs a modality, as in 'single:rna'")
+        return Single(options)
+    known = {field.name: field for field in fields(classes[name])}
+    values: dict[str, Any] = {}
+    for part in filter(None, options.split(",")):
+        option, separator, value = part.partition("=")
+        if option not in known or not separator:
+            like = nearest(option, known)
+            hint = f"did you mean '{like}'?" if like else f"it has {', '.join(known)}"
+            raise ValueError(f"recipe '{name}' has no option '{option}': {hint}")
+        values[option] = parse(value, known[option].default, f"option '{option}' of recipe '{name}'")
+    return classes[name](**values)
+
+
+def parse(value: str, default: Any, what: str) -> Any:
+    """The text of an option as the type of its default."""
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False, "1": True, "0": False}[value.lower()]
+        return type(default)(value) if isinstance(default, int | float) else value
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{what} is {type(default).__name__}, and {value!r} is not") from error
+
+
+def split_names(text: str) -> list[str]:
+    """`a,b:x=1,y=2,c` to `[a, b:x=1,y=2, c]`: a part with `=` and no name belongs to the recipe before it."""
+    names: list[str] = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        if names and "=" in part and ":" not in part:
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
+    return names
+
+
+def default_recipes(cohort: Cohort) -> list[Any]:
+    """Every modality alone, and every recipe of ours that supports the cohort, `lego-fuse` in both its modes."""
+    recipes: list[Any] = [Single(name) for name in cohort.modalities]
+    names = [name for name in RECIPES if name != "single"]
+    recipes += [RECIPES[name]() for name in names] + [LegoFuseRecipe(mode="weave")]
+    return [recipe for recipe in recipes if supported(recipe, cohort)]
+
+
+def supported(recipe: Any, cohort: Cohort) -> bool:
+    """Whether the recipe can be fitted on the cohort."""
+    try:
+        recipe.supports(cohort)
+    except Unsupported:
+        return False
+    return True
+
+
+def resolve(recipes: Iterable[Any] | None, cohort: Cohort) -> list[Any]:
+    """Names, recipe objects or None (the default ones) to recipes that support the cohort.
+
+    Raises:
+        Unsupported: a recipe that was asked for does not, or none does.
+    """
+    chosen = default_recipes(cohort) if recipes is None else [make_recipe(r) if isinstance(r, str) else r for r in recipes]
+    for recipe in chosen:
+        try:
+            recipe.supports(cohort)
+        except Unsupported as error:
+            raise Unsupported(f"recipe '{recipe.name}': {error}") from error
+    if not chosen:
+        Single(cohort.modalities[0]).supports(cohort)
+        raise Unsupported("no recipe supports this cohort")
+    return chosen
+
+
+def list_recipes() -> pd.DataFrame:
+    """One row a recipe: name, family, paper, needs, options with their defaults."""
+    rows = []
+    for name, cls in recipe_classes().items():
+        shown = "single:<modality>" if name == "single" else name
+        options = ", ".join(f"{f.name}={f.default}" for f in fields(cls) if name != "single")
+        rows.append({"name": shown, "family": cls.family, "paper": str(cls.paper), "needs": cls.needs, "options": options})
+    return pd.DataFrame(rows)

@@ -1,0 +1,152 @@
+"""`stacked-fusion`: non-negative weights on inner out-of-fold predictions, shrunk to the best single modality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from scipy.optimize import minimize  # type: ignore[import-untyped]
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort, Outcome
+from chiasm.heads.linear import deviance
+from chiasm.heads.response import Response
+from chiasm.protocols import Citation
+from chiasm.recipes.base import recipe_name, require_encoders
+from chiasm.recipes.late import present_in
+from chiasm.recipes.model import FittedModel, describe_target
+from chiasm.recipes.neural import trainable
+from chiasm.recipes.unimodal import Unimodal, fit_unimodal
+
+MAX_EXACT = 6  # modalities up to which every subset gets weights of its own
+MIN_PATIENTS = 20
+
+
+@storable("stacked-fusion")
+@dataclass(frozen=True)
+class StackedFusionPredictor:
+    """Unimodal models and, for each pattern of present modalities, the weights of their calibrated links.
+
+    Args:
+        models: sorted by name.
+        weights: pattern (`a+b`) to `(M,)` weights >= 0, zero for what is absent.
+    """
+
+    models: dict[str, Unimodal]
+    weights: dict[str, np.ndarray]
+
+    @property
+    def trained_parameters(self) -> int:
+        return sum(model.trained_parameters for model in self.models.values()) + sum(w.size for w in self.weights.values())
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64."""
+        names = list(self.models)
+        links = np.stack([model.link(cohort) for model in self.models.values()])  # (M, B, K)
+        present = present_in(cohort, names)
+        out = np.zeros(links.shape[1:])
+        for pattern in np.unique(present, axis=1).T:
+            rows = (present == pattern[:, None]).all(0)
+            out[rows] = np.einsum("m,mbk->bk", weights_for(self.weights, names, pattern), links[:, rows])
+        return out
+
+
+def weights_for(weights: dict[str, np.ndarray], names: list[str], pattern: np.ndarray) -> np.ndarray:
+    """`(M,)` weights of one pattern; one that has none of its own takes those of all modalities, what is absent left out.
+
+    The total stays that of all modalities together, so that a patient with less is not pulled to the prior.
+    """
+    key = "+".join(name for name, here in zip(names, pattern, strict=True) if here)
+    if key in weights:
+        return weights[key]
+    everything = weights["+".join(names)]
+    kept = np.where(pattern, everything, 0.0)
+    if kept.sum() <= 0:
+        kept = pattern / max(1, pattern.sum())
+    return kept * everything.sum() / kept.sum()
+
+
+def stack(kind: str, links: np.ndarray, outcome: Outcome, shrinkage: float) -> np.ndarray:
+    """`argmin_w deviance(sum_m w_m z_m) + shrinkage / 2 ||w - e_best||^2` over w >= 0, `(M,)`.
+
+    `links` is `(M, n, K)`, calibrated and out of fold; `e_best` puts one on the single modality of smallest deviance.
+    Links of survival and regression are centred by the caller, so that a weight only scales.
+    """
+    best = np.zeros(len(links))
+    best[int(np.argmin([deviance(kind, own, outcome) for own in links]))] = 1.0
+    if len(links) == 1:
+        return best
+    found = minimize(
+        lambda w: deviance(kind, np.einsum("m,mbk->bk", w, links), outcome) + shrinkage / 2 * float(((w - best) ** 2).sum()),
+        best, bounds=[(0.0, None)] * len(links), method="L-BFGS-B",
+    )  # fmt: skip
+    return np.asarray(np.maximum(found.x, 0.0))
+
+
+@dataclass(frozen=True)
+class StackedFusion:
+    """Stacking after Wolpert and Breiman, with weights for each pattern of present modalities.
+
+    Args:
+        shrinkage: how strongly the weights are held to the best single modality, per patient of a hundred.
+    """
+
+    shrinkage: float = 0.05
+
+    id: ClassVar[str] = "stacked-fusion"
+    family: ClassVar[str] = "baseline"
+    needs: ClassVar[str] = "two modalities or more"
+    paper: ClassVar[Citation] = Citation("Stacked Regressions", "Machine Learning", 1996, "https://doi.org/10.1007/BF00117832")
+
+    @property
+    def name(self) -> str:
+        return recipe_name(self)
+
+    def supports(self, cohort: Cohort) -> None:
+        require_encoders(cohort, modalities=2)
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+        """Fit every modality alone, then the weights of each pattern on the inner links of those who have all of it."""
+        cohort = trainable(cohort)
+        outcome, target, names = cohort.outcome, cohort.target, list(cohort.modalities)
+        assert outcome is not None and target is not None
+        fitted = {name: fit_unimodal(cohort, name, seed=seed) for name in names}
+        links = np.stack([out_of_fold for _, out_of_fold in fitted.values()])  # (M, B, K), NaN where absent
+        weights: dict[str, np.ndarray] = {}
+        for pattern in patterns(cohort):
+            rows = cohort.present[:, pattern].all(1)
+            known = outcome.take(rows)
+            if rows.sum() < MIN_PATIENTS or not enough(target.kind, known):
+                continue
+            own = np.zeros(len(names))
+            own[pattern] = stack(target.kind, links[pattern][:, rows], known, self.shrinkage)
+            weights["+".join(names[m] for m in pattern)] = own
+        weights.setdefault("+".join(names), np.full(len(names), 1 / len(names)))
+        predictor = StackedFusionPredictor({name: model for name, (model, _) in fitted.items()}, weights)
+        out_of_fold = np.zeros(links.shape[1:])
+        for row_pattern in np.unique(cohort.present, axis=0):
+            rows = (cohort.present == row_pattern).all(1)
+            out_of_fold[rows] = np.einsum(
+                "m,mbk->bk", weights_for(weights, names, row_pattern)[row_pattern], links[row_pattern][:, rows]
+            )
+        response = Response.fit(target, out_of_fold, outcome, calibrate=True)
+        return FittedModel(self.name, dict(cohort.kinds), predictor, response, describe_target(cohort))
+
+
+def patterns(cohort: Cohort) -> list[list[int]]:
+    """Every subset of modalities while there are few, else those that the training patients show, and all together."""
+    count = len(cohort.modalities)
+    if count <= MAX_EXACT:
+        return [list(part) for size in range(1, count + 1) for part in combinations(range(count), size)]
+    seen = {tuple(np.flatnonzero(row).tolist()) for row in np.unique(cohort.present, axis=0)}
+    return [list(part) for part in sorted(seen | {tuple(range(count))}) if part]
+
+
+def enough(kind: str, outcome: Outcome) -> bool:
+    """Whether weights can be learned: two classes, or five events."""
+    if kind == "survival":
+        return outcome.event is not None and int(outcome.event.sum()) >= 5
+    return kind == "regression" or len(np.unique(outcome.value)) > 1
