@@ -45,7 +45,7 @@ def fit_ridge_cox(
         coef (F,); zeros where no event happened. Equals scikit-survival's `CoxPHSurvivalAnalysis(alpha, ties="efron")`.
     """
     x = checked(features, time)
-    sets = _RiskSets(np.asarray(time, np.float64), np.asarray(event, bool))
+    sets = RiskSets(np.asarray(time, np.float64), np.asarray(event, bool))
     weights = np.ones(x.shape[1]) if penalty_weights is None else np.asarray(penalty_weights, np.float64)
     if penalty < 0 or weights.shape != x.shape[1:] or (weights < 0).any():
         raise ValueError(f"penalty {penalty} and its weights must be >= 0, one a feature of {x.shape[1]}")
@@ -83,7 +83,7 @@ def fit_ridge_cox(
 
 def cox_nll(risk: Array, time: Array, event: npt.NDArray[Any]) -> float:
     """Negative log partial likelihood of the log risks (n,), Efron's ties; 0 where no event happened."""
-    sets = _RiskSets(np.asarray(time, np.float64), np.asarray(event, bool))
+    sets = RiskSets(np.asarray(time, np.float64), np.asarray(event, bool))
     return sets.nll(np.asarray(risk, np.float64)[sets.order])
 
 
@@ -92,7 +92,7 @@ def breslow(risk: Array, time: Array, event: npt.NDArray[Any]) -> tuple[Array, A
 
     Gives `(event_times, cumulative_hazard)`, both (G,), ascending, of a patient whose log risk is 0.
     """
-    sets = _RiskSets(np.asarray(time, np.float64), np.asarray(event, bool))
+    sets = RiskSets(np.asarray(time, np.float64), np.asarray(event, bool))
     hazard = np.exp(-np.logaddexp.accumulate(np.asarray(risk, np.float64)[sets.order])[sets.reach - 1])
     times, where = np.unique(np.asarray(time, np.float64)[sets.order][sets.events], return_inverse=True)
     return times, np.cumsum(np.bincount(where, hazard, len(times)))
@@ -106,7 +106,7 @@ def survival_at(risk: Array, baseline: tuple[Array, Array], times: Sequence[floa
     return np.asarray(np.exp(-growth[:, None] * level))
 
 
-class _RiskSets:
+class RiskSets:
     """The order of follow-up: who is at risk at each event. E events, each a term of the likelihood; G event times."""
 
     def __init__(self, time: Array, event: npt.NDArray[np.bool_]) -> None:
