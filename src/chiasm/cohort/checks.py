@@ -44,10 +44,15 @@ def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
         *_target_problems(opened),
         *_fold_problems(opened),
         *(problem for name in opened.modalities for problem in block_problems(opened, name)),
-        *patient_problems(opened),
+        *patient_problems(opened, complete=opened is cohort or not _incomplete(opened, structure)),
         *_leaks(opened),
     ]
     return sorted(problems, key=lambda problem: problem.severity != "error")
+
+
+def _incomplete(cohort: Cohort, structure: list[Problem]) -> bool:
+    """Whether a modality of the manifest could not be opened, so that its patients only seem to have none."""
+    return any(problem.modality is not None and problem.modality not in cohort.kinds for problem in structure)
 
 
 def _target_problems(cohort: Cohort) -> list[Problem]:

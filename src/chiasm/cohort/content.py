@@ -113,11 +113,14 @@ def _collected(problems: list[Problem]) -> list[Problem]:
     return found
 
 
-def patient_problems(cohort: Cohort) -> list[Problem]:
-    """Patients without a modality, without a group or a site, alike in everything, or of look-alike identifiers."""
+def patient_problems(cohort: Cohort, *, complete: bool) -> list[Problem]:
+    """Patients without a modality, without a group or a site, alike in everything, or of look-alike identifiers.
+
+    `complete` is False where a modality could not be opened: nobody is then said to have none.
+    """
     found = []
     bare = cohort.pattern() == ""
-    if bare.any() and cohort.modalities:
+    if complete and bare.any() and cohort.modalities:
         found.append(_patients(cohort, bare, "without any modality", "they cannot be predicted: leave them out"))
     for labels, key in ((cohort.group, "group"), (cohort.site, "site")):
         if labels is not None and (labels == "").any():

@@ -220,8 +220,12 @@ class _Reader:
             return FileSource(name, keys.kind, keys.path, paths), rows
         columns = [keys.column] if keys.column is not None else keys.columns
         table = self.patients if keys.table is None else self.table(keys.table, name)
-        if table is None or not self.has_columns(table, columns or [], name):
+        if table is None:
             return None, nowhere
+        if columns and not self.has_columns(table, columns, name):
+            columns = [column for column in columns if column in table.columns]  # check the others all the same
+            if not columns:
+                return None, nowhere
         if keys.table is None:
             columns = columns or []
             return ColumnSource(name, keys.kind, table, columns), self._with_values(table, columns, self.positions)
