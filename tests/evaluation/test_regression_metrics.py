@@ -47,7 +47,9 @@ def test_r2_far_from_zero_keeps_its_digits() -> None:
 
 
 def test_constant_values_have_no_r2_and_constant_predictions_no_rank_correlation() -> None:
-    assert np.isnan(ours.r2([1.0, 2.0], [0.1, 0.1]))
+    for constant in (0.1, 1 / 3, 1e8 + 0.1):  # whose mean may differ from them in the last digit
+        weights = np.arange(1, 60)[:, None] * np.ones(7)
+        assert np.isnan(ours.r2(np.arange(7.0), np.full(7, constant), weights)).all()
     assert np.isnan(ours.spearman([1.0, 2.0], [3.0, 3.0])) and np.isnan(ours.spearman([1.0, 1.0], [2.0, 3.0]))
     assert np.isnan(ours.r2([1.0, 2.0, 3.0], [0.1, 0.2, 0.3], [[3, 0, 0], [0, 0, 0]])).all()
     assert ours.rmse([1.0, 2.0], [3.0, 3.0]) == pytest.approx(np.sqrt(2.5))

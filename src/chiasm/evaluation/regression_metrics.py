@@ -25,11 +25,9 @@ def r2(prediction: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None
     """
     guess, truth, w = _inputs(prediction, value, weights)
     error = w @ (guess - truth) ** 2
-    centred = truth - truth.mean() if len(truth) else truth
-    mean = ratio(w @ centred, w.sum(axis=1))
-    deviation = np.array([row @ (centred - m) ** 2 for row, m in zip(w, mean, strict=True)])
-    distinct = _distinct(truth, w)
-    return np.where(distinct, 1 - ratio(error, deviation), np.nan)
+    mean = ratio(w @ truth, w.sum(axis=1))
+    deviation = np.array([row @ (truth - m) ** 2 for row, m in zip(w, mean, strict=True)])
+    return np.where(_distinct(truth, w), 1 - ratio(error, deviation), np.nan)
 
 
 def spearman(prediction: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> Floats:
