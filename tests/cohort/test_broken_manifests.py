@@ -126,6 +126,15 @@ BROKEN = {
         "clinical.csv, row 9: the identifier stands in an earlier row too, in 1 row (row 9); "
         "keep one row a patient; for several records of a person give each its own id and name `group`",
     ),
+    "semicolons": (
+        write("clinical.csv", b"case_id;age\n001;2\n"),
+        "clinical.csv: no such column 'case_id'; the table is not separated by commas: save it as comma-separated text",
+    ),
+    "no columns": (
+        edit('columns = ["age", "sex"]', "columns = []"),
+        "cohort.toml, modality 'clinical': 'columns' is empty; "
+        "name a column, or leave 'columns' out to take a whole table",
+    ),
     "twice in the header": (
         write("clinical.csv", b"case_id,age,age\n001,2,3\n"),
         "clinical.csv: column 'age' stands twice in the header; rename one of the two",

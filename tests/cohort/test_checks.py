@@ -179,3 +179,13 @@ def test_a_parser_does_not_quote_the_file(cohort_folder):
 def test_real_cohorts_have_no_error(shared_data):
     for name in ("tcga-blca", "breast-subtype", "pbc-visits", "molecules-delaney"):
         assert [str(p) for p in check_cohort(shared_data / name / "cohort.toml") if p.severity == "error"] == []
+
+
+def test_rows_count_as_a_spreadsheet_does_past_blank_lines(cohort_folder):
+    path = cohort_folder.path / "clinical.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, "", ",,,,,", ""]))
+    assert check_cohort(cohort_folder.manifest) == []
+    path.write_text("\n".join([*lines[:4], "", *lines[4:]]))
+    problem = found(check_cohort(cohort_folder.manifest), "identifier is missing")
+    assert (problem.row, problem.path) == (5, "clinical.csv")

@@ -140,6 +140,8 @@ class _Reader:
             if name not in known:
                 like = nearest(name, table.columns)
                 fix = f"did you mean '{like}'?" if like else "correct the manifest or add the column"
+                if len(known) == 1 and {";", "\t"} & set(table.columns[0]):
+                    fix = "the table is not separated by commas: save it as comma-separated text"
                 self.problems.append(error(f"no such column '{name}'", fix, path=table.name, modality=modality))
         return known.issuperset(names)
 

@@ -180,6 +180,8 @@ def _modality(name: str, keys: ModalityKeys, path: str) -> list[Problem]:
         found.append(problem("a bag needs 'path'", 'write where the files lie, as in path = "slides/{id}.h5"'))
     elif keys.table is None and keys.column is None and keys.columns is None:
         found.append(problem("nothing says where the values are", "add one of column, columns, table or path"))
+    if keys.columns is not None and not keys.columns:
+        found.append(problem("'columns' is empty", "name a column, or leave 'columns' out to take a whole table"))
     if keys.column is not None and keys.columns is not None:
         found.append(problem("'column' stands beside 'columns'", "keep one of them"))
     if keys.on is not None and keys.table is None:

@@ -103,7 +103,7 @@ class Table:
         if self.is_parquet:
             return as_text(self.frame([column])[column])
         values = self._read_csv([column], dtype=str, keep_default_na=False)[column]
-        return as_text(values)
+        return as_text(values.iloc[: len(self)])
 
     def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
         """Some columns, in the order asked for; a CSV is read once and kept, of a Parquet file what is asked for."""
@@ -111,7 +111,9 @@ class Table:
         if self._frame is not None:
             return self._frame[wanted]
         if not self.is_parquet:
-            self._frame = self._read_csv(None)
+            frame = self._read_csv(None)
+            filled = np.flatnonzero(frame.notna().to_numpy().any(axis=1))
+            self._frame = frame.iloc[: filled[-1] + 1 if len(filled) else 0]  # blank lines at the end are no rows
             return self._frame[wanted]
         if self._opened is not None and self._state() != self._opened:
             self._refuse("the file has changed since the cohort was opened", "open the cohort again")
@@ -165,7 +167,7 @@ class Table:
                 usecols=columns,
                 index_col=False,
                 low_memory=False,
-                skip_blank_lines=True,
+                skip_blank_lines=False,
                 float_precision=None if options else "round_trip",
                 **options,
             )
