@@ -94,6 +94,14 @@ BROKEN = {
         edit("rna.parquet", "/etc/rna.parquet"),
         f"/etc/rna.parquet, modality 'rna': the path leaves the folder of the cohort; {HOME}",
     ),
+    "path climbs and returns": (
+        edit("rna.parquet", "slides/../rna.parquet"),
+        f"slides/../rna.parquet, modality 'rna': the path leaves the folder of the cohort; {HOME}",
+    ),
+    "drive letter": (
+        edit("rna.parquet", "C:/rna.parquet"),
+        f"C:/rna.parquet, modality 'rna': the path leaves the folder of the cohort; {HOME}",
+    ),
     "symlink": (link_outside, f"rna.parquet, modality 'rna': the path leaves the folder of the cohort; {HOME}"),
     "id climbs": (
         id_that_climbs,
