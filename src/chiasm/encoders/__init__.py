@@ -2,7 +2,7 @@
 
 from chiasm.encoders.bag import BagEncoder
 from chiasm.encoders.omics import OmicsEncoder
-from chiasm.encoders.registry import ENCODERS, encoder_for, fit_encoders, pack
+from chiasm.encoders.registry import ENCODERS, encoder_for, features_for, fit_encoders, pack
 from chiasm.encoders.table import TableEncoder
 
-__all__ = ["ENCODERS", "BagEncoder", "OmicsEncoder", "TableEncoder", "encoder_for", "fit_encoders", "pack"]
+__all__ = ["ENCODERS", "BagEncoder", "OmicsEncoder", "TableEncoder", "encoder_for", "features_for", "fit_encoders", "pack"]

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from chiasm.artifact import storable
-from chiasm.encoders.scaling import Array, Projection, Scaler
+from chiasm.encoders.scaling import Projection, Scaler
 from chiasm.tokens import Tokens
 
 MIN_GROUP = 3
@@ -20,7 +20,7 @@ MIN_GROUP = 3
 @storable("omics-encoder")
 @dataclass(frozen=True)
 class OmicsEncoder:
-    """Standardised, clipped, projected; fitted on training rows.
+    """Scaled, projected; fitted on training rows.
 
     With feature groups each group of at least three known columns becomes one token, its first `per_token` principal
     components; the columns of no group together give one more. Without groups the first `components` principal
@@ -76,23 +76,16 @@ class OmicsEncoder:
     def width(self) -> int:
         return min(self.per_token, max(projection.components.shape[1] for projection in self.projections))
 
-    def features(self, raw: pd.DataFrame) -> Array:
-        """All components side by side, `(n, F)` float64, for linear models."""
-        if self.scaler is None:
-            raise ValueError("the omics encoder is not fitted: call fit on training rows first")
-        values = self.scaler(raw)
-        parts = [projection(values[:, own]) for projection, own in zip(self.projections, self.members, strict=True)]
-        return np.concatenate(parts, axis=1)
-
     def encode(self, raw: Any) -> Tokens:
         """`(n, slots, width)`; the last components of a short token are zero."""
         values = np.zeros((len(raw), self.slots, self.width), np.float32)
-        features, start = self.features(raw), 0
-        if len(self.projections) == 1:
-            values.reshape(len(raw), -1)[:, : features.shape[1]] = features
-        else:
-            for slot, projection in enumerate(self.projections):
-                stop = start + projection.components.shape[1]
-                values[:, slot, : stop - start] = features[:, start:stop]
-                start = stop
+        if self.scaler is None:
+            raise ValueError("the omics encoder is not fitted: call fit on training rows first")
+        scaled = self.scaler(raw)
+        for slot, (projection, own) in enumerate(zip(self.projections, self.members, strict=True)):
+            scores = projection(scaled[:, own])
+            if len(self.projections) == 1:
+                values.reshape(len(raw), -1)[:, : scores.shape[1]] = scores
+            else:
+                values[:, slot, : scores.shape[1]] = scores
         return Tokens(torch.from_numpy(values), torch.ones(values.shape[:2], dtype=torch.bool))

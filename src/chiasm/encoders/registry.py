@@ -11,6 +11,7 @@ import numpy as np
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.bag import BagEncoder
 from chiasm.encoders.omics import OmicsEncoder
+from chiasm.encoders.scaling import Columns, PooledTokens
 from chiasm.encoders.table import TableEncoder
 from chiasm.protocols import Encoder
 from chiasm.tokens import PackedTokens
@@ -23,6 +24,21 @@ ENCODERS: dict[str, Callable[[Mapping[str, Any] | None], Encoder]] = {
     "omics": OmicsEncoder.with_groups,
     "bag": lambda groups: BagEncoder(),
 }
+
+# kind of modality -> what a linear model reads of it, where that is not the encoder's own `features`
+COLUMNS: dict[str, Callable[[], Any]] = {"omics": Columns}
+
+
+def features_for(kind: str) -> Any:
+    """What turns a modality of this kind into a matrix for linear models: fresh, with `fit` and `features`.
+
+    Raises:
+        Unsupported: nothing installed reads this kind.
+    """
+    if kind in COLUMNS:
+        return COLUMNS[kind]()
+    encoder = encoder_for(kind)
+    return encoder if hasattr(encoder, "features") else PooledTokens(encoder)
 
 
 def encoder_for(kind: str, groups: Mapping[str, Any] | None = None) -> Encoder:

@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import linalg  # type: ignore[import-untyped]
+from scipy.special import ndtri  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
+from chiasm.protocols import Encoder
 
 Array = NDArray[np.float64]
 CLIP = 5.0
+FEW = 10  # distinct values up to which a column is a count or a grade, not a measurement
+KNOTS = 65
 
 
 @storable("scaler")
 @dataclass(frozen=True)
 class Scaler:
-    """`clip((x - mean) / sd, -5, 5)`, missing values at the median first; a constant column gives zeros.
+    """Numeric columns on one scale, missing values at the training median.
 
-    Clipping keeps one raw count of 36,893 among values around zero from deciding a component.
+    - a constant column: zeros
+    - two distinct values: centred, `x - mean`
+    - up to ten: `clip((x - mean) / sd, -5, 5) / 2`
+    - more: the normal score of the training rank, `ndtri(rank) / 2`, so that a raw count of 36,893 among values around
+      zero is the largest and nothing worse. Ranks come from 65 quantiles, not from stored values.
+
+    Dividing by two puts numbers and binary columns on one scale (Gelman, Statistics in Medicine 2008).
 
     Args:
         columns: names, in the order fitted.
-        median, mean, scale: `(F,)` float64.
+        median, mean, scale: `(F,)` float64; a constant column has an infinite scale.
+        ranked: `(R,)` positions of the columns that are ranked.
+        knots: `(65, R)` their training quantiles.
+        tail: the rank of the smallest training value, `1 / (n + 1)`.
     """
 
     columns: tuple[str, ...]
     median: np.ndarray
     mean: np.ndarray
     scale: np.ndarray
+    ranked: np.ndarray
+    knots: np.ndarray
+    tail: float
 
     @classmethod
     def fit(cls, frame: pd.DataFrame) -> Self:
@@ -42,20 +59,74 @@ class Scaler:
         some = ~missing.all(0)
         median[some] = np.nanmedian(values[:, some], axis=0)
         filled = np.where(missing, median, values)
-        scale = filled.std(0)
-        # A spread below rounding of the mean is a constant column: it must not become noise of size one.
-        constant = scale <= 1e-9 * np.maximum(1.0, np.abs(filled.mean(0)))
-        return cls(tuple(map(str, frame.columns)), median, filled.mean(0), np.where(constant, np.inf, scale))
+        distinct = 1 + (np.diff(np.sort(filled, axis=0), axis=0) > 0).sum(0)
+        scale = np.where(distinct == 2, 1.0, 2 * filled.std(0))
+        ranked = np.flatnonzero(distinct > FEW)
+        knots = np.quantile(filled[:, ranked], np.linspace(0, 1, KNOTS), axis=0)
+        scale = np.where(distinct == 1, np.inf, scale)
+        return cls(
+            tuple(map(str, frame.columns)), median, filled.mean(0), scale, ranked.astype(np.int64), knots, 1 / (len(frame) + 1)
+        )
 
     def __call__(self, frame: pd.DataFrame) -> Array:
-        """`(n, F)` float64, standardised; columns are taken by name, others are ignored.
+        """`(n, F)` float64, scaled; columns are taken by name, others are ignored.
 
         Raises:
             ValueError: a column that was there at fit is missing now.
         """
         values = numeric(select(frame, self.columns))
         values = np.where(np.isnan(values), self.median, values)
-        return np.clip((values - self.mean) / self.scale, -CLIP, CLIP)
+        scaled = np.clip((values - self.mean) / self.scale, -CLIP / 2, CLIP / 2)
+        ranks = np.linspace(self.tail, 1 - self.tail, KNOTS)
+        for position, knots in zip(self.ranked, self.knots.T, strict=True):
+            own = values[:, position]
+            # From both sides, so that tied values get the middle of their ranks.
+            rank = (np.interp(own, knots, ranks) - np.interp(-own, -knots[::-1], -ranks[::-1])) / 2
+            scaled[:, position] = ndtri(rank) / 2
+        return scaled
+
+
+@storable("columns")
+@dataclass(frozen=True)
+class Columns:
+    """A numeric table as it is, scaled: what a linear model reads of an omics block.
+
+    Args:
+        scaler: None before `fit`.
+    """
+
+    scaler: Scaler | None = None
+
+    def fit(self, raw: pd.DataFrame, patients: Sequence[str] = ()) -> Self:
+        """From the training rows; the order of the columns does not matter."""
+        return type(self)(Scaler.fit(raw[sorted(raw.columns)]))
+
+    def features(self, raw: pd.DataFrame) -> Array:
+        """`(n, F)` float64."""
+        if self.scaler is None:
+            raise ValueError("the columns are not fitted: call fit on training rows first")
+        return self.scaler(raw)
+
+
+@storable("pooled-tokens")
+@dataclass(frozen=True)
+class PooledTokens:
+    """The tokens of any encoder as a matrix: side by side where each has a meaning, else their mean."""
+
+    encoder: Encoder
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
+        """Fit the encoder."""
+        return type(self)(self.encoder.fit(raw, patients))
+
+    def features(self, raw: Any) -> Array:
+        """`(n, F)` float64."""
+        tokens = self.encoder.encode(raw)
+        values = tokens.values.double().numpy()
+        if self.encoder.slots:
+            return np.asarray(values.reshape(len(values), -1))
+        mask = tokens.mask.numpy()[..., None]
+        return np.asarray(np.where(mask, values, 0.0).sum(1) / np.maximum(mask.sum(1), 1))
 
 
 @storable("projection")

@@ -20,7 +20,7 @@ MAX_SLOTS = 32
 @storable("table-encoder")
 @dataclass(frozen=True)
 class TableEncoder:
-    """Numbers standardised and clipped, categories one-hot, and a flag for what is missing; fitted on training rows.
+    """Numbers scaled as `Scaler` does, categories one-hot, and a flag for what is missing; fitted on training rows.
 
     A category that was never seen in training is all zeros; a missing value inside a present table is the training
     median (or no category) and raises its flag, where training had a missing value in that column at all. Up to 32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -56,10 +57,11 @@ def cox_loss(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
 
     if not bool(event.any()):
         return (output * 0.0).sum()
-    loss: Tensor = neg_partial_log_likelihood(
-        output[:, 0], event, value, ties_method="efron", reduction="mean", checks=False
-    )
-    return loss
+    risk = output[:, 0] - output[:, 0].max().detach()  # the likelihood does not change, and exp cannot overflow
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Ties in `time` detected")
+        total: Tensor = neg_partial_log_likelihood(risk, event, value, ties_method="efron", reduction="sum")
+    return total / event.sum()
 
 
 LOSSES: dict[str, Loss] = {"classification": cross_entropy, "regression": squared_error, "survival": cox_loss}

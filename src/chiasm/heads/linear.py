@@ -34,6 +34,8 @@ __all__ = [
     "fit_ridge",
     "fit_ridge_cox",
     "fit_ridge_logistic",
+    "information",
+    "nll",
     "survival_at",
 ]
 
@@ -105,6 +107,42 @@ def deviance(kind: str, linear_predictor: Array, outcome: Outcome) -> float:
         raise ValueError(f"no deviance for a target of kind {kind!r} with event={outcome.event is not None}")
     event = np.asarray(outcome.event, bool)[known]
     return cox_nll(eta[:, 0], y, event) / max(1, int(event.sum()))
+
+
+def nll(kind: str, linear_predictor: Array, outcome: Outcome, folds: npt.NDArray[Any] | None = None) -> float:
+    """Total negative log likelihood; within each fold and summed where `folds` (n,) is given.
+
+    A Cox likelihood compares patients, so predictions of models fitted on different folds must not meet in one.
+    Squared error is in units of twice the outcome's variance.
+    """
+    if folds is not None:
+        parts = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+        scale = variance(kind, outcome)
+        return float(sum(_nll(kind, linear_predictor[rows], outcome.take(rows), scale) for rows in parts))
+    return _nll(kind, linear_predictor, outcome, variance(kind, outcome))
+
+
+def variance(kind: str, outcome: Outcome) -> float:
+    """Of a number over the known outcomes; 1 for the other kinds."""
+    return float(outcome.value[outcome.known].var()) or 1.0 if kind == "regression" else 1.0
+
+
+def information(kind: str, outcome: Outcome) -> float:
+    """What a feature of unit variance tells about its coefficient: events, a quarter of the patients, or the patients.
+
+    A penalty in these units means the same for few and many patients.
+    """
+    if kind == "survival":
+        return float(max(1, int(outcome.event[outcome.known].sum()))) if outcome.event is not None else 1.0
+    return float(max(1, int(outcome.known.sum()))) / (4.0 if kind == "classification" else 1.0)
+
+
+def _nll(kind: str, linear_predictor: Array, outcome: Outcome, scale: float) -> float:
+    mean = deviance(kind, linear_predictor, outcome)
+    known = int(outcome.known.sum())
+    if kind == "survival" and outcome.event is not None:
+        return mean * max(1, int(outcome.event[outcome.known].sum()))
+    return mean * known / (2 * scale if kind == "regression" else 1.0)
 
 
 def fit_ridge(features: Array, y: Array, penalties: Sequence[float]) -> list[tuple[Array, Array]]:

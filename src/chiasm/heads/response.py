@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from scipy.special import softmax  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort import Outcome, Target
-from chiasm.heads.linear import deviance
+from chiasm.heads.linear import nll
 from chiasm.heads.ridge_cox import breslow, survival_at
 
 Array = NDArray[np.float64]
@@ -71,15 +71,18 @@ class Response:
         return pd.DataFrame({"risk": link[:, 0], **columns})
 
 
-def calibration(kind: str, link: Array, outcome: Outcome) -> tuple[float, float]:
-    """`(slope, centre)` that minimise the deviance of `centre + slope (link - centre)`, the slope within 0.01 and 3.
+def calibration(kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | None = None) -> tuple[float, float]:
+    """`(slope, centre)` of smallest `nll` of `centre + slope (link - centre)`, the slope within 0.01 and 3.
 
     For links that were predicted out of fold: in-sample ones would be called calibrated when they are not. The slope
     stays above zero, so that a calibrated model ranks its patients as the model did.
+
+    Args:
+        folds: `(n,)` which model each link comes from, where there are several.
     """
     centre = centre_of(kind, link)
     found = minimize_scalar(
-        lambda slope: deviance(kind, centre + slope * (link - centre), outcome), bounds=(0.01, 3.0), method="bounded"
+        lambda slope: nll(kind, centre + slope * (link - centre), outcome, folds), bounds=(0.01, 3.0), method="bounded"
     )
     return float(found.x), centre
 

@@ -1,7 +1,9 @@
-"""`early-fusion`: one ridge on the features of all modalities side by side."""
+"""`early-fusion`: one ridge on the principal components of all modalities side by side."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,58 +12,36 @@ import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
-from chiasm.encoders import fit_encoders
-from chiasm.heads.linear import Linear, deviance, fit_path
-from chiasm.heads.response import Response, calibration
-from chiasm.protocols import Citation, Encoder
+from chiasm.encoders.scaling import Projection
+from chiasm.heads.linear import Linear
+from chiasm.heads.response import Response
+from chiasm.protocols import Citation
 from chiasm.recipes.base import recipe_name, require_encoders
 from chiasm.recipes.model import FittedModel, describe_target
 from chiasm.recipes.neural import trainable
 from chiasm.recipes.single import RIDGE
-from chiasm.recipes.unimodal import PENALTIES, features_of, inner_folds
-from chiasm.training.memo import remember
-
-
-@storable("concatenation")
-@dataclass(frozen=True)
-class Concatenation:
-    """The features of every modality side by side; those of an absent one are its training mean.
-
-    It is the one baseline that imputes, since a linear map of a concatenation cannot do without; the means come from
-    training rows.
-
-    Args:
-        encoders: one a modality.
-        means: each modality's mean features, `(F_m,)`.
-    """
-
-    encoders: dict[str, Encoder]
-    means: dict[str, np.ndarray]
-
-    @classmethod
-    def fit(cls, cohort: Cohort) -> Concatenation:
-        """From training rows."""
-        encoders = fit_encoders(cohort)
-        means = {name: features_of(encoder, cohort.raw(name)).mean(0) for name, encoder in encoders.items()}
-        return cls(encoders, means)
-
-    def __call__(self, cohort: Cohort) -> np.ndarray:
-        """`(B, sum of F_m)`, modalities sorted by name."""
-        blocks = []
-        for name in sorted(self.encoders):
-            block = np.tile(self.means[name], (len(cohort), 1))
-            if name in cohort.modalities and len(cohort.rows_of(name)):
-                block[cohort.rows_of(name)] = features_of(self.encoders[name], cohort.raw(name))
-            blocks.append(block)
-        return np.concatenate(blocks, axis=1)
+from chiasm.recipes.unimodal import COMPONENTS, Unimodal, choose_penalty, fit_unimodal, inner_folds
 
 
 @storable("early-fusion")
 @dataclass(frozen=True)
 class EarlyFusionPredictor:
-    """A linear predictor on a concatenation, calibrated on inner folds."""
+    """One ridge on the components of all modalities; an absent one is imputed by its training mean.
 
-    features: Concatenation
+    It is the one baseline that imputes, since a linear map of a concatenation cannot do without. Components are centred
+    on training rows, so the mean is zero.
+
+    Args:
+        models: each modality's scaling, projection and own penalty.
+        shares: modality to the weight of its components, `sqrt(smallest penalty / own penalty)`.
+        projection: of the weighted components side by side.
+        linear: on its components.
+        slope, centre: calibration, from inner out-of-fold links.
+    """
+
+    models: dict[str, Unimodal]
+    shares: dict[str, float]
+    projection: Projection
     linear: Linear
     slope: float
     centre: float
@@ -72,41 +52,28 @@ class EarlyFusionPredictor:
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64."""
-        return self.centre + self.slope * (self.linear.linear_predictor(self.features(cohort)) - self.centre)
+        raw = self.linear.linear_predictor(self.projection(side_by_side(cohort, self.models, self.shares)))
+        return np.asarray(self.centre + self.slope * (raw - self.centre))
 
 
-def fit_early(cohort: Cohort, *, seed: int) -> tuple[EarlyFusionPredictor, np.ndarray]:
-    """The fitted predictor and its calibrated links on inner folds, `(B, K)`."""
-    return remember(cohort.fingerprint, ("early", seed), lambda: _fit(cohort, seed))
-
-
-def _fit(cohort: Cohort, seed: int) -> tuple[EarlyFusionPredictor, np.ndarray]:
-    outcome, target = cohort.outcome, cohort.target
-    assert outcome is not None and target is not None  # recipes fit `trainable` cohorts only
-    classes = len(target.classes) if target.kind == "classification" else None
-    folds = inner_folds(cohort, seed)
-    paths = None
-    for fold in np.unique(folds):
-        train, test = folds != fold, folds == fold
-        features = Concatenation.fit(cohort.subset(train))
-        x = features(cohort)
-        path = fit_path(target.kind, x[train], outcome.take(train), [p * x.shape[1] for p in PENALTIES], classes=classes)
-        links = np.stack([linear.linear_predictor(x[test]) for linear in path])
-        if paths is None:
-            paths = np.zeros((len(PENALTIES), len(cohort), links.shape[2]))
-        paths[:, test] = links
-    assert paths is not None
-    best = int(np.argmin([deviance(target.kind, links, outcome) for links in paths]))
-    slope, centre = calibration(target.kind, paths[best], outcome)
-    features = Concatenation.fit(cohort)
-    x = features(cohort)
-    (linear,) = fit_path(target.kind, x, outcome, [PENALTIES[best] * x.shape[1]], classes=classes)
-    return EarlyFusionPredictor(features, linear, slope, centre), centre + slope * (paths[best] - centre)
+def side_by_side(cohort: Cohort, models: Mapping[str, Unimodal], shares: Mapping[str, float]) -> np.ndarray:
+    """`(B, sum of F_m)` weighted components, modalities sorted by name, zeros for an absent one."""
+    blocks = []
+    for name in sorted(models):
+        block = np.zeros((len(cohort), models[name].projection.components.shape[1]))
+        if name in cohort.modalities and len(cohort.rows_of(name)):
+            block[cohort.rows_of(name)] = models[name].components(cohort) * shares[name]
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1)
 
 
 @dataclass(frozen=True)
 class EarlyFusion:
-    """Ridge regression, logistic or Cox, on the concatenation of all modalities' features."""
+    """Ridge regression, logistic or Cox, on the concatenation of all modalities' principal components.
+
+    Each modality keeps the penalty it chose alone, up to one common factor that inner folds choose. A ridge and not an
+    elastic net: components are a rotation, in which dropping single coordinates has no meaning.
+    """
 
     id: ClassVar[str] = "early-fusion"
     family: ClassVar[str] = "baseline"
@@ -124,6 +91,15 @@ class EarlyFusion:
         """Choose the penalty on inner folds, then fit on all patients."""
         cohort = trainable(cohort)
         assert cohort.outcome is not None and cohort.target is not None
-        predictor, out_of_fold = fit_early(cohort, seed=seed)
-        response = Response.fit(cohort.target, out_of_fold, cohort.outcome, calibrate=False)
+        models = {name: fit_unimodal(cohort, name, seed=seed)[0] for name in cohort.modalities}
+        least = min(model.penalty for model in models.values())
+        shares = {name: math.sqrt(least / model.penalty) for name, model in models.items()}
+        values = side_by_side(cohort, models, shares)
+        projection = Projection.fit(values, COMPONENTS)
+        kind = cohort.target.kind
+        classes = len(cohort.target.classes) if cohort.target.kind == "classification" else None
+        folds = inner_folds(cohort, seed)
+        chosen = choose_penalty(kind, projection(values), cohort.outcome, folds, classes)
+        predictor = EarlyFusionPredictor(models, shares, projection, chosen.linear, chosen.slope, chosen.centre)
+        response = Response.fit(cohort.target, chosen.links, cohort.outcome, calibrate=False)
         return FittedModel(self.name, dict(cohort.kinds), predictor, response, describe_target(cohort))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -34,20 +35,28 @@ class LateFusionPredictor:
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64."""
         links = np.stack([model.link(cohort) for model in self.models.values()])  # (M, B, K)
-        return mean_over_present(links, present_in(cohort, list(self.models)))
+        return mean_over_present(links, present_in(cohort, list(self.models)), prior_of(self.models))
+
+
+def prior_of(models: Mapping[str, Unimodal]) -> np.ndarray:
+    """`(K,)` what is known of anybody, the same for every modality."""
+    return next(iter(models.values())).prior
 
 
 def present_in(cohort: Cohort, names: list[str]) -> np.ndarray:
     """`(M, B)` bool for these modalities, False where the cohort does not know one."""
-    columns = [cohort.present[:, cohort.modalities.index(n)] if n in cohort.modalities else np.zeros(len(cohort), bool) for n in names]
-    return np.stack(columns)
+    nobody = np.zeros(len(cohort), bool)
+    return np.stack([cohort.present[:, cohort.modalities.index(n)] if n in cohort.modalities else nobody for n in names])
 
 
-def mean_over_present(links: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """`(M, B, K)` links and `(M, B)` presence to their mean `(B, K)`; what stands behind an absent one is not read."""
-    weight = present[..., None].astype(np.float64)
-    total = np.where(present[..., None], links, 0.0).sum(0)
-    return np.asarray(total / np.maximum(weight.sum(0), 1.0))
+def mean_over_present(links: np.ndarray, present: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """`prior + mean of (link - prior)` over what is present: `(M, B, K)` links, `(M, B)` presence, to `(B, K)`.
+
+    What stands behind an absent modality is not read; a patient with none gets the prior.
+    """
+    here = present[..., None]
+    total = np.where(here, links - prior, 0.0).sum(0)
+    return np.asarray(prior + total / np.maximum(here.sum(0), 1))
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class LateFusion:
         assert cohort.outcome is not None and cohort.target is not None
         fitted = {name: fit_unimodal(cohort, name, seed=seed) for name in cohort.modalities}
         predictor = LateFusionPredictor({name: model for name, (model, _) in fitted.items()})
-        out_of_fold = mean_over_present(np.stack([links for _, links in fitted.values()]), cohort.present.T)
+        links = np.stack([own for _, own in fitted.values()])
+        out_of_fold = mean_over_present(links, cohort.present.T, prior_of(predictor.models))
         response = Response.fit(cohort.target, out_of_fold, cohort.outcome, calibrate=True)
         return FittedModel(self.name, dict(cohort.kinds), predictor, response, describe_target(cohort))

@@ -12,14 +12,14 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome
-from chiasm.heads.linear import deviance
+from chiasm.heads.linear import nll
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation
 from chiasm.recipes.base import recipe_name, require_encoders
-from chiasm.recipes.late import present_in
+from chiasm.recipes.late import present_in, prior_of
 from chiasm.recipes.model import FittedModel, describe_target
 from chiasm.recipes.neural import trainable
-from chiasm.recipes.unimodal import Unimodal, fit_unimodal
+from chiasm.recipes.unimodal import Unimodal, fit_unimodal, inner_folds
 
 MAX_EXACT = 6  # modalities up to which every subset gets weights of its own
 MIN_PATIENTS = 20
@@ -47,11 +47,19 @@ class StackedFusionPredictor:
         names = list(self.models)
         links = np.stack([model.link(cohort) for model in self.models.values()])  # (M, B, K)
         present = present_in(cohort, names)
-        out = np.zeros(links.shape[1:])
-        for pattern in np.unique(present, axis=1).T:
-            rows = (present == pattern[:, None]).all(0)
-            out[rows] = np.einsum("m,mbk->bk", weights_for(self.weights, names, pattern), links[:, rows])
-        return out
+        return weighted(links, present, prior_of(self.models), self.weights, names)
+
+
+def weighted(
+    links: np.ndarray, present: np.ndarray, prior: np.ndarray, weights: dict[str, np.ndarray], names: list[str]
+) -> np.ndarray:
+    """`prior + sum_m w_m (link_m - prior)` with the weights of each patient's pattern; absent links are not read."""
+    out = np.tile(prior, (links.shape[1], 1))
+    for pattern in np.unique(present, axis=1).T:
+        rows = (present == pattern[:, None]).all(0)
+        own = weights_for(weights, names, pattern)[pattern]
+        out[rows] += np.einsum("m,mbk->bk", own, links[pattern][:, rows] - prior)
+    return out
 
 
 def weights_for(weights: dict[str, np.ndarray], names: list[str], pattern: np.ndarray) -> np.ndarray:
@@ -69,20 +77,30 @@ def weights_for(weights: dict[str, np.ndarray], names: list[str], pattern: np.nd
     return kept * everything.sum() / kept.sum()
 
 
-def stack(kind: str, links: np.ndarray, outcome: Outcome, shrinkage: float) -> np.ndarray:
-    """`argmin_w deviance(sum_m w_m z_m) + shrinkage / 2 ||w - e_best||^2` over w >= 0, `(M,)`.
+def stack(kind: str, links: np.ndarray, prior: np.ndarray, outcome: Outcome, folds: np.ndarray, strength: float) -> np.ndarray:
+    """`argmin_{w >= 0} nll(prior + sum_m w_m z_m) + strength / 2 sum_m s_m^2 (w_m - e_best,m)^2`, `(M,)`.
 
-    `links` is `(M, n, K)`, calibrated and out of fold; `e_best` puts one on the single modality of smallest deviance.
-    Links of survival and regression are centred by the caller, so that a weight only scales.
+    `z_m` are the calibrated out-of-fold links less the prior, `s_m` their root mean square, `e_best` one for the single
+    modality of smallest nll and zero for the others. `nll` is summed within inner folds, so a strength of ten counts as
+    much as ten events do.
+
+    Args:
+        links: `(M, n, K)`.
+        folds: `(n,)` the inner fold that each link comes from.
     """
+    alone = [nll(kind, own, outcome, folds) for own in links]
     best = np.zeros(len(links))
-    best[int(np.argmin([deviance(kind, own, outcome) for own in links]))] = 1.0
+    best[int(np.argmin(alone))] = 1.0
     if len(links) == 1:
         return best
-    found = minimize(
-        lambda w: deviance(kind, np.einsum("m,mbk->bk", w, links), outcome) + shrinkage / 2 * float(((w - best) ** 2).sum()),
-        best, bounds=[(0.0, None)] * len(links), method="L-BFGS-B",
-    )  # fmt: skip
+    z = links - prior
+    size = np.maximum((z**2).mean((1, 2)), 1e-12)
+
+    def objective(w: np.ndarray) -> float:
+        fused = prior + np.einsum("m,mnk->nk", w, z)
+        return nll(kind, fused, outcome, folds) + strength / 2 * float((size * (w - best) ** 2).sum())
+
+    found = minimize(objective, best, bounds=[(0.0, 20.0)] * len(links), method="L-BFGS-B")
     return np.asarray(np.maximum(found.x, 0.0))
 
 
@@ -91,10 +109,10 @@ class StackedFusion:
     """Stacking after Wolpert and Breiman, with weights for each pattern of present modalities.
 
     Args:
-        shrinkage: how strongly the weights are held to the best single modality, per patient of a hundred.
+        shrinkage: how strongly the weights are held to the best single modality, in events (or patients).
     """
 
-    shrinkage: float = 0.05
+    shrinkage: float = 10.0
 
     id: ClassVar[str] = "stacked-fusion"
     family: ClassVar[str] = "baseline"
@@ -115,6 +133,8 @@ class StackedFusion:
         assert outcome is not None and target is not None
         fitted = {name: fit_unimodal(cohort, name, seed=seed) for name in names}
         links = np.stack([out_of_fold for _, out_of_fold in fitted.values()])  # (M, B, K), NaN where absent
+        models = {name: model for name, (model, _) in fitted.items()}
+        prior, folds = prior_of(models), inner_folds(cohort, seed)
         weights: dict[str, np.ndarray] = {}
         for pattern in patterns(cohort):
             rows = cohort.present[:, pattern].all(1)
@@ -122,16 +142,11 @@ class StackedFusion:
             if rows.sum() < MIN_PATIENTS or not enough(target.kind, known):
                 continue
             own = np.zeros(len(names))
-            own[pattern] = stack(target.kind, links[pattern][:, rows], known, self.shrinkage)
+            own[pattern] = stack(target.kind, links[pattern][:, rows], prior, known, folds[rows], self.shrinkage)
             weights["+".join(names[m] for m in pattern)] = own
         weights.setdefault("+".join(names), np.full(len(names), 1 / len(names)))
-        predictor = StackedFusionPredictor({name: model for name, (model, _) in fitted.items()}, weights)
-        out_of_fold = np.zeros(links.shape[1:])
-        for row_pattern in np.unique(cohort.present, axis=0):
-            rows = (cohort.present == row_pattern).all(1)
-            out_of_fold[rows] = np.einsum(
-                "m,mbk->bk", weights_for(weights, names, row_pattern)[row_pattern], links[row_pattern][:, rows]
-            )
+        predictor = StackedFusionPredictor(models, weights)
+        out_of_fold = weighted(links, cohort.present.T, prior, weights, names)
         response = Response.fit(target, out_of_fold, outcome, calibrate=True)
         return FittedModel(self.name, dict(cohort.kinds), predictor, response, describe_target(cohort))
 

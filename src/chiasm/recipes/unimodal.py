@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, CohortError, Outcome, fold_ids
-from chiasm.encoders import encoder_for
-from chiasm.heads.linear import Linear, deviance, fit_path
+from chiasm.encoders import features_for
+from chiasm.encoders.scaling import Projection
+from chiasm.heads.linear import Linear, fit_path, information, nll
 from chiasm.heads.response import calibration
-from chiasm.protocols import Encoder
 from chiasm.training.memo import remember
 
+Array = NDArray[np.float64]
 FOLDS = 5
-# Ridge strengths in units of the number of features, each component scaled by the first one's spread.
-PENALTIES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+COMPONENTS = 256
+# Ridge strengths in units of the information that a feature of unit variance carries (events, for survival): the grid
+# means the same for few and many patients. Features are scaled so that the first component has unit variance.
+PENALTIES = tuple(10.0**power for power in (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0))
 
 
 @storable("unimodal")
@@ -26,15 +31,19 @@ class Unimodal:
 
     Args:
         modality: its name.
-        encoder: fitted on the training patients who have it.
-        linear: on the encoder's features.
+        features: the fitted scaling of its columns.
+        projection: their principal components.
+        linear: on the components.
+        penalty: the chosen strength, in units of information.
         slope, centre: calibration of the link, from inner out-of-fold links.
         prior: `(K,)` link of a patient who lacks the modality: what is known of anybody.
     """
 
     modality: str
-    encoder: Encoder
+    features: Any
+    projection: Projection
     linear: Linear
+    penalty: float
     slope: float
     centre: float
     prior: np.ndarray
@@ -43,83 +52,92 @@ class Unimodal:
     def trained_parameters(self) -> int:
         return int(self.linear.coef.size + self.linear.intercept.size)
 
-    def link(self, cohort: Cohort) -> np.ndarray:
+    def components(self, cohort: Cohort) -> Array:
+        """`(n, F)` principal components of the patients who have the modality."""
+        return self.projection(self.features.features(cohort.raw(self.modality)))
+
+    def link(self, cohort: Cohort) -> Array:
         """`(B, K)` calibrated; the prior where the modality is absent."""
         out = np.tile(self.prior, (len(cohort), 1))
         if self.modality in cohort.modalities:
             rows = cohort.rows_of(self.modality)
             if len(rows):
-                raw = self.linear.linear_predictor(features_of(self.encoder, cohort.raw(self.modality)))
+                raw = self.linear.linear_predictor(self.components(cohort))
                 out[rows] = self.centre + self.slope * (raw - self.centre)
         return out
 
 
-def fit_unimodal(cohort: Cohort, modality: str, *, seed: int) -> tuple[Unimodal, np.ndarray]:
+def fit_unimodal(cohort: Cohort, modality: str, *, seed: int) -> tuple[Unimodal, Array]:
     """The fitted modality, and its calibrated links on inner folds, `(B, K)`, NaN where it is absent.
 
-    The penalty is the one with the smallest deviance on inner folds; encoder, penalty and calibration see the patients
-    given and no others.
+    Columns are scaled and projected once, without labels, on the patients given; the penalty is the one of smallest
+    negative log likelihood on inner folds, and the slope is fitted on their links.
     """
     return remember(cohort.fingerprint, ("unimodal", modality, seed), lambda: _fit(cohort, modality, seed))
 
 
-def _fit(cohort: Cohort, modality: str, seed: int) -> tuple[Unimodal, np.ndarray]:
+def _fit(cohort: Cohort, modality: str, seed: int) -> tuple[Unimodal, Array]:
     outcome, target = cohort.outcome, cohort.target
     assert outcome is not None and target is not None  # recipes fit `trainable` cohorts only
-    classes = len(target.classes) if target.kind == "classification" else None
     rows = cohort.rows_of(modality)
-    own = cohort.subset(rows).with_modalities([modality])
-    known = outcome.take(rows)
-    folds = inner_folds(cohort, seed)[rows]
-    encoder = encoder_for(cohort.kinds[modality], cohort.groups_of(modality))
-    paths = None
-    for fold in np.unique(folds):
-        train, test = folds != fold, folds == fold
-        fitted = encoder.fit(own.subset(train).raw(modality), [])
-        x = features_of(fitted, own.raw(modality))
-        path = fit_path(target.kind, x[train], known.take(train), [p * x.shape[1] for p in PENALTIES], classes=classes)
-        links = np.stack([linear.linear_predictor(x[test]) for linear in path])  # (P, n, K)
-        if paths is None:
-            paths = np.zeros((len(PENALTIES), len(rows), links.shape[2]))
-        paths[:, test] = links
-    assert paths is not None
-    best = int(np.argmin([deviance(target.kind, links, known) for links in paths]))
-    slope, centre = calibration(target.kind, paths[best], known)
-    fitted = encoder.fit(own.raw(modality), [])
-    x = features_of(fitted, own.raw(modality))
-    (linear,) = fit_path(target.kind, x, known, [PENALTIES[best] * x.shape[1]], classes=classes)
-    out_of_fold = np.full((len(cohort), paths.shape[2]), np.nan)
-    out_of_fold[rows] = centre + slope * (paths[best] - centre)
-    model = Unimodal(modality, fitted, linear, slope, centre, prior_link(target.kind, outcome, classes))
+    known, folds = outcome.take(rows), inner_folds(cohort, seed)[rows]
+    raw = cohort.raw(modality)
+    features = features_for(cohort.kinds[modality]).fit(raw, [])
+    scaled = features.features(raw)
+    projection = Projection.fit(scaled, COMPONENTS)
+    classes = len(target.classes) if target.kind == "classification" else None
+    chosen = choose_penalty(target.kind, projection(scaled), known, folds, classes)
+    out_of_fold = np.full((len(cohort), chosen.links.shape[1]), np.nan)
+    out_of_fold[rows] = chosen.links
+    prior = prior_link(target.kind, outcome, classes)
+    model = Unimodal(
+        modality, features, projection, chosen.linear, chosen.penalty, chosen.slope, chosen.centre, prior
+    )
     return model, out_of_fold
 
 
-def inner_folds(cohort: Cohort, seed: int) -> np.ndarray:
+@dataclass(frozen=True)
+class Chosen:
+    """A ridge at the strength that inner folds prefer: fitted on all rows, with calibrated out-of-fold links."""
+
+    linear: Linear
+    penalty: float
+    slope: float
+    centre: float
+    links: Array
+
+
+def choose_penalty(kind: str, x: Array, outcome: Outcome, folds: NDArray[np.int_], classes: int | None) -> Chosen:
+    """Fit the path of penalties on each inner fold's training rows and keep the one of smallest `nll` on the rest."""
+    paths: list[tuple[NDArray[np.int_], Array]] = []
+    for fold in np.unique(folds):
+        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        own = outcome.take(train)
+        path = fit_path(kind, x[train], own, [p * information(kind, own) for p in PENALTIES], classes=classes)
+        paths.append((test, np.stack([linear.linear_predictor(x[test]) for linear in path])))
+    links = np.zeros((len(PENALTIES), len(x), paths[0][1].shape[2]))
+    for test, found in paths:
+        links[:, test] = found
+    best = int(np.argmin([nll(kind, link, outcome, folds) for link in links]))
+    slope, centre = calibration(kind, links[best], outcome, folds)
+    # From the strongest penalty down to the chosen one: the warm start makes it the cheaper way.
+    path = fit_path(kind, x, outcome, [p * information(kind, outcome) for p in PENALTIES[best:]], classes=classes)
+    return Chosen(path[0], PENALTIES[best], slope, centre, centre + slope * (links[best] - centre))
+
+
+def inner_folds(cohort: Cohort, seed: int) -> NDArray[np.int_]:
     """`(B,)` inner folds of a training cohort, the same for every modality: five, or as many as its events allow."""
-    for folds in range(FOLDS, 1, -1):
+    for folds in range(FOLDS, 2, -1):
         try:
             return fold_ids(cohort, folds, seed=seed)
         except CohortError:
-            if folds == 2:
-                raise
-    raise AssertionError("unreachable")
+            continue
+    return fold_ids(cohort, 2, seed=seed)
 
 
-def prior_link(kind: str, outcome: Outcome, classes: int | None) -> np.ndarray:
+def prior_link(kind: str, outcome: Outcome, classes: int | None) -> Array:
     """`(K,)`: log class frequencies, the mean, or the mean log hazard, which is zero."""
     if kind == "classification":
         counts = np.bincount(outcome.value.astype(int), minlength=classes or 0) + 0.5
-        return np.log(counts / counts.sum())
+        return np.asarray(np.log(counts / counts.sum()))
     return np.array([float(outcome.value.mean()) if kind == "regression" else 0.0])
-
-
-def features_of(encoder: Encoder, raw: object) -> np.ndarray:
-    """`(n, F)` float64: the encoder's own features where it has them, else its tokens side by side or their mean."""
-    if hasattr(encoder, "features"):
-        return np.asarray(encoder.features(raw), np.float64)
-    tokens = encoder.encode(raw)
-    values = tokens.values.double().numpy()
-    if encoder.slots:
-        return values.reshape(len(values), -1)
-    mask = tokens.mask.numpy()[..., None]
-    return np.where(mask, values, 0.0).sum(1) / np.maximum(mask.sum(1), 1)
