@@ -125,6 +125,11 @@ def test_differences_use_the_same_draw_for_both_sides() -> None:
     zero = trial_differences("classification", folds, ours, ours, ("0", "1"), draws)
     assert not np.any(zero[0]) and not np.any(zero[1])
     gain, drawn = trial_differences("classification", folds, ours, worse, ("0", "1"), draws)
+    by_hand = [
+        np.subtract(*(auroc(frame, f.outcome.value, draws[:, f.patients]) for frame in pair))
+        for f, *pair in zip(folds, ours, worse, strict=True)
+    ]
+    np.testing.assert_allclose(drawn, np.mean(by_hand, axis=0), atol=1e-12)
     back, drawn_back = trial_differences("classification", folds, worse, ours, ("0", "1"), draws)
     np.testing.assert_array_equal(gain, -back)
     np.testing.assert_array_equal(drawn, -drawn_back)
