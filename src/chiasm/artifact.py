@@ -87,11 +87,15 @@ def load(path: Path | str) -> Any:
         if file.is_symlink() or not file.is_file():
             raise ArtifactError(f"'{path.name}' is not a model folder: '{file.name}' is missing or a link")
     if description.stat().st_size > MAX_JSON_BYTES:
-        raise ArtifactError(f"'{path.name}/model.json' is over {MAX_JSON_BYTES // 2**20} MB: not a model that chiasm wrote")
+        raise ArtifactError(
+            f"'{path.name}/model.json' is over {MAX_JSON_BYTES // 2**20} MB: not a model that chiasm wrote"
+        )
     try:
         document = json.loads(description.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ArtifactError(f"'{path.name}/model.json' is not JSON: the file is damaged, copy the model again") from error
+        raise ArtifactError(
+            f"'{path.name}/model.json' is not JSON: the file is damaged, copy the model again"
+        ) from error
     if not isinstance(document, dict) or set(document) != {"schema", "weights_sha256", "model"}:
         raise ArtifactError(f"'{path.name}/model.json' is not the description of a chiasm model")
     if document["schema"] != SCHEMA:
@@ -99,7 +103,9 @@ def load(path: Path | str) -> Any:
             f"'{path.name}' has schema {document['schema']!r} and this chiasm reads {SCHEMA}: install the chiasm that wrote it"
         )
     if _sha256(weights) != document["weights_sha256"]:
-        raise ArtifactError(f"'{path.name}/weights.safetensors' does not have the hash in model.json: copy the model again")
+        raise ArtifactError(
+            f"'{path.name}/weights.safetensors' does not have the hash in model.json: copy the model again"
+        )
     return _decode(document["model"], _read_arrays(weights), path.name)
 
 
@@ -158,7 +164,10 @@ def _encode(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
         kind = getattr(type(value), "_storable_kind", None)
         if kind is None:
             raise TypeError(f"{where}: {type(value).__name__} is not storable")
-        fields = {f.name: _encode(getattr(value, f.name), f"{where}.{f.name}".lstrip("."), arrays) for f in dataclasses.fields(value)}
+        fields = {
+            f.name: _encode(getattr(value, f.name), f"{where}.{f.name}".lstrip("."), arrays)
+            for f in dataclasses.fields(value)
+        }
         return {"$kind": kind, **fields}
     if isinstance(value, Mapping):
         if any(not isinstance(key, str) or key.startswith("$") for key in value):
@@ -182,7 +191,9 @@ def _decode(node: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
         return {key: _decode(item, arrays, name) for key, item in node.items()}
     cls = _REGISTER.get(node["$kind"]) if isinstance(node["$kind"], str) else None
     if cls is None:
-        raise ArtifactError(f"'{name}' holds a part of unknown kind: install the package that provides it, or update chiasm")
+        raise ArtifactError(
+            f"'{name}' holds a part of unknown kind: install the package that provides it, or update chiasm"
+        )
     fields = {field.name for field in dataclasses.fields(cls)}
     found = set(node) - {"$kind"}
     if found != fields:
@@ -195,7 +206,9 @@ def _decode(node: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
         try:
             values[field] = _conform(hints[field], value)
         except TypeError as error:
-            raise ArtifactError(f"'{name}' holds a '{node['$kind']}' whose field '{field}' has the wrong type") from error
+            raise ArtifactError(
+                f"'{name}' holds a '{node['$kind']}' whose field '{field}' has the wrong type"
+            ) from error
     return cls(**values)
 
 

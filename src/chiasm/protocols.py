@@ -36,9 +36,14 @@ class Encoder(Protocol):
     inside each fold.
     """
 
-    width: int
-    slots: int
-    fitted_on_cohort: bool
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def slots(self) -> int: ...
+
+    @property
+    def fitted_on_cohort(self) -> bool: ...
 
     def fit(self, raw: Any, patients: Sequence[str]) -> Self: ...
 
@@ -100,6 +105,7 @@ class Recipe(Protocol):
 class Predictor(Protocol):
     """The fitted part inside a model: link-scale predictions `(B, K)` float64 of a cohort, in its sorted row order."""
 
-    trained_parameters: int
+    @property
+    def trained_parameters(self) -> int: ...
 
     def link(self, cohort: Any) -> np.ndarray: ...

@@ -83,7 +83,9 @@ class PackedTokens:
         return Tokens(values, torch.from_numpy(mask))
 
     @staticmethod
-    def scatter(parts: Sequence[np.ndarray], rows: np.ndarray, patients: int, width: int, slots: int = 0) -> PackedTokens:
+    def scatter(
+        parts: Sequence[np.ndarray], rows: np.ndarray, patients: int, width: int, slots: int = 0
+    ) -> PackedTokens:
         """Pack `parts[k]`, `(T_k, D)`, as the tokens of patient `rows[k]` among `patients`; the others are absent."""
         lengths = np.zeros(patients, dtype=np.int64)
         lengths[rows] = [len(part) for part in parts]

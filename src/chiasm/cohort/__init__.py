@@ -10,7 +10,16 @@ from chiasm.cohort.frames import cohort_from_frames
 from chiasm.cohort.manifest import open_cohort
 from chiasm.cohort.splits import assigned_folds, fold_ids, holdout, require_disjoint
 from chiasm.cohort.synthetic import SYNTHETIC_COHORTS, synthetic_cohort
-from chiasm.cohort.targets import Classification, Multilabel, Outcome, Regression, Survival, Target
+from chiasm.cohort.targets import (
+    Classification,
+    Multilabel,
+    Outcome,
+    Regression,
+    Survival,
+    Target,
+    class_names,
+    horizons,
+)
 
 __all__ = [
     "SYNTHETIC_COHORTS",
@@ -28,9 +37,11 @@ __all__ = [
     "Unsupported",
     "assigned_folds",
     "check_cohort",
+    "class_names",
     "cohort_from_frames",
     "fold_ids",
     "holdout",
+    "horizons",
     "open_cohort",
     "require_disjoint",
     "synthetic_cohort",

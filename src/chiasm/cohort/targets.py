@@ -201,3 +201,16 @@ def _survival(target: Survival, cells: _Cells) -> Outcome:
     known = ~(np.isnan(time) | early | np.isnan(event))
     happened = (event == 0) if target.censored else (event == 1)
     return Outcome(np.where(known, time, np.nan), happened & known, known)
+
+
+def class_names(target: Target) -> tuple[str, ...]:
+    """The classes of a classification, in the order of their codes; none for the other kinds."""
+    return target.classes if isinstance(target, Classification) else ()
+
+
+def horizons(outcome: Outcome) -> tuple[float, ...]:
+    """The quartiles of the event times, to three significant digits: where survival is read off unless told."""
+    if outcome.event is None or not outcome.event[outcome.known].any():
+        return ()
+    quartiles = np.quantile(outcome.value[outcome.known & outcome.event], (0.25, 0.5, 0.75))
+    return tuple(sorted({float(f"{value:.3g}") for value in quartiles}))

@@ -5,4 +5,13 @@ from chiasm.encoders.omics import OmicsEncoder
 from chiasm.encoders.registry import ENCODERS, encoder_for, features_for, fit_encoders, pack
 from chiasm.encoders.table import TableEncoder
 
-__all__ = ["ENCODERS", "BagEncoder", "OmicsEncoder", "TableEncoder", "encoder_for", "features_for", "fit_encoders", "pack"]
+__all__ = [
+    "ENCODERS",
+    "BagEncoder",
+    "OmicsEncoder",
+    "TableEncoder",
+    "encoder_for",
+    "features_for",
+    "fit_encoders",
+    "pack",
+]

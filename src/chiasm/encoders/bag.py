@@ -36,7 +36,9 @@ class BagEncoder:
         """The mean and the maximum over a bag's tokens, `(n, 2 D)` float64, for linear models."""
         if not len(raw):
             return np.zeros((0, 2 * self.width))
-        return np.stack([np.concatenate([bag.mean(0), bag.max(0)]) for bag in map(self._checked, raw)]).astype(np.float64)
+        return np.stack([np.concatenate([bag.mean(0), bag.max(0)]) for bag in map(self._checked, raw)]).astype(
+            np.float64
+        )
 
     def encode(self, raw: Any) -> Tokens:
         """`(n, longest, D)`, padded and masked."""

@@ -69,12 +69,12 @@ class OmicsEncoder:
     @property
     def slots(self) -> int:
         if len(self.projections) == 1:
-            return -(-self.projections[0].components.shape[1] // self.width)
+            return -(-int(self.projections[0].components.shape[1]) // self.width)
         return len(self.projections)
 
     @property
     def width(self) -> int:
-        return min(self.per_token, max(projection.components.shape[1] for projection in self.projections))
+        return min(self.per_token, max(int(projection.components.shape[1]) for projection in self.projections))
 
     def encode(self, raw: Any) -> Tokens:
         """`(n, slots, width)`; the last components of a short token are zero."""

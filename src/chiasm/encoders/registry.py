@@ -75,7 +75,9 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, PackedTok
     packed = {}
     for modality, encoder in encoders.items():
         if modality not in cohort.modalities:
-            packed[modality] = PackedTokens.scatter([], np.zeros(0, np.int64), len(cohort), encoder.width, encoder.slots)
+            packed[modality] = PackedTokens.scatter(
+                [], np.zeros(0, np.int64), len(cohort), encoder.width, encoder.slots
+            )
             continue
         rows = np.flatnonzero(cohort.present[:, cohort.modalities.index(modality)])
         raw = cohort.raw(modality)

@@ -65,7 +65,13 @@ class Scaler:
         knots = np.quantile(filled[:, ranked], np.linspace(0, 1, KNOTS), axis=0)
         scale = np.where(distinct == 1, np.inf, scale)
         return cls(
-            tuple(map(str, frame.columns)), median, filled.mean(0), scale, ranked.astype(np.int64), knots, 1 / (len(frame) + 1)
+            tuple(map(str, frame.columns)),
+            median,
+            filled.mean(0),
+            scale,
+            ranked.astype(np.int64),
+            knots,
+            1 / (len(frame) + 1),
         )
 
     def __call__(self, frame: pd.DataFrame) -> Array:
@@ -83,7 +89,7 @@ class Scaler:
             # From both sides, so that tied values get the middle of their ranks.
             rank = (np.interp(own, knots, ranks) - np.interp(-own, -knots[::-1], -ranks[::-1])) / 2
             scaled[:, position] = ndtri(rank) / 2
-        return scaled
+        return np.asarray(scaled)
 
 
 @storable("columns")
@@ -165,7 +171,7 @@ class Projection:
         return cls(mean, np.ascontiguousarray(axes), spread if spread > 1e-9 else 1.0)
 
     def __call__(self, values: Array) -> Array:
-        return (values - self.mean) @ self.components / self.scale
+        return np.asarray((values - self.mean) @ self.components / self.scale)
 
 
 def numeric(frame: pd.DataFrame) -> Array:

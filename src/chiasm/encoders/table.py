@@ -40,10 +40,10 @@ class TableEncoder:
 
     def fit(self, raw: pd.DataFrame, patients: Sequence[str] = ()) -> Self:
         """From the training rows of a table, `(n, columns)`; the order of its columns does not matter."""
-        raw = raw[sorted(raw.columns)]
-        plain = [column for column in raw if is_numeric(raw[column])]
-        categories = {column: tuple(sorted(set(as_text(raw[column].dropna())))) for column in raw if column not in plain}
-        flagged = tuple(column for column in raw if raw[column].isna().any() and not raw[column].isna().all())
+        columns = sorted(map(str, raw.columns))
+        plain = [column for column in columns if is_numeric(raw[column])]
+        categories = {c: tuple(sorted(set(as_text(raw[c].dropna())))) for c in columns if c not in plain}
+        flagged = tuple(c for c in columns if raw[c].isna().any() and not raw[c].isna().all())
         return type(self)(Scaler.fit(raw[plain]), categories, flagged)
 
     @property
@@ -88,13 +88,17 @@ class TableEncoder:
         assert scaler is not None  # self.columns raised otherwise
         plain = [column for column in scaler.columns if not is_numeric(raw[column])]
         if plain:
-            raise ValueError(f"column '{plain[0]}' held numbers at fit and holds text now: write numbers, or leave it empty")
+            raise ValueError(
+                f"column '{plain[0]}' held numbers at fit and holds text now: write numbers, or leave it empty"
+            )
         scaled = dict(zip(scaler.columns, scaler(raw).T, strict=True))
         blocks = {}
         for column in self.columns:
             if column in own:
                 text = as_text(raw[column])
-                block = np.stack([text == value for value in own[column]] or [np.zeros(len(raw), bool)], axis=1)[:, : len(own[column])]
+                block = np.stack([text == value for value in own[column]] or [np.zeros(len(raw), bool)], axis=1)[
+                    :, : len(own[column])
+                ]
             else:
                 block = scaled[column][:, None]
             flag = raw[column].isna().to_numpy()[:, None]
@@ -110,4 +114,6 @@ def is_numeric(column: pd.Series[Any]) -> bool:
 
 def as_text(column: pd.Series[Any]) -> np.ndarray:
     """The values of a categorical column as text, `(n,)` object; missing ones as None, equal to no category."""
-    return column.astype(object).map(str, na_action="ignore").where(column.notna(), None).to_numpy(object)
+    return np.array(
+        [None if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)], object
+    )

@@ -116,8 +116,8 @@ def inner_plan(cohort: Cohort, outer: Split, protocol: Protocol, seed: int) -> l
         training, protocol.inner_folds, seed=seed + 7919 * (outer.repeat + 1), by=protocol.by,
         group_duplicates=protocol.group_duplicates,
     )  # fmt: skip
-    here = cohort.present[outer.test].any(0)
-    hidden = tuple(name for name, some in zip(cohort.modalities, here, strict=True) if not some)
+    here = np.asarray(cohort.present[outer.test].any(0))
+    hidden = tuple(name for name, some in zip(cohort.modalities, here.tolist(), strict=True) if not some)
     shown = [m for m, name in enumerate(cohort.modalities) if name not in hidden]
     splits = []
     for inner in range(protocol.inner_folds):

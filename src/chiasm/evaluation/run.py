@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 
 from chiasm.artifact import write_text
-from chiasm.cohort import Cohort, Survival, Unsupported
+from chiasm.cohort import Cohort, Survival, Unsupported, class_names, horizons
 from chiasm.evaluation.fits import Clock, Context, Execute, Fit, Task, run_task, write_parquet
 from chiasm.evaluation.metrics import PRIMARY, score
 from chiasm.evaluation.protocol import Protocol, Split, inner_plan, plan
@@ -96,17 +96,13 @@ def usable(cohort: Cohort) -> tuple[Cohort, int]:
         raise Unsupported("no patient has both a known outcome and a modality: there is nothing to evaluate")
     cohort = cohort if keep.all() else cohort.subset(keep)
     target, outcome = cohort.target, cohort.outcome
-    if isinstance(target, Survival) and not target.times and outcome is not None and outcome.event is not None:
+    if isinstance(target, Survival) and not target.times and outcome is not None:
         # The same horizons in every fold: where predictions are read off, not something a model learns.
-        at = np.quantile(outcome.value[outcome.event], (0.25, 0.5, 0.75)) if outcome.event.any() else np.zeros(0)
-        times = tuple(sorted({float(f"{value:.3g}") for value in at}))
-        cohort = cohort.with_target(replace(target, times=times), outcome)
+        cohort = cohort.with_target(replace(target, times=horizons(outcome)), outcome)
     return cohort, excluded
 
 
-def make_tasks(
-    recipes: Sequence[Any], splits: Sequence[Split], inner_splits: dict[str, list[Split]]
-) -> list[Task]:
+def make_tasks(recipes: Sequence[Any], splits: Sequence[Split], inner_splits: dict[str, list[Split]]) -> list[Task]:
     """Every outer training set with all recipes, then the inner ones with those among which something is picked."""
     groups = [[n for n, r in enumerate(recipes) if (r.family == SINGLE) is single] for single in (True, False)]
     choosing = tuple(sorted(number for group in groups if len(group) > 1 for number in group))
@@ -125,14 +121,16 @@ def inner_scores(
     if target is None or outcome is None:
         return {}
     primary, found = PRIMARY[target.kind], {}
-    classes = target.classes if target.kind == "classification" else ()
+    classes = class_names(target)
     for recipe in recipes:
         for split in splits:
             values = []
             for inner in inner_splits[split.key]:
                 fit = fits.get((recipe.name, inner.key))
                 if fit is not None:
-                    own = score(target.kind, fit.frame, outcome.take(inner.test), classes, metrics=[primary], min_events=1)
+                    own = score(
+                        target.kind, fit.frame, outcome.take(inner.test), classes, metrics=[primary], min_events=1
+                    )
                     values.append(float(own[primary][0]))
             known = [value for value in values if np.isfinite(value)]
             if known:
@@ -173,7 +171,9 @@ def store(trial: Trial, out: Path, settings: str) -> None:
     """`predictions.parquet`, `outcomes.parquet`, then `trial.json`, whose presence says that the trial is finished."""
     write_parquet(out / "predictions.parquet", pa.Table.from_pandas(trial.predictions, preserve_index=False))
     write_parquet(out / "outcomes.parquet", pa.Table.from_pandas(trial.outcomes.reset_index(), preserve_index=False))
-    write_text(out / "trial.json", json.dumps({**plain(trial.document), "settings": settings}, indent=1, allow_nan=False))
+    write_text(
+        out / "trial.json", json.dumps({**plain(trial.document), "settings": settings}, indent=1, allow_nan=False)
+    )
 
 
 def log(out: Path | None, event: str, **details: Any) -> None:

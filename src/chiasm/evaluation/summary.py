@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from chiasm.cohort import Cohort
+from chiasm.cohort import Cohort, class_names
 from chiasm.evaluation.fits import Fit
 from chiasm.evaluation.intervals import trial_differences, trial_scores
 from chiasm.evaluation.metrics import METRICS, PRIMARY, score
@@ -87,10 +87,14 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
     """Counts only: no identifier and no value of a patient."""
     target, outcome = cohort.target, cohort.outcome
     assert target is not None and outcome is not None
-    described: dict[str, Any] = {"kind": target.kind, "columns": list(target.columns), "unit": getattr(target, "unit", "")}
-    if target.kind == "classification":
-        described["classes"] = list(target.classes)
-        described["counts"] = np.bincount(outcome.value.astype(int), minlength=len(target.classes)).tolist()
+    described: dict[str, Any] = {
+        "kind": target.kind,
+        "columns": list(target.columns),
+        "unit": getattr(target, "unit", ""),
+    }
+    if classes := class_names(target):
+        described["classes"] = list(classes)
+        described["counts"] = np.bincount(outcome.value.astype(int), minlength=len(classes)).tolist()
     if outcome.event is not None:
         described["events"] = int(outcome.event.sum())
         described["times"] = list(getattr(target, "times", ()))
@@ -117,7 +121,9 @@ def describe_recipe(
     """The row of one recipe in `trial.json`."""
     primary = PRIMARY[trial.kind]
     frames = trial.frames[recipe.name]
-    scores = trial_scores(trial.kind, list(trial.folds.values()), [frames[key] for key in trial.folds], trial.classes, trial.draws)
+    scores = trial_scores(
+        trial.kind, list(trial.folds.values()), [frames[key] for key in trial.folds], trial.classes, trial.draws
+    )
     folds = []
     for split in splits:
         fold = trial.folds[(split.repeat, split.fold)]
@@ -137,7 +143,7 @@ def describe_recipe(
             }
         )
     own = scores[primary]
-    return plain(
+    described: dict[str, Any] = plain(
         {
             "name": recipe.name,
             "family": recipe.family,
@@ -149,10 +155,11 @@ def describe_recipe(
             "high": own.high,
             "metrics": {m.id: asdict(scores[m.id]) for m in METRICS[trial.kind] if m.id in scores},
             "seconds": float(np.sum([fold["seconds"] for fold in folds])),
-            "trained_parameters": int(max(fold["trained_parameters"] for fold in folds)),
+            "trained_parameters": max(fit.trained_parameters for fit in fits.values()),
             "folds": folds,
         }
     )
+    return described
 
 
 def reach_verdict(trial: Trial, families: Mapping[str, str], inner: Inner) -> Verdict | None:
@@ -164,7 +171,9 @@ def reach_verdict(trial: Trial, families: Mapping[str, str], inner: Inner) -> Ve
     picks = [(pick(singles, inner, key), pick(fused, inner, key)) for key in trial.folds]
     one = [trial.frames[single][key] for key, (single, _) in zip(trial.folds, picks, strict=True)]
     many = [trial.frames[best][key] for key, (_, best) in zip(trial.folds, picks, strict=True)]
-    differences, drawn = trial_differences(trial.kind, list(trial.folds.values()), many, one, trial.classes, trial.draws)
+    differences, drawn = trial_differences(
+        trial.kind, list(trial.folds.values()), many, one, trial.classes, trial.draws
+    )
     single_counts = Counter(single for single, _ in picks)
     fused_counts = Counter(best for _, best in picks)
     protocol = trial.document["protocol"]
@@ -186,7 +195,7 @@ def reach_verdict(trial: Trial, families: Mapping[str, str], inner: Inner) -> Ve
 
 def pick(names: Sequence[str], inner: Inner, key: tuple[int, str]) -> str:
     """The recipe with the best inner score in this outer fold; the first named where scores are equal or missing."""
-    return max(names, key=lambda name: (value if (value := inner.get((name, *key), -math.inf)) == value else -math.inf))
+    return max(names, key=lambda name: value if (value := inner.get((name, *key), -math.inf)) == value else -math.inf)
 
 
 def plain(value: Any) -> Any:

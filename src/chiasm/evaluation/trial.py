@@ -88,14 +88,22 @@ class Trial:
                 frames = [self.frames[recipe][key].iloc[rows_here] for key, _, rows_here in parts]
                 found = trial_scores(self.kind, folds, frames, self.classes, self.draws, [PRIMARY[self.kind]])
                 value = found[PRIMARY[self.kind]]
-                row = {"recipe": recipe, "pattern": name, "n": len(tested), "events": events, "metric": PRIMARY[self.kind]}
+                row = {
+                    "recipe": recipe,
+                    "pattern": name,
+                    "n": len(tested),
+                    "events": events,
+                    "metric": PRIMARY[self.kind],
+                }
                 rows.append({**row, "mean": value.mean, "low": value.low, "high": value.high})
         return pd.DataFrame(rows)
 
     def report(self, path: Path | str) -> Path:
         """Write the page that a person reads, one self-contained HTML file."""
         if self.reporter is None:
-            raise TrialError("this trial was made without a way to write a page: use chiasm.evaluate or chiasm.load_trial")
+            raise TrialError(
+                "this trial was made without a way to write a page: use chiasm.evaluate or chiasm.load_trial"
+            )
         return self.reporter(self, Path(path))
 
     @cached_property
@@ -106,11 +114,12 @@ class Trial:
         groups = self.outcomes["group"].to_numpy(str) if "group" in self.outcomes else None
         first = self.predictions[self.predictions["recipe"] == self.predictions["recipe"].iloc[0]]
         folds = {}
-        for (repeat, fold), part in first.groupby(["repeat", "fold"], sort=True):
+        for key, part in first.groupby(["repeat", "fold"], sort=True):
+            repeat, fold = fold_key(key)
             patients = np.sort(position[part["patient"]].to_numpy())
             others = np.setdiff1d(np.arange(len(self.outcomes)), patients)
-            folds[(int(repeat), str(fold))] = TestFold(
-                int(repeat), str(fold), patients, outcome.take(patients), outcome.take(others),
+            folds[(repeat, fold)] = TestFold(
+                repeat, fold, patients, outcome.take(patients), outcome.take(others),
                 None if groups is None else groups[patients],
             )  # fmt: skip
         return folds
@@ -120,10 +129,10 @@ class Trial:
         """Each recipe's predictions in each fold, in the order of the fold's patients."""
         frames: dict[str, dict[tuple[int, str], pd.DataFrame]] = {}
         names = [row["name"] for row in self.document["recipes"]] or list(self.predictions["recipe"].unique())
-        for (recipe, repeat, fold), part in self.predictions.groupby(["recipe", "repeat", "fold"], sort=True):
-            ids = self.outcomes.index[self.folds[(int(repeat), str(fold))].patients]
+        for (recipe, *rest), part in self.predictions.groupby(["recipe", "repeat", "fold"], sort=True):
+            ids = self.outcomes.index[self.folds[fold_key(rest)].patients]
             columns = part.drop(columns=list(LEADING)).dropna(axis=1, how="all")
-            frames.setdefault(str(recipe), {})[(int(repeat), str(fold))] = columns.set_axis(part["patient"]).loc[ids]
+            frames.setdefault(str(recipe), {})[fold_key(rest)] = columns.set_axis(part["patient"]).loc[ids]
         return {name: frames[name] for name in names}
 
     @cached_property
@@ -131,6 +140,12 @@ class Trial:
         """The bootstrap of this trial, `(R, N)` counts, the same for every recipe."""
         protocol = self.document["protocol"]
         return patient_draws(list(self.folds.values()), len(self.outcomes), protocol["draws"], protocol["seed"])
+
+
+def fold_key(key: Any) -> tuple[int, str]:
+    """(repeat, fold) of a group of predictions."""
+    repeat, fold = key
+    return int(repeat), str(fold)
 
 
 def outcome_of(outcomes: pd.DataFrame) -> Outcome:
@@ -150,12 +165,16 @@ def load_trial(folder: Path | str, reporter: Reporter | None = None) -> Trial:
     files = [folder / name for name in ("trial.json", "predictions.parquet", "outcomes.parquet")]
     for file in files:
         if not file.is_file():
-            raise TrialError(f"'{folder.name}' holds no finished trial: '{file.name}' is missing; run chiasm evaluate --out first")
+            raise TrialError(
+                f"'{folder.name}' holds no finished trial: '{file.name}' is missing; run chiasm evaluate --out first"
+            )
     try:
         document = json.loads(files[0].read_text(encoding="utf-8"))
         tables = [pd.read_parquet(file) for file in files[1:]]
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise TrialError(f"'{folder.name}' holds a damaged trial: evaluate again into another folder") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise TrialError(f"'{folder.name}/trial.json' has another schema than this chiasm reads ({SCHEMA}): evaluate again")
+        raise TrialError(
+            f"'{folder.name}/trial.json' has another schema than this chiasm reads ({SCHEMA}): evaluate again"
+        )
     return Trial(document, tables[0], tables[1].set_index("patient"), reporter)

@@ -46,7 +46,9 @@ class HealNet(nn.Module):
         self.names = sorted(shapes)
         self.depth, self.tied = depth, tied
         self.latent = nn.Parameter(torch.randn(latents, latent_width))
-        self.entrances = nn.ModuleDict({name: TokenEntrance(*shapes[name], latent_width, dropout) for name in self.names})
+        self.entrances = nn.ModuleDict(
+            {name: TokenEntrance(*shapes[name], latent_width, dropout) for name in self.names}
+        )
         self.layers = nn.ModuleList()
         for _ in range(min(depth, 2) if tied else depth):
             layer = nn.ModuleDict()

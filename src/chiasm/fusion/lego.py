@@ -39,7 +39,9 @@ class LegoFuse(nn.Module):
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """`present`: `(B, M)` bool, modalities sorted by name."""
         latents = self.latent.expand(len(present), -1, -1)
-        blocks = [(cast(LegoBlock, self.blocks[name]), tokens[name], present[:, m]) for m, name in enumerate(self.names)]
+        blocks = [
+            (cast(LegoBlock, self.blocks[name]), tokens[name], present[:, m]) for m, name in enumerate(self.names)
+        ]
         if self.mode == "stack":
             for block, own, here in blocks:
                 latents = block.from_domain(block(own, here, latents))

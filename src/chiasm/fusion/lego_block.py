@@ -105,15 +105,19 @@ class LegoBlock(nn.Module):
         if self.domain == "signal":
             return latents
         transform = torch.fft.rfft if self.domain == "rfft" else torch.fft.fft
-        return transform(latents, dim=1, norm="ortho")
+        spectrum: Tensor = transform(latents, dim=1, norm="ortho")
+        return spectrum
 
     def from_domain(self, latents: Tensor) -> Tensor:
         """From the block's domain to the signal domain, `(B, L, D)`."""
         if self.domain == "signal":
             return latents
+        signal: Tensor
         if self.domain == "rfft":
-            return torch.fft.irfft(latents, n=len(self.latent), dim=1, norm="ortho")
-        return torch.fft.ifft(latents, dim=1, norm="ortho")
+            signal = torch.fft.irfft(latents, n=len(self.latent), dim=1, norm="ortho")
+        else:
+            signal = torch.fft.ifft(latents, dim=1, norm="ortho")
+        return signal
 
 
 def pool(latents: Tensor) -> Tensor:

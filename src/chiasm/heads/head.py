@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from chiasm.cohort import Outcome, Target
+from chiasm.cohort import Outcome, Target, class_names
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -53,7 +53,7 @@ def cox_loss(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
 
     A batch in which nobody is at risk beside the event carries no information either: its loss is zero by the formula.
     """
-    from torchsurv.loss.cox import neg_partial_log_likelihood
+    from torchsurv.loss.cox import neg_partial_log_likelihood  # type: ignore[import-untyped]
 
     if not bool(event.any()):
         return (output * 0.0).sum()
@@ -69,7 +69,7 @@ LOSSES: dict[str, Loss] = {"classification": cross_entropy, "regression": square
 
 def output_width(target: Target) -> int:
     """K: the number of classes, else one."""
-    return len(target.classes) if target.kind == "classification" else 1
+    return max(1, len(class_names(target)))
 
 
 def target_tensors(outcome: Outcome, centre: float = 0.0, scale: float = 1.0) -> tuple[Tensor, Tensor]:

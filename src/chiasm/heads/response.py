@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 from scipy.special import softmax  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
-from chiasm.cohort import Outcome, Target
+from chiasm.cohort import Outcome, Survival, Target, class_names, horizons
 from chiasm.heads.linear import nll
 from chiasm.heads.ridge_cox import breslow, survival_at
 
@@ -47,9 +47,9 @@ class Response:
         Args:
             calibrate: estimate the slope; only for links that were predicted out of fold.
         """
-        classes = target.classes if target.kind == "classification" else ()
+        classes = class_names(target)
         slope, centre = calibration(target.kind, link, outcome) if calibrate else (1.0, centre_of(target.kind, link))
-        if target.kind != "survival" or outcome.event is None:
+        if not isinstance(target, Survival) or outcome.event is None:
             return cls(target.kind, classes, (), slope, centre, np.zeros(0), np.zeros(0))
         event_times, hazard = breslow((link[:, 0] - centre) * slope, outcome.value, outcome.event)
         return cls("survival", (), target.times or horizons(outcome), slope, centre, event_times, hazard)
@@ -90,11 +90,3 @@ def calibration(kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | 
 def centre_of(kind: str, link: Array) -> float:
     """Where the slope turns: the mean link, but zero for logits."""
     return 0.0 if kind == "classification" or not len(link) else float(link.mean())
-
-
-def horizons(outcome: Outcome) -> tuple[float, ...]:
-    """The quartiles of the event times, to three significant digits; the default horizons of a survival target."""
-    if outcome.event is None or not outcome.event.any():
-        return ()
-    quartiles = np.quantile(outcome.value[outcome.event], (0.25, 0.5, 0.75))
-    return tuple(sorted({float(f"{value:.3g}") for value in quartiles}))

@@ -38,7 +38,9 @@ def merge_latents(latents: Sequence[Tensor], weights: Tensor, method: str = "mea
     if not bool(torch.isfinite(weights).all()) or bool((weights < 0).any()):
         raise ValueError("merge weights must be finite and not negative")
     total = weights.sum(1, keepdim=True)
-    share = torch.where(total > 0, weights / total.clamp_min(torch.finfo(weights.dtype).tiny), torch.zeros_like(weights))
+    share = torch.where(
+        total > 0, weights / total.clamp_min(torch.finfo(weights.dtype).tiny), torch.zeros_like(weights)
+    )
     share = share.T[:, :, None, None]  # (M, B, 1, 1)
     stacked = torch.stack(list(latents))  # (M, B, L, D)
     stacked = torch.where(share > 0, stacked, torch.zeros((), dtype=stacked.dtype))
@@ -47,7 +49,8 @@ def merge_latents(latents: Sequence[Tensor], weights: Tensor, method: str = "mea
     if stacked.is_complex():
         return LATENT_METHODS[method](stacked, share)
     merged = LATENT_METHODS[method](torch.fft.fft(stacked, dim=domain_axis + 1), share)
-    return torch.fft.ifft(merged, dim=domain_axis).real
+    back: Tensor = torch.fft.ifft(merged, dim=domain_axis)
+    return back.real
 
 
 def _mean(latents: Tensor, share: Tensor) -> Tensor:

@@ -47,13 +47,16 @@ def spherical_mean(tensors: Sequence[Tensor], weights: Sequence[float], *, itera
         angle = torch.acos(inner)
         tangent = unit - inner[:, None] * point
         length = tangent.norm(dim=1)
-        step = share @ (tangent * torch.where(length > 1e-15, angle / length.clamp_min(1e-15), torch.zeros_like(angle))[:, None])
+        step = share @ (
+            tangent * torch.where(length > 1e-15, angle / length.clamp_min(1e-15), torch.zeros_like(angle))[:, None]
+        )
         size = step.norm()
         if float(size) < 1e-15:
             break
         point = torch.cos(size) * point + torch.sin(size) * step / size
         point = point / point.norm()
-    return (point * (share @ norms)).to(linear.dtype).reshape(linear.shape)
+    mean: Tensor = (point * (share @ norms)).to(linear.dtype).reshape(linear.shape)
+    return mean
 
 
 def merge_states(
@@ -79,6 +82,11 @@ def merge_states(
 
 def _shares(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     share = torch.tensor(list(weights), dtype=tensors[0].dtype)
-    if len(share) != len(tensors) or not bool(torch.isfinite(share).all()) or bool((share < 0).any()) or float(share.sum()) <= 0:
+    if (
+        len(share) != len(tensors)
+        or not bool(torch.isfinite(share).all())
+        or bool((share < 0).any())
+        or float(share.sum()) <= 0
+    ):
         raise ValueError("merging needs one finite weight >= 0 for each model, not all zero")
     return share / share.sum()

@@ -16,7 +16,7 @@ def recipe_name(recipe: Any) -> str:
         value = getattr(recipe, field.name)
         if field.default is MISSING or value != field.default:
             changed.append(f"{field.name}={value}")
-    return recipe.id + (":" + ",".join(changed) if changed else "")
+    return str(recipe.id) + (":" + ",".join(changed) if changed else "")
 
 
 def require_encoders(cohort: Cohort, *, modalities: int = 1) -> None:
@@ -28,8 +28,12 @@ def require_encoders(cohort: Cohort, *, modalities: int = 1) -> None:
     if cohort.target is None:
         raise Unsupported("the cohort has no target: name one in [target], or give target=... to cohort_from_frames")
     if cohort.target.kind not in ("classification", "regression", "survival"):
-        raise Unsupported(f"targets of kind '{cohort.target.kind}' cannot be evaluated yet: choose one column as the target")
+        raise Unsupported(
+            f"targets of kind '{cohort.target.kind}' cannot be evaluated yet: choose one column as the target"
+        )
     if len(cohort.modalities) < modalities:
-        raise Unsupported(f"needs {modalities} modalities, and the cohort has {len(cohort.modalities)}: add a [modalities.<name>]")
+        raise Unsupported(
+            f"needs {modalities} modalities, and the cohort has {len(cohort.modalities)}: add a [modalities.<name>]"
+        )
     for name in cohort.modalities:
         encoder_for(cohort.kinds[name])

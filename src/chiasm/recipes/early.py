@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort
+from chiasm.cohort import Cohort, class_names
 from chiasm.encoders.scaling import Projection
 from chiasm.heads.linear import Linear
 from chiasm.heads.response import Response
@@ -97,7 +97,7 @@ class EarlyFusion:
         values = side_by_side(cohort, models, shares)
         projection = Projection.fit(values, COMPONENTS)
         kind = cohort.target.kind
-        classes = len(cohort.target.classes) if cohort.target.kind == "classification" else None
+        classes = len(class_names(cohort.target)) or None
         folds = inner_folds(cohort, seed)
         chosen = choose_penalty(kind, projection(values), cohort.outcome, folds, classes)
         predictor = EarlyFusionPredictor(models, shares, projection, chosen.linear, chosen.slope, chosen.centre)

@@ -17,7 +17,17 @@ from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Encoder
 from chiasm.recipes.base import recipe_name, require_encoders
 from chiasm.recipes.model import FittedModel, describe_target
-from chiasm.recipes.neural import build, fit_network, new_head, parameter_count, prepare, restore, seeded, state_of, trainable
+from chiasm.recipes.neural import (
+    build,
+    fit_network,
+    new_head,
+    parameter_count,
+    prepare,
+    restore,
+    seeded,
+    state_of,
+    trainable,
+)
 from chiasm.training import Network, TrainOptions, predict_link
 from chiasm.training.batches import presence
 
@@ -72,7 +82,10 @@ class HealNetRecipe:
     family: ClassVar[str] = "fusion"
     needs: ClassVar[str] = "two modalities or more"
     paper: ClassVar[Citation] = Citation(
-        "HEALNet: Multimodal Fusion for Heterogeneous Biomedical Data", "NeurIPS", 2024, "https://arxiv.org/abs/2311.09115"
+        "HEALNet: Multimodal Fusion for Heterogeneous Biomedical Data",
+        "NeurIPS",
+        2024,
+        "https://arxiv.org/abs/2311.09115",
     )
 
     @property

@@ -46,7 +46,9 @@ def prior_of(models: Mapping[str, Unimodal]) -> np.ndarray:
 def present_in(cohort: Cohort, names: list[str]) -> np.ndarray:
     """`(M, B)` bool for these modalities, False where the cohort does not know one."""
     nobody = np.zeros(len(cohort), bool)
-    return np.stack([cohort.present[:, cohort.modalities.index(n)] if n in cohort.modalities else nobody for n in names])
+    return np.stack(
+        [cohort.present[:, cohort.modalities.index(n)] if n in cohort.modalities else nobody for n in names]
+    )
 
 
 def mean_over_present(links: np.ndarray, present: np.ndarray, prior: np.ndarray) -> np.ndarray:

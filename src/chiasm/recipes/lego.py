@@ -26,7 +26,10 @@ from chiasm.training import Network, TrainOptions, predict_link
 from chiasm.training.batches import presence, reading_batches, take, total_lengths
 
 PAPER = Citation(
-    "Multimodal Lego: Model Merging and Fine-Tuning Across Topologies and Modalities", "ICLR", 2025, "https://arxiv.org/abs/2405.19950"
+    "Multimodal Lego: Model Merging and Fine-Tuning Across Topologies and Modalities",
+    "ICLR",
+    2025,
+    "https://arxiv.org/abs/2405.19950",
 )
 HEAD_METHODS = {"slerp": spherical_mean, "linear": linear_mean}
 
@@ -71,7 +74,9 @@ class LegoMergePredictor:
                     key = tuple(pattern.tolist())
                     if key not in heads:
                         merged = merge_states(
-                            [states[m] for m in range(len(names)) if key[m]], [1.0] * sum(key), HEAD_METHODS[self.head_method]
+                            [states[m] for m in range(len(names)) if key[m]],
+                            [1.0] * sum(key),
+                            HEAD_METHODS[self.head_method],
                         )
                         heads[key] = restored_head(
                             self.sizes.latent_width, self.outputs, self.kind, {k: v.numpy() for k, v in merged.items()}
@@ -100,7 +105,9 @@ class LegoFusePredictor:
         """`(B, K)` float64 in the cohort's sorted row order."""
         mode: Mode = self.mode  # type: ignore[assignment]  # checked by the recipe
         blocks = {name: self.sizes.block(*shape) for name, shape in self.shapes.items()}
-        network = Network(LegoFuse(blocks, mode), restored_head(self.sizes.latent_width, self.outputs, self.kind, self._head))
+        network = Network(
+            LegoFuse(blocks, mode), restored_head(self.sizes.latent_width, self.outputs, self.kind, self._head)
+        )
         restore(network, self.state)
         tokens = pack(cohort, self.encoders)
         return predict_link(network, tokens, presence(tokens, sorted(self.encoders))) * self.scale + self.centre
@@ -172,7 +179,9 @@ class LegoMerge(_LegoOptions):
     def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
         """Train the blocks; merging them trains nothing. The fifth that stopped the blocks early calibrates."""
         cohort = trainable(cohort)
-        trained = train_blocks(cohort, self.sizes, self.training, self.dropout, seed=seed, checkpoint=checkpoint, device=device)
+        trained = train_blocks(
+            cohort, self.sizes, self.training, self.dropout, seed=seed, checkpoint=checkpoint, device=device
+        )
         data, target = trained.data, cohort.target
         assert target is not None
         predictor = LegoMergePredictor(
@@ -211,20 +220,30 @@ class LegoFuseRecipe(_LegoOptions):
     def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
         """Train the blocks, or take those that `lego-merge` trained on these patients; then fine-tune."""
         cohort = trainable(cohort)
-        trained = train_blocks(cohort, self.sizes, self.training, self.dropout, seed=seed, checkpoint=checkpoint, device=device)
+        trained = train_blocks(
+            cohort, self.sizes, self.training, self.dropout, seed=seed, checkpoint=checkpoint, device=device
+        )
         data, target = trained.data, cohort.target
         assert target is not None
         blocks = {
-            name: restored_block(self.sizes, data.shapes[name], state, self.dropout) for name, state in trained.blocks.items()
+            name: restored_block(self.sizes, data.shapes[name], state, self.dropout)
+            for name, state in trained.blocks.items()
         }
         states = [{key: torch.from_numpy(value) for key, value in head.items()} for head in trained.heads.values()]
         merged = merge_states(states, [1.0] * len(states), HEAD_METHODS[self.head_method])
         outputs = len(merged["linear.bias"])
-        head = restored_head(self.latent_width, outputs, target.kind, {key: value.numpy() for key, value in merged.items()})
+        head = restored_head(
+            self.latent_width, outputs, target.kind, {key: value.numpy() for key, value in merged.items()}
+        )
         mode: Mode = self.mode  # type: ignore[assignment]  # checked in __post_init__
         network = Network(LegoFuse(blocks, mode), head)
         options = TrainOptions(
-            self.fuse_epochs, self.fuse_epochs, self.batch, self.fuse_learning_rate, self.weight_decay, self.modality_dropout
+            self.fuse_epochs,
+            self.fuse_epochs,
+            self.batch,
+            self.fuse_learning_rate,
+            self.weight_decay,
+            self.modality_dropout,
         )
         file = checkpoint / "fuse.safetensors" if checkpoint is not None else None
         fit_network(network, data, options, seed=seeded(seed, "fuse"), checkpoint=file, device=device)

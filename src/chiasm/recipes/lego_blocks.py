@@ -63,7 +63,14 @@ class Blocks:
 
 
 def train_blocks(
-    cohort: Cohort, sizes: LegoSizes, options: TrainOptions, dropout: float, *, seed: int, checkpoint: Path | None, device: str
+    cohort: Cohort,
+    sizes: LegoSizes,
+    options: TrainOptions,
+    dropout: float,
+    *,
+    seed: int,
+    checkpoint: Path | None,
+    device: str,
 ) -> Blocks:
     """Train one block a modality on the patients who have it.
 
@@ -76,16 +83,21 @@ def train_blocks(
         blocks, heads, count = {}, {}, 0
         for column, name in enumerate(cohort.modalities):
             width, slots = data.shapes[name]
-            start = build(lambda: sizes.block(1, 1), seeded(seed, "shared")).latent  # noqa: B023
             block = build(lambda: sizes.block(width, slots, dropout), seeded(seed, name))  # noqa: B023
-            assert isinstance(block, LegoBlock)
             with torch.no_grad():
-                block.latent.copy_(start)
+                block.latent.copy_(build(lambda: sizes.block(1, 1), seeded(seed, "shared")).latent)
             network = Network(Alone(block), new_head(cohort, sizes.latent_width, seeded(seed, "shared")))
             rows = np.flatnonzero(data.present[:, column])
             file = checkpoint / f"block-{column}.safetensors" if checkpoint is not None else None
             fit_network(
-                network, data, options, seed=seeded(seed, name), checkpoint=file, device=device, rows=rows, column=column
+                network,
+                data,
+                options,
+                seed=seeded(seed, name),
+                checkpoint=file,
+                device=device,
+                rows=rows,
+                column=column,
             )
             blocks[name], heads[name] = state_of(block), state_of(network.head)
             count += parameter_count(network)
@@ -94,7 +106,9 @@ def train_blocks(
     return remember(cohort.fingerprint, ("lego-blocks", sizes, options, dropout, seed, device), make)
 
 
-def restored_block(sizes: LegoSizes, shape: tuple[int, int], state: dict[str, np.ndarray], dropout: float = 0.0) -> LegoBlock:
+def restored_block(
+    sizes: LegoSizes, shape: tuple[int, int], state: dict[str, np.ndarray], dropout: float = 0.0
+) -> LegoBlock:
     """A block with a stored state."""
     block = sizes.block(*shape, dropout)
     block.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state.items()})

@@ -47,7 +47,9 @@ class FittedModel:
         """
         for name, kind in self.modalities.items():
             if name in cohort.modalities and cohort.kinds[name] != kind:
-                raise Unsupported(f"modality '{name}' was of kind '{kind}' at fit and is of kind '{cohort.kinds[name]}' now")
+                raise Unsupported(
+                    f"modality '{name}' was of kind '{kind}' at fit and is of kind '{cohort.kinds[name]}' now"
+                )
         known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
         lacking = int((~known.present.any(1)).sum()) if known.modalities else len(known)
         if lacking and not self.has_prior:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from chiasm.training.batches import presence
 from chiasm.training.isolation import own_randomness
 
 VALIDATION = 0.2
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ def trainable(cohort: Cohort) -> Cohort:
         raise Unsupported("fitting needs a target: name one in [target], or give target=... to cohort_from_frames")
     usable = cohort.outcome.known & cohort.present.any(1)
     if int(usable.sum()) < 10:
-        raise Unsupported(f"{int(usable.sum())} patients have a known outcome and a modality: at least 10 are needed to fit")
+        raise Unsupported(
+            f"{int(usable.sum())} patients have a known outcome and a modality: at least 10 are needed to fit"
+        )
     return cohort if usable.all() else cohort.subset(usable)
 
 
@@ -71,7 +75,9 @@ def prepare(cohort: Cohort, seed: int) -> Prepared:
         centre, scale = float(outcome.value.mean()), float(outcome.value.std()) or 1.0
     value, event = target_tensors(outcome, centre, scale)
     held_out = holdout(cohort, VALIDATION, seed=seed)
-    return Prepared(encoders, tokens, presence(tokens, cohort.modalities), outcome, value, event, centre, scale, held_out)
+    return Prepared(
+        encoders, tokens, presence(tokens, cohort.modalities), outcome, value, event, centre, scale, held_out
+    )
 
 
 def seeded(seed: int, name: str = "") -> int:
@@ -79,7 +85,7 @@ def seeded(seed: int, name: str = "") -> int:
     return (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**31
 
 
-def build(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+def build(make: Callable[[], ModuleT], seed: int) -> ModuleT:
     """Initialise a module from its own seed, leaving the global generator as it was."""
     with own_randomness(seed):
         return make()
@@ -89,9 +95,7 @@ def new_head(cohort: Cohort, width: int, seed: int) -> Head:
     """A head for the cohort's target, initialised from `seed`."""
     target = cohort.target
     assert target is not None  # `trainable` raised otherwise
-    head = build(lambda: Head(width, output_width(target), target.kind), seed)
-    assert isinstance(head, Head)
-    return head
+    return build(lambda: Head(width, output_width(target), target.kind), seed)
 
 
 def fit_network(
@@ -117,8 +121,16 @@ def fit_network(
         held_out = np.arange(len(keep)) % 5 == 0
     index = torch.from_numpy(keep)
     train(
-        network, tokens, present, data.value[index], data.event[index], held_out, options,
-        seed=seed, checkpoint=checkpoint, device=device,
+        network,
+        tokens,
+        present,
+        data.value[index],
+        data.event[index],
+        held_out,
+        options,
+        seed=seed,
+        checkpoint=checkpoint,
+        device=device,
     )
 
 

@@ -18,7 +18,7 @@ from chiasm.recipes.lego import LegoFuseRecipe, LegoMerge
 from chiasm.recipes.single import Single
 from chiasm.recipes.stacked import StackedFusion
 
-RECIPES: dict[str, type] = {
+RECIPES: dict[str, Any] = {
     "single": Single,
     "early-fusion": EarlyFusion,
     "late-fusion": LateFusion,
@@ -29,7 +29,7 @@ RECIPES: dict[str, type] = {
 }
 
 
-def recipe_classes() -> dict[str, type]:
+def recipe_classes() -> dict[str, Any]:
     """Name to class, ours first; a third party cannot take one of our names."""
     found = dict(RECIPES)
     for point in entry_points(group="chiasm.recipes"):
@@ -48,7 +48,10 @@ def make_recipe(text: str) -> Any:
     classes = recipe_classes()
     if name not in classes:
         like = nearest(name, classes)
-        raise ValueError(f"no recipe is called '{name}': " + (f"did you mean '{like}'?" if like else f"there are {', '.join(classes)}"))
+        raise ValueError(
+            f"no recipe is called '{name}': "
+            + (f"did you mean '{like}'?" if like else f"there are {', '.join(classes)}")
+        )
     if name == "single":
         if not options:
             raise ValueError("single needs a modality, as in 'single:rna'")
@@ -109,7 +112,9 @@ def resolve(recipes: Iterable[Any] | None, cohort: Cohort) -> list[Any]:
     Raises:
         Unsupported: a recipe that was asked for does not, or none does.
     """
-    chosen = default_recipes(cohort) if recipes is None else [make_recipe(r) if isinstance(r, str) else r for r in recipes]
+    chosen = (
+        default_recipes(cohort) if recipes is None else [make_recipe(r) if isinstance(r, str) else r for r in recipes]
+    )
     for recipe in chosen:
         try:
             recipe.supports(cohort)
@@ -127,5 +132,7 @@ def list_recipes() -> pd.DataFrame:
     for name, cls in recipe_classes().items():
         shown = "single:<modality>" if name == "single" else name
         options = ", ".join(f"{f.name}={f.default}" for f in fields(cls) if name != "single")
-        rows.append({"name": shown, "family": cls.family, "paper": str(cls.paper), "needs": cls.needs, "options": options})
+        rows.append(
+            {"name": shown, "family": cls.family, "paper": str(cls.paper), "needs": cls.needs, "options": options}
+        )
     return pd.DataFrame(rows)

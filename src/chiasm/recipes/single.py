@@ -14,7 +14,12 @@ from chiasm.recipes.model import FittedModel, describe_target
 from chiasm.recipes.neural import trainable
 from chiasm.recipes.unimodal import fit_unimodal
 
-RIDGE = Citation("Ridge Regression: Biased Estimation for Nonorthogonal Problems", "Technometrics", 1970, "https://doi.org/10.1080/00401706.1970.10488634")
+RIDGE = Citation(
+    "Ridge Regression: Biased Estimation for Nonorthogonal Problems",
+    "Technometrics",
+    1970,
+    "https://doi.org/10.1080/00401706.1970.10488634",
+)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,9 @@ class StackedFusionPredictor:
 
     @property
     def trained_parameters(self) -> int:
-        return sum(model.trained_parameters for model in self.models.values()) + sum(w.size for w in self.weights.values())
+        return sum(model.trained_parameters for model in self.models.values()) + sum(
+            w.size for w in self.weights.values()
+        )
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64."""
@@ -69,15 +71,17 @@ def weights_for(weights: dict[str, np.ndarray], names: list[str], pattern: np.nd
     """
     key = "+".join(name for name, here in zip(names, pattern, strict=True) if here)
     if key in weights:
-        return weights[key]
+        return np.asarray(weights[key])
     everything = weights["+".join(names)]
     kept = np.where(pattern, everything, 0.0)
     if kept.sum() <= 0:
         kept = pattern / max(1, pattern.sum())
-    return kept * everything.sum() / kept.sum()
+    return np.asarray(kept * everything.sum() / kept.sum())
 
 
-def stack(kind: str, links: np.ndarray, prior: np.ndarray, outcome: Outcome, folds: np.ndarray, strength: float) -> np.ndarray:
+def stack(
+    kind: str, links: np.ndarray, prior: np.ndarray, outcome: Outcome, folds: np.ndarray, strength: float
+) -> np.ndarray:
     """`argmin_{w >= 0} nll(prior + sum_m w_m z_m) + strength / 2 sum_m s_m^2 (w_m - e_best,m)^2`, `(M,)`.
 
     `z_m` are the calibrated out-of-fold links less the prior, `s_m` their root mean square, `e_best` one for the single
@@ -117,7 +121,9 @@ class StackedFusion:
     id: ClassVar[str] = "stacked-fusion"
     family: ClassVar[str] = "baseline"
     needs: ClassVar[str] = "two modalities or more"
-    paper: ClassVar[Citation] = Citation("Stacked Regressions", "Machine Learning", 1996, "https://doi.org/10.1007/BF00117832")
+    paper: ClassVar[Citation] = Citation(
+        "Stacked Regressions", "Machine Learning", 1996, "https://doi.org/10.1007/BF00117832"
+    )
 
     @property
     def name(self) -> str:
@@ -137,9 +143,9 @@ class StackedFusion:
         prior, folds = prior_of(models), inner_folds(cohort, seed)
         weights: dict[str, np.ndarray] = {}
         for pattern in patterns(cohort):
-            rows = cohort.present[:, pattern].all(1)
+            rows = np.flatnonzero(cohort.present[:, pattern].all(1))
             known = outcome.take(rows)
-            if rows.sum() < MIN_PATIENTS or not enough(target.kind, known):
+            if len(rows) < MIN_PATIENTS or not enough(target.kind, known):
                 continue
             own = np.zeros(len(names))
             own[pattern] = stack(target.kind, links[pattern][:, rows], prior, known, folds[rows], self.shrinkage)

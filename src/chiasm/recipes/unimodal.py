@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, CohortError, Outcome, fold_ids
+from chiasm.cohort import Cohort, CohortError, Outcome, class_names, fold_ids
 from chiasm.encoders import features_for
 from chiasm.encoders.scaling import Projection
 from chiasm.heads.linear import Linear, fit_path, information, nll
@@ -85,14 +85,12 @@ def _fit(cohort: Cohort, modality: str, seed: int) -> tuple[Unimodal, Array]:
     features = features_for(cohort.kinds[modality]).fit(raw, [])
     scaled = features.features(raw)
     projection = Projection.fit(scaled, COMPONENTS)
-    classes = len(target.classes) if target.kind == "classification" else None
+    classes = len(class_names(target)) or None
     chosen = choose_penalty(target.kind, projection(scaled), known, folds, classes)
     out_of_fold = np.full((len(cohort), chosen.links.shape[1]), np.nan)
     out_of_fold[rows] = chosen.links
     prior = prior_link(target.kind, outcome, classes)
-    model = Unimodal(
-        modality, features, projection, chosen.linear, chosen.penalty, chosen.slope, chosen.centre, prior
-    )
+    model = Unimodal(modality, features, projection, chosen.linear, chosen.penalty, chosen.slope, chosen.centre, prior)
     return model, out_of_fold
 
 

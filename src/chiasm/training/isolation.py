@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 # Below this many multiplications a step, handing work to a second thread costs more than it saves: a small model on
 # two busy threads was measured 40 times slower than on one.

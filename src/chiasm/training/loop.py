@@ -99,7 +99,8 @@ def train(
             trainable, lr=options.learning_rate, weight_decay=options.weight_decay, fused=device == "cpu"
         )
         generator = torch.Generator().manual_seed(seed)
-        best, losses, skipped = copy.deepcopy(network.state_dict()), [], 0
+        best, skipped = copy.deepcopy(network.state_dict()), 0
+        losses: list[float] = []
         if checkpoint is not None and checkpoint.exists():
             best, losses, skipped = _resume(checkpoint, network, optimiser, generator)
         while len(losses) < options.epochs and len(losses) - _best(losses) <= options.patience:
@@ -128,7 +129,9 @@ def train(
     return History(tuple(losses), _best(losses), skipped)
 
 
-def predict_link(network: Network, tokens: Mapping[str, PackedTokens], present: np.ndarray, device: str = "cpu") -> np.ndarray:
+def predict_link(
+    network: Network, tokens: Mapping[str, PackedTokens], present: np.ndarray, device: str = "cpu"
+) -> np.ndarray:
     """The link of every patient, `(B, K)` float64, in evaluation mode; the network is left as it was."""
     out: np.ndarray | None = None
     was_training = network.training
@@ -145,7 +148,13 @@ def predict_link(network: Network, tokens: Mapping[str, PackedTokens], present: 
 
 
 def _validation_loss(
-    network: Network, tokens: Mapping[str, PackedTokens], present: np.ndarray, value: Tensor, event: Tensor, rows: np.ndarray, device: str
+    network: Network,
+    tokens: Mapping[str, PackedTokens],
+    present: np.ndarray,
+    value: Tensor,
+    event: Tensor,
+    rows: np.ndarray,
+    device: str,
 ) -> float:
     network.eval()
     links = []
@@ -176,7 +185,13 @@ def _drop_modalities(present: Tensor, chance: float, generator: torch.Generator)
 
 
 def _write(
-    path: Path, network: Network, optimiser: torch.optim.Optimizer, generator: torch.Generator, best: Mapping[str, Tensor], losses: list[float], skipped: int
+    path: Path,
+    network: Network,
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator,
+    best: Mapping[str, Tensor],
+    losses: list[float],
+    skipped: int,
 ) -> None:
     moments = {str(index): dict(state) for index, state in optimiser.state_dict()["state"].items()}
     save_checkpoint(
