@@ -1,0 +1,206 @@
+"""Do predicted numbers come true: predictions against what was observed, in groups of patients.
+
+Only groups are drawn and tabulated, never a single patient. Each patient counts once, by the predictions of the first
+repeat; pooling folds is sound here, since a calibrated prediction means the same in every fold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.evaluation import Trial
+from chiasm.evaluation.metrics import NOT_ESTIMABLE
+from chiasm.evaluation.metrics import NOT_ESTIMABLE
+from chiasm.report.drawing import Picture
+from chiasm.report.recipes import Best, text_of
+from chiasm.report.wording import interval, number, rounded
+
+LEAST = 5
+"""Fewest patients of a group that is shown."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Patients of similar prediction: their mean prediction, and what was observed with its 95 % interval."""
+
+    n: int
+    predicted: float
+    observed: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One recipe: a name, its series as (label, groups), and the predictions of each series for the histogram."""
+
+    title: str
+    series: list[tuple[str, list[Group]]]
+    spread: list[Floats]
+
+
+@dataclass(frozen=True)
+class CalibrationPart:
+    """What was compared, a table, and a picture; `said` alone where there is nothing to show."""
+
+    said: str
+    columns: list[str]
+    rows: list[list[str]]
+    picture: Picture | None
+
+
+def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
+    """The calibration of the recipes of `best`, as the kind of target asks for."""
+    from chiasm.report.reliability import draw_panels
+
+    if trial.kind == "survival":
+        return survival_calibration(trial, best)
+    panels, rows = [], []
+    for one in best:
+        table = first_repeat(trial, one.name)
+        title = f"{one.name} ({one.side})"
+        if trial.kind == "classification":
+            panel, found = class_panel(trial, one, table, title)
+            rows += found
+        else:
+            groups = groups_of(table["prediction"].to_numpy(np.float64), table["value"].to_numpy(np.float64), most=10)
+            panel = Panel(title, [("", groups)], [])
+            rows.append([title, *number_row(table)])
+        panels.append(panel)
+    if trial.kind == "classification":
+        said = (
+            "Patients in groups of similar predicted probability: on the diagonal, of those given 30 % three in ten "
+            "belong to the class. Bars below: how many patients got each probability."
+        )
+        columns = ["recipe", "class", "mean predicted", "observed share", "calibration slope (ideal is 1)"]
+        return CalibrationPart(
+            said, columns, rows, draw_panels(panels, "predicted probability", "observed share", unit=True)
+        )
+    said = (
+        "Patients in groups of similar prediction: on the diagonal, what was predicted is what was observed on average."
+    )
+    columns = ["recipe", "mean predicted", "mean observed", "slope of observed on predicted (ideal is 1)"]
+    target = trial.document["cohort"]["target"]
+    unit = f" ({target['unit']})" if target.get("unit") else ""
+    drawn = draw_panels(panels, f"mean predicted{unit}", f"mean observed{unit}", unit=False)
+    return CalibrationPart(said, columns, rows, drawn)
+
+
+def survival_calibration(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
+    """Predicted against Kaplan-Meier survival at the middle horizon."""
+    from chiasm.report.reliability import draw_panels
+
+    target = trial.document["cohort"]["target"]
+    if not target["times"]:
+        return CalibrationPart(
+            "No horizon was asked for, so that there is no predicted survival to compare.", [], [], None
+        )
+    horizon = float(target["times"][len(target["times"]) // 2])
+    panels, rows, column = [], [], f"survival_{horizon:g}"
+    for one in best:
+        table, title = first_repeat(trial, one.name), f"{one.name} ({one.side})"
+        if column not in table or table[column].isna().any():
+            rows.append([title, "no survival probabilities", NOT_ESTIMABLE])
+            continue
+        predicted = table[column].to_numpy(np.float64)
+        time, event = table["value"].to_numpy(np.float64), table["event"].to_numpy(bool)
+        groups = [
+            Group(int(mask.sum()), float(predicted[mask].mean()), *kaplan_meier_at(horizon, time[mask], event[mask]))
+            for mask in masks(predicted, most=5, size=25)
+        ]
+        panels.append(Panel(title, [("", [group for group in groups if math.isfinite(group.observed)])], []))
+        rows.append([title, number(float(predicted.mean())), interval(*kaplan_meier_at(horizon, time, event))])
+    when = f"{horizon:g} {target['unit']}".strip()
+    said = (
+        f"Survival at {when}, the middle horizon: patients in groups of similar predicted survival, against the "
+        f"Kaplan-Meier estimate of each group. On the diagonal, predictions come true."
+    )
+    columns = ["recipe", f"mean predicted survival at {when}", "Kaplan-Meier survival, all tested patients"]
+    drawn = draw_panels(panels, f"predicted survival at {when}", "observed survival", unit=True) if panels else None
+    return CalibrationPart(said, columns, rows, drawn)
+
+
+def first_repeat(trial: Trial, recipe: str) -> pd.DataFrame:
+    """A row a tested patient: the predictions of the first repeat, `fold`, and the outcome `value` (and `event`)."""
+    rows: pd.DataFrame = trial.predictions[trial.predictions["recipe"] == recipe]
+    rows = rows[rows["repeat"] == rows["repeat"].min()].set_index("patient")
+    known = [name for name in ("value", "event") if name in trial.outcomes]
+    joined: pd.DataFrame = rows.join(trial.outcomes[known])
+    return joined
+
+
+def class_panel(trial: Trial, one: Best, table: pd.DataFrame, title: str) -> tuple[Panel, list[list[str]]]:
+    """One series for two classes (the second is the positive one), else one a class."""
+    codes = range(len(trial.classes)) if len(trial.classes) > 2 else [1]
+    metrics = next(row["metrics"] for row in trial.document["recipes"] if row["name"] == one.name)
+    slope = text_of(metrics.get("calibration_slope"))
+    series, spread, rows = [], [], []
+    for code in codes:
+        label = trial.classes[code]
+        predicted = table[f"p_{label}"].to_numpy(np.float64)
+        member = (table["value"].to_numpy(np.float64) == code).astype(np.float64)
+        series.append((label, groups_of(predicted, member, most=10, share=True)))
+        spread.append(predicted)
+        shown = slope if code == codes[0] else "(mean over classes, above)"
+        rows.append([title, label, number(float(predicted.mean())), number(float(member.mean())), shown])
+    return Panel(title, series, spread), rows
+
+
+def number_row(table: pd.DataFrame) -> list[str]:
+    """Mean predicted, mean observed, slope of observed on predicted."""
+    predicted, observed = table["prediction"].to_numpy(np.float64), table["value"].to_numpy(np.float64)
+    spread = float(predicted.var())
+    slope = (
+        math.nan
+        if spread == 0
+        else float(np.mean((predicted - predicted.mean()) * (observed - observed.mean()))) / spread
+    )
+    return [rounded(float(predicted.mean())), rounded(float(observed.mean())), number(slope)]
+
+
+def masks(predicted: Floats, *, most: int, size: int = 20) -> list[NDArray[np.bool_]]:
+    """Up to `most` groups of similar prediction, about equally large, of about `size` or more; ties stay together."""
+    wanted = max(1, min(most, len(predicted) // size))
+    edges = np.unique(np.quantile(predicted, np.arange(1, wanted) / wanted))
+    place = np.searchsorted(edges, predicted, side="left")
+    found = [place == k for k in np.unique(place)]
+    return [mask for mask in found if mask.sum() >= LEAST]
+
+
+def groups_of(predicted: Floats, observed: Floats, *, most: int, share: bool = False) -> list[Group]:
+    """The groups with the mean observed: Wilson's interval for a share, else the mean +- 1.96 standard errors."""
+    groups = []
+    for mask in masks(predicted, most=most):
+        n, mean = int(mask.sum()), float(observed[mask].mean())
+        half = 1.96 * float(observed[mask].std(ddof=1)) / math.sqrt(n)
+        low, high = wilson(mean, n) if share else (mean - half, mean + half)
+        groups.append(Group(n, float(predicted[mask].mean()), mean, low, high))
+    return groups
+
+
+def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share. Source: Wilson 1927, doi:10.1080/01621459.1927.10502953."""
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return centre - half, centre + half
+
+
+def kaplan_meier_at(horizon: float, time: Floats, event: NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Kaplan-Meier survival at a horizon with its 95 % interval; NaN past the last time of a group still at risk."""
+    from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]
+
+    fitter = KaplanMeierFitter().fit(time, event)
+    value = float(fitter.predict(horizon))
+    if horizon > time.max() and value > 0:
+        return math.nan, math.nan, math.nan
+    bounds = fitter.confidence_interval_survival_function_
+    low, high = bounds[bounds.index <= horizon].iloc[-1].to_numpy(np.float64)
+    return value, float(low), float(high)

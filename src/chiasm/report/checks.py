@@ -1,0 +1,129 @@
+"""What stood guard over the numbers, and what they cannot say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chiasm.evaluation import Trial
+from chiasm.evaluation.intervals import MAX_MISSING
+from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
+from chiasm.evaluation.summary import SINGLE
+from chiasm.evaluation.summary import SINGLE
+from chiasm.report.wording import count, listing, metric_of, percent
+
+CONDITIONAL = "Intervals are conditional on the fitted models and do not hold the sampling of training patients."
+
+
+@dataclass(frozen=True)
+class ChecksPart:
+    """Pairs of (what, how), and sentences on what the page cannot say."""
+
+    checks: list[tuple[str, str]]
+    limits: list[str]
+
+
+def checks_part(trial: Trial) -> ChecksPart:
+    """How the trial was held to its rules, and the limits of what follows."""
+    checks = [
+        ("Folds", folds(trial)),
+        ("Leakage", leakage(trial)),
+        ("Selection", selection(trial)),
+        ("Test folds", openings(trial)),
+        ("Intervals", intervals(trial)),
+        ("Few events", few_events(trial)),
+    ]
+    return ChecksPart(checks, limits(trial))
+
+
+def folds(trial: Trial) -> str:
+    """Given or drawn, how many and how large."""
+    protocol = trial.document["protocol"]
+    sizes = f"on average {protocol['n_train']:,.0f} patients to train on and {protocol['n_test']:,.0f} to test"
+    number = count(protocol["test_folds"], "test fold")
+    if protocol["given_folds"]:
+        return f"Prescribed by the cohort: {number}; {sizes}."
+    repeats = "" if protocol["repeats"] == 1 else f" in {protocol['repeats']} repeats"
+    ignored = " The folds that the cohort prescribes were not used, as asked." if protocol["ignore_folds"] else ""
+    drawn = f"Drawn with seed {protocol['seed']}, stratified by the outcome: {number}{repeats}; {sizes}"
+    return f"{drawn}; the same folds for every recipe.{ignored}"
+
+
+def leakage(trial: Trial) -> str:
+    """What was kept on one side of every fold."""
+    protocol, cohort = trial.document["protocol"], trial.document["cohort"]
+    if protocol["given_folds"]:
+        text = "No patient is trained on and tested in one fold."
+        if cohort["groups"] is not None:
+            text += " Prescribed folds are taken as they are: a group on both sides was warned of, not refused."
+        return text
+    kept = ["patient"]
+    if cohort["groups"] is not None:
+        kept.append("group")
+    if protocol["by"]:
+        kept.append(str(protocol["by"]))
+    if protocol["group_duplicates"]:
+        kept.append("set of patients identical in every modality")
+    text = f"No {listing(kept).replace(' and ', ' or ')} is on both sides of a fold; the trial would have stopped."
+    if cohort["sites"] is not None and protocol["by"] != "site":
+        text += " Sites were not kept apart: the numbers speak for the same sites, not for new ones."
+    return text
+
+
+def selection(trial: Trial) -> str:
+    """What inner folds decided."""
+    label = metric_of(trial.kind, PRIMARY[trial.kind]).label
+    inner = trial.document["protocol"]["inner_folds"]
+    only = "Whatever a recipe fits, scales, stops or tunes, it was given training patients only."
+    singles = sum(row["family"] == SINGLE for row in trial.document["recipes"])
+    if trial.verdict is None or max(singles, len(trial.document["recipes"]) - singles) < 2:
+        return f"Nothing had to be picked for the verdict. {only}"
+    return f"The recipes of the verdict were picked by {label} on {inner} inner folds of each training set. {only}"
+
+
+def openings(trial: Trial) -> str:
+    """How often each recipe was asked for each tested patient, counted in the stored predictions."""
+    keys = ["recipe", "repeat", "fold", "patient"]
+    again = int(trial.predictions.duplicated(keys).sum())
+    if again:
+        stand = f"{count(again, 'prediction')} {'stands' if again == 1 else 'stand'} twice in the trial"
+        return f"Opened more than once: {stand}, which makes its numbers optimistic."
+    recipes = count(len(trial.document["recipes"]), "recipe")
+    return f"Opened once per recipe: each of {recipes} predicted each test fold once, without seeing an outcome of it."
+
+
+def intervals(trial: Trial) -> str:
+    """What was drawn, and what the intervals do not hold."""
+    draws = trial.document["protocol"]["draws"]
+    unit = "groups of patients" if trial.document["cohort"]["groups"] is not None else "patients"
+    drawn = f"95 %, from {draws:,} bootstrap draws of {unit} within folds, the same draws for every recipe."
+    verdict = ""
+    if trial.verdict is not None and trial.document["protocol"]["test_folds"] > 1:
+        verdict = (
+            " The verdict's is the wider of this one and the corrected resampled t interval (Nadeau and Bengio 2003), "
+            "which allows for training sets that overlap."
+        )
+    return f"{drawn} {CONDITIONAL}{verdict}"
+
+
+def few_events(trial: Trial) -> str:
+    """From when on a number is given."""
+    what = {"classification": "tested patients of each class", "survival": "events"}.get(trial.kind, "tested patients")
+    return (
+        f"Below {MIN_EVENTS} {what}, or when more than {percent(MAX_MISSING)} of the folds or draws have no value, the "
+        f"page says 'not estimable' instead of a number."
+    )
+
+
+def limits(trial: Trial) -> list[str]:
+    """What no number on the page can tell."""
+    found = [
+        "Internal evaluation only: all patients come from one cohort. How a model does elsewhere or later is unknown.",
+        "Discrimination and calibration are not clinical benefit: no decision, threshold or cost enters these numbers.",
+        "The table of recipes is not adjusted for comparing many; only the verdict was fixed beforehand.",
+        "Who has a modality may depend on how ill a patient is; nothing here separates that from what it contains.",
+        "A column that gives the outcome away is found by 'chiasm check', which this page does not repeat.",
+        "Performance in subgroups (sex, age, ethnicity, site) is not shown: the trial does not know them.",
+    ]
+    if trial.document["protocol"]["test_folds"] == 1:
+        found.insert(1, "One split only: how much the numbers would vary with another split is unknown.")
+    return found

@@ -1,0 +1,126 @@
+"""Who was studied: patients, outcome and which modalities each has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chiasm.evaluation import Trial
+from chiasm.report.drawing import FAINT, INK, QUIET, SINGLE, Picture, picture, quiet_rows, sheet, style
+from chiasm.report.wording import count, listing, percent, rounded
+
+MAX_PATTERNS = 20
+_RANGE = (0.05, 0.5, 0.95)
+
+
+@dataclass(frozen=True)
+class CohortPart:
+    """Facts as (name, text), the modalities as rows, and who has what as a picture."""
+
+    facts: list[tuple[str, str]]
+    modalities: list[tuple[str, str, str, str]]
+    picture: Picture
+    more: str
+
+
+def cohort_part(trial: Trial) -> CohortPart:
+    """The cohort in counts; spreads are rounded quantiles, so that no patient's own value stands on the page."""
+    cohort = trial.document["cohort"]
+    total = int(cohort["patients"])
+    tested = int(trial.predictions["patient"].nunique())
+    left_out = (
+        "none" if not cohort["excluded"] else f"{cohort['excluded']:,}, without a known outcome or without any modality"
+    )
+    facts = [("Cohort", str(cohort["name"])), ("Patients", f"{total:,}"), ("Left out", left_out)]
+    if tested != total:
+        facts.append(("Tested", f"{tested:,}; the other {total - tested:,} are in training sets only"))
+    facts += outcome_facts(trial)
+    facts += [(name.capitalize(), f"{cohort[name]:,}") for name in ("groups", "sites") if cohort[name] is not None]
+    modalities = [
+        (name, str(entry["kind"]), f"{entry['present']:,}", percent(entry["present"] / total))
+        for name, entry in cohort["modalities"].items()
+    ]
+    rest = len(cohort["patterns"]) - MAX_PATTERNS
+    more = "" if rest <= 0 else f"{count(rest, 'rarer pattern')} not drawn."
+    return CohortPart(facts, modalities, draw_patterns(cohort["patterns"], cohort["modalities"]), more)
+
+
+def outcome_facts(trial: Trial) -> list[tuple[str, str]]:
+    """What is predicted, and how it is distributed."""
+    target: Mapping[str, Any] = trial.document["cohort"]["target"]
+    named = listing([f"'{column}'" for column in target["columns"]])
+    unit = f" {target['unit']}" if target.get("unit") else ""
+    value = trial.outcomes["value"].to_numpy(np.float64)
+    if trial.kind == "classification":
+        counts = [
+            f"{name}: {n:,} ({percent(n / sum(target['counts']))})"
+            for name, n in zip(target["classes"], target["counts"], strict=True)
+        ]
+        return [("Outcome", f"classes of {named}"), ("Classes", ", ".join(counts))]
+    low, middle, high = (rounded(float(q)) for q in np.quantile(value, _RANGE))
+    if trial.kind == "regression":
+        spread = f"median {middle}{unit}, from {low} to {high}{unit} for the middle 90 %"
+        return [("Outcome", f"the number {named}"), ("Range", spread)]
+    times = listing([f"{time:g}" for time in target["times"]])
+    return [
+        ("Outcome", f"time to event, {named}"),
+        ("Events", f"{target['events']:,} ({percent(target['events'] / len(value))})"),
+        ("Follow-up", f"median {follow_up(trial)}{unit} (reverse Kaplan-Meier)"),
+        ("Observed times", f"median {middle}{unit}, from {low} to {high}{unit} for the middle 90 %"),
+        ("Horizons", f"survival is predicted at {times}{unit}" if times else "none"),
+    ]
+
+
+def follow_up(trial: Trial) -> str:
+    """The median time to censoring, events taken as censored: how long patients were watched."""
+    from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]
+
+    fitter = KaplanMeierFitter().fit(trial.outcomes["value"], ~trial.outcomes["event"].astype(bool))
+    median = float(fitter.median_survival_time_)
+    return rounded(median) if np.isfinite(median) else "not reached"
+
+
+def draw_patterns(patterns: Mapping[str, int], modalities: Mapping[str, Mapping[str, Any]]) -> Picture:
+    """An UpSet picture: each column is a pattern of present modalities, each row a modality with its total."""
+    shown = list(patterns.items())[:MAX_PATTERNS]
+    names = sorted(modalities, key=lambda name: (modalities[name]["present"], name))
+    sizes, totals = [n for _, n in shown], [int(modalities[name]["present"]) for name in names]
+    members = [set(pattern.split("+")) for pattern, _ in shown]
+    with style():
+        figure = sheet(1.9 + 0.3 * len(names), width=min(8.4, 4.6 + 0.42 * len(shown)))
+        grid = figure.add_gridspec(
+            2, 2, width_ratios=[1.5, max(1.2, 0.42 * len(shown))], height_ratios=[1.3, 0.3 * len(names) + 0.1]
+        )
+        columns = figure.add_subplot(grid[0, 1])
+        dots = figure.add_subplot(grid[1, 1], sharex=columns)
+        bars = figure.add_subplot(grid[1, 0], sharey=dots)
+        columns.bar(range(len(shown)), sizes, color=INK, width=0.62)
+        for x, n in enumerate(sizes):
+            columns.annotate(f"{n:,}", (x, n), (0, 2), textcoords="offset points", ha="center", va="bottom", fontsize=8)
+        columns.set(ylabel="patients", ylim=(0, 1.18 * max(sizes)), xlim=(-0.6, len(shown) - 0.4))
+        columns.tick_params(axis="x", length=0, labelbottom=False)
+        columns.spines["bottom"].set_visible(False)
+        for y in range(0, len(names), 2):
+            dots.axhspan(y - 0.5, y + 0.5, color="#f3f5f7", linewidth=0)
+        for x, present in enumerate(members):
+            rows = [y for y, name in enumerate(names) if name in present]
+            dots.scatter([x] * len(names), range(len(names)), s=44, color=FAINT, zorder=2)
+            dots.plot([x, x], [min(rows), max(rows)], color=INK, linewidth=2, zorder=3)
+            dots.scatter([x] * len(rows), rows, s=44, color=INK, zorder=4)
+        dots.set(ylim=(-0.5, len(names) - 0.5))
+        dots.tick_params(length=0, labelbottom=False, labelleft=False)
+        for side in ("left", "bottom"):
+            dots.spines[side].set_visible(False)
+        bars.barh(range(len(names)), totals, color=SINGLE, height=0.62)
+        bars.set(xlim=(1.3 * max(totals), 0), yticks=range(len(names)), yticklabels=names)
+        for y, n in enumerate(totals):
+            bars.annotate(f"{n:,}", (n, y), (-3, 0), textcoords="offset points", ha="right", va="center", fontsize=8)
+        bars.tick_params(axis="x", length=0, labelbottom=False)
+        bars.set_xlabel("patients with it", color=QUIET)
+        bars.spines["bottom"].set_visible(False)
+        quiet_rows(bars)
+        described = "; ".join(f"{pattern.replace('+', ' and ')}: {count(n, 'patient')}" for pattern, n in shown)
+        return picture(figure, f"Patients by the modalities they have. {described}.")

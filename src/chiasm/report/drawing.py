@@ -1,0 +1,110 @@
+"""Pictures as SVG inside the page: one style, colours that the colour-blind tell apart, words for who cannot see."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, QUIET, FAINT = "#1f2933", "#5f6b76", "#d5dbe0"
+SINGLE, FUSED = "#0072b2", "#d55e00"  # Okabe and Ito's blue and vermilion; shape tells them apart too
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+WIDTH = 8.4  # inches: the width of the text on screen, and of A4 between its margins when printed
+FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_MEASURED = "DejaVu Sans"  # ships with matplotlib; wider than the fonts above, so that nothing can overlap
+_STYLE: dict[str, Any] = {
+    "font.family": [_MEASURED],
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "chiasm",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture for the page: `source` is a data address, `text` says what it shows to who cannot see it."""
+
+    source: str
+    text: str
+    width: int
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the style of the page, whatever the user has set; their settings come back afterwards."""
+    from matplotlib.style import context
+
+    with context(["default", _STYLE]):
+        yield
+
+
+def sheet(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure in inches, kept apart from every figure the user may have open."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def picture(figure: Figure, text: str) -> Picture:
+    """The figure as SVG; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    figure.savefig(buffer, format="svg", metadata=nothing)
+    drawn = buffer.getvalue().decode("utf-8")
+    drawn = drawn[drawn.index("<svg") :].replace(f"'{_MEASURED}'", FONTS)
+    encoded = base64.b64encode(drawn.encode("utf-8")).decode("ascii")
+    return Picture(f"data:image/svg+xml;base64,{encoded}", text, round(figure.get_figwidth() * 96))
+
+
+def quiet_rows(axes: Axes) -> None:
+    """Rows with names on the left: no frame around them."""
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
+
+def wrapped(name: str, width: int = 30) -> str:
+    """A long name of a recipe on several lines, broken after a mark of its own."""
+    lines, line = [], ""
+    for piece in re.split(r"(?<=[,:=+_ -])", name):
+        if line and len(line) + len(piece) > width:
+            lines.append(line)
+            line = ""
+        line += piece
+    return "\n".join([*lines, line])
+
+
+def wrapped(name: str, width: int = 30) -> str:
+    """A long name of a recipe on several lines, broken after a mark of its own."""
+    lines, line = [], ""
+    for piece in re.split(r"(?<=[,:=+_ -])", name):
+        if line and len(line) + len(piece) > width:
+            lines.append(line)
+            line = ""
+        line += piece
+    return "\n".join([*lines, line])

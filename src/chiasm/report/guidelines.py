@@ -1,0 +1,182 @@
+"""TRIPOD+AI and the domains of PROBAST+AI: what this page answers, and what only the authors can.
+
+Items are named by number and topic; their wording is that of the papers (Collins et al., BMJ 2024, e078378; Moons et
+al., BMJ 2025, e082505). What the trial does not know says NEEDS INPUT.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chiasm.evaluation import Trial
+from chiasm.evaluation.metrics import METRICS
+from chiasm.report.wording import count, listing
+
+MISSING_DATA = (
+    "Patients with any modality are kept; who lacks which stands in 2 and 4. A recipe that must fill in does so from "
+    "training patients."
+)
+MODEL = "Recipes and trained parameters (3); chiasm.fit makes the model."
+
+MISSING_DATA = (
+    "Patients with any modality are kept; who lacks which stands in 2 and 4. A recipe that must fill in does so from "
+    "training patients."
+)
+MODEL = "Recipes and trained parameters (3); chiasm.fit makes the model."
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line: what the page says, and in `open` what is left to the authors; "" where nothing is."""
+
+    number: str
+    topic: str
+    said: str
+    open: str = ""
+
+
+def tripod_items(trial: Trial) -> list[Item]:
+    """The 27 items of TRIPOD+AI, with their parts."""
+    cohort, protocol = trial.document["cohort"], trial.document["protocol"]
+    target = cohort["target"]
+    metrics = listing([metric.label for metric in METRICS[trial.kind]])
+    events = f", {target['events']:,} events" if "events" in target else ""
+    names = listing([str(column) for column in target["columns"]])
+    size = f"{cohort['patients']:,} patients{events}"
+    outputs = {
+        "classification": "a probability for each class; no threshold is set",
+        "regression": "a number",
+        "survival": "a risk and the probability of survival at each horizon",
+    }[trial.kind]
+    sites = "" if cohort["sites"] is None else count(cohort["sites"], "site") + "."
+    by_site = protocol["by"] == "site"
+    return [
+        Item("1", "title", "", "title"),
+        Item("2", "abstract", "", "abstract"),
+        Item("3a", "background: clinical context", "", "diagnostic or prognostic setting, existing models"),
+        Item("3b", "background: intended use", "", "target population, place in care, users"),
+        Item("3c", "background: inequalities", "", "known health inequalities"),
+        Item(
+            "4",
+            "objectives",
+            "Development and internal evaluation; does combining modalities pay (1).",
+            "aim of the study",
+        ),
+        Item("5a", "data: sources", "", "kind of data, why these, representativeness"),
+        Item("5b", "data: dates", "", "accrual and end of follow-up"),
+        Item("6a", "participants: setting", sites, "kind of care, location of centres"),
+        Item(
+            "6b",
+            "participants: eligibility",
+            f"Left out for an unknown outcome or no modality: {cohort['excluded']:,}.",
+            "criteria",
+        ),
+        Item("6c", "participants: treatments", "", "treatments and how they were handled"),
+        Item(
+            "7",
+            "data preparation",
+            "Scaling and the like are fitted inside each training set (7).",
+            "what was done before",
+        ),
+        Item("8a", "outcome: definition", f"Read from {names} (2).", "how and when assessed, and why this outcome"),
+        Item("8b", "outcome: assessors", "", "who judged it, if it is a judgement"),
+        Item("8c", "outcome: blinding", "", "whether blinded"),
+        Item(
+            "9a",
+            "predictors: choice",
+            f"Modalities: {listing(list(cohort['modalities']))}.",
+            "why these, and any selection before",
+        ),
+        Item("9b", "predictors: definition", "", "what each is, how and when measured"),
+        Item("9c", "predictors: assessors", "", "who judged them, if they are judgements"),
+        Item(
+            "10", "sample size", f"{size} (2); the verdict says when they are too few.", "how the size was arrived at"
+        ),
+        Item("11", "missing data", MISSING_DATA, "why data are missing"),
+        Item(
+            "12a",
+            "analysis: use of the data",
+            f"{count(protocol['test_folds'], 'test fold')}, inner folds for selection (7).",
+        ),
+        Item(
+            "12b",
+            "analysis: handling of predictors",
+            "By the recipe, fitted in training sets.",
+            "units and transformations before",
+        ),
+        Item("12c", "analysis: models", "Recipes and their papers (3), inner selection, internal validation (7)."),
+        Item(
+            "12d",
+            "analysis: clusters",
+            "Whole sites were held out." if by_site else "",
+            "" if by_site else "differences between centres",
+        ),
+        Item("12e", "analysis: measures", f"{metrics}; calibration (5)."),
+        Item("12f", "analysis: updating", "None."),
+        Item("12g", "analysis: predictions", "By the fitted models, out of fold."),
+        Item("13", "class imbalance", "The trial resamples and reweights nothing.", "whether a recipe's options do"),
+        Item("14", "fairness", "", "approaches to fairness"),
+        Item("15", "model output", f"Of each model, {outputs}."),
+        Item("16", "training versus evaluation", "Parts of one cohort, split by folds (7)."),
+        Item("17", "ethical approval", "", "committee, consent or waiver"),
+        Item("18a", "funding", "", "source and role"),
+        Item("18b", "conflicts of interest", "", "of all authors"),
+        Item("18c", "protocol", "The settings of the trial (8).", "where the study protocol is"),
+        Item("18d", "registration", "", "register and number, or none"),
+        Item("18e", "data sharing", "", "where the data are"),
+        Item("18f", "code sharing", "How to repeat the trial (8).", "where the code of the study is"),
+        Item("19", "patient and public involvement", "", "involvement, or none"),
+        Item(
+            "20a",
+            "participants: flow",
+            "Patients, left out, outcome and follow-up (2).",
+            "flow before the cohort was made",
+        ),
+        Item("20b", "participants: characteristics", "Outcome and modalities (2).", "demographics, treatments, dates"),
+        Item("20c", "participants: comparison", "Training and test patients are parts of one cohort."),
+        Item(
+            "21",
+            "model development",
+            f"{size}; {protocol['n_train']:,.0f} to train and {protocol['n_test']:,.0f} to test a fold (7).",
+        ),
+        Item("22", "model specification", MODEL, "where the model is, and who may use it"),
+        Item("23a", "performance", "With intervals (3), by pattern of modalities (4).", "key subgroups"),
+        Item("23b", "performance: clusters", "", "differences between centres, if examined"),
+        Item("24", "model updating", "None."),
+        Item("25", "interpretation", "The verdict (1).", "in the light of other studies, and of fairness"),
+        Item("26", "limitations", "Of the analysis (7).", "of the data and the setting"),
+        Item("27a", "use: poor or missing input", "An absent modality is left out (4).", "poor quality of input"),
+        Item("27b", "use: interaction and expertise", "", "who handles input and output"),
+        Item("27c", "use: next steps", "", "further research, generalisability"),
+    ]
+
+
+def probast_items(trial: Trial) -> list[Item]:
+    """The four domains of PROBAST+AI; the judgement is a reader's, this only points to what it needs."""
+    cohort, protocol = trial.document["cohort"], trial.document["protocol"]
+    given = "given" if protocol["given_folds"] else "drawn"
+    analysis = (
+        f"Sizes (2), {given} folds, leakage, selection, intervals (7), discrimination (3), calibration (5)."
+    )
+    analysis = analysis
+    return [
+        Item(
+            "1",
+            "participants and data sources",
+            f"{cohort['patients']:,} patients kept, {cohort['excluded']:,} left out (2).",
+            "source of the data, eligibility, applicability",
+        ),
+        Item(
+            "2",
+            "predictors",
+            f"{count(len(cohort['modalities']), 'modality', 'modalities')} (2); no outcome is given to predict (7).",
+            "how and when measured, availability at the time of use, applicability",
+        ),
+        Item(
+            "3",
+            "outcome",
+            f"Read from {listing([str(name) for name in cohort['target']['columns']])} (2).",
+            "definition, timing, blinding, applicability",
+        ),
+        Item("4", "analysis", analysis, "whether the sample size was reasonable"),
+    ]

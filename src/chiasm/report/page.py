@@ -1,0 +1,62 @@
+"""`write_report`: the parts of the page, and the page itself, one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from chiasm.artifact import write_text
+from chiasm.evaluation import Trial
+from chiasm.report.calibration import calibration_part
+from chiasm.report.checks import checks_part
+from chiasm.report.cohort import cohort_part
+from chiasm.report.guidelines import probast_items, tripod_items
+from chiasm.report.patterns import patterns_part
+from chiasm.report.recipes import best_of, recipes_part
+from chiasm.report.repeat import repeat_part
+from chiasm.report.risk_groups import risk_part
+from chiasm.report.verdict import verdict_part
+
+TEMPLATE = "page.html.j2"
+
+
+def write_report(trial: Trial, path: Path) -> Path:
+    """Write the page of a trial: verdict, cohort, recipes, patterns, calibration, risk groups, checks, the way back.
+
+    Every number comes from the trial's document or is computed from its predictions and outcomes. No identifier and no
+    value of a single patient is on the page: what describes patients is a count, a rounded quantile or a group of five
+    or more. The same trial gives the same bytes with the same versions.
+
+    Args:
+        trial: finished, as `evaluate` or `load_trial` give it.
+        path: the HTML file; it appears whole or not at all, and replaces an older one.
+
+    Returns:
+        `path`.
+    """
+    write_text(path, render(trial))
+    return path
+
+
+def render(trial: Trial) -> str:
+    """The page as text."""
+    from jinja2 import Environment, StrictUndefined
+
+    source = files("chiasm.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    best = best_of(trial)
+    return environment.from_string(source).render(
+        name=trial.document["cohort"]["name"],
+        kind=trial.kind,
+        verdict=verdict_part(trial),
+        cohort=cohort_part(trial),
+        recipes=recipes_part(trial),
+        best=best,
+        patterns=patterns_part(trial, best),
+        calibration=calibration_part(trial, best),
+        risk=risk_part(trial, best[0]) if trial.kind == "survival" else None,
+        checks=checks_part(trial),
+        tripod=tripod_items(trial),
+        probast=probast_items(trial),
+        repeat=repeat_part(trial),
+    )

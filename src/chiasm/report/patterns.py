@@ -1,0 +1,109 @@
+"""How well patients are predicted who have this or that set of modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from chiasm.evaluation import Trial
+from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
+from chiasm.report.drawing import FAINT, FUSED, Picture, picture, quiet_rows, sheet, style
+from chiasm.report.drawing import SINGLE as BLUE
+from chiasm.report.recipes import Best
+from chiasm.report.wording import interval, metric_of
+
+ONE = "Every tested patient has the same modalities, so that there is one pattern only and nothing to compare."
+
+
+@dataclass(frozen=True)
+class PatternsPart:
+    """A row a pattern: its name, patients, events or classes, and the metric of each recipe of `columns`."""
+
+    said: str
+    label: str
+    counted: str
+    columns: list[str]
+    rows: list[tuple[str, str, str, list[str]]]
+    picture: Picture | None
+
+
+def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
+    """The primary metric within each pattern of present modalities, for the best recipe of each side."""
+    label = metric_of(trial.kind, PRIMARY[trial.kind]).label
+    counted = {"classification": "patients per class", "survival": "events"}.get(trial.kind, "")
+    if trial.outcomes.loc[trial.predictions["patient"].unique(), "pattern"].nunique() < 2:
+        return PatternsPart(ONE, label, counted, [], [], None)
+    frame = only(trial, [one.name for one in best]).patterns()
+    rows = []
+    for pattern, part in frame.groupby("pattern", sort=False):
+        found = part.set_index("recipe").loc[[one.name for one in best]]
+        values = [interval(row["mean"], row["low"], row["high"]) for _, row in found.iterrows()]
+        rows.append((str(pattern), f"{int(part['n'].iloc[0]):,}", members(trial, str(pattern), part), values))
+    said = (
+        f"{label} among the tested patients of each pattern, ranked against each other within a fold and averaged over "
+        f"folds. Not estimable: fewer than {MIN_EVENTS} {few(trial.kind)}, or too many folds without a value."
+    )
+    columns = [f"{one.name} ({one.side})" for one in best]
+    return PatternsPart(said, label, counted, columns, rows, draw(frame, best, label))
+
+
+def few(kind: str) -> str:
+    """What the fewest are counted of."""
+    return {"classification": "patients of a class", "survival": "events"}.get(kind, "patients")
+
+
+def only(trial: Trial, names: Sequence[str]) -> Trial:
+    """The same trial with these recipes only."""
+    kept = [row for row in trial.document["recipes"] if row["name"] in names]
+    predictions = trial.predictions[trial.predictions["recipe"].isin(list(names))]
+    return Trial({**trial.document, "recipes": kept}, predictions, trial.outcomes)
+
+
+def members(trial: Trial, pattern: str, part: pd.DataFrame) -> str:
+    """Events, or patients of each class, among the tested patients of a pattern."""
+    if trial.kind == "survival":
+        return f"{int(part['events'].iloc[0]):,}"
+    if trial.kind == "regression":
+        return ""
+    tested = trial.outcomes.loc[trial.predictions["patient"].unique()]
+    codes = tested.loc[tested["pattern"] == pattern, "value"].to_numpy(np.intp)
+    counts = np.bincount(codes, minlength=len(trial.classes))
+    return ", ".join(f"{name}: {n:,}" for name, n in zip(trial.classes, counts, strict=True))
+
+
+def draw(frame: pd.DataFrame, best: Sequence[Best], label: str) -> Picture | None:
+    """Each pattern a row, each recipe a mark with its interval; None when nothing can be estimated."""
+    if not np.isfinite(frame["mean"].to_numpy(np.float64)).any():
+        return None
+    names = list(frame["pattern"].unique())[::-1]
+    with style():
+        figure = sheet(0.95 + 0.42 * len(names))
+        axes = figure.add_subplot()
+        for place, one in enumerate(best):
+            single = one.side == "single"
+            colour, shift = BLUE if single else FUSED, 0.15 - 0.3 * place if len(best) > 1 else 0.0
+            part = frame[frame["recipe"] == one.name].set_index("pattern").loc[names]
+            y = np.arange(len(names)) + shift
+            axes.hlines(y, part["low"], part["high"], color=colour, linewidth=1.8)
+            face = "white" if single else colour
+            axes.plot(
+                part["mean"],
+                y,
+                "o" if single else "s",
+                color=colour,
+                markerfacecolor=face,
+                label=f"{one.name} ({one.side})",
+            )
+        sizes = frame.groupby("pattern")["n"].first()
+        axes.set(yticks=range(len(names)), yticklabels=[f"{name} (n = {sizes[name]:,})" for name in names])
+        axes.set(ylim=(-0.6, len(names) - 0.4), xlabel=f"{label}, with 95 % interval")
+        axes.grid(axis="x", color=FAINT, linewidth=0.5)
+        axes.set_axisbelow(True)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+        quiet_rows(axes)
+        return picture(
+            figure, f"{label} in each of {len(names)} patterns of present modalities; the numbers stand in the table."
+        )

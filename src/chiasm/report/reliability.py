@@ -1,0 +1,93 @@
+"""Pictures of calibration: predicted against observed, one panel a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from chiasm.report.drawing import FAINT, MARKERS, QUIET, SERIES, Picture, picture, sheet, style, wrapped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from chiasm.report.calibration import Panel
+
+_BINS = [k / 20 for k in range(21)]
+
+
+def draw_panels(panels: Sequence[Panel], across: str, up: str, *, unit: bool) -> Picture:
+    """One panel a recipe on common axes, with a histogram of the predictions below where the panels have them.
+
+    Args:
+        across, up: names of the axes.
+        unit: both axes run from 0 to 1.
+    """
+    with_bars = any(panel.spread for panel in panels)
+    with style():
+        figure = sheet(4.9 if with_bars else 3.9, width=4.2 * max(len(panels), 1))
+        grid = figure.add_gridspec(2 if with_bars else 1, len(panels), height_ratios=[3.4, 1] if with_bars else [1])
+        low, high = limits(panels, unit=unit)
+        for column, panel in enumerate(panels):
+            axes = figure.add_subplot(grid[0, column])
+            axes.plot([low, high], [low, high], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+            for k, (label, groups) in enumerate(panel.series):
+                colour, marker = SERIES[k % len(SERIES)], MARKERS[k % len(MARKERS)]
+                x = [group.predicted for group in groups]
+                axes.vlines(
+                    x, [g.low for g in groups], [g.high for g in groups], color=colour, linewidth=1.2, alpha=0.7
+                )
+                axes.plot(
+                    x,
+                    [g.observed for g in groups],
+                    marker=marker,
+                    color=colour,
+                    label=label,
+                    linewidth=1.2,
+                    markersize=5,
+                )
+            axes.set(
+                xlim=(low, high), ylim=(low, high), title=wrapped(panel.title, 40), ylabel=up if column == 0 else ""
+            )
+            axes.grid(color=FAINT, linewidth=0.5)
+            axes.set_axisbelow(True)
+            if len(panel.series) > 1:
+                axes.legend(loc="upper left", fontsize=8)
+            if not with_bars:
+                axes.set_aspect("equal", adjustable="box")
+                    axes.set_xlabel(across)
+                continue
+            draw_bars(figure.add_subplot(grid[1, column]), panel, across, first=column == 0)
+        return picture(figure, f"{up.capitalize()} against {across}. {described(panels)}")
+
+
+def draw_bars(axes: Axes, panel: Panel, across: str, *, first: bool) -> None:
+    """How many patients got each probability."""
+    for k, values in enumerate(panel.spread):
+        colour = SERIES[k % len(SERIES)]
+        if len(panel.spread) == 1:
+            axes.hist(values, bins=_BINS, color=colour, alpha=0.8, rwidth=0.9)
+        else:
+            axes.hist(values, bins=_BINS, color=colour, histtype="step", linewidth=1.4)
+    axes.set(xlim=(-0.02, 1.02), xlabel=across, ylabel="patients" if first else "")
+
+
+def limits(panels: Sequence[Panel], *, unit: bool) -> tuple[float, float]:
+    """Common ends of both axes."""
+    if unit:
+        return -0.02, 1.02
+    groups = [group for panel in panels for _, series in panel.series for group in series]
+    ends = [end for group in groups for end in (group.predicted, group.low, group.high)]
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    pad = 0.06 * (high - low) or 1.0
+    return low - pad, high + pad
+
+
+def described(panels: Sequence[Panel]) -> str:
+    """The groups in words, for who cannot see the picture."""
+    parts = []
+    for panel in panels:
+        for label, groups in panel.series:
+            name = f"{panel.title}, {label}" if label else panel.title
+            pairs = ", ".join(f"{group.predicted:.2g} came out as {group.observed:.2g}" for group in groups)
+            parts.append(f"{name}: {pairs or 'too few patients for groups'}.")
+    return " ".join(parts)

@@ -1,0 +1,80 @@
+"""How to run the trial again: the call, the command line where it can say the same, and the versions."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from chiasm.evaluation import Protocol, Trial
+
+PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "lifelines", "matplotlib")
+_IN_PYTHON_ONLY = ("inner_folds", "group_duplicates", "margin", "draws")
+
+
+@dataclass(frozen=True)
+class RepeatPart:
+    """The call in Python, the command ("" where only Python can say it), and (name, version) pairs."""
+
+    call: str
+    command: str
+    versions: list[tuple[str, str]]
+    settings: str
+
+
+def repeat_part(trial: Trial) -> RepeatPart:
+    """What to type to get the same numbers again, from the same cohort."""
+    protocol = trial.document["protocol"]
+    names = [str(row["name"]) for row in trial.document["recipes"]]
+    changed = changes(protocol)
+    settings = str(trial.document.get("settings", ""))
+    return RepeatPart(
+        call(names, changed, protocol["seed"]), command(names, changed, protocol["seed"]), versions(), settings
+    )
+
+
+def changes(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the protocol that are not at their defaults, but for folds that the cohort gives."""
+    unused = ("folds", "repeats") if protocol["given_folds"] else ()
+    found = {field.name: protocol[field.name] for field in fields(Protocol) if field.name not in unused}
+    defaults = {field.name: field.default for field in fields(Protocol)}
+    return {name: value for name, value in found.items() if value != defaults[name]}
+
+
+def call(names: list[str], changed: Mapping[str, Any], seed: int) -> str:
+    """The trial in Python."""
+    rules = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+    recipes = "".join(f'    "{name}",\n' for name in names)
+    return (
+        "import chiasm\n\n"
+        'cohort = chiasm.open_cohort("cohort.toml")\n'
+        f"recipes = [\n{recipes}]\n"
+        f'trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol({rules}), seed={seed}, out="run/")\n'
+        'trial.report("run/report.html")'
+    )
+
+
+def command(names: list[str], changed: Mapping[str, Any], seed: int) -> str:
+    """The trial on the command line, or "" where it has no option for what was changed."""
+    if set(changed) & set(_IN_PYTHON_ONLY):
+        return ""
+    words = ["chiasm", "evaluate", "cohort.toml"]
+    for name in names:
+        words += ["--recipes", name]
+    for name, value in changed.items():
+        words += ["--ignore-folds"] if name == "ignore_folds" else [f"--{name}", str(value)]
+    return shlex.join([*words, "--seed", str(seed), "--out", "run/"])
+
+
+def versions() -> list[tuple[str, str]]:
+    """Of Python and of what the numbers rest on."""
+    found = [("Python", platform.python_version())]
+    for package in PACKAGES:
+        try:
+            found.append((package, version(package)))
+        except PackageNotFoundError:
+            found.append((package, "not installed"))
+    return found

@@ -1,0 +1,129 @@
+"""Survival of the patients whom the best combined recipe calls low, middle and high risk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.evaluation import Trial
+from chiasm.report.calibration import LEAST, Floats, first_repeat
+from chiasm.report.drawing import FAINT, INK, Picture, picture, sheet, style
+from chiasm.report.recipes import Best
+from chiasm.report.wording import interval, p_value
+
+NAMES = ("low", "middle", "high")
+_COLOURS = ("#009e73", "#56b4e9", "#d55e00")
+_LINES = ("-", (0, (6, 2)), (0, (1.5, 1.5)))
+_POINTS = 120  # steps of a curve: an equal grid, so that no patient's own time can be read off
+
+
+@dataclass(frozen=True)
+class RiskPart:
+    """The curves, the log-rank test and a row a group: name, patients, events, survival at the middle horizon."""
+
+    said: str
+    test: str
+    columns: list[str]
+    rows: list[tuple[str, str, str, str]]
+    picture: Picture | None
+
+
+def risk_part(trial: Trial, one: Best) -> RiskPart:
+    """Kaplan-Meier curves by tertile of the risk predicted out of fold, tertiles taken within each fold."""
+    from lifelines.statistics import multivariate_logrank_test  # type: ignore[import-untyped]
+
+    from chiasm.report.calibration import kaplan_meier_at
+
+    table = first_repeat(trial, one.name)
+    group = tertiles(table)
+    time, event = table["value"].to_numpy(np.float64), table["event"].to_numpy(bool)
+    shown = [k for k in range(3) if (group == k).sum() >= LEAST]
+    if len(shown) < 2:
+        return RiskPart("The predicted risks do not split the patients into groups of five or more.", "", [], [], None)
+    test = multivariate_logrank_test(time, group, event)
+    times = trial.document["cohort"]["target"]["times"]
+    unit = str(trial.document["cohort"]["target"].get("unit", ""))
+    horizon = float(times[len(times) // 2]) if times else float(np.median(time))
+    rows = []
+    for k in shown:
+        mask = group == k
+        at = interval(*kaplan_meier_at(horizon, time[mask], event[mask]))
+        rows.append((NAMES[k], f"{int(mask.sum()):,}", f"{int(event[mask].sum()):,}", at))
+    said = (
+        f"'{one.name}': within each test fold the patients are split into thirds by the risk predicted for them, then "
+        f"pooled over folds (first repeat). Curves end where fewer than {LEAST} patients of a group are at risk."
+    )
+    columns = ["predicted risk", "patients", "events", f"survival at {horizon:g} {unit}".strip()]
+    found = f"Log-rank test of the {len(shown)} groups: {p_value(float(test.p_value))}."
+    drawn = draw_curves(time, event, group, shown, unit or "time")
+    return RiskPart(said, found, columns, rows, drawn)
+
+
+def tertiles(table: pd.DataFrame) -> NDArray[np.intp]:
+    """(n,) 0, 1 or 2: the third of its own fold that a patient's risk lies in; equal risks share one."""
+    risk, group = table["risk"].to_numpy(np.float64), np.zeros(len(table), dtype=np.intp)
+    for fold in table["fold"].unique():
+        rows = np.flatnonzero(table["fold"] == fold)
+        edges = np.quantile(risk[rows], (1 / 3, 2 / 3))
+        group[rows] = (risk[rows, None] > edges).sum(axis=1)
+    return group
+
+
+def draw_curves(
+    time: Floats, event: NDArray[np.bool_], group: NDArray[np.intp], shown: list[int], unit: str
+) -> Picture:
+    """The curves with their intervals, and the numbers at risk below."""
+    from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]
+
+    ends = [float(np.sort(time[group == k])[-LEAST]) for k in shown]
+    with style():
+        figure = sheet(4.6)
+        axes, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [5, 0.42 * len(shown)]})
+        axes.set_xlim(0, max(ends))
+        ticks = [tick for tick in axes.get_xticks() if 0 <= tick <= max(ends)]
+        described = []
+        for place, k in enumerate(shown):
+            mask = group == k
+            fitter = KaplanMeierFitter().fit(time[mask], event[mask])
+            grid = np.linspace(0, ends[place], _POINTS, endpoint=False)
+            curve = fitter.survival_function_at_times(grid).to_numpy()
+            bounds = fitter.confidence_interval_survival_function_.reindex(grid, method="ffill").to_numpy(np.float64)
+            axes.fill_between(grid, bounds[:, 0], bounds[:, 1], step="post", color=_COLOURS[k], alpha=0.14, linewidth=0)
+            axes.step(
+                grid,
+                curve,
+                where="post",
+                color=_COLOURS[k],
+                linestyle=_LINES[k],
+                linewidth=1.8,
+                label=f"{NAMES[k]} risk",
+            )
+            at_risk = [int((time[mask] >= tick).sum()) for tick in ticks]
+            for tick, n in zip(ticks, at_risk, strict=True):
+                below.text(
+                    tick,
+                    len(shown) - 1 - place,
+                    f"{n:,}" if n == 0 or n >= LEAST else f"<{LEAST}",
+                    ha="center",
+                    va="center",
+                )
+            described.append(f"{NAMES[k]} risk: {', '.join(f'{curve[i]:.2f}' for i in (_POINTS // 2, _POINTS - 1))}")
+        axes.set(ylim=(0, 1.02), ylabel="survival")
+        axes.grid(color=FAINT, linewidth=0.5)
+        axes.legend(loc="upper right", handlelength=3.2)
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel(unit)
+        below.set(
+            ylim=(-0.6, len(shown) - 0.4),
+            yticks=range(len(shown)),
+            yticklabels=[f"{NAMES[k]} risk" for k in shown[::-1]],
+        )
+        below.set_title("at risk", fontsize=9, color=INK)
+        below.tick_params(length=0, labelbottom=False, pad=16)
+        for side in ("left", "bottom"):
+            below.spines[side].set_visible(False)
+        text = f"Kaplan-Meier curves. Survival half-way and at the end of each curve, {'; '.join(described)}."
+        return picture(figure, text)
