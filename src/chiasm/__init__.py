@@ -31,7 +31,7 @@ _PUBLIC = {
     "synthetic_cohort": "chiasm.cohort",
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604 (names are handed on lazily)
+__all__ = ["__version__", *sorted(_PUBLIC)]
 
 if TYPE_CHECKING:
     from chiasm.api import evaluate, fit, list_recipes, load_model, load_trial

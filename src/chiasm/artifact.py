@@ -100,7 +100,8 @@ def load(path: Path | str) -> Any:
         raise ArtifactError(f"'{path.name}/model.json' is not the description of a chiasm model")
     if document["schema"] != SCHEMA:
         raise ArtifactError(
-            f"'{path.name}' has schema {document['schema']!r} and this chiasm reads {SCHEMA}: install the chiasm that wrote it"
+            f"'{path.name}' has schema {document['schema']!r} and this chiasm reads {SCHEMA}: "
+            "install the chiasm that wrote it"
         )
     if _sha256(weights) != document["weights_sha256"]:
         raise ArtifactError(
@@ -110,14 +111,14 @@ def load(path: Path | str) -> Any:
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a tree of scalars, strings, lists, mappings and arrays to one file, atomically (temporary file, fsync, rename)."""
+    """Write a tree of scalars, texts, lists, mappings and arrays to one file, atomically."""
     arrays: dict[str, np.ndarray] = {}
     tree = _encode(dict(state), "", arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     save_file(arrays, staging, metadata={"chiasm": json.dumps(tree, allow_nan=False)})
     _fsync(staging)
-    os.replace(staging, path)
+    staging.replace(path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def write_text(path: Path, text: str) -> None:
     staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     staging.write_text(text, encoding="utf-8")
     _fsync(staging)
-    os.replace(staging, path)
+    staging.replace(path)
 
 
 def _encode(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -234,11 +235,9 @@ def _conform(hint: Any, value: Any) -> Any:
         return value
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+    elif (value is None and hint in (None, type(None))) or (origin is np.ndarray and isinstance(value, np.ndarray)):
         return value
-    elif origin is np.ndarray and isinstance(value, np.ndarray):
-        return value
-    elif hint is None and value is None:
+    elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):  # noqa: SIM114
         return value
     raise TypeError(f"{hint} does not describe the stored value")
 

@@ -1,4 +1,7 @@
-"""The contracts between the parts. Shape letters: B patients, M modalities, T tokens, D width, L latents, K classes or time bins."""
+"""The contracts between the parts.
+
+Shape letters: B patients, M modalities, T tokens, D width, L latents, K classes or time bins.
+"""
 
 from __future__ import annotations
 

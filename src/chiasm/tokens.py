@@ -27,7 +27,8 @@ class Tokens:
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or self.mask.shape != self.values.shape[:2]:
             raise ValueError(
-                f"Tokens need values (B, T, D) and mask (B, T), not {tuple(self.values.shape)} and {tuple(self.mask.shape)}"
+                "Tokens need values (B, T, D) and mask (B, T), "
+                f"not {tuple(self.values.shape)} and {tuple(self.mask.shape)}"
             )
 
     def where_present(self, present: Tensor) -> Tokens:

@@ -54,7 +54,7 @@ def encoder_for(kind: str, groups: Mapping[str, Any] | None = None) -> Encoder:
             made: Encoder = point.load()(groups)
             return made
     raise Unsupported(
-        f"no encoder reads modalities of kind '{kind}' yet: turn them into a table or into bags of features, or leave the modality out"
+        f"no encoder reads modalities of kind '{kind}' yet: turn them into a table or bags of features, or leave them out"
     )
 
 
@@ -71,7 +71,7 @@ def fit_encoders(cohort: Cohort) -> dict[str, Encoder]:
 
 
 def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, PackedTokens]:
-    """The tokens of every patient and modality that an encoder is given for; bags are encoded in batches of like length."""
+    """The tokens of every patient and modality that has an encoder; bags are encoded in batches of like length."""
     packed = {}
     for modality, encoder in encoders.items():
         if modality not in cohort.modalities:

@@ -110,7 +110,7 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     pq.write_table(table, staging)
     with staging.open("rb") as file:
         os.fsync(file.fileno())
-    os.replace(staging, path)
+    staging.replace(path)
 
 
 def _read(path: Path, recipe: str, split: str) -> Fit:

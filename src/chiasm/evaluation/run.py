@@ -116,7 +116,7 @@ def inner_scores(
     cohort: Cohort, recipes: Sequence[Any], splits: Sequence[Split], inner_splits: dict[str, list[Split]],
     fits: dict[tuple[str, str], Fit],
 ) -> Inner:  # fmt: skip
-    """The mean primary metric of each recipe over the inner folds of each outer fold; NaN where none can be estimated."""
+    """The mean primary metric of each recipe over the inner folds of each outer fold, where one can be estimated."""
     target, outcome = cohort.target, cohort.outcome
     if target is None or outcome is None:
         return {}
@@ -159,7 +159,8 @@ def claim(out: Path, settings: str, resume: bool) -> Trial | None:
     for file in stored:
         if json.loads(file.read_text(encoding="utf-8")).get("settings") != settings:
             raise TrialError(
-                f"'{out.name}' holds a trial with other data, recipes, protocol or seed: choose another --out, or repeat its settings"
+                f"'{out.name}' holds a trial with other data, recipes, protocol or seed: "
+                "choose another --out, or repeat its settings"
             )
     if (out / "trial.json").is_file():
         return load_trial(out)

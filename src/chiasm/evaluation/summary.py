@@ -127,9 +127,8 @@ def describe_recipe(
     folds = []
     for split in splits:
         fold = trial.folds[(split.repeat, split.fold)]
-        value = score(
-            trial.kind, frames[(split.repeat, split.fold)], fold.outcome, trial.classes, None, fold.train, [primary], min_events=1
-        )  # fmt: skip
+        own_frame = frames[(split.repeat, split.fold)]
+        value = score(trial.kind, own_frame, fold.outcome, trial.classes, None, fold.train, [primary], min_events=1)
         folds.append(
             {
                 "repeat": split.repeat,
@@ -147,7 +146,7 @@ def describe_recipe(
         {
             "name": recipe.name,
             "family": recipe.family,
-            "options": {key: value for key, value in vars(recipe).items()},
+            "options": dict(vars(recipe).items()),
             "paper": str(recipe.paper),
             "metric": primary,
             "mean": own.mean,

@@ -73,7 +73,7 @@ class Trial:
     def patterns(self) -> pd.DataFrame:
         """The primary metric for each recipe and pattern of present modalities, with n, events and interval.
 
-        The metric is the mean over folds of that within the patients of the pattern; NaN where there are too few events.
+        The metric is the mean over folds of that within the pattern; NaN where there are too few events.
         """
         rows = []
         pattern = self.outcomes["pattern"].to_numpy(object)

@@ -1,4 +1,4 @@
-"""Cross-attention of latents on tokens, the gated feed-forward layer, and the entrance that brings tokens to one width."""
+"""Cross-attention of latents on tokens, the gated feed-forward layer, and the entrance of the tokens."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class CrossAttention(nn.Module):
         self.out = nn.Sequential(nn.Linear(inner, query_width), nn.LeakyReLU(0.01))
 
     def forward(self, latents: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-        """The update of the latents, `(B, L, D)`; rows of `mask`, `(B, T)`, without a token must be discarded by the caller."""
+        """The update of the latents, `(B, L, D)`; the caller discards rows of `mask`, `(B, T)`, without a token."""
         query = self.query(self.norm(latents)).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, L, E)
         key, value = self.key_value(tokens).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, H, T, E)
         readable = mask | ~mask.any(1, keepdim=True)  # an empty row attends to zeros: finite, and discarded

@@ -1,7 +1,7 @@
 """LegoMerge and LegoFuse: blocks that were trained alone, combined (arXiv 2405.19950).
 
-Merging needs no paired patient and no training: the latents of the present blocks are averaged. Fusing passes one latent
-through the blocks, so that what a later block reads depends on what an earlier one found; it is fine-tuned.
+Merging needs no paired patient and no training: the latents of the present blocks are averaged. Fusing passes one
+latent through the blocks, so that what a later block reads depends on what an earlier one found; it is fine-tuned.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ def spherical_mean(tensors: Sequence[Tensor], weights: Sequence[float], *, itera
     """The weighted mean on the sphere of directions, times the weighted mean of the norms.
 
     For two tensors it is SLERP (Shoemake, SIGGRAPH 1985): `(sin((1-t) o) a + sin(t o) b) / sin o` of the unit vectors.
-    For more, the point `p` where the weighted log maps sum to zero, reached by `p <- exp_p(sum w_i log_p(x_i))`; it does
-    not depend on the order. Zero, parallel or opposed tensors fall back to the linear mean; no result is NaN.
+    For more, the point `p` where the weighted log maps sum to zero, reached by `p <- exp_p(sum w_i log_p(x_i))`; it
+    does not depend on the order. Zero, parallel or opposed tensors fall back to the linear mean; no result is NaN.
 
     Args:
         tensors: N tensors of one shape; each is taken as one long vector.
@@ -75,7 +75,7 @@ def merge_states(
         for key in first:
             if first[key].shape != state[key].shape:
                 raise ValueError(
-                    f"'{key}' has shape {tuple(first[key].shape)} in model 1 and {tuple(state[key].shape)} in model {number}"
+                    f"'{key}' has shape {tuple(first[key].shape)} in model 1 and {tuple(state[key].shape)} in {number}"
                 )
     return {key: merge([state[key] for state in states], weights) for key in first}
 

@@ -1,4 +1,4 @@
-"""HEALNet: one latent that reads every present modality in turn (NeurIPS 2024, arXiv 2311.09115), trained end to end."""
+"""HEALNet (NeurIPS 2024, arXiv 2311.09115): one latent that reads every present modality in turn."""
 
 from __future__ import annotations
 

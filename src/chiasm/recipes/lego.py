@@ -1,4 +1,4 @@
-"""MM-Lego (ICLR 2025, arXiv 2405.19950): `lego-merge` without any joint training, `lego-fuse` with a few epochs of it."""
+"""MM-Lego (ICLR 2025, arXiv 2405.19950): `lego-merge` without joint training, `lego-fuse` with a little of it."""
 
 from __future__ import annotations
 
@@ -186,8 +186,8 @@ class LegoMerge(_LegoOptions):
         assert target is not None
         predictor = LegoMergePredictor(
             data.encoders, data.shapes, self.sizes, self.method, self.head_method, target.kind,
-            len(next(iter(trained.heads.values()))["linear.bias"]), data.centre, data.scale, trained.blocks, trained.heads,
-            trained.trained_parameters,
+            len(next(iter(trained.heads.values()))["linear.bias"]), data.centre, data.scale, trained.blocks,
+            trained.heads, trained.trained_parameters,
         )  # fmt: skip
         link = predictor.link_of(data.tokens)
         response = Response.fit(target, link[data.held_out], data.outcome.take(data.held_out), calibrate=True)

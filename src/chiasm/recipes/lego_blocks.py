@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,7 @@ def train_blocks(
         blocks, heads, count = {}, {}, 0
         for column, name in enumerate(cohort.modalities):
             width, slots = data.shapes[name]
-            block = build(lambda: sizes.block(width, slots, dropout), seeded(seed, name))  # noqa: B023
+            block = build(partial(sizes.block, width, slots, dropout), seeded(seed, name))
             with torch.no_grad():
                 block.latent.copy_(build(lambda: sizes.block(1, 1), seeded(seed, "shared")).latent)
             network = Network(Alone(block), new_head(cohort, sizes.latent_width, seeded(seed, "shared")))

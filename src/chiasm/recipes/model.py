@@ -54,8 +54,8 @@ class FittedModel:
         lacking = int((~known.present.any(1)).sum()) if known.modalities else len(known)
         if lacking and not self.has_prior:
             raise Unsupported(
-                f"{lacking} of {len(known)} patients have none of the modalities {sorted(self.modalities)}: leave them out, "
-                "a model that has seen nothing of a patient has nothing to say"
+                f"{lacking} of {len(known)} patients have none of {sorted(self.modalities)}: leave them out, a "
+                "model that has seen nothing of a patient has nothing to say"
             )
         frame = self.response.frame(self.predictor.link(known))
         frame.insert(0, "pattern", known.pattern())

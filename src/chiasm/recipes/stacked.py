@@ -65,7 +65,7 @@ def weighted(
 
 
 def weights_for(weights: dict[str, np.ndarray], names: list[str], pattern: np.ndarray) -> np.ndarray:
-    """`(M,)` weights of one pattern; one that has none of its own takes those of all modalities, what is absent left out.
+    """`(M,)` weights of one pattern; one without its own takes those of all modalities, what is absent left out.
 
     The total stays that of all modalities together, so that a patient with less is not pulled to the prior.
     """

@@ -31,7 +31,7 @@ def threads_for(multiplications: float) -> Iterator[None]:
 @contextmanager
 def own_randomness(seed: int) -> Iterator[None]:
     """Seed the global generators that libraries draw from, and give them back as they were."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (saved and restored, not used)
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (saved and restored)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         random.seed(seed)

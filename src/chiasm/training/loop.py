@@ -1,4 +1,4 @@
-"""One readable training loop: early stopping on an inner split, a checkpoint after every epoch, resumed as if never stopped."""
+"""One training loop: early stopping on an inner split, a checkpoint after every epoch, resumed as if never stopped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class TrainOptions:
         batch: patients in a step.
         learning_rate: AdamW's, warmed up over one epoch and brought to a tenth along a half cosine.
         weight_decay: AdamW's.
-        modality_dropout: chance that a present modality of a training patient is left out of a step (never the last one).
+        modality_dropout: chance that a present modality of a training patient is left out of a step, but
+            never the last one.
     """
 
     epochs: int = 40
@@ -46,7 +47,7 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class History:
-    """What happened: the validation loss after each epoch, the best one's number, and steps with nothing to learn from."""
+    """The validation loss after each epoch, the best one's number, and the steps with nothing to learn from."""
 
     validation: tuple[float, ...]
     best_epoch: int
