@@ -237,7 +237,7 @@ def _conform(hint: Any, value: Any) -> Any:
         return float(value)
     elif (value is None and hint in (None, type(None))) or (origin is np.ndarray and isinstance(value, np.ndarray)):
         return value
-    elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):  # noqa: SIM114
+    elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     raise TypeError(f"{hint} does not describe the stored value")
 

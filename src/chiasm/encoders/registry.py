@@ -54,7 +54,7 @@ def encoder_for(kind: str, groups: Mapping[str, Any] | None = None) -> Encoder:
             made: Encoder = point.load()(groups)
             return made
     raise Unsupported(
-        f"no encoder reads modalities of kind '{kind}' yet: turn them into a table or bags of features, or leave them out"
+        f"no encoder reads modalities of kind '{kind}' yet: turn them into a table or a bag, or leave them out"
     )
 
 
@@ -63,7 +63,7 @@ def fit_encoders(cohort: Cohort) -> dict[str, Encoder]:
     fitted = {}
     for modality in cohort.modalities:
         encoder = encoder_for(cohort.kinds[modality], cohort.groups_of(modality))
-        rows = np.flatnonzero(cohort.present[:, cohort.modalities.index(modality)])
+        rows = cohort.rows_of(modality)
         if not len(rows):
             raise Unsupported(f"no patient of the training set has the modality '{modality}': leave it out")
         fitted[modality] = encoder.fit(cohort.raw(modality), [str(name) for name in cohort.ids[rows]])
@@ -74,12 +74,12 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, PackedTok
     """The tokens of every patient and modality that has an encoder; bags are encoded in batches of like length."""
     packed = {}
     for modality, encoder in encoders.items():
-        if modality not in cohort.modalities:
+        if modality not in cohort.modalities or not len(cohort.rows_of(modality)):
             packed[modality] = PackedTokens.scatter(
                 [], np.zeros(0, np.int64), len(cohort), encoder.width, encoder.slots
             )
             continue
-        rows = np.flatnonzero(cohort.present[:, cohort.modalities.index(modality)])
+        rows = cohort.rows_of(modality)
         raw = cohort.raw(modality)
         if encoder.slots:
             values = encoder.encode(raw).values.numpy()
