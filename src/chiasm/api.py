@@ -10,15 +10,41 @@ from typing import Any
 import pandas as pd
 
 from chiasm import artifact
-from chiasm.cohort import Cohort, CohortError, check_cohort
-from chiasm.evaluation import Protocol, Trial, run_trial
+from chiasm.artifact import ArtifactError
+from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, check_cohort, open_cohort
+from chiasm.doctor import diagnose, require_device
+from chiasm.evaluation import Protocol, Trial, TrialError, run_trial
 from chiasm.evaluation import load_trial as read_trial
 from chiasm.protocols import Model
 from chiasm.recipes import registry
 from chiasm.training.memo import work_clock
 from chiasm.training.pool import side_by_side
 
+__all__ = [
+    "ArtifactError",
+    "Cohort",
+    "CohortError",
+    "LeakageError",
+    "Problem",
+    "Protocol",
+    "Trial",
+    "TrialError",
+    "Unsupported",
+    "check_cohort",
+    "demo_cohort",
+    "diagnose",
+    "evaluate",
+    "fit",
+    "list_recipes",
+    "load_model",
+    "load_trial",
+    "open_cohort",
+    "require_device",
+    "split_names",
+]
+
 list_recipes = registry.list_recipes
+split_names = registry.split_names
 
 
 def evaluate(
@@ -73,7 +99,9 @@ def evaluate(
     return trial
 
 
-def fit(cohort: Cohort, recipe: str | Any, *, seed: int = 0, device: str = "cpu", checkpoint: Path | str | None = None) -> Model:
+def fit(
+    cohort: Cohort, recipe: str | Any, *, seed: int = 0, device: str = "cpu", checkpoint: Path | str | None = None
+) -> Model:
     """Fit one recipe on every patient of the cohort whose outcome is known.
 
     Args:

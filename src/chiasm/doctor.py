@@ -1,0 +1,85 @@
+"""What this machine offers, which extras are missing, and whether a small model trains: facts for a bug report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import torch
+
+import chiasm
+from chiasm.cohort import Unsupported, synthetic_cohort
+from chiasm.recipes import registry
+
+PACKAGES = (
+    "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "safetensors", "lifelines", "torchsurv",
+    "scikit-survival", "h5py",
+)  # fmt: skip
+EXTRAS = {"survival": ("scikit-survival",), "bags": ("h5py",)}
+SELF_TEST = "late-fusion"
+
+
+def diagnose() -> dict[str, Any]:
+    """Versions, cores, memory, the accelerator, missing extras with their pip command, and a self test of seconds."""
+    versions = {name: installed(name) for name in PACKAGES}
+    missing = {
+        extra: f'pip install "chiasm[{extra}]"'
+        for extra, packages in EXTRAS.items()
+        if any(versions[package] is None for package in packages)
+    }
+    cuda = torch.cuda.is_available()
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "chiasm": chiasm.__version__,
+        "packages": versions,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gb": memory_gb(),
+        "cuda": [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())] if cuda else [],
+        "missing_extras": missing,
+        "self_test": self_test(),
+    }
+
+
+def installed(package: str) -> str | None:
+    """Its version, None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def memory_gb() -> float | None:
+    """Memory of the machine in GB (10^9 bytes), None where the system does not say."""
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def self_test() -> dict[str, Any]:
+    """Fit a baseline on a small synthetic cohort and predict with it."""
+    start = time.perf_counter()
+    cohort = synthetic_cohort("complementary", n=80, seed=0, missing=0.2)
+    frame = registry.make_recipe(SELF_TEST).fit(cohort, seed=0).predict(cohort)
+    numbers = frame.drop(columns="pattern").to_numpy(float)
+    passed = len(frame) == len(cohort) and bool(np.isfinite(numbers).all())
+    seconds = round(time.perf_counter() - start, 2)
+    return {"recipe": SELF_TEST, "patients": len(cohort), "passed": passed, "seconds": seconds}
+
+
+def require_device(name: str) -> None:
+    """Whether torch can compute there, before anything is read.
+
+    Raises:
+        Unsupported: no such device, and what to do.
+    """
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # torch raises either, by how it was built
+        raise Unsupported(f"there is no device '{name}' here: leave out --device, or see chiasm doctor") from error

@@ -1,0 +1,187 @@
+"""What the command line shows: results on standard output; progress, hints and errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+SECONDS_BETWEEN_LINES = 10.0
+TRACEBACK = "CHIASM_TRACEBACK"
+SEE_WHY = f"set {TRACEBACK}=1 to see why"
+
+
+def show(text: str) -> None:
+    """A line of the result, on standard output."""
+    print(text, flush=True)
+
+
+def hint(text: str) -> None:
+    """A line that is not part of the result, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show_json(document: Any) -> None:
+    """The result for machines; a number that is not estimable is null."""
+    show(json.dumps(document, indent=1, allow_nan=False))
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """A table on standard output; the columns named in `right` are flushed right."""
+    table = Table(box=None, show_header=any(columns), pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(file=sys.stdout, markup=False, highlight=False, emoji=False).print(table)
+
+
+def interval(mean: float, low: float, high: float) -> str:
+    """`0.661 (0.601 to 0.720)`, or that it cannot be estimated."""
+    if math.isnan(mean):
+        return "not estimable"
+    return f"{mean:.3f} (" + ("interval not estimable" if math.isnan(low) else f"{low:.3f} to {high:.3f}") + ")"
+
+
+def duration(seconds: float) -> str:
+    """`3.2 s`, `45 s`, `2 min 05 s`, `3 h 20 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Training:
+    """Progress over training sets, with the time left: a bar in a terminal, elsewhere a line now and then."""
+
+    def __init__(self) -> None:
+        self.start = self.last = time.monotonic()
+        self.before = 0
+        self.bar: Progress | None = None
+        self.console = Console(stderr=True)
+
+    def __enter__(self) -> Training:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, done: int, everything: int) -> None:
+        """`done` of `everything` training sets are finished."""
+        if self.console.is_terminal:
+            self._draw(done, everything)
+            return
+        now = time.monotonic()
+        if done in (0, everything) or now - self.last >= SECONDS_BETWEEN_LINES:
+            spent, self.last = now - self.start, now
+            left = f", about {duration(spent / done * (everything - done))} left" if 0 < done < everything else ""
+            hint(f"{done} of {everything} training sets, {duration(spent)}{left}")
+
+    def _draw(self, done: int, everything: int) -> None:
+        # No thread redraws the bar: worker processes are forked while it is on the screen.
+        if self.bar is None:
+            columns = (TextColumn("training sets"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self.bar = Progress(
+                *columns, TextColumn("left"), TimeRemainingColumn(), console=self.console, auto_refresh=False
+            )
+            self.bar.start()
+            self.task = self.bar.add_task("", total=everything)
+        self.bar.update(self.task, completed=done)
+        self.bar.refresh()
+
+
+def show_trial(trial: Any, seconds: float) -> None:
+    """The table of a trial, what its numbers are, and where the time went."""
+    document, table = trial.document, trial.table()
+    work = dict(zip(table["recipe"], table["seconds"], strict=True))
+    scores = [interval(*numbers) for numbers in zip(table["mean"], table["low"], table["high"], strict=True)]
+    sizes = [f"{number:,}" for number in table["trained_parameters"]]
+    rows = zip(work, scores, map(duration, work.values()), sizes, strict=True)
+    metric = document["recipes"][0]["metric"]
+    show_table(["recipe", f"{metric} (95 % interval)", "seconds", "parameters"], rows, right=["seconds", "parameters"])
+    show(where_time_went(work, seconds))
+    if trial.verdict is None:
+        show("\nNo verdict: it needs a recipe of one modality (single:<modality>) and one that combines several.")
+    else:
+        show(f"\n{trial.verdict.sentence}")
+
+
+def where_time_went(work: Mapping[str, float], wall: float) -> str:
+    """The recipes that took longest, and the time on the clock."""
+    longest = sorted(work, key=lambda name: -work[name])[:3]
+    return f"\nTook {duration(wall)}; most work: " + ", ".join(f"{name} {duration(work[name])}" for name in longest)
+
+
+def describe_failure(error: BaseException, arguments: Sequence[str]) -> list[str]:
+    """What is wrong, where, and what to do: a sentence for each problem.
+
+    The text of an error that is not ours is left out, for it may quote a patient's file or value.
+
+    Args:
+        arguments: the words of the command line, which may be repeated to whoever typed them.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        if "pip install" in str(error):
+            return [str(error)]
+        if error.name and not error.name.startswith("chiasm"):
+            return [f"the package '{error.name}' is not installed: see chiasm doctor, or pip install {error.name}"]
+    if hasattr(error, "problems"):
+        return [str(problem) for problem in error.problems]
+    if isinstance(error, RuntimeError) and str(error).startswith("recipe '"):
+        return [f"{str(error).partition(': ')[0]}: leave the recipe out, or {SEE_WHY}"]
+    if type(error).__name__ == "BrokenProcessPool":
+        return ["a worker process was ended from outside, most often for want of memory: --resume with fewer --jobs"]
+    if isinstance(error, OSError):
+        what = (error.strerror or "it cannot be read or written").lower()
+        return [f"{_file_of(error, arguments)}: {what}" + ("" if "--force" in what else f"; {SEE_WHY}")]
+    if isinstance(error, ValueError) and _place(error)[0].startswith("chiasm"):
+        return [str(error)]
+    module, line = _place(error)
+    return [f"chiasm met an error it does not know, {type(error).__name__} in {module}, line {line}: {SEE_WHY}"]
+
+
+def fail(error: BaseException, arguments: Sequence[str]) -> None:
+    """Print what `describe_failure` says, or the whole traceback where the environment asks for it."""
+    if os.environ.get(TRACEBACK, "") not in ("", "0"):
+        traceback.print_exception(error)
+        return
+    for sentence in describe_failure(error, arguments):
+        hint(f"error: {sentence}")
+
+
+def _file_of(error: OSError, arguments: Sequence[str]) -> str:
+    """The file as the user named it; one inside a folder the user named, by its place in it; else no name."""
+    if not isinstance(error.filename, str | os.PathLike):
+        return "a file"
+    file = Path(error.filename)
+    for word in arguments:
+        named = Path(word.rpartition("=")[2])
+        if file == named or (named.name and named.is_dir() and file.is_relative_to(named)):
+            return f"'{file}'"
+    return "a file of the cohort"
+
+
+def _place(error: BaseException) -> tuple[str, int]:
+    """Module and line that raised the error; ours are trusted not to quote a patient."""
+    module, line, trace = "an unknown place", 0, error.__traceback__
+    while trace is not None:
+        module, line, trace = str(trace.tb_frame.f_globals.get("__name__", "")), trace.tb_lineno, trace.tb_next
+    return module, line
