@@ -181,6 +181,13 @@ def test_real_cohorts_have_no_error(shared_data):
         assert [str(p) for p in check_cohort(shared_data / name / "cohort.toml") if p.severity == "error"] == []
 
 
+def test_nobody_is_said_to_be_bare_when_a_block_could_not_be_opened(cohort_folder):
+    cohort_folder.edit('table = "rna.parquet"', 'table = "rnaseq.parquet"')
+    for column in ("age", "sex"):
+        cohort_folder.set_cell(30, column, "")
+    assert [problem.what for problem in check_cohort(cohort_folder.manifest)] == ["there is no such file"]
+
+
 def test_rows_count_as_a_spreadsheet_does_past_blank_lines(cohort_folder):
     path = cohort_folder.path / "clinical.csv"
     lines = path.read_text().splitlines()

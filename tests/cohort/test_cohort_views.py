@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,13 +65,14 @@ def test_the_fingerprint_knows_content_subset_and_target(cohort_folder):
     flipped = Outcome(cohort.outcome.value, ~cohort.outcome.event, cohort.outcome.known)
     seen.add(cohort.with_target(cohort.target, flipped).fingerprint)
     seen.add(cohort.with_target(None, None).fingerprint)
+    seen.add(cohort.with_target(replace(cohort.target, times=(12.0,)), cohort.outcome).fingerprint)
     bag = np.load(cohort_folder.path / "slides" / "001.npy")
     bag[-1, -1] += 1
     np.save(cohort_folder.path / "slides" / "001.npy", bag)
     seen.add(open_cohort(cohort_folder.manifest).fingerprint)
     cohort_folder.set_cell(2, "age", "99")
     seen.add(open_cohort(cohort_folder.manifest).fingerprint)
-    assert len(seen) == 7
+    assert len(seen) == 8
 
 
 @settings(max_examples=30, deadline=None)

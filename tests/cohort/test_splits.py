@@ -81,6 +81,11 @@ def test_a_group_is_never_split(groups, kind, seed):
         assert len(set(held[whole.group == label])) == 1
 
 
+def test_patients_without_a_group_are_not_one_group():
+    whole = cohort("class", group=["" if i < 30 else f"g{i // 2}" for i in range(60)])
+    assert set(fold_ids(whole, 3, seed=0)[:30]) == {0, 1, 2}
+
+
 def test_sites_and_groups_together():
     group = [f"g{i // 2}" for i in range(60)]
     site = [f"s{(i + 1) // 4}" for i in range(60)]

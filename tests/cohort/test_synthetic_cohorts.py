@@ -43,6 +43,7 @@ def test_in_redundant_the_second_is_the_first_with_noise():
     assert auroc(cohort, "m2") > 0.75
     noise = m2 - m1
     assert np.abs(np.corrcoef(noise.T, cohort.outcome.value)[-1, :-1]).max() < 0.06
+    assert np.abs(np.corrcoef(noise.T, m1.T)[:16, 16:]).max() < 0.08  # noise of its own, not another view of m1
 
 
 def test_xor_is_in_neither_nor_in_their_sum():
