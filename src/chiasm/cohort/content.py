@@ -116,7 +116,7 @@ def _collected(problems: list[Problem]) -> list[Problem]:
 def patient_problems(cohort: Cohort, *, complete: bool) -> list[Problem]:
     """Patients without a modality, without a group or a site, alike in everything, or of look-alike identifiers.
 
-    `complete` is False where a modality could not be opened: nobody is then said to have none.
+    `complete` is False where a modality could not be opened: nobody is then said to have none, or to be alike in all.
     """
     found = []
     bare = cohort.pattern() == ""
@@ -128,7 +128,7 @@ def patient_problems(cohort: Cohort, *, complete: bool) -> list[Problem]:
             found.append(_patients(cohort, labels == "", f"without a {key}", fix))
     keys = pd.Series(content_keys(cohort))
     twins = (keys.duplicated(keep=False) & (keys != "")).to_numpy()
-    if twins.any():
+    if complete and twins.any():
         fix = "if they are one person, name `group`, or ask for folds that keep duplicates together"
         found.append(_patients(cohort, twins, "identical in every modality to another", fix))
     plain = pd.Series([_plain(identifier) for identifier in cohort.ids.tolist()])
