@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from chiasm.evaluation import Trial
 from chiasm.evaluation.metrics import NOT_ESTIMABLE
-from chiasm.evaluation.metrics import NOT_ESTIMABLE
 from chiasm.report.drawing import Picture
 from chiasm.report.recipes import Best, text_of
 from chiasm.report.wording import interval, number, rounded

@@ -8,7 +8,6 @@ from chiasm.evaluation import Trial
 from chiasm.evaluation.intervals import MAX_MISSING
 from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
 from chiasm.evaluation.summary import SINGLE
-from chiasm.evaluation.summary import SINGLE
 from chiasm.report.wording import count, listing, metric_of, percent
 
 CONDITIONAL = "Intervals are conditional on the fitted models and do not hold the sampling of training patients."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,17 +85,6 @@ def quiet_rows(axes: Axes) -> None:
     """Rows with names on the left: no frame around them."""
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-
-
-def wrapped(name: str, width: int = 30) -> str:
-    """A long name of a recipe on several lines, broken after a mark of its own."""
-    lines, line = [], ""
-    for piece in re.split(r"(?<=[,:=+_ -])", name):
-        if line and len(line) + len(piece) > width:
-            lines.append(line)
-            line = ""
-        line += piece
-    return "\n".join([*lines, line])
 
 
 def wrapped(name: str, width: int = 30) -> str:

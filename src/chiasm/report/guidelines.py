@@ -18,12 +18,6 @@ MISSING_DATA = (
 )
 MODEL = "Recipes and trained parameters (3); chiasm.fit makes the model."
 
-MISSING_DATA = (
-    "Patients with any modality are kept; who lacks which stands in 2 and 4. A recipe that must fill in does so from "
-    "training patients."
-)
-MODEL = "Recipes and trained parameters (3); chiasm.fit makes the model."
-
 
 @dataclass(frozen=True)
 class Item:
@@ -155,10 +149,7 @@ def probast_items(trial: Trial) -> list[Item]:
     """The four domains of PROBAST+AI; the judgement is a reader's, this only points to what it needs."""
     cohort, protocol = trial.document["cohort"], trial.document["protocol"]
     given = "given" if protocol["given_folds"] else "drawn"
-    analysis = (
-        f"Sizes (2), {given} folds, leakage, selection, intervals (7), discrimination (3), calibration (5)."
-    )
-    analysis = analysis
+    analysis = f"Sizes (2), {given} folds, leakage, selection, intervals (7), discrimination (3), calibration (5)."
     return [
         Item(
             "1",

@@ -43,8 +43,8 @@ def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
         values = [interval(row["mean"], row["low"], row["high"]) for _, row in found.iterrows()]
         rows.append((str(pattern), f"{int(part['n'].iloc[0]):,}", members(trial, str(pattern), part), values))
     said = (
-        f"{label} among the tested patients of each pattern, ranked against each other within a fold and averaged over "
-        f"folds. Not estimable: fewer than {MIN_EVENTS} {few(trial.kind)}, or too many folds without a value."
+        f"{label} among the tested patients of each pattern, computed within each fold and averaged over folds. "
+        f"Not estimable: fewer than {MIN_EVENTS} {few(trial.kind)}, or too many folds without a value."
     )
     columns = [f"{one.name} ({one.side})" for one in best]
     return PatternsPart(said, label, counted, columns, rows, draw(frame, best, label))

@@ -54,7 +54,7 @@ def draw_panels(panels: Sequence[Panel], across: str, up: str, *, unit: bool) ->
                 axes.legend(loc="upper left", fontsize=8)
             if not with_bars:
                 axes.set_aspect("equal", adjustable="box")
-                    axes.set_xlabel(across)
+                axes.set_xlabel(across)
                 continue
             draw_bars(figure.add_subplot(grid[1, column]), panel, across, first=column == 0)
         return picture(figure, f"{up.capitalize()} against {across}. {described(panels)}")

@@ -100,7 +100,7 @@ def draw_difference(verdict: Verdict, trial: Trial) -> Picture:
     with style():
         figure = sheet(1.45)
         axes = figure.add_subplot()
-        axes.axvspan(verdict.margin, reach, color="#eef3ea", linewidth=0)
+        axes.axvspan(verdict.margin, reach, color="#d9e6dc", linewidth=0)
         axes.axvline(0, color=INK, linewidth=1)
         axes.axvline(verdict.margin, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
         axes.plot([verdict.low, verdict.high], [0, 0], color=FUSED, linewidth=3, solid_capstyle="butt")

@@ -1,0 +1,230 @@
+"""The page: one valid file that needs nothing else, for every kind of trial, and without a patient in it."""
+
+from __future__ import annotations
+
+import base64
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chiasm.cohort import Classification, Cohort, Survival, cohort_from_frames
+from chiasm.evaluation import Protocol, Trial
+from chiasm.report import write_report
+from fake_trials import FUSED, GUESS, SINGLES, Linear, run, synthetic_trial
+from html_page import Page
+
+KINDS = ("classification", "regression", "survival")
+QUICK = Protocol(folds=3, draws=100)
+SECTIONS = ["verdict", "cohort", "recipes", "patterns", "calibration", "risk", "checks", "repeat"]
+
+
+def page_of(trial: Trial, folder: Path) -> Page:
+    return Page(write_report(trial, folder / "report.html"))
+
+
+def pictures(page: Page) -> list[str]:
+    """The SVG of each picture."""
+    return [base64.b64decode(image["src"].split(",")[1]).decode() for image in page.images]
+
+
+def frames(n: int, modalities: int, seed: int = 0) -> dict[str, pd.DataFrame]:
+    """Modalities `m1`, `m2`, ... of which each patient has some."""
+    rng = np.random.default_rng(seed)
+    ids = [f"p{i:04d}" for i in range(n)]
+    present = rng.random((n, modalities)) < 0.7
+    present[~present.any(1), 0] = True
+    return {
+        f"m{m + 1}": pd.DataFrame(rng.normal(size=(n, 4)), index=ids, columns=list("abcd"))[present[:, m]]
+        for m in range(modalities)
+    }
+
+
+def several_classes(n: int = 180) -> Cohort:
+    labels = np.random.default_rng(1).choice(["grade 1", "grade 2", "grade 3"], n)
+    patients = pd.DataFrame({"grade": labels}, index=[f"p{i:04d}" for i in range(n)])
+    return cohort_from_frames(patients, frames(n, 5), Classification("grade"), name="several classes")
+
+
+def one_split(n: int = 150) -> Cohort:
+    """Half of the patients are never tested."""
+    rng = np.random.default_rng(2)
+    patients = pd.DataFrame(
+        {
+            "days": rng.exponential(400, n).round() + 1,
+            "died": rng.integers(0, 2, n),
+            "fold": np.where(np.arange(n) % 2, "train", "held out"),
+        },
+        index=[f"p{i:04d}" for i in range(n)],
+    )
+    return cohort_from_frames(
+        patients, frames(n, 2), Survival("days", "died", unit="days"), folds="fold", name="one split"
+    )
+
+
+@pytest.fixture(scope="module")
+def trials() -> dict[str, Trial]:
+    made = {kind: synthetic_trial(kind, protocol=QUICK, recipes=(*SINGLES, *FUSED, GUESS)) for kind in KINDS}
+    made["single pattern"] = synthetic_trial("classification", missing=0.0, protocol=QUICK)
+    made["singles only"] = synthetic_trial("survival", recipes=SINGLES, protocol=QUICK)
+    made["repeats"] = synthetic_trial("regression", protocol=replace(QUICK, repeats=2))
+    five = tuple(f"m{k}" for k in range(1, 6))
+    made["several classes"] = run(
+        several_classes(), [Linear("single:m1", ("m1",)), Linear("all five", five, "fusion")], QUICK
+    )
+    made["one split"] = run(one_split(), [*SINGLES, *FUSED], QUICK)
+    return made
+
+
+NAMES = (*KINDS, "single pattern", "singles only", "repeats", "several classes", "one split")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_page_is_valid_and_needs_nothing_else(trials: dict[str, Trial], name: str, tmp_path: Path) -> None:
+    page = page_of(trials[name], tmp_path)
+    assert page.faults == []
+    assert page.source.lstrip().startswith("<!DOCTYPE html>")
+    assert len(page.ids) == len(set(page.ids))
+    assert [identifier for identifier in page.ids if identifier in SECTIONS] == SECTIONS
+    assert page.headings[0] == "h1" and page.headings.count("h1") == 1
+    assert not re.search(r"https?://|<script|@import|url\(|<link|<iframe|<object", page.source)
+    assert all(
+        value.startswith("data:image/svg+xml;base64,") for _, attribute, value in page.attributes if attribute == "src"
+    )
+    assert all(value.startswith("#") for _, attribute, value in page.attributes if attribute == "href")
+    assert len(page.images) >= 3 and all(len(image["alt"]) > 20 for image in page.images)
+    for drawn in pictures(page):
+        assert "<script" not in drawn and not re.search(r"(href|src)=\"(?!#)", drawn)
+
+
+def test_figures_of_each_kind(trials: dict[str, Trial], tmp_path: Path) -> None:
+    survival = page_of(trials["survival"], tmp_path)
+    assert "Log-rank test of the 3 groups: p < 0.001." in survival.text
+    assert any("Kaplan-Meier curves" in image["alt"] for image in survival.images)
+    for kind in ("classification", "regression"):
+        page = page_of(trials[kind], tmp_path)
+        assert "there are no survival curves" in page.text and "risk-table" not in page.tables
+        assert any("against" in image["alt"] for image in page.images)
+    classes = page_of(trials["several classes"], tmp_path)
+    assert [row[1] for row in classes.tables["calibration-table"][1:4]] == ["grade 1", "grade 2", "grade 3"]
+
+
+def test_what_cannot_be_estimated_says_so(trials: dict[str, Trial], tmp_path: Path) -> None:
+    page = page_of(trials["classification"], tmp_path)
+    row = next(row for row in page.tables["recipe-table"] if row[0].startswith("guess"))
+    assert row[-3] == "not estimable"  # a constant has no calibration slope
+    few = synthetic_trial("classification", n=40, missing=0.45, protocol=QUICK)
+    patterns = page_of(few, tmp_path).tables["pattern-table"]
+    assert any("not estimable" in cell for row in patterns for cell in row)
+    assert "nan" not in page_of(few, tmp_path).text.lower().split()
+
+
+def test_a_trial_with_too_few_events_has_a_page(tmp_path: Path) -> None:
+    n = 60
+    patients = pd.DataFrame({"y": (np.arange(n) < 4).astype(int)}, index=[f"p{i:04d}" for i in range(n)])
+    cohort = cohort_from_frames(patients, frames(n, 2), Classification("y"), name="few")
+    page = page_of(run(cohort, [*SINGLES, FUSED[0]], Protocol(folds=2, inner_folds=2, draws=100)), tmp_path)
+    assert page.faults == [] and "not estimable" in page.text
+    assert all(cell == "not estimable" for row in page.tables["recipe-table"][1:] for cell in row[1:-2])
+    assert page.source.count("<img") >= 2
+
+
+def test_one_pattern_is_a_sentence(trials: dict[str, Trial], tmp_path: Path) -> None:
+    page = page_of(trials["single pattern"], tmp_path)
+    assert "there is one pattern only" in page.text and "pattern-table" not in page.tables
+
+
+def test_one_split_says_what_it_cannot_know(trials: dict[str, Trial], tmp_path: Path) -> None:
+    page = page_of(trials["one split"], tmp_path)
+    assert "With one split the interval is a bootstrap of its test patients only" in page.text
+    assert "Prescribed by the cohort: 1 test fold" in page.text
+    assert page.facts()["Tested"] == "75; the other 75 are in training sets only"
+    assert "held out" not in page.source  # names of folds are the user's own words
+    assert "--folds" not in page.text and "folds=" not in page.text
+
+
+def test_without_a_verdict(trials: dict[str, Trial], tmp_path: Path) -> None:
+    page = page_of(trials["singles only"], tmp_path)
+    assert "There is no verdict" in page.text and "which flatters it" in page.text
+    assert len(page.tables["calibration-table"]) == 2
+
+
+def test_verdict_stands_first_in_its_own_words(trials: dict[str, Trial], tmp_path: Path) -> None:
+    for kind in KINDS:
+        verdict = trials[kind].verdict
+        assert verdict is not None
+        page = page_of(trials[kind], tmp_path)
+        assert verdict.sentence in page.text
+        assert f'class="verdict {verdict.outcome.replace(" ", "-")}"' in page.source
+        assert page.text.index(verdict.sentence) < page.text.index("2. The cohort")
+
+
+def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
+    trial = synthetic_trial("classification", n=120, protocol=QUICK)
+    name = '<img src=x onerror="alert(1)">&amp;'
+    cohort = {**trial.document["cohort"], "name": name}
+    page = page_of(Trial({**trial.document, "cohort": cohort}, trial.predictions, trial.outcomes), tmp_path)
+    assert page.faults == [] and name in page.text and "<img src=x" not in page.source
+
+
+def test_no_patient_is_on_the_page(tmp_path: Path) -> None:
+    """Planted identifiers, groups and values, as they are or rounded, stand nowhere, the pictures included."""
+    n, rng = 150, np.random.default_rng(3)
+    ids = [f"MRN{7000000 + 13 * i}" for i in range(n)]
+    days = rng.exponential(400, n) + 1
+    days[:3] = (8765.4321, 7654.3219, 0.0123456)
+    patients = pd.DataFrame(
+        {"days": days, "died": rng.integers(0, 2, n), "family": [f"KIN{9100 + i // 2}" for i in range(n)]}, index=ids
+    )
+    tables = {
+        name: frame.set_index(pd.Index(ids)[frame.index.str[1:].astype(int)]) for name, frame in frames(n, 2).items()
+    }
+    tables["m1"].iloc[0, 0] = 4321.98765
+    target = Survival("days", "died", unit="days")
+    trial = run(cohort_from_frames(patients, tables, target, group="family", name="private"), [*SINGLES, *FUSED], QUICK)
+    page = page_of(trial, tmp_path)
+    everything = "\n".join([page.source, *pictures(page), *(image["alt"] for image in page.images)])
+    for planted in ("MRN", "KIN", "8765", "8,765", "8770", "8,770", "7654", "7,654", "4321", "4322", "0.0123", *ids):
+        assert planted not in everything.replace("BMJ", ""), planted
+    exact = [f"{value:.6g}" for value in days]
+    assert not [value for value in exact if re.search(rf"(?<![\d.]){re.escape(value)}(?![\d])", page.text)]
+
+
+def test_same_trial_same_bytes(trials: dict[str, Trial], tmp_path: Path) -> None:
+    first = write_report(trials["survival"], tmp_path / "a.html").read_bytes()
+    assert first == write_report(trials["survival"], tmp_path / "new" / "b.html").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "new"]
+
+
+def test_the_users_pictures_are_left_alone(trials: dict[str, Trial], tmp_path: Path) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context({"font.size": 31, "lines.linewidth": 7}):
+        before = dict(matplotlib.rcParams)
+        styled = write_report(trials["regression"], tmp_path / "a.html").read_bytes()
+        assert dict(matplotlib.rcParams) == before
+    assert styled == write_report(trials["regression"], tmp_path / "b.html").read_bytes()
+
+
+def test_nothing_heavy_is_imported_before_a_page_is_written() -> None:
+    code = "import sys, chiasm.report; print([m for m in ('matplotlib', 'lifelines', 'jinja2') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_pyplot_is_never_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from fake_trials import synthetic_trial;"
+        "from chiasm.report import write_report;"
+        f"write_report(synthetic_trial('regression', n=90), Path({str(tmp_path / 'a.html')!r}));"
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+    )
+    assert done.stdout.strip() == "False"
