@@ -49,8 +49,8 @@ class HealNetPredictor:
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64 in the cohort's sorted row order."""
-        width = self.sizes["latent_width"]
-        network = Network(healnet(self.shapes, self.sizes, 0.0), Head(width, self.outputs, self.kind))
+        fusion = build(lambda: healnet(self.shapes, self.sizes, 0.0), 0)
+        network = Network(fusion, build(lambda: Head(self.sizes["latent_width"], self.outputs, self.kind), 0))
         restore(network, self.state)
         tokens = pack(cohort, self.encoders)
         return predict_link(network, tokens, presence(tokens, sorted(self.encoders))) * self.scale + self.centre

@@ -20,7 +20,7 @@ from chiasm.protocols import Citation, Encoder
 from chiasm.recipes.base import recipe_name, require_encoders
 from chiasm.recipes.lego_blocks import LegoSizes, restored_block, restored_head, train_blocks
 from chiasm.recipes.model import FittedModel, describe_target
-from chiasm.recipes.neural import fit_network, parameter_count, restore, seeded, state_of, trainable
+from chiasm.recipes.neural import build, fit_network, parameter_count, restore, seeded, state_of, trainable
 from chiasm.tokens import PackedTokens
 from chiasm.training import Network, TrainOptions, predict_link
 from chiasm.training.batches import presence, reading_batches, take, total_lengths
@@ -104,10 +104,10 @@ class LegoFusePredictor:
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64 in the cohort's sorted row order."""
         mode: Mode = self.mode  # type: ignore[assignment]  # checked by the recipe
-        blocks = {name: self.sizes.block(*shape) for name, shape in self.shapes.items()}
-        network = Network(
-            LegoFuse(blocks, mode), restored_head(self.sizes.latent_width, self.outputs, self.kind, self._head)
+        fusion = build(
+            lambda: LegoFuse({name: self.sizes.block(*shape) for name, shape in self.shapes.items()}, mode), 0
         )
+        network = Network(fusion, restored_head(self.sizes.latent_width, self.outputs, self.kind, self._head))
         restore(network, self.state)
         tokens = pack(cohort, self.encoders)
         return predict_link(network, tokens, presence(tokens, sorted(self.encoders))) * self.scale + self.centre

@@ -111,13 +111,13 @@ def restored_block(
     sizes: LegoSizes, shape: tuple[int, int], state: dict[str, np.ndarray], dropout: float = 0.0
 ) -> LegoBlock:
     """A block with a stored state."""
-    block = sizes.block(*shape, dropout)
+    block = build(lambda: sizes.block(*shape, dropout), 0)
     block.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state.items()})
     return block
 
 
 def restored_head(width: int, outputs: int, kind: str, state: dict[str, np.ndarray]) -> Head:
     """A head with a stored state."""
-    head = Head(width, outputs, kind)
+    head = build(lambda: Head(width, outputs, kind), 0)
     head.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state.items()})
     return head
