@@ -1,0 +1,13 @@
+"""The laws of the design as checks that anyone runs on a part of their own.
+
+    from chiasm.testing import check_recipe
+    check_recipe(MyRecipe())
+
+Each raises AssertionError with the law that does not hold and what was seen. Every part in this package passes them.
+"""
+
+from chiasm.testing.encoder import check_encoder
+from chiasm.testing.fusion import check_fusion
+from chiasm.testing.recipe import check_recipe
+
+__all__ = ["check_encoder", "check_fusion", "check_recipe"]

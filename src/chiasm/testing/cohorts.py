@@ -1,0 +1,105 @@
+"""Small cohorts to try a recipe on: three kinds of modality, every pattern of them, rows in no order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.cohort import Classification, Cohort, Regression, Survival, Target, cohort_from_frames, synthetic_cohort
+
+PATTERNS = 7
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a cohort is made of, so that the same one can be made again in another order.
+
+    Args:
+        patients: `(n, columns)`, the target's columns, indexed by patient.
+        values: modality to a frame, or to a mapping patient to bag; a patient without a row lacks the modality.
+        kinds: modality to its kind.
+        target: what is predicted.
+    """
+
+    patients: pd.DataFrame
+    values: dict[str, Any]
+    kinds: dict[str, str]
+    target: Target
+
+    def cohort(self) -> Cohort:
+        """The cohort, rows in the order of `patients`."""
+        return cohort_from_frames(self.patients, self.values, self.target, kinds=self.kinds, name="check")
+
+    def only(self, names: tuple[str, ...]) -> Parts:
+        """With these modalities alone."""
+        return replace(self, values={name: self.values[name] for name in names})
+
+    def shuffled(self, seed: int) -> Parts:
+        """The same patients: rows, columns and modalities in another order, and a column that nobody asked for."""
+        rng = np.random.default_rng(seed)
+        patients = self.patients.iloc[rng.permutation(len(self.patients))].assign(
+            unrelated=rng.normal(size=len(self.patients))
+        )
+        values: dict[str, Any] = {}
+        for name in reversed(list(self.values)):
+            own = self.values[name]
+            if isinstance(own, pd.DataFrame):
+                values[name] = own.iloc[rng.permutation(len(own)), rng.permutation(own.shape[1])]
+            else:
+                values[name] = {key: own[key] for key in rng.permutation(sorted(own))}
+        return replace(self, patients=patients, values=values)
+
+
+def synthetic_parts(kind: str, n: int, seed: int) -> Parts:
+    """`m1` a table with a category and gaps, `m2` an omics block, `m3` ragged bags; every pattern n / 7 times."""
+    source = synthetic_cohort("complementary", n, target=kind, seed=seed)
+    rng = np.random.default_rng(seed + 1)
+    m1, m2 = (pd.DataFrame(source.raw(name)).to_numpy(float) for name in ("m1", "m2"))
+    ids = np.array([f"p{i:03d}" for i in range(n)])
+    here = np.array(
+        [[code >> bit & 1 for bit in range(3)] for code in np.arange(n) // 4 % PATTERNS + 1], bool
+    )  # (n, 3)
+    table = pd.DataFrame(m1[:, :6], index=ids, columns=[f"a{k}" for k in range(6)])
+    table["grade"] = np.where(m1[:, 6] > 0.5, "high", np.where(m1[:, 6] < -0.5, "low", "middle"))
+    table.loc[rng.random(n) < 0.1, "a1"] = np.nan
+    omics = pd.DataFrame(m2, index=ids, columns=[f"g{k}" for k in range(m2.shape[1])])
+    bags = {
+        name: (m1[row, 8:12] + rng.normal(size=(1 + row % 5, 4))).astype(np.float32) for row, name in enumerate(ids)
+    }
+    order = rng.permutation(n)
+    patients, target = _outcomes(source, ids)
+    values: dict[str, Any] = {
+        "m1": table[here[:, 0]],
+        "m2": omics[here[:, 1]],
+        "m3": {name: bags[name] for name in ids[here[:, 2]]},
+    }
+    kinds = {"m1": "table", "m2": "omics", "m3": "bag"}
+    return Parts(patients.iloc[order], values, kinds, target)
+
+
+def _outcomes(source: Cohort, ids: np.ndarray) -> tuple[pd.DataFrame, Target]:
+    if source.outcome is None or source.target is None:
+        raise ValueError("a synthetic cohort has an outcome")
+    value, event = source.outcome.value, source.outcome.event
+    if event is not None:
+        return pd.DataFrame({"months": value, "died": event.astype(int)}, index=ids), Survival("months", "died")
+    if isinstance(source.target, Regression):
+        return pd.DataFrame({"value": 50 + 20 * value}, index=ids), Regression("value")
+    labels = np.array(["no", "yes"])[value.astype(int)]
+    return pd.DataFrame({"label": labels}, index=ids), Classification("label")
+
+
+def restricted(cohort: Cohort, names: tuple[str, ...]) -> Cohort:
+    """The patients who have all of `names`, the other modalities taken from them; `()`: all patients, with none."""
+    columns = [cohort.modalities.index(name) for name in names]
+    rows = np.flatnonzero(cohort.present[:, columns].all(1))
+    own = cohort.subset(rows)
+    return replace(
+        own,
+        source_rows={
+            name: found if name in names else np.full(len(own), -1) for name, found in own.source_rows.items()
+        },
+    )

@@ -1,0 +1,88 @@
+"""What the checks share: how a broken law is said, what is global, and how far apart two results lie."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+
+TOLERANCE = 1e-6
+
+
+def require(holds: bool, law: str, seen: str) -> None:
+    """Raise AssertionError with the law and what was seen, unless it holds."""
+    if not holds:
+        raise AssertionError(f"{law}: {seen}")
+
+
+@contextmanager
+def globals_unchanged(what: str) -> Iterator[None]:
+    """Random states, dtype, threads and gradient mode are after `what` as they were before."""
+    before = _globals()
+    yield
+    after = _globals()
+    for name, value in before.items():
+        require(
+            after.get(name, value) == value,
+            "nothing global is left changed",
+            f"after {what}, {name} is another one; seed generators of your own, and restore what a library needs set",
+        )
+
+
+def _globals() -> dict[str, Any]:
+    numpy: Any = np.random.get_state(legacy=False)  # noqa: NPY002
+    pools = {f"the thread count of {pool['filepath']}": pool["num_threads"] for pool in threadpool_info()}
+    return {
+        "torch's random state": torch.get_rng_state().numpy().tobytes(),
+        "numpy's random state": (numpy["state"]["key"].tobytes(), numpy["state"]["pos"], numpy["has_gauss"]),
+        "python's random state": random.getstate(),
+        "torch's default dtype": torch.get_default_dtype(),
+        "torch's thread count": torch.get_num_threads(),
+        "torch's gradient mode": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
+        "torch's deterministic mode": torch.are_deterministic_algorithms_enabled(),
+        **pools,
+    }
+
+
+def distance(one: pd.DataFrame, other: pd.DataFrame) -> float:
+    """The largest difference of two predictions, relative to the column's size where that is over one.
+
+    Infinite where rows, columns or patterns differ, or a number is missing in one of them only.
+    """
+    if list(one.index) != list(other.index) or list(one.columns) != list(other.columns):
+        return float("inf")
+    if list(one["pattern"]) != list(other["pattern"]):
+        return float("inf")
+    return apart(one.drop(columns="pattern").to_numpy(float), other.drop(columns="pattern").to_numpy(float))
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> float:
+    """The largest difference of two arrays `(n, ...)`, relative to the largest entry where that is over one."""
+    if one.shape != other.shape or not np.array_equal(np.isnan(one), np.isnan(other)):
+        return float("inf")
+    if not one.size:
+        return 0.0
+    return float(np.nanmax(np.abs(one - other)) / max(1.0, float(np.nanmax(np.abs(one)))))
+
+
+def folder_bytes(save: Any) -> dict[str, bytes]:
+    """What `save(path)` writes: file name to content."""
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "saved"
+        save(folder)
+        return {
+            str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()
+        }
+
+
+def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
+    """The files that are not byte-identical in both."""
+    return sorted(name for name in set(one) | set(other) if one.get(name) != other.get(name))

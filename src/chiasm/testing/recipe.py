@@ -1,0 +1,222 @@
+"""The laws of a recipe: what a fitted model may depend on, and what its predictions must be."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from chiasm.api import load_model
+from chiasm.cohort import Cohort, Unsupported, class_names
+from chiasm.protocols import Citation
+from chiasm.testing.cohorts import Parts, restricted, synthetic_parts
+from chiasm.testing.laws import TOLERANCE, differing, distance, folder_bytes, globals_unchanged, require
+from chiasm.training.isolation import own_randomness
+from chiasm.training.memo import forget
+
+KINDS = ("classification", "regression", "survival")
+MODALITIES = (("m1", "m2", "m3"), ("m1", "m2"))
+
+
+def check_recipe(recipe: Any, *, kinds: Sequence[str] = KINDS, n: int = 112, seed: int = 0) -> None:
+    """Try a recipe on small synthetic cohorts, in which every pattern of modalities occurs.
+
+    Modalities: `m1` a table, `m2` an omics block, `m3` ragged bags, which a recipe need not support. It is fitted three
+    times for each kind of target that it supports, so give it options that make it fast.
+
+    Args:
+        recipe: with the options to try.
+        kinds: of target, of those in `KINDS`.
+        n: patients, of whom a quarter is predicted and not fitted on.
+        seed: of the cohorts and the fits.
+
+    Raises:
+        AssertionError: a law does not hold; the message names it and says what was seen.
+    """
+    _describes_itself(recipe)
+    found = {kind: _supported(recipe, synthetic_parts(kind, n, seed)) for kind in kinds}
+    law = "a recipe supports some cohort"
+    require(any(found.values()), law, f"supports() refuses a table, an omics block and bags for {', '.join(kinds)}")
+    with own_randomness(seed):
+        for parts in found.values():
+            if parts is not None:
+                _check(recipe, parts, seed)
+
+
+def _describes_itself(recipe: Any) -> None:
+    law = "a recipe has a name, a family and the paper it is from"
+    for field in ("name", "family"):
+        value = getattr(recipe, field, None)
+        require(isinstance(value, str) and bool(value), law, f"its {field} is {value!r}")
+    require(isinstance(getattr(recipe, "paper", None), Citation), law, "its paper is not a chiasm.Citation")
+
+
+def _supported(recipe: Any, parts: Parts) -> Parts | None:
+    for names in MODALITIES:
+        own = parts.only(names)
+        try:
+            recipe.supports(own.cohort())
+        except Unsupported:
+            continue
+        return own
+    return None
+
+
+def _check(recipe: Any, parts: Parts, seed: int) -> None:
+    cohort = parts.cohort()
+    train, new = _halves(cohort)
+    _refuses_no_target(recipe, train)
+    model = _fit(recipe, train, seed)
+    count = model.trained_parameters
+    law = "trained_parameters is a whole number, zero or more"
+    require(isinstance(count, int) and not isinstance(count, bool) and count >= 0, law, f"it is {count!r}")
+    with globals_unchanged("predict"):
+        frame = model.predict(new.with_target(None, None))
+    _columns(frame, new)
+    apart = distance(frame, model.predict(new))
+    require(apart == 0.0, "predict does not read the target", f"predictions with and without it differ by {apart:.1e}")
+    _every_pattern(model, _used(frame, new))
+    _none_at_all(model, new)
+    _one_by_one(model, new, frame)
+    _same_seed(recipe, train, new, model, frame, seed)
+    _orders(recipe, parts, frame, seed)
+
+
+def _halves(cohort: Cohort) -> tuple[Cohort, Cohort]:
+    """Three quarters to fit on, a quarter to predict; every pattern in both."""
+    new = np.arange(len(cohort)) % 4 == 0
+    return cohort.subset(~new), cohort.subset(new)
+
+
+def _fit(recipe: Any, cohort: Cohort, seed: int) -> Any:
+    forget()  # parts that an earlier fit left behind would hide a difference
+    before = _content(cohort)
+    with globals_unchanged("fit"):
+        model = recipe.fit(cohort, seed=seed)
+    require(_content(cohort) == before, "fit leaves its cohort as it was", "a value or a row of it has changed")
+    return model
+
+
+def _content(cohort: Cohort) -> str:
+    digest = hashlib.sha256(repr((cohort.ids.tolist(), cohort.present.tolist(), cohort.order.tolist())).encode())
+    if cohort.outcome is not None:
+        digest.update(cohort.outcome.value.tobytes())
+    for name in cohort.modalities:
+        raw = cohort.raw(name)
+        digest.update(
+            raw.to_csv().encode() if isinstance(raw, pd.DataFrame) else b"".join(map(np.ndarray.tobytes, raw))
+        )
+    return digest.hexdigest()
+
+
+def _refuses_no_target(recipe: Any, cohort: Cohort) -> None:
+    try:
+        recipe.supports(cohort.with_target(None, None))
+    except Unsupported:
+        return
+    raise AssertionError("supports() raises Unsupported for a cohort without a target: it did not")
+
+
+def _columns(frame: pd.DataFrame, cohort: Cohort) -> None:
+    law = "predict answers one row a patient, in the user's row order"
+    expected = cohort.ids[cohort.order].tolist()
+    require(list(frame.index) == expected, law, f"{len(frame)} rows, not the {len(expected)} patients in their order")
+    patterns = _used(frame, cohort).pattern()[cohort.order].tolist()
+    require(list(frame["pattern"]) == patterns, "pattern names the modalities used", "for one patient it does not")
+    columns, law = list(frame.columns), "predict gives the columns of its kind of target"
+    values = frame.drop(columns="pattern").to_numpy(float)
+    require(bool(np.isfinite(values).all()), "every prediction is a finite number", "one is NaN or infinite")
+    kind = cohort.target.kind if cohort.target is not None else ""
+    if kind == "regression":
+        require(columns == ["pattern", "prediction"], law, f"they are {columns}")
+    elif kind == "survival":
+        times = [column.removeprefix("survival_") for column in columns[2:]]
+        named = columns[:2] == ["pattern", "risk"] and all(column.startswith("survival_") for column in columns[2:])
+        require(named and [float(t) for t in times] == sorted(map(float, times)), law, f"they are {columns}")
+        survival = frame[columns[2:]].to_numpy(float)
+        inside = bool(((survival >= 0) & (survival <= 1)).all())
+        require(inside, "survival is a probability", f"it reaches from {survival.min()} to {survival.max()}")
+        require(bool((np.diff(survival, axis=1) <= 0).all()), "survival never rises with time", "it does")
+    elif cohort.target is not None:
+        expected = ["pattern", *(f"p_{name}" for name in class_names(cohort.target))]
+        require(columns == expected, law, f"they are {columns}, not {expected}")
+        off = float(np.abs(values.sum(1) - 1).max())
+        require(bool((values >= 0).all()) and off < 1e-6, "probabilities sum to one", f"one row is off by {off:.1e}")
+
+
+def _used(frame: pd.DataFrame, cohort: Cohort) -> Cohort:
+    """The cohort with the modalities that the model names in its patterns; it may have been made for fewer."""
+    law = "pattern names the modalities used"
+    require("pattern" in frame, law, f"there is no such column among {list(frame.columns)}")
+    named = {name for pattern in frame["pattern"] for name in str(pattern).split("+") if name}
+    require(bool(named) and named <= set(cohort.modalities), law, f"it names {sorted(named)}")
+    return cohort.with_modalities(sorted(named))
+
+
+def _every_pattern(model: Any, cohort: Cohort) -> None:
+    names = cohort.modalities
+    for size in range(1, len(names) + 1):
+        for pattern in combinations(names, size):
+            own, law = restricted(cohort, pattern), "every subset of the modalities predicts"
+            shown = "+".join(pattern)
+            try:
+                frame = model.predict(own)
+            except Exception as error:
+                raise AssertionError(f"{law}: {shown} raises {type(error).__name__}: {error}") from error
+            require(set(frame["pattern"]) == {shown}, "pattern names the modalities used", f"not for {shown}")
+            finite = bool(np.isfinite(frame.drop(columns="pattern").to_numpy(float)).all())
+            require(finite, law, f"{shown} predicts a NaN or an infinity")
+            gone = distance(frame, model.predict(own.with_modalities(pattern)))
+            law = "a modality that nobody has and one that the cohort does not know are both absent"
+            require(gone <= TOLERANCE, law, f"predictions for {shown} differ by {gone:.1e}")
+
+
+def _none_at_all(model: Any, cohort: Cohort) -> None:
+    nobody = restricted(cohort, ())
+    try:
+        frame = model.predict(nobody)
+    except Unsupported:
+        return
+    law = "no modality at all raises Unsupported, unless the model declares a prior by has_prior"
+    require(bool(getattr(model, "has_prior", False)), law, "it predicted")
+    require(bool(np.isfinite(frame.drop(columns="pattern").to_numpy(float)).all()), "a prior is a number", "it is not")
+
+
+def _one_by_one(model: Any, cohort: Cohort, frame: pd.DataFrame) -> None:
+    for row, name in enumerate(cohort.ids):
+        gap = distance(frame.loc[[name]], model.predict(cohort.subset([row])))
+        law = "a prediction does not depend on who else is in the batch"
+        require(gap <= TOLERANCE, law, f"a patient with {frame.loc[name, 'pattern']} alone differs by {gap:.1e}")
+
+
+def _same_seed(recipe: Any, train: Cohort, new: Cohort, model: Any, frame: pd.DataFrame, seed: int) -> None:
+    # The global generators stand elsewhere now: a fit must not read them.
+    torch.rand(1), np.random.rand(), random.random()  # noqa: NPY002
+    again = _fit(recipe, train, seed)
+    law = "the same seed on the same machine gives the same model"
+    require(distance(frame, again.predict(new)) == 0.0, law, "predictions differ")
+    odd = differing(folder_bytes(model.save), folder_bytes(again.save))
+    require(not odd, law, f"{', '.join(odd)} in the saved folder differ")
+    with TemporaryDirectory() as place:
+        model.save(Path(place) / "model")
+        loaded = load_model(Path(place) / "model")
+    gap = distance(frame, loaded.predict(new))
+    require(gap == 0.0, "a model that is saved and loaded predicts the same", f"predictions differ by {gap:.1e}")
+    odd = differing(folder_bytes(model.save), folder_bytes(loaded.save))
+    require(not odd, "a model that is loaded is the one that was saved", f"saved again, {', '.join(odd)} differ")
+
+
+def _orders(recipe: Any, parts: Parts, frame: pd.DataFrame, seed: int) -> None:
+    train, new = _halves(parts.shuffled(seed + 1).cohort())
+    found = _fit(recipe, train, seed).predict(new)
+    gap = distance(frame.sort_index(), found.sort_index())
+    law = "the order of rows, columns and modalities and unrelated columns change nothing"
+    require(gap <= TOLERANCE, law, f"predictions differ by {gap:.1e}")
