@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 _Method = Callable[[Tensor, Tensor], Tensor]
+_CANCELLED = 1e-5  # length of a sum of unit vectors below which it has no direction, in single precision
 
 
 def merge_latents(latents: Sequence[Tensor], weights: Tensor, method: str = "mean", domain_axis: int = 1) -> Tensor:
@@ -30,6 +31,8 @@ def merge_latents(latents: Sequence[Tensor], weights: Tensor, method: str = "mea
     """
     if method not in LATENT_METHODS:
         raise ValueError(f"no way of merging latents is called '{method}': choose one of {', '.join(LATENT_METHODS)}")
+    if not latents:
+        raise ValueError("there is nothing to merge: give one latent or more")
     shapes = {tuple(latent.shape) for latent in latents}
     if len(shapes) != 1:
         raise ValueError(f"latents of one shape merge, these have {sorted(shapes)}")
@@ -57,9 +60,16 @@ def _mean(latents: Tensor, share: Tensor) -> Tensor:
     return (latents * share).sum(0)
 
 
-def _circular_phase(latents: Tensor, share: Tensor) -> Tensor:
-    """The direction of the weighted sum of unit vectors: 179 and -179 degrees give 180, not 0."""
-    return torch.angle((torch.polar(torch.ones_like(latents.real), torch.angle(latents)) * share).sum(0))
+def _direction(latents: Tensor, share: Tensor) -> Tensor:
+    """The direction of the weighted sum of unit vectors: 179 and -179 degrees give 180, not 0.
+
+    Zero where they cancel: opposed latents of equal weight have no mean direction, and rounding must not choose one.
+    """
+    unit = torch.polar(torch.ones_like(latents.real), torch.angle(latents))
+    total = (unit * share).sum(0)
+    length = total.abs()
+    found: Tensor = torch.where(length > _CANCELLED, total / length.clamp_min(_CANCELLED), torch.zeros_like(total))
+    return found
 
 
 def _harmonic(latents: Tensor, share: Tensor) -> Tensor:
@@ -67,14 +77,14 @@ def _harmonic(latents: Tensor, share: Tensor) -> Tensor:
     inverse = torch.where(share > 0, share / latents.abs(), torch.zeros((), dtype=share.dtype))
     total = inverse.sum(0)
     magnitude = torch.where(total > 0, 1 / total, torch.zeros_like(total))
-    return torch.polar(magnitude, _circular_phase(latents, share))
+    return magnitude * _direction(latents, share)
 
 
 def _geometric(latents: Tensor, share: Tensor) -> Tensor:
     """Magnitude `prod |l| ** w`; circular mean of the phases."""
     magnitude = torch.where(share > 0, latents.abs() ** share, torch.ones((), dtype=share.dtype)).prod(0)
     magnitude = torch.where(share.sum(0) > 0, magnitude, torch.zeros_like(magnitude))
-    return torch.polar(magnitude, _circular_phase(latents, share))
+    return magnitude * _direction(latents, share)
 
 
 LATENT_METHODS: dict[str, _Method] = {"mean": _mean, "harmonic": _harmonic, "geometric": _geometric}

@@ -11,9 +11,10 @@ _Merge = Callable[[Sequence[Tensor], Sequence[float]], Tensor]
 
 
 def linear_mean(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """`sum_i w_i x_i / sum_i w_i`."""
+    """`sum_i w_i x_i / sum_i w_i`; what a tensor of weight zero holds is not read."""
     share = _shares(tensors, weights)
-    return torch.einsum("n,n...->...", share, torch.stack(list(tensors)))
+    used = [tensor for tensor, own in zip(tensors, share.tolist(), strict=True) if own > 0]
+    return torch.einsum("n,n...->...", share[share > 0], torch.stack(used))
 
 
 def spherical_mean(tensors: Sequence[Tensor], weights: Sequence[float], *, iterations: int = 50) -> Tensor:
@@ -43,10 +44,10 @@ def spherical_mean(tensors: Sequence[Tensor], weights: Sequence[float], *, itera
         return linear
     point = point / point.norm()
     for _ in range(iterations):
-        inner = (unit @ point).clamp(-1, 1)
-        angle = torch.acos(inner)
+        inner = unit @ point
         tangent = unit - inner[:, None] * point
         length = tangent.norm(dim=1)
+        angle = torch.atan2(length, inner)  # acos loses half the digits near zero
         step = share @ (
             tangent * torch.where(length > 1e-15, angle / length.clamp_min(1e-15), torch.zeros_like(angle))[:, None]
         )
@@ -65,8 +66,10 @@ def merge_states(
     """Merge state dicts of one architecture, tensor by tensor.
 
     Raises:
-        ValueError: keys or shapes that differ, named, before any arithmetic.
+        ValueError: keys or shapes that differ, named, before any arithmetic; no model at all.
     """
+    if not states:
+        raise ValueError("there is no model to merge: give one or more")
     first = states[0]
     for number, state in enumerate(states[1:], start=2):
         odd = sorted(set(first) ^ set(state))
@@ -74,14 +77,13 @@ def merge_states(
             raise ValueError(f"model {number} and model 1 do not have the same tensors: '{odd[0]}' is in one only")
         for key in first:
             if first[key].shape != state[key].shape:
-                raise ValueError(
-                    f"'{key}' has shape {tuple(first[key].shape)} in model 1 and {tuple(state[key].shape)} in {number}"
-                )
+                own, other = tuple(first[key].shape), tuple(state[key].shape)
+                raise ValueError(f"'{key}' has shape {own} in model 1 and {other} in model {number}")
     return {key: merge([state[key] for state in states], weights) for key in first}
 
 
 def _shares(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    share = torch.tensor(list(weights), dtype=tensors[0].dtype)
+    share = torch.tensor(list(weights), dtype=tensors[0].dtype if tensors else None)
     if (
         len(share) != len(tensors)
         or not bool(torch.isfinite(share).all())
