@@ -1,0 +1,146 @@
+"""Every registered recipe passes the public check, and recipes that break a law do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from small_recipes import every_variant, short_name, small
+
+from chiasm.recipes.late import LateFusion
+from chiasm.recipes.model import FittedModel
+from chiasm.recipes.registry import RECIPES
+from chiasm.testing import check_recipe
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
+def test_every_recipe_passes(recipe: Any) -> None:
+    check_recipe(recipe, kinds=("classification", "survival", "regression"))
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Late fusion with one law broken; `how` says which."""
+
+    how: str = ""
+
+    name: ClassVar[str] = "broken"
+    family: ClassVar[str] = "baseline"
+    paper: ClassVar[Any] = LateFusion.paper
+
+    def supports(self, cohort: Any) -> None:
+        if self.how != "no target":
+            LateFusion().supports(cohort)
+
+    def fit(self, cohort: Any, *, seed: int, checkpoint: Any = None, device: str = "cpu") -> Any:
+        if self.how == "global random state":
+            torch.manual_seed(seed)
+        if self.how == "threads":
+            torch.set_num_threads(1 + torch.get_num_threads() % 2)
+        if self.how == "gradient mode":
+            torch.set_grad_enabled(False)
+        if self.how == "writes into the cohort":
+            cohort.raw("m2").to_numpy()  # a copy: harmless
+            cohort.outcome.value[0] = cohort.outcome.value[0] + 1 if cohort.target.kind == "regression" else 1e-3
+        model = LateFusion().fit(cohort, seed=seed)
+        if self.how == "row order":
+            model = replace(model, response=replace(model.response, centre=float(cohort.file_rows[0])))
+        if self.how == "unseeded":
+            model = replace(model, response=replace(model.response, slope=np.random.default_rng().uniform(0.5, 1)))
+        return Told(model, self.how)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A fitted model whose predictions break a law."""
+
+    model: FittedModel
+    how: str
+
+    @property
+    def trained_parameters(self) -> Any:
+        return 1.5 if self.how == "parameter count" else self.model.trained_parameters
+
+    def predict(self, cohort: Any) -> Any:
+        if self.how == "target" and cohort.target is None:
+            raise KeyError("target")
+        if self.how == "complete patients only" and not cohort.present.all(1).any():
+            raise RuntimeError("nobody is complete")
+        if self.how == "predicts nothing":
+            return replace(self.model, has_prior=True).predict(cohort)
+        frame = self.model.predict(cohort)
+        if self.how == "batch" and len(frame) > 1:
+            frame["prediction"] = frame["prediction"] - frame["prediction"].mean()
+        if self.how == "sorted rows":
+            frame = frame.sort_index()
+        if self.how == "no pattern":
+            frame = frame.drop(columns="pattern")
+        if self.how == "not a number":
+            frame.iloc[0, 1] = np.nan
+        return frame
+
+    def save(self, path: Any) -> None:
+        self.model.save(path)
+
+
+@pytest.mark.parametrize(
+    ("how", "law"),
+    [
+        ("no target", "without a target"),
+        ("global random state", "torch's random state"),
+        ("threads", "thread count"),
+        ("gradient mode", "gradient mode"),
+        ("writes into the cohort", "leaves its cohort"),
+        ("row order", "order of rows"),
+        ("unseeded", "same seed"),
+        ("parameter count", "trained_parameters"),
+        ("complete patients only", "every subset of the modalities predicts"),
+        ("predicts nothing", "has_prior"),
+        ("batch", "who else is in the batch"),
+        ("sorted rows", "row order"),
+        ("no pattern", "pattern"),
+        ("not a number", "finite number"),
+    ],
+)
+def test_a_broken_law_is_named(how: str, law: str) -> None:
+    threads, grad = torch.get_num_threads(), torch.is_grad_enabled()
+    try:
+        with pytest.raises(AssertionError, match=law):
+            check_recipe(Broken(how), kinds=("regression",))
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_grad_enabled(grad)
+
+
+def test_probabilities_and_survival_are_checked() -> None:
+    class Doubled(Broken):
+        def fit(self, cohort: Any, **rest: Any) -> Any:
+            told = super().fit(cohort, **rest)
+
+            class Model(Told):
+                def predict(self, cohort: Any) -> Any:
+                    frame = super().predict(cohort)
+                    frame.iloc[:, -1] *= 2
+                    return frame
+
+            return Model(told.model, "")
+
+    with pytest.raises(AssertionError, match="sum to one"):
+        check_recipe(Doubled(), kinds=("classification",))
+    with pytest.raises(AssertionError, match="survival"):
+        check_recipe(Doubled(), kinds=("survival",))
+
+
+def test_the_check_leaves_the_generators_as_they_were() -> None:
+    before = torch.get_rng_state()
+    check_recipe(small("late-fusion"), kinds=("regression",))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_every_registered_recipe_is_tried() -> None:
+    assert {short_name(recipe).split("-m")[0].split(":")[0] for recipe in every_variant()} >= {"single", "late-fusion"}
+    assert {type(recipe) for recipe in every_variant()} == set(RECIPES.values())

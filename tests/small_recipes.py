@@ -1,0 +1,92 @@
+"""Every registered recipe at a size that trains in a moment, and cohorts with three kinds of modality to try them on."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.cohort import Cohort
+from chiasm.recipes.registry import RECIPES
+from chiasm.testing.cohorts import Parts, synthetic_parts
+
+SMALL = {"latents": 4, "latent_width": 8, "heads": 2, "epochs": 2, "fuse_epochs": 2, "batch": 16}
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "single": [{"modality": "m1"}],
+    "healnet": [{}, {"tied": True, "depth": 3}],
+    "lego-merge": [{}, {"domain": "rfft", "method": "harmonic"}, {"domain": "complex", "method": "geometric"}],
+    "lego-fuse": [{}, {"mode": "weave", "domain": "complex"}],
+}
+
+
+def small(name: str, **options: Any) -> Any:
+    """A registered recipe with few epochs and a small latent, where it has such options."""
+    cls = RECIPES[name]
+    known = {field.name for field in fields(cls)}
+    return cls(**{**{key: value for key, value in SMALL.items() if key in known}, **options})
+
+
+def every_recipe() -> list[Any]:
+    """One of each registered recipe."""
+    return [small(name, **VARIANTS.get(name, [{}])[0]) for name in RECIPES]
+
+
+def every_variant() -> list[Any]:
+    """Each registered recipe in each way of working that it has."""
+    return [small(name, **options) for name in RECIPES for options in VARIANTS.get(name, [{}])]
+
+
+def short_name(recipe: Any) -> str:
+    """The recipe's name without the options that make it small."""
+    name, _, options = recipe.name.partition(":")
+    kept = [part for part in options.split(",") if part.split("=")[0] not in SMALL]
+    return "-".join(filter(None, [name, *kept]))
+
+
+def parts(kind: str, n: int = 84, seed: int = 0) -> Parts:
+    """A table `m1`, an omics block `m2` and bags `m3`, every pattern of them equally often."""
+    return synthetic_parts(kind, n, seed)
+
+
+def mixed(kind: str, n: int = 84, seed: int = 0) -> Cohort:
+    """The cohort of `parts`."""
+    return parts(kind, n, seed).cohort()
+
+
+def on_disk(folder: Path, made: Parts, *, names: list[str] | None = None) -> Path:
+    """Write `parts` as files with a manifest, modalities in the order of `names`; returns the manifest."""
+    folder.mkdir(parents=True)
+    table = made.values["m1"]
+    columns = list(table.columns)
+    patients = made.patients.join(table)
+    patients.rename_axis("id").reset_index().to_csv(folder / "patients.csv", index=False)
+    made.values["m2"].rename_axis("id").reset_index().to_parquet(folder / "omics.parquet", index=False)
+    (folder / "bags").mkdir()
+    for patient, bag in made.values["m3"].items():
+        np.save(folder / "bags" / f"{patient}.npy", bag)
+    target = {
+        "classification": 'kind = "classification"\ncolumn = "label"',
+        "regression": 'kind = "regression"\ncolumn = "value"',
+        "survival": 'kind = "survival"\ntime = "months"\nevent = "died"',
+    }[made.target.kind]
+    modalities = {
+        "m1": f'kind = "table"\ncolumns = {columns}'.replace("'", '"'),
+        "m2": 'kind = "omics"\ntable = "omics.parquet"',
+        "m3": 'kind = "bag"\npath = "bags/{id}.npy"',
+    }
+    sections = [f"[modalities.{name}]\n{modalities[name]}\n" for name in names or sorted(modalities)]
+    head = f'name = "mixed"\n[patients]\ntable = "patients.csv"\nid = "id"\n[target]\n{target}\n'
+    (folder / "cohort.toml").write_text(head + "".join(sections))
+    return folder / "cohort.toml"
+
+
+def gap(one: pd.DataFrame, other: pd.DataFrame) -> float:
+    """The largest difference of two predictions of the same patients, in any order of rows."""
+    assert sorted(one.index) == sorted(other.index) and list(one.columns) == list(other.columns)
+    other = other.loc[one.index]
+    assert list(one["pattern"]) == list(other["pattern"])
+    numbers = [frame.drop(columns="pattern").to_numpy(float) for frame in (one, other)]
+    return float(np.abs(numbers[0] - numbers[1]).max() / max(1.0, np.abs(numbers[0]).max()))
