@@ -1,6 +1,6 @@
-"""The defects of the released MM-Lego code (konst-int-i/mm-lego c44919b), numbered, as tests that ours does not have them.
+"""The defects of the released MM-Lego code (konst-int-i/mm-lego c44919b), as tests that ours has none of them.
 
-1   The way to the frequency domain and back between iterations is a rescaling, no more: ours says so, and drops nothing.
+1   The way to the frequency domain and back between iterations is a rescaling, no more: ours loses nothing on it.
 2   The imaginary part never meets the data, so the frequency domain does nothing for a mean of latents.
 3   One token a patient makes attention independent of the query.
 4   A Fourier transform along a bag makes the order of its tokens matter and loses the odd part.
@@ -100,7 +100,7 @@ def test_2_the_imaginary_part_meets_the_data_in_the_complex_domain_only() -> Non
         """How far the imaginary part of one patient is from a multiple of another's, column by column."""
         imaginary = block(domain=domain)(tokens(), everyone(tokens())).imag  # (B, L, D)
         unit = imaginary / imaginary.norm(dim=1, keepdim=True)
-        return float((unit[0] - unit[1]).abs().max())
+        return float((unit[0] - unit[1]).abs().max().detach())
 
     assert change_of_shape("rfft") < 1e-9
     assert change_of_shape("complex") > 1e-3
@@ -116,8 +116,8 @@ def test_3_a_wide_table_has_a_token_a_column_and_its_latents_get_different_updat
     context = alone.entrance(own)
     attention = alone.layers[0].attention
     latents = torch.randn(5, 6, 8)
-    spread = attention(latents, context, own.mask).std(1).mean()
-    one_token = attention(latents, context[:, :1], own.mask[:, :1]).std(1).mean()
+    spread = attention(latents, context, own.mask).std(1).mean().detach()
+    one_token = attention(latents, context[:, :1], own.mask[:, :1]).std(1).mean().detach()
     assert float(one_token) < 1e-6 and float(spread) > 1e-3
 
 
@@ -137,8 +137,7 @@ def test_4_the_order_of_a_bag_does_not_matter(domain: Domain) -> None:
 
 
 @every_domain
-@pytest.mark.parametrize("slots", [0, 4])
-def test_4_padding_of_a_bag_does_not_matter(domain: Domain, slots: int) -> None:
+def test_4_padding_of_a_bag_does_not_matter(domain: Domain) -> None:
     own, bag = block(slots=0, domain=domain), tokens(count=4)
     longer = Tokens(
         torch.cat([bag.values, torch.full((3, 2, 5), math.nan, dtype=torch.float64)], 1),
