@@ -1,0 +1,104 @@
+"""Cohorts whose answer is known: merging cannot see an interaction and fusing can; merging finds what is additive."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chiasm.cohort import Classification, Cohort, cohort_from_frames, holdout, synthetic_cohort
+from chiasm.evaluation.metrics import score
+from chiasm.recipes.registry import make_recipe
+
+pytestmark = pytest.mark.slow
+SEEDS = (0, 1)
+
+
+def split(name: str, seed: int) -> tuple[Cohort, Cohort]:
+    """2,000 patients: three quarters to train on, a quarter held out."""
+    cohort = synthetic_cohort(name, 2000, seed=seed)
+    held_out = holdout(cohort, 0.25, seed=seed)
+    return cohort.subset(~held_out), cohort.subset(held_out)
+
+
+def auroc(high: np.ndarray, tested: Cohort) -> float:
+    frame = pd.DataFrame({"p_0": 1 - high, "p_1": high})
+    return float(score("classification", frame, tested.outcome, ("0", "1"), metrics=["auroc"])["auroc"][0])
+
+
+def high_of(model, tested: Cohort) -> np.ndarray:
+    """`p_1` of the tested patients, in their sorted order; the model sees no target."""
+    return model.predict(tested.with_target(None, None))["p_1"].loc[list(tested.ids)].to_numpy()
+
+
+@cache
+def on_xor(recipe: str, seed: int) -> float:
+    trained, tested = split("xor", seed)
+    return auroc(high_of(make_recipe(recipe).fit(trained, seed=seed), tested), tested)
+
+
+@pytest.mark.parametrize("method", ["mean", "harmonic"])
+@pytest.mark.parametrize("domain", ["signal", "rfft", "complex"])
+def test_xor_leaves_every_merge_at_chance(domain: str, method: str) -> None:
+    found = np.mean([on_xor(f"lego-merge:domain={domain},method={method},epochs=8", seed) for seed in SEEDS])
+    print(f"\nXOR lego-merge {domain} {method}: AUROC {found:.3f}")
+    assert abs(found - 0.5) <= 0.05
+
+
+@pytest.mark.parametrize("recipe", ["lego-fuse:epochs=5", "lego-fuse:mode=weave,epochs=5", "healnet:epochs=20"])
+def test_xor_is_solved_by_every_fusion(recipe: str) -> None:
+    found = on_xor(recipe, 0)
+    print(f"\nXOR {recipe}: AUROC {found:.3f}")
+    assert found >= 0.9
+
+
+def disjoint(trained: Cohort, seed: int) -> Cohort:
+    """The same patients, of whom half keep m1 only and the other half m2 only."""
+    shuffled = np.random.default_rng(seed).permutation(trained.ids)
+    half = len(shuffled) // 2
+    kept = {"m1": shuffled[:half], "m2": shuffled[half:]}
+    patients = pd.DataFrame({"label": trained.outcome.value.astype(int)}, index=trained.ids)
+    return cohort_from_frames(
+        patients, {name: trained.raw(name).loc[ids] for name, ids in kept.items()}, Classification("label")
+    )
+
+
+@cache
+def on_complementary(recipe: str, seed: int) -> dict[str, float]:
+    """AUROC of a recipe trained on disjoint patients; for a merge also that of its blocks and of their mean logits."""
+    trained, tested = split("complementary", seed)
+    trained = disjoint(trained, seed)
+    assert not trained.present.all(1).any() and tested.present.all()
+    model = make_recipe(recipe).fit(trained, seed=seed)
+    found = {"merged": auroc(high_of(model, tested), tested)}
+    if recipe.startswith("lego-merge"):
+        own = [tested.with_modalities([name]).with_target(None, None) for name in ("m1", "m2")]
+        links = [model.predictor.link(cohort) for cohort in own]
+        logits = [link[:, 1] - link[:, 0] for link in links]
+        for name, logit in zip(("m1", "m2", "mean logits"), [*logits, np.mean(logits, 0)], strict=True):
+            found[name] = auroc(1 / (1 + np.exp(-logit)), tested)
+    return found
+
+
+def mean_over_seeds(recipe: str) -> dict[str, float]:
+    found = [on_complementary(recipe, seed) for seed in SEEDS]
+    return {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+
+
+@pytest.mark.parametrize("domain", ["signal", "rfft", "complex"])
+def test_blocks_of_disjoint_patients_merge_to_more_than_the_best_of_them(domain: str) -> None:
+    found = mean_over_seeds(f"lego-merge:domain={domain},epochs=12")
+    tuned = mean_over_seeds("early-fusion")["merged"]
+    print(f"\ncomplementary, disjoint, {domain}:", {key: round(value, 3) for key, value in found.items()}, end="")
+    print(f", early fusion {tuned:.3f}")
+    assert found["merged"] > max(found["m1"], found["m2"]) + 0.03
+    assert found["merged"] > found["mean logits"] - 0.02
+
+
+def test_the_domain_does_not_decide_what_a_mean_merge_finds() -> None:
+    found = {
+        domain: mean_over_seeds(f"lego-merge:domain={domain},epochs=12")["merged"] for domain in ("signal", "rfft")
+    }
+    assert abs(found["signal"] - found["rfft"]) < 0.02
