@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from pathlib import Path
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"wbr", "meta", "img", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
@@ -26,6 +26,7 @@ class Page(HTMLParser):
         self.feed(self.source)
         self.close()
         self.faults += [f"<{tag}> stays open" for tag in self.open]
+        self.tables = {name: [[cell.strip() for cell in row] for row in rows] for name, rows in self.tables.items()}
         self.text = " ".join(" ".join(self.words).split())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -57,7 +58,7 @@ class Page(HTMLParser):
         self.words.append(data)
         if self.open and {"td", "th"} & set(self.open):
             row = self.tables[self._table][-1]
-            row[-1] = " ".join(f"{row[-1]} {data}".split())
+            row[-1] = " ".join((row[-1] + data).split()) + (" " if data[-1:].isspace() else "")
 
     def facts(self) -> dict[str, str]:
         """The tables of two columns, name to text."""

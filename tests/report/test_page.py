@@ -6,7 +6,9 @@ import base64
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -81,12 +83,18 @@ def trials() -> dict[str, Trial]:
     return made
 
 
+@pytest.fixture(scope="module")
+def pages(trials: dict[str, Trial], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Page]:
+    """The page of a trial, written once."""
+    return cache(lambda name: page_of(trials[name], tmp_path_factory.mktemp("page")))
+
+
 NAMES = (*KINDS, "single pattern", "singles only", "repeats", "several classes", "one split")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_page_is_valid_and_needs_nothing_else(trials: dict[str, Trial], name: str, tmp_path: Path) -> None:
-    page = page_of(trials[name], tmp_path)
+def test_page_is_valid_and_needs_nothing_else(pages: Callable[[str], Page], name: str) -> None:
+    page = pages(name)
     assert page.faults == []
     assert page.source.lstrip().startswith("<!DOCTYPE html>")
     assert len(page.ids) == len(set(page.ids))
@@ -102,20 +110,20 @@ def test_page_is_valid_and_needs_nothing_else(trials: dict[str, Trial], name: st
         assert "<script" not in drawn and not re.search(r"(href|src)=\"(?!#)", drawn)
 
 
-def test_figures_of_each_kind(trials: dict[str, Trial], tmp_path: Path) -> None:
-    survival = page_of(trials["survival"], tmp_path)
+def test_figures_of_each_kind(pages: Callable[[str], Page]) -> None:
+    survival = pages("survival")
     assert "Log-rank test of the 3 groups: p < 0.001." in survival.text
     assert any("Kaplan-Meier curves" in image["alt"] for image in survival.images)
     for kind in ("classification", "regression"):
-        page = page_of(trials[kind], tmp_path)
+        page = pages(kind)
         assert "there are no survival curves" in page.text and "risk-table" not in page.tables
         assert any("against" in image["alt"] for image in page.images)
-    classes = page_of(trials["several classes"], tmp_path)
+    classes = pages("several classes")
     assert [row[1] for row in classes.tables["calibration-table"][1:4]] == ["grade 1", "grade 2", "grade 3"]
 
 
-def test_what_cannot_be_estimated_says_so(trials: dict[str, Trial], tmp_path: Path) -> None:
-    page = page_of(trials["classification"], tmp_path)
+def test_what_cannot_be_estimated_says_so(pages: Callable[[str], Page], tmp_path: Path) -> None:
+    page = pages("classification")
     row = next(row for row in page.tables["recipe-table"] if row[0].startswith("guess"))
     assert row[-3] == "not estimable"  # a constant has no calibration slope
     few = synthetic_trial("classification", n=40, missing=0.45, protocol=QUICK)
@@ -134,13 +142,13 @@ def test_a_trial_with_too_few_events_has_a_page(tmp_path: Path) -> None:
     assert page.source.count("<img") >= 2
 
 
-def test_one_pattern_is_a_sentence(trials: dict[str, Trial], tmp_path: Path) -> None:
-    page = page_of(trials["single pattern"], tmp_path)
+def test_one_pattern_is_a_sentence(pages: Callable[[str], Page]) -> None:
+    page = pages("single pattern")
     assert "there is one pattern only" in page.text and "pattern-table" not in page.tables
 
 
-def test_one_split_says_what_it_cannot_know(trials: dict[str, Trial], tmp_path: Path) -> None:
-    page = page_of(trials["one split"], tmp_path)
+def test_one_split_says_what_it_cannot_know(pages: Callable[[str], Page]) -> None:
+    page = pages("one split")
     assert "With one split the interval is a bootstrap of its test patients only" in page.text
     assert "Prescribed by the cohort: 1 test fold" in page.text
     assert page.facts()["Tested"] == "75; the other 75 are in training sets only"
@@ -148,17 +156,17 @@ def test_one_split_says_what_it_cannot_know(trials: dict[str, Trial], tmp_path: 
     assert "--folds" not in page.text and "folds=" not in page.text
 
 
-def test_without_a_verdict(trials: dict[str, Trial], tmp_path: Path) -> None:
-    page = page_of(trials["singles only"], tmp_path)
+def test_without_a_verdict(pages: Callable[[str], Page]) -> None:
+    page = pages("singles only")
     assert "There is no verdict" in page.text and "which flatters it" in page.text
     assert len(page.tables["calibration-table"]) == 2
 
 
-def test_verdict_stands_first_in_its_own_words(trials: dict[str, Trial], tmp_path: Path) -> None:
+def test_verdict_stands_first_in_its_own_words(trials: dict[str, Trial], pages: Callable[[str], Page]) -> None:
     for kind in KINDS:
         verdict = trials[kind].verdict
         assert verdict is not None
-        page = page_of(trials[kind], tmp_path)
+        page = pages(kind)
         assert verdict.sentence in page.text
         assert f'class="verdict {verdict.outcome.replace(" ", "-")}"' in page.source
         assert page.text.index(verdict.sentence) < page.text.index("2. The cohort")

@@ -92,7 +92,10 @@ def draw_patterns(patterns: Mapping[str, int], modalities: Mapping[str, Mapping[
     with style():
         figure = sheet(1.9 + 0.3 * len(names), width=min(8.4, 4.6 + 0.42 * len(shown)))
         grid = figure.add_gridspec(
-            2, 2, width_ratios=[1.5, max(1.2, 0.42 * len(shown))], height_ratios=[1.3, 0.3 * len(names) + 0.1]
+            2,
+            2,
+            width_ratios=[1.5 + 0.06 * len(shown), max(1.2, 0.42 * len(shown))],
+            height_ratios=[1.3, 0.3 * len(names) + 0.1],
         )
         columns = figure.add_subplot(grid[0, 1])
         dots = figure.add_subplot(grid[1, 1], sharex=columns)
@@ -101,6 +104,7 @@ def draw_patterns(patterns: Mapping[str, int], modalities: Mapping[str, Mapping[
         for x, n in enumerate(sizes):
             columns.annotate(f"{n:,}", (x, n), (0, 2), textcoords="offset points", ha="center", va="bottom", fontsize=8)
         columns.set(ylabel="patients", ylim=(0, 1.18 * max(sizes)), xlim=(-0.6, len(shown) - 0.4))
+        columns.yaxis.set_major_formatter("{x:,.0f}")
         columns.tick_params(axis="x", length=0, labelbottom=False)
         columns.spines["bottom"].set_visible(False)
         for y in range(0, len(names), 2):
@@ -115,7 +119,7 @@ def draw_patterns(patterns: Mapping[str, int], modalities: Mapping[str, Mapping[
         for side in ("left", "bottom"):
             dots.spines[side].set_visible(False)
         bars.barh(range(len(names)), totals, color=SINGLE, height=0.62)
-        bars.set(xlim=(1.3 * max(totals), 0), yticks=range(len(names)), yticklabels=names)
+        bars.set(xlim=(1.45 * max(totals), 0), yticks=range(len(names)), yticklabels=names)
         for y, n in enumerate(totals):
             bars.annotate(f"{n:,}", (n, y), (-3, 0), textcoords="offset points", ha="right", va="center", fontsize=8)
         bars.tick_params(axis="x", length=0, labelbottom=False)

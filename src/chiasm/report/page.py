@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chiasm.artifact import write_text
 from chiasm.evaluation import Trial
@@ -16,6 +18,9 @@ from chiasm.report.recipes import best_of, recipes_part
 from chiasm.report.repeat import repeat_part
 from chiasm.report.risk_groups import risk_part
 from chiasm.report.verdict import verdict_part
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 TEMPLATE = "page.html.j2"
 
@@ -44,6 +49,7 @@ def render(trial: Trial) -> str:
 
     source = files("chiasm.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["breakable"] = breakable
     best = best_of(trial)
     return environment.from_string(source).render(
         name=trial.document["cohort"]["name"],
@@ -60,3 +66,10 @@ def render(trial: Trial) -> str:
         probast=probast_items(trial),
         repeat=repeat_part(trial),
     )
+
+
+def breakable(name: str) -> Markup:
+    """A long name, escaped, that a line may break after its own marks only."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>").join(re.split(r"(?<=[,:=+_])", name))

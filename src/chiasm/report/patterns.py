@@ -13,8 +13,9 @@ from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
 from chiasm.report.drawing import FAINT, FUSED, Picture, picture, quiet_rows, sheet, style
 from chiasm.report.drawing import SINGLE as BLUE
 from chiasm.report.recipes import Best
-from chiasm.report.wording import interval, metric_of
+from chiasm.report.wording import count, interval, metric_of
 
+MAX_ROWS = 12
 ONE = "Every tested patient has the same modalities, so that there is one pattern only and nothing to compare."
 
 
@@ -37,6 +38,9 @@ def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
     if trial.outcomes.loc[trial.predictions["patient"].unique(), "pattern"].nunique() < 2:
         return PatternsPart(ONE, label, counted, [], [], None)
     frame = only(trial, [one.name for one in best]).patterns()
+    shown = list(frame["pattern"].unique())[:MAX_ROWS]
+    rarer = frame[~frame["pattern"].isin(shown)].drop_duplicates("pattern")
+    frame = frame[frame["pattern"].isin(shown)]
     rows = []
     for pattern, part in frame.groupby("pattern", sort=False):
         found = part.set_index("recipe").loc[[one.name for one in best]]
@@ -46,6 +50,9 @@ def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
         f"{label} among the tested patients of each pattern, computed within each fold and averaged over folds. "
         f"Not estimable: fewer than {MIN_EVENTS} {few(trial.kind)}, or too many folds without a value."
     )
+    if len(rarer):
+        patients = count(int(rarer["n"].sum()), "patient")
+        said += f" {count(len(rarer), 'rarer pattern')}, of {patients} together, not shown."
     columns = [f"{one.name} ({one.side})" for one in best]
     return PatternsPart(said, label, counted, columns, rows, draw(frame, best, label))
 
@@ -75,8 +82,9 @@ def members(trial: Trial, pattern: str, part: pd.DataFrame) -> str:
 
 
 def draw(frame: pd.DataFrame, best: Sequence[Best], label: str) -> Picture | None:
-    """Each pattern a row, each recipe a mark with its interval; None when nothing can be estimated."""
-    if not np.isfinite(frame["mean"].to_numpy(np.float64)).any():
+    """Each pattern with an estimate a row, each recipe a mark with its interval; None where there is no estimate."""
+    frame = frame[frame.groupby("pattern")["mean"].transform("count") > 0]
+    if frame.empty:
         return None
     names = list(frame["pattern"].unique())[::-1]
     with style():

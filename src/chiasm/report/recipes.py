@@ -26,15 +26,15 @@ class RecipeRow:
     values: list[str]
     seconds: str
     trained: str
-    paper: str
 
 
 @dataclass(frozen=True)
 class RecipesPart:
-    """Columns as (label, how it is read), rows sorted by the primary metric, and the forest plot."""
+    """Columns as (label, how it is read), rows sorted by the primary metric, (paper, its recipes), the forest plot."""
 
     columns: list[tuple[str, str]]
     rows: list[RecipeRow]
+    papers: list[tuple[str, str]]
     picture: Picture
 
 
@@ -73,12 +73,14 @@ def best_of(trial: Trial) -> list[Best]:
 def recipes_part(trial: Trial) -> RecipesPart:
     """Every metric of every recipe, as it stands in the trial's document."""
     metrics = sorted(METRICS[trial.kind], key=lambda metric: metric.id != PRIMARY[trial.kind])
-    rows = []
+    rows, papers = [], dict[str, list[str]]()
     for row in ranked(trial):
         values = [text_of(row["metrics"].get(metric.id)) for metric in metrics]
         trained = f"{row['trained_parameters']:,}"
-        rows.append(RecipeRow(row["name"], row["family"], values, duration(row["seconds"]), trained, row["paper"]))
-    return RecipesPart([(metric.label, better(metric)) for metric in metrics], rows, draw_forest(trial))
+        rows.append(RecipeRow(row["name"], row["family"], values, duration(row["seconds"]), trained))
+        papers.setdefault(row["paper"], []).append(row["name"])
+    sources = [(paper, ", ".join(names)) for paper, names in papers.items()]
+    return RecipesPart([(metric.label, better(metric)) for metric in metrics], rows, sources, draw_forest(trial))
 
 
 def text_of(entry: Mapping[str, float | None] | None) -> str:

@@ -24,8 +24,8 @@ MEANING = {
     ),
 }
 UNDECIDED = (
-    "This is not evidence that combining is useless: there are too few patients, or too much scatter between folds, "
-    "to decide. Until there are more, nothing here speaks against the simpler single model."
+    "This is not evidence that combining is useless: the patients are too few, or the folds too different, to decide. "
+    "Until that is settled, nothing here speaks against the simpler single model."
 )
 WITHOUT = (
     "There is no verdict: it compares the best recipe that reads one modality with the best that combines several, and "
@@ -74,8 +74,10 @@ def picks(trial: Trial, verdict: Verdict) -> list[str]:
             verdict.fused_counts,
         ),
     ]
+    folds = int(protocol["test_folds"])
+    where = "the test fold" if folds == 1 else f"each of {count(folds, 'test fold')}"
     how = (
-        f"In each of {count(protocol['test_folds'], 'test fold')} the recipe with the best mean {label} on "
+        f"In {where} the recipe with the best mean {label} on "
         f"{protocol['inner_folds']} inner folds of that fold's training patients was picked; no test patient had a say."
     )
     sentences = [how] if any(len(names) > 1 for _, names, _ in sides) else []
@@ -97,6 +99,7 @@ def draw_difference(verdict: Verdict, trial: Trial) -> Picture:
     """The difference with its interval; zero is a line, the gains worth having are shaded."""
     label = metric_of(trial.kind, PRIMARY[trial.kind]).label
     reach = 1.15 * max(abs(verdict.low), abs(verdict.high), 2 * verdict.margin)
+    plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
     with style():
         figure = sheet(1.45)
         axes = figure.add_subplot()
@@ -106,7 +109,9 @@ def draw_difference(verdict: Verdict, trial: Trial) -> Picture:
         axes.plot([verdict.low, verdict.high], [0, 0], color=FUSED, linewidth=3, solid_capstyle="butt")
         axes.plot([verdict.low, verdict.high], [0, 0], "|", color=FUSED, markersize=12, markeredgewidth=2)
         axes.plot([verdict.difference], [0], "s", color=FUSED, markersize=9)
-        axes.text(verdict.difference, 0.3, number(verdict.difference), ha="center", va="bottom", weight="bold")
+        axes.text(
+            verdict.difference, 0.3, number(verdict.difference), ha="center", va="bottom", weight="bold", bbox=plate
+        )
         axes.text(-reach, 1.02, "← single is better", ha="left", va="top", color=QUIET)
         axes.text(reach, 1.02, f"gain of {verdict.margin:g} or more →", ha="right", va="top", color=QUIET)
         axes.set(xlim=(-reach, reach), ylim=(-0.6, 1.1), yticks=[])
