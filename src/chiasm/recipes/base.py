@@ -1,33 +1,123 @@
-"""Names of recipes with their options, and what most of them ask of a cohort."""
+"""What every recipe of ours shares: its name with options, what it asks of a cohort, and the frame of `fit`."""
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
-from typing import Any
+from abc import ABC, abstractmethod
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import ClassVar
 
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort, Outcome, Target, Unsupported, class_names
 from chiasm.encoders import encoder_for
+from chiasm.heads.response import Response
+from chiasm.protocols import Citation, Predictor
+from chiasm.recipes.model import FittedModel
+from chiasm.training.isolation import threads_for
+
+LEAST_PATIENTS = 10
+KINDS = ("classification", "regression", "survival")
 
 
-def recipe_name(recipe: Any) -> str:
-    """`id` where every option is at its default, else `id:option=value,...` in the order of the fields."""
-    changed = []
-    for field in fields(recipe):
-        value = getattr(recipe, field.name)
-        if field.default is MISSING or value != field.default:
-            changed.append(f"{field.name}={value}")
-    return str(recipe.id) + (":" + ",".join(changed) if changed else "")
+@dataclass(frozen=True)
+class Training:
+    """The patients one can learn from, all of known outcome and with a modality, and how `fit` was called."""
+
+    cohort: Cohort
+    target: Target
+    outcome: Outcome
+    seed: int
+    checkpoint: Path | None
+    device: str
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes there are, None for the other kinds."""
+        return len(class_names(self.target)) or None
 
 
-def require_encoders(cohort: Cohort, *, modalities: int = 1) -> None:
-    """The cohort has a target, enough modalities, and an encoder for each.
+@dataclass(frozen=True)
+class BaseRecipe(ABC):
+    """A recipe whose options are the fields of the frozen dataclass that derives from this one."""
+
+    id: ClassVar[str]
+    family: ClassVar[str]
+    needs: ClassVar[str]
+    paper: ClassVar[Citation]
+    least_modalities: ClassVar[int] = 2
+    has_prior: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """`id` where every option is at its default, else `id:option=value,...` in the order of the fields."""
+        changed = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.default is MISSING or value != field.default:
+                changed.append(f"{field.name}={value}")
+        return self.id + (":" + ",".join(changed) if changed else "")
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` where the target, a modality or an encoder is missing."""
+        require(cohort, self.least_modalities)
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+        """Fit on every patient of the cohort whose outcome is known and who has a modality.
+
+        Args:
+            seed: of splits, initial weights and batches.
+            checkpoint: a folder in which an interrupted training goes on.
+            device: where networks are trained.
+        """
+        training = trainable(cohort, seed, checkpoint, device)
+        with threads_for(self.multiplications(training.cohort)):
+            predictor, response = self.learn(training)
+        kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
+        described = {key: value for key, value in vars(training.target).items() if isinstance(value, str) and value}
+        target = {"kind": training.target.kind, **described}
+        return FittedModel(self.name, kinds, predictor, response, target, self.has_prior)
+
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        """The modalities that the model reads."""
+        return cohort.modalities
+
+    def multiplications(self, cohort: Cohort) -> float:
+        """About how many a step of the fit takes, by which the number of threads is set: those of a ridge's Hessian."""
+        return len(cohort) * 256.0**2
+
+    @abstractmethod
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """What is fitted, and how its link becomes a prediction."""
+
+
+def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str) -> Training:
+    """The patients whose outcome is known and who have a modality.
+
+    Raises:
+        Unsupported: no target, or fewer than ten such patients.
+    """
+    if cohort.target is None or cohort.outcome is None:
+        raise Unsupported("fitting needs a target: name one in [target], or give target=... to cohort_from_frames")
+    usable = cohort.outcome.known & cohort.present.any(1)
+    count = int(usable.sum())
+    if count < LEAST_PATIENTS:
+        raise Unsupported(
+            f"{count} patients have a known outcome and a modality: at least {LEAST_PATIENTS} are needed to fit"
+        )
+    if count < len(cohort):
+        cohort = cohort.subset(usable)
+    assert cohort.target is not None and cohort.outcome is not None  # a subset keeps them
+    return Training(cohort, cohort.target, cohort.outcome, seed, checkpoint, device)
+
+
+def require(cohort: Cohort, modalities: int) -> None:
+    """The cohort has a target that can be learned, enough modalities, and an encoder for each.
 
     Raises:
         Unsupported: what is missing, and what to do.
     """
     if cohort.target is None:
         raise Unsupported("the cohort has no target: name one in [target], or give target=... to cohort_from_frames")
-    if cohort.target.kind not in ("classification", "regression", "survival"):
+    if cohort.target.kind not in KINDS:
         raise Unsupported(
             f"targets of kind '{cohort.target.kind}' cannot be evaluated yet: choose one column as the target"
         )
@@ -37,3 +127,9 @@ def require_encoders(cohort: Cohort, *, modalities: int = 1) -> None:
         )
     for name in cohort.modalities:
         encoder_for(cohort.kinds[name])
+
+
+def choice(option: str, value: str, known: tuple[str, ...]) -> None:
+    """Refuse an option's value that is not among the known ones."""
+    if value not in known:
+        raise ValueError(f"{option}={value!r} is not known: choose one of {', '.join(known)}")

@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, class_names
+from chiasm.cohort import Cohort
 from chiasm.encoders.scaling import Projection
 from chiasm.heads.linear import Linear
 from chiasm.heads.response import Response
-from chiasm.protocols import Citation
-from chiasm.recipes.base import recipe_name, require_encoders
-from chiasm.recipes.model import FittedModel, describe_target
-from chiasm.recipes.neural import trainable
+from chiasm.protocols import Citation, Predictor
+from chiasm.recipes.base import BaseRecipe, Training
 from chiasm.recipes.single import RIDGE
 from chiasm.recipes.unimodal import COMPONENTS, Unimodal, choose_penalty, fit_unimodal, inner_folds
 
@@ -68,7 +65,7 @@ def side_by_side(cohort: Cohort, models: Mapping[str, Unimodal], shares: Mapping
 
 
 @dataclass(frozen=True)
-class EarlyFusion:
+class EarlyFusion(BaseRecipe):
     """Ridge regression, logistic or Cox, on the concatenation of all modalities' principal components.
 
     Each modality keeps the penalty it chose alone, up to one common factor that inner folds choose. A ridge and not an
@@ -80,26 +77,15 @@ class EarlyFusion:
     needs: ClassVar[str] = "two modalities or more; an absent one is imputed by its training mean"
     paper: ClassVar[Citation] = RIDGE
 
-    @property
-    def name(self) -> str:
-        return recipe_name(self)
-
-    def supports(self, cohort: Cohort) -> None:
-        require_encoders(cohort, modalities=2)
-
-    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
-        """Choose the penalty on inner folds, then fit on all patients."""
-        cohort = trainable(cohort)
-        assert cohort.outcome is not None and cohort.target is not None
-        models = {name: fit_unimodal(cohort, name, seed=seed)[0] for name in cohort.modalities}
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Choose each modality's penalty and then the common one on inner folds; fit on all patients."""
+        cohort = training.cohort
+        models = {name: fit_unimodal(training, name)[0] for name in cohort.modalities}
         least = min(model.penalty for model in models.values())
         shares = {name: math.sqrt(least / model.penalty) for name, model in models.items()}
         values = side_by_side(cohort, models, shares)
         projection = Projection.fit(values, COMPONENTS)
-        kind = cohort.target.kind
-        classes = len(class_names(cohort.target)) or None
-        folds = inner_folds(cohort, seed)
-        chosen = choose_penalty(kind, projection(values), cohort.outcome, folds, classes)
+        folds = inner_folds(cohort, training.seed)
+        chosen = choose_penalty(training.target.kind, projection(values), training.outcome, folds, training.classes)
         predictor = EarlyFusionPredictor(models, shares, projection, chosen.linear, chosen.slope, chosen.centre)
-        response = Response.fit(cohort.target, chosen.links, cohort.outcome, calibrate=False)
-        return FittedModel(self.name, dict(cohort.kinds), predictor, response, describe_target(cohort))
+        return predictor, Response.fit(training.target, chosen.links, training.outcome, calibrate=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -12,10 +11,8 @@ import numpy as np
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.heads.response import Response
-from chiasm.protocols import Citation
-from chiasm.recipes.base import recipe_name, require_encoders
-from chiasm.recipes.model import FittedModel, describe_target
-from chiasm.recipes.neural import trainable
+from chiasm.protocols import Citation, Predictor
+from chiasm.recipes.base import BaseRecipe, Training
 from chiasm.recipes.unimodal import Unimodal, fit_unimodal
 
 COMBINING = Citation("On Combining Classifiers", "IEEE TPAMI", 1998, "https://doi.org/10.1109/34.667881")
@@ -62,7 +59,7 @@ def mean_over_present(links: np.ndarray, present: np.ndarray, prior: np.ndarray)
 
 
 @dataclass(frozen=True)
-class LateFusion:
+class LateFusion(BaseRecipe):
     """The mean of unimodal links, each calibrated on inner out-of-fold predictions; no joint training."""
 
     id: ClassVar[str] = "late-fusion"
@@ -70,20 +67,10 @@ class LateFusion:
     needs: ClassVar[str] = "two modalities or more; no patient needs both"
     paper: ClassVar[Citation] = COMBINING
 
-    @property
-    def name(self) -> str:
-        return recipe_name(self)
-
-    def supports(self, cohort: Cohort) -> None:
-        require_encoders(cohort, modalities=2)
-
-    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Fit every modality alone; the mean trains nothing."""
-        cohort = trainable(cohort)
-        assert cohort.outcome is not None and cohort.target is not None
-        fitted = {name: fit_unimodal(cohort, name, seed=seed) for name in cohort.modalities}
+        fitted = {name: fit_unimodal(training, name) for name in training.cohort.modalities}
         predictor = LateFusionPredictor({name: model for name, (model, _) in fitted.items()})
         links = np.stack([own for _, own in fitted.values()])
-        out_of_fold = mean_over_present(links, cohort.present.T, prior_of(predictor.models))
-        response = Response.fit(cohort.target, out_of_fold, cohort.outcome, calibrate=True)
-        return FittedModel(self.name, dict(cohort.kinds), predictor, response, describe_target(cohort))
+        out_of_fold = mean_over_present(links, training.cohort.present.T, prior_of(predictor.models))
+        return predictor, Response.fit(training.target, out_of_fold, training.outcome, calibrate=True)

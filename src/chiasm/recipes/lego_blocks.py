@@ -1,24 +1,35 @@
-"""Training the blocks of MM-Lego: each modality alone, from one shared start, never with another modality."""
+"""The blocks of MM-Lego: each modality trained alone, from one shared start, never with another modality."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort
 from chiasm.fusion.lego_block import Domain, LegoBlock, pool
 from chiasm.heads.head import Head
-from chiasm.protocols import Fused
+from chiasm.merging import linear_mean, merge_states, spherical_mean
+from chiasm.protocols import Citation, Fused
+from chiasm.recipes.base import Training, choice
 from chiasm.recipes.neural import Prepared, build, fit_network, new_head, parameter_count, prepare, seeded, state_of
 from chiasm.tokens import Tokens
 from chiasm.training import Network, TrainOptions
 from chiasm.training.memo import remember
+
+PAPER = Citation(
+    "Multimodal Lego: Model Merging and Fine-Tuning Across Topologies and Modalities",
+    "ICLR",
+    2025,
+    "https://arxiv.org/abs/2405.19950",
+)
+HEAD_METHODS = {"slerp": spherical_mean, "linear": linear_mean}
+State = dict[str, np.ndarray]
 
 
 @storable("lego-sizes")
@@ -34,11 +45,23 @@ class LegoSizes:
 
     def block(self, width: int, slots: int, dropout: float = 0.0) -> LegoBlock:
         """A fresh block for tokens of this width and number of slots."""
-        domain: Domain = self.domain  # type: ignore[assignment]  # checked by the recipe
         return LegoBlock(
             width, slots, latents=self.latents, latent_width=self.latent_width, depth=self.depth, heads=self.heads,
-            dropout=dropout, domain=domain,
+            dropout=dropout, domain=cast(Domain, self.domain),
         )  # fmt: skip
+
+
+class BlockOptions(Protocol):
+    """The options that `lego-merge` and `lego-fuse` share: the blocks, and how each is trained."""
+
+    @property
+    def sizes(self) -> LegoSizes: ...
+
+    @property
+    def training_options(self) -> TrainOptions: ...
+
+    @property
+    def dropout(self) -> float: ...
 
 
 class Alone(nn.Module):
@@ -58,66 +81,56 @@ class Blocks:
     """Blocks and heads, one a modality, in the order of their names, with the data they were trained on."""
 
     data: Prepared
-    blocks: dict[str, dict[str, np.ndarray]]
-    heads: dict[str, dict[str, np.ndarray]]
+    blocks: dict[str, State]
+    heads: dict[str, State]
     trained_parameters: int
 
 
-def train_blocks(
-    cohort: Cohort,
-    sizes: LegoSizes,
-    options: TrainOptions,
-    dropout: float,
-    *,
-    seed: int,
-    checkpoint: Path | None,
-    device: str,
-) -> Blocks:
+def train_blocks(training: Training, options: BlockOptions) -> Blocks:
     """Train one block a modality on the patients who have it.
 
     All blocks start from the same latents and the same head (one seed), so that what they learn stays comparable when
     it is averaged; nothing else is shared, and no patient needs two modalities.
     """
-
-    def make() -> Blocks:
-        data = prepare(cohort, seed)
-        blocks, heads, count = {}, {}, 0
-        for column, name in enumerate(cohort.modalities):
-            width, slots = data.shapes[name]
-            block = build(partial(sizes.block, width, slots, dropout), seeded(seed, name))
-            with torch.no_grad():
-                block.latent.copy_(build(lambda: sizes.block(1, 1), seeded(seed, "shared")).latent)
-            network = Network(Alone(block), new_head(cohort, sizes.latent_width, seeded(seed, "shared")))
-            rows = np.flatnonzero(data.present[:, column])
-            file = checkpoint / f"block-{column}.safetensors" if checkpoint is not None else None
-            fit_network(
-                network,
-                data,
-                options,
-                seed=seeded(seed, name),
-                checkpoint=file,
-                device=device,
-                rows=rows,
-                column=column,
-            )
-            blocks[name], heads[name] = state_of(block), state_of(network.head)
-            count += parameter_count(network)
-        return Blocks(data, blocks, heads, count)
-
-    return remember(cohort.fingerprint, ("lego-blocks", sizes, options, dropout, seed, device), make)
+    key = ("lego-blocks", options.sizes, options.training_options, options.dropout, training.seed, training.device)
+    return remember(training.cohort.fingerprint, key, lambda: _train(training, options))
 
 
-def restored_block(
-    sizes: LegoSizes, shape: tuple[int, int], state: dict[str, np.ndarray], dropout: float = 0.0
-) -> LegoBlock:
+def _train(training: Training, options: BlockOptions) -> Blocks:
+    data, sizes, seed = prepare(training), options.sizes, training.seed
+    blocks, heads, count = {}, {}, 0
+    for column, name in enumerate(training.cohort.modalities):
+        block = build(partial(sizes.block, *data.shapes[name], options.dropout), seeded(seed, name))
+        with torch.no_grad():
+            block.latent.copy_(build(lambda: sizes.block(1, 1), seeded(seed, "shared")).latent)
+        network = Network(Alone(block), new_head(training, sizes.latent_width, seeded(seed, "shared")))
+        file = training.checkpoint / f"block-{column}.safetensors" if training.checkpoint else None
+        fit_network(
+            network, data, options.training_options, seed=seeded(seed, name), checkpoint=file, device=training.device,
+            rows=np.flatnonzero(data.present[:, column]), column=column,
+        )  # fmt: skip
+        blocks[name], heads[name] = state_of(block), state_of(network.head)
+        count += parameter_count(network)
+    return Blocks(data, blocks, heads, count)
+
+
+def restored_block(sizes: LegoSizes, shape: tuple[int, int], state: State, dropout: float = 0.0) -> LegoBlock:
     """A block with a stored state."""
     block = build(lambda: sizes.block(*shape, dropout), 0)
     block.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state.items()})
     return block
 
 
-def restored_head(width: int, outputs: int, kind: str, state: dict[str, np.ndarray]) -> Head:
-    """A head with a stored state."""
-    head = build(lambda: Head(width, outputs, kind), 0)
-    head.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state.items()})
+def merged_head(states: Sequence[State], width: int, kind: str, method: str) -> Head:
+    """The head between these heads, one weight each."""
+    tensors = [{key: torch.from_numpy(np.array(value)) for key, value in state.items()} for state in states]
+    merged = merge_states(tensors, [1.0] * len(tensors), HEAD_METHODS[method])
+    head = build(lambda: Head(width, len(merged["linear.bias"]), kind), 0)
+    head.load_state_dict(merged)
     return head
+
+
+def check_options(domain: str, head_method: str) -> None:
+    """Refuse a domain or a way of merging heads that is not known."""
+    choice("domain", domain, ("signal", "rfft", "complex"))
+    choice("head_method", head_method, tuple(HEAD_METHODS))

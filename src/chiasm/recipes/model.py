@@ -65,12 +65,3 @@ class FittedModel:
     def save(self, path: Path | str) -> None:
         """Write the model folder: safetensors and JSON."""
         save(path, self)
-
-
-def describe_target(cohort: Cohort) -> dict[str, Any]:
-    """Kind, columns and unit of the target, as JSON."""
-    target = cohort.target
-    if target is None:
-        raise Unsupported("the cohort has no target: name one in [target], or give target=... to cohort_from_frames")
-    fields = {key: value for key, value in vars(target).items() if isinstance(value, str) and value}
-    return {"kind": target.kind, **fields}

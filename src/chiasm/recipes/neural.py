@@ -6,23 +6,73 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from chiasm.cohort import Cohort, Outcome, Unsupported, holdout
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort, Outcome, holdout
 from chiasm.encoders import fit_encoders, pack
 from chiasm.heads.head import Head, output_width, target_tensors
+from chiasm.heads.response import Response
 from chiasm.protocols import Encoder
+from chiasm.recipes.base import Training
 from chiasm.tokens import PackedTokens
-from chiasm.training import Network, TrainOptions, train
+from chiasm.training import Network, TrainOptions, predict_link, train
 from chiasm.training.batches import presence
 from chiasm.training.isolation import own_randomness
 
 VALIDATION = 0.2
+Shapes = dict[str, tuple[int, int]]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+class Design(Protocol):
+    """The sizes of a fusion, storable, from which it is built again."""
+
+    @property
+    def latent_width(self) -> int: ...
+
+    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> nn.Module: ...
+
+
+@storable("network")
+@dataclass(frozen=True)
+class NetworkPredictor:
+    """A trained network with its encoders.
+
+    Args:
+        encoders: one a modality.
+        shapes: modality to (width, slots) of its tokens.
+        design: builds the fusion that `state` fills.
+        kind, outputs: of the head.
+        centre, scale: undo the standardising of a number.
+        state: parameters and buffers.
+    """
+
+    encoders: dict[str, Encoder]
+    shapes: dict[str, tuple[int, int]]
+    design: Any
+    kind: str
+    outputs: int
+    centre: float
+    scale: float
+    state: dict[str, np.ndarray]
+    trained_parameters: int
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64 in the cohort's sorted row order."""
+
+        def network() -> Network:
+            head = Head(self.design.latent_width, self.outputs, self.kind)
+            return Network(self.design.fusion(self.shapes), head)
+
+        module = build(network, 0)
+        restore(module, self.state)
+        tokens = pack(cohort, self.encoders)
+        return predict_link(module, tokens, presence(tokens, sorted(self.encoders))) * self.scale + self.centre
 
 
 @dataclass(frozen=True)
@@ -48,33 +98,20 @@ class Prepared:
     held_out: np.ndarray
 
     @property
-    def shapes(self) -> dict[str, tuple[int, int]]:
+    def shapes(self) -> Shapes:
         return {name: (encoder.width, encoder.slots) for name, encoder in self.encoders.items()}
 
 
-def trainable(cohort: Cohort) -> Cohort:
-    """The patients one can learn from: outcome known, at least one modality present."""
-    if cohort.target is None or cohort.outcome is None:
-        raise Unsupported("fitting needs a target: name one in [target], or give target=... to cohort_from_frames")
-    usable = cohort.outcome.known & cohort.present.any(1)
-    if int(usable.sum()) < 10:
-        raise Unsupported(
-            f"{int(usable.sum())} patients have a known outcome and a modality: at least 10 are needed to fit"
-        )
-    return cohort if usable.all() else cohort.subset(usable)
-
-
-def prepare(cohort: Cohort, seed: int) -> Prepared:
+def prepare(training: Training) -> Prepared:
     """Fit the encoders on the cohort, pack its tokens, set a fifth of the patients aside."""
+    cohort, outcome = training.cohort, training.outcome
     encoders = fit_encoders(cohort)
     tokens = pack(cohort, encoders)
-    outcome = cohort.outcome
-    assert outcome is not None and cohort.target is not None  # `trainable` raised otherwise
     centre, scale = 0.0, 1.0
-    if cohort.target.kind == "regression":
+    if training.target.kind == "regression":
         centre, scale = float(outcome.value.mean()), float(outcome.value.std()) or 1.0
     value, event = target_tensors(outcome, centre, scale)
-    held_out = holdout(cohort, VALIDATION, seed=seed)
+    held_out = holdout(cohort, VALIDATION, seed=training.seed)
     return Prepared(
         encoders, tokens, presence(tokens, cohort.modalities), outcome, value, event, centre, scale, held_out
     )
@@ -91,11 +128,9 @@ def build(make: Callable[[], ModuleT], seed: int) -> ModuleT:
         return make()
 
 
-def new_head(cohort: Cohort, width: int, seed: int) -> Head:
-    """A head for the cohort's target, initialised from `seed`."""
-    target = cohort.target
-    assert target is not None  # `trainable` raised otherwise
-    return build(lambda: Head(width, output_width(target), target.kind), seed)
+def new_head(training: Training, width: int, seed: int) -> Head:
+    """A head for the target, initialised from `seed`."""
+    return build(lambda: Head(width, output_width(training.target), training.target.kind), seed)
 
 
 def fit_network(
@@ -132,6 +167,22 @@ def fit_network(
         checkpoint=checkpoint,
         device=device,
     )
+
+
+def finish(training: Training, data: Prepared, network: Network, design: Design) -> tuple[NetworkPredictor, Response]:
+    """A trained network as a predictor, calibrated on the patients that were held out of its training."""
+    link = predict_link(network, data.tokens, data.present) * data.scale + data.centre
+    response = calibrated(training, data, link)
+    predictor = NetworkPredictor(
+        data.encoders, data.shapes, design, training.target.kind, link.shape[1], data.centre, data.scale,
+        state_of(network), parameter_count(network),
+    )  # fmt: skip
+    return predictor, response
+
+
+def calibrated(training: Training, data: Prepared, link: np.ndarray) -> Response:
+    """The response fitted on the held-out fifth."""
+    return Response.fit(training.target, link[data.held_out], data.outcome.take(data.held_out), calibrate=True)
 
 
 def subset(packed: PackedTokens, rows: np.ndarray) -> PackedTokens:

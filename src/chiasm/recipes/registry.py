@@ -14,7 +14,8 @@ from chiasm.cohort.errors import nearest
 from chiasm.recipes.early import EarlyFusion
 from chiasm.recipes.healnet import HealNetRecipe
 from chiasm.recipes.late import LateFusion
-from chiasm.recipes.lego import LegoFuseRecipe, LegoMerge
+from chiasm.recipes.lego_fuse import LegoFuseRecipe
+from chiasm.recipes.lego_merge import LegoMerge
 from chiasm.recipes.single import Single
 from chiasm.recipes.stacked import StackedFusion
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.heads.response import Response
-from chiasm.protocols import Citation
-from chiasm.recipes.base import require_encoders
-from chiasm.recipes.model import FittedModel, describe_target
-from chiasm.recipes.neural import trainable
+from chiasm.protocols import Citation, Predictor
+from chiasm.recipes.base import BaseRecipe, Training, require
 from chiasm.recipes.unimodal import fit_unimodal
 
 RIDGE = Citation(
@@ -23,7 +20,7 @@ RIDGE = Citation(
 
 
 @dataclass(frozen=True)
-class Single:
+class Single(BaseRecipe):
     """Ridge regression, logistic or Cox, on one modality; a patient who lacks it gets the prior of the training set."""
 
     modality: str
@@ -32,22 +29,24 @@ class Single:
     family: ClassVar[str] = "single"
     needs: ClassVar[str] = "the modality it names"
     paper: ClassVar[Citation] = RIDGE
+    has_prior: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
         return f"single:{self.modality}"
 
     def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` where the cohort lacks the modality, its encoder or a target."""
         if self.modality not in cohort.modalities:
             raise Unsupported(f"the cohort has no modality '{self.modality}': it has {', '.join(cohort.modalities)}")
-        require_encoders(cohort.with_modalities([self.modality]))
+        require(cohort.with_modalities([self.modality]), 1)
 
-    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        return (self.modality,)
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Fit on the patients who have the modality."""
-        cohort = trainable(cohort)
-        assert cohort.outcome is not None and cohort.target is not None
-        model, out_of_fold = fit_unimodal(cohort, self.modality, seed=seed)
-        rows = cohort.rows_of(self.modality)
-        response = Response.fit(cohort.target, out_of_fold[rows], cohort.outcome.take(rows), calibrate=False)
-        kinds = {self.modality: cohort.kinds[self.modality]}
-        return FittedModel(self.name, kinds, model, response, describe_target(cohort), has_prior=True)
+        model, out_of_fold = fit_unimodal(training, self.modality)
+        rows = training.cohort.rows_of(self.modality)
+        response = Response.fit(training.target, out_of_fold[rows], training.outcome.take(rows), calibrate=False)
+        return model, response

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -14,11 +13,9 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome
 from chiasm.heads.linear import nll
 from chiasm.heads.response import Response
-from chiasm.protocols import Citation
-from chiasm.recipes.base import recipe_name, require_encoders
+from chiasm.protocols import Citation, Predictor
+from chiasm.recipes.base import BaseRecipe, Training
 from chiasm.recipes.late import present_in, prior_of
-from chiasm.recipes.model import FittedModel, describe_target
-from chiasm.recipes.neural import trainable
 from chiasm.recipes.unimodal import Unimodal, fit_unimodal, inner_folds
 
 MAX_EXACT = 6  # modalities up to which every subset gets weights of its own
@@ -109,7 +106,7 @@ def stack(
 
 
 @dataclass(frozen=True)
-class StackedFusion:
+class StackedFusion(BaseRecipe):
     """Stacking after Wolpert and Breiman, with weights for each pattern of present modalities.
 
     Args:
@@ -125,36 +122,27 @@ class StackedFusion:
         "Stacked Regressions", "Machine Learning", 1996, "https://doi.org/10.1007/BF00117832"
     )
 
-    @property
-    def name(self) -> str:
-        return recipe_name(self)
-
-    def supports(self, cohort: Cohort) -> None:
-        require_encoders(cohort, modalities=2)
-
-    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Fit every modality alone, then the weights of each pattern on the inner links of those who have all of it."""
-        cohort = trainable(cohort)
-        outcome, target, names = cohort.outcome, cohort.target, list(cohort.modalities)
-        assert outcome is not None and target is not None
-        fitted = {name: fit_unimodal(cohort, name, seed=seed) for name in names}
+        cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
+        names = list(cohort.modalities)
+        fitted = {name: fit_unimodal(training, name) for name in names}
         links = np.stack([out_of_fold for _, out_of_fold in fitted.values()])  # (M, B, K), NaN where absent
         models = {name: model for name, (model, _) in fitted.items()}
-        prior, folds = prior_of(models), inner_folds(cohort, seed)
+        prior, folds = prior_of(models), inner_folds(cohort, training.seed)
         weights: dict[str, np.ndarray] = {}
         for pattern in patterns(cohort):
             rows = np.flatnonzero(cohort.present[:, pattern].all(1))
             known = outcome.take(rows)
-            if len(rows) < MIN_PATIENTS or not enough(target.kind, known):
+            if len(rows) < MIN_PATIENTS or not enough(kind, known):
                 continue
             own = np.zeros(len(names))
-            own[pattern] = stack(target.kind, links[pattern][:, rows], prior, known, folds[rows], self.shrinkage)
+            own[pattern] = stack(kind, links[pattern][:, rows], prior, known, folds[rows], self.shrinkage)
             weights["+".join(names[m] for m in pattern)] = own
         weights.setdefault("+".join(names), np.full(len(names), 1 / len(names)))
         predictor = StackedFusionPredictor(models, weights)
         out_of_fold = weighted(links, cohort.present.T, prior, weights, names)
-        response = Response.fit(target, out_of_fold, outcome, calibrate=True)
-        return FittedModel(self.name, dict(cohort.kinds), predictor, response, describe_target(cohort))
+        return predictor, Response.fit(training.target, out_of_fold, outcome, calibrate=True)
 
 
 def patterns(cohort: Cohort) -> list[list[int]]:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, CohortError, Outcome, class_names, fold_ids
+from chiasm.cohort import Cohort, CohortError, Outcome, fold_ids
 from chiasm.encoders import features_for
 from chiasm.encoders.scaling import Projection
 from chiasm.heads.linear import Linear, fit_path, information, nll
 from chiasm.heads.response import calibration
+from chiasm.recipes.base import Training
 from chiasm.training.memo import remember
 
 Array = NDArray[np.float64]
@@ -67,29 +68,28 @@ class Unimodal:
         return out
 
 
-def fit_unimodal(cohort: Cohort, modality: str, *, seed: int) -> tuple[Unimodal, Array]:
+def fit_unimodal(training: Training, modality: str) -> tuple[Unimodal, Array]:
     """The fitted modality, and its calibrated links on inner folds, `(B, K)`, NaN where it is absent.
 
     Columns are scaled and projected once, without labels, on the patients given; the penalty is the one of smallest
     negative log likelihood on inner folds, and the slope is fitted on their links.
     """
-    return remember(cohort.fingerprint, ("unimodal", modality, seed), lambda: _fit(cohort, modality, seed))
+    key = ("unimodal", modality, training.seed)
+    return remember(training.cohort.fingerprint, key, lambda: _fit(training, modality))
 
 
-def _fit(cohort: Cohort, modality: str, seed: int) -> tuple[Unimodal, Array]:
-    outcome, target = cohort.outcome, cohort.target
-    assert outcome is not None and target is not None  # recipes fit `trainable` cohorts only
+def _fit(training: Training, modality: str) -> tuple[Unimodal, Array]:
+    cohort, outcome, kind, classes = training.cohort, training.outcome, training.target.kind, training.classes
     rows = cohort.rows_of(modality)
-    known, folds = outcome.take(rows), inner_folds(cohort, seed)[rows]
+    known, folds = outcome.take(rows), inner_folds(cohort, training.seed)[rows]
     raw = cohort.raw(modality)
     features = features_for(cohort.kinds[modality]).fit(raw, [])
     scaled = features.features(raw)
     projection = Projection.fit(scaled, COMPONENTS)
-    classes = len(class_names(target)) or None
-    chosen = choose_penalty(target.kind, projection(scaled), known, folds, classes)
+    chosen = choose_penalty(kind, projection(scaled), known, folds, classes)
     out_of_fold = np.full((len(cohort), chosen.links.shape[1]), np.nan)
     out_of_fold[rows] = chosen.links
-    prior = prior_link(target.kind, outcome, classes)
+    prior = prior_link(kind, outcome, classes)
     model = Unimodal(modality, features, projection, chosen.linear, chosen.penalty, chosen.slope, chosen.centre, prior)
     return model, out_of_fold
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import scipy.linalg  # type: ignore[import-untyped]  # noqa: F401 (its BLAS must be loaded to be told)
+import sklearn.linear_model  # type: ignore[import-untyped]  # noqa: F401 (and its OpenMP)
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -17,7 +19,10 @@ SMALL_WORK = 5e8
 
 @contextmanager
 def threads_for(multiplications: float) -> Iterator[None]:
-    """As many threads as this much work a step deserves: one when it is small, else as many as are allowed now."""
+    """As many threads as this much work a step deserves: one when it is small, else as many as are allowed now.
+
+    Only libraries that are loaded already can be told, so this file imports those that bring threads of their own.
+    """
     before = torch.get_num_threads()
     wanted = 1 if multiplications < SMALL_WORK else before
     with threadpool_limits(limits=wanted):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
+import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 _context: Any = None
@@ -48,10 +49,8 @@ def side_by_side(function: Callable[[Any, Any], Any], context: Any, tasks: Seque
 def _enter(function: Callable[[Any, Any], Any], context: Any, parent: int) -> None:
     global _context, _function
     _context, _function = context, function
-    threadpool_limits(limits=1)
-    import torch
-
     torch.set_num_threads(1)
+    threadpool_limits(limits=1)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -1,0 +1,123 @@
+"""`lego-merge`: blocks trained alone and merged, without any joint training (MM-Lego, arXiv 2405.19950)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort
+from chiasm.encoders import pack
+from chiasm.fusion.lego_block import pool
+from chiasm.heads.head import Head
+from chiasm.heads.response import Response
+from chiasm.merging import LATENT_METHODS, merge_latents
+from chiasm.protocols import Citation, Encoder, Predictor
+from chiasm.recipes.base import BaseRecipe, Training, choice
+from chiasm.recipes.lego_blocks import PAPER, LegoSizes, check_options, merged_head, restored_block, train_blocks
+from chiasm.recipes.neural import calibrated
+from chiasm.tokens import PackedTokens
+from chiasm.training import TrainOptions
+from chiasm.training.batches import presence, reading_batches, take, total_lengths
+
+
+@storable("lego-merge")
+@dataclass(frozen=True)
+class LegoMergePredictor:
+    """Blocks as they were trained, merged at prediction over the modalities a patient has."""
+
+    encoders: dict[str, Encoder]
+    shapes: dict[str, tuple[int, int]]
+    sizes: LegoSizes
+    method: str
+    head_method: str
+    kind: str
+    centre: float
+    scale: float
+    blocks: dict[str, dict[str, np.ndarray]]
+    heads: dict[str, dict[str, np.ndarray]]
+    trained_parameters: int
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64 in the cohort's sorted row order."""
+        return self.link_of(pack(cohort, self.encoders))
+
+    def link_of(self, tokens: dict[str, PackedTokens]) -> np.ndarray:
+        """The link of packed tokens; a patient's latents and heads are merged over what is present."""
+        names = sorted(self.encoders)
+        present = presence(tokens, names)
+        blocks = {name: restored_block(self.sizes, self.shapes[name], self.blocks[name]).eval() for name in names}
+        heads: dict[tuple[bool, ...], Head] = {}
+        out = np.zeros((len(present), len(self.heads[names[0]]["linear.bias"])))
+        with torch.inference_mode():
+            for batch in reading_batches(total_lengths(tokens), 256):
+                own, here = take(tokens, batch), torch.from_numpy(present[batch])
+                latents = [blocks[name](own[name], here[:, m]) for m, name in enumerate(names)]
+                embedding = pool(merge_latents(latents, here.float(), self.method))  # (B, D)
+                for pattern in torch.unique(here, dim=0):
+                    rows = (here == pattern).all(1)
+                    key = tuple(pattern.tolist())
+                    if key not in heads:
+                        states = [self.heads[name] for name, given in zip(names, key, strict=True) if given]
+                        heads[key] = merged_head(states, self.sizes.latent_width, self.kind, self.head_method)
+                    out[batch[rows.numpy()]] = heads[key](embedding[rows]).double().numpy()
+        return out * self.scale + self.centre
+
+
+@dataclass(frozen=True)
+class LegoMerge(BaseRecipe):
+    """Blocks trained alone, their latents averaged over the modalities present, their heads merged on the sphere.
+
+    Args:
+        latents, latent_width, depth, heads: of the blocks.
+        domain: of the latents: signal, rfft or complex. The paper's configuration is `domain=rfft,method=harmonic`.
+        dropout, epochs, patience, batch, learning_rate, weight_decay: of the training of each block.
+        method: how latents are merged: mean, harmonic or geometric.
+        head_method: how heads are merged: slerp or linear.
+    """
+
+    latents: int = 16
+    latent_width: int = 32
+    depth: int = 2
+    heads: int = 4
+    domain: str = "signal"
+    dropout: float = 0.2
+    epochs: int = 40
+    patience: int = 8
+    batch: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    head_method: str = "slerp"
+    method: str = "mean"
+
+    id: ClassVar[str] = "lego-merge"
+    family: ClassVar[str] = "merge"
+    needs: ClassVar[str] = "two modalities or more; no patient needs both"
+    paper: ClassVar[Citation] = PAPER
+
+    def __post_init__(self) -> None:
+        check_options(self.domain, self.head_method)
+        choice("method", self.method, tuple(LATENT_METHODS))
+
+    @property
+    def sizes(self) -> LegoSizes:
+        """Of every block."""
+        return LegoSizes(self.latents, self.latent_width, self.depth, self.heads, self.domain)
+
+    @property
+    def training_options(self) -> TrainOptions:
+        """Of every block."""
+        return TrainOptions(self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay)
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Train the blocks; merging them trains nothing. The fifth that stopped the blocks early calibrates."""
+        trained = train_blocks(training, self)
+        data = trained.data
+        predictor = LegoMergePredictor(
+            data.encoders, data.shapes, self.sizes, self.method, self.head_method, training.target.kind, data.centre,
+            data.scale, trained.blocks, trained.heads, trained.trained_parameters,
+        )  # fmt: skip
+        return predictor, calibrated(training, data, predictor.link_of(data.tokens))
