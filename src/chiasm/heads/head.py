@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -49,19 +48,26 @@ def squared_error(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
 
 
 def cox_loss(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
-    """Negative log partial likelihood per event, Efron ties (torchsurv); zero, with zero gradient, without an event.
+    """Negative log partial likelihood per event, Efron ties; zero, with zero gradient, without an event.
 
-    A batch in which nobody is at risk beside the event carries no information either: its loss is zero by the formula.
+    The sums over risk sets stay in logarithms (`ridge_cox` has the formula), so that the loss and its gradient are
+    finite for log hazards of any size; who is censored at the time of an event is at risk. A batch in which nobody is at risk beside the event carries no information
+    either: its loss is zero by the formula.
     """
-    from torchsurv.loss.cox import neg_partial_log_likelihood  # type: ignore[import-untyped]
-
     if not bool(event.any()):
         return (output * 0.0).sum()
-    risk = output[:, 0] - output[:, 0].max().detach()  # the likelihood does not change, and exp cannot overflow
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Ties in `time` detected")
-        total: Tensor = neg_partial_log_likelihood(risk, event, value, ties_method="efron", reduction="sum")
-    return total / event.sum()
+    order = torch.argsort(value, descending=True, stable=True)  # latest first: a risk set is a prefix
+    risk, late, happened = output[order, 0], value[order], event[order]
+    own, times = risk[happened], late[happened]  # (E,)
+    reach = torch.searchsorted(-late, -times, right=True)
+    whole = torch.logcumsumexp(risk, 0)[reach - 1]
+    _, group, ties = torch.unique_consecutive(times, return_inverse=True, return_counts=True)
+    highest = own.new_full(ties.shape, -torch.inf).scatter_reduce(0, group, own.detach(), "amax")
+    within = own.new_zeros(ties.shape).index_add(0, group, torch.exp(own - highest[group]))
+    tied = (highest + within.log())[group]
+    rank = torch.arange(len(times), device=times.device) - (ties.cumsum(0) - ties)[group]
+    share = rank / ties[group] * torch.exp((tied - whole).clamp_max(0.0))
+    return (whole + torch.log1p(-share) - own).sum() / len(own)
 
 
 LOSSES: dict[str, Loss] = {"classification": cross_entropy, "regression": squared_error, "survival": cox_loss}
