@@ -51,8 +51,8 @@ def cox_loss(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
     """Negative log partial likelihood per event, Efron ties; zero, with zero gradient, without an event.
 
     The sums over risk sets stay in logarithms (`ridge_cox` has the formula), so that the loss and its gradient are
-    finite for log hazards of any size; who is censored at the time of an event is at risk. A batch in which nobody is at risk beside the event carries no information
-    either: its loss is zero by the formula.
+    finite for log hazards of any size; who is censored at the time of an event is at risk. A batch in which nobody is
+    at risk beside the event carries no information either: its loss is zero by the formula.
     """
     if not bool(event.any()):
         return (output * 0.0).sum()
