@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, CohortError, Outcome, fold_ids
+from chiasm.cohort import Cohort, CohortError, Outcome, Unsupported, fold_ids
 from chiasm.encoders import features_for
 from chiasm.encoders.scaling import Projection
 from chiasm.heads.linear import Linear, fit_path, information, nll
@@ -82,6 +82,11 @@ def _fit(training: Training, modality: str) -> tuple[Unimodal, Array]:
     cohort, outcome, kind, classes = training.cohort, training.outcome, training.target.kind, training.classes
     rows = cohort.rows_of(modality)
     known, folds = outcome.take(rows), inner_folds(cohort, training.seed)[rows]
+    if len(np.unique(folds)) < 2:
+        raise Unsupported(
+            f"{len(rows) or 'no'} patient{'s' * (len(rows) > 1)} of the training set with the modality '{modality}': "
+            "too few to fit on some and try on others, leave it out"
+        )
     raw = cohort.raw(modality)
     features = features_for(cohort.kinds[modality]).fit(raw, [])
     scaled = features.features(raw)
