@@ -1,18 +1,21 @@
 """The only file that reads or writes a model or a checkpoint: safetensors for numbers, JSON for the rest.
 
 A model is a tree of dataclasses, each registered under a name with `storable`. On disk it is a folder of two files:
-`model.json` (the tree, arrays replaced by references; the hash of the weights) and `weights.safetensors`.
+`model.json` (the tree, arrays replaced by references; its own hash and that of the weights) and `weights.safetensors`.
 Loading looks names up in the register and checks every field against its annotation; it executes nothing.
+The hashes find damage. They are no signature: whoever can write the folder can write them too.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
+import sys
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 SCHEMA = 1
+DESCRIPTION, WEIGHTS = "model.json", "weights.safetensors"
 MAX_JSON_BYTES = 256 * 2**20
 _REGISTER: dict[str, type] = {}
 _T = TypeVar("_T")
@@ -48,31 +52,53 @@ def storable(kind: str) -> Callable[[type[_T]], type[_T]]:
 
 
 def save(path: Path | str, root: object) -> None:
-    """Write `root` as a model folder; the folder appears whole or not at all.
+    """Write `root` as a model folder; the folder appears whole or not at all, and replaces an older model in one step.
 
     Raises:
-        ArtifactError: `path` exists and is not a model folder.
+        ArtifactError: `path` exists and is not a model folder, or holds other files too.
     """
     path = Path(path)
-    if path.exists() and not (path / "model.json").is_file() and (not path.is_dir() or any(path.iterdir())):
+    if path.is_symlink() or (path.exists() and not (path.is_dir() and _holds_a_model_only(path))):
         raise ArtifactError(f"'{path.name}' exists and is not a model folder: choose another place for the model")
     arrays: dict[str, np.ndarray] = {}
     tree = _encode(root, "", arrays)
     staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(staging, ignore_errors=True)  # of a process of the same number that was killed
     staging.mkdir(parents=True)
     try:
-        save_file(arrays, staging / "weights.safetensors")
-        digest = _sha256(staging / "weights.safetensors")
-        document = {"schema": SCHEMA, "weights_sha256": digest, "model": tree}
-        (staging / "model.json").write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+        save_file(arrays, staging / WEIGHTS)
+        document = {"schema": SCHEMA, "weights_sha256": _sha256(staging / WEIGHTS), "model": tree}
+        document["sha256"] = _digest(document)
+        (staging / DESCRIPTION).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
         for file in staging.iterdir():
             _fsync(file)
         if path.exists():
-            shutil.rmtree(path)
-        staging.rename(path)
-    except BaseException:
+            _exchange(staging, path)
+        else:
+            staging.rename(path)
+    finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _holds_a_model_only(path: Path) -> bool:
+    found = {file.name for file in path.iterdir()}
+    return not found or (DESCRIPTION in found and found <= {DESCRIPTION, WEIGHTS})
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Swap two folders: in one step where Linux can, else by two renames, undone if the second one fails."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if rename is not None and rename(here, os.fsencode(new), here, os.fsencode(old), swap) == 0:
+        return
+    aside = old.with_name(f"{new.name}.old")
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except BaseException:
+        aside.rename(old)
         raise
+    aside.rename(new)
 
 
 def load(path: Path | str) -> Any:
@@ -82,7 +108,7 @@ def load(path: Path | str) -> Any:
         ArtifactError: a missing, truncated or changed file, another schema, an unknown kind or field.
     """
     path = Path(path)
-    description, weights = path / "model.json", path / "weights.safetensors"
+    description, weights = path / DESCRIPTION, path / WEIGHTS
     for file in (description, weights):
         if file.is_symlink() or not file.is_file():
             raise ArtifactError(f"'{path.name}' is not a model folder: '{file.name}' is missing or a link")
@@ -91,23 +117,28 @@ def load(path: Path | str) -> Any:
             f"'{path.name}/model.json' is over {MAX_JSON_BYTES // 2**20} MB: not a model that chiasm wrote"
         )
     try:
-        document = json.loads(description.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        document = json.loads(description.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, a number of thousands of digits
         raise ArtifactError(
             f"'{path.name}/model.json' is not JSON: the file is damaged, copy the model again"
         ) from error
-    if not isinstance(document, dict) or set(document) != {"schema", "weights_sha256", "model"}:
+    if not isinstance(document, dict) or "schema" not in document:
         raise ArtifactError(f"'{path.name}/model.json' is not the description of a chiasm model")
-    if document["schema"] != SCHEMA:
+    schema = document["schema"]
+    if schema != SCHEMA:
+        shown = schema if isinstance(schema, int) and abs(schema) < 10**6 else "of another kind"
         raise ArtifactError(
-            f"'{path.name}' has schema {document['schema']!r} and this chiasm reads {SCHEMA}: "
-            "install the chiasm that wrote it"
+            f"'{path.name}' has schema {shown} and this chiasm reads {SCHEMA}: install the chiasm that wrote it"
         )
+    if set(document) != {"schema", "weights_sha256", "model", "sha256"}:
+        raise ArtifactError(f"'{path.name}/model.json' is not the description of a chiasm model")
+    if _digest(document) != document["sha256"]:
+        raise ArtifactError(f"'{path.name}/model.json' does not have the hash that it names: copy the model again")
     if _sha256(weights) != document["weights_sha256"]:
         raise ArtifactError(
             f"'{path.name}/weights.safetensors' does not have the hash in model.json: copy the model again"
         )
-    return _decode(document["model"], _read_arrays(weights), path.name)
+    return _rebuild(document["model"], _read_arrays(weights)[0], path.name)
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -127,13 +158,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: the file is truncated or is not a checkpoint.
     """
+    # One opening: a process that outlives its killed parent for a moment may replace the file between two.
+    arrays, metadata = _read_arrays(path)
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
         tree = json.loads(metadata["chiasm"])
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ArtifactError(f"'{path.name}' is not a checkpoint or is damaged: delete it to start over") from error
-    decoded = _decode(tree, _read_arrays(path), path.name)
+    decoded = _rebuild(tree, arrays, path.name)
     if not isinstance(decoded, dict):
         raise ArtifactError(f"'{path.name}' does not hold a checkpoint's state")
     return decoded
@@ -159,6 +190,8 @@ def _encode(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
         if value.dtype.kind not in "bifuc":
             raise TypeError(f"{where or 'value'}: an array of {value.dtype} cannot be stored")
         key = where or "value"
+        while key in arrays:  # 'a.b' of one mapping, and 'b' of another that is named 'a'
+            key += "'"
         arrays[key] = np.array(value, order="C")
         return {"$array": key}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -179,13 +212,20 @@ def _encode(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
     raise TypeError(f"{where}: a {type(value).__name__} cannot be stored")
 
 
+def _rebuild(tree: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
+    try:
+        return _decode(tree, arrays, name)
+    except RecursionError as error:
+        raise ArtifactError(f"'{name}' is nested deeper than anything chiasm writes") from error
+
+
 def _decode(node: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
     if isinstance(node, list):
         return [_decode(item, arrays, name) for item in node]
     if not isinstance(node, dict):
         return node
     if set(node) == {"$array"}:
-        if node["$array"] not in arrays:
+        if not isinstance(node["$array"], str) or node["$array"] not in arrays:
             raise ArtifactError(f"'{name}' refers to an array that its weights do not hold")
         return arrays[node["$array"]]
     if "$kind" not in node:
@@ -210,7 +250,10 @@ def _decode(node: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
             raise ArtifactError(
                 f"'{name}' holds a '{node['$kind']}' whose field '{field}' has the wrong type"
             ) from error
-    return cls(**values)
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(f"'{name}' holds a '{node['$kind']}' that cannot be: {error}") from error
 
 
 def _conform(hint: Any, value: Any) -> Any:
@@ -242,12 +285,20 @@ def _conform(hint: Any, value: Any) -> Any:
     raise TypeError(f"{hint} does not describe the stored value")
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays and the notes of a safetensors file, whose reader bounds the header and checks every size it names."""
     try:
         with safe_open(path, framework="numpy") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:  # a dtype that NumPy lacks
         raise ArtifactError(f"'{path.name}' is truncated or is not safetensors: copy it again") from error
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    """The hash of a description but for the hash itself, however it is laid out."""
+    body = {key: value for key, value in document.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:
