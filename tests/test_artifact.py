@@ -1,0 +1,418 @@
+"""A model on disk: it comes back as it was, anything else is refused in a sentence, and saving is one step."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import chiasm
+from chiasm import artifact
+from chiasm.artifact import ArtifactError
+from chiasm.cohort import Cohort, synthetic_cohort
+from chiasm.protocols import Model
+from chiasm.recipes.registry import make_recipe
+
+SMALL = ["single:m1", "stacked-fusion", "lego-merge:epochs=1,latents=4,latent_width=8,heads=2"]
+
+
+@pytest.fixture(scope="module")
+def cohort() -> Cohort:
+    return synthetic_cohort("complementary", 60, target="survival", missing=0.2)
+
+
+@pytest.fixture(scope="module")
+def fitted(cohort: Cohort) -> Model:
+    return make_recipe("late-fusion").fit(cohort, seed=0)
+
+
+@pytest.fixture
+def folder(fitted: Model, tmp_path: Path) -> Path:
+    fitted.save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def describe(folder: Path, change: Any, *, sealed: bool = True) -> None:
+    """Rewrite model.json after `change`, with the hash that an attacker would give it."""
+    document = json.loads((folder / "model.json").read_text())
+    change(document)
+    if sealed:
+        document["weights_sha256"] = artifact._sha256(folder / "weights.safetensors")
+        document["sha256"] = artifact._digest(document)
+    (folder / "model.json").write_text(json.dumps(document))
+
+
+def refused(folder: Path, *words: str) -> str:
+    """The one sentence with which a folder is refused: it says what, and reads like no traceback."""
+    with pytest.raises(ArtifactError) as caught:
+        chiasm.load_model(folder)
+    message = str(caught.value)
+    for word in words:
+        assert word in message
+    assert len(message) < 400 and "\n" not in message and "Traceback" not in message and "<class" not in message
+    assert str(folder.parent) not in message
+    return message
+
+
+def test_a_model_folder_is_two_files(folder: Path) -> None:
+    assert sorted(file.name for file in folder.iterdir()) == ["model.json", "weights.safetensors"]
+    assert sorted(file.name for file in folder.parent.iterdir()) == ["model"]
+
+
+def test_a_new_process_predicts_the_same(cohort: Cohort, tmp_path: Path) -> None:
+    models = [make_recipe(recipe).fit(cohort, seed=0) for recipe in SMALL]
+    for number, model in enumerate(models):
+        model.save(tmp_path / str(number))
+    script = (
+        "import sys, chiasm\n"
+        "from chiasm.cohort import synthetic_cohort\n"
+        "cohort = synthetic_cohort('complementary', 60, target='survival', missing=0.2)\n"
+        "for place in sys.argv[1:]:\n"
+        "    chiasm.load_model(place).predict(cohort).to_parquet(place + '.parquet')\n"
+    )
+    places = [str(tmp_path / str(number)) for number in range(len(models))]
+    subprocess.run([sys.executable, "-c", script, *places], check=True, timeout=120)
+    for place, model in zip(places, models, strict=True):
+        pd.testing.assert_frame_equal(pd.read_parquet(f"{place}.parquet"), model.predict(cohort), check_exact=True)
+
+
+@pytest.mark.parametrize("name", ["model.json", "weights.safetensors"])
+def test_a_missing_or_linked_file_is_refused(folder: Path, name: str) -> None:
+    shutil.move(folder / name, folder.parent / name)
+    refused(folder, name, "missing or a link")
+    (folder / name).symlink_to(folder.parent / name)
+    refused(folder, name, "missing or a link")
+
+
+def test_a_place_without_a_model_is_refused(tmp_path: Path) -> None:
+    refused(tmp_path / "nowhere", "'nowhere' is not a model folder")
+    (tmp_path / "file").write_text("text")
+    refused(tmp_path / "file", "'file' is not a model folder")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.update(schema=99), ("schema 99", "reads 1", "install the chiasm that wrote it")),
+        (lambda d: d.update(schema="x" * 10_000), ("schema of another kind",)),
+        (lambda d: d.pop("schema"), ("not the description of a chiasm model",)),
+        (lambda d: d.update(extra=1), ("not the description of a chiasm model",)),
+        (lambda d: d["model"].update({"$kind": "os.system"}), ("unknown kind",)),
+        (lambda d: d["model"].update({"$kind": ["model"]}), ("unknown kind",)),
+        (lambda d: d["model"].update({"$kind": "builtins.eval"}), ("unknown kind",)),
+        (lambda d: d["model"].update(surprise=1), ("'model' whose field 'surprise'",)),
+        (lambda d: d["model"].update({"s" * 10_000: 1}), ("whose field 'sss",)),
+        (lambda d: d["model"].pop("recipe"), ("'model' whose field 'recipe'",)),
+        (lambda d: d["model"].update(recipe=7), ("field 'recipe' has the wrong type",)),
+        (lambda d: d["model"].update(has_prior="yes"), ("field 'has_prior' has the wrong type",)),
+        (lambda d: d["model"].update(modalities={"m1": 3}), ("field 'modalities' has the wrong type",)),
+        (lambda d: d["model"]["response"].update(slope=True), ("field 'slope' has the wrong type",)),
+        (lambda d: d["model"]["response"].update(times="soon"), ("field 'times' has the wrong type",)),
+        (lambda d: d["model"]["response"].update(hazard=[1, 2]), ("field 'hazard' has the wrong type",)),
+        (lambda d: d["model"]["response"].update(hazard={"$array": "none"}), ("array that its weights do not hold",)),
+        (lambda d: d["model"]["response"].update(hazard={"$array": [1]}), ("array that its weights do not hold",)),
+        (lambda d: d.update(model=d["model"]["response"]), ("a part of a model, not a model",)),
+        (lambda d: d.update(model=None), ("a part of a model, not a model",)),
+        (lambda d: d.update(model=[d["model"]]), ("a part of a model, not a model",)),
+    ],
+)
+def test_a_description_that_does_not_fit_is_refused(folder: Path, change: Any, words: tuple[str, ...]) -> None:
+    describe(folder, change)
+    refused(folder, *words)
+
+
+def test_a_changed_number_is_refused_by_its_hash(folder: Path) -> None:
+    describe(folder, lambda d: d["model"]["response"].update(slope=d["model"]["response"]["slope"] * 2), sealed=False)
+    refused(folder, "model.json' does not have the hash")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"{", b"[]", b"7", b"null", b"\xff\xfe{}", b'{"schema": 1}', b"1" * 6000, b"[" * 200_000, b'{"a":' * 5000,
+        b'{"schema": 1, "weights_sha256": "0", "sha256": "0", "model": ' + b"[" * 900 + b"]" * 900 + b"}",
+    ],
+)  # fmt: skip
+def test_what_is_no_description_is_refused(folder: Path, text: bytes) -> None:
+    (folder / "model.json").write_bytes(text)
+    refused(folder, "model.json")
+
+
+@pytest.mark.parametrize("depth", [200, 900, 950, 980])
+def test_a_tree_nested_too_deep_is_refused(folder: Path, depth: int) -> None:
+    tree: Any = {"$kind": "os.system"}
+    for _ in range(depth):
+        tree = [tree]
+    try:
+        describe(folder, lambda d: d.update(model=tree))
+    except RecursionError:
+        pytest.skip("not even the attacker can write it")
+    refused(folder)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 8, 100, -1])
+def test_truncated_files_are_refused(folder: Path, keep: int) -> None:
+    weights = folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:keep])
+    refused(folder, "weights.safetensors", "does not have the hash")
+    describe(folder, lambda d: None)
+    refused(folder, "weights.safetensors")
+    description = folder / "model.json"
+    description.write_bytes(description.read_bytes()[:keep])
+    refused(folder, "model.json")
+
+
+def header_of(content: dict[str, Any]) -> bytes:
+    text = json.dumps(content).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+HOSTILE = [
+    struct.pack("<Q", 2**30) + b"{}",
+    struct.pack("<Q", 2**63) + b"{}",
+    struct.pack("<Q", 2**64 - 1) + b"{}" * 100,
+    header_of({"a": {"dtype": "F64", "shape": [2**27], "data_offsets": [0, 2**30]}}),
+    header_of({"a": {"dtype": "F64", "shape": [2**62, 8], "data_offsets": [0, 0]}}),
+    header_of({"a": {"dtype": "F64", "shape": [2**31, 2**31, 4], "data_offsets": [0, 0]}}),
+    header_of({"a": {"dtype": "F64", "shape": [1], "data_offsets": [0, 2**40]}}) + b"\0" * 8,
+    header_of({"a": {"dtype": "F64", "shape": [-1], "data_offsets": [0, 8]}}) + b"\0" * 8,
+    header_of({"a": {"dtype": "PICKLE", "shape": [1], "data_offsets": [0, 8]}}) + b"\0" * 8,
+    header_of({"a": {"dtype": "F8_E4M3", "shape": [8], "data_offsets": [0, 8]}}) + b"\0" * 8,
+    header_of({"a": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}, "b": {"dtype": "F64", "shape": [1],
+               "data_offsets": [0, 8]}}) + b"\0" * 8,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_a_header_that_lies_is_refused(folder: Path, number: int) -> None:
+    (folder / "weights.safetensors").write_bytes(HOSTILE[number])
+    describe(folder, lambda d: None)
+    refused(folder, "weights.safetensors' is truncated or is not safetensors")
+
+
+def test_no_number_in_a_header_makes_reading_allocate(folder: Path) -> None:
+    for number, weights in enumerate(HOSTILE):
+        shutil.copytree(folder, folder.with_name(str(number)))
+        (folder.with_name(str(number)) / "weights.safetensors").write_bytes(weights)
+        describe(folder.with_name(str(number)), lambda d: None)
+    script = (
+        "import sys, resource, chiasm\n"
+        "from chiasm.artifact import ArtifactError\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "chiasm.list_recipes(); before = peak()\n"
+        "for place in sys.argv[1:]:\n"
+        "    try:\n        chiasm.load_model(place)\n"
+        "    except ArtifactError:\n        continue\n"
+        "    sys.exit('loaded')\n"
+        "print(peak() - before)\n"
+    )
+    places = [str(folder.with_name(str(number))) for number in range(len(HOSTILE))]
+    found = subprocess.run([sys.executable, "-c", script, *places], capture_output=True, text=True, timeout=120)
+    assert found.returncode == 0, found.stderr
+    assert int(found.stdout) < 50_000  # kB
+
+
+def test_a_description_of_a_huge_size_is_not_read(folder: Path) -> None:
+    with (folder / "model.json").open("r+b") as file:
+        file.truncate(artifact.MAX_JSON_BYTES + 1)  # sparse: takes no disk
+    refused(folder, "over 256 MB")
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("name", ["model.json", "weights.safetensors"])
+def test_flipped_bytes_are_refused_or_change_nothing(
+    fitted: Model, cohort: Cohort, tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("flip") / "model"
+    fitted.save(folder)
+    content = bytearray((folder / name).read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    (folder / name).write_bytes(content)
+    try:
+        model = chiasm.load_model(folder)
+    except ArtifactError:
+        return
+    finally:
+        shutil.rmtree(folder.parent)
+    pd.testing.assert_frame_equal(model.predict(cohort), fitted.predict(cohort), check_exact=True)
+
+
+def test_saving_over_anything_but_a_model_is_refused(fitted: Model, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("text")
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "thesis.txt").write_text("years of work")
+    mixed = tmp_path / "mixed"
+    fitted.save(mixed)
+    (mixed / "notes.txt").write_text("precious")
+    link = tmp_path / "link"
+    link.symlink_to(full, target_is_directory=True)
+    for path in (file, full, mixed, link):
+        with pytest.raises(ArtifactError, match="exists and is not a model folder"):
+            fitted.save(path)
+    assert file.read_text() == "text" and (full / "thesis.txt").exists() and (mixed / "notes.txt").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "full", "link", "mixed"]
+
+
+def test_saving_into_an_empty_folder_and_over_a_model(fitted: Model, cohort: Cohort, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    other = make_recipe("single:m1").fit(cohort, seed=0)
+    for model in (other, fitted, other, fitted):
+        model.save(tmp_path / "model")
+        assert chiasm.load_model(tmp_path / "model").recipe == model.recipe
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+
+STEPS = ["save_file", "_sha256", "_digest", "_fsync", "_exchange", "shutil.rmtree"]
+
+
+def interrupt(step: str, monkeypatch: pytest.MonkeyPatch, happen: Any) -> None:
+    owner, name = (shutil, "rmtree") if step == "shutil.rmtree" else (artifact, step)
+    monkeypatch.setattr(owner, name, happen)
+
+
+@pytest.mark.parametrize("step", STEPS[:-1])
+def test_an_error_while_saving_leaves_the_old_model(
+    step: str, folder: Path, fitted: Model, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise OSError("No space left on device")
+
+    other = make_recipe("single:m1").fit(cohort, seed=0)
+    with monkeypatch.context() as patched:
+        interrupt(step, patched, fail)
+        with pytest.raises(OSError, match="No space"):
+            other.save(folder)
+    assert chiasm.load_model(folder).recipe == "late-fusion"
+    assert [file.name for file in folder.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("call", [1, 2])
+def test_a_kill_while_saving_leaves_one_whole_model(
+    step: str, call: int, folder: Path, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, name = (shutil, "rmtree") if step == "shutil.rmtree" else (artifact, step)
+    original, calls = getattr(owner, name), []
+
+    def die(*args: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == call:
+            os._exit(9)
+        return original(*args, **options)
+
+    other = make_recipe("single:m1").fit(cohort, seed=0)
+    child = os.fork()
+    if child == 0:
+        try:
+            interrupt(step, monkeypatch, die)
+            other.save(folder)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    done = (step, call) == ("shutil.rmtree", 2) or (call == 2 and step != "_fsync")
+    assert chiasm.load_model(folder).recipe == ("single:m1" if done else "late-fusion")
+    other.save(folder)
+    assert chiasm.load_model(folder).recipe == "single:m1"
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(folder: Path, fitted: Model) -> None:
+    left = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    left.mkdir()
+    (left / "weights.safetensors").write_bytes(b"half")
+    fitted.save(folder)
+    assert chiasm.load_model(folder).recipe == "late-fusion" and not left.exists()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_without_a_swap_two_renames_do_and_the_first_is_undone(
+    fails: bool, folder: Path, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_recipe("single:m1").fit(cohort, seed=0)
+    original, renames = Path.rename, []
+
+    def rename(self: Path, target: Path) -> Path:
+        renames.append(target)
+        if fails and len(renames) == 2:
+            raise OSError("the disk went away")
+        return original(self, target)
+
+    monkeypatch.setattr(artifact.sys, "platform", "other")
+    monkeypatch.setattr(Path, "rename", rename)
+    if fails:
+        with pytest.raises(OSError, match="the disk went away"):
+            other.save(folder)
+    else:
+        other.save(folder)
+    monkeypatch.undo()
+    assert chiasm.load_model(folder).recipe == ("late-fusion" if fails else "single:m1")
+    assert [file.name for file in folder.parent.iterdir()] == ["model"]
+
+
+@artifact.storable("test-part")
+@dataclass(frozen=True)
+class Part:
+    """Everything a tree may hold."""
+
+    text: str
+    number: float
+    pair: tuple[int, float]
+    many: tuple[str, ...]
+    maybe: str | None
+    array: np.ndarray
+    parts: dict[str, Any] = field(default_factory=dict)
+
+
+texts = st.text(max_size=8)
+arrays = st.builds(
+    lambda shape, dtype: (np.arange(np.prod(shape)) % 2).reshape(shape).astype(dtype),
+    st.lists(st.integers(0, 3), max_size=3),
+    st.sampled_from(["float32", "float64", "int64", "uint8", "bool", "complex64"]),
+)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+trees = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | finite | texts | arrays,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab.'", max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def same(first: Any, second: Any) -> bool:
+    if isinstance(first, np.ndarray):
+        return isinstance(second, np.ndarray) and first.dtype == second.dtype and np.array_equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, list):
+        return len(first) == len(second) and all(map(same, first, second))
+    return type(first) is type(second) and first == second
+
+
+@settings(max_examples=80, deadline=None)
+@given(tree=st.dictionaries(st.text("ab.'", max_size=4), trees, max_size=4), array=arrays, text=texts, number=finite)
+def test_every_tree_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, tree: dict[str, Any], array: np.ndarray, text: str, number: float
+) -> None:
+    place = tmp_path_factory.mktemp("tree")
+    artifact.save_checkpoint(place / "state.safetensors", tree)
+    assert same(tree, artifact.load_checkpoint(place / "state.safetensors"))
+    part = Part(text, number, (1, number), (text, text), None, array, tree)
+    artifact.save(place / "part", part)
+    found = artifact.load(place / "part")
+    assert isinstance(found, Part) and same(vars(part), vars(found) | {"pair": found.pair, "many": found.many})
+    shutil.rmtree(place)
