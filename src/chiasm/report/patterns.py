@@ -10,7 +10,7 @@ import pandas as pd
 
 from chiasm.evaluation import Trial
 from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
-from chiasm.report.drawing import FAINT, FUSED, Picture, picture, quiet_rows, sheet, style
+from chiasm.report.drawing import FAINT, FUSED, Picture, picture, quiet_rows, sheet, style, wrapped
 from chiasm.report.drawing import SINGLE as BLUE
 from chiasm.report.recipes import Best
 from chiasm.report.wording import count, interval, metric_of
@@ -106,7 +106,7 @@ def draw(frame: pd.DataFrame, best: Sequence[Best], label: str) -> Picture | Non
                 label=f"{one.name} ({one.side})",
             )
         sizes = frame.groupby("pattern")["n"].first()
-        axes.set(yticks=range(len(names)), yticklabels=[f"{name} (n = {sizes[name]:,})" for name in names])
+        axes.set(yticks=range(len(names)), yticklabels=[wrapped(f"{name} (n = {sizes[name]:,})", 34) for name in names])
         axes.set(ylim=(-0.6, len(names) - 0.4), xlabel=f"{label}, with 95 % interval")
         axes.grid(axis="x", color=FAINT, linewidth=0.5)
         axes.set_axisbelow(True)

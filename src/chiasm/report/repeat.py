@@ -12,7 +12,7 @@ from typing import Any
 from chiasm.evaluation import Protocol, Trial
 
 PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "lifelines", "matplotlib")
-_IN_PYTHON_ONLY = ("inner_folds", "group_duplicates", "margin", "draws")
+_IN_PYTHON_ONLY = ("inner_folds", "draws")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def command(names: list[str], changed: Mapping[str, Any], seed: int) -> str:
     for name in names:
         words += ["--recipes", name]
     for name, value in changed.items():
-        words += ["--ignore-folds"] if name == "ignore_folds" else [f"--{name}", str(value)]
+        option = f"--{name.replace('_', '-')}"
+        words += [option] if value is True else [option, str(value)]
     return shlex.join([*words, "--seed", str(seed), "--out", "run/"])
 
 
