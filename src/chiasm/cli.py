@@ -171,6 +171,7 @@ def fit(
         raise api.ArtifactError(f"'{out}' holds a model already: choose another --out, or add --force to replace it")
     if out.exists() and not (out / "model.json").is_file() and (not out.is_dir() or any(out.iterdir())):
         raise api.ArtifactError(f"'{out}' exists and is not a model folder: choose another --out")
+    require_writable(out)
     api.require_device(device)
     opened, start = sound(cohort), time.monotonic()
     model = api.fit(opened, recipe, seed=seed, device=device)
@@ -202,6 +203,7 @@ def predict(
         raise ValueError(f"'{out}' must end in .parquet or .csv: predictions are written as one of them")
     if out.exists() and not force:
         raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
+    require_writable(out)
     predictions = api.load_model(model).predict(api.open_cohort(cohort))
     staging = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -322,6 +324,13 @@ def show_trial(trial: Trial, out: Path, seconds: float, json: bool) -> None:
         return
     screen.show_trial(trial, seconds)
     screen.show(f"\nReport: {out / 'report.html'}")
+
+
+def require_writable(out: Path) -> None:
+    """The folder that `out` will lie in can be written, or made; asked before anything is computed."""
+    place = next(folder for folder in out.absolute().parents if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise PermissionError(13, f"nothing can be written in '{place.name}': choose another --out", str(out))
 
 
 @contextmanager

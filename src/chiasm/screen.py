@@ -151,7 +151,7 @@ def describe_failure(error: BaseException, arguments: Sequence[str]) -> list[str
         return ["a worker process was ended from outside, most often for want of memory: --resume with fewer --jobs"]
     if isinstance(error, OSError):
         what = (error.strerror or "it cannot be read or written").lower()
-        return [f"{_file_of(error, arguments)}: {what}" + ("" if "--force" in what else f"; {SEE_WHY}")]
+        return [f"{_file_of(error, arguments)}: {what}" + ("" if "--out" in what else f"; {SEE_WHY}")]
     if isinstance(error, ValueError) and _place(error)[0].startswith("chiasm"):
         return [str(error)]
     module, line = _place(error)
@@ -168,14 +168,14 @@ def fail(error: BaseException, arguments: Sequence[str]) -> None:
 
 
 def _file_of(error: OSError, arguments: Sequence[str]) -> str:
-    """The file as the user named it; one inside a folder the user named, by its place in it; else no name."""
+    """The file, if it is what the user named, lies on the way to it or is ours inside it; else no name."""
     if not isinstance(error.filename, str | os.PathLike):
         return "a file"
     file = Path(error.filename)
     for word in arguments:
         named = Path(word.rpartition("=")[2])
-        if file == named or (named.name and named.is_dir() and file.is_relative_to(named)):
-            return f"'{file}'"
+        if named.name and (named.is_relative_to(file) or f".{named.name}." in file.name or file.is_relative_to(named)):
+            return f"'{file if named.is_relative_to(file) or named.is_dir() else named}'"
     return "a file of the cohort"
 
 

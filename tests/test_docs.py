@@ -1,0 +1,54 @@
+"""The pages say what the package has: every recipe, every option, every command, no dead link."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import chiasm
+from chiasm.evaluation.metrics import METRICS
+from chiasm.recipes.registry import RECIPES
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+METHODS = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+
+
+def section(name: str) -> str:
+    """The section of a recipe in docs/methods.md."""
+    found = re.search(rf"^### `{re.escape(name)}[`:].*?(?=^##)", METHODS, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"docs/methods.md has no section `{name}`"
+    return found[0]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_a_section_with_all_its_options(name: str) -> None:
+    text = section(name)
+    for part in ("Paper.", "Formula.", "Deviations.", "Needs.", "Options."):
+        assert f"**{part}**" in text
+    for option in (field.name for field in fields(RECIPES[name])):
+        assert f"`{option}`" in text, f"option '{option}' of {name} is not in docs/methods.md"
+
+
+def test_the_readme_lists_every_recipe() -> None:
+    readme = PAGES[0].read_text(encoding="utf-8")
+    for name in chiasm.list_recipes()["name"]:
+        assert f"| `{name}` |" in readme
+
+
+def test_every_metric_is_explained() -> None:
+    for metric in (metric for kind in METRICS.values() for metric in kind):
+        assert f"`{metric.id}`" in METHODS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        assert link.startswith("https://") or (page.parent / link).exists(), link
+
+
+def test_the_version_stands_in_the_changelog() -> None:
+    assert f"## [{chiasm.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
