@@ -1,4 +1,4 @@
-"""Every registered recipe at a size that trains in a moment, and cohorts with three kinds of modality to try them on."""
+"""Every registered recipe at a size that trains in a moment, and cohorts with three kinds of modality."""
 
 from __future__ import annotations
 

@@ -1,0 +1,109 @@
+"""P7: all 2^M - 1 subsets of the modalities train and predict; none at all raises unless a prior is declared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chiasm
+from chiasm.testing.cohorts import restricted
+from small_recipes import every_recipe, every_variant, gap, mixed, parts, short_name, small
+
+NAMES = ("m1", "m2", "m3")
+SUBSETS = [pattern for size in (1, 2, 3) for pattern in combinations(NAMES, size)]
+
+
+def numbers(frame: Any) -> np.ndarray:
+    return frame.drop(columns="pattern").to_numpy(float)
+
+
+@pytest.mark.parametrize("kind", ["classification", "survival", "regression"])
+@pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
+def test_trained_on_every_pattern_it_predicts_every_pattern(recipe: Any, kind: str) -> None:
+    cohort = mixed(kind)
+    assert set(cohort.pattern()) == {"+".join(subset) for subset in SUBSETS}
+    model = recipe.fit(cohort, seed=0)
+    for subset in SUBSETS:
+        own = restricted(cohort, subset)
+        frame = model.predict(own)
+        assert len(frame) == len(own) and np.isfinite(numbers(frame)).all(), subset
+        used = "+".join(name for name in subset if name in model.modalities)
+        assert set(frame["pattern"]) == {used}
+        unknown = model.predict(own.with_modalities(subset))
+        assert gap(frame, unknown) <= 1e-6, "an absent modality and an unknown one are the same"
+
+
+@pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)
+def test_every_subset_trains(recipe: Any) -> None:
+    cohort = mixed("classification")
+    for subset in SUBSETS:
+        own = cohort.with_modalities(subset)
+        try:
+            recipe.supports(own)
+        except chiasm.Unsupported:
+            assert len(subset) == 1 or "m1" not in subset, subset
+            continue
+        columns = [NAMES.index(name) for name in subset]
+        frame = recipe.fit(own, seed=0).predict(cohort.subset(cohort.present[:, columns].any(1)))
+        assert np.isfinite(numbers(frame)).all()
+
+
+@pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)
+def test_patients_of_whom_none_has_two_modalities_train(recipe: Any) -> None:
+    cohort = mixed("survival")
+    one_each = cohort.present & (np.arange(len(cohort))[:, None] % 3 == np.arange(3))
+    rows = {name: np.where(one_each[:, m], cohort.source_rows[name], -1) for m, name in enumerate(NAMES)}
+    alone = replace(cohort, source_rows=rows)
+    assert alone.present.sum(1).max() == 1
+    frame = recipe.fit(alone, seed=0).predict(cohort)
+    assert np.isfinite(numbers(frame)).all()
+
+
+@pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)
+def test_nothing_at_all_raises_unless_a_prior_is_declared(recipe: Any) -> None:
+    cohort = mixed("classification")
+    model = recipe.fit(cohort, seed=0)
+    nobody = restricted(cohort, ())
+    if model.has_prior:
+        values = numbers(model.predict(nobody))
+        assert np.isfinite(values).all() and (values == values[0]).all(), "the same for anybody"
+        return
+    with pytest.raises(chiasm.Unsupported, match=f"{len(nobody)} of {len(nobody)} patients have none of"):
+        model.predict(nobody)
+    some = cohort.present.copy()
+    some[3] = False
+    rows = {name: np.where(some[:, m], cohort.source_rows[name], -1) for m, name in enumerate(NAMES)}
+    with pytest.raises(chiasm.Unsupported, match=f"1 of {len(cohort)} patients"):
+        model.predict(replace(cohort, source_rows=rows))
+
+
+@pytest.mark.parametrize("kind", ["classification", "survival"])
+@pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)
+def test_a_modality_that_few_in_training_have_trains_or_is_refused_by_name(recipe: Any, kind: str) -> None:
+    cohort = mixed(kind)
+    for few in (0, 1, 2, 5):
+        keep = np.flatnonzero(cohort.present[:, 0])[:few]
+        rows = np.full(len(cohort), -1)
+        rows[keep] = cohort.source_rows["m1"][keep]
+        rare = replace(cohort, source_rows={**cohort.source_rows, "m1": rows})
+        try:
+            model = recipe.fit(rare, seed=0)
+        except chiasm.Unsupported as error:
+            assert few < 2 and "m1" in str(error)
+            continue
+        assert few > 0
+        assert np.isfinite(numbers(model.predict(rare.subset(rare.present.any(1))))).all()
+
+
+def test_a_patient_with_nothing_is_left_out_of_training() -> None:
+    made, recipe = parts("classification"), small("late-fusion")
+    extra = made.patients.iloc[:2].set_axis(["z1", "z2"], axis=0)
+    with_nothing = replace(made, patients=pd.concat([made.patients, extra])).cohort()
+    assert (with_nothing.pattern() == "").sum() == 2
+    frames = [recipe.fit(cohort, seed=0).predict(made.cohort()) for cohort in (with_nothing, made.cohort())]
+    assert gap(*frames) <= 1e-6
