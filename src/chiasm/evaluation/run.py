@@ -154,7 +154,8 @@ def claim(out: Path, settings: str, resume: bool) -> Trial | None:
     stored = [file for file in (out / "trial.json", plan_file) if file.is_file()]
     if stored and not resume:
         raise TrialError(f"'{out.name}' holds a trial already: add --resume to go on with it, or choose another --out")
-    if not stored and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    # A work folder without a plan is what a run leaves that was killed before it had written one: nothing.
+    if not stored and out.exists() and (not out.is_dir() or any(file.name != WORK for file in out.iterdir())):
         raise TrialError(f"'{out.name}' exists and is not a run folder: choose another --out")
     for file in stored:
         if json.loads(file.read_text(encoding="utf-8")).get("settings") != settings:
