@@ -132,5 +132,6 @@ def test_what_is_no_text_field_is_refused(outcomes: tuple[Path, dict[str, Any]])
     counts: dict[str, int] = {}
     for outcome, _ in outcomes[1].values():
         counts[outcome] = counts.get(outcome, 0) + 1
-    assert set(counts) == {"FittedModel", "refused"}  # a name may be any text; it is only ever shown
+    # A name may be any text, it is only ever shown; without a '$kind' it is a mapping, which `load_model` refuses.
+    assert set(counts) == {"FittedModel", "dict", "refused"}
     assert counts["refused"] > counts["FittedModel"]

@@ -1,0 +1,311 @@
+"""P13: stopped after any epoch, or killed at any moment, and resumed: equal to never having been stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import chiasm
+from chiasm.artifact import ArtifactError, load_checkpoint
+from chiasm.cohort import synthetic_cohort
+from chiasm.encoders import fit_encoders, pack
+from chiasm.fusion.healnet import HealNet
+from chiasm.heads.head import Head, output_width, target_tensors
+from chiasm.recipes.registry import make_recipe
+from chiasm.training import History, Network, TrainOptions, loop, train
+from chiasm.training.batches import presence
+from chiasm.training.memo import forget
+
+EPOCHS = 5
+OPTIONS = TrainOptions(epochs=EPOCHS, patience=3, batch=16, learning_rate=5e-3, modality_dropout=0.3)
+
+
+@pytest.fixture(scope="module", params=["classification", "survival"])
+def data(request: pytest.FixtureRequest) -> Any:
+    """Tokens, presence, value, event, held out; then the shapes of the tokens, outputs and kind of the head."""
+    cohort = synthetic_cohort("complementary", 80, target=request.param, missing=0.2, seed=1)
+    encoders = fit_encoders(cohort)
+    tokens = pack(cohort, encoders)
+    shapes = {name: (encoder.width, encoder.slots) for name, encoder in encoders.items()}
+    value, event = target_tensors(cohort.outcome)
+    held_out = np.arange(80) % 5 == 0
+    given = (tokens, presence(tokens, cohort.modalities), value, event, held_out)
+    return given, shapes, output_width(cohort.target), request.param
+
+
+def fresh(data: Any) -> Network:
+    _, shapes, outputs, kind = data
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        fusion = HealNet(shapes, latents=4, latent_width=8, heads=2, head_width=4, dropout=0.3)
+        return Network(fusion, Head(8, outputs, kind))
+
+
+def run(data: Any, checkpoint: Path | None) -> tuple[Network, History]:
+    network = fresh(data)
+    return network, train(network, *data[0], OPTIONS, seed=3, checkpoint=checkpoint)
+
+
+class Stopped(BaseException):
+    """The power went off."""
+
+
+def same_tree(first: Any, second: Any) -> bool:
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same_tree(first[key], second[key]) for key in first)
+    if isinstance(first, np.ndarray):
+        return first.dtype == second.dtype and first.tobytes() == second.tobytes()
+    return bool(first == second)
+
+
+@pytest.mark.parametrize("after", range(1, EPOCHS + 1))
+def test_training_resumed_after_an_epoch_is_bit_for_bit_the_uninterrupted_one(
+    data: Any, after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, history = run(data, tmp_path / "whole.safetensors")
+    without, _ = run(data, None)
+    original, written = loop.save_checkpoint, []
+
+    def stop(path: Path, state: Any) -> None:
+        original(path, state)
+        written.append(path)
+        if len(written) == after:
+            raise Stopped
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "save_checkpoint", stop)
+        with pytest.raises(Stopped):
+            run(data, tmp_path / "part.safetensors")
+    torch.manual_seed(after)  # whatever the next process draws before it resumes
+    resumed, found = run(data, tmp_path / "part.safetensors")
+    assert found == history and len(history.validation) == EPOCHS
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key]) and torch.equal(value, without.state_dict()[key]), key
+    # weights, optimiser, the state of both generators, the best epoch
+    left = [load_checkpoint(tmp_path / f"{name}.safetensors") for name in ("whole", "part")]
+    assert set(left[0]) == {"network", "best", "optimiser", "generator", "torch_state", "losses", "skipped"}
+    assert same_tree(*left)
+
+
+def test_dropout_and_modality_dropout_do_draw(data: Any) -> None:
+    """Otherwise the test above could not see a lost generator."""
+    network = fresh(data).train()
+    batch = {name: packed.take(np.arange(8)) for name, packed in data[0][0].items()}
+    present = torch.from_numpy(data[0][1][:8])
+    assert not torch.equal(network(batch, present)[0], network(batch, present)[0])
+    generator = torch.Generator().manual_seed(0)
+    assert not torch.equal(loop._drop_modalities(present.clone(), 0.3, generator), present)
+
+
+def test_a_write_that_was_killed_leaves_the_checkpoint_before_it(data: Any, tmp_path: Path) -> None:
+    whole, _ = run(data, tmp_path / "a" / "whole.safetensors")
+    file = tmp_path / "a" / "whole.safetensors"
+    shutil.copy(file, file.with_name(f".{file.name}.{os.getpid()}.tmp"))  # the temporary file of a killed write, cut
+    with file.with_name(f".{file.name}.{os.getpid()}.tmp").open("r+b") as left:
+        left.truncate(100)
+    again, _ = run(data, file)
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in whole.state_dict().items())
+
+
+@pytest.mark.parametrize("step", ["save_file", "_fsync"])
+def test_a_write_that_fails_leaves_the_checkpoint_before_it(
+    data: Any, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chiasm import artifact
+
+    file, original, calls = tmp_path / "c.safetensors", getattr(artifact, step), []
+
+    def fail(*args: Any, **options: Any) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise Stopped
+        original(*args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(artifact, step, fail)
+        with pytest.raises(Stopped):
+            run(data, file)
+    assert len(load_checkpoint(file)["losses"]) == 2
+    resumed, _ = run(data, file)
+    whole, _ = run(data, None)
+    assert all(torch.equal(value, resumed.state_dict()[key]) for key, value in whole.state_dict().items())
+
+
+@pytest.mark.parametrize("keep", [0, 4, 8, 500, -1])
+def test_a_truncated_checkpoint_is_named(data: Any, keep: int, tmp_path: Path) -> None:
+    file = tmp_path / "block-0.safetensors"
+    run(data, file)
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(ArtifactError, match=r"'block-0\.safetensors'"):
+        run(data, file)
+
+
+TINY = "epochs=2,latents=4,latent_width=8,heads=2"
+
+
+@pytest.mark.parametrize(
+    "recipe", [f"lego-merge:{TINY}", f"lego-fuse:{TINY},fuse_epochs=2", "healnet:epochs=3,latents=4,latent_width=8"]
+)
+def test_a_recipe_stopped_in_any_epoch_of_any_part_gives_the_same_model(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = synthetic_cohort("complementary", 60)
+    original, written = loop.save_checkpoint, []
+
+    def fit(checkpoint: Path | None) -> pd.DataFrame:
+        forget()
+        return make_recipe(recipe).fit(cohort, seed=0, checkpoint=checkpoint).predict(cohort)
+
+    def stop(path: Path, state: Any) -> None:
+        original(path, state)
+        written.append(path)
+        raise Stopped
+
+    expected = fit(None)
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "save_checkpoint", stop)
+        while True:
+            try:
+                found = fit(tmp_path / "checkpoints")
+            except Stopped:
+                assert len(written) < 20
+            else:
+                break
+    assert len(written) >= 3
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def test_a_trial_killed_before_it_had_a_plan_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from chiasm import artifact
+
+    def stop(path: Path) -> None:
+        raise Stopped
+
+    cohort, protocol = synthetic_cohort("redundant", 40), chiasm.Protocol(folds=2, inner_folds=2, draws=100)
+    with monkeypatch.context() as patched:
+        patched.setattr(artifact, "_fsync", stop)
+        with pytest.raises(Stopped):
+            chiasm.evaluate(cohort, ["single:m1"], protocol, out=tmp_path / "run", jobs=1)
+    assert [file.name for file in (tmp_path / "run").rglob("*.json")] == []
+    chiasm.evaluate(cohort, ["single:m1"], protocol, out=tmp_path / "run", jobs=1, resume=True)
+    assert (tmp_path / "run" / "trial.json").is_file()
+
+
+SCRIPT = """\
+import os, sys, traceback
+import chiasm, chiasm.report
+from chiasm.cohort import synthetic_cohort
+
+cohort = synthetic_cohort("complementary", 80, missing=0.2)
+recipes = ["late-fusion", "single:m1", "lego-fuse:epochs=6,fuse_epochs=3,latents=4,latent_width=8,heads=2"]
+protocol = chiasm.Protocol(folds=2, inner_folds=2, draws=100)
+chiasm.check_cohort(cohort)
+for line in sys.stdin:  # a trial for each line, in a process of its own that has nothing left to import
+    child = os.fork()
+    if child == 0:
+        try:
+            chiasm.evaluate(cohort, recipes, protocol, out=line.strip(), jobs=2, resume=True)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Trials:
+    """Runs trials one after another, each in a process that can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.script = folder / "trials.py"
+        self.script.write_text(SCRIPT)
+        self.server = subprocess.Popen(
+            [sys.executable, str(self.script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, out: Path, kill_after: float | None = None) -> int:
+        """The exit code; negative if it was killed. Only the trial's own process is, not its workers."""
+        assert self.server.stdin is not None and self.server.stdout is not None
+        print(out, file=self.server.stdin, flush=True)
+        child = int(self.server.stdout.readline())
+        if kill_after is not None:
+            time.sleep(kill_after)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        return int(self.server.stdout.readline())
+
+    def left(self) -> list[int]:
+        """Living processes of the script beside the one that runs the trials."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == self.server.pid:
+                continue
+            try:
+                arguments = (entry / "cmdline").read_bytes().split(b"\0")
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if str(self.script).encode() in arguments and state != "Z":
+                found.append(int(entry.name))
+        return found
+
+
+def figures(folder: Path) -> Any:
+    """trial.json without seconds."""
+
+    def strip(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: strip(value) for key, value in node.items() if key != "seconds"}
+        return [strip(item) for item in node] if isinstance(node, list) else node
+
+    return strip(json.loads((folder / "trial.json").read_text()))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="counts processes in /proc")
+def test_a_trial_killed_ten_times_has_the_figures_of_one_left_alone(tmp_path: Path) -> None:
+    trials, alone, out = Trials(tmp_path), tmp_path / "alone", tmp_path / "killed"
+    try:
+        assert trials.run(tmp_path / "first") == 0  # the machine warms up
+        begun = time.monotonic()
+        assert trials.run(alone) == 0
+        whole = time.monotonic() - begun
+        draw, killed, tries, orphans = random.Random(0), 0, 0, 0
+        while killed < 10 and tries < 30:
+            # Early kills, so that there is work left for the later ones.
+            tries, code = tries + 1, trials.run(out, kill_after=draw.uniform(0.0, 0.4) * whole)
+            if code == 0:
+                shutil.rmtree(out)
+                continue
+            assert code == -signal.SIGKILL
+            killed += 1
+            if killed % 2:  # else resume at once, beside workers that have not noticed yet
+                orphans += bool(trials.left())
+                deadline = time.monotonic() + 10
+                while trials.left() and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                assert trials.left() == [], "a worker outlived its parent"
+        assert killed == 10 and orphans > 0
+        assert trials.run(out) == 0
+    finally:
+        trials.server.kill()
+        trials.server.communicate()
+    assert figures(out) == figures(alone)
+    found, expected = (pd.read_parquet(folder / "predictions.parquet") for folder in (out, alone))
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    assert sorted(p.name for p in out.iterdir()) == sorted(p.name for p in alone.iterdir())
