@@ -16,7 +16,7 @@ from chiasm.cohort import Unsupported, synthetic_cohort
 from chiasm.recipes import registry
 
 PACKAGES = (
-    "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "safetensors", "lifelines", "torchsurv",
+    "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "safetensors", "scipy", "lifelines",
     "scikit-survival", "h5py",
 )  # fmt: skip
 EXTRAS = {"survival": ("scikit-survival",), "bags": ("h5py",)}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from chiasm.cohort.targets import Outcome
 from lifelines import CoxPHFitter
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
+from chiasm.cohort.targets import Outcome
 from chiasm.heads.linear import (
     breslow,
     cox_nll,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from chiasm.evaluation.verdict import Verdict, decide
 
 Inner = Mapping[tuple[str, int, str], float]  # (recipe, repeat, fold) -> mean primary metric over its inner folds
 SINGLE = "single"
+PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "scipy", "lifelines")
 
 
 def summarise(
@@ -41,6 +44,7 @@ def summarise(
             "n_train": float(np.mean([len(split.train) for split in splits])),
             "n_test": float(np.mean([len(split.test) for split in splits])),
         },
+        "versions": versions(),
         "recipes": [],
         "verdict": None,
     }
@@ -53,6 +57,17 @@ def summarise(
     verdict = reach_verdict(trial, {recipe.name: recipe.family for recipe in recipes}, inner)
     document["verdict"] = None if verdict is None else plain(asdict(verdict))
     return trial
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of what the numbers rest on, where the trial was run."""
+    found = {"Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
 
 
 def prediction_table(splits: Sequence[Split], fits: Sequence[Fit]) -> pd.DataFrame:
@@ -98,7 +113,6 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
     if outcome.event is not None:
         described["events"] = int(outcome.event.sum())
         described["times"] = list(getattr(target, "times", ()))
-        described["median_time"] = float(np.median(outcome.value))
     patterns = Counter(cohort.pattern().tolist())
     return {
         "name": cohort.name,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from chiasm.evaluation import Protocol, Trial
 
-PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "lifelines", "matplotlib")
 _IN_PYTHON_ONLY = ("inner_folds", "draws")
 
 
@@ -31,8 +28,9 @@ def repeat_part(trial: Trial) -> RepeatPart:
     names = [str(row["name"]) for row in trial.document["recipes"]]
     changed = changes(protocol)
     settings = str(trial.document.get("settings", ""))
+    versions = list(trial.document["versions"].items())
     return RepeatPart(
-        call(names, changed, protocol["seed"]), command(names, changed, protocol["seed"]), versions(), settings
+        call(names, changed, protocol["seed"]), command(names, changed, protocol["seed"]), versions, settings
     )
 
 
@@ -68,14 +66,3 @@ def command(names: list[str], changed: Mapping[str, Any], seed: int) -> str:
         option = f"--{name.replace('_', '-')}"
         words += [option] if value is True else [option, str(value)]
     return shlex.join([*words, "--seed", str(seed), "--out", "run/"])
-
-
-def versions() -> list[tuple[str, str]]:
-    """Of Python and of what the numbers rest on."""
-    found = [("Python", platform.python_version())]
-    for package in PACKAGES:
-        try:
-            found.append((package, version(package)))
-        except PackageNotFoundError:
-            found.append((package, "not installed"))
-    return found
