@@ -19,7 +19,7 @@ from chiasm.protocols import Citation, Encoder, Predictor
 from chiasm.recipes.base import BaseRecipe, Training, choice
 from chiasm.recipes.lego_blocks import PAPER, LegoSizes, check_options, merged_head, restored_block, train_blocks
 from chiasm.recipes.neural import calibrated
-from chiasm.tokens import PackedTokens
+from chiasm.tokens import PackedTokens, Tokens
 from chiasm.training import TrainOptions
 from chiasm.training.batches import presence, reading_batches, take, total_lengths
 
@@ -46,24 +46,32 @@ class LegoMergePredictor:
         return self.link_of(pack(cohort, self.encoders))
 
     def link_of(self, tokens: dict[str, PackedTokens]) -> np.ndarray:
-        """The link of packed tokens; a patient's latents and heads are merged over what is present."""
+        """The link of packed tokens; a patient's latents and heads are merged over what is present.
+
+        In double precision: where phases nearly cancel, their mean direction would show the rounding of the batch.
+        """
         names = sorted(self.encoders)
         present = presence(tokens, names)
-        blocks = {name: restored_block(self.sizes, self.shapes[name], self.blocks[name]).eval() for name in names}
+        blocks = {
+            name: restored_block(self.sizes, self.shapes[name], self.blocks[name]).double().eval() for name in names
+        }
         heads: dict[tuple[bool, ...], Head] = {}
         out = np.zeros((len(present), len(self.heads[names[0]]["linear.bias"])))
         with torch.inference_mode():
             for batch in reading_batches(total_lengths(tokens), 256):
                 own, here = take(tokens, batch), torch.from_numpy(present[batch])
-                latents = [blocks[name](own[name], here[:, m]) for m, name in enumerate(names)]
-                embedding = pool(merge_latents(latents, here.float(), self.method))  # (B, D)
+                latents = [
+                    blocks[name](Tokens(own[name].values.double(), own[name].mask), here[:, m])
+                    for m, name in enumerate(names)
+                ]
+                embedding = pool(merge_latents(latents, here.double(), self.method))  # (B, D)
                 for pattern in torch.unique(here, dim=0):
                     rows = (here == pattern).all(1)
                     key = tuple(pattern.tolist())
                     if key not in heads:
                         states = [self.heads[name] for name, given in zip(names, key, strict=True) if given]
-                        heads[key] = merged_head(states, self.sizes.latent_width, self.kind, self.head_method)
-                    out[batch[rows.numpy()]] = heads[key](embedding[rows]).double().numpy()
+                        heads[key] = merged_head(states, self.sizes.latent_width, self.kind, self.head_method).double()
+                    out[batch[rows.numpy()]] = heads[key](embedding[rows]).numpy()
         return out * self.scale + self.centre
 
 
