@@ -52,8 +52,8 @@ def _globals() -> dict[str, Any]:
     }
 
 
-def distance(one: pd.DataFrame, other: pd.DataFrame) -> float:
-    """The largest difference of two predictions, relative to the column's size where that is over one.
+def distance(one: pd.DataFrame, other: pd.DataFrame, scale: pd.DataFrame | None = None) -> float:
+    """The largest difference of two predictions, relative to the largest number of `scale` (or `one`) where over one.
 
     Infinite where rows, columns or patterns differ, or a number is missing in one of them only.
     """
@@ -61,16 +61,19 @@ def distance(one: pd.DataFrame, other: pd.DataFrame) -> float:
         return float("inf")
     if list(one["pattern"]) != list(other["pattern"]):
         return float("inf")
-    return apart(one.drop(columns="pattern").to_numpy(float), other.drop(columns="pattern").to_numpy(float))
+    size = (one if scale is None else scale).drop(columns="pattern").abs().max(axis=None)
+    numbers = [frame.drop(columns="pattern").to_numpy(float) for frame in (one, other)]
+    return apart(numbers[0], numbers[1], float(size))
 
 
-def apart(one: np.ndarray, other: np.ndarray) -> float:
-    """The largest difference of two arrays `(n, ...)`, relative to the largest entry where that is over one."""
+def apart(one: np.ndarray, other: np.ndarray, scale: float | None = None) -> float:
+    """The largest difference of two arrays `(n, ...)`, relative to `scale` (or the largest entry) where over one."""
     if one.shape != other.shape or not np.array_equal(np.isnan(one), np.isnan(other)):
         return float("inf")
     if not one.size:
         return 0.0
-    return float(np.nanmax(np.abs(one - other)) / max(1.0, float(np.nanmax(np.abs(one)))))
+    size = float(np.nanmax(np.abs(one))) if scale is None else scale
+    return float(np.nanmax(np.abs(one - other)) / max(1.0, size))
 
 
 def folder_bytes(save: Any) -> dict[str, bytes]:

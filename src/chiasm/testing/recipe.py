@@ -192,7 +192,7 @@ def _none_at_all(model: Any, cohort: Cohort) -> None:
 
 def _one_by_one(model: Any, cohort: Cohort, frame: pd.DataFrame) -> None:
     for row, name in enumerate(cohort.ids):
-        gap = distance(frame.loc[[name]], model.predict(cohort.subset([row])))
+        gap = distance(frame.loc[[name]], model.predict(cohort.subset([row])), frame)
         law = "a prediction does not depend on who else is in the batch"
         require(gap <= TOLERANCE, law, f"a patient with {frame.loc[name, 'pattern']} alone differs by {gap:.1e}")
 
