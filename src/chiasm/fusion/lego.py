@@ -35,6 +35,8 @@ class LegoFuse(nn.Module):
         self.blocks = nn.ModuleDict({name: blocks[name] for name in self.names})
         self.mode: Mode = mode
         self.latent = nn.Parameter(torch.stack([blocks[name].latent.detach() for name in self.names]).mean(0))
+        for block in blocks.values():
+            block.latent.requires_grad_(False)  # nothing starts there any more: not to be counted as trained
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """`present`: `(B, M)` bool, modalities sorted by name."""
