@@ -1,0 +1,58 @@
+"""P9: predict(batch)[i] == predict([i]), with mixed patterns and ragged bags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chiasm
+from small_recipes import every_variant, on_disk, parts, short_name
+
+TOLERANCE = 1e-6  # what changed batch shapes cost in float32
+
+
+@pytest.fixture(scope="module", params=["classification", "survival"])
+def cohort(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> chiasm.Cohort:
+    """Bags of 1 to 90 tokens in .npy files, every pattern of modalities."""
+    made = parts(request.param)
+    rng = np.random.default_rng(0)
+    lengths = rng.permutation(np.geomspace(1, 90, len(made.values["m3"])).astype(int))
+    for (patient, bag), length in zip(made.values["m3"].items(), lengths, strict=True):
+        made.values["m3"][patient] = bag.mean(0) + rng.normal(size=(length, bag.shape[1])).astype(np.float32)
+    folder: Path = tmp_path_factory.mktemp("ragged") / "cohort"
+    opened = chiasm.open_cohort(on_disk(folder, made))
+    found = opened.raw("m3").lengths
+    assert found.min() == 1 and found.max() == 90
+    return opened
+
+
+@pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
+def test_a_patient_alone_is_predicted_as_in_any_batch(recipe: Any, cohort: chiasm.Cohort) -> None:
+    new = np.arange(len(cohort)) % 4 == 0
+    model = recipe.fit(cohort.subset(~new), seed=0)
+    tested = cohort.subset(new)
+    assert len(set(tested.pattern())) == 7
+    together = model.predict(tested)
+    values = together.drop(columns="pattern")
+    scale = max(1.0, float(values.abs().to_numpy().max()))
+    halves = [tested.subset(np.arange(len(tested)) % 2 == k) for k in range(2)]
+    for part in [*halves, *(tested.subset([row]) for row in range(len(tested)))]:
+        frame = model.predict(part)
+        own = together.loc[frame.index]
+        assert list(own["pattern"]) == list(frame["pattern"])
+        gap = (own.drop(columns="pattern") - frame.drop(columns="pattern")).abs().to_numpy().max() / scale
+        assert gap <= TOLERANCE, (list(frame["pattern"])[:1], gap)
+
+
+@pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
+def test_the_order_of_a_bags_tokens_has_no_meaning(recipe: Any) -> None:
+    made = parts("classification")
+    model = recipe.fit(made.cohort(), seed=0)
+    frames = [model.predict(made.cohort())]
+    made.values["m3"] = {patient: bag[::-1].copy() for patient, bag in made.values["m3"].items()}
+    frames.append(model.predict(made.cohort()))
+    numbers = [frame.drop(columns="pattern").to_numpy(float) for frame in frames]
+    np.testing.assert_allclose(numbers[0], numbers[1], atol=TOLERANCE)

@@ -1,0 +1,89 @@
+"""P11: the same seed on the same machine gives identical weights; a fit or a prediction changes nothing global."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import chiasm
+from chiasm.testing.laws import folder_bytes, globals_unchanged
+from chiasm.training.memo import forget
+from small_recipes import every_variant, mixed, short_name, small
+
+
+def fitted(recipe: Any, seed: int, kind: str = "survival") -> dict[str, bytes]:
+    forget()
+    return folder_bytes(recipe.fit(mixed(kind), seed=seed).save)
+
+
+@pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
+def test_the_same_seed_gives_the_same_bytes_wherever_the_generators_stand(recipe: Any) -> None:
+    reference = fitted(recipe, 7)
+    torch.rand(3), np.random.rand(3), random.random()  # noqa: NPY002
+    assert fitted(recipe, 7) == reference
+
+
+@pytest.mark.parametrize("name", ["healnet", "lego-merge", "lego-fuse"])
+def test_another_seed_gives_other_weights(name: str) -> None:
+    assert fitted(small(name), 7)["weights.safetensors"] != fitted(small(name), 8)["weights.safetensors"]
+
+
+@pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
+def test_nothing_global_is_changed(recipe: Any, tmp_path: Path) -> None:
+    cohort = mixed("classification")
+    with globals_unchanged("fit"):
+        model = recipe.fit(cohort, seed=1)
+    with globals_unchanged("predict"):
+        frame = model.predict(cohort)
+    model.save(tmp_path / "model")
+    with globals_unchanged("load_model and predict"):
+        again = chiasm.load_model(tmp_path / "model").predict(cohort)
+    assert frame.equals(again)
+
+
+def test_nothing_global_is_changed_by_a_fit_that_fails() -> None:
+    cohort = mixed("classification")
+    for recipe in every_variant():
+        with globals_unchanged("a fit that is refused"), pytest.raises(chiasm.Unsupported):
+            recipe.fit(cohort.with_target(None, None), seed=1)
+    with globals_unchanged("a training that stops in a step"), pytest.raises(RuntimeError, match="stopped"):
+        broken = torch.Tensor.backward
+        try:
+            torch.Tensor.backward = _stop  # type: ignore[method-assign]
+            small("healnet").fit(cohort, seed=1)
+        finally:
+            torch.Tensor.backward = broken  # type: ignore[method-assign]
+
+
+def _stop(*given: Any, **named: Any) -> None:
+    raise RuntimeError("stopped")
+
+
+def test_nothing_global_is_changed_by_a_trial() -> None:
+    cohort = mixed("classification")
+    with globals_unchanged("evaluate"):
+        protocol = chiasm.Protocol(folds=2, inner_folds=2, draws=100)
+        chiasm.evaluate(cohort, ["single:m1", small("lego-merge")], protocol, seed=0, jobs=1)
+
+
+def test_a_change_would_be_seen() -> None:
+    before = torch.get_rng_state()
+    for what, change in {
+        "torch's random state": lambda: torch.rand(1),
+        "numpy's random state": lambda: np.random.rand(),  # noqa: NPY002
+        "python's random state": random.random,
+        "torch's default dtype": lambda: torch.set_default_dtype(torch.float64),
+        "torch's gradient mode": lambda: torch.set_grad_enabled(False),
+    }.items():
+        try:
+            with pytest.raises(AssertionError, match=what), globals_unchanged("it"):
+                change()
+        finally:
+            torch.set_default_dtype(torch.float32)
+            torch.set_grad_enabled(True)
+    torch.set_rng_state(before)

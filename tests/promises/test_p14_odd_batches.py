@@ -1,0 +1,161 @@
+"""P14: a batch with no event, one patient or only ties gives a finite loss and gradient, or is skipped and counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chiasm.heads.head import LOSSES, Head, cox_loss
+from chiasm.heads.ridge_cox import cox_nll
+from chiasm.protocols import Fused
+from chiasm.tokens import PackedTokens, Tokens
+from chiasm.training import Network, TrainOptions, train
+from small_recipes import every_recipe, mixed, short_name
+
+HUGE = [0.0, 1.0, 30.0, 200.0, 1e4, 1e8, 1e20]
+
+
+def loss_and_gradient(risk: Any, time: Any, event: Any, dtype: torch.dtype = torch.float32) -> tuple[float, np.ndarray]:
+    output = torch.tensor(np.asarray(risk)[:, None], dtype=dtype, requires_grad=True)
+    loss = cox_loss(output, torch.tensor(np.asarray(time), dtype=dtype), torch.tensor(np.asarray(event, bool)))
+    loss.backward()
+    return float(loss.detach()), output.grad[:, 0].numpy()
+
+
+@pytest.mark.parametrize(
+    ("time", "event"),
+    [
+        ([1, 2, 3, 4], [0, 0, 0, 0]),
+        ([3], [1]),
+        ([3], [0]),
+        ([2, 2, 2, 2], [1, 1, 1, 1]),
+        ([2, 2, 2, 2], [1, 0, 1, 0]),
+        ([1, 2, 3, 4], [0, 0, 0, 1]),
+        ([1, 1, 2, 2], [1, 1, 1, 1]),
+        ([4, 3, 2, 1], [1, 1, 1, 1]),
+    ],
+    ids=[
+        "no event",
+        "one event",
+        "one censored",
+        "all ties",
+        "ties with censored",
+        "last one only",
+        "two ties",
+        "plain",
+    ],
+)
+@pytest.mark.parametrize("size", HUGE)
+def test_the_cox_loss_is_finite(time: list[float], event: list[int], size: float) -> None:
+    for signs in ([1, -1, 1, -1], [1, 1, -1, -1], [-1, -1, 1, 1]):
+        loss, gradient = loss_and_gradient(size * np.array(signs[: len(time)]), time, event)
+        assert np.isfinite(loss) and np.isfinite(gradient).all()
+        if not any(event) or len(time) == 1:
+            assert loss == 0 and (gradient == 0).all()
+
+
+patients = st.lists(st.tuples(st.floats(-6, 6), st.integers(1, 6), st.booleans()), min_size=1, max_size=25)
+
+
+@settings(max_examples=100, deadline=None)
+@given(patients)
+def test_the_cox_loss_is_efrons_likelihood(rows: list[tuple[float, int, bool]]) -> None:
+    risk, time, event = (np.array(part) for part in zip(*rows, strict=True))
+    loss, gradient = loss_and_gradient(risk, time, event, torch.float64)
+    events = max(1, int(event.sum()))
+    assert loss == pytest.approx(cox_nll(risk, time.astype(float), event) / events, abs=1e-9)
+    step = 1e-5
+    for k in range(len(risk)):
+        up, down = (risk + sign * step * (np.arange(len(risk)) == k) for sign in (1, -1))
+        slope = (cox_nll(up, time.astype(float), event) - cox_nll(down, time.astype(float), event)) / (2 * step)
+        assert gradient[k] == pytest.approx(slope / events, abs=1e-6)
+
+
+def test_efron_ties_by_hand() -> None:
+    loss, _ = loss_and_gradient(np.log([1.0, 2.0, 4.0]), [1, 1, 2], [1, 1, 0], torch.float64)
+    assert loss == pytest.approx((np.log(7.0) + np.log(7.0 - 0.5 * 3.0) - np.log(2.0)) / 2, abs=1e-12)
+
+
+def test_who_is_censored_at_the_time_of_an_event_is_at_risk() -> None:
+    loss, _ = loss_and_gradient(np.log([1.0, 3.0]), [2, 2], [1, 0], torch.float64)
+    assert loss == pytest.approx(np.log(4.0), abs=1e-12)
+
+
+def test_a_cox_loss_does_not_depend_on_the_order_of_the_patients() -> None:
+    rng = np.random.default_rng(0)
+    risk, time, event = rng.normal(size=40), rng.integers(1, 8, 40), rng.random(40) < 0.5
+    order = rng.permutation(40)
+    loss, gradient = loss_and_gradient(risk, time, event, torch.float64)
+    again, turned = loss_and_gradient(risk[order], time[order], event[order], torch.float64)
+    assert again == pytest.approx(loss, abs=1e-12)
+    np.testing.assert_allclose(turned, gradient[order], atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_every_loss_of_a_batch_of_one_kind_is_finite(kind: str, n: int) -> None:
+    torch.manual_seed(0)
+    head = Head(4, 3 if kind == "classification" else 1, kind)
+    loss = head.loss(head(torch.randn(n, 4)), torch.ones(n), torch.zeros(n, dtype=torch.bool))
+    loss.backward()
+    assert bool(torch.isfinite(loss))
+    assert all(bool(torch.isfinite(p.grad).all()) for p in head.parameters() if p.grad is not None)
+
+
+class Mean(torch.nn.Module):
+    """The mean of the tokens."""
+
+    def forward(self, tokens: dict[str, Tokens], present: torch.Tensor) -> Fused:
+        (own,) = tokens.values()
+        return Fused(own.where_present(present[:, 0]).values.mean(1))
+
+
+def trained(value: torch.Tensor, event: torch.Tensor, kind: str, batch: int) -> tuple[Network, Any]:
+    torch.manual_seed(0)
+    n = len(value)
+    network = Network(Mean(), Head(4, 2 if kind == "classification" else 1, kind))
+    values = torch.randn(n, 4)
+    tokens = {"m": PackedTokens(values, np.arange(n + 1), 1)}
+    held_out = np.arange(n) % 5 == 0
+    options = TrainOptions(epochs=2, batch=batch)
+    return network, train(network, tokens, np.ones((n, 1), bool), value, event, held_out, options, seed=0)
+
+
+def test_steps_without_anything_to_learn_are_skipped_and_counted() -> None:
+    event = torch.zeros(40, dtype=torch.bool)
+    event[[0, 1]] = True  # row 0 is held out: one of four batches of eight holds the one event
+    network, history = trained(torch.arange(1.0, 41.0), event, "survival", 8)
+    assert history.skipped_steps == 2 * 3
+    assert len(history.validation) == 2 and np.isfinite(history.validation).all()
+    assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
+
+
+def test_no_event_at_all_trains_nothing_and_says_so() -> None:
+    network, history = trained(torch.arange(1.0, 41.0), torch.zeros(40, dtype=torch.bool), "survival", 8)
+    assert history.skipped_steps == 2 * 4
+    torch.manual_seed(0)
+    fresh = Head(4, 1, "survival")
+    assert all(torch.equal(a, b) for a, b in zip(network.head.parameters(), fresh.parameters(), strict=True))
+
+
+def test_batches_of_one_patient_and_of_one_class_train() -> None:
+    for kind, batch in (("classification", 1), ("classification", 4), ("regression", 1), ("survival", 1)):
+        network, history = trained(torch.zeros(20), torch.ones(20, dtype=torch.bool), kind, batch)
+        assert np.isfinite(history.validation).all()
+        assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
+
+
+@pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)
+def test_every_recipe_survives_few_events_and_ties(recipe: Any) -> None:
+    cohort = mixed("survival")
+    outcome = cohort.outcome
+    for events, time in ((6, outcome.value), (30, np.ceil(outcome.value / 20)), (30, np.full(len(cohort), 3.0))):
+        event = np.arange(len(cohort)) % (len(cohort) // events) == 0
+        odd = cohort.with_target(cohort.target, type(outcome)(time, event, outcome.known))
+        frame = recipe.fit(odd, seed=0).predict(cohort)
+        assert np.isfinite(frame.drop(columns="pattern").to_numpy(float)).all()
