@@ -66,7 +66,7 @@ def cox_loss(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
     within = own.new_zeros(ties.shape).index_add(0, group, torch.exp(own - highest[group]))
     tied = (highest + within.log())[group]
     rank = torch.arange(len(times), device=times.device) - (ties.cumsum(0) - ties)[group]
-    share = rank / ties[group] * torch.exp((tied - whole).clamp_max(0.0))
+    share = rank.to(own.dtype) / ties[group] * torch.exp((tied - whole).clamp_max(0.0))
     return (whole + torch.log1p(-share) - own).sum() / len(own)
 
 
