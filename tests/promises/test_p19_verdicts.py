@@ -1,0 +1,58 @@
+"""P19: the verdict on cohorts whose answer is known.
+
+At n = 2,000 it is the right one. At n = 80 it is "cannot tell" for nearly all, and never the opposite of the truth: a
+noise modality that the inner folds switch off everywhere may rightly be called useless, and a very lucky draw of a
+complementary one useful. A planted copy of the outcome sits in one modality: that modality alone is already perfect, so
+that combining cannot pay; the leak itself is for `check_cohort` to name, which it does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+import chiasm
+from chiasm.cohort import check_cohort, synthetic_cohort
+from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, Verdict
+
+pytestmark = pytest.mark.slow
+RECIPES = ["single:m1", "single:m2", "early-fusion", "late-fusion", "stacked-fusion"]
+TRUTH = {"redundant": DOES_NOT_PAY, "noise-modality": DOES_NOT_PAY, "complementary": PAYS}
+both_targets = pytest.mark.parametrize("target", ["classification", "survival"])
+
+
+def verdict(name: str, n: int, target: str, seed: int, protocol: chiasm.Protocol) -> Verdict:
+    cohort = synthetic_cohort(name, n, target=target, seed=seed)
+    found = chiasm.evaluate(cohort, RECIPES, protocol, jobs=1, seed=seed).verdict
+    assert found is not None
+    print(f"\n{name}, {target}, n = {n}, seed {seed}: {found.outcome}, {found.difference:.4f}", end=" ")
+    print(f"({found.low:.4f} to {found.high:.4f}), {found.best_fused} against {found.best_single}")
+    return found
+
+
+@both_targets
+@pytest.mark.parametrize("name", TRUTH)
+def test_two_thousand_patients_give_the_right_verdict(name: str, target: str) -> None:
+    found = verdict(name, 2000, target, 0, chiasm.Protocol(folds=3, inner_folds=2, draws=200))
+    assert found.outcome == TRUTH[name]
+    if name != "complementary":
+        assert found.best_single == "single:m1"
+
+
+@both_targets
+def test_eighty_patients_cannot_tell(target: str) -> None:
+    protocol = chiasm.Protocol(draws=200)
+    outcomes = {(name, seed): verdict(name, 80, target, seed, protocol).outcome for name in TRUTH for seed in range(3)}
+    counts = Counter(outcomes.values())
+    assert counts[CANNOT_TELL] >= 7, counts  # of nine
+    for (name, seed), outcome in outcomes.items():
+        assert outcome in (CANNOT_TELL, TRUTH[name]), (name, seed)
+
+
+@both_targets
+def test_a_leak_is_named_and_never_makes_combining_pay(target: str) -> None:
+    cohort = synthetic_cohort("planted-leak", 300, target=target)
+    assert [problem.modality for problem in check_cohort(cohort)] == ["m2"]
+    found = verdict("planted-leak", 300, target, 0, chiasm.Protocol(folds=3, inner_folds=2, draws=200))
+    assert found.outcome != PAYS and found.best_single == "single:m2"
