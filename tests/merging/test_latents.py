@@ -150,6 +150,19 @@ def test_the_mean_of_179_and_minus_179_degrees_is_180(method: str) -> None:
     torch.testing.assert_close(merged, torch.full_like(merged, -1.0))
 
 
+@pytest.mark.parametrize("method", ["harmonic", "geometric"])
+@real_and_complex
+@pytest.mark.parametrize("weights", [[0.1, 0.2, 0.3], [0.7, 0.1, 0.8], [1 / 3, 1 / 7, 1 / 3 + 1 / 7]])
+def test_opposed_phases_cancel_and_rounding_chooses_no_direction(
+    method: str, dtype: torch.dtype, weights: list[float]
+) -> None:
+    (a,) = draw(9, 1, dtype)
+    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+        latents = [[a, 2 * a, -a][k] for k in order]
+        merged = merge_latents(latents, torch.tensor([[weights[k] for k in order]] * 3, dtype=torch.float64), method)
+        assert float(merged.abs().max()) < 1e-9
+
+
 @laws
 @given(first=st.floats(0.01, 100), second=st.floats(0.01, 100), share=st.floats(0.05, 0.95))
 def test_magnitudes_follow_the_closed_formulas(first: float, second: float, share: float) -> None:
