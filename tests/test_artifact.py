@@ -416,3 +416,10 @@ def test_every_tree_comes_back(
     found = artifact.load(place / "part")
     assert isinstance(found, Part) and same(vars(part), vars(found) | {"pair": found.pair, "many": found.many})
     shutil.rmtree(place)
+
+
+def test_names_with_dots_do_not_take_each_others_place(tmp_path: Path) -> None:
+    numbers = [np.full(2, k) for k in range(5)]
+    tree = {"a.b": numbers[0], "a": {"b": numbers[1], "b'": numbers[2]}, "c": [numbers[3]], "c.0": numbers[4]}
+    artifact.save_checkpoint(tmp_path / "state.safetensors", tree)
+    assert same(tree, artifact.load_checkpoint(tmp_path / "state.safetensors"))
