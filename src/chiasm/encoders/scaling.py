@@ -63,7 +63,7 @@ class Scaler:
         scale = np.where(distinct == 2, 1.0, 2 * filled.std(0))
         ranked = np.flatnonzero(distinct > FEW)
         knots = np.quantile(filled[:, ranked], np.linspace(0, 1, KNOTS), axis=0)
-        scale = np.where(distinct == 1, np.inf, scale)
+        scale = np.where((distinct == 1) | (scale == 0), np.inf, scale)  # the spread of tiny numbers underflows
         return cls(
             tuple(map(str, frame.columns)),
             median,
