@@ -83,7 +83,9 @@ def test_an_absent_modality_is_exactly_the_fusion_without_its_block(domain: str,
     assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("make", [lambda: HealNet(SHAPES, **SIZES), lambda: LegoFuse(blocks("signal"))], ids=str)
+@pytest.mark.parametrize(
+    "make", [lambda: HealNet(SHAPES, **SIZES), lambda: LegoFuse(blocks("signal"))], ids=["healnet", "lego"]
+)
 def test_a_patient_with_nothing_gets_the_learned_latent(make: Any) -> None:
     fusion = make().eval()
     tokens, present = batch(SHAPES)

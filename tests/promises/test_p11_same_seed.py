@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,16 @@ def test_another_seed_gives_other_weights(name: str) -> None:
     assert fitted(small(name), 7)["weights.safetensors"] != fitted(small(name), 8)["weights.safetensors"]
 
 
+@pytest.fixture(params=[1, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Torch's thread count as a user may have set it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
 def test_nothing_global_is_changed(recipe: Any, tmp_path: Path) -> None:
     cohort = mixed("classification")
