@@ -61,9 +61,8 @@ def distance(one: pd.DataFrame, other: pd.DataFrame, scale: pd.DataFrame | None 
         return float("inf")
     if list(one["pattern"]) != list(other["pattern"]):
         return float("inf")
-    size = (one if scale is None else scale).drop(columns="pattern").abs().max(axis=None)
-    numbers = [frame.drop(columns="pattern").to_numpy(float) for frame in (one, other)]
-    return apart(numbers[0], numbers[1], float(size))
+    numbers = [frame.drop(columns="pattern").to_numpy(float) for frame in (one, other, one if scale is None else scale)]
+    return apart(numbers[0], numbers[1], float(np.nanmax(np.abs(numbers[2]), initial=0.0)))
 
 
 def apart(one: np.ndarray, other: np.ndarray, scale: float | None = None) -> float:
