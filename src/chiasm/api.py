@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from chiasm.evaluation import load_trial as read_trial
 from chiasm.protocols import Model
 from chiasm.recipes import registry
 from chiasm.training.memo import work_clock
-from chiasm.training.pool import side_by_side
+from chiasm.training.pool import default_jobs, side_by_side
 
 __all__ = [
     "ArtifactError",
@@ -69,7 +68,8 @@ def evaluate(
         seed: of the splits, the fits and the bootstrap.
         out: the run folder: `trial.json`, `predictions.parquet`, `outcomes.parquet`, `report.html`, `log.jsonl`.
         resume: go on with the trial that `out` holds.
-        jobs: processes; None takes the cores there are.
+        jobs: processes; None takes the cores there are, but one where a process cannot be forked (macOS, Windows),
+            since a script without a `__main__` guard would be run again in each.
         progress: called with (finished, all) training sets.
 
     Raises:
@@ -87,7 +87,7 @@ def evaluate(
         seed=seed,
         out=folder,
         resume=resume,
-        jobs=jobs or os.cpu_count() or 1,
+        jobs=jobs or default_jobs(),
         device=device,
         execute=side_by_side,
         clock=work_clock,

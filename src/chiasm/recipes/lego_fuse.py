@@ -14,6 +14,8 @@ from chiasm.recipes.lego_blocks import PAPER, LegoSizes, check_options, merged_h
 from chiasm.recipes.neural import Shapes, finish, fit_network, seeded
 from chiasm.training import Network, TrainOptions
 
+PATIENCE = 5  # epochs of fine-tuning without a better one
+
 
 @storable("lego-fuse")
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class LegoFuseRecipe(BaseRecipe):
         head = merged_head(list(trained.heads.values()), self.latent_width, training.target.kind, self.head_method)
         network = Network(LegoFuse(blocks, cast(Mode, self.mode)), head)
         options = TrainOptions(
-            self.fuse_epochs, self.fuse_epochs, self.batch, self.fuse_learning_rate, self.weight_decay,
+            self.fuse_epochs, PATIENCE, self.batch, self.fuse_learning_rate, self.weight_decay,
             self.modality_dropout,
         )  # fmt: skip
         file = training.checkpoint / "fuse.safetensors" if training.checkpoint else None

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+FORKS = sys.platform == "linux"
 _context: Any = None
 _function: Callable[[Any, Any], Any] | None = None
 
@@ -32,7 +33,7 @@ def side_by_side(function: Callable[[Any, Any], Any], context: Any, tasks: Seque
             yield function(context, task)
         return
     # A fork shares the cohort without copying it and finds recipes that a notebook defined; elsewhere it is not safe.
-    start = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    start = multiprocessing.get_context("fork" if FORKS else "spawn")
     with ProcessPoolExecutor(
         min(jobs, len(tasks)), mp_context=start, initializer=_enter, initargs=(function, context, os.getpid())
     ) as pool:
@@ -44,6 +45,11 @@ def side_by_side(function: Callable[[Any, Any], Any], context: Any, tasks: Seque
             for future in futures:
                 future.cancel()
             raise
+
+
+def default_jobs() -> int:
+    """The cores there are where a process can be forked, else one."""
+    return (os.cpu_count() or 1) if FORKS else 1
 
 
 def _enter(function: Callable[[Any, Any], Any], context: Any, parent: int) -> None:
