@@ -92,7 +92,7 @@ class PackedTokens:
         lengths[rows] = [len(part) for part in parts]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         if not parts:
-            return PackedTokens(torch.zeros((0, width)), offsets, slots)
+            return PackedTokens(torch.zeros((0, width), dtype=torch.float32), offsets, slots)
         order = np.argsort(rows, kind="stable")
         flat = np.concatenate([parts[k] for k in order]).astype(np.float32, copy=False)
         return PackedTokens(torch.from_numpy(np.ascontiguousarray(flat)), offsets, slots)

@@ -58,8 +58,16 @@ def test_an_absent_modality_is_exactly_the_healnet_without_its_layers(absent: st
     whole = HealNet(SHAPES, **SIZES, depth=3, tied=tied).eval()
     rest = {name: shape for name, shape in SHAPES.items() if name != absent}
     less = HealNet(rest, **SIZES, depth=3, tied=tied).eval()
-    own = less.state_dict()
-    less.load_state_dict({key: value for key, value in whole.state_dict().items() if key in own})
+    place = {k: sorted(SHAPES).index(name) for k, name in enumerate(sorted(rest))}
+
+    def of_whole(key: str) -> str:
+        """The name of the same tensor among all modalities, whose parts lie in the order of their names."""
+        parts = key.split(".")
+        at = {"entrances": 1, "layers": 2}.get(parts[0])
+        return ".".join(parts if at is None else [*parts[:at], str(place[int(parts[at])]), *parts[at + 1 :]])
+
+    state = whole.state_dict()
+    less.load_state_dict({key: state[of_whole(key)] for key in less.state_dict()})
     tokens, present = batch(SHAPES)
     present[:, sorted(SHAPES).index(absent)] = False
     kept = {name: part for name, part in tokens.items() if name != absent}

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import chiasm
+from chiasm.recipes.registry import make_recipe
 from chiasm.testing.laws import folder_bytes, globals_unchanged
 from chiasm.training.memo import forget
 from small_recipes import every_variant, mixed, short_name, small
@@ -98,3 +100,19 @@ def test_a_change_would_be_seen() -> None:
             torch.set_default_dtype(torch.float32)
             torch.set_grad_enabled(True)
     torch.set_rng_state(before)
+
+
+@pytest.mark.parametrize("spec", ["healnet", "lego-merge", "lego-fuse"])
+def test_a_default_dtype_of_float64_changes_nothing_and_stays(spec: str) -> None:
+    options = "latents=4,latent_width=8,epochs=1" + (",fuse_epochs=1" if spec == "lego-fuse" else "")
+    cohort = chiasm.synthetic_cohort("complementary", 60, seed=0, missing=0.2)
+    expected = make_recipe(f"{spec}:{options}").fit(cohort, seed=0).predict(cohort)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        forget()
+        found = make_recipe(f"{spec}:{options}").fit(cohort, seed=0).predict(cohort)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(before)
+    pd.testing.assert_frame_equal(found, expected)

@@ -46,7 +46,11 @@ def test_fusing_leaves_the_blocks_that_it_started_from(kind: str, mode: str) -> 
     fused.predict(cohort)
     assert (content(blocks.blocks), content(blocks.heads), folder_bytes(model.save)) == before
     assert all(torch.equal(values, blocks.data.tokens[name].values) for name, values in tokens.items())
-    started = {f"fusion.blocks.{n}.{key}": value for n, state in blocks.blocks.items() for key, value in state.items()}
+    started = {
+        f"fusion.blocks.{k}.{key}": value
+        for k, state in enumerate(blocks.blocks.values())
+        for key, value in state.items()
+    }
     state = fused.predictor.state
     moved = [key for key, value in started.items() if not np.array_equal(value, state[key])]
     assert moved, "fine-tuning trains the blocks' copies"

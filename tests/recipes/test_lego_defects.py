@@ -244,7 +244,7 @@ def test_9_forward_changes_nothing_and_every_layer_of_every_block_is_used(
     assert all(torch.equal(own[name].values, inputs[name]) for name in own)
     for name in blocks:  # the block runs alone afterwards, as before
         assert torch.equal(blocks[name](own[name], everyone(own[name])), alone[name])
-    unused = {f"blocks.{name}.latent" for name in blocks}  # the shared latent starts instead of the blocks' own
+    unused = {f"blocks.{k}.latent" for k in range(len(blocks))}  # the shared latent starts instead of the blocks' own
     for key, parameter in fusion.named_parameters():
         used = parameter.grad is not None and bool((parameter.grad != 0).any())
         assert used != (key in unused), key

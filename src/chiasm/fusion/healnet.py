@@ -46,27 +46,26 @@ class HealNet(nn.Module):
         self.names = sorted(shapes)
         self.depth, self.tied = depth, tied
         self.latent = nn.Parameter(torch.randn(latents, latent_width))
-        self.entrances = nn.ModuleDict(
-            {name: TokenEntrance(*shapes[name], latent_width, dropout) for name in self.names}
-        )
+        # Lists in the order of the names, which may hold a dot.
+        self.entrances = nn.ModuleList(TokenEntrance(*shapes[name], latent_width, dropout) for name in self.names)
         self.layers = nn.ModuleList()
         for _ in range(min(depth, 2) if tied else depth):
-            layer = nn.ModuleDict()
-            for name in self.names:
+            layer = nn.ModuleList()
+            for _name in self.names:
                 attention = CrossAttention(latent_width, latent_width, heads=heads, head_width=head_width)
-                layer[name] = nn.ModuleList([attention, FeedForward(latent_width)])
+                layer.append(nn.ModuleList([attention, FeedForward(latent_width)]))
             self.layers.append(layer)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """`present`: `(B, M)` bool, modalities sorted by name."""
-        here = {name: present[:, m] for m, name in enumerate(self.names)}
-        own = {name: tokens[name].where_present(here[name]) for name in self.names}
-        context = {name: self.entrances[name](own[name]) for name in self.names}
+        here = [present[:, m] for m in range(len(self.names))]
+        own = [tokens[name].where_present(given) for name, given in zip(self.names, here, strict=True)]
+        context = [entrance(tokens) for entrance, tokens in zip(self.entrances, own, strict=True)]
         state = self.latent.expand(len(present), -1, -1)  # (B, L, D)
         for depth in range(self.depth):
-            layer = cast(nn.ModuleDict, self.layers[min(depth, len(self.layers) - 1)])
-            for name in self.names:
-                attention, feed_forward = cast(nn.ModuleList, layer[name])
-                read = state + attention(state, context[name], own[name].mask)
-                state = torch.where(here[name][:, None, None], read + feed_forward(read), state)
+            layer = cast(nn.ModuleList, self.layers[min(depth, len(self.layers) - 1)])
+            for m, parts in enumerate(layer):
+                attention, feed_forward = cast(nn.ModuleList, parts)
+                read = state + attention(state, context[m], own[m].mask)
+                state = torch.where(here[m][:, None, None], read + feed_forward(read), state)
         return Fused(state.mean(1))

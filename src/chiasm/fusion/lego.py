@@ -32,7 +32,7 @@ class LegoFuse(nn.Module):
     def __init__(self, blocks: Mapping[str, LegoBlock], mode: Mode = "stack") -> None:
         super().__init__()
         self.names = sorted(blocks)
-        self.blocks = nn.ModuleDict({name: blocks[name] for name in self.names})
+        self.blocks = nn.ModuleList(blocks[name] for name in self.names)  # by position: a name may hold a dot
         self.mode: Mode = mode
         self.latent = nn.Parameter(torch.stack([blocks[name].latent.detach() for name in self.names]).mean(0))
         for block in blocks.values():
@@ -41,9 +41,7 @@ class LegoFuse(nn.Module):
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """`present`: `(B, M)` bool, modalities sorted by name."""
         latents = self.latent.expand(len(present), -1, -1)
-        blocks = [
-            (cast(LegoBlock, self.blocks[name]), tokens[name], present[:, m]) for m, name in enumerate(self.names)
-        ]
+        blocks = [(cast(LegoBlock, self.blocks[m]), tokens[name], present[:, m]) for m, name in enumerate(self.names)]
         if self.mode == "stack":
             for block, own, here in blocks:
                 latents = block.from_domain(block(own, here, latents))

@@ -10,7 +10,7 @@ from chiasm.fusion.healnet import HealNet
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import BaseRecipe, Training
-from chiasm.recipes.neural import Shapes, build, finish, fit_network, new_head, prepare, seeded
+from chiasm.recipes.neural import Shapes, build, check_sizes, finish, fit_network, new_head, prepare, seeded
 from chiasm.training import Network, TrainOptions
 
 
@@ -24,6 +24,9 @@ class HealNetDesign:
     depth: int
     heads: int
     tied: bool
+
+    def __post_init__(self) -> None:
+        check_sizes(self.latents, self.latent_width, self.depth, self.heads)
 
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> HealNet:
         """A fresh fusion of these sizes."""

@@ -17,7 +17,17 @@ from chiasm.heads.head import Head
 from chiasm.merging import linear_mean, merge_states, spherical_mean
 from chiasm.protocols import Citation, Fused
 from chiasm.recipes.base import Training, choice
-from chiasm.recipes.neural import Prepared, build, fit_network, new_head, parameter_count, prepare, seeded, state_of
+from chiasm.recipes.neural import (
+    Prepared,
+    build,
+    check_sizes,
+    fit_network,
+    new_head,
+    parameter_count,
+    prepare,
+    seeded,
+    state_of,
+)
 from chiasm.tokens import Tokens
 from chiasm.training import Network, TrainOptions
 from chiasm.training.memo import remember
@@ -42,6 +52,9 @@ class LegoSizes:
     depth: int = 2
     heads: int = 4
     domain: str = "signal"
+
+    def __post_init__(self) -> None:
+        check_sizes(self.latents, self.latent_width, self.depth, self.heads)
 
     def block(self, width: int, slots: int, dropout: float = 0.0) -> LegoBlock:
         """A fresh block for tokens of this width and number of slots."""

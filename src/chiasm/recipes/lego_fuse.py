@@ -62,7 +62,7 @@ class LegoFuseRecipe(BaseRecipe):
     head_method: str = "slerp"
     mode: str = "stack"
     fuse_epochs: int = 15
-    fuse_learning_rate: float = 1e-3
+    fuse_learning_rate: float = 5e-4
     modality_dropout: float = 0.1
 
     id: ClassVar[str] = "lego-fuse"

@@ -29,6 +29,19 @@ Shapes = dict[str, tuple[int, int]]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
+def check_sizes(latents: int, latent_width: int, depth: int, heads: int) -> None:
+    """Refuse sizes that no option and no model folder should ask for, before anything of that size is made.
+
+    Raises:
+        ValueError: latents or width outside 1 to 4,096, depth or heads outside 1 to 64.
+    """
+    for name, value, most in (
+        ("latents", latents, 4096), ("latent_width", latent_width, 4096), ("depth", depth, 64), ("heads", heads, 64),
+    ):  # fmt: skip
+        if not 1 <= value <= most:
+            raise ValueError(f"{name} lies between 1 and {most}")
+
+
 class Design(Protocol):
     """The sizes of a fusion, storable, from which it is built again."""
 

@@ -35,14 +35,18 @@ def threads_for(multiplications: float) -> Iterator[None]:
 
 @contextmanager
 def own_randomness(seed: int) -> Iterator[None]:
-    """Seed the global generators that libraries draw from, and give them back as they were."""
+    """Seed the global generators that libraries draw from, and give them back as they were; float32 meanwhile."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (saved and restored)
-    with torch.random.fork_rng(devices=[]):
+    dtype = torch.get_default_dtype()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.set_default_dtype(torch.float32)
         torch.manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
         try:
             yield
         finally:
+            torch.set_default_dtype(dtype)
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002

@@ -1,0 +1,34 @@
+"""Names of modalities that a module could not have, and sizes that nobody should ask for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chiasm
+from chiasm.recipes.healnet import HealNetDesign
+from chiasm.recipes.lego_blocks import LegoSizes
+from chiasm.recipes.registry import make_recipe
+
+SMALL = "latents=4,latent_width=8,epochs=1"
+
+
+@pytest.mark.parametrize("spec", [f"healnet:{SMALL}", f"lego-merge:{SMALL}", f"lego-fuse:{SMALL},fuse_epochs=1"])
+def test_a_modality_may_be_called_like_a_method_or_hold_a_dot(spec: str, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    ids = [f"case-{k}" for k in range(60)]
+    patients = pd.DataFrame({"y": rng.integers(0, 2, 60)}, index=ids)
+    frames = {name: pd.DataFrame(rng.normal(size=(60, 3)), ids, list("abc")) for name in ("train", "rna.seq", "a b")}
+    cohort = chiasm.cohort_from_frames(patients, frames, target=chiasm.Classification("y"))
+    model = make_recipe(spec).fit(cohort, seed=0)
+    model.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "model").predict(cohort), model.predict(cohort))
+
+
+@pytest.mark.parametrize("size", [{"latents": 10**9}, {"latent_width": 0}, {"depth": 10**9}, {"heads": -1}])
+def test_sizes_are_bounded_before_anything_is_made(size: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="lies between 1 and"):
+        LegoSizes(**size)
+    with pytest.raises(ValueError, match="lies between 1 and"):
+        HealNetDesign(**{"latents": 4, "latent_width": 8, "depth": 2, "heads": 4, "tied": False, **size})
