@@ -38,7 +38,7 @@ def own_randomness(seed: int) -> Iterator[None]:
     """Seed the global generators that libraries draw from, and give them back as they were; float32 meanwhile."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (saved and restored)
     dtype = torch.get_default_dtype()
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices=devices):
         torch.set_default_dtype(torch.float32)
         torch.manual_seed(seed)
