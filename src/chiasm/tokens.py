@@ -40,6 +40,8 @@ class Tokens:
             present: `(B,)` bool.
         """
         mask = self.mask & present[:, None]  # (B, T)
+        if bool(mask.all()):
+            return self
         values = torch.where(mask[..., None], self.values, torch.zeros((), dtype=self.values.dtype))
         return Tokens(values, mask, self.times)
 

@@ -68,13 +68,15 @@ class CrossAttention(nn.Module):
 
     def forward(self, latents: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
         """The update of the latents, `(B, L, D)`; the caller discards rows of `mask`, `(B, T)`, without a token."""
-        query = self.query(self.norm(latents)).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, L, E)
+        query = (self.query(self.norm(latents)) * self.scale).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         key, value = self.key_value(tokens).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, H, T, E)
-        readable = mask | ~mask.any(1, keepdim=True)  # an empty row attends to zeros: finite, and discarded
-        bias = torch.where(readable, 0.0, -torch.inf).to(query.dtype)[:, None, None, :]
         # Written out: at this size two small matrix products cost a quarter of the fused kernel's call.
-        share = torch.softmax(query @ key.transpose(-1, -2) * self.scale + bias, -1)  # (B, H, L, T)
-        return self.out((share @ value).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        scores = query @ key.transpose(-1, -2)  # (B, H, L, T), of queries (B, H, L, E)
+        if not bool(mask.all()):
+            readable = mask | ~mask.any(1, keepdim=True)  # an empty row attends to zeros: finite, and discarded
+            scores = scores.masked_fill(~readable[:, None, None, :], -torch.inf)
+        attended = torch.softmax(scores, -1) @ value
+        return self.out(attended.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class FeedForward(nn.Module):

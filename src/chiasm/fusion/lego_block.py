@@ -92,12 +92,14 @@ class LegoBlock(nn.Module):
         """Iteration `layer`, from the signal domain to the block's; `context` is `(B, T, D)`."""
         spectrum = self.to_domain(latents * unit_scale(latents))
         if self.domain == "signal":
-            updated = self.layers[layer](spectrum, context, mask)
+            updated: Tensor = self.layers[layer](spectrum, context, mask)
         elif self.domain == "rfft":
             updated = torch.complex(self.layers[layer](spectrum.real, context, mask), spectrum.imag)
         else:
             both = self.layers[layer](torch.cat([spectrum.real, spectrum.imag], -1), context, mask)
             updated = torch.complex(*both.chunk(2, -1))
+        if bool(present.all()):
+            return updated
         return torch.where(present[:, None, None], updated, self.to_domain(latents))
 
     def to_domain(self, latents: Tensor) -> Tensor:
