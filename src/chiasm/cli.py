@@ -34,7 +34,8 @@ Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default: one f
 Device = Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, cuda:1.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what --out holds.")]
 
-DEMO_TIME = "one to two minutes on two cores"
+DEMO_TIME = "about half a minute on two cores"
+DEMO_TIME_FULL = "about two minutes on two cores"
 RUN_FILES = {"trial.json", "predictions.parquet", "outcomes.parquet", "report.html", "log.jsonl", ".work"}
 
 
@@ -73,8 +74,8 @@ def demo(
 
     cohort = api.demo_cohort()
     make_room_for_demo(out, cohort.name)
-    times = "" if full else f", {DEMO_TIME}"
-    screen.hint(f"Every recipe on {len(cohort)} patients, {'5 x 5' if full else '5'} folds{times}.")
+    times = DEMO_TIME_FULL if full else DEMO_TIME
+    screen.hint(f"Every recipe on {len(cohort)} patients, {'5 x 5' if full else '5'} folds, {times}.")
     start = time.monotonic()
     with screen.Training() as progress, told_how_to_go_on(None):
         trial = api.evaluate(
