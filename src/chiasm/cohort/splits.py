@@ -77,6 +77,8 @@ def holdout(cohort: Cohort, fraction: float, *, seed: int) -> NDArray[np.bool_]:
         if np.sum((counts + more - wanted) ** 2) < np.sum((counts - wanted) ** 2):
             counts += more
             held[members] = True
+    if not held.any() and len(members_of) > 1:  # every unit is larger than what was asked for: the smallest
+        held[np.array(min(members_of, key=len))] = True
     return held
 
 

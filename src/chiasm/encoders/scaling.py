@@ -27,7 +27,7 @@ class Scaler:
     """Numeric columns on one scale, missing values at the training median.
 
     - a constant column: zeros
-    - two distinct values: centred, `x - mean`
+    - two distinct values: centred, `(x - mean) / (larger - smaller)`, so that 0 and 1 keep their distance
     - up to ten: `clip((x - mean) / sd, -5, 5) / 2`
     - more: the normal score of the training rank, `ndtri(rank) / 2`, so that a raw count of 36,893 among values around
       zero is the largest and nothing worse. Ranks come from 65 quantiles, not from stored values.
@@ -60,7 +60,7 @@ class Scaler:
         median[some] = np.nanmedian(values[:, some], axis=0)
         filled = np.where(missing, median, values)
         distinct = 1 + (np.diff(np.sort(filled, axis=0), axis=0) > 0).sum(0)
-        scale = np.where(distinct == 2, 1.0, 2 * filled.std(0))
+        scale = np.where(distinct == 2, np.ptp(filled, axis=0), 2 * filled.std(0))
         ranked = np.flatnonzero(distinct > FEW)
         knots = np.quantile(filled[:, ranked], np.linspace(0, 1, KNOTS), axis=0)
         scale = np.where((distinct == 1) | (scale == 0), np.inf, scale)  # the spread of tiny numbers underflows

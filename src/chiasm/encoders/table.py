@@ -22,9 +22,9 @@ MAX_SLOTS = 32
 class TableEncoder:
     """Numbers scaled as `Scaler` does, categories one-hot, and a flag for what is missing; fitted on training rows.
 
-    A category that was never seen in training is all zeros; a missing value inside a present table is the training
-    median (or no category) and raises its flag, where training had a missing value in that column at all. Up to 32
-    columns give a token each, more are dealt to 32 tokens in their order.
+    A column without any value in training is ignored. A category that was never seen in training is all zeros; a
+    missing value inside a present table is the training median (or no category) and raises its flag, where training had
+    a missing value in that column at all. Up to 32 columns give a token each, more are dealt to 32 tokens in order.
 
     Args:
         scaler: of the numeric columns.
@@ -40,10 +40,10 @@ class TableEncoder:
 
     def fit(self, raw: pd.DataFrame, patients: Sequence[str] = ()) -> Self:
         """From the training rows of a table, `(n, columns)`; the order of its columns does not matter."""
-        columns = sorted(map(str, raw.columns))
+        columns = sorted(str(column) for column in raw.columns if raw[column].notna().any())
         plain = [column for column in columns if is_numeric(raw[column])]
         categories = {c: tuple(sorted(set(as_text(raw[c].dropna())))) for c in columns if c not in plain}
-        flagged = tuple(c for c in columns if raw[c].isna().any() and not raw[c].isna().all())
+        flagged = tuple(c for c in columns if raw[c].isna().any())
         return type(self)(Scaler.fit(raw[plain]), categories, flagged)
 
     @property

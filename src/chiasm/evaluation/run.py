@@ -16,6 +16,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from chiasm.artifact import write_text
 from chiasm.cohort import Cohort, Survival, Unsupported, class_names, horizons
+from chiasm.cohort.units import units_of
 from chiasm.evaluation.fits import Clock, Context, Execute, Fit, Task, run_task, write_parquet
 from chiasm.evaluation.metrics import PRIMARY, score
 from chiasm.evaluation.protocol import Protocol, Split, inner_plan, plan
@@ -70,7 +71,7 @@ def run_trial(
     log(out, "started", patients=len(cohort), recipes=names, training_sets=len(tasks), seed=seed)
     fits: dict[tuple[str, str], Fit] = {}
     progress(0, len(tasks))
-    context = Context(cohort, tuple(recipes), seed, device, work, clock)
+    context = Context(kept_together(cohort, protocol), tuple(recipes), seed, device, work, clock)
     for done, found in enumerate(execute(run_task, context, tasks, jobs), start=1):
         for fit in found:
             fits[(fit.recipe, fit.split)] = fit
@@ -100,6 +101,14 @@ def usable(cohort: Cohort) -> tuple[Cohort, int]:
         # The same horizons in every fold: where predictions are read off, not something a model learns.
         cohort = cohort.with_target(replace(target, times=horizons(outcome)), outcome)
     return cohort, excluded
+
+
+def kept_together(cohort: Cohort, protocol: Protocol) -> Cohort:
+    """The cohort whose groups are what the protocol keeps on one side, so that recipes split as the trial does."""
+    if protocol.by is None and not protocol.group_duplicates:
+        return cohort
+    units = units_of(cohort, protocol.by, protocol.group_duplicates)
+    return cohort if units is None else replace(cohort, group=units.astype(str))
 
 
 def make_tasks(recipes: Sequence[Any], splits: Sequence[Split], inner_splits: dict[str, list[Split]]) -> list[Task]:

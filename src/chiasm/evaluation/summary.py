@@ -118,8 +118,8 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
         "name": cohort.name,
         "patients": len(cohort),
         "excluded": excluded,
-        "groups": None if cohort.group is None else len(set(cohort.group.tolist())),
-        "sites": None if cohort.site is None else len(set(cohort.site.tolist())),
+        "groups": None if cohort.group is None else len(set(cohort.group.tolist()) - {""}),
+        "sites": None if cohort.site is None else len(set(cohort.site.tolist()) - {""}),
         "target": described,
         "modalities": {
             name: {"kind": cohort.kinds[name], "present": int(cohort.present[:, m].sum())}

@@ -111,7 +111,7 @@ class Trial:
         """The outer test folds, as the metrics take them, by (repeat, fold)."""
         position = pd.Series(np.arange(len(self.outcomes)), index=self.outcomes.index)
         outcome = outcome_of(self.outcomes)
-        groups = self.outcomes["group"].to_numpy(str) if "group" in self.outcomes else None
+        groups = alone_where_empty(self.outcomes["group"].to_numpy(str)) if "group" in self.outcomes else None
         first = self.predictions[self.predictions["recipe"] == self.predictions["recipe"].iloc[0]]
         folds = {}
         for key, part in first.groupby(["repeat", "fold"], sort=True):
@@ -140,6 +140,11 @@ class Trial:
         """The bootstrap of this trial, `(R, N)` counts, the same for every recipe."""
         protocol = self.document["protocol"]
         return patient_draws(list(self.folds.values()), len(self.outcomes), protocol["draws"], protocol["seed"])
+
+
+def alone_where_empty(groups: np.ndarray) -> np.ndarray:
+    """`(N,)` labels in which a patient of no group, "", has one of its own."""
+    return np.array([group or f"\0{row}" for row, group in enumerate(groups.tolist())], dtype=str)
 
 
 def fold_key(key: Any) -> tuple[int, str]:

@@ -41,14 +41,30 @@ class Response:
     hazard: np.ndarray
 
     @classmethod
-    def fit(cls, target: Target, link: Array, outcome: Outcome, *, calibrate: bool) -> Self:
+    def fit(
+        cls,
+        target: Target,
+        link: Array,
+        outcome: Outcome,
+        *,
+        calibrate: bool,
+        folds: NDArray[Any] | None = None,
+    ) -> Self:
         """From the link `(n, K)` of patients whose outcome is known.
 
         Args:
             calibrate: estimate the slope; only for links that were predicted out of fold.
+            folds: `(n,)` which model each link comes from, where there are several: log hazards of different models
+                have different origins, and are centred within each first.
         """
         classes = class_names(target)
-        slope, centre = calibration(target.kind, link, outcome) if calibrate else (1.0, centre_of(target.kind, link))
+        if folds is not None and isinstance(target, Survival):
+            link = link.copy()
+            for fold in np.unique(folds):
+                link[folds == fold] -= link[folds == fold].mean(0)
+        slope, centre = (
+            calibration(target.kind, link, outcome, folds) if calibrate else (1.0, centre_of(target.kind, link))
+        )
         if not isinstance(target, Survival) or outcome.event is None:
             return cls(target.kind, classes, (), slope, centre, np.zeros(0), np.zeros(0))
         event_times, hazard = breslow((link[:, 0] - centre) * slope, outcome.value, outcome.event)

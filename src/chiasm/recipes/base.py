@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import ClassVar
 
-from chiasm.cohort import Cohort, Outcome, Target, Unsupported, class_names
+from chiasm.cohort import Cohort, Outcome, Survival, Target, Unsupported, class_names, horizons
 from chiasm.encoders import encoder_for
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
@@ -72,9 +72,10 @@ class BaseRecipe(ABC):
         with threads_for(self.multiplications(training.cohort)):
             predictor, response = self.learn(training)
         kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
+        scarce = tuple(name for name in cohort.modalities if name not in training.cohort.modalities)
         described = {key: value for key, value in vars(training.target).items() if isinstance(value, str) and value}
         target = {"kind": training.target.kind, **described}
-        return FittedModel(self.name, kinds, predictor, response, target, self.has_prior)
+        return FittedModel(self.name, kinds, predictor, response, target, self.has_prior, scarce)
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """The modalities that the model reads."""
@@ -90,7 +91,9 @@ class BaseRecipe(ABC):
 
 
 def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str) -> Training:
-    """The patients whose outcome is known and who have a modality.
+    """The patients whose outcome is known and who have a modality; a modality that fewer than ten have is left out.
+
+    Survival without horizons gets the quartiles of these patients' event times.
 
     Raises:
         Unsupported: no target, or fewer than ten such patients.
@@ -105,8 +108,16 @@ def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str) -
         )
     if count < len(cohort):
         cohort = cohort.subset(usable)
-    assert cohort.target is not None and cohort.outcome is not None  # a subset keeps them
-    return Training(cohort, cohort.target, cohort.outcome, seed, checkpoint, device)
+    plenty = [name for name in cohort.modalities if len(cohort.rows_of(name)) >= LEAST_PATIENTS]
+    if not plenty:
+        raise Unsupported(f"no modality has {LEAST_PATIENTS} patients in this training set: there is too little to fit")
+    if len(plenty) < len(cohort.modalities):
+        return trainable(cohort.with_modalities(plenty), seed, checkpoint, device)
+    target, outcome = cohort.target, cohort.outcome
+    assert target is not None and outcome is not None  # a subset keeps them
+    if isinstance(target, Survival) and not target.times:
+        target = replace(target, times=horizons(outcome))
+    return Training(cohort, target, outcome, seed, checkpoint, device)
 
 
 def require(cohort: Cohort, modalities: int) -> None:

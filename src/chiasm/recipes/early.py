@@ -88,4 +88,4 @@ class EarlyFusion(BaseRecipe):
         folds = inner_folds(cohort, training.seed)
         chosen = choose_penalty(training.target.kind, projection(values), training.outcome, folds, training.classes)
         predictor = EarlyFusionPredictor(models, shares, projection, chosen.linear, chosen.slope, chosen.centre)
-        return predictor, Response.fit(training.target, chosen.links, training.outcome, calibrate=False)
+        return predictor, Response.fit(training.target, chosen.links, training.outcome, calibrate=False, folds=folds)

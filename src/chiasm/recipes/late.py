@@ -13,7 +13,7 @@ from chiasm.cohort import Cohort
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import BaseRecipe, Training
-from chiasm.recipes.unimodal import Unimodal, fit_unimodal
+from chiasm.recipes.unimodal import Unimodal, fit_unimodal, inner_folds
 
 COMBINING = Citation("On Combining Classifiers", "IEEE TPAMI", 1998, "https://doi.org/10.1109/34.667881")
 
@@ -73,4 +73,5 @@ class LateFusion(BaseRecipe):
         predictor = LateFusionPredictor({name: model for name, (model, _) in fitted.items()})
         links = np.stack([own for _, own in fitted.values()])
         out_of_fold = mean_over_present(links, training.cohort.present.T, prior_of(predictor.models))
-        return predictor, Response.fit(training.target, out_of_fold, training.outcome, calibrate=True)
+        folds = inner_folds(training.cohort, training.seed)
+        return predictor, Response.fit(training.target, out_of_fold, training.outcome, calibrate=True, folds=folds)

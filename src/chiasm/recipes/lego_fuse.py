@@ -14,7 +14,7 @@ from chiasm.recipes.lego_blocks import PAPER, LegoSizes, check_options, merged_h
 from chiasm.recipes.neural import Shapes, finish, fit_network, seeded
 from chiasm.training import Network, TrainOptions
 
-PATIENCE = 5  # epochs of fine-tuning without a better one
+PATIENCE = 8  # epochs of fine-tuning without a better one
 
 
 @storable("lego-fuse")
@@ -61,8 +61,8 @@ class LegoFuseRecipe(BaseRecipe):
     weight_decay: float = 1e-2
     head_method: str = "slerp"
     mode: str = "stack"
-    fuse_epochs: int = 15
-    fuse_learning_rate: float = 5e-4
+    fuse_epochs: int = 25
+    fuse_learning_rate: float = 1e-3
     modality_dropout: float = 0.1
 
     id: ClassVar[str] = "lego-fuse"

@@ -69,7 +69,9 @@ class LegoMergePredictor:
                     rows = (here == pattern).all(1)
                     key = tuple(pattern.tolist())
                     if key not in heads:
-                        states = [self.heads[name] for name, given in zip(names, key, strict=True) if given]
+                        states = [
+                            self.heads[name] for name, given in zip(names, key, strict=True) if given or not any(key)
+                        ]
                         heads[key] = merged_head(states, self.sizes.latent_width, self.kind, self.head_method).double()
                     out[batch[rows.numpy()]] = heads[key](embedding[rows]).numpy()
         return out * self.scale + self.centre

@@ -26,6 +26,8 @@ class FittedModel:
         response: turns the link into the columns of a prediction.
         target: what is predicted: kind, column and unit, for whoever reads the folder.
         has_prior: the recipe says what is known of anybody, so a patient with none of its modalities is answered.
+        scarce: modalities that too few training patients had to be learned from; a patient with only these gets what
+            the model says of somebody of whom it sees nothing.
     """
 
     recipe: str
@@ -34,6 +36,7 @@ class FittedModel:
     response: Response
     target: dict[str, Any]
     has_prior: bool = False
+    scarce: tuple[str, ...] = ()
 
     @property
     def trained_parameters(self) -> int:
@@ -51,7 +54,8 @@ class FittedModel:
                     f"modality '{name}' was of kind '{kind}' at fit and is of kind '{cohort.kinds[name]}' now"
                 )
         known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
-        lacking = int((~known.present.any(1)).sum()) if known.modalities else len(known)
+        accepted = [name for name in cohort.modalities if name in self.modalities or name in self.scarce]
+        lacking = int((~cohort.with_modalities(accepted).present.any(1)).sum()) if accepted else len(known)
         if lacking and not self.has_prior:
             raise Unsupported(
                 f"{lacking} of {len(known)} patients have none of {sorted(self.modalities)}: leave them out, a "

@@ -93,6 +93,7 @@ class Prepared:
     """A training cohort as tensors.
 
     Args:
+        cohort: the patients.
         encoders, tokens: one a modality, fitted on these patients.
         present: `(B, M)` bool.
         outcome: of the B patients, all known.
@@ -100,6 +101,7 @@ class Prepared:
         held_out: `(B,)` bool, for early stopping and calibration only.
     """
 
+    cohort: Cohort
     encoders: dict[str, Encoder]
     tokens: dict[str, PackedTokens]
     present: np.ndarray
@@ -126,7 +128,7 @@ def prepare(training: Training) -> Prepared:
     value, event = target_tensors(outcome, centre, scale)
     held_out = holdout(cohort, VALIDATION, seed=training.seed)
     return Prepared(
-        encoders, tokens, presence(tokens, cohort.modalities), outcome, value, event, centre, scale, held_out
+        cohort, encoders, tokens, presence(tokens, cohort.modalities), outcome, value, event, centre, scale, held_out
     )
 
 
@@ -165,8 +167,8 @@ def fit_network(
     tokens = {name: subset(data.tokens[name], keep) for name in names}
     present = data.present[keep] if column is None else data.present[keep][:, [column]]
     held_out = data.held_out[keep]
-    if held_out.all() or not held_out.any():
-        held_out = np.arange(len(keep)) % 5 == 0
+    if held_out.all() or not held_out.any():  # the patients of a rare modality fell on one side
+        held_out = holdout(data.cohort.subset(keep), VALIDATION, seed=seed)
     index = torch.from_numpy(keep)
     train(
         network,
@@ -194,7 +196,9 @@ def finish(training: Training, data: Prepared, network: Network, design: Design)
 
 
 def calibrated(training: Training, data: Prepared, link: np.ndarray) -> Response:
-    """The response fitted on the held-out fifth."""
+    """The response fitted on the held-out fifth; on all, without a slope, where one group is the whole cohort."""
+    if not data.held_out.any():
+        return Response.fit(training.target, link, data.outcome, calibrate=False)
     return Response.fit(training.target, link[data.held_out], data.outcome.take(data.held_out), calibrate=True)
 
 

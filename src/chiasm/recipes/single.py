@@ -9,7 +9,7 @@ from chiasm.cohort import Cohort, Unsupported
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import BaseRecipe, Training, require
-from chiasm.recipes.unimodal import fit_unimodal
+from chiasm.recipes.unimodal import Prior, fit_unimodal, inner_folds, prior_link
 
 RIDGE = Citation(
     "Ridge Regression: Biased Estimation for Nonorthogonal Problems",
@@ -42,11 +42,17 @@ class Single(BaseRecipe):
         require(cohort.with_modalities([self.modality]), 1)
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
-        return (self.modality,)
+        return tuple(name for name in cohort.modalities if name == self.modality)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Fit on the patients who have the modality."""
+        """Fit on the patients who have the modality; where they are too few, the prior of the training set."""
+        if self.modality not in training.cohort.modalities:
+            prior = Prior(prior_link(training.target.kind, training.outcome, training.classes))
+            return prior, Response.fit(training.target, prior.link(training.cohort), training.outcome, calibrate=False)
         model, out_of_fold = fit_unimodal(training, self.modality)
         rows = training.cohort.rows_of(self.modality)
-        response = Response.fit(training.target, out_of_fold[rows], training.outcome.take(rows), calibrate=False)
+        folds = inner_folds(training.cohort, training.seed)[rows]
+        response = Response.fit(
+            training.target, out_of_fold[rows], training.outcome.take(rows), calibrate=False, folds=folds
+        )
         return model, response

@@ -142,7 +142,7 @@ class StackedFusion(BaseRecipe):
         weights.setdefault("+".join(names), np.full(len(names), 1 / len(names)))
         predictor = StackedFusionPredictor(models, weights)
         out_of_fold = weighted(links, cohort.present.T, prior, weights, names)
-        return predictor, Response.fit(training.target, out_of_fold, outcome, calibrate=True)
+        return predictor, Response.fit(training.target, out_of_fold, outcome, calibrate=True, folds=folds)
 
 
 def patterns(cohort: Cohort) -> list[list[int]]:

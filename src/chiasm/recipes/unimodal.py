@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, CohortError, Outcome, Unsupported, fold_ids
+from chiasm.cohort import Cohort, CohortError, Outcome, fold_ids
 from chiasm.encoders import features_for
 from chiasm.encoders.scaling import Projection
 from chiasm.heads.linear import Linear, fit_path, information, nll
@@ -23,6 +23,19 @@ COMPONENTS = 256
 # Ridge strengths in units of the information that a feature of unit variance carries (events, for survival): the grid
 # means the same for few and many patients. Features are scaled so that the first component has unit variance.
 PENALTIES = tuple(10.0**power for power in (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0))
+
+
+@storable("prior")
+@dataclass(frozen=True)
+class Prior:
+    """What is known of anybody, where a modality is too scarce to learn from: `link` is `(K,)`."""
+
+    value: np.ndarray
+    trained_parameters: int = 0
+
+    def link(self, cohort: Cohort) -> Array:
+        """`(B, K)`, the same for every patient."""
+        return np.tile(self.value, (len(cohort), 1))
 
 
 @storable("unimodal")
@@ -82,11 +95,8 @@ def _fit(training: Training, modality: str) -> tuple[Unimodal, Array]:
     cohort, outcome, kind, classes = training.cohort, training.outcome, training.target.kind, training.classes
     rows = cohort.rows_of(modality)
     known, folds = outcome.take(rows), inner_folds(cohort, training.seed)[rows]
-    if len(np.unique(folds)) < 2:
-        raise Unsupported(
-            f"{len(rows) or 'no'} patient{'s' * (len(rows) > 1)} of the training set with the modality '{modality}': "
-            "too few to fit on some and try on others, leave it out"
-        )
+    if len(np.unique(folds)) < 2:  # a scarce modality whose patients met in one inner fold
+        folds = np.arange(len(rows)) % FOLDS
     raw = cohort.raw(modality)
     features = features_for(cohort.kinds[modality]).fit(raw, [])
     scaled = features.features(raw)

@@ -34,14 +34,16 @@ def threads_for(multiplications: float) -> Iterator[None]:
 
 
 @contextmanager
-def own_randomness(seed: int) -> Iterator[None]:
+def own_randomness(seed: int, device: str = "cpu") -> Iterator[None]:
     """Seed the global generators that libraries draw from, and give them back as they were; float32 meanwhile."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (saved and restored)
     dtype = torch.get_default_dtype()
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-    with torch.random.fork_rng(devices=devices):
+    cuda = device.startswith("cuda")
+    with torch.random.fork_rng(devices=[torch.device(device)] if cuda else []):
         torch.set_default_dtype(torch.float32)
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            torch.cuda.manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
         try:

@@ -94,7 +94,7 @@ def train(
     lengths = total_lengths(tokens)
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     work = 6.0 * sum(parameter.numel() for parameter in trainable) * options.batch * 16
-    with own_randomness(seed), threads_for(work):
+    with own_randomness(seed, device), threads_for(work):
         network.to(device)
         optimiser = torch.optim.AdamW(
             trainable, lr=options.learning_rate, weight_decay=options.weight_decay, fused=device == "cpu"
@@ -167,8 +167,11 @@ def _validation_loss(
 
 
 def _best(losses: list[float]) -> int:
-    """The number (from 1) of the epoch with the smallest loss, 0 before the first."""
-    return min(range(len(losses)), key=losses.__getitem__) + 1 if losses else 0
+    """The number (from 1) of the epoch with the smallest loss, 0 before the first.
+
+    The last of equal ones: held-out patients without an event have loss zero in every epoch, which must not stop it.
+    """
+    return len(losses) - losses[::-1].index(min(losses)) if losses else 0
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, options: TrainOptions, epoch: float) -> None:
@@ -203,6 +206,7 @@ def _write(
             "optimiser": moments,
             "generator": generator.get_state(),
             "torch_state": torch.get_rng_state(),
+            "device_state": torch.cuda.get_rng_state() if next(network.parameters()).is_cuda else None,
             "losses": losses,
             "skipped": skipped,
         },
@@ -219,6 +223,8 @@ def _resume(
     optimiser.load_state_dict(fresh)
     generator.set_state(torch.from_numpy(state["generator"]))
     torch.set_rng_state(torch.from_numpy(state["torch_state"]))
+    if state["device_state"] is not None and next(network.parameters()).is_cuda:
+        torch.cuda.set_rng_state(torch.from_numpy(state["device_state"]))
     return _tensors(state["best"]), [float(loss) for loss in state["losses"]], int(state["skipped"])
 
 
