@@ -256,7 +256,7 @@ def test_demo_replaces_a_demo_and_nothing_else(run: Run, tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     said = run("demo", "--jobs", "1")
     assert said.code == 0 and said.out.rstrip().endswith("Report: chiasm-demo/report.html"), said.err
-    assert "198 patients" in said.err and "minutes" in said.err
+    assert "198 patients" in said.err and "minute" in said.err
     first = (tmp_path / "chiasm-demo" / "trial.json").stat().st_mtime_ns
     document = json.loads(run("demo", "--jobs", "1", "--json", "--seed", "1").out)
     assert document["cohort"]["patients"] == 198

@@ -97,7 +97,16 @@ def test_training_resumed_after_an_epoch_is_bit_for_bit_the_uninterrupted_one(
         assert torch.equal(value, resumed.state_dict()[key]) and torch.equal(value, without.state_dict()[key]), key
     # weights, optimiser, the state of both generators, the best epoch
     left = [load_checkpoint(tmp_path / f"{name}.safetensors") for name in ("whole", "part")]
-    assert set(left[0]) == {"network", "best", "optimiser", "generator", "torch_state", "losses", "skipped"}
+    assert set(left[0]) == {
+        "network",
+        "best",
+        "optimiser",
+        "generator",
+        "torch_state",
+        "device_state",
+        "losses",
+        "skipped",
+    }
     assert same_tree(*left)
 
 
