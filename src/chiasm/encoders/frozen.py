@@ -1,0 +1,68 @@
+"""What a frozen encoder is beyond the contract of all encoders: a name for its output that no other encoder shares."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+from chiasm.tokens import Tokens
+
+BLOCK = 1 << 20
+
+
+class Frozen(Protocol):
+    """An encoder that learns nothing from a cohort: it runs once a source, and its tokens are kept.
+
+    A frozen dataclass whose fields are its options (text, numbers, booleans), so that `name:option=value` makes it.
+    Weights are loaded at the first `encode` and belong to no field. `fit` returns the encoder itself.
+    """
+
+    id: ClassVar[str]
+    version: ClassVar[str]  # changes whenever the tokens do
+    fitted_on_cohort: ClassVar[bool] = False
+    batch: ClassVar[int]  # how many values `encode` is given at once
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def slots(self) -> int: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self: ...
+
+    def encode(self, raw: Sequence[Any]) -> Tokens: ...
+
+
+def identity_of(encoder: Any, weights: str = "") -> str:
+    """The name under which tokens are stored: id, version, every option, and the hash of the weights.
+
+    Two encoders of equal identity give equal tokens for equal content.
+    """
+    options = ",".join(f"{field.name}={getattr(encoder, field.name)}" for field in fields(encoder))
+    return f"{encoder.id}/{encoder.version}({options})" + (f"#{weights}" if weights else "")
+
+
+def hash_files(paths: Sequence[Path]) -> str:
+    """sha256 over files, by name and content, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(paths, key=lambda path: path.name):
+        digest.update(path.name.encode() + b"\0" + path.stat().st_size.to_bytes(8, "little"))
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def hash_state(state: Mapping[str, Any]) -> str:
+    """sha256 over a network's parameters and buffers, by name, shape, dtype and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        array = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tuple(array.shape)}{array.dtype}".encode() + array.numpy().tobytes())
+    return digest.hexdigest()

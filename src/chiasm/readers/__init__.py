@@ -1,0 +1,37 @@
+"""Raw files to arrays and strings, with units: one file a kind, imported when it is needed."""
+
+from chiasm.readers.reading import (
+    LIMITS,
+    Cells,
+    Events,
+    Image,
+    Item,
+    Limits,
+    Reader,
+    ReadError,
+    Signal,
+    Tiled,
+    Volume,
+    check_size,
+    check_values,
+)
+from chiasm.readers.registry import READERS, missing, reader_for
+
+__all__ = [
+    "LIMITS",
+    "READERS",
+    "Cells",
+    "Events",
+    "Image",
+    "Item",
+    "Limits",
+    "ReadError",
+    "Reader",
+    "Signal",
+    "Tiled",
+    "Volume",
+    "check_size",
+    "check_values",
+    "missing",
+    "reader_for",
+]

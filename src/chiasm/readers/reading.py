@@ -1,0 +1,157 @@
+"""What readers give, and how they refuse: decoded values with their units, and an error that names no patient."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+GIGABYTE = 1 << 30
+
+
+class ReadError(ValueError):
+    """A source that is not read: `what` is wrong with it, and the `fix`.
+
+    Neither names a path, an identifier or a value: whoever collects the error knows the row and the file's template.
+    """
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what}; {fix}")
+        self.what = what
+        self.fix = fix
+
+    def __reduce__(self) -> tuple[type[ReadError], tuple[str, str]]:
+        return type(self), (self.what, self.fix)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest source that is decoded; what a header announces is held against it before anything is allocated.
+
+    Args:
+        bytes: of the file (all files of a folder) on disk.
+        values: numbers after decoding, channels and frames included.
+        characters: of a text, a sequence or a table of events in memory.
+    """
+
+    bytes: int = 4 * GIGABYTE
+    values: int = 500_000_000
+    characters: int = 1_000_000
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Image:
+    """`values` `(C, H, W)` float32 in the file's own units; `channels` (C,) names; `spacing` mm a pixel, or None."""
+
+    values: Floats
+    channels: tuple[str, ...]
+    spacing: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Volume:
+    """`values` `(C, D, H, W)` float32, slices first to last along `D`; `spacing` mm along D, H, W; `unit` HU or ""."""
+
+    values: Floats
+    channels: tuple[str, ...]
+    spacing: tuple[float, float, float]
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """`values` `(L, T)` float32 at `hz` samples a second, a lead a row; `units` (L,), `mV` for an ECG."""
+
+    values: Floats
+    leads: tuple[str, ...]
+    hz: float
+    units: tuple[str, ...] = ()
+
+
+class Tiled(Protocol):
+    """A slide, whose tissue is read tile by tile; `micrometres` a pixel of the tiles."""
+
+    @property
+    def micrometres(self) -> float: ...
+
+    def tiles(self) -> Iterator[tuple[NDArray[np.uint8], tuple[int, int]]]:
+        """`(h, w, 3)` RGB and its (row, column) in the grid, top left to bottom right; tissue only."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """A patient's record: `hours` (n,) float64 ascending, `codes` (n,) text, `values` (n,) float32, NaN where none."""
+
+    hours: NDArray[np.float64]
+    codes: NDArray[np.str_]
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Cells:
+    """`values` `(cells, genes)` float32 of one patient, and the `genes` by name."""
+
+    values: Floats
+    genes: tuple[str, ...]
+
+
+# What a reader is given: a file (or folder, or record), a cell of a table, or the rows of a table of events.
+Item = Path | str | pd.DataFrame
+
+
+class Reader(Protocol):
+    """One kind of source. Molecules, proteins, DNA and notes are read as text, which is checked.
+
+    `version` is part of the key under which tokens are stored: it changes whenever the values given do.
+    """
+
+    kind: str
+    version: str
+
+    def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
+        """What a user should know, from the header alone: a burned-in flag, private tags. () for nothing.
+
+        Raises:
+            ReadError: the source cannot be read, or lies over a limit.
+            Unsupported: a package is missing; the message names its pip command.
+        """
+
+    def read(self, item: Item, limits: Limits = LIMITS) -> Any:
+        """The decoded value. Raises as `inspect` does."""
+
+
+def check_size(path: Path, limits: Limits) -> None:
+    """Refuse a file or folder that is larger on disk than `limits.bytes`, or that holds nothing."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else []
+    size = sum(os.path.getsize(file) for file in files)
+    if not size:
+        raise ReadError("the file is empty", "write it again, or take it away if the patient has none")
+    if size > limits.bytes:
+        raise ReadError(
+            f"the file has {size / GIGABYTE:,.1f} GB, over the limit of {limits.bytes / GIGABYTE:,.1f} GB",
+            "reduce it, or encode it elsewhere and bring the features as a bag",
+        )
+
+
+def check_values(shape: tuple[int, ...], limits: Limits) -> None:
+    """Refuse what would decode to more numbers than `limits.values`, or to none."""
+    size = 1
+    for length in shape:
+        size *= int(length)
+    if size <= 0 or min(shape, default=0) <= 0:
+        raise ReadError("the header announces nothing to read", "write the file again")
+    if size > limits.values:
+        raise ReadError(
+            f"the header announces {size:,} values, over the limit of {limits.values:,}",
+            "check the file, or reduce its resolution",
+        )

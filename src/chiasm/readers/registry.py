@@ -1,0 +1,48 @@
+"""Which reader reads which kind of modality; each is imported when the first of its files is."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from chiasm.cohort import Unsupported
+from chiasm.readers.reading import Reader
+
+# kind of modality -> module and class; a reader is made without arguments
+READERS: dict[str, tuple[str, str]] = {
+    "image": ("chiasm.readers.image", "ImageReader"),
+    "dicom": ("chiasm.readers.dicom", "DicomReader"),
+    "volume": ("chiasm.readers.volume", "VolumeReader"),
+    "slide": ("chiasm.readers.slide", "SlideReader"),
+    "bag": ("chiasm.readers.bag", "BagReader"),
+    "ecg": ("chiasm.readers.signal", "EcgReader"),
+    "signal": ("chiasm.readers.signal", "SignalReader"),
+    "events": ("chiasm.readers.events", "EventReader"),
+    "text": ("chiasm.readers.text", "TextReader"),
+    "molecule": ("chiasm.readers.molecule", "MoleculeReader"),
+    "protein": ("chiasm.readers.sequence", "ProteinReader"),
+    "dna": ("chiasm.readers.sequence", "DnaReader"),
+    "singlecell": ("chiasm.readers.singlecell", "CellReader"),
+}
+
+
+def reader_for(kind: str) -> Reader:
+    """A reader of ours, or one that a package brings by the entry point `chiasm.readers`.
+
+    Raises:
+        Unsupported: nothing installed reads this kind.
+    """
+    if kind in READERS:
+        module, name = READERS[kind]
+        reader: Reader = getattr(import_module(module), name)()
+        return reader
+    for point in entry_points(group="chiasm.readers"):
+        if point.name == kind:
+            made: Reader = point.load()()
+            return made
+    raise Unsupported(f"nothing reads modalities of kind '{kind}': turn them into a table or a bag, or leave them out")
+
+
+def missing(package: str, extra: str, what: str) -> Unsupported:
+    """The error for an extra that is not installed."""
+    return Unsupported(f'{what} need {package}: pip install "chiasm[{extra}]"')
