@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +132,7 @@ class Reader(Protocol):
 def check_size(path: Path, limits: Limits) -> None:
     """Refuse a file or folder that is larger on disk than `limits.bytes`, or that holds nothing."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else []
-    size = sum(os.path.getsize(file) for file in files)
+    size = sum(file.stat().st_size for file in files)
     if not size:
         raise ReadError("the file is empty", "write it again, or take it away if the patient has none")
     if size > limits.bytes:
