@@ -1,0 +1,228 @@
+"""A signal by fixed convolutions: one token a lead, without weights and without fitting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from itertools import combinations
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from chiasm.artifact import storable
+from chiasm.encoders.frozen import identity_of
+from chiasm.readers.reading import ReadError, Signal
+from chiasm.tokens import PackedTokens, Tokens
+
+STANDARD_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+LENGTH = 9
+DILATIONS = (1, 4, 16)  # at 100 Hz a kernel spans 90 ms, 0.33 s, 1.3 s: a QRS complex, an ST segment, a beat
+THRESHOLDS = (0.5, -0.5, 0.1, -0.1)  # dealt to the kernels in turn
+PER_KERNEL = 2
+LEVELS = 4
+BLOCK = 8192  # samples convolved at once
+MILLIVOLT = 0.2  # one unit of an ECG: two small squares of the paper
+STEPS = 2000  # the finest ratio of two sampling rates
+FINEST = 100  # the most that a signal is stretched
+
+
+@storable("encoder-rocket")
+@dataclass(frozen=True)
+class RandomConvolutions:
+    """Each lead by 84 fixed kernels at three dilations: how often, and by how much, each rises over its threshold.
+
+    A kernel has nine weights, three of 2 and six of -1, a sixth of each: at sample t it gives the mean of three samples
+    less the mean of the six others, `c(t)`, which no constant offset changes. Of each kernel and dilation a token holds
+
+        PPV = mean over t of [c(t) > b],    MPV = mean over t of max(c(t) - b, 0),
+
+    behind them 1 for a lead that is there (a missing one is zeros), and the lead's standard deviation, lowest and
+    highest value about its median. Width 84 x 3 x 2 + 4 = 508.
+
+    For `kind="ecg"` the slots are the twelve standard leads in their usual order, and amplitudes count: one unit is
+    0.2 mV in every lead of every patient. Limb leads that two others determine (Einthoven, Goldberger) are computed
+    from these. For `kind="signal"` the tokens are a bag of all channels, each in units of its own standard deviation.
+
+    Source: Dempster et al., MiniRocket (KDD 2021, arXiv:2012.08791); PPV and MPV as in MultiRocket (arXiv:2102.00457).
+    We deviate in what would have to be fitted: thresholds and dilations are constants, not quantiles of a training
+    series and not chosen by its length; the ends are padded by the last sample.
+
+    Args:
+        kind: `ecg` or `signal`.
+        leads: names joined by `+`, a slot each, instead of the standard twelve or of the bag.
+        hz: every signal is resampled to it, so that a kernel has one length in seconds; 0 leaves it as it is.
+
+    Raises:
+        ValueError: an option that cannot be.
+        ReadError: at `encode`, a signal with none of the leads, or an ECG that is not in volts.
+    """
+
+    kind: str = "ecg"
+    leads: str = ""
+    hz: float = 100.0
+
+    id: ClassVar[str] = "rocket"
+    version: ClassVar[str] = "1"
+    fitted_on_cohort: ClassVar[bool] = False
+    batch: ClassVar[int] = 32
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("ecg", "signal"):
+            raise ValueError("option 'kind' of encoder 'rocket' is ecg or signal")
+        if not 0 <= self.hz <= 100_000:
+            raise ValueError("option 'hz' of encoder 'rocket' lies between 0 (as it is) and 100,000")
+
+    @property
+    def width(self) -> int:
+        return len(_kernels()) * len(DILATIONS) * PER_KERNEL + LEVELS
+
+    @property
+    def slots(self) -> int:
+        return len(self._names)
+
+    @property
+    def identity(self) -> str:
+        return identity_of(self)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        if self.leads:
+            return tuple(self.leads.split("+"))
+        return STANDARD_LEADS if self.kind == "ecg" else ()
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
+        """Itself: nothing is learned."""
+        return self
+
+    def encode(self, raw: Sequence[Signal]) -> Tokens:
+        """`(B, slots or most channels, width)` float32."""
+        parts = [self._record(signal) for signal in raw]
+        rows = np.arange(len(parts))
+        return PackedTokens.scatter(parts, rows, len(parts), self.width, self.slots).take(rows)
+
+    def _record(self, signal: Signal) -> NDArray[np.float32]:
+        values, there = filled(signal)
+        if self._names:
+            values, there = ordered(values, there, signal.leads, self._names)
+        if not there.any():
+            raise ReadError("the signal has none of the leads", "name its leads, or check the file")
+        values = resampled(values, signal.hz, self.hz)
+        values -= np.median(values, axis=1, keepdims=True)
+        if self.kind == "ecg":
+            values *= volts(signal) / MILLIVOLT
+        else:
+            spread = values.std(axis=1, keepdims=True)
+            values /= np.where(spread > 0, spread, 1.0)
+        levels = np.stack([there, values.std(axis=1), values.min(axis=1), values.max(axis=1)], axis=1)
+        found = np.concatenate([convolved(torch.from_numpy(values.astype(np.float32))), levels], axis=1)
+        found[~there] = 0.0
+        return found.astype(np.float32) if self._names else found[there].astype(np.float32)
+
+
+@lru_cache
+def _kernels() -> NDArray[np.float32]:
+    """`(84, 9)`: 2/6 at three of nine places, -1/6 at the six others."""
+    weights = np.full((84, LENGTH), -1 / 6, np.float32)
+    for row, places in enumerate(combinations(range(LENGTH), 3)):
+        weights[row, list(places)] = 2 / 6
+    return weights
+
+
+def convolved(values: Tensor) -> NDArray[np.float64]:
+    """PPV and MPV of every kernel at every dilation, `(L, 84 x dilations x 2)`, of `values` `(L, T)` float32.
+
+    It works through BLOCK samples at a time, so that memory does not grow with the length of a recording.
+    """
+    kernels = torch.from_numpy(_kernels())[:, None]  # (84, 1, 9)
+    thresholds = torch.tensor([THRESHOLDS[row % len(THRESHOLDS)] for row in range(len(kernels))])[:, None]
+    length = values.shape[1]
+    found = []
+    for dilation in DILATIONS:
+        reach = dilation * (LENGTH // 2)
+        padded = torch.nn.functional.pad(values[:, None], (reach, reach), mode="replicate")
+        sums = torch.zeros(len(values), len(kernels), PER_KERNEL, dtype=torch.float64)
+        for start in range(0, length, BLOCK):
+            piece = padded[..., start : start + BLOCK + 2 * reach]
+            above = torch.conv1d(piece, kernels, dilation=dilation) - thresholds  # (L, 84, t)
+            sums[..., 0] += (above > 0).sum(-1)
+            sums[..., 1] += above.clamp_min_(0).sum(-1)
+        found.append(sums.flatten(1) / length)
+    return np.asarray(torch.cat(found, dim=1).numpy())
+
+
+def filled(signal: Signal) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """`values` `(L, T)` float64 with gaps bridged by straight lines, and which leads hold at least half their samples.
+
+    Raises:
+        ReadError: there is no sample at all, or no sampling rate.
+    """
+    values = np.array(signal.values, np.float64)
+    if values.ndim != 2 or not values.size or not (np.isfinite(signal.hz) and signal.hz > 0):
+        raise ReadError("the signal is empty or has no sampling rate", "write the file again")
+    known = np.isfinite(values)
+    there = known.mean(axis=1) >= 0.5
+    steps = np.arange(values.shape[1])
+    for row in np.flatnonzero(there & ~known.all(axis=1)):
+        values[row] = np.interp(steps, steps[known[row]], values[row, known[row]])
+    values[~there] = 0.0
+    return values, there
+
+
+def ordered(
+    values: NDArray[np.float64], there: NDArray[np.bool_], leads: Sequence[str], names: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The leads `names`, `(len(names), T)`, whatever order or case the recording has; limb leads computed where needed.
+
+    III = II - I, aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II - I / 2, and from any two of I, II, III the third.
+    """
+    own = {name.strip().casefold(): values[row] for row, name in reversed(list(enumerate(leads))) if there[row]}
+    if {"ii", "iii"} <= set(own):
+        own.setdefault("i", own["ii"] - own["iii"])
+    if {"i", "iii"} <= set(own):
+        own.setdefault("ii", own["i"] + own["iii"])
+    if {"i", "ii"} <= set(own):
+        one, two = own["i"], own["ii"]
+        derived = {"iii": two - one, "avr": -(one + two) / 2, "avl": one - two / 2, "avf": two - one / 2}
+        own = derived | own
+    empty = np.zeros(values.shape[1])
+    wanted = [name.strip().casefold() for name in names]
+    return np.stack([own.get(name, empty) for name in wanted]), np.array([name in own for name in wanted])
+
+
+def resampled(values: NDArray[np.float64], hz: float, wanted: float) -> NDArray[np.float64]:
+    """`(L, T * wanted / hz)`, filtered against aliasing; the same array for a rate of 0 or the rate it has.
+
+    Raises:
+        ReadError: the signal is sampled so much slower that it would be mostly invented.
+    """
+    from scipy.signal import resample_poly
+
+    if wanted > FINEST * hz:
+        raise ReadError(
+            f"the signal has {hz:g} samples a second, under a hundredth of the encoder's {wanted:g}",
+            "choose the encoder with a lower hz, or hz=0 to take every signal as it is",
+        )
+    ratio = max(Fraction(wanted / hz).limit_denominator(STEPS), Fraction(1, STEPS)) if wanted else Fraction(1)
+    if ratio == 1:
+        return values
+    return np.asarray(resample_poly(values, ratio.numerator, ratio.denominator, axis=1, padtype="median"), np.float64)
+
+
+def volts(signal: Signal) -> float:
+    """The factor to millivolt; a signal that states no unit is taken to be in millivolt, as the reader promises.
+
+    Raises:
+        ReadError: the unit is not one of voltage.
+    """
+    factors = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3, "": 1.0}
+    units = {unit.strip().casefold() for unit in signal.units} or {""}
+    if len(units) > 1 or not units <= set(factors):
+        raise ReadError(
+            "the recording is not in one unit of voltage", "write it in mV, or give the modality the kind signal"
+        )
+    return factors[units.pop()]
