@@ -88,7 +88,8 @@ class KmerCounts:
         n = len(letters)
         if not n:
             raise ReadError("the sequence has no letter", "leave the cell empty if the patient has none")
-        parts = [letters, *(letters[k * n // self.windows : -(-(k + 1) * n // self.windows)] for k in range(self.windows))]
+        edges = [(k * n // self.windows, -(-(k + 1) * n // self.windows)) for k in range(self.windows)]
+        parts = [letters, *(letters[start:end] for start, end in edges)]
         return np.stack([self._words(part) for part in parts])
 
     def _words(self, letters: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -225,7 +225,7 @@ def _descriptors(molecule: Any) -> Floats:
         np.float64,
     )
     found = np.where(np.isfinite(found), found, 0.0)
-    return np.clip(np.sign(found) * np.log1p(np.abs(found)), -LARGEST, LARGEST)
+    return np.asarray(np.clip(np.sign(found) * np.log1p(np.abs(found)), -LARGEST, LARGEST))
 
 
 def _molecule(text: str) -> Any:

@@ -200,7 +200,7 @@ def resampled(values: NDArray[np.float64], hz: float, wanted: float) -> NDArray[
     Raises:
         ReadError: the signal is sampled so much slower that it would be mostly invented.
     """
-    from scipy.signal import resample_poly
+    from scipy.signal import resample_poly  # type: ignore[import-untyped]
 
     if wanted > FINEST * hz:
         raise ReadError(
