@@ -20,21 +20,34 @@ _PUBLIC = {
     "Trial": "chiasm.evaluation",
     "Unsupported": "chiasm.cohort",
     "Verdict": "chiasm.evaluation",
-    "check_cohort": "chiasm.cohort",
+    "check_cohort": "chiasm.api",
     "cohort_from_frames": "chiasm.cohort",
+    "encode": "chiasm.api",
     "evaluate": "chiasm.api",
     "fit": "chiasm.api",
+    "list_encoders": "chiasm.api",
     "list_recipes": "chiasm.api",
     "load_model": "chiasm.api",
     "load_trial": "chiasm.api",
     "open_cohort": "chiasm.cohort",
+    "similar": "chiasm.api",
     "synthetic_cohort": "chiasm.cohort",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
 if TYPE_CHECKING:
-    from chiasm.api import evaluate, fit, list_recipes, load_model, load_trial
+    from chiasm.api import (
+        check_cohort,
+        encode,
+        evaluate,
+        fit,
+        list_encoders,
+        list_recipes,
+        load_model,
+        load_trial,
+        similar,
+    )
     from chiasm.cohort import (
         Classification,
         Cohort,
@@ -44,7 +57,6 @@ if TYPE_CHECKING:
         Regression,
         Survival,
         Unsupported,
-        check_cohort,
         cohort_from_frames,
         open_cohort,
         synthetic_cohort,

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from chiasm import artifact
 from chiasm.artifact import ArtifactError
-from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, check_cohort, open_cohort
+from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
+from chiasm.cohort import check_cohort as check_values
 from chiasm.doctor import diagnose, require_device
+from chiasm.encoders import Encoded, TokenStore, default_store, encode_cohort, file_problems, list_encoders
+from chiasm.encoders.catalogue import import_fitted
 from chiasm.evaluation import Protocol, Trial, TrialError, run_trial
 from chiasm.evaluation import load_trial as read_trial
 from chiasm.protocols import Model
 from chiasm.recipes import registry
+from chiasm.retrieval import similar as nearest_patients
+from chiasm.training.cluster import on_cluster
 from chiasm.training.memo import work_clock
 from chiasm.training.pool import default_jobs, side_by_side
 
@@ -23,6 +30,7 @@ __all__ = [
     "ArtifactError",
     "Cohort",
     "CohortError",
+    "Encoded",
     "LeakageError",
     "Problem",
     "Protocol",
@@ -32,18 +40,106 @@ __all__ = [
     "check_cohort",
     "demo_cohort",
     "diagnose",
+    "encode",
+    "encode_for",
     "evaluate",
     "fit",
+    "list_encoders",
     "list_recipes",
     "load_model",
     "load_trial",
     "open_cohort",
     "require_device",
+    "similar",
     "split_names",
 ]
 
+ENGINES = {"local": side_by_side, "ray": on_cluster}
 list_recipes = registry.list_recipes
 split_names = registry.split_names
+
+
+def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
+    """Every problem of a cohort or of a manifest, errors first; only errors stop a run.
+
+    Values, identifiers, targets and folds, and what the headers of files say; no weight is loaded for it. A file that
+    cannot be read is a warning, since its patient counts as one who lacks the modality, unless none of them can be.
+    """
+    problems = check_values(cohort)
+    if not isinstance(cohort, Cohort):
+        try:
+            cohort = open_cohort(cohort)
+        except CohortError:
+            return problems
+    problems += file_problems(cohort)
+    return sorted(problems, key=lambda problem: problem.severity != "error")
+
+
+def encode(
+    cohort: Cohort,
+    encoders: Mapping[str, str] | None = None,
+    *,
+    store: Path | str | None = None,
+    jobs: int | None = None,
+    engine: str = "local",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Encoded:
+    """Every file, cell and event decoded and encoded; what a frozen encoder gives is kept, and never computed again.
+
+    `evaluate`, `fit` and `predict` do this first; it is for encoding ahead, and for choosing encoders.
+
+    Args:
+        encoders: modality to a name of `list_encoders`, with options: `{"note": "minilm", "scan": "slices:count=16"}`;
+            else the manifest's `encoder`, else the default of the kind.
+        store: the folder of the token store; None takes `$CHIASM_STORE`, or the user's cache folder.
+        jobs: processes; None takes the cores there are.
+        engine: "local", or "ray": the cluster that `RAY_ADDRESS` names.
+        progress: called with (modality, finished, all) sources.
+
+    Returns:
+        The cohort to go on with, the sources that could not be read, and counts.
+
+    Raises:
+        Unsupported: there is no such encoder, or a package is missing; the message names its pip command.
+        CohortError: none of a modality's sources can be read.
+    """
+    return encode_cohort(
+        cohort,
+        encoders,
+        store=TokenStore(Path(store) if store is not None else default_store()),
+        jobs=jobs or default_jobs(),
+        execute=engine_of(engine),
+        progress=progress or (lambda modality, finished, everything: None),
+    )
+
+
+def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, int], None] | None = None) -> Encoded:
+    """The modalities that a model reads, encoded as at its fit; the others are left as they are."""
+    encodings = getattr(model, "encodings", {})
+    chosen = {name: own.encoder for name, own in encodings.items() if name in cohort.modalities}
+    found = encode(cohort.with_modalities(sorted(chosen)), chosen, progress=progress)
+    return Encoded(cohort.merged(found.cohort), found.problems, found.counts)
+
+
+def engine_of(name: str) -> Any:
+    """How tasks are run.
+
+    Raises:
+        ValueError: there is no such engine.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"engine '{name}' is not known: choose one of {', '.join(ENGINES)}")
+    return ENGINES[name]
+
+
+def encoded(cohort: Cohort, *, engine: str = "local", jobs: int | None = None) -> Cohort:
+    """The cohort once it is encoded; how many sources could not be read is a Python warning."""
+    found = encode(cohort, engine=engine, jobs=jobs)
+    if found.problems:
+        refused = sum(count.refused for count in found.counts.values())
+        message = f"{refused:,} sources cannot be read and count as absent: chiasm.encode(cohort).problems lists them"
+        warnings.warn(message, stacklevel=3)
+    return found.cohort
 
 
 def evaluate(
@@ -55,6 +151,7 @@ def evaluate(
     out: Path | str | None = None,
     resume: bool = False,
     jobs: int | None = None,
+    engine: str = "local",
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> Trial:
@@ -70,6 +167,7 @@ def evaluate(
         resume: go on with the trial that `out` holds.
         jobs: processes; None takes the cores there are, but one where a process cannot be forked (macOS, Windows),
             since a script without a `__main__` guard would be run again in each.
+        engine: "local", or "ray": encoding and training sets run on the cluster that `RAY_ADDRESS` names.
         progress: called with (finished, all) training sets.
 
     Raises:
@@ -78,6 +176,7 @@ def evaluate(
         TrialError: `out` holds a trial already and `resume` is False, or another trial.
     """
     require_sound(cohort)
+    cohort = encoded(cohort, engine=engine, jobs=jobs)
     chosen = registry.resolve(recipes, cohort)
     folder = Path(out) if out is not None else None
     trial = run_trial(
@@ -89,7 +188,7 @@ def evaluate(
         resume=resume,
         jobs=jobs or default_jobs(),
         device=device,
-        execute=side_by_side,
+        execute=engine_of(engine),
         clock=work_clock,
         progress=progress or (lambda finished, everything: None),
     )
@@ -109,6 +208,7 @@ def fit(
         checkpoint: a folder; training goes on from what an interrupted fit left there.
     """
     require_sound(cohort)
+    cohort = encoded(cohort)
     (chosen,) = registry.resolve([recipe], cohort)
     model: Model = chosen.fit(cohort, seed=seed, checkpoint=Path(checkpoint) if checkpoint else None, device=device)
     return model
@@ -121,10 +221,32 @@ def load_model(path: Path | str) -> Model:
         ArtifactError: the folder is not a model, is damaged, or was changed.
     """
     registry.recipe_classes()  # names of the parts that a model may hold
+    import_fitted()
     model = artifact.load(path)
     if not isinstance(model, Model):
         raise artifact.ArtifactError(f"'{Path(path).name}' holds a part of a model, not a model")
     return model
+
+
+def similar(
+    cohort: Cohort, patients: Iterable[str], by: str | Model, *, k: int = 10, method: str = "auto"
+) -> pd.DataFrame:
+    """The k other patients of the cohort that are most like each of these: patient, rank, neighbour, distance.
+
+    Args:
+        cohort: whom to search, and among whom; encoded first where it is not.
+        patients: identifiers.
+        by: a modality, or a fitted model, whose embedding of all modalities is compared.
+        method: "exact", "index" (LanceDB), or "auto": the index above 200,000 patients.
+
+    Raises:
+        Unsupported: a patient is not in the cohort or lacks what is compared, or the model has no embedding.
+    """
+    names = [name for name in cohort.modalities if name == by] if isinstance(by, str) else None
+    if names == []:
+        cohort.rows_of(str(by))  # raises, with the name that is nearest
+    found = encode(cohort.with_modalities(names)) if names else encode_for(cast(Model, by), cohort)
+    return nearest_patients(found.cohort, list(patients), by, k=k, method=method)
 
 
 def load_trial(folder: Path | str) -> Trial:
@@ -133,8 +255,8 @@ def load_trial(folder: Path | str) -> Trial:
 
 
 def require_sound(cohort: Cohort) -> None:
-    """Raise what `check_cohort` calls an error; warnings pass."""
-    errors = [problem for problem in check_cohort(cohort) if problem.severity == "error"]
+    """Raise what is an error of values, targets or folds; warnings pass."""
+    errors = [problem for problem in check_values(cohort) if problem.severity == "error"]
     if errors:
         raise CohortError(errors)
 

@@ -66,23 +66,37 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-class Training:
-    """Progress over training sets, with the time left: a bar in a terminal, elsewhere a line now and then."""
+class Progressing:
+    """Progress over training sets or sources, with the time left: a bar in a terminal, elsewhere a line at times."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self.what = what
         self.start = self.last = time.monotonic()
         self.before = 0
         self.bar: Progress | None = None
         self.console = Console(stderr=True)
 
-    def __enter__(self) -> Training:
+    def __enter__(self) -> Progressing:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop()
+
+    def named(self, name: str, done: int, everything: int) -> None:
+        """As a call, each name with a bar of its own."""
+        what = f"{name}: sources"
+        if what != self.what:
+            self._stop()
+            self.what, self.start, self.last = what, time.monotonic(), time.monotonic()
+        if everything:
+            self(done, everything)
+
+    def _stop(self) -> None:
         if self.bar is not None:
             self.bar.stop()
+            self.bar = None
 
     def __call__(self, done: int, everything: int) -> None:
         """`done` of `everything` training sets are finished."""
@@ -93,12 +107,12 @@ class Training:
         if done in (0, everything) or now - self.last >= SECONDS_BETWEEN_LINES:
             spent, self.last = now - self.start, now
             left = f", about {duration(spent / done * (everything - done))} left" if 0 < done < everything else ""
-            hint(f"{done} of {everything} training sets, {duration(spent)}{left}")
+            hint(f"{done:,} of {everything:,} {self.what}, {duration(spent)}{left}")
 
     def _draw(self, done: int, everything: int) -> None:
         # No thread redraws the bar: worker processes are forked while it is on the screen.
         if self.bar is None:
-            columns = (TextColumn("training sets"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            columns = (TextColumn(self.what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
             self.bar = Progress(
                 *columns, TextColumn("left"), TimeRemainingColumn(), console=self.console, auto_refresh=False
             )

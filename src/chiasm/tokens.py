@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -46,6 +47,28 @@ class Tokens:
         return Tokens(values, mask, self.times)
 
 
+class Packed(Protocol):
+    """The tokens of many patients, in memory or on disk, from which batches are cut."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def slots(self) -> int: ...
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """`(B,)` int64: the number of tokens of each patient, 0 where absent."""
+
+    def take(self, rows: np.ndarray) -> Tokens:
+        """The padded batch of these patients."""
+
+    def subset(self, rows: np.ndarray) -> Packed:
+        """The tokens of some patients."""
+
+
 @dataclass(frozen=True)
 class PackedTokens:
     """The tokens of many patients end to end, without padding.
@@ -84,6 +107,15 @@ class PackedTokens:
         else:
             values = self.values[torch.from_numpy(index.reshape(-1))].reshape(len(rows), longest, self.width)
         return Tokens(values, torch.from_numpy(mask))
+
+    def subset(self, rows: np.ndarray) -> PackedTokens:
+        """The tokens of some patients."""
+        if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
+            return self
+        lengths = self.lengths[rows]
+        starts = np.repeat(self.offsets[:-1][rows] - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
+        index = torch.from_numpy(starts + np.arange(int(lengths.sum())))
+        return PackedTokens(self.values[index], np.concatenate([[0], np.cumsum(lengths)]), self.slots)
 
     @staticmethod
     def scatter(

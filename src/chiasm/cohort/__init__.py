@@ -7,6 +7,7 @@ from chiasm.cohort.checks import check_cohort
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.errors import CohortError, LeakageError, Problem, Unsupported
 from chiasm.cohort.frames import cohort_from_frames
+from chiasm.cohort.items import Encoding, Items, Values
 from chiasm.cohort.manifest import open_cohort
 from chiasm.cohort.splits import assigned_folds, fold_ids, holdout, require_disjoint
 from chiasm.cohort.synthetic import SYNTHETIC_COHORTS, synthetic_cohort
@@ -27,6 +28,8 @@ __all__ = [
     "Classification",
     "Cohort",
     "CohortError",
+    "Encoding",
+    "Items",
     "LeakageError",
     "Multilabel",
     "Outcome",
@@ -35,6 +38,7 @@ __all__ = [
     "Survival",
     "Target",
     "Unsupported",
+    "Values",
     "assigned_folds",
     "check_cohort",
     "class_names",

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.cohort.bags import Bags
 from chiasm.cohort.errors import Problem, nearest
+from chiasm.cohort.items import Encoding, ValueSource
 from chiasm.cohort.sources import Source
 from chiasm.cohort.targets import Outcome, Target
 
@@ -25,7 +26,8 @@ class Cohort:
     `group`, `site` and `fold` are text or None, "" where a patient has none; a patient whose fold is "train" is
     never tested. `sources_rows[m]` (B,) is the row of each patient in the source of modality m, -1 where absent.
     `file_rows` counts as a spreadsheet does: the first patient of the user's file is row 2. `findings` are the
-    values of the file that could not be understood as a target, a group or a fold.
+    values of the file that could not be understood as a target, a group or a fold. `encoders` are those that the
+    manifest names, `encodings` say how modalities that are decoded by now came about.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Cohort:
     site: NDArray[np.str_] | None = None
     fold: NDArray[np.str_] | None = None
     feature_groups: Mapping[str, dict[str, list[str]]] = field(default_factory=dict)
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
     findings: tuple[Problem, ...] = ()
     path: str | None = None
 
@@ -71,11 +75,11 @@ class Cohort:
         """The rows of the patients who have the modality: the rows of `raw(modality)`."""
         return np.flatnonzero(self.present[:, self._position(modality)])
 
-    def raw(self, modality: str) -> pd.DataFrame | Bags:
+    def raw(self, modality: str) -> Any:
         """The values of the patients who have the modality, in row order.
 
         A frame indexed by id for kinds `table` (float64, and text with NaN where missing) and `omics` (float32), `Bags`
-        for kind `bag`. Raises Unsupported for a kind that has no reader yet.
+        for kind `bag`, `Items` that are not decoded yet for the others, and what stands in their place afterwards.
         """
         rows = self.rows_of(modality)
         values = self.sources[modality].values(self.source_rows[modality][rows], self.file_rows[rows])
@@ -128,10 +132,45 @@ class Cohort:
             self._position(name)
         return replace(
             self,
+            encodings={name: own for name, own in self.encodings.items() if name in names},
             kinds={name: self.kinds[name] for name in names},
             sources={name: self.sources[name] for name in names},
             source_rows={name: self.source_rows[name] for name in names},
             feature_groups={name: groups for name, groups in self.feature_groups.items() if name in names},
+        )
+
+    def with_values(
+        self, modality: str, kind: str, values: Any, kept: NDArray[np.bool_], encoding: Encoding | None
+    ) -> Cohort:
+        """The same patients with decoded values, or tokens, in place of a modality's files or cells.
+
+        Args:
+            kind: of the values, `tokens` for tokens.
+            values: a sequence with `take`, one item a patient of `kept`.
+            kept: (n,) among the patients who have the modality, those whose source could be read; the others lack it
+                from now on.
+        """
+        rows = self.rows_of(modality)[kept]
+        source = self.sources[modality]
+        new_rows = np.full(len(self), -1)
+        new_rows[rows] = np.arange(len(rows))
+        made = ValueSource(values, source.digests(self.source_rows[modality][rows]), source.path)
+        return replace(
+            self,
+            kinds={**self.kinds, modality: kind},
+            sources={**self.sources, modality: made},
+            source_rows={**self.source_rows, modality: new_rows},
+            encodings=self.encodings if encoding is None else {**self.encodings, modality: encoding},
+        )
+
+    def merged(self, decoded: Cohort) -> Cohort:
+        """The same patients, with the modalities of `decoded` in place of their own."""
+        return replace(
+            self,
+            kinds={**self.kinds, **decoded.kinds},
+            sources={**self.sources, **decoded.sources},
+            source_rows={**self.source_rows, **decoded.source_rows},
+            encodings={**self.encodings, **decoded.encodings},
         )
 
     def with_target(self, target: Target | None, outcome: Outcome | None) -> Cohort:
@@ -163,6 +202,7 @@ class Cohort:
 
         feed(self.ids.tolist())
         feed([(name, self.kinds[name], self.sources[name].columns) for name in self.modalities])
+        feed(sorted(self.encodings.items()))
         feed(self.digests.tolist())
         feed(self.target)
         if self.outcome is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,14 @@ from numpy.typing import NDArray
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.cohort.schema import MODALITY_NAME
-from chiasm.cohort.sources import KINDS, ColumnSource, FileSource, Source
+from chiasm.cohort.sources import FILE_KINDS, KINDS, TEXT_KINDS, ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import as_text, tidy
 from chiasm.cohort.targets import Multilabel, Target, read_outcome
 
 
 def cohort_from_frames(
     patients: pd.DataFrame,
-    modalities: Mapping[str, pd.DataFrame | Mapping[str, NDArray[Any]]],
+    modalities: Mapping[str, pd.DataFrame | Mapping[str, NDArray[Any] | Path | str]],
     target: Target | None = None,
     *,
     group: str | None = None,
@@ -32,9 +33,10 @@ def cohort_from_frames(
     """A cohort whose modalities are frames indexed by patient; a patient without a row lacks the modality.
 
     `patients` is indexed by patient and holds the target's columns, and those that `group`, `site` and `folds` name.
-    A mapping id -> (T, D) array is a bag. `kinds` says what a modality is, `table` unless told (`bag` for a mapping);
-    `groups` names feature groups of a modality, name -> columns. Rows in messages count as if each frame had been
-    written to a file with a header: the first is row 2. Raises CohortError.
+    A mapping id -> (T, D) array is a bag, id -> path a modality of files; events are a frame of many rows a patient,
+    text, molecules and sequences a frame of one column. `kinds` says what a modality is, `table` unless told (`bag`
+    for a mapping); `groups` names feature groups of a modality, name -> columns. Rows in messages count as if each
+    frame had been written to a file with a header: the first is row 2. Raises CohortError.
     """
     problems: list[Problem] = []
     findings: list[Problem] = []
@@ -56,19 +58,27 @@ def cohort_from_frames(
     for modality, values in modalities.items():
         is_frame = isinstance(values, pd.DataFrame)
         kind = (kinds or {}).get(modality, "table" if is_frame else "bag")
-        if kind not in KINDS or not MODALITY_NAME.fullmatch(modality) or (kind == "bag") == is_frame:
-            fix = "a bag is a mapping id -> array, every other kind a frame; names are letters, digits, _ . and -"
-            problems.append(error(f"kind '{kind}' does not fit what was given", fix, modality=modality))
+        wrong = _unfit(modality, kind, values)
+        if wrong is not None:
+            problems.append(wrong)
             continue
         if isinstance(values, pd.DataFrame):
-            keys = _unique(values.index, modality, problems)
-            frame = tidy(values.reset_index(drop=True))
-            sources[modality] = ColumnSource(modality, kind, frame, list(frame.columns))
-            some = np.asarray(frame.notna().to_numpy().any(axis=1), dtype=bool)
+            frame = values.reset_index(drop=True) if kind in TEXT_KINDS else tidy(values.reset_index(drop=True))
+            some = np.asarray(tidy(frame).notna().to_numpy().any(axis=1), dtype=bool)
+            if kind == "events":  # many rows a patient: the first one stands for all
+                texts_of = as_text(pd.Series(values.index))
+                sources[modality] = EventSource(modality, kind, frame, list(frame.columns), texts_of)
+                keys, starts = np.unique(texts_of, return_index=True)
+                some = np.ones(len(keys), dtype=bool)
+            else:
+                keys = _unique(values.index, modality, problems)
+                starts = np.arange(len(keys))
+                sources[modality] = ColumnSource(modality, kind, frame, list(frame.columns))
         else:
             keys = np.array([str(key).strip() for key in values], dtype=str)
-            sources[modality] = FileSource(modality, kind, None, [np.asarray(bag) for bag in values.values()])
-            some = np.ones(len(keys), dtype=bool)
+            files = [np.asarray(file) if kind == "bag" else Path(str(file)) for file in values.values()]
+            sources[modality] = FileSource(modality, kind, None, files)
+            starts, some = np.arange(len(keys)), np.ones(len(keys), dtype=bool)
         kind_of[modality] = kind
         strange = np.flatnonzero(~np.isin(keys, ids)) + 2
         if strange.size:
@@ -77,7 +87,8 @@ def cohort_from_frames(
             fix = "they are left out; add them to the patients to use them"
             findings.append(warning(what, fix, row=int(strange[0]), modality=modality))
         first = pd.Index(keys).get_indexer(pd.Index(ids)) if len(set(keys)) == len(keys) else np.full(len(ids), -1)
-        rows[modality] = np.where((first >= 0) & some[first] if len(some) else False, first, -1)
+        here = (first >= 0) & some[first] if len(some) else np.zeros(len(ids), dtype=bool)
+        rows[modality] = np.where(here, starts[first] if len(starts) else -1, -1)
         named = (groups or {}).get(modality)
         if named is not None:
             known = sources[modality].columns
@@ -120,6 +131,17 @@ def cohort_from_frames(
         findings=tuple(findings),
         path="patients",
     )
+
+
+def _unfit(modality: str, kind: str, values: Any) -> Problem | None:
+    """Why these values cannot be a modality of this kind."""
+    fix = "a frame is a table, omics, events or one column of text; files and bags are a mapping id -> path or array"
+    is_frame = isinstance(values, pd.DataFrame)
+    if kind not in KINDS or not MODALITY_NAME.fullmatch(modality) or (kind in FILE_KINDS) == is_frame:
+        return error(f"kind '{kind}' does not fit what was given", fix, modality=modality)
+    if kind in TEXT_KINDS and values.shape[1] != 1:
+        return error(f"kind '{kind}' is one column, and there are {values.shape[1]}", fix, modality=modality)
+    return None
 
 
 def _unique(index: pd.Index, modality: str | None, problems: list[Problem]) -> NDArray[np.str_]:

@@ -108,6 +108,7 @@ class _Reader:
             site=self.labels(keys.patients.site),
             fold=self.folds(keys.folds.table) if keys.folds else None,
             feature_groups=groups,
+            encoders={name: own.encoder for name, own in keys.modalities.items() if own.encoder and name in kinds},
             findings=tuple(self.findings),
             path=patients.name,
         )

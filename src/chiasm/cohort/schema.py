@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chiasm.cohort.errors import Problem, error, nearest
-from chiasm.cohort.sources import KINDS
+from chiasm.cohort.sources import FILE_KINDS, KINDS, TABLE_KINDS, TEXT_KINDS
 
 TARGET_KINDS = ("classification", "multilabel", "regression", "survival")
 MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
@@ -46,6 +46,7 @@ class ModalityKeys(_Strict):
     columns: list[str] | None = None
     on: str | None = None
     groups: str | None = None
+    encoder: str | None = None
 
 
 class FoldKeys(_Strict):
@@ -176,10 +177,17 @@ def _modality(name: str, keys: ModalityKeys, path: str) -> list[Problem]:
             found.append(problem("'path' has no {id}", 'write where the identifier stands, as in "slides/{id}.h5"'))
         if keys.kind in ("table", "omics"):
             found.append(problem(f"kind '{keys.kind}' cannot be read from a path", "use 'table' or 'columns'"))
-    elif keys.kind == "bag":
-        found.append(problem("a bag needs 'path'", 'write where the files lie, as in path = "slides/{id}.h5"'))
+    elif keys.kind in FILE_KINDS:
+        fix = 'write where the files lie, as in path = "files/{id}.h5"'
+        found.append(problem(f"kind '{keys.kind}' needs 'path'", fix))
     elif keys.table is None and keys.column is None and keys.columns is None:
         found.append(problem("nothing says where the values are", "add one of column, columns, table or path"))
+    elif keys.kind in TEXT_KINDS and keys.column is None:
+        found.append(problem(f"kind '{keys.kind}' is one column", "name it by 'column'"))
+    elif keys.kind == "events" and keys.column is not None:
+        found.append(problem("events are several columns", "leave 'column' out"))
+    if keys.encoder is not None and keys.kind in TABLE_KINDS:
+        found.append(problem(f"kind '{keys.kind}' has no choice of encoder", "leave 'encoder' out"))
     if keys.columns is not None and not keys.columns:
         found.append(problem("'columns' is empty", "name a column, or leave 'columns' out to take a whole table"))
     if keys.column is not None and keys.columns is not None:

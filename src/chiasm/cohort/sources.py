@@ -13,37 +13,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
-from chiasm.cohort.errors import CohortError, Problem, Unsupported, count, error
-from chiasm.cohort.tables import Table, tidy
+from chiasm.cohort.errors import CohortError, Problem, count, error
+from chiasm.cohort.items import Item, Items, Rows, RowsOfPatients
+from chiasm.cohort.tables import Table, as_text, tidy
 
-READABLE_KINDS = ("table", "omics", "bag")
-FILE_KINDS = ("image", "volume", "slide", "dicom", "ecg", "signal")
-KINDS = (
-    *READABLE_KINDS,
-    *(
-        "image",
-        "volume",
-        "slide",
-        "dicom",
-        "ecg",
-        "signal",
-        "events",
-        "text",
-        "molecule",
-        "protein",
-        "dna",
-        "singlecell",
-    ),
-)
+TABLE_KINDS = ("table", "omics")
+TEXT_KINDS = ("text", "molecule", "protein", "dna")
+FILE_KINDS = ("bag", "image", "volume", "slide", "dicom", "ecg", "signal", "singlecell")
+KINDS = (*TABLE_KINDS, *FILE_KINDS, *TEXT_KINDS, "events")
 HASHED_AT_ONCE = 1 << 20
-
-Rows = NDArray[np.int_]
 
 
 class Source(Protocol):
     """The values of one modality; `rows` are the source's own row numbers, `file_rows` those of the patients' table."""
 
-    def values(self, rows: Rows, file_rows: Rows) -> pd.DataFrame | Bags: ...
+    def values(self, rows: Rows, file_rows: Rows) -> Any: ...
     def digests(self, rows: Rows) -> NDArray[np.str_]: ...
     @property
     def columns(self) -> list[str]: ...
@@ -103,10 +87,27 @@ class ColumnSource:
             modality=self.modality,
         )
 
-    def values(self, rows: Rows, file_rows: Rows) -> pd.DataFrame | Bags:
-        if self.kind not in READABLE_KINDS:
-            raise unreadable(self.modality, self.kind)
-        return self._block.iloc[rows]
+    def values(self, rows: Rows, file_rows: Rows) -> pd.DataFrame | Items:
+        if self.kind in TABLE_KINDS:
+            return self._block.iloc[rows]
+        return self._items([str(text) for text in self._texts[rows]], rows, file_rows)
+
+    @cached_property
+    def _texts(self) -> NDArray[np.str_]:
+        """The cells of the one column as they are written, never read as a number first."""
+        (column,) = self._columns
+        if isinstance(self._table, Table):
+            return self._table.texts(column)
+        return as_text(self._table[column])
+
+    def _items(self, values: Sequence[Item], rows: Rows, file_rows: Rows) -> Items:
+        return Items(
+            values,
+            modality=self.modality,
+            kind=self.kind,
+            template=self.path,
+            file_rows=file_rows if self.path is None else rows + 2,
+        )
 
     def digests(self, rows: Rows) -> NDArray[np.str_]:
         """(n,) a hash of each row's values; rows of equal values have equal ones."""
@@ -126,9 +127,21 @@ class ColumnSource:
 class EventSource(ColumnSource):
     """A table of many rows a patient; a patient's digest is that of all of them, in the order of the file."""
 
-    def __init__(self, modality: str, kind: str, table: Table, columns: Sequence[str], keys: NDArray[np.str_]) -> None:
+    def __init__(
+        self, modality: str, kind: str, table: Table | pd.DataFrame, columns: Sequence[str], keys: NDArray[np.str_]
+    ) -> None:
         super().__init__(modality, kind, table, columns)
         self._keys = keys
+
+    @cached_property
+    def _positions(self) -> dict[str, Rows]:
+        groups = pd.Series(np.arange(len(self._keys))).groupby(self._keys).indices
+        return {str(key): np.asarray(rows) for key, rows in groups.items()}
+
+    def values(self, rows: Rows, file_rows: Rows) -> Items:
+        """A frame for each patient: `rows` are the first of each patient's rows, which stand for all."""
+        positions = [self._positions[key] for key in self._keys[rows]]
+        return self._items(RowsOfPatients(self.frame, positions), rows, file_rows)
 
     def digests(self, rows: Rows) -> NDArray[np.str_]:
         of_row = super().digests(np.arange(len(self._keys)))
@@ -150,11 +163,12 @@ class FileSource:
     def columns(self) -> list[str]:
         return []
 
-    def values(self, rows: Rows, file_rows: Rows) -> Bags:
-        if self.kind != "bag":
-            raise unreadable(self.modality, self.kind)
-        items = [self._paths[row] for row in rows]
-        return Bags(items, modality=self.modality, template=self.path, file_rows=file_rows.tolist())
+    def values(self, rows: Rows, file_rows: Rows) -> Bags | Items:
+        found = [self._paths[row] for row in rows]
+        if self.kind == "bag":
+            return Bags(found, modality=self.modality, template=self.path, file_rows=file_rows.tolist())
+        files = [item for item in found if isinstance(item, Path)]  # arrays in memory are bags
+        return Items(files, modality=self.modality, kind=self.kind, template=self.path, file_rows=file_rows)
 
     def digests(self, rows: Rows) -> NDArray[np.str_]:
         """(n,) a hash of each patient's file content."""
@@ -169,14 +183,6 @@ class FileSource:
                 digest.update(repr(item.shape).encode() + np.ascontiguousarray(item, dtype=np.float32).tobytes())
             hashes.append(digest.hexdigest())
         return np.array(hashes, dtype="<U32")
-
-
-def unreadable(modality: str, kind: str) -> Unsupported:
-    """What reading a kind that has no reader yet is answered with."""
-    return Unsupported(
-        f"modality '{modality}' is of kind '{kind}', which this version opens but has no reader for; "
-        "encode it with a model of your own and give it as kind 'bag', 'omics' or 'table', or leave it out"
-    )
 
 
 def content_files(path: Path) -> list[Path]:

@@ -130,6 +130,13 @@ def make_encoder(spec: str, kind: str) -> Any:
     return from_text(text) if from_text else factory(**options(factory, name, text))
 
 
+def import_fitted() -> None:
+    """Import every encoder that a model folder may hold, so that its name is known to whoever loads one."""
+    for entry in entries():
+        if entry.fitted:
+            import_module(entry.where.partition(":")[0])
+
+
 def options(factory: Any, name: str, text: str) -> dict[str, Any]:
     """`size=8,pool=mean` as keyword arguments of the types that the fields' defaults have."""
     known = {field.name: field.default for field in fields(factory) if field.init}

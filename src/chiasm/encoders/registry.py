@@ -3,58 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.bag import BagEncoder
+from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.omics import OmicsEncoder
 from chiasm.encoders.scaling import Columns, PooledTokens
+from chiasm.encoders.stored import StoredTokensEncoder
+from chiasm.encoders.streaming import StreamedTokens
 from chiasm.encoders.table import TableEncoder
 from chiasm.protocols import Encoder
-from chiasm.tokens import PackedTokens
+from chiasm.tokens import Packed, PackedTokens
 
 BATCH = 64
+STREAMED_BYTES = 1 << 30
 
 # kind of modality -> a fresh encoder, given the feature groups that the manifest names for it
 ENCODERS: dict[str, Callable[[Mapping[str, Any] | None], Encoder]] = {
     "table": lambda groups: TableEncoder(),
     "omics": OmicsEncoder.with_groups,
     "bag": lambda groups: BagEncoder(),
+    "tokens": lambda groups: StoredTokensEncoder(),
 }
 
 # kind of modality -> what a linear model reads of it, where that is not the encoder's own `features`
 COLUMNS: dict[str, Callable[[], Any]] = {"omics": Columns}
 
 
-def features_for(kind: str) -> Any:
-    """What turns a modality of this kind into a matrix for linear models: fresh, with `fit` and `features`.
+def features_of(cohort: Cohort, modality: str) -> Any:
+    """What turns a modality into a matrix for linear models: fresh, with `fit` and `features`.
 
     Raises:
-        Unsupported: nothing installed reads this kind.
+        Unsupported: the modality is not encoded yet, or nothing installed reads its kind.
     """
-    if kind in COLUMNS:
-        return COLUMNS[kind]()
-    encoder = encoder_for(kind)
+    if cohort.kinds[modality] in COLUMNS:
+        return COLUMNS[cohort.kinds[modality]]()
+    encoder = encoder_of(cohort, modality)
     return encoder if hasattr(encoder, "features") else PooledTokens(encoder)
 
 
-def encoder_for(kind: str, groups: Mapping[str, Any] | None = None) -> Encoder:
-    """A fresh encoder for a kind of modality, ours or one that a package brings by the entry point `chiasm.encoders`.
+def encoder_of(cohort: Cohort, modality: str) -> Encoder:
+    """A fresh encoder of what stands in the cohort: tables and tokens by kind, decoded values by the encoder chosen.
 
     Raises:
-        Unsupported: nothing installed reads this kind.
+        Unsupported: the modality is not encoded yet, or nothing installed reads its kind.
     """
+    kind, chosen = cohort.kinds[modality], cohort.encodings.get(modality)
     if kind in ENCODERS:
-        return ENCODERS[kind](groups)
-    for point in entry_points(group="chiasm.encoders"):
-        if point.name == kind:
-            made: Encoder = point.load()(groups)
-            return made
+        return ENCODERS[kind](cohort.groups_of(modality))
+    if chosen is not None:
+        made: Encoder = make_encoder(chosen.encoder, kind)
+        return made
     raise Unsupported(
-        f"no encoder reads modalities of kind '{kind}' yet: turn them into a table or a bag, or leave them out"
+        f"modality '{modality}' of kind '{kind}' is not encoded yet: chiasm.encode(cohort) does it, "
+        "and so do evaluate, fit and predict"
     )
 
 
@@ -62,7 +68,7 @@ def fit_encoders(cohort: Cohort) -> dict[str, Encoder]:
     """One encoder a modality, fitted on this cohort's patients (so: give it training rows only)."""
     fitted = {}
     for modality in cohort.modalities:
-        encoder = encoder_for(cohort.kinds[modality], cohort.groups_of(modality))
+        encoder = encoder_of(cohort, modality)
         rows = cohort.rows_of(modality)
         if not len(rows):
             raise Unsupported(f"no patient of the training set has the modality '{modality}': leave it out")
@@ -70,9 +76,12 @@ def fit_encoders(cohort: Cohort) -> dict[str, Encoder]:
     return fitted
 
 
-def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, PackedTokens]:
-    """The tokens of every patient and modality that has an encoder; bags are encoded in batches of like length."""
-    packed = {}
+def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
+    """The tokens of every patient and modality that has an encoder; bags are encoded in batches of like length.
+
+    Stored tokens that would take over a gigabyte stay on disk and are read batch by batch.
+    """
+    packed: dict[str, Packed] = {}
     for modality, encoder in encoders.items():
         if modality not in cohort.modalities or not len(cohort.rows_of(modality)):
             packed[modality] = PackedTokens.scatter(
@@ -81,16 +90,22 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, PackedTok
             continue
         rows = cohort.rows_of(modality)
         raw = cohort.raw(modality)
-        if encoder.slots:
-            values = encoder.encode(raw).values.numpy()
-            packed[modality] = PackedTokens.scatter(list(values), rows, len(cohort), encoder.width, encoder.slots)
+        lengths = np.asarray(getattr(raw, "lengths", np.zeros(len(raw), np.int64)))
+        if cohort.kinds[modality] == "tokens" and 4 * int(lengths.sum()) * encoder.width > STREAMED_BYTES:
+            packed[modality] = StreamedTokens.of(raw, encoder, rows, len(cohort))
             continue
-        order = np.argsort(raw.lengths, kind="stable")
+        order = np.argsort(lengths, kind="stable")
         parts: list[np.ndarray] = [np.zeros((0, encoder.width), np.float32)] * len(rows)
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            tokens = encoder.encode([raw[int(k)] for k in chosen])
+        size = len(order) if isinstance(raw, pd.DataFrame) else BATCH
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            tokens = encoder.encode(part_of(raw, chosen))
             for k, values, mask in zip(chosen, tokens.values.numpy(), tokens.mask.numpy(), strict=True):
-                parts[k] = values[mask]
-        packed[modality] = PackedTokens.scatter(parts, rows, len(cohort), encoder.width)
+                parts[k] = values if encoder.slots else values[mask]
+        packed[modality] = PackedTokens.scatter(parts, rows, len(cohort), encoder.width, encoder.slots)
     return packed
+
+
+def part_of(raw: Any, rows: np.ndarray) -> Any:
+    """Some rows of what a modality holds, a frame or a sequence."""
+    return raw.iloc[rows] if isinstance(raw, pd.DataFrame) else raw.take(rows)

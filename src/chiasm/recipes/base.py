@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from chiasm.cohort import Cohort, Outcome, Survival, Target, Unsupported, class_names, horizons
-from chiasm.encoders import encoder_for
+from chiasm.encoders import encoder_of
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.model import FittedModel
@@ -75,7 +75,8 @@ class BaseRecipe(ABC):
         scarce = tuple(name for name in cohort.modalities if name not in training.cohort.modalities)
         described = {key: value for key, value in vars(training.target).items() if isinstance(value, str) and value}
         target = {"kind": training.target.kind, **described}
-        return FittedModel(self.name, kinds, predictor, response, target, self.has_prior, scarce)
+        encodings = {name: cohort.encodings[name] for name in kinds if name in cohort.encodings}
+        return FittedModel(self.name, kinds, predictor, response, target, self.has_prior, scarce, encodings)
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """The modalities that the model reads."""
@@ -137,7 +138,7 @@ def require(cohort: Cohort, modalities: int) -> None:
             f"needs {modalities} modalities, and the cohort has {len(cohort.modalities)}: add a [modalities.<name>]"
         )
     for name in cohort.modalities:
-        encoder_for(cohort.kinds[name])
+        encoder_of(cohort, name)
 
 
 def choice(option: str, value: str, known: tuple[str, ...]) -> None:

@@ -19,7 +19,7 @@ from chiasm.protocols import Citation, Encoder, Predictor
 from chiasm.recipes.base import BaseRecipe, Training, choice
 from chiasm.recipes.lego_blocks import PAPER, LegoSizes, check_options, merged_head, restored_block, train_blocks
 from chiasm.recipes.neural import calibrated
-from chiasm.tokens import PackedTokens, Tokens
+from chiasm.tokens import Packed, Tokens
 from chiasm.training import TrainOptions
 from chiasm.training.batches import presence, reading_batches, take, total_lengths
 
@@ -45,7 +45,7 @@ class LegoMergePredictor:
         """`(B, K)` float64 in the cohort's sorted row order."""
         return self.link_of(pack(cohort, self.encoders))
 
-    def link_of(self, tokens: dict[str, PackedTokens]) -> np.ndarray:
+    def link_of(self, tokens: dict[str, Packed]) -> np.ndarray:
         """The link of packed tokens; a patient's latents and heads are merged over what is present.
 
         In double precision: where phases nearly cancel, their mean direction would show the rounding of the batch.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from chiasm.artifact import save, storable
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort, Encoding, Unsupported
+from chiasm.encoders import TokenStore, default_store, encode_cohort
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 
@@ -28,6 +30,7 @@ class FittedModel:
         has_prior: the recipe says what is known of anybody, so a patient with none of its modalities is answered.
         scarce: modalities that too few training patients had to be learned from; a patient with only these gets what
             the model says of somebody of whom it sees nothing.
+        encodings: modality to how its files, cells or events became what the model reads.
     """
 
     recipe: str
@@ -37,6 +40,7 @@ class FittedModel:
     target: dict[str, Any]
     has_prior: bool = False
     scarce: tuple[str, ...] = ()
+    encodings: dict[str, Encoding] = field(default_factory=dict)
 
     @property
     def trained_parameters(self) -> int:
@@ -48,11 +52,7 @@ class FittedModel:
         Raises:
             Unsupported: a patient has none of the model's modalities; a modality is of another kind than at fit.
         """
-        for name, kind in self.modalities.items():
-            if name in cohort.modalities and cohort.kinds[name] != kind:
-                raise Unsupported(
-                    f"modality '{name}' was of kind '{kind}' at fit and is of kind '{cohort.kinds[name]}' now"
-                )
+        cohort = self.encoded(cohort)
         known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
         accepted = [name for name in cohort.modalities if name in self.modalities or name in self.scarce]
         lacking = int((~cohort.with_modalities(accepted).present.any(1)).sum()) if accepted else len(known)
@@ -65,6 +65,37 @@ class FittedModel:
         frame.insert(0, "pattern", known.pattern())
         frame.index = pd.Index(known.ids, name="patient", dtype=object)
         return frame.iloc[known.order]
+
+    def encoded(self, cohort: Cohort) -> Cohort:
+        """The cohort as the model reads it: encoded as at fit, tokens that are known taken from the store.
+
+        Sources that cannot be read count as absent, and a warning says how many.
+
+        Raises:
+            Unsupported: a modality is of another kind than at fit, or its encoder's weights have changed.
+        """
+        shared = [name for name in cohort.modalities if name in self.modalities]
+        for name in shared:
+            kind, own = cohort.kinds[name], cohort.encodings.get(name)
+            kind, wanted = own.kind if own else kind, self.encodings.get(name)
+            fitted = wanted.kind if wanted else self.modalities[name]
+            if kind != fitted:
+                raise Unsupported(f"modality '{name}' was of kind '{fitted}' at fit and is of kind '{kind}' now")
+        waiting = [name for name in shared if name in self.encodings and name not in cohort.encodings]
+        if waiting:
+            encoders = {name: self.encodings[name].encoder for name in waiting}
+            found = encode_cohort(cohort.with_modalities(shared), encoders, store=TokenStore(default_store()))
+            if found.problems:
+                warnings.warn(f"{len(found.problems)} kinds of broken sources count as absent", stacklevel=3)
+            cohort = cohort.merged(found.cohort)
+        for name in shared:
+            own, wanted = cohort.encodings.get(name), self.encodings.get(name)
+            if wanted is not None and (own is None or own.identity != wanted.identity):
+                raise Unsupported(
+                    f"modality '{name}' was encoded by '{wanted.encoder}' at fit, and its encoder or the encoder's "
+                    "weights differ now: bring the same weights, or fit again"
+                )
+        return cohort
 
     def save(self, path: Path | str) -> None:
         """Write the model folder: safetensors and JSON."""

@@ -19,8 +19,8 @@ from chiasm.heads.head import Head, output_width, target_tensors
 from chiasm.heads.response import Response
 from chiasm.protocols import Encoder
 from chiasm.recipes.base import Training
-from chiasm.tokens import PackedTokens
-from chiasm.training import Network, TrainOptions, predict_link, train
+from chiasm.tokens import Packed
+from chiasm.training import Network, TrainOptions, predict_embedding, predict_link, train
 from chiasm.training.batches import presence
 from chiasm.training.isolation import own_randomness
 
@@ -77,15 +77,24 @@ class NetworkPredictor:
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64 in the cohort's sorted row order."""
+        tokens = pack(cohort, self.encoders)
+        return predict_link(self.network(), tokens, presence(tokens, sorted(self.encoders))) * self.scale + self.centre
 
-        def network() -> Network:
+    def embedding(self, cohort: Cohort) -> np.ndarray:
+        """`(B, D)` float64, what the head reads of each patient."""
+        tokens = pack(cohort, self.encoders)
+        return predict_embedding(self.network(), tokens, presence(tokens, sorted(self.encoders)))
+
+    def network(self) -> Network:
+        """The trained network, from its state."""
+
+        def make() -> Network:
             head = Head(self.design.latent_width, self.outputs, self.kind)
             return Network(self.design.fusion(self.shapes), head)
 
-        module = build(network, 0)
+        module = build(make, 0)
         restore(module, self.state)
-        tokens = pack(cohort, self.encoders)
-        return predict_link(module, tokens, presence(tokens, sorted(self.encoders))) * self.scale + self.centre
+        return module
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ class Prepared:
 
     cohort: Cohort
     encoders: dict[str, Encoder]
-    tokens: dict[str, PackedTokens]
+    tokens: dict[str, Packed]
     present: np.ndarray
     outcome: Outcome
     value: Tensor
@@ -164,7 +173,7 @@ def fit_network(
     names = sorted(data.tokens)
     if column is not None:
         names = [names[column]]
-    tokens = {name: subset(data.tokens[name], keep) for name in names}
+    tokens = {name: data.tokens[name].subset(keep) for name in names}
     present = data.present[keep] if column is None else data.present[keep][:, [column]]
     held_out = data.held_out[keep]
     if held_out.all() or not held_out.any():  # the patients of a rare modality fell on one side
@@ -200,16 +209,6 @@ def calibrated(training: Training, data: Prepared, link: np.ndarray) -> Response
     if not data.held_out.any():
         return Response.fit(training.target, link, data.outcome, calibrate=False)
     return Response.fit(training.target, link[data.held_out], data.outcome.take(data.held_out), calibrate=True)
-
-
-def subset(packed: PackedTokens, rows: np.ndarray) -> PackedTokens:
-    """The packed tokens of some patients."""
-    if len(rows) == len(packed) and np.array_equal(rows, np.arange(len(packed))):
-        return packed
-    lengths = packed.lengths[rows]
-    starts = np.repeat(packed.offsets[:-1][rows] - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
-    index = torch.from_numpy(starts + np.arange(int(lengths.sum())))
-    return PackedTokens(packed.values[index], np.concatenate([[0], np.cumsum(lengths)]), packed.slots)
 
 
 def state_of(module: nn.Module) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, CohortError, Outcome, fold_ids
-from chiasm.encoders import features_for
+from chiasm.encoders import features_of
 from chiasm.encoders.scaling import Projection
 from chiasm.heads.linear import Linear, fit_path, information, nll
 from chiasm.heads.response import calibration
@@ -70,6 +70,12 @@ class Unimodal:
         """`(n, F)` principal components of the patients who have the modality."""
         return self.projection(self.features.features(cohort.raw(self.modality)))
 
+    def embedding(self, cohort: Cohort) -> Array:
+        """`(B, F)` components, zeros (the training mean) where the modality is absent."""
+        out = np.zeros((len(cohort), self.projection.components.shape[1]))
+        out[cohort.rows_of(self.modality)] = self.components(cohort)
+        return out
+
     def link(self, cohort: Cohort) -> Array:
         """`(B, K)` calibrated; the prior where the modality is absent."""
         out = np.tile(self.prior, (len(cohort), 1))
@@ -98,7 +104,7 @@ def _fit(training: Training, modality: str) -> tuple[Unimodal, Array]:
     if len(np.unique(folds)) < 2:  # a scarce modality whose patients met in one inner fold
         folds = np.arange(len(rows)) % FOLDS
     raw = cohort.raw(modality)
-    features = features_for(cohort.kinds[modality]).fit(raw, [])
+    features = features_of(cohort, modality).fit(raw, [])
     scaled = features.features(raw)
     projection = Projection.fit(scaled, COMPONENTS)
     chosen = choose_penalty(kind, projection(scaled), known, folds, classes)

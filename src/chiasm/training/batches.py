@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from chiasm.tokens import PackedTokens, Tokens
+from chiasm.tokens import Packed, Tokens
 
 POOL = 16  # batches that are sorted by length together
 
 
-def total_lengths(tokens: Mapping[str, PackedTokens]) -> np.ndarray:
+def total_lengths(tokens: Mapping[str, Packed]) -> np.ndarray:
     """`(B,)` tokens of each patient over the ragged modalities; zero where every patient has as many as any other."""
     total = np.zeros(len(next(iter(tokens.values()))), np.int64)
     for packed in tokens.values():
@@ -46,7 +46,7 @@ def reading_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
-def take(tokens: Mapping[str, PackedTokens], rows: np.ndarray, device: str | torch.device = "cpu") -> dict[str, Tokens]:
+def take(tokens: Mapping[str, Packed], rows: np.ndarray, device: str | torch.device = "cpu") -> dict[str, Tokens]:
     """The padded batch of these rows, on a device."""
     batch = {name: packed.take(rows) for name, packed in tokens.items()}
     if str(device) == "cpu":
@@ -54,6 +54,6 @@ def take(tokens: Mapping[str, PackedTokens], rows: np.ndarray, device: str | tor
     return {name: Tokens(part.values.to(device), part.mask.to(device)) for name, part in batch.items()}
 
 
-def presence(tokens: Mapping[str, PackedTokens], names: Sequence[str]) -> np.ndarray:
+def presence(tokens: Mapping[str, Packed], names: Sequence[str]) -> np.ndarray:
     """`(B, M)` bool: who has a token of what."""
     return np.stack([tokens[name].lengths > 0 for name in names], axis=1)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from chiasm.artifact import load_checkpoint, save_checkpoint
 from chiasm.heads.head import Head
 from chiasm.protocols import Fused
-from chiasm.tokens import PackedTokens, Tokens
+from chiasm.tokens import Packed, Tokens
 from chiasm.training.batches import reading_batches, take, total_lengths, training_batches
 from chiasm.training.isolation import own_randomness, threads_for
 
@@ -70,7 +70,7 @@ class Network(nn.Module):
 
 def train(
     network: Network,
-    tokens: Mapping[str, PackedTokens],
+    tokens: Mapping[str, Packed],
     present: np.ndarray,
     value: Tensor,
     event: Tensor,
@@ -131,26 +131,39 @@ def train(
 
 
 def predict_link(
-    network: Network, tokens: Mapping[str, PackedTokens], present: np.ndarray, device: str = "cpu"
+    network: Network, tokens: Mapping[str, Packed], present: np.ndarray, device: str = "cpu"
 ) -> np.ndarray:
     """The link of every patient, `(B, K)` float64, in evaluation mode; the network is left as it was."""
-    out: np.ndarray | None = None
+    return _predict(network, tokens, present, device)[0]
+
+
+def predict_embedding(
+    network: Network, tokens: Mapping[str, Packed], present: np.ndarray, device: str = "cpu"
+) -> np.ndarray:
+    """What the head reads of every patient, `(B, D)` float64, in evaluation mode."""
+    return _predict(network, tokens, present, device)[1]
+
+
+def _predict(
+    network: Network, tokens: Mapping[str, Packed], present: np.ndarray, device: str
+) -> tuple[np.ndarray, np.ndarray]:
+    out: tuple[np.ndarray, np.ndarray] | None = None
     was_training = network.training
     network.eval().to(device)
     work = 2.0 * sum(parameter.numel() for parameter in network.parameters()) * READING_BATCH * 16
     with torch.inference_mode(), threads_for(work):
         for batch in reading_batches(total_lengths(tokens), READING_BATCH):
-            link, _ = network(take(tokens, batch, device), torch.from_numpy(present[batch]).to(device))
+            link, fused = network(take(tokens, batch, device), torch.from_numpy(present[batch]).to(device))
             if out is None:
-                out = np.zeros((len(present), link.shape[1]))
-            out[batch] = link.cpu().double().numpy()
+                out = np.zeros((len(present), link.shape[1])), np.zeros((len(present), fused.embedding.shape[1]))
+            out[0][batch], out[1][batch] = link.cpu().double().numpy(), fused.embedding.cpu().double().numpy()
     network.train(was_training)
-    return out if out is not None else np.zeros((0, 1))
+    return out if out is not None else (np.zeros((0, 1)), np.zeros((0, 1)))
 
 
 def _validation_loss(
     network: Network,
-    tokens: Mapping[str, PackedTokens],
+    tokens: Mapping[str, Packed],
     present: np.ndarray,
     value: Tensor,
     event: Tensor,

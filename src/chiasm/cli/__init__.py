@@ -1,0 +1,46 @@
+"""The command line: parses, calls the public API, prints. The API is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from chiasm import screen
+from chiasm.cli import about, models, tokens, trials
+
+app = typer.Typer(
+    name="chiasm",
+    help="From a cohort with missing modalities to one model, and whether combining them was worth it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+for command in (
+    *(trials.demo, trials.check, trials.evaluate, models.fit, models.predict, trials.report),
+    *(tokens.encode, tokens.encoders, models.similar, about.recipes, about.doctor),
+):
+    app.command()(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point `chiasm`: one sentence for each problem on standard error, and exit 2."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(words, prog_name="chiasm")
+    except Exception as error:
+        screen.fail(error, words)
+        sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if show:
+        from chiasm import __version__
+
+        screen.show(f"chiasm {__version__}")
+        raise typer.Exit

@@ -1,0 +1,109 @@
+"""`fit`, `predict` and `similar`: one model, what it says of new patients, and whom they are like."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chiasm import screen
+from chiasm.cli.options import CohortPath, Device, Force, Json, Seed, ready, require_writable, sound
+
+
+def fit(
+    cohort: CohortPath,
+    recipe: Annotated[str, typer.Option(help="A name with its options, as in lego-fuse:mode=weave.")],
+    out: Annotated[Path, typer.Option(help="The model folder.")],
+    seed: Seed = 0,
+    device: Device = "cpu",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Fit one recipe and keep the model.
+
+    On every patient whose outcome is known.
+    """
+    from chiasm import api
+
+    if out.exists() and (out / "model.json").is_file() and not force:
+        raise api.ArtifactError(f"'{out}' holds a model already: choose another --out, or add --force to replace it")
+    if out.exists() and not (out / "model.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise api.ArtifactError(f"'{out}' exists and is not a model folder: choose another --out")
+    require_writable(out)
+    api.require_device(device)
+    start = time.monotonic()
+    opened = ready(sound(cohort))
+    model = api.fit(opened, recipe, seed=seed, device=device)
+    model.save(out)
+    seconds = time.monotonic() - start
+    if json:
+        found = {"recipe": recipe, "model": str(out), "seconds": round(seconds, 3)}
+        screen.show_json({**found, "trained_parameters": model.trained_parameters})
+        return
+    screen.show(f"Fitted {recipe} in {screen.duration(seconds)}: {model.trained_parameters:,} trained parameters.")
+    screen.show(f"Model: {out}\nNext:  chiasm predict {out} new/cohort.toml --out predictions.csv")
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
+    cohort: CohortPath,
+    out: Annotated[Path, typer.Option(help="predictions.parquet or predictions.csv.")],
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Predict for every patient of a cohort.
+
+    Each needs one or more of the model's modalities; the manifest needs no target.
+    """
+    from chiasm import api
+
+    if out.suffix not in (".parquet", ".csv"):
+        raise ValueError(f"'{out}' must end in .parquet or .csv: predictions are written as one of them")
+    if out.exists() and not force:
+        raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
+    require_writable(out)
+    loaded, opened = api.load_model(model), api.open_cohort(cohort)
+    with screen.Progressing("sources") as progress:
+        found = api.encode_for(loaded, opened, progress=progress.named)
+    for problem in found.problems:
+        screen.hint(f"{problem.severity}: {problem}")
+    predictions = loaded.predict(found.cohort)
+    staging = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        predictions.to_parquet(staging) if out.suffix == ".parquet" else predictions.to_csv(staging)
+        staging.replace(out)
+    finally:
+        staging.unlink(missing_ok=True)
+    patterns = {str(name): int(number) for name, number in predictions["pattern"].value_counts().items()}
+    if json:
+        screen.show_json({"predictions": str(out), "patients": len(predictions), "patterns": patterns})
+        return
+    screen.show(f"Predicted {len(predictions):,} patients: {out}")
+    screen.show_table(["modalities", "patients"], [[n, f"{k:,}"] for n, k in patterns.items()], right=["patients"])
+
+
+def similar(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
+    cohort: CohortPath,
+    patient: Annotated[list[str], typer.Option(help="An identifier of the cohort; again for each.")],
+    modality: Annotated[str | None, typer.Option(help="Compare this modality alone, not what the model sees.")] = None,
+    k: Annotated[int, typer.Option(min=1, help="How many neighbours.")] = 10,
+    json: Json = False,
+) -> None:
+    """The patients of a cohort that are most like a patient.
+
+    A model folder holds no patients, so the cohort to search in is yours to name.
+    """
+    from chiasm import api
+
+    loaded, opened = api.load_model(model), api.open_cohort(cohort)
+    found = api.similar(opened, patient, modality or loaded, k=k)
+    if json:
+        screen.show_json(found.to_dict("records"))
+        return
+    rows = [[p, str(rank), name, f"{gap:.4f}"] for p, rank, name, gap in found.itertuples(index=False)]
+    screen.show_table(["patient", "rank", "neighbour", "distance"], rows, right=["rank", "distance"])

@@ -1,0 +1,72 @@
+"""Options that several commands share, and what they do alike before and after their work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chiasm import screen
+
+if TYPE_CHECKING:
+    from chiasm.api import Cohort, Problem
+
+CohortPath = Annotated[Path, typer.Argument(metavar="COHORT", help="The manifest cohort.toml, or its folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
+Seed = Annotated[int, typer.Option(help="Of the splits, the fits and the bootstrap.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")]
+Device = Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, cuda:1.")]
+Engine = Annotated[str, typer.Option(help="local, or ray: the cluster that RAY_ADDRESS names.")]
+Store = Annotated[Path | None, typer.Option(help="The token store; default: $CHIASM_STORE, or the cache folder.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what --out holds.")]
+
+
+def sound(path: Path) -> Cohort:
+    """The cohort, once no error stands in its way; warnings are counted."""
+    from chiasm import api
+
+    problems = api.check_cohort(path)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise api.CohortError(errors)
+    if problems:
+        screen.hint(f"{counted(problems)}: chiasm check {path} lists them")
+    return api.open_cohort(path)
+
+
+def ready(cohort: Cohort, engine: str = "local", jobs: int | None = None) -> Cohort:
+    """The cohort once every file is encoded, with progress; sources that cannot be read are counted."""
+    from chiasm import api
+
+    with screen.Progressing("sources") as progress:
+        found = api.encode(cohort, engine=engine, jobs=jobs, progress=progress.named)
+    for problem in found.problems:
+        screen.hint(f"{problem.severity}: {problem}")
+    return found.cohort
+
+
+def counted(problems: Sequence[Problem]) -> str:
+    """`2 errors, 1 warning`."""
+    number = {kind: sum(problem.severity == kind for problem in problems) for kind in ("error", "warning")}
+    return ", ".join(f"{n:,} {kind}{'' if n == 1 else 's'}" for kind, n in number.items() if n)
+
+
+def require_writable(out: Path) -> None:
+    """The folder that `out` will lie in can be written, or made; asked before anything is computed."""
+    place = next(folder for folder in out.absolute().parents if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise PermissionError(13, f"nothing can be written in '{place.name}': choose another --out", str(out))
+
+
+@contextmanager
+def told_how_to_go_on(advice: str | None) -> Iterator[None]:
+    """Ctrl-C ends a trial without a traceback, and says what to do."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        screen.hint("stopped" + (f": {advice}" if advice else ""))
+        raise typer.Exit(130) from None

@@ -1,0 +1,74 @@
+"""`encode`, `encoders` and `store`: what is computed once and kept."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from chiasm import screen
+from chiasm.cli.options import CohortPath, Engine, Jobs, Json, Store, sound
+
+
+def encode(
+    cohort: CohortPath,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(help="modality=name:option=value, as in note=minilm; again for each. Default: the manifest's."),
+    ] = None,
+    store: Store = None,
+    jobs: Jobs = None,
+    engine: Engine = "local",
+    json: Json = False,
+) -> None:
+    """Encode every file, note and molecule once, and keep the tokens.
+
+    What cannot be read is listed; its patient counts as one who lacks the modality.
+    """
+    from chiasm import api
+
+    choices = dict(chosen_encoder(text) for text in encoder or ())
+    opened = sound(cohort)
+    for name in choices:
+        opened.rows_of(name)
+    start = time.monotonic()
+    with screen.Progressing("sources") as progress:
+        found = api.encode(opened, choices, store=store, jobs=jobs, engine=engine, progress=progress.named)
+    seconds = time.monotonic() - start
+    counts = {name: asdict(count) for name, count in found.counts.items()}
+    problems = [asdict(problem) for problem in found.problems]
+    if json:
+        screen.show_json({"seconds": round(seconds, 3), "modalities": counts, "problems": problems})
+        return
+    for problem in found.problems:
+        screen.show(f"{problem.severity}: {problem}")
+    names = {name: own.encoder for name, own in found.cohort.encodings.items()}
+    rows = [[name, names[name], *(f"{number:,}" for number in own.values())] for name, own in counts.items()]
+    columns = ["sources", "encoded", "stored", "refused"]
+    screen.show_table(["modality", "encoder", *columns], rows, right=columns)
+    screen.show(f"\nTook {screen.duration(seconds)}.")
+
+
+def encoders(json: Json = False) -> None:
+    """Every encoder: what it reads, its width, its licence, where its weights come from."""
+    from chiasm import api
+
+    rows = api.list_encoders().to_dict("records")
+    if json:
+        screen.show_json(rows)
+        return
+    for row in rows:
+        default = f"  (default for {row['default']})" if row["default"] else ""
+        screen.show(f"{row['name']}{default}\n  reads:   {row['reads']}\n  width:   {row['width']}")
+        screen.show(f"  licence: {row['licence']}\n  weights: {row['weights']}")
+        screen.show(f'  needs:   pip install "chiasm[{row["extra"]}]"\n' if row["extra"] else "")
+
+
+def chosen_encoder(text: str) -> tuple[str, str]:
+    """`note=minilm:chunks=8` to the modality and the encoder."""
+    modality, equals, name = text.partition("=")
+    if not (modality and equals and name):
+        raise ValueError(f"--encoder '{text}' is not understood: write it as modality=name, as in note=minilm")
+    return modality, name

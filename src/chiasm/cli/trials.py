@@ -1,0 +1,184 @@
+"""`demo`, `check`, `evaluate` and `report`: a cohort, every recipe on it, and the page of the trial."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chiasm import screen
+from chiasm.cli.options import CohortPath, Device, Engine, Jobs, Json, Seed, counted, ready, sound, told_how_to_go_on
+
+if TYPE_CHECKING:
+    from chiasm.api import Cohort, Trial
+
+DEMO_TIME = "about half a minute on two cores"
+DEMO_TIME_FULL = "about two minutes on two cores"
+RUN_FILES = {"trial.json", "predictions.parquet", "outcomes.parquet", "report.html", "log.jsonl", ".work"}
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="The run folder; a demo that is there is replaced.")] = Path("chiasm-demo"),
+    full: Annotated[bool, typer.Option("--full", help="Five times five folds: five times as long.")] = False,
+    seed: Seed = 0,
+    jobs: Jobs = None,
+    json: Json = False,
+) -> None:
+    """Every recipe on a real cohort of 198 patients.
+
+    Breast cancer, clinical columns and 76 genes; scikit-survival ships it, and nothing is downloaded.
+    """
+    from chiasm import api
+
+    cohort = api.demo_cohort()
+    make_room_for_demo(out, cohort.name)
+    times = DEMO_TIME_FULL if full else DEMO_TIME
+    screen.hint(f"Every recipe on {len(cohort)} patients, {'5 x 5' if full else '5'} folds, {times}.")
+    start = time.monotonic()
+    with screen.Progressing("training sets") as progress, told_how_to_go_on(None):
+        trial = api.evaluate(
+            cohort, None, api.Protocol(repeats=5 if full else 1), seed=seed, out=out, jobs=jobs, progress=progress
+        )
+    show_trial(trial, out, time.monotonic() - start, json)
+
+
+def check(cohort: CohortPath, json: Json = False) -> None:
+    """Every problem of a cohort, each with its row, file and fix.
+
+    Exit 1 when one is an error; warnings stop nothing.
+    """
+    from chiasm import api
+
+    problems = api.check_cohort(cohort)
+    errors = sum(problem.severity == "error" for problem in problems)
+    try:
+        summary: dict[str, Any] | None = summarise(api.open_cohort(cohort))
+    except api.CohortError:
+        summary = None  # what stands in the way is among the problems
+    if json:
+        screen.show_json({"cohort": summary, "errors": errors, "problems": [asdict(problem) for problem in problems]})
+    else:
+        if summary is not None:
+            show_summary(summary)
+        for problem in problems:
+            screen.show(f"{problem.severity}: {problem}")
+        screen.show(counted(problems) if problems else "no problems")
+    if errors:
+        raise typer.Exit(1)
+
+
+def evaluate(
+    cohort: CohortPath,
+    out: Annotated[Path, typer.Option(help="The run folder: trial.json, predictions.parquet, report.html.")],
+    recipes: Annotated[
+        list[str] | None,
+        typer.Option(help="Names with options, by commas or again: a,b --recipes lego-fuse:mode=weave. Default: all."),
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Of the cross-validation, where the manifest prescribes none.")] = 5,
+    repeats: Annotated[int, typer.Option(help="How often the folds are drawn.")] = 1,
+    seed: Seed = 0,
+    ignore_folds: Annotated[bool, typer.Option("--ignore-folds", help="Draw folds although some are given.")] = False,
+    by: Annotated[str | None, typer.Option(metavar="site", help="Keep each site on one side of every fold.")] = None,
+    group_duplicates: Annotated[
+        bool, typer.Option("--group-duplicates", help="Keep identical patients on one side.")
+    ] = False,
+    margin: Annotated[float, typer.Option(help="The smallest gain worth having.")] = 0.01,
+    jobs: Jobs = None,
+    engine: Engine = "local",
+    device: Device = "cpu",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the trial that --out holds.")] = False,
+    json: Json = False,
+) -> None:
+    """Every recipe on the same folds, and whether combining pays.
+
+    The cohort is checked first; errors stop the run before anything is written.
+    """
+    from chiasm import api
+
+    names = None if recipes is None else [name for text in recipes for name in api.split_names(text)]
+    protocol = api.Protocol(
+        folds=folds, repeats=repeats, ignore_folds=ignore_folds, by=by, group_duplicates=group_duplicates, margin=margin
+    )
+    api.require_device(device)
+    start = time.monotonic()
+    opened = ready(sound(cohort), engine, jobs)
+    with screen.Progressing("training sets") as progress, told_how_to_go_on("add --resume to go on"):
+        trial = api.evaluate(
+            opened, names, protocol, seed=seed, out=out, resume=resume, jobs=jobs, engine=engine, device=device,
+            progress=progress,
+        )  # fmt: skip
+    show_trial(trial, out, time.monotonic() - start, json)
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that chiasm evaluate wrote.")],
+    out: Annotated[Path | None, typer.Option(help="The page; default: report.html in the run folder.")] = None,
+) -> None:
+    """Write the page of a trial again, one HTML file."""
+    from chiasm import api
+
+    page = run / "report.html" if out is None else out
+    if page.suffix not in (".html", ".htm"):
+        raise ValueError(f"'{page}' must end in .html: the report is a web page")
+    screen.show(f"Report: {api.load_trial(run).report(page)}")
+
+
+def summarise(cohort: Cohort) -> dict[str, Any]:
+    """Counts of a cohort."""
+    outcome = cohort.outcome
+    return {
+        "name": cohort.name,
+        "patients": len(cohort),
+        "target": None if cohort.target is None else cohort.target.kind,
+        "known_outcomes": None if outcome is None else int(outcome.known.sum()),
+        "events": None if outcome is None or outcome.event is None else int(outcome.event.sum()),
+        "modalities": {
+            name: {"kind": cohort.kinds[name], "present": int(cohort.present[:, m].sum())}
+            for m, name in enumerate(cohort.modalities)
+        },
+    }
+
+
+def show_summary(summary: dict[str, Any]) -> None:
+    """The cohort in a few lines."""
+    target = summary["target"] or "no target"
+    known = "" if summary["known_outcomes"] is None else f", {summary['known_outcomes']:,} known"
+    events = "" if summary["events"] is None else f", {summary['events']:,} events"
+    screen.show(f"{summary['name']}: {summary['patients']:,} patients, {target}{known}{events}")
+    rows = [[name, found["kind"], f"{found['present']:,}"] for name, found in summary["modalities"].items()]
+    screen.show_table(["modality", "kind", "patients"], rows, right=["patients"])
+    screen.show("")
+
+
+def show_trial(trial: Trial, out: Path, seconds: float, json: bool) -> None:
+    """A finished trial: `trial.json` for machines, else the table, the verdict and where the page lies."""
+    if json:
+        screen.show((out / "trial.json").read_text(encoding="utf-8"))
+        return
+    screen.show_trial(trial, seconds)
+    screen.show(f"\nReport: {out / 'report.html'}")
+
+
+def make_room_for_demo(out: Path, name: str) -> None:
+    """Remove an earlier demo from `out`; anything else that is there stays, and stops the run.
+
+    An unfinished demo is known by the folder's usual name, a finished one by its cohort.
+    """
+    import json
+    import shutil
+
+    from chiasm import api
+
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    ours = out.is_dir() and {file.name for file in out.iterdir()} <= RUN_FILES
+    if ours and (out / "trial.json").is_file():
+        ours = json.loads((out / "trial.json").read_text(encoding="utf-8")).get("cohort", {}).get("name") == name
+    elif ours:
+        ours = (out / ".work").is_dir() and out.name == "chiasm-demo"
+    if not ours:
+        raise api.TrialError(f"'{out}' exists and is not a demo: choose another --out, or remove it")
+    shutil.rmtree(out)

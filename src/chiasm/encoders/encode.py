@@ -1,0 +1,215 @@
+"""Every source of a cohort decoded and encoded once; one that cannot be read is collected and taken as absent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort import Cohort, CohortError, Encoding, Items, Problem, Values
+from chiasm.encoders.catalogue import DEFAULTS, make_encoder
+from chiasm.encoders.findings import IN_MEMORY, collected
+from chiasm.encoders.frozen import Frozen
+from chiasm.encoders.store import TokenStore
+from chiasm.encoders.work import Done, Part, Work, run_part
+from chiasm.readers import Reader, ReadError, reader_for
+
+CHUNK = 16  # sources in a task
+HELD_BYTES = 64 << 20  # tokens gathered before they are written
+
+Execute = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], int], Iterator[Any]]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Count:
+    """Sources of one modality: all of them, encoded now, taken from the store, not readable."""
+
+    sources: int
+    encoded: int
+    stored: int
+    refused: int
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A cohort whose every modality can be fitted on, what could not be read, and what the work was."""
+
+    cohort: Cohort
+    problems: tuple[Problem, ...] = ()
+    counts: dict[str, Count] = field(default_factory=dict)
+
+
+def one_after_another(
+    function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int
+) -> Iterator[Any]:
+    """The plainest way to execute tasks."""
+    for task in tasks:
+        yield function(context, task)
+
+
+def encode_cohort(
+    cohort: Cohort,
+    encoders: Mapping[str, str] | None = None,
+    *,
+    store: TokenStore,
+    jobs: int = 1,
+    execute: Execute = one_after_another,
+    progress: Progress = lambda modality, finished, everything: None,
+) -> Encoded:
+    """The cohort with tokens, or decoded values, in place of files, cells and events.
+
+    A frozen encoder runs once for each content that the store does not hold yet, however many patients share it. What
+    is fitted on the cohort (events, cells) is only decoded here, and fitted inside each fold.
+
+    Args:
+        encoders: modality to a name of `list_encoders` with options; else the manifest's choice, else the default.
+        store: where tokens are kept.
+        execute: how tasks are run: here, in processes, on a cluster.
+        progress: called with (modality, finished, all) sources.
+
+    Raises:
+        Unsupported: there is no such encoder, or a package is missing.
+        CohortError: no source of a modality can be read.
+    """
+    problems: list[Problem] = []
+    counts: dict[str, Count] = {}
+    choices = {**cohort.encoders, **(encoders or {})}
+    for modality in cohort.modalities:
+        kind = cohort.kinds[modality]
+        if modality in cohort.encodings or kind in IN_MEMORY:
+            continue
+        spec = choices.get(modality) or DEFAULTS.get(kind, kind)
+        reader, encoder = reader_for(kind), make_encoder(spec, kind)
+        items: Items = cohort.raw(modality)
+        run = _Run(items, reader, modality, jobs, execute, progress)
+        if encoder.fitted_on_cohort:
+            values, refused = run.decode()
+            kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
+            encoding = Encoding(kind, spec, f"{kind}/{reader.version}")
+            cohort = cohort.with_values(
+                modality, kind, Values([values[int(k)] for k in np.flatnonzero(kept)]), kept, encoding
+            )
+            counts[modality] = Count(len(items), 0, 0, len(refused))
+        else:
+            identity = f"{kind}/{reader.version}|{encoder.identity}"
+            keys = content_keys(
+                items, cohort.sources[modality].digests(cohort.source_rows[modality][cohort.rows_of(modality)])
+            )
+            counts[modality], refused = run.encode(encoder, identity, keys, store)
+            kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
+            tokens = store.open(identity, [str(key) for key in keys[kept]])
+            cohort = cohort.with_values(modality, "tokens", tokens, kept, Encoding(kind, spec, identity))
+        found = collected(items, refused, modality)
+        if len(items) and len(refused) == len(items):
+            raise CohortError([Problem("error", p.row, p.modality, p.path, p.what, p.fix) for p in found])
+        problems += found
+    return Encoded(cohort, tuple(problems), counts)
+
+
+class _Run:
+    """The sources of one modality on their way to tokens."""
+
+    def __init__(
+        self, items: Items, reader: Reader, modality: str, jobs: int, execute: Execute, progress: Progress
+    ) -> None:
+        self.items = items
+        self.reader = reader
+        self.modality = modality
+        self.jobs = jobs
+        self.execute = execute
+        self.progress = progress
+
+    def decode(self) -> tuple[dict[int, Any], dict[int, ReadError]]:
+        """The value of every source, and the error of those that have none."""
+        values: dict[int, Any] = {}
+        refused: dict[int, ReadError] = {}
+        for done in self._execute(Work(self.reader, None), range(len(self.items)), 4 * CHUNK):
+            for number, found in zip(done.numbers, done.found, strict=True):
+                if isinstance(found, ReadError):
+                    refused[number] = found
+                else:
+                    values[number] = found
+        return values, refused
+
+    def encode(
+        self, encoder: Frozen, identity: str, keys: NDArray[np.str_], store: TokenStore
+    ) -> tuple[Count, dict[int, ReadError]]:
+        """Put into the store what it lacks; the first source of each content stands for all that share it."""
+        unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        lacking = store.missing(identity, [str(key) for key in unique])
+        refused: dict[int, ReadError] = {}
+        held: list[tuple[str, NDArray[np.float32], NDArray[np.float32] | None]] = []
+        size = 0
+        numbers = first[lacking]
+        for done in self._execute(Work(self.reader, encoder), numbers.tolist(), max(CHUNK, encoder.batch)):
+            for number, found, times in zip(done.numbers, done.found, done.times, strict=True):
+                if isinstance(found, ReadError):
+                    refused[number] = found
+                    continue
+                held.append((str(keys[number]), found, times))
+                size += found.nbytes
+            if size >= HELD_BYTES:
+                _write(store, identity, held, encoder.slots)
+                held, size = [], 0
+        _write(store, identity, held, encoder.slots)
+        broken = {
+            int(position): refused[int(first[position])] for position in np.flatnonzero(np.isin(first, list(refused)))
+        }
+        everybody = {
+            number: broken[int(position)]
+            for number, position in enumerate(inverse.reshape(-1))
+            if int(position) in broken
+        }
+        return Count(len(keys), len(numbers) - len(refused), int((~lacking).sum()), len(everybody)), everybody
+
+    def _execute(self, work: Work, numbers: Sequence[int], size: int) -> Iterator[Done]:
+        size = max(1, min(size, -(-len(numbers) // max(1, self.jobs))))
+        starts = range(0, len(numbers), size)
+        parts = [tuple(int(number) for number in numbers[start : start + size]) for start in starts]
+        tasks = [Part(part, tuple(self.items[number] for number in part)) for part in parts]
+        finished = 0
+        self.progress(self.modality, finished, len(numbers))
+        for done in self.execute(run_part, work, tasks, self.jobs):
+            finished += len(done.numbers)
+            self.progress(self.modality, finished, len(numbers))
+            yield done
+
+
+def _write(
+    store: TokenStore,
+    identity: str,
+    held: Sequence[tuple[str, NDArray[np.float32], NDArray[np.float32] | None]],
+    slots: int,
+) -> None:
+    if held:
+        times = [when for _, _, when in held if when is not None]
+        keys, arrays = [key for key, _, _ in held], [array for _, array, _ in held]
+        store.put(identity, keys, arrays, times if len(times) == len(held) else None, slots=slots)
+
+
+def content_keys(items: Items, digests: NDArray[np.str_]) -> NDArray[np.str_]:
+    """(n,) what the tokens of each source are kept under: its content, with what else its reader looks at.
+
+    Beside the content of the files: the header of a record, and the names of the files of a volume's contrasts.
+    """
+    keys = digests.copy()
+    for number in range(len(items)) if items.kind in ("ecg", "signal", "volume") else ():
+        path = items[number]
+        if not isinstance(path, Path):
+            continue
+        more = b""
+        header = path.with_name(path.name + ".hea")
+        if items.kind == "volume" and path.is_dir():
+            more = "\0".join(sorted(file.name for file in path.rglob("*"))).encode()
+        elif items.kind != "volume" and header.is_file():
+            lines = header.read_bytes().splitlines()
+            more = b"\n".join(line.partition(b" ")[2] for line in lines if not line.startswith(b"#"))
+        if more:
+            keys[number] = hashlib.blake2b(str(digests[number]).encode() + more, digest_size=16).hexdigest()
+    return keys

@@ -1,0 +1,123 @@
+"""Tokens that a frozen encoder gave, brought to one scale and a small width by what training patients show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from scipy import linalg  # type: ignore[import-untyped]
+
+from chiasm.artifact import storable
+from chiasm.encoders.scaling import Array
+from chiasm.tokens import Tokens
+
+WIDTH = 64
+MOST_TOKENS = 200_000  # that a fit looks at, evenly over the patients
+BLOCK = 4_096
+FLAT = 8_192  # columns up to which positions stand side by side as they are
+
+
+@storable("stored-tokens")
+@dataclass(frozen=True)
+class StoredTokensEncoder:
+    """`((token - mean) / scale) @ components`: each position on its own scale, at most 64 principal components.
+
+    Tokens with positions (`slots` > 0) are centred and scaled position by position, by one number each, so that
+    positions of different origin weigh the same; exchangeable ones share one mean and scale. The components are those
+    of all scaled tokens together. Everything is fitted on training patients, in blocks.
+
+    Args:
+        width: k, known after `fit`.
+        slots: positions, 0 for bags.
+        mean: `(slots or 1, D)`.
+        scale: `(slots or 1,)` root mean square of the centred tokens.
+        components: `(D, k)` orthonormal, or the identity where D is small; divided by the spread of the first one.
+    """
+
+    width: int = 0
+    slots: int = 0
+    mean: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    components: np.ndarray | None = None
+
+    fitted_on_cohort = True
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
+        """`raw` is `StoredTokens` of the training patients."""
+        wide, slots = int(raw.width), int(raw.slots)
+        places = slots or 1
+        total, count = np.zeros((places, wide)), np.zeros(places)
+        for values, place in _blocks(raw, slots):
+            np.add.at(total, place, values)
+            count += np.bincount(place, minlength=places)
+        mean = total / np.maximum(count, 1)[:, None]
+        spread = np.zeros(places)
+        for values, place in _blocks(raw, slots):
+            spread += np.bincount(place, ((values - mean[place]) ** 2).sum(1), minlength=places)
+        scale = np.sqrt(spread / np.maximum(count, 1) / wide)
+        scale[scale < 1e-8] = np.inf
+        moments = np.zeros((wide, wide))
+        for values, place in _blocks(raw, slots):
+            centred = (values - mean[place]) / scale[place][:, None]
+            moments += centred.T @ centred
+        variance, vectors = linalg.eigh(moments / max(1.0, count.sum()))
+        keep = min(wide, WIDTH)
+        variance, vectors = variance[::-1][:keep], vectors[:, ::-1][:, :keep]
+        signs = np.sign(vectors[np.abs(vectors).argmax(0), np.arange(keep)])
+        largest = float(np.sqrt(max(variance[0], 1e-12)))
+        return type(self)(keep, slots, mean, scale, vectors * signs / largest)
+
+    def encode(self, raw: Any) -> Tokens:
+        """`(n, T, k)` float32, padded and masked."""
+        if self.mean is None or self.scale is None or self.components is None:
+            raise ValueError("the encoder is not fitted: call fit on training patients first")
+        values, mask = raw.batch(np.arange(len(raw)))
+        if values.shape[2] != len(self.components) or (self.slots and values.shape[1] != self.slots):
+            raise ValueError(
+                f"tokens were {len(self.components)} wide at {self.slots or 'any'} positions at fit, "
+                f"and are {values.shape[2]} wide at {values.shape[1]} now: encode with the same encoder"
+            )
+        centred = (values - self.mean.astype(np.float32)) / self.scale.astype(np.float32)[:, None]
+        out = centred.astype(np.float32) @ self.components.astype(np.float32)
+        out[~mask] = 0.0
+        return Tokens(torch.from_numpy(np.ascontiguousarray(out)), torch.from_numpy(np.array(mask)))
+
+    def features(self, raw: Any) -> Array:
+        """What linear models read, `(n, F)` float64: positions side by side, or the mean and the maximum of a bag."""
+        if self.mean is None or self.scale is None or self.components is None:
+            raise ValueError("the encoder is not fitted: call fit on training patients first")
+        whole = self.slots * len(self.mean[0]) <= FLAT
+        parts = []
+        for start in range(0, len(raw), 256):
+            rows = np.arange(start, min(start + 256, len(raw)))
+            if self.slots and whole:
+                values, mask = raw.batch(rows)
+                scaled = (values - self.mean) / self.scale[:, None]
+                parts.append(np.where(mask[..., None], scaled, 0.0).reshape(len(rows), -1))
+                continue
+            tokens = self.encode(raw.take(rows))
+            if self.slots:
+                parts.append(tokens.values.double().numpy().reshape(len(rows), -1))
+                continue
+            values, real = tokens.values.double().numpy(), tokens.mask.numpy()[..., None]
+            mean = np.where(real, values, 0.0).sum(1) / np.maximum(real.sum(1), 1)
+            parts.append(np.concatenate([mean, np.where(real, values, -np.inf).max(1)], axis=1))
+        columns = self.slots * (len(self.mean[0]) if whole else self.width) if self.slots else 2 * self.width
+        return np.concatenate(parts) if parts else np.zeros((0, columns))
+
+
+def _blocks(raw: Any, slots: int) -> Iterator[tuple[Array, np.ndarray]]:
+    """The tokens of evenly chosen patients in blocks, `(b, D)` float64, and the position of each, zero for bags."""
+    lengths = np.asarray(raw.lengths)
+    step = max(1, -(-int(lengths.sum()) // MOST_TOKENS))
+    chosen = np.arange(0, len(raw), step)
+    size = max(1, BLOCK // max(1, int(lengths.max(initial=1))))
+    for start in range(0, len(chosen), size):
+        values, mask = raw.batch(chosen[start : start + size])
+        place = (
+            np.broadcast_to(np.arange(values.shape[1]), mask.shape)[mask] if slots else np.zeros(int(mask.sum()), int)
+        )
+        yield values[mask].astype(np.float64), place

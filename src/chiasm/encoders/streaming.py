@@ -1,0 +1,64 @@
+"""Tokens that stay on disk: a batch is read and scaled when it is trained on, so that memory does not grow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from chiasm.protocols import Encoder
+from chiasm.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class StreamedTokens:
+    """As `PackedTokens`, read from the store batch by batch.
+
+    Args:
+        raw: `StoredTokens` of the patients who have the modality.
+        encoder: fitted on training patients.
+        places: `(B,)` the place of each patient in `raw`, -1 where absent.
+        lengths: `(B,)` int64 tokens of each patient.
+    """
+
+    raw: Any
+    encoder: Encoder
+    places: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def of(cls, raw: Any, encoder: Encoder, rows: np.ndarray, patients: int) -> StreamedTokens:
+        """The tokens of patients `rows` among `patients`; the others are absent."""
+        places, lengths = np.full(patients, -1), np.zeros(patients, np.int64)
+        places[rows], lengths[rows] = np.arange(len(rows)), raw.lengths
+        return cls(raw, encoder, places, lengths)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def width(self) -> int:
+        return self.encoder.width
+
+    @property
+    def slots(self) -> int:
+        return self.encoder.slots
+
+    def subset(self, rows: np.ndarray) -> StreamedTokens:
+        """The tokens of some patients."""
+        return StreamedTokens(self.raw, self.encoder, self.places[rows], self.lengths[rows])
+
+    def take(self, rows: np.ndarray) -> Tokens:
+        """The padded batch of these patients, as long as the longest of them, or `slots` long."""
+        here = np.flatnonzero(self.places[rows] >= 0)
+        longest = self.slots or max(1, int(self.lengths[rows].max(initial=0)))
+        values = torch.zeros((len(rows), longest, self.width))
+        mask = torch.zeros((len(rows), longest), dtype=torch.bool)
+        if len(here):
+            tokens = self.encoder.encode(self.raw.take(self.places[rows][here]))
+            own = tokens.values.shape[1]
+            values[torch.from_numpy(here), :own] = tokens.values
+            mask[torch.from_numpy(here), :own] = tokens.mask
+        return Tokens(values, mask)

@@ -1,0 +1,81 @@
+"""One task of encoding: some sources decoded and encoded, wherever the task runs; an error is a result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.encoders.frozen import Frozen
+from chiasm.readers import Item, Reader, ReadError
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every task of a modality shares; `encoder` None only decodes."""
+
+    reader: Reader
+    encoder: Frozen | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A task: some sources, by their number."""
+
+    numbers: tuple[int, ...]
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a task: an array, a decoded value or the error of each source."""
+
+    numbers: tuple[int, ...]
+    found: tuple[Any, ...]
+    times: tuple[NDArray[np.float32] | None, ...]
+
+
+def run_part(work: Work, part: Part) -> Done:
+    """Decode the sources of a task and encode them in the encoder's batches; an error is a result of its source."""
+    found: list[Any] = [_read(work.reader, item) for item in part.items]
+    times: list[NDArray[np.float32] | None] = [None] * len(found)
+    if work.encoder is not None:
+        readable = [k for k, value in enumerate(found) if not isinstance(value, ReadError)]
+        for start in range(0, len(readable), work.encoder.batch):
+            chosen = readable[start : start + work.encoder.batch]
+            for k, (array, when) in zip(chosen, _encode(work.encoder, [found[k] for k in chosen]), strict=True):
+                found[k], times[k] = array, when
+    return Done(part.numbers, tuple(found), tuple(times))
+
+
+def _read(reader: Reader, item: Item) -> Any:
+    try:
+        return reader.read(item)
+    except ReadError as refused:
+        return refused
+
+
+def _encode(encoder: Frozen, values: Sequence[Any]) -> list[tuple[Any, NDArray[np.float32] | None]]:
+    """The tokens of each value, `(T_i, D)`, and their hours; where a batch fails, one value at a time."""
+    try:
+        tokens = encoder.encode(values)
+    except (ReadError, ValueError) as refused:
+        if len(values) > 1:
+            return [pair for value in values for pair in _encode(encoder, [value])]
+        if isinstance(refused, ReadError):
+            return [(refused, None)]
+        return [
+            (ReadError(f"the encoder '{encoder.id}' refuses what the source holds", "choose another encoder"), None)
+        ]
+    mask = tokens.mask.numpy()
+    if encoder.slots and not mask.all():
+        raise ValueError(f"encoder '{encoder.id}' leaves a position empty: it fills all {encoder.slots} or refuses")
+    arrays = [own[real] for own, real in zip(tokens.values.numpy(), mask, strict=True)]
+    strange = ReadError(f"the encoder '{encoder.id}' gives values that are not finite", "check the source's units")
+    found = [array if len(array) and np.isfinite(array).all() else strange for array in arrays]
+    if tokens.times is None:
+        return [(array, None) for array in found]
+    return [(array, own[real]) for array, own, real in zip(found, tokens.times.numpy(), mask, strict=True)]

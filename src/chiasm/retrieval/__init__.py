@@ -1,0 +1,17 @@
+"""Nearest patients: by a modality or by a model's embedding, with metrics, and what they say of a patient."""
+
+from chiasm.retrieval.embed import embed_modality, embed_model
+from chiasm.retrieval.metrics import mean_average_precision, recall_at
+from chiasm.retrieval.neighbours import Neighbours
+from chiasm.retrieval.similar import similar
+from chiasm.retrieval.vote import NeighbourVote
+
+__all__ = [
+    "NeighbourVote",
+    "Neighbours",
+    "embed_modality",
+    "embed_model",
+    "mean_average_precision",
+    "recall_at",
+    "similar",
+]

@@ -1,0 +1,47 @@
+"""One vector a patient: of a modality's features, or of what a fitted model makes of all its modalities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.encoders import features_of
+from chiasm.encoders.scaling import Projection
+
+Array = NDArray[np.float32]
+COMPONENTS = 128
+
+
+def embed_modality(cohort: Cohort, modality: str) -> tuple[NDArray[np.int_], Array]:
+    """The rows of the patients who have the modality, `(n,)`, and their vectors, `(n, D)` float32.
+
+    The features that linear models read of the modality, at most 128 principal components of them; scaled by what
+    these patients show, without labels. The cohort is encoded.
+    """
+    rows = cohort.rows_of(modality)
+    if not len(rows):
+        raise Unsupported(f"no patient has the modality '{modality}'")
+    raw = cohort.raw(modality)
+    values = features_of(cohort, modality).fit(raw, []).features(raw)
+    return rows, np.asarray(Projection.fit(values, COMPONENTS)(values), np.float32)
+
+
+def embed_model(model: Any, cohort: Cohort) -> tuple[NDArray[np.int_], Array]:
+    """The rows of the patients who have a modality of the model, and what the model's head reads of each, `(n, D)`.
+
+    Raises:
+        Unsupported: the model has no embedding of all modalities, as a mean of predictions has not.
+    """
+    embedding = getattr(model.predictor, "embedding", None)
+    if embedding is None:
+        raise Unsupported(
+            f"a model of recipe '{model.recipe}' puts predictions together and has no embedding: fit early-fusion, "
+            "healnet or lego-fuse, or search by a modality"
+        )
+    cohort = model.encoded(cohort)
+    cohort = cohort.with_modalities([name for name in cohort.modalities if name in model.modalities])
+    rows = np.flatnonzero(cohort.present.any(1))
+    return rows, np.asarray(embedding(cohort.subset(rows)), np.float32)

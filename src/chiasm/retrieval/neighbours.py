@@ -1,0 +1,98 @@
+"""The nearest rows of a matrix: exactly by matrix products, or through LanceDB's index where there are very many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from chiasm.cohort import Unsupported
+
+Array = NDArray[np.float32]
+EXACT_UP_TO = 200_000  # rows; a query of 384 columns takes 30 ms there
+BLOCK = 1_024
+PROBES, REFINE = 64, 10  # partitions searched, and candidates compared exactly for each neighbour asked
+
+
+class Neighbours:
+    """Rows `(N, D)` to search in, by cosine distance `1 - cos`.
+
+    Args:
+        rows: float32, finite; a row of zeros is at distance 1 of everything.
+        method: "exact", "index" (LanceDB, IVF-PQ, refined by exact distances), or "auto": exact up to 200,000 rows.
+
+    Raises:
+        ValueError: an unknown method, or values that are not finite.
+        Unsupported: the index needs lancedb.
+    """
+
+    def __init__(self, rows: Array, method: str = "auto") -> None:
+        if method not in ("auto", "exact", "index"):
+            raise ValueError(f"method '{method}' is not known: choose auto, exact or index")
+        if not np.isfinite(rows).all():
+            raise ValueError("embeddings must be finite")
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        self.rows = np.ascontiguousarray(rows / np.maximum(norms, 1e-12), np.float32)
+        self.method = method if method != "auto" else "exact" if len(rows) <= EXACT_UP_TO else "index"
+
+    def nearest(self, queries: Array, k: int) -> tuple[NDArray[np.int_], Array]:
+        """The k nearest rows of each query, `(Q, k)` numbers and distances, nearest first; ties by row number.
+
+        Raises:
+            ValueError: k is not between 1 and N, or the widths differ.
+        """
+        if not 1 <= k <= len(self.rows):
+            raise ValueError(f"k = {k}: there are {len(self.rows):,} patients to choose from")
+        if queries.ndim != 2 or queries.shape[1] != self.rows.shape[1]:
+            raise ValueError(f"queries have shape {queries.shape}, the rows are {self.rows.shape[1]} wide")
+        asked = np.asarray(queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12), np.float32)
+        return self._exact(asked, k) if self.method == "exact" else self._indexed(asked, k)
+
+    def _exact(self, queries: Array, k: int) -> tuple[NDArray[np.int_], Array]:
+        numbers, distances = np.zeros((len(queries), k), int), np.zeros((len(queries), k), np.float32)
+        for start in range(0, len(queries), BLOCK):
+            distance = 1.0 - queries[start : start + BLOCK] @ self.rows.T
+            bound = np.partition(distance, k - 1, axis=1)[:, k - 1 : k]
+            for row, (own, most) in enumerate(zip(distance, bound, strict=True), start=start):
+                close = np.flatnonzero(own <= most)  # in the order of rows, so that ties fall to the first ones
+                chosen = close[np.argsort(own[close], kind="stable")[:k]]
+                numbers[row], distances[row] = chosen, own[chosen]
+        return numbers, distances
+
+    def _indexed(self, queries: Array, k: int) -> tuple[NDArray[np.int_], Array]:
+        numbers, distances = np.zeros((len(queries), k), int), np.zeros((len(queries), k), np.float32)
+        with _lance_table(self.rows) as table:
+            for row, query in enumerate(queries):
+                search = table.search(query).distance_type("cosine").nprobes(PROBES).refine_factor(REFINE)
+                found = search.limit(k).to_arrow()
+                if len(found) < k:  # the partitions probed held fewer
+                    numbers[row : row + 1], distances[row : row + 1] = self._exact(queries[row : row + 1], k)
+                    continue
+                numbers[row] = found["row"].to_numpy()
+                distances[row] = 1.0 - self.rows[numbers[row]] @ query
+                order = np.lexsort((numbers[row], distances[row]))
+                numbers[row], distances[row] = numbers[row][order], distances[row][order]
+        return numbers, distances
+
+
+@contextmanager
+def _lance_table(rows: Array) -> Iterator[Any]:
+    """A LanceDB table with its vector index, in a folder that goes when the search is over."""
+    try:
+        import lancedb
+    except ImportError:
+        raise Unsupported('the index of a large store needs lancedb: pip install "chiasm[store]"') from None
+    with TemporaryDirectory(prefix="chiasm-index-") as place:
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+        content = pa.table({"row": pa.array(np.arange(len(rows))), "vector": vectors})
+        table = lancedb.connect(Path(place)).create_table("patients", content)
+        partitions = max(1, min(1_024, int(np.sqrt(len(rows)))))
+        subvectors = max(d for d in range(1, max(2, rows.shape[1] // 8 + 1)) if rows.shape[1] % d == 0)
+        table.create_index(metric="cosine", num_partitions=partitions, num_sub_vectors=subvectors)
+        yield table

@@ -1,0 +1,51 @@
+"""The patients most like a patient, in a cohort that the user holds: no model and no store knows who anybody is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.retrieval.embed import embed_modality, embed_model
+from chiasm.retrieval.neighbours import Neighbours
+
+
+def similar(
+    cohort: Cohort, patients: Sequence[str], by: str | Any, *, k: int = 10, method: str = "auto"
+) -> pd.DataFrame:
+    """The k nearest other patients of each.
+
+    Args:
+        cohort: encoded; whom to search, and among whom.
+        patients: identifiers in the cohort.
+        by: a modality, or a fitted model, whose embedding of all modalities is used.
+        k: how many; fewer where there are not so many.
+        method: "exact", "index" or "auto", as in `Neighbours`.
+
+    Returns:
+        One row a neighbour: `patient`, `rank` from 1, `neighbour`, `distance` (cosine, 0 to 2).
+
+    Raises:
+        Unsupported: a patient is not in the cohort, or lacks the modality; the message counts, it names nobody.
+    """
+    rows, vectors = embed_modality(cohort, by) if isinstance(by, str) else embed_model(by, cohort)
+    ids = cohort.ids[rows]
+    places = pd.Index(ids).get_indexer(pd.Index([str(patient) for patient in patients]))
+    if (places < 0).any():
+        strange = int((~np.isin([str(patient) for patient in patients], cohort.ids)).sum())
+        lacking = int((places < 0).sum()) - strange
+        raise Unsupported(
+            f"{strange} of the {len(patients)} patients asked for are not in the cohort and {lacking} lack what is "
+            "compared: give identifiers as the patients' table writes them"
+        )
+    if len(rows) < 2:
+        raise Unsupported("there is nobody to compare with: the cohort has one such patient")
+    found, distances = Neighbours(vectors, method).nearest(vectors[places], min(k + 1, len(rows)))
+    lines = []
+    for patient, place, own, away in zip(patients, places, found, distances, strict=True):
+        others = [(ids[row], float(gap)) for row, gap in zip(own, away, strict=True) if row != place][:k]
+        lines += [(str(patient), rank, str(name), gap) for rank, (name, gap) in enumerate(others, start=1)]
+    return pd.DataFrame(lines, columns=["patient", "rank", "neighbour", "distance"])
