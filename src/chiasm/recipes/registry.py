@@ -13,6 +13,7 @@ from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.errors import nearest
 from chiasm.recipes.early import EarlyFusion
 from chiasm.recipes.healnet import HealNetRecipe
+from chiasm.recipes.kron_rls import KronRLS
 from chiasm.recipes.late import LateFusion
 from chiasm.recipes.lego_fuse import LegoFuseRecipe
 from chiasm.recipes.lego_merge import LegoMerge
@@ -24,6 +25,7 @@ RECIPES: dict[str, Any] = {
     "early-fusion": EarlyFusion,
     "late-fusion": LateFusion,
     "stacked-fusion": StackedFusion,
+    "kron-rls": KronRLS,
     "healnet": HealNetRecipe,
     "lego-merge": LegoMerge,
     "lego-fuse": LegoFuseRecipe,
