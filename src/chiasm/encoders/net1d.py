@@ -299,7 +299,8 @@ def read_weights(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
                         f"the weights are of another network: '{name[:60]}' has shape {shapes.get(name, 'none')} and "
                         f"should have {wanted.get(name, 'none')}; check the file, leads and size"
                     )
-            state |= {name: file.get_tensor(name).to(like[name].dtype) for name in shapes}
+            # copied, because how the file happens to lie in memory would show in the last digit
+            state |= {name: file.get_tensor(name).to(like[name].dtype, copy=True) for name in shapes}
     except (SafetensorError, OSError):
         raise ValueError("the weights are missing or are not a safetensors file: copy them again") from None
     if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
