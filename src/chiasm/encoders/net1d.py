@@ -159,8 +159,8 @@ class EcgNet:
     windows of ten seconds, spread evenly; a shorter one is taken as it is. We deviate in resampling before filtering,
     by a polyphase filter instead of straight lines, and not stretching a record to ten seconds.
 
-    A 12-lead network needs all twelve; limb leads that others determine are computed, a missing chest lead is refused:
-    choose the leads that every record has, with weights trained on these.
+    A network of twelve leads needs all twelve, and a recording without one of them is refused: choose the leads that
+    every recording has, with weights trained on these.
 
     Args:
         weights: a safetensors file of the published network's `state_dict`; the head (`dense`) is not needed.
