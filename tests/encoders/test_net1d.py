@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,9 @@ def test_weights_are_loaded_and_named_by_their_hash(tmp_path: Path) -> None:
     bare["first_conv.conv.bias"] = bare["first_conv.conv.bias"] + 1
     other = EcgNet(weights=saved(tmp_path / "c.safetensors", bare), size="small")
     assert len({one.identity, other.identity, RANDOM.identity, replace(RANDOM, windows=2).identity}) == 4
+    saved(tmp_path / "b.safetensors", bare)
+    assert same.identity == other.identity, "a file that is written again is read again"
+    assert len(pickle.dumps(same)) < 1000, "an encoder is sent to another process without its network"
     single = EcgNet(weights=saved(tmp_path / "d.safetensors", small_weights(1)), size="small", leads="I")
     assert single.encode([record(5)]).values.shape[2] == 256
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -202,10 +202,14 @@ class EcgNet:
     def slots(self) -> int:
         return 0
 
-    @cached_property
+    @property
     def identity(self) -> str:
-        """With the hash of the weights in place of where they lie."""
-        return identity_of(self, hash_state(self._net.state_dict())).replace(f"weights={self.weights},", "", 1)
+        """With the hash of the weights in place of where they lie.
+
+        Raises:
+            ValueError: the weights are missing, damaged or of another network.
+        """
+        return identity_of(self, self._network[1]).replace(f"weights={self.weights},", "", 1)
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
         """Itself: nothing is learned."""
@@ -213,10 +217,10 @@ class EcgNet:
 
     def encode(self, raw: Sequence[Signal]) -> Tokens:
         """`(B, most tokens, width)` float32."""
-        parts = []
+        net, parts = self._network[0], []
         with torch.no_grad():
             for signal in raw:
-                found: Tensor = self._net.features(torch.from_numpy(self._windows(signal)))  # (windows, D, t)
+                found = net.features(torch.from_numpy(self._windows(signal)))  # (windows, D, t)
                 parts.append(found.transpose(1, 2).reshape(-1, self.width).numpy())
         rows = np.arange(len(parts))
         return PackedTokens.scatter(parts, rows, len(parts), self.width).take(rows)
@@ -225,14 +229,10 @@ class EcgNet:
     def _names(self) -> tuple[str, ...]:
         return tuple(self.leads.split("+")) if self.leads else STANDARD_LEADS
 
-    @cached_property
-    def _net(self) -> Net1D:
-        config = replace(SIZES[self.size], leads=len(self._names), classes=0)
-        with torch.device("meta"):
-            net = Net1D(config)
-        like = net.state_dict()
-        net.load_state_dict(untrained(like) if self.random else read_weights(Path(self.weights), like), assign=True)
-        return net.requires_grad_(False).eval()
+    @property
+    def _network(self) -> tuple[Net1D, str]:
+        changed = Path(self.weights).stat().st_mtime_ns if self.weights and Path(self.weights).is_file() else 0
+        return _network(self.weights, changed, self.size, len(self._names))
 
     def _windows(self, signal: Signal) -> NDArray[np.float32]:
         """`(windows, leads, T)`; windows in which a lead is missing are left out."""
@@ -252,6 +252,17 @@ class EcgNet:
                 "the recording lacks a lead that the network needs", "choose its leads, or the encoder rocket"
             )
         return np.stack(found)
+
+
+@lru_cache(maxsize=2)
+def _network(weights: str, changed: int, size: str, leads: int) -> tuple[Net1D, str]:
+    """The network and the hash of its weights, once in a process: an encoder sent to another one carries neither."""
+    with torch.device("meta"):
+        net = Net1D(replace(SIZES[size], leads=leads, classes=0))
+    like = net.state_dict()
+    state = read_weights(Path(weights), like) if weights else untrained(like)
+    net.load_state_dict(state, assign=True)
+    return net.requires_grad_(False).eval(), hash_state(state)
 
 
 def prepared(values: NDArray[np.float64]) -> NDArray[np.float32]:
