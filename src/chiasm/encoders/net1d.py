@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -159,8 +159,8 @@ class EcgNet:
     windows of ten seconds, spread evenly; a shorter one is taken as it is. We deviate in resampling before filtering,
     by a polyphase filter instead of straight lines, and not stretching a record to ten seconds.
 
-    A 12-lead network needs all twelve; limb leads that others determine are computed, a missing chest lead is refused:
-    choose the leads that every record has, with weights trained on these.
+    A network of twelve leads needs all twelve, and a recording without one of them is refused: choose the leads that
+    every recording has, with weights trained on these.
 
     Args:
         weights: a safetensors file of the published network's `state_dict`; the head (`dense`) is not needed.
@@ -202,10 +202,14 @@ class EcgNet:
     def slots(self) -> int:
         return 0
 
-    @cached_property
+    @property
     def identity(self) -> str:
-        """With the hash of the weights in place of where they lie."""
-        return identity_of(self, hash_state(self._net.state_dict())).replace(f"weights={self.weights},", "", 1)
+        """With the hash of the weights in place of where they lie.
+
+        Raises:
+            ValueError: the weights are missing, damaged or of another network.
+        """
+        return identity_of(self, self._network[1]).replace(f"weights={self.weights},", "", 1)
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
         """Itself: nothing is learned."""
@@ -213,10 +217,10 @@ class EcgNet:
 
     def encode(self, raw: Sequence[Signal]) -> Tokens:
         """`(B, most tokens, width)` float32."""
-        parts = []
+        net, parts = self._network[0], []
         with torch.no_grad():
             for signal in raw:
-                found: Tensor = self._net.features(torch.from_numpy(self._windows(signal)))  # (windows, D, t)
+                found = net.features(torch.from_numpy(self._windows(signal)))  # (windows, D, t)
                 parts.append(found.transpose(1, 2).reshape(-1, self.width).numpy())
         rows = np.arange(len(parts))
         return PackedTokens.scatter(parts, rows, len(parts), self.width).take(rows)
@@ -225,14 +229,10 @@ class EcgNet:
     def _names(self) -> tuple[str, ...]:
         return tuple(self.leads.split("+")) if self.leads else STANDARD_LEADS
 
-    @cached_property
-    def _net(self) -> Net1D:
-        config = replace(SIZES[self.size], leads=len(self._names), classes=0)
-        with torch.device("meta"):
-            net = Net1D(config)
-        like = net.state_dict()
-        net.load_state_dict(untrained(like) if self.random else read_weights(Path(self.weights), like), assign=True)
-        return net.requires_grad_(False).eval()
+    @property
+    def _network(self) -> tuple[Net1D, str]:
+        changed = Path(self.weights).stat().st_mtime_ns if self.weights and Path(self.weights).is_file() else 0
+        return _network(self.weights, changed, self.size, len(self._names))
 
     def _windows(self, signal: Signal) -> NDArray[np.float32]:
         """`(windows, leads, T)`; windows in which a lead is missing are left out."""
@@ -252,6 +252,17 @@ class EcgNet:
                 "the recording lacks a lead that the network needs", "choose its leads, or the encoder rocket"
             )
         return np.stack(found)
+
+
+@lru_cache(maxsize=2)
+def _network(weights: str, changed: int, size: str, leads: int) -> tuple[Net1D, str]:
+    """The network and the hash of its weights, once in a process: an encoder sent to another one carries neither."""
+    with torch.device("meta"):
+        net = Net1D(replace(SIZES[size], leads=leads, classes=0))
+    like = net.state_dict()
+    state = read_weights(Path(weights), like) if weights else untrained(like)
+    net.load_state_dict(state, assign=True)
+    return net.requires_grad_(False).eval(), hash_state(state)
 
 
 def prepared(values: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -299,7 +310,8 @@ def read_weights(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
                         f"the weights are of another network: '{name[:60]}' has shape {shapes.get(name, 'none')} and "
                         f"should have {wanted.get(name, 'none')}; check the file, leads and size"
                     )
-            state |= {name: file.get_tensor(name).to(like[name].dtype) for name in shapes}
+            # copied, because how the file happens to lie in memory would show in the last digit
+            state |= {name: file.get_tensor(name).to(like[name].dtype, copy=True) for name in shapes}
     except (SafetensorError, OSError):
         raise ValueError("the weights are missing or are not a safetensors file: copy them again") from None
     if not all(bool(tensor.isfinite().all()) for tensor in state.values()):

@@ -45,8 +45,8 @@ class RandomConvolutions:
     highest value about its median. Width 84 x 3 x 2 + 4 = 508.
 
     For `kind="ecg"` the slots are the twelve standard leads in their usual order, and amplitudes count: one unit is
-    0.2 mV in every lead of every patient. Limb leads that two others determine (Einthoven, Goldberger) are computed
-    from these. For `kind="signal"` the tokens are a bag of all channels, each in units of its own standard deviation.
+    0.2 mV in every lead of every patient. For `kind="signal"` the tokens are a bag of all channels, each in units of
+    its own standard deviation.
 
     Source: Dempster et al., MiniRocket (KDD 2021, arXiv:2012.08791); PPV and MPV as in MultiRocket (arXiv:2102.00457).
     We deviate in what would have to be fitted: thresholds and dilations are constants, not quantiles of a training
@@ -59,7 +59,7 @@ class RandomConvolutions:
 
     Raises:
         ValueError: an option that cannot be.
-        ReadError: at `encode`, a signal with none of the leads, or an ECG that is not in volts.
+        ReadError: at `encode`, a signal with none of the leads, or an ECG that is not in mV.
     """
 
     kind: str = "ecg"
@@ -106,6 +106,8 @@ class RandomConvolutions:
         return PackedTokens.scatter(parts, rows, len(parts), self.width, self.slots).take(rows)
 
     def _record(self, signal: Signal) -> NDArray[np.float32]:
+        if self.kind == "ecg" and not set(signal.units) <= {"mV", ""}:
+            raise ReadError("the recording is not in mV", "write it in mV, or give the modality the kind signal")
         values, there = filled(signal)
         if self._names:
             values, there = ordered(values, there, signal.leads, self._names)
@@ -114,7 +116,7 @@ class RandomConvolutions:
         values = resampled(values, signal.hz, self.hz)
         values -= np.median(values, axis=1, keepdims=True)
         if self.kind == "ecg":
-            values *= volts(signal) / MILLIVOLT
+            values /= MILLIVOLT
         else:
             spread = values.std(axis=1, keepdims=True)
             values /= np.where(spread > 0, spread, 1.0)
@@ -176,21 +178,10 @@ def filled(signal: Signal) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 def ordered(
     values: NDArray[np.float64], there: NDArray[np.bool_], leads: Sequence[str], names: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The leads `names`, `(len(names), T)`, whatever order or case the recording has; limb leads computed where needed.
-
-    III = II - I, aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II - I / 2, and from any two of I, II, III the third.
-    """
+    """The leads `names`, `(len(names), T)`, zeros where there is none, whatever order or case the recording has."""
     own = {name.strip().casefold(): values[row] for row, name in reversed(list(enumerate(leads))) if there[row]}
-    if {"ii", "iii"} <= set(own):
-        own.setdefault("i", own["ii"] - own["iii"])
-    if {"i", "iii"} <= set(own):
-        own.setdefault("ii", own["i"] + own["iii"])
-    if {"i", "ii"} <= set(own):
-        one, two = own["i"], own["ii"]
-        derived = {"iii": two - one, "avr": -(one + two) / 2, "avl": one - two / 2, "avf": two - one / 2}
-        own = derived | own
-    empty = np.zeros(values.shape[1])
     wanted = [name.strip().casefold() for name in names]
+    empty = np.zeros(values.shape[1])
     return np.stack([own.get(name, empty) for name in wanted]), np.array([name in own for name in wanted])
 
 
@@ -211,18 +202,3 @@ def resampled(values: NDArray[np.float64], hz: float, wanted: float) -> NDArray[
     if ratio == 1:
         return values
     return np.asarray(resample_poly(values, ratio.numerator, ratio.denominator, axis=1, padtype="median"), np.float64)
-
-
-def volts(signal: Signal) -> float:
-    """The factor to millivolt; a signal that states no unit is taken to be in millivolt, as the reader promises.
-
-    Raises:
-        ReadError: the unit is not one of voltage.
-    """
-    factors = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3, "": 1.0}
-    units = {unit.strip().casefold() for unit in signal.units} or {""}
-    if len(units) > 1 or not units <= set(factors):
-        raise ReadError(
-            "the recording is not in one unit of voltage", "write it in mV, or give the modality the kind signal"
-        )
-    return factors[units.pop()]
