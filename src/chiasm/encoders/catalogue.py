@@ -127,7 +127,12 @@ def make_encoder(spec: str, kind: str) -> Any:
     module, _, attribute = entry.where.partition(":")
     factory = getattr(import_module(module), attribute)
     from_text = getattr(factory, "from_text", None)
-    return from_text(text) if from_text else factory(**options(factory, name, text))
+    if from_text:
+        return from_text(text)
+    chosen = options(factory, name, text)
+    if any(field.name == "kind" for field in fields(factory)):  # width and positions may depend on it
+        chosen.setdefault("kind", kind)
+    return factory(**chosen)
 
 
 def import_fitted() -> None:
