@@ -132,9 +132,9 @@ class KronRLS(BaseRecipe):
             values = features.features(raw)
             fitted[name] = ItemKernel(features, values, 1.0 / median_distance(values))
             items.append(Items(values, index))
-        target = (
-            outcome.value[:, None] if kind == "regression" else CODE * np.eye(training.classes or 2)[outcome.value.astype(int)]
-        )
+        target = outcome.value[:, None]
+        if kind == "classification":
+            target = CODE * np.eye(training.classes or 2)[outcome.value.astype(int)]
         folds = inner_folds(cohort, training.seed)
         scales = np.array([own.scale for own in fitted.values()])
         links = {(width, penalty): np.zeros_like(target) for width in WIDTHS for penalty in PENALTIES}

@@ -38,8 +38,8 @@ def embed_model(model: Any, cohort: Cohort) -> tuple[NDArray[np.int_], Array]:
     embedding = getattr(model.predictor, "embedding", None)
     if embedding is None:
         raise Unsupported(
-            f"a model of recipe '{model.recipe}' puts predictions together and has no embedding: fit early-fusion, "
-            "healnet or lego-fuse, or search by a modality"
+            f"a model of recipe '{model.recipe}' puts predictions together and has no embedding: fit healnet or "
+            "lego-fuse, or search by a modality"
         )
     cohort = model.encoded(cohort)
     cohort = cohort.with_modalities([name for name in cohort.modalities if name in model.modalities])

@@ -86,6 +86,7 @@ def _lance_table(rows: Array) -> Iterator[Any]:
     """A LanceDB table with its vector index, in a folder that goes when the search is over."""
     try:
         import lancedb
+        from lancedb.index import IvfPq
     except ImportError:
         raise Unsupported('the index of a large store needs lancedb: pip install "chiasm[store]"') from None
     with TemporaryDirectory(prefix="chiasm-index-") as place:
@@ -94,5 +95,6 @@ def _lance_table(rows: Array) -> Iterator[Any]:
         table = lancedb.connect(Path(place)).create_table("patients", content)
         partitions = max(1, min(1_024, int(np.sqrt(len(rows)))))
         subvectors = max(d for d in range(1, max(2, rows.shape[1] // 8 + 1)) if rows.shape[1] % d == 0)
-        table.create_index(metric="cosine", num_partitions=partitions, num_sub_vectors=subvectors)
+        settings = IvfPq(distance_type="cosine", num_partitions=partitions, num_sub_vectors=subvectors)
+        table.create_index("vector", config=settings)
         yield table
