@@ -31,7 +31,7 @@ from chiasm.heads.linear import Linear, over_all_classes
 from chiasm.heads.ridge_cox import Array, checked
 
 STEPS = 20
-TOLERANCE = 3e-5  # of the L1 threshold; an error in `coef` is at most this times l1_ratio / (1 - l1_ratio)
+TOLERANCE = 1e-5  # of the L1 threshold; an error in `coef` is at most this times l1_ratio / (1 - l1_ratio)
 ITERATIONS = 10_000
 LEAST_ENTERING = 50  # columns that may come into the working set at once, or a quarter of it
 
