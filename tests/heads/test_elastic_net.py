@@ -114,6 +114,7 @@ def test_the_largest_penalty_is_the_first_of_which_nothing_is_left(kind: str, l1
     top = largest_penalty(kind, x, outcome, l1_ratio=l1_ratio)
     at, above, below = fit_elastic_net(kind, x, outcome, [top, 3 * top, 0.999 * top], l1_ratio=l1_ratio)
     assert not at.coef.any() and not above.coef.any() and below.coef.any()
+    assert missed(kind, x, outcome, at, top, l1_ratio) < 1e-9  # zero because it is best, not because it is the start
     mean = at.linear_predictor(x) if kind == "regression" else softmax(at.linear_predictor(x), axis=1)
     seen = outcome.value[:, None] if kind == "regression" else np.eye(mean.shape[1])[outcome.value.astype(int)]
     np.testing.assert_allclose(mean[0], seen.mean(0), atol=1e-12)
@@ -142,6 +143,9 @@ def test_a_class_without_rows_is_treated_as_by_the_ridge(codes: list[int]) -> No
     coef, intercept = fit_ridge_logistic(x, y, [1e9], classes=5)[0]
     assert linear.coef.shape == (8, 5) and not linear.coef.any() and np.abs(coef).max() < 1e-6
     np.testing.assert_allclose(linear.intercept, intercept, atol=1e-5)
+    if len(codes) > 1:
+        half = np.where(np.bincount(y, minlength=5) > 0, np.bincount(y, minlength=5), 0.5)
+        np.testing.assert_allclose(linear.intercept, np.log(half / 60), atol=1e-12)
     (linear,) = fit_elastic_net("classification", x, outcome_of(y), [1.0], classes=5)
     absent = sorted(set(range(5)) - set(codes))
     assert not linear.coef[:, absent].any() and linear.coef[:, codes].any() == (len(codes) > 1)
