@@ -6,10 +6,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from chiasm.cohort import Cohort, Outcome, check_cohort, class_names, holdout, synthetic_cohort
 from chiasm.evaluation.metrics import PRIMARY, score
+from chiasm.heads.linear import fit_ridge
 from chiasm.recipes.registry import default_recipes
 
 SEEDS = range(4)
@@ -44,6 +46,16 @@ def held_out_score(recipe: Any, cohort: Cohort, seed: int) -> tuple[float, int]:
     return float(value), int(fewest)
 
 
+def variance_at_chance(fewest: int) -> float:
+    """Of an AUROC, `(m + n + 1) / 12 m n`, at most; near it for Harrell's C."""
+    return 1 / (6 * fewest)
+
+
+def at_chance(scores: list[float], variances: list[float]) -> bool:
+    """Whether the mean of independent scores lies within three standard errors of a half."""
+    return bool(abs(np.mean(scores) - 0.5) < 3 * np.sqrt(np.sum(variances)) / len(scores))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["classification", "survival"])
 @pytest.mark.parametrize("name", sorted(RECIPES))
@@ -53,9 +65,64 @@ def test_shuffled_labels_score_chance(name: str, target: str) -> None:
         cohort = synthetic_cohort("complementary", N, target=target, seed=seed, missing=0.1)
         found, fewest = held_out_score(recipe, shuffled(cohort, seed), seed)
         scores.append(found)
-        variances.append(1 / (6 * fewest))  # of an AUROC at chance, (m + n + 1) / 12 m n, at most this; near it for C
-    error = float(np.sqrt(np.sum(variances))) / len(scores)
-    assert abs(np.mean(scores) - 0.5) < 3 * error, (scores, error)
+        variances.append(variance_at_chance(fewest))
+    assert at_chance(scores, variances), (scores, variances)
+
+
+def noise(seed: int, columns: int, times: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """160 people in random order, each `times` times: columns that tell nothing, a label, and who it is."""
+    rng = np.random.default_rng(seed)
+    who = rng.permutation(np.repeat(np.arange(160), times))
+    return rng.normal(size=(160, columns))[who], rng.permutation(np.arange(160) % 2)[who], who
+
+
+def split(who: np.ndarray, together: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and to test, one person's rows on one side where they are kept `together`."""
+    first = who % 2 == 0 if together else np.arange(len(who)) % 2 == 0
+    return np.flatnonzero(first), np.flatnonzero(~first)
+
+
+def selected_columns(seed: int, honest: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A ridge on the 20 of 2,000 columns that go most with the label: among training rows, or, a leak, among all."""
+    x, y, who = noise(seed, 2000)
+    train, test = split(who, together=True)
+    seen = train if honest else np.arange(len(y))
+    association = np.abs((x[seen] - x[seen].mean(0)).T @ (y[seen] - y[seen].mean()))
+    best = np.argsort(association)[-20:]
+    coef, intercept = fit_ridge(x[train][:, best], y[train], [10.0])[0]
+    return y[test], (x[test][:, best] @ coef + intercept)[:, 0]
+
+
+def nearest_neighbour(seed: int, honest: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The label of the nearest training row; all are there twice, a little apart: together, or, a leak, anywhere."""
+    x, y, who = noise(seed, 10, times=2)
+    x = x + 0.01 * np.random.default_rng(seed).normal(size=x.shape)
+    train, test = split(who, together=honest)
+    nearest = ((x[test][:, None] - x[train]) ** 2).sum(2).argmin(1)
+    return y[test], y[train][nearest].astype(float)
+
+
+def looked_up(seed: int, honest: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The label of an identical training row, a half where there is none; everybody is there twice, as above."""
+    x, y, who = noise(seed, 10, times=2)
+    train, test = split(who, together=honest)
+    known = {row.tobytes(): float(label) for row, label in zip(x[train], y[train], strict=True)}
+    return y[test], np.array([known.get(row.tobytes(), 0.5) for row in x[test]])
+
+
+@pytest.mark.parametrize("honest", [True, False], ids=["honest", "leaks"])
+@pytest.mark.parametrize("way", [selected_columns, nearest_neighbour, looked_up])
+def test_the_check_finds_what_leaks_and_passes_what_does_not(way: Any, honest: bool) -> None:
+    """The power of the test above: the ways in which studies leak, and each of them done right."""
+    scores, variances = [], []
+    for seed in SEEDS:
+        y, high = way(seed, honest)
+        frame = pd.DataFrame({"p_0": 1 - high, "p_1": high})
+        outcome = Outcome(y.astype(float), None, np.ones(len(y), bool))
+        scores.append(score("classification", frame, outcome, ("0", "1"), metrics=["auroc"])["auroc"][0])
+        people = len(y) if way is selected_columns else len(y) / 2  # whoever is there twice is one person
+        variances.append(variance_at_chance(int(people / len(y) * np.bincount(y).min())))
+    assert at_chance(scores, variances) == honest, (scores, variances)
 
 
 @pytest.mark.parametrize("target", ["classification", "survival"])

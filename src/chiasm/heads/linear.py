@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 from scipy import linalg  # type: ignore[import-untyped]
 from scipy.special import logsumexp  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
@@ -36,6 +36,7 @@ __all__ = [
     "fit_ridge_logistic",
     "information",
     "nll",
+    "over_all_classes",
     "survival_at",
 ]
 
@@ -109,7 +110,7 @@ def deviance(kind: str, linear_predictor: Array, outcome: Outcome) -> float:
     return cox_nll(eta[:, 0], y, event) / max(1, int(event.sum()))
 
 
-def nll(kind: str, linear_predictor: Array, outcome: Outcome, folds: npt.NDArray[Any] | None = None) -> float:
+def nll(kind: str, linear_predictor: Array, outcome: Outcome, folds: NDArray[Any] | None = None) -> float:
     """Total negative log likelihood; within each fold and summed where `folds` (n,) is given.
 
     A Cox likelihood compares patients, so predictions of models fitted on different folds must not meet in one.
@@ -165,12 +166,12 @@ def fit_ridge(features: Array, y: Array, penalties: Sequence[float]) -> list[tup
 
 
 def fit_ridge_logistic(
-    features: Array, codes: npt.NDArray[Any], penalties: Sequence[float], *, classes: int | None = None
+    features: Array, codes: NDArray[Any], penalties: Sequence[float], *, classes: int | None = None
 ) -> list[tuple[Array, Array]]:
     """Multinomial logistic regression: minimise sum log loss + penalty/2 |coef|^2, one fit a penalty.
 
     Two classes are one logistic regression, written as the logits (-z/2, +z/2); its penalty is on the coefficients of
-    z. A class that no row has gets the log frequency of half a patient and no coefficient.
+    z.
 
     Args:
         features: (n, F), finite.
@@ -182,13 +183,9 @@ def fit_ridge_logistic(
         `(coef (F, K), intercept (K,))` for each penalty. Equals `sklearn.linear_model.LogisticRegression(C=1/penalty)`.
     """
     x, y = np.asarray(features, np.float64), np.asarray(codes, np.int64)
-    seen, counts = np.unique(y, return_counts=True)
-    width = max(int(classes or 0), int(seen.max(initial=0)) + 1)
-    coef, intercept = np.zeros((x.shape[1], width)), np.full(width, np.log(0.5 / max(1, len(y))))
-    if len(seen) < 2:
-        intercept[seen] = 0.0
-        return [(coef, intercept)] * len(penalties)
     mean = x.mean(axis=0)
+    if len(np.unique(y)) < 2:
+        return [over_all_classes(np.zeros((x.shape[1], 1)), np.zeros(1), mean, y, classes)] * len(penalties)
     reduced, back = row_space(x - mean)
     fits: dict[float, tuple[Array, Array]] = {}
     model = LogisticRegression(solver="lbfgs", tol=1e-8, max_iter=5000, warm_start=True)
@@ -196,13 +193,28 @@ def fit_ridge_logistic(
         with warnings.catch_warnings():  # features far from unit scale: the last iterate is near enough
             warnings.simplefilter("ignore")
             model.set_params(C=1 / max(penalty, 1e-8)).fit(reduced, y)
-        w, b = model.coef_.T, model.intercept_
-        if len(seen) == 2:
-            w, b = np.hstack([-w, w]) / 2, np.hstack([-b, b]) / 2
-        w = w if back is None else back @ w
-        coef, level = coef.copy(), intercept.copy()
-        coef[:, seen], level[seen] = w, b - mean @ w
-        if len(seen) < width:  # the absent class stands beside the average log frequency of the others
-            level[seen] += np.mean(np.log(counts / len(y))) - np.mean(b)
-        fits[penalty] = coef, level
+        w = model.coef_.T if back is None else back @ model.coef_.T
+        fits[penalty] = over_all_classes(w, model.intercept_, mean, y, classes)
     return [fits[penalty] for penalty in penalties]
+
+
+def over_all_classes(
+    coef: Array, intercept: Array, mean: Array, codes: NDArray[np.int_], classes: int | None
+) -> tuple[Array, Array]:
+    """`(coef (F, K), intercept (K,))` of all classes from those of the ones that `codes` (n,) show, or of their logit.
+
+    A class that no row has gets the log frequency of half a patient and no coefficient.
+
+    Args:
+        coef: (F, S), or (F, 1) of the logit of the second of two classes.
+        intercept: of the same, where the features are at their `mean` (F,).
+    """
+    seen, counts = np.unique(codes, return_counts=True)
+    width = max(int(classes or 0), int(seen.max(initial=0)) + 1)
+    if len(seen) == 2:
+        coef, intercept = np.hstack([-coef, coef]) / 2, np.hstack([-intercept, intercept]) / 2
+    every, level = np.zeros((len(coef), width)), np.full(width, np.log(0.5 / max(1, len(codes))))
+    every[:, seen], level[seen] = coef, intercept - mean @ coef
+    if len(seen) < width:  # the absent class stands beside the average log frequency of the others
+        level[seen] += np.mean(np.log(counts / len(codes))) - np.mean(intercept)
+    return every, level

@@ -1,23 +1,72 @@
-"""`early-fusion`: one ridge on the principal components of all modalities side by side."""
+"""`early-fusion`: one linear model of all modalities side by side, an elastic net, or for survival a ridge Cox."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
+from chiasm.encoders import features_for
 from chiasm.encoders.scaling import Projection
-from chiasm.heads.linear import Linear
+from chiasm.heads.elastic_net import fit_elastic_net, penalty_grid
+from chiasm.heads.linear import Linear, information
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import BaseRecipe, Training
-from chiasm.recipes.single import RIDGE
 from chiasm.recipes.unimodal import COMPONENTS, Unimodal, choose_penalty, fit_unimodal, inner_folds
+
+ELASTIC_NET = Citation(
+    "Regularization and Variable Selection via the Elastic Net",
+    "Journal of the Royal Statistical Society B",
+    2005,
+    "https://doi.org/10.1111/j.1467-9868.2005.00503.x",
+)
+
+
+@storable("early-elastic-net")
+@dataclass(frozen=True)
+class EarlyElasticNetPredictor:
+    """One elastic net on the scaled columns of all modalities; an absent modality is imputed by its training mean.
+
+    Args:
+        features: each modality's fitted scaling, sorted by name.
+        means: modality to `(F_m,)`, the mean of its scaled columns over the training patients who have it.
+        linear: on the columns less their means, side by side.
+        slope, centre: calibration, from inner out-of-fold links.
+    """
+
+    features: dict[str, Any]
+    means: dict[str, np.ndarray]
+    linear: Linear
+    slope: float
+    centre: float
+
+    @property
+    def trained_parameters(self) -> int:
+        """Those that are not zero."""
+        return int(np.count_nonzero(self.linear.coef) + self.linear.intercept.size)
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64."""
+        raw = self.linear.linear_predictor(columns(cohort, self.features, self.means))
+        return np.asarray(self.centre + self.slope * (raw - self.centre))
+
+
+def columns(cohort: Cohort, features: Mapping[str, Any], means: Mapping[str, np.ndarray]) -> np.ndarray:
+    """`(B, sum of F_m)` scaled columns less their means, modalities in the order given, zeros for an absent one."""
+    blocks = []
+    for name, mean in means.items():
+        block = np.zeros((len(cohort), len(mean)))
+        if name in cohort.modalities and len(cohort.rows_of(name)):
+            block[cohort.rows_of(name)] = features[name].features(cohort.raw(name)) - mean
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1)
 
 
 @storable("early-fusion")
@@ -66,26 +115,63 @@ def side_by_side(cohort: Cohort, models: Mapping[str, Unimodal], shares: Mapping
 
 @dataclass(frozen=True)
 class EarlyFusion(BaseRecipe):
-    """Ridge regression, logistic or Cox, on the concatenation of all modalities' principal components.
+    """An elastic net, for survival a ridge Cox regression, on the concatenation of all modalities.
 
-    Each modality keeps the penalty it chose alone, up to one common factor that inner folds choose. A ridge and not an
-    elastic net: components are a rotation, in which dropping single coordinates has no meaning.
+    The elastic net reads scaled columns and not components, a rotation in which dropping single coordinates has no
+    meaning. Modalities have no weights: the columns of all are on one scale and pay one price. What a wide modality has
+    over a narrow one is that the best of F noise columns looks good by chance, and that grows with sqrt(log F) only;
+    the price that inner folds choose is the one that keeps such columns out and strong ones of any modality in.
+
+    For survival the ridge reads components, and each modality keeps the penalty it chose alone, up to one common factor
+    that inner folds choose.
+
+    Args:
+        l1_ratio: the share of the L1 norm in the elastic net's penalty, above 0 and at most 1; no matter for survival.
     """
+
+    l1_ratio: float = 0.5
 
     id: ClassVar[str] = "early-fusion"
     family: ClassVar[str] = "baseline"
     needs: ClassVar[str] = "two modalities or more; an absent one is imputed by its training mean"
-    paper: ClassVar[Citation] = RIDGE
+    paper: ClassVar[Citation] = ELASTIC_NET
+
+    def __post_init__(self) -> None:
+        if not 0 < self.l1_ratio <= 1:
+            raise ValueError(f"l1_ratio={self.l1_ratio} must lie above 0 and be at most 1")
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Choose each modality's penalty and then the common one on inner folds; fit on all patients."""
-        cohort = training.cohort
-        models = {name: fit_unimodal(training, name)[0] for name in cohort.modalities}
-        least = min(model.penalty for model in models.values())
-        shares = {name: math.sqrt(least / model.penalty) for name, model in models.items()}
-        values = side_by_side(cohort, models, shares)
-        projection = Projection.fit(values, COMPONENTS)
-        folds = inner_folds(cohort, training.seed)
-        chosen = choose_penalty(training.target.kind, projection(values), training.outcome, folds, training.classes)
-        predictor = EarlyFusionPredictor(models, shares, projection, chosen.linear, chosen.slope, chosen.centre)
-        return predictor, Response.fit(training.target, chosen.links, training.outcome, calibrate=False, folds=folds)
+        """Choose the penalty on inner folds; fit on all patients."""
+        folds = inner_folds(training.cohort, training.seed)
+        learn = (
+            learn_ridge if training.target.kind == "survival" else partial(learn_elastic_net, l1_ratio=self.l1_ratio)
+        )
+        predictor, links = learn(training, folds)
+        return predictor, Response.fit(training.target, links, training.outcome, calibrate=False, folds=folds)
+
+
+def learn_elastic_net(training: Training, folds: np.ndarray, *, l1_ratio: float) -> tuple[Predictor, np.ndarray]:
+    """The elastic net of the penalty that inner folds choose, and its calibrated links on them, `(B, K)`."""
+    cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
+    features, means = {}, {}
+    for name in cohort.modalities:
+        raw = cohort.raw(name)
+        features[name] = features_for(cohort.kinds[name]).fit(raw, [])
+        means[name] = features[name].features(raw).mean(0)
+    x = columns(cohort, features, means)
+    penalties = [p / information(kind, outcome) for p in penalty_grid(kind, x, outcome, l1_ratio=l1_ratio)]
+    fit = partial(fit_elastic_net, l1_ratio=l1_ratio)
+    chosen = choose_penalty(kind, x, outcome, folds, training.classes, fit=fit, penalties=penalties)
+    return EarlyElasticNetPredictor(features, means, chosen.linear, chosen.slope, chosen.centre), chosen.links
+
+
+def learn_ridge(training: Training, folds: np.ndarray) -> tuple[Predictor, np.ndarray]:
+    """The ridge on components with each modality's own penalty times a common factor, and its calibrated links."""
+    cohort = training.cohort
+    models = {name: fit_unimodal(training, name)[0] for name in cohort.modalities}
+    least = min(model.penalty for model in models.values())
+    shares = {name: math.sqrt(least / model.penalty) for name, model in models.items()}
+    values = side_by_side(cohort, models, shares)
+    projection = Projection.fit(values, COMPONENTS)
+    chosen = choose_penalty(training.target.kind, projection(values), training.outcome, folds, training.classes)
+    return EarlyFusionPredictor(models, shares, projection, chosen.linear, chosen.slope, chosen.centre), chosen.links

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,7 +118,7 @@ def _fit(training: Training, modality: str) -> tuple[Unimodal, Array]:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A ridge at the strength that inner folds prefer: fitted on all rows, with calibrated out-of-fold links."""
+    """A linear model at the penalty that inner folds prefer: fitted on all rows, with calibrated out-of-fold links."""
 
     linear: Linear
     penalty: float
@@ -126,22 +127,39 @@ class Chosen:
     links: Array
 
 
-def choose_penalty(kind: str, x: Array, outcome: Outcome, folds: NDArray[np.int_], classes: int | None) -> Chosen:
-    """Fit the path of penalties on each inner fold's training rows and keep the one of smallest `nll` on the rest."""
+def choose_penalty(
+    kind: str,
+    x: Array,
+    outcome: Outcome,
+    folds: NDArray[np.int_],
+    classes: int | None,
+    *,
+    fit: Callable[..., list[Linear]] = fit_path,
+    penalties: Sequence[float] = PENALTIES,
+) -> Chosen:
+    """Fit the path of penalties on each inner fold's training rows and keep the one of smallest `nll` on the rest.
+
+    Of equally good ones it is the strongest.
+
+    Args:
+        fit: `fit_path`, or what takes the same arguments: which penalty it is.
+        penalties: ascending, in units of information.
+    """
     paths: list[tuple[NDArray[np.int_], Array]] = []
     for fold in np.unique(folds):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         own = outcome.take(train)
-        path = fit_path(kind, x[train], own, [p * information(kind, own) for p in PENALTIES], classes=classes)
+        path = fit(kind, x[train], own, [p * information(kind, own) for p in penalties], classes=classes)
         paths.append((test, np.stack([linear.linear_predictor(x[test]) for linear in path])))
-    links = np.zeros((len(PENALTIES), len(x), paths[0][1].shape[2]))
+    links = np.zeros((len(penalties), len(x), paths[0][1].shape[2]))
     for test, found in paths:
         links[:, test] = found
-    best = int(np.argmin([nll(kind, link, outcome, folds) for link in links]))
+    losses = np.array([nll(kind, link, outcome, folds) for link in links])
+    best = int(np.flatnonzero(losses <= losses.min() + 1e-9 * abs(losses.min()))[-1])
     slope, centre = calibration(kind, links[best], outcome, folds)
     # From the strongest penalty down to the chosen one: the warm start makes it the cheaper way.
-    path = fit_path(kind, x, outcome, [p * information(kind, outcome) for p in PENALTIES[best:]], classes=classes)
-    return Chosen(path[0], PENALTIES[best], slope, centre, centre + slope * (links[best] - centre))
+    path = fit(kind, x, outcome, [p * information(kind, outcome) for p in penalties[best:]], classes=classes)
+    return Chosen(path[0], penalties[best], slope, centre, centre + slope * (links[best] - centre))
 
 
 def inner_folds(cohort: Cohort, seed: int) -> NDArray[np.int_]:
