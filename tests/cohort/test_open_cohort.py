@@ -127,18 +127,20 @@ def test_event_codings_and_their_inverse(codes):
     assert cohort_from_frames(patients, block, Survival("t", censored="e")).outcome.event.tolist() == [False, True]
 
 
-def test_kinds_without_a_reader_open_and_say_so(cohort_folder):
+def test_files_and_cells_wait_undecoded(cohort_folder):
     (cohort_folder.path / "png").mkdir()
     (cohort_folder.path / "png" / "002.png").write_bytes(b"\x89PNG")
     with cohort_folder.manifest.open("a") as file:
         file.write('[modalities.image]\nkind = "image"\npath = "png/{id}.png"\n')
-        file.write('[modalities.sex]\nkind = "text"\ncolumn = "sex"\n')
+        file.write('[modalities.sex]\nkind = "text"\ncolumn = "sex"\nencoder = "minilm:chunks=2"\n')
     cohort = open_cohort(cohort_folder.manifest)
     assert cohort.present[:, cohort.modalities.index("image")].sum() == 1
     assert cohort.present[:, cohort.modalities.index("sex")].all()
-    for modality, kind in (("image", "image"), ("sex", "text")):
-        with pytest.raises(Unsupported, match=rf"modality '{modality}' is of kind '{kind}'.*no reader"):
-            cohort.raw(modality)
+    image, text = cohort.raw("image"), cohort.raw("sex")
+    assert [path.name for path in image] == ["002.png"] and image.template == "png/{id}.png"
+    assert image.file_rows.tolist() == [int(cohort.file_rows[cohort.ids.tolist().index("002")])]
+    assert all(isinstance(cell, str) for cell in text) and len(text) == len(cohort)
+    assert cohort.encoders == {"sex": "minilm:chunks=2"}
 
 
 def test_a_table_joined_by_a_column(tmp_path):

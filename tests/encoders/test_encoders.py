@@ -12,8 +12,9 @@ import torch
 
 import chiasm
 from chiasm.artifact import storable
+from chiasm.cohort import cohort_from_frames
 from chiasm.cohort.bags import Bags
-from chiasm.encoders import BagEncoder, OmicsEncoder, TableEncoder, encoder_for, features_for, fit_encoders, pack
+from chiasm.encoders import BagEncoder, OmicsEncoder, TableEncoder, encoder_of, features_of, fit_encoders, pack
 from chiasm.encoders.scaling import PooledTokens
 from chiasm.testing import check_encoder
 from chiasm.tokens import Tokens
@@ -173,12 +174,15 @@ def test_a_bag_keeps_its_tokens_and_refuses_another_width() -> None:
 def test_pooled_tokens_are_a_mean_over_real_tokens() -> None:
     pooled = PooledTokens(BagEncoder()).fit(bags())
     np.testing.assert_allclose(pooled.features(bags()), np.stack([bag.mean(0) for bag in bags()]), rtol=1e-5)
-    assert features_for("omics").fit(omics()).features(omics()).shape == (24, 20)
+    patients = pd.DataFrame(index=omics().index)
+    cohort = cohort_from_frames(patients, {"rna": omics()}, kinds={"rna": "omics"})
+    assert features_of(cohort, "rna").fit(omics()).features(omics()).shape == (24, 20)
 
 
-def test_a_kind_that_nothing_reads_is_refused() -> None:
-    with pytest.raises(chiasm.Unsupported, match="'volume'"):
-        encoder_for("volume")
+def test_files_are_refused_until_they_are_encoded() -> None:
+    cohort = cohort_from_frames(pd.DataFrame(index=["a"]), {"ct": {"a": "a.nii"}}, kinds={"ct": "volume"})
+    with pytest.raises(chiasm.Unsupported, match=r"'ct' of kind 'volume' is not encoded yet: chiasm\.encode"):
+        encoder_of(cohort, "ct")
 
 
 @storable("broken-encoder")

@@ -12,7 +12,7 @@ import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
-from chiasm.encoders import features_for
+from chiasm.encoders import features_of
 from chiasm.encoders.scaling import Projection
 from chiasm.heads.elastic_net import fit_elastic_net, penalty_grid
 from chiasm.heads.linear import Linear, information
@@ -156,7 +156,7 @@ def learn_elastic_net(training: Training, folds: np.ndarray, *, l1_ratio: float)
     features, means = {}, {}
     for name in cohort.modalities:
         raw = cohort.raw(name)
-        features[name] = features_for(cohort.kinds[name]).fit(raw, [])
+        features[name] = features_of(cohort, name).fit(raw, [])
         means[name] = features[name].features(raw).mean(0)
     x = columns(cohort, features, means)
     penalties = [p / information(kind, outcome) for p in penalty_grid(kind, x, outcome, l1_ratio=l1_ratio)]
