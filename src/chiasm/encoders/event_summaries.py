@@ -19,7 +19,7 @@ LEAST_SPREAD = 1e-9  # squared hours, below which a slope is not asked for
 
 @dataclass(frozen=True)
 class KnownEvents:
-    """The events whose code is in a vocabulary: row of the patient, place of the code, hours, value or NaN; `(N,)` each.
+    """The events whose code is in a vocabulary: row of patient, place of code, hours, value or NaN, `(N,)` each.
 
     The birth stands at the patient's first other known event, with the age there in years as its value.
     """
