@@ -118,7 +118,8 @@ def _rows(events: list[Event], birth: tuple[datetime, datetime] | None, subject_
             times.append(np.datetime64("NaT"))
             continue
         moment, last = event.span
-        if birth and birth[0] - last > ZONES:
+        # Dates are local to the patient, as the birth is; a time is UTC.
+        if birth and (birth[0] - last > ZONES if moment == last else last <= birth[0]):
             raise ReadError("an event lies before the birth of the patient", "correct its time, or the birthDate")
         if birth:
             moment = max(moment, birth[0])

@@ -142,21 +142,23 @@ def write_meds(rows: pd.DataFrame, folder: Path) -> Path:
 def _read_shard(path: Path, limits: Limits, most: int) -> pd.DataFrame:
     """A Parquet file as MEDS rows; codes stay a dictionary until their length is known."""
     try:
+        names = [name for name in COLUMNS if name in pq.read_schema(path).names]
         # Codes are read as a dictionary: one long text that a million rows point to is kept once.
-        file = pq.ParquetFile(path, read_dictionary=["code"], page_checksum_verification=True)
-        names = [name for name in file.schema_arrow.names if name in COLUMNS]
-        size = sum(
-            group.column(k).total_uncompressed_size
-            for group in map(file.metadata.row_group, range(file.metadata.num_row_groups))
-            for k in range(group.num_columns)
-            if group.column(k).path_in_schema in COLUMNS
-        )
-        if file.metadata.num_rows > most or size > limits.bytes:
-            raise ReadError(
-                f"the header announces {file.metadata.num_rows:,} events and {size:,} bytes, over the limit",
-                "check the file, or leave frequent events out",
+        coded = [name for name in names if name == "code"]
+        with pq.ParquetFile(path, read_dictionary=coded, page_checksum_verification=True) as file:
+            announced = file.metadata.num_rows
+            size = sum(
+                group.column(k).total_uncompressed_size
+                for group in map(file.metadata.row_group, range(file.metadata.num_row_groups))
+                for k in range(group.num_columns)
+                if group.column(k).path_in_schema in COLUMNS
             )
-        table = file.read(columns=names, use_threads=False)
+            if announced > most or size > limits.bytes:
+                raise ReadError(
+                    f"the header announces {announced:,} events and {size:,} bytes, over the limit",
+                    "check the file, or leave frequent events out",
+                )
+            table = file.read(columns=names, use_threads=False)
         if table.num_rows > most:
             raise ReadError("the file holds more events than its header says", "write the file again")
         rows: pd.DataFrame = _conform(table).to_pandas(coerce_temporal_nanoseconds=False)
@@ -170,7 +172,7 @@ def _read_shard(path: Path, limits: Limits, most: int) -> pd.DataFrame:
 def _conform(table: pa.Table) -> pa.Table:
     """The four columns in the types of MEDS, as its own schema checks them."""
     try:
-        from flexible_schema.exceptions import SchemaValidationError  # type: ignore[import-untyped]
+        from flexible_schema.exceptions import SchemaValidationError, TableValidationError  # type: ignore[import-untyped]
         from meds.schema import DataSchema
     except ImportError:
         raise missing("meds", "ehr", "MEDS files") from None
@@ -184,7 +186,7 @@ def _conform(table: pa.Table) -> pa.Table:
         raise ReadError("there are no events", "take the file away if the patient has none")
     try:
         DataSchema.validate(table.select(list(COLUMNS)))
-    except SchemaValidationError:
+    except (SchemaValidationError, TableValidationError):
         raise ReadError("a subject or a code is missing, or a column has another type", AS_MEDS) from None
     return table.select(list(COLUMNS))
 
