@@ -187,6 +187,7 @@ for _ in range(60):
         ([patient(), {**GOOD, "code": NESTED}], "nested too deeply"),
         ([patient(), {**GOOD, "valueQuantity": {"value": SECRET}}], "not FHIR R4: valueQuantity"),
         ([patient(), {**GOOD, "valueQuantity": {"value": 1e39, "unit": "x"}}], "infinite"),
+        ([patient(), {**GOOD, "code": {"coding": None, "text": SECRET}}], "no events"),
         ([patient(), {SECRET: SECRET}], "no resourceType"),
         ([patient(), [SECRET]], "no resourceType"),
         ([patient(), {"resourceType": "Bundle", "entry": []}], "Bundle stands inside"),

@@ -102,22 +102,29 @@ def _kept(resource: object) -> dict[str, Any]:
     kept["resourceType"] = kind
     if _deeper(kept, DEEPEST):
         raise ReadError(f"a resource of type {kind} is nested too deeply", "export the file again")
+    plain: dict[str, Any] = _without_null(kept)
     try:
         from fhir.resources.R4B import get_fhir_model_class
     except ImportError:
         raise missing("fhir.resources", "ehr", "FHIR files") from None
     try:
-        get_fhir_model_class(kind).model_validate(kept)
+        get_fhir_model_class(kind).model_validate(plain)
     except (ValueError, TypeError, ArithmeticError, AttributeError, RecursionError) as error:
         places = error.errors() if hasattr(error, "errors") else []
         names = {str(place["loc"][0]) for place in places if place["loc"]} & set(ELEMENTS[kind].split())
         where = f": {', '.join(sorted(names))}" if names else ""
         raise ReadError(f"a resource of type {kind} is not FHIR R4{where}", "correct it, or export it again") from None
-    return kept
+    return plain
 
 
 def _no_bundle() -> NoReturn:
     raise ReadError("a Bundle stands inside", "bring the resources of one Bundle")
+
+
+def _without_null(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {name: _without_null(item) for name, item in tree.items() if item is not None}
+    return [_without_null(item) for item in tree if item is not None] if isinstance(tree, list) else tree
 
 
 def _deeper(tree: object, levels: int) -> bool:
