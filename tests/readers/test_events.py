@@ -17,7 +17,7 @@ SECRET = "Wanda-4711"
 EVENT = st.tuples(
     st.sampled_from([0.0, -0.0, 0.5, 24.0, -3.0]),
     st.sampled_from(["HR", "HR ", "SpO2", "drug=D"]),
-    st.sampled_from([np.nan, 1.0, -0.0, 0.0, 7.25]),
+    st.sampled_from([np.nan, 1.0, -0.0, 0.0, -1e-300]),
 )
 
 

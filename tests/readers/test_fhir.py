@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chiasm.cohort import Unsupported
 from chiasm.readers import LIMITS, Limits, ReadError, fhir_files
 from chiasm.readers.events import EventReader
 from chiasm.readers.fhir import read_fhir
@@ -273,3 +275,9 @@ def test_damaged_files_give_a_value_or_a_read_error(tmp_path: Path) -> None:
                 assert SECRET not in str(error)
         assert refusals > 20
     assert time.perf_counter() - start < 20
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fhir.resources.R4B", None)
+    with pytest.raises(Unsupported, match=r'pip install "chiasm\[ehr\]"'):
+        EventReader().read(bundle(tmp_path / "one.json", record()))

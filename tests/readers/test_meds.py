@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chiasm.cohort import Unsupported
 from chiasm.readers import Limits, ReadError
 from chiasm.readers.events import EventReader
 from chiasm.readers.meds import read_meds, read_subject, to_meds, write_meds
@@ -160,3 +162,9 @@ def test_damaged_files_give_a_value_or_a_read_error(tmp_path: Path) -> None:
             refused += 1
             assert SECRET not in str(error)
     assert refused > 23
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "meds.schema", None)
+    with pytest.raises(Unsupported, match=r'pip install "chiasm\[ehr\]"'):
+        EventReader().read(shard(tmp_path / "one.parquet"))

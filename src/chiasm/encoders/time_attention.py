@@ -67,7 +67,7 @@ class TimeAttention(nn.Module):
         Returns:
             Value, zero for a group without observations, and evidence: `(groups, R)` float64 each.
         """
-        nothing = torch.zeros((), dtype=self.frequencies.dtype)
+        nothing = self.frequencies.new_zeros(())
         hours = torch.where(observed, hours.to(nothing), nothing)
         values = torch.where(observed, values.to(nothing), nothing)
         top = torch.exp(self.log_amplitudes).sum()  # s(r, r)
