@@ -112,7 +112,7 @@ class ColumnSource:
     def digests(self, rows: Rows) -> NDArray[np.str_]:
         """(n,) a hash of each row's values; rows of equal values have equal ones."""
         used, inverse = np.unique(rows, return_inverse=True)
-        frame = self.frame.iloc[used]
+        frame = tidy(self.frame.iloc[used])
         numbers = frame.select_dtypes(exclude="object").to_numpy(dtype=np.float64) + 0.0  # -0.0 + 0.0 is 0.0
         numbers[np.isnan(numbers)] = np.nan  # one NaN out of many
         texts = frame.select_dtypes(include="object").fillna("").to_numpy(dtype=object)
@@ -132,6 +132,17 @@ class EventSource(ColumnSource):
     ) -> None:
         super().__init__(modality, kind, table, columns)
         self._keys = keys
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """All rows; codes as they are written, so that `250.00` keeps its zeros."""
+        codes = [name for name in self._columns if name == "code"]
+        rest = [name for name in self._columns if name != "code"]
+        if isinstance(self._table, Table):
+            numbers, texts = self._table.frame(rest), {name: self._table.texts(name) for name in codes}
+        else:
+            numbers, texts = self._table[rest], {name: as_text(self._table[name]) for name in codes}
+        return numbers.assign(**{name: np.where(text == "", np.nan, text.astype(object)) for name, text in texts.items()})
 
     @cached_property
     def _positions(self) -> dict[str, Rows]:

@@ -144,7 +144,8 @@ def import_fitted() -> None:
 
 def options(factory: Any, name: str, text: str) -> dict[str, Any]:
     """`size=8,pool=mean` as keyword arguments of the types that the fields' defaults have."""
-    known = {field.name: field.default for field in fields(factory) if field.init}
+    plain = (bool, int, float, str)
+    known = {f.name: f.default for f in fields(factory) if f.default is MISSING or isinstance(f.default, plain)}
     chosen: dict[str, Any] = {}
     for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")
