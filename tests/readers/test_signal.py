@@ -334,6 +334,7 @@ BROKEN_TABLES = {
     "whole steps without a name": ("".join(f"{k},1.5\n" for k in range(50)), "not said to be the time"),
     "text": (lines(50) + f"0.5,{NAME}\n", "no number"),
     "a row of more cells": (lines(50) + "0.5,1,2,3\n", "no number"),
+    "rows of more cells": (lines(50, row="{t:.3f},1,2\n"), "no number"),
     "no rows": ("time,II\n", "no rows"),
     "two rows": (lines(2), "fewer than three"),
     "the time alone": (lines(50, "time\n", "{t:.3f}\n"), "no column beside"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -86,16 +87,18 @@ def _time_column(cells: list[str]) -> tuple[int, float]:
 
 def _numbers(path: Path, separator: str, named: bool, width: int) -> list[Row]:
     try:
-        frame = pd.read_csv(
-            path,
-            sep=separator,
-            header=0 if named else None,
-            names=list(range(width)),
-            index_col=False,
-            dtype=np.float64,
-            encoding="utf-8-sig",
-            on_bad_lines="error",
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a longer row in the first place is only warned of
+            frame = pd.read_csv(
+                path,
+                sep=separator,
+                header=0 if named else None,
+                names=list(range(width)),
+                index_col=False,
+                dtype=np.float64,
+                encoding="utf-8-sig",
+                on_bad_lines="error",
+            )
         values = frame.to_numpy(dtype=np.float64, na_value=np.nan)  # (T, columns)
     except Exception:  # pandas quotes the cell
         raise ReadError(
