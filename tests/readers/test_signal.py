@@ -148,6 +148,19 @@ def test_segments_are_joined(tmp_path: Path) -> None:
         silent(caught.value, tmp_path)
 
 
+def test_a_header_may_leave_the_length_out(tmp_path: Path) -> None:
+    record = write_wfdb(tmp_path, waves(2, 1000, 500), ["I", "II"])
+    edited(" 500 1000", " 500")(record)
+    assert SignalReader().read(record).values.shape == (2, 1000)
+
+
+def test_a_folder_that_looks_like_a_remote_file_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "zip::file"
+    folder.mkdir()
+    with pytest.raises(ReadError, match="remote"):
+        SignalReader().read(write_wfdb(folder, waves(2, 1000, 500), ["I", "II"]))
+
+
 @pytest.mark.parametrize("suffix", [".edf", ".bdf"])
 def test_edf_and_bdf(tmp_path: Path, suffix: str) -> None:
     rows = [waves(1, 2500, 250)[:, 0] * 1000, np.cos(np.arange(1000) / 16) * 500]

@@ -61,8 +61,9 @@ def test_broken_notes_are_refused(tmp_path: Path, broken: str) -> None:
 
 @pytest.mark.parametrize("cell", ["", "  ", "a\0b", "x" * 2001, "\ud800", "\x1b[31mred", pd.DataFrame()])
 def test_broken_cells_are_refused(cell: object) -> None:
-    with pytest.raises(ReadError):
-        TextReader().read(cell, Limits(characters=2000))  # type: ignore[arg-type]
+    for act in (TextReader().read, TextReader().inspect):
+        with pytest.raises(ReadError):
+            act(cell, Limits(characters=2000))  # type: ignore[arg-type]
 
 
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ PARTS = ("X", "obs", "var", "mod")
 SPARSE = ("csr_matrix", "csc_matrix")
 MOST_VALUES = 500_000_000
 MOST_CHARACTERS = 200_000_000
-STRINGS_AT_ONCE = 16  # a crafted file can name one long string many times over
+MOST_STRINGS = 1_000_000
+STRING_BYTES = 1_000_000_000  # in memory at once: a crafted file can name one long string many times over
 DEEPEST = 3
 AGAIN = "write it again with anndata 0.8 or later"
 
@@ -79,7 +80,7 @@ def read_annotated(path: Path, modality: str | None) -> Annotated:
         if "X" not in list(group):  # `in` alone would follow a link
             return Annotated(obs, index, ())
         features = names_of(group, "var")
-        values = matrix(group, MOST_VALUES)
+        values = matrix(group, MOST_VALUES, np.float64)
         if values.shape != (len(obs), len(features)):
             raise AnnotatedError("X has other rows or columns than obs and var", AGAIN)
     return Annotated(pd.concat([obs, pd.DataFrame(values, columns=features)], axis=1), index, tuple(features))
@@ -115,8 +116,8 @@ def unread(group: Any) -> list[str]:
     return [part for part in ("layers", "raw") if part in list(group) and len(_child(group, part))]
 
 
-def matrix(group: Any, most: int) -> NDArray[Any]:
-    """X, dense; refused before anything is read where it has more than `most` values."""
+def matrix(group: Any, most: int, dtype: type[Any]) -> NDArray[Any]:
+    """X, dense, as `dtype`; refused before anything is read where it has more than `most` values."""
     node = _child(group, "X")
     rows, columns = shape_of(group)
     if rows * columns > most:
@@ -128,13 +129,12 @@ def matrix(group: Any, most: int) -> NDArray[Any]:
     if encoding not in (*SPARSE, "array", "") or (encoding in SPARSE) == hasattr(node, "shape"):
         raise AnnotatedError("X is neither a dense matrix nor a sparse one", AGAIN)
     found = _anndata().io.read_elem(node)
+    if found.dtype.kind not in "fiub":
+        raise AnnotatedError("X does not hold numbers", AGAIN)
     if encoding in SPARSE:
         found.check_format(full_check=True)  # an index out of range would be written out of the array
-        found = found.toarray()
-    values = np.asarray(found)
-    if values.dtype.kind not in "fiub":
-        raise AnnotatedError("X does not hold numbers", AGAIN)
-    return values
+        found = found.astype(dtype).toarray()
+    return np.asarray(found, dtype=dtype)
 
 
 def names_of(group: Any, axis: str) -> list[str]:
@@ -162,7 +162,7 @@ def _frame(group: Any, axis: str) -> pd.DataFrame:
 def _modality(file: Any, modality: str) -> Any:
     known = _child(file, "mod")
     if modality not in list(known):
-        raise AnnotatedError(f"the file has no modality '{modality}'", f"known are {', '.join(sorted(list(known)))}")
+        raise AnnotatedError(f"the file has no modality '{modality}'", f"known are {', '.join(sorted(known))}")
     return _child(known, modality)
 
 
@@ -198,11 +198,20 @@ def _sound(node: Any, most: int, depth: int = 0) -> None:
     if node.size is None or node.size > most or (node.chunks and int(np.prod(node.chunks, dtype=object)) > most):
         raise AnnotatedError(f"the file announces more than {most:,} values", "keep fewer rows or fewer features")
     if text is not None:
-        characters = 0
-        for start in range(0, node.size if node.ndim == 1 else 0, STRINGS_AT_ONCE):
-            characters += sum(map(len, node[start : start + STRINGS_AT_ONCE]))
-            if characters > MOST_CHARACTERS:
-                raise AnnotatedError("the file holds more text than a table does", "leave the long columns out")
+        _sound_text(node)
+
+
+def _sound_text(node: Any) -> None:
+    if node.ndim != 1:
+        raise AnnotatedError("the file holds values of a kind that is not read", AGAIN)
+    if node.size > MOST_STRINGS:
+        raise AnnotatedError(f"the file announces a column of more than {MOST_STRINGS:,} texts", "leave it out")
+    step = max(1, min(4096, STRING_BYTES // node.file.id.get_filesize()))
+    characters = 0
+    for start in range(0, node.size, step):
+        characters += sum(map(len, node[start : start + step]))
+        if characters > MOST_CHARACTERS:
+            raise AnnotatedError("the file holds more text than a table does", "leave the long columns out")
 
 
 def _encoding(node: Any) -> str:

@@ -49,9 +49,11 @@ class DnaReader:
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Nothing to know; raises where `read` would by the size or the kind of the file."""
+        """Nothing to know. A cell is checked as `read` does, a file by its size and kind."""
         if isinstance(item, Path):
             check_text_file(item, SUFFIXES, limits)
+        else:
+            self.read(item, limits)
         return ()
 
     def read(self, item: Item, limits: Limits = LIMITS) -> str:

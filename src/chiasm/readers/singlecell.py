@@ -46,7 +46,7 @@ class CellReader:
             shape = shape_of(file)
         check_values(shape, limits)
         with _translated(), opened(path) as file:
-            values = np.asarray(matrix(file, limits.values), dtype=np.float32)  # (cells, genes)
+            values = matrix(file, limits.values, np.float32)  # (cells, genes)
             genes = tuple(names_of(file, "var"))
         if values.shape != (shape[0], len(genes)):
             raise ReadError("X has other columns than var has genes", "write the file again with anndata")
