@@ -151,6 +151,9 @@ def linked(name: str) -> Callable[[Any], None]:
 
 
 def named_outside(file: Any) -> None:
+    with h5py.File(Path(file.filename).with_name(f"{PLANTED}.h5"), "w") as other:
+        column = other.create_dataset("x", data=IDS)
+        column.attrs.update({"encoding-type": "string-array", "encoding-version": "0.2.0"})
     file["away"] = h5py.ExternalLink(f"{PLANTED}.h5", "/")
     file["obs"].attrs["_index"] = "/away/x"
 
