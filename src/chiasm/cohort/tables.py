@@ -1,4 +1,4 @@
-"""Tables on disk, CSV and Parquet: the header at once, the body on first use."""
+"""Tables on disk, CSV, Parquet, H5AD and H5MU: the header at once, the body on first use."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from chiasm.cohort.annotated_file import ANNOTATED, Annotated, AnnotatedError, read_annotated
 from chiasm.cohort.errors import CohortError, error
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+ANNOTATED_SUFFIXES = (".h5ad", ".h5mu")
 COLUMNS_AT_ONCE = 64
 PROBED_BYTES = 65536
 
@@ -53,10 +55,19 @@ def _blank(value: object) -> object:
 
 
 class Table:
-    """A CSV or Parquet file; `name` is the path as the manifest writes it, used in messages."""
+    """A CSV or Parquet file, or an annotated matrix; `name` is the path as the manifest writes it, used in messages.
+
+    The columns of an H5AD file, or of a modality of an H5MU file (`x.h5mu:rna`), are its index (`obs_names` where it
+    has no name), those of obs, and the features of X.
+    """
 
     def __init__(self, path: Path, name: str) -> None:
+        annotated = ANNOTATED.fullmatch(name)
         self.path = path
+        self._modality = annotated["modality"] if annotated else None
+        if self._modality is not None:
+            self.path = path.with_name(path.name.removesuffix(f":{self._modality}"))
+        self.is_annotated = annotated is not None
         self.name = name
         self.is_parquet = name.lower().endswith(".parquet")
         self._frame: pd.DataFrame | None = None
@@ -64,12 +75,15 @@ class Table:
 
     def inspect(self) -> None:
         """Raise CohortError where the file is missing, empty, binary or of a kind that is not read."""
-        if not self.name.lower().endswith(SUFFIXES):
-            self._refuse("is not a kind of table that is read", f"write it as one of {', '.join(SUFFIXES)}")
+        if not self.is_annotated and not self.name.lower().endswith(SUFFIXES):
+            known = ", ".join((*SUFFIXES, *ANNOTATED_SUFFIXES))
+            self._refuse("is not a kind of table that is read", f"write it as one of {known}")
         if not self.path.is_file():
             self._refuse("there is no such file", "correct the path, which is relative to the manifest")
         if self.path.stat().st_size == 0:
             self._refuse("the file is empty", "write the table again")
+        if self.is_annotated and not self.path.resolve().is_relative_to(self.path.parent.resolve()):
+            self._refuse("is a link to a file outside its folder", "copy the file itself")
         self._opened = self._state()
         if len(set(self.columns)) < len(self.columns):
             repeated = next(name for i, name in enumerate(self.columns) if name in self.columns[:i])
@@ -78,6 +92,8 @@ class Table:
     @cached_property
     def columns(self) -> list[str]:
         """The names in the header."""
+        if self.is_annotated:
+            return [str(name) for name in self._annotated.frame.columns]
         if self.is_parquet:
             try:
                 schema = pq.read_schema(self.path)
@@ -98,9 +114,28 @@ class Table:
             self._refuse("has no header", "write the names of the columns in the first row")
         return [name.strip() for name in header]
 
+    def key(self, wanted: str) -> str:
+        """The column of identifiers: the one wanted, or the index of an annotated matrix that lacks it."""
+        return wanted if not self.is_annotated or wanted in self.columns else self._annotated.index
+
+    def columns_of(self, kind: str, key: str) -> list[str]:
+        """The columns of a modality that names none: all but the key; of an annotated matrix X for omics, else obs."""
+        if not self.is_annotated:
+            return [column for column in self.columns if column != key]
+        features = list(self._annotated.features)
+        own = features if kind == "omics" else [name for name in self.columns if name not in set(features)]
+        return [column for column in own if column not in (key, self._annotated.index)]
+
+    @cached_property
+    def _annotated(self) -> Annotated:
+        try:
+            return read_annotated(self.path, self._modality)
+        except AnnotatedError as fault:
+            self._refuse(fault.what, fault.fix)
+
     def texts(self, column: str) -> NDArray[np.str_]:
         """One column as text, "" where missing, never read as a number first (CSV)."""
-        if self.is_parquet:
+        if self.is_parquet or self.is_annotated:
             return as_text(self.frame([column])[column])
         values = self._read_csv([column], dtype=str, keep_default_na=False)[column]
         return as_text(values.iloc[: len(self)])
@@ -108,6 +143,8 @@ class Table:
     def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
         """Some columns, in the order asked for; a CSV is read once and kept, of a Parquet file what is asked for."""
         wanted = self.columns if columns is None else columns
+        if self._frame is None and self.is_annotated:
+            self._frame = self._annotated.frame
         if self._frame is not None:
             return self._frame[wanted]
         if not self.is_parquet:

@@ -1,0 +1,70 @@
+"""A cohort from a MuData object in memory: its observations are the patients, its modalities their omics blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.cohort.annotated_file import MOST_VALUES
+from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.errors import CohortError, Problem, count, error
+from chiasm.cohort.frames import cohort_from_frames
+from chiasm.cohort.targets import Target
+
+
+def cohort_from_mudata(
+    mdata: Any,
+    target: Target | None = None,
+    *,
+    group: str | None = None,
+    site: str | None = None,
+    kinds: Mapping[str, str] | None = None,
+    name: str = "cohort",
+) -> Cohort:
+    """A cohort whose patients are the observations of a MuData object, and whose modalities are its own.
+
+    `mdata.obs` holds the target's columns and those that `group` and `site` name. A modality is the X of its AnnData,
+    a column a feature, of kind `omics` unless `kinds` says `table`; a patient who is no observation of it lacks it, as
+    does one whose row is NaN throughout. Layers, raw and obsm are not read. Raises CohortError.
+    """
+    problems: list[Problem] = []
+    blocks: dict[str, pd.DataFrame] = {}
+    for modality, annotated in mdata.mod.items():
+        fault = _fault(annotated)
+        if fault is not None:
+            problems.append(error(*fault, modality=modality))
+            continue
+        blocks[modality] = _block(annotated)
+    if problems:
+        raise CohortError(problems)
+    patients = pd.DataFrame(mdata.obs).copy()
+    for column in patients.columns:
+        if isinstance(patients[column].dtype, pd.CategoricalDtype):
+            patients[column] = patients[column].astype(object)
+    kind_of = {**dict.fromkeys(blocks, "omics"), **(kinds or {})}
+    return cohort_from_frames(patients, blocks, target, group=group, site=site, kinds=kind_of, name=name)
+
+
+def _fault(annotated: Any) -> tuple[str, str] | None:
+    """What keeps an AnnData from being a block, and the fix."""
+    rows, columns = annotated.shape
+    if annotated.X is None:
+        return "the modality has no X", "put its values into X: layers and raw are not read"
+    if rows * columns > MOST_VALUES:
+        return f"X has {rows * columns:,} values, over the limit of {MOST_VALUES:,}", "keep fewer features"
+    repeated = int(pd.Index(annotated.var_names).duplicated().sum())
+    if repeated:
+        return f"{count(repeated, 'feature')} by a name that stands twice", "call var_names_make_unique"
+    if annotated.X.dtype.kind not in "fiub":
+        return "X does not hold numbers", "write numbers into X"
+    return None
+
+
+def _block(annotated: Any) -> pd.DataFrame:
+    values = annotated.X[:] if getattr(annotated, "isbacked", False) else annotated.X
+    dense = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+    columns = [str(feature) for feature in annotated.var_names]
+    return pd.DataFrame(dense, index=annotated.obs_names.astype(str), columns=columns)

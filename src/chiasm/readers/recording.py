@@ -1,0 +1,92 @@
+"""A recording as its file holds it, and how its leads come to one rate without gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import resample_poly  # type: ignore[import-untyped]
+
+from chiasm.readers.reading import ReadError
+
+Row = NDArray[np.float64]
+
+FASTEST_HZ = 1e6
+LONGEST_GAP_SECONDS = 1.0
+LONGEST_GAP_SAMPLES = 5
+FINEST_RATIO = 10_000  # rates are brought together by a ratio of whole numbers up to this one
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The leads of one file as it names them, their units and rates in Hz; `notes` are what a user should know of it.
+
+    `rows` holds `(T_i,)` float64 for each lead, NaN where a sample is invalid; () where only the header was read.
+    """
+
+    leads: tuple[str, ...]
+    units: tuple[str, ...]
+    rates: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+
+
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """Names without repetition: the second `ECG` is `ECG 2`, a lead without a name is called by its number."""
+    found: list[str] = []
+    for number, name in enumerate(names, 1):
+        base = " ".join(name.split()) or f"lead {number}"
+        own, copy = base, 1
+        while own in found:
+            copy += 1
+            own = f"{base} {copy}"
+        found.append(own)
+    return tuple(found)
+
+
+def check_rate(hz: float) -> float:
+    """A sampling rate that can be one, in Hz."""
+    if not np.isfinite(hz) or not 0 < hz <= FASTEST_HZ:
+        raise ReadError("the sampling rate is not a number above zero", "write the rate in Hz into the header")
+    return float(hz)
+
+
+def without_gaps(row: Row, hz: float) -> Row:
+    """Invalid samples replaced by a line between their neighbours (at an end: the nearest one).
+
+    A gap is bridged up to one second or five samples, whichever is longer.
+
+    Raises:
+        ReadError: a longer gap, or nothing valid at all.
+    """
+    valid = np.isfinite(row)
+    if valid.all():
+        return row
+    if not valid.any():
+        raise ReadError("a lead has no valid sample", "leave the lead out of the file, or the file out")
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], valid, [True])).astype(np.int8)))
+    longest = int((edges[1::2] - edges[::2]).max())
+    if longest > max(LONGEST_GAP_SECONDS * hz, LONGEST_GAP_SAMPLES):
+        raise ReadError(
+            f"a lead has a gap of {longest / hz:,.1f} seconds, and up to {LONGEST_GAP_SECONDS:g} is bridged",
+            "cut the recording at its gaps, or leave the lead out",
+        )
+    steps = np.arange(len(row))
+    return np.interp(steps, steps[valid], row[valid])
+
+
+def at_rate(row: Row, hz: float, wanted: float) -> Row:
+    """The row at another rate, `ceil(T wanted / hz)` samples, behind the low-pass filter of `resample_poly`.
+
+    The line from the first to the last sample is taken out before and put back, so that an offset does not ring at
+    the ends. The ratio of the rates is the nearest one of whole numbers up to 10,000.
+    """
+    ratio = Fraction(wanted / hz).limit_denominator(FINEST_RATIO)
+    if ratio == 1:
+        return row
+    if not 0 < ratio <= FINEST_RATIO:
+        raise ReadError(f"the sampling rate is too far from {wanted:g} Hz to be brought there", "resample the file")
+    return np.asarray(resample_poly(row, ratio.numerator, ratio.denominator, padtype="line"), dtype=np.float64)
