@@ -22,6 +22,7 @@ _PUBLIC = {
     "Verdict": "chiasm.evaluation",
     "check_cohort": "chiasm.api",
     "cohort_from_frames": "chiasm.cohort",
+    "cohort_from_mudata": "chiasm.cohort",
     "encode": "chiasm.api",
     "evaluate": "chiasm.api",
     "fit": "chiasm.api",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         Survival,
         Unsupported,
         cohort_from_frames,
+        cohort_from_mudata,
         open_cohort,
         synthetic_cohort,
     )

@@ -246,3 +246,19 @@ def test_what_mudata_lacks_is_named() -> None:
         ("bare", "the modality has no X"),
         ("twice", "1 feature by a name that stands twice"),
     ]
+
+
+def test_the_kind_says_which_columns_are_meant(tmp_path: Path) -> None:
+    rna().write_h5ad(tmp_path / "x.h5ad")
+    write_mu(tmp_path / "x.h5mu", mu(protein=rna(15)))
+    rna().obs[["days", "died"]].rename_axis("case_id").to_csv(tmp_path / "patients.csv")
+    (tmp_path / "cohort.toml").write_text(
+        '[patients]\ntable = "patients.csv"\nid = "case_id"\n'
+        '[modalities.clinical]\nkind = "table"\ntable = "x.h5ad"\n'
+        '[modalities.rna]\nkind = "omics"\ntable = "x.h5ad"\n'
+        '[modalities.protein]\nkind = "omics"\ntable = "x.h5mu:protein"\n'
+    )
+    cohort = open_cohort(tmp_path)
+    assert list(cohort.raw("clinical").columns) == ["age", "stage", "died", "days"]
+    np.testing.assert_array_equal(cohort.raw("rna").to_numpy(), RNA)
+    np.testing.assert_array_equal(cohort.raw("protein").to_numpy(), RNA[:15])

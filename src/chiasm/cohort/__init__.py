@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chiasm.cohort.annotated import cohort_from_mudata
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.checks import check_cohort
 from chiasm.cohort.cohort import Cohort
@@ -43,6 +44,7 @@ __all__ = [
     "check_cohort",
     "class_names",
     "cohort_from_frames",
+    "cohort_from_mudata",
     "fold_ids",
     "holdout",
     "horizons",

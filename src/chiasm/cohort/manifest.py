@@ -232,12 +232,12 @@ class _Reader:
         if keys.table is None:
             columns = columns or []
             return ColumnSource(name, keys.kind, table, columns), self._with_values(table, columns, self.positions)
-        key = keys.on or self.id
+        key = keys.on or table.key(self.id)
         if not self.has_columns(table, [key], name):
             return None, nowhere
         if keys.on is not None and not self.has_columns(self.patients, [keys.on], name):
             return None, nowhere
-        columns = columns if columns is not None else [column for column in table.columns if column != key]
+        columns = columns if columns is not None else table.columns_of(keys.kind, key)
         texts = self.texts(table, key)
         if keys.kind == "events":  # many rows a patient: the first one stands for all
             unique = np.flatnonzero(~pd.Series(texts).duplicated().to_numpy() & (texts != ""))
