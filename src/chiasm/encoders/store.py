@@ -172,8 +172,8 @@ class TokenStore:
         """Drop what is not needed, and bring the rest in order; gives the bytes freed.
 
         A source is dropped when each condition given holds: it is not among `keep_contents`; it was written more than
-        `older_than_days` ago. With neither, no source is dropped. Damaged fragments (every byte is read), files left by
-        dead writers and second copies of a source go, and small fragments are merged.
+        `older_than_days` ago. With neither, no source is dropped. Damaged fragments (every byte is read) and files
+        left by dead writers go, and small fragments are merged.
 
         Args:
             encoder: the one to prune; None for all.
@@ -189,13 +189,13 @@ class TokenStore:
             shelf = self._shelf(folder)
             freed += sum(remove(folder / name) for name in shelf.damaged())
             fragments = shelf.fragments()
-            wanted = first_holders(fragments)
+            wanted = [np.ones(len(fragment.keys), dtype=bool) for fragment in fragments]
             for fragment, mask in zip(fragments, wanted, strict=True):
                 if keep is not None or before is not None:
-                    drop = np.ones(len(mask), dtype=bool)
+                    drop = np.ones(len(mask), dtype=bool) if before is None else fragment.written < before
                     if keep is not None:
                         drop[match(keep, fragment.keys)[1]] = False
-                    mask &= ~(drop if before is None else drop & (fragment.written < before))
+                    mask[drop] = False
             freed += shelf.tidy(fragments, wanted)
         return freed
 

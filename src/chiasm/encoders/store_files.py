@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -91,6 +91,24 @@ def _staging(folder: Path) -> tuple[Path, BinaryIO]:
         if os.fstat(file.fileno()).st_nlink:  # else taken for a dead writer's before it was locked
             return path, file
         file.close()
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Whether nobody else has claimed the folder: spares work done twice, and nothing but that rests on it."""
+    if sys.platform == "win32":
+        yield True
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        free = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as fault:
+            free = fault.errno not in (errno.EWOULDBLOCK, errno.EACCES)  # else a file system without locks
+        yield free
+    finally:
+        os.close(handle)
 
 
 def remove_left_over(folder: Path) -> int:

@@ -1,7 +1,8 @@
 """One fragment of the token store: an immutable Arrow file whose name ends in the checksum of its own bytes.
 
 A row is a source: `content` (its digest), `written` (when), `tokens` (a list of rows of D numbers), `times` (a list as
-long, or empty). Any reader of Arrow files reads it.
+long, or empty). A random number among its notes keeps any two files from ever having one name. Any reader of Arrow
+files reads it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +132,7 @@ def _schema(width: int, slots: int | None = None) -> Any:
         pa.field(TOKENS, pa.large_list(pa.list_(pa.float32(), width))),
         pa.field(TIMES, pa.large_list(pa.float32())),
     ]
-    return pa.schema(fields, metadata=None if slots is None else {"slots": str(slots)})
+    return pa.schema(fields, metadata=None if slots is None else {"slots": str(slots), "unique": secrets.token_hex(8)})
 
 
 def write_fragment(folder: Path, width: int, slots: int, content: Iterable[Any], number: int | None = None) -> Path:
@@ -154,12 +156,13 @@ def check_sum(path: Path) -> None:
 
     Raises:
         Damaged: the bytes are not those that were written.
+        FileNotFoundError: it was merged or pruned meanwhile.
     """
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        return  # merged or pruned meanwhile
+        raise
     except OSError:
         raise Damaged("cannot be read") from None
     if not path.stem.endswith(found[:32]):

@@ -1,11 +1,14 @@
 """The fragments of one encoder in the token store: which hold what, which are damaged, and merging them.
 
 Readers and writers agree without a lock: fragments are ordered by name and the first to hold a source wins; a merged
-fragment takes the place of the oldest it came from before those are removed; a second copy of a source does no harm.
+fragment takes the place of the oldest it came from before those are removed. It holds every source of theirs, also one
+that an older fragment holds: that one may be about to go, merged into yet another. So each fragment that goes has a
+newer one that holds all it held, and nothing is lost whoever merges what. A second copy of a source does no harm.
 """
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.encoders.store_files import remove
+from chiasm.encoders.store_files import claimed, remove
 from chiasm.encoders.store_fragment import (
+    KEY,
     Damaged,
     Fragment,
     batches,
@@ -27,7 +31,7 @@ from chiasm.encoders.store_fragment import (
 )
 
 LARGE_BYTES = 2 << 30  # larger fragments are left as they are: a terabyte is a few hundred memory maps
-MERGE_AT = 16  # fragments of about one size
+MERGE_AT = 32  # fragments of about one size
 
 
 class Shelf:
@@ -50,23 +54,29 @@ class Shelf:
 
     def damaged(self) -> dict[str, Damaged]:
         """What is wrong with each damaged fragment, by its name; every byte is read."""
-        return {name: fault for name, fragment in self._refresh().items() if (fault := _fault(fragment))}
+        found = {}
+        for name, fragment in self._refresh().items():
+            try:
+                if isinstance(fragment, Damaged):
+                    raise fragment
+                check_sum(fragment.path)
+            except FileNotFoundError:
+                continue  # merged or pruned meanwhile
+            except Damaged as fault:
+                found[name] = fault
+        return found
 
     def merge_alike(self) -> None:
-        """Merge fragments of about one size (a factor of 16) once there are many, so that few files lie in a folder.
+        """Merge fragments of about one size (a factor of 32) once there are many, so that few files lie in a folder.
 
-        Each token is so written again once for each factor of 16 by which its encoder's fragments grow.
+        Each token is so written again once for each factor of 32 by which its encoder's fragments grow.
         """
-        fragments = self.fragments()
-        tiers: dict[int, list[int]] = {}
-        for k, fragment in enumerate(fragments):
-            if fragment.size < LARGE_BYTES:
-                tiers.setdefault(fragment.size.bit_length() // 4, []).append(k)
-        crowded = [alike for alike in tiers.values() if len(alike) >= MERGE_AT]
-        live = first_holders(fragments) if crowded else []
-        for alike in crowded:
-            whole = [k for k in alike if not _fault(fragments[k])]  # a merged copy would sign damage anew
-            _merge(self.folder, [fragments[k] for k in whole], [live[k] for k in whole])
+        if not self._crowded():
+            return
+        with claimed(self.folder) as ours:
+            for alike in self._crowded() if ours else []:  # asked again: somebody may just have merged them
+                whole = [fragment for fragment in alike if _intact(fragment)]  # a copy would sign damage anew
+                _merge(self.folder, whole, [np.ones(len(fragment.keys), dtype=bool) for fragment in whole])
 
     def tidy(self, fragments: Sequence[Fragment], wanted: Sequence[NDArray[np.bool_]]) -> int:
         """Keep only the wanted sources, merging small fragments as they come; gives the bytes freed."""
@@ -82,6 +92,13 @@ class Shelf:
                 group = []
         self._refresh()  # lets go of the maps of what was removed
         return freed
+
+    def _crowded(self) -> list[list[Fragment]]:
+        tiers: dict[int, list[Fragment]] = {}
+        for fragment in self.fragments():
+            if fragment.size < LARGE_BYTES:
+                tiers.setdefault(fragment.size.bit_length() // 5, []).append(fragment)
+        return [alike for alike in tiers.values() if len(alike) >= MERGE_AT]
 
     def _refresh(self) -> dict[str, Fragment | Damaged]:
         while True:
@@ -135,23 +152,25 @@ def first_holders(fragments: Sequence[Fragment]) -> list[NDArray[np.bool_]]:
 
 def _merge(folder: Path, fragments: Sequence[Fragment], keep: Sequence[NDArray[np.bool_]]) -> int:
     """One fragment of the sources to keep in place of these fragments; gives the bytes freed."""
+    freed = 0
+    live = [mask & first for mask, first in zip(keep, first_holders(fragments), strict=True)]
     # in the order in which they were written, so that reading is sequential
     chosen = [
         (fragment, row)
-        for fragment, mask in zip(fragments, keep, strict=True)
+        for fragment, mask in zip(fragments, live, strict=True)
         for row in np.lexsort((fragment.start, fragment.piece))
         if mask[row]
     ]
-    freed = 0
     if chosen:
         width, slots = fragments[0].width, fragments[0].slots
-        keys = np.array([fragment.keys[row] for fragment, row in chosen], dtype=fragments[0].keys.dtype)
+        keys = np.array([fragment.keys[row] for fragment, row in chosen], dtype=KEY)
         written = np.array([fragment.written[row] for fragment, row in chosen], dtype=np.int64)
         tokens = (fragment.tokens(row) for fragment, row in chosen)
         times = (fragment.times(row) for fragment, row in chosen)
         place = min(number_of(fragment.path.name) for fragment in fragments)
         merged = write_fragment(folder, width, slots, batches(width, keys, written, tokens, times), place)
-        freed -= merged.stat().st_size
+        with contextlib.suppress(FileNotFoundError):  # merged further meanwhile
+            freed -= merged.stat().st_size
     return freed + sum(remove(fragment.path) for fragment in fragments)
 
 
@@ -162,11 +181,9 @@ def _opened(path: Path) -> Fragment | Damaged:
         return fault
 
 
-def _fault(fragment: Fragment | Damaged) -> Damaged | None:
-    if isinstance(fragment, Damaged):
-        return fragment
+def _intact(fragment: Fragment) -> bool:
     try:
         check_sum(fragment.path)
-    except Damaged as fault:
-        return fault
-    return None
+    except (Damaged, FileNotFoundError):
+        return False
+    return True

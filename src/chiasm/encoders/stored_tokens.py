@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -65,9 +65,12 @@ class StoredTokens(Sequence[NDArray[np.float32]]):
     def __getitem__(self, i: int | slice) -> NDArray[np.float32] | StoredTokens:
         if isinstance(i, slice):
             return self.take(np.arange(len(self))[i])
-        begin = self._start[i]
-        values: NDArray[np.float32] = self._values[self._piece[i]][begin : begin + self.lengths[i]]
-        return values
+        begin = self._start.item(i)
+        return self._values[self._piece.item(i)][begin : begin + self.lengths.item(i)]
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        for piece, start, end in self._places(np.arange(len(self))):
+            yield self._values[piece][start:end]
 
     def times(self, i: int) -> NDArray[np.float32] | None:
         """(T_i,) float32 hours since the patient's first record; None where the encoder gave none."""
@@ -89,12 +92,15 @@ class StoredTokens(Sequence[NDArray[np.float32]]):
         lengths = self.lengths[rows]
         longest = self.slots or max(1, int(lengths.max(initial=0)))
         values = np.empty((len(rows), longest, self.width), dtype=np.float32)
-        ends = (self._start[rows] + lengths).tolist()
-        places = zip(self._piece[rows].tolist(), self._start[rows].tolist(), ends, lengths.tolist(), strict=True)
-        for k, (piece, start, end, length) in enumerate(places):
-            values[k, :length] = self._values[piece][start:end]
-            values[k, length:] = 0.0
+        for k, (piece, start, end) in enumerate(self._places(rows)):
+            values[k, : end - start] = self._values[piece][start:end]
+            values[k, end - start :] = 0.0
         return values, np.arange(longest) < lengths[:, None]
+
+    def _places(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+        """Piece, first token and end of each row."""
+        start = self._start[rows]
+        return zip(self._piece[rows].tolist(), start.tolist(), (start + self.lengths[rows]).tolist(), strict=True)
 
     def __reduce__(self) -> tuple[Callable[..., StoredTokens], tuple[Path, str, bytes]]:
         reopen, folder, encoder = self._origin
