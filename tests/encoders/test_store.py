@@ -448,6 +448,18 @@ def test_a_put_merges_so_that_few_files_stay(store: TokenStore, monkeypatch: pyt
     check(opened, range(21))
 
 
+def test_merging_stops_at_large_fragments(store: TokenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_shelf, "MERGE_AT", 4)
+    monkeypatch.setattr(store_shelf, "LARGE_BYTES", 4000)
+    for k in range(30):
+        put(store, [k])
+    sizes = [path.stat().st_size for path in fragments(store)]
+    assert max(sizes) < 8000 and sum(size < 4000 for size in sizes) < 8
+    store.prune()
+    assert max(path.stat().st_size for path in fragments(store)) < 8000
+    check(store.open(ENCODER, [key(k) for k in range(30)]), range(30))
+
+
 def test_a_reader_outlives_pruning_and_its_copy_finds_its_way(store: TokenStore) -> None:
     for k in range(8):
         put(store, [k])

@@ -94,11 +94,13 @@ class Shelf:
         return freed
 
     def _crowded(self) -> list[list[Fragment]]:
+        """What to merge: fragments of about one size, where they are many."""
         tiers: dict[int, list[Fragment]] = {}
         for fragment in self.fragments():
             if fragment.size < LARGE_BYTES:
                 tiers.setdefault(fragment.size.bit_length() // 5, []).append(fragment)
-        return [alike for alike in tiers.values() if len(alike) >= MERGE_AT]
+        crowded = (alike for alike in tiers.values() if len(alike) >= MERGE_AT)
+        return [_up_to_large(alike) for alike in crowded]
 
     def _refresh(self) -> dict[str, Fragment | Damaged]:
         while True:
@@ -148,6 +150,12 @@ def first_holders(fragments: Sequence[Fragment]) -> list[NDArray[np.bool_]]:
     mask = np.zeros(sum(sizes), dtype=bool)
     mask[first] = True
     return np.split(mask, np.cumsum(sizes)[:-1])
+
+
+def _up_to_large(fragments: Sequence[Fragment]) -> list[Fragment]:
+    """The oldest of them, as many as one large fragment takes."""
+    before = np.cumsum([0, *(fragment.size for fragment in fragments)])[:-1]
+    return [fragment for fragment, size in zip(fragments, before, strict=True) if size < LARGE_BYTES]
 
 
 def _merge(folder: Path, fragments: Sequence[Fragment], keep: Sequence[NDArray[np.bool_]]) -> int:
