@@ -142,7 +142,9 @@ class EventSource(ColumnSource):
             numbers, texts = self._table.frame(rest), {name: self._table.texts(name) for name in codes}
         else:
             numbers, texts = self._table[rest], {name: as_text(self._table[name]) for name in codes}
-        return numbers.assign(**{name: np.where(text == "", np.nan, text.astype(object)) for name, text in texts.items()})
+        return numbers.assign(
+            **{name: np.where(text == "", np.nan, text.astype(object)) for name, text in texts.items()}
+        )
 
     @cached_property
     def _positions(self) -> dict[str, Rows]:
