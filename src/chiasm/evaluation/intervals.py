@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from chiasm.cohort.targets import Outcome
-from chiasm.evaluation.metrics import MIN_EVENTS, NOT_ESTIMABLE, PRIMARY, estimable, score
+from chiasm.evaluation.metrics import MIN_EVENTS, NOT_ESTIMABLE, PRIMARY, estimable, scorable, score
 from chiasm.evaluation.weighted import Floats
 
 Counts = NDArray[np.uint16]
@@ -146,17 +146,31 @@ def fold_metric_draws(
 
 def trial_estimable(kind: str, folds: Sequence[TestFold], n_classes: int = 0, *, min_events: int = MIN_EVENTS) -> bool:
     """`metrics.estimable` for all tested patients together, each counted once however many repeats there are."""
-    if not folds:
-        return False
+    return bool(folds) and estimable(kind, tested_outcome(folds), n_classes, min_events=min_events)
+
+
+def tested_outcome(folds: Sequence[TestFold]) -> Outcome:
+    """Of all tested patients together, each once."""
     patients = np.concatenate([fold.patients for fold in folds])
     first = np.unique(patients, return_index=True)[1]
     events = [fold.outcome.event for fold in folds if fold.outcome.event is not None]
-    outcome = Outcome(
+    return Outcome(
         np.concatenate([fold.outcome.value for fold in folds])[first],
         np.concatenate(events)[first] if len(events) == len(folds) else None,
         np.concatenate([fold.outcome.known for fold in folds])[first],
     )
-    return estimable(kind, outcome, n_classes, min_events=min_events)
+
+
+def scorable_folds(kind: str, folds: Sequence[TestFold]) -> list[TestFold]:
+    """The folds without labels that are too rare among all tested patients (`metrics.scorable`), the same in each."""
+    if kind != "multilabel" or not folds:
+        return list(folds)
+    kept = ~np.isnan(scorable(kind, tested_outcome(folds)).value).all(axis=0)  # (K,)
+    cut = []
+    for fold in folds:
+        value = np.where(kept, fold.outcome.value, np.nan)
+        cut.append(replace(fold, outcome=Outcome(value, None, np.asarray(~np.isnan(value).all(axis=1)))))
+    return cut
 
 
 def trial_scores(
@@ -177,7 +191,7 @@ def trial_scores(
     """
     points: list[Mapping[str, Floats]] = []
     drawn: list[Mapping[str, Floats]] = []
-    for fold, frame in zip(folds, predictions, strict=True):
+    for fold, frame in zip(scorable_folds(kind, folds), predictions, strict=True):
         points.append(fold_metric_draws(kind, frame, fold, classes, None, metrics))
         drawn.append(fold_metric_draws(kind, frame, fold, classes, draws[:, fold.patients], metrics))
     if not points:
@@ -210,7 +224,7 @@ def trial_differences(
     name = PRIMARY[kind]
     enough = trial_estimable(kind, folds, len(classes))
     point, drawn = np.full((len(folds), 1), np.nan), np.full((len(folds), len(draws)), np.nan)
-    for j, (fold, ours, theirs) in enumerate(zip(folds, fused, single, strict=True)):
+    for j, (fold, ours, theirs) in enumerate(zip(scorable_folds(kind, folds), fused, single, strict=True)):
         for out, weights in ((point, None), (drawn, draws[:, fold.patients])):
             one, other = (fold_metric_draws(kind, frame, fold, classes, weights, [name]) for frame in (ours, theirs))
             out[j] = one[name] - other[name] if enough else np.nan

@@ -107,9 +107,15 @@ def intervals(trial: Trial) -> str:
 def few_events(trial: Trial) -> str:
     """From when on a number is given."""
     what = {"classification": "tested patients of each class", "survival": "events"}.get(trial.kind, "tested patients")
+    if trial.kind == "multilabel":
+        what = "tested patients with, or without, any one label"
+    rare = (
+        " A label that fewer have, or have not, is left out of every mean over labels; one that nobody has in a fold, "
+        "or everybody, is left out of the mean there."
+    )
     return (
         f"Below {MIN_EVENTS} {what}, or when more than {percent(MAX_MISSING)} of the folds or draws have no value, the "
-        f"page says 'not estimable' instead of a number."
+        f"page says 'not estimable' instead of a number.{rare if trial.kind == 'multilabel' else ''}"
     )
 
 
