@@ -117,8 +117,8 @@ def test_refuses_what_it_cannot_score() -> None:
         score("survival", frame.iloc[1:], truth)
     with pytest.raises(ValueError, match="no metric 'auroc'"):
         score("survival", frame, truth, metrics=["auroc"])
-    with pytest.raises(ValueError, match="kind 'multilabel'"):
-        score("multilabel", frame, truth)
+    with pytest.raises(ValueError, match="kind 'ranking'"):
+        score("ranking", frame, truth)
     with pytest.raises(ValueError, match="two or more"):
         score("classification", frame, truth)
     with pytest.raises(ValueError, match="draws x 40"):

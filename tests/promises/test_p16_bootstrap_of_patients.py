@@ -9,13 +9,12 @@ from scipy.stats import norm
 
 from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.classification_metrics import auroc
+from chiasm.evaluation.estimates import mean_over_folds, percentile_interval
 from chiasm.evaluation.intervals import (
     TestFold,
     bootstrap_weights,
     fold_metric_draws,
-    mean_over_folds,
     patient_draws,
-    percentile_interval,
     trial_differences,
     trial_scores,
 )

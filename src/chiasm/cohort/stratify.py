@@ -37,7 +37,7 @@ def deal(having: Array, wanted: Array, units: Ints | None, rng: np.random.Genera
     """(n,) the part that each patient goes to, labels dealt out from the rarest to the most frequent.
 
     Of the patients still without a part, those with the rarest evidence are dealt next, each to the part that wants it
-    most; of equal ones, to the part that has the fewest with the same labels, then the fewest patients, then at random.
+    most; of equal ones, to the part that has the fewest with the same labels, then that wants all they have most.
 
     Source: Sechidis et al. 2011, doi:10.1007/978-3-642-23808-6_10. Deviations: not having a label counts as evidence
     too, ties go by the combination of labels, and whole units are dealt.
@@ -48,16 +48,15 @@ def deal(having: Array, wanted: Array, units: Ints | None, rng: np.random.Genera
         units: (n,) patients with the same number go to one part; None for each alone.
     """
     unit = np.arange(len(having)) if units is None else np.unique(units, return_inverse=True)[1].reshape(-1)
-    size = np.bincount(unit)
-    total = np.zeros((len(size), having.shape[1]))
+    total = np.zeros((int(unit.max(initial=-1)) + 1, having.shape[1]))
     np.add.at(total, unit, having)  # (U, C)
     _, kind = np.unique(total, axis=0, return_inverse=True)
     kind = kind.reshape(-1)
     wanted, left = wanted.astype(np.float64).copy(), total.sum(axis=0)
     same = np.zeros((len(wanted), kind.max(initial=0) + 1))
-    patients = np.zeros(len(wanted))
-    part = np.full(len(size), -1)
-    waiting = rng.permutation(len(size))
+    per_column = 1 / np.maximum(wanted.sum(axis=0), 1)
+    part = np.full(len(total), -1)
+    waiting = rng.permutation(len(total))
     while waiting.size:
         column = int(np.argmin(np.where(left > 0, left, np.inf)))
         here = total[waiting, column] > 0
@@ -65,12 +64,12 @@ def deal(having: Array, wanted: Array, units: Ints | None, rng: np.random.Genera
             here[:] = True
         chosen = waiting[here]
         for one in chosen[np.argsort(kind[chosen], kind="stable")]:
-            order = np.lexsort((rng.random(len(wanted)), patients, same[:, kind[one]], -wanted[:, column]))
+            lacks = wanted @ (total[one] * per_column)
+            order = np.lexsort((rng.random(len(wanted)), -lacks, same[:, kind[one]], -wanted[:, column]))
             to = int(order[0])
             part[one] = to
             wanted[to] -= total[one]
             left -= total[one]
             same[to, kind[one]] += 1
-            patients[to] += size[one]
         waiting = waiting[~here]
     return part[unit]

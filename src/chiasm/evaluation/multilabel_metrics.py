@@ -1,9 +1,9 @@
 """Metrics of label probabilities: the mean over labels, each over the patients of whom it is known.
 
 Every function takes `probability` (n, K) float, `label` (n, K) of 0, 1 and NaN for a missing cell, and `weights` (R, n)
-or None (see `weighted.as_weights`), and gives (R,) float64: one value a draw. A label counts where somebody has it and
-somebody has not; in a draw that has lost one of the two, or in which the metric is not defined for it, the mean goes
-over the labels that are left, and is NaN when none is.
+or None (see `weighted.as_weights`), and gives (R,) float64: one value a draw. The mean goes over the labels for which
+the metric is defined in that draw, so that somebody must have the label and somebody must not; it is NaN when there is
+none. Over several folds each label is averaged by itself first (`intervals.mean_over_labels`).
 """
 
 from __future__ import annotations
@@ -48,11 +48,7 @@ def _mean_over_labels(binary: Binary, probability: ArrayLike, label: ArrayLike, 
     for k in range(y.shape[1]):
         rows = np.flatnonzero(~np.isnan(y[:, k]))
         code = y[rows, k].astype(np.intp)
-        if len(np.unique(code)) < 2:
-            continue
-        own = w[:, rows]
-        both = (own @ code > 0) & (own @ (1 - code) > 0)
-        value = np.where(both, binary(np.stack([1 - p[rows, k], p[rows, k]], axis=1), code, own), np.nan)
+        value = binary(np.stack([1 - p[rows, k], p[rows, k]], axis=1), code, w[:, rows])
         total += np.nan_to_num(value)
         counted += np.isfinite(value)
     return ratio(total, counted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort import Outcome
-from chiasm.evaluation.intervals import TestFold, patient_draws, tested_outcome, trial_scores
+from chiasm.evaluation.intervals import TestFold, one_label, patient_draws, tested_outcome, trial_scores
 from chiasm.evaluation.metrics import PRIMARY
 from chiasm.evaluation.verdict import Verdict
 
@@ -110,9 +110,8 @@ class Trial:
         known = tested_outcome(folds).value if folds else np.zeros((0, 0))
         for recipe, frames in self.frames.items() if folds else ():
             for k, label in enumerate(self.classes):
-                own = [alone(fold, k) for fold in folds]
-                columns = [frames[key][[f"p_{label}"]] for key in self.folds]
-                found = trial_scores(self.kind, own, columns, [label], self.draws, ["auroc"])["auroc"]
+                own = one_label(folds, [frames[key] for key in self.folds], self.classes, k)
+                found = trial_scores(self.kind, *own, self.draws, ["auroc"])["auroc"]
                 n, positives = int((~np.isnan(known[:, k])).sum()), int((known[:, k] == 1).sum())
                 row = {"recipe": recipe, "label": label, "n": n, "positives": positives}
                 rows.append({**row, "mean": found.mean, "low": found.low, "high": found.high})
@@ -160,12 +159,6 @@ class Trial:
         """The bootstrap of this trial, `(R, N)` counts, the same for every recipe."""
         protocol = self.document["protocol"]
         return patient_draws(list(self.folds.values()), len(self.outcomes), protocol["draws"], protocol["seed"])
-
-
-def alone(fold: TestFold, label: int) -> TestFold:
-    """The fold with one label of several."""
-    value = fold.outcome.value[:, [label]]
-    return replace(fold, outcome=Outcome(value, None, ~np.isnan(value[:, 0])))
 
 
 def alone_where_empty(groups: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.evaluation import Trial
+from chiasm.evaluation.intervals import one_label, trial_scores
 from chiasm.evaluation.metrics import NOT_ESTIMABLE
 from chiasm.evaluation.trial import VALUE_OF
 from chiasm.report.drawing import Picture
@@ -158,9 +159,19 @@ def class_panel(trial: Trial, one: Best, table: pd.DataFrame, title: str) -> tup
             member = (table["value"].to_numpy(np.float64) == code).astype(np.float64)
         series.append((label, groups_of(predicted, member, most=10, share=True)))
         spread.append(predicted)
-        shown = slope if not rows else f"(mean over {'labels' if several else 'classes'}, above)"
+        if several:
+            slope = label_slope(trial, one.name, code)
+        shown = slope if several or not rows else "(mean over classes, above)"
         rows.append([title, label, number(float(predicted.mean())), number(float(member.mean())), shown])
     return Panel(title, series, spread), rows
+
+
+def label_slope(trial: Trial, recipe: str, label: int) -> str:
+    """The calibration slope of one label of several, averaged over folds."""
+    folds, frames = list(trial.folds.values()), [trial.frames[recipe][key] for key in trial.folds]
+    alone = one_label(folds, frames, trial.classes, label)
+    found = trial_scores(trial.kind, *alone, trial.draws, ["calibration_slope"])["calibration_slope"]
+    return interval(found.mean, found.low, found.high)
 
 
 def number_row(table: pd.DataFrame) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chiasm.evaluation import Trial
-from chiasm.evaluation.intervals import MAX_MISSING
+from chiasm.evaluation.estimates import MAX_MISSING
 from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
 from chiasm.evaluation.summary import SINGLE
 from chiasm.report.wording import count, listing, metric_of, percent
@@ -109,10 +109,7 @@ def few_events(trial: Trial) -> str:
     what = {"classification": "tested patients of each class", "survival": "events"}.get(trial.kind, "tested patients")
     if trial.kind == "multilabel":
         what = "tested patients with, or without, any one label"
-    rare = (
-        " A label that fewer have, or have not, is left out of every mean over labels; one that nobody has in a fold, "
-        "or everybody, is left out of the mean there."
-    )
+    rare = " The same is asked of each label by itself; one that is not estimable is left out of the mean over labels."
     return (
         f"Below {MIN_EVENTS} {what}, or when more than {percent(MAX_MISSING)} of the folds or draws have no value, the "
         f"page says 'not estimable' instead of a number.{rare if trial.kind == 'multilabel' else ''}"

@@ -31,10 +31,10 @@ def labels_part(trial: Trial, best: Sequence[Best]) -> LabelsPart:
         values = [interval(row["mean"], row["low"], row["high"]) for _, row in found.iterrows()]
         n, positives = (int(part[column].iloc[0]) for column in ("n", "positives"))
         rows.append((str(label), f"{n:,}", f"{positives:,}", values))
-    once = frame.drop_duplicates("label")
-    counted = int(((once["positives"] >= MIN_EVENTS) & (once["n"] - once["positives"] >= MIN_EVENTS)).sum())
+    counted = int(frame.drop_duplicates("label")["mean"].notna().sum())
     said = (
         f"The primary metric is the mean over {count(counted, 'label')} of {len(rows)}: those that {MIN_EVENTS} tested "
-        f"patients or more have, and {MIN_EVENTS} or more have not."
+        f"patients or more have, {MIN_EVENTS} or more have not, and most folds can tell of. Each is averaged over its "
+        f"folds first."
     )
     return LabelsPart(said, [f"{one.name} ({one.side})" for one in best], rows)

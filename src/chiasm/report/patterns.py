@@ -49,8 +49,8 @@ def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
         values = [interval(row["mean"], row["low"], row["high"]) for _, row in found.iterrows()]
         rows.append((str(pattern), f"{int(part['n'].iloc[0]):,}", members(trial, str(pattern), part), values))
     said = (
-        f"{label} among the tested patients of each pattern, computed within each fold and averaged over folds. "
-        f"Not estimable: fewer than {MIN_EVENTS} {few(trial.kind)}, or too many folds without a value."
+        f"{label[0].upper()}{label[1:]} among the tested patients of each pattern, computed within each fold and "
+        f"averaged over folds. Not estimable: fewer than {MIN_EVENTS} {few(trial.kind)}, or too many folds without a value."
     )
     if len(rarer):
         patients = count(int(rarer["n"].sum()), "patient")
