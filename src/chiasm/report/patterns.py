@@ -50,7 +50,8 @@ def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
         rows.append((str(pattern), f"{int(part['n'].iloc[0]):,}", members(trial, str(pattern), part), values))
     said = (
         f"{label[0].upper()}{label[1:]} among the tested patients of each pattern, computed within each fold and "
-        f"averaged over folds. Not estimable: fewer than {MIN_EVENTS} {few(trial.kind)}, or too many folds without a value."
+        f"averaged over folds. Not estimable: fewer than {MIN_EVENTS} {few(trial.kind)}, or too many folds without a "
+        "value."
     )
     if len(rarer):
         patients = count(int(rarer["n"].sum()), "patient")
