@@ -76,7 +76,7 @@ class Response:
         return scaled if self.kind == "survival" else scaled + self.centre
 
     def frame(self, link: Array) -> pd.DataFrame:
-        """`p_<class>` columns, `prediction`, or `risk` and `survival_<time>`, one row a patient."""
+        """`p_<class>` or `p_<label>` columns, `prediction`, or `risk` and `survival_<time>`, one row a patient."""
         link = self.calibrated(link)
         if self.kind == "classification":
             return pd.DataFrame(softmax(link, axis=1), columns=[f"p_{name}" for name in self.classes])
