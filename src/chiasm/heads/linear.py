@@ -163,6 +163,9 @@ def fit_labels(x: Array, y: Array, penalties: Sequence[float]) -> list[Linear]:
     paths = []
     for label in y.T:
         rows = ~np.isnan(label)
+        if not rows.any():  # nothing is known of it here: even odds
+            paths.append([(np.zeros((x.shape[1], 2)), np.zeros(2))] * len(penalties))
+            continue
         paths.append(fit_ridge_logistic(x[rows], label[rows].astype(int), penalties, classes=2))
     fits = []
     for path in zip(*paths, strict=True):

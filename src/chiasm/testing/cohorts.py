@@ -44,7 +44,8 @@ class Parts:
 
     def only(self, names: tuple[str, ...]) -> Parts:
         """With these modalities alone."""
-        return replace(self, values={name: self.values[name] for name in names})
+        values, kinds = ({name: own[name] for name in names} for own in (self.values, self.kinds))
+        return replace(self, values=values, kinds=kinds)
 
     def shuffled(self, seed: int) -> Parts:
         """The same patients: rows, columns and modalities in another order, and a column that nobody asked for."""
