@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 import chiasm
-from chiasm.evaluation.intervals import percentile_interval
+from chiasm.evaluation.estimates import percentile_interval
 from chiasm.evaluation.metrics import score
 
 LINEAR = ("late-fusion", "early-fusion", "stacked-fusion")
