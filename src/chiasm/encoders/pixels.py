@@ -57,9 +57,13 @@ def with_channels(values: Floats, channels: int, colour: bool = True) -> Tensor:
 
 
 def resized(
-    values: Tensor, size: int | tuple[int, int], resize: str = "stretch", spacing: Sequence[float] | None = None
+    values: Tensor,
+    size: int | tuple[int, int],
+    resize: str = "stretch",
+    spacing: Sequence[float] | None = None,
+    mode: str = "bilinear",
 ) -> Tensor:
-    """`(C, H, W)` or `(C, D, H, W)` with every axis `size` long: linear, and antialiased where it shrinks.
+    """`(C, H, W)` or `(C, D, H, W)` with every axis `size` long: interpolated, and antialiased where it shrinks.
 
     Args:
         values: float32.
@@ -68,6 +72,7 @@ def resized(
             view in every patient; `pad` keeps shapes true (by `spacing`, else in pixels) and fills the shorter axes
             on both sides with the lowest value.
         spacing: mm along the axes after the first.
+        mode: `bilinear`, or `bicubic` for an image.
     """
     goal = [size] * (values.ndim - 1) if isinstance(size, int) else list(size)
     lengths = goal
@@ -76,10 +81,11 @@ def resized(
         share = min(g / e for g, e in zip(goal, extent, strict=True))
         lengths = [min(g, max(1, round(e * share))) for g, e in zip(goal, extent, strict=True)]
     if values.ndim == 4:
-        values = _linear(_linear(values, lengths[1:]).flatten(2)[:, None], [lengths[0], lengths[1] * lengths[2]])
+        planes = _filtered(values, lengths[1:], mode).flatten(2)[:, None]
+        values = _filtered(planes, [lengths[0], lengths[1] * lengths[2]], mode)
         values = values.reshape(len(values), *lengths)
     else:
-        values = _linear(values[None], lengths)[0]
+        values = _filtered(values[None], lengths, mode)[0]
     if lengths == goal:
         return values
     margins = [g - n for g, n in zip(goal, lengths, strict=True)]
@@ -119,14 +125,15 @@ def patched(values: Tensor, patch: int) -> Floats:
     return np.ascontiguousarray(tokens.numpy())
 
 
-def _linear(values: Tensor, lengths: Sequence[int]) -> Tensor:
+def _filtered(values: Tensor, lengths: Sequence[int], mode: str) -> Tensor:
     """`(N, C, H, W)` resized; as it is where it has the size."""
     if list(values.shape[2:]) == list(lengths):
         return values
     if lengths[1] == 1:  # torch 2.13 resizes the height of what is one column wide to its first value
-        values = _antialiased(values.expand(-1, -1, -1, max(2, values.shape[3])), [lengths[0], max(2, values.shape[3])])
-    return _antialiased(values, lengths)
+        wide = max(2, values.shape[3])
+        values = _antialiased(values.expand(-1, -1, -1, wide), [lengths[0], wide], mode)
+    return _antialiased(values, lengths, mode)
 
 
-def _antialiased(values: Tensor, lengths: Sequence[int]) -> Tensor:
-    return functional.interpolate(values, list(lengths), mode="bilinear", antialias=True, align_corners=False)
+def _antialiased(values: Tensor, lengths: Sequence[int], mode: str) -> Tensor:
+    return functional.interpolate(values, list(lengths), mode=mode, antialias=True, align_corners=False)
