@@ -15,7 +15,7 @@ from chiasm.artifact import storable
 from chiasm.encoders.batches import Floats, in_order
 from chiasm.encoders.frozen import hash_state, identity_of
 from chiasm.encoders.pixels import resized, standardised, with_channels
-from chiasm.encoders.weights import frozen, hash_of, load_weights, seeded, weights_file
+from chiasm.encoders.weights import fill, frozen, hash_of, read_weights, seeded, weights_file
 from chiasm.readers.reading import Image
 from chiasm.tokens import Tokens
 
@@ -171,5 +171,5 @@ def _network(encoder: ChannelAdaptive, stamp: str) -> tuple[ChannelAdaptiveViT, 
     with seeded(e.seed):
         network = ChannelAdaptiveViT(e.size, e.patch, e.dim, e.depth, e.heads, e.most)
     if e.weights:
-        load_weights(network, weights_file(e.weights))
+        fill(network, read_weights(weights_file(e.weights)))
     return frozen(network), hash_state(network.state_dict())

@@ -62,7 +62,7 @@ class Slices:
         from chiasm.encoders.catalogue import options
 
         own, inner = split_encoder(text)
-        return cls(**options(cls, "slices", own), **inner)
+        return cls(**{**options(cls, "slices", own), **inner})
 
     @property
     def width(self) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from chiasm.artifact import storable
 from chiasm.encoders.batches import Floats, in_order, thinned
 from chiasm.encoders.frozen import identity_of
+from chiasm.encoders.pixels import LUMA
 from chiasm.encoders.slices import pooled, split_encoder
 from chiasm.readers.reading import Image, Tiled
 from chiasm.tokens import Tokens
@@ -98,7 +99,7 @@ class Tiles:
         from chiasm.encoders.catalogue import options
 
         own, inner = split_encoder(text)
-        return cls(**options(cls, "tiles", own), **inner)
+        return cls(**{**options(cls, "tiles", own), **inner})
 
     @property
     def width(self) -> int:
@@ -117,7 +118,7 @@ class Tiles:
 
         def describe(tile: NDArray[np.uint8]) -> Floats:
             image = Image(np.ascontiguousarray(tile.transpose(2, 0, 1), np.float32), ("red", "green", "blue"))
-            return pooled(inner.encode([image]))[0]
+            return pooled(inner.encode([image])).ravel()
 
         parts = [thinned((tile for tile, _ in slide.tiles()), self.most, describe) for slide in raw]
         return in_order(parts, self.width, 0)
@@ -133,12 +134,12 @@ def statistics(tile: NDArray[np.uint8]) -> Floats:
     """The `(36,)` float32 numbers of an RGB tile `(h, w, 3)`, 8 pixels a side or more."""
     if tile.ndim != 3 or tile.shape[2] != 3 or min(tile.shape[:2]) < BLOCK:
         raise ValueError("a tile of a slide is (h, w, 3), 8 pixels a side or more: check the reader")
-    colour = tile.astype(np.float32) / 255
+    colour: Floats = tile.astype(np.float32) / np.float32(255)
     stain = haematoxylin_eosin_dab(colour)
     found: list[NDArray[Any]] = []
     for planes in (colour.reshape(-1, 3), stain.reshape(-1, 3)):
         found += [planes.mean(0), planes.std(0), np.percentile(planes, PERCENTILES, axis=0).ravel()]
-    grey = colour @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey = colour @ np.array(LUMA, np.float32)
     down, across = np.gradient(grey)
     slope = np.hypot(down, across)
     inside = grey[1:-1, 1:-1]
@@ -156,7 +157,8 @@ def statistics(tile: NDArray[np.uint8]) -> Floats:
 def haematoxylin_eosin_dab(colour: Floats) -> Floats:
     """Stain densities `(h, w, 3)` of RGB from 0 to 1: `log(rgb) / log(1e-6) @ inverse(RGB_FROM_HED)`, not below 0."""
     density = np.log(np.maximum(colour, 1e-6)) / np.log(1e-6)
-    return np.maximum(density @ np.linalg.inv(RGB_FROM_HED), 0).astype(np.float32)
+    stains: Floats = np.maximum(density @ np.linalg.inv(RGB_FROM_HED), 0).astype(np.float32)
+    return stains
 
 
 def _check(most: int) -> None:

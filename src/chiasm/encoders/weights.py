@@ -45,11 +45,11 @@ def _hash_as_of(files: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) ->
     return hash_files(files)
 
 
-def load_weights(network: nn.Module, file: Path, spare: tuple[str, ...] = ()) -> None:
-    """Fill a network from a safetensors file; names that start with one of `spare` may be missing or left over.
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name; `module.`, which parallel training puts before names, is taken off.
 
     Raises:
-        ValueError: the file is damaged, or its tensors are not those of this network.
+        ValueError: the file is damaged.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -58,11 +58,15 @@ def load_weights(network: nn.Module, file: Path, spare: tuple[str, ...] = ()) ->
         state = load_file(file)
     except (SafetensorError, OSError, ValueError):
         raise ValueError("the weights are truncated or not safetensors: copy the file again") from None
-    fill(network, state, spare)
+    return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], spare: tuple[str, ...] = ()) -> None:
-    """As `load_weights`, from a state in memory."""
+    """Give a network these parameters and buffers; names that start with one of `spare` may be missing or left over.
+
+    Raises:
+        ValueError: the tensors are those of another network.
+    """
     own = network.state_dict()
     odd = [name for name in {*own} ^ {*state} if not name.startswith(spare or ("\0",))]
     odd += [name for name in {*own} & {*state} if own[name].shape != state[name].shape]
