@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chiasm import artifact
 from chiasm.cohort import Unsupported
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.patches import ImagePatches
+from chiasm.encoders.chada import ChannelAdaptive
+from chiasm.encoders.huggingface import HuggingFace
+from chiasm.encoders.monai import MonaiNetwork
+from chiasm.encoders.open_clip import OpenClip
+from chiasm.encoders.patches import ImagePatches, VolumePatches
+from chiasm.encoders.sentences import MiniLM, SentenceFolder
 from chiasm.encoders.slices import Slices, pooled
+from chiasm.encoders.tiles import Tiles, TileStatistics
+from chiasm.encoders.timm import TimmModel
 from chiasm.readers.reading import Image, Volume
 from chiasm.testing.laws import globals_unchanged
 from chiasm.tokens import Tokens
@@ -77,6 +88,22 @@ def test_the_image_encoder_stands_last_with_its_own_options() -> None:
     for wrong in ("count=0", "axis=3", "scale=own", "colour=1", "low=2000", "count=2;encoder=patches"):
         with pytest.raises(ValueError, match=r"count is|no option|stands last"):
             make_encoder(f"slices:{wrong}", "volume")
+
+
+def test_every_frozen_encoder_of_this_family_is_stored_and_read_back(tmp_path: Path) -> None:
+    made: list[Any] = [
+        Slices(count=3),
+        Tiles(),
+        TileStatistics(9),
+        ImagePatches(28),
+        VolumePatches(),
+        ChannelAdaptive(seed=3),
+    ]
+    made += [MiniLM(8), SentenceFolder("a folder"), HuggingFace("a folder", "0" * 40), MonaiNetwork(random=True)]
+    made += [ChannelAdaptive(seed=3), TimmModel("vit"), OpenClip("ViT")]
+    for index, encoder in enumerate(made):
+        artifact.save(tmp_path / str(index), encoder)
+        assert artifact.load(tmp_path / str(index)) == encoder
 
 
 def test_the_identity_is_of_both_encoders() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -100,9 +101,15 @@ class Slices:
 
     @property
     def _inner(self) -> Any:
-        from chiasm.encoders.catalogue import make_encoder
+        return image_encoder(self.encoder)
 
-        return make_encoder(self.encoder, "image")
+
+@lru_cache(maxsize=16)
+def image_encoder(spec: str) -> Any:
+    """The encoder of images of this name and options, made once."""
+    from chiasm.encoders.catalogue import make_encoder
+
+    return make_encoder(spec, "image")
 
 
 def split_encoder(text: str) -> tuple[str, dict[str, str]]:

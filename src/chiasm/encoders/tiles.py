@@ -13,7 +13,7 @@ from chiasm.artifact import storable
 from chiasm.encoders.batches import Floats, in_order, thinned
 from chiasm.encoders.frozen import identity_of
 from chiasm.encoders.pixels import LUMA
-from chiasm.encoders.slices import pooled, split_encoder
+from chiasm.encoders.slices import image_encoder, pooled, split_encoder
 from chiasm.readers.reading import Image, Tiled
 from chiasm.tokens import Tokens
 
@@ -125,9 +125,7 @@ class Tiles:
 
     @property
     def _inner(self) -> Any:
-        from chiasm.encoders.catalogue import make_encoder
-
-        return make_encoder(self.encoder, "image")
+        return image_encoder(self.encoder)
 
 
 def statistics(tile: NDArray[np.uint8]) -> Floats:
@@ -135,11 +133,8 @@ def statistics(tile: NDArray[np.uint8]) -> Floats:
     if tile.ndim != 3 or tile.shape[2] != 3 or min(tile.shape[:2]) < BLOCK:
         raise ValueError("a tile of a slide is (h, w, 3), 8 pixels a side or more: check the reader")
     colour: Floats = tile.astype(np.float32) / np.float32(255)
-    stain = haematoxylin_eosin_dab(colour)
-    found: list[NDArray[Any]] = []
-    for planes in (colour.reshape(-1, 3), stain.reshape(-1, 3)):
-        found += [planes.mean(0), planes.std(0), np.percentile(planes, PERCENTILES, axis=0).ravel()]
-    grey = colour @ np.array(LUMA, np.float32)
+    planes, stains = (as_planes(image) for image in (colour, haematoxylin_eosin_dab(colour)))
+    grey: Floats = (np.array(LUMA, np.float32) @ planes).reshape(tile.shape[:2])
     down, across = np.gradient(grey)
     slope = np.hypot(down, across)
     inside = grey[1:-1, 1:-1]
@@ -148,10 +143,21 @@ def statistics(tile: NDArray[np.uint8]) -> Floats:
     blocks = grey[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK).mean((1, 3))
     share = np.histogram(grey, LEVELS, (0, 1.0001))[0] / grey.size
     entropy = -(share[share > 0] * np.log2(share[share > 0])).sum()
-    brightest = colour.max(2)
-    saturation = ((brightest - colour.min(2)) / np.maximum(brightest, 1e-6)).mean()
+    brightest = planes.max(0)
+    saturation = ((brightest - planes.min(0)) / np.maximum(brightest, 1e-6)).mean()
     texture = [slope.mean(), slope.std(), laplacian.std(), blocks.std(), entropy, saturation]
-    return np.concatenate([*found, texture]).astype(np.float32)
+    return np.concatenate([_spread(planes), _spread(stains), texture]).astype(np.float32)
+
+
+def as_planes(image: Floats) -> Floats:
+    """`(h, w, 3)` as `(3, h x w)` in memory, along which statistics are several times faster."""
+    return np.ascontiguousarray(image.reshape(-1, 3).T)
+
+
+def _spread(planes: Floats) -> Floats:
+    """Mean, deviation and percentiles of three planes: 15 numbers."""
+    percentiles = np.percentile(planes, PERCENTILES, axis=1).ravel()
+    return np.concatenate([planes.mean(1), planes.std(1), percentiles])
 
 
 def haematoxylin_eosin_dab(colour: Floats) -> Floats:
