@@ -101,6 +101,8 @@ def test_named_channels_may_come_in_any_order() -> None:
     encoder, plain = ChannelAdaptive(channels="C+A+B", pool="cls", **SMALL), image(3)
     turned = Image(plain.values[::-1].copy(), plain.channels[::-1])
     assert torch.allclose(encoder.encode([plain]).values, encoder.encode([turned]).values, atol=1e-5)
+    other = ChannelAdaptive(channels="A+B+C", pool="cls", **SMALL)
+    assert not torch.allclose(encoder.encode([plain]).values, other.encode([plain]).values, atol=1e-5)
     unnamed = ChannelAdaptive(pool="cls", **SMALL)
     assert not torch.allclose(unnamed.encode([plain]).values, unnamed.encode([turned]).values, atol=1e-5)
     with pytest.raises(ValueError, match="does not name"):

@@ -77,6 +77,15 @@ def test_a_network_without_weights_is_refused(tmp_path: Path) -> None:
         MonaiNetwork(weights=str(tmp_path / "nowhere.safetensors")).identity  # noqa: B018
 
 
+def test_the_identity_is_of_the_weights_wherever_they_lie(tmp_path: Path) -> None:
+    for name, value in (("a", 0.0), ("b", 1.0)):
+        (tmp_path / name).mkdir()
+        save_file({"conv1.weight": torch.tensor(value)}, tmp_path / name / "model.safetensors")
+    save_file({"conv1.weight": torch.tensor(0.0)}, tmp_path / "model.safetensors")
+    found = [MonaiNetwork(weights=str(tmp_path / name)).identity for name in ("a", "b", "model.safetensors")]
+    assert found[0] == found[2] != found[1] and str(tmp_path) not in found[0]
+
+
 def test_options_are_checked() -> None:
     for wrong in ({"network": "UNet"}, {"size": 40}, {"dims": 4}, {"channels": 0}, {"low": 2000.0}):
         with pytest.raises(ValueError, match=r"network is|dims is"):

@@ -86,8 +86,17 @@ def test_a_ramp_stays_a_ramp_along_its_axis_only(lengths: tuple[int, int, int], 
     line = ramp.reshape(1, 1, 1, -1)
     line = functional.interpolate(line.expand(1, 1, 2, -1), [2, size], mode="bilinear", antialias=True)[0, 0, 0]
     assert torch.allclose(found.movedim(axis + 1, 3), line.expand_as(found), atol=1e-3)
-    flat = resized(ramp.reshape(1, -1, 1), size) if axis == 0 else resized(ramp.reshape(1, 1, -1), size)
-    assert torch.allclose(flat[0, :, 0] if axis == 0 else flat[0, 0], line, atol=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 3), st.sampled_from([1, 2, 4, 9]))
+def test_one_pixel_wide_is_resized_too(height: int, width: int, size: int) -> None:
+    ramp = torch.arange(float(height))[None, :, None]
+    line = functional.interpolate(ramp[None].expand(1, 1, -1, 2), [size, 2], mode="bilinear", antialias=True)[
+        0, :, :, :1
+    ]
+    assert torch.allclose(resized(ramp.expand(1, -1, width), (size, 1)), line, atol=1e-3)
+    assert torch.allclose(resized(ramp[..., None].expand(1, -1, width, 1), size)[0, :, 0, 0], line[0, :, 0], atol=1e-3)
 
 
 def test_pad_keeps_shapes_true_by_the_spacing() -> None:
