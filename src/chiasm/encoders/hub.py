@@ -92,7 +92,7 @@ def network(folder: Path, stamp: str) -> Any:
     """The frozen network; of one with a decoder, the encoder.
 
     Raises:
-        Unsupported: transformers is missing, or does not know the architecture.
+        Unsupported: transformers is missing, does not know the architecture, or it is a masked autoencoder.
         ValueError: the weights are not those of the architecture that the configuration names.
     """
     with _refused(), seeded(0):
@@ -106,11 +106,17 @@ def network(folder: Path, stamp: str) -> Any:
             dtype=torch.float32,
             output_loading_info=True,
         )
-    lost = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    if hasattr(model.config, "mask_ratio"):
+        raise Unsupported(
+            "a masked autoencoder hides patches at random, also when it encodes: load its folder as ViTModel of "
+            "transformers, and name the folder that this saves"
+        )
+    spare = ("decoder.",) if hasattr(model, "decoder") and hasattr(model, "encoder") else ()
+    lost = sorted(name for name in found["missing_keys"] if "pooler" not in name and not name.startswith(spare))
     lost += sorted(str(entry[0]) for entry in found["mismatched_keys"])
     if lost:
         raise ValueError(f"the weights lack '{lost[0][:80]}', or have it in another shape: copy the whole model again")
-    return frozen(model.get_encoder() if model.config.is_encoder_decoder else model)
+    return frozen(model.get_encoder() if spare else model)
 
 
 @lru_cache(maxsize=4)
