@@ -65,7 +65,7 @@ def read_header(path: Path, limits: Limits) -> Header:
     seen = _Seen(stop=True)
     with _opened(path, HEADER_BYTES) as (stream, inflated):
         tags = _parse(stream, seen)
-        start = stream.tell()
+        start = stream.tell() + seen.head
         size = None if inflated else path.stat().st_size
     if tags.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
         raise ReadError("the file is a DICOMDIR, an index without pixels", "name the files it lists, or their folder")
@@ -99,11 +99,11 @@ class _Seen:
     """What passes by while pydicom reads: whether there are private tags, and where the pixels start."""
 
     def __init__(self, stop: bool) -> None:
-        self.stop, self.private, self.pixels, self.length = stop, False, False, 0
+        self.stop, self.private, self.pixels, self.length, self.head = stop, False, False, 0, 0
 
     def __call__(self, tag: int, vr: str | None, length: int) -> bool:
         if tag in PIXELS:
-            self.pixels, self.length = True, length
+            self.pixels, self.length, self.head = True, length, 12 if (vr or "").startswith(("O", "UN")) else 8
             return self.stop
         self.private = self.private or bool((tag >> 16) & 1)
         if tag in _tags() and length != UNDEFINED and length > LARGEST_TAG:

@@ -30,10 +30,9 @@ COARSER = 1.1  # times MICROMETRES that a slide may have at its finest
 # none, LZW, JPEG, deflate, PackBits, zstd, and the JPEG 2000 of Aperio and the standard
 STREAMS = (6, 7, 33003, 33004, 33005, 34712)
 COMPRESSIONS = (1, 5, 8, 32946, 32773, 50000, *STREAMS)
-NOUN, FIX = "a slide", "export it again as a pyramidal TIFF, or encode it elsewhere and bring the features as a bag"
-RESOLUTION = (
-    "write the resolution into the file (TIFF tags XResolution and ResolutionUnit), " + FIX.partition(", or ")[2]
-)
+ELSEWHERE = ", or encode it elsewhere and bring the features as a bag"
+NOUN, FIX = "a slide", "export it again as a pyramidal TIFF" + ELSEWHERE
+RESOLUTION = "write it into the file (TIFF tags XResolution, YResolution and ResolutionUnit)" + ELSEWHERE
 
 
 class SlideReader:
@@ -139,7 +138,7 @@ def _micrometres(slide: Any) -> float:
         what = (
             f"the slide has {across:.2g} micrometres a pixel at its finest, coarser than the {MICROMETRES:g} of a tile"
         )
-        raise ReadError(what, "scan it finer, or " + FIX.partition(", or ")[2])
+        raise ReadError(what, "scan it finer" + ELSEWHERE)
     return (across + down) / 2
 
 
