@@ -261,8 +261,9 @@ def test_broken_files_are_refused(tmp_path, name):
 
 
 def test_a_bomb_in_a_note_is_not_inflated(tmp_path):
+    file = written(tmp_path / PERSON, bad_icc())
     with bounded(20):
-        survives(READER, written(tmp_path / PERSON, bad_icc()))
+        survives(READER, file)
 
 
 def test_pages_of_different_shapes_are_refused(tmp_path):

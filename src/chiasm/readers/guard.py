@@ -14,6 +14,7 @@ from chiasm.readers.reading import Item, Limits, ReadError, check_size
 
 # Their warnings and log lines quote what stands in a file: names, dates, paths.
 TALKATIVE = ("pydicom", "PIL", "tifffile", "tiffslide", "imagecodecs", "nibabel", "h5py", "zarr", "fsspec", "asyncio")
+OWN_HANDLERS = ("nibabel.global",)  # prints by itself
 
 _lock = threading.Lock()
 _readers = 0
@@ -92,11 +93,18 @@ def _quiet() -> Iterator[None]:
 def _mute(undo: ExitStack) -> None:
     undo.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore")
-    for name in TALKATIVE:
+    known = [name for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] in TALKATIVE]
+    for name in {*TALKATIVE, *OWN_HANDLERS, *known}:
         logger = logging.getLogger(name)
-        undo.callback(_restore, logger, logger.handlers, logger.propagate)
-        logger.handlers, logger.propagate = [logging.NullHandler()], False
+        logger.addFilter(_nothing)
+        undo.callback(logger.removeFilter, _nothing)
+    for name in TALKATIVE:  # what a module imported meanwhile logs comes this far
+        logger, end = logging.getLogger(name), logging.NullHandler()
+        undo.callback(setattr, logger, "propagate", logger.propagate)
+        undo.callback(logger.removeHandler, end)
+        logger.propagate = False
+        logger.addHandler(end)
 
 
-def _restore(logger: logging.Logger, handlers: list[logging.Handler], propagate: bool) -> None:
-    logger.handlers, logger.propagate = handlers, propagate
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
