@@ -68,7 +68,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], spare: tuple[str, ...]
         ValueError: the tensors are those of another network.
     """
     own = network.state_dict()
-    odd = [name for name in {*own} ^ {*state} if not name.startswith(spare or ("\0",))]
+    odd = [name for name in {*own} ^ {*state} if not name.startswith(spare)]
     odd += [name for name in {*own} & {*state} if own[name].shape != state[name].shape]
     if odd:
         raise ValueError(
