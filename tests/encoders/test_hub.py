@@ -191,6 +191,7 @@ def written(name: str, text: str) -> Any:
     [
         ("vit", lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"), "pickled.*NEW"),
         ("vit", without("model.safetensors"), "no safetensors"),
+        ("vit", written("model.safetensors.index.json", '{"weight_map": {"a": "../b.safetensors"}}'), "outside"),
         ("vit", without("config.json"), "no config.json"),
         ("vit", written("config.json", '{"model_type": "of my own", "auto_map": {"AutoModel": "mine.Mine"}}'), "code"),
         ("vit", written("config.json", "{"), "damaged"),

@@ -29,7 +29,8 @@ def model_folder(name: str, revision: str = "") -> Path:
     """The local folder `name`, or the snapshot of `owner/name` on the hub at a commit.
 
     Raises:
-        Unsupported: the revision is not a commit's hash, the hub cannot be reached, or the weights are pickled.
+        Unsupported: the revision is not a commit's hash, the hub cannot be reached, or the weights are pickled
+            or lie outside the folder.
     """
     folder = Path(name)
     if not folder.is_dir():
@@ -45,6 +46,11 @@ def model_folder(name: str, revision: str = "") -> Path:
         if any(file.suffix in PICKLED for file in folder.iterdir()):
             raise Unsupported(f"the model's weights are pickled, which can run code when they are read; {CONVERT}")
         raise Unsupported("the folder holds no safetensors weights: copy the whole model")
+    for index in folder.glob("*.index.json"):
+        shards = read_json(index)
+        shards = shards.get("weight_map", {}) if isinstance(shards, dict) else {}
+        if any(not isinstance(shard, str) or shard != Path(shard).name for shard in dict(shards).values()):
+            raise Unsupported(f"'{index.name}' names weights outside the folder: copy the model again")
     return folder
 
 
