@@ -66,6 +66,14 @@ class CohortFolder:
         self.write_clinical(frame)
 
 
+@pytest.fixture(autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A token store for this test alone: no test reads or fills the store of whoever runs it."""
+    place = tmp_path_factory.mktemp("store", numbered=True) / "tokens"
+    monkeypatch.setenv("CHIASM_STORE", str(place))
+    return place
+
+
 @pytest.fixture
 def cohort_folder(tmp_path: Path) -> CohortFolder:
     """40 patients `001` .. `040` without a problem: a table, omics of 30 patients, bags of 20, four given folds."""

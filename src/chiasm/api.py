@@ -13,10 +13,13 @@ import pandas as pd
 from chiasm import artifact
 from chiasm.artifact import ArtifactError
 from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
-from chiasm.cohort import check_cohort as check_values
+from chiasm.cohort.checks import check_cohort as check_values
+from chiasm.cohort.checks import examine as examine_values
 from chiasm.doctor import diagnose, require_device
 from chiasm.encoders import Encoded, TokenStore, default_store, encode_cohort, file_problems, list_encoders
 from chiasm.encoders.catalogue import import_fitted
+from chiasm.encoders.encode import contents
+from chiasm.encoders.store_prune import Pruned, prune
 from chiasm.evaluation import Protocol, Trial, TrialError, run_trial
 from chiasm.evaluation import load_trial as read_trial
 from chiasm.protocols import Model
@@ -34,6 +37,8 @@ __all__ = [
     "LeakageError",
     "Problem",
     "Protocol",
+    "Pruned",
+    "TokenStore",
     "Trial",
     "TrialError",
     "Unsupported",
@@ -43,12 +48,15 @@ __all__ = [
     "encode",
     "encode_for",
     "evaluate",
+    "examine",
     "fit",
     "list_encoders",
     "list_recipes",
     "load_model",
     "load_trial",
     "open_cohort",
+    "open_store",
+    "prune_store",
     "require_device",
     "similar",
     "split_names",
@@ -65,14 +73,21 @@ def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
     Values, identifiers, targets and folds, and what the headers of files say; no weight is loaded for it. A file that
     cannot be read is a warning, since its patient counts as one who lacks the modality, unless none of them can be.
     """
-    problems = check_values(cohort)
-    if not isinstance(cohort, Cohort):
-        try:
-            cohort = open_cohort(cohort)
-        except CohortError:
-            return problems
-    problems += file_problems(cohort)
-    return sorted(problems, key=lambda problem: problem.severity != "error")
+    return examine(cohort)[1]
+
+
+def examine(
+    cohort: Cohort | str | os.PathLike[str], *, progress: Callable[[str, int, int], None] | None = None
+) -> tuple[Cohort | None, list[Problem]]:
+    """The cohort, None where its manifest cannot be opened, and every problem of it: see `check_cohort`.
+
+    Args:
+        progress: called with (modality, finished, all) sources whose headers are read.
+    """
+    opened, problems = examine_values(cohort)
+    if opened is not None:
+        problems += file_problems(opened, progress or unseen)
+    return opened, sorted(problems, key=lambda problem: problem.severity != "error")
 
 
 def encode(
@@ -106,11 +121,15 @@ def encode(
     return encode_cohort(
         cohort,
         encoders,
-        store=TokenStore(Path(store) if store is not None else default_store()),
+        store=open_store(store),
         jobs=jobs or default_jobs(),
         execute=engine_of(engine),
-        progress=progress or (lambda modality, finished, everything: None),
+        progress=progress or unseen,
     )
+
+
+def unseen(modality: str, finished: int, everything: int) -> None:
+    """Progress that nobody watches."""
 
 
 def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, int], None] | None = None) -> Encoded:
@@ -247,6 +266,41 @@ def similar(
         cohort.rows_of(str(by))  # raises, with the name that is nearest
     found = encode(cohort.with_modalities(names)) if names else encode_for(cast(Model, by), cohort)
     return nearest_patients(found.cohort, list(patients), by, k=k, method=method)
+
+
+def open_store(path: Path | str | None = None) -> TokenStore:
+    """The token store in a folder; None takes `$CHIASM_STORE`, or the user's cache folder. Nothing is created."""
+    return TokenStore(Path(path) if path is not None else default_store())
+
+
+def prune_store(
+    store: Path | str | None = None,
+    *,
+    encoder: str | None = None,
+    keep: Iterable[Cohort | str | os.PathLike[str]] = (),
+    older_than_days: float | None = None,
+    dry: bool = False,
+) -> Pruned:
+    """Drop tokens that are not needed, damaged fragments and what dead writers left; merge small fragments.
+
+    A source is dropped when each condition given holds; without one no source is. What is dropped is encoded again when
+    it is needed.
+
+    Args:
+        store: its folder, as for `open_store`.
+        encoder: what this one gave, by its name or its whole identity; several identities may share a name.
+        keep: cohorts or manifests; what any of them holds stays, whatever encoded it.
+        older_than_days: it was written more than so many days ago.
+        dry: only count the sources.
+
+    Raises:
+        Unsupported: the store holds nothing of such an encoder.
+        ValueError: days below zero.
+        CohortError: a manifest cannot be opened.
+    """
+    cohorts = [cohort if isinstance(cohort, Cohort) else open_cohort(cohort) for cohort in keep]
+    kept = {key for cohort in cohorts for key in contents(cohort)} if cohorts else None
+    return prune(open_store(store), encoder=encoder, keep=kept, older_than_days=older_than_days, dry=dry)
 
 
 def load_trial(folder: Path | str) -> Trial:

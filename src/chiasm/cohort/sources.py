@@ -171,6 +171,7 @@ class FileSource:
         self.kind = kind
         self.path = template
         self._paths = list(paths)
+        self._known: dict[int, str] = {}  # files are large: each is hashed once
 
     @property
     def columns(self) -> list[str]:
@@ -184,18 +185,21 @@ class FileSource:
         return Items(files, modality=self.modality, kind=self.kind, template=self.path, file_rows=file_rows)
 
     def digests(self, rows: Rows) -> NDArray[np.str_]:
-        """(n,) a hash of each patient's file content."""
-        hashes = []
-        for row in rows:
-            item = self._paths[row]
-            digest = hashlib.blake2b(digest_size=16)
-            if isinstance(item, Path):
-                for path in content_files(item):
-                    _feed(digest, path)
-            else:
-                digest.update(repr(item.shape).encode() + np.ascontiguousarray(item, dtype=np.float32).tobytes())
-            hashes.append(digest.hexdigest())
-        return np.array(hashes, dtype="<U32")
+        """(n,) a hash of each patient's file content, computed once."""
+        for row in rows.tolist():
+            if row not in self._known:
+                self._known[row] = _content(self._paths[row])
+        return np.array([self._known[row] for row in rows.tolist()], dtype="<U32")
+
+
+def _content(item: Path | NDArray[Any]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    if isinstance(item, Path):
+        for path in content_files(item):
+            _feed(digest, path)
+    else:
+        digest.update(repr(item.shape).encode() + np.ascontiguousarray(item, dtype=np.float32).tobytes())
+    return digest.hexdigest()
 
 
 def content_files(path: Path) -> list[Path]:

@@ -28,9 +28,13 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Count:
-    """Sources of one modality: all of them, encoded now, taken from the store, not readable."""
+    """Sources of one modality: all of them, the distinct ones; of those encoded now and found in the store; refused.
+
+    What is fitted on the cohort is only decoded: nothing of it is encoded now or stored.
+    """
 
     sources: int
+    distinct: int
     encoded: int
     stored: int
     refused: int
@@ -95,12 +99,10 @@ def encode_cohort(
             cohort = cohort.with_values(
                 modality, kind, Values([values[int(k)] for k in np.flatnonzero(kept)]), kept, encoding
             )
-            counts[modality] = Count(len(items), 0, 0, len(refused))
+            counts[modality] = Count(len(items), len(items), 0, 0, len(refused))
         else:
             identity = f"{kind}/{reader.version}|{encoder.identity}"
-            keys = content_keys(
-                items, cohort.sources[modality].digests(cohort.source_rows[modality][cohort.rows_of(modality)])
-            )
+            keys = content_keys(cohort, modality, items)
             counts[modality], refused = run.encode(encoder, identity, keys, store)
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
             tokens = store.open(identity, [str(key) for key in keys[kept]])
@@ -166,7 +168,8 @@ class _Run:
             for number, position in enumerate(inverse.reshape(-1))
             if int(position) in broken
         }
-        return Count(len(keys), len(numbers) - len(refused), int((~lacking).sum()), len(everybody)), everybody
+        count = Count(len(keys), len(unique), len(numbers) - len(refused), int((~lacking).sum()), len(everybody))
+        return count, everybody
 
     def _execute(self, work: Work, numbers: Sequence[int], size: int) -> Iterator[Done]:
         size = max(1, min(size, -(-len(numbers) // max(1, self.jobs))))
@@ -193,11 +196,20 @@ def _write(
         store.put(identity, keys, arrays, times if len(times) == len(held) else None, slots=slots)
 
 
-def content_keys(items: Items, digests: NDArray[np.str_]) -> NDArray[np.str_]:
+def contents(cohort: Cohort) -> set[str]:
+    """What the tokens of a cohort's files, cells and events are kept under, whatever encodes them."""
+    chosen = [
+        name for name in cohort.modalities if cohort.kinds[name] not in IN_MEMORY and name not in cohort.encodings
+    ]
+    return {str(key) for name in chosen for key in content_keys(cohort, name, cohort.raw(name))}
+
+
+def content_keys(cohort: Cohort, modality: str, items: Items) -> NDArray[np.str_]:
     """(n,) what the tokens of each source are kept under: its content, with what else its reader looks at.
 
     Beside the content of the files: the header of a record, and the names of the files of a volume's contrasts.
     """
+    digests = cohort.sources[modality].digests(cohort.source_rows[modality][cohort.rows_of(modality)])
     keys = digests.copy()
     for number in range(len(items)) if items.kind in ("ecg", "signal", "volume") else ():
         path = items[number]

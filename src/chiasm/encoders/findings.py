@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from chiasm.cohort import Cohort, Items, Problem
 from chiasm.cohort.errors import count, error, first_rows, warning
-from chiasm.readers import ReadError, reader_for
+from chiasm.readers import Item, Reader, ReadError, reader_for
 
 IN_MEMORY = ("table", "omics", "bag", "tokens")
 
@@ -25,8 +26,13 @@ def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> 
     return found
 
 
-def file_problems(cohort: Cohort) -> list[Problem]:
+def file_problems(
+    cohort: Cohort, progress: Callable[[str, int, int], None] = lambda modality, finished, everything: None
+) -> list[Problem]:
     """What the headers of a cohort's sources say, before anything is decoded: broken ones, and what a user should know.
+
+    Args:
+        progress: called with (modality, finished, all) sources.
 
     Raises:
         Unsupported: a package that reads a kind is missing.
@@ -38,17 +44,32 @@ def file_problems(cohort: Cohort) -> list[Problem]:
         reader, items = reader_for(cohort.kinds[modality]), cohort.raw(modality)
         refused: dict[int, ReadError] = {}
         notes: dict[str, list[int]] = {}
+        known: dict[Path | str | int, tuple[str, ...] | ReadError] = {}  # many patients may share a molecule
         for number in range(len(items)):
-            try:
-                for note in reader.inspect(items[number]):
-                    notes.setdefault(note, []).append(int(items.file_rows[number]))
-            except ReadError as fault:
-                refused[number] = fault
-        found = collected(items, refused, modality)
+            progress(modality, number, len(items))
+            item = items[number]
+            key = item if isinstance(item, Path | str) else number
+            found = known[key] = known[key] if key in known else _inspect(reader, item)
+            if isinstance(found, ReadError):
+                refused[number] = found
+                continue
+            for note in found:
+                notes.setdefault(note, []).append(int(items.file_rows[number]))
+        progress(modality, len(items), len(items))
+        told = collected(items, refused, modality)
         if refused and len(refused) == len(items):
-            found = [error(p.what, p.fix, path=p.path, row=p.row, modality=p.modality) for p in found]
+            told = [error(p.what, p.fix, path=p.path, row=p.row, modality=p.modality) for p in told]
         for note, rows in notes.items():
-            what = f"{note} in {count(len(rows), 'source')} ({first_rows(sorted(rows))})"
-            found.append(warning(what, "look before you share", path=items.template, row=min(rows), modality=modality))
-        problems += found
+            what, _, fix = note.partition(": ")
+            what = f"{what} in {count(len(rows), 'source')} ({first_rows(sorted(rows))})"
+            fix = fix or "look before you rely on it or share it"
+            told.append(warning(what, fix, path=items.template, row=min(rows), modality=modality))
+        problems += told
     return problems
+
+
+def _inspect(reader: Reader, item: Item) -> tuple[str, ...] | ReadError:
+    try:
+        return reader.inspect(item)
+    except ReadError as fault:
+        return fault

@@ -291,7 +291,7 @@ def test_an_error_nobody_expected_keeps_what_it_quotes_to_itself(
     def fails(path: Path) -> None:
         {}["patient-007"]
 
-    monkeypatch.setattr(api, "check_cohort", fails)
+    monkeypatch.setattr(api, "examine", fails)
     said = run("check", two_tables.manifest)
     assert said.code == 2 and "KeyError" in said.err and screen.TRACEBACK in said.err and "007" not in said.err
     monkeypatch.setenv(screen.TRACEBACK, "1")
