@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
@@ -18,12 +18,13 @@ from chiasm.cohort.checks import examine as examine_values
 from chiasm.doctor import diagnose, require_device
 from chiasm.encoders import Encoded, TokenStore, default_store, encode_cohort, file_problems, list_encoders
 from chiasm.encoders.catalogue import import_fitted
-from chiasm.encoders.encode import contents
+from chiasm.encoders.encode import contents, require_same
 from chiasm.encoders.store_prune import Pruned, prune
 from chiasm.evaluation import Protocol, Trial, TrialError, run_trial
 from chiasm.evaluation import load_trial as read_trial
 from chiasm.protocols import Model
 from chiasm.recipes import registry
+from chiasm.retrieval import require_patients
 from chiasm.retrieval import similar as nearest_patients
 from chiasm.training.cluster import on_cluster
 from chiasm.training.memo import work_clock
@@ -133,8 +134,13 @@ def unseen(modality: str, finished: int, everything: int) -> None:
 
 
 def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, int], None] | None = None) -> Encoded:
-    """The modalities that a model reads, encoded as at its fit; the others are left as they are."""
+    """The modalities that a model reads, encoded as at its fit; the others are left as they are.
+
+    Raises:
+        Unsupported: a modality is of another kind than at the fit, or its encoder or the encoder's weights differ.
+    """
     encodings = getattr(model, "encodings", {})
+    require_same(cohort, encodings)
     chosen = {name: own.encoder for name, own in encodings.items() if name in cohort.modalities}
     found = encode(cohort.with_modalities(sorted(chosen)), chosen, progress=progress)
     return Encoded(cohort.merged(found.cohort), found.problems, found.counts)
@@ -248,7 +254,13 @@ def load_model(path: Path | str) -> Model:
 
 
 def similar(
-    cohort: Cohort, patients: Iterable[str], by: str | Model, *, k: int = 10, method: str = "auto"
+    cohort: Cohort,
+    patients: Iterable[str],
+    by: str | Model,
+    *,
+    k: int = 10,
+    method: str = "auto",
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> pd.DataFrame:
     """The k other patients of the cohort that are most like each of these: patient, rank, neighbour, distance.
 
@@ -257,15 +269,18 @@ def similar(
         patients: identifiers.
         by: a modality, or a fitted model, whose embedding of all modalities is compared.
         method: "exact", "index" (LanceDB), or "auto": the index above 200,000 patients.
+        progress: called with (modality, finished, all) sources.
 
     Raises:
         Unsupported: a patient is not in the cohort or lacks what is compared, or the model has no embedding.
     """
-    names = [name for name in cohort.modalities if name == by] if isinstance(by, str) else None
-    if names == []:
-        cohort.rows_of(str(by))  # raises, with the name that is nearest
-    found = encode(cohort.with_modalities(names)) if names else encode_for(cast(Model, by), cohort)
-    return nearest_patients(found.cohort, list(patients), by, k=k, method=method)
+    chosen = list(patients)
+    require_patients(cohort, chosen, by)
+    if isinstance(by, str):
+        found = encode(cohort.with_modalities([by]), progress=progress)
+    else:
+        found = encode_for(by, cohort, progress=progress)
+    return nearest_patients(found.cohort, chosen, by, k=k, method=method)
 
 
 def open_store(path: Path | str | None = None) -> TokenStore:

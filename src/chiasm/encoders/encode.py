@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort import Cohort, CohortError, Encoding, Items, Problem, Values
+from chiasm.cohort import Cohort, CohortError, Encoding, Items, Problem, Unsupported, Values
 from chiasm.encoders.catalogue import DEFAULTS, make_encoder
 from chiasm.encoders.findings import IN_MEMORY, collected
 from chiasm.encoders.frozen import Frozen
@@ -21,6 +22,7 @@ from chiasm.readers import Reader, ReadError, reader_for
 
 CHUNK = 16  # sources in a task
 HELD_BYTES = 64 << 20  # tokens gathered before they are written
+HELD_SECONDS = 60.0  # so that no more than a minute's work is lost with the process
 
 Execute = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], int], Iterator[Any]]
 Progress = Callable[[str, int, int], None]
@@ -84,24 +86,22 @@ def encode_cohort(
     problems: list[Problem] = []
     counts: dict[str, Count] = {}
     choices = {**cohort.encoders, **(encoders or {})}
-    for modality in cohort.modalities:
-        kind = cohort.kinds[modality]
-        if modality in cohort.encodings or kind in IN_MEMORY:
-            continue
-        spec = choices.get(modality) or DEFAULTS.get(kind, kind)
-        reader, encoder = reader_for(kind), make_encoder(spec, kind)
+    waiting = [name for name in cohort.modalities if _waits(cohort, name)]
+    # all of them first: a wrong name is an error before any compute
+    chosen = {name: choose(cohort.kinds[name], choices.get(name)) for name in waiting}
+    for modality in waiting:
+        kind, (spec, reader, encoder, identity) = cohort.kinds[modality], chosen[modality]
         items: Items = cohort.raw(modality)
         run = _Run(items, reader, modality, jobs, execute, progress)
         if encoder.fitted_on_cohort:
             values, refused = run.decode()
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
-            encoding = Encoding(kind, spec, f"{kind}/{reader.version}")
+            encoding = Encoding(kind, spec, identity)
             cohort = cohort.with_values(
                 modality, kind, Values([values[int(k)] for k in np.flatnonzero(kept)]), kept, encoding
             )
             counts[modality] = Count(len(items), len(items), 0, 0, len(refused))
         else:
-            identity = f"{kind}/{reader.version}|{encoder.identity}"
             keys = content_keys(cohort, modality, items)
             counts[modality], refused = run.encode(encoder, identity, keys, store)
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
@@ -112,6 +112,50 @@ def encode_cohort(
             raise CohortError([Problem("error", p.row, p.modality, p.path, p.what, p.fix) for p in found])
         problems += found
     return Encoded(cohort, tuple(problems), counts)
+
+
+class Choice(NamedTuple):
+    """What reads and encodes a modality, and the identity that its tokens are kept under."""
+
+    spec: str
+    reader: Reader
+    encoder: Any
+    identity: str
+
+
+def choose(kind: str, spec: str | None = None) -> Choice:
+    """The reader of a kind, and an encoder by its name and options; None takes the default of the kind.
+
+    Raises:
+        Unsupported: nothing reads the kind, there is no such encoder, its weights or a package are missing.
+        ValueError: an option that it does not have.
+    """
+    spec = spec or DEFAULTS.get(kind, kind)
+    reader, encoder = reader_for(kind), make_encoder(spec, kind)
+    identity = f"{kind}/{reader.version}"
+    return Choice(spec, reader, encoder, identity if encoder.fitted_on_cohort else f"{identity}|{encoder.identity}")
+
+
+def require_same(cohort: Cohort, encodings: Mapping[str, Encoding]) -> None:
+    """The modalities that a model reads are encoded, or would be, as at its fit; asked before anything is encoded.
+
+    Raises:
+        Unsupported: a modality is of another kind, or its encoder or the encoder's weights differ.
+    """
+    for name in sorted(set(encodings) & set(cohort.modalities)):
+        wanted, own = encodings[name], cohort.encodings.get(name)
+        kind = own.kind if own else cohort.kinds[name]
+        if kind != wanted.kind:
+            raise Unsupported(f"modality '{name}' was of kind '{wanted.kind}' at fit and is of kind '{kind}' now")
+        if (own.identity if own else choose(kind, wanted.encoder).identity) != wanted.identity:
+            raise Unsupported(
+                f"modality '{name}' was encoded by '{wanted.encoder}' at fit, and its encoder or the encoder's "
+                "weights differ now: bring the same weights, or fit again"
+            )
+
+
+def _waits(cohort: Cohort, modality: str) -> bool:
+    return modality not in cohort.encodings and cohort.kinds[modality] not in IN_MEMORY
 
 
 class _Run:
@@ -147,8 +191,10 @@ class _Run:
         lacking = store.missing(identity, [str(key) for key in unique])
         refused: dict[int, ReadError] = {}
         held: list[tuple[str, NDArray[np.float32], NDArray[np.float32] | None]] = []
-        size = 0
+        size, written = 0, time.monotonic()
         numbers = first[lacking]
+        if len(numbers):
+            store.prepare(identity)
         for done in self._execute(Work(self.reader, encoder), numbers.tolist(), max(CHUNK, encoder.batch)):
             for number, found, times in zip(done.numbers, done.found, done.times, strict=True):
                 if isinstance(found, ReadError):
@@ -156,9 +202,9 @@ class _Run:
                     continue
                 held.append((str(keys[number]), found, times))
                 size += found.nbytes
-            if size >= HELD_BYTES:
+            if size >= HELD_BYTES or time.monotonic() - written >= HELD_SECONDS:
                 _write(store, identity, held, encoder.slots)
-                held, size = [], 0
+                held, size, written = [], 0, time.monotonic()
         _write(store, identity, held, encoder.slots)
         broken = {
             int(position): refused[int(first[position])] for position in np.flatnonzero(np.isin(first, list(refused)))

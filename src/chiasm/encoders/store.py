@@ -12,6 +12,7 @@ of the oldest they came from, and who has one open keeps it. Only digests, ident
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -65,7 +66,7 @@ class EncoderEntry:
 class TokenStore:
     """Tokens by encoder identity (version, options, weights, reader) and content digest of the source (32 hex digits).
 
-    Any number of processes may read, put and prune at once. Nothing is created before the first `put`.
+    Any number of processes may read, put and prune at once. Nothing is created before `prepare` or the first `put`.
 
     Args:
         folder: where the store lies or will lie; made for its owner alone.
@@ -88,6 +89,16 @@ class TokenStore:
         holder, _ = locate(self._shelf(encoder_folder(self.folder, encoder)).fragments(), keys)
         missing: NDArray[np.bool_] = holder[back] < 0
         return missing
+
+    def prepare(self, encoder: str) -> None:
+        """Make the folder of an encoder now, so that a place that cannot be written is found before hours of work.
+
+        Raises:
+            StoreError: it cannot be made, or lies in something that is not a store.
+        """
+        place = self._shelf(make_encoder_folder(self.folder, encoder)).folder
+        if not os.access(place, os.W_OK):
+            raise StoreError("the token store cannot be written: choose another folder with CHIASM_STORE")
 
     def put(
         self,
