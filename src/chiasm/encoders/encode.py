@@ -96,7 +96,7 @@ def encode_cohort(
         if encoder.fitted_on_cohort:
             values, refused = run.decode()
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
-            encoding = Encoding(kind, spec, identity)
+            encoding = Encoding(kind, spec, identity, len(refused))
             cohort = cohort.with_values(
                 modality, kind, Values([values[int(k)] for k in np.flatnonzero(kept)]), kept, encoding
             )
@@ -106,7 +106,8 @@ def encode_cohort(
             counts[modality], refused = run.encode(encoder, identity, keys, store)
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
             tokens = store.open(identity, [str(key) for key in keys[kept]])
-            cohort = cohort.with_values(modality, "tokens", tokens, kept, Encoding(kind, spec, identity))
+            encoding = Encoding(kind, spec, identity, len(refused))
+            cohort = cohort.with_values(modality, "tokens", tokens, kept, encoding)
         found = collected(items, refused, modality)
         if len(items) and len(refused) == len(items):
             raise CohortError([Problem("error", p.row, p.modality, p.path, p.what, p.fix) for p in found])
