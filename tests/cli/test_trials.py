@@ -317,3 +317,15 @@ def test_several_labels_from_the_manifest_to_the_predictions(run: Run, tmp_path:
     run("fit", manifest, "--recipe", "single:m1", "--out", tmp_path / "model")
     assert run("predict", tmp_path / "model", manifest, "--out", tmp_path / "new.parquet").code == 0
     assert list(pd.read_parquet(tmp_path / "new.parquet").columns) == ["pattern", "p_label", "p_rarer"]
+
+
+def test_doctor_knows_every_extra() -> None:
+    """But those that need a torchvision which does not import beside every torch, and those made of others."""
+    import tomllib
+
+    from chiasm import doctor
+
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert set(doctor.EXTRAS) == set(extras) - {"all", "demo", "test", "timm", "open-clip"}
