@@ -14,12 +14,11 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.encoders import features_of
 from chiasm.encoders.scaling import Projection
-from chiasm.heads.elastic_net import fit_elastic_net, penalty_grid
-from chiasm.heads.linear import Linear, information
+from chiasm.heads.linear import Linear
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import BaseRecipe, Training
-from chiasm.recipes.unimodal import COMPONENTS, Unimodal, choose_penalty, fit_unimodal, inner_folds
+from chiasm.recipes.unimodal import COMPONENTS, Unimodal, choose_penalty, choose_sparse, fit_unimodal, inner_folds
 
 ELASTIC_NET = Citation(
     "Regularization and Variable Selection via the Elastic Net",
@@ -106,7 +105,7 @@ def side_by_side(cohort: Cohort, models: Mapping[str, Unimodal], shares: Mapping
     """`(B, sum of F_m)` weighted components, modalities sorted by name, zeros for an absent one."""
     blocks = []
     for name in sorted(models):
-        block = np.zeros((len(cohort), models[name].projection.components.shape[1]))
+        block = np.zeros((len(cohort), len(models[name].linear.coef)))
         if name in cohort.modalities and len(cohort.rows_of(name)):
             block[cohort.rows_of(name)] = models[name].components(cohort) * shares[name]
         blocks.append(block)
@@ -158,9 +157,7 @@ def learn_elastic_net(training: Training, folds: np.ndarray, *, l1_ratio: float)
         features[name] = features_of(cohort, name).fit(raw, [])
         means[name] = features[name].features(raw).mean(0)
     x = columns(cohort, features, means)
-    penalties = [p / information(kind, outcome) for p in penalty_grid(kind, x, outcome, l1_ratio=l1_ratio)]
-    fit = partial(fit_elastic_net, l1_ratio=l1_ratio)
-    chosen = choose_penalty(kind, x, outcome, folds, training.classes, fit=fit, penalties=penalties)
+    chosen = choose_sparse(kind, x, outcome, folds, training.classes, l1_ratio=l1_ratio)
     return EarlyElasticNetPredictor(features, means, chosen.linear, chosen.slope, chosen.centre), chosen.links
 
 
