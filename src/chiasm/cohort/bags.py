@@ -10,14 +10,12 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.cohort.bag_files import RefusedBag, bag_shape, read_bag
 from chiasm.cohort.errors import CohortError, Unsupported, error
-
-BAG_SUFFIXES = (".npy", ".h5", ".hdf5")
-H5_DATASET = "features"
 
 
 class Bags(Sequence[NDArray[np.float32]]):
-    """Item i is a (T_i, D) float32 array; `items` are files (.npy, .h5) or arrays in memory.
+    """Item i is a (T_i, D) float32 array; `items` are files (see `bag_files.py`) or arrays in memory.
 
     `template` is the path as the manifest writes it and `file_rows` the row of each patient, for messages.
     """
@@ -99,65 +97,10 @@ class Bags(Sequence[NDArray[np.float32]]):
     def _error(self, position: int, fault: Exception) -> CohortError | Unsupported:
         if isinstance(fault, CohortError | Unsupported):
             return fault
-        refused = str(fault) if isinstance(fault, _Refused) else "the file cannot be read"
-        return self._problem(position, refused, "write the bag again")
+        if isinstance(fault, RefusedBag):
+            return self._problem(position, str(fault), fault.fix)
+        return self._problem(position, "the file cannot be read", "write the bag again")
 
     def _problem(self, position: int, what: str, fix: str) -> CohortError:
         row = None if self._file_rows is None else int(self._file_rows[position])
         return CohortError([error(what, fix, path=self._template, row=row, modality=self._modality)])
-
-
-class _Refused(ValueError):
-    """A file that is well formed and still not read; the message names no path."""
-
-
-def read_bag(path: Path) -> NDArray[np.float32]:
-    """The (T, D) array of one file. Pickled objects and links to other files are refused."""
-    if path.suffix == ".npy":
-        return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)
-    with _h5py().File(path, "r") as file:
-        return np.asarray(_only_dataset(file)[()], dtype=np.float32)
-
-
-def bag_shape(path: Path) -> tuple[int, ...]:
-    """The shape of one file's array, from its header."""
-    if path.suffix == ".npy":
-        return tuple(np.load(path, mmap_mode="r", allow_pickle=False).shape)
-    with _h5py().File(path, "r") as file:
-        return tuple(_only_dataset(file).shape)
-
-
-def _h5py() -> Any:
-    try:
-        import h5py  # type: ignore[import-untyped]
-    except ImportError:
-        raise Unsupported('bags in .h5 files need h5py: pip install "chiasm[bags]"') from None
-    return h5py
-
-
-def _only_dataset(file: Any) -> Any:
-    """The dataset `features`, or the only one there is."""
-    h5py = _h5py()
-    found: list[Any] = []
-
-    def walk(group: Any) -> None:
-        for name in group:
-            link = group.get(name, getlink=True)
-            if isinstance(link, h5py.ExternalLink):
-                raise _Refused("the file links to another file, which is not followed")
-            if isinstance(link, h5py.SoftLink):
-                continue
-            node = group[name]
-            if isinstance(node, h5py.Group):
-                walk(node)
-            elif isinstance(node, h5py.Dataset):
-                found.append(node)
-
-    walk(file)
-    named = [node for node in found if node.name == f"/{H5_DATASET}"]
-    if not named and len(found) != 1:
-        raise _Refused(f"the file holds {len(found)} datasets and none of them is '{H5_DATASET}'")
-    dataset = (named or found)[0]
-    if dataset.is_virtual or dataset.external:
-        raise _Refused("the file keeps its data in another file, which is not followed")
-    return dataset

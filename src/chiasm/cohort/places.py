@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort.bags import BAG_SUFFIXES
+from chiasm.cohort.bag_files import BAG_SUFFIXES
 from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows
 
 LEAVES = "the path leaves the folder of the cohort"

@@ -1,0 +1,175 @@
+"""One file of a bag: a matrix of tokens in NumPy's, HDF5's or safetensors' format, whatever it is called."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort.errors import Unsupported
+
+BAG_SUFFIXES = (".npy", ".h5", ".hdf5", ".safetensors")
+DATASET = "features"
+NUMPY, HDF5, ZIP = b"\x93NUMPY", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+DEEPEST, MOST_NODES = 16, 10_000
+DEFLATE, SHUFFLE, FLETCHER, LZF = 1, 2, 3, 32000
+FILTERS = {DEFLATE, SHUFFLE, FLETCHER, LZF}  # built in; others may expand without a bound
+CHUNK_BYTES = 1 << 30
+CONVERT = (
+    'convert it, if you trust it: python -c "import sys, numpy, torch; numpy.save(sys.argv[2], '
+    "torch.load(sys.argv[1], weights_only=True, map_location='cpu').float().numpy())\" bag.pt bag.npy"
+)
+
+
+class RefusedBag(ValueError):
+    """A file that is not read; the message names no path."""
+
+    def __init__(self, what: str, fix: str = "write the bag again") -> None:
+        super().__init__(what)
+        self.fix = fix
+
+
+def read_bag(path: Path) -> NDArray[np.float32]:
+    """The array of one file as float32. Pickled objects, links to other files and compression bombs are refused."""
+    kind = _kind(path)
+    if kind == "npy":
+        return np.array(_numpy(path), dtype=np.float32)
+    if kind == "safetensors":
+        with _tensors(path) as file:
+            values: NDArray[np.float32] = file.get_tensor(_only_tensor(file)).float().numpy()
+            return values
+    with _h5py().File(path, "r") as file:
+        dataset = _only_dataset(file)
+        _check_chunks(dataset)
+        return np.asarray(dataset[()], dtype=np.float32)
+
+
+def bag_shape(path: Path) -> tuple[int, ...]:
+    """The shape of one file's array, from its header."""
+    kind = _kind(path)
+    if kind == "npy":
+        return tuple(_numpy(path).shape)
+    if kind == "safetensors":
+        with _tensors(path) as file:
+            return tuple(file.get_slice(_only_tensor(file)).get_shape())
+    with _h5py().File(path, "r") as file:
+        return tuple(_only_dataset(file).shape)
+
+
+def _kind(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start.startswith(NUMPY):
+        return "npy"
+    if start.startswith(HDF5):
+        return "h5"
+    if start[8:9] == b"{":
+        return "safetensors"
+    if start.startswith(ZIP) and path.suffix == ".npz":
+        raise RefusedBag("the file holds several arrays (.npz)", "write the one that counts as .npy")
+    if start.startswith(ZIP) or start[:1] == b"\x80":
+        raise RefusedBag("the file is a pickle (.pt, .pth, .pkl), which can run code when it is read", CONVERT)
+    raise RefusedBag("the file cannot be read: it is neither .npy, .h5 nor .safetensors, whatever its name")
+
+
+def _numpy(path: Path) -> NDArray[Any]:
+    """The array on disk: a header that announces more than the file holds is refused without an allocation."""
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    _check_type(array.dtype.kind)
+    return array
+
+
+def _check_type(kind: str) -> None:
+    if kind not in "biuf":
+        raise RefusedBag("the bag holds something other than real numbers", "write it as float32")
+
+
+def _tensors(path: Path) -> Any:
+    from safetensors import safe_open
+
+    return safe_open(path, framework="pt")  # reads bfloat16, which NumPy does not have
+
+
+def _only_tensor(file: Any) -> str:
+    names = list(file.keys())
+    if DATASET not in names and len(names) != 1:
+        raise RefusedBag(f"the file holds {len(names)} arrays and none of them is '{DATASET}'")
+    return DATASET if DATASET in names else names[0]
+
+
+def _h5py() -> Any:
+    try:
+        import h5py  # type: ignore[import-untyped]
+    except ImportError:
+        raise Unsupported('bags in .h5 files need h5py: pip install "chiasm[bags]"') from None
+    return h5py
+
+
+def _only_dataset(file: Any) -> Any:
+    """The dataset `features`, or the only one there is."""
+    h5py = _h5py()
+    found: list[Any] = []
+    nodes = 0
+
+    def walk(group: Any, depth: int) -> None:
+        nonlocal nodes
+        for name in group:
+            nodes += 1
+            if depth > DEEPEST or nodes > MOST_NODES:
+                raise RefusedBag("the file nests groups without end, or holds too many of them")
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                raise RefusedBag("the file links to another file, which is not followed")
+            if isinstance(link, h5py.SoftLink):
+                continue
+            node = group[name]
+            if isinstance(node, h5py.Group):
+                walk(node, depth + 1)
+            elif isinstance(node, h5py.Dataset):
+                found.append(node)
+
+    walk(file, 0)
+    named = [node for node in found if node.name == f"/{DATASET}"]
+    if not named and len(found) != 1:
+        raise RefusedBag(f"the file holds {len(found)} datasets and none of them is '{DATASET}'")
+    dataset = (named or found)[0]
+    if dataset.is_virtual or dataset.external:
+        raise RefusedBag("the file keeps its data in another file, which is not followed")
+    if dataset.shape is None:
+        raise RefusedBag("the dataset is empty")
+    _check_type(dataset.dtype.kind)
+    return dataset
+
+
+def _check_chunks(dataset: Any) -> None:
+    """Refuse chunks that unpack to more than the shape of a chunk announces.
+
+    HDF5 inflates a chunk for as long as it yields bytes. LZF is told the size, the others keep it.
+    """
+    if dataset.chunks is None:
+        return
+    pipeline = dataset.id.get_create_plist()
+    filters = [pipeline.get_filter(place)[0] for place in range(pipeline.get_nfilters())]
+    if not set(filters) <= FILTERS or filters.count(DEFLATE) > 1:
+        raise RefusedBag("the dataset is compressed in a way that is not read", "write it with gzip, or without any")
+    size = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    if size > CHUNK_BYTES:
+        raise RefusedBag("a chunk of the dataset is larger than a gigabyte", "write it in smaller chunks")
+    if DEFLATE not in filters:
+        return
+    for place in range(dataset.id.get_num_chunks()):
+        info = dataset.id.get_chunk_info(place)
+        mask, packed = dataset.id.read_direct_chunk(info.chunk_offset)
+        if mask >> filters.index(DEFLATE) & 1:
+            continue
+        machine = zlib.decompressobj()
+        left, slack = packed, size + 16  # a checksum of four bytes may follow the numbers
+        while left and slack > 0 and not machine.eof:
+            slack -= len(machine.decompress(left, min(slack, 1 << 20)))
+            left = machine.unconsumed_tail
+        if slack <= 0:
+            raise RefusedBag("a chunk of the dataset unpacks to more than its shape announces")

@@ -1,0 +1,47 @@
+"""What a JPEG or JPEG 2000 stream announces, read before it is decoded.
+
+A tile of a TIFF or a frame of a DICOM file names its size, and so does the stream within; decoders believe the stream.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from chiasm.readers.reading import ReadError
+
+# start of frame, all codings: C0..CF without DHT (C4), JPG (C8) and DAC (CC); JPEG-LS has F7
+FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
+ALONE = {0x01, 0xD8, *range(0xD0, 0xD8)}  # markers without a length
+J2K = b"\xff\x4f\xff\x51"
+
+
+def stream_size(stream: bytes) -> tuple[int, int] | None:
+    """Height and width, or None where the stream is neither of the two or ends before it says so."""
+    start = stream.find(J2K, 0, 1 << 16) if stream[:4] == b"\0\0\0\x0c" else 0  # JP2 wraps the codestream in boxes
+    if start >= 0 and stream[start : start + 4] == J2K and len(stream) >= start + 24:
+        width, height, left, top = struct.unpack_from(">4I", stream, start + 8)
+        return max(0, height - top), max(0, width - left)
+    place = 0
+    while place + 4 <= len(stream):
+        if stream[place] != 0xFF:
+            return None
+        marker = stream[place + 1]
+        if marker in FRAMES and place + 9 <= len(stream):
+            height, width = struct.unpack_from(">HH", stream, place + 5)
+            return height, width
+        if marker in (0xDA, 0xD9):
+            return None
+        place += (
+            1 if marker == 0xFF else 2 if marker in ALONE else 2 + max(2, *struct.unpack_from(">H", stream, place + 2))
+        )
+    return None
+
+
+def check_stream(stream: bytes, height: int, width: int) -> None:
+    """Refuse a stream that would decode to more pixels than its place in the file has."""
+    size = stream_size(stream)
+    if size is not None and (size[0] > height or size[1] > width):
+        raise ReadError(
+            "a compressed part announces more pixels than the header does",
+            "the file is not to be trusted: export it again",
+        )

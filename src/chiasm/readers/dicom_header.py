@@ -1,0 +1,191 @@
+"""The header of a DICOM file: the few tags that describe pixels, read up to the pixels; none that names anyone."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from chiasm.readers.reading import Limits, ReadError, check_values
+from chiasm.readers.registry import missing
+
+DEFLATED, PLAIN_EXPLICIT = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.1"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+DIRECTORY = "1.2.840.10008.1.3.10"
+PIXELS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
+KEYWORDS = (
+    "SOPClassUID", "SeriesInstanceUID", "Modality", "BurnedInAnnotation", "InstanceNumber",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing", "SliceThickness",
+    "SpacingBetweenSlices", "GridFrameOffsetVector", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
+    "PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType", "DoseGridScaling", "ModalityLUTSequence",
+    "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData",
+)  # fmt: skip
+LARGEST_TAG = 1 << 26  # bytes of one tag that we read: a palette, the positions of all frames
+HEADER_BYTES = 1 << 24  # of a deflated header
+UNDEFINED = 0xFFFFFFFF
+DAMAGED = "export the series again"
+
+
+@dataclass(frozen=True)
+class Header:
+    """One file without its pixels; `frames` `rows` `columns` `samples` are checked, `tags` holds only KEYWORDS."""
+
+    path: Path
+    tags: Any
+    syntax: str
+    private: bool
+    frames: int
+    rows: int
+    columns: int
+    samples: int
+
+    @property
+    def native_bytes(self) -> int:
+        """Bytes of pixels that are not compressed."""
+        bits = self.frames * self.rows * self.columns * self.samples * int(self.tags.BitsAllocated)
+        thinned = self.tags.get("PhotometricInterpretation") == "YBR_FULL_422"
+        return (bits * 2 // 3 if thinned else bits) // 8
+
+
+def read_header(path: Path, limits: Limits) -> Header:
+    """The header of one file with pixels.
+
+    Raises:
+        ReadError: no DICOM, no image, pixels missing or over the limits. Called inside `guarded`.
+    """
+    seen = _Seen(stop=True)
+    with _opened(path, HEADER_BYTES) as (stream, inflated):
+        tags = _parse(stream, seen)
+        start = stream.tell() + seen.head
+        size = None if inflated else path.stat().st_size
+    if tags.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
+        raise ReadError("the file is a DICOMDIR, an index without pixels", "name the files it lists, or their folder")
+    if not seen.pixels or "Rows" not in tags or "Columns" not in tags:
+        raise ReadError("the file holds no image, or is cut off before its pixels", DAMAGED)
+    frames = int(tags.get("NumberOfFrames") or 1)
+    header = Header(
+        path, tags, str(_syntax(tags)), seen.private, frames, int(tags.Rows), int(tags.Columns),
+        int(tags.get("SamplesPerPixel") or 1),
+    )  # fmt: skip
+    check_values((header.frames, header.samples, header.rows, header.columns), limits)
+    if header.samples not in (1, 3):
+        raise ReadError(f"a pixel has {header.samples} samples", "export it as grey or RGB")
+    _check_length(header, seen.length, None if size is None else size - start)
+    return header
+
+
+def read_pixels(header: Header) -> Any:
+    """The tags again, with the pixels, undecoded. Called inside `guarded`."""
+    most = HEADER_BYTES + header.native_bytes
+    with _opened(header.path, most) as (stream, inflated):
+        if inflated and stream.getbuffer().nbytes >= most:  # type: ignore[attr-defined]
+            raise ReadError("the file inflates to more than its header announces", "export it without deflate")
+        tags = _parse(stream, _Seen(stop=False))
+    if inflated:
+        tags.file_meta.TransferSyntaxUID = PLAIN_EXPLICIT
+    return tags
+
+
+class _Seen:
+    """What passes by while pydicom reads: whether there are private tags, and where the pixels start."""
+
+    def __init__(self, stop: bool) -> None:
+        self.stop, self.private, self.pixels, self.length, self.head = stop, False, False, 0, 0
+
+    def __call__(self, tag: int, vr: str | None, length: int) -> bool:
+        if tag in PIXELS:
+            self.pixels, self.length, self.head = True, length, 12 if (vr or "").startswith(("O", "UN")) else 8
+            return self.stop
+        self.private = self.private or bool((tag >> 16) & 1)
+        if tag in _tags() and length != UNDEFINED and length > LARGEST_TAG:
+            raise ReadError("a tag of the header is too large to be true", DAMAGED)
+        return False
+
+
+def _parse(stream: BinaryIO, seen: _Seen) -> Any:
+    from pydicom.filereader import read_partial
+
+    wanted: list[Any] = [*_tags()] + ([] if seen.stop else [*PIXELS, 0x7FE00001, 0x7FE00002])
+    return read_partial(stream, stop_when=seen, specific_tags=wanted, force=False)
+
+
+@cache
+def _tags() -> frozenset[int]:
+    from pydicom.datadict import tag_for_keyword
+
+    return frozenset(tag for tag in map(tag_for_keyword, KEYWORDS) if tag is not None)
+
+
+def _syntax(tags: Any) -> Any:
+    """The transfer syntax; where none is named, the plain one that pydicom found the header written in."""
+    named = tags.file_meta.get("TransferSyntaxUID")
+    if named:
+        return named
+    implicit, little = tags.original_encoding
+    return "1.2.840.10008.1.2" if implicit else PLAIN_EXPLICIT if little else "1.2.840.10008.1.2.2"
+
+
+@contextmanager
+def _opened(path: Path, most: int) -> Iterator[tuple[BinaryIO, bool]]:
+    """The file, or up to `most` bytes of it inflated, as one that pydicom does not inflate again without a bound."""
+    try:
+        from pydicom.filereader import read_dataset, read_preamble
+    except ImportError:
+        raise missing("pydicom", "imaging", "DICOM files") from None
+    with path.open("rb") as file:
+        file.seek(128)
+        if file.read(4) != b"DICM":
+            raise ReadError("the file is not DICOM: its header does not say so", "keep only the series in the folder")
+        file.seek(0)
+        read_preamble(file, False)
+        meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+        if meta.get("TransferSyntaxUID") != DEFLATED:
+            file.seek(0)
+            yield file, False
+            return
+        inflated = _inflate(file, most)
+    head = BytesIO()
+    head.write(bytes(128) + b"DICM" + _meta_of_plain())
+    head.write(inflated)
+    head.seek(0)
+    yield head, True
+
+
+def _meta_of_plain() -> bytes:
+    """File meta information that names the plain explicit transfer syntax, and nothing else."""
+    value = PLAIN_EXPLICIT.encode() + b"\0" * (len(PLAIN_EXPLICIT) % 2)
+    return b"\x02\0\x10\0UI" + len(value).to_bytes(2, "little") + value
+
+
+def _inflate(file: BinaryIO, most: int) -> bytes:
+    """At most `most` bytes."""
+    machine = zlib.decompressobj(-zlib.MAX_WBITS)
+    out = bytearray()
+    while len(out) < most and not machine.eof:
+        packed = machine.unconsumed_tail or file.read(1 << 16)
+        if not packed:
+            break
+        out += machine.decompress(packed, most - len(out))
+    return bytes(out)
+
+
+def _check_length(header: Header, length: int, left: int | None) -> None:
+    """Hold the length of the pixels against the header and the file, where they are not compressed."""
+    if left is not None and length != UNDEFINED and length > left:
+        raise ReadError("the file is truncated: its pixels end early", "copy it again")
+    if length == UNDEFINED:
+        return
+    if length < header.native_bytes:
+        raise ReadError("the pixels are fewer than the header announces", DAMAGED)
+    frame = header.native_bytes // header.frames
+    if length - header.native_bytes >= max(2, frame):
+        raise ReadError("the pixels are more than the header announces", DAMAGED)

@@ -1,0 +1,110 @@
+"""Around every parser that is not ours: a file to open, silence, and one kind of error."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from chiasm.cohort import Unsupported
+from chiasm.readers.reading import Item, Limits, ReadError, check_size
+
+# Their warnings and log lines quote what stands in a file: names, dates, paths.
+TALKATIVE = ("pydicom", "PIL", "tifffile", "tiffslide", "imagecodecs", "nibabel", "h5py", "zarr", "fsspec", "asyncio")
+OWN_HANDLERS = ("nibabel.global",)  # prints by itself
+
+_lock = threading.Lock()
+_readers = 0
+_undo = ExitStack()
+
+
+def file_of(item: Item, limits: Limits) -> Path:
+    """The item as a single file that is not too large.
+
+    Raises:
+        ReadError: it is something else, a folder for example.
+    """
+    path = _path(item, limits)
+    if not path.is_file():
+        raise ReadError("a folder stands where a file is read", "name the file itself")
+    return path
+
+
+def files_of(item: Item, limits: Limits) -> list[Path]:
+    """The item if it is a file, else every file in the folder, hidden ones and those of hidden folders left out."""
+    path = _path(item, limits)
+    if path.is_file():
+        return [path]
+    files = []
+    for file in sorted(path.rglob("*")):
+        if not file.is_file() or any(part.startswith(".") for part in file.relative_to(path).parts):
+            continue
+        if not file.resolve().is_relative_to(path.resolve()):
+            raise ReadError("a link leads out of the folder, and is not followed", "copy the file into the folder")
+        files.append(file)
+    if not files:
+        raise ReadError("the folder holds no file", "copy the files there, or take the folder away")
+    return files
+
+
+def _path(item: Item, limits: Limits) -> Path:
+    if not isinstance(item, Path):
+        raise ReadError("text or a table stands where a file is read", "name a file in the manifest, by `path`")
+    if not item.exists():
+        raise ReadError("the file is not there", "copy it to its place, or take its row away")
+    check_size(item, limits)
+    return item
+
+
+@contextmanager
+def guarded(noun: str, fix: str = "write the file again") -> Iterator[None]:
+    """Whatever a parser raises becomes a ReadError without its words; nothing that it warns of or logs is shown."""
+    with _quiet():
+        try:
+            yield
+        except (ReadError, Unsupported):
+            raise
+        except MemoryError:
+            raise ReadError(f"{noun} needs more memory than there is", "reduce its resolution") from None
+        except Exception:  # damaged bytes raise anything: struct.error, KeyError, RecursionError, zlib.error
+            raise ReadError(f"the file is damaged, and is not read as {noun}", fix) from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Several threads may read at once: the first mutes, the last brings the sound back."""
+    global _readers
+    with _lock:
+        if not _readers:
+            _mute(_undo)
+        _readers += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _readers -= 1
+            if not _readers:
+                _undo.close()
+
+
+def _mute(undo: ExitStack) -> None:
+    undo.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("ignore")
+    known = [name for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] in TALKATIVE]
+    for name in {*TALKATIVE, *OWN_HANDLERS, *known}:
+        logger = logging.getLogger(name)
+        logger.addFilter(_nothing)
+        undo.callback(logger.removeFilter, _nothing)
+    for name in TALKATIVE:  # what a module imported meanwhile logs comes this far
+        logger, end = logging.getLogger(name), logging.NullHandler()
+        undo.callback(setattr, logger, "propagate", logger.propagate)
+        undo.callback(logger.removeHandler, end)
+        logger.propagate = False
+        logger.addHandler(end)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
