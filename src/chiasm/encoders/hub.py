@@ -1,0 +1,145 @@
+"""A transformers model's folder: found here or fetched at a commit, checked, and loaded without running its code."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chiasm.cohort import Unsupported
+from chiasm.encoders.weights import PICKLED, frozen, seeded
+from chiasm.readers.registry import missing
+
+SILENT = 50  # the level of critical messages
+REVISION = re.compile(r"[0-9a-f]{40}")
+WANTED = ("*.safetensors", "*.json", "vocab.txt", "merges.txt", "*.model")
+CONVERT = (
+    'where you trust them, write them anew: python -c "from transformers import AutoModel as A; '
+    "A.from_pretrained('OLD').save_pretrained('NEW')\", and copy the tokenizer's and the preprocessor's files along"
+)
+
+
+def model_folder(name: str, revision: str = "") -> Path:
+    """The local folder `name`, or the snapshot of `owner/name` on the hub at a commit.
+
+    Raises:
+        Unsupported: the revision is not a commit's hash, the hub cannot be reached, or the weights are pickled.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        if not REVISION.fullmatch(revision):
+            raise Unsupported(
+                "no such local folder; a model on the hub is named with the commit that was looked at, its 40 hex "
+                "digits: hf:owner/name@0123456789abcdef0123456789abcdef01234567"
+            )
+        folder = _snapshot(name, revision)
+    if not (folder / "config.json").is_file():
+        raise Unsupported("the folder holds no config.json: it is not a model that transformers saved")
+    if not any(folder.glob("*.safetensors")):
+        if any(file.suffix in PICKLED for file in folder.iterdir()):
+            raise Unsupported(f"the model's weights are pickled, which can run code when they are read; {CONVERT}")
+        raise Unsupported("the folder holds no safetensors weights: copy the whole model")
+    return folder
+
+
+@lru_cache(maxsize=8)
+def _snapshot(name: str, revision: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise missing("huggingface_hub", "hub", "models on the hub") from None
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED)))
+    except Exception as error:  # of many libraries: offline, no such model, no such revision, no access
+        raise Unsupported(
+            f"the model is not in the local cache and was not fetched from the hub ({type(error).__name__}): check its "
+            "name, the revision and the network, or copy its folder here and name that"
+        ) from None
+
+
+def model_files(folder: Path) -> tuple[Path, ...]:
+    """Everything in the folder that decides what the model gives: weights, configuration, tokenizer."""
+    return tuple(sorted({file for pattern in WANTED for file in folder.glob(pattern) if file.is_file()}))
+
+
+def read_json(file: Path) -> Any:
+    """A small JSON file of a model's folder; {} where it does not exist."""
+    if not file.is_file():
+        return {}
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise ValueError(f"'{file.name}' of the model is not JSON: copy the model again") from None
+
+
+@lru_cache(maxsize=8)
+def configuration(folder: Path, stamp: str) -> Any:
+    """The configuration with its defaults filled in; `stamp` is the hash of the folder's files, as below."""
+    with _refused():
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+@lru_cache(maxsize=2)
+def network(folder: Path, stamp: str) -> Any:
+    """The frozen network; of one with a decoder, the encoder.
+
+    Raises:
+        Unsupported: transformers is missing, or does not know the architecture.
+        ValueError: the weights are not those of the architecture that the configuration names.
+    """
+    with _refused(), seeded(0):
+        from transformers import AutoModel
+
+        model, found = AutoModel.from_pretrained(
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    lost = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    lost += sorted(str(entry[0]) for entry in found["mismatched_keys"])
+    if lost:
+        raise ValueError(f"the weights lack '{lost[0][:80]}', or have it in another shape: copy the whole model again")
+    return frozen(model.get_encoder() if model.config.is_encoder_decoder else model)
+
+
+@lru_cache(maxsize=4)
+def tokenizer(folder: Path, stamp: str) -> Any:
+    """The tokenizer, whose files lie in the same folder."""
+    with _refused():
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """What transformers prints is held back, and its errors, which name paths and are long, are told in a sentence."""
+    try:
+        from transformers.utils import logging
+    except ImportError:
+        raise missing("transformers", "hub", "Hugging Face models") from None
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(SILENT)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    except Exception as error:  # from many libraries: a tokenizer's package, safetensors, a config's own checks
+        raise Unsupported(
+            f"transformers does not load this model without running code that comes with it ({type(error).__name__}): "
+            "the installed version does not know its architecture, or a file of the folder is missing or damaged"
+        ) from None
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,90 @@
+"""Weights that a user brings: safetensors only, hashed into the identity, and never half loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from chiasm.cohort import Unsupported
+from chiasm.encoders.frozen import hash_files
+
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".tar")
+
+
+def weights_file(place: str) -> Path:
+    """The safetensors file that `weights=` names, or the only one in the folder that it names.
+
+    Raises:
+        Unsupported: there is none, there are several, or the weights are pickled.
+    """
+    path = Path(place)
+    found = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    if path.suffix.lower() in PICKLED or (not found and any(file.suffix in PICKLED for file in path.iterdir())):
+        raise Unsupported(
+            "pickled weights can run code when they are read: where you trust them, read them with torch.load and "
+            "write the state with safetensors.torch.save_file, then name that file"
+        )
+    if len(found) != 1 or not found[0].is_file() or found[0].suffix != ".safetensors":
+        raise Unsupported("weights= names no safetensors file, and no folder with a single one")
+    return found[0]
+
+
+def hash_of(files: tuple[Path, ...]) -> str:
+    """`frozen.hash_files`, remembered for as long as no file changes."""
+    return _hash_as_of(files, tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files))
+
+
+@lru_cache(maxsize=64)
+def _hash_as_of(files: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> str:
+    return hash_files(files)
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name; `module.`, which parallel training puts before names, is taken off.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(file)
+    except (SafetensorError, OSError, ValueError):
+        raise ValueError("the weights are truncated or not safetensors: copy the file again") from None
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def fill(network: nn.Module, state: Mapping[str, Tensor], spare: tuple[str, ...] = ()) -> None:
+    """Give a network these parameters and buffers; names that start with one of `spare` may be missing or left over.
+
+    Raises:
+        ValueError: the tensors are those of another network.
+    """
+    own = network.state_dict()
+    odd = [name for name in {*own} ^ {*state} if not name.startswith(spare or ("\0",))]
+    odd += [name for name in {*own} & {*state} if own[name].shape != state[name].shape]
+    if odd:
+        raise ValueError(
+            f"the weights are of another network: '{sorted(odd)[0][:80]}' is missing, left over or of another shape"
+        )
+    network.load_state_dict({name: value for name, value in state.items() if name in own}, strict=False)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Parameters made inside are the same each time, and torch's own random state is as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def frozen(network: Any) -> Any:
+    """A network that does not learn: evaluation mode, float32, no gradients."""
+    return network.float().eval().requires_grad_(False)
