@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 
 import chiasm
-from chiasm.evaluation.intervals import percentile_interval, trial_differences, trial_scores
+from chiasm.evaluation.estimates import percentile_interval
+from chiasm.evaluation.intervals import trial_differences, trial_scores
 from chiasm.evaluation.summary import pick
 
 COHORTS = ("tcga-blca", "tcga-brca", "tcga-gbmlgg", "tcga-luad", "tcga-ucec")

@@ -29,12 +29,12 @@ class Linear:
         assert cohort.outcome is not None and cohort.target is not None
         value, event = cohort.outcome.value, cohort.outcome.event
         target = value if event is None else -np.log(value)
-        centre, spread = float(target.mean()), float(target.std())
+        centre, spread = np.nanmean(target, axis=0), float(np.nanstd(target))
         weights = {}
         for name in self.reads:
             raw = cohort.raw(name)
             x = raw.to_numpy(np.float64)
-            y = target[cohort.present[:, cohort.modalities.index(name)]] - centre
+            y = np.nan_to_num(target[cohort.present[:, cohort.modalities.index(name)]] - centre)
             weights[name] = np.linalg.solve(x.T @ x + 10 * np.eye(x.shape[1]), x.T @ y)
             if self.constant:
                 weights[name] = 0 * weights[name]
@@ -42,7 +42,7 @@ class Linear:
 
 
 class LinearModel:
-    def __init__(self, cohort: Cohort, weights: dict[str, np.ndarray], centre: float, spread: float) -> None:
+    def __init__(self, cohort: Cohort, weights: dict[str, np.ndarray], centre: Any, spread: float) -> None:
         assert cohort.target is not None
         self.target, self.weights, self.centre, self.spread = cohort.target, weights, centre, spread
         if isinstance(self.target, Survival):
@@ -51,13 +51,13 @@ class LinearModel:
         self.trained_parameters = int(sum(w.size for w in weights.values()))
 
     def predict(self, cohort: Cohort) -> pd.DataFrame:
-        total, seen = np.zeros(len(cohort)), np.zeros(len(cohort))
+        total, seen = np.zeros((len(cohort), *np.shape(self.centre))), np.zeros(len(cohort))
         for name, weight in self.weights.items():
             if name in cohort.modalities:
                 have = cohort.present[:, cohort.modalities.index(name)]
                 total[have] += cohort.raw(name).to_numpy(np.float64) @ weight
                 seen[have] += 1
-        score = total / np.maximum(seen, 1)
+        score = (total.T / np.maximum(seen, 1)).T
         columns: dict[str, Any] = {"pattern": cohort.pattern()}
         if self.target.kind == "classification":
             classes = self.target.classes
@@ -68,6 +68,9 @@ class LinearModel:
                 near = -(((self.centre + score)[:, None] - np.arange(len(classes))) ** 2)
                 p = np.exp(near) / np.exp(near).sum(1, keepdims=True)
                 columns |= {f"p_{label}": p[:, k] for k, label in enumerate(classes)}
+        elif self.target.kind == "multilabel":
+            p = np.clip(self.centre + score, 0.02, 0.98)
+            columns |= {f"p_{label}": p[:, k] for k, label in enumerate(self.target.columns)}
         elif self.target.kind == "regression":
             columns["prediction"] = self.centre + score
         else:

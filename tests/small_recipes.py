@@ -69,6 +69,7 @@ def on_disk(folder: Path, made: Parts, *, names: list[str] | None = None) -> Pat
         np.save(folder / "bags" / f"{patient}.npy", bag)
     target = {
         "classification": 'kind = "classification"\ncolumn = "label"',
+        "multilabel": 'kind = "multilabel"\ncolumns = ["label", "rarer"]',
         "regression": 'kind = "regression"\ncolumn = "value"',
         "survival": 'kind = "survival"\ntime = "months"\nevent = "died"',
     }[made.target.kind]

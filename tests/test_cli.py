@@ -19,7 +19,9 @@ import pytest
 import chiasm
 from chiasm import api, screen
 from chiasm.cli import main
+from chiasm.testing.cohorts import synthetic_parts
 from conftest import CohortFolder
+from small_recipes import on_disk
 
 QUICK = ["--ignore-folds", "--folds", "2", "--jobs", "1"]
 RECIPES = ["--recipes", "single:clinical,single:rna", "--recipes", "late-fusion"]
@@ -331,3 +333,20 @@ def test_an_interrupted_trial_says_how_to_go_on_and_does(two_tables: CohortFolde
     assert process.returncode == 130 and "add --resume" in said and "Traceback" not in said, said
     done = subprocess.run([*command, "--resume"], capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and "Report:" in done.stdout, done.stderr
+
+
+def test_several_labels_from_the_manifest_to_the_predictions(run: Run, tmp_path: Path) -> None:
+    manifest = on_disk(tmp_path / "cohort", synthetic_parts("multilabel", 84, 0), names=["m1", "m2"])
+    assert "error" not in run("check", manifest).out
+    recipes = ["--recipes", "single:m1,late-fusion"]
+    said = run("evaluate", manifest, *recipes, *QUICK, "--json", "--out", tmp_path / "run")
+    assert said.code == 0
+    document = json.loads(said.out)
+    assert document["cohort"]["target"]["classes"] == ["label", "rarer"]
+    assert document["cohort"]["target"]["known"] == [62, 64] and document["verdict"]["sentence"]
+    assert {fold["labels"] for row in document["recipes"] for fold in row["folds"]} == {2}
+    again = chiasm.load_trial(tmp_path / "run")
+    assert again.labels()["label"].tolist() == ["label", "rarer"] * 2
+    run("fit", manifest, "--recipe", "single:m1", "--out", tmp_path / "model")
+    assert run("predict", tmp_path / "model", manifest, "--out", tmp_path / "new.parquet").code == 0
+    assert list(pd.read_parquet(tmp_path / "new.parquet").columns) == ["pattern", "p_label", "p_rarer"]

@@ -107,7 +107,7 @@ def test_patients_without_a_fold(cohort_folder):
     assert (problem.severity, problem.row, problem.path) == ("error", 2, "folds.csv")
 
 
-@pytest.mark.parametrize("target", ["classification", "survival", "regression"])
+@pytest.mark.parametrize("target", ["classification", "survival", "regression", "multilabel"])
 def test_the_planted_leak_is_found_and_nothing_else(target):
     for n in (80, 400):
         assert leaking_columns(synthetic_cohort("planted-leak", n, target=target), "m2") == ["m2_0"]

@@ -161,7 +161,12 @@ def test_multilabel_opens(cohort_folder):
     target = '[target]\nkind = "multilabel"\ncolumns = ["died", "sex"]\n'
     cohort_folder.manifest.write_text(text[:start] + target + text[end:])
     cohort = open_cohort(cohort_folder.manifest)
-    assert cohort.target == Multilabel(("died", "sex")) and cohort.outcome is None
+    assert cohort.target == Multilabel(("died", "sex")) and cohort.outcome.value.shape == (len(cohort), 2)
+    assert cohort.outcome.known.all() and np.isnan(cohort.outcome.value[:, 1]).all()  # words are no label
+    assert [p.what.split(" in ")[0] for p in cohort.findings] == ["column 'sex' is neither 0 nor 1"]
+    cohort_folder.manifest.write_text((text[:start] + target + text[end:]).replace('"sex"]\n[mod', '"died"]\n[mod', 1))
+    with pytest.raises(CohortError, match="stands twice"):
+        open_cohort(cohort_folder.manifest)
 
 
 def test_feature_groups_are_columns_of_the_modality(cohort_folder):

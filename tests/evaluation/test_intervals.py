@@ -8,14 +8,11 @@ import pytest
 
 from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.classification_metrics import auroc
+from chiasm.evaluation.estimates import Estimate, estimate, mean_over_folds, percentile_interval
 from chiasm.evaluation.intervals import (
-    Estimate,
     TestFold,
     bootstrap_weights,
-    estimate,
-    mean_over_folds,
     patient_draws,
-    percentile_interval,
     trial_differences,
     trial_estimable,
     trial_scores,
@@ -180,4 +177,3 @@ def test_an_estimate_is_whole_or_not_estimable() -> None:
     assert estimate(point, draws) == Estimate(0.5, 0.5, 0.5)
     assert str(estimate(point, np.full((2, 10), np.nan))) == "not estimable"
     assert str(estimate(np.full((2, 1), np.nan), draws)) == "not estimable"
-    assert str(estimate(point, draws, enough=False)) == "not estimable"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lifelines.utils import concordance_index
 from scipy.stats import rankdata, spearmanr
 from sklearn.metrics import r2_score, root_mean_squared_error
 
@@ -35,6 +38,8 @@ def test_equals_the_references_on_resampled_data(data: tuple) -> None:
         assert ours.r2(prediction, value, weights)[r] == pytest.approx(r2_score(value[i], prediction[i]), abs=1e-9)
         expected = spearmanr(value[i], prediction[i]).statistic
         assert ours.spearman(prediction, value, weights)[r] == pytest.approx(expected, abs=1e-9)
+        expected = concordance_index(value[i], prediction[i])
+        assert ours.c_index(prediction, value, weights)[r] == pytest.approx(expected, abs=1e-12)
     drawn = midranks(value, counts[None].astype(float))[0]
     np.testing.assert_array_equal(np.repeat(drawn, counts), rankdata(value[rows]))
 
@@ -58,3 +63,21 @@ def test_constant_values_have_no_r2_and_constant_predictions_no_rank_correlation
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match="one of each a patient"):
         ours.rmse([1.0, 2.0], [1.0])
+
+
+def test_concordance_of_thousands_in_a_thousand_draws_takes_seconds() -> None:
+    rng = np.random.default_rng(0)
+    value = np.round(rng.normal(size=5010), 2)
+    prediction = np.round(value + rng.normal(size=5010), 1)
+    draws = rng.multinomial(5010, np.full(5010, 1 / 5010), size=200)
+    start = time.perf_counter()
+    found = ours.c_index(prediction, value, draws)
+    assert time.perf_counter() - start < 5
+    rows = np.repeat(np.arange(5010), draws[7])
+    assert found[7] == pytest.approx(concordance_index(value[rows], prediction[rows]), abs=1e-12)
+
+
+def test_concordance_of_ties() -> None:
+    assert ours.c_index(np.zeros(4), np.arange(4.0)) == 0.5
+    assert np.isnan(ours.c_index(np.arange(4.0), np.zeros(4)))
+    assert np.isnan(ours.c_index([1.0, 2.0], [1.0, 2.0], [[2, 0]]))  # nobody to compare with

@@ -64,8 +64,9 @@ def test_patients_of_unknown_outcome_are_left_out() -> None:
 
 @pytest.mark.parametrize("kind", list(METRICS))
 def test_no_patient_at_all_is_nan(kind: str) -> None:
-    columns = {"classification": ["p_a", "p_b"], "regression": ["prediction"], "survival": ["risk", "survival_1"]}[kind]
-    empty = Outcome(np.zeros(0), np.zeros(0, dtype=bool) if kind == "survival" else None, np.zeros(0, dtype=bool))
+    columns = {"regression": ["prediction"], "survival": ["risk", "survival_1"]}.get(kind, ["p_a", "p_b"])
+    value = np.zeros((0, 2)) if kind == "multilabel" else np.zeros(0)
+    empty = Outcome(value, np.zeros(0, dtype=bool) if kind == "survival" else None, np.zeros(0, dtype=bool))
     found = score(kind, pd.DataFrame(columns=columns, dtype=float), empty, ("a", "b"), min_events=0)
     assert all(np.isnan(value).all() for value in found.values())
 
@@ -117,8 +118,8 @@ def test_refuses_what_it_cannot_score() -> None:
         score("survival", frame.iloc[1:], truth)
     with pytest.raises(ValueError, match="no metric 'auroc'"):
         score("survival", frame, truth, metrics=["auroc"])
-    with pytest.raises(ValueError, match="kind 'multilabel'"):
-        score("multilabel", frame, truth)
+    with pytest.raises(ValueError, match="kind 'ranking'"):
+        score("ranking", frame, truth)
     with pytest.raises(ValueError, match="two or more"):
         score("classification", frame, truth)
     with pytest.raises(ValueError, match="draws x 40"):

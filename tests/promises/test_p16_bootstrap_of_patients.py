@@ -9,13 +9,12 @@ from scipy.stats import norm
 
 from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.classification_metrics import auroc
+from chiasm.evaluation.estimates import mean_over_folds, percentile_interval
 from chiasm.evaluation.intervals import (
     TestFold,
     bootstrap_weights,
     fold_metric_draws,
-    mean_over_folds,
     patient_draws,
-    percentile_interval,
     trial_differences,
     trial_scores,
 )
@@ -109,7 +108,7 @@ def test_coverage_of_the_mean_over_folds(paired: bool) -> None:
 
 def frame(kind: str, n: int, rng: np.random.Generator) -> pd.DataFrame:
     p = rng.random(n)
-    if kind == "classification":
+    if kind in ("classification", "multilabel"):
         return pd.DataFrame({"p_a": p, "p_b": 1 - p})
     if kind == "regression":
         return pd.DataFrame({"prediction": p})
@@ -120,6 +119,8 @@ def outcome(kind: str, n: int, positive: int, rng: np.random.Generator) -> Outco
     marked = np.arange(n) < positive
     if kind == "classification":
         return Outcome(marked.astype(float), None, np.ones(n, dtype=bool))
+    if kind == "multilabel":  # nobody has the second label
+        return Outcome(np.stack([marked, np.zeros(n)], axis=1).astype(float), None, np.ones(n, dtype=bool))
     if kind == "regression":
         return Outcome(rng.random(n), None, marked)
     return Outcome(rng.random(n) + 0.1, marked, np.ones(n, dtype=bool))
@@ -131,7 +132,7 @@ def test_few_events_are_not_estimable(kind: str, positive: int, enough: bool) ->
     rng = np.random.default_rng(3)
     truth = outcome(kind, 60, positive, rng)
     train = outcome(kind, 60, 30, rng)
-    classes = ("a", "b") if kind == "classification" else ()
+    classes = ("a", "b") if kind in ("classification", "multilabel") else ()
     assert estimable(kind, truth) is enough
     for weights in (None, bootstrap_weights(60, 50, rng)):
         values = score(kind, frame(kind, 60, rng), truth, classes, weights, train)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chiasm.cohort import Cohort, Outcome, check_cohort, class_names, holdout, synthetic_cohort
+from chiasm.cohort import Cohort, Outcome, check_cohort, class_names, holdout, stratify, synthetic_cohort
 from chiasm.evaluation.metrics import PRIMARY, score
 from chiasm.heads.linear import fit_ridge
 from chiasm.recipes.registry import default_recipes
@@ -42,6 +42,8 @@ def held_out_score(recipe: Any, cohort: Cohort, seed: int) -> tuple[float, int]:
     frame = model.predict(test.with_target(None, None)).loc[list(test.ids)]
     kind = cohort.target.kind
     value = score(kind, frame, test.outcome, class_names(cohort.target), metrics=[PRIMARY[kind]])[PRIMARY[kind]][0]
+    if kind == "multilabel":
+        return float(value), int(stratify.fewest(test.outcome.value).min())
     fewest = np.bincount(test.outcome.value.astype(int)).min() if kind == "classification" else test.outcome.event.sum()
     return float(value), int(fewest)
 
@@ -125,7 +127,18 @@ def test_the_check_finds_what_leaks_and_passes_what_does_not(way: Any, honest: b
     assert at_chance(scores, variances) == honest, (scores, variances)
 
 
-@pytest.mark.parametrize("target", ["classification", "survival"])
+def test_shuffled_labels_of_several_score_chance() -> None:
+    """Each label's AUROC has the variance of one; of their mean it is at most that."""
+    scores, variances = [], []
+    for seed in SEEDS:
+        cohort = synthetic_cohort("complementary", N // 2, target="multilabel", seed=seed, missing=0.1)
+        found, fewest = held_out_score(RECIPES["late-fusion"], shuffled(cohort, seed), seed)
+        scores.append(found)
+        variances.append(1 / (6 * fewest))
+    assert abs(np.mean(scores) - 0.5) < 3 * float(np.sqrt(np.sum(variances))) / len(scores), scores
+
+
+@pytest.mark.parametrize("target", ["classification", "survival", "multilabel"])
 @pytest.mark.parametrize("name", ["single:m1", "late-fusion"])
 def test_the_same_recipes_score_above_chance_with_the_labels_in_place(name: str, target: str) -> None:
     """Otherwise a recipe that predicts nothing would pass the test above."""
@@ -133,7 +146,7 @@ def test_the_same_recipes_score_above_chance_with_the_labels_in_place(name: str,
     assert held_out_score(small(RECIPES[name]), cohort, 0)[0] > 0.6
 
 
-@pytest.mark.parametrize("target", ["classification", "survival", "regression"])
+@pytest.mark.parametrize("target", ["classification", "survival", "regression", "multilabel"])
 @pytest.mark.parametrize("seed", range(2))
 def test_a_planted_copy_of_the_label_is_found(target: str, seed: int) -> None:
     found = [p for p in check_cohort(synthetic_cohort("planted-leak", 300, target=target, seed=seed)) if p.modality]

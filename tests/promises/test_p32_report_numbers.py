@@ -19,6 +19,7 @@ import pytest
 import sklearn
 from lifelines import KaplanMeierFitter
 from lifelines.statistics import multivariate_logrank_test
+from lifelines.utils import concordance_index
 from scipy import stats
 from sklearn import metrics as sk
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -129,11 +130,12 @@ def by_class(table: pd.DataFrame, train: pd.DataFrame) -> Scores:
 def by_number(table: pd.DataFrame, train: pd.DataFrame) -> Scores:
     y, p = table["value"].to_numpy(), table["prediction"].to_numpy()
     if len(set(y)) < 2:
-        return {"r2": np.nan, "rmse": np.nan, "spearman": np.nan}
+        return {"r2": np.nan, "rmse": np.nan, "spearman": np.nan, "c_index": np.nan}
     return {
         "r2": sk.r2_score(y, p),
         "rmse": sk.root_mean_squared_error(y, p),
         "spearman": float(stats.spearmanr(y, p).statistic) if len(set(p)) > 1 else np.nan,
+        "c_index": concordance_index(y, p),
     }
 
 
@@ -171,7 +173,7 @@ SCORES = {"classification": by_class, "regression": by_number, "survival": by_ti
 PRIMARY = {"classification": auroc, "regression": r2, "survival": harrell}
 LABELS = {
     "classification": ["auroc", "auprc", "balanced_accuracy", "macro_f1", "brier", "calibration_slope"],
-    "regression": ["r2", "rmse", "spearman"],
+    "regression": ["r2", "rmse", "spearman", "c_index"],
     "survival": ["harrell_c", "uno_c", "integrated_brier"],
 }
 
@@ -367,3 +369,41 @@ def test_what_only_the_authors_know_needs_input(folder: Folder) -> None:
         assert said[item][0] == "" and said[item][1].startswith("NEEDS INPUT")
     assert all(row[2] or row[3].startswith("NEEDS INPUT") for row in (*tripod[1:], *probast[1:]))
     assert "27 item" not in folder.page.text and "BMJ 2024;385:e078378" in folder.page.text
+
+
+def auroc_of(label: str) -> Callable[..., Scores]:
+    def score(table: pd.DataFrame, train: pd.DataFrame) -> Scores:
+        known = table[table[f"value_{label}"].notna()]
+        y, p = known[f"value_{label}"].to_numpy(int), known[f"p_{label}"].to_numpy()
+        return {"auroc": sk.roc_auc_score(y, p) if len(set(y)) == 2 else np.nan}
+
+    return score
+
+
+def test_several_labels(tmp_path: Path) -> None:
+    """Each label by itself, their mean, and the difference of the verdict; some cells are missing."""
+    cohort = synthetic_cohort("complementary", 210, target="multilabel", missing=0.25)
+    target, outcome = cohort.target, cohort.outcome
+    assert outcome is not None
+    value = np.where(np.arange(210)[:, None] % 9 == [3, 5], np.nan, outcome.value)
+    cohort = cohort.with_target(target, Outcome(value, None, outcome.known))
+    run(cohort, RECIPES, Protocol(folds=3, draws=100), out=tmp_path / "run")
+    write_report(load_trial(tmp_path / "run"), tmp_path / "run" / "report.html")
+    folder = Folder(tmp_path / "run")
+    labels = ["label", "rarer"]
+    macro: dict[str, np.ndarray] = {}
+    for one in RECIPES:
+        values = [folder.over_folds(one.name, auroc_of(label))["auroc"] for label in labels]
+        macro[one.name] = np.mean(values, axis=0)
+        row = next(row for row in folder.page.tables["recipe-table"] if row[0].startswith(one.name))
+        check(row[1], macro[one.name], one.name)
+    for row, label, k in zip(folder.page.tables["label-table"][1:], labels, (0, 1), strict=True):
+        assert row[0] == label and numbers(row[1]) == [(~np.isnan(value[:, k])).sum()]
+        assert numbers(row[2]) == [(value[:, k] == 1).sum()]
+        for cell, side in zip(row[3:], ("fused", "single"), strict=True):
+            check(cell, folder.over_folds(folder.name_of(side), auroc_of(label))["auroc"], f"{label}: {side}")
+    assert "Labels" in folder.page.facts() and "of 187 known" not in folder.page.facts()["Labels"]
+    single = folder.document["verdict"]["single_counts"]
+    if len(single) == 1:
+        gap = macro[RECIPES[-1].name][0] - macro[folder.name_of("single")][0]
+        assert folder.document["verdict"]["difference"] == pytest.approx(gap)

@@ -22,6 +22,10 @@ def test_every_recipe_passes(recipe: Any) -> None:
     check_recipe(recipe, n=84)
 
 
+def test_a_quick_recipe_passes_with_several_labels() -> None:
+    check_recipe(LateFusion(), kinds=["multilabel"], n=84)
+
+
 @dataclass(frozen=True)
 class Broken:
     """Late fusion with one law broken; `how` says which."""

@@ -21,7 +21,7 @@ from chiasm.report import write_report
 from fake_trials import FUSED, GUESS, SINGLES, Linear, run, synthetic_trial
 from html_page import Page
 
-KINDS = ("classification", "regression", "survival")
+KINDS = ("classification", "multilabel", "regression", "survival")
 QUICK = Protocol(folds=3, draws=100)
 SECTIONS = ["verdict", "cohort", "recipes", "patterns", "calibration", "risk", "checks", "repeat"]
 
@@ -114,10 +114,13 @@ def test_figures_of_each_kind(pages: Callable[[str], Page]) -> None:
     survival = pages("survival")
     assert "Log-rank test of the 3 groups: p < 0.001." in survival.text
     assert any("Kaplan-Meier curves" in image["alt"] for image in survival.images)
-    for kind in ("classification", "regression"):
+    for kind in ("classification", "multilabel", "regression"):
         page = pages(kind)
         assert "there are no survival curves" in page.text and "risk-table" not in page.tables
         assert any("against" in image["alt"] for image in page.images)
+    assert [row[0] for row in pages("multilabel").tables["label-table"]] == ["label", "label", "rarer"]
+    assert [row[1] for row in pages("multilabel").tables["calibration-table"][1:3]] == ["label", "rarer"]
+    assert all("label-table" not in pages(kind).tables for kind in KINDS if kind != "multilabel")
     classes = pages("several classes")
     assert [row[1] for row in classes.tables["calibration-table"][1:4]] == ["grade 1", "grade 2", "grade 3"]
 

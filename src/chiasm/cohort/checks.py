@@ -12,7 +12,8 @@ from chiasm.cohort.content import block_problems, patient_problems
 from chiasm.cohort.errors import Problem, count, error, warning
 from chiasm.cohort.leaks import leaking_columns
 from chiasm.cohort.manifest import read_manifest
-from chiasm.cohort.splits import NEVER_TESTED, lacking, shared_groups
+from chiasm.cohort.splits import NEVER_TESTED, lacking, shared_groups, skipped_labels
+from chiasm.cohort.stratify import fewest
 from chiasm.cohort.targets import Classification, Multilabel, Survival
 
 __all__ = ["Problem", "check_cohort"]
@@ -51,11 +52,10 @@ def _incomplete(cohort: Cohort, structure: list[Problem]) -> bool:
 
 
 def _target_problems(cohort: Cohort) -> list[Problem]:
-    if isinstance(cohort.target, Multilabel):
-        fix = "name one of the columns as a target of kind 'classification' to evaluate"
-        return [warning("a multilabel target opens and cannot be evaluated yet", fix, path=cohort.path)]
     if cohort.outcome is None or not cohort.outcome.known.any():
         return []
+    if isinstance(cohort.target, Multilabel):
+        return _label_problems(cohort.target, cohort.outcome.value, cohort.path)
     found = []
     known = cohort.outcome.known
     if isinstance(cohort.target, Classification):
@@ -79,6 +79,30 @@ def _target_problems(cohort: Cohort) -> list[Problem]:
             found.append(warning(what, "use fewer folds", path=cohort.path))
         found += _scale_problems(cohort.target, cohort.outcome.value[known], cohort.path)
     return found
+
+
+def _label_problems(target: Multilabel, value: NDArray[np.float64], path: str | None) -> list[Problem]:
+    """Labels that everybody has, or nobody, or too few for the usual folds; an error where every one is constant."""
+    sizes = fewest(value)  # (K,)
+    constant = [name for name, n in zip(target.columns, sizes, strict=True) if n == 0]
+    rare = [name for name, n in zip(target.columns, sizes, strict=True) if 0 < n < USUAL_FOLDS]
+    if len(constant) == len(target.columns):
+        what = f"{count(len(constant), 'label')} with a single value: {_listed(constant)}"
+        return [error(what, "there is nothing to tell apart: name other columns", path=path)]
+    found = []
+    if constant:
+        what = f"{count(len(constant), 'label')} with a single value: {_listed(constant)}"
+        found.append(
+            warning(what, "left out of every mean over labels; check the coding or drop the column", path=path)
+        )
+    if rare:
+        what = f"{count(len(rare), 'label')} that fewer than {USUAL_FOLDS} patients have, or have not: {_listed(rare)}"
+        found.append(warning(what, "left out of every mean over labels; join it with another", path=path))
+    return found
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:5]) + (" ..." if len(names) > 5 else "")
 
 
 def _scale_problems(target: Survival, times: NDArray[np.float64], path: str | None) -> list[Problem]:
@@ -105,7 +129,11 @@ def _fold_problems(cohort: Cohort) -> list[Problem]:
         found.append(error(f"every fold is '{NEVER_TESTED}'", "name the fold in which a patient is tested"))
     if cohort.outcome is not None and cohort.outcome.known.any():
         fix = "move patients between the folds, or merge it with another"
-        found += [error(what, fix) for name in names for what in lacking(cohort, cohort.fold, name)]
+        for name in names:
+            stops = lacking(cohort, cohort.fold, name)
+            found += [error(what, fix) for what in stops]
+            skip = [] if stops else skipped_labels(cohort, cohort.fold, name)
+            found += [warning(what, "the mean over labels goes without it there; or " + fix) for what in skip]
     shared = {name: shared_groups(cohort, cohort.fold == name) for name in names}
     leaky = [f"'{name}' ({number:,})" for name, number in shared.items() if number]
     if leaky:
@@ -119,9 +147,8 @@ def _leaks(cohort: Cohort) -> list[Problem]:
     for name in cohort.modalities:
         columns = leaking_columns(cohort, name)
         if columns:
-            listed = ", ".join(f"'{column}'" for column in columns[:5]) + (" ..." if len(columns) > 5 else "")
             verb = "predicts" if len(columns) == 1 else "predict"
-            what = f"{count(len(columns), 'column')} alone {verb} the target almost perfectly: {listed}"
+            what = f"{count(len(columns), 'column')} alone {verb} the target almost perfectly: {_listed(columns)}"
             fix = "leave out what is known only after the outcome"
             found.append(warning(what, fix, path=cohort.sources[name].path, modality=name))
     return found

@@ -15,7 +15,7 @@ from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows,
 from chiasm.cohort.schema import MODALITY_NAME
 from chiasm.cohort.sources import FILE_KINDS, KINDS, TEXT_KINDS, ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import as_text, tidy
-from chiasm.cohort.targets import Multilabel, Target, read_outcome
+from chiasm.cohort.targets import Target, read_outcome
 
 
 def cohort_from_frames(
@@ -99,7 +99,7 @@ def cohort_from_frames(
     if problems:
         raise CohortError(problems)
     outcome = None
-    if target is not None and not isinstance(target, Multilabel):
+    if target is not None:
         sorted_patients = patients.iloc[positions]
         target, outcome, found = read_outcome(target, sorted_patients, positions + 2, "patients")
         findings += found

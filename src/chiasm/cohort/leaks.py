@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.errors import CohortError
 from chiasm.cohort.sources import ColumnSource
-from chiasm.cohort.targets import Classification
+from chiasm.cohort.targets import Classification, Multilabel
 
 ALMOST_PERFECT = 0.99
 FOLDS = 5
@@ -31,8 +31,9 @@ def leaking_columns(cohort: Cohort, modality: str) -> list[str]:
     """The columns of a table or an omics block that alone order the outcome with AUROC or Harrell's C >= .99.
 
     The statistic is computed within each of 5 folds and averaged, in whichever direction is better; of several classes
-    it is averaged over their pairs; a regression counts as survival without censoring. A text column counts by its
-    levels, and every column also by whether it is filled. Empty for other kinds and for too few patients to tell.
+    it is averaged over their pairs; of several labels the one ordered best counts; a regression counts as survival
+    without censoring. A text column counts by its levels, and every column also by whether it is filled. Empty for
+    other kinds and for too few patients to tell.
     """
     source = cohort.sources[modality]
     if cohort.outcome is None or not isinstance(source, ColumnSource) or source.kind not in ("table", "omics"):
@@ -54,6 +55,15 @@ def leaking_columns(cohort: Cohort, modality: str) -> list[str]:
         for first, second in itertools.combinations(present, 2):
             members = np.flatnonzero((codes == first) | (codes == second))
             scores.append(_averaged(_auroc, values[members], (codes[members] == second).astype(float), None, rng))
+    elif isinstance(cohort.target, Multilabel):
+        scores = []
+        for column in value.T:
+            members = np.flatnonzero(~np.isnan(column))
+            if min((column == 1).sum(), (column == 0).sum()) >= FEWEST:
+                scores.append(_averaged(_auroc, values[members], column[members], None, rng))
+        if not scores:
+            return []
+        scores = [np.max(scores, axis=0)]
     else:
         event = np.ones(len(rows), dtype=bool) if cohort.outcome.event is None else cohort.outcome.event[rows]
         if event.sum() < FEWEST or len(rows) < 2 * FEWEST:

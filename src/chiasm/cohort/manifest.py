@@ -80,7 +80,7 @@ class _Reader:
         self.patients = patients
         target = self.target(keys.target)
         outcome = None
-        if target is not None and not isinstance(target, Multilabel):
+        if target is not None:
             frame = patients.frame(list(target.columns)).iloc[self.positions]
             target, outcome, findings = read_outcome(target, frame, self.positions + 2, patients.name)
             self.findings += findings
@@ -177,7 +177,12 @@ class _Reader:
             times = tuple(float(time) for time in keys.times)
             target = Survival(keys.time or "", keys.event or "", keys.censored or "", keys.unit, times)
         else:
-            target = Multilabel(tuple(keys.columns or ()))
+            columns = tuple(keys.columns or ())
+            if len(set(columns)) < len(columns):
+                what = "a column stands twice in the 'columns' of [target]"
+                self.problems.append(error(what, "name each label once", path=self.manifest.name))
+                return None
+            target = Multilabel(columns)
         return target if self.has_columns(self.patients, list(target.columns), None) else None
 
     def labels(self, column: str | None) -> NDArray[np.str_] | None:

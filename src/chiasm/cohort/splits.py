@@ -11,7 +11,8 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.errors import CohortError, LeakageError, count, error
-from chiasm.cohort.targets import Classification, Survival
+from chiasm.cohort.stratify import dealt_folds, fewest, held_out
+from chiasm.cohort.targets import Classification, Multilabel, Survival
 from chiasm.cohort.units import content_keys, sites_of, units_of
 
 NEVER_TESTED = "train"
@@ -26,7 +27,8 @@ def fold_ids(
 ) -> NDArray[np.int_]:
     """(B,) the fold, 0 to `folds` - 1, in which each patient is tested.
 
-    Stratified by class, by event (and tertile of time where there are enough), or by quintile of a number. A group
+    Stratified by class, by event (and tertile of time where there are enough), by quintile of a number, or by each of
+    several labels (`stratify.deal`), of which a rare one may be lacking in a fold while another is not. A group
     (`cohort.group`) is never split, a site neither when `by="site"`, nor patients identical in every modality when
     `group_duplicates`. Patients whose outcome is unknown are dealt out too, so that the array fits the cohort.
     Equal for equal seeds, whatever the order of the rows in the user's file. Raises CohortError where a class or
@@ -58,11 +60,15 @@ def holdout(cohort: Cohort, fraction: float, *, seed: int) -> NDArray[np.bool_]:
         raise ValueError(f"the fraction held out lies between 0 and 1, not at {fraction}")
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     known = _known(cohort)
+    units = units_of(cohort, None, False)
+    if isinstance(cohort.target, Multilabel) and cohort.outcome is not None:
+        held = np.zeros(len(cohort), dtype=bool)
+        held[known] = held_out(cohort.outcome.value[known], fraction, None if units is None else units[known], rng)
+        return held
     strata = np.where(known, _strata(cohort, 2), -1)
     _, strata = np.unique(strata, return_inverse=True)  # (B,) codes from 0
     sizes = np.bincount(strata[known], minlength=strata.max(initial=0) + 1)
     wanted = np.where(sizes >= 2, np.clip(np.round(fraction * sizes), 1, np.maximum(sizes - 1, 1)), 0)
-    units = units_of(cohort, None, False)
     held = np.zeros(len(cohort), dtype=bool)
     if units is None:
         for stratum in np.unique(strata[known]):
@@ -129,9 +135,23 @@ def shared_groups(cohort: Cohort, tested: NDArray[np.bool_]) -> int:
 
 
 def lacking(cohort: Cohort, fold: NDArray[np.str_], name: str) -> list[str]:
-    """What the fold cannot be tested for, or trained for without it: classes, or events."""
+    """What the fold cannot be tested for, or trained for without it: classes, events, or any label at all."""
     known = _known(cohort)
     return _lacking(cohort, (fold == name)[known], _labels(cohort)[known], name)
+
+
+def skipped_labels(cohort: Cohort, fold: NDArray[np.str_], name: str) -> list[str]:
+    """The labels that the fold says nothing of, or that cannot be learned without it; no target but several labels."""
+    if not isinstance(cohort.target, Multilabel) or cohort.outcome is None:
+        return []
+    value, found = cohort.outcome.value, []
+    for k, label in enumerate(cohort.target.columns):
+        for code, noun in ((1, "with"), (0, "known to be without")):
+            if not (value[fold == name, k] == code).any():
+                found.append(f"fold '{name}' has no patient {noun} label '{label}'")
+            elif not (value[fold != name, k] == code).any():
+                found.append(f"no patient {noun} label '{label}' is left to train on outside fold '{name}'")
+    return found
 
 
 def _refuse_shared(shared: set[str], noun: str) -> None:
@@ -179,13 +199,16 @@ def _strata(cohort: Cohort, least: int) -> Ints:
 
 
 def _split(cohort: Cohort, rows: Ints, labels: Ints, units: Ints | None, folds: int, state: int) -> list[Ints]:
+    if units is not None and len(np.unique(units)) < folds:
+        raise _too_few(count(len(np.unique(units)), "group"), folds, "groups")
+    if isinstance(cohort.target, Multilabel) and cohort.outcome is not None:
+        part = dealt_folds(cohort.outcome.value[rows], folds, units, np.random.default_rng(state))
+        return [np.flatnonzero(part == fold) for fold in range(folds)]
     strata = _strata(cohort, folds)[rows]
     shuffled = {"n_splits": folds, "shuffle": True, "random_state": state}
     if units is None:
         splitter = StratifiedKFold(**shuffled) if len(np.unique(strata)) > 1 else KFold(**shuffled)
         return [tested for _, tested in splitter.split(strata, strata)]
-    if len(np.unique(units)) < folds:
-        raise _too_few(count(len(np.unique(units)), "group"), folds, "groups")
     if len(np.unique(labels)) > 1:  # groups bind already: ask for the label alone
         strata = labels
     one = len(np.unique(strata)) == 1
@@ -202,6 +225,11 @@ def _require_members(cohort: Cohort, labels: Ints, folds: int) -> None:
                 raise _too_few(
                     f"class '{cohort.target.classes[label]}' has {count(members, 'patient')}", folds, "members"
                 )
+    if isinstance(cohort.target, Multilabel) and cohort.outcome is not None:
+        members = int(fewest(cohort.outcome.value).max())
+        if members < folds:
+            what = f"no label has more than {count(members, 'patient')} with it, or without it"
+            raise _too_few(what, folds, "patients")
     if isinstance(cohort.target, Survival) and (events := int(labels.sum())) < folds:
         raise _too_few(count(events, "event"), folds, "events")
 
@@ -211,6 +239,13 @@ def _too_few(what: str, folds: int, noun: str) -> CohortError:
 
 
 def _lacking(cohort: Cohort, tested: NDArray[np.bool_], labels: Ints, name: str) -> list[str]:
+    if isinstance(cohort.target, Multilabel) and cohort.outcome is not None:
+        value = cohort.outcome.value[cohort.outcome.known]
+        said = (
+            f"fold '{name}' has no label that some patients have and some have not",
+            f"no label that some patients have and some have not is left to train on outside fold '{name}'",
+        )
+        return [what for what, rows in zip(said, (tested, ~tested), strict=True) if not fewest(value[rows]).any()]
     if isinstance(cohort.target, Survival):
         needed = [1]
     elif isinstance(cohort.target, Classification):

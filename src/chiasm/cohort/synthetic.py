@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.frames import cohort_from_frames
-from chiasm.cohort.targets import Classification, Regression, Survival, Target
+from chiasm.cohort.targets import Classification, Multilabel, Regression, Survival, Target
 
 SIGNAL_COLUMNS = 8
 NOISE_COLUMNS = 8
@@ -29,7 +29,8 @@ def synthetic_cohort(
     With s the signal that `name` defines (see its function below) and e, u independent draws:
     classification  y ~ Bernoulli(1 / (1 + exp(-s))), for `xor` y = [s > 0];
     survival        months = -30 log(u) exp(-s / 2), censored at an independent exponential time for 35 %;
-    regression      y = s + e, e ~ N(0, 1).
+    regression      y = s + e, e ~ N(0, 1);
+    multilabel      `label` as above, and `rarer` ~ Bernoulli(1 / (1 + exp(1 - s))).
     `missing` takes that fraction of the rows from each modality at random, never both from one patient.
     Raises ValueError for an unknown name or target, n < 8, or missing > 0.5.
     """
@@ -127,4 +128,9 @@ def _outcome(name: str, signal: Array, target: str, rng: np.random.Generator) ->
     if target == "regression":
         value = signal + rng.normal(size=n)
         return pd.DataFrame({"value": value}), Regression("value"), value + 0.01 * noise
-    raise ValueError(f"no target '{target}': there are classification, survival and regression")
+    if target == "multilabel":
+        drawn = rng.uniform(size=n) < 1 / (1 + np.exp(-signal))
+        label = (signal > 0 if name == "xor" else drawn).astype(int)
+        rarer = (rng.uniform(size=n) < 1 / (1 + np.exp(1 - signal))).astype(int)
+        return pd.DataFrame({"label": label, "rarer": rarer}), Multilabel(("label", "rarer")), label + 0.1 * noise
+    raise ValueError(f"no target '{target}': there are classification, survival, regression and multilabel")

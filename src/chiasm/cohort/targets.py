@@ -71,10 +71,19 @@ class Survival:
 
 @dataclass(frozen=True)
 class Multilabel:
-    """Several labels at once, one a column. Such a cohort opens; it cannot be evaluated yet."""
+    """Several labels at once, one a column of 1 = has it, 0 = has it not: `Multilabel(("stroke", "infarct"))`.
+
+    A patient may have any number of them, and the label of a patient may be missing while others are known.
+    """
 
     columns: tuple[str, ...]
     kind: ClassVar[str] = "multilabel"
+
+    def __post_init__(self) -> None:
+        columns = (self.columns,) if isinstance(self.columns, str) else tuple(self.columns)
+        if not columns or len(set(columns)) < len(columns):
+            raise ValueError("a multilabel target needs one column or more, each named once")
+        object.__setattr__(self, "columns", columns)
 
 
 Target = Classification | Regression | Survival | Multilabel
@@ -84,8 +93,8 @@ Target = Classification | Regression | Survival | Multilabel
 class Outcome:
     """What is known of each patient of a cohort, in its row order.
 
-    `value` (B,) float64 is the class code, the number or the time, NaN where unknown; `event` (B,) bool for survival,
-    else None; `known` (B,) bool.
+    `value` (B,) float64 is the class code, the number or the time, NaN where unknown; of K labels (B, K), 0 or 1, or
+    NaN in a missing cell. `event` (B,) bool for survival, else None; `known` (B,) bool, of labels one or more.
     """
 
     value: NDArray[np.float64]
@@ -125,7 +134,7 @@ def read_outcome(
     elif isinstance(target, Survival):
         outcome = _survival(target, cells)
     else:
-        return target, None, []
+        outcome = _labels(target, cells)
     if len(patients) and not outcome.known.any():
         what = "no patient has a known outcome"
         return target, outcome, [error(what, "fill it in, or take [target] out to predict only", path=path)]
@@ -141,9 +150,9 @@ class _Cells:
         self.path = path
         self.findings: list[Problem] = []
 
-    def labels(self, column: str, *, needed: bool) -> NDArray[np.object_]:
+    def labels(self, column: str, *, needed: bool, unless: str = "") -> NDArray[np.object_]:
         text = label_text(self.patients[column])
-        self._missing(column, np.array([label is None for label in text], dtype=bool), needed)
+        self._missing(column, np.array([label is None for label in text], dtype=bool), needed, unless)
         return text
 
     def numbers(self, column: str, *, needed: bool) -> NDArray[np.float64]:
@@ -160,11 +169,11 @@ class _Cells:
             many = f" in {count(len(rows), 'row')} ({first_rows(rows)})" if len(rows) > 1 else ""
             self.findings.append(Problem(severity, rows[0], None, self.path, what + many, fix))
 
-    def _missing(self, column: str, empty: NDArray[np.bool_], needed: bool) -> None:
+    def _missing(self, column: str, empty: NDArray[np.bool_], needed: bool, unless: str = "") -> None:
         if needed:
             self.note(f"column '{column}' is missing", "fill it in, or leave the patient out", empty)
         else:
-            fix = "fill it in; a patient without is neither trained on nor tested"
+            fix = "fill it in; " + (unless or "a patient without is neither trained on nor tested")
             self.note(f"column '{column}' is missing", fix, empty, "warning")
 
 
@@ -203,8 +212,21 @@ def _survival(target: Survival, cells: _Cells) -> Outcome:
     return Outcome(np.where(known, time, np.nan), happened & known, known)
 
 
+def _labels(target: Multilabel, cells: _Cells) -> Outcome:
+    value = np.full((len(cells.patients), len(target.columns)), np.nan)
+    for k, column in enumerate(target.columns):
+        unless = "this label of these patients is neither trained on nor tested"
+        text = cells.labels(column, needed=False, unless=unless)
+        value[:, k] = [EVENT_CODES.get(str(code).lower(), np.nan) for code in text]
+        given = np.array([code is not None for code in text], dtype=bool)
+        cells.note(f"column '{column}' is neither 0 nor 1", "code it as 1 = has it", given & np.isnan(value[:, k]))
+    return Outcome(value, None, ~np.isnan(value).all(axis=1))
+
+
 def class_names(target: Target) -> tuple[str, ...]:
-    """The classes of a classification, in the order of their codes; none for the other kinds."""
+    """What is given a probability: classes in the order of their codes, or labels as named; else none."""
+    if isinstance(target, Multilabel):
+        return target.columns
     return target.classes if isinstance(target, Classification) else ()
 
 

@@ -7,7 +7,7 @@ The intervals are conditional on the fitted models: they hold the sampling of te
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,14 +15,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from chiasm.cohort.targets import Outcome
-from chiasm.evaluation.metrics import MIN_EVENTS, NOT_ESTIMABLE, PRIMARY, estimable, score
+from chiasm.evaluation.estimates import Estimate, estimate, estimate_of_labels, mean_over_folds, mean_over_labels
+from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY, estimable, scorable, score
 from chiasm.evaluation.weighted import Floats
 
 Counts = NDArray[np.uint16]
-
-CONFIDENCE = 0.95
-MAX_MISSING = 0.2
-"""Largest share of folds, or of draws of folds, without a value; above it a mean or an interval is not estimable."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +58,10 @@ class TestFold:
         groups = None if self.groups is None else self.groups[rows]
         return replace(self, patients=self.patients[rows], outcome=self.outcome.take(rows), groups=groups)
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % interval; with too little data all three are NaN and the text is "not estimable"."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def estimable(self) -> bool:
-        return bool(np.isfinite([self.mean, self.low, self.high]).all())
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})" if self.estimable else NOT_ESTIMABLE
+    def label(self, number: int) -> TestFold:
+        """The fold with one label of several; whoever's is not known stays, as not known."""
+        value = self.outcome.value[:, [number]]
+        return replace(self, outcome=Outcome(value, None, ~np.isnan(value[:, 0])))
 
 
 def bootstrap_weights(n: int, draws: int, rng: np.random.Generator, groups: ArrayLike | None = None) -> Counts:
@@ -146,17 +132,31 @@ def fold_metric_draws(
 
 def trial_estimable(kind: str, folds: Sequence[TestFold], n_classes: int = 0, *, min_events: int = MIN_EVENTS) -> bool:
     """`metrics.estimable` for all tested patients together, each counted once however many repeats there are."""
-    if not folds:
-        return False
+    return bool(folds) and estimable(kind, tested_outcome(folds), n_classes, min_events=min_events)
+
+
+def tested_outcome(folds: Sequence[TestFold]) -> Outcome:
+    """Of all tested patients together, each once."""
     patients = np.concatenate([fold.patients for fold in folds])
     first = np.unique(patients, return_index=True)[1]
     events = [fold.outcome.event for fold in folds if fold.outcome.event is not None]
-    outcome = Outcome(
+    return Outcome(
         np.concatenate([fold.outcome.value for fold in folds])[first],
         np.concatenate(events)[first] if len(events) == len(folds) else None,
         np.concatenate([fold.outcome.known for fold in folds])[first],
     )
-    return estimable(kind, outcome, n_classes, min_events=min_events)
+
+
+def scorable_folds(kind: str, folds: Sequence[TestFold]) -> list[TestFold]:
+    """The folds without labels that are too rare among all tested patients (`metrics.scorable`), the same in each."""
+    if kind != "multilabel" or not folds:
+        return list(folds)
+    kept = ~np.isnan(scorable(kind, tested_outcome(folds)).value).all(axis=0)  # (K,)
+    cut = []
+    for fold in folds:
+        value = np.where(kept, fold.outcome.value, np.nan)
+        cut.append(replace(fold, outcome=Outcome(value, None, np.asarray(~np.isnan(value).all(axis=1)))))
+    return cut
 
 
 def trial_scores(
@@ -175,18 +175,40 @@ def trial_scores(
         predictions: J frames, aligned with the patients of each fold.
         draws: (R, N) of `patient_draws`, the same for every recipe that is compared.
     """
-    points: list[Mapping[str, Floats]] = []
-    drawn: list[Mapping[str, Floats]] = []
-    for fold, frame in zip(folds, predictions, strict=True):
-        points.append(fold_metric_draws(kind, frame, fold, classes, None, metrics))
-        drawn.append(fold_metric_draws(kind, frame, fold, classes, draws[:, fold.patients], metrics))
-    if not points:
-        return {}
+    if kind == "multilabel":
+        several = [
+            fold_values(kind, *one_label(folds, predictions, classes, k), draws, metrics) for k in range(len(classes))
+        ]
+        names = several[0] if several and folds else {}
+        return {name: estimate_of_labels([values[name] for values in several]) for name in names}
+    values = fold_values(kind, folds, predictions, classes, draws, metrics)
+    return {name: estimate(point, drawn) for name, (point, drawn) in values.items()}
+
+
+def fold_values(
+    kind: str,
+    folds: Sequence[TestFold],
+    predictions: Sequence[pd.DataFrame],
+    classes: Sequence[str],
+    draws: Counts,
+    metrics: Collection[str] | None = None,
+) -> dict[str, tuple[Floats, Floats]]:
+    """Each metric within each fold, (J, 1), and in each draw, (J, R); NaN throughout where the events are too few."""
     enough = trial_estimable(kind, folds, len(classes))
-    return {
-        name: estimate(np.stack([p[name] for p in points]), np.stack([d[name] for d in drawn]), enough=enough)
-        for name in points[0]
-    }
+    found: dict[str, tuple[list[Floats], list[Floats]]] = {}
+    for fold, frame in zip(folds, predictions, strict=True):
+        for side, weights in enumerate((None, draws[:, fold.patients])):
+            for name, value in fold_metric_draws(kind, frame, fold, classes, weights, metrics).items():
+                found.setdefault(name, ([], []))[side].append(value if enough else np.full_like(value, np.nan))
+    return {name: (np.stack(point), np.stack(drawn)) for name, (point, drawn) in found.items()}
+
+
+def one_label(
+    folds: Sequence[TestFold], predictions: Sequence[pd.DataFrame], labels: Sequence[str], number: int
+) -> tuple[list[TestFold], list[pd.DataFrame], list[str]]:
+    """Folds, predictions and name of one label of several."""
+    column = f"p_{labels[number]}"
+    return [fold.label(number) for fold in folds], [frame[[column]] for frame in predictions], [labels[number]]
 
 
 def trial_differences(
@@ -208,45 +230,19 @@ def trial_differences(
         when the trial has too few events (`trial_estimable`).
     """
     name = PRIMARY[kind]
-    enough = trial_estimable(kind, folds, len(classes))
-    point, drawn = np.full((len(folds), 1), np.nan), np.full((len(folds), len(draws)), np.nan)
-    for j, (fold, ours, theirs) in enumerate(zip(folds, fused, single, strict=True)):
-        for out, weights in ((point, None), (drawn, draws[:, fold.patients])):
-            one, other = (fold_metric_draws(kind, frame, fold, classes, weights, [name]) for frame in (ours, theirs))
-            out[j] = one[name] - other[name] if enough else np.nan
-    return point[:, 0], mean_over_folds(drawn)
 
+    def apart(ours: tuple[Floats, Floats], theirs: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+        return ours[0] - theirs[0], ours[1] - theirs[1]
 
-def estimate(point: Floats, draws: Floats, *, enough: bool = True) -> Estimate:
-    """The mean over folds of `point` (J, 1) with the percentile interval of `draws` (J, R); NaN unless all exist."""
-    mean = float(mean_over_folds(point)[0])
-    low, high = percentile_interval(mean_over_folds(draws))
-    if not enough or not np.isfinite([mean, low, high]).all():
-        return Estimate(np.nan, np.nan, np.nan)
-    return Estimate(mean, low, high)
-
-
-def mean_over_folds(values: Floats) -> Floats:
-    """(J, R) values within folds -> (R,) means over folds.
-
-    A fold without a value in a draw is skipped in that draw. When more than a fifth of all values are missing, the
-    means are NaN: what is left would be a selection of folds.
-    """
-    missing = np.isnan(values)
-    if values.size == 0 or missing.mean() > MAX_MISSING:
-        return np.full(values.shape[1], np.nan)
-    present = (~missing).sum(axis=0)
-    total = np.where(missing, 0.0, values).sum(axis=0)
-    return np.where(present > 0, total / np.maximum(present, 1), np.nan)
-
-
-def percentile_interval(draws: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The interval between the outer percentiles of (R,) draws; NaN when more than a fifth of them are missing."""
-    present = draws[np.isfinite(draws)]
-    if len(present) == 0 or len(present) < (1 - MAX_MISSING) * len(draws):
-        return np.nan, np.nan
-    low, high = np.quantile(present, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+    if kind != "multilabel":
+        sides = [fold_values(kind, folds, frames, classes, draws, [name])[name] for frames in (fused, single)]
+        point, drawn = apart(*sides)
+        return point[:, 0], mean_over_folds(drawn)
+    several = []
+    for k in range(len(classes)):
+        sides = [fold_values(kind, *one_label(folds, f, classes, k), draws, [name])[name] for f in (fused, single)]
+        several.append(apart(*sides))
+    return mean_over_labels(several)
 
 
 def _multinomial(n: int, draws: int, rng: np.random.Generator) -> Counts:

@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from chiasm.cohort.stratify import fewest
 from chiasm.cohort.targets import Outcome
 from chiasm.evaluation import classification_metrics as classes_
+from chiasm.evaluation import multilabel_metrics as labels_
 from chiasm.evaluation import regression_metrics as numbers_
 from chiasm.evaluation import survival_metrics as survival_
 from chiasm.evaluation.weighted import Floats, as_weights
 
 MIN_EVENTS = 5
-"""Fewest members of each class, events, or patients with a number, from which a metric is estimated."""
+"""Fewest members of each class, with and without a label, events, or numbers, from which a metric is estimated."""
 
 NOT_ESTIMABLE = "not estimable"
 
@@ -86,10 +88,17 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("brier", "Brier score", False, _of_classes(classes_.brier)),
         Metric("calibration_slope", "calibration slope", None, _of_classes(classes_.calibration_slope)),
     ),
+    "multilabel": (
+        Metric("auroc", "macro AUROC", True, _of_classes(labels_.auroc)),
+        Metric("auprc", "macro average precision", True, _of_classes(labels_.auprc)),
+        Metric("brier", "mean Brier score", False, _of_classes(labels_.brier)),
+        Metric("calibration_slope", "mean calibration slope", None, _of_classes(labels_.calibration_slope)),
+    ),
     "regression": (
         Metric("r2", "R²", True, _of_classes(numbers_.r2)),
         Metric("rmse", "RMSE", False, _of_classes(numbers_.rmse)),
         Metric("spearman", "Spearman's ρ", True, _of_classes(numbers_.spearman)),
+        Metric("c_index", "concordance index", True, _of_classes(numbers_.c_index)),
     ),
     "survival": (
         Metric("harrell_c", "Harrell's C", True, _harrell_c),
@@ -98,7 +107,12 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     ),
 }
 
-PRIMARY: dict[str, str] = {"classification": "auroc", "regression": "r2", "survival": "harrell_c"}
+PRIMARY: dict[str, str] = {
+    "classification": "auroc",
+    "multilabel": "auroc",
+    "regression": "r2",
+    "survival": "harrell_c",
+}
 
 
 def score(
@@ -115,16 +129,16 @@ def score(
     """Every metric of a kind of target, for each draw of a bootstrap.
 
     Args:
-        kind: "classification", "regression" or "survival".
-        predictions: row i belongs to patient i of `outcome`; columns `p_<class>` | `prediction` | `risk` and
-            `survival_<time>`; others are ignored.
+        kind: "classification", "multilabel", "regression" or "survival".
+        predictions: row i belongs to patient i of `outcome`; columns `p_<class>` or `p_<label>` | `prediction` | `risk`
+            and `survival_<time>`; others are ignored.
         outcome: n patients; those whose outcome is not known are left out.
-        classes: names in the order of the codes in `outcome.value`; needed for classification only.
+        classes: names in the order of the codes in `outcome.value`, or labels in the order of its columns.
         weights: (R, n) counts; None gives the point estimate, R = 1.
         train: outcome of the training patients, for the censoring distribution; without it `uno_c` and
             `integrated_brier` are NaN.
         metrics: ids of those wanted; None is all.
-        min_events: see `estimable`; below it every value is NaN.
+        min_events: see `estimable`; below it every value is NaN. A label below it is left out of the mean over labels.
 
     Returns:
         {metric id: (R,) float64}, NaN where a draw, or the whole, does not allow an estimate.
@@ -139,6 +153,7 @@ def score(
     w = np.atleast_2d(np.ones(len(predictions)) if weights is None else np.asarray(weights))
     if w.ndim != 2 or w.shape[1] != len(predictions):
         raise ValueError(f"weights have shape {w.shape}: give draws x {len(predictions)} patients")
+    outcome = scorable(kind, outcome, min_events=min_events)
     known = np.flatnonzero(outcome.known)
     scored = _scored(kind, predictions.iloc[known], outcome.take(known), classes, train)
     if len(known) == 0 or not estimable(kind, scored.outcome, len(classes), min_events=min_events):
@@ -152,14 +167,28 @@ def estimable(kind: str, outcome: Outcome, n_classes: int = 0, *, min_events: in
     """Whether there are enough patients of known outcome for a metric to mean anything.
 
     Classification: `min_events` members of each class (of `n_classes`; 0 takes those seen, and at least two).
+    Multilabel: `min_events` patients who have, and as many who have not, any one label; see `scorable` for the others.
     Survival: `min_events` events; a cohort without censoring is fine. Regression: `min_events` patients.
     """
+    if kind == "multilabel":
+        return bool((fewest(outcome.value) >= max(1, min_events)).any())
     value = outcome.value[outcome.known]
     if kind == "classification":
         return bool(np.bincount(value.astype(np.intp), minlength=max(n_classes, 2)).min() >= min_events)
     if kind == "survival":
         return outcome.event is not None and int(outcome.event[outcome.known].sum()) >= min_events
     return len(value) >= min_events
+
+
+def scorable(kind: str, outcome: Outcome, *, min_events: int = MIN_EVENTS) -> Outcome:
+    """The outcome without labels that fewer than `min_events` patients have, or have not: they say too little.
+
+    The other kinds of target are as they were.
+    """
+    if kind != "multilabel":
+        return outcome
+    value = np.where(fewest(outcome.value) >= min_events, outcome.value, np.nan)
+    return Outcome(value, None, outcome.known & ~np.isnan(value).all(axis=1))
 
 
 def _chosen(kind: str, metrics: Collection[str] | None) -> tuple[Metric, ...]:
@@ -178,6 +207,10 @@ def _scored(
     if kind == "classification":
         if len(classes) < 2:
             raise ValueError(f"classification has {len(classes)} classes: name two or more")
+        return Scored(_columns(predictions, [f"p_{name}" for name in classes]), outcome)
+    if kind == "multilabel":
+        if len(classes) != outcome.value.shape[1]:
+            raise ValueError(f"{len(classes)} names for {outcome.value.shape[1]} labels: name each")
         return Scored(_columns(predictions, [f"p_{name}" for name in classes]), outcome)
     if kind == "regression":
         return Scored(_columns(predictions, ["prediction"])[:, 0], outcome)

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from chiasm.cohort import Cohort, class_names
+from chiasm.cohort import Cohort, Multilabel, class_names
+from chiasm.cohort.stratify import fewest
 from chiasm.evaluation.fits import Fit
-from chiasm.evaluation.intervals import trial_differences, trial_scores
+from chiasm.evaluation.intervals import scorable_folds, trial_differences, trial_scores
 from chiasm.evaluation.metrics import METRICS, PRIMARY, score
 from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
-from chiasm.evaluation.trial import SCHEMA, Trial
+from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial
 from chiasm.evaluation.verdict import Verdict, decide
 
 Inner = Mapping[tuple[str, int, str], float]  # (recipe, repeat, fold) -> mean primary metric over its inner folds
@@ -87,7 +88,10 @@ def prediction_table(splits: Sequence[Split], fits: Sequence[Fit]) -> pd.DataFra
 def outcome_table(cohort: Cohort) -> pd.DataFrame:
     """What is known of each patient, so that every number of the report can be computed again from the run folder."""
     assert cohort.outcome is not None  # evaluate refuses a cohort without a target
-    columns: dict[str, Any] = {"value": cohort.outcome.value}
+    value = cohort.outcome.value
+    columns: dict[str, Any] = {"value": value}
+    if isinstance(cohort.target, Multilabel):
+        columns = {f"{VALUE_OF}{label}": value[:, k] for k, label in enumerate(cohort.target.columns)}
     if cohort.outcome.event is not None:
         columns["event"] = cohort.outcome.event
     columns["pattern"] = cohort.pattern()
@@ -107,7 +111,11 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
         "columns": list(target.columns),
         "unit": getattr(target, "unit", ""),
     }
-    if classes := class_names(target):
+    if isinstance(target, Multilabel):
+        described["classes"] = list(target.columns)
+        described["counts"] = (outcome.value == 1).sum(axis=0).tolist()
+        described["known"] = (~np.isnan(outcome.value)).sum(axis=0).tolist()
+    elif classes := class_names(target):
         described["classes"] = list(classes)
         described["counts"] = np.bincount(outcome.value.astype(int), minlength=len(classes)).tolist()
     if outcome.event is not None:
@@ -133,14 +141,15 @@ def describe_recipe(
     trial: Trial, recipe: Any, fits: Mapping[str, Fit], splits: Sequence[Split], inner: Inner
 ) -> dict[str, Any]:
     """The row of one recipe in `trial.json`."""
-    primary = PRIMARY[trial.kind]
+    primary, labels = PRIMARY[trial.kind], trial.kind == "multilabel"
     frames = trial.frames[recipe.name]
     scores = trial_scores(
         trial.kind, list(trial.folds.values()), [frames[key] for key in trial.folds], trial.classes, trial.draws
     )
+    scored = dict(zip(trial.folds, scorable_folds(trial.kind, list(trial.folds.values())), strict=True))
     folds = []
     for split in splits:
-        fold = trial.folds[(split.repeat, split.fold)]
+        fold = scored[(split.repeat, split.fold)]
         own_frame = frames[(split.repeat, split.fold)]
         value = score(trial.kind, own_frame, fold.outcome, trial.classes, None, fold.train, [primary], min_events=1)
         folds.append(
@@ -153,6 +162,7 @@ def describe_recipe(
                 "inner": inner.get((recipe.name, split.repeat, split.fold), math.nan),
                 "seconds": fits[split.key].seconds,
                 "trained_parameters": fits[split.key].trained_parameters,
+                **({"labels": int(fewest(fold.outcome.value).astype(bool).sum())} if labels else {}),
             }
         )
     own = scores[primary]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort import Outcome
-from chiasm.evaluation.intervals import TestFold, patient_draws, trial_scores
+from chiasm.evaluation.intervals import TestFold, one_label, patient_draws, tested_outcome, trial_scores
 from chiasm.evaluation.metrics import PRIMARY
 from chiasm.evaluation.verdict import Verdict
 
 SCHEMA = 1
+VALUE_OF = "value_"
 LEADING = ("recipe", "repeat", "fold", "patient", "pattern")
 Reporter = Callable[["Trial", Path], Path]
 
@@ -35,8 +36,8 @@ class Trial:
         document: what `trial.json` holds; numbers that are not estimable are None.
         predictions: out-of-fold, one row a (recipe, repeat, fold, patient): `recipe, repeat, fold, patient, pattern`
             and the prediction's columns.
-        outcomes: one row a patient of the cohort, by id: `value`, for survival `event`, `pattern`, `fold` and `group`
-            where there are any.
+        outcomes: one row a patient of the cohort, by id: `value`, of labels one `value_<label>` each, for survival
+            `event`, `pattern`, `fold` and `group` where there are any.
         reporter: writes the page; given by the public API.
     """
 
@@ -98,6 +99,24 @@ class Trial:
                 rows.append({**row, "mean": value.mean, "low": value.low, "high": value.high})
         return pd.DataFrame(rows)
 
+    def labels(self) -> pd.DataFrame:
+        """AUROC of each recipe for each label of a multilabel target: recipe, label, n, positives, mean, low, high.
+
+        `n` are the tested patients of whom the label is known. NaN where fewer than five have the label, or have it
+        not; such a label is not in the mean over labels. Empty for the other kinds of target.
+        """
+        rows = []
+        folds = list(self.folds.values()) if self.kind == "multilabel" else []
+        known = tested_outcome(folds).value if folds else np.zeros((0, 0))
+        for recipe, frames in self.frames.items() if folds else ():
+            for k, label in enumerate(self.classes):
+                own = one_label(folds, [frames[key] for key in self.folds], self.classes, k)
+                found = trial_scores(self.kind, *own, self.draws, ["auroc"])["auroc"]
+                n, positives = int((~np.isnan(known[:, k])).sum()), int((known[:, k] == 1).sum())
+                row = {"recipe": recipe, "label": label, "n": n, "positives": positives}
+                rows.append({**row, "mean": found.mean, "low": found.low, "high": found.high})
+        return pd.DataFrame(rows, columns=["recipe", "label", "n", "positives", "mean", "low", "high"])
+
     def report(self, path: Path | str) -> Path:
         """Write the page that a person reads, one self-contained HTML file."""
         if self.reporter is None:
@@ -110,7 +129,7 @@ class Trial:
     def folds(self) -> dict[tuple[int, str], TestFold]:
         """The outer test folds, as the metrics take them, by (repeat, fold)."""
         position = pd.Series(np.arange(len(self.outcomes)), index=self.outcomes.index)
-        outcome = outcome_of(self.outcomes)
+        outcome = outcome_of(self.outcomes, self.classes if self.kind == "multilabel" else ())
         groups = alone_where_empty(self.outcomes["group"].to_numpy(str)) if "group" in self.outcomes else None
         first = self.predictions[self.predictions["recipe"] == self.predictions["recipe"].iloc[0]]
         folds = {}
@@ -153,8 +172,11 @@ def fold_key(key: Any) -> tuple[int, str]:
     return int(repeat), str(fold)
 
 
-def outcome_of(outcomes: pd.DataFrame) -> Outcome:
-    """The known part of each patient, from the `outcomes` table."""
+def outcome_of(outcomes: pd.DataFrame, labels: Sequence[str] = ()) -> Outcome:
+    """The known part of each patient, from the `outcomes` table; of these labels, where there are several."""
+    if labels:
+        several = outcomes[[f"{VALUE_OF}{label}" for label in labels]].to_numpy(np.float64)
+        return Outcome(several, None, ~np.isnan(several).all(axis=1))
     value = outcomes["value"].to_numpy(np.float64)
     event = outcomes["event"].to_numpy(bool) if "event" in outcomes else None
     return Outcome(value, event, np.isfinite(value))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats  # type: ignore[import-untyped]
 
-from chiasm.evaluation.intervals import CONFIDENCE, MAX_MISSING, percentile_interval
+from chiasm.evaluation.estimates import CONFIDENCE, MAX_MISSING, percentile_interval
 from chiasm.evaluation.weighted import Floats
 
 PAYS = "pays"

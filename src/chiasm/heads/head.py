@@ -14,12 +14,12 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Head(nn.Module):
-    """`W LN(embedding) + b`: logits, a standardised number, or a log hazard.
+    """`W LN(embedding) + b`: logits of classes or of labels, a standardised number, or a log hazard.
 
     Args:
         width: D of the embedding.
         outputs: K, as `output_width` gives it.
-        kind: "classification", "regression" or "survival".
+        kind: "classification", "multilabel", "regression" or "survival".
     """
 
     def __init__(self, width: int, outputs: int, kind: str) -> None:
@@ -33,13 +33,21 @@ class Head(nn.Module):
         return self.linear(self.norm(embedding))  # type: ignore[no-any-return]
 
     def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
-        """The mean loss of a batch, a finite scalar; `value` and `event` are `(B,)` as `target_tensors` gives them."""
+        """The mean loss of a batch, a finite scalar; `value` and `event` are as `target_tensors` gives them."""
         return LOSSES[self.kind](output, value, event)
 
 
 def cross_entropy(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
     """Mean negative log probability of the class, `value` holding class codes."""
     return nn.functional.cross_entropy(output, value.long())
+
+
+def masked_cross_entropy(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
+    """Mean binary cross entropy over the known cells of `value` `(B, K)`, NaN where a label is missing."""
+    known = ~torch.isnan(value)
+    if not bool(known.any()):
+        return (output * 0.0).sum()
+    return nn.functional.binary_cross_entropy_with_logits(output[known], value[known])
 
 
 def squared_error(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
@@ -70,16 +78,21 @@ def cox_loss(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
     return (whole + torch.log1p(-share) - own).sum() / len(own)
 
 
-LOSSES: dict[str, Loss] = {"classification": cross_entropy, "regression": squared_error, "survival": cox_loss}
+LOSSES: dict[str, Loss] = {
+    "classification": cross_entropy,
+    "multilabel": masked_cross_entropy,
+    "regression": squared_error,
+    "survival": cox_loss,
+}
 
 
 def output_width(target: Target) -> int:
-    """K: the number of classes, else one."""
+    """K: the number of classes or labels, else one."""
     return max(1, len(class_names(target)))
 
 
 def target_tensors(outcome: Outcome, centre: float = 0.0, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """`(B,)` float32 values, `(value - centre) / scale`, and `(B,)` bool events (all False unless survival)."""
+    """`(value - centre) / scale`, `(B,)` or of labels `(B, K)` float32, and `(B,)` bool events (else False)."""
     event = outcome.event if outcome.event is not None else np.zeros(len(outcome.value), bool)
     value = torch.from_numpy(((outcome.value - centre) / scale).astype(np.float32))
     return value, torch.from_numpy(np.ascontiguousarray(event))

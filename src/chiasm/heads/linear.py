@@ -1,10 +1,11 @@
 """Convex linear predictors along a path of ridge penalties: Cox, logistic and least squares, one convention for all.
 
-Every fit minimises a sum over patients plus a ridge, so a penalty means the same for the three kinds of target:
+Every fit minimises a sum over patients plus a ridge, so a penalty means the same for every kind of target:
 
     sum_i loss_i(features_i @ coef + intercept) + penalty / 2 * |coef|^2          (the intercept is free)
 
-with the Cox partial likelihood (Efron's ties), the multinomial log loss, or half the squared error as the loss.
+with the Cox partial likelihood (Efron's ties), the multinomial log loss, or half the squared error as the loss. Labels
+are one logistic regression each, on the patients of whom the label is known, all of one penalty.
 With more features than patients the solution lies in the row space of the features, so the fit is done there.
 """
 
@@ -44,7 +45,7 @@ __all__ = [
 @storable("linear")
 @dataclass(frozen=True)
 class Linear:
-    """A fitted linear predictor: `kind` of target, `coef` (F, K), `intercept` (K,); K = 1 but for K classes."""
+    """A fitted linear predictor: `kind` of target, `coef` (F, K), `intercept` (K,); K > 1 for classes and labels."""
 
     kind: str
     coef: Array
@@ -61,9 +62,9 @@ def fit_path(
     """Fit one linear predictor a penalty, warm-started from the largest penalty to the smallest.
 
     Args:
-        kind: "classification", "regression" or "survival".
+        kind: "classification", "multilabel", "regression" or "survival".
         features: (n, F), finite. Patients whose outcome is unknown are left out.
-        outcome: of the same n patients; class codes, numbers, or times with events.
+        outcome: of the same n patients; class codes, labels, numbers, or times with events.
         penalties: ridge strengths, each >= 0, in any order.
         classes: how many classes there are, where the rows at hand may lack one.
 
@@ -78,6 +79,8 @@ def fit_path(
         return [Linear(kind, *fit) for fit in fit_ridge(x, y, penalties)]
     if kind == "classification":
         return [Linear(kind, *fit) for fit in fit_ridge_logistic(x, y.astype(int), penalties, classes=classes)]
+    if kind == "multilabel":
+        return fit_labels(x, y, penalties)
     if kind != "survival" or outcome.event is None:
         raise ValueError(f"no linear predictor for a target of kind {kind!r} with event={outcome.event is not None}")
     event, mean = np.asarray(outcome.event, bool)[known], x.mean(axis=0)
@@ -92,7 +95,7 @@ def fit_path(
 
 
 def deviance(kind: str, linear_predictor: Array, outcome: Outcome) -> float:
-    """Mean log loss, mean squared error, or Cox negative log partial likelihood per event, over known outcomes.
+    """Mean log loss (of labels over known cells), mean squared error, or Cox nll per event, over known outcomes.
 
     `linear_predictor` has shape (n, K). With no patient, or no event, it is 0.
     """
@@ -102,6 +105,8 @@ def deviance(kind: str, linear_predictor: Array, outcome: Outcome) -> float:
         return 0.0
     if kind == "classification":
         return float(np.mean(logsumexp(eta, axis=1) - eta[np.arange(len(y)), y.astype(int)]))
+    if kind == "multilabel":
+        return float(np.nanmean(np.logaddexp(0.0, eta) - y * eta))
     if kind == "regression":
         return float(np.mean((y - eta[:, 0]) ** 2))
     if kind != "survival" or outcome.event is None:
@@ -114,7 +119,8 @@ def nll(kind: str, linear_predictor: Array, outcome: Outcome, folds: NDArray[Any
     """Total negative log likelihood; within each fold and summed where `folds` (n,) is given.
 
     A Cox likelihood compares patients, so predictions of models fitted on different folds must not meet in one.
-    Squared error is in units of twice the outcome's variance.
+    Squared error is in units of twice the outcome's variance. Labels count by their mean, so that a patient does not
+    weigh more for having more of them asked.
     """
     if folds is not None:
         parts = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
@@ -135,15 +141,37 @@ def information(kind: str, outcome: Outcome) -> float:
     """
     if kind == "survival":
         return float(max(1, int(outcome.event[outcome.known].sum()))) if outcome.event is not None else 1.0
-    return float(max(1, int(outcome.known.sum()))) / (4.0 if kind == "classification" else 1.0)
+    return max(1.0, patients_known(outcome)) / (4.0 if kind in ("classification", "multilabel") else 1.0)
+
+
+def patients_known(outcome: Outcome) -> float:
+    """How many outcomes are known; of labels the mean number over them."""
+    value = np.asarray(outcome.value)
+    return float(outcome.known.sum() if value.ndim == 1 else (~np.isnan(value)).sum() / value.shape[1])
 
 
 def _nll(kind: str, linear_predictor: Array, outcome: Outcome, scale: float) -> float:
     mean = deviance(kind, linear_predictor, outcome)
-    known = int(outcome.known.sum())
+    known = patients_known(outcome)
     if kind == "survival" and outcome.event is not None:
         return mean * max(1, int(outcome.event[outcome.known].sum()))
     return mean * known / (2 * scale if kind == "regression" else 1.0)
+
+
+def fit_labels(x: Array, y: Array, penalties: Sequence[float]) -> list[Linear]:
+    """One logistic regression a label, `y` (n, K) of 0, 1 and NaN, for each penalty; the link is the log odds."""
+    paths = []
+    for label in y.T:
+        rows = ~np.isnan(label)
+        if not rows.any():  # nothing is known of it here: even odds
+            paths.append([(np.zeros((x.shape[1], 2)), np.zeros(2))] * len(penalties))
+            continue
+        paths.append(fit_ridge_logistic(x[rows], label[rows].astype(int), penalties, classes=2))
+    fits = []
+    for path in zip(*paths, strict=True):
+        coef = np.stack([w[:, 1] - w[:, 0] for w, _ in path], axis=1)  # (F, K)
+        fits.append(Linear("multilabel", coef, np.array([b[1] - b[0] for _, b in path])))
+    return fits
 
 
 def fit_ridge(features: Array, y: Array, penalties: Sequence[float]) -> list[tuple[Array, Array]]:

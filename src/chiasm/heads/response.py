@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
-from scipy.special import softmax  # type: ignore[import-untyped]
+from scipy.special import expit, softmax  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort import Outcome, Survival, Target, class_names, horizons
@@ -26,7 +26,7 @@ class Response:
 
     Args:
         kind: of the target.
-        classes: of a classification.
+        classes: of a classification, or labels; all labels share one slope.
         times: horizons, in the target's unit, at which survival is predicted.
         slope, centre: the calibrated link is `centre + slope (link - centre)`, for survival without the first centre.
         event_times, hazard: `(E,)`, the cumulative baseline hazard after Breslow.
@@ -76,10 +76,12 @@ class Response:
         return scaled if self.kind == "survival" else scaled + self.centre
 
     def frame(self, link: Array) -> pd.DataFrame:
-        """`p_<class>` columns, `prediction`, or `risk` and `survival_<time>`, one row a patient."""
+        """`p_<class>` or `p_<label>` columns, `prediction`, or `risk` and `survival_<time>`, one row a patient."""
         link = self.calibrated(link)
         if self.kind == "classification":
             return pd.DataFrame(softmax(link, axis=1), columns=[f"p_{name}" for name in self.classes])
+        if self.kind == "multilabel":
+            return pd.DataFrame(expit(link), columns=[f"p_{name}" for name in self.classes])
         if self.kind == "regression":
             return pd.DataFrame({"prediction": link[:, 0]})
         survival = survival_at(link[:, 0], (self.event_times, self.hazard), np.array(self.times))
@@ -105,4 +107,4 @@ def calibration(kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | 
 
 def centre_of(kind: str, link: Array) -> float:
     """Where the slope turns: the mean link, but zero for logits."""
-    return 0.0 if kind == "classification" or not len(link) else float(link.mean())
+    return 0.0 if kind in ("classification", "multilabel") or not len(link) else float(link.mean())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from chiasm.cohort import Cohort, Outcome, Survival, Target, Unsupported, class_names, horizons
+from chiasm.cohort import Cohort, Multilabel, Outcome, Survival, Target, Unsupported, class_names, horizons
 from chiasm.encoders import encoder_of
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
@@ -15,7 +15,7 @@ from chiasm.recipes.model import FittedModel
 from chiasm.training.isolation import threads_for
 
 LEAST_PATIENTS = 10
-KINDS = ("classification", "regression", "survival")
+KINDS = ("classification", "multilabel", "regression", "survival")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Training:
 
     @property
     def classes(self) -> int | None:
-        """How many classes there are, None for the other kinds."""
+        """How many classes or labels there are, None for the other kinds."""
         return len(class_names(self.target)) or None
 
 
@@ -74,7 +74,9 @@ class BaseRecipe(ABC):
         kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
         scarce = tuple(name for name in cohort.modalities if name not in training.cohort.modalities)
         described = {key: value for key, value in vars(training.target).items() if isinstance(value, str) and value}
-        target = {"kind": training.target.kind, **described}
+        target: dict[str, Any] = {"kind": training.target.kind, **described}
+        if isinstance(training.target, Multilabel):
+            target["columns"] = list(training.target.columns)
         encodings = {name: cohort.encodings[name] for name in kinds if name in cohort.encodings}
         return FittedModel(self.name, kinds, predictor, response, target, self.has_prior, scarce, encodings)
 

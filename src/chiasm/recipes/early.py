@@ -1,4 +1,4 @@
-"""`early-fusion`: one linear model of all modalities side by side, an elastic net, or for survival a ridge Cox."""
+"""`early-fusion`: one linear model of all modalities side by side, an elastic net, or a ridge for survival and labels."""
 
 from __future__ import annotations
 
@@ -115,18 +115,18 @@ def side_by_side(cohort: Cohort, models: Mapping[str, Unimodal], shares: Mapping
 
 @dataclass(frozen=True)
 class EarlyFusion(BaseRecipe):
-    """An elastic net, for survival a ridge Cox regression, on the concatenation of all modalities.
+    """An elastic net, for survival and several labels a ridge (Cox, logistic), on all modalities side by side.
 
     The elastic net reads scaled columns and not components, a rotation in which dropping single coordinates has no
     meaning. Modalities have no weights: the columns of all are on one scale and pay one price. What a wide modality has
     over a narrow one is that the best of F noise columns looks good by chance, and that grows with sqrt(log F) only;
     the price that inner folds choose is the one that keeps such columns out and strong ones of any modality in.
 
-    For survival the ridge reads components, and each modality keeps the penalty it chose alone, up to one common factor
+    The ridge reads components, and each modality keeps the penalty it chose alone, up to one common factor
     that inner folds choose.
 
     Args:
-        l1_ratio: the share of the L1 norm in the elastic net's penalty, above 0 and at most 1; no matter for survival.
+        l1_ratio: the share of the L1 norm in the elastic net's penalty, above 0 and at most 1; no matter for the ridge.
     """
 
     l1_ratio: float = 0.5
@@ -143,9 +143,8 @@ class EarlyFusion(BaseRecipe):
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Choose the penalty on inner folds; fit on all patients."""
         folds = inner_folds(training.cohort, training.seed)
-        learn = (
-            learn_ridge if training.target.kind == "survival" else partial(learn_elastic_net, l1_ratio=self.l1_ratio)
-        )
+        sparse = training.target.kind in ("classification", "regression")
+        learn = partial(learn_elastic_net, l1_ratio=self.l1_ratio) if sparse else learn_ridge
         predictor, links = learn(training, folds)
         return predictor, Response.fit(training.target, links, training.outcome, calibrate=False, folds=folds)
 

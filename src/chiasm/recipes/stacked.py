@@ -11,6 +11,7 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome
+from chiasm.cohort.stratify import fewest
 from chiasm.heads.linear import nll
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
@@ -155,7 +156,9 @@ def patterns(cohort: Cohort) -> list[list[int]]:
 
 
 def enough(kind: str, outcome: Outcome) -> bool:
-    """Whether weights can be learned: two classes, or five events."""
+    """Whether weights can be learned: two classes, a label that some have and some have not, or five events."""
+    if kind == "multilabel":
+        return bool(fewest(outcome.value).any())
     if kind == "survival":
         return outcome.event is not None and int(outcome.event.sum()) >= 5
     return kind == "regression" or len(np.unique(outcome.value)) > 1

@@ -173,7 +173,10 @@ def inner_folds(cohort: Cohort, seed: int) -> NDArray[np.int_]:
 
 
 def prior_link(kind: str, outcome: Outcome, classes: int | None) -> Array:
-    """`(K,)`: log class frequencies, the mean, or the mean log hazard, which is zero."""
+    """`(K,)`: log class frequencies, log odds of labels, the mean, or the mean log hazard, which is zero."""
+    if kind == "multilabel":
+        have, lack = ((outcome.value == code).sum(axis=0) + 0.5 for code in (1, 0))
+        return np.asarray(np.log(have / lack))
     if kind == "classification":
         counts = np.bincount(outcome.value.astype(int), minlength=classes or 0) + 0.5
         return np.asarray(np.log(counts / counts.sum()))

@@ -15,7 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.evaluation import Trial
+from chiasm.evaluation.intervals import one_label, trial_scores
 from chiasm.evaluation.metrics import NOT_ESTIMABLE
+from chiasm.evaluation.trial import VALUE_OF
 from chiasm.report.drawing import Picture
 from chiasm.report.recipes import Best, text_of
 from chiasm.report.wording import interval, number, rounded
@@ -66,7 +68,7 @@ def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
     for one in best:
         table = first_repeat(trial, one.name)
         title = f"{one.name} ({one.side})"
-        if trial.kind == "classification":
+        if trial.kind in ("classification", "multilabel"):
             panel, found = class_panel(trial, one, table, title)
             rows += found
         else:
@@ -74,12 +76,13 @@ def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
             panel = Panel(title, [("", groups)], [])
             rows.append([title, *number_row(table)])
         panels.append(panel)
-    if trial.kind == "classification":
+    if trial.kind in ("classification", "multilabel"):
+        noun, verb = ("label", "have the label") if trial.kind == "multilabel" else ("class", "belong to the class")
         said = (
             "Patients in groups of similar predicted probability: on the diagonal, of those given 30 % three in ten "
-            "belong to the class. Bars below: how many patients got each probability."
+            f"{verb}. Bars below: how many patients got each probability."
         )
-        columns = ["recipe", "class", "mean predicted", "observed share", "calibration slope (ideal is 1)"]
+        columns = ["recipe", noun, "mean predicted", "observed share", "calibration slope (ideal is 1)"]
         return CalibrationPart(
             said, columns, rows, draw_panels(panels, "predicted probability", "observed share", unit=True)
         )
@@ -131,26 +134,44 @@ def first_repeat(trial: Trial, recipe: str) -> pd.DataFrame:
     """A row a tested patient: the predictions of the first repeat, `fold`, and the outcome `value` (and `event`)."""
     rows: pd.DataFrame = trial.predictions[trial.predictions["recipe"] == recipe]
     rows = rows[rows["repeat"] == rows["repeat"].min()].set_index("patient")
-    known = [name for name in ("value", "event") if name in trial.outcomes]
+    known = [name for name in map(str, trial.outcomes) if name in ("value", "event") or name.startswith(VALUE_OF)]
     joined: pd.DataFrame = rows.join(trial.outcomes[known])
     return joined
 
 
 def class_panel(trial: Trial, one: Best, table: pd.DataFrame, title: str) -> tuple[Panel, list[list[str]]]:
-    """One series for two classes (the second is the positive one), else one a class."""
-    codes = range(len(trial.classes)) if len(trial.classes) > 2 else [1]
+    """One series for two classes (the second is the positive one), else one a class or label, where it is known."""
+    several = trial.kind == "multilabel"
+    codes = range(len(trial.classes)) if several or len(trial.classes) > 2 else [1]
     metrics = next(row["metrics"] for row in trial.document["recipes"] if row["name"] == one.name)
     slope = text_of(metrics.get("calibration_slope"))
-    series, spread, rows = [], [], []
+    series, spread = [], []
+    rows: list[list[str]] = []
     for code in codes:
         label = trial.classes[code]
         predicted = table[f"p_{label}"].to_numpy(np.float64)
-        member = (table["value"].to_numpy(np.float64) == code).astype(np.float64)
+        if several:
+            member = table[f"{VALUE_OF}{label}"].to_numpy(np.float64)
+            predicted, member = predicted[~np.isnan(member)], member[~np.isnan(member)]
+            if not len(member):
+                continue
+        else:
+            member = (table["value"].to_numpy(np.float64) == code).astype(np.float64)
         series.append((label, groups_of(predicted, member, most=10, share=True)))
         spread.append(predicted)
-        shown = slope if code == codes[0] else "(mean over classes, above)"
+        if several:
+            slope = label_slope(trial, one.name, code)
+        shown = slope if several or not rows else "(mean over classes, above)"
         rows.append([title, label, number(float(predicted.mean())), number(float(member.mean())), shown])
     return Panel(title, series, spread), rows
+
+
+def label_slope(trial: Trial, recipe: str, label: int) -> str:
+    """The calibration slope of one label of several, averaged over folds."""
+    folds, frames = list(trial.folds.values()), [trial.frames[recipe][key] for key in trial.folds]
+    alone = one_label(folds, frames, trial.classes, label)
+    found = trial_scores(trial.kind, *alone, trial.draws, ["calibration_slope"])["calibration_slope"]
+    return interval(found.mean, found.low, found.high)
 
 
 def number_row(table: pd.DataFrame) -> list[str]:

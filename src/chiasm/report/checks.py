@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chiasm.evaluation import Trial
-from chiasm.evaluation.intervals import MAX_MISSING
+from chiasm.evaluation.estimates import MAX_MISSING
 from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
 from chiasm.evaluation.summary import SINGLE
 from chiasm.report.wording import count, listing, metric_of, percent
@@ -107,9 +107,12 @@ def intervals(trial: Trial) -> str:
 def few_events(trial: Trial) -> str:
     """From when on a number is given."""
     what = {"classification": "tested patients of each class", "survival": "events"}.get(trial.kind, "tested patients")
+    if trial.kind == "multilabel":
+        what = "tested patients with, or without, any one label"
+    rare = " The same is asked of each label by itself; one that is not estimable is left out of the mean over labels."
     return (
         f"Below {MIN_EVENTS} {what}, or when more than {percent(MAX_MISSING)} of the folds or draws have no value, the "
-        f"page says 'not estimable' instead of a number."
+        f"page says 'not estimable' instead of a number.{rare if trial.kind == 'multilabel' else ''}"
     )
 
 

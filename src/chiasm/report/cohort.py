@@ -53,6 +53,8 @@ def outcome_facts(trial: Trial) -> list[tuple[str, str]]:
     target: Mapping[str, Any] = trial.document["cohort"]["target"]
     named = listing([f"'{column}'" for column in target["columns"]])
     unit = f" {target['unit']}" if target.get("unit") else ""
+    if trial.kind == "multilabel":
+        return [("Outcome", f"the labels {named}, of which a patient may have several"), ("Labels", prevalence(target))]
     value = trial.outcomes["value"].to_numpy(np.float64)
     if trial.kind == "classification":
         counts = [
@@ -72,6 +74,16 @@ def outcome_facts(trial: Trial) -> list[tuple[str, str]]:
         ("Observed times", f"median {middle}{unit}, from {low} to {high}{unit} for the middle 90 %"),
         ("Horizons", f"survival is predicted at {times}{unit}" if times else "none"),
     ]
+
+
+def prevalence(target: Mapping[str, Any]) -> str:
+    """How many patients have each label, and of how many that is known where it is not of all."""
+    everybody = max(target["known"])
+    parts = []
+    for name, n, known in zip(target["classes"], target["counts"], target["known"], strict=True):
+        of = "" if known == everybody else f" of {known:,} known"
+        parts.append(f"{name}: {n:,}{of} ({percent(n / known) if known else 'never known'})")
+    return ", ".join(parts)
 
 
 def follow_up(trial: Trial) -> str:

@@ -39,6 +39,7 @@ def tripod_items(trial: Trial) -> list[Item]:
     size = f"{cohort['patients']:,} patients{events}"
     outputs = {
         "classification": "a probability for each class; no threshold is set",
+        "multilabel": "a probability for each label; no threshold is set",
         "regression": "a number",
         "survival": "a risk and the probability of survival at each horizon",
     }[trial.kind]

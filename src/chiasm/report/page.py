@@ -13,6 +13,7 @@ from chiasm.report.calibration import calibration_part
 from chiasm.report.checks import checks_part
 from chiasm.report.cohort import cohort_part
 from chiasm.report.guidelines import probast_items, tripod_items
+from chiasm.report.labels import labels_part
 from chiasm.report.patterns import patterns_part
 from chiasm.report.recipes import best_of, recipes_part
 from chiasm.report.repeat import repeat_part
@@ -58,6 +59,7 @@ def render(trial: Trial) -> str:
         cohort=cohort_part(trial),
         recipes=recipes_part(trial),
         best=best,
+        labels=labels_part(trial, best) if trial.kind == "multilabel" else None,
         patterns=patterns_part(trial, best),
         calibration=calibration_part(trial, best),
         risk=risk_part(trial, best[0]) if trial.kind == "survival" else None,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from chiasm.evaluation import Trial
 from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
+from chiasm.evaluation.trial import VALUE_OF
 from chiasm.report.drawing import FAINT, FUSED, Picture, picture, quiet_rows, sheet, style, wrapped
 from chiasm.report.drawing import SINGLE as BLUE
 from chiasm.report.recipes import Best
@@ -34,7 +35,8 @@ class PatternsPart:
 def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
     """The primary metric within each pattern of present modalities, for the best recipe of each side."""
     label = metric_of(trial.kind, PRIMARY[trial.kind]).label
-    counted = {"classification": "patients per class", "survival": "events"}.get(trial.kind, "")
+    names = {"classification": "patients per class", "multilabel": "patients with each label", "survival": "events"}
+    counted = names.get(trial.kind, "")
     if trial.outcomes.loc[trial.predictions["patient"].unique(), "pattern"].nunique() < 2:
         return PatternsPart(ONE, label, counted, [], [], None)
     frame = only(trial, [one.name for one in best]).patterns()
@@ -47,8 +49,9 @@ def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
         values = [interval(row["mean"], row["low"], row["high"]) for _, row in found.iterrows()]
         rows.append((str(pattern), f"{int(part['n'].iloc[0]):,}", members(trial, str(pattern), part), values))
     said = (
-        f"{label} among the tested patients of each pattern, computed within each fold and averaged over folds. "
-        f"Not estimable: fewer than {MIN_EVENTS} {few(trial.kind)}, or too many folds without a value."
+        f"{label[0].upper()}{label[1:]} among the tested patients of each pattern, computed within each fold and "
+        f"averaged over folds. Not estimable: fewer than {MIN_EVENTS} {few(trial.kind)}, or too many folds without a "
+        "value."
     )
     if len(rarer):
         patients = count(int(rarer["n"].sum()), "patient")
@@ -59,7 +62,8 @@ def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
 
 def few(kind: str) -> str:
     """What the fewest are counted of."""
-    return {"classification": "patients of a class", "survival": "events"}.get(kind, "patients")
+    names = {"classification": "patients of a class", "multilabel": "patients with, or without, any one label"}
+    return {**names, "survival": "events"}.get(kind, "patients")
 
 
 def only(trial: Trial, names: Sequence[str]) -> Trial:
@@ -70,14 +74,17 @@ def only(trial: Trial, names: Sequence[str]) -> Trial:
 
 
 def members(trial: Trial, pattern: str, part: pd.DataFrame) -> str:
-    """Events, or patients of each class, among the tested patients of a pattern."""
+    """Events, or patients of each class or label, among the tested patients of a pattern."""
     if trial.kind == "survival":
         return f"{int(part['events'].iloc[0]):,}"
     if trial.kind == "regression":
         return ""
     tested = trial.outcomes.loc[trial.predictions["patient"].unique()]
-    codes = tested.loc[tested["pattern"] == pattern, "value"].to_numpy(np.intp)
-    counts = np.bincount(codes, minlength=len(trial.classes))
+    tested = tested[tested["pattern"] == pattern]
+    if trial.kind == "multilabel":
+        counts = np.array([(tested[f"{VALUE_OF}{label}"] == 1).sum() for label in trial.classes])
+    else:
+        counts = np.bincount(tested["value"].to_numpy(np.intp), minlength=len(trial.classes))
     return ", ".join(f"{name}: {n:,}" for name, n in zip(trial.classes, counts, strict=True))
 
 

@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from chiasm.cohort import Classification, Cohort, Regression, Survival, Target, cohort_from_frames, synthetic_cohort
+from chiasm.cohort import (
+    Classification,
+    Cohort,
+    Multilabel,
+    Regression,
+    Survival,
+    Target,
+    cohort_from_frames,
+    synthetic_cohort,
+)
 
 PATTERNS = 7
 
@@ -35,7 +44,8 @@ class Parts:
 
     def only(self, names: tuple[str, ...]) -> Parts:
         """With these modalities alone."""
-        return replace(self, values={name: self.values[name] for name in names})
+        values, kinds = ({name: own[name] for name in names} for own in (self.values, self.kinds))
+        return replace(self, values=values, kinds=kinds)
 
     def shuffled(self, seed: int) -> Parts:
         """The same patients: rows, columns and modalities in another order, and a column that nobody asked for."""
@@ -88,6 +98,11 @@ def _outcomes(source: Cohort, ids: np.ndarray) -> tuple[pd.DataFrame, Target]:
         return pd.DataFrame({"months": value, "died": event.astype(int)}, index=ids), Survival("months", "died")
     if isinstance(source.target, Regression):
         return pd.DataFrame({"value": 50 + 20 * value}, index=ids), Regression("value")
+    if isinstance(source.target, Multilabel):  # every eighth cell is missing, never both of a patient
+        row = np.arange(len(ids))
+        known = np.stack([row % 8 != 1, row % 8 != 6], axis=1)
+        cells = np.where(known, value, np.nan)
+        return pd.DataFrame(cells, index=ids, columns=list(source.target.columns)), source.target
     labels = np.array(["no", "yes"])[value.astype(int)]
     return pd.DataFrame({"label": labels}, index=ids), Classification("label")
 

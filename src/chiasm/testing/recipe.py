@@ -22,7 +22,7 @@ from chiasm.testing.laws import TOLERANCE, differing, distance, folder_bytes, gl
 from chiasm.training.isolation import own_randomness
 from chiasm.training.memo import forget
 
-KINDS = ("classification", "regression", "survival")
+KINDS = ("classification", "multilabel", "regression", "survival")
 MODALITIES = (("m1", "m2", "m3"), ("m1", "m2"))
 
 
@@ -145,6 +145,11 @@ def _columns(frame: pd.DataFrame, cohort: Cohort) -> None:
         inside = bool(((survival >= 0) & (survival <= 1)).all())
         require(inside, "survival is a probability", f"it reaches from {survival.min()} to {survival.max()}")
         require(bool((np.diff(survival, axis=1) <= 0).all()), "survival never rises with time", "it does")
+    elif kind == "multilabel" and cohort.target is not None:
+        expected = ["pattern", *(f"p_{name}" for name in class_names(cohort.target))]
+        require(columns == expected, law, f"they are {columns}, not {expected}")
+        inside = bool(((values >= 0) & (values <= 1)).all())
+        require(inside, "a label has a probability", f"it reaches from {values.min()} to {values.max()}")
     elif cohort.target is not None:
         expected = ["pattern", *(f"p_{name}" for name in class_names(cohort.target))]
         require(columns == expected, law, f"they are {columns}, not {expected}")
