@@ -202,7 +202,7 @@ def test_h5_bags(tmp_path):
 
 def test_h5_without_h5py_names_the_extra(tmp_path, monkeypatch):
     (tmp_path / "p.csv").write_text("id\na\n")
-    (tmp_path / "a.h5").write_bytes(b"x")
+    (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     (tmp_path / "cohort.toml").write_text(
         '[patients]\ntable = "p.csv"\nid = "id"\n[modalities.s]\nkind = "bag"\npath = "{id}.h5"\n'
     )

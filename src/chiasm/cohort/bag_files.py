@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.errors import Unsupported
 
 BAG_SUFFIXES = (".npy", ".h5", ".hdf5", ".safetensors")
+PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 DATASET = "features"
 NUMPY, HDF5, ZIP = b"\x93NUMPY", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 DEEPEST, MOST_NODES = 16, 10_000
@@ -63,6 +64,8 @@ def bag_shape(path: Path) -> tuple[int, ...]:
 def _kind(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(9)
+    if not start:
+        raise RefusedBag("the file is empty", "write it again, or take it away if the patient has none")
     if start.startswith(NUMPY):
         return "npy"
     if start.startswith(HDF5):

@@ -184,14 +184,17 @@ class FileSource:
         return Items(files, modality=self.modality, kind=self.kind, template=self.path, file_rows=file_rows)
 
     def digests(self, rows: Rows) -> NDArray[np.str_]:
-        """(n,) a hash of each patient's file content."""
+        """(n,) a hash of each patient's file content; a file that cannot be opened is like no other."""
         hashes = []
         for row in rows:
             item = self._paths[row]
             digest = hashlib.blake2b(digest_size=16)
             if isinstance(item, Path):
-                for path in content_files(item):
-                    _feed(digest, path)
+                try:
+                    for path in content_files(item):
+                        _feed(digest, path)
+                except OSError:  # the reader refuses it
+                    digest.update(f"not opened: {row}".encode())
             else:
                 digest.update(repr(item.shape).encode() + np.ascontiguousarray(item, dtype=np.float32).tobytes())
             hashes.append(digest.hexdigest())
