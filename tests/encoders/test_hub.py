@@ -34,7 +34,7 @@ SIGHT = {"do_normalize": True, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2,
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of tiny models with random weights: vit, dinov2, resnet, clip, bert, esm."""
+    """A folder of tiny models with random weights: vit, dinov2, resnet, clip, mae, bert, t5, esm."""
     root = tmp_path_factory.mktemp("models")
     t = transformers
     words = {"vocab_size": len(WORDS), "max_position_embeddings": 40}
@@ -47,6 +47,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
             t.ResNetConfig(embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1], layer_type="basic")
         ),
         "clip": lambda: t.CLIPModel(t.CLIPConfig(text_config=text, vision_config={**EYES, "hidden_size": 24})),
+        "t5": lambda: t.T5EncoderModel(
+            t.T5Config(vocab_size=len(WORDS), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+        ),
+        "mae": lambda: t.ViTMAEModel(t.ViTMAEConfig(**EYES)),
         "bert": lambda: t.BertForMaskedLM(t.BertConfig(**SMALL, **words)),
         "esm": lambda: t.EsmModel(
             t.EsmConfig(**SMALL, **proteins, position_embedding_type="rotary", token_dropout=True)
@@ -55,9 +59,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with seeded(0):
         for name, make in made.items():
             make().save_pretrained(root / name)
-    for name in ("vit", "dinov2", "resnet", "clip"):
+    for name in ("vit", "dinov2", "resnet", "clip", "mae"):
         (root / name / "preprocessor_config.json").write_text(json.dumps(SIGHT))
-    for name in ("bert", "clip"):
+    for name in ("bert", "clip", "t5"):
         (root / name / "vocab.txt").write_text("\n".join(WORDS))
         t.BertTokenizer(str(root / name / "vocab.txt")).save_pretrained(root / name)
     (root / "esm" / "vocab.txt").write_text("\n".join(RESIDUES))
@@ -70,7 +74,7 @@ def image(height: int = 40, width: int = 30, channels: int = 3) -> Image:
     return Image(values, tuple("RGB"[:channels]))
 
 
-TEXTS = ["fever and cough.", "no fever", " ".join(["fever and no cough."] * 40)]
+TEXTS = ["fever and cough.", "no fever", " ".join(RNG.choice(WORDS[5:], 200))]
 PROTEINS = ["MKT", "LAGVSERTIDPKQNFYMHWC" * 10]
 
 
@@ -87,6 +91,7 @@ PROTEINS = ["MKT", "LAGVSERTIDPKQNFYMHWC" * 10]
         ("clip,tower=text", "text", 16, 0),
         ("bert", "text", 16, 0),
         ("bert,level=token,most=32,length=20", "text", 16, 0),
+        ("t5,length=16", "text", 16, 0),
         ("esm,length=40", "protein", 16, 0),
     ],
 )
@@ -186,12 +191,14 @@ def written(name: str, text: str) -> Any:
     [
         ("vit", lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"), "pickled.*NEW"),
         ("vit", without("model.safetensors"), "no safetensors"),
+        ("vit", written("model.safetensors.index.json", '{"weight_map": {"a": "../b.safetensors"}}'), "outside"),
         ("vit", without("config.json"), "no config.json"),
         ("vit", written("config.json", '{"model_type": "of my own", "auto_map": {"AutoModel": "mine.Mine"}}'), "code"),
         ("vit", written("config.json", "{"), "damaged"),
         ("vit", written("model.safetensors", "0" * 64), "damaged"),
         ("vit", without("preprocessor_config.json"), "preprocessor_config"),
         ("vit", written("preprocessor_config.json", '{"size": 1000000}'), "preprocessor_config"),
+        ("mae", lambda folder: None, "hides patches at random"),
         ("bert", lambda folder: swap(folder / "config.json", '_layers": 2', '_layers": 3'), "weights lack"),
     ],
 )
@@ -203,7 +210,7 @@ def test_a_folder_that_is_not_safe_or_not_whole_is_refused(
     (folder / "mine.py").write_text("raise SystemExit('ran')")
     spoil(folder)
     with pytest.raises(ValueError, match=re.compile(said)) as caught:
-        HuggingFace(str(folder)).encode([image()] if model == "vit" else ["fever"])
+        HuggingFace(str(folder)).encode(["fever"] if model == "bert" else [image()])
     assert "john-doe" not in str(caught.value) and caught.value.__cause__ is None
 
 

@@ -239,6 +239,7 @@ BROKEN = {
     "tiff cut": (tiff(COLOUR, photometric="rgb")[:-50], "truncated|damaged"),
     "tiff header alone": (b"II*\0\x08\0\0\0", "damaged|no image"),
     "tiff that announces a wall": (tampered(tiff(np.zeros((8, 8), np.uint8)), 257, 2_000_000_000), "announces"),
+    "tiff taller than its strips": (tampered(tiff(np.zeros((8, 8), np.uint8)), 257, 8000), "fewer strips"),
     "tiff beyond its end": (tampered(tiff(np.zeros((8, 8), np.uint8)), 273, 1 << 30), "truncated"),
     "tiff with a deflate bomb": (deflate_bomb(), "damaged"),
     "tiff with a lying jpeg": (jpeg_in_tiff(60_000), "announces more pixels than the header"),

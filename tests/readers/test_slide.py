@@ -72,6 +72,13 @@ def test_tiles_cover_the_tissue_and_nothing_else(tmp_path, compression, levels):
         assert np.abs(tile.astype(int) - PINK).max() <= 3
 
 
+@pytest.mark.parametrize(("share", "kept"), [(0.1, 0), (0.2, 0), (0.3, 1), (0.9, 1)])
+def test_a_quarter_of_tissue_makes_a_tile(tmp_path, share, kept):
+    full = painted(1100, 1100, (512, 512 + round(share * 512), 0, 512), (0, 512, 512, 1024))
+    found = places(READER.read(written(tmp_path / "slide", slide_of(full, compression=None))))
+    assert found == [(0, 1), (1, 0)][: 1 + kept]
+
+
 @pytest.mark.parametrize("mpp", [0.25, 0.499, 0.5, 1.0])
 def test_the_resolution_decides_the_grid(tmp_path, mpp):
     side = 256 / mpp
@@ -178,6 +185,10 @@ BROKEN = {
     "the resolution of a printer": (slide_of(painted(600, 600), 25400 / 300), "how many micrometres a pixel"),
     "coarser than the tiles": (slide_of(painted(600, 600), 2.0), "2 micrometres a pixel at its finest"),
     "smaller than a tile": (slide_of(painted(300, 300)), "smaller than one tile"),
+    "taller than its tiles": (
+        WHOLE.replace(struct.pack("<HHII", 257, 4, 1, 600), struct.pack("<HHII", 257, 4, 1, 10**8)),
+        "fewer tiles than its header",
+    ),
     "a rare compression": (slide_of(painted(600, 600), compression="lzma"), "compressed is not read"),
     "16 bits": (slide_of(painted(600, 600).astype(np.uint16), compression="zlib"), "no 8-bit RGB"),
 }

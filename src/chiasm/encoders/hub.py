@@ -29,7 +29,8 @@ def model_folder(name: str, revision: str = "") -> Path:
     """The local folder `name`, or the snapshot of `owner/name` on the hub at a commit.
 
     Raises:
-        Unsupported: the revision is not a commit's hash, the hub cannot be reached, or the weights are pickled.
+        Unsupported: the revision is not a commit's hash, the hub cannot be reached, or the weights are pickled
+            or lie outside the folder.
     """
     folder = Path(name)
     if not folder.is_dir():
@@ -45,6 +46,11 @@ def model_folder(name: str, revision: str = "") -> Path:
         if any(file.suffix in PICKLED for file in folder.iterdir()):
             raise Unsupported(f"the model's weights are pickled, which can run code when they are read; {CONVERT}")
         raise Unsupported("the folder holds no safetensors weights: copy the whole model")
+    for index in folder.glob("*.index.json"):
+        shards = read_json(index)
+        shards = shards.get("weight_map", {}) if isinstance(shards, dict) else {}
+        if any(not isinstance(shard, str) or shard != Path(shard).name for shard in dict(shards).values()):
+            raise Unsupported(f"'{index.name}' names weights outside the folder: copy the model again")
     return folder
 
 
@@ -92,7 +98,7 @@ def network(folder: Path, stamp: str) -> Any:
     """The frozen network; of one with a decoder, the encoder.
 
     Raises:
-        Unsupported: transformers is missing, or does not know the architecture.
+        Unsupported: transformers is missing, does not know the architecture, or it is a masked autoencoder.
         ValueError: the weights are not those of the architecture that the configuration names.
     """
     with _refused(), seeded(0):
@@ -106,11 +112,17 @@ def network(folder: Path, stamp: str) -> Any:
             dtype=torch.float32,
             output_loading_info=True,
         )
-    lost = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    if hasattr(model.config, "mask_ratio"):
+        raise Unsupported(
+            "a masked autoencoder hides patches at random, also when it encodes: load its folder as ViTModel of "
+            "transformers, and name the folder that this saves"
+        )
+    spare = ("decoder.",) if hasattr(model, "decoder") and hasattr(model, "encoder") else ()
+    lost = sorted(name for name in found["missing_keys"] if "pooler" not in name and not name.startswith(spare))
     lost += sorted(str(entry[0]) for entry in found["mismatched_keys"])
     if lost:
         raise ValueError(f"the weights lack '{lost[0][:80]}', or have it in another shape: copy the whole model again")
-    return frozen(model.get_encoder() if model.config.is_encoder_decoder else model)
+    return frozen(model.get_encoder() if spare else model)
 
 
 @lru_cache(maxsize=4)

@@ -68,7 +68,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], spare: tuple[str, ...]
         ValueError: the tensors are those of another network.
     """
     own = network.state_dict()
-    odd = [name for name in {*own} ^ {*state} if not name.startswith(spare or ("\0",))]
+    odd = [name for name in {*own} ^ {*state} if not name.startswith(spare)]
     odd += [name for name in {*own} & {*state} if own[name].shape != state[name].shape]
     if odd:
         raise ValueError(
@@ -81,7 +81,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], spare: tuple[str, ...]
 def seeded(seed: int) -> Iterator[None]:
     """Parameters made inside are the same each time, and torch's own random state is as before afterwards."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would leave those of GPUs changed
         yield
 
 

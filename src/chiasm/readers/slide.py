@@ -185,7 +185,9 @@ def _check_levels(file: Any, limits: Limits, tiles: bool) -> None:
         if page.compression not in COMPRESSIONS:
             raise ReadError("the way the slide is compressed is not read", FIX)
         places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-        if not places or max(start + length for start, length in places) > file.filehandle.size:
+        if len(places) < math.prod(page.chunked):
+            raise ReadError("the file lists fewer tiles than its header announces", "copy it again")
+        if max(start + length for start, length in places) > file.filehandle.size:
             raise ReadError("the file is truncated: tiles lie beyond its end", "copy it again")
         for start, length in places if tiles and page.compression in STREAMS else ():
             file.filehandle.seek(start)

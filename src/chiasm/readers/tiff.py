@@ -79,7 +79,9 @@ def _pages(path: Path, limits: Limits) -> Iterator[list[Any]]:
         size = path.stat().st_size
         for page in pages:
             ends = (start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=True))
-            if not page.dataoffsets or max(ends) > size or min(page.databytecounts) <= 0:
+            if len(page.dataoffsets) < math.prod(page.chunked):
+                raise ReadError("the file lists fewer strips than its header announces", "copy it again")
+            if max(ends) > size or min(page.databytecounts) <= 0:
                 raise ReadError("the file is truncated: pixels lie beyond its end", "copy it again")
         yield pages
 

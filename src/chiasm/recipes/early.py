@@ -1,4 +1,4 @@
-"""`early-fusion`: one linear model of all modalities side by side, an elastic net, or a ridge for survival and labels."""
+"""`early-fusion`: one linear model of all modalities side by side, an elastic net or a ridge."""
 
 from __future__ import annotations
 
