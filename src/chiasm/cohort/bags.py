@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from chiasm.cohort.bag_files import RefusedBag, bag_shape, read_bag
 from chiasm.cohort.errors import CohortError, Unsupported, error
 
+MOST_VALUES = 500_000_000  # of a bag
+
 
 class Bags(Sequence[NDArray[np.float32]]):
     """Item i is a (T_i, D) float32 array; `items` are files (see `bag_files.py`) or arrays in memory.
@@ -74,6 +76,9 @@ class Bags(Sequence[NDArray[np.float32]]):
         self._two_axes(position, shape)
         if not shape[0] or not shape[1]:
             raise self._problem(position, "the bag holds no token", "take the file away if the patient has none")
+        if shape[0] * shape[1] > MOST_VALUES:
+            what = f"the bag has {shape[0] * shape[1]:,} values, over the limit of {MOST_VALUES:,}"
+            raise self._problem(position, what, "check the file, or keep fewer tokens")
         return int(shape[0]), int(shape[1])
 
     @property

@@ -68,7 +68,7 @@ class RowsOfPatients(Sequence[pd.DataFrame]):
 
     def _part(self, rows: Rows) -> pd.DataFrame:
         part = self._frame.iloc[rows]
-        for name in part.columns[part.dtypes == object].difference([CODE]):
+        for name in part.columns[[str(kind) == "object" for kind in part.dtypes]].difference([CODE]):
             numbers = pd.to_numeric(part[name], errors="coerce")
             if (numbers.notna() == part[name].notna()).all():
                 part = part.assign(**{str(name): numbers})

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Values
 from chiasm.cohort.content import read_shapes
+from chiasm.cohort.sources import header_lines, header_of
 from chiasm.encoders.catalogue import DEFAULTS, make_encoder
 from chiasm.encoders.findings import IN_MEMORY, collected
 from chiasm.encoders.frozen import Frozen
@@ -21,7 +22,6 @@ from chiasm.encoders.work import Done, Part, Work, run_part
 from chiasm.readers import Reader, ReadError, reader_for
 
 CHUNK = 16  # sources in a task
-HEADER_BYTES = 1 << 20  # of a record's header; its reader refuses a longer one
 HELD_BYTES = 64 << 20  # tokens gathered before they are written
 
 Execute = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], int], Iterator[Any]]
@@ -225,13 +225,12 @@ def content_keys(items: Items, digests: NDArray[np.str_]) -> NDArray[np.str_]:
         if not isinstance(path, Path):
             continue
         more = b""
-        header = path.with_name(path.name + ".hea")
+        header = header_of(path)
         if items.kind == "volume" and path.is_dir():
             more = "\0".join(sorted(file.name for file in path.rglob("*"))).encode()
-        elif items.kind != "volume" and header.is_file():
-            with header.open("rb") as file:
-                lines = file.read(HEADER_BYTES).splitlines()
-            more = b"\n".join(line.partition(b" ")[2] for line in lines if not line.startswith(b"#"))
+        elif items.kind != "volume" and header is not None:
+            # a record's files may be called after it, which changes nothing
+            more = b"\n".join(line.removeprefix(header.stem.encode()) for line in header_lines(header))
         if more:
             keys[number] = hashlib.blake2b(str(digests[number]).encode() + more, digest_size=16).hexdigest()
     return keys
