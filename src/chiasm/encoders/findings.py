@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from chiasm.cohort import Cohort, Items, Problem
 from chiasm.cohort.errors import count, error, first_rows, warning
 from chiasm.readers import ReadError, reader_for
+from chiasm.readers.guard import quiet
 
 IN_MEMORY = ("table", "omics", "bag", "tokens")
 
@@ -40,7 +41,9 @@ def file_problems(cohort: Cohort) -> list[Problem]:
         notes: dict[str, list[int]] = {}
         for number in range(len(items)):
             try:
-                for note in reader.inspect(items[number]):
+                with quiet():
+                    found_notes = reader.inspect(items[number])
+                for note in found_notes:
                     notes.setdefault(note, []).append(int(items.file_rows[number]))
             except ReadError as fault:
                 refused[number] = fault
