@@ -112,7 +112,7 @@ def encode_cohort(
             cohort = cohort.with_values(modality, "tokens", tokens, kept, Encoding(kind, spec, identity))
         found = collected(items, refused, modality)
         if len(items) and len(refused) == len(items):
-            raise CohortError([Problem("error", p.row, p.modality, p.path, p.what, p.fix) for p in found])
+            raise CohortError(found)
         problems += found
     return Encoded(cohort, tuple(problems), counts)
 
