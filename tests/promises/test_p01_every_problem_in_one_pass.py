@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from chiasm.cohort import check_cohort
 
@@ -67,6 +68,7 @@ print("loaded:", *sorted(loaded & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 def test_defects_of_files_are_found_in_the_same_pass_and_before_any_weight(cohort_folder):
     """Broken sources of three kinds beside a wrong cell of a table; nothing that computes is imported."""
     folder, said = cohort_folder.path, {}

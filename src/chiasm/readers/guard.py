@@ -15,7 +15,7 @@ from chiasm.readers.reading import Item, Limits, ReadError, check_size
 # Their warnings and log lines quote what stands in a file: names, dates, paths.
 TALKATIVE = (
     *("pydicom", "PIL", "tifffile", "tiffslide", "imagecodecs", "nibabel", "h5py", "zarr", "fsspec", "asyncio"),
-    *("wfdb", "pyedflib", "anndata", "rdkit", "fhir", "pyarrow", "pandas"),
+    "wfdb",
 )
 OWN_HANDLERS = ("nibabel.global",)  # prints by itself
 
