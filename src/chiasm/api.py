@@ -117,7 +117,8 @@ def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, in
     """The modalities that a model reads, encoded as at its fit; the others are left as they are."""
     encodings = getattr(model, "encodings", {})
     chosen = {name: own.encoder for name, own in encodings.items() if name in cohort.modalities}
-    found = encode(cohort.with_modalities(sorted(chosen)), chosen, progress=progress)
+    bags = {name for name in cohort.modalities if cohort.kinds[name] == "bag"} & set(getattr(model, "modalities", ()))
+    found = encode(cohort.with_modalities(sorted({*chosen, *bags})), chosen, progress=progress)
     return Encoded(cohort.merged(found.cohort), found.problems, found.counts)
 
 

@@ -163,6 +163,14 @@ class Cohort:
             encodings=self.encodings if encoding is None else {**self.encodings, modality: encoding},
         )
 
+    def without(self, modality: str, rows: NDArray[np.int_]) -> Cohort:
+        """The same patients, of whom those in `rows` lack the modality."""
+        if not len(rows):
+            return self
+        found = self.source_rows[modality].copy()
+        found[rows] = -1
+        return replace(self, source_rows={**self.source_rows, modality: found})
+
     def merged(self, decoded: Cohort) -> Cohort:
         """The same patients, with the modalities of `decoded` in place of their own."""
         return replace(

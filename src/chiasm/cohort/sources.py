@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +16,15 @@ from numpy.typing import NDArray
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.errors import CohortError, Problem, count, error
 from chiasm.cohort.items import Item, Items, Rows, RowsOfPatients
-from chiasm.cohort.tables import Table, as_text, tidy
+from chiasm.cohort.tables import Table, as_cells, tidy
 
 TABLE_KINDS = ("table", "omics")
 TEXT_KINDS = ("text", "molecule", "protein", "dna")
 FILE_KINDS = ("bag", "image", "volume", "slide", "dicom", "ecg", "signal", "singlecell")
 KINDS = (*TABLE_KINDS, *FILE_KINDS, *TEXT_KINDS, "events")
 HASHED_AT_ONCE = 1 << 20
+HEADER_BYTES = 1 << 20  # of a record's header; its reader refuses a longer one
+RECORD_FILE = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class Source(Protocol):
@@ -93,12 +96,12 @@ class ColumnSource:
         return self._items([str(text) for text in self._texts[rows]], rows, file_rows)
 
     @cached_property
-    def _texts(self) -> NDArray[np.str_]:
+    def _texts(self) -> NDArray[np.object_]:
         """The cells of the one column as they are written, never read as a number first."""
         (column,) = self._columns
         if isinstance(self._table, Table):
-            return self._table.texts(column)
-        return as_text(self._table[column])
+            return self._table.cells(column)
+        return as_cells(self._table[column])
 
     def _items(self, values: Sequence[Item], rows: Rows, file_rows: Rows) -> Items:
         return Items(
@@ -112,6 +115,9 @@ class ColumnSource:
     def digests(self, rows: Rows) -> NDArray[np.str_]:
         """(n,) a hash of each row's values; rows of equal values have equal ones."""
         used, inverse = np.unique(rows, return_inverse=True)
+        if self.kind in TEXT_KINDS:
+            cells = [hashlib.blake2b(_bytes(text), digest_size=16).hexdigest() for text in self._texts[used]]
+            return np.array(cells, dtype="<U32")[inverse]
         frame = tidy(self.frame.iloc[used])
         numbers = frame.select_dtypes(exclude="object").to_numpy(dtype=np.float64) + 0.0  # -0.0 + 0.0 is 0.0
         numbers[np.isnan(numbers)] = np.nan  # one NaN out of many
@@ -119,7 +125,7 @@ class ColumnSource:
         hashes = []
         for number, text in zip(numbers, texts, strict=True):
             digest = hashlib.blake2b(number.tobytes(), digest_size=16)
-            digest.update("\0".join(map(str, text)).encode())
+            digest.update(_bytes("\0".join(map(str, text))))
             hashes.append(digest.hexdigest())
         return np.array(hashes, dtype="<U32")[inverse]
 
@@ -139,12 +145,10 @@ class EventSource(ColumnSource):
         codes = [name for name in self._columns if name == "code"]
         rest = [name for name in self._columns if name != "code"]
         if isinstance(self._table, Table):
-            numbers, texts = self._table.frame(rest), {name: self._table.texts(name) for name in codes}
+            numbers, texts = self._table.frame(rest), {name: self._table.cells(name) for name in codes}
         else:
-            numbers, texts = self._table[rest], {name: as_text(self._table[name]) for name in codes}
-        return numbers.assign(
-            **{name: np.where(text == "", np.nan, text.astype(object)) for name, text in texts.items()}
-        )
+            numbers, texts = self._table[rest], {name: as_cells(self._table[name]) for name in codes}
+        return numbers.assign(**{name: np.where(text == "", np.nan, text) for name, text in texts.items()})
 
     @cached_property
     def _positions(self) -> dict[str, Rows]:
@@ -184,14 +188,17 @@ class FileSource:
         return Items(files, modality=self.modality, kind=self.kind, template=self.path, file_rows=file_rows)
 
     def digests(self, rows: Rows) -> NDArray[np.str_]:
-        """(n,) a hash of each patient's file content."""
+        """(n,) a hash of each patient's file content; a file that cannot be opened is like no other."""
         hashes = []
         for row in rows:
             item = self._paths[row]
             digest = hashlib.blake2b(digest_size=16)
             if isinstance(item, Path):
-                for path in content_files(item):
-                    _feed(digest, path)
+                try:
+                    for path in content_files(item):
+                        _feed(digest, path)
+                except OSError:  # the reader refuses it
+                    digest.update(f"not opened: {row}".encode())
             else:
                 digest.update(repr(item.shape).encode() + np.ascontiguousarray(item, dtype=np.float32).tobytes())
             hashes.append(digest.hexdigest())
@@ -199,15 +206,47 @@ class FileSource:
 
 
 def content_files(path: Path) -> list[Path]:
-    """The files that hold a patient's data: the file itself, all files of a folder, the signals of a WFDB record."""
+    """The files that hold a patient's data: the file itself, all files of a folder, what a WFDB header names."""
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
-    if path.is_file():
-        return [path]
-    signals = [path.with_name(path.name + suffix) for suffix in (".dat", ".mat")]
-    found = [file for file in signals if file.is_file()]
+    header = header_of(path)
+    if header is not None:
+        return _named_files(header, segments=True) or [header]
+    return [path] if path.is_file() else []
+
+
+def header_of(path: Path) -> Path | None:
+    """The header of a WFDB record, of which `path` is the name or one of the files; None where it is no record."""
+    if path.suffix.lower() in (".hea", ".dat", ".mat") and path.with_suffix(".hea").is_file():
+        return path.with_suffix(".hea")
     header = path.with_name(path.name + ".hea")
-    return found or ([header] if header.is_file() else [])
+    return header if header.is_file() else None
+
+
+def header_lines(header: Path) -> list[bytes]:
+    """The lines of a WFDB header without its comments, up to a size that no header has."""
+    with header.open("rb") as file:
+        lines = file.read(HEADER_BYTES).splitlines()
+    return [line for line in lines if line.strip() and not line.startswith(b"#")]
+
+
+def _named_files(header: Path, segments: bool) -> list[Path]:
+    """The signal files beside a header, of its segments too; the headers of these say how they are read."""
+    found: dict[Path, None] = {}
+    for line in header_lines(header)[1:]:
+        name = line.split()[0].decode("ascii", errors="replace")
+        if not RECORD_FILE.fullmatch(name) or name in (".", ".."):
+            continue
+        file, segment = header.with_name(name), header.with_name(f"{name}.hea")
+        if segments and segment.is_file():
+            found |= dict.fromkeys([segment, *_named_files(segment, segments=False)])
+        elif file.is_file() and file.resolve().is_relative_to(header.parent.resolve()):
+            found[file] = None
+    return list(found)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # half a character is the reader's to refuse
 
 
 def _feed(digest: Any, path: Path) -> None:

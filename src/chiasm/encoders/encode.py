@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort import Cohort, CohortError, Encoding, Items, Problem, Values
+from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Values
+from chiasm.cohort.content import read_shapes
+from chiasm.cohort.sources import header_lines, header_of
 from chiasm.encoders.catalogue import DEFAULTS, make_encoder
 from chiasm.encoders.findings import IN_MEMORY, collected
 from chiasm.encoders.frozen import Frozen
@@ -82,6 +84,9 @@ def encode_cohort(
     choices = {**cohort.encoders, **(encoders or {})}
     for modality in cohort.modalities:
         kind = cohort.kinds[modality]
+        if kind == "bag":
+            cohort, found = without_broken_bags(cohort, modality)
+            problems += found
         if modality in cohort.encodings or kind in IN_MEMORY:
             continue
         spec = choices.get(modality) or DEFAULTS.get(kind, kind)
@@ -107,9 +112,25 @@ def encode_cohort(
             cohort = cohort.with_values(modality, "tokens", tokens, kept, Encoding(kind, spec, identity))
         found = collected(items, refused, modality)
         if len(items) and len(refused) == len(items):
-            raise CohortError([Problem("error", p.row, p.modality, p.path, p.what, p.fix) for p in found])
+            raise CohortError(found)
         problems += found
     return Encoded(cohort, tuple(problems), counts)
+
+
+def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Problem]]:
+    """The cohort in which bags whose headers cannot be read are absent, and what is wrong with them.
+
+    Raises:
+        CohortError: none can be read.
+    """
+    bags = cohort.raw(modality)
+    if not isinstance(bags, Bags):
+        return cohort, []
+    shapes, problems = read_shapes(bags)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise CohortError(errors)
+    return cohort.without(modality, cohort.rows_of(modality)[shapes[:, 1] < 0]), problems
 
 
 class _Run:
@@ -204,12 +225,12 @@ def content_keys(items: Items, digests: NDArray[np.str_]) -> NDArray[np.str_]:
         if not isinstance(path, Path):
             continue
         more = b""
-        header = path.with_name(path.name + ".hea")
+        header = header_of(path)
         if items.kind == "volume" and path.is_dir():
             more = "\0".join(sorted(file.name for file in path.rglob("*"))).encode()
-        elif items.kind != "volume" and header.is_file():
-            lines = header.read_bytes().splitlines()
-            more = b"\n".join(line.partition(b" ")[2] for line in lines if not line.startswith(b"#"))
+        elif items.kind != "volume" and header is not None:
+            # a record's files may be called after it, which changes nothing
+            more = b"\n".join(line.removeprefix(header.stem.encode()) for line in header_lines(header))
         if more:
             keys[number] = hashlib.blake2b(str(digests[number]).encode() + more, digest_size=16).hexdigest()
     return keys

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chiasm.cohort import Cohort, Items, Problem
-from chiasm.cohort.errors import count, error, first_rows, warning
+from chiasm.cohort.errors import Severity, count, first_rows, warning
 from chiasm.readers import ReadError, reader_for
+from chiasm.readers.guard import quiet
 
 IN_MEMORY = ("table", "omics", "bag", "tokens")
 
 
 def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> list[Problem]:
-    """Sources broken in the same way are one problem, with a count and the first rows."""
+    """Sources broken in the same way are one problem, with a count and the first rows.
+
+    A warning, since their patients count as absent; an error where no source of the modality is left.
+    """
+    severity: Severity = "error" if len(refused) == len(items) else "warning"
+    absent = ": taken as absent" if severity == "warning" else ""
     alike: dict[tuple[str, str], list[int]] = {}
     for number, fault in refused.items():
         alike.setdefault((fault.what, fault.fix), []).append(int(items.file_rows[number]))
@@ -20,8 +26,7 @@ def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> 
     for (what, fix), rows in alike.items():
         rows.sort()
         many = f" in {count(len(rows), 'source')} ({first_rows(rows)})" if len(rows) > 1 else ""
-        text = f"{what}{many}: taken as absent"
-        found.append(warning(text, fix, path=items.template, row=rows[0], modality=modality))
+        found.append(Problem(severity, rows[0], modality, items.template, what + many + absent, fix))
     return found
 
 
@@ -40,13 +45,13 @@ def file_problems(cohort: Cohort) -> list[Problem]:
         notes: dict[str, list[int]] = {}
         for number in range(len(items)):
             try:
-                for note in reader.inspect(items[number]):
+                with quiet():
+                    found_notes = reader.inspect(items[number])
+                for note in found_notes:
                     notes.setdefault(note, []).append(int(items.file_rows[number]))
             except ReadError as fault:
                 refused[number] = fault
         found = collected(items, refused, modality)
-        if refused and len(refused) == len(items):
-            found = [error(p.what, p.fix, path=p.path, row=p.row, modality=p.modality) for p in found]
         for note, rows in notes.items():
             what = f"{note} in {count(len(rows), 'source')} ({first_rows(sorted(rows))})"
             found.append(warning(what, "look before you share", path=items.template, row=min(rows), modality=modality))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from chiasm.encoders.frozen import Frozen
 from chiasm.readers import Item, Reader, ReadError
+from chiasm.readers.guard import quiet
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def run_part(work: Work, part: Part) -> Done:
 
 def _read(reader: Reader, item: Item) -> Any:
     try:
-        return reader.read(item)
+        with quiet():
+            return reader.read(item)
     except ReadError as refused:
         return refused
 

@@ -82,7 +82,7 @@ class FittedModel:
             if kind != fitted:
                 raise Unsupported(f"modality '{name}' was of kind '{fitted}' at fit and is of kind '{kind}' now")
         waiting = [name for name in shared if name in self.encodings and name not in cohort.encodings]
-        if waiting:
+        if waiting or "bag" in [cohort.kinds[name] for name in shared]:
             encoders = {name: self.encodings[name].encoder for name in waiting}
             found = encode_cohort(cohort.with_modalities(shared), encoders, store=TokenStore(default_store()))
             if found.problems:
