@@ -66,5 +66,5 @@ def losses_of_tasks(losses: Tensor, known: Tensor, task: Tensor, tasks: int) -> 
 
 def _by_row(losses: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     """The sum and the number of the known losses of each row, `(B,)`."""
-    safe = torch.where(known, losses, 0.0).reshape(len(losses), -1)
-    return safe.sum(1), known.reshape(len(losses), -1).sum(1).to(safe)
+    safe = torch.where(known, losses, 0.0)
+    return (safe.sum(1), known.sum(1).to(safe)) if losses.ndim == 2 else (safe, known.to(safe))

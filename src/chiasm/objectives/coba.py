@@ -88,7 +88,9 @@ class CoBa:
         if now.shape != (self.tasks,) or np.isinf(now).any() or (now < 0).any():
             raise ValueError(f"CoBa takes {self.tasks} validation losses, each at least 0 and finite, or NaN for none")
         first = np.where(np.isnan(state.first) & (now > 0), now, state.first)
-        ratios = np.column_stack([state.ratios, np.minimum(now / first, LARGEST_RATIO)])[:, -self.window :]
+        with np.errstate(over="ignore"):
+            ratio = np.minimum(now / first, LARGEST_RATIO)
+        ratios = np.column_stack([state.ratios, ratio])[:, -self.window :]
         seen, slopes, worst = state.seen + 1, state.slopes, state.worst
         fitted = _slopes(ratios)
         if slopes.shape[1]:

@@ -22,8 +22,8 @@ def pool_gradient(pool: Floats, target: Floats, metric: Metric = "sqeuclidean") 
     """`∂OT/∂a_i - mean_{j≠i} ∂OT/∂a_j`, `(n,)`: the change of the cost as mass moves to row i from all others alike.
 
     `OT(a, b) = min_γ Σ_ij γ_ij c(x_i, y_j)` with uniform masses `a`, `b` and `c` the metric. The derivative is the dual
-    potential `f_i = min_j c(x_i, y_j) - g_j`; the difference is free of the constant to which duals are known (LAVA,
-    Just et al., ICLR 2023, arXiv 2305.00050, eq. 1). 0 for a pool of one row.
+    potential `f_i = min_j c(x_i, y_j) - g_j`; the difference is free of the constant to which duals are known (LAVA's
+    calibrated gradient, Just et al., ICLR 2023, openreview JJuP86nBl4q). 0 for a pool of one row.
 
     Args:
         pool: `(n, D)` embeddings, finite.
