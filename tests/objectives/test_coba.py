@@ -92,8 +92,19 @@ def test_uniform_until_warm_and_until_every_task_has_a_slope() -> None:
     losses = np.array([[1.0, np.nan], [0.9, np.nan], [0.8, 1.0], [0.7, np.nan], [0.6, 0.99]])
     for seen in range(5):
         np.testing.assert_array_equal(coba.weights(run(coba, losses[:seen])), [0.5, 0.5])
+        assert run(coba, losses[:seen]).slopes.shape == (2, 0)
     slow = coba.weights(run(coba, losses))
     assert slow[1] > slow[0]  # task 1 falls more slowly
+
+
+def test_a_first_loss_of_zero_is_no_measure() -> None:
+    """Held-out patients without an event have loss zero: the ratio is taken of the first loss above it."""
+    coba, losses = CoBa(TASKS), falling(3)
+    losses[:2, 1] = 0.0
+    zero = run(coba, losses)
+    losses[:2, 1] = np.nan
+    np.testing.assert_array_equal(coba.weights(zero), coba.weights(run(coba, losses)))
+    np.testing.assert_array_equal(zero.first, [*losses[0, :1], losses[2, 1], losses[0, 2]])
 
 
 def test_a_slow_task_gains_and_one_that_turns_upwards_loses() -> None:

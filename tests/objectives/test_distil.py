@@ -45,8 +45,9 @@ def test_the_formulas_by_hand(seed: int, alpha: float, temperature: float) -> No
 @pytest.mark.parametrize("kind", ["soft", "hard"])
 def test_alpha_zero_is_cross_entropy_whatever_the_teacher(kind: Any) -> None:
     student, token, teacher, codes = patients(0)
-    for told in (teacher, torch.full_like(teacher, torch.nan)):
-        loss = distillation_loss(student, codes, told, kind=kind, alpha=0.0, distilled=token)
+    lost = torch.full_like(teacher, torch.nan)
+    for told, learned in ((teacher, token), (lost, token), (teacher, lost)):
+        loss = distillation_loss(student, codes, told, kind=kind, alpha=0.0, distilled=learned)
         torch.testing.assert_close(loss, functional.cross_entropy(student, codes), rtol=0, atol=1e-14)
 
 

