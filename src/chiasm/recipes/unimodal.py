@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, CohortError, Outcome, fold_ids
 from chiasm.encoders import features_of
-from chiasm.encoders.scaling import Projection
+from chiasm.encoders.scaling import Projected, Projection
 from chiasm.heads.elastic_net import fit_elastic_net, penalty_grid
 from chiasm.heads.linear import Linear, fit_path, information, nll
 from chiasm.heads.response import calibration
@@ -23,6 +23,7 @@ from chiasm.training.memo import remember
 Array = NDArray[np.float64]
 FOLDS = 5
 COMPONENTS = 256
+COLUMN_KINDS = ("table", "omics")  # a column means something; of tokens only their components are read
 # Ridge strengths in units of the information that a feature of unit variance carries (events, for survival): the grid
 # means the same for few and many patients. Features are scaled so that the first component has unit variance.
 PENALTIES = tuple(10.0**power for power in (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0))
@@ -112,14 +113,17 @@ def _fit(training: Training, modality: str) -> tuple[Unimodal, Array]:
     features = features_of(cohort, modality).fit(raw, [])
     scaled = features.features(raw)
     # Pixels share one unit, hand-made features none: which it is, inner folds say.
-    ways = (False, True) if cohort.kinds[modality] in ("tokens", "bag") else (False,)
+    columns = cohort.kinds[modality] in COLUMN_KINDS
+    ways = (False,) if columns else (False, True)
     projections = [Projection.fit(scaled, COMPONENTS, alike=alike) for alike in ways]
     found: list[tuple[Projection | None, Chosen]] = [
         (projection, choose_penalty(kind, projection(scaled), known, folds, classes)) for projection in projections
     ]
     if kind in ("classification", "regression"):
         # Early fusion is sparse there: a modality alone may be too, or sparsity would pass for a gain of combining.
-        found.append((None, choose_sparse(kind, scaled, known, folds, classes)))
+        projection = None if columns else min(found, key=lambda pair: pair[1].loss)[0]
+        seen = scaled if projection is None else projection(scaled)
+        found.append((projection, choose_sparse(kind, seen, known, folds, classes)))
     projection, chosen = min(found, key=lambda pair: pair[1].loss)
     out_of_fold = np.full((len(cohort), chosen.links.shape[1]), np.nan)
     out_of_fold[rows] = chosen.links
@@ -173,6 +177,16 @@ def choose_penalty(
     # From the strongest penalty down to the chosen one: the warm start makes it the cheaper way.
     path = fit(kind, x, outcome, [p * information(kind, outcome) for p in penalties[best:]], classes=classes)
     return Chosen(path[0], penalties[best], slope, centre, centre + slope * (links[best] - centre), float(losses[best]))
+
+
+def columns_for_sparse(training: Training, modality: str) -> Any:
+    """What a sparse model reads of a modality, fitted: the columns of a table, the components of tokens."""
+    model = fit_unimodal(training, modality)[0]
+    return (
+        model.features
+        if model.projection is None or training.cohort.kinds[modality] in COLUMN_KINDS
+        else Projected(model.features, model.projection)
+    )
 
 
 def choose_sparse(
