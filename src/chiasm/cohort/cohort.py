@@ -17,6 +17,8 @@ from chiasm.cohort.items import Encoding, ValueSource
 from chiasm.cohort.sources import Source
 from chiasm.cohort.targets import Outcome, Target
 
+FED_AT_ONCE = 4_096  # rows of a fingerprint
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Cohort:
@@ -200,15 +202,22 @@ class Cohort:
             text = repr(part).encode()
             digest.update(len(text).to_bytes(8, "little") + text)
 
-        feed(self.ids.tolist())
+        def feed_rows(rows: NDArray[Any] | None) -> None:
+            feed(None if rows is None else len(rows))
+            if rows is not None:
+                for start in range(0, len(rows), FED_AT_ONCE):  # as text they are many times larger
+                    feed(rows[start : start + FED_AT_ONCE].tolist())
+
+        feed_rows(self.ids)
         feed([(name, self.kinds[name], self.sources[name].columns) for name in self.modalities])
         feed(sorted(self.encodings.items()))
-        feed(self.digests.tolist())
+        feed_rows(self.digests)
         feed(self.target)
         if self.outcome is not None:
-            feed(self.outcome.value.tolist())
-            feed(None if self.outcome.event is None else self.outcome.event.tolist())
-        feed([None if labels is None else labels.tolist() for labels in (self.group, self.site, self.fold)])
+            feed_rows(self.outcome.value)
+            feed_rows(self.outcome.event)
+        for labels in (self.group, self.site, self.fold):
+            feed_rows(labels)
         feed(sorted(self.feature_groups.items()))
         return digest.hexdigest()
 

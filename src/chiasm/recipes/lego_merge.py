@@ -130,4 +130,4 @@ class LegoMerge(BaseRecipe):
             data.encoders, data.shapes, self.sizes, self.method, self.head_method, training.target.kind, data.centre,
             data.scale, trained.blocks, trained.heads, trained.trained_parameters,
         )  # fmt: skip
-        return predictor, calibrated(training, data, predictor.link_of(data.tokens))
+        return predictor, calibrated(training, data, predictor.link_of)
