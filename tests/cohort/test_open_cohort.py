@@ -202,7 +202,7 @@ def test_h5_bags(tmp_path):
 
 def test_h5_without_h5py_names_the_extra(tmp_path, monkeypatch):
     (tmp_path / "p.csv").write_text("id\na\n")
-    (tmp_path / "a.h5").write_bytes(b"x")
+    (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     (tmp_path / "cohort.toml").write_text(
         '[patients]\ntable = "p.csv"\nid = "id"\n[modalities.s]\nkind = "bag"\npath = "{id}.h5"\n'
     )
@@ -256,3 +256,41 @@ def test_breast_subtype_test_patients_lack_protein(shared_data: Path):
     tested = cohort.fold != "train"
     assert tested.sum() == 70 and not cohort.present[tested, cohort.modalities.index("protein")].any()
     assert cohort.target.classes == ("Basal", "Her2", "LumA")
+
+
+def test_a_meds_folder_is_a_table_of_events(tmp_path):
+    pytest.importorskip("meds")
+    from chiasm.readers import reader_for
+    from chiasm.readers.meds import read_meds, to_meds, write_meds
+
+    events = pd.DataFrame(
+        {
+            "id": ["7", "7", "7", "11", "11"],
+            "hours": [0.0, 2.5, 30.0, 0.0, 1.0],
+            "code": ["LAB//1", "250.00", "LAB//1", "LAB//1", "250.00"],
+            "numeric_value": [1.0, np.nan, 3.0, 4.0, np.nan],
+        }
+    )
+    write_meds(to_meds(events, pd.Timestamp("2020-01-01")), tmp_path / "meds")
+    (tmp_path / "p.csv").write_text("id,y\n11,1\n7,0\n9,1\n")
+    (tmp_path / "cohort.toml").write_text(
+        '[patients]\ntable = "p.csv"\nid = "id"\n[modalities.record]\nkind = "events"\ntable = "meds"\n'
+    )
+    cohort = open_cohort(tmp_path)
+    assert cohort.ids.tolist() == ["11", "7", "9"]
+    assert cohort.present[:, 0].tolist() == [True, True, False]
+    reader, items = reader_for("events"), cohort.raw("record")
+    wanted = read_meds(tmp_path / "meds").groupby("id")
+    for item, name in zip(items, ("11", "7"), strict=True):
+        found, own = reader.read(item), wanted.get_group(name)
+        np.testing.assert_array_equal(found.hours, own["hours"])
+        assert found.codes.tolist() == own["code"].tolist()
+        np.testing.assert_array_equal(found.values, own["numeric_value"])
+    assert len(set(cohort.digests[:2, 0])) == 2
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (tmp_path / "cohort.toml").write_text(
+        '[patients]\ntable = "p.csv"\nid = "id"\n[modalities.record]\nkind = "events"\ntable = "empty"\n'
+    )
+    with pytest.raises(CohortError, match=r"holds no data/\*\.parquet"):
+        open_cohort(tmp_path)

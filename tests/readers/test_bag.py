@@ -151,6 +151,15 @@ def rare_filter(file):
     file.create_dataset("features", data=np.arange(64).reshape(8, 8), scaleoffset=0)
 
 
+def tail_biter() -> bytes:
+    """A heap whose first free place is followed by itself."""
+    whole = bytearray(h5(features=TOKENS))
+    heap = whole.index(b"HEAP")
+    free, data = struct.unpack_from("<QQ", whole, heap + 16)
+    struct.pack_into("<Q", whole, data + free, free)
+    return bytes(whole)
+
+
 BROKEN = {
     "empty": (b"", "empty"),
     "garbage": (PERSON.encode() * 50, r"neither \.npy"),
@@ -169,7 +178,7 @@ BROKEN = {
     "NaN": (npy(np.where(TOKENS > 1, np.nan, TOKENS)), "not finite"),
     "beyond float32": (npy(np.full((2, 2), 1e300)), "not finite"),
     "h5 cut": (h5(features=TOKENS)[:700], "damaged"),
-    "h5 signature alone": (b"\x89HDF\r\n\x1a\n" + bytes(600), "damaged"),
+    "h5 signature alone": (b"\x89HDF\r\n\x1a\n" + bytes(600), "64 bits"),
     "h5 of nothing": (h5(), "holds 0 datasets"),
     "h5 of two": (h5(a=TOKENS, b=TOKENS), "holds 2 datasets"),
     "h5 of words": (h5(features=np.array([[PERSON.encode()]])), "other than real numbers"),
@@ -179,6 +188,8 @@ BROKEN = {
     "h5 virtual": (h5(virtual), "in another file"),
     "h5 soft link": (h5(soft), "holds 0 datasets"),
     "h5 circle": (h5(circle), "without end"),
+    "h5 that bites its tail": (tail_biter(), "go in a circle"),
+    "h5 of short addresses": (h5(features=TOKENS)[:13] + b"\4\4" + h5(features=TOKENS)[15:], "other than 64 bits"),
     "h5 over the limit": (h5(announced), "announces 2,000,000,000,000 values"),
     "h5 of one large chunk": (h5(one_large_chunk), "larger than a gigabyte"),
     "h5 bomb": (h5(deflate_bomb), "unpacks to more than its shape"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import mmap
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,7 @@ def read_bag(path: Path) -> NDArray[np.float32]:
         with _tensors(path) as file:
             values: NDArray[np.float32] = file.get_tensor(_only_tensor(file)).float().numpy()
             return values
-    with _h5py().File(path, "r") as file:
+    with _h5_file(path) as file:
         dataset = _only_dataset(file)
         _check_chunks(dataset)
         return np.asarray(dataset[()], dtype=np.float32)
@@ -56,7 +58,7 @@ def bag_shape(path: Path) -> tuple[int, ...]:
     if kind == "safetensors":
         with _tensors(path) as file:
             return tuple(file.get_slice(_only_tensor(file)).get_shape())
-    with _h5py().File(path, "r") as file:
+    with _h5_file(path) as file:
         return tuple(_only_dataset(file).shape)
 
 
@@ -107,6 +109,33 @@ def _h5py() -> Any:
     except ImportError:
         raise Unsupported('bags in .h5 files need h5py: pip install "chiasm[bags]"') from None
     return h5py
+
+
+def _h5_file(path: Path) -> Any:
+    h5py = _h5py()
+    _check_heaps(path)
+    return h5py.File(path, "r")
+
+
+def _check_heaps(path: Path) -> None:
+    """Refuse a group whose list of free places bites its own tail: HDF5 would follow it for ever, and keep each step.
+
+    A local heap is `HEAP`, version, then size, head of the list and address of the data; a place starts with the next.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        widths = view[13:15] if view[8] < 2 else view[9:11]
+        if widths != b"\x08\x08":
+            raise RefusedBag("the file is an HDF5 of addresses other than 64 bits")
+        heap = view.find(b"HEAP")
+        while 0 <= heap <= len(view) - 32:
+            free, data = struct.unpack_from("<QQ", view, heap + 16)
+            seen: set[int] = set()
+            while free != 1 and data + free + 16 <= len(view):  # 1 ends the list
+                if free in seen or len(seen) > MOST_NODES:
+                    raise RefusedBag("the file is damaged: the names of a group go in a circle")
+                seen.add(free)
+                (free,) = struct.unpack_from("<Q", view, data + free)
+            heap = view.find(b"HEAP", heap + 4)
 
 
 def _only_dataset(file: Any) -> Any:

@@ -21,6 +21,7 @@ from chiasm.cohort.errors import CohortError, error
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 ANNOTATED_SUFFIXES = (".h5ad", ".h5mu")
 COLUMNS_AT_ONCE = 64
+SUBJECT = "subject_id"
 PROBED_BYTES = 65536
 
 
@@ -57,8 +58,9 @@ def _blank(value: object) -> object:
 class Table:
     """A CSV or Parquet file, or an annotated matrix; `name` is the path as the manifest writes it, used in messages.
 
-    The columns of an H5AD file, or of a modality of an H5MU file (`x.h5mu:rna`), are its index (`obs_names` where it
-    has no name), those of obs, and the features of X.
+    A folder is a MEDS dataset, `data/**/*.parquet` with `subject_id`, `time`, `code` and `numeric_value`. The columns
+    of an H5AD file, or of a modality of an H5MU file (`x.h5mu:rna`), are its index (`obs_names` where it has no name),
+    those of obs, and the features of X.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -69,12 +71,20 @@ class Table:
             self.path = path.with_name(path.name.removesuffix(f":{self._modality}"))
         self.is_annotated = annotated is not None
         self.name = name
-        self.is_parquet = name.lower().endswith(".parquet")
+        self.is_folder = annotated is None and self.path.is_dir()
+        self.is_parquet = self.is_folder or name.lower().endswith(".parquet")
         self._frame: pd.DataFrame | None = None
         self._opened: tuple[int, int] | None = None
 
     def inspect(self) -> None:
         """Raise CohortError where the file is missing, empty, binary or of a kind that is not read."""
+        if self.is_folder:
+            if not self.shards:
+                self._refuse("the folder holds no data/*.parquet", "name the folder of a MEDS dataset, or a file")
+            if any(not shard.resolve().is_relative_to(self.path.resolve()) for shard in self.shards):
+                self._refuse("a shard is a link out of the folder", "copy the shard into the dataset")
+            self._opened = self._state()
+            return
         if not self.is_annotated and not self.name.lower().endswith(SUFFIXES):
             known = ", ".join((*SUFFIXES, *ANNOTATED_SUFFIXES))
             self._refuse("is not a kind of table that is read", f"write it as one of {known}")
@@ -90,13 +100,18 @@ class Table:
             self._refuse(f"column '{repeated}' stands twice in the header", "rename one of the two")
 
     @cached_property
+    def shards(self) -> list[Path]:
+        """The Parquet files of a MEDS folder, or the file itself."""
+        return sorted((self.path / "data").rglob("*.parquet")) if self.is_folder else [self.path]
+
+    @cached_property
     def columns(self) -> list[str]:
         """The names in the header."""
         if self.is_annotated:
             return [str(name) for name in self._annotated.frame.columns]
         if self.is_parquet:
             try:
-                schema = pq.read_schema(self.path)
+                schema = pq.read_schema(self.shards[0])
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
                 self._refuse("is not a Parquet file", "write the table again")
             hidden = [name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)]
@@ -115,7 +130,9 @@ class Table:
         return [name.strip() for name in header]
 
     def key(self, wanted: str) -> str:
-        """The column of identifiers: the one wanted, or the index of an annotated matrix that lacks it."""
+        """The column of identifiers: the one wanted; else the subject of MEDS, the index of an annotated matrix."""
+        if self.is_folder and wanted not in self.columns:
+            return SUBJECT
         return wanted if not self.is_annotated or wanted in self.columns else self._annotated.index
 
     def columns_of(self, kind: str, key: str) -> list[str]:
@@ -155,7 +172,8 @@ class Table:
         if self._opened is not None and self._state() != self._opened:
             self._refuse("the file has changed since the cohort was opened", "open the cohort again")
         try:
-            frame = pq.read_table(self.path, columns=wanted).to_pandas(ignore_metadata=True)
+            parts = [pq.ParquetFile(shard).read(columns=wanted) for shard in self.shards]
+            frame = pa.concat_tables(parts).to_pandas(ignore_metadata=True, coerce_temporal_nanoseconds=False)
             return pd.DataFrame(frame)[wanted]
         except (pa.ArrowInvalid, OSError):
             self._refuse("the Parquet file is damaged", "write the table again")
@@ -172,7 +190,9 @@ class Table:
         return found
 
     def __len__(self) -> int:
-        return int(pq.read_metadata(self.path).num_rows) if self.is_parquet else len(self.frame())
+        if self.is_parquet:
+            return sum(int(pq.read_metadata(shard).num_rows) for shard in self.shards)
+        return len(self.frame())
 
     def _state(self) -> tuple[int, int] | None:
         try:

@@ -83,9 +83,17 @@ def _suffix(path: Path, limits: Limits) -> str:
 
 
 def _frame(item: object) -> pd.DataFrame:
+    """The rows of a patient, with hours; MEDS rows have times in their place."""
     if not isinstance(item, pd.DataFrame):
         raise ReadError("events are rows or a file, not a cell", "name the table of events in the manifest")
-    return item
+    if "hours" in item.columns or "time" not in item.columns:
+        return item
+    from chiasm.readers.meds import since_first_record
+
+    if not pd.api.types.is_datetime64_any_dtype(item["time"].dtype):
+        raise ReadError("the column 'time' holds no times", "write MEDS timestamps, or hours in a column 'hours'")
+    values = item["numeric_value"] if "numeric_value" in item.columns else np.nan
+    return since_first_record(item.assign(subject_id=0, numeric_value=values))
 
 
 def _events(rows: pd.DataFrame, limits: Limits) -> Events:

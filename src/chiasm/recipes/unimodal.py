@@ -92,7 +92,8 @@ def fit_unimodal(training: Training, modality: str) -> tuple[Unimodal, Array]:
     """The fitted modality, and its calibrated links on inner folds, `(B, K)`, NaN where it is absent.
 
     Columns are scaled and projected once, without labels, on the patients given; the penalty is the one of smallest
-    negative log likelihood on inner folds, and the slope is fitted on their links.
+    negative log likelihood on inner folds, and the slope is fitted on their links. Columns of tokens are projected as
+    they are and with unit variance each, and the same likelihood chooses.
     """
     key = ("unimodal", modality, training.seed)
     return remember(training.cohort.fingerprint, key, lambda: _fit(training, modality))
@@ -107,8 +108,12 @@ def _fit(training: Training, modality: str) -> tuple[Unimodal, Array]:
     raw = cohort.raw(modality)
     features = features_of(cohort, modality).fit(raw, [])
     scaled = features.features(raw)
-    projection = Projection.fit(scaled, COMPONENTS)
-    chosen = choose_penalty(kind, projection(scaled), known, folds, classes)
+    # Pixels share one unit, hand-made features none: which it is, inner folds say.
+    ways = (False, True) if cohort.kinds[modality] in ("tokens", "bag") else (False,)
+    projections = [Projection.fit(scaled, COMPONENTS, alike=alike) for alike in ways]
+    found = [choose_penalty(kind, projection(scaled), known, folds, classes) for projection in projections]
+    best = int(np.argmin([own.loss for own in found]))
+    projection, chosen = projections[best], found[best]
     out_of_fold = np.full((len(cohort), chosen.links.shape[1]), np.nan)
     out_of_fold[rows] = chosen.links
     prior = prior_link(kind, outcome, classes)
@@ -125,6 +130,7 @@ class Chosen:
     slope: float
     centre: float
     links: Array
+    loss: float
 
 
 def choose_penalty(
@@ -159,7 +165,7 @@ def choose_penalty(
     slope, centre = calibration(kind, links[best], outcome, folds)
     # From the strongest penalty down to the chosen one: the warm start makes it the cheaper way.
     path = fit(kind, x, outcome, [p * information(kind, outcome) for p in penalties[best:]], classes=classes)
-    return Chosen(path[0], penalties[best], slope, centre, centre + slope * (links[best] - centre))
+    return Chosen(path[0], penalties[best], slope, centre, centre + slope * (links[best] - centre), float(losses[best]))
 
 
 def inner_folds(cohort: Cohort, seed: int) -> NDArray[np.int_]:
