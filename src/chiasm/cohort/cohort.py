@@ -142,7 +142,13 @@ class Cohort:
         )
 
     def with_values(
-        self, modality: str, kind: str, values: Any, kept: NDArray[np.bool_], encoding: Encoding | None
+        self,
+        modality: str,
+        kind: str,
+        values: Any,
+        kept: NDArray[np.bool_],
+        encoding: Encoding | None,
+        digests: NDArray[np.str_] | None = None,
     ) -> Cohort:
         """The same patients with decoded values, or tokens, in place of a modality's files or cells.
 
@@ -151,12 +157,15 @@ class Cohort:
             values: a sequence with `take`, one item a patient of `kept`.
             kept: (n,) among the patients who have the modality, those whose source could be read; the others lack it
                 from now on.
+            digests: of the sources of those who are kept, where they are known already.
         """
         rows = self.rows_of(modality)[kept]
         source = self.sources[modality]
+        if digests is None:
+            digests = source.digests(self.source_rows[modality][rows])
         new_rows = np.full(len(self), -1)
         new_rows[rows] = np.arange(len(rows))
-        made = ValueSource(values, source.digests(self.source_rows[modality][rows]), source.path)
+        made = ValueSource(values, digests, source.path)
         return replace(
             self,
             kinds={**self.kinds, modality: kind},
