@@ -1,4 +1,4 @@
-"""Encoding a cohort: each content once, by the encoder that was chosen, kept, resumed, and read by a model as at fit."""
+"""Encoding a cohort: each content once, by the encoder chosen, kept, resumed, and read by a model as at its fit."""
 
 from __future__ import annotations
 

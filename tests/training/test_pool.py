@@ -31,9 +31,13 @@ def failing(context: int, task: int) -> int:
 
 def test_quick_tasks_run_here_on_one_thread() -> None:
     before = torch.get_num_threads()
-    found = list(as_it_pays(quick, 10, range(50), 2))
-    assert found == [(task + 10, os.getpid(), 1) for task in range(50)]
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(2)
+    try:
+        found = list(as_it_pays(quick, 10, range(50), 2))
+        assert found == [(task + 10, os.getpid(), 1) for task in range(50)]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_slow_tasks_run_in_processes_from_the_third_on() -> None:
