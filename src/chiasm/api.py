@@ -24,7 +24,7 @@ from chiasm.recipes import registry
 from chiasm.retrieval import similar as nearest_patients
 from chiasm.training.cluster import on_cluster
 from chiasm.training.memo import work_clock
-from chiasm.training.pool import default_jobs, side_by_side
+from chiasm.training.pool import as_it_pays, default_jobs, side_by_side
 
 __all__ = [
     "ArtifactError",
@@ -108,7 +108,7 @@ def encode(
         encoders,
         store=TokenStore(Path(store) if store is not None else default_store()),
         jobs=jobs or default_jobs(),
-        execute=engine_of(engine),
+        execute=as_it_pays if engine == "local" else engine_of(engine),
         progress=progress or (lambda modality, finished, everything: None),
     )
 

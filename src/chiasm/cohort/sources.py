@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +14,14 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.errors import CohortError, Problem, count, error
-from chiasm.cohort.items import Item, Items, Rows, RowsOfPatients
+from chiasm.cohort.file_content import content_digest
+from chiasm.cohort.items import Items, Rows, RowsOfPatients
 from chiasm.cohort.tables import Table, as_cells, tidy
 
 TABLE_KINDS = ("table", "omics")
 TEXT_KINDS = ("text", "molecule", "protein", "dna")
 FILE_KINDS = ("bag", "image", "volume", "slide", "dicom", "ecg", "signal", "singlecell")
 KINDS = (*TABLE_KINDS, *FILE_KINDS, *TEXT_KINDS, "events")
-HASHED_AT_ONCE = 1 << 20
-HEADER_BYTES = 1 << 20  # of a record's header; its reader refuses a longer one
-RECORD_FILE = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class Source(Protocol):
@@ -93,7 +90,7 @@ class ColumnSource:
     def values(self, rows: Rows, file_rows: Rows) -> pd.DataFrame | Items:
         if self.kind in TABLE_KINDS:
             return self._block.iloc[rows]
-        return self._items([str(text) for text in self._texts[rows]], rows, file_rows)
+        return self._items(self._texts[rows], rows, file_rows)
 
     @cached_property
     def _texts(self) -> NDArray[np.object_]:
@@ -103,7 +100,7 @@ class ColumnSource:
             return self._table.cells(column)
         return as_cells(self._table[column])
 
-    def _items(self, values: Sequence[Item], rows: Rows, file_rows: Rows) -> Items:
+    def _items(self, values: Any, rows: Rows, file_rows: Rows) -> Items:
         return Items(
             values,
             modality=self.modality,
@@ -175,6 +172,7 @@ class FileSource:
         self.kind = kind
         self.path = template
         self._paths = list(paths)
+        self.known: dict[bytes, bytes] = {}  # content digests by stamp, which a token store may remember for longer
 
     @property
     def columns(self) -> list[str]:
@@ -188,68 +186,24 @@ class FileSource:
         return Items(files, modality=self.modality, kind=self.kind, template=self.path, file_rows=file_rows)
 
     def digests(self, rows: Rows) -> NDArray[np.str_]:
-        """(n,) a hash of each patient's file content; a file that cannot be opened is like no other."""
+        """(n,) a hash of each patient's file content; what has not changed since it was read is not read again.
+
+        A file that cannot be opened is like no other: its reader refuses it.
+        """
         hashes = []
         for row in rows:
             item = self._paths[row]
-            digest = hashlib.blake2b(digest_size=16)
             if isinstance(item, Path):
                 try:
-                    for path in content_files(item):
-                        _feed(digest, path)
-                except OSError:  # the reader refuses it
-                    digest.update(f"not opened: {row}".encode())
+                    hashes.append(content_digest(item, self.known))
+                except OSError:
+                    hashes.append(hashlib.blake2b(f"not opened: {row}".encode(), digest_size=16).hexdigest())
             else:
-                digest.update(repr(item.shape).encode() + np.ascontiguousarray(item, dtype=np.float32).tobytes())
-            hashes.append(digest.hexdigest())
+                digest = hashlib.blake2b(repr(item.shape).encode(), digest_size=16)
+                digest.update(np.ascontiguousarray(item, dtype=np.float32).tobytes())
+                hashes.append(digest.hexdigest())
         return np.array(hashes, dtype="<U32")
-
-
-def content_files(path: Path) -> list[Path]:
-    """The files that hold a patient's data: the file itself, all files of a folder, what a WFDB header names."""
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
-    header = header_of(path)
-    if header is not None:
-        return _named_files(header, segments=True) or [header]
-    return [path] if path.is_file() else []
-
-
-def header_of(path: Path) -> Path | None:
-    """The header of a WFDB record, of which `path` is the name or one of the files; None where it is no record."""
-    if path.suffix.lower() in (".hea", ".dat", ".mat") and path.with_suffix(".hea").is_file():
-        return path.with_suffix(".hea")
-    header = path.with_name(path.name + ".hea")
-    return header if header.is_file() else None
-
-
-def header_lines(header: Path) -> list[bytes]:
-    """The lines of a WFDB header without its comments, up to a size that no header has."""
-    with header.open("rb") as file:
-        lines = file.read(HEADER_BYTES).splitlines()
-    return [line for line in lines if line.strip() and not line.startswith(b"#")]
-
-
-def _named_files(header: Path, segments: bool) -> list[Path]:
-    """The signal files beside a header, of its segments too; the headers of these say how they are read."""
-    found: dict[Path, None] = {}
-    for line in header_lines(header)[1:]:
-        name = line.split()[0].decode("ascii", errors="replace")
-        if not RECORD_FILE.fullmatch(name) or name in (".", ".."):
-            continue
-        file, segment = header.with_name(name), header.with_name(f"{name}.hea")
-        if segments and segment.is_file():
-            found |= dict.fromkeys([segment, *_named_files(segment, segments=False)])
-        elif file.is_file() and file.resolve().is_relative_to(header.parent.resolve()):
-            found[file] = None
-    return list(found)
 
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")  # half a character is the reader's to refuse
-
-
-def _feed(digest: Any, path: Path) -> None:
-    with path.open("rb") as file:
-        while block := file.read(HASHED_AT_ONCE):
-            digest.update(block)

@@ -6,18 +6,20 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Values
 from chiasm.cohort.content import read_shapes
-from chiasm.cohort.sources import header_lines, header_of
+from chiasm.cohort.file_content import header_lines, header_of
+from chiasm.cohort.sources import FileSource
 from chiasm.encoders.catalogue import DEFAULTS, make_encoder
 from chiasm.encoders.findings import IN_MEMORY, collected
 from chiasm.encoders.frozen import Frozen
 from chiasm.encoders.store import TokenStore
+from chiasm.encoders.store_contents import add_contents, read_contents
 from chiasm.encoders.work import Done, Part, Work, run_part
 from chiasm.readers import Reader, ReadError, reader_for
 
@@ -103,13 +105,15 @@ def encode_cohort(
             counts[modality] = Count(len(items), 0, 0, len(refused))
         else:
             identity = f"{kind}/{reader.version}|{encoder.identity}"
-            keys = content_keys(
-                items, cohort.sources[modality].digests(cohort.source_rows[modality][cohort.rows_of(modality)])
-            )
+            digests = _digests(cohort, modality, store)
+            keys = content_keys(items, digests)
             counts[modality], refused = run.encode(encoder, identity, keys, store)
+            if isinstance(source := cohort.sources[modality], FileSource):
+                add_contents(store.folder, source.known)
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
             tokens = store.open(identity, [str(key) for key in keys[kept]])
-            cohort = cohort.with_values(modality, "tokens", tokens, kept, Encoding(kind, spec, identity))
+            encoding = Encoding(kind, spec, identity)
+            cohort = cohort.with_values(modality, "tokens", tokens, kept, encoding, digests[kept])
         found = collected(items, refused, modality)
         if len(items) and len(refused) == len(items):
             raise CohortError(found)
@@ -133,6 +137,17 @@ def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Pro
     return cohort.without(modality, cohort.rows_of(modality)[shapes[:, 1] < 0]), problems
 
 
+def _digests(cohort: Cohort, modality: str, store: TokenStore) -> NDArray[np.str_]:
+    """(n,) the content of each source; files that the store has seen, and that did not change, are not read."""
+    source = cohort.sources[modality]
+    rows = cohort.source_rows[modality][cohort.rows_of(modality)]
+    if not isinstance(source, FileSource):
+        return source.digests(rows)
+    if not source.known:
+        source.known.update(read_contents(store.folder))
+    return source.digests(rows)
+
+
 class _Run:
     """The sources of one modality on their way to tokens."""
 
@@ -150,7 +165,7 @@ class _Run:
         """The value of every source, and the error of those that have none."""
         values: dict[int, Any] = {}
         refused: dict[int, ReadError] = {}
-        for done in self._execute(Work(self.reader, None), range(len(self.items)), 4 * CHUNK):
+        for done in self._execute(Work(self.reader, None), range(len(self.items))):
             for number, found in zip(done.numbers, done.found, strict=True):
                 if isinstance(found, ReadError):
                     refused[number] = found
@@ -167,8 +182,8 @@ class _Run:
         refused: dict[int, ReadError] = {}
         held: list[tuple[str, NDArray[np.float32], NDArray[np.float32] | None]] = []
         size = 0
-        numbers = first[lacking]
-        for done in self._execute(Work(self.reader, encoder), numbers.tolist(), max(CHUNK, encoder.batch)):
+        numbers = np.sort(first[lacking])  # in the cohort's order, as tokens are read later
+        for done in self._execute(Work(self.reader, encoder), numbers.tolist()):
             for number, found, times in zip(done.numbers, done.found, done.times, strict=True):
                 if isinstance(found, ReadError):
                     refused[number] = found
@@ -189,17 +204,42 @@ class _Run:
         }
         return Count(len(keys), len(numbers) - len(refused), int((~lacking).sum()), len(everybody)), everybody
 
-    def _execute(self, work: Work, numbers: Sequence[int], size: int) -> Iterator[Done]:
-        size = max(1, min(size, -(-len(numbers) // max(1, self.jobs))))
-        starts = range(0, len(numbers), size)
-        parts = [tuple(int(number) for number in numbers[start : start + size]) for start in starts]
-        tasks = [Part(part, tuple(self.items[number] for number in part)) for part in parts]
+    def _execute(self, work: Work, numbers: Sequence[int]) -> Iterator[Done]:
+        tasks = _Parts(self.items, numbers, 1 if work.encoder is None else work.encoder.batch, self.jobs)
         finished = 0
         self.progress(self.modality, finished, len(numbers))
         for done in self.execute(run_part, work, tasks, self.jobs):
             finished += len(done.numbers)
             self.progress(self.modality, finished, len(numbers))
             yield done
+
+
+class _Parts(Sequence[Part]):
+    """The sources in parts, made when they are asked for: whole batches of the encoder, the first two parts one alone.
+
+    What a patient's tokens come out beside depends on nothing but the order of the sources, so neither do their bits.
+    """
+
+    def __init__(self, items: Items, numbers: Sequence[int], batch: int, jobs: int) -> None:
+        self.items = items
+        self.numbers = numbers
+        share = -(-(len(numbers) - 2 * batch) // max(1, jobs))
+        size = max(1, -(-min(CHUNK, share) // batch)) * batch
+        starts = [0, batch, *range(2 * batch, len(numbers), size)]
+        self.bounds = [start for start in starts if start < len(numbers)] + [len(numbers)]
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Part: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Part]: ...
+    def __getitem__(self, index: int | slice) -> Part | list[Part]:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        numbers = tuple(int(number) for number in self.numbers[self.bounds[index] : self.bounds[index + 1]])
+        return Part(numbers, tuple(self.items[number] for number in numbers))
 
 
 def _write(

@@ -124,9 +124,10 @@ class EarlyFusion(BaseRecipe):
     """An elastic net, for survival and several labels a ridge (Cox, logistic), on all modalities side by side.
 
     The elastic net reads scaled columns and not components, a rotation in which dropping single coordinates has no
-    meaning; only tokens, whose columns have none, come as components. Modalities have no weights: the columns of all are on one scale and pay one price. What a wide modality has
-    over a narrow one is that the best of F noise columns looks good by chance, and that grows with sqrt(log F) only;
-    the price that inner folds choose is the one that keeps such columns out and strong ones of any modality in.
+    meaning; only tokens, whose columns have none either, come as components. Modalities have no weights: the columns of
+    all are on one scale and pay one price. What a wide modality has over a narrow one is that the best of F noise
+    columns looks good by chance, and that grows with sqrt(log F) only; the price that inner folds choose is the one
+    that keeps such columns out and strong ones of any modality in.
 
     The ridge reads components, and each modality keeps the penalty it chose alone, up to one common factor
     that inner folds choose.
