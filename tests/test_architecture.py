@@ -17,7 +17,7 @@ PACKAGE = ROOT / "src" / "chiasm"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ANYONE = {"tokens", "protocols", "artifact"}
-PARTS = {"cohort", "readers", "encoders", "fusion", "heads", "merging", "training", "evaluation"}
+PARTS = {"cohort", "readers", "encoders", "fusion", "heads", "merging", "objectives", "training", "evaluation"}
 MAY_IMPORT = {
     "tokens": set(),
     "protocols": {"tokens"},
@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "fusion": set(),
     "heads": {"cohort"},
     "merging": set(),
-    "training": {"cohort", "encoders", "fusion", "heads"},
+    "objectives": set(),
+    "training": {"cohort", "encoders", "fusion", "heads", "objectives"},
     "evaluation": {"cohort"},
     "recipes": PARTS,
     "retrieval": PARTS | {"recipes", "chiasm"},

@@ -18,7 +18,8 @@ from chiasm.cohort.checks import examine as examine_values
 from chiasm.doctor import diagnose, require_device
 from chiasm.encoders import Encoded, TokenStore, default_store, encode_cohort, file_problems, list_encoders
 from chiasm.encoders.catalogue import import_fitted
-from chiasm.encoders.encode import contents, require_same
+from chiasm.encoders.choice import require_same
+from chiasm.encoders.encode import contents
 from chiasm.encoders.store_prune import Pruned, prune
 from chiasm.evaluation import Protocol, Trial, TrialError, run_trial
 from chiasm.evaluation import load_trial as read_trial
@@ -28,7 +29,7 @@ from chiasm.retrieval import require_patients
 from chiasm.retrieval import similar as nearest_patients
 from chiasm.training.cluster import on_cluster
 from chiasm.training.memo import work_clock
-from chiasm.training.pool import default_jobs, side_by_side
+from chiasm.training.pool import as_it_pays, default_jobs, side_by_side
 
 __all__ = [
     "ArtifactError",
@@ -124,7 +125,7 @@ def encode(
         encoders,
         store=open_store(store),
         jobs=jobs or default_jobs(),
-        execute=engine_of(engine),
+        execute=as_it_pays if engine == "local" else engine_of(engine),
         progress=progress or unseen,
     )
 
@@ -142,7 +143,8 @@ def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, in
     encodings = getattr(model, "encodings", {})
     require_same(cohort, encodings)
     chosen = {name: own.encoder for name, own in encodings.items() if name in cohort.modalities}
-    found = encode(cohort.with_modalities(sorted(chosen)), chosen, progress=progress)
+    bags = {name for name in cohort.modalities if cohort.kinds[name] == "bag"} & set(getattr(model, "modalities", ()))
+    found = encode(cohort.with_modalities(sorted({*chosen, *bags})), chosen, progress=progress)
     return Encoded(cohort.merged(found.cohort), found.problems, found.counts)
 
 
@@ -314,8 +316,9 @@ def prune_store(
         CohortError: a manifest cannot be opened.
     """
     cohorts = [cohort if isinstance(cohort, Cohort) else open_cohort(cohort) for cohort in keep]
-    kept = {key for cohort in cohorts for key in contents(cohort)} if cohorts else None
-    return prune(open_store(store), encoder=encoder, keep=kept, older_than_days=older_than_days, dry=dry)
+    opened = open_store(store)
+    kept = {key for cohort in cohorts for key in contents(cohort, opened)} if cohorts else None
+    return prune(opened, encoder=encoder, keep=kept, older_than_days=older_than_days, dry=dry)
 
 
 def load_trial(folder: Path | str) -> Trial:

@@ -6,14 +6,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
-from chiasm.cohort.errors import count, error, first_rows, warning
+from chiasm.cohort.errors import Severity, count, error, first_rows, warning
 from chiasm.readers import Item, Reader, ReadError, reader_for
+from chiasm.readers.guard import quiet
 
 IN_MEMORY = ("table", "omics", "bag", "tokens")
 
 
 def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> list[Problem]:
-    """Sources broken in the same way are one problem, with a count and the first rows."""
+    """Sources broken in the same way are one problem, with a count and the first rows.
+
+    A warning, since their patients count as absent; an error where no source of the modality is left.
+    """
+    severity: Severity = "error" if len(refused) == len(items) else "warning"
+    absent = ": taken as absent" if severity == "warning" else ""
     alike: dict[tuple[str, str], list[int]] = {}
     for number, fault in refused.items():
         alike.setdefault((fault.what, fault.fix), []).append(int(items.file_rows[number]))
@@ -21,8 +27,7 @@ def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> 
     for (what, fix), rows in alike.items():
         rows.sort()
         many = f" in {count(len(rows), 'source')} ({first_rows(rows)})" if len(rows) > 1 else ""
-        text = f"{what}{many}: taken as absent"
-        found.append(warning(text, fix, path=items.template, row=rows[0], modality=modality))
+        found.append(Problem(severity, rows[0], modality, items.template, what + many + absent, fix))
     return found
 
 
@@ -65,8 +70,6 @@ def _of_modality(cohort: Cohort, modality: str, progress: Callable[[str, int, in
             notes.setdefault(note, []).append(int(items.file_rows[number]))
     progress(modality, len(items), len(items))
     told = collected(items, refused, modality)
-    if refused and len(refused) == len(items):
-        told = [error(p.what, p.fix, path=p.path, row=p.row, modality=p.modality) for p in told]
     for note, rows in notes.items():
         what, _, fix = note.partition(": ")
         what = f"{what} in {count(len(rows), 'source')} ({first_rows(sorted(rows))})"
@@ -77,6 +80,7 @@ def _of_modality(cohort: Cohort, modality: str, progress: Callable[[str, int, in
 
 def _inspect(reader: Reader, item: Item) -> tuple[str, ...] | ReadError:
     try:
-        return reader.inspect(item)
+        with quiet():
+            return reader.inspect(item)
     except ReadError as fault:
         return fault

@@ -185,6 +185,19 @@ class Projection:
         return np.asarray((values - self.mean) @ self.components / self.scale)
 
 
+@storable("projected")
+@dataclass(frozen=True)
+class Projected:
+    """Fitted features seen through their principal components, where single columns mean nothing."""
+
+    fitted: Any
+    projection: Projection
+
+    def features(self, raw: Any) -> Array:
+        """`(n, k)` float64."""
+        return self.projection(self.fitted.features(raw))
+
+
 def numeric(frame: pd.DataFrame) -> Array:
     """`(n, F)` float64; infinities become missing, so that no later step meets one."""
     values = frame.to_numpy(np.float64, copy=True)

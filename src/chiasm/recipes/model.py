@@ -12,7 +12,7 @@ import pandas as pd
 from chiasm.artifact import save, storable
 from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.encoders import TokenStore, default_store, encode_cohort
-from chiasm.encoders.encode import require_same
+from chiasm.encoders.choice import require_same
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 
@@ -83,7 +83,7 @@ class FittedModel:
                 raise Unsupported(f"modality '{name}' was of kind '{fitted}' at fit and is of kind '{kind}' now")
         require_same(cohort.with_modalities(shared), self.encodings)
         waiting = [name for name in shared if name in self.encodings and name not in cohort.encodings]
-        if waiting:
+        if waiting or "bag" in [cohort.kinds[name] for name in shared]:
             encoders = {name: self.encodings[name].encoder for name in waiting}
             found = encode_cohort(cohort.with_modalities(shared), encoders, store=TokenStore(default_store()))
             if found.problems:
