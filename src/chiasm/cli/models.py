@@ -87,21 +87,26 @@ def predict(
 
 
 def similar(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
+    by: Annotated[str, typer.Argument(metavar="BY", help="A model folder, or a modality of the cohort.")],
     cohort: CohortPath,
     patient: Annotated[list[str], typer.Option(help="An identifier of the cohort; again for each.")],
-    modality: Annotated[str | None, typer.Option(help="Compare this modality alone, not what the model sees.")] = None,
     k: Annotated[int, typer.Option(min=1, help="How many neighbours.")] = 10,
     json: Json = False,
 ) -> None:
     """The patients of a cohort that are most like a patient.
 
-    A model folder holds no patients, so the cohort to search in is yours to name.
+    By what a model makes of all modalities, or by one modality. A model folder holds no patients, so the cohort to
+    search in is yours to name.
     """
     from chiasm import api
 
-    loaded, opened = api.load_model(model), api.open_cohort(cohort)
-    found = api.similar(opened, patient, modality or loaded, k=k)
+    opened = api.open_cohort(cohort)
+    if by not in opened.modalities and not Path(by).exists():
+        there = ", ".join(opened.modalities)
+        raise ValueError(f"'{by}' is no model folder and no modality of the cohort: there are {there}")
+    what = by if by in opened.modalities else api.load_model(by)
+    with screen.Progressing("sources") as progress:
+        found = api.similar(opened, patient, what, k=k, progress=progress.named)
     if json:
         screen.show_json(found.to_dict("records"))
         return

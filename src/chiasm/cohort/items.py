@@ -100,12 +100,14 @@ class Values(Sequence[Any]):
 class Encoding:
     """How a modality became what it is: its `kind` in the manifest, the encoder as chosen, and the encoder's identity.
 
-    Equal identities give equal tokens for equal content; a model asks for the identity it was trained on.
+    Equal identities give equal tokens for equal content; a model asks for the identity it was trained on. `refused` is
+    how many sources could not be read and count as absent.
     """
 
     kind: str
     encoder: str
     identity: str
+    refused: int = 0
 
 
 class ValueSource:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Values
+from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Unsupported, Values
 from chiasm.cohort.content import read_shapes
 from chiasm.cohort.file_content import header_lines, header_of
 from chiasm.cohort.sources import FileSource
@@ -25,6 +26,7 @@ from chiasm.readers import Reader, ReadError, reader_for
 
 CHUNK = 16  # sources in a task
 HELD_BYTES = 64 << 20  # tokens gathered before they are written
+HELD_SECONDS = 60.0  # so that no more than a minute's work is lost with the process
 
 Execute = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], int], Iterator[Any]]
 Progress = Callable[[str, int, int], None]
@@ -32,9 +34,13 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Count:
-    """Sources of one modality: all of them, encoded now, taken from the store, not readable."""
+    """Sources of one modality: all of them, the distinct ones; of those encoded now and found in the store; refused.
+
+    What is fitted on the cohort is only decoded: nothing of it is encoded now or stored.
+    """
 
     sources: int
+    distinct: int
     encoded: int
     stored: int
     refused: int
@@ -84,27 +90,26 @@ def encode_cohort(
     problems: list[Problem] = []
     counts: dict[str, Count] = {}
     choices = {**cohort.encoders, **(encoders or {})}
+    waiting = [name for name in cohort.modalities if _waits(cohort, name)]
+    # all of them first: a wrong name is an error before any compute
+    chosen = {name: choose(cohort.kinds[name], choices.get(name)) for name in waiting}
     for modality in cohort.modalities:
-        kind = cohort.kinds[modality]
-        if kind == "bag":
+        if cohort.kinds[modality] == "bag":
             cohort, found = without_broken_bags(cohort, modality)
             problems += found
-        if modality in cohort.encodings or kind in IN_MEMORY:
-            continue
-        spec = choices.get(modality) or DEFAULTS.get(kind, kind)
-        reader, encoder = reader_for(kind), make_encoder(spec, kind)
+    for modality in waiting:
+        kind, (spec, reader, encoder, identity) = cohort.kinds[modality], chosen[modality]
         items: Items = cohort.raw(modality)
         run = _Run(items, reader, modality, jobs, execute, progress)
         if encoder.fitted_on_cohort:
             values, refused = run.decode()
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
-            encoding = Encoding(kind, spec, f"{kind}/{reader.version}")
+            encoding = Encoding(kind, spec, identity, len(refused))
             cohort = cohort.with_values(
                 modality, kind, Values([values[int(k)] for k in np.flatnonzero(kept)]), kept, encoding
             )
-            counts[modality] = Count(len(items), 0, 0, len(refused))
+            counts[modality] = Count(len(items), len(items), 0, 0, len(refused))
         else:
-            identity = f"{kind}/{reader.version}|{encoder.identity}"
             digests = _digests(cohort, modality, store)
             keys = content_keys(items, digests)
             counts[modality], refused = run.encode(encoder, identity, keys, store)
@@ -112,7 +117,7 @@ def encode_cohort(
                 add_contents(store.folder, source.known)
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
             tokens = store.open(identity, [str(key) for key in keys[kept]])
-            encoding = Encoding(kind, spec, identity)
+            encoding = Encoding(kind, spec, identity, len(refused))
             cohort = cohort.with_values(modality, "tokens", tokens, kept, encoding, digests[kept])
         found = collected(items, refused, modality)
         if len(items) and len(refused) == len(items):
@@ -148,6 +153,50 @@ def _digests(cohort: Cohort, modality: str, store: TokenStore) -> NDArray[np.str
     return source.digests(rows)
 
 
+class Choice(NamedTuple):
+    """What reads and encodes a modality, and the identity that its tokens are kept under."""
+
+    spec: str
+    reader: Reader
+    encoder: Any
+    identity: str
+
+
+def choose(kind: str, spec: str | None = None) -> Choice:
+    """The reader of a kind, and an encoder by its name and options; None takes the default of the kind.
+
+    Raises:
+        Unsupported: nothing reads the kind, there is no such encoder, its weights or a package are missing.
+        ValueError: an option that it does not have.
+    """
+    spec = spec or DEFAULTS.get(kind, kind)
+    reader, encoder = reader_for(kind), make_encoder(spec, kind)
+    identity = f"{kind}/{reader.version}"
+    return Choice(spec, reader, encoder, identity if encoder.fitted_on_cohort else f"{identity}|{encoder.identity}")
+
+
+def require_same(cohort: Cohort, encodings: Mapping[str, Encoding]) -> None:
+    """The modalities that a model reads are encoded, or would be, as at its fit; asked before anything is encoded.
+
+    Raises:
+        Unsupported: a modality is of another kind, or its encoder or the encoder's weights differ.
+    """
+    for name in sorted(set(encodings) & set(cohort.modalities)):
+        wanted, own = encodings[name], cohort.encodings.get(name)
+        kind = own.kind if own else cohort.kinds[name]
+        if kind != wanted.kind:
+            raise Unsupported(f"modality '{name}' was of kind '{wanted.kind}' at fit and is of kind '{kind}' now")
+        if (own.identity if own else choose(kind, wanted.encoder).identity) != wanted.identity:
+            raise Unsupported(
+                f"modality '{name}' was encoded by '{wanted.encoder}' at fit, and its encoder or the encoder's "
+                "weights differ now: bring the same weights, or fit again"
+            )
+
+
+def _waits(cohort: Cohort, modality: str) -> bool:
+    return modality not in cohort.encodings and cohort.kinds[modality] not in IN_MEMORY
+
+
 class _Run:
     """The sources of one modality on their way to tokens."""
 
@@ -181,8 +230,10 @@ class _Run:
         lacking = store.missing(identity, [str(key) for key in unique])
         refused: dict[int, ReadError] = {}
         held: list[tuple[str, NDArray[np.float32], NDArray[np.float32] | None]] = []
-        size = 0
+        size, written = 0, time.monotonic()
         numbers = np.sort(first[lacking])  # in the cohort's order, as tokens are read later
+        if len(numbers):
+            store.prepare(identity)
         for done in self._execute(Work(self.reader, encoder), numbers.tolist()):
             for number, found, times in zip(done.numbers, done.found, done.times, strict=True):
                 if isinstance(found, ReadError):
@@ -190,9 +241,9 @@ class _Run:
                     continue
                 held.append((str(keys[number]), found, times))
                 size += found.nbytes
-            if size >= HELD_BYTES:
+            if size >= HELD_BYTES or time.monotonic() - written >= HELD_SECONDS:
                 _write(store, identity, held, encoder.slots)
-                held, size = [], 0
+                held, size, written = [], 0, time.monotonic()
         _write(store, identity, held, encoder.slots)
         broken = {
             int(position): refused[int(first[position])] for position in np.flatnonzero(np.isin(first, list(refused)))
@@ -202,7 +253,8 @@ class _Run:
             for number, position in enumerate(inverse.reshape(-1))
             if int(position) in broken
         }
-        return Count(len(keys), len(numbers) - len(refused), int((~lacking).sum()), len(everybody)), everybody
+        count = Count(len(keys), len(unique), len(numbers) - len(refused), int((~lacking).sum()), len(everybody))
+        return count, everybody
 
     def _execute(self, work: Work, numbers: Sequence[int]) -> Iterator[Done]:
         tasks = _Parts(self.items, numbers, 1 if work.encoder is None else work.encoder.batch, self.jobs)
@@ -252,6 +304,18 @@ def _write(
         times = [when for _, _, when in held if when is not None]
         keys, arrays = [key for key, _, _ in held], [array for _, array, _ in held]
         store.put(identity, keys, arrays, times if len(times) == len(held) else None, slots=slots)
+
+
+def contents(cohort: Cohort) -> set[str]:
+    """What the tokens of a cohort's files, cells and events are kept under, whatever encodes them."""
+    chosen = [
+        name for name in cohort.modalities if cohort.kinds[name] not in IN_MEMORY and name not in cohort.encodings
+    ]
+    return {str(key) for name in chosen for key in content_keys(cohort.raw(name), _source_digests(cohort, name))}
+
+
+def _source_digests(cohort: Cohort, modality: str) -> NDArray[np.str_]:
+    return cohort.sources[modality].digests(cohort.source_rows[modality][cohort.rows_of(modality)])
 
 
 def content_keys(items: Items, digests: NDArray[np.str_]) -> NDArray[np.str_]:

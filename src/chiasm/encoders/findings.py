@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from chiasm.cohort import Cohort, Items, Problem
-from chiasm.cohort.errors import Severity, count, first_rows, warning
-from chiasm.readers import ReadError, reader_for
+from chiasm.cohort import Cohort, Items, Problem, Unsupported
+from chiasm.cohort.errors import Severity, count, error, first_rows, warning
+from chiasm.readers import Item, Reader, ReadError, reader_for
 from chiasm.readers.guard import quiet
 
 IN_MEMORY = ("table", "omics", "bag", "tokens")
@@ -30,30 +31,56 @@ def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> 
     return found
 
 
-def file_problems(cohort: Cohort) -> list[Problem]:
+def file_problems(
+    cohort: Cohort, progress: Callable[[str, int, int], None] = lambda modality, finished, everything: None
+) -> list[Problem]:
     """What the headers of a cohort's sources say, before anything is decoded: broken ones, and what a user should know.
 
-    Raises:
-        Unsupported: a package that reads a kind is missing.
+    Args:
+        progress: called with (modality, finished, all) sources.
+
+    A package that reads a kind and is missing is a problem of its modality.
     """
     problems: list[Problem] = []
     for modality in cohort.modalities:
         if cohort.kinds[modality] in IN_MEMORY or modality in cohort.encodings:
             continue
-        reader, items = reader_for(cohort.kinds[modality]), cohort.raw(modality)
-        refused: dict[int, ReadError] = {}
-        notes: dict[str, list[int]] = {}
-        for number in range(len(items)):
-            try:
-                with quiet():
-                    found_notes = reader.inspect(items[number])
-                for note in found_notes:
-                    notes.setdefault(note, []).append(int(items.file_rows[number]))
-            except ReadError as fault:
-                refused[number] = fault
-        found = collected(items, refused, modality)
-        for note, rows in notes.items():
-            what = f"{note} in {count(len(rows), 'source')} ({first_rows(sorted(rows))})"
-            found.append(warning(what, "look before you share", path=items.template, row=min(rows), modality=modality))
-        problems += found
+        try:
+            problems += _of_modality(cohort, modality, progress)
+        except Unsupported as fault:
+            what, _, fix = str(fault).partition(": ")
+            problems.append(error(what, fix, path=cohort.sources[modality].path, modality=modality))
     return problems
+
+
+def _of_modality(cohort: Cohort, modality: str, progress: Callable[[str, int, int], None]) -> list[Problem]:
+    reader, items = reader_for(cohort.kinds[modality]), cohort.raw(modality)
+    refused: dict[int, ReadError] = {}
+    notes: dict[str, list[int]] = {}
+    known: dict[Path | str | int, tuple[str, ...] | ReadError] = {}  # many patients may share a molecule
+    for number in range(len(items)):
+        progress(modality, number, len(items))
+        item = items[number]
+        key = item if isinstance(item, Path | str) else number
+        found = known[key] = known[key] if key in known else _inspect(reader, item)
+        if isinstance(found, ReadError):
+            refused[number] = found
+            continue
+        for note in found:
+            notes.setdefault(note, []).append(int(items.file_rows[number]))
+    progress(modality, len(items), len(items))
+    told = collected(items, refused, modality)
+    for note, rows in notes.items():
+        what, _, fix = note.partition(": ")
+        what = f"{what} in {count(len(rows), 'source')} ({first_rows(sorted(rows))})"
+        fix = fix or "look before you rely on it or share it"
+        told.append(warning(what, fix, path=items.template, row=min(rows), modality=modality))
+    return told
+
+
+def _inspect(reader: Reader, item: Item) -> tuple[str, ...] | ReadError:
+    try:
+        with quiet():
+            return reader.inspect(item)
+    except ReadError as fault:
+        return fault
