@@ -47,7 +47,7 @@ def make_method(name: str, **options: Any) -> Method:
     """
     if name not in METHODS:
         raise ValueError(f"no way of merging is called '{name}': {_hint(name, list(METHODS))}")
-    known = {field.name: field.default for field in fields(METHODS[name])}
+    known: dict[str, Any] = {field.name: field.default for field in fields(METHODS[name])}
     for option, value in options.items():
         if option not in known:
             raise ValueError(f"'{name}' has no option '{option}': {_hint(option, list(known))}")
