@@ -37,9 +37,9 @@ def transport_mean(states: Sequence[State], weights: Sequence[float], chain: Seq
 
     Layer by layer, with `n` own and `m` of the anchor's hidden units and a plan `T` `(n, m)`:
     `W <- m T' (W n T_before)`, the bias moving with its row; then all are averaged. The cost is the squared distance of
-    rows and biases (the paper's weight-based alignment). Columns follow with `n T`, where the paper has `m T`: the same for equal widths,
-    and else a unit that was split in two adds up to what it was. Rows of the last layer are outputs - classes, a
-    hazard - and never move: the released code of MM-Lego moves those of its heads, and so mixes classes.
+    rows and biases (the paper's weight-based alignment). Columns follow with `n T`, where the paper has `m T`: the same
+    for equal widths, and else a unit that was split in two adds up to what it was. Rows of the last layer are outputs,
+    classes or a hazard, and never move: the released code of MM-Lego moves those of its heads, and so mixes classes.
 
     The anchor is the model of largest weight, of equal ones the first by a hash of its values, so that the order of the
     models does not matter. Others may have more or fewer hidden units: the anchor's number is kept.
