@@ -104,6 +104,10 @@ def test_a_mask_of_minus_infinity_in_all_models_stays() -> None:
     a, b, base = ({**draw("linear", k), "mask": mask} for k in range(3))
     for method, origin in (("linear", None), ("slerp", None), ("ties", base), ("dare", base)):
         assert torch.equal(merge_models([a, b], None, method, origin)["mask"], mask)
+    zeros = [{**state, "mask": torch.zeros(3, 3)} for state in (a, b, base)]
+    found = merge_models([a, b], None, "ties", base, granularity="model")
+    expected = merge_models(zeros[:2], None, "ties", zeros[2], granularity="model")
+    assert_same({**found, "mask": zeros[0]["mask"]}, expected)  # it takes no place among the largest
 
 
 def test_what_overflows_its_dtype_is_named() -> None:

@@ -23,7 +23,7 @@ def kept(vector: State, mask: Mask, granularity: str = "tensor") -> dict[str, Te
     """
     if granularity == "model":
         sizes = torch.cat([value.abs().reshape(-1) for value in vector.values()])[None]
-        parts = torch.split(mask(sizes)[0], [value.numel() for value in vector.values()])  # type: ignore[no-untyped-call]
+        parts = torch.split(mask(sizes)[0], [value.numel() for value in vector.values()])
         return {
             key: torch.where(part.reshape(value.shape), value, 0.0)
             for (key, value), part in zip(vector.items(), parts, strict=True)
