@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -143,6 +144,29 @@ def test_encoders_that_were_fitted_on_other_patients_are_refused(
     for models in ([fitted["classification"][0], other], places):
         with pytest.raises(Unsupported, match=r"were fitted on different patients, .*: fit the models on one cohort"):
             api.merge(models)
+
+
+def first_array(part: Any) -> np.ndarray | None:
+    """The first array of numbers that lies in a part."""
+    if isinstance(part, np.ndarray):
+        return part if part.size and part.dtype.kind == "f" else None
+    inside = part.values() if isinstance(part, dict) else vars(part).values() if dataclasses.is_dataclass(part) else ()
+    return next((found for found in map(first_array, inside) if found is not None), None)
+
+
+def test_encoders_that_differ_in_an_array_alone_are_refused(
+    fitted: dict[str, list[FittedModel]], tmp_path: Path
+) -> None:
+    """The description is the same to the last digit: only the weights file tells."""
+    other = copy.deepcopy(fitted["classification"][1])
+    assert isinstance(other.predictor, NetworkPredictor)
+    array = first_array(other.predictor.encoders)
+    assert array is not None
+    array += 1e-3
+    models = [fitted["classification"][0], other]
+    for given in (models, folders(models, tmp_path)):
+        with pytest.raises(Unsupported, match="were fitted on different patients"):
+            api.merge(given)
 
 
 @pytest.mark.parametrize("kind", KINDS)
