@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,11 @@ from chiasm.encoders.encode import contents, require_same
 from chiasm.encoders.store_prune import Pruned, prune
 from chiasm.evaluation import Protocol, Trial, TrialError, run_trial
 from chiasm.evaluation import load_trial as read_trial
+from chiasm.merging.methods import require_base
+from chiasm.merging.tensors import require_weights
 from chiasm.protocols import Model
 from chiasm.recipes import registry
+from chiasm.recipes.merged import Merged, merge_fitted, method_of, primary_of, require_alike, scores_of
 from chiasm.retrieval import require_patients
 from chiasm.retrieval import similar as nearest_patients
 from chiasm.training.cluster import on_cluster
@@ -36,6 +39,7 @@ __all__ = [
     "CohortError",
     "Encoded",
     "LeakageError",
+    "Merged",
     "Problem",
     "Protocol",
     "Pruned",
@@ -55,6 +59,7 @@ __all__ = [
     "list_recipes",
     "load_model",
     "load_trial",
+    "merge",
     "open_cohort",
     "open_store",
     "prune_store",
@@ -354,6 +359,59 @@ def demo_cohort() -> Cohort:
         patients, blocks, target=Survival("days", "metastasis", unit="days"),
         kinds={"clinical": "table", "genes": "omics"}, name="breast-cancer",
     )  # fmt: skip
+
+
+def merge(
+    models: Sequence[Path | str | Model],
+    method: str = "linear",
+    *,
+    weights: Sequence[float] | None = None,
+    base: Path | str | Model | None = None,
+    cohort: Cohort | None = None,
+) -> Merged:
+    """One model from several of one recipe, target and encoders: their networks are merged, nothing is trained.
+
+    What does not fit is said before a weight is read.
+
+    Args:
+        models: folders, or fitted models.
+        method: linear, slerp, task-arithmetic, ties, dare, dare-ties or breadcrumbs, with options as in
+            "ties:density=0.5"; see `chiasm.merging`.
+        weights: one number >= 0 for each model; None: equal.
+        base: what the models were fine-tuned from, for methods that need it.
+        cohort: with the target; every model and the merged one are scored on it. Choose patients of whom no model was
+            fitted: on others, the models that know them look better than they are.
+
+    Returns:
+        The merged model, also where another scores better: `Merged.best` and `Merged.warning` say so.
+
+    Raises:
+        Unsupported: models that are no networks, or differ in more than their weights.
+        ValueError: tensors or shapes that differ; an unknown method or option; weights that are none.
+        ArtifactError: a folder that is not a model, or is damaged.
+    """
+    chosen, given = method_of(method), [*models, *([] if base is None else [base])]
+    require_base(chosen, base is not None)
+    if not models:
+        raise ValueError("there is no model to merge: give one or more")
+    share = [1.0] * len(models) if weights is None else list(weights)
+    require_weights(share, len(models))
+    names = [f"model {number}" for number in range(1, len(models) + 1)]
+    names = [
+        f"{name} ({Path(own).name})" if isinstance(own, str | Path) else name
+        for name, own in zip([*names, "the base"], given, strict=False)
+    ]
+    outlined = [artifact.outline(own) if isinstance(own, str | Path) else artifact.outline_of(own) for own in given]
+    require_alike(outlined, names)
+    loaded: list[Any] = [load_model(own) if isinstance(own, str | Path) else own for own in given]
+    parents, origin = loaded[: len(models)], loaded[-1] if base is not None else None
+    merged = merge_fitted(parents, names, share, chosen, origin)
+    scores: dict[str, dict[str, float]] = {}
+    if cohort is not None:
+        require_sound(cohort)
+        cohort = encode_for(merged, cohort).cohort
+        scores = scores_of({**dict(zip(names, parents, strict=False)), "merged": merged}, cohort)
+    return Merged(merged, primary_of(merged), scores)
 
 
 def _report(trial: Trial, path: Path) -> Path:
