@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,17 @@ from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupporte
 from chiasm.cohort.checks import check_cohort as check_values
 from chiasm.cohort.checks import examine as examine_values
 from chiasm.doctor import diagnose, require_device
-from chiasm.encoders import Encoded, TokenStore, default_store, encode_cohort, file_problems, list_encoders
+from chiasm.encoders import Encoded, TokenStore, encode_cohort, file_problems, list_encoders
 from chiasm.encoders.catalogue import import_fitted
 from chiasm.encoders.choice import require_same
-from chiasm.encoders.encode import contents
-from chiasm.encoders.store_prune import Pruned, prune
+from chiasm.encoders.store_prune import Pruned, open_store, prune_store
 from chiasm.evaluation import Protocol, Trial, TrialError, run_trial
 from chiasm.evaluation import load_trial as read_trial
+from chiasm.merging.methods import require_base
+from chiasm.merging.tensors import require_weights
 from chiasm.protocols import Model
 from chiasm.recipes import registry
+from chiasm.recipes.merged import Merged, merge_fitted, method_of, primary_of, require_alike, scores_of
 from chiasm.retrieval import require_patients
 from chiasm.retrieval import similar as nearest_patients
 from chiasm.training.cluster import on_cluster
@@ -37,6 +39,7 @@ __all__ = [
     "CohortError",
     "Encoded",
     "LeakageError",
+    "Merged",
     "Problem",
     "Protocol",
     "Pruned",
@@ -56,6 +59,7 @@ __all__ = [
     "list_recipes",
     "load_model",
     "load_trial",
+    "merge",
     "open_cohort",
     "open_store",
     "prune_store",
@@ -285,42 +289,6 @@ def similar(
     return nearest_patients(found.cohort, chosen, by, k=k, method=method)
 
 
-def open_store(path: Path | str | None = None) -> TokenStore:
-    """The token store in a folder; None takes `$CHIASM_STORE`, or the user's cache folder. Nothing is created."""
-    return TokenStore(Path(path) if path is not None else default_store())
-
-
-def prune_store(
-    store: Path | str | None = None,
-    *,
-    encoder: str | None = None,
-    keep: Iterable[Cohort | str | os.PathLike[str]] = (),
-    older_than_days: float | None = None,
-    dry: bool = False,
-) -> Pruned:
-    """Drop tokens that are not needed, damaged fragments and what dead writers left; merge small fragments.
-
-    A source is dropped when each condition given holds; without one no source is. What is dropped is encoded again when
-    it is needed.
-
-    Args:
-        store: its folder, as for `open_store`.
-        encoder: what this one gave, by its name or its whole identity; several identities may share a name.
-        keep: cohorts or manifests; what any of them holds stays, whatever encoded it.
-        older_than_days: it was written more than so many days ago.
-        dry: only count the sources.
-
-    Raises:
-        Unsupported: the store holds nothing of such an encoder.
-        ValueError: days below zero.
-        CohortError: a manifest cannot be opened.
-    """
-    cohorts = [cohort if isinstance(cohort, Cohort) else open_cohort(cohort) for cohort in keep]
-    opened = open_store(store)
-    kept = {key for cohort in cohorts for key in contents(cohort, opened)} if cohorts else None
-    return prune(opened, encoder=encoder, keep=kept, older_than_days=older_than_days, dry=dry)
-
-
 def load_trial(folder: Path | str) -> Trial:
     """Read a finished trial back from its run folder."""
     return read_trial(folder, _report)
@@ -356,6 +324,59 @@ def demo_cohort() -> Cohort:
         patients, blocks, target=Survival("days", "metastasis", unit="days"),
         kinds={"clinical": "table", "genes": "omics"}, name="breast-cancer",
     )  # fmt: skip
+
+
+def merge(
+    models: Sequence[Path | str | Model],
+    method: str = "linear",
+    *,
+    weights: Sequence[float] | None = None,
+    base: Path | str | Model | None = None,
+    cohort: Cohort | None = None,
+) -> Merged:
+    """One model from several of one recipe, target and encoders: their networks are merged, nothing is trained.
+
+    What does not fit is said before a weight is read.
+
+    Args:
+        models: folders, or fitted models.
+        method: linear, slerp, task-arithmetic, ties, dare, dare-ties or breadcrumbs, with options as in
+            "ties:density=0.5"; see `chiasm.merging`.
+        weights: one number >= 0 for each model; None: equal.
+        base: what the models were fine-tuned from, for methods that need it.
+        cohort: with the target; every model and the merged one are scored on it. Choose patients of whom no model was
+            fitted: on others, the models that know them look better than they are.
+
+    Returns:
+        The merged model, also where another scores better: `Merged.best` and `Merged.warning` say so.
+
+    Raises:
+        Unsupported: models that are no networks, or differ in more than their weights.
+        ValueError: tensors or shapes that differ; an unknown method or option; weights that are none.
+        ArtifactError: a folder that is not a model, or is damaged.
+    """
+    chosen, given = method_of(method), [*models, *([] if base is None else [base])]
+    require_base(chosen, base is not None)
+    if not models:
+        raise ValueError("there is no model to merge: give one or more")
+    share = [1.0] * len(models) if weights is None else list(weights)
+    require_weights(share, len(models))
+    names = [f"model {number}" for number in range(1, len(models) + 1)]
+    names = [
+        f"{name} ({Path(own).name})" if isinstance(own, str | Path) else name
+        for name, own in zip([*names, "the base"], given, strict=False)
+    ]
+    outlined = [artifact.outline(own) if isinstance(own, str | Path) else artifact.outline_of(own) for own in given]
+    require_alike(outlined, names)
+    loaded: list[Any] = [load_model(own) if isinstance(own, str | Path) else own for own in given]
+    parents, origin = loaded[: len(models)], loaded[-1] if base is not None else None
+    merged = merge_fitted(parents, names, share, chosen, origin)
+    scores: dict[str, dict[str, float]] = {}
+    if cohort is not None:
+        require_sound(cohort)
+        cohort = encode_for(merged, cohort).cohort
+        scores = scores_of({**dict(zip(names, parents, strict=False)), "merged": merged}, cohort)
+    return Merged(merged, primary_of(merged), scores)
 
 
 def _report(trial: Trial, path: Path) -> Path:

@@ -18,7 +18,7 @@ import torch
 
 import chiasm
 from chiasm.cohort import Classification, Cohort, CohortError, Unsupported, cohort_from_frames
-from chiasm.encoders import TokenStore, encode, encode_cohort
+from chiasm.encoders import TokenStore, choice, encode, encode_cohort
 from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.frozen import identity_of
 from chiasm.tokens import PackedTokens, Tokens
@@ -89,8 +89,8 @@ def letters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         given = dict(part.split("=") for part in text.split(",") if part)
         return Letters(**{key: value if key == "fault" else int(value) for key, value in given.items()})
 
-    monkeypatch.setattr(encode, "make_encoder", made)
-    monkeypatch.setattr(encode, "DEFAULTS", {**encode.DEFAULTS, "text": "letters"})
+    monkeypatch.setattr(choice, "make_encoder", made)
+    monkeypatch.setattr(choice, "DEFAULTS", {**choice.DEFAULTS, "text": "letters"})
     monkeypatch.setenv("CHIASM_STORE", str(tmp_path / "default"))
     monkeypatch.setattr(Letters, "seen", [])
 
@@ -123,7 +123,7 @@ def bits(cohort: Cohort) -> list[bytes]:
 def test_content_that_patients_share_is_encoded_once(store: TokenStore) -> None:
     found = encode_cohort(notes(TEXTS * 3), store=store)
     assert sorted(Letters.seen) == sorted(TEXTS)
-    assert found.counts["note"] == encode.Count(sources=18, encoded=6, stored=0, refused=0)
+    assert found.counts["note"] == encode.Count(sources=18, distinct=6, encoded=6, stored=0, refused=0)
     assert bits(found.cohort)[:6] == bits(found.cohort)[6:12] and len(set(bits(found.cohort))) == 6
     assert found.cohort.raw("note").lengths.tolist() == [len(text) for text in TEXTS * 3]
 
@@ -189,7 +189,7 @@ def test_times_are_kept(store: TokenStore) -> None:
 
 def test_values_that_are_not_finite_count_as_absent(store: TokenStore) -> None:
     found = encode_cohort(notes(TEXTS * 2), {"note": "letters:fault=infinite"}, store=store)
-    assert found.counts["note"] == encode.Count(sources=12, encoded=4, stored=0, refused=4)
+    assert found.counts["note"] == encode.Count(sources=12, distinct=6, encoded=4, stored=0, refused=4)
     (problem,) = found.problems
     assert "not finite in 4 sources (rows 6, 7, 12, 13)" in problem.what and problem.modality == "note"
     assert found.cohort.present[:, 0].tolist() == ["d" not in text for text in TEXTS * 2]

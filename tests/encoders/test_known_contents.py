@@ -89,6 +89,7 @@ def test_folders_and_records_are_known_by_all_their_files(tmp_path: Path) -> Non
     for name in ("scan/a", "scan/b", "rec.dat", "rec.hea"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "rec.hea").write_text("rec 1 100 4\nrec.dat 16\n")
     scan, record = content_digest(tmp_path / "scan", known), content_digest(tmp_path / "rec", known)
     assert len(known) == 2 and scan != record
     assert content_digest(tmp_path / "scan", dict.fromkeys(known, bytes(16))) == "00" * 16

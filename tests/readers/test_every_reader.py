@@ -41,7 +41,7 @@ import test_volume
 from refusals import PERSON, bounded, written
 
 import chiasm
-from chiasm.encoders import catalogue, encode
+from chiasm.encoders import catalogue, choice
 from chiasm.encoders.frozen import identity_of
 from chiasm.tokens import Tokens
 
@@ -326,7 +326,7 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHIASM_STORE", str(tmp_path / "store"))
     monkeypatch.setattr(catalogue, "CATALOGUE", (*catalogue.CATALOGUE, LETTERS_ENTRY))
     monkeypatch.setattr(catalogue, "DEFAULTS", {**catalogue.DEFAULTS, "text": "letters"})
-    monkeypatch.setattr(encode, "DEFAULTS", catalogue.DEFAULTS)
+    monkeypatch.setattr(choice, "DEFAULTS", catalogue.DEFAULTS)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 for command in (
-    *(trials.demo, trials.check, trials.evaluate, models.fit, models.predict, trials.report),
+    *(trials.demo, trials.check, trials.evaluate, models.fit, models.predict, models.merge, trials.report),
     *(tokens.encode, tokens.encoders, models.similar, about.recipes, about.doctor),
 ):
     app.command()(command)

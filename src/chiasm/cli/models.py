@@ -1,4 +1,4 @@
-"""`fit`, `predict` and `similar`: one model, what it says of new patients, and whom they are like."""
+"""`fit`, `predict`, `similar` and `merge`: a model, what it says of patients and whom they are like; several to one."""
 
 from __future__ import annotations
 
@@ -28,11 +28,7 @@ def fit(
     """
     from chiasm import api
 
-    if out.exists() and (out / "model.json").is_file() and not force:
-        raise api.ArtifactError(f"'{out}' holds a model already: choose another --out, or add --force to replace it")
-    if out.exists() and not (out / "model.json").is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise api.ArtifactError(f"'{out}' exists and is not a model folder: choose another --out")
-    require_writable(out)
+    require_place(out, force)
     api.require_device(device)
     start = time.monotonic()
     opened = ready(sound(cohort))
@@ -112,3 +108,56 @@ def similar(
         return
     rows = [[p, str(rank), name, f"{gap:.4f}"] for p, rank, name, gap in found.itertuples(index=False)]
     screen.show_table(["patient", "rank", "neighbour", "distance"], rows, right=["rank", "distance"])
+
+
+def merge(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Model folders of one recipe.")],
+    out: Annotated[Path, typer.Option(help="The folder of the merged model.")],
+    method: Annotated[str, typer.Option(help="A name with its options, as in ties:density=0.5.")] = "linear",
+    weights: Annotated[str | None, typer.Option(help="One number for each model, as in 1,2; default: equal.")] = None,
+    base: Annotated[Path | None, typer.Option(help="The model that they were fine-tuned from.")] = None,
+    cohort: Annotated[Path | None, typer.Option(help="Score every model, and the merged one, on this cohort.")] = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Merge networks of one recipe without training.
+
+    Linear, slerp, task-arithmetic, ties, dare, dare-ties, breadcrumbs. Models whose encoders differ are refused.
+    """
+    from chiasm import api
+
+    require_place(out, force)
+    opened = sound(cohort) if cohort is not None else None
+    found = api.merge(models, method, weights=numbers(weights), base=base, cohort=opened)
+    found.model.save(out)
+    if found.warning:
+        screen.hint(f"warning: {found.warning}")
+    shown = {name: {key: value for key, value in own.items() if value == value} for name, own in found.scores.items()}
+    if json:
+        document = {"model": str(out), "method": method, "metric": found.metric, "scores": shown, "best": found.best}
+        screen.show_json(document)
+        return
+    if shown:
+        columns = list(dict.fromkeys(key for own in shown.values() for key in own))
+        rows = [[name, *(f"{own[key]:.3f}" if key in own else "-" for key in columns)] for name, own in shown.items()]
+        screen.show_table(["model", *columns], rows, right=columns)
+    screen.show(f"Merged {len(models)} models by {method}: {out}")
+
+
+def numbers(text: str | None) -> list[float] | None:
+    """`1,2.5` as numbers."""
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError("--weights are numbers with commas between, as in 1,2") from None
+
+
+def require_place(out: Path, force: bool) -> None:
+    """A model folder can be written at `out`."""
+    from chiasm import api
+
+    if out.exists() and (out / "model.json").is_file() and not force:
+        raise api.ArtifactError(f"'{out}' holds a model already: choose another --out, or add --force to replace it")
+    if out.exists() and not (out / "model.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise api.ArtifactError(f"'{out}' exists and is not a model folder: choose another --out")
+    require_writable(out)

@@ -97,8 +97,7 @@ def encode_cohort(
         if cohort.kinds[modality] == "bag":
             cohort, found = without_broken_bags(cohort, modality)
             problems += found
-        if modality not in waiting:
-            continue
+    for modality in waiting:
         kind, (spec, reader, encoder, identity) = cohort.kinds[modality], chosen[modality]
         items: Items = cohort.raw(modality)
         run = _Run(items, reader, modality, jobs, execute, progress)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from chiasm.cohort import Unsupported
-from chiasm.encoders.store import TokenStore
+from chiasm.cohort import Cohort, Unsupported, open_cohort
+from chiasm.encoders.encode import contents
+from chiasm.encoders.store import TokenStore, default_store
 
 
 @dataclass(frozen=True)
@@ -18,35 +21,48 @@ class Pruned:
     bytes: int = 0
 
 
-def prune(
-    store: TokenStore,
+def open_store(path: Path | str | None = None) -> TokenStore:
+    """The token store in a folder; None takes `$CHIASM_STORE`, or the user's cache folder. Nothing is created."""
+    return TokenStore(Path(path) if path is not None else default_store())
+
+
+def prune_store(
+    store: Path | str | None = None,
     *,
     encoder: str | None = None,
-    keep: Collection[str] | None = None,
+    keep: Iterable[Cohort | str | os.PathLike[str]] = (),
     older_than_days: float | None = None,
     dry: bool = False,
 ) -> Pruned:
-    """Drop the sources for which each condition given holds, and tidy; without a condition only tidy.
+    """Drop tokens that are not needed, damaged fragments and what dead writers left; merge small fragments.
+
+    A source is dropped when each condition given holds; without one no source is. What is dropped is encoded again when
+    it is needed. An encoder named without another condition loses all it gave.
 
     Args:
+        store: its folder, as for `open_store`.
         encoder: what this one gave, by its name or its whole identity; several identities may share a name.
-        keep: content keys; a source is dropped when its own is none of them.
+        keep: cohorts or manifests; what any of them holds stays, whatever encoded it.
         older_than_days: it was written more than so many days ago.
         dry: only count the sources.
 
     Raises:
         Unsupported: the store holds nothing of such an encoder.
         ValueError: days below zero.
+        CohortError: a manifest cannot be opened.
     """
     if older_than_days is not None and not older_than_days >= 0:
         raise ValueError("an age in days is 0 or more")
-    if encoder is not None and keep is None and older_than_days is None:
-        keep = ()  # the encoder is the condition
+    cohorts = [cohort if isinstance(cohort, Cohort) else open_cohort(cohort) for cohort in keep]
+    opened = open_store(store)
+    kept: Collection[str] | None = {key for cohort in cohorts for key in contents(cohort, opened)} if cohorts else None
+    if encoder is not None and kept is None and older_than_days is None:
+        kept = ()  # the encoder is the condition
     sources = freed = 0
-    for identity in [None] if encoder is None else identities(store, encoder):
-        chosen: dict[str, Any] = {"encoder": identity, "keep_contents": keep, "older_than_days": older_than_days}
-        sources += store.droppable(**chosen)
-        freed += 0 if dry else store.prune(**chosen)
+    for identity in [None] if encoder is None else identities(opened, encoder):
+        chosen: dict[str, Any] = {"encoder": identity, "keep_contents": kept, "older_than_days": older_than_days}
+        sources += opened.droppable(**chosen)
+        freed += 0 if dry else opened.prune(**chosen)
     return Pruned(sources, freed)
 
 
