@@ -17,7 +17,7 @@ PACKAGE = ROOT / "src" / "chiasm"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ANYONE = {"tokens", "protocols", "artifact"}
-PARTS = {"cohort", "readers", "encoders", "fusion", "heads", "merging", "training", "evaluation"}
+PARTS = {"cohort", "readers", "encoders", "adapters", "fusion", "heads", "merging", "training", "evaluation"}
 MAY_IMPORT = {
     "tokens": set(),
     "protocols": {"tokens"},
@@ -25,10 +25,11 @@ MAY_IMPORT = {
     "cohort": set(),
     "readers": {"cohort"},
     "encoders": {"cohort", "readers"},
+    "adapters": {"cohort", "readers", "encoders"},
     "fusion": set(),
     "heads": {"cohort"},
     "merging": set(),
-    "training": {"cohort", "encoders", "fusion", "heads"},
+    "training": {"cohort", "encoders", "adapters", "fusion", "heads"},
     "evaluation": {"cohort"},
     "recipes": PARTS,
     "retrieval": PARTS | {"recipes", "chiasm"},

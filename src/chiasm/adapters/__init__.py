@@ -1,0 +1,9 @@
+"""Cheap changes to a frozen network: attached where you say, trained alone, saved alone, merged or removed."""
+
+from chiasm.adapters.attach import Attached, attach
+from chiasm.adapters.bottleneck import Bottleneck
+from chiasm.adapters.part import Adapter, Part
+from chiasm.adapters.saved import restore_adapter, save_adapter
+from chiasm.adapters.scale_shift import ScaleShift
+
+__all__ = ["Adapter", "Attached", "Bottleneck", "Part", "ScaleShift", "attach", "restore_adapter", "save_adapter"]

@@ -1,0 +1,77 @@
+"""An adapter on disk without its base: its options, its tensors, and the name of the one base that it fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from chiasm import artifact
+from chiasm.adapters.attach import Attached, build_parts, check_state, tensors_of
+from chiasm.adapters.identity import same_base
+from chiasm.artifact import storable
+
+
+@storable("adapter")
+@dataclass(frozen=True)
+class SavedAdapter:
+    """What `save_adapter` writes.
+
+    Args:
+        adapter: the family with its options, itself storable.
+        sites: the names of the submodules that it sits at.
+        structure: the hash over names and kinds of the base's submodules.
+        base: name of each tensor of the base to its dtype, shape and hash.
+        tensors: the adapter's own.
+    """
+
+    adapter: Any
+    sites: tuple[str, ...]
+    structure: str
+    base: dict[str, str]
+    tensors: dict[str, np.ndarray]
+
+
+def save_adapter(path: Path | str, attached: Attached) -> None:
+    """Write the adapter as a model folder, safetensors and JSON, without a tensor of the base.
+
+    Raises:
+        ValueError: the base is not the one that the adapter was attached to, or the adapter is not finite.
+    """
+    if not attached.merged:
+        same_base(attached.model, *attached.identity)
+    state = attached.state()
+    for name, tensor in state.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"'{name}' has values that are not finite: the adapter has diverged, train it again")
+    tensors = {name: _array(tensor) for name, tensor in state.items()}
+    artifact.save(path, SavedAdapter(attached.adapter, tuple(attached.parts), *attached.identity, tensors))
+
+
+def restore_adapter(path: Path | str, model: nn.Module) -> Attached:
+    """Attach a saved adapter to its base.
+
+    Raises:
+        ArtifactError: the folder is damaged or holds something else.
+        ValueError: `model` is another network than the adapter's base, by the name of what differs; it is untouched.
+    """
+    saved = artifact.load(path)
+    if not isinstance(saved, SavedAdapter) or not callable(getattr(saved.adapter, "parts", None)):
+        raise artifact.ArtifactError(f"'{Path(path).name}' holds no adapter")
+    same_base(model, saved.structure, saved.base)
+    parts = build_parts(model, saved.adapter, lambda name, _: name in saved.sites)
+    state = {name: torch.from_numpy(array) for name, array in saved.tensors.items()}
+    check_state(dict(tensors_of(parts)), state)
+    attached = Attached(model, saved.adapter, parts)
+    attached.load(state)
+    return attached
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    plain = tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
+    array: np.ndarray = plain.cpu().numpy()
+    return array
