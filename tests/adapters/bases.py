@@ -39,12 +39,12 @@ class Base:
 class Block(nn.Module):
     """A convolution, a norm with running statistics, dropout."""
 
-    def __init__(self, dims: int) -> None:
+    def __init__(self, dims: int, groups: int = 2) -> None:
         super().__init__()
         conv = [nn.Conv1d, nn.Conv2d, nn.Conv3d][dims - 1]
         self.norm = [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d][dims - 1](6)
         self.first, self.drop = conv(3, 6, 3, padding=1), nn.Dropout(0.5)
-        self.second = conv(6, 4, 3, padding=1, bias=False, groups=2)
+        self.second = conv(6, 4, 3, padding=1, bias=False, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.second(self.drop(torch.relu(self.norm(self.first(x)))))
@@ -73,6 +73,10 @@ BASES = {
     "Conv1d": Base(lambda: Block(1), ("first", "second"), (4, 3, 7)),
     "Conv2d": Base(lambda: Block(2), ("first", "second"), (4, 3, 5, 6)),
     "Conv3d": Base(lambda: Block(3), ("first", "second"), (2, 3, 4, 3, 5)),
+    **{
+        f"Conv{k}d-whole": Base(lambda k=k: Block(k, 1), ("first", "second"), (2, 3, 5, 4, 3)[: k + 2])
+        for k in (1, 2, 3)
+    },
     "BatchNorm1d": Base(lambda: Block(1), ("norm",), (4, 3, 7)),
     "BatchNorm2d": Base(lambda: Block(2), ("norm",), (4, 3, 5, 6)),
     "BatchNorm3d": Base(lambda: Block(3), ("norm",), (2, 3, 4, 3, 5)),
@@ -81,6 +85,7 @@ BASES = {
     "LayerNorm-plain": Base(lambda: nn.Sequential(nn.LayerNorm(5, elementwise_affine=False)), ("0",), (3, 4, 5)),
     "MultiheadAttention": Base(Attention, ("attention",), (3, 4, 8)),
     "out_proj": Base(Attention, ("attention.out_proj",), (3, 4, 8)),
-    "feed-forward": Base(_layer, ("layers.0.linear1", "layers.1.linear2", "layers.1.norm2"), (3, 4, 8)),
+    "feed-forward": Base(_layer, ("layers.0.linear1", "layers.1.linear2"), (3, 4, 8)),
+    "norm2": Base(_layer, ("layers.1.norm2",), (3, 4, 8)),
     "TransformerEncoderLayer": Base(_layer, ("layers.0", "layers.1"), (3, 4, 8)),
 }

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
 
 from chiasm.adapters.freeze import Freeze, read_through
-from chiasm.adapters.identity import fingerprint, structure
-from chiasm.adapters.part import Adapter, Part
+from chiasm.adapters.identity import base_tensors, fingerprint, same_tensors, structure
+from chiasm.adapters.part import Adapter, Part, check_state
+from chiasm.adapters.peft_attached import PeftAttached
+from chiasm.adapters.peft_families import PeftAdapter
 from chiasm.cohort import Unsupported
 
 Where = Callable[[str, nn.Module], bool]
 
 
-def attach(model: nn.Module, adapter: Adapter, where: Where, *, seed: int = 0) -> Attached:
+@overload
+def attach(model: nn.Module, adapter: PeftAdapter, where: Where, *, seed: int = 0) -> PeftAttached: ...
+@overload
+def attach(model: nn.Module, adapter: Adapter, where: Where, *, seed: int = 0) -> Attached: ...
+def attach(model: nn.Module, adapter: Adapter | PeftAdapter, where: Where, *, seed: int = 0) -> Attached | PeftAttached:
     """Attach `adapter` to every submodule for which `where(name, submodule)` is true, and freeze the rest.
 
     The network's parameters stay its own, in place and frozen; its `state_dict` does not change. Call the network as
@@ -33,14 +39,11 @@ def attach(model: nn.Module, adapter: Adapter, where: Where, *, seed: int = 0) -
         ValueError: no site, a site of a kind that the adapter does not take or that is never called, a network that
             carries an adapter already.
     """
-    return Attached(model, adapter, build_parts(model, adapter, where, seed=seed))
-
-
-def build_parts(model: nn.Module, adapter: Adapter, where: Where, *, seed: int = 0) -> dict[str, Part]:
-    """The parts that `attach` would put in place, checked against their sites; nothing is touched."""
     sites = {name: module for name, module in model.named_modules() if where(name, module)}
     if not sites:
         raise ValueError("no submodule is a site of this adapter: `where` was false for all of them")
+    if isinstance(adapter, PeftAdapter):
+        return PeftAttached(model, adapter, sites, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         parts = adapter.parts(sites)
@@ -49,7 +52,7 @@ def build_parts(model: nn.Module, adapter: Adapter, where: Where, *, seed: int =
         like = next(sites[name].parameters(), next(model.parameters(), None))
         if like is not None and like.is_floating_point():
             part.to(like.device, like.dtype)
-    return parts
+    return Attached(model, adapter, parts)
 
 
 class Attached:
@@ -60,10 +63,16 @@ class Attached:
 
     def __init__(self, model: nn.Module, adapter: Adapter, parts: dict[str, Part]) -> None:
         self.model, self.adapter, self.parts = model, adapter, parts
-        self.identity = structure(model), fingerprint(model)
+        self._base = base_tensors(model)
+        self.identity = structure(model), fingerprint(self._base)
         self._replaced: list[tuple[nn.Module, str, nn.Parameter | None]] = []
         self._removed = False
         self._install()
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The names of the submodules that carry a part."""
+        return tuple(self.parts)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Every trainable parameter once, named `site/parameter`; one that sites share has the name of its first."""
@@ -95,6 +104,11 @@ class Attached:
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(state[name])
+
+    def check_base(self) -> None:
+        """Raise `ValueError` that names a tensor of the base which is not what it was at `attach`."""
+        if not self.merged:
+            same_tensors(fingerprint(self._base), self.identity[1])
 
     @contextlib.contextmanager
     def disabled(self) -> Iterator[nn.Module]:
@@ -193,19 +207,6 @@ def tensors_of(parts: Mapping[str, Part]) -> Iterator[tuple[str, Tensor]]:
             if id(tensor) not in seen:
                 seen.add(id(tensor))
                 yield f"{site}/{name}", tensor
-
-
-def check_state(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
-    """Raise `ValueError` that names the first tensor of `state` that `own` cannot take."""
-    for name in [*own, *state]:
-        if name not in state or name not in own:
-            raise ValueError(f"'{name}' is {'missing in' if name in own else 'unknown to'} this adapter's state")
-        if state[name].shape != own[name].shape:
-            raise ValueError(f"'{name}' is {tuple(state[name].shape)} and must be {tuple(own[name].shape)}")
-        if state[name].is_floating_point() != own[name].is_floating_point():
-            raise ValueError(f"'{name}' is {state[name].dtype} and must be {own[name].dtype}")
-        if not bool(torch.isfinite(state[name]).all()):
-            raise ValueError(f"'{name}' has values that are not finite: the adapter has diverged, train it again")
 
 
 def _check_site(model: nn.Module, name: str, module: nn.Module, part: Part) -> None:

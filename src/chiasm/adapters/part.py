@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 
@@ -27,6 +28,7 @@ class Part(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} changes no output")
 
 
+@runtime_checkable
 class Adapter(Protocol):
     """A family with its options: a frozen dataclass, storable, so that an adapter is saved without its base."""
 
@@ -59,3 +61,16 @@ def channels_of(site: str, module: nn.Module) -> tuple[int, int]:
     if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
         return module.linear1.in_features, module.linear2.out_features
     raise ValueError(f"the site '{site}' is a {type(module).__name__}, which does not say its width: give `channels`")
+
+
+def check_state(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    """Raise `ValueError` that names the first tensor of `state` that `own` cannot take."""
+    for name in [*own, *state]:
+        if name not in state or name not in own:
+            raise ValueError(f"'{name}' is {'missing in' if name in own else 'unknown to'} this adapter's state")
+        if state[name].shape != own[name].shape:
+            raise ValueError(f"'{name}' is {tuple(state[name].shape)} and must be {tuple(own[name].shape)}")
+        if state[name].is_floating_point() != own[name].is_floating_point():
+            raise ValueError(f"'{name}' is {state[name].dtype} and must be {own[name].dtype}")
+        if not bool(torch.isfinite(state[name]).all()):
+            raise ValueError(f"'{name}' has values that are not finite: the adapter has diverged, train it again")

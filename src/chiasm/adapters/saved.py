@@ -11,8 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from chiasm import artifact
-from chiasm.adapters.attach import Attached, build_parts, check_state, tensors_of
+from chiasm.adapters.attach import Attached, attach
 from chiasm.adapters.identity import same_base
+from chiasm.adapters.part import Adapter
+from chiasm.adapters.peft_attached import PeftAttached
+from chiasm.adapters.peft_families import PeftAdapter
 from chiasm.artifact import storable
 
 
@@ -36,23 +39,22 @@ class SavedAdapter:
     tensors: dict[str, np.ndarray]
 
 
-def save_adapter(path: Path | str, attached: Attached) -> None:
+def save_adapter(path: Path | str, attached: Attached | PeftAttached) -> None:
     """Write the adapter as a model folder, safetensors and JSON, without a tensor of the base.
 
     Raises:
         ValueError: the base is not the one that the adapter was attached to, or the adapter is not finite.
     """
-    if not attached.merged:
-        same_base(attached.model, *attached.identity)
+    attached.check_base()
     state = attached.state()
     for name, tensor in state.items():
         if not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"'{name}' has values that are not finite: the adapter has diverged, train it again")
     tensors = {name: _array(tensor) for name, tensor in state.items()}
-    artifact.save(path, SavedAdapter(attached.adapter, tuple(attached.parts), *attached.identity, tensors))
+    artifact.save(path, SavedAdapter(attached.adapter, attached.sites, *attached.identity, tensors))
 
 
-def restore_adapter(path: Path | str, model: nn.Module) -> Attached:
+def restore_adapter(path: Path | str, model: nn.Module) -> Attached | PeftAttached:
     """Attach a saved adapter to its base.
 
     Raises:
@@ -60,14 +62,15 @@ def restore_adapter(path: Path | str, model: nn.Module) -> Attached:
         ValueError: `model` is another network than the adapter's base, by the name of what differs; it is untouched.
     """
     saved = artifact.load(path)
-    if not isinstance(saved, SavedAdapter) or not callable(getattr(saved.adapter, "parts", None)):
+    if not isinstance(saved, SavedAdapter) or not isinstance(saved.adapter, Adapter | PeftAdapter):
         raise artifact.ArtifactError(f"'{Path(path).name}' holds no adapter")
     same_base(model, saved.structure, saved.base)
-    parts = build_parts(model, saved.adapter, lambda name, _: name in saved.sites)
-    state = {name: torch.from_numpy(array) for name, array in saved.tensors.items()}
-    check_state(dict(tensors_of(parts)), state)
-    attached = Attached(model, saved.adapter, parts)
-    attached.load(state)
+    attached = attach(model, saved.adapter, lambda name, _: name in saved.sites)
+    try:
+        attached.load({name: torch.from_numpy(array) for name, array in saved.tensors.items()})
+    except ValueError:
+        attached.remove()
+        raise
     return attached
 
 
