@@ -5,8 +5,11 @@ from chiasm.adapters.bottleneck import Bottleneck
 from chiasm.adapters.part import Adapter, Part
 from chiasm.adapters.peft_attached import PeftAttached
 from chiasm.adapters.peft_families import IA3, LoRA, NormTuning, PeftAdapter, Prefix, Prompt
+from chiasm.adapters.pego import orthogonality
 from chiasm.adapters.saved import restore_adapter, save_adapter
 from chiasm.adapters.scale_shift import ScaleShift
+from chiasm.adapters.sparse_delta import SparseDelta, compose, delta_of
+from chiasm.adapters.sparse_masks import lottery_ticket, narrow, nuclear_norm, small_weights
 
 __all__ = [
     "IA3",
@@ -21,7 +24,15 @@ __all__ = [
     "Prefix",
     "Prompt",
     "ScaleShift",
+    "SparseDelta",
     "attach",
+    "compose",
+    "delta_of",
+    "lottery_ticket",
+    "narrow",
+    "nuclear_norm",
+    "orthogonality",
     "restore_adapter",
     "save_adapter",
+    "small_weights",
 ]
