@@ -19,12 +19,14 @@ from chiasm.adapters import (
     Adapter,
     Attached,
     Bottleneck,
+    DynamicPrompt,
     LoRA,
     NormTuning,
     PeftAdapter,
     PeftAttached,
     ScaleShift,
     SparseDelta,
+    UniPT,
     attach,
     restore_adapter,
     save_adapter,
@@ -81,6 +83,12 @@ def _cases() -> dict[str, Case]:
     for kind in (*CONV, *TOKENS, "Linear", "out_proj"):
         if kind not in ("LayerNorm-plain", "TransformerEncoderLayer"):
             cases[f"SparseDelta-{kind}"] = Case(lambda base: some_places(base), kind, True)
+    cases["UniPT"] = Case(lambda base: UniPT(4), "TransformerEncoderLayer", False, fresh=False)
+    for attend in (True, False):
+        for kind in ("TransformerEncoderLayer", "MultiheadAttention", "LayerNorm"):
+            cases[f"DynamicPrompt-{attend}-{kind}"] = Case(
+                lambda base, attend=attend: DynamicPrompt(3, 4, attend=attend), kind, False
+            )
     cases["NormTuning-LayerNorm"] = Case(lambda base: NormTuning(), "LayerNorm", True)
     for parallel in (False, True):
         side = "parallel" if parallel else "sequential"

@@ -2,12 +2,14 @@
 
 from chiasm.adapters.attach import Attached, attach
 from chiasm.adapters.bottleneck import Bottleneck
+from chiasm.adapters.dynamic_prompt import DynamicPrompt
 from chiasm.adapters.part import Adapter, Part
 from chiasm.adapters.peft_attached import PeftAttached
 from chiasm.adapters.peft_families import IA3, LoRA, NormTuning, PeftAdapter, Prefix, Prompt
 from chiasm.adapters.pego import orthogonality
 from chiasm.adapters.saved import restore_adapter, save_adapter
 from chiasm.adapters.scale_shift import ScaleShift
+from chiasm.adapters.side_network import SideNetwork, UniPT, hidden_states
 from chiasm.adapters.sparse_delta import SparseDelta, compose, delta_of
 from chiasm.adapters.sparse_masks import lottery_ticket, narrow, nuclear_norm, small_weights
 
@@ -16,6 +18,7 @@ __all__ = [
     "Adapter",
     "Attached",
     "Bottleneck",
+    "DynamicPrompt",
     "LoRA",
     "NormTuning",
     "Part",
@@ -24,10 +27,13 @@ __all__ = [
     "Prefix",
     "Prompt",
     "ScaleShift",
+    "SideNetwork",
     "SparseDelta",
+    "UniPT",
     "attach",
     "compose",
     "delta_of",
+    "hidden_states",
     "lottery_ticket",
     "narrow",
     "nuclear_norm",
