@@ -10,8 +10,10 @@ from chiasm.adapters.pego import orthogonality
 from chiasm.adapters.saved import restore_adapter, save_adapter
 from chiasm.adapters.scale_shift import ScaleShift
 from chiasm.adapters.side_network import SideNetwork, UniPT, hidden_states
+from chiasm.adapters.site_search import pareto_front, search_sites
 from chiasm.adapters.sparse_delta import SparseDelta, compose, delta_of
 from chiasm.adapters.sparse_masks import lottery_ticket, narrow, nuclear_norm, small_weights
+from chiasm.adapters.verbalizer import SoftVerbalizer, Verbalizer, score_labels
 
 __all__ = [
     "IA3",
@@ -28,8 +30,10 @@ __all__ = [
     "Prompt",
     "ScaleShift",
     "SideNetwork",
+    "SoftVerbalizer",
     "SparseDelta",
     "UniPT",
+    "Verbalizer",
     "attach",
     "compose",
     "delta_of",
@@ -38,7 +42,10 @@ __all__ = [
     "narrow",
     "nuclear_norm",
     "orthogonality",
+    "pareto_front",
     "restore_adapter",
     "save_adapter",
+    "score_labels",
+    "search_sites",
     "small_weights",
 ]
