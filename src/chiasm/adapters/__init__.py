@@ -3,6 +3,7 @@
 from chiasm.adapters.attach import Attached, attach
 from chiasm.adapters.bottleneck import Bottleneck
 from chiasm.adapters.dynamic_prompt import DynamicPrompt
+from chiasm.adapters.noise_mask import BetaMaskPolicy, noise_mask_losses, policy_loss
 from chiasm.adapters.part import Adapter, Part
 from chiasm.adapters.peft_attached import PeftAttached
 from chiasm.adapters.peft_families import IA3, LoRA, NormTuning, PeftAdapter, Prefix, Prompt
@@ -19,6 +20,7 @@ __all__ = [
     "IA3",
     "Adapter",
     "Attached",
+    "BetaMaskPolicy",
     "Bottleneck",
     "DynamicPrompt",
     "LoRA",
@@ -40,9 +42,11 @@ __all__ = [
     "hidden_states",
     "lottery_ticket",
     "narrow",
+    "noise_mask_losses",
     "nuclear_norm",
     "orthogonality",
     "pareto_front",
+    "policy_loss",
     "restore_adapter",
     "save_adapter",
     "score_labels",

@@ -31,7 +31,7 @@ class DynamicPrompt:
 
     Sites are blocks that give tokens `(B, T, D)` from tokens of that shape.
 
-    Source: He et al., DVPT, arXiv 2307.09787, section 3.
+    Source: He et al., DVPT, arXiv 2307.09787.
     Deviation: the paper does not say how its prompts meet the tokens again; this is the least that does.
     """
 

@@ -48,7 +48,7 @@ class LoRA:
         alpha: the factor is alpha / rank.
         groups: how many pairs side by side; more than one is what PEGO trains, see `orthogonality`.
 
-    Source: Hu et al., LoRA, ICLR 2022, arXiv 2106.09685, eq. 3; peft.
+    Source: Hu et al., LoRA, ICLR 2022, arXiv 2106.09685; peft.
     Deviation: a MultiheadAttention is refused, because peft would add to its weights and subtract again at every call,
     which does not give back the same bits.
     """
@@ -78,7 +78,7 @@ class LoRA:
 class IA3:
     """`y = l * (W x + b)`, or `y = W (l * x) + b` with `inputs`: one scale a channel, 1 at first.
 
-    Source: Liu et al., IA3, NeurIPS 2022, arXiv 2205.05638, eq. 3; peft. Linear, Conv2d and Conv3d.
+    Source: Liu et al., IA3, NeurIPS 2022, arXiv 2205.05638; peft. Linear, Conv2d and Conv3d.
     """
 
     inputs: bool = False

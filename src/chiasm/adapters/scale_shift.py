@@ -30,7 +30,7 @@ class ScaleShift:
         shift: whether beta exists.
         start: "identity": gamma 1, beta 0. "paper": N(1, 0.02) and N(0, 0.02), which is not the identity at first.
 
-    Source: Lian et al., Scaling & Shifting Your Features, NeurIPS 2022, arXiv 2210.08823, eq. 2 and 4.
+    Source: Lian et al., Scaling & Shifting Your Features, NeurIPS 2022, arXiv 2210.08823.
     Deviation: "identity" is the default. A LayerNorm over several axes has a scale for each element. A
     MultiheadAttention as a site is its joint projection of queries, keys and values, 3 D channels; choose its
     `out_proj` for the other one.

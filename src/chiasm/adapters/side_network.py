@@ -25,7 +25,7 @@ class SideNetwork(nn.Module):
         narrow: width of the side network.
         out: D of what comes out.
 
-    Source: Diao et al., UniPT, CVPR 2024, arXiv 2308.14316, eq. 2 to 7 and its released code.
+    Source: Diao et al., UniPT, CVPR 2024, arXiv 2308.14316 and its released code.
     Deviation: padded positions give zero; a patient without a token gives zeros and no NaN.
     """
 

@@ -45,7 +45,7 @@ def search_sites(
     Raises:
         ValueError: no site, a site twice, a range or a number that cannot be, costs of another number or NaN.
 
-    Source: Dutt et al., MemControl, arXiv 2405.19458, section 3.2 and algorithm 1.
+    Source: Dutt et al., MemControl, arXiv 2405.19458.
     Deviation: sites of any kind instead of attention blocks; the point to take from the front is yours.
     """
     low, high = rates

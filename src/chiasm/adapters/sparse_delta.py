@@ -26,7 +26,7 @@ class SparseDelta:
 
     Which places: `lottery_ticket` (LT-SFT), `small_weights` (SaRA), or a mask of your own (SHiRA).
 
-    Source: Ansell et al., Composable Sparse Fine-Tuning, ACL 2022, arXiv 2110.07560, eq. 1 to 3.
+    Source: Ansell et al., Composable Sparse Fine-Tuning, ACL 2022, arXiv 2110.07560.
     """
 
     indices: dict[str, np.ndarray]

@@ -36,7 +36,7 @@ def lottery_ticket(model: nn.Module, where: Where, train: Train, k: int, *, roun
             second round on.
         k: how many weights in all, exactly.
 
-    Source: Ansell et al., ACL 2022, arXiv 2110.07560, section 3 (and its iterations).
+    Source: Ansell et al., ACL 2022, arXiv 2110.07560 (and its iterations).
     """
     every = every_place(model, where)
     total = sum(len(places) for places in every.values())
@@ -74,7 +74,7 @@ def largest_places(size: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]
 def small_weights(model: nn.Module, where: Where, threshold: float) -> SparseDelta:
     """The weights with `|w| < threshold`, of the sites' own parameters; large ones keep their bits.
 
-    Source: Hu et al., SaRA, arXiv 2409.06633, section 3.2.
+    Source: Hu et al., SaRA, arXiv 2409.06633.
     """
     indices = {}
     for name in every_place(model, where):
@@ -92,7 +92,7 @@ def narrow(attached: Attached, threshold: float) -> Attached:
     A place trains on if it trained before and `|w + phi| < threshold`. The adapter given is removed and one with the
     same output comes back: make a new optimiser.
 
-    Source: Hu et al., SaRA, arXiv 2409.06633, section 3.4 (progressive parameter adjustment).
+    Source: Hu et al., SaRA, arXiv 2409.06633 (progressive parameter adjustment).
     """
     delta = delta_of(attached, lambda name, weight, phi: (weight + phi).abs() >= threshold)
     model = attached.remove()
@@ -105,7 +105,7 @@ def nuclear_norm(attached: Attached, generator: torch.Generator | None = None) -
     Over all weights that are matrices (a convolution's has a row for each output channel), or over one that
     `generator` draws, which is what a step of the paper's optimiser takes.
 
-    Source: Hu et al., SaRA, arXiv 2409.06633, eq. 6.
+    Source: Hu et al., SaRA, arXiv 2409.06633 (nuclear-norm regularisation).
     """
     matrices = []
     for site, part in attached.parts.items():

@@ -28,7 +28,7 @@ class Verbalizer:
         words: label to the numbers of its tokens, in the order of the classes; a token belongs to one label.
 
     Source: Taylor et al., Clinical Prompt Learning with Frozen Language Models, arXiv 2205.05535; Schick and Schuetze,
-    EACL 2021, arXiv 2001.07676, section 3.
+    EACL 2021, arXiv 2001.07676.
     """
 
     words: dict[str, tuple[int, ...]]
