@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from bases import BASES
 from torch import Tensor, nn
 
-from chiasm.adapters import Bottleneck, Part, ScaleShift, attach, restore_adapter, save_adapter
-from chiasm.artifact import ArtifactError, save
+from chiasm.adapters import (
+    Bottleneck,
+    DynamicPrompt,
+    LoRA,
+    Part,
+    ScaleShift,
+    UniPT,
+    attach,
+    restore_adapter,
+    save_adapter,
+)
+from chiasm.artifact import ArtifactError, load, save
 from chiasm.cohort import Unsupported
 
 
@@ -180,3 +192,27 @@ def test_a_folder_that_is_no_adapter_or_was_edited_is_refused(tmp_path: Path) ->
     file.write_text(json.dumps(document))
     with pytest.raises(ArtifactError, match="hash"):
         restore_adapter(tmp_path / "a", base.model())
+
+
+@pytest.mark.parametrize(
+    ("small", "huge"),
+    [
+        (Bottleneck(2), Bottleneck(10**9)),
+        (DynamicPrompt(2, 2), DynamicPrompt(10**9, 2)),
+        (UniPT(2), UniPT(10**9)),
+        (LoRA(2), LoRA(2, groups=10**9)),
+    ],
+    ids=lambda adapter: type(adapter).__name__,
+)
+def test_options_in_a_file_that_ask_for_more_than_it_holds_are_refused_before_they_are_made(
+    small: Any, huge: Any, tmp_path: Path
+) -> None:
+    kind = "feed-forward" if isinstance(small, LoRA) else "TransformerEncoderLayer"
+    base = BASES[kind]
+    sites = ["layers.0.linear1"] if isinstance(small, LoRA) else list(base.sites)
+    save_adapter(tmp_path / "a", attach(base.model(), small, lambda name, module: name in sites))
+    save(tmp_path / "b", dataclasses.replace(load(tmp_path / "a"), adapter=huge))
+    model = base.model()
+    with pytest.raises(ValueError, match=r"must be|more tensors"):
+        restore_adapter(tmp_path / "b", model)
+    assert torch.equal(model(base.input()), base.model()(base.input()))

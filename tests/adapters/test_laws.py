@@ -192,6 +192,8 @@ def test_merged_equals_adapted_and_unmerged_is_adapted_again(case: Case) -> None
     assert plain is model and type(model) is type(case.base.model())
     torch.testing.assert_close(model(x), adapted, rtol=1e-5, atol=1e-5 * max(1.0, float(adapted.detach().abs().max())))
     assert attached.merge() is model
+    with pytest.raises(ValueError, match="unmerge it"):
+        attached.load(attached.state())
     second = attach(model, case.adapter(case.base), case.base.where)  # a plain network takes another adapter
     second.remove()
     attached.unmerge()

@@ -97,8 +97,10 @@ class Attached:
 
         Raises:
             ValueError: a tensor missing, unknown, of another shape, or with NaN or infinity in it, by its name; nothing
-                has changed then.
+                has changed then. The adapter is merged.
         """
+        if self.merged:
+            raise ValueError("this adapter is merged: unmerge it before loading another state")
         own = dict(tensors_of(self.parts))
         check_state(own, state)
         with torch.no_grad():
@@ -153,7 +155,7 @@ class Attached:
         for module, name, weight in merged:
             old = module._parameters[name]
             self._replaced.append((module, name, old))
-            module._parameters[name] = nn.Parameter(weight, requires_grad=old is None or flags[id(old)])
+            module._parameters[name] = nn.Parameter(weight, requires_grad=old is None or flags.get(id(old), True))
         return self.model
 
     def unmerge(self) -> None:

@@ -61,6 +61,8 @@ class PeftAttached:
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """As `Attached.load`."""
+        if self.merged:
+            raise ValueError("this adapter is merged: unmerge it before loading another state")
         own = dict(self.named_parameters())
         check_state(own, state)
         with torch.no_grad():

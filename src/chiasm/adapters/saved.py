@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from chiasm import artifact
-from chiasm.adapters.attach import Attached, attach
+from chiasm.adapters.attach import Attached, attach, tensors_of
 from chiasm.adapters.identity import same_base
-from chiasm.adapters.part import Adapter
+from chiasm.adapters.part import Adapter, check_state
 from chiasm.adapters.peft_attached import PeftAttached
 from chiasm.adapters.peft_families import PeftAdapter
 from chiasm.artifact import storable
@@ -65,13 +65,27 @@ def restore_adapter(path: Path | str, model: nn.Module) -> Attached | PeftAttach
     if not isinstance(saved, SavedAdapter) or not isinstance(saved.adapter, Adapter | PeftAdapter):
         raise artifact.ArtifactError(f"'{Path(path).name}' holds no adapter")
     same_base(model, saved.structure, saved.base)
+    state = {name: torch.from_numpy(array) for name, array in saved.tensors.items()}
+    _check_size(model, saved, state)
     attached = attach(model, saved.adapter, lambda name, _: name in saved.sites)
     try:
-        attached.load({name: torch.from_numpy(array) for name, array in saved.tensors.items()})
+        attached.load(state)
     except ValueError:
         attached.remove()
         raise
     return attached
+
+
+def _check_size(model: nn.Module, saved: SavedAdapter, state: dict[str, Tensor]) -> None:
+    """Refuse options that ask for more than the file holds, before anything of their size is made."""
+    if isinstance(saved.adapter, PeftAdapter):
+        rows = max((tensor.shape[0] for tensor in state.values() if tensor.ndim), default=0)
+        if saved.adapter.groups > len(state) or getattr(saved.adapter, "tokens", 0) > rows:
+            raise ValueError("the adapter's options ask for more tensors than it holds")
+        return
+    sites = {name: module for name, module in model.named_modules() if name in saved.sites}
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        check_state(dict(tensors_of(saved.adapter.parts(sites))), state)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -74,8 +74,8 @@ class SparsePart(Part):
             places = torch.from_numpy(delta.indices[key].astype(np.int64))
             if weight is None or (len(places) and not 0 <= int(places.min()) <= int(places.max()) < weight.numel()):
                 raise ValueError(f"a place lies outside '{key}', which has {0 if weight is None else weight.numel()}")
-            start = torch.as_tensor(delta.start.get(key, np.zeros(len(places))), dtype=torch.float32)
-            settled = torch.as_tensor(delta.settled.get(key, np.zeros(len(places), dtype=bool)))
+            start = torch.from_numpy(delta.start.get(key, np.zeros(len(places))).astype(np.float32))
+            settled = torch.from_numpy(delta.settled.get(key, np.zeros(len(places))).astype(bool))
             names.append(name)
             self.register_buffer(f"{name}_places", places[~settled])
             self.register_buffer(f"{name}_settled_places", places[settled])
