@@ -127,3 +127,15 @@ def test_a_verbalizer_is_stored_and_knows_its_vocabulary(tmp_path: Path) -> None
         WORDS(torch.zeros(1, 4))
     with pytest.raises(ValueError, match="hidden"):
         SoftVerbalizer(4, 2)(torch.zeros(1, 4), None)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_behind_a_prompt_it_is_the_mask_that_is_read(soft: bool, bert: nn.Module) -> None:
+    ids, attention, _ = texts()
+    attached = attach(bert, Prompt(2), root)
+    torch.manual_seed(0)
+    verbalizer = SoftVerbalizer(16, 2) if soft else WORDS
+    output = attached.model(input_ids=ids, attention_mask=attention, output_hidden_states=True)
+    assert output.logits.shape[1] == ids.shape[1] + 2
+    expected = verbalizer(output.logits[:, 3 + 2], output.hidden_states[-1][:, 3 + 2])
+    torch.testing.assert_close(score_labels(attached.model, verbalizer, ids, attention, MASK), expected)
