@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from chiasm import screen
+from chiasm.cli import main
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+
 
 MANIFEST = """\
 name = "bladder"
@@ -66,6 +81,14 @@ class CohortFolder:
         self.write_clinical(frame)
 
 
+@pytest.fixture(autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A token store for this test alone: no test reads or fills the store of whoever runs it."""
+    place = tmp_path_factory.mktemp("store", numbered=True) / "tokens"
+    monkeypatch.setenv("CHIASM_STORE", str(place))
+    return place
+
+
 @pytest.fixture
 def cohort_folder(tmp_path: Path) -> CohortFolder:
     """40 patients `001` .. `040` without a problem: a table, omics of 30 patients, bags of 20, four given folds."""
@@ -100,3 +123,25 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of real cohorts is not beside the repository")
     return folder
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command line in this process."""
+    monkeypatch.delenv(screen.TRACEBACK, raising=False)
+
+    def call(*words: object) -> Said:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main([str(word) for word in words])
+        said = capsys.readouterr()
+        return Said(int(stopped.value.code or 0), said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
+def two_tables(cohort_folder: CohortFolder) -> CohortFolder:
+    """The cohort without bags: quicker."""
+    cohort_folder.edit('[modalities.slide]\nkind = "bag"\npath = "slides/{id}.npy"\n', "")
+    return cohort_folder

@@ -17,7 +17,18 @@ PACKAGE = ROOT / "src" / "chiasm"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ANYONE = {"tokens", "protocols", "artifact"}
-PARTS = {"cohort", "readers", "encoders", "adapters", "fusion", "heads", "merging", "training", "evaluation"}
+PARTS = {
+    "cohort",
+    "readers",
+    "encoders",
+    "adapters",
+    "fusion",
+    "heads",
+    "merging",
+    "objectives",
+    "training",
+    "evaluation",
+}
 MAY_IMPORT = {
     "tokens": set(),
     "protocols": {"tokens"},
@@ -29,7 +40,8 @@ MAY_IMPORT = {
     "fusion": set(),
     "heads": {"cohort"},
     "merging": set(),
-    "training": {"cohort", "encoders", "adapters", "fusion", "heads"},
+    "objectives": set(),
+    "training": {"cohort", "encoders", "adapters", "fusion", "heads", "objectives"},
     "evaluation": {"cohort"},
     "recipes": PARTS,
     "retrieval": PARTS | {"recipes", "chiasm"},

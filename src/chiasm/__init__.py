@@ -31,6 +31,7 @@ _PUBLIC = {
     "list_recipes": "chiasm.api",
     "load_model": "chiasm.api",
     "load_trial": "chiasm.api",
+    "merge": "chiasm.api",
     "open_cohort": "chiasm.cohort",
     "similar": "chiasm.api",
     "synthetic_cohort": "chiasm.cohort",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         list_recipes,
         load_model,
         load_trial,
+        merge,
         similar,
     )
     from chiasm.cohort import (

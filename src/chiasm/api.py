@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
 from chiasm import artifact
 from chiasm.artifact import ArtifactError
 from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
-from chiasm.cohort import check_cohort as check_values
+from chiasm.cohort.checks import check_cohort as check_values
+from chiasm.cohort.checks import examine as examine_values
 from chiasm.doctor import diagnose, require_device
 from chiasm.encoders import Encoded, TokenStore, default_store, encode_cohort, file_problems, list_encoders
 from chiasm.encoders.catalogue import import_fitted
+from chiasm.encoders.encode import contents, require_same
+from chiasm.encoders.store_prune import Pruned, prune
 from chiasm.evaluation import Protocol, Trial, TrialError, run_trial
 from chiasm.evaluation import load_trial as read_trial
+from chiasm.merging.methods import require_base
+from chiasm.merging.tensors import require_weights
 from chiasm.protocols import Model
 from chiasm.recipes import registry
+from chiasm.recipes.merged import Merged, merge_fitted, method_of, primary_of, require_alike, scores_of
+from chiasm.retrieval import require_patients
 from chiasm.retrieval import similar as nearest_patients
 from chiasm.training.cluster import on_cluster
 from chiasm.training.memo import work_clock
-from chiasm.training.pool import default_jobs, side_by_side
+from chiasm.training.pool import as_it_pays, default_jobs, side_by_side
 
 __all__ = [
     "ArtifactError",
@@ -32,8 +39,11 @@ __all__ = [
     "CohortError",
     "Encoded",
     "LeakageError",
+    "Merged",
     "Problem",
     "Protocol",
+    "Pruned",
+    "TokenStore",
     "Trial",
     "TrialError",
     "Unsupported",
@@ -43,12 +53,16 @@ __all__ = [
     "encode",
     "encode_for",
     "evaluate",
+    "examine",
     "fit",
     "list_encoders",
     "list_recipes",
     "load_model",
     "load_trial",
+    "merge",
     "open_cohort",
+    "open_store",
+    "prune_store",
     "require_device",
     "similar",
     "split_names",
@@ -65,14 +79,21 @@ def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
     Values, identifiers, targets and folds, and what the headers of files say; no weight is loaded for it. A file that
     cannot be read is a warning, since its patient counts as one who lacks the modality, unless none of them can be.
     """
-    problems = check_values(cohort)
-    if not isinstance(cohort, Cohort):
-        try:
-            cohort = open_cohort(cohort)
-        except CohortError:
-            return problems
-    problems += file_problems(cohort)
-    return sorted(problems, key=lambda problem: problem.severity != "error")
+    return examine(cohort)[1]
+
+
+def examine(
+    cohort: Cohort | str | os.PathLike[str], *, progress: Callable[[str, int, int], None] | None = None
+) -> tuple[Cohort | None, list[Problem]]:
+    """The cohort, None where its manifest cannot be opened, and every problem of it: see `check_cohort`.
+
+    Args:
+        progress: called with (modality, finished, all) sources whose headers are read.
+    """
+    opened, problems = examine_values(cohort)
+    if opened is not None:
+        problems += file_problems(opened, progress or unseen)
+    return opened, sorted(problems, key=lambda problem: problem.severity != "error")
 
 
 def encode(
@@ -106,18 +127,28 @@ def encode(
     return encode_cohort(
         cohort,
         encoders,
-        store=TokenStore(Path(store) if store is not None else default_store()),
+        store=open_store(store),
         jobs=jobs or default_jobs(),
-        execute=engine_of(engine),
-        progress=progress or (lambda modality, finished, everything: None),
+        execute=as_it_pays if engine == "local" else engine_of(engine),
+        progress=progress or unseen,
     )
 
 
+def unseen(modality: str, finished: int, everything: int) -> None:
+    """Progress that nobody watches."""
+
+
 def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, int], None] | None = None) -> Encoded:
-    """The modalities that a model reads, encoded as at its fit; the others are left as they are."""
+    """The modalities that a model reads, encoded as at its fit; the others are left as they are.
+
+    Raises:
+        Unsupported: a modality is of another kind than at the fit, or its encoder or the encoder's weights differ.
+    """
     encodings = getattr(model, "encodings", {})
+    require_same(cohort, encodings)
     chosen = {name: own.encoder for name, own in encodings.items() if name in cohort.modalities}
-    found = encode(cohort.with_modalities(sorted(chosen)), chosen, progress=progress)
+    bags = {name for name in cohort.modalities if cohort.kinds[name] == "bag"} & set(getattr(model, "modalities", ()))
+    found = encode(cohort.with_modalities(sorted({*chosen, *bags})), chosen, progress=progress)
     return Encoded(cohort.merged(found.cohort), found.problems, found.counts)
 
 
@@ -229,7 +260,13 @@ def load_model(path: Path | str) -> Model:
 
 
 def similar(
-    cohort: Cohort, patients: Iterable[str], by: str | Model, *, k: int = 10, method: str = "auto"
+    cohort: Cohort,
+    patients: Iterable[str],
+    by: str | Model,
+    *,
+    k: int = 10,
+    method: str = "auto",
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> pd.DataFrame:
     """The k other patients of the cohort that are most like each of these: patient, rank, neighbour, distance.
 
@@ -238,15 +275,53 @@ def similar(
         patients: identifiers.
         by: a modality, or a fitted model, whose embedding of all modalities is compared.
         method: "exact", "index" (LanceDB), or "auto": the index above 200,000 patients.
+        progress: called with (modality, finished, all) sources.
 
     Raises:
         Unsupported: a patient is not in the cohort or lacks what is compared, or the model has no embedding.
     """
-    names = [name for name in cohort.modalities if name == by] if isinstance(by, str) else None
-    if names == []:
-        cohort.rows_of(str(by))  # raises, with the name that is nearest
-    found = encode(cohort.with_modalities(names)) if names else encode_for(cast(Model, by), cohort)
-    return nearest_patients(found.cohort, list(patients), by, k=k, method=method)
+    chosen = list(patients)
+    require_patients(cohort, chosen, by)
+    if isinstance(by, str):
+        found = encode(cohort.with_modalities([by]), progress=progress)
+    else:
+        found = encode_for(by, cohort, progress=progress)
+    return nearest_patients(found.cohort, chosen, by, k=k, method=method)
+
+
+def open_store(path: Path | str | None = None) -> TokenStore:
+    """The token store in a folder; None takes `$CHIASM_STORE`, or the user's cache folder. Nothing is created."""
+    return TokenStore(Path(path) if path is not None else default_store())
+
+
+def prune_store(
+    store: Path | str | None = None,
+    *,
+    encoder: str | None = None,
+    keep: Iterable[Cohort | str | os.PathLike[str]] = (),
+    older_than_days: float | None = None,
+    dry: bool = False,
+) -> Pruned:
+    """Drop tokens that are not needed, damaged fragments and what dead writers left; merge small fragments.
+
+    A source is dropped when each condition given holds; without one no source is. What is dropped is encoded again when
+    it is needed.
+
+    Args:
+        store: its folder, as for `open_store`.
+        encoder: what this one gave, by its name or its whole identity; several identities may share a name.
+        keep: cohorts or manifests; what any of them holds stays, whatever encoded it.
+        older_than_days: it was written more than so many days ago.
+        dry: only count the sources.
+
+    Raises:
+        Unsupported: the store holds nothing of such an encoder.
+        ValueError: days below zero.
+        CohortError: a manifest cannot be opened.
+    """
+    cohorts = [cohort if isinstance(cohort, Cohort) else open_cohort(cohort) for cohort in keep]
+    kept = {key for cohort in cohorts for key in contents(cohort)} if cohorts else None
+    return prune(open_store(store), encoder=encoder, keep=kept, older_than_days=older_than_days, dry=dry)
 
 
 def load_trial(folder: Path | str) -> Trial:
@@ -284,6 +359,59 @@ def demo_cohort() -> Cohort:
         patients, blocks, target=Survival("days", "metastasis", unit="days"),
         kinds={"clinical": "table", "genes": "omics"}, name="breast-cancer",
     )  # fmt: skip
+
+
+def merge(
+    models: Sequence[Path | str | Model],
+    method: str = "linear",
+    *,
+    weights: Sequence[float] | None = None,
+    base: Path | str | Model | None = None,
+    cohort: Cohort | None = None,
+) -> Merged:
+    """One model from several of one recipe, target and encoders: their networks are merged, nothing is trained.
+
+    What does not fit is said before a weight is read.
+
+    Args:
+        models: folders, or fitted models.
+        method: linear, slerp, task-arithmetic, ties, dare, dare-ties or breadcrumbs, with options as in
+            "ties:density=0.5"; see `chiasm.merging`.
+        weights: one number >= 0 for each model; None: equal.
+        base: what the models were fine-tuned from, for methods that need it.
+        cohort: with the target; every model and the merged one are scored on it. Choose patients of whom no model was
+            fitted: on others, the models that know them look better than they are.
+
+    Returns:
+        The merged model, also where another scores better: `Merged.best` and `Merged.warning` say so.
+
+    Raises:
+        Unsupported: models that are no networks, or differ in more than their weights.
+        ValueError: tensors or shapes that differ; an unknown method or option; weights that are none.
+        ArtifactError: a folder that is not a model, or is damaged.
+    """
+    chosen, given = method_of(method), [*models, *([] if base is None else [base])]
+    require_base(chosen, base is not None)
+    if not models:
+        raise ValueError("there is no model to merge: give one or more")
+    share = [1.0] * len(models) if weights is None else list(weights)
+    require_weights(share, len(models))
+    names = [f"model {number}" for number in range(1, len(models) + 1)]
+    names = [
+        f"{name} ({Path(own).name})" if isinstance(own, str | Path) else name
+        for name, own in zip([*names, "the base"], given, strict=False)
+    ]
+    outlined = [artifact.outline(own) if isinstance(own, str | Path) else artifact.outline_of(own) for own in given]
+    require_alike(outlined, names)
+    loaded: list[Any] = [load_model(own) if isinstance(own, str | Path) else own for own in given]
+    parents, origin = loaded[: len(models)], loaded[-1] if base is not None else None
+    merged = merge_fitted(parents, names, share, chosen, origin)
+    scores: dict[str, dict[str, float]] = {}
+    if cohort is not None:
+        require_sound(cohort)
+        cohort = encode_for(merged, cohort).cohort
+        scores = scores_of({**dict(zip(names, parents, strict=False)), "merged": merged}, cohort)
+    return Merged(merged, primary_of(merged), scores)
 
 
 def _report(trial: Trial, path: Path) -> Path:

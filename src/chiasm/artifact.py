@@ -28,12 +28,28 @@ from safetensors.numpy import save_file
 SCHEMA = 1
 DESCRIPTION, WEIGHTS = "model.json", "weights.safetensors"
 MAX_JSON_BYTES = 256 * 2**20
+DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I64": "int64", "I32": "int32", "BOOL": "bool"}
 _REGISTER: dict[str, type] = {}
 _T = TypeVar("_T")
 
 
 class ArtifactError(ValueError):
     """A model folder or checkpoint that is not what it says, and what to do about it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayOutline:
+    """An array as a header describes it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Outline:
+    """A model without its weights: `tree` is what model.json holds, an `ArrayOutline` for each array."""
+
+    tree: Any
 
 
 def storable(kind: str) -> Callable[[type[_T]], type[_T]]:
@@ -108,6 +124,52 @@ def load(path: Path | str) -> Any:
         ArtifactError: a missing, truncated or changed file, another schema, an unknown kind or field.
     """
     path = Path(path)
+    document = _description(path)
+    if _sha256(path / WEIGHTS) != document["weights_sha256"]:
+        raise ArtifactError(
+            f"'{path.name}/weights.safetensors' does not have the hash in model.json: copy the model again"
+        )
+    return _rebuild(document["model"], _read_arrays(path / WEIGHTS)[0], path.name)
+
+
+def outline(path: Path | str) -> Outline:
+    """What a model folder says of itself: its JSON, and the header of its weights. No weight is read.
+
+    Raises:
+        ArtifactError: as for `load`, but for what only the weights show.
+    """
+    path = Path(path)
+    tree = _description(path)["model"]
+    try:
+        with safe_open(path / WEIGHTS, framework="numpy") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            arrays = {name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in slices.items()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ArtifactError("'weights.safetensors' is truncated or is not safetensors: copy it again") from error
+    return Outline(_outlined(tree, {name: (shape, DTYPES.get(kind, kind)) for name, (shape, kind) in arrays.items()}))
+
+
+def outline_of(root: object) -> Outline:
+    """The outline of the folder that `save` would write."""
+    arrays: dict[str, np.ndarray] = {}
+    tree = _encode(root, "", arrays)
+    return Outline(_outlined(tree, {name: (value.shape, str(value.dtype)) for name, value in arrays.items()}))
+
+
+def _outlined(node: Any, arrays: Mapping[str, tuple[tuple[int, ...], str]]) -> Any:
+    if isinstance(node, list):
+        return [_outlined(item, arrays) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if set(node) == {"$array"}:
+        if not isinstance(node["$array"], str) or node["$array"] not in arrays:
+            raise ArtifactError("'model.json' refers to an array that the weights do not hold")
+        return ArrayOutline(*arrays[node["$array"]])
+    return {key: _outlined(item, arrays) for key, item in node.items()}
+
+
+def _description(path: Path) -> Any:
+    """The document in model.json, sound by itself; the weights are there and are not read."""
     description, weights = path / DESCRIPTION, path / WEIGHTS
     for file in (description, weights):
         if file.is_symlink() or not file.is_file():
@@ -134,11 +196,7 @@ def load(path: Path | str) -> Any:
         raise ArtifactError(f"'{path.name}/model.json' is not the description of a chiasm model")
     if _digest(document) != document["sha256"]:
         raise ArtifactError(f"'{path.name}/model.json' does not have the hash that it names: copy the model again")
-    if _sha256(weights) != document["weights_sha256"]:
-        raise ArtifactError(
-            f"'{path.name}/weights.safetensors' does not have the hash in model.json: copy the model again"
-        )
-    return _rebuild(document["model"], _read_arrays(weights)[0], path.name)
+    return document
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:

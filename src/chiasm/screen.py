@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+SECONDS_BEFORE_BAR = 0.5
+SECONDS_BETWEEN_FRAMES = 0.1
 SECONDS_BETWEEN_LINES = 10.0
 TRACEBACK = "CHIASM_TRACEBACK"
 SEE_WHY = f"set {TRACEBACK}=1 to see why"
@@ -66,13 +68,24 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def size(number: int) -> str:
+    """`512 bytes`, `1.4 MB`, `23 GB`."""
+    for power, unit in ((9, "GB"), (6, "MB"), (3, "kB")):
+        if number >= 10**power:
+            share = number / 10**power
+            return f"{share:.1f} {unit}" if share < 9.95 else f"{share:,.0f} {unit}"
+    return f"{number:,} bytes"
+
+
 class Progressing:
     """Progress over training sets or sources, with the time left: a bar in a terminal, elsewhere a line at times."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, at_once: bool = True) -> None:
+        """`at_once` False keeps a bar from the screen until the work has taken half a second."""
         self.what = what
+        self.at_once = at_once
+        self.name = ""
         self.start = self.last = time.monotonic()
-        self.before = 0
         self.bar: Progress | None = None
         self.console = Console(stderr=True)
 
@@ -86,10 +99,10 @@ class Progressing:
 
     def named(self, name: str, done: int, everything: int) -> None:
         """As a call, each name with a bar of its own."""
-        what = f"{name}: sources"
-        if what != self.what:
+        if name != self.name:
             self._stop()
-            self.what, self.start, self.last = what, time.monotonic(), time.monotonic()
+            self.name = name
+            self.start = self.last = time.monotonic()
         if everything:
             self(done, everything)
 
@@ -99,25 +112,34 @@ class Progressing:
             self.bar = None
 
     def __call__(self, done: int, everything: int) -> None:
-        """`done` of `everything` training sets are finished."""
-        if self.console.is_terminal:
-            self._draw(done, everything)
-            return
+        """`done` of `everything` are finished."""
         now = time.monotonic()
-        if done in (0, everything) or now - self.last >= SECONDS_BETWEEN_LINES:
+        if self.console.is_terminal:
+            if self.at_once or self.bar is not None or now - self.start >= SECONDS_BEFORE_BAR:
+                self._draw(done, everything, now)
+            return
+        told = self.at_once or self.last > self.start
+        if now - self.last >= SECONDS_BETWEEN_LINES or (done == everything and told):
             spent, self.last = now - self.start, now
             left = f", about {duration(spent / done * (everything - done))} left" if 0 < done < everything else ""
-            hint(f"{done:,} of {everything:,} {self.what}, {duration(spent)}{left}")
+            hint(f"{self._label}{done:,} of {everything:,} {self.what}, {duration(spent)}{left}")
 
-    def _draw(self, done: int, everything: int) -> None:
+    @property
+    def _label(self) -> str:
+        return f"{self.name}: " if self.name else ""
+
+    def _draw(self, done: int, everything: int, now: float) -> None:
         # No thread redraws the bar: worker processes are forked while it is on the screen.
         if self.bar is None:
-            columns = (TextColumn(self.what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            columns = (TextColumn(self._label + self.what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
             self.bar = Progress(
                 *columns, TextColumn("left"), TimeRemainingColumn(), console=self.console, auto_refresh=False
             )
             self.bar.start()
             self.task = self.bar.add_task("", total=everything)
+        elif done < everything and now - self.last < SECONDS_BETWEEN_FRAMES:
+            return
+        self.last = now
         self.bar.update(self.task, completed=done)
         self.bar.refresh()
 

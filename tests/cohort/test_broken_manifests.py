@@ -107,11 +107,6 @@ BROKEN = {
         id_that_climbs,
         f"slides/{{id}}.npy, row 5, modality 'slide': the path leaves the folder of the cohort; {HOME}",
     ),
-    "empty bag": (
-        write("slides/004.npy", b""),
-        "slides/{id}.npy, row 5, modality 'slide': the file is empty; "
-        "write it again, or take it away if the patient has none",
-    ),
     "no {id}": (
         edit("slides/{id}.npy", "slides/x.npy"),
         "cohort.toml, modality 'slide': 'path' has no {id}; "

@@ -95,9 +95,26 @@ def test_bags_of_another_width_without_tokens_or_not_finite(cohort_folder):
     np.save(slides / "006.npy", np.full((2, 5), np.nan, dtype=np.float32))
     (slides / "008.npy").write_bytes(b"junk")
     problems = check_cohort(cohort_folder.manifest)
-    rows = {word: found(problems, word).row for word in ("5 wide", "without a token", "not finite", "cannot be read")}
-    assert list(rows.values()) == [4, 6, 7, 9] and len(problems) == 4
-    assert {(p.severity, p.modality, p.path) for p in problems} == {("error", "slide", "slides/{id}.npy")}
+    expected = {"5 wide": (4, "error"), "not finite": (7, "error"), "cannot be read": (9, "warning"),
+                "holds no token: taken as absent": (6, "warning")}  # fmt: skip
+    rows = {word: (found(problems, word).row, found(problems, word).severity) for word in expected}
+    assert rows == expected and len(problems) == 4
+    assert {(p.modality, p.path) for p in problems} == {("slide", "slides/{id}.npy")}
+
+
+def test_bags_none_of_which_can_be_read_are_an_error(cohort_folder):
+    for file in (cohort_folder.path / "slides").iterdir():
+        file.write_bytes(b"" if file.stem == "004" else b"junk")
+    problems = check_cohort(cohort_folder.manifest)
+    assert [(p.severity, p.row) for p in problems] == [("error", 2), ("error", 5)]
+    assert "cannot be read" in problems[0].what and problems[1].what == "the file is empty"
+
+
+def test_a_pickle_as_a_bag_is_answered_with_the_command_that_converts_it(cohort_folder):
+    cohort_folder.edit("slides/{id}.npy", "slides/{id}.pt")
+    (problem,) = check_cohort(cohort_folder.manifest)
+    assert (problem.modality, problem.path) == ("slide", "slides/{id}.pt")
+    assert "never from a pickle" in problem.what and "weights_only=True" in problem.fix
 
 
 def test_patients_without_a_fold(cohort_folder):

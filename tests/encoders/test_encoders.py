@@ -225,6 +225,43 @@ class Broken:
         return raw[list(self.columns)]
 
 
+@dataclass(frozen=True)
+class Recording:
+    """As a reader's values: a dataclass of an array, which compares by identity."""
+
+    values: Any
+    leads: tuple[str, ...] = ("I", "II")
+
+
+@storable("encoder-of-recordings")
+@dataclass(frozen=True)
+class OfRecordings:
+    """The mean of each lead; `writes` centres the recording where it lies."""
+
+    writes: bool = False
+
+    slots: ClassVar[int] = 1
+    width: ClassVar[int] = 2
+    fitted_on_cohort: ClassVar[bool] = False
+
+    def fit(self, raw: Any, patients: Any = ()) -> Any:
+        return self
+
+    def encode(self, raw: Any) -> Tokens:
+        means = np.stack([one.values.mean(1) for one in raw])
+        if self.writes:
+            raw[0].values[0] *= 2
+        return Tokens(torch.from_numpy(means)[:, None], torch.ones(len(raw), 1, dtype=torch.bool))
+
+
+def test_an_encoder_that_writes_into_a_readers_values_is_found() -> None:
+    rng = np.random.default_rng(0)
+    values = [Recording(rng.normal(size=(2, 9)).astype(np.float32)) for _ in range(6)]
+    check_encoder(OfRecordings(), values)
+    with pytest.raises(AssertionError, match="raw values as they were"):
+        check_encoder(OfRecordings(writes=True), values)
+
+
 def test_an_encoder_of_a_third_party_passes() -> None:
     check_encoder(Broken(), pd.DataFrame(np.random.default_rng(0).normal(size=(12, 3)), columns=["b", "a", "c"]))
 

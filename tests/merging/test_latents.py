@@ -177,6 +177,15 @@ def test_magnitudes_follow_the_closed_formulas(first: float, second: float, shar
         assert merge_latents(latents, weights, method).item().real == pytest.approx(value, rel=1e-9)
 
 
+@real_and_complex
+def test_the_sum_is_the_mean_times_the_weights_and_reads_nothing_absent(dtype: torch.dtype) -> None:
+    a, b, c = draw(10, 3, dtype)
+    weights = torch.tensor([[1.0, 0.0, 1.0], [0.5, 0.0, 2.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    merged = merge_latents([a, torch.full_like(b, math.nan), c], weights, "sum")
+    torch.testing.assert_close(merged[0], a[0] + c[0])
+    torch.testing.assert_close(merged, merge_latents([a, b, c], weights) * weights.sum(1)[:, None, None])
+
+
 @every_method
 @real_and_complex
 def test_inputs_are_left_as_they_are(method: str, dtype: torch.dtype) -> None:
@@ -194,8 +203,8 @@ def test_what_does_not_fit_is_refused_by_name() -> None:
         merge_latents([a, b[:, :4]], weights)
     with pytest.raises(ValueError, match=r"weights must be \(B, M\) = \(3, 2\), not \(2, 3\)"):
         merge_latents([a, b], weights.T)
-    with pytest.raises(ValueError, match="'sum': choose one of mean, harmonic, geometric"):
-        merge_latents([a, b], weights, "sum")
+    with pytest.raises(ValueError, match="'median': choose one of mean, harmonic, geometric, sum"):
+        merge_latents([a, b], weights, "median")
     for wrong in (-1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="finite and not negative"):
             merge_latents([a, b], torch.tensor([[wrong, 1.0]] * 3))

@@ -184,8 +184,8 @@ def test_states_that_differ_are_refused_by_tensor_before_any_arithmetic() -> Non
     (w,) = draw(11, 1)
     good = {"w": w, "head.bias": torch.zeros(2)}
     for wrong, message in (
-        ({"w": w}, "model 3 and model 1 do not have the same tensors: 'head.bias' is in one only"),
-        ({**good, "extra": w}, "'extra' is in one only"),
+        ({"w": w}, "model 3 and model 1 do not have the same tensors: model 3 lacks 'head.bias'"),
+        ({**good, "extra": w}, "model 3 has 'extra' more"),
         ({"w": w, "head.bias": torch.zeros(3)}, r"'head.bias' has shape \(2,\) in model 1 and \(3,\) in model 3"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
+import pytest
 
 from chiasm.cohort import check_cohort
 
@@ -46,3 +50,61 @@ def test_ten_defects_ten_findings(cohort_folder):
         found = [p for p in problems if (p.row, p.modality, p.path) == (row, modality, path) and word in p.what]
         assert len(found) == 1, (row, modality, path, word)
     assert all(problem.fix and problem.severity == "error" for problem in problems)
+
+
+FILES = """
+import sys
+import chiasm
+from chiasm.encoders import catalogue, encode
+
+def never(*given):
+    raise AssertionError("an encoder is made by the check")
+
+catalogue.make_encoder = encode.make_encoder = never
+for problem in chiasm.check_cohort(sys.argv[1]):
+    print(problem.severity, problem.row, problem.modality, problem.path, problem.what, "|", problem.fix)
+loaded = {"transformers", "monai", "timm", "torchvision", "chiasm.encoders.hub", "chiasm.encoders.sentences"}
+print("loaded:", *sorted(loaded & set(sys.modules)))
+"""
+
+
+@pytest.mark.slow
+def test_defects_of_files_are_found_in_the_same_pass_and_before_any_weight(cohort_folder):
+    """Broken sources of three kinds beside a wrong cell of a table; nothing that computes is imported."""
+    folder, said = cohort_folder.path, {}
+    for name in ("notes", "waves"):
+        (folder / name).mkdir()
+    for k in range(1, 13):
+        (folder / "notes" / f"{k:03d}.txt").write_text("no fever")
+        rows = "".join(f"{t / 100},{t % 7}.5\n" for t in range(60))
+        (folder / "waves" / f"{k:03d}.csv").write_text(f"time,II (mV)\n{rows}")
+    spoilt = {
+        ("notes", 2): (b"%PDF-1.7\0", "notes/{id}.txt", None),  # found when it is read
+        ("notes", 3): (b"pain. " * 1_700_000, "notes/{id}.txt", "over the limit"),
+        ("notes", 4): (b"", "notes/{id}.txt", "the file is empty"),
+        ("waves", 5): (b"II\n1\n", "waves/{id}.csv", "no column holds the time"),
+        ("slides", 6): (b"\x80\x04\x95", "slides/{id}.npy", "a pickle"),
+        ("slides", 7): (b"junk", "slides/{id}.npy", "cannot be read"),
+    }
+    for (name, k), (content, path, words) in spoilt.items():
+        (folder / name / f"{k:03d}{path[-4:]}").write_bytes(content)
+        if words:
+            said[(k + 1, path)] = words
+    cohort_folder.edit(
+        "[folds]",
+        '[modalities.note]\nkind = "text"\npath = "notes/{id}.txt"\n'
+        '[modalities.wave]\nkind = "ecg"\npath = "waves/{id}.csv"\n[folds]',
+    )
+    cohort_folder.set_cell(4, "died", "2")
+    said[(4, "clinical.csv")] = "neither 0 nor 1"
+    done = subprocess.run(
+        [sys.executable, "-c", FILES, str(cohort_folder.manifest)], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert lines[-1].strip() == "loaded:"
+    assert len(lines) == len(said) + 1, done.stdout
+    for (row, path), words in said.items():
+        (line,) = [line for line in lines if f" {row} " in line and path in line]
+        assert words in line and line.rpartition("| ")[2], line
+        assert line.startswith("error" if path == "clinical.csv" else "warning")
+    assert done.stderr == ""

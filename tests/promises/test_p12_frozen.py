@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 import chiasm
+from chiasm.artifact import storable
+from chiasm.encoders import catalogue
+from chiasm.encoders.frozen import hash_state, identity_of
 from chiasm.heads.head import Head
 from chiasm.protocols import Fused
 from chiasm.recipes import neural
@@ -120,3 +127,65 @@ def test_training_leaves_what_is_frozen_byte_identical() -> None:
     for key, value in network.state_dict().items():
         assert torch.equal(value, before[key]) == key.startswith("fusion.base."), key
     assert neural.parameter_count(network) == sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+@storable("test-frozen-norm")
+@dataclass(frozen=True)
+class Normed:
+    """A frozen encoder of texts whose network has a BatchNorm, kept in `HELD` so that a test can look at it."""
+
+    id: ClassVar[str] = "normed"
+    version: ClassVar[str] = "1"
+    fitted_on_cohort: ClassVar[bool] = False
+    batch: ClassVar[int] = 4
+    width: ClassVar[int] = 6
+    slots: ClassVar[int] = 1
+
+    @property
+    def identity(self) -> str:
+        return identity_of(self, hash_state(held().state_dict()))
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Normed:
+        return self
+
+    def encode(self, raw: Sequence[str]) -> Tokens:
+        letters = torch.tensor([[text.count(letter) for letter in "abcd"] for text in raw], dtype=torch.float32)
+        with torch.inference_mode():
+            return Tokens(held()(letters)[:, None].clone(), torch.ones((len(raw), 1), dtype=torch.bool))
+
+
+@lru_cache(maxsize=1)
+def held() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 9000), nn.Linear(9000, 6))
+    network[1].running_mean.copy_(torch.arange(6.0))
+    return network.eval().requires_grad_(False)
+
+
+NORMED = catalogue.Entry("normed", ("text",), f"{__name__}:Normed", "6", "MIT", catalogue.NOTHING)
+
+
+@pytest.mark.parametrize("name", ["late-fusion", "lego-fuse"])
+def test_encoding_and_a_whole_fit_leave_a_frozen_encoder_as_it_was(
+    name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHIASM_STORE", str(tmp_path))
+    monkeypatch.setattr(catalogue, "CATALOGUE", (*catalogue.CATALOGUE, NORMED))
+    rng = np.random.default_rng(0)
+    ids = [f"p{k:02d}" for k in range(40)]
+    patients = pd.DataFrame(
+        {"y": np.arange(40) % 2, "note": ["".join(rng.choice([*"abcd"], 9)) for _ in ids]}, index=ids
+    )
+    age = pd.DataFrame({"age": rng.normal(size=40)}, index=ids)
+    cohort = chiasm.cohort_from_frames(
+        patients, {"age": age, "note": patients[["note"]]}, target=chiasm.Classification("y"), kinds={"note": "text"}
+    )
+    before = hash_state(held().state_dict())
+    encoded = chiasm.encode(cohort, {"note": "normed"}, jobs=1).cohort
+    model = chiasm.fit(encoded, small(name))
+    model.predict(encoded)
+    assert hash_state(held().state_dict()) == before and not held().training
+    assert not any(value.requires_grad or value.grad is not None for value in held().parameters())
+    frozen = sum(value.numel() for value in held().parameters())
+    assert 0 < model.trained_parameters < frozen / 2, "what is frozen is not counted"

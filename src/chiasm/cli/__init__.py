@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli import about, models, tokens, trials
+from chiasm.cli import about, models, store, tokens, trials
 
 app = typer.Typer(
     name="chiasm",
@@ -21,10 +21,11 @@ app = typer.Typer(
 )
 
 for command in (
-    *(trials.demo, trials.check, trials.evaluate, models.fit, models.predict, trials.report),
+    *(trials.demo, trials.check, trials.evaluate, models.fit, models.predict, models.merge, trials.report),
     *(tokens.encode, tokens.encoders, models.similar, about.recipes, about.doctor),
 ):
     app.command()(command)
+app.add_typer(store.app, name="store")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

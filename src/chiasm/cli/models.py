@@ -1,4 +1,4 @@
-"""`fit`, `predict` and `similar`: one model, what it says of new patients, and whom they are like."""
+"""`fit`, `predict`, `similar` and `merge`: a model, what it says of patients and whom they are like; several to one."""
 
 from __future__ import annotations
 
@@ -28,11 +28,7 @@ def fit(
     """
     from chiasm import api
 
-    if out.exists() and (out / "model.json").is_file() and not force:
-        raise api.ArtifactError(f"'{out}' holds a model already: choose another --out, or add --force to replace it")
-    if out.exists() and not (out / "model.json").is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise api.ArtifactError(f"'{out}' exists and is not a model folder: choose another --out")
-    require_writable(out)
+    require_place(out, force)
     api.require_device(device)
     start = time.monotonic()
     opened = ready(sound(cohort))
@@ -87,23 +83,81 @@ def predict(
 
 
 def similar(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
+    by: Annotated[str, typer.Argument(metavar="BY", help="A model folder, or a modality of the cohort.")],
     cohort: CohortPath,
     patient: Annotated[list[str], typer.Option(help="An identifier of the cohort; again for each.")],
-    modality: Annotated[str | None, typer.Option(help="Compare this modality alone, not what the model sees.")] = None,
     k: Annotated[int, typer.Option(min=1, help="How many neighbours.")] = 10,
     json: Json = False,
 ) -> None:
     """The patients of a cohort that are most like a patient.
 
-    A model folder holds no patients, so the cohort to search in is yours to name.
+    By what a model makes of all modalities, or by one modality. A model folder holds no patients, so the cohort to
+    search in is yours to name.
     """
     from chiasm import api
 
-    loaded, opened = api.load_model(model), api.open_cohort(cohort)
-    found = api.similar(opened, patient, modality or loaded, k=k)
+    opened = api.open_cohort(cohort)
+    if by not in opened.modalities and not Path(by).exists():
+        there = ", ".join(opened.modalities)
+        raise ValueError(f"'{by}' is no model folder and no modality of the cohort: there are {there}")
+    what = by if by in opened.modalities else api.load_model(by)
+    with screen.Progressing("sources") as progress:
+        found = api.similar(opened, patient, what, k=k, progress=progress.named)
     if json:
         screen.show_json(found.to_dict("records"))
         return
     rows = [[p, str(rank), name, f"{gap:.4f}"] for p, rank, name, gap in found.itertuples(index=False)]
     screen.show_table(["patient", "rank", "neighbour", "distance"], rows, right=["rank", "distance"])
+
+
+def merge(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Model folders of one recipe.")],
+    out: Annotated[Path, typer.Option(help="The folder of the merged model.")],
+    method: Annotated[str, typer.Option(help="A name with its options, as in ties:density=0.5.")] = "linear",
+    weights: Annotated[str | None, typer.Option(help="One number for each model, as in 1,2; default: equal.")] = None,
+    base: Annotated[Path | None, typer.Option(help="The model that they were fine-tuned from.")] = None,
+    cohort: Annotated[Path | None, typer.Option(help="Score every model, and the merged one, on this cohort.")] = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Merge networks of one recipe without training.
+
+    Linear, slerp, task-arithmetic, ties, dare, dare-ties, breadcrumbs. Models whose encoders differ are refused.
+    """
+    from chiasm import api
+
+    require_place(out, force)
+    opened = sound(cohort) if cohort is not None else None
+    found = api.merge(models, method, weights=numbers(weights), base=base, cohort=opened)
+    found.model.save(out)
+    if found.warning:
+        screen.hint(f"warning: {found.warning}")
+    shown = {name: {key: value for key, value in own.items() if value == value} for name, own in found.scores.items()}
+    if json:
+        document = {"model": str(out), "method": method, "metric": found.metric, "scores": shown, "best": found.best}
+        screen.show_json(document)
+        return
+    if shown:
+        columns = list(dict.fromkeys(key for own in shown.values() for key in own))
+        rows = [[name, *(f"{own[key]:.3f}" if key in own else "-" for key in columns)] for name, own in shown.items()]
+        screen.show_table(["model", *columns], rows, right=columns)
+    screen.show(f"Merged {len(models)} models by {method}: {out}")
+
+
+def numbers(text: str | None) -> list[float] | None:
+    """`1,2.5` as numbers."""
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError("--weights are numbers with commas between, as in 1,2") from None
+
+
+def require_place(out: Path, force: bool) -> None:
+    """A model folder can be written at `out`."""
+    from chiasm import api
+
+    if out.exists() and (out / "model.json").is_file() and not force:
+        raise api.ArtifactError(f"'{out}' holds a model already: choose another --out, or add --force to replace it")
+    if out.exists() and not (out / "model.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise api.ArtifactError(f"'{out}' exists and is not a model folder: choose another --out")
+    require_writable(out)

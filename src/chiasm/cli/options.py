@@ -29,13 +29,21 @@ def sound(path: Path) -> Cohort:
     """The cohort, once no error stands in its way; warnings are counted."""
     from chiasm import api
 
-    problems = api.check_cohort(path)
+    cohort, problems = examined(path)
     errors = [problem for problem in problems if problem.severity == "error"]
-    if errors:
+    if errors or cohort is None:
         raise api.CohortError(errors)
     if problems:
         screen.hint(f"{counted(problems)}: chiasm check {path} lists them")
-    return api.open_cohort(path)
+    return cohort
+
+
+def examined(path: Path) -> tuple[Cohort | None, list[Problem]]:
+    """The cohort, None where it cannot be opened, and every problem of it, with progress over its files."""
+    from chiasm import api
+
+    with screen.Progressing("headers", at_once=False) as progress:
+        return api.examine(path, progress=progress.named)
 
 
 def ready(cohort: Cohort, engine: str = "local", jobs: int | None = None) -> Cohort:

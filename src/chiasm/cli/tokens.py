@@ -1,4 +1,4 @@
-"""`encode`, `encoders` and `store`: what is computed once and kept."""
+"""`encode` and `encoders`: what is computed once and kept, and what computes it."""
 
 from __future__ import annotations
 
@@ -44,9 +44,18 @@ def encode(
         return
     for problem in found.problems:
         screen.show(f"{problem.severity}: {problem}")
-    names = {name: own.encoder for name, own in found.cohort.encodings.items()}
-    rows = [[name, names[name], *(f"{number:,}" for number in own.values())] for name, own in counts.items()]
-    columns = ["sources", "encoded", "stored", "refused"]
+    rows = []
+    for name, own in found.counts.items():
+        once = found.cohort.kinds[name] == "tokens"  # else it is fitted inside each fold, on what is decoded here
+        numbers = [f"{own.encoded:,}", f"{own.stored:,}"] if once else ["at fit", "-"]
+        chosen = found.cohort.encodings[name].encoder
+        rows.append(
+            [name, chosen, f"{own.sources:,}", f"{own.distinct:,}" if once else "-", *numbers, f"{own.refused:,}"]
+        )
+    if not rows:
+        screen.show("Nothing to encode: every modality is a table, omics or a bag.")
+        return
+    columns = ["patients", "distinct", "encoded", "stored", "refused"]
     screen.show_table(["modality", "encoder", *columns], rows, right=columns)
     screen.show(f"\nTook {screen.duration(seconds)}.")
 

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Device, Engine, Jobs, Json, Seed, counted, ready, sound, told_how_to_go_on
+from chiasm.cli.options import (
+    CohortPath,
+    Device,
+    Engine,
+    Jobs,
+    Json,
+    Seed,
+    counted,
+    examined,
+    ready,
+    sound,
+    told_how_to_go_on,
+)
 
 if TYPE_CHECKING:
     from chiasm.api import Cohort, Trial
@@ -50,14 +62,9 @@ def check(cohort: CohortPath, json: Json = False) -> None:
 
     Exit 1 when one is an error; warnings stop nothing.
     """
-    from chiasm import api
-
-    problems = api.check_cohort(cohort)
+    opened, problems = examined(cohort)
     errors = sum(problem.severity == "error" for problem in problems)
-    try:
-        summary: dict[str, Any] | None = summarise(api.open_cohort(cohort))
-    except api.CohortError:
-        summary = None  # what stands in the way is among the problems
+    summary = None if opened is None else summarise(opened)
     if json:
         screen.show_json({"cohort": summary, "errors": errors, "problems": [asdict(problem) for problem in problems]})
     else:

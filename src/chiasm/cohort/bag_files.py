@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.errors import Unsupported
 
 BAG_SUFFIXES = (".npy", ".h5", ".hdf5", ".safetensors")
+PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 DATASET = "features"
 NUMPY, HDF5, ZIP = b"\x93NUMPY", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 DEEPEST, MOST_NODES = 16, 10_000
@@ -46,7 +47,7 @@ def read_bag(path: Path) -> NDArray[np.float32]:
             return values
     with _h5_file(path) as file:
         dataset = _only_dataset(file)
-        _check_chunks(dataset)
+        _check_inflated(dataset)
         return np.asarray(dataset[()], dtype=np.float32)
 
 
@@ -65,6 +66,8 @@ def bag_shape(path: Path) -> tuple[int, ...]:
 def _kind(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(9)
+    if not start:
+        raise RefusedBag("the file is empty", "write it again, or take it away if the patient has none")
     if start.startswith(NUMPY):
         return "npy"
     if start.startswith(HDF5):
@@ -171,25 +174,32 @@ def _only_dataset(file: Any) -> Any:
     if dataset.shape is None:
         raise RefusedBag("the dataset is empty")
     _check_type(dataset.dtype.kind)
+    if not set(_filters(dataset)) <= FILTERS or _filters(dataset).count(DEFLATE) > 1:
+        raise RefusedBag("the dataset is compressed in a way that is not read", "write it with gzip, or without any")
+    if dataset.chunks is not None and _chunk_bytes(dataset) > CHUNK_BYTES:
+        raise RefusedBag("a chunk of the dataset is larger than a gigabyte", "write it in smaller chunks")
     return dataset
 
 
-def _check_chunks(dataset: Any) -> None:
+def _filters(dataset: Any) -> list[int]:
+    pipeline = dataset.id.get_create_plist()
+    return [int(pipeline.get_filter(place)[0]) for place in range(pipeline.get_nfilters())]
+
+
+def _chunk_bytes(dataset: Any) -> int:
+    chunk: tuple[int, ...] = dataset.chunks
+    return math.prod(chunk) * int(dataset.dtype.itemsize)
+
+
+def _check_inflated(dataset: Any) -> None:
     """Refuse chunks that unpack to more than the shape of a chunk announces.
 
     HDF5 inflates a chunk for as long as it yields bytes. LZF is told the size, the others keep it.
     """
-    if dataset.chunks is None:
+    filters = _filters(dataset)
+    if dataset.chunks is None or DEFLATE not in filters:
         return
-    pipeline = dataset.id.get_create_plist()
-    filters = [pipeline.get_filter(place)[0] for place in range(pipeline.get_nfilters())]
-    if not set(filters) <= FILTERS or filters.count(DEFLATE) > 1:
-        raise RefusedBag("the dataset is compressed in a way that is not read", "write it with gzip, or without any")
-    size = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    if size > CHUNK_BYTES:
-        raise RefusedBag("a chunk of the dataset is larger than a gigabyte", "write it in smaller chunks")
-    if DEFLATE not in filters:
-        return
+    size = _chunk_bytes(dataset)
     for place in range(dataset.id.get_num_chunks()):
         info = dataset.id.get_chunk_info(place)
         mask, packed = dataset.id.read_direct_chunk(info.chunk_offset)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from chiasm.cohort.bag_files import RefusedBag, bag_shape, read_bag
 from chiasm.cohort.errors import CohortError, Unsupported, error
 
+MOST_VALUES = 500_000_000  # of a bag
+
 
 class Bags(Sequence[NDArray[np.float32]]):
     """Item i is a (T_i, D) float32 array; `items` are files (see `bag_files.py`) or arrays in memory.
@@ -47,7 +49,7 @@ class Bags(Sequence[NDArray[np.float32]]):
         item = self._items[position]
         try:
             array = read_bag(item) if isinstance(item, Path) else item
-        except (ValueError, OSError, EOFError) as fault:
+        except Exception as fault:  # damaged bytes raise anything: KeyError, zlib.error, SafetensorError
             raise self._error(position, fault) from None
         self._two_axes(position, array.shape)
         return np.asarray(array, dtype=np.float32)  # (T, D)
@@ -65,13 +67,18 @@ class Bags(Sequence[NDArray[np.float32]]):
         return np.array([self.shape(i) for i in range(len(self))], dtype=int).reshape(-1, 2)
 
     def shape(self, position: int) -> tuple[int, int]:
-        """Tokens and width of one bag, from the file's header alone; raises CohortError where it cannot be read."""
+        """Tokens and width of one bag, from the file's header alone; raises CohortError where nothing can be read."""
         item = self._items[position]
         try:
             shape = bag_shape(item) if isinstance(item, Path) else item.shape
-        except (ValueError, OSError, EOFError) as fault:
+        except Exception as fault:  # damaged bytes raise anything: KeyError, zlib.error, SafetensorError
             raise self._error(position, fault) from None
         self._two_axes(position, shape)
+        if not shape[0] or not shape[1]:
+            raise self._problem(position, "the bag holds no token", "take the file away if the patient has none")
+        if shape[0] * shape[1] > MOST_VALUES:
+            what = f"the bag has {shape[0] * shape[1]:,} values, over the limit of {MOST_VALUES:,}"
+            raise self._problem(position, what, "check the file, or keep fewer tokens")
         return int(shape[0]), int(shape[1])
 
     @property

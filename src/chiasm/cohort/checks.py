@@ -31,9 +31,14 @@ def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
     A defect that several rows share is one problem: its first row, and a count. No problem holds an identifier or a
     value of a patient. Reads every file of the cohort once, and changes nothing.
     """
+    return examine(cohort)[1]
+
+
+def examine(cohort: Cohort | str | os.PathLike[str]) -> tuple[Cohort | None, list[Problem]]:
+    """The cohort, None where its manifest cannot be opened, and every problem of it: see `check_cohort`."""
     opened, structure = (cohort, []) if isinstance(cohort, Cohort) else read_manifest(cohort)
     if opened is None:
-        return structure
+        return None, structure
     problems = [
         *structure,
         *opened.findings,
@@ -43,7 +48,8 @@ def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
         *patient_problems(opened, complete=opened is cohort or not _incomplete(opened, structure)),
         *_leaks(opened),
     ]
-    return sorted(problems, key=lambda problem: problem.severity != "error")
+    sound = not any(problem.severity == "error" for problem in structure)
+    return opened if sound else None, sorted(problems, key=lambda problem: problem.severity != "error")
 
 
 def _incomplete(cohort: Cohort, structure: list[Problem]) -> bool:

@@ -17,6 +17,8 @@ from chiasm.cohort.items import Encoding, ValueSource
 from chiasm.cohort.sources import Source
 from chiasm.cohort.targets import Outcome, Target
 
+FED_AT_ONCE = 4_096  # rows of a fingerprint
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Cohort:
@@ -140,7 +142,13 @@ class Cohort:
         )
 
     def with_values(
-        self, modality: str, kind: str, values: Any, kept: NDArray[np.bool_], encoding: Encoding | None
+        self,
+        modality: str,
+        kind: str,
+        values: Any,
+        kept: NDArray[np.bool_],
+        encoding: Encoding | None,
+        digests: NDArray[np.str_] | None = None,
     ) -> Cohort:
         """The same patients with decoded values, or tokens, in place of a modality's files or cells.
 
@@ -149,12 +157,15 @@ class Cohort:
             values: a sequence with `take`, one item a patient of `kept`.
             kept: (n,) among the patients who have the modality, those whose source could be read; the others lack it
                 from now on.
+            digests: of the sources of those who are kept, where they are known already.
         """
         rows = self.rows_of(modality)[kept]
         source = self.sources[modality]
+        if digests is None:
+            digests = source.digests(self.source_rows[modality][rows])
         new_rows = np.full(len(self), -1)
         new_rows[rows] = np.arange(len(rows))
-        made = ValueSource(values, source.digests(self.source_rows[modality][rows]), source.path)
+        made = ValueSource(values, digests, source.path)
         return replace(
             self,
             kinds={**self.kinds, modality: kind},
@@ -162,6 +173,14 @@ class Cohort:
             source_rows={**self.source_rows, modality: new_rows},
             encodings=self.encodings if encoding is None else {**self.encodings, modality: encoding},
         )
+
+    def without(self, modality: str, rows: NDArray[np.int_]) -> Cohort:
+        """The same patients, of whom those in `rows` lack the modality."""
+        if not len(rows):
+            return self
+        found = self.source_rows[modality].copy()
+        found[rows] = -1
+        return replace(self, source_rows={**self.source_rows, modality: found})
 
     def merged(self, decoded: Cohort) -> Cohort:
         """The same patients, with the modalities of `decoded` in place of their own."""
@@ -200,15 +219,22 @@ class Cohort:
             text = repr(part).encode()
             digest.update(len(text).to_bytes(8, "little") + text)
 
-        feed(self.ids.tolist())
+        def feed_rows(rows: NDArray[Any] | None) -> None:
+            feed(None if rows is None else len(rows))
+            if rows is not None:
+                for start in range(0, len(rows), FED_AT_ONCE):  # as text they are many times larger
+                    feed(rows[start : start + FED_AT_ONCE].tolist())
+
+        feed_rows(self.ids)
         feed([(name, self.kinds[name], self.sources[name].columns) for name in self.modalities])
         feed(sorted(self.encodings.items()))
-        feed(self.digests.tolist())
+        feed_rows(self.digests)
         feed(self.target)
         if self.outcome is not None:
-            feed(self.outcome.value.tolist())
-            feed(None if self.outcome.event is None else self.outcome.event.tolist())
-        feed([None if labels is None else labels.tolist() for labels in (self.group, self.site, self.fold)])
+            feed_rows(self.outcome.value)
+            feed_rows(self.outcome.event)
+        for labels in (self.group, self.site, self.fold):
+            feed_rows(labels)
         feed(sorted(self.feature_groups.items()))
         return digest.hexdigest()
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.errors import CohortError, Problem, Unsupported, count, error, first_rows, warning
+from chiasm.cohort.errors import CohortError, Problem, Severity, Unsupported, count, error, first_rows, warning
 from chiasm.cohort.sources import ColumnSource
 from chiasm.cohort.units import content_keys
 
@@ -66,16 +66,10 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
 
 
 def _bag_problems(bags: Bags, modality: str, path: str | None, file_rows: NDArray[np.int_]) -> list[Problem]:
-    broken: list[Problem] = []
-    shapes = np.full((len(bags), 2), -1)
-    for i in range(len(bags)):
-        try:
-            shapes[i] = bags.shape(i)
-        except CohortError as fault:
-            broken += fault.problems
-        except Unsupported as fault:
-            return [error(str(fault), "or write the bags as .npy files", path=path, modality=modality)]
-    found = _collected(broken)
+    try:
+        shapes, found = read_shapes(bags)
+    except Unsupported as fault:
+        return [error(str(fault), "or write the bags as .npy files", path=path, modality=modality)]
     readable = shapes[:, 1] >= 0
     if readable.any():
         widths, sizes = np.unique(shapes[readable, 1], return_counts=True)
@@ -86,14 +80,15 @@ def _bag_problems(bags: Bags, modality: str, path: str | None, file_rows: NDArra
             fix = "encode all of them with the same encoder"
             what = f"{what} ({first_rows(wrong.tolist())})"
             found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality))
-        empty = readable & (shapes[:, 0] == 0)
-        if empty.any():
-            wrong = np.sort(file_rows[empty])
-            what = f"{count(len(wrong), 'bag')} without a token ({first_rows(wrong.tolist())})"
-            fix = "take the file away: an absent modality is no file"
-            found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality))
-    if np.prod(shapes[readable], axis=1).sum() <= MOST_BAG_VALUES:
-        strange = [int(file_rows[i]) for i in np.flatnonzero(readable) if not np.isfinite(bags[int(i)]).all()]
+    if np.prod(shapes[readable].astype(float), axis=1).sum() <= MOST_BAG_VALUES:
+        strange, damaged = [], list[Problem]()
+        for i in np.flatnonzero(readable).tolist():
+            try:
+                if not np.isfinite(bags[i]).all():
+                    strange.append(int(file_rows[i]))
+            except CohortError as fault:  # sound in its header alone
+                damaged += fault.problems
+        found += _collected(damaged, "error")
         if strange:
             strange.sort()
             what = f"{count(len(strange), 'bag')} with values that are not finite ({first_rows(strange)})"
@@ -101,15 +96,34 @@ def _bag_problems(bags: Bags, modality: str, path: str | None, file_rows: NDArra
     return found
 
 
-def _collected(problems: list[Problem]) -> list[Problem]:
+def read_shapes(bags: Bags) -> tuple[NDArray[np.int_], list[Problem]]:
+    """(n, 2) tokens and width of each bag, -1 where its header cannot be read, and what is wrong with those.
+
+    They are warnings, since such a bag counts as absent, unless none can be read.
+
+    Raises:
+        Unsupported: the package that reads the files is missing.
+    """
+    shapes = np.full((len(bags), 2), -1)
+    broken: list[Problem] = []
+    for i in range(len(bags)):
+        try:
+            shapes[i] = bags.shape(i)
+        except CohortError as fault:
+            broken += fault.problems
+    return shapes, _collected(broken, "warning" if len(broken) < len(bags) else "error")
+
+
+def _collected(problems: list[Problem], severity: Severity) -> list[Problem]:
     """Files broken in the same way are one problem, with a count."""
     found = []
+    absent = ": taken as absent" if severity == "warning" else ""
     for what in dict.fromkeys(problem.what for problem in problems):
         alike = sorted((p for p in problems if p.what == what), key=lambda p: p.row or 0)
         rows = [p.row for p in alike if p.row]
         many = f" in {count(len(alike), 'file')} ({first_rows(rows)})" if len(alike) > 1 else ""
         first = alike[0]
-        found.append(Problem("error", first.row, first.modality, first.path, what + many, first.fix))
+        found.append(Problem(severity, first.row, first.modality, first.path, what + many + absent, first.fix))
     return found
 
 

@@ -15,6 +15,7 @@ from chiasm.artifact import storable
 
 Rows = NDArray[np.int_]
 Item = Path | str | pd.DataFrame
+CODE = "code"  # the column of events that is text
 
 
 class Items(Sequence[Item]):
@@ -44,7 +45,10 @@ class Items(Sequence[Item]):
 
 
 class RowsOfPatients(Sequence[pd.DataFrame]):
-    """Item i is the part of a frame that belongs to patient i: `rows[i]` are its positions."""
+    """Item i is the part of a frame that belongs to patient i: `rows[i]` are its positions.
+
+    A word among the numbers of one patient leaves the numbers of the others numbers.
+    """
 
     def __init__(self, frame: pd.DataFrame, rows: Sequence[Rows]) -> None:
         self._frame = frame
@@ -59,8 +63,16 @@ class RowsOfPatients(Sequence[pd.DataFrame]):
     def __getitem__(self, index: slice) -> list[pd.DataFrame]: ...
     def __getitem__(self, index: int | slice) -> pd.DataFrame | list[pd.DataFrame]:
         if isinstance(index, slice):
-            return [self._frame.iloc[rows] for rows in self._rows[index]]
-        return self._frame.iloc[self._rows[index]]
+            return [self._part(rows) for rows in self._rows[index]]
+        return self._part(self._rows[index])
+
+    def _part(self, rows: Rows) -> pd.DataFrame:
+        part = self._frame.iloc[rows]
+        for name in part.columns[[str(kind) == "object" for kind in part.dtypes]].difference([CODE]):
+            numbers = pd.to_numeric(part[name], errors="coerce")
+            if (numbers.notna() == part[name].notna()).all():
+                part = part.assign(**{str(name): numbers})
+        return part
 
 
 class Values(Sequence[Any]):
@@ -88,12 +100,14 @@ class Values(Sequence[Any]):
 class Encoding:
     """How a modality became what it is: its `kind` in the manifest, the encoder as chosen, and the encoder's identity.
 
-    Equal identities give equal tokens for equal content; a model asks for the identity it was trained on.
+    Equal identities give equal tokens for equal content; a model asks for the identity it was trained on. `refused` is
+    how many sources could not be read and count as absent.
     """
 
     kind: str
     encoder: str
     identity: str
+    refused: int = 0
 
 
 class ValueSource:

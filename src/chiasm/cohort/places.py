@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort.bag_files import BAG_SUFFIXES
+from chiasm.cohort.bag_files import BAG_SUFFIXES, CONVERT, PICKLES
 from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows
 
 LEAVES = "the path leaves the folder of the cohort"
@@ -38,17 +37,19 @@ def find_files(
 ) -> tuple[list[Path], NDArray[np.int_], list[Problem]]:
     """The files of the patients who have one, and each patient's place among them, -1 where there is none.
 
-    `template` holds `{id}`. A record of several files (WFDB: .hea and .dat) counts by its header. An empty file and
-    a path that leaves the folder are problems.
+    `template` holds `{id}`. A record of several files (WFDB: .hea and .dat) counts by its header. A path that
+    leaves the folder is a problem.
     """
     if kind == "bag" and not template.lower().endswith(BAG_SUFFIXES):
-        what = f"a bag is read from {', '.join(BAG_SUFFIXES)}"
-        raise CohortError([error(what, "write the bags as one of these", path=template, modality=modality)])
+        what, fix = f"a bag is read from {', '.join(BAG_SUFFIXES)}", "write the bags as one of these"
+        if template.lower().endswith(PICKLES):
+            what, fix = f"{what}, never from a pickle, which can run code when it is read", CONVERT
+        raise CohortError([error(what, fix, path=template, modality=modality)])
     if _leaves(folder, template.replace("{id}", "_")):
         raise CohortError([error(LEAVES, STAY_INSIDE, path=template, modality=modality)])
     paths: list[Path] = []
     rows = np.full(len(ids), -1)
-    outside, empty = [], []
+    outside = []
     for i, identifier in enumerate(ids):
         name = template.replace("{id}", str(identifier))
         path = folder / name
@@ -61,20 +62,13 @@ def find_files(
             continue
         if found is None:
             continue
-        if _is_empty(found):
-            empty.append(int(file_rows[i]))
-            continue
         rows[i] = len(paths)
         paths.append(path)
     problems = []
-    for wrong, what, fix in (
-        (outside, LEAVES, STAY_INSIDE),
-        (empty, "the file is empty", "write it again, or take it away if the patient has none"),
-    ):
-        if wrong:
-            wrong.sort()
-            many = f" for {count(len(wrong), 'patient')} ({first_rows(wrong)})" if len(wrong) > 1 else ""
-            problems.append(error(what + many, fix, path=template, row=wrong[0], modality=modality))
+    if outside:
+        outside.sort()
+        many = f" for {count(len(outside), 'patient')} ({first_rows(outside)})" if len(outside) > 1 else ""
+        problems.append(error(LEAVES + many, STAY_INSIDE, path=template, row=outside[0], modality=modality))
     return paths, rows, problems
 
 
@@ -83,8 +77,3 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):  # an identifier that cannot be a file name: too long, or with a NUL
         return False
-
-
-def _is_empty(path: Path) -> bool:
-    found = path.stat()
-    return not any(path.iterdir()) if stat.S_ISDIR(found.st_mode) else found.st_size == 0

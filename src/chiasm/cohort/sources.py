@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.errors import CohortError, Problem, count, error
-from chiasm.cohort.items import Item, Items, Rows, RowsOfPatients
-from chiasm.cohort.tables import Table, as_text, tidy
+from chiasm.cohort.file_content import content_digest
+from chiasm.cohort.items import Items, Rows, RowsOfPatients
+from chiasm.cohort.tables import Table, as_cells, tidy
 
 TABLE_KINDS = ("table", "omics")
 TEXT_KINDS = ("text", "molecule", "protein", "dna")
 FILE_KINDS = ("bag", "image", "volume", "slide", "dicom", "ecg", "signal", "singlecell")
 KINDS = (*TABLE_KINDS, *FILE_KINDS, *TEXT_KINDS, "events")
-HASHED_AT_ONCE = 1 << 20
 
 
 class Source(Protocol):
@@ -90,17 +90,17 @@ class ColumnSource:
     def values(self, rows: Rows, file_rows: Rows) -> pd.DataFrame | Items:
         if self.kind in TABLE_KINDS:
             return self._block.iloc[rows]
-        return self._items([str(text) for text in self._texts[rows]], rows, file_rows)
+        return self._items(self._texts[rows], rows, file_rows)
 
     @cached_property
-    def _texts(self) -> NDArray[np.str_]:
+    def _texts(self) -> NDArray[np.object_]:
         """The cells of the one column as they are written, never read as a number first."""
         (column,) = self._columns
         if isinstance(self._table, Table):
-            return self._table.texts(column)
-        return as_text(self._table[column])
+            return self._table.cells(column)
+        return as_cells(self._table[column])
 
-    def _items(self, values: Sequence[Item], rows: Rows, file_rows: Rows) -> Items:
+    def _items(self, values: Any, rows: Rows, file_rows: Rows) -> Items:
         return Items(
             values,
             modality=self.modality,
@@ -112,6 +112,9 @@ class ColumnSource:
     def digests(self, rows: Rows) -> NDArray[np.str_]:
         """(n,) a hash of each row's values; rows of equal values have equal ones."""
         used, inverse = np.unique(rows, return_inverse=True)
+        if self.kind in TEXT_KINDS:
+            cells = [hashlib.blake2b(_bytes(text), digest_size=16).hexdigest() for text in self._texts[used]]
+            return np.array(cells, dtype="<U32")[inverse]
         frame = tidy(self.frame.iloc[used])
         numbers = frame.select_dtypes(exclude="object").to_numpy(dtype=np.float64) + 0.0  # -0.0 + 0.0 is 0.0
         numbers[np.isnan(numbers)] = np.nan  # one NaN out of many
@@ -119,7 +122,7 @@ class ColumnSource:
         hashes = []
         for number, text in zip(numbers, texts, strict=True):
             digest = hashlib.blake2b(number.tobytes(), digest_size=16)
-            digest.update("\0".join(map(str, text)).encode())
+            digest.update(_bytes("\0".join(map(str, text))))
             hashes.append(digest.hexdigest())
         return np.array(hashes, dtype="<U32")[inverse]
 
@@ -139,12 +142,10 @@ class EventSource(ColumnSource):
         codes = [name for name in self._columns if name == "code"]
         rest = [name for name in self._columns if name != "code"]
         if isinstance(self._table, Table):
-            numbers, texts = self._table.frame(rest), {name: self._table.texts(name) for name in codes}
+            numbers, texts = self._table.frame(rest), {name: self._table.cells(name) for name in codes}
         else:
-            numbers, texts = self._table[rest], {name: as_text(self._table[name]) for name in codes}
-        return numbers.assign(
-            **{name: np.where(text == "", np.nan, text.astype(object)) for name, text in texts.items()}
-        )
+            numbers, texts = self._table[rest], {name: as_cells(self._table[name]) for name in codes}
+        return numbers.assign(**{name: np.where(text == "", np.nan, text) for name, text in texts.items()})
 
     @cached_property
     def _positions(self) -> dict[str, Rows]:
@@ -171,6 +172,7 @@ class FileSource:
         self.kind = kind
         self.path = template
         self._paths = list(paths)
+        self.known: dict[bytes, bytes] = {}  # content digests by stamp, which a token store may remember for longer
 
     @property
     def columns(self) -> list[str]:
@@ -184,33 +186,24 @@ class FileSource:
         return Items(files, modality=self.modality, kind=self.kind, template=self.path, file_rows=file_rows)
 
     def digests(self, rows: Rows) -> NDArray[np.str_]:
-        """(n,) a hash of each patient's file content."""
+        """(n,) a hash of each patient's file content; what has not changed since it was read is not read again.
+
+        A file that cannot be opened is like no other: its reader refuses it.
+        """
         hashes = []
         for row in rows:
             item = self._paths[row]
-            digest = hashlib.blake2b(digest_size=16)
             if isinstance(item, Path):
-                for path in content_files(item):
-                    _feed(digest, path)
+                try:
+                    hashes.append(content_digest(item, self.known))
+                except OSError:
+                    hashes.append(hashlib.blake2b(f"not opened: {row}".encode(), digest_size=16).hexdigest())
             else:
-                digest.update(repr(item.shape).encode() + np.ascontiguousarray(item, dtype=np.float32).tobytes())
-            hashes.append(digest.hexdigest())
+                digest = hashlib.blake2b(repr(item.shape).encode(), digest_size=16)
+                digest.update(np.ascontiguousarray(item, dtype=np.float32).tobytes())
+                hashes.append(digest.hexdigest())
         return np.array(hashes, dtype="<U32")
 
 
-def content_files(path: Path) -> list[Path]:
-    """The files that hold a patient's data: the file itself, all files of a folder, the signals of a WFDB record."""
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
-    if path.is_file():
-        return [path]
-    signals = [path.with_name(path.name + suffix) for suffix in (".dat", ".mat")]
-    found = [file for file in signals if file.is_file()]
-    header = path.with_name(path.name + ".hea")
-    return found or ([header] if header.is_file() else [])
-
-
-def _feed(digest: Any, path: Path) -> None:
-    with path.open("rb") as file:
-        while block := file.read(HASHED_AT_ONCE):
-            digest.update(block)
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # half a character is the reader's to refuse

@@ -7,7 +7,7 @@ import gzip
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import IO, BinaryIO, NoReturn
+from typing import IO, Any, BinaryIO, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -27,14 +27,19 @@ PROBED_BYTES = 65536
 
 def as_text(values: pd.Series) -> NDArray[np.str_]:
     """Identifiers as text, "" where missing: `007` stays `007`, the number 7.0 is `7`."""
+    text = as_cells(values)
+    return text.astype(str) if len(text) else np.empty(0, dtype="<U1")
+
+
+def as_cells(values: pd.Series) -> NDArray[np.object_]:
+    """As `as_text`, each text in as much memory as it takes: a note may be a thousand times longer than the others."""
     missing = values.isna().to_numpy()
-    if pd.api.types.is_integer_dtype(values.dtype) and not missing.any():
-        return values.to_numpy().astype(str)
-    text = [
+    cells = np.empty(len(values), dtype=object)
+    cells[:] = [
         "" if absent else str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
         for value, absent in zip(values.tolist(), missing, strict=True)
     ]
-    return np.array(text, dtype=str) if text else np.empty(0, dtype="<U1")
+    return cells
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
@@ -152,10 +157,16 @@ class Table:
 
     def texts(self, column: str) -> NDArray[np.str_]:
         """One column as text, "" where missing, never read as a number first (CSV)."""
+        return as_text(self._written(column))
+
+    def cells(self, column: str) -> NDArray[np.object_]:
+        """As `texts`, for notes and other long texts."""
+        return as_cells(self._written(column))
+
+    def _written(self, column: str) -> pd.Series[Any]:
         if self.is_parquet or self.is_annotated:
-            return as_text(self.frame([column])[column])
-        values = self._read_csv([column], dtype=str, keep_default_na=False)[column]
-        return as_text(values.iloc[: len(self)])
+            return self.frame([column])[column]
+        return self._read_csv([column], dtype=str, keep_default_na=False)[column].iloc[: len(self)]
 
     def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
         """Some columns, in the order asked for; a CSV is read once and kept, of a Parquet file what is asked for."""

@@ -119,7 +119,9 @@ def make_encoder(spec: str, kind: str) -> Any:
         ValueError: an option that it does not have, or a value of the wrong type.
     """
     name, _, text = spec.partition(":")
-    found = {entry.name: entry for entry in entries()}
+    found = {entry.name: entry for entry in CATALOGUE}
+    if name not in found:  # ours count first, and looking for what packages bring takes longer than all the rest
+        found = {entry.name: entry for entry in entries()}
     if name not in found:
         able = [entry.name for entry in found.values() if kind in entry.reads]
         raise Unsupported(f"there is no encoder '{name}': for kind '{kind}' there are {', '.join(able) or 'none'}")

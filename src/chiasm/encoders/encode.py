@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort import Cohort, CohortError, Encoding, Items, Problem, Values
+from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Unsupported, Values
+from chiasm.cohort.content import read_shapes
+from chiasm.cohort.file_content import header_lines, header_of
+from chiasm.cohort.sources import FileSource
 from chiasm.encoders.catalogue import DEFAULTS, make_encoder
 from chiasm.encoders.findings import IN_MEMORY, collected
 from chiasm.encoders.frozen import Frozen
 from chiasm.encoders.store import TokenStore
+from chiasm.encoders.store_contents import add_contents, read_contents
 from chiasm.encoders.work import Done, Part, Work, run_part
 from chiasm.readers import Reader, ReadError, reader_for
 
 CHUNK = 16  # sources in a task
 HELD_BYTES = 64 << 20  # tokens gathered before they are written
+HELD_SECONDS = 60.0  # so that no more than a minute's work is lost with the process
 
 Execute = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], int], Iterator[Any]]
 Progress = Callable[[str, int, int], None]
@@ -28,9 +34,13 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Count:
-    """Sources of one modality: all of them, encoded now, taken from the store, not readable."""
+    """Sources of one modality: all of them, the distinct ones; of those encoded now and found in the store; refused.
+
+    What is fitted on the cohort is only decoded: nothing of it is encoded now or stored.
+    """
 
     sources: int
+    distinct: int
     encoded: int
     stored: int
     refused: int
@@ -80,36 +90,111 @@ def encode_cohort(
     problems: list[Problem] = []
     counts: dict[str, Count] = {}
     choices = {**cohort.encoders, **(encoders or {})}
+    waiting = [name for name in cohort.modalities if _waits(cohort, name)]
+    # all of them first: a wrong name is an error before any compute
+    chosen = {name: choose(cohort.kinds[name], choices.get(name)) for name in waiting}
     for modality in cohort.modalities:
-        kind = cohort.kinds[modality]
-        if modality in cohort.encodings or kind in IN_MEMORY:
-            continue
-        spec = choices.get(modality) or DEFAULTS.get(kind, kind)
-        reader, encoder = reader_for(kind), make_encoder(spec, kind)
+        if cohort.kinds[modality] == "bag":
+            cohort, found = without_broken_bags(cohort, modality)
+            problems += found
+    for modality in waiting:
+        kind, (spec, reader, encoder, identity) = cohort.kinds[modality], chosen[modality]
         items: Items = cohort.raw(modality)
         run = _Run(items, reader, modality, jobs, execute, progress)
         if encoder.fitted_on_cohort:
             values, refused = run.decode()
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
-            encoding = Encoding(kind, spec, f"{kind}/{reader.version}")
+            encoding = Encoding(kind, spec, identity, len(refused))
             cohort = cohort.with_values(
                 modality, kind, Values([values[int(k)] for k in np.flatnonzero(kept)]), kept, encoding
             )
-            counts[modality] = Count(len(items), 0, 0, len(refused))
+            counts[modality] = Count(len(items), len(items), 0, 0, len(refused))
         else:
-            identity = f"{kind}/{reader.version}|{encoder.identity}"
-            keys = content_keys(
-                items, cohort.sources[modality].digests(cohort.source_rows[modality][cohort.rows_of(modality)])
-            )
+            digests = _digests(cohort, modality, store)
+            keys = content_keys(items, digests)
             counts[modality], refused = run.encode(encoder, identity, keys, store)
+            if isinstance(source := cohort.sources[modality], FileSource):
+                add_contents(store.folder, source.known)
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
             tokens = store.open(identity, [str(key) for key in keys[kept]])
-            cohort = cohort.with_values(modality, "tokens", tokens, kept, Encoding(kind, spec, identity))
+            encoding = Encoding(kind, spec, identity, len(refused))
+            cohort = cohort.with_values(modality, "tokens", tokens, kept, encoding, digests[kept])
         found = collected(items, refused, modality)
         if len(items) and len(refused) == len(items):
-            raise CohortError([Problem("error", p.row, p.modality, p.path, p.what, p.fix) for p in found])
+            raise CohortError(found)
         problems += found
     return Encoded(cohort, tuple(problems), counts)
+
+
+def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Problem]]:
+    """The cohort in which bags whose headers cannot be read are absent, and what is wrong with them.
+
+    Raises:
+        CohortError: none can be read.
+    """
+    bags = cohort.raw(modality)
+    if not isinstance(bags, Bags):
+        return cohort, []
+    shapes, problems = read_shapes(bags)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise CohortError(errors)
+    return cohort.without(modality, cohort.rows_of(modality)[shapes[:, 1] < 0]), problems
+
+
+def _digests(cohort: Cohort, modality: str, store: TokenStore) -> NDArray[np.str_]:
+    """(n,) the content of each source; files that the store has seen, and that did not change, are not read."""
+    source = cohort.sources[modality]
+    rows = cohort.source_rows[modality][cohort.rows_of(modality)]
+    if not isinstance(source, FileSource):
+        return source.digests(rows)
+    if not source.known:
+        source.known.update(read_contents(store.folder))
+    return source.digests(rows)
+
+
+class Choice(NamedTuple):
+    """What reads and encodes a modality, and the identity that its tokens are kept under."""
+
+    spec: str
+    reader: Reader
+    encoder: Any
+    identity: str
+
+
+def choose(kind: str, spec: str | None = None) -> Choice:
+    """The reader of a kind, and an encoder by its name and options; None takes the default of the kind.
+
+    Raises:
+        Unsupported: nothing reads the kind, there is no such encoder, its weights or a package are missing.
+        ValueError: an option that it does not have.
+    """
+    spec = spec or DEFAULTS.get(kind, kind)
+    reader, encoder = reader_for(kind), make_encoder(spec, kind)
+    identity = f"{kind}/{reader.version}"
+    return Choice(spec, reader, encoder, identity if encoder.fitted_on_cohort else f"{identity}|{encoder.identity}")
+
+
+def require_same(cohort: Cohort, encodings: Mapping[str, Encoding]) -> None:
+    """The modalities that a model reads are encoded, or would be, as at its fit; asked before anything is encoded.
+
+    Raises:
+        Unsupported: a modality is of another kind, or its encoder or the encoder's weights differ.
+    """
+    for name in sorted(set(encodings) & set(cohort.modalities)):
+        wanted, own = encodings[name], cohort.encodings.get(name)
+        kind = own.kind if own else cohort.kinds[name]
+        if kind != wanted.kind:
+            raise Unsupported(f"modality '{name}' was of kind '{wanted.kind}' at fit and is of kind '{kind}' now")
+        if (own.identity if own else choose(kind, wanted.encoder).identity) != wanted.identity:
+            raise Unsupported(
+                f"modality '{name}' was encoded by '{wanted.encoder}' at fit, and its encoder or the encoder's "
+                "weights differ now: bring the same weights, or fit again"
+            )
+
+
+def _waits(cohort: Cohort, modality: str) -> bool:
+    return modality not in cohort.encodings and cohort.kinds[modality] not in IN_MEMORY
 
 
 class _Run:
@@ -129,7 +214,7 @@ class _Run:
         """The value of every source, and the error of those that have none."""
         values: dict[int, Any] = {}
         refused: dict[int, ReadError] = {}
-        for done in self._execute(Work(self.reader, None), range(len(self.items)), 4 * CHUNK):
+        for done in self._execute(Work(self.reader, None), range(len(self.items))):
             for number, found in zip(done.numbers, done.found, strict=True):
                 if isinstance(found, ReadError):
                     refused[number] = found
@@ -145,18 +230,20 @@ class _Run:
         lacking = store.missing(identity, [str(key) for key in unique])
         refused: dict[int, ReadError] = {}
         held: list[tuple[str, NDArray[np.float32], NDArray[np.float32] | None]] = []
-        size = 0
-        numbers = first[lacking]
-        for done in self._execute(Work(self.reader, encoder), numbers.tolist(), max(CHUNK, encoder.batch)):
+        size, written = 0, time.monotonic()
+        numbers = np.sort(first[lacking])  # in the cohort's order, as tokens are read later
+        if len(numbers):
+            store.prepare(identity)
+        for done in self._execute(Work(self.reader, encoder), numbers.tolist()):
             for number, found, times in zip(done.numbers, done.found, done.times, strict=True):
                 if isinstance(found, ReadError):
                     refused[number] = found
                     continue
                 held.append((str(keys[number]), found, times))
                 size += found.nbytes
-            if size >= HELD_BYTES:
+            if size >= HELD_BYTES or time.monotonic() - written >= HELD_SECONDS:
                 _write(store, identity, held, encoder.slots)
-                held, size = [], 0
+                held, size, written = [], 0, time.monotonic()
         _write(store, identity, held, encoder.slots)
         broken = {
             int(position): refused[int(first[position])] for position in np.flatnonzero(np.isin(first, list(refused)))
@@ -166,19 +253,45 @@ class _Run:
             for number, position in enumerate(inverse.reshape(-1))
             if int(position) in broken
         }
-        return Count(len(keys), len(numbers) - len(refused), int((~lacking).sum()), len(everybody)), everybody
+        count = Count(len(keys), len(unique), len(numbers) - len(refused), int((~lacking).sum()), len(everybody))
+        return count, everybody
 
-    def _execute(self, work: Work, numbers: Sequence[int], size: int) -> Iterator[Done]:
-        size = max(1, min(size, -(-len(numbers) // max(1, self.jobs))))
-        starts = range(0, len(numbers), size)
-        parts = [tuple(int(number) for number in numbers[start : start + size]) for start in starts]
-        tasks = [Part(part, tuple(self.items[number] for number in part)) for part in parts]
+    def _execute(self, work: Work, numbers: Sequence[int]) -> Iterator[Done]:
+        tasks = _Parts(self.items, numbers, 1 if work.encoder is None else work.encoder.batch, self.jobs)
         finished = 0
         self.progress(self.modality, finished, len(numbers))
         for done in self.execute(run_part, work, tasks, self.jobs):
             finished += len(done.numbers)
             self.progress(self.modality, finished, len(numbers))
             yield done
+
+
+class _Parts(Sequence[Part]):
+    """The sources in parts, made when they are asked for: whole batches of the encoder, the first two parts one alone.
+
+    What a patient's tokens come out beside depends on nothing but the order of the sources, so neither do their bits.
+    """
+
+    def __init__(self, items: Items, numbers: Sequence[int], batch: int, jobs: int) -> None:
+        self.items = items
+        self.numbers = numbers
+        share = -(-(len(numbers) - 2 * batch) // max(1, jobs))
+        size = max(1, -(-min(CHUNK, share) // batch)) * batch
+        starts = [0, batch, *range(2 * batch, len(numbers), size)]
+        self.bounds = [start for start in starts if start < len(numbers)] + [len(numbers)]
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Part: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Part]: ...
+    def __getitem__(self, index: int | slice) -> Part | list[Part]:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        numbers = tuple(int(number) for number in self.numbers[self.bounds[index] : self.bounds[index + 1]])
+        return Part(numbers, tuple(self.items[number] for number in numbers))
 
 
 def _write(
@@ -193,6 +306,18 @@ def _write(
         store.put(identity, keys, arrays, times if len(times) == len(held) else None, slots=slots)
 
 
+def contents(cohort: Cohort) -> set[str]:
+    """What the tokens of a cohort's files, cells and events are kept under, whatever encodes them."""
+    chosen = [
+        name for name in cohort.modalities if cohort.kinds[name] not in IN_MEMORY and name not in cohort.encodings
+    ]
+    return {str(key) for name in chosen for key in content_keys(cohort.raw(name), _source_digests(cohort, name))}
+
+
+def _source_digests(cohort: Cohort, modality: str) -> NDArray[np.str_]:
+    return cohort.sources[modality].digests(cohort.source_rows[modality][cohort.rows_of(modality)])
+
+
 def content_keys(items: Items, digests: NDArray[np.str_]) -> NDArray[np.str_]:
     """(n,) what the tokens of each source are kept under: its content, with what else its reader looks at.
 
@@ -204,12 +329,12 @@ def content_keys(items: Items, digests: NDArray[np.str_]) -> NDArray[np.str_]:
         if not isinstance(path, Path):
             continue
         more = b""
-        header = path.with_name(path.name + ".hea")
+        header = header_of(path)
         if items.kind == "volume" and path.is_dir():
             more = "\0".join(sorted(file.name for file in path.rglob("*"))).encode()
-        elif items.kind != "volume" and header.is_file():
-            lines = header.read_bytes().splitlines()
-            more = b"\n".join(line.partition(b" ")[2] for line in lines if not line.startswith(b"#"))
+        elif items.kind != "volume" and header is not None:
+            # a record's files may be called after it, which changes nothing
+            more = b"\n".join(line.removeprefix(header.stem.encode()) for line in header_lines(header))
         if more:
             keys[number] = hashlib.blake2b(str(digests[number]).encode() + more, digest_size=16).hexdigest()
     return keys

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from chiasm.cohort import Cohort, Items, Problem
-from chiasm.cohort.errors import count, error, first_rows, warning
-from chiasm.readers import ReadError, reader_for
+from chiasm.cohort import Cohort, Items, Problem, Unsupported
+from chiasm.cohort.errors import Severity, count, error, first_rows, warning
+from chiasm.readers import Item, Reader, ReadError, reader_for
+from chiasm.readers.guard import quiet
 
 IN_MEMORY = ("table", "omics", "bag", "tokens")
 
 
 def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> list[Problem]:
-    """Sources broken in the same way are one problem, with a count and the first rows."""
+    """Sources broken in the same way are one problem, with a count and the first rows.
+
+    A warning, since their patients count as absent; an error where no source of the modality is left.
+    """
+    severity: Severity = "error" if len(refused) == len(items) else "warning"
+    absent = ": taken as absent" if severity == "warning" else ""
     alike: dict[tuple[str, str], list[int]] = {}
     for number, fault in refused.items():
         alike.setdefault((fault.what, fault.fix), []).append(int(items.file_rows[number]))
@@ -20,35 +27,60 @@ def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> 
     for (what, fix), rows in alike.items():
         rows.sort()
         many = f" in {count(len(rows), 'source')} ({first_rows(rows)})" if len(rows) > 1 else ""
-        text = f"{what}{many}: taken as absent"
-        found.append(warning(text, fix, path=items.template, row=rows[0], modality=modality))
+        found.append(Problem(severity, rows[0], modality, items.template, what + many + absent, fix))
     return found
 
 
-def file_problems(cohort: Cohort) -> list[Problem]:
+def file_problems(
+    cohort: Cohort, progress: Callable[[str, int, int], None] = lambda modality, finished, everything: None
+) -> list[Problem]:
     """What the headers of a cohort's sources say, before anything is decoded: broken ones, and what a user should know.
 
-    Raises:
-        Unsupported: a package that reads a kind is missing.
+    Args:
+        progress: called with (modality, finished, all) sources.
+
+    A package that reads a kind and is missing is a problem of its modality.
     """
     problems: list[Problem] = []
     for modality in cohort.modalities:
         if cohort.kinds[modality] in IN_MEMORY or modality in cohort.encodings:
             continue
-        reader, items = reader_for(cohort.kinds[modality]), cohort.raw(modality)
-        refused: dict[int, ReadError] = {}
-        notes: dict[str, list[int]] = {}
-        for number in range(len(items)):
-            try:
-                for note in reader.inspect(items[number]):
-                    notes.setdefault(note, []).append(int(items.file_rows[number]))
-            except ReadError as fault:
-                refused[number] = fault
-        found = collected(items, refused, modality)
-        if refused and len(refused) == len(items):
-            found = [error(p.what, p.fix, path=p.path, row=p.row, modality=p.modality) for p in found]
-        for note, rows in notes.items():
-            what = f"{note} in {count(len(rows), 'source')} ({first_rows(sorted(rows))})"
-            found.append(warning(what, "look before you share", path=items.template, row=min(rows), modality=modality))
-        problems += found
+        try:
+            problems += _of_modality(cohort, modality, progress)
+        except Unsupported as fault:
+            what, _, fix = str(fault).partition(": ")
+            problems.append(error(what, fix, path=cohort.sources[modality].path, modality=modality))
     return problems
+
+
+def _of_modality(cohort: Cohort, modality: str, progress: Callable[[str, int, int], None]) -> list[Problem]:
+    reader, items = reader_for(cohort.kinds[modality]), cohort.raw(modality)
+    refused: dict[int, ReadError] = {}
+    notes: dict[str, list[int]] = {}
+    known: dict[Path | str | int, tuple[str, ...] | ReadError] = {}  # many patients may share a molecule
+    for number in range(len(items)):
+        progress(modality, number, len(items))
+        item = items[number]
+        key = item if isinstance(item, Path | str) else number
+        found = known[key] = known[key] if key in known else _inspect(reader, item)
+        if isinstance(found, ReadError):
+            refused[number] = found
+            continue
+        for note in found:
+            notes.setdefault(note, []).append(int(items.file_rows[number]))
+    progress(modality, len(items), len(items))
+    told = collected(items, refused, modality)
+    for note, rows in notes.items():
+        what, _, fix = note.partition(": ")
+        what = f"{what} in {count(len(rows), 'source')} ({first_rows(sorted(rows))})"
+        fix = fix or "look before you rely on it or share it"
+        told.append(warning(what, fix, path=items.template, row=min(rows), modality=modality))
+    return told
+
+
+def _inspect(reader: Reader, item: Item) -> tuple[str, ...] | ReadError:
+    try:
+        with quiet():
+            return reader.inspect(item)
+    except ReadError as fault:
+        return fault

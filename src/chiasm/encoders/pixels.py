@@ -23,7 +23,7 @@ def check_grid(size: int, patch: int, channels: int, resize: str, normalise: str
         ValueError: which option, and what it may be.
     """
     if min(size, patch, channels) < 1 or size % patch:
-        raise ValueError(f"size ({size}) is a multiple of patch ({patch}), and they and channels are 1 or more")
+        raise ValueError(f"size ({size}) must be a multiple of patch ({patch}), and they and channels 1 or more")
     if resize not in RESIZES or normalise not in SCALES:
         raise ValueError(f"resize is {' or '.join(RESIZES)}, and normalise {' or '.join(SCALES)}")
 

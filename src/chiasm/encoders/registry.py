@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.bag import BagEncoder
@@ -20,6 +21,7 @@ from chiasm.protocols import Encoder
 from chiasm.tokens import Packed, PackedTokens
 
 BATCH = 64
+FRAME_BATCH = 8_192
 STREAMED_BYTES = 1 << 30
 
 # kind of modality -> a fresh encoder, given the feature groups that the manifest names for it
@@ -94,16 +96,30 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
         if cohort.kinds[modality] == "tokens" and 4 * int(lengths.sum()) * encoder.width > STREAMED_BYTES:
             packed[modality] = StreamedTokens.of(raw, encoder, rows, len(cohort))
             continue
+        if encoder.slots:
+            packed[modality] = _filled(raw, encoder, rows, len(cohort))
+            continue
         order = np.argsort(lengths, kind="stable")
         parts: list[np.ndarray] = [np.zeros((0, encoder.width), np.float32)] * len(rows)
-        size = len(order) if isinstance(raw, pd.DataFrame) else BATCH
-        for start in range(0, len(order), size):
-            chosen = order[start : start + size]
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
             tokens = encoder.encode(part_of(raw, chosen))
             for k, values, mask in zip(chosen, tokens.values.numpy(), tokens.mask.numpy(), strict=True):
-                parts[k] = values if encoder.slots else values[mask]
-        packed[modality] = PackedTokens.scatter(parts, rows, len(cohort), encoder.width, encoder.slots)
+                parts[k] = values[mask]
+        packed[modality] = PackedTokens.scatter(parts, rows, len(cohort), encoder.width)
     return packed
+
+
+def _filled(raw: Any, encoder: Encoder, rows: np.ndarray, patients: int) -> PackedTokens:
+    """Every position of every patient who has the modality: one array, filled in place."""
+    values = torch.empty((len(rows), encoder.slots, encoder.width))
+    size = FRAME_BATCH if isinstance(raw, pd.DataFrame) else BATCH
+    for start in range(0, len(rows), size):
+        chosen = np.arange(start, min(start + size, len(rows)))
+        values[start : start + size] = encoder.encode(part_of(raw, chosen)).values
+    lengths = np.zeros(patients, np.int64)
+    lengths[rows] = encoder.slots
+    return PackedTokens(values.reshape(-1, encoder.width), np.concatenate([[0], np.cumsum(lengths)]), encoder.slots)
 
 
 def part_of(raw: Any, rows: np.ndarray) -> Any:

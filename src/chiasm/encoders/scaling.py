@@ -142,7 +142,8 @@ class Projection:
 
     Args:
         mean: `(F,)`.
-        components: `(F, k)`, orthonormal columns, signs fixed so that the largest entry is positive.
+        components: `(F, k)`, orthonormal columns, signs fixed so that the largest entry is positive; divided by each
+            column's standard deviation where columns were made alike.
         scale: the training standard deviation of the first component, so that all keep their proportions.
     """
 
@@ -151,12 +152,22 @@ class Projection:
     scale: float
 
     @classmethod
-    def fit(cls, values: Array, components: int) -> Self:
-        """At most `components`, `n - 1` and F of them, through the smaller of the two Gram matrices."""
+    def fit(cls, values: Array, components: int, *, alike: bool = False) -> Self:
+        """At most `components`, `n - 1` and F of them, through the smaller of the two Gram matrices.
+
+        Args:
+            alike: give every column unit variance first, so that numbers of different origin count the same; columns
+                that hardly vary, by less than a hundredth of the others, count less.
+        """
         n, width = values.shape
         k = max(1, min(components, n - 1, width))
         mean = values.mean(0)
         centred = values - mean
+        deviation = np.ones(width)
+        if alike:
+            deviation = centred.std(0)
+            deviation = np.maximum(deviation, max(0.01 * float(np.sqrt((deviation**2).mean())), 1e-12))
+            centred = centred / deviation
         if width <= n:
             _, vectors = linalg.eigh(centred.T @ centred, subset_by_index=(width - k, width - 1))
             axes = vectors[:, ::-1]
@@ -168,10 +179,23 @@ class Projection:
         largest = np.abs(axes).argmax(0)
         axes = axes * np.where(axes[largest, np.arange(k)] < 0, -1.0, 1.0)
         spread = float((centred @ axes[:, 0]).std())
-        return cls(mean, np.ascontiguousarray(axes), spread if spread > 1e-9 else 1.0)
+        return cls(mean, np.ascontiguousarray(axes / deviation[:, None]), spread if spread > 1e-9 else 1.0)
 
     def __call__(self, values: Array) -> Array:
         return np.asarray((values - self.mean) @ self.components / self.scale)
+
+
+@storable("projected")
+@dataclass(frozen=True)
+class Projected:
+    """Fitted features seen through their principal components, where single columns mean nothing."""
+
+    fitted: Any
+    projection: Projection
+
+    def features(self, raw: Any) -> Array:
+        """`(n, k)` float64."""
+        return self.projection(self.fitted.features(raw))
 
 
 def numeric(frame: pd.DataFrame) -> Array:

@@ -12,9 +12,10 @@ of the oldest they came from, and who has one open keeps it. Only digests, ident
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.encoders.store_files import StoreError, remove, remove_left_over
-from chiasm.encoders.store_fragment import KEY, batches, listing, write_fragment
+from chiasm.encoders.store_fragment import KEY, Fragment, batches, listing, write_fragment
 from chiasm.encoders.store_place import (
     ENCODER,
     default_store,
@@ -39,6 +40,7 @@ from chiasm.encoders.stored_tokens import StoredTokens
 
 __all__ = ["EncoderEntry", "StoreError", "StoredTokens", "TokenStore", "default_store"]
 
+NAME = re.compile(r"[^/|]+/[^|]*\|([^/(]+)/")  # an identity is reader/version|name/version(options)
 DIGEST = re.compile(r"[0-9a-fA-F]{32}")
 
 
@@ -54,11 +56,17 @@ class EncoderEntry:
     fragments: int
     written: datetime | None
 
+    @property
+    def name(self) -> str:
+        """`rocket` of `ecg/1|rocket/1(hz=100)`; the whole identity where it is written otherwise."""
+        found = NAME.match(self.encoder)
+        return found[1] if found else self.encoder
+
 
 class TokenStore:
     """Tokens by encoder identity (version, options, weights, reader) and content digest of the source (32 hex digits).
 
-    Any number of processes may read, put and prune at once. Nothing is created before the first `put`.
+    Any number of processes may read, put and prune at once. Nothing is created before `prepare` or the first `put`.
 
     Args:
         folder: where the store lies or will lie; made for its owner alone.
@@ -81,6 +89,16 @@ class TokenStore:
         holder, _ = locate(self._shelf(encoder_folder(self.folder, encoder)).fragments(), keys)
         missing: NDArray[np.bool_] = holder[back] < 0
         return missing
+
+    def prepare(self, encoder: str) -> None:
+        """Make the folder of an encoder now, so that a place that cannot be written is found before hours of work.
+
+        Raises:
+            StoreError: it cannot be made, or lies in something that is not a store.
+        """
+        place = self._shelf(make_encoder_folder(self.folder, encoder)).folder
+        if not os.access(place, os.W_OK):
+            raise StoreError("the token store cannot be written: choose another folder with CHIASM_STORE")
 
     def put(
         self,
@@ -181,23 +199,31 @@ class TokenStore:
         Raises:
             StoreError: a content to keep is no digest; the disk has no room to merge.
         """
-        keep = None if keep_contents is None else np.unique(_keys(list(keep_contents)))
-        before = None if older_than_days is None else time.time() - older_than_days * 86_400
+        unwanted = _unwanted(keep_contents, older_than_days)
         freed = remove_left_over(self.folder) if is_store(self.folder) else 0
         for folder in encoder_folders(self.folder) if encoder is None else [encoder_folder(self.folder, encoder)]:
             freed += remove_left_over(folder)
             shelf = self._shelf(folder)
             freed += sum(remove(folder / name) for name in shelf.damaged())
             fragments = shelf.fragments()
-            wanted = [np.ones(len(fragment.keys), dtype=bool) for fragment in fragments]
-            for fragment, mask in zip(fragments, wanted, strict=True):
-                if keep is not None or before is not None:
-                    drop = np.ones(len(mask), dtype=bool) if before is None else fragment.written < before
-                    if keep is not None:
-                        drop[match(keep, fragment.keys)[1]] = False
-                    mask[drop] = False
-            freed += shelf.tidy(fragments, wanted)
+            freed += shelf.tidy(fragments, [~unwanted(fragment) for fragment in fragments])
         return freed
+
+    def droppable(
+        self,
+        *,
+        encoder: str | None = None,
+        keep_contents: Collection[str] | None = None,
+        older_than_days: float | None = None,
+    ) -> int:
+        """How many sources `prune` would drop; damaged fragments are not counted."""
+        unwanted = _unwanted(keep_contents, older_than_days)
+        found = 0
+        for folder in encoder_folders(self.folder) if encoder is None else [encoder_folder(self.folder, encoder)]:
+            fragments = self._shelf(folder).fragments()
+            live = first_holders(fragments)
+            found += sum(int((mask & unwanted(own)).sum()) for mask, own in zip(live, fragments, strict=True))
+        return found
 
     def _shelf(self, folder: Path) -> Shelf:
         return self._shelves.setdefault(folder.name, Shelf(folder))
@@ -212,6 +238,24 @@ def _open(store: TokenStore, encoder: str, keys: NDArray[Any]) -> StoredTokens:
     width, slots = (fragments[0].width, fragments[0].slots) if fragments else (0, 0)
     origin = (_reopen, store.folder, encoder)
     return StoredTokens(origin, keys, fragments, holder[back], row[back], width, slots)
+
+
+def _unwanted(
+    keep_contents: Collection[str] | None, older_than_days: float | None
+) -> Callable[[Fragment], NDArray[np.bool_]]:
+    """Which sources of a fragment meet each condition given; none where none is."""
+    keep = None if keep_contents is None else np.unique(_keys(list(keep_contents)))
+    before = None if older_than_days is None else time.time() - older_than_days * 86_400
+
+    def unwanted(fragment: Fragment) -> NDArray[np.bool_]:
+        drop = np.full(len(fragment.keys), keep is not None or before is not None)
+        if before is not None:
+            drop &= fragment.written < before
+        if keep is not None:
+            drop[match(keep, fragment.keys)[1]] = False
+        return drop
+
+    return unwanted
 
 
 def _reopen(folder: Path, encoder: str, keys: bytes) -> StoredTokens:

@@ -80,8 +80,9 @@ class StoredTokensEncoder:
                 f"tokens were {len(self.components)} wide at {self.slots or 'any'} positions at fit, "
                 f"and are {values.shape[2]} wide at {values.shape[1]} now: encode with the same encoder"
             )
-        centred = (values - self.mean.astype(np.float32)) / self.scale.astype(np.float32)[:, None]
-        out = centred.astype(np.float32) @ self.components.astype(np.float32)
+        values -= self.mean.astype(np.float32)
+        values /= self.scale.astype(np.float32)[:, None]
+        out = values @ self.components.astype(np.float32)
         out[~mask] = 0.0
         return Tokens(torch.from_numpy(np.ascontiguousarray(out)), torch.from_numpy(np.array(mask)))
 

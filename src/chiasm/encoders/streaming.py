@@ -52,13 +52,14 @@ class StreamedTokens:
 
     def take(self, rows: np.ndarray) -> Tokens:
         """The padded batch of these patients, as long as the longest of them, or `slots` long."""
-        here = np.flatnonzero(self.places[rows] >= 0)
+        places = self.places[rows]
+        here = np.flatnonzero(places >= 0)
         longest = self.slots or max(1, int(self.lengths[rows].max(initial=0)))
+        tokens = self.encoder.encode(self.raw.take(places[here])) if len(here) else None
+        if tokens is not None and len(here) == len(rows):
+            return tokens
         values = torch.zeros((len(rows), longest, self.width))
         mask = torch.zeros((len(rows), longest), dtype=torch.bool)
-        if len(here):
-            tokens = self.encoder.encode(self.raw.take(self.places[rows][here]))
-            own = tokens.values.shape[1]
-            values[torch.from_numpy(here), :own] = tokens.values
-            mask[torch.from_numpy(here), :own] = tokens.mask
+        if tokens is not None:
+            values[torch.from_numpy(here)], mask[torch.from_numpy(here)] = tokens.values, tokens.mask
         return Tokens(values, mask)

@@ -22,13 +22,14 @@ MAX_SLOTS = 32
 class TableEncoder:
     """Numbers scaled as `Scaler` does, categories one-hot, and a flag for what is missing; fitted on training rows.
 
-    A column without any value in training is ignored. A category that was never seen in training is all zeros; a
+    A column without any value in training is ignored. A category that fewer than two training patients have is all
+    zeros, and is not kept: nothing is learned from one, and the value of one patient may be a name. A
     missing value inside a present table is the training median (or no category) and raises its flag, where training had
     a missing value in that column at all. Up to 32 columns give a token each, more are dealt to 32 tokens in order.
 
     Args:
         scaler: of the numeric columns.
-        categories: of each categorical column, the values seen in training, sorted.
+        categories: of each categorical column, the values that two training patients have, sorted; () for none.
         flagged: the columns that get a missing flag.
     """
 
@@ -42,7 +43,7 @@ class TableEncoder:
         """From the training rows of a table, `(n, columns)`; the order of its columns does not matter."""
         columns = sorted(str(column) for column in raw.columns if raw[column].notna().any())
         plain = [column for column in columns if is_numeric(raw[column])]
-        categories = {c: tuple(sorted(set(as_text(raw[c].dropna())))) for c in columns if c not in plain}
+        categories = {c: shared_values(raw[c]) for c in columns if c not in plain}
         flagged = tuple(c for c in columns if raw[c].isna().any())
         return type(self)(Scaler.fit(raw[plain]), categories, flagged)
 
@@ -80,7 +81,7 @@ class TableEncoder:
     @property
     def _widths(self) -> dict[str, int]:
         own = self.categories or {}
-        return {c: (len(own[c]) if c in own else 1) + (c in self.flagged) for c in self.columns}
+        return {c: (max(1, len(own[c])) if c in own else 1) + (c in self.flagged) for c in self.columns}
 
     def _blocks(self, raw: pd.DataFrame) -> dict[str, Array]:
         raw = select(raw, self.columns)
@@ -96,15 +97,19 @@ class TableEncoder:
         for column in self.columns:
             if column in own:
                 text = as_text(raw[column])
-                block = np.stack([text == value for value in own[column]] or [np.zeros(len(raw), bool)], axis=1)[
-                    :, : len(own[column])
-                ]
+                block = np.stack([text == value for value in own[column]] or [np.zeros(len(raw), bool)], axis=1)
             else:
                 block = scaled[column][:, None]
             flag = raw[column].isna().to_numpy()[:, None]
             blocks[column] = np.concatenate([block, flag], axis=1) if column in self.flagged else block
             blocks[column] = blocks[column].astype(np.float64)
         return blocks
+
+
+def shared_values(column: pd.Series[Any]) -> tuple[str, ...]:
+    """The values that at least two rows have, as text, sorted."""
+    values, counts = np.unique(as_text(column.dropna()).astype(str), return_counts=True)
+    return tuple(str(value) for value in values[counts > 1])
 
 
 def is_numeric(column: pd.Series[Any]) -> bool:

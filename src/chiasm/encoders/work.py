@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from chiasm.encoders.frozen import Frozen
 from chiasm.readers import Item, Reader, ReadError
+from chiasm.readers.guard import quiet
+
+HELD_BYTES = 256 << 20  # decoded values that wait for the rest of their batch
 
 
 @dataclass(frozen=True)
@@ -39,21 +42,34 @@ class Done:
 
 
 def run_part(work: Work, part: Part) -> Done:
-    """Decode the sources of a task and encode them in the encoder's batches; an error is a result of its source."""
-    found: list[Any] = [_read(work.reader, item) for item in part.items]
-    times: list[NDArray[np.float32] | None] = [None] * len(found)
-    if work.encoder is not None:
-        readable = [k for k, value in enumerate(found) if not isinstance(value, ReadError)]
-        for start in range(0, len(readable), work.encoder.batch):
-            chosen = readable[start : start + work.encoder.batch]
-            for k, (array, when) in zip(chosen, _encode(work.encoder, [found[k] for k in chosen]), strict=True):
-                found[k], times[k] = array, when
+    """Decode the sources of a task and encode them in the encoder's batches; an error is a result of its source.
+
+    Of large sources fewer are encoded at once than the encoder takes: what is decoded is held up to a limit.
+    """
+    found: list[Any] = [None] * len(part.items)
+    times: list[NDArray[np.float32] | None] = [None] * len(part.items)
+    held: list[int] = []
+    size = 0
+    for k, item in enumerate(part.items):
+        found[k] = _read(work.reader, item)
+        if work.encoder is not None and not isinstance(found[k], ReadError):
+            held.append(k)
+            size += int(getattr(getattr(found[k], "values", None), "nbytes", 0))
+        if (
+            work.encoder is not None
+            and held
+            and (len(held) == work.encoder.batch or size >= HELD_BYTES or k == len(part.items) - 1)
+        ):
+            for j, (array, when) in zip(held, _encode(work.encoder, [found[j] for j in held]), strict=True):
+                found[j], times[j] = array, when
+            held, size = [], 0
     return Done(part.numbers, tuple(found), tuple(times))
 
 
 def _read(reader: Reader, item: Item) -> Any:
     try:
-        return reader.read(item)
+        with quiet():
+            return reader.read(item)
     except ReadError as refused:
         return refused
 

@@ -130,11 +130,19 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
         "sites": None if cohort.site is None else len(set(cohort.site.tolist()) - {""}),
         "target": described,
         "modalities": {
-            name: {"kind": cohort.kinds[name], "present": int(cohort.present[:, m].sum())}
+            name: {**describe_modality(cohort, name), "present": int(cohort.present[:, m].sum())}
             for m, name in enumerate(cohort.modalities)
         },
         "patterns": dict(patterns.most_common()),
     }
+
+
+def describe_modality(cohort: Cohort, name: str) -> dict[str, Any]:
+    """Its kind in the manifest; where it was encoded also by what, and how many sources could not be read."""
+    own = cohort.encodings.get(name)
+    if own is None:
+        return {"kind": cohort.kinds[name]}
+    return {"kind": own.kind, "encoder": own.encoder, "identity": own.identity, "refused": own.refused}
 
 
 def describe_recipe(

@@ -1,6 +1,18 @@
 """Pure functions: weights in, weights out; latents in, latents out. No data, no training."""
 
 from chiasm.merging.latents import LATENT_METHODS, merge_latents
-from chiasm.merging.tensors import linear_mean, merge_states, spherical_mean
+from chiasm.merging.methods import METHODS, Method, make_method, merge_models
+from chiasm.merging.states import merge_states
+from chiasm.merging.tensors import linear_mean, spherical_mean
 
-__all__ = ["LATENT_METHODS", "linear_mean", "merge_latents", "merge_states", "spherical_mean"]
+__all__ = [
+    "LATENT_METHODS",
+    "METHODS",
+    "Method",
+    "linear_mean",
+    "make_method",
+    "merge_latents",
+    "merge_models",
+    "merge_states",
+    "spherical_mean",
+]

@@ -1,7 +1,8 @@
-"""Merging the latents of blocks that never met: mean, harmonic mean, geometric mean (MM-Lego, arXiv 2405.19950).
+"""Merging the latents of blocks that never met: mean, harmonic mean, geometric mean, sum (MM-Lego, arXiv 2405.19950).
 
-Each is a weighted mean over the modalities present, so that one block merged alone, or with itself, is itself. The
-paper's `sum` is the mean up to a factor that the head's LayerNorm removes, its `product` the geometric mean.
+Each but the sum is a weighted mean over the modalities present, so that one block merged alone, or with itself, is
+itself. The sum is the mean times the sum of the weights, a factor that the LayerNorm of our heads removes, which is why
+recipes offer the means alone. The paper's `product` is the geometric mean; that of experts is in `experts.py`.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ def merge_latents(latents: Sequence[Tensor], weights: Tensor, method: str = "mea
 
     Args:
         latents: M tensors `(B, L, D)`, all real or all complex.
-        weights: `(B, M)` >= 0, zero for an absent modality; each row is scaled to sum one. A row of zeros gives zeros.
-        method: one of `LATENT_METHODS`.
+        weights: `(B, M)` >= 0, zero for an absent modality; each row is scaled to sum one, but for the sum. A row of
+            zeros gives zeros.
+        method: one of `LATENT_METHODS`, or `sum`.
 
     Raises:
         ValueError: shapes that differ, a weight below zero or not finite, an unknown method.
     """
-    if method not in LATENT_METHODS:
-        raise ValueError(f"no way of merging latents is called '{method}': choose one of {', '.join(LATENT_METHODS)}")
+    if method not in LATENT_METHODS and method != "sum":
+        known = ", ".join([*LATENT_METHODS, "sum"])
+        raise ValueError(f"no way of merging latents is called '{method}': choose one of {known}")
     if not latents:
         raise ValueError("there is nothing to merge: give one latent or more")
     shapes = {tuple(latent.shape) for latent in latents}
@@ -47,6 +50,8 @@ def merge_latents(latents: Sequence[Tensor], weights: Tensor, method: str = "mea
     share = share.T[:, :, None, None]  # (M, B, 1, 1)
     stacked = torch.stack(list(latents))  # (M, B, L, D)
     stacked = torch.where(share > 0, stacked, torch.zeros((), dtype=stacked.dtype))
+    if method == "sum":
+        return (stacked * weights.T[:, :, None, None]).sum(0)
     if method == "mean":
         return (stacked * share).sum(0)
     if stacked.is_complex():

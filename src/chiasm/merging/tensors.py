@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-_Merge = Callable[[Sequence[Tensor], Sequence[float]], Tensor]
-
 
 def linear_mean(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """`sum_i w_i x_i / sum_i w_i`; what a tensor of weight zero holds is not read."""
-    share = _shares(tensors, weights)
-    used = [tensor for tensor, own in zip(tensors, share.tolist(), strict=True) if own > 0]
-    return torch.einsum("n,n...->...", share[share > 0], torch.stack(used))
+    """`sum_i w_i x_i / sum_i w_i`, added up in double precision; what a tensor of weight zero holds is not read.
+
+    Uniform soup: Wortsman et al., ICML 2022, arXiv 2203.05482.
+    """
+    require_weights(weights, len(tensors))
+    share = shares(weights)
+    wide = torch.promote_types(tensors[0].dtype, torch.float64)
+    parts = [tensor.to(wide) * own for tensor, own in zip(tensors, share.tolist(), strict=True) if own > 0]
+    total = torch.zeros_like(parts[0])
+    for part in parts:
+        total += part
+    return total.to(tensors[0].dtype)
 
 
 def spherical_mean(tensors: Sequence[Tensor], weights: Sequence[float], *, iterations: int = 50) -> Tensor:
@@ -28,7 +35,8 @@ def spherical_mean(tensors: Sequence[Tensor], weights: Sequence[float], *, itera
         tensors: N tensors of one shape; each is taken as one long vector.
         weights: N numbers >= 0.
     """
-    share = _shares(tensors, weights).double()
+    require_weights(weights, len(tensors))
+    share = shares(weights)
     flat = torch.stack([tensor.reshape(-1) for tensor in tensors]).double()  # (N, P)
     linear = linear_mean(tensors, weights)
     flat, share = flat[share > 0], share[share > 0]
@@ -60,35 +68,22 @@ def spherical_mean(tensors: Sequence[Tensor], weights: Sequence[float], *, itera
     return mean
 
 
-def merge_states(
-    states: Sequence[Mapping[str, Tensor]], weights: Sequence[float], merge: _Merge = spherical_mean
-) -> dict[str, Tensor]:
-    """Merge state dicts of one architecture, tensor by tensor.
+def require_weights(weights: Sequence[float], count: int) -> None:
+    """Refuse weights that are none.
 
     Raises:
-        ValueError: keys or shapes that differ, named, before any arithmetic; no model at all.
+        ValueError: not one finite number >= 0 for each of `count` models, or all are zero.
     """
-    if not states:
-        raise ValueError("there is no model to merge: give one or more")
-    first = states[0]
-    for number, state in enumerate(states[1:], start=2):
-        odd = sorted(set(first) ^ set(state))
-        if odd:
-            raise ValueError(f"model {number} and model 1 do not have the same tensors: '{odd[0]}' is in one only")
-        for key in first:
-            if first[key].shape != state[key].shape:
-                own, other = tuple(first[key].shape), tuple(state[key].shape)
-                raise ValueError(f"'{key}' has shape {own} in model 1 and {other} in model {number}")
-    return {key: merge([state[key] for state in states], weights) for key in first}
-
-
-def _shares(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    share = torch.tensor(list(weights), dtype=tensors[0].dtype if tensors else None)
     if (
-        len(share) != len(tensors)
-        or not bool(torch.isfinite(share).all())
-        or bool((share < 0).any())
-        or float(share.sum()) <= 0
+        len(weights) != count
+        or not all(math.isfinite(weight) and weight >= 0 for weight in weights)
+        or not any(weight > 0 for weight in weights)
     ):
         raise ValueError("merging needs one finite weight >= 0 for each model, not all zero")
+
+
+def shares(weights: Sequence[float]) -> Tensor:
+    """The weights, scaled to sum one, in double precision; scaled by the largest first, so that no sum overflows."""
+    share = torch.tensor([float(weight) for weight in weights], dtype=torch.float64)
+    share = share / share.max()
     return share / share.sum()

@@ -31,6 +31,7 @@ KEYWORDS = (
 )  # fmt: skip
 LARGEST_TAG = 1 << 26  # bytes of one tag that we read: a palette, the positions of all frames
 HEADER_BYTES = 1 << 24  # of a deflated header
+MOST_FRAMES = 100_000  # of a file
 UNDEFINED = 0xFFFFFFFF
 DAMAGED = "export the series again"
 
@@ -77,6 +78,8 @@ def read_header(path: Path, limits: Limits) -> Header:
         int(tags.get("SamplesPerPixel") or 1),
     )  # fmt: skip
     check_values((header.frames, header.samples, header.rows, header.columns), limits)
+    if frames > MOST_FRAMES:  # each is an object of ours before any is decoded
+        raise ReadError(f"the header announces {frames:,} frames, over the limit of {MOST_FRAMES:,}", "cut the series")
     if header.samples not in (1, 3):
         raise ReadError(f"a pixel has {header.samples} samples", "export it as grey or RGB")
     _check_length(header, seen.length, None if size is None else size - start)

@@ -13,6 +13,7 @@ from chiasm.readers.registry import missing
 
 EDF, BDF = b"0       ", b"\xffBIOSEMI"
 FIXED_BYTES = 256
+LEAD_BYTES = 216  # of what stands in the header about a lead before its number of samples
 PATIENT = slice(8, 88)
 NOBODY = {"", "X", "X X X X"}
 TRUNCATED = "copy the file again, it is truncated or was never finished"
@@ -32,6 +33,7 @@ def read_edf(path: Path, limits: Limits, header_only: bool = False) -> Recording
     """
     check_size(path, limits)
     head = _head(path)
+    _check_length(path, head)
     pyedflib = _pyedflib()
     try:
         reader = pyedflib.EdfReader(
@@ -83,6 +85,19 @@ def _head(path: Path) -> bytes:
     if head[192:197] in (b"EDF+D", b"BDF+D"):
         raise ReadError("the recording is discontinuous (EDF+D)", "cut it at its gaps and write it as EDF+C")
     return head
+
+
+def _check_length(path: Path, head: bytes) -> None:
+    """Hold the announced samples against the size of the file; pyedflib would print what it finds."""
+    try:
+        start, records, leads = int(head[184:192]), int(head[236:244]), int(head[252:256])
+        with path.open("rb") as file:
+            file.seek(FIXED_BYTES + LEAD_BYTES * max(leads, 0))
+            samples = sum(int(file.read(8)) for _ in range(leads))
+    except ValueError:
+        raise _refused("") from None
+    if leads > 0 and path.stat().st_size != start + records * samples * (3 if head[:8] == BDF else 2):
+        raise _refused("filesize")
 
 
 def _refused(fault: str) -> ReadError:

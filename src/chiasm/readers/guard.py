@@ -13,7 +13,10 @@ from chiasm.cohort import Unsupported
 from chiasm.readers.reading import Item, Limits, ReadError, check_size
 
 # Their warnings and log lines quote what stands in a file: names, dates, paths.
-TALKATIVE = ("pydicom", "PIL", "tifffile", "tiffslide", "imagecodecs", "nibabel", "h5py", "zarr", "fsspec", "asyncio")
+TALKATIVE = (
+    *("pydicom", "PIL", "tifffile", "tiffslide", "imagecodecs", "nibabel", "h5py", "zarr", "fsspec", "asyncio"),
+    "wfdb",
+)
 OWN_HANDLERS = ("nibabel.global",)  # prints by itself
 
 _lock = threading.Lock()
@@ -62,7 +65,7 @@ def _path(item: Item, limits: Limits) -> Path:
 @contextmanager
 def guarded(noun: str, fix: str = "write the file again") -> Iterator[None]:
     """Whatever a parser raises becomes a ReadError without its words; nothing that it warns of or logs is shown."""
-    with _quiet():
+    with quiet():
         try:
             yield
         except (ReadError, Unsupported):
@@ -74,8 +77,8 @@ def guarded(noun: str, fix: str = "write the file again") -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Several threads may read at once: the first mutes, the last brings the sound back."""
+def quiet() -> Iterator[None]:
+    """Nothing that a parser warns of or logs is shown; of several threads the first mutes, the last brings it back."""
     global _readers
     with _lock:
         if not _readers:

@@ -8,7 +8,6 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import resample_poly  # type: ignore[import-untyped]
 
 from chiasm.readers.reading import ReadError
 
@@ -89,4 +88,6 @@ def at_rate(row: Row, hz: float, wanted: float) -> Row:
         return row
     if not 0 < ratio <= FINEST_RATIO:
         raise ReadError(f"the sampling rate is too far from {wanted:g} Hz to be brought there", "resample the file")
+    from scipy.signal import resample_poly  # type: ignore[import-untyped]  # half a second to import
+
     return np.asarray(resample_poly(row, ratio.numerator, ratio.denominator, padtype="line"), dtype=np.float64)

@@ -12,14 +12,20 @@ import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
-from chiasm.encoders import features_of
 from chiasm.encoders.scaling import Projection
-from chiasm.heads.elastic_net import fit_elastic_net, penalty_grid
-from chiasm.heads.linear import Linear, information
+from chiasm.heads.linear import Linear
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import BaseRecipe, Training
-from chiasm.recipes.unimodal import COMPONENTS, Unimodal, choose_penalty, fit_unimodal, inner_folds
+from chiasm.recipes.unimodal import (
+    COMPONENTS,
+    Unimodal,
+    choose_penalty,
+    choose_sparse,
+    columns_for_sparse,
+    fit_unimodal,
+    inner_folds,
+)
 
 ELASTIC_NET = Citation(
     "Regularization and Variable Selection via the Elastic Net",
@@ -106,7 +112,7 @@ def side_by_side(cohort: Cohort, models: Mapping[str, Unimodal], shares: Mapping
     """`(B, sum of F_m)` weighted components, modalities sorted by name, zeros for an absent one."""
     blocks = []
     for name in sorted(models):
-        block = np.zeros((len(cohort), models[name].projection.components.shape[1]))
+        block = np.zeros((len(cohort), len(models[name].linear.coef)))
         if name in cohort.modalities and len(cohort.rows_of(name)):
             block[cohort.rows_of(name)] = models[name].components(cohort) * shares[name]
         blocks.append(block)
@@ -118,9 +124,10 @@ class EarlyFusion(BaseRecipe):
     """An elastic net, for survival and several labels a ridge (Cox, logistic), on all modalities side by side.
 
     The elastic net reads scaled columns and not components, a rotation in which dropping single coordinates has no
-    meaning. Modalities have no weights: the columns of all are on one scale and pay one price. What a wide modality has
-    over a narrow one is that the best of F noise columns looks good by chance, and that grows with sqrt(log F) only;
-    the price that inner folds choose is the one that keeps such columns out and strong ones of any modality in.
+    meaning; only tokens, whose columns have none either, come as components. Modalities have no weights: the columns of
+    all are on one scale and pay one price. What a wide modality has over a narrow one is that the best of F noise
+    columns looks good by chance, and that grows with sqrt(log F) only; the price that inner folds choose is the one
+    that keeps such columns out and strong ones of any modality in.
 
     The ridge reads components, and each modality keeps the penalty it chose alone, up to one common factor
     that inner folds choose.
@@ -154,13 +161,10 @@ def learn_elastic_net(training: Training, folds: np.ndarray, *, l1_ratio: float)
     cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
     features, means = {}, {}
     for name in cohort.modalities:
-        raw = cohort.raw(name)
-        features[name] = features_of(cohort, name).fit(raw, [])
-        means[name] = features[name].features(raw).mean(0)
+        features[name] = columns_for_sparse(training, name)
+        means[name] = features[name].features(cohort.raw(name)).mean(0)
     x = columns(cohort, features, means)
-    penalties = [p / information(kind, outcome) for p in penalty_grid(kind, x, outcome, l1_ratio=l1_ratio)]
-    fit = partial(fit_elastic_net, l1_ratio=l1_ratio)
-    chosen = choose_penalty(kind, x, outcome, folds, training.classes, fit=fit, penalties=penalties)
+    chosen = choose_sparse(kind, x, outcome, folds, training.classes, l1_ratio=l1_ratio)
     return EarlyElasticNetPredictor(features, means, chosen.linear, chosen.slope, chosen.centre), chosen.links
 
 

@@ -78,7 +78,8 @@ class KronRLSPredictor:
             width = self.items[name].values.shape[1]
             return Items(np.zeros((0, width)), np.full(len(cohort), -1))
         index, first = different(cohort, name)
-        return Items(self.items[name].features.features(part_of(cohort.raw(name), first)), index)  # type: ignore[attr-defined]
+        values = self.items[name].features.features(part_of(cohort.raw(name), first))  # type: ignore[attr-defined]
+        return Items(np.ascontiguousarray(values), index)
 
 
 def different(cohort: Cohort, modality: str) -> tuple[np.ndarray, np.ndarray]:
@@ -129,7 +130,7 @@ class KronRLS(BaseRecipe):
             index, first = different(cohort, name)
             raw = part_of(cohort.raw(name), first)
             features = features_of(cohort, name).fit(raw, [])
-            values = features.features(raw)
+            values = np.ascontiguousarray(features.features(raw))
             fitted[name] = ItemKernel(features, values, 1.0 / median_distance(values))
             items.append(Items(values, index))
         target = outcome.value[:, None]
@@ -154,9 +155,9 @@ class KronRLS(BaseRecipe):
         everybody = places(items, np.arange(len(cohort)))
         kernel = ProductKernel(kernel_blocks(items, items, list(width * scales), self.offset), everybody, everybody)
         centre = target.mean(0)
-        coef = solve(kernel, target - centre, penalty)
+        coef = np.ascontiguousarray(solve(kernel, target - centre, penalty))
         kept = {name: ItemKernel(own.features, own.values, width * own.scale) for name, own in fitted.items()}
-        index = np.stack([own.index for own in items], axis=1)
+        index = np.ascontiguousarray(np.stack([own.index for own in items], axis=1))
         predictor = KronRLSPredictor(cohort.modalities, kept, index, coef, centre, self.offset, slope, level)
         link = level + slope * (links[width, penalty] - level)
         return predictor, Response.fit(training.target, link, outcome, calibrate=False, folds=folds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,7 +46,7 @@ class LegoMergePredictor:
         """`(B, K)` float64 in the cohort's sorted row order."""
         return self.link_of(pack(cohort, self.encoders))
 
-    def link_of(self, tokens: dict[str, Packed]) -> np.ndarray:
+    def link_of(self, tokens: Mapping[str, Packed]) -> np.ndarray:
         """The link of packed tokens; a patient's latents and heads are merged over what is present.
 
         In double precision: where phases nearly cancel, their mean direction would show the rounding of the batch.
@@ -130,4 +131,4 @@ class LegoMerge(BaseRecipe):
             data.encoders, data.shapes, self.sizes, self.method, self.head_method, training.target.kind, data.centre,
             data.scale, trained.blocks, trained.heads, trained.trained_parameters,
         )  # fmt: skip
-        return predictor, calibrated(training, data, predictor.link_of(data.tokens))
+        return predictor, calibrated(training, data, predictor.link_of)

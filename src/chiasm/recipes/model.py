@@ -12,6 +12,7 @@ import pandas as pd
 from chiasm.artifact import save, storable
 from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.encoders import TokenStore, default_store, encode_cohort
+from chiasm.encoders.encode import require_same
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 
@@ -76,25 +77,18 @@ class FittedModel:
         """
         shared = [name for name in cohort.modalities if name in self.modalities]
         for name in shared:
-            kind, own = cohort.kinds[name], cohort.encodings.get(name)
-            kind, wanted = own.kind if own else kind, self.encodings.get(name)
-            fitted = wanted.kind if wanted else self.modalities[name]
-            if kind != fitted:
+            own, fitted = cohort.encodings.get(name), self.modalities[name]
+            kind = own.kind if own else cohort.kinds[name]
+            if name not in self.encodings and kind != fitted:
                 raise Unsupported(f"modality '{name}' was of kind '{fitted}' at fit and is of kind '{kind}' now")
+        require_same(cohort.with_modalities(shared), self.encodings)
         waiting = [name for name in shared if name in self.encodings and name not in cohort.encodings]
-        if waiting:
+        if waiting or "bag" in [cohort.kinds[name] for name in shared]:
             encoders = {name: self.encodings[name].encoder for name in waiting}
             found = encode_cohort(cohort.with_modalities(shared), encoders, store=TokenStore(default_store()))
             if found.problems:
                 warnings.warn(f"{len(found.problems)} kinds of broken sources count as absent", stacklevel=3)
             cohort = cohort.merged(found.cohort)
-        for name in shared:
-            own, wanted = cohort.encodings.get(name), self.encodings.get(name)
-            if wanted is not None and (own is None or own.identity != wanted.identity):
-                raise Unsupported(
-                    f"modality '{name}' was encoded by '{wanted.encoder}' at fit, and its encoder or the encoder's "
-                    "weights differ now: bring the same weights, or fit again"
-                )
         return cohort
 
     def save(self, path: Path | str) -> None:

@@ -195,20 +195,25 @@ def fit_network(
 
 def finish(training: Training, data: Prepared, network: Network, design: Design) -> tuple[NetworkPredictor, Response]:
     """A trained network as a predictor, calibrated on the patients that were held out of its training."""
-    link = predict_link(network, data.tokens, data.present) * data.scale + data.centre
-    response = calibrated(training, data, link)
+    names = sorted(data.tokens)
+
+    def link_of(tokens: Mapping[str, Packed]) -> np.ndarray:
+        return predict_link(network, tokens, presence(tokens, names)) * data.scale + data.centre
+
+    response = calibrated(training, data, link_of)
     predictor = NetworkPredictor(
-        data.encoders, data.shapes, design, training.target.kind, link.shape[1], data.centre, data.scale,
-        state_of(network), parameter_count(network),
+        data.encoders, data.shapes, design, training.target.kind, output_width(training.target), data.centre,
+        data.scale, state_of(network), parameter_count(network),
     )  # fmt: skip
     return predictor, response
 
 
-def calibrated(training: Training, data: Prepared, link: np.ndarray) -> Response:
+def calibrated(training: Training, data: Prepared, link_of: Callable[[Mapping[str, Packed]], np.ndarray]) -> Response:
     """The response fitted on the held-out fifth; on all, without a slope, where one group is the whole cohort."""
-    if not data.held_out.any():
-        return Response.fit(training.target, link, data.outcome, calibrate=False)
-    return Response.fit(training.target, link[data.held_out], data.outcome.take(data.held_out), calibrate=True)
+    calibrate = bool(data.held_out.any())
+    rows = np.flatnonzero(data.held_out) if calibrate else np.arange(len(data.held_out))
+    link = link_of({name: packed.subset(rows) for name, packed in data.tokens.items()})
+    return Response.fit(training.target, link, data.outcome.take(rows), calibrate=calibrate)
 
 
 def state_of(module: nn.Module) -> dict[str, np.ndarray]:

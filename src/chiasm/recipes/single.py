@@ -21,7 +21,10 @@ RIDGE = Citation(
 
 @dataclass(frozen=True)
 class Single(BaseRecipe):
-    """Ridge regression, logistic or Cox, on one modality; a patient who lacks it gets the prior of the training set."""
+    """A ridge (linear, logistic or Cox) on one modality, or an elastic net where inner folds prefer it.
+
+    A patient who lacks the modality gets the prior of the training set.
+    """
 
     modality: str
 

@@ -1,9 +1,10 @@
-"""One modality alone, by a ridge whose strength inner folds choose: the part that all linear baselines share."""
+"""One modality alone, by a ridge or an elastic net that inner folds choose: the part that linear baselines share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, CohortError, Outcome, fold_ids
 from chiasm.encoders import features_of
-from chiasm.encoders.scaling import Projection
+from chiasm.encoders.scaling import Projected, Projection
+from chiasm.heads.elastic_net import fit_elastic_net, penalty_grid
 from chiasm.heads.linear import Linear, fit_path, information, nll
 from chiasm.heads.response import calibration
 from chiasm.recipes.base import Training
@@ -21,6 +23,7 @@ from chiasm.training.memo import remember
 Array = NDArray[np.float64]
 FOLDS = 5
 COMPONENTS = 256
+COLUMN_KINDS = ("table", "omics")  # a column means something; of tokens only their components are read
 # Ridge strengths in units of the information that a feature of unit variance carries (events, for survival): the grid
 # means the same for few and many patients. Features are scaled so that the first component has unit variance.
 PENALTIES = tuple(10.0**power for power in (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0))
@@ -47,8 +50,8 @@ class Unimodal:
     Args:
         modality: its name.
         features: the fitted scaling of its columns.
-        projection: their principal components.
-        linear: on the components.
+        projection: their principal components; None where the linear model is sparse and reads the columns.
+        linear: on the components, or the columns.
         penalty: the chosen strength, in units of information.
         slope, centre: calibration of the link, from inner out-of-fold links.
         prior: `(K,)` link of a patient who lacks the modality: what is known of anybody.
@@ -56,7 +59,7 @@ class Unimodal:
 
     modality: str
     features: Any
-    projection: Projection
+    projection: Projection | None
     linear: Linear
     penalty: float
     slope: float
@@ -65,15 +68,16 @@ class Unimodal:
 
     @property
     def trained_parameters(self) -> int:
-        return int(self.linear.coef.size + self.linear.intercept.size)
+        return int(np.count_nonzero(self.linear.coef) + self.linear.intercept.size)
 
     def components(self, cohort: Cohort) -> Array:
-        """`(n, F)` principal components of the patients who have the modality."""
-        return self.projection(self.features.features(cohort.raw(self.modality)))
+        """`(n, F)` what the linear model reads of the patients who have the modality."""
+        scaled: Array = self.features.features(cohort.raw(self.modality))
+        return scaled if self.projection is None else self.projection(scaled)
 
     def embedding(self, cohort: Cohort) -> Array:
         """`(B, F)` components, zeros (the training mean) where the modality is absent."""
-        out = np.zeros((len(cohort), self.projection.components.shape[1]))
+        out = np.zeros((len(cohort), len(self.linear.coef)))
         out[cohort.rows_of(self.modality)] = self.components(cohort)
         return out
 
@@ -92,7 +96,8 @@ def fit_unimodal(training: Training, modality: str) -> tuple[Unimodal, Array]:
     """The fitted modality, and its calibrated links on inner folds, `(B, K)`, NaN where it is absent.
 
     Columns are scaled and projected once, without labels, on the patients given; the penalty is the one of smallest
-    negative log likelihood on inner folds, and the slope is fitted on their links.
+    negative log likelihood on inner folds, and the slope is fitted on their links. Columns of tokens are projected as
+    they are and with unit variance each, and the same likelihood chooses.
     """
     key = ("unimodal", modality, training.seed)
     return remember(training.cohort.fingerprint, key, lambda: _fit(training, modality))
@@ -107,8 +112,19 @@ def _fit(training: Training, modality: str) -> tuple[Unimodal, Array]:
     raw = cohort.raw(modality)
     features = features_of(cohort, modality).fit(raw, [])
     scaled = features.features(raw)
-    projection = Projection.fit(scaled, COMPONENTS)
-    chosen = choose_penalty(kind, projection(scaled), known, folds, classes)
+    # Pixels share one unit, hand-made features none: which it is, inner folds say.
+    columns = cohort.kinds[modality] in COLUMN_KINDS
+    ways = (False,) if columns else (False, True)
+    projections = [Projection.fit(scaled, COMPONENTS, alike=alike) for alike in ways]
+    found: list[tuple[Projection | None, Chosen]] = [
+        (projection, choose_penalty(kind, projection(scaled), known, folds, classes)) for projection in projections
+    ]
+    if kind in ("classification", "regression"):
+        # Early fusion is sparse there: a modality alone may be too, or sparsity would pass for a gain of combining.
+        projection = None if columns else min(found, key=lambda pair: pair[1].loss)[0]
+        seen = scaled if projection is None else projection(scaled)
+        found.append((projection, choose_sparse(kind, seen, known, folds, classes)))
+    projection, chosen = min(found, key=lambda pair: pair[1].loss)
     out_of_fold = np.full((len(cohort), chosen.links.shape[1]), np.nan)
     out_of_fold[rows] = chosen.links
     prior = prior_link(kind, outcome, classes)
@@ -125,6 +141,7 @@ class Chosen:
     slope: float
     centre: float
     links: Array
+    loss: float
 
 
 def choose_penalty(
@@ -159,7 +176,26 @@ def choose_penalty(
     slope, centre = calibration(kind, links[best], outcome, folds)
     # From the strongest penalty down to the chosen one: the warm start makes it the cheaper way.
     path = fit(kind, x, outcome, [p * information(kind, outcome) for p in penalties[best:]], classes=classes)
-    return Chosen(path[0], penalties[best], slope, centre, centre + slope * (links[best] - centre))
+    return Chosen(path[0], penalties[best], slope, centre, centre + slope * (links[best] - centre), float(losses[best]))
+
+
+def columns_for_sparse(training: Training, modality: str) -> Any:
+    """What a sparse model reads of a modality, fitted: the columns of a table, the components of tokens."""
+    model = fit_unimodal(training, modality)[0]
+    return (
+        model.features
+        if model.projection is None or training.cohort.kinds[modality] in COLUMN_KINDS
+        else Projected(model.features, model.projection)
+    )
+
+
+def choose_sparse(
+    kind: str, x: Array, outcome: Outcome, folds: NDArray[np.int_], classes: int | None, *, l1_ratio: float = 0.5
+) -> Chosen:
+    """An elastic net on columns, at the penalty of its own grid that inner folds prefer."""
+    penalties = [p / information(kind, outcome) for p in penalty_grid(kind, x, outcome, l1_ratio=l1_ratio)]
+    fit = partial(fit_elastic_net, l1_ratio=l1_ratio)
+    return choose_penalty(kind, x, outcome, folds, classes, fit=fit, penalties=penalties)
 
 
 def inner_folds(cohort: Cohort, seed: int) -> NDArray[np.int_]:

@@ -40,12 +40,22 @@ def cohort_part(trial: Trial) -> CohortPart:
     facts += outcome_facts(trial)
     facts += [(name.capitalize(), f"{cohort[name]:,}") for name in ("groups", "sites") if cohort[name] is not None]
     modalities = [
-        (name, str(entry["kind"]), f"{entry['present']:,}", percent(entry["present"] / total))
+        (name, kind_and_encoder(entry), f"{entry['present']:,}", percent(entry["present"] / total))
         for name, entry in cohort["modalities"].items()
     ]
     rest = len(cohort["patterns"]) - MAX_PATTERNS
     more = "" if rest <= 0 else f"{count(rest, 'rarer pattern')} not drawn."
     return CohortPart(facts, modalities, draw_patterns(cohort["patterns"], cohort["modalities"]), more)
+
+
+def kind_and_encoder(entry: Mapping[str, Any]) -> str:
+    """`text, encoded by minilm; 2 sources could not be read and count as absent`."""
+    encoded = f", encoded by {entry['encoder']}" if "encoder" in entry else ""
+    refused = entry.get("refused", 0)
+    verb = "counts" if refused == 1 else "count"
+    return f"{entry['kind']}{encoded}" + (
+        f"; {count(refused, 'source')} could not be read and {verb} as absent" if refused else ""
+    )
 
 
 def outcome_facts(trial: Trial) -> list[tuple[str, str]]:

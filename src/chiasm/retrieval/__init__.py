@@ -3,7 +3,7 @@
 from chiasm.retrieval.embed import embed_modality, embed_model
 from chiasm.retrieval.metrics import mean_average_precision, recall_at
 from chiasm.retrieval.neighbours import Neighbours
-from chiasm.retrieval.similar import similar
+from chiasm.retrieval.similar import require_patients, similar
 from chiasm.retrieval.vote import NeighbourVote
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "embed_model",
     "mean_average_precision",
     "recall_at",
+    "require_patients",
     "similar",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.retrieval.embed import embed_modality, embed_model
@@ -33,14 +34,9 @@ def similar(
     """
     rows, vectors = embed_modality(cohort, by) if isinstance(by, str) else embed_model(by, cohort)
     ids = cohort.ids[rows]
-    places = pd.Index(ids).get_indexer(pd.Index([str(patient) for patient in patients]))
-    if (places < 0).any():
-        strange = int((~np.isin([str(patient) for patient in patients], cohort.ids)).sum())
-        lacking = int((places < 0).sum()) - strange
-        raise Unsupported(
-            f"{strange} of the {len(patients)} patients asked for are not in the cohort and {lacking} lack what is "
-            "compared: give identifiers as the patients' table writes them"
-        )
+    wanted = [str(patient) for patient in patients]
+    _require(wanted, cohort.ids, ids)
+    places = pd.Index(ids).get_indexer(pd.Index(wanted))
     if len(rows) < 2:
         raise Unsupported("there is nobody to compare with: the cohort has one such patient")
     found, distances = Neighbours(vectors, method).nearest(vectors[places], min(k + 1, len(rows)))
@@ -49,3 +45,28 @@ def similar(
         others = [(ids[row], float(gap)) for row, gap in zip(own, away, strict=True) if row != place][:k]
         lines += [(str(patient), rank, str(name), gap) for rank, (name, gap) in enumerate(others, start=1)]
     return pd.DataFrame(lines, columns=["patient", "rank", "neighbour", "distance"])
+
+
+def require_patients(cohort: Cohort, patients: Sequence[str], by: str | Any) -> None:
+    """Ask before anything is encoded whether the patients are there and have what is compared.
+
+    Raises:
+        Unsupported: as `similar`.
+        ValueError: the cohort has no such modality; the message names the nearest.
+    """
+    if isinstance(by, str):
+        rows = cohort.rows_of(by)
+    else:
+        known = [name for name in cohort.modalities if name in by.modalities]
+        rows = np.flatnonzero(cohort.with_modalities(known).present.any(1))
+    _require([str(patient) for patient in patients], cohort.ids, cohort.ids[rows])
+
+
+def _require(patients: Sequence[str], everybody: NDArray[np.str_], comparable: NDArray[np.str_]) -> None:
+    strange = int((~np.isin(patients, everybody)).sum())
+    lacking = int((~np.isin(patients, comparable)).sum()) - strange
+    wrong = [f"{strange:,} {'is' if strange == 1 else 'are'} not in the cohort"] * (strange > 0)
+    wrong += [f"{lacking:,} {'lacks' if lacking == 1 else 'lack'} what is compared"] * (lacking > 0)
+    if wrong:
+        fix = "give identifiers as the patients' table writes them, of patients who have it"
+        raise Unsupported(f"of the patients asked for, {' and '.join(wrong)}: {fix}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,31 +134,35 @@ def predict_link(
     network: Network, tokens: Mapping[str, Packed], present: np.ndarray, device: str = "cpu"
 ) -> np.ndarray:
     """The link of every patient, `(B, K)` float64, in evaluation mode; the network is left as it was."""
-    return _predict(network, tokens, present, device)[0]
+    return _predict(network, tokens, present, device, lambda link, fused: link)
 
 
 def predict_embedding(
     network: Network, tokens: Mapping[str, Packed], present: np.ndarray, device: str = "cpu"
 ) -> np.ndarray:
     """What the head reads of every patient, `(B, D)` float64, in evaluation mode."""
-    return _predict(network, tokens, present, device)[1]
+    return _predict(network, tokens, present, device, lambda link, fused: fused.embedding)
 
 
 def _predict(
-    network: Network, tokens: Mapping[str, Packed], present: np.ndarray, device: str
-) -> tuple[np.ndarray, np.ndarray]:
-    out: tuple[np.ndarray, np.ndarray] | None = None
+    network: Network,
+    tokens: Mapping[str, Packed],
+    present: np.ndarray,
+    device: str,
+    wanted: Callable[[Tensor, Fused], Tensor],
+) -> np.ndarray:
+    out: np.ndarray | None = None
     was_training = network.training
     network.eval().to(device)
     work = 2.0 * sum(parameter.numel() for parameter in network.parameters()) * READING_BATCH * 16
     with torch.inference_mode(), threads_for(work):
         for batch in reading_batches(total_lengths(tokens), READING_BATCH):
-            link, fused = network(take(tokens, batch, device), torch.from_numpy(present[batch]).to(device))
+            found = wanted(*network(take(tokens, batch, device), torch.from_numpy(present[batch]).to(device)))
             if out is None:
-                out = np.zeros((len(present), link.shape[1])), np.zeros((len(present), fused.embedding.shape[1]))
-            out[0][batch], out[1][batch] = link.cpu().double().numpy(), fused.embedding.cpu().double().numpy()
+                out = np.zeros((len(present), found.shape[1]))
+            out[batch] = found.cpu().double().numpy()
     network.train(was_training)
-    return out if out is not None else (np.zeros((0, 1)), np.zeros((0, 1)))
+    return out if out is not None else np.zeros((0, 1))
 
 
 def _validation_loss(

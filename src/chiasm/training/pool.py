@@ -8,12 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from itertools import islice
 from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from chiasm.training.isolation import threads_for
+
+AHEAD = 4  # tasks in flight for each process: neither all tasks nor all results lie in memory at once
+QUICK_SECONDS, LONG_SECONDS = 1.0, 5.0
 FORKS = sys.platform == "linux"
 _context: Any = None
 _function: Callable[[Any, Any], Any] | None = None
@@ -37,14 +42,39 @@ def side_by_side(function: Callable[[Any, Any], Any], context: Any, tasks: Seque
     with ProcessPoolExecutor(
         min(jobs, len(tasks)), mp_context=start, initializer=_enter, initargs=(function, context, os.getpid())
     ) as pool:
-        futures = [pool.submit(_run, task) for task in tasks]
+        left = iter(tasks)
+        waiting = {pool.submit(_run, task) for task in islice(left, AHEAD * jobs)}
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                waiting |= {pool.submit(_run, task) for task in islice(left, len(done))}
+                while done:
+                    yield done.pop().result()
         except BaseException:
-            for future in futures:
+            for future in waiting:
                 future.cancel()
             raise
+
+
+def as_it_pays(function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int) -> Iterator[Any]:
+    """As `side_by_side` for tasks of about one kind; those left run here while that takes a second at most.
+
+    Two tasks do anyhow, unless the first is long: it loads what all need (packages, weights), which a fork then shares,
+    and the second says how long the others will take.
+    """
+    if jobs <= 1:
+        yield from side_by_side(function, context, tasks, jobs)
+        return
+    for number in range(len(tasks)):
+        start = time.perf_counter()
+        with threads_for(0):
+            result = function(context, tasks[number])
+        seconds = time.perf_counter() - start
+        yield result
+        left = len(tasks) - number - 1
+        if seconds * left > QUICK_SECONDS and (number or seconds > LONG_SECONDS):
+            yield from side_by_side(function, context, tasks[number + 1 :], jobs)
+            return
 
 
 def default_jobs() -> int:

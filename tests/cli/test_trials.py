@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,44 +17,12 @@ import pytest
 
 import chiasm
 from chiasm import api, screen
-from chiasm.cli import main
 from chiasm.testing.cohorts import synthetic_parts
-from conftest import CohortFolder
+from conftest import CohortFolder, Run
 from small_recipes import on_disk
 
 QUICK = ["--ignore-folds", "--folds", "2", "--jobs", "1"]
 RECIPES = ["--recipes", "single:clinical,single:rna", "--recipes", "late-fusion"]
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Said]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command line in this process."""
-    monkeypatch.delenv(screen.TRACEBACK, raising=False)
-
-    def call(*words: object) -> Said:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main([str(word) for word in words])
-        said = capsys.readouterr()
-        return Said(int(stopped.value.code or 0), said.out, said.err)
-
-    return call
-
-
-@pytest.fixture
-def two_tables(cohort_folder: CohortFolder) -> CohortFolder:
-    """The cohort without bags: quicker."""
-    cohort_folder.edit('[modalities.slide]\nkind = "bag"\npath = "slides/{id}.npy"\n', "")
-    return cohort_folder
 
 
 def test_check_says_no_problems_and_sums_up(run: Run, cohort_folder: CohortFolder) -> None:
@@ -288,10 +255,10 @@ def test_demo_without_scikit_survival_names_the_command(
 def test_an_error_nobody_expected_keeps_what_it_quotes_to_itself(
     run: Run, two_tables: CohortFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(path: Path) -> None:
+    def fails(path: Path, **named: Any) -> None:
         {}["patient-007"]
 
-    monkeypatch.setattr(api, "check_cohort", fails)
+    monkeypatch.setattr(api, "examine", fails)
     said = run("check", two_tables.manifest)
     assert said.code == 2 and "KeyError" in said.err and screen.TRACEBACK in said.err and "007" not in said.err
     monkeypatch.setenv(screen.TRACEBACK, "1")

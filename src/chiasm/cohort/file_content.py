@@ -1,0 +1,94 @@
+"""What a patient's file holds, as a digest; a file that did not change since it was read is not read again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import MutableMapping
+from pathlib import Path
+
+HASHED_AT_ONCE = 1 << 20
+HEADER_BYTES = 1 << 20  # of a record's header; its reader refuses a longer one
+RECORD_FILE = re.compile(r"[A-Za-z0-9_.-]+")
+RECORD_SUFFIXES = (".hea", ".dat", ".mat")
+SETTLED_NS = 2_000_000_000  # a file changed again within its clock's step would keep its times
+
+
+def content_digest(item: Path, known: MutableMapping[bytes, bytes]) -> str:
+    """32 hex digits of blake2b over the content of a file, a folder or a record.
+
+    Args:
+        known: digests by stamp; what is read is added. A stamp is a hash of path, size and times (of change, and of
+            change of anything about the file), so that nothing in it can be read as a name.
+    """
+    files, stats = _found(item)
+    stamp = hashlib.blake2b(digest_size=16)
+    for path, own in zip(files, stats, strict=True):
+        stamp.update(f"{path.absolute()}\0{own.st_size}\0{own.st_mtime_ns}\0{own.st_ctime_ns}\0".encode())
+    found = known.get(stamp.digest())
+    if found is None:
+        now = time.time_ns()
+        digest = hashlib.blake2b(digest_size=16)
+        for path in files:
+            with path.open("rb") as file:
+                while block := file.read(HASHED_AT_ONCE):
+                    digest.update(block)
+        found = digest.digest()
+        if all(max(own.st_mtime_ns, own.st_ctime_ns) + SETTLED_NS < now for own in stats):
+            known[stamp.digest()] = found
+    return found.hex()
+
+
+def content_files(path: Path) -> list[Path]:
+    """The files that hold a patient's data: the file itself, all files of a folder, what a WFDB header names."""
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+    header = header_of(path)
+    if header is not None:
+        return _named_files(header, segments=True) or [header]
+    return [path] if path.is_file() else []
+
+
+def header_of(path: Path) -> Path | None:
+    """The header of a WFDB record, of which `path` is the name or one of the files; None where it is no record."""
+    if path.suffix.lower() in RECORD_SUFFIXES and path.with_suffix(".hea").is_file():
+        return path.with_suffix(".hea")
+    header = path.with_name(path.name + ".hea")
+    return header if header.is_file() else None
+
+
+def header_lines(header: Path) -> list[bytes]:
+    """The lines of a WFDB header without its comments, up to a size that no header has."""
+    with header.open("rb") as file:
+        lines = file.read(HEADER_BYTES).splitlines()
+    return [line for line in lines if line.strip() and not line.startswith(b"#")]
+
+
+def _named_files(header: Path, segments: bool) -> list[Path]:
+    """The signal files beside a header, of its segments too; the headers of these say how they are read."""
+    found: dict[Path, None] = {}
+    for line in header_lines(header)[1:]:
+        name = line.split()[0].decode("ascii", errors="replace")
+        if not RECORD_FILE.fullmatch(name) or name in (".", ".."):
+            continue
+        file, segment = header.with_name(name), header.with_name(f"{name}.hea")
+        if segments and segment.is_file():
+            found |= dict.fromkeys([segment, *_named_files(segment, segments=False)])
+        elif file.is_file() and file.resolve().is_relative_to(header.parent.resolve()):
+            found[file] = None
+    return list(found)
+
+
+def _found(item: Path) -> tuple[list[Path], list[os.stat_result]]:
+    """The files, and what the system says of them; a plain file is asked once."""
+    try:
+        own = item.stat()
+        if stat.S_ISREG(own.st_mode) and item.suffix.lower() not in RECORD_SUFFIXES:
+            return [item], [own]
+    except OSError:
+        pass  # a record, whose path is that of no file
+    files = content_files(item)
+    return files, [file.stat() for file in files]

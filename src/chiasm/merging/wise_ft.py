@@ -1,0 +1,62 @@
+"""WiSE-FT: between a base and what was fine-tuned from it, the point that scores best (arXiv 2109.01903)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from chiasm.merging.methods import merge_models
+
+State = Mapping[str, Tensor]
+Score = Callable[[State], float]
+ALPHAS = tuple(k / 10 for k in range(11))
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Scores along the line.
+
+    Args:
+        state: at the best alpha.
+        alpha: the best; of equally good ones the smallest, nearest to the base.
+        alphas, scores: all that were tried; the score at 0 is the base's, at 1 the fine-tuned model's.
+    """
+
+    state: dict[str, Tensor]
+    alpha: float
+    alphas: tuple[float, ...]
+    scores: tuple[float, ...]
+
+
+def interpolate(base: State, tuned: State, alpha: float) -> dict[str, Tensor]:
+    """`(1 - alpha) theta_0 + alpha theta_1`, equation 1 of Wortsman et al., CVPR 2022.
+
+    Raises:
+        ValueError: alpha outside 0 to 1, or states that do not fit.
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha lies between 0 and 1, not at {alpha:g}: beyond, use task-arithmetic with that scale")
+    return merge_models([base, tuned], [1 - alpha, alpha])
+
+
+def sweep(base: State, tuned: State, score: Score, alphas: Sequence[float] = ALPHAS) -> Sweep:
+    """The better one is kept: both ends are tried whatever `alphas` says, so none scores better than the result.
+
+    Args:
+        score: of a state dict on inner data, higher is better; NaN is not estimable, and never chosen.
+
+    Raises:
+        ValueError: alpha outside 0 to 1, states that do not fit, or no point has a score.
+    """
+    tried = tuple(sorted({0.0, 1.0, *map(float, alphas)}))
+    if not all(0 <= alpha <= 1 for alpha in tried):
+        raise ValueError("every alpha lies between 0 and 1")
+    scores = tuple(float(score(interpolate(base, tuned, alpha))) for alpha in tried)
+    usable = [k for k, value in enumerate(scores) if not math.isnan(value)]
+    if not usable:
+        raise ValueError("no point has a score: the inner data do not allow an estimate")
+    best = max(usable, key=lambda k: scores[k])
+    return Sweep(interpolate(base, tuned, tried[best]), tried[best], tried, scores)

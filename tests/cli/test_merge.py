@@ -1,0 +1,80 @@
+"""`chiasm merge`: model folders to one, scores beside each other, and one sentence for each problem."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chiasm import api, screen
+from chiasm.cli import main
+from small_recipes import on_disk, parts, small
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort on disk, and two models of it."""
+    folder = tmp_path_factory.mktemp("merge")
+    manifest = on_disk(folder / "cohort", parts("classification"))
+    cohort = api.open_cohort(manifest)
+    for seed in (0, 1):
+        small("healnet").fit(api.encode(cohort, store=folder / "store").cohort, seed=seed).save(folder / f"m{seed}")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_store(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHIASM_STORE", str(place / "store"))
+    monkeypatch.delenv(screen.TRACEBACK, raising=False)
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        main(["merge", *map(str, words)])
+    said = capsys.readouterr()
+    return int(stopped.value.code or 0), said.out, said.err
+
+
+def test_two_models_become_one_that_predicts(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "merged"
+    code, text, _ = run(capsys, place / "m0", place / "m1", "--method", "slerp", "--weights", "1,2", "--out", out)
+    assert code == 0 and text.startswith("Merged 2 models by slerp")
+    assert len(api.load_model(out).predict(api.open_cohort(place / "cohort" / "cohort.toml"))) == 84
+    code, _, error = run(capsys, place / "m0", place / "m1", "--out", out)
+    assert code == 2 and "holds a model already" in error
+    assert run(capsys, place / "m0", place / "m1", "--out", out, "--force")[0] == 0
+
+
+def test_a_cohort_gives_the_scores_of_each_and_of_the_merged_one(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [place / "m0", place / "m1", "--method", "ties:density=0.5", "--base", place / "m0"]
+    words += ["--cohort", place / "cohort" / "cohort.toml", "--out", tmp_path / "merged"]
+    code, text, error = run(capsys, *words, "--json")
+    document = json.loads(text)
+    assert code == 0 and list(document["scores"]) == ["model 1 (m0)", "model 2 (m1)", "merged"]
+    assert document["metric"] == "auroc" and all("auroc" in own for own in document["scores"].values())
+    assert ("merging did not pay" in error) == (document["best"] != "merged")
+    code, text, _ = run(capsys, *words, "--force")
+    assert code == 0 and "model 2 (m1)" in text and "auroc" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["m0", "m1", "--method", "tise"], "did you mean 'ties'"),
+        (["m0", "m1", "--method", "ties"], "give the base"),
+        (["m0", "m1", "--weights", "1,x"], "--weights are numbers"),
+        (["m0", "m1", "--weights", "1"], "one finite weight"),
+        (["m0", "cohort"], "is not a model folder"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    models = [str(place / word) if (place / word).exists() else word for word in words]
+    code, text, error = run(capsys, *models, "--out", tmp_path / "out")
+    assert code == 2 and text == "" and message in error and "Traceback" not in error
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,297 @@
+"""P28: what names a patient stays where the user put it: planted in every place, it comes out of none.
+
+Allowed to hold identifiers, and only those: `predictions.parquet`, `outcomes.parquet` and what `similar` answers.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+import chiasm
+from chiasm.cli import app, main
+from chiasm.encoders import TokenStore
+
+PIL_Image, PngImagePlugin = pytest.importorskip("PIL.Image"), pytest.importorskip("PIL.PngImagePlugin")
+Dataset, FileMetaDataset = (getattr(pytest.importorskip("pydicom.dataset"), n) for n in ("Dataset", "FileMetaDataset"))
+uid = pytest.importorskip("pydicom.uid")
+wfdb = pytest.importorskip("wfdb")
+pyedflib = pytest.importorskip("pyedflib")
+anndata = pytest.importorskip("anndata")
+pytest.importorskip("fhir.resources")
+
+PATIENTS, SOUND = 34, 30
+# the 18 classes of 45 CFR 164.514(b)(2)
+PLANTED = {
+    "name": "Zelda Quartermain",
+    "geographic": "17 Larkspur Lane Upper Wobbleton",
+    "date": "1944-05-06",
+    "dicom date": "19440506",
+    "phone": "+44 1632 960983",
+    "fax": "+44 1632 960984",
+    "e-mail": "zelda.q@wobbleton.example",
+    "social security number": "078-05-1120",
+    "medical record number": "MRN-883-204",
+    "health plan": "HPB-55102-X",
+    "account": "ACCT 990 110 7",
+    "licence": "LIC-WOB-4420",
+    "vehicle": "WVWZZZ1JZXW000001",
+    "device": "SN-PACE-77120",
+    "url": "https://wobbleton.example/zq",
+    "ip": "203.0.113.77",
+    "biometric": "IRIS-0xC0FFEE-L",
+    "photograph": "zelda_face_front.jpg",
+    "other": "Study-Pseudonym-ZQ9",
+}
+ALL = " | ".join(PLANTED.values())
+IDS = [f"WOB7741{k:02d}" for k in range(PATIENTS)]
+RNG = np.random.default_rng(0)
+MANIFEST = """\
+name = "ward"
+[patients]
+table = "patients.csv"
+id = "case"
+[target]
+kind = "regression"
+column = "score"
+[modalities.bag]
+kind = "bag"
+path = "bags/{id}.safetensors"
+[modalities.cells]
+kind = "singlecell"
+path = "cells/{id}.h5ad"
+[modalities.clinical]
+kind = "table"
+columns = ["age", "sex", "contact"]
+[modalities.ecg]
+kind = "ecg"
+path = "ecg/{id}"
+[modalities.eeg]
+kind = "signal"
+path = "eeg/{id}.edf"
+[modalities.events]
+kind = "events"
+path = "events/{id}.json"
+[modalities.note]
+kind = "text"
+column = "note"
+[modalities.photo]
+kind = "image"
+path = "photos/{id}.png"
+[modalities.scan]
+kind = "dicom"
+path = "scans/{id}"
+"""
+BROKEN = {"bags": ".safetensors", "cells": ".h5ad", "ecg": ".hea", "eeg": ".edf", "events": ".json", "photos": ".png"}
+
+
+def write_cohort(folder: Path) -> None:
+    """Sound sources for all but the last patients, whose sources are broken and name them all the same."""
+    for name in (*BROKEN, "scans"):
+        (folder / name).mkdir(parents=True)
+    for k, patient in enumerate(IDS[:SOUND]):
+        save_file({"features": RNG.normal(size=(3, 4)).astype(np.float32)}, folder / f"bags/{patient}.safetensors",
+                  metadata=PLANTED)  # fmt: skip
+        write_cells(folder / f"cells/{patient}.h5ad")
+        waves = np.sin(np.arange(2000)[:, None] / 40 + np.array([0, 1])) * (1 + k / 9)
+        wfdb.wrsamp(patient, fs=500, units=["mV", "mV"], sig_name=["I", "II"], p_signal=waves, fmt=["16", "16"],
+                    write_dir=str(folder / "ecg"), comments=list(PLANTED.values()))  # fmt: skip
+        write_edf(folder / f"eeg/{patient}.edf", waves[:, 0] * 100)
+        (folder / f"events/{patient}.json").write_text(json.dumps(bundle(k)))
+        write_photo(folder / f"photos/{patient}.png")
+        for place in range(2):
+            write_slice(folder / f"scans/{patient}" / f"{PLANTED['name']} {place}.dcm", place)
+    for k, patient in enumerate(IDS[SOUND:]):
+        for name, suffix in BROKEN.items():
+            whole = next(iter(sorted((folder / name).glob(f"*{suffix}")))).read_bytes()
+            spoilt = [whole[: len(whole) // 2], ALL.encode() * 20, whole.replace(b"1", b"\xff") + ALL.encode(), b""][k]
+            (folder / name / f"{patient}{suffix}").write_bytes(spoilt)
+        write_slice(folder / f"scans/{patient}" / f"{PLANTED['name']}.dcm", 0, cut=90 * (k + 1))
+    table = {
+        "case": IDS, "score": RNG.normal(size=PATIENTS), "age": RNG.integers(30, 90, PATIENTS),
+        "sex": RNG.choice(["male", "female"], PATIENTS),
+        "contact": [f"{name} of {k}" for k, name in zip(range(PATIENTS), [*PLANTED.values()] * 2, strict=False)],
+        "note": [f"{ALL} was seen for the {k}th time." for k in range(SOUND)] + [f"{ALL}\x07"] * (PATIENTS - SOUND),
+    }  # fmt: skip
+    frame = pd.DataFrame(table | {name: [value] * PATIENTS for name, value in PLANTED.items()})
+    frame.to_csv(folder / "patients.csv", index=False)
+    (folder / "cohort.toml").write_text(MANIFEST)
+
+
+def write_cells(path: Path) -> None:
+    obs = pd.DataFrame({"donor": [ALL] * 9}, index=[f"{PLANTED['name']} {k}" for k in range(9)])
+    var = pd.DataFrame(index=[f"G{k}" for k in range(6)])
+    counts = RNG.poisson(2, (9, 6)).astype(np.float32)
+    anndata.AnnData(counts, obs=obs, var=var, uns=PLANTED).write_h5ad(path)
+
+
+def write_edf(path: Path, row: np.ndarray) -> None:
+    writer = pyedflib.EdfWriter(str(path), 1, file_type=pyedflib.FILETYPE_EDFPLUS)
+    limits = {"physical_max": 3000.0, "physical_min": -3000.0, "digital_max": 32767, "digital_min": -32767}
+    writer.setSignalHeader(0, {"label": "C3", "dimension": "uV", "sample_frequency": 250, "prefilter": "",
+                               "transducer": PLANTED["device"], **limits})  # fmt: skip
+    writer.setPatientName(PLANTED["name"])
+    writer.setPatientCode(PLANTED["medical record number"])
+    writer.setEquipment(PLANTED["device"])
+    writer.writeSamples([row])
+    writer.writeAnnotation(0.5, -1, PLANTED["e-mail"])
+    writer.close()
+
+
+def bundle(k: int) -> dict[str, Any]:
+    own, concept = PLANTED, {"coding": [{"system": "http://loinc.org", "code": "8867-4", "display": ALL}], "text": ALL}
+    patient = {
+        "resourceType": "Patient", "id": own["other"], "birthDate": own["date"], "gender": "female",
+        "name": [{"text": own["name"]}], "identifier": [{"value": own["medical record number"]}],
+        "telecom": [{"value": own["phone"]}], "address": [{"text": own["geographic"]}],
+        "photo": [{"url": own["url"], "title": own["photograph"]}],
+        "text": {"status": "generated", "div": f"<div>{ALL}</div>"},
+    }  # fmt: skip
+    seen = {
+        "resourceType": "Observation", "id": "o", "status": "final", "code": concept, "note": [{"text": ALL}],
+        "subject": {"reference": f"Patient/{own['other']}", "display": own["name"]},
+        "effectiveDateTime": "2020-01-01", "device": {"display": own["device"]},
+        "valueQuantity": {"value": 60 + k, "unit": "/min"},
+    }  # fmt: skip
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": patient}, {"resource": seen}]}
+
+
+def write_photo(path: Path) -> None:
+    words = PngImagePlugin.PngInfo()
+    for name, value in PLANTED.items():
+        words.add_text(name, value)
+    exif = PIL_Image.Exif()
+    exif[0x010E], exif[0x013B] = ALL, PLANTED["name"]
+    pixels = RNG.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    PIL_Image.fromarray(pixels).save(path, pnginfo=words, exif=exif)
+
+
+def write_slice(path: Path, place: int, cut: int = 0) -> None:
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    ds.SOPInstanceUID, ds.SeriesInstanceUID, ds.Modality = uid.generate_uid(), "1.2.3.4", "CT"
+    ds.PatientName, ds.PatientID, ds.PatientBirthDate = PLANTED["name"], PLANTED["other"], PLANTED["dicom date"]
+    ds.PatientAddress, ds.PatientTelephoneNumbers = PLANTED["geographic"], PLANTED["phone"]
+    ds.DeviceSerialNumber, ds.PatientComments, ds.InstitutionName = PLANTED["device"], ALL, PLANTED["geographic"]
+    ds.AccessionNumber, ds.ImageComments = PLANTED["account"], ALL
+    ds.add_new(0x00091010, "LO", PLANTED["biometric"])
+    ds.ImagePositionPatient, ds.ImageOrientationPatient = [0, 0, 2 * place], [1, 0, 0, 0, 1, 0]
+    ds.PixelSpacing, ds.Rows, ds.Columns, ds.SamplesPerPixel = [1, 1], 8, 8, 1
+    ds.PhotometricInterpretation, ds.BitsAllocated, ds.BitsStored, ds.HighBit = "MONOCHROME2", 16, 12, 11
+    ds.PixelRepresentation, ds.RescaleSlope, ds.RescaleIntercept = 0, 1, -1024
+    ds.PixelData = RNG.integers(0, 2000, (8, 8), dtype=np.uint16).tobytes()
+    out = io.BytesIO()
+    ds.save_as(out, enforce_file_format=True)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(
+        b"".join([PLANTED["name"].encode().ljust(128, b"\0"), out.getvalue()[128 : len(out.getvalue()) - cut]])
+    )
+
+
+class Lines(logging.Handler):
+    """Every line that any logger is given, at any level."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.getMessage()} {record.exc_info}")
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    root, log = logging.getLogger(), Lines()
+    level = root.level
+    root.addHandler(log)
+    root.setLevel(0)
+    yield log.lines
+    root.removeHandler(log)
+    root.setLevel(level)
+
+
+def names_found(text: str, names: list[str]) -> list[str]:
+    return [name for name in names if name.casefold() in text.casefold()]
+
+
+def bytes_found(folder: Path, names: list[str]) -> list[tuple[str, str]]:
+    """The names in the content of any file below, in any of the usual codings, and in the names of the files."""
+    found = []
+    for file in sorted(folder.rglob("*")):
+        content = file.read_bytes() if file.is_file() else b""
+        content += str(file.relative_to(folder)).encode()
+        for name in names:
+            if any(name.encode(coding) in content for coding in ("utf-8", "utf-16-le", "utf-32-le")):
+                found.append((file.name, name))
+    return found
+
+
+@pytest.mark.slow
+def test_what_is_planted_comes_out_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], lines: list[str]
+) -> None:
+    home = tmp_path / PLANTED["name"]
+    write_cohort(home / "ward")
+    lines.clear()  # what the writers of the files say is not ours
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("CHIASM_STORE", str(tmp_path / "store"))
+    secret, ids = list(PLANTED.values()), list(IDS)
+    run, model = tmp_path / "run", tmp_path / "model"
+    recipes = ["--recipes", "late-fusion,single:clinical", "--folds", "2", "--jobs", "1"]
+    commands = [
+        ["check", "ward"], ["check", "ward", "--json"], ["encode", "ward", "--jobs", "1"],
+        ["evaluate", "ward", "--out", str(run), *recipes], ["report", str(run)],
+        ["fit", "ward", "--recipe", "late-fusion", "--out", str(model)],
+        ["predict", str(model), "ward", "--out", str(tmp_path / "predictions.csv")],
+        ["similar", str(model), "ward", "--patient", "nobody-of-that-name", "--modality", "photo"],
+        ["fit", "ward", "--recipe", "no-such-recipe", "--out", str(tmp_path / "other")],
+        *[["store", what] for what in ("show", "verify") if "store" in {group.name for group in app.registered_groups}],
+    ]  # fmt: skip
+    monkeypatch.setenv("CHIASM_TRACEBACK", "1")  # whatever is chained to an error is printed with it
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for command in commands:
+            code = exit_of(command)
+            out = capfd.readouterr()
+            said = out.out + out.err + "\n".join([*map(str, warned), *lines])
+            assert names_found(said, secret + ids) == [], (command, said[-3000:])
+            assert code == (2 if "nobody-of-that-name" in command or "no-such-recipe" in command else 0), (
+                command,
+                said,
+            )
+        assert exit_of(["similar", str(model), "ward", "--patient", IDS[0], "--modality", "photo"]) == 0
+        out = capfd.readouterr()
+        assert names_found(out.out + out.err, secret) == [] and names_found(out.err, ids) == []
+        problems = chiasm.encode(chiasm.open_cohort("ward"), jobs=1).problems
+        assert {problem.modality for problem in problems} == set(chiasm.open_cohort("ward").modalities) - {"clinical"}
+        assert names_found(repr(problems), secret + ids) == []
+        assert TokenStore(tmp_path / "store").verify() == []
+    for name in ("predictions.parquet", "outcomes.parquet"):
+        frame = pd.read_parquet(run / name)
+        assert set(frame["patient"]) <= set(IDS)
+        assert names_found(frame.drop(columns="patient").to_csv(), secret + ids) == []
+        (run / name).unlink()
+    for folder in (run, model, tmp_path / "store"):
+        assert bytes_found(folder, secret + ids) == []
+    written = (tmp_path / "predictions.csv").read_text()
+    assert names_found(written, secret) == []
+
+
+def exit_of(command: list[str]) -> int:
+    try:
+        main(command)
+    except SystemExit as left:
+        return int(left.code or 0)
+    return 0
