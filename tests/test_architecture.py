@@ -17,7 +17,18 @@ PACKAGE = ROOT / "src" / "chiasm"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ANYONE = {"tokens", "protocols", "artifact"}
-PARTS = {"cohort", "readers", "encoders", "fusion", "heads", "merging", "objectives", "training", "evaluation"}
+PARTS = {
+    "cohort",
+    "readers",
+    "encoders",
+    "adapters",
+    "fusion",
+    "heads",
+    "merging",
+    "objectives",
+    "training",
+    "evaluation",
+}
 MAY_IMPORT = {
     "tokens": set(),
     "protocols": {"tokens"},
@@ -25,11 +36,12 @@ MAY_IMPORT = {
     "cohort": set(),
     "readers": {"cohort"},
     "encoders": {"cohort", "readers"},
+    "adapters": {"cohort", "readers", "encoders"},
     "fusion": set(),
     "heads": {"cohort"},
     "merging": set(),
     "objectives": set(),
-    "training": {"cohort", "encoders", "fusion", "heads", "objectives"},
+    "training": {"cohort", "encoders", "adapters", "fusion", "heads", "objectives"},
     "evaluation": {"cohort"},
     "recipes": PARTS,
     "retrieval": PARTS | {"recipes", "chiasm"},

@@ -15,6 +15,7 @@ from chiasm.artifact import ArtifactError
 from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
 from chiasm.cohort.checks import check_cohort as check_values
 from chiasm.cohort.checks import examine as examine_values
+from chiasm.cohort.demo import demo_cohort
 from chiasm.doctor import diagnose, require_device
 from chiasm.encoders import Encoded, TokenStore, encode_cohort, file_problems, list_encoders
 from chiasm.encoders.catalogue import import_fitted
@@ -299,31 +300,6 @@ def require_sound(cohort: Cohort) -> None:
     errors = [problem for problem in check_values(cohort) if problem.severity == "error"]
     if errors:
         raise CohortError(errors)
-
-
-def demo_cohort() -> Cohort:
-    """scikit-survival's breast cancer cohort: 198 patients, 76 genes and 4 clinical columns as two modalities.
-
-    Raises:
-        ModuleNotFoundError: scikit-survival is missing; the message names the pip command.
-    """
-    try:
-        from sksurv.datasets import load_breast_cancer  # type: ignore[import-untyped]
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'the demo needs scikit-survival, which ships its cohort: pip install "chiasm[survival]"'
-        ) from error
-    from chiasm.cohort import Survival, cohort_from_frames
-
-    frame, outcome = load_breast_cancer()
-    frame.index = [f"patient-{number:03d}" for number in range(1, len(frame) + 1)]
-    clinical = ["age", "er", "grade", "size"]
-    patients = pd.DataFrame({"days": outcome["t.tdm"], "metastasis": outcome["e.tdm"].astype(int)}, index=frame.index)
-    blocks: Mapping[str, pd.DataFrame] = {"clinical": frame[clinical], "genes": frame.drop(columns=clinical)}
-    return cohort_from_frames(
-        patients, blocks, target=Survival("days", "metastasis", unit="days"),
-        kinds={"clinical": "table", "genes": "omics"}, name="breast-cancer",
-    )  # fmt: skip
 
 
 def merge(

@@ -8,6 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
+import torch
+
 from chiasm.tokens import Tokens
 
 BLOCK = 1 << 20
@@ -64,5 +66,6 @@ def hash_state(state: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     for name in sorted(state):
         array = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}{tuple(array.shape)}{array.dtype}".encode() + array.numpy().tobytes())
+        data = array.reshape(-1).view(torch.uint8).numpy()  # NumPy has no bfloat16
+        digest.update(f"{name}{tuple(array.shape)}{array.dtype}".encode() + data.tobytes())
     return digest.hexdigest()

@@ -1,0 +1,232 @@
+"""Attach an adapter to a frozen network, count it, train it, merge it, remove it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, overload
+
+import torch
+from torch import Tensor, nn
+
+from chiasm.adapters.freeze import Freeze, read_through
+from chiasm.adapters.identity import base_tensors, fingerprint, same_tensors, structure
+from chiasm.adapters.part import Adapter, Part, check_state
+from chiasm.adapters.peft_attached import PeftAttached
+from chiasm.adapters.peft_families import PeftAdapter
+from chiasm.cohort import Unsupported
+
+Where = Callable[[str, nn.Module], bool]
+
+
+@overload
+def attach(model: nn.Module, adapter: PeftAdapter, where: Where, *, seed: int = 0) -> PeftAttached: ...
+@overload
+def attach(model: nn.Module, adapter: Adapter, where: Where, *, seed: int = 0) -> Attached: ...
+def attach(model: nn.Module, adapter: Adapter | PeftAdapter, where: Where, *, seed: int = 0) -> Attached | PeftAttached:
+    """Attach `adapter` to every submodule for which `where(name, submodule)` is true, and freeze the rest.
+
+    The network's parameters stay its own, in place and frozen; its `state_dict` does not change. Call the network as
+    before. Everything is checked before anything is touched.
+
+    Args:
+        model: any network; its root has the name "".
+        adapter: a family with its options, `ScaleShift()` for one.
+        where: a predicate over names and submodules.
+        seed: of the part's first weights; the global generator is left as it was.
+
+    Raises:
+        ValueError: no site, a site of a kind that the adapter does not take or that is never called, a network that
+            carries an adapter already.
+    """
+    sites = {name: module for name, module in model.named_modules() if where(name, module)}
+    if not sites:
+        raise ValueError("no submodule is a site of this adapter: `where` was false for all of them")
+    if isinstance(adapter, PeftAdapter):
+        return PeftAttached(model, adapter, sites, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        parts = adapter.parts(sites)
+    for name, part in parts.items():
+        _check_site(model, name, sites[name], part)
+        like = next(sites[name].parameters(), next(model.parameters(), None))
+        if like is not None and like.is_floating_point():
+            part.to(like.device, like.dtype)
+    return Attached(model, adapter, parts)
+
+
+class Attached:
+    """An adapter in its place; made by `attach`.
+
+    `model` is the network to call. `identity` names the base, so that a saved adapter meets no other.
+    """
+
+    def __init__(self, model: nn.Module, adapter: Adapter, parts: dict[str, Part]) -> None:
+        self.model, self.adapter, self.parts = model, adapter, parts
+        self._base = base_tensors(model)
+        self.identity = structure(model), fingerprint(self._base)
+        self._replaced: list[tuple[nn.Module, str, nn.Parameter | None]] = []
+        self._removed = False
+        self._install()
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The names of the submodules that carry a part."""
+        return tuple(self.parts)
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Every trainable parameter once, named `site/parameter`; one that sites share has the name of its first."""
+        for name, tensor in tensors_of(self.parts):
+            if isinstance(tensor, nn.Parameter):
+                yield name, tensor
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """What an optimiser gets."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def count(self) -> int:
+        """How many numbers training changes."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of the adapter's own tensors, without the base."""
+        return {name: tensor.detach().clone() for name, tensor in tensors_of(self.parts)}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take the tensors that `state` of an equal adapter gave.
+
+        Raises:
+            ValueError: a tensor missing, unknown, of another shape, or with NaN or infinity in it, by its name; nothing
+                has changed then. The adapter is merged.
+        """
+        if self.merged:
+            raise ValueError("this adapter is merged: unmerge it before loading another state")
+        own = dict(tensors_of(self.parts))
+        check_state(own, state)
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(state[name])
+
+    def check_base(self) -> None:
+        """Raise `ValueError` that names a tensor of the base which is not what it was at `attach`."""
+        if not self.merged:
+            same_tensors(fingerprint(self._base), self.identity[1])
+
+    @contextlib.contextmanager
+    def disabled(self) -> Iterator[nn.Module]:
+        """The base inside a `with`: the adapter stays attached and does nothing."""
+        for part in self.parts.values():
+            part.off = True
+        try:
+            yield self.model
+        finally:
+            for part in self.parts.values():
+                part.off = False
+
+    @property
+    def merged(self) -> bool:
+        """Whether the network holds the changed weights now."""
+        return bool(self._replaced)
+
+    def merge(self) -> nn.Module:
+        """Put the changed weights into the network, which is a plain one afterwards, with its flags as they were.
+
+        Raises:
+            Unsupported: a part that changes outputs and not weights.
+            ValueError: a merged weight that is not finite; nothing has changed then.
+        """
+        self._present()
+        if self._replaced:
+            return self.model
+        fixed = [name for name, part in self.parts.items() if not part.changes]
+        if fixed:
+            raise Unsupported(f"{type(self.adapter).__name__} at '{fixed[0]}' changes no weight: it cannot be merged")
+        merged: list[tuple[nn.Module, str, Tensor]] = []
+        with torch.no_grad():
+            for site, part in self.parts.items():
+                module = self.model.get_submodule(site)
+                for name in part.changes:
+                    weight = part.changed(name, module._parameters[name]).detach().clone()
+                    if not bool(torch.isfinite(weight).all()):
+                        raise ValueError(f"merging makes '{site}.{name}' not finite: the adapter has diverged")
+                    merged.append((module, name, weight))
+        flags = {id(parameter): flag for parameter, flag in self._freeze.flags}
+        self._uninstall()
+        for module, name, weight in merged:
+            old = module._parameters[name]
+            self._replaced.append((module, name, old))
+            module._parameters[name] = nn.Parameter(weight, requires_grad=old is None or flags.get(id(old), True))
+        return self.model
+
+    def unmerge(self) -> None:
+        """The adapter back beside its base; after a merge only."""
+        self._present()
+        if not self._replaced:
+            return
+        self._give_back()
+        self._install()
+
+    def remove(self) -> nn.Module:
+        """The base as it was before `attach`, bit for bit: parameters, buffers, `requires_grad` and modes."""
+        self._present()
+        if self._replaced:
+            self._give_back()
+        else:
+            self._uninstall()
+        self._removed = True
+        return self.model
+
+    def _install(self) -> None:
+        self._freeze = Freeze(self.model)
+        self._hooks = []
+        for site, part in self.parts.items():
+            module = self.model.get_submodule(site)
+            if part.changes:
+                read_through(module, part)
+            else:
+                self._hooks.append(module.register_forward_hook(_hook(part), with_kwargs=True))
+
+    def _uninstall(self) -> None:
+        for handle in self._hooks:
+            handle.remove()
+        self._freeze.lift()
+
+    def _give_back(self) -> None:
+        for module, name, old in self._replaced:
+            module._parameters[name] = old
+        self._replaced = []
+
+    def _present(self) -> None:
+        if self._removed:
+            raise ValueError("this adapter was removed: attach it again")
+
+
+def tensors_of(parts: Mapping[str, Part]) -> Iterator[tuple[str, Tensor]]:
+    """Each parameter and buffer of the parts once, named `site/tensor`."""
+    seen: set[int] = set()
+    for site, part in parts.items():
+        for name, tensor in [*part.named_parameters(), *part.named_buffers()]:
+            if id(tensor) not in seen:
+                seen.add(id(tensor))
+                yield f"{site}/{name}", tensor
+
+
+def _check_site(model: nn.Module, name: str, module: nn.Module, part: Part) -> None:
+    for weight in part.changes:
+        if weight not in module._parameters:
+            raise ValueError(f"the site '{name}' computes its '{weight}' itself: it has no parameter of that name")
+    parent = model.get_submodule(name.rpartition(".")[0]) if name else None
+    if not part.changes and isinstance(parent, nn.MultiheadAttention):
+        raise ValueError(f"torch reads the weight of '{name}' and never calls it: choose the attention that holds it")
+
+
+def _hook(part: Part) -> Callable[..., Any]:
+    def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        if part.off:
+            return output
+        given = next(value for value in [*args, *kwargs.values()] if isinstance(value, Tensor))
+        if isinstance(output, tuple):  # attention and the blocks of transformers answer with more than one thing
+            return (part(given, output[0]), *output[1:])
+        return part(given, output)
+
+    return after

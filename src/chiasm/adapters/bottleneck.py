@@ -1,0 +1,110 @@
+"""Bottleneck and convolutional adapters: a narrow path beside or after a frozen layer, silent at first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from chiasm.adapters.part import Part, channels_of
+from chiasm.artifact import storable
+
+_CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+
+
+@storable("adapter-bottleneck")
+@dataclass(frozen=True)
+class Bottleneck:
+    """`y = f(x) + scale * up(act(conv(down(norm(h)))))`, `h = f(x)` in sequence or `h = x` in parallel.
+
+    `down` and `up` map channels, C to `width` and back. `conv` is depthwise over the `dims` spatial axes, absent for
+    `dims=0`. `up` starts at zero, weights and bias, and nothing else does: a fresh adapter is the identity, and its
+    first gradient reaches `up`, its second one all of it.
+
+    Args:
+        width: channels of the narrow path.
+        dims: 0: tokens are mapped one by one. 1 to 3: signals, images or volumes are convolved along their axes.
+        layout: where the channels lie, "last" `(B, T, C)`, `(B, H, W, C)`, or "first" `(B, C, H, W)`.
+        parallel: whether the path reads what the layer reads, and not what it answers.
+        kernel: extent of the convolution, odd.
+        activation: "relu", "gelu" or "silu".
+        gate: `down` gives twice the width, one half gates the other (GLU), as in a Conformer's convolution.
+        norm: a LayerNorm over the channels before `down`.
+        scale: of the path, fixed.
+        channels: C in and out where the site does not say; a pair where they differ.
+
+    Source: Houlsby et al., ICML 2019, arXiv 1902.00751 (in sequence); He et al., ICLR 2022, arXiv 2110.04366 (in
+    parallel); Cappellazzo et al., PETL of AST, arXiv 2312.03694 (convolution, gate); Wu et al., Medical SAM Adapter,
+    arXiv 2304.12620, and Gong et al., 3DSAM-adapter, arXiv 2306.13465 (two and three dimensions).
+    Deviation: no BatchNorm in the convolution and no squeeze-and-excitation; no activation after `up` (one would let
+    the path only add). Released codes that start both maps at zero, which trains nothing but a bias, compute a
+    convolution that they do not use, or lose their norm's result are not followed.
+    """
+
+    width: int = 8
+    dims: Literal[0, 1, 2, 3] = 0
+    layout: Literal["last", "first"] = "last"
+    parallel: bool = False
+    kernel: int = 3
+    activation: Literal["relu", "gelu", "silu"] = "gelu"
+    gate: bool = False
+    norm: bool = False
+    scale: float = 1.0
+    channels: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError(f"width {self.width} must be 1 or more and kernel {self.kernel} odd")
+
+    def parts(self, sites: Mapping[str, nn.Module]) -> dict[str, Part]:
+        return {name: _BottleneckPart(*self._channels(name, site), self) for name, site in sites.items()}
+
+    def _channels(self, name: str, site: nn.Module) -> tuple[int, int]:
+        taken, given = self.channels or channels_of(name, site)
+        if self.parallel and self.layout == "first" and any(step != 1 for step in _steps(site)):
+            raise ValueError(f"the site '{name}' changes the grid by a stride: its adapter must be sequential")
+        return (taken if self.parallel else given), given
+
+
+class _BottleneckPart(Part):
+    def __init__(self, taken: int, given: int, options: Bottleneck) -> None:
+        super().__init__()
+        self.options = options
+        self.norm = nn.LayerNorm(taken) if options.norm else None
+        self.down = nn.Linear(taken, options.width * (2 if options.gate else 1))
+        nn.init.kaiming_uniform_(self.down.weight)
+        self.conv: nn.Module | None = None
+        if options.dims:
+            convolution = _CONVOLUTIONS[options.dims]
+            self.conv = convolution(
+                options.width, options.width, options.kernel, padding=options.kernel // 2, groups=options.width
+            )
+        self.up = nn.Linear(options.width, given)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+
+    def forward(self, given: Tensor, output: Tensor) -> Tensor:
+        hidden = given if self.options.parallel else output
+        first = self.options.layout == "first"
+        if self.options.dims and hidden.ndim != self.options.dims + 2:
+            raise ValueError(f"an adapter of {self.options.dims} dimensions met a tensor of {hidden.ndim} axes")
+        hidden = hidden.movedim(1, -1) if first else hidden
+        hidden = self.down(hidden if self.norm is None else self.norm(hidden))
+        if self.options.gate:
+            hidden = F.glu(hidden, -1)
+        if self.conv is not None:
+            hidden = self.conv(hidden.movedim(-1, 1)).movedim(1, -1)
+        path: Tensor = self.up(_ACTIVATIONS[self.options.activation](hidden)) * self.options.scale
+        path = path.movedim(-1, 1) if first else path
+        if path.shape != output.shape:
+            raise ValueError(f"a parallel path gives {tuple(path.shape)} beside an output of {tuple(output.shape)}")
+        return output + path
+
+
+def _steps(site: nn.Module) -> tuple[int, ...]:
+    stride = getattr(site, "stride", ())
+    return stride if isinstance(stride, tuple) else ()

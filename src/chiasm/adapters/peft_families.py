@@ -1,0 +1,154 @@
+"""LoRA, IA3, tuned norms, prompts and prefixes, by the library peft: which of its options are ours to choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from torch import nn
+
+from chiasm.adapters.part import refuse
+from chiasm.artifact import storable
+from chiasm.readers.registry import missing
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TASKS = {"features": "FEATURE_EXTRACTION", "classes": "SEQ_CLS", "causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
+Task = Literal["features", "classes", "causal", "seq2seq"]
+
+
+@runtime_checkable
+class PeftAdapter(Protocol):
+    """A family of peft with its options; `attach` takes it as it takes any other."""
+
+    @property
+    def groups(self) -> int: ...
+
+    def peft_config(self, sites: Mapping[str, nn.Module]) -> Any:
+        """peft's configuration for these sites; `ValueError` names a site that the family cannot adapt."""
+        ...
+
+
+def peft() -> Any:
+    """The library, imported when the first of its adapters is."""
+    try:
+        import peft
+    except ImportError:
+        raise missing("peft", "adapters", "LoRA, IA3, tuned norms and prompts") from None
+    return peft
+
+
+@storable("adapter-lora")
+@dataclass(frozen=True)
+class LoRA:
+    """`y = W x + sum_g (alpha / rank) B_g A_g x`; A is drawn, B starts at zero, so that a fresh one is the identity.
+
+    Args:
+        rank: rows of A. Linear, Conv1d to Conv3d without groups; `rank * (in + out)` parameters for a Linear.
+        alpha: the factor is alpha / rank.
+        groups: how many pairs side by side; more than one is what PEGO trains, see `orthogonality`.
+
+    Source: Hu et al., LoRA, ICLR 2022, arXiv 2106.09685; peft.
+    Deviation: a MultiheadAttention is refused, because peft would add to its weights and subtract again at every call,
+    which does not give back the same bits.
+    """
+
+    rank: int = 8
+    alpha: float = 8.0
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.groups < 1:
+            raise ValueError(f"rank {self.rank} and groups {self.groups} must be 1 or more")
+
+    def peft_config(self, sites: Mapping[str, nn.Module]) -> Any:
+        for name, site in sites.items():
+            if not isinstance(site, (nn.Linear, *_CONVOLUTIONS)):
+                raise refuse(name, site, "Linear and Conv1d to Conv3d")
+            if getattr(site, "groups", 1) > 1:
+                raise ValueError(f"the site '{name}' convolves in groups, and peft cannot merge into it: leave it out")
+            smallest = min(site.weight.shape[0], site.weight[0].numel())
+            if self.rank > smallest:
+                raise ValueError(f"the site '{name}' has rank {smallest} at most: {self.rank} is no low rank there")
+        return peft().LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=list(sites))
+
+
+@storable("adapter-ia3")
+@dataclass(frozen=True)
+class IA3:
+    """`y = l * (W x + b)`, or `y = W (l * x) + b` with `inputs`: one scale a channel, 1 at first.
+
+    Source: Liu et al., IA3, NeurIPS 2022, arXiv 2205.05638; peft. Linear, Conv2d and Conv3d.
+    """
+
+    inputs: bool = False
+    groups: Literal[1] = 1
+
+    def peft_config(self, sites: Mapping[str, nn.Module]) -> Any:
+        for name, site in sites.items():
+            if not isinstance(site, nn.Linear | nn.Conv2d | nn.Conv3d):
+                raise refuse(name, site, "Linear, Conv2d and Conv3d")
+        names = list(sites)
+        return peft().IA3Config(target_modules=names, feedforward_modules=names if self.inputs else [])
+
+
+@storable("adapter-norm-tuning")
+@dataclass(frozen=True)
+class NormTuning:
+    """The scale and shift of LayerNorms trained, on a copy that takes the place of the norm when merged.
+
+    Source: Zhao et al., Tuning LayerNorm in Attention, ICLR 2024, arXiv 2312.11420; peft.
+    """
+
+    groups: Literal[1] = 1
+
+    def peft_config(self, sites: Mapping[str, nn.Module]) -> Any:
+        for name, site in sites.items():
+            if not isinstance(site, nn.LayerNorm) or site.weight is None:
+                raise refuse(name, site, "LayerNorm with a weight")
+        return peft().LNTuningConfig(target_modules=list(sites))
+
+
+@storable("adapter-prompt")
+@dataclass(frozen=True)
+class Prompt:
+    """`tokens` learned vectors before the embedded input of a model of the library transformers.
+
+    The whole model is the site. Not the identity at first: the input grows.
+
+    Source: Lester et al., EMNLP 2021, arXiv 2104.08691; peft.
+    """
+
+    tokens: int = 8
+    task: Task = "features"
+    groups: Literal[1] = 1
+
+    def peft_config(self, sites: Mapping[str, nn.Module]) -> Any:
+        _whole(sites)
+        return peft().PromptTuningConfig(task_type=_TASKS[self.task], num_virtual_tokens=self.tokens)
+
+
+@storable("adapter-prefix")
+@dataclass(frozen=True)
+class Prefix:
+    """`tokens` learned keys and values before those of every layer of a model of the library transformers.
+
+    The whole model is the site, and it must take a cache of keys and values (decoders do). Not the identity at first.
+
+    Source: Li and Liang, ACL 2021, arXiv 2101.00190, without its reparametrisation; peft.
+    """
+
+    tokens: int = 8
+    task: Task = "causal"
+    groups: Literal[1] = 1
+
+    def peft_config(self, sites: Mapping[str, nn.Module]) -> Any:
+        _whole(sites)
+        return peft().PrefixTuningConfig(task_type=_TASKS[self.task], num_virtual_tokens=self.tokens)
+
+
+def _whole(sites: Mapping[str, nn.Module]) -> None:
+    if list(sites) != [""]:
+        raise ValueError("a prompt belongs to the whole model: its one site is the root, whose name is ''")
+    if not hasattr(sites[""], "config"):
+        raise ValueError("a prompt needs a model of the library transformers: this network has no `config`")
