@@ -71,6 +71,7 @@ def regression_case(rng: np.random.Generator, n: int, step: float) -> dict:
         "rmse": root_mean_squared_error(value, prediction),
         "r2": r2_score(value, prediction),
         "spearman": spearmanr(value, prediction).statistic,
+        "c_index": concordance_index(value, prediction),
     }
     return {
         "prediction": prediction.tolist(),
