@@ -112,7 +112,7 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
 
 def _filled(raw: Any, encoder: Encoder, rows: np.ndarray, patients: int) -> PackedTokens:
     """Every position of every patient who has the modality: one array, filled in place."""
-    values = torch.empty((len(rows), encoder.slots, encoder.width))
+    values = torch.empty((len(rows), encoder.slots, encoder.width), dtype=torch.float32)
     size = FRAME_BATCH if isinstance(raw, pd.DataFrame) else BATCH
     for start in range(0, len(rows), size):
         chosen = np.arange(start, min(start + size, len(rows)))

@@ -58,7 +58,7 @@ class StreamedTokens:
         tokens = self.encoder.encode(self.raw.take(places[here])) if len(here) else None
         if tokens is not None and len(here) == len(rows):
             return tokens
-        values = torch.zeros((len(rows), longest, self.width))
+        values = torch.zeros((len(rows), longest, self.width), dtype=torch.float32)
         mask = torch.zeros((len(rows), longest), dtype=torch.bool)
         if tokens is not None:
             values[torch.from_numpy(here)], mask[torch.from_numpy(here)] = tokens.values, tokens.mask
