@@ -29,8 +29,8 @@ def model_folder(name: str, revision: str = "") -> Path:
     """The local folder `name`, or the snapshot of `owner/name` on the hub at a commit.
 
     Raises:
-        Unsupported: the revision is not a commit's hash, the hub cannot be reached, or the weights are pickled
-            or lie outside the folder.
+        Unsupported: the revision is not a commit's hash, the hub cannot be reached, the weights are pickled or lie
+            outside the folder, or the model asks for code of its own.
     """
     folder = Path(name)
     if not folder.is_dir():
@@ -46,6 +46,11 @@ def model_folder(name: str, revision: str = "") -> Path:
         if any(file.suffix in PICKLED for file in folder.iterdir()):
             raise Unsupported(f"the model's weights are pickled, which can run code when they are read; {CONVERT}")
         raise Unsupported("the folder holds no safetensors weights: copy the whole model")
+    if any("auto_map" in content for content in map(read_json, folder.glob("*.json")) if isinstance(content, dict)):
+        raise Unsupported(
+            "the model names code of its own (auto_map), which is never run: where transformers knows its architecture "
+            "too, take the entry out of the JSON of a copy and name that"
+        )
     for index in folder.glob("*.index.json"):
         shards = read_json(index)
         shards = shards.get("weight_map", {}) if isinstance(shards, dict) else {}
@@ -90,7 +95,7 @@ def configuration(folder: Path, stamp: str) -> Any:
     with _refused():
         from transformers import AutoConfig
 
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return AutoConfig.from_pretrained(folder, local_files_only=True)
 
 
 @lru_cache(maxsize=2)
@@ -107,7 +112,6 @@ def network(folder: Path, stamp: str) -> Any:
         model, found = AutoModel.from_pretrained(
             folder,
             local_files_only=True,
-            trust_remote_code=False,
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
@@ -131,7 +135,7 @@ def tokenizer(folder: Path, stamp: str) -> Any:
     with _refused():
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 @contextmanager
