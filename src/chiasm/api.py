@@ -102,6 +102,7 @@ def encode(
     encoders: Mapping[str, str] | None = None,
     *,
     store: Path | str | None = None,
+    inputs: bool = False,
     jobs: int | None = None,
     engine: str = "local",
     progress: Callable[[str, int, int], None] | None = None,
@@ -114,6 +115,7 @@ def encode(
         encoders: modality to a name of `list_encoders`, with options: `{"note": "minilm", "scan": "slices:count=16"}`;
             else the manifest's `encoder`, else the default of the kind.
         store: the folder of the token store; None takes `$CHIASM_STORE`, or the user's cache folder.
+        inputs: keep what the networks of encoders read too, for recipes that adapt them (`lora`).
         jobs: processes; None takes the cores there are.
         engine: "local", or "ray": the cluster that `RAY_ADDRESS` names.
         progress: called with (modality, finished, all) sources.
@@ -129,6 +131,7 @@ def encode(
         cohort,
         encoders,
         store=open_store(store),
+        inputs=inputs,
         jobs=jobs or default_jobs(),
         execute=as_it_pays if engine == "local" else engine_of(engine),
         progress=progress or unseen,
@@ -149,7 +152,8 @@ def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, in
     require_same(cohort, encodings)
     chosen = {name: own.encoder for name, own in encodings.items() if name in cohort.modalities}
     bags = {name for name in cohort.modalities if cohort.kinds[name] == "bag"} & set(getattr(model, "modalities", ()))
-    found = encode(cohort.with_modalities(sorted({*chosen, *bags})), chosen, progress=progress)
+    inputs = bool(getattr(model, "reads_inputs", False))
+    found = encode(cohort.with_modalities(sorted({*chosen, *bags})), chosen, inputs=inputs, progress=progress)
     return Encoded(cohort.merged(found.cohort), found.problems, found.counts)
 
 
@@ -164,9 +168,10 @@ def engine_of(name: str) -> Any:
     return ENGINES[name]
 
 
-def encoded(cohort: Cohort, *, engine: str = "local", jobs: int | None = None) -> Cohort:
-    """The cohort once it is encoded; how many sources could not be read is a Python warning."""
-    found = encode(cohort, engine=engine, jobs=jobs)
+def encoded(cohort: Cohort, recipes: Sequence[Any], *, engine: str = "local", jobs: int | None = None) -> Cohort:
+    """The cohort encoded as these recipes read it; how many sources could not be read is a Python warning."""
+    inputs = any(getattr(recipe, "reads_inputs", False) for recipe in recipes)
+    found = encode(cohort, inputs=inputs, engine=engine, jobs=jobs)
     if found.problems:
         refused = sum(count.refused for count in found.counts.values())
         message = f"{refused:,} sources cannot be read and count as absent: chiasm.encode(cohort).problems lists them"
@@ -208,8 +213,9 @@ def evaluate(
         TrialError: `out` holds a trial already and `resume` is False, or another trial.
     """
     require_sound(cohort)
-    cohort = encoded(cohort, engine=engine, jobs=jobs)
-    chosen = registry.resolve(recipes, cohort)
+    named = None if recipes is None else [registry.named(recipe) for recipe in recipes]
+    cohort = encoded(cohort, named or [], engine=engine, jobs=jobs)
+    chosen = registry.resolve(named, cohort)
     folder = Path(out) if out is not None else None
     trial = run_trial(
         cohort,
@@ -240,8 +246,9 @@ def fit(
         checkpoint: a folder; training goes on from what an interrupted fit left there.
     """
     require_sound(cohort)
-    cohort = encoded(cohort)
-    (chosen,) = registry.resolve([recipe], cohort)
+    named = registry.named(recipe)
+    cohort = encoded(cohort, [named])
+    (chosen,) = registry.resolve([named], cohort)
     model: Model = chosen.fit(cohort, seed=seed, checkpoint=Path(checkpoint) if checkpoint else None, device=device)
     return model
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -18,55 +17,19 @@ from chiasm.cohort import Unsupported
 from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.huggingface import HuggingFace, preprocessing, special_pieces, windows
 from chiasm.encoders.pixels import in_unit_range, resized
-from chiasm.encoders.weights import seeded
 from chiasm.readers.reading import Image
 from chiasm.testing.laws import globals_unchanged
+from tiny_models import SIGHT, WORDS, tiny_models
 
 transformers = pytest.importorskip("transformers")
 
-SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-EYES = {**SMALL, "image_size": 32, "patch_size": 8}
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fever", "cough", "no", "and", ".", "a"]
-RESIDUES = ["<cls>", "<pad>", "<eos>", "<unk>", *"LAGVSERTIDPKQNFYMHWC", "<mask>"]
 RNG = np.random.default_rng(0)
-SIGHT = {"do_normalize": True, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4], "size": 32, "resample": 3}
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of tiny models with random weights: vit, dinov2, resnet, clip, mae, bert, t5, esm."""
-    root = tmp_path_factory.mktemp("models")
-    t = transformers
-    words = {"vocab_size": len(WORDS), "max_position_embeddings": 40}
-    proteins = {"vocab_size": len(RESIDUES), "pad_token_id": 1, "max_position_embeddings": 66, "mask_token_id": 24}
-    text = {**SMALL, "vocab_size": len(WORDS), "max_position_embeddings": 40, "eos_token_id": 3}
-    made = {
-        "vit": lambda: t.ViTModel(t.ViTConfig(**EYES), add_pooling_layer=False),
-        "dinov2": lambda: t.Dinov2Model(t.Dinov2Config(**EYES)),
-        "resnet": lambda: t.ResNetModel(
-            t.ResNetConfig(embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1], layer_type="basic")
-        ),
-        "clip": lambda: t.CLIPModel(t.CLIPConfig(text_config=text, vision_config={**EYES, "hidden_size": 24})),
-        "t5": lambda: t.T5EncoderModel(
-            t.T5Config(vocab_size=len(WORDS), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
-        ),
-        "mae": lambda: t.ViTMAEModel(t.ViTMAEConfig(**EYES)),
-        "bert": lambda: t.BertForMaskedLM(t.BertConfig(**SMALL, **words)),
-        "esm": lambda: t.EsmModel(
-            t.EsmConfig(**SMALL, **proteins, position_embedding_type="rotary", token_dropout=True)
-        ),
-    }
-    with seeded(0):
-        for name, make in made.items():
-            make().save_pretrained(root / name)
-    for name in ("vit", "dinov2", "resnet", "clip", "mae"):
-        (root / name / "preprocessor_config.json").write_text(json.dumps(SIGHT))
-    for name in ("bert", "clip", "t5"):
-        (root / name / "vocab.txt").write_text("\n".join(WORDS))
-        t.BertTokenizer(str(root / name / "vocab.txt")).save_pretrained(root / name)
-    (root / "esm" / "vocab.txt").write_text("\n".join(RESIDUES))
-    t.EsmTokenizer(str(root / "esm" / "vocab.txt")).save_pretrained(root / "esm")
-    return root
+    """A folder of tiny models."""
+    return tiny_models(tmp_path_factory.mktemp("models"))
 
 
 def image(height: int = 40, width: int = 30, channels: int = 3) -> Image:

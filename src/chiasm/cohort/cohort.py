@@ -91,6 +91,12 @@ class Cohort:
             else values
         )
 
+    def inputs(self, modality: str) -> Any:
+        """What the encoder's network reads of the patients who have the modality, in row order; None where unknown."""
+        rows = self.source_rows[modality][self.rows_of(modality)]
+        source = self.sources[modality]
+        return source.inputs(rows) if isinstance(source, ValueSource) else None
+
     def groups_of(self, modality: str) -> dict[str, list[str]] | None:
         """The feature groups of a modality, name -> its columns in the order of the file; None where there are none."""
         self._position(modality)
@@ -149,6 +155,7 @@ class Cohort:
         kept: NDArray[np.bool_],
         encoding: Encoding | None,
         digests: NDArray[np.str_] | None = None,
+        inputs: Any = None,
     ) -> Cohort:
         """The same patients with decoded values, or tokens, in place of a modality's files or cells.
 
@@ -158,6 +165,7 @@ class Cohort:
             kept: (n,) among the patients who have the modality, those whose source could be read; the others lack it
                 from now on.
             digests: of the sources of those who are kept, where they are known already.
+            inputs: what the encoder's network reads of those who are kept, as `values`.
         """
         rows = self.rows_of(modality)[kept]
         source = self.sources[modality]
@@ -165,7 +173,7 @@ class Cohort:
             digests = source.digests(self.source_rows[modality][rows])
         new_rows = np.full(len(self), -1)
         new_rows[rows] = np.arange(len(rows))
-        made = ValueSource(values, digests, source.path)
+        made = ValueSource(values, digests, source.path, inputs)
         return replace(
             self,
             kinds={**self.kinds, modality: kind},

@@ -111,12 +111,16 @@ class Encoding:
 
 
 class ValueSource:
-    """Values or tokens in place of a source that was decoded, one item a patient who has the modality."""
+    """Values or tokens in place of a source that was decoded, one item a patient who has the modality.
 
-    def __init__(self, values: Any, digests: NDArray[np.str_], path: str | None) -> None:
+    `inputs` are what the encoder's network reads of each, where they were asked for.
+    """
+
+    def __init__(self, values: Any, digests: NDArray[np.str_], path: str | None, inputs: Any = None) -> None:
         self.path = path
         self._values = values
         self._digests = digests
+        self._inputs = inputs
 
     @property
     def columns(self) -> list[str]:
@@ -124,6 +128,10 @@ class ValueSource:
 
     def values(self, rows: Rows, file_rows: Rows) -> Any:
         return self._values.take(rows)
+
+    def inputs(self, rows: Rows) -> Any:
+        """The inputs of some, None where there are none."""
+        return None if self._inputs is None else self._inputs.take(rows)
 
     def digests(self, rows: Rows) -> NDArray[np.str_]:
         return self._digests[rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.artifact import storable
+from chiasm.encoders.adaptable import Trunk
 from chiasm.encoders.batches import Floats, in_order
 from chiasm.encoders.frozen import hash_state, identity_of
 from chiasm.encoders.pixels import resized, standardised, with_channels
@@ -130,18 +132,30 @@ class ChannelAdaptive:
 
     def encode(self, raw: Sequence[Image]) -> Tokens:
         """`(n, 1 + channels, dim)`, the class token first."""
-        return in_order([self._image(image) for image in raw], self.width, self.slots)
+        trunk, parts = self._trunk_of(_network(self, self._stamp)[0]), []
+        for image in raw:
+            with torch.no_grad():
+                found = trunk(Tokens(torch.from_numpy(self._planes(image))[None], torch.ones(1, len(image.values)) > 0))
+            parts.append(np.asarray(found.values[0].numpy()))
+        return in_order(parts, self.width, self.slots)
 
-    def _image(self, image: Image) -> Floats:
-        kinds = torch.tensor([self._kinds(image)])
+    def inputs(self, raw: Sequence[Image]) -> Tokens:
+        """`(n, channels, 1 + size x size)`: which vector a channel gets, then its pixels."""
+        return in_order([self._planes(image) for image in raw], 1 + self.size**2, 0)
+
+    def trunk(self) -> Trunk:
+        """A copy of the network of one's own."""
+        return self._trunk_of(copy.deepcopy(_network(self, self._stamp)[0]))
+
+    def _trunk_of(self, network: ChannelAdaptiveViT) -> Trunk:
+        return ChannelTrunk(network, self.size, self.pool == "cls")
+
+    def _planes(self, image: Image) -> Floats:
+        """`(channels, 1 + size x size)`."""
+        kinds = torch.tensor(self._kinds(image), dtype=torch.float32)
         planes = with_channels(image.values, len(image.values), colour=False)
         grid = torch.stack([standardised(resized(plane[None], self.size))[0] for plane in planes])
-        with torch.no_grad():
-            summary, places = _network(self, self._stamp)[0](
-                grid[None], kinds, torch.ones_like(kinds, dtype=torch.bool)
-            )
-        kept = summary if self.pool == "cls" else torch.cat([summary, places[0].mean(1)])
-        return np.asarray(kept.numpy())
+        return np.asarray(torch.cat([kinds[:, None], grid.flatten(1)], 1).numpy())
 
     def _kinds(self, image: Image) -> list[int]:
         names = self._names
@@ -162,6 +176,24 @@ class ChannelAdaptive:
     @property
     def _stamp(self) -> str:
         return hash_of((weights_file(self.weights),)) if self.weights else ""
+
+
+class ChannelTrunk(Trunk):
+    """The channels of images to the class token, and for each channel the mean of its patches."""
+
+    def __init__(self, network: ChannelAdaptiveViT, size: int, alone: bool) -> None:
+        super().__init__(network)
+        self.size, self.alone = size, alone
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        """`(B, C, 1 + size x size)` to `(B, 1 + C, D)`: the channels of an image meet in one sequence."""
+        values = torch.where(tokens.mask[..., None], tokens.values, 0.0)
+        images = values[..., 1:].reshape(*tokens.mask.shape, self.size, self.size)
+        summary, places = self.network(images, values[..., 0].long(), tokens.mask)
+        first = torch.ones_like(tokens.mask[:, :1])
+        if self.alone:
+            return Tokens(summary[:, None], first)
+        return Tokens(torch.cat([summary[:, None], places.mean(2)], 1), torch.cat([first, tokens.mask], 1))
 
 
 @lru_cache(maxsize=2)

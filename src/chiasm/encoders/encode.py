@@ -16,6 +16,7 @@ from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, V
 from chiasm.cohort.content import read_shapes
 from chiasm.cohort.file_content import header_lines, header_of
 from chiasm.cohort.sources import FileSource
+from chiasm.encoders.adaptable import Inputs, is_adaptable
 from chiasm.encoders.choice import choose
 from chiasm.encoders.findings import IN_MEMORY, collected
 from chiasm.encoders.frozen import Frozen
@@ -68,6 +69,7 @@ def encode_cohort(
     encoders: Mapping[str, str] | None = None,
     *,
     store: TokenStore,
+    inputs: bool = False,
     jobs: int = 1,
     execute: Execute = one_after_another,
     progress: Progress = lambda modality, finished, everything: None,
@@ -80,6 +82,7 @@ def encode_cohort(
     Args:
         encoders: modality to a name of `list_encoders` with options; else the manifest's choice, else the default.
         store: where tokens are kept.
+        inputs: keep what the networks of adaptable encoders read, too.
         execute: how tasks are run: here, in processes, on a cluster.
         progress: called with (modality, finished, all) sources.
 
@@ -115,10 +118,15 @@ def encode_cohort(
             counts[modality], refused = run.encode(encoder, identity, keys, store)
             if isinstance(source := cohort.sources[modality], FileSource):
                 add_contents(store.folder, source.known)
+            own = Inputs(encoder) if inputs and is_adaptable(encoder) else None
+            if own is not None:
+                refused |= run.encode(own, own.identity, keys, store)[1]
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
-            tokens = store.open(identity, [str(key) for key in keys[kept]])
+            names = [str(key) for key in keys[kept]]
+            tokens = store.open(identity, names)
+            read = None if own is None else store.open(own.identity, names)
             encoding = Encoding(kind, spec, identity, len(refused))
-            cohort = cohort.with_values(modality, "tokens", tokens, kept, encoding, digests[kept])
+            cohort = cohort.with_values(modality, "tokens", tokens, kept, encoding, digests[kept], read)
         found = collected(items, refused, modality)
         if len(items) and len(refused) == len(items):
             raise CohortError(found)

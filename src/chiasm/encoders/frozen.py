@@ -25,7 +25,10 @@ class Frozen(Protocol):
     id: ClassVar[str]
     version: ClassVar[str]  # changes whenever the tokens do
     fitted_on_cohort: ClassVar[bool] = False
-    batch: ClassVar[int]  # how many values `encode` is given at once
+
+    @property
+    def batch(self) -> int:
+        """How many values `encode` is given at once."""
 
     @property
     def width(self) -> int: ...

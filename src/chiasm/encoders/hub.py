@@ -86,7 +86,7 @@ def read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
-        raise ValueError(f"'{file.name}' of the model is not JSON: copy the model again") from None
+        raise ValueError(f"'{file.name}' of the model is damaged (not JSON): copy the model again") from None
 
 
 @lru_cache(maxsize=8)

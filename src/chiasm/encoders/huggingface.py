@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,10 +17,12 @@ from torch import Tensor
 
 from chiasm.artifact import storable
 from chiasm.cohort import Unsupported
+from chiasm.encoders.adaptable import Trunk
 from chiasm.encoders.batches import Floats, in_order, in_runs
 from chiasm.encoders.frozen import identity_of
 from chiasm.encoders.hub import configuration, model_files, model_folder, network, read_json, tokenizer
 from chiasm.encoders.pixels import in_unit_range, resized, with_channels
+from chiasm.encoders.transformer_trunks import KEPT, VisionTrunk, WindowTrunk
 from chiasm.encoders.weights import hash_of
 from chiasm.readers.reading import Image
 from chiasm.tokens import Tokens
@@ -70,7 +73,7 @@ class HuggingFace:
     spaced: bool = False
 
     id: ClassVar[str] = "hf"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     fitted_on_cohort: ClassVar[bool] = False
     batch: ClassVar[int] = 16
 
@@ -126,8 +129,25 @@ class HuggingFace:
         if any(isinstance(value, str) == self._sees for value in raw):
             reads = "images" if self._sees else "text"
             raise ValueError(f"this model reads {reads}: choose another, or tower= of a model that has both")
-        parts = [self._image(value) if self._sees else self._text(value) for value in raw]
+        trunk, parts = self._trunk_of(self._network), []
+        for value in raw:
+            # one input after another: the bits of a text are the same however long it is
+            rows = torch.from_numpy(self._pixels(value)[None] if self._sees else self._windows(value))
+            with torch.no_grad():
+                found = [own[0] if real is None else own[real] for own, real in (trunk.run(row[None]) for row in rows)]
+            parts.append(in_runs(torch.cat(found).numpy(), len(found[0]) if self._sees else self.most))
         return in_order(parts, self.width, self.slots)
+
+    def inputs(self, raw: Sequence[Any]) -> Tokens:
+        """`(n, windows, 2 + length)`, -1 behind the ids of a window; or `(n, 1, channels x height x width)`."""
+        parts = [self._pixels(value)[None] if self._sees else self._windows(value) for value in raw]
+        wide = max((part.shape[1] for part in parts), default=0) if self._sees else KEPT + self._longest
+        parts = [np.pad(part, ((0, 0), (0, wide - part.shape[1])), constant_values=-1) for part in parts]
+        return in_order(parts, wide, 1 if self._sees else 0)
+
+    def trunk(self) -> Trunk:
+        """A copy of the network of one's own."""
+        return self._trunk_of(copy.deepcopy(self._network))
 
     @property
     def folder(self) -> Path:
@@ -153,47 +173,56 @@ class HuggingFace:
         model = network(self.folder, self._hash)
         return getattr(model, "vision_model" if self._sees else "text_model", model)
 
-    def _image(self, image: Image) -> Floats:
-        given = preprocessing(self.folder)
-        side = (self.size, self.size) if self.size else given.side
-        pixels = in_unit_range(with_channels(image.values, self._config.num_channels), self.high)
-        pixels = (resized(pixels, side, mode=given.mode) - given.mean) / given.deviation
-        model = self._network
-        bends = self.size and "interpolate_pos_encoding" in signature(model.forward).parameters
-        with torch.no_grad():
-            states = model(pixels[None], **({"interpolate_pos_encoding": True} if bends else {})).last_hidden_state[0]
-        if states.ndim == 3:  # a convolutional network: (D, h, w)
-            states = states.flatten(1).T
-        patch = getattr(self._config, "patch_size", 0)
-        special = len(states) - (side[0] // patch) * (side[1] // patch) if isinstance(patch, int) and patch else 0
-        places = states[max(special, 0) :]  # (patches, D); without registers and the token of distillation
-        if self.level == "pooled":
-            places = places.mean(0, keepdim=True)
-        return np.asarray(torch.cat([states[:1], places] if special > 0 else [places]).numpy())
+    @property
+    def _side(self) -> tuple[int, int]:
+        return (self.size, self.size) if self.size else preprocessing(self.folder).side
 
-    def _text(self, text: str) -> Floats:
+    @property
+    def _longest(self) -> int:
+        """Pieces of a window, special ones included."""
+        read = tokenizer(self.folder, self._hash)
+        positions = getattr(self._config, "max_position_embeddings", 10**9) - 2
+        return int(min(self.length, read.model_max_length, positions))
+
+    def _trunk_of(self, model: Any) -> Trunk:
+        if not self._sees:
+            return WindowTrunk(model, self.level == "pooled", self.most)
+        patch = getattr(self._config, "patch_size", 0)
+        bends = bool(self.size) and "interpolate_pos_encoding" in signature(model.forward).parameters
+        shape = (int(self._config.num_channels), *self._side)
+        return VisionTrunk(model, shape, patch if isinstance(patch, int) else 0, self.level == "pooled", bends)
+
+    def _pixels(self, image: Image) -> Floats:
+        """`(channels x height x width,)`."""
+        given = preprocessing(self.folder)
+        pixels = in_unit_range(with_channels(image.values, self._config.num_channels), self.high)
+        pixels = (resized(pixels, self._side, mode=given.mode) - given.mean) / given.deviation
+        return np.asarray(pixels.reshape(-1).numpy())
+
+    def _windows(self, text: str) -> Floats:
+        """`(windows, 2 + pieces)`: which pieces a window answers for, then its ids, -1 behind a shorter one."""
         read = tokenizer(self.folder, self._hash)
         pieces = read(" ".join(text) if self.spaced else text, add_special_tokens=False, verbose=False)["input_ids"]
         before, after = special_pieces(read)
-        bounds = [self.length, read.model_max_length, getattr(self._config, "max_position_embeddings", 10**9) - 2]
-        room = min(bounds) - len(before) - len(after)
+        room = self._longest - len(before) - len(after)
         if room < 4:
-            raise ValueError(f"a window of {min(bounds)} pieces holds next to no text: raise length")
-        parts = []
+            raise ValueError(f"a window of {self._longest} pieces holds next to no text: raise length")
+        rows = []
         for start, first, last in windows(len(pieces), room):
-            ids = torch.tensor([before + pieces[start : start + room] + after])
-            with torch.no_grad():
-                states = self._network(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+            ids = before + pieces[start : start + room] + after
             offset = len(before) - start
-            kept = states[first + offset : last + offset] if pieces else states  # of no text, the special pieces
-            parts.append(np.asarray((kept if self.level == "token" else kept.mean(0, keepdim=True)).numpy()))
-        return in_runs(np.concatenate(parts), self.most)
+            kept = [first + offset, last + offset] if pieces else [0, len(ids)]  # of no text, the special pieces
+            rows.append([*kept, *ids])
+        longest = max(map(len, rows))
+        return np.array([row + [-1] * (longest - len(row)) for row in rows], np.float32)
 
 
 @lru_cache(maxsize=16)
 def _slots(encoder: HuggingFace, stamp: str) -> int:
     """How many tokens an image gives, by one that is black."""
-    return len(encoder._image(Image(np.zeros((1, 8, 8), np.float32), ("grey",))))
+    black = torch.from_numpy(encoder._pixels(Image(np.zeros((1, 8, 8), np.float32), ("grey",))))
+    with torch.no_grad():
+        return int(encoder._trunk_of(encoder._network).run(black[None])[0].shape[1])
 
 
 def windows(pieces: int, room: int) -> list[tuple[int, int, int]]:

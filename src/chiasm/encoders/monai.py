@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from chiasm.artifact import storable
 from chiasm.cohort import Unsupported
-from chiasm.encoders.batches import Floats, in_order
+from chiasm.encoders.adaptable import Trunk
+from chiasm.encoders.batches import in_order
 from chiasm.encoders.frozen import hash_state, identity_of
 from chiasm.encoders.pixels import resized, standardised, with_channels
 from chiasm.encoders.weights import fill, frozen, hash_of, read_weights, seeded, weights_file
@@ -100,34 +102,62 @@ class MonaiNetwork:
         Raises:
             ValueError: images for a network of volumes, or the other way round.
         """
-        network = _network(self, self._stamp)[0]
-        return in_order([self._one(network, value) for value in raw], self.width, self.slots)
+        trunk, parts = PixelTrunk(_network(self, self._stamp)[0], self.network, self._shape), []
+        for value in raw:
+            with torch.no_grad():
+                parts.append(np.ascontiguousarray(trunk.run(self._pixels(value))[0][0].numpy()))
+        return in_order(parts, self.width, self.slots)
 
-    def _one(self, network: Any, value: Image | Volume) -> Floats:
+    def inputs(self, raw: Sequence[Image | Volume]) -> Tokens:
+        """`(n, 1, channels x size^dims)`."""
+        parts = [self._pixels(value).numpy() for value in raw]
+        return in_order(parts, self.channels * self.size**self.dims, 1)
+
+    def trunk(self) -> Trunk:
+        """The network up to its last feature map."""
+        return PixelTrunk(copy.deepcopy(_network(self, self._stamp)[0]), self.network, self._shape)
+
+    def _pixels(self, value: Image | Volume) -> Tensor:
+        """`(1, channels x size^dims)`."""
         if value.values.ndim != 1 + self.dims:
             raise ValueError(f"this network reads {'volumes' if self.dims == 3 else 'images'}: set dims=2 or dims=3")
         pixels = with_channels(value.values, self.channels, colour=self.dims == 2)
         if isinstance(value, Volume) and value.unit == "HU":
             pixels = pixels.clamp(self.low, self.high)
-        with torch.no_grad():
-            features = last_features(self.network, network, standardised(resized(pixels, self.size))[None])
-        return np.ascontiguousarray(features.numpy())
+        return standardised(resized(pixels, self.size)).reshape(1, -1)
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return (self.channels, *[self.size] * self.dims)
 
     @property
     def _stamp(self) -> str:
         return hash_of((weights_file(self.weights),)) if self.weights else ""
 
 
-def last_features(name: str, network: Any, values: Tensor) -> Tensor:
-    """`(places, width)` of one image or volume `(1, C, ...)`."""
-    if name == "ViT":
-        return torch.Tensor(network(values)[0][0])
-    if name == "DenseNet121":
-        values = torch.relu(network.features(values))
-    else:
-        for part in TRUNK:
-            values = getattr(network, part)(values)
-    return values[0].flatten(1).T
+class PixelTrunk(Trunk):
+    """Images or volumes of one size to the last feature map of a network, its places row by row.
+
+    Args:
+        name: of the network, in `NETWORKS`.
+        shape: channels and sides of the input.
+    """
+
+    def __init__(self, network: Any, name: str, shape: tuple[int, ...]) -> None:
+        super().__init__(network)
+        self.name, self.shape = name, shape
+
+    def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`(N, P)` to `(N, places, width)`."""
+        values, network = inputs.reshape(-1, *self.shape), self.network
+        if self.name == "ViT":
+            return network(values)[0], None
+        if self.name == "DenseNet121":
+            values = torch.relu(network.features(values))  # type: ignore[operator]
+        else:
+            for part in TRUNK:
+                values = getattr(network, part)(values)
+        return values.flatten(2).transpose(1, 2), None
 
 
 @lru_cache(maxsize=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,10 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.artifact import storable
+from chiasm.encoders.adaptable import Trunk
+from chiasm.encoders.batches import in_order
 from chiasm.encoders.frozen import hash_state, identity_of
 from chiasm.encoders.rocket import STANDARD_LEADS, filled, ordered, resampled
 from chiasm.readers.reading import ReadError, Signal
-from chiasm.tokens import PackedTokens, Tokens
+from chiasm.tokens import Tokens
 
 HZ = 500.0
 SECONDS = 10.0  # what the network was trained on
@@ -222,8 +225,23 @@ class EcgNet:
             for signal in raw:
                 found = net.features(torch.from_numpy(self._windows(signal)))  # (windows, D, t)
                 parts.append(found.transpose(1, 2).reshape(-1, self.width).numpy())
-        rows = np.arange(len(parts))
-        return PackedTokens.scatter(parts, rows, len(parts), self.width).take(rows)
+        return in_order(parts, self.width, 0)
+
+    def inputs(self, raw: Sequence[Signal]) -> Tokens:
+        """`(B, windows, 1 + leads x 5000)`: the samples of a window, and its leads one after another, 0 behind them."""
+        room = len(self._names) * round(SECONDS * HZ)
+        parts = []
+        for signal in raw:
+            windows = self._windows(signal)
+            part = np.zeros((len(windows), 1 + room), np.float32)
+            part[:, 0] = windows.shape[2]
+            part[:, 1 : 1 + windows[0].size] = windows.reshape(len(windows), -1)
+            parts.append(part)
+        return in_order(parts, 1 + room, 0)
+
+    def trunk(self) -> Trunk:
+        """The network up to its last feature map."""
+        return EcgTrunk(copy.deepcopy(self._network[0]), len(self._names))
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -252,6 +270,28 @@ class EcgNet:
                 "the recording lacks a lead that the network needs", "choose its leads, or the encoder rocket"
             )
         return np.stack(found)
+
+
+class EcgTrunk(Trunk):
+    """Windows of an ECG to the last feature map, a token for each 0.51 s."""
+
+    def __init__(self, network: Net1D, leads: int) -> None:
+        super().__init__(network)
+        self.leads = leads
+
+    def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`(N, 1 + leads x samples)` to `(N, t, width)`; windows of one length run together."""
+        lengths = inputs[:, 0].long()
+        found: list[Tensor | None] = [None] * len(inputs)
+        for length in sorted(set(lengths.tolist())):
+            rows = torch.nonzero(lengths == length)[:, 0]
+            windows = inputs[rows, 1 : 1 + self.leads * length].reshape(-1, self.leads, length)
+            for row, states in zip(rows.tolist(), self.network.features(windows).transpose(1, 2), strict=True):  # type: ignore[operator]
+                found[row] = states
+        parts = [states for states in found if states is not None]
+        count = torch.tensor([len(states) for states in parts], device=inputs.device)
+        real = torch.arange(int(count.max()), device=inputs.device) < count[:, None]
+        return nn.utils.rnn.pad_sequence(parts, batch_first=True), None if bool(real.all()) else real
 
 
 @lru_cache(maxsize=2)

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.encoders.adaptable import InputsAsTheyAre
 from chiasm.encoders.bag import BagEncoder
 from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.omics import OmicsEncoder
@@ -91,9 +92,12 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
             )
             continue
         rows = cohort.rows_of(modality)
-        raw = cohort.raw(modality)
+        adapted = isinstance(encoder, InputsAsTheyAre)
+        raw = cohort.inputs(modality) if adapted else cohort.raw(modality)
+        if raw is None:
+            raise Unsupported(f"what the network of modality '{modality}' reads was not kept: encode with inputs=True")
         lengths = np.asarray(getattr(raw, "lengths", np.zeros(len(raw), np.int64)))
-        if cohort.kinds[modality] == "tokens" and 4 * int(lengths.sum()) * encoder.width > STREAMED_BYTES:
+        if adapted or (cohort.kinds[modality] == "tokens" and 4 * int(lengths.sum()) * encoder.width > STREAMED_BYTES):
             packed[modality] = StreamedTokens.of(raw, encoder, rows, len(cohort))
             continue
         if encoder.slots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from torch.nn import functional
 
 from chiasm.artifact import storable
 from chiasm.cohort import Unsupported
+from chiasm.encoders.adaptable import Trunk, runs
 from chiasm.encoders.batches import Floats, in_order, in_runs
 from chiasm.encoders.frozen import identity_of
 from chiasm.encoders.hub import configuration, model_files, model_folder, network, read_json
@@ -70,6 +72,14 @@ class MiniLM:
     def encode(self, raw: Sequence[str]) -> Tokens:
         """`(n, chunks, 384)`."""
         return in_order(self._folder.embed(raw, self.pieces, self.chunks), self.width, 0)
+
+    def inputs(self, raw: Sequence[str]) -> Tokens:
+        """`(n, chunks, pieces)`: the ids of each chunk, -1 behind them."""
+        return self._folder.inputs(raw, self.pieces)
+
+    def trunk(self) -> Trunk:
+        """The transformer, its pooling and its scaling."""
+        return self._folder.trunk(self.chunks)
 
     @property
     def _folder(self) -> _Folder:
@@ -125,6 +135,14 @@ class SentenceFolder:
         """`(n, chunks, width)`."""
         return in_order(self._folder.embed(raw, self.pieces, self.chunks), self.width, 0)
 
+    def inputs(self, raw: Sequence[str]) -> Tokens:
+        """`(n, chunks, pieces)`: the ids of each chunk, -1 behind them."""
+        return self._folder.inputs(raw, self.pieces)
+
+    def trunk(self) -> Trunk:
+        """The transformer, its pooling and its scaling."""
+        return self._folder.trunk(self.chunks)
+
     @property
     def _folder(self) -> _Folder:
         return _Folder(Path(self.folder))
@@ -176,24 +194,85 @@ class _Folder:
 
     def embed(self, texts: Sequence[str], pieces: int, most: int) -> list[Floats]:
         """`(T_i, width)` of each text, T_i from 1 to `most`; chunks of like length run together."""
-        limits = read_json(self.inner / "sentence_bert_config.json")
-        most_pieces = int(limits.get("max_seq_length") or configuration(self.inner, self.hash).max_position_embeddings)
-        read = _tokenizer(self.inner / "tokenizer.json", self.hash)
-        lower = bool(limits.get("do_lower_case"))
-        chunked = [
-            list(chunks_of(text.lower() if lower else text, read, min(pieces or most_pieces, most_pieces)))
-            for text in texts
-        ]
+        chunked = self.chunked(texts, self.longest(pieces))
         flat = [chunk for chunks in chunked for chunk in chunks]
         vectors = np.zeros((len(flat), self.width), np.float32)
         order = sorted(range(len(flat)), key=lambda index: len(flat[index]))
-        model, scaled = network(self.inner, self.hash), "Normalize" in self.parts
+        trunk = self._trunk_of(network(self.inner, self.hash), most)
         for start in range(0, len(order), CHUNKS_AT_ONCE):
             rows = order[start : start + CHUNKS_AT_ONCE]
-            vectors[rows] = _pooled(model, [flat[row] for row in rows], self.first, scaled).numpy()
+            with torch.no_grad():
+                vectors[rows] = trunk.run(_ids([flat[row] for row in rows]))[0][:, 0].numpy()
         bounds = np.cumsum([0, *map(len, chunked)])
         parts = [in_runs(vectors[a:b], most) for a, b in pairwise(bounds)]
-        return [functional.normalize(torch.from_numpy(part)).numpy() if scaled else part for part in parts]
+        return [functional.normalize(torch.from_numpy(part)).numpy() if trunk.scaled else part for part in parts]
+
+    def inputs(self, texts: Sequence[str], pieces: int) -> Tokens:
+        """`(n, chunks, longest)`: ids, -1 behind those of a chunk."""
+        longest = self.longest(pieces)
+        parts = [_ids(chunks, longest).numpy() for chunks in self.chunked(texts, longest)]
+        return in_order(parts, longest, 0)
+
+    def trunk(self, most: int) -> SentenceTrunk:
+        """A copy of the network of one's own."""
+        return self._trunk_of(copy.deepcopy(network(self.inner, self.hash)), most)
+
+    def chunked(self, texts: Sequence[str], pieces: int) -> list[list[list[int]]]:
+        """The ids of every chunk of every text."""
+        read = _tokenizer(self.inner / "tokenizer.json", self.hash)
+        lower = bool(self._limits.get("do_lower_case"))
+        return [list(chunks_of(text.lower() if lower else text, read, pieces)) for text in texts]
+
+    def longest(self, pieces: int) -> int:
+        """Pieces of a chunk: as many as were asked for, 0 for as many as the model takes."""
+        own = int(self._limits.get("max_seq_length") or configuration(self.inner, self.hash).max_position_embeddings)
+        return min(pieces or own, own)
+
+    @property
+    def _limits(self) -> Any:
+        return read_json(self.inner / "sentence_bert_config.json")
+
+    def _trunk_of(self, model: Any, most: int) -> SentenceTrunk:
+        return SentenceTrunk(model, self.first, "Normalize" in self.parts, most)
+
+
+class SentenceTrunk(Trunk):
+    """Ids of chunks to one vector each.
+
+    Args:
+        first: whether a chunk is pooled by its first piece; otherwise by the mean.
+        scaled: whether a vector is brought to length 1.
+        most: tokens of a text.
+    """
+
+    def __init__(self, network: Any, first: bool, scaled: bool, most: int) -> None:
+        super().__init__(network)
+        self.first, self.scaled, self.most = first, scaled, most
+        self.padding = int(getattr(network.config, "pad_token_id", None) or 0)
+
+    def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`(N, P)` ids to `(N, 1, width)`."""
+        mask = inputs >= 0
+        longest = int(mask.sum(1).max())
+        ids, mask = inputs[:, :longest].long(), mask[:, :longest]  # (N, T)
+        ids = torch.where(mask, ids, self.padding)
+        states = self.network(input_ids=ids, attention_mask=mask.long()).last_hidden_state  # (N, T, D)
+        weights = mask[..., None].to(states.dtype)
+        vectors = states[:, 0] if self.first else (states * weights).sum(1) / weights.sum(1)
+        return (functional.normalize(vectors) if self.scaled else vectors)[:, None], None
+
+    def whole(self, tokens: Tokens) -> Tokens:
+        """Runs of neighbouring chunks averaged, where a text has too many."""
+        fewer = runs(tokens, self.most)
+        if fewer is tokens or not self.scaled:
+            return fewer
+        return Tokens(functional.normalize(fewer.values, dim=-1), fewer.mask)
+
+
+def _ids(chunks: Sequence[list[int]], longest: int = 0) -> Tensor:
+    """`(N, P)` float32, -1 behind the ids of each chunk; float32 holds ids up to 16 million."""
+    longest = longest or max(map(len, chunks))
+    return torch.tensor([chunk + [-1] * (longest - len(chunk)) for chunk in chunks], dtype=torch.float32)
 
 
 def chunks_of(text: str, read: Any, pieces: int) -> Iterator[list[int]]:
@@ -214,18 +293,6 @@ def chunks_of(text: str, read: Any, pieces: int) -> Iterator[list[int]]:
         last = end
     if last > begin or not len(starts):
         yield before + found.ids[begin:last] + after
-
-
-def _pooled(model: Any, chunks: Sequence[list[int]], first: bool, scaled: bool) -> Tensor:
-    longest = max(map(len, chunks))
-    mask = torch.arange(longest)[None, :] < torch.tensor([len(chunk) for chunk in chunks])[:, None]  # (B, T)
-    padding = int(getattr(model.config, "pad_token_id", None) or 0)
-    ids = torch.tensor([chunk + [padding] * (longest - len(chunk)) for chunk in chunks])
-    with torch.no_grad():
-        states = model(input_ids=ids, attention_mask=mask.long()).last_hidden_state  # (B, T, D)
-    weights = mask[..., None].float()
-    vectors: Tensor = states[:, 0] if first else (states * weights).sum(1) / weights.sum(1)
-    return functional.normalize(vectors) if scaled else vectors
 
 
 @lru_cache(maxsize=4)

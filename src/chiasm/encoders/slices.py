@@ -8,8 +8,10 @@ from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from torch import Tensor
 
 from chiasm.artifact import storable
+from chiasm.encoders.adaptable import Trunk, is_adaptable
 from chiasm.encoders.batches import in_order
 from chiasm.encoders.frozen import identity_of
 from chiasm.readers.reading import Image, Volume
@@ -86,6 +88,20 @@ class Slices:
         parts = [pooled(inner.encode(list(self._images(volume)))) for volume in raw]
         return in_order(parts, self.width, self.slots)
 
+    def inputs(self, raw: Sequence[Volume]) -> Tokens:
+        """`(n, count, P)`: what the image encoder's network reads of each slice."""
+        parts = [self._inner.inputs(list(self._images(volume))).values[:, 0].numpy() for volume in raw]
+        return in_order(parts, parts[0].shape[1] if parts else 0, self.slots)
+
+    def trunk(self) -> Trunk:
+        """The image encoder's network, and the mean over the tokens of a slice."""
+        return SliceTrunk(self._inner.trunk())
+
+    @property
+    def adaptable(self) -> bool:
+        """Whether the image encoder has a network that reads an image whole."""
+        return is_adaptable(self._inner) and bool(self._inner.slots)
+
     def _images(self, volume: Volume) -> Iterator[Image]:
         values = np.moveaxis(volume.values, 1 + self.axis, 0)  # (slices, C, rows, columns)
         spacing = tuple(mm for axis, mm in enumerate(volume.spacing) if axis != self.axis)
@@ -102,6 +118,20 @@ class Slices:
     @property
     def _inner(self) -> Any:
         return image_encoder(self.encoder)
+
+
+class SliceTrunk(Trunk):
+    """Slices to one token each, by the network of an image encoder."""
+
+    def __init__(self, inner: Trunk) -> None:
+        super().__init__(inner.network)
+        self.inner = [inner]  # not a part of its own: its network is this one's
+
+    def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`(N, P)` to `(N, 1, D)`."""
+        self.inner[0].network = self.network  # an adapter may stand around it
+        states, _ = self.inner[0].run(inputs)
+        return states.mean(1, keepdim=True), None
 
 
 @lru_cache(maxsize=16)

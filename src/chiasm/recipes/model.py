@@ -47,6 +47,11 @@ class FittedModel:
     def trained_parameters(self) -> int:
         return self.predictor.trained_parameters
 
+    @property
+    def reads_inputs(self) -> bool:
+        """Whether an encoder's network was changed, so that what it reads is needed, and not its tokens."""
+        return bool(getattr(self.predictor, "reads_inputs", False))
+
     def predict(self, cohort: Cohort) -> pd.DataFrame:
         """One row a patient, in the cohort's own row order, indexed by id: `pattern`, then the prediction's columns.
 
@@ -85,7 +90,9 @@ class FittedModel:
         waiting = [name for name in shared if name in self.encodings and name not in cohort.encodings]
         if waiting or "bag" in [cohort.kinds[name] for name in shared]:
             encoders = {name: self.encodings[name].encoder for name in waiting}
-            found = encode_cohort(cohort.with_modalities(shared), encoders, store=TokenStore(default_store()))
+            found = encode_cohort(
+                cohort.with_modalities(shared), encoders, store=TokenStore(default_store()), inputs=self.reads_inputs
+            )
             if found.problems:
                 warnings.warn(f"{len(found.problems)} kinds of broken sources count as absent", stacklevel=3)
             cohort = cohort.merged(found.cohort)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome, holdout
 from chiasm.encoders import fit_encoders, pack
+from chiasm.encoders.adaptable import InputsAsTheyAre
 from chiasm.heads.head import Head, output_width, target_tensors
 from chiasm.heads.response import Response
 from chiasm.protocols import Encoder
@@ -75,6 +76,11 @@ class NetworkPredictor:
     state: dict[str, np.ndarray]
     trained_parameters: int
 
+    @property
+    def reads_inputs(self) -> bool:
+        """Whether an encoder's network is a part of this one, so that its inputs are needed."""
+        return any(isinstance(encoder, InputsAsTheyAre) for encoder in self.encoders.values())
+
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64 in the cohort's sorted row order."""
         tokens = pack(cohort, self.encoders)
@@ -126,10 +132,10 @@ class Prepared:
         return {name: (encoder.width, encoder.slots) for name, encoder in self.encoders.items()}
 
 
-def prepare(training: Training) -> Prepared:
-    """Fit the encoders on the cohort, pack its tokens, set a fifth of the patients aside."""
+def prepare(training: Training, encoders: dict[str, Encoder] | None = None) -> Prepared:
+    """Fit the encoders on the cohort, or take these; pack its tokens, set a fifth of the patients aside."""
     cohort, outcome = training.cohort, training.outcome
-    encoders = fit_encoders(cohort)
+    encoders = fit_encoders(cohort) if encoders is None else encoders
     tokens = pack(cohort, encoders)
     centre, scale = 0.0, 1.0
     if training.target.kind == "regression":

@@ -17,6 +17,7 @@ from chiasm.recipes.kron_rls import KronRLS
 from chiasm.recipes.late import LateFusion
 from chiasm.recipes.lego_fuse import LegoFuseRecipe
 from chiasm.recipes.lego_merge import LegoMerge
+from chiasm.recipes.lora import LoRARecipe
 from chiasm.recipes.single import Single
 from chiasm.recipes.stacked import StackedFusion
 
@@ -29,6 +30,7 @@ RECIPES: dict[str, Any] = {
     "healnet": HealNetRecipe,
     "lego-merge": LegoMerge,
     "lego-fuse": LegoFuseRecipe,
+    "lora": LoRARecipe,
 }
 
 
@@ -71,6 +73,11 @@ def make_recipe(text: str) -> Any:
     return classes[name](**values)
 
 
+def named(recipe: Any) -> Any:
+    """A recipe by its name with options, or the recipe itself."""
+    return make_recipe(recipe) if isinstance(recipe, str) else recipe
+
+
 def parse(value: str, default: Any, what: str) -> Any:
     """The text of an option as the type of its default."""
     try:
@@ -93,9 +100,12 @@ def split_names(text: str) -> list[str]:
 
 
 def default_recipes(cohort: Cohort) -> list[Any]:
-    """Every modality alone, and every recipe of ours that supports the cohort, `lego-fuse` in both its modes."""
+    """Every modality alone, and every recipe of ours that supports the cohort, `lego-fuse` in both its modes.
+
+    Those that run a network over every patient in every epoch are left out (`by_default` False): ask for them by name.
+    """
     recipes: list[Any] = [Single(name) for name in cohort.modalities]
-    names = [name for name in RECIPES if name != "single"]
+    names = [name for name, cls in RECIPES.items() if name != "single" and getattr(cls, "by_default", True)]
     recipes += [RECIPES[name]() for name in names] + [LegoFuseRecipe(mode="weave")]
     return [recipe for recipe in recipes if supported(recipe, cohort)]
 
@@ -115,9 +125,7 @@ def resolve(recipes: Iterable[Any] | None, cohort: Cohort) -> list[Any]:
     Raises:
         Unsupported: a recipe that was asked for does not, or none does.
     """
-    chosen = (
-        default_recipes(cohort) if recipes is None else [make_recipe(r) if isinstance(r, str) else r for r in recipes]
-    )
+    chosen = default_recipes(cohort) if recipes is None else [named(recipe) for recipe in recipes]
     for recipe in chosen:
         try:
             recipe.supports(cohort)

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from chiasm import artifact
+from chiasm.encoders.adaptable import is_adaptable
 from chiasm.testing.laws import TOLERANCE, apart, differing, folder_bytes, globals_unchanged, require
 from chiasm.tokens import Tokens
 
@@ -46,6 +47,8 @@ def check_encoder(encoder: Any, raw: Any) -> None:
     require(not odd, "the same rows give the same encoder", f"{', '.join(odd)} of the stored encoder differ")
     _one_by_one(fitted, raw, tokens)
     _stored(fitted, raw, tokens)
+    if is_adaptable(fitted):
+        _adapted(fitted, raw, tokens)
     if isinstance(raw, pd.DataFrame):
         _columns(encoder, fitted, raw, first, tokens)
         _strange_rows(fitted, raw, first, tokens)
@@ -85,6 +88,31 @@ def _stored(fitted: Any, raw: Any, tokens: Tokens) -> None:
         loaded = artifact.load(Path(place) / "encoder")
     gap = _gap(tokens, loaded.encode(raw))
     require(gap == 0.0, "an encoder that is saved and loaded gives the same tokens", f"they differ by {gap:.1e}")
+
+
+def _adapted(fitted: Any, raw: Any, tokens: Tokens) -> None:
+    """`encode` is `trunk` on `inputs`; a trunk is one's own, frozen, and passes gradients on once it is not."""
+    inputs = fitted.inputs(raw)
+    trunk, law = fitted.trunk(), "encode gives what the trunk makes of the inputs"
+    require(not any(p.requires_grad for p in trunk.parameters()), "a trunk is frozen", "a parameter is not")
+    # another number is seen where what is read behind the mask counts
+    spoiled = Tokens(torch.where(inputs.mask[..., None], inputs.values, 7.0), inputs.mask)
+    with torch.no_grad():
+        found = trunk(spoiled)
+    for row in range(len(raw)):
+        own, real = _real(tokens, row), _real(found, row)
+        gap = apart(own, real) if own.shape == real.shape else float("inf")
+        require(gap <= TOLERANCE, law, f"those of row {row} differ by {gap:.1e}")
+    trunk.requires_grad_(True)
+    made = trunk(spoiled)
+    made.values[made.mask].square().sum().backward()
+    reached = any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in trunk.parameters())
+    require(reached, "a trunk's parameters get a gradient", "none does")
+    with torch.no_grad():
+        for parameter in trunk.parameters():
+            parameter.zero_()
+    gap = _gap(tokens, fitted.encode(raw))
+    require(gap == 0.0, "changing a trunk changes no other network", f"tokens differ by {gap:.1e} afterwards")
 
 
 def _columns(encoder: Any, fitted: Any, raw: pd.DataFrame, first: np.ndarray, tokens: Tokens) -> None:

@@ -93,7 +93,8 @@ def train(
     rows, watched = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     lengths = total_lengths(tokens)
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    work = 6.0 * sum(parameter.numel() for parameter in trainable) * options.batch * 16
+    running = sum(parameter.numel() for parameter in trainable) + getattr(network.fusion, "frozen_parameters", 0)
+    work = 6.0 * running * options.batch * 16
     with own_randomness(seed, device), threads_for(work):
         network.to(device)
         optimiser = torch.optim.AdamW(

@@ -1,0 +1,43 @@
+"""The plainest fusion of tokens: the mean of a modality's tokens, a linear map each, the mean over what is present."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from chiasm.protocols import Fused
+from chiasm.tokens import Tokens
+
+
+class PooledMean(nn.Module):
+    """`e = mean over present m of W_m LN(mean of tokens of m) + b_m`; zeros for a patient who has none.
+
+    With a linear head on one modality it is a linear probe, so that what an adapter adds to it is the adapter's.
+
+    Args:
+        shapes: modality to (width, slots) of its tokens.
+        latent_width: D of the embedding.
+        dropout: on the embedding.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, int]], latent_width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.names = sorted(shapes)
+        self.maps = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(shapes[name][0]), nn.Linear(shapes[name][0], latent_width))
+            for name in self.names
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
+        """`present`: `(B, M)` bool, modalities sorted by name."""
+        parts = []
+        for m, name in enumerate(self.names):
+            own = tokens[name].where_present(present[:, m])
+            count = own.mask.sum(1, keepdim=True).clamp_min(1)
+            parts.append(self.maps[m]((own.values * own.mask[..., None]).sum(1) / count))  # (B, D)
+        here = present.to(parts[0].dtype)[..., None]  # (B, M, 1)
+        whole = (torch.stack(parts, 1) * here).sum(1) / here.sum(1).clamp_min(1)
+        return Fused(self.dropout(whole))

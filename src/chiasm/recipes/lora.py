@@ -1,0 +1,42 @@
+"""LoRA (ICLR 2022, arXiv 2106.09685): a product of two thin matrices beside the frozen maps of an encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from chiasm.adapters import LoRA
+from chiasm.adapters.sites import linear_maps, projections
+from chiasm.encoders.adaptable import Trunk
+from chiasm.protocols import Citation
+from chiasm.recipes.adapted import Adaptation, AdaptedRecipe
+from chiasm.recipes.base import choice
+
+WHERE = ("attention", "all")
+
+
+@dataclass(frozen=True)
+class LoRARecipe(AdaptedRecipe):
+    """`W + (alpha / rank) B A` at the maps to queries, keys and values, or at every linear map and convolution.
+
+    Args:
+        rank, alpha: of the product.
+        where: "attention", or "all"; a network without attention is adapted at all its maps.
+    """
+
+    rank: int = 8
+    alpha: float = 16.0
+    where: str = "attention"
+
+    id: ClassVar[str] = "lora"
+    paper: ClassVar[Citation] = Citation(
+        "LoRA: Low-Rank Adaptation of Large Language Models", "ICLR", 2022, "https://arxiv.org/abs/2106.09685"
+    )
+
+    def __post_init__(self) -> None:
+        choice("where", self.where, WHERE)
+
+    def adaptation(self, trunk: Trunk) -> Adaptation:
+        """At the maps whose rank is above the adapter's."""
+        found = (projections if self.where == "attention" else linear_maps)(trunk.network, self.rank)
+        return Adaptation(LoRA(self.rank, self.alpha), found)
