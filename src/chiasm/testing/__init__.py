@@ -6,8 +6,9 @@
 Each raises AssertionError with the law that does not hold and what was seen. Every part in this package passes them.
 """
 
+from chiasm.testing.adaptation import check_adaptation
 from chiasm.testing.encoder import check_encoder
 from chiasm.testing.fusion import check_fusion
 from chiasm.testing.recipe import check_recipe
 
-__all__ = ["check_encoder", "check_fusion", "check_recipe"]
+__all__ = ["check_adaptation", "check_encoder", "check_fusion", "check_recipe"]

@@ -1,0 +1,38 @@
+"""Small cohorts with a modality whose encoder is a tiny network, encoded with its inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import chiasm
+from chiasm.cohort import Target
+
+WORDS = ("fever", "cough", "no", "and", "a")
+
+
+def notes(models: Path, store: Path, n: int = 48, target: Target | None = None) -> chiasm.Cohort:
+    """Notes of a few words, of which `fever` makes the outcome likelier, and a table; one in eight lacks either.
+
+    Args:
+        models: the folder of `tiny_models`.
+        store: of the tokens.
+    """
+    rng = np.random.default_rng(3)
+    sick = rng.random(n) < 0.5
+    texts = [" ".join([*rng.choice(WORDS[1:], rng.integers(2, 9)), *(["fever"] * 3 if ill else [])]) for ill in sick]
+    ids = [f"p{row:03d}" for row in range(n)]
+    patients = pd.DataFrame({"y": np.where(sick, "yes", "no"), "x": sick + rng.normal(size=n)}, index=ids)
+    patients["days"], patients["died"] = rng.exponential(np.where(sick, 50.0, 200.0)) + 1, rng.random(n) < 0.7
+    table = pd.DataFrame(rng.normal(size=(n, 3)) + sick[:, None], index=ids, columns=["a", "b", "c"])
+    note = pd.DataFrame({"note": texts}, index=ids)
+    rows = np.arange(n)
+    cohort = chiasm.cohort_from_frames(
+        patients,
+        {"clinical": table[rows % 8 != 1], "note": note[rows % 8 != 5]},
+        target or chiasm.Classification("y"),
+        kinds={"note": "text"},
+    )
+    return chiasm.encode(cohort, {"note": f"hf:{models}/bert"}, store=store, inputs=True).cohort

@@ -1,0 +1,80 @@
+"""Recipes that change a frozen encoder a little: the laws that hold for all of them, and what each refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chiasm
+import chiasm.training.loop as loop
+from adapted_cohorts import notes
+from chiasm.artifact import save_checkpoint
+from chiasm.recipes.registry import make_recipe
+from chiasm.testing.adaptation import check_adaptation
+from tiny_models import tiny_models
+
+QUICK = "epochs=2,latent_width=4"
+RECIPES = ["lora:rank=2", "lora:rank=1,where=all"]
+
+
+@pytest.fixture(scope="module")
+def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """From a target to a cohort of notes and a table, encoded by a tiny network."""
+    models, store = tiny_models(tmp_path_factory.mktemp("models")), tmp_path_factory.mktemp("store")
+    return lambda target=None: notes(models, store, target=target)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_laws_of_adapted_recipes(cohorts: Any, name: str) -> None:
+    check_adaptation(make_recipe(f"{name},{QUICK}"), cohorts())
+
+
+@pytest.mark.parametrize("target", [chiasm.Regression("x"), chiasm.Survival("days", "died")])
+def test_other_targets(cohorts: Any, target: Any) -> None:
+    model = make_recipe(f"lora:rank=2,{QUICK}").fit(cohorts(target), seed=0)
+    assert np.isfinite(model.predict(cohorts(target)).select_dtypes("number").to_numpy()).all()
+
+
+def test_only_what_was_trained_is_in_the_model_folder(cohorts: Any, tmp_path: Path) -> None:
+    cohort = cohorts()
+    model = make_recipe(f"lora:rank=2,{QUICK}").fit(cohort, seed=0)
+    state = model.predictor.state
+    assert sum(array.size for array in state.values()) == model.trained_parameters
+    (name,) = model.predictor.design.trunks
+    base = sum(p.numel() for p in model.predictor.design.trunks[name].trunk().parameters())
+    # queries, keys and values of two layers, 16 wide: rank x (in + out)
+    adapter = sum(array.size for key, array in state.items() if key.startswith("fusion.trained"))
+    assert adapter == 2 * 3 * 2 * (16 + 16) < base
+
+
+def test_training_stopped_and_gone_on_with_is_training_left_alone(cohorts: Any, tmp_path: Path) -> None:
+    cohort, recipe = cohorts(), make_recipe("lora:rank=2,epochs=3,latent_width=4")
+    whole = recipe.fit(cohort, seed=0)
+
+    class Stopped(Exception): ...
+
+    written: list[Path] = []
+
+    def stop_after_two(path: Path, state: Any) -> None:
+        save_checkpoint(path, state)
+        written.append(path)
+        if len(written) == 2:
+            raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", stop_after_two)
+        with pytest.raises(Stopped):
+            recipe.fit(cohort, seed=0, checkpoint=tmp_path)
+    again = recipe.fit(cohort, seed=0, checkpoint=tmp_path)
+    assert all(np.array_equal(own, again.predictor.state[key]) for key, own in whole.predictor.state.items())
+
+
+def test_a_cohort_without_a_network_or_without_inputs_is_refused(cohorts: Any) -> None:
+    table = chiasm.synthetic_cohort("redundant", n=60)
+    with pytest.raises(chiasm.Unsupported, match="no modality has an encoder with a network"):
+        make_recipe("lora").supports(table)
+    with pytest.raises(chiasm.Unsupported, match="no modality has an encoder with a network"):
+        chiasm.fit(table, "lora")
