@@ -12,6 +12,7 @@ import chiasm
 import chiasm.training.loop as loop
 from adapted_cohorts import notes
 from chiasm.artifact import save_checkpoint
+from chiasm.evaluation.sides import sides_of
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
 from tiny_models import tiny_models
@@ -41,10 +42,10 @@ def test_other_targets(cohorts: Any, target: Any) -> None:
 def test_only_what_was_trained_is_in_the_model_folder(cohorts: Any, tmp_path: Path) -> None:
     cohort = cohorts()
     model = make_recipe(f"lora:rank=2,{QUICK}").fit(cohort, seed=0)
-    state = model.predictor.state
+    predictor = model.predictor.predictor
+    state = predictor.state
     assert sum(array.size for array in state.values()) == model.trained_parameters
-    (name,) = model.predictor.design.trunks
-    base = sum(p.numel() for p in model.predictor.design.trunks[name].trunk().parameters())
+    base = sum(p.numel() for p in predictor.design.trunks["note"].trunk().parameters())
     # queries, keys and values of two layers, 16 wide: rank x (in + out)
     adapter = sum(array.size for key, array in state.items() if key.startswith("fusion.trained"))
     assert adapter == 2 * 3 * 2 * (16 + 16) < base
@@ -69,7 +70,23 @@ def test_training_stopped_and_gone_on_with_is_training_left_alone(cohorts: Any, 
         with pytest.raises(Stopped):
             recipe.fit(cohort, seed=0, checkpoint=tmp_path)
     again = recipe.fit(cohort, seed=0, checkpoint=tmp_path)
-    assert all(np.array_equal(own, again.predictor.state[key]) for key, own in whole.predictor.state.items())
+    state, other = whole.predictor.predictor.state, again.predictor.predictor.state
+    assert all(np.array_equal(own, other[key]) for key, own in state.items())
+
+
+def test_one_modality_alone_answers_everybody_and_is_a_single_recipe(cohorts: Any) -> None:
+    cohort = cohorts()
+    recipe = make_recipe(f"lora:modality=note,rank=2,{QUICK}")
+    model = check_adaptation(recipe, cohort)
+    lacking = cohort.subset(~cohort.present[:, cohort.modalities.index("note")])
+    answers = model.predict(lacking).select_dtypes("number").drop_duplicates()
+    assert len(lacking) > 1 and len(answers) == 1, "the prior, the same for all"
+    both = make_recipe(f"lora:rank=2,{QUICK}")
+    table = make_recipe("single:clinical")
+    assert list(sides_of([table, recipe, both], cohort).values()) == ["single", "single", "neither"]
+    alone = [make_recipe(name) for name in both.alone(cohort)]
+    assert list(sides_of([*alone, both], cohort).values()) == ["single", "combined"]
+    assert list(sides_of([both], cohort.with_modalities(["note"])).values()) == ["single"]
 
 
 def test_a_cohort_without_a_network_or_without_inputs_is_refused(cohorts: Any) -> None:

@@ -20,7 +20,8 @@ from chiasm.cohort.units import units_of
 from chiasm.evaluation.fits import Clock, Context, Execute, Fit, Task, run_task, write_parquet
 from chiasm.evaluation.metrics import PRIMARY, score
 from chiasm.evaluation.protocol import Protocol, Split, inner_plan, plan
-from chiasm.evaluation.summary import SINGLE, Inner, plain, summarise
+from chiasm.evaluation.sides import COMBINED, SINGLE, sides_of
+from chiasm.evaluation.summary import Inner, plain, summarise
 from chiasm.evaluation.trial import Trial, TrialError, load_trial
 
 WORK = ".work"
@@ -60,7 +61,7 @@ def run_trial(
         raise ValueError(f"recipe '{max(names, key=names.count)}' is named twice")
     splits = plan(cohort, protocol, seed)
     inner_splits = {split.key: inner_plan(cohort, split, protocol, seed) for split in splits}
-    tasks = make_tasks(recipes, splits, inner_splits)
+    tasks = make_tasks(recipes, splits, inner_splits, cohort)
     settings = fingerprint(cohort, names, protocol, seed)
     work = None
     if out is not None:
@@ -111,10 +112,14 @@ def kept_together(cohort: Cohort, protocol: Protocol) -> Cohort:
     return cohort if units is None else replace(cohort, group=units.astype(str))
 
 
-def make_tasks(recipes: Sequence[Any], splits: Sequence[Split], inner_splits: dict[str, list[Split]]) -> list[Task]:
+def make_tasks(
+    recipes: Sequence[Any], splits: Sequence[Split], inner_splits: dict[str, list[Split]], cohort: Cohort
+) -> list[Task]:
     """Every outer training set with all recipes, then the inner ones with those among which something is picked."""
-    groups = [[n for n, r in enumerate(recipes) if (r.family == SINGLE) is single] for single in (True, False)]
-    choosing = tuple(sorted(number for group in groups if len(group) > 1 for number in group))
+    sides = list(sides_of(recipes, cohort).values())
+    groups = [[number for number, own in enumerate(sides) if own == side] for side in (SINGLE, COMBINED)]
+    verdict = all(groups)
+    choosing = tuple(sorted(number for group in groups if verdict and len(group) > 1 for number in group))
     tasks = [Task(split, tuple(range(len(recipes)))) for split in splits]
     if choosing:
         tasks += [Task(inner, choosing) for split in splits for inner in inner_splits[split.key]]

@@ -19,11 +19,11 @@ from chiasm.evaluation.fits import Fit
 from chiasm.evaluation.intervals import scorable_folds, trial_differences, trial_scores
 from chiasm.evaluation.metrics import METRICS, PRIMARY, score
 from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
+from chiasm.evaluation.sides import COMBINED, SINGLE, side_of, sides_of
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial
 from chiasm.evaluation.verdict import Verdict, decide
 
 Inner = Mapping[tuple[str, int, str], float]  # (recipe, repeat, fold) -> mean primary metric over its inner folds
-SINGLE = "single"
 PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "scipy", "lifelines")
 
 
@@ -53,9 +53,11 @@ def summarise(
     by_recipe: dict[str, dict[str, Fit]] = {}
     for fit in fits:
         by_recipe.setdefault(fit.recipe, {})[fit.split] = fit
+    sides = sides_of(recipes, cohort)
     for recipe in recipes:
-        document["recipes"].append(describe_recipe(trial, recipe, by_recipe[recipe.name], splits, inner))
-    verdict = reach_verdict(trial, {recipe.name: recipe.family for recipe in recipes}, inner)
+        described = describe_recipe(trial, recipe, by_recipe[recipe.name], splits, inner)
+        document["recipes"].append({**described, "side": sides[recipe.name]})
+    verdict = reach_verdict(trial, inner)
     document["verdict"] = None if verdict is None else plain(asdict(verdict))
     return trial
 
@@ -193,10 +195,11 @@ def describe_recipe(
     return described
 
 
-def reach_verdict(trial: Trial, families: Mapping[str, str], inner: Inner) -> Verdict | None:
+def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
     """The verdict of the design: in each outer fold the single and the fused recipe that inner folds prefer."""
-    singles = [name for name, family in families.items() if family == SINGLE]
-    fused = [name for name, family in families.items() if family != SINGLE]
+    rows = trial.document["recipes"]
+    singles = [row["name"] for row in rows if side_of(row) == SINGLE]
+    fused = [row["name"] for row in rows if side_of(row) == COMBINED]
     if not singles or not fused:
         return None
     picks = [(pick(singles, inner, key), pick(fused, inner, key)) for key in trial.folds]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ from chiasm.heads.response import Response
 from chiasm.protocols import Fused, Predictor
 from chiasm.recipes.base import BaseRecipe, Training
 from chiasm.recipes.neural import Prepared, Shapes, build, finish, fit_network, new_head, prepare, seeded
+from chiasm.recipes.unimodal import prior_link
 from chiasm.tokens import Tokens
 from chiasm.training import Network, TrainOptions
 
@@ -129,15 +131,51 @@ def adapted_fusion(
     return AdaptedFusion(trunks, design.adaptations, fusion, widths, penalty)
 
 
+@storable("or-prior")
+@dataclass(frozen=True)
+class OrPrior:
+    """A predictor for whoever has one of its modalities, and what is known of anybody for the others.
+
+    Args:
+        predictor: of those who have one.
+        prior: `(K,)` link.
+        modalities: that the predictor reads.
+    """
+
+    predictor: Predictor
+    prior: np.ndarray
+    modalities: tuple[str, ...]
+
+    @property
+    def trained_parameters(self) -> int:
+        return self.predictor.trained_parameters
+
+    @property
+    def reads_inputs(self) -> bool:
+        """As the predictor does."""
+        return bool(getattr(self.predictor, "reads_inputs", False))
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64 in the cohort's sorted row order."""
+        out = np.tile(self.prior, (len(cohort), 1))
+        known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
+        rows = np.flatnonzero(known.present.any(1))
+        if len(rows):
+            out[rows] = self.predictor.link(known.subset(rows))
+        return out
+
+
 @dataclass(frozen=True)
 class AdaptedRecipe(BaseRecipe):
     """A recipe that trains a small change of frozen networks together with a pooled fusion and a head.
 
     Args:
+        modality: to read alone; all of them without a name.
         latent_width: D of the embedding.
         dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: of the training.
     """
 
+    modality: str = ""
     latent_width: int = 32
     dropout: float = 0.1
     epochs: int = 10
@@ -148,10 +186,19 @@ class AdaptedRecipe(BaseRecipe):
     modality_dropout: float = 0.0
 
     family: ClassVar[str] = "adaptation"
+    has_prior: ClassVar[bool] = True
     needs: ClassVar[str] = "a modality whose encoder is a network: text, image, volume or ECG"
     least_modalities: ClassVar[int] = 1
     reads_inputs: ClassVar[bool] = True
     by_default: ClassVar[bool] = False
+
+    def alone(self, cohort: Cohort) -> tuple[str, ...]:
+        """The names of this recipe on each modality that it adapts, by itself."""
+        return () if self.modality else tuple(replace(self, modality=name).name for name in adapted_modalities(cohort))
+
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        """The one that was named, or all."""
+        return (self.modality,) if self.modality else cohort.modalities
 
     @abstractmethod
     def adaptation(self, trunk: Trunk) -> Adaptation:
@@ -164,7 +211,7 @@ class AdaptedRecipe(BaseRecipe):
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` where no modality has a network to adapt, or its inputs were not kept."""
         super().supports(cohort)
-        if not adapted_modalities(cohort):
+        if not adapted_modalities(cohort.with_modalities(self.modalities(cohort))):
             raise Unsupported(
                 "no modality has an encoder with a network to adapt (such as text by minilm, or hf:folder); where the "
                 "cohort is encoded already, encode it with inputs=True"
@@ -172,8 +219,14 @@ class AdaptedRecipe(BaseRecipe):
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train on the patients; a fifth of them decide when to stop, and calibrate."""
+        if self.modality:
+            training = replace(training, cohort=training.cohort.with_modalities([self.modality]))
+            rows = training.cohort.rows_of(self.modality)
+            training = replace(training, cohort=training.cohort.subset(rows), outcome=training.outcome.take(rows))
         data, design, trunks = self.prepared(training)
-        return self.trained(training, data, design, trunks)
+        predictor, response = self.trained(training, data, design, trunks)
+        prior = prior_link(training.target.kind, training.outcome, training.classes)
+        return OrPrior(predictor, prior, training.cohort.modalities), response
 
     def prepared(self, training: Training) -> tuple[Prepared, AdaptedDesign, dict[str, Trunk]]:
         """The cohort as tensors, the design of the network, and the networks, with nothing attached yet."""

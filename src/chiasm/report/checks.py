@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from chiasm.evaluation import Trial
 from chiasm.evaluation.estimates import MAX_MISSING
 from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
-from chiasm.evaluation.summary import SINGLE
+from chiasm.evaluation.sides import COMBINED, SINGLE, side_of
 from chiasm.report.wording import count, listing, metric_of, percent
 
 CONDITIONAL = "Intervals are conditional on the fitted models and do not hold the sampling of training patients."
@@ -73,8 +73,8 @@ def selection(trial: Trial) -> str:
     label = metric_of(trial.kind, PRIMARY[trial.kind]).label
     inner = trial.document["protocol"]["inner_folds"]
     only = "Whatever a recipe fits, scales, stops or tunes, it was given training patients only."
-    singles = sum(row["family"] == SINGLE for row in trial.document["recipes"])
-    if trial.verdict is None or max(singles, len(trial.document["recipes"]) - singles) < 2:
+    sides = [side_of(row) for row in trial.document["recipes"]]
+    if trial.verdict is None or max(sides.count(SINGLE), sides.count(COMBINED)) < 2:
         return f"Nothing had to be picked for the verdict. {only}"
     return f"The recipes of the verdict were picked by {label} on {inner} inner folds of each training set. {only}"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from chiasm.evaluation import Trial
 from chiasm.evaluation.metrics import METRICS, NOT_ESTIMABLE, PRIMARY
-from chiasm.evaluation.summary import SINGLE
+from chiasm.evaluation.sides import COMBINED, SINGLE, side_of
 from chiasm.report.drawing import FAINT, FUSED, INK, QUIET, Picture, picture, quiet_rows, sheet, style, wrapped
 from chiasm.report.drawing import SINGLE as BLUE
 from chiasm.report.wording import better, count, duration, interval, metric_of
@@ -61,12 +61,12 @@ def best_of(trial: Trial) -> list[Best]:
     verdict = trial.verdict
     if verdict is not None:
         names = {"combined": verdict.best_fused, "single": verdict.best_single}
-        sides = [row["family"] == SINGLE for row in trial.document["recipes"]]
-        alone = {"single": sides.count(True) == 1, "combined": sides.count(False) == 1}
+        sides = [side_of(row) for row in trial.document["recipes"]]
+        alone = {side: sides.count(side) == 1 for side in (SINGLE, COMBINED)}
         how = {True: "the only one", False: "picked most often on inner folds"}
         return [Best(side, name, how[alone[side]]) for side, name in names.items()]
     first = ranked(trial)[0]
-    side = "single" if first["family"] == SINGLE else "combined"
+    side = side_of(first)
     return [Best(side, str(first["name"]), "highest mean on the test folds, which flatters it")]
 
 
@@ -98,7 +98,7 @@ def draw_forest(trial: Trial) -> Picture:
         figure = sheet(0.95 + 0.3 * len(rows))
         axes = figure.add_subplot()
         for y, row in enumerate(rows):
-            single = row["family"] == SINGLE
+            single = side_of(row) == SINGLE
             colour = BLUE if single else FUSED
             if row["mean"] is not None:
                 axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
