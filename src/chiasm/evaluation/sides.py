@@ -13,9 +13,9 @@ SINGLE, COMBINED, NEITHER = "single", "combined", "neither"
 def sides_of(recipes: Sequence[Any], cohort: Cohort) -> dict[str, str]:
     """Name of a recipe to its side.
 
-    A recipe that does more to a modality than combine it (it adapts an encoder) gains from that too, which is no gain of
-    combining. It counts as combined only beside all its single forms, which its `alone` names; without them it is shown
-    and decides nothing. In a cohort of one modality, or with its option `modality`, it is single.
+    A recipe that does more to a modality than combine it (it adapts an encoder) gains from that too, which is no gain
+    of combining. It counts as combined only beside all its single forms, which its `alone` names; without them it is
+    shown and decides nothing. In a cohort of one modality, or with its option `modality`, it is single.
     """
     names = {recipe.name for recipe in recipes}
     found = {}
