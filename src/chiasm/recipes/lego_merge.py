@@ -17,11 +17,11 @@ from chiasm.heads.head import Head
 from chiasm.heads.response import Response
 from chiasm.merging import LATENT_METHODS, merge_latents
 from chiasm.protocols import Citation, Encoder, Predictor
-from chiasm.recipes.base import BaseRecipe, Training, choice
+from chiasm.recipes.base import Training, choice
 from chiasm.recipes.lego_blocks import PAPER, LegoSizes, check_options, merged_head, restored_block, train_blocks
 from chiasm.recipes.neural import calibrated
+from chiasm.recipes.neural_recipe import NeuralRecipe
 from chiasm.tokens import Packed, Tokens
-from chiasm.training import TrainOptions
 from chiasm.training.batches import presence, reading_batches, take, total_lengths
 
 
@@ -79,7 +79,7 @@ class LegoMergePredictor:
 
 
 @dataclass(frozen=True)
-class LegoMerge(BaseRecipe):
+class LegoMerge(NeuralRecipe):
     """Blocks trained alone, their latents averaged over the modalities present, their heads merged on the sphere.
 
     Args:
@@ -90,17 +90,7 @@ class LegoMerge(BaseRecipe):
         head_method: how heads are merged: slerp or linear.
     """
 
-    latents: int = 16
-    latent_width: int = 32
-    depth: int = 2
-    heads: int = 4
     domain: str = "signal"
-    dropout: float = 0.2
-    epochs: int = 40
-    patience: int = 8
-    batch: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
     head_method: str = "slerp"
     method: str = "mean"
 
@@ -117,11 +107,6 @@ class LegoMerge(BaseRecipe):
     def sizes(self) -> LegoSizes:
         """Of every block."""
         return LegoSizes(self.latents, self.latent_width, self.depth, self.heads, self.domain)
-
-    @property
-    def training_options(self) -> TrainOptions:
-        """Of every block."""
-        return TrainOptions(self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the blocks; merging them trains nothing. The fifth that stopped the blocks early calibrates."""
