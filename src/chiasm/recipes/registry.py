@@ -11,14 +11,18 @@ import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.errors import nearest
+from chiasm.recipes.breadcrumbs import BreadcrumbsRecipe
 from chiasm.recipes.early import EarlyFusion
 from chiasm.recipes.healnet import HealNetRecipe
 from chiasm.recipes.kron_rls import KronRLS
 from chiasm.recipes.late import LateFusion
 from chiasm.recipes.lego_fuse import LegoFuseRecipe
 from chiasm.recipes.lego_merge import LegoMerge
+from chiasm.recipes.portllm import PortLLM
 from chiasm.recipes.single import Single
+from chiasm.recipes.slerp_merge import SlerpMerge
 from chiasm.recipes.stacked import StackedFusion
+from chiasm.recipes.wise_ft import WiseFT
 
 RECIPES: dict[str, Any] = {
     "single": Single,
@@ -29,6 +33,10 @@ RECIPES: dict[str, Any] = {
     "healnet": HealNetRecipe,
     "lego-merge": LegoMerge,
     "lego-fuse": LegoFuseRecipe,
+    "wise-ft": WiseFT,
+    "slerp-merge": SlerpMerge,
+    "breadcrumbs": BreadcrumbsRecipe,
+    "portllm": PortLLM,
 }
 
 
@@ -93,9 +101,9 @@ def split_names(text: str) -> list[str]:
 
 
 def default_recipes(cohort: Cohort) -> list[Any]:
-    """Every modality alone, and every recipe of ours that supports the cohort, `lego-fuse` in both its modes."""
+    """Every modality alone, and our recipes `by_default` that support the cohort, `lego-fuse` in both its modes."""
     recipes: list[Any] = [Single(name) for name in cohort.modalities]
-    names = [name for name in RECIPES if name != "single"]
+    names = [name for name, cls in RECIPES.items() if name != "single" and cls.by_default]
     recipes += [RECIPES[name]() for name in names] + [LegoFuseRecipe(mode="weave")]
     return [recipe for recipe in recipes if supported(recipe, cohort)]
 
