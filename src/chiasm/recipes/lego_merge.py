@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort
+from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders import pack
 from chiasm.fusion.lego_block import pool
 from chiasm.heads.head import Head
 from chiasm.heads.response import Response
 from chiasm.merging import LATENT_METHODS, merge_latents
 from chiasm.protocols import Citation, Encoder, Predictor
-from chiasm.recipes.base import Training, choice
-from chiasm.recipes.lego_blocks import PAPER, LegoSizes, check_options, merged_head, restored_block, train_blocks
+from chiasm.recipes.base import Training, choice, require
+from chiasm.recipes.lego_blocks import (
+    PAPER,
+    LegoSizes,
+    check_options,
+    in_order,
+    matched_widths,
+    merged_head,
+    restored_block,
+    train_blocks,
+)
+from chiasm.recipes.model import FittedModel
 from chiasm.recipes.neural import calibrated
 from chiasm.recipes.neural_recipe import NeuralRecipe
 from chiasm.tokens import Packed, Tokens
@@ -28,7 +39,16 @@ from chiasm.training.batches import presence, reading_batches, take, total_lengt
 @storable("lego-merge")
 @dataclass(frozen=True)
 class LegoMergePredictor:
-    """Blocks as they were trained, merged at prediction over the modalities a patient has."""
+    """Blocks as they were trained, merged at prediction over the modalities a patient has.
+
+    Args:
+        encoders, shapes, blocks, heads: one a modality.
+        sizes: of every block.
+        method, head_method: how latents and heads are merged.
+        centre, scale: undo the standardising of a number.
+        start: a hash of the latents and the head that all blocks started from.
+        weights: of the modalities in the merge; empty: equal.
+    """
 
     encoders: dict[str, Encoder]
     shapes: dict[str, tuple[int, int]]
@@ -41,6 +61,8 @@ class LegoMergePredictor:
     blocks: dict[str, dict[str, np.ndarray]]
     heads: dict[str, dict[str, np.ndarray]]
     trained_parameters: int
+    start: str = ""
+    weights: dict[str, float] = field(default_factory=dict)
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64 in the cohort's sorted row order."""
@@ -57,6 +79,9 @@ class LegoMergePredictor:
             name: restored_block(self.sizes, self.shapes[name], self.blocks[name]).double().eval() for name in names
         }
         heads: dict[tuple[bool, ...], Head] = {}
+        share = torch.tensor([self.weights.get(name, 1.0) for name in names], dtype=torch.float64)
+        orders = matched_widths(self.heads) if self.head_method == "ot" else {}
+        own_heads = {name: in_order(head, orders[name]) if orders else head for name, head in self.heads.items()}
         out = np.zeros((len(present), len(self.heads[names[0]]["linear.bias"])))
         with torch.inference_mode():
             for batch in reading_batches(total_lengths(tokens), 256):
@@ -65,15 +90,18 @@ class LegoMergePredictor:
                     blocks[name](Tokens(own[name].values.double(), own[name].mask), here[:, m])
                     for m, name in enumerate(names)
                 ]
-                embedding = pool(merge_latents(latents, here.double(), self.method))  # (B, D)
+                if orders:
+                    latents = [own[..., orders[name]] for name, own in zip(names, latents, strict=True)]
+                embedding = pool(merge_latents(latents, here * share, self.method))  # (B, D)
                 for pattern in torch.unique(here, dim=0):
                     rows = (here == pattern).all(1)
                     key = tuple(pattern.tolist())
                     if key not in heads:
-                        states = [
-                            self.heads[name] for name, given in zip(names, key, strict=True) if given or not any(key)
-                        ]
-                        heads[key] = merged_head(states, self.sizes.latent_width, self.kind, self.head_method).double()
+                        used = [m for m, given in enumerate(key) if given or not any(key)]
+                        heads[key] = merged_head(
+                            [own_heads[names[m]] for m in used], self.sizes.latent_width, self.kind, self.head_method,
+                            share[used].tolist(),
+                        ).double()  # fmt: skip
                     out[batch[rows.numpy()]] = heads[key](embedding[rows]).numpy()
         return out * self.scale + self.centre
 
@@ -87,12 +115,15 @@ class LegoMerge(NeuralRecipe):
         domain: of the latents: signal, rfft or complex. The paper's configuration is `domain=rfft,method=harmonic`.
         dropout, epochs, patience, batch, learning_rate, weight_decay: of the training of each block.
         method: how latents are merged: mean, harmonic or geometric.
-        head_method: how heads are merged: slerp or linear.
+        head_method: how heads are merged: slerp, linear or ot.
+        blocks: the modalities to train blocks of, as in `rna` or `cnv+rna`; empty: all. One is enough where it is
+            named: `chiasm merge` puts blocks that were trained in different places together.
     """
 
     domain: str = "signal"
     head_method: str = "slerp"
     method: str = "mean"
+    blocks: str = ""
 
     id: ClassVar[str] = "lego-merge"
     family: ClassVar[str] = "merge"
@@ -108,12 +139,27 @@ class LegoMerge(NeuralRecipe):
         """Of every block."""
         return LegoSizes(self.latents, self.latent_width, self.depth, self.heads, self.domain)
 
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` where a modality, its encoder or a target is missing; without names two are needed."""
+        require(self._read(cohort), 1 if self.blocks else self.least_modalities)
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+        """As every recipe, on the patients who have a modality that a block is trained of."""
+        return super().fit(self._read(cohort), seed=seed, checkpoint=checkpoint, device=device)
+
+    def _read(self, cohort: Cohort) -> Cohort:
+        named = sorted(filter(None, self.blocks.split("+")))
+        lacking = [name for name in named if name not in cohort.modalities]
+        if lacking:
+            raise Unsupported(f"the cohort has no modality '{lacking[0]}': it has {', '.join(cohort.modalities)}")
+        return cohort.with_modalities(named) if named else cohort
+
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the blocks; merging them trains nothing. The fifth that stopped the blocks early calibrates."""
         trained = train_blocks(training, self)
         data = trained.data
         predictor = LegoMergePredictor(
             data.encoders, data.shapes, self.sizes, self.method, self.head_method, training.target.kind, data.centre,
-            data.scale, trained.blocks, trained.heads, trained.trained_parameters,
+            data.scale, trained.blocks, trained.heads, trained.trained_parameters, trained.start,
         )  # fmt: skip
         return predictor, calibrated(training, data, predictor.link_of)
