@@ -17,7 +17,13 @@ SMALL = {"latents": 4, "latent_width": 8, "heads": 2, "epochs": 2, "fuse_epochs"
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "single": [{"modality": "m1"}],
     "healnet": [{}, {"tied": True, "depth": 3}],
-    "lego-merge": [{}, {"domain": "rfft", "method": "harmonic"}, {"domain": "complex", "method": "geometric"}],
+    "lego-merge": [
+        {},
+        {"domain": "rfft", "method": "harmonic"},
+        {"domain": "complex", "method": "geometric"},
+        {"soup": 2, "head_method": "ot"},
+        {"method": "logits"},
+    ],
     "lego-fuse": [{}, {"mode": "weave", "domain": "complex"}],
     "slerp-merge": [{}, {"choose": False}],
     "breadcrumbs": [{}, {"views": "patients", "granularity": "row"}],

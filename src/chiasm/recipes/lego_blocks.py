@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, cast
 
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from chiasm.artifact import storable
+from chiasm.cohort import CohortError, fold_ids
 from chiasm.fusion.lego_block import Domain, LegoBlock, pool
 from chiasm.heads.head import Head
 from chiasm.merging import linear_mean, merge_states, spherical_mean
@@ -107,18 +108,27 @@ class Blocks:
     start: str
 
 
-def train_blocks(training: Training, options: BlockOptions) -> Blocks:
+def train_blocks(
+    training: Training, options: BlockOptions, name: str = "", held_out: np.ndarray | None = None
+) -> Blocks:
     """Train one block a modality on the patients who have it.
 
     All blocks start from the same latents and the same head (one seed), so that what they learn stays comparable when
     it is averaged; nothing else is shared, and no patient needs two modalities.
+
+    Args:
+        name: of this training among several, which have the same start.
+        held_out: `(B,)` bool, who decides when to stop; None is the usual fifth.
     """
-    key = ("lego-blocks", options.sizes, options.training_options, options.dropout, training.seed, training.device)
-    return remember(training.cohort.fingerprint, key, lambda: _train(training, options))
+    whom = b"" if held_out is None else held_out.tobytes()
+    own = (options.sizes, options.training_options, options.dropout, name, whom)
+    key = ("lego-blocks", *own, training.seed, training.device)
+    return remember(training.cohort.fingerprint, key, lambda: _train(training, options, name, held_out))
 
 
-def _train(training: Training, options: BlockOptions) -> Blocks:
+def _train(training: Training, options: BlockOptions, run: str, held_out: np.ndarray | None) -> Blocks:
     data, sizes, seed = prepare(training), options.sizes, training.seed
+    data = data if held_out is None else replace(data, held_out=held_out)
     blocks, heads, count = {}, {}, 0
     latent = build(lambda: sizes.block(1, 1), seeded(seed, "shared")).latent
     shared = new_head(training, sizes.latent_width, seeded(seed, "shared"))
@@ -127,14 +137,38 @@ def _train(training: Training, options: BlockOptions) -> Blocks:
         with torch.no_grad():
             block.latent.copy_(latent)
         network = Network(Alone(block), copy.deepcopy(shared))
-        file = training.checkpoint / f"block-{column}.safetensors" if training.checkpoint else None
+        file = training.checkpoint / f"{run}block-{column}.safetensors" if training.checkpoint else None
         fit_network(
-            network, data, options.training_options, seed=seeded(seed, name), checkpoint=file, device=training.device,
-            rows=np.flatnonzero(data.present[:, column]), column=column,
+            network, data, options.training_options, seed=seeded(seed, run + name), checkpoint=file,
+            device=training.device, rows=np.flatnonzero(data.present[:, column]), column=column,
         )  # fmt: skip
         blocks[name], heads[name] = state_of(block), state_of(network.head)
         count += parameter_count(network)
     return Blocks(data, blocks, heads, count, content_of({"latent": latent, **shared.state_dict()}))
+
+
+def soup_folds(training: Training, count: int) -> np.ndarray | None:
+    """`(B,)` which of `count` trainings each patient is held out of; fewer where outcomes are rare, None for one."""
+    for folds in range(count, 1, -1):
+        try:
+            return fold_ids(training.cohort, folds, seed=seeded(training.seed, "soup"))
+        except CohortError:
+            continue
+    return None
+
+
+def soup_of(runs: Sequence[Blocks]) -> Blocks:
+    """The mean of the weights of several trainings from one start: model soups, ICML 2022, arXiv 2203.05482."""
+    first = runs[0]
+    blocks = {name: _mean_state([run.blocks[name] for run in runs]) for name in first.blocks}
+    heads = {name: _mean_state([run.heads[name] for run in runs]) for name in first.heads}
+    return replace(first, blocks=blocks, heads=heads)
+
+
+def _mean_state(states: Sequence[State]) -> State:
+    tensors = [{key: torch.from_numpy(np.array(value)) for key, value in state.items()} for state in states]
+    merged = merge_states(tensors, [1.0] * len(tensors), linear_mean)
+    return {key: value.numpy() for key, value in merged.items()}
 
 
 def restored_block(sizes: LegoSizes, shape: tuple[int, int], state: State, dropout: float = 0.0) -> LegoBlock:

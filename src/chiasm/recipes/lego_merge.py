@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders import pack
 from chiasm.fusion.lego_block import pool
-from chiasm.heads.head import Head
+from chiasm.heads.head import Head, output_width
 from chiasm.heads.response import Response
 from chiasm.merging import LATENT_METHODS, merge_latents
 from chiasm.protocols import Citation, Encoder, Predictor
 from chiasm.recipes.base import Training, choice, require
 from chiasm.recipes.lego_blocks import (
     PAPER,
+    Blocks,
     LegoSizes,
     check_options,
     in_order,
     matched_widths,
     merged_head,
     restored_block,
+    soup_folds,
+    soup_of,
     train_blocks,
 )
 from chiasm.recipes.model import FittedModel
@@ -92,6 +96,9 @@ class LegoMergePredictor:
                 ]
                 if orders:
                     latents = [own[..., orders[name]] for name, own in zip(names, latents, strict=True)]
+                if self.method == "logits":
+                    out[batch] = self.mean_logits(latents, here * share)
+                    continue
                 embedding = pool(merge_latents(latents, here * share, self.method))  # (B, D)
                 for pattern in torch.unique(here, dim=0):
                     rows = (here == pattern).all(1)
@@ -105,6 +112,16 @@ class LegoMergePredictor:
                     out[batch[rows.numpy()]] = heads[key](embedding[rows]).numpy()
         return out * self.scale + self.centre
 
+    def mean_logits(self, latents: Sequence[Tensor], weights: Tensor) -> np.ndarray:
+        """`(B, K)`, the weighted mean of what each block's own head says; of all blocks where a patient has none."""
+        weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, 1.0)
+        said = [
+            merged_head([self.heads[name]], self.sizes.latent_width, self.kind, "linear").double()(pool(own))
+            for name, own in zip(sorted(self.encoders), latents, strict=True)
+        ]
+        mean = torch.einsum("bm,mbk->bk", weights / weights.sum(1, keepdim=True), torch.stack(said))
+        return np.asarray(mean.numpy())
+
 
 @dataclass(frozen=True)
 class LegoMerge(NeuralRecipe):
@@ -114,8 +131,10 @@ class LegoMerge(NeuralRecipe):
         latents, latent_width, depth, heads: of the blocks.
         domain: of the latents: signal, rfft or complex. The paper's configuration is `domain=rfft,method=harmonic`.
         dropout, epochs, patience, batch, learning_rate, weight_decay: of the training of each block.
-        method: how latents are merged: mean, harmonic or geometric.
+        method: how latents are merged: mean, harmonic or geometric; `logits` merges none, and is the mean of what the
+            blocks predict by themselves, the ensemble that merging has to equal.
         head_method: how heads are merged: slerp, linear or ot.
+        soup: how many trainings of each block, each stopped by another part of the patients, are averaged in weights.
         blocks: the modalities to train blocks of, as in `rna` or `cnv+rna`; empty: all. One is enough where it is
             named: `chiasm merge` puts blocks that were trained in different places together.
     """
@@ -123,6 +142,7 @@ class LegoMerge(NeuralRecipe):
     domain: str = "signal"
     head_method: str = "slerp"
     method: str = "mean"
+    soup: int = 1
     blocks: str = ""
 
     id: ClassVar[str] = "lego-merge"
@@ -132,7 +152,9 @@ class LegoMerge(NeuralRecipe):
 
     def __post_init__(self) -> None:
         check_options(self.domain, self.head_method)
-        choice("method", self.method, tuple(LATENT_METHODS))
+        choice("method", self.method, (*LATENT_METHODS, "logits"))
+        if not 1 <= self.soup <= 20:
+            raise ValueError(f"soup={self.soup}: one training of each block, or up to 20")
 
     @property
     def sizes(self) -> LegoSizes:
@@ -155,11 +177,25 @@ class LegoMerge(NeuralRecipe):
         return cohort.with_modalities(named) if named else cohort
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Train the blocks; merging them trains nothing. The fifth that stopped the blocks early calibrates."""
-        trained = train_blocks(training, self)
+        """Train the blocks; merging them trains nothing. Those who stopped the blocks early calibrate."""
+        folds = soup_folds(training, self.soup)
+        if folds is None:
+            trained = train_blocks(training, self)
+            predictor = self.predictor(training, trained)
+            return predictor, calibrated(training, trained.data, predictor.link_of)
+        runs = [train_blocks(training, self, f"run-{k}-", folds == k) for k in range(folds.max() + 1)]
+        links = np.zeros((len(folds), output_width(training.target)))
+        for k, run in enumerate(runs):
+            rows = np.flatnonzero(folds == k)
+            tokens = {name: packed.subset(rows) for name, packed in run.data.tokens.items()}
+            links[rows] = self.predictor(training, run).link_of(tokens)
+        response = Response.fit(training.target, links, training.outcome, calibrate=True, folds=folds)
+        return self.predictor(training, soup_of(runs)), response
+
+    def predictor(self, training: Training, trained: Blocks) -> LegoMergePredictor:
+        """The blocks, merged as the options say."""
         data = trained.data
-        predictor = LegoMergePredictor(
+        return LegoMergePredictor(
             data.encoders, data.shapes, self.sizes, self.method, self.head_method, training.target.kind, data.centre,
             data.scale, trained.blocks, trained.heads, trained.trained_parameters, trained.start,
         )  # fmt: skip
-        return predictor, calibrated(training, data, predictor.link_of)
