@@ -2,11 +2,11 @@
 
     python benchmarks/merge.py [--data ../shared/data] [--out runs/merge] [--jobs 1] [--skip-tunings] [cohort ...]
 
-For each cohort the given folds, twice, in run folders of their own: `fusions` (linear singles and their late and
-stacked fusion, early fusion, HEALNet, lego-fuse, and lego-merge as it stands in a trial) and `merges` (other merges of
-lego's blocks: logits of the same blocks, soups, matched heads, the paper's own domain). In each fold the end-to-end
-fusion is the one that inner folds select. Every recipe less that one, with the bootstrap of `tcga.py`: patients within
-folds, the same draw for both sides, conditional on the fitted models. No row is chosen by its test score.
+For each cohort, on the given folds: a trial in `fusions` (linear singles and their late and stacked fusion, early
+fusion, HEALNet, lego-fuse, and lego-merge as it stands in a trial), and beside it, on the outer folds alone, other merges
+of lego's blocks in `merges`: logits of the same blocks, soups, matched heads, the paper's own domain. In each fold the
+end-to-end fusion is the one that inner folds select. Every recipe less that one, with the bootstrap of `tcga.py`:
+patients within folds, the same draw for both sides, conditional on the fitted models. No row is chosen by test scores.
 
 Then weight merges of fine-tuned networks against their number: one HEALNet is tuned on K = 1 ... 6 disjoint sixths of
 the training patients, and the copies are merged.
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,8 @@ import chiasm
 from chiasm.artifact import write_text
 from chiasm.evaluation import Protocol
 from chiasm.evaluation.estimates import percentile_interval
-from chiasm.evaluation.intervals import trial_differences
+from chiasm.evaluation.fits import Context, Task, run_task
+from chiasm.evaluation.intervals import trial_differences, trial_scores
 from chiasm.evaluation.metrics import score
 from chiasm.evaluation.protocol import plan
 from chiasm.evaluation.run import usable
@@ -36,6 +38,7 @@ from chiasm.evaluation.summary import pick
 from chiasm.merging import METHODS, make_method, merge_models
 from chiasm.recipes.base import trainable
 from chiasm.recipes.neural import finish
+from chiasm.recipes.registry import make_recipe
 from chiasm.recipes.slerp_merge import SlerpMerge
 from chiasm.recipes.tuned import Tuner
 from tcga import COHORTS, evaluated
@@ -71,7 +74,7 @@ def main() -> None:
         manifest, out = options.data / name / "cohort.toml", options.out / name
         singles = [f"single:{modality}" for modality in chiasm.open_cohort(manifest).modalities]
         fusions = evaluated(manifest, out / "fusions", ",".join([*singles, *FUSIONS]), options.jobs)
-        merges = evaluated(manifest, out / "merges", ",".join(MERGES), options.jobs)
+        merges = fitted(manifest, out / "merges")
         table, own = compare(fusions, merges)
         tables.append(table.assign(cohort=name))
         for recipe, values in own.items():
@@ -83,26 +86,38 @@ def main() -> None:
     report(tables, draws, curves)
 
 
-def compare(fusions: chiasm.Trial, merges: chiasm.Trial) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+def fitted(manifest: Path, work: Path) -> dict[str, list[pd.DataFrame]]:
+    """What each of `MERGES` predicts on each outer fold, as a trial of seed 0 would; finished fits are read back."""
+    cohort, _ = usable(chiasm.open_cohort(manifest))
+    recipes = tuple(make_recipe(name) for name in MERGES)
+    context = Context(cohort, recipes, 0, "cpu", work, time.perf_counter)
+    found: dict[str, list[pd.DataFrame]] = {name: [] for name in MERGES}
+    for split in plan(cohort, Protocol(), 0):
+        for fit in run_task(context, Task(split, tuple(range(len(recipes))))):
+            found[fit.recipe].append(fit.frame)
+    return found
+
+
+def compare(fusions: chiasm.Trial, merges: dict[str, list[pd.DataFrame]]) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Harrell's C of each recipe, and its difference to the end-to-end fusion that inner folds select, with draws."""
-    if [tuple(fold.patients) for fold in fusions.folds.values()] != [tuple(f.patients) for f in merges.folds.values()]:
-        raise SystemExit("the two trials of a cohort have different folds: run both again")
     inner = {
         (row["name"], fold["repeat"], fold["fold"]): fold["inner"]
         for row in fusions.document["recipes"]
         for fold in row["folds"]
         if fold["inner"] is not None
     }
-    best = [fusions.frames[pick(list(END_TO_END), inner, key)][key] for key in fusions.folds]
-    rows, draws, folds = [], {}, list(fusions.folds.values())
-    for trial in (fusions, merges):
-        for row in trial.document["recipes"]:
-            frames = list(trial.frames[row["name"]].values())
-            points, own = trial_differences("survival", folds, frames, best, (), fusions.draws)
-            low, high = percentile_interval(own)
-            mean = float(np.mean(points))
-            rows.append({"recipe": row["name"], "c": row["mean"], "less end to end": mean, "low": low, "high": high})
-            draws[row["name"]] = own
+    folds = list(fusions.folds.values())
+    sides = {name: list(fusions.frames[name].values()) for name in (row["name"] for row in fusions.document["recipes"])}
+    sides["end to end"] = [fusions.frames[pick(list(END_TO_END), inner, key)][key] for key in fusions.folds]
+    whom = [list(frame.index) for frame in sides["end to end"]]
+    if any([list(frame.index) for frame in frames] != whom for frames in merges.values()):
+        raise SystemExit("the merges and the trial of a cohort have different folds: run both again")
+    rows, draws = [], {}
+    for name, frames in (sides | merges).items():
+        points, draws[name] = trial_differences("survival", folds, frames, sides["end to end"], (), fusions.draws)
+        low, high = percentile_interval(draws[name])
+        c = trial_scores("survival", folds, frames, (), fusions.draws, ["harrell_c"])["harrell_c"].mean
+        rows.append({"recipe": name, "c": c, "less end to end": float(np.mean(points)), "low": low, "high": high})
     return pd.DataFrame(rows).set_index("recipe"), draws
 
 
