@@ -56,10 +56,12 @@ def main() -> None:
         print(f"mean over cohorts, {key}: {table.loc['mean', key]:+.3f} ({low:+.3f} to {high:+.3f})")
 
 
-def evaluated(manifest: Path, out: Path, recipes: str | None) -> chiasm.Trial:
+def evaluated(manifest: Path, out: Path, recipes: str | None, jobs: int | None = None) -> chiasm.Trial:
     """Run the command line, as a user would; a finished run is read back."""
     command = [sys.executable, "-m", "chiasm", "evaluate", str(manifest), "--out", str(out), "--resume"]
-    subprocess.run([*command, *(["--recipes", recipes] if recipes else [])], check=True, stdout=subprocess.DEVNULL)
+    command += ["--recipes", recipes] if recipes else []
+    command += ["--jobs", str(jobs)] if jobs else []
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return chiasm.load_trial(out)
 
 

@@ -27,7 +27,9 @@ from chiasm.merging.methods import require_base
 from chiasm.merging.tensors import require_weights
 from chiasm.protocols import Model
 from chiasm.recipes import registry
-from chiasm.recipes.merged import Merged, merge_fitted, method_of, primary_of, require_alike, scores_of
+from chiasm.recipes.merged import Merged, merge_fitted, method_of, require_alike
+from chiasm.recipes.merged_blocks import block_method_of, hold_blocks, merge_blocks, require_blocks
+from chiasm.recipes.merged_scores import primary_of, recalibrated, scores_of
 from chiasm.retrieval import require_patients
 from chiasm.retrieval import similar as nearest_patients
 from chiasm.training.cluster import on_cluster
@@ -311,24 +313,27 @@ def require_sound(cohort: Cohort) -> None:
 
 def merge(
     models: Sequence[Path | str | Model],
-    method: str = "linear",
+    method: str | None = None,
     *,
     weights: Sequence[float] | None = None,
     base: Path | str | Model | None = None,
     cohort: Cohort | None = None,
 ) -> Merged:
-    """One model from several of one recipe, target and encoders: their networks are merged, nothing is trained.
+    """One model from several, without training: networks of one recipe and encoders, or blocks of `lego-merge`.
 
-    What does not fit is said before a weight is read.
+    Blocks are of different modalities, each trained where it is measured, and no patient needs two of them. What does
+    not fit is said before a weight is read.
 
     Args:
         models: folders, or fitted models.
-        method: linear, slerp, task-arithmetic, ties, dare, dare-ties or breadcrumbs, with options as in
-            "ties:density=0.5"; see `chiasm.merging`.
+        method: of networks linear (the default), slerp, task-arithmetic, ties, dare, dare-ties or breadcrumbs, with
+            options as in "ties:density=0.5"; see `chiasm.merging`. Of blocks mean (the default), harmonic or geometric,
+            and how heads are merged, as in "mean:head=linear": slerp (the default), linear or ot.
         weights: one number >= 0 for each model; None: equal.
         base: what the models were fine-tuned from, for methods that need it.
-        cohort: with the target; every model and the merged one are scored on it. Choose patients of whom no model was
-            fitted: on others, the models that know them look better than they are.
+        cohort: with the target; every model and the merged one are scored on it, and the merged one is calibrated on it
+            afterwards. Choose patients of whom no model was fitted: on others, the models that know them look better
+            than they are.
 
     Returns:
         The merged model, also where another scores better: `Merged.best` and `Merged.warning` say so.
@@ -338,8 +343,7 @@ def merge(
         ValueError: tensors or shapes that differ; an unknown method or option; weights that are none.
         ArtifactError: a folder that is not a model, or is damaged.
     """
-    chosen, given = method_of(method), [*models, *([] if base is None else [base])]
-    require_base(chosen, base is not None)
+    given = [*models, *([] if base is None else [base])]
     if not models:
         raise ValueError("there is no model to merge: give one or more")
     share = [1.0] * len(models) if weights is None else list(weights)
@@ -350,16 +354,26 @@ def merge(
         for name, own in zip([*names, "the base"], given, strict=False)
     ]
     outlined = [artifact.outline(own) if isinstance(own, str | Path) else artifact.outline_of(own) for own in given]
-    require_alike(outlined, names)
+    blocks = hold_blocks(outlined)
+    if blocks:
+        if base is not None:
+            raise ValueError("blocks of lego-merge have no base to merge from: leave it out")
+        joining = block_method_of(method or "mean")
+        require_blocks(outlined, names, joining)
+    else:
+        chosen = method_of(method or "linear")
+        require_base(chosen, base is not None)
+        require_alike(outlined, names)
     loaded: list[Any] = [load_model(own) if isinstance(own, str | Path) else own for own in given]
     parents, origin = loaded[: len(models)], loaded[-1] if base is not None else None
-    merged = merge_fitted(parents, names, share, chosen, origin)
-    scores: dict[str, dict[str, float]] = {}
-    if cohort is not None:
-        require_sound(cohort)
-        cohort = encode_for(merged, cohort).cohort
-        scores = scores_of({**dict(zip(names, parents, strict=False)), "merged": merged}, cohort)
-    return Merged(merged, primary_of(merged), scores)
+    merged = merge_blocks(parents, share, joining) if blocks else merge_fitted(parents, names, share, chosen, origin)
+    if cohort is None:
+        return Merged(merged, primary_of(merged), {})
+    require_sound(cohort)
+    cohort = encode_for(merged, cohort).cohort
+    scores = scores_of({**dict(zip(names, parents, strict=False)), "merged": merged}, cohort)
+    fitted, patients = recalibrated(merged, cohort)
+    return Merged(fitted, primary_of(merged), scores, patients)
 
 
 def _report(trial: Trial, path: Path) -> Path:

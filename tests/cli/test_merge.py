@@ -40,7 +40,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
 def test_two_models_become_one_that_predicts(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "merged"
     code, text, _ = run(capsys, place / "m0", place / "m1", "--method", "slerp", "--weights", "1,2", "--out", out)
-    assert code == 0 and text.startswith("Merged 2 models by slerp")
+    assert code == 0 and text.startswith("Merged 2 models by slerp; its calibration is the mean of the models'")
     assert len(api.load_model(out).predict(api.open_cohort(place / "cohort" / "cohort.toml"))) == 84
     code, _, error = run(capsys, place / "m0", place / "m1", "--out", out)
     assert code == 2 and "holds a model already" in error
@@ -55,10 +55,25 @@ def test_a_cohort_gives_the_scores_of_each_and_of_the_merged_one(
     code, text, error = run(capsys, *words, "--json")
     document = json.loads(text)
     assert code == 0 and list(document["scores"]) == ["model 1 (m0)", "model 2 (m1)", "merged"]
+    assert document["calibrated_on"] == 84
     assert document["metric"] == "auroc" and all("auroc" in own for own in document["scores"].values())
     assert ("merging did not pay" in error) == (document["best"] != "merged")
     code, text, _ = run(capsys, *words, "--force")
-    assert code == 0 and "model 2 (m1)" in text and "auroc" in text
+    assert code == 0 and "model 2 (m1)" in text and "auroc" in text and "was fitted on 84 patients" in text
+
+
+def test_blocks_of_two_modalities_become_one_model(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cohort = api.open_cohort(place / "cohort" / "cohort.toml")
+    for name in ("m1", "m2"):
+        small("lego-merge", blocks=name).fit(cohort, seed=0).save(tmp_path / name)
+    words = [tmp_path / "m1", tmp_path / "m2", "--cohort", place / "cohort" / "cohort.toml", "--out", tmp_path / "both"]
+    code, text, _ = run(capsys, *words, "--method", "harmonic:head=linear")
+    assert code == 0 and "Merged 2 models by harmonic:head=linear; its calibration was fitted on" in text
+    assert sorted(api.load_model(tmp_path / "both").modalities) == ["m1", "m2"]
+    code, _, error = run(capsys, tmp_path / "m1", tmp_path / "m1", "--out", tmp_path / "twice")
+    assert code == 2 and "different modalities" in error and not (tmp_path / "twice").exists()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest
 
 from chiasm import api, artifact
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.recipes.merged import Merged, mean_response
+from chiasm.recipes.merged import Merged
+from chiasm.recipes.merged_scores import mean_response
 from chiasm.recipes.model import FittedModel
 from chiasm.recipes.neural import NetworkPredictor
 from small_recipes import mixed, small

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from chiasm.adapters.freeze import Freeze, read_through
 from chiasm.adapters.identity import base_tensors, fingerprint, same_tensors, structure
-from chiasm.adapters.part import Adapter, Part, check_state
+from chiasm.adapters.part import Adapter, Part, load_state
 from chiasm.adapters.peft_attached import PeftAttached
 from chiasm.adapters.peft_families import PeftAdapter
 from chiasm.cohort import Unsupported
@@ -99,13 +99,7 @@ class Attached:
             ValueError: a tensor missing, unknown, of another shape, or with NaN or infinity in it, by its name; nothing
                 has changed then. The adapter is merged.
         """
-        if self.merged:
-            raise ValueError("this adapter is merged: unmerge it before loading another state")
-        own = dict(tensors_of(self.parts))
-        check_state(own, state)
-        with torch.no_grad():
-            for name, tensor in own.items():
-                tensor.copy_(state[name])
+        load_state(dict(tensors_of(self.parts)), state, merged=self.merged)
 
     def check_base(self) -> None:
         """Raise `ValueError` that names a tensor of the base which is not what it was at `attach`."""

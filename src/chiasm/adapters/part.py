@@ -74,3 +74,18 @@ def check_state(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
             raise ValueError(f"'{name}' is {state[name].dtype} and must be {own[name].dtype}")
         if not bool(torch.isfinite(state[name]).all()):
             raise ValueError(f"'{name}' has values that are not finite: the adapter has diverged, train it again")
+
+
+def load_state(own: Mapping[str, Tensor], state: Mapping[str, Tensor], *, merged: bool) -> None:
+    """Copy `state` into the tensors of an adapter; nothing has changed where it raises.
+
+    Raises:
+        ValueError: a tensor missing, unknown, of another shape, or with NaN or infinity in it, by its name; or the
+            adapter is merged.
+    """
+    if merged:
+        raise ValueError("this adapter is merged: unmerge it before loading another state")
+    check_state(own, state)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(state[name])

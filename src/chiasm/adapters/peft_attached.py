@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from chiasm.adapters.freeze import MARK, Freeze
 from chiasm.adapters.identity import base_tensors, fingerprint, same_tensors, structure
-from chiasm.adapters.part import check_state
+from chiasm.adapters.part import load_state
 from chiasm.adapters.peft_families import PeftAdapter, peft
 from chiasm.cohort import Unsupported
 
@@ -61,13 +61,7 @@ class PeftAttached:
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """As `Attached.load`."""
-        if self.merged:
-            raise ValueError("this adapter is merged: unmerge it before loading another state")
-        own = dict(self.named_parameters())
-        check_state(own, state)
-        with torch.no_grad():
-            for name, tensor in own.items():
-                tensor.copy_(state[name])
+        load_state(dict(self.named_parameters()), state, merged=self.merged)
 
     def check_base(self) -> None:
         """Raise `ValueError` that names a tensor of the base which is not what it was at `attach`."""

@@ -111,18 +111,21 @@ def similar(
 
 
 def merge(
-    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Model folders of one recipe.")],
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Model folders.")],
     out: Annotated[Path, typer.Option(help="The folder of the merged model.")],
-    method: Annotated[str, typer.Option(help="A name with its options, as in ties:density=0.5.")] = "linear",
+    method: Annotated[
+        str | None, typer.Option(help="A name with its options, as in ties:density=0.5 or mean:head=linear.")
+    ] = None,
     weights: Annotated[str | None, typer.Option(help="One number for each model, as in 1,2; default: equal.")] = None,
     base: Annotated[Path | None, typer.Option(help="The model that they were fine-tuned from.")] = None,
-    cohort: Annotated[Path | None, typer.Option(help="Score every model, and the merged one, on this cohort.")] = None,
+    cohort: Annotated[Path | None, typer.Option(help="Score all on this cohort, and calibrate.")] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Merge networks of one recipe without training.
+    """Merge models without training.
 
-    Linear, slerp, task-arithmetic, ties, dare, dare-ties, breadcrumbs. Models whose encoders differ are refused.
+    Networks of one recipe and equal encoders: linear, slerp, task-arithmetic, ties, dare, dare-ties, breadcrumbs.
+    Blocks of lego-merge, of different modalities: mean, harmonic, geometric.
     """
     from chiasm import api
 
@@ -135,13 +138,14 @@ def merge(
     shown = {name: {key: value for key, value in own.items() if value == value} for name, own in found.scores.items()}
     if json:
         document = {"model": str(out), "method": method, "metric": found.metric, "scores": shown, "best": found.best}
-        screen.show_json(document)
+        screen.show_json({**document, "calibrated_on": found.calibrated_on})
         return
     if shown:
         columns = list(dict.fromkeys(key for own in shown.values() for key in own))
         rows = [[name, *(f"{own[key]:.3f}" if key in own else "-" for key in columns)] for name, own in shown.items()]
         screen.show_table(["model", *columns], rows, right=columns)
-    screen.show(f"Merged {len(models)} models by {method}: {out}")
+    how = f" by {method}" if method else ""
+    screen.show(f"Merged {len(models)} models{how}; {found.calibration}: {out}")
 
 
 def numbers(text: str | None) -> list[float] | None:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
-from chiasm.merging.masks import GRANULARITIES, kept, largest
-from chiasm.merging.option_checks import require_finite, require_one_of, require_share
-from chiasm.merging.task_vectors import added, agreed, task_vector
+from chiasm.merging.task_arithmetic import TaskArithmetic
 from chiasm.protocols import Citation
-
-State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Ties:
+class Ties(TaskArithmetic):
     """`theta_0 + scale tau`, `tau` the mean of the trimmed vectors whose sign has most mass, entry by entry.
 
     `gamma = sgn(sum_i w_i trim(tau_i))`, `tau = sum_{i: sgn = gamma} w_i tau_i / sum_{i: sgn = gamma} w_i`. Where the
@@ -31,27 +24,9 @@ class Ties:
     """
 
     density: float = 0.2
-    scale: float = 1.0
-    normalize: bool = True
-    granularity: str = "tensor"
 
     id: ClassVar[str] = "ties"
-    needs_base: ClassVar[bool] = True
+    elects: ClassVar[bool] = True
     paper: ClassVar[Citation] = Citation(
         "TIES-Merging: Resolving Interference When Merging Models", "NeurIPS", 2023, "https://arxiv.org/abs/2306.01708"
     )
-
-    def __post_init__(self) -> None:
-        require_share("density", self.density)
-        require_finite("scale", self.scale)
-        require_one_of("granularity", self.granularity, GRANULARITIES)
-
-    @property
-    def reach(self) -> float:
-        """How far statistics move from the base to the mean."""
-        return self.scale
-
-    def __call__(self, states: Sequence[State], weights: Sequence[float], base: State) -> dict[str, Tensor]:
-        """States in double precision."""
-        vectors = [kept(task_vector(state, base), largest(self.density), self.granularity) for state in states]
-        return added(base, agreed(vectors, weights, self.normalize), self.scale)

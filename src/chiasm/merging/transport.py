@@ -32,6 +32,21 @@ def transport_plan(cost: Tensor) -> Tensor:
     return torch.from_numpy(plan)
 
 
+def matched_rows(own: Tensor, anchor: Tensor) -> Tensor:
+    """The order in which the rows of `own` are likest those of `anchor`, `argmin_P sum_d |own[P(d)] - anchor[d]|^2`.
+
+    Args:
+        own, anchor: `(D, F)`.
+
+    Returns:
+        `(D,)` int64, so that `own[order]` lies beside `anchor`.
+
+    Raises:
+        ModuleNotFoundError: POT is missing.
+    """
+    return transport_plan(torch.cdist(own.double(), anchor.double()).square()).argmax(0)
+
+
 def transport_mean(states: Sequence[State], weights: Sequence[float], chain: Sequence[str]) -> dict[str, Tensor]:
     """The mean of multilayer perceptrons whose hidden units were moved to where their likes are in one of them.
 

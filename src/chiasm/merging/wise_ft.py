@@ -31,32 +31,48 @@ class Sweep:
     scores: tuple[float, ...]
 
 
-def interpolate(base: State, tuned: State, alpha: float) -> dict[str, Tensor]:
+def interpolate(base: State, tuned: State, alpha: float, method: str = "linear") -> dict[str, Tensor]:
     """`(1 - alpha) theta_0 + alpha theta_1`, equation 1 of Wortsman et al., CVPR 2022.
+
+    Args:
+        method: "linear", or "slerp": along the arc.
 
     Raises:
         ValueError: alpha outside 0 to 1, or states that do not fit.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha lies between 0 and 1, not at {alpha:g}: beyond, use task-arithmetic with that scale")
-    return merge_models([base, tuned], [1 - alpha, alpha])
+    return merge_models([base, tuned], [1 - alpha, alpha], method)
 
 
-def sweep(base: State, tuned: State, score: Score, alphas: Sequence[float] = ALPHAS) -> Sweep:
-    """The better one is kept: both ends are tried whatever `alphas` says, so none scores better than the result.
+def best_along(make: Callable[[float], dict[str, Tensor]], alphas: Sequence[float], score: Score) -> Sweep:
+    """The best of `make(alpha)`, of equally good ones that of the smallest alpha.
 
     Args:
         score: of a state dict on inner data, higher is better; NaN is not estimable, and never chosen.
 
     Raises:
-        ValueError: alpha outside 0 to 1, states that do not fit, or no point has a score.
+        ValueError: no alpha has a score.
     """
-    tried = tuple(sorted({0.0, 1.0, *map(float, alphas)}))
-    if not all(0 <= alpha <= 1 for alpha in tried):
-        raise ValueError("every alpha lies between 0 and 1")
-    scores = tuple(float(score(interpolate(base, tuned, alpha))) for alpha in tried)
+    tried = tuple(sorted(set(map(float, alphas))))
+    scores = tuple(float(score(make(alpha))) for alpha in tried)
     usable = [k for k, value in enumerate(scores) if not math.isnan(value)]
     if not usable:
         raise ValueError("no point has a score: the inner data do not allow an estimate")
     best = max(usable, key=lambda k: scores[k])
-    return Sweep(interpolate(base, tuned, tried[best]), tried[best], tried, scores)
+    return Sweep(make(tried[best]), tried[best], tried, scores)
+
+
+def sweep(base: State, tuned: State, score: Score, alphas: Sequence[float] = ALPHAS, method: str = "linear") -> Sweep:
+    """The better one is kept: both ends are tried whatever `alphas` says, so none scores better than the result.
+
+    Args:
+        score: as in `best_along`.
+        method: as in `interpolate`.
+
+    Raises:
+        ValueError: alpha outside 0 to 1, states that do not fit, or no point has a score.
+    """
+    if not all(0 <= alpha <= 1 for alpha in alphas):
+        raise ValueError("every alpha lies between 0 and 1")
+    return best_along(lambda alpha: interpolate(base, tuned, alpha, method), [0.0, 1.0, *alphas], score)

@@ -45,6 +45,8 @@ class BaseRecipe(ABC):
     paper: ClassVar[Citation]
     least_modalities: ClassVar[int] = 2
     has_prior: ClassVar[bool] = False
+    by_default: ClassVar[bool] = True
+    """Whether a trial that names no recipe tries it; others are run when they are asked for."""
 
     @property
     def name(self) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from chiasm.artifact import storable
 from chiasm.fusion.healnet import HealNet
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
-from chiasm.recipes.base import BaseRecipe, Training
+from chiasm.recipes.base import Training
 from chiasm.recipes.neural import Shapes, build, check_sizes, finish, fit_network, new_head, prepare, seeded
-from chiasm.training import Network, TrainOptions
+from chiasm.recipes.neural_recipe import NeuralRecipe
+from chiasm.training import Network
 
 
 @storable("healnet")
@@ -37,25 +38,17 @@ class HealNetDesign:
 
 
 @dataclass(frozen=True)
-class HealNetRecipe(BaseRecipe):
+class HealNetRecipe(NeuralRecipe):
     """HEALNet, trained end to end. The paper's loss is a discrete-time likelihood; ours is the target's own (Cox).
 
     Args:
-        latents, latent_width, depth, heads, tied: of the fusion.
-        dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: of the training.
+        latents, latent_width, depth, heads, dropout, epochs, patience, batch, learning_rate, weight_decay: as of every
+            neural recipe.
+        tied: layers after the first share one set of weights.
+        modality_dropout: chance that a modality is left out of a training step.
     """
 
-    latents: int = 16
-    latent_width: int = 32
-    depth: int = 2
-    heads: int = 4
     tied: bool = False
-    dropout: float = 0.2
-    epochs: int = 40
-    patience: int = 8
-    batch: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
     modality_dropout: float = 0.1
 
     id: ClassVar[str] = "healnet"
@@ -74,9 +67,7 @@ class HealNetRecipe(BaseRecipe):
         design = HealNetDesign(self.latents, self.latent_width, self.depth, self.heads, self.tied)
         fusion = build(lambda: design.fusion(data.shapes, self.dropout), seeded(seed, "fusion"))
         network = Network(fusion, new_head(training, self.latent_width, seeded(seed, "head")))
-        options = TrainOptions(
-            self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay, self.modality_dropout
-        )
+        options = replace(self.training_options, modality_dropout=self.modality_dropout)
         file = training.checkpoint / "healnet.safetensors" if training.checkpoint else None
         fit_network(network, data, options, seed=seeded(seed, "train"), checkpoint=file, device=training.device)
         return finish(training, data, network, design)

@@ -9,9 +9,10 @@ from chiasm.artifact import storable
 from chiasm.fusion.lego import LegoFuse, Mode
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
-from chiasm.recipes.base import BaseRecipe, Training, choice
+from chiasm.recipes.base import Training, choice
 from chiasm.recipes.lego_blocks import PAPER, LegoSizes, check_options, merged_head, restored_block, train_blocks
 from chiasm.recipes.neural import Shapes, finish, fit_network, seeded
+from chiasm.recipes.neural_recipe import NeuralRecipe
 from chiasm.training import Network, TrainOptions
 
 PATIENCE = 8  # epochs of fine-tuning without a better one
@@ -36,7 +37,7 @@ class LegoFuseDesign:
 
 
 @dataclass(frozen=True)
-class LegoFuseRecipe(BaseRecipe):
+class LegoFuseRecipe(NeuralRecipe):
     """One latent passed through the blocks, started from the merged blocks and head, fine-tuned a few epochs.
 
     Args:
@@ -48,17 +49,7 @@ class LegoFuseRecipe(BaseRecipe):
         modality_dropout: chance that a modality is left out of a fine-tuning step.
     """
 
-    latents: int = 16
-    latent_width: int = 32
-    depth: int = 2
-    heads: int = 4
     domain: str = "signal"
-    dropout: float = 0.2
-    epochs: int = 40
-    patience: int = 8
-    batch: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
     head_method: str = "slerp"
     mode: str = "stack"
     fuse_epochs: int = 25
@@ -79,11 +70,6 @@ class LegoFuseRecipe(BaseRecipe):
         """Of every block."""
         return LegoSizes(self.latents, self.latent_width, self.depth, self.heads, self.domain)
 
-    @property
-    def training_options(self) -> TrainOptions:
-        """Of every block."""
-        return TrainOptions(self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay)
-
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the blocks, or take those that `lego-merge` trained on these patients; then fine-tune."""
         trained = train_blocks(training, self)
@@ -95,9 +81,8 @@ class LegoFuseRecipe(BaseRecipe):
         head = merged_head(list(trained.heads.values()), self.latent_width, training.target.kind, self.head_method)
         network = Network(LegoFuse(blocks, cast(Mode, self.mode)), head)
         options = TrainOptions(
-            self.fuse_epochs, PATIENCE, self.batch, self.fuse_learning_rate, self.weight_decay,
-            self.modality_dropout,
-        )  # fmt: skip
+            self.fuse_epochs, PATIENCE, self.batch, self.fuse_learning_rate, self.weight_decay, self.modality_dropout
+        )
         file = training.checkpoint / "fuse.safetensors" if training.checkpoint else None
         fit_network(network, data, options, seed=seeded(training.seed, "fuse"), checkpoint=file, device=training.device)
         return finish(training, data, network, design)

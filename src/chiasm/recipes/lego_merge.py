@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort
+from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders import pack
 from chiasm.fusion.lego_block import pool
-from chiasm.heads.head import Head
+from chiasm.heads.head import Head, output_width
 from chiasm.heads.response import Response
 from chiasm.merging import LATENT_METHODS, merge_latents
 from chiasm.protocols import Citation, Encoder, Predictor
-from chiasm.recipes.base import BaseRecipe, Training, choice
-from chiasm.recipes.lego_blocks import PAPER, LegoSizes, check_options, merged_head, restored_block, train_blocks
+from chiasm.recipes.base import Training, choice, require
+from chiasm.recipes.lego_blocks import (
+    PAPER,
+    Blocks,
+    LegoSizes,
+    check_options,
+    in_order,
+    matched_widths,
+    merged_head,
+    restored_block,
+    soup_folds,
+    soup_of,
+    train_blocks,
+)
+from chiasm.recipes.model import FittedModel
 from chiasm.recipes.neural import calibrated
+from chiasm.recipes.neural_recipe import NeuralRecipe
 from chiasm.tokens import Packed, Tokens
-from chiasm.training import TrainOptions
 from chiasm.training.batches import presence, reading_batches, take, total_lengths
 
 
 @storable("lego-merge")
 @dataclass(frozen=True)
 class LegoMergePredictor:
-    """Blocks as they were trained, merged at prediction over the modalities a patient has."""
+    """Blocks as they were trained, merged at prediction over the modalities a patient has.
+
+    Args:
+        encoders, shapes, blocks, heads: one a modality.
+        sizes: of every block.
+        method, head_method: how latents and heads are merged.
+        centre, scale: undo the standardising of a number.
+        start: a hash of the latents and the head that all blocks started from.
+        weights: of the modalities in the merge; empty: equal.
+    """
 
     encoders: dict[str, Encoder]
     shapes: dict[str, tuple[int, int]]
@@ -41,6 +65,8 @@ class LegoMergePredictor:
     blocks: dict[str, dict[str, np.ndarray]]
     heads: dict[str, dict[str, np.ndarray]]
     trained_parameters: int
+    start: str = ""
+    weights: dict[str, float] = field(default_factory=dict)
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64 in the cohort's sorted row order."""
@@ -57,6 +83,9 @@ class LegoMergePredictor:
             name: restored_block(self.sizes, self.shapes[name], self.blocks[name]).double().eval() for name in names
         }
         heads: dict[tuple[bool, ...], Head] = {}
+        share = torch.tensor([self.weights.get(name, 1.0) for name in names], dtype=torch.float64)
+        orders = matched_widths(self.heads) if self.head_method == "ot" else {}
+        own_heads = {name: in_order(head, orders[name]) if orders else head for name, head in self.heads.items()}
         out = np.zeros((len(present), len(self.heads[names[0]]["linear.bias"])))
         with torch.inference_mode():
             for batch in reading_batches(total_lengths(tokens), 256):
@@ -65,44 +94,56 @@ class LegoMergePredictor:
                     blocks[name](Tokens(own[name].values.double(), own[name].mask), here[:, m])
                     for m, name in enumerate(names)
                 ]
-                embedding = pool(merge_latents(latents, here.double(), self.method))  # (B, D)
+                if orders:
+                    latents = [own[..., orders[name]] for name, own in zip(names, latents, strict=True)]
+                if self.method == "logits":
+                    out[batch] = self.mean_logits(latents, here * share)
+                    continue
+                embedding = pool(merge_latents(latents, here * share, self.method))  # (B, D)
                 for pattern in torch.unique(here, dim=0):
                     rows = (here == pattern).all(1)
                     key = tuple(pattern.tolist())
                     if key not in heads:
-                        states = [
-                            self.heads[name] for name, given in zip(names, key, strict=True) if given or not any(key)
-                        ]
-                        heads[key] = merged_head(states, self.sizes.latent_width, self.kind, self.head_method).double()
+                        used = [m for m, given in enumerate(key) if given or not any(key)]
+                        heads[key] = merged_head(
+                            [own_heads[names[m]] for m in used], self.sizes.latent_width, self.kind, self.head_method,
+                            share[used].tolist(),
+                        ).double()  # fmt: skip
                     out[batch[rows.numpy()]] = heads[key](embedding[rows]).numpy()
         return out * self.scale + self.centre
 
+    def mean_logits(self, latents: Sequence[Tensor], weights: Tensor) -> np.ndarray:
+        """`(B, K)`, the weighted mean of what each block's own head says; of all blocks where a patient has none."""
+        weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, 1.0)
+        said = [
+            merged_head([self.heads[name]], self.sizes.latent_width, self.kind, "linear").double()(pool(own))
+            for name, own in zip(sorted(self.encoders), latents, strict=True)
+        ]
+        mean = torch.einsum("bm,mbk->bk", weights / weights.sum(1, keepdim=True), torch.stack(said))
+        return np.asarray(mean.numpy())
+
 
 @dataclass(frozen=True)
-class LegoMerge(BaseRecipe):
+class LegoMerge(NeuralRecipe):
     """Blocks trained alone, their latents averaged over the modalities present, their heads merged on the sphere.
 
     Args:
         latents, latent_width, depth, heads: of the blocks.
         domain: of the latents: signal, rfft or complex. The paper's configuration is `domain=rfft,method=harmonic`.
         dropout, epochs, patience, batch, learning_rate, weight_decay: of the training of each block.
-        method: how latents are merged: mean, harmonic or geometric.
-        head_method: how heads are merged: slerp or linear.
+        method: how latents are merged: mean, harmonic or geometric; `logits` merges none, and is the mean of what the
+            blocks predict by themselves, the ensemble that merging has to equal.
+        head_method: how heads are merged: slerp, linear or ot.
+        soup: how many trainings of each block, each stopped by another part of the patients, are averaged in weights.
+        blocks: the modalities to train blocks of, as in `rna` or `cnv+rna`; empty: all. One is enough where it is
+            named: `chiasm merge` puts blocks that were trained in different places together.
     """
 
-    latents: int = 16
-    latent_width: int = 32
-    depth: int = 2
-    heads: int = 4
     domain: str = "signal"
-    dropout: float = 0.2
-    epochs: int = 40
-    patience: int = 8
-    batch: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
     head_method: str = "slerp"
     method: str = "mean"
+    soup: int = 1
+    blocks: str = ""
 
     id: ClassVar[str] = "lego-merge"
     family: ClassVar[str] = "merge"
@@ -111,24 +152,50 @@ class LegoMerge(BaseRecipe):
 
     def __post_init__(self) -> None:
         check_options(self.domain, self.head_method)
-        choice("method", self.method, tuple(LATENT_METHODS))
+        choice("method", self.method, (*LATENT_METHODS, "logits"))
+        if not 1 <= self.soup <= 20:
+            raise ValueError(f"soup={self.soup}: one training of each block, or up to 20")
 
     @property
     def sizes(self) -> LegoSizes:
         """Of every block."""
         return LegoSizes(self.latents, self.latent_width, self.depth, self.heads, self.domain)
 
-    @property
-    def training_options(self) -> TrainOptions:
-        """Of every block."""
-        return TrainOptions(self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay)
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` where a modality, its encoder or a target is missing; without names two are needed."""
+        require(self._read(cohort), 1 if self.blocks else self.least_modalities)
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+        """As every recipe, on the patients who have a modality that a block is trained of."""
+        return super().fit(self._read(cohort), seed=seed, checkpoint=checkpoint, device=device)
+
+    def _read(self, cohort: Cohort) -> Cohort:
+        named = sorted(filter(None, self.blocks.split("+")))
+        lacking = [name for name in named if name not in cohort.modalities]
+        if lacking:
+            raise Unsupported(f"the cohort has no modality '{lacking[0]}': it has {', '.join(cohort.modalities)}")
+        return cohort.with_modalities(named) if named else cohort
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Train the blocks; merging them trains nothing. The fifth that stopped the blocks early calibrates."""
-        trained = train_blocks(training, self)
+        """Train the blocks; merging them trains nothing. Those who stopped the blocks early calibrate."""
+        folds = soup_folds(training, self.soup)
+        if folds is None:
+            trained = train_blocks(training, self)
+            predictor = self.predictor(training, trained)
+            return predictor, calibrated(training, trained.data, predictor.link_of)
+        runs = [train_blocks(training, self, f"run-{k}-", folds == k) for k in range(folds.max() + 1)]
+        links = np.zeros((len(folds), output_width(training.target)))
+        for k, run in enumerate(runs):
+            rows = np.flatnonzero(folds == k)
+            tokens = {name: packed.subset(rows) for name, packed in run.data.tokens.items()}
+            links[rows] = self.predictor(training, run).link_of(tokens)
+        response = Response.fit(training.target, links, training.outcome, calibrate=True, folds=folds)
+        return self.predictor(training, soup_of(runs)), response
+
+    def predictor(self, training: Training, trained: Blocks) -> LegoMergePredictor:
+        """The blocks, merged as the options say."""
         data = trained.data
-        predictor = LegoMergePredictor(
+        return LegoMergePredictor(
             data.encoders, data.shapes, self.sizes, self.method, self.head_method, training.target.kind, data.centre,
-            data.scale, trained.blocks, trained.heads, trained.trained_parameters,
+            data.scale, trained.blocks, trained.heads, trained.trained_parameters, trained.start,
         )  # fmt: skip
-        return predictor, calibrated(training, data, predictor.link_of)

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from chiasm.artifact import ArrayOutline, ArtifactError, Outline
-from chiasm.cohort import Cohort, Unsupported, class_names
-from chiasm.evaluation.metrics import METRICS, PRIMARY, score
-from chiasm.heads.response import Response
+from chiasm.cohort import Unsupported
 from chiasm.merging.layouts import Layout, require_one_layout
 from chiasm.merging.methods import METHODS, Method, make_method, merge_models
+from chiasm.recipes.merged_scores import mean_response, same_parts
 from chiasm.recipes.model import FittedModel
 from chiasm.recipes.neural import NetworkPredictor
 from chiasm.recipes.registry import parse
@@ -45,12 +44,22 @@ class Merged:
     Args:
         model: the merged one, whatever the scores say.
         metric: the primary metric of the target.
-        scores: name of a model, `merged` last, to its metrics; empty without a cohort.
+        scores: name of a model, `merged` last, to its metrics; empty without a cohort. The merged model's are those
+            before it was calibrated on that cohort.
+        calibrated_on: how many patients of the cohort its calibration was fitted on; 0: it is the mean of the models'.
     """
 
     model: FittedModel
     metric: str
     scores: dict[str, dict[str, float]]
+    calibrated_on: int = 0
+
+    @property
+    def calibration(self) -> str:
+        """A sentence that says where the calibration comes from."""
+        if self.calibrated_on:
+            return f"its calibration was fitted on {self.calibrated_on:,} patients of the cohort"
+        return "its calibration is the mean of the models', fitted for their links and not for its own"
 
     @property
     def best(self) -> str | None:
@@ -101,9 +110,12 @@ def require_alike(outlines: Sequence[Outline], names: Sequence[str]) -> None:
         found = tree.get("$kind") if isinstance(tree, dict) else None
         predictor = tree.get("predictor") if found == "model" else None
         if not isinstance(predictor, dict) or predictor.get("$kind") != "network":
-            raise Unsupported(f"{name} holds no network: networks merge, such as healnet and lego-fuse give")
+            raise Unsupported(
+                f"{name} holds no network: networks merge, such as healnet and lego-fuse give, and so do blocks of "
+                "lego-merge"
+            )
         for part in (*ALIKE, "recipe", "predictor.encoders", "predictor.state"):
-            _at(tree, part)
+            at(tree, part)
     for tree, name in zip(trees[1:], names[1:], strict=True):
         if _recipe(tree) != _recipe(trees[0]):
             raise Unsupported(
@@ -115,7 +127,7 @@ def require_alike(outlines: Sequence[Outline], names: Sequence[str]) -> None:
     require_one_layout([_layout(tree) for tree in trees], names)
     for tree, name in zip(trees[1:], names[1:], strict=True):
         for part, what in ALIKE.items():
-            if _at(tree, part) != _at(trees[0], part):
+            if at(tree, part) != at(trees[0], part):
                 raise Unsupported(f"{names[0]} and {name} have different {what}: fit them alike")
         own, first = tree["predictor"]["encoders"], trees[0]["predictor"]["encoders"]
         for modality in sorted(set(own) | set(first)):
@@ -147,7 +159,7 @@ def merge_fitted(
     every = [*models, *([] if base is None else [base])]
     for model, name in zip(every[1:], names[1:], strict=True):
         for modality, encoder in _network(every[0]).encoders.items():
-            if not _equal(encoder, _network(model).encoders[modality]):
+            if not same_parts(encoder, _network(model).encoders[modality]):
                 raise Unsupported(_scaled_differently(modality, names[0], name))
     states = [_state(model) for model in models]
     merged = merge_models(states, weights, method, None if base is None else _state(base))
@@ -162,58 +174,6 @@ def merge_fitted(
     )
 
 
-def mean_response(responses: Sequence[Response], weights: Sequence[float]) -> Response:
-    """The weighted mean of slopes, centres and cumulative baseline hazards; a hazard is a step function."""
-    used = [(own, weight) for own, weight in zip(responses, weights, strict=True) if weight > 0]
-    first, total = used[0][0], sum(weight for _, weight in used)
-    if all(_equal(own, first) for own, _ in used):
-        return first
-    times = np.unique(np.concatenate([own.event_times for own, _ in used]))
-    hazard = np.zeros(len(times))
-    for own, weight in used:
-        steps = np.concatenate([[0.0], own.hazard])
-        hazard += weight / total * steps[np.searchsorted(own.event_times, times, side="right")]
-    return dataclasses.replace(
-        first,
-        slope=sum(own.slope * weight for own, weight in used) / total,
-        centre=sum(own.centre * weight for own, weight in used) / total,
-        event_times=times,
-        hazard=hazard,
-    )
-
-
-def scores_of(models: Mapping[str, FittedModel], cohort: Cohort) -> dict[str, dict[str, float]]:
-    """Every metric of every model, on the patients of known outcome who have a modality that the models read.
-
-    Raises:
-        Unsupported: the cohort has no such target, or no such patient.
-    """
-    first = next(iter(models.values()))
-    target, outcome = cohort.target, cohort.outcome
-    if target is None or outcome is None or target.kind != first.response.kind:
-        raise Unsupported(f"scoring needs a cohort with a target of kind '{first.response.kind}', as the models have")
-    classes = class_names(target)
-    if classes != first.response.classes:
-        raise Unsupported("the cohort has other classes than the models: name the same ones in [target]")
-    read = [name for name in cohort.modalities if name in first.modalities]
-    usable = outcome.known & cohort.with_modalities(read).present.any(1) if read else np.zeros(len(cohort), bool)
-    if not usable.any():
-        raise Unsupported("no patient of the cohort has a known outcome and a modality of the models")
-    part = cohort.subset(usable)
-    known = outcome.take(np.flatnonzero(usable))
-    found = {}
-    for name, model in models.items():
-        frame = model.predict(part).loc[list(part.ids)]
-        values = score(target.kind, frame, known, classes)
-        found[name] = {metric.id: float(values[metric.id][0]) for metric in METRICS[target.kind]}
-    return found
-
-
-def primary_of(model: FittedModel) -> str:
-    """The metric by which models of this target are compared."""
-    return PRIMARY[model.response.kind]
-
-
 def _recipe(tree: Mapping[str, Any]) -> str:
     return str(tree["recipe"]).partition(":")[0]
 
@@ -223,7 +183,12 @@ def _layout(tree: Mapping[str, Any]) -> Layout:
     return {key: (own.shape, own.dtype) for key, own in state.items() if isinstance(own, ArrayOutline)}
 
 
-def _at(tree: Any, place: str) -> Any:
+def at(tree: Any, place: str) -> Any:
+    """What stands at a dotted place of a description.
+
+    Raises:
+        ArtifactError: nothing does.
+    """
     for part in place.split("."):
         if not isinstance(tree, dict) or part not in tree:
             raise ArtifactError(f"a model has no '{place}': it is damaged, or another chiasm wrote it")
@@ -246,20 +211,3 @@ def _scaled_differently(modality: str, first: str, second: str) -> str:
         f"the encoders of '{modality}' in {first} and {second} were fitted on different patients, so their networks "
         "read inputs on different scales, and a mean of their weights has no meaning: fit the models on one cohort"
     )
-
-
-def _equal(first: Any, second: Any) -> bool:
-    """Alike in type and in every value, arrays bit for bit but for NaN."""
-    if type(first) is not type(second):
-        return False
-    if isinstance(first, np.ndarray):
-        return first.dtype == second.dtype and np.array_equal(first, second, equal_nan=first.dtype.kind in "fc")
-    if isinstance(first, Tensor):
-        return torch.equal(first, second)
-    if dataclasses.is_dataclass(first):
-        return all(_equal(getattr(first, f.name), getattr(second, f.name)) for f in dataclasses.fields(first))
-    if isinstance(first, Mapping):
-        return list(first) == list(second) and all(_equal(first[key], second[key]) for key in first)
-    if isinstance(first, list | tuple):
-        return len(first) == len(second) and all(map(_equal, first, second))
-    return bool(first == second)

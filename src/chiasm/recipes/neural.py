@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -64,6 +64,7 @@ class NetworkPredictor:
         kind, outputs: of the head.
         centre, scale: undo the standardising of a number.
         state: parameters and buffers.
+        notes: what the recipe measured or chose on the way, for whoever reads the folder.
     """
 
     encoders: dict[str, Encoder]
@@ -75,6 +76,7 @@ class NetworkPredictor:
     scale: float
     state: dict[str, np.ndarray]
     trained_parameters: int
+    notes: dict[str, float] = field(default_factory=dict)
 
     @property
     def reads_inputs(self) -> bool:
@@ -173,8 +175,9 @@ def fit_network(
     device: str,
     rows: np.ndarray | None = None,
     column: int | None = None,
+    groups: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
-    """Train on all patients or on `rows`, on all modalities or the one in `column` of `present`."""
+    """Train on all patients or on `rows`, on all modalities or the one in `column`; `groups` as in `train`."""
     keep = np.arange(len(data.present)) if rows is None else rows
     names = sorted(data.tokens)
     if column is not None:
@@ -196,10 +199,13 @@ def fit_network(
         seed=seed,
         checkpoint=checkpoint,
         device=device,
+        groups=groups,
     )
 
 
-def finish(training: Training, data: Prepared, network: Network, design: Design) -> tuple[NetworkPredictor, Response]:
+def finish(
+    training: Training, data: Prepared, network: Network, design: Design, notes: Mapping[str, float] | None = None
+) -> tuple[NetworkPredictor, Response]:
     """A trained network as a predictor, calibrated on the patients that were held out of its training."""
     names = sorted(data.tokens)
 
@@ -209,7 +215,7 @@ def finish(training: Training, data: Prepared, network: Network, design: Design)
     response = calibrated(training, data, link_of)
     predictor = NetworkPredictor(
         data.encoders, data.shapes, design, training.target.kind, output_width(training.target), data.centre,
-        data.scale, state_of(network), parameter_count(network),
+        data.scale, state_of(network), parameter_count(network), dict(notes or {}),
     )  # fmt: skip
     return predictor, response
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.errors import nearest
+from chiasm.recipes.breadcrumbs import BreadcrumbsRecipe
 from chiasm.recipes.early import EarlyFusion
 from chiasm.recipes.healnet import HealNetRecipe
 from chiasm.recipes.kron_rls import KronRLS
@@ -18,8 +19,11 @@ from chiasm.recipes.late import LateFusion
 from chiasm.recipes.lego_fuse import LegoFuseRecipe
 from chiasm.recipes.lego_merge import LegoMerge
 from chiasm.recipes.lora import LoRARecipe
+from chiasm.recipes.portllm import PortLLM
 from chiasm.recipes.single import Single
+from chiasm.recipes.slerp_merge import SlerpMerge
 from chiasm.recipes.stacked import StackedFusion
+from chiasm.recipes.wise_ft import WiseFT
 
 RECIPES: dict[str, Any] = {
     "single": Single,
@@ -31,6 +35,10 @@ RECIPES: dict[str, Any] = {
     "lego-merge": LegoMerge,
     "lego-fuse": LegoFuseRecipe,
     "lora": LoRARecipe,
+    "wise-ft": WiseFT,
+    "slerp-merge": SlerpMerge,
+    "breadcrumbs": BreadcrumbsRecipe,
+    "portllm": PortLLM,
 }
 
 
@@ -100,12 +108,9 @@ def split_names(text: str) -> list[str]:
 
 
 def default_recipes(cohort: Cohort) -> list[Any]:
-    """Every modality alone, and every recipe of ours that supports the cohort, `lego-fuse` in both its modes.
-
-    Those that run a network over every patient in every epoch are left out (`by_default` False): ask for them by name.
-    """
+    """Every modality alone, and our recipes `by_default` that support the cohort, `lego-fuse` in both its modes."""
     recipes: list[Any] = [Single(name) for name in cohort.modalities]
-    names = [name for name, cls in RECIPES.items() if name != "single" and getattr(cls, "by_default", True)]
+    names = [name for name, cls in RECIPES.items() if name != "single" and cls.by_default]
     recipes += [RECIPES[name]() for name in names] + [LegoFuseRecipe(mode="weave")]
     return [recipe for recipe in recipes if supported(recipe, cohort)]
 

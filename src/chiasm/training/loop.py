@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ def train(
     seed: int,
     checkpoint: Path | None = None,
     device: str = "cpu",
+    groups: Sequence[Mapping[str, Any]] | None = None,
 ) -> History:
     """Train `network` in place and leave it at its best validation epoch, in evaluation mode.
 
@@ -89,6 +90,11 @@ def train(
         value, event: `(B,)`, as `target_tensors` gives them.
         held_out: `(B,)` bool, the patients whose loss decides when to stop; never trained on.
         checkpoint: a file; written after every epoch, read first if it exists.
+        groups: of parameters, as `layer_rates` gives them: "params", and optionally "weight_decay" and "scale", which
+            multiplies the rate; None is one group of all that is trained.
+
+    Raises:
+        ValueError: `groups` leave out a parameter that is trained.
     """
     rows, watched = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     lengths = total_lengths(tokens)
@@ -98,8 +104,9 @@ def train(
     with own_randomness(seed, device), threads_for(work):
         network.to(device)
         optimiser = torch.optim.AdamW(
-            trainable, lr=options.learning_rate, weight_decay=options.weight_decay, fused=device == "cpu"
-        )
+            _groups(trainable, groups), lr=options.learning_rate, weight_decay=options.weight_decay,
+            fused=device == "cpu",
+        )  # fmt: skip
         generator = torch.Generator().manual_seed(seed)
         best, skipped = copy.deepcopy(network.state_dict()), 0
         losses: list[float] = []
@@ -192,11 +199,20 @@ def _best(losses: list[float]) -> int:
     return len(losses) - losses[::-1].index(min(losses)) if losses else 0
 
 
+def _groups(trainable: list[nn.Parameter], groups: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    if groups is None:
+        return [{"params": trainable}]
+    listed = {id(parameter) for group in groups for parameter in group["params"]}
+    if any(id(parameter) not in listed for parameter in trainable):
+        raise ValueError("a parameter that is trained is in no group: list it, or freeze it")
+    return [dict(group) for group in groups]
+
+
 def _set_rate(optimiser: torch.optim.Optimizer, options: TrainOptions, epoch: float) -> None:
     warm = min(1.0, epoch + 0.1)
     rate = options.learning_rate * warm * (0.55 + 0.45 * math.cos(math.pi * min(1.0, epoch / options.epochs)))
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("scale", 1.0)
 
 
 def _drop_modalities(present: Tensor, chance: float, generator: torch.Generator) -> Tensor:

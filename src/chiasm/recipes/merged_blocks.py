@@ -1,0 +1,140 @@
+"""Blocks of `lego-merge` that were trained in different places, put together without data (arXiv 2405.19950)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from chiasm.artifact import Outline
+from chiasm.cohort import Unsupported
+from chiasm.cohort.errors import nearest
+from chiasm.merging import LATENT_METHODS
+from chiasm.recipes.lego_blocks import HEAD_METHODS
+from chiasm.recipes.lego_merge import LegoMergePredictor
+from chiasm.recipes.merged import at
+from chiasm.recipes.merged_scores import mean_response
+from chiasm.recipes.model import FittedModel
+
+# What must be one for the latents and heads of blocks to mean the same.
+ALIKE = {
+    "target": "targets",
+    "has_prior": "answers to patients without a modality",
+    "predictor.kind": "kinds of target",
+    "predictor.sizes": "sizes of the latents or of the blocks",
+    "response.classes": "classes",
+    "response.times": "horizons: name them in [target]",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockMethod:
+    """How latents are merged (mean, harmonic, geometric), and heads (slerp, linear, ot)."""
+
+    latents: str = "mean"
+    head: str = "slerp"
+
+
+def block_method_of(text: str) -> BlockMethod:
+    """A way of merging blocks from `name` or `name:head=method`.
+
+    Raises:
+        ValueError: an unknown name, option or value, with the nearest known one.
+    """
+    name, _, options = text.strip().partition(":")
+    _require_known("way of merging latents", name, LATENT_METHODS)
+    head = BlockMethod().head
+    for part in filter(None, options.split(",")):
+        option, separator, head = part.partition("=")
+        if option != "head" or not separator:
+            raise ValueError(f"'{name}' has no option '{option}': blocks have head=slerp, linear or ot")
+        _require_known("way of merging heads", head, HEAD_METHODS)
+    return BlockMethod(name, head)
+
+
+def hold_blocks(outlines: Sequence[Outline]) -> bool:
+    """Whether every model is one of blocks."""
+    predictors = [own.tree.get("predictor") if isinstance(own.tree, dict) else None for own in outlines]
+    return all(isinstance(own, dict) and own.get("$kind") == "lego-merge" for own in predictors)
+
+
+def require_blocks(outlines: Sequence[Outline], names: Sequence[str], method: BlockMethod) -> None:
+    """Refuse blocks that do not fit, by what their folders say; no weight is read.
+
+    Args:
+        names: what a message calls each.
+
+    Raises:
+        Unsupported: two blocks of one modality; targets, sizes, classes or starts that differ.
+    """
+    trees: list[Any] = [outline.tree for outline in outlines]
+    for tree in trees:
+        for part in (*ALIKE, "modalities", "predictor.blocks", "predictor.heads"):
+            at(tree, part)
+    owners: dict[str, str] = {}
+    for tree, name in zip(trees, names, strict=True):
+        for modality in tree["modalities"]:
+            other = owners.setdefault(modality, name)
+            if other != name:
+                raise Unsupported(
+                    f"{other} and {name} both hold a block of '{modality}', and one patient cannot be read by both: "
+                    "merge models whose blocks are of different modalities"
+                )
+    for tree, name in zip(trees[1:], names[1:], strict=True):
+        for part, what in ALIKE.items():
+            if at(tree, part) != at(trees[0], part):
+                raise Unsupported(f"{names[0]} and {name} have different {what}: fit them alike")
+        if tree["predictor"].get("start", "") != trees[0]["predictor"].get("start", "") and method.head != "ot":
+            raise Unsupported(
+                f"the blocks of {names[0]} and {name} started from different latents, which have no common order: fit "
+                "them with one --seed, or match their widths by head=ot"
+            )
+
+
+def merge_blocks(models: Sequence[FittedModel], weights: Sequence[float], method: BlockMethod) -> FittedModel:
+    """One model of all blocks, merged at prediction over what a patient has; nothing is trained and no patient needed.
+
+    The weight of a model is that of each of its blocks, in the merge of latents and in that of heads. Means and scales
+    by which a number was standardised are averaged, as the calibrations are.
+
+    Args:
+        models: `require_blocks` has passed them.
+    """
+    parts = [model.predictor for model in models]
+    own = [part for part in parts if isinstance(part, LegoMergePredictor)]
+    total = sum(weights)
+    every = {name: part for part in own for name in part.blocks}
+    first = models[0]
+    predictor = dataclasses.replace(
+        own[0],
+        encoders={name: part.encoders[name] for name, part in every.items()},
+        shapes={name: part.shapes[name] for name, part in every.items()},
+        blocks={name: part.blocks[name] for name, part in every.items()},
+        heads={name: part.heads[name] for name, part in every.items()},
+        method=method.latents,
+        head_method=method.head,
+        centre=sum(part.centre * weight for part, weight in zip(own, weights, strict=True)) / total,
+        scale=sum(part.scale * weight for part, weight in zip(own, weights, strict=True)) / total,
+        trained_parameters=sum(part.trained_parameters for part in own),
+        weights={
+            name: weight * part.weights.get(name, 1.0)
+            for part, weight in zip(own, weights, strict=True) for name in part.blocks
+        },
+    )  # fmt: skip
+    modalities = {name: kind for model in models for name, kind in model.modalities.items()}
+    return dataclasses.replace(
+        first,
+        recipe="lego-merge",
+        modalities=modalities,
+        predictor=predictor,
+        response=mean_response([model.response for model in models], weights),
+        scarce=tuple(sorted({name for model in models for name in model.scarce} - set(modalities))),
+        encodings={name: encoding for model in models for name, encoding in model.encodings.items()},
+    )
+
+
+def _require_known(what: str, name: str, known: Any) -> None:
+    if name not in known:
+        like = nearest(name, known)
+        hint = f"did you mean '{like}'?" if like else f"choose one of {', '.join(known)}"
+        raise ValueError(f"no {what} of blocks is called '{name}': {hint}")

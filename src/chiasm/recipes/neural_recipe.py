@@ -1,0 +1,34 @@
+"""The options that recipes with a latent network share: its size, and how it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chiasm.recipes.base import BaseRecipe
+from chiasm.training import TrainOptions
+
+
+@dataclass(frozen=True)
+class NeuralRecipe(BaseRecipe):
+    """A recipe whose network reads tokens into L latents of width D.
+
+    Args:
+        latents, latent_width, depth, heads: L, D, the layers, and the attention heads of each.
+        dropout, epochs, patience, batch, learning_rate, weight_decay: of the training.
+    """
+
+    latents: int = 16
+    latent_width: int = 32
+    depth: int = 2
+    heads: int = 4
+    dropout: float = 0.2
+    epochs: int = 40
+    patience: int = 8
+    batch: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+
+    @property
+    def training_options(self) -> TrainOptions:
+        """Of the training from a fresh start, with every modality that a patient has."""
+        return TrainOptions(self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay)

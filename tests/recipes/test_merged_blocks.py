@@ -1,0 +1,210 @@
+"""Blocks of different modalities, trained in different places, to one model: without data, and refused where unlike."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from chiasm import api, artifact
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.encoders import pack
+from chiasm.fusion.lego_block import pool
+from chiasm.merging import spherical_mean
+from chiasm.recipes.lego_blocks import in_order, matched_widths, restored_block
+from chiasm.recipes.lego_merge import LegoMergePredictor
+from chiasm.recipes.merged_blocks import block_method_of
+from chiasm.recipes.model import FittedModel
+from chiasm.testing.cohorts import restricted
+from chiasm.tokens import Tokens
+from small_recipes import gap, mixed, small
+
+KINDS = ("regression", "survival", "classification", "multilabel")
+PLACES = {"m1": 0, "m2": 1}
+
+
+def halves(cohort: Cohort) -> list[Cohort]:
+    """Two places that share no patient."""
+    return [cohort.subset(np.arange(len(cohort)) % 2 == k) for k in (0, 1)]
+
+
+def block(cohort: Cohort, modality: str, seed: int = 0, **options: Any) -> FittedModel:
+    model = small("lego-merge", blocks=modality, **options).fit(cohort, seed=seed)
+    assert isinstance(model, FittedModel)
+    return model
+
+
+@pytest.fixture(scope="module")
+def cohorts() -> dict[str, Cohort]:
+    """All horizons are named, as places that mean to merge their models have to."""
+    found = {kind: mixed(kind) for kind in KINDS}
+    survival = found["survival"]
+    assert survival.target is not None and survival.outcome is not None
+    target = dataclasses.replace(survival.target, times=(5.0, 10.0))  # type: ignore[call-arg]
+    return found | {"survival": survival.with_target(target, survival.outcome)}
+
+
+@pytest.fixture(scope="module")
+def blocks(cohorts: dict[str, Cohort]) -> dict[str, list[FittedModel]]:
+    """A block of `m1` from one half of the patients, one of `m2` from the other."""
+    return {
+        kind: [block(place, name) for place, name in zip(halves(cohorts[kind]), PLACES, strict=True)] for kind in KINDS
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_blocks_of_two_places_are_one_model_that_reads_whatever_a_patient_has(
+    kind: str, blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort], tmp_path: Path
+) -> None:
+    for number, model in enumerate(blocks[kind]):
+        model.save(tmp_path / f"place-{number}")
+    found = api.merge([tmp_path / "place-0", tmp_path / "place-1"])
+    assert sorted(found.model.modalities) == ["m1", "m2"] and found.model.recipe == "lego-merge"
+    found.model.save(tmp_path / "merged")
+    again = api.load_model(tmp_path / "merged")
+    for pattern in (("m1",), ("m2",), ("m1", "m2")):
+        frame = found.model.predict(restricted(cohorts[kind], pattern))
+        assert set(frame["pattern"]) == {"+".join(pattern)} and np.isfinite(frame.iloc[:, 1:].to_numpy()).all()
+        assert again.predict(restricted(cohorts[kind], pattern)).equals(frame)
+    if kind != "regression":  # whose means and scales differ between places
+        for name, model in zip(PLACES, blocks[kind], strict=True):  # one block alone says what it said
+            alone = restricted(cohorts[kind], (name,))
+            alone = alone.with_modalities((name,))
+            own, merged = model.predictor.link(alone), found.model.predictor.link(alone)
+            np.testing.assert_allclose(merged, own, rtol=1e-6, atol=1e-9)
+
+
+def test_the_latents_and_heads_are_averaged_by_the_weights(
+    blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort]
+) -> None:
+    both = restricted(cohorts["classification"], ("m1", "m2")).with_modalities(("m1", "m2"))
+    parts = [model.predictor for model in blocks["classification"]]
+    merged = api.merge(blocks["classification"], "mean:head=slerp", weights=[1, 3]).model.predictor
+    embeddings = []
+    for name, part in zip(PLACES, parts, strict=True):
+        assert isinstance(part, LegoMergePredictor)
+        own = pack(both.with_modalities((name,)), part.encoders)[name].take(np.arange(len(both)))
+        net = restored_block(part.sizes, part.shapes[name], part.blocks[name]).double().eval()
+        with torch.no_grad():
+            embeddings.append(pool(net(Tokens(own.values.double(), own.mask), torch.ones(len(both), dtype=torch.bool))))
+    heads = {
+        key: spherical_mean(
+            [torch.from_numpy(part.heads[n][key]) for n, part in zip(PLACES, parts, strict=True)], [1, 3]
+        )
+        for key in parts[0].heads["m1"]
+    }
+    mean = 0.25 * embeddings[0] + 0.75 * embeddings[1]
+    read = torch.nn.functional.layer_norm(
+        mean, mean.shape[-1:], heads["norm.weight"].double(), heads["norm.bias"].double()
+    )
+    expected = read @ heads["linear.weight"].double().T + heads["linear.bias"].double()
+    np.testing.assert_allclose(merged.link(both), expected.numpy(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("method", ["mean", "harmonic", "geometric"])
+@pytest.mark.parametrize("head", ["slerp", "linear", "ot"])
+def test_any_number_of_blocks_in_any_order(method: str, head: str, cohorts: dict[str, Cohort]) -> None:
+    cohort = cohorts["classification"]
+    three = [block(cohort, name) for name in ("m1", "m2", "m3")]
+    merged = api.merge(three, f"{method}:head={head}").model
+    frame = merged.predict(cohort)
+    assert gap(frame, api.merge(three[::-1], f"{method}:head={head}").model.predict(cohort)) < 1e-9
+    whole = small("lego-merge", method=method, head_method=head).fit(cohort, seed=0)
+    assert np.isfinite(frame.iloc[:, 1:].to_numpy()).all() and list(frame.columns) == list(
+        whole.predict(cohort).columns
+    )
+
+
+def test_widths_in_another_order_are_found_by_transport(blocks: dict[str, list[FittedModel]]) -> None:
+    predictor = blocks["classification"][0].predictor
+    assert isinstance(predictor, LegoMergePredictor)
+    head = predictor.heads["m1"]
+    order = np.random.default_rng(0).permutation(len(head["norm.weight"]))
+    found = matched_widths({"a": head, "b": in_order(head, order)})
+    assert np.array_equal(found["a"], np.arange(len(order))) and np.array_equal(
+        order[found["b"]], np.arange(len(order))
+    )
+
+
+def test_other_starts_are_refused_unless_widths_are_matched(cohorts: dict[str, Cohort]) -> None:
+    cohort = cohorts["classification"]
+    models = [block(cohort, "m1", seed=0), block(cohort, "m2", seed=1)]
+    with pytest.raises(Unsupported, match=r"one --seed, or match their widths by head=ot"):
+        api.merge(models)
+    both = restricted(cohort, ("m1", "m2"))
+    assert len(api.merge(models, "mean:head=ot").model.predict(both)) == len(both)
+
+
+def test_blocks_that_do_not_fit_are_refused_before_a_weight_is_read(
+    blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = blocks["classification"]
+    cohort = cohorts["classification"]
+    renamed = dataclasses.replace(second, response=dataclasses.replace(second.response, classes=("x", "y")))
+    others = {
+        "twice": (first, r"both hold a block of 'm1'"),
+        "target": (blocks["survival"][1], "different targets"),
+        "wide": (block(cohort, "m2", latent_width=16), "different sizes"),
+        "domain": (block(cohort, "m2", domain="rfft"), "different sizes"),
+        "classes": (renamed, "different classes"),
+        "network": (small("healnet").fit(cohort, seed=0), "holds no network"),
+    }
+    first.save(tmp_path / "a")
+    for name, (model, _) in others.items():
+        model.save(tmp_path / name)
+
+    def never(*_: object) -> Any:
+        raise AssertionError("weights were read")
+
+    monkeypatch.setattr(artifact, "_read_arrays", never)
+    for name, (_, message) in others.items():
+        with pytest.raises(Unsupported, match=message):
+            api.merge([tmp_path / "a", tmp_path / name])
+    for method, message in (
+        ("men", "did you mean 'mean'"), ("ties", "choose one of mean, harmonic, geometric"),
+        ("mean:hed=ot", "no option 'hed'"), ("mean:head=sler", "did you mean 'slerp'"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            api.merge([tmp_path / "a", tmp_path / "target"], method)
+    with pytest.raises(ValueError, match="have no base"):
+        api.merge([tmp_path / "a", tmp_path / "a"], base=tmp_path / "a")
+
+
+def test_a_cohort_gives_the_scores_before_and_after_and_the_calibration(
+    blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort]
+) -> None:
+    plain = api.merge(blocks["survival"])
+    assert plain.calibrated_on == 0 and "mean of the models'" in plain.calibration and plain.scores == {}
+    found = api.merge(blocks["survival"], cohort=cohorts["survival"])
+    cohort = cohorts["survival"]
+    assert list(found.scores) == ["model 1", "model 2", "merged"]
+    assert all(np.isfinite(own["harrell_c"]) for own in found.scores.values())
+    here = cohort.with_modalities(("m1", "m2")).present.any(1)
+    assert found.calibrated_on == here.sum() and f"fitted on {here.sum()} patients" in found.calibration
+    assert found.model.response.slope != plain.model.response.slope
+    assert found.model.response.times == plain.model.response.times == (5.0, 10.0)
+    shared = restricted(cohort, ("m1",))
+    order = plain.model.predict(shared)["risk"].rank().tolist()
+    assert found.model.predict(shared)["risk"].rank().tolist() == order
+
+
+def test_too_few_patients_leave_the_calibration_as_it_is(
+    blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort]
+) -> None:
+    few = restricted(cohorts["classification"], ("m1", "m2"))
+    found = api.merge(blocks["classification"], cohort=few.subset(np.arange(9)))
+    assert found.calibrated_on == 0
+    assert found.model.response.slope == api.merge(blocks["classification"]).model.response.slope
+
+
+def test_a_block_needs_its_modality(cohorts: dict[str, Cohort]) -> None:
+    with pytest.raises(Unsupported, match="no modality 'm9'"):
+        small("lego-merge", blocks="m9").supports(cohorts["regression"])
+    small("lego-merge", blocks="m2").supports(cohorts["regression"].with_modalities(("m1", "m2")))
+    with pytest.raises(Unsupported, match="needs 2 modalities"):
+        small("lego-merge").supports(cohorts["regression"].with_modalities(("m1",)))
+    assert block_method_of("harmonic").head == "slerp"
