@@ -34,6 +34,10 @@ HOME = "a cohort's files lie in the folder of its manifest: move the file there"
 
 BROKEN = {
     "not toml": (edit("[patients]", "[patients"), "cohort.toml, row 2: is not TOML; correct the line"),
+    "toml without end": (
+        write("cohort.toml", b"name = " + b"[" * 100_000),
+        "cohort.toml: is not TOML; correct the line",
+    ),
     "empty manifest": (write("cohort.toml", b""), "cohort.toml: the file is empty; write the manifest again"),
     "binary manifest": (write("cohort.toml", b"\xff\xfe\0"), "cohort.toml: is not text; a manifest is TOML in UTF-8"),
     "no patients": (
