@@ -90,6 +90,16 @@ BROKEN = {
         "folds.csv, row 3: the row has more cells than the header; "
         "look for a comma or a quotation mark that is not closed",
     ),
+    "ragged csv in its first row": (
+        write("folds.csv", b"case_id,fold\n001,0,1\n002,1\n"),
+        "folds.csv, row 2: the row has more cells than the header; "
+        "look for a comma or a quotation mark that is not closed",
+    ),
+    "a csv whose rows are all longer": (
+        write("folds.csv", b"case_id,fold\n001,0,\n002,1,2\n"),
+        "folds.csv, row 3: the row has more cells than the header; "
+        "look for a comma or a quotation mark that is not closed",
+    ),
     "path climbs": (
         edit("rna.parquet", "../rna.parquet"),
         f"../rna.parquet, modality 'rna': the path leaves the folder of the cohort; {HOME}",
