@@ -152,6 +152,16 @@ BROKEN = {
         "cohort.toml, modality 'clinical': 'columns' is empty; "
         "name a column, or leave 'columns' out to take a whole table",
     ),
+    "the outcome among the inputs": (
+        edit('columns = ["age", "sex"]', 'columns = ["age", "died"]'),
+        "clinical.csv, modality 'clinical': column 'died' is the target's; leave it out of the modality, by `columns`",
+    ),
+    "the outcome in a whole table": (
+        edit('kind = "table"\ncolumns = ["age", "sex"]', 'kind = "table"\ntable = "clinical.csv"'),
+        "clinical.csv, modality 'clinical': column 'months' is the target's; "
+        "leave it out of the modality, by `columns`\n"
+        "clinical.csv, modality 'clinical': column 'died' is the target's; leave it out of the modality, by `columns`",
+    ),
     "twice in the header": (
         write("clinical.csv", b"case_id,age,age\n001,2,3\n"),
         "clinical.csv: column 'age' stands twice in the header; rename one of the two",
