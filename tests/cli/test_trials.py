@@ -238,6 +238,8 @@ def test_demo_replaces_a_demo_and_nothing_else(run: Run, tmp_path: Path, monkeyp
     other.mkdir()
     (other / "trial.json").write_text(json.dumps({"cohort": {"name": "bladder"}}))
     assert run("demo", "--out", other).code == 2 and (other / "trial.json").exists()
+    (other / "trial.json").write_text("{")
+    assert "is not a demo" in run("demo", "--out", other).err and (other / "trial.json").exists()
     unfinished = tmp_path / "late" / "chiasm-demo"
     (unfinished / ".work").mkdir(parents=True)
     assert run("demo", "--out", unfinished, "--jobs", "1").code == 0

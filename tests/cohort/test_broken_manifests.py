@@ -34,6 +34,10 @@ HOME = "a cohort's files lie in the folder of its manifest: move the file there"
 
 BROKEN = {
     "not toml": (edit("[patients]", "[patients"), "cohort.toml, row 2: is not TOML; correct the line"),
+    "toml without end": (
+        write("cohort.toml", b"name = " + b"[" * 100_000),
+        "cohort.toml: is not TOML; correct the line",
+    ),
     "empty manifest": (write("cohort.toml", b""), "cohort.toml: the file is empty; write the manifest again"),
     "binary manifest": (write("cohort.toml", b"\xff\xfe\0"), "cohort.toml: is not text; a manifest is TOML in UTF-8"),
     "no patients": (
@@ -83,6 +87,16 @@ BROKEN = {
     ),
     "ragged csv": (
         write("folds.csv", b"case_id,fold\n001,0\n002,1,2\n"),
+        "folds.csv, row 3: the row has more cells than the header; "
+        "look for a comma or a quotation mark that is not closed",
+    ),
+    "ragged csv in its first row": (
+        write("folds.csv", b"case_id,fold\n001,0,1\n002,1\n"),
+        "folds.csv, row 2: the row has more cells than the header; "
+        "look for a comma or a quotation mark that is not closed",
+    ),
+    "a csv whose rows are all longer": (
+        write("folds.csv", b"case_id,fold\n001,0,\n002,1,2\n"),
         "folds.csv, row 3: the row has more cells than the header; "
         "look for a comma or a quotation mark that is not closed",
     ),
@@ -137,6 +151,16 @@ BROKEN = {
         edit('columns = ["age", "sex"]', "columns = []"),
         "cohort.toml, modality 'clinical': 'columns' is empty; "
         "name a column, or leave 'columns' out to take a whole table",
+    ),
+    "the outcome among the inputs": (
+        edit('columns = ["age", "sex"]', 'columns = ["age", "died"]'),
+        "clinical.csv, modality 'clinical': column 'died' is the target's; leave it out of the modality, by `columns`",
+    ),
+    "the outcome in a whole table": (
+        edit('kind = "table"\ncolumns = ["age", "sex"]', 'kind = "table"\ntable = "clinical.csv"'),
+        "clinical.csv, modality 'clinical': column 'months' is the target's; "
+        "leave it out of the modality, by `columns`\n"
+        "clinical.csv, modality 'clinical': column 'died' is the target's; leave it out of the modality, by `columns`",
     ),
     "twice in the header": (
         write("clinical.csv", b"case_id,age,age\n001,2,3\n"),

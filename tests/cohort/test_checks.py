@@ -143,6 +143,16 @@ def test_a_leak_in_words_or_in_what_is_filled():
     assert problem.severity == "warning" and "3 columns" in problem.what
 
 
+def test_what_is_known_of_the_dead_alone_leaks_though_it_says_little_of_when():
+    patients, frame = block(200)
+    patients["died"] = np.arange(200) % 2
+    died = patients["died"] == 1
+    frame["vital_status"] = np.where(died, "deceased", "alive")
+    frame["cause_of_death"] = np.where(died, frame["v"], np.nan)
+    cohort = cohort_from_frames(patients, {"x": frame}, Survival("t", "died"))
+    assert sorted(leaking_columns(cohort, "x")) == ["cause_of_death", "vital_status"]
+
+
 def test_two_thousand_noise_columns_are_fast_and_none_of_them_leaks():
     rng = np.random.default_rng(0)
     ids = [f"{i:04d}" for i in range(1000)]

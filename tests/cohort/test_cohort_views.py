@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chiasm.cohort import Classification, Outcome, cohort_from_frames, open_cohort, synthetic_cohort
+from chiasm.cohort import (
+    Classification,
+    CohortError,
+    Outcome,
+    Regression,
+    cohort_from_frames,
+    open_cohort,
+    synthetic_cohort,
+)
 
 
 def small(order: np.ndarray, extra: bool = False, reverse: bool = False):
@@ -131,3 +139,31 @@ def test_a_cohort_travels_to_another_process():
     cohort = synthetic_cohort("unique", 40)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(len, (cohort,)) == 40
+
+
+FRAME = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, index=["p", "q"])
+UNFIT = {
+    "a column twice": ({"m": FRAME.set_axis(["a", "a"], axis=1)}, "modality 'm': column 'a' stands twice; rename one"),
+    "a number and its text": ({"m": FRAME.set_axis([1, "1"], axis=1)}, "modality 'm': column '1' stands twice"),
+    "a name with a sign": ({"m+n": FRAME}, "'m+n' cannot name a modality; use text of letters, digits"),
+    "a name that is no text": ({1: FRAME}, "1 cannot name a modality; use text"),
+    "a list": ({"m": [1, 2]}, "modality 'm': kind 'bag' does not fit what was given; a frame is a table"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_frames_that_are_no_modality_are_refused_by_name(name):
+    modalities, message = UNFIT[name]
+    with pytest.raises(CohortError) as refused:
+        cohort_from_frames(FRAME, modalities)
+    assert message in str(refused.value)
+
+
+def test_an_unknown_kind_is_answered_with_the_nearest():
+    with pytest.raises(CohortError, match="unknown kind 'omic'; did you mean 'omics'"):
+        cohort_from_frames(FRAME, {"m": FRAME}, kinds={"m": "omic"})
+
+
+def test_an_outcome_column_that_stands_twice_is_refused():
+    with pytest.raises(CohortError, match="patients: column 'a' stands twice"):
+        cohort_from_frames(FRAME.set_axis(["a", "a"], axis=1), {"m": FRAME}, Regression("a"))

@@ -14,7 +14,7 @@ from chiasm.heads.head import LOSSES, Head, cox_loss
 from chiasm.heads.ridge_cox import cox_nll
 from chiasm.protocols import Fused
 from chiasm.tokens import PackedTokens, Tokens
-from chiasm.training import Network, TrainOptions, train
+from chiasm.training import Network, TrainOptions, loop, train
 from small_recipes import every_recipe, mixed, short_name
 
 HUGE = [0.0, 1.0, 30.0, 200.0, 1e4, 1e8, 1e20]
@@ -116,14 +116,14 @@ class Mean(torch.nn.Module):
         return Fused(own.where_present(present[:, 0]).values.mean(1))
 
 
-def trained(value: torch.Tensor, event: torch.Tensor, kind: str, batch: int) -> tuple[Network, Any]:
+def trained(value: torch.Tensor, event: torch.Tensor, kind: str, batch: int, epochs: int = 2) -> tuple[Network, Any]:
     torch.manual_seed(0)
     n = len(value)
     network = Network(Mean(), Head(4, 2 if kind == "classification" else 1, kind))
     values = torch.randn(n, 4)
     tokens = {"m": PackedTokens(values, np.arange(n + 1), 1)}
     held_out = np.arange(n) % 5 == 0
-    options = TrainOptions(epochs=2, batch=batch)
+    options = TrainOptions(epochs=epochs, batch=batch)
     return network, train(network, tokens, np.ones((n, 1), bool), value, event, held_out, options, seed=0)
 
 
@@ -149,6 +149,13 @@ def test_batches_of_one_patient_and_of_one_class_train() -> None:
         network, history = trained(torch.zeros(20), torch.ones(20, dtype=torch.bool), kind, batch)
         assert np.isfinite(history.validation).all()
         assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
+
+
+def test_an_epoch_whose_loss_is_no_number_is_never_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([float("nan"), 0.7, 0.5, float("nan")])
+    monkeypatch.setattr(loop, "_validation_loss", lambda *arguments: next(losses))
+    _, history = trained(torch.zeros(20), torch.ones(20, dtype=torch.bool), "regression", 8, epochs=4)
+    assert history.best_epoch == 3
 
 
 @pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)

@@ -32,3 +32,10 @@ def test_sizes_are_bounded_before_anything_is_made(size: dict[str, int]) -> None
         LegoSizes(**size)
     with pytest.raises(ValueError, match="lies between 1 and"):
         HealNetDesign(**{"latents": 4, "latent_width": 8, "depth": 2, "heads": 4, "tied": False, **size})
+
+
+def test_a_cohort_of_no_modality_is_supported_by_nothing() -> None:
+    patients = pd.DataFrame({"y": np.arange(30) % 2}, index=[f"{row:02d}" for row in range(30)])
+    cohort = chiasm.cohort_from_frames(patients, {}, chiasm.Classification("y"))
+    with pytest.raises(chiasm.Unsupported, match="no recipe supports this cohort"):
+        chiasm.evaluate(cohort, jobs=1)

@@ -183,7 +183,10 @@ def make_room_for_demo(out: Path, name: str) -> None:
         return
     ours = out.is_dir() and {file.name for file in out.iterdir()} <= RUN_FILES
     if ours and (out / "trial.json").is_file():
-        ours = json.loads((out / "trial.json").read_text(encoding="utf-8")).get("cohort", {}).get("name") == name
+        try:
+            ours = json.loads((out / "trial.json").read_text(encoding="utf-8"))["cohort"]["name"] == name
+        except (ValueError, LookupError, TypeError):  # damaged: it cannot say whose it was
+            ours = False
     elif ours:
         ours = (out / ".work").is_dir() and out.name == "chiasm-demo"
     if not ours:

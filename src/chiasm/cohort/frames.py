@@ -41,6 +41,7 @@ def cohort_from_frames(
     problems: list[Problem] = []
     findings: list[Problem] = []
     texts = _unique(patients.index, None, problems)
+    problems += _repeated(patients, None)
     wanted = [column for column in (group, site, folds) if column] + list(target.columns if target else ())
     for column in wanted:
         if column not in patients.columns:
@@ -59,8 +60,8 @@ def cohort_from_frames(
         is_frame = isinstance(values, pd.DataFrame)
         kind = (kinds or {}).get(modality, "table" if is_frame else "bag")
         wrong = _unfit(modality, kind, values)
-        if wrong is not None:
-            problems.append(wrong)
+        if wrong:
+            problems += wrong
             continue
         if isinstance(values, pd.DataFrame):
             frame = values.reset_index(drop=True) if kind in TEXT_KINDS else tidy(values.reset_index(drop=True))
@@ -133,15 +134,30 @@ def cohort_from_frames(
     )
 
 
-def _unfit(modality: str, kind: str, values: Any) -> Problem | None:
+def _unfit(modality: str, kind: str, values: Any) -> list[Problem]:
     """Why these values cannot be a modality of this kind."""
     fix = "a frame is a table, omics, events or one column of text; files and bags are a mapping id -> path or array"
+    if not isinstance(modality, str) or not MODALITY_NAME.fullmatch(modality):
+        what = f"{modality!r} cannot name a modality"
+        return [error(what, "use text of letters, digits, _ . and -", path="modalities")]
+    if kind not in KINDS:
+        like = nearest(str(kind), KINDS)
+        known = f"did you mean '{like}'?" if like else f"known are {', '.join(KINDS)}"
+        return [error(f"unknown kind '{kind}'", known, modality=modality)]
     is_frame = isinstance(values, pd.DataFrame)
-    if kind not in KINDS or not MODALITY_NAME.fullmatch(modality) or (kind in FILE_KINDS) == is_frame:
-        return error(f"kind '{kind}' does not fit what was given", fix, modality=modality)
+    if (kind in FILE_KINDS) == is_frame or not (is_frame or isinstance(values, Mapping)):
+        return [error(f"kind '{kind}' does not fit what was given", fix, modality=modality)]
     if kind in TEXT_KINDS and values.shape[1] != 1:
-        return error(f"kind '{kind}' is one column, and there are {values.shape[1]}", fix, modality=modality)
-    return None
+        return [error(f"kind '{kind}' is one column, and there are {values.shape[1]}", fix, modality=modality)]
+    return _repeated(values, modality) if is_frame else []
+
+
+def _repeated(frame: pd.DataFrame, modality: str | None) -> list[Problem]:
+    """A column that a frame holds twice: which of the two counts is not ours to say."""
+    names = pd.Series([str(name) for name in frame.columns], dtype=object)
+    twice = names[names.duplicated()].unique().tolist()
+    path = "patients" if modality is None else None
+    return [error(f"column '{name}' stands twice", "rename one", path=path, modality=modality) for name in twice[:1]]
 
 
 def _unique(index: pd.Index, modality: str | None, problems: list[Problem]) -> NDArray[np.str_]:

@@ -32,8 +32,9 @@ def leaking_columns(cohort: Cohort, modality: str) -> list[str]:
 
     The statistic is computed within each of 5 folds and averaged, in whichever direction is better; of several classes
     it is averaged over their pairs; of several labels the one ordered best counts; a regression counts as survival
-    without censoring. A text column counts by its levels, and every column also by whether it is filled. Empty for
-    other kinds and for too few patients to tell.
+    without censoring. Of survival a column leaks too that tells the events from the censored with AUROC >= .99, as the
+    column of the events itself does, of which Harrell's C is far from 1. A text column counts by its levels, and every
+    column also by whether it is filled. Empty for other kinds and for too few patients to tell.
     """
     source = cohort.sources[modality]
     if cohort.outcome is None or not isinstance(source, ColumnSource) or source.kind not in ("table", "omics"):
@@ -69,6 +70,8 @@ def leaking_columns(cohort: Cohort, modality: str) -> list[str]:
         if event.sum() < FEWEST or len(rows) < 2 * FEWEST:
             return []
         scores = [_averaged(_concordance, values, value, event, rng)]
+        if min(event.sum(), (~event).sum()) >= FEWEST:
+            scores = [np.maximum(scores[0], _averaged(_auroc, values, event.astype(float), None, rng))]
     score = np.mean(scores, axis=0)
     return list(dict.fromkeys(name for name, found in zip(names, score, strict=True) if found >= ALMOST_PERFECT))
 

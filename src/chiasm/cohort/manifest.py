@@ -79,6 +79,7 @@ class _Reader:
         self.ids = texts[self.positions].astype(str)
         self.patients = patients
         target = self.target(keys.target)
+        self.outcomes = set(target.columns if target is not None else ())
         outcome = None
         if target is not None:
             frame = patients.frame(list(target.columns)).iloc[self.positions]
@@ -236,6 +237,7 @@ class _Reader:
                 return None, nowhere
         if keys.table is None:
             columns = columns or []
+            self.refuse_outcomes(table, columns, name)
             return ColumnSource(name, keys.kind, table, columns), self._with_values(table, columns, self.positions)
         key = keys.on or table.key(self.id)
         if not self.has_columns(table, [key], name):
@@ -243,6 +245,7 @@ class _Reader:
         if keys.on is not None and not self.has_columns(self.patients, [keys.on], name):
             return None, nowhere
         columns = columns if columns is not None else table.columns_of(keys.kind, key)
+        self.refuse_outcomes(table, columns, name)
         texts = self.texts(table, key)
         if keys.kind == "events":  # many rows a patient: the first one stands for all
             unique = np.flatnonzero(~pd.Series(texts).duplicated().to_numpy() & (texts != ""))
@@ -256,6 +259,12 @@ class _Reader:
         if keys.kind == "events":
             return EventSource(name, keys.kind, table, columns, texts), rows
         return ColumnSource(name, keys.kind, table, columns), self._with_values(table, columns, rows)
+
+    def refuse_outcomes(self, table: Table, columns: list[str], modality: str) -> None:
+        """A column of the target is what is predicted: it cannot be read to predict it."""
+        for name in [column for column in columns if table is self.patients and column in self.outcomes]:
+            what, fix = f"column '{name}' is the target's", "leave it out of the modality, by `columns`"
+            self.problems.append(error(what, fix, path=table.name, modality=modality))
 
     def _with_values(self, table: Table, columns: list[str], rows: NDArray[np.int_]) -> NDArray[np.int_]:
         return np.where((rows >= 0) & table.has_values(columns)[rows], rows, -1)

@@ -81,6 +81,8 @@ def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
         return None, [error("is not text", "a manifest is TOML in UTF-8", path=name)]
     try:
         return tomllib.loads(text), []
+    except RecursionError:  # brackets without end
+        return None, [error("is not TOML", "correct the line", path=name)]
     except tomllib.TOMLDecodeError as fault:
         # the position is in the text of the message only, and the rest of it can quote the file
         position = str(fault).rpartition("(at line ")[2].partition(",")[0]

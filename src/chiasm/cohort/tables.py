@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NoReturn
@@ -23,6 +24,8 @@ ANNOTATED_SUFFIXES = (".h5ad", ".h5mu")
 COLUMNS_AT_ONCE = 64
 SUBJECT = "subject_id"
 PROBED_BYTES = 65536
+MORE_CELLS = "the row has more cells than the header"
+CLOSE_IT = "look for a comma or a quotation mark that is not closed"
 
 
 def as_text(values: pd.Series) -> NDArray[np.str_]:
@@ -226,34 +229,40 @@ class Table:
 
     def _read_csv(self, columns: list[str] | None, **options: object) -> pd.DataFrame:
         try:
-            frame = pd.read_csv(  # type: ignore[call-overload]
-                self.path,
-                sep=self._separator,
-                encoding="utf-8-sig",
-                header=0,
-                names=self.columns,
-                usecols=columns,
-                index_col=False,
-                low_memory=False,
-                skip_blank_lines=False,
-                float_precision=None if options else "round_trip",
-                **options,
-            )
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always", pd.errors.ParserWarning)
+                frame = pd.read_csv(  # type: ignore[call-overload]
+                    self.path,
+                    sep=self._separator,
+                    encoding="utf-8-sig",
+                    header=0,
+                    names=self.columns,
+                    usecols=columns,
+                    index_col=False,
+                    low_memory=False,
+                    skip_blank_lines=False,
+                    float_precision=None if options else "round_trip",
+                    **options,
+                )
+            if said:  # the first row is longer than the header, and pandas has cut every row to it
+                self._refuse_longer_row()
         except UnicodeDecodeError:
             self._refuse("is not UTF-8 text", "save it again as UTF-8")
         except pd.errors.ParserError as fault:
             line = re.search(r"line (\d+)", str(fault))
-            raise CohortError(
-                [
-                    error(
-                        "the row has more cells than the header" if line else "the rows cannot be told apart",
-                        "look for a comma or a quotation mark that is not closed",
-                        path=self.name,
-                        row=int(line.group(1)) if line else None,
-                    )
-                ]
-            ) from None
+            if line is not None:
+                self._refuse(MORE_CELLS, CLOSE_IT, int(line.group(1)))
+            self._refuse("the rows cannot be told apart", CLOSE_IT)
+        except csv.Error:
+            self._refuse(MORE_CELLS, CLOSE_IT)
         return pd.DataFrame(frame)
 
-    def _refuse(self, what: str, fix: str) -> NoReturn:
-        raise CohortError([error(what, fix, path=self.name)])
+    def _refuse_longer_row(self) -> None:
+        """Refuse the first row that holds something beyond the header; commas alone at its end hold nothing."""
+        with self._open_text() as text:
+            for row, cells in enumerate(csv.reader(text, delimiter=self._separator), start=1):
+                if any(cell.strip() for cell in cells[len(self.columns) :]):
+                    self._refuse(MORE_CELLS, CLOSE_IT, row)
+
+    def _refuse(self, what: str, fix: str, row: int | None = None) -> NoReturn:
+        raise CohortError([error(what, fix, path=self.name, row=row)])

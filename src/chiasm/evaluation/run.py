@@ -21,8 +21,8 @@ from chiasm.evaluation.fits import Clock, Context, Execute, Fit, Task, run_task,
 from chiasm.evaluation.metrics import PRIMARY, score
 from chiasm.evaluation.protocol import Protocol, Split, inner_plan, plan
 from chiasm.evaluation.sides import COMBINED, SINGLE, sides_of
-from chiasm.evaluation.summary import Inner, plain, summarise
-from chiasm.evaluation.trial import Trial, TrialError, load_trial
+from chiasm.evaluation.summary import Inner, options_of, plain, summarise
+from chiasm.evaluation.trial import Trial, TrialError, load_trial, read_document
 
 WORK = ".work"
 Progress = Callable[[int, int], None]
@@ -62,7 +62,7 @@ def run_trial(
     splits = plan(cohort, protocol, seed)
     inner_splits = {split.key: inner_plan(cohort, split, protocol, seed) for split in splits}
     tasks = make_tasks(recipes, splits, inner_splits, cohort)
-    settings = fingerprint(cohort, names, protocol, seed)
+    settings = fingerprint(cohort, recipes, protocol, seed)
     work = None
     if out is not None:
         finished = claim(out, settings, resume)
@@ -152,9 +152,13 @@ def inner_scores(
     return found
 
 
-def fingerprint(cohort: Cohort, names: Sequence[str], protocol: Protocol, seed: int) -> str:
-    """What a trial depends on; two trials with the same one have the same figures."""
-    text = json.dumps([cohort.fingerprint, list(names), protocol.as_json(), seed], sort_keys=True)
+def fingerprint(cohort: Cohort, recipes: Sequence[Any], protocol: Protocol, seed: int) -> str:
+    """What a trial depends on; two trials with the same one have the same figures.
+
+    The options count beside the name: that of somebody else's recipe need not hold them.
+    """
+    asked = [[recipe.name, options_of(recipe)] for recipe in recipes]
+    text = json.dumps([cohort.fingerprint, asked, protocol.as_json(), seed], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -172,7 +176,7 @@ def claim(out: Path, settings: str, resume: bool) -> Trial | None:
     if not stored and out.exists() and (not out.is_dir() or any(file.name != WORK for file in out.iterdir())):
         raise TrialError(f"'{out.name}' exists and is not a run folder: choose another --out")
     for file in stored:
-        if json.loads(file.read_text(encoding="utf-8")).get("settings") != settings:
+        if read_document(file).get("settings") != settings:
             raise TrialError(
                 f"'{out.name}' holds a trial with other data, recipes, protocol or seed: "
                 "choose another --out, or repeat its settings"

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,7 @@ def describe_recipe(
         {
             "name": recipe.name,
             "family": recipe.family,
-            "options": dict(vars(recipe).items()),
+            "options": options_of(recipe),
             "paper": str(recipe.paper),
             "metric": primary,
             "mean": own.mean,
@@ -193,6 +194,20 @@ def describe_recipe(
         }
     )
     return described
+
+
+def options_of(recipe: Any) -> dict[str, Any]:
+    """The fields of a recipe as JSON has them; of what it has no word for, the kind."""
+
+    def told(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {str(key): told(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [told(item) for item in value]
+        known = value is None or isinstance(value, bool | int | float | str | np.generic)
+        return plain(value) if known else str(value) if isinstance(value, Path) else type(value).__name__
+
+    return {name: told(value) for name, value in getattr(recipe, "__dict__", {}).items()}
 
 
 def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:

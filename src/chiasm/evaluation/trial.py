@@ -21,6 +21,7 @@ from chiasm.evaluation.verdict import Verdict
 SCHEMA = 1
 VALUE_OF = "value_"
 LEADING = ("recipe", "repeat", "fold", "patient", "pattern")
+PARTS = ("cohort", "protocol", "recipes", "verdict")
 Reporter = Callable[["Trial", Path], Path]
 
 
@@ -195,13 +196,35 @@ def load_trial(folder: Path | str, reporter: Reporter | None = None) -> Trial:
             raise TrialError(
                 f"'{folder.name}' holds no finished trial: '{file.name}' is missing; run chiasm evaluate --out first"
             )
-    try:
-        document = json.loads(files[0].read_text(encoding="utf-8"))
-        tables = [pd.read_parquet(file) for file in files[1:]]
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise TrialError(f"'{folder.name}' holds a damaged trial: evaluate again into another folder") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+    document = read_document(files[0])
+    if document.get("schema") != SCHEMA:
         raise TrialError(
             f"'{folder.name}/trial.json' has another schema than this chiasm reads ({SCHEMA}): evaluate again"
         )
-    return Trial(document, tables[0], tables[1].set_index("patient"), reporter)
+    try:
+        predictions, outcomes = (pd.read_parquet(file) for file in files[1:])
+    except (ValueError, OSError) as error:  # pyarrow raises either
+        raise TrialError(_damaged(folder)) from error
+    held = {*PARTS} <= document.keys() and {*LEADING} <= {*predictions} and "patient" in outcomes
+    if not held or not set(predictions["patient"]) <= set(outcomes["patient"]):
+        raise TrialError(_damaged(folder))
+    return Trial(document, predictions, outcomes.set_index("patient"), reporter)
+
+
+def read_document(file: Path) -> dict[str, Any]:
+    """What a JSON file of a run folder holds.
+
+    Raises:
+        TrialError: it is damaged.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise TrialError(_damaged(file.parent)) from error
+    if not isinstance(document, dict):
+        raise TrialError(_damaged(file.parent))
+    return document
+
+
+def _damaged(folder: Path) -> str:
+    return f"'{folder.name}' holds a damaged trial: evaluate again into another folder"

@@ -27,7 +27,8 @@ from scipy import linalg  # type: ignore[import-untyped]
 from scipy.special import expit, logit, softmax  # type: ignore[import-untyped]
 
 from chiasm.cohort.targets import Outcome
-from chiasm.heads.linear import Linear, over_all_classes
+from chiasm.heads.linear import Linear
+from chiasm.heads.logistic import over_all_classes
 from chiasm.heads.ridge_cox import Array, checked
 
 STEPS = 12

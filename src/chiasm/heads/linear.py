@@ -11,7 +11,6 @@ With more features than patients the solution lies in the row space of the featu
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg  # type: ignore[import-untyped]
 from scipy.special import logsumexp  # type: ignore[import-untyped]
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort.targets import Outcome
+from chiasm.heads.logistic import fit_ridge_logistic
 from chiasm.heads.ridge_cox import Array, breslow, checked, cox_nll, fit_ridge_cox, row_space, survival_at
 
 __all__ = [
@@ -37,7 +36,6 @@ __all__ = [
     "fit_ridge_logistic",
     "information",
     "nll",
-    "over_all_classes",
     "survival_at",
 ]
 
@@ -191,58 +189,3 @@ def fit_ridge(features: Array, y: Array, penalties: Sequence[float]) -> list[tup
         coef = right.T @ (shrink[:, None] * projected)
         fits.append((coef, y_mean - x_mean @ coef))
     return fits
-
-
-def fit_ridge_logistic(
-    features: Array, codes: NDArray[Any], penalties: Sequence[float], *, classes: int | None = None
-) -> list[tuple[Array, Array]]:
-    """Multinomial logistic regression: minimise sum log loss + penalty/2 |coef|^2, one fit a penalty.
-
-    Two classes are one logistic regression, written as the logits (-z/2, +z/2); its penalty is on the coefficients of
-    z.
-
-    Args:
-        features: (n, F), finite.
-        codes: (n,) int, class 0..K-1 of each row.
-        penalties: strengths > 0 (0 is fitted as 1e-8: without any, separable classes have no solution).
-        classes: K; the largest code + 1 unless given.
-
-    Returns:
-        `(coef (F, K), intercept (K,))` for each penalty. Equals `sklearn.linear_model.LogisticRegression(C=1/penalty)`.
-    """
-    x, y = np.asarray(features, np.float64), np.asarray(codes, np.int64)
-    mean = x.mean(axis=0)
-    if len(np.unique(y)) < 2:
-        return [over_all_classes(np.zeros((x.shape[1], 1)), np.zeros(1), mean, y, classes)] * len(penalties)
-    reduced, back = row_space(x - mean)
-    fits: dict[float, tuple[Array, Array]] = {}
-    model = LogisticRegression(solver="lbfgs", tol=1e-8, max_iter=5000, warm_start=True)
-    for penalty in sorted(set(penalties), reverse=True):
-        with warnings.catch_warnings():  # features far from unit scale: the last iterate is near enough
-            warnings.simplefilter("ignore")
-            model.set_params(C=1 / max(penalty, 1e-8)).fit(reduced, y)
-        w = model.coef_.T if back is None else back @ model.coef_.T
-        fits[penalty] = over_all_classes(w, model.intercept_, mean, y, classes)
-    return [fits[penalty] for penalty in penalties]
-
-
-def over_all_classes(
-    coef: Array, intercept: Array, mean: Array, codes: NDArray[np.int_], classes: int | None
-) -> tuple[Array, Array]:
-    """`(coef (F, K), intercept (K,))` of all classes from those of the ones that `codes` (n,) show, or of their logit.
-
-    A class that no row has gets the log frequency of half a patient and no coefficient.
-
-    Args:
-        coef: (F, S), or (F, 1) of the logit of the second of two classes.
-        intercept: of the same, where the features are at their `mean` (F,).
-    """
-    seen, counts = np.unique(codes, return_counts=True)
-    width = max(int(classes or 0), int(seen.max(initial=0)) + 1)
-    if len(seen) == 2:
-        coef, intercept = np.hstack([-coef, coef]) / 2, np.hstack([-intercept, intercept]) / 2
-    every, level = np.zeros((len(coef), width)), np.full(width, np.log(0.5 / max(1, len(codes))))
-    every[:, seen], level[seen] = coef, intercept - mean @ coef
-    if len(seen) < width:  # the absent class stands beside the average log frequency of the others
-        level[seen] += np.mean(np.log(counts / len(codes))) - np.mean(intercept)
-    return every, level

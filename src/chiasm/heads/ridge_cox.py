@@ -65,7 +65,7 @@ def fit_ridge_cox(
     for _ in range(100):
         gradient, hessian = sets.derivatives(z, z @ coef + shift)
         gradient += ridge * coef
-        step = -_solve(hessian + np.diag(ridge), gradient)
+        step = -solve(hessian + np.diag(ridge), gradient)
         decrement, size = float(-gradient @ step), 1.0
         while size > 1e-8:
             trial = coef + size * step
@@ -170,7 +170,8 @@ def checked(features: Array, rows: npt.NDArray[Any]) -> Array:
     return x
 
 
-def _solve(matrix: Array, vector: Array) -> Array:
+def solve(matrix: Array, vector: Array) -> Array:
+    """`matrix^-1 vector` of a symmetric matrix (F, F), positive where it is sound."""
     try:
         return np.asarray(linalg.cho_solve(linalg.cho_factor(matrix), vector))
     except linalg.LinAlgError:  # a direction without curvature: the step of least norm

@@ -137,7 +137,8 @@ def resolve(recipes: Iterable[Any] | None, cohort: Cohort) -> list[Any]:
         except Unsupported as error:
             raise Unsupported(f"recipe '{recipe.name}': {error}") from error
     if not chosen:
-        Single(cohort.modalities[0]).supports(cohort)
+        for name in cohort.modalities:
+            Single(name).supports(cohort)
         raise Unsupported("no recipe supports this cohort")
     return chosen
 

@@ -195,8 +195,10 @@ def _best(losses: list[float]) -> int:
     """The number (from 1) of the epoch with the smallest loss, 0 before the first.
 
     The last of equal ones: held-out patients without an event have loss zero in every epoch, which must not stop it.
+    A loss that is no number is worse than any.
     """
-    return len(losses) - losses[::-1].index(min(losses)) if losses else 0
+    ranked = [math.inf if math.isnan(loss) else loss for loss in reversed(losses)]
+    return len(losses) - ranked.index(min(ranked)) if losses else 0
 
 
 def _groups(trainable: list[nn.Parameter], groups: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
