@@ -70,28 +70,27 @@ def main() -> None:
 def table(task: str, options: argparse.Namespace) -> pd.DataFrame:
     """A row a recipe that the cohort's encoders allow."""
     cohort = ready(task, options)
-    chosen = [with_epochs(name, options.epochs) for name in options.recipes if name.partition(":")[0] in RECIPES]
-    names = [name for name in chosen if possible(name, cohort)]
+    known = [name for name in options.recipes if name.partition(":")[0] in RECIPES]
+    plain = {with_epochs(name, options.epochs): name for name in known if possible(name, cohort)}
+    names = list(plain)
     frozen = [f"single:{name}" for name in cohort.modalities] + ["stacked-fusion"] * (len(cohort.modalities) > 1)
     trial = chiasm.evaluate(cohort, [*frozen, *names], out=options.out / task / "trial", resume=True, jobs=options.jobs)
     rows = []
     for row in trial.document["recipes"]:
-        shown = {
-            "recipe": row["name"].replace(f",epochs={options.epochs}", "").replace(f":epochs={options.epochs}", "")
-        }
-        shown |= {"metric": row["metric"], "score": f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"}
+        shown = {"recipe": plain.get(row["name"], row["name"]), "metric": row["metric"]}
+        shown |= {"score": f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"}
         if row["name"] in names:
-            shown |= {"less probe": less(trial, row["name"], with_epochs("probe", options.epochs))}
+            shown |= {"less probe": less(trial, row["name"], options)}
         shown["trained"] = f"{row['trained_parameters']:,}"
         if row["name"] in names:
-            shown |= cost(task, row["name"], options)
+            shown |= cost(task, plain[row["name"]], options)
         rows.append(shown)
     return pd.DataFrame(rows).fillna("")
 
 
 def with_epochs(name: str, epochs: int) -> str:
-    """The recipe with as many epochs as the benchmark gives."""
-    return f"{name}{',' if ':' in name else ':'}epochs={epochs}"
+    """The name of the recipe with as many epochs as the benchmark gives."""
+    return str(make_recipe(f"{name}{',' if ':' in name else ':'}epochs={epochs}").name)
 
 
 def possible(name: str, cohort: chiasm.Cohort) -> bool:
@@ -104,8 +103,9 @@ def possible(name: str, cohort: chiasm.Cohort) -> bool:
     return True
 
 
-def less(trial: chiasm.Trial, name: str, probe: str) -> str:
+def less(trial: chiasm.Trial, name: str, options: argparse.Namespace) -> str:
     """The difference of the primary metric to the linear probe, with its interval."""
+    probe = with_epochs("probe", options.epochs) if "probe" in RECIPES else ""
     if name == probe or probe not in trial.frames:
         return ""
     sides = [list(trial.frames[own].values()) for own in (name, probe)]
@@ -135,11 +135,10 @@ def cost(task: str, name: str, options: argparse.Namespace) -> dict[str, str]:
 def measured(cohort: chiasm.Cohort, name: str) -> dict[str, float]:
     """Of a fit on a few patients: the time of a step, and the highest memory less that before."""
     few = cohort.subset(np.flatnonzero(cohort.fold == "train")[:MEASURED])
-    plain = name.partition(",epochs")[0].partition(":epochs")[0]
 
     def fitted(epochs: int) -> float:
         start = time.perf_counter()
-        make_recipe(f"{with_epochs(plain, epochs)},patience=9").fit(few, seed=0)
+        make_recipe(f"{with_epochs(name, epochs)},patience=9").fit(few, seed=0)
         return time.perf_counter() - start
 
     before = resident("VmRSS")

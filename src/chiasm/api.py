@@ -66,6 +66,7 @@ __all__ = [
     "open_cohort",
     "open_store",
     "prune_store",
+    "read_inputs",
     "require_device",
     "similar",
     "split_names",
@@ -73,6 +74,7 @@ __all__ = [
 
 ENGINES = {"local": side_by_side, "ray": on_cluster}
 list_recipes = registry.list_recipes
+read_inputs = registry.read_inputs
 split_names = registry.split_names
 
 
@@ -172,8 +174,7 @@ def engine_of(name: str) -> Any:
 
 def encoded(cohort: Cohort, recipes: Sequence[Any], *, engine: str = "local", jobs: int | None = None) -> Cohort:
     """The cohort encoded as these recipes read it; how many sources could not be read is a Python warning."""
-    inputs = any(getattr(recipe, "reads_inputs", False) for recipe in recipes)
-    found = encode(cohort, inputs=inputs, engine=engine, jobs=jobs)
+    found = encode(cohort, inputs=read_inputs(recipes), engine=engine, jobs=jobs)
     if found.problems:
         refused = sum(count.refused for count in found.counts.values())
         message = f"{refused:,} sources cannot be read and count as absent: chiasm.encode(cohort).problems lists them"
@@ -215,9 +216,9 @@ def evaluate(
         TrialError: `out` holds a trial already and `resume` is False, or another trial.
     """
     require_sound(cohort)
-    named = None if recipes is None else [registry.named(recipe) for recipe in recipes]
-    cohort = encoded(cohort, named or [], engine=engine, jobs=jobs)
-    chosen = registry.resolve(named, cohort)
+    recipes = None if recipes is None else list(recipes)
+    cohort = encoded(cohort, recipes or [], engine=engine, jobs=jobs)
+    chosen = registry.resolve(recipes, cohort)
     folder = Path(out) if out is not None else None
     trial = run_trial(
         cohort,
@@ -248,9 +249,8 @@ def fit(
         checkpoint: a folder; training goes on from what an interrupted fit left there.
     """
     require_sound(cohort)
-    named = registry.named(recipe)
-    cohort = encoded(cohort, [named])
-    (chosen,) = registry.resolve([named], cohort)
+    cohort = encoded(cohort, [recipe])
+    (chosen,) = registry.resolve([recipe], cohort)
     model: Model = chosen.fit(cohort, seed=seed, checkpoint=Path(checkpoint) if checkpoint else None, device=device)
     return model
 

@@ -31,7 +31,7 @@ def fit(
     require_place(out, force)
     api.require_device(device)
     start = time.monotonic()
-    opened = ready(sound(cohort))
+    opened = ready(sound(cohort), [recipe])
     model = api.fit(opened, recipe, seed=seed, device=device)
     model.save(out)
     seconds = time.monotonic() - start

@@ -46,12 +46,13 @@ def examined(path: Path) -> tuple[Cohort | None, list[Problem]]:
         return api.examine(path, progress=progress.named)
 
 
-def ready(cohort: Cohort, engine: str = "local", jobs: int | None = None) -> Cohort:
-    """The cohort once every file is encoded, with progress; sources that cannot be read are counted."""
+def ready(cohort: Cohort, recipes: Sequence[str], engine: str = "local", jobs: int | None = None) -> Cohort:
+    """The cohort encoded as these recipes read it, with progress; sources that cannot be read are counted."""
     from chiasm import api
 
+    inputs = api.read_inputs(recipes)  # a name that is none is an error here, before any work
     with screen.Progressing("sources") as progress:
-        found = api.encode(cohort, engine=engine, jobs=jobs, progress=progress.named)
+        found = api.encode(cohort, inputs=inputs, engine=engine, jobs=jobs, progress=progress.named)
     for problem in found.problems:
         screen.hint(f"{problem.severity}: {problem}")
     return found.cohort

@@ -19,6 +19,9 @@ def encode(
         typer.Option(help="modality=name:option=value, as in note=minilm; again for each. Default: the manifest's."),
     ] = None,
     store: Store = None,
+    inputs: Annotated[
+        bool, typer.Option("--inputs", help="Keep what the encoders' networks read, too: lora and its kind need it.")
+    ] = False,
     jobs: Jobs = None,
     engine: Engine = "local",
     json: Json = False,
@@ -35,7 +38,9 @@ def encode(
         opened.rows_of(name)
     start = time.monotonic()
     with screen.Progressing("sources") as progress:
-        found = api.encode(opened, choices, store=store, jobs=jobs, engine=engine, progress=progress.named)
+        found = api.encode(
+            opened, choices, store=store, inputs=inputs, jobs=jobs, engine=engine, progress=progress.named
+        )
     seconds = time.monotonic() - start
     counts = {name: asdict(count) for name, count in found.counts.items()}
     problems = [asdict(problem) for problem in found.problems]

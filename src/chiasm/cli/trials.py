@@ -111,7 +111,7 @@ def evaluate(
     )
     api.require_device(device)
     start = time.monotonic()
-    opened = ready(sound(cohort), engine, jobs)
+    opened = ready(sound(cohort), names or (), engine, jobs)
     with screen.Progressing("training sets") as progress, told_how_to_go_on("add --resume to go on"):
         trial = api.evaluate(
             opened, names, protocol, seed=seed, out=out, resume=resume, jobs=jobs, engine=engine, device=device,

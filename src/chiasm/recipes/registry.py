@@ -86,6 +86,11 @@ def named(recipe: Any) -> Any:
     return make_recipe(recipe) if isinstance(recipe, str) else recipe
 
 
+def read_inputs(recipes: Iterable[Any]) -> bool:
+    """Whether one of these, by name or as it is, runs an encoder's network and so needs what it reads."""
+    return any(getattr(named(recipe), "reads_inputs", False) for recipe in recipes)
+
+
 def parse(value: str, default: Any, what: str) -> Any:
     """The text of an option as the type of its default."""
     try:
