@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.artifact import storable
+from chiasm.cohort.digests import Digests
 
 Rows = NDArray[np.int_]
 Item = Path | str | pd.DataFrame
@@ -113,7 +114,7 @@ class Encoding:
 class ValueSource:
     """Values or tokens in place of a source that was decoded, one item a patient who has the modality."""
 
-    def __init__(self, values: Any, digests: NDArray[np.str_], path: str | None) -> None:
+    def __init__(self, values: Any, digests: Digests, path: str | None) -> None:
         self.path = path
         self._values = values
         self._digests = digests
@@ -125,5 +126,5 @@ class ValueSource:
     def values(self, rows: Rows, file_rows: Rows) -> Any:
         return self._values.take(rows)
 
-    def digests(self, rows: Rows) -> NDArray[np.str_]:
+    def digests(self, rows: Rows) -> Digests:
         return self._digests[rows]
