@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 import chiasm
+from chiasm.cohort.digests import as_hex
 from chiasm.evaluation.estimates import percentile_interval
 from chiasm.evaluation.metrics import score
 
@@ -110,8 +111,8 @@ def davis(cohort: chiasm.Cohort, trial: chiasm.Trial, out: Path, jobs: int | Non
 
 
 def digests(cohort: chiasm.Cohort, modality: str) -> np.ndarray:
-    """(B,) the content of a modality: equal for equal drugs and sequences."""
-    return cohort.digests[:, cohort.modalities.index(modality)].astype(str)
+    """(B,) the content of a modality, which everybody has: equal for equal drugs and sequences."""
+    return np.array(as_hex(cohort.digests[:, cohort.modalities.index(modality)]))
 
 
 def c_index(trial: chiasm.Trial, cohort: chiasm.Cohort, recipe: str, rows: np.ndarray) -> str:

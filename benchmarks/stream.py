@@ -86,8 +86,9 @@ def one_size(patients: int, recipe: str, folder: Path) -> dict[str, dict[str, fl
             Classification("label", ("0", "1")),
             kinds={"table": "table", "scan": "text"},
         )
+        del ids, numbers  # the frames are the user's own
     with peak.step("put in store"):
-        keys = cohort.sources["scan"].digests(np.arange(patients)).tolist()
+        keys = cohort.sources["scan"].digests(np.arange(patients))
         kept = np.arange(patients) % 10 != 0
         store = TokenStore(folder)
         for start in range(0, patients, AT_ONCE):
@@ -95,9 +96,10 @@ def one_size(patients: int, recipe: str, folder: Path) -> dict[str, dict[str, fl
             tokens[:, :, 0] += 0.3 * label[start : start + AT_ONCE, None]
             store.put(IDENTITY, keys[start : start + AT_ONCE], list(tokens), slots=TOKENS)
     with peak.step("open"):
-        stored = store.open(IDENTITY, [key for key, own in zip(keys, kept, strict=True) if own])
-        cohort = cohort.with_values("scan", "tokens", stored, kept, Encoding("text", "benchmark", IDENTITY))
-        del keys, tokens
+        own = keys[kept]
+        stored = store.open(IDENTITY, own)
+        cohort = cohort.with_values("scan", "tokens", stored, kept, Encoding("text", "benchmark", IDENTITY), own)
+        del keys, tokens, store
     with peak.step("fingerprint"):
         assert cohort.fingerprint
     with peak.step("fit"):

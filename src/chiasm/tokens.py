@@ -97,11 +97,12 @@ class PackedTokens:
 
     def take(self, rows: np.ndarray) -> Tokens:
         """The padded batch of these patients, as long as the longest of them, or `slots` long."""
-        lengths = self.lengths[rows]
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
         longest = self.slots or max(1, int(lengths.max(initial=0)))
         steps = np.arange(longest)
         mask = steps[None, :] < lengths[:, None]  # (B, T)
-        index = np.where(mask, self.offsets[:-1][rows][:, None] + steps[None, :], 0)
+        index = np.where(mask, starts[:, None] + steps[None, :], 0)
         if len(self.values) == 0:
             values = self.values.new_zeros((len(rows), longest, self.width))
         else:

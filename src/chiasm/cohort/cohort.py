@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.cohort.digests import DIGEST, Digests
 from chiasm.cohort.errors import Problem, nearest
 from chiasm.cohort.items import Encoding, ValueSource
 from chiasm.cohort.sources import Source
@@ -77,13 +78,13 @@ class Cohort:
         """The rows of the patients who have the modality: the rows of `raw(modality)`."""
         return np.flatnonzero(self.present[:, self._position(modality)])
 
-    def raw(self, modality: str) -> Any:
-        """The values of the patients who have the modality, in row order.
+    def raw(self, modality: str, rows: NDArray[np.int_] | None = None) -> Any:
+        """The values of the patients who have the modality, in row order; of those in `rows` alone where it is given.
 
         A frame indexed by id for kinds `table` (float64, and text with NaN where missing) and `omics` (float32), `Bags`
         for kind `bag`, `Items` that are not decoded yet for the others, and what stands in their place afterwards.
         """
-        rows = self.rows_of(modality)
+        rows = self.rows_of(modality) if rows is None else rows
         values = self.sources[modality].values(self.source_rows[modality][rows], self.file_rows[rows])
         return (
             values.set_axis(pd.Index(self.ids[rows], dtype=object), axis=0)
@@ -104,10 +105,18 @@ class Cohort:
 
     def pattern(self) -> NDArray[np.str_]:
         """(B,) the modalities each patient has, as `clinical+rna`; "" for none."""
+        texts, number = self.patterns()
+        return texts[number]
+
+    def patterns(self) -> tuple[NDArray[np.str_], NDArray[np.int_]]:
+        """The patterns that patients have, as text, and (B,) the number of each patient's own."""
+        packed = np.packbits(self.present, axis=1)  # (B, bytes of M bits)
+        size = packed.shape[1]
+        keys = packed.view(f"S{size}").reshape(-1) if size else np.zeros(len(self), dtype="S1")
+        _, first, number = np.unique(keys, return_index=True, return_inverse=True)
         names = np.array(self.modalities, dtype=object)
-        kinds, inverse = np.unique(self.present, axis=0, return_inverse=True)
-        text = np.array(["+".join(names[row]) for row in kinds] or [""], dtype=str)
-        return text[inverse.reshape(-1)]
+        texts = ["+".join(names[row]) for row in self.present[first]]
+        return np.array(texts or [""], dtype=str), number
 
     def subset(self, rows: NDArray[np.int_] | NDArray[np.bool_] | Sequence[int]) -> Cohort:
         """Some patients, in the order of their ids; `rows` are integers, each at most once, or a mask (B,)."""
@@ -154,7 +163,7 @@ class Cohort:
         values: Any,
         kept: NDArray[np.bool_],
         encoding: Encoding | None,
-        digests: NDArray[np.str_] | None = None,
+        digests: Digests | None = None,
         inputs: Any = None,
     ) -> Cohort:
         """The same patients with decoded values, or tokens, in place of a modality's files or cells.
@@ -206,10 +215,13 @@ class Cohort:
             raise ValueError(f"the outcome has {len(outcome.value)} rows, the cohort {len(self)} patients")
         return replace(self, target=target, outcome=outcome)
 
-    @cached_property
-    def digests(self) -> NDArray[np.str_]:
-        """(B, M) a hash of each patient's content of each modality, "" where absent. Reads every file once."""
-        found = np.full(self.present.shape, "", dtype="<U32")
+    @property
+    def digests(self) -> Digests:
+        """(B, M) 16 bytes: a hash of each patient's content of each modality, empty where absent.
+
+        Files are read, unless they were read before and have not changed since; the sources remember the rest.
+        """
+        found = np.zeros(self.present.shape, dtype=DIGEST)
         for m, name in enumerate(self.modalities):
             rows = self.rows_of(name)
             found[rows, m] = self.sources[name].digests(self.source_rows[name][rows])
@@ -236,7 +248,7 @@ class Cohort:
         feed_rows(self.ids)
         feed([(name, self.kinds[name], self.sources[name].columns) for name in self.modalities])
         feed(sorted(self.encodings.items()))
-        feed_rows(self.digests)
+        digest.update(self.digests.tobytes())
         feed(self.target)
         if self.outcome is not None:
             feed_rows(self.outcome.value)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.digests import as_digests, digest_of, repeated
 from chiasm.cohort.errors import CohortError, Problem, Severity, Unsupported, count, error, first_rows, warning
 from chiasm.cohort.sources import ColumnSource
 from chiasm.cohort.units import content_keys
@@ -140,13 +141,11 @@ def patient_problems(cohort: Cohort, *, complete: bool) -> list[Problem]:
         if labels is not None and (labels == "").any():
             fix = f"fill in the column: a patient without a {key} counts as one of its own"
             found.append(_patients(cohort, labels == "", f"without a {key}", fix))
-    keys = pd.Series(content_keys(cohort))
-    twins = (keys.duplicated(keep=False) & (keys != "")).to_numpy()
+    twins = repeated(content_keys(cohort))
     if complete and twins.any():
         fix = "if they are one person, name `group`, or ask for folds that keep duplicates together"
         found.append(_patients(cohort, twins, "identical in every modality to another", fix))
-    plain = pd.Series([_plain(identifier) for identifier in cohort.ids.tolist()])
-    alias = plain.duplicated(keep=False).to_numpy()
+    alias = repeated(as_digests(digest_of(_plain(identifier)) for identifier in cohort.ids))
     if alias.any():
         what = "with an identifier that differs from another only in case, spaces or leading zeros"
         found.append(_patients(cohort, alias, what, "if they are one person, name `group`"))

@@ -17,8 +17,8 @@ RECORD_SUFFIXES = (".hea", ".dat", ".mat")
 SETTLED_NS = 2_000_000_000  # a file changed again within its clock's step would keep its times
 
 
-def content_digest(item: Path, known: MutableMapping[bytes, bytes]) -> str:
-    """32 hex digits of blake2b over the content of a file, a folder or a record.
+def content_digest(item: Path, known: MutableMapping[bytes, bytes]) -> bytes:
+    """16 bytes of blake2b over the content of a file, a folder or a record.
 
     Args:
         known: digests by stamp; what is read is added. A stamp is a hash of path, size and times (of change, and of
@@ -39,7 +39,7 @@ def content_digest(item: Path, known: MutableMapping[bytes, bytes]) -> str:
         found = digest.digest()
         if all(max(own.st_mtime_ns, own.st_ctime_ns) + SETTLED_NS < now for own in stats):
             known[stamp.digest()] = found
-    return found.hex()
+    return found
 
 
 def content_files(path: Path) -> list[Path]:

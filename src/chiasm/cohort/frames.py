@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows, nearest, warning
+from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.schema import MODALITY_NAME
 from chiasm.cohort.sources import FILE_KINDS, KINDS, TEXT_KINDS, ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import as_text, tidy
@@ -52,6 +53,7 @@ def cohort_from_frames(
         raise CohortError(problems)
     positions = np.argsort(texts, kind="stable")
     ids = texts[positions]
+    del texts
     sources: dict[str, Source] = {}
     rows: dict[str, NDArray[np.int_]] = {}
     kind_of: dict[str, str] = {}
@@ -76,18 +78,20 @@ def cohort_from_frames(
                 starts = np.arange(len(keys))
                 sources[modality] = ColumnSource(modality, kind, frame, list(frame.columns))
         else:
-            keys = np.array([str(key).strip() for key in values], dtype=str)
+            keys = _unique(pd.Index([str(key) for key in values], dtype=object), modality, problems)
             files = [np.asarray(file) if kind == "bag" else Path(str(file)) for file in values.values()]
             sources[modality] = FileSource(modality, kind, None, files)
             starts, some = np.arange(len(keys)), np.ones(len(keys), dtype=bool)
         kind_of[modality] = kind
-        strange = np.flatnonzero(~np.isin(keys, ids)) + 2
+        first = places_of(ids, keys)
+        unknown = np.ones(len(keys), dtype=bool)
+        unknown[first[first >= 0]] = False
+        strange = np.flatnonzero(unknown) + 2
         if strange.size:
             where = first_rows(strange.tolist())
             what = f"{count(len(strange), 'row')} of identifiers that are not among the patients ({where})"
             fix = "they are left out; add them to the patients to use them"
             findings.append(warning(what, fix, row=int(strange[0]), modality=modality))
-        first = pd.Index(keys).get_indexer(pd.Index(ids)) if len(set(keys)) == len(keys) else np.full(len(ids), -1)
         here = (first >= 0) & some[first] if len(some) else np.zeros(len(ids), dtype=bool)
         rows[modality] = np.where(here, starts[first] if len(starts) else -1, -1)
         named = (groups or {}).get(modality)
@@ -168,7 +172,7 @@ def _unique(index: pd.Index, modality: str | None, problems: list[Problem]) -> N
     if empty.size:
         what = f"the identifier is missing in {count(len(empty), 'row')} ({first_rows(empty.tolist())})"
         problems.append(error(what, "fill in the index", path=path, row=int(empty[0]), modality=modality))
-    repeated = np.flatnonzero(pd.Series(texts).duplicated().to_numpy() & (texts != "")) + 2
+    repeated = np.flatnonzero(repeats(texts) & (texts != "")) + 2
     if repeated.size:
         where = first_rows(repeated.tolist())
         what = f"the identifier stands in an earlier row too, in {count(len(repeated), 'row')} ({where})"

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.artifact import storable
+from chiasm.cohort.digests import Digests
 
 Rows = NDArray[np.int_]
 Item = Path | str | pd.DataFrame
@@ -116,7 +117,7 @@ class ValueSource:
     `inputs` are what the encoder's network reads of each, where they were asked for.
     """
 
-    def __init__(self, values: Any, digests: NDArray[np.str_], path: str | None, inputs: Any = None) -> None:
+    def __init__(self, values: Any, digests: Digests, path: str | None, inputs: Any = None) -> None:
         self.path = path
         self._values = values
         self._digests = digests
@@ -133,5 +134,5 @@ class ValueSource:
         """The inputs of some, None where there are none."""
         return None if self._inputs is None else self._inputs.take(rows)
 
-    def digests(self, rows: Rows) -> NDArray[np.str_]:
+    def digests(self, rows: Rows) -> Digests:
         return self._digests[rows]

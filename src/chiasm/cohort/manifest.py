@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.cohort.genesets import read_gene_sets
+from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.places import find_files, inside
 from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_keys, read_toml
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
@@ -157,7 +158,7 @@ class _Reader:
             self.problems.append(
                 error(what, f"fill in column '{column}'", path=table.name, row=int(rows[0]), modality=modality)
             )
-        repeated = pd.Series(texts).duplicated().to_numpy() & ~empty
+        repeated = repeats(texts) & ~empty
         if repeated.any():
             rows = np.flatnonzero(repeated) + 2
             where = first_rows(rows.tolist())
@@ -248,13 +249,13 @@ class _Reader:
         self.refuse_outcomes(table, columns, name)
         texts = self.texts(table, key)
         if keys.kind == "events":  # many rows a patient: the first one stands for all
-            unique = np.flatnonzero(~pd.Series(texts).duplicated().to_numpy() & (texts != ""))
+            unique = np.flatnonzero(~repeats(texts) & (texts != ""))
         else:
             unique = self.unique_ids(table, key, name)
         wanted = self.ids if keys.on is None else self.texts(self.patients, keys.on)[self.positions]
         if keys.on is None:
             self.strangers(table, ~np.isin(texts, self.ids) & (texts != ""), name)
-        found = pd.Index(texts[unique]).get_indexer(pd.Index(wanted))
+        found = places_of(wanted, texts[unique])
         rows = np.where(found >= 0, unique[found] if len(unique) else -1, -1)
         if keys.kind == "events":
             return EventSource(name, keys.kind, table, columns, texts), rows

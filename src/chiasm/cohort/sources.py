@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
+from chiasm.cohort.digests import DIGEST, Digests, as_digests, digest_of
 from chiasm.cohort.errors import CohortError, Problem, count, error
 from chiasm.cohort.file_content import content_digest
 from chiasm.cohort.items import Items, Rows, RowsOfPatients
@@ -21,6 +21,7 @@ from chiasm.cohort.tables import Table, as_cells, tidy
 TABLE_KINDS = ("table", "omics")
 TEXT_KINDS = ("text", "molecule", "protein", "dna")
 FILE_KINDS = ("bag", "image", "volume", "slide", "dicom", "ecg", "signal", "singlecell")
+HASHED_ROWS = 4_096  # of a table: more at once would be copies of all of it
 KINDS = (*TABLE_KINDS, *FILE_KINDS, *TEXT_KINDS, "events")
 
 
@@ -28,7 +29,7 @@ class Source(Protocol):
     """The values of one modality; `rows` are the source's own row numbers, `file_rows` those of the patients' table."""
 
     def values(self, rows: Rows, file_rows: Rows) -> Any: ...
-    def digests(self, rows: Rows) -> NDArray[np.str_]: ...
+    def digests(self, rows: Rows) -> Digests: ...
     @property
     def columns(self) -> list[str]: ...
     @property
@@ -43,6 +44,7 @@ class ColumnSource:
         self.kind = kind
         self._table = table
         self._columns = list(columns)
+        self._digests: Digests | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -55,8 +57,9 @@ class ColumnSource:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """All rows: float64 columns, and columns of text with NaN where missing."""
-        raw = self._table.frame(self._columns) if isinstance(self._table, Table) else self._table[self._columns]
-        return tidy(raw)
+        if isinstance(self._table, Table):
+            return tidy(self._table.frame(self._columns))
+        return tidy(self._table if list(self._table.columns) == self._columns else self._table[self._columns])
 
     @cached_property
     def _block(self) -> pd.DataFrame:
@@ -109,22 +112,19 @@ class ColumnSource:
             file_rows=file_rows if self.path is None else rows + 2,
         )
 
-    def digests(self, rows: Rows) -> NDArray[np.str_]:
-        """(n,) a hash of each row's values; rows of equal values have equal ones."""
-        used, inverse = np.unique(rows, return_inverse=True)
+    def digests(self, rows: Rows) -> Digests:
+        """(n,) a hash of each row's values; rows of equal values have equal ones. Each row is hashed once."""
+        if self._digests is None:
+            self._digests = np.zeros(len(self._texts if self.kind in TEXT_KINDS else self.frame), dtype=DIGEST)
+        fresh = np.unique(rows[self._digests[rows] == b""])
+        self._digests[fresh] = self._hashed(fresh)
+        return self._digests[rows]
+
+    def _hashed(self, rows: Rows) -> Digests:
         if self.kind in TEXT_KINDS:
-            cells = [hashlib.blake2b(_bytes(text), digest_size=16).hexdigest() for text in self._texts[used]]
-            return np.array(cells, dtype="<U32")[inverse]
-        frame = tidy(self.frame.iloc[used])
-        numbers = frame.select_dtypes(exclude="object").to_numpy(dtype=np.float64) + 0.0  # -0.0 + 0.0 is 0.0
-        numbers[np.isnan(numbers)] = np.nan  # one NaN out of many
-        texts = frame.select_dtypes(include="object").fillna("").to_numpy(dtype=object)
-        hashes = []
-        for number, text in zip(numbers, texts, strict=True):
-            digest = hashlib.blake2b(number.tobytes(), digest_size=16)
-            digest.update(_bytes("\0".join(map(str, text))))
-            hashes.append(digest.hexdigest())
-        return np.array(hashes, dtype="<U32")[inverse]
+            return as_digests(digest_of(text) for text in self._texts[rows])
+        blocks = (self.frame.iloc[rows[start : start + HASHED_ROWS]] for start in range(0, len(rows), HASHED_ROWS))
+        return as_digests(digest for block in blocks for digest in _row_digests(block))
 
 
 class EventSource(ColumnSource):
@@ -157,11 +157,9 @@ class EventSource(ColumnSource):
         positions = [self._positions[key] for key in self._keys[rows]]
         return self._items(RowsOfPatients(self.frame, positions), rows, file_rows)
 
-    def digests(self, rows: Rows) -> NDArray[np.str_]:
-        of_row = super().digests(np.arange(len(self._keys)))
-        joined = pd.Series(of_row).groupby(self._keys).agg("".join)
-        hashes = [hashlib.blake2b(joined[key].encode(), digest_size=16).hexdigest() for key in self._keys[rows]]
-        return np.array(hashes, dtype="<U32")
+    def _hashed(self, rows: Rows) -> Digests:
+        of_row = super()._hashed(np.arange(len(self._keys) if len(rows) else 0))
+        return as_digests(digest_of(of_row[self._positions[key]].tobytes()) for key in self._keys[rows])
 
 
 class FileSource:
@@ -185,25 +183,28 @@ class FileSource:
         files = [item for item in found if isinstance(item, Path)]  # arrays in memory are bags
         return Items(files, modality=self.modality, kind=self.kind, template=self.path, file_rows=file_rows)
 
-    def digests(self, rows: Rows) -> NDArray[np.str_]:
+    def digests(self, rows: Rows) -> Digests:
         """(n,) a hash of each patient's file content; what has not changed since it was read is not read again.
 
         A file that cannot be opened is like no other: its reader refuses it.
         """
-        hashes = []
-        for row in rows:
-            item = self._paths[row]
-            if isinstance(item, Path):
-                try:
-                    hashes.append(content_digest(item, self.known))
-                except OSError:
-                    hashes.append(hashlib.blake2b(f"not opened: {row}".encode(), digest_size=16).hexdigest())
-            else:
-                digest = hashlib.blake2b(repr(item.shape).encode(), digest_size=16)
-                digest.update(np.ascontiguousarray(item, dtype=np.float32).tobytes())
-                hashes.append(digest.hexdigest())
-        return np.array(hashes, dtype="<U32")
+        return as_digests(self._digest(int(row)) for row in rows)
+
+    def _digest(self, row: int) -> bytes:
+        item = self._paths[row]
+        if not isinstance(item, Path):
+            return digest_of(repr(item.shape).encode() + np.ascontiguousarray(item, dtype=np.float32).tobytes())
+        try:
+            return content_digest(item, self.known)
+        except OSError:
+            return digest_of(f"not opened: {row}")
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")  # half a character is the reader's to refuse
+def _row_digests(frame: pd.DataFrame) -> Iterator[bytes]:
+    """The digest of each row."""
+    frame = tidy(frame)
+    numbers = frame.select_dtypes(exclude="object").to_numpy(dtype=np.float64) + 0.0  # -0.0 + 0.0 is 0.0
+    numbers[np.isnan(numbers)] = np.nan  # one NaN out of many
+    texts = frame.select_dtypes(include="object").fillna("").to_numpy(dtype=object)
+    for number, text in zip(numbers, texts, strict=True):
+        yield digest_of(number.tobytes() + "\0".join(map(str, text)).encode("utf-8", "surrogatepass"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -124,7 +125,7 @@ def require_disjoint(train: Cohort, test: Cohort, *, by: str | None = None, grou
         _refuse_shared(set(sites_of(train).tolist()) & set(sites_of(test).tolist()) - {""}, "site")
     if group_duplicates:
         shared = set(content_keys(train).tolist()) & set(content_keys(test).tolist())
-        _refuse_shared(shared - {""}, "patient identical in every modality")
+        _refuse_shared(shared - {b""}, "patient identical in every modality")
 
 
 def shared_groups(cohort: Cohort, tested: NDArray[np.bool_]) -> int:
@@ -154,7 +155,7 @@ def skipped_labels(cohort: Cohort, fold: NDArray[np.str_], name: str) -> list[st
     return found
 
 
-def _refuse_shared(shared: set[str], noun: str) -> None:
+def _refuse_shared(shared: set[Any], noun: str) -> None:
     if shared:
         raise LeakageError(
             f"{count(len(shared), noun)} on both sides of the split: what is tested must not be trained on; "

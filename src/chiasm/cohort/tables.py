@@ -47,6 +47,8 @@ def as_cells(values: pd.Series) -> NDArray[np.object_]:
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     """Numbers and booleans as float64, everything else as objects of text, blank text as missing."""
+    if all(kind == np.float64 for kind in frame.dtypes) and all(isinstance(name, str) for name in frame.columns):
+        return frame
     plain: dict[str, NDArray[np.float64] | NDArray[np.object_]] = {}
     for position, name in enumerate(frame.columns):
         column = frame.iloc[:, position]

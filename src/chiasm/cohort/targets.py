@@ -109,11 +109,13 @@ class Outcome:
 def label_text(values: pd.Series) -> NDArray[np.object_]:
     """Labels as text, None where missing; whole numbers lose their `.0`, so that `1.0` and `1` are one class."""
     text = np.full(len(values), None, dtype=object)
+    seen: dict[str, str] = {}
     for i, value in enumerate(values.tolist()):
         if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA or value is pd.NaT:
             continue
         whole = isinstance(value, float) and value.is_integer()
-        text[i] = (str(int(value)) if whole else str(value)).strip() or None
+        label = (str(int(value)) if whole else str(value)).strip()
+        text[i] = seen.setdefault(label, label) or None  # few labels, and many patients
     return text
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.digests import DIGEST
 from chiasm.cohort.errors import CohortError, error
 
 Ints = NDArray[np.int_]
@@ -17,7 +19,7 @@ def units_of(cohort: Cohort, by: str | None, group_duplicates: bool) -> Ints | N
     """(B,) the number of the unit that a split keeps together, None where each patient is one."""
     if by not in (None, "site"):
         raise ValueError(f"folds are drawn by patient or by 'site', not by '{by}'")
-    keys: list[NDArray[np.str_]] = []
+    keys: list[NDArray[Any]] = []
     if cohort.group is not None:
         keys.append(cohort.group)
     if by == "site":
@@ -27,8 +29,8 @@ def units_of(cohort: Cohort, by: str | None, group_duplicates: bool) -> Ints | N
     return _components(keys, len(cohort)) if keys else None
 
 
-def _components(keys: Sequence[NDArray[np.str_]], n: int) -> Ints:
-    """(n,) rows that share a key, at first or second hand, get one number; "" is shared with nobody."""
+def _components(keys: Sequence[NDArray[Any]], n: int) -> Ints:
+    """(n,) rows that share a key, at first or second hand, get one number; an empty one is shared with nobody."""
     parent = list(range(n))
 
     def root(row: int) -> int:
@@ -38,7 +40,7 @@ def _components(keys: Sequence[NDArray[np.str_]], n: int) -> Ints:
         return row
 
     for column in keys:
-        first: dict[str, int] = {}
+        first: dict[Any, int] = {}
         for row, key in enumerate(column.tolist()):
             if key:
                 a, b = root(first.setdefault(key, row)), root(row)
@@ -47,10 +49,11 @@ def _components(keys: Sequence[NDArray[np.str_]], n: int) -> Ints:
     return np.asarray(units, dtype=int)
 
 
-def content_keys(cohort: Cohort) -> NDArray[np.str_]:
-    """(B,) equal text for patients identical in every modality; "" for a patient who has none."""
-    joined = ["\t".join(row) if any(row) else "" for row in cohort.digests.tolist()]
-    return np.array(joined, dtype=str) if joined else np.empty(0, dtype="<U1")
+def content_keys(cohort: Cohort) -> NDArray[np.bytes_]:
+    """(B,) equal bytes for patients identical in every modality; none for a patient who has none."""
+    digests = cohort.digests  # (B, M)
+    size = digests.shape[1] * DIGEST.itemsize
+    return digests.view(f"S{size}").reshape(-1) if size else np.zeros(len(cohort), dtype="S1")
 
 
 def sites_of(cohort: Cohort) -> NDArray[np.str_]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Values
 from chiasm.cohort.content import read_shapes
+from chiasm.cohort.digests import DIGEST, Digests, as_digests, as_hex, digest_of
 from chiasm.cohort.file_content import header_lines, header_of
 from chiasm.cohort.sources import FileSource
 from chiasm.encoders.adaptable import Inputs, is_adaptable
@@ -122,11 +122,12 @@ def encode_cohort(
             if own is not None:
                 refused |= run.encode(own, own.identity, keys, store)[1]
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
-            names = [str(key) for key in keys[kept]]
+            mine = digests[kept]
+            names = mine if keys is digests else keys[kept]
             tokens = store.open(identity, names)
             read = None if own is None else store.open(own.identity, names)
             encoding = Encoding(kind, spec, identity, len(refused))
-            cohort = cohort.with_values(modality, "tokens", tokens, kept, encoding, digests[kept], read)
+            cohort = cohort.with_values(modality, "tokens", tokens, kept, encoding, mine, read)
         found = collected(items, refused, modality)
         if len(items) and len(refused) == len(items):
             raise CohortError(found)
@@ -154,7 +155,7 @@ def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Pro
     return cohort.without(modality, cohort.rows_of(modality)[shapes[:, 1] < 0]), problems
 
 
-def _digests(cohort: Cohort, modality: str, store: TokenStore) -> NDArray[np.str_]:
+def _digests(cohort: Cohort, modality: str, store: TokenStore) -> Digests:
     """(n,) the content of each source; files that the store has seen, and that did not change, are not read."""
     source = cohort.sources[modality]
     rows = cohort.source_rows[modality][cohort.rows_of(modality)]
@@ -191,13 +192,13 @@ class _Run:
         return values, refused
 
     def encode(
-        self, encoder: Frozen, identity: str, keys: NDArray[np.str_], store: TokenStore
+        self, encoder: Frozen, identity: str, keys: Digests, store: TokenStore
     ) -> tuple[Count, dict[int, ReadError]]:
         """Put into the store what it lacks; the first source of each content stands for all that share it."""
         unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-        lacking = store.missing(identity, [str(key) for key in unique])
+        lacking = store.missing(identity, unique)
         refused: dict[int, ReadError] = {}
-        held: list[tuple[str, NDArray[np.float32], NDArray[np.float32] | None]] = []
+        held: list[tuple[bytes, NDArray[np.float32], NDArray[np.float32] | None]] = []
         size, written = 0, time.monotonic()
         numbers = np.sort(first[lacking])  # in the cohort's order, as tokens are read later
         if len(numbers):
@@ -207,7 +208,7 @@ class _Run:
                 if isinstance(found, ReadError):
                     refused[number] = found
                     continue
-                held.append((str(keys[number]), found, times))
+                held.append((keys[number], found, times))
                 size += found.nbytes
             if size >= HELD_BYTES or time.monotonic() - written >= HELD_SECONDS:
                 _write(store, identity, held, encoder.slots)
@@ -265,28 +266,31 @@ class _Parts(Sequence[Part]):
 def _write(
     store: TokenStore,
     identity: str,
-    held: Sequence[tuple[str, NDArray[np.float32], NDArray[np.float32] | None]],
+    held: Sequence[tuple[bytes, NDArray[np.float32], NDArray[np.float32] | None]],
     slots: int,
 ) -> None:
     if held:
         times = [when for _, _, when in held if when is not None]
-        keys, arrays = [key for key, _, _ in held], [array for _, array, _ in held]
+        keys, arrays = as_digests(key for key, _, _ in held), [array for _, array, _ in held]
         store.put(identity, keys, arrays, times if len(times) == len(held) else None, slots=slots)
 
 
-def contents(cohort: Cohort, store: TokenStore) -> set[str]:
-    """What the tokens of a cohort's files, cells and events are kept under, whatever encodes them."""
+def contents(cohort: Cohort, store: TokenStore) -> Digests:
+    """What the tokens of a cohort's files, cells and events are kept under, whatever encodes them; each once."""
     waiting = [name for name in cohort.modalities if _waits(cohort, name)]
-    return {str(key) for name in waiting for key in content_keys(cohort.raw(name), _digests(cohort, name, store))}
+    found = [content_keys(cohort.raw(name), _digests(cohort, name, store)) for name in waiting]
+    return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=DIGEST)
 
 
-def content_keys(items: Items, digests: NDArray[np.str_]) -> NDArray[np.str_]:
+def content_keys(items: Items, digests: Digests) -> Digests:
     """(n,) what the tokens of each source are kept under: its content, with what else its reader looks at.
 
     Beside the content of the files: the header of a record, and the names of the files of a volume's contrasts.
     """
+    if items.kind not in ("ecg", "signal", "volume"):
+        return digests
     keys = digests.copy()
-    for number in range(len(items)) if items.kind in ("ecg", "signal", "volume") else ():
+    for number in range(len(items)):
         path = items[number]
         if not isinstance(path, Path):
             continue
@@ -298,5 +302,5 @@ def content_keys(items: Items, digests: NDArray[np.str_]) -> NDArray[np.str_]:
             # a record's files may be called after it, which changes nothing
             more = b"\n".join(line.removeprefix(header.stem.encode()) for line in header_lines(header))
         if more:
-            keys[number] = hashlib.blake2b(str(digests[number]).encode() + more, digest_size=16).hexdigest()
+            keys[number] = digest_of(as_hex(digests[number : number + 1])[0].encode() + more)
     return keys

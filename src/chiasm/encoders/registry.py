@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort.sources import TABLE_KINDS
 from chiasm.encoders.adaptable import InputsAsTheyAre
 from chiasm.encoders.bag import BagEncoder
 from chiasm.encoders.catalogue import make_encoder
@@ -75,7 +76,9 @@ def fit_encoders(cohort: Cohort) -> dict[str, Encoder]:
         rows = cohort.rows_of(modality)
         if not len(rows):
             raise Unsupported(f"no patient of the training set has the modality '{modality}': leave it out")
-        fitted[modality] = encoder.fit(cohort.raw(modality), [str(name) for name in cohort.ids[rows]])
+        raw = cohort.raw(modality)
+        names = raw.index if isinstance(raw, pd.DataFrame) else cohort.ids[rows]
+        fitted[modality] = encoder.fit(raw, names.tolist())
     return fitted
 
 
@@ -92,6 +95,9 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
             )
             continue
         rows = cohort.rows_of(modality)
+        if encoder.slots and cohort.kinds[modality] != "tokens":
+            packed[modality] = _filled(cohort, modality, encoder, rows)
+            continue
         adapted = isinstance(encoder, InputsAsTheyAre)
         raw = cohort.inputs(modality) if adapted else cohort.raw(modality)
         if raw is None:
@@ -101,7 +107,7 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
             packed[modality] = StreamedTokens.of(raw, encoder, rows, len(cohort))
             continue
         if encoder.slots:
-            packed[modality] = _filled(raw, encoder, rows, len(cohort))
+            packed[modality] = _filled(cohort, modality, encoder, rows)
             continue
         order = np.argsort(lengths, kind="stable")
         parts: list[np.ndarray] = [np.zeros((0, encoder.width), np.float32)] * len(rows)
@@ -114,14 +120,13 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
     return packed
 
 
-def _filled(raw: Any, encoder: Encoder, rows: np.ndarray, patients: int) -> PackedTokens:
+def _filled(cohort: Cohort, modality: str, encoder: Encoder, rows: np.ndarray) -> PackedTokens:
     """Every position of every patient who has the modality: one array, filled in place."""
     values = torch.empty((len(rows), encoder.slots, encoder.width), dtype=torch.float32)
-    size = FRAME_BATCH if isinstance(raw, pd.DataFrame) else BATCH
+    size = FRAME_BATCH if cohort.kinds[modality] in TABLE_KINDS else BATCH
     for start in range(0, len(rows), size):
-        chosen = np.arange(start, min(start + size, len(rows)))
-        values[start : start + size] = encoder.encode(part_of(raw, chosen)).values
-    lengths = np.zeros(patients, np.int64)
+        values[start : start + size] = encoder.encode(cohort.raw(modality, rows[start : start + size])).values
+    lengths = np.zeros(len(cohort), np.int64)
     lengths[rows] = encoder.slots
     return PackedTokens(values.reshape(-1, encoder.width), np.concatenate([[0], np.cumsum(lengths)]), encoder.slots)
 

@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 CLIP = 5.0
 FEW = 10  # distinct values up to which a column is a count or a grade, not a measurement
 KNOTS = 65
+VALUES_AT_ONCE = 1 << 18  # that a fit looks at: what it works on are several copies
 
 
 @storable("scaler")
@@ -53,26 +54,12 @@ class Scaler:
     @classmethod
     def fit(cls, frame: pd.DataFrame) -> Self:
         """From training rows, `(n, F)` numeric."""
-        values = numeric(frame)
-        missing = np.isnan(values)
-        median = np.zeros(values.shape[1])
-        some = ~missing.all(0)
-        median[some] = np.nanmedian(values[:, some], axis=0)
-        filled = np.where(missing, median, values)
-        distinct = 1 + (np.diff(np.sort(filled, axis=0), axis=0) > 0).sum(0)
-        scale = np.where(distinct == 2, np.ptp(filled, axis=0), 2 * filled.std(0))
+        step = max(1, VALUES_AT_ONCE // max(1, len(frame)))
+        starts = range(0, max(1, frame.shape[1]), step)
+        parts = [_statistics(numeric(frame.iloc[:, start : start + step])) for start in starts]
+        median, mean, scale, distinct, knots = (np.concatenate(found, axis=-1) for found in zip(*parts, strict=True))
         ranked = np.flatnonzero(distinct > FEW)
-        knots = np.quantile(filled[:, ranked], np.linspace(0, 1, KNOTS), axis=0)
-        scale = np.where((distinct == 1) | (scale == 0), np.inf, scale)  # the spread of tiny numbers underflows
-        return cls(
-            tuple(map(str, frame.columns)),
-            median,
-            filled.mean(0),
-            scale,
-            ranked.astype(np.int64),
-            knots,
-            1 / (len(frame) + 1),
-        )
+        return cls(tuple(map(str, frame.columns)), median, mean, scale, ranked, knots, 1 / (len(frame) + 1))
 
     def __call__(self, frame: pd.DataFrame) -> Array:
         """`(n, F)` float64, scaled; columns are taken by name, others are ignored.
@@ -90,6 +77,20 @@ class Scaler:
             rank = (np.interp(own, knots, ranks) - np.interp(-own, -knots[::-1], -ranks[::-1])) / 2
             scaled[:, position] = ndtri(rank) / 2
         return np.asarray(scaled)
+
+
+def _statistics(values: Array) -> tuple[Array, ...]:
+    """Median, mean, scale and distinct values of each column, `(F,)`, and the quantiles of those to rank, `(65, R)`."""
+    missing = np.isnan(values)
+    median = np.zeros(values.shape[1])
+    some = ~missing.all(0)
+    median[some] = np.nanmedian(values[:, some], axis=0)
+    filled = np.where(missing, median, values)
+    distinct = 1 + (np.diff(np.sort(filled, axis=0), axis=0) > 0).sum(0)
+    scale = np.where(distinct == 2, np.ptp(filled, axis=0), 2 * filled.std(0))
+    scale = np.where((distinct == 1) | (scale == 0), np.inf, scale)  # the spread of tiny numbers underflows
+    knots = np.quantile(filled[:, distinct > FEW], np.linspace(0, 1, KNOTS), axis=0)
+    return median, filled.mean(0), scale, distinct, knots
 
 
 @storable("columns")

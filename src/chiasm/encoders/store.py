@@ -41,7 +41,8 @@ from chiasm.encoders.stored_tokens import StoredTokens
 __all__ = ["EncoderEntry", "StoreError", "StoredTokens", "TokenStore", "default_store"]
 
 NAME = re.compile(r"[^/|]+/[^|]*\|([^/(]+)/")  # an identity is reader/version|name/version(options)
-DIGEST = re.compile(r"[0-9a-fA-F]{32}")
+HEX = re.compile(r"[0-9a-fA-F]{32}")
+Contents = Collection[str] | NDArray[np.bytes_]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,9 @@ class EncoderEntry:
 
 
 class TokenStore:
-    """Tokens by encoder identity (version, options, weights, reader) and content digest of the source (32 hex digits).
+    """Tokens by encoder identity (version, options, weights, reader) and content digest of the source.
+
+    Digests are texts of 32 hexadecimal digits, or an array of 16 bytes each, as cohorts give them.
 
     Any number of processes may read, put and prune at once. Nothing is created before `prepare` or the first `put`.
 
@@ -79,7 +82,7 @@ class TokenStore:
     def __reduce__(self) -> tuple[type[TokenStore], tuple[Path]]:
         return TokenStore, (self.folder,)
 
-    def missing(self, encoder: str, contents: Sequence[str]) -> NDArray[np.bool_]:
+    def missing(self, encoder: str, contents: Contents) -> NDArray[np.bool_]:
         """(n,) True where nothing is stored for this encoder and content.
 
         Raises:
@@ -103,7 +106,7 @@ class TokenStore:
     def put(
         self,
         encoder: str,
-        contents: Sequence[str],
+        contents: Contents,
         tokens: Sequence[NDArray[np.float32]],
         times: Sequence[NDArray[np.float32]] | None = None,
         *,
@@ -141,7 +144,7 @@ class TokenStore:
         with contextlib.suppress(StoreError):  # what was put is safe; merging needs room, and may wait
             shelf.merge_alike()
 
-    def open(self, encoder: str, contents: Sequence[str]) -> StoredTokens:
+    def open(self, encoder: str, contents: Contents) -> StoredTokens:
         """The tokens of these sources in this order; a content named twice is there twice.
 
         Raises:
@@ -184,7 +187,7 @@ class TokenStore:
         self,
         *,
         encoder: str | None = None,
-        keep_contents: Collection[str] | None = None,
+        keep_contents: Contents | None = None,
         older_than_days: float | None = None,
     ) -> int:
         """Drop what is not needed, and bring the rest in order; gives the bytes freed.
@@ -213,7 +216,7 @@ class TokenStore:
         self,
         *,
         encoder: str | None = None,
-        keep_contents: Collection[str] | None = None,
+        keep_contents: Contents | None = None,
         older_than_days: float | None = None,
     ) -> int:
         """How many sources `prune` would drop; damaged fragments are not counted."""
@@ -240,11 +243,9 @@ def _open(store: TokenStore, encoder: str, keys: NDArray[Any]) -> StoredTokens:
     return StoredTokens(origin, keys, fragments, holder[back], row[back], width, slots)
 
 
-def _unwanted(
-    keep_contents: Collection[str] | None, older_than_days: float | None
-) -> Callable[[Fragment], NDArray[np.bool_]]:
+def _unwanted(keep_contents: Contents | None, older_than_days: float | None) -> Callable[[Fragment], NDArray[np.bool_]]:
     """Which sources of a fragment meet each condition given; none where none is."""
-    keep = None if keep_contents is None else np.unique(_keys(list(keep_contents)))
+    keep = None if keep_contents is None else np.unique(_keys(keep_contents))
     before = None if older_than_days is None else time.time() - older_than_days * 86_400
 
     def unwanted(fragment: Fragment) -> NDArray[np.bool_]:
@@ -262,14 +263,16 @@ def _reopen(folder: Path, encoder: str, keys: bytes) -> StoredTokens:
     return _open(TokenStore(folder), encoder, np.frombuffer(keys, dtype=KEY))
 
 
-def _keys(contents: Sequence[str]) -> NDArray[Any]:
+def _keys(contents: Contents) -> NDArray[Any]:
     """(n,) the digests as 16 bytes each."""
-    if not all(isinstance(content, str) and DIGEST.fullmatch(content) for content in contents):
+    if isinstance(contents, np.ndarray) and contents.dtype == KEY:
+        return contents
+    if not all(isinstance(content, str) and HEX.fullmatch(content) for content in contents):
         raise StoreError("a source is named by its content digest, 32 hexadecimal digits, and by nothing else")
     return np.frombuffer(bytes.fromhex("".join(contents)), dtype=KEY)
 
 
-def _check(contents: Sequence[str], tokens: Sequence[Any], times: Sequence[Any] | None, slots: int) -> int:
+def _check(contents: Contents, tokens: Sequence[Any], times: Sequence[Any] | None, slots: int) -> int:
     """The width D of what is to be stored, 0 for nothing."""
     if len(tokens) != len(contents) or (times is not None and len(times) != len(contents)):
         raise StoreError(f"{len(contents):,} contents need as many arrays of tokens, and of times where there are any")

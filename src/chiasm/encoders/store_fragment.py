@@ -20,9 +20,10 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from chiasm.cohort.digests import DIGEST
 from chiasm.encoders.store_files import StoreError, write_whole
 
-KEY = np.dtype("S16")
+KEY = DIGEST
 PIECE_BYTES = 64 << 20  # of values in one record batch: what a writer holds in memory
 NAME = re.compile(r"(\d{12})-([0-9a-f]{32})\.arrow")
 CONTENT, WRITTEN, TOKENS, TIMES = "content", "written", "tokens", "times"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from chiasm.cohort import Cohort, Unsupported, open_cohort
 from chiasm.encoders.encode import contents
@@ -55,7 +57,7 @@ def prune_store(
         raise ValueError("an age in days is 0 or more")
     cohorts = [cohort if isinstance(cohort, Cohort) else open_cohort(cohort) for cohort in keep]
     opened = open_store(store)
-    kept: Collection[str] | None = {key for cohort in cohorts for key in contents(cohort, opened)} if cohorts else None
+    kept: Any = np.concatenate([contents(cohort, opened) for cohort in cohorts]) if cohorts else None
     if encoder is not None and kept is None and older_than_days is None:
         kept = ()  # the encoder is the condition
     sources = freed = 0

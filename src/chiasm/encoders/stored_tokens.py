@@ -42,13 +42,17 @@ class StoredTokens(Sequence[NDArray[np.float32]]):
         self.width, self.slots = width, slots
         self._values: list[NDArray[np.float32]] = []
         self._clocks: list[NDArray[np.float32]] = []
-        self._piece, self._start, self._clock = (np.zeros(len(keys), dtype=np.int64) for _ in range(3))
+        self._piece = np.zeros(len(keys), dtype=np.int32)
+        self._start = np.zeros(len(keys), dtype=np.int64)
+        timed = any((source.clock >= 0).any() for source in fragments)
+        self._clock = np.full(len(keys), -1) if timed else None
         self.lengths = np.zeros(len(keys), dtype=np.int_)
         for number in np.unique(fragment):
             source, mine = fragments[number], np.flatnonzero(fragment == number)
             self._piece[mine] = source.piece[row[mine]] + len(self._values)
             self._start[mine] = source.start[row[mine]]
-            self._clock[mine] = source.clock[row[mine]]
+            if self._clock is not None:
+                self._clock[mine] = source.clock[row[mine]]
             self.lengths[mine] = source.length[row[mine]]
             self._values += source.values
             self._clocks += source.clocks
@@ -74,16 +78,19 @@ class StoredTokens(Sequence[NDArray[np.float32]]):
 
     def times(self, i: int) -> NDArray[np.float32] | None:
         """(T_i,) float32 hours since the patient's first record; None where the encoder gave none."""
-        begin = self._clock[i]
+        begin = -1 if self._clock is None else self._clock.item(i)
         return None if begin < 0 else self._clocks[self._piece[i]][begin : begin + self.lengths[i]]
 
     def take(self, rows: NDArray[np.int_] | Sequence[int]) -> StoredTokens:
         """Some of the sources in this order, still unread."""
         rows = np.asarray(rows, dtype=np.int64).reshape(-1)
+        if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
+            return self
         taken = StoredTokens.__new__(StoredTokens)
         taken.__dict__.update(self.__dict__)
         for name in ("_keys", "_piece", "_start", "_clock", "lengths"):
-            setattr(taken, name, getattr(self, name)[rows])
+            own = getattr(self, name)
+            setattr(taken, name, None if own is None else own[rows])
         return taken
 
     def batch(self, rows: NDArray[np.int_] | Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

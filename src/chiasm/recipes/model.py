@@ -68,7 +68,8 @@ class FittedModel:
                 "model that has seen nothing of a patient has nothing to say"
             )
         frame = self.response.frame(self.predictor.link(known))
-        frame.insert(0, "pattern", known.pattern())
+        texts, own = known.patterns()
+        frame.insert(0, "pattern", texts.astype(object)[own])  # one text a pattern, not one a patient
         frame.index = pd.Index(known.ids, name="patient", dtype=object)
         return frame.iloc[known.order]
 
