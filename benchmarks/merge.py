@@ -3,11 +3,10 @@
     python benchmarks/merge.py [--data ../shared/data] [--out runs/merge] [--jobs 1] [--skip-tunings] [cohort ...]
 
 For each cohort, on the given folds: a trial in `fusions` (linear singles and their late and stacked fusion, early
-fusion, HEALNet, lego-fuse, and lego-merge as it stands in a trial), and beside it, on the outer folds alone, other
-merges of lego's blocks in `merges`: logits of the same blocks, soups, matched heads, the paper's own domain. In each
-fold the end-to-end fusion is the one that inner folds select. Every recipe less that one, with the bootstrap of
-`tcga.py`: patients within folds, the same draw for both sides, conditional on the fitted models. No row is chosen by
-test scores.
+fusion, HEALNet, lego-fuse, and lego-merge as it stands in a trial), and beside it, on outer folds alone, in `merges`
+other merges of lego's blocks: logits of the same blocks, soups, matched heads, the paper's own domain. In each fold the
+end-to-end fusion is the one that inner folds select. Every recipe less that one, with the bootstrap of `tcga.py`:
+patients within folds, the same draw for both sides, conditional on the fitted models. No row is chosen by test scores.
 
 Then weight merges of fine-tuned networks against their number: one HEALNet is tuned on K = 1 ... 6 disjoint sixths of
 the training patients, and the copies are merged.

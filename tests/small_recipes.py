@@ -13,20 +13,18 @@ from chiasm.cohort import Cohort
 from chiasm.recipes.registry import RECIPES
 from chiasm.testing.cohorts import Parts, synthetic_parts
 
-SMALL = {"latents": 4, "latent_width": 8, "heads": 2, "epochs": 2, "fuse_epochs": 2, "tune_epochs": 2, "batch": 16}
+SMALL = {"latents": 4, "latent_width": 8, "heads": 2, "epochs": 2, "fuse_epochs": 2, "tune_epochs": 1, "batch": 16}
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "single": [{"modality": "m1"}],
     "healnet": [{}, {"tied": True, "depth": 3}],
     "lego-merge": [
         {},
         {"domain": "rfft", "method": "harmonic"},
-        {"domain": "complex", "method": "geometric"},
-        {"soup": 2, "head_method": "ot"},
+        {"domain": "complex", "method": "geometric", "soup": 2, "head_method": "ot"},
         {"method": "logits"},
     ],
     "lego-fuse": [{}, {"mode": "weave", "domain": "complex"}],
-    "slerp-merge": [{}, {"choose": False}],
-    "breadcrumbs": [{}, {"views": "patients", "granularity": "row"}],
+    "breadcrumbs": [{"views": "patients", "granularity": "row"}],
     "portllm": [{"limit": 1.0}],
 }
 # Those that change an encoder's network need one: tests/recipes/test_adapted.py.

@@ -164,7 +164,7 @@ def merge_fitted(
     states = [_state(model) for model in models]
     merged = merge_models(states, weights, method, None if base is None else _state(base))
     arrays = {key: value.numpy() for key, value in merged.items()}
-    predictor = dataclasses.replace(_network(models[0]), state=arrays)
+    predictor = dataclasses.replace(_network(models[0]), state=arrays, notes={})
     same = len({model.recipe for model in models}) == 1
     return dataclasses.replace(
         models[0],
