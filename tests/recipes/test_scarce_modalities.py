@@ -13,6 +13,7 @@ from chiasm.encoders import TableEncoder
 from chiasm.evaluation.trial import alone_where_empty
 from chiasm.heads.response import Response
 from chiasm.recipes.registry import make_recipe
+from chiasm.recipes.stacked import weights_for
 
 SMALL = "latents=4,latent_width=8,epochs=2"
 SPECS = [
@@ -47,11 +48,17 @@ def test_a_scarce_modality_is_left_out_of_the_fit(spec: str, few: int, tmp_path)
     assert (model.predict(only)["pattern"] == "").all()
 
 
+def test_nobody_has_weights_for_nothing(recwarn) -> None:
+    found = weights_for({"a+b": np.array([0.5, 1.0])}, ["a", "b"], np.array([False, False]))
+    assert found.tolist() == [0.0, 0.0] and not recwarn.list
+
+
 def test_a_trial_with_a_modality_of_one_site_ends(recwarn) -> None:
     n = 80
     site = np.repeat(["s0", "s1", "s2", "s3"], n // 4)
     given = cohort(n, few=n // 4, site=site)
-    trial = chiasm.evaluate(given, ["single:a", "single:b", "late-fusion"], chiasm.Protocol(folds=4, by="site"), jobs=1)
+    protocol = chiasm.Protocol(folds=4, by="site", draws=100)
+    trial = chiasm.evaluate(given, ["single:a", "single:b", "late-fusion"], protocol, jobs=1)
     assert trial.table()["mean"].notna().all()
 
 

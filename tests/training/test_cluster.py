@@ -44,6 +44,12 @@ def cluster() -> Iterator[Any]:
     made.shutdown()
 
 
+@pytest.fixture(scope="module")
+def connected(cluster: Any) -> None:
+    """One connection for many tests: workers that have imported everything go on from one to the next."""
+    ray.init(address="auto", logging_level="ERROR", log_to_driver=False)
+
+
 @dataclass(frozen=True)
 class Once:
     """Kills the process it runs in at the third task, the first time round; the marker remembers that it did."""
@@ -74,7 +80,7 @@ def refusing(context: None, task: int) -> int:
     return task
 
 
-def test_what_a_task_raises_is_raised_here(cluster: Any) -> None:
+def test_what_a_task_raises_is_raised_here(connected: None) -> None:
     with pytest.raises(chiasm.Unsupported, match="this task has no answer"):
         list(on_cluster(refusing, None, range(4), 2))
     assert list(on_cluster(refusing, None, [], 2)) == []
@@ -97,9 +103,9 @@ class Killing(LateFusion):
         return super().fit(cohort, **rest)
 
 
-def test_a_trial_on_a_cluster_gives_the_same_figures_though_a_worker_is_killed(cluster: Any, tmp_path: Path) -> None:
+def test_a_trial_on_a_cluster_gives_the_same_figures_though_a_worker_is_killed(connected: None, tmp_path: Path) -> None:
     cohort = synthetic_cohort("complementary", 120, missing=0.2)
-    protocol = chiasm.Protocol(folds=3)
+    protocol = chiasm.Protocol(folds=3, inner_folds=2, draws=100)
     marker = tmp_path / "killed"
     alone = chiasm.evaluate(cohort, [Single("m1"), Single("m2"), Killing()], protocol, jobs=1)
     recipes = [Single("m1"), Single("m2"), Killing(marker=str(marker))]
@@ -113,7 +119,7 @@ def test_a_trial_on_a_cluster_gives_the_same_figures_though_a_worker_is_killed(c
     assert spread.verdict == alone.verdict
 
 
-def test_encoding_on_a_cluster_gives_the_same_bytes_and_names_the_broken(cluster: Any, tmp_path: Path) -> None:
+def test_encoding_on_a_cluster_gives_the_same_bytes_and_names_the_broken(connected: None, tmp_path: Path) -> None:
     bases = np.array(list("ACGT"))
     texts = ["".join(bases[np.random.default_rng(row).integers(0, 4, 60 + row)]) for row in range(70)]
     texts[7] = "not a sequence 7"
@@ -132,7 +138,7 @@ def test_encoding_on_a_cluster_gives_the_same_bytes_and_names_the_broken(cluster
     assert all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
 
 
-def test_a_lost_node_is_worked_around(cluster: Any) -> None:
+def test_a_lost_node_is_worked_around(cluster: Any, connected: None) -> None:
     extra = cluster.add_node(num_cpus=2)
     found = []
     for number, _ in on_cluster(squared, Once("/nonexistent/never"), [task + 10 for task in range(60)], 4):

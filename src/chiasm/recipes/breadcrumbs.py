@@ -40,6 +40,7 @@ class BreadcrumbsRecipe(TunedRecipe):
     paper: ClassVar[Citation] = Breadcrumbs.paper
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         choice("views", self.views, ("modalities", "patients"))
         if self.tunings < 3:
             raise ValueError(f"tunings={self.tunings} is too few: three parts of the patients or more")

@@ -12,7 +12,7 @@ from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import Training
 from chiasm.recipes.neural import Shapes, build, check_sizes, finish, fit_network, new_head, prepare, seeded
 from chiasm.recipes.neural_recipe import NeuralRecipe
-from chiasm.training import Network
+from chiasm.training import Network, TrainOptions
 
 
 @storable("healnet")
@@ -61,13 +61,18 @@ class HealNetRecipe(NeuralRecipe):
         "https://arxiv.org/abs/2311.09115",
     )
 
+    @property
+    def training_options(self) -> TrainOptions:
+        """With modalities left out at random."""
+        return replace(super().training_options, modality_dropout=self.modality_dropout)
+
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train on the patients; a fifth of them decide when to stop, and calibrate."""
         data, seed = prepare(training), training.seed
         design = HealNetDesign(self.latents, self.latent_width, self.depth, self.heads, self.tied)
         fusion = build(lambda: design.fusion(data.shapes, self.dropout), seeded(seed, "fusion"))
         network = Network(fusion, new_head(training, self.latent_width, seeded(seed, "head")))
-        options = replace(self.training_options, modality_dropout=self.modality_dropout)
+        options = self.training_options
         file = training.checkpoint / "healnet.safetensors" if training.checkpoint else None
         fit_network(network, data, options, seed=seeded(seed, "train"), checkpoint=file, device=training.device)
         return finish(training, data, network, design)

@@ -62,6 +62,7 @@ class LegoFuseRecipe(NeuralRecipe):
     paper: ClassVar[Citation] = PAPER
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_options(self.domain, self.head_method)
         choice("mode", self.mode, ("stack", "weave"))
 

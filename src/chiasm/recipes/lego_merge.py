@@ -151,6 +151,7 @@ class LegoMerge(NeuralRecipe):
     paper: ClassVar[Citation] = PAPER
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_options(self.domain, self.head_method)
         choice("method", self.method, (*LATENT_METHODS, "logits"))
         if not 1 <= self.soup <= 20:

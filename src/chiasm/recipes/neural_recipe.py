@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chiasm.recipes.base import BaseRecipe
+from chiasm.recipes.neural import check_sizes
 from chiasm.training import TrainOptions
+from chiasm.training.loop import check_chance
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class NeuralRecipe(BaseRecipe):
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
+
+    def __post_init__(self) -> None:
+        check_chance("dropout", self.dropout)
+        check_sizes(self.latents, self.latent_width, self.depth, self.heads)
+        _ = self.training_options  # refuses what it cannot be made of
 
     @property
     def training_options(self) -> TrainOptions:

@@ -36,6 +36,7 @@ class PortLLM(TunedRecipe):
     )  # fmt: skip
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.rank <= self.latent_width:
             raise ValueError(f"rank={self.rank} is no low rank for a network of width {self.latent_width}")
         if not self.limit >= 0:

@@ -70,6 +70,8 @@ def weights_for(weights: dict[str, np.ndarray], names: list[str], pattern: np.nd
     key = "+".join(name for name, here in zip(names, pattern, strict=True) if here)
     if key in weights:
         return np.asarray(weights[key])
+    if not pattern.any():  # the prior alone
+        return np.zeros(len(pattern))
     everything = weights["+".join(names)]
     kept = np.where(pattern, everything, 0.0)
     if kept.sum() <= 0:
