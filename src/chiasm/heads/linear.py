@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg  # type: ignore[import-untyped]
 from scipy.special import logsumexp  # type: ignore[import-untyped]
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort.targets import Outcome
@@ -216,6 +215,8 @@ def fit_ridge_logistic(
         return [over_all_classes(np.zeros((x.shape[1], 1)), np.zeros(1), mean, y, classes)] * len(penalties)
     reduced, back = row_space(x - mean)
     fits: dict[float, tuple[Array, Array]] = {}
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+
     model = LogisticRegression(solver="lbfgs", tol=1e-8, max_iter=5000, warm_start=True)
     for penalty in sorted(set(penalties), reverse=True):
         with warnings.catch_warnings():  # features far from unit scale: the last iterate is near enough

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
+from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.errors import nearest
-from chiasm.recipes.early import EarlyFusion
-from chiasm.recipes.healnet import HealNetRecipe
-from chiasm.recipes.kron_rls import KronRLS
-from chiasm.recipes.late import LateFusion
-from chiasm.recipes.lego_fuse import LegoFuseRecipe
-from chiasm.recipes.lego_merge import LegoMerge
-from chiasm.recipes.single import Single
-from chiasm.recipes.stacked import StackedFusion
 
-RECIPES: dict[str, Any] = {
-    "single": Single,
-    "early-fusion": EarlyFusion,
-    "late-fusion": LateFusion,
-    "stacked-fusion": StackedFusion,
-    "kron-rls": KronRLS,
-    "healnet": HealNetRecipe,
-    "lego-merge": LegoMerge,
-    "lego-fuse": LegoFuseRecipe,
-}
+
+class _Ours(Mapping[str, Any]):
+    """Name to class, imported when it is first asked for: encoding needs none of them."""
+
+    places: ClassVar[dict[str, str]] = {
+        "single": "single:Single",
+        "early-fusion": "early:EarlyFusion",
+        "late-fusion": "late:LateFusion",
+        "stacked-fusion": "stacked:StackedFusion",
+        "kron-rls": "kron_rls:KronRLS",
+        "healnet": "healnet:HealNetRecipe",
+        "lego-merge": "lego_merge:LegoMerge",
+        "lego-fuse": "lego_fuse:LegoFuseRecipe",
+    }
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, cls = self.places[name].partition(":")
+        return getattr(import_module(f"chiasm.recipes.{module}"), cls)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+RECIPES = _Ours()
 
 
 def recipe_classes() -> dict[str, Any]:
@@ -58,7 +68,7 @@ def make_recipe(text: str) -> Any:
     if name == "single":
         if not options:
             raise ValueError("single needs a modality, as in 'single:rna'")
-        return Single(options)
+        return RECIPES["single"](options)
     known = {field.name: field for field in fields(classes[name])}
     values: dict[str, Any] = {}
     for part in filter(None, options.split(",")):
@@ -94,9 +104,9 @@ def split_names(text: str) -> list[str]:
 
 def default_recipes(cohort: Cohort) -> list[Any]:
     """Every modality alone, and every recipe of ours that supports the cohort, `lego-fuse` in both its modes."""
-    recipes: list[Any] = [Single(name) for name in cohort.modalities]
+    recipes: list[Any] = [RECIPES["single"](name) for name in cohort.modalities]
     names = [name for name in RECIPES if name != "single"]
-    recipes += [RECIPES[name]() for name in names] + [LegoFuseRecipe(mode="weave")]
+    recipes += [RECIPES[name]() for name in names] + [RECIPES["lego-fuse"](mode="weave")]
     return [recipe for recipe in recipes if supported(recipe, cohort)]
 
 
@@ -124,7 +134,7 @@ def resolve(recipes: Iterable[Any] | None, cohort: Cohort) -> list[Any]:
         except Unsupported as error:
             raise Unsupported(f"recipe '{recipe.name}': {error}") from error
     if not chosen:
-        Single(cohort.modalities[0]).supports(cohort)
+        RECIPES["single"](cohort.modalities[0]).supports(cohort)
         raise Unsupported("no recipe supports this cohort")
     return chosen
 
