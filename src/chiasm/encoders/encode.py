@@ -15,7 +15,6 @@ from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, V
 from chiasm.cohort.content import read_shapes
 from chiasm.cohort.digests import DIGEST, Digests, as_digests, as_hex, digest_of
 from chiasm.cohort.file_content import header_lines, header_of
-from chiasm.cohort.sources import FileSource
 from chiasm.encoders.choice import choose
 from chiasm.encoders.findings import IN_MEMORY, collected
 from chiasm.encoders.frozen import Frozen
@@ -113,8 +112,8 @@ def encode_cohort(
             digests = _digests(cohort, modality, store)
             keys = content_keys(items, digests)
             counts[modality], refused = run.encode(encoder, identity, keys, store)
-            if isinstance(source := cohort.sources[modality], FileSource):
-                add_contents(store.folder, source.known)
+            if (known := getattr(cohort.sources[modality], "known", None)) is not None:
+                add_contents(store.folder, known)
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
             own = digests[kept]
             tokens = store.open(identity, own if keys is digests else keys[kept])
@@ -148,13 +147,12 @@ def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Pro
 
 
 def _digests(cohort: Cohort, modality: str, store: TokenStore) -> Digests:
-    """(n,) the content of each source; files that the store has seen, and that did not change, are not read."""
+    """(n,) the content of each source; what the store has seen, and did not change, is not read or parsed again."""
     source = cohort.sources[modality]
     rows = cohort.source_rows[modality][cohort.rows_of(modality)]
-    if not isinstance(source, FileSource):
-        return source.digests(rows)
-    if not source.known:
-        source.known.update(read_contents(store.folder))
+    known = getattr(source, "known", None)
+    if known is not None and not known:
+        known.update(read_contents(store.folder))
     return source.digests(rows)
 
 
