@@ -70,8 +70,8 @@ def header_lines(header: Path) -> list[bytes]:
 def _named_files(header: Path, segments: bool) -> list[Path]:
     """The signal files beside a header, of its segments too; the headers of these say how they are read."""
     found: dict[Path, None] = {}
-    for line in header_lines(header)[1:]:
-        name = line.split()[0].decode("ascii", errors="replace")
+    for first in dict.fromkeys(line.split()[0] for line in header_lines(header)[1:]):  # leads share a file
+        name = first.decode("ascii", errors="replace")
         if not RECORD_FILE.fullmatch(name) or name in (".", ".."):
             continue
         file, segment = header.with_name(name), header.with_name(f"{name}.hea")

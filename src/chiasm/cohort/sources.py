@@ -16,6 +16,7 @@ from chiasm.cohort.digests import DIGEST, Digests, as_digests, digest_of
 from chiasm.cohort.errors import CohortError, Problem, count, error
 from chiasm.cohort.file_content import content_digest
 from chiasm.cohort.items import Items, Rows, RowsOfPatients
+from chiasm.cohort.smiles import molecule_digests
 from chiasm.cohort.tables import Table, as_cells, tidy
 
 TABLE_KINDS = ("table", "omics")
@@ -45,6 +46,7 @@ class ColumnSource:
         self._table = table
         self._columns = list(columns)
         self._digests: Digests | None = None
+        self.known: dict[bytes, bytes] | None = {} if kind == "molecule" else None  # as that of a `FileSource`
 
     @property
     def columns(self) -> list[str]:
@@ -113,7 +115,10 @@ class ColumnSource:
         )
 
     def digests(self, rows: Rows) -> Digests:
-        """(n,) a hash of each row's values; rows of equal values have equal ones. Each row is hashed once."""
+        """(n,) a hash of each row's values; rows of equal values have equal ones. Each row is hashed once.
+
+        Molecules are compared as RDKit writes them, where it is installed, so that two spellings are one molecule.
+        """
         if self._digests is None:
             self._digests = np.zeros(len(self._texts if self.kind in TEXT_KINDS else self.frame), dtype=DIGEST)
         fresh = np.unique(rows[self._digests[rows] == b""])
@@ -122,7 +127,8 @@ class ColumnSource:
 
     def _hashed(self, rows: Rows) -> Digests:
         if self.kind in TEXT_KINDS:
-            return as_digests(digest_of(text) for text in self._texts[rows])
+            texts = self._texts[rows]
+            return as_digests(map(digest_of, texts) if self.known is None else molecule_digests(texts, self.known))
         blocks = (self.frame.iloc[rows[start : start + HASHED_ROWS]] for start in range(0, len(rows), HASHED_ROWS))
         return as_digests(digest for block in blocks for digest in _row_digests(block))
 

@@ -15,7 +15,6 @@ from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, V
 from chiasm.cohort.content import read_shapes
 from chiasm.cohort.digests import DIGEST, Digests, as_digests, as_hex, digest_of
 from chiasm.cohort.file_content import header_lines, header_of
-from chiasm.cohort.sources import FileSource
 from chiasm.encoders.adaptable import Inputs, is_adaptable
 from chiasm.encoders.choice import choose
 from chiasm.encoders.findings import IN_MEMORY, collected
@@ -116,8 +115,8 @@ def encode_cohort(
             digests = _digests(cohort, modality, store)
             keys = content_keys(items, digests)
             counts[modality], refused = run.encode(encoder, identity, keys, store)
-            if isinstance(source := cohort.sources[modality], FileSource):
-                add_contents(store.folder, source.known)
+            if (known := getattr(cohort.sources[modality], "known", None)) is not None:
+                add_contents(store.folder, known)
             own = Inputs(encoder) if inputs and is_adaptable(encoder) else None
             if own is not None:
                 refused |= run.encode(own, own.identity, keys, store)[1]
@@ -156,13 +155,12 @@ def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Pro
 
 
 def _digests(cohort: Cohort, modality: str, store: TokenStore) -> Digests:
-    """(n,) the content of each source; files that the store has seen, and that did not change, are not read."""
+    """(n,) the content of each source; what the store has seen, and did not change, is not read or parsed again."""
     source = cohort.sources[modality]
     rows = cohort.source_rows[modality][cohort.rows_of(modality)]
-    if not isinstance(source, FileSource):
-        return source.digests(rows)
-    if not source.known:
-        source.known.update(read_contents(store.folder))
+    known = getattr(source, "known", None)
+    if known is not None and not known:
+        known.update(read_contents(store.folder))
     return source.digests(rows)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit  # type: ignore[import-untyped]
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from chiasm.heads.ridge_cox import Array, row_space, solve
 
@@ -48,6 +47,8 @@ def fit_ridge_logistic(
 
 def _lbfgs_path(x: Array, y: NDArray[np.int_], penalties: Sequence[float]) -> Iterator[tuple[float, Array, Array]]:
     """`(penalty, coef (F, S), intercept (S,))` from the largest penalty down, S the classes seen, or 1 of two."""
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+
     model = LogisticRegression(solver="lbfgs", tol=1e-8, max_iter=5000, warm_start=True)
     for penalty in penalties:
         with warnings.catch_warnings():  # features far from unit scale: the last iterate is near enough

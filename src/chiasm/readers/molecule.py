@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from chiasm.cohort.smiles import MOST_CHARACTERS, parse_smiles
 from chiasm.readers.reading import LIMITS, Item, Limits, ReadError
 from chiasm.readers.registry import missing
 from chiasm.readers.text import check_text_file, read_plain
 
 SMILES_FILES = (".smi", ".smiles", ".txt")
 STRUCTURES = (".sdf", ".mol")
-MOST_CHARACTERS = 5_000  # of a SMILES; RDKit takes a tenth of a second for so much
 RECORD_END = "$$$$"
 BLOCK_END = "M  END"
 
@@ -49,7 +49,7 @@ class MoleculeReader:
                 if isinstance(item, Path) and item.suffix.lower() in STRUCTURES:
                     found = _structure(chem, text)
                 else:
-                    found = _smiles(chem, text, is_file=isinstance(item, Path))
+                    found = _smiles(text, is_file=isinstance(item, Path))
                 smiles = "" if found is None else str(chem.MolToSmiles(found))
             except ReadError:
                 raise
@@ -64,7 +64,7 @@ class MoleculeReader:
         return smiles
 
 
-def _smiles(chem: Any, text: str, is_file: bool) -> Any:
+def _smiles(text: str, is_file: bool) -> Any:
     lines = [line.split() for line in text.splitlines() if line.strip()]
     if not lines:
         raise ReadError("the molecule is empty", "leave the cell or the file out if the patient has none")
@@ -77,10 +77,7 @@ def _smiles(chem: Any, text: str, is_file: bool) -> Any:
         raise _too_large()
     if not smiles.isascii():  # RDKit would read up to the first such letter and drop the rest
         raise _unreadable()
-    asked = chem.SmilesParserParams()
-    asked.allowCXSMILES = False
-    asked.parseName = False
-    return chem.MolFromSmiles(smiles, asked)
+    return parse_smiles(smiles)
 
 
 def _structure(chem: Any, text: str) -> Any:

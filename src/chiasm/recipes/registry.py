@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
+from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.errors import nearest
-from chiasm.recipes.breadcrumbs import BreadcrumbsRecipe
-from chiasm.recipes.early import EarlyFusion
-from chiasm.recipes.healnet import HealNetRecipe
-from chiasm.recipes.kron_rls import KronRLS
-from chiasm.recipes.late import LateFusion
-from chiasm.recipes.lego_fuse import LegoFuseRecipe
-from chiasm.recipes.lego_merge import LegoMerge
-from chiasm.recipes.lora import LoRARecipe
-from chiasm.recipes.portllm import PortLLM
-from chiasm.recipes.single import Single
-from chiasm.recipes.slerp_merge import SlerpMerge
-from chiasm.recipes.stacked import StackedFusion
-from chiasm.recipes.wise_ft import WiseFT
 
-RECIPES: dict[str, Any] = {
-    "single": Single,
-    "early-fusion": EarlyFusion,
-    "late-fusion": LateFusion,
-    "stacked-fusion": StackedFusion,
-    "kron-rls": KronRLS,
-    "healnet": HealNetRecipe,
-    "lego-merge": LegoMerge,
-    "lego-fuse": LegoFuseRecipe,
-    "lora": LoRARecipe,
-    "wise-ft": WiseFT,
-    "slerp-merge": SlerpMerge,
-    "breadcrumbs": BreadcrumbsRecipe,
-    "portllm": PortLLM,
-}
+
+class _Ours(Mapping[str, Any]):
+    """Name to class, imported when it is first asked for: encoding needs none of them."""
+
+    places: ClassVar[dict[str, str]] = {
+        "single": "single:Single",
+        "early-fusion": "early:EarlyFusion",
+        "late-fusion": "late:LateFusion",
+        "stacked-fusion": "stacked:StackedFusion",
+        "kron-rls": "kron_rls:KronRLS",
+        "healnet": "healnet:HealNetRecipe",
+        "lego-merge": "lego_merge:LegoMerge",
+        "lego-fuse": "lego_fuse:LegoFuseRecipe",
+        "wise-ft": "wise_ft:WiseFT",
+        "slerp-merge": "slerp_merge:SlerpMerge",
+        "breadcrumbs": "breadcrumbs:BreadcrumbsRecipe",
+        "portllm": "portllm:PortLLM",
+        "lora": "lora:LoRARecipe",
+    }
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, cls = self.places[name].partition(":")
+        return getattr(import_module(f"chiasm.recipes.{module}"), cls)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+RECIPES = _Ours()
 
 
 def recipe_classes() -> dict[str, Any]:
@@ -68,7 +73,7 @@ def make_recipe(text: str) -> Any:
     if name == "single":
         if not options:
             raise ValueError("single needs a modality, as in 'single:rna'")
-        return Single(options)
+        return RECIPES["single"](options)
     known = {field.name: field for field in fields(classes[name])}
     values: dict[str, Any] = {}
     for part in filter(None, options.split(",")):
@@ -114,9 +119,9 @@ def split_names(text: str) -> list[str]:
 
 def default_recipes(cohort: Cohort) -> list[Any]:
     """Every modality alone, and our recipes `by_default` that support the cohort, `lego-fuse` in both its modes."""
-    recipes: list[Any] = [Single(name) for name in cohort.modalities]
+    recipes: list[Any] = [RECIPES["single"](name) for name in cohort.modalities]
     names = [name for name, cls in RECIPES.items() if name != "single" and cls.by_default]
-    recipes += [RECIPES[name]() for name in names] + [LegoFuseRecipe(mode="weave")]
+    recipes += [RECIPES[name]() for name in names] + [RECIPES["lego-fuse"](mode="weave")]
     return [recipe for recipe in recipes if supported(recipe, cohort)]
 
 
@@ -143,7 +148,7 @@ def resolve(recipes: Iterable[Any] | None, cohort: Cohort) -> list[Any]:
             raise Unsupported(f"recipe '{recipe.name}': {error}") from error
     if not chosen:
         for name in cohort.modalities:
-            Single(name).supports(cohort)
+            RECIPES["single"](name).supports(cohort)
         raise Unsupported("no recipe supports this cohort")
     return chosen
 

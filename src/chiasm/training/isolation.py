@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import scipy.linalg  # type: ignore[import-untyped]  # noqa: F401 (its BLAS must be loaded to be told)
-import sklearn.linear_model  # type: ignore[import-untyped]  # noqa: F401 (and its OpenMP)
+import sklearn.utils._openmp_helpers  # type: ignore[import-untyped]  # noqa: F401 (and its OpenMP)
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 

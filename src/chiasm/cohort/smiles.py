@@ -1,0 +1,53 @@
+"""Molecules by what they are and not by how they are written, where RDKit is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableMapping
+from typing import Any
+
+from chiasm.cohort.digests import digest_of
+
+MOST_CHARACTERS = 5_000  # of a SMILES; RDKit takes a tenth of a second for so much
+
+
+def parse_smiles(smiles: str) -> Any:
+    """RDKit's molecule of plain SMILES without a name, None where it refuses; raises ImportError without RDKit."""
+    from rdkit import Chem
+
+    asked: Any = Chem.SmilesParserParams()
+    asked.allowCXSMILES = False
+    asked.parseName = False
+    return Chem.MolFromSmiles(smiles, asked)
+
+
+def molecule_digests(texts: Iterable[str], known: MutableMapping[bytes, bytes]) -> Iterator[bytes]:
+    """The digest of each molecule as RDKit writes it; of the text where RDKit refuses it, or is not installed.
+
+    Nothing is said of what is refused: its reader does that.
+
+    Args:
+        known: digests by stamp, a hash of the text and of RDKit's version; what is parsed is added.
+    """
+    try:
+        from rdkit import rdBase
+    except ImportError:
+        yield from map(digest_of, texts)
+        return
+    for text in texts:
+        stamp = digest_of(f"rdkit-{rdBase.rdkitVersion}\0{text}")
+        if stamp not in known:
+            with rdBase.BlockLogs():  # RDKit's messages quote the molecule
+                known[stamp] = digest_of(_canonical(text) or text)
+        yield known[stamp]
+
+
+def _canonical(text: str) -> str | None:
+    if not text.isascii() or len(text) > MOST_CHARACTERS or len(text.split()) != 1:
+        return None
+    from rdkit import Chem
+
+    try:
+        found = parse_smiles(text)
+        return None if found is None else str(Chem.MolToSmiles(found))
+    except Exception:  # RDKit raises errors of its own, which quote the molecule
+        return None
