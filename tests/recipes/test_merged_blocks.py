@@ -19,6 +19,7 @@ from chiasm.recipes import lego_blocks
 from chiasm.recipes.lego_blocks import in_order, matched_widths, restored_block
 from chiasm.recipes.lego_merge import LegoMergePredictor
 from chiasm.recipes.merged_blocks import block_method_of
+from chiasm.recipes.merged_scores import scores_of
 from chiasm.recipes.model import FittedModel
 from chiasm.testing.cohorts import restricted
 from chiasm.tokens import Tokens
@@ -191,6 +192,18 @@ def test_a_cohort_gives_the_scores_before_and_after_and_the_calibration(
     shared = restricted(cohort, ("m1",))
     order = plain.model.predict(shared)["risk"].rank().tolist()
     assert found.model.predict(shared)["risk"].rank().tolist() == order
+
+
+def test_the_scores_are_those_before_the_calibration(
+    blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort]
+) -> None:
+    """A calibration looks good on those it was fitted on."""
+    both = restricted(cohorts["classification"], ("m1", "m2"))
+    found = api.merge(blocks["classification"], cohort=both)
+    before = scores_of({"merged": api.merge(blocks["classification"]).model}, both)["merged"]
+    after = scores_of({"merged": found.model}, both)["merged"]
+    assert found.scores["merged"] == pytest.approx(before, nan_ok=True)
+    assert found.calibrated_on == len(both) and after["brier"] < before["brier"]
 
 
 def test_too_few_patients_leave_the_calibration_as_it_is(
