@@ -11,13 +11,15 @@ import pytest
 import torch
 
 from chiasm import api, artifact
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort, Unsupported, synthetic_cohort
 from chiasm.encoders import pack
 from chiasm.fusion.lego_block import pool
 from chiasm.merging import spherical_mean
+from chiasm.recipes import lego_blocks
 from chiasm.recipes.lego_blocks import in_order, matched_widths, restored_block
 from chiasm.recipes.lego_merge import LegoMergePredictor
 from chiasm.recipes.merged_blocks import block_method_of
+from chiasm.recipes.merged_scores import scores_of
 from chiasm.recipes.model import FittedModel
 from chiasm.testing.cohorts import restricted
 from chiasm.tokens import Tokens
@@ -192,6 +194,18 @@ def test_a_cohort_gives_the_scores_before_and_after_and_the_calibration(
     assert found.model.predict(shared)["risk"].rank().tolist() == order
 
 
+def test_the_scores_are_those_before_the_calibration(
+    blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort]
+) -> None:
+    """A calibration looks good on those it was fitted on."""
+    both = restricted(cohorts["classification"], ("m1", "m2"))
+    found = api.merge(blocks["classification"], cohort=both)
+    before = scores_of({"merged": api.merge(blocks["classification"]).model}, both)["merged"]
+    after = scores_of({"merged": found.model}, both)["merged"]
+    assert found.scores["merged"] == pytest.approx(before, nan_ok=True)
+    assert found.calibrated_on == len(both) and after["brier"] < before["brier"]
+
+
 def test_too_few_patients_leave_the_calibration_as_it_is(
     blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort]
 ) -> None:
@@ -208,3 +222,28 @@ def test_a_block_needs_its_modality(cohorts: dict[str, Cohort]) -> None:
     with pytest.raises(Unsupported, match="needs 2 modalities"):
         small("lego-merge").supports(cohorts["regression"].with_modalities(("m1",)))
     assert block_method_of("harmonic").head == "slerp"
+
+
+def test_places_that_share_no_patient_know_more_together() -> None:
+    """The claim of MM-Lego, with no overlap at all: blocks from disjoint patients, scored on paired ones."""
+    cohort = synthetic_cohort("complementary", 900, target="classification", seed=1)
+    part = np.arange(len(cohort)) % 3
+    models = [
+        small("lego-merge", blocks=name, epochs=12).fit(cohort.subset(part == k), seed=0)
+        for k, name in enumerate(("m1", "m2"))
+    ]
+    found = api.merge(models, cohort=cohort.subset(part == 2))
+    scores = {name: own["auroc"] for name, own in found.scores.items()}
+    assert found.best == "merged" and found.warning is None
+    assert scores["merged"] > max(scores["model 1"], scores["model 2"]) + 0.03
+
+
+def test_matching_widths_without_the_package_is_refused_at_once(
+    blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lego_blocks, "find_spec", lambda name: None)
+    with pytest.raises(Unsupported, match=r"pip install \"chiasm\[transport\]\""):
+        api.merge(blocks["regression"], "mean:head=ot")
+    with pytest.raises(Unsupported, match="needs POT"):
+        small("lego-merge", head_method="ot").supports(cohorts["regression"])
+    small("lego-merge").supports(cohorts["regression"])

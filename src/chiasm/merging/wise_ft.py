@@ -55,12 +55,16 @@ def best_along(make: Callable[[float], dict[str, Tensor]], alphas: Sequence[floa
         ValueError: no alpha has a score.
     """
     tried = tuple(sorted(set(map(float, alphas))))
-    scores = tuple(float(score(make(alpha))) for alpha in tried)
-    usable = [k for k, value in enumerate(scores) if not math.isnan(value)]
-    if not usable:
+    scores: list[float] = []
+    best: tuple[float, float, dict[str, Tensor]] | None = None
+    for alpha in tried:
+        state = make(alpha)
+        scores.append(float(score(state)))
+        if not math.isnan(scores[-1]) and (best is None or scores[-1] > best[0]):
+            best = scores[-1], alpha, state
+    if best is None:
         raise ValueError("no point has a score: the inner data do not allow an estimate")
-    best = max(usable, key=lambda k: scores[k])
-    return Sweep(make(tried[best]), tried[best], tried, scores)
+    return Sweep(best[2], best[1], tried, tuple(scores))
 
 
 def sweep(base: State, tuned: State, score: Score, alphas: Sequence[float] = ALPHAS, method: str = "linear") -> Sweep:

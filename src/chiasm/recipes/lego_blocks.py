@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from typing import Protocol, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from chiasm.artifact import storable
-from chiasm.cohort import CohortError, fold_ids
+from chiasm.cohort import CohortError, Unsupported, fold_ids
 from chiasm.fusion.lego_block import Domain, LegoBlock, pool
 from chiasm.heads.head import Head
 from chiasm.merging import linear_mean, merge_states, spherical_mean
@@ -191,6 +192,16 @@ def matched_widths(heads: Mapping[str, State]) -> dict[str, np.ndarray]:
     }
     anchor = read[min(read)]
     return {name: matched_rows(own, anchor).numpy() for name, own in read.items()}
+
+
+def require_matching(head_method: str) -> None:
+    """Refuse `ot` before any work where POT is not installed.
+
+    Raises:
+        Unsupported: with the pip command.
+    """
+    if head_method == "ot" and find_spec("ot") is None:
+        raise Unsupported('matching widths by optimal transport needs POT: pip install "chiasm[transport]"')
 
 
 def in_order(head: State, order: np.ndarray) -> State:

@@ -28,6 +28,7 @@ from chiasm.recipes.lego_blocks import (
     in_order,
     matched_widths,
     merged_head,
+    require_matching,
     restored_block,
     soup_folds,
     soup_of,
@@ -164,6 +165,7 @@ class LegoMerge(NeuralRecipe):
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` where a modality, its encoder or a target is missing; without names two are needed."""
+        require_matching(self.head_method)
         require(self._read(cohort), 1 if self.blocks else self.least_modalities)
 
     def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:

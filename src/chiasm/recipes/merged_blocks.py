@@ -10,7 +10,7 @@ from chiasm.artifact import Outline
 from chiasm.cohort import Unsupported
 from chiasm.cohort.errors import nearest
 from chiasm.merging import LATENT_METHODS
-from chiasm.recipes.lego_blocks import HEAD_METHODS
+from chiasm.recipes.lego_blocks import HEAD_METHODS, require_matching
 from chiasm.recipes.lego_merge import LegoMergePredictor
 from chiasm.recipes.merged import at
 from chiasm.recipes.merged_scores import mean_response
@@ -65,8 +65,9 @@ def require_blocks(outlines: Sequence[Outline], names: Sequence[str], method: Bl
         names: what a message calls each.
 
     Raises:
-        Unsupported: two blocks of one modality; targets, sizes, classes or starts that differ.
+        Unsupported: two blocks of one modality; targets, sizes, classes or starts that differ; a package is missing.
     """
+    require_matching(method.head)
     trees: list[Any] = [outline.tree for outline in outlines]
     for tree in trees:
         for part in (*ALIKE, "modalities", "predictor.blocks", "predictor.heads"):

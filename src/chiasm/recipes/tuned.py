@@ -7,6 +7,7 @@ training stops, which point between the copies is kept, and calibrates; no copy 
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -64,27 +65,29 @@ class TunedRecipe(NeuralRecipe):
 
 @dataclass(frozen=True)
 class Tuner:
-    """Trains the base and tunes copies of it on one training set; `data` and `design` are those of every copy."""
+    """Trains the base and tunes copies of it on one training set.
+
+    `data` and `design` are those of every copy, `fresh` is what the base starts from.
+    """
 
     training: Training
     recipe: TunedRecipe
     data: Prepared
     design: HealNetDesign
+    fresh: Network
 
     @classmethod
     def of(cls, training: Training, recipe: TunedRecipe) -> Tuner:
         """For the patients of a fit."""
         design = HealNetDesign(recipe.latents, recipe.latent_width, recipe.depth, recipe.heads, False)
         data = remember(training.cohort.fingerprint, ("prepared", training.seed), lambda: prepare(training))
-        return cls(training, recipe, data, design)
+        fusion = build(lambda: design.fusion(data.shapes, recipe.dropout), seeded(training.seed, "fusion"))
+        fresh = Network(fusion, new_head(training, recipe.latent_width, seeded(training.seed, "head")))
+        return cls(training, recipe, data, design, fresh)
 
     def network(self, state: Mapping[str, Tensor] | None = None) -> Network:
         """A network of its own, with these weights or fresh ones."""
-        training, width = self.training, self.design.latent_width
-        fusion = build(
-            lambda: self.design.fusion(self.data.shapes, self.recipe.dropout), seeded(training.seed, "fusion")
-        )
-        network = Network(fusion, new_head(training, width, seeded(training.seed, "head")))
+        network = copy.deepcopy(self.fresh)
         if state is not None:
             network.load_state_dict(state)
         return network
