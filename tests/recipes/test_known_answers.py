@@ -47,7 +47,9 @@ def test_xor_leaves_every_merge_at_chance(domain: str, method: str) -> None:
     assert abs(found - 0.5) <= 0.05
 
 
-@pytest.mark.parametrize("recipe", ["lego-fuse:epochs=5", "lego-fuse:mode=weave,epochs=5", "healnet:epochs=20"])
+@pytest.mark.parametrize(
+    "recipe", ["lego-fuse:epochs=5,fuse_epochs=10", "lego-fuse:mode=weave,epochs=5,fuse_epochs=10", "healnet:epochs=12"]
+)
 def test_xor_is_solved_by_every_fusion(recipe: str) -> None:
     found = on_xor(recipe, 0)
     print(f"\nXOR {recipe}: AUROC {found:.3f}")
@@ -89,7 +91,7 @@ def mean_over_seeds(recipe: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("domain", ["signal", "rfft", "complex"])
 def test_blocks_of_disjoint_patients_merge_to_more_than_the_best_of_them(domain: str) -> None:
-    found = mean_over_seeds(f"lego-merge:domain={domain},epochs=12")
+    found = mean_over_seeds(f"lego-merge:domain={domain},epochs=8")
     tuned = mean_over_seeds("early-fusion")["merged"]
     print(f"\ncomplementary, disjoint, {domain}:", {key: round(value, 3) for key, value in found.items()}, end="")
     print(f", early fusion {tuned:.3f}")
@@ -98,7 +100,5 @@ def test_blocks_of_disjoint_patients_merge_to_more_than_the_best_of_them(domain:
 
 
 def test_the_domain_does_not_decide_what_a_mean_merge_finds() -> None:
-    found = {
-        domain: mean_over_seeds(f"lego-merge:domain={domain},epochs=12")["merged"] for domain in ("signal", "rfft")
-    }
+    found = {domain: mean_over_seeds(f"lego-merge:domain={domain},epochs=8")["merged"] for domain in ("signal", "rfft")}
     assert abs(found["signal"] - found["rfft"]) < 0.02
