@@ -39,3 +39,27 @@ def test_a_cohort_of_no_modality_is_supported_by_nothing() -> None:
     cohort = chiasm.cohort_from_frames(patients, {}, chiasm.Classification("y"))
     with pytest.raises(chiasm.Unsupported, match="no recipe supports this cohort"):
         chiasm.evaluate(cohort, jobs=1)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("batch=0", "batch is 0, and must be 1 or more"),
+        ("epochs=-1", "epochs is -1, and must be 0 or more"),
+        ("patience=-1", "patience is -1"),
+        ("learning_rate=-1", "learning_rate is -1.0, and must be 0 or more"),
+        ("weight_decay=inf", "weight_decay is inf"),
+        ("modality_dropout=1", "modality_dropout is 1.0, and must lie between 0 and 1"),
+        ("dropout=nan", "dropout is nan"),
+        ("heads=0", "heads lies between 1 and 64"),
+    ],
+)
+def test_an_option_out_of_range_is_refused_before_any_fit(option: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make_recipe(f"healnet:{option}")
+
+
+def test_a_negative_seed_is_refused_before_any_fit() -> None:
+    cohort = chiasm.synthetic_cohort("redundant", 40)
+    with pytest.raises(ValueError, match="the seed is -3, and must be 0 or more"):
+        chiasm.evaluate(cohort, ["single:m1"], seed=-3, jobs=1)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CohortPath = Annotated[Path, typer.Argument(metavar="COHORT", help="The manifest cohort.toml, or its folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
-Seed = Annotated[int, typer.Option(help="Of the splits, the fits and the bootstrap.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the splits, the fits and the bootstrap.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")]
 Device = Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, cuda:1.")]
 Engine = Annotated[str, typer.Option(help="local, or ray: the cluster that RAY_ADDRESS names.")]

@@ -53,7 +53,10 @@ def run_trial(
 
     Raises:
         TrialError: `out` holds a trial and `resume` is False, or holds another trial.
+        ValueError: a negative seed, or a recipe that is named twice.
     """
+    if seed < 0:
+        raise ValueError(f"the seed is {seed}, and must be 0 or more")
     cohort, excluded = usable(cohort)
     names = [recipe.name for recipe in recipes]
     if len(set(names)) != len(names):

@@ -12,6 +12,7 @@ from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import BaseRecipe, Training
 from chiasm.recipes.neural import Shapes, build, check_sizes, finish, fit_network, new_head, prepare, seeded
 from chiasm.training import Network, TrainOptions
+from chiasm.training.loop import check_chance
 
 
 @storable("healnet")
@@ -68,15 +69,25 @@ class HealNetRecipe(BaseRecipe):
         "https://arxiv.org/abs/2311.09115",
     )
 
+    def __post_init__(self) -> None:
+        check_chance("dropout", self.dropout)
+        check_sizes(self.latents, self.latent_width, self.depth, self.heads)
+        _ = self.training_options  # refuses what it cannot be made of
+
+    @property
+    def training_options(self) -> TrainOptions:
+        """Of the network."""
+        return TrainOptions(
+            self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay, self.modality_dropout
+        )
+
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train on the patients; a fifth of them decide when to stop, and calibrate."""
         data, seed = prepare(training), training.seed
         design = HealNetDesign(self.latents, self.latent_width, self.depth, self.heads, self.tied)
         fusion = build(lambda: design.fusion(data.shapes, self.dropout), seeded(seed, "fusion"))
         network = Network(fusion, new_head(training, self.latent_width, seeded(seed, "head")))
-        options = TrainOptions(
-            self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay, self.modality_dropout
-        )
+        options = self.training_options
         file = training.checkpoint / "healnet.safetensors" if training.checkpoint else None
         fit_network(network, data, options, seed=seeded(seed, "train"), checkpoint=file, device=training.device)
         return finish(training, data, network, design)

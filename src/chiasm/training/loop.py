@@ -44,6 +44,29 @@ class TrainOptions:
     weight_decay: float = 1e-2
     modality_dropout: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("epochs", self.epochs, 0),
+            ("patience", self.patience, 0),
+            ("batch", self.batch, 1),
+        ):
+            if value < least:
+                raise ValueError(f"{name} is {value}, and must be {least} or more")
+        for name, rate in (("learning_rate", self.learning_rate), ("weight_decay", self.weight_decay)):
+            if not 0 <= rate < math.inf:
+                raise ValueError(f"{name} is {rate}, and must be 0 or more, and finite")
+        check_chance("modality_dropout", self.modality_dropout)
+
+
+def check_chance(name: str, value: float) -> None:
+    """Refuse what is no probability, or would leave nothing.
+
+    Raises:
+        ValueError: outside 0 to 1, or 1.
+    """
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} is {value}, and must lie between 0 and 1, below 1")
+
 
 @dataclass(frozen=True)
 class History:
