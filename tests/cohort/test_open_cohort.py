@@ -77,6 +77,17 @@ def test_a_row_of_nothing_is_absence(cohort_folder):
     assert cohort.present[[4, 5, 1]].tolist() == [[True, False, True], [True, True, True], [False, True, True]]
 
 
+@pytest.mark.parametrize("cells", [["True", "False"], ["TRUE", ""], ["", "false"]])
+def test_truth_is_a_number_whether_or_not_some_of_it_is_missing(cohort_folder, cells):
+    frame = cohort_folder.clinical()
+    frame["sex"] = [cells[row % 2] for row in range(len(frame))]
+    cohort_folder.write_clinical(frame)
+    read = open_cohort(cohort_folder.manifest).raw("clinical")["sex"]
+    assert read.dtype == float
+    expected = {"true": 1.0, "false": 0.0, "": np.nan}
+    np.testing.assert_array_equal(read[:2], [expected[cell.lower()] for cell in cells])
+
+
 def test_wide_parquet_presence_looks_past_the_first_columns(tmp_path):
     wide = pd.DataFrame(np.full((3, 300), np.nan), columns=[f"c{k}" for k in range(300)])
     wide.iloc[0, 299] = 1.0

@@ -284,3 +284,15 @@ def test_a_broken_law_is_named(how: str, law: str) -> None:
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(12, 3)), columns=["b", "a", "c"])
     with pytest.raises(AssertionError, match=law):
         check_encoder(Broken(how), frame)
+
+
+def test_categories_of_words_and_numbers_are_the_same_in_a_file_of_numbers_alone():
+    """`1` beside `unknown` is text; in a file that happens to hold no word it is 1.0."""
+    mixed = pd.DataFrame({"stage": ["1", "2", "unknown", "1", "2", "unknown"]})
+    fitted = TableEncoder().fit(mixed)
+    expected = fitted.features(mixed.iloc[:2])
+    assert expected.any(axis=1).all()
+    for written in ([1.0, 2.0], [1, 2], ["1.0", "2"]):
+        np.testing.assert_array_equal(fitted.features(pd.DataFrame({"stage": written})), expected)
+    codes = TableEncoder().fit(pd.DataFrame({"code": ["250.00", "250.00", "007", "007", "7", "7"]}))
+    assert codes.features(pd.DataFrame({"code": ["250.00", "007", "7"]})).sum(axis=0).tolist() == [1.0, 1.0, 1.0]

@@ -221,7 +221,7 @@ import torch._dynamo  # what an optimiser would import in every worker
 from chiasm.cohort import synthetic_cohort
 
 cohort = synthetic_cohort("complementary", 80, missing=0.2)
-recipes = ["late-fusion", "single:m1", "lego-fuse:epochs=6,fuse_epochs=3,latents=4,latent_width=8,heads=2"]
+recipes = ["late-fusion", "single:m1", "lego-fuse:epochs=4,fuse_epochs=2,latents=4,latent_width=8,heads=2"]
 protocol = chiasm.Protocol(folds=2, inner_folds=2, draws=100)
 chiasm.check_cohort(cohort)
 for line in sys.stdin:  # a trial for each line, in a process of its own that has nothing left to import

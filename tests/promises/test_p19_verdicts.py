@@ -42,10 +42,11 @@ def test_two_thousand_patients_give_the_right_verdict(name: str, target: str) ->
 
 @both_targets
 def test_eighty_patients_cannot_tell(target: str) -> None:
-    protocol = chiasm.Protocol(draws=200)
-    outcomes = {(name, seed): verdict(name, 80, target, seed, protocol).outcome for name in TRUTH for seed in range(3)}
+    protocol = chiasm.Protocol(inner_folds=2, draws=200)
+    seeds = range(2 if target == "classification" else 3)  # an elastic net takes five times as long as a ridge
+    outcomes = {(name, seed): verdict(name, 80, target, seed, protocol).outcome for name in TRUTH for seed in seeds}
     counts = Counter(outcomes.values())
-    assert counts[CANNOT_TELL] >= 7, counts  # of nine
+    assert counts[CANNOT_TELL] >= {6: 5, 9: 7}[len(outcomes)], counts
     for (name, seed), outcome in outcomes.items():
         assert outcome in (CANNOT_TELL, TRUTH[name]), (name, seed)
 

@@ -46,12 +46,17 @@ def as_cells(values: pd.Series) -> NDArray[np.object_]:
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Numbers and booleans as float64, everything else as objects of text, blank text as missing."""
+    """Numbers and booleans as float64, everything else as objects of text, blank text as missing.
+
+    Booleans are numbers where some are missing too, which pandas keeps as objects: one file may lack what another has.
+    """
     if all(kind == np.float64 for kind in frame.dtypes) and all(isinstance(name, str) for name in frame.columns):
         return frame
     plain: dict[str, NDArray[np.float64] | NDArray[np.object_]] = {}
     for position, name in enumerate(frame.columns):
         column = frame.iloc[:, position]
+        if pd.api.types.infer_dtype(column, skipna=True) == "boolean":
+            column = column.astype("boolean")
         if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
             plain[str(name)] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         else:

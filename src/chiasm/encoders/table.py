@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -15,6 +16,7 @@ from chiasm.encoders.scaling import Array, Scaler, select
 from chiasm.tokens import Tokens
 
 MAX_SLOTS = 32
+WHOLE = re.compile(r"-?[1-9]\d*\.0|0\.0")  # as a float is written, and no code such as 250.00
 
 
 @storable("table-encoder")
@@ -97,7 +99,8 @@ class TableEncoder:
         for column in self.columns:
             if column in own:
                 text = as_text(raw[column])
-                block = np.stack([text == value for value in own[column]] or [np.zeros(len(raw), bool)], axis=1)
+                known = [text == written(value) for value in own[column]]
+                block = np.stack(known or [np.zeros(len(raw), bool)], axis=1)
             else:
                 block = scaled[column][:, None]
             flag = raw[column].isna().to_numpy()[:, None]
@@ -120,5 +123,14 @@ def is_numeric(column: pd.Series[Any]) -> bool:
 def as_text(column: pd.Series[Any]) -> np.ndarray:
     """The values of a categorical column as text, `(n,)` object; missing ones as None, equal to no category."""
     return np.array(
-        [None if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)], object
+        [None if missing else written(value) for value, missing in zip(column, column.isna(), strict=True)], object
     )
+
+
+def written(value: object) -> str:
+    """A value as text, a whole number without its fraction of zeros: `1.0` is `1`.
+
+    A column of words and numbers is text in one file, and numbers in another that happens to hold no word.
+    """
+    text = str(value)
+    return text.split(".")[0] if WHOLE.fullmatch(text) else text
