@@ -12,14 +12,20 @@ import pandas as pd
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.errors import nearest
 from chiasm.recipes.early import EarlyFusion
+from chiasm.recipes.full_tuning import FullTuning
 from chiasm.recipes.healnet import HealNetRecipe
 from chiasm.recipes.kron_rls import KronRLS
 from chiasm.recipes.late import LateFusion
 from chiasm.recipes.lego_fuse import LegoFuseRecipe
 from chiasm.recipes.lego_merge import LegoMerge
 from chiasm.recipes.lora import LoRARecipe
+from chiasm.recipes.pego import PegoRecipe
+from chiasm.recipes.petl_ast import PetlAstRecipe
+from chiasm.recipes.probe import Probe
 from chiasm.recipes.single import Single
+from chiasm.recipes.ssf import ScaleShiftRecipe
 from chiasm.recipes.stacked import StackedFusion
+from chiasm.recipes.unipt import UniPTRecipe
 
 RECIPES: dict[str, Any] = {
     "single": Single,
@@ -30,7 +36,13 @@ RECIPES: dict[str, Any] = {
     "healnet": HealNetRecipe,
     "lego-merge": LegoMerge,
     "lego-fuse": LegoFuseRecipe,
+    "probe": Probe,
+    "full-tuning": FullTuning,
     "lora": LoRARecipe,
+    "ssf": ScaleShiftRecipe,
+    "petl-ast": PetlAstRecipe,
+    "pego": PegoRecipe,
+    "unipt": UniPTRecipe,
 }
 
 
