@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 import chiasm
 from chiasm.cohort import Target
@@ -36,3 +37,31 @@ def notes(models: Path, store: Path, n: int = 48, target: Target | None = None) 
         kinds={"note": "text"},
     )
     return chiasm.encode(cohort, {"note": f"hf:{models}/bert"}, store=store, inputs=True).cohort
+
+
+def scans(models: Path, store: Path, network: str = "vit", n: int = 40) -> chiasm.Cohort:
+    """Images of noise, brighter in one corner where the outcome is likelier, and a table; one in eight lacks either.
+
+    Args:
+        models: the folder of `tiny_models`.
+        store: of the tokens; the images lie beside it.
+        network: one of the models.
+    """
+    rng = np.random.default_rng(4)
+    sick = rng.random(n) < 0.5
+    ids = [f"p{row:03d}" for row in range(n)]
+    files = {}
+    for row in range(n):
+        if row % 8 != 5:
+            pixels = rng.integers(0, 90, (32, 32)) + 120 * sick[row] * (np.arange(32) < 16)
+            files[ids[row]] = store.parent / f"{store.name}-{ids[row]}.png"
+            Image.fromarray(pixels.astype(np.uint8)).save(files[ids[row]])
+    patients = pd.DataFrame({"y": np.where(sick, "yes", "no")}, index=ids)
+    table = pd.DataFrame(rng.normal(size=(n, 3)) + sick[:, None], index=ids, columns=["a", "b", "c"])
+    cohort = chiasm.cohort_from_frames(
+        patients,
+        {"clinical": table[np.arange(n) % 8 != 1], "scan": files},
+        chiasm.Classification("y"),
+        kinds={"scan": "image"},
+    )
+    return chiasm.encode(cohort, {"scan": f"hf:{models}/{network}"}, store=store, inputs=True).cohort

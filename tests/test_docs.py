@@ -10,17 +10,21 @@ import pytest
 
 import chiasm
 from chiasm.evaluation.metrics import METRICS
+from chiasm.recipes.adapted import AdaptedRecipe
 from chiasm.recipes.registry import RECIPES
+from chiasm.recipes.tuned import TunedRecipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-METHODS = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+METHODS = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("methods.md", "adaptation.md"))
+# Options that many recipes have stand once, before them.
+SHARED = {AdaptedRecipe: "## Adapting an encoder", TunedRecipe: "## Merged tunings"}
 
 
 def section(name: str) -> str:
-    """The section of a recipe in docs/methods.md."""
+    """The section of a recipe."""
     found = re.search(rf"^### `{re.escape(name)}[`:].*?(?=^##)", METHODS, re.MULTILINE | re.DOTALL)
-    assert found is not None, f"docs/methods.md has no section `{name}`"
+    assert found is not None, f"no section `{name}`"
     return found[0]
 
 
@@ -29,8 +33,11 @@ def test_every_recipe_has_a_section_with_all_its_options(name: str) -> None:
     text = section(name)
     for part in ("Paper.", "Formula.", "Deviations.", "Needs.", "Options."):
         assert f"**{part}**" in text
+    for base, heading in SHARED.items():
+        if issubclass(RECIPES[name], base):
+            text += METHODS.partition(heading)[2].partition("###")[0]
     for option in (field.name for field in fields(RECIPES[name])):
-        assert f"`{option}`" in text, f"option '{option}' of {name} is not in docs/methods.md"
+        assert f"`{option}`" in text, f"option '{option}' of {name} is not in its section, nor before it"
 
 
 def test_the_readme_lists_every_recipe() -> None:

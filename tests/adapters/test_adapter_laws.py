@@ -26,6 +26,7 @@ from chiasm.adapters import (
     PeftAttached,
     ScaleShift,
     SparseDelta,
+    Together,
     UniPT,
     attach,
     restore_adapter,
@@ -89,6 +90,10 @@ def _cases() -> dict[str, Case]:
             cases[f"DynamicPrompt-{attend}-{kind}"] = Case(
                 lambda base, attend=attend: DynamicPrompt(3, 4, attend=attend), kind, False
             )
+    both = (Bottleneck(4), ScaleShift()), (("layers.0.linear1",), ("layers.1.linear2",))
+    cases["Together-feed-forward"] = Case(lambda base: Together(*both), "feed-forward", False)
+    beside = Bottleneck(4, parallel=True, pairs=(("layers.0.linear1", "layers.1.linear2"),))
+    cases["Bottleneck-pair-feed-forward"] = Case(lambda base: beside, "feed-forward", False)
     cases["NormTuning-LayerNorm"] = Case(lambda base: NormTuning(), "LayerNorm", True)
     for parallel in (False, True):
         side = "parallel" if parallel else "sequential"

@@ -94,6 +94,47 @@ def test_the_output_is_the_formula(parallel: bool) -> None:
         torch.testing.assert_close(model(x), expected)
 
 
+@pytest.mark.parametrize("residual", [None, True, False])
+@pytest.mark.parametrize("parallel", [False, True])
+def test_the_residual_is_the_formula(parallel: bool, residual: bool | None) -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    answer = model(x)
+    options = Bottleneck(4, parallel=parallel, residual=residual)
+    part = attach(model, options, lambda name, module: name == "0").parts["0"]
+    with torch.no_grad():
+        part.up.weight.normal_()
+        hidden = x if parallel else answer
+        path = F.gelu(hidden @ part.down.weight.T + part.down.bias) @ part.up.weight.T
+        kept = answer if residual is not False or parallel else torch.zeros(())
+        torch.testing.assert_close(model(x), path + kept + (x if parallel and residual else 0))
+
+
+def test_a_pair_reads_what_the_first_takes_and_adds_to_what_the_second_gives() -> None:
+    first, second = nn.Linear(5, 7), nn.Linear(7, 3)
+    model = nn.Sequential(first, nn.ReLU(), second)
+    x = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+    answer = model(x)
+    options = Bottleneck(4, parallel=True, activation="relu", pairs=(("0", "2"),))
+    part = attach(model, options, lambda name, module: name in ("0", "2")).parts["2"]
+    with torch.no_grad():
+        part.up.weight.normal_()
+        path = F.relu(x @ part.down.weight.T + part.down.bias) @ part.up.weight.T
+        torch.testing.assert_close(model(x), answer + path)
+    with pytest.raises(ValueError, match="not those that `pairs` names"):
+        attach(nn.Sequential(first), options, lambda name, module: name == "0")
+    with pytest.raises(ValueError, match="pairs of sites are for a path in parallel"):
+        Bottleneck(pairs=(("0", "2"),))
+    for wrong in (
+        Bottleneck(parallel=True, residual=True, pairs=(("0", "2"),)),
+        Bottleneck(parallel=True, residual=True),
+    ):
+        with pytest.raises(ValueError, match="residual=True cannot be"):
+            attach(
+                nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3)), wrong, lambda name, _: name in ("0", "2")
+            )
+
+
 def test_a_gated_path_is_twice_as_wide_before_its_gate() -> None:
     part = attach(nn.Sequential(nn.Linear(5, 5)), Bottleneck(4, gate=True), lambda name, module: name == "0").parts["0"]
     assert part.down.out_features == 8 and part.up.in_features == 4

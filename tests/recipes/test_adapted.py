@@ -18,7 +18,17 @@ from chiasm.testing.adaptation import check_adaptation
 from tiny_models import tiny_models
 
 QUICK = "epochs=2,latent_width=4"
-RECIPES = ["lora:rank=2", "lora:rank=1,where=all"]
+RECIPES = [
+    "lora:rank=2",
+    "lora:rank=1,where=all",
+    "probe",
+    "full-tuning",
+    "ssf",
+    "pego:rank=2",
+    "petl-ast:reduction=4",
+    "petl-ast:position=houlsby,layout=sequential",
+    "unipt:narrow=4",
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +40,7 @@ def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_laws_of_adapted_recipes(cohorts: Any, name: str) -> None:
-    check_adaptation(make_recipe(f"{name},{QUICK}"), cohorts())
+    check_adaptation(make_recipe(f"{name}{',' if ':' in name else ':'}{QUICK}"), cohorts())
 
 
 @pytest.mark.parametrize("target", [chiasm.Regression("x"), chiasm.Survival("days", "died")])

@@ -14,6 +14,7 @@ from chiasm.adapters.side_network import SideNetwork, UniPT, hidden_states
 from chiasm.adapters.site_search import pareto_front, search_sites
 from chiasm.adapters.sparse_delta import SparseDelta, compose, delta_of
 from chiasm.adapters.sparse_masks import lottery_ticket, narrow, nuclear_norm, small_weights
+from chiasm.adapters.together import Together
 from chiasm.adapters.verbalizer import SoftVerbalizer, Verbalizer, score_labels
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "SideNetwork",
     "SoftVerbalizer",
     "SparseDelta",
+    "Together",
     "UniPT",
     "Verbalizer",
     "attach",

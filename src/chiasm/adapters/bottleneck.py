@@ -25,6 +25,9 @@ class Bottleneck:
     `dims=0`. `up` starts at zero, weights and bias, and nothing else does: a fresh adapter is the identity, and its
     first gradient reaches `up`, its second one all of it.
 
+    A layer that is written as two sites, a feed-forward network of two maps say, is one pair of `pairs`: h is what the
+    first takes, and the path is added to what the second gives.
+
     Args:
         width: channels of the narrow path.
         dims: 0: tokens are mapped one by one. 1 to 3: signals, images or volumes are convolved along their axes.
@@ -36,6 +39,9 @@ class Bottleneck:
         norm: a LayerNorm over the channels before `down`.
         scale: of the path, fixed.
         channels: C in and out where the site does not say; a pair where they differ.
+        residual: whether h is added too. None: where that makes a fresh adapter the identity, in sequence and not in
+            parallel. True in parallel counts h twice; False in sequence answers with the path alone, 0 at first.
+        pairs: first and second site of each layer, with `parallel` only; other sites are refused.
 
     Source: Houlsby et al., ICML 2019, arXiv 1902.00751 (in sequence); He et al., ICLR 2022, arXiv 2110.04366 (in
     parallel); Cappellazzo et al., PETL of AST, arXiv 2312.03694 (convolution, gate); Wu et al., Medical SAM Adapter,
@@ -55,25 +61,61 @@ class Bottleneck:
     norm: bool = False
     scale: float = 1.0
     channels: tuple[int, int] | None = None
+    residual: bool | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"width {self.width} must be 1 or more and kernel {self.kernel} odd")
+        if self.pairs and not self.parallel:
+            raise ValueError("pairs of sites are for a path in parallel: one in sequence reads its own site")
 
     def parts(self, sites: Mapping[str, nn.Module]) -> dict[str, Part]:
+        if self.pairs:
+            return self._across(sites)
         return {name: _BottleneckPart(*self._channels(name, site), self) for name, site in sites.items()}
+
+    def _across(self, sites: Mapping[str, nn.Module]) -> dict[str, Part]:
+        named = [name for pair in self.pairs for name in dict.fromkeys(pair)]
+        if sorted(named) != sorted(sites):
+            raise ValueError("the sites are not those that `pairs` names, each once")
+        parts: dict[str, Part] = {}
+        for first, second in self.pairs:
+            taken, given = channels_of(first, sites[first])[0], channels_of(second, sites[second])[1]
+            if self.residual and taken != given:
+                raise ValueError(f"'{first}' takes {taken} channels, '{second}' gives {given}: residual=True cannot be")
+            if first == second:
+                parts[first] = _BottleneckPart(taken, given, self)
+                continue
+            held: list[Tensor] = []
+            parts[first], parts[second] = _Listening(held), _BottleneckPart(taken, given, self, held)
+        return parts
 
     def _channels(self, name: str, site: nn.Module) -> tuple[int, int]:
         taken, given = self.channels or channels_of(name, site)
         if self.parallel and self.layout == "first" and any(step != 1 for step in _steps(site)):
             raise ValueError(f"the site '{name}' changes the grid by a stride: its adapter must be sequential")
+        if self.parallel and self.residual and taken != given:
+            raise ValueError(f"the site '{name}' takes {taken} channels and gives {given}: residual=True cannot be")
         return (taken if self.parallel else given), given
 
 
-class _BottleneckPart(Part):
-    def __init__(self, taken: int, given: int, options: Bottleneck) -> None:
+class _Listening(Part):
+    """Hands what its site takes to the part at the end of the same layer."""
+
+    def __init__(self, held: list[Tensor]) -> None:
         super().__init__()
-        self.options = options
+        self.held = held
+
+    def forward(self, given: Tensor, output: Tensor) -> Tensor:
+        self.held[:] = [given]
+        return output
+
+
+class _BottleneckPart(Part):
+    def __init__(self, taken: int, given: int, options: Bottleneck, held: list[Tensor] | None = None) -> None:
+        super().__init__()
+        self.options, self.held = options, held
         self.norm = nn.LayerNorm(taken) if options.norm else None
         self.down = nn.Linear(taken, options.width * (2 if options.gate else 1))
         nn.init.kaiming_uniform_(self.down.weight)
@@ -88,7 +130,9 @@ class _BottleneckPart(Part):
         nn.init.zeros_(self.up.bias)
 
     def forward(self, given: Tensor, output: Tensor) -> Tensor:
-        hidden = given if self.options.parallel else output
+        if self.held is not None:
+            given = self.held.pop()
+        hidden = whole = given if self.options.parallel else output
         first = self.options.layout == "first"
         if self.options.dims and hidden.ndim != self.options.dims + 2:
             raise ValueError(f"an adapter of {self.options.dims} dimensions met a tensor of {hidden.ndim} axes")
@@ -102,7 +146,11 @@ class _BottleneckPart(Part):
         path = path.movedim(-1, 1) if first else path
         if path.shape != output.shape:
             raise ValueError(f"a parallel path gives {tuple(path.shape)} beside an output of {tuple(output.shape)}")
-        return output + path
+        if self.options.residual is None:
+            return output + path
+        if self.options.residual:
+            path = path + whole
+        return output + path if self.options.parallel else path
 
 
 def _steps(site: nn.Module) -> tuple[int, ...]:

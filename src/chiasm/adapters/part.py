@@ -45,7 +45,7 @@ def refuse(site: str, module: nn.Module, adapts: str) -> ValueError:
 
 
 def channels_of(site: str, module: nn.Module) -> tuple[int, int]:
-    """How many channels a site takes and gives, read from its own fields.
+    """How many channels a site takes and gives, read from its own fields; of a block of tokens, from its norms.
 
     Raises:
         ValueError: a kind of module that does not say.
@@ -60,7 +60,19 @@ def channels_of(site: str, module: nn.Module) -> tuple[int, int]:
         return module.normalized_shape[-1], module.normalized_shape[-1]
     if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
         return module.linear1.in_features, module.linear2.out_features
+    width = _width_of_norms(module)
+    if width:
+        return width, width
     raise ValueError(f"the site '{site}' is a {type(module).__name__}, which does not say its width: give `channels`")
+
+
+def _width_of_norms(module: nn.Module) -> int:
+    """The one width of the norms of a block that does not convolve, else 0."""
+    norms = [own for own in module.modules() if "norm" in type(own).__name__.lower()]
+    weights = [own._parameters.get("weight") for own in norms]
+    convolves = any(isinstance(own, nn.Conv1d | nn.Conv2d | nn.Conv3d) for own in module.modules())
+    widths = {weight.numel() for weight in weights if weight is not None}
+    return 0 if convolves or len(widths) != 1 else widths.pop()
 
 
 def check_state(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from chiasm.adapters.part import channels_of
+
 MAPS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
 PROJECTIONS = ("query", "key", "value", "q", "k", "v", "qkv", "q_proj", "k_proj", "v_proj", "q_lin", "k_lin", "v_lin")
@@ -31,6 +33,12 @@ def projections(network: nn.Module, rank: int = 1) -> tuple[str, ...]:
     return tuple(name for name in every if name.rpartition(".")[2] in PROJECTIONS) or every
 
 
+def layers(network: nn.Module) -> tuple[str, ...]:
+    """Every linear map, convolution, norm, and attention of torch with its output: all layers with channels."""
+    kinds = (*MAPS, *NORMS, nn.MultiheadAttention)
+    return tuple(name for name, module in network.named_modules() if isinstance(module, kinds))
+
+
 def norms(network: nn.Module) -> tuple[str, ...]:
     """Layer, group and batch norms with an affine map."""
     found = [(name, module) for name, module in network.named_modules() if isinstance(module, NORMS)]
@@ -55,3 +63,71 @@ def blocks(network: nn.Module) -> tuple[str, ...]:
     if not found:
         raise ValueError("the network repeats no block: choose the sites by name")
     return tuple(found)
+
+
+def feed_forwards(network: nn.Module) -> tuple[tuple[str, str], ...]:
+    """Of each block the first and the last map of its feed-forward network: from D to another width and back.
+
+    Raises:
+        ValueError: a block has none, or the network repeats no block.
+    """
+    return tuple(_ends(network, block) for block in blocks(network))
+
+
+def attentions(network: nn.Module) -> tuple[tuple[str, str], ...]:
+    """Of each block a map that reads what its attention reads, and the map to its output; twice an attention of torch.
+
+    Raises:
+        ValueError: a block has no attention, or the network repeats no block.
+    """
+    found = []
+    for block in blocks(network):
+        whole = [f"{block}.{name}" for name, own in network.get_submodule(block).named_modules() if _joint(own)]
+        if whole:
+            found.append((whole[0], whole[0]))
+            continue
+        maps = _maps(network, block)
+        reading = [name for name in maps if name.rpartition(".")[2] in PROJECTIONS]
+        if not reading:
+            raise ValueError(f"the block '{block}' has no attention whose maps are known")
+        width = maps[reading[0]].in_features
+        others = [name for name in maps if name not in (*reading, *_ends(network, block))]
+        answering = [name for name in others if maps[name].out_features == width]
+        if not answering:
+            raise ValueError(f"the attention of the block '{block}' has no map to its output")
+        found.append((reading[0], answering[0]))
+    return tuple(found)
+
+
+def width_of(network: nn.Module, block: str) -> int:
+    """D of the tokens of a block.
+
+    Raises:
+        ValueError: the block does not say, or convolves.
+    """
+    return channels_of(block, network.get_submodule(block))[1]
+
+
+def _ends(network: nn.Module, block: str) -> tuple[str, str]:
+    width = width_of(network, block)
+    maps = {name: own for name, own in _maps(network, block).items() if name.rpartition(".")[2] not in PROJECTIONS}
+    first = [name for name, own in maps.items() if own.in_features == width != own.out_features]
+    last = [name for name, own in maps.items() if own.out_features == width != own.in_features]
+    if not first or not last:
+        raise ValueError(f"the block '{block}' has no feed-forward network of its own")
+    return first[0], last[-1]
+
+
+def _maps(network: nn.Module, block: str) -> dict[str, nn.Linear]:
+    """The linear maps of a block by their name in the network, without those inside an attention of torch."""
+    own = network.get_submodule(block)
+    held = {name for name, module in own.named_modules() if _joint(module)}
+    return {
+        f"{block}.{name}": module
+        for name, module in own.named_modules()
+        if isinstance(module, nn.Linear) and name.rpartition(".")[0] not in held
+    }
+
+
+def _joint(module: nn.Module) -> bool:
+    return isinstance(module, nn.MultiheadAttention)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.artifact import storable
-from chiasm.cohort import Unsupported
+from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.choice import choose
 from chiasm.tokens import Tokens
 
@@ -37,13 +37,20 @@ class Adaptable(Protocol):
 class Trunk(nn.Module):
     """A network from an encoder's inputs to its tokens, differentiable; `network` is what adapters are attached to.
 
+    `pads` says whether shorter inputs are filled up with positions that the network masks and a path beside it does
+    not. `unread` names the modules of the network whose parameters no token depends on (a pooler, a head): they are no
+    sites, and what trains everything leaves them.
+
     Args:
         network: of torch.
     """
 
+    pads: ClassVar[bool] = False
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self.unread: frozenset[str] = frozenset()
 
     def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """`(N, P)` to `(N, t, D)`, and which of these are tokens, `(N, t)` bool; None: all."""
@@ -81,6 +88,31 @@ class Trunk(nn.Module):
         if real is not None:
             mask[tokens.mask] = real
         return self.whole(Tokens(values.flatten(1, 2), mask.flatten(1, 2)))
+
+
+def unread_modules(trunk: Trunk, tokens: Tokens) -> frozenset[str]:
+    """The names of the modules of `trunk.network` with parameters of their own that its tokens do not depend on.
+
+    Args:
+        tokens: inputs, one at least; the network runs on the first patient who has one, and on the first of these.
+    """
+    row = int(tokens.mask.any(1).nonzero()[0, 0])
+    first = Tokens(tokens.values[row : row + 1, :1], tokens.mask[row : row + 1, :1])
+    flags = [(parameter, parameter.requires_grad) for parameter in trunk.parameters()]
+    owners = {name: list(own._parameters.values()) for name, own in trunk.network.named_modules() if own._parameters}
+    trunk.requires_grad_(True)
+    with torch.enable_grad():
+        reached = torch.autograd.grad(
+            trunk(first).values.sum(), [parameter for parameter, _ in flags], allow_unused=True
+        )
+    for parameter, flag in flags:
+        parameter.requires_grad_(flag)
+    known = {id(parameter) for (parameter, _), found in zip(flags, reached, strict=True) if found is not None}
+    return frozenset(
+        name
+        for name, own in owners.items()
+        if any(parameter is not None for parameter in own) and not any(id(parameter) in known for parameter in own)
+    )
 
 
 def runs(tokens: Tokens, most: int) -> Tokens:
@@ -153,12 +185,24 @@ class InputsAsTheyAre:
 
     fitted_on_cohort: ClassVar[bool] = True
     slots: ClassVar[int] = 0
+    reads_inputs: ClassVar[bool] = True
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
         return self
 
+    def read(self, cohort: Cohort, modality: str) -> Any:
+        """`StoredTokens` of the patients who have the modality, `(T, P)` each.
+
+        Raises:
+            Unsupported: the cohort was encoded without them.
+        """
+        kept = cohort.inputs(modality)
+        if kept is None:
+            raise Unsupported(f"what the network of modality '{modality}' reads was not kept: encode with inputs=True")
+        return kept
+
     def encode(self, raw: Any) -> Tokens:
-        """`(n, T, P)` of `StoredTokens` that hold inputs."""
+        """`(n, T, P)` of what `read` gave."""
         values, mask = raw.batch(range(len(raw)))
         return Tokens(torch.from_numpy(values), torch.from_numpy(mask))
 
@@ -175,6 +219,18 @@ class InputsAsTheyAre:
             )
         trunk: Trunk = chosen.encoder.trunk()
         return trunk
+
+
+@storable("encoder-tokens")
+@dataclass(frozen=True)
+class TokensAsTheyAre(InputsAsTheyAre):
+    """Stands for a modality whose tokens are read as the encoder gave them, neither scaled nor projected."""
+
+    reads_inputs: ClassVar[bool] = False
+
+    def read(self, cohort: Cohort, modality: str) -> Any:
+        """`StoredTokens` of the patients who have the modality, `(T, D)` each."""
+        return cohort.raw(modality)
 
 
 def is_adaptable(encoder: Any) -> bool:

@@ -181,6 +181,8 @@ class ChannelAdaptive:
 class ChannelTrunk(Trunk):
     """The channels of images to the class token, and for each channel the mean of its patches."""
 
+    pads: ClassVar[bool] = True
+
     def __init__(self, network: ChannelAdaptiveViT, size: int, alone: bool) -> None:
         super().__init__(network)
         self.size, self.alone = size, alone

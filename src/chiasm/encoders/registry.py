@@ -99,9 +99,7 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
             packed[modality] = _filled(cohort, modality, encoder, rows)
             continue
         adapted = isinstance(encoder, InputsAsTheyAre)
-        raw = cohort.inputs(modality) if adapted else cohort.raw(modality)
-        if raw is None:
-            raise Unsupported(f"what the network of modality '{modality}' reads was not kept: encode with inputs=True")
+        raw = encoder.read(cohort, modality) if isinstance(encoder, InputsAsTheyAre) else cohort.raw(modality)
         lengths = np.asarray(getattr(raw, "lengths", np.zeros(len(raw), np.int64)))
         if adapted or (cohort.kinds[modality] == "tokens" and 4 * int(lengths.sum()) * encoder.width > STREAMED_BYTES):
             packed[modality] = StreamedTokens.of(raw, encoder, rows, len(cohort))

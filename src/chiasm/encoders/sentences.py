@@ -245,6 +245,8 @@ class SentenceTrunk(Trunk):
         most: tokens of a text.
     """
 
+    pads: ClassVar[bool] = True
+
     def __init__(self, network: Any, first: bool, scaled: bool, most: int) -> None:
         super().__init__(network)
         self.first, self.scaled, self.most = first, scaled, most

@@ -72,6 +72,17 @@ class StoredTokens(Sequence[NDArray[np.float32]]):
         begin = self._start.item(i)
         return self._values[self._piece.item(i)][begin : begin + self.lengths.item(i)]
 
+    @property
+    def folder(self) -> Path:
+        """The store's."""
+        return self._origin[1]
+
+    @property
+    def contents(self) -> list[str]:
+        """The content digest of each source, 32 hex digits."""
+        digits = self._keys.tobytes().hex()
+        return [digits[start : start + 32] for start in range(0, len(digits), 32)]
+
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         for piece, start, end in self._places(np.arange(len(self))):
             yield self._values[piece][start:end]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ class WindowTrunk(Trunk):
         most: tokens of a text.
         padding: the id that stands behind a shorter window; never attended to.
     """
+
+    pads: ClassVar[bool] = True
 
     def __init__(self, network: Any, pooled: bool, most: int) -> None:
         super().__init__(network)

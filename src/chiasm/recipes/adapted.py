@@ -6,7 +6,6 @@ omics, fingerprints) take part as they are.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -15,154 +14,29 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from chiasm.adapters import Attached, PeftAttached, attach
-from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
+from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk, unread_modules
 from chiasm.encoders.registry import fit_encoders
-from chiasm.fusion.pooled import PooledMean
 from chiasm.heads.response import Response
-from chiasm.protocols import Fused, Predictor
+from chiasm.protocols import Encoder, Predictor
+from chiasm.recipes.adapted_fusion import Adaptation, AdaptedDesign, AdaptedFusion, Penalty, adapted_fusion
 from chiasm.recipes.base import BaseRecipe, Training
-from chiasm.recipes.neural import Prepared, Shapes, build, finish, fit_network, new_head, prepare, seeded
+from chiasm.recipes.neural import Prepared, build, finish, fit_network, new_head, prepare, seeded
+from chiasm.recipes.or_prior import OrPrior
 from chiasm.recipes.unimodal import prior_link
-from chiasm.tokens import Tokens
 from chiasm.training import Network, TrainOptions
 
-Penalty = Callable[[Any], Tensor]
-
-
-@storable("adaptation")
-@dataclass(frozen=True)
-class Adaptation:
-    """What is changed of one network: an adapter at its sites; without one nothing, or everything (`full`)."""
-
-    adapter: Any = None
-    sites: tuple[str, ...] = ()
-    full: bool = False
-
-
-class AdaptedFusion(nn.Module):
-    """The networks of the adapted modalities before a fusion of all; only what is trained is a part of the module.
-
-    Args:
-        trunks: modality to its network, frozen.
-        adaptations: modality to its change.
-        fusion: of all modalities.
-        shapes: modality to (width, slots) of its tokens.
-        penalty: of an attached adapter, added to the loss in training.
-    """
-
-    def __init__(
-        self,
-        trunks: Mapping[str, Trunk],
-        adaptations: Mapping[str, Adaptation],
-        fusion: nn.Module,
-        shapes: Shapes,
-        penalty: Penalty | None = None,
-    ) -> None:
-        super().__init__()
-        self.fusion, self.shapes, self.penalty = fusion, shapes, penalty
-        self.names = sorted(shapes)
-        self.attached: dict[str, Attached | PeftAttached] = {}
-        trained: list[nn.Module] = []
-        for name, own in adaptations.items():
-            trunk = trunks[name]
-            if own.adapter is not None:
-                found: Any = attach(trunk.network, own.adapter, _among(own.sites))
-                trunk.network, self.attached[name] = found.model, found
-                trained.append(_tensors(found))
-            elif own.full:
-                trained.append(trunk.requires_grad_(True))
-        self.trained = nn.ModuleList(trained)
-        self.__dict__["trunks"] = dict(trunks)  # not a part of the module: a base is neither trained nor saved
-
-    @property
-    def frozen_parameters(self) -> int:
-        """How many numbers run and are not trained."""
-        trunks: dict[str, Trunk] = self.__dict__["trunks"]
-        return sum(p.numel() for trunk in trunks.values() for p in trunk.parameters() if not p.requires_grad)
-
-    def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
-        """Inputs of adapted modalities, tokens of the others; `present` `(B, M)` bool, modalities sorted by name."""
-        made = dict(tokens)
-        for name, trunk in self.__dict__["trunks"].items():
-            here = present[:, self.names.index(name)]
-            made[name] = _where(trunk, tokens[name], here, self.shapes[name][0])
-        fused: Fused = self.fusion(made, present)
-        if self.penalty is None or not self.training:
-            return fused
-        losses = {f"penalty of {name}": self.penalty(own) for name, own in self.attached.items()}
-        return Fused(fused.embedding, fused.latents, {**fused.losses, **losses})
-
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
-        for trunk in self.__dict__["trunks"].values():
-            trunk._apply(fn)
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-
-
-@storable("adapted")
-@dataclass(frozen=True)
-class AdaptedDesign:
-    """From what an adapted network is built again: encoders by name, changes by site, and the fusion's width."""
-
-    latent_width: int
-    trunks: dict[str, InputsAsTheyAre]
-    adaptations: dict[str, Adaptation]
-
-    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> AdaptedFusion:
-        """A fresh fusion, the networks with the weights that their encoders have."""
-        return adapted_fusion(self, {name: own.trunk() for name, own in self.trunks.items()}, shapes, dropout)
-
-
-def adapted_fusion(
-    design: AdaptedDesign,
-    trunks: Mapping[str, Trunk],
-    shapes: Shapes,
-    dropout: float = 0.0,
-    penalty: Penalty | None = None,
-) -> AdaptedFusion:
-    """Networks, their changes and a `PooledMean` over all modalities."""
-    widths = {
-        name: (design.trunks[name].token_width if name in design.trunks else own[0], own[1])
-        for name, own in shapes.items()
-    }
-    fusion = PooledMean(widths, design.latent_width, dropout)
-    return AdaptedFusion(trunks, design.adaptations, fusion, widths, penalty)
-
-
-@storable("or-prior")
-@dataclass(frozen=True)
-class OrPrior:
-    """A predictor for whoever has one of its modalities, and what is known of anybody for the others.
-
-    Args:
-        predictor: of those who have one.
-        prior: `(K,)` link.
-        modalities: that the predictor reads.
-    """
-
-    predictor: Predictor
-    prior: np.ndarray
-    modalities: tuple[str, ...]
-
-    @property
-    def trained_parameters(self) -> int:
-        return self.predictor.trained_parameters
-
-    @property
-    def reads_inputs(self) -> bool:
-        """As the predictor does."""
-        return bool(getattr(self.predictor, "reads_inputs", False))
-
-    def link(self, cohort: Cohort) -> np.ndarray:
-        """`(B, K)` float64 in the cohort's sorted row order."""
-        out = np.tile(self.prior, (len(cohort), 1))
-        known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
-        rows = np.flatnonzero(known.present.any(1))
-        if len(rows):
-            out[rows] = self.predictor.link(known.subset(rows))
-        return out
+__all__ = [
+    "Adaptation",
+    "AdaptedDesign",
+    "AdaptedFusion",
+    "AdaptedRecipe",
+    "Penalty",
+    "adapted_fusion",
+    "adapted_modalities",
+    "open_trunks",
+    "with_others",
+]
 
 
 @dataclass(frozen=True)
@@ -200,12 +74,28 @@ class AdaptedRecipe(BaseRecipe):
         """The one that was named, or all."""
         return (self.modality,) if self.modality else cohort.modalities
 
-    @abstractmethod
+    def restricted(self, training: Training) -> Training:
+        """Those who have the modality that was named, with it alone."""
+        if not self.modality:
+            return training
+        rows = training.cohort.rows_of(self.modality)
+        alone = training.cohort.with_modalities([self.modality]).subset(rows)
+        return replace(training, cohort=alone, outcome=training.outcome.take(rows))
+
+    def completed(self, training: Training, predictor: Predictor) -> Predictor:
+        """With the prior for a patient of whom nothing is read."""
+        prior = prior_link(training.target.kind, training.outcome, training.classes)
+        return OrPrior(predictor, prior, training.cohort.modalities)
+
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """What is changed of this network."""
+        """What is changed of this network: nothing, unless a recipe says so. A `ValueError` says what it cannot adapt.
+
+        Modules that `trunk.unread` names are left out of the sites afterwards.
+        """
+        return Adaptation()
 
     def penalty(self, attached: Any) -> Tensor:
-        """What the adapter adds to the loss."""
+        """What is added to the loss in training for an attached adapter, or a network that is trained whole."""
         return torch.zeros(())
 
     def supports(self, cohort: Cohort) -> None:
@@ -219,38 +109,85 @@ class AdaptedRecipe(BaseRecipe):
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train on the patients; a fifth of them decide when to stop, and calibrate."""
-        if self.modality:
-            training = replace(training, cohort=training.cohort.with_modalities([self.modality]))
-            rows = training.cohort.rows_of(self.modality)
-            training = replace(training, cohort=training.cohort.subset(rows), outcome=training.outcome.take(rows))
         data, design, trunks = self.prepared(training)
-        predictor, response = self.trained(training, data, design, trunks)
-        prior = prior_link(training.target.kind, training.outcome, training.classes)
-        return OrPrior(predictor, prior, training.cohort.modalities), response
+        return self.trained(training, data, design, trunks)
 
     def prepared(self, training: Training) -> tuple[Prepared, AdaptedDesign, dict[str, Trunk]]:
         """The cohort as tensors, the design of the network, and the networks, with nothing attached yet."""
         inputs = adapted_modalities(training.cohort)
-        others = fit_encoders(
-            training.cohort.with_modalities([name for name in training.cohort.modalities if name not in inputs])
-        )
-        data = prepare(training, {**others, **inputs})
-        trunks = {name: own.trunk() for name, own in inputs.items()}
-        adaptations = {name: self.adaptation(trunk) for name, trunk in trunks.items()}
+        data = prepare(training, with_others(training.cohort, inputs))
+        trunks = open_trunks(data)
+        adaptations = {}
+        for name, trunk in trunks.items():
+            try:
+                made = self.adaptation(trunk)
+            except ValueError as error:
+                raise Unsupported(f"the network of modality '{name}' cannot be adapted so: {error}") from error
+            adaptations[name] = replace(made, sites=tuple(site for site in made.sites if site not in trunk.unread))
         return data, AdaptedDesign(self.latent_width, inputs, adaptations), trunks
 
     def trained(
-        self, training: Training, data: Prepared, design: AdaptedDesign, trunks: Mapping[str, Trunk], stage: str = ""
+        self,
+        training: Training,
+        data: Prepared,
+        design: AdaptedDesign,
+        trunks: Mapping[str, Trunk],
+        stage: str = "",
+        *,
+        penalty: Penalty | None = None,
     ) -> tuple[Predictor, Response]:
         """The network trained and calibrated; `stage` names its checkpoint and its seeds where there are several."""
-        seed = seeded(training.seed, stage)
-        fusion = build(
-            lambda: adapted_fusion(design, trunks, data.shapes, self.dropout, self.penalty), seeded(seed, "fusion")
+        return finish(training, data, self.network(training, data, design, trunks, stage, penalty=penalty), design)
+
+    def network(
+        self,
+        training: Training,
+        data: Prepared,
+        design: AdaptedDesign,
+        trunks: Mapping[str, Trunk],
+        stage: str = "",
+        *,
+        penalty: Penalty | None = None,
+    ) -> Network:
+        """The network of one stage, trained.
+
+        Args:
+            trunks: with nothing attached; another stage needs others, see `open_trunks`.
+            stage: names its checkpoint and its seeds.
+            penalty: of this stage; None takes the recipe's.
+        """
+        return self.fitted(
+            training,
+            data,
+            lambda: adapted_fusion(design, trunks, data.shapes, self.dropout, penalty or self.penalty),
+            stage,
         )
-        network = Network(fusion, new_head(training, self.latent_width, seeded(seed, "head")))
-        file = training.checkpoint / f"{self.id}{stage}.safetensors" if training.checkpoint else None
-        fit_network(network, data, self.options(), seed=seeded(seed, "train"), checkpoint=file, device=training.device)
-        return finish(training, data, network, design)
+
+    def fitted(
+        self,
+        training: Training,
+        data: Prepared,
+        fusion: Callable[[], nn.Module],
+        stage: str = "",
+        *,
+        options: TrainOptions | None = None,
+        rows: np.ndarray | None = None,
+    ) -> Network:
+        """A fusion and a head of one stage, trained on all patients or on `rows`."""
+        seed = seeded(training.seed, stage)
+        network = Network(
+            build(fusion, seeded(seed, "fusion")), new_head(training, self.latent_width, seeded(seed, "head"))
+        )
+        fit_network(
+            network,
+            data,
+            options or self.options(),
+            seed=seeded(seed, "train"),
+            checkpoint=training.checkpoint / f"{self.id}{stage}.safetensors" if training.checkpoint else None,
+            device=training.device,
+            rows=rows,
+        )
+        return network
 
     def options(self) -> TrainOptions:
         """How the network is trained."""
@@ -270,27 +207,17 @@ def adapted_modalities(cohort: Cohort) -> dict[str, InputsAsTheyAre]:
     return found
 
 
-def _among(sites: tuple[str, ...]) -> Callable[[str, nn.Module], bool]:
-    return lambda name, module: name in sites
+def with_others(cohort: Cohort, own: Mapping[str, Encoder]) -> dict[str, Encoder]:
+    """These encoders, and for the other modalities those that every recipe fits."""
+    others = cohort.with_modalities([name for name in cohort.modalities if name not in own])
+    return {**fit_encoders(others), **own}
 
 
-def _tensors(attached: Attached | PeftAttached) -> nn.Module:
-    """What is trained of an adapter, as a module."""
-    if isinstance(attached, Attached):
-        return nn.ModuleList(attached.parts.values())
-    return nn.ParameterDict({name.replace(".", "/"): own for name, own in attached.named_parameters()})
-
-
-def _where(trunk: Trunk, inputs: Tokens, here: Tensor, width: int) -> Tokens:
-    """Tokens of the patients who have the modality; masked ones of the others, for whom nothing runs."""
-    here = here & inputs.mask.any(1)
-    if bool(here.all()):
-        own: Tokens = trunk(inputs)
-        return own
-    if bool(here.any()):
-        own = trunk(Tokens(inputs.values[here], inputs.mask[here]))
-        values = own.values.new_zeros((len(here), *own.values.shape[1:]))
-        mask = own.mask.new_zeros((len(here), own.mask.shape[1]))
-        values[here], mask[here] = own.values, own.mask
-        return Tokens(values, mask)
-    return Tokens(inputs.values.new_zeros((len(here), 1, width)), inputs.mask.new_zeros((len(here), 1)))
+def open_trunks(data: Prepared) -> dict[str, Trunk]:
+    """The network of each modality that is adapted, fresh; each knows which of its modules are not read."""
+    trunks = {}
+    for name, own in data.encoders.items():
+        if isinstance(own, InputsAsTheyAre):
+            trunks[name] = own.trunk()
+            trunks[name].unread = unread_modules(trunks[name], data.tokens[name].take(data.cohort.rows_of(name)[:1]))
+    return trunks

@@ -70,9 +70,10 @@ class BaseRecipe(ABC):
             checkpoint: a folder in which an interrupted training goes on.
             device: where networks are trained.
         """
-        training = trainable(cohort, seed, checkpoint, device)
+        training = self.restricted(trainable(cohort, seed, checkpoint, device))
         with threads_for(self.multiplications(training.cohort)):
             predictor, response = self.learn(training)
+        predictor = self.completed(training, predictor)
         kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
         scarce = tuple(name for name in cohort.modalities if name not in training.cohort.modalities)
         described = {key: value for key, value in vars(training.target).items() if isinstance(value, str) and value}
@@ -85,6 +86,14 @@ class BaseRecipe(ABC):
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """The modalities that the model reads."""
         return cohort.modalities
+
+    def restricted(self, training: Training) -> Training:
+        """The part of the training cohort that is learned from; all of it, unless a recipe says so."""
+        return training
+
+    def completed(self, training: Training, predictor: Predictor) -> Predictor:
+        """What was learned, with what the recipe says of patients whom it does not reach."""
+        return predictor
 
     def multiplications(self, cohort: Cohort) -> float:
         """About how many a step of the fit takes, by which the number of threads is set: those of a ridge's Hessian."""

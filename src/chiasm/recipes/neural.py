@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome, holdout
 from chiasm.encoders import fit_encoders, pack
-from chiasm.encoders.adaptable import InputsAsTheyAre
 from chiasm.heads.head import Head, output_width, target_tensors
 from chiasm.heads.response import Response
 from chiasm.protocols import Encoder
@@ -81,7 +80,7 @@ class NetworkPredictor:
     @property
     def reads_inputs(self) -> bool:
         """Whether an encoder's network is a part of this one, so that its inputs are needed."""
-        return any(isinstance(encoder, InputsAsTheyAre) for encoder in self.encoders.values())
+        return any(getattr(encoder, "reads_inputs", False) for encoder in self.encoders.values())
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64 in the cohort's sorted row order."""

@@ -30,7 +30,13 @@ class _Ours(Mapping[str, Any]):
         "slerp-merge": "slerp_merge:SlerpMerge",
         "breadcrumbs": "breadcrumbs:BreadcrumbsRecipe",
         "portllm": "portllm:PortLLM",
+        "probe": "probe:Probe",
+        "full-tuning": "full_tuning:FullTuning",
         "lora": "lora:LoRARecipe",
+        "ssf": "ssf:ScaleShiftRecipe",
+        "petl-ast": "petl_ast:PetlAstRecipe",
+        "pego": "pego:PegoRecipe",
+        "unipt": "unipt:UniPTRecipe",
     }
 
     def __getitem__(self, name: str) -> Any:

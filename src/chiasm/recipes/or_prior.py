@@ -1,0 +1,45 @@
+"""A prediction for everybody: by a model for whoever has a modality that it reads, else what is known of anybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort
+from chiasm.protocols import Predictor
+
+
+@storable("or-prior")
+@dataclass(frozen=True)
+class OrPrior:
+    """A predictor, and the link of a patient of whom it reads nothing.
+
+    Args:
+        predictor: of those who have one of its modalities.
+        prior: `(K,)` link.
+        modalities: that the predictor reads.
+    """
+
+    predictor: Predictor
+    prior: np.ndarray
+    modalities: tuple[str, ...]
+
+    @property
+    def trained_parameters(self) -> int:
+        return self.predictor.trained_parameters
+
+    @property
+    def reads_inputs(self) -> bool:
+        """As the predictor does."""
+        return bool(getattr(self.predictor, "reads_inputs", False))
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64 in the cohort's sorted row order."""
+        out = np.tile(self.prior, (len(cohort), 1))
+        known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
+        rows = np.flatnonzero(known.present.any(1))
+        if len(rows):
+            out[rows] = self.predictor.link(known.subset(rows))
+        return out

@@ -1,0 +1,56 @@
+"""A linear probe: nothing of an encoder is trained, its tokens are pooled as they are. A reference for what trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.encoders.adaptable import TokensAsTheyAre, is_adaptable
+from chiasm.encoders.choice import choose
+from chiasm.heads.response import Response
+from chiasm.protocols import Citation, Predictor
+from chiasm.recipes.adapted import AdaptedDesign, AdaptedRecipe, with_others
+from chiasm.recipes.base import BaseRecipe, Training
+from chiasm.recipes.neural import finish, prepare
+
+
+@dataclass(frozen=True)
+class Probe(AdaptedRecipe):
+    """The fusion and the head of all adapted recipes on stored tokens: what a recipe adds to it is the adaptation's."""
+
+    id: ClassVar[str] = "probe"
+    paper: ClassVar[Citation] = Citation(
+        "Understanding Intermediate Layers Using Linear Classifier Probes",
+        "ICLR workshop",
+        2017,
+        "https://arxiv.org/abs/1610.01644",
+    )
+    reads_inputs: ClassVar[bool] = False
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` where no modality has an encoder with a network."""
+        BaseRecipe.supports(self, cohort)
+        if not _of_networks(cohort):
+            raise Unsupported("no modality has an encoder with a network, such as text by minilm, or hf:folder")
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """No network runs."""
+        data = prepare(training, with_others(training.cohort, _of_networks(training.cohort)))
+        design = AdaptedDesign(self.latent_width, {}, {})
+        return finish(
+            training, data, self.fitted(training, data, lambda: design.fusion(data.shapes, self.dropout)), design
+        )
+
+
+def _of_networks(cohort: Cohort) -> dict[str, TokensAsTheyAre]:
+    """The modalities whose tokens a network gave that can be adapted."""
+    found = {}
+    for name in cohort.modalities:
+        encoding = cohort.encodings.get(name)
+        if cohort.kinds[name] != "tokens" or encoding is None:
+            continue
+        if is_adaptable(choose(encoding.kind, encoding.encoder).encoder):
+            width = int(cohort.raw(name).width)
+            found[name] = TokensAsTheyAre(encoding.encoder, encoding.kind, encoding.identity, width, width)
+    return found

@@ -1,0 +1,42 @@
+"""SSF (NeurIPS 2022, arXiv 2210.08823): a scale and a shift for every channel of every layer of an encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, cast
+
+from chiasm.adapters import ScaleShift
+from chiasm.adapters.sites import layers
+from chiasm.encoders.adaptable import Trunk
+from chiasm.protocols import Citation
+from chiasm.recipes.adapted import Adaptation, AdaptedRecipe
+from chiasm.recipes.base import choice
+
+STARTS = ("identity", "paper")
+
+
+@dataclass(frozen=True)
+class ScaleShiftRecipe(AdaptedRecipe):
+    """`gamma * f(x) + beta` after every linear map, convolution, attention projection and norm.
+
+    Args:
+        start: "identity", or "paper": drawn round the identity with a deviation of 0.02.
+    """
+
+    start: str = "identity"
+
+    id: ClassVar[str] = "ssf"
+    paper: ClassVar[Citation] = Citation(
+        "Scaling & Shifting Your Features: A New Baseline for Efficient Model Tuning",
+        "NeurIPS",
+        2022,
+        "https://arxiv.org/abs/2210.08823",
+    )
+
+    def __post_init__(self) -> None:
+        choice("start", self.start, STARTS)
+
+    def adaptation(self, trunk: Trunk) -> Adaptation:
+        """At every layer with channels."""
+        start = cast(Literal["identity", "paper"], self.start)
+        return Adaptation(ScaleShift(start=start), layers(trunk.network))

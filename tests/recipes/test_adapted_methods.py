@@ -1,0 +1,215 @@
+"""What is special in each recipe that changes a frozen encoder: what it trains, where, and what it leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import chiasm
+from adapted_cohorts import notes, scans
+from chiasm.adapters import orthogonality
+from chiasm.adapters.hidden_tokens import layer_tokens
+from chiasm.adapters.sites import attentions, blocks, feed_forwards
+from chiasm.encoders.adaptable import Trunk, unread_modules
+from chiasm.encoders.choice import choose
+from chiasm.recipes.adapted import AdaptedRecipe, adapted_modalities, with_others
+from chiasm.recipes.base import trainable
+from chiasm.recipes.neural import prepare
+from chiasm.recipes.registry import make_recipe
+from chiasm.testing.adaptation import check_adaptation
+from chiasm.tokens import Tokens
+from tiny_models import tiny_models
+
+QUICK = "epochs=2,latent_width=4"
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return tiny_models(tmp_path_factory.mktemp("models")), tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def cohort(places: Any) -> chiasm.Cohort:
+    return notes(*places)
+
+
+@pytest.fixture(scope="module")
+def images(places: Any) -> chiasm.Cohort:
+    return scans(*places)
+
+
+def trunk_of(cohort: chiasm.Cohort) -> tuple[Trunk, Tokens]:
+    """The network of the cohort's one adapted modality, and the inputs of its first patients."""
+    ((name, own),) = adapted_modalities(cohort).items()
+    values, mask = cohort.inputs(name).batch(range(4))
+    trunk = own.trunk()
+    trunk.unread = unread_modules(trunk, Tokens(torch.from_numpy(values), torch.from_numpy(mask)))
+    return trunk, Tokens(torch.from_numpy(values), torch.from_numpy(mask))
+
+
+def fusion_of(cohort: chiasm.Cohort) -> int:
+    """What all recipes train beside their change of the network."""
+    return int(make_recipe("probe:epochs=0,latent_width=4").fit(cohort, seed=0).trained_parameters)
+
+
+@dataclass(frozen=True)
+class Live(AdaptedRecipe):
+    """Nothing is changed, and the network runs."""
+
+    id: ClassVar[str] = "probe"
+
+
+def test_what_no_token_depends_on_is_no_site_and_is_not_trained(cohort: chiasm.Cohort) -> None:
+    trunk, tokens = trunk_of(cohort)
+    assert trunk.unread == {"pooler.dense"}
+    before = trunk(tokens).values
+    with torch.no_grad():
+        for parameter in trunk.network.pooler.parameters():
+            parameter.add_(1.0)
+    assert torch.equal(before, trunk(tokens).values)
+    assert not any(parameter.requires_grad for parameter in trunk.parameters())
+
+
+def test_a_probe_is_a_live_network_that_nothing_changes_and_runs_none(
+    cohort: chiasm.Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = Live(epochs=2, latent_width=4).fit(cohort, seed=0)
+    monkeypatch.setattr(Trunk, "forward", None)
+    model = make_recipe(f"probe:{QUICK}").fit(cohort, seed=0)
+    assert not model.reads_inputs and live.reads_inputs
+    assert model.trained_parameters == live.trained_parameters
+    for key, own in model.predictor.state.items():
+        np.testing.assert_allclose(own, live.predictor.state[key], atol=1e-5)
+
+
+def test_full_tuning_trains_everything_that_is_read(cohort: chiasm.Cohort) -> None:
+    trunk, _ = trunk_of(cohort)
+    model = make_recipe(f"full-tuning:{QUICK}").fit(cohort, seed=0)
+    pooler = sum(p.numel() for p in trunk.network.pooler.parameters())
+    assert model.trained_parameters == fusion_of(cohort) + sum(p.numel() for p in trunk.parameters()) - pooler
+    for name, parameter in trunk.network.named_parameters():
+        own = torch.from_numpy(model.predictor.state[f"fusion.trained.0.network.{name}"])
+        assert torch.equal(own, parameter) == name.startswith("pooler"), name
+
+
+def test_ssf_has_two_numbers_a_channel_of_every_layer_that_is_read(cohort: chiasm.Cohort) -> None:
+    model = make_recipe(f"ssf:{QUICK}").fit(cohort, seed=0)
+    channels = 16 + 2 * (4 * 16 + 16 + 32 + 16 + 16)  # a norm; maps, norm, feed-forward network, norm of two layers
+    assert model.trained_parameters == fusion_of(cohort) + 2 * channels
+    drawn = make_recipe("ssf:start=paper").prepared(trainable(cohort, 0, None, "cpu"))[1]
+    assert drawn.adaptations["note"].adapter.start == "paper"
+
+
+def test_the_penalty_of_pego_lowers_the_overlap(cohort: chiasm.Cohort) -> None:
+    training, overlap = trainable(cohort, 0, None, "cpu"), []
+    for weight in (0.0, 1.0):
+        recipe = make_recipe(f"pego:rank=2,epochs=3,latent_width=4,learning_rate=0.02,weight={weight}")
+        network = recipe.network(training, *recipe.prepared(training))
+        overlap.append(float(orthogonality(network.fusion.attached["note"]).detach()))
+    assert 0 < overlap[1] < 0.8 * overlap[0]
+
+
+@pytest.mark.parametrize("name", ["vit", "dinov2", "clip"])
+def test_paths_lie_beside_whole_feed_forward_networks_and_attentions(places: Any, name: str) -> None:
+    network = choose("image", f"hf:{places[0]}/{name}").encoder.trunk().network
+    for first, last in feed_forwards(network):
+        assert network.get_submodule(first).out_features == network.get_submodule(last).in_features != 16
+    assert [first.rpartition(".")[2] for first, _ in attentions(network)] != []
+    assert {last.rpartition(".")[2] for _, last in attentions(network)} <= {"o_proj", "out_proj"}
+
+
+def test_paths_beside_an_attention_of_torch_and_none_where_it_convolves(places: Any) -> None:
+    network = choose("image", "chada:size=32,dim=16,depth=2,heads=2").encoder.trunk().network
+    assert attentions(network) == tuple((f"{block}.self_attn",) * 2 for block in blocks(network))
+    assert feed_forwards(network) == tuple((f"{block}.linear1", f"{block}.linear2") for block in blocks(network))
+    with pytest.raises(chiasm.Unsupported, match=r"modality 'scan' cannot be adapted so: .*does not say its width"):
+        make_recipe("petl-ast").fit(scans(*places, network="resnet"), seed=0)
+
+
+@pytest.mark.parametrize("block", ["mlp", "conv"])
+@pytest.mark.parametrize("layout", ["parallel", "sequential"])
+def test_petl_ast_starts_as_the_network_and_all_of_it_learns(images: chiasm.Cohort, block: str, layout: str) -> None:
+    recipe = make_recipe(f"petl-ast:block={block},layout={layout},position=houlsby,reduction=4,epochs=2,latent_width=4")
+    training = trainable(images, 0, None, "cpu")
+    data, design, trunks = recipe.prepared(training)
+    _, tokens = trunk_of(images)
+    before = trunks["scan"](tokens).values
+    fresh = replace(recipe, epochs=0).network(training, data, design, trunks)
+    torch.testing.assert_close(fresh.fusion.__dict__["trunks"]["scan"](tokens).values, before, rtol=1e-5, atol=1e-5)
+    start = fresh.fusion.attached["scan"].state()
+    data, design, trunks = recipe.prepared(training)
+    trained = recipe.network(training, data, design, trunks).fusion.attached["scan"].state()
+    assert all(not torch.equal(start[key], own) for key, own in trained.items())
+    assert any("norm" in key for key in trained) and any(key.endswith("up.weight") for key in trained)
+
+
+def test_petl_ast_beside_and_with_x_twice(images: chiasm.Cohort) -> None:
+    trunk, tokens = trunk_of(images)
+    before = trunk(tokens).values
+    recipe = make_recipe("petl-ast:residual=true,epochs=0,latent_width=4")
+    training = trainable(images, 0, None, "cpu")
+    fresh = recipe.network(training, *recipe.prepared(training))
+    assert not torch.allclose(fresh.fusion.__dict__["trunks"]["scan"](tokens).values, before, atol=1e-2)
+
+
+def test_a_convolution_along_padded_tokens_is_refused(cohort: chiasm.Cohort, images: chiasm.Cohort) -> None:
+    with pytest.raises(chiasm.Unsupported, match="modality 'note' cannot be adapted so: its inputs are padded"):
+        make_recipe("petl-ast:block=conv").fit(cohort, seed=0)
+    check_adaptation(make_recipe(f"petl-ast:block=conv,kernel=3,{QUICK}"), images)
+
+
+def test_unipt_trains_on_stored_states_and_its_network_never_runs_then(
+    cohort: chiasm.Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe(f"unipt:narrow=4,{QUICK}")
+    first = recipe.fit(cohort, seed=0)
+    monkeypatch.setattr(Trunk, "forward", None)
+    again = recipe.fit(cohort, seed=0)
+    assert all(np.array_equal(own, again.predictor.state[key]) for key, own in first.predictor.state.items())
+
+
+class Running(nn.Module):
+    """A fusion of hidden states behind a network that runs in every step."""
+
+    def __init__(self, fusion: nn.Module, trunk: Trunk) -> None:
+        super().__init__()
+        self.fusion, self.__dict__["trunk"] = fusion, trunk
+
+    def forward(self, tokens: dict[str, Tokens], present: torch.Tensor) -> Any:
+        made, here = tokens["note"], present[:, 1]
+        own = layer_tokens(self.trunk, Tokens(made.values[here], made.mask[here]), blocks(self.trunk.network))
+        values = own[0].values.new_zeros((len(here), own[0].values.shape[1], 32))
+        mask = own[0].mask.new_zeros(values.shape[:2])
+        values[here], mask[here] = torch.cat([layer.values for layer in own], 2), own[0].mask
+        return self.fusion({**tokens, "note": Tokens(values, mask)}, present)
+
+
+def test_unipt_on_stored_states_is_unipt_on_live_ones(cohort: chiasm.Cohort) -> None:
+    recipe = make_recipe(f"unipt:narrow=4,{QUICK}")
+    stored = recipe.fit(cohort, seed=0).predictor
+    training, own = trainable(cohort, 0, None, "cpu"), adapted_modalities(cohort)
+    data, trunk = prepare(training, with_others(cohort, own)), own["note"].trunk()
+    live = recipe.fitted(training, data, lambda: Running(stored.design.fusion(stored.shapes, recipe.dropout), trunk))
+    found = dict(live.fusion.fusion.state_dict())
+    assert all(torch.isfinite(tensor).all() for tensor in found.values())
+    for key, tensor in found.items():
+        np.testing.assert_allclose(stored.state[f"fusion.{key}"], tensor.numpy(), atol=1e-5)
+
+
+def test_the_last_layer_s_tokens_are_the_encoder_s_own(cohort: chiasm.Cohort, images: chiasm.Cohort) -> None:
+    for given in (cohort, images):
+        trunk, tokens = trunk_of(given)
+        layers = layer_tokens(trunk, tokens, blocks(trunk.network))
+        assert torch.equal(layers[-1].values, trunk(tokens).values)
+        assert not torch.allclose(layers[0].values, layers[-1].values, atol=1e-3)
+        assert torch.equal(layers[0].mask, layers[-1].mask)
+
+
+def test_states_of_different_shapes_are_refused(places: Any) -> None:
+    with pytest.raises(chiasm.Unsupported, match="hidden states"):
+        make_recipe("unipt").fit(scans(*places, network="resnet"), seed=0)
