@@ -39,6 +39,9 @@ def show_json(document: Any) -> None:
     show(json.dumps(document, indent=1, allow_nan=False))
 
 
+WIDE = 200
+
+
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
     """A table on standard output; the columns named in `right` are flushed right."""
     table = Table(box=None, show_header=any(columns), pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
@@ -46,7 +49,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(file=sys.stdout, markup=False, highlight=False, emoji=False).print(table)
+    wide = None if sys.stdout.isatty() else WIDE  # in a file no row is broken
+    Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=wide).print(table)
 
 
 def interval(mean: float, low: float, high: float) -> str:

@@ -230,3 +230,9 @@ def test_a_model_refuses_tokens_of_other_weights(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Letters, "weights", "of next week")
     with pytest.raises(Unsupported, match=r"'note' was encoded by 'letters' at fit.*weights differ now"):
         model.predict(raw)
+
+
+def test_an_encoder_for_a_table_is_refused_and_not_ignored() -> None:
+    cohort = chiasm.synthetic_cohort("redundant", n=40)
+    with pytest.raises(chiasm.Unsupported, match="'m1' is of kind 'table', which takes no encoder"):
+        chiasm.encode(cohort, {"m1": "minilm"}, jobs=1)

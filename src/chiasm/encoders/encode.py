@@ -11,7 +11,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Values
+from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Unsupported, Values
 from chiasm.cohort.content import read_shapes
 from chiasm.cohort.digests import DIGEST, Digests, as_digests, as_hex, digest_of
 from chiasm.cohort.file_content import header_lines, header_of
@@ -93,6 +93,10 @@ def encode_cohort(
     counts: dict[str, Count] = {}
     choices = {**cohort.encoders, **(encoders or {})}
     waiting = [name for name in cohort.modalities if _waits(cohort, name)]
+    for name in sorted(set(encoders or {}) & set(cohort.modalities) - set(waiting) - set(cohort.encodings)):
+        raise Unsupported(
+            f"modality '{name}' is of kind '{cohort.kinds[name]}', which takes no encoder: recipes read it as it is"
+        )
     # all of them first: a wrong name is an error before any compute
     chosen = {name: choose(cohort.kinds[name], choices.get(name)) for name in waiting}
     for modality in cohort.modalities:

@@ -69,7 +69,12 @@ class BaseRecipe(ABC):
             seed: of splits, initial weights and batches.
             checkpoint: a folder in which an interrupted training goes on.
             device: where networks are trained.
+
+        Raises:
+            ValueError: a seed below 0.
         """
+        if seed < 0:
+            raise ValueError(f"the seed is {seed}, and must be 0 or more")
         training = self.restricted(trainable(cohort, seed, checkpoint, device))
         with threads_for(self.multiplications(training.cohort)):
             predictor, response = self.learn(training)
