@@ -45,7 +45,8 @@ def same(one: State, other: State) -> bool:
 def test_a_trial_tries_them_when_asked_for_only(cohort: Cohort) -> None:
     tried = {type(recipe) for recipe in default_recipes(cohort)}
     assert RECIPES["healnet"] in tried and not tried & {RECIPES[name] for name in NAMES}
-    assert set(NAMES) <= set(list_recipes()["name"])
+    listed = list_recipes().set_index("name")["by_default"]
+    assert not listed[list(NAMES)].any() and listed[["healnet", "late-fusion", "single:<modality>"]].all()
     assert make_recipe("breadcrumbs:tunings=4,views=patients").tunings == 4
 
 
