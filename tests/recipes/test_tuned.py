@@ -45,7 +45,8 @@ def same(one: State, other: State) -> bool:
 def test_a_trial_tries_them_when_asked_for_only(cohort: Cohort) -> None:
     tried = {type(recipe) for recipe in default_recipes(cohort)}
     assert RECIPES["healnet"] in tried and not tried & {RECIPES[name] for name in NAMES}
-    assert set(NAMES) <= set(list_recipes()["name"])
+    listed = list_recipes().set_index("name")["by_default"]
+    assert not listed[list(NAMES)].any() and listed[["healnet", "late-fusion", "single:<modality>"]].all()
     assert make_recipe("breadcrumbs:tunings=4,views=patients").tunings == 4
 
 
@@ -123,6 +124,24 @@ def test_parts_share_nobody_and_keep_groups_together(cohort: Cohort) -> None:
                 assert group is not None
                 owners = [set(group[rows]) for rows in parts]
                 assert sum(map(len, owners)) == len(set().union(*owners))
+
+
+def test_a_copy_learns_from_its_own_patients_and_modalities_alone(cohort: Cohort) -> None:
+    tuner = opened(cohort, small("slerp-merge"))
+    base, (first, second) = tuner.base(), tuner.parts(2)
+    own = tuner.tuned("half", base, rows=first)
+    for rows, changes in ((second, False), (first, True)):
+        value = tuner.data.value.clone()
+        value[torch.from_numpy(rows)] += 3.0
+        elsewhere = replace(tuner, data=replace(tuner.data, value=value))
+        assert same(elsewhere.tuned("half", base, rows=first), own) is not changes
+    see = np.array([name == "m1" for name in cohort.modalities])
+    own = tuner.tuned("view", base, see=see)
+    for name, changes in (("m2", False), ("m1", True)):
+        packed: Any = tuner.data.tokens[name]
+        tokens = {**tuner.data.tokens, name: replace(packed, values=packed.values * -2.0 + 1.0)}
+        elsewhere = replace(tuner, data=replace(tuner.data, tokens=tokens))
+        assert same(elsewhere.tuned("view", base, see=see), own) is not changes
 
 
 def test_a_copy_without_anybody_to_learn_from_is_the_base(cohort: Cohort) -> None:

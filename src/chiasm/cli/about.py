@@ -17,7 +17,8 @@ def recipes(json: Json = False) -> None:
         screen.show_json(rows)
         return
     for row in rows:
-        screen.show(f"{row['name']}  ({row['family']})\n  from:    {row['paper']}\n  needs:   {row['needs']}")
+        family = row["family"] if row["by_default"] else f"{row['family']}, when named"
+        screen.show(f"{row['name']}  ({family})\n  from:    {row['paper']}\n  needs:   {row['needs']}")
         screen.show(f"  options: {row['options']}\n" if row["options"] else "")
 
 

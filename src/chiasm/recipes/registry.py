@@ -160,12 +160,11 @@ def resolve(recipes: Iterable[Any] | None, cohort: Cohort) -> list[Any]:
 
 
 def list_recipes() -> pd.DataFrame:
-    """One row a recipe: name, family, paper, needs, options with their defaults."""
+    """One row a recipe: name, family, paper, needs, options with their defaults, whether a trial tries it unasked."""
     rows = []
     for name, cls in recipe_classes().items():
         shown = "single:<modality>" if name == "single" else name
         options = ", ".join(f"{f.name}={f.default}" for f in fields(cls) if name != "single")
-        rows.append(
-            {"name": shown, "family": cls.family, "paper": str(cls.paper), "needs": cls.needs, "options": options}
-        )
+        row = {"name": shown, "family": cls.family, "paper": str(cls.paper), "needs": cls.needs, "options": options}
+        rows.append({**row, "by_default": name in RECIPES and cls.by_default})
     return pd.DataFrame(rows)
