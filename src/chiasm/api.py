@@ -20,6 +20,7 @@ from chiasm.doctor import diagnose, require_device
 from chiasm.encoders import Encoded, TokenStore, encode_cohort, file_problems, list_encoders
 from chiasm.encoders.catalogue import import_fitted
 from chiasm.encoders.choice import require_same
+from chiasm.encoders.encode import know_contents, unseen
 from chiasm.encoders.store_prune import Pruned, open_store, prune_store
 from chiasm.evaluation import Protocol, Trial, TrialError, run_trial
 from chiasm.evaluation import load_trial as read_trial
@@ -89,9 +90,10 @@ def examine(
     """The cohort, None where its manifest cannot be opened, and every problem of it: see `check_cohort`.
 
     Args:
-        progress: called with (modality, finished, all) sources whose headers are read.
+        progress: called with (modality, finished, all) sources whose headers are read; before, as for `encode`, with
+            ("<modality>, content", read, all).
     """
-    opened, problems = examine_values(cohort)
+    opened, problems = examine_values(cohort, lambda found: know_contents(found, open_store(), progress or unseen))
     if opened is not None:
         problems += file_problems(opened, progress or unseen)
     return opened, sorted(problems, key=lambda problem: problem.severity != "error")
@@ -133,10 +135,6 @@ def encode(
         execute=as_it_pays if engine == "local" else engine_of(engine),
         progress=progress or unseen,
     )
-
-
-def unseen(modality: str, finished: int, everything: int) -> None:
-    """Progress that nobody watches."""
 
 
 def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, int], None] | None = None) -> Encoded:
@@ -297,6 +295,7 @@ def load_trial(folder: Path | str) -> Trial:
 
 def require_sound(cohort: Cohort) -> None:
     """Raise what is an error of values, targets or folds; warnings pass."""
+    know_contents(cohort, open_store())
     errors = [problem for problem in check_values(cohort) if problem.severity == "error"]
     if errors:
         raise CohortError(errors)
