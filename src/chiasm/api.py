@@ -29,7 +29,7 @@ from chiasm.merging.tensors import require_weights
 from chiasm.protocols import Model
 from chiasm.recipes import registry
 from chiasm.recipes.merged import Merged, merge_fitted, method_of, primary_of, require_alike, scores_of
-from chiasm.retrieval import require_patients
+from chiasm.retrieval import require_patients, retrieval_scores
 from chiasm.retrieval import similar as nearest_patients
 from chiasm.training.cluster import on_cluster
 from chiasm.training.memo import work_clock
@@ -66,6 +66,7 @@ __all__ = [
     "open_store",
     "prune_store",
     "require_device",
+    "score_similar",
     "similar",
     "split_names",
 ]
@@ -286,6 +287,17 @@ def similar(
     else:
         found = encode_for(by, cohort, progress=progress)
     return nearest_patients(found.cohort, chosen, by, k=k, method=method)
+
+
+def score_similar(
+    cohort: Cohort, by: str | Model, *, seed: int = 0, progress: Callable[[str, int, int], None] | None = None
+) -> pd.DataFrame:
+    """How well the patients most like a patient share its class: see `chiasm.retrieval.retrieval_scores`."""
+    if isinstance(by, str):
+        found = encode(cohort.with_modalities([by]), progress=progress)
+    else:
+        found = encode_for(by, cohort, progress=progress)
+    return retrieval_scores(found.cohort, by, seed=seed)
 
 
 def load_trial(folder: Path | str) -> Trial:
