@@ -20,6 +20,7 @@ from chiasm.doctor import diagnose, require_device
 from chiasm.encoders import Encoded, TokenStore, encode_cohort, file_problems, list_encoders
 from chiasm.encoders.catalogue import import_fitted
 from chiasm.encoders.choice import require_same
+from chiasm.encoders.encode import know_contents, unseen
 from chiasm.encoders.store_prune import Pruned, open_store, prune_store
 from chiasm.evaluation import Protocol, Trial, TrialError, run_trial
 from chiasm.evaluation import load_trial as read_trial
@@ -30,7 +31,7 @@ from chiasm.recipes import registry
 from chiasm.recipes.merged import Merged, merge_fitted, method_of, require_alike
 from chiasm.recipes.merged_blocks import block_method_of, hold_blocks, merge_blocks, require_blocks
 from chiasm.recipes.merged_scores import primary_of, recalibrated, scores_of
-from chiasm.retrieval import require_patients
+from chiasm.retrieval import require_patients, retrieval_scores
 from chiasm.retrieval import similar as nearest_patients
 from chiasm.training.cluster import on_cluster
 from chiasm.training.memo import work_clock
@@ -68,6 +69,7 @@ __all__ = [
     "prune_store",
     "read_inputs",
     "require_device",
+    "score_similar",
     "similar",
     "split_names",
 ]
@@ -93,9 +95,10 @@ def examine(
     """The cohort, None where its manifest cannot be opened, and every problem of it: see `check_cohort`.
 
     Args:
-        progress: called with (modality, finished, all) sources whose headers are read.
+        progress: called with (modality, finished, all) sources whose headers are read; before, as for `encode`, with
+            ("<modality>, content", read, all).
     """
-    opened, problems = examine_values(cohort)
+    opened, problems = examine_values(cohort, lambda found: know_contents(found, open_store(), progress or unseen))
     if opened is not None:
         problems += file_problems(opened, progress or unseen)
     return opened, sorted(problems, key=lambda problem: problem.severity != "error")
@@ -140,10 +143,6 @@ def encode(
         execute=as_it_pays if engine == "local" else engine_of(engine),
         progress=progress or unseen,
     )
-
-
-def unseen(modality: str, finished: int, everything: int) -> None:
-    """Progress that nobody watches."""
 
 
 def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, int], None] | None = None) -> Encoded:
@@ -299,6 +298,17 @@ def similar(
     return nearest_patients(found.cohort, chosen, by, k=k, method=method)
 
 
+def score_similar(
+    cohort: Cohort, by: str | Model, *, seed: int = 0, progress: Callable[[str, int, int], None] | None = None
+) -> pd.DataFrame:
+    """How well the patients most like a patient share its class: see `chiasm.retrieval.retrieval_scores`."""
+    if isinstance(by, str):
+        found = encode(cohort.with_modalities([by]), progress=progress)
+    else:
+        found = encode_for(by, cohort, progress=progress)
+    return retrieval_scores(found.cohort, by, seed=seed)
+
+
 def load_trial(folder: Path | str) -> Trial:
     """Read a finished trial back from its run folder."""
     return read_trial(folder, _report)
@@ -306,6 +316,7 @@ def load_trial(folder: Path | str) -> Trial:
 
 def require_sound(cohort: Cohort) -> None:
     """Raise what is an error of values, targets or folds; warnings pass."""
+    know_contents(cohort, open_store())
     errors = [problem for problem in check_values(cohort) if problem.severity == "error"]
     if errors:
         raise CohortError(errors)

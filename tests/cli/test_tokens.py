@@ -271,6 +271,9 @@ def test_similar_by_a_modality_and_by_a_model(run: Run, files: Files, tmp_path: 
         (["receptors", "--patient", "secret-00"], "there are receptor, scan"),
         ([str(tmp_path), "--patient", "secret-00"], "not a model folder"),
         ([str(tmp_path / "late"), "--patient", "secret-00"], "has no embedding"),
+        (["scan", "--patient", "secret-00", "--score"], "takes either --patient"),
+        (["scan"], "takes either --patient"),
+        (["scan", "--score"], "needs a target of kind 'classification'"),
     ):
         said = run("similar", words[0], files.manifest, *words[1:])
         assert said.code == 2 and says in said.err and "secret" not in said.err and "nobody" not in said.err

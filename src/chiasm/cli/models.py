@@ -85,7 +85,8 @@ def predict(
 def similar(
     by: Annotated[str, typer.Argument(metavar="BY", help="A model folder, or a modality of the cohort.")],
     cohort: CohortPath,
-    patient: Annotated[list[str], typer.Option(help="An identifier of the cohort; again for each.")],
+    patient: Annotated[list[str] | None, typer.Option(help="An identifier of the cohort; again for each.")] = None,
+    score: Annotated[bool, typer.Option("--score", help="How well similar patients share the target's class.")] = False,
     k: Annotated[int, typer.Option(min=1, help="How many neighbours.")] = 10,
     json: Json = False,
 ) -> None:
@@ -96,15 +97,28 @@ def similar(
     """
     from chiasm import api
 
+    if bool(patient) == score:
+        raise ValueError("similar takes either --patient, whose neighbours are wanted, or --score")
     opened = api.open_cohort(cohort)
     if by not in opened.modalities and not Path(by).exists():
         there = ", ".join(opened.modalities)
         raise ValueError(f"'{by}' is no model folder and no modality of the cohort: there are {there}")
     what = by if by in opened.modalities else api.load_model(by)
     with screen.Progressing("sources") as progress:
-        found = api.similar(opened, patient, what, k=k, progress=progress.named)
+        if score:
+            found = api.score_similar(opened, what, progress=progress.named)
+        else:
+            found = api.similar(opened, patient or [], what, k=k, progress=progress.named)
     if json:
         screen.show_json(found.to_dict("records"))
+        return
+    if score:
+        rows = [
+            [name, screen.interval(mean, low, high), f"{chance:.3f}", f"{asked:,}"]
+            for name, mean, low, high, chance, asked in found.itertuples(index=False)
+        ]
+        columns = ["metric", "value (95 % interval)", "chance", "patients"]
+        screen.show_table(columns, rows, right=["chance", "patients"])
         return
     rows = [[p, str(rank), name, f"{gap:.4f}"] for p, rank, name, gap in found.itertuples(index=False)]
     screen.show_table(["patient", "rank", "neighbour", "distance"], rows, right=["rank", "distance"])

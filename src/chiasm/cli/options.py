@@ -42,7 +42,7 @@ def examined(path: Path) -> tuple[Cohort | None, list[Problem]]:
     """The cohort, None where it cannot be opened, and every problem of it, with progress over its files."""
     from chiasm import api
 
-    with screen.Progressing("headers", at_once=False) as progress:
+    with screen.Progressing("sources", at_once=False) as progress:
         return api.examine(path, progress=progress.named)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +35,17 @@ def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
     return examine(cohort)[1]
 
 
-def examine(cohort: Cohort | str | os.PathLike[str]) -> tuple[Cohort | None, list[Problem]]:
-    """The cohort, None where its manifest cannot be opened, and every problem of it: see `check_cohort`."""
+def examine(
+    cohort: Cohort | str | os.PathLike[str], opening: Callable[[Cohort], None] = lambda cohort: None
+) -> tuple[Cohort | None, list[Problem]]:
+    """The cohort, None where its manifest cannot be opened, and every problem of it: see `check_cohort`.
+
+    `opening` is called with the cohort before its content is read.
+    """
     opened, structure = (cohort, []) if isinstance(cohort, Cohort) else read_manifest(cohort)
     if opened is None:
         return None, structure
+    opening(opened)
     problems = [
         *structure,
         *opened.findings,

@@ -15,6 +15,7 @@ from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, U
 from chiasm.cohort.content import read_shapes
 from chiasm.cohort.digests import DIGEST, Digests, as_digests, as_hex, digest_of
 from chiasm.cohort.file_content import header_lines, header_of
+from chiasm.cohort.sources import FILE_KINDS, HASHED_ROWS
 from chiasm.encoders.adaptable import Inputs, is_adaptable
 from chiasm.encoders.choice import choose
 from chiasm.encoders.findings import IN_MEMORY, collected
@@ -26,10 +27,15 @@ from chiasm.readers import Reader, ReadError
 
 CHUNK = 16  # sources in a task
 HELD_BYTES = 64 << 20  # tokens gathered before they are written
+QUIET_SECONDS = 1.0  # of reading content, before anything is said of it
 HELD_SECONDS = 60.0  # so that no more than a minute's work is lost with the process
 
 Execute = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], int], Iterator[Any]]
 Progress = Callable[[str, int, int], None]
+
+
+def unseen(modality: str, finished: int, everything: int) -> None:
+    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ def encode_cohort(
     inputs: bool = False,
     jobs: int = 1,
     execute: Execute = one_after_another,
-    progress: Progress = lambda modality, finished, everything: None,
+    progress: Progress = unseen,
 ) -> Encoded:
     """The cohort with tokens, or decoded values, in place of files, cells and events.
 
@@ -83,7 +89,8 @@ def encode_cohort(
         store: where tokens are kept.
         inputs: keep what the networks of adaptable encoders read, too.
         execute: how tasks are run: here, in processes, on a cluster.
-        progress: called with (modality, finished, all) sources.
+        progress: called with (modality, finished, all) sources; where their content takes a second to be read, with
+            ("<modality>, content", read, all) before.
 
     Raises:
         Unsupported: there is no such encoder, or a package is missing.
@@ -116,7 +123,7 @@ def encode_cohort(
             )
             counts[modality] = Count(len(items), len(items), 0, 0, len(refused))
         else:
-            digests = _digests(cohort, modality, store)
+            digests = _digests(cohort, modality, store, progress)
             keys = content_keys(items, digests)
             counts[modality], refused = run.encode(encoder, identity, keys, store)
             if (known := getattr(cohort.sources[modality], "known", None)) is not None:
@@ -158,14 +165,32 @@ def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Pro
     return cohort.without(modality, cohort.rows_of(modality)[shapes[:, 1] < 0]), problems
 
 
-def _digests(cohort: Cohort, modality: str, store: TokenStore) -> Digests:
+def know_contents(cohort: Cohort, store: TokenStore, progress: Progress = unseen) -> None:
+    """Read what the files of a cohort hold, and parse its molecules, unless the store knows them from another time.
+
+    The sources remember it, so that whoever asks for it next, a check for duplicates or the encoding, waits no more.
+    """
+    for modality in cohort.modalities:
+        source = cohort.sources[modality]
+        in_memory = cohort.kinds[modality] == "bag" and source.path is None
+        if getattr(source, "known", None) is not None and not in_memory:
+            _digests(cohort, modality, store, progress)
+
+
+def _digests(cohort: Cohort, modality: str, store: TokenStore, progress: Progress = unseen) -> Digests:
     """(n,) the content of each source; what the store has seen, and did not change, is not read or parsed again."""
     source = cohort.sources[modality]
     rows = cohort.source_rows[modality][cohort.rows_of(modality)]
     known = getattr(source, "known", None)
     if known is not None and not known:
         known.update(read_contents(store.folder))
-    return source.digests(rows)
+    step = 1 if cohort.kinds[modality] in FILE_KINDS else HASHED_ROWS
+    found, start = [], time.monotonic()
+    for at in range(0, len(rows), step):
+        found.append(source.digests(rows[at : at + step]))
+        if time.monotonic() - start > QUIET_SECONDS:
+            progress(f"{modality}, content", min(at + step, len(rows)), len(rows))
+    return np.concatenate(found) if found else np.zeros(0, dtype=DIGEST)
 
 
 class _Run:

@@ -30,9 +30,24 @@ ATOM = 49  # features of an atom
 INTRICATE = 100_000  # steps in naming the hands of a molecule, milliseconds for a drug
 
 
+class _OfMolecules:
+    """What both encoders share: nothing is fitted, and RDKit's version is part of what they are."""
+
+    fitted_on_cohort: ClassVar[bool] = False
+    batch: ClassVar[int] = 64
+
+    @property
+    def identity(self) -> str:
+        return identity_of(self, _release())
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
+        """Itself: nothing is learned."""
+        return self
+
+
 @storable("encoder-fingerprint")
 @dataclass(frozen=True)
-class Fingerprint:
+class Fingerprint(_OfMolecules):
     """Four tokens a molecule: surroundings of atoms, the same by pharmacophore, structural keys, descriptors.
 
     0. `ln(1 + count)` of the Morgan environments up to `radius` bonds, hashed to `bits` (Rogers and Hahn 2010, ECFP)
@@ -59,8 +74,6 @@ class Fingerprint:
 
     id: ClassVar[str] = "fingerprint"
     version: ClassVar[str] = "1"
-    fitted_on_cohort: ClassVar[bool] = False
-    batch: ClassVar[int] = 64
 
     def __post_init__(self) -> None:
         if not 256 <= self.bits <= 4096 or not 0 <= self.radius <= 6:
@@ -73,14 +86,6 @@ class Fingerprint:
     @property
     def slots(self) -> int:
         return 4
-
-    @property
-    def identity(self) -> str:
-        return identity_of(self, _release())
-
-    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        """Itself: nothing is learned."""
-        return self
 
     def encode(self, raw: Sequence[str]) -> Tokens:
         """`(B, 4, bits)` float32 of canonical SMILES."""
@@ -108,7 +113,7 @@ class Fingerprint:
 
 @storable("encoder-graph")
 @dataclass(frozen=True)
-class AtomGraph:
+class AtomGraph(_OfMolecules):
     """A token a heavy atom: what it is, and the mean of what lies around it, 1 .. `rounds` bonds away and nearer.
 
     With X `(n, 49)` the atoms' own features (element, neighbours, hydrogens, charge, hybridisation, rings, aromatic,
@@ -132,8 +137,6 @@ class AtomGraph:
 
     id: ClassVar[str] = "graph"
     version: ClassVar[str] = "1"
-    fitted_on_cohort: ClassVar[bool] = False
-    batch: ClassVar[int] = 64
 
     def __post_init__(self) -> None:
         if not 0 <= self.rounds <= 8 or not 1 <= self.atoms <= MAX_ATOMS:
@@ -146,14 +149,6 @@ class AtomGraph:
     @property
     def slots(self) -> int:
         return 0
-
-    @property
-    def identity(self) -> str:
-        return identity_of(self, _release())
-
-    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        """Itself: nothing is learned."""
-        return self
 
     def encode(self, raw: Sequence[str]) -> Tokens:
         """`(B, most atoms, 49 (1 + rounds))` float32 of canonical SMILES; atoms in canonical order."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,9 +13,8 @@ import torch
 from chiasm.artifact import storable
 from chiasm.cohort import Unsupported
 from chiasm.encoders.batches import Floats, in_order
-from chiasm.encoders.frozen import identity_of
 from chiasm.encoders.pixels import in_unit_range, resized, with_channels
-from chiasm.encoders.timm import imported
+from chiasm.encoders.timm import NamedNetwork, imported
 from chiasm.encoders.weights import fill, frozen, hash_of, read_weights, seeded, weights_file
 from chiasm.readers.reading import Image
 from chiasm.tokens import Tokens
@@ -23,7 +22,7 @@ from chiasm.tokens import Tokens
 
 @storable("encoder-open-clip")
 @dataclass(frozen=True)
-class OpenClip:
+class OpenClip(NamedNetwork):
     """`encode_image`, scaled to length 1, prepared with the tower's own size, mean and deviation; one image at a time.
 
     Nothing is downloaded: names on a hub are refused. Text is not read: open_clip's tokenizers cut a note after 77
@@ -44,32 +43,15 @@ class OpenClip:
 
     id: ClassVar[str] = "open-clip"
     version: ClassVar[str] = "1"
-    fitted_on_cohort: ClassVar[bool] = False
-    batch: ClassVar[int] = 16
     slots: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.high <= 0:
             raise ValueError("high is above 0")
 
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """`name,weights=file.safetensors`."""
-        from chiasm.encoders.catalogue import options
-
-        name, _, rest = text.partition(",")
-        return cls(**{"name": name, **options(cls, "open-clip", rest)})
-
     @property
     def width(self) -> int:
         return int(self._one(Image(np.zeros((1, 8, 8), np.float32), ("grey",))).shape[1])
-
-    @property
-    def identity(self) -> str:
-        return identity_of(replace(self, weights=""), hash_of((weights_file(self.weights),)))
-
-    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        return self
 
     def encode(self, raw: Sequence[Image]) -> Tokens:
         """`(n, 1, width)`. Raises ValueError for an image brighter than `high`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -23,9 +23,34 @@ LEVELS = ("pooled", "token")
 HEADS = ("head.", "head_dist.", "fc.", "classifier.")
 
 
+class NamedNetwork:
+    """What encoders share whose network a package knows by its name, and whose weights lie in a file of the user's."""
+
+    id: ClassVar[str]
+    weights: str
+    fitted_on_cohort: ClassVar[bool] = False
+    batch: ClassVar[int] = 16
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """`name,weights=file.safetensors`, and more options."""
+        from chiasm.encoders.catalogue import options
+
+        name, _, rest = text.partition(",")
+        return cls(**{"name": name, **options(cls, cls.id, rest)})
+
+    @property
+    def identity(self) -> str:
+        return identity_of(replace(cast(Any, self), weights=""), hash_of((weights_file(self.weights),)))
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
+        """Itself: nothing is learned."""
+        return self
+
+
 @storable("encoder-timm")
 @dataclass(frozen=True)
-class TimmModel:
+class TimmModel(NamedNetwork):
     """The last features of a network that timm knows, prepared with the size, mean and deviation of its configuration.
 
     Nothing is downloaded: timm names no revision. One image at a time runs through the network.
@@ -47,20 +72,10 @@ class TimmModel:
 
     id: ClassVar[str] = "timm"
     version: ClassVar[str] = "1"
-    fitted_on_cohort: ClassVar[bool] = False
-    batch: ClassVar[int] = 16
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS or self.high <= 0:
             raise ValueError("level is pooled or token, and high above 0")
-
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """`name,weights=file.safetensors,level=token`."""
-        from chiasm.encoders.catalogue import options
-
-        name, _, rest = text.partition(",")
-        return cls(**{"name": name, **options(cls, "timm", rest)})
 
     @property
     def width(self) -> int:
@@ -69,13 +84,6 @@ class TimmModel:
     @property
     def slots(self) -> int:
         return len(self._one(Image(np.zeros((1, 8, 8), np.float32), ("grey",))))
-
-    @property
-    def identity(self) -> str:
-        return identity_of(replace(self, weights=""), hash_of((weights_file(self.weights),)))
-
-    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        return self
 
     def encode(self, raw: Sequence[Image]) -> Tokens:
         """`(n, T, width)`. Raises ValueError for an image brighter than `high`."""

@@ -8,7 +8,7 @@ from typing import Any
 from chiasm.cohort.smiles import MOST_CHARACTERS, parse_smiles
 from chiasm.readers.reading import LIMITS, Item, Limits, ReadError
 from chiasm.readers.registry import missing
-from chiasm.readers.text import check_text_file, read_plain
+from chiasm.readers.text import inspect_plain, read_plain
 
 SMILES_FILES = (".smi", ".smiles", ".txt")
 STRUCTURES = (".sdf", ".mol")
@@ -28,11 +28,7 @@ class MoleculeReader:
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
         """Nothing to know. A cell is checked as `read` does, a file by its size and kind."""
-        if isinstance(item, Path):
-            check_text_file(item, (*SMILES_FILES, *STRUCTURES), limits)
-        else:
-            self.read(item, limits)
-        return ()
+        return inspect_plain(self.read, item, (*SMILES_FILES, *STRUCTURES), limits)
 
     def read(self, item: Item, limits: Limits = LIMITS) -> str:
         """The canonical SMILES.

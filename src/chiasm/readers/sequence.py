@@ -7,7 +7,7 @@ from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 
 from chiasm.readers.reading import LIMITS, Item, Limits, ReadError
-from chiasm.readers.text import check_text_file, read_plain
+from chiasm.readers.text import check_text_file, inspect_plain, read_plain
 
 SUFFIXES = (".fasta", ".fa", ".faa", ".fna", ".ffn", ".seq", ".txt")
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY" + "BZXJUO"
@@ -50,11 +50,7 @@ class DnaReader:
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
         """Nothing to know. A cell is checked as `read` does, a file by its size and kind."""
-        if isinstance(item, Path):
-            check_text_file(item, SUFFIXES, limits)
-        else:
-            self.read(item, limits)
-        return ()
+        return inspect_plain(self.read, item, SUFFIXES, limits)
 
     def read(self, item: Item, limits: Limits = LIMITS) -> str:
         """The bases. Raises as `ProteinReader.read` does."""

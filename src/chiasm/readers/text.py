@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 from chiasm.readers.reading import LIMITS, Item, Limits, ReadError, check_size
@@ -33,11 +34,7 @@ class TextReader:
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
         """Nothing to know. A cell is checked as `read` does, a file by its size and kind."""
-        if isinstance(item, Path):
-            check_text_file(item, SUFFIXES, limits)
-        else:
-            self.read(item, limits)
-        return ()
+        return inspect_plain(self.read, item, SUFFIXES, limits)
 
     def read(self, item: Item, limits: Limits = LIMITS) -> str:
         """The note.
@@ -52,6 +49,17 @@ class TextReader:
         if len(text) > limits.characters:
             raise too_long(limits)
         return text
+
+
+def inspect_plain(
+    read: Callable[[Item, Limits], str], item: Item, suffixes: tuple[str, ...], limits: Limits
+) -> tuple[str, ...]:
+    """What a reader of text says before it is asked to read: a cell is read, of a file size and kind are checked."""
+    if isinstance(item, Path):
+        check_text_file(item, suffixes, limits)
+    else:
+        read(item, limits)
+    return ()
 
 
 def read_plain(item: Item, suffixes: tuple[str, ...], limits: Limits) -> str:

@@ -3,6 +3,7 @@
 from chiasm.retrieval.embed import embed_modality, embed_model
 from chiasm.retrieval.metrics import mean_average_precision, recall_at
 from chiasm.retrieval.neighbours import Neighbours
+from chiasm.retrieval.scores import retrieval_scores
 from chiasm.retrieval.similar import require_patients, similar
 from chiasm.retrieval.vote import NeighbourVote
 
@@ -14,5 +15,6 @@ __all__ = [
     "mean_average_precision",
     "recall_at",
     "require_patients",
+    "retrieval_scores",
     "similar",
 ]
