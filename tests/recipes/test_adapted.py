@@ -27,6 +27,13 @@ RECIPES = [
     "petl-ast:reduction=4",
     "petl-ast:position=houlsby,layout=sequential",
     "unipt:narrow=4",
+    "ia3",
+    "norm-tuning",
+    "prefix:tokens=3",
+    "dvpt:attend=false",
+    "lt-sft:share=0.1,rounds=2,l1=0.1",
+    "sara:share=0.2,nuclear=0.01",
+    "memcontrol:trials=3,trial_epochs=1,rank=2",
 ]
 
 

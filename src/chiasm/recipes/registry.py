@@ -11,17 +11,24 @@ import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.errors import nearest
+from chiasm.recipes.dvpt import DynamicPromptRecipe
 from chiasm.recipes.early import EarlyFusion
 from chiasm.recipes.full_tuning import FullTuning
 from chiasm.recipes.healnet import HealNetRecipe
+from chiasm.recipes.ia3 import IA3Recipe
 from chiasm.recipes.kron_rls import KronRLS
 from chiasm.recipes.late import LateFusion
 from chiasm.recipes.lego_fuse import LegoFuseRecipe
 from chiasm.recipes.lego_merge import LegoMerge
 from chiasm.recipes.lora import LoRARecipe
+from chiasm.recipes.lt_sft import LotteryTicketRecipe
+from chiasm.recipes.memcontrol import MemControlRecipe
+from chiasm.recipes.norm_tuning import NormTuningRecipe
 from chiasm.recipes.pego import PegoRecipe
 from chiasm.recipes.petl_ast import PetlAstRecipe
+from chiasm.recipes.prefix import PrefixRecipe
 from chiasm.recipes.probe import Probe
+from chiasm.recipes.sara import SaraRecipe
 from chiasm.recipes.single import Single
 from chiasm.recipes.ssf import ScaleShiftRecipe
 from chiasm.recipes.stacked import StackedFusion
@@ -39,9 +46,16 @@ RECIPES: dict[str, Any] = {
     "probe": Probe,
     "full-tuning": FullTuning,
     "lora": LoRARecipe,
+    "ia3": IA3Recipe,
+    "norm-tuning": NormTuningRecipe,
+    "prefix": PrefixRecipe,
     "ssf": ScaleShiftRecipe,
+    "dvpt": DynamicPromptRecipe,
     "petl-ast": PetlAstRecipe,
     "pego": PegoRecipe,
+    "lt-sft": LotteryTicketRecipe,
+    "sara": SaraRecipe,
+    "memcontrol": MemControlRecipe,
     "unipt": UniPTRecipe,
 }
 
