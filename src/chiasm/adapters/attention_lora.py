@@ -35,8 +35,7 @@ class AttentionLoRA:
     groups: int = 1
 
     def __post_init__(self) -> None:
-        if self.rank < 1 or self.groups < 1:
-            raise ValueError(f"rank {self.rank} and groups {self.groups} must be 1 or more")
+        LoRA(self.rank, self.alpha, self.groups)  # refuses what cannot be
 
     def parts(self, sites: Mapping[str, nn.Module]) -> dict[str, Part]:
         return {name: AttentionLoRAPart(self._weight(name, site), site, self) for name, site in sites.items()}
