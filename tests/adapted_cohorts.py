@@ -39,13 +39,13 @@ def notes(models: Path, store: Path, n: int = 48, target: Target | None = None) 
     return chiasm.encode(cohort, {"note": f"hf:{models}/bert"}, store=store, inputs=True).cohort
 
 
-def scans(models: Path, store: Path, network: str = "vit", n: int = 40) -> chiasm.Cohort:
+def scans(models: Path, store: Path, network: str = "hf:{models}/vit", n: int = 40) -> chiasm.Cohort:
     """Images of noise, brighter in one corner where the outcome is likelier, and a table; one in eight lacks either.
 
     Args:
         models: the folder of `tiny_models`.
         store: of the tokens; the images lie beside it.
-        network: one of the models.
+        network: the encoder.
     """
     rng = np.random.default_rng(4)
     sick = rng.random(n) < 0.5
@@ -64,4 +64,4 @@ def scans(models: Path, store: Path, network: str = "vit", n: int = 40) -> chias
         chiasm.Classification("y"),
         kinds={"scan": "image"},
     )
-    return chiasm.encode(cohort, {"scan": f"hf:{models}/{network}"}, store=store, inputs=True).cohort
+    return chiasm.encode(cohort, {"scan": network.format(models=models)}, store=store, inputs=True).cohort

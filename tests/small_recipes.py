@@ -28,7 +28,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "portllm": [{"limit": 1.0}],
 }
 # Those that change an encoder's network need one: tests/recipes/test_adapted.py.
-ON_TOKENS = [name for name, cls in RECIPES.items() if not getattr(cls, "reads_inputs", False)]
+ON_TOKENS = [name for name, cls in RECIPES.items() if cls.family != "adaptation"]
 
 
 def small(name: str, **options: Any) -> Any:

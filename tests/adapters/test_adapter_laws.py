@@ -18,7 +18,9 @@ from chiasm.adapters import (
     IA3,
     Adapter,
     Attached,
+    AttentionLoRA,
     Bottleneck,
+    ChannelSpatial,
     DynamicPrompt,
     LoRA,
     NormTuning,
@@ -78,6 +80,11 @@ def _cases() -> dict[str, Case]:
     for kind in ("Linear", "Conv1d-whole", "Conv2d-whole", "Conv3d-whole", "feed-forward"):
         cases[f"LoRA-{kind}"] = Case(lambda base: LoRA(rank=2), kind, True)
         cases[f"LoRA-group-{kind}"] = Case(lambda base: LoRA(rank=1, groups=3), kind, True)
+    for kind in ("MultiheadAttention", "out_proj", "Linear", "Conv2d-whole", "feed-forward"):
+        for groups in (1, 3):
+            cases[f"AttentionLoRA-{groups}-{kind}"] = Case(
+                lambda base, groups=groups: AttentionLoRA(rank=2, groups=groups), kind, True
+            )
     for kind in ("Linear", "Conv2d", "Conv3d", "feed-forward"):
         for inputs in (False, True):
             cases[f"IA3-{inputs}-{kind}"] = Case(lambda base, inputs=inputs: IA3(inputs), kind, True)
@@ -90,6 +97,8 @@ def _cases() -> dict[str, Case]:
             cases[f"DynamicPrompt-{attend}-{kind}"] = Case(
                 lambda base, attend=attend: DynamicPrompt(3, 4, attend=attend), kind, False
             )
+    for kind in ("Conv2d", "BatchNorm2d"):
+        cases[f"ChannelSpatial-{kind}"] = Case(lambda base: ChannelSpatial(layout="first"), kind, False)
     both = (Bottleneck(4), ScaleShift()), (("layers.0.linear1",), ("layers.1.linear2",))
     cases["Together-feed-forward"] = Case(lambda base: Together(*both), "feed-forward", False)
     beside = Bottleneck(4, parallel=True, pairs=(("layers.0.linear1", "layers.1.linear2"),))

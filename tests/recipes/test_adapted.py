@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import chiasm
+import chiasm.recipes.registry as registry
 import chiasm.training.loop as loop
 from adapted_cohorts import notes
 from chiasm.artifact import save_checkpoint
@@ -28,6 +29,13 @@ RECIPES = [
     "petl-ast:reduction=4",
     "petl-ast:position=houlsby,layout=sequential",
     "unipt:narrow=4",
+    "ia3",
+    "norm-tuning",
+    "prefix:tokens=3",
+    "dvpt:attend=false",
+    "lt-sft:share=0.1,rounds=2,l1=0.1",
+    "sara:share=0.2,nuclear=0.01",
+    "memcontrol:trials=3,trial_epochs=1,rank=2",
 ]
 
 
@@ -41,6 +49,12 @@ def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_laws_of_adapted_recipes(cohorts: Any, name: str) -> None:
     check_adaptation(make_recipe(f"{name}{',' if ':' in name else ':'}{QUICK}"), cohorts())
+
+
+def test_every_adapted_recipe_is_tried() -> None:
+    assert {name.partition(":")[0] for name in RECIPES} == {
+        name for name, cls in registry.RECIPES.items() if cls.family == "adaptation"
+    }
 
 
 @pytest.mark.parametrize("target", [chiasm.Regression("x"), chiasm.Survival("days", "died")])

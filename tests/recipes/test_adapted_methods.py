@@ -12,9 +12,9 @@ from torch import nn
 
 import chiasm
 from adapted_cohorts import notes, scans
-from chiasm.adapters import orthogonality
+from chiasm.adapters import NormTuning, ScaleShift, attach, orthogonality
 from chiasm.adapters.hidden_tokens import layer_tokens
-from chiasm.adapters.sites import attentions, blocks, feed_forwards
+from chiasm.adapters.sites import attentions, blocks, feed_forwards, norms
 from chiasm.encoders.adaptable import Trunk, unread_modules
 from chiasm.encoders.choice import choose
 from chiasm.recipes.adapted import AdaptedRecipe, adapted_modalities, with_others
@@ -128,7 +128,7 @@ def test_paths_beside_an_attention_of_torch_and_none_where_it_convolves(places: 
     assert attentions(network) == tuple((f"{block}.self_attn",) * 2 for block in blocks(network))
     assert feed_forwards(network) == tuple((f"{block}.linear1", f"{block}.linear2") for block in blocks(network))
     with pytest.raises(chiasm.Unsupported, match=r"modality 'scan' cannot be adapted so: .*does not say its width"):
-        make_recipe("petl-ast").fit(scans(*places, network="resnet"), seed=0)
+        make_recipe("petl-ast").fit(scans(*places, network="hf:{models}/resnet"), seed=0)
 
 
 @pytest.mark.parametrize("block", ["mlp", "conv"])
@@ -212,4 +212,75 @@ def test_the_last_layer_s_tokens_are_the_encoder_s_own(cohort: chiasm.Cohort, im
 
 def test_states_of_different_shapes_are_refused(places: Any) -> None:
     with pytest.raises(chiasm.Unsupported, match="hidden states"):
-        make_recipe("unipt").fit(scans(*places, network="resnet"), seed=0)
+        make_recipe("unipt").fit(scans(*places, network="hf:{models}/resnet"), seed=0)
+
+
+@pytest.mark.parametrize("name", ["lora:rank=2", "lora:rank=2,where=all", "pego:rank=2,groups=3", "dvpt:attend=false"])
+def test_a_network_with_torch_s_attention_keeps_the_laws(places: Any, name: str) -> None:
+    channels = scans(*places, network="chada:size=32,dim=16,depth=2,heads=2")
+    model = check_adaptation(make_recipe(f"{name},{QUICK}"), channels)
+    sites = model.predictor.design.adaptations["scan"].sites
+    if name.startswith(("lora", "pego")):
+        joint = tuple(site for site in sites if site.endswith("self_attn"))
+        assert len(joint) == 2 and (len(sites) == 2) == ("where=all" not in name)
+
+
+def test_ia3_is_refused_where_keys_and_values_have_no_map_of_their_own(places: Any) -> None:
+    with pytest.raises(chiasm.Unsupported, match="no map to keys and values"):
+        make_recipe("ia3").fit(scans(*places, network="chada:size=32,dim=16,depth=2,heads=2"), seed=0)
+
+
+def test_dvpt_asks_the_tokens_of_images_and_refuses_padded_ones(images: Any, cohort: chiasm.Cohort) -> None:
+    model = check_adaptation(make_recipe(f"dvpt:prompts=3,width=4,{QUICK}"), images)
+    keys = [key for key in model.predictor.state if key.startswith("fusion.trained")]
+    assert any(key.endswith("queries") for key in keys) and any(key.endswith("gate") for key in keys)
+    with pytest.raises(chiasm.Unsupported, match=r"its inputs are padded.*attend=false"):
+        make_recipe("dvpt").fit(cohort, seed=0)
+
+
+def test_dvpt_is_the_network_at_first_and_its_queries_learn(images: chiasm.Cohort) -> None:
+    training, (trunk, tokens) = trainable(images, 0, None, "cpu"), trunk_of(images)
+    recipe = make_recipe("dvpt:prompts=3,width=4,epochs=0,latent_width=4")
+    fresh = recipe.network(training, *recipe.prepared(training)).fusion
+    torch.testing.assert_close(fresh.__dict__["trunks"]["scan"](tokens).values, trunk(tokens).values)
+    recipe = replace(recipe, epochs=3)
+    trained = recipe.network(training, *recipe.prepared(training)).fusion.attached["scan"].state()
+    start = fresh.attached["scan"].state()
+    assert all(not torch.equal(own, trained[name]) for name, own in start.items())
+
+
+def test_ia3_scales_keys_values_and_what_the_last_map_reads(cohort: chiasm.Cohort) -> None:
+    model = make_recipe(f"ia3:{QUICK}").fit(cohort, seed=0)
+    assert model.trained_parameters == fusion_of(cohort) + 2 * (16 + 16 + 32)
+    adaptation = model.predictor.design.adaptations["note"]
+    assert {site.split("layer.")[1][2:] for site in adaptation.sites} == {
+        "attention.self.key",
+        "attention.self.value",
+        "output.dense",
+    }
+    assert adaptation.adapter.inputs == ("encoder.layer.0.output.dense", "encoder.layer.1.output.dense")
+
+
+def test_tuned_norms_are_those_of_peft(cohort: chiasm.Cohort) -> None:
+    model = make_recipe(f"norm-tuning:{QUICK}").fit(cohort, seed=0)
+    assert model.trained_parameters == fusion_of(cohort) + 2 * 5 * 16
+    (trunk, tokens), (other, _) = trunk_of(cohort), trunk_of(cohort)
+    sites = norms(trunk.network)
+    ours = attach(trunk.network, ScaleShift(), lambda name, _: name in sites)
+    theirs = attach(other.network, NormTuning(), lambda name, _: name in sites)
+    with torch.no_grad():
+        for name in sites:
+            base = dict(ours.model.get_submodule(name)._parameters)
+            ours.parts[name].scale.normal_()
+            ours.parts[name].shift.normal_()
+            own = dict(theirs.named_parameters())
+            own[f"{name}.ln_tuning_layers.default.weight"].copy_(ours.parts[name].changed("weight", base["weight"]))
+            own[f"{name}.ln_tuning_layers.default.bias"].copy_(ours.parts[name].changed("bias", base["bias"]))
+    torch.testing.assert_close(trunk(tokens).values, other(tokens).values)
+
+
+def test_prefixes_are_for_text_models_with_a_cache(cohort: chiasm.Cohort, images: chiasm.Cohort) -> None:
+    model = make_recipe(f"prefix:tokens=3,{QUICK}").fit(cohort, seed=0)
+    assert model.trained_parameters == fusion_of(cohort) + 3 * 2 * 2 * 16  # keys and values of two layers
+    with pytest.raises(chiasm.Unsupported, match="no keys and values from before"):
+        make_recipe("prefix").fit(images, seed=0)

@@ -1,7 +1,9 @@
 """Cheap changes to a frozen network: attached where you say, trained alone, saved alone, merged or removed."""
 
 from chiasm.adapters.attach import Attached, attach
+from chiasm.adapters.attention_lora import AttentionLoRA, low_rank
 from chiasm.adapters.bottleneck import Bottleneck
+from chiasm.adapters.channel_spatial import ChannelSpatial
 from chiasm.adapters.dynamic_prompt import DynamicPrompt
 from chiasm.adapters.noise_mask import BetaMaskPolicy, noise_mask_losses, policy_loss
 from chiasm.adapters.part import Adapter, Part
@@ -13,7 +15,7 @@ from chiasm.adapters.scale_shift import ScaleShift
 from chiasm.adapters.side_network import SideNetwork, UniPT, hidden_states
 from chiasm.adapters.site_search import pareto_front, search_sites
 from chiasm.adapters.sparse_delta import SparseDelta, compose, delta_of
-from chiasm.adapters.sparse_masks import lottery_ticket, narrow, nuclear_norm, small_weights
+from chiasm.adapters.sparse_masks import lottery_ticket, most_moved, narrow, narrowed, nuclear_norm, small_weights
 from chiasm.adapters.together import Together
 from chiasm.adapters.verbalizer import SoftVerbalizer, Verbalizer, score_labels
 
@@ -21,8 +23,10 @@ __all__ = [
     "IA3",
     "Adapter",
     "Attached",
+    "AttentionLoRA",
     "BetaMaskPolicy",
     "Bottleneck",
+    "ChannelSpatial",
     "DynamicPrompt",
     "LoRA",
     "NormTuning",
@@ -43,7 +47,10 @@ __all__ = [
     "delta_of",
     "hidden_states",
     "lottery_ticket",
+    "low_rank",
+    "most_moved",
     "narrow",
+    "narrowed",
     "noise_mask_losses",
     "nuclear_norm",
     "orthogonality",

@@ -46,9 +46,9 @@ class Bottleneck:
     Source: Houlsby et al., ICML 2019, arXiv 1902.00751 (in sequence); He et al., ICLR 2022, arXiv 2110.04366 (in
     parallel); Cappellazzo et al., PETL of AST, arXiv 2312.03694 (convolution, gate); Wu et al., Medical SAM Adapter,
     arXiv 2304.12620, and Gong et al., 3DSAM-adapter, arXiv 2306.13465 (two and three dimensions).
-    Deviation: no BatchNorm in the convolution and no squeeze-and-excitation; no activation after `up` (one would let
-    the path only add). Released codes that start both maps at zero, which trains nothing but a bias, compute a
-    convolution that they do not use, or lose their norm's result are not followed.
+    Deviation: no BatchNorm in the convolution and no squeeze-and-excitation (`ChannelSpatial` has one); no activation
+    after `up` (one would let the path only add). Released codes that start both maps at zero, which trains nothing but
+    a bias, compute a convolution that they do not use, or lose their norm's result are not followed.
     """
 
     width: int = 8

@@ -50,7 +50,7 @@ class LoRA:
 
     Source: Hu et al., LoRA, ICLR 2022, arXiv 2106.09685; peft.
     Deviation: a MultiheadAttention is refused, because peft would add to its weights and subtract again at every call,
-    which does not give back the same bits.
+    which does not give back the same bits; take `AttentionLoRA` there.
     """
 
     rank: int = 8
@@ -78,10 +78,13 @@ class LoRA:
 class IA3:
     """`y = l * (W x + b)`, or `y = W (l * x) + b` with `inputs`: one scale a channel, 1 at first.
 
+    Args:
+        inputs: True, or the names of the sites whose input is scaled; the others' output is.
+
     Source: Liu et al., IA3, NeurIPS 2022, arXiv 2205.05638; peft. Linear, Conv2d and Conv3d.
     """
 
-    inputs: bool = False
+    inputs: bool | tuple[str, ...] = False
     groups: Literal[1] = 1
 
     def peft_config(self, sites: Mapping[str, nn.Module]) -> Any:
@@ -89,7 +92,12 @@ class IA3:
             if not isinstance(site, nn.Linear | nn.Conv2d | nn.Conv3d):
                 raise refuse(name, site, "Linear, Conv2d and Conv3d")
         names = list(sites)
-        return peft().IA3Config(target_modules=names, feedforward_modules=names if self.inputs else [])
+        return peft().IA3Config(target_modules=names, feedforward_modules=self._scaled_inputs(names))
+
+    def _scaled_inputs(self, names: list[str]) -> list[str]:
+        if isinstance(self.inputs, bool):
+            return names if self.inputs else []
+        return [name for name in names if name in self.inputs]
 
 
 @storable("adapter-norm-tuning")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from chiasm.adapters.attach import Attached
+from chiasm.adapters.attention_lora import AttentionLoRAPart
 from chiasm.adapters.peft_attached import PeftAttached
 
 
-def orthogonality(attached: PeftAttached) -> Tensor:
+def orthogonality(attached: Attached | PeftAttached) -> Tensor:
     """The penalty that preserves and diversifies, a scalar to add to the loss with a weight of your choice.
 
     `sum over sites of sum_i |W dW_i'|_1 + sum_{i<j} |dW_i dW_j'|_1`, with `dW_i = B_i A_i`, |.|_1 the sum of absolute
@@ -20,7 +23,7 @@ def orthogonality(attached: PeftAttached) -> Tensor:
     are orthogonal, and do not mind a sign.
 
     Args:
-        attached: of `LoRA(groups=n)`; `attached.merge()` afterwards costs nothing at test time.
+        attached: of `LoRA(groups=n)` or `AttentionLoRA(groups=n)`; merged afterwards, it costs nothing at test time.
 
     Raises:
         ValueError: an adapter without pairs A and B.
@@ -29,16 +32,25 @@ def orthogonality(attached: PeftAttached) -> Tensor:
     Deviation: every site that is chosen counts, and not only queries and values; the factor alpha / rank is left out.
     """
     terms = []
-    for name in attached.sites:
-        site: Any = attached.base.get_submodule(name)
-        if not hasattr(site, "lora_A"):
-            raise ValueError(f"the site '{name}' carries no pair of LoRA now: attach LoRA(groups=2)")
-        weight = _rows(site.get_base_layer().weight)
-        deltas = [_rows(site.lora_B[key].weight) @ _rows(site.lora_A[key].weight) for key in site.lora_A]
+    for weight, deltas in _pairs(attached):
         terms += [(weight @ delta.T).abs().sum() for delta in deltas]
         terms += [(one @ other.T).abs().sum() for one, other in itertools.combinations(deltas, 2)]
     return torch.stack(terms).sum()
 
 
-def _rows(weight: Tensor) -> Tensor:
-    return weight.flatten(1)
+def _pairs(attached: Attached | PeftAttached) -> Iterator[tuple[Tensor, list[Tensor]]]:
+    """The frozen weight of each site as a matrix, and its `B_i A_i`."""
+    for name in attached.sites:
+        if isinstance(attached, Attached):
+            part = attached.parts[name]
+            if not isinstance(part, AttentionLoRAPart):
+                raise ValueError(f"the site '{name}' carries no pair of LoRA: attach LoRA(groups=2)")
+            held = attached.model.get_submodule(name)._parameters[part.changes[0]]
+            assert held is not None  # a part is made from its weight
+            yield held.flatten(1), part.deltas()
+            continue
+        site: Any = attached.base.get_submodule(name)
+        if not hasattr(site, "lora_A"):
+            raise ValueError(f"the site '{name}' carries no pair of LoRA now: attach LoRA(groups=2)")
+        pairs = [(site.lora_B[key].weight, site.lora_A[key].weight) for key in site.lora_A]
+        yield site.get_base_layer().weight.flatten(1), [tall.flatten(1) @ thin.flatten(1) for tall, thin in pairs]

@@ -10,19 +10,24 @@ from chiasm.adapters.part import channels_of
 MAPS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
 PROJECTIONS = ("query", "key", "value", "q", "k", "v", "qkv", "q_proj", "k_proj", "v_proj", "q_lin", "k_lin", "v_lin")
+KEYS_AND_VALUES = ("key", "value", "k", "v", "qkv", "k_proj", "v_proj", "k_lin", "v_lin")
 
 
 def linear_maps(network: nn.Module, rank: int = 1) -> tuple[str, ...]:
-    """Linear layers and convolutions without groups whose weight has more than `rank` rows and columns.
+    """Linear layers, convolutions without groups and attentions of torch whose weight is of a rank above `rank`.
 
-    The output of an attention of torch is left out: it is read and never called.
+    An attention stands for its joint projection; its output, which is read and never called, is left out.
     """
-    held = {name for name, module in network.named_modules() if isinstance(module, nn.MultiheadAttention)}
+    held = {name for name, module in network.named_modules() if _joint(module)}
     found = []
     for name, module in network.named_modules():
-        if name.rpartition(".")[0] in held or not isinstance(module, MAPS) or getattr(module, "groups", 1) > 1:
+        if name in held:
+            weight = module.in_proj_weight
+        elif name.rpartition(".")[0] not in held and isinstance(module, MAPS) and getattr(module, "groups", 1) == 1:
+            weight = module.weight
+        else:
             continue
-        if min(module.weight.shape[0], module.weight[0].numel()) > rank:
+        if isinstance(weight, nn.Parameter) and min(weight.shape[0], weight[0].numel()) > rank:
             found.append(name)
     return tuple(found)
 
@@ -30,7 +35,8 @@ def linear_maps(network: nn.Module, rank: int = 1) -> tuple[str, ...]:
 def projections(network: nn.Module, rank: int = 1) -> tuple[str, ...]:
     """The maps to queries, keys and values of attention; every linear map where there is none of these."""
     every = linear_maps(network, rank)
-    return tuple(name for name in every if name.rpartition(".")[2] in PROJECTIONS) or every
+    chosen = [name for name in every if name.rpartition(".")[2] in PROJECTIONS or _joint(network.get_submodule(name))]
+    return tuple(chosen) or every
 
 
 def layers(network: nn.Module) -> tuple[str, ...]:
@@ -72,6 +78,19 @@ def feed_forwards(network: nn.Module) -> tuple[tuple[str, str], ...]:
         ValueError: a block has none, or the network repeats no block.
     """
     return tuple(_ends(network, block) for block in blocks(network))
+
+
+def keys_and_values(network: nn.Module) -> tuple[str, ...]:
+    """The maps to keys and values of attention; where one map gives queries, keys and values, that one.
+
+    Raises:
+        ValueError: there is none, as in an attention of torch.
+    """
+    found = [name for name, own in network.named_modules() if isinstance(own, nn.Linear)]
+    chosen = tuple(name for name in found if name.rpartition(".")[2] in KEYS_AND_VALUES)
+    if not chosen:
+        raise ValueError("it has no map to keys and values of an attention")
+    return chosen
 
 
 def attentions(network: nn.Module) -> tuple[tuple[str, str], ...]:

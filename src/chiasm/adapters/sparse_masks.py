@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -53,12 +53,23 @@ def lottery_ticket(model: nn.Module, where: Where, train: Train, k: int, *, roun
         dense = _trained(model, SparseDelta(every, start), train)
         size = {name: np.zeros(len(places)) for name, places in every.items()}
         for name, places in dense.indices.items():
-            size[name][places] = np.abs(dense.start[name])
-            size[name][chosen[name]] = np.inf
-        largest = largest_places(size, k * number // rounds)
-        for name, places in largest.items():
+            size[name][places] = dense.start[name]
+        for name, places in most_moved(size, _places(chosen), k * number // rounds).items():
             chosen[name][places] = True
     return SparseDelta(_places(chosen))
+
+
+def most_moved(phi: Mapping[str, np.ndarray], chosen: Mapping[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
+    """The k places of largest |phi| by one threshold over all names, those in `chosen` before all others.
+
+    Args:
+        phi: name to the change of each of its weights.
+        chosen: name to the places of earlier rounds, at most k in all; a name may be missing.
+    """
+    size = {name: np.abs(values).astype(np.float64) for name, values in phi.items()}
+    for name, places in chosen.items():
+        size[name][places] = np.inf
+    return {name: places for name, places in largest_places(size, k).items() if len(places)}
 
 
 def largest_places(size: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
@@ -94,9 +105,14 @@ def narrow(attached: Attached, threshold: float) -> Attached:
 
     Source: Hu et al., SaRA, arXiv 2409.06633 (progressive parameter adjustment).
     """
-    delta = delta_of(attached, lambda name, weight, phi: (weight + phi).abs() >= threshold)
+    delta = narrowed(attached, threshold)
     model = attached.remove()
     return attach(model, delta, delta.where)
+
+
+def narrowed(attached: Attached, threshold: float) -> SparseDelta:
+    """The delta that `narrow` attaches: places whose changed weight is large by now stay as they are."""
+    return delta_of(attached, lambda name, weight, phi: (weight + phi).abs() >= threshold)
 
 
 def nuclear_norm(attached: Attached, generator: torch.Generator | None = None) -> Tensor:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -148,6 +147,7 @@ class AdaptedRecipe(BaseRecipe):
         stage: str = "",
         *,
         penalty: Penalty | None = None,
+        after: Network | None = None,
     ) -> Network:
         """The network of one stage, trained.
 
@@ -155,12 +155,14 @@ class AdaptedRecipe(BaseRecipe):
             trunks: with nothing attached; another stage needs others, see `open_trunks`.
             stage: names its checkpoint and its seeds.
             penalty: of this stage; None takes the recipe's.
+            after: the network of an earlier stage, whose fusion and head this one goes on with.
         """
         return self.fitted(
             training,
             data,
             lambda: adapted_fusion(design, trunks, data.shapes, self.dropout, penalty or self.penalty),
             stage,
+            after=after,
         )
 
     def fitted(
@@ -171,13 +173,17 @@ class AdaptedRecipe(BaseRecipe):
         stage: str = "",
         *,
         options: TrainOptions | None = None,
-        rows: np.ndarray | None = None,
+        seed: int | None = None,
+        after: Network | None = None,
     ) -> Network:
-        """A fusion and a head of one stage, trained on all patients or on `rows`."""
-        seed = seeded(training.seed, stage)
+        """A fusion and a head of one stage, trained; `seed` instead of the stage's own."""
+        seed = seeded(training.seed, stage) if seed is None else seed
         network = Network(
             build(fusion, seeded(seed, "fusion")), new_head(training, self.latent_width, seeded(seed, "head"))
         )
+        if after is not None:
+            network.fusion.get_submodule("fusion").load_state_dict(after.fusion.get_submodule("fusion").state_dict())
+            network.head.load_state_dict(after.head.state_dict())
         fit_network(
             network,
             data,
@@ -185,7 +191,6 @@ class AdaptedRecipe(BaseRecipe):
             seed=seeded(seed, "train"),
             checkpoint=training.checkpoint / f"{self.id}{stage}.safetensors" if training.checkpoint else None,
             device=training.device,
-            rows=rows,
         )
         return network
 

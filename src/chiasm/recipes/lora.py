@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from chiasm.adapters import LoRA
+from chiasm.adapters import low_rank
 from chiasm.adapters.sites import linear_maps, projections
 from chiasm.encoders.adaptable import Trunk
 from chiasm.protocols import Citation
@@ -39,4 +39,4 @@ class LoRARecipe(AdaptedRecipe):
     def adaptation(self, trunk: Trunk) -> Adaptation:
         """At the maps whose rank is above the adapter's."""
         found = (projections if self.where == "attention" else linear_maps)(trunk.network, self.rank)
-        return Adaptation(LoRA(self.rank, self.alpha), found)
+        return Adaptation(low_rank(trunk.network, found, self.rank, self.alpha), found)

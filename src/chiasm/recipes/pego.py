@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from chiasm.adapters import LoRA, orthogonality
+from chiasm.adapters import low_rank, orthogonality
 from chiasm.adapters.sites import projections
 from chiasm.encoders.adaptable import Trunk
 from chiasm.protocols import Citation
@@ -44,7 +44,8 @@ class PegoRecipe(AdaptedRecipe):
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
         """At the maps whose rank is above the adapter's."""
-        return Adaptation(LoRA(self.rank, self.alpha, self.groups), projections(trunk.network, self.rank))
+        found = projections(trunk.network, self.rank)
+        return Adaptation(low_rank(trunk.network, found, self.rank, self.alpha, self.groups), found)
 
     def penalty(self, attached: Any) -> Tensor:
         """`weight` times what the pairs have in common with the weights and with each other."""

@@ -33,9 +33,16 @@ class _Ours(Mapping[str, Any]):
         "probe": "probe:Probe",
         "full-tuning": "full_tuning:FullTuning",
         "lora": "lora:LoRARecipe",
+        "ia3": "ia3:IA3Recipe",
+        "norm-tuning": "norm_tuning:NormTuningRecipe",
+        "prefix": "prefix:PrefixRecipe",
         "ssf": "ssf:ScaleShiftRecipe",
+        "dvpt": "dvpt:DynamicPromptRecipe",
         "petl-ast": "petl_ast:PetlAstRecipe",
         "pego": "pego:PegoRecipe",
+        "lt-sft": "lt_sft:LotteryTicketRecipe",
+        "sara": "sara:SaraRecipe",
+        "memcontrol": "memcontrol:MemControlRecipe",
         "unipt": "unipt:UniPTRecipe",
     }
 

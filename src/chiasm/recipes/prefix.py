@@ -1,0 +1,39 @@
+"""Prefix tuning (ACL 2021, arXiv 2101.00190): learned keys and values before those of every layer of a text model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from inspect import signature
+from typing import ClassVar
+
+from chiasm.adapters import Prefix
+from chiasm.encoders.adaptable import Trunk
+from chiasm.protocols import Citation
+from chiasm.recipes.adapted import Adaptation, AdaptedRecipe
+
+
+@dataclass(frozen=True)
+class PrefixRecipe(AdaptedRecipe):
+    """Every token of a text attends to `tokens` learned keys and values a layer too.
+
+    Args:
+        tokens: how many.
+    """
+
+    tokens: int = 8
+
+    id: ClassVar[str] = "prefix"
+    paper: ClassVar[Citation] = Citation(
+        "Prefix-Tuning: Optimizing Continuous Prompts for Generation", "ACL", 2021, "https://arxiv.org/abs/2101.00190"
+    )
+    needs: ClassVar[str] = "text whose encoder is a transformer that takes a cache of keys and values (BERT, GPT)"
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1:
+            raise ValueError(f"tokens={self.tokens} must be 1 or more")
+
+    def adaptation(self, trunk: Trunk) -> Adaptation:
+        """The whole network."""
+        if "past_key_values" not in signature(trunk.network.forward).parameters:
+            raise ValueError("it takes no keys and values from before: prefixes need a text model such as BERT")
+        return Adaptation(Prefix(self.tokens, "features"), ("",))
