@@ -25,7 +25,7 @@ from chiasm.protocols import Fused, Predictor
 from chiasm.recipes.base import BaseRecipe, Training
 from chiasm.recipes.neural import Prepared, Shapes, build, finish, fit_network, new_head, prepare, seeded
 from chiasm.tokens import Tokens
-from chiasm.training import Network, TrainOptions
+from chiasm.training import Network, Objective, TrainOptions
 
 Penalty = Callable[[Any], Tensor]
 
@@ -161,10 +161,18 @@ class AdaptedRecipe(BaseRecipe):
         """What the adapter adds to the loss."""
         return torch.zeros(())
 
+    def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
+        """The modalities whose network runs in training; the others take part by their tokens."""
+        return adapted_modalities(cohort)
+
+    def objective(self, data: Prepared) -> Objective | None:
+        """What is minimised; None for the loss of the target's kind."""
+        return None
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` where no modality has a network to adapt, or its inputs were not kept."""
         super().supports(cohort)
-        if not adapted_modalities(cohort):
+        if not self.adapted(cohort.with_modalities(self.modalities(cohort))):
             raise Unsupported(
                 "no modality has an encoder with a network to adapt (such as text by minilm, or hf:folder); where the "
                 "cohort is encoded already, encode it with inputs=True"
@@ -177,7 +185,7 @@ class AdaptedRecipe(BaseRecipe):
 
     def prepared(self, training: Training) -> tuple[Prepared, AdaptedDesign, dict[str, Trunk]]:
         """The cohort as tensors, the design of the network, and the networks, with nothing attached yet."""
-        inputs = adapted_modalities(training.cohort)
+        inputs = self.adapted(training.cohort)
         others = fit_encoders(
             training.cohort.with_modalities([name for name in training.cohort.modalities if name not in inputs])
         )
@@ -196,7 +204,10 @@ class AdaptedRecipe(BaseRecipe):
         )
         network = Network(fusion, new_head(training, self.latent_width, seeded(seed, "head")))
         file = training.checkpoint / f"{self.id}{stage}.safetensors" if training.checkpoint else None
-        fit_network(network, data, self.options(), seed=seeded(seed, "train"), checkpoint=file, device=training.device)
+        fit_network(
+            network, data, self.options(), seed=seeded(seed, "train"), checkpoint=file, device=training.device,
+            objective=self.objective(data),
+        )  # fmt: skip
         return finish(training, data, network, design)
 
     def options(self) -> TrainOptions:
