@@ -18,6 +18,7 @@ from chiasm.recipes.late import LateFusion
 from chiasm.recipes.lego_fuse import LegoFuseRecipe
 from chiasm.recipes.lego_merge import LegoMerge
 from chiasm.recipes.lora import LoRARecipe
+from chiasm.recipes.mftcoder import MFTCoderRecipe
 from chiasm.recipes.single import Single
 from chiasm.recipes.stacked import StackedFusion
 
@@ -31,6 +32,7 @@ RECIPES: dict[str, Any] = {
     "lego-merge": LegoMerge,
     "lego-fuse": LegoFuseRecipe,
     "lora": LoRARecipe,
+    "mftcoder": MFTCoderRecipe,
 }
 
 
