@@ -19,6 +19,7 @@ from chiasm.recipes.lego_fuse import LegoFuseRecipe
 from chiasm.recipes.lego_merge import LegoMerge
 from chiasm.recipes.lora import LoRARecipe
 from chiasm.recipes.mftcoder import MFTCoderRecipe
+from chiasm.recipes.noise_mask import NoiseMask
 from chiasm.recipes.single import Single
 from chiasm.recipes.stacked import StackedFusion
 
@@ -33,6 +34,7 @@ RECIPES: dict[str, Any] = {
     "lego-fuse": LegoFuseRecipe,
     "lora": LoRARecipe,
     "mftcoder": MFTCoderRecipe,
+    "noise-mask": NoiseMask,
 }
 
 
