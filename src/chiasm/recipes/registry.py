@@ -12,6 +12,7 @@ import pandas as pd
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.errors import nearest
 from chiasm.recipes.early import EarlyFusion
+from chiasm.recipes.got_d import GotD
 from chiasm.recipes.healnet import HealNetRecipe
 from chiasm.recipes.kron_rls import KronRLS
 from chiasm.recipes.late import LateFusion
@@ -34,6 +35,7 @@ RECIPES: dict[str, Any] = {
     "lego-fuse": LegoFuseRecipe,
     "lora": LoRARecipe,
     "mftcoder": MFTCoderRecipe,
+    "got-d": GotD,
     "noise-mask": NoiseMask,
 }
 
