@@ -14,7 +14,7 @@ from chiasm.adapters.side_network import SideNetwork, UniPT, hidden_states
 from chiasm.adapters.site_search import pareto_front, search_sites
 from chiasm.adapters.sparse_delta import SparseDelta, compose, delta_of
 from chiasm.adapters.sparse_masks import lottery_ticket, narrow, nuclear_norm, small_weights
-from chiasm.adapters.verbalizer import SoftVerbalizer, Verbalizer, score_labels
+from chiasm.adapters.verbalizer import SoftVerbalizer, Verbalizer, score_at, score_labels
 
 __all__ = [
     "IA3",
@@ -49,6 +49,7 @@ __all__ = [
     "policy_loss",
     "restore_adapter",
     "save_adapter",
+    "score_at",
     "score_labels",
     "search_sites",
     "small_weights",

@@ -21,6 +21,7 @@ from chiasm.recipes.lego_merge import LegoMerge
 from chiasm.recipes.lora import LoRARecipe
 from chiasm.recipes.mftcoder import MFTCoderRecipe
 from chiasm.recipes.noise_mask import NoiseMask
+from chiasm.recipes.prompt_learning import PromptLearning
 from chiasm.recipes.single import Single
 from chiasm.recipes.stacked import StackedFusion
 
@@ -34,6 +35,7 @@ RECIPES: dict[str, Any] = {
     "lego-merge": LegoMerge,
     "lego-fuse": LegoFuseRecipe,
     "lora": LoRARecipe,
+    "prompt-learning": PromptLearning,
     "mftcoder": MFTCoderRecipe,
     "got-d": GotD,
     "noise-mask": NoiseMask,
