@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,3 +71,8 @@ def pictures(folder: Path, store: Path, encoder: str, n: int = 48) -> chiasm.Coh
         kinds={"scan": "image"},
     )
     return chiasm.encode(cohort, {"scan": encoder}, store=store, inputs=True).cohort
+
+
+def network_of(model: Any) -> Any:
+    """The stored network of a model, also where who has none of its modalities is answered by a prior beside it."""
+    return getattr(model.predictor, "predictor", model.predictor)

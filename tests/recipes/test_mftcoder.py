@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import chiasm
 import chiasm.training.loop as loop
-from adapted_cohorts import notes
+from adapted_cohorts import network_of, notes
 from chiasm.artifact import load_checkpoint, save_checkpoint
 from chiasm.objectives.coba import CoBa
 from chiasm.objectives.focal import focal
@@ -119,7 +119,7 @@ def test_the_focal_loss_is_its_formula(seed: int, by: str, gamma: float) -> None
 def test_the_laws_of_adapted_recipes_and_of_tokens(cohorts: Any, options: str) -> None:
     recipe = make_recipe(f"mftcoder:{QUICK},{options}")
     model = check_adaptation(recipe, cohorts())
-    assert bool(model.predictor.design.trunks) == ("nothing" not in options)
+    assert bool(network_of(model).design.trunks) == ("nothing" not in options)
 
 
 def test_on_tokens_it_is_a_recipe_as_all_others() -> None:
@@ -147,10 +147,10 @@ def test_coba_is_in_the_checkpoint_and_training_goes_on_as_if_it_had_not_stopped
     weights = CoBa(2, 0, 2).weights(left["objective"])
     assert left["objective"].seen == 3 and abs(weights[0] - 0.5) > 1e-3
     again = recipe.fit(cohort, seed=0, checkpoint=tmp_path)
-    assert all(np.array_equal(own, again.predictor.state[key]) for key, own in whole.predictor.state.items())
+    assert all(np.array_equal(own, network_of(again).state[key]) for key, own in network_of(whole).state.items())
     save_checkpoint(file, {**left, "objective": CoBa(2, 0, 2).start()})  # as the published code after a restart
     other = recipe.fit(cohort, seed=0, checkpoint=tmp_path)
-    assert not all(np.array_equal(own, other.predictor.state[key]) for key, own in whole.predictor.state.items())
+    assert not all(np.array_equal(own, network_of(other).state[key]) for key, own in network_of(whole).state.items())
 
 
 @pytest.mark.parametrize("target", [chiasm.Classification("y"), chiasm.Multilabel(("sick",)), chiasm.Regression("x")])

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 import chiasm
 import chiasm.training.loop as loop
-from adapted_cohorts import notes, pictures
+from adapted_cohorts import network_of, notes, pictures
 from chiasm.adapters import BetaMaskPolicy
 from chiasm.artifact import save_checkpoint
 from chiasm.protocols import Fused
@@ -61,7 +61,7 @@ def masked() -> tuple[MaskedFusion, dict[str, Tokens], Tensor]:
 @pytest.mark.parametrize("options", ["rank=2", "rank=0"])
 def test_the_laws_of_adapted_recipes(cohort: chiasm.Cohort, options: str) -> None:
     model = check_adaptation(make_recipe(f"noise-mask:{QUICK},{options}"), cohort)
-    assert not [name for name in model.predictor.state if "polic" in name]
+    assert not [name for name in network_of(model).state if "polic" in name]
 
 
 def test_a_residual_network_is_trained_whole(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_training_stopped_in_either_stage_goes_on(cohort: chiasm.Cohort, tmp_p
         with pytest.raises(KeyboardInterrupt):
             recipe.fit(cohort, seed=0, checkpoint=tmp_path)
     again = recipe.fit(cohort, seed=0, checkpoint=tmp_path)
-    assert all(np.array_equal(own, again.predictor.state[key]) for key, own in whole.predictor.state.items())
+    assert all(np.array_equal(own, network_of(again).state[key]) for key, own in network_of(whole).state.items())
 
 
 def test_what_is_refused(cohort: chiasm.Cohort, models: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import chiasm
 import chiasm.training.loop as loop
-from adapted_cohorts import notes
+from adapted_cohorts import network_of, notes
 from chiasm.adapters import Verbalizer
 from chiasm.adapters.language_trunk import LanguageTrunk, StateAtMask, Template, verbalizer_of
 from chiasm.artifact import save_checkpoint
@@ -131,7 +131,7 @@ def test_only_prompts_and_a_soft_verbalizer_are_trained(cohorts: Any, verbalizer
     cohort = cohorts().with_modalities(["note"])
     cohort = cohort.subset(cohort.rows_of("note"))
     model = make_recipe(f"prompt-learning:{QUICK},{WORDS},verbalizer={verbalizer}").fit(cohort, seed=0)
-    assert model.trained_parameters == count == sum(own.size for own in model.predictor.state.values())
+    assert model.trained_parameters == count == sum(own.size for own in network_of(model).state.values())
 
 
 @pytest.mark.parametrize(("name", "options"), [("bert", WORDS), ("bert", f"{WORDS},verbalizer=soft"), ("gpt", NEXT)])
@@ -165,7 +165,7 @@ def test_a_training_stopped_and_gone_on_with_is_training_left_alone(cohorts: Any
         with pytest.raises(KeyboardInterrupt):
             recipe.fit(cohort, seed=0, checkpoint=tmp_path)
     again = recipe.fit(cohort, seed=0, checkpoint=tmp_path)
-    assert all(np.array_equal(own, again.predictor.state[key]) for key, own in whole.predictor.state.items())
+    assert all(np.array_equal(own, network_of(again).state[key]) for key, own in network_of(whole).state.items())
 
 
 class Places(torch.nn.Module):
@@ -205,7 +205,7 @@ def test_a_word_of_several_pieces_is_their_mean_and_windows_are_averaged(cohorts
     cohort = cohorts(options=",length=8").with_modalities(["note"])
     cohort = cohort.subset(cohort.rows_of("note"))
     recipe = make_recipe(f"prompt-learning:prompts=0,{WORDS}")
-    predictor = recipe.fit(cohort, seed=0).predictor
+    predictor = network_of(recipe.fit(cohort, seed=0))
     windows = cohort.inputs("note")
     long = int(np.argmax(windows.lengths))
     assert windows.lengths[long] > 1
