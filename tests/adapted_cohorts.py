@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,15 @@ from chiasm.cohort import Target
 WORDS = ("fever", "cough", "no", "and", "a")
 
 
-def notes(models: Path, store: Path, n: int = 48, target: Target | None = None) -> chiasm.Cohort:
+def notes(
+    models: Path, store: Path, n: int = 48, target: Target | None = None, model: str = "bert", options: str = ""
+) -> chiasm.Cohort:
     """Notes of a few words, of which `fever` makes the outcome likelier, and a table; one in eight lacks either.
 
     Args:
         models: the folder of `tiny_models`.
         store: of the tokens.
+        model, options: of the notes' encoder.
     """
     rng = np.random.default_rng(3)
     sick = rng.random(n) < 0.5
@@ -27,6 +31,8 @@ def notes(models: Path, store: Path, n: int = 48, target: Target | None = None) 
     ids = [f"p{row:03d}" for row in range(n)]
     patients = pd.DataFrame({"y": np.where(sick, "yes", "no"), "x": sick + rng.normal(size=n)}, index=ids)
     patients["days"], patients["died"] = rng.exponential(np.where(sick, 50.0, 200.0)) + 1, rng.random(n) < 0.7
+    patients["sick"], patients["late"] = sick.astype(float), np.where(rng.random(n) < 0.2, np.nan, rng.random(n) < 0.5)
+    patients["place"] = np.where(rng.random(n) < 0.4, "north", "south")
     table = pd.DataFrame(rng.normal(size=(n, 3)) + sick[:, None], index=ids, columns=["a", "b", "c"])
     note = pd.DataFrame({"note": texts}, index=ids)
     rows = np.arange(n)
@@ -34,9 +40,10 @@ def notes(models: Path, store: Path, n: int = 48, target: Target | None = None) 
         patients,
         {"clinical": table[rows % 8 != 1], "note": note[rows % 8 != 5]},
         target or chiasm.Classification("y"),
+        site="place",
         kinds={"note": "text"},
     )
-    return chiasm.encode(cohort, {"note": f"hf:{models}/bert"}, store=store, inputs=True).cohort
+    return chiasm.encode(cohort, {"note": f"hf:{models}/{model}{options}"}, store=store, inputs=True).cohort
 
 
 def scans(models: Path, store: Path, network: str = "hf:{models}/vit", n: int = 40) -> chiasm.Cohort:
@@ -65,3 +72,35 @@ def scans(models: Path, store: Path, network: str = "hf:{models}/vit", n: int = 
         kinds={"scan": "image"},
     )
     return chiasm.encode(cohort, {"scan": network.format(models=models)}, store=store, inputs=True).cohort
+
+
+def pictures(folder: Path, store: Path, encoder: str, n: int = 48) -> chiasm.Cohort:
+    """Grey images of 32 x 32, brighter on the left of who is ill, and a table; one in eight lacks either.
+
+    Args:
+        folder: where the files are written.
+        store: of the tokens.
+        encoder: of the images.
+    """
+    rng = np.random.default_rng(4)
+    ill, ids = np.arange(n) % 2 == 1, [f"p{row:03d}" for row in range(n)]
+    values = rng.integers(0, 120, (n, 32, 32)).astype(np.uint8)
+    values[ill, 8:24, :12] += 100
+    files = {}
+    for row in np.flatnonzero(np.arange(n) % 8 != 5):
+        files[ids[row]] = folder / f"{ids[row]}.png"
+        Image.fromarray(values[row]).save(files[ids[row]])
+    patients = pd.DataFrame({"y": np.where(ill, "yes", "no"), "x": rng.normal(size=n)}, index=ids)
+    table = pd.DataFrame(rng.normal(size=(n, 3)), index=ids, columns=["a", "b", "c"])
+    cohort = chiasm.cohort_from_frames(
+        patients,
+        {"clinical": table[np.arange(n) % 8 != 1], "scan": files},
+        chiasm.Classification("y"),
+        kinds={"scan": "image"},
+    )
+    return chiasm.encode(cohort, {"scan": encoder}, store=store, inputs=True).cohort
+
+
+def network_of(model: Any) -> Any:
+    """The stored network of a model, also where who has none of its modalities is answered by a prior beside it."""
+    return getattr(model.predictor, "predictor", model.predictor)

@@ -17,7 +17,7 @@ SIGHT = {"do_normalize": True, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2,
 
 
 def tiny_models(root: Path) -> Path:
-    """vit, dinov2, resnet, clip, mae, bert, t5 and esm, each in its folder below `root`."""
+    """vit, dinov2, resnet, clip, mae, bert, t5, gpt and esm, each in its folder below `root`."""
     t = transformers
     words = {"vocab_size": len(WORDS), "max_position_embeddings": 40}
     proteins = {"vocab_size": len(RESIDUES), "pad_token_id": 1, "max_position_embeddings": 66, "mask_token_id": 24}
@@ -34,6 +34,11 @@ def tiny_models(root: Path) -> Path:
         ),
         "mae": lambda: t.ViTMAEModel(t.ViTMAEConfig(**EYES)),
         "bert": lambda: t.BertForMaskedLM(t.BertConfig(**SMALL, **words)),
+        "gpt": lambda: t.GPT2LMHeadModel(
+            t.GPT2Config(
+                vocab_size=len(WORDS), n_positions=40, n_embd=16, n_layer=1, n_head=2, bos_token_id=2, eos_token_id=3
+            )
+        ),
         "esm": lambda: t.EsmModel(
             t.EsmConfig(**SMALL, **proteins, position_embedding_type="rotary", token_dropout=True)
         ),
@@ -43,7 +48,7 @@ def tiny_models(root: Path) -> Path:
             make().save_pretrained(root / name)
     for name in ("vit", "dinov2", "resnet", "clip", "mae"):
         (root / name / "preprocessor_config.json").write_text(json.dumps(SIGHT))
-    for name in ("bert", "clip", "t5"):
+    for name in ("bert", "clip", "t5", "gpt"):
         (root / name / "vocab.txt").write_text("\n".join(WORDS))
         t.BertTokenizer(str(root / name / "vocab.txt")).save_pretrained(root / name)
     (root / "esm" / "vocab.txt").write_text("\n".join(RESIDUES))

@@ -94,6 +94,18 @@ def test_rows_outside_training_change_nothing(tmp_path: Path, slots: int) -> Non
     assert states[0] == states[1] and states[0]
 
 
+@pytest.mark.parametrize("width", [16, 70])
+def test_one_that_is_loaded_encodes_to_the_last_bit_what_the_fitted_one_does(tmp_path: Path, width: int) -> None:
+    """Sums run in another order where the components lie in memory column by column."""
+    rng = np.random.default_rng(0)
+    raw = kept(tmp_path, [rng.normal(size=(4, width)).astype(np.float32) for _ in range(30)], 4)
+    fitted = StoredTokensEncoder().fit(raw)
+    artifact.save(tmp_path / "encoder", fitted)
+    loaded = artifact.load(tmp_path / "encoder")
+    assert all(getattr(fitted, name).flags.c_contiguous for name in ("mean", "scale", "components"))
+    assert fitted.encode(raw).values.numpy().tobytes() == loaded.encode(raw).values.numpy().tobytes()
+
+
 def test_blocks_of_any_size_fit_the_same(tmp_path: Path, slots: int, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = kept(tmp_path, content(slots), slots)
     whole = StoredTokensEncoder().fit(raw)

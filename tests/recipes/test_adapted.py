@@ -38,6 +38,9 @@ RECIPES = [
     "memcontrol:trials=3,trial_epochs=1,rank=2",
 ]
 
+# Those that need several labels, sites, images or a language model, in files of their own.
+ELSEWHERE = {"got-d", "mftcoder", "noise-mask", "prompt-learning"}
+
 
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -52,7 +55,7 @@ def test_the_laws_of_adapted_recipes(cohorts: Any, name: str) -> None:
 
 
 def test_every_adapted_recipe_is_tried() -> None:
-    assert {name.partition(":")[0] for name in RECIPES} == {
+    assert {name.partition(":")[0] for name in RECIPES} | ELSEWHERE == {
         name for name, cls in registry.RECIPES.items() if cls.family == "adaptation"
     }
 

@@ -17,7 +17,7 @@ from chiasm.adapters.site_search import pareto_front, search_sites
 from chiasm.adapters.sparse_delta import SparseDelta, compose, delta_of
 from chiasm.adapters.sparse_masks import lottery_ticket, most_moved, narrow, narrowed, nuclear_norm, small_weights
 from chiasm.adapters.together import Together
-from chiasm.adapters.verbalizer import SoftVerbalizer, Verbalizer, score_labels
+from chiasm.adapters.verbalizer import SoftVerbalizer, Verbalizer, score_at, score_labels
 
 __all__ = [
     "IA3",
@@ -58,6 +58,7 @@ __all__ = [
     "policy_loss",
     "restore_adapter",
     "save_adapter",
+    "score_at",
     "score_labels",
     "search_sites",
     "small_weights",

@@ -82,9 +82,17 @@ def score_labels(model: nn.Module, verbalizer: Reader, ids: Tensor, attention: T
     at = (ids == mask_token) & attention.bool()
     if bool((at.sum(1) != 1).any()) or bool(((ids == mask_token).sum(1) != 1).any()):
         raise ValueError("each text needs its mask token once, among its real tokens: check the template")
+    return score_at(model, verbalizer, ids, attention, at.int().argmax(1))
+
+
+def score_at(model: nn.Module, verbalizer: Reader, ids: Tensor, attention: Tensor, places: Tensor) -> Tensor:
+    """Scores of the labels, `(B, K)`, by what `model` says at `places` `(B,)`, columns of `ids`.
+
+    What a causal language model says of the next word stands at the last one of the template.
+    """
     more: dict[str, Any] = {"output_hidden_states": True} if verbalizer.hidden else {}
     output = model(input_ids=ids, attention_mask=attention, **more)
     before = output.logits.shape[1] - ids.shape[1]  # a prompt's own positions
-    rows, places = torch.arange(len(ids), device=ids.device), at.int().argmax(1) + before
+    rows, places = torch.arange(len(ids), device=ids.device), places + before
     hidden = output.hidden_states[-1][rows, places] if verbalizer.hidden else None
     return verbalizer(output.logits[rows, places], hidden)

@@ -206,8 +206,8 @@ class InputsAsTheyAre:
         values, mask = raw.batch(range(len(raw)))
         return Tokens(torch.from_numpy(values), torch.from_numpy(mask))
 
-    def trunk(self) -> Trunk:
-        """The network with the encoder's weights.
+    def encoder(self) -> Any:
+        """The encoder with the weights that it had.
 
         Raises:
             Unsupported: the encoder's weights are not those of the fit.
@@ -217,7 +217,11 @@ class InputsAsTheyAre:
             raise Unsupported(
                 f"the weights of encoder '{self.spec}' are not those of the fit: bring the same, or fit again"
             )
-        trunk: Trunk = chosen.encoder.trunk()
+        return chosen.encoder
+
+    def trunk(self) -> Trunk:
+        """Its network, of one's own; raises as `encoder` does."""
+        trunk: Trunk = self.encoder().trunk()
         return trunk
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from chiasm.readers.registry import missing
 
 SILENT = 50  # the level of critical messages
 REVISION = re.compile(r"[0-9a-f]{40}")
+SPEAKERS = {"masked": ("ForMaskedLM",), "causal": ("ForCausalLM", "LMHeadModel")}  # kind -> ends of class names
 WANTED = ("*.safetensors", "*.json", "vocab.txt", "merges.txt", "*.model")
 CONVERT = (
     'where you trust them, write them anew: python -c "from transformers import AutoModel as A; '
@@ -106,27 +107,63 @@ def network(folder: Path, stamp: str) -> Any:
         Unsupported: transformers is missing, does not know the architecture, or it is a masked autoencoder.
         ValueError: the weights are not those of the architecture that the configuration names.
     """
-    with _refused(), seeded(0):
-        from transformers import AutoModel
-
-        model, found = AutoModel.from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
+    model, found = _loaded("AutoModel", folder)
     if hasattr(model.config, "mask_ratio"):
         raise Unsupported(
             "a masked autoencoder hides patches at random, also when it encodes: load its folder as ViTModel of "
             "transformers, and name the folder that this saves"
         )
     spare = ("decoder.",) if hasattr(model, "decoder") and hasattr(model, "encoder") else ()
-    lost = sorted(name for name in found["missing_keys"] if "pooler" not in name and not name.startswith(spare))
+    _complete(found, lambda name: "pooler" in name or name.startswith(spare))
+    return frozen(model.get_encoder() if spare else model)
+
+
+def speaks(folder: Path) -> str:
+    """ "masked" or "causal" where the weights of a language model's head lie in the folder, "" otherwise."""
+    given = read_json(folder / "config.json")
+    names = [str(name) for name in given.get("architectures") or []] if isinstance(given, dict) else []
+    return next((kind for kind, ends in SPEAKERS.items() if any(name.endswith(ends) for name in names)), "")
+
+
+@lru_cache(maxsize=2)
+def language_model(folder: Path, stamp: str) -> Any:
+    """The frozen network with the head by which it guesses words, which `network` leaves out.
+
+    Raises:
+        Unsupported: the folder holds no head, or as `network`.
+        ValueError: a weight is missing, of the head too.
+    """
+    kind = speaks(folder)
+    if not kind:
+        raise Unsupported(
+            "the folder holds no language model's head: save it from transformers' ...ForMaskedLM or ...ForCausalLM"
+        )
+    model, found = _loaded("AutoModelForMaskedLM" if kind == "masked" else "AutoModelForCausalLM", folder)
+    _complete(found, lambda name: False)
+    return frozen(model)
+
+
+def _loaded(kind: str, folder: Path) -> tuple[Any, Any]:
+    """A network by transformers' class of this name, and what it says of the weights."""
+    with _refused(), seeded(0):
+        import transformers
+
+        model, found = getattr(transformers, kind).from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    return model, found
+
+
+def _complete(found: Any, spare: Callable[[str], bool]) -> None:
+    """Refuse weights that lack a tensor, but for those that are spare."""
+    lost = sorted(name for name in found["missing_keys"] if not spare(name))
     lost += sorted(str(entry[0]) for entry in found["mismatched_keys"])
     if lost:
         raise ValueError(f"the weights lack '{lost[0][:80]}', or have it in another shape: copy the whole model again")
-    return frozen(model.get_encoder() if spare else model)
 
 
 @lru_cache(maxsize=4)

@@ -20,7 +20,7 @@ from chiasm.cohort import Unsupported
 from chiasm.encoders.adaptable import Trunk
 from chiasm.encoders.batches import Floats, in_order, in_runs
 from chiasm.encoders.frozen import identity_of
-from chiasm.encoders.hub import configuration, model_files, model_folder, network, read_json, tokenizer
+from chiasm.encoders.hub import configuration, language_model, model_files, model_folder, network, read_json, tokenizer
 from chiasm.encoders.pixels import in_unit_range, resized, with_channels
 from chiasm.encoders.transformer_trunks import KEPT, VisionTrunk, WindowTrunk
 from chiasm.encoders.weights import hash_of
@@ -149,6 +149,20 @@ class HuggingFace:
         """A copy of the network of one's own."""
         return self._trunk_of(copy.deepcopy(self._network))
 
+    def language_model(self) -> Any:
+        """A copy of one's own of the network with the head by which it guesses words; raises as `hub` does."""
+        return copy.deepcopy(language_model(self.folder, self._hash))
+
+    @property
+    def read(self) -> Any:
+        """The tokenizer."""
+        return tokenizer(self.folder, self._hash)
+
+    @property
+    def positions(self) -> int:
+        """How many pieces the network reads at once; two less, which some leave empty."""
+        return int(getattr(self._config, "max_position_embeddings", 10**9)) - 2
+
     @property
     def folder(self) -> Path:
         """Where the model lies."""
@@ -180,9 +194,7 @@ class HuggingFace:
     @property
     def _longest(self) -> int:
         """Pieces of a window, special ones included."""
-        read = tokenizer(self.folder, self._hash)
-        positions = getattr(self._config, "max_position_embeddings", 10**9) - 2
-        return int(min(self.length, read.model_max_length, positions))
+        return int(min(self.length, self.read.model_max_length, self.positions))
 
     def _trunk_of(self, model: Any) -> Trunk:
         if not self._sees:
@@ -201,7 +213,7 @@ class HuggingFace:
 
     def _windows(self, text: str) -> Floats:
         """`(windows, 2 + pieces)`: which pieces a window answers for, then its ids, -1 behind a shorter one."""
-        read = tokenizer(self.folder, self._hash)
+        read = self.read
         pieces = read(" ".join(text) if self.spaced else text, add_special_tokens=False, verbose=False)["input_ids"]
         before, after = special_pieces(read)
         room = self._longest - len(before) - len(after)

@@ -68,7 +68,8 @@ class StoredTokensEncoder:
         variance, vectors = variance[::-1][:keep], vectors[:, ::-1][:, :keep]
         signs = np.sign(vectors[np.abs(vectors).argmax(0), np.arange(keep)])
         largest = float(np.sqrt(max(variance[0], 1e-12)))
-        return type(self)(keep, slots, mean, scale, vectors * signs / largest)
+        components = np.ascontiguousarray(vectors * signs / largest)  # as it is loaded: the same sums, to the last bit
+        return type(self)(keep, slots, mean, scale, components)
 
     def encode(self, raw: Any) -> Tokens:
         """`(n, T, k)` float32, padded and masked."""

@@ -17,15 +17,15 @@ class Head(nn.Module):
     """`W LN(embedding) + b`: logits of classes or of labels, a standardised number, or a log hazard.
 
     Args:
-        width: D of the embedding.
+        width: D of the embedding; 0 where a fusion gives the link itself, and nothing is left to learn here.
         outputs: K, as `output_width` gives it.
         kind: "classification", "multilabel", "regression" or "survival".
     """
 
     def __init__(self, width: int, outputs: int, kind: str) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.linear = nn.Linear(width, outputs)
+        self.norm = nn.LayerNorm(width) if width else nn.Identity()
+        self.linear = nn.Linear(width, outputs) if width else nn.Identity()
         self.kind = kind
 
     def forward(self, embedding: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from chiasm.recipes.base import BaseRecipe, Training
 from chiasm.recipes.neural import Prepared, build, finish, fit_network, new_head, prepare, seeded
 from chiasm.recipes.or_prior import OrPrior
 from chiasm.recipes.unimodal import prior_link
-from chiasm.training import Network, TrainOptions
+from chiasm.training import Network, Objective, TrainOptions
 
 __all__ = [
     "Adaptation",
@@ -97,10 +97,18 @@ class AdaptedRecipe(BaseRecipe):
         """What is added to the loss in training for an attached adapter, or a network that is trained whole."""
         return torch.zeros(())
 
+    def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
+        """The modalities whose network runs in training; the others take part by their tokens."""
+        return adapted_modalities(cohort)
+
+    def objective(self, data: Prepared) -> Objective | None:
+        """What is minimised; None for the loss of the target's kind."""
+        return None
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` where no modality has a network to adapt, or its inputs were not kept."""
         super().supports(cohort)
-        if not adapted_modalities(cohort.with_modalities(self.modalities(cohort))):
+        if not self.adapted(cohort.with_modalities(self.modalities(cohort))):
             raise Unsupported(
                 "no modality has an encoder with a network to adapt (such as text by minilm, or hf:folder); where the "
                 "cohort is encoded already, encode it with inputs=True"
@@ -113,7 +121,7 @@ class AdaptedRecipe(BaseRecipe):
 
     def prepared(self, training: Training) -> tuple[Prepared, AdaptedDesign, dict[str, Trunk]]:
         """The cohort as tensors, the design of the network, and the networks, with nothing attached yet."""
-        inputs = adapted_modalities(training.cohort)
+        inputs = self.adapted(training.cohort)
         data = prepare(training, with_others(training.cohort, inputs))
         trunks = open_trunks(data)
         adaptations = {}
@@ -126,17 +134,10 @@ class AdaptedRecipe(BaseRecipe):
         return data, AdaptedDesign(self.latent_width, inputs, adaptations), trunks
 
     def trained(
-        self,
-        training: Training,
-        data: Prepared,
-        design: AdaptedDesign,
-        trunks: Mapping[str, Trunk],
-        stage: str = "",
-        *,
-        penalty: Penalty | None = None,
+        self, training: Training, data: Prepared, design: AdaptedDesign, trunks: Mapping[str, Trunk]
     ) -> tuple[Predictor, Response]:
-        """The network trained and calibrated; `stage` names its checkpoint and its seeds where there are several."""
-        return finish(training, data, self.network(training, data, design, trunks, stage, penalty=penalty), design)
+        """The network trained and calibrated."""
+        return finish(training, data, self.network(training, data, design, trunks), design)
 
     def network(
         self,
@@ -191,6 +192,7 @@ class AdaptedRecipe(BaseRecipe):
             seed=seeded(seed, "train"),
             checkpoint=training.checkpoint / f"{self.id}{stage}.safetensors" if training.checkpoint else None,
             device=training.device,
+            objective=self.objective(data),
         )
         return network
 

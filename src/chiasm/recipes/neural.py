@@ -20,7 +20,7 @@ from chiasm.heads.response import Response
 from chiasm.protocols import Encoder
 from chiasm.recipes.base import Training
 from chiasm.tokens import Packed
-from chiasm.training import Network, TrainOptions, predict_embedding, predict_link, train
+from chiasm.training import Network, Objective, TrainOptions, predict_embedding, predict_link, train
 from chiasm.training.batches import presence
 from chiasm.training.isolation import own_randomness
 
@@ -175,8 +175,12 @@ def fit_network(
     rows: np.ndarray | None = None,
     column: int | None = None,
     groups: Sequence[Mapping[str, Any]] | None = None,
+    objective: Objective | None = None,
 ) -> None:
-    """Train on all patients or on `rows`, on all modalities or the one in `column`; `groups` as in `train`."""
+    """Train on all patients or on `rows`, on all modalities or the one in `column` of `present`.
+
+    By the head's own loss, or by an objective in its place; `groups` as in `train`.
+    """
     keep = np.arange(len(data.present)) if rows is None else rows
     names = sorted(data.tokens)
     if column is not None:
@@ -199,6 +203,7 @@ def fit_network(
         checkpoint=checkpoint,
         device=device,
         groups=groups,
+        objective=objective,
     )
 
 

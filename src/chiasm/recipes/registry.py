@@ -44,6 +44,10 @@ class _Ours(Mapping[str, Any]):
         "sara": "sara:SaraRecipe",
         "memcontrol": "memcontrol:MemControlRecipe",
         "unipt": "unipt:UniPTRecipe",
+        "prompt-learning": "prompt_learning:PromptLearning",
+        "mftcoder": "mftcoder:MFTCoderRecipe",
+        "got-d": "got_d:GotD",
+        "noise-mask": "noise_mask:NoiseMask",
     }
 
     def __getitem__(self, name: str) -> Any:

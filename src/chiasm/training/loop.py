@@ -19,6 +19,7 @@ from chiasm.protocols import Fused
 from chiasm.tokens import Packed, Tokens
 from chiasm.training.batches import reading_batches, take, total_lengths, training_batches
 from chiasm.training.isolation import own_randomness, threads_for
+from chiasm.training.objective import Objective, OwnLoss
 
 READING_BATCH = 256
 
@@ -104,6 +105,7 @@ def train(
     checkpoint: Path | None = None,
     device: str = "cpu",
     groups: Sequence[Mapping[str, Any]] | None = None,
+    objective: Objective | None = None,
 ) -> History:
     """Train `network` in place and leave it at its best validation epoch, in evaluation mode.
 
@@ -115,10 +117,12 @@ def train(
         checkpoint: a file; written after every epoch, read first if it exists.
         groups: of parameters, as `layer_rates` gives them: "params", and optionally "weight_decay" and "scale", which
             multiplies the rate; None is one group of all that is trained.
+        objective: in place of the head's own loss.
 
     Raises:
         ValueError: `groups` leave out a parameter that is trained.
     """
+    aim = OwnLoss(network.head) if objective is None else objective
     rows, watched = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     lengths = total_lengths(tokens)
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -134,7 +138,7 @@ def train(
         best, skipped = copy.deepcopy(network.state_dict()), 0
         losses: list[float] = []
         if checkpoint is not None and checkpoint.exists():
-            best, losses, skipped = _resume(checkpoint, network, optimiser, generator)
+            best, losses, skipped = _resume(checkpoint, network, optimiser, generator, aim)
         while len(losses) < options.epochs and len(losses) - _best(losses) <= options.patience:
             network.train()
             batches = training_batches(rows, lengths, options.batch, generator)
@@ -142,7 +146,7 @@ def train(
                 _set_rate(optimiser, options, len(losses) + step / len(batches))
                 here = _drop_modalities(torch.from_numpy(present[batch]), options.modality_dropout, generator)
                 link, fused = network(take(tokens, batch, device), here.to(device))
-                loss = network.head.loss(link, value[batch].to(device), event[batch].to(device))
+                loss = aim.loss(link, fused, value[batch].to(device), event[batch].to(device))
                 loss = loss + sum(fused.losses.values(), torch.zeros((), device=device))
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -151,11 +155,11 @@ def train(
                     skipped += 1  # nothing to learn from: no event, one patient at risk
                     continue
                 optimiser.step()
-            losses.append(_validation_loss(network, tokens, present, value, event, watched, device))
+            losses.append(_validation_loss(network, tokens, present, value, event, watched, device, aim))
             if _best(losses) == len(losses):
                 best = copy.deepcopy(network.state_dict())
             if checkpoint is not None:
-                _write(checkpoint, network, optimiser, generator, best, losses, skipped)
+                _write(checkpoint, network, optimiser, generator, best, losses, skipped, aim)
         network.load_state_dict(best)
         network.eval().cpu()
     return History(tuple(losses), _best(losses), skipped)
@@ -204,6 +208,7 @@ def _validation_loss(
     event: Tensor,
     rows: np.ndarray,
     device: str,
+    aim: Objective,
 ) -> float:
     network.eval()
     links = []
@@ -211,7 +216,7 @@ def _validation_loss(
         for start in range(0, len(rows), READING_BATCH):
             batch = rows[start : start + READING_BATCH]
             links.append(network(take(tokens, batch, device), torch.from_numpy(present[batch]).to(device))[0].cpu())
-        return float(network.head.loss(torch.cat(links), value[rows], event[rows]))
+        return aim.validated(torch.cat(links), value[rows], event[rows])
 
 
 def _best(losses: list[float]) -> int:
@@ -255,6 +260,7 @@ def _write(
     best: Mapping[str, Tensor],
     losses: list[float],
     skipped: int,
+    aim: Objective,
 ) -> None:
     moments = {str(index): dict(state) for index, state in optimiser.state_dict()["state"].items()}
     save_checkpoint(
@@ -268,12 +274,13 @@ def _write(
             "device_state": torch.cuda.get_rng_state() if next(network.parameters()).is_cuda else None,
             "losses": losses,
             "skipped": skipped,
+            "objective": aim.state(),
         },
     )
 
 
 def _resume(
-    path: Path, network: Network, optimiser: torch.optim.Optimizer, generator: torch.Generator
+    path: Path, network: Network, optimiser: torch.optim.Optimizer, generator: torch.Generator, aim: Objective
 ) -> tuple[dict[str, Tensor], list[float], int]:
     state = load_checkpoint(path)
     network.load_state_dict(_tensors(state["network"]))
@@ -282,6 +289,7 @@ def _resume(
     optimiser.load_state_dict(fresh)
     generator.set_state(torch.from_numpy(state["generator"]))
     torch.set_rng_state(torch.from_numpy(state["torch_state"]))
+    aim.restore(state["objective"])
     if state["device_state"] is not None and next(network.parameters()).is_cuda:
         torch.cuda.set_rng_state(torch.from_numpy(state["device_state"]))
     return _tensors(state["best"]), [float(loss) for loss in state["losses"]], int(state["skipped"])
