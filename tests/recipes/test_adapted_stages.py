@@ -81,6 +81,7 @@ def full_and_sparse(
 
     def network(self: Any, training: Any, data: Any, design: Any, trunks: Any, stage: str, **more: Any) -> Any:
         found = inner(self, training, data, design, trunks, stage, **more)
+        assert more.get("after") is (seen[-1][1] if seen and self.id == "sara" else None)
         seen.append((stage, found))
         return found
 
@@ -178,9 +179,10 @@ def _sites_of(recipe: Any, trunk: Trunk) -> list[str]:
     return [name for name in maps if "pooler" not in name]
 
 
-def test_a_stage_of_sara_goes_on_from_the_one_before(cohort: chiasm.Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_of_sara_goes_on_from_the_one_before(cohort: chiasm.Cohort) -> None:
     recipe = make_recipe("sara:share=0.3,stages=2,epochs=1,latent_width=4")
-    _, stages = full_and_sparse(cohort, monkeypatch, recipe)
+    with pytest.MonkeyPatch.context() as patch:
+        _, stages = full_and_sparse(cohort, patch, recipe)
     first, training = stages[0][1], trainable(cohort, 0, None, "cpu")
     data, design, trunks = recipe.prepared(training)
     resting = replace(recipe, epochs=0).network(training, data, design, trunks, "-x", after=first)
