@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import chiasm
-from adapted_cohorts import notes, scans
+from adapted_cohorts import network_of, notes, scans
 from chiasm.adapters import NormTuning, ScaleShift, attach, orthogonality
 from chiasm.adapters.hidden_tokens import layer_tokens
 from chiasm.adapters.sites import attentions, blocks, feed_forwards, norms
@@ -83,8 +83,8 @@ def test_a_probe_is_a_live_network_that_nothing_changes_and_runs_none(
     model = make_recipe(f"probe:{QUICK}").fit(cohort, seed=0)
     assert not model.reads_inputs and live.reads_inputs
     assert model.trained_parameters == live.trained_parameters
-    for key, own in model.predictor.state.items():
-        np.testing.assert_allclose(own, live.predictor.state[key], atol=1e-5)
+    for key, own in network_of(model).state.items():
+        np.testing.assert_allclose(own, network_of(live).state[key], atol=1e-5)
 
 
 def test_full_tuning_trains_everything_that_is_read(cohort: chiasm.Cohort) -> None:
@@ -93,7 +93,7 @@ def test_full_tuning_trains_everything_that_is_read(cohort: chiasm.Cohort) -> No
     pooler = sum(p.numel() for p in trunk.network.pooler.parameters())
     assert model.trained_parameters == fusion_of(cohort) + sum(p.numel() for p in trunk.parameters()) - pooler
     for name, parameter in trunk.network.named_parameters():
-        own = torch.from_numpy(model.predictor.state[f"fusion.trained.0.network.{name}"])
+        own = torch.from_numpy(network_of(model).state[f"fusion.trained.0.network.{name}"])
         assert torch.equal(own, parameter) == name.startswith("pooler"), name
 
 
@@ -170,7 +170,7 @@ def test_unipt_trains_on_stored_states_and_its_network_never_runs_then(
     first = recipe.fit(cohort, seed=0)
     monkeypatch.setattr(Trunk, "forward", None)
     again = recipe.fit(cohort, seed=0)
-    assert all(np.array_equal(own, again.predictor.state[key]) for key, own in first.predictor.state.items())
+    assert all(np.array_equal(own, network_of(again).state[key]) for key, own in network_of(first).state.items())
 
 
 class Running(nn.Module):
@@ -191,7 +191,7 @@ class Running(nn.Module):
 
 def test_unipt_on_stored_states_is_unipt_on_live_ones(cohort: chiasm.Cohort) -> None:
     recipe = make_recipe(f"unipt:narrow=4,{QUICK}")
-    stored = recipe.fit(cohort, seed=0).predictor
+    stored = network_of(recipe.fit(cohort, seed=0))
     training, own = trainable(cohort, 0, None, "cpu"), adapted_modalities(cohort)
     data, trunk = prepare(training, with_others(cohort, own)), own["note"].trunk()
     live = recipe.fitted(training, data, lambda: Running(stored.design.fusion(stored.shapes, recipe.dropout), trunk))
@@ -219,7 +219,7 @@ def test_states_of_different_shapes_are_refused(places: Any) -> None:
 def test_a_network_with_torch_s_attention_keeps_the_laws(places: Any, name: str) -> None:
     channels = scans(*places, network="chada:size=32,dim=16,depth=2,heads=2")
     model = check_adaptation(make_recipe(f"{name},{QUICK}"), channels)
-    sites = model.predictor.design.adaptations["scan"].sites
+    sites = network_of(model).design.adaptations["scan"].sites
     if name.startswith(("lora", "pego")):
         joint = tuple(site for site in sites if site.endswith("self_attn"))
         assert len(joint) == 2 and (len(sites) == 2) == ("where=all" not in name)
@@ -232,7 +232,7 @@ def test_ia3_is_refused_where_keys_and_values_have_no_map_of_their_own(places: A
 
 def test_dvpt_asks_the_tokens_of_images_and_refuses_padded_ones(images: Any, cohort: chiasm.Cohort) -> None:
     model = check_adaptation(make_recipe(f"dvpt:prompts=3,width=4,{QUICK}"), images)
-    keys = [key for key in model.predictor.state if key.startswith("fusion.trained")]
+    keys = [key for key in network_of(model).state if key.startswith("fusion.trained")]
     assert any(key.endswith("queries") for key in keys) and any(key.endswith("gate") for key in keys)
     with pytest.raises(chiasm.Unsupported, match=r"its inputs are padded.*attend=false"):
         make_recipe("dvpt").fit(cohort, seed=0)
@@ -252,7 +252,7 @@ def test_dvpt_is_the_network_at_first_and_its_queries_learn(images: chiasm.Cohor
 def test_ia3_scales_keys_values_and_what_the_last_map_reads(cohort: chiasm.Cohort) -> None:
     model = make_recipe(f"ia3:{QUICK}").fit(cohort, seed=0)
     assert model.trained_parameters == fusion_of(cohort) + 2 * (16 + 16 + 32)
-    adaptation = model.predictor.design.adaptations["note"]
+    adaptation = network_of(model).design.adaptations["note"]
     assert {site.split("layer.")[1][2:] for site in adaptation.sites} == {
         "attention.self.key",
         "attention.self.value",

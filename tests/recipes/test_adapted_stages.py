@@ -13,7 +13,7 @@ import torch
 import chiasm
 import chiasm.recipes.neural as neural
 import chiasm.training.loop as loop
-from adapted_cohorts import notes
+from adapted_cohorts import network_of, notes
 from chiasm.adapters import nuclear_norm
 from chiasm.adapters.site_search import Choice, pareto_front
 from chiasm.artifact import save_checkpoint
@@ -61,12 +61,12 @@ def test_stopped_in_every_stage_and_gone_on_with_is_training_left_alone(
     cohort: chiasm.Cohort, tmp_path: Path, name: str
 ) -> None:
     recipe = make_recipe(name)
-    whole = recipe.fit(cohort, seed=0).predictor
+    whole = network_of(recipe.fit(cohort, seed=0))
     for _ in range(STAGED[name]):  # one checkpoint a stage: each call ends after the next stage's
         fit_until(recipe, cohort, tmp_path, 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "save_checkpoint", None)  # every stage is there: nothing is trained any more
-        again = recipe.fit(cohort, seed=0, checkpoint=tmp_path).predictor
+        again = network_of(recipe.fit(cohort, seed=0, checkpoint=tmp_path))
     assert whole.design.adaptations["note"].sites == again.design.adaptations["note"].sites
     assert whole.state.keys() == again.state.keys()
     assert all(np.array_equal(own, again.state[key]) for key, own in whole.state.items())
@@ -100,7 +100,7 @@ def test_a_ticket_holds_the_weights_that_moved_most_and_starts_from_the_base(
         name: (moved.network.get_parameter(name) - base.network.get_parameter(name)).detach().abs().flatten().numpy()
         for name in _maskable(base)
     }
-    delta = model.predictor.design.adaptations["note"].adapter
+    delta = network_of(model).design.adaptations["note"].adapter
     total = sum(values.size for values in size.values())
     assert delta.size == round(0.1 * total) and not any(name.startswith("pooler") for name in size)
     chosen = {name: np.isin(np.arange(values.size), delta.indices.get(name, [])) for name, values in size.items()}
@@ -244,7 +244,7 @@ def test_all_choices_are_tried_where_they_fit_and_the_cheapest_good_one_is_taken
     assert recipe.best(front).costs[1] == 0  # everything is good enough: nothing is adapted
     assert replace(recipe, tolerance=0.0).best(front) == min(front, key=lambda choice: choice.costs)
     model = recipe.fit(cohort, seed=0)
-    assert model.predictor.design.adaptations["note"].sites == ()
+    assert network_of(model).design.adaptations["note"].sites == ()
 
 
 def test_the_choice_is_the_fewest_parameters_within_the_tolerance() -> None:
