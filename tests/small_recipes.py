@@ -13,12 +13,13 @@ from chiasm.cohort import Cohort
 from chiasm.recipes.registry import RECIPES
 from chiasm.testing.cohorts import Parts, synthetic_parts
 
-SMALL = {"latents": 4, "latent_width": 8, "heads": 2, "epochs": 2, "fuse_epochs": 2, "batch": 16}
+SMALL = {"latents": 4, "latent_width": 8, "heads": 2, "epochs": 2, "fuse_epochs": 2, "base_epochs": 2, "batch": 16}
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "single": [{"modality": "m1"}],
     "healnet": [{}, {"tied": True, "depth": 3}],
     "lego-merge": [{}, {"domain": "rfft", "method": "harmonic"}, {"domain": "complex", "method": "geometric"}],
     "lego-fuse": [{}, {"mode": "weave", "domain": "complex"}],
+    "flora": [{"rounds": 2, "ranks": "4/2"}],
 }
 
 
@@ -79,7 +80,7 @@ def on_disk(folder: Path, made: Parts, *, names: list[str] | None = None) -> Pat
         "m3": 'kind = "bag"\npath = "bags/{id}.npy"',
     }
     sections = [f"[modalities.{name}]\n{modalities[name]}\n" for name in names or sorted(modalities)]
-    head = f'name = "mixed"\n[patients]\ntable = "patients.csv"\nid = "id"\n[target]\n{target}\n'
+    head = f'name = "mixed"\n[patients]\ntable = "patients.csv"\nid = "id"\nsite = "site"\n[target]\n{target}\n'
     (folder / "cohort.toml").write_text(head + "".join(sections))
     return folder / "cohort.toml"
 

@@ -12,6 +12,7 @@ import pandas as pd
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.errors import nearest
 from chiasm.recipes.early import EarlyFusion
+from chiasm.recipes.flora import Flora
 from chiasm.recipes.healnet import HealNetRecipe
 from chiasm.recipes.kron_rls import KronRLS
 from chiasm.recipes.late import LateFusion
@@ -29,6 +30,7 @@ RECIPES: dict[str, Any] = {
     "healnet": HealNetRecipe,
     "lego-merge": LegoMerge,
     "lego-fuse": LegoFuseRecipe,
+    "flora": Flora,
 }
 
 
