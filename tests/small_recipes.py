@@ -13,7 +13,10 @@ from chiasm.cohort import Cohort
 from chiasm.recipes.registry import RECIPES
 from chiasm.testing.cohorts import Parts, synthetic_parts
 
-SMALL = {"latents": 4, "latent_width": 8, "heads": 2, "epochs": 2, "fuse_epochs": 2, "tune_epochs": 1, "batch": 16}
+SMALL = {
+    "latents": 4, "latent_width": 8, "heads": 2, "epochs": 2, "fuse_epochs": 2, "base_epochs": 2, "tune_epochs": 1,
+    "batch": 16,
+}  # fmt: skip
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "single": [{"modality": "m1"}],
     "healnet": [{}, {"tied": True, "depth": 3}],
@@ -26,6 +29,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "lego-fuse": [{}, {"mode": "weave", "domain": "complex"}],
     "breadcrumbs": [{"views": "patients", "granularity": "row"}],
     "portllm": [{"limit": 1.0}],
+    "flora": [{"rounds": 2, "ranks": "4/2"}],
 }
 # Those that change an encoder's network need one: tests/recipes/test_adapted.py.
 ON_TOKENS = [name for name, cls in RECIPES.items() if cls.family != "adaptation"]
@@ -88,7 +92,7 @@ def on_disk(folder: Path, made: Parts, *, names: list[str] | None = None) -> Pat
         "m3": 'kind = "bag"\npath = "bags/{id}.npy"',
     }
     sections = [f"[modalities.{name}]\n{modalities[name]}\n" for name in names or sorted(modalities)]
-    head = f'name = "mixed"\n[patients]\ntable = "patients.csv"\nid = "id"\n[target]\n{target}\n'
+    head = f'name = "mixed"\n[patients]\ntable = "patients.csv"\nid = "id"\nsite = "site"\n[target]\n{target}\n'
     (folder / "cohort.toml").write_text(head + "".join(sections))
     return folder / "cohort.toml"
 

@@ -24,6 +24,7 @@ from chiasm.encoders.encode import know_contents, unseen
 from chiasm.encoders.store_prune import Pruned, open_store, prune_store
 from chiasm.evaluation import Protocol, Trial, TrialError, run_trial
 from chiasm.evaluation import load_trial as read_trial
+from chiasm.federated.public import federation_client, federation_server, invite, new_federation
 from chiasm.merging.methods import require_base
 from chiasm.merging.tensors import require_weights
 from chiasm.protocols import Model
@@ -58,12 +59,16 @@ __all__ = [
     "encode_for",
     "evaluate",
     "examine",
+    "federation_client",
+    "federation_server",
     "fit",
+    "invite",
     "list_encoders",
     "list_recipes",
     "load_model",
     "load_trial",
     "merge",
+    "new_federation",
     "open_cohort",
     "open_store",
     "prune_store",

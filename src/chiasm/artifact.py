@@ -168,6 +168,15 @@ def _outlined(node: Any, arrays: Mapping[str, tuple[tuple[int, ...], str]]) -> A
     return {key: _outlined(item, arrays) for key, item in node.items()}
 
 
+def identity(path: Path | str) -> str:
+    """The sha256 that a model folder gives itself, over its JSON and its weights' hash: equal for copies of one folder.
+
+    Raises:
+        ArtifactError: as for `outline`.
+    """
+    return str(_description(Path(path))["sha256"])
+
+
 def _description(path: Path) -> Any:
     """The document in model.json, sound by itself; the weights are there and are not read."""
     description, weights = path / DESCRIPTION, path / WEIGHTS

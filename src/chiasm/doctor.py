@@ -30,6 +30,7 @@ EXTRAS = {
     "transport": ("POT",),
     "store": ("lancedb",),
     "scale": ("ray",),
+    "federated": ("flwr",),
 }
 PACKAGES = (*CORE, *(package for packages in EXTRAS.values() for package in packages))
 SELF_TEST = "late-fusion"

@@ -57,7 +57,9 @@ def spoiled(made: Parts, tested: set[str]) -> Parts:
 
 
 def opened(made: Parts, column: str) -> Cohort:
-    return chiasm.cohort_from_frames(made.patients, made.values, made.target, kinds=made.kinds, folds=column)
+    return chiasm.cohort_from_frames(
+        made.patients, made.values, made.target, site="site", kinds=made.kinds, folds=column
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -55,7 +55,7 @@ def test_every_subset_trains(recipe: Any) -> None:
 
 @pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)
 def test_patients_of_whom_none_has_two_modalities_train(recipe: Any) -> None:
-    cohort = mixed("survival")
+    cohort = mixed("survival", 126)
     one_each = cohort.present & (np.arange(len(cohort))[:, None] % 3 == np.arange(3))
     rows = {name: np.where(one_each[:, m], cohort.source_rows[name], -1) for m, name in enumerate(NAMES)}
     alone = replace(cohort, source_rows=rows)

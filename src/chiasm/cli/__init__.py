@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli import about, models, store, tokens, trials
+from chiasm.cli import about, federate, models, store, tokens, trials
 
 app = typer.Typer(
     name="chiasm",
@@ -26,6 +26,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(store.app, name="store")
+app.add_typer(federate.app, name="federate")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -26,6 +26,7 @@ class _Ours(Mapping[str, Any]):
         "healnet": "healnet:HealNetRecipe",
         "lego-merge": "lego_merge:LegoMerge",
         "lego-fuse": "lego_fuse:LegoFuseRecipe",
+        "flora": "flora:Flora",
         "wise-ft": "wise_ft:WiseFT",
         "slerp-merge": "slerp_merge:SlerpMerge",
         "breadcrumbs": "breadcrumbs:BreadcrumbsRecipe",

@@ -27,7 +27,7 @@ class Parts:
     """What a cohort is made of, so that the same one can be made again in another order.
 
     Args:
-        patients: `(n, columns)`, the target's columns, indexed by patient.
+        patients: `(n, columns)`, the target's columns and `site`, indexed by patient.
         values: modality to a frame, or to a mapping patient to bag; a patient without a row lacks the modality.
         kinds: modality to its kind.
         target: what is predicted.
@@ -40,7 +40,7 @@ class Parts:
 
     def cohort(self) -> Cohort:
         """The cohort, rows in the order of `patients`."""
-        return cohort_from_frames(self.patients, self.values, self.target, kinds=self.kinds, name="check")
+        return cohort_from_frames(self.patients, self.values, self.target, site="site", kinds=self.kinds, name="check")
 
     def only(self, names: tuple[str, ...]) -> Parts:
         """With these modalities alone."""
@@ -64,7 +64,10 @@ class Parts:
 
 
 def synthetic_parts(kind: str, n: int, seed: int) -> Parts:
-    """`m1` a table with a category and gaps, `m2` an omics block, `m3` ragged bags; every pattern n / 7 times."""
+    """`m1` a table with a category and gaps, `m2` an omics block, `m3` ragged bags; every pattern n / 7 times.
+
+    Two sites, with as many patients of each pattern.
+    """
     source = synthetic_cohort("complementary", n, target=kind, seed=seed)
     rng = np.random.default_rng(seed + 1)
     m1, m2 = (pd.DataFrame(source.raw(name)).to_numpy(float) for name in ("m1", "m2"))
@@ -81,6 +84,8 @@ def synthetic_parts(kind: str, n: int, seed: int) -> Parts:
     }
     order = rng.permutation(n)
     patients, target = _outcomes(source, ids)
+    number = np.arange(n)
+    patients.insert(0, "site", np.where((number // 4 + number) % 2 == 0, "north", "south"))
     values: dict[str, Any] = {
         "m1": table[here[:, 0]],
         "m2": omics[here[:, 1]],

@@ -1,0 +1,117 @@
+"""The public functions of a federation, which `chiasm.api` hands on; Flower is imported by those that talk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from chiasm.cohort import Cohort, CohortError
+from chiasm.cohort.checks import check_cohort
+from chiasm.federated.folder import create_federation, load_base, open_federation
+from chiasm.protocols import Model
+from chiasm.readers.registry import missing
+from chiasm.recipes.federation import LEAST_CLIENTS, Plan
+
+Told = Callable[..., None]
+
+
+def new_federation(base: Path | str, out: Path | str, *, least: int = LEAST_CLIENTS, **options: Any) -> dict[str, Any]:
+    """A folder in which `federation_server` coordinates hospitals around a model that all of them have.
+
+    Args:
+        base: a model folder with a network; it is copied.
+        out: the federation's folder, new or empty.
+        least: hospitals that a round needs.
+        options: the fields of `Plan`: aggregation, rounds, rank, weights, epochs ...
+
+    Returns:
+        `base`, the identity of the model folder, by which hospitals see that theirs is a copy.
+
+    Raises:
+        FederationError: `out` holds something.
+        ArtifactError, Unsupported, ValueError: the base is damaged or has no network, or an option cannot be.
+    """
+    made = create_federation(Path(out), Path(base), Plan(**options), least)
+    return {"federation": str(out), "base": made.base_identity}
+
+
+def invite(federation: Path | str, name: str) -> str:
+    """A token for a hospital, shown once; an earlier one of its is void from now on."""
+    return open_federation(Path(federation)).invite(name)
+
+
+def federation_server(
+    federation: Path | str, address: str, *, resume: bool = False, told: Told | None = None, **how: Any
+) -> list[dict[str, Any]]:
+    """Coordinate a federation until its last round; what each round was comes back, `model/` lies in its folder.
+
+    Args:
+        federation: the folder that `new_federation` made.
+        address: `host:port` to listen on.
+        resume: go on with a federation that has begun.
+        told: called with an event's name and its facts.
+        how: the other fields of `chiasm.federated.server.Serving`: certificate, key, insecure, gather_seconds,
+            round_seconds.
+
+    Raises:
+        FederationError: see `chiasm.federated.server.run_server`.
+    """
+    server = _talking("server")
+    rounds: list[dict[str, Any]] = server.run_server(
+        Path(federation), server.Serving(address, **how), resume=resume, told=told or _unheard
+    )
+    return rounds
+
+
+def federation_client(
+    base: Path | str,
+    cohort: Cohort,
+    server: str,
+    name: str,
+    token: str,
+    *,
+    device: str = "cpu",
+    told: Told | None = None,
+    **how: Any,
+) -> Model:
+    """Take part in a federation with the patients of one hospital; the final model comes back.
+
+    Args:
+        base: the model folder that everybody has.
+        cohort: with the target of the base; no row of it leaves this process.
+        server: `host:port` of the coordinator; `name` and `token` as it gave them.
+        told: called with an event's name and its facts.
+        how: the other fields of `chiasm.federated.client.Joining`: authority, insecure, rank, share_count,
+            patience_seconds.
+
+    Raises:
+        CohortError: the cohort has errors.
+        FederationError: the server refuses this hospital or stays away.
+        Unsupported: the cohort does not fit the base.
+    """
+    client = _talking("client")
+    errors = [problem for problem in check_cohort(cohort) if problem.severity == "error"]
+    if errors:
+        raise CohortError(errors)
+    loaded = load_base(Path(base))
+    joining = client.Joining(server, name, token, **how)
+    model: Model = client.run_client(
+        Path(base), loaded, loaded.encoded(cohort), joining, device=device, told=told or _unheard
+    )
+    return model
+
+
+def _unheard(event: str, **facts: Any) -> None:
+    """Events that nobody listens to."""
+
+
+def _talking(part: str) -> Any:
+    """A module that needs Flower."""
+    try:
+        return import_module(f"chiasm.federated.{part}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("flwr", "grpc"):
+            raise missing("flwr", "federated", "federations") from None
+        raise

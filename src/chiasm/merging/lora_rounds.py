@@ -1,0 +1,100 @@
+"""One round of federated LoRA: what a server makes of the clients' adapters, and how it goes into the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from chiasm.merging.lora_stack import PAIRS, stack_lora
+from chiasm.merging.methods import merge_models
+
+State = Mapping[str, Tensor]
+AGGREGATIONS = ("flora", "fedavg", "zero-pad")
+DOWN, UP = PAIRS[0]
+
+
+def aggregate_lora(
+    method: str, states: Sequence[State], weights: Sequence[float], scalings: Sequence[float] | None = None
+) -> dict[str, Tensor]:
+    """One adapter of several clients'.
+
+    - `flora`: `B = [B_1, ..., B_K]`, `A = [p_1 s_1 A_1; ...; p_K s_K A_K]`, whose product is the weighted sum of the
+      clients' products exactly, for any ranks; the rank is the sum of theirs (`stack_lora`).
+    - `fedavg`: the weighted means of the A and of the B; `mean(B) mean(A)` is not the mean of products. Every client
+      counts, unlike in FLoRA's released baseline, whose mean keeps the first client only.
+    - `zero-pad`: as `fedavg`, each factor padded with zeros to the largest rank.
+
+    Args:
+        states: one a client, `<site>.lora_A.weight` `(r, in)` and `<site>.lora_B.weight` `(out, r)`.
+        weights: numbers >= 0, not all zero; scaled to sum one.
+        scalings: `alpha / r` of each, for `flora` only: the means are used with the clients' own scaling.
+
+    Raises:
+        ValueError: another method; factors without their partner, or that do not fit; for `fedavg` ranks that differ.
+
+    Source: Wang et al., FLoRA, NeurIPS 2024, arXiv 2409.05976, equations 4 to 8; FedIT, arXiv 2305.05644; zero-padding
+    as in HetLoRA, arXiv 2401.06432.
+    """
+    if method not in AGGREGATIONS:
+        raise ValueError(f"aggregation '{method}' is not known: choose one of {', '.join(AGGREGATIONS)}")
+    stacked = stack_lora(states, weights, scalings if method == "flora" else None)  # checks what fits, for all three
+    if method == "flora":
+        return stacked
+    ranks = [rank_of(state) for state in states]
+    if method == "fedavg" and len(set(ranks)) > 1:
+        raise ValueError(f"fedavg needs equal ranks, and they are {ranks}: choose flora or zero-pad")
+    return merge_models([resize_lora(state, max(ranks)) for state in states], weights, "linear")
+
+
+def rank_of(state: State) -> int:
+    """The rank of an adapter, one for all its sites.
+
+    Raises:
+        ValueError: sites of different ranks, or none.
+    """
+    ranks = {tensor.shape[0] for name, tensor in state.items() if DOWN in name.split(".")}
+    if len(ranks) != 1:
+        raise ValueError(f"an adapter has one rank, and this one has {sorted(ranks) or 'none'}")
+    return ranks.pop()
+
+
+def resize_lora(state: State, rank: int) -> dict[str, Tensor]:
+    """The adapter with its first `rank` components; with zeros where it has fewer.
+
+    Args:
+        state: as `aggregate_lora` takes it.
+    """
+    out = {}
+    for name, tensor in state.items():
+        axis = 0 if DOWN in name.split(".") else 1
+        kept = tensor.detach().narrow(axis, 0, min(rank, tensor.shape[axis]))
+        missing = rank - kept.shape[axis]
+        out[name] = nn.functional.pad(kept, (0, 0, 0, missing) if axis == 0 else (0, missing)).clone()
+    return out
+
+
+def fold_lora(weights: State, adapter: State, scaling: float = 1.0) -> dict[str, Tensor]:
+    """`W + scaling B A` for each site of the adapter, computed in double precision; the other tensors as they are.
+
+    Args:
+        weights: `<site>.weight` `(out, in)`, a network's state dict for one.
+
+    Raises:
+        ValueError: a site that `weights` lacks or whose shape differs, or a sum that is not finite; by its name.
+    """
+    out = dict(weights)
+    for name in adapter:
+        if DOWN not in name.split("."):
+            continue
+        site = name.partition(f".{DOWN}.")[0]
+        key = f"{site}.weight"
+        product = adapter[name.replace(DOWN, UP)].double() @ adapter[name].double()
+        if key not in weights or weights[key].shape != product.shape:
+            raise ValueError(f"the adapter's site '{site}' is none of this network, or has another shape there")
+        total = (weights[key].double() + scaling * product).to(weights[key].dtype)
+        if not bool(torch.isfinite(total).all()):
+            raise ValueError(f"the adapter makes '{key}' not finite: it has diverged")
+        out[key] = total
+    return out

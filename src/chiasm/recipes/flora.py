@@ -1,0 +1,150 @@
+"""`flora`: hospitals that share no patient, in one process over `cohort.site`, so that they stand in every trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from chiasm.adapters.peft_families import peft
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.heads.response import Response
+from chiasm.protocols import Citation, Predictor
+from chiasm.recipes.base import LEAST_PATIENTS, BaseRecipe, Training, choice, require, trainable
+from chiasm.recipes.federation import LEAST_CLIENTS, Participant, Plan, State, finished
+from chiasm.recipes.healnet import HealNetRecipe
+from chiasm.recipes.lego_fuse import LegoFuseRecipe
+from chiasm.recipes.model import FittedModel
+
+BASES = {"healnet": HealNetRecipe, "lego-fuse": LegoFuseRecipe}
+
+
+@dataclass(frozen=True)
+class Flora(BaseRecipe):
+    """The hospital with most patients fits the base alone; then all train adapters, which are added up exactly.
+
+    The algorithm of `chiasm federate`, to the last bit but for the names that enter its seeds.
+
+    Args:
+        base: the recipe of the base: healnet or lego-fuse.
+        latents, latent_width, depth, heads, base_epochs: of the base.
+        hospitals: 0: every site of ten patients or more is one, the smaller ones are one together; else sites are
+            gathered into so many, the largest first, each to those with fewest patients.
+        aggregation: flora, or the controls fedavg and zero-pad.
+        ranks: of the hospitals' adapters, the largest hospital first, in turn: 8/4/2.
+        rounds, epochs, weights: of the plan.
+        batch, learning_rate, weight_decay, modality_dropout: of each hospital's training.
+    """
+
+    base: str = "healnet"
+    latents: int = 16
+    latent_width: int = 32
+    depth: int = 2
+    heads: int = 4
+    base_epochs: int = 40
+    hospitals: int = 0
+    aggregation: str = "flora"
+    ranks: str = "4"
+    rounds: int = 5
+    epochs: int = 3
+    weights: str = "patients"
+    batch: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    modality_dropout: float = 0.1
+
+    id: ClassVar[str] = "flora"
+    family: ClassVar[str] = "federated"
+    by_default: ClassVar[bool] = False
+    needs: ClassVar[str] = "two modalities or more, and patients of two sites or more (`site` in the manifest)"
+    paper: ClassVar[Citation] = Citation(
+        "FLoRA: Federated Fine-Tuning Large Language Models with Heterogeneous Low-Rank Adaptations", "NeurIPS", 2024,
+        "https://arxiv.org/abs/2409.05976",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        choice("base", self.base, tuple(BASES))
+        if self.hospitals < 0 or self.hospitals == 1:
+            raise ValueError("hospitals is 0, for every site, or two and more")
+        if not all(part.isdecimal() and int(part) >= 1 for part in self.ranks.split("/")):
+            raise ValueError(f"ranks={self.ranks!r} is not known: write one whole number, or several as in 8/4/2")
+        self.plan(0)
+
+    def plan(self, seed: int) -> Plan:
+        """What the hospitals agree on."""
+        return Plan(
+            self.aggregation, self.rounds, int(self.ranks.split("/")[0]), self.weights, self.epochs, self.batch,
+            self.learning_rate, self.weight_decay, self.modality_dropout, seed,
+        )  # fmt: skip
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+        """As any; of a modality that the base's hospital lacks the model knows nothing."""
+        model = super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device)
+        return replace(model, scarce=tuple(name for name in cohort.modalities if name not in model.modalities))
+
+    def supports(self, cohort: Cohort) -> None:
+        """As any, and two hospitals or more."""
+        require(cohort, self.least_modalities)
+        self.modalities(cohort)
+        peft()
+
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        """Those that the base's hospital knows."""
+        return trainable(cohort.subset(self.hospital_rows(cohort)[0]), 0, None, "cpu").cohort.modalities
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Fit the base at the largest hospital; then round by round adapters of all, and what they add up to."""
+        plan, parts = self.plan(training.seed), self.hospital_rows(training.cohort)
+        folder = training.checkpoint
+        recipe: BaseRecipe = BASES[self.base](
+            latents=self.latents, latent_width=self.latent_width, depth=self.depth, heads=self.heads,
+            epochs=self.base_epochs,
+        )  # fmt: skip
+        base = recipe.fit(
+            training.cohort.with_target(training.target, training.outcome).subset(parts[0]), seed=training.seed,
+            checkpoint=folder / "base" if folder else None, device=training.device,
+        )  # fmt: skip
+        ranks = [int(part) for part in self.ranks.split("/")]
+        hospitals = [
+            Participant(
+                base, training.cohort.subset(rows), plan, ranks[number % len(ranks)], f"hospital-{number + 1}",
+                training.device,
+            )
+            for number, rows in enumerate(parts)
+        ]  # fmt: skip
+        updates: list[State] = []
+        for number in range(1, plan.rounds + 1):
+            adapters = [hospital.train(number) for hospital in hospitals]
+            updates.append(plan.put_together(adapters, [hospital.patients for hospital in hospitals]))
+            for hospital in hospitals:
+                hospital.take(updates[-1], number)
+        model = finished(base, plan, updates)
+        return model.predictor, model.response
+
+    def hospital_rows(self, cohort: Cohort) -> list[np.ndarray]:
+        """The rows of each hospital, the largest first.
+
+        Raises:
+            Unsupported: there are no sites, or fewer than two hospitals have the patients to train on.
+        """
+        if cohort.site is None:
+            raise Unsupported("the cohort has no sites: name their column, site = ... in [patients]")
+        usable = cohort.present.any(1) if cohort.outcome is None else cohort.outcome.known & cohort.present.any(1)
+        names, counts = np.unique(cohort.site[usable], return_counts=True)
+        order = [int(k) for k in np.argsort(-counts, kind="stable")]
+        if self.hospitals:
+            held: list[list[int]] = [[] for _ in range(self.hospitals)]
+            for k in order:
+                min(held, key=lambda own: sum(int(counts[j]) for j in own)).append(k)
+        else:
+            held = [[k] for k in order if counts[k] >= LEAST_PATIENTS]
+            held.append([k for k in order if counts[k] < LEAST_PATIENTS])
+        held = [own for own in held if sum(int(counts[k]) for k in own) >= LEAST_PATIENTS]
+        if len(held) < LEAST_CLIENTS:
+            raise Unsupported(
+                f"{len(held)} hospitals of {LEAST_PATIENTS} patients or more: a federation needs {LEAST_CLIENTS}"
+            )
+        held.sort(key=lambda own: -sum(int(counts[k]) for k in own))
+        return [np.flatnonzero(usable & np.isin(cohort.site, names[own])) for own in held]

@@ -1,0 +1,366 @@
+"""A server over gRPC, and hospitals that are sound, lie, send garbage, or have no right to be there."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from chiasm import artifact
+from chiasm.federated.folder import open_federation
+from chiasm.federated.wire import CHUNK, FederationError, control, to_bytes
+from chiasm.recipes.federation import SCALING
+from federated_hospitals import Certificates, Hospital, at_once, certificates, fitted_base, made, serving
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fitted_base(tmp_path_factory.mktemp("base") / "model")
+
+
+@pytest.fixture(scope="module")
+def pems(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates(tmp_path_factory.mktemp("pems"))
+
+
+def products(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    downs = [name for name in state if ".lora_A." in name]
+    return {name: state[name.replace("lora_A", "lora_B")].double() @ state[name].double() for name in downs}
+
+
+def test_every_round_is_the_weighted_sum_of_what_came(base: Path, pems: Certificates, tmp_path: Path) -> None:
+    """Read from what the server wrote: three hospitals of other ranks and sizes, over TLS."""
+    federation, tokens = made(tmp_path / "federation", base, "abc", least=3)
+    with serving(federation, pems) as running:
+        hospitals = [Hospital(running, name, tokens[name], pems, 3 - k) for k, name in enumerate(tokens)]
+        counts = dict(zip(tokens, (50, 30, 20), strict=True))
+        calls = [lambda own=own: own.take_part(own.rank, patients=counts[own.name]) for own in hospitals]
+        assert at_once(*calls) == [None] * 3
+        rounds = running.finished()
+    federation = open_federation(federation.path)
+    assert [own["rank"] for own in rounds] == [6, 6] and len(federation.updates()) == 2
+    for number, update in enumerate(federation.updates(), start=1):
+        answers = federation.answers(number)
+        assert {name: own.rank for name, own in answers.items()} == {"hospital-a": 3, "hospital-b": 2, "hospital-c": 1}
+        found = products(update)
+        for site, own in found.items():
+            parts = [counts[name] / 100 * SCALING * products(answer.adapter)[site] for name, answer in answers.items()]
+            wanted = torch.stack(parts).sum(0)
+            assert float((own - wanted).norm() / wanted.norm()) < 1e-6  # adapters travel in single precision
+    for own in hospitals:
+        assert sorted(own.updates) == [1, 2]
+    base_model, final = artifact.load(federation.path / "base"), artifact.load(federation.path / "model")
+    for site in found:
+        key = site.replace(".lora_A", "")
+        wanted = torch.from_numpy(np.array(base_model.predictor.state[key]))
+        for update in federation.updates():
+            wanted = (wanted.double() + products(update)[site]).float()
+        assert torch.equal(torch.from_numpy(np.array(final.predictor.state[key])), wanted)
+    sent = {own["client"]: own for own in rounds[1]["clients"]}
+    assert (
+        sent["hospital-a"]["bytes_up"] == len(to_bytes(answers["hospital-a"].adapter)) > sent["hospital-c"]["bytes_up"]
+    )
+    assert sent["hospital-a"]["bytes_down"] == len(to_bytes(federation.updates()[0]))
+
+
+class Payload:
+    """Whoever unpickles it writes a file."""
+
+    def __reduce__(self) -> Any:
+        return Path("executed").touch, ()
+
+
+def pickled() -> bytes:
+    return pickle.dumps(Payload())
+
+
+def zipped() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("../../evil", "x")
+    return buffer.getvalue()
+
+
+def spoilt(hospital: Hospital, how: str) -> bytes:
+    """A sound adapter with one thing wrong."""
+    state = hospital.adapter(0)
+    name = next(iter(state))
+    if how == "shape":
+        state[name] = torch.zeros(2, 3)
+    elif how == "rank":
+        state = {key: torch.cat([own, own], 0 if ".lora_A." in key else 1) for key, own in state.items()}
+    elif how == "missing":
+        del state[name]
+    elif how == "unknown":
+        state["patient-007"] = torch.zeros(2)
+    elif how == "nan":
+        state[name][0, 0] = float("nan")
+    elif how == "infinite":
+        state[name][0, 0] = float("inf")
+    elif how == "dtype":
+        state[name] = state[name].double()
+    elif how == "half":
+        state[name] = state[name].to(torch.bfloat16)
+    return to_bytes(state)
+
+
+BAD: dict[str, tuple[Any, str]] = {
+    "pickle": (lambda own: pickled(), "no safetensors"),
+    "zip": (lambda own: zipped(), "no safetensors"),
+    "empty": (lambda own: b"", "no safetensors"),
+    "random": (lambda own: np.random.default_rng(0).bytes(500), "no safetensors"),
+    "header": (lambda own: (2**62).to_bytes(8, "little") + b"{}", "no safetensors"),
+    "truncated": (lambda own: to_bytes(own.adapter(0))[:-7], "no safetensors"),
+    "oversized": (lambda own: bytes(3_000_000), "bytes that were agreed"),
+    **{
+        how: (lambda own, how=how: spoilt(own, how), message)
+        for how, message in {
+            "shape": "is (2, 3) and must be (2,",
+            "rank": "bytes that were agreed|must be (2,",
+            "missing": "is missing",
+            "unknown": "1 of the tensors belong to no adapter",
+            "nan": "not finite",
+            "infinite": "not finite",
+            "dtype": "float64 and must be float32",
+            "half": "bfloat16 and must be float32",
+        }.items()
+    },
+}
+FACTS = [
+    ({"patients": None}, "'patients' must be a whole number"),
+    ({"patients": 0}, "'patients' must be"),
+    ({"patients": 10**12}, "'patients' must be"),
+    ({"patients": "many"}, "not numbers|'patients' must be"),
+    ({"patients": 2.5}, "'patients' must be"),
+    ({"rank": 4097}, "'rank' must be"),
+    ({"round": -1}, "'round' must be"),
+    ({"base": "another"}, "your base is another model"),
+    ({"protocol": 99}, "different versions of chiasm"),
+]
+
+
+def test_garbage_is_refused_by_name_and_the_round_goes_on(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One server, one round; each thing that can be wrong comes from a hospital of its own."""
+    cases: list[tuple[Any, str]] = [*BAD.values(), *FACTS]
+    letters = [f"{chr(97 + k // 26)}{chr(97 + k % 26)}" for k in range(len(cases) + 2)]
+    monkeypatch.chdir(tmp_path)
+    federation, _ = made(tmp_path / "federation", base, "", rounds=1)
+    tokens = {f"hospital-{own}": federation.invite(f"hospital-{own}") for own in letters}
+    with serving(federation) as running:
+        sound, bad = list(tokens.items())[:2], list(tokens.items())[2:]
+
+        def send_bad(name: str, token: str, what: Any, message: str) -> None:
+            own = Hospital(running, name, token)
+            assert own.ask()["state"] == "train"
+            with pytest.raises(FederationError) as caught:
+                if isinstance(what, dict):
+                    own.who = {**own.who, **{key: value for key, value in what.items() if key in own.who}}
+                    own.send(1, own.adapter(0), **what)
+                else:
+                    own.send(1, what(own))
+            said = str(caught.value)
+            assert name in said and any(part in said for part in message.split("|")), (said, message)
+            assert "patient-007" not in said
+
+        calls = [lambda n=n, t=t: Hospital(running, n, t).take_part(1) for n, t in sound]
+        calls += [lambda n=n, t=t, w=w, m=m: send_bad(n, t, w, m) for (n, t), (w, m) in zip(bad, cases, strict=True)]
+        assert at_once(*calls) == [None] * len(calls)
+        (only,) = running.finished()
+    assert [own["client"] for own in only["clients"]] == ["hospital-aa", "hospital-ab"]
+    assert sorted(only["refused"]) == sorted(name for name, _ in bad)
+    assert {own["client"] for own in running.events("refused")} == set(only["refused"])
+    assert not (tmp_path / "executed").exists()
+    written = "".join(file.read_text() for file in federation.path.rglob("*.json*"))
+    assert "patient-007" not in written and not any(token in written for token in tokens.values())
+
+
+def test_a_wrong_token_is_refused_by_name_before_anything_is_changed(
+    base: Path, pems: Certificates, tmp_path: Path
+) -> None:
+    federation, tokens = made(tmp_path / "federation", base)
+    _, stolen = made(tmp_path / "other", base)
+    void = tokens["hospital-b"]
+    tokens["hospital-b"] = federation.invite("hospital-b")
+    before = sorted(federation.path.iterdir())
+    with serving(federation, pems) as running:
+        for name, token, known in (
+            ("hospital-a", "wrong", True),
+            ("hospital-a", "", True),
+            ("hospital-a", stolen["hospital-a"], True),
+            ("hospital-a", tokens["hospital-b"], True),
+            ("hospital-b", void, True),
+            ("hospital-z", tokens["hospital-a"], False),
+            ("", "", False),
+        ):
+            own = Hospital(running, name, token, pems)
+            for call in (lambda own=own: own.ask(), lambda own=own: own.send(1, own.adapter(0))):
+                with pytest.raises(FederationError, match="the token is not the one") as caught:
+                    call()
+                assert (name in str(caught.value)) if known else "not invited" in str(caught.value)
+        assert running.events("joined") == [] and sorted(federation.path.iterdir()) == before
+        sound = [Hospital(running, name, token, pems) for name, token in tokens.items()]
+        assert at_once(*(own.take_part for own in sound)) == [None, None]
+        assert len(running.finished()) == 2
+    log = (federation.path / "log.jsonl").read_text()
+    assert log.count("turned-away") == 14 and not any(token in log for token in (*tokens.values(), *stolen.values()))
+
+
+def test_without_tls_only_on_this_machine_and_only_when_asked(base: Path, tmp_path: Path) -> None:
+    from chiasm.federated.address import client_channel, server_credentials
+
+    for call in (server_credentials, None):
+        for address, insecure, message in (
+            ("127.0.0.1:1", False, "travel encrypted"),
+            ("0.0.0.0:1", True, "this machine alone"),
+            ("hospital.example.org:1", True, "this machine alone"),
+            ("[::]:1", True, "this machine alone"),
+            ("nowhere", True, "no address"),
+        ):
+            if call is None and not insecure:
+                continue  # a client without --insecure speaks TLS
+            with pytest.raises(FederationError, match=message):
+                call(address, None, None, insecure) if call else client_channel(address, None, insecure, 1000)
+    assert server_credentials("127.0.0.1:1", None, None, True) is None
+    assert server_credentials("[::1]:1", None, None, True) is None
+    with pytest.raises(FederationError, match="both --certificate and --key"):
+        server_credentials("127.0.0.1:1", base / "model.json", None, False)
+    with pytest.raises(FederationError, match="no PEM file"):
+        server_credentials("127.0.0.1:1", base / "model.json", base / "model.json", False)
+    federation, _ = made(tmp_path / "federation", base)
+    from chiasm.federated.server import Serving, run_server
+
+    with pytest.raises(FederationError, match="travel encrypted"):
+        run_server(federation.path, Serving("127.0.0.1:0"))
+
+
+def test_a_certificate_of_somebody_else_is_told_as_such(base: Path, pems: Certificates, tmp_path: Path) -> None:
+    federation, tokens = made(tmp_path / "federation", base)
+    stranger = certificates(tmp_path / "stranger")
+    with serving(federation, pems, gather_seconds=3.0) as running:
+        own = Hospital(running, "hospital-a", tokens["hospital-a"], stranger)
+        with pytest.raises(FederationError, match=r"no encrypted connection.*--authority"):
+            own.ask()
+        with pytest.raises(FederationError, match=r"nobody came in 3 s and a round needs 2.*--resume"):
+            running.finished()
+
+
+def test_one_that_leaves_or_stays_silent_is_not_waited_for_again(base: Path, tmp_path: Path) -> None:
+    federation, tokens = made(tmp_path / "federation", base, "abcd", rounds=3)
+    with serving(federation, round_seconds=2.0) as running:
+        a, b, c, d = (Hospital(running, name, token) for name, token in tokens.items())
+
+        def leaves() -> None:
+            assert c.ask()["state"] == "train"
+            c.line.leave(control({**c.who, "leaves": True}))
+
+        assert at_once(a.take_part, b.take_part, leaves, d.ask) == [None] * 4
+        rounds = running.finished()
+    assert running.events("left") == [{"client": "hospital-c"}]
+    assert rounds[0]["refused"] == {"hospital-c": "it left", "hospital-d": "no answer in 2 s"}
+    assert rounds[1]["refused"] == rounds[2]["refused"] == {}
+
+
+def test_one_message_larger_than_any_is_not_read(base: Path, tmp_path: Path) -> None:
+    """gRPC refuses it before it is whole; a line that broke looks the same, so the round goes on as after silence."""
+    federation, tokens = made(tmp_path / "federation", base, "abc", rounds=1)
+    with serving(federation, round_seconds=2.0) as running:
+        a, b, c = (Hospital(running, name, token) for name, token in tokens.items())
+
+        def flood() -> None:
+            assert c.ask()["state"] == "train"
+            said = control({**c.who, "round": 1, "rank": 2, "patients": 10})
+            c.line._patiently(lambda: c.line._send(iter([said, bytes(4 * CHUNK + 1)]), metadata=c.line.metadata))
+
+        raised = at_once(a.take_part, b.take_part, flood)
+        assert raised[:2] == [None, None] and isinstance(raised[2], FederationError)
+        (only,) = running.finished(15.0)
+    assert only["refused"] == {"hospital-c": "no answer in 2 s"}
+
+
+def test_too_few_answers_stop_it_and_it_goes_on_from_what_came(base: Path, tmp_path: Path) -> None:
+    """The server ends in an open round; started again, it asks only the one whose answer it has not."""
+    federation, tokens = made(tmp_path / "federation", base)
+    with serving(federation, round_seconds=1.0) as running:
+        a, b = (Hospital(running, name, token) for name, token in tokens.items())
+
+        def once() -> None:
+            a.send(a.ask()["round"], a.adapter(1))
+
+        assert at_once(once, b.ask) == [None, None]
+        with pytest.raises(FederationError, match=r"round 1 has a sound answer of hospital-a and needs 2.*--resume"):
+            running.finished()
+    with pytest.raises(FederationError, match="has begun: add --resume"), serving(federation) as running:
+        running.finished()
+    kept = federation.answers(1)["hospital-a"].adapter
+    with serving(federation, resume=True) as running:
+        a, b = (Hospital(running, name, token) for name, token in tokens.items())
+        seen: list[int] = []
+
+        def take_part_late() -> None:
+            while (document := a.ask())["state"] == "train":
+                seen.append(document["round"])
+                a.send(document["round"], a.adapter(5))
+
+        assert at_once(take_part_late, b.take_part) == [None, None]
+        running.finished()
+    assert seen == [2]
+    for name, own in federation.answers(1)["hospital-a"].adapter.items():
+        assert torch.equal(own, kept[name])
+
+
+@pytest.mark.parametrize("aggregation", ["fedavg", "zero-pad"])
+def test_the_controls_run_too(base: Path, tmp_path: Path, aggregation: str) -> None:
+    federation, tokens = made(tmp_path / "federation", base, aggregation=aggregation, weights="equal")
+    ranks = (2, 2) if aggregation == "fedavg" else (1, 3)
+    with serving(federation) as running:
+        hospitals = [
+            Hospital(running, name, token, rank=rank) for (name, token), rank in zip(tokens.items(), ranks, strict=True)
+        ]
+        assert at_once(*(lambda own=own: own.take_part(patients=None) for own in hospitals)) == [None, None]
+        rounds = running.finished()
+    assert [own["rank"] for own in rounds] == [max(ranks)] * 2
+    assert all(own["patients"] is None and own["weight"] == 0.5 for turn in rounds for own in turn["clients"])
+    for number in (1, 2):
+        answers = list(federation.answers(number).values())
+        name = next(key for key in answers[0].adapter if ".lora_A." in key)
+        first = sum(own.adapter[name][0] for own in answers) / 2
+        torch.testing.assert_close(federation.updates()[number - 1][name][0], first)
+
+
+def test_fedavg_refuses_another_rank_by_name(base: Path, tmp_path: Path) -> None:
+    federation, tokens = made(tmp_path / "federation", base, "abc", aggregation="fedavg", rounds=1)
+    with serving(federation) as running:
+        a, b = (Hospital(running, name, tokens[name]) for name in ("hospital-a", "hospital-b"))
+        c = Hospital(running, "hospital-c", tokens["hospital-c"], rank=3)
+        raised = at_once(a.take_part, b.take_part, c.take_part)
+        assert raised[:2] == [None, None]
+        assert "'hospital-c' was turned away: fedavg needs equal ranks: this federation's is 2" in str(raised[2])
+        running.finished()
+
+
+def test_a_federation_is_made_once_and_its_base_stays(base: Path, tmp_path: Path) -> None:
+    federation, _ = made(tmp_path / "federation", base)
+    with pytest.raises(FederationError, match="exists and is not empty"):
+        made(tmp_path / "federation", base)
+    with pytest.raises(FederationError, match="rank 99: the base has room for ranks from 1 to"):
+        made(tmp_path / "other", base, rank=99)
+    with pytest.raises(FederationError, match="2 hospitals or more"):
+        made(tmp_path / "other", base, least=1)
+    for name in ("Hospital A", "../x", "", "a" * 65, "a/b"):
+        with pytest.raises(FederationError, match="small letters"):
+            federation.invite(name)
+    document = json.loads((federation.path / "federation.json").read_text())
+    (federation.path / "federation.json").write_text(json.dumps({**document, "base": "0" * 64}))
+    with pytest.raises(FederationError, match="another model than the one"):
+        open_federation(federation.path)
+    with pytest.raises(FederationError, match="is no federation"):
+        open_federation(tmp_path)
