@@ -32,6 +32,7 @@ from chiasm.recipes import registry
 from chiasm.recipes.merged import Merged, merge_fitted, method_of, require_alike
 from chiasm.recipes.merged_blocks import block_method_of, hold_blocks, merge_blocks, require_blocks
 from chiasm.recipes.merged_scores import primary_of, recalibrated, scores_of
+from chiasm.recipes.merged_singles import hold_singles, merge_singles, require_singles
 from chiasm.retrieval import require_patients, retrieval_scores
 from chiasm.retrieval import similar as nearest_patients
 from chiasm.training.cluster import on_cluster
@@ -335,16 +336,17 @@ def merge(
     base: Path | str | Model | None = None,
     cohort: Cohort | None = None,
 ) -> Merged:
-    """One model from several, without training: networks of one recipe and encoders, or blocks of `lego-merge`.
+    """One model from several, without training: networks of one recipe and encoders, or models of other modalities.
 
-    Blocks are of different modalities, each trained where it is measured, and no patient needs two of them. What does
-    not fit is said before a weight is read.
+    Blocks of `lego-merge` and models of `single` are of different modalities, each trained where it is measured, and no
+    patient needs two of them. What does not fit is said before a weight is read.
 
     Args:
         models: folders, or fitted models.
         method: of networks linear (the default), slerp, task-arithmetic, ties, dare, dare-ties or breadcrumbs, with
             options as in "ties:density=0.5"; see `chiasm.merging`. Of blocks mean (the default), harmonic or geometric,
-            and how heads are merged, as in "mean:head=linear": slerp (the default), linear or ot.
+            and how heads are merged, as in "mean:head=linear": slerp (the default), linear or ot. Of `single` and
+            `late-fusion` the mean.
         weights: one number >= 0 for each model; None: equal.
         base: what the models were fine-tuned from, for methods that need it.
         cohort: with the target; every model and the merged one are scored on it, and the merged one is calibrated on it
@@ -370,19 +372,24 @@ def merge(
         for name, own in zip([*names, "the base"], given, strict=False)
     ]
     outlined = [artifact.outline(own) if isinstance(own, str | Path) else artifact.outline_of(own) for own in given]
-    blocks = hold_blocks(outlined)
+    blocks, singles = hold_blocks(outlined), hold_singles(outlined)
+    if (blocks or singles) and base is not None:
+        raise ValueError("models of different modalities have no base to merge from: leave it out")
     if blocks:
-        if base is not None:
-            raise ValueError("blocks of lego-merge have no base to merge from: leave it out")
         joining = block_method_of(method or "mean")
-        require_blocks(outlined, names, joining)
+        require_blocks(outlined, names, share, joining)
+    elif singles:
+        require_singles(outlined, names, share, method)
     else:
         chosen = method_of(method or "linear")
         require_base(chosen, base is not None)
         require_alike(outlined, names)
     loaded: list[Any] = [load_model(own) if isinstance(own, str | Path) else own for own in given]
     parents, origin = loaded[: len(models)], loaded[-1] if base is not None else None
-    merged = merge_blocks(parents, share, joining) if blocks else merge_fitted(parents, names, share, chosen, origin)
+    if blocks:
+        merged = merge_blocks(parents, share, joining)
+    else:
+        merged = merge_singles(parents) if singles else merge_fitted(parents, names, share, chosen, origin)
     if cohort is None:
         return Merged(merged, primary_of(merged), {})
     require_sound(cohort)

@@ -154,6 +154,7 @@ def test_blocks_that_do_not_fit_are_refused_before_a_weight_is_read(
         "domain": (block(cohort, "m2", domain="rfft"), "different sizes"),
         "classes": (renamed, "different classes"),
         "network": (small("healnet").fit(cohort, seed=0), "holds no network"),
+        "linear": (small("single", modality="m2").fit(cohort, seed=0), "holds no network"),
     }
     first.save(tmp_path / "a")
     for name, (model, _) in others.items():
@@ -172,6 +173,8 @@ def test_blocks_that_do_not_fit_are_refused_before_a_weight_is_read(
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             api.merge([tmp_path / "a", tmp_path / "target"], method)
+    with pytest.raises(ValueError, match="a block of weight zero"):
+        api.merge([tmp_path / "a", tmp_path / "target"], weights=[1, 0])
     with pytest.raises(ValueError, match="have no base"):
         api.merge([tmp_path / "a", tmp_path / "a"], base=tmp_path / "a")
 

@@ -139,7 +139,7 @@ def merge(
     """Merge models without training.
 
     Networks of one recipe and equal encoders: linear, slerp, task-arithmetic, ties, dare, dare-ties, breadcrumbs.
-    Blocks of lego-merge, of different modalities: mean, harmonic, geometric.
+    Models of different modalities: blocks of lego-merge (mean, harmonic, geometric), singles (mean).
     """
     from chiasm import api
 

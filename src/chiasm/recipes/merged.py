@@ -111,8 +111,8 @@ def require_alike(outlines: Sequence[Outline], names: Sequence[str]) -> None:
         predictor = tree.get("predictor") if found == "model" else None
         if not isinstance(predictor, dict) or predictor.get("$kind") != "network":
             raise Unsupported(
-                f"{name} holds no network: networks merge, such as healnet and lego-fuse give, and so do blocks of "
-                "lego-merge"
+                f"{name} holds no network: networks merge, such as healnet and lego-fuse give; blocks of lego-merge "
+                "merge with such blocks, and models of single modalities with such models"
             )
         for part in (*ALIKE, "recipe", "predictor.encoders", "predictor.state"):
             at(tree, part)

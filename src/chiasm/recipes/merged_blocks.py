@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chiasm.artifact import Outline
@@ -19,7 +19,6 @@ from chiasm.recipes.model import FittedModel
 # What must be one for the latents and heads of blocks to mean the same.
 ALIKE = {
     "target": "targets",
-    "has_prior": "answers to patients without a modality",
     "predictor.kind": "kinds of target",
     "predictor.sizes": "sizes of the latents or of the blocks",
     "response.classes": "classes",
@@ -58,7 +57,9 @@ def hold_blocks(outlines: Sequence[Outline]) -> bool:
     return all(isinstance(own, dict) and own.get("$kind") == "lego-merge" for own in predictors)
 
 
-def require_blocks(outlines: Sequence[Outline], names: Sequence[str], method: BlockMethod) -> None:
+def require_blocks(
+    outlines: Sequence[Outline], names: Sequence[str], weights: Sequence[float], method: BlockMethod
+) -> None:
     """Refuse blocks that do not fit, by what their folders say; no weight is read.
 
     Args:
@@ -66,11 +67,32 @@ def require_blocks(outlines: Sequence[Outline], names: Sequence[str], method: Bl
 
     Raises:
         Unsupported: two blocks of one modality; targets, sizes, classes or starts that differ; a package is missing.
+        ValueError: a weight of zero.
     """
     require_matching(method.head)
+    if not all(weight > 0 for weight in weights):
+        raise ValueError("a block of weight zero leaves who has nothing else without an answer: leave its model out")
     trees: list[Any] = [outline.tree for outline in outlines]
+    require_one_meaning(trees, names, ALIKE)
+    for tree, name in zip(trees[1:], names[1:], strict=True):
+        if tree["predictor"].get("start", "") != trees[0]["predictor"].get("start", "") and method.head != "ot":
+            raise Unsupported(
+                f"the blocks of {names[0]} and {name} started from different latents, which have no common order: fit "
+                "them with one --seed, or match their widths by head=ot"
+            )
+
+
+def require_one_meaning(trees: Sequence[Any], names: Sequence[str], alike: Mapping[str, str]) -> None:
+    """Refuse models of one modality, or that differ in a part that has to be one.
+
+    Args:
+        alike: dotted places of a description, and what a message calls what stands there.
+
+    Raises:
+        Unsupported: as said.
+    """
     for tree in trees:
-        for part in (*ALIKE, "modalities", "predictor.blocks", "predictor.heads"):
+        for part in (*alike, "modalities"):
             at(tree, part)
     owners: dict[str, str] = {}
     for tree, name in zip(trees, names, strict=True):
@@ -79,17 +101,12 @@ def require_blocks(outlines: Sequence[Outline], names: Sequence[str], method: Bl
             if other != name:
                 raise Unsupported(
                     f"{other} and {name} both hold a block of '{modality}', and one patient cannot be read by both: "
-                    "merge models whose blocks are of different modalities"
+                    "merge models that are of different modalities"
                 )
     for tree, name in zip(trees[1:], names[1:], strict=True):
-        for part, what in ALIKE.items():
+        for part, what in alike.items():
             if at(tree, part) != at(trees[0], part):
                 raise Unsupported(f"{names[0]} and {name} have different {what}: fit them alike")
-        if tree["predictor"].get("start", "") != trees[0]["predictor"].get("start", "") and method.head != "ot":
-            raise Unsupported(
-                f"the blocks of {names[0]} and {name} started from different latents, which have no common order: fit "
-                "them with one --seed, or match their widths by head=ot"
-            )
 
 
 def merge_blocks(models: Sequence[FittedModel], weights: Sequence[float], method: BlockMethod) -> FittedModel:
@@ -105,7 +122,6 @@ def merge_blocks(models: Sequence[FittedModel], weights: Sequence[float], method
     own = [part for part in parts if isinstance(part, LegoMergePredictor)]
     total = sum(weights)
     every = {name: part for part in own for name in part.blocks}
-    first = models[0]
     predictor = dataclasses.replace(
         own[0],
         encoders={name: part.encoders[name] for name, part in every.items()},
@@ -122,13 +138,18 @@ def merge_blocks(models: Sequence[FittedModel], weights: Sequence[float], method
             for part, weight in zip(own, weights, strict=True) for name in part.blocks
         },
     )  # fmt: skip
+    return dataclasses.replace(joined(models, weights, "lego-merge"), predictor=predictor)
+
+
+def joined(models: Sequence[FittedModel], weights: Sequence[float], recipe: str) -> FittedModel:
+    """The first model with the modalities of all and the mean of their calibrations; its predictor is still its own."""
     modalities = {name: kind for model in models for name, kind in model.modalities.items()}
     return dataclasses.replace(
-        first,
-        recipe="lego-merge",
+        models[0],
+        recipe=recipe,
         modalities=modalities,
-        predictor=predictor,
         response=mean_response([model.response for model in models], weights),
+        has_prior=False,
         scarce=tuple(sorted({name for model in models for name in model.scarce} - set(modalities))),
         encodings={name: encoding for model in models for name, encoding in model.encodings.items()},
     )
