@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 import chiasm
+import chiasm.training.loop as loop
+from chiasm.artifact import save_checkpoint
 from chiasm.cohort import Target
 
 WORDS = ("fever", "cough", "no", "and", "a")
@@ -104,3 +109,25 @@ def pictures(folder: Path, store: Path, encoder: str, n: int = 48) -> chiasm.Coh
 def network_of(model: Any) -> Any:
     """The stored network of a model, also where who has none of its modalities is answered by a prior beside it."""
     return getattr(model.predictor, "predictor", model.predictor)
+
+
+class Stopped(BaseException):
+    """The power went off."""
+
+
+@contextmanager
+def stopped_after(checkpoints: int) -> Iterator[None]:
+    """What trains inside is stopped when it has written so many checkpoints."""
+    written = 0
+
+    def stop(path: Path, state: Any) -> None:
+        nonlocal written
+        save_checkpoint(path, state)
+        written += 1
+        if written == checkpoints:
+            raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", stop)
+        with pytest.raises(Stopped):
+            yield

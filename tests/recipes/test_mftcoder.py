@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 import chiasm
-import chiasm.training.loop as loop
-from adapted_cohorts import network_of, notes
+from adapted_cohorts import network_of, notes, stopped_after
 from chiasm.artifact import load_checkpoint, save_checkpoint
 from chiasm.objectives.coba import CoBa
 from chiasm.objectives.focal import focal
@@ -84,13 +83,14 @@ def test_the_gradients_of_tasks_are_as_their_weights() -> None:
     gradients = {}
     for name, coba in (("equal", None), ("coba", CoBa(3, 0, 2))):
         balance, own = TaskBalance("task", "none", 2.0, coba), link.clone().requires_grad_()
-        for last in (1.0, 0.9) if coba else ():
-            falling = torch.tensor([1.0 if last == 1.0 else 1.5, last, last]).expand(12, 3)
-            balance.validated(-falling, torch.ones(12, 3), NONE)  # the first task turns upwards
+        for first, other in [(1.0, 1.0), (0.9, 0.9), (0.8, 0.85), (0.9, 0.8), (1.1, 0.75), (1.4, 0.7)] if coba else ():
+            seen = torch.tensor([first, other, other]).expand(12, 3)  # the first task turns upwards
+            balance.validated(-seen.expm1().log(), torch.ones(12, 3), NONE)
         balance.loss(own, Fused(own), value, NONE).backward()
         gradients[name] = own.grad.abs().sum(0), balance.weights
     weights = gradients["coba"][1]
     assert float(weights.sum()) == pytest.approx(1.0) and float(weights.min()) >= 1 / 30 - 1e-12
+    assert float(weights[0]) < 0.1
     ratio = gradients["coba"][0] / gradients["equal"][0]
     torch.testing.assert_close(ratio.double(), weights * 3, rtol=1e-4, atol=1e-5)
 
@@ -129,19 +129,8 @@ def test_on_tokens_it_is_a_recipe_as_all_others() -> None:
 def test_coba_is_in_the_checkpoint_and_training_goes_on_as_if_it_had_not_stopped(cohorts: Any, tmp_path: Path) -> None:
     cohort, recipe = cohorts(), make_recipe(f"mftcoder:{QUICK},epochs=5")
     whole = recipe.fit(cohort, seed=0)
-    written = 0
-
-    def stop_after_three(path: Path, state: Any) -> None:
-        nonlocal written
-        save_checkpoint(path, state)
-        written += 1
-        if written == 3:
-            raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", stop_after_three)
-        with pytest.raises(KeyboardInterrupt):
-            recipe.fit(cohort, seed=0, checkpoint=tmp_path)
+    with stopped_after(3):
+        recipe.fit(cohort, seed=0, checkpoint=tmp_path)
     file = tmp_path / "mftcoder.safetensors"
     left = load_checkpoint(file)
     weights = CoBa(2, 0, 2).weights(left["objective"])

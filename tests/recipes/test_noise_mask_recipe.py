@@ -13,9 +13,8 @@ from torch.nn import functional
 
 import chiasm
 import chiasm.training.loop as loop
-from adapted_cohorts import network_of, notes, pictures
+from adapted_cohorts import network_of, notes, pictures, stopped_after
 from chiasm.adapters import BetaMaskPolicy
-from chiasm.artifact import save_checkpoint
 from chiasm.protocols import Fused
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
@@ -153,19 +152,9 @@ def test_the_policy_moves_in_the_first_stage_and_is_never_called_later(
 @pytest.mark.parametrize("after", [1, 3])
 def test_a_training_stopped_in_either_stage_goes_on(cohort: chiasm.Cohort, tmp_path: Path, after: int) -> None:
     recipe = make_recipe(f"noise-mask:{QUICK},rank=2")
-    whole, written = recipe.fit(cohort, seed=0), 0
-
-    def stop(path: Path, state: Any) -> None:
-        nonlocal written
-        save_checkpoint(path, state)
-        written += 1
-        if written == after:
-            raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", stop)
-        with pytest.raises(KeyboardInterrupt):
-            recipe.fit(cohort, seed=0, checkpoint=tmp_path)
+    whole = recipe.fit(cohort, seed=0)
+    with stopped_after(after):
+        recipe.fit(cohort, seed=0, checkpoint=tmp_path)
     again = recipe.fit(cohort, seed=0, checkpoint=tmp_path)
     assert all(np.array_equal(own, network_of(again).state[key]) for key, own in network_of(whole).state.items())
 

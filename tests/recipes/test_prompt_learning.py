@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import chiasm
-import chiasm.training.loop as loop
-from adapted_cohorts import network_of, notes
+from adapted_cohorts import network_of, notes, stopped_after
 from chiasm.adapters import Verbalizer
 from chiasm.adapters.language_trunk import LanguageTrunk, StateAtMask, Template, verbalizer_of
-from chiasm.artifact import save_checkpoint
-from chiasm.encoders.hub import tokenizer
+from chiasm.encoders.hub import language_model, tokenizer
+from chiasm.recipes.prompt_design import WordScores
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
 from chiasm.tokens import Tokens
@@ -155,15 +155,8 @@ def test_other_modalities_join_and_say_nothing_before_they_are_trained(cohorts: 
 def test_a_training_stopped_and_gone_on_with_is_training_left_alone(cohorts: Any, tmp_path: Path) -> None:
     cohort, recipe = cohorts(), make_recipe(f"prompt-learning:{QUICK},{WORDS},verbalizer=soft")
     whole = recipe.fit(cohort, seed=0)
-
-    def stop(path: Path, state: Any) -> None:
-        save_checkpoint(path, state)
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", stop)
-        with pytest.raises(KeyboardInterrupt):
-            recipe.fit(cohort, seed=0, checkpoint=tmp_path)
+    with stopped_after(1):
+        recipe.fit(cohort, seed=0, checkpoint=tmp_path)
     again = recipe.fit(cohort, seed=0, checkpoint=tmp_path)
     assert all(np.array_equal(own, network_of(again).state[key]) for key, own in network_of(whole).state.items())
 
@@ -196,6 +189,23 @@ def test_a_template_is_read_at_its_mask(models: Path, text: str, causal: bool, p
     lengths = len(template) + torch.tensor([2, 4])
     expected = (lengths + place if place < 0 else torch.full((2,), place)).tolist()
     assert found[:, 0].tolist() == expected and found[:, 1].tolist() == [piece, piece]
+
+
+def test_scores_of_several_texts_are_averaged_over_those_present() -> None:
+    scores = WordScores({"a": (2, 0), "b": (2, 0)}, ["a", "b"], 2, False, 4, 0.0)
+    one, two = torch.tensor([[[1.0, 2.0]]] * 4), torch.tensor([[[5.0, 0.0], [7.0, 2.0]]] * 4)
+    given = {"a": Tokens(one, torch.ones(4, 1) > 0), "b": Tokens(two, torch.ones(4, 2) > 0)}
+    present = torch.tensor([[True, True], [True, False], [False, True], [False, False]])
+    assert scores(given, present).embedding.tolist() == [[3.5, 1.5], [1.0, 2.0], [6.0, 1.0], [0.0, 0.0]]
+
+
+def test_a_head_without_its_weights_is_not_drawn_at_random(models: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bert"
+    shutil.copytree(models / "bert", folder)
+    state = load_file(folder / "model.safetensors")
+    save_file({k: v for k, v in state.items() if "transform.dense.weight" not in k}, folder / "model.safetensors")
+    with pytest.raises(ValueError, match=r"the weights lack 'cls\.predictions"):
+        language_model(folder, "damaged")
 
 
 def test_a_word_of_several_pieces_is_their_mean_and_windows_are_averaged(cohorts: Any, models: Path) -> None:
