@@ -238,6 +238,11 @@ def test_a_network_with_torch_s_attention_keeps_the_laws(places: Any, name: str)
         assert len(joint) == 2 and (len(sites) == 2) == ("where=all" not in name)
 
 
+@pytest.mark.parametrize("name", ["ssf:epochs=2", "full-tuning:epochs=2", "sara:stages=1,epochs=2", "lt-sft:epochs=1"])
+def test_a_network_that_convolves_and_has_running_statistics_keeps_the_laws(places: Any, name: str) -> None:
+    check_adaptation(make_recipe(f"{name},latent_width=4"), scans(*places, network="hf:{models}/resnet"))
+
+
 def test_ia3_is_refused_where_keys_and_values_have_no_map_of_their_own(places: Any) -> None:
     with pytest.raises(chiasm.Unsupported, match="no map to keys and values"):
         make_recipe("ia3").fit(scans(*places, network="chada:size=32,dim=16,depth=2,heads=2"), seed=0)
