@@ -13,9 +13,9 @@ from torch import nn
 import chiasm
 from adapted_cohorts import network_of, notes, scans
 from chiasm.adapters import NormTuning, ScaleShift, attach, orthogonality
-from chiasm.adapters.hidden_tokens import layer_tokens
+from chiasm.adapters.hidden_tokens import HiddenStates, layer_tokens
 from chiasm.adapters.sites import attentions, blocks, feed_forwards, norms
-from chiasm.encoders.adaptable import Trunk, unread_modules
+from chiasm.encoders.adaptable import Trunk, runs, unread_modules
 from chiasm.encoders.choice import choose
 from chiasm.recipes.adapted import AdaptedRecipe, adapted_modalities, with_others
 from chiasm.recipes.base import trainable
@@ -210,6 +210,19 @@ def test_the_last_layer_s_tokens_are_the_encoder_s_own(cohort: chiasm.Cohort, im
         assert torch.equal(layers[0].mask, layers[-1].mask)
 
 
+def test_hidden_states_are_kept_as_runs_of_neighbours_where_there_are_many(places: Any) -> None:
+    every = scans(*places, network="hf:{models}/vit,level=token")
+    trunk, tokens = trunk_of(every)
+    names, own = blocks(trunk.network), adapted_modalities(every)["scan"]
+    kept = HiddenStates(own.spec, own.kind, own.identity, 32, 16, names, 5).read(every, "scan")
+    assert len(kept) == len(every.inputs("scan")) and set(kept.lengths) == {5} and kept.width == 32
+    whole = torch.cat([layer.values for layer in layer_tokens(trunk, tokens, names)], 2)
+    assert whole.shape[1] == 17
+    fewer = runs(Tokens(whole, torch.ones(whole.shape[:2], dtype=torch.bool)), 5)
+    np.testing.assert_allclose(np.stack([kept[row] for row in range(4)]), fewer.values.numpy(), atol=1e-5)
+    check_adaptation(make_recipe(f"unipt:narrow=4,most=5,{QUICK}"), every)
+
+
 def test_states_of_different_shapes_are_refused(places: Any) -> None:
     with pytest.raises(chiasm.Unsupported, match="hidden states"):
         make_recipe("unipt").fit(scans(*places, network="hf:{models}/resnet"), seed=0)
@@ -223,6 +236,11 @@ def test_a_network_with_torch_s_attention_keeps_the_laws(places: Any, name: str)
     if name.startswith(("lora", "pego")):
         joint = tuple(site for site in sites if site.endswith("self_attn"))
         assert len(joint) == 2 and (len(sites) == 2) == ("where=all" not in name)
+
+
+@pytest.mark.parametrize("name", ["ssf:epochs=2", "full-tuning:epochs=2", "sara:stages=1,epochs=2", "lt-sft:epochs=1"])
+def test_a_network_that_convolves_and_has_running_statistics_keeps_the_laws(places: Any, name: str) -> None:
+    check_adaptation(make_recipe(f"{name},latent_width=4"), scans(*places, network="hf:{models}/resnet"))
 
 
 def test_ia3_is_refused_where_keys_and_values_have_no_map_of_their_own(places: Any) -> None:

@@ -20,7 +20,7 @@ from chiasm.artifact import save_checkpoint
 from chiasm.encoders.adaptable import Trunk
 from chiasm.recipes.adapted import open_trunks
 from chiasm.recipes.base import trainable
-from chiasm.recipes.lt_sft import _maskable
+from chiasm.recipes.lt_sft import _learned, _maskable, _put
 from chiasm.recipes.memcontrol import inner_patients
 from chiasm.recipes.registry import make_recipe
 from tiny_models import tiny_models
@@ -131,6 +131,28 @@ def test_a_later_round_keeps_the_places_and_starts_from_what_was_learned(
         np.testing.assert_array_equal(after.start[name][np.searchsorted(after.indices[name], places)], learned)
         fresh = ~np.isin(after.indices[name], places)
         assert not after.start[name][fresh].any()
+
+
+def test_a_later_round_trains_everything_from_what_was_learned(cohort: chiasm.Cohort) -> None:
+    recipe = make_recipe("lt-sft:share=0.1,rounds=2,epochs=1,latent_width=4,learning_rate=0.001")
+    with pytest.MonkeyPatch.context() as patch:
+        _, stages = full_and_sparse(cohort, patch, recipe)
+    data = recipe.prepared(trainable(cohort, 0, None, "cpu"))[0]
+    trunks, sparse = open_trunks(data), stages[1][1].fusion.attached["note"]
+    _put(trunks, _learned(stages[1][1]))
+    merged = dict(sparse.merge().named_parameters())
+    for name, own in trunks["note"].network.named_parameters():
+        assert torch.equal(own, merged[name]), name
+    second = stages[2][1].fusion.__dict__["trunks"]["note"].network
+    fresh = open_trunks(data)["note"].network
+    near, far = (
+        sum(
+            float((own - dict(other.named_parameters())[name]).detach().abs().sum())
+            for name, own in second.named_parameters()
+        )
+        for other in (trunks["note"].network, fresh)
+    )
+    assert near < far
 
 
 def test_l1_holds_the_weights_near_the_base(cohort: chiasm.Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
