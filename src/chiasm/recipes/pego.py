@@ -21,13 +21,13 @@ class PegoRecipe(AdaptedRecipe):
     Args:
         rank, alpha: of each product.
         groups: how many products side by side.
-        weight: of the penalty; 0 leaves plain groups of LoRA.
+        weight: of the penalty, a sum over the squared width of every site; 0 leaves plain groups of LoRA.
     """
 
     rank: int = 4
     alpha: float = 8.0
     groups: int = 2
-    weight: float = 1e-3
+    weight: float = 1e-5
 
     id: ClassVar[str] = "pego"
     paper: ClassVar[Citation] = Citation(
