@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from chiasm.heads.ridge_cox import cox_nll
 from chiasm.protocols import Fused
 from chiasm.tokens import PackedTokens, Tokens
 from chiasm.training import Network, TrainOptions, loop, train
-from small_recipes import every_recipe, mixed, short_name
+from small_recipes import every_recipe, mixed, short_name, small
 
 HUGE = [0.0, 1.0, 30.0, 200.0, 1e4, 1e8, 1e20]
 
@@ -149,6 +150,12 @@ def test_batches_of_one_patient_and_of_one_class_train() -> None:
         network, history = trained(torch.zeros(20), torch.ones(20, dtype=torch.bool), kind, batch)
         assert np.isfinite(history.validation).all()
         assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
+
+
+def test_a_cohort_that_is_one_group_trains_with_nobody_held_out() -> None:
+    cohort = replace(mixed("classification"), group=np.full(len(mixed("classification")), "one person"))
+    frame = small("healnet").fit(cohort, seed=0).predict(cohort)
+    assert np.isfinite(frame.select_dtypes("number").to_numpy()).all()
 
 
 def test_an_epoch_whose_loss_is_no_number_is_never_the_best(monkeypatch: pytest.MonkeyPatch) -> None:

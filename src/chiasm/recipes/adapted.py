@@ -67,7 +67,7 @@ class AdaptedRecipe(BaseRecipe):
 
     def alone(self, cohort: Cohort) -> tuple[str, ...]:
         """The names of this recipe on each modality that it adapts, by itself."""
-        return () if self.modality else tuple(replace(self, modality=name).name for name in adapted_modalities(cohort))
+        return () if self.modality else tuple(replace(self, modality=name).name for name in self.adapted(cohort))
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """The one that was named, or all."""

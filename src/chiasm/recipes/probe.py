@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.encoders.adaptable import TokensAsTheyAre, is_adaptable
+from chiasm.encoders.adaptable import InputsAsTheyAre, TokensAsTheyAre, is_adaptable
 from chiasm.encoders.choice import choose
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
@@ -28,10 +28,14 @@ class Probe(AdaptedRecipe):
     )
     reads_inputs: ClassVar[bool] = False
 
+    def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
+        """The modalities whose tokens a network gave; their inputs need not be kept."""
+        return {**_of_networks(cohort)}
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` where no modality has an encoder with a network."""
         BaseRecipe.supports(self, cohort)
-        if not _of_networks(cohort):
+        if not self.adapted(cohort):
             raise Unsupported("no modality has an encoder with a network, such as text by minilm, or hf:folder")
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:

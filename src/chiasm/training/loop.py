@@ -212,6 +212,8 @@ def _validation_loss(
 ) -> float:
     network.eval()
     links = []
+    if not len(rows):  # one group is the whole cohort, so nobody is held out: every epoch is run
+        return 0.0
     with torch.inference_mode():
         for start in range(0, len(rows), READING_BATCH):
             batch = rows[start : start + READING_BATCH]
