@@ -5,8 +5,8 @@
 A made cohort: a table of three numbers and stored tokens, 40 of 64 float32 a patient (10 KB), which a tenth of the
 patients lack. Tokens are written to the store 2,000 patients at a time, then `fit` runs one epoch of a small network
 and `predict` answers for everybody. Each size runs in a process of its own. Shown is the most private memory of each
-step (`RssAnon`: pages of the mapped store, which the system takes back when it needs them, do not count), seconds, and
-what the tokens of the cohort would take in memory.
+step (`RssAnon`: pages of the mapped store, which the system takes back when it needs them, do not count), seconds,
+what a fit and a prediction take above what is held before, and what the tokens of the cohort would take in memory.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Peak:
         finally:
             over.set()
             thread.join()
-            self.steps[name] = {"MB": max([*seen, private_memory()]), "s": time.perf_counter() - start}
+            most = max([*seen, private_memory()])
+            self.steps[name] = {"MB": most, "more": most - seen[0], "s": time.perf_counter() - start}
 
 
 def private_memory() -> float:
@@ -132,6 +133,9 @@ def main() -> None:
     for name in next(iter(rows.values())):
         cells = (f"{row[name]['MB']:,.0f} ({row[name]['s']:.1f})" for row in rows.values())
         print(name.ljust(24) + "".join(cell.rjust(18) for cell in cells))
+    for name in ("fit", "predict"):
+        cells = (f"{row[name]['more']:,.0f}" for row in rows.values())
+        print(f"more in {name}".ljust(24) + "".join(cell.rjust(18) for cell in cells))
     sizes = (f"{patients * TOKENS * WIDTH * 4 / 2**20:,.0f}" for patients in rows)
     print("tokens, MB".ljust(24) + "".join(size.rjust(18) for size in sizes))
 
