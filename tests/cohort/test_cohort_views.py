@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -167,3 +168,12 @@ def test_an_unknown_kind_is_answered_with_the_nearest():
 def test_an_outcome_column_that_stands_twice_is_refused():
     with pytest.raises(CohortError, match="patients: column 'a' stands twice"):
         cohort_from_frames(FRAME.set_axis(["a", "a"], axis=1), {"m": FRAME}, Regression("a"))
+
+
+def test_a_cohort_whose_arrays_came_in_shared_memory_is_fingerprinted() -> None:
+    cohort = synthetic_cohort("redundant", n=30)
+    head = cohort.subset(range(10)).fingerprint  # some digests are known by now, others not
+    buffers: list[pickle.PickleBuffer] = []
+    data = pickle.dumps(cohort, protocol=5, buffer_callback=buffers.append)
+    shared = pickle.loads(data, buffers=[memoryview(bytes(buffer.raw())) for buffer in buffers])  # read-only
+    assert shared.subset(range(10)).fingerprint == head and shared.fingerprint == cohort.fingerprint

@@ -137,7 +137,8 @@ def test_in_a_whole_trial_every_state_is_byte_identical(kind: str) -> None:
     cohort = opened(made, column)
     tested = frozenset(cohort.ids[cohort.fold == "fold1"].tolist())
     other = opened(spoiled(made, set(tested)), column)
-    recipes = [recipe for recipe in every_recipe() if supported(recipe, cohort)]
+    # one hospital alone is left in some inner training set of so few: flora is tried by itself, above
+    recipes = [own for own in every_recipe() if supported(own, cohort) and own.family != "federated"]
     clean, dirty = trial_of(cohort, recipes), trial_of(other, recipes)
     for one, two in zip(clean, dirty, strict=True):
         assert len(one.fitted) >= 1 + 2 * (one.family != "single"), (
@@ -152,7 +153,8 @@ def test_in_a_whole_trial_every_state_is_byte_identical(kind: str) -> None:
 def test_a_trial_gives_a_recipe_no_test_patient_and_no_outcome_to_predict() -> None:
     made, column = prescribed("survival")
     cohort = opened(made, column)
-    spies = trial_of(cohort, [small("late-fusion"), small("stacked-fusion"), small("early-fusion")])
+    fused = [small("late-fusion"), small("stacked-fusion"), small("early-fusion")]
+    spies = trial_of(cohort, [small("single", modality="m1"), *fused])[1:]  # inner folds are for a verdict
     outer = {frozenset(cohort.ids[cohort.fold == name].tolist()) for name in ("fold0", "fold1")}
     everyone = frozenset(cohort.ids.tolist())
     for spy in spies:

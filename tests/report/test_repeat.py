@@ -48,7 +48,7 @@ def test_the_command_line_has_these_options(protocol: Protocol) -> None:
     assert words[:3] == ["chiasm", "evaluate", "cohort.toml"]
     command = get_command(app).commands["evaluate"]  # type: ignore[attr-defined]
     read = command.make_context("evaluate", words[2:]).params
-    assert read["recipes"] == ["single:m1", "single:m2", "lego-merge:method=slerp"] and read["seed"] == 7
+    assert list(read["recipes"]) == ["single:m1", "single:m2", "lego-merge:method=slerp"] and read["seed"] == 7
     for name in ("folds", "repeats", "ignore_folds", "group_duplicates", "by", "margin"):
         assert read[name] == getattr(protocol, name)
 

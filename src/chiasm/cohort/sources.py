@@ -122,7 +122,10 @@ class ColumnSource:
         if self._digests is None:
             self._digests = np.zeros(len(self._texts if self.kind in TEXT_KINDS else self.frame), dtype=DIGEST)
         fresh = np.unique(rows[self._digests[rows] == b""])
-        self._digests[fresh] = self._hashed(fresh)
+        if len(fresh):
+            if not self._digests.flags.writeable:  # it came to this process in shared memory
+                self._digests = self._digests.copy()
+            self._digests[fresh] = self._hashed(fresh)
         return self._digests[rows]
 
     def _hashed(self, rows: Rows) -> Digests:
