@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chiasm.adapters import ChannelSpatial, attach
+from chiasm.encoders.weights import seeded
 
 
 def made(layout: str, sides: tuple[int, int] = (6, 5), stir: bool = True) -> tuple[nn.Module, Any, Tensor]:
     """A convolution, the part at it, and an image in the layout that the convolution takes or gives."""
-    model = nn.Sequential(nn.Conv2d(3, 8, 1)) if layout == "first" else nn.Sequential(nn.Linear(3, 8))
+    with seeded(0):  # of other weights a unit may answer zero to both images, and learn nothing from them
+        model = nn.Sequential(nn.Conv2d(3, 8, 1)) if layout == "first" else nn.Sequential(nn.Linear(3, 8))
     attached = attach(model, ChannelSpatial(layout=layout), lambda name, module: name == "0")
     part = attached.parts["0"]
     generator = torch.Generator().manual_seed(0)
