@@ -1,4 +1,4 @@
-"""The laws that every way of merging keeps, in one matrix: methods by layers.
+"""P21: the laws that every way of merging keeps, in one matrix: methods by layers.
 
 A method that trims is not the identity by definition. For it the law is: one model merged is the base with those
 entries of the model that the mask keeps, and a model merged with itself is that again.
@@ -14,9 +14,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_states import MODULES, State, assert_same, draw, fresh, weights_of
 
 from chiasm.merging import METHODS, make_method, merge_models
+from layer_states import MODULES, State, assert_same, draw, fresh, weights_of
 
 laws = settings(max_examples=3, deadline=None)  # in each cell of the matrix
 seeds = st.integers(0, 10**6)

@@ -1,4 +1,4 @@
-"""What every adapter keeps at every kind of module: identity, merge, removal, and a base that nothing touches."""
+"""P20: what every adapter keeps at every kind of module: identity, merge, removal, and a base that nothing touches."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bases import BASES, Base
 from torch import Tensor, nn
 
+from bases import BASES, Base
 from chiasm.adapters import (
     IA3,
     Adapter,

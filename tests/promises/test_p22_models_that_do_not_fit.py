@@ -1,4 +1,4 @@
-"""Merging fitted models: what must be equal is compared by header, what cannot be averaged is refused, scores tell."""
+"""P22: fitted models that do not fit are refused by header, before a weight is read; and scores tell (P24)."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_states import State, assert_same, draw
 
 from chiasm.merging import merge_models
 from chiasm.merging.layerwise import merge_layers
 from chiasm.merging.soup import greedy_soup
 from chiasm.merging.wise_ft import interpolate, sweep
+from layer_states import State, assert_same, draw
 
 laws = settings(max_examples=15, deadline=None)
 
