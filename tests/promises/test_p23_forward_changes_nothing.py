@@ -18,8 +18,7 @@ from chiasm.training.batches import presence, take
 from small_recipes import mixed, small
 from tiny_models import tiny_models
 
-WEAVE = small("lego-fuse", mode="weave")
-ON_TOKENS = [small("healnet"), small("healnet", tied=True, depth=3), small("lego-fuse"), WEAVE]
+ON_TOKENS = [
     small("healnet"),
     small("healnet", tied=True, depth=3),
     small("lego-fuse"),
