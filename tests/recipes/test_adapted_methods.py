@@ -302,3 +302,8 @@ def test_prefixes_are_for_text_models_with_a_cache(cohort: chiasm.Cohort, images
     assert model.trained_parameters == fusion_of(cohort) + 3 * 2 * 2 * 16  # keys and values of two layers
     with pytest.raises(chiasm.Unsupported, match="no keys and values from before"):
         make_recipe("prefix").fit(images, seed=0)
+
+
+def test_a_network_that_cannot_be_adapted_so_is_refused_before_any_fit(images: Any) -> None:
+    with pytest.raises(chiasm.Unsupported, match=r"'scan' cannot be adapted so: .* prefixes need a text model"):
+        make_recipe("prefix").supports(images)

@@ -106,9 +106,12 @@ class AdaptedRecipe(BaseRecipe):
         return None
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` where no modality has a network to adapt, or its inputs were not kept."""
+        """Raise `Unsupported` where no modality has a network that can be adapted so, or its inputs were not kept."""
         super().supports(cohort)
-        if not self.adapted(cohort.with_modalities(self.modalities(cohort))):
+        found = self.adapted(cohort.with_modalities(self.modalities(cohort)))
+        for name, own in found.items():
+            self._adaptation(name, own.trunk())
+        if not found:
             raise Unsupported(
                 "no modality has an encoder with a network to adapt (such as text by minilm, or hf:folder); where the "
                 "cohort is encoded already, encode it with inputs=True"
@@ -126,12 +129,15 @@ class AdaptedRecipe(BaseRecipe):
         trunks = open_trunks(data)
         adaptations = {}
         for name, trunk in trunks.items():
-            try:
-                made = self.adaptation(trunk)
-            except ValueError as error:
-                raise Unsupported(f"the network of modality '{name}' cannot be adapted so: {error}") from error
+            made = self._adaptation(name, trunk)
             adaptations[name] = replace(made, sites=tuple(site for site in made.sites if site not in trunk.unread))
         return data, AdaptedDesign(self.latent_width, inputs, adaptations), trunks
+
+    def _adaptation(self, name: str, trunk: Trunk) -> Adaptation:
+        try:
+            return self.adaptation(trunk)
+        except ValueError as error:
+            raise Unsupported(f"the network of modality '{name}' cannot be adapted so: {error}") from error
 
     def trained(
         self, training: Training, data: Prepared, design: AdaptedDesign, trunks: Mapping[str, Trunk]

@@ -33,7 +33,7 @@ class Probe(AdaptedRecipe):
         return {**_of_networks(cohort)}
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` where no modality has an encoder with a network."""
+        """Raise `Unsupported` where no modality has an encoder with a network, which need not run."""
         BaseRecipe.supports(self, cohort)
         if not self.adapted(cohort):
             raise Unsupported("no modality has an encoder with a network, such as text by minilm, or hf:folder")
