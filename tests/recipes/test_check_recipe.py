@@ -12,14 +12,18 @@ import torch
 from chiasm.recipes.late import LateFusion
 from chiasm.recipes.model import FittedModel
 from chiasm.recipes.registry import RECIPES
+from chiasm.recipes.tuned import TunedRecipe
 from chiasm.testing import check_recipe
+from chiasm.testing.recipe import KINDS
 from small_recipes import ON_TOKENS, every_variant, short_name, small
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
 def test_every_recipe_passes(recipe: Any) -> None:
-    check_recipe(recipe, n=84)
+    # tunings share the network and the loop that healnet tries with each kind of target; one of them tries all again
+    few = isinstance(recipe, TunedRecipe) and recipe.id != "breadcrumbs"
+    check_recipe(recipe, kinds=("classification", "survival") if few else KINDS, n=84)
 
 
 def test_a_quick_recipe_passes_with_several_labels() -> None:
