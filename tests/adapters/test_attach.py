@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from bases import BASES
 from torch import Tensor, nn
 
+from bases import BASES
 from chiasm.adapters import (
     Bottleneck,
     DynamicPrompt,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from bases import BASES
 from torch import nn
 
+from bases import BASES
 from chiasm.adapters import AttentionLoRA, LoRA, attach, low_rank, orthogonality
 from chiasm.adapters.sites import linear_maps, projections
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from bases import BASES
 from torch import nn
 
+from bases import BASES
 from chiasm.adapters import Bottleneck, attach
 
 KINDS = {"Linear": 0, "Conv1d": 1, "Conv2d": 2, "Conv3d": 3}

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from bases import BASES
 from torch import nn
 
+from bases import BASES
 from chiasm.adapters import IA3, LoRA, NormTuning, Prefix, Prompt, ScaleShift, attach, restore_adapter, save_adapter
 from chiasm.cohort import Unsupported
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from bases import BASES
 
+from bases import BASES
 from chiasm.adapters import ScaleShift, attach
 
 CHANNELS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from bases import BASES
 from torch import Tensor, nn
 
+from bases import BASES
 from chiasm.adapters import SideNetwork, UniPT, attach, hidden_states
 
 BASE = BASES["TransformerEncoderLayer"]

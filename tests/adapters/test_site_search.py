@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from bases import BASES
 
+from bases import BASES
 from chiasm.adapters import ScaleShift, attach, pareto_front, search_sites
 from chiasm.adapters.site_search import Choice
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bases import BASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from bases import BASES
 from chiasm.adapters import (
     Attached,
     SparseDelta,

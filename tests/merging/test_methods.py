@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from layer_states import State, assert_same, draw
 
 from chiasm.merging import make_method, merge_models
+from layer_states import State, assert_same, draw
 
 
 def never(*_: object) -> Any:

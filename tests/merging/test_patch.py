@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from layer_states import MODULES, State, assert_same, draw
 
 from chiasm import artifact
 from chiasm.merging.patch import DriftError, apply_patch, architecture_of, content_of, drift, make_patch
+from layer_states import MODULES, State, assert_same, draw
 
 
 def shifted(state: State, by: float) -> State:

@@ -13,10 +13,9 @@ from torch import Tensor
 
 pytest.importorskip("ot")
 
-from layer_states import assert_same
-
 from chiasm.merging import merge_models
 from chiasm.merging.transport import transport_mean, transport_plan
+from layer_states import assert_same
 
 State = dict[str, Tensor]
 CHAIN = ("one", "two", "out")
