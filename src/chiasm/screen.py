@@ -20,6 +20,7 @@ from rich.table import Table
 SECONDS_BEFORE_BAR = 0.5
 SECONDS_BETWEEN_FRAMES = 0.1
 SECONDS_BETWEEN_LINES = 10.0
+WIDE = 200  # characters of a table that is no terminal's
 TRACEBACK = "CHIASM_TRACEBACK"
 SEE_WHY = f"set {TRACEBACK}=1 to see why"
 
@@ -37,9 +38,6 @@ def hint(text: str) -> None:
 def show_json(document: Any) -> None:
     """The result for machines; a number that is not estimable is null."""
     show(json.dumps(document, indent=1, allow_nan=False))
-
-
-WIDE = 200
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:

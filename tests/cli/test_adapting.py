@@ -53,7 +53,7 @@ def test_a_network_is_adapted_from_the_command_line(manifest: Path, tmp_path: Pa
         "evaluate", manifest, "--recipes", f"single:lab,{LORA}", "--folds", "2", "--out", tmp_path / "run", "--json"
     )
     sides = {row["name"]: row["side"] for row in json.loads(said.out)["recipes"]}
-    assert sides == {"single:lab": "single", LORA: "neither"} and json.loads(said.out)["verdict"] is None
+    assert sides == {"single:lab": "single", LORA: "adapted"} and json.loads(said.out)["verdict"] is None
     page = (tmp_path / "run" / "report.html").read_text()
     assert "lora" in page
 

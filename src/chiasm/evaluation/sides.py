@@ -1,4 +1,4 @@
-"""Which side of the verdict a recipe stands on: one modality, several combined, or neither."""
+"""Which side of the verdict a recipe stands on: one modality, several combined, or neither: encoders are adapted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from chiasm.cohort import Cohort
 
-SINGLE, COMBINED, NEITHER = "single", "combined", "neither"
+SINGLE, COMBINED, ADAPTED = "single", "combined", "adapted"
 
 
 def sides_of(recipes: Sequence[Any], cohort: Cohort) -> dict[str, str]:
@@ -25,7 +25,7 @@ def sides_of(recipes: Sequence[Any], cohort: Cohort) -> dict[str, str]:
         if named or recipe.family == SINGLE or (alone and len(cohort.modalities) == 1):
             found[recipe.name] = SINGLE
         else:
-            found[recipe.name] = COMBINED if alone <= names else NEITHER
+            found[recipe.name] = COMBINED if alone <= names else ADAPTED
     return found
 
 

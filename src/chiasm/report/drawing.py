@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, QUIET, FAINT = "#1f2933", "#5f6b76", "#d5dbe0"
-SINGLE, FUSED = "#0072b2", "#d55e00"  # Okabe and Ito's blue and vermilion; shape tells them apart too
+SINGLE, FUSED, CHANGED = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's; shape tells them apart too
+# A side of the verdict to the colour, shape and filling of its marks, and what they mean.
+MARKS = {
+    "single": (SINGLE, "o", "white", "reads one modality"),
+    "combined": (FUSED, "s", FUSED, "combines modalities"),
+    "adapted": (CHANGED, "D", CHANGED, "adapts an encoder, has no say in the verdict"),
+}
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH = 8.4  # inches: the width of the text on screen, and of A4 between its margins when printed

@@ -11,8 +11,7 @@ import pandas as pd
 from chiasm.evaluation import Trial
 from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
 from chiasm.evaluation.trial import VALUE_OF
-from chiasm.report.drawing import FAINT, FUSED, Picture, picture, quiet_rows, sheet, style, wrapped
-from chiasm.report.drawing import SINGLE as BLUE
+from chiasm.report.drawing import FAINT, MARKS, Picture, picture, quiet_rows, sheet, style, wrapped
 from chiasm.report.recipes import Best
 from chiasm.report.wording import count, interval, metric_of
 
@@ -98,20 +97,12 @@ def draw(frame: pd.DataFrame, best: Sequence[Best], label: str) -> Picture | Non
         figure = sheet(0.95 + 0.42 * len(names))
         axes = figure.add_subplot()
         for place, one in enumerate(best):
-            single = one.side == "single"
-            colour, shift = BLUE if single else FUSED, 0.15 - 0.3 * place if len(best) > 1 else 0.0
+            colour, mark, face, _ = MARKS[one.side]
+            shift = 0.15 - 0.3 * place if len(best) > 1 else 0.0
             part = frame[frame["recipe"] == one.name].set_index("pattern").loc[names]
             y = np.arange(len(names)) + shift
             axes.hlines(y, part["low"], part["high"], color=colour, linewidth=1.8)
-            face = "white" if single else colour
-            axes.plot(
-                part["mean"],
-                y,
-                "o" if single else "s",
-                color=colour,
-                markerfacecolor=face,
-                label=f"{one.name} ({one.side})",
-            )
+            axes.plot(part["mean"], y, mark, color=colour, markerfacecolor=face, label=f"{one.name} ({one.side})")
         sizes = frame.groupby("pattern")["n"].first()
         axes.set(yticks=range(len(names)), yticklabels=[wrapped(f"{name} (n = {sizes[name]:,})", 34) for name in names])
         axes.set(ylim=(-0.6, len(names) - 0.4), xlabel=f"{label}, with 95 % interval")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chiasm.evaluation import Trial
 from chiasm.evaluation.metrics import METRICS, NOT_ESTIMABLE, PRIMARY
 from chiasm.evaluation.sides import COMBINED, SINGLE, side_of
-from chiasm.report.drawing import FAINT, FUSED, INK, QUIET, Picture, picture, quiet_rows, sheet, style, wrapped
-from chiasm.report.drawing import SINGLE as BLUE
+from chiasm.report.drawing import FAINT, INK, MARKS, QUIET, Picture, picture, quiet_rows, sheet, style, wrapped
 from chiasm.report.wording import better, count, duration, interval, metric_of
 
 CHANCE = {"auroc": 0.5, "harrell_c": 0.5, "r2": 0.0}
@@ -89,7 +88,7 @@ def text_of(entry: Mapping[str, float | None] | None) -> str:
 
 
 def draw_forest(trial: Trial) -> Picture:
-    """The primary metric of each recipe with its interval, single and combined told apart by colour and shape."""
+    """The primary metric of each recipe with its interval, the sides told apart by colour and shape."""
     rows = list(reversed(ranked(trial)))
     metric = metric_of(trial.kind, PRIMARY[trial.kind])
     known = [row for row in rows if row["mean"] is not None]
@@ -98,12 +97,10 @@ def draw_forest(trial: Trial) -> Picture:
         figure = sheet(0.95 + 0.3 * len(rows))
         axes = figure.add_subplot()
         for y, row in enumerate(rows):
-            single = side_of(row) == SINGLE
-            colour = BLUE if single else FUSED
+            colour, mark, face, _ = MARKS[side_of(row)]
             if row["mean"] is not None:
                 axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
-                face = "white" if single else colour
-                axes.plot([row["mean"]], [y], "o" if single else "s", color=colour, markerfacecolor=face, markersize=7)
+                axes.plot([row["mean"]], [y], mark, color=colour, markerfacecolor=face, markersize=7)
             text = interval(row["mean"], row["low"], row["high"])
             weight = "bold" if row["name"] in bold else "normal"
             axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", weight=weight)
@@ -124,19 +121,20 @@ def draw_forest(trial: Trial) -> Picture:
         axes.grid(axis="x", color=FAINT, linewidth=0.5)
         axes.set_axisbelow(True)
         quiet_rows(axes)
-        legend(axes)
+        legend(axes, {side_of(row) for row in rows})
         described = "; ".join(
             f"{row['name']}: {interval(row['mean'], row['low'], row['high'])}" for row in ranked(trial)
         )
         return picture(figure, f"{metric.label} of {count(len(rows), 'recipe')}. {described}.")
 
 
-def legend(axes: Any) -> None:
-    """The two marks, above the picture."""
+def legend(axes: Any, sides: Container[str]) -> None:
+    """The marks of these sides, above the picture."""
     from matplotlib.lines import Line2D
 
     marks = [
-        Line2D([], [], color=BLUE, marker="o", markerfacecolor="white", markersize=7, label="reads one modality"),
-        Line2D([], [], color=FUSED, marker="s", markersize=7, label="combines modalities"),
+        Line2D([], [], color=colour, marker=mark, markerfacecolor=face, markersize=7, label=label)
+        for side, (colour, mark, face, label) in MARKS.items()
+        if side in sides
     ]
-    axes.legend(handles=marks, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2, labelcolor=INK)
+    axes.legend(handles=marks, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, labelcolor=INK)
