@@ -122,3 +122,26 @@ def test_a_cohort_without_a_network_or_without_inputs_is_refused(cohorts: Any) -
         make_recipe("lora").supports(table)
     with pytest.raises(chiasm.Unsupported, match="no modality has an encoder with a network"):
         chiasm.fit(table, "lora")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [("batch=0", "batch is 0"), ("dropout=1", "dropout is 1.0"), ("latent_width=0", "latent_width lies between")],
+)
+@pytest.mark.parametrize("name", ["lora", "probe", "unipt", "memcontrol"])
+def test_an_option_that_cannot_be_is_refused_before_any_fit(name: str, options: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make_recipe(f"{name}:{options}")
+
+
+def test_a_rank_that_fits_nowhere_is_refused_before_any_fit(cohorts: Any) -> None:
+    with pytest.raises(chiasm.Unsupported, match="'note' cannot be adapted so: it has no place for this adapter"):
+        make_recipe("lora:rank=16").supports(cohorts())
+
+
+def test_a_scarce_modality_alone_is_what_is_known_of_anybody(cohorts: Any) -> None:
+    cohort = cohorts()
+    few = cohort.without("note", cohort.rows_of("note")[5:])
+    model = make_recipe(f"lora:modality=note,rank=2,{QUICK}").fit(few, seed=0)
+    assert len(model.predict(few).select_dtypes("number").drop_duplicates()) == 1
+    assert model.recipe.startswith("lora:modality=note")

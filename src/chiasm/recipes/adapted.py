@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -19,11 +20,14 @@ from chiasm.encoders.registry import fit_encoders
 from chiasm.heads.response import Response
 from chiasm.protocols import Encoder, Predictor
 from chiasm.recipes.adapted_fusion import Adaptation, AdaptedDesign, AdaptedFusion, Penalty, adapted_fusion
-from chiasm.recipes.base import BaseRecipe, Training
-from chiasm.recipes.neural import Prepared, build, finish, fit_network, new_head, prepare, seeded
+from chiasm.recipes.base import BaseRecipe, Training, trainable
+from chiasm.recipes.model import FittedModel
+from chiasm.recipes.neural import Prepared, build, check_sizes, finish, fit_network, new_head, prepare, seeded
 from chiasm.recipes.or_prior import OrPrior
+from chiasm.recipes.single import Single
 from chiasm.recipes.unimodal import prior_link
 from chiasm.training import Network, Objective, TrainOptions
+from chiasm.training.loop import check_chance
 
 __all__ = [
     "Adaptation",
@@ -65,6 +69,11 @@ class AdaptedRecipe(BaseRecipe):
     reads_inputs: ClassVar[bool] = True
     by_default: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        check_chance("dropout", self.dropout)
+        check_sizes(1, self.latent_width, 1, 1)
+        self.options()  # refuses what it cannot be made of
+
     def alone(self, cohort: Cohort) -> tuple[str, ...]:
         """The names of this recipe on each modality that it adapts, by itself."""
         return () if self.modality else tuple(replace(self, modality=name).name for name in self.adapted(cohort))
@@ -72,6 +81,12 @@ class AdaptedRecipe(BaseRecipe):
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """The one that was named, or all."""
         return (self.modality,) if self.modality else cohort.modalities
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+        """As any; of a modality that too few training patients have, what is known of anybody."""
+        if self.modality and self.modality not in trainable(cohort, seed, checkpoint, device).cohort.modalities:
+            return replace(Single(self.modality).fit(cohort, seed=seed), recipe=self.name)
+        return super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device)
 
     def restricted(self, training: Training) -> Training:
         """Those who have the modality that was named, with it alone."""
@@ -135,9 +150,12 @@ class AdaptedRecipe(BaseRecipe):
 
     def _adaptation(self, name: str, trunk: Trunk) -> Adaptation:
         try:
-            return self.adaptation(trunk)
+            made = self.adaptation(trunk)
+            if made.adapter is not None and not made.sites:
+                raise ValueError("it has no place for this adapter, or none of a rank above the adapter's")
         except ValueError as error:
             raise Unsupported(f"the network of modality '{name}' cannot be adapted so: {error}") from error
+        return made
 
     def trained(
         self, training: Training, data: Prepared, design: AdaptedDesign, trunks: Mapping[str, Trunk]

@@ -38,6 +38,7 @@ class DynamicPromptRecipe(AdaptedRecipe):
     needs: ClassVar[str] = "a modality whose encoder is a transformer of images or volumes; with attend=false of any"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if min(self.prompts, self.width, self.share) < 1:
             raise ValueError("prompts, width and share must be 1 or more")
 

@@ -34,6 +34,7 @@ class LoRARecipe(AdaptedRecipe):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         choice("where", self.where, WHERE)
 
     def adaptation(self, trunk: Trunk) -> Adaptation:

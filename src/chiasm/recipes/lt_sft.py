@@ -46,6 +46,7 @@ class LotteryTicketRecipe(AdaptedRecipe):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.share <= 1 or self.rounds < 1 or self.l1 < 0:
             raise ValueError("share lies above 0 and at most at 1, rounds is 1 or more, l1 0 or more")
 

@@ -55,6 +55,7 @@ class MemControlRecipe(AdaptedRecipe):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.trials < 1 or self.trial_epochs < 1 or not 0 < self.lowest <= self.highest or self.tolerance < 0:
             raise ValueError("trials and trial_epochs are 1 or more, 0 < lowest <= highest, tolerance is 0 or more")
 

@@ -50,6 +50,7 @@ class MFTCoderRecipe(AdaptedRecipe):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         choice("adapt", self.adapt, ("lora", "nothing"))
         choice("mode", self.mode, ("token", "sample", "task"))
         choice("focus", self.focus, ("none", "sample", "task"))

@@ -47,6 +47,7 @@ class NoiseMask(AdaptedRecipe):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rank < 0 or self.mask_epochs < 1:
             raise ValueError("rank is 0 or more, and mask_epochs 1 or more")
         BetaMaskPolicy(1, (self.grid, self.grid), blur=self.blur)

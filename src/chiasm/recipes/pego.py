@@ -39,6 +39,7 @@ class PegoRecipe(AdaptedRecipe):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.weight < 0:
             raise ValueError(f"weight={self.weight} must be 0 or more")
 

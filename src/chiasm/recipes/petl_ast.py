@@ -47,6 +47,7 @@ class PetlAstRecipe(AdaptedRecipe):
     needs: ClassVar[str] = "a modality whose encoder is a transformer; with block=conv one of images, volumes or ECGs"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         choice("block", self.block, BLOCKS)
         choice("position", self.position, POSITIONS)
         choice("layout", self.layout, LAYOUTS)

@@ -29,6 +29,7 @@ class PrefixRecipe(AdaptedRecipe):
     needs: ClassVar[str] = "text whose encoder is a transformer that takes a cache of keys and values (BERT, GPT)"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.tokens < 1:
             raise ValueError(f"tokens={self.tokens} must be 1 or more")
 

@@ -50,6 +50,7 @@ class PromptLearning(AdaptedRecipe):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         choice("verbalizer", self.verbalizer, ("manual", "soft"))
         if self.prompts < 0 or self.template.count("{text}") != 1 or self.template.count("{mask}") != 1:
             raise ValueError("prompts is 0 or more, and a template holds {text} and {mask} once each")

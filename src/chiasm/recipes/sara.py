@@ -42,6 +42,7 @@ class SaraRecipe(AdaptedRecipe):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.share <= 1 or self.stages < 1 or self.nuclear < 0:
             raise ValueError("share lies above 0 and at most at 1, stages is 1 or more, nuclear 0 or more")
 

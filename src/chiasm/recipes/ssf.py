@@ -34,6 +34,7 @@ class ScaleShiftRecipe(AdaptedRecipe):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         choice("start", self.start, STARTS)
 
     def adaptation(self, trunk: Trunk) -> Adaptation:

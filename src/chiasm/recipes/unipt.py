@@ -89,6 +89,7 @@ class UniPTRecipe(AdaptedRecipe):
     needs: ClassVar[str] = "a modality whose encoder is a network of two blocks or more that answer alike"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.narrow < 1 or self.most < 1:
             raise ValueError(f"narrow={self.narrow} and most={self.most} must be 1 or more")
 
