@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg  # type: ignore[import-untyped]
-from scipy.special import logsumexp  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort.targets import Outcome
@@ -102,7 +101,7 @@ def deviance(kind: str, linear_predictor: Array, outcome: Outcome) -> float:
     if not len(y):
         return 0.0
     if kind == "classification":
-        return float(np.mean(logsumexp(eta, axis=1) - eta[np.arange(len(y)), y.astype(int)]))
+        return float(np.mean(np.logaddexp.reduce(eta, axis=1) - eta[np.arange(len(y)), y.astype(int)]))
     if kind == "multilabel":
         return float(np.nanmean(np.logaddexp(0.0, eta) - y * eta))
     if kind == "regression":
