@@ -25,6 +25,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 # One stamp for each set of packages: nothing is installed again until what asks for it changes.
+# Python compiles what is imported: compiling all that is installed would double the time of the installation.
 .venv/.demo .venv/.test: .venv/.%: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[$*]'
 	touch $@
