@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,18 @@ def test_a_scarce_modality_alone_is_what_is_known_of_anybody(cohorts: Any) -> No
     model = make_recipe(f"lora:modality=note,rank=2,{QUICK}").fit(few, seed=0)
     assert len(model.predict(few).select_dtypes("number").drop_duplicates()) == 1
     assert model.recipe.startswith("lora:modality=note")
+
+
+def test_places_that_no_token_depends_on_are_no_places(cohorts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = make_recipe("lora:rank=2")
+    found = type(recipe).adaptation
+    asked = []
+
+    def pooler_alone(self: Any, trunk: Any) -> Any:
+        asked.append(trunk.unread)
+        return replace(found(self, trunk), sites=("pooler.dense",))
+
+    monkeypatch.setattr(type(recipe), "adaptation", pooler_alone)
+    with pytest.raises(chiasm.Unsupported, match="'note' cannot be adapted so: it has no place for this adapter"):
+        recipe.supports(cohorts())
+    assert asked and all("pooler.dense" in unread for unread in asked)

@@ -17,10 +17,11 @@ from chiasm.adapters.hidden_tokens import HiddenStates, layer_tokens
 from chiasm.adapters.sites import attentions, blocks, feed_forwards, norms
 from chiasm.encoders.adaptable import Trunk, runs, unread_modules
 from chiasm.encoders.choice import choose
-from chiasm.recipes.adapted import AdaptedRecipe, adapted_modalities, with_others
+from chiasm.recipes.adapted import AdaptedRecipe
 from chiasm.recipes.base import trainable
 from chiasm.recipes.neural import prepare
 from chiasm.recipes.registry import make_recipe
+from chiasm.recipes.trunks import adapted_modalities, with_others
 from chiasm.testing.adaptation import check_adaptation
 from chiasm.tokens import Tokens
 from tiny_models import tiny_models

@@ -18,11 +18,11 @@ from chiasm.adapters import nuclear_norm
 from chiasm.adapters.site_search import Choice, pareto_front
 from chiasm.artifact import save_checkpoint
 from chiasm.encoders.adaptable import Trunk
-from chiasm.recipes.adapted import open_trunks
 from chiasm.recipes.base import trainable
 from chiasm.recipes.lt_sft import _learned, _maskable, _put
 from chiasm.recipes.memcontrol import inner_patients
 from chiasm.recipes.registry import make_recipe
+from chiasm.recipes.trunks import open_trunks
 from tiny_models import tiny_models
 
 STAGED = {

@@ -15,16 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk, unread_modules
-from chiasm.encoders.registry import fit_encoders
+from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
+from chiasm.encoders.registry import pack
 from chiasm.heads.response import Response
-from chiasm.protocols import Encoder, Predictor
+from chiasm.protocols import Predictor
 from chiasm.recipes.adapted_fusion import Adaptation, AdaptedDesign, AdaptedFusion, Penalty, adapted_fusion
 from chiasm.recipes.base import BaseRecipe, Training, trainable
 from chiasm.recipes.model import FittedModel
 from chiasm.recipes.neural import Prepared, build, check_sizes, finish, fit_network, new_head, prepare, seeded
 from chiasm.recipes.or_prior import OrPrior
 from chiasm.recipes.single import Single
+from chiasm.recipes.trunks import adapted_modalities, open_trunks, opened, with_others
 from chiasm.recipes.unimodal import prior_link
 from chiasm.training import Network, Objective, TrainOptions
 from chiasm.training.loop import check_chance
@@ -36,9 +37,6 @@ __all__ = [
     "AdaptedRecipe",
     "Penalty",
     "adapted_fusion",
-    "adapted_modalities",
-    "open_trunks",
-    "with_others",
 ]
 
 
@@ -124,8 +122,9 @@ class AdaptedRecipe(BaseRecipe):
         """Raise `Unsupported` where no modality has a network that can be adapted so, or its inputs were not kept."""
         super().supports(cohort)
         found = self.adapted(cohort.with_modalities(self.modalities(cohort)))
+        tokens = pack(cohort, found)
         for name, own in found.items():
-            self._adaptation(name, own.trunk())
+            self._adaptation(name, opened(own, tokens[name], cohort.rows_of(name)))
         if not found:
             raise Unsupported(
                 "no modality has an encoder with a network to adapt (such as text by minilm, or hf:folder); where the "
@@ -142,20 +141,18 @@ class AdaptedRecipe(BaseRecipe):
         inputs = self.adapted(training.cohort)
         data = prepare(training, with_others(training.cohort, inputs))
         trunks = open_trunks(data)
-        adaptations = {}
-        for name, trunk in trunks.items():
-            made = self._adaptation(name, trunk)
-            adaptations[name] = replace(made, sites=tuple(site for site in made.sites if site not in trunk.unread))
+        adaptations = {name: self._adaptation(name, trunk) for name, trunk in trunks.items()}
         return data, AdaptedDesign(self.latent_width, inputs, adaptations), trunks
 
     def _adaptation(self, name: str, trunk: Trunk) -> Adaptation:
         try:
             made = self.adaptation(trunk)
-            if made.adapter is not None and not made.sites:
+            sites = tuple(site for site in made.sites if site not in trunk.unread)
+            if made.adapter is not None and not sites:
                 raise ValueError("it has no place for this adapter, or none of a rank above the adapter's")
         except ValueError as error:
             raise Unsupported(f"the network of modality '{name}' cannot be adapted so: {error}") from error
-        return made
+        return replace(made, sites=sites)
 
     def trained(
         self, training: Training, data: Prepared, design: AdaptedDesign, trunks: Mapping[str, Trunk]
@@ -225,30 +222,3 @@ class AdaptedRecipe(BaseRecipe):
         return TrainOptions(
             self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay, self.modality_dropout
         )
-
-
-def adapted_modalities(cohort: Cohort) -> dict[str, InputsAsTheyAre]:
-    """Those whose encoder's inputs are kept, each with what makes its network."""
-    found = {}
-    for name in cohort.modalities:
-        inputs, encoding = cohort.inputs(name), cohort.encodings.get(name)
-        if inputs is not None and encoding is not None and len(inputs):
-            width = int(cohort.raw(name).width)
-            found[name] = InputsAsTheyAre(encoding.encoder, encoding.kind, encoding.identity, int(inputs.width), width)
-    return found
-
-
-def with_others(cohort: Cohort, own: Mapping[str, Encoder]) -> dict[str, Encoder]:
-    """These encoders, and for the other modalities those that every recipe fits."""
-    others = cohort.with_modalities([name for name in cohort.modalities if name not in own])
-    return {**fit_encoders(others), **own}
-
-
-def open_trunks(data: Prepared) -> dict[str, Trunk]:
-    """The network of each modality that is adapted, fresh; each knows which of its modules are not read."""
-    trunks = {}
-    for name, own in data.encoders.items():
-        if isinstance(own, InputsAsTheyAre):
-            trunks[name] = own.trunk()
-            trunks[name].unread = unread_modules(trunks[name], data.tokens[name].take(data.cohort.rows_of(name)[:1]))
-    return trunks

@@ -15,9 +15,10 @@ from chiasm.cohort import holdout
 from chiasm.encoders.adaptable import Trunk
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
-from chiasm.recipes.adapted import Adaptation, AdaptedDesign, AdaptedRecipe, adapted_fusion, open_trunks
+from chiasm.recipes.adapted import Adaptation, AdaptedDesign, AdaptedRecipe, adapted_fusion
 from chiasm.recipes.base import Training
 from chiasm.recipes.neural import VALIDATION, Prepared, seeded
+from chiasm.recipes.trunks import open_trunks
 from chiasm.training import predict_link
 
 Sites = dict[str, tuple[str, ...]]

@@ -10,9 +10,10 @@ from chiasm.encoders.adaptable import InputsAsTheyAre, TokensAsTheyAre, is_adapt
 from chiasm.encoders.choice import choose
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
-from chiasm.recipes.adapted import AdaptedDesign, AdaptedRecipe, with_others
+from chiasm.recipes.adapted import AdaptedDesign, AdaptedRecipe
 from chiasm.recipes.base import BaseRecipe, Training
 from chiasm.recipes.neural import finish, prepare
+from chiasm.recipes.trunks import with_others
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from chiasm.adapters.sites import linear_maps
 from chiasm.encoders.adaptable import Trunk
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
-from chiasm.recipes.adapted import Adaptation, AdaptedRecipe, open_trunks
+from chiasm.recipes.adapted import Adaptation, AdaptedRecipe
 from chiasm.recipes.base import Training
 from chiasm.recipes.neural import finish
+from chiasm.recipes.trunks import open_trunks
 
 
 @dataclass(frozen=True)

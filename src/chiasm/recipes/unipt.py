@@ -16,9 +16,10 @@ from chiasm.cohort import Cohort, Unsupported
 from chiasm.fusion.pooled import PooledMean
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Fused, Predictor
-from chiasm.recipes.adapted import AdaptedRecipe, adapted_modalities, with_others
+from chiasm.recipes.adapted import AdaptedRecipe
 from chiasm.recipes.base import Training
 from chiasm.recipes.neural import Shapes, finish, prepare
+from chiasm.recipes.trunks import adapted_modalities, with_others
 from chiasm.tokens import Tokens
 
 
