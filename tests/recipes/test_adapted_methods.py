@@ -128,7 +128,10 @@ def test_paths_beside_an_attention_of_torch_and_none_where_it_convolves(places: 
     network = choose("image", "chada:size=32,dim=16,depth=2,heads=2").encoder.trunk().network
     assert attentions(network) == tuple((f"{block}.self_attn",) * 2 for block in blocks(network))
     assert feed_forwards(network) == tuple((f"{block}.linear1", f"{block}.linear2") for block in blocks(network))
-    with pytest.raises(chiasm.Unsupported, match=r"modality 'scan' cannot be adapted so: .*does not say its width"):
+    with pytest.raises(
+        chiasm.Unsupported,
+        match=r"modality 'scan' cannot be adapted so: .*no layer of a transformer that says its width",
+    ):
         make_recipe("petl-ast").fit(scans(*places, network="hf:{models}/resnet"), seed=0)
 
 

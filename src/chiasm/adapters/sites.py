@@ -124,7 +124,12 @@ def width_of(network: nn.Module, block: str) -> int:
     Raises:
         ValueError: the block does not say, or convolves.
     """
-    return channels_of(block, network.get_submodule(block))[1]
+    module = network.get_submodule(block)
+    try:
+        return channels_of(block, module)[1]
+    except ValueError:
+        kind = type(module).__name__
+        raise ValueError(f"its block '{block}' is a {kind} and no layer of a transformer that says its width") from None
 
 
 def _ends(network: nn.Module, block: str) -> tuple[str, str]:
