@@ -17,7 +17,7 @@ from chiasm.adapters.hidden_tokens import HiddenStates, layer_tokens
 from chiasm.adapters.sites import attentions, blocks, feed_forwards, norms
 from chiasm.encoders.adaptable import Trunk, runs, unread_modules
 from chiasm.encoders.choice import choose
-from chiasm.recipes.adapted import AdaptedRecipe
+from chiasm.recipes.adapted import AdaptedRecipe, adapted_fusion
 from chiasm.recipes.base import trainable
 from chiasm.recipes.neural import prepare
 from chiasm.recipes.registry import make_recipe
@@ -311,3 +311,20 @@ def test_prefixes_are_for_text_models_with_a_cache(cohort: chiasm.Cohort, images
 def test_a_network_that_cannot_be_adapted_so_is_refused_before_any_fit(images: Any) -> None:
     with pytest.raises(chiasm.Unsupported, match=r"'scan' cannot be adapted so: .* prefixes need a text model"):
         make_recipe("prefix").supports(images)
+
+
+@pytest.mark.parametrize("network", ["hf:{models}/resnet", "hf:{models}/dinov2"])
+def test_what_is_accepted_can_be_attached_and_the_rest_is_refused_before_any_fit(places: Any, network: str) -> None:
+    cohort = scans(*places, network=network)
+    training, refused = trainable(cohort, 0, None, "cpu"), set()
+    for name in ("lora", "ssf", "pego", "ia3", "norm-tuning", "petl-ast", "dvpt", "dvpt:attend=false", "unipt", "sara"):
+        recipe: Any = make_recipe(name)
+        try:
+            recipe.supports(cohort)
+        except chiasm.Unsupported as error:
+            assert "modality 'scan' cannot be adapted so: " in str(error)
+            refused.add(name)
+        else:
+            data, design, trunks = recipe.prepared(training)
+            adapted_fusion(design, trunks, data.shapes)
+    assert refused == ({"ia3", "petl-ast", "dvpt", "dvpt:attend=false"} if "resnet" in network else set())

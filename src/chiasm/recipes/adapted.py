@@ -6,7 +6,8 @@ omics, fingerprints) take part as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +20,14 @@ from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
 from chiasm.encoders.registry import pack
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
-from chiasm.recipes.adapted_fusion import Adaptation, AdaptedDesign, AdaptedFusion, Penalty, adapted_fusion
+from chiasm.recipes.adapted_fusion import (
+    Adaptation,
+    AdaptedDesign,
+    AdaptedFusion,
+    Penalty,
+    adapted_fusion,
+    attached,
+)
 from chiasm.recipes.base import BaseRecipe, Training, trainable
 from chiasm.recipes.model import FittedModel
 from chiasm.recipes.neural import Prepared, build, check_sizes, finish, fit_network, new_head, prepare, seeded
@@ -124,7 +132,10 @@ class AdaptedRecipe(BaseRecipe):
         found = self.adapted(cohort.with_modalities(self.modalities(cohort)))
         tokens = pack(cohort, found)
         for name, own in found.items():
-            self._adaptation(name, opened(own, tokens[name], cohort.rows_of(name)))
+            trunk = opened(own, tokens[name], cohort.rows_of(name))
+            made = self._adaptation(name, trunk)
+            with _cannot(name):
+                attached(trunk, made, seed=0)
         if not found:
             raise Unsupported(
                 "no modality has an encoder with a network to adapt (such as text by minilm, or hf:folder); where the "
@@ -145,13 +156,11 @@ class AdaptedRecipe(BaseRecipe):
         return data, AdaptedDesign(self.latent_width, inputs, adaptations), trunks
 
     def _adaptation(self, name: str, trunk: Trunk) -> Adaptation:
-        try:
+        with _cannot(name):
             made = self.adaptation(trunk)
             sites = tuple(site for site in made.sites if site not in trunk.unread)
             if made.adapter is not None and not sites:
                 raise ValueError("it has no place for this adapter, or none of a rank above the adapter's")
-        except ValueError as error:
-            raise Unsupported(f"the network of modality '{name}' cannot be adapted so: {error}") from error
         return replace(made, sites=sites)
 
     def trained(
@@ -222,3 +231,12 @@ class AdaptedRecipe(BaseRecipe):
         return TrainOptions(
             self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay, self.modality_dropout
         )
+
+
+@contextmanager
+def _cannot(name: str) -> Iterator[None]:
+    """What an adapter says of a network, as what the recipe says of a modality."""
+    try:
+        yield
+    except ValueError as error:
+        raise Unsupported(f"the network of modality '{name}' cannot be adapted so: {error}") from error

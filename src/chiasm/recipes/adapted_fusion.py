@@ -55,14 +55,12 @@ class AdaptedFusion(nn.Module):
         self.attached: dict[str, Attached | PeftAttached | Trunk] = {}
         trained: list[nn.Module] = []
         for name, own in adaptations.items():
-            trunk = trunks[name]
             if own.adapter is not None:
-                seed = int(torch.randint(2**31, ()))  # of the generator that `build` has seeded
-                found: Any = attach(trunk.network, own.adapter, _among(own.sites), seed=seed)
-                trunk.network, self.attached[name] = found.model, found
+                found = attached(trunks[name], own, seed=int(torch.randint(2**31, ())))  # as `build` has seeded
+                self.attached[name] = found
                 trained.append(_tensors(found))
             elif own.full:
-                self.attached[name] = trunk.requires_grad_(True)
+                trunk = self.attached[name] = trunks[name].requires_grad_(True)
                 for unread in trunk.unread:
                     trunk.network.get_submodule(unread).requires_grad_(False)
                 trained.append(trunk)
@@ -121,6 +119,19 @@ def adapted_fusion(
     }
     fusion = PooledMean(widths, design.latent_width, dropout)
     return AdaptedFusion(trunks, design.adaptations, fusion, widths, penalty)
+
+
+def attached(trunk: Trunk, own: Adaptation, *, seed: int) -> Any:
+    """The adapter at its sites of a network, which becomes what is called from now on; None without an adapter.
+
+    Raises:
+        ValueError: the adapter does not fit a site.
+    """
+    if own.adapter is None:
+        return None
+    found = attach(trunk.network, own.adapter, _among(own.sites), seed=seed)
+    trunk.network = found.model
+    return found
 
 
 def _among(sites: tuple[str, ...]) -> Callable[[str, nn.Module], bool]:

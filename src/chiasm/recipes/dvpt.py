@@ -35,7 +35,9 @@ class DynamicPromptRecipe(AdaptedRecipe):
         2023,
         "https://arxiv.org/abs/2307.09787",
     )
-    needs: ClassVar[str] = "a modality whose encoder is a transformer of images or volumes; with attend=false of any"
+    needs: ClassVar[str] = (
+        "a modality whose encoder is a transformer of images or volumes; with attend=false of text too"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
