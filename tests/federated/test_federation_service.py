@@ -14,7 +14,10 @@ import pytest
 import torch
 
 from chiasm import artifact
+from chiasm.cli import main
+from chiasm.federated.address import client_channel, server_credentials
 from chiasm.federated.folder import open_federation
+from chiasm.federated.server import Serving
 from chiasm.federated.wire import CHUNK, FederationError, control, to_bytes
 from chiasm.recipes.federation import SCALING
 from federated_hospitals import Certificates, Hospital, at_once, certificates, fitted_base, made, serving
@@ -192,31 +195,34 @@ def test_a_wrong_token_is_refused_by_name_before_anything_is_changed(
     tokens["hospital-b"] = federation.invite("hospital-b")
     before = sorted(federation.path.iterdir())
     with serving(federation, pems) as running:
-        for name, token, known in (
-            ("hospital-a", "wrong", True),
-            ("hospital-a", "", True),
-            ("hospital-a", stolen["hospital-a"], True),
-            ("hospital-a", tokens["hospital-b"], True),
-            ("hospital-b", void, True),
-            ("hospital-z", tokens["hospital-a"], False),
-            ("", "", False),
+        said: set[str] = set()
+        for name, token in (
+            ("hospital-a", "wrong"),
+            ("hospital-a", ""),
+            ("hospital-a", stolen["hospital-a"]),
+            ("hospital-a", tokens["hospital-b"]),
+            ("hospital-b", void),
+            ("hospital-z", tokens["hospital-a"]),
+            ("", ""),
         ):
             own = Hospital(running, name, token, pems)
             for call in (lambda own=own: own.ask(), lambda own=own: own.send(1, own.adapter(0))):
                 with pytest.raises(FederationError, match="the token is not the one") as caught:
                     call()
-                assert (name in str(caught.value)) if known else "not invited" in str(caught.value)
+                said.add(str(caught.value).replace(repr(name), ""))
+        assert len(said) == 1, "an answer tells who is invited"
         assert running.events("joined") == [] and sorted(federation.path.iterdir()) == before
         sound = [Hospital(running, name, token, pems) for name, token in tokens.items()]
         assert at_once(*(own.take_part for own in sound)) == [None, None]
         assert len(running.finished()) == 2
     log = (federation.path / "log.jsonl").read_text()
-    assert log.count("turned-away") == 14 and not any(token in log for token in (*tokens.values(), *stolen.values()))
+    turned = [own for own in map(json.loads, log.splitlines()) if own["event"] == "turned-away"]
+    # 8 calls of hospital-a, 2 of hospital-b and 4 of nobody: the first of each is told, then the tenth.
+    assert [(own["client"], own["times"]) for own in turned] == [("hospital-a", 1), ("hospital-b", 1), (None, 1)]
+    assert not any(token in log for token in (*tokens.values(), *stolen.values()))
 
 
 def test_without_tls_only_on_this_machine_and_only_when_asked(base: Path, tmp_path: Path) -> None:
-    from chiasm.federated.address import client_channel, server_credentials
-
     for call in (server_credentials, None):
         for address, insecure, message in (
             ("127.0.0.1:1", False, "travel encrypted"),
@@ -317,6 +323,45 @@ def test_too_few_answers_stop_it_and_it_goes_on_from_what_came(base: Path, tmp_p
         assert torch.equal(own, kept[name])
 
 
+def test_an_answer_from_before_a_restart_counts_though_its_hospital_stays_away(base: Path, tmp_path: Path) -> None:
+    federation, tokens = made(tmp_path / "federation", base, "abc", rounds=1)
+    with serving(federation, round_seconds=1.0) as running:
+        a, b, c = (Hospital(running, name, token) for name, token in tokens.items())
+        assert at_once(lambda: a.send(a.ask()["round"], a.adapter(1)), b.ask, c.ask) == [None] * 3
+        with pytest.raises(FederationError, match="sound answer of hospital-a"):
+            running.finished()
+    with serving(federation, resume=True) as running:
+        _, b, c = (Hospital(running, name, token) for name, token in tokens.items())
+        assert at_once(b.take_part, c.take_part) == [None, None]
+        (only,) = running.finished()
+    assert [own["client"] for own in only["clients"]] == ["hospital-a", "hospital-b", "hospital-c"]
+    assert only["refused"] == {}
+
+
+def test_who_is_invited_later_waits_for_a_restart_and_stops_nobody(base: Path, tmp_path: Path) -> None:
+    federation, tokens = made(tmp_path / "federation", base)
+    with serving(federation) as running:
+        token = federation.invite("hospital-c")
+        with pytest.raises(FederationError, match="invited after the server was started"):
+            Hospital(running, "hospital-c", token).ask()
+        sound = [Hospital(running, name, own) for name, own in tokens.items()]
+        assert at_once(*(own.take_part for own in sound)) == [None, None]
+        assert [len(own["clients"]) for own in running.finished()] == [2, 2]
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), -1.0, 1e11])
+@pytest.mark.parametrize("which", ["gather_seconds", "round_seconds"])
+def test_times_that_no_clock_can_wait_are_refused(which: str, seconds: float) -> None:
+    with pytest.raises(FederationError, match="lies between 0 and"):
+        Serving("localhost:0", insecure=True, **{which: seconds})
+
+
+def test_a_key_of_another_certificate_is_told_as_such(pems: Certificates, tmp_path: Path) -> None:
+    other = certificates(tmp_path)
+    with pytest.raises(FederationError, match="--key: it does not belong to the certificate"):
+        server_credentials("localhost:0", pems.certificate, other.key, False)
+
+
 @pytest.mark.parametrize("aggregation", ["fedavg", "zero-pad"])
 def test_the_controls_run_too(base: Path, tmp_path: Path, aggregation: str) -> None:
     federation, tokens = made(tmp_path / "federation", base, aggregation=aggregation, weights="equal")
@@ -355,6 +400,11 @@ def test_a_federation_is_made_once_and_its_base_stays(base: Path, tmp_path: Path
         made(tmp_path / "other", base, rank=99)
     with pytest.raises(FederationError, match="2 hospitals or more"):
         made(tmp_path / "other", base, least=1)
+    with pytest.raises(FederationError, match="inside its base"):
+        made(base / "federation", base)
+    assert not (base / "federation").exists()
+    with pytest.raises(FederationError, match="no hospital can be called 'update'"):
+        federation.invite("update")
     for name in ("Hospital A", "../x", "", "a" * 65, "a/b"):
         with pytest.raises(FederationError, match="small letters"):
             federation.invite(name)
@@ -364,3 +414,12 @@ def test_a_federation_is_made_once_and_its_base_stays(base: Path, tmp_path: Path
         open_federation(federation.path)
     with pytest.raises(FederationError, match="is no federation"):
         open_federation(tmp_path)
+
+
+def test_a_refused_invitation_leaves_no_file(base: Path, tmp_path: Path) -> None:
+    federation, _ = made(tmp_path / "federation", base)
+    out = tmp_path / "a.token"
+    for words in ([str(federation.path), "Hospital A"], [str(tmp_path), "hospital-a"]):
+        assert main(["federate", "invite", *words, "--out", str(out)]) == 2 and not out.exists()
+    assert main(["federate", "invite", str(federation.path), "hospital-a", "--out", str(out)]) == 0
+    assert federation.admits("hospital-a", out.read_text().strip())

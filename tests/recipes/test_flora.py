@@ -140,12 +140,39 @@ def test_sites_become_hospitals(cohort: Cohort) -> None:
         ({"ranks": "0"}, "ranks='0'"),
         ({"aggregation": "mean"}, "aggregation='mean'"),
         ({"weights": "events"}, "weights='events'"),
-        ({"rounds": 0}, "rounds lies between"),
+        ({"rounds": 0}, "rounds is a whole number between"),
+        ({"rounds": 1.5}, "rounds is a whole number between"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0"),
+        ({"modality_dropout": 1.0}, "modality_dropout is 1.0"),
+        ({"weight_decay": float("nan")}, "weight_decay is nan"),
+        ({"ranks": "64"}, "width 32 has no room"),
+        ({"aggregation": "fedavg", "ranks": "8/4"}, "fedavg needs equal ranks"),
+        ({"heads": 0}, "heads"),
+        ({"base_epochs": -3}, "epochs is -3"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Flora(**options)  # type: ignore[arg-type]
+
+
+def test_who_comes_from_nowhere_is_in_no_hospital(cohort: Cohort) -> None:
+    site = np.array(["", "s1", "s2"])[np.arange(len(cohort)) % 3]
+    rows = Flora().hospital_rows(replace(cohort, site=site))
+    assert [set(site[own]) for own in rows] == [{"s1"}, {"s2"}]
+    with pytest.raises(Unsupported, match="1 hospitals of 10 patients or more"):
+        Flora().supports(replace(cohort, site=np.where(site == "s2", "", site)))
+
+
+@pytest.mark.parametrize("aggregation", ["fedavg", "zero-pad"])
+def test_the_controls_start_from_the_same_factors(base: FittedModel, cohort: Cohort, aggregation: str) -> None:
+    """What is averaged has one meaning: a lower rank begins with the first rows of a higher one."""
+    ranks = (2, 2) if aggregation == "fedavg" else (3, 2)
+    plan = Plan(aggregation=aggregation, rounds=1, rank=ranks[0], epochs=1, learning_rate=0.0)
+    first, second = (own.train(1) for own in pair(base, cohort, plan, ranks))
+    downs = [name for name in first if ".lora_A." in name]
+    assert downs and all(torch.equal(first[name][: ranks[1]], second[name]) for name in downs)
+    assert all(float(first[name].abs().max()) > 0 for name in downs)
 
 
 def test_cohorts_that_do_not_fit_the_base(base: FittedModel, cohort: Cohort) -> None:

@@ -138,7 +138,26 @@ def test_other_starts_are_refused_unless_widths_are_matched(cohorts: dict[str, C
     with pytest.raises(Unsupported, match=r"one --seed, or match their widths by head=ot"):
         api.merge(models)
     both = restricted(cohort, ("m1", "m2"))
-    assert len(api.merge(models, "mean:head=ot").model.predict(both)) == len(both)
+    mixed_starts = api.merge(models, "mean:head=ot").model
+    assert len(mixed_starts.predict(both)) == len(both)
+    third = block(cohort, "m3", seed=0)
+    for given in ([mixed_starts, third], [third, mixed_starts]):  # what one merge matched, the next does not forget
+        with pytest.raises(Unsupported, match=r"started from different latents.*head=ot"):
+            api.merge(given)
+    assert len(api.merge([mixed_starts, third], "mean:head=ot").model.predict(both)) == len(both)
+
+
+@pytest.mark.parametrize("kind", ["regression", "survival"])
+def test_a_cohort_in_another_unit_is_refused(
+    kind: str, blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort]
+) -> None:
+    cohort = cohorts[kind]
+    in_months = [dataclasses.replace(own, target={**own.target, "unit": "months"}) for own in blocks[kind]]
+    assert cohort.target is not None and cohort.outcome is not None
+    in_days = cohort.with_target(dataclasses.replace(cohort.target, unit="days"), cohort.outcome)  # type: ignore[call-arg]
+    with pytest.raises(Unsupported, match="predict 'months' and the cohort's target is in 'days': convert it"):
+        api.merge(in_months, cohort=in_days)
+    assert api.merge(in_months, cohort=cohort).model is not None
 
 
 def test_blocks_that_do_not_fit_are_refused_before_a_weight_is_read(

@@ -65,8 +65,15 @@ def invite(
 
     if out.exists():
         raise FileExistsError(17, "exists already: choose another --out", str(out))
-    with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(api.invite(federation, name) + "\n")
+    file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # before a token is made that nothing could hold
+    try:
+        token = api.invite(federation, name)
+    except BaseException:
+        os.close(file)
+        out.unlink()
+        raise
+    with os.fdopen(file, "w") as opened:
+        opened.write(token + "\n")
     screen.show(f"Token of {name}: {out}")
 
 

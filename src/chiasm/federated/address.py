@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,12 @@ def server_credentials(address: str, certificate: Path | None, key: Path | None,
     if certificate is not None and key is not None:
         if insecure:
             raise FederationError("--insecure and --certificate exclude each other")
-        return grpc.ssl_server_credentials([(_read(key, "--key"), _read(certificate, "--certificate"))])
+        pair = _read(key, "--key"), _read(certificate, "--certificate")
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: b"")
+        except (ssl.SSLError, ValueError) as error:
+            raise FederationError("--key: it does not belong to the certificate, or asks for a password") from error
+        return grpc.ssl_server_credentials([pair])
     if certificate is not None or key is not None:
         raise FederationError("TLS needs both --certificate and --key")
     require_insecure(address, insecure, "give --certificate and --key")

@@ -35,6 +35,7 @@ from chiasm.recipes.registry import recipe_classes
 
 SCHEMA = 1
 DESCRIPTION, INVITED, LOG, BASE, MODEL = "federation.json", "invited.json", "log.jsonl", "base", "model"
+UPDATE = "update.safetensors"  # of a round
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
@@ -71,10 +72,9 @@ class Federation:
         """A token for a hospital, which is shown once and not kept; an earlier one of its is void.
 
         Raises:
-            FederationError: a name of other characters than small letters, digits and dashes.
+            FederationError: see `require_name`.
         """
-        if not NAME.fullmatch(name):
-            raise FederationError("the name of a hospital has small letters, digits and dashes, as in 'hospital-a'")
+        require_name(name)
         token = secrets.token_urlsafe(32)
         invited = {**self.invited, name: hashlib.sha256(token.encode()).hexdigest()}
         artifact.write_text(self.path / INVITED, json.dumps(invited, indent=1))
@@ -93,7 +93,7 @@ class Federation:
     def updates(self) -> list[State]:
         """What the server made of each finished round, in their order."""
         found: list[State] = []
-        while (file := self.round_folder(len(found) + 1) / "update.safetensors").exists():
+        while (file := self.round_folder(len(found) + 1) / UPDATE).exists():
             found.append(_tensors(artifact.load_checkpoint(file)["update"]))
         return found
 
@@ -115,7 +115,7 @@ class Federation:
         """Write what a round gave; the update last, since it is what makes the round a finished one."""
         folder = self.round_folder(number)
         artifact.write_text(folder / "round.json", json.dumps(document, indent=1, allow_nan=False))
-        artifact.save_checkpoint(folder / "update.safetensors", {"update": update})
+        artifact.save_checkpoint(folder / UPDATE, {"update": update})
 
     def rounds(self) -> list[dict[str, Any]]:
         """`round.json` of every finished round."""
@@ -129,6 +129,14 @@ class Federation:
             file.write(json.dumps({"time": now, "event": event, **facts}) + "\n")
 
 
+def require_name(name: str) -> None:
+    """Raise FederationError for a name of other characters than small letters, digits and dashes, or of a file."""
+    if not NAME.fullmatch(name):
+        raise FederationError("the name of a hospital has small letters, digits and dashes, as in 'hospital-a'")
+    if name == Path(UPDATE).stem:
+        raise FederationError(f"no hospital can be called '{name}': what a round gives is")
+
+
 def create_federation(path: Path, base: Path, plan: Plan, least: int = LEAST_CLIENTS) -> Federation:
     """A new federation around a model folder, which is copied into it.
 
@@ -138,6 +146,8 @@ def create_federation(path: Path, base: Path, plan: Plan, least: int = LEAST_CLI
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FederationError(f"'{path.name}' exists and is not empty: choose another place for the federation")
+    if base.resolve() in (path.resolve(), *path.resolve().parents):
+        raise FederationError("the federation would lie inside its base: choose another place for it")
     if least < LEAST_CLIENTS:
         raise FederationError(f"a round needs {LEAST_CLIENTS} hospitals or more: of one alone the sum is its adapter")
     model = load_base(base)

@@ -104,7 +104,8 @@ class HospitalGrid(Grid):
     def get_node_ids(self) -> Iterable[int]:
         """Those who are there: at first all that are invited, or who of them came in `gather_seconds`.
 
-        Later rounds wait only while fewer are there than a round needs; who comes back takes part in the next one.
+        Who answered before the server was started again need not come back for that round. Later rounds wait only while
+        fewer are there than a round needs; who comes back takes part in the next one.
 
         Raises:
             FederationError: fewer came.
@@ -112,10 +113,10 @@ class HospitalGrid(Grid):
         end = time.monotonic() + self.gather_seconds
         with self._changed:
             wanted = self.least if self._gathered else len(self.names)
-            while len(self._there) < wanted and (left := end - time.monotonic()) > 0:
+            while len(self._there | set(self._answered)) < wanted and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
             self._gathered = True
-            there = sorted(self._there)
+            there = sorted(self._there | set(self._answered))  # what came before a restart counts, whoever stays away
         if len(there) < self.least:
             came = ", ".join(there) or "nobody"
             raise FederationError(

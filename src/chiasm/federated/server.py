@@ -21,6 +21,7 @@ from chiasm.federated.wire import FederationError
 from chiasm.recipes.federation import finished, sites_of
 
 GOODBYE_SECONDS = 30.0
+LONGEST_SECONDS = 30 * 86_400.0  # what a thread can be told to wait is bounded
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Serving:
     insecure: bool = False
     gather_seconds: float = 600.0
     round_seconds: float = 3600.0
+
+    def __post_init__(self) -> None:
+        for name, seconds in (("gather", self.gather_seconds), ("patience", self.round_seconds)):
+            if not 0 <= seconds <= LONGEST_SECONDS:
+                raise FederationError(f"--{name} lies between 0 and {LONGEST_SECONDS:,.0f} seconds")
 
 
 def run_server(

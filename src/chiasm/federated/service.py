@@ -13,6 +13,7 @@ polls every three seconds and keeps its state in one folder of the user's. The s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -40,6 +41,9 @@ from chiasm.recipes.federation import largest_rank
 SERVICE = "chiasm.Federation"
 PROTOCOL = 1
 OPTIONS = [("grpc.max_receive_message_length", 4 * CHUNK), ("grpc.so_reuseport", 0)]
+WRONG_TOKEN = (
+    "the token is not the one that this hospital was given, or it is not invited: ask the coordinator for a new one"
+)
 THREADS_BESIDE = 8  # beside one for each hospital that waits for its next round
 Identity = Callable[[bytes], bytes]
 
@@ -50,6 +54,7 @@ class Service:
     def __init__(self, federation: Federation, strategy: LoraStrategy, grid: HospitalGrid) -> None:
         self.federation, self.strategy, self.grid = federation, strategy, grid
         self.most_rank = largest_rank(dict(strategy.sites))
+        self._turned: Counter[tuple[str, Any]] = Counter()
 
     def next(self, request: bytes, context: Any) -> Iterator[bytes]:
         """A document (`state`, `round`, `plan`, `updates`: number and bytes of each), then the updates in pieces."""
@@ -114,9 +119,10 @@ class Service:
         name, token = given.get("name", ""), given.get("token", "")
         if not self.federation.admits(name, token):
             known = name in self.federation.invited  # a name that somebody else chose is not repeated
-            shown = f"'{name}'" if known else "a hospital that is not invited"
-            reason = f"the token is not the one that {shown} was given: ask the coordinator for a new one"
-            self._abort(context, name if known else "", grpc.StatusCode.UNAUTHENTICATED, reason)
+            self._abort(context, name if known else "", grpc.StatusCode.UNAUTHENTICATED, WRONG_TOKEN)
+        if name not in self.grid.names:
+            reason = "this hospital was invited after the server was started: it takes part when it starts again"
+            self._abort(context, name, grpc.StatusCode.FAILED_PRECONDITION, reason)
         return name
 
     def _same_federation(self, asked: dict[str, Any]) -> None:
@@ -130,7 +136,10 @@ class Service:
 
     def _abort(self, context: Any, name: str, code: Any, reason: str, log: bool = True) -> Any:
         if log:
-            self.grid.told("turned-away", client=name or None, reason=reason)
+            self._turned[name, code] += 1
+            times = self._turned[name, code]
+            if times == 10 ** (len(str(times)) - 1):  # the 1st, 10th, 100th: who has no token fills no disk
+                self.grid.told("turned-away", client=name or None, reason=reason, times=times)
         context.abort(code, reason)
 
 

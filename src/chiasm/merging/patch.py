@@ -25,7 +25,8 @@ class Patch:
     """Fine-tuned minus base.
 
     Args:
-        delta: name to difference, float64, so that it puts back bit for bit; tensors that did not change are left out.
+        delta: name to difference, float64: a float32 comes back bit for bit, unless it is smaller than the base's by
+            2^29; tensors that did not change are left out.
         architecture: hash of names, shapes and dtypes.
         base: hash of the base's values.
     """

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from chiasm.merging.tensors import shares
+
 State = Mapping[str, Tensor]
 _CANCELLED = 1e-12  # of the mass: below it a sum has no sign, and rounding must not choose one
 
@@ -23,12 +25,12 @@ def added(base: State, vector: State, scale: float) -> dict[str, Tensor]:
 
 def summed(vectors: Sequence[State], weights: Sequence[float], normalize: bool) -> dict[str, Tensor]:
     """`sum_i w_i tau_i`, divided by `sum_i w_i` if `normalize`."""
-    total = sum(weights) if normalize else 1.0
+    share = shares(weights).tolist() if normalize else weights
     out = {}
     for key in vectors[0]:
         value = torch.zeros_like(vectors[0][key])
-        for vector, weight in zip(vectors, weights, strict=True):
-            value += vector[key] * (weight / total)
+        for vector, weight in zip(vectors, share, strict=True):
+            value += vector[key] * weight
         out[key] = value
     return out
 

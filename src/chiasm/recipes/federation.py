@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -63,8 +64,16 @@ class Plan:
             ("rounds", self.rounds, 10_000), ("rank", self.rank, 4096), ("epochs", self.epochs, 10_000),
             ("batch", self.batch, 10**6),
         ):  # fmt: skip
-            if not 1 <= value <= most:
-                raise ValueError(f"{name} lies between 1 and {most:,}")
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise ValueError(f"{name} is a whole number between 1 and {most:,}")
+        self.options  # noqa: B018 (refuses what a hospital could not train with)
+
+    @property
+    def options(self) -> TrainOptions:
+        """Of a hospital's training in a round."""
+        return TrainOptions(
+            self.epochs, self.epochs, self.batch, self.learning_rate, self.weight_decay, self.modality_dropout
+        )
 
     def put_together(self, adapters: Sequence[State], patients: Sequence[int | None]) -> State:
         """What the adapters of one round become; `patients` are read where they are the weights."""
@@ -155,23 +164,23 @@ class Participant:
         plan = self.plan
         self.network.load_state_dict(self._weights)
         goes_on = plan.aggregation != "flora"
-        # The controls average factors, which mean nothing unless all clients start from the same ones.
-        seed = seeded(plan.seed, "start" if goes_on else f"{self.name} {round_number}")
-        adapter = LoRA(self.rank, SCALING * self.rank)
-        attached = attach(self.network, adapter, lambda name, _: name in self.sites, seed=seed)
-        if goes_on and self.updates:
-            attached.load(_peft_names(resize_lora(self.updates[-1], self.rank)))
-        options = TrainOptions(
-            plan.epochs, plan.epochs, plan.batch, plan.learning_rate, plan.weight_decay, plan.modality_dropout
-        )
+        start = self._common_start() if goes_on and not self.updates else None
+        attached = self._attached(self.rank, f"{self.name} {round_number}")
+        if goes_on:
+            attached.load(_peft_names(resize_lora(start or self.updates[-1], self.rank)))
         assert isinstance(self.network, Network)
-        fit_network(
-            self.network, self.data, options, seed=seeded(plan.seed, f"{self.name} {round_number}"), checkpoint=None,
-            device=self.device,
-        )  # fmt: skip
-        found = {name.replace(".default.", "."): tensor.cpu() for name, tensor in attached.state().items()}
-        attached.remove()
-        return found
+        seed = seeded(plan.seed, f"{self.name} {round_number}")
+        fit_network(self.network, self.data, plan.options, seed=seed, checkpoint=None, device=self.device)
+        return _detached(attached)
+
+    def _attached(self, rank: int, name: str) -> Any:
+        adapter = LoRA(rank, SCALING * rank)
+        seed = seeded(self.plan.seed, name)
+        return attach(self.network, adapter, lambda site, _: site in self.sites, seed=seed)
+
+    def _common_start(self) -> State:
+        """A fresh adapter of the highest rank: the controls average factors, of which all have the first rows."""
+        return _detached(self._attached(largest_rank(self.sites), "start"))
 
 
 def prepared_with(base: FittedModel, cohort: Cohort, seed: int) -> Prepared:
@@ -223,6 +232,13 @@ def _recoded(outcome: Outcome, own: tuple[str, ...], base: tuple[str, ...], kind
         raise Unsupported("the cohort has classes or labels that the base does not know: name them as the base does")
     codes = np.array([base.index(name) for name in own], float)
     return replace(outcome, value=codes[outcome.value.astype(int)])
+
+
+def _detached(attached: Any) -> State:
+    """What was trained; the network is as it was."""
+    found = {name.replace(".default.", "."): tensor.cpu() for name, tensor in attached.state().items()}
+    attached.remove()
+    return found
 
 
 def _peft_names(adapter: State) -> State:

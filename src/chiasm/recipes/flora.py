@@ -71,11 +71,30 @@ class Flora(BaseRecipe):
         if not all(part.isdecimal() and int(part) >= 1 for part in self.ranks.split("/")):
             raise ValueError(f"ranks={self.ranks!r} is not known: write one whole number, or several as in 8/4/2")
         self.plan(0)
+        self.base_recipe  # noqa: B018 (refuses sizes that cannot be)
+        if max(self.all_ranks) > self.latent_width:
+            raise ValueError(f"ranks={self.ranks!r}: a network of width {self.latent_width} has no room for them")
+        if self.aggregation == "fedavg" and len(set(self.all_ranks)) > 1:
+            raise ValueError(f"ranks={self.ranks!r}: fedavg needs equal ranks")
+
+    @property
+    def all_ranks(self) -> list[int]:
+        """Of the hospitals, in turn."""
+        return [int(part) for part in self.ranks.split("/")]
+
+    @property
+    def base_recipe(self) -> BaseRecipe:
+        """What the largest hospital trains first."""
+        made: BaseRecipe = BASES[self.base](
+            latents=self.latents, latent_width=self.latent_width, depth=self.depth, heads=self.heads,
+            epochs=self.base_epochs,
+        )  # fmt: skip
+        return made
 
     def plan(self, seed: int) -> Plan:
         """What the hospitals agree on."""
         return Plan(
-            self.aggregation, self.rounds, int(self.ranks.split("/")[0]), self.weights, self.epochs, self.batch,
+            self.aggregation, self.rounds, self.all_ranks[0], self.weights, self.epochs, self.batch,
             self.learning_rate, self.weight_decay, self.modality_dropout, seed,
         )  # fmt: skip
 
@@ -98,15 +117,11 @@ class Flora(BaseRecipe):
         """Fit the base at the largest hospital; then round by round adapters of all, and what they add up to."""
         plan, parts = self.plan(training.seed), self.hospital_rows(training.cohort)
         folder = training.checkpoint
-        recipe: BaseRecipe = BASES[self.base](
-            latents=self.latents, latent_width=self.latent_width, depth=self.depth, heads=self.heads,
-            epochs=self.base_epochs,
-        )  # fmt: skip
-        base = recipe.fit(
+        base = self.base_recipe.fit(
             training.cohort.with_target(training.target, training.outcome).subset(parts[0]), seed=training.seed,
             checkpoint=folder / "base" if folder else None, device=training.device,
         )  # fmt: skip
-        ranks = [int(part) for part in self.ranks.split("/")]
+        ranks = self.all_ranks
         hospitals = [
             Participant(
                 base, training.cohort.subset(rows), plan, ranks[number % len(ranks)], f"hospital-{number + 1}",
@@ -132,6 +147,7 @@ class Flora(BaseRecipe):
         if cohort.site is None:
             raise Unsupported("the cohort has no sites: name their column, site = ... in [patients]")
         usable = cohort.present.any(1) if cohort.outcome is None else cohort.outcome.known & cohort.present.any(1)
+        usable &= cohort.site != ""  # of whom nobody knows where they come from
         names, counts = np.unique(cohort.site[usable], return_counts=True)
         order = [int(k) for k in np.argsort(-counts, kind="stable")]
         if self.hospitals:

@@ -16,6 +16,7 @@ from chiasm.recipes.merged import at
 from chiasm.recipes.merged_scores import mean_response
 from chiasm.recipes.model import FittedModel
 
+MIXED = "several"  # starts of the blocks of one model
 # What must be one for the latents and heads of blocks to mean the same.
 ALIKE = {
     "target": "targets",
@@ -74,8 +75,13 @@ def require_blocks(
         raise ValueError("a block of weight zero leaves who has nothing else without an answer: leave its model out")
     trees: list[Any] = [outline.tree for outline in outlines]
     require_one_meaning(trees, names, ALIKE)
-    for tree, name in zip(trees[1:], names[1:], strict=True):
-        if tree["predictor"].get("start", "") != trees[0]["predictor"].get("start", "") and method.head != "ot":
+    starts = [str(tree["predictor"].get("start", "")) for tree in trees]
+    for start, name in zip(starts, names, strict=True):
+        if (start != starts[0] or start == MIXED) and method.head != "ot":
+            if start == MIXED:
+                raise Unsupported(
+                    f"the blocks of {name} started from different latents, which have no common order: take head=ot"
+                )
             raise Unsupported(
                 f"the blocks of {names[0]} and {name} started from different latents, which have no common order: fit "
                 "them with one --seed, or match their widths by head=ot"
@@ -133,6 +139,7 @@ def merge_blocks(models: Sequence[FittedModel], weights: Sequence[float], method
         centre=sum(part.centre * weight for part, weight in zip(own, weights, strict=True)) / total,
         scale=sum(part.scale * weight for part, weight in zip(own, weights, strict=True)) / total,
         trained_parameters=sum(part.trained_parameters for part in own),
+        start=own[0].start if len({part.start for part in own}) == 1 else MIXED,
         weights={
             name: weight * part.weights.get(name, 1.0)
             for part, weight in zip(own, weights, strict=True) for name in part.blocks

@@ -87,6 +87,9 @@ def _target_of(model: FittedModel, cohort: Cohort) -> tuple[Target, Outcome]:
         raise Unsupported(f"scoring needs a cohort with a target of kind '{kind}', as the models have")
     if class_names(target) != model.response.classes:
         raise Unsupported("the cohort has other classes than the models: name the same ones in [target]")
+    unit, wanted = getattr(target, "unit", ""), model.target.get("unit", "")
+    if unit and wanted and unit != wanted:
+        raise Unsupported(f"the models predict '{wanted}' and the cohort's target is in '{unit}': convert it")
     return target, outcome
 
 

@@ -75,6 +75,6 @@ class PortLLM(TunedRecipe):
             )
 
         attached = attach(network, adapter, linear, seed=seeded(tuner.training.seed, "lora"))
-        tuner.train(network, "patch", tuner.options(), rows=tuner.parts(2)[0])
+        tuner.train(network, "patch", self.tuning_options(), rows=tuner.parts(2)[0])
         attached.merge()
         return make_patch(older, weights(network))

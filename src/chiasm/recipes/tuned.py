@@ -26,6 +26,7 @@ from chiasm.recipes.neural import Prepared, build, finish, fit_network, new_head
 from chiasm.recipes.neural_recipe import NeuralRecipe
 from chiasm.training import Network, TrainOptions, predict_link
 from chiasm.training.layer_rates import layer_rates
+from chiasm.training.loop import check_chance
 from chiasm.training.memo import remember
 
 PATIENCE = 5  # epochs of fine-tuning without a better one
@@ -51,6 +52,19 @@ class TunedRecipe(NeuralRecipe):
     family: ClassVar[str] = "merge"
     needs: ClassVar[str] = "two modalities or more"
     by_default: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_chance("base_dropout", self.base_dropout)
+        self.tuning_options()  # refuses what it cannot be made of
+        if not self.tune_learning_rate > 0 or not 0 < self.layer_decay <= 1:
+            raise ValueError("tune_learning_rate lies above 0, layer_decay above 0 and at most at 1")
+
+    def tuning_options(self, modality_dropout: float = 0.0) -> TrainOptions:
+        """Of a fine-tuning."""
+        return TrainOptions(
+            self.tune_epochs, PATIENCE, self.batch, self.tune_learning_rate, self.weight_decay, modality_dropout
+        )
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the base, tune copies of it, merge them."""
@@ -118,19 +132,12 @@ class Tuner:
             rows, see: as in `train`.
             modality_dropout: chance that a modality is left out of a step.
         """
-        network, options = self.network(start), self.options(modality_dropout)
+        network, options = self.network(start), self.recipe.tuning_options(modality_dropout)
         groups = layer_rates(
             network, "fusion.layers", stem=BELOW, rate=options.learning_rate, decay=self.recipe.layer_decay,
             weight_decay=options.weight_decay,
         )  # fmt: skip
         return weights(self.train(network, name, options, rows=rows, see=see, groups=groups))
-
-    def options(self, modality_dropout: float = 0.0) -> TrainOptions:
-        """Of a fine-tuning."""
-        recipe = self.recipe
-        return TrainOptions(
-            recipe.tune_epochs, PATIENCE, recipe.batch, recipe.tune_learning_rate, recipe.weight_decay, modality_dropout
-        )
 
     def train(
         self,
