@@ -192,3 +192,20 @@ def test_a_model_of_transformers_takes_every_family(adapter: Any, bert: nn.Modul
     torch.testing.assert_close(bert(IDS, attention_mask=MASK)[0], adapted, rtol=1e-5, atol=1e-5)
     attached.remove()
     assert torch.equal(bert(IDS, attention_mask=MASK)[0], plain)
+
+
+@pytest.mark.parametrize("adapter", [LoRA(2), IA3(), IA3(True)], ids=str)
+def test_a_place_is_one_place_though_another_name_ends_like_it(adapter: Any) -> None:
+    """Of a list of names, peft takes every module whose name ends like one, and its weights were never given back."""
+    torch.manual_seed(0)
+    network = nn.ModuleDict({"fc": nn.Linear(4, 4), "sub": nn.ModuleDict({"fc": nn.Linear(4, 4)})})
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    attached = attach(network, adapter, lambda name, _: name == "fc", seed=0)
+    assert all(name.startswith("fc.") for name, _ in attached.named_parameters())
+    with torch.no_grad():
+        for parameter in attached.parameters():
+            parameter.add_(0.5)
+    attached.merge()
+    attached.unmerge()
+    attached.remove()
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -420,6 +420,10 @@ def test_a_refused_invitation_leaves_no_file(base: Path, tmp_path: Path) -> None
     federation, _ = made(tmp_path / "federation", base)
     out = tmp_path / "a.token"
     for words in ([str(federation.path), "Hospital A"], [str(tmp_path), "hospital-a"]):
-        assert main(["federate", "invite", *words, "--out", str(out)]) == 2 and not out.exists()
-    assert main(["federate", "invite", str(federation.path), "hospital-a", "--out", str(out)]) == 0
+        with pytest.raises(SystemExit) as stopped:
+            main(["federate", "invite", *words, "--out", str(out)])
+        assert stopped.value.code == 2 and not out.exists()
+    with pytest.raises(SystemExit) as stopped:
+        main(["federate", "invite", str(federation.path), "hospital-a", "--out", str(out)])
+    assert not stopped.value.code
     assert federation.admits("hospital-a", out.read_text().strip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -161,3 +162,27 @@ def test_places_that_no_token_depends_on_are_no_places(cohorts: Any, monkeypatch
     with pytest.raises(chiasm.Unsupported, match="'note' cannot be adapted so: it has no place for this adapter"):
         recipe.supports(cohorts())
     assert asked and all("pooler.dense" in unread for unread in asked)
+
+
+@pytest.mark.parametrize("option", ["alpha=nan", "learning_rate=inf", "dropout=nan"])
+def test_no_option_is_without_a_number(option: str) -> None:
+    with pytest.raises(ValueError, match="and must be finite"):
+        make_recipe(f"lora:{option}")
+
+
+def test_a_search_without_a_place_trains_what_there_is(cohorts: Any) -> None:
+    cohort = cohorts()
+    few = cohort.without("note", cohort.rows_of("note")[8:])
+    model = make_recipe(f"memcontrol:rank=2,trials=2,trial_epochs=1,{QUICK}").fit(few, seed=0)
+    assert np.isfinite(model.predict(few).select_dtypes("number")).all(axis=None)
+
+
+def test_the_smallest_weights_may_all_be_biases(cohorts: Any) -> None:
+    model = make_recipe(f"sara:share=0.005,nuclear=0.01,{QUICK}").fit(cohorts(), seed=0)
+    assert model.trained_parameters > 0
+
+
+def test_optuna_is_asked_for_before_any_fit(cohorts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(chiasm.Unsupported, match="optuna"):
+        make_recipe("memcontrol:rank=2").supports(cohorts())

@@ -327,4 +327,4 @@ def test_what_is_accepted_can_be_attached_and_the_rest_is_refused_before_any_fit
         else:
             data, design, trunks = recipe.prepared(training)
             adapted_fusion(design, trunks, data.shapes)
-    assert refused == ({"ia3", "petl-ast", "dvpt", "dvpt:attend=false"} if "resnet" in network else set())
+    assert refused == ({"ia3", "petl-ast", "dvpt", "dvpt:attend=false", "unipt"} if "resnet" in network else set())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,29 @@ def test_one_place_has_nothing_to_select() -> None:
 def test_options_that_cannot_be(options: str) -> None:
     with pytest.raises(ValueError, match=r"share lies|got-d fits|no recipe"):
         make_recipe(f"got-d:{options}")
+
+
+def test_it_is_its_inner_recipe_on_those_who_are_kept() -> None:
+    """Whatever the inner recipe does of its own in a fit, it does here: it reads the one block that was named."""
+    cohort = hospitals()
+    recipe = make_recipe("got-d:site=north,recipe=lego-merge;blocks=m1;epochs=1;latents=4;latent_width=8;heads=2")
+    model = recipe.fit(cohort, seed=0)
+    alone = recipe.inner.fit(cohort.subset(recipe.chosen(cohort, 0)), seed=0)
+    assert sorted(model.modalities) == ["m1"] and model.recipe == recipe.name
+    pd.testing.assert_frame_equal(model.predict(cohort), alone.predict(cohort))
+
+
+def test_where_too_few_can_be_compared_everybody_is_kept() -> None:
+    cohort = hospitals()
+    assert cohort.site is not None
+    north = np.flatnonzero(cohort.site == "north")
+    few = cohort.subset(np.setdiff1d(np.arange(len(cohort)), north[8:]))
+    recipe = make_recipe(f"got-d:site=north,share=0.2,{QUICK}")
+    assert recipe.chosen(few, 0).all() and not recipe.chosen(cohort, 0).all()
+    assert len(recipe.fit(few, seed=0).predict(few)) == len(few)
+
+
+def test_what_is_not_installed_is_said_before_any_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ot", None)
+    with pytest.raises(chiasm.Unsupported, match="need POT"):
+        make_recipe(f"got-d:site=north,{QUICK}").supports(hospitals())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -70,7 +71,7 @@ class LoRA:
             smallest = min(site.weight.shape[0], site.weight[0].numel())
             if self.rank > smallest:
                 raise ValueError(f"the site '{name}' has rank {smallest} at most: {self.rank} is no low rank there")
-        return peft().LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=list(sites))
+        return peft().LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=_exactly(sites))
 
 
 @storable("adapter-ia3")
@@ -92,7 +93,8 @@ class IA3:
             if not isinstance(site, nn.Linear | nn.Conv2d | nn.Conv3d):
                 raise refuse(name, site, "Linear, Conv2d and Conv3d")
         names = list(sites)
-        return peft().IA3Config(target_modules=names, feedforward_modules=self._scaled_inputs(names))
+        scaled = self._scaled_inputs(names)
+        return peft().IA3Config(target_modules=_exactly(names), feedforward_modules=_exactly(scaled) if scaled else [])
 
     def _scaled_inputs(self, names: list[str]) -> list[str]:
         if isinstance(self.inputs, bool):
@@ -114,7 +116,7 @@ class NormTuning:
         for name, site in sites.items():
             if not isinstance(site, nn.LayerNorm) or site.weight is None:
                 raise refuse(name, site, "LayerNorm with a weight")
-        return peft().LNTuningConfig(target_modules=list(sites))
+        return peft().LNTuningConfig(target_modules=_exactly(sites))
 
 
 @storable("adapter-prompt")
@@ -153,6 +155,11 @@ class Prefix:
     def peft_config(self, sites: Mapping[str, nn.Module]) -> Any:
         _whole(sites)
         return peft().PrefixTuningConfig(task_type=_TASKS[self.task], num_virtual_tokens=self.tokens)
+
+
+def _exactly(names: Iterable[str]) -> str:
+    """These modules and no others: of a list, peft takes every module whose name ends like one of it."""
+    return "|".join(map(re.escape, names))
 
 
 def _whole(sites: Mapping[str, nn.Module]) -> None:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chiasm.readers.registry import missing
 
@@ -82,6 +83,15 @@ def pareto_front(choices: Sequence[Choice]) -> list[Choice]:
     return sorted(front, key=lambda choice: (choice.costs, len(choice.sites), choice.sites))
 
 
+def searcher() -> Any:
+    """The library optuna, or `Unsupported` with the command that brings it."""
+    try:
+        import optuna
+    except ImportError:
+        raise missing("optuna", "adapters", "searches over sites") from None
+    return optuna
+
+
 def _nsga(
     sites: Sequence[str],
     ask: Callable[[tuple[bool, ...], float], tuple[float, ...]],
@@ -90,14 +100,11 @@ def _nsga(
     rates: tuple[float, float],
     seed: int,
 ) -> None:
-    try:
-        import optuna
-    except ImportError:
-        raise missing("optuna", "adapters", "searches over sites") from None
+    optuna = searcher()
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-    def objective(trial: optuna.Trial) -> tuple[float, ...]:
+    def objective(trial: Any) -> tuple[float, ...]:
         bits = tuple(trial.suggest_categorical(f"site {i}", [False, True]) for i in range(len(sites)))
         rate = trial.suggest_float("rate", *rates, log=True) if rates[0] < rates[1] else rates[0]
         return ask(bits, rate)

@@ -9,8 +9,11 @@ from chiasm.adapters.part import channels_of
 
 MAPS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
-PROJECTIONS = ("query", "key", "value", "q", "k", "v", "qkv", "q_proj", "k_proj", "v_proj", "q_lin", "k_lin", "v_lin")
-KEYS_AND_VALUES = ("key", "value", "k", "v", "qkv", "k_proj", "v_proj", "k_lin", "v_lin")
+JOINT = ("qkv", "Wqkv", "qkv_proj", "query_key_value", "in_proj")  # one map gives queries, keys and values
+KEYS_AND_VALUES = (
+    "key", "value", "k", "v", "k_proj", "v_proj", "k_lin", "v_lin", "key_proj", "value_proj", *JOINT,
+)  # fmt: skip
+PROJECTIONS = ("query", "q", "q_proj", "q_lin", "query_proj", *KEYS_AND_VALUES)
 
 
 def linear_maps(network: nn.Module, rank: int = 1) -> tuple[str, ...]:
@@ -139,7 +142,8 @@ def _ends(network: nn.Module, block: str) -> tuple[str, str]:
     last = [name for name, own in maps.items() if own.out_features == width != own.in_features]
     if not first or not last:
         raise ValueError(f"the block '{block}' has no feed-forward network of its own")
-    return first[0], last[-1]
+    beside = [name for name in first if name.rpartition(".")[0] == last[-1].rpartition(".")[0]]
+    return (beside or first)[0], last[-1]
 
 
 def _maps(network: nn.Module, block: str) -> dict[str, nn.Linear]:

@@ -35,6 +35,7 @@ from chiasm.recipes.or_prior import OrPrior
 from chiasm.recipes.single import Single
 from chiasm.recipes.trunks import adapted_modalities, open_trunks, opened, with_others
 from chiasm.recipes.unimodal import prior_link
+from chiasm.tokens import Tokens
 from chiasm.training import Network, Objective, TrainOptions
 from chiasm.training.loop import check_chance
 
@@ -114,6 +115,17 @@ class AdaptedRecipe(BaseRecipe):
         """
         return Adaptation()
 
+    def tried(self, trunk: Trunk, made: Adaptation, inputs: Tokens) -> None:
+        """Attach and run on one patient, so that what does not fit is known before any fit; a `ValueError` says it."""
+        attached(trunk, made, seed=0)
+        if not bool(inputs.mask.any()):
+            return
+        try:
+            with torch.no_grad():
+                trunk.eval()(inputs)
+        except RuntimeError as error:
+            raise ValueError(f"it does not run with this change ({str(error).splitlines()[0]})") from error
+
     def penalty(self, attached: Any) -> Tensor:
         """What is added to the loss in training for an attached adapter, or a network that is trained whole."""
         return torch.zeros(())
@@ -134,8 +146,8 @@ class AdaptedRecipe(BaseRecipe):
         for name, own in found.items():
             trunk = opened(own, tokens[name], cohort.rows_of(name))
             made = self._adaptation(name, trunk)
-            with _cannot(name):
-                attached(trunk, made, seed=0)
+            with _cannot(name), torch.random.fork_rng(devices=[]):
+                self.tried(trunk, made, tokens[name].take(cohort.rows_of(name)[:1]))
         if not found:
             raise Unsupported(
                 "no modality has an encoder with a network to adapt (such as text by minilm, or hf:folder); where the "

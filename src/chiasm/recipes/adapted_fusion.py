@@ -78,7 +78,12 @@ class AdaptedFusion(nn.Module):
         made = dict(tokens)
         for name, trunk in self.__dict__["trunks"].items():
             here = present[:, self.names.index(name)]
+            full = self.training and self.attached.get(name) is trunk
+            if full and int(tokens[name].mask[here].sum()) == 1:
+                trunk.eval()  # one input has no spread that a batch norm could take
             made[name] = _where(trunk, tokens[name], here, self.shapes[name][0])
+            if full:
+                trunk.train()
         fused: Fused = self.fusion(made, present)
         if self.penalty is None or not self.training:
             return fused

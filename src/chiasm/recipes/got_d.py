@@ -17,7 +17,7 @@ from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import LEAST_PATIENTS, BaseRecipe, Training, trainable
 from chiasm.recipes.model import FittedModel
 from chiasm.recipes.neural import seeded
-from chiasm.training.selection import MOST_PAIRS, select
+from chiasm.training.selection import MOST_PAIRS, select, transport
 
 COMPONENTS = 32
 
@@ -81,6 +81,7 @@ class GotD(BaseRecipe):
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` without a site to select towards or without others, and where the inner recipe does."""
+        transport()
         self.inner.supports(cohort)
         if not self.site or cohort.site is None:
             raise Unsupported(
@@ -97,42 +98,36 @@ class GotD(BaseRecipe):
         """Select among the patients one can learn from, then fit the inner recipe."""
         usable = trainable(cohort, seed, checkpoint, device).cohort
         kept = np.isin(cohort.ids, usable.ids[self.chosen(usable, seed)])
-        model = super().fit(cohort.subset(kept), seed=seed, checkpoint=checkpoint, device=device)
-        return replace(model, has_prior=self.inner.has_prior)
+        model: FittedModel = self.inner.fit(cohort.subset(kept), seed=seed, checkpoint=checkpoint, device=device)
+        return replace(model, recipe=self.name)
 
     def chosen(self, cohort: Cohort, seed: int) -> NDArray[np.bool_]:
         """`(B,)` bool, who is kept: the site, the share of the others, and whoever cannot be compared.
+
+        Everybody is where ten of the site or ten of the others cannot be, as in a small training set of a trial.
 
         Args:
             cohort: training patients only.
             seed: of the part of a large target that is drawn.
         """
-        self.supports(cohort)
-        assert cohort.site is not None  # asked above
+        kept = np.ones(len(cohort), dtype=bool)
+        if cohort.site is None or (self.compare and self.compare not in cohort.modalities):
+            return kept
         name = self._compared(cohort)
         rows, raw = cohort.rows_of(name), cohort.raw(name)
+        here = cohort.site[rows] == self.site
+        if min(int(here.sum()), int((~here).sum())) < LEAST_PATIENTS:
+            return kept
         values = features_of(cohort, name).fit(raw, []).features(raw)
         places = Projection.fit(values, COMPONENTS)(values)  # (n, <= 32)
-        here = cohort.site[rows] == self.site
         target, others = places[here], np.flatnonzero(~here)
         most = max(1, MOST_PAIRS // len(others))
         if len(target) > most:
             target = target[np.random.default_rng(seeded(seed, self.id)).permutation(len(target))[:most]]
         picked = select(places[others], target, max(1, round(self.share * len(others))))
-        kept = np.ones(len(cohort), dtype=bool)
         kept[rows[others]] = False
         kept[rows[others[picked]]] = True
         return kept
-
-    def restricted(self, training: Training) -> Training:
-        """As the inner recipe."""
-        inner: Training = self.inner.restricted(training)
-        return inner
-
-    def completed(self, training: Training, predictor: Predictor) -> Predictor:
-        """As the inner recipe."""
-        whole: Predictor = self.inner.completed(training, predictor)
-        return whole
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """As the inner recipe."""
@@ -143,10 +138,6 @@ class GotD(BaseRecipe):
         """Those of the inner recipe."""
         found: tuple[str, ...] = self.inner.modalities(cohort)
         return found
-
-    def multiplications(self, cohort: Cohort) -> float:
-        """Those of the inner recipe."""
-        return float(self.inner.multiplications(cohort))
 
     def _compared(self, cohort: Cohort) -> str:
         if self.compare and self.compare not in cohort.modalities:

@@ -79,6 +79,7 @@ class LotteryTicketRecipe(AdaptedRecipe):
 
     def _ticket(self, base: Trunk, moved: Trunk, before: SparseDelta, number: int) -> SparseDelta:
         """The places of this round, those of earlier ones with what they have learned."""
+        base.cpu()  # the penalty may have moved it to where the other one was trained
         phi = {
             name: (moved.network.get_parameter(name) - base.network.get_parameter(name)).detach().flatten().numpy()
             for name in _maskable(base)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from chiasm.adapters import low_rank, search_sites
-from chiasm.adapters.site_search import Choice
+from chiasm.adapters.site_search import Choice, searcher
 from chiasm.adapters.sites import blocks, projections
-from chiasm.cohort import holdout
+from chiasm.cohort import Cohort, holdout
 from chiasm.encoders.adaptable import Trunk
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
@@ -66,10 +66,17 @@ class MemControlRecipe(AdaptedRecipe):
             raise ValueError("no block has a map of a rank above the adapter's")
         return Adaptation()
 
+    def supports(self, cohort: Cohort) -> None:
+        """As any adapted recipe, and optuna is installed."""
+        searcher()
+        super().supports(cohort)
+
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Search, then train what was chosen."""
         data, design, trunks = self.prepared(training)
         sites = {f"{name}:{block}": own for name, trunk in trunks.items() for block, own in self.sites(trunk).items()}
+        if not sites:  # too few have the modality that would be adapted
+            return self.trained(training, data, design, trunks)
         chosen = self.best(self.search(training, data, design, sites))
         final = replace(self, learning_rate=chosen.rate)
         return final.trained(training, data, final.chosen(design, sites, chosen.sites), open_trunks(data))

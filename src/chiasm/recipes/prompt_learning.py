@@ -20,6 +20,7 @@ from chiasm.recipes.adapted import Adaptation, AdaptedRecipe
 from chiasm.recipes.base import Training, choice
 from chiasm.recipes.neural import Prepared, build, finish, fit_network, new_head, parameter_count, prepare, seeded
 from chiasm.recipes.prompt_design import PromptDesign
+from chiasm.tokens import Tokens
 from chiasm.training import Network
 
 SHORTEST = 8  # pieces of a window that a text's encoder takes
@@ -80,6 +81,9 @@ class PromptLearning(AdaptedRecipe):
     def adaptation(self, trunk: Trunk) -> Adaptation:
         """Vectors before the whole model's input."""
         return self._prompts("masked")
+
+    def tried(self, trunk: Trunk, made: Adaptation, inputs: Tokens) -> None:
+        """The network inside is not what runs: `design` says what does not fit."""
 
     def design(self, target: Target, texts: dict[str, InputsAsTheyAre]) -> PromptDesign:
         """The templates and words in the pieces of each text's model.

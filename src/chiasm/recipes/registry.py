@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from importlib import import_module
@@ -119,9 +120,12 @@ def parse(value: str, default: Any, what: str) -> Any:
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False, "1": True, "0": False}[value.lower()]
-        return type(default)(value) if isinstance(default, int | float) else value
+        found = type(default)(value) if isinstance(default, int | float) else value
     except (ValueError, KeyError) as error:
         raise ValueError(f"{what} is {type(default).__name__}, and {value!r} is not") from error
+    if isinstance(found, float) and not math.isfinite(found):
+        raise ValueError(f"{what} is {found}, and must be finite")
+    return found
 
 
 def split_names(text: str) -> list[str]:

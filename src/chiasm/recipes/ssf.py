@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
+from torch import nn
+
 from chiasm.adapters import ScaleShift
-from chiasm.adapters.sites import layers
+from chiasm.adapters.sites import MAPS, NORMS, layers
 from chiasm.encoders.adaptable import Trunk
 from chiasm.protocols import Citation
 from chiasm.recipes.adapted import Adaptation, AdaptedRecipe
@@ -39,5 +41,14 @@ class ScaleShiftRecipe(AdaptedRecipe):
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
         """At every layer with channels."""
+        unknown = sorted({type(own).__name__ for own in trunk.network.modules() if _unknown(own)})
+        if unknown:
+            raise ValueError(f"its {unknown[0]} is a map that scale and shift do not know: they would leave it out")
         start = cast(Literal["identity", "paper"], self.start)
         return Adaptation(ScaleShift(start=start), layers(trunk.network))
+
+
+def _unknown(module: nn.Module) -> bool:
+    """Whether a module maps by a matrix of its own and is no layer that is known; an embedding maps nothing."""
+    weight = module._parameters.get("weight")
+    return weight is not None and weight.dim() > 1 and not isinstance(module, (*MAPS, *NORMS, nn.Embedding))

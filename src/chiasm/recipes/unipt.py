@@ -9,14 +9,15 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from chiasm.adapters import SideNetwork
-from chiasm.adapters.hidden_tokens import HiddenStates
+from chiasm.adapters.hidden_tokens import HiddenStates, layer_tokens
 from chiasm.adapters.sites import blocks
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.encoders.adaptable import Trunk
 from chiasm.fusion.pooled import PooledMean
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Fused, Predictor
-from chiasm.recipes.adapted import AdaptedRecipe
+from chiasm.recipes.adapted import Adaptation, AdaptedRecipe
 from chiasm.recipes.base import Training
 from chiasm.recipes.neural import Shapes, finish, prepare
 from chiasm.recipes.trunks import adapted_modalities, with_others
@@ -93,6 +94,16 @@ class UniPTRecipe(AdaptedRecipe):
         super().__post_init__()
         if self.narrow < 1 or self.most < 1:
             raise ValueError(f"narrow={self.narrow} and most={self.most} must be 1 or more")
+
+    def adaptation(self, trunk: Trunk) -> Adaptation:
+        """Nothing of the network: what is read are the states after its blocks."""
+        blocks(trunk.network)
+        return Adaptation()
+
+    def tried(self, trunk: Trunk, made: Adaptation, inputs: Tokens) -> None:
+        """Read the states of one patient; a `ValueError` says why they cannot stand for one another."""
+        if bool(inputs.mask.any()):
+            layer_tokens(trunk.eval(), inputs, blocks(trunk.network))
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Make the hidden states that are not stored yet, and train on all."""

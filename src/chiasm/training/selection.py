@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,12 +106,18 @@ def _potential(places: Floats, pool: Floats, target: Floats, metric: Metric) -> 
     return np.concatenate(parts)
 
 
-def _dual(pool: Floats, target: Floats, metric: Metric) -> Floats:
-    """The potential `g` of the target rows, `(m,)`."""
+def transport() -> Any:
+    """The library POT, or `Unsupported` with the command that brings it."""
     try:
         import ot  # type: ignore[import-untyped]
     except ImportError:
         raise Unsupported('gradients of optimal transport need POT: pip install "chiasm[transport]"') from None
+    return ot
+
+
+def _dual(pool: Floats, target: Floats, metric: Metric) -> Floats:
+    """The potential `g` of the target rows, `(m,)`."""
+    ot = transport()
     if len(pool) * len(target) > MOST_PAIRS:
         raise ValueError(
             f"{len(pool):,} times {len(target):,} costs are over {MOST_PAIRS:,}: give a random part of the target"
