@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,10 +15,11 @@ import chiasm
 from adapted_cohorts import network_of, notes, scans
 from chiasm.adapters import NormTuning, ScaleShift, attach, orthogonality
 from chiasm.adapters.hidden_tokens import HiddenStates, layer_tokens
-from chiasm.adapters.sites import attentions, blocks, feed_forwards, norms
+from chiasm.adapters.sites import attentions, blocks, feed_forwards, norms, projections
 from chiasm.encoders.adaptable import Trunk, runs, unread_modules
 from chiasm.encoders.choice import choose
-from chiasm.recipes.adapted import AdaptedRecipe, adapted_fusion
+from chiasm.fusion.pooled import PooledMean
+from chiasm.recipes.adapted import Adaptation, AdaptedFusion, AdaptedRecipe, adapted_fusion
 from chiasm.recipes.base import trainable
 from chiasm.recipes.neural import prepare
 from chiasm.recipes.registry import make_recipe
@@ -328,3 +330,60 @@ def test_what_is_accepted_can_be_attached_and_the_rest_is_refused_before_any_fit
             data, design, trunks = recipe.prepared(training)
             adapted_fusion(design, trunks, data.shapes)
     assert refused == ({"ia3", "petl-ast", "dvpt", "dvpt:attend=false", "unipt"} if "resnet" in network else set())
+
+
+def test_maps_that_give_queries_keys_and_values_at_once_are_no_feed_forward_network() -> None:
+    from transformers import (
+        DebertaV2Config,
+        DebertaV2Model,
+        GPTNeoXConfig,
+        GPTNeoXModel,
+        ModernBertConfig,
+        ModernBertModel,
+    )
+
+    small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    neox = GPTNeoXModel(GPTNeoXConfig(vocab_size=50, **small))
+    assert feed_forwards(neox)[1] == ("layers.1.mlp.dense_h_to_4h", "layers.1.mlp.dense_4h_to_h")
+    modern = ModernBertModel(ModernBertConfig(vocab_size=50, pad_token_id=0, **small))
+    assert feed_forwards(modern)[1] == ("layers.1.mlp.Wi", "layers.1.mlp.Wo")
+    deberta = DebertaV2Model(DebertaV2Config(vocab_size=50, **small))
+    assert {name.rpartition(".")[2] for name in projections(deberta)} == {"query_proj", "key_proj", "value_proj"}
+
+
+def test_scale_and_shift_leave_no_map_out_without_a_word() -> None:
+    from transformers import GPT2Config, GPT2Model
+
+    trunk = SimpleNamespace(network=GPT2Model(GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2)))
+    with pytest.raises(ValueError, match="its Conv1D is a map that scale and shift do not know"):
+        make_recipe("ssf").adaptation(trunk)
+
+
+def test_a_batch_of_one_image_is_no_spread_for_a_batch_norm() -> None:
+    """Trained whole, a network whose norms see one number a channel would stop the fit."""
+
+    class Normed(Trunk):
+        def run(self, inputs: torch.Tensor) -> tuple[torch.Tensor, None]:
+            return self.network(inputs)[:, None], None
+
+    trunk = Normed(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)))
+    fusion = AdaptedFusion({"m": trunk}, {"m": Adaptation(full=True)}, PooledMean({"m": (4, 0)}, 4), {"m": (4, 0)})
+    fusion.train()
+    for present in ([True, False, False], [True, True, False]):
+        mask = torch.tensor(present)[:, None]
+        fused = fusion({"m": Tokens(torch.randn(3, 1, 3), mask)}, mask)
+        assert torch.isfinite(fused.embedding).all() and trunk.training
+    assert int(trunk.network[1].num_batches_tracked) == 1
+
+
+@pytest.mark.parametrize("name", ["DistilBert", "Esm"])
+def test_prefixes_are_refused_by_models_that_take_no_cache(name: str) -> None:
+    import transformers
+
+    config = getattr(transformers, f"{name}Config")(
+        vocab_size=30, hidden_size=8, dim=8, num_hidden_layers=1, n_layers=1, num_attention_heads=2, n_heads=2,
+        intermediate_size=16, hidden_dim=16, pad_token_id=0,
+    )  # fmt: skip
+    network = getattr(transformers, f"{name}Model")(config)
+    with pytest.raises(ValueError, match="takes no keys and values from before"):
+        make_recipe("prefix").adaptation(SimpleNamespace(network=network))
