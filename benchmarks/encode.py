@@ -166,10 +166,11 @@ def run(chosen: str, data: Path, folder: Path, jobs: int, step: str) -> dict[str
     encoder = make_encoder(DEFAULTS[kind], kind)
     if step == "second" and not encoder.fitted_on_cohort:
         type(encoder).encode = never
+    encode = chiasm.encode  # the library is imported before the clock starts, as it is where a manifest was opened
     seconds = []
     for _ in range(1 if step == "first" else 2):
         start = time.perf_counter()
-        found = chiasm.encode(cohort, store=folder / "store", jobs=jobs)
+        found = encode(cohort, store=folder / "store", jobs=jobs)
         seconds.append(time.perf_counter() - start)
         (count,) = found.counts.values()
         cohort = cohort_of(chosen, data, folder)
