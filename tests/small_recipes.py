@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from chiasm import artifact
 from chiasm.cohort import Cohort
 from chiasm.recipes.registry import RECIPES
 from chiasm.testing.cohorts import Parts, synthetic_parts
@@ -104,3 +106,13 @@ def gap(one: pd.DataFrame, other: pd.DataFrame) -> float:
     assert list(one["pattern"]) == list(other["pattern"])
     numbers = [frame.drop(columns="pattern").to_numpy(float) for frame in (one, other)]
     return float(np.abs(numbers[0] - numbers[1]).max() / max(1.0, np.abs(numbers[0]).max()))
+
+
+def read_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on reading an array of a model folder fails the test."""
+
+    def never(*_: object) -> Any:
+        raise AssertionError("weights were read")
+
+    for name in ("_read_arrays", "_sha256"):
+        monkeypatch.setattr(artifact, name, never)

@@ -17,7 +17,7 @@ from chiasm.recipes.merged import Merged
 from chiasm.recipes.merged_scores import mean_response
 from chiasm.recipes.model import FittedModel
 from chiasm.recipes.neural import NetworkPredictor
-from small_recipes import mixed, small
+from small_recipes import mixed, read_no_weights, small
 
 KINDS = ("classification", "survival", "regression")
 
@@ -108,11 +108,7 @@ def test_models_that_differ_are_refused_before_a_weight_is_read(
     for name, (model, _) in others.items():
         model.save(tmp_path / name)
 
-    def never(*_: object) -> Any:
-        raise AssertionError("weights were read")
-
-    monkeypatch.setattr(artifact, "_read_arrays", never)
-    monkeypatch.setattr(artifact, "_sha256", never)
+    read_no_weights(monkeypatch)
     for name, (model, message) in others.items():
         with pytest.raises((ValueError, Unsupported), match=message) as caught:
             api.merge([tmp_path / "a", tmp_path / name])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm import api, artifact
+from chiasm import api
 from chiasm.cohort import Cohort, Unsupported, synthetic_cohort
 from chiasm.encoders import pack
 from chiasm.fusion.lego_block import pool
@@ -23,7 +23,7 @@ from chiasm.recipes.merged_scores import scores_of
 from chiasm.recipes.model import FittedModel
 from chiasm.testing.cohorts import restricted
 from chiasm.tokens import Tokens
-from small_recipes import gap, mixed, small
+from small_recipes import gap, mixed, read_no_weights, small
 
 KINDS = ("regression", "survival", "classification", "multilabel")
 PLACES = {"m1": 0, "m2": 1}
@@ -179,10 +179,7 @@ def test_blocks_that_do_not_fit_are_refused_before_a_weight_is_read(
     for name, (model, _) in others.items():
         model.save(tmp_path / name)
 
-    def never(*_: object) -> Any:
-        raise AssertionError("weights were read")
-
-    monkeypatch.setattr(artifact, "_read_arrays", never)
+    read_no_weights(monkeypatch)
     for name, (_, message) in others.items():
         with pytest.raises(Unsupported, match=message):
             api.merge([tmp_path / "a", tmp_path / name])
