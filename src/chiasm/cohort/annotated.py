@@ -35,7 +35,7 @@ def cohort_from_mudata(
     for modality, annotated in mdata.mod.items():
         fault = _fault(annotated)
         if fault is not None:
-            problems.append(error(*fault, modality=modality))
+            problems.append(error(*fault, modality=modality, finding="broken-block"))
             continue
         blocks[modality] = _block(annotated)
     if problems:

@@ -110,4 +110,6 @@ class Bags(Sequence[NDArray[np.float32]]):
 
     def _problem(self, position: int, what: str, fix: str) -> CohortError:
         row = None if self._file_rows is None else int(self._file_rows[position])
-        return CohortError([error(what, fix, path=self._template, row=row, modality=self._modality)])
+        return CohortError(
+            [error(what, fix, path=self._template, row=row, modality=self._modality, finding="broken-file")]
+        )

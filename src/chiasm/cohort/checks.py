@@ -75,21 +75,30 @@ def _target_problems(cohort: Cohort) -> list[Problem]:
         sizes = np.bincount(cohort.outcome.value[known].astype(int), minlength=len(cohort.target.classes))
         if (sizes > 0).sum() < 2:
             what = f"column '{cohort.target.column}' has a single class"
-            found.append(error(what, "there is nothing to tell apart: name another column", path=cohort.path))
+            found.append(
+                error(
+                    what,
+                    "there is nothing to tell apart: name another column",
+                    path=cohort.path,
+                    finding="single-class",
+                )
+            )
         elif (sizes < USUAL_FOLDS).any():
             small = int((sizes < USUAL_FOLDS).sum())
             noun = "class" if small == 1 else "classes"
             what = f"{small:,} {noun} of '{cohort.target.column}' with fewer than {USUAL_FOLDS} patients"
-            found.append(warning(what, "join it with another class or use fewer folds", path=cohort.path))
+            found.append(
+                warning(what, "join it with another class or use fewer folds", path=cohort.path, finding="small-class")
+            )
     if isinstance(cohort.target, Survival) and cohort.outcome.event is not None:
         events = int(cohort.outcome.event.sum())
         status = cohort.target.event or cohort.target.censored
         if events == 0:
             what, fix = f"column '{status}' has no event", "check its coding: `event` is 1 where it happened"
-            found.append(error(what, fix, path=cohort.path))
+            found.append(error(what, fix, path=cohort.path, finding="no-event"))
         elif events < USUAL_FOLDS:
             what = f"column '{status}' has {count(events, 'event')}, fewer than {USUAL_FOLDS}"
-            found.append(warning(what, "use fewer folds", path=cohort.path))
+            found.append(warning(what, "use fewer folds", path=cohort.path, finding="few-events"))
         found += _scale_problems(cohort.target, cohort.outcome.value[known], cohort.path)
     return found
 
@@ -101,16 +110,23 @@ def _label_problems(target: Multilabel, value: NDArray[np.float64], path: str | 
     rare = [name for name, n in zip(target.columns, sizes, strict=True) if 0 < n < USUAL_FOLDS]
     if len(constant) == len(target.columns):
         what = f"{count(len(constant), 'label')} with a single value: {_listed(constant)}"
-        return [error(what, "there is nothing to tell apart: name other columns", path=path)]
+        return [error(what, "there is nothing to tell apart: name other columns", path=path, finding="single-class")]
     found = []
     if constant:
         what = f"{count(len(constant), 'label')} with a single value: {_listed(constant)}"
         found.append(
-            warning(what, "left out of every mean over labels; check the coding or drop the column", path=path)
+            warning(
+                what,
+                "left out of every mean over labels; check the coding or drop the column",
+                path=path,
+                finding="constant-label",
+            )
         )
     if rare:
         what = f"{count(len(rare), 'label')} that fewer than {USUAL_FOLDS} patients have, or have not: {_listed(rare)}"
-        found.append(warning(what, "left out of every mean over labels; join it with another", path=path))
+        found.append(
+            warning(what, "left out of every mean over labels; join it with another", path=path, finding="rare-label")
+        )
     return found
 
 
@@ -125,11 +141,13 @@ def _scale_problems(target: Survival, times: NDArray[np.float64], path: str | No
     longest = LONGEST_MEDIAN.get(unit)
     if longest is not None and float(np.median(times)) > longest:
         what = f"column '{target.time}' is said to be in {unit}, and half of the times are longer than {longest:,.0f}"
-        return [warning(what, "correct `unit` or the times: are they in a smaller unit?", path=path)]
+        return [
+            warning(what, "correct `unit` or the times: are they in a smaller unit?", path=path, finding="odd-unit")
+        ]
     fractions = float(np.mean(times != np.round(times)))
     if unit == "days" and fractions > 0.5 and float(times.max()) < SHORT_DAYS:
         what = f"column '{target.time}' is said to be in days, and most times are short fractions of them"
-        return [warning(what, "correct `unit` or the times: are they in months?", path=path)]
+        return [warning(what, "correct `unit` or the times: are they in months?", path=path, finding="odd-unit")]
     return []
 
 
@@ -139,19 +157,32 @@ def _fold_problems(cohort: Cohort) -> list[Problem]:
     names = sorted(set(cohort.fold.tolist()) - {NEVER_TESTED})
     found = []
     if not names:
-        found.append(error(f"every fold is '{NEVER_TESTED}'", "name the fold in which a patient is tested"))
+        found.append(
+            error(
+                f"every fold is '{NEVER_TESTED}'", "name the fold in which a patient is tested", finding="never-tested"
+            )
+        )
     if cohort.outcome is not None and cohort.outcome.known.any():
         fix = "move patients between the folds, or merge it with another"
         for name in names:
             stops = lacking(cohort, cohort.fold, name)
-            found += [error(what, fix) for what in stops]
+            found += [error(what, fix, finding="fold-lacks-class") for what in stops]
             skip = [] if stops else skipped_labels(cohort, cohort.fold, name)
-            found += [warning(what, "the mean over labels goes without it there; or " + fix) for what in skip]
+            found += [
+                warning(what, "the mean over labels goes without it there; or " + fix, finding="fold-lacks-label")
+                for what in skip
+            ]
     shared = {name: shared_groups(cohort, cohort.fold == name) for name in names}
     leaky = [f"'{name}' ({number:,})" for name, number in shared.items() if number]
     if leaky:
         what = f"groups stand on both sides of the given {'fold' if len(leaky) == 1 else 'folds'} {', '.join(leaky)}"
-        found.append(warning(what, "scores on these folds are optimistic: draw folds that keep a group together"))
+        found.append(
+            warning(
+                what,
+                "scores on these folds are optimistic: draw folds that keep a group together",
+                finding="shared-groups",
+            )
+        )
     return found
 
 
@@ -163,5 +194,5 @@ def _leaks(cohort: Cohort) -> list[Problem]:
             verb = "predicts" if len(columns) == 1 else "predict"
             what = f"{count(len(columns), 'column')} alone {verb} the target almost perfectly: {_listed(columns)}"
             fix = "leave out what is known only after the outcome"
-            found.append(warning(what, fix, path=cohort.sources[name].path, modality=name))
+            found.append(warning(what, fix, path=cohort.sources[name].path, modality=name, finding="leaking-column"))
     return found

@@ -27,7 +27,7 @@ def block_problems(cohort: Cohort, modality: str) -> list[Problem]:
     if len(rows) < min(FEWEST_PATIENTS, len(cohort)):
         what = f"{count(len(rows), 'patient')} of {len(cohort):,} have the modality"
         fix = "check the path and the identifiers" if not len(rows) else "leave it out, or gather more"
-        found.append(warning(what, fix, path=source.path, modality=modality))
+        found.append(warning(what, fix, path=source.path, modality=modality, finding="few-patients"))
     if not len(rows):
         return found
     if isinstance(source, ColumnSource):
@@ -57,12 +57,16 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
         what = f"{count(int(infinite.sum()), 'value')} not finite in {_named([str(name) for name in names])}"
         fix = "correct the cell, or empty it if the value is missing"
         what = f"{what} ({first_rows(wrong.tolist())})"
-        found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality))
+        found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality, finding="not-finite"))
     if len(used) > 1:
         constant = [str(name) for name in used.columns if used[name].nunique(dropna=True) <= 1]
         if constant:
             what = f"{count(len(constant), 'column')} constant or all missing: {_named(constant)}"
-            found.append(warning(what, "leave them out: they say nothing", path=path, modality=modality))
+            found.append(
+                warning(
+                    what, "leave them out: they say nothing", path=path, modality=modality, finding="constant-columns"
+                )
+            )
     return found
 
 
@@ -70,7 +74,11 @@ def _bag_problems(bags: Bags, modality: str, path: str | None, file_rows: NDArra
     try:
         shapes, found = read_shapes(bags)
     except Unsupported as fault:
-        return [error(str(fault), "or write the bags as .npy files", path=path, modality=modality)]
+        return [
+            error(
+                str(fault), "or write the bags as .npy files", path=path, modality=modality, finding="missing-package"
+            )
+        ]
     readable = shapes[:, 1] >= 0
     if readable.any():
         widths, sizes = np.unique(shapes[readable, 1], return_counts=True)
@@ -80,7 +88,7 @@ def _bag_problems(bags: Bags, modality: str, path: str | None, file_rows: NDArra
             what = f"{count(len(wrong), 'bag')} not {widths[np.argmax(sizes)]:,} wide as most are"
             fix = "encode all of them with the same encoder"
             what = f"{what} ({first_rows(wrong.tolist())})"
-            found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality))
+            found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality, finding="ragged-bags"))
     if np.prod(shapes[readable].astype(float), axis=1).sum() <= MOST_BAG_VALUES:
         strange, damaged = [], list[Problem]()
         for i in np.flatnonzero(readable).tolist():
@@ -93,7 +101,9 @@ def _bag_problems(bags: Bags, modality: str, path: str | None, file_rows: NDArra
         if strange:
             strange.sort()
             what = f"{count(len(strange), 'bag')} with values that are not finite ({first_rows(strange)})"
-            found.append(error(what, "encode them again", path=path, row=strange[0], modality=modality))
+            found.append(
+                error(what, "encode them again", path=path, row=strange[0], modality=modality, finding="not-finite")
+            )
     return found
 
 
@@ -124,7 +134,9 @@ def _collected(problems: list[Problem], severity: Severity) -> list[Problem]:
         rows = [p.row for p in alike if p.row]
         many = f" in {count(len(alike), 'file')} ({first_rows(rows)})" if len(alike) > 1 else ""
         first = alike[0]
-        found.append(Problem(severity, first.row, first.modality, first.path, what + many + absent, first.fix))
+        found.append(
+            Problem(severity, first.row, first.modality, first.path, what + many + absent, first.fix, first.finding)
+        )
     return found
 
 

@@ -15,7 +15,9 @@ class Problem:
     """One finding of a check: what is wrong, where, and what to do about it.
 
     `row` counts as a spreadsheet does: the header is row 1, the first patient row 2. `path` is the file as the
-    manifest names it. No field ever holds an identifier or a value of a patient.
+    manifest names it. `finding` is its short stable name, by which `[accept]` of a manifest takes it with a reason;
+    `leak` says that it lets a score know the outcome, or a test patient, beforehand. No field ever holds an identifier
+    or a value of a patient.
     """
 
     severity: Severity
@@ -24,6 +26,8 @@ class Problem:
     path: str | None
     what: str
     fix: str
+    finding: str = ""
+    leak: bool = False
 
     def __str__(self) -> str:
         place = [self.path or "", f"row {self.row}" if self.row else "", f"modality '{self.modality}'"]
@@ -51,17 +55,30 @@ class Unsupported(ValueError):
 
 
 def error(
-    what: str, fix: str, *, path: str | None = None, row: int | None = None, modality: str | None = None
+    what: str,
+    fix: str,
+    *,
+    path: str | None = None,
+    row: int | None = None,
+    modality: str | None = None,
+    finding: str = "",
 ) -> Problem:
     """A finding that stops a run."""
-    return Problem("error", row, modality, path, what, fix)
+    return Problem("error", row, modality, path, what, fix, finding)
 
 
 def warning(
-    what: str, fix: str, *, path: str | None = None, row: int | None = None, modality: str | None = None
+    what: str,
+    fix: str,
+    *,
+    path: str | None = None,
+    row: int | None = None,
+    modality: str | None = None,
+    finding: str = "",
+    leak: bool = False,
 ) -> Problem:
-    """A finding that a run reports and survives."""
-    return Problem("warning", row, modality, path, what, fix)
+    """A finding that a run reports and survives; a leak takes the plain verdict away."""
+    return Problem("warning", row, modality, path, what, fix, finding, leak)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -48,7 +48,7 @@ def cohort_from_frames(
         if column not in patients.columns:
             like = nearest(column, map(str, patients.columns))
             fix = f"did you mean '{like}'?" if like else "add the column"
-            problems.append(error(f"no such column '{column}'", fix, path="patients"))
+            problems.append(error(f"no such column '{column}'", fix, path="patients", finding="missing-column"))
     if problems:
         raise CohortError(problems)
     positions = np.argsort(texts, kind="stable")
@@ -91,7 +91,7 @@ def cohort_from_frames(
             where = first_rows(strange.tolist())
             what = f"{count(len(strange), 'row')} of identifiers that are not among the patients ({where})"
             fix = "they are left out; add them to the patients to use them"
-            findings.append(warning(what, fix, row=int(strange[0]), modality=modality))
+            findings.append(warning(what, fix, row=int(strange[0]), modality=modality, finding="unknown-identifiers"))
         here = (first >= 0) & some[first] if len(some) else np.zeros(len(ids), dtype=bool)
         rows[modality] = np.where(here, starts[first] if len(starts) else -1, -1)
         named = (groups or {}).get(modality)
@@ -100,7 +100,14 @@ def cohort_from_frames(
             feature_groups[modality] = {g: [c for c in known if c in set(members)] for g, members in named.items()}
     for stray in sorted(set(kinds or {}) | set(groups or {})):
         if stray not in modalities:
-            problems.append(error("there is no such modality", "correct the name in kinds or groups", modality=stray))
+            problems.append(
+                error(
+                    "there is no such modality",
+                    "correct the name in kinds or groups",
+                    modality=stray,
+                    finding="unknown-modality",
+                )
+            )
     if problems:
         raise CohortError(problems)
     outcome = None
@@ -117,7 +124,13 @@ def cohort_from_frames(
         missing = np.sort(positions[fold == ""]) + 2
         what = f"{count(len(missing), 'patient')} without a fold ({first_rows(missing.tolist())})"
         findings.append(
-            error(what, "give each a fold, or 'train' to never test it", path="patients", row=int(missing[0]))
+            error(
+                what,
+                "give each a fold, or 'train' to never test it",
+                path="patients",
+                row=int(missing[0]),
+                finding="without-fold",
+            )
         )
         fold = np.where(fold == "", "train", fold)
     return Cohort(
@@ -143,16 +156,23 @@ def _unfit(modality: str, kind: str, values: Any) -> list[Problem]:
     fix = "a frame is a table, omics, events or one column of text; files and bags are a mapping id -> path or array"
     if not isinstance(modality, str) or not MODALITY_NAME.fullmatch(modality):
         what = f"{modality!r} cannot name a modality"
-        return [error(what, "use text of letters, digits, _ . and -", path="modalities")]
+        return [error(what, "use text of letters, digits, _ . and -", path="modalities", finding="modality-name")]
     if kind not in KINDS:
         like = nearest(str(kind), KINDS)
         known = f"did you mean '{like}'?" if like else f"known are {', '.join(KINDS)}"
-        return [error(f"unknown kind '{kind}'", known, modality=modality)]
+        return [error(f"unknown kind '{kind}'", known, modality=modality, finding="unknown-kind")]
     is_frame = isinstance(values, pd.DataFrame)
     if (kind in FILE_KINDS) == is_frame or not (is_frame or isinstance(values, Mapping)):
-        return [error(f"kind '{kind}' does not fit what was given", fix, modality=modality)]
+        return [error(f"kind '{kind}' does not fit what was given", fix, modality=modality, finding="unfit-kind")]
     if kind in TEXT_KINDS and values.shape[1] != 1:
-        return [error(f"kind '{kind}' is one column, and there are {values.shape[1]}", fix, modality=modality)]
+        return [
+            error(
+                f"kind '{kind}' is one column, and there are {values.shape[1]}",
+                fix,
+                modality=modality,
+                finding="unfit-kind",
+            )
+        ]
     return _repeated(values, modality) if is_frame else []
 
 
@@ -161,7 +181,10 @@ def _repeated(frame: pd.DataFrame, modality: str | None) -> list[Problem]:
     names = pd.Series([str(name) for name in frame.columns], dtype=object)
     twice = names[names.duplicated()].unique().tolist()
     path = "patients" if modality is None else None
-    return [error(f"column '{name}' stands twice", "rename one", path=path, modality=modality) for name in twice[:1]]
+    return [
+        error(f"column '{name}' stands twice", "rename one", path=path, modality=modality, finding="repeated-column")
+        for name in twice[:1]
+    ]
 
 
 def _unique(index: pd.Index, modality: str | None, problems: list[Problem]) -> NDArray[np.str_]:
@@ -171,10 +194,23 @@ def _unique(index: pd.Index, modality: str | None, problems: list[Problem]) -> N
     empty = np.flatnonzero(texts == "") + 2
     if empty.size:
         what = f"the identifier is missing in {count(len(empty), 'row')} ({first_rows(empty.tolist())})"
-        problems.append(error(what, "fill in the index", path=path, row=int(empty[0]), modality=modality))
+        problems.append(
+            error(
+                what, "fill in the index", path=path, row=int(empty[0]), modality=modality, finding="missing-identifier"
+            )
+        )
     repeated = np.flatnonzero(repeats(texts) & (texts != "")) + 2
     if repeated.size:
         where = first_rows(repeated.tolist())
         what = f"the identifier stands in an earlier row too, in {count(len(repeated), 'row')} ({where})"
-        problems.append(error(what, "keep one row a patient", path=path, row=int(repeated[0]), modality=modality))
+        problems.append(
+            error(
+                what,
+                "keep one row a patient",
+                path=path,
+                row=int(repeated[0]),
+                modality=modality,
+                finding="repeated-identifier",
+            )
+        )
     return texts

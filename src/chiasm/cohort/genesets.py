@@ -20,9 +20,13 @@ def read_gene_sets(folder: Path, name: str, columns: Sequence[str], modality: st
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         fix = "correct the path, which is relative to the manifest"
-        raise CohortError([error("there is no such file", fix, path=name, modality=modality)]) from None
+        raise CohortError(
+            [error("there is no such file", fix, path=name, modality=modality, finding="missing-file")]
+        ) from None
     except (UnicodeDecodeError, OSError):
-        raise CohortError([error("is not text", "a GMT file is UTF-8 text", path=name, modality=modality)]) from None
+        raise CohortError(
+            [error("is not text", "a GMT file is UTF-8 text", path=name, modality=modality, finding="broken-file")]
+        ) from None
     groups = {}
     for line in lines:
         parts = line.split("\t")
@@ -33,5 +37,5 @@ def read_gene_sets(folder: Path, name: str, columns: Sequence[str], modality: st
     if not groups:
         what = "no line names a group with a column of the modality"
         fix = "a line is name, description, members, apart by tabs"
-        raise CohortError([error(what, fix, path=name, modality=modality)])
+        raise CohortError([error(what, fix, path=name, modality=modality, finding="empty-gene-sets")])
     return groups

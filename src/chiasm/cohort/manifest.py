@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,9 @@ class _Reader:
             self.problems += fault.problems
             return None
         if not len(positions):
-            self.problems.append(error("the table has no patients", "write a row a patient", path=patients.name))
+            self.problems.append(
+                error("the table has no patients", "write a row a patient", path=patients.name, finding="no-patients")
+            )
             return None
         texts = self.texts(patients, self.id)
         self.positions = positions[np.argsort(texts[positions], kind="stable")]  # rows of the patients' table, by id
@@ -126,9 +129,7 @@ class _Reader:
                     table.frame()
                 self._tables[name] = table
             except CohortError as fault:
-                self.problems += [
-                    Problem(p.severity, p.row, p.modality or modality, p.path, p.what, p.fix) for p in fault.problems
-                ]
+                self.problems += [replace(p, modality=p.modality or modality) for p in fault.problems]
         return self._tables[name]
 
     def texts(self, table: Table, column: str) -> NDArray[np.str_]:
@@ -145,7 +146,9 @@ class _Reader:
                 fix = f"did you mean '{like}'?" if like else "correct the manifest or add the column"
                 if len(known) == 1 and {";", "\t"} & set(table.columns[0]):
                     fix = "the table is not separated by commas: save it as comma-separated text"
-                self.problems.append(error(f"no such column '{name}'", fix, path=table.name, modality=modality))
+                self.problems.append(
+                    error(f"no such column '{name}'", fix, path=table.name, modality=modality, finding="missing-column")
+                )
         return known.issuperset(names)
 
     def unique_ids(self, table: Table, column: str, modality: str | None) -> NDArray[np.int_]:
@@ -156,7 +159,14 @@ class _Reader:
             rows = np.flatnonzero(empty) + 2
             what = f"the identifier is missing in {count(len(rows), 'row')} ({first_rows(rows.tolist())})"
             self.problems.append(
-                error(what, f"fill in column '{column}'", path=table.name, row=int(rows[0]), modality=modality)
+                error(
+                    what,
+                    f"fill in column '{column}'",
+                    path=table.name,
+                    row=int(rows[0]),
+                    modality=modality,
+                    finding="missing-identifier",
+                )
             )
         repeated = repeats(texts) & ~empty
         if repeated.any():
@@ -164,7 +174,9 @@ class _Reader:
             where = first_rows(rows.tolist())
             what = f"the identifier stands in an earlier row too, in {count(len(rows), 'row')} ({where})"
             fix = "keep one row a patient; for several records of a person give each its own id and name `group`"
-            self.problems.append(error(what, fix, path=table.name, row=int(rows[0]), modality=modality))
+            self.problems.append(
+                error(what, fix, path=table.name, row=int(rows[0]), modality=modality, finding="repeated-identifier")
+            )
         return np.flatnonzero(~empty & ~repeated)
 
     def target(self, keys: TargetKeys | None) -> Target | None:
@@ -182,7 +194,9 @@ class _Reader:
             columns = tuple(keys.columns or ())
             if len(set(columns)) < len(columns):
                 what = "a column stands twice in the 'columns' of [target]"
-                self.problems.append(error(what, "name each label once", path=self.manifest.name))
+                self.problems.append(
+                    error(what, "name each label once", path=self.manifest.name, finding="repeated-label")
+                )
                 return None
             target = Multilabel(columns)
         return target if self.has_columns(self.patients, list(target.columns), None) else None
@@ -202,7 +216,9 @@ class _Reader:
         if twice.any():
             rows = np.flatnonzero(twice) + 2
             what = f"{count(int(pairs['id'][twice].nunique()), 'patient')} in two folds ({first_rows(rows.tolist())})"
-            self.findings.append(error(what, "keep one row a patient", path=name, row=int(rows[0])))
+            self.findings.append(
+                error(what, "keep one row a patient", path=name, row=int(rows[0]), finding="two-folds")
+            )
         self.strangers(table, ~np.isin(texts, self.ids), None)
         first = pairs[names != ""].drop_duplicates("id").set_index("id")["fold"]
         fold = first.reindex(self.ids).fillna("").to_numpy(dtype=str)
@@ -210,7 +226,7 @@ class _Reader:
             rows = np.sort(self.positions[fold == ""]) + 2
             what = f"{count(len(rows), 'patient')} without a fold ({first_rows(rows.tolist())} of the patients' table)"
             fix = "give each a fold, or 'train' to never test it"
-            self.findings.append(error(what, fix, path=name, row=int(rows[0])))
+            self.findings.append(error(what, fix, path=name, row=int(rows[0]), finding="without-fold"))
         return np.where(fold == "", "train", fold)
 
     def strangers(self, table: Table, strange: NDArray[np.bool_], modality: str | None) -> None:
@@ -219,7 +235,9 @@ class _Reader:
             where = first_rows(rows.tolist())
             what = f"{count(len(rows), 'row')} of identifiers that are not among the patients ({where})"
             fix = "they are left out; add them to the patients' table to use them"
-            self.findings.append(warning(what, fix, path=table.name, row=int(rows[0]), modality=modality))
+            self.findings.append(
+                warning(what, fix, path=table.name, row=int(rows[0]), modality=modality, finding="unknown-identifiers")
+            )
 
     def modality(self, name: str, keys: ModalityKeys) -> tuple[Source | None, NDArray[np.int_]]:
         """The source of a modality and, for each patient, its row there, -1 where absent."""
@@ -265,7 +283,7 @@ class _Reader:
         """A column of the target is what is predicted: it cannot be read to predict it."""
         for name in [column for column in columns if table is self.patients and column in self.outcomes]:
             what, fix = f"column '{name}' is the target's", "leave it out of the modality, by `columns`"
-            self.problems.append(error(what, fix, path=table.name, modality=modality))
+            self.problems.append(error(what, fix, path=table.name, modality=modality, finding="target-as-input"))
 
     def _with_values(self, table: Table, columns: list[str], rows: NDArray[np.int_]) -> NDArray[np.int_]:
         return np.where((rows >= 0) & table.has_values(columns)[rows], rows, -1)

@@ -18,7 +18,15 @@ def inside(folder: Path, name: str, modality: str | None = None) -> Path:
     """The path of a file that a manifest names; raises CohortError where it leaves the folder by any way."""
     if _leaves(folder, name):
         raise CohortError(
-            [error("the path leaves the folder of the cohort", STAY_INSIDE, path=name, modality=modality)]
+            [
+                error(
+                    "the path leaves the folder of the cohort",
+                    STAY_INSIDE,
+                    path=name,
+                    modality=modality,
+                    finding="path-outside",
+                )
+            ]
         )
     return folder / name
 
@@ -44,9 +52,9 @@ def find_files(
         what, fix = f"a bag is read from {', '.join(BAG_SUFFIXES)}", "write the bags as one of these"
         if template.lower().endswith(PICKLES):
             what, fix = f"{what}, never from a pickle, which can run code when it is read", CONVERT
-        raise CohortError([error(what, fix, path=template, modality=modality)])
+        raise CohortError([error(what, fix, path=template, modality=modality, finding="file-kind")])
     if _leaves(folder, template.replace("{id}", "_")):
-        raise CohortError([error(LEAVES, STAY_INSIDE, path=template, modality=modality)])
+        raise CohortError([error(LEAVES, STAY_INSIDE, path=template, modality=modality, finding="path-outside")])
     paths: list[Path] = []
     rows = np.full(len(ids), -1)
     outside = []
@@ -68,7 +76,9 @@ def find_files(
     if outside:
         outside.sort()
         many = f" for {count(len(outside), 'patient')} ({first_rows(outside)})" if len(outside) > 1 else ""
-        problems.append(error(LEAVES + many, STAY_INSIDE, path=template, row=outside[0], modality=modality))
+        problems.append(
+            error(LEAVES + many, STAY_INSIDE, path=template, row=outside[0], modality=modality, finding="path-outside")
+        )
     return paths, rows, problems
 
 

@@ -70,24 +70,28 @@ def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
     try:
         raw = file.read_bytes()
     except OSError:
-        return None, [error("there is no such file", "give the path of a manifest, cohort.toml", path=name)]
+        return None, [
+            error(
+                "there is no such file", "give the path of a manifest, cohort.toml", path=name, finding="missing-file"
+            )
+        ]
     if not raw.strip():
-        return None, [error("the file is empty", "write the manifest again", path=name)]
+        return None, [error("the file is empty", "write the manifest again", path=name, finding="broken-manifest")]
     try:
         text = raw.decode("utf-8-sig")
         if "\0" in text:
             raise ValueError
     except ValueError:
-        return None, [error("is not text", "a manifest is TOML in UTF-8", path=name)]
+        return None, [error("is not text", "a manifest is TOML in UTF-8", path=name, finding="broken-manifest")]
     try:
         return tomllib.loads(text), []
     except RecursionError:  # brackets without end
-        return None, [error("is not TOML", "correct the line", path=name)]
+        return None, [error("is not TOML", "correct the line", path=name, finding="broken-manifest")]
     except tomllib.TOMLDecodeError as fault:
         # the position is in the text of the message only, and the rest of it can quote the file
         position = str(fault).rpartition("(at line ")[2].partition(",")[0]
         row = int(position) if position.isdigit() else None
-        return None, [error("is not TOML", "correct the line", path=name, row=row)]
+        return None, [error("is not TOML", "correct the line", path=name, row=row, finding="broken-manifest")]
 
 
 def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, list[Problem]]:
@@ -108,7 +112,11 @@ def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, 
         except ValidationError:
             return None, problems
     if not keys.modalities and not problems:
-        problems.append(error("there are no modalities", "name at least one as [modalities.NAME]", path=path))
+        problems.append(
+            error(
+                "there are no modalities", "name at least one as [modalities.NAME]", path=path, finding="no-modalities"
+            )
+        )
     wrong = {name: found for name, of_name in keys.modalities.items() if (found := _modality(name, of_name, path))}
     of_target = _target(keys.target, path) if keys.target else []
     sound = {name: of_name for name, of_name in keys.modalities.items() if name not in wrong}
@@ -133,10 +141,10 @@ def _problem(kind: str, location: tuple[int | str, ...], path: str) -> Problem:
     if kind == "extra_forbidden":
         like = nearest(key, _known(location))
         fix = f"did you mean '{like}'?" if like else f"known are {', '.join(sorted(_known(location)))}"
-        return error(f"unknown key '{key}'{within}", fix, path=path, modality=modality)
+        return error(f"unknown key '{key}'{within}", fix, path=path, modality=modality, finding="unknown-key")
     if kind == "missing":
         what = f"key '{key}' is missing{within}" if section else f"section [{key}] is missing"
-        return error(what, "add it", path=path, modality=modality)
+        return error(what, "add it", path=path, modality=modality, finding="missing-key")
     wanted = {"string_type": "text", "list_type": "a list", "model_type": "a section", "dict_type": "a section"}
     place = str(inside[0]) if inside else key
     return error(
@@ -144,6 +152,7 @@ def _problem(kind: str, location: tuple[int | str, ...], path: str) -> Problem:
         f"write {wanted.get(kind, 'a number')}",
         path=path,
         modality=modality,
+        finding="wrong-type",
     )
 
 
@@ -160,7 +169,7 @@ def _drop(content: dict[str, Any], kind: str, location: tuple[int | str, ...]) -
 
 def _modality(name: str, keys: ModalityKeys, path: str) -> list[Problem]:
     def problem(what: str, fix: str) -> Problem:
-        return error(what, fix, path=path, modality=name)
+        return error(what, fix, path=path, modality=name, finding="manifest-value")
 
     found = []
     if not MODALITY_NAME.fullmatch(name):
@@ -203,15 +212,35 @@ def _target(keys: TargetKeys, path: str) -> list[Problem]:
     if keys.kind not in TARGET_KINDS:
         like = nearest(keys.kind, TARGET_KINDS)
         fix = f"did you mean '{like}'?" if like else f"known are {', '.join(TARGET_KINDS)}"
-        return [error(f"unknown kind '{keys.kind}' of target", fix, path=path)]
+        return [error(f"unknown kind '{keys.kind}' of target", fix, path=path, finding="unknown-kind")]
     if keys.kind == "survival":
-        found = [] if keys.time else [error("key 'time' is missing in [target]", "add it", path=path)]
+        found = (
+            []
+            if keys.time
+            else [error("key 'time' is missing in [target]", "add it", path=path, finding="missing-key")]
+        )
         if bool(keys.event) == bool(keys.censored):
-            found.append(error("the target needs exactly one of 'event' and 'censored'", "keep one", path=path))
+            found.append(
+                error(
+                    "the target needs exactly one of 'event' and 'censored'",
+                    "keep one",
+                    path=path,
+                    finding="manifest-value",
+                )
+            )
         times = [float(time) for time in keys.times]
         if any(not time > 0 or time == float("inf") for time in times) or times != sorted(set(times)):
-            found.append(error("'times' of the target must be positive and increasing", "correct them", path=path))
+            found.append(
+                error(
+                    "'times' of the target must be positive and increasing",
+                    "correct them",
+                    path=path,
+                    finding="manifest-value",
+                )
+            )
         return found
     wanted = "columns" if keys.kind == "multilabel" else "column"
     missing = not (keys.columns if wanted == "columns" else keys.column)
-    return [error(f"key '{wanted}' is missing in [target]", "add it", path=path)] if missing else []
+    return (
+        [error(f"key '{wanted}' is missing in [target]", "add it", path=path, finding="missing-key")] if missing else []
+    )

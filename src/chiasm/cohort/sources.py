@@ -90,6 +90,7 @@ class ColumnSource:
             path=self.path,
             row=int(np.flatnonzero(strange.to_numpy())[0]) + 2,
             modality=self.modality,
+            finding="text-in-omics",
         )
 
     def values(self, rows: Rows, file_rows: Rows) -> pd.DataFrame | Items:

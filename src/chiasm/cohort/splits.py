@@ -96,10 +96,20 @@ def assigned_folds(cohort: Cohort) -> list[tuple[str, Ints, Ints]]:
     benchmark has decided. Raises CohortError where the cohort has none, or a fold lacks a class or an event.
     """
     if cohort.fold is None:
-        raise CohortError([error("the manifest gives no folds", "add [folds], or let folds be drawn")])
+        raise CohortError(
+            [error("the manifest gives no folds", "add [folds], or let folds be drawn", finding="no-folds")]
+        )
     names = sorted(set(cohort.fold.tolist()) - {NEVER_TESTED})
     if not names:
-        raise CohortError([error(f"every fold is '{NEVER_TESTED}'", "name the fold in which a patient is tested")])
+        raise CohortError(
+            [
+                error(
+                    f"every fold is '{NEVER_TESTED}'",
+                    "name the fold in which a patient is tested",
+                    finding="never-tested",
+                )
+            ]
+        )
     known = _known(cohort)
     _require_labels(cohort, cohort.fold[known], _labels(cohort)[known], names)
     splits = []
@@ -236,7 +246,9 @@ def _require_members(cohort: Cohort, labels: Ints, folds: int) -> None:
 
 
 def _too_few(what: str, folds: int, noun: str) -> CohortError:
-    return CohortError([error(f"{what}, fewer than the {folds} folds", f"use fewer folds or gather more {noun}")])
+    return CohortError(
+        [error(f"{what}, fewer than the {folds} folds", f"use fewer folds or gather more {noun}", finding="too-few")]
+    )
 
 
 def _lacking(cohort: Cohort, tested: NDArray[np.bool_], labels: Ints, name: str) -> list[str]:
@@ -265,7 +277,7 @@ def _lacking(cohort: Cohort, tested: NDArray[np.bool_], labels: Ints, name: str)
 def _require_labels(cohort: Cohort, fold: NDArray[np.int_] | NDArray[np.str_], labels: Ints, names: list[str]) -> None:
     texts = fold.astype(str)
     problems = [
-        error(what, "use fewer folds, merge it with another, or leave the class out")
+        error(what, "use fewer folds, merge it with another, or leave the class out", finding="fold-lacks-class")
         for name in names
         for what in _lacking(cohort, texts == name, labels, name)
     ]

@@ -272,4 +272,4 @@ class Table:
                     self._refuse(MORE_CELLS, CLOSE_IT, row)
 
     def _refuse(self, what: str, fix: str, row: int | None = None) -> NoReturn:
-        raise CohortError([error(what, fix, path=self.name, row=row)])
+        raise CohortError([error(what, fix, path=self.name, row=row, finding="broken-table")])

@@ -139,7 +139,11 @@ def read_outcome(
         outcome = _labels(target, cells)
     if len(patients) and not outcome.known.any():
         what = "no patient has a known outcome"
-        return target, outcome, [error(what, "fill it in, or take [target] out to predict only", path=path)]
+        return (
+            target,
+            outcome,
+            [error(what, "fill it in, or take [target] out to predict only", path=path, finding="no-outcome")],
+        )
     return target, outcome, cells.findings
 
 
@@ -169,7 +173,8 @@ class _Cells:
         if wrong.any():
             rows = np.sort(self.file_rows[wrong]).tolist()
             many = f" in {count(len(rows), 'row')} ({first_rows(rows)})" if len(rows) > 1 else ""
-            self.findings.append(Problem(severity, rows[0], None, self.path, what + many, fix))
+            finding = "unreadable-outcome" if severity == "error" else "unknown-outcome"
+            self.findings.append(Problem(severity, rows[0], None, self.path, what + many, fix, finding))
 
     def _missing(self, column: str, empty: NDArray[np.bool_], needed: bool, unless: str = "") -> None:
         if needed:

@@ -59,6 +59,13 @@ def content_keys(cohort: Cohort) -> NDArray[np.bytes_]:
 def sites_of(cohort: Cohort) -> NDArray[np.str_]:
     if cohort.site is None:
         raise CohortError(
-            [error("the cohort has no sites", "name the column as `site` in [patients]", path=cohort.path)]
+            [
+                error(
+                    "the cohort has no sites",
+                    "name the column as `site` in [patients]",
+                    path=cohort.path,
+                    finding="no-sites",
+                )
+            ]
         )
     return cohort.site

@@ -27,7 +27,7 @@ def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> 
     for (what, fix), rows in alike.items():
         rows.sort()
         many = f" in {count(len(rows), 'source')} ({first_rows(rows)})" if len(rows) > 1 else ""
-        found.append(Problem(severity, rows[0], modality, items.template, what + many + absent, fix))
+        found.append(Problem(severity, rows[0], modality, items.template, what + many + absent, fix, "unread-source"))
     return found
 
 
@@ -49,7 +49,9 @@ def file_problems(
             problems += _of_modality(cohort, modality, progress)
         except Unsupported as fault:
             what, _, fix = str(fault).partition(": ")
-            problems.append(error(what, fix, path=cohort.sources[modality].path, modality=modality))
+            problems.append(
+                error(what, fix, path=cohort.sources[modality].path, modality=modality, finding="missing-package")
+            )
     return problems
 
 
@@ -74,7 +76,7 @@ def _of_modality(cohort: Cohort, modality: str, progress: Callable[[str, int, in
         what, _, fix = note.partition(": ")
         what = f"{what} in {count(len(rows), 'source')} ({first_rows(sorted(rows))})"
         fix = fix or "look before you rely on it or share it"
-        told.append(warning(what, fix, path=items.template, row=min(rows), modality=modality))
+        told.append(warning(what, fix, path=items.template, row=min(rows), modality=modality, finding="source-note"))
     return told
 
 
