@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -28,11 +27,10 @@ from chiasm.recipes.adapted_fusion import (
     adapted_fusion,
     attached,
 )
-from chiasm.recipes.base import BaseRecipe, Training, trainable
-from chiasm.recipes.model import FittedModel
+from chiasm.recipes.base import Training
 from chiasm.recipes.neural import Prepared, build, check_sizes, finish, fit_network, new_head, prepare, seeded
+from chiasm.recipes.one_modality import OneOrAll
 from chiasm.recipes.or_prior import OrPrior
-from chiasm.recipes.single import Single
 from chiasm.recipes.trunks import adapted_modalities, open_trunks, opened, with_others
 from chiasm.recipes.unimodal import prior_link
 from chiasm.tokens import Tokens
@@ -50,7 +48,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class AdaptedRecipe(BaseRecipe):
+class AdaptedRecipe(OneOrAll):
     """A recipe that trains a small change of frozen networks together with a pooled fusion and a head.
 
     Args:
@@ -59,7 +57,6 @@ class AdaptedRecipe(BaseRecipe):
         dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: of the training.
     """
 
-    modality: str = ""
     latent_width: int = 32
     dropout: float = 0.1
     epochs: int = 10
@@ -83,30 +80,16 @@ class AdaptedRecipe(BaseRecipe):
 
     def alone(self, cohort: Cohort) -> tuple[str, ...]:
         """The names of this recipe on each modality that it adapts, by itself."""
-        return () if self.modality else tuple(replace(self, modality=name).name for name in self.adapted(cohort))
+        return () if self.modality else tuple(self.reading(name).name for name in self.adapted(cohort))
 
-    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
-        """The one that was named, or all."""
-        return (self.modality,) if self.modality else cohort.modalities
-
-    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
-        """As any; of a modality that too few training patients have, what is known of anybody."""
-        if self.modality and self.modality not in trainable(cohort, seed, checkpoint, device).cohort.modalities:
-            return replace(Single(self.modality).fit(cohort, seed=seed), recipe=self.name)
-        return super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device)
-
-    def restricted(self, training: Training) -> Training:
-        """Those who have the modality that was named, with it alone."""
-        if not self.modality:
-            return training
-        rows = training.cohort.rows_of(self.modality)
-        alone = training.cohort.with_modalities([self.modality]).subset(rows)
-        return replace(training, cohort=alone, outcome=training.outcome.take(rows))
-
-    def completed(self, training: Training, predictor: Predictor) -> Predictor:
+    def completed(
+        self, whole: Training, training: Training, predictor: Predictor, response: Response
+    ) -> tuple[Predictor, Response]:
         """With the prior for a patient of whom nothing is read."""
+        if self.modality:
+            return super().completed(whole, training, predictor, response)
         prior = prior_link(training.target.kind, training.outcome, training.classes)
-        return OrPrior(predictor, prior, training.cohort.modalities)
+        return OrPrior(predictor, prior, training.cohort.modalities), response
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
         """What is changed of this network: nothing, unless a recipe says so. A `ValueError` says what it cannot adapt.
@@ -141,7 +124,7 @@ class AdaptedRecipe(BaseRecipe):
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` where no modality has a network that can be adapted so, or its inputs were not kept."""
         super().supports(cohort)
-        found = self.adapted(cohort.with_modalities(self.modalities(cohort)))
+        found = self.adapted(self.read(cohort))
         tokens = pack(cohort, found)
         for name, own in found.items():
             trunk = opened(own, tokens[name], cohort.rows_of(name))

@@ -49,6 +49,16 @@ class BaseRecipe(ABC):
     """Whether a trial that names no recipe tries it; others are run when they are asked for."""
 
     @property
+    def reads_presence(self) -> bool:
+        """Whether a prediction may depend on which modalities a patient has, beyond what those he has say."""
+        return False
+
+    @property
+    def settings(self) -> int:
+        """How many settings inner selection tries: penalties, widths, trees; one where nothing is chosen."""
+        return 1
+
+    @property
     def name(self) -> str:
         """`id` where every option is at its default, else `id:option=value,...` in the order of the fields."""
         changed = []
@@ -75,12 +85,13 @@ class BaseRecipe(ABC):
         """
         if seed < 0:
             raise ValueError(f"the seed is {seed}, and must be 0 or more")
-        training = self.restricted(trainable(cohort, seed, checkpoint, device))
+        whole = trainable(cohort, seed, checkpoint, device)
+        training = self.restricted(whole)
         with threads_for(self.multiplications(training.cohort)):
             predictor, response = self.learn(training)
-        predictor = self.completed(training, predictor)
+        predictor, response = self.completed(whole, training, predictor, response)
         kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
-        scarce = tuple(name for name in cohort.modalities if name not in training.cohort.modalities)
+        scarce = tuple(name for name in cohort.modalities if name not in whole.cohort.modalities)
         described = {key: value for key, value in vars(training.target).items() if isinstance(value, str) and value}
         target: dict[str, Any] = {"kind": training.target.kind, **described}
         if isinstance(training.target, Multilabel):
@@ -96,9 +107,15 @@ class BaseRecipe(ABC):
         """The part of the training cohort that is learned from; all of it, unless a recipe says so."""
         return training
 
-    def completed(self, training: Training, predictor: Predictor) -> Predictor:
-        """What was learned, with what the recipe says of patients whom it does not reach."""
-        return predictor
+    def completed(
+        self, whole: Training, training: Training, predictor: Predictor, response: Response
+    ) -> tuple[Predictor, Response]:
+        """What was learned of a part of the training set, with what is said of patients whom it does not reach."""
+        return predictor, response
+
+    def alone(self, cohort: Cohort) -> tuple[str, ...]:
+        """The names of this recipe's one-modality forms on this cohort; none where it has none to ask for."""
+        return ()
 
     def multiplications(self, cohort: Cohort) -> float:
         """About how many a step of the fit takes, by which the number of threads is set: those of a ridge's Hessian."""

@@ -51,6 +51,11 @@ class BreadcrumbsRecipe(TunedRecipe):
         """At scale one, the sum, as in the paper."""
         return Breadcrumbs(density=self.density, outliers=self.outliers, granularity=self.granularity, normalize=False)
 
+    @property
+    def settings(self) -> int:
+        """The scales that are tried."""
+        return len(SCALES)
+
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
         """The best scale; the base is tried too, so the result is no worse than it on the held-out patients."""
         base = tuner.base()

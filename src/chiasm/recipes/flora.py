@@ -12,22 +12,24 @@ from chiasm.adapters.peft_families import peft
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
-from chiasm.recipes.base import LEAST_PATIENTS, BaseRecipe, Training, choice, require, trainable
+from chiasm.recipes.base import LEAST_PATIENTS, BaseRecipe, Training, choice, trainable
 from chiasm.recipes.federation import LEAST_CLIENTS, Participant, Plan, State, finished
 from chiasm.recipes.healnet import HealNetRecipe
 from chiasm.recipes.lego_fuse import LegoFuseRecipe
 from chiasm.recipes.model import FittedModel
+from chiasm.recipes.one_modality import OneOrAll
 
 BASES = {"healnet": HealNetRecipe, "lego-fuse": LegoFuseRecipe}
 
 
 @dataclass(frozen=True)
-class Flora(BaseRecipe):
+class Flora(OneOrAll):
     """The hospital with most patients fits the base alone; then all train adapters, which are added up exactly.
 
     The algorithm of `chiasm federate`, to the last bit but for the names that enter its seeds.
 
     Args:
+        modality: to read alone; all of them without a name.
         base: the recipe of the base: healnet or lego-fuse.
         latents, latent_width, depth, heads, base_epochs: of the base.
         hospitals: 0: every site of ten patients or more is one, the smaller ones are one together; else sites are
@@ -101,17 +103,20 @@ class Flora(BaseRecipe):
     def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
         """As any; of a modality that the base's hospital lacks the model knows nothing."""
         model = super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device)
-        return replace(model, scarce=tuple(name for name in cohort.modalities if name not in model.modalities))
+        lacking = tuple(name for name in self.read(cohort).modalities if name not in model.modalities)
+        return replace(model, scarce=lacking)
 
     def supports(self, cohort: Cohort) -> None:
         """As any, and two hospitals or more."""
-        require(cohort, self.least_modalities)
+        super().supports(cohort)
         self.modalities(cohort)
         peft()
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """Those that the base's hospital knows."""
-        return trainable(cohort.subset(self.hospital_rows(cohort)[0]), 0, None, "cpu").cohort.modalities
+        own = self.read(cohort)
+        own = own.subset(own.rows_of(self.modality)) if self.modality else own
+        return trainable(own.subset(self.hospital_rows(own)[0]), 0, None, "cpu").cohort.modalities
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Fit the base at the largest hospital; then round by round adapters of all, and what they add up to."""

@@ -79,6 +79,16 @@ class GotD(BaseRecipe):
         named = self.inner.alone(cohort) if hasattr(self.inner, "alone") else ()
         return tuple(replace(self, recipe=name.replace(":", ";", 1).replace(",", ";")).name for name in named)
 
+    @property
+    def reads_presence(self) -> bool:
+        """As the inner recipe."""
+        return bool(getattr(self.inner, "reads_presence", False))
+
+    @property
+    def settings(self) -> int:
+        """As of the inner recipe."""
+        return int(getattr(self.inner, "settings", 1))
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` without a site to select towards or without others, and where the inner recipe does."""
         transport()

@@ -15,7 +15,8 @@ from chiasm.heads.kernel_ridge import Items, ProductKernel, kernel_blocks, media
 from chiasm.heads.linear import nll
 from chiasm.heads.response import Response, calibration
 from chiasm.protocols import Citation, Predictor
-from chiasm.recipes.base import BaseRecipe, Training, require
+from chiasm.recipes.base import Training
+from chiasm.recipes.one_modality import OneOrAll
 from chiasm.recipes.unimodal import inner_folds
 
 WIDTHS = (0.3, 1.0, 3.0)
@@ -93,7 +94,7 @@ def different(cohort: Cohort, modality: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class KronRLS(BaseRecipe):
+class KronRLS(OneOrAll):
     """Regularised least squares with a product kernel: it learns what two modalities say together, not one by one.
 
     Deviations from Pahikkala et al.: the kernels are Gaussian ones on what the encoders give (they: Smith-Waterman and
@@ -101,6 +102,7 @@ class KronRLS(BaseRecipe):
     left out of the product; width and penalty are chosen on inner folds; classes are fitted as 0 and 1 and calibrated.
 
     Args:
+        modality: to read alone; all of them without a name.
         offset: what is added to each kernel, > 0.
     """
 
@@ -115,12 +117,17 @@ class KronRLS(BaseRecipe):
     )  # fmt: skip
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` for one modality, for survival and several labels at once."""
-        require(cohort, self.least_modalities)
+        """Raise `Unsupported` for one modality that is not named, for survival and several labels at once."""
+        super().supports(cohort)
         if cohort.target is None or cohort.target.kind not in ("classification", "regression"):
             raise Unsupported("least squares learns classes or a number: choose another recipe for this target")
         if not self.offset > 0:
             raise ValueError("offset lies above zero: an absent modality counts as it")
+
+    @property
+    def settings(self) -> int:
+        """Each width with each penalty."""
+        return len(WIDTHS) * len(PENALTIES)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Choose width and penalty on inner folds; solve on all patients."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -129,6 +129,7 @@ class LegoMerge(NeuralRecipe):
     """Blocks trained alone, their latents averaged over the modalities present, their heads merged on the sphere.
 
     Args:
+        modality: to read alone, with a prior for who lacks it; all of them without a name.
         latents, latent_width, depth, heads: of the blocks.
         domain: of the latents: signal, rfft or complex. The paper's configuration is `domain=rfft,method=harmonic`.
         dropout, epochs, patience, batch, learning_rate, weight_decay: of the training of each block.
@@ -136,7 +137,7 @@ class LegoMerge(NeuralRecipe):
             blocks predict by themselves, the ensemble that merging has to equal.
         head_method: how heads are merged: slerp, linear or ot.
         soup: how many trainings of each block, each stopped by another part of the patients, are averaged in weights.
-        blocks: the modalities to train blocks of, as in `rna` or `cnv+rna`; empty: all. One is enough where it is
+        blocks: without `modality`, the modalities to train blocks of, as in `rna` or `cnv+rna`; empty: all. One is enough where it is
             named: `chiasm merge` puts blocks that were trained in different places together.
     """
 
@@ -157,27 +158,48 @@ class LegoMerge(NeuralRecipe):
         choice("method", self.method, (*LATENT_METHODS, "logits"))
         if not 1 <= self.soup <= 20:
             raise ValueError(f"soup={self.soup}: one training of each block, or up to 20")
+        if self.blocks and self.modality:
+            raise ValueError("blocks and modality both name what is read: give one of them")
 
     @property
     def sizes(self) -> LegoSizes:
         """Of every block."""
         return LegoSizes(self.latents, self.latent_width, self.depth, self.heads, self.domain)
 
+    @property
+    def reads_presence(self) -> bool:
+        """Of several blocks, as every network; a patient who lacks the only one is refused or gets the prior."""
+        return not self.modality and "+" in (self.blocks or "+")
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` where a modality, its encoder or a target is missing; without names two are needed."""
         require_matching(self.head_method)
-        require(self._read(cohort), 1 if self.blocks else self.least_modalities)
+        require(self.read(cohort), 1 if self.blocks or self.modality else self.least_modalities)
 
-    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
-        """As every recipe, on the patients who have a modality that a block is trained of."""
-        return super().fit(self._read(cohort), seed=seed, checkpoint=checkpoint, device=device)
+    def reading(self, modality: str) -> LegoMerge:
+        """With the block of this modality alone."""
+        return replace(self, blocks="", modality=modality)
 
-    def _read(self, cohort: Cohort) -> Cohort:
-        named = sorted(filter(None, self.blocks.split("+")))
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        """Those of which there are blocks."""
+        named = self._blocks()
+        return tuple(name for name in super().modalities(cohort) if name in named or not named)
+
+    def read(self, cohort: Cohort) -> Cohort:
+        """The cohort with the modalities of which there are blocks."""
+        named = self._blocks()
         lacking = [name for name in named if name not in cohort.modalities]
         if lacking:
             raise Unsupported(f"the cohort has no modality '{lacking[0]}': it has {', '.join(cohort.modalities)}")
-        return cohort.with_modalities(named) if named else cohort
+        return cohort.with_modalities(named) if named else super().read(cohort)
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+        """As every recipe, on the patients who have a modality that a block is trained of."""
+        own = self.read(cohort) if self.blocks else cohort
+        return super().fit(own, seed=seed, checkpoint=checkpoint, device=device)
+
+    def _blocks(self) -> list[str]:
+        return sorted(filter(None, self.blocks.split("+")))
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the blocks; merging them trains nothing. Those who stopped the blocks early calibrate."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chiasm.recipes.base import BaseRecipe
 from chiasm.recipes.neural import check_sizes
+from chiasm.recipes.one_modality import OneOrAll
 from chiasm.training import TrainOptions
 from chiasm.training.loop import check_chance
 
 
 @dataclass(frozen=True)
-class NeuralRecipe(BaseRecipe):
+class NeuralRecipe(OneOrAll):
     """A recipe whose network reads tokens into L latents of width D.
 
     Args:
+        modality: to read alone; all of them without a name.
         latents, latent_width, depth, heads: L, D, the layers, and the attention heads of each.
         dropout, epochs, patience, batch, learning_rate, weight_decay: of the training.
     """

@@ -47,6 +47,11 @@ class PortLLM(TunedRecipe):
         peft()
         super().supports(cohort)
 
+    @property
+    def settings(self) -> int:
+        """With the patch and without."""
+        return 2
+
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
         """The patched newer base; the newer base as it is where it has drifted too far, or does better without."""
         first, second = tuner.parts(2)

@@ -27,6 +27,11 @@ class SlerpMerge(TunedRecipe):
         "https://arxiv.org/abs/2409.03444",
     )  # fmt: skip
 
+    @property
+    def settings(self) -> int:
+        """The points that are tried."""
+        return len(ALPHAS) if self.choose else 1
+
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
         """Both copies are tried too where `t` is chosen."""
         base = tuner.base()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from chiasm.merging.wise_ft import sweep
+from chiasm.merging.wise_ft import ALPHAS, sweep
 from chiasm.protocols import Citation
 from chiasm.recipes.tuned import State, TunedRecipe, Tuner
 
@@ -21,6 +21,11 @@ class WiseFT(TunedRecipe):
     paper: ClassVar[Citation] = Citation(
         "Robust Fine-Tuning of Zero-Shot Models", "CVPR", 2022, "https://arxiv.org/abs/2109.01903"
     )
+
+    @property
+    def settings(self) -> int:
+        """The points that are tried."""
+        return len(ALPHAS)
 
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
         """The best point; both ends are tried, so it is no worse than either on the held-out patients."""
