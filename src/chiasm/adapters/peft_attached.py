@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from chiasm.adapters.freeze import MARK, Freeze
 from chiasm.adapters.identity import base_tensors, fingerprint, same_tensors, structure
 from chiasm.adapters.part import load_state
-from chiasm.adapters.peft_families import PeftAdapter, peft
+from chiasm.adapters.peft_families import PeftAdapter, cache_name, peft
 from chiasm.cohort import Unsupported
 
 
@@ -143,6 +143,8 @@ class PeftAttached:
         # torch's fused encoder layer reads the weights of its Linears and calls none of them; a hook turns it off.
         layers = [module for module in self.base.modules() if isinstance(module, nn.TransformerEncoderLayer)]
         self._hooks = [layer.register_forward_hook(_nothing) for layer in layers]
+        if self._wraps and cache_name(self.base) == "cache":
+            self._hooks.append(self.base.register_forward_pre_hook(_renamed_cache, with_kwargs=True))
         try:
             with _quiet(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
@@ -206,6 +208,13 @@ def _parent(model: nn.Module, name: str) -> nn.Module:
 
 def _nothing(module: nn.Module, args: Any, output: Any) -> None:
     return None
+
+
+def _renamed_cache(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Hand on peft's `past_key_values` under the name that the model gives it."""
+    if "past_key_values" in kwargs:
+        kwargs["cache"] = kwargs.pop("past_key_values")
+    return args, kwargs
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import nn
@@ -155,6 +156,15 @@ class Prefix:
     def peft_config(self, sites: Mapping[str, nn.Module]) -> Any:
         _whole(sites)
         return peft().PrefixTuningConfig(task_type=_TASKS[self.task], num_virtual_tokens=self.tokens)
+
+
+def cache_name(model: nn.Module) -> str | None:
+    """The argument by which a model of transformers takes keys and values from before; None where it takes none.
+
+    It is `past_key_values`, and `cache` since transformers 5.24.
+    """
+    known = signature(model.forward).parameters
+    return next((name for name in ("past_key_values", "cache") if name in known), None)
 
 
 def _exactly(names: Iterable[str]) -> str:

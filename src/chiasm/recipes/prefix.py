@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from inspect import signature
 from typing import ClassVar
 
 from chiasm.adapters import Prefix
+from chiasm.adapters.peft_families import cache_name
 from chiasm.encoders.adaptable import Trunk
 from chiasm.protocols import Citation
 from chiasm.recipes.adapted import Adaptation, AdaptedRecipe
@@ -35,6 +35,6 @@ class PrefixRecipe(AdaptedRecipe):
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
         """The whole network."""
-        if "past_key_values" not in signature(trunk.network.forward).parameters:
+        if cache_name(trunk.network) is None:
             raise ValueError("it takes no keys and values from before: prefixes need a text model such as BERT")
         return Adaptation(Prefix(self.tokens, "features"), ("",))
