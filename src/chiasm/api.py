@@ -13,9 +13,11 @@ import pandas as pd
 from chiasm import artifact
 from chiasm.artifact import ArtifactError
 from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
+from chiasm.cohort.accepted import Finding, settle, unmade
 from chiasm.cohort.checks import check_cohort as check_values
 from chiasm.cohort.checks import examine as examine_values
 from chiasm.cohort.demo import demo_cohort
+from chiasm.cohort.errors import FindingWarning
 from chiasm.doctor import diagnose, require_device
 from chiasm.encoders import Encoded, TokenStore, encode_cohort, file_problems, list_encoders
 from chiasm.encoders.catalogue import import_fitted
@@ -165,6 +167,7 @@ def evaluate(
     jobs: int | None = None,
     engine: str = "local",
     device: str = "cpu",
+    contrasts: Iterable[tuple[str, str]] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Trial:
     """Every recipe on the same folds: out-of-fold predictions, scores with intervals, and the verdict.
@@ -180,17 +183,18 @@ def evaluate(
         jobs: processes; None takes the cores there are, but one where a process cannot be forked (macOS, Windows),
             since a script without a `__main__` guard would be run again in each.
         engine: "local", or "ray": encoding and training sets run on the cluster that `RAY_ADDRESS` names.
+        contrasts: pairs `(recipe, against)` of the trial, named beforehand, each judged by its own interval.
         progress: called with (finished, all) training sets.
 
     Raises:
-        CohortError: `check_cohort` finds errors.
+        CohortError: `check_cohort` finds errors, or a finding is accepted that was not made.
         Unsupported: a recipe that was asked for cannot be fitted on this cohort.
         TrialError: `out` holds a trial already and `resume` is False, or another trial.
     """
-    require_sound(cohort)
+    findings = require_sound(cohort)
     recipes = None if recipes is None else list(recipes)
     cohort = encoded(cohort, recipes or [], engine=engine, jobs=jobs)
-    chosen = registry.resolve(recipes, cohort)
+    chosen, forms = registry.for_trial(recipes, cohort)
     folder = Path(out) if out is not None else None
     trial = run_trial(
         cohort,
@@ -204,6 +208,9 @@ def evaluate(
         execute=engine_of(engine),
         clock=work_clock,
         progress=progress or (lambda finished, everything: None),
+        forms=forms,
+        findings=findings,
+        contrasts=list(contrasts),
     )
     trial = Trial(trial.document, trial.predictions, trial.outcomes, _report)
     if folder is not None and not (folder / "report.html").exists():
@@ -287,12 +294,25 @@ def load_trial(folder: Path | str) -> Trial:
     return read_trial(folder, _report)
 
 
-def require_sound(cohort: Cohort) -> None:
-    """Raise what is an error of values, targets or folds; warnings pass."""
+def require_sound(cohort: Cohort) -> list[Finding]:
+    """Every finding of the check, with the reason for which it is accepted; a Python warning says that there are some.
+
+    Raises:
+        CohortError: what is an error of values, targets, files or folds, or a finding accepted that was not made.
+    """
     know_contents(cohort, open_store())
-    errors = [problem for problem in check_values(cohort) if problem.severity == "error"]
+    problems = [*check_values(cohort), *file_problems(cohort, unseen)]
+    problems += unmade(problems, cohort.accepted)
+    errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise CohortError(errors)
+    findings = settle(problems, cohort.accepted)
+    if findings:
+        leaks = [str(finding.problem) for finding in findings if finding.leak]
+        told = f"; of them may give the outcome away: {'; '.join(leaks)}" if leaks else ""
+        number = "1 finding" if len(findings) == 1 else f"{len(findings):,} findings"
+        warnings.warn(f"{number} of the check{told} (chiasm.check_cohort lists all)", FindingWarning, stacklevel=3)
+    return findings
 
 
 def merge(

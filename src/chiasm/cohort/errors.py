@@ -54,6 +54,10 @@ class Unsupported(ValueError):
     """A part that this version does not have; the message says which, and what to do."""
 
 
+class FindingWarning(UserWarning):
+    """A check found something that a run survives."""
+
+
 def error(
     what: str,
     fix: str,

@@ -7,16 +7,20 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from chiasm.cohort import Cohort
+from chiasm.cohort import Cohort, Survival, class_names, horizons
+from chiasm.evaluation.links import links_of
 from chiasm.evaluation.protocol import Split
+from chiasm.evaluation.sides import reads_of
+from chiasm.evaluation.trial import TrialError
 
 Clock = Callable[[], float]
 
@@ -31,13 +35,18 @@ class Execute(Protocol):
 
 @dataclass(frozen=True)
 class Fit:
-    """What one recipe predicted for the tested patients of one split, in the cohort's sorted row order."""
+    """What one recipe predicted for the tested patients of one split, in the cohort's sorted row order.
+
+    `level` is the mean link of its predictions over the training patients who have the modality, where the recipe reads
+    one modality and the split is an outer one: what `best-available` compares a patient with.
+    """
 
     recipe: str
     split: str
     frame: pd.DataFrame
     seconds: float
     trained_parameters: int
+    level: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,10 +63,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Task:
-    """One training set and the recipes to fit on it, by their position in the trial."""
+    """One training set and the recipes to fit on it, by their position in the trial.
+
+    `first`: what the fitted models read is compared with what the recipes declared.
+    """
 
     split: Split
     recipes: tuple[int, ...]
+    first: bool = False
 
 
 def run_task(context: Context, task: Task) -> list[Fit]:
@@ -66,7 +79,7 @@ def run_task(context: Context, task: Task) -> list[Fit]:
     Raises:
         RuntimeError: a recipe failed; the message names it and the fold.
     """
-    train = context.cohort.subset(task.split.train)
+    train = with_horizons(context.cohort.subset(task.split.train))
     test = context.cohort.subset(task.split.test)
     test = test.with_modalities([name for name in test.modalities if name not in task.split.hidden])
     fits = []
@@ -81,14 +94,17 @@ def run_task(context: Context, task: Task) -> list[Fit]:
         start = context.clock()
         try:
             model = recipe.fit(train, seed=seed, checkpoint=checkpoint, device=context.device)
-            frame = model.predict(test.with_target(None, None))
+            frame = model.predict(test.with_target(None, None)).loc[list(test.ids)]
+            seconds = context.clock() - start
+            declared = reads_of(recipe, context.cohort)
+            if task.first:
+                require_declared(recipe, declared, model, test, frame)
+            level = mean_link(model, train, declared[0]) if task.split.inner is None and len(declared) == 1 else None
         except (ArithmeticError, LookupError, RuntimeError, TypeError) as error:
             # Without its text, which may quote a patient; the cause is chained for whoever asks for the traceback.
             what = f"recipe '{recipe.name}' failed in {task.split.key} with a {type(error).__name__}"
             raise RuntimeError(what) from error
-        fit = Fit(
-            recipe.name, task.split.key, frame.loc[list(test.ids)], context.clock() - start, model.trained_parameters
-        )
+        fit = Fit(recipe.name, task.split.key, frame, seconds, model.trained_parameters, level)
         fits.append(fit)
         if done is not None:
             _write(done, fit)
@@ -97,10 +113,55 @@ def run_task(context: Context, task: Task) -> list[Fit]:
     return fits
 
 
+def with_horizons(train: Cohort) -> Cohort:
+    """The training set with horizons: those that were asked for, or the quartiles of its own event times."""
+    target, outcome = train.target, train.outcome
+    if isinstance(target, Survival) and not target.times and outcome is not None:
+        return train.with_target(replace(target, times=horizons(outcome)), outcome)
+    return train
+
+
+def mean_link(model: Any, train: Cohort, modality: str) -> tuple[float, ...] | None:
+    """The mean link of the model over the training patients who have the modality; None where nobody has it."""
+    assert train.target is not None  # a training set has a target
+    rows = train.rows_of(modality)
+    if not len(rows):
+        return None
+    frame = model.predict(train.subset(rows).with_target(None, None))
+    links = links_of(train.target.kind, frame, class_names(train.target))
+    return tuple(float(value) for value in links.mean(axis=0))
+
+
+def require_declared(recipe: Any, declared: Sequence[str], model: Any, test: Cohort, frame: pd.DataFrame) -> None:
+    """Refuse a fitted model that reads a modality which its recipe did not declare.
+
+    By what the model says it reads, and by its predictions: without the other modalities they must stay as they are.
+
+    Raises:
+        TrialError: naming the recipe and the modalities.
+    """
+    others = [name for name in test.modalities if name not in declared]
+    if not declared or not others:
+        return
+    named = sorted(set(getattr(model, "modalities", ())) & set(others))
+    here = [name for name in declared if name in test.modalities]
+    rows = np.flatnonzero(test.with_modalities(here).present.any(axis=1)) if here else np.zeros(0, int)
+    if not named and len(rows):
+        columns = [name for name in frame.columns if name != "pattern"]
+        alone = model.predict(test.subset(rows).with_modalities(here).with_target(None, None)).loc[list(test.ids[rows])]
+        before, after = (f[columns].to_numpy(np.float64) for f in (frame.iloc[rows], alone))
+        named = [] if np.allclose(before, after, rtol=1e-5, atol=1e-6) else others
+    if named:
+        raise TrialError(
+            f"recipe '{recipe.name}' declares that it reads {', '.join(declared)}, and its model reads "
+            f"{', '.join(named)} too: name every modality in its `modalities`, which decides its side of the verdict"
+        )
+
+
 def _write(path: Path, fit: Fit) -> None:
     """One parquet file, atomically; seconds and parameters travel in its metadata."""
     table = pa.Table.from_pandas(fit.frame)
-    note = json.dumps({"seconds": fit.seconds, "trained_parameters": fit.trained_parameters})
+    note = json.dumps({"seconds": fit.seconds, "trained_parameters": fit.trained_parameters, "level": fit.level})
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"chiasm": note.encode()})
     write_parquet(path, table)
 
@@ -118,4 +179,5 @@ def write_parquet(path: Path, table: pa.Table) -> None:
 def _read(path: Path, recipe: str, split: str) -> Fit:
     table = pq.read_table(path)
     note = json.loads(table.schema.metadata[b"chiasm"])
-    return Fit(recipe, split, table.to_pandas(), float(note["seconds"]), int(note["trained_parameters"]))
+    level = None if note["level"] is None else tuple(note["level"])
+    return Fit(recipe, split, table.to_pandas(), float(note["seconds"]), int(note["trained_parameters"]), level)

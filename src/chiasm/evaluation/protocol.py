@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +13,8 @@ from chiasm.cohort import Cohort, assigned_folds, fold_ids, require_disjoint
 from chiasm.evaluation.verdict import MARGIN
 
 Ints = NDArray[np.int_]
+REPEATS = 5
+REPEATED_UP_TO = 500
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Protocol:
     """The rules that every recipe of a trial is held to.
 
     Args:
-        folds, repeats: of the outer cross-validation, where the cohort prescribes no folds.
+        folds, repeats: of the outer cross-validation, where the cohort prescribes no folds. Without a number of
+            repeats the cohort alone decides: see `with_repeats`.
         inner_folds: on which the best single and the best fused recipe are picked, within each training set.
         ignore_folds: draw folds although the cohort prescribes some.
         by: "site" keeps each site on one side of every fold.
@@ -30,7 +33,7 @@ class Protocol:
     """
 
     folds: int = 5
-    repeats: int = 1
+    repeats: int | None = None
     inner_folds: int = 3
     ignore_folds: bool = False
     by: str | None = None
@@ -39,7 +42,12 @@ class Protocol:
     draws: int = 1000
 
     def __post_init__(self) -> None:
-        if self.folds < 2 or self.inner_folds < 2 or self.repeats < 1 or self.draws < 100:
+        if (
+            self.folds < 2
+            or self.inner_folds < 2
+            or self.draws < 100
+            or not (self.repeats is None or self.repeats >= 1)
+        ):
             raise ValueError("a protocol needs folds >= 2, inner_folds >= 2, repeats >= 1 and draws >= 100")
         if self.by not in (None, "site"):
             raise ValueError(f"by={self.by!r} is not known: folds can be kept apart by 'site', or not at all")
@@ -49,6 +57,18 @@ class Protocol:
     def as_json(self) -> dict[str, Any]:
         """The fields, as they stand in `trial.json`."""
         return asdict(self)
+
+
+def with_repeats(protocol: Protocol, cohort: Cohort) -> Protocol:
+    """The protocol with a number of repeats: the one that was asked for, or what the cohort asks for by itself.
+
+    Five up to 500 patients, none of whose modalities had to be encoded from files; one otherwise, and where the cohort
+    prescribes its folds. The clock has no say, so that the same cohort is always judged in the same way.
+    """
+    if protocol.repeats is not None:
+        return protocol
+    few = len(cohort) <= REPEATED_UP_TO and not cohort.encodings and not uses_given_folds(cohort, protocol)
+    return replace(protocol, repeats=REPEATS if few else 1)
 
 
 @dataclass(frozen=True)
@@ -89,7 +109,7 @@ def plan(cohort: Cohort, protocol: Protocol, seed: int) -> list[Split]:
     if uses_given_folds(cohort, protocol):
         splits = [Split(0, name, None, train, test) for name, train, test in assigned_folds(cohort)]
     else:
-        for repeat in range(protocol.repeats):
+        for repeat in range(protocol.repeats or 1):
             ids = fold_ids(
                 cohort, protocol.folds, seed=seed + repeat, by=protocol.by, group_duplicates=protocol.group_duplicates
             )

@@ -11,20 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from chiasm.artifact import write_text
-from chiasm.cohort import Cohort, Survival, Unsupported, class_names, horizons
+from chiasm.cohort import Cohort, CohortError, Unsupported
+from chiasm.cohort.accepted import Finding
+from chiasm.cohort.errors import error
 from chiasm.cohort.units import units_of
+from chiasm.evaluation.candidates import first_modalities, forms_to_try
 from chiasm.evaluation.fits import Clock, Context, Execute, Fit, Task, run_task, write_parquet
-from chiasm.evaluation.metrics import PRIMARY, score
-from chiasm.evaluation.protocol import Protocol, Split, inner_plan, plan
-from chiasm.evaluation.sides import COMBINED, SINGLE, sides_of
-from chiasm.evaluation.summary import Inner, options_of, plain, summarise
+from chiasm.evaluation.inner import inner_scores
+from chiasm.evaluation.protocol import Protocol, Split, inner_plan, plan, with_repeats
+from chiasm.evaluation.sides import COMBINED, REFERENCES, SINGLE, sides_of
+from chiasm.evaluation.summary import Setting, options_of, plain, summarise
 from chiasm.evaluation.trial import Trial, TrialError, load_trial, read_document
 
 WORK = ".work"
+ALL_FORMS_UP_TO = 3  # modalities up to which every one-modality form is tried
 Progress = Callable[[int, int], None]
 
 
@@ -41,6 +44,9 @@ def run_trial(
     execute: Execute,
     clock: Clock,
     progress: Progress,
+    forms: Sequence[Any] = (),
+    findings: Sequence[Finding] = (),
+    contrasts: Sequence[tuple[str, str]] = (),
 ) -> Trial:
     """Fit every recipe on every outer training set and its inner ones, and summarise.
 
@@ -51,39 +57,71 @@ def run_trial(
         resume: go on with the trial that `out` holds; one with other settings is refused.
         execute, clock: how tasks are run side by side, and how their work is timed.
         progress: called with (finished, all) training sets.
+        forms: one-modality forms of the combined recipes that the trial may add by itself. Up to three modalities all
+            of them are tried; of more, in each outer fold those of the two modalities that rank first on inner folds.
+        findings: what the check found, each with the reason for which it was accepted, or None.
+        contrasts: pairs of recipes, named beforehand, whose difference is judged too.
 
     Raises:
-        TrialError: `out` holds a trial and `resume` is False, or holds another trial.
-        ValueError: a negative seed, or a recipe that is named twice.
+        TrialError: `out` holds a trial and `resume` is False, or holds another trial; a model reads a modality that its
+            recipe did not declare.
+        ValueError: a negative seed, a recipe that is named twice, or a contrast with a recipe that is not in the trial.
+        CohortError: sites that are to be kept together hold one patient each.
     """
     if seed < 0:
         raise ValueError(f"the seed is {seed}, and must be 0 or more")
     cohort, excluded = usable(cohort)
-    names = [recipe.name for recipe in recipes]
+    protocol = with_repeats(protocol, cohort)
+    require_clusters(cohort, protocol)
+    every = [*recipes, *forms]
+    names = [recipe.name for recipe in every]
     if len(set(names)) != len(names):
         raise ValueError(f"recipe '{max(names, key=names.count)}' is named twice")
+    require_contrasts(contrasts, [*names, *REFERENCES])
     splits = plan(cohort, protocol, seed)
     inner_splits = {split.key: inner_plan(cohort, split, protocol, seed) for split in splits}
-    tasks = make_tasks(recipes, splits, inner_splits, cohort)
-    settings = fingerprint(cohort, recipes, protocol, seed)
+    settings = fingerprint(cohort, every, protocol, seed, contrasts)
     work = None
     if out is not None:
         finished = claim(out, settings, resume)
         if finished is not None:
             return finished
         work = out / WORK
+    many = len(cohort.modalities) > ALL_FORMS_UP_TO
+    now = list(range(len(recipes) if many else len(every)))
+    tasks = make_tasks(every, now, splits, inner_splits, cohort)
     log(out, "started", patients=len(cohort), recipes=names, training_sets=len(tasks), seed=seed)
     fits: dict[tuple[str, str], Fit] = {}
-    progress(0, len(tasks))
-    context = Context(kept_together(cohort, protocol), tuple(recipes), seed, device, work, clock)
-    for done, found in enumerate(execute(run_task, context, tasks, jobs), start=1):
-        for fit in found:
-            fits[(fit.recipe, fit.split)] = fit
-            log(out, "fitted", recipe=fit.recipe, split=fit.split, seconds=round(fit.seconds, 3))
-        progress(done, len(tasks))
-    inner = inner_scores(cohort, recipes, splits, inner_splits, fits)
-    outer = [fits[(name, split.key)] for name in names for split in splits]
-    trial = summarise(cohort, excluded, recipes, protocol, seed, splits, outer, inner)
+    context = Context(kept_together(cohort, protocol), tuple(every), seed, device, work, clock)
+
+    def fit_all(tasks: Sequence[Task], before: int, everything: int) -> None:
+        progress(before, everything)
+        for done, made in enumerate(execute(run_task, context, tasks, jobs), start=1):
+            for fit in made:
+                fits[(fit.recipe, fit.split)] = fit
+                log(out, "fitted", recipe=fit.recipe, split=fit.split, seconds=round(fit.seconds, 3))
+            progress(before + done, everything)
+
+    try:
+        fit_all(tasks, 0, len(tasks))
+    except TrialError:
+        if out is not None and not resume:
+            give_back(out)
+        raise
+    first: dict[str, tuple[str, ...]] | None = None
+    if many:
+        first = first_modalities(cohort, every, splits, inner_splits, fits)
+        added = forms_to_try(every, len(recipes), splits, inner_splits, first)
+        fit_all(added, len(tasks), len(tasks) + len(added))
+    tried = {name for name, _ in fits}
+    every = [recipe for recipe in every if recipe.name in tried]
+    needed = None if first is None else sorted({name for pair in first.values() for name in pair})
+    setting = Setting(
+        cohort, kept_together(cohort, protocol), excluded, every, protocol, seed, splits,
+        sides_of(every, cohort, needed), tuple(findings), tuple(contrasts),
+    )  # fmt: skip
+    inner = inner_scores(cohort, every, splits, inner_splits, fits)
+    trial = summarise(setting, fits, inner, inner_scores(cohort, every, splits, inner_splits, fits, own=True))
     if out is not None:
         store(trial, out, settings)
         shutil.rmtree(out / WORK, ignore_errors=True)
@@ -92,19 +130,39 @@ def run_trial(
 
 
 def usable(cohort: Cohort) -> tuple[Cohort, int]:
-    """The patients a trial can use, with horizons for survival, and how many were left out."""
+    """The patients a trial can use, and how many were left out."""
     if cohort.target is None or cohort.outcome is None:
         raise Unsupported("evaluating needs a target: name one in [target], or give target=... to cohort_from_frames")
     keep = cohort.outcome.known & cohort.present.any(1)
     excluded = int((~keep).sum())
     if excluded == len(cohort):
         raise Unsupported("no patient has both a known outcome and a modality: there is nothing to evaluate")
-    cohort = cohort if keep.all() else cohort.subset(keep)
-    target, outcome = cohort.target, cohort.outcome
-    if isinstance(target, Survival) and not target.times and outcome is not None:
-        # The same horizons in every fold: where predictions are read off, not something a model learns.
-        cohort = cohort.with_target(replace(target, times=horizons(outcome)), outcome)
-    return cohort, excluded
+    return cohort if keep.all() else cohort.subset(keep), excluded
+
+
+def require_clusters(cohort: Cohort, protocol: Protocol) -> None:
+    """Refuse to keep sites together of which each holds one patient: nothing would be kept together.
+
+    Raises:
+        CohortError: with what to do.
+    """
+    if protocol.by == "site" and cohort.site is not None:
+        sites = [site for site in cohort.site.tolist() if site]
+        if len(sites) == len(set(sites)):
+            what = f"each of the {len(sites):,} sites holds one patient, so that keeping sites together keeps nothing"
+            raise CohortError([error(what, "name the column of the hospitals as `site`", path=cohort.path)])
+
+
+def require_contrasts(contrasts: Sequence[tuple[str, str]], names: Sequence[str]) -> None:
+    """Refuse a named contrast with itself or with a recipe that the trial does not hold."""
+    for pair in contrasts:
+        lacking = [name for name in pair if name not in names]
+        if lacking:
+            raise ValueError(
+                f"the contrast names '{lacking[0]}', which is no recipe of this trial: add it to the recipes"
+            )
+        if pair[0] == pair[1]:
+            raise ValueError(f"the contrast compares '{pair[0]}' with itself: name two recipes")
 
 
 def kept_together(cohort: Cohort, protocol: Protocol) -> Cohort:
@@ -116,52 +174,36 @@ def kept_together(cohort: Cohort, protocol: Protocol) -> Cohort:
 
 
 def make_tasks(
-    recipes: Sequence[Any], splits: Sequence[Split], inner_splits: dict[str, list[Split]], cohort: Cohort
-) -> list[Task]:
-    """Every outer training set with all recipes, then the inner ones with those among which something is picked."""
-    sides = list(sides_of(recipes, cohort).values())
-    groups = [[number for number, own in enumerate(sides) if own == side] for side in (SINGLE, COMBINED)]
-    verdict = all(groups)
-    choosing = tuple(sorted(number for group in groups if verdict and len(group) > 1 for number in group))
-    tasks = [Task(split, tuple(range(len(recipes)))) for split in splits]
+    recipes: Sequence[Any], now: Sequence[int], splits: Sequence[Split], inner_splits: dict[str, list[Split]],
+    cohort: Cohort,
+) -> list[Task]:  # fmt: skip
+    """Every outer training set with the recipes `now`, then the inner ones with those among which something is picked.
+
+    Inner folds rank every recipe of one modality, for `best-available` ranks them too, and the combined ones where
+    there are several. The sides are those of all recipes, which the later ones may complete.
+    """
+    sides = sides_of(recipes, cohort, None if len(now) == len(recipes) else ())
+    chosen = [sides[recipes[number].name] for number in now]
+    choosing = []
+    if COMBINED in chosen or len(cohort.modalities) > 1:
+        choosing += [number for number, side in zip(now, chosen, strict=True) if side == SINGLE]
+    if chosen.count(COMBINED) > 1:
+        choosing += [number for number, side in zip(now, chosen, strict=True) if side == COMBINED]
+    tasks = [Task(split, tuple(now), first=split is splits[0]) for split in splits]
     if choosing:
-        tasks += [Task(inner, choosing) for split in splits for inner in inner_splits[split.key]]
+        tasks += [Task(inner, tuple(sorted(choosing))) for split in splits for inner in inner_splits[split.key]]
     return tasks
 
 
-def inner_scores(
-    cohort: Cohort, recipes: Sequence[Any], splits: Sequence[Split], inner_splits: dict[str, list[Split]],
-    fits: dict[tuple[str, str], Fit],
-) -> Inner:  # fmt: skip
-    """The mean primary metric of each recipe over the inner folds of each outer fold, where one can be estimated."""
-    target, outcome = cohort.target, cohort.outcome
-    if target is None or outcome is None:
-        return {}
-    primary, found = PRIMARY[target.kind], {}
-    classes = class_names(target)
-    for recipe in recipes:
-        for split in splits:
-            values = []
-            for inner in inner_splits[split.key]:
-                fit = fits.get((recipe.name, inner.key))
-                if fit is not None:
-                    own = score(
-                        target.kind, fit.frame, outcome.take(inner.test), classes, metrics=[primary], min_events=1
-                    )
-                    values.append(float(own[primary][0]))
-            known = [value for value in values if np.isfinite(value)]
-            if known:
-                found[(recipe.name, split.repeat, split.fold)] = float(np.mean(known))
-    return found
-
-
-def fingerprint(cohort: Cohort, recipes: Sequence[Any], protocol: Protocol, seed: int) -> str:
+def fingerprint(
+    cohort: Cohort, recipes: Sequence[Any], protocol: Protocol, seed: int, contrasts: Sequence[tuple[str, str]] = ()
+) -> str:
     """What a trial depends on; two trials with the same one have the same figures.
 
     The options count beside the name: that of somebody else's recipe need not hold them.
     """
     asked = [[recipe.name, options_of(recipe)] for recipe in recipes]
-    text = json.dumps([cohort.fingerprint, asked, protocol.as_json(), seed], sort_keys=True)
+    text = json.dumps([cohort.fingerprint, asked, protocol.as_json(), seed, list(contrasts)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -188,6 +230,14 @@ def claim(out: Path, settings: str, resume: bool) -> Trial | None:
         return load_trial(out)
     write_text(plan_file, json.dumps({"settings": settings}))
     return None
+
+
+def give_back(out: Path) -> None:
+    """Leave `out` as it was before a run that was refused: without its work, and without itself where it is empty."""
+    shutil.rmtree(out / WORK, ignore_errors=True)
+    (out / "log.jsonl").unlink(missing_ok=True)
+    if not any(out.iterdir()):
+        out.rmdir()
 
 
 def store(trial: Trial, out: Path, settings: str) -> None:

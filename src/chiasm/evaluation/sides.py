@@ -1,4 +1,4 @@
-"""Which side of the verdict a recipe stands on: one modality, several combined, or neither: encoders are adapted."""
+"""The side of the verdict that a recipe stands on: what it reads in this cohort decides, not what it is called."""
 
 from __future__ import annotations
 
@@ -7,28 +7,77 @@ from typing import Any
 
 from chiasm.cohort import Cohort
 
-SINGLE, COMBINED, ADAPTED = "single", "combined", "adapted"
+SINGLE, COMBINED, ASIDE, REFERENCE = "single", "combined", "aside", "reference"
+"""One modality or presence alone; two modalities or more; shown without a say; composed by the trial, never picked."""
+
+BEST_AVAILABLE, NULL = "best-available", "null"
+REFERENCES = (BEST_AVAILABLE, NULL)
 
 
-def sides_of(recipes: Sequence[Any], cohort: Cohort) -> dict[str, str]:
-    """Name of a recipe to its side.
+def reads_of(recipe: Any, cohort: Cohort) -> tuple[str, ...]:
+    """The modalities whose content the recipe declares to read: its `reads`, else its `modalities`, else all."""
+    for name in ("reads", "modalities"):
+        declared = getattr(recipe, name, None)
+        if callable(declared):
+            return tuple(sorted(set(declared(cohort)) & set(cohort.modalities)))
+    return cohort.modalities
 
-    A recipe that does more to a modality than combine it (it adapts an encoder) gains from that too, which is no gain
-    of combining. It counts as combined only beside all its single forms, which its `alone` names; without them it is
-    shown and decides nothing. In a cohort of one modality, or with its option `modality`, it is single.
+
+def forms_of(recipe: Any, cohort: Cohort) -> tuple[str, ...]:
+    """The names of the recipe's one-modality forms; () where `single:*` is what it is measured against.
+
+    By its `alone`. A recipe that does not have one is given a form for each modality, `name:modality=m`.
+    """
+    reads = reads_of(recipe, cohort)
+    if len(reads) < 2:
+        return ()
+    alone = getattr(recipe, "alone", None)
+    return tuple(alone(cohort)) if callable(alone) else tuple(form_name(recipe.name, name) for name in reads)
+
+
+def form_name(recipe: str, modality: str) -> str:
+    """`name:modality=m`, or `name:option=value,modality=m`."""
+    return f"{recipe}{',' if ':' in recipe else ':'}modality={modality}"
+
+
+def reads_presence(recipe: Any) -> bool:
+    """Whether the recipe may learn from which modalities a patient has: it says so, or does not say."""
+    return bool(getattr(recipe, "reads_presence", True))
+
+
+def settings_of(recipe: Any) -> int:
+    """How many settings the recipe tries by inner selection, one unless it says so."""
+    return int(getattr(recipe, "settings", 1))
+
+
+def sides_of(recipes: Sequence[Any], cohort: Cohort, needed: Sequence[str] | None = None) -> dict[str, str]:
+    """Name of each recipe to its side.
+
+    A recipe that reads two modalities or more is combined where every one-modality form of it stands in the same list:
+    what it gains as a network, a kernel or an adapted encoder is no gain of combining. Where one lacks, the recipe
+    stands aside: it is shown and decides nothing.
+
+    Args:
+        needed: the modalities of which a one-modality form is asked; None: all. In a cohort of many modalities these
+            are the ones that inner folds rank first.
     """
     names = {recipe.name for recipe in recipes}
-    found = {}
+    sides = {}
     for recipe in recipes:
-        alone = set(recipe.alone(cohort)) if hasattr(recipe, "alone") else set()
-        named = bool(getattr(recipe, "modality", ""))
-        if named or recipe.family == SINGLE or (alone and len(cohort.modalities) == 1):
-            found[recipe.name] = SINGLE
-        else:
-            found[recipe.name] = COMBINED if alone <= names else ADAPTED
-    return found
+        if len(reads_of(recipe, cohort)) < 2:
+            sides[recipe.name] = SINGLE
+            continue
+        asked = {name for name in forms_of(recipe, cohort) if needed is None or modality_of(name) in needed}
+        sides[recipe.name] = COMBINED if asked <= names else ASIDE
+    return sides
+
+
+def modality_of(form: str) -> str:
+    """The modality in the name of a one-modality form, `name:option=value,modality=m`."""
+    return form.rpartition("modality=")[2].partition(",")[0].partition(";")[0]
 
 
 def side_of(row: Mapping[str, Any]) -> str:
     """The side of a recipe as `trial.json` has it."""
-    return str(row.get("side", SINGLE if row["family"] == SINGLE else COMBINED))
+    side = str(row.get("side", SINGLE if row["family"] == SINGLE else COMBINED))
+    return ASIDE if side == "adapted" else side

@@ -6,7 +6,7 @@ import math
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,32 +15,69 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort import Cohort, Multilabel, class_names
+from chiasm.cohort.accepted import Finding, settle
 from chiasm.cohort.stratify import fewest
+from chiasm.evaluation.composed import REFERENCE_ROWS, compose_references
 from chiasm.evaluation.fits import Fit
-from chiasm.evaluation.intervals import scorable_folds, trial_differences, trial_scores
+from chiasm.evaluation.intervals import scorable_folds, trial_scores
+from chiasm.evaluation.judging import Inner, named_contrasts, reach_verdict
 from chiasm.evaluation.metrics import METRICS, PRIMARY, score
 from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
-from chiasm.evaluation.sides import COMBINED, SINGLE, side_of, sides_of
-from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial
-from chiasm.evaluation.verdict import Verdict, decide
+from chiasm.evaluation.sides import REFERENCE, REFERENCES, reads_of, reads_presence, settings_of
+from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial, alone_where_empty
+from chiasm.evaluation.trial_findings import trial_findings
 
-Inner = Mapping[tuple[str, int, str], float]  # (recipe, repeat, fold) -> mean primary metric over its inner folds
-PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "scipy", "lifelines")
+PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "scipy", "lifelines", "xgboost-cpu")
 
 
-def summarise(
-    cohort: Cohort, excluded: int, recipes: Sequence[Any], protocol: Protocol, seed: int,
-    splits: Sequence[Split], fits: Sequence[Fit], inner: Inner,
-) -> Trial:  # fmt: skip
-    """The trial that these outer fits and inner scores make."""
-    predictions = prediction_table(splits, fits)
-    outcomes = outcome_table(cohort)
+@dataclass(frozen=True)
+class Setting:
+    """What a trial was run on: the patients, those kept together, the recipes with their sides, and what was found.
+
+    Args:
+        cohort: the usable patients; `together`: the same with the groups that the folds keep on one side.
+        excluded: how many patients were left out.
+        findings: of the check, each with the reason for which it is accepted, or None.
+        contrasts: pairs of recipes, named beforehand.
+    """
+
+    cohort: Cohort
+    together: Cohort
+    excluded: int
+    recipes: Sequence[Any]
+    protocol: Protocol
+    seed: int
+    splits: Sequence[Split]
+    sides: Mapping[str, str]
+    findings: tuple[Finding, ...] = ()
+    contrasts: tuple[tuple[str, str], ...] = ()
+
+
+def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inner, own: Inner) -> Trial:
+    """The trial that these fits make.
+
+    Args:
+        fits: (recipe, split) to what was predicted.
+        inner, own: inner scores over all patients, and of recipes of one modality over those who have it.
+    """
+    cohort, protocol, splits = setting.cohort, setting.protocol, setting.splits
+    composed = compose_references(setting, fits, own)
+    rows: list[Any] = [*setting.recipes, *(REFERENCE_ROWS[name] for name in REFERENCES)]
+    by_recipe = {row.name: {split.key: fits.get((row.name, split.key)) for split in splits} for row in rows}
+    for name, made in composed.items():
+        by_recipe[name] = dict(made)
+    complete = {
+        name: {key: fit for key, fit in own_fits.items() if fit is not None}
+        for name, own_fits in by_recipe.items()
+        if own_fits and all(own_fits.values())
+    }
+    outer = [fit for own_fits in complete.values() for fit in own_fits.values()]
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "cohort": describe_cohort(cohort, excluded),
+        "cohort": {**describe_cohort(cohort, setting.excluded), "units": units_in(setting.together)},
         "protocol": {
             **protocol.as_json(),
-            "seed": seed,
+            "seed": setting.seed,
             "given_folds": uses_given_folds(cohort, protocol),
             "test_folds": len(splits),
             "n_train": float(np.mean([len(split.train) for split in splits])),
@@ -48,16 +85,28 @@ def summarise(
         },
         "versions": versions(),
         "recipes": [],
+        "findings": [],
+        "contrasts": [],
         "verdict": None,
     }
-    trial = Trial(document, predictions, outcomes)
-    by_recipe: dict[str, dict[str, Fit]] = {}
-    for fit in fits:
-        by_recipe.setdefault(fit.recipe, {})[fit.split] = fit
-    sides = sides_of(recipes, cohort)
-    for recipe in recipes:
-        described = describe_recipe(trial, recipe, by_recipe[recipe.name], splits, inner)
-        document["recipes"].append({**described, "side": sides[recipe.name]})
+    trial = Trial(document, prediction_table(splits, outer), outcome_table(setting))
+    for row in rows:
+        if row.name in complete:
+            described = describe_recipe(trial, row, complete[row.name], splits, inner)
+            side = setting.sides.get(row.name, REFERENCE)
+            reads = list(reads_of(row, cohort)) if side != REFERENCE else []
+            document["recipes"].append(
+                {
+                    **described,
+                    "side": side,
+                    "reads": reads,
+                    "reads_presence": reads_presence(row),
+                    "settings": settings_of(row),
+                }
+            )
+    found = [*setting.findings, *settle(trial_findings(trial), cohort.accepted)]
+    document["findings"] = [{**asdict(own.problem), "accepted": own.reason} for own in found]
+    document["contrasts"] = named_contrasts(trial, setting.contrasts)
     verdict = reach_verdict(trial, inner)
     document["verdict"] = None if verdict is None else plain(asdict(verdict))
     return trial
@@ -88,8 +137,9 @@ def prediction_table(splits: Sequence[Split], fits: Sequence[Fit]) -> pd.DataFra
     return pd.concat(parts, ignore_index=True)
 
 
-def outcome_table(cohort: Cohort) -> pd.DataFrame:
+def outcome_table(setting: Setting) -> pd.DataFrame:
     """What is known of each patient, so that every number of the report can be computed again from the run folder."""
+    cohort = setting.cohort
     assert cohort.outcome is not None  # evaluate refuses a cohort without a target
     value = cohort.outcome.value
     columns: dict[str, Any] = {"value": value}
@@ -98,6 +148,9 @@ def outcome_table(cohort: Cohort) -> pd.DataFrame:
     if cohort.outcome.event is not None:
         columns["event"] = cohort.outcome.event
     columns["pattern"] = cohort.pattern()
+    columns["modalities"] = cohort.present.sum(axis=1)
+    if setting.together.group is not None:
+        columns["unit"] = setting.together.group
     for name in ("fold", "group"):
         labels = getattr(cohort, name)
         if labels is not None:
@@ -196,6 +249,11 @@ def describe_recipe(
     return described
 
 
+def units_in(together: Cohort) -> int | None:
+    """How many clusters the folds keep together, None where each patient is one."""
+    return None if together.group is None else len(set(alone_where_empty(together.group).tolist()))
+
+
 def options_of(recipe: Any) -> dict[str, Any]:
     """The fields of a recipe as JSON has them; of what it has no word for, the kind."""
 
@@ -208,43 +266,6 @@ def options_of(recipe: Any) -> dict[str, Any]:
         return plain(value) if known else str(value) if isinstance(value, Path) else type(value).__name__
 
     return {name: told(value) for name, value in getattr(recipe, "__dict__", {}).items()}
-
-
-def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
-    """The verdict of the design: in each outer fold the single and the fused recipe that inner folds prefer."""
-    rows = trial.document["recipes"]
-    singles = [row["name"] for row in rows if side_of(row) == SINGLE]
-    fused = [row["name"] for row in rows if side_of(row) == COMBINED]
-    if not singles or not fused:
-        return None
-    picks = [(pick(singles, inner, key), pick(fused, inner, key)) for key in trial.folds]
-    one = [trial.frames[single][key] for key, (single, _) in zip(trial.folds, picks, strict=True)]
-    many = [trial.frames[best][key] for key, (_, best) in zip(trial.folds, picks, strict=True)]
-    differences, drawn = trial_differences(
-        trial.kind, list(trial.folds.values()), many, one, trial.classes, trial.draws
-    )
-    single_counts = Counter(single for single, _ in picks)
-    fused_counts = Counter(best for _, best in picks)
-    protocol = trial.document["protocol"]
-    primary = next(metric for metric in METRICS[trial.kind] if metric.id == PRIMARY[trial.kind])
-    return decide(
-        differences,
-        drawn,
-        n_test=protocol["n_test"],
-        n_train=protocol["n_train"],
-        n_patients=trial.predictions["patient"].nunique(),
-        metric=primary.label,
-        best_single=single_counts.most_common(1)[0][0],
-        best_fused=fused_counts.most_common(1)[0][0],
-        single_counts=single_counts,
-        fused_counts=fused_counts,
-        margin=protocol["margin"],
-    )
-
-
-def pick(names: Sequence[str], inner: Inner, key: tuple[int, str]) -> str:
-    """The recipe with the best inner score in this outer fold; the first named where scores are equal or missing."""
-    return max(names, key=lambda name: value if (value := inner.get((name, *key), -math.inf)) == value else -math.inf)
 
 
 def plain(value: Any) -> Any:

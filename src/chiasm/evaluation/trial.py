@@ -18,7 +18,7 @@ from chiasm.evaluation.intervals import TestFold, one_label, patient_draws, test
 from chiasm.evaluation.metrics import PRIMARY
 from chiasm.evaluation.verdict import Verdict
 
-SCHEMA = 1
+SCHEMA = 2
 VALUE_OF = "value_"
 LEADING = ("recipe", "repeat", "fold", "patient", "pattern")
 PARTS = ("cohort", "protocol", "recipes", "verdict")
@@ -38,7 +38,8 @@ class Trial:
         predictions: out-of-fold, one row a (recipe, repeat, fold, patient): `recipe, repeat, fold, patient, pattern`
             and the prediction's columns.
         outcomes: one row a patient of the cohort, by id: `value`, of labels one `value_<label>` each, for survival
-            `event`, `pattern`, `fold` and `group` where there are any.
+            `event`, `pattern`, how many `modalities`, `fold` and `group` where there are any, and the `unit` that the
+            folds keep together, where it is more than one patient.
         reporter: writes the page; given by the public API.
     """
 
@@ -54,7 +55,12 @@ class Trial:
         if stored is None:
             return None
         numbers = {key: math.nan if stored[key] is None else stored[key] for key in ("difference", "low", "high")}
-        return Verdict(**{**stored, **numbers})
+        triples = {
+            key: tuple(math.nan if value is None else value for value in stored[key])
+            for key in ("coverage", "combining", "beyond_presence", "fixed")
+        }
+        settle = None if stored["settle"] is None else tuple(stored["settle"])
+        return Verdict(**{**stored, **numbers, **triples, "findings": tuple(stored["findings"]), "settle": settle})
 
     @property
     def kind(self) -> str:
@@ -127,11 +133,17 @@ class Trial:
         return self.reporter(self, Path(path))
 
     @cached_property
+    def all_outcomes(self) -> Outcome:
+        """What is known of every patient of the cohort, in the order of `outcomes`."""
+        return outcome_of(self.outcomes, self.classes if self.kind == "multilabel" else ())
+
+    @cached_property
     def folds(self) -> dict[tuple[int, str], TestFold]:
         """The outer test folds, as the metrics take them, by (repeat, fold)."""
         position = pd.Series(np.arange(len(self.outcomes)), index=self.outcomes.index)
-        outcome = outcome_of(self.outcomes, self.classes if self.kind == "multilabel" else ())
-        groups = alone_where_empty(self.outcomes["group"].to_numpy(str)) if "group" in self.outcomes else None
+        outcome = self.all_outcomes
+        kept = next((name for name in ("unit", "group") if name in self.outcomes), None)
+        groups = None if kept is None else alone_where_empty(self.outcomes[kept].to_numpy(str))
         first = self.predictions[self.predictions["recipe"] == self.predictions["recipe"].iloc[0]]
         folds = {}
         for key, part in first.groupby(["repeat", "fold"], sort=True):

@@ -1,4 +1,4 @@
-"""Was combining the modalities worth it: pays, does not pay, or cannot tell."""
+"""Was combining the modalities worth it: pays, does not pay, predicts more patients, or cannot tell."""
 
 from __future__ import annotations
 
@@ -6,207 +6,165 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import ArrayLike
 from scipy import stats  # type: ignore[import-untyped]
 
-from chiasm.evaluation.estimates import CONFIDENCE, MAX_MISSING, percentile_interval
-from chiasm.evaluation.weighted import Floats
+from chiasm.evaluation.contrasts import UNKNOWN, Contrast
 
 PAYS = "pays"
 DOES_NOT_PAY = "does not pay"
+PREDICTS_MORE = "predicts more patients"
 CANNOT_TELL = "cannot tell"
 MARGIN = 0.01
-_MOST_DIGITS = 6
+POWER = 0.8
 _MOST_PATIENTS = 10**9
+Numbers = tuple[float, float, float]
+NO_NUMBERS: Numbers = (math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The difference in the primary metric between the fused and the single recipe, and what follows from it.
+    """Whether combining paid, and what that rests on. Triples are (mean, low, high), NaN where not estimable.
 
-    `outcome` is "does not pay", "pays" or "cannot tell"; `difference`, `low` and `high` are NaN when not estimable.
-    `best_single` and `best_fused` are the recipes picked most often on inner folds; the counts say how often each was.
-    `n_needed` is about how many patients would settle it, None where it is settled or cannot be said. `margin` is the
-    smallest gain that is worth having.
+    Args:
+        outcome: "pays", "does not pay", "predicts more patients" or "cannot tell".
+        difference, low, high: the total, the picked combined recipe less the picked single one, all test patients.
+        coverage: `best-available` less the picked single recipe, all test patients.
+        combining: the picked combined recipe less `best-available`, within the patterns of the patients who have two
+            modalities or more.
+        beyond_presence: the picked combined recipe less `presence`, all test patients.
+        fixed: `best_fused` less `best_single`, held fixed in all folds.
+        best_single, best_fused: the recipes picked most often on inner folds; `single_counts`, `fused_counts` say how
+            often each was.
+        findings: the leaks that take the plain verdict away.
+        sentence: the verdict in words, with its numbers.
+        why: the part of the rule that decided, by name.
+        several: how many tested patients have two modalities or more.
+        settle: patients that would settle it at 80 % power, (fewest, most), or None.
+        margin: the smallest gain worth having.
     """
 
     outcome: str
     difference: float
     low: float
     high: float
+    coverage: Numbers
+    combining: Numbers
     best_single: str
     best_fused: str
+    findings: tuple[str, ...]
     sentence: str
+    beyond_presence: Numbers = NO_NUMBERS
+    fixed: Numbers = NO_NUMBERS
     single_counts: Mapping[str, int] = field(default_factory=dict)
     fused_counts: Mapping[str, int] = field(default_factory=dict)
-    n_needed: int | None = None
+    why: str = ""
+    several: int = 0
+    settle: tuple[int, int] | None = None
     margin: float = MARGIN
 
 
-def decide(
-    differences: ArrayLike,
-    bootstrap_differences: ArrayLike,
-    *,
-    n_test: float,
-    n_train: float,
-    n_patients: int,
-    metric: str,
-    best_single: str,
-    best_fused: str,
-    single_counts: Mapping[str, int] | None = None,
-    fused_counts: Mapping[str, int] | None = None,
-    margin: float = MARGIN,
-) -> Verdict:
-    """The verdict on d_k, the difference fused - single of a metric of which more is better, in test folds k = 1..J.
-
-    The difference is the mean of d_k. Its 95 % interval is the one of the larger width of two: the corrected resampled
-    t interval, and the percentiles of the bootstrap. With one fold there is only the bootstrap, and the sentence says
-    so. Asked in this order: does not pay (high < margin), pays (low > 0), else cannot tell.
-
-    "Cannot tell" says how many patients would settle it, n (h / h')^2: h is the distance from the difference to the
-    farther end of the interval, and h' = max(difference, margin - difference) what h would have to fall below.
+@dataclass(frozen=True)
+class Evidence:
+    """What the verdict is decided on.
 
     Args:
-        differences: (J,), NaN for a fold in which the metric is not defined.
-        bootstrap_differences: (R,) means over folds of the same difference, one a draw.
-        n_test, n_train: mean numbers of test and training patients of a fold.
-        n_patients: number of different patients tested.
-        metric: its label, as it stands in the sentence.
-        best_single, best_fused, single_counts, fused_counts: see `Verdict`.
-        margin: smallest gain worth having, 0 or more.
-
-    Raises:
-        ValueError: a negative margin, no fold, or numbers of patients that are not positive.
+        total, coverage, combining, beyond_presence, fixed: as in `Verdict`.
+        next_total, next_combining: the same with the combined recipe that is next best on inner folds, asked where the
+            first is zero by construction; UNKNOWN where there is no other.
+        leaks: what was found and not accepted.
+        too_few: why there are too few patients with two modalities to learn combining from; "" where there are enough.
+        margin: the smallest gain worth having, 0 or more.
     """
-    d = np.asarray(differences, dtype=np.float64)
-    draws = np.asarray(bootstrap_differences, dtype=np.float64)
-    if d.ndim != 1 or len(d) == 0 or draws.ndim != 1:
-        raise ValueError(f"differences have shape {d.shape}: give one for each of one or more test folds")
-    if not margin >= 0 or n_test <= 0 or n_train <= 0 or n_patients <= 0:
-        raise ValueError(f"margin {margin} must not be negative, and the numbers of patients must be positive")
 
-    known = d[np.isfinite(d)]
-    mean = float(known.mean()) if len(known) >= max(1, (1 - MAX_MISSING) * len(d)) else math.nan
-    low, high = _wider(corrected_interval(known, n_test, n_train), percentile_interval(draws))
-    if math.isnan(mean) or math.isnan(low):
-        mean = low = high = math.nan
-    outcome, n_needed = CANNOT_TELL, None
-    if high < margin:
-        outcome = DOES_NOT_PAY
-    elif low > 0:
-        outcome = PAYS
-    elif not math.isnan(mean):
-        n_needed = patients_needed(mean, low, high, margin, n_patients)
-    names = _name(best_fused, fused_counts, len(d)), _name(best_single, single_counts, len(d))
-    sentence = _sentence(outcome, mean, low, high, margin, n_needed, metric, names, len(d), n_patients)
-    return Verdict(
-        outcome, mean, low, high, best_single, best_fused, sentence,
-        dict(single_counts or {}), dict(fused_counts or {}), n_needed, margin,
-    )  # fmt: skip
+    total: Contrast
+    coverage: Contrast
+    combining: Contrast
+    beyond_presence: Contrast
+    fixed: Contrast
+    next_total: Contrast = UNKNOWN
+    next_combining: Contrast = UNKNOWN
+    leaks: tuple[str, ...] = ()
+    too_few: str = ""
+    margin: float = MARGIN
 
 
-def corrected_interval(
-    differences: Floats, n_test: float, n_train: float, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
-    """The corrected resampled t interval of a mean over J folds that share training patients.
+def decide(evidence: Evidence) -> tuple[str, str]:
+    """The outcome, and the part of the rule that decided, asked in this order.
 
-        mean(d) ± t(J - 1) sqrt( (1/J + n_test/n_train) var(d) ),    var with J - 1 in the denominator
-
-    NaN for fewer than two folds. Source: Nadeau and Bengio 2003, doi:10.1023/A:1024068626366.
+    cannot tell, "leak": a leak was found and not accepted;
+    with too few patients to learn combining from, only predicts more patients or cannot tell ("too few") can follow;
+    does not pay, "total": the upper end of the total lies below the margin; "parts": those of combining and of coverage
+        both do, and what remains of the total is ranking between patterns;
+    pays: the lower ends of total, of combining and of the gain over `presence` lie above zero, and the two recipes
+        picked most often, held fixed, differ in the same direction;
+    predicts more patients: the lower end of coverage lies above zero;
+    else cannot tell, with the first of these that kept it from paying: "not estimable", "total", "combining",
+        "presence", "fixed".
     """
-    folds = len(differences)
-    if folds < 2:
-        return math.nan, math.nan
-    error = math.sqrt((1 / folds + n_test / n_train) * float(differences.var(ddof=1)))
-    half = float(stats.t.ppf((1 + confidence) / 2, folds - 1)) * error
-    return float(differences.mean()) - half, float(differences.mean()) + half
+    total, combining, margin = evidence.total, evidence.combining, evidence.margin
+    if evidence.leaks:
+        return CANNOT_TELL, "leak"
+    more = evidence.coverage.estimable and not evidence.coverage.same and evidence.coverage.low > 0
+    if evidence.too_few:
+        return (PREDICTS_MORE, "too few") if more else (CANNOT_TELL, "too few")
+    if small(total, evidence.next_total, margin):
+        return DOES_NOT_PAY, "total"
+    no_coverage = evidence.coverage.same or (evidence.coverage.estimable and evidence.coverage.high < margin)
+    if small(combining, evidence.next_combining, margin) and no_coverage:
+        return DOES_NOT_PAY, "parts"
+    obstacle = next(
+        (
+            name
+            for name, ok in (
+                ("not estimable", total.estimable),
+                ("total", above_zero(total)),
+                ("combining", above_zero(combining)),
+                ("presence", above_zero(evidence.beyond_presence)),
+                ("fixed", math.isfinite(evidence.fixed.mean) and evidence.fixed.mean > 0),
+            )
+            if not ok
+        ),
+        "",
+    )
+    if not obstacle:
+        return PAYS, "gain"
+    return (PREDICTS_MORE, obstacle) if more else (CANNOT_TELL, obstacle)
 
 
-def patients_needed(difference: float, low: float, high: float, margin: float, n_patients: int) -> int | None:
-    """About how many patients would settle the question if the difference stayed, rounded up to two digits.
+def above_zero(found: Contrast) -> bool:
+    """Whether the lower end of an estimable contrast lies above zero."""
+    return found.estimable and not found.same and found.low > 0
 
-    None above a billion, as when the margin is zero and so is the difference: no study would settle it.
+
+def small(found: Contrast, other: Contrast, margin: float) -> bool:
+    """Whether any gain lies below the margin; one that is zero by construction is answered by the next best recipe."""
+    asked = other if found.same else found
+    return asked.estimable and asked.high < margin
+
+
+def patients_to_settle(contrasts: tuple[Contrast, ...], margin: float, n_patients: int) -> tuple[int, int] | None:
+    """From how many patients to how many a study would settle it, at 80 % power, rounded up to two digits.
+
+        n(gain) = n ((z_.975 + z_.8) h / (z_.975 gain))^2
+
+    h is the half-width of the interval with n patients; the gain runs from the upper end of the interval, the fewest
+    patients, down to the margin, the most. Of several contrasts the most demanding counts. None where an upper end does
+    not exceed the margin, where the margin is zero, or where it is more than a billion.
     """
-    target = max(difference, margin - difference)
-    half = max(difference - low, high - difference)
-    if half**2 * n_patients >= _MOST_PATIENTS * target**2:
+    ask = (stats.norm.ppf(0.975) + stats.norm.ppf(POWER)) / stats.norm.ppf(0.975)
+    fewest = most = 0.0
+    for found in contrasts:
+        if not found.estimable or found.same or not 0 < margin < found.high:
+            return None
+        half = max(found.mean - found.low, found.high - found.mean)
+        fewest = max(fewest, n_patients * (ask * half / found.high) ** 2)
+        most = max(most, n_patients * (ask * half / margin) ** 2)
+    if not contrasts or most > _MOST_PATIENTS:
         return None
-    needed = max(n_patients * (half / target) ** 2, float(n_patients + 1))
-    unit = int(10 ** max(0, math.floor(math.log10(needed)) - 1))
-    return math.ceil(needed / unit) * unit
+    return rounded_up(max(fewest, n_patients + 1.0)), rounded_up(max(most, n_patients + 1.0))
 
 
-def _wider(corrected: tuple[float, float], bootstrap: tuple[float, float]) -> tuple[float, float]:
-    """The interval of the larger width. NaN without a bootstrap; the bootstrap where there is one fold only."""
-    if math.isnan(bootstrap[0]) or math.isnan(corrected[0]):
-        return bootstrap
-    return corrected if corrected[1] - corrected[0] > bootstrap[1] - bootstrap[0] else bootstrap
-
-
-def _name(best: str, counts: Mapping[str, int] | None, folds: int) -> str:
-    often = (counts or {}).get(best, folds)
-    return f"'{best}'" if often == folds else f"'{best}' (picked in {often} of {folds} folds)"
-
-
-def _sentence(
-    outcome: str,
-    difference: float,
-    low: float,
-    high: float,
-    margin: float,
-    n_needed: int | None,
-    metric: str,
-    names: tuple[str, str],
-    folds: int,
-    n_patients: int,
-) -> str:
-    fused, single = names
-    data = f"{n_patients:,} patients, {folds} test fold{'s' if folds > 1 else ''}"
-    if math.isnan(difference):
-        return (
-            f"These data cannot tell whether combining modalities pays: the difference in {metric} between {fused} and "
-            f"{single} is not estimable ({data}), because there are too few events, members of a class or different "
-            f"values in the test folds."
-        )
-    digits = _digits(low, high, margin)
-    gap, from_, to, least = (_number(value, digits) for value in (abs(difference), low, high, margin))
-    verb = "beats" if difference > 0 else "falls behind"
-    found = f"{fused} {verb} {single} by {gap} {metric} (95 % interval {from_} to {to}; {data})"
-    if float(gap) == 0:
-        found = (
-            f"{fused} and {single} have about equal {metric} (difference {gap}, 95 % interval {from_} to {to}; {data})"
-        )
-    if outcome == DOES_NOT_PAY:
-        text = f"Combining modalities does not pay: {found}, so any gain lies below the margin of {least}."
-    elif outcome == PAYS:
-        size = "" if low >= margin else f", though the gain may be smaller than the margin of {least}"
-        text = f"Combining modalities pays: {found}, an interval above zero{size}."
-    else:
-        settle = f"; about {n_needed:,} patients would settle it" if n_needed else ""
-        text = (
-            f"These data cannot tell whether combining modalities pays: {found}, which holds both no gain and a gain "
-            f"of {least} or more{settle}."
-        )
-    if folds == 1:
-        text += (
-            " With one split the interval is a bootstrap of its test patients only and says nothing of other splits."
-        )
-    return text
-
-
-def _digits(low: float, high: float, margin: float) -> int:
-    """Decimals, three or more, at which the rounded numbers stand to zero and the margin as the exact ones do."""
-
-    def sides(x: float, y: float, m: float) -> tuple[bool, ...]:
-        return (x > 0, x >= m, y >= m, y > 0)
-
-    for digits in range(3, _MOST_DIGITS):
-        if sides(round(low, digits), round(high, digits), round(margin, digits)) == sides(low, high, margin):
-            return digits
-    return _MOST_DIGITS
-
-
-def _number(value: float, digits: int) -> str:
-    """Fixed decimals, without the sign of a zero."""
-    return f"{round(value, digits) + 0.0:.{digits}f}"
+def rounded_up(number: float) -> int:
+    """Two significant digits, upwards."""
+    unit = int(10 ** max(0, math.floor(math.log10(number)) - 1))
+    return math.ceil(number / unit) * unit

@@ -13,6 +13,8 @@ import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.errors import nearest
+from chiasm.evaluation.sides import REFERENCES, forms_of, reads_of
+from chiasm.recipes.forms import Form
 
 
 class _Ours(Mapping[str, Any]):
@@ -20,6 +22,7 @@ class _Ours(Mapping[str, Any]):
 
     places: ClassVar[dict[str, str]] = {
         "single": "single:Single",
+        "presence": "presence:Presence",
         "early-fusion": "early:EarlyFusion",
         "late-fusion": "late:LateFusion",
         "stacked-fusion": "stacked:StackedFusion",
@@ -64,6 +67,8 @@ class _Ours(Mapping[str, Any]):
 
 
 RECIPES = _Ours()
+ALWAYS = ("single", "presence")
+"""In every trial, whatever is listed."""
 
 
 def recipe_classes() -> dict[str, Any]:
@@ -140,11 +145,45 @@ def split_names(text: str) -> list[str]:
 
 
 def default_recipes(cohort: Cohort) -> list[Any]:
-    """Every modality alone, and our recipes `by_default` that support the cohort, `lego-fuse` in both its modes."""
-    recipes: list[Any] = [RECIPES["single"](name) for name in cohort.modalities]
-    names = [name for name, cls in RECIPES.items() if name != "single" and cls.by_default]
-    recipes += [RECIPES[name]() for name in names] + [RECIPES["lego-fuse"](mode="weave")]
+    """Our recipes `by_default` that support the cohort, `lego-fuse` in both its modes."""
+    names = [name for name, cls in RECIPES.items() if name not in ALWAYS and cls.by_default]
+    recipes = [RECIPES[name]() for name in names] + [RECIPES["lego-fuse"](mode="weave")]
     return [recipe for recipe in recipes if supported(recipe, cohort)]
+
+
+def companions(cohort: Cohort) -> list[Any]:
+    """What stands in every trial: each modality alone, and `presence`."""
+    recipes = [RECIPES["single"](name) for name in cohort.modalities] + [RECIPES["presence"]()]
+    return [recipe for recipe in recipes if supported(recipe, cohort)]
+
+
+def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list[Any], list[Any]]:
+    """The recipes of a trial, and the one-modality forms that it may add by itself.
+
+    Each modality alone and `presence` come first in every list; `best-available` and `null` are composed by the trial
+    and need not be named. The forms are those of the recipes that the trial chose itself, and of recipe objects of
+    somebody else, which know nothing of forms.
+
+    Raises:
+        Unsupported: a recipe that was asked for does not support the cohort, or none does.
+    """
+    asked = None if recipes is None else [named(r) for r in recipes if not (isinstance(r, str) and r in REFERENCES)]
+    listed = resolve(asked, cohort) if asked is None or asked else []
+    given = {recipe.name for recipe in listed}
+    listed = [recipe for recipe in companions(cohort) if recipe.name not in given] + listed
+    if not listed:
+        for name in cohort.modalities:
+            RECIPES["single"](name).supports(cohort)
+        raise Unsupported("no recipe supports this cohort")
+    given = {recipe.name for recipe in listed}
+    forms: dict[str, Any] = {}
+    for recipe in listed:
+        if not hasattr(recipe, "alone") and len(reads_of(recipe, cohort)) > 1:
+            made: list[Any] = [Form(recipe, name) for name in reads_of(recipe, cohort)]
+        else:
+            made = [make_recipe(name) for name in forms_of(recipe, cohort)] if asked is None else []
+        forms |= {form.name: form for form in made if form.name not in given and supported(form, cohort)}
+    return listed, list(forms.values())
 
 
 def supported(recipe: Any, cohort: Cohort) -> bool:
@@ -162,7 +201,7 @@ def resolve(recipes: Iterable[Any] | None, cohort: Cohort) -> list[Any]:
     Raises:
         Unsupported: a recipe that was asked for does not, or none does.
     """
-    chosen = default_recipes(cohort) if recipes is None else [named(recipe) for recipe in recipes]
+    chosen = [*companions(cohort), *default_recipes(cohort)] if recipes is None else [named(r) for r in recipes]
     for recipe in chosen:
         try:
             recipe.supports(cohort)

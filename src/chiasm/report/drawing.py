@@ -20,7 +20,8 @@ SINGLE, FUSED, CHANGED = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's; sha
 MARKS = {
     "single": (SINGLE, "o", "white", "reads one modality"),
     "combined": (FUSED, "s", FUSED, "combines modalities"),
-    "adapted": (CHANGED, "D", CHANGED, "adapts, not in the verdict"),
+    "aside": (CHANGED, "D", CHANGED, "without a say: its one-modality forms lack"),
+    "reference": (QUIET, "|", QUIET, "for reference"),
 }
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 MARKERS = ("o", "s", "^", "D", "v", "P")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from chiasm.evaluation import Trial, Verdict
 from chiasm.evaluation.metrics import PRIMARY
-from chiasm.evaluation.sides import ADAPTED, COMBINED, SINGLE, side_of
+from chiasm.evaluation.sides import ASIDE, COMBINED, SINGLE, side_of
 from chiasm.evaluation.verdict import DOES_NOT_PAY, PAYS
 from chiasm.report.drawing import FAINT, FUSED, INK, QUIET, Picture, picture, quiet_rows, sheet, style
 from chiasm.report.wording import count, interval, listing, metric_of, number
@@ -86,7 +86,7 @@ def picks(trial: Trial, verdict: Verdict) -> list[str]:
             sentences.append(f"{side.capitalize()}: '{names[0]}' is the only {side} recipe of the trial.")
         else:
             sentences.append(f"{side.capitalize()}, {len(names)} candidates: {listing(often(counts))}.")
-    adapted = [f"'{row['name']}'" for row in trial.document["recipes"] if side_of(row) == ADAPTED]
+    adapted = [f"'{row['name']}'" for row in trial.document["recipes"] if side_of(row) == ASIDE]
     if adapted:
         sentences.append(
             f"Without a say: {listing(adapted)}. What adapting an encoder gains is no gain of combining; beside the "

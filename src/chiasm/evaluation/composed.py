@@ -1,0 +1,70 @@
+"""The rows of a trial that no recipe fits: `best-available` and `null`, composed in each outer fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from chiasm.cohort import class_names
+from chiasm.evaluation.fits import Fit
+from chiasm.evaluation.references import OneModality, best_available, null, ranked_modalities
+from chiasm.evaluation.sides import BEST_AVAILABLE, NULL, SINGLE, reads_of
+
+if TYPE_CHECKING:
+    from chiasm.evaluation.judging import Inner
+    from chiasm.evaluation.summary import Setting
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A row of a trial that stands on no side; `paper` says what it is."""
+
+    name: str
+    paper: str
+    family: str = "reference"
+    reads_presence: bool = False
+    settings: int = 0
+
+
+REFERENCE_ROWS = {
+    BEST_AVAILABLE: Reference(BEST_AVAILABLE, "the best model of one modality that each patient can have"),
+    NULL: Reference(NULL, "what the training set says of anybody"),
+}
+
+
+def compose_references(setting: Setting, fits: Mapping[tuple[str, str], Fit], own: Inner) -> dict[str, dict[str, Fit]]:
+    """`best-available` and `null` in each outer fold, from the fits of the recipes of one modality.
+
+    Args:
+        own: inner score of each such recipe among the patients who have its modality.
+    """
+    cohort = setting.cohort
+    assert cohort.target is not None and cohort.outcome is not None  # a trial has a target
+    kind, classes = cohort.target.kind, class_names(cohort.target)
+    composed: dict[str, dict[str, Fit]] = {BEST_AVAILABLE: {}, NULL: {}}
+    patterns = cohort.pattern().astype(object)
+    for split in setting.splits:
+        candidates: dict[str, list[OneModality]] = {}
+        frame = None
+        for recipe in setting.recipes:
+            reads, fit = reads_of(recipe, cohort), fits.get((recipe.name, split.key))
+            frame = frame if fit is None or frame is not None else fit.frame
+            if fit is None or fit.level is None or setting.sides[recipe.name] != SINGLE or len(reads) != 1:
+                continue
+            score = own.get((recipe.name, split.repeat, split.fold), np.nan)
+            candidates.setdefault(reads[0], []).append(OneModality(fit.recipe, fit.frame, np.array(fit.level), score))
+        assert frame is not None  # a trial has a recipe
+        train, key = cohort.outcome.take(split.train), split.key
+        composed[NULL][key] = Fit(NULL, key, null(kind, frame, train, classes), 0.0, 0)
+        if candidates:
+            here = cohort.present[split.test]
+            present = {name: here[:, m] for m, name in enumerate(cohort.modalities)}
+            index = pd.Index(cohort.ids[split.test], name="patient", dtype=object)
+            ranked = ranked_modalities(candidates)
+            made = best_available(kind, ranked, present, train, classes, index, patterns[split.test])
+            composed[BEST_AVAILABLE][key] = Fit(BEST_AVAILABLE, key, made, 0.0, 0)
+    return composed

@@ -1,0 +1,150 @@
+"""One contrast between two columns of predictions: a difference in each test fold, in each draw, and its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats  # type: ignore[import-untyped]
+
+from chiasm.evaluation.estimates import CONFIDENCE, MAX_MISSING, mean_over_folds, mean_over_labels, percentile_interval
+from chiasm.evaluation.intervals import Counts, TestFold, fold_values, one_label
+from chiasm.evaluation.metrics import PRIMARY
+from chiasm.evaluation.weighted import Floats
+from chiasm.evaluation.within import Strata, within
+
+Values = list[tuple[Floats, Floats]]
+"""The primary metric of predictions: (J, 1) in the folds and (J, R) in the draws, one such pair a label."""
+
+ROUNDING = 1e-9  # two metrics that differ by less in a fold and in every draw come from equal rankings
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference of two primary metrics with its 95 % interval; all NaN where it is not estimable.
+
+    `same`: the difference is zero in every fold and in every draw, because both sides rank the patients alike (for a
+    number: predict the same); it is zero by construction, and an interval of it says nothing.
+    """
+
+    mean: float
+    low: float
+    high: float
+    same: bool = False
+
+    @property
+    def estimable(self) -> bool:
+        return math.isfinite(self.mean) and math.isfinite(self.low) and math.isfinite(self.high)
+
+    @property
+    def numbers(self) -> tuple[float, float, float]:
+        return self.mean, self.low, self.high
+
+
+UNKNOWN = Contrast(math.nan, math.nan, math.nan)
+
+
+def whole_values(
+    kind: str, folds: Sequence[TestFold], frames: Sequence[pd.DataFrame], classes: Sequence[str], draws: Counts
+) -> Values:
+    """The primary metric over all tested patients of each fold."""
+    name = PRIMARY[kind]
+    if kind != "multilabel":
+        return [fold_values(kind, folds, frames, classes, draws, [name])[name]]
+    labels = range(len(classes))
+    return [fold_values(kind, *one_label(folds, frames, classes, k), draws, [name])[name] for k in labels]
+
+
+def within_values(
+    kind: str,
+    folds: Sequence[TestFold],
+    frames: Sequence[pd.DataFrame],
+    classes: Sequence[str],
+    draws: Counts,
+    strata: Sequence[Strata],
+) -> Values:
+    """The primary metric within strata of each fold."""
+    labels = [None] if kind != "multilabel" else list(range(len(classes)))
+    values = []
+    for label in labels:
+        own_folds, own_frames, own_classes = (
+            (list(folds), list(frames), list(classes)) if label is None else one_label(folds, frames, classes, label)
+        )
+        points, drawn = [], []
+        for fold, frame, own in zip(own_folds, own_frames, strata, strict=True):
+            column = own if label is None else own[:, [label]]
+            points.append(within(kind, frame, fold.outcome, own_classes, column))
+            drawn.append(
+                within(kind, frame, fold.outcome, own_classes, column, draws[:, fold.patients].astype(np.float64))
+            )
+        values.append((np.stack(points), np.stack(drawn)))
+    return values
+
+
+def chosen(values: Sequence[Values]) -> Values:
+    """The values of the recipe picked in each fold: item j of `values` is that recipe's, of which fold j is taken."""
+    labels = range(len(values[0]))
+    return [
+        (
+            np.stack([own[label][0][j] for j, own in enumerate(values)]),
+            np.stack([own[label][1][j] for j, own in enumerate(values)]),
+        )
+        for label in labels
+    ]
+
+
+def contrast(ours: Values, theirs: Values, *, n_test: float, n_train: float) -> Contrast:
+    """Ours minus theirs: the mean over folds, with the wider of two 95 % intervals.
+
+    The corrected resampled t interval holds the chance of training sets, the bootstrap that of tested patients. With
+    one fold there is only the bootstrap. A fold without a value is left out; with more than a fifth of them missing
+    the contrast is not estimable.
+
+    Args:
+        n_test, n_train: mean numbers of test and training patients of a fold.
+    """
+    apart = [(a[0] - b[0], a[1] - b[1]) for a, b in zip(ours, theirs, strict=True)]
+    same = all(_no_difference(part) for pair in apart for part in pair)
+    if len(apart) == 1:
+        d, drawn = apart[0][0][:, 0], mean_over_folds(apart[0][1])
+    else:
+        d, drawn = mean_over_labels(apart)
+    known = d[np.isfinite(d)]
+    if not len(known) or len(known) < (1 - MAX_MISSING) * len(d):
+        return Contrast(math.nan, math.nan, math.nan, same)
+    low, high = wider(corrected_interval(known, n_test, n_train), percentile_interval(drawn))
+    if math.isnan(low):
+        return Contrast(math.nan, math.nan, math.nan, same)
+    return Contrast(float(known.mean()), low, high, same)
+
+
+def _no_difference(values: Floats) -> bool:
+    known = values[np.isfinite(values)]
+    return len(known) > 0 and bool(np.all(np.abs(known) < ROUNDING))
+
+
+def corrected_interval(
+    differences: Floats, n_test: float, n_train: float, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """The corrected resampled t interval of the mean of (J,) differences, NaN for fewer than two folds.
+
+        mean +- t_{J-1} sqrt((1 / J + n_test / n_train) s^2)
+
+    Source: Nadeau and Bengio 2003, doi:10.1023/A:1024068626366; the folds' training sets overlap, which 1 / J ignores.
+    """
+    folds = len(differences)
+    if folds < 2:
+        return math.nan, math.nan
+    error = math.sqrt((1 / folds + n_test / n_train) * float(differences.var(ddof=1)))
+    half = float(stats.t.ppf((1 + confidence) / 2, folds - 1)) * error
+    return float(differences.mean()) - half, float(differences.mean()) + half
+
+
+def wider(corrected: tuple[float, float], bootstrap: tuple[float, float]) -> tuple[float, float]:
+    """The interval of the larger width. NaN without a bootstrap; the bootstrap where there is one fold only."""
+    if math.isnan(bootstrap[0]) or math.isnan(corrected[0]):
+        return bootstrap
+    return corrected if corrected[1] - corrected[0] > bootstrap[1] - bootstrap[0] else bootstrap

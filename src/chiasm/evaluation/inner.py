@@ -1,0 +1,55 @@
+"""Scores on inner folds: what a recipe is picked by, within the training set of each outer fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from chiasm.cohort import Cohort, class_names
+from chiasm.evaluation.fits import Fit
+from chiasm.evaluation.metrics import PRIMARY, score
+from chiasm.evaluation.protocol import Split
+from chiasm.evaluation.sides import reads_of
+
+
+def inner_scores(
+    cohort: Cohort,
+    recipes: Sequence[Any],
+    splits: Sequence[Split],
+    inner_splits: Mapping[str, Sequence[Split]],
+    fits: Mapping[tuple[str, str], Fit],
+    own: bool = False,
+) -> dict[tuple[str, int, str], float]:
+    """The mean primary metric of each recipe over the inner folds of each outer fold, where one can be estimated.
+
+    Args:
+        own: among the patients who have the modality, of recipes that read one; else over all patients.
+
+    Returns:
+        (recipe, repeat, outer fold) to the mean.
+    """
+    target, outcome = cohort.target, cohort.outcome
+    if target is None or outcome is None:
+        return {}
+    primary, classes, found = PRIMARY[target.kind], class_names(target), {}
+    for recipe in recipes:
+        reads = reads_of(recipe, cohort)
+        if own and len(reads) != 1:
+            continue
+        has = cohort.present[:, cohort.modalities.index(reads[0])] if own else None
+        for split in splits:
+            values = []
+            for inner in inner_splits[split.key]:
+                fit = fits.get((recipe.name, inner.key))
+                rows = np.arange(len(inner.test)) if has is None else np.flatnonzero(has[inner.test])
+                if fit is None or not len(rows):
+                    continue
+                known = outcome.take(inner.test[rows])
+                scores = score(target.kind, fit.frame.iloc[rows], known, classes, metrics=[primary], min_events=1)
+                values.append(float(scores[primary][0]))
+            known_values = [value for value in values if np.isfinite(value)]
+            if known_values:
+                found[(recipe.name, split.repeat, split.fold)] = float(np.mean(known_values))
+    return found

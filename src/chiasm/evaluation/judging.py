@@ -1,0 +1,222 @@
+"""The evidence of a trial, gathered from its predictions, and the verdict that follows."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort.stratify import fewest
+from chiasm.cohort.targets import Outcome
+from chiasm.evaluation.contrasts import UNKNOWN, Contrast, Values, chosen, contrast, whole_values, within_values
+from chiasm.evaluation.metrics import METRICS, PRIMARY
+from chiasm.evaluation.sentences import Circumstances, contrast_sentence, sentence_of
+from chiasm.evaluation.sides import BEST_AVAILABLE, COMBINED, SINGLE, side_of
+from chiasm.evaluation.trial import Trial
+from chiasm.evaluation.verdict import CANNOT_TELL, Evidence, Verdict, above_zero, decide, patients_to_settle
+from chiasm.evaluation.within import Strata, fifth_strata, pattern_strata, sparse_patterns
+
+Inner = Mapping[tuple[str, int, str], float]  # (recipe, repeat, fold) -> mean primary metric over its inner folds
+PRESENCE = "presence"
+FEWEST_PATIENTS = 30
+FEWEST_EVENTS = 10
+
+
+@dataclass(frozen=True)
+class Judging:
+    """A trial with the inner scores by which its sides are picked."""
+
+    trial: Trial
+    inner: Inner
+
+    @cached_property
+    def sides(self) -> dict[str, str]:
+        return {row["name"]: side_of(row) for row in self.trial.document["recipes"]}
+
+    def ranked(self, side: str, key: tuple[int, str]) -> list[str]:
+        """The recipes of a side, the best inner score of this outer fold first; unscored ones last, ties as named."""
+
+        def score(name: str) -> float:
+            value = self.inner.get((name, *key), -math.inf)
+            return value if value == value else -math.inf
+
+        return sorted((name for name, own in self.sides.items() if own == side), key=lambda name: -score(name))
+
+    def picks(self, side: str, place: int = 0) -> list[str] | None:
+        """In each fold the recipe of this place in the side's inner ranking; None where a side has too few."""
+        ranked = [self.ranked(side, key) for key in self.trial.folds]
+        return [names[place] for names in ranked] if all(len(names) > place for names in ranked) else None
+
+    def whole(self, picks: Sequence[str]) -> Values:
+        """The primary metric of the recipe picked in each fold, over all its tested patients."""
+        kept: dict[str, Values] = self.__dict__.setdefault("_whole", {})
+        for name in set(picks) - set(kept):
+            frames = [self.trial.frames[name][key] for key in self.trial.folds]
+            folds = list(self.trial.folds.values())
+            kept[name] = whole_values(self.trial.kind, folds, frames, self.trial.classes, self.trial.draws)
+        return chosen([kept[name] for name in picks])
+
+    def frames(self, picks: Sequence[str]) -> list[pd.DataFrame]:
+        """The predictions of the recipe picked in each fold."""
+        return [self.trial.frames[name][key] for name, key in zip(picks, self.trial.folds, strict=True)]
+
+    def apart(self, ours: Values, theirs: Values) -> Contrast:
+        protocol = self.trial.document["protocol"]
+        return contrast(ours, theirs, n_test=protocol["n_test"], n_train=protocol["n_train"])
+
+    def always(self, name: str) -> list[str]:
+        return [name] * len(self.trial.folds)
+
+    @cached_property
+    def several(self) -> NDArray[np.bool_]:
+        """(N,) who has two modalities or more."""
+        return np.asarray(self.trial.outcomes["modalities"].to_numpy() >= 2)
+
+    @cached_property
+    def strata(self) -> tuple[list[Strata], bool]:
+        """Of each fold the patterns of who has two modalities, or (True) fifths of `presence` where too sparse."""
+        trial, patterns = self.trial, self.trial.outcomes["pattern"].to_numpy(object)
+        names = [f"p_{name}" for name in trial.classes]
+        columns = {"regression": ["prediction"], "survival": ["risk"]}.get(trial.kind, names)
+        folds = list(trial.folds.values())
+        own = [pattern_strata(patterns[f.patients], self.several[f.patients], len(columns)) for f in folds]
+        if not sparse_patterns(own) or PRESENCE not in trial.frames:
+            return own, False
+        said = [trial.frames[PRESENCE][key][columns].to_numpy(np.float64) for key in trial.folds]
+        return [fifth_strata(p, self.several[f.patients]) for p, f in zip(said, folds, strict=True)], True
+
+    def combining(self, picks: Sequence[str]) -> Contrast:
+        """The picked combined recipe less `best-available`, within strata."""
+        trial, folds = self.trial, list(self.trial.folds.values())
+        values = []
+        for frames in (self.frames(picks), self.frames(self.always(BEST_AVAILABLE))):
+            values.append(within_values(trial.kind, folds, frames, trial.classes, trial.draws, self.strata[0]))
+        kept = [k for k in range(len(values[0])) if k not in self.too_rare]
+        if not kept:
+            return UNKNOWN
+        return self.apart([values[0][k] for k in kept], [values[1][k] for k in kept])
+
+    def learned_from(self) -> list[Outcome]:
+        """Of each fold the outcomes of the training patients who have two modalities or more."""
+        found = []
+        outcome = self.trial.all_outcomes
+        for fold in self.trial.folds.values():
+            mask = self.several & outcome.known
+            mask[fold.patients] = False
+            found.append(outcome.take(np.flatnonzero(mask)))
+        return found
+
+    @cached_property
+    def too_rare(self) -> tuple[int, ...]:
+        """The labels of which the median fold has too few among its training patients with two modalities."""
+        if self.trial.kind != "multilabel":
+            return ()
+        sizes = np.median([fewest(outcome.value) for outcome in self.learned_from()], axis=0)  # (K,)
+        return tuple(np.flatnonzero(sizes < FEWEST_EVENTS).tolist())
+
+    def too_few(self) -> str:
+        """Why the training patients with two modalities are too few to learn combining from; "" where they are not."""
+        trial, training = self.trial, self.learned_from()
+        patients = int(np.median([len(outcome.value) for outcome in training]))
+        total = int(np.median([len(trial.outcomes) - len(fold.patients) for fold in trial.folds.values()]))
+        have = f"{patients:,} of {total:,} training patients have two modalities"
+        if patients < FEWEST_PATIENTS:
+            return f"{have}, too few to learn from (fewer than {FEWEST_PATIENTS})"
+        if trial.kind == "survival":
+            events = int(np.median([int(o.event.sum()) for o in training if o.event is not None]))
+            if events < FEWEST_EVENTS:
+                return f"{have}, with {events:,} events among them, too few to learn from (fewer than {FEWEST_EVENTS})"
+        if trial.kind == "classification":
+            counts = [np.bincount(o.value.astype(int), minlength=len(trial.classes)).min() for o in training]
+            least = int(np.median(counts))
+            if least < FEWEST_EVENTS:
+                return f"{have}, {least:,} of the rarest class, too few to learn from (fewer than {FEWEST_EVENTS})"
+        if trial.kind == "multilabel" and len(self.too_rare) == len(trial.classes):
+            return f"{have}, and each label is too rare among them to learn from (fewer than {FEWEST_EVENTS})"
+        return ""
+
+    def evidence(self, singles: Sequence[str], fused: Sequence[str], leaks: Sequence[str]) -> Evidence:
+        """The contrasts between these picks."""
+        trial = self.trial
+        c, s, b = self.whole(fused), self.whole(singles), self.whole(self.always(BEST_AVAILABLE))
+        total, combining, next_total, next_combining = self.apart(c, s), self.combining(fused), UNKNOWN, UNKNOWN
+        other = self.picks(COMBINED, 1) if total.same or combining.same else None
+        if other is not None:
+            next_total = self.apart(self.whole(other), s) if total.same else UNKNOWN
+            next_combining = self.combining(other) if combining.same else UNKNOWN
+        beyond = self.apart(c, self.whole(self.always(PRESENCE))) if PRESENCE in trial.frames else UNKNOWN
+        fixed = self.apart(self.whole(self.always(often(fused))), self.whole(self.always(often(singles))))
+        return Evidence(
+            total, self.apart(b, s), combining, beyond, fixed, next_total, next_combining, tuple(leaks),
+            self.too_few(), trial.document["protocol"]["margin"],
+        )  # fmt: skip
+
+
+def often(picks: Sequence[str]) -> str:
+    """The recipe picked most often, of equally frequent ones the first."""
+    return Counter(picks).most_common(1)[0][0]
+
+
+def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
+    """The verdict of a trial; None where it has no single or no combined recipe.
+
+    In each outer fold the single and the combined recipe with the best score on inner folds are picked; the leaks that
+    were found and not accepted stand in the document of the trial.
+    """
+    judging = Judging(trial, inner)
+    singles, fused = judging.picks(SINGLE), judging.picks(COMBINED)
+    if singles is None or fused is None:
+        return None
+    leaks = [row["what"] for row in trial.document.get("findings", ()) if row["leak"] and row["accepted"] is None]
+    evidence = judging.evidence(singles, fused, leaks)
+    outcome, why = decide(evidence)
+    tested = np.unique(np.concatenate([fold.patients for fold in trial.folds.values()]))
+    undecided = tuple(c for c in (evidence.total, evidence.combining) if not above_zero(c))
+    settle = None
+    if outcome == CANNOT_TELL and why in ("total", "combining"):
+        settle = patients_to_settle(undecided, evidence.margin, len(tested))
+    around = Circumstances(
+        primary_label(trial.kind),
+        dict(Counter(singles)),
+        dict(Counter(fused)),
+        len(trial.folds),
+        len(tested),
+        int(judging.several[tested].sum()),
+        trial.document["cohort"].get("units"),
+        judging.strata[1],
+        settle,
+        tuple(trial.classes[k] for k in judging.too_rare),
+    )
+    return Verdict(
+        outcome, *evidence.total.numbers, evidence.coverage.numbers, evidence.combining.numbers,
+        often(singles), often(fused), tuple(leaks), sentence_of(outcome, why, evidence, around),
+        evidence.beyond_presence.numbers, evidence.fixed.numbers, dict(Counter(singles)), dict(Counter(fused)),
+        why, around.several, settle, evidence.margin,
+    )  # fmt: skip
+
+
+def named_contrasts(trial: Trial, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Each pair of recipes named beforehand: their difference, its outcome by the ends of its interval, a sentence."""
+    judging, found = Judging(trial, {}), []
+    margin, metric = trial.document["protocol"]["margin"], primary_label(trial.kind)
+    for recipe, against in pairs:
+        apart = judging.apart(judging.whole(judging.always(recipe)), judging.whole(judging.always(against)))
+        outcome, sentence = contrast_sentence(recipe, against, apart, metric, margin)
+        numbers = {
+            key: value if math.isfinite(value) else None
+            for key, value in zip(("difference", "low", "high"), apart.numbers, strict=True)
+        }
+        found.append({"recipe": recipe, "against": against, "outcome": outcome, **numbers, "sentence": sentence})
+    return found
+
+
+def primary_label(kind: str) -> str:
+    """How the primary metric of a kind of target is called."""
+    return next(metric.label for metric in METRICS[kind] if metric.id == PRIMARY[kind])

@@ -1,0 +1,96 @@
+"""`best-available` and `null`: what a trial composes beside its recipes, on no side of the verdict.
+
+`best-available` separates what is gained by covering more patients from what is gained by combining: each patient gets
+the best model of one modality among the modalities that he has. `null` is what the training set says of anybody.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort.targets import Outcome
+from chiasm.evaluation.links import SURVIVAL, columns_of, frame_of, links_of, prior_frame
+from chiasm.evaluation.weighted import Floats
+
+
+@dataclass(frozen=True)
+class OneModality:
+    """A recipe of one modality in one fold: its predictions, its mean link among those who have it, its inner score.
+
+    Args:
+        recipe: its name.
+        frame: its predictions of the tested patients.
+        level: (C,) mean link over the training patients who have the modality.
+        score: mean primary metric on inner folds among the patients who have the modality; NaN: not estimable.
+    """
+
+    recipe: str
+    frame: pd.DataFrame
+    level: Floats
+    score: float
+
+
+def ranked_modalities(candidates: Mapping[str, Sequence[OneModality]]) -> list[tuple[str, OneModality]]:
+    """Each modality with its recipe of the best inner score, the best modality first, those not estimable last.
+
+    Ties go to the first named recipe, and to the modality that comes first by name.
+    """
+
+    def value(one: OneModality) -> float:
+        return one.score if math.isfinite(one.score) else -math.inf
+
+    best = {name: max(own, key=value) for name, own in candidates.items() if own}
+    return sorted(best.items(), key=lambda pair: (-value(pair[1]), pair[0]))
+
+
+def best_available(
+    kind: str,
+    ranked: Sequence[tuple[str, OneModality]],
+    present: Mapping[str, NDArray[np.bool_]],
+    train: Outcome,
+    classes: Sequence[str],
+    index: pd.Index[str],
+    patterns: NDArray[np.object_],
+) -> pd.DataFrame:
+    """Each tested patient by the first modality that he has, as the training prior plus its link beyond the mean.
+
+        link_b(i) = prior + link_m(i) - mean of link_m over the training patients who have m
+
+    Args:
+        ranked: (modality, its recipe), the best first.
+        present: modality to (n,) who has it.
+        train: outcome of the training patients, whose prior it is.
+        index, patterns: of the tested patients.
+    """
+    frame = ranked[0][1].frame
+    columns = columns_of(kind, frame, classes)
+    times = [float(name.removeprefix(SURVIVAL)) for name in columns if name.startswith(SURVIVAL)]
+    prior = links_of(kind, prior_frame(kind, train, 1, classes, times).reindex(columns=columns), classes)[0]
+    links = np.tile(prior, (len(index), 1))
+    waiting = np.ones(len(index), dtype=bool)
+    for modality, one in ranked:
+        rows = np.flatnonzero(waiting & present[modality])
+        links[rows] = prior + links_of(kind, one.frame.iloc[rows], classes) - one.level
+        waiting[rows] = False
+    composed = frame_of(kind, links, columns).set_index(index)
+    composed.insert(0, "pattern", patterns)
+    return composed
+
+
+def null(
+    kind: str,
+    frame: pd.DataFrame,
+    train: Outcome,
+    classes: Sequence[str],
+) -> pd.DataFrame:
+    """The training prior for every patient of `frame`, another recipe's predictions in this fold."""
+    times = [float(name.removeprefix(SURVIVAL)) for name in map(str, frame.columns) if name.startswith(SURVIVAL)]
+    prior = prior_frame(kind, train, len(frame), classes, times).set_index(frame.index)
+    prior.insert(0, "pattern", frame["pattern"].to_numpy(object))
+    return prior

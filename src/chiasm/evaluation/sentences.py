@@ -1,0 +1,223 @@
+"""The verdict in words: each number beside the contrast that it belongs to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chiasm.evaluation.contrasts import Contrast
+from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, PREDICTS_MORE, Evidence, above_zero
+
+_MOST_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a sentence names beside the numbers.
+
+    Args:
+        metric: label of the primary metric.
+        single, fused: the recipes picked most often, with the folds in which each was picked.
+        folds: test folds, J.
+        patients, several: tested patients, and those of them who have two modalities or more.
+        units: clusters that were drawn together, None where each patient is one.
+        fifths: the strata of combining are fifths of what `presence` predicts, not patterns.
+        settle: patients that would settle it, or None.
+        left_out: labels too rare among the patients with two modalities, which combining goes without.
+    """
+
+    metric: str
+    single: Mapping[str, int]
+    fused: Mapping[str, int]
+    folds: int
+    patients: int
+    several: int
+    units: int | None = None
+    fifths: bool = False
+    settle: tuple[int, int] | None = None
+    left_out: tuple[str, ...] = ()
+
+
+def sentence_of(outcome: str, why: str, evidence: Evidence, around: Circumstances) -> str:
+    """The verdict as a few sentences: the outcome with the total, the parts, the fixed pair, and what limits it."""
+    said = [opening(outcome, why, evidence, around)]
+    if outcome != CANNOT_TELL or why not in ("leak", "not estimable"):
+        said += parts(outcome, why, evidence, around)
+    if outcome == CANNOT_TELL and around.settle is not None:
+        fewest, most = around.settle
+        said.append(
+            f"At 80 % power about {fewest:,} patients would settle it if the true gain were the upper end, and about "
+            f"{most:,} if it were the margin of {evidence.margin:g}."
+        )
+    if around.folds == 1:
+        said.append(
+            "With one split the intervals are a bootstrap of its test patients only and say nothing of other splits."
+        )
+    return " ".join(said)
+
+
+def opening(outcome: str, why: str, evidence: Evidence, around: Circumstances) -> str:
+    """The first sentence: the outcome and the total."""
+    if why == "leak":
+        return (
+            f"These data cannot tell whether combining modalities pays, because the check found what may give the "
+            f"outcome away: {'; '.join(evidence.leaks)}. Mend it, or accept it with a reason under [accept] in the "
+            f"manifest."
+        )
+    if why == "not estimable":
+        return (
+            f"These data cannot tell whether combining modalities pays: the difference in {around.metric} between the "
+            f"combined and the single side is not estimable ({data(around)}), because there are too few events, "
+            f"members of a class or different values in the test folds."
+        )
+    total = told_total(evidence, around)
+    if outcome == PAYS:
+        size = "" if evidence.total.low >= evidence.margin else ", though it may be smaller than the margin of "
+        return (
+            f"Combining modalities pays: {total}, an interval above zero{size}{evidence.margin:g}."
+            if size
+            else (f"Combining modalities pays: {total}, an interval above zero.")
+        )
+    if outcome == DOES_NOT_PAY and why == "total":
+        return f"Combining modalities does not pay: {total}, so any gain lies below the margin of {evidence.margin:g}."
+    if outcome == DOES_NOT_PAY:
+        return (
+            f"Combining modalities does not pay: {total}, but neither combining nor covering more patients gains "
+            f"{evidence.margin:g} or more; what remains is ranking between patients of different modalities, which "
+            f"knowing who has what can buy."
+        )
+    if outcome == PREDICTS_MORE:
+        begin = "Several modalities predict more patients; whether combining them pays, these data cannot tell"
+        if why == "too few":
+            begin = f"Several modalities predict more patients; combining them cannot be judged, {evidence.too_few}"
+        return f"{begin}: {total}."
+    if why == "too few":
+        return f"These data cannot tell whether combining modalities pays: {evidence.too_few}. In all, {total}."
+    return f"These data cannot tell whether combining modalities pays: {total}{because(why, evidence)}."
+
+
+def because(why: str, evidence: Evidence) -> str:
+    """What kept the outcome from being "pays", as the end of the first sentence."""
+    least = f"{evidence.margin:g}"
+    if why == "total" and evidence.total.same:
+        return ""
+    return {
+        "total": f", which holds both no gain and a gain of {least} or more",
+        "combining": ", but not clearly among patients of the same modalities",
+        "presence": ", but not clearly more than knowing which modalities a patient has",
+        "fixed": ", but the two recipes picked most often, held fixed, do not differ in this direction",
+    }[why]
+
+
+def told_total(evidence: Evidence, around: Circumstances) -> str:
+    """The total with its interval: who was picked, by how much they differ, on whom."""
+    fused, single = named(around.fused, around.folds), named(around.single, around.folds)
+    total = evidence.total
+    if total.same:
+        text = (
+            f"the combined recipes that inner folds pick ({fused}) rank the patients exactly as the single ones "
+            f"({single}), so that there is no difference to give an interval of ({data(around)})"
+        )
+        if evidence.next_total.estimable and not evidence.next_total.same:
+            text += f"; the next best combined recipes differ by {numbers(evidence.next_total)}"
+        return text
+    if not total.estimable:
+        return f"the total is not estimable ({data(around)})"
+    mean, low, high = digits_of(total, evidence.margin)
+    verb = "about equal" if float(mean) == 0 else "better" if total.mean > 0 else "worse"
+    gap = "" if verb == "about equal" else f" by {mean.removeprefix('-')} {around.metric}"
+    return (
+        f"what inner folds pick among the combined recipes ({fused}) is {verb}{gap} "
+        f"{'to' if verb == 'about equal' else 'than'} what they pick among the single ones ({single}; "
+        f"95 % interval {low} to {high}; {data(around)})"
+    )
+
+
+def parts(outcome: str, why: str, evidence: Evidence, around: Circumstances) -> list[str]:
+    """Combining, coverage and the fixed pair, a sentence each."""
+    said = []
+    share = f"the {around.several:,} tested patients who have two modalities or more"
+    where = "of similar presence" if around.fifths else "of the same modalities"
+    combining = evidence.combining
+    if why == "too few":
+        pass
+    elif combining.same:
+        said.append(f"Among {share}, combining ranks exactly as the best model available for each.")
+    elif combining.estimable:
+        text = (
+            f"Combining: among {share}, compared with patients {where}, {numbers(combining)} over the best model of "
+            f"one modality available for each"
+        )
+        if outcome == DOES_NOT_PAY and above_zero(combining):
+            text += ", a gain for these patients though not for the whole"
+        if around.left_out:
+            text += f" (without the labels {', '.join(around.left_out)}, too rare among them)"
+        said.append(f"{text}.")
+    else:
+        said.append(f"Combining is not estimable among {share}.")
+    coverage = evidence.coverage
+    if coverage.same:
+        said.append("Coverage: none to gain, the picked single recipes already rank whom they can as well as any.")
+    elif coverage.estimable:
+        said.append(f"Coverage: giving each patient the best model available gains {numbers(coverage)}.")
+    else:
+        said.append("Coverage is not estimable.")
+    if evidence.fixed.estimable and (len(around.fused) > 1 or len(around.single) > 1):
+        fused, single = (max(counts, key=lambda name: counts[name]) for counts in (around.fused, around.single))
+        said.append(f"Held fixed in all folds, '{fused}' less '{single}' is {numbers(evidence.fixed)}.")
+    return said
+
+
+def named(counts: Mapping[str, int], folds: int) -> str:
+    """`'late-fusion' in 3 of 5 folds`, or the name alone where it was always picked."""
+    best = max(counts, key=lambda name: counts[name])
+    return f"'{best}'" if counts[best] == folds else f"'{best}' in {counts[best]} of {folds} folds"
+
+
+def data(around: Circumstances) -> str:
+    """`198 patients in 40 clusters, 5 test folds`."""
+    units = "" if around.units is None else f" in {around.units:,} clusters"
+    return f"{around.patients:,} patients{units}, {around.folds} test fold{'s' if around.folds > 1 else ''}"
+
+
+def numbers(found: Contrast, margin: float = 0.0) -> str:
+    """`.015 (-.049 to .082)` with a sign that is not lost in rounding."""
+    mean, low, high = digits_of(found, margin)
+    return f"{mean} ({low} to {high})"
+
+
+def digits_of(found: Contrast, margin: float) -> tuple[str, str, str]:
+    """Mean, low and high with as many decimals, three or more, as keep them on their side of zero and the margin."""
+
+    def sides(x: float, y: float, m: float) -> tuple[bool, ...]:
+        return (x > 0, x >= m, y >= m, y > 0)
+
+    digits = next(
+        (
+            n
+            for n in range(3, _MOST_DIGITS)
+            if sides(round(found.low, n), round(found.high, n), round(margin, n))
+            == sides(found.low, found.high, margin)
+        ),
+        _MOST_DIGITS,
+    )
+    mean, low, high = (f"{round(value, digits) + 0.0:.{digits}f}" for value in found.numbers)
+    return mean, low, high
+
+
+def contrast_sentence(recipe: str, against: str, found: Contrast, metric: str, margin: float) -> tuple[str, str]:
+    """The outcome of a named contrast by the ends of its interval alone, and its sentence."""
+    pair = f"'{recipe}' against '{against}'"
+    if found.same:
+        return CANNOT_TELL, f"{pair}: both rank the patients alike, so that there is no difference to judge."
+    if not math.isfinite(found.mean):
+        return CANNOT_TELL, f"{pair}: the difference in {metric} is not estimable."
+    outcome = DOES_NOT_PAY if found.high < margin else PAYS if found.low > 0 else CANNOT_TELL
+    words = {
+        PAYS: "pays, an interval above zero",
+        DOES_NOT_PAY: f"does not pay, any gain lies below the margin of {margin:g}",
+        CANNOT_TELL: f"cannot tell, the interval holds both no gain and a gain of {margin:g} or more",
+    }[outcome]
+    mean, low, high = digits_of(found, margin)
+    return outcome, f"{pair}: {words} ({metric} {mean}, 95 % interval {low} to {high})."

@@ -1,0 +1,48 @@
+"""What the trial itself finds: one modality that predicts too well, and folds of very unequal size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chiasm.cohort import Problem
+from chiasm.cohort.errors import warning
+from chiasm.evaluation.sides import SINGLE, side_of
+from chiasm.evaluation.trial import Trial
+
+TOO_GOOD = 0.98
+UNEQUAL = 2.0
+
+
+def trial_findings(trial: Trial) -> list[Problem]:
+    """The findings that need fitted scores or the folds of the trial."""
+    return [*too_good_alone(trial), *unequal_folds(trial)]
+
+
+def too_good_alone(trial: Trial) -> Sequence[Problem]:
+    """Each modality that alone scores .98 or more out of fold, in AUROC, Harrell's C or R2: most often a leak."""
+    best: dict[str, float] = {}
+    for row in trial.document["recipes"]:
+        reads = row.get("reads", [])
+        if side_of(row) == SINGLE and len(reads) == 1 and row["mean"] is not None:
+            best[reads[0]] = max(best.get(reads[0], row["mean"]), row["mean"])
+    fix = "leave out what is known only after the outcome, or accept the finding with the reason why it is true"
+    return [
+        warning(
+            f"modality '{name}' alone scores {TOO_GOOD:g} or more out of fold",
+            fix,
+            modality=name,
+            finding="too-good",
+            leak=True,
+        )
+        for name, value in sorted(best.items())
+        if value >= TOO_GOOD
+    ]
+
+
+def unequal_folds(trial: Trial) -> Sequence[Problem]:
+    """Test folds of which one holds more than twice the patients of another: each counts the same in a mean."""
+    sizes = [len(fold.patients) for fold in trial.folds.values()]
+    if max(sizes) <= UNEQUAL * min(sizes):
+        return []
+    what = f"the test folds hold between {min(sizes):,} and {max(sizes):,} patients, and each counts the same in a mean"
+    return [warning(what, "merge small folds, or read the means with this in mind", finding="unequal-folds")]
