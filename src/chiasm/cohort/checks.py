@@ -8,10 +8,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.cohort.accepted import unmade
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.content import block_problems, patient_problems
 from chiasm.cohort.errors import Problem, count, error, warning
-from chiasm.cohort.leaks import leaking_columns
+from chiasm.cohort.leaks import leak_problems, twin_problems
 from chiasm.cohort.manifest import read_manifest
 from chiasm.cohort.splits import NEVER_TESTED, lacking, shared_groups, skipped_labels
 from chiasm.cohort.stratify import fewest
@@ -32,7 +33,8 @@ def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
     A defect that several rows share is one problem: its first row, and a count. No problem holds an identifier or a
     value of a patient. Reads every file of the cohort once, and changes nothing.
     """
-    return examine(cohort)[1]
+    opened, problems = examine(cohort)
+    return problems if opened is None else [*unmade(problems, opened.accepted), *problems]
 
 
 def examine(
@@ -46,14 +48,16 @@ def examine(
     if opened is None:
         return None, structure
     opening(opened)
+    complete = opened is cohort or not _incomplete(opened, structure)
     problems = [
         *structure,
         *opened.findings,
         *_target_problems(opened),
         *_fold_problems(opened),
         *(problem for name in opened.modalities for problem in block_problems(opened, name)),
-        *patient_problems(opened, complete=opened is cohort or not _incomplete(opened, structure)),
-        *_leaks(opened),
+        *patient_problems(opened, complete=complete),
+        *twin_problems(opened, complete=complete),
+        *leak_problems(opened),
     ]
     sound = not any(problem.severity == "error" for problem in structure)
     return opened if sound else None, sorted(problems, key=lambda problem: problem.severity != "error")
@@ -181,18 +185,7 @@ def _fold_problems(cohort: Cohort) -> list[Problem]:
                 what,
                 "scores on these folds are optimistic: draw folds that keep a group together",
                 finding="shared-groups",
+                leak=True,
             )
         )
-    return found
-
-
-def _leaks(cohort: Cohort) -> list[Problem]:
-    found = []
-    for name in cohort.modalities:
-        columns = leaking_columns(cohort, name)
-        if columns:
-            verb = "predicts" if len(columns) == 1 else "predict"
-            what = f"{count(len(columns), 'column')} alone {verb} the target almost perfectly: {_listed(columns)}"
-            fix = "leave out what is known only after the outcome"
-            found.append(warning(what, fix, path=cohort.sources[name].path, modality=name, finding="leaking-column"))
     return found

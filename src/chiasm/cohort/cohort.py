@@ -30,7 +30,9 @@ class Cohort:
     never tested. `sources_rows[m]` (B,) is the row of each patient in the source of modality m, -1 where absent.
     `file_rows` counts as a spreadsheet does: the first patient of the user's file is row 2. `findings` are the
     values of the file that could not be understood as a target, a group or a fold. `encoders` are those that the
-    manifest names, `encodings` say how modalities that are decoded by now came about.
+    manifest names, `encodings` say how modalities that are decoded by now came about. `accepted` are the findings of
+    the check that its owner accepts, `finding` or `finding:modality` -> reason. `index_hours[m]` (B,) is, on the clock
+    of the events m, the moment at which a patient is predicted, NaN where unknown. Neither is part of the fingerprint.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Cohort:
     encoders: Mapping[str, str] = field(default_factory=dict)
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
     findings: tuple[Problem, ...] = ()
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    index_hours: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     path: str | None = None
 
     def __len__(self) -> int:
@@ -140,6 +144,7 @@ class Cohort:
             group=None if self.group is None else self.group[chosen],
             site=None if self.site is None else self.site[chosen],
             fold=None if self.fold is None else self.fold[chosen],
+            index_hours={name: hours[chosen] for name, hours in self.index_hours.items()},
             findings=tuple(problem for problem in self.findings if problem.row is None or problem.row in kept),
         )
 
@@ -154,6 +159,7 @@ class Cohort:
             sources={name: self.sources[name] for name in names},
             source_rows={name: self.source_rows[name] for name in names},
             feature_groups={name: groups for name, groups in self.feature_groups.items() if name in names},
+            index_hours={name: hours for name, hours in self.index_hours.items() if name in names},
         )
 
     def with_values(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.digests import as_digests, digest_of, repeated
 from chiasm.cohort.errors import CohortError, Problem, Severity, Unsupported, count, error, first_rows, warning
+from chiasm.cohort.leaks.twins import patients_problem
 from chiasm.cohort.sources import ColumnSource
-from chiasm.cohort.units import content_keys
 
 FEWEST_PATIENTS = 10
 MOST_BAG_VALUES = 200_000_000  # beyond it, only the headers of bags are read
@@ -141,37 +138,20 @@ def _collected(problems: list[Problem], severity: Severity) -> list[Problem]:
 
 
 def patient_problems(cohort: Cohort, *, complete: bool) -> list[Problem]:
-    """Patients without a modality, without a group or a site, alike in everything, or of look-alike identifiers.
+    """Patients without a modality, without a group or a site.
 
-    `complete` is False where a modality could not be opened: nobody is then said to have none, or to be alike in all.
+    `complete` is False where a modality could not be opened: nobody is then said to have none.
     """
     found = []
     bare = cohort.pattern() == ""
     if complete and bare.any() and cohort.modalities:
-        found.append(_patients(cohort, bare, "without any modality", "they cannot be predicted: leave them out"))
+        fix = "they cannot be predicted: leave them out"
+        found.append(patients_problem(cohort, bare, "without any modality", fix, "without-modality"))
     for labels, key in ((cohort.group, "group"), (cohort.site, "site")):
         if labels is not None and (labels == "").any():
             fix = f"fill in the column: a patient without a {key} counts as one of its own"
-            found.append(_patients(cohort, labels == "", f"without a {key}", fix))
-    twins = repeated(content_keys(cohort))
-    if complete and twins.any():
-        fix = "if they are one person, name `group`, or ask for folds that keep duplicates together"
-        found.append(_patients(cohort, twins, "identical in every modality to another", fix))
-    alias = repeated(as_digests(digest_of(_plain(identifier)) for identifier in cohort.ids))
-    if alias.any():
-        what = "with an identifier that differs from another only in case, spaces or leading zeros"
-        found.append(_patients(cohort, alias, what, "if they are one person, name `group`"))
+            found.append(patients_problem(cohort, labels == "", f"without a {key}", fix, f"without-{key}"))
     return found
-
-
-def _patients(cohort: Cohort, wrong: NDArray[np.bool_], what: str, fix: str) -> Problem:
-    rows = np.sort(cohort.file_rows[wrong]).tolist()
-    return warning(f"{count(len(rows), 'patient')} {what} ({first_rows(rows)})", fix, path=cohort.path, row=rows[0])
-
-
-def _plain(identifier: str) -> str:
-    text = re.sub(r"\s+", "", identifier).casefold()
-    return (text.lstrip("0") or "0") if text.isdigit() else text
 
 
 def _named(columns: list[str], shown: int = 5) -> str:

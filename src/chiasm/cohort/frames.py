@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.cohort.accepted import unfit
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.schema import MODALITY_NAME
 from chiasm.cohort.sources import FILE_KINDS, KINDS, TEXT_KINDS, ColumnSource, EventSource, FileSource, Source
-from chiasm.cohort.tables import as_text, tidy
+from chiasm.cohort.tables import as_text, index_hours, tidy
 from chiasm.cohort.targets import Target, read_outcome
 
 
@@ -29,6 +30,8 @@ def cohort_from_frames(
     folds: str | None = None,
     kinds: Mapping[str, str] | None = None,
     groups: Mapping[str, Mapping[str, list[str]]] | None = None,
+    accept: Mapping[str, str] | None = None,
+    index: Mapping[str, str | float] | None = None,
     name: str = "cohort",
 ) -> Cohort:
     """A cohort whose modalities are frames indexed by patient; a patient without a row lacks the modality.
@@ -36,14 +39,17 @@ def cohort_from_frames(
     `patients` is indexed by patient and holds the target's columns, and those that `group`, `site` and `folds` name.
     A mapping id -> (T, D) array is a bag, id -> path a modality of files; events are a frame of many rows a patient,
     text, molecules and sequences a frame of one column. `kinds` says what a modality is, `table` unless told (`bag`
-    for a mapping); `groups` names feature groups of a modality, name -> columns. Rows in messages count as if each
-    frame had been written to a file with a header: the first is row 2. Raises CohortError.
+    for a mapping); `groups` names feature groups of a modality, name -> columns; `accept` the findings of the check
+    that are accepted, `finding` or `finding:modality` -> reason; `index` the moment of prediction in a record of
+    events, in its hours, as a number or a column of `patients`. Rows in messages count as if each frame had been
+    written to a file with a header: the first is row 2. Raises CohortError.
     """
-    problems: list[Problem] = []
+    problems: list[Problem] = unfit(accept or {}, None)
     findings: list[Problem] = []
     texts = _unique(patients.index, None, problems)
     problems += _repeated(patients, None)
     wanted = [column for column in (group, site, folds) if column] + list(target.columns if target else ())
+    wanted += [moment for moment in (index or {}).values() if isinstance(moment, str)]
     for column in wanted:
         if column not in patients.columns:
             like = nearest(column, map(str, patients.columns))
@@ -98,12 +104,12 @@ def cohort_from_frames(
         if named is not None:
             known = sources[modality].columns
             feature_groups[modality] = {g: [c for c in known if c in set(members)] for g, members in named.items()}
-    for stray in sorted(set(kinds or {}) | set(groups or {})):
+    for stray in sorted(set(kinds or {}) | set(groups or {}) | set(index or {})):
         if stray not in modalities:
             problems.append(
                 error(
                     "there is no such modality",
-                    "correct the name in kinds or groups",
+                    "correct the name in kinds, groups or index",
                     modality=stray,
                     finding="unknown-modality",
                 )
@@ -147,6 +153,11 @@ def cohort_from_frames(
         fold=fold,
         feature_groups=feature_groups,
         findings=tuple(findings),
+        accepted=dict(accept or {}),
+        index_hours={
+            modality: index_hours(patients[hour].iloc[positions]) if isinstance(hour, str) else np.full(len(ids), hour)
+            for modality, hour in (index or {}).items()
+        },
         path="patients",
     )
 

@@ -17,7 +17,7 @@ from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.places import find_files, inside
 from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_keys, read_toml
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
-from chiasm.cohort.tables import Table
+from chiasm.cohort.tables import Table, index_hours
 from chiasm.cohort.targets import Classification, Multilabel, Regression, Survival, Target, read_outcome
 
 FOLD_COLUMN = "fold"
@@ -89,7 +89,7 @@ class _Reader:
             frame = patients.frame(list(target.columns)).iloc[self.positions]
             target, outcome, findings = read_outcome(target, frame, self.positions + 2, patients.name)
             self.findings += findings
-        kinds, sources, rows, groups = {}, {}, {}, {}
+        kinds, sources, rows, groups, index = {}, {}, {}, {}, {}
         for name, modality in keys.modalities.items():
             try:
                 source, found = self.modality(name, modality)
@@ -100,6 +100,9 @@ class _Reader:
                 continue
             if source is not None:
                 kinds[name], sources[name], rows[name] = modality.kind, source, found
+                hours = self.index(name, modality.index)
+                if hours is not None:
+                    index[name] = hours
         return Cohort(
             name=keys.name or self.folder.name,
             ids=self.ids,
@@ -115,6 +118,8 @@ class _Reader:
             feature_groups=groups,
             encoders={name: own.encoder for name, own in keys.modalities.items() if own.encoder and name in kinds},
             findings=tuple(self.findings),
+            accepted=keys.accept,
+            index_hours=index,
             path=patients.name,
         )
 
@@ -278,6 +283,14 @@ class _Reader:
         if keys.kind == "events":
             return EventSource(name, keys.kind, table, columns, texts), rows
         return ColumnSource(name, keys.kind, table, columns), self._with_values(table, columns, rows)
+
+    def index(self, name: str, given: str | float | None) -> NDArray[np.float64] | None:
+        """(B,) the moment of prediction on the clock of a record: one number for all, or a column of the patients."""
+        if given is None or (isinstance(given, str) and not self.has_columns(self.patients, [given], name)):
+            return None
+        if not isinstance(given, str):
+            return np.full(len(self.ids), float(given))
+        return index_hours(self.patients.frame([given])[given].iloc[self.positions])
 
     def refuse_outcomes(self, table: Table, columns: list[str], modality: str) -> None:
         """A column of the target is what is predicted: it cannot be read to predict it."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from chiasm.cohort.accepted import unfit
 from chiasm.cohort.errors import Problem, error, nearest
 from chiasm.cohort.sources import FILE_KINDS, KINDS, TABLE_KINDS, TEXT_KINDS
 
@@ -47,6 +48,7 @@ class ModalityKeys(_Strict):
     on: str | None = None
     groups: str | None = None
     encoder: str | None = None
+    index: str | float | int | None = None
 
 
 class FoldKeys(_Strict):
@@ -59,6 +61,7 @@ class ManifestKeys(_Strict):
     name: str | None = None
     target: TargetKeys | None = None
     folds: FoldKeys | None = None
+    accept: dict[str, str] = {}
 
 
 SECTIONS: dict[str, type[_Strict]] = {"patients": PatientsKeys, "target": TargetKeys, "folds": FoldKeys}
@@ -120,7 +123,7 @@ def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, 
     wrong = {name: found for name, of_name in keys.modalities.items() if (found := _modality(name, of_name, path))}
     of_target = _target(keys.target, path) if keys.target else []
     sound = {name: of_name for name, of_name in keys.modalities.items() if name not in wrong}
-    problems += [*of_target, *(problem for found in wrong.values() for problem in found)]
+    problems += [*of_target, *unfit(keys.accept, path), *(problem for found in wrong.values() for problem in found)]
     return keys.model_copy(update={"modalities": sound, "target": None if of_target else keys.target}), problems
 
 
@@ -197,6 +200,8 @@ def _modality(name: str, keys: ModalityKeys, path: str) -> list[Problem]:
         found.append(problem(f"kind '{keys.kind}' is one column", "name it by 'column'"))
     elif keys.kind == "events" and keys.column is not None:
         found.append(problem("events are several columns", "leave 'column' out"))
+    if keys.index is not None and keys.kind != "events":
+        found.append(problem("'index' is the moment of prediction in a record of events", "leave 'index' out"))
     if keys.encoder is not None and keys.kind in TABLE_KINDS:
         found.append(problem(f"kind '{keys.kind}' has no choice of encoder", "leave 'encoder' out"))
     if keys.columns is not None and not keys.columns:

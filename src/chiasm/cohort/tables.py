@@ -45,6 +45,11 @@ def as_cells(values: pd.Series) -> NDArray[np.object_]:
     return cells
 
 
+def index_hours(column: pd.Series[Any]) -> NDArray[np.float64]:
+    """(n,) hours of a column, NaN where it holds no number."""
+    return np.asarray(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
+
+
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     """Numbers and booleans as float64, everything else as objects of text, blank text as missing.
 

@@ -1,0 +1,72 @@
+"""Findings that the owner of a cohort has looked into and accepts, each with the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chiasm.cohort.errors import Problem, error
+
+LATER = ("too-good",)  # findings that only a trial can make
+NAME = re.compile(r"[a-z][a-z0-9-]*(:.+)?")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem, and the reason for which it is accepted, None where it is not."""
+
+    problem: Problem
+    reason: str | None = None
+
+    @property
+    def leak(self) -> bool:
+        """Whether it takes the plain verdict away: a leak that nobody has accepted."""
+        return self.problem.leak and self.reason is None
+
+
+def settle(problems: Sequence[Problem], accepted: Mapping[str, str]) -> list[Finding]:
+    """Every problem with the reason for which it is accepted; none is left out, and an error is never accepted.
+
+    `accepted` maps `finding`, for all modalities, or `finding:modality` to a reason; the second comes first.
+    """
+    return [Finding(problem, _reason(problem, accepted)) for problem in problems]
+
+
+def unmade(problems: Sequence[Problem], accepted: Mapping[str, str], later: Sequence[str] = LATER) -> list[Problem]:
+    """An error for each name in `accepted` that no problem has; names in `later` are not known before a trial."""
+    made = {name for problem in problems if problem.severity == "warning" for name in _names(problem)}
+    listed = ", ".join(sorted({problem.finding for problem in problems if problem.severity == "warning"})) or "none"
+    found = []
+    for name in accepted:
+        if name not in made and name.partition(":")[0] not in later:
+            what = f"a finding is accepted that was not made: '{name}'; the check made {listed}"
+            found.append(error(what, "take it out or correct the name", finding="unmade-finding"))
+    return found
+
+
+def unfit(accepted: Mapping[str, object], path: str | None) -> list[Problem]:
+    """What is wrong with a table of accepted findings by itself: a name that cannot be one, no reason."""
+    found = []
+    for name, reason in accepted.items():
+        if not NAME.fullmatch(str(name)):
+            what, fix = "a finding is accepted by what is no name of one", 'write finding = "reason"'
+            found.append(error(what, fix, path=path, finding="manifest-value"))
+        elif not isinstance(reason, str) or not reason.strip():
+            what = f"the finding '{name}' is accepted without a reason"
+            found.append(
+                error(
+                    what, f'write why, as in {name.partition(":")[0]} = "reason"', path=path, finding="manifest-value"
+                )
+            )
+    return found
+
+
+def _names(problem: Problem) -> tuple[str, ...]:
+    return (f"{problem.finding}:{problem.modality}", problem.finding) if problem.modality else (problem.finding,)
+
+
+def _reason(problem: Problem, accepted: Mapping[str, str]) -> str | None:
+    if problem.severity == "error":
+        return None
+    return next((accepted[name] for name in _names(problem) if name in accepted), None)

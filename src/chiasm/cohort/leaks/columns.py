@@ -1,0 +1,137 @@
+"""Columns that know the outcome: each column alone, all columns of a block at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.errors import CohortError
+from chiasm.cohort.leaks.disguise import FEWEST_OF_EACH, follows_time
+from chiasm.cohort.leaks.levels import level_columns, of_the_others
+from chiasm.cohort.leaks.questions import FEWEST, event_question, happened, questions_of
+from chiasm.cohort.leaks.rank_scores import Question, chance_of_order, order_scores
+from chiasm.cohort.sources import ColumnSource
+from chiasm.cohort.targets import Multilabel, Outcome, Survival, Target
+
+ALMOST_PERFECT = 0.99
+ALMOST_A_COPY = 0.95  # of a column of two values, or of the event of a survival target
+BY_CHANCE = 0.01  # columns that would order the outcome so well without knowing anything
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def leaking_columns(cohort: Cohort, modality: str) -> list[str]:
+    """The columns of a table or an omics block that alone order the outcome with AUROC or Harrell's C >= .99.
+
+    See `knowing`. A text column counts by its levels, as do whole numbers in a table of 200 columns or fewer, and every
+    column also by whether it is filled. Empty for other kinds and for too few patients to tell.
+    """
+    source = cohort.sources[modality]
+    if cohort.outcome is None or cohort.target is None:
+        return []
+    if not isinstance(source, ColumnSource) or source.kind not in ("table", "omics"):
+        return []
+    rows = cohort.rows_of(modality)
+    rows = rows[cohort.outcome.known[rows]]
+    try:
+        frame = source.frame.iloc[cohort.source_rows[modality][rows]]
+    except CohortError:
+        return []  # a table that cannot be read is reported where it is read
+    values, names = _numeric(frame)
+    levels, of_levels = level_columns(frame)
+    outcome = cohort.outcome.take(rows)
+    alone = knowing(values, cohort.target, outcome)
+    by_level = knowing_levels(levels, cohort.target, outcome)
+    found = [name for name, knows in zip([*names, *of_levels], [*alone, *by_level], strict=True) if knows]
+    return list(dict.fromkeys(found))
+
+
+def knowing(values: Array, target: Target, outcome: Outcome) -> Bools:
+    """(C,) which columns alone know the outcome, whose every row is known.
+
+    The statistic is computed within each of 5 folds and averaged, in whichever direction is better; of several classes
+    it is averaged over their pairs; of several labels the one ordered best counts; a regression counts as survival
+    without censoring. Of .99 and more, it is a leak. A column of two values that splits two groups with an AUROC of
+    .95 and more is a copy with some flips. Of survival a column leaks too that tells the events from the censored with
+    .95, as the column of the events itself does, of which Harrell's C is far from 1; and one that follows the time of
+    the censored as it does that of the others (`follows_time`). A column filled in less than half of the patients
+    needs 15 filled of each group; and none counts where so many columns as these would hold one by chance.
+    """
+    nothing = np.zeros(values.shape[1], dtype=bool)
+    questions = questions_of(target, outcome)
+    if not questions or not values.shape[1]:
+        return nothing
+    two = _two_valued(values)
+    scores = np.stack([_told(values[own.rows], own, two) for own in questions])  # (Q, C)
+    score = scores.max(axis=0) if isinstance(target, Multilabel) else scores.mean(axis=0)
+    found = score >= ALMOST_PERFECT
+    if isinstance(target, Survival):
+        found |= follows_time(values, outcome.value, happened(target, outcome))
+        events = event_question(target, outcome)
+        if events is not None:
+            found |= _told(values, events, np.ones_like(two)) >= ALMOST_PERFECT
+    return np.asarray(found)
+
+
+def knowing_levels(levels: NDArray[np.int_], target: Target, outcome: Outcome) -> Bools:
+    """(L,) which columns of levels know the outcome: by what the other patients with the same level have."""
+    questions = questions_of(target, outcome)
+    if not questions or not levels.shape[1]:
+        return np.zeros(levels.shape[1], dtype=bool)
+    events = event_question(target, outcome)
+    scores = [_told_by_level(levels[own.rows], own) for own in questions]
+    found = (np.max(scores, axis=0) if isinstance(target, Multilabel) else np.mean(scores, axis=0)) >= ALMOST_PERFECT
+    if events is not None:
+        found |= _told_by_level(levels, events) >= ALMOST_PERFECT
+    return np.asarray(found)
+
+
+def _told(values: Array, question: Question, copies: Bools) -> Array:
+    """(C,) the score in the better direction; 0 where it may be chance, 1 where a copy has at most some flips."""
+    score = order_scores(values, question)
+    score = np.maximum(score, 1 - score)
+    filled = np.isfinite(values)
+    enough, many = _enough(filled, question)
+    sure = chance_of_order(filled, question) * values.shape[1] < BY_CHANCE
+    if question.event is None:
+        score = np.where(copies & many & (score >= ALMOST_A_COPY), 1.0, score)
+    return np.where(enough & sure & np.isfinite(score), score, 0.0)
+
+
+def _told_by_level(levels: NDArray[np.int_], question: Question) -> Array:
+    values = of_the_others(levels, question)
+    score = order_scores(values, question)
+    score = score if question.event is None else 1 - score  # the earlier have the lower ranks
+    enough, _ = _enough(np.isfinite(values), question)
+    return np.where(enough & np.isfinite(score), score, 0.0)
+
+
+def _enough(filled: Bools, question: Question) -> tuple[Bools, Bools]:
+    """(C,) whether enough rows of each group are filled to tell anything, and (C,) whether 15 of each are."""
+    stratum = question.label == 1 if question.event is None else question.event
+    members = (filled & stratum[:, None]).sum(axis=0)
+    others = filled.sum(axis=0) - members if question.event is None else members
+    fewest = np.minimum(members, others)
+    many = np.asarray(fewest >= FEWEST_OF_EACH)
+    return np.asarray(np.where(filled.mean(axis=0) >= 0.5, fewest >= FEWEST, many)), many
+
+
+def _two_valued(values: Array) -> Bools:
+    """(C,) whether a column holds two different numbers and no third."""
+    with np.errstate(invalid="ignore"):
+        low = np.where(np.isfinite(values), values, np.inf).min(axis=0, initial=np.inf)
+        high = np.where(np.isfinite(values), values, -np.inf).max(axis=0, initial=-np.inf)
+        inside = (values > low) & (values < high)
+    return np.asarray((low < high) & ~inside.any(axis=0))
+
+
+def _numeric(frame: pd.DataFrame) -> tuple[Array, list[str]]:
+    """(n, C) numbers, and whether a column is filled where it is partly; with the column that each belongs to."""
+    numbers = frame.select_dtypes(exclude="object")
+    filled = frame.notna()
+    partly = filled.loc[:, filled.any(axis=0) & ~filled.all(axis=0)]
+    values = np.concatenate([numbers.to_numpy(dtype=np.float64), partly.to_numpy(dtype=np.float64)], axis=1)
+    return values, [str(name) for name in (*numbers.columns, *partly.columns)]

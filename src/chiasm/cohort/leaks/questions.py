@@ -1,0 +1,60 @@
+"""What of an outcome a column could give away, as contrasts of two groups or an order of times."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort.leaks.rank_scores import Question
+from chiasm.cohort.targets import Classification, Multilabel, Outcome, Survival, Target
+
+FEWEST = 8  # of a class, or events
+MOST_CLASS_PAIRS = 28  # those of eight classes
+
+Bools = NDArray[np.bool_]
+
+
+def questions_of(target: Target, outcome: Outcome) -> list[Question]:
+    """The contrasts that are averaged: pairs of classes, or the order of the numbers or times. None for too few.
+
+    Of more than eight classes 28 of their pairs are drawn. Of labels there is one for each, and the best one counts. A
+    regression counts as survival without censoring.
+    """
+    value = outcome.value
+    if isinstance(target, Classification):
+        codes = value.astype(int)
+        enough = [code for code in np.unique(codes) if (codes == code).sum() >= FEWEST]
+        pairs = list(itertools.combinations(enough, 2))
+        if len(pairs) > MOST_CLASS_PAIRS:
+            drawn = np.random.default_rng(0).choice(len(pairs), MOST_CLASS_PAIRS, replace=False)
+            pairs = [pairs[i] for i in np.sort(drawn)]
+        return [_members(np.flatnonzero((codes == a) | (codes == b)), codes == b) for a, b in pairs]
+    if isinstance(target, Multilabel):
+        known = [(np.flatnonzero(~np.isnan(column)), column == 1) for column in value.T]
+        return [_members(rows, has) for rows, has in known if min(has[rows].sum(), (~has[rows]).sum()) >= FEWEST]
+    event = happened(target, outcome)
+    if event.sum() < FEWEST or len(value) < 2 * FEWEST:
+        return []
+    return [Question(np.arange(len(value)), value, event)]
+
+
+def event_question(target: Target, outcome: Outcome) -> Question | None:
+    """Who has the event and who is censored; None for other targets and for too few of either."""
+    if not isinstance(target, Survival) or outcome.event is None:
+        return None
+    if min(outcome.event.sum(), (~outcome.event).sum()) < FEWEST:
+        return None
+    return _members(np.arange(len(outcome.event)), outcome.event)
+
+
+def happened(target: Target, outcome: Outcome) -> Bools:
+    """(n,) whether the time is that of the event; a number always is."""
+    if isinstance(target, Survival) and outcome.event is not None:
+        return outcome.event
+    return np.ones(len(outcome.value), dtype=bool)
+
+
+def _members(rows: NDArray[np.int_], member: Bools) -> Question:
+    return Question(rows, member[rows].astype(float))

@@ -1,0 +1,196 @@
+"""Patients who are one: identical in all they have, in one modality, or but for a little noise."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort.bags import Bags
+from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.digests import DIGEST, as_digests, digest_of
+from chiasm.cohort.errors import CohortError, Problem, Unsupported, count, first_rows, warning
+from chiasm.cohort.items import Items
+from chiasm.cohort.leaks.near import near_pairs
+from chiasm.cohort.sources import TABLE_KINDS, ColumnSource
+from chiasm.cohort.units import content_keys
+
+NEAR = 1e-4  # root mean square, in units of each column's middle half
+FINE_COLUMNS = 3  # two patients who share as many finely measured numbers are one
+LONG_TEXT = 100  # characters; shorter notes are shared by chance
+LONG_SEQUENCE = 20
+LONG_RECORD = 10  # events
+MOST_BAG_VALUES = 200_000_000
+
+Bools = NDArray[np.bool_]
+Array = NDArray[np.float64]
+
+
+def twin_problems(cohort: Cohort, *, complete: bool) -> list[Problem]:
+    """Patients of different groups who share their content, or whose identifiers look alike.
+
+    A modality that patients share by design, joined by `on`, counts only together with all others. In one modality,
+    and for nearly equal rows, patients are one who share three numbers or more that nearly nobody else shares, a long
+    text or record, or a file. `complete` is False where a modality could not be opened.
+    """
+    keys = content_keys(cohort)
+    twins = shared(keys, cohort.group) if complete else np.zeros(len(cohort), dtype=bool)
+    alone = {name: _alike(cohort, name) for name in cohort.modalities}
+    found = []
+    if twins.any():
+        sure = any((one | _of_files(cohort, name))[twins].any() for name, (one, _) in alone.items())
+        what, fix = (
+            "identical in every modality to another",
+            ("if they are one person, name `group`, or ask for folds that keep duplicates together"),
+        )
+        found.append(patients_problem(cohort, twins, what, fix, "identical-patients", leak=sure))
+    for name, (same, near) in alone.items():
+        only = same & ~twins
+        if only.any() and not _is_shared(cohort, name):
+            what = "with the very content of another"
+            found.append(_in_modality(cohort, name, only, what, "identical-modality"))
+        nearly = near & ~twins & ~same
+        if nearly.any():
+            what = "equal to another but for a little noise"
+            found.append(_in_modality(cohort, name, nearly, what, "near-duplicates"))
+    alias = shared(as_digests(digest_of(_plain(identifier)) for identifier in cohort.ids), cohort.group)
+    if alias.any():
+        what = "with an identifier that differs from another only in case, spaces or leading zeros"
+        fix = "if they are one person, name `group`"
+        found.append(patients_problem(cohort, alias, what, fix, "look-alike-identifiers", leak=True))
+    return found
+
+
+def patients_problem(cohort: Cohort, wrong: Bools, what: str, fix: str, finding: str, *, leak: bool = False) -> Problem:
+    """A warning about some patients, by their rows."""
+    rows = np.sort(cohort.file_rows[wrong]).tolist()
+    text = f"{count(len(rows), 'patient')} {what} ({first_rows(rows)})"
+    return warning(text, fix, path=cohort.path, row=rows[0], finding=finding, leak=leak)
+
+
+def shared(keys: NDArray[np.bytes_], group: NDArray[np.str_] | None) -> Bools:
+    """(B,) whether a key stands with somebody else too; those of one group are known to belong together."""
+    person = np.arange(len(keys)).astype(str).astype(object)
+    if group is not None:
+        person = np.where(group == "", np.char.add("row ", person.astype(str)), np.char.add("group ", group))
+    frame = pd.DataFrame({"key": keys, "person": person})
+    several = frame.groupby("key")["person"].transform("nunique").to_numpy() > 1
+    return np.asarray(several & (keys != b""), dtype=bool)
+
+
+def same_group(cohort: Cohort, first: NDArray[np.int_], second: NDArray[np.int_]) -> Bools:
+    """(k,) whether the patients of each pair are of one group."""
+    if cohort.group is None:
+        return np.zeros(len(first), dtype=bool)
+    return np.asarray((cohort.group[first] == cohort.group[second]) & (cohort.group[first] != ""))
+
+
+def _in_modality(cohort: Cohort, name: str, rows: Bools, what: str, finding: str) -> Problem:
+    """The rows count in the patients' table, since those of the modality have no row each where it is files."""
+    where = np.sort(cohort.file_rows[rows]).tolist()
+    text = f"{count(len(where), 'patient')} {what} ({first_rows(where)} of the patients' table)"
+    fix = "if they are one person, name `group`; else correct the source"
+    return warning(text, fix, path=cohort.sources[name].path, modality=name, finding=finding, leak=True)
+
+
+def _alike(cohort: Cohort, name: str) -> tuple[Bools, Bools]:
+    """(B,) patients who share the very content of a modality unmistakably, and (B,) those who nearly share it."""
+    same, near = np.zeros((2, len(cohort)), dtype=bool)
+    rows = cohort.rows_of(name)
+    if len(rows) < 2:
+        return same, near
+    keys = np.zeros(len(cohort), dtype=DIGEST)
+    keys[rows] = cohort.sources[name].digests(cohort.source_rows[name][rows])
+    if cohort.kinds[name] in TABLE_KINDS or cohort.kinds[name] == "bag":
+        values = _numbers(cohort, name, rows)
+        if values is None:
+            return same, near
+        pairs, told = _near(values)
+        first, second = rows[pairs[:, 0]], rows[pairs[:, 1]]
+        apart = ~same_group(cohort, first, second)
+        equal = keys[first] == keys[second]
+        for chosen, mask in ((apart & equal, same), (apart & ~equal, near)):
+            mask[first[chosen]] = mask[second[chosen]] = True
+        # of rows that are all equal, more than are compared with each other
+        return (shared(keys, cohort.group) & _full(len(cohort), rows, told)) | same, near
+    return shared(keys, cohort.group) & _full(len(cohort), rows, _telling(cohort, name, rows)), near
+
+
+def _full(n: int, rows: NDArray[np.int_], values: Bools) -> Bools:
+    found = np.zeros(n, dtype=bool)
+    found[rows] = values
+    return found
+
+
+def _of_files(cohort: Cohort, name: str) -> Bools:
+    """(B,) whether what a patient has of a modality is long enough to be nobody else's, also where it is shared."""
+    rows = cohort.rows_of(name)
+    if cohort.kinds[name] in TABLE_KINDS:
+        return np.zeros(len(cohort), dtype=bool)
+    return _full(len(cohort), rows, _telling(cohort, name, rows))
+
+
+def _telling(cohort: Cohort, name: str, rows: NDArray[np.int_]) -> Bools:
+    """(n,) whether a text, a record or a file is too long to be shared by chance."""
+    kind = cohort.kinds[name]
+    items = cohort.raw(name)
+    fewest = {"text": LONG_TEXT, "protein": LONG_SEQUENCE, "dna": LONG_SEQUENCE, "events": LONG_RECORD}.get(kind)
+    if fewest is None or not isinstance(items, Items):
+        return np.ones(len(rows), dtype=bool)
+    return np.array([not isinstance(item, str | pd.DataFrame) or len(item) >= fewest for item in items], dtype=bool)
+
+
+def _is_shared(cohort: Cohort, name: str) -> bool:
+    """Whether patients are joined to one and the same row of a table by design."""
+    rows = cohort.source_rows[name][cohort.rows_of(name)]
+    return bool(len(np.unique(rows)) < len(rows))
+
+
+def _numbers(cohort: Cohort, name: str, rows: NDArray[np.int_]) -> Array | None:
+    """(n, p) the numbers of a table, or the mean token of each bag; None where they cannot be read, or are too many."""
+    source = cohort.sources[name]
+    try:
+        if isinstance(source, ColumnSource):
+            frame = source.frame.select_dtypes(exclude="object")
+            return frame.iloc[cohort.source_rows[name][rows]].to_numpy(dtype=np.float64)
+        bags = cohort.raw(name)
+        if not isinstance(bags, Bags):
+            return None
+        shapes = np.array([bags.shape(i) for i in range(len(bags))])
+        if len(np.unique(shapes[:, 1])) > 1 or np.prod(shapes.astype(float), axis=1).sum() > MOST_BAG_VALUES:
+            return None
+        return np.stack([np.asarray(bags[i], dtype=np.float64).mean(axis=0) for i in range(len(bags))])
+    except (CohortError, Unsupported):
+        return None  # said where the values themselves are looked at
+
+
+def _near(values: Array) -> tuple[NDArray[np.int_], Bools]:
+    """(k, 2) rows that nearly share three finely measured numbers or more, and (n,) rows that have so many of them.
+
+    A column is finely measured where at least half of its filled cells differ; a cell counts where it is not the most
+    frequent one of its column.
+    """
+    filled = np.isfinite(values)
+    frame = pd.DataFrame(np.where(filled, values, np.nan))
+    fine = np.flatnonzero(frame.nunique().to_numpy() >= np.maximum(filled.sum(axis=0) / 2, FINE_COLUMNS))
+    if len(fine) < FINE_COLUMNS:
+        return np.zeros((0, 2), dtype=int), np.zeros(len(values), dtype=bool)
+    own, here = values[:, fine], filled[:, fine]
+    frame = frame.iloc[:, fine]
+    low, middle, high = np.nanquantile(np.where(here, own, np.nan), (0.25, 0.5, 0.75), axis=0)
+    scale = np.where(high > low, (high - low) / 1.349, frame.std().to_numpy())
+    common = frame.mode().iloc[0].to_numpy()
+    repeats = (frame.to_numpy() == common).sum(axis=0) > 2
+    telling = here & ~((own == common) & repeats)
+    scaled = np.where(here, (own - middle) / np.where(scale > 0, scale, 1.0), 0.0)
+    pairs = near_pairs(scaled, NEAR)
+    both = np.array([(telling[a] & telling[b]).sum() for a, b in pairs], dtype=int)
+    alike = np.array([(here[a] == here[b]).all() for a, b in pairs], dtype=bool)
+    return pairs[(both >= FINE_COLUMNS) & alike], np.asarray(telling.sum(axis=1) >= FINE_COLUMNS)
+
+
+def _plain(identifier: str) -> str:
+    text = re.sub(r"\s+", "", identifier).casefold()
+    return (text.lstrip("0") or "0") if text.isdigit() else text
