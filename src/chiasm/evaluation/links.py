@@ -38,7 +38,7 @@ def links_of(kind: str, frame: pd.DataFrame, classes: Sequence[str] = ()) -> Flo
     if kind == "multilabel":
         return np.asarray(logit(np.clip(values, FLOOR, 1 - FLOOR)), dtype=np.float64)
     survival = np.clip(values[:, 1:], FLOOR, 1 - FLOOR)
-    return np.c_[values[:, :1], np.log(-np.log(survival))]
+    return np.asarray(np.c_[values[:, :1], np.log(-np.log(survival))], dtype=np.float64)
 
 
 def frame_of(kind: str, links: Floats, columns: Sequence[str]) -> pd.DataFrame:
