@@ -13,6 +13,7 @@ import pandas as pd
 from chiasm import artifact
 from chiasm.artifact import ArtifactError
 from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
+from chiasm.cohort.accepted import unmade
 from chiasm.cohort.checks import check_cohort as check_values
 from chiasm.cohort.checks import examine as examine_values
 from chiasm.cohort.demo import demo_cohort
@@ -74,6 +75,7 @@ def examine(
     opened, problems = examine_values(cohort, lambda found: know_contents(found, open_store(), progress or unseen))
     if opened is not None:
         problems += file_problems(opened, progress or unseen)
+        problems += unmade(problems, opened.accepted)
     return opened, sorted(problems, key=lambda problem: problem.severity != "error")
 
 
