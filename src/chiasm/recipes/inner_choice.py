@@ -23,7 +23,7 @@ Folds = NDArray[np.int_]
 PENALTIES = tuple(10.0**power for power in (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0))
 LINEAR_SETTINGS = len(PENALTIES) + STEPS
 ROUNDS = (5, 10, 20, 40, 60)
-RACED = 2  # folds after which trees that lose are given up
+HANDICAPS = (-2.0, 0.0)  # of log likelihood: how far behind trees may be after so many folds and still go on
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ def choose_trees(
 ) -> Chosen | None:
     """Boosted trees of the number of rounds that inner folds prefer; None where they cannot win.
 
-    They are given up after `RACED` folds where no number of rounds has done better there than the rival.
+    They are given up after the first fold where they are behind the rival by two units of log likelihood at every
+    number of rounds, and after the second where they are not ahead.
 
     Args:
         x: `(n, F)`, NaN where missing.
@@ -114,10 +115,11 @@ def choose_trees(
         booster = Booster(kind, x[train], outcome.take(train), ROUNDS[-1], Growth(seed=seed), classes)
         links[:, test] = booster.links(x[test], ROUNDS)
         levels[:, test] = booster.links(x[train], ROUNDS).mean(1)[:, None]
-        if number + 1 == RACED:
-            seen = np.flatnonzero(np.isin(folds, np.unique(folds)[:RACED]))
+        if number < len(HANDICAPS):
+            seen = np.flatnonzero(np.isin(folds, np.unique(folds)[: number + 1]))
             own, of = outcome.take(seen), folds[seen]
-            if min(nll(kind, link[seen], own, of) for link in links) >= nll(kind, rival[seen], own, of):
+            ahead = nll(kind, rival[seen], own, of) - min(nll(kind, link[seen], own, of) for link in links)
+            if ahead <= HANDICAPS[number]:
                 return None
     losses = np.array([nll(kind, link, outcome, folds) for link in links])
     best = int(losses.argmin())

@@ -25,6 +25,7 @@ from chiasm.training.memo import remember
 Array = NDArray[np.float64]
 FOLDS = 5
 COMPONENTS = 256
+MARGIN = 1.0  # of log likelihood, that a kernel or trees must have over lines: the best of several wins some by chance
 COLUMN_KINDS = ("table", "omics")  # a column means something; of tokens only their components are read
 
 
@@ -138,7 +139,7 @@ def _fit(training: Training, modality: str, models: str) -> tuple[Unimodal, Arra
     model, chosen = straight.model, straight.chosen
     if models == "all":
         for bent, own in bent_rivals(straight.part, cohort.raw(modality), chosen):
-            if own.loss < chosen.loss:
+            if own.loss < min(chosen.loss, straight.chosen.loss - MARGIN):
                 model, chosen = replace(model, bent=bent, slope=own.slope, centre=own.centre), own
     model = replace(model, level=model.calibrated(cohort).mean(0))
     out_of_fold = np.full((len(cohort), chosen.links.shape[1]), np.nan)
