@@ -20,6 +20,7 @@ from chiasm.evaluation.smoothing import lowess
 from chiasm.evaluation.weighted import Floats, ratio
 
 Measure = Callable[[Floats, Floats, Floats], Floats]
+Terms = Callable[[Floats, Floats], Floats]
 
 E_SHARE = 0.9
 _CELLS = 1_000_000  # draws x patients smoothed at once
@@ -60,11 +61,8 @@ def ici(probability: Floats, happened: Floats, weights: Floats) -> Floats:
 
     Source: Austin and Steyerberg 2019, doi:10.1002/sim.8281.
     """
-
-    def mean(distance: Floats, w: Floats) -> Floats:
-        return ratio((w * distance).sum(axis=1), w.sum(axis=1))
-
-    return _over_blocks(mean, probability, happened, weights)
+    index: Floats = distances(probability, happened, weights)[0]
+    return index
 
 
 def e90(probability: Floats, happened: Floats, weights: Floats) -> Floats:
@@ -72,7 +70,23 @@ def e90(probability: Floats, happened: Floats, weights: Floats) -> Floats:
 
     The quantile is `weighted_quantile`.
     """
-    return _over_blocks(lambda distance, w: weighted_quantile(distance, w, E_SHARE), probability, happened, weights)
+    quantile: Floats = distances(probability, happened, weights)[1]
+    return quantile
+
+
+def distances(probability: Floats, happened: Floats, weights: Floats) -> Floats:
+    """(2, R): `ici` and `e90`, which share the smoothing, a block of draws at a time."""
+    n = len(probability)
+    if n < 2:
+        return np.full((2, len(weights)), np.nan)
+    found = []
+    step = max(1, _CELLS // n)
+    for begin in range(0, len(weights), step):
+        block = weights[begin : begin + step]
+        apart = np.abs(probability - lowess(probability, happened, block))  # (r, n)
+        mean = ratio(np.einsum("rn,rn->r", block, apart), block.sum(axis=1))
+        found.append(np.stack([mean, weighted_quantile(apart, block, E_SHARE)]))
+    return np.concatenate(found, axis=1)
 
 
 def over_columns(measure: Measure, predicted: Floats, observed: Floats, weights: Floats) -> Floats:
@@ -84,13 +98,13 @@ def over_columns(measure: Measure, predicted: Floats, observed: Floats, weights:
         weights: (R, n).
 
     Returns:
-        (R,); a column without a value is left out in that draw, NaN where there is none.
+        (R,), or what the measure gives; a column without a value is left out in that draw, NaN where there is none.
     """
     values = []
     for p, y in zip(predicted.T, observed.T, strict=True):
         rows = np.flatnonzero(~np.isnan(y))
-        values.append(measure(p[rows], y[rows], weights[:, rows]) if len(rows) else np.full(len(weights), np.nan))
-    stacked = np.stack(values)
+        values.append(measure(p[rows], y[rows], weights[:, rows]))
+    stacked = np.stack(values)  # (K, ..., R)
     known = np.isfinite(stacked)
     return ratio(np.where(known, stacked, 0.0).sum(axis=0), known.sum(axis=0))
 
@@ -113,16 +127,3 @@ def weighted_quantile(values: Floats, weights: Floats, share: float) -> Floats:
             place, value = np.stack([place, place + weight - 1], axis=1).ravel(), np.repeat(value, 2)
         out[r] = np.interp(share * place[-1], place, value)
     return out
-
-
-def _over_blocks(
-    summary: Callable[[Floats, Floats], Floats], probability: Floats, happened: Floats, weights: Floats
-) -> Floats:
-    """The summary of |p - smoothed| (R, n), a block of draws at a time."""
-    if len(probability) < 2:
-        return np.full(len(weights), np.nan)
-    step = max(1, _CELLS // len(probability))
-    blocks = [weights[begin : begin + step] for begin in range(0, len(weights), step)]
-    return np.concatenate(
-        [summary(np.abs(probability - lowess(probability, happened, block)), block) for block in blocks]
-    )

@@ -25,7 +25,7 @@ from chiasm.evaluation import time_dependent as dependent_
 from chiasm.evaluation.scored import Scored, uno_tau
 from chiasm.evaluation.weighted import Floats
 
-PERFORMANCE, CALIBRATION = "performance", "calibration"
+PERFORMANCE, HORIZONS, CALIBRATION = "performance", "horizons", "calibration"
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class Metric:
         higher_is_better: None where it is best at `ideal`.
         function: `(scored, weights (R, n)) -> (R,)`; of a pooled metric `(terms (n, ...), weights (R, n)) -> (R,)`.
         of_patients: of a pooled metric, what it takes of each patient of a fold, (n, ...).
-        table: "performance" or "calibration", which of the tables it belongs to.
+        table: "performance", "horizons" or "calibration": which of the tables it belongs to.
         ideal: see `higher_is_better`.
+        row: which row of what `function` gives is this metric's, where several share it; (rows, R) then.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Metric:
     of_patients: Callable[[Scored], Floats] | None = None
     table: str = PERFORMANCE
     ideal: float = 1.0
+    row: int | None = None
 
     @property
     def pooled(self) -> bool:
@@ -93,20 +95,22 @@ def _of_classes(
     return lambda s, w: function(s.prediction, s.outcome.value, w)
 
 
-_MEASURES: tuple[tuple[str, str, bool | None, float, calibration_.Measure], ...] = (
-    ("calibration_intercept", "calibration intercept", None, 0.0, calibration_.calibration_intercept),
-    ("calibration_slope", "calibration slope", None, 1.0, calibration_.calibration_slope),
-    ("observed_expected", "observed to expected", None, 1.0, calibration_.observed_expected),
-    ("ici", "integrated calibration index", False, 0.0, calibration_.ici),
-    ("e90", "E90", False, 0.0, calibration_.e90),
+_Row = tuple[str, str, bool | None, float, calibration_.Measure, int | None]
+_MEASURES: tuple[_Row, ...] = (
+    ("calibration_intercept", "calibration intercept", None, 0.0, calibration_.calibration_intercept, None),
+    ("calibration_slope", "calibration slope", None, 1.0, calibration_.calibration_slope, None),
+    ("observed_expected", "observed to expected", None, 1.0, calibration_.observed_expected, None),
+    ("ici", "integrated calibration index", False, 0.0, calibration_.distances, 0),
+    ("e90", "E90", False, 0.0, calibration_.distances, 1),
 )
 
 
 def _calibration(of: str = "") -> tuple[Metric, ...]:
     """Of probabilities of classes or labels; `of` goes before the name."""
+    over = {measure: partial(terms_.calibration, measure) for *_, measure, _ in _MEASURES}
     return tuple(
-        Metric(name, of + label, better, partial(terms_.calibration, measure), terms_.probabilities, CALIBRATION, ideal)
-        for name, label, better, ideal, measure in _MEASURES
+        Metric(name, of + label, better, over[measure], terms_.probabilities, CALIBRATION, ideal, row)
+        for name, label, better, ideal, measure, row in _MEASURES
     )
 
 
@@ -120,16 +124,17 @@ def _at_horizons() -> tuple[Metric, ...]:
     for place, name in enumerate(("first", "second", "third")[: dependent_.PLACES]):
         end, at = f"_t{place + 1}", f" at the {name} horizon"
         auc = partial(dependent_.fold_auc, place=place)
-        performance.append(Metric(f"auc{end}", f"AUC{at}", True, auc))
+        performance.append(Metric(f"auc{end}", f"AUC{at}", True, auc, table=HORIZONS))
         ipa = _at_place(horizon_.ipa_at, place)
-        performance.append(Metric(f"ipa{end}", f"scaled Brier score{at}", True, ipa, dependent_.horizon_terms))
-        for key, label, better, ideal, measure in _MEASURES:
-            over = (
-                horizon_.observed_expected_at if key == "observed_expected" else partial(horizon_.at_horizon, measure)
-            )
-            function = _at_place(over, place)
+        performance.append(Metric(f"ipa{end}", f"scaled Brier score{at}", True, ipa, dependent_.horizon_terms, HORIZONS))
+        over: dict[calibration_.Measure, calibration_.Terms] = {
+            measure: partial(horizon_.at_horizon, measure) for *_, measure, _ in _MEASURES
+        }
+        over[calibration_.observed_expected] = horizon_.observed_expected_at
+        placed = {measure: _at_place(function, place) for measure, function in over.items()}
+        for key, label, better, ideal, measure, row in _MEASURES:
             terms = dependent_.horizon_terms
-            calibration.append(Metric(key + end, label + at, better, function, terms, CALIBRATION, ideal))
+            calibration.append(Metric(key + end, label + at, better, placed[measure], terms, CALIBRATION, ideal, row))
     return *performance, *calibration
 
 

@@ -3,8 +3,8 @@
 At a horizon t the outcome is the event by t, and a patient of whom it is known counts 1 / G (`censoring.seen_by`), G
 the censoring survival of the training patients of his own fold. With these weights the measures are those of
 `calibration_metrics`. Each takes `terms` (n, 4): risk by t, event by t, weight, the null model's risk; and counts
-(R, n). Austin, Harrell and van Klaveren (2020, doi:10.1002/sim.8570) smooth by a Cox model with restricted cubic splines
-of log(-log(1 - risk)) instead, which cannot pool folds that each have their own horizon; docs/metrics.md compares both.
+(R, n). Austin, Harrell and van Klaveren (2020, doi:10.1002/sim.8570) smooth by a Cox model with restricted cubic
+splines of log(-log(1 - risk)) instead, which cannot pool folds that each have their own horizon.
 """
 
 from __future__ import annotations
@@ -17,11 +17,8 @@ from chiasm.evaluation.weighted import Floats, ratio
 
 def at_horizon(measure: Measure, terms: Floats, weights: Floats) -> Floats:
     """A measure of `calibration_metrics` among those of whom the event by the horizon is known, by their weights."""
-    if not bool(np.isfinite(terms[:, 2]).all()):
-        return np.full(len(weights), np.nan)
-    rows = np.flatnonzero(terms[:, 2] > 0)
-    if not len(rows):
-        return np.full(len(weights), np.nan)
+    known = bool(np.isfinite(terms[:, 2]).all())
+    rows = np.flatnonzero(terms[:, 2] > 0) if known else np.zeros(0, dtype=np.intp)
     risk, died, seen = terms[rows, :3].T
     return measure(risk, died, weights[:, rows] * seen)
 
