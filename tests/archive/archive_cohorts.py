@@ -24,7 +24,8 @@ MODALITIES = {
     ],
     "notes": [
         CLINICAL,
-        '[modalities.note]\nkind = "text"\ntable = "notes.csv"\ncolumn = "note"\nencoder = "hf:networks/bert,length=24"',
+        '[modalities.note]\nkind = "text"\ntable = "notes.csv"\ncolumn = "note"\n'
+        'encoder = "hf:networks/bert,length=24"',
     ],
     "scans": [
         CLINICAL,

@@ -19,10 +19,9 @@ from pathlib import Path
 from archive_cohorts import write_cohorts
 from archive_parts import archived_parts
 
-from tiny_models import tiny_models
-
 import chiasm
 from chiasm import artifact
+from tiny_models import tiny_models
 
 NETWORK = "latents=4,latent_width=8,heads=2,epochs=2"
 MERGED = f"{NETWORK},tune_epochs=1"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,12 @@ import pandas as pd
 import pytest
 
 import chiasm
+from archived import RELEASES, kinds_in
 from chiasm import artifact
 from chiasm.recipes.base import BaseRecipe
 from chiasm.recipes.registry import RECIPES
 from storable_kinds import every_kind
 
-ARCHIVE = Path(__file__).parents[1] / "archive"
-RELEASES = sorted(path for path in ARCHIVE.iterdir() if (path / "cases.json").is_file())
 CASES = {
     f"{folder.name}/{name}": (folder, name, case["manifest"])
     for folder in RELEASES
@@ -68,7 +66,7 @@ def test_an_archived_model_opens_and_predicts_as_it_did(
 @pytest.mark.parametrize("folder", RELEASES, ids=lambda folder: folder.name)
 def test_what_is_opened_says_all_that_was_stored(folder: Path) -> None:
     every_kind()
-    for place in [folder / "parts", *sorted((folder / "models").iterdir())]:
+    for place in _places(folder):
         before = artifact.outline(place).tree
         lost = _lost(before, artifact.outline_of(artifact.load(place)).tree)
         assert not lost, f"{place.name}: {lost}"
@@ -77,25 +75,12 @@ def test_what_is_opened_says_all_that_was_stored(folder: Path) -> None:
 def test_the_archive_holds_every_recipe_and_every_storable_kind() -> None:
     recipes = {name.partition("-")[2] for _, name, _ in CASES.values()}
     lacking = {name for name in RECIPES if not any(own.startswith(f"{name}-") for own in recipes)}
-    assert lacking | (set(every_kind()) - _archived_kinds()) == NOT_YET_ARCHIVED
+    kinds = {kind for folder in RELEASES for place in _places(folder) for kind in kinds_in(place)}
+    assert lacking | (set(every_kind()) - kinds) == NOT_YET_ARCHIVED
 
 
-@cache
-def _archived_kinds() -> frozenset[str]:
-    found: set[str] = set()
-    for description in ARCHIVE.glob("*/**/model.json"):
-        _collect(json.loads(description.read_text())["model"], found)
-    return frozenset(found)
-
-
-def _collect(node: Any, found: set[str]) -> None:
-    if isinstance(node, dict):
-        found |= {node["$kind"]} if "$kind" in node else set()
-        for item in node.values():
-            _collect(item, found)
-    elif isinstance(node, list):
-        for item in node:
-            _collect(item, found)
+def _places(folder: Path) -> list[Path]:
+    return [folder / "parts", *sorted((folder / "models").iterdir())]
 
 
 def _lost(before: Any, after: Any, where: str = "") -> str:
