@@ -201,9 +201,7 @@ def require_contrasts(contrasts: Sequence[tuple[str, str]], names: Sequence[str]
     for pair in contrasts:
         lacking = [name for name in pair if name not in names]
         if lacking:
-            raise ValueError(
-                f"the contrast names '{lacking[0]}', which is no recipe of this trial: add it to the recipes"
-            )
+            raise ValueError(f"the contrast names '{lacking[0]}', no recipe of this trial: add it to the recipes")
         if pair[0] == pair[1]:
             raise ValueError(f"the contrast compares '{pair[0]}' with itself: name two recipes")
 

@@ -65,7 +65,7 @@ def opening(outcome: str, why: str, evidence: Evidence, around: Circumstances) -
             f"outcome away: {'; '.join(evidence.leaks)}. Mend it, or accept it with a reason under [accept] in the "
             f"manifest."
         )
-    if why == "not estimable":
+    if why == "not estimable" and outcome == CANNOT_TELL:
         return (
             f"These data cannot tell whether combining modalities pays: the difference in {around.metric} between the "
             f"combined and the single side is not estimable ({data(around)}), because there are too few events, "

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.errors import CohortError
-from chiasm.cohort.leaks.disguise import FEWEST_OF_EACH, follows_time
+from chiasm.cohort.leaks.disguise import follows_time
 from chiasm.cohort.leaks.levels import level_columns, of_the_others
 from chiasm.cohort.leaks.questions import FEWEST, event_question, happened, questions_of
 from chiasm.cohort.leaks.rank_scores import Question, chance_of_order, order_scores
@@ -17,6 +17,7 @@ from chiasm.cohort.targets import Multilabel, Outcome, Survival, Target
 
 ALMOST_PERFECT = 0.99
 ALMOST_A_COPY = 0.95  # of a column of two values, or of the event of a survival target
+MANY = 15  # filled of each group, in a column that is mostly empty or a copy with flips
 BY_CHANCE = 0.01  # columns that would order the outcome so well without knowing anything
 
 Array = NDArray[np.float64]
@@ -115,7 +116,7 @@ def _enough(filled: Bools, question: Question) -> tuple[Bools, Bools]:
     members = (filled & stratum[:, None]).sum(axis=0)
     others = filled.sum(axis=0) - members if question.event is None else members
     fewest = np.minimum(members, others)
-    many = np.asarray(fewest >= FEWEST_OF_EACH)
+    many = np.asarray(fewest >= MANY)
     return np.asarray(np.where(filled.mean(axis=0) >= 0.5, fewest >= FEWEST, many)), many
 
 
