@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from chiasm.cohort import Cohort
 from chiasm.cohort.accepted import settle
@@ -39,7 +38,9 @@ class Keeper:
     models: dict[tuple[str, str], Any] = field(default_factory=dict)
     split: str | None = None
 
-    def execute(self, function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int) -> Iterator[Any]:
+    def execute(
+        self, function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int
+    ) -> Iterator[Any]:
         """Each task here; the models of outer folds are kept."""
         for task in tasks:
             self.split = task.split.key if task.split.inner is None else None
@@ -84,17 +85,16 @@ def judge(cell: Cell, seed: int, *, every: bool, repeats: int, further: int) -> 
     assert singles is not None and fused is not None  # both sides are in every tier
     evidence = judging.evidence(singles, fused, leaks)
     outcome, why = decide(evidence)
-    cohorts = draw(cell, further, FURTHER_SEED + seed)
+    unseen = draw(cell, further, FURTHER_SEED + seed)
     shown = [row["name"] for row in trial.document["recipes"] if row["side"] in (SINGLE, COMBINED)]
-    truth = truth_of(gathered, keeper.models, cohorts, dict(zip(trial.folds, zip(singles, fused, strict=True))), shown)
+    picks = dict(zip(trial.folds, zip(singles, fused, strict=True), strict=True))
+    truth = truth_of(gathered, keeper.models, unseen, picks, shown)
     return {
         "seed": seed,
         "outcome": outcome,
         "why": why,
         "picked": [max(set(own), key=own.count) for own in (singles, fused)],
-        **{
-            name: line(getattr(evidence, name), getattr(truth, name)) for name in ("total", "coverage", "combining")
-        },
+        **{name: line(getattr(evidence, name), getattr(truth, name)) for name in ("total", "coverage", "combining")},
         "metric": {name: metric_line(judging, trial, name, truth) for name in shown},
     }
 
