@@ -23,11 +23,15 @@ TITLE = "# Benchmarks\n\n"
 INTRODUCTION = """## How often the verdict is wrong
 
 `python benchmarks/verdict.py`, its cells in `benchmarks/verdicts/cells.py`, its results in
-`benchmarks/results/verdict/`; this part of the page is written by `--table`. A cell is a kind of target (c, s, r), patients, a truth, and what is switched on
-beside it. Truth: the mean over cohorts and folds of each fold's picked models on {further} further patients. What is
-not above zero by construction is shown with `<= 0`. Wrong: "pays" where the true total or combining is not above
-zero, "predicts more patients" where coverage is not, "does not pay" where the true total is .01 or more and so is
-combining or coverage. Shares in percent with 95 % Wilson limits.
+`benchmarks/results/verdict/`; this part of the page is written by `--table`. A cell is a kind of target (c, s, r), the
+patients of a cohort, a truth, and what is switched on beside it. The truth of a cell is the mean over its cohorts and
+folds of each fold's picked models, as they were fitted, on {further} further patients, fresh ones for each cohort; its
+standard error follows it. What is not above zero by construction is marked `<= 0` and counts so, whatever was measured.
+Wrong are "pays" where the true total or the true combining is not above zero, "predicts more patients" where the true
+coverage is not, and "does not pay" where the true total is .01 or more and so is combining or coverage. Shares are in
+percent, with 95 % Wilson limits. Intervals that are zero by construction are not printed and not counted. The primary
+metric's intervals are held against the fitted models of their own trial, and against the mean over all cohorts.
+"Combining alone" is how often the corrected interval of combining lies above zero, whatever the rest says.
 """
 
 
@@ -68,7 +72,9 @@ def tier_table(tier: str, cells: Mapping[str, Sequence[Row]]) -> str:
         cell, true = CELLS[name], truths(rows)
         shares[name] = Share(sum(wrong(cell, row, true) for row in rows), len(rows))
         told = [f"{100 * np.mean([row['outcome'] == outcome for row in rows]):.0f}" for outcome in OUTCOMES]
-        shown = [f"{true[q].mean:+.4f}" + (" (<= 0)" if q in cell.nothing else "") for q in QUANTITIES]
+        shown = [
+            f"{true[q].mean:+.4f} ± {true[q].error:.4f}" + (", <= 0" if q in cell.nothing else "") for q in QUANTITIES
+        ]
         verdicts.append([name, str(len(rows)), *told, str(shares[name]), *shown])
         own, population = metric_covered(rows)
         wide = [" / ".join(f"{width:.3f}" for width in widths(rows, q)) for q in QUANTITIES]
