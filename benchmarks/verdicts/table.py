@@ -101,7 +101,7 @@ def passed(cells: Mapping[str, Sequence[Row]], shares: Mapping[str, Share]) -> s
         every = [covered(rows, quantity, truths(rows)) for rows in cells.values()]
         below = [name for name, own in zip(cells, every, strict=True) if own.n and own.limits[1] < LEAST_COVERED]
         whole = Share(sum(own.k for own in every), sum(own.n for own in every))
-        holds = word(not below and whole.value >= LEAST_COVERED)
+        holds = word(not below and not whole.value < LEAST_COVERED)
         lines.append(f"- {holds}: {quantity} covered {whole}, 93 or more; cells below it: {', '.join(below) or 'none'}")
     for name, rows in cells.items():
         true = truths(rows)
