@@ -28,6 +28,8 @@ from verdicts.truth import Truth, truth_of
 
 LINEAR = ("late-fusion", "stacked-fusion", "early-fusion")
 KERNELS = ("kron-rls", "kron-rls:modality=m1", "kron-rls:modality=m2")
+MOST_KERNEL = 300
+"""Patients up to which the tiers of linear and kernel recipes try `kron-rls`: with 1,000 it is most of the work."""
 SLOW = ("kernel", "fusion", "merge", "adaptation", "federated")
 """Families whose models are asked of further patients in the folds where they are picked alone."""
 FURTHER_SEED = 1_000_003  # cohorts have the seeds from 0, further patients those from here
@@ -70,7 +72,7 @@ def recipes_of(cohort: Cohort, every: bool) -> list[Any]:
     if every:
         listed, forms = for_trial(None, cohort)
         return [*listed, *forms]
-    kernels = [name for name in KERNELS if supported(make_recipe(name), cohort)]
+    kernels = [name for name in KERNELS if len(cohort) <= MOST_KERNEL and supported(make_recipe(name), cohort)]
     return for_trial([*LINEAR, *kernels], cohort)[0]
 
 

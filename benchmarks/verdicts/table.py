@@ -12,6 +12,7 @@ import numpy as np
 from chiasm.artifact import write_text
 from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, PREDICTS_MORE
 from verdicts.cells import CELLS, COMBINING, QUANTITIES
+from verdicts.judge import MOST_KERNEL
 from verdicts.wrong import Row, Share, above_zero, covered, metric_covered, old_test, truths, widths, wrong
 
 MOST_WRONG = 0.03
@@ -31,6 +32,7 @@ Wrong are "pays" where the true total or the true combining is not above zero, "
 coverage is not, and "does not pay" where the true total is .01 or more and so is combining or coverage. Shares are in
 percent, with 95 % Wilson limits. Intervals that are zero by construction are not printed and not counted. The primary
 metric's intervals are held against the fitted models of their own trial, and against the mean over all cohorts.
+`kron-rls` is tried in cohorts of up to {most_kernel} patients, the kernel of `single:*` in all.
 "Combining alone" is how often the corrected interval of combining lies above zero, whatever the rest says.
 """
 
@@ -45,7 +47,7 @@ def write_tables(results: Path, page: Path, tiers: Mapping[str, Any]) -> str:
         if cells:
             parts.append(tier_table(tier, cells))
     further = " or ".join(f"{number:,}" for number in sorted(seen)) or "no"
-    text = "\n".join([INTRODUCTION.format(further=further), *parts])
+    text = "\n".join([INTRODUCTION.format(further=further, most_kernel=MOST_KERNEL), *parts])
     before = page.read_text(encoding="utf-8") if page.exists() else f"{TITLE}{BEGIN}\n{END}\n"
     head, _, rest = before.partition(BEGIN)
     write_text(page, f"{head}{BEGIN}\n{text}{END}{rest.partition(END)[2]}")
