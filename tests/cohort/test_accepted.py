@@ -35,17 +35,15 @@ def written(folder: Path, accept: str) -> Path:
 
 
 def test_every_problem_of_the_check_is_made_with_a_name() -> None:
-    files = [*(SOURCE / "cohort").rglob("*.py"), *(SOURCE / "encoders").glob("*.py")]
     nameless = []
-    for file in files:
+    for file in [*(SOURCE / "cohort").rglob("*.py"), *(SOURCE / "encoders").glob("*.py")]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                named = any(keyword.arg == "finding" for keyword in node.keywords)
-                if (node.func.id in ("error", "warning") and not named) or (
-                    node.func.id == "Problem" and not named and len(node.args) < 7
-                ):
-                    if file.name != "errors.py":
-                        nameless.append(f"{file.name}:{node.lineno}")
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or file.name == "errors.py":
+                continue
+            named = any(keyword.arg == "finding" for keyword in node.keywords)
+            made = node.func.id in ("error", "warning") or (node.func.id == "Problem" and len(node.args) < 7)
+            if made and not named:
+                nameless.append(f"{file.name}:{node.lineno}")
     assert nameless == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -88,12 +89,10 @@ def same_group(cohort: Cohort, first: NDArray[np.int_], second: NDArray[np.int_]
     return np.asarray((cohort.group[first] == cohort.group[second]) & (cohort.group[first] != ""))
 
 
-def _in_modality(cohort: Cohort, name: str, rows: Bools, what: str, finding: str) -> Problem:
-    """The rows count in the patients' table, since those of the modality have no row each where it is files."""
-    where = np.sort(cohort.file_rows[rows]).tolist()
-    text = f"{count(len(where), 'patient')} {what} ({first_rows(where)} of the patients' table)"
+def _in_modality(cohort: Cohort, name: str, wrong: Bools, what: str, finding: str) -> Problem:
+    """A warning about some patients and one modality, by their rows in the patients' table."""
     fix = "if they are one person, name `group`; else correct the source"
-    return warning(text, fix, path=cohort.sources[name].path, modality=name, finding=finding, leak=True)
+    return replace(patients_problem(cohort, wrong, what, fix, finding, leak=True), modality=name)
 
 
 def _alike(cohort: Cohort, name: str) -> tuple[Bools, Bools]:
@@ -170,8 +169,9 @@ def _numbers(cohort: Cohort, name: str, rows: NDArray[np.int_]) -> Array | None:
 def _near(values: Array) -> tuple[NDArray[np.int_], Bools]:
     """(k, 2) rows that nearly share three finely measured numbers or more, and (n,) rows that have so many of them.
 
-    A column is finely measured where at least half of its filled cells differ; a cell counts unless a
-    tenth of its column holds the same. Of a wide block 1,000 columns are compared, evenly spaced.
+    A column is finely measured where at least half of its filled cells differ; a cell counts unless many hold the same,
+    or its row holds one number throughout, as that of a failed assay does. Of a wide block 1,000 columns are compared,
+    evenly spaced.
     """
     values = values[:, np.unique(np.linspace(0, values.shape[1] - 1, min(values.shape[1], MOST_COMPARED)).astype(int))]
     here = np.isfinite(values)
@@ -185,7 +185,7 @@ def _near(values: Array) -> tuple[NDArray[np.int_], Bools]:
     low, middle, high = (ordered[(part * (filled - 1)).astype(int), everyone] for part in (0.25, 0.5, 0.75))
     low, high = np.minimum(low, high), np.maximum(low, high)
     scale = np.where(high > low, (high - low) / 1.349, ordered[filled - 1, everyone] - ordered[0])
-    telling = here & ~_frequent(own)
+    telling = here & ~_frequent(own) & (np.ptp(np.where(here, own, own[:, :1]), axis=1) != 0)[:, None]
     scaled = np.where(here, (own - middle) / np.where(scale > 0, scale, 1.0), 0.0)
     pairs = near_pairs(scaled, NEAR)
     both = np.array([(telling[a] & telling[b]).sum() for a, b in pairs], dtype=int)
@@ -194,11 +194,11 @@ def _near(values: Array) -> tuple[NDArray[np.int_], Bools]:
 
 
 def _frequent(values: Array) -> Bools:
-    """(n, p) whether a cell holds a value that a tenth of its column holds, such as zero."""
+    """(n, p) whether a cell holds a value that 2 % of its column hold, more than five cells, such as zero."""
     found = np.zeros(values.shape, dtype=bool)
     for k, column in enumerate(values.T):
         _, inverse, counts = np.unique(column, return_inverse=True, return_counts=True)
-        found[:, k] = counts[inverse] > max(2, len(column) / 10)
+        found[:, k] = counts[inverse] > max(5, len(column) / 50)
     return found
 
 
