@@ -188,3 +188,10 @@ def test_many_columns_of_two_values_hold_no_leak_by_chance() -> None:
         bench.genes = pd.DataFrame(bench.rng.integers(0, 2, (16, 2_500)), bench.ids, names)
         bench.genes["mutated_0"] = np.repeat([0, 1], 8)
         assert leaking_columns(bench.cohort(), "genes") == []
+
+
+def test_the_time_in_disguise_is_found_without_anybody_censored() -> None:
+    bench = Bench()
+    bench.patients["died"] = bench.event = np.ones(bench.n, dtype=int)
+    bench.labs["log_time"] = log_time(bench)
+    assert "'log_time'" in bench.found()["leaking-column"].what

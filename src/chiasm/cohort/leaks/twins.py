@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.digests import DIGEST, as_digests, digest_of
+from chiasm.cohort.digests import DIGEST, as_digests, digest_of, repeated
 from chiasm.cohort.errors import CohortError, Problem, Unsupported, count, first_rows, warning
 from chiasm.cohort.items import Items
 from chiasm.cohort.leaks.near import near_pairs
@@ -74,12 +74,16 @@ def patients_problem(cohort: Cohort, wrong: Bools, what: str, fix: str, finding:
 
 def shared(keys: NDArray[np.bytes_], group: NDArray[np.str_] | None) -> Bools:
     """(B,) whether a key stands with somebody else too; those of one group are known to belong together."""
-    person = np.arange(len(keys)).astype(str).astype(object)
-    if group is not None:
-        person = np.where(group == "", np.char.add("row ", person.astype(str)), np.char.add("group ", group))
-    frame = pd.DataFrame({"key": keys, "person": person})
-    several = frame.groupby("key")["person"].transform("nunique").to_numpy() > 1
-    return np.asarray(several & (keys != b""), dtype=bool)
+    several = repeated(keys)
+    if group is None or not several.any():
+        return several
+    rows = np.flatnonzero(several)
+    alone = np.array([f"row {row}" for row in rows], dtype=object)
+    frame = pd.DataFrame(
+        {"key": keys[rows], "person": np.where(group[rows] == "", alone, "group " + group[rows].astype(object))}
+    )
+    several[rows] = frame.groupby("key")["person"].transform("nunique").to_numpy() > 1
+    return several
 
 
 def same_group(cohort: Cohort, first: NDArray[np.int_], second: NDArray[np.int_]) -> Bools:
@@ -188,8 +192,8 @@ def _near(values: Array) -> tuple[NDArray[np.int_], Bools]:
     telling = here & ~_frequent(own) & (np.ptp(np.where(here, own, own[:, :1]), axis=1) != 0)[:, None]
     scaled = np.where(here, (own - middle) / np.where(scale > 0, scale, 1.0), 0.0)
     pairs = near_pairs(scaled, NEAR)
-    both = np.array([(telling[a] & telling[b]).sum() for a, b in pairs], dtype=int)
-    alike = np.array([(here[a] == here[b]).all() for a, b in pairs], dtype=bool)
+    both = np.array([np.count_nonzero(telling[a] & telling[b]) for a, b in pairs.tolist()], dtype=int)
+    alike = np.array([np.array_equal(here[a], here[b]) for a, b in pairs.tolist()], dtype=bool)
     return pairs[(both >= FINE_COLUMNS) & alike], np.asarray(telling.sum(axis=1) >= FINE_COLUMNS)
 
 
