@@ -161,7 +161,7 @@ def survival_losses(table: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
     rows = {"own": [], "null": []}
     time, event = table["value"].to_numpy(), table["event"].to_numpy(bool)
     # scikit-survival wants horizons within the follow-up: two patients around them, whose losses are known, go along
-    around = Surv.from_arrays([False, False], [0.0 + 1e-9, float(train["value"].max())])
+    around = Surv.from_arrays([True, False], [1e-9, float(train["value"].max())])
     perfect = np.array([[0.0] * len(times), [1.0] * len(times)])
     for i, guess in enumerate(table[names].to_numpy()):
         seen = np.concatenate([Surv.from_arrays(event[[i]], time[[i]]), around])
