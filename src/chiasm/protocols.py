@@ -94,7 +94,7 @@ class Recipe(Protocol):
 
     - `modalities(cohort) -> tuple[str, ...]`: those that it reads; all of the cohort's.
     - `alone(cohort) -> tuple[str, ...]`: the names of its one-modality forms, each the same recipe with the same budget
-      that reads one alone; none. In a cohort of one modality, and where it reads one already, there are none to ask for.
+      that reads one alone; none, as where it reads one already.
     - `reads_presence: bool`: a prediction may depend on which modalities a patient has, beyond what those he has say
       (a network, a kernel with placeholders, trees that read missing values of a whole modality, indicators); False.
     - `settings: int`: how many settings its inner selection tries (penalties, widths, rounds of trees), for each
