@@ -87,9 +87,9 @@ class Neighbours:
 
 
 def cosines(rows: Array, query: Array) -> NDArray[np.float64]:
-    """`(n,)` inner products of unit rows with a unit query; equal rows have equal ones, to the last bit, wherever they are.
+    """`(n,)` inner products of unit rows with a unit query; equal rows have equal ones, to the last bit.
 
-    Each row is summed by itself: a matrix product sums in blocks, and a row's bits depend on the block that it falls in.
+    Each row is summed by itself: a matrix product sums in blocks, and a row's bits depend on the block it falls in.
     """
     wide = query.astype(np.float64)
     starts = range(0, len(rows), AT_ONCE)
