@@ -141,7 +141,9 @@ def effect_of(cell: Cell) -> float:
     return 0.0 if gain is None else EFFECTS[cell.kind, gain]
 
 
-def outcome(cell: Cell, signal: np.ndarray, z2: np.ndarray, rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:
+def outcome(
+    cell: Cell, signal: np.ndarray, z2: np.ndarray, rng: np.random.Generator
+) -> tuple[pd.DataFrame, np.ndarray]:
     """The patients' table, and (n,) whose outcome is high: the event, a short time, a number above zero."""
     n = len(signal)
     if cell.kind == C:
