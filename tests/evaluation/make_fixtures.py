@@ -89,12 +89,14 @@ def survival_case(rng: np.random.Generator, n: int, step: float) -> dict:
 
     risk = np.round(rng.normal(size=n) * 2) / 2 if step >= 1 else rng.normal(size=n)
     time, event = follow_up(n, risk)
+    # nobody is censored at the time of a test patient, where scikit-survival's G(T) and R's G(T-) would differ
     train_time, train_event = follow_up(2 * n, rng.normal(size=2 * n))
+    train_time += step / 2
     train_time, train_event = np.r_[train_time, time.max() + 1], np.r_[train_event, True]
     train, test = Surv.from_arrays(train_event, train_time), Surv.from_arrays(event, time)
     times = np.linspace(time.min() + step / 4, np.quantile(time, 0.8), 4)
     survival = np.exp(-times[None, :] / (25 * np.exp(-risk[:, None])))
-    tau = float(np.quantile(time, 0.7))
+    tau = float(np.quantile(time, 0.7)) + step / 4  # scikit-survival counts events before tau, R and we up to it
     distribution = CensoringDistributionEstimator().fit(train)
     expected = {
         "harrell_c": concordance_index_censored(event, time, risk)[0],

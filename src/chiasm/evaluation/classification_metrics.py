@@ -14,10 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from chiasm.evaluation.weighted import Floats, as_weights, ratio, sum_ties, tie_starts
 
-PROBABILITY_FLOOR = 1e-6
-_NEWTON_STEPS = 100
-_HALVINGS = 30
-
 
 def auroc(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None = None) -> Floats:
     """Area under the ROC curve: P(score of a member > score of another) + P(equal) / 2.
@@ -25,7 +21,7 @@ def auroc(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None = N
     Equals `sklearn.metrics.roc_auc_score`, for K > 2 with `multi_class="ovr", average="macro"`; the probabilities need
     not sum to one.
     """
-    return _mean_over_classes(_binary_auroc, probability, code, weights)
+    return _mean_over_classes(weighted_auroc, probability, code, weights)
 
 
 def auprc(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None = None) -> Floats:
@@ -34,15 +30,6 @@ def auprc(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None = N
     Equals `sklearn.metrics.average_precision_score` (macro for K > 2). Chance is the share of the class, not one half.
     """
     return _mean_over_classes(_binary_auprc, probability, code, weights)
-
-
-def calibration_slope(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """Slope of the unpenalised logistic regression of membership on logit(p); 1 is ideal, below 1 is overconfident.
-
-    p is clipped to [1e-6, 1 - 1e-6]. NaN where no finite slope exists: one class, constant p, separable classes.
-    Source: Cox 1958, "Two further applications of a model for binary regression", doi:10.1093/biomet/45.3-4.562.
-    """
-    return _mean_over_classes(_binary_slope, probability, code, weights)
 
 
 def brier(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None = None) -> Floats:
@@ -109,7 +96,8 @@ def _counts(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None) 
     return w @ (actual * predicted), w @ actual, w @ predicted
 
 
-def _binary_auroc(score: Floats, member: NDArray[np.bool_], w: Floats) -> Floats:
+def weighted_auroc(score: Floats, member: NDArray[np.bool_], w: Floats) -> Floats:
+    """(R,) the area under the ROC curve of `score` (n,) for (R, n) weights that need not be counts."""
     order = np.argsort(score, kind="stable")
     starts = tie_starts(score[order])
     sorted_w = w[:, order]
@@ -128,58 +116,3 @@ def _binary_auprc(score: Floats, member: NDArray[np.bool_], w: Floats) -> Floats
     precision = np.nan_to_num(ratio(np.cumsum(inside, axis=1), np.cumsum(total, axis=1)))
     members, everyone = inside.sum(axis=1), total.sum(axis=1)
     return np.where(members < everyone, ratio((inside * precision).sum(axis=1), members), np.nan)
-
-
-def _binary_slope(score: Floats, member: NDArray[np.bool_], w: Floats) -> Floats:
-    p = np.clip(score, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    x = np.log(p) - np.log1p(-p)
-    slope = np.full(len(w), np.nan)
-    rows = np.flatnonzero(_overlap(x, member, w))
-    if len(rows):
-        slope[rows] = _logistic_slope(x, member.astype(np.float64), w[rows])
-    return slope
-
-
-def _overlap(x: Floats, member: NDArray[np.bool_], w: Floats) -> NDArray[np.bool_]:
-    """(R,): no threshold on x separates the classes, so that the maximum-likelihood slope exists and is finite."""
-    inside, outside = (w > 0) & member, (w > 0) & ~member
-    top_in, top_out = (np.where(side, x, -np.inf).max(axis=1, initial=-np.inf) for side in (inside, outside))
-    low_in, low_out = (np.where(side, x, np.inf).min(axis=1, initial=np.inf) for side in (inside, outside))
-    return np.asarray((top_out > low_in) & (top_in > low_out), dtype=np.bool_)
-
-
-def _logistic_slope(x: Floats, y: Floats, w: Floats) -> Floats:
-    """Newton's method for all draws together; a step that raises the loss of a draw is halved for that draw."""
-    total = w.sum(axis=1)
-    mean = (w @ x) / total
-    spread = np.sqrt(np.maximum(w @ x**2 / total - mean**2, 1e-300))
-    z = (x - mean[:, None]) / spread[:, None]  # (R, n): centred in each draw, for well-conditioned steps
-
-    def loss(intercept: Floats, slope: Floats) -> Floats:
-        eta = intercept[:, None] + slope[:, None] * z
-        return np.asarray((w * (np.logaddexp(0, eta) - y * eta)).sum(axis=1) / total, dtype=np.float64)
-
-    rate = (w @ y) / total
-    a, b = np.log(rate / (1 - rate)), np.zeros(len(w))
-    now = loss(a, b)
-    for _ in range(_NEWTON_STEPS):
-        p = 1 / (1 + np.exp(-np.clip(a[:, None] + b[:, None] * z, -500, 500)))
-        residual, curvature = w * (y - p), w * p * (1 - p)
-        g0, g1 = residual.sum(axis=1), (residual * z).sum(axis=1)
-        h00, h01, h11 = curvature.sum(axis=1), (curvature * z).sum(axis=1), (curvature * z * z).sum(axis=1)
-        determinant = h00 * h11 - h01**2
-        da = np.nan_to_num(ratio(h11 * g0 - h01 * g1, determinant))
-        db = np.nan_to_num(ratio(h00 * g1 - h01 * g0, determinant))
-        step = np.ones(len(w))
-        for _ in range(_HALVINGS):
-            new = loss(a + step * da, b + step * db)
-            worse = new > now + 1e-14 * np.maximum(now, 1.0)
-            if not worse.any():
-                break
-            step[worse] /= 2
-        a, b, now = a + step * da, b + step * db, new
-        moved = np.abs(step * da) + np.abs(step * db)
-        if bool(np.all(moved <= 1e-12 * (1 + np.abs(a) + np.abs(b)))):
-            break
-    settled = moved <= 1e-7 * (1 + np.abs(a) + np.abs(b))
-    return np.where(settled, b / spread, np.nan)

@@ -1,13 +1,15 @@
 """Intervals of a trial: a bootstrap of patients within test folds.
 
 A patient (or group) is drawn once for the whole trial: the same count in a draw for every recipe and in every repeat of
-the cross-validation. A metric is computed within each test fold and then averaged over folds, never pooled over them.
+the cross-validation. A metric is computed within each test fold and then averaged over folds, each counting the same
+however many patients it has; calibration and scaled losses, which compare no patient with another, are pooled over the
+folds of a repeat and then averaged over repeats.
 The intervals are conditional on the fitted models: they hold the sampling of test patients, not that of training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.estimates import Estimate, estimate, estimate_of_labels, mean_over_folds, mean_over_labels
-from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY, estimable, scorable, score
+from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY, chosen_metrics, estimable, scorable, score, score_pooled
 from chiasm.evaluation.weighted import Floats
 
 Counts = NDArray[np.uint16]
@@ -60,8 +62,12 @@ class TestFold:
 
     def label(self, number: int) -> TestFold:
         """The fold with one label of several; whoever's is not known stays, as not known."""
-        value = self.outcome.value[:, [number]]
-        return replace(self, outcome=Outcome(value, None, ~np.isnan(value[:, 0])))
+        value, trained = self.outcome.value[:, [number]], self.train.value[:, [number]]
+        return replace(
+            self,
+            outcome=Outcome(value, None, ~np.isnan(value[:, 0])),
+            train=Outcome(trained, None, ~np.isnan(trained[:, 0])),
+        )
 
 
 def bootstrap_weights(n: int, draws: int, rng: np.random.Generator, groups: ArrayLike | None = None) -> Counts:
@@ -167,7 +173,7 @@ def trial_scores(
     draws: Counts,
     metrics: Collection[str] | None = None,
 ) -> dict[str, Estimate]:
-    """Each metric of one recipe: the mean over test folds, with the percentile interval of `draws`.
+    """Each metric of one recipe: the mean over test folds, of a pooled one over repeats, with the interval of `draws`.
 
     Args:
         kind, classes, metrics: as for `metrics.score`.
@@ -193,14 +199,32 @@ def fold_values(
     draws: Counts,
     metrics: Collection[str] | None = None,
 ) -> dict[str, tuple[Floats, Floats]]:
-    """Each metric within each fold, (J, 1), and in each draw, (J, R); NaN throughout where the events are too few."""
+    """Each metric within each fold, (J, 1), and in each draw, (J, R); NaN throughout where the events are too few.
+
+    Of a pooled metric J is the number of repeats: the folds of each are one set of patients.
+    """
     enough = trial_estimable(kind, folds, len(classes))
-    found: dict[str, tuple[list[Floats], list[Floats]]] = {}
+    chosen = chosen_metrics(kind, metrics)
+    within = [metric.id for metric in chosen if not metric.pooled]
+    pooled = [metric.id for metric in chosen if metric.pooled]
+    found: dict[str, tuple[list[Floats], list[Floats]]] = {name: ([], []) for name in (*within, *pooled)}
+
+    def add(side: int, values: Mapping[str, Floats]) -> None:
+        for name, value in values.items():
+            found[name][side].append(value if enough else np.full_like(value, np.nan))
+
     for fold, frame in zip(folds, predictions, strict=True):
         for side, weights in enumerate((None, draws[:, fold.patients])):
-            for name, value in fold_metric_draws(kind, frame, fold, classes, weights, metrics).items():
-                found.setdefault(name, ([], []))[side].append(value if enough else np.full_like(value, np.nan))
-    return {name: (np.stack(point), np.stack(drawn)) for name, (point, drawn) in found.items()}
+            add(side, fold_metric_draws(kind, frame, fold, classes, weights, within))
+    for repeat in sorted({fold.repeat for fold in folds}) if pooled else ():
+        own = [(fold, frame) for fold, frame in zip(folds, predictions, strict=True) if fold.repeat == repeat]
+        for side, drawn in enumerate((None, draws)):
+            parts = [
+                (frame, fold.outcome, fold.train, None if drawn is None else drawn[:, fold.patients])
+                for fold, frame in own
+            ]
+            add(side, score_pooled(kind, parts, classes, pooled))
+    return {name: (np.stack(point), np.stack(drawn)) for name, (point, drawn) in found.items() if point}
 
 
 def one_label(

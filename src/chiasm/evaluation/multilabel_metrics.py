@@ -34,11 +34,6 @@ def brier(probability: ArrayLike, label: ArrayLike, weights: ArrayLike | None = 
     return _mean_over_labels(classes_.brier, probability, label, weights)
 
 
-def calibration_slope(probability: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """Mean over labels of the slope of the label on logit(p); see `classification_metrics.calibration_slope`."""
-    return _mean_over_labels(classes_.calibration_slope, probability, label, weights)
-
-
 def _mean_over_labels(binary: Binary, probability: ArrayLike, label: ArrayLike, weights: ArrayLike | None) -> Floats:
     p, y = np.asarray(probability, dtype=np.float64), np.asarray(label, dtype=np.float64)
     if p.ndim != 2 or p.shape != y.shape:

@@ -167,7 +167,7 @@ def class_panel(trial: Trial, one: Best, table: pd.DataFrame, title: str) -> tup
 
 
 def label_slope(trial: Trial, recipe: str, label: int) -> str:
-    """The calibration slope of one label of several, averaged over folds."""
+    """The calibration slope of one label of several, over the patients of a repeat."""
     folds, frames = list(trial.folds.values()), [trial.frames[recipe][key] for key in trial.folds]
     alone = one_label(folds, frames, trial.classes, label)
     found = trial_scores(trial.kind, *alone, trial.draws, ["calibration_slope"])["calibration_slope"]

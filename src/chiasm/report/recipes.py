@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chiasm.evaluation import Trial
+from chiasm.evaluation.metric_table import PERFORMANCE
 from chiasm.evaluation.metrics import METRICS, NOT_ESTIMABLE, PRIMARY
 from chiasm.evaluation.sides import COMBINED, SINGLE, side_of
 from chiasm.report.drawing import FAINT, INK, MARKS, QUIET, Picture, picture, quiet_rows, sheet, style, wrapped
@@ -70,8 +71,9 @@ def best_of(trial: Trial) -> list[Best]:
 
 
 def recipes_part(trial: Trial) -> RecipesPart:
-    """Every metric of every recipe, as it stands in the trial's document."""
-    metrics = sorted(METRICS[trial.kind], key=lambda metric: metric.id != PRIMARY[trial.kind])
+    """The metrics of performance of every recipe, as they stand in the trial's document."""
+    shown = [metric for metric in METRICS[trial.kind] if metric.table == PERFORMANCE]
+    metrics = sorted(shown, key=lambda metric: metric.id != PRIMARY[trial.kind])
     rows, papers = [], dict[str, list[str]]()
     for row in ranked(trial):
         values = [text_of(row["metrics"].get(metric.id)) for metric in metrics]

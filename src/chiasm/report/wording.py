@@ -66,5 +66,5 @@ def metric_of(kind: str, name: str) -> Metric:
 def better(metric: Metric) -> str:
     """Which way a metric is read."""
     if metric.higher_is_better is None:
-        return "ideal is 1"
+        return f"ideal is {metric.ideal:g}"
     return "higher is better" if metric.higher_is_better else "lower is better"
