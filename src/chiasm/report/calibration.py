@@ -19,8 +19,9 @@ from chiasm.evaluation.intervals import one_label, trial_scores
 from chiasm.evaluation.metrics import NOT_ESTIMABLE
 from chiasm.evaluation.trial import VALUE_OF
 from chiasm.report.drawing import Picture
-from chiasm.report.horizons import at_middle, middle_horizons
-from chiasm.report.recipes import Best, text_of
+from chiasm.report.horizons import at_middle, middle_horizons, when
+from chiasm.report.measures import text_of
+from chiasm.report.recipes import Best
 from chiasm.report.wording import interval, number, rounded
 
 LEAST = 5
@@ -51,12 +52,16 @@ class Panel:
 
 @dataclass(frozen=True)
 class CalibrationPart:
-    """What was compared, a table, and a picture; `said` alone where there is nothing to show."""
+    """What was compared, a table, and a picture; `said` alone where there is nothing to show.
+
+    `named`: the second column of the table holds names, not numbers.
+    """
 
     said: str
     columns: list[str]
     rows: list[list[str]]
     picture: Picture | None
+    named: bool = False
 
 
 def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
@@ -85,7 +90,7 @@ def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
         )
         columns = ["recipe", noun, "mean predicted", "observed share", "calibration slope (ideal is 1)"]
         return CalibrationPart(
-            said, columns, rows, draw_panels(panels, "predicted probability", "observed share", unit=True)
+            said, columns, rows, draw_panels(panels, "predicted probability", "observed share", unit=True), named=True
         )
     said = (
         "Patients in groups of similar prediction: on the diagonal, what was predicted is what was observed on average."

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chiasm.evaluation import Trial, Verdict
+from chiasm.evaluation.contrasts import Contrast
 from chiasm.evaluation.judging import Judging
 from chiasm.evaluation.metrics import NOT_ESTIMABLE, PRIMARY
+from chiasm.evaluation.sentences import digits_of
 from chiasm.evaluation.sides import BEST_AVAILABLE
 from chiasm.report.drawing import FAINT, FUSED, INK, NARROW, QUIET, WIDTH, Picture, picture, quiet_rows, sheet, style
-from chiasm.report.wording import count, interval, metric_of
+from chiasm.report.wording import count, metric_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +37,8 @@ class Row:
     def said(self) -> str:
         """`0.015 (-0.049 to 0.082)`, or in words that both sides rank alike, or that it is not estimable."""
         if self.drawn:
-            return interval(*self.numbers)
+            mean, low, high = digits_of(Contrast(*self.numbers), 0.0)
+            return f"{mean} ({low} to {high})"
         return NOT_ESTIMABLE if math.isnan(self.numbers[0]) else SAME
 
     @property
@@ -74,6 +77,7 @@ def draw_contrasts(rows: Sequence[Row], margin: float, label: str, *, narrow: bo
     ends = [abs(end) for row in rows if row.drawn for end in row.numbers[1:]]
     if not ends:
         return None
+    plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.0}
     reach = 1.1 * max(*ends, 2 * margin)
     with style():
         figure = sheet(0.85 + (0.56 if narrow else 0.36) * len(rows), width=NARROW if narrow else WIDTH)
@@ -88,7 +92,9 @@ def draw_contrasts(rows: Sequence[Row], margin: float, label: str, *, narrow: bo
             weight = "bold" if y == len(rows) - 1 else "normal"
             if narrow:
                 across = axes.get_yaxis_transform()
-                axes.text(0, y + 0.38, f"{row.name}: {row.said}", transform=across, va="center", weight=weight)
+                axes.text(
+                    0, y + 0.38, f"{row.name}: {row.said}", transform=across, va="center", weight=weight, bbox=plate
+                )
             else:
                 axes.text(1.02, y, row.said, transform=axes.get_yaxis_transform(), va="center", weight=weight)
         axes.set(xlim=(-reach, reach), ylim=(-0.6, len(rows) - 0.4), yticks=[])
@@ -97,7 +103,9 @@ def draw_contrasts(rows: Sequence[Row], margin: float, label: str, *, narrow: bo
             axes.get_yticklabels()[0].set_fontweight("bold")
         axes.locator_params(axis="x", nbins=5 if narrow else 9)
         less = "\n" if narrow else ", "
-        axes.set_xlabel(f"difference in {label} with 95 % interval{less}dashed: margin {margin:g}, shaded: worth having")
+        axes.set_xlabel(
+            f"difference in {label}, 95 % interval{less}dashed: margin {margin:g}, shaded: worth having"
+        )
         axes.grid(axis="x", color=FAINT, linewidth=0.5)
         axes.set_axisbelow(True)
         quiet_rows(axes)
@@ -117,4 +125,3 @@ def pictures(trial: Trial, verdict: Verdict, rows: Sequence[Row]) -> tuple[Pictu
     label = metric_of(trial.kind, PRIMARY[trial.kind]).label
     wide, narrow = (draw_contrasts(rows, verdict.margin, label, narrow=own) for own in (False, True))
     return wide, narrow
-

@@ -40,7 +40,7 @@ def findings_part(trial: Trial) -> FindingsPart:
     accepted = sum(row.sort == ACCEPTED for row in rows)
     parts = [count(len(rows), "finding")]
     if leaks:
-        parts.append(f"{leaks:,} of which may give the outcome away and {'takes' if leaks == 1 else 'take'} the verdict")
+        parts.append(f"{leaks:,} of which may give the outcome away, so that there is no plain verdict")
     if accepted:
         parts.append(f"{accepted:,} accepted with a reason")
     return FindingsPart(f"The check found: {', '.join(parts)}.", rows)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from chiasm.evaluation import Trial
+from chiasm.evaluation.metrics import horizons_of, uno_tau
 from chiasm.report.wording import rounded
 
 _SURVIVAL = "survival_"
@@ -16,17 +17,11 @@ Key = tuple[int, str]
 
 def fold_horizons(trial: Trial) -> dict[Key, tuple[float, ...]]:
     """The horizons of each fold, ascending; () where no recipe predicts survival there."""
-    found: dict[Key, tuple[float, ...]] = {key: () for key in trial.folds}
+    found: dict[Key, tuple[float, ...]] = dict.fromkeys(trial.folds, ())
     for frames in trial.frames.values():
         for key, frame in frames.items():
-            found[key] = found[key] or horizons_in(frame)
+            found[key] = found[key] or horizons_of(frame)
     return found
-
-
-def horizons_in(frame: pd.DataFrame) -> tuple[float, ...]:
-    """The times of the columns `survival_<time>`, ascending."""
-    names = [str(name) for name in frame.columns if str(name).startswith(_SURVIVAL)]
-    return tuple(sorted(float(name.removeprefix(_SURVIVAL)) for name in names))
 
 
 def middle_horizons(trial: Trial) -> dict[Key, float]:
@@ -85,6 +80,27 @@ def horizons_told(trial: Trial) -> str:
     return (
         f"each fold's own, the quartiles of its training patients' event times, which lie at {', '.join(spans)} {unit}"
     ).strip()
+
+
+def range_told(values: Iterable[float], unit: str) -> str:
+    """`at 410 days`, or `between 400 and 425 days` over folds, rounded."""
+    own = list(values)
+    low, high = rounded(min(own)), rounded(max(own))
+    return (f"at {low} {unit}" if low == high else f"between {low} and {high} {unit}").strip()
+
+
+def truncation_told(trial: Trial) -> str:
+    """Up to when Uno's C counts events, and what span of time the integrated Brier score holds, over the folds."""
+    unit, own = unit_of(trial), [horizons for horizons in fold_horizons(trial).values() if horizons]
+    taus = [uno_tau(fold.train) for fold in trial.folds.values()]
+    said = (
+        f"Uno's C counts events up to the time after which too few patients are still watched to weight them, "
+        f"{range_told(taus, unit)}{'' if len(taus) == 1 else ' over the folds'}."
+    )
+    if not own:
+        return said
+    first, last = (range_told([horizons[place] for horizons in own], unit) for place in (0, -1))
+    return f"{said} The integrated Brier score spans the horizons, the first {first}, the last {last}."
 
 
 def unit_of(trial: Trial) -> str:

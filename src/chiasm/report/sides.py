@@ -60,8 +60,8 @@ def aside_sentences(rows: Sequence[Row]) -> list[str]:
     said = []
     for row in rows:
         if side_of(row) == ASIDE:
-            lacking = [form for form in row.get("forms", ()) if form not in names]
-            add = f": add {listing([f"'{form}'" for form in lacking])} to the recipes" if lacking else ""
+            lacking = [f"'{form}'" for form in row.get("forms", ()) if form not in names]
+            add = f": add {listing(lacking)} to the recipes" if lacking else ""
             said.append(
                 f"Without a say: '{row['name']}'. What it gains as a kind of model is no gain of combining, and the "
                 f"same model on one modality alone is not in the trial{add}."
@@ -78,8 +78,6 @@ def presence_sentences(rows: Sequence[Row]) -> list[str]:
     ]
     if not readers:
         return []
-    verb = "may learn" if len(readers) > 1 else "may learn too"
     return [
-        f"Presence: {listing(readers)} {verb} from which modalities a patient has, not only from what they contain; "
-        f"'{PRESENCE}' learns from nothing else."
+        f"Presence: {listing(readers)} may learn from which modalities a patient has, not only from what they contain."
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from chiasm.evaluation import Trial
@@ -29,9 +30,7 @@ UNDECIDED = (
     "This is not evidence that combining is useless: the patients are too few, or the folds too different, to decide. "
     "Until that is settled, nothing here speaks against the simpler single model."
 )
-LEAKING = (
-    "The numbers below stand as they were computed, and mean nothing until what was found is mended or explained."
-)
+LEAKING = "The numbers below stand as they were computed, and mean nothing until what was found is mended or explained."
 WITHOUT = (
     "There is no verdict: it compares the best recipe that reads one modality with the best that combines several, and "
     "this trial holds recipes of one sort only."
@@ -44,11 +43,15 @@ FIFTHS = (
 
 @dataclass(frozen=True)
 class VerdictPart:
-    """What the page says of the verdict; `tone` colours it, `word` says the same in text."""
+    """What the page says of the verdict; `tone` colours it, `word` says the same in text.
+
+    `opening` and `rest` are the sentences of the verdict, the first of them apart.
+    """
 
     tone: str
     word: str
-    sentence: str
+    opening: str
+    rest: str
     findings: FindingsPart
     named: list[str]
     meaning: str = ""
@@ -63,7 +66,7 @@ def verdict_part(trial: Trial) -> VerdictPart:
     verdict, findings = trial.verdict, findings_part(trial)
     named = [str(row["sentence"]) for row in trial.document.get("contrasts", ())]
     if verdict is None:
-        return VerdictPart("none", "no verdict", WITHOUT, findings, named)
+        return VerdictPart("none", "no verdict", WITHOUT, "", findings, named)
     rows = contrast_rows(trial, verdict)
     wide, narrow = pictures(trial, verdict, rows)
     meaning = MEANING.get(verdict.outcome, LEAKING if verdict.why == "leak" else UNDECIDED)
@@ -71,7 +74,11 @@ def verdict_part(trial: Trial) -> VerdictPart:
         meaning = "Whether a patient is predicted better from two modalities than from one needs more who have two."
     picks = side_sentences(trial, verdict) + ([FIFTHS] if in_fifths(trial) else [])
     tone = verdict.outcome.replace(" ", "-")
-    return VerdictPart(
-        tone, verdict.outcome, verdict.sentence, findings, named, meaning, rows, picks, wide, narrow
-    )
+    opening, rest = split_first(verdict.sentence)
+    return VerdictPart(tone, verdict.outcome, opening, rest, findings, named, meaning, rows, picks, wide, narrow)
 
+
+def split_first(text: str) -> tuple[str, str]:
+    """The first sentence, and the others."""
+    end = re.search(r"\.(?= [A-Z])", text)
+    return (text, "") if end is None else (text[: end.end()], text[end.end() :].strip())
