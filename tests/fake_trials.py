@@ -25,6 +25,10 @@ class Linear:
     paper: str = "Hoerl and Kennard (Technometrics 1970)"
     constant: bool = False
 
+    def alone(self, cohort: Cohort) -> tuple[str, ...]:
+        """No form to ask for: the ridges alone are the single recipes."""
+        return ()
+
     def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> LinearModel:
         assert cohort.outcome is not None and cohort.target is not None
         value, event = cohort.outcome.value, cohort.outcome.event

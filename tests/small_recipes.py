@@ -20,15 +20,17 @@ SMALL = {
     "batch": 16,
 }  # fmt: skip
 VARIANTS: dict[str, list[dict[str, Any]]] = {
-    "single": [{"modality": "m1"}],
-    "healnet": [{}, {"tied": True, "depth": 3}],
+    "single": [{"modality": "m1"}, {"modality": "m2", "models": "linear"}],
+    "early-fusion": [{}, {"presence": True}],
+    "healnet": [{}, {"tied": True, "depth": 3}, {"modality": "m3"}],
+    "kron-rls": [{}, {"modality": "m1"}],
     "lego-merge": [
         {},
         {"domain": "rfft", "method": "harmonic"},
         {"domain": "complex", "method": "geometric", "soup": 2, "head_method": "ot"},
         {"method": "logits"},
     ],
-    "lego-fuse": [{}, {"mode": "weave", "domain": "complex"}],
+    "lego-fuse": [{}, {"mode": "weave", "domain": "complex"}, {"mode": "weave", "modality": "m2"}],
     "breadcrumbs": [{"views": "patients", "granularity": "row"}],
     "portllm": [{"limit": 1.0}],
     "flora": [{"rounds": 2, "ranks": "4/2"}],

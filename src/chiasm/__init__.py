@@ -19,6 +19,7 @@ _PUBLIC = {
     "Survival": "chiasm.cohort",
     "Tokens": "chiasm.tokens",
     "Trial": "chiasm.evaluation",
+    "TrialError": "chiasm.evaluation",
     "Unsupported": "chiasm.cohort",
     "Verdict": "chiasm.evaluation",
     "check_cohort": "chiasm.api",
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
         open_cohort,
         synthetic_cohort,
     )
-    from chiasm.evaluation import Protocol, Trial, Verdict
+    from chiasm.evaluation import Protocol, Trial, TrialError, Verdict
     from chiasm.protocols import Citation
     from chiasm.tokens import Tokens
 

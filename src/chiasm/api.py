@@ -78,6 +78,7 @@ def examine(
     opened, problems = examine_values(cohort, lambda found: know_contents(found, open_store(), progress or unseen))
     if opened is not None:
         problems += file_problems(opened, progress or unseen)
+        problems += unmade(problems, opened.accepted)
     return opened, sorted(problems, key=lambda problem: problem.severity != "error")
 
 

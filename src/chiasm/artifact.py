@@ -2,7 +2,8 @@
 
 A model is a tree of dataclasses, each registered under a name with `storable`. On disk it is a folder of two files:
 `model.json` (the tree, arrays replaced by references; its own hash and that of the weights) and `weights.safetensors`.
-Loading looks names up in the register and checks every field against its annotation; it executes nothing.
+Loading looks names up in the register and checks every field against its annotation; it executes nothing. A field that
+came after a model was stored has a default, which is filled in: a field without one, or an unknown one, is refused.
 The hashes find damage. They are no signature: whoever can write the folder can write them too.
 """
 
@@ -165,7 +166,11 @@ def _outlined(node: Any, arrays: Mapping[str, tuple[tuple[int, ...], str]]) -> A
         if not isinstance(node["$array"], str) or node["$array"] not in arrays:
             raise ArtifactError("'model.json' refers to an array that the weights do not hold")
         return ArrayOutline(*arrays[node["$array"]])
-    return {key: _outlined(item, arrays) for key, item in node.items()}
+    described = {key: _outlined(item, arrays) for key, item in node.items()}
+    cls = _REGISTER.get(node["$kind"]) if isinstance(node.get("$kind"), str) else None
+    if cls is not None:  # as `load` fills them: an older model is compared with a newer one
+        described |= {key: outline_of(own).tree for key, own in _defaults(cls).items() if key not in described}
+    return described
 
 
 def identity(path: Path | str) -> str:
@@ -303,13 +308,13 @@ def _decode(node: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
             f"'{name}' holds a part of unknown kind: install the package that provides it, or update chiasm"
         )
     fields = {field.name for field in dataclasses.fields(cls)}
-    found = set(node) - {"$kind"}
-    if found != fields:
-        odd = sorted(found ^ fields)[0]
-        raise ArtifactError(f"'{name}' holds a '{node['$kind']}' whose field '{odd[:40]}' is unknown or missing")
+    given = set(node) - {"$kind"}
+    odd = sorted((given - fields) | (fields - given - _defaults(cls).keys()))
+    if odd:
+        raise ArtifactError(f"'{name}' holds a '{node['$kind']}' whose field '{odd[0][:40]}' is unknown or missing")
     hints = get_type_hints(cls)
     values = {}
-    for field in sorted(fields):
+    for field in sorted(given):
         value = _decode(node[field], arrays, name)
         try:
             values[field] = _conform(hints[field], value)
@@ -321,6 +326,17 @@ def _decode(node: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
         return cls(**values)
     except (TypeError, ValueError) as error:
         raise ArtifactError(f"'{name}' holds a '{node['$kind']}' that cannot be: {error}") from error
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    """Field to its default, made afresh, of those that have one: a model of before the field came lacks it."""
+    made = {}
+    for field in dataclasses.fields(cls):
+        if field.default_factory is not dataclasses.MISSING:
+            made[field.name] = field.default_factory()
+        elif field.default is not dataclasses.MISSING:
+            made[field.name] = field.default
+    return made
 
 
 def _conform(hint: Any, value: Any) -> Any:

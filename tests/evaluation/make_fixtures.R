@@ -27,10 +27,10 @@ censoring <- function(time, event, at, before) {
   })
 }
 
-survival_case <- function(n, months, decimals) {
+survival_case <- function(n, months, decimals, leaving = 0.03) {
   z <- round(rnorm(n), decimals)
   death <- rexp(n, 0.05 * exp(z))
-  left <- rexp(n, 0.03)
+  left <- rexp(n, leaving)
   event <- death <= left
   time <- pmin(death, left)
   if (months) time <- ceiling(time)
@@ -111,7 +111,10 @@ binary_case <- function(n, decimals) {
 
 made <- list(
   made_by = "tests/evaluation/make_fixtures.R", versions = versions,
-  survival = list(survival_case(120, TRUE, 1), survival_case(80, TRUE, 0), survival_case(100, FALSE, 2)),
+  survival = list(
+    survival_case(120, TRUE, 1), survival_case(80, TRUE, 0), survival_case(150, TRUE, 1, 0.15),
+    survival_case(100, FALSE, 2)
+  ),
   binary = list(binary_case(40, 1), binary_case(150, 2), binary_case(400, 7))
 )
 writeLines(toJSON(made, digits = NA, auto_unbox = TRUE), "tests/evaluation/fixtures/r.json")

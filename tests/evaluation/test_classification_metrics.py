@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     average_precision_score,
     balanced_accuracy_score,
@@ -17,7 +16,7 @@ from sklearn.metrics import (
 
 from chiasm.evaluation import classification_metrics as ours
 
-ALL = (ours.auroc, ours.auprc, ours.balanced_accuracy, ours.macro_f1, ours.brier, ours.calibration_slope)
+ALL = (ours.auroc, ours.auprc, ours.balanced_accuracy, ours.macro_f1, ours.brier)
 
 
 @st.composite
@@ -65,34 +64,6 @@ def test_weighted_equals_literally_resampled(data: tuple) -> None:
         assert function(p, code, counts[None])[0] == pytest.approx(
             function(p[rows], code[rows])[0], abs=1e-7, nan_ok=True
         ), function.__name__
-
-
-@pytest.mark.parametrize("slope", [0.2, 1.0, 3.0])
-def test_calibration_slope_equals_unpenalised_logistic_regression(slope: float) -> None:
-    rng = np.random.default_rng(0)
-    x = 2 * rng.normal(size=120)
-    code = (rng.random(120) < 1 / (1 + np.exp(-slope * x - 0.5))).astype(int)
-    p = 1 / (1 + np.exp(-x))
-    weights = rng.multinomial(120, np.full(120, 1 / 120), size=20)
-    found = ours.calibration_slope(np.c_[1 - p, p], code, weights)
-    for value, counts in zip(found, weights, strict=True):
-        model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=500)
-        assert value == pytest.approx(model.fit(x[:, None], code, sample_weight=counts).coef_[0, 0], abs=1e-6)
-
-
-def test_calibration_slope_is_one_for_true_probabilities_and_halves_when_logits_double() -> None:
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=20_000)
-    code = (rng.random(20_000) < 1 / (1 + np.exp(-x))).astype(int)
-    one, double = (1 / (1 + np.exp(-scale * x)) for scale in (1, 2))
-    slope = ours.calibration_slope(np.c_[1 - one, one], code)[0]
-    assert slope == pytest.approx(1, abs=0.05)
-    assert ours.calibration_slope(np.c_[1 - double, double], code)[0] == pytest.approx(slope / 2, abs=1e-6)
-
-
-@pytest.mark.parametrize("p", [[0.1, 0.2, 0.8, 0.9], [0.1, 0.5, 0.5, 0.9], [0.5, 0.5, 0.5, 0.5], [0.9, 0.8, 0.2, 0.1]])
-def test_calibration_slope_without_a_finite_slope_is_nan(p: list[float]) -> None:
-    assert np.isnan(ours.calibration_slope(np.c_[1 - np.array(p), p], [0, 0, 1, 1])).all()
 
 
 def test_extreme_probabilities_are_finite() -> None:

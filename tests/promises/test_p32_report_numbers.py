@@ -93,6 +93,18 @@ class Folder:
         self.scored[asked] = {name: mean_over_folds(np.array(values)) for name, values in found.items()}
         return self.scored[asked]
 
+    def over_patients(self, recipe: str, terms: Callable[..., pd.DataFrame], value: Callable[..., float]) -> np.ndarray:
+        """(1 + draws,) means over repeats of a value of all tested patients together: the point, then each draw."""
+        draws: int = self.document["protocol"]["draws"]
+        repeats = []
+        for repeat in sorted({key[0] for key in self.folds}):
+            keys = [key for key in self.folds if key[0] == repeat]
+            table = pd.concat([terms(self.tested(recipe, k), self.outcomes.drop(index=self.folds[k])) for k in keys])
+            times = np.array([self.counts[patient] for patient in table.index])
+            rows = [np.arange(len(table)), *(np.repeat(np.arange(len(table)), times[:, r]) for r in range(draws))]
+            repeats.append([value(table.iloc[chosen]) for chosen in rows])
+        return np.mean(repeats, axis=0)
+
     def name_of(self, side: str) -> str:
         return str(self.document["verdict"][f"best_{side}"])
 
@@ -109,22 +121,57 @@ def mean_over_folds(values: np.ndarray) -> np.ndarray:
 
 
 def by_class(table: pd.DataFrame, train: pd.DataFrame) -> Scores:
-    names = ("auroc", "auprc", "balanced_accuracy", "macro_f1", "calibration_slope")
+    names = ("auroc", "auprc", "balanced_accuracy", "macro_f1")
     y, p = table["value"].to_numpy(int), table["p_1"].to_numpy()
     scores = dict.fromkeys(names, np.nan)
     scores["brier"] = sk.brier_score_loss(y, p) if len(y) else np.nan
     if len(set(y)) < 2:
         return scores
-    logit = np.log(p / (1 - p))[:, None]
     called = np.c_[1 - p, p].argmax(1)
-    fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logit, y)
     return scores | {
         "auroc": sk.roc_auc_score(y, p),
         "auprc": sk.average_precision_score(y, p),
         "balanced_accuracy": sk.balanced_accuracy_score(y, called),
         "macro_f1": sk.f1_score(y, called, average="macro"),
-        "calibration_slope": float(fitted.coef_[0, 0]),
     }
+
+
+def slope_of(table: pd.DataFrame) -> float:
+    p = table["p_1"].to_numpy()
+    fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(np.log(p / (1 - p))[:, None], table["value"])
+    return float(fitted.coef_[0, 0])
+
+
+def as_tested(table: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    return table
+
+
+def losses(table: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    """What each patient adds to the squared errors, and to those of the training patients' mean."""
+    guess = table["p_1"] if "p_1" in table else table["prediction"]
+    return pd.DataFrame({"own": (guess - table["value"]) ** 2, "null": (train["value"].mean() - table["value"]) ** 2})
+
+
+def survival_losses(table: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    """The same for the integrated Brier score, of scikit-survival one patient at a time, beside Kaplan-Meier."""
+    known = Surv.from_arrays(train["event"].astype(bool), train["value"])
+    names = sorted((name for name in table if name.startswith("survival_")), key=lambda name: float(name[9:]))
+    times = [float(name[9:]) for name in names]
+    null = KaplanMeierFitter().fit(train["value"], train["event"]).predict(times).to_numpy()
+    rows = {"own": [], "null": []}
+    time, event = table["value"].to_numpy(), table["event"].to_numpy(bool)
+    # scikit-survival wants horizons within the follow-up: two patients around them, whose losses are known, go along
+    around = Surv.from_arrays([True, False], [1e-9, float(train["value"].max())])
+    perfect = np.array([[0.0] * len(times), [1.0] * len(times)])
+    for i, guess in enumerate(table[names].to_numpy()):
+        seen = np.concatenate([Surv.from_arrays(event[[i]], time[[i]]), around])
+        for name, own in (("own", guess), ("null", null)):
+            rows[name].append(3 * integrated_brier_score(known, seen, np.vstack([own, perfect]), times))
+    return pd.DataFrame(rows, index=table.index)
+
+
+def gain(table: pd.DataFrame) -> float:
+    return float(1 - table["own"].sum() / table["null"].sum())
 
 
 def by_number(table: pd.DataFrame, train: pd.DataFrame) -> Scores:
@@ -172,9 +219,9 @@ def harrell(table: pd.DataFrame, train: pd.DataFrame) -> Scores:
 SCORES = {"classification": by_class, "regression": by_number, "survival": by_time}
 PRIMARY = {"classification": auroc, "regression": r2, "survival": harrell}
 LABELS = {
-    "classification": ["auroc", "auprc", "balanced_accuracy", "macro_f1", "brier", "calibration_slope"],
-    "regression": ["r2", "rmse", "spearman", "c_index"],
-    "survival": ["harrell_c", "uno_c", "integrated_brier"],
+    "classification": ["auroc", "auprc", "balanced_accuracy", "macro_f1", "brier", "ipa"],
+    "regression": ["r2", "rmse", "spearman", "c_index", "r2_null"],
+    "survival": ["harrell_c", "uno_c", "integrated_brier", "ipa"],
 }
 
 
@@ -222,7 +269,9 @@ def test_recipe_table(folder: Folder) -> None:
         name, family = row[0].rsplit(" ", 1)
         stored = next(one for one in folder.document["recipes"] if one["name"] == name)
         assert stored["family"] == family
-        found = folder.over_folds(name, SCORES[folder.kind])
+        found = dict(folder.over_folds(name, SCORES[folder.kind]))
+        terms = survival_losses if folder.kind == "survival" else losses
+        found[LABELS[folder.kind][-1]] = folder.over_patients(name, terms, gain)
         for cell, metric in zip(row[1:-2], LABELS[folder.kind], strict=True):
             check(cell, found[metric], f"{name}: {metric}")
         assert numbers(row[-1]) == [max(fold["trained_parameters"] for fold in stored["folds"])]
@@ -310,7 +359,7 @@ def test_calibration_table(folder: Folder) -> None:
         if folder.kind == "classification":
             expected = [table["p_1"].mean(), value.mean()]
             np.testing.assert_allclose([float(cell) for cell in row[2:4]], expected, atol=ROUNDING)
-            check(row[4], folder.over_folds(folder.name_of(side), by_class)["calibration_slope"], "slope")
+            check(row[4], folder.over_patients(folder.name_of(side), as_tested, slope_of), "slope")
         elif folder.kind == "regression":
             slope = LinearRegression().fit(table[["prediction"]].to_numpy(), value).coef_[0]
             expected = [table["prediction"].mean(), value.mean()]

@@ -56,9 +56,7 @@ def demo(
     protocol = api.Protocol() if full else api.Protocol(repeats=1)
     start = time.monotonic()
     with screen.Progressing("training sets") as progress, told_how_to_go_on(None):
-        trial = api.evaluate(
-            cohort, None, protocol, seed=seed, out=out, jobs=jobs, progress=progress
-        )
+        trial = api.evaluate(cohort, None, protocol, seed=seed, out=out, jobs=jobs, progress=progress)
     show_trial(trial, out, time.monotonic() - start, json)
 
 

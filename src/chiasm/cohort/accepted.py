@@ -9,6 +9,16 @@ from dataclasses import dataclass
 from chiasm.cohort.errors import Problem, error
 
 LATER = ("too-good",)  # findings that only a trial can make
+DECODED = (  # those that are made where sources are opened, by `file_problems`
+    "unread-source",
+    "source-note",
+    "missing-package",
+    "same-picture",
+    "without-index",
+    "events-after-index",
+    "outcome-code",
+    "record-length-follows-outcome",
+)
 NAME = re.compile(r"[a-z][a-z0-9-]*(:.+)?")
 
 

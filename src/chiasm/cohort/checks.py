@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort.accepted import unmade
+from chiasm.cohort.accepted import DECODED, LATER, unmade
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.content import block_problems, patient_problems
 from chiasm.cohort.errors import Problem, count, error, warning
@@ -34,7 +34,7 @@ def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
     value of a patient. Reads every file of the cohort once, and changes nothing.
     """
     opened, problems = examine(cohort)
-    return problems if opened is None else [*unmade(problems, opened.accepted), *problems]
+    return problems if opened is None else [*unmade(problems, opened.accepted, (*LATER, *DECODED)), *problems]
 
 
 def examine(

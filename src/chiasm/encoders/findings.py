@@ -7,6 +7,8 @@ from pathlib import Path
 
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
 from chiasm.cohort.errors import Severity, count, error, first_rows, warning
+from chiasm.encoders.decoded_twins import decoded_twins
+from chiasm.encoders.record_leaks import record_leaks
 from chiasm.readers import Item, Reader, ReadError, reader_for
 from chiasm.readers.guard import quiet
 
@@ -34,7 +36,10 @@ def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> 
 def file_problems(
     cohort: Cohort, progress: Callable[[str, int, int], None] = lambda modality, finished, everything: None
 ) -> list[Problem]:
-    """What the headers of a cohort's sources say, before anything is decoded: broken ones, and what a user should know.
+    """What the sources of a cohort say: broken ones, and what a user should know, from their headers.
+
+    Images, volumes, recordings and events are decoded too, where they are few, to find copies and what tells of the
+    outcome: see `decoded_twins` and `record_leaks`.
 
     Args:
         progress: called with (modality, finished, all) sources.
@@ -47,6 +52,8 @@ def file_problems(
             continue
         try:
             problems += _of_modality(cohort, modality, progress)
+            problems += decoded_twins(cohort, modality, progress)
+            problems += record_leaks(cohort, modality)
         except Unsupported as fault:
             what, _, fix = str(fault).partition(": ")
             problems.append(

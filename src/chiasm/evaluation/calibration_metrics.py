@@ -89,22 +89,27 @@ def distances(probability: Floats, happened: Floats, weights: Floats) -> Floats:
     return np.concatenate(found, axis=1)
 
 
-def over_columns(measure: Measure, predicted: Floats, observed: Floats, weights: Floats) -> Floats:
+def over_columns(
+    measure: Measure, predicted: Floats, observed: Floats, weights: Floats, *, skip: bool = True
+) -> Floats:
     """The mean of a measure over the columns of (n, K) predictions, each over the patients of whom it is known.
 
     Args:
         measure: one of the functions above.
         predicted, observed: (n, K); NaN where the outcome is not known.
         weights: (R, n).
+        skip: leave a column without a value out in that draw, as of labels; else the draw has none, as of classes.
 
     Returns:
-        (R,), or what the measure gives; a column without a value is left out in that draw, NaN where there is none.
+        (R,), or what the measure gives; NaN where there is no column with a value.
     """
     values = []
     for p, y in zip(predicted.T, observed.T, strict=True):
         rows = np.flatnonzero(~np.isnan(y))
         values.append(measure(p[rows], y[rows], weights[:, rows]))
     stacked = np.stack(values)  # (K, ..., R)
+    if not skip:
+        return np.asarray(stacked.mean(axis=0), dtype=np.float64)
     known = np.isfinite(stacked)
     return ratio(np.where(known, stacked, 0.0).sum(axis=0), known.sum(axis=0))
 

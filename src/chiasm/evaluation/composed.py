@@ -11,6 +11,7 @@ import pandas as pd
 
 from chiasm.cohort import class_names
 from chiasm.evaluation.fits import Fit
+from chiasm.evaluation.protocol import Split
 from chiasm.evaluation.references import OneModality, best_available, null, ranked_modalities
 from chiasm.evaluation.sides import BEST_AVAILABLE, NULL, SINGLE, reads_of
 
@@ -48,15 +49,9 @@ def compose_references(setting: Setting, fits: Mapping[tuple[str, str], Fit], ow
     composed: dict[str, dict[str, Fit]] = {BEST_AVAILABLE: {}, NULL: {}}
     patterns = cohort.pattern().astype(object)
     for split in setting.splits:
-        candidates: dict[str, list[OneModality]] = {}
-        frame = None
-        for recipe in setting.recipes:
-            reads, fit = reads_of(recipe, cohort), fits.get((recipe.name, split.key))
-            frame = frame if fit is None or frame is not None else fit.frame
-            if fit is None or fit.level is None or setting.sides[recipe.name] != SINGLE or len(reads) != 1:
-                continue
-            score = own.get((recipe.name, split.repeat, split.fold), np.nan)
-            candidates.setdefault(reads[0], []).append(OneModality(fit.recipe, fit.frame, np.array(fit.level), score))
+        candidates = candidates_in(setting, fits, own, split)
+        made_by = (fits.get((recipe.name, split.key)) for recipe in setting.recipes)
+        frame = next((fit.frame for fit in made_by if fit is not None), None)
         assert frame is not None  # a trial has a recipe
         train, key = cohort.outcome.take(split.train), split.key
         composed[NULL][key] = Fit(NULL, key, null(kind, frame, train, classes), 0.0, 0)
@@ -68,3 +63,17 @@ def compose_references(setting: Setting, fits: Mapping[tuple[str, str], Fit], ow
             made = best_available(kind, ranked, present, train, classes, index, patterns[split.test])
             composed[BEST_AVAILABLE][key] = Fit(BEST_AVAILABLE, key, made, 0.0, 0)
     return composed
+
+
+def candidates_in(
+    setting: Setting, fits: Mapping[tuple[str, str], Fit], own: Inner, split: Split
+) -> dict[str, list[OneModality]]:
+    """Of each modality the single recipes that read it alone, as they were fitted in one outer fold."""
+    found: dict[str, list[OneModality]] = {}
+    for recipe in setting.recipes:
+        reads, fit = reads_of(recipe, setting.cohort), fits.get((recipe.name, split.key))
+        if fit is None or fit.level is None or setting.sides[recipe.name] != SINGLE or len(reads) != 1:
+            continue
+        score = own.get((recipe.name, split.repeat, split.fold), np.nan)
+        found.setdefault(reads[0], []).append(OneModality(fit.recipe, fit.frame, np.array(fit.level), score))
+    return found

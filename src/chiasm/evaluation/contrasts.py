@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -27,13 +27,16 @@ class Contrast:
     """A difference of two primary metrics with its 95 % interval; all NaN where it is not estimable.
 
     `same`: the difference is zero in every fold and in every draw, because both sides rank the patients alike (for a
-    number: predict the same); it is zero by construction, and an interval of it says nothing.
+    number: predict the same); it is zero by construction, and an interval of it says nothing. `corrected` and
+    `bootstrap` are the two intervals of which the wider was taken.
     """
 
     mean: float
     low: float
     high: float
     same: bool = False
+    corrected: tuple[float, float] = field(default=(math.nan, math.nan), compare=False)
+    bootstrap: tuple[float, float] = field(default=(math.nan, math.nan), compare=False)
 
     @property
     def estimable(self) -> bool:
@@ -115,10 +118,11 @@ def contrast(ours: Values, theirs: Values, *, n_test: float, n_train: float) -> 
     known = d[np.isfinite(d)]
     if not len(known) or len(known) < (1 - MAX_MISSING) * len(d):
         return Contrast(math.nan, math.nan, math.nan, same)
-    low, high = wider(corrected_interval(known, n_test, n_train), percentile_interval(drawn))
+    corrected, bootstrap = corrected_interval(known, n_test, n_train), percentile_interval(drawn)
+    low, high = wider(corrected, bootstrap)
     if math.isnan(low):
         return Contrast(math.nan, math.nan, math.nan, same)
-    return Contrast(float(known.mean()), low, high, same)
+    return Contrast(float(known.mean()), low, high, same, corrected, bootstrap)
 
 
 def _no_difference(values: Floats) -> bool:

@@ -106,8 +106,8 @@ _MEASURES: tuple[_Row, ...] = (
 
 
 def _calibration(of: str = "") -> tuple[Metric, ...]:
-    """Of probabilities of classes or labels; `of` goes before the name."""
-    over = {measure: partial(terms_.calibration, measure) for *_, measure, _ in _MEASURES}
+    """Of the probabilities of classes, or of labels, whose measures have "mean" before their names."""
+    over = {measure: partial(terms_.calibration, measure, skip=bool(of)) for *_, measure, _ in _MEASURES}
     return tuple(
         Metric(name, of + label, better, over[measure], terms_.probabilities, CALIBRATION, ideal, row)
         for name, label, better, ideal, measure, row in _MEASURES
@@ -126,7 +126,9 @@ def _at_horizons() -> tuple[Metric, ...]:
         auc = partial(dependent_.fold_auc, place=place)
         performance.append(Metric(f"auc{end}", f"AUC{at}", True, auc, table=HORIZONS))
         ipa = _at_place(horizon_.ipa_at, place)
-        performance.append(Metric(f"ipa{end}", f"scaled Brier score{at}", True, ipa, dependent_.horizon_terms, HORIZONS))
+        performance.append(
+            Metric(f"ipa{end}", f"scaled Brier score{at}", True, ipa, dependent_.horizon_terms, HORIZONS)
+        )
         over: dict[calibration_.Measure, calibration_.Terms] = {
             measure: partial(horizon_.at_horizon, measure) for *_, measure, _ in _MEASURES
         }

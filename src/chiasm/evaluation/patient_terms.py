@@ -23,9 +23,9 @@ def probabilities(s: Scored) -> Floats:
     return both[:, 1:] if s.prediction.shape[1] == 2 else both
 
 
-def calibration(measure: Measure, terms: Floats, weights: Floats) -> Floats:
-    """The mean of a measure over classes or labels, of the terms above."""
-    return over_columns(measure, terms[:, :, 0], terms[:, :, 1], weights)
+def calibration(measure: Measure, terms: Floats, weights: Floats, *, skip: bool) -> Floats:
+    """The mean of a measure over classes or labels, of the terms above; see `calibration_metrics.over_columns`."""
+    return over_columns(measure, terms[:, :, 0], terms[:, :, 1], weights, skip=skip)
 
 
 def class_losses(s: Scored) -> Floats:

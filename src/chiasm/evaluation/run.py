@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,21 @@ from chiasm.evaluation.trial import Trial, TrialError, load_trial, read_document
 WORK = ".work"
 ALL_FORMS_UP_TO = 3  # modalities up to which every one-modality form is tried
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What the recipes of a trial predicted, before anything is concluded from it.
+
+    Args:
+        fits: (recipe, split) to what was predicted.
+        inner, own: inner scores over all patients, and of recipes of one modality over those who have it.
+    """
+
+    setting: Setting
+    fits: dict[tuple[str, str], Fit]
+    inner: dict[tuple[str, int, str], float]
+    own: dict[tuple[str, int, str], float]
 
 
 def run_trial(
@@ -81,16 +96,49 @@ def run_trial(
     splits = plan(cohort, protocol, seed)
     inner_splits = {split.key: inner_plan(cohort, split, protocol, seed) for split in splits}
     settings = fingerprint(cohort, every, protocol, seed, contrasts)
-    work = None
     if out is not None:
         finished = claim(out, settings, resume)
         if finished is not None:
             return finished
-        work = out / WORK
+    gathered = fit_trial(
+        cohort, recipes, forms, protocol, seed, splits, inner_splits, excluded=excluded, findings=findings,
+        contrasts=contrasts, out=out, resume=resume, jobs=jobs, device=device, execute=execute, clock=clock,
+        progress=progress,
+    )  # fmt: skip
+    trial = summarise(gathered.setting, gathered.fits, gathered.inner, gathered.own)
+    if out is not None:
+        store(trial, out, settings)
+        shutil.rmtree(out / WORK, ignore_errors=True)
+        log(out, "finished")
+    return trial
+
+
+def fit_trial(
+    cohort: Cohort,
+    recipes: Sequence[Any],
+    forms: Sequence[Any],
+    protocol: Protocol,
+    seed: int,
+    splits: Sequence[Split],
+    inner_splits: dict[str, list[Split]],
+    *,
+    excluded: int,
+    findings: Sequence[Finding],
+    contrasts: Sequence[tuple[str, str]],
+    out: Path | None,
+    resume: bool,
+    jobs: int,
+    device: str,
+    execute: Execute,
+    clock: Clock,
+    progress: Progress,
+) -> Gathered:
+    """Fit on every outer training set and its inner ones; the arguments as in `run_trial`, the cohort usable."""
+    every, work = [*recipes, *forms], None if out is None else out / WORK
     many = len(cohort.modalities) > ALL_FORMS_UP_TO
     now = list(range(len(recipes) if many else len(every)))
     tasks = make_tasks(every, now, splits, inner_splits, cohort)
-    log(out, "started", patients=len(cohort), recipes=names, training_sets=len(tasks), seed=seed)
+    log(out, "started", patients=len(cohort), recipes=[r.name for r in every], training_sets=len(tasks), seed=seed)
     fits: dict[tuple[str, str], Fit] = {}
     context = Context(kept_together(cohort, protocol), tuple(every), seed, device, work, clock)
 
@@ -121,12 +169,7 @@ def run_trial(
         sides_of(every, cohort, needed), tuple(findings), tuple(contrasts),
     )  # fmt: skip
     inner = inner_scores(cohort, every, splits, inner_splits, fits)
-    trial = summarise(setting, fits, inner, inner_scores(cohort, every, splits, inner_splits, fits, own=True))
-    if out is not None:
-        store(trial, out, settings)
-        shutil.rmtree(out / WORK, ignore_errors=True)
-        log(out, "finished")
-    return trial
+    return Gathered(setting, fits, inner, inner_scores(cohort, every, splits, inner_splits, fits, own=True))
 
 
 def usable(cohort: Cohort) -> tuple[Cohort, int]:
@@ -158,9 +201,7 @@ def require_contrasts(contrasts: Sequence[tuple[str, str]], names: Sequence[str]
     for pair in contrasts:
         lacking = [name for name in pair if name not in names]
         if lacking:
-            raise ValueError(
-                f"the contrast names '{lacking[0]}', which is no recipe of this trial: add it to the recipes"
-            )
+            raise ValueError(f"the contrast names '{lacking[0]}', no recipe of this trial: add it to the recipes")
         if pair[0] == pair[1]:
             raise ValueError(f"the contrast compares '{pair[0]}' with itself: name two recipes")
 

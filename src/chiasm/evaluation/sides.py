@@ -15,11 +15,15 @@ REFERENCES = (BEST_AVAILABLE, NULL)
 
 
 def reads_of(recipe: Any, cohort: Cohort) -> tuple[str, ...]:
-    """The modalities whose content the recipe declares to read: its `reads`, else its `modalities`, else all."""
+    """The modalities whose content the recipe declares to read: its `reads`, else its `modalities`, else all.
+
+    Either is a collection of names, or a function of the cohort that gives one.
+    """
     for name in ("reads", "modalities"):
         declared = getattr(recipe, name, None)
-        if callable(declared):
-            return tuple(sorted(set(declared(cohort)) & set(cohort.modalities)))
+        if declared is not None:
+            names = declared(cohort) if callable(declared) else declared
+            return tuple(sorted(set(names) & set(cohort.modalities)))
     return cohort.modalities
 
 

@@ -60,12 +60,44 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
         fits: (recipe, split) to what was predicted.
         inner, own: inner scores over all patients, and of recipes of one modality over those who have it.
     """
+    trial, complete = bare_trial(setting, fits, own)
+    document, cohort = trial.document, setting.cohort
+    assert isinstance(document, dict)  # it is filled here
+    rows: list[Any] = [*setting.recipes, *(REFERENCE_ROWS[name] for name in REFERENCES)]
+    for row in rows:
+        if row.name in complete:
+            described = describe_recipe(trial, row, complete[row.name], setting.splits, inner)
+            side = setting.sides.get(row.name, REFERENCE)
+            reads = list(reads_of(row, cohort)) if side != REFERENCE else []
+            document["recipes"].append(
+                {
+                    **described,
+                    "side": side,
+                    "reads": reads,
+                    "forms": list(forms_of(row, cohort)) if reads else [],
+                    "reads_presence": reads_presence(row),
+                    "settings": settings_of(row),
+                }
+            )
+    found = [*setting.findings, *settle(trial_findings(trial), cohort.accepted)]
+    document["findings"] = [{**asdict(own.problem), "accepted": own.reason} for own in found]
+    document["contrasts"] = named_contrasts(trial, setting.contrasts)
+    verdict = reach_verdict(trial, inner)
+    document["verdict"] = None if verdict is None else plain(asdict(verdict))
+    return trial
+
+
+def bare_trial(
+    setting: Setting, fits: Mapping[tuple[str, str], Fit], own: Inner
+) -> tuple[Trial, dict[str, dict[str, Fit]]]:
+    """The trial with its predictions and outcomes alone, and the fits of each row that has one in every outer fold.
+
+    What follows from them is still to be written into its document: recipes, findings, contrasts and the verdict.
+    """
     cohort, protocol, splits = setting.cohort, setting.protocol, setting.splits
     composed = compose_references(setting, fits, own)
-    rows: list[Any] = [*setting.recipes, *(REFERENCE_ROWS[name] for name in REFERENCES)]
-    by_recipe = {row.name: {split.key: fits.get((row.name, split.key)) for split in splits} for row in rows}
-    for name, made in composed.items():
-        by_recipe[name] = dict(made)
+    by_recipe = {row.name: {split.key: fits.get((row.name, split.key)) for split in splits} for row in setting.recipes}
+    by_recipe |= {name: dict(made) for name, made in composed.items()}
     complete = {
         name: {key: fit for key, fit in own_fits.items() if fit is not None}
         for name, own_fits in by_recipe.items()
@@ -89,28 +121,7 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
         "contrasts": [],
         "verdict": None,
     }
-    trial = Trial(document, prediction_table(splits, outer), outcome_table(setting))
-    for row in rows:
-        if row.name in complete:
-            described = describe_recipe(trial, row, complete[row.name], splits, inner)
-            side = setting.sides.get(row.name, REFERENCE)
-            reads = list(reads_of(row, cohort)) if side != REFERENCE else []
-            document["recipes"].append(
-                {
-                    **described,
-                    "side": side,
-                    "reads": reads,
-                    "forms": list(forms_of(row, cohort)) if reads else [],
-                    "reads_presence": reads_presence(row),
-                    "settings": settings_of(row),
-                }
-            )
-    found = [*setting.findings, *settle(trial_findings(trial), cohort.accepted)]
-    document["findings"] = [{**asdict(own.problem), "accepted": own.reason} for own in found]
-    document["contrasts"] = named_contrasts(trial, setting.contrasts)
-    verdict = reach_verdict(trial, inner)
-    document["verdict"] = None if verdict is None else plain(asdict(verdict))
-    return trial
+    return Trial(document, prediction_table(splits, outer), outcome_table(setting)), complete
 
 
 def versions() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from chiasm.heads.linear import nll
 from chiasm.heads.ridge_cox import breslow, survival_at
 
 Array = NDArray[np.float64]
+LOGITS = ("classification", "multilabel")
 
 
 @storable("response")
@@ -30,6 +31,7 @@ class Response:
         times: horizons, in the target's unit, at which survival is predicted.
         slope, centre: the calibrated link is `centre + slope (link - centre)`, for survival without the first centre.
         event_times, hazard: `(E,)`, the cumulative baseline hazard after Breslow.
+        intercept: `(K,)` added to logits, the same for every patient; empty: none.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class Response:
     centre: float
     event_times: np.ndarray
     hazard: np.ndarray
+    intercept: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def fit(
@@ -49,6 +52,7 @@ class Response:
         *,
         calibrate: bool,
         folds: NDArray[Any] | None = None,
+        in_the_large: bool = False,
     ) -> Self:
         """From the link `(n, K)` of patients whose outcome is known.
 
@@ -56,6 +60,8 @@ class Response:
             calibrate: estimate the slope; only for links that were predicted out of fold.
             folds: `(n,)` which model each link comes from, where there are several: log hazards of different models
                 have different origins, and are centred within each first.
+            in_the_large: move all logits by one constant a class, or a label, so that the mean probability is its
+                frequency; only for links that were predicted out of fold.
         """
         classes = class_names(target)
         if folds is not None and isinstance(target, Survival):
@@ -65,14 +71,22 @@ class Response:
         slope, centre = (
             calibration(target.kind, link, outcome, folds) if calibrate else (1.0, centre_of(target.kind, link))
         )
+        intercept = np.zeros(0)
+        if in_the_large and target.kind in LOGITS:
+            intercept = level_of(target.kind, slope * link, outcome)
+            if calibrate:  # the slope of links at another level is another one
+                slope = calibration(target.kind, link, outcome, folds, intercept)[0]
+                intercept = level_of(target.kind, slope * link, outcome)
         if not isinstance(target, Survival) or outcome.event is None:
-            return cls(target.kind, classes, (), slope, centre, np.zeros(0), np.zeros(0))
+            return cls(target.kind, classes, (), slope, centre, np.zeros(0), np.zeros(0), intercept)
         event_times, hazard = breslow((link[:, 0] - centre) * slope, outcome.value, outcome.event)
         return cls("survival", (), target.times or horizons(outcome), slope, centre, event_times, hazard)
 
     def calibrated(self, link: Array) -> Array:
         """`(n, K)`: the link after the slope; a log hazard relative to the training mean."""
         scaled = (link - self.centre) * self.slope
+        if len(self.intercept):
+            scaled = scaled + self.intercept
         return scaled if self.kind == "survival" else scaled + self.centre
 
     def frame(self, link: Array) -> pd.DataFrame:
@@ -89,7 +103,9 @@ class Response:
         return pd.DataFrame({"risk": link[:, 0], **columns})
 
 
-def calibration(kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | None = None) -> tuple[float, float]:
+def calibration(
+    kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | None = None, level: Array | float = 0.0
+) -> tuple[float, float]:
     """`(slope, centre)` of smallest `nll` of `centre + slope (link - centre)`, the slope within 0.01 and 3.
 
     For links that were predicted out of fold: in-sample ones would be called calibrated when they are not. The slope
@@ -97,14 +113,59 @@ def calibration(kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | 
 
     Args:
         folds: `(n,)` which model each link comes from, where there are several.
+        level: `(K,)` what is added to the links afterwards.
     """
     centre = centre_of(kind, link)
     found = minimize_scalar(
-        lambda slope: nll(kind, centre + slope * (link - centre), outcome, folds), bounds=(0.01, 3.0), method="bounded"
+        lambda slope: nll(kind, centre + slope * (link - centre) + level, outcome, folds),
+        bounds=(0.01, 3.0),
+        method="bounded",
     )
     return float(found.x), centre
 
 
 def centre_of(kind: str, link: Array) -> float:
     """Where the slope turns: the mean link, but zero for logits."""
-    return 0.0 if kind in ("classification", "multilabel") or not len(link) else float(link.mean())
+    return 0.0 if kind in LOGITS or not len(link) else float(link.mean())
+
+
+def level_of(kind: str, link: Array, outcome: Outcome) -> Array:
+    """`(K,)` what moves all links `(n, K)` alike so that their mean prediction is what was seen.
+
+    Of classes and labels the mean probability becomes the frequency, a class that nobody has counting half a patient;
+    of a number the mean; a log hazard has no level, and gets zero. Patients and labels of unknown outcome are left out.
+    """
+    if kind == "survival" or not len(link):
+        return np.zeros(link.shape[1])
+    if kind == "regression":
+        known = outcome.known
+        return np.array([float((outcome.value[known] - link[known, 0]).mean()) if known.any() else 0.0])
+    if kind == "classification":
+        rows = np.flatnonzero(outcome.known)
+        seen = np.eye(link.shape[1])[outcome.value[rows].astype(int)]
+        return _common_level(softmax, link[rows], np.maximum(seen.sum(0), 0.5))
+    columns = []
+    for own, label in zip(link.T, np.asarray(outcome.value, np.float64).T, strict=True):
+        rows = ~np.isnan(label)
+        count = np.array([np.clip(np.nansum(label), 0.5, max(rows.sum() - 0.5, 0.5))])
+        columns.append(_common_level(_sigmoid, own[rows][:, None], count) if rows.any() else np.zeros(1))
+    return np.concatenate(columns)
+
+
+def _sigmoid(link: Array, axis: int) -> Array:
+    return np.asarray(expit(link))
+
+
+def _common_level(probability: Any, link: Array, count: Array) -> Array:
+    """Newton's solution of `sum of probabilities = count`, `(K,)`, its steps bounded; of softmax it sums to zero."""
+    wanted = count / count.sum() * len(link) if len(count) > 1 else count
+    level = np.zeros(link.shape[1])
+    for _ in range(100):
+        p = probability(link + level, axis=1)
+        gap = p.sum(0) - wanted
+        if np.abs(gap).max() < 1e-9 * len(link):
+            break
+        slope = np.diag(p.sum(0)) - p.T @ p if len(count) > 1 else np.diag((p * (1 - p)).sum(0))
+        step = np.linalg.lstsq(slope + 1e-12 * np.eye(len(level)), gap, rcond=1e-10)[0]
+        level = level - step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
+    return np.asarray(level - level.mean() if len(count) > 1 else level)

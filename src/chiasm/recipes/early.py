@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,15 +17,8 @@ from chiasm.heads.linear import Linear
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import BaseRecipe, Training
-from chiasm.recipes.unimodal import (
-    COMPONENTS,
-    Unimodal,
-    choose_penalty,
-    choose_sparse,
-    columns_for_sparse,
-    fit_unimodal,
-    inner_folds,
-)
+from chiasm.recipes.inner_choice import LINEAR_SETTINGS, choose_penalty, choose_sparse
+from chiasm.recipes.unimodal import COMPONENTS, Unimodal, columns_for_sparse, fit_unimodal, inner_folds
 
 ELASTIC_NET = Citation(
     "Regularization and Variable Selection via the Elastic Net",
@@ -45,6 +38,7 @@ class EarlyElasticNetPredictor:
         means: modality to `(F_m,)`, the mean of its scaled columns over the training patients who have it.
         linear: on the columns less their means, side by side.
         slope, centre: calibration, from inner out-of-fold links.
+        presence: modality to the share of training patients who have it, where that is read too.
     """
 
     features: dict[str, Any]
@@ -52,6 +46,7 @@ class EarlyElasticNetPredictor:
     linear: Linear
     slope: float
     centre: float
+    presence: dict[str, float] = field(default_factory=dict)
 
     @property
     def trained_parameters(self) -> int:
@@ -60,7 +55,8 @@ class EarlyElasticNetPredictor:
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64."""
-        raw = self.linear.linear_predictor(columns(cohort, self.features, self.means))
+        seen = with_presence(columns(cohort, self.features, self.means), cohort, self.presence)
+        raw = self.linear.linear_predictor(seen)
         return np.asarray(self.centre + self.slope * (raw - self.centre))
 
 
@@ -89,6 +85,7 @@ class EarlyFusionPredictor:
         projection: of the weighted components side by side.
         linear: on its components.
         slope, centre: calibration, from inner out-of-fold links.
+        presence: modality to the share of training patients who have it, where that is read too.
     """
 
     models: dict[str, Unimodal]
@@ -97,6 +94,7 @@ class EarlyFusionPredictor:
     linear: Linear
     slope: float
     centre: float
+    presence: dict[str, float] = field(default_factory=dict)
 
     @property
     def trained_parameters(self) -> int:
@@ -104,7 +102,8 @@ class EarlyFusionPredictor:
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64."""
-        raw = self.linear.linear_predictor(self.projection(side_by_side(cohort, self.models, self.shares)))
+        seen = with_presence(side_by_side(cohort, self.models, self.shares), cohort, self.presence)
+        raw = self.linear.linear_predictor(self.projection(seen))
         return np.asarray(self.centre + self.slope * (raw - self.centre))
 
 
@@ -117,6 +116,21 @@ def side_by_side(cohort: Cohort, models: Mapping[str, Unimodal], shares: Mapping
             block[cohort.rows_of(name)] = models[name].components(cohort) * shares[name]
         blocks.append(block)
     return np.concatenate(blocks, axis=1)
+
+
+def with_presence(values: np.ndarray, cohort: Cohort, shares: Mapping[str, float]) -> np.ndarray:
+    """`(B, F + P)` one more column for each modality in `shares`: whether a patient has it, less the share who do."""
+    blocks = [values]
+    for name, share in shares.items():
+        here = cohort.present[:, cohort.modalities.index(name)] if name in cohort.modalities else np.zeros(len(cohort))
+        blocks.append((here - share)[:, None])
+    return np.concatenate(blocks, axis=1)
+
+
+def presence_shares(training: Training) -> dict[str, float]:
+    """The share of training patients who have each modality that some have and some have not."""
+    shares = dict(zip(training.cohort.modalities, training.cohort.present.mean(0).tolist(), strict=True))
+    return {name: share for name, share in shares.items() if share < 1}
 
 
 @dataclass(frozen=True)
@@ -134,9 +148,11 @@ class EarlyFusion(BaseRecipe):
 
     Args:
         l1_ratio: the share of the L1 norm in the elastic net's penalty, above 0 and at most 1; no matter for the ridge.
+        presence: read which modalities a patient has, too, a column each.
     """
 
     l1_ratio: float = 0.5
+    presence: bool = False
 
     id: ClassVar[str] = "early-fusion"
     family: ClassVar[str] = "baseline"
@@ -147,34 +163,50 @@ class EarlyFusion(BaseRecipe):
         if not 0 < self.l1_ratio <= 1:
             raise ValueError(f"l1_ratio={self.l1_ratio} must lie above 0 and be at most 1")
 
+    @property
+    def reads_presence(self) -> bool:
+        """Only where it is asked to: columns are centred on those who have them, and imputed by that centre."""
+        return self.presence
+
+    @property
+    def settings(self) -> int:
+        """Penalties of its own, and of each modality alone."""
+        return LINEAR_SETTINGS
+
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Choose the penalty on inner folds; fit on all patients."""
         folds = inner_folds(training.cohort, training.seed)
         sparse = training.target.kind in ("classification", "regression")
         learn = partial(learn_elastic_net, l1_ratio=self.l1_ratio) if sparse else learn_ridge
-        predictor, links = learn(training, folds)
-        return predictor, Response.fit(training.target, links, training.outcome, calibrate=False, folds=folds)
+        predictor, links = learn(training, folds, presence_shares(training) if self.presence else {})
+        return predictor, Response.fit(
+            training.target, links, training.outcome, calibrate=False, folds=folds, in_the_large=True
+        )
 
 
-def learn_elastic_net(training: Training, folds: np.ndarray, *, l1_ratio: float) -> tuple[Predictor, np.ndarray]:
+def learn_elastic_net(
+    training: Training, folds: np.ndarray, presence: dict[str, float], *, l1_ratio: float
+) -> tuple[Predictor, np.ndarray]:
     """The elastic net of the penalty that inner folds choose, and its calibrated links on them, `(B, K)`."""
     cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
     features, means = {}, {}
     for name in cohort.modalities:
         features[name] = columns_for_sparse(training, name)
         means[name] = features[name].features(cohort.raw(name)).mean(0)
-    x = columns(cohort, features, means)
+    x = with_presence(columns(cohort, features, means), cohort, presence)
     chosen = choose_sparse(kind, x, outcome, folds, training.classes, l1_ratio=l1_ratio)
-    return EarlyElasticNetPredictor(features, means, chosen.linear, chosen.slope, chosen.centre), chosen.links
+    predictor = EarlyElasticNetPredictor(features, means, chosen.model, chosen.slope, chosen.centre, presence)
+    return predictor, chosen.links
 
 
-def learn_ridge(training: Training, folds: np.ndarray) -> tuple[Predictor, np.ndarray]:
+def learn_ridge(training: Training, folds: np.ndarray, presence: dict[str, float]) -> tuple[Predictor, np.ndarray]:
     """The ridge on components with each modality's own penalty times a common factor, and its calibrated links."""
     cohort = training.cohort
-    models = {name: fit_unimodal(training, name)[0] for name in cohort.modalities}
+    models = {name: fit_unimodal(training, name, "linear")[0] for name in cohort.modalities}
     least = min(model.penalty for model in models.values())
     shares = {name: math.sqrt(least / model.penalty) for name, model in models.items()}
-    values = side_by_side(cohort, models, shares)
+    values = with_presence(side_by_side(cohort, models, shares), cohort, presence)
     projection = Projection.fit(values, COMPONENTS)
     chosen = choose_penalty(training.target.kind, projection(values), training.outcome, folds, training.classes)
-    return EarlyFusionPredictor(models, shares, projection, chosen.linear, chosen.slope, chosen.centre), chosen.links
+    predictor = EarlyFusionPredictor(models, shares, projection, chosen.model, chosen.slope, chosen.centre, presence)
+    return predictor, chosen.links

@@ -13,6 +13,8 @@ from chiasm.cohort import Cohort
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import BaseRecipe, Training
+from chiasm.recipes.bent import SETTINGS
+from chiasm.recipes.inner_choice import LINEAR_SETTINGS
 from chiasm.recipes.unimodal import Unimodal, fit_unimodal, inner_folds
 
 COMBINING = Citation("On Combining Classifiers", "IEEE TPAMI", 1998, "https://doi.org/10.1109/34.667881")
@@ -67,6 +69,11 @@ class LateFusion(BaseRecipe):
     needs: ClassVar[str] = "two modalities or more; no patient needs both"
     paper: ClassVar[Citation] = COMBINING
 
+    @property
+    def settings(self) -> int:
+        """Those of each modality alone."""
+        return LINEAR_SETTINGS + SETTINGS
+
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Fit every modality alone; the mean trains nothing."""
         fitted = {name: fit_unimodal(training, name) for name in training.cohort.modalities}
@@ -74,4 +81,6 @@ class LateFusion(BaseRecipe):
         links = np.stack([own for _, own in fitted.values()])
         out_of_fold = mean_over_present(links, training.cohort.present.T, prior_of(predictor.models))
         folds = inner_folds(training.cohort, training.seed)
-        return predictor, Response.fit(training.target, out_of_fold, training.outcome, calibrate=True, folds=folds)
+        return predictor, Response.fit(
+            training.target, out_of_fold, training.outcome, calibrate=True, folds=folds, in_the_large=True
+        )

@@ -137,7 +137,7 @@ class LegoMerge(NeuralRecipe):
             blocks predict by themselves, the ensemble that merging has to equal.
         head_method: how heads are merged: slerp, linear or ot.
         soup: how many trainings of each block, each stopped by another part of the patients, are averaged in weights.
-        blocks: without `modality`, the modalities to train blocks of, as in `rna` or `cnv+rna`; empty: all. One is enough where it is
+        blocks: the modalities to train blocks of, as in `rna` or `cnv+rna`; empty: all. One is enough where it is
             named: `chiasm merge` puts blocks that were trained in different places together.
     """
 

@@ -28,12 +28,16 @@ def mean_response(responses: Sequence[Response], weights: Sequence[float]) -> Re
     for own, weight in used:
         steps = np.concatenate([[0.0], own.hazard])
         hazard += weight / total * steps[np.searchsorted(own.event_times, times, side="right")]
+    levels = [own.intercept for own, _ in used]
+    alike = all(level.shape == first.intercept.shape for level in levels)
+    shares = np.array([weight for _, weight in used]) / total
     return dataclasses.replace(
         first,
         slope=sum(own.slope * weight for own, weight in used) / total,
         centre=sum(own.centre * weight for own, weight in used) / total,
         event_times=times,
         hazard=hazard,
+        intercept=shares @ np.stack(levels) if alike else np.zeros(0),
     )
 
 

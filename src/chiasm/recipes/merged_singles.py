@@ -64,6 +64,8 @@ def merge_singles(models: Sequence[FittedModel]) -> FittedModel:
 
 
 def _with_prior(model: Unimodal, prior: np.ndarray) -> Unimodal:
-    """`link + prior - own prior`, by the intercept alone."""
+    """`link + prior - own prior`, by the prior alone; of a model of before, whose link has no level, the intercept."""
+    if model.level is not None:
+        return dataclasses.replace(model, prior=prior)
     intercept = model.linear.intercept + (prior - model.prior) / model.slope
     return dataclasses.replace(model, linear=dataclasses.replace(model.linear, intercept=intercept), prior=prior)

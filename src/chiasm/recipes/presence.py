@@ -13,7 +13,8 @@ from chiasm.heads.linear import Linear
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import BaseRecipe, Training, require
-from chiasm.recipes.unimodal import PENALTIES, Prior, choose_penalty, inner_folds, prior_link
+from chiasm.recipes.inner_choice import PENALTIES, choose_penalty
+from chiasm.recipes.unimodal import Prior, inner_folds, prior_link
 
 LEAST = 10  # training patients of a pattern that gets a column of its own
 MOST_PATTERNS = 64
@@ -111,5 +112,5 @@ class Presence(BaseRecipe):
         patterns = seen[common][counts[common] >= LEAST].astype(np.int64) if len(varying) > 1 else np.zeros((0, 1), int)
         x, folds = indicators(cohort, varying, patterns), inner_folds(cohort, training.seed)
         chosen = choose_penalty(kind, x, outcome, folds, training.classes)
-        predictor = PresencePredictor(varying, patterns, chosen.linear, chosen.slope, chosen.centre)
+        predictor = PresencePredictor(varying, patterns, chosen.model, chosen.slope, chosen.centre)
         return predictor, Response.fit(training.target, chosen.links, outcome, calibrate=False, folds=folds)

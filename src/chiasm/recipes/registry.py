@@ -81,7 +81,7 @@ def recipe_classes() -> dict[str, Any]:
 
 
 def make_recipe(text: str) -> Any:
-    """A recipe from `name` or `name:option=value,option=value`; `single:rna` names its modality.
+    """A recipe from `name` or `name:option=value,option=value`; `single:rna` names its modality, then `,models=`.
 
     Raises:
         ValueError: an unknown recipe or option (with the nearest known one), or a value of the wrong type.
@@ -97,7 +97,8 @@ def make_recipe(text: str) -> Any:
     if name == "single":
         if not options:
             raise ValueError("single needs a modality, as in 'single:rna'")
-        return RECIPES["single"](options)
+        modality, separator, models = options.partition(",models=")
+        return RECIPES["single"](modality, **({"models": models} if separator else {}))
     known = {field.name: field for field in fields(classes[name])}
     values: dict[str, Any] = {}
     for part in filter(None, options.split(",")):

@@ -8,8 +8,10 @@ from typing import ClassVar
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.heads.response import Response
 from chiasm.protocols import Citation, Predictor
-from chiasm.recipes.base import BaseRecipe, Training, require
-from chiasm.recipes.unimodal import Prior, fit_unimodal, inner_folds, prior_link
+from chiasm.recipes.base import BaseRecipe, Training, choice, require
+from chiasm.recipes.bent import SETTINGS
+from chiasm.recipes.inner_choice import LINEAR_SETTINGS
+from chiasm.recipes.unimodal import Prior, beyond_prior, fit_unimodal, inner_folds, prior_link
 
 RIDGE = Citation(
     "Ridge Regression: Biased Estimation for Nonorthogonal Problems",
@@ -21,12 +23,18 @@ RIDGE = Citation(
 
 @dataclass(frozen=True)
 class Single(BaseRecipe):
-    """A ridge (linear, logistic or Cox) on one modality, or an elastic net where inner folds prefer it.
+    """A ridge (linear, logistic or Cox), an elastic net, a Gaussian kernel or boosted trees on one modality.
 
-    A patient who lacks the modality gets the prior of the training set.
+    Inner folds choose. A patient who lacks the modality gets the prior of the training set, and one who has it the
+    prior and what the modality says beyond the mean of those who have it: presence itself is not read.
+
+    Args:
+        modality: its name.
+        models: all, or linear for a ridge or an elastic net alone.
     """
 
     modality: str
+    models: str = "all"
 
     id: ClassVar[str] = "single"
     family: ClassVar[str] = "single"
@@ -34,9 +42,17 @@ class Single(BaseRecipe):
     paper: ClassVar[Citation] = RIDGE
     has_prior: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        choice("models", self.models, ("all", "linear"))
+
     @property
     def name(self) -> str:
-        return f"single:{self.modality}"
+        return f"single:{self.modality}" + (f",models={self.models}" if self.models != "all" else "")
+
+    @property
+    def settings(self) -> int:
+        """Penalties of the ridge and of the elastic net; of the kernel each with each width; rounds of trees."""
+        return LINEAR_SETTINGS + (SETTINGS if self.models == "all" else 0)
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` where the cohort lacks the modality, its encoder or a target."""
@@ -52,10 +68,8 @@ class Single(BaseRecipe):
         if self.modality not in training.cohort.modalities:
             prior = Prior(prior_link(training.target.kind, training.outcome, training.classes))
             return prior, Response.fit(training.target, prior.link(training.cohort), training.outcome, calibrate=False)
-        model, out_of_fold = fit_unimodal(training, self.modality)
-        rows = training.cohort.rows_of(self.modality)
-        folds = inner_folds(training.cohort, training.seed)[rows]
-        response = Response.fit(
-            training.target, out_of_fold[rows], training.outcome.take(rows), calibrate=False, folds=folds
+        model, out_of_fold = fit_unimodal(training, self.modality, self.models)
+        folds, links = inner_folds(training.cohort, training.seed), beyond_prior(out_of_fold, model.prior)
+        return model, Response.fit(
+            training.target, links, training.outcome, calibrate=False, folds=folds, in_the_large=True
         )
-        return model, response

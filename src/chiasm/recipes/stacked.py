@@ -13,9 +13,11 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome
 from chiasm.cohort.stratify import fewest
 from chiasm.heads.linear import nll
-from chiasm.heads.response import Response
+from chiasm.heads.response import Response, level_of
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import BaseRecipe, Training
+from chiasm.recipes.bent import SETTINGS
+from chiasm.recipes.inner_choice import LINEAR_SETTINGS
 from chiasm.recipes.late import present_in, prior_of
 from chiasm.recipes.unimodal import Unimodal, fit_unimodal, inner_folds
 
@@ -86,22 +88,24 @@ def stack(
 
     `z_m` are the calibrated out-of-fold links less the prior, `s_m` their root mean square, `e_best` one for the single
     modality of smallest nll and zero for the others. `nll` is summed within inner folds, so a strength of ten counts as
-    much as ten events do.
+    much as ten events do. The links stand at their level among these patients while the weights are sought: that a
+    pattern goes with the outcome is not for its weights to say.
 
     Args:
         links: `(M, n, K)`.
         folds: `(n,)` the inner fold that each link comes from.
     """
-    alone = [nll(kind, own, outcome, folds) for own in links]
+    alone = [nll(kind, own + level_of(kind, own, outcome), outcome, folds) for own in links]
     best = np.zeros(len(links))
     best[int(np.argmin(alone))] = 1.0
     if len(links) == 1:
         return best
     z = links - prior
+    level = level_of(kind, prior + z[int(best.argmax())], outcome)
     size = np.maximum((z**2).mean((1, 2)), 1e-12)
 
     def objective(w: np.ndarray) -> float:
-        fused = prior + np.einsum("m,mnk->nk", w, z)
+        fused = prior + level + np.einsum("m,mnk->nk", w, z)
         return nll(kind, fused, outcome, folds) + strength / 2 * float((size * (w - best) ** 2).sum())
 
     found = minimize(objective, best, bounds=[(0.0, 20.0)] * len(links), method="L-BFGS-B")
@@ -125,6 +129,11 @@ class StackedFusion(BaseRecipe):
         "Stacked Regressions", "Machine Learning", 1996, "https://doi.org/10.1007/BF00117832"
     )
 
+    @property
+    def settings(self) -> int:
+        """Those of each modality alone."""
+        return LINEAR_SETTINGS + SETTINGS
+
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Fit every modality alone, then the weights of each pattern on the inner links of those who have all of it."""
         cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
@@ -145,7 +154,9 @@ class StackedFusion(BaseRecipe):
         weights.setdefault("+".join(names), np.full(len(names), 1 / len(names)))
         predictor = StackedFusionPredictor(models, weights)
         out_of_fold = weighted(links, cohort.present.T, prior, weights, names)
-        return predictor, Response.fit(training.target, out_of_fold, outcome, calibrate=True, folds=folds)
+        return predictor, Response.fit(
+            training.target, out_of_fold, outcome, calibrate=True, folds=folds, in_the_large=True
+        )
 
 
 def patterns(cohort: Cohort) -> list[list[int]]:

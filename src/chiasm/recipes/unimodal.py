@@ -1,10 +1,12 @@
-"""One modality alone, by a ridge or an elastic net that inner folds choose: the part that linear baselines share."""
+"""One modality alone, by the model that inner folds choose: the part that linear baselines share.
+
+A ridge or an elastic net is always fitted, since other recipes read its components and its penalty. A Gaussian kernel
+and boosted trees stand beside it where inner folds prefer them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,19 +16,17 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, CohortError, Outcome, fold_ids
 from chiasm.encoders import features_of
 from chiasm.encoders.scaling import Projected, Projection
-from chiasm.heads.elastic_net import fit_elastic_net, penalty_grid
-from chiasm.heads.linear import Linear, fit_path, information, nll
-from chiasm.heads.response import calibration
+from chiasm.heads.linear import Linear
 from chiasm.recipes.base import Training
+from chiasm.recipes.bent import Part, bent_rivals
+from chiasm.recipes.inner_choice import Chosen, choose_penalty, choose_sparse
 from chiasm.training.memo import remember
 
 Array = NDArray[np.float64]
 FOLDS = 5
 COMPONENTS = 256
+MARGIN = 1.0  # of log likelihood, that a kernel or trees must have over lines: the best of several wins some by chance
 COLUMN_KINDS = ("table", "omics")  # a column means something; of tokens only their components are read
-# Ridge strengths in units of the information that a feature of unit variance carries (events, for survival): the grid
-# means the same for few and many patients. Features are scaled so that the first component has unit variance.
-PENALTIES = tuple(10.0**power for power in (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0))
 
 
 @storable("prior")
@@ -45,16 +45,19 @@ class Prior:
 @storable("unimodal")
 @dataclass(frozen=True)
 class Unimodal:
-    """A fitted linear predictor of one modality.
+    """A fitted predictor of one modality.
 
     Args:
         modality: its name.
         features: the fitted scaling of its columns.
         projection: their principal components; None where the linear model is sparse and reads the columns.
         linear: on the components, or the columns.
-        penalty: the chosen strength, in units of information.
+        penalty: the chosen strength of the linear model, in units of information.
         slope, centre: calibration of the link, from inner out-of-fold links.
         prior: `(K,)` link of a patient who lacks the modality: what is known of anybody.
+        level: `(K,)` mean calibrated link of the training patients who have the modality; None in a model of before,
+            whose link is no deviation from it.
+        bent: a kernel machine or trees, where inner folds preferred them to the linear model; else None.
     """
 
     modality: str
@@ -65,9 +68,13 @@ class Unimodal:
     slope: float
     centre: float
     prior: np.ndarray
+    level: np.ndarray | None = None
+    bent: Any = None
 
     @property
     def trained_parameters(self) -> int:
+        if self.bent is not None:
+            return int(self.bent.trained_parameters)
         return int(np.count_nonzero(self.linear.coef) + self.linear.intercept.size)
 
     def components(self, cohort: Cohort) -> Array:
@@ -81,29 +88,66 @@ class Unimodal:
         out[cohort.rows_of(self.modality)] = self.components(cohort)
         return out
 
+    def calibrated(self, cohort: Cohort) -> Array:
+        """`(n, K)` calibrated link of the patients who have the modality, at its own level."""
+        if self.bent is not None:
+            raw = self.bent.raw_link(self.features, cohort.raw(self.modality))
+        else:
+            raw = self.linear.linear_predictor(self.components(cohort))
+        return np.asarray(self.centre + self.slope * (raw - self.centre))
+
     def link(self, cohort: Cohort) -> Array:
-        """`(B, K)` calibrated; the prior where the modality is absent."""
+        """`(B, K)`: the prior, and what the modality says beyond the mean of those who have it, where it is present."""
         out = np.tile(self.prior, (len(cohort), 1))
         if self.modality in cohort.modalities:
             rows = cohort.rows_of(self.modality)
             if len(rows):
-                raw = self.linear.linear_predictor(self.components(cohort))
-                out[rows] = self.centre + self.slope * (raw - self.centre)
+                own = self.calibrated(cohort)
+                out[rows] = own if self.level is None else self.prior + (own - self.level)
         return out
 
 
-def fit_unimodal(training: Training, modality: str) -> tuple[Unimodal, Array]:
-    """The fitted modality, and its calibrated links on inner folds, `(B, K)`, NaN where it is absent.
+@dataclass(frozen=True)
+class _Straight:
+    """The linear model with what is needed to bend it: one fit, whatever is asked for next."""
 
-    Columns are scaled and projected once, without labels, on the patients given; the penalty is the one of smallest
+    model: Unimodal
+    chosen: Chosen
+    part: Part
+
+
+def fit_unimodal(training: Training, modality: str, models: str = "all") -> tuple[Unimodal, Array]:
+    """The fitted modality, and its links on inner folds, `(B, K)`, NaN where it is absent.
+
+    Columns are scaled and projected once, without labels, on the patients given; the setting is the one of smallest
     negative log likelihood on inner folds, and the slope is fitted on their links. Columns of tokens are projected as
-    they are and with unit variance each, and the same likelihood chooses.
+    they are and with unit variance each, and the same likelihood chooses. A link out of fold is the prior and what the
+    fold's model says beyond its mean over the rows that it was fitted on, as the model's own link is.
+
+    Args:
+        models: "all", or "linear" for a ridge or an elastic net alone.
     """
-    key = ("unimodal", modality, training.seed)
-    return remember(training.cohort.fingerprint, key, lambda: _fit(training, modality))
+    key = ("unimodal", modality, training.seed, models)
+    return remember(training.cohort.fingerprint, key, lambda: _fit(training, modality, models))
 
 
-def _fit(training: Training, modality: str) -> tuple[Unimodal, Array]:
+def _fit(training: Training, modality: str, models: str) -> tuple[Unimodal, Array]:
+    cohort = training.cohort
+    straight = remember(
+        cohort.fingerprint, ("straight", modality, training.seed), lambda: _straight(training, modality)
+    )
+    model, chosen = straight.model, straight.chosen
+    if models == "all":
+        for bent, own in bent_rivals(straight.part, cohort.raw(modality), chosen):
+            if own.loss < min(chosen.loss, straight.chosen.loss - MARGIN):
+                model, chosen = replace(model, bent=bent, slope=own.slope, centre=own.centre), own
+    model = replace(model, level=model.calibrated(cohort).mean(0))
+    out_of_fold = np.full((len(cohort), chosen.links.shape[1]), np.nan)
+    out_of_fold[cohort.rows_of(modality)] = model.prior + (chosen.links - chosen.levels)
+    return model, out_of_fold
+
+
+def _straight(training: Training, modality: str) -> _Straight:
     cohort, outcome, kind, classes = training.cohort, training.outcome, training.target.kind, training.classes
     rows = cohort.rows_of(modality)
     known, folds = outcome.take(rows), inner_folds(cohort, training.seed)[rows]
@@ -116,86 +160,35 @@ def _fit(training: Training, modality: str) -> tuple[Unimodal, Array]:
     columns = cohort.kinds[modality] in COLUMN_KINDS
     ways = (False,) if columns else (False, True)
     projections = [Projection.fit(scaled, COMPONENTS, alike=alike) for alike in ways]
-    found: list[tuple[Projection | None, Chosen]] = [
-        (projection, choose_penalty(kind, projection(scaled), known, folds, classes)) for projection in projections
-    ]
+    ridges = [(own, choose_penalty(kind, own(scaled), known, folds, classes)) for own in projections]
+    projection, chosen = min(ridges, key=lambda pair: pair[1].loss)
+    seen, width = projection(scaled), scaled.shape[1]
+    part = Part(kind, known, folds, classes, features, projection, seen, width, columns, training.seed)
+    read: Projection | None = projection
     if kind in ("classification", "regression"):
         # Early fusion is sparse there: a modality alone may be too, or sparsity would pass for a gain of combining.
-        projection = None if columns else min(found, key=lambda pair: pair[1].loss)[0]
-        seen = scaled if projection is None else projection(scaled)
-        found.append((projection, choose_sparse(kind, seen, known, folds, classes)))
-    projection, chosen = min(found, key=lambda pair: pair[1].loss)
-    out_of_fold = np.full((len(cohort), chosen.links.shape[1]), np.nan)
-    out_of_fold[rows] = chosen.links
+        own = None if columns else projection
+        sparse = choose_sparse(kind, scaled if own is None else seen, known, folds, classes)
+        if sparse.loss < chosen.loss:
+            read, chosen = own, sparse
     prior = prior_link(kind, outcome, classes)
-    model = Unimodal(modality, features, projection, chosen.linear, chosen.penalty, chosen.slope, chosen.centre, prior)
-    return model, out_of_fold
+    model = Unimodal(modality, features, read, chosen.model, chosen.penalty, chosen.slope, chosen.centre, prior)
+    return _Straight(model, chosen, part)
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A linear model at the penalty that inner folds prefer: fitted on all rows, with calibrated out-of-fold links."""
-
-    linear: Linear
-    penalty: float
-    slope: float
-    centre: float
-    links: Array
-    loss: float
-
-
-def choose_penalty(
-    kind: str,
-    x: Array,
-    outcome: Outcome,
-    folds: NDArray[np.int_],
-    classes: int | None,
-    *,
-    fit: Callable[..., list[Linear]] = fit_path,
-    penalties: Sequence[float] = PENALTIES,
-) -> Chosen:
-    """Fit the path of penalties on each inner fold's training rows and keep the one of smallest `nll` on the rest.
-
-    Of equally good ones it is the strongest.
-
-    Args:
-        fit: `fit_path`, or what takes the same arguments: which penalty it is.
-        penalties: ascending, in units of information.
-    """
-    paths: list[tuple[NDArray[np.int_], Array]] = []
-    for fold in np.unique(folds):
-        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        own = outcome.take(train)
-        path = fit(kind, x[train], own, [p * information(kind, own) for p in penalties], classes=classes)
-        paths.append((test, np.stack([linear.linear_predictor(x[test]) for linear in path])))
-    links = np.zeros((len(penalties), len(x), paths[0][1].shape[2]))
-    for test, found in paths:
-        links[:, test] = found
-    losses = np.array([nll(kind, link, outcome, folds) for link in links])
-    best = int(np.flatnonzero(losses <= losses.min() + 1e-9 * abs(losses.min()))[-1])
-    slope, centre = calibration(kind, links[best], outcome, folds)
-    # From the strongest penalty down to the chosen one: the warm start makes it the cheaper way.
-    path = fit(kind, x, outcome, [p * information(kind, outcome) for p in penalties[best:]], classes=classes)
-    return Chosen(path[0], penalties[best], slope, centre, centre + slope * (links[best] - centre), float(losses[best]))
+def beyond_prior(links: Array, prior: Array) -> Array:
+    """Links `(B, K)` with the prior where they are NaN: of a patient who lacks the modality nothing else is known."""
+    return np.where(np.isnan(links), prior, links)
 
 
 def columns_for_sparse(training: Training, modality: str) -> Any:
     """What a sparse model reads of a modality, fitted: the columns of a table, the components of tokens."""
-    model = fit_unimodal(training, modality)[0]
+    model = fit_unimodal(training, modality, "linear")[0]
     return (
         model.features
         if model.projection is None or training.cohort.kinds[modality] in COLUMN_KINDS
         else Projected(model.features, model.projection)
     )
-
-
-def choose_sparse(
-    kind: str, x: Array, outcome: Outcome, folds: NDArray[np.int_], classes: int | None, *, l1_ratio: float = 0.5
-) -> Chosen:
-    """An elastic net on columns, at the penalty of its own grid that inner folds prefer."""
-    penalties = [p / information(kind, outcome) for p in penalty_grid(kind, x, outcome, l1_ratio=l1_ratio)]
-    fit = partial(fit_elastic_net, l1_ratio=l1_ratio)
-    return choose_penalty(kind, x, outcome, folds, classes, fit=fit, penalties=penalties)
 
 
 def inner_folds(cohort: Cohort, seed: int) -> NDArray[np.int_]:

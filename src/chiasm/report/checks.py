@@ -149,7 +149,7 @@ def limits(trial: Trial) -> list[str]:
     """What no number on the page can tell."""
     found = [
         "Internal evaluation only: all patients come from one cohort. How a model does elsewhere or later is unknown.",
-        "Discrimination and calibration are not clinical benefit: no decision, threshold or cost enters here.",
+        "Discrimination and calibration are not clinical benefit: no decision, threshold or cost enters.",
         "The table of recipes is not adjusted for comparing many; only the verdict was fixed beforehand.",
         "Who has a modality may depend on how ill a patient is. Combining is compared among patients alike in that, and "
         "'presence' shows what it gives by itself; why a modality is missing nothing here can tell.",

@@ -103,9 +103,7 @@ def draw_contrasts(rows: Sequence[Row], margin: float, label: str, *, narrow: bo
             axes.get_yticklabels()[0].set_fontweight("bold")
         axes.locator_params(axis="x", nbins=5 if narrow else 9)
         less = "\n" if narrow else ", "
-        axes.set_xlabel(
-            f"difference in {label}, 95 % interval{less}dashed: margin {margin:g}, shaded: worth having"
-        )
+        axes.set_xlabel(f"difference in {label}, 95 % interval{less}dashed: margin {margin:g}, shaded: worth having")
         axes.grid(axis="x", color=FAINT, linewidth=0.5)
         axes.set_axisbelow(True)
         quiet_rows(axes)

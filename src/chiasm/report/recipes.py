@@ -70,9 +70,7 @@ def best_of(trial: Trial) -> list[Best]:
         if picked:
             found.append(Best(side, picked[0], "the only one" if len(own) == 1 else "picked most often on inner folds"))
         elif own:
-            found.append(
-                Best(side, own[0], "highest mean on the test folds, which flatters it")
-            )
+            found.append(Best(side, own[0], "highest mean on the test folds, which flatters it"))
     return found
 
 

@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-FEWEST_OF_EACH = 15
-FOLLOWS = 0.85  # Spearman's correlation, among those with the event and among the censored
+FEWEST_OF_EACH = 20
+FOLLOWS = 0.75  # Spearman's correlation, among those with the event and among the censored
 
 Array = NDArray[np.float64]
 
 
 def follows_time(values: Array, time: Array, event: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(C,) whether a column has a rank correlation of .85 or more with the time in both groups, of the same sign.
+    """(C,) whether a column has a rank correlation of .75 or more with the time in both groups, of the same sign.
 
     The time until a patient is censored is when a study stopped looking: nothing known at the start follows it as
     closely as it follows the time of the event. A count of visits does, the logarithm of the time, the day of the last
-    letter. The year of entry follows the time of the censored alone. Nothing is said with fewer than 15 of either.
+    letter. The year of entry follows the time of the censored alone. Nothing is said with fewer than 20 of either.
 
     Args:
         values: (n, C), NaN where missing.
@@ -27,7 +27,7 @@ def follows_time(values: Array, time: Array, event: NDArray[np.bool_]) -> NDArra
 
 
 def rank_correlation(values: Array, target: Array) -> Array:
-    """(C,) Spearman's correlation over the filled rows of each column; 0 with fewer than 15 of them."""
+    """(C,) Spearman's correlation over the filled rows of each column; 0 with fewer than 20 of them."""
     if len(target) < FEWEST_OF_EACH:
         return np.zeros(values.shape[1])
     ranks = pd.DataFrame(values).rank().to_numpy()

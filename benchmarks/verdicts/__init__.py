@@ -1,0 +1,1 @@
+"""How often the verdict is wrong, and whether its intervals cover: the parts of `benchmarks/verdict.py`."""

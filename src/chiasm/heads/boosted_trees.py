@@ -1,0 +1,236 @@
+"""Gradient-boosted trees: fitted by xgboost, kept and read as plain arrays, so that a prediction needs no xgboost.
+
+Chen and Guestrin, KDD 2016, arXiv 1603.02754. A missing value takes the branch that training chose for it; nothing is
+imputed or scaled. Every objective is the loss of its kind of target: logistic, multinomial, squared error or Cox's
+partial likelihood; labels have trees of their own each, fitted on the patients of whom the label is known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit  # type: ignore[import-untyped]
+
+from chiasm.artifact import storable
+from chiasm.cohort.targets import Outcome
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int_]
+LEAF = -1
+
+
+@storable("boosted-trees")
+@dataclass(frozen=True)
+class BoostedTrees:
+    """`base + sum of the leaves that a patient falls into`, by output.
+
+    Args:
+        columns: F, how many columns the trees read.
+        base: `(K,)` link before any tree.
+        start: `(T,)` the first node of each tree; children lie behind their parent, within the tree.
+        output: `(T,)` which link a tree adds to.
+        feature: `(N,)` the column that a node asks for, -1 in a leaf.
+        threshold: `(N,)` float32; below it the patient goes left.
+        left, right: `(N,)` nodes, -1 in a leaf.
+        missing_left: `(N,)` bool, where a missing value goes.
+        value: `(N,)` what a leaf adds, zero elsewhere.
+        paired: one link z of two classes, to be read as the logits (-z/2, +z/2).
+    """
+
+    columns: int
+    base: np.ndarray
+    start: np.ndarray
+    output: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    missing_left: np.ndarray
+    value: np.ndarray
+    paired: bool = False
+
+    def __post_init__(self) -> None:
+        nodes, own = len(self.feature), np.arange(len(self.feature))
+        arrays = (self.threshold, self.left, self.right, self.missing_left, self.value)
+        if any(len(array) != nodes for array in arrays) or len(self.start) != len(self.output) or self.columns < 0:
+            raise ValueError("the arrays of its trees differ in length")
+        if any(array.dtype.kind != "i" for array in (self.start, self.output, self.feature, self.left, self.right)):
+            raise ValueError("its nodes are not whole numbers")
+        if not all(np.isfinite(array).all() for array in (self.base, self.threshold, self.value)):
+            raise ValueError("a threshold or a leaf is not finite")
+        ends = np.append(self.start[1:], nodes)
+        if len(self.start) and (self.start[0] != 0 or (ends <= self.start).any()):
+            raise ValueError("its trees do not follow each other")
+        end = np.repeat(ends, ends - self.start) if len(self.start) else np.zeros(0, int)
+        inner = self.feature != LEAF
+        if len(end) != nodes or (self.feature < LEAF).any() or (self.feature >= self.columns).any():
+            raise ValueError("a node asks for a column that there is not")
+        for child in (self.left[inner], self.right[inner]):
+            if (child <= own[inner]).any() or (child >= end[inner]).any():  # forward only: no walk can go on for ever
+                raise ValueError("a node leads out of its tree or back")
+        if self.paired and self.base.shape != (1,):
+            raise ValueError("two classes have one link")
+        if (self.output < 0).any() or (self.output >= len(self.base)).any():
+            raise ValueError("a tree adds to an output that there is not")
+
+    @property
+    def trained_parameters(self) -> int:
+        """Thresholds and leaves."""
+        return int(len(self.feature) + self.base.size)
+
+    def linear_predictor(self, x: Array) -> Array:
+        """`(n, K)` link from `(n, F)` columns, NaN where a value is missing."""
+        seen = np.asarray(x, np.float32)
+        out = np.tile(np.asarray(self.base, np.float64), (len(seen), 1))
+        rows = np.arange(len(seen))[:, None]
+        for start in range(0, len(self.start), 256):
+            part = slice(start, start + 256)
+            node = np.tile(self.start[part], (len(seen), 1))  # (n, T)
+            feature = self.feature[node]
+            while (feature != LEAF).any():
+                asked = seen[rows, np.maximum(feature, 0)]
+                goes_left = np.where(np.isnan(asked), self.missing_left[node], asked < self.threshold[node])
+                step = np.where(goes_left, self.left[node], self.right[node])
+                node = np.where(feature == LEAF, node, step)
+                feature = self.feature[node]
+            said = self.value[node]
+            for k in range(out.shape[1]):
+                out[:, k] += said[:, self.output[part] == k].sum(1)
+        return _of_two(out) if self.paired else out
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How trees are grown: depth, learning rate, the least curvature of a leaf, and the seed of xgboost."""
+
+    depth: int = 3
+    rate: float = 0.2
+    least: float = 1.0
+    seed: int = 0
+
+
+class Booster:
+    """Trees grown on training rows, to be read after any number of rounds.
+
+    Args:
+        kind: of target.
+        x: `(n, F)` float, NaN where missing.
+        outcome: of the n patients, all known but for cells of labels.
+        rounds: how many trees a link gets.
+        classes: K of a classification.
+    """
+
+    def __init__(
+        self, kind: str, x: Array, outcome: Outcome, rounds: int, growth: Growth, classes: int | None = None
+    ) -> None:
+        self.kind, self.columns = kind, x.shape[1]
+        value = np.asarray(outcome.value, np.float64)
+        self.parts: list[tuple[Any, Array]] = []  # a booster and its (k,) base, for one link or all
+        self.paired = False
+        if kind == "multilabel":
+            for label in value.T:
+                rows = ~np.isnan(label)
+                self.parts.append(self._binary(x[rows], label[rows], rounds, growth))
+        elif kind == "classification":
+            outputs = classes or int(value.max()) + 1
+            if outputs == 2:
+                self.paired = True
+                self.parts.append(self._binary(x, value, rounds, growth))
+            else:
+                count = np.bincount(value.astype(int), minlength=outputs) + 0.5
+                base = np.log(count / count.sum())
+                self.parts.append((self._grown("multi:softprob", x, value, base, rounds, growth), base))
+        elif kind == "regression":
+            base = np.array([value.mean()])
+            self.parts.append((self._grown("reg:squarederror", x, value, base, rounds, growth), base))
+        else:
+            assert outcome.event is not None
+            rank = np.unique(value, return_inverse=True)[1] + 1.0  # Cox's likelihood sees the order alone
+            signed = np.where(outcome.event, rank, -rank)
+            base = np.zeros(1)
+            self.parts.append((self._grown("survival:cox", x, signed, base, rounds, growth), base))
+
+    def _binary(self, x: Array, label: Array, rounds: int, growth: Growth) -> tuple[Any, Array]:
+        base = np.array([logit((label.sum() + 0.5) / (len(label) + 1.0))])
+        if len(np.unique(label)) < 2:
+            return None, base
+        return self._grown("binary:logistic", x, label, base, rounds, growth), base
+
+    def _grown(self, objective: str, x: Array, label: Array, base: Array, rounds: int, growth: Growth) -> Any:
+        import xgboost
+
+        options: dict[str, Any] = {
+            "objective": objective, "max_depth": growth.depth, "eta": growth.rate, "min_child_weight": growth.least,
+            "seed": growth.seed, "nthread": 1, "tree_method": "hist", "max_bin": 64, "verbosity": 0,
+        }  # fmt: skip
+        if len(base) > 1:
+            options["num_class"] = len(base)
+        return xgboost.train(options, self._matrix(x, base, label), rounds)
+
+    def _matrix(self, x: Array, base: Array, label: Array | None = None) -> Any:
+        import xgboost
+
+        margin = np.tile(base, (len(x), 1)) if len(base) > 1 else np.full(len(x), base[0])
+        return xgboost.DMatrix(np.asarray(x, np.float32), label, base_margin=margin, nthread=1)
+
+    def links(self, x: Array, rounds: Sequence[int]) -> Array:
+        """`(R, n, K)` the link after each number of rounds, as `trees(r).linear_predictor(x)` gives it."""
+        stages: list[Array] = []
+        for booster, base in self.parts:
+            if booster is None or not len(x):
+                stages.append(np.tile(base, (len(rounds), len(x), 1)))
+                continue
+            data = self._matrix(x, base)
+            said = [booster.predict(data, output_margin=True, iteration_range=(0, r)) for r in rounds]
+            stages.append(np.stack(said).reshape(len(rounds), len(x), len(base)).astype(np.float64))
+        links: Array = np.concatenate(stages, axis=2)
+        return _of_two(links) if self.paired else links
+
+    def trees(self, rounds: int) -> BoostedTrees:
+        """The first rounds as plain arrays."""
+        pieces: list[dict[str, Array | Ints]] = []
+        starts, outputs, count = [], [], 0
+        for link, (booster, base) in enumerate(self.parts):
+            if booster is None:
+                continue
+            model = json.loads(bytes(booster.save_raw("json")))["learner"]["gradient_booster"]["model"]
+            for tree, group in list(zip(model["trees"], model["tree_info"], strict=True))[: rounds * len(base)]:
+                own = _nodes(tree, count)
+                pieces.append(own)
+                starts.append(count)
+                outputs.append(link if len(base) == 1 else int(group))
+                count += len(own["feature"])
+        names = ("feature", "threshold", "left", "right", "missing_left", "value")
+        empty = {"threshold": np.float32, "missing_left": bool, "value": np.float64}
+        arrays = {
+            name: np.concatenate([own[name] for own in pieces]) if pieces else np.zeros(0, empty.get(name, np.int64))
+            for name in names
+        }
+        base = np.concatenate([base for _, base in self.parts])
+        where = np.array(starts, np.int64), np.array(outputs, np.int64)
+        return BoostedTrees(self.columns, base, *where, **arrays, paired=self.paired)
+
+
+def _of_two(link: Array) -> Array:
+    """Two classes as a linear model writes them: the logits (-z/2, +z/2)."""
+    return np.asarray(np.concatenate([-link / 2, link / 2], axis=-1))
+
+
+def _nodes(tree: dict[str, Any], first: int) -> dict[str, Any]:
+    """One tree of xgboost's JSON, its nodes numbered from `first`, a child behind its parent as they are stored."""
+    left, right = np.array(tree["left_children"], np.int64), np.array(tree["right_children"], np.int64)
+    leaf = left < 0
+    condition = np.array(tree["split_conditions"], np.float32)
+    return {
+        "feature": np.where(leaf, LEAF, np.array(tree["split_indices"], np.int64)),
+        "threshold": np.where(leaf, np.float32(0), condition),
+        "left": np.where(leaf, LEAF, left + first),
+        "right": np.where(leaf, LEAF, right + first),
+        "missing_left": np.array(tree["default_left"], bool),
+        "value": np.where(leaf, condition.astype(np.float64), 0.0),
+    }

@@ -1,0 +1,97 @@
+"""P41: the models of every earlier release open, and predict as they did when they were stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chiasm
+from archived import RELEASES, kinds_in
+from chiasm import artifact
+from chiasm.recipes.base import BaseRecipe
+from chiasm.recipes.registry import RECIPES
+from storable_kinds import every_kind
+
+CASES = {
+    f"{folder.name}/{name}": (folder, name, case["manifest"])
+    for folder in RELEASES
+    for name, case in json.loads((folder / "cases.json").read_text()).items()
+}
+# Recipes and kinds that came after the newest archive: they enter with the next release's.
+NOT_YET_ARCHIVED: set[str] = set()
+CLOSE = 1e-6
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_fit() -> Iterator[None]:
+    """Opening and predicting fits nothing."""
+
+    def refused(*_: object, **__: object) -> Any:
+        raise AssertionError("a recipe was fitted")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseRecipe, "fit", refused)
+        yield
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One token store for all cases: what a frozen encoder gives is made once."""
+    return tmp_path_factory.mktemp("archive") / "tokens"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_archived_model_opens_and_predicts_as_it_did(
+    case: str, tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, name, manifest = CASES[case]
+    monkeypatch.setenv("CHIASM_STORE", str(tokens))
+    monkeypatch.chdir(folder)  # the models name their encoders from here
+    stored = pd.read_csv(
+        f"predictions/{name}.csv", index_col="patient", float_precision="round_trip", keep_default_na=False
+    )
+    frame = chiasm.load_model(Path("models") / name).predict(chiasm.open_cohort(manifest))
+    assert list(frame.index) == list(stored.index) and list(frame.columns) == list(stored.columns)
+    assert list(frame["pattern"]) == list(stored["pattern"])
+    for column in stored.select_dtypes("number"):
+        np.testing.assert_allclose(frame[column], stored[column], rtol=CLOSE, atol=CLOSE, err_msg=column)
+
+
+@pytest.mark.parametrize("folder", RELEASES, ids=lambda folder: folder.name)
+def test_what_is_opened_says_all_that_was_stored(folder: Path) -> None:
+    every_kind()
+    for place in _places(folder):
+        before = artifact.outline(place).tree
+        lost = _lost(before, artifact.outline_of(artifact.load(place)).tree)
+        assert not lost, f"{place.name}: {lost}"
+
+
+def test_the_archive_holds_every_recipe_and_every_storable_kind() -> None:
+    recipes = {name.partition("-")[2] for _, name, _ in CASES.values()}
+    lacking = {name for name in RECIPES if not any(own.startswith(f"{name}-") for own in recipes)}
+    kinds = {kind for folder in RELEASES for place in _places(folder) for kind in kinds_in(place)}
+    assert lacking | (set(every_kind()) - kinds) == NOT_YET_ARCHIVED
+
+
+def _places(folder: Path) -> list[Path]:
+    return [folder / "parts", *sorted((folder / "models").iterdir())]
+
+
+def _lost(before: Any, after: Any, where: str = "") -> str:
+    """Where `after` says other than `before`, but for fields that it has beyond; "" where it says all."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        parts = [
+            _lost(item, after[key], f"{where}.{key}") if key in after else f"{where}.{key}"
+            for key, item in before.items()
+        ]
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        parts = [_lost(own, other, f"{where}.{k}") for k, (own, other) in enumerate(zip(before, after, strict=True))]
+    else:
+        return "" if before == after else where
+    return next(filter(None, parts), "")
