@@ -17,7 +17,7 @@ from chiasm.cohort.accepted import Finding, settle, unmade
 from chiasm.cohort.checks import check_cohort as check_values
 from chiasm.cohort.checks import examine as examine_values
 from chiasm.cohort.demo import demo_cohort
-from chiasm.cohort.errors import FindingWarning
+from chiasm.cohort.errors import FindingWarning, hush_findings
 from chiasm.doctor import diagnose, require_device
 from chiasm.encoders import Encoded, TokenStore, encode_cohort, file_problems, list_encoders
 from chiasm.encoders.catalogue import import_fitted
@@ -44,13 +44,15 @@ from chiasm.training.pool import as_it_pays, default_jobs, side_by_side
 __all__ = [
     "ArtifactError", "Cohort", "CohortError", "Encoded", "LeakageError", "Merged", "Problem", "Protocol", "Pruned",
     "TokenStore", "Trial", "TrialError", "Unsupported", "check_cohort", "demo_cohort", "diagnose", "encode",
-    "encode_for", "evaluate", "examine", "federation_client", "federation_server", "fit", "invite", "list_encoders",
-    "list_recipes", "load_model", "load_trial", "merge", "new_federation", "open_cohort", "open_store",
-    "prune_store", "read_inputs", "require_device", "score_similar", "similar", "split_names",
+    "encode_for", "evaluate", "examine", "federation_client", "federation_server", "fit", "hush_findings", "invite",
+    "list_encoders", "list_recipes", "load_model", "load_trial", "merge", "names_in_trial", "new_federation",
+    "open_cohort", "open_store", "prune_store", "read_inputs", "require_device", "score_similar", "similar",
+    "split_names",
 ]  # fmt: skip
 
 ENGINES = {"local": side_by_side, "ray": on_cluster}
 list_recipes = registry.list_recipes
+names_in_trial = registry.names_in_trial
 read_inputs = registry.read_inputs
 split_names = registry.split_names
 

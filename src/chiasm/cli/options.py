@@ -29,6 +29,7 @@ def sound(path: Path) -> Cohort:
     """The cohort, once no error stands in its way; warnings are counted."""
     from chiasm import api
 
+    api.hush_findings()
     cohort, problems = examined(path)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors or cohort is None:

@@ -174,7 +174,8 @@ def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
     singles, fused = judging.picks(SINGLE), judging.picks(COMBINED)
     if singles is None or fused is None:
         return None
-    leaks = [row["what"] for row in trial.document.get("findings", ()) if row["leak"] and row["accepted"] is None]
+    found = [row for row in trial.document.get("findings", ()) if row["leak"]]
+    leaks = [row["what"] for row in found if row["accepted"] is None]
     evidence = judging.evidence(singles, fused, leaks)
     outcome, why = decide(evidence)
     tested = np.unique(np.concatenate([fold.patients for fold in trial.folds.values()]))
@@ -193,6 +194,7 @@ def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
         judging.strata[1],
         settle,
         tuple(trial.classes[k] for k in judging.too_rare),
+        tuple((row["what"], row["accepted"]) for row in found if row["accepted"] is not None),
     )
     return Verdict(
         outcome, *evidence.total.numbers, evidence.coverage.numbers, evidence.combining.numbers,
