@@ -65,10 +65,11 @@ def test_exact_neighbours_are_those_of_all_distances(seed: int, k: int) -> None:
 
 
 @pytest.mark.parametrize("copies", [6, 7, 33, 130])
-def test_equal_distances_fall_to_the_first_rows(copies: int) -> None:
+@pytest.mark.parametrize("width", [6, 384])
+def test_equal_distances_fall_to_the_first_rows(copies: int, width: int) -> None:
     """Whatever rows stand between: a matrix product gives equal rows other last bits by where they stand."""
-    others = vectors(copies, seed=1)
-    rows = np.stack([np.tile(vectors(1), (copies, 1)), others], 1).reshape(2 * copies, -1)
+    others = vectors(copies, width, seed=1)
+    rows = np.stack([np.tile(vectors(1, width), (copies, 1)), others], 1).reshape(2 * copies, -1)
     found, away = Neighbours(rows).nearest(rows[:1], copies)
     assert found.tolist() == [[2 * row for row in range(copies)]]
     assert len(set(away[0].tolist())) == 1 and abs(away[0, 0]) < 1e-6
