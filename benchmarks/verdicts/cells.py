@@ -25,7 +25,14 @@ from chiasm.cohort import Classification, Cohort, Regression, Survival
 COLUMNS = 4
 BASE = {"classification": 0.8, "survival": 0.5, "regression": 0.6}
 XOR = {"classification": 1.5, "survival": 0.8, "regression": 0.8}
-EFFECTS: dict[tuple[str, float], float] = {}
+EFFECTS: dict[tuple[str, float], float] = {
+    ("classification", 0.02): 0.351,
+    ("classification", 0.05): 0.59,
+    ("survival", 0.02): 0.28,
+    ("survival", 0.05): 0.472,
+    ("regression", 0.02): 0.167,
+    ("regression", 0.05): 0.268,
+}
 """(kind, gain) to the effect of z2: what `verdict.py --find-effects` prints."""
 
 COPY_NOISE = 1.0  # of m2 in `redundant` and `coverage`: it says less than m1

@@ -102,11 +102,14 @@ def widths(rows: Sequence[Row], name: str) -> tuple[float, float]:
 
 
 def metric_covered(rows: Sequence[Row]) -> tuple[Share, Share]:
-    """Intervals of the primary metric that hold the mean of their own fitted models, and the mean over all cohorts."""
-    recipes = sorted({name for row in rows for name in row["metric"]})
+    """Intervals of the primary metric that hold the mean of their own fitted models, and the mean over all cohorts.
+
+    A recipe that says the same of everybody has no interval to speak of and does not count.
+    """
     own = mean = n = 0
-    for recipe in recipes:
-        lines = [row["metric"][recipe] for row in rows if recipe in row["metric"] and None not in row["metric"][recipe]]
+    for recipe in sorted({name for row in rows for name in row["metric"]}):
+        lines = [row["metric"][recipe] for row in rows if recipe in row["metric"]]
+        lines = [line for line in lines if None not in line and line[1] < line[2]]
         population = float(np.mean([line[3] for line in lines])) if lines else math.nan
         n += len(lines)
         own += sum(low <= true <= high for _, low, high, true in lines)
