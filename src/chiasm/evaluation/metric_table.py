@@ -205,3 +205,8 @@ PRIMARY: dict[str, str] = {
     "regression": "r2",
     "survival": "harrell_c",
 }
+
+
+def primary_label(kind: str) -> str:
+    """How the primary metric of a kind of target is called."""
+    return next(metric.label for metric in METRICS[kind] if metric.id == PRIMARY[kind])
