@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-newest lint lock clean
 
 demo: .venv/.demo
 	$(BIN)/chiasm demo
@@ -11,6 +11,28 @@ demo: .venv/.demo
 test: .venv/.test
 	@$(MAKE) --no-print-directory -j 2 lint .venv/.compiled
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The same tests with the newest versions that pyproject.toml allows, in an environment of its own. Only torch stays: it is
+# the build that lies at hand. Where a test fails, what differs from the lock is printed: one of these broke it.
+test-newest:
+	rm -rf .venv-newest && $(PYTHON) -m venv .venv-newest
+	grep '^torch==' constraints.txt > .venv-newest/torch.txt
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-newest/torch.txt -e '.[test,demo]'
+	@.venv-newest/bin/python -m pip freeze --exclude-editable | $(PINS) > .venv-newest/newest.txt
+	@OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -n 2 --dist worksteal || { \
+		echo 'Newer than the lock:'; grep -v '^#' constraints.txt | LC_ALL=C comm -13 - .venv-newest/newest.txt; exit 1; }
+
+# The lock anew: what is newest today, in a temporary environment. Run `make test` afterwards.
+lock:
+	place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && $(PYTHON) -m venv "$$place/venv" \
+	&& grep '^torch==' constraints.txt > "$$place/torch.txt" \
+	&& "$$place/venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$$place/torch.txt" -e '.[test,demo]' \
+	&& grep '^#' constraints.txt > "$$place/lock.txt" \
+	&& "$$place/venv/bin/python" -m pip freeze --exclude-editable | $(PINS) >> "$$place/lock.txt" \
+	&& cp "$$place/lock.txt" constraints.txt
+
+# Names and versions alone: no build of torch, and no pip, which every environment has.
+PINS := grep -E '^[A-Za-z0-9._-]+==' | grep -v '^pip==' | sed 's/+cpu$$//' | LC_ALL=C sort
 
 lint: .venv/.test
 	$(BIN)/ruff check --no-cache .

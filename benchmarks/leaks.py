@@ -1,6 +1,6 @@
 """What the leak screen finds: leaks planted into made cohorts, and every finding on the handed ones.
 
-    python benchmarks/leaks.py [FOLDER OF COHORTS] > benchmarks/results/leaks.txt
+    python benchmarks/leaks.py [--data ../shared/data] > benchmarks/results/leaks.txt
 
 First each kind of leak, planted into five cohorts of 400 patients that hold nothing else of the outcome but noise or an
 honest signal: in how many it is found under its name, and in how many its cohort without the plant is passed. Then the
@@ -9,7 +9,7 @@ findings on every `*/cohort.toml` of the folder, on the demo and on the syntheti
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +21,7 @@ from PIL import Image
 
 import chiasm
 from chiasm.cohort import SYNTHETIC_COHORTS, synthetic_cohort
+from chiasm.cohort.demo import demo_cohort
 
 N, SEEDS = 400, 5
 Made = dict[str, Any]
@@ -271,23 +272,24 @@ def planted() -> None:
     print(f"\nfindings on {3 * SEEDS} of these cohorts without a plant: {alarms}\n")
 
 
-def handed(folder: Path | None) -> None:
-    cohorts: list[tuple[str, Any]] = [("demo", chiasm.demo_cohort())]
+def handed(folder: Path) -> None:
+    cohorts: list[tuple[str, Any]] = [("demo", demo_cohort())]
     for name in SYNTHETIC_COHORTS:
         for target in ("classification", "multilabel", "regression", "survival"):
             cohorts.append((f"{name}, {target}", synthetic_cohort(name, 500, target=target)))
-    if folder is not None:
-        cohorts += [(path.parent.name, path) for path in sorted(folder.glob("*/cohort.toml"))]
+    cohorts += [(path.parent.name, path) for path in sorted(folder.glob("*/cohort.toml"))]
     total = 0
     for name, cohort in cohorts:
         problems = chiasm.check_cohort(cohort)
         total += len(problems)
-        print(f"{name}: {len(problems) or 'nothing'}")
+        print(f"{name}: {len(problems) or 'nothing'}", flush=True)
         for problem in problems:
             print(f"    {problem.finding}{', a leak' if problem.leak else ''}: {problem}")
     print(f"\n{total} findings on {len(cohorts)} cohorts")
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, default=Path(__file__).parents[1] / ".." / "shared" / "data")
     planted()
-    handed(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    handed(parser.parse_args().data)

@@ -154,12 +154,30 @@ def show_trial(trial: Any, seconds: float) -> None:
     sizes = [f"{number:,}" for number in table["trained_parameters"]]
     rows = zip(work, scores, map(duration, work.values()), sizes, strict=True)
     metric = document["recipes"][0]["metric"]
-    show_table(["recipe", f"{metric} (95 % interval)", "seconds", "parameters"], rows, right=["seconds", "parameters"])
+    score = f"{metric} (95 % interval, given the fitted models)"
+    show_table(["recipe", score, "seconds", "parameters"], rows, right=["seconds", "parameters"])
     show(where_time_went(work, seconds))
     if trial.verdict is None:
         show("\nNo verdict: it needs a recipe of one modality (single:<modality>) and one that combines several.")
     else:
         show(f"\n{trial.verdict.sentence}")
+    for contrast in document.get("contrasts", ()):
+        show(contrast["sentence"])
+    show_findings(document.get("findings", ()))
+
+
+def show_findings(findings: Sequence[Mapping[str, Any]]) -> None:
+    """How many findings there are, and each that may give the outcome away, with the reason that accepts it."""
+    if not findings:
+        return
+    leaks = [found for found in findings if found["leak"]]
+    number = f"{len(findings):,} finding{'' if len(findings) == 1 else 's'}"
+    told = f", {len(leaks):,} of which may give the outcome away" if leaks else ""
+    show(f"\n{number}{told}; the report lists every one.")
+    for found in leaks:
+        where = f"modality '{found['modality']}': " if found["modality"] else ""
+        end = found["fix"] if found["accepted"] is None else f"accepted, because: {found['accepted']}"
+        show(f"{'leak' if found['accepted'] is None else 'accepted'}: {where}{found['what']}; {end}")
 
 
 def where_time_went(work: Mapping[str, float], wall: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from bases import BASES
 from chiasm.adapters import SideNetwork, UniPT, attach, hidden_states
@@ -94,16 +94,16 @@ def test_attached_gives_what_the_side_network_gives_on_the_hidden_states() -> No
 
 
 @pytest.mark.parametrize("layer", [0, 1])
-def test_the_layer_that_holds_the_signal_gains_weight(layer: int) -> None:
+def test_the_layer_that_holds_the_answer_gains_all_weight(layer: int) -> None:
+    """What is to be said is what the network says of one layer alone, so the only answer is that layer's share of 1."""
     generator = torch.Generator().manual_seed(3)
-    torch.manual_seed(0)
-    side, head = SideNetwork([8] * 3, 6, 5), nn.Linear(5, 1)
-    hidden = [torch.randn(64, 4, 8, generator=generator) for _ in range(3)]
-    y = (hidden[layer][..., 0].mean(1, keepdim=True) * 3).detach()
-    before = side.shares(hidden).mean(0)[layer].item()
-    optimiser = torch.optim.Adam([*side.parameters(), *head.parameters()], lr=0.01)
-    for _ in range(150):
+    side = network()
+    hidden = [torch.randn(64, 4, 8, generator=generator) + torch.randn(8, generator=generator) for _ in range(3)]
+    narrowed, merged, before = side._aggregate(hidden, None)
+    alone = side.up(narrowed[-1] + side.project(merged[:, layer])).detach()
+    optimiser = torch.optim.Adam(side.confidence.parameters(), lr=0.1)
+    for _ in range(60):
         optimiser.zero_grad()
-        (head(side(hidden).mean(1)) - y).square().mean().backward()
+        (side(hidden) - alone).square().mean().backward()
         optimiser.step()
-    assert side.shares(hidden).mean(0)[layer].item() > max(before, 0.5)
+    assert before.mean(0)[layer].item() < 0.7 < 0.9 < side.shares(hidden).mean(0)[layer].item()

@@ -18,12 +18,10 @@ import pandas as pd
 import pytest
 import sklearn
 from lifelines import KaplanMeierFitter
-from lifelines.statistics import multivariate_logrank_test
 from lifelines.utils import concordance_index
 from scipy import stats
 from sklearn import metrics as sk
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sksurv.compare import compare_survival
 from sksurv.metrics import concordance_index_censored, concordance_index_ipcw, integrated_brier_score
 from sksurv.nonparametric import kaplan_meier_estimator
 from sksurv.util import Surv
@@ -64,12 +62,13 @@ class Folder:
         """Predictions with outcomes of a fold, by patient."""
         rows = self.predictions
         rows = rows[(rows["recipe"] == recipe) & (rows["repeat"] == key[0]) & (rows["fold"] == key[1])]
-        table = rows.set_index("patient").drop(columns="pattern").join(self.outcomes).sort_index()
+        own = rows.set_index("patient").drop(columns="pattern").dropna(axis=1, how="all")  # the fold's own horizons
+        table = own.join(self.outcomes).sort_index()
         return table if pattern is None else table[table["pattern"] == pattern]
 
     def first_repeat(self, recipe: str) -> pd.DataFrame:
         keys = [key for key in self.folds if key[0] == 0]
-        return pd.concat([self.tested(recipe, key) for key in keys])
+        return pd.concat([at_middle(self.tested(recipe, key)) for key in keys])
 
     def over_folds(
         self, recipe: str, score: Callable[..., Scores], pattern: str | None = None
@@ -93,8 +92,29 @@ class Folder:
         self.scored[asked] = {name: mean_over_folds(np.array(values)) for name, values in found.items()}
         return self.scored[asked]
 
+    def over_patients(self, recipe: str, terms: Callable[..., pd.DataFrame], value: Callable[..., float]) -> np.ndarray:
+        """(1 + draws,) means over repeats of a value of all tested patients together: the point, then each draw."""
+        draws: int = self.document["protocol"]["draws"]
+        repeats = []
+        for repeat in sorted({key[0] for key in self.folds}):
+            keys = [key for key in self.folds if key[0] == repeat]
+            table = pd.concat([terms(self.tested(recipe, k), self.outcomes.drop(index=self.folds[k])) for k in keys])
+            times = np.array([self.counts[patient] for patient in table.index])
+            rows = [np.arange(len(table)), *(np.repeat(np.arange(len(table)), times[:, r]) for r in range(draws))]
+            repeats.append([value(table.iloc[chosen]) for chosen in rows])
+        return np.mean(repeats, axis=0)
+
     def name_of(self, side: str) -> str:
         return str(self.document["verdict"][f"best_{side}"])
+
+
+def at_middle(table: pd.DataFrame) -> pd.DataFrame:
+    """With the middle horizon of the fold, the survival predicted there, and times as shares of it, if any."""
+    times = sorted(float(name[9:]) for name in table if name.startswith("survival_"))
+    if not times:
+        return table
+    horizon = times[len(times) // 2]
+    return table.assign(horizon=horizon, predicted=table[f"survival_{horizon:g}"], value=table["value"] / horizon)
 
 
 def mean_over_folds(values: np.ndarray) -> np.ndarray:
@@ -109,22 +129,57 @@ def mean_over_folds(values: np.ndarray) -> np.ndarray:
 
 
 def by_class(table: pd.DataFrame, train: pd.DataFrame) -> Scores:
-    names = ("auroc", "auprc", "balanced_accuracy", "macro_f1", "calibration_slope")
+    names = ("auroc", "auprc", "balanced_accuracy", "macro_f1")
     y, p = table["value"].to_numpy(int), table["p_1"].to_numpy()
     scores = dict.fromkeys(names, np.nan)
     scores["brier"] = sk.brier_score_loss(y, p) if len(y) else np.nan
     if len(set(y)) < 2:
         return scores
-    logit = np.log(p / (1 - p))[:, None]
     called = np.c_[1 - p, p].argmax(1)
-    fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logit, y)
     return scores | {
         "auroc": sk.roc_auc_score(y, p),
         "auprc": sk.average_precision_score(y, p),
         "balanced_accuracy": sk.balanced_accuracy_score(y, called),
         "macro_f1": sk.f1_score(y, called, average="macro"),
-        "calibration_slope": float(fitted.coef_[0, 0]),
     }
+
+
+def slope_of(table: pd.DataFrame) -> float:
+    p = table["p_1"].to_numpy()
+    fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(np.log(p / (1 - p))[:, None], table["value"])
+    return float(fitted.coef_[0, 0])
+
+
+def as_tested(table: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    return table
+
+
+def losses(table: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    """What each patient adds to the squared errors, and to those of the training patients' mean."""
+    guess = table["p_1"] if "p_1" in table else table["prediction"]
+    return pd.DataFrame({"own": (guess - table["value"]) ** 2, "null": (train["value"].mean() - table["value"]) ** 2})
+
+
+def survival_losses(table: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    """The same for the integrated Brier score, of scikit-survival one patient at a time, beside Kaplan-Meier."""
+    known = Surv.from_arrays(train["event"].astype(bool), train["value"])
+    names = sorted((name for name in table if name.startswith("survival_")), key=lambda name: float(name[9:]))
+    times = [float(name[9:]) for name in names]
+    null = KaplanMeierFitter().fit(train["value"], train["event"]).predict(times).to_numpy()
+    rows = {"own": [], "null": []}
+    time, event = table["value"].to_numpy(), table["event"].to_numpy(bool)
+    # scikit-survival wants horizons within the follow-up: two patients around them, whose losses are known, go along
+    around = Surv.from_arrays([True, False], [1e-9, float(train["value"].max())])
+    perfect = np.array([[0.0] * len(times), [1.0] * len(times)])
+    for i, guess in enumerate(table[names].to_numpy()):
+        seen = np.concatenate([Surv.from_arrays(event[[i]], time[[i]]), around])
+        for name, own in (("own", guess), ("null", null)):
+            rows[name].append(3 * integrated_brier_score(known, seen, np.vstack([own, perfect]), times))
+    return pd.DataFrame(rows, index=table.index)
+
+
+def gain(table: pd.DataFrame) -> float:
+    return float(1 - table["own"].sum() / table["null"].sum())
 
 
 def by_number(table: pd.DataFrame, train: pd.DataFrame) -> Scores:
@@ -172,9 +227,9 @@ def harrell(table: pd.DataFrame, train: pd.DataFrame) -> Scores:
 SCORES = {"classification": by_class, "regression": by_number, "survival": by_time}
 PRIMARY = {"classification": auroc, "regression": r2, "survival": harrell}
 LABELS = {
-    "classification": ["auroc", "auprc", "balanced_accuracy", "macro_f1", "brier", "calibration_slope"],
-    "regression": ["r2", "rmse", "spearman", "c_index"],
-    "survival": ["harrell_c", "uno_c", "integrated_brier"],
+    "classification": ["auroc", "auprc", "balanced_accuracy", "macro_f1", "brier", "ipa"],
+    "regression": ["r2", "rmse", "spearman", "c_index", "r2_null"],
+    "survival": ["harrell_c", "uno_c", "integrated_brier", "ipa"],
 }
 
 
@@ -215,14 +270,18 @@ def check(cell: str, values: np.ndarray, where: str) -> None:
 
 
 def test_recipe_table(folder: Folder) -> None:
-    rows = folder.page.tables["recipe-table"][1:]
+    every = folder.page.tables["recipe-table"][2:]
+    assert {row[0] for row in every if row[0].endswith(" reference")} == {"best-available reference", "null reference"}
+    rows = [row for row in every if not row[0].endswith(" reference")]
     assert len(rows) == len(RECIPES)
     order = []
     for row in rows:
         name, family = row[0].rsplit(" ", 1)
         stored = next(one for one in folder.document["recipes"] if one["name"] == name)
         assert stored["family"] == family
-        found = folder.over_folds(name, SCORES[folder.kind])
+        found = dict(folder.over_folds(name, SCORES[folder.kind]))
+        terms = survival_losses if folder.kind == "survival" else losses
+        found[LABELS[folder.kind][-1]] = folder.over_patients(name, terms, gain)
         for cell, metric in zip(row[1:-2], LABELS[folder.kind], strict=True):
             check(cell, found[metric], f"{name}: {metric}")
         assert numbers(row[-1]) == [max(fold["trained_parameters"] for fold in stored["folds"])]
@@ -248,35 +307,52 @@ def test_pattern_table(folder: Folder) -> None:
 
 
 def test_verdict(folder: Folder) -> None:
-    """The difference of the recipes that inner folds picked, and the wider of its two intervals."""
+    """The contrasts between what inner folds picked, what is best available and the fixed pair, each the wider of two."""
     sides = {"single": [one.name for one in SINGLES], "fused": [FUSED[0].name]}
     inner = {
         (one["name"], fold["repeat"], fold["fold"]): fold for one in folder.document["recipes"] for fold in one["folds"]
     }
-    each: dict[str, list[list[float]]] = {"single": [], "fused": []}
-    picks = {"single": Counter[str](), "fused": Counter[str]()}
-    for key in folder.folds:
-        for side, names in sides.items():
-            best = max(names, key=lambda name: inner[(name, *key)]["inner"] or -np.inf) if len(names) > 1 else names[0]
-            picks[side][best] += 1
-            table = folder.tested(best, key)
+    picked: dict[str, list[str]] = {}
+    for side, names in sides.items():
+        picked[side] = [
+            max(names, key=lambda name: inner[(name, *key)]["inner"] or -np.inf) if len(names) > 1 else names[0]
+            for key in folder.folds
+        ]
+    stored = folder.document["verdict"]
+    always = {
+        name: [name] * len(folder.folds) for name in (stored["best_fused"], stored["best_single"], "best-available")
+    }
+    pairs = {
+        "in all": (picked["fused"], picked["single"]),
+        "coverage": (always["best-available"], picked["single"]),
+        "fixed pair": (always[stored["best_fused"]], always[stored["best_single"]]),
+    }
+    rows = {row[0]: row for row in folder.page.tables["contrast-table"]}
+    for name, (ours, theirs) in pairs.items():
+        expected = difference(folder, ours, theirs)
+        np.testing.assert_allclose(numbers(rows[name][-1]), expected, atol=ROUNDING, err_msg=name)
+    assert f"1. The verdict: {stored['outcome']}" in folder.page.text
+    mean, low, _ = difference(folder, *pairs["in all"])
+    assert f"by {abs(mean):.3f} " in folder.page.text and (stored["outcome"] != "pays" or low > 0)
+    for name, often in Counter(picked["single"]).items():
+        assert f"'{name}' in {often} fold" in folder.page.text
+
+
+def difference(folder: Folder, ours: list[str], theirs: list[str]) -> tuple[float, float, float]:
+    """Mean over folds of what the recipes of one side score above those of the other, and the wider interval."""
+    each: list[list[np.ndarray]] = [[], []]
+    for key, *names in zip(folder.folds, ours, theirs, strict=True):
+        for values, name in zip(each, names, strict=True):
+            table = folder.tested(name, key)
             times = np.array([folder.counts[patient] for patient in table.index])
-            rows = [np.arange(len(table)), *(np.repeat(np.arange(len(table)), column) for column in times.T)]
-            each[side].append([next(iter(PRIMARY[folder.kind](table.iloc[one], table).values())) for one in rows])
-    gaps = np.array(each["fused"]) - np.array(each["single"])  # (J, 1 + draws)
-    d, drawn = gaps[:, 0], gaps[:, 1:].mean(0)
+            drawn = [np.arange(len(table)), *(np.repeat(np.arange(len(table)), column) for column in times.T)]
+            values.append([next(iter(PRIMARY[folder.kind](table.iloc[one], table).values())) for one in drawn])
+    gaps = np.array(each[0]) - np.array(each[1])  # (J, 1 + draws)
+    d, boot = gaps[:, 0], np.quantile(gaps[:, 1:].mean(0), [0.025, 0.975])
     protocol, j = folder.document["protocol"], len(gaps)
     half = stats.t.ppf(0.975, j - 1) * np.sqrt((1 / j + protocol["n_test"] / protocol["n_train"]) * d.var(ddof=1))
-    boot = np.quantile(drawn, [0.025, 0.975])
     low, high = (d.mean() - half, d.mean() + half) if 2 * half > boot[1] - boot[0] else boot
-    image = next(image["alt"] for image in folder.page.images if image["alt"].startswith("Difference"))
-    shown = numbers(image.split(":")[1])[:3]
-    np.testing.assert_allclose(shown, [d.mean(), low, high], atol=ROUNDING)
-    outcome = "does not pay" if high < protocol["margin"] else "pays" if low > 0 else "cannot tell"
-    assert f"1. The verdict: {outcome}" in folder.page.text
-    assert f"by {abs(d.mean()):.3f} " in folder.page.text
-    for name, often in picks["single"].items():
-        assert f"'{name}' in {often} fold" in folder.page.text
+    return float(d.mean()), float(low), float(high)
 
 
 def test_cohort_counts(folder: Folder) -> None:
@@ -310,17 +386,19 @@ def test_calibration_table(folder: Folder) -> None:
         if folder.kind == "classification":
             expected = [table["p_1"].mean(), value.mean()]
             np.testing.assert_allclose([float(cell) for cell in row[2:4]], expected, atol=ROUNDING)
-            check(row[4], folder.over_folds(folder.name_of(side), by_class)["calibration_slope"], "slope")
+            slope = folder.over_patients(folder.name_of(side), as_tested, slope_of)
+            check(row[4], slope, "slope")
+            measures = folder.page.tables["measure-table"]
+            (own,) = [one for one in measures if one[0].startswith(f"{folder.name_of(side)} ")]
+            check(own[1:][measures[1].index("calibration slope ideal is 1")], slope, "slope among the measures")
         elif folder.kind == "regression":
             slope = LinearRegression().fit(table[["prediction"]].to_numpy(), value).coef_[0]
             expected = [table["prediction"].mean(), value.mean()]
             np.testing.assert_allclose([float(cell) for cell in row[1:3]], expected, rtol=6e-3)
             assert float(row[3]) == pytest.approx(slope, abs=ROUNDING)
         else:
-            times = folder.document["cohort"]["target"]["times"]
-            horizon = times[len(times) // 2]
-            assert float(row[1]) == pytest.approx(table[f"survival_{horizon:g}"].mean(), abs=ROUNDING)
-            np.testing.assert_allclose(numbers(row[2]), survival_at(horizon, table), atol=ROUNDING)
+            assert float(row[1]) == pytest.approx(table["predicted"].mean(), abs=ROUNDING)
+            np.testing.assert_allclose(numbers(row[2]), survival_at(1.0, table), atol=ROUNDING)
 
 
 def survival_at(horizon: float, table: pd.DataFrame) -> list[float]:
@@ -337,18 +415,13 @@ def test_risk_table(folder: Folder) -> None:
         return
     table = folder.first_repeat(folder.name_of("fused"))
     third = table.groupby("fold")["risk"].transform(lambda risk: (stats.rankdata(risk, "min") - 1) * 3 // len(risk))
-    times = folder.document["cohort"]["target"]["times"]
     for k, row in enumerate(folder.page.tables["risk-table"][1:]):
         members = table[third == k]
         assert row[0] == ("low", "middle", "high")[k]
         assert [numbers(cell)[0] for cell in row[1:3]] == [len(members), members["event"].sum()]
-        np.testing.assert_allclose(numbers(row[3]), survival_at(times[len(times) // 2], members), atol=ROUNDING)
-    event = table["event"].to_numpy(bool)
-    _, p = compare_survival(Surv.from_arrays(event, table["value"]), third.to_numpy())
-    assert p == pytest.approx(multivariate_logrank_test(table["value"], third, event).p_value, rel=1e-6)
-    assert f"Log-rank test of the 3 groups: {'p < 0.001' if p < 0.001 else f'p = {p:.3f}'}." in folder.page.text
+        np.testing.assert_allclose(numbers(row[3]), survival_at(1.0, members), atol=ROUNDING)
     curve = next(image["alt"] for image in folder.page.images if image["alt"].startswith("Kaplan-Meier"))
-    low = table[third == 0]
+    low = table[third == 0].assign(value=lambda part: part["value"] * part["horizon"])
     half = np.sort(low["value"])[-5] / 2
     fitter = KaplanMeierFitter().fit(low["value"], low["event"])
     assert numbers(curve.split("low risk:")[1])[0] == pytest.approx(float(fitter.predict(half)), abs=0.0051)

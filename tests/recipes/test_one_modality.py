@@ -14,8 +14,8 @@ from chiasm.recipes.registry import make_recipe
 from small_recipes import mixed, small
 
 FORMS: list[tuple[str, dict[str, Any]]] = [
-    ("healnet", {}), ("lego-merge", {}), ("lego-merge", {"soup": 2}), ("lego-fuse", {}), ("lego-fuse", {"mode": "weave"}),
-    ("wise-ft", {}), ("slerp-merge", {}), ("breadcrumbs", {}), ("kron-rls", {}),
+    ("healnet", {}), ("lego-merge", {}), ("lego-merge", {"soup": 2}), ("lego-fuse", {}),
+    ("lego-fuse", {"mode": "weave"}), ("wise-ft", {}), ("slerp-merge", {}), ("breadcrumbs", {}), ("kron-rls", {}),
 ]  # fmt: skip
 
 

@@ -18,11 +18,14 @@ import pytest
 from chiasm.cohort import Classification, Cohort, Survival, cohort_from_frames
 from chiasm.evaluation import Protocol, Trial
 from chiasm.report import write_report
+from chiasm.report.recipes import best_of
+from chiasm.report.sides import aside_sentences
+from chiasm.report.verdict import verdict_part
 from fake_trials import FUSED, GUESS, SINGLES, Linear, run, synthetic_trial
 from html_page import Page
 
 KINDS = ("classification", "multilabel", "regression", "survival")
-QUICK = Protocol(folds=3, draws=100)
+QUICK = Protocol(folds=3, repeats=1, draws=100)
 SECTIONS = ["verdict", "cohort", "recipes", "patterns", "calibration", "risk", "checks", "repeat"]
 
 
@@ -112,7 +115,7 @@ def test_page_is_valid_and_needs_nothing_else(pages: Callable[[str], Page], name
 
 def test_figures_of_each_kind(pages: Callable[[str], Page]) -> None:
     survival = pages("survival")
-    assert "Log-rank test of the 3 groups: p < 0.001." in survival.text
+    assert len(survival.tables["risk-table"]) == 4
     assert any("Kaplan-Meier curves" in image["alt"] for image in survival.images)
     for kind in ("classification", "multilabel", "regression"):
         page = pages(kind)
@@ -127,8 +130,8 @@ def test_figures_of_each_kind(pages: Callable[[str], Page]) -> None:
 
 def test_what_cannot_be_estimated_says_so(pages: Callable[[str], Page], tmp_path: Path) -> None:
     page = pages("classification")
-    row = next(row for row in page.tables["recipe-table"] if row[0].startswith("guess"))
-    assert row[-3] == "not estimable"  # a constant has no calibration slope
+    row = next(row for row in page.tables["measure-table"] if row[0].startswith("guess"))
+    assert row[2] == "not estimable"  # a constant has no calibration slope
     few = synthetic_trial("classification", n=40, missing=0.45, protocol=QUICK)
     patterns = page_of(few, tmp_path).tables["pattern-table"]
     assert any("not estimable" in cell for row in patterns for cell in row)
@@ -141,7 +144,7 @@ def test_a_trial_with_too_few_events_has_a_page(tmp_path: Path) -> None:
     cohort = cohort_from_frames(patients, frames(n, 2), Classification("y"), name="few")
     page = page_of(run(cohort, [*SINGLES, FUSED[0]], Protocol(folds=2, inner_folds=2, draws=100)), tmp_path)
     assert page.faults == [] and "not estimable" in page.text
-    assert all(cell == "not estimable" for row in page.tables["recipe-table"][1:] for cell in row[1:-2])
+    assert all(cell == "not estimable" for row in page.tables["recipe-table"][2:] for cell in row[1:-2])
     assert page.source.count("<img") >= 2
 
 
@@ -163,6 +166,82 @@ def test_without_a_verdict(pages: Callable[[str], Page]) -> None:
     page = pages("singles only")
     assert "There is no verdict" in page.text and "which flatters it" in page.text
     assert len(page.tables["calibration-table"]) == 2
+
+
+def test_intervals_are_called_what_they_are(trials: dict[str, Trial], pages: Callable[[str], Page]) -> None:
+    """In the table of the page and in that of the trial; the rule of the repeats stands with the number."""
+    for kind in KINDS:
+        page = pages(kind)
+        assert page.tables["recipe-table"][0][1] == "mean 95 % interval, given the fitted models"
+        assert page.tables["measure-table"][0][-1] == "mean 95 % interval, given the fitted models"
+        assert set(trials[kind].table()["interval"]) == {"conditional"}
+        assert (
+            "The folds were drawn once. Unless a number is asked for, the cohort alone decides"
+            in page.facts()["Repeats"]
+        )
+        assert page.facts()["Weights"].startswith("Each test fold counts the same in a mean")
+    assert "The folds were drawn 2 times." in pages("repeats").facts()["Repeats"]
+    assert pages("one split").facts()["Repeats"].startswith("None: the folds are given.")
+
+
+def test_no_claim_without_ground(pages: Callable[[str], Page]) -> None:
+    """Groups by cross-validated risk have no p, and how often test patients were looked at is not known (P17 rests)."""
+    for name in NAMES:
+        text = pages(name).text.lower()
+        assert "log-rank" not in text and "p < " not in text and "p = " not in text
+        assert "opened" not in text and "is not known here" in pages(name).facts()["Predictions"]
+
+
+def test_survival_says_where_it_is_read(trials: dict[str, Trial], pages: Callable[[str], Page]) -> None:
+    """At horizons of each fold: no fold's time stands for all, and every table names the span of the middle ones."""
+    page, trial = pages("survival"), trials["survival"]
+    assert trial.document["cohort"]["target"]["times"] == []
+    middle = [sorted(float(c[9:]) for c in f if c.startswith("survival_"))[1] for f in trial.frames["guess"].values()]
+    span = f"the middle horizon of each fold (between {min(middle):g} and {max(middle):g}"
+    assert len(set(middle)) > 1 and span in page.tables["risk-table"][0][3]
+    assert span in page.tables["calibration-table"][0][1] and "each fold's own" in page.facts()["Horizons"]
+    assert "Uno's C counts events up to" in page.text and "The integrated Brier score spans the horizons" in page.text
+    assert page.tables["horizon-table"][1][0].startswith("AUC at the first horizon")
+
+
+def test_contrasts_have_their_intervals_or_words(trials: dict[str, Trial], pages: Callable[[str], Page]) -> None:
+    trial = trials["classification"]
+    rows = [row[0] for row in pages("classification").tables["contrast-table"]]
+    assert rows == ["contrast", "in all", "coverage", "combining", "beyond presence", "fixed pair"]
+    nothing = {"coverage": [0.0, 0.0, 0.0], "combining": [None, None, None]}
+    stored = {**trial.document, "verdict": {**trial.document["verdict"], **nothing}}
+    part = verdict_part(Trial(stored, trial.predictions, trial.outcomes))
+    said = {row.name: row.said for row in part.contrasts}
+    assert said["coverage"] == "equal rankings, no interval" and said["combining"] == "not estimable"
+    assert part.picture is not None and "0.000 (0.000 to 0.000)" not in part.picture.text
+
+
+def test_who_stood_on_which_side(trials: dict[str, Trial], pages: Callable[[str], Page]) -> None:
+    """Candidates and settings of both sides are counted, and what would give a recipe its say is named."""
+    trial = trials["classification"]
+    names = [row["name"] for row in trial.document["recipes"]]
+    assert "Single: 2 candidates with 2 settings tried on inner folds; picked: 'single:" in pages("classification").text
+    rows = [
+        {**row, "side": "aside", "forms": ["late-fusion:modality=m1", "single:m1"]}
+        if row["name"] == "late-fusion"
+        else row
+        for row in trial.document["recipes"]
+    ]
+    text = " ".join(aside_sentences(rows))
+    assert "single:m1" in names and "add 'late-fusion:modality=m1' to the recipes" in text and "'single:m1'" not in text
+
+
+def test_references_are_never_the_best(trials: dict[str, Trial]) -> None:
+    trial = trials["classification"]
+    picked = {**trial.document["verdict"], "best_single": "presence", "single_counts": {"presence": 2, "single:m1": 1}}
+    rows = [
+        *trial.document["recipes"],
+        {**trial.document["recipes"][0], "name": "presence", "mean": 0.99, "side": "single"},
+    ]
+    best = best_of(Trial({**trial.document, "verdict": picked, "recipes": rows}, trial.predictions, trial.outcomes))
+    assert [one.name for one in best][1] == "single:m1"
+    alone = best_of(Trial({**trial.document, "verdict": None, "recipes": rows}, trial.predictions, trial.outcomes))
+    assert alone[0].name not in ("presence", "null", "best-available")
 
 
 def test_verdict_stands_first_in_its_own_words(trials: dict[str, Trial], pages: Callable[[str], Page]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chiasm import screen
+from chiasm.cli.contrasts import contrast_pairs
 from chiasm.cli.options import (
     CohortPath,
     Device,
@@ -17,16 +18,17 @@ from chiasm.cli.options import (
     Jobs,
     Json,
     Seed,
+    checked,
     counted,
     examined,
-    ready,
-    sound,
+    made_ready,
     told_how_to_go_on,
 )
 
 if TYPE_CHECKING:
     from chiasm.api import Cohort, Trial
 
+REPEATS = "Default: 5 up to 500 patients without files to encode, else 1; 1 where folds are given."
 DEMO_TIME = "about half a minute on two cores"
 DEMO_TIME_FULL = "about two minutes on two cores"
 RUN_FILES = {"trial.json", "predictions.parquet", "outcomes.parquet", "report.html", "log.jsonl", ".work"}
@@ -34,7 +36,7 @@ RUN_FILES = {"trial.json", "predictions.parquet", "outcomes.parquet", "report.ht
 
 def demo(
     out: Annotated[Path, typer.Option(help="The run folder; a demo that is there is replaced.")] = Path("chiasm-demo"),
-    full: Annotated[bool, typer.Option("--full", help="Five times five folds: five times as long.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="As many repeats as a trial takes by default: five.")] = False,
     seed: Seed = 0,
     jobs: Jobs = None,
     json: Json = False,
@@ -48,12 +50,13 @@ def demo(
     cohort = api.demo_cohort()
     make_room_for_demo(out, cohort.name)
     times = DEMO_TIME_FULL if full else DEMO_TIME
-    screen.hint(f"Every recipe on {len(cohort)} patients, {'5 x 5' if full else '5'} folds, {times}.")
+    repeats = "five repeats" if full else "one repeat (--full: five)"
+    screen.hint(f"Every recipe on {len(cohort)} patients, 5 folds, {repeats}, {times}.")
+    api.hush_findings()
+    protocol = api.Protocol() if full else api.Protocol(repeats=1)
     start = time.monotonic()
     with screen.Progressing("training sets") as progress, told_how_to_go_on(None):
-        trial = api.evaluate(
-            cohort, None, api.Protocol(repeats=5 if full else 1), seed=seed, out=out, jobs=jobs, progress=progress
-        )
+        trial = api.evaluate(cohort, None, protocol, seed=seed, out=out, jobs=jobs, progress=progress)
     show_trial(trial, out, time.monotonic() - start, json)
 
 
@@ -85,7 +88,7 @@ def evaluate(
         typer.Option(help="Names with options, by commas or again: a,b --recipes lego-fuse:mode=weave. Default: all."),
     ] = None,
     folds: Annotated[int, typer.Option(help="Of the cross-validation, where the manifest prescribes none.")] = 5,
-    repeats: Annotated[int, typer.Option(help="How often the folds are drawn.")] = 1,
+    repeats: Annotated[int | None, typer.Option(help=f"How often the folds are drawn. {REPEATS}")] = None,
     seed: Seed = 0,
     ignore_folds: Annotated[bool, typer.Option("--ignore-folds", help="Draw folds although some are given.")] = False,
     by: Annotated[str | None, typer.Option(metavar="site", help="Keep each site on one side of every fold.")] = None,
@@ -93,6 +96,10 @@ def evaluate(
         bool, typer.Option("--group-duplicates", help="Keep identical patients on one side.")
     ] = False,
     margin: Annotated[float, typer.Option(help="The smallest gain worth having.")] = 0.01,
+    contrast: Annotated[
+        list[str] | None,
+        typer.Option(metavar="B:A", help="Judge recipe B against recipe A too; again for more such pairs."),
+    ] = None,
     jobs: Jobs = None,
     engine: Engine = "local",
     device: Device = "cpu",
@@ -111,11 +118,13 @@ def evaluate(
     )
     api.require_device(device)
     start = time.monotonic()
-    opened = ready(sound(cohort), names or (), engine, jobs)
+    whole, problems = checked(cohort)
+    opened, unread = made_ready(whole, names or (), engine, jobs)
+    pairs = contrast_pairs(contrast or (), api.names_in_trial(names, opened) if contrast else ())
     with screen.Progressing("training sets") as progress, told_how_to_go_on("add --resume to go on"):
         trial = api.evaluate(
             opened, names, protocol, seed=seed, out=out, resume=resume, jobs=jobs, engine=engine, device=device,
-            progress=progress,
+            contrasts=pairs, checked=[*problems, *unread], progress=progress,
         )  # fmt: skip
     show_trial(trial, out, time.monotonic() - start, json)
 

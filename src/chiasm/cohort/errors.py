@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -56,6 +57,11 @@ class Unsupported(ValueError):
 
 class FindingWarning(UserWarning):
     """A check found something that a run survives."""
+
+
+def hush_findings() -> None:
+    """Give no Python warning that a check found something: for who shows the findings himself."""
+    warnings.simplefilter("ignore", FindingWarning)
 
 
 def error(

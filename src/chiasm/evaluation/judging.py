@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.stratify import fewest
 from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.contrasts import UNKNOWN, Contrast, Values, chosen, contrast, whole_values, within_values
-from chiasm.evaluation.metrics import METRICS, PRIMARY
+from chiasm.evaluation.metric_table import primary_label
 from chiasm.evaluation.sentences import Circumstances, contrast_sentence, sentence_of
 from chiasm.evaluation.sides import BEST_AVAILABLE, COMBINED, SINGLE, side_of
 from chiasm.evaluation.trial import Trial
@@ -174,7 +174,8 @@ def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
     singles, fused = judging.picks(SINGLE), judging.picks(COMBINED)
     if singles is None or fused is None:
         return None
-    leaks = [row["what"] for row in trial.document.get("findings", ()) if row["leak"] and row["accepted"] is None]
+    found = [row for row in trial.document.get("findings", ()) if row["leak"]]
+    leaks = [row["what"] for row in found if row["accepted"] is None]
     evidence = judging.evidence(singles, fused, leaks)
     outcome, why = decide(evidence)
     tested = np.unique(np.concatenate([fold.patients for fold in trial.folds.values()]))
@@ -193,6 +194,7 @@ def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
         judging.strata[1],
         settle,
         tuple(trial.classes[k] for k in judging.too_rare),
+        tuple((row["what"], row["accepted"]) for row in found if row["accepted"] is not None),
     )
     return Verdict(
         outcome, *evidence.total.numbers, evidence.coverage.numbers, evidence.combining.numbers,
@@ -215,8 +217,3 @@ def named_contrasts(trial: Trial, pairs: Sequence[tuple[str, str]]) -> list[dict
         }
         found.append({"recipe": recipe, "against": against, "outcome": outcome, **numbers, "sentence": sentence})
     return found
-
-
-def primary_label(kind: str) -> str:
-    """How the primary metric of a kind of target is called."""
-    return next(metric.label for metric in METRICS[kind] if metric.id == PRIMARY[kind])

@@ -25,6 +25,7 @@ class Circumstances:
         fifths: the strata of combining are fifths of what `presence` predicts, not patterns.
         settle: patients that would settle it, or None.
         left_out: labels too rare among the patients with two modalities, which combining goes without.
+        accepted: each leak that was found and accepted, with the reason.
     """
 
     metric: str
@@ -37,6 +38,7 @@ class Circumstances:
     fifths: bool = False
     settle: tuple[int, int] | None = None
     left_out: tuple[str, ...] = ()
+    accepted: tuple[tuple[str, str], ...] = ()
 
 
 def sentence_of(outcome: str, why: str, evidence: Evidence, around: Circumstances) -> str:
@@ -47,58 +49,71 @@ def sentence_of(outcome: str, why: str, evidence: Evidence, around: Circumstance
     if outcome == CANNOT_TELL and around.settle is not None:
         fewest, most = around.settle
         said.append(
-            f"At 80 % power about {fewest:,} patients would settle it if the true gain were the upper end, and about "
-            f"{most:,} if it were the margin of {evidence.margin:g}."
+            f"With 80 % power it would take about {fewest:,} patients to settle if the true gain were the upper end of "
+            f"its interval, and about {most:,} if it were the margin of {evidence.margin:g}."
         )
     if around.folds == 1:
         said.append(
             "With one split the intervals are a bootstrap of its test patients only and say nothing of other splits."
         )
+    said += [
+        f"Found, and accepted: {what}. The reason given: {reason.rstrip('.')}." for what, reason in around.accepted
+    ]
     return " ".join(said)
 
 
 def opening(outcome: str, why: str, evidence: Evidence, around: Circumstances) -> str:
-    """The first sentence: the outcome and the total."""
+    """The first sentence or two: the outcome with the contrast that decided it, and the total."""
     if why == "leak":
         return (
-            f"These data cannot tell whether combining modalities pays, because the check found what may give the "
-            f"outcome away: {'; '.join(evidence.leaks)}. Mend it, or accept it with a reason under [accept] in the "
-            f"manifest."
+            f"These data cannot tell whether combining modalities pays, because something may give the outcome away: "
+            f"{'; '.join(evidence.leaks)}. Mend it, or accept it with a reason under [accept] in the manifest."
         )
-    if why == "not estimable" and outcome == CANNOT_TELL:
+    margin, total = f"the margin of {evidence.margin:g}", told_total(evidence, around)
+    if outcome == PREDICTS_MORE:
+        return f"{more_patients(evidence, around)} {combining_too(why, evidence, around)}"
+    if why == "not estimable":
         return (
             f"These data cannot tell whether combining modalities pays: the difference in {around.metric} between the "
             f"combined and the single side is not estimable ({data(around)}), because there are too few events, "
             f"members of a class or different values in the test folds."
         )
-    total = told_total(evidence, around)
     if outcome == PAYS:
-        size = "" if evidence.total.low >= evidence.margin else ", though it may be smaller than the margin of "
-        return (
-            f"Combining modalities pays: {total}, an interval above zero{size}{evidence.margin:g}."
-            if size
-            else (f"Combining modalities pays: {total}, an interval above zero.")
-        )
+        least = "" if evidence.total.low >= evidence.margin else f", though the gain may be smaller than {margin}"
+        return f"Combining modalities pays: {total}, an interval above zero{least}."
     if outcome == DOES_NOT_PAY and why == "total":
-        return f"Combining modalities does not pay: {total}, so any gain lies below the margin of {evidence.margin:g}."
+        return f"Combining modalities does not pay: {total}, so that any gain lies below {margin}."
     if outcome == DOES_NOT_PAY:
         return (
             f"Combining modalities does not pay: {total}, but neither combining nor covering more patients gains "
             f"{evidence.margin:g} or more; what remains is ranking between patients of different modalities, which "
             f"knowing who has what can buy."
         )
-    if outcome == PREDICTS_MORE:
-        begin = "Several modalities predict more patients; whether combining them pays, these data cannot tell"
-        if why == "too few":
-            begin = f"Several modalities predict more patients; combining them cannot be judged, {evidence.too_few}"
-        return f"{begin}: {total}."
     if why == "too few":
         return f"These data cannot tell whether combining modalities pays: {evidence.too_few}. In all, {total}."
     return f"These data cannot tell whether combining modalities pays: {total}{because(why, evidence)}."
 
 
+def more_patients(evidence: Evidence, around: Circumstances) -> str:
+    """That several modalities predict more patients, with coverage and its interval."""
+    mean, low, high = digits_of(evidence.coverage, evidence.margin)
+    return (
+        f"Several modalities predict more patients: giving each the best model of one modality that he can have gains "
+        f"{mean} in {around.metric} over the picked single recipe ({named(around.single, around.folds)}; 95 % interval "
+        f"{low} to {high}; {data(around)})."
+    )
+
+
+def combining_too(why: str, evidence: Evidence, around: Circumstances) -> str:
+    """Why it stays open whether combining pays beside predicting more patients."""
+    if why == "too few":
+        return f"Whether combining them pays cannot be judged: {evidence.too_few}."
+    reason = "" if why == "not estimable" else because(why, evidence)
+    return f"Whether combining them pays as well, these data cannot tell: {told_total(evidence, around)}{reason}."
+
+
 def because(why: str, evidence: Evidence) -> str:
-    """What kept the outcome from being "pays", as the end of the first sentence."""
+    """What kept the outcome from being "pays", as the end of a sentence."""
     least = f"{evidence.margin:g}"
     if why == "total" and evidence.total.same:
         return ""
@@ -116,38 +131,39 @@ def told_total(evidence: Evidence, around: Circumstances) -> str:
     total = evidence.total
     if total.same:
         text = (
-            f"the combined recipes that inner folds pick ({fused}) rank the patients exactly as the single ones "
+            f"the combined recipe picked on inner folds ({fused}) ranks the patients exactly as the picked single one "
             f"({single}), so that there is no difference to give an interval of ({data(around)})"
         )
         if evidence.next_total.estimable and not evidence.next_total.same:
-            text += f"; the next best combined recipes differ by {numbers(evidence.next_total)}"
+            text += f"; the next best combined recipe, less the single one, is {numbers(evidence.next_total)}"
         return text
     if not total.estimable:
         return f"the total is not estimable ({data(around)})"
     mean, low, high = digits_of(total, evidence.margin)
-    verb = "about equal" if float(mean) == 0 else "better" if total.mean > 0 else "worse"
-    gap = "" if verb == "about equal" else f" by {mean.removeprefix('-')} {around.metric}"
-    return (
-        f"what inner folds pick among the combined recipes ({fused}) is {verb}{gap} "
-        f"{'to' if verb == 'about equal' else 'than'} what they pick among the single ones ({single}; "
-        f"95 % interval {low} to {high}; {data(around)})"
-    )
+    interval = f"95 % interval {low} to {high}; {data(around)}"
+    ours = f"the combined recipe picked on inner folds ({fused}) is"
+    if float(mean) == 0:
+        return f"{ours} about equal in {around.metric} to the picked single one ({single}; {interval})"
+    verb = "better" if total.mean > 0 else "worse"
+    signed = "" if total.mean > 0 else f"combined less single {mean}, "
+    size = mean.removeprefix("-")
+    return f"{ours} {verb} by {size} in {around.metric} than the picked single one ({single}; {signed}{interval})"
 
 
 def parts(outcome: str, why: str, evidence: Evidence, around: Circumstances) -> list[str]:
     """Combining, coverage and the fixed pair, a sentence each."""
     said = []
     share = f"the {around.several:,} tested patients who have two modalities or more"
-    where = "of similar presence" if around.fifths else "of the same modalities"
+    alike = "those of similar presence" if around.fifths else "those of the same modalities"
     combining = evidence.combining
     if why == "too few":
         pass
     elif combining.same:
-        said.append(f"Among {share}, combining ranks exactly as the best model available for each.")
+        said.append(f"Combining: among {share}, it ranks exactly as the best available model of one modality.")
     elif combining.estimable:
         text = (
-            f"Combining: among {share}, compared with patients {where}, {numbers(combining)} over the best model of "
-            f"one modality available for each"
+            f"Combining: among {share}, each compared with {alike}, the combined recipe less the best available model "
+            f"of one modality is {numbers(combining)}"
         )
         if outcome == DOES_NOT_PAY and above_zero(combining):
             text += ", a gain for these patients though not for the whole"
@@ -157,10 +173,14 @@ def parts(outcome: str, why: str, evidence: Evidence, around: Circumstances) -> 
     else:
         said.append(f"Combining is not estimable among {share}.")
     coverage = evidence.coverage
-    if coverage.same:
-        said.append("Coverage: none to gain, the picked single recipes already rank whom they can as well as any.")
+    if outcome == PREDICTS_MORE:
+        pass
+    elif coverage.same:
+        said.append("Coverage: none, the best available model of one modality ranks as the picked single recipe does.")
     elif coverage.estimable:
-        said.append(f"Coverage: giving each patient the best model available gains {numbers(coverage)}.")
+        said.append(
+            f"Coverage: the best available model of one modality less the picked single recipe is {numbers(coverage)}."
+        )
     else:
         said.append("Coverage is not estimable.")
     if evidence.fixed.estimable and (len(around.fused) > 1 or len(around.single) > 1):
@@ -220,4 +240,4 @@ def contrast_sentence(recipe: str, against: str, found: Contrast, metric: str, m
         CANNOT_TELL: f"cannot tell, the interval holds both no gain and a gain of {margin:g} or more",
     }[outcome]
     mean, low, high = digits_of(found, margin)
-    return outcome, f"{pair}: {words} ({metric} {mean}, 95 % interval {low} to {high})."
+    return outcome, f"{pair}: {words} (difference in {metric} {mean}, 95 % interval {low} to {high})."

@@ -23,7 +23,7 @@ from chiasm.evaluation.intervals import scorable_folds, trial_scores
 from chiasm.evaluation.judging import Inner, named_contrasts, reach_verdict
 from chiasm.evaluation.metrics import METRICS, PRIMARY, score
 from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
-from chiasm.evaluation.sides import REFERENCE, REFERENCES, reads_of, reads_presence, settings_of
+from chiasm.evaluation.sides import REFERENCE, REFERENCES, forms_of, reads_of, reads_presence, settings_of
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial, alone_where_empty
 from chiasm.evaluation.trial_findings import trial_findings
 
@@ -74,6 +74,7 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
                     **described,
                     "side": side,
                     "reads": reads,
+                    "forms": list(forms_of(row, cohort)) if reads else [],
                     "reads_presence": reads_presence(row),
                     "settings": settings_of(row),
                 }

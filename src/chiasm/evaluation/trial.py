@@ -72,9 +72,13 @@ class Trial:
         return tuple(self.document["cohort"]["target"].get("classes", ()))
 
     def table(self) -> pd.DataFrame:
-        """One row a recipe: recipe, metric, mean, low, high (NaN where not estimable), seconds, trained_parameters."""
-        columns = ["recipe", "metric", "mean", "low", "high", "seconds", "trained_parameters"]
-        rows = [{"recipe": row["name"], **row} for row in self.document["recipes"]]
+        """One row a recipe: recipe, metric, mean, low, high (NaN where not estimable), seconds, trained_parameters.
+
+        `interval` says what low and high are: "conditional", the 95 % interval given the fitted models, which holds
+        the chance of tested patients and not that of training sets.
+        """
+        columns = ["recipe", "metric", "mean", "low", "high", "seconds", "trained_parameters", "interval"]
+        rows = [{"recipe": row["name"], **row, "interval": "conditional"} for row in self.document["recipes"]]
         frame = pd.DataFrame(rows, columns=columns)
         return frame.astype({"mean": float, "low": float, "high": float})
 

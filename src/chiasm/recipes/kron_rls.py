@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, Outcome, Unsupported
+from chiasm.cohort import Cohort, CohortError, Outcome, Unsupported
 from chiasm.encoders import features_of
 from chiasm.encoders.registry import part_of
 from chiasm.heads.kernel_ridge import Items, ProductKernel, kernel_blocks, median_distance, places, solve
@@ -17,7 +17,7 @@ from chiasm.heads.response import Response, calibration
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import Training
 from chiasm.recipes.one_modality import OneOrAll
-from chiasm.recipes.unimodal import inner_folds
+from chiasm.recipes.unimodal import FOLDS, inner_folds
 
 WIDTHS = (0.3, 1.0, 3.0)
 CODE = 6.0  # between a class's own logit and the others', before the slope: probabilities near 0 and 1 can be reached
@@ -124,6 +124,15 @@ class KronRLS(OneOrAll):
         if not self.offset > 0:
             raise ValueError("offset lies above zero: an absent modality counts as it")
 
+    def _folds(self, cohort: Cohort, seed: int) -> np.ndarray:
+        """Inner folds; of those who have one modality, whose classes may be too few for that, in turn."""
+        try:
+            return inner_folds(cohort, seed)
+        except CohortError:
+            if not self.modality:
+                raise
+            return np.arange(len(cohort)) % FOLDS
+
     @property
     def settings(self) -> int:
         """Each width with each penalty."""
@@ -143,7 +152,7 @@ class KronRLS(OneOrAll):
         target = outcome.value[:, None]
         if kind == "classification":
             target = CODE * np.eye(training.classes or 2)[outcome.value.astype(int)]
-        folds = inner_folds(cohort, training.seed)
+        folds = self._folds(cohort, training.seed)
         scales = np.array([own.scale for own in fitted.values()])
         links = {(width, penalty): np.zeros_like(target) for width in WIDTHS for penalty in PENALTIES}
         for width in WIDTHS:

@@ -187,6 +187,12 @@ def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list
     return listed, list(forms.values())
 
 
+def names_in_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> list[str]:
+    """The names of the recipes that a trial of these holds, with those that it adds by itself."""
+    chosen, forms = for_trial(recipes, cohort)
+    return [*(recipe.name for recipe in (*chosen, *forms)), *REFERENCES]
+
+
 def supported(recipe: Any, cohort: Cohort) -> bool:
     """Whether the recipe can be fitted on the cohort."""
     try:

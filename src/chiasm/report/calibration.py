@@ -19,7 +19,9 @@ from chiasm.evaluation.intervals import one_label, trial_scores
 from chiasm.evaluation.metrics import NOT_ESTIMABLE
 from chiasm.evaluation.trial import VALUE_OF
 from chiasm.report.drawing import Picture
-from chiasm.report.recipes import Best, text_of
+from chiasm.report.horizons import at_middle, middle_horizons, when
+from chiasm.report.measures import text_of
+from chiasm.report.recipes import Best
 from chiasm.report.wording import interval, number, rounded
 
 LEAST = 5
@@ -50,12 +52,16 @@ class Panel:
 
 @dataclass(frozen=True)
 class CalibrationPart:
-    """What was compared, a table, and a picture; `said` alone where there is nothing to show."""
+    """What was compared, a table, and a picture; `said` alone where there is nothing to show.
+
+    `named`: the second column of the table holds names, not numbers.
+    """
 
     said: str
     columns: list[str]
     rows: list[list[str]]
     picture: Picture | None
+    named: bool = False
 
 
 def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
@@ -84,7 +90,7 @@ def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
         )
         columns = ["recipe", noun, "mean predicted", "observed share", "calibration slope (ideal is 1)"]
         return CalibrationPart(
-            said, columns, rows, draw_panels(panels, "predicted probability", "observed share", unit=True)
+            said, columns, rows, draw_panels(panels, "predicted probability", "observed share", unit=True), named=True
         )
     said = (
         "Patients in groups of similar prediction: on the diagonal, what was predicted is what was observed on average."
@@ -97,36 +103,35 @@ def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
 
 
 def survival_calibration(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
-    """Predicted against Kaplan-Meier survival at the middle horizon."""
+    """Predicted against Kaplan-Meier survival at the middle horizon of each fold, times taken as shares of it."""
     from chiasm.report.reliability import draw_panels
 
-    target = trial.document["cohort"]["target"]
-    if not target["times"]:
-        return CalibrationPart(
-            "No horizon was asked for, so that there is no predicted survival to compare.", [], [], None
-        )
-    horizon = float(target["times"][len(target["times"]) // 2])
-    panels, rows, column = [], [], f"survival_{horizon:g}"
+    middle = middle_horizons(trial)
+    if not middle:
+        return CalibrationPart("No recipe predicts survival, so that there is none to compare.", [], [], None)
+    panels, rows = [], []
     for one in best:
-        table, title = first_repeat(trial, one.name), f"{one.name} ({one.side})"
-        if column not in table or table[column].isna().any():
+        title = f"{one.name} ({one.side})"
+        table = at_middle(trial, first_repeat(trial, one.name), middle)
+        if table is None:
             rows.append([title, "no survival probabilities", NOT_ESTIMABLE])
             continue
-        predicted = table[column].to_numpy(np.float64)
-        time, event = table["value"].to_numpy(np.float64), table["event"].to_numpy(bool)
+        predicted, share = (table[name].to_numpy(np.float64) for name in ("predicted", "share"))
+        event = table["event"].to_numpy(bool)
         groups = [
-            Group(int(mask.sum()), float(predicted[mask].mean()), *kaplan_meier_at(horizon, time[mask], event[mask]))
+            Group(int(mask.sum()), float(predicted[mask].mean()), *kaplan_meier_at(1.0, share[mask], event[mask]))
             for mask in masks(predicted, most=5, size=25)
         ]
         panels.append(Panel(title, [("", [group for group in groups if math.isfinite(group.observed)])], []))
-        rows.append([title, number(float(predicted.mean())), interval(*kaplan_meier_at(horizon, time, event))])
-    when = f"{horizon:g} {target['unit']}".strip()
+        rows.append([title, number(float(predicted.mean())), interval(*kaplan_meier_at(1.0, share, event))])
+    at, given = when(trial, middle), bool(trial.document["cohort"]["target"]["times"])
     said = (
-        f"Survival at {when}, the middle horizon: patients in groups of similar predicted survival, against the "
-        f"Kaplan-Meier estimate of each group. On the diagonal, predictions come true."
+        f"Survival at {at}{', the middle horizon' if given else ''}: patients in groups of similar predicted survival, "
+        "against the Kaplan-Meier estimate of each group. On the diagonal, predictions come true."
     )
-    columns = ["recipe", f"mean predicted survival at {when}", "Kaplan-Meier survival, all tested patients"]
-    drawn = draw_panels(panels, f"predicted survival at {when}", "observed survival", unit=True) if panels else None
+    columns = ["recipe", f"mean predicted survival at {at}", "Kaplan-Meier survival, all tested patients"]
+    across = f"predicted survival at {at if given else 'the middle horizon'}"
+    drawn = draw_panels(panels, across, "observed survival", unit=True) if panels else None
     return CalibrationPart(said, columns, rows, drawn)
 
 

@@ -10,7 +10,14 @@ from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
 from chiasm.evaluation.sides import COMBINED, SINGLE, side_of
 from chiasm.report.wording import count, listing, metric_of, percent
 
-CONDITIONAL = "Intervals are conditional on the fitted models and do not hold the sampling of training patients."
+CONDITIONAL = (
+    "Those of the tables are given the fitted models: they hold the chance of who was tested and not that of who was "
+    "trained on, so that they are somewhat too narrow for the recipe as a method."
+)
+REPEATS = (
+    "Unless a number is asked for, the cohort alone decides, never the clock: five up to 500 patients without files to "
+    "encode, else one; one where the cohort prescribes its folds."
+)
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,11 @@ def checks_part(trial: Trial) -> ChecksPart:
     """How the trial was held to its rules, and the limits of what follows."""
     checks = [
         ("Folds", folds(trial)),
+        ("Repeats", repeats(trial)),
+        ("Weights", weights(trial)),
         ("Leakage", leakage(trial)),
         ("Selection", selection(trial)),
-        ("Test folds", openings(trial)),
+        ("Predictions", predictions(trial)),
         ("Intervals", intervals(trial)),
         ("Few events", few_events(trial)),
     ]
@@ -79,26 +88,46 @@ def selection(trial: Trial) -> str:
     return f"The recipes of the verdict were picked by {label} on {inner} inner folds of each training set. {only}"
 
 
-def openings(trial: Trial) -> str:
-    """How often each recipe was asked for each tested patient, counted in the stored predictions."""
+def repeats(trial: Trial) -> str:
+    """How often the folds were drawn, and by what rule."""
+    protocol = trial.document["protocol"]
+    if protocol["given_folds"]:
+        return f"None: the folds are given. {REPEATS}"
+    times = int(protocol["repeats"])
+    return f"The folds were drawn {'once' if times == 1 else f'{times} times'}. {REPEATS}"
+
+
+def weights(trial: Trial) -> str:
+    """How much each fold counts in a mean."""
+    said = "Each test fold counts the same in a mean, however many patients it has."
+    if trial.kind == "regression":
+        return f"{said} Calibration takes all patients tested in a repeat together."
+    return f"{said} Calibration and scaled scores take all patients tested in a repeat together."
+
+
+def predictions(trial: Trial) -> str:
+    """Whether each recipe was asked once for each tested patient, counted in the stored predictions."""
     keys = ["recipe", "repeat", "fold", "patient"]
     again = int(trial.predictions.duplicated(keys).sum())
     if again:
         stand = f"{count(again, 'prediction')} {'stands' if again == 1 else 'stand'} twice in the trial"
-        return f"Opened more than once: {stand}, which makes its numbers optimistic."
-    recipes = count(len(trial.document["recipes"]), "recipe")
-    return f"Opened once per recipe: each of {recipes} predicted each test fold once, without seeing an outcome of it."
+        return f"Not one each: {stand}, which makes its numbers optimistic."
+    return (
+        "One of each recipe for each patient of a test fold, made without an outcome of that fold. How often these "
+        "patients were looked at in other runs, with other recipes or seeds, is not known here."
+    )
 
 
 def intervals(trial: Trial) -> str:
     """What was drawn, and what the intervals do not hold."""
     draws = trial.document["protocol"]["draws"]
-    unit = "groups of patients" if trial.document["cohort"]["groups"] is not None else "patients"
+    units = trial.document["cohort"].get("units")
+    unit = "patients" if units is None else f"{units:,} clusters of patients"
     drawn = f"95 %, from {draws:,} bootstrap draws of {unit} within folds, the same draws for every recipe."
     verdict = ""
     if trial.verdict is not None and trial.document["protocol"]["test_folds"] > 1:
         verdict = (
-            " The verdict's is the wider of this one and the corrected resampled t interval (Nadeau and Bengio 2003), "
+            " The verdict's are the wider of this one and the corrected resampled t interval (Nadeau and Bengio 2003), "
             "which allows for training sets that overlap."
         )
     return f"{drawn} {CONDITIONAL}{verdict}"
@@ -120,10 +149,11 @@ def limits(trial: Trial) -> list[str]:
     """What no number on the page can tell."""
     found = [
         "Internal evaluation only: all patients come from one cohort. How a model does elsewhere or later is unknown.",
-        "Discrimination and calibration are not clinical benefit: no decision, threshold or cost enters these numbers.",
+        "Discrimination and calibration are not clinical benefit: no decision, threshold or cost enters.",
         "The table of recipes is not adjusted for comparing many; only the verdict was fixed beforehand.",
-        "Who has a modality may depend on how ill a patient is; nothing here separates that from what it contains.",
-        "A column that gives the outcome away is found by 'chiasm check', which this page does not repeat.",
+        "Who has a modality may depend on how ill a patient is. Combining is compared among patients alike in that, and "
+        "'presence' shows what it gives by itself; why a modality is missing nothing here can tell.",
+        "A leak that no column gives away by itself, and no modality by a score that is too good, is not found.",
         "Performance in subgroups (sex, age, ethnicity, site) is not shown: the trial does not know them.",
     ]
     if trial.document["protocol"]["test_folds"] == 1:

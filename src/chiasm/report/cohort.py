@@ -10,6 +10,7 @@ import numpy as np
 
 from chiasm.evaluation import Trial
 from chiasm.report.drawing import FAINT, INK, QUIET, SINGLE, Picture, picture, quiet_rows, sheet, style
+from chiasm.report.horizons import horizons_told
 from chiasm.report.wording import count, listing, percent, rounded
 
 MAX_PATTERNS = 20
@@ -39,6 +40,9 @@ def cohort_part(trial: Trial) -> CohortPart:
         facts.append(("Tested", f"{tested:,}; the other {total - tested:,} are in training sets only"))
     facts += outcome_facts(trial)
     facts += [(name.capitalize(), f"{cohort[name]:,}") for name in ("groups", "sites") if cohort[name] is not None]
+    if cohort.get("units") is not None:
+        clusters = f"{count(total, 'patient')} in {count(cohort['units'], 'cluster')}"
+        facts.append(("Clusters", f"{clusters}, each on one side of every fold and drawn as a whole by the bootstrap"))
     modalities = [
         (name, kind_and_encoder(entry), f"{entry['present']:,}", percent(entry["present"] / total))
         for name, entry in cohort["modalities"].items()
@@ -76,13 +80,12 @@ def outcome_facts(trial: Trial) -> list[tuple[str, str]]:
     if trial.kind == "regression":
         spread = f"median {middle}{unit}, from {low} to {high}{unit} for the middle 90 %"
         return [("Outcome", f"the number {named}"), ("Range", spread)]
-    times = listing([f"{time:g}" for time in target["times"]])
     return [
         ("Outcome", f"time to event, {named}"),
         ("Events", f"{target['events']:,} ({percent(target['events'] / len(value))})"),
         ("Follow-up", f"median {follow_up(trial)}{unit} (reverse Kaplan-Meier)"),
         ("Observed times", f"median {middle}{unit}, from {low} to {high}{unit} for the middle 90 %"),
-        ("Horizons", f"survival is predicted at {times}{unit}" if times else "none"),
+        ("Horizons", horizons_told(trial)),
     ]
 
 

@@ -21,11 +21,12 @@ MARKS = {
     "single": (SINGLE, "o", "white", "reads one modality"),
     "combined": (FUSED, "s", FUSED, "combines modalities"),
     "aside": (CHANGED, "D", CHANGED, "without a say: its one-modality forms lack"),
-    "reference": (QUIET, "|", QUIET, "for reference"),
+    "reference": (QUIET, "|", QUIET, "for reference: presence, null, best-available"),
 }
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH = 8.4  # inches: the width of the text on screen, and of A4 between its margins when printed
+NARROW = 3.6  # inches: the width of the text on a screen held in a hand
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _MEASURED = "DejaVu Sans"  # ships with matplotlib; wider than the fonts above, so that nothing can overlap
 _STYLE: dict[str, Any] = {

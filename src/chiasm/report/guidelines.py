@@ -6,6 +6,7 @@ al., BMJ 2025, e082505). What the trial does not know says NEEDS INPUT.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from chiasm.evaluation import Trial
@@ -33,7 +34,8 @@ def tripod_items(trial: Trial) -> list[Item]:
     """The 27 items of TRIPOD+AI, with their parts."""
     cohort, protocol = trial.document["cohort"], trial.document["protocol"]
     target = cohort["target"]
-    metrics = listing([metric.label for metric in METRICS[trial.kind]])
+    at_each = (re.sub(r" at the \w+ horizon$", " at each horizon", metric.label) for metric in METRICS[trial.kind])
+    metrics = listing(list(dict.fromkeys(at_each)))
     events = f", {target['events']:,} events" if "events" in target else ""
     names = listing([str(column) for column in target["columns"]])
     size = f"{cohort['patients']:,} patients{events}"

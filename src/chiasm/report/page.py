@@ -14,6 +14,7 @@ from chiasm.report.checks import checks_part
 from chiasm.report.cohort import cohort_part
 from chiasm.report.guidelines import probast_items, tripod_items
 from chiasm.report.labels import labels_part
+from chiasm.report.measures import CONDITIONAL
 from chiasm.report.patterns import patterns_part
 from chiasm.report.recipes import best_of, recipes_part
 from chiasm.report.repeat import repeat_part
@@ -27,7 +28,7 @@ TEMPLATE = "page.html.j2"
 
 
 def write_report(trial: Trial, path: Path) -> Path:
-    """Write the page of a trial: verdict, cohort, recipes, patterns, calibration, risk groups, checks, the way back.
+    """Write the page of a trial: verdict, findings, cohort, recipes, patterns, calibration, risks, checks, way back.
 
     Every number comes from the trial's document or is computed from its predictions and outcomes. No identifier and no
     value of a single patient is on the page: what describes patients is a count, a rounded quantile or a group of five
@@ -67,11 +68,17 @@ def render(trial: Trial) -> str:
         tripod=tripod_items(trial),
         probast=probast_items(trial),
         repeat=repeat_part(trial),
+        conditional=CONDITIONAL,
     )
 
 
-def breakable(name: str) -> Markup:
-    """A long name, escaped, that a line may break after its own marks only."""
-    from markupsafe import Markup
+def breakable(text: str) -> Markup:
+    """A text, escaped, that a line may break after the marks of a name, and never inside short brackets."""
+    from markupsafe import Markup, escape
 
-    return Markup("<wbr>").join(re.split(r"(?<=[,:=+_])", name))
+    pieces = re.split(r"(\([^()]{1,32}\))", text)
+    whole = [Markup("<wbr>").join(re.split(r"(?<=[,:=+_])(?=\S)", piece)) for piece in pieces]
+    return Markup("").join(
+        Markup('<span class="together">{}</span>').format(piece) if place % 2 else made
+        for place, (piece, made) in enumerate(zip(pieces, whole, strict=True))
+    ) or escape("")

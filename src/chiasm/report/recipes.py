@@ -1,4 +1,4 @@
-"""The recipes side by side: a forest plot of the primary metric and a table of all of them."""
+"""The recipes side by side: a forest plot of the primary metric, tables of all metrics, and whom to look at closely."""
 
 from __future__ import annotations
 
@@ -8,32 +8,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from chiasm.evaluation import Trial
-from chiasm.evaluation.metric_table import PERFORMANCE
-from chiasm.evaluation.metrics import METRICS, NOT_ESTIMABLE, PRIMARY
-from chiasm.evaluation.sides import COMBINED, SINGLE, side_of
+from chiasm.evaluation.metrics import PRIMARY
+from chiasm.evaluation.sides import COMBINED, REFERENCE, SINGLE, side_of
 from chiasm.report.drawing import FAINT, INK, MARKS, QUIET, Picture, picture, quiet_rows, sheet, style, wrapped
-from chiasm.report.wording import better, count, duration, interval, metric_of
+from chiasm.report.horizons import truncation_told
+from chiasm.report.measures import (
+    CONDITIONAL,
+    MeasureTable,
+    calibration_table,
+    horizon_table,
+    is_reference,
+    performance_table,
+)
+from chiasm.report.wording import better, count, interval, metric_of
 
 CHANCE = {"auroc": 0.5, "harrell_c": 0.5, "r2": 0.0}
 
 
 @dataclass(frozen=True)
-class RecipeRow:
-    """One recipe; `values` are its metrics as text, in the order of the table's columns."""
-
-    name: str
-    family: str
-    values: list[str]
-    seconds: str
-    trained: str
-
-
-@dataclass(frozen=True)
 class RecipesPart:
-    """Columns as (label, how it is read), rows sorted by the primary metric, (paper, its recipes), the forest plot."""
+    """Tables sorted by the primary metric, what their times are, (paper, its recipes), and the forest plot."""
 
-    columns: list[tuple[str, str]]
-    rows: list[RecipeRow]
+    performance: MeasureTable
+    horizons: MeasureTable
+    calibration: MeasureTable
+    times: str
     papers: list[tuple[str, str]]
     picture: Picture
 
@@ -56,37 +55,38 @@ def ranked(trial: Trial) -> list[Mapping[str, Any]]:
 def best_of(trial: Trial) -> list[Best]:
     """The recipes to look at closely: combined, then single; of each side the one that inner folds picked most often.
 
-    Without a verdict there is one side, and the best mean stands in for the picks.
+    What is there for reference is never one of them. Without a verdict there is one side, and the best mean stands in
+    for the picks.
     """
+    rows = [row for row in ranked(trial) if not is_reference(row)]
     verdict = trial.verdict
-    if verdict is not None:
-        names = {"combined": verdict.best_fused, "single": verdict.best_single}
-        sides = [side_of(row) for row in trial.document["recipes"]]
-        alone = {side: sides.count(side) == 1 for side in (SINGLE, COMBINED)}
-        how = {True: "the only one", False: "picked most often on inner folds"}
-        return [Best(side, name, how[alone[side]]) for side, name in names.items()]
-    first = ranked(trial)[0]
-    side = side_of(first)
-    return [Best(side, str(first["name"]), "highest mean on the test folds, which flatters it")]
+    if verdict is None:
+        first = next(iter(rows), ranked(trial)[0])
+        return [Best(side_of(first), str(first["name"]), "highest mean on the test folds, which flatters it")]
+    found = []
+    for side, counts in ((COMBINED, verdict.fused_counts), (SINGLE, verdict.single_counts)):
+        own = [str(row["name"]) for row in rows if side_of(row) == side]
+        picked = sorted((name for name in counts if name in own), key=lambda name: -counts[name])
+        if picked:
+            found.append(Best(side, picked[0], "the only one" if len(own) == 1 else "picked most often on inner folds"))
+        elif own:
+            found.append(Best(side, own[0], "highest mean on the test folds, which flatters it"))
+    return found
 
 
 def recipes_part(trial: Trial) -> RecipesPart:
-    """The metrics of performance of every recipe, as they stand in the trial's document."""
-    shown = [metric for metric in METRICS[trial.kind] if metric.table == PERFORMANCE]
-    metrics = sorted(shown, key=lambda metric: metric.id != PRIMARY[trial.kind])
-    rows, papers = [], dict[str, list[str]]()
-    for row in ranked(trial):
-        values = [text_of(row["metrics"].get(metric.id)) for metric in metrics]
-        trained = f"{row['trained_parameters']:,}"
-        rows.append(RecipeRow(row["name"], row["family"], values, duration(row["seconds"]), trained))
+    """Every metric of every recipe, as it stands in the trial's document."""
+    rows, papers = ranked(trial), dict[str, list[str]]()
+    for row in rows:
         papers.setdefault(row["paper"], []).append(row["name"])
-    sources = [(paper, ", ".join(names)) for paper, names in papers.items()]
-    return RecipesPart([(metric.label, better(metric)) for metric in metrics], rows, sources, draw_forest(trial))
-
-
-def text_of(entry: Mapping[str, float | None] | None) -> str:
-    """`mean (low to high)` of a metric, or "not estimable"."""
-    return NOT_ESTIMABLE if entry is None else interval(entry["mean"], entry["low"], entry["high"])
+    return RecipesPart(
+        performance_table(trial, rows),
+        horizon_table(trial, rows),
+        calibration_table(trial, rows, [one.name for one in best_of(trial)]),
+        truncation_told(trial) if trial.kind == "survival" else "",
+        [(paper, ", ".join(names)) for paper, names in papers.items()],
+        draw_forest(trial),
+    )
 
 
 def draw_forest(trial: Trial) -> Picture:
@@ -99,18 +99,20 @@ def draw_forest(trial: Trial) -> Picture:
         figure = sheet(0.95 + 0.3 * len(rows))
         axes = figure.add_subplot()
         for y, row in enumerate(rows):
-            colour, mark, face, _ = MARKS[side_of(row)]
+            colour, mark, face, _ = MARKS[mark_of(row)]
             if row["mean"] is not None:
                 axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
                 axes.plot([row["mean"]], [y], mark, color=colour, markerfacecolor=face, markersize=7)
             text = interval(row["mean"], row["low"], row["high"])
             weight = "bold" if row["name"] in bold else "normal"
-            axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", weight=weight)
+            shade = QUIET if is_reference(row) else INK
+            axes.text(1.02, y, text, color=shade, transform=axes.get_yaxis_transform(), va="center", weight=weight)
         axes.set(
             yticks=range(len(rows)), yticklabels=[wrapped(row["name"]) for row in rows], ylim=(-0.6, len(rows) - 0.4)
         )
         for label, row in zip(axes.get_yticklabels(), rows, strict=True):
             label.set_fontweight("bold" if row["name"] in bold else "normal")
+            label.set_color(QUIET if is_reference(row) else INK)
         chance = CHANCE[metric.id]
         low = min([row["low"] for row in known], default=chance)
         high = max([row["high"] for row in known], default=chance + 0.5)
@@ -119,15 +121,20 @@ def draw_forest(trial: Trial) -> Picture:
             low = min(low, chance)
         pad = 0.04 * (high - low) if math.isfinite(high - low) and high > low else 0.05
         axes.set(xlim=(low - pad, high + pad))
-        axes.set_xlabel(f"{metric.label}, mean over test folds with 95 % interval ({better(metric)})")
+        axes.set_xlabel(f"{metric.label}, mean over test folds; {CONDITIONAL} ({better(metric)})")
         axes.grid(axis="x", color=FAINT, linewidth=0.5)
         axes.set_axisbelow(True)
         quiet_rows(axes)
-        legend(axes, {side_of(row) for row in rows})
+        legend(axes, {mark_of(row) for row in rows})
         described = "; ".join(
             f"{row['name']}: {interval(row['mean'], row['low'], row['high'])}" for row in ranked(trial)
         )
         return picture(figure, f"{metric.label} of {count(len(rows), 'recipe')}. {described}.")
+
+
+def mark_of(row: Mapping[str, Any]) -> str:
+    """The side whose mark a recipe has; `presence` is marked as what is there for reference."""
+    return REFERENCE if is_reference(row) else side_of(row)
 
 
 def legend(axes: Any, sides: Container[str]) -> None:
@@ -139,4 +146,4 @@ def legend(axes: Any, sides: Container[str]) -> None:
         for side, (colour, mark, face, label) in MARKS.items()
         if side in sides
     ]
-    axes.legend(handles=marks, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, labelcolor=INK)
+    axes.legend(handles=marks, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2, labelcolor=INK)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from chiasm.evaluation import Protocol, Trial
+from chiasm.evaluation.sides import REFERENCE, side_of
 
 _IN_PYTHON_ONLY = ("inner_folds", "draws")
 
@@ -25,13 +26,13 @@ class RepeatPart:
 def repeat_part(trial: Trial) -> RepeatPart:
     """What to type to get the same numbers again, from the same cohort."""
     protocol = trial.document["protocol"]
-    names = [str(row["name"]) for row in trial.document["recipes"]]
+    names = [str(row["name"]) for row in trial.document["recipes"] if side_of(row) != REFERENCE]
     changed = changes(protocol)
+    pairs = [(str(row["recipe"]), str(row["against"])) for row in trial.document.get("contrasts", ())]
     settings = str(trial.document.get("settings", ""))
     versions = list(trial.document["versions"].items())
-    return RepeatPart(
-        call(names, changed, protocol["seed"]), command(names, changed, protocol["seed"]), versions, settings
-    )
+    asked = (names, changed, protocol["seed"], pairs)
+    return RepeatPart(call(*asked), command(*asked), versions, settings)
 
 
 def changes(protocol: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,26 +43,29 @@ def changes(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value != defaults[name]}
 
 
-def call(names: list[str], changed: Mapping[str, Any], seed: int) -> str:
+def call(names: list[str], changed: Mapping[str, Any], seed: int, pairs: Sequence[tuple[str, str]] = ()) -> str:
     """The trial in Python."""
     rules = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+    contrasts = f", contrasts={[*pairs]!r}" if pairs else ""
     recipes = "".join(f'    "{name}",\n' for name in names)
     return (
         "import chiasm\n\n"
         'cohort = chiasm.open_cohort("cohort.toml")\n'
         f"recipes = [\n{recipes}]\n"
-        f'trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol({rules}), seed={seed}, out="run/")\n'
+        f'trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol({rules}), seed={seed}{contrasts}, out="run/")\n'
         'trial.report("run/report.html")'
     )
 
 
-def command(names: list[str], changed: Mapping[str, Any], seed: int) -> str:
+def command(names: list[str], changed: Mapping[str, Any], seed: int, pairs: Sequence[tuple[str, str]] = ()) -> str:
     """The trial on the command line, or "" where it has no option for what was changed."""
     if set(changed) & set(_IN_PYTHON_ONLY):
         return ""
     words = ["chiasm", "evaluate", "cohort.toml"]
     for name in names:
         words += ["--recipes", name]
+    for pair in pairs:
+        words += ["--contrast", ":".join(pair)]
     for name, value in changed.items():
         option = f"--{name.replace('_', '-')}"
         words += [option] if value is True else [option, str(value)]

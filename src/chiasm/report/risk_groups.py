@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from chiasm.evaluation import Trial
 from chiasm.report.calibration import LEAST, Floats, first_repeat
 from chiasm.report.drawing import FAINT, INK, Picture, picture, sheet, style
+from chiasm.report.horizons import Key, middle_horizons, unit_of, when
 from chiasm.report.recipes import Best
-from chiasm.report.wording import interval, p_value
+from chiasm.report.wording import interval
 
 NAMES = ("low", "middle", "high")
 _COLOURS = ("#009e73", "#56b4e9", "#d55e00")
@@ -22,10 +24,13 @@ _POINTS = 120  # steps of a curve: an equal grid, so that no patient's own time 
 
 @dataclass(frozen=True)
 class RiskPart:
-    """The curves, the log-rank test and a row a group: name, patients, events, survival at the middle horizon."""
+    """The curves, and a row a group: name, patients, events, survival at the middle horizon.
+
+    There is no p: the groups were made by models that saw the other folds' outcomes, so that a log-rank test of them
+    rejects too often where nothing is to be found.
+    """
 
     said: str
-    test: str
     columns: list[str]
     rows: list[tuple[str, str, str, str]]
     picture: Picture | None
@@ -33,33 +38,35 @@ class RiskPart:
 
 def risk_part(trial: Trial, one: Best) -> RiskPart:
     """Kaplan-Meier curves by tertile of the risk predicted out of fold, tertiles taken within each fold."""
-    from lifelines.statistics import multivariate_logrank_test  # type: ignore[import-untyped]
-
     from chiasm.report.calibration import kaplan_meier_at
 
     table = first_repeat(trial, one.name)
+    middle = middle_horizons(trial)
     group = tertiles(table)
     time, event = table["value"].to_numpy(np.float64), table["event"].to_numpy(bool)
     shown = [k for k in range(3) if (group == k).sum() >= LEAST]
     if len(shown) < 2:
-        return RiskPart("The predicted risks do not split the patients into groups of five or more.", "", [], [], None)
-    test = multivariate_logrank_test(time, group, event)
-    times = trial.document["cohort"]["target"]["times"]
-    unit = str(trial.document["cohort"]["target"].get("unit", ""))
-    horizon = float(times[len(times) // 2]) if times else float(np.median(time))
+        return RiskPart("The predicted risks do not split the patients into groups of five or more.", [], [], None)
+    share = time / horizon_of(table, middle, float(np.median(time)))
     rows = []
     for k in shown:
         mask = group == k
-        at = interval(*kaplan_meier_at(horizon, time[mask], event[mask]))
+        at = interval(*kaplan_meier_at(1.0, share[mask], event[mask]))
         rows.append((NAMES[k], f"{int(mask.sum()):,}", f"{int(event[mask].sum()):,}", at))
     said = (
         f"'{one.name}': within each test fold the patients are split into thirds by the risk predicted for them, then "
-        f"pooled over folds (first repeat). Curves end where fewer than {LEAST} patients of a group are at risk."
+        f"pooled over folds (first repeat). Curves end where fewer than {LEAST} patients of a group are at risk. The "
+        f"groups are described, not tested."
     )
-    columns = ["predicted risk", "patients", "events", f"survival at {horizon:g} {unit}".strip()]
-    found = f"Log-rank test of the {len(shown)} groups: {p_value(float(test.p_value))}."
-    drawn = draw_curves(time, event, group, shown, unit or "time")
-    return RiskPart(said, found, columns, rows, drawn)
+    at = when(trial, middle) if middle else "the median time"
+    columns = ["predicted risk", "patients", "events", f"survival at {at}"]
+    return RiskPart(said, columns, rows, draw_curves(time, event, group, shown, unit_of(trial) or "time"))
+
+
+def horizon_of(table: pd.DataFrame, middle: Mapping[Key, float], otherwise: float) -> Floats:
+    """(n,) the middle horizon of each patient's fold."""
+    keys = zip(table["repeat"], table["fold"], strict=True)
+    return np.array([middle.get((int(repeat), str(fold)), otherwise) for repeat, fold in keys])
 
 
 def tertiles(table: pd.DataFrame) -> NDArray[np.intp]:

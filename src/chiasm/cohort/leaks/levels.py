@@ -20,12 +20,11 @@ def level_columns(frame: pd.DataFrame) -> tuple[NDArray[np.int_], list[str]]:
     A column counts where at least two rows stand in each of its levels on average.
     """
     found, names = [], []
-    for position, name in enumerate(frame.columns):
-        column = frame.iloc[:, position]
-        text = column.dtype == object
+    texts = [str(kind) == "object" for kind in frame.dtypes]
+    for position in [k for k, is_text in enumerate(texts) if is_text or frame.shape[1] <= MOST_CODED]:
+        column, name = frame.iloc[:, position], frame.columns[position]
+        text = texts[position]
         if not text:
-            if frame.shape[1] > MOST_CODED:
-                continue
             some = column.dropna().to_numpy(dtype=np.float64)
             if not (np.isfinite(some) & (some == np.round(some))).all():
                 continue

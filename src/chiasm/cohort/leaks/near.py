@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 NEIGHBOURS = 16  # along the line on which rows are laid, how many are compared with each
 SPREAD = 5.0  # how far apart, in distances, rows that belong together may fall on that line
+ROWS_AT_ONCE = 4_096
 
 Array = NDArray[np.float64]
 Pairs = NDArray[np.int_]
@@ -32,9 +33,10 @@ def near_pairs(values: Array, distance: float) -> Pairs:
     for step in range(1, min(NEIGHBOURS, n - 1) + 1):
         near = np.flatnonzero(line[order[step:]] - line[order[:-step]] <= SPREAD * distance)
         first, second = order[near], order[near + step]
-        apart = np.array(
-            [np.sqrt(np.mean((values[a] - values[b]) ** 2)) for a, b in zip(first, second, strict=True)], dtype=float
-        )
+        apart = np.empty(len(first))
+        for start in range(0, len(first), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            apart[part] = np.sqrt(((values[first[part]] - values[second[part]]) ** 2).mean(axis=1))
         close = apart <= distance
         found.append(np.stack([first[close], second[close]], axis=1))
     return np.sort(np.concatenate(found), axis=1)

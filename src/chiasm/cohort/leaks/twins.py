@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.digests import DIGEST, as_digests, digest_of
+from chiasm.cohort.digests import DIGEST, as_digests, digest_of, repeated
 from chiasm.cohort.errors import CohortError, Problem, Unsupported, count, first_rows, warning
 from chiasm.cohort.items import Items
 from chiasm.cohort.leaks.near import near_pairs
@@ -23,6 +24,7 @@ LONG_TEXT = 100  # characters; shorter notes are shared by chance
 LONG_SEQUENCE = 20
 LONG_RECORD = 10  # events
 MOST_BAG_VALUES = 200_000_000
+MOST_COMPARED = 1_000  # columns
 
 Bools = NDArray[np.bool_]
 Array = NDArray[np.float64]
@@ -72,12 +74,16 @@ def patients_problem(cohort: Cohort, wrong: Bools, what: str, fix: str, finding:
 
 def shared(keys: NDArray[np.bytes_], group: NDArray[np.str_] | None) -> Bools:
     """(B,) whether a key stands with somebody else too; those of one group are known to belong together."""
-    person = np.arange(len(keys)).astype(str).astype(object)
-    if group is not None:
-        person = np.where(group == "", np.char.add("row ", person.astype(str)), np.char.add("group ", group))
-    frame = pd.DataFrame({"key": keys, "person": person})
-    several = frame.groupby("key")["person"].transform("nunique").to_numpy() > 1
-    return np.asarray(several & (keys != b""), dtype=bool)
+    several = repeated(keys)
+    if group is None or not several.any():
+        return several
+    rows = np.flatnonzero(several)
+    alone = np.array([f"row {row}" for row in rows], dtype=object)
+    frame = pd.DataFrame(
+        {"key": keys[rows], "person": np.where(group[rows] == "", alone, "group " + group[rows].astype(object))}
+    )
+    several[rows] = frame.groupby("key")["person"].transform("nunique").to_numpy() > 1
+    return several
 
 
 def same_group(cohort: Cohort, first: NDArray[np.int_], second: NDArray[np.int_]) -> Bools:
@@ -87,12 +93,10 @@ def same_group(cohort: Cohort, first: NDArray[np.int_], second: NDArray[np.int_]
     return np.asarray((cohort.group[first] == cohort.group[second]) & (cohort.group[first] != ""))
 
 
-def _in_modality(cohort: Cohort, name: str, rows: Bools, what: str, finding: str) -> Problem:
-    """The rows count in the patients' table, since those of the modality have no row each where it is files."""
-    where = np.sort(cohort.file_rows[rows]).tolist()
-    text = f"{count(len(where), 'patient')} {what} ({first_rows(where)} of the patients' table)"
+def _in_modality(cohort: Cohort, name: str, wrong: Bools, what: str, finding: str) -> Problem:
+    """A warning about some patients and one modality, by their rows in the patients' table."""
     fix = "if they are one person, name `group`; else correct the source"
-    return warning(text, fix, path=cohort.sources[name].path, modality=name, finding=finding, leak=True)
+    return replace(patients_problem(cohort, wrong, what, fix, finding, leak=True), modality=name)
 
 
 def _alike(cohort: Cohort, name: str) -> tuple[Bools, Bools]:
@@ -169,26 +173,37 @@ def _numbers(cohort: Cohort, name: str, rows: NDArray[np.int_]) -> Array | None:
 def _near(values: Array) -> tuple[NDArray[np.int_], Bools]:
     """(k, 2) rows that nearly share three finely measured numbers or more, and (n,) rows that have so many of them.
 
-    A column is finely measured where at least half of its filled cells differ; a cell counts where it is not the most
-    frequent one of its column.
+    A column is finely measured where at least half of its filled cells differ; a cell counts unless many hold the same,
+    or its row holds one number throughout, as that of a failed assay does. Of a wide block 1,000 columns are compared,
+    evenly spaced.
     """
-    filled = np.isfinite(values)
-    frame = pd.DataFrame(np.where(filled, values, np.nan))
-    fine = np.flatnonzero(frame.nunique().to_numpy() >= np.maximum(filled.sum(axis=0) / 2, FINE_COLUMNS))
-    if len(fine) < FINE_COLUMNS:
+    values = values[:, np.unique(np.linspace(0, values.shape[1] - 1, min(values.shape[1], MOST_COMPARED)).astype(int))]
+    here = np.isfinite(values)
+    ordered = np.sort(np.where(here, values, np.nan), axis=0)  # NaN last
+    differ = (np.diff(ordered, axis=0) > 0).sum(axis=0) + here.any(axis=0)
+    fine = differ >= np.maximum(here.sum(axis=0) / 2, FINE_COLUMNS)
+    if fine.sum() < FINE_COLUMNS:
         return np.zeros((0, 2), dtype=int), np.zeros(len(values), dtype=bool)
-    own, here = values[:, fine], filled[:, fine]
-    frame = frame.iloc[:, fine]
-    low, middle, high = np.nanquantile(np.where(here, own, np.nan), (0.25, 0.5, 0.75), axis=0)
-    scale = np.where(high > low, (high - low) / 1.349, frame.std().to_numpy())
-    common = frame.mode().iloc[0].to_numpy()
-    repeats = (frame.to_numpy() == common).sum(axis=0) > 2
-    telling = here & ~((own == common) & repeats)
+    own, here, ordered = values[:, fine], here[:, fine], ordered[:, fine]
+    filled, everyone = here.sum(axis=0), np.arange(own.shape[1])
+    low, middle, high = (ordered[(part * (filled - 1)).astype(int), everyone] for part in (0.25, 0.5, 0.75))
+    low, high = np.minimum(low, high), np.maximum(low, high)
+    scale = np.where(high > low, (high - low) / 1.349, ordered[filled - 1, everyone] - ordered[0])
+    telling = here & ~_frequent(own) & (np.ptp(np.where(here, own, own[:, :1]), axis=1) != 0)[:, None]
     scaled = np.where(here, (own - middle) / np.where(scale > 0, scale, 1.0), 0.0)
     pairs = near_pairs(scaled, NEAR)
-    both = np.array([(telling[a] & telling[b]).sum() for a, b in pairs], dtype=int)
-    alike = np.array([(here[a] == here[b]).all() for a, b in pairs], dtype=bool)
+    both = np.array([np.count_nonzero(telling[a] & telling[b]) for a, b in pairs.tolist()], dtype=int)
+    alike = np.array([np.array_equal(here[a], here[b]) for a, b in pairs.tolist()], dtype=bool)
     return pairs[(both >= FINE_COLUMNS) & alike], np.asarray(telling.sum(axis=1) >= FINE_COLUMNS)
+
+
+def _frequent(values: Array) -> Bools:
+    """(n, p) whether a cell holds a value that 2 % of its column hold, more than five cells, such as zero."""
+    found = np.zeros(values.shape, dtype=bool)
+    for k, column in enumerate(values.T):
+        _, inverse, counts = np.unique(column, return_inverse=True, return_counts=True)
+        found[:, k] = counts[inverse] > max(5, len(column) / 50)
+    return found
 
 
 def _plain(identifier: str) -> str:

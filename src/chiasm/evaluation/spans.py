@@ -1,0 +1,52 @@
+"""The times that survival metrics depend on, as a page says them beside the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from chiasm.evaluation.intervals import TestFold
+from chiasm.evaluation.metrics import horizons_of, uno_tau
+
+
+@dataclass(frozen=True)
+class Span:
+    """The smallest and the largest of one time over the folds, in the unit of the target."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class SurvivalSpans:
+    """Up to when Uno's C counts events, and from which to which horizon the Brier score is integrated.
+
+    `horizons` are None where the recipe predicts no survival.
+    """
+
+    uno_tau: Span
+    first_horizon: Span | None
+    last_horizon: Span | None
+
+
+def survival_spans(folds: Sequence[TestFold], predictions: Sequence[pd.DataFrame]) -> SurvivalSpans:
+    """The times of one recipe over its folds; each fold may have its own.
+
+    Args:
+        folds: J test folds, one or more.
+        predictions: J frames, aligned with the folds.
+    """
+    horizons = [horizons_of(frame) for frame in predictions]
+    some = [of for of in horizons if of]
+    return SurvivalSpans(
+        _span([uno_tau(fold.train) for fold in folds]),
+        _span([of[0] for of in some]) if some else None,
+        _span([of[-1] for of in some]) if some else None,
+    )
+
+
+def _span(times: Sequence[float]) -> Span:
+    return Span(float(np.min(times)), float(np.max(times)))

@@ -1,0 +1,125 @@
+"""The parts of the verdict side by side: what each contrast compares, and its interval against zero and the margin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chiasm.evaluation import Trial, Verdict
+from chiasm.evaluation.contrasts import Contrast
+from chiasm.evaluation.judging import Judging
+from chiasm.evaluation.metrics import NOT_ESTIMABLE, PRIMARY
+from chiasm.evaluation.sentences import digits_of
+from chiasm.evaluation.sides import BEST_AVAILABLE
+from chiasm.report.drawing import FAINT, FUSED, INK, NARROW, QUIET, WIDTH, Picture, picture, quiet_rows, sheet, style
+from chiasm.report.wording import count, metric_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SAME = "equal rankings, no interval"
+_GAINS = "#d9e6dc"
+_NOTHING = 1e-9  # an interval no wider than this is zero by construction
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contrast: its short name, what it compares, of whom, and (mean, low, high), NaN where not estimable."""
+
+    name: str
+    compares: str
+    whom: str
+    numbers: tuple[float, float, float]
+
+    @property
+    def said(self) -> str:
+        """`0.015 (-0.049 to 0.082)`, or in words that both sides rank alike, or that it is not estimable."""
+        if self.drawn:
+            mean, low, high = digits_of(Contrast(*self.numbers), 0.0)
+            return f"{mean} ({low} to {high})"
+        return NOT_ESTIMABLE if math.isnan(self.numbers[0]) else SAME
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there is an interval to draw."""
+        return all(map(math.isfinite, self.numbers)) and self.numbers[2] - self.numbers[1] > _NOTHING
+
+
+def contrast_rows(trial: Trial, verdict: Verdict) -> list[Row]:
+    """Total, coverage, combining, the gain over `presence`, and the fixed pair."""
+    patients = count(int(trial.predictions["patient"].nunique()), "patient")
+    several = f"{verdict.several:,} with two modalities or more"
+    like = "of similar presence" if in_fifths(trial) else "of the same modalities"
+    total = (verdict.difference, verdict.low, verdict.high)
+    pair = f"'{verdict.best_fused}' less '{verdict.best_single}', in every fold"
+    return [
+        Row("in all", "picked combined recipe less picked single one", patients, total),
+        Row("coverage", f"{BEST_AVAILABLE} less picked single recipe", patients, verdict.coverage),
+        Row("combining", f"picked combined recipe less {BEST_AVAILABLE}", f"{several}, {like}", verdict.combining),
+        Row("beyond presence", "picked combined recipe less presence", patients, verdict.beyond_presence),
+        Row("fixed pair", pair, patients, verdict.fixed),
+    ]
+
+
+def in_fifths(trial: Trial) -> bool:
+    """Whether combining compares patients within fifths of what `presence` predicts, patterns being too sparse."""
+    return Judging(trial, {}).strata[1]
+
+
+def draw_contrasts(rows: Sequence[Row], margin: float, label: str, *, narrow: bool = False) -> Picture | None:
+    """Every contrast with its interval; zero is a line, the gains worth having are shaded. None: nothing to draw.
+
+    Args:
+        narrow: for a screen as wide as a hand, the names above the intervals instead of beside them.
+    """
+    ends = [abs(end) for row in rows if row.drawn for end in row.numbers[1:]]
+    if not ends:
+        return None
+    plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.0}
+    reach = 1.1 * max(*ends, 2 * margin)
+    with style():
+        figure = sheet(0.85 + (0.56 if narrow else 0.36) * len(rows), width=NARROW if narrow else WIDTH)
+        axes = figure.add_subplot()
+        axes.axvspan(margin, reach, color=_GAINS, linewidth=0)
+        axes.axvline(0, color=INK, linewidth=1)
+        axes.axvline(margin, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+        places = range(len(rows) - 1, -1, -1)
+        for y, row in zip(places, rows, strict=True):
+            if row.drawn:
+                draw_interval(axes, y, row.numbers, total=y == len(rows) - 1)
+            weight = "bold" if y == len(rows) - 1 else "normal"
+            if narrow:
+                across = axes.get_yaxis_transform()
+                axes.text(
+                    0, y + 0.38, f"{row.name}: {row.said}", transform=across, va="center", weight=weight, bbox=plate
+                )
+            else:
+                axes.text(1.02, y, row.said, transform=axes.get_yaxis_transform(), va="center", weight=weight)
+        axes.set(xlim=(-reach, reach), ylim=(-0.6, len(rows) - 0.4), yticks=[])
+        if not narrow:
+            axes.set(yticks=list(places), yticklabels=[row.name for row in rows])
+            axes.get_yticklabels()[0].set_fontweight("bold")
+        axes.locator_params(axis="x", nbins=5 if narrow else 9)
+        less = "\n" if narrow else ", "
+        axes.set_xlabel(f"difference in {label}, 95 % interval{less}dashed: margin {margin:g}, shaded: worth having")
+        axes.grid(axis="x", color=FAINT, linewidth=0.5)
+        axes.set_axisbelow(True)
+        quiet_rows(axes)
+        told = "; ".join(f"{row.name}: {row.said}" for row in rows)
+        return picture(figure, f"Difference in {label}, against zero and the margin {margin:g}. {told}.")
+
+
+def draw_interval(axes: Axes, y: float, numbers: tuple[float, float, float], *, total: bool) -> None:
+    """A mean with its interval, the total drawn more heavily."""
+    mean, low, high = numbers
+    axes.plot([low, high], [y, y], color=FUSED if total else INK, linewidth=3 if total else 1.8, solid_capstyle="butt")
+    axes.plot([mean], [y], "s" if total else "o", color=FUSED if total else INK, markersize=8 if total else 6)
+
+
+def pictures(trial: Trial, verdict: Verdict, rows: Sequence[Row]) -> tuple[Picture | None, Picture | None]:
+    """The picture for a page and the one for a narrow screen."""
+    label = metric_of(trial.kind, PRIMARY[trial.kind]).label
+    wide, narrow = (draw_contrasts(rows, verdict.margin, label, narrow=own) for own in (False, True))
+    return wide, narrow

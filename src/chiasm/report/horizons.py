@@ -1,0 +1,108 @@
+"""Where a trial asks for survival: the horizons of each test fold, which are its own unless the target names times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from chiasm.evaluation import Trial
+from chiasm.evaluation.metrics import horizons_of, uno_tau
+from chiasm.report.wording import rounded
+
+_SURVIVAL = "survival_"
+Key = tuple[int, str]
+
+
+def fold_horizons(trial: Trial) -> dict[Key, tuple[float, ...]]:
+    """The horizons of each fold, ascending; () where no recipe predicts survival there."""
+    found: dict[Key, tuple[float, ...]] = dict.fromkeys(trial.folds, ())
+    for frames in trial.frames.values():
+        for key, frame in frames.items():
+            found[key] = found[key] or horizons_of(frame)
+    return found
+
+
+def middle_horizons(trial: Trial) -> dict[Key, float]:
+    """The middle horizon of each fold that has one."""
+    return {key: own[len(own) // 2] for key, own in fold_horizons(trial).items() if own}
+
+
+def at_middle(trial: Trial, table: pd.DataFrame, middle: Mapping[Key, float]) -> pd.DataFrame | None:
+    """The tested patients of `table` with `horizon`, `predicted` survival there, and `share`, time over horizon.
+
+    Times divided by the horizon of the patient's fold put all folds on one scale, on which every horizon is 1.
+
+    Args:
+        table: `repeat`, `fold`, `value` and the prediction's columns, one row a patient.
+
+    Returns:
+        None where a patient has no predicted survival at the horizon of the fold.
+    """
+    parts = []
+    for (repeat, fold), own in table.groupby(["repeat", "fold"], sort=True):
+        horizon = middle.get((int(repeat), str(fold)))
+        column = None if horizon is None else next((c for c in own if is_column(c, horizon)), None)
+        if column is None or own[column].isna().any():
+            return None
+        parts.append(own.assign(horizon=horizon, predicted=own[column].astype(float), share=own["value"] / horizon))
+    return pd.concat(parts).loc[table.index]
+
+
+def is_column(name: Any, horizon: float) -> bool:
+    """Whether a column holds the survival at this horizon."""
+    return str(name).startswith(_SURVIVAL) and float(str(name).removeprefix(_SURVIVAL)) == horizon
+
+
+def when(trial: Trial, middle: Mapping[Key, float]) -> str:
+    """`1825 days`, where all folds share it, else `the middle horizon of each fold (between 410 and 460 days)`."""
+    unit, times = unit_of(trial), trial.document["cohort"]["target"]["times"]
+    if times:
+        return f"{times[len(times) // 2]:g} {unit}".strip()
+    low, high = rounded(min(middle.values())), rounded(max(middle.values()))
+    span = f"at about {low}" if low == high else f"between {low} and {high}"
+    return f"the middle horizon of each fold ({span} {unit}".rstrip() + ")"
+
+
+def horizons_told(trial: Trial) -> str:
+    """The horizons in words: times that the target names, or where those of the folds lie."""
+    unit, times = unit_of(trial), trial.document["cohort"]["target"]["times"]
+    if times:
+        return f"survival is predicted at {', '.join(f'{time:g}' for time in times)} {unit}".strip()
+    own = [horizons for horizons in fold_horizons(trial).values() if horizons]
+    if not own:
+        return "none"
+    spans = []
+    for place in range(min(map(len, own))):
+        low, high = (rounded(end(horizons[place] for horizons in own)) for end in (min, max))
+        spans.append(low if low == high else f"{low} to {high}")
+    return (
+        f"each fold's own, the quartiles of its training patients' event times, which lie at {', '.join(spans)} {unit}"
+    ).strip()
+
+
+def range_told(values: Iterable[float], unit: str) -> str:
+    """`at 410 days`, or `between 400 and 425 days` over folds, rounded."""
+    own = list(values)
+    low, high = rounded(min(own)), rounded(max(own))
+    return (f"at {low} {unit}" if low == high else f"between {low} and {high} {unit}").strip()
+
+
+def truncation_told(trial: Trial) -> str:
+    """Up to when Uno's C counts events, and what span of time the integrated Brier score holds, over the folds."""
+    unit, own = unit_of(trial), [horizons for horizons in fold_horizons(trial).values() if horizons]
+    taus = [uno_tau(fold.train) for fold in trial.folds.values()]
+    said = (
+        f"Uno's C counts events up to the time after which too few patients are still watched to weight them, "
+        f"{range_told(taus, unit)}{'' if len(taus) == 1 else ' over the folds'}."
+    )
+    if not own:
+        return said
+    first, last = (range_told([horizons[place] for horizons in own], unit) for place in (0, -1))
+    return f"{said} The integrated Brier score spans the horizons, the first {first}, the last {last}."
+
+
+def unit_of(trial: Trial) -> str:
+    """The unit of time, "" where none is known."""
+    return str(trial.document["cohort"]["target"].get("unit") or "")

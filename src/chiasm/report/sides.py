@@ -1,0 +1,83 @@
+"""Who stood on which side of the verdict: candidates, settings tried, who stood aside, and who reads presence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chiasm.evaluation import Trial, Verdict
+from chiasm.evaluation.judging import PRESENCE
+from chiasm.evaluation.metrics import PRIMARY
+from chiasm.evaluation.sides import ASIDE, COMBINED, REFERENCE, SINGLE, side_of
+from chiasm.report.wording import count, listing, metric_of
+
+Row = Mapping[str, Any]
+
+
+def side_sentences(trial: Trial, verdict: Verdict) -> list[str]:
+    """How the two sides were chosen and what decided, a sentence or two each."""
+    rows = trial.document["recipes"]
+    sides = {
+        SINGLE: ([row for row in rows if side_of(row) == SINGLE], verdict.single_counts),
+        COMBINED: ([row for row in rows if side_of(row) == COMBINED], verdict.fused_counts),
+    }
+    said = [how_picked(trial)] if any(len(own) > 1 for own, _ in sides.values()) else []
+    for side, (own, counts) in sides.items():
+        tried = count(settings(own), "setting")
+        if len(own) == 1:
+            said.append(f"{side.capitalize()}: '{own[0]['name']}' is the only {side} recipe of the trial ({tried}).")
+        else:
+            candidates = f"{count(len(own), 'candidate')} with {tried} tried on inner folds"
+            said.append(f"{side.capitalize()}: {candidates}; picked: {listing(often(counts))}.")
+    return [*said, *aside_sentences(rows), *presence_sentences(rows)]
+
+
+def how_picked(trial: Trial) -> str:
+    """By what, and on whom, a recipe is picked in each fold."""
+    protocol, label = trial.document["protocol"], metric_of(trial.kind, PRIMARY[trial.kind]).label
+    folds = int(protocol["test_folds"])
+    where = "the test fold" if folds == 1 else f"each of {count(folds, 'test fold')}"
+    return (
+        f"In {where} the recipe with the best mean {label} on "
+        f"{protocol['inner_folds']} inner folds of that fold's training patients was picked; no test patient had a say."
+    )
+
+
+def settings(rows: Sequence[Row]) -> int:
+    """How many settings these recipes try together by inner selection, one a recipe that chooses nothing."""
+    return sum(max(1, int(row.get("settings", 1))) for row in rows)
+
+
+def often(counts: Mapping[str, int]) -> list[str]:
+    """Each recipe with the number of folds it was picked in, the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [f"'{name}' in {count(times, 'fold')}" for name, times in ordered]
+
+
+def aside_sentences(rows: Sequence[Row]) -> list[str]:
+    """Each recipe without a say, and which of its one-modality forms to list so that it has one."""
+    names = {row["name"] for row in rows}
+    said = []
+    for row in rows:
+        if side_of(row) == ASIDE:
+            lacking = [f"'{form}'" for form in row.get("forms", ()) if form not in names]
+            add = f": add {listing(lacking)} to the recipes" if lacking else ""
+            said.append(
+                f"Without a say: '{row['name']}'. What it gains as a kind of model is no gain of combining, and the "
+                f"same model on one modality alone is not in the trial{add}."
+            )
+    return said
+
+
+def presence_sentences(rows: Sequence[Row]) -> list[str]:
+    """Which recipes may learn from which modalities a patient has."""
+    readers = [
+        f"'{row['name']}'"
+        for row in rows
+        if row.get("reads_presence") and side_of(row) != REFERENCE and row["name"] != PRESENCE
+    ]
+    if not readers:
+        return []
+    return [
+        f"Presence: {listing(readers)} may learn from which modalities a patient has, not only from what they contain."
+    ]

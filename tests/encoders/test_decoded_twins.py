@@ -1,0 +1,82 @@
+"""One picture in two formats is found by its pixels; pictures that are alike are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import chiasm
+from chiasm.encoders.decoded_twins import thumbnail
+
+N = 40
+
+
+def pictures(folder: Path, seed: int = 0) -> dict[str, Path]:
+    rng = np.random.default_rng(seed)
+    found = {}
+    for k in range(N):
+        small = Image.fromarray(rng.integers(0, 256, (8, 8)).astype(np.uint8))
+        found[f"p{k:02d}"] = folder / f"{k}.png"
+        small.resize((64, 48), Image.Resampling.BICUBIC).save(found[f"p{k:02d}"])
+    return found
+
+
+def check(files: dict[str, Path], kind: str = "image", group: str | None = None) -> dict[str, chiasm.Problem]:
+    patients = pd.DataFrame({"ill": np.arange(N) % 2, "person": ["one" if k < 2 else f"{k}" for k in range(N)]})
+    patients.index = [f"p{k:02d}" for k in range(N)]  # type: ignore[assignment]
+    target = chiasm.Classification("ill")
+    cohort = chiasm.cohort_from_frames(patients, {"scan": files}, target, kinds={"scan": kind}, group=group)
+    return {problem.finding: problem for problem in chiasm.check_cohort(cohort)}
+
+
+@pytest.mark.parametrize(("suffix", "options"), [("jpg", {"quality": 75}), ("tif", {}), ("png", {"dpi": (72, 72)})])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_picture_saved_again_is_found(tmp_path: Path, suffix: str, options: dict[str, object], mode: str) -> None:
+    files = pictures(tmp_path)
+    files["p01"] = tmp_path / f"again.{suffix}"
+    Image.open(files["p00"]).convert(mode).save(files["p01"], **options)  # type: ignore[arg-type]
+    found = check(files)
+    assert set(found) == {"same-picture"} and found["same-picture"].leak and found["same-picture"].row == 2
+    assert found["same-picture"].what.startswith("2 sources") and "again" not in str(found["same-picture"])
+    assert not check(files, group="person")
+
+
+def test_pictures_of_others_pass(tmp_path: Path) -> None:
+    """One is a mixture of another and a third: a correlation of about .98."""
+    files = pictures(tmp_path)
+    one, other = (np.asarray(Image.open(files[name]), dtype=float) for name in ("p00", "p02"))
+    Image.fromarray((0.85 * one + 0.15 * other).astype(np.uint8)).save(files["p01"])
+    assert not check(files)
+
+
+def test_one_file_under_two_identifiers_is_found_by_its_content(tmp_path: Path) -> None:
+    files = pictures(tmp_path)
+    files["p01"] = tmp_path / "copy.png"
+    files["p01"].write_bytes(files["p00"].read_bytes())
+    assert set(check(files)) == {"identical-patients"}
+
+
+def test_a_recording_written_twice_is_found(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = {}
+    for k in range(N):
+        files[f"p{k:02d}"] = tmp_path / f"{k}.csv"
+        leads = pd.DataFrame({"time": np.arange(500) / 100}).join(
+            pd.DataFrame(rng.normal(size=(500, 2)).cumsum(axis=0), columns=["I [mV]", "II [mV]"]) / 50
+        )
+        leads.to_csv(files[f"p{k:02d}"], index=False)
+    pd.read_csv(files["p00"]).round(4).to_csv(tmp_path / "1.csv", index=False)
+    assert set(check(files, kind="ecg")) == {"same-picture"}
+
+
+def test_a_thumbnail_does_not_see_brightness_or_size_and_is_none_of_a_constant() -> None:
+    values = np.random.default_rng(0).normal(size=(1, 32, 32))
+    large = values.repeat(2, axis=1).repeat(2, axis=2)
+    first, second = thumbnail(values), thumbnail(3 * large + 7)
+    assert first is not None and second is not None and len(first) == 256
+    np.testing.assert_allclose(first, second, atol=1e-12)
+    assert thumbnail(np.full((1, 32, 32), 5.0)) is None
