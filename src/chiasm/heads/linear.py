@@ -21,6 +21,7 @@ from scipy import linalg  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort.targets import Outcome
+from chiasm.heads.likelihood import FoldLikelihood
 from chiasm.heads.logistic import fit_ridge_logistic
 from chiasm.heads.ridge_cox import Array, breslow, checked, cox_nll, fit_ridge_cox, row_space, survival_at
 
@@ -113,22 +114,8 @@ def deviance(kind: str, linear_predictor: Array, outcome: Outcome) -> float:
 
 
 def nll(kind: str, linear_predictor: Array, outcome: Outcome, folds: NDArray[Any] | None = None) -> float:
-    """Total negative log likelihood; within each fold and summed where `folds` (n,) is given.
-
-    A Cox likelihood compares patients, so predictions of models fitted on different folds must not meet in one.
-    Squared error is in units of twice the outcome's variance. Labels count by their mean, so that a patient does not
-    weigh more for having more of them asked.
-    """
-    if folds is not None:
-        parts = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
-        scale = variance(kind, outcome)
-        return float(sum(_nll(kind, linear_predictor[rows], outcome.take(rows), scale) for rows in parts))
-    return _nll(kind, linear_predictor, outcome, variance(kind, outcome))
-
-
-def variance(kind: str, outcome: Outcome) -> float:
-    """Of a number over the known outcomes; 1 for the other kinds."""
-    return float(outcome.value[outcome.known].var()) or 1.0 if kind == "regression" else 1.0
+    """Total negative log likelihood, once: see `FoldLikelihood`, which is asked many times."""
+    return FoldLikelihood(kind, outcome, folds)(linear_predictor)
 
 
 def information(kind: str, outcome: Outcome) -> float:
@@ -145,14 +132,6 @@ def patients_known(outcome: Outcome) -> float:
     """How many outcomes are known; of labels the mean number over them."""
     value = np.asarray(outcome.value)
     return float(outcome.known.sum() if value.ndim == 1 else (~np.isnan(value)).sum() / value.shape[1])
-
-
-def _nll(kind: str, linear_predictor: Array, outcome: Outcome, scale: float) -> float:
-    mean = deviance(kind, linear_predictor, outcome)
-    known = patients_known(outcome)
-    if kind == "survival" and outcome.event is not None:
-        return mean * max(1, int(outcome.event[outcome.known].sum()))
-    return mean * known / (2 * scale if kind == "regression" else 1.0)
 
 
 def fit_labels(x: Array, y: Array, penalties: Sequence[float]) -> list[Linear]:

@@ -13,7 +13,7 @@ from scipy.special import expit, softmax  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort import Outcome, Survival, Target, class_names, horizons
-from chiasm.heads.linear import nll
+from chiasm.heads.likelihood import FoldLikelihood
 from chiasm.heads.ridge_cox import breslow, survival_at
 
 Array = NDArray[np.float64]
@@ -115,9 +115,9 @@ def calibration(
         folds: `(n,)` which model each link comes from, where there are several.
         level: `(K,)` what is added to the links afterwards.
     """
-    centre = centre_of(kind, link)
+    centre, likelihood = centre_of(kind, link), FoldLikelihood(kind, outcome, folds)
     found = minimize_scalar(
-        lambda slope: nll(kind, centre + slope * (link - centre) + level, outcome, folds),
+        lambda slope: likelihood(centre + slope * (link - centre) + level),
         bounds=(0.01, 3.0),
         method="bounded",
     )

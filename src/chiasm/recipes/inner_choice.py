@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from chiasm.cohort import Outcome
 from chiasm.heads.boosted_trees import Booster, Growth
 from chiasm.heads.elastic_net import STEPS, fit_elastic_net, penalty_grid
-from chiasm.heads.linear import Linear, fit_path, information, nll
+from chiasm.heads.likelihood import FoldLikelihood
+from chiasm.heads.linear import Linear, fit_path, information
 from chiasm.heads.response import calibration
 
 Array = NDArray[np.float64]
@@ -81,7 +82,8 @@ def choose_penalty(
         mean = x[train].mean(0)[None, :]
         for k, linear in enumerate(path):
             links[k, test], levels[k, test] = linear.linear_predictor(x[test]), linear.linear_predictor(mean)
-    losses = np.array([nll(kind, link, outcome, folds) for link in links])
+    likelihood = FoldLikelihood(kind, outcome, folds)
+    losses = np.array([likelihood(link) for link in links])
     best = int(np.flatnonzero(losses <= losses.min() + 1e-9 * abs(losses.min()))[-1])
     # From the strongest penalty down to the chosen one: the warm start makes it the cheaper way.
     path = fit(kind, x, outcome, [p * information(kind, outcome) for p in penalties[best:]], classes=classes)
@@ -118,10 +120,12 @@ def choose_trees(
         if number < len(HANDICAPS):
             seen = np.flatnonzero(np.isin(folds, np.unique(folds)[: number + 1]))
             own, of = outcome.take(seen), folds[seen]
-            ahead = nll(kind, rival[seen], own, of) - min(nll(kind, link[seen], own, of) for link in links)
+            likelihood = FoldLikelihood(kind, own, of)
+            ahead = likelihood(rival[seen]) - min(likelihood(link[seen]) for link in links)
             if ahead <= HANDICAPS[number]:
                 return None
-    losses = np.array([nll(kind, link, outcome, folds) for link in links])
+    likelihood = FoldLikelihood(kind, outcome, folds)
+    losses = np.array([likelihood(link) for link in links])
     best = int(losses.argmin())
     trees = Booster(kind, x, outcome, ROUNDS[best], Growth(seed=seed), classes).trees(ROUNDS[best])
     return _chosen(kind, trees, float(ROUNDS[best]), links[best], levels[best], outcome, folds, float(losses[best]))

@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, CohortError, Outcome, Unsupported
+from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.encoders import features_of
 from chiasm.encoders.registry import part_of
 from chiasm.heads.kernel_ridge import Items, ProductKernel, kernel_blocks, median_distance, places, solve
-from chiasm.heads.linear import nll
+from chiasm.heads.likelihood import FoldLikelihood
 from chiasm.heads.response import Response, calibration
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import Training
@@ -165,7 +165,10 @@ class KronRLS(OneOrAll):
                 for penalty in PENALTIES:
                     links[width, penalty][rest] = across @ solve(inside, target[rows] - centre, penalty) + centre
         calibrated = {chosen: calibration(kind, link, outcome, folds) for chosen, link in links.items()}
-        scores = {c: _nll(kind, link, outcome, *calibrated[c]) for c, link in links.items()}
+        likelihood = FoldLikelihood(kind, outcome)
+        scores = {
+            c: likelihood(calibrated[c][1] + calibrated[c][0] * (own - calibrated[c][1])) for c, own in links.items()
+        }
         width, penalty = min(scores, key=lambda chosen: scores[chosen])
         slope, level = calibrated[width, penalty]
         everybody = places(items, np.arange(len(cohort)))
@@ -177,7 +180,3 @@ class KronRLS(OneOrAll):
         predictor = KronRLSPredictor(cohort.modalities, kept, index, coef, centre, self.offset, slope, level)
         link = level + slope * (links[width, penalty] - level)
         return predictor, Response.fit(training.target, link, outcome, calibrate=False, folds=folds)
-
-
-def _nll(kind: str, link: np.ndarray, outcome: Outcome, slope: float, level: float) -> float:
-    return nll(kind, level + slope * (link - level), outcome)

@@ -12,7 +12,7 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome
 from chiasm.cohort.stratify import fewest
-from chiasm.heads.linear import nll
+from chiasm.heads.likelihood import FoldLikelihood
 from chiasm.heads.response import Response, level_of
 from chiasm.protocols import Citation, Predictor
 from chiasm.recipes.base import BaseRecipe, Training
@@ -95,7 +95,8 @@ def stack(
         links: `(M, n, K)`.
         folds: `(n,)` the inner fold that each link comes from.
     """
-    alone = [nll(kind, own + level_of(kind, own, outcome), outcome, folds) for own in links]
+    likelihood = FoldLikelihood(kind, outcome, folds)
+    alone = [likelihood(own + level_of(kind, own, outcome)) for own in links]
     best = np.zeros(len(links))
     best[int(np.argmin(alone))] = 1.0
     if len(links) == 1:
@@ -106,7 +107,7 @@ def stack(
 
     def objective(w: np.ndarray) -> float:
         fused = prior + level + np.einsum("m,mnk->nk", w, z)
-        return nll(kind, fused, outcome, folds) + strength / 2 * float((size * (w - best) ** 2).sum())
+        return likelihood(fused) + strength / 2 * float((size * (w - best) ** 2).sum())
 
     found = minimize(objective, best, bounds=[(0.0, 20.0)] * len(links), method="L-BFGS-B")
     return np.asarray(np.maximum(found.x, 0.0))
