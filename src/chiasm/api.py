@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,15 @@ import pandas as pd
 from chiasm import artifact
 from chiasm.artifact import ArtifactError
 from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
-from chiasm.cohort.accepted import Finding, settle, unmade
-from chiasm.cohort.checks import check_cohort as check_values
-from chiasm.cohort.checks import examine as examine_values
+from chiasm.cohort.accepted import settle
 from chiasm.cohort.demo import demo_cohort
-from chiasm.cohort.errors import FindingWarning, hush_findings
+from chiasm.cohort.errors import hush_findings
 from chiasm.doctor import diagnose, require_device
-from chiasm.encoders import Encoded, TokenStore, encode_cohort, file_problems, list_encoders
+from chiasm.encoders import Encoded, TokenStore, encode_cohort, list_encoders
 from chiasm.encoders.catalogue import import_fitted
+from chiasm.encoders.checking import examine, kept_together, require_sound
 from chiasm.encoders.choice import require_same
-from chiasm.encoders.encode import know_contents, unseen
+from chiasm.encoders.encode import unseen
 from chiasm.encoders.store_prune import Pruned, open_store, prune_store
 from chiasm.evaluation import Protocol, Trial, TrialError, run_trial
 from chiasm.evaluation import load_trial as read_trial
@@ -65,22 +63,6 @@ def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
     cannot be read is a warning, since its patient counts as one who lacks the modality, unless none of them can be.
     """
     return examine(cohort)[1]
-
-
-def examine(
-    cohort: Cohort | str | os.PathLike[str], *, progress: Callable[[str, int, int], None] | None = None
-) -> tuple[Cohort | None, list[Problem]]:
-    """The cohort, None where its manifest cannot be opened, and every problem of it: see `check_cohort`.
-
-    Args:
-        progress: called with (modality, finished, all) sources whose headers are read; before, as for `encode`, with
-            ("<modality>, content", read, all).
-    """
-    opened, problems = examine_values(cohort, lambda found: know_contents(found, open_store(), progress or unseen))
-    if opened is not None:
-        problems += file_problems(opened, progress or unseen)
-        problems += unmade(problems, opened.accepted)
-    return opened, sorted(problems, key=lambda problem: problem.severity != "error")
 
 
 def encode(
@@ -302,39 +284,6 @@ def score_similar(
 def load_trial(folder: Path | str) -> Trial:
     """Read a finished trial back from its run folder."""
     return read_trial(folder, _report)
-
-
-def kept_together(finding: Finding) -> Finding:
-    """Identical patients are no leak where the folds keep them on one side."""
-    same = finding.problem.finding == "identical-patients" and finding.reason is None
-    return replace(finding, reason="they stand on one side of every fold") if same else finding
-
-
-def require_sound(cohort: Cohort, checked: Sequence[Problem] | None = None) -> list[Finding]:
-    """Every finding of the check, with the reason for which it is accepted; a Python warning says that there are some.
-
-    Args:
-        checked: what was found already; None checks the cohort.
-
-    Raises:
-        CohortError: what is an error of values, targets, files or folds, or a finding accepted that was not made.
-    """
-    if checked is None:
-        know_contents(cohort, open_store())
-        problems = [*check_values(cohort), *file_problems(cohort, unseen)]
-        problems += unmade(problems, cohort.accepted)
-    else:
-        problems = list(checked)
-    errors = [problem for problem in problems if problem.severity == "error"]
-    if errors:
-        raise CohortError(errors)
-    findings = settle(problems, cohort.accepted)
-    if findings:
-        leaks = [str(finding.problem) for finding in findings if finding.leak]
-        told = f"; of them may give the outcome away: {'; '.join(leaks)}" if leaks else ""
-        number = "1 finding" if len(findings) == 1 else f"{len(findings):,} findings"
-        warnings.warn(f"{number} of the check{told} (chiasm.check_cohort lists all)", FindingWarning, stacklevel=3)
-    return findings
 
 
 def merge(

@@ -138,11 +138,18 @@ def _collected(problems: list[Problem], severity: Severity) -> list[Problem]:
 
 
 def patient_problems(cohort: Cohort, *, complete: bool) -> list[Problem]:
-    """Patients without a modality, without a group or a site.
+    """A modality that no patient has, patients without a modality, without a group or a site.
 
-    `complete` is False where a modality could not be opened: nobody is then said to have none.
+    `complete` is False where a modality could not be opened: nobody is then said to have none. A modality of nobody is
+    an error where there is something to learn; patients to predict may all lack one.
     """
     found = []
+    if cohort.outcome is not None and cohort.outcome.known.any():
+        for name, some in zip(cohort.modalities, cohort.present.any(axis=0).tolist(), strict=True):
+            if not some:
+                fix = "compare its identifiers with those of the patients, or take the modality out"
+                path = cohort.sources[name].path
+                found.append(error("no patient has it", fix, path=path, modality=name, finding="modality-of-nobody"))
     bare = cohort.pattern() == ""
     if complete and bare.any() and cohort.modalities:
         fix = "they cannot be predicted: leave them out"
