@@ -155,7 +155,7 @@ def test_one_pattern_is_a_sentence(pages: Callable[[str], Page]) -> None:
 
 def test_one_split_says_what_it_cannot_know(pages: Callable[[str], Page]) -> None:
     page = pages("one split")
-    assert "With one split the interval is a bootstrap of its test patients only" in page.text
+    assert "With one split the intervals are a bootstrap of its test patients only" in page.text
     assert "Prescribed by the cohort: 1 test fold" in page.text
     assert page.facts()["Tested"] == "75; the other 75 are in training sets only"
     assert "held out" not in page.source  # names of folds are the user's own words
