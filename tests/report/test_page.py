@@ -129,9 +129,8 @@ def test_figures_of_each_kind(pages: Callable[[str], Page]) -> None:
 
 
 def test_what_cannot_be_estimated_says_so(pages: Callable[[str], Page], tmp_path: Path) -> None:
-    page = pages("classification")
-    row = next(row for row in page.tables["measure-table"] if row[0].startswith("guess"))
-    assert row[2] == "not estimable"  # a constant has no calibration slope
+    row = next(row for row in pages("regression").tables["recipe-table"] if row[0].startswith("guess"))
+    assert row[3] == "not estimable"  # a constant ranks nobody
     few = synthetic_trial("classification", n=40, missing=0.45, protocol=QUICK)
     patterns = page_of(few, tmp_path).tables["pattern-table"]
     assert any("not estimable" in cell for row in patterns for cell in row)
