@@ -20,7 +20,7 @@ test-newest:
 	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-newest/torch.txt -e '.[test,demo]'
 	@.venv-newest/bin/python -m pip freeze --exclude-editable | $(PINS) > .venv-newest/newest.txt
 	@OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -n 2 --dist worksteal || { \
-		echo 'Newer than the lock:'; grep -v '^#' constraints.txt | comm -13 - .venv-newest/newest.txt; exit 1; }
+		echo 'Newer than the lock:'; grep -v '^#' constraints.txt | LC_ALL=C comm -13 - .venv-newest/newest.txt; exit 1; }
 
 # The lock anew: what is newest today, in a temporary environment. Run `make test` afterwards.
 lock:

@@ -21,6 +21,7 @@ from PIL import Image
 
 import chiasm
 from chiasm.cohort import SYNTHETIC_COHORTS, synthetic_cohort
+from chiasm.cohort.demo import demo_cohort
 
 N, SEEDS = 400, 5
 Made = dict[str, Any]
@@ -272,7 +273,7 @@ def planted() -> None:
 
 
 def handed(folder: Path) -> None:
-    cohorts: list[tuple[str, Any]] = [("demo", chiasm.demo_cohort())]
+    cohorts: list[tuple[str, Any]] = [("demo", demo_cohort())]
     for name in SYNTHETIC_COHORTS:
         for target in ("classification", "multilabel", "regression", "survival"):
             cohorts.append((f"{name}, {target}", synthetic_cohort(name, 500, target=target)))

@@ -16,7 +16,9 @@ from chiasm.recipes.tuned import TunedRecipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-METHODS = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("methods.md", "adaptation.md", "metrics.md"))
+METHODS = "".join(
+    (ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("methods.md", "adaptation.md", "metrics.md")
+)
 # Options that many recipes have stand once, before them.
 SHARED = {AdaptedRecipe: "## Adapting an encoder", TunedRecipe: "## Merged tunings"}
 

@@ -25,7 +25,14 @@ from chiasm.cohort import Classification, Cohort, Regression, Survival
 COLUMNS = 4
 BASE = {"classification": 0.8, "survival": 0.5, "regression": 0.6}
 XOR = {"classification": 1.5, "survival": 0.8, "regression": 0.8}
-EFFECTS: dict[tuple[str, float], float] = {}
+EFFECTS: dict[tuple[str, float], float] = {
+    ("classification", 0.02): 0.351,
+    ("classification", 0.05): 0.59,
+    ("survival", 0.02): 0.28,
+    ("survival", 0.05): 0.472,
+    ("regression", 0.02): 0.167,
+    ("regression", 0.05): 0.268,
+}
 """(kind, gain) to the effect of z2: what `verdict.py --find-effects` prints."""
 
 COPY_NOISE = 1.0  # of m2 in `redundant` and `coverage`: it says less than m1
@@ -141,7 +148,9 @@ def effect_of(cell: Cell) -> float:
     return 0.0 if gain is None else EFFECTS[cell.kind, gain]
 
 
-def outcome(cell: Cell, signal: np.ndarray, z2: np.ndarray, rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:
+def outcome(
+    cell: Cell, signal: np.ndarray, z2: np.ndarray, rng: np.random.Generator
+) -> tuple[pd.DataFrame, np.ndarray]:
     """The patients' table, and (n,) whose outcome is high: the event, a short time, a number above zero."""
     n = len(signal)
     if cell.kind == C:

@@ -9,9 +9,9 @@ from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.metrics import PRIMARY, score
 from verdicts.cells import BASE, CELLS, Cell, both, outcome
 
-PATIENTS = 1_000_000
+PATIENTS = 300_000
 GAINS = (0.02, 0.05)
-STEPS = 14
+STEPS = 11
 
 
 def find_effects() -> dict[tuple[str, float], float]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from chiasm.cohort import Cohort
 from chiasm.cohort.accepted import settle
@@ -29,6 +28,8 @@ from verdicts.truth import Truth, truth_of
 
 LINEAR = ("late-fusion", "stacked-fusion", "early-fusion")
 KERNELS = ("kron-rls", "kron-rls:modality=m1", "kron-rls:modality=m2")
+SLOW = ("kernel", "fusion", "merge", "adaptation", "federated")
+"""Families whose models are asked of further patients in the folds where they are picked alone."""
 FURTHER_SEED = 1_000_003  # cohorts have the seeds from 0, further patients those from here
 
 
@@ -39,7 +40,9 @@ class Keeper:
     models: dict[tuple[str, str], Any] = field(default_factory=dict)
     split: str | None = None
 
-    def execute(self, function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int) -> Iterator[Any]:
+    def execute(
+        self, function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int
+    ) -> Iterator[Any]:
         """Each task here; the models of outer folds are kept."""
         for task in tasks:
             self.split = task.split.key if task.split.inner is None else None
@@ -84,17 +87,17 @@ def judge(cell: Cell, seed: int, *, every: bool, repeats: int, further: int) -> 
     assert singles is not None and fused is not None  # both sides are in every tier
     evidence = judging.evidence(singles, fused, leaks)
     outcome, why = decide(evidence)
-    cohorts = draw(cell, further, FURTHER_SEED + seed)
-    shown = [row["name"] for row in trial.document["recipes"] if row["side"] in (SINGLE, COMBINED)]
-    truth = truth_of(gathered, keeper.models, cohorts, dict(zip(trial.folds, zip(singles, fused, strict=True))), shown)
+    unseen = draw(cell, further, FURTHER_SEED + seed)
+    sides = [row for row in trial.document["recipes"] if row["side"] in (SINGLE, COMBINED)]
+    shown = [row["name"] for row in sides if row["family"] not in SLOW]
+    picks = dict(zip(trial.folds, zip(singles, fused, strict=True), strict=True))
+    truth = truth_of(gathered, keeper.models, unseen, picks, shown)
     return {
         "seed": seed,
         "outcome": outcome,
         "why": why,
         "picked": [max(set(own), key=own.count) for own in (singles, fused)],
-        **{
-            name: line(getattr(evidence, name), getattr(truth, name)) for name in ("total", "coverage", "combining")
-        },
+        **{name: line(getattr(evidence, name), getattr(truth, name)) for name in ("total", "coverage", "combining")},
         "metric": {name: metric_line(judging, trial, name, truth) for name in shown},
     }
 

@@ -62,17 +62,16 @@ def truth_of(
         return float(within(kind, frame, seen, classes, strata)[0])
 
     for split in setting.splits:
-        frames = {recipe: models[recipe, split.key].predict(unseen) for recipe in shown}
-        ranked = [
-            (modality, replace(one, frame=frames[one.recipe]))
-            for modality, one in ranked_modalities(candidates_in(setting, gathered.fits, gathered.own, split))
-        ]
+        single, fused = picks[split.repeat, split.fold]
+        best = ranked_modalities(candidates_in(setting, gathered.fits, gathered.own, split))
+        asked = {*shown, single, fused, *(one.recipe for _, one in best)}
+        frames = {recipe: models[recipe, split.key].predict(unseen) for recipe in sorted(asked)}
+        ranked = [(modality, replace(one, frame=frames[one.recipe])) for modality, one in best]
         train = setting.cohort.outcome.take(split.train)
         b = best_available(kind, ranked, present, train, classes, index, patterns)
         own = {recipe: whole(frame) for recipe, frame in frames.items()}
-        single, fused = picks[split.repeat, split.fold]
         rows.append((own[fused] - own[single], whole(b) - own[single], inside(frames[fused]) - inside(b)))
-        for recipe, value in own.items():
-            metric[recipe].append(value)
+        for recipe in shown:
+            metric[recipe].append(own[recipe])
     total, coverage, combining = np.mean(rows, axis=0)
     return Truth(total, coverage, combining, {recipe: float(np.mean(values)) for recipe, values in metric.items()})

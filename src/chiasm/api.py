@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,7 @@ def evaluate(
     engine: str = "local",
     device: str = "cpu",
     contrasts: Iterable[tuple[str, str]] = (),
+    checked: Sequence[Problem] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trial:
     """Every recipe on the same folds: out-of-fold predictions, scores with intervals, and the verdict.
@@ -187,6 +189,7 @@ def evaluate(
             since a script without a `__main__` guard would be run again in each.
         engine: "local", or "ray": encoding and training sets run on the cluster that `RAY_ADDRESS` names.
         contrasts: pairs `(recipe, against)` of the trial, named beforehand, each judged by its own interval.
+        checked: what `check_cohort` found before the cohort was encoded; None checks it here.
         progress: called with (finished, all) training sets.
 
     Raises:
@@ -194,9 +197,13 @@ def evaluate(
         Unsupported: a recipe that was asked for cannot be fitted on this cohort.
         TrialError: `out` holds a trial already and `resume` is False, or another trial.
     """
-    findings = require_sound(cohort)
+    findings = require_sound(cohort, checked)
     recipes = None if recipes is None else list(recipes)
-    cohort = encoded(cohort, recipes or [], engine=engine, jobs=jobs)
+    ready = encode(cohort, inputs=read_inputs(recipes or []), engine=engine, jobs=jobs)
+    findings += settle(ready.problems, cohort.accepted)
+    if protocol is not None and protocol.group_duplicates:
+        findings = [kept_together(finding) for finding in findings]
+    cohort = ready.cohort
     chosen, forms = registry.for_trial(recipes, cohort)
     folder = Path(out) if out is not None else None
     trial = run_trial(
@@ -297,15 +304,27 @@ def load_trial(folder: Path | str) -> Trial:
     return read_trial(folder, _report)
 
 
-def require_sound(cohort: Cohort) -> list[Finding]:
+def kept_together(finding: Finding) -> Finding:
+    """Identical patients are no leak where the folds keep them on one side."""
+    same = finding.problem.finding == "identical-patients" and finding.reason is None
+    return replace(finding, reason="they stand on one side of every fold") if same else finding
+
+
+def require_sound(cohort: Cohort, checked: Sequence[Problem] | None = None) -> list[Finding]:
     """Every finding of the check, with the reason for which it is accepted; a Python warning says that there are some.
+
+    Args:
+        checked: what was found already; None checks the cohort.
 
     Raises:
         CohortError: what is an error of values, targets, files or folds, or a finding accepted that was not made.
     """
-    know_contents(cohort, open_store())
-    problems = [*check_values(cohort), *file_problems(cohort, unseen)]
-    problems += unmade(problems, cohort.accepted)
+    if checked is None:
+        know_contents(cohort, open_store())
+        problems = [*check_values(cohort), *file_problems(cohort, unseen)]
+        problems += unmade(problems, cohort.accepted)
+    else:
+        problems = list(checked)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise CohortError(errors)

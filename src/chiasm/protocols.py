@@ -88,7 +88,20 @@ class Model(Protocol):
 
 @runtime_checkable
 class Recipe(Protocol):
-    """A published system or a baseline; its options are the fields of a frozen dataclass."""
+    """A published system or a baseline; its options are the fields of a frozen dataclass.
+
+    A recipe may say more of itself, by attributes that a trial asks for and takes the default where there is none:
+
+    - `modalities(cohort) -> tuple[str, ...]`: those that it reads; all of the cohort's.
+    - `alone(cohort) -> tuple[str, ...]`: the names of its one-modality forms, each the same recipe with the same budget
+      that reads one alone; none, as where it reads one already.
+    - `reads_presence: bool`: a prediction may depend on which modalities a patient has, beyond what those he has say
+      (a network, a kernel with placeholders, trees that read missing values of a whole modality, indicators); False.
+    - `settings: int`: how many settings its inner selection tries (penalties, widths, rounds of trees), for each
+      modality where it chooses for each; 1.
+    - `by_default: bool`: a trial that names no recipe tries it; False for a third party's.
+    - `reads_inputs: bool`: it runs an encoder's network, and so needs what that reads; False.
+    """
 
     @property
     def name(self) -> str: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from bases import BASES
 from chiasm.adapters import SideNetwork, UniPT, attach, hidden_states

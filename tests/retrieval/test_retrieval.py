@@ -58,16 +58,21 @@ def test_recall_by_hand() -> None:
 def test_exact_neighbours_are_those_of_all_distances(seed: int, k: int) -> None:
     rows, queries = vectors(20, seed=seed), vectors(4, seed=seed + 1)
     unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in (queries, rows)]
-    distance = 1 - unit[0] @ unit[1].T
+    distance = 1 - unit[0].astype(float) @ unit[1].astype(float).T
     found, away = Neighbours(rows, "exact").nearest(queries, k)
     np.testing.assert_array_equal(found, np.argsort(distance, axis=1, kind="stable")[:, :k])
     np.testing.assert_allclose(away, np.sort(distance, axis=1)[:, :k], atol=1e-6)
 
 
-def test_equal_distances_fall_to_the_first_rows() -> None:
-    rows = np.tile(vectors(1), (6, 1))
-    found, _ = Neighbours(rows).nearest(rows[:1], 3)
-    assert found.tolist() == [[0, 1, 2]]
+@pytest.mark.parametrize("copies", [6, 7, 33, 130])
+@pytest.mark.parametrize("width", [6, 384])
+def test_equal_distances_fall_to_the_first_rows(copies: int, width: int) -> None:
+    """Whatever rows stand between: a matrix product gives equal rows other last bits by where they stand."""
+    others = vectors(copies, width, seed=1)
+    rows = np.stack([np.tile(vectors(1, width), (copies, 1)), others], 1).reshape(2 * copies, -1)
+    found, away = Neighbours(rows).nearest(rows[:1], copies)
+    assert found.tolist() == [[2 * row for row in range(copies)]]
+    assert len(set(away[0].tolist())) == 1 and abs(away[0, 0]) < 1e-6
 
 
 def test_wrong_questions_are_refused() -> None:

@@ -27,6 +27,11 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what --out holds."
 
 def sound(path: Path) -> Cohort:
     """The cohort, once no error stands in its way; warnings are counted."""
+    return checked(path)[0]
+
+
+def checked(path: Path) -> tuple[Cohort, list[Problem]]:
+    """The cohort, once no error stands in its way, with every problem; warnings are counted."""
     from chiasm import api
 
     api.hush_findings()
@@ -36,7 +41,7 @@ def sound(path: Path) -> Cohort:
         raise api.CohortError(errors)
     if problems:
         screen.hint(f"{counted(problems)}: chiasm check {path} lists them")
-    return cohort
+    return cohort, problems
 
 
 def examined(path: Path) -> tuple[Cohort | None, list[Problem]]:
@@ -49,6 +54,13 @@ def examined(path: Path) -> tuple[Cohort | None, list[Problem]]:
 
 def ready(cohort: Cohort, recipes: Sequence[str], engine: str = "local", jobs: int | None = None) -> Cohort:
     """The cohort encoded as these recipes read it, with progress; sources that cannot be read are counted."""
+    return made_ready(cohort, recipes, engine, jobs)[0]
+
+
+def made_ready(
+    cohort: Cohort, recipes: Sequence[str], engine: str = "local", jobs: int | None = None
+) -> tuple[Cohort, list[Problem]]:
+    """The cohort encoded as these recipes read it, and the sources that cannot be read."""
     from chiasm import api
 
     inputs = api.read_inputs(recipes)  # a name that is none is an error here, before any work
@@ -56,7 +68,7 @@ def ready(cohort: Cohort, recipes: Sequence[str], engine: str = "local", jobs: i
         found = api.encode(cohort, inputs=inputs, engine=engine, jobs=jobs, progress=progress.named)
     for problem in found.problems:
         screen.hint(f"{problem.severity}: {problem}")
-    return found.cohort
+    return found.cohort, list(found.problems)
 
 
 def counted(problems: Sequence[Problem]) -> str:

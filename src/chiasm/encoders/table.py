@@ -103,9 +103,9 @@ class TableEncoder:
                 block = np.stack(known or [np.zeros(len(raw), bool)], axis=1)
             else:
                 block = scaled[column][:, None]
-            flag = raw[column].isna().to_numpy()[:, None]
-            blocks[column] = np.concatenate([block, flag], axis=1) if column in self.flagged else block
-            blocks[column] = blocks[column].astype(np.float64)
+            if column in self.flagged:
+                block = np.concatenate([block, raw[column].isna().to_numpy()[:, None]], axis=1)
+            blocks[column] = np.asarray(block, dtype=np.float64)
         return blocks
 
 

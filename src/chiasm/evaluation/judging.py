@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.stratify import fewest
 from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.contrasts import UNKNOWN, Contrast, Values, chosen, contrast, whole_values, within_values
-from chiasm.evaluation.metrics import METRICS, PRIMARY
+from chiasm.evaluation.metric_table import primary_label
 from chiasm.evaluation.sentences import Circumstances, contrast_sentence, sentence_of
 from chiasm.evaluation.sides import BEST_AVAILABLE, COMBINED, SINGLE, side_of
 from chiasm.evaluation.trial import Trial
@@ -217,8 +217,3 @@ def named_contrasts(trial: Trial, pairs: Sequence[tuple[str, str]]) -> list[dict
         }
         found.append({"recipe": recipe, "against": against, "outcome": outcome, **numbers, "sentence": sentence})
     return found
-
-
-def primary_label(kind: str) -> str:
-    """How the primary metric of a kind of target is called."""
-    return next(metric.label for metric in METRICS[kind] if metric.id == PRIMARY[kind])

@@ -56,13 +56,31 @@ class Metric:
         """Whether it is computed over all patients tested in a repeat, instead of within each fold."""
         return self.of_patients is not None
 
+    @property
+    def is_slope(self) -> bool:
+        """Whether it needs predictions that differ within a fold."""
+        return self.id.startswith("calibration_slope")
+
     def prepared(self, parts: Sequence[Scored]) -> Any:
         """What `function` takes first, of the folds of one repeat; of one fold where the metric is not pooled."""
         if self.of_patients is not None:
-            return np.concatenate([self.of_patients(part) for part in parts])
+            terms = [self.of_patients(part) for part in parts]
+            return without_constants(terms) if self.is_slope else np.concatenate(terms)
         if len(parts) != 1:
             raise ValueError(f"{self.id} is computed within a fold and cannot be pooled over {len(parts)}")
         return parts[0]
+
+
+def without_constants(terms: Sequence[Floats]) -> Floats:
+    """The terms (n, ..., m) of several folds, the first of the m NaN where it is constant within every fold.
+
+    Constants that differ between folds, as priors of the training patients do, would have a slope, and a negative one:
+    the more events are tested, the fewer were trained on.
+    """
+    whole = np.concatenate(terms)
+    spread = np.max([np.ptp(part[..., 0], axis=0) for part in terms], axis=0)
+    whole[..., 0] = np.where(spread <= 1e-9, np.nan, whole[..., 0])
+    return whole
 
 
 def _survival_arrays(s: Scored) -> tuple[Floats, NDArray[np.bool_]]:
@@ -187,3 +205,8 @@ PRIMARY: dict[str, str] = {
     "regression": "r2",
     "survival": "harrell_c",
 }
+
+
+def primary_label(kind: str) -> str:
+    """How the primary metric of a kind of target is called."""
+    return next(metric.label for metric in METRICS[kind] if metric.id == PRIMARY[kind])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -129,16 +129,16 @@ def _values(chosen: Sequence[Metric], parts: Sequence[Scored], weights: Floats, 
     n = weights.shape[1]
     step = max(1, _CELLS // max(1, n))
     blocks = [as_weights(weights[i : i + step], n) for i in range(0, len(weights), step)]
-    seen: dict[Callable[[Scored], Floats] | None, Any] = {}  # terms and functions that several metrics share go once
-    given: dict[tuple[Any, Any], Floats] = {}
+    seen: dict[Any, Any] = {}  # terms and functions that several metrics share go once
+    given: dict[Any, Floats] = {}
     found = {}
     for metric in chosen:
-        if metric.of_patients not in seen:
-            seen[metric.of_patients] = metric.prepared(parts)
-        key = (metric.of_patients, metric.function)
+        source = (metric.of_patients, metric.is_slope)
+        if source not in seen:
+            seen[source] = metric.prepared(parts)
+        key = (source, metric.function)
         if key not in given:
-            terms = seen[metric.of_patients]
-            given[key] = np.concatenate([metric.function(terms, block) for block in blocks], axis=-1)
+            given[key] = np.concatenate([metric.function(seen[source], block) for block in blocks], axis=-1)
         found[metric.id] = given[key] if metric.row is None else given[key][metric.row]
     return found
 

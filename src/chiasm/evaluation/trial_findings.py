@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from chiasm.cohort import Problem
 from chiasm.cohort.errors import warning
+from chiasm.cohort.leaks import TOO_GOOD, too_good
+from chiasm.evaluation.metric_table import primary_label
 from chiasm.evaluation.sides import SINGLE, side_of
 from chiasm.evaluation.trial import Trial
 
-TOO_GOOD = 0.98
 UNEQUAL = 2.0
 
 
@@ -25,18 +26,8 @@ def too_good_alone(trial: Trial) -> Sequence[Problem]:
         reads = row.get("reads", [])
         if side_of(row) == SINGLE and len(reads) == 1 and row["mean"] is not None:
             best[reads[0]] = max(best.get(reads[0], row["mean"]), row["mean"])
-    fix = "leave out what is known only after the outcome, or accept the finding with the reason why it is true"
-    return [
-        warning(
-            f"modality '{name}' alone scores {TOO_GOOD:g} or more out of fold",
-            fix,
-            modality=name,
-            finding="too-good",
-            leak=True,
-        )
-        for name, value in sorted(best.items())
-        if value >= TOO_GOOD
-    ]
+    metric = primary_label(trial.kind)
+    return [too_good(name, metric, value) for name, value in sorted(best.items()) if value >= TOO_GOOD]
 
 
 def unequal_folds(trial: Trial) -> Sequence[Problem]:

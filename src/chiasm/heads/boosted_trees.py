@@ -22,6 +22,7 @@ from chiasm.cohort.targets import Outcome
 Array = NDArray[np.float64]
 Ints = NDArray[np.int_]
 LEAF = -1
+LARGEST = 1e30
 
 
 @storable("boosted-trees")
@@ -85,7 +86,7 @@ class BoostedTrees:
 
     def linear_predictor(self, x: Array) -> Array:
         """`(n, K)` link from `(n, F)` columns, NaN where a value is missing."""
-        seen = np.asarray(x, np.float32)
+        seen = single_precision(x)
         out = np.tile(np.asarray(self.base, np.float64), (len(seen), 1))
         rows = np.arange(len(seen))[:, None]
         for start in range(0, len(self.start), 256):
@@ -176,7 +177,7 @@ class Booster:
         import xgboost
 
         margin = np.tile(base, (len(x), 1)) if len(base) > 1 else np.full(len(x), base[0])
-        return xgboost.DMatrix(np.asarray(x, np.float32), label, base_margin=margin, nthread=1)
+        return xgboost.DMatrix(single_precision(x), label, base_margin=margin, nthread=1)
 
     def links(self, x: Array, rounds: Sequence[int]) -> Array:
         """`(R, n, K)` the link after each number of rounds, as `trees(r).linear_predictor(x)` gives it."""
@@ -214,6 +215,11 @@ class Booster:
         base = np.concatenate([base for _, base in self.parts])
         where = np.array(starts, np.int64), np.array(outputs, np.int64)
         return BoostedTrees(self.columns, base, *where, **arrays, paired=self.paired)
+
+
+def single_precision(x: Array) -> NDArray[np.float32]:
+    """Columns as the trees compare them, within bounds that leave a threshold beyond the largest number finite."""
+    return np.clip(np.asarray(x, np.float64), -LARGEST, LARGEST).astype(np.float32)
 
 
 def _of_two(link: Array) -> Array:

@@ -6,6 +6,7 @@ network or a kernel is compared with itself, and what it can do with one modalit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,6 +48,12 @@ class OneModality:
     def reads_inputs(self) -> bool:
         """As the predictor does."""
         return bool(getattr(self.predictor, "reads_inputs", False))
+
+    @property
+    def embedding(self) -> Callable[[Cohort], np.ndarray] | None:
+        """What the predictor's head reads of who has the modality, `(B, D)`; None where it has no such thing."""
+        own = getattr(self.predictor, "embedding", None)
+        return None if own is None else lambda cohort: np.asarray(own(cohort.with_modalities([self.modality])))
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """`(B, K)` float64 in the cohort's sorted row order."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from chiasm.cohort import Classification, Cohort, Unsupported, class_names, fold_ids
 from chiasm.retrieval.embed import embed_modality, embed_model
 from chiasm.retrieval.metrics import mean_average_precision, recall_at
+from chiasm.retrieval.neighbours import cosines
 from chiasm.retrieval.vote import NeighbourVote
 
 KS = (1, 5, 10)
@@ -84,7 +85,7 @@ def _ranked(vectors: NDArray[np.float32], codes: Ints, units: Ints, asked: Ints)
     values, chances = np.full((2, len(asked), len(KS) + 1), np.nan)
     for place, query in enumerate(asked):
         others = np.flatnonzero(units != units[query])
-        relevant = (codes[others] == codes[query])[np.argsort(-(unit[others] @ unit[query]), kind="stable")]
+        relevant = (codes[others] == codes[query])[np.argsort(-cosines(unit[others], unit[query]), kind="stable")]
         total, n = int(relevant.sum()), len(others)
         if not total or n < max(KS):
             continue

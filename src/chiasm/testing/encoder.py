@@ -13,7 +13,7 @@ import torch
 
 from chiasm import artifact
 from chiasm.encoders.adaptable import is_adaptable
-from chiasm.testing.laws import TOLERANCE, apart, differing, folder_bytes, globals_unchanged, require
+from chiasm.testing.laws import ROUNDING, TOLERANCE, apart, differing, folder_bytes, globals_unchanged, require
 from chiasm.tokens import Tokens
 
 
@@ -102,7 +102,7 @@ def _adapted(fitted: Any, raw: Any, tokens: Tokens) -> None:
     for row in range(len(raw)):
         own, real = _real(tokens, row), _real(found, row)
         gap = apart(own, real) if own.shape == real.shape else float("inf")
-        require(gap <= TOLERANCE, law, f"those of row {row} differ by {gap:.1e}")
+        require(gap <= ROUNDING, law, f"those of row {row} differ by {gap:.1e}")
     trunk.requires_grad_(True)
     made = trunk(spoiled)
     made.values[made.mask].square().sum().backward()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,11 +11,12 @@ import numpy as np
 import scipy.linalg  # type: ignore[import-untyped]  # noqa: F401 (its BLAS must be loaded to be told)
 import sklearn.utils._openmp_helpers  # type: ignore[import-untyped]  # noqa: F401 (and its OpenMP)
 import torch
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 # Below this many multiplications a step, handing work to a second thread costs more than it saves: a small model on
 # two busy threads was measured 40 times slower than on one.
 SMALL_WORK = 5e8
+_found: tuple[int, ThreadpoolController] | None = None
 
 
 @contextmanager
@@ -25,12 +27,23 @@ def threads_for(multiplications: float) -> Iterator[None]:
     """
     before = torch.get_num_threads()
     wanted = 1 if multiplications < SMALL_WORK else before
-    with threadpool_limits(limits=wanted):
+    with loaded_libraries().limit(limits=wanted):
         torch.set_num_threads(wanted)
         try:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def loaded_libraries() -> ThreadpoolController:
+    """The libraries with threads of their own that are loaded; sought again where a module was imported since.
+
+    Seeking takes milliseconds, as long as the fit of a small ridge does.
+    """
+    global _found
+    if _found is None or _found[0] != len(sys.modules):
+        _found = (len(sys.modules), ThreadpoolController())
+    return _found[1]
 
 
 @contextmanager

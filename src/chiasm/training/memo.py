@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar, cast
 
 T = TypeVar("T")
-_SCOPES = 3
+_SCOPES = 5
 _kept: OrderedDict[str, dict[Hashable, tuple[object, float]]] = OrderedDict()
 _charged = 0.0
 

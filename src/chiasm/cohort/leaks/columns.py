@@ -16,7 +16,7 @@ from chiasm.cohort.sources import ColumnSource
 from chiasm.cohort.targets import Multilabel, Outcome, Survival, Target
 
 ALMOST_PERFECT = 0.99
-ALMOST_THE_TIME = 0.97  # Harrell's C with the times of a survival target: nobody knows them so well beforehand
+ALMOST_THE_TIME = 0.95  # Harrell's C with the times of a survival target: nobody knows them so well beforehand
 ALMOST_A_COPY = 0.95  # of a column of two values, or of the event of a survival target
 MANY = 15  # filled of each group, in a column that is mostly empty or a copy with flips
 BY_CHANCE = 0.01  # columns that would order the outcome so well without knowing anything
@@ -56,7 +56,7 @@ def knowing(values: Array, target: Target, outcome: Outcome) -> Bools:
 
     The statistic is computed within each of 5 folds and averaged, in whichever direction is better; of several classes
     it is averaged over their pairs; of several labels the one ordered best counts; a regression counts as survival
-    without censoring. Of .99 and more, it is a leak, or .97 for times of 30 events or more. A column of two values that
+    without censoring. Of .99 and more, it is a leak, or .95 for times of 30 events or more. A column of two values that
     splits two groups with an AUROC of .95 and more is a copy with some flips. Of survival a column leaks too that tells
     the events from the censored with .95, as the column of the events itself does, of which Harrell's C is far from 1;
     and one that follows the time of the censored as it does that of the others (`follows_time`). A column filled in
