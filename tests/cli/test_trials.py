@@ -51,7 +51,14 @@ def test_check_of_what_cannot_be_opened(run: Run, tmp_path: Path) -> None:
 def test_evaluate_shows_table_verdict_report_and_time(run: Run, two_tables: CohortFolder, tmp_path: Path) -> None:
     said = run("evaluate", two_tables.manifest, *RECIPES, "--out", tmp_path / "run", *QUICK)
     assert said.code == 0, said.err
-    for word in ("single:rna", "late-fusion", "harrell_c (95 % interval, given the fitted models)", "Took", "most work", "ombining modalities"):
+    for word in (
+        "single:rna",
+        "late-fusion",
+        "harrell_c (95 % interval, given the fitted models)",
+        "Took",
+        "most work",
+        "ombining modalities",
+    ):
         assert word in said.out
     assert said.out.rstrip().endswith(f"Report: {tmp_path / 'run' / 'report.html'}")
     assert "training sets" in said.err and "training sets" not in said.out
