@@ -21,7 +21,7 @@ from chiasm.testing.cohorts import synthetic_parts
 from conftest import CohortFolder, Run
 from small_recipes import on_disk
 
-QUICK = ["--ignore-folds", "--folds", "2", "--jobs", "1"]
+QUICK = ["--ignore-folds", "--folds", "2", "--repeats", "1", "--jobs", "1"]
 RECIPES = ["--recipes", "single:clinical,single:rna", "--recipes", "late-fusion"]
 
 
