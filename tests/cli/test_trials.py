@@ -221,7 +221,7 @@ def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     def quick(cohort: Any, recipes: Any, protocol: Any, **named: Any) -> Any:
         assert recipes is None and protocol.folds == 5
         names = ["single:clinical", "single:genes", "late-fusion"]
-        return evaluate(cohort, names, chiasm.Protocol(folds=2, draws=100), **named)
+        return evaluate(cohort, names, chiasm.Protocol(folds=2, repeats=1, draws=100), **named)
 
     monkeypatch.setattr(api, "evaluate", quick)
 
