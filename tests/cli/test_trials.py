@@ -21,7 +21,7 @@ from chiasm.testing.cohorts import synthetic_parts
 from conftest import CohortFolder, Run
 from small_recipes import on_disk
 
-QUICK = ["--ignore-folds", "--folds", "2", "--jobs", "1"]
+QUICK = ["--ignore-folds", "--folds", "2", "--repeats", "1", "--jobs", "1"]
 RECIPES = ["--recipes", "single:clinical,single:rna", "--recipes", "late-fusion"]
 
 
@@ -51,7 +51,14 @@ def test_check_of_what_cannot_be_opened(run: Run, tmp_path: Path) -> None:
 def test_evaluate_shows_table_verdict_report_and_time(run: Run, two_tables: CohortFolder, tmp_path: Path) -> None:
     said = run("evaluate", two_tables.manifest, *RECIPES, "--out", tmp_path / "run", *QUICK)
     assert said.code == 0, said.err
-    for word in ("single:rna", "late-fusion", "harrell_c (95 % interval)", "Took", "most work", "ombining modalities"):
+    for word in (
+        "single:rna",
+        "late-fusion",
+        "harrell_c (95 % interval, given the fitted models)",
+        "Took",
+        "most work",
+        "ombining modalities",
+    ):
         assert word in said.out
     assert said.out.rstrip().endswith(f"Report: {tmp_path / 'run' / 'report.html'}")
     assert "training sets" in said.err and "training sets" not in said.out
@@ -214,7 +221,7 @@ def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     def quick(cohort: Any, recipes: Any, protocol: Any, **named: Any) -> Any:
         assert recipes is None and protocol.folds == 5
         names = ["single:clinical", "single:genes", "late-fusion"]
-        return evaluate(cohort, names, chiasm.Protocol(folds=2, draws=100), **named)
+        return evaluate(cohort, names, chiasm.Protocol(folds=2, repeats=1, draws=100), **named)
 
     monkeypatch.setattr(api, "evaluate", quick)
 
@@ -225,7 +232,7 @@ def test_demo_replaces_a_demo_and_nothing_else(run: Run, tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     said = run("demo", "--jobs", "1")
     assert said.code == 0 and said.out.rstrip().endswith("Report: chiasm-demo/report.html"), said.err
-    assert "198 patients" in said.err and "minute" in said.err
+    assert "198 patients" in said.err and "minute" in said.err and "one repeat (--full: five)" in said.err
     first = (tmp_path / "chiasm-demo" / "trial.json").stat().st_mtime_ns
     document = json.loads(run("demo", "--jobs", "1", "--json", "--seed", "1").out)
     assert document["cohort"]["patients"] == 198

@@ -33,7 +33,7 @@ def test_several_labels(tmp_path: Path) -> None:
     assert outcome is not None
     value = np.where(np.arange(210)[:, None] % 9 == [3, 5], np.nan, outcome.value)
     cohort = cohort.with_target(target, Outcome(value, None, outcome.known))
-    run(cohort, RECIPES, Protocol(folds=3, draws=100), out=tmp_path / "run")
+    run(cohort, RECIPES, Protocol(folds=3, repeats=1, draws=100), out=tmp_path / "run")
     write_report(load_trial(tmp_path / "run"), tmp_path / "run" / "report.html")
     folder = Folder(tmp_path / "run")
     labels = ["label", "rarer"]

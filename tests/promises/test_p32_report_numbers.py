@@ -307,7 +307,7 @@ def test_pattern_table(folder: Folder) -> None:
 
 
 def test_verdict(folder: Folder) -> None:
-    """The contrasts between what inner folds picked, what is best available and the fixed pair, each the wider of two."""
+    """What inner folds picked, what is best available and the fixed pair, each contrast with the wider interval."""
     sides = {"single": [one.name for one in SINGLES], "fused": [FUSED[0].name]}
     inner = {
         (one["name"], fold["repeat"], fold["fold"]): fold for one in folder.document["recipes"] for fold in one["folds"]

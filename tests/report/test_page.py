@@ -129,9 +129,8 @@ def test_figures_of_each_kind(pages: Callable[[str], Page]) -> None:
 
 
 def test_what_cannot_be_estimated_says_so(pages: Callable[[str], Page], tmp_path: Path) -> None:
-    page = pages("classification")
-    row = next(row for row in page.tables["measure-table"] if row[0].startswith("guess"))
-    assert row[2] == "not estimable"  # a constant has no calibration slope
+    row = next(row for row in pages("regression").tables["recipe-table"] if row[0].startswith("guess"))
+    assert row[3] == "not estimable"  # a constant ranks nobody
     few = synthetic_trial("classification", n=40, missing=0.45, protocol=QUICK)
     patterns = page_of(few, tmp_path).tables["pattern-table"]
     assert any("not estimable" in cell for row in patterns for cell in row)
@@ -155,7 +154,7 @@ def test_one_pattern_is_a_sentence(pages: Callable[[str], Page]) -> None:
 
 def test_one_split_says_what_it_cannot_know(pages: Callable[[str], Page]) -> None:
     page = pages("one split")
-    assert "With one split the interval is a bootstrap of its test patients only" in page.text
+    assert "With one split the intervals are a bootstrap of its test patients only" in page.text
     assert "Prescribed by the cohort: 1 test fold" in page.text
     assert page.facts()["Tested"] == "75; the other 75 are in training sets only"
     assert "held out" not in page.source  # names of folds are the user's own words

@@ -107,7 +107,9 @@ def more_patients(evidence: Evidence, around: Circumstances) -> str:
 def combining_too(why: str, evidence: Evidence, around: Circumstances) -> str:
     """Why it stays open whether combining pays beside predicting more patients."""
     if why == "too few":
-        return f"Whether combining them pays cannot be judged: {evidence.too_few}."
+        return (
+            f"Whether combining them pays cannot be judged: {evidence.too_few}. In all, {told_total(evidence, around)}."
+        )
     reason = "" if why == "not estimable" else because(why, evidence)
     return f"Whether combining them pays as well, these data cannot tell: {told_total(evidence, around)}{reason}."
 

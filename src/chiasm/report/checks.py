@@ -151,8 +151,8 @@ def limits(trial: Trial) -> list[str]:
         "Internal evaluation only: all patients come from one cohort. How a model does elsewhere or later is unknown.",
         "Discrimination and calibration are not clinical benefit: no decision, threshold or cost enters.",
         "The table of recipes is not adjusted for comparing many; only the verdict was fixed beforehand.",
-        "Who has a modality may depend on how ill a patient is. Combining is compared among patients alike in that, and "
-        "'presence' shows what it gives by itself; why a modality is missing nothing here can tell.",
+        "Who has a modality may depend on how ill a patient is. Combining is compared among patients alike in that, "
+        "and 'presence' shows what it gives by itself; why a modality is missing nothing here can tell.",
         "A leak that no column gives away by itself, and no modality by a score that is too good, is not found.",
         "Performance in subgroups (sex, age, ethnicity, site) is not shown: the trial does not know them.",
     ]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from chiasm.evaluation import Trial
 from chiasm.evaluation.metrics import horizons_of, uno_tau
+from chiasm.evaluation.trial import fold_key
 from chiasm.report.wording import rounded
 
 _SURVIVAL = "survival_"
@@ -41,9 +42,11 @@ def at_middle(trial: Trial, table: pd.DataFrame, middle: Mapping[Key, float]) ->
         None where a patient has no predicted survival at the horizon of the fold.
     """
     parts = []
-    for (repeat, fold), own in table.groupby(["repeat", "fold"], sort=True):
-        horizon = middle.get((int(repeat), str(fold)))
-        column = None if horizon is None else next((c for c in own if is_column(c, horizon)), None)
+    for key, own in table.groupby(["repeat", "fold"], sort=True):
+        horizon = middle.get(fold_key(key))
+        if horizon is None:
+            return None
+        column = next((name for name in own if is_column(name, horizon)), None)
         if column is None or own[column].isna().any():
             return None
         parts.append(own.assign(horizon=horizon, predicted=own[column].astype(float), share=own["value"] / horizon))
@@ -82,20 +85,20 @@ def horizons_told(trial: Trial) -> str:
     ).strip()
 
 
-def range_told(values: Iterable[float], unit: str) -> str:
+def range_told(values: Iterable[float], unit: str, digits: int = 3) -> str:
     """`at 410 days`, or `between 400 and 425 days` over folds, rounded."""
     own = list(values)
-    low, high = rounded(min(own)), rounded(max(own))
+    low, high = rounded(min(own), digits), rounded(max(own), digits)
     return (f"at {low} {unit}" if low == high else f"between {low} and {high} {unit}").strip()
 
 
 def truncation_told(trial: Trial) -> str:
     """Up to when Uno's C counts events, and what span of time the integrated Brier score holds, over the folds."""
     unit, own = unit_of(trial), [horizons for horizons in fold_horizons(trial).values() if horizons]
-    taus = [uno_tau(fold.train) for fold in trial.folds.values()]
+    taus = [uno_tau(fold.train) for fold in trial.folds.values()]  # each may be the time of one patient: two digits
     said = (
         f"Uno's C counts events up to the time after which too few patients are still watched to weight them, "
-        f"{range_told(taus, unit)}{'' if len(taus) == 1 else ' over the folds'}."
+        f"{range_told(taus, unit, 2)}{'' if len(taus) == 1 else ' over the folds'}."
     )
     if not own:
         return said

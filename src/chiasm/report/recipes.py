@@ -77,7 +77,7 @@ def best_of(trial: Trial) -> list[Best]:
 def recipes_part(trial: Trial) -> RecipesPart:
     """Every metric of every recipe, as it stands in the trial's document."""
     rows, papers = ranked(trial), dict[str, list[str]]()
-    for row in rows:
+    for row in (row for row in rows if side_of(row) != REFERENCE):
         papers.setdefault(row["paper"], []).append(row["name"])
     return RecipesPart(
         performance_table(trial, rows),
