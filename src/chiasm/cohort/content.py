@@ -145,8 +145,8 @@ def patient_problems(cohort: Cohort, *, complete: bool) -> list[Problem]:
     """
     found = []
     if cohort.outcome is not None and cohort.outcome.known.any():
-        for name, some in zip(cohort.modalities, cohort.present.any(axis=0).tolist(), strict=True):
-            if not some:
+        for m, name in enumerate(cohort.modalities):
+            if not cohort.present[:, m].any():
                 fix = "compare its identifiers with those of the patients, or take the modality out"
                 path = cohort.sources[name].path
                 found.append(error("no patient has it", fix, path=path, modality=name, finding="modality-of-nobody"))
