@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 from chiasm.artifact import storable
@@ -70,6 +70,10 @@ class LegoFuseRecipe(NeuralRecipe):
     def sizes(self) -> LegoSizes:
         """Of every block."""
         return LegoSizes(self.latents, self.latent_width, self.depth, self.heads, self.domain)
+
+    def reading(self, modality: str) -> LegoFuseRecipe:
+        """On one modality alone: of a single block, stacking and weaving are one and the same."""
+        return replace(self, modality=modality, mode="stack")
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the blocks, or take those that `lego-merge` trained on these patients; then fine-tune."""
