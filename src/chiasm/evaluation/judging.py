@@ -159,6 +159,11 @@ class Judging:
         )  # fmt: skip
 
 
+def placed(finding: Mapping[str, Any]) -> str:
+    """A finding in words, with the modality that it is of."""
+    return str(finding["what"]) + (f" (modality '{finding['modality']}')" if finding["modality"] else "")
+
+
 def often(picks: Sequence[str]) -> str:
     """The recipe picked most often, of equally frequent ones the first."""
     return Counter(picks).most_common(1)[0][0]
@@ -175,7 +180,7 @@ def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
     if singles is None or fused is None:
         return None
     found = [row for row in trial.document.get("findings", ()) if row["leak"]]
-    leaks = [row["what"] for row in found if row["accepted"] is None]
+    leaks = [placed(row) for row in found if row["accepted"] is None]
     evidence = judging.evidence(singles, fused, leaks)
     outcome, why = decide(evidence)
     tested = np.unique(np.concatenate([fold.patients for fold in trial.folds.values()]))

@@ -52,7 +52,7 @@ def sentence_of(outcome: str, why: str, evidence: Evidence, around: Circumstance
             f"With 80 % power it would take about {fewest:,} patients to settle if the true gain were the upper end of "
             f"its interval, and about {most:,} if it were the margin of {evidence.margin:g}."
         )
-    if around.folds == 1:
+    if around.folds == 1 and why != "leak":
         said.append(
             "With one split the intervals are a bootstrap of its test patients only and say nothing of other splits."
         )

@@ -14,6 +14,6 @@ def too_good(modality: str, metric: str, value: float) -> Problem:
         metric: in the words of the page, as "AUROC", "Harrell's C" or "R2".
         value: the mean of the metric over test folds.
     """
-    what = f"the modality alone predicts the target out of fold with a {metric} of {value:.3f}"
+    what = f"the modality alone predicts the target out of fold with {metric} {value:.3f}"
     fix = "look for what is known only after the outcome; if there is none, accept it with the reason"
     return warning(what, fix, modality=modality, finding="too-good", leak=True)
