@@ -105,7 +105,7 @@ def run(
     seed: int = 0,
     out: Path | None = None,
 ) -> Trial:
-    settings = protocol or Protocol(folds=3, draws=200)
+    settings = protocol or Protocol(folds=3, repeats=1, draws=200)
     return run_trial(
         cohort, recipes, settings, seed=seed, out=out, resume=False, jobs=1, device="cpu",
         execute=one_after_another, clock=time.perf_counter, progress=lambda done, of: None,

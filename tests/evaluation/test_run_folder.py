@@ -16,7 +16,7 @@ from chiasm.evaluation.trial import TrialError
 from chiasm.recipes.late import LateFusion
 
 COHORT = synthetic_cohort("complementary", 40)
-PROTOCOL = chiasm.Protocol(folds=2, inner_folds=2, draws=100)
+PROTOCOL = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
 
 
 @dataclass(frozen=True)

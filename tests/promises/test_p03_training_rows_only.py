@@ -124,7 +124,7 @@ class SpyModel:
 def trial_of(cohort: Cohort, recipes: list[Any], out: Path | None = None) -> list[Spy]:
     forget()
     spies = [Spy(recipe) for recipe in recipes]
-    chiasm.evaluate(cohort, spies, chiasm.Protocol(inner_folds=2, draws=100), seed=0, jobs=1, out=out)
+    chiasm.evaluate(cohort, spies, chiasm.Protocol(inner_folds=2, repeats=1, draws=100), seed=0, jobs=1, out=out)
     return spies
 
 

@@ -80,7 +80,7 @@ def test_a_trial_is_the_same_in_another_order(files: dict[str, Path]) -> None:
     trials = []
     for what in ("as it is", "rows", "modalities", "columns"):
         forget()
-        protocol = chiasm.Protocol(folds=2, inner_folds=2, draws=100)
+        protocol = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
         trials.append(chiasm.evaluate(chiasm.open_cohort(files[what]), ["late-fusion", "single:m1"], protocol, jobs=1))
     figures = [trial.table()[["mean", "low", "high"]].to_numpy(float) for trial in trials]
     for one in figures[1:]:

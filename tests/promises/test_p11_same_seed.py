@@ -80,7 +80,7 @@ def _stop(*given: Any, **named: Any) -> None:
 def test_nothing_global_is_changed_by_a_trial() -> None:
     cohort = mixed("classification")
     with globals_unchanged("evaluate"):
-        protocol = chiasm.Protocol(folds=2, inner_folds=2, draws=100)
+        protocol = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
         chiasm.evaluate(cohort, ["single:m1", small("lego-merge")], protocol, seed=0, jobs=1)
 
 

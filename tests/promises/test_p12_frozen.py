@@ -74,7 +74,7 @@ def test_predicting_and_evaluating_leave_a_model_as_it_was(recipe: Any) -> None:
     assert folder_bytes(model.save) == before
     if recipe.name.startswith("lego-merge"):
         chiasm.evaluate(
-            cohort, [recipe, small("lego-fuse")], chiasm.Protocol(folds=2, inner_folds=2, draws=100), jobs=1
+            cohort, [recipe, small("lego-fuse")], chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100), jobs=1
         )
         assert folder_bytes(model.save) == before
 

@@ -205,7 +205,7 @@ def test_a_trial_killed_before_it_had_a_plan_can_be_resumed(tmp_path: Path, monk
     def stop(path: Path) -> None:
         raise Stopped
 
-    cohort, protocol = synthetic_cohort("redundant", 40), chiasm.Protocol(folds=2, inner_folds=2, draws=100)
+    cohort, protocol = synthetic_cohort("redundant", 40), chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
     with monkeypatch.context() as patched:
         patched.setattr(artifact, "_fsync", stop)
         with pytest.raises(Stopped):
@@ -223,7 +223,7 @@ from chiasm.cohort import synthetic_cohort
 
 cohort = synthetic_cohort("complementary", 80, missing=0.2)
 recipes = ["late-fusion", "single:m1", "lego-fuse:epochs=4,fuse_epochs=2,latents=4,latent_width=8,heads=2"]
-protocol = chiasm.Protocol(folds=2, inner_folds=2, draws=100)
+protocol = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
 chiasm.check_cohort(cohort)
 for line in sys.stdin:  # a trial for each line, in a process of its own that has nothing left to import
     child = os.fork()

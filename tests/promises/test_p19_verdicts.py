@@ -34,7 +34,7 @@ def verdict(name: str, n: int, target: str, seed: int, protocol: chiasm.Protocol
 @both_targets
 @pytest.mark.parametrize("name", TRUTH)
 def test_two_thousand_patients_give_the_right_verdict(name: str, target: str) -> None:
-    found = verdict(name, 2000, target, 0, chiasm.Protocol(inner_folds=2, draws=200))
+    found = verdict(name, 2000, target, 0, chiasm.Protocol(inner_folds=2, repeats=1, draws=200))
     assert found.outcome == TRUTH[name]
     if name != "complementary":
         assert found.best_single == "single:m1"
@@ -42,7 +42,7 @@ def test_two_thousand_patients_give_the_right_verdict(name: str, target: str) ->
 
 @both_targets
 def test_eighty_patients_cannot_tell(target: str) -> None:
-    protocol = chiasm.Protocol(inner_folds=2, draws=200)
+    protocol = chiasm.Protocol(inner_folds=2, repeats=1, draws=200)
     seeds = range(2 if target == "classification" else 3)  # an elastic net takes five times as long as a ridge
     outcomes = {(name, seed): verdict(name, 80, target, seed, protocol).outcome for name in TRUTH for seed in seeds}
     counts = Counter(outcomes.values())
@@ -55,5 +55,5 @@ def test_eighty_patients_cannot_tell(target: str) -> None:
 def test_a_leak_is_named_and_never_makes_combining_pay(target: str) -> None:
     cohort = synthetic_cohort("planted-leak", 300, target=target)
     assert [problem.modality for problem in check_cohort(cohort)] == ["m2"]
-    found = verdict("planted-leak", 300, target, 0, chiasm.Protocol(folds=3, inner_folds=2, draws=200))
+    found = verdict("planted-leak", 300, target, 0, chiasm.Protocol(folds=3, repeats=1, inner_folds=2, draws=200))
     assert found.outcome != PAYS and found.best_single == "single:m2"

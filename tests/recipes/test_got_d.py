@@ -116,7 +116,7 @@ def test_in_a_trial_no_test_patient_is_seen(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(got_d.GotD, "chosen", noted)
     recipe = make_recipe(f"got-d:site=north,{QUICK}")
     trial = chiasm.evaluate(
-        cohort, [recipe], chiasm.Protocol(folds=2, draws=100, inner_folds=2), jobs=1, out=tmp_path / "run"
+        cohort, [recipe], chiasm.Protocol(folds=2, repeats=1, draws=100, inner_folds=2), jobs=1, out=tmp_path / "run"
     )
     frame = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
     tested = [set(part["patient"]) for _, part in frame.groupby("fold")]

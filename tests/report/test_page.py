@@ -141,7 +141,7 @@ def test_a_trial_with_too_few_events_has_a_page(tmp_path: Path) -> None:
     n = 60
     patients = pd.DataFrame({"y": (np.arange(n) < 4).astype(int)}, index=[f"p{i:04d}" for i in range(n)])
     cohort = cohort_from_frames(patients, frames(n, 2), Classification("y"), name="few")
-    page = page_of(run(cohort, [*SINGLES, FUSED[0]], Protocol(folds=2, inner_folds=2, draws=100)), tmp_path)
+    page = page_of(run(cohort, [*SINGLES, FUSED[0]], Protocol(folds=2, repeats=1, inner_folds=2, draws=100)), tmp_path)
     assert page.faults == [] and "not estimable" in page.text
     assert all(cell == "not estimable" for row in page.tables["recipe-table"][2:] for cell in row[1:-2])
     assert page.source.count("<img") >= 2

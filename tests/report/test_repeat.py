@@ -18,7 +18,9 @@ DEFAULT = Protocol()
 
 
 def trial_with(protocol: Protocol, *, given_folds: bool = False) -> Trial:
-    trial = synthetic_trial("classification", n=90, recipes=(*SINGLES, FUSED[1]), protocol=Protocol(folds=2, draws=100))
+    trial = synthetic_trial(
+        "classification", n=90, recipes=(*SINGLES, FUSED[1]), protocol=Protocol(folds=2, repeats=1, draws=100)
+    )
     stored = {**trial.document["protocol"], **protocol.as_json(), "seed": 7, "given_folds": given_folds}
     return Trial({**trial.document, "protocol": stored}, trial.predictions, trial.outcomes)
 

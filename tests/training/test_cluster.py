@@ -105,7 +105,7 @@ class Killing(LateFusion):
 
 def test_a_trial_on_a_cluster_gives_the_same_figures_though_a_worker_is_killed(connected: None, tmp_path: Path) -> None:
     cohort = synthetic_cohort("complementary", 120, missing=0.2)
-    protocol = chiasm.Protocol(folds=3, inner_folds=2, draws=100)
+    protocol = chiasm.Protocol(folds=3, repeats=1, inner_folds=2, draws=100)
     marker = tmp_path / "killed"
     alone = chiasm.evaluate(cohort, [Single("m1"), Single("m2"), Killing()], protocol, jobs=1)
     recipes = [Single("m1"), Single("m2"), Killing(marker=str(marker))]
