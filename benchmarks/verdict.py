@@ -21,7 +21,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from verdicts.cells import CELLS, EVERY_RECIPE, REPEATED  # noqa: E402
 from verdicts.effects import find_effects  # noqa: E402
 from verdicts.judge import judge  # noqa: E402
+from verdicts.lines import SERIES, rows_of  # noqa: E402
 from verdicts.table import write_tables  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "verdict"
@@ -89,14 +90,6 @@ def left(out: Path, tier: str, cells: Sequence[str], cohorts: int) -> list[tuple
     return [(cell, seed) for seed in range(cohorts) for cell in cells if seed not in done[cell]]
 
 
-def rows_of(file: Path) -> Iterator[dict[str, Any]]:
-    """The finished lines of a file; one that was cut off is not."""
-    if file.exists():
-        for line in file.read_text(encoding="utf-8").splitlines(keepends=True):
-            if line.endswith("\n"):
-                yield json.loads(line)
-
-
 def run(out: Path, tier: str, waiting: Sequence[tuple[str, int]], further: int, jobs: int, budget: float) -> None:
     """Judge these cohorts side by side, a line a cohort as they come; none is begun after the budget."""
     out.mkdir(parents=True, exist_ok=True)
@@ -132,7 +125,7 @@ def judged(tier: str, cell: str, seed: int, further: int) -> dict[str, Any]:
     """A line of the results with its cell, and the seconds of work it took."""
     own, start = TIERS[tier], time.process_time()
     row = judge(CELLS[cell], seed, every=own.every, repeats=own.repeats, further=further)
-    return {**row, "cpu": round(time.process_time() - start, 2), "further": further, "cell": cell}
+    return {**row, "cpu": round(time.process_time() - start, 2), "further": further, "series": SERIES, "cell": cell}
 
 
 if __name__ == "__main__":

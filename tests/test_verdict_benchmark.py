@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import verdict
 from verdicts.cells import CELLS, Cell, draw
+from verdicts.lines import SERIES
 from verdicts.wrong import Share, Truth, covered, truths, wrong
 
 
@@ -51,12 +52,13 @@ def test_the_wider_interval_is_the_one_that_covers():
     assert covered([nothing_printed], "total", true) == Share(0, 0)
 
 
-def test_a_line_that_was_cut_off_is_judged_again(tmp_path):
+def test_a_line_that_was_cut_off_or_is_of_another_series_is_judged_again(tmp_path):
     file = tmp_path / "linear-c-100-noise.jsonl"
-    file.write_text('{"seed":0}\n{"seed":1}\n{"se')
-    assert verdict.left(tmp_path, "linear", ["c-100-noise"], 3) == [("c-100-noise", 2)]
+    whole = f'{{"seed":0,"series":{SERIES}}}\n{{"seed":1,"series":{SERIES - 1}}}\n'
+    file.write_text(whole + '{"se')
+    assert verdict.left(tmp_path, "linear", ["c-100-noise"], 3) == [("c-100-noise", 1), ("c-100-noise", 2)]
     verdict.mend(file)
-    assert file.read_text() == '{"seed":0}\n{"seed":1}\n'
+    assert file.read_text() == whole
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=lambda cell: cell.name)

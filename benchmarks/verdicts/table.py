@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from chiasm.artifact import write_text
 from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, PREDICTS_MORE
 from verdicts.cells import CELLS, COMBINING, QUANTITIES
 from verdicts.judge import MOST_KERNEL
+from verdicts.lines import rows_of
 from verdicts.wrong import Row, Share, above_zero, covered, metric_covered, old_test, truths, widths, wrong
 
 MOST_WRONG = 0.03
@@ -41,7 +41,7 @@ def write_tables(results: Path, page: Path, tiers: Mapping[str, Any]) -> str:
     """Write the part of the page between its marks; the text that was written."""
     parts, seen = [], set[int]()
     for tier in tiers:
-        cells = {name: read(results / f"{tier}-{name}.jsonl") for name in CELLS}
+        cells = {name: rows_of(results / f"{tier}-{name}.jsonl") for name in CELLS}
         cells = {name: rows for name, rows in cells.items() if rows}
         seen |= {row["further"] for rows in cells.values() for row in rows}
         if cells:
@@ -52,14 +52,6 @@ def write_tables(results: Path, page: Path, tiers: Mapping[str, Any]) -> str:
     head, _, rest = before.partition(BEGIN)
     write_text(page, f"{head}{BEGIN}\n{text}{END}{rest.partition(END)[2]}")
     return text
-
-
-def read(file: Path) -> list[Row]:
-    """The cohorts of a cell, by seed; a line that is not finished is left out."""
-    if not file.exists():
-        return []
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    return sorted((json.loads(line) for line in lines if line.endswith("\n")), key=lambda row: row["seed"])
 
 
 def tier_table(tier: str, cells: Mapping[str, Sequence[Row]]) -> str:

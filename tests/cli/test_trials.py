@@ -326,7 +326,7 @@ def test_several_labels_from_the_manifest_to_the_predictions(run: Run, tmp_path:
     assert document["cohort"]["target"]["known"] == [62, 64] and document["verdict"]["sentence"]
     assert {fold["labels"] for row in document["recipes"] for fold in row["folds"]} == {2}
     again = chiasm.load_trial(tmp_path / "run")
-    assert again.labels()["label"].tolist() == ["label", "rarer"] * 2
+    assert again.labels()["label"].tolist() == ["label", "rarer"] * len(document["recipes"])
     run("fit", manifest, "--recipe", "single:m1", "--out", tmp_path / "model")
     assert run("predict", tmp_path / "model", manifest, "--out", tmp_path / "new.parquet").code == 0
     assert list(pd.read_parquet(tmp_path / "new.parquet").columns) == ["pattern", "p_label", "p_rarer"]

@@ -82,7 +82,7 @@ def test_what_only_a_trial_can_find_may_be_accepted_beforehand(tmp_path: Path) -
     path = written(tmp_path, '[accept]\nleaking-column = "known"\n"too-good:labs" = "a definition"')
     assert [problem.severity for problem in chiasm.check_cohort(path)] == ["warning"]
     finding = settle([too_good("labs", "AUROC", 0.9912)], chiasm.open_cohort(path).accepted)[0]
-    assert finding.reason == "a definition" and finding.problem.leak and "AUROC of 0.991" in finding.problem.what
+    assert finding.reason == "a definition" and finding.problem.leak and "AUROC 0.991" in finding.problem.what
     assert TOO_GOOD == 0.98
 
 

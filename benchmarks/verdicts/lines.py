@@ -1,0 +1,20 @@
+"""The lines of the result files: one a judged cohort, of one series of the code that judged it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+SERIES = 1
+"""Raised when recipes, folds or the verdict change so that cohorts judged before are not comparable: they are then left
+out of the tables, and judged again."""
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    """The cohorts of a cell in this series, by seed; a line that was cut off is left out."""
+    if not file.exists():
+        return []
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines if line.endswith("\n")]
+    return sorted((row for row in rows if row.get("series") == SERIES), key=lambda row: row["seed"])
