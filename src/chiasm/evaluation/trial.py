@@ -21,7 +21,7 @@ from chiasm.evaluation.verdict import Verdict
 SCHEMA = 2
 VALUE_OF = "value_"
 LEADING = ("recipe", "repeat", "fold", "patient", "pattern")
-PARTS = ("cohort", "protocol", "recipes", "verdict")
+PARTS = ("cohort", "protocol", "recipes", "findings", "contrasts", "verdict")
 Reporter = Callable[["Trial", Path], Path]
 
 
