@@ -76,7 +76,7 @@ def test_defects_of_files_are_found_in_the_same_pass_and_before_any_weight(cohor
         (folder / name).mkdir()
     for k in range(1, 13):
         (folder / "notes" / f"{k:03d}.txt").write_text("no fever")
-        rows = "".join(f"{t / 100},{t % 7}.5\n" for t in range(60))
+        rows = "".join(f"{t / 100},{(t * k) % 31}.{k}\n" for t in range(60))
         (folder / "waves" / f"{k:03d}.csv").write_text(f"time,II (mV)\n{rows}")
     spoilt = {
         ("notes", 2): (b"%PDF-1.7\0", "notes/{id}.txt", None),  # found when it is read

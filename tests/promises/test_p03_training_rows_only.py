@@ -12,6 +12,7 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Cohort, Survival
+from chiasm.evaluation.sides import reads_of
 from chiasm.recipes.registry import supported
 from chiasm.testing.cohorts import Parts
 from chiasm.testing.laws import folder_bytes
@@ -95,6 +96,12 @@ class Spy:
     @property
     def paper(self) -> Any:
         return self.recipe.paper
+
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        return reads_of(self.recipe, cohort)
+
+    def alone(self, cohort: Cohort) -> tuple[str, ...]:
+        return ()
 
     def supports(self, cohort: Cohort) -> None:
         self.recipe.supports(cohort)

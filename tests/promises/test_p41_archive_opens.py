@@ -24,7 +24,8 @@ CASES = {
     for name, case in json.loads((folder / "cases.json").read_text()).items()
 }
 # Recipes and kinds that came after the newest archive: they enter with the next release's.
-NOT_YET_ARCHIVED: set[str] = set()
+# recipes and kinds of after 0.1.0: the archive of the next release holds them
+NOT_YET_ARCHIVED = {"boosted-trees", "gaussian-map", "kernel-machine", "one-modality", "presence", "tree-machine"}
 CLOSE = 1e-6
 
 

@@ -112,7 +112,7 @@ def test_one_modality_alone_answers_everybody_and_is_a_single_recipe(cohorts: An
     assert len(lacking) > 1 and len(answers) == 1, "the prior, the same for all"
     both = make_recipe(f"lora:rank=2,{QUICK}")
     table = make_recipe("single:clinical")
-    assert sides_of([table, both], cohort) == {table.name: "single", both.name: "adapted"}
+    assert sides_of([table, both], cohort) == {table.name: "single", both.name: "aside"}
     assert sides_of([recipe, both], cohort) == {recipe.name: "single", both.name: "combined"}
     assert both.alone(cohort) == (recipe.name,)
     assert sides_of([both], cohort.with_modalities(["note"])) == {both.name: "single"}

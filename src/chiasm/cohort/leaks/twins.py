@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -143,7 +144,14 @@ def _telling(cohort: Cohort, name: str, rows: NDArray[np.int_]) -> Bools:
     fewest = {"text": LONG_TEXT, "protein": LONG_SEQUENCE, "dna": LONG_SEQUENCE, "events": LONG_RECORD}.get(kind)
     if fewest is None or not isinstance(items, Items):
         return np.ones(len(rows), dtype=bool)
-    return np.array([not isinstance(item, str | pd.DataFrame) or len(item) >= fewest for item in items], dtype=bool)
+    return np.array([_length(item, fewest) >= fewest for item in items], dtype=bool)
+
+
+def _length(item: object, otherwise: int) -> int:
+    """Characters of a cell, events of a record, bytes of a file; `otherwise` where that cannot be told."""
+    if isinstance(item, str | pd.DataFrame):
+        return len(item)
+    return item.stat().st_size if isinstance(item, Path) and item.is_file() else otherwise
 
 
 def _is_shared(cohort: Cohort, name: str) -> bool:
