@@ -100,7 +100,7 @@ def test_a_cohort_of_every_kind_is_evaluated_fitted_and_predicted(tmp_path: Path
     made = build(tmp_path, KINDS, most=3, sound=ENOUGH)
     assert all(problem.severity == "warning" for problem in chiasm.check_cohort(made.manifest))
     cohort = chiasm.open_cohort(made.manifest)
-    protocol = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
+    protocol = chiasm.Protocol(folds=2, repeats=1, inner_folds=5, draws=100)
     trial = chiasm.evaluate(cohort, ["late-fusion"], protocol, jobs=1)
     assert trial.table()["mean"].notna().all()
     model = chiasm.fit(cohort, "late-fusion")

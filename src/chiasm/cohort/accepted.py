@@ -30,6 +30,12 @@ class Finding:
     reason: str | None = None
 
     @property
+    def words(self) -> str:
+        """What was found, with the modality that it is of; without the name of a file."""
+        of = self.problem.modality
+        return self.problem.what + (f" (modality '{of}')" if of else "")
+
+    @property
     def leak(self) -> bool:
         """Whether it takes the plain verdict away: a leak that nobody has accepted."""
         return self.problem.leak and self.reason is None

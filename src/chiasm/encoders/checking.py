@@ -59,7 +59,7 @@ def require_sound(cohort: Cohort, checked: Sequence[Problem] | None = None) -> l
         raise CohortError(errors)
     findings = settle(problems, cohort.accepted)
     if findings:
-        leaks = [str(finding.problem) for finding in findings if finding.leak]
+        leaks = [finding.words for finding in findings if finding.leak]
         told = f"; of them may give the outcome away: {'; '.join(leaks)}" if leaks else ""
         number = "1 finding" if len(findings) == 1 else f"{len(findings):,} findings"
         warnings.warn(f"{number} of the check{told} (chiasm.check_cohort lists all)", FindingWarning, stacklevel=3)
