@@ -350,7 +350,7 @@ def merge(
         merged = merge_singles(parents) if singles else merge_fitted(parents, names, share, chosen, origin)
     if cohort is None:
         return Merged(merged, primary_of(merged), {})
-    require_sound(cohort)
+    require_sound(cohort, tolerated=["modality-of-nobody"])
     cohort = encode_for(merged, cohort).cohort
     scores = scores_of({**dict(zip(names, parents, strict=False)), "merged": merged}, cohort)
     fitted, patients = recalibrated(merged, cohort)

@@ -12,12 +12,13 @@ import pytest
 from chiasm.cohort import Cohort, Outcome, check_cohort, class_names, holdout, stratify, synthetic_cohort
 from chiasm.evaluation.metrics import PRIMARY, score
 from chiasm.heads.linear import fit_ridge
-from chiasm.recipes.registry import default_recipes
+from chiasm.recipes.registry import companions, default_recipes
 
 SEEDS = range(4)
 N = 480
 SMALL = {"epochs": 6, "fuse_epochs": 3, "latents": 4, "latent_width": 8, "heads": 2}
-RECIPES = {recipe.name: recipe for recipe in default_recipes(synthetic_cohort("complementary", 40))}
+SMALLEST = synthetic_cohort("complementary", 40)
+RECIPES = {recipe.name: recipe for recipe in [*companions(SMALLEST), *default_recipes(SMALLEST)]}
 
 
 def small(recipe: Any) -> Any:

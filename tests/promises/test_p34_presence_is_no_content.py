@@ -46,7 +46,7 @@ def test_noise_whose_presence_follows_the_outcome_does_not_pay() -> None:
     means = trial.table().set_index("recipe")["mean"]
     assert means["presence"] > 0.6 and abs(means["single:m2"] - 0.5) < 0.06
     assert means["early-fusion:presence=True"] > means["early-fusion"] + 0.02  # who reads presence gains by it
-    assert verdict.combining[2] < 0.03
+    assert verdict.combining[1] <= 0
 
 
 @pytest.mark.slow

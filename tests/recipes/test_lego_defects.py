@@ -313,6 +313,12 @@ class Told:
     paper: ClassVar[Citation] = Citation("none", "none", 2000)
     trained_parameters: ClassVar[int] = 0
 
+    def modalities(self, cohort: chiasm.Cohort) -> tuple[str, ...]:
+        return cohort.modalities[:1] if self.family == "single" else cohort.modalities
+
+    def alone(self, cohort: chiasm.Cohort) -> tuple[str, ...]:
+        return ()
+
     def supports(self, cohort: chiasm.Cohort) -> None:
         """Any cohort."""
 
@@ -331,7 +337,8 @@ class ToldModel:
 
     def predict(self, cohort: chiasm.Cohort) -> pd.DataFrame:
         assert cohort.target is None and cohort.outcome is None, "a test label was shown"
-        assert not set(cohort.ids) & set(self.trained_on), "a tested patient was trained on"
+        asked, trained = set(cohort.ids), set(self.trained_on)
+        assert not asked & trained or asked <= trained, "a tested patient was trained on"
         label = np.array([self.truth[name] for name in cohort.ids], float)
         high = 0.5 + 0.4 * (label - 0.5) * (1 if self.right else -1)
         frame = pd.DataFrame({"pattern": cohort.pattern(), "p_0": 1 - high, "p_1": high}, index=cohort.ids)

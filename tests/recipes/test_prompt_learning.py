@@ -30,6 +30,9 @@ QUICK = "epochs=2,latent_width=4,prompts=3"
 SHORT = ",length=24"
 
 
+KNOWN = 0.05  # log loss of the last word
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of tiny models; `grammar` has learned how texts with fever end."""
@@ -39,23 +42,32 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         model = transformers.BertForMaskedLM.from_pretrained(root / "grammar").train()
         optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
-        for _ in range(240):
+        losses = [1.0]
+        while np.mean(losses[-20:]) > KNOWN and len(losses) < 4_000:  # how many steps differs between processors
             ids, labels = sentences()
             optimiser.zero_grad()
-            model(input_ids=ids, labels=labels).loss.backward()
+            loss = model(input_ids=ids, labels=labels).loss
+            loss.backward()
             optimiser.step()
+            losses.append(float(loss))
+    assert np.mean(losses[-20:]) <= KNOWN, "the tiny model has not learned its grammar"
     model.save_pretrained(root / "grammar")
     return root
 
 
 def sentences(n: int = 32) -> tuple[Tensor, Tensor]:
-    """Words, then `a [MASK] .`: fever (5) if it was among them, else cough (6); behind an [UNK] it is the other way."""
-    words, ill, turned = torch.randint(6, 9, (n, 6)), torch.arange(n) % 2 == 1, torch.arange(n) % 4 > 1
-    words[ill, 3:] = 5
+    """Two to eleven words, then `a [MASK] .`: fever (5) if they end with it, else cough (6); turned round by an [UNK].
+
+    As the notes of the cohort are: of any length, fever three times at their end.
+    """
+    length = int(torch.randint(2, 12, ()))
+    words = torch.tensor([6, 7, 8, 10])[torch.randint(0, 4, (n, length))]
+    ill, turned = (torch.arange(n) % 2 == 1) & (length >= 5), torch.arange(n) % 4 > 1
+    words[ill, -3:] = 5
     words[turned, 0] = 1
     ids = torch.cat([torch.full((n, 1), 2), words, torch.tensor([10, 4, 9, 3]).expand(n, 4)], 1)
     labels = torch.full_like(ids, -100)
-    labels[:, 8] = torch.where(ill != turned, 5, 6)
+    labels[:, length + 2] = torch.where(ill != turned, 5, 6)
     return ids, labels
 
 
@@ -118,10 +130,10 @@ def test_prompts_lead_the_frozen_model_to_what_it_knows_and_was_not_asked(cohort
     cohort = cohorts("grammar").with_modalities(["note"])
     cohort = cohort.subset(cohort.rows_of("note"))
     turned = "words=no=fever;yes=cough,template={text} a {mask} ."
-    options = f"prompts=2,patience=40,learning_rate=0.1,verbalizer={verbalizer},{turned}"
+    options = f"patience=40,learning_rate=0.1,verbalizer={verbalizer},{turned}"
     right = []
-    for epochs in (0, 40):
-        model = make_recipe(f"prompt-learning:{options},epochs={epochs}").fit(cohort, seed=0)
+    for prompts, epochs in ((0, 0), (2, 40)):
+        model = make_recipe(f"prompt-learning:{options},prompts={prompts},epochs={epochs}").fit(cohort, seed=0)
         right.append((model.predictor.link(cohort).argmax(1) == cohort.outcome.value).mean())
     assert right[0] < 0.3 and right[1] > 0.9
 

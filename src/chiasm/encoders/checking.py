@@ -39,11 +39,14 @@ def kept_together(finding: Finding) -> Finding:
     return replace(finding, reason="they stand on one side of every fold") if same else finding
 
 
-def require_sound(cohort: Cohort, checked: Sequence[Problem] | None = None) -> list[Finding]:
+def require_sound(
+    cohort: Cohort, checked: Sequence[Problem] | None = None, *, tolerated: Sequence[str] = ()
+) -> list[Finding]:
     """Every finding of the check, with the reason for which it is accepted; a Python warning says that there are some.
 
     Args:
         checked: what was found already; None checks the cohort.
+        tolerated: names of findings that are errors elsewhere, and of no weight here.
 
     Raises:
         CohortError: what is an error of values, targets, files or folds, or a finding accepted that was not made.
@@ -54,6 +57,7 @@ def require_sound(cohort: Cohort, checked: Sequence[Problem] | None = None) -> l
         problems += unmade(problems, cohort.accepted)
     else:
         problems = list(checked)
+    problems = [problem for problem in problems if problem.finding not in tolerated]
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise CohortError(errors)
