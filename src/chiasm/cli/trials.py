@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from chiasm.api import Cohort, Trial
 
 REPEATS = "Default: 5 up to 500 patients without files to encode, else 1; 1 where folds are given."
-DEMO_TIME = "about half a minute on two cores"
-DEMO_TIME_FULL = "about two minutes on two cores"
+DEMO_TIME = "about a minute and a half on two cores"
+DEMO_TIME_FULL = "about seven minutes on two cores"
 RUN_FILES = {"trial.json", "predictions.parquet", "outcomes.parquet", "report.html", "log.jsonl", ".work"}
 
 
