@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,13 @@ def test_a_finding_that_was_not_made_cannot_be_accepted(tmp_path: Path, name: st
     (wrong,) = [problem for problem in problems if problem.severity == "error"]
     expected = f"a finding is accepted that was not made: '{name}'; the check made leaking-column; "
     assert str(wrong) == expected + "take it out or correct the name"
+
+
+def test_an_unmade_finding_is_refused_in_one_sentence_before_a_trial() -> None:
+    cohort = replace(chiasm.synthetic_cohort("unique", 60), accepted={"leaking-column": "known"})
+    with pytest.raises(chiasm.CohortError, match="accepted that was not made: 'leaking-column'") as refused:
+        chiasm.evaluate(cohort, ["late-fusion"], jobs=1)
+    assert "\n" not in str(refused.value)
 
 
 def test_what_only_a_trial_can_find_may_be_accepted_beforehand(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from lifelines import KaplanMeierFitter
 
 from chiasm.cohort import Outcome
-from chiasm.evaluation.links import columns_of, frame_of, kaplan_meier, links_of, prior_frame
+from chiasm.evaluation.links import columns_of, frame_of, links_of, prior_frame
 from chiasm.evaluation.references import OneModality, best_available, null, ranked_modalities
 
 RNG = np.random.default_rng(1)
@@ -98,8 +98,8 @@ def test_prior_survival_is_kaplan_meier() -> None:
     time, event = RNG.integers(1, 30, 80).astype(float), RNG.random(80) < 0.5
     fitter = KaplanMeierFitter().fit(time, event)
     train = Outcome(time, event, np.ones(80, bool))
-    for at in (0.5, 6.0, 12.0, 29.0):
-        assert kaplan_meier(train, at) == pytest.approx(float(fitter.predict(at)))
-    row = prior_frame("survival", train, 2, (), [12.0])
+    times = [0.5, 6.0, 12.0, 29.0]
+    row = prior_frame("survival", train, 2, (), times)
+    for at in times:
+        assert row[f"survival_{at:g}"].tolist() == pytest.approx([float(fitter.predict(at))] * 2)
     assert row["risk"].tolist() == [0.0, 0.0]
-    assert row["survival_12"].tolist() == pytest.approx([float(fitter.predict(12.0))] * 2)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 REPEATS = "Default: 5 up to 500 patients without files to encode, else 1; 1 where folds are given."
 DEMO_TIME = "about a minute and a half on two cores"
-DEMO_TIME_FULL = "about seven minutes on two cores"
+DEMO_TIME_FULL = "five times as long as one repeat"
 RUN_FILES = {"trial.json", "predictions.parquet", "outcomes.parquet", "report.html", "log.jsonl", ".work"}
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from chiasm.cohort import Cohort, CohortError, Problem
 from chiasm.cohort.accepted import Finding, settle, unmade
-from chiasm.cohort.checks import check_cohort as check_values
 from chiasm.cohort.checks import examine as examine_values
 from chiasm.cohort.errors import FindingWarning
 from chiasm.encoders.encode import know_contents, unseen
@@ -51,12 +50,7 @@ def require_sound(
     Raises:
         CohortError: what is an error of values, targets, files or folds, or a finding accepted that was not made.
     """
-    if checked is None:
-        know_contents(cohort, open_store())
-        problems = [*check_values(cohort), *file_problems(cohort, unseen)]
-        problems += unmade(problems, cohort.accepted)
-    else:
-        problems = list(checked)
+    problems = examine(cohort)[1] if checked is None else list(checked)
     problems = [problem for problem in problems if problem.finding not in tolerated]
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:

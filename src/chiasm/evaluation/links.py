@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.special import expit, logit, softmax  # type: ignore[import-untyped]
 
 from chiasm.cohort.targets import Outcome
+from chiasm.evaluation.censoring import event_free_survival
 from chiasm.evaluation.weighted import Floats
 
 FLOOR = 1e-9  # probabilities are kept this far from 0 and 1: their links stay finite
@@ -72,14 +73,7 @@ def prior_frame(kind: str, train: Outcome, n: int, classes: Sequence[str], times
     elif kind == "regression":
         row = {"prediction": float(known.value.mean())}
     else:
-        row = {"risk": 0.0, **{f"{SURVIVAL}{time:g}": kaplan_meier(known, time) for time in times}}
+        assert known.event is not None  # survival has events
+        alive = event_free_survival(known.value, known.event, list(times))
+        row = {"risk": 0.0, **{f"{SURVIVAL}{time:g}": value for time, value in zip(times, alive, strict=True)}}
     return pd.DataFrame({name: np.full(n, float(value)) for name, value in row.items()})
-
-
-def kaplan_meier(outcome: Outcome, at: float) -> float:
-    """Kaplan-Meier survival at one time."""
-    assert outcome.event is not None  # survival has events
-    unique, position, count = np.unique(outcome.value, return_inverse=True, return_counts=True)
-    died = np.bincount(position, weights=outcome.event, minlength=len(unique))
-    at_risk = len(outcome.value) - np.r_[0, np.cumsum(count)[:-1]]
-    return float(np.prod(np.where(unique <= at, 1 - died / at_risk, 1.0)))
