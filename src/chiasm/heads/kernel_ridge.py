@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg  # type: ignore[import-untyped]
 
 from chiasm.cohort import Unsupported
+from chiasm.heads.ridge_cox import solve as solved
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int_]
@@ -111,8 +111,7 @@ def solve(kernel: ProductKernel, target: Array, penalty: float) -> Array:
     itself: a factor costs n^3 / 3, a step n^2, and a weak penalty asks for many steps.
     """
     if not kernel.short and len(target) <= MOST_FACTORED:
-        system = kernel.dense + penalty * np.eye(len(target))
-        return np.ascontiguousarray(linalg.solve(system, target, assume_a="pos", overwrite_a=True, check_finite=False))
+        return np.ascontiguousarray(solved(kernel.dense + penalty * np.eye(len(target)), target))
     coef = np.zeros_like(target)
     residual = target.copy()
     direction = residual.copy()

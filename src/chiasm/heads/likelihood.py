@@ -35,8 +35,9 @@ class FoldLikelihood:
         if kind == "survival" and outcome.event is None:
             raise ValueError("no deviance for a target of kind 'survival' with event=False")
         self.kind, self.known = kind, np.asarray(outcome.known, bool)
-        groups = [np.arange(len(self.known))] if folds is None else [folds == fold for fold in np.unique(folds)]
-        numbers = [np.flatnonzero(rows) if rows.dtype == bool else rows for rows in groups]
+        if folds is None or kind != "survival":  # the others are sums over patients, whatever their folds
+            folds = np.zeros(len(self.known))
+        numbers = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
         self.scale = float(outcome.value[self.known].var()) or 1.0 if kind == "regression" else 1.0
         self.parts = [self._part(outcome.take(rows[self.known[rows]]), rows[self.known[rows]]) for rows in numbers]
 
@@ -50,13 +51,14 @@ class FoldLikelihood:
     def __call__(self, link: Array) -> float:
         """The likelihood of these links, (n, K), all finite."""
         eta = checked(link, self.known)
-        return float(sum(self._of(eta[rows], own) for rows, own in self.parts if len(rows)))
+        return float(sum(self._of(eta if len(rows) == len(eta) else eta[rows], own) for rows, own in self.parts))
 
     def _of(self, eta: Array, own: Any) -> float:
         if self.kind == "survival":
             return float(own.nll(eta[own.order, 0]))
         if self.kind == "classification":
-            return float(np.sum(np.logaddexp.reduce(eta, axis=1) - eta[np.arange(len(own)), own]))
+            whole = np.logaddexp(eta[:, 0], eta[:, 1]) if eta.shape[1] == 2 else np.logaddexp.reduce(eta, axis=1)
+            return float(np.sum(whole) - np.sum(eta[np.arange(len(own)), own]))
         if self.kind == "multilabel":
             asked = (~np.isnan(own)).sum() / own.shape[1]
             return float(np.nanmean(np.logaddexp(0.0, eta) - own * eta)) * float(asked)

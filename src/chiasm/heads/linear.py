@@ -23,7 +23,7 @@ from chiasm.artifact import storable
 from chiasm.cohort.targets import Outcome
 from chiasm.heads.likelihood import FoldLikelihood
 from chiasm.heads.logistic import fit_ridge_logistic
-from chiasm.heads.ridge_cox import Array, breslow, checked, cox_nll, fit_ridge_cox, row_space, survival_at
+from chiasm.heads.ridge_cox import Array, RiskSets, breslow, checked, cox_nll, fit_ridge_cox, row_space, survival_at
 
 __all__ = [
     "Linear",
@@ -84,9 +84,9 @@ def fit_path(
     event, mean = np.asarray(outcome.event, bool)[known], x.mean(axis=0)
     reduced, back = row_space(x - mean)
     fits: dict[float, Linear] = {}
-    start = np.zeros(reduced.shape[1])
+    start, sets = np.zeros(reduced.shape[1]), RiskSets(y, event)
     for penalty in sorted(set(penalties), reverse=True):
-        start = fit_ridge_cox(reduced, y, event, penalty, start=start)
+        start = fit_ridge_cox(reduced, y, event, penalty, start=start, sets=sets)
         coef = start if back is None else back @ start
         fits[penalty] = Linear(kind, coef[:, None], np.array([-mean @ coef]))
     return [fits[penalty] for penalty in penalties]

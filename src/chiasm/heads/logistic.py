@@ -100,12 +100,12 @@ def over_all_classes(
         coef: (F, S), or (F, 1) of the logit of the second of two classes.
         intercept: of the same, where the features are at their `mean` (F,).
     """
-    seen, counts = np.unique(codes, return_counts=True)
-    width = max(int(classes or 0), int(seen.max(initial=0)) + 1)
+    counts = np.bincount(codes, minlength=int(classes or 0) or 1)
+    seen, width = np.flatnonzero(counts), len(counts)
     if len(seen) == 2:
         coef, intercept = np.hstack([-coef, coef]) / 2, np.hstack([-intercept, intercept]) / 2
     every, level = np.zeros((len(coef), width)), np.full(width, np.log(0.5 / max(1, len(codes))))
     every[:, seen], level[seen] = coef, intercept - mean @ coef
     if len(seen) < width:  # the absent class stands beside the average log frequency of the others
-        level[seen] += np.mean(np.log(counts / len(codes))) - np.mean(intercept)
+        level[seen] += np.mean(np.log(counts[seen] / len(codes))) - np.mean(intercept)
     return every, level

@@ -12,14 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg  # type: ignore[import-untyped]
+from scipy.linalg import eigvalsh  # type: ignore[import-untyped]
 from scipy.special import expit, softmax  # type: ignore[import-untyped]
 
-from chiasm.heads.ridge_cox import Array
+from chiasm.heads.ridge_cox import Array, solve
 
 TOLERANCE = 1e-5  # of the L1 threshold; an error in `coef` is at most this times l1_ratio / (1 - l1_ratio)
 ITERATIONS = 10_000
 CHECKED_EVERY = 4  # iterations: the check costs a third of one
+FEW = 32  # columns of which all eigenvalues are found sooner than the largest
 NEWTON_STEPS, NEWTON_SIZE = 8, 100  # of more coefficients an equation costs more than the steps that it saves
 
 
@@ -65,32 +66,34 @@ def fit_working_set(
     n, width = block.shape
     gram = block.T @ block if width < n else block @ block.T
     ridge, threshold = penalty * (1 - problem.l1_ratio), penalty * problem.l1_ratio
-    largest = linalg.eigvalsh(gram, subset_by_index=(len(gram) - 1, len(gram) - 1))[0]
+    last = len(gram) - 1
+    largest = np.linalg.eigvalsh(gram)[last] if last < FEW else eigvalsh(gram, subset_by_index=(last, last))[0]
     rate, free_rate = 1 / (problem.curvature * largest + ridge), 1 / (problem.curvature * n)
+    signs = tried = np.sign(coef)
+    jump = _newton(problem, block, penalty, coef, intercept)  # along a path most signs stay as they were
+    coef, intercept = jump or (coef, intercept)
     ahead, free_ahead, momentum = coef, intercept, 1.0
-    signs, tried = np.sign(coef), np.full(coef.shape, np.nan)
     for step in range(1, ITERATIONS + 1):
         residual = problem.targets - problem.expected(block @ ahead + free_ahead)
         moved = ahead + rate * (block.T @ residual - ridge * ahead)
         moved = np.sign(moved) * np.maximum(np.abs(moved) - rate * threshold, 0.0)
         free = free_ahead + free_rate * residual.sum(axis=0)
-        last = (ahead, free_ahead) if step % CHECKED_EVERY == 0 else None
+        left = (ahead, free_ahead) if jump or step % CHECKED_EVERY == 0 else None
         uphill = np.vdot(ahead - moved, moved - coef) / rate + np.vdot(free_ahead - free, free - intercept) / free_rate
         following = 1.0 if uphill > 0 else (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         push = 0.0 if uphill > 0 else (momentum - 1) / following
         ahead, free_ahead = moved + push * (moved - coef), free + push * (free - intercept)
         coef, intercept, momentum = moved, free, following
-        if last is not None:
-            missed = max(np.abs(moved - last[0]).max() / rate, np.abs(free - last[1]).max() / free_rate)
+        if left is not None:
+            missed = max(np.abs(moved - left[0]).max() / rate, np.abs(free - left[1]).max() / free_rate)
             if missed <= TOLERANCE * threshold:
                 break
-            before, signs = signs, np.sign(coef)
+            jump, before, signs = None, signs, np.sign(coef)
             if np.array_equal(signs, before) and not np.array_equal(signs, tried):
                 tried = signs
                 jump = _newton(problem, block, penalty, coef, intercept)
                 if jump is not None:
-                    (ahead, free_ahead), momentum = jump, 1.0
-                    coef, intercept = jump
+                    (coef, intercept), (ahead, free_ahead), momentum = jump, jump, 1.0
     return coef, intercept
 
 
@@ -111,12 +114,12 @@ def _newton(
     design = np.concatenate([block[:, rows], np.ones((n, classes))], axis=1)
     owner = np.concatenate([columns, np.arange(classes)])
     same = owner[:, None] == owner
-    penalised = np.r_[np.full(len(rows), ridge), np.full(classes, 1e-9 * n)]  # softmax leaves one direction open
+    penalised = np.repeat((ridge, 1e-9 * n), (len(rows), classes))  # softmax leaves one direction open
     for _ in range(NEWTON_STEPS):
         expected = problem.expected(block @ coef + intercept)
         residual = problem.targets - expected
         slope = block.T @ residual - ridge * coef - threshold * signs
-        gradient = np.r_[slope[rows, columns], residual.sum(axis=0)]
+        gradient = np.concatenate([slope[rows, columns], residual.sum(axis=0)])
         if np.abs(gradient).max() <= 0.1 * TOLERANCE * threshold:
             return coef, intercept
         if problem.kind == "regression":
@@ -124,10 +127,7 @@ def _newton(
         else:
             weighted = design * expected[:, owner]
             hessian = np.where(same, design.T @ weighted, 0.0) - weighted.T @ weighted
-        try:
-            change = linalg.solve(hessian + np.diag(penalised), gradient, assume_a="pos")
-        except linalg.LinAlgError:
-            return None
+        change = solve(hessian + np.diag(penalised), gradient)
         coef, intercept = coef.copy(), intercept + change[len(rows) :]
         coef[rows, columns] += change[: len(rows)]
         if not np.array_equal(np.sign(coef), signs):
