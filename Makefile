@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-newest lint lock clean
+.PHONY: demo test test-newest lint lock kinds clean
 
 demo: .venv/.demo
 	$(BIN)/chiasm demo
@@ -59,3 +59,7 @@ NO_COMPILE_test := --no-compile
 .venv/.compiled: .venv/.test
 	@$(BIN)/python -m compileall -qq .venv/lib || true
 	@touch $@
+
+# Which module holds each stored kind: src/chiasm/artifact/places.py, from the decorators in the source.
+kinds: .venv/.test
+	PYTHONPATH=src:tests $(BIN)/python tests/storable_kinds.py

@@ -24,9 +24,9 @@ import chiasm
 from chiasm.evaluation.estimates import percentile_interval
 from chiasm.evaluation.intervals import trial_differences
 from chiasm.federated.wire import adapter_shapes, to_bytes
-from chiasm.recipes.federation import Participant
-from chiasm.recipes.flora import Flora
-from chiasm.recipes.healnet import HealNetRecipe
+from chiasm.recipes.fusion.healnet import HealNetRecipe
+from chiasm.recipes.hospitals.federation import Participant
+from chiasm.recipes.hospitals.flora import Flora
 
 COHORTS = ("tcga-blca", "tcga-gbmlgg", "tcga-luad")
 HOSPITALS = 3

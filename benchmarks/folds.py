@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 import chiasm
-from chiasm.training.memo import forget
+from chiasm.compute.memo import forget
 
 RECIPES = ["single:m1", "single:m2", "late-fusion", "healnet", "lego-merge", "lego-fuse"]
 

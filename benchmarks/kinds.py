@@ -22,7 +22,7 @@ import pandas as pd
 import chiasm
 from chiasm.cohort.digests import as_hex
 from chiasm.evaluation.estimates import percentile_interval
-from chiasm.evaluation.metrics import score
+from chiasm.metrics.scores import score
 
 LINEAR = ("late-fusion", "early-fusion", "stacked-fusion")
 NEURAL = ("healnet", "lego-merge", "lego-fuse")

@@ -31,16 +31,16 @@ from chiasm.evaluation import Protocol
 from chiasm.evaluation.estimates import percentile_interval
 from chiasm.evaluation.fits import Context, Task, run_task
 from chiasm.evaluation.intervals import trial_differences, trial_scores
-from chiasm.evaluation.metrics import score
 from chiasm.evaluation.protocol import plan
 from chiasm.evaluation.run import usable
 from chiasm.evaluation.summary import pick
+from chiasm.fitting.base import trainable
+from chiasm.fitting.neural import finish
 from chiasm.merging import METHODS, make_method, merge_models
-from chiasm.recipes.base import trainable
-from chiasm.recipes.neural import finish
+from chiasm.metrics.scores import score
 from chiasm.recipes.registry import make_recipe
-from chiasm.recipes.slerp_merge import SlerpMerge
-from chiasm.recipes.tuned import Tuner
+from chiasm.recipes.tunings.slerp_merge import SlerpMerge
+from chiasm.recipes.tunings.tuned import Tuner
 from tcga import COHORTS, evaluated
 
 END_TO_END = ("early-fusion", "healnet", "lego-fuse")

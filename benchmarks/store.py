@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from chiasm.encoders.store import TokenStore
+from chiasm.store.token_store import TokenStore
 
 WIDTH, LONGEST, AT_ONCE, BATCH, BATCHES = 384, 200, 100, 64, 40
 COLD_ROUNDS, ROUNDS = 2, 6

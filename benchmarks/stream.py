@@ -70,7 +70,8 @@ def one_size(patients: int, recipe: str, folder: Path) -> dict[str, dict[str, fl
     """Build, open, fit, predict; what each step took."""
     import chiasm
     from chiasm.cohort import Classification, Encoding, cohort_from_frames
-    from chiasm.encoders import TokenStore, registry
+    from chiasm.encoders import registry
+    from chiasm.store import TokenStore
 
     registry.STREAMED_BYTES = 0
     peak = Peak()

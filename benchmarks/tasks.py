@@ -34,11 +34,11 @@ from chiasm.cohort import Cohort, Multilabel
 from chiasm.encoders import pack
 from chiasm.evaluation.estimates import percentile_interval
 from chiasm.evaluation.intervals import bootstrap_weights
-from chiasm.evaluation.metrics import score
+from chiasm.fitting.base import trainable
 from chiasm.merging import METHODS, make_method, merge_models
-from chiasm.recipes.base import trainable
+from chiasm.metrics.scores import score
+from chiasm.recipes.adaptation.trunks import adapted_modalities
 from chiasm.recipes.registry import make_recipe
-from chiasm.recipes.trunks import adapted_modalities
 from chiasm.tokens import Packed
 from chiasm.training import Network
 from chiasm.training.batches import presence

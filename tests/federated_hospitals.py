@@ -29,7 +29,7 @@ from chiasm.federated.folder import Federation, create_federation
 from chiasm.federated.server import Serving, run_server
 from chiasm.federated.service import PROTOCOL
 from chiasm.federated.wire import CHUNK, adapter_shapes, control, read_update, to_bytes
-from chiasm.recipes.federation import Plan, State, sites_of
+from chiasm.recipes.hospitals.federation import Plan, State, sites_of
 from small_recipes import mixed, small
 
 SIZES = {"latents": 4, "latent_width": 8, "heads": 2, "depth": 1, "epochs": 1}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from chiasm.training.isolation import own_randomness
+from chiasm.compute.isolation import own_randomness
 
 State = dict[str, Tensor]
 

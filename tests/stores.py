@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chiasm.encoders.store import StoredTokens, TokenStore
+from chiasm.store.token_store import StoredTokens, TokenStore
 
 ENCODER = "minilm/1(pool=mean)#abc text/1"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals, modes and limits of POSIX")

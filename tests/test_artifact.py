@@ -47,8 +47,8 @@ def describe(folder: Path, change: Any, *, sealed: bool = True) -> None:
     document = json.loads((folder / "model.json").read_text())
     change(document)
     if sealed:
-        document["weights_sha256"] = artifact._sha256(folder / "weights.safetensors")
-        document["sha256"] = artifact._digest(document)
+        document["weights_sha256"] = artifact.files.sha256(folder / "weights.safetensors")
+        document["sha256"] = artifact.files.digest(document)
     (folder / "model.json").write_text(json.dumps(document))
 
 
@@ -224,7 +224,7 @@ def test_no_number_in_a_header_makes_reading_allocate(folder: Path) -> None:
 
 def test_a_description_of_a_huge_size_is_not_read(folder: Path) -> None:
     with (folder / "model.json").open("r+b") as file:
-        file.truncate(artifact.MAX_JSON_BYTES + 1)  # sparse: takes no disk
+        file.truncate(artifact.files.MAX_JSON_BYTES + 1)  # sparse: takes no disk
     refused(folder, "over 256 MB")
 
 
@@ -276,11 +276,11 @@ def test_saving_into_an_empty_folder_and_over_a_model(fitted: Model, cohort: Coh
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
 
-STEPS = ["save_file", "_sha256", "_digest", "_fsync", "_exchange", "shutil.rmtree"]
+STEPS = ["save_file", "sha256", "digest", "_fsync", "_exchange", "shutil.rmtree"]
 
 
 def interrupt(step: str, monkeypatch: pytest.MonkeyPatch, happen: Any) -> None:
-    owner, name = (shutil, "rmtree") if step == "shutil.rmtree" else (artifact, step)
+    owner, name = (shutil, "rmtree") if step == "shutil.rmtree" else (artifact.files, step)
     monkeypatch.setattr(owner, name, happen)
 
 
@@ -306,7 +306,7 @@ def test_an_error_while_saving_leaves_the_old_model(
 def test_a_kill_while_saving_leaves_one_whole_model(
     step: str, call: int, folder: Path, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owner, name = (shutil, "rmtree") if step == "shutil.rmtree" else (artifact, step)
+    owner, name = (shutil, "rmtree") if step == "shutil.rmtree" else (artifact.files, step)
     original, calls = getattr(owner, name), []
 
     def die(*args: Any, **options: Any) -> Any:
@@ -351,7 +351,7 @@ def test_without_a_swap_two_renames_do_and_the_first_is_undone(
             raise OSError("the disk went away")
         return original(self, target)
 
-    monkeypatch.setattr(artifact.sys, "platform", "other")
+    monkeypatch.setattr(artifact.files.sys, "platform", "other")
     monkeypatch.setattr(Path, "rename", rename)
     if fails:
         with pytest.raises(OSError, match="the disk went away"):

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import chiasm
-from chiasm.evaluation.metrics import METRICS
-from chiasm.recipes.adapted import AdaptedRecipe
+from chiasm.metrics.scores import METRICS
+from chiasm.recipes.adaptation.adapted import AdaptedRecipe
 from chiasm.recipes.registry import RECIPES
-from chiasm.recipes.tuned import TunedRecipe
+from chiasm.recipes.tunings.tuned import TunedRecipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

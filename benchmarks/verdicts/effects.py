@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort.targets import Outcome
-from chiasm.evaluation.metrics import PRIMARY, score
+from chiasm.metrics.scores import PRIMARY, score
 from verdicts.cells import BASE, CELLS, Cell, both, outcome
 
 PATIENTS = 300_000

@@ -10,19 +10,19 @@ import numpy as np
 
 from chiasm.cohort import Cohort
 from chiasm.cohort.accepted import settle
+from chiasm.compute.memo import forget, work_clock
 from chiasm.evaluation import Protocol
 from chiasm.evaluation.contrasts import Contrast
 from chiasm.evaluation.estimates import mean_over_folds, percentile_interval
 from chiasm.evaluation.judging import Judging
 from chiasm.evaluation.protocol import inner_plan, plan
 from chiasm.evaluation.run import Gathered, fit_trial, usable
-from chiasm.evaluation.sides import COMBINED, REFERENCE, SINGLE, reads_of
 from chiasm.evaluation.summary import bare_trial
 from chiasm.evaluation.trial import Trial
 from chiasm.evaluation.trial_findings import trial_findings
 from chiasm.evaluation.verdict import decide
+from chiasm.fitting.sides import COMBINED, REFERENCE, SINGLE, reads_of
 from chiasm.recipes.registry import for_trial, make_recipe, supported
-from chiasm.training.memo import forget, work_clock
 from verdicts.cells import Cell, draw
 from verdicts.truth import Truth, truth_of
 

@@ -11,10 +11,10 @@ import pandas as pd
 
 from chiasm.cohort import Cohort, class_names
 from chiasm.evaluation.composed import candidates_in
-from chiasm.evaluation.metrics import PRIMARY, score
 from chiasm.evaluation.references import best_available, ranked_modalities
 from chiasm.evaluation.run import Gathered
 from chiasm.evaluation.within import pattern_strata, within
+from chiasm.metrics.scores import PRIMARY, score
 
 
 @dataclass(frozen=True)

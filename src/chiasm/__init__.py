@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Citation": "chiasm.protocols",
+    "Citation": "chiasm.citation",
     "Classification": "chiasm.cohort",
     "Cohort": "chiasm.cohort",
     "CohortError": "chiasm.cohort",
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         merge,
         similar,
     )
+    from chiasm.citation import Citation
     from chiasm.cohort import (
         Classification,
         Cohort,
@@ -69,7 +70,6 @@ if TYPE_CHECKING:
         synthetic_cohort,
     )
     from chiasm.evaluation import Protocol, Trial, TrialError, Verdict
-    from chiasm.protocols import Citation
     from chiasm.tokens import Tokens
 
 

@@ -14,20 +14,8 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from chiasm.citation import Citation
 from chiasm.tokens import Tokens
-
-
-@dataclass(frozen=True)
-class Citation:
-    """Where a method comes from: title, venue and year, and a link that stays (DOI or arXiv)."""
-
-    title: str
-    venue: str
-    year: int
-    link: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.title} ({self.venue} {self.year})"
 
 
 @runtime_checkable

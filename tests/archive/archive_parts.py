@@ -21,14 +21,14 @@ from chiasm.adapters.side_network import UniPT
 from chiasm.adapters.verbalizer import Verbalizer
 from chiasm.encoders.bag import BagEncoder
 from chiasm.encoders.catalogue import CATALOGUE, make_encoder
-from chiasm.encoders.cells import CellComponents
-from chiasm.encoders.scaling import PooledTokens
+from chiasm.encoders.molecule.cells import CellComponents
+from chiasm.encoders.table.scaling import PooledTokens
+from chiasm.fitting.unimodal import Prior
 from chiasm.fusion.centre_shift import CentreShift
 from chiasm.merging.patch import make_patch
 from chiasm.objectives.coba import CoBaState
 from chiasm.readers import Cells
-from chiasm.recipes.federation import Plan
-from chiasm.recipes.unimodal import Prior
+from chiasm.recipes.hospitals.federation import Plan
 
 # an encoder with options that are not its defaults, where it has some; "" for the others
 OPTIONS = {

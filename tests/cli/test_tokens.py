@@ -236,7 +236,7 @@ def test_predict_reads_files_with_the_encoder_of_the_fit_and_refuses_another(
     frame = pd.read_csv(tmp_path / "p.csv", index_col="patient")
     assert frame["pattern"].value_counts().to_dict() == {"receptor+scan": 24, "receptor": 6}
 
-    from chiasm.encoders.patches import ImagePatches
+    from chiasm.encoders.image.patches import ImagePatches
 
     monkeypatch.setattr(ImagePatches, "version", "other")
     said = run("predict", tmp_path / "model", files.manifest, "--out", tmp_path / "q.csv")

@@ -10,8 +10,8 @@ import pytest
 
 import chiasm
 from chiasm.cohort.accepted import settle, unmade
-from chiasm.cohort.errors import error, warning
 from chiasm.cohort.leaks import TOO_GOOD, too_good
+from chiasm.errors import error, warning
 from leaky_cohorts import Bench
 
 SOURCE = Path(chiasm.__file__).parent

@@ -272,7 +272,7 @@ def test_breast_subtype_test_patients_lack_protein(shared_data: Path):
 def test_a_meds_folder_is_a_table_of_events(tmp_path):
     pytest.importorskip("meds")
     from chiasm.readers import reader_for
-    from chiasm.readers.meds import read_meds, to_meds, write_meds
+    from chiasm.readers.record.meds import read_meds, to_meds, write_meds
 
     events = pd.DataFrame(
         {

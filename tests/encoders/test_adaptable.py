@@ -13,7 +13,7 @@ from chiasm.cohort import Unsupported
 from chiasm.encoders.adaptable import Inputs, InputsAsTheyAre, is_adaptable
 from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.choice import choose
-from chiasm.encoders.rocket import STANDARD_LEADS
+from chiasm.encoders.signal.rocket import STANDARD_LEADS
 from chiasm.readers.reading import Image, Signal, Volume
 from chiasm.testing import check_encoder
 from chiasm.tokens import Tokens

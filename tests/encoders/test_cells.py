@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.cells import POOLED, CellComponents, _normalised, _spaced
+from chiasm.encoders.molecule.cells import POOLED, CellComponents, _normalised, _spaced
 from chiasm.readers import Cells
 from chiasm.testing import check_encoder
 

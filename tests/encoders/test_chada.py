@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.chada import ChannelAdaptive, ChannelAdaptiveViT
+from chiasm.encoders.image.chada import ChannelAdaptive, ChannelAdaptiveViT
 from chiasm.encoders.weights import frozen, seeded
 from chiasm.readers.reading import Image
 from chiasm.testing.laws import globals_unchanged

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import chiasm
-from chiasm.encoders.decoded_twins import thumbnail
+from chiasm.encoding.decoded_twins import thumbnail
 
 N = 40
 

@@ -18,11 +18,13 @@ import torch
 
 import chiasm
 from chiasm.cohort import Classification, Cohort, CohortError, Unsupported, cohort_from_frames
-from chiasm.encoders import TokenStore, choice, encode, encode_cohort
+from chiasm.compute.pool import as_it_pays, side_by_side
+from chiasm.encoders import choice
 from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.frozen import identity_of
+from chiasm.encoding import encode, encode_cohort
+from chiasm.store import TokenStore
 from chiasm.tokens import PackedTokens, Tokens
-from chiasm.training.pool import as_it_pays, side_by_side
 
 TEXTS = ["ab", "abc", "b", "bca", "cab dab", "ddd"]
 
@@ -172,7 +174,7 @@ def test_an_interrupted_run_keeps_what_it_wrote(store: TokenStore, monkeypatch: 
 
 @pytest.mark.parametrize("execute", [side_by_side, as_it_pays])
 def test_two_processes_give_what_one_gives(store: TokenStore, execute: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chiasm.training.pool.QUICK_SECONDS", 0.0)
+    monkeypatch.setattr("chiasm.compute.pool.QUICK_SECONDS", 0.0)
     alone = encode_cohort(notes(many(70)), store=store)
     other = TokenStore(store.folder.with_name("other"))
     Letters.seen.clear()

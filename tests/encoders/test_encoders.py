@@ -15,7 +15,7 @@ from chiasm.artifact import storable
 from chiasm.cohort import cohort_from_frames
 from chiasm.cohort.bags import Bags
 from chiasm.encoders import BagEncoder, OmicsEncoder, TableEncoder, encoder_of, features_of, fit_encoders, pack
-from chiasm.encoders.scaling import PooledTokens
+from chiasm.encoders.table.scaling import PooledTokens
 from chiasm.testing import check_encoder
 from chiasm.tokens import Tokens
 

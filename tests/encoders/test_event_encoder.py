@@ -11,11 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chiasm.encoders.event_summaries import KnownEvents, shared_codes, summaries
-from chiasm.encoders.events import EventEncoder
-from chiasm.encoders.time_attention import TimeAttention
+from chiasm.encoders.record.event_summaries import KnownEvents, shared_codes, summaries
+from chiasm.encoders.record.events import EventEncoder
+from chiasm.encoders.record.time_attention import TimeAttention
 from chiasm.readers import Events
-from chiasm.readers.events import EventReader
+from chiasm.readers.record.events import EventReader
 from chiasm.testing import check_encoder
 
 REFERENCES = torch.linspace(0, 48, 7, dtype=torch.float64)
@@ -109,7 +109,7 @@ def test_chunks_hold_whole_patients(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = [*cohort(9, 3), record((0, "never seen", 1)), *cohort(4, 4)]
     whole = TRAINED.encode(raw).values
     for most in (1, 7, 20):
-        monkeypatch.setattr("chiasm.encoders.events.AT_ONCE", most)
+        monkeypatch.setattr("chiasm.encoders.record.events.AT_ONCE", most)
         torch.testing.assert_close(TRAINED.encode(raw).values, whole, atol=1e-6, rtol=0)
 
 

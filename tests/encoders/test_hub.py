@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from chiasm.cohort import Unsupported
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.huggingface import HuggingFace, preprocessing, special_pieces, windows
-from chiasm.encoders.pixels import in_unit_range, resized
+from chiasm.encoders.image.pixels import in_unit_range, resized
+from chiasm.encoders.text.huggingface import HuggingFace, preprocessing, special_pieces, windows
 from chiasm.readers.reading import Image
 from chiasm.testing.laws import globals_unchanged
 from tiny_models import SIGHT, WORDS, tiny_models

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.kmers import KmerCounts
+from chiasm.encoders.sequence.kmers import KmerCounts
 from chiasm.readers.reading import ReadError
 from chiasm.testing import check_encoder
 

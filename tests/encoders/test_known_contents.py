@@ -13,7 +13,7 @@ import pytest
 import chiasm
 from chiasm.cohort import Cohort, cohort_from_frames, file_content
 from chiasm.cohort.file_content import content_digest
-from chiasm.encoders.store_contents import MAGIC, NAME, add_contents, read_contents
+from chiasm.store.contents import MAGIC, NAME, add_contents, read_contents
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chiasm.cohort import Unsupported
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.molecules import ATOM, AtomGraph, Fingerprint
+from chiasm.encoders.molecule.molecules import ATOM, AtomGraph, Fingerprint
 from chiasm.readers.reading import ReadError
 from chiasm.testing import check_encoder
 

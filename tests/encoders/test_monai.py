@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from chiasm.cohort import Unsupported
-from chiasm.encoders import monai
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.monai import MonaiNetwork
+from chiasm.encoders.image import monai
+from chiasm.encoders.image.monai import MonaiNetwork
 from chiasm.readers.reading import Image, Volume
 from chiasm.testing.laws import globals_unchanged
 

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.net1d import SMALL, EcgNet, Net1D, Net1DConfig, prepared, untrained
-from chiasm.encoders.rocket import STANDARD_LEADS
+from chiasm.encoders.signal.net1d import SMALL, EcgNet, Net1D, Net1DConfig, prepared, untrained
+from chiasm.encoders.signal.rocket import STANDARD_LEADS
 from chiasm.readers.reading import ReadError, Signal
 from chiasm.testing import check_encoder
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.patches import ImagePatches, VolumePatches
-from chiasm.encoders.pixels import in_unit_range, resized, standardised, with_channels
+from chiasm.encoders.image.patches import ImagePatches, VolumePatches
+from chiasm.encoders.image.pixels import in_unit_range, resized, standardised, with_channels
 from chiasm.readers.reading import Image, Volume
 from chiasm.testing.laws import globals_unchanged
 

@@ -13,8 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chiasm.encoders import rocket
-from chiasm.encoders.rocket import STANDARD_LEADS, RandomConvolutions, convolved
+from chiasm.encoders.signal import rocket
+from chiasm.encoders.signal.rocket import STANDARD_LEADS, RandomConvolutions, convolved
 from chiasm.readers.reading import ReadError, Signal
 from chiasm.testing import check_encoder
 

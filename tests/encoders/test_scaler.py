@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 from sklearn.decomposition import PCA
 
-from chiasm.encoders.scaling import CLIP, Columns, Projection, Scaler
+from chiasm.encoders.table.scaling import CLIP, Columns, Projection, Scaler
 
 
 def scaled(values: list[float] | np.ndarray, new: list[float] | None = None) -> np.ndarray:

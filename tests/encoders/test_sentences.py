@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.cohort import Unsupported
-from chiasm.encoders import sentences
-from chiasm.encoders.sentences import MiniLM, SentenceFolder, chunks_of
+from chiasm.encoders.text import sentences
+from chiasm.encoders.text.sentences import MiniLM, SentenceFolder, chunks_of
 from chiasm.testing.laws import globals_unchanged
 
 pytest.importorskip("transformers")

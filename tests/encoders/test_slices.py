@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from chiasm import artifact
 from chiasm.cohort import Unsupported
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.chada import ChannelAdaptive
-from chiasm.encoders.huggingface import HuggingFace
-from chiasm.encoders.monai import MonaiNetwork
-from chiasm.encoders.open_clip import OpenClip
-from chiasm.encoders.patches import ImagePatches, VolumePatches
-from chiasm.encoders.sentences import MiniLM, SentenceFolder
-from chiasm.encoders.slices import Slices, pooled
-from chiasm.encoders.tiles import Tiles, TileStatistics
-from chiasm.encoders.timm import TimmModel
+from chiasm.encoders.image.chada import ChannelAdaptive
+from chiasm.encoders.image.monai import MonaiNetwork
+from chiasm.encoders.image.open_clip import OpenClip
+from chiasm.encoders.image.patches import ImagePatches, VolumePatches
+from chiasm.encoders.image.slices import Slices, pooled
+from chiasm.encoders.image.tiles import Tiles, TileStatistics
+from chiasm.encoders.image.timm import TimmModel
+from chiasm.encoders.text.huggingface import HuggingFace
+from chiasm.encoders.text.sentences import MiniLM, SentenceFolder
 from chiasm.readers.reading import Image, Volume
 from chiasm.testing.laws import globals_unchanged
 from chiasm.tokens import Tokens

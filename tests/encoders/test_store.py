@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chiasm.encoders import store_fragment
-from chiasm.encoders.store import StoreError, TokenStore, default_store
+from chiasm.store import fragment as store_fragment
+from chiasm.store.token_store import StoreError, TokenStore, default_store
 from stores import ENCODER, POSIX, bag, fragments, key, left_over, put
 
 

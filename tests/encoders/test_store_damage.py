@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chiasm.encoders import store_files, store_fragment, store_shelf
-from chiasm.encoders.store import StoreError, TokenStore
+from chiasm.store import files as store_files
+from chiasm.store import fragment as store_fragment
+from chiasm.store import shelf as store_shelf
+from chiasm.store.token_store import StoreError, TokenStore
 from stores import ENCODER, POSIX, bag, check, flip, fragments, key, left_over, put
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chiasm.encoders import store_files, store_shelf
-from chiasm.encoders.store import StoredTokens, StoreError, TokenStore
+from chiasm.store import files as store_files
+from chiasm.store import shelf as store_shelf
+from chiasm.store.token_store import StoredTokens, StoreError, TokenStore
 from stores import ENCODER, FORK, POSIX, bag, check, fragments, key, left_over, put
 
 
@@ -123,7 +124,7 @@ FILL = """\
 import resource, signal, sys
 import numpy as np
 from pathlib import Path
-from chiasm.encoders.store import StoreError, TokenStore
+from chiasm.store.token_store import StoreError, TokenStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = TokenStore(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

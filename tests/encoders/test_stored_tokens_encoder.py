@@ -12,16 +12,17 @@ from sklearn.decomposition import PCA
 
 from chiasm import artifact
 from chiasm.cohort import Classification, Cohort, cohort_from_frames
-from chiasm.encoders import TokenStore, fit_encoders, pack, registry, stored
-from chiasm.encoders.store import StoredTokens
+from chiasm.compute.memo import forget
+from chiasm.encoders import fit_encoders, pack, registry, stored
 from chiasm.encoders.stored import StoredTokensEncoder
 from chiasm.encoders.streaming import StreamedTokens
-from chiasm.recipes.healnet import HealNetRecipe
-from chiasm.recipes.lego_fuse import LegoFuseRecipe
-from chiasm.recipes.single import Single
+from chiasm.recipes.baselines.single import Single
+from chiasm.recipes.fusion.healnet import HealNetRecipe
+from chiasm.recipes.fusion.lego_fuse import LegoFuseRecipe
+from chiasm.store import TokenStore
+from chiasm.store.token_store import StoredTokens
 from chiasm.testing import check_encoder
 from chiasm.tokens import PackedTokens
-from chiasm.training.memo import forget
 
 PATIENTS, WIDTH = 40, 6
 

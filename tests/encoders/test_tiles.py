@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from chiasm.encoders.batches import in_runs, thinned
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.tiles import Tiles, TileStatistics, haematoxylin_eosin_dab, statistics
+from chiasm.encoders.image.tiles import Tiles, TileStatistics, haematoxylin_eosin_dab, statistics
 from chiasm.testing.laws import globals_unchanged
 
 

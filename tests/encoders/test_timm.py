@@ -16,8 +16,8 @@ from torch import nn
 
 from chiasm.cohort import Unsupported
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.open_clip import OpenClip
-from chiasm.encoders.timm import TimmModel
+from chiasm.encoders.image.open_clip import OpenClip
+from chiasm.encoders.image.timm import TimmModel
 from chiasm.readers.reading import Image
 from chiasm.testing.laws import globals_unchanged
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from chiasm.evaluation import calibration_metrics as ours
-from chiasm.evaluation import smoothing
-from chiasm.evaluation.logistic import logistic_line, logistic_shift, logit
+from chiasm.metrics import calibration as ours
+from chiasm.metrics import smoothing
+from chiasm.metrics.logistic import logistic_line, logistic_shift, logit
 
 ALL = (ours.calibration_intercept, ours.calibration_slope, ours.observed_expected, ours.ici, ours.e90)
 

@@ -14,7 +14,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from chiasm.evaluation import classification_metrics as ours
+from chiasm.metrics import classification as ours
 
 ALL = (ours.auroc, ours.auprc, ours.balanced_accuracy, ours.macro_f1, ours.brier)
 

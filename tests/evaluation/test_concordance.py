@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chiasm.evaluation import classification_metrics, concordance
-from chiasm.evaluation.survival_metrics import harrell_c, uno_c
+from chiasm.metrics import classification as classification_metrics
+from chiasm.metrics import concordance
+from chiasm.metrics.survival import harrell_c, uno_c
 
 
 @st.composite

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from chiasm.cohort.targets import Outcome
-from chiasm.evaluation.classification_metrics import auroc
 from chiasm.evaluation.estimates import Estimate, estimate, mean_over_folds, percentile_interval
 from chiasm.evaluation.intervals import (
     TestFold,
@@ -17,6 +16,7 @@ from chiasm.evaluation.intervals import (
     trial_estimable,
     trial_scores,
 )
+from chiasm.metrics.classification import auroc
 
 N, K = 90, 3
 

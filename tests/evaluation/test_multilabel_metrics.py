@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from chiasm.cohort import Outcome
-from chiasm.evaluation import multilabel_metrics as ours
 from chiasm.evaluation.estimates import mean_over_labels
 from chiasm.evaluation.intervals import TestFold, patient_draws, trial_differences, trial_estimable, trial_scores
-from chiasm.evaluation.metrics import estimable, scorable, score
+from chiasm.metrics import multilabel as ours
+from chiasm.metrics.scores import estimable, scorable, score
 
 
 @st.composite

@@ -8,8 +8,8 @@ import pytest
 from lifelines import KaplanMeierFitter
 
 from chiasm.cohort import Outcome
-from chiasm.evaluation.links import columns_of, frame_of, links_of, prior_frame
 from chiasm.evaluation.references import OneModality, best_available, null, ranked_modalities
+from chiasm.fitting.links import columns_of, frame_of, links_of, prior_frame
 
 RNG = np.random.default_rng(1)
 INDEX = pd.Index(["a", "b", "c", "d"], dtype=object)

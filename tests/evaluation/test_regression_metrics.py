@@ -12,8 +12,8 @@ from lifelines.utils import concordance_index
 from scipy.stats import rankdata, spearmanr
 from sklearn.metrics import r2_score, root_mean_squared_error
 
-from chiasm.evaluation import regression_metrics as ours
-from chiasm.evaluation.weighted import midranks
+from chiasm.metrics import regression as ours
+from chiasm.metrics.weighted import midranks
 
 
 @st.composite

@@ -13,7 +13,7 @@ import pytest
 import chiasm
 from chiasm.cohort import synthetic_cohort
 from chiasm.evaluation.trial import TrialError
-from chiasm.recipes.late import LateFusion
+from chiasm.recipes.baselines.late import LateFusion
 
 COHORT = synthetic_cohort("complementary", 40)
 PROTOCOL = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from chiasm.cohort.targets import Outcome
-from chiasm.evaluation import metrics
-from chiasm.evaluation.classification_metrics import auroc
 from chiasm.evaluation.intervals import bootstrap_weights
-from chiasm.evaluation.metrics import METRICS, estimable, horizons_of, score, uno_tau
-from chiasm.evaluation.survival_metrics import harrell_c, integrated_brier, uno_c
+from chiasm.metrics import scores as metrics
+from chiasm.metrics.classification import auroc
+from chiasm.metrics.scores import METRICS, estimable, horizons_of, score, uno_tau
+from chiasm.metrics.survival import harrell_c, integrated_brier, uno_c
 
 
 def survival_data(n: int = 40) -> tuple[pd.DataFrame, Outcome, Outcome]:

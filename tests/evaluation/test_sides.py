@@ -12,7 +12,7 @@ from tests.fake_trials import FUSED, SINGLES, Linear
 
 import chiasm
 from chiasm.cohort import Cohort, synthetic_cohort
-from chiasm.evaluation.sides import ASIDE, COMBINED, SINGLE, forms_of, reads_of, side_of, sides_of
+from chiasm.fitting.sides import ASIDE, COMBINED, SINGLE, forms_of, reads_of, side_of, sides_of
 from chiasm.recipes.registry import for_trial, make_recipe
 
 COHORT = synthetic_cohort("complementary", 120, missing=0.2)

@@ -14,8 +14,8 @@ from sksurv.metrics import concordance_index_censored, concordance_index_ipcw, i
 from sksurv.nonparametric import CensoringDistributionEstimator
 from sksurv.util import Surv
 
-from chiasm.evaluation import censoring, concordance
-from chiasm.evaluation import survival_metrics as ours
+from chiasm.metrics import censoring, concordance
+from chiasm.metrics import survival as ours
 
 
 @st.composite

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chiasm.evaluation.censoring import censoring_survival, event_free_survival, seen_by, truncation_time
-from chiasm.evaluation.survival_metrics import uno_c
+from chiasm.metrics.censoring import censoring_survival, event_free_survival, seen_by, truncation_time
+from chiasm.metrics.survival import uno_c
 
 DEMO = pd.read_csv(Path(__file__).parent / "fixtures" / "demo_out_of_fold.csv", comment="#", index_col="row")
 TEN_YEARS = 3652.5

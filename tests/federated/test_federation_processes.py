@@ -15,7 +15,7 @@ import pytest
 
 from chiasm import api, artifact
 from chiasm.federated.folder import open_federation
-from chiasm.recipes.federation import SCALING, Participant, Plan, finished
+from chiasm.recipes.hospitals.federation import SCALING, Participant, Plan, finished
 from conftest import Run
 from federated_hospitals import certificates, fitted_base
 from federated_process import ended, start, until

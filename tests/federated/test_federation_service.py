@@ -19,7 +19,7 @@ from chiasm.federated.address import client_channel, server_credentials
 from chiasm.federated.folder import open_federation
 from chiasm.federated.server import Serving
 from chiasm.federated.wire import FederationError, to_bytes
-from chiasm.recipes.federation import SCALING
+from chiasm.recipes.hospitals.federation import SCALING
 from federated_hospitals import Certificates, Hospital, at_once, certificates, fitted_base, made, serving
 
 

@@ -18,7 +18,7 @@ from chiasm import artifact
 from chiasm.federated.grid import message_apart
 from chiasm.federated.strategy import FACTS, LoraStrategy, Round, hospital_app, require_rank_growth, take_updates
 from chiasm.federated.wire import FederationError, read_adapter, to_bytes
-from chiasm.recipes.federation import Participant, Plan, sites_of
+from chiasm.recipes.hospitals.federation import Participant, Plan, sites_of
 from federated_hospitals import fitted_base
 from small_recipes import mixed
 

@@ -10,7 +10,7 @@ import xgboost
 
 from chiasm.artifact import ArtifactError, load, save
 from chiasm.cohort.targets import Outcome
-from chiasm.heads.boosted_trees import BoostedTrees, Booster, Growth
+from chiasm.linear.boosted_trees import BoostedTrees, Booster, Growth
 
 ROUNDS = 12
 

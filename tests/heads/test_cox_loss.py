@@ -8,7 +8,7 @@ import torch
 from torchsurv.loss.cox import neg_partial_log_likelihood
 
 from chiasm.heads.head import cox_loss
-from chiasm.heads.ridge_cox import cox_nll
+from chiasm.linear.ridge_cox import cox_nll
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -11,8 +11,8 @@ from scipy.special import softmax
 from sklearn.linear_model import ElasticNet, LogisticRegression
 
 from chiasm.cohort.targets import Outcome
-from chiasm.heads.elastic_net import STEPS, fit_elastic_net, largest_penalty, penalty_grid
-from chiasm.heads.linear import Linear, fit_ridge_logistic
+from chiasm.linear.elastic_net import STEPS, fit_elastic_net, largest_penalty, penalty_grid
+from chiasm.linear.linear import Linear, fit_ridge_logistic
 
 KINDS = ["regression", "two classes", "three classes"]
 

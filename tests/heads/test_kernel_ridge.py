@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.kernel_ridge import KernelRidge
 
 from chiasm.cohort import Unsupported
-from chiasm.heads import kernel_ridge
-from chiasm.heads.kernel_ridge import Items, ProductKernel, kernel_blocks, median_distance, places, solve
+from chiasm.linear import kernel_ridge
+from chiasm.linear.kernel_ridge import Items, ProductKernel, kernel_blocks, median_distance, places, solve
 
 
 def pairs(seed: int, n: int = 60, drugs: int = 5, targets: int = 7) -> list[Items]:

@@ -10,10 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from chiasm.cohort import Multilabel, Outcome
+from chiasm.fitting.unimodal import prior_link
 from chiasm.heads.head import Head, masked_cross_entropy, output_width, target_tensors
-from chiasm.heads.linear import deviance, fit_path, information, nll
 from chiasm.heads.response import Response
-from chiasm.recipes.unimodal import prior_link
+from chiasm.linear.linear import deviance, fit_path, information, nll
 
 
 def data(n: int = 80, missing: float = 0.3) -> tuple[np.ndarray, Outcome]:

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
 from chiasm.cohort.targets import Outcome
-from chiasm.heads.linear import (
+from chiasm.linear.linear import (
     breslow,
     cox_nll,
     deviance,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chiasm.heads import logistic
-from chiasm.heads.logistic import fit_ridge_logistic
+from chiasm.linear import logistic
+from chiasm.linear.logistic import fit_ridge_logistic
 
 PENALTIES = [1e-3, 1.0, 100.0]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from chiasm.cohort.targets import Outcome
-from chiasm.heads import proximal
-from chiasm.heads.elastic_net import fit_elastic_net, penalty_grid
+from chiasm.linear import proximal
+from chiasm.linear.elastic_net import fit_elastic_net, penalty_grid
 
 
 def problem(kind: str, classes: int) -> tuple[np.ndarray, Outcome]:

@@ -63,7 +63,7 @@ def never(*given):
 catalogue.make_encoder = encode.make_encoder = never
 for problem in chiasm.check_cohort(sys.argv[1]):
     print(problem.severity, problem.row, problem.modality, problem.path, problem.what, "|", problem.fix)
-loaded = {"transformers", "monai", "timm", "torchvision", "chiasm.encoders.hub", "chiasm.encoders.sentences"}
+loaded = {"transformers", "monai", "timm", "torchvision", "chiasm.encoders.text.hub", "chiasm.encoders.text.sentences"}
 print("loaded:", *sorted(loaded & set(sys.modules)))
 """
 

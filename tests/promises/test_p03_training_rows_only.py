@@ -12,11 +12,11 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Cohort, Survival
-from chiasm.evaluation.sides import reads_of
+from chiasm.compute.memo import forget
+from chiasm.fitting.sides import reads_of
 from chiasm.recipes.registry import supported
 from chiasm.testing.cohorts import Parts
 from chiasm.testing.laws import folder_bytes
-from chiasm.training.memo import forget
 from small_recipes import every_recipe, every_variant, parts, short_name, small
 
 KINDS = ["classification", "survival"]

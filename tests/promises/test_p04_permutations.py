@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import chiasm
+from chiasm.compute.memo import forget
 from chiasm.testing.cohorts import Parts
-from chiasm.training.memo import forget
 from small_recipes import every_recipe, gap, on_disk, parts, short_name
 
 TOLERANCE = 1e-6

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from chiasm.compute.memo import forget
 from chiasm.fusion.healnet import HealNet
 from chiasm.fusion.lego import LegoFuse
 from chiasm.fusion.lego_block import LegoBlock
@@ -17,7 +18,6 @@ from chiasm.testing import check_fusion
 from chiasm.testing.laws import folder_bytes
 from chiasm.tokens import PackedTokens, Tokens
 from chiasm.training.batches import take
-from chiasm.training.memo import forget
 from small_recipes import every_variant, mixed, parts, short_name
 
 SHAPES = {"a": (4, 3), "b": (5, 0), "c": (2, 5)}

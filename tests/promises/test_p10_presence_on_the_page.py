@@ -14,7 +14,7 @@ from html_page import Page
 PROTOCOL = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
 
 
-@pytest.mark.filterwarnings("ignore::chiasm.cohort.errors.FindingWarning")
+@pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
 def test_recipes_that_read_presence_are_named(tmp_path: Path) -> None:
     cohort = synthetic_cohort("complementary", 120, missing=0.3)
     trial = chiasm.evaluate(cohort, ["late-fusion", "early-fusion", "kron-rls"], PROTOCOL, jobs=1)

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 import chiasm
+from chiasm.compute.memo import forget
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.laws import folder_bytes, globals_unchanged
-from chiasm.training.memo import forget
 from small_recipes import every_variant, mixed, short_name, small
 
 

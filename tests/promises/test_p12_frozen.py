@@ -15,17 +15,18 @@ from torch import nn
 
 import chiasm
 from chiasm.artifact import storable
+from chiasm.compute import memo
 from chiasm.encoders import catalogue
 from chiasm.encoders.frozen import hash_state, identity_of
+from chiasm.fitting.base import trainable
 from chiasm.heads.head import Head
 from chiasm.protocols import Fused
 from chiasm.recipes import neural
-from chiasm.recipes.base import trainable
-from chiasm.recipes.lego_blocks import train_blocks
-from chiasm.recipes.tuned import TunedRecipe
+from chiasm.recipes.fusion.lego_blocks import train_blocks
+from chiasm.recipes.tunings.tuned import TunedRecipe
 from chiasm.testing.laws import folder_bytes
 from chiasm.tokens import Tokens
-from chiasm.training import Network, TrainOptions, memo, train
+from chiasm.training import Network, TrainOptions, train
 from small_recipes import every_variant, mixed, short_name, small
 
 KINDS = ["classification", "survival"]

@@ -22,13 +22,13 @@ import torch
 import chiasm
 from chiasm.artifact import ArtifactError, load_checkpoint
 from chiasm.cohort import synthetic_cohort
+from chiasm.compute.memo import forget
 from chiasm.encoders import fit_encoders, pack
 from chiasm.fusion.healnet import HealNet
 from chiasm.heads.head import Head, output_width, target_tensors
 from chiasm.recipes.registry import make_recipe
 from chiasm.training import History, Network, TrainOptions, loop, train
 from chiasm.training.batches import presence
-from chiasm.training.memo import forget
 
 EPOCHS = 5
 OPTIONS = TrainOptions(epochs=EPOCHS, patience=3, batch=16, learning_rate=5e-3, modality_dropout=0.3)
@@ -207,7 +207,7 @@ def test_a_trial_killed_before_it_had_a_plan_can_be_resumed(tmp_path: Path, monk
 
     cohort, protocol = synthetic_cohort("redundant", 40), chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
     with monkeypatch.context() as patched:
-        patched.setattr(artifact, "_fsync", stop)
+        patched.setattr(artifact.files, "_fsync", stop)
         with pytest.raises(Stopped):
             chiasm.evaluate(cohort, ["single:m1"], protocol, out=tmp_path / "run", jobs=1)
     assert [file.name for file in (tmp_path / "run").rglob("*.json")] == []

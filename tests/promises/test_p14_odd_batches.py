@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.heads.head import LOSSES, Head, cox_loss
-from chiasm.heads.ridge_cox import cox_nll
+from chiasm.linear.ridge_cox import cox_nll
 from chiasm.protocols import Fused
 from chiasm.tokens import PackedTokens, Tokens
 from chiasm.training import Network, TrainOptions, loop, train

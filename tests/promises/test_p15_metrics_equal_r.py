@@ -10,13 +10,15 @@ import pandas as pd
 import pytest
 
 from chiasm.cohort import Outcome
-from chiasm.evaluation import calibration_metrics, smoothing, survival_calibration, survival_metrics
-from chiasm.evaluation.calibration_metrics import Measure
-from chiasm.evaluation.censoring import censoring_survival, seen_by, truncation_time
-from chiasm.evaluation.classification_metrics import brier
-from chiasm.evaluation.logistic import logistic_line, logit
-from chiasm.evaluation.metrics import score
-from chiasm.evaluation.time_dependent import auc_at
+from chiasm.metrics import calibration as calibration_metrics
+from chiasm.metrics import smoothing, survival_calibration
+from chiasm.metrics import survival as survival_metrics
+from chiasm.metrics.calibration import Measure
+from chiasm.metrics.censoring import censoring_survival, seen_by, truncation_time
+from chiasm.metrics.classification import brier
+from chiasm.metrics.logistic import logistic_line, logit
+from chiasm.metrics.scores import score
+from chiasm.metrics.time_dependent import auc_at
 
 STORED = json.loads((Path(__file__).parents[1] / "evaluation" / "fixtures" / "r.json").read_text(encoding="utf-8"))
 SURVIVAL = [

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from chiasm.cohort import Outcome
-from chiasm.evaluation import classification_metrics, regression_metrics, survival_metrics
-from chiasm.evaluation.censoring import censoring_survival
-from chiasm.evaluation.metrics import METRICS, PRIMARY, score
+from chiasm.metrics import classification as classification_metrics
+from chiasm.metrics import regression as regression_metrics
+from chiasm.metrics import survival as survival_metrics
+from chiasm.metrics.censoring import censoring_survival
+from chiasm.metrics.scores import METRICS, PRIMARY, score
 
 FIXTURES = Path(__file__).parents[1] / "evaluation" / "fixtures"
 

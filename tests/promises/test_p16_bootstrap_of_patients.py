@@ -8,7 +8,6 @@ import pytest
 from scipy.stats import norm
 
 from chiasm.cohort.targets import Outcome
-from chiasm.evaluation.classification_metrics import auroc
 from chiasm.evaluation.estimates import mean_over_folds, percentile_interval
 from chiasm.evaluation.intervals import (
     TestFold,
@@ -18,8 +17,9 @@ from chiasm.evaluation.intervals import (
     trial_differences,
     trial_scores,
 )
-from chiasm.evaluation.metrics import METRICS, estimable, score
-from chiasm.evaluation.survival_metrics import harrell_c
+from chiasm.metrics.classification import auroc
+from chiasm.metrics.scores import METRICS, estimable, score
+from chiasm.metrics.survival import harrell_c
 
 SIMULATIONS, DRAWS = 1500, 400
 

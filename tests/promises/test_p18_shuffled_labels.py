@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from chiasm.cohort import Cohort, Outcome, check_cohort, class_names, holdout, stratify, synthetic_cohort
-from chiasm.evaluation.metrics import PRIMARY, score
-from chiasm.heads.linear import fit_ridge
+from chiasm.linear.linear import fit_ridge
+from chiasm.metrics.scores import PRIMARY, score
 from chiasm.recipes.registry import companions, default_recipes
 
 SEEDS = range(4)

@@ -13,10 +13,10 @@ import pytest
 
 from chiasm import api, artifact
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.recipes.merged import Merged
-from chiasm.recipes.merged_scores import mean_response
-from chiasm.recipes.model import FittedModel
-from chiasm.recipes.neural import NetworkPredictor
+from chiasm.fitting.model import FittedModel
+from chiasm.fitting.neural import NetworkPredictor
+from chiasm.models.merged import Merged
+from chiasm.models.merged_scores import mean_response
 from small_recipes import mixed, read_no_weights, small
 
 KINDS = ("classification", "survival", "regression")
@@ -200,7 +200,7 @@ def test_a_damaged_header_or_description_is_refused(fitted: dict[str, list[Fitte
     a, b, _ = folders(fitted["classification"], tmp_path)
     document = json.loads((b / "model.json").read_text())
     del document["model"]["predictor"]["design"]
-    document["sha256"] = artifact._digest(document)
+    document["sha256"] = artifact.files.digest(document)
     (b / "model.json").write_text(json.dumps(document))
     with pytest.raises(api.ArtifactError, match=r"no 'predictor\.design'"):
         api.merge([a, b])

@@ -11,7 +11,7 @@ import torch
 
 from adapted_cohorts import network_of, notes
 from chiasm.encoders import pack
-from chiasm.recipes.neural import NetworkPredictor
+from chiasm.fitting.neural import NetworkPredictor
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.laws import globals_unchanged
 from chiasm.training.batches import presence, take

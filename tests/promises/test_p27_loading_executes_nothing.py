@@ -98,7 +98,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
     for tree in spoilt(document["model"], code(canary)):
         body = {**document, "model": tree}
-        add(json.dumps({**body, "sha256": artifact._digest(body)}).encode(), weights)
+        add(json.dumps({**body, "sha256": artifact.files.digest(body)}).encode(), weights)
     for key in ("schema", "weights_sha256", "sha256"):
         add(json.dumps({**document, key: code(canary)}).encode(), weights)
     bomb = pickle.dumps(Opens(canary))
@@ -106,8 +106,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
         add(description, arrays)
     for arrays in (bomb, b"PK\x03\x04" + bomb):
         (root / "weights").write_bytes(arrays)
-        body = {**document, "weights_sha256": artifact._sha256(root / "weights")}
-        add(json.dumps({**body, "sha256": artifact._digest(body)}).encode(), arrays)
+        body = {**document, "weights_sha256": artifact.files.sha256(root / "weights")}
+        add(json.dumps({**body, "sha256": artifact.files.digest(body)}).encode(), arrays)
     found = subprocess.run(
         [sys.executable, "-c", WATCHED, str(good), str(good), *places], capture_output=True, text=True, timeout=120
     )

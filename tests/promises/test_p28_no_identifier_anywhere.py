@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 
 import chiasm
 from chiasm.cli import main
-from chiasm.encoders import TokenStore
+from chiasm.store import TokenStore
 
 PIL_Image, PngImagePlugin = pytest.importorskip("PIL.Image"), pytest.importorskip("PIL.PngImagePlugin")
 Dataset, FileMetaDataset = (getattr(pytest.importorskip("pydicom.dataset"), n) for n in ("Dataset", "FileMetaDataset"))

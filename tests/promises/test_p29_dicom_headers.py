@@ -56,7 +56,7 @@ def cohort(folder: Path) -> Path:
 def test_a_check_tells_and_never_touches_a_pixel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = cohort(tmp_path)
     touched: list[str] = []
-    for place in ("chiasm.readers.dicom.read_pixels", "chiasm.readers.dicom._decode"):
+    for place in ("chiasm.readers.image.dicom.read_pixels", "chiasm.readers.image.dicom._decode"):
         monkeypatch.setattr(place, lambda *given, at=place: touched.append(at))
     tags = pydicom.filereader.read_partial
 

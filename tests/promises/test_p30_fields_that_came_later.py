@@ -38,7 +38,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def register(*, default: bool, kinds: set[str] | None = None) -> None:
         for kind, cls in every_kind().items():
             if kinds is None or kind in kinds:
-                monkeypatch.setitem(artifact._REGISTER, kind, widened(cls, default=default))
+                monkeypatch.setitem(artifact.register.REGISTER, kind, widened(cls, default=default))
 
     return register
 
@@ -57,7 +57,7 @@ def test_no_kind_of_the_archive_opens_when_it_has_a_field_without_a_default_more
     assert len(place) > 70
     for kind, folder in place.items():
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(artifact._REGISTER, kind, widened(every_kind()[kind], default=False))
+            patch.setitem(artifact.register.REGISTER, kind, widened(every_kind()[kind], default=False))
             with pytest.raises(ArtifactError, match=f"'{kind}' whose field 'added' is unknown or missing"):
                 artifact.load(folder)
 
@@ -66,7 +66,7 @@ def test_a_field_that_this_release_does_not_know_is_refused(tmp_path: Path, late
     made = chiasm.fit(chiasm.synthetic_cohort("redundant", 60), "late-fusion", seed=0)
     with pytest.MonkeyPatch.context() as patch:
         for kind, cls in every_kind().items():
-            patch.setitem(artifact._REGISTER, kind, widened(cls, default=True))
+            patch.setitem(artifact.register.REGISTER, kind, widened(cls, default=True))
         made.save(tmp_path / "now")
         artifact.save(tmp_path / "later", artifact.load(tmp_path / "now"))
     assert '"added": 7' in (tmp_path / "later" / "model.json").read_text()
@@ -80,7 +80,7 @@ def test_a_field_without_a_default_that_was_dropped_is_refused_by_every_kind(tmp
             if dataclasses.MISSING is field.default is field.default_factory:
                 node = {"$kind": kind, **{own.name: None for own in dataclasses.fields(cls) if own is not field}}
                 with pytest.raises(ArtifactError, match=f"'{kind}' whose field '{field.name}' is unknown or missing"):
-                    artifact._decode(json.loads(json.dumps(node)), {}, "model")
+                    artifact.trees.decode(json.loads(json.dumps(node)), {}, "model")
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from chiasm.cohort import Cohort
 from chiasm.evaluation.verdict import CANNOT_TELL, PAYS, PREDICTS_MORE, Verdict
 
 QUICK = chiasm.Protocol(repeats=1, inner_folds=2, draws=200)
-pytestmark = pytest.mark.filterwarnings("ignore::chiasm.cohort.errors.FindingWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
 
 
 def two_modalities(n: int, y: np.ndarray, m1: np.ndarray, m2: np.ndarray, has2: np.ndarray) -> Cohort:

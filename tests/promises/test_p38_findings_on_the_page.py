@@ -15,14 +15,14 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Classification, Cohort, cohort_from_frames
-from chiasm.cohort.errors import FindingWarning
+from chiasm.errors import FindingWarning
 from chiasm.report import write_report
 from html_page import Page
 
 PROTOCOL = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
 RECIPES = ["single:m1", "single:m2", "late-fusion"]
 REASON = "the score was written down before the outcome was known <b>"
-pytestmark = pytest.mark.filterwarnings("ignore::chiasm.cohort.errors.FindingWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
 
 
 def leaking(n: int = 120) -> Cohort:

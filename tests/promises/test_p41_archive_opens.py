@@ -14,7 +14,7 @@ import pytest
 import chiasm
 from archived import RELEASES, kinds_in
 from chiasm import artifact
-from chiasm.recipes.base import BaseRecipe
+from chiasm.fitting.base import BaseRecipe
 from chiasm.recipes.registry import RECIPES
 from storable_kinds import every_kind
 

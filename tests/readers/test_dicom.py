@@ -16,8 +16,9 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from refusals import PERSON, refused, survives, written
 
 from chiasm.cohort import Unsupported
-from chiasm.readers import Limits, ReadError, dicom_header, reader_for
-from chiasm.readers.dicom import DicomReader
+from chiasm.readers import Limits, ReadError, reader_for
+from chiasm.readers.image import dicom_header
+from chiasm.readers.image.dicom import DicomReader
 
 READER = DicomReader()
 REAL = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -122,7 +123,7 @@ def test_uneven_gaps_are_noted_and_holes_refused(tmp_path):
 
 
 def test_private_tags_and_burned_in_text_are_noted_from_the_header(tmp_path, monkeypatch):
-    monkeypatch.setattr("chiasm.readers.dicom.read_pixels", None)  # inspect never comes there
+    monkeypatch.setattr("chiasm.readers.image.dicom.read_pixels", None)  # inspect never comes there
     private = dataset()
     private.add_new(0x00091010, "LO", PERSON)
     file = written(tmp_path / "private", content(private))

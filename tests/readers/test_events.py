@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.readers import Events, Limits, ReadError, reader_for
-from chiasm.readers.events import EventReader
+from chiasm.readers.record.events import EventReader
 
 SECRET = "Wanda-4711"
 EVENT = st.tuples(

@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 
 from chiasm.cohort import Unsupported
-from chiasm.readers import LIMITS, Limits, ReadError, fhir_files
-from chiasm.readers.events import EventReader
-from chiasm.readers.fhir import read_fhir
-from chiasm.readers.meds import read_meds, write_meds
+from chiasm.readers import LIMITS, Limits, ReadError
+from chiasm.readers.record import fhir_files
+from chiasm.readers.record.events import EventReader
+from chiasm.readers.record.fhir import read_fhir
+from chiasm.readers.record.meds import read_meds, write_meds
 
 pytest.importorskip("fhir.resources")
 from fhir.resources.R4B import get_fhir_model_class

@@ -18,8 +18,8 @@ from PIL import ImageOps, PngImagePlugin
 from refusals import PERSON, bounded, damage, refused, survives, written
 
 from chiasm.readers import Limits, reader_for
-from chiasm.readers.codestream import stream_size
-from chiasm.readers.image import ImageReader
+from chiasm.readers.image.codestream import stream_size
+from chiasm.readers.image.image import ImageReader
 
 READER = ImageReader()
 RNG = np.random.default_rng(0)

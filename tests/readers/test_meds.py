@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from chiasm.cohort import Unsupported
 from chiasm.readers import Limits, ReadError
-from chiasm.readers.events import EventReader
-from chiasm.readers.meds import read_meds, read_subject, to_meds, write_meds
+from chiasm.readers.record.events import EventReader
+from chiasm.readers.record.meds import read_meds, read_subject, to_meds, write_meds
 
 pytest.importorskip("meds")
 SECRET = "Wanda-4711"

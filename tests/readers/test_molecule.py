@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chiasm.readers import ReadError, reader_for
-from chiasm.readers.molecule import MoleculeReader
+from chiasm.readers.sequence.molecule import MoleculeReader
 
 Chem = pytest.importorskip("rdkit.Chem")
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chiasm.readers import Limits, ReadError, reader_for
-from chiasm.readers.sequence import AMINO_ACIDS, NUCLEOTIDES, DnaReader, ProteinReader
+from chiasm.readers.sequence.sequence import AMINO_ACIDS, NUCLEOTIDES, DnaReader, ProteinReader
 
 NAME = "Jane_Roe_1957"
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.readers import ReadError
-from chiasm.readers.leads import STANDARD, lead_name, twelve_leads
-from chiasm.readers.recording import at_rate, without_gaps
-from chiasm.readers.signal import EcgReader, SignalReader
+from chiasm.readers.signal.leads import STANDARD, lead_name, twelve_leads
+from chiasm.readers.signal.recording import at_rate, without_gaps
+from chiasm.readers.signal.signal import EcgReader, SignalReader
 
 wfdb = pytest.importorskip("wfdb")
 pyedflib = pytest.importorskip("pyedflib")

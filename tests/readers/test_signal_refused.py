@@ -17,7 +17,7 @@ pytest.importorskip("pyedflib")
 from test_signal import NAME, edited, silent, table, waves, write_edf, write_wfdb
 
 from chiasm.readers import Limits, ReadError, reader_for
-from chiasm.readers.signal import EcgReader, SignalReader
+from chiasm.readers.signal.signal import EcgReader, SignalReader
 
 
 def cut(record: Path) -> None:

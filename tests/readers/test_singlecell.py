@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from chiasm.readers import Limits, ReadError, reader_for
-from chiasm.readers.singlecell import CellReader
+from chiasm.readers.sequence.singlecell import CellReader
 
 anndata = pytest.importorskip("anndata")
 h5py = pytest.importorskip("h5py")

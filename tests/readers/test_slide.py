@@ -20,8 +20,8 @@ from skimage.filters import threshold_otsu
 
 from chiasm.cohort import Unsupported
 from chiasm.readers import Limits, ReadError, reader_for
-from chiasm.readers.slide import SlideReader
-from chiasm.readers.tissue import saturation, tissue_threshold
+from chiasm.readers.image.slide import SlideReader
+from chiasm.readers.image.tissue import saturation, tissue_threshold
 
 READER = SlideReader()
 GLASS, PINK = (243, 242, 244), (200, 100, 160)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chiasm.readers import Limits, ReadError, reader_for
-from chiasm.readers.text import TextReader
+from chiasm.readers.sequence.text import TextReader
 
 NAME = "Jane_Roe_1957"
 

@@ -17,8 +17,8 @@ from refusals import PERSON, damage, refused, survives, written
 from test_dicom import dataset, save
 
 from chiasm.readers import Limits, reader_for
-from chiasm.readers.dicom import DicomReader
-from chiasm.readers.volume import VolumeReader
+from chiasm.readers.image.dicom import DicomReader
+from chiasm.readers.image.volume import VolumeReader
 
 READER = VolumeReader()
 REAL = Path(nibabel.__file__).parent / "tests" / "data"

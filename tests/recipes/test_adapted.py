@@ -15,7 +15,7 @@ import chiasm.recipes.registry as registry
 import chiasm.training.loop as loop
 from adapted_cohorts import notes
 from chiasm.artifact import save_checkpoint
-from chiasm.evaluation.sides import sides_of
+from chiasm.fitting.sides import sides_of
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
 from tiny_models import tiny_models

@@ -18,12 +18,12 @@ from chiasm.adapters.hidden_tokens import HiddenStates, layer_tokens
 from chiasm.adapters.sites import attentions, blocks, feed_forwards, norms, projections
 from chiasm.encoders.adaptable import Trunk, runs, unread_modules
 from chiasm.encoders.choice import choose
+from chiasm.fitting.base import trainable
+from chiasm.fitting.neural import prepare
 from chiasm.fusion.pooled import PooledMean
-from chiasm.recipes.adapted import Adaptation, AdaptedFusion, AdaptedRecipe, adapted_fusion
-from chiasm.recipes.base import trainable
-from chiasm.recipes.neural import prepare
+from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedFusion, AdaptedRecipe, adapted_fusion
+from chiasm.recipes.adaptation.trunks import adapted_modalities, with_others
 from chiasm.recipes.registry import make_recipe
-from chiasm.recipes.trunks import adapted_modalities, with_others
 from chiasm.testing.adaptation import check_adaptation
 from chiasm.tokens import Tokens
 from tiny_models import tiny_models

@@ -11,18 +11,18 @@ import pytest
 import torch
 
 import chiasm
-import chiasm.recipes.neural as neural
+import chiasm.fitting.neural as neural
 import chiasm.training.loop as loop
 from adapted_cohorts import network_of, notes
 from chiasm.adapters import nuclear_norm
 from chiasm.adapters.site_search import Choice, pareto_front
 from chiasm.artifact import save_checkpoint
 from chiasm.encoders.adaptable import Trunk
-from chiasm.recipes.base import trainable
-from chiasm.recipes.lt_sft import _learned, _maskable, _put
-from chiasm.recipes.memcontrol import inner_patients
+from chiasm.fitting.base import trainable
+from chiasm.recipes.adaptation.lt_sft import _learned, _maskable, _put
+from chiasm.recipes.adaptation.memcontrol import inner_patients
+from chiasm.recipes.adaptation.trunks import open_trunks
 from chiasm.recipes.registry import make_recipe
-from chiasm.recipes.trunks import open_trunks
 from tiny_models import tiny_models
 
 STAGED = {
@@ -235,7 +235,7 @@ def test_the_search_sees_no_patient_who_stops_or_calibrates_the_training(
     seen = []
     real = neural.fit_network
     monkeypatch.setattr(
-        "chiasm.recipes.adapted.fit_network",
+        "chiasm.recipes.adaptation.adapted.fit_network",
         lambda network, given, *args, **kw: (seen.append(set(given.cohort.ids)), real(network, given, *args, **kw)),
     )
     recipe.fit(cohort, seed=0)

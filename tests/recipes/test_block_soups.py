@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from chiasm.cohort import Cohort
+from chiasm.compute.memo import forget
+from chiasm.fitting.base import Training, trainable
 from chiasm.heads.response import Response
-from chiasm.recipes.base import Training, trainable
-from chiasm.recipes.lego_blocks import soup_folds, train_blocks
-from chiasm.recipes.lego_merge import LegoMerge
+from chiasm.recipes.fusion.lego_blocks import soup_folds, train_blocks
+from chiasm.recipes.fusion.lego_merge import LegoMerge
 from chiasm.testing.cohorts import restricted
 from chiasm.training import loop
-from chiasm.training.memo import forget
 from small_recipes import mixed, small
 
 

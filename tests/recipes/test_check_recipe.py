@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.recipes.late import LateFusion
-from chiasm.recipes.model import FittedModel
+from chiasm.fitting.model import FittedModel
+from chiasm.recipes.baselines.late import LateFusion
 from chiasm.recipes.registry import RECIPES
-from chiasm.recipes.tuned import TunedRecipe
+from chiasm.recipes.tunings.tuned import TunedRecipe
 from chiasm.testing import check_recipe
 from chiasm.testing.recipe import KINDS
 from small_recipes import ON_TOKENS, every_variant, short_name, small

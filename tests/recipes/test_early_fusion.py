@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import chiasm
-from chiasm.recipes.early import EarlyElasticNetPredictor, EarlyFusion, EarlyFusionPredictor
+from chiasm.recipes.baselines.early import EarlyElasticNetPredictor, EarlyFusion, EarlyFusionPredictor
 from chiasm.testing import check_recipe
 
 TARGETS = {

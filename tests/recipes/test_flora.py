@@ -13,10 +13,10 @@ import torch
 pytest.importorskip("peft")
 
 from chiasm.cohort import Cohort, Multilabel, Regression, Unsupported
+from chiasm.fitting.model import FittedModel
 from chiasm.merging.lora_rounds import fold_lora
-from chiasm.recipes.federation import SCALING, Participant, Plan, finished, network_of, sites_of
-from chiasm.recipes.flora import Flora
-from chiasm.recipes.model import FittedModel
+from chiasm.recipes.hospitals.federation import SCALING, Participant, Plan, finished, network_of, sites_of
+from chiasm.recipes.hospitals.flora import Flora
 from small_recipes import mixed, small
 
 TINY = {"latents": 4, "latent_width": 8, "heads": 2, "depth": 1}

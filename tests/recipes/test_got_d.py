@@ -14,7 +14,7 @@ import pytest
 import chiasm
 from adapted_cohorts import notes
 from chiasm.recipes import got_d
-from chiasm.recipes.lora import LoRARecipe
+from chiasm.recipes.adaptation.lora import LoRARecipe
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
 from chiasm.testing.laws import differing, folder_bytes

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from chiasm.cohort import Classification, Cohort, cohort_from_frames, holdout, synthetic_cohort
-from chiasm.evaluation.metrics import score
+from chiasm.metrics.scores import score
 from chiasm.recipes.registry import make_recipe
 
 pytestmark = pytest.mark.slow

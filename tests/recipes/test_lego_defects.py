@@ -26,16 +26,16 @@ import torch
 from torch import Tensor
 
 import chiasm
+from chiasm.citation import Citation
 from chiasm.cohort import Outcome, synthetic_cohort
 from chiasm.encoders import fit_encoders, pack
-from chiasm.evaluation.metrics import score
 from chiasm.fusion.attention import CrossAttention
 from chiasm.fusion.healnet import HealNet
 from chiasm.fusion.lego import LegoFuse, Mode
 from chiasm.fusion.lego_block import Domain, LegoBlock, pool
 from chiasm.heads.head import Head
 from chiasm.merging import merge_latents, merge_states, spherical_mean
-from chiasm.protocols import Citation
+from chiasm.metrics.scores import score
 from chiasm.tokens import Tokens
 
 DOMAINS: tuple[Domain, ...] = ("signal", "rfft", "complex")

@@ -13,14 +13,14 @@ import torch
 from chiasm import api
 from chiasm.cohort import Cohort, Unsupported, synthetic_cohort
 from chiasm.encoders import pack
+from chiasm.fitting.model import FittedModel
 from chiasm.fusion.lego_block import pool
 from chiasm.merging import spherical_mean
+from chiasm.models.merged_blocks import block_method_of
+from chiasm.models.merged_scores import scores_of
 from chiasm.recipes import lego_blocks
-from chiasm.recipes.lego_blocks import in_order, matched_widths, restored_block
-from chiasm.recipes.lego_merge import LegoMergePredictor
-from chiasm.recipes.merged_blocks import block_method_of
-from chiasm.recipes.merged_scores import scores_of
-from chiasm.recipes.model import FittedModel
+from chiasm.recipes.fusion.lego_blocks import in_order, matched_widths, restored_block
+from chiasm.recipes.fusion.lego_merge import LegoMergePredictor
 from chiasm.testing.cohorts import restricted
 from chiasm.tokens import Tokens
 from small_recipes import gap, mixed, read_no_weights, small

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import chiasm
-from chiasm.recipes.healnet import HealNetDesign
-from chiasm.recipes.lego_blocks import LegoSizes
+from chiasm.recipes.fusion.healnet import HealNetDesign
+from chiasm.recipes.fusion.lego_blocks import LegoSizes
 from chiasm.recipes.registry import make_recipe
 
 SMALL = "latents=4,latent_width=8,epochs=1"

@@ -142,7 +142,7 @@ def test_the_policy_moves_in_the_first_stage_and_is_never_called_later(
         return found
 
     monkeypatch.setattr(BetaMaskPolicy, "draw", counted)
-    monkeypatch.setattr("chiasm.recipes.neural.train", noted)
+    monkeypatch.setattr("chiasm.fitting.neural.train", noted)
     model = make_recipe(f"noise-mask:{QUICK},rank=2").fit(cohort, seed=0)
     model.predict(cohort)
     assert stages[0] == len(drawn) > 2 and stages[1] == 0

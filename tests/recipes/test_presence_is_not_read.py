@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import chiasm
-from chiasm.evaluation.survival_metrics import harrell_c
+from chiasm.metrics.survival import harrell_c
 from chiasm.recipes.registry import make_recipe
 
 LINEAR = ["late-fusion", "stacked-fusion", "early-fusion"]

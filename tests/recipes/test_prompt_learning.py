@@ -16,8 +16,8 @@ import chiasm
 from adapted_cohorts import network_of, notes, stopped_after
 from chiasm.adapters import Verbalizer
 from chiasm.adapters.language_trunk import LanguageTrunk, StateAtMask, Template, verbalizer_of
-from chiasm.encoders.hub import language_model, tokenizer
-from chiasm.recipes.prompt_design import WordScores
+from chiasm.encoders.text.hub import language_model, tokenizer
+from chiasm.recipes.adaptation.prompt_design import WordScores
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
 from chiasm.tokens import Tokens

@@ -12,8 +12,8 @@ import chiasm
 from chiasm.encoders import TableEncoder
 from chiasm.evaluation.trial import alone_where_empty
 from chiasm.heads.response import Response
+from chiasm.recipes.baselines.stacked import weights_for
 from chiasm.recipes.registry import make_recipe
-from chiasm.recipes.stacked import weights_for
 
 SMALL = "latents=4,latent_width=8,epochs=2"
 SPECS = [

@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 import chiasm
-from chiasm.evaluation.survival_metrics import harrell_c
-from chiasm.recipes.bent import KernelMachine, TreeMachine, unscaled
-from chiasm.recipes.registry import make_recipe, split_names
-from chiasm.recipes.single import Single
-from chiasm.training.memo import forget
+from chiasm.compute.memo import forget
+from chiasm.fitting.bent import KernelMachine, TreeMachine, unscaled
+from chiasm.metrics.survival import harrell_c
+from chiasm.recipes.baselines.single import Single
+from chiasm.recipes.registry import make_recipe
+from chiasm.specs import split_specs
 
 
 def cohort(n: int, kind: str, truth: str, seed: int = 0, columns: int = 8) -> chiasm.Cohort:
@@ -130,7 +131,7 @@ def test_the_name_says_which_models() -> None:
         assert make_recipe(text).name == text
     assert make_recipe("single:rna,models=linear") == Single("rna", "linear")
     assert make_recipe("single:rna,models=all").name == "single:rna"
-    assert split_names("single:rna,models=linear,late-fusion") == ["single:rna,models=linear", "late-fusion"]
+    assert split_specs("single:rna,models=linear,late-fusion") == ["single:rna,models=linear", "late-fusion"]
     with pytest.raises(ValueError, match="models='trees' is not known: choose one of all, linear"):
         make_recipe("single:rna,models=trees")
 

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from chiasm.cohort import Cohort
+from chiasm.compute.memo import forget
+from chiasm.fitting.base import trainable
 from chiasm.merging.patch import drift
 from chiasm.merging.wise_ft import interpolate
-from chiasm.recipes.base import trainable
-from chiasm.recipes.portllm import PortLLM
 from chiasm.recipes.registry import RECIPES, default_recipes, list_recipes, make_recipe
-from chiasm.recipes.tuned import State, Tuner
+from chiasm.recipes.tunings.portllm import PortLLM
+from chiasm.recipes.tunings.tuned import State, Tuner
 from chiasm.training import loop
-from chiasm.training.memo import forget
 from small_recipes import mixed, small
 
 NAMES = ("wise-ft", "slerp-merge", "breadcrumbs", "portllm")

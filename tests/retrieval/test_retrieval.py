@@ -11,9 +11,9 @@ from sklearn.metrics import average_precision_score, roc_curve
 from sklearn.neighbors import KNeighborsClassifier
 
 from chiasm.cohort import Unsupported, cohort_from_frames, synthetic_cohort
-from chiasm.recipes.healnet import HealNetRecipe
-from chiasm.recipes.late import LateFusion
-from chiasm.recipes.single import Single
+from chiasm.recipes.baselines.late import LateFusion
+from chiasm.recipes.baselines.single import Single
+from chiasm.recipes.fusion.healnet import HealNetRecipe
 from chiasm.retrieval import (
     Neighbours,
     NeighbourVote,

@@ -16,9 +16,9 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Regression, cohort_from_frames, synthetic_cohort
-from chiasm.recipes.late import LateFusion
-from chiasm.recipes.single import Single
-from chiasm.training.cluster import on_cluster
+from chiasm.compute.cluster import on_cluster
+from chiasm.recipes.baselines.late import LateFusion
+from chiasm.recipes.baselines.single import Single
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from chiasm.training import pool
-from chiasm.training.pool import as_it_pays, side_by_side
+from chiasm.compute import pool
+from chiasm.compute.pool import as_it_pays, side_by_side
 
 
 def quick(context: int, task: int) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk, runs
-from chiasm.encoders.store import TokenStore
+from chiasm.store.token_store import TokenStore
 from chiasm.tokens import Tokens
 
 HELD_BYTES = 64 * 2**20  # written to the store at once

@@ -14,8 +14,8 @@ from chiasm.adapters.verbalizer import Reader, Verbalizer, score_at
 from chiasm.artifact import storable
 from chiasm.cohort import Unsupported
 from chiasm.encoders.adaptable import Trunk
-from chiasm.encoders.huggingface import special_pieces
-from chiasm.encoders.transformer_trunks import KEPT
+from chiasm.encoders.text.huggingface import special_pieces
+from chiasm.encoders.text.transformer_trunks import KEPT
 
 
 @storable("template")

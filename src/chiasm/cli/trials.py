@@ -112,7 +112,7 @@ def evaluate(
     """
     from chiasm import api
 
-    names = None if recipes is None else [name for text in recipes for name in api.split_names(text)]
+    names = None if recipes is None else [name for text in recipes for name in api.split_specs(text)]
     protocol = api.Protocol(
         folds=folds, repeats=repeats, ignore_folds=ignore_folds, by=by, group_duplicates=group_duplicates, margin=margin
     )

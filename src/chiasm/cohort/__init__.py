@@ -6,7 +6,6 @@ from chiasm.cohort.annotated import cohort_from_mudata
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.checks import check_cohort
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.errors import CohortError, LeakageError, Problem, Unsupported
 from chiasm.cohort.frames import cohort_from_frames
 from chiasm.cohort.items import Encoding, Items, Values
 from chiasm.cohort.manifest import open_cohort
@@ -22,6 +21,7 @@ from chiasm.cohort.targets import (
     class_names,
     horizons,
 )
+from chiasm.errors import CohortError, LeakageError, Problem, Unsupported
 
 __all__ = [
     "SYNTHETIC_COHORTS",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chiasm.cohort.errors import Problem, error
+from chiasm.errors import Problem, error
 
 LATER = ("too-good",)  # findings that only a trial can make
 DECODED = (  # those that are made where sources are opened, by `file_problems`

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.cohort.errors import Unsupported
+from chiasm.errors import Unsupported
 
 ANNOTATED = re.compile(r"(?P<file>.*(?:\.h5ad|\.h5mu))(?::(?P<modality>[^:/\\]+))?", re.IGNORECASE | re.DOTALL)
 UNNAMED = "obs_names"  # the column of the index, where the file gives it no name

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort.errors import Unsupported
+from chiasm.errors import Unsupported
 
 BAG_SUFFIXES = (".npy", ".h5", ".hdf5", ".safetensors")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort.bag_files import RefusedBag, bag_shape, read_bag
-from chiasm.cohort.errors import CohortError, Unsupported, error
+from chiasm.errors import CohortError, Unsupported, error
 
 MOST_VALUES = 500_000_000  # of a bag
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from chiasm.cohort.accepted import DECODED, LATER, unmade
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.content import block_problems, patient_problems
-from chiasm.cohort.errors import Problem, count, error, warning
 from chiasm.cohort.leaks import leak_problems, twin_problems
 from chiasm.cohort.manifest import read_manifest
 from chiasm.cohort.splits import NEVER_TESTED, lacking, shared_groups, skipped_labels
 from chiasm.cohort.stratify import fewest
 from chiasm.cohort.targets import Classification, Multilabel, Survival
+from chiasm.errors import Problem, count, error, warning
 
 __all__ = ["Problem", "check_cohort"]
 

@@ -13,10 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.digests import DIGEST, Digests
-from chiasm.cohort.errors import Problem, nearest
 from chiasm.cohort.items import Encoding, ValueSource
 from chiasm.cohort.sources import Source
 from chiasm.cohort.targets import Outcome, Target
+from chiasm.errors import Problem, nearest
 
 FED_AT_ONCE = 4_096  # rows of a fingerprint
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.errors import CohortError, Problem, Severity, Unsupported, count, error, first_rows, warning
 from chiasm.cohort.leaks.twins import patients_problem
 from chiasm.cohort.sources import ColumnSource
+from chiasm.errors import CohortError, Problem, Severity, Unsupported, count, error, first_rows, warning
 
 FEWEST_PATIENTS = 10
 MOST_BAG_VALUES = 200_000_000  # beyond it, only the headers of bags are read

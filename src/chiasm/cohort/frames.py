@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.accepted import unfit
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.schema import MODALITY_NAME
 from chiasm.cohort.sources import FILE_KINDS, KINDS, TEXT_KINDS, ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import as_text, index_hours, tidy
 from chiasm.cohort.targets import Target, read_outcome
+from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 
 
 def cohort_from_frames(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from chiasm.cohort.errors import CohortError, error
 from chiasm.cohort.places import inside
+from chiasm.errors import CohortError, error
 
 
 def read_gene_sets(folder: Path, name: str, columns: Sequence[str], modality: str) -> dict[str, list[str]]:

@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.cohort.genesets import read_gene_sets
 from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.places import find_files, inside
@@ -19,6 +18,7 @@ from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_ke
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import Table, index_hours
 from chiasm.cohort.targets import Classification, Multilabel, Regression, Survival, Target, read_outcome
+from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 
 FOLD_COLUMN = "fold"
 

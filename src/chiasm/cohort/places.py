@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort.bag_files import BAG_SUFFIXES, CONVERT, PICKLES
-from chiasm.cohort.errors import CohortError, Problem, count, error, first_rows
+from chiasm.errors import CohortError, Problem, count, error, first_rows
 
 LEAVES = "the path leaves the folder of the cohort"
 STAY_INSIDE = "a cohort's files lie in the folder of its manifest: move the file there"

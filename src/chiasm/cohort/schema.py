@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chiasm.cohort.accepted import unfit
-from chiasm.cohort.errors import Problem, error, nearest
 from chiasm.cohort.sources import FILE_KINDS, KINDS, TABLE_KINDS, TEXT_KINDS
+from chiasm.errors import Problem, error, nearest
 
 TARGET_KINDS = ("classification", "multilabel", "regression", "survival")
 MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.digests import DIGEST, Digests, as_digests, digest_of
-from chiasm.cohort.errors import CohortError, Problem, count, error
 from chiasm.cohort.file_content import content_digest
 from chiasm.cohort.items import Items, Rows, RowsOfPatients
 from chiasm.cohort.smiles import molecule_digests
 from chiasm.cohort.tables import Table, as_cells, tidy
+from chiasm.errors import CohortError, Problem, count, error
 
 TABLE_KINDS = ("table", "omics")
 TEXT_KINDS = ("text", "molecule", "protein", "dna")

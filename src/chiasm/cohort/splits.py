@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold  # type: ignore[import-untyped]
 
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.errors import CohortError, LeakageError, count, error
 from chiasm.cohort.stratify import dealt_folds, fewest, held_out
 from chiasm.cohort.targets import Classification, Multilabel, Survival
 from chiasm.cohort.units import content_keys, sites_of, units_of
+from chiasm.errors import CohortError, LeakageError, count, error
 
 NEVER_TESTED = "train"
 QUANTILES = 5

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from chiasm.cohort.annotated_file import ANNOTATED, Annotated, AnnotatedError, read_annotated
-from chiasm.cohort.errors import CohortError, error
+from chiasm.errors import CohortError, error
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 ANNOTATED_SUFFIXES = (".h5ad", ".h5mu")

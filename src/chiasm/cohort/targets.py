@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.cohort.errors import Problem, Severity, count, error, first_rows
+from chiasm.errors import Problem, Severity, count, error, first_rows
 
 EVENT_CODES = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
 

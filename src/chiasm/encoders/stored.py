@@ -11,7 +11,7 @@ import torch
 from scipy import linalg  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
-from chiasm.encoders.scaling import Array
+from chiasm.encoders.table.scaling import Array
 from chiasm.tokens import Tokens
 
 WIDTH = 64

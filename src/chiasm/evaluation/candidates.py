@@ -10,7 +10,7 @@ from chiasm.cohort import Cohort
 from chiasm.evaluation.fits import Fit, Task
 from chiasm.evaluation.inner import inner_scores
 from chiasm.evaluation.protocol import Split
-from chiasm.evaluation.sides import modality_of, reads_of
+from chiasm.fitting.sides import modality_of, reads_of
 
 FIRST = 2
 

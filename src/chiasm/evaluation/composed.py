@@ -13,7 +13,7 @@ from chiasm.cohort import class_names
 from chiasm.evaluation.fits import Fit
 from chiasm.evaluation.protocol import Split
 from chiasm.evaluation.references import OneModality, best_available, null, ranked_modalities
-from chiasm.evaluation.sides import BEST_AVAILABLE, NULL, SINGLE, reads_of
+from chiasm.fitting.sides import BEST_AVAILABLE, NULL, SINGLE, reads_of
 
 if TYPE_CHECKING:
     from chiasm.evaluation.judging import Inner

@@ -12,9 +12,9 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from chiasm.evaluation.estimates import CONFIDENCE, MAX_MISSING, mean_over_folds, mean_over_labels, percentile_interval
 from chiasm.evaluation.intervals import Counts, TestFold, fold_values, one_label
-from chiasm.evaluation.metrics import PRIMARY
-from chiasm.evaluation.weighted import Floats
 from chiasm.evaluation.within import Strata, within
+from chiasm.metrics.scores import PRIMARY
+from chiasm.metrics.weighted import Floats
 
 Values = list[tuple[Floats, Floats]]
 """The primary metric of predictions: (J, 1) in the folds and (J, R) in the draws, one such pair a label."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chiasm.evaluation.metrics import NOT_ESTIMABLE
-from chiasm.evaluation.weighted import Floats, ratio
+from chiasm.metrics.scores import NOT_ESTIMABLE
+from chiasm.metrics.weighted import Floats, ratio
 
 CONFIDENCE = 0.95
 MAX_MISSING = 0.2

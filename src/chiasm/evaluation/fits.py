@@ -17,10 +17,10 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from chiasm.cohort import Cohort, Survival, class_names, horizons
-from chiasm.evaluation.links import links_of
 from chiasm.evaluation.protocol import Split
-from chiasm.evaluation.sides import reads_of
 from chiasm.evaluation.trial import TrialError
+from chiasm.fitting.links import links_of
+from chiasm.fitting.sides import reads_of
 
 Clock = Callable[[], float]
 

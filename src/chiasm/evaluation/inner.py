@@ -9,9 +9,9 @@ import numpy as np
 
 from chiasm.cohort import Cohort, class_names
 from chiasm.evaluation.fits import Fit
-from chiasm.evaluation.metrics import PRIMARY, score
 from chiasm.evaluation.protocol import Split
-from chiasm.evaluation.sides import reads_of
+from chiasm.fitting.sides import reads_of
+from chiasm.metrics.scores import PRIMARY, score
 
 
 def inner_scores(

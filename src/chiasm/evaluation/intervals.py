@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.estimates import Estimate, estimate, estimate_of_labels, mean_over_folds, mean_over_labels
-from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY, chosen_metrics, estimable, scorable, score, score_pooled
-from chiasm.evaluation.weighted import Floats
+from chiasm.metrics.scores import MIN_EVENTS, PRIMARY, chosen_metrics, estimable, scorable, score, score_pooled
+from chiasm.metrics.weighted import Floats
 
 Counts = NDArray[np.uint16]
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from chiasm.cohort.stratify import fewest
 from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.contrasts import UNKNOWN, Contrast, Values, chosen, contrast, whole_values, within_values
-from chiasm.evaluation.metric_table import primary_label
 from chiasm.evaluation.sentences import Circumstances, contrast_sentence, sentence_of
-from chiasm.evaluation.sides import BEST_AVAILABLE, COMBINED, SINGLE, side_of
 from chiasm.evaluation.trial import Trial
 from chiasm.evaluation.verdict import CANNOT_TELL, Evidence, Verdict, above_zero, decide, patients_to_settle
 from chiasm.evaluation.within import Strata, fifth_strata, pattern_strata, sparse_patterns
+from chiasm.fitting.sides import BEST_AVAILABLE, COMBINED, SINGLE, side_of
+from chiasm.metrics.table import primary_label
 
 Inner = Mapping[tuple[str, int, str], float]  # (recipe, repeat, fold) -> mean primary metric over its inner folds
 PRESENCE = "presence"

@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.targets import Outcome
-from chiasm.evaluation.links import SURVIVAL, columns_of, frame_of, links_of, prior_frame
-from chiasm.evaluation.weighted import Floats
+from chiasm.fitting.links import SURVIVAL, columns_of, frame_of, links_of, prior_frame
+from chiasm.metrics.weighted import Floats
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,15 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from chiasm.artifact import write_text
 from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.cohort.accepted import Finding
-from chiasm.cohort.errors import error
 from chiasm.cohort.units import units_of
+from chiasm.errors import error
 from chiasm.evaluation.candidates import first_modalities, forms_to_try
 from chiasm.evaluation.fits import Clock, Context, Execute, Fit, Task, run_task, write_parquet
 from chiasm.evaluation.inner import inner_scores
 from chiasm.evaluation.protocol import Protocol, Split, inner_plan, plan, with_repeats
-from chiasm.evaluation.sides import COMBINED, REFERENCES, SINGLE, sides_of
 from chiasm.evaluation.summary import Setting, options_of, plain, summarise
 from chiasm.evaluation.trial import Trial, TrialError, load_trial, read_document
+from chiasm.fitting.sides import COMBINED, REFERENCES, SINGLE, sides_of
 
 WORK = ".work"
 ALL_FORMS_UP_TO = 3  # modalities up to which every one-modality form is tried

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.evaluation.intervals import TestFold
-from chiasm.evaluation.metrics import horizons_of, uno_tau
+from chiasm.metrics.scores import horizons_of, uno_tau
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ from chiasm.evaluation.composed import REFERENCE_ROWS, compose_references
 from chiasm.evaluation.fits import Fit
 from chiasm.evaluation.intervals import scorable_folds, trial_scores
 from chiasm.evaluation.judging import Inner, named_contrasts, reach_verdict
-from chiasm.evaluation.metrics import METRICS, PRIMARY, score
 from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
-from chiasm.evaluation.sides import REFERENCE, REFERENCES, forms_of, reads_of, reads_presence, settings_of
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial, alone_where_empty
 from chiasm.evaluation.trial_findings import trial_findings
+from chiasm.fitting.sides import REFERENCE, REFERENCES, forms_of, reads_of, reads_presence, settings_of
+from chiasm.metrics.scores import METRICS, PRIMARY, score
 
 PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "scipy", "lifelines", "xgboost-cpu")
 

@@ -15,8 +15,8 @@ import pandas as pd
 
 from chiasm.cohort import Outcome
 from chiasm.evaluation.intervals import TestFold, one_label, patient_draws, tested_outcome, trial_scores
-from chiasm.evaluation.metrics import PRIMARY
 from chiasm.evaluation.verdict import Verdict
+from chiasm.metrics.scores import PRIMARY
 
 SCHEMA = 2
 VALUE_OF = "value_"

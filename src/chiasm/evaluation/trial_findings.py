@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chiasm.cohort import Problem
-from chiasm.cohort.errors import warning
 from chiasm.cohort.leaks import TOO_GOOD, too_good
-from chiasm.evaluation.metric_table import primary_label
-from chiasm.evaluation.sides import SINGLE, side_of
+from chiasm.errors import warning
 from chiasm.evaluation.trial import Trial
+from chiasm.fitting.sides import SINGLE, side_of
+from chiasm.metrics.table import primary_label
 
 UNEQUAL = 2.0
 

@@ -14,8 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.targets import Outcome
-from chiasm.evaluation import classification_metrics, survival_metrics
-from chiasm.evaluation.weighted import Floats, as_weights, ratio
+from chiasm.metrics import classification as classification_metrics
+from chiasm.metrics import survival as survival_metrics
+from chiasm.metrics.weighted import Floats, as_weights, ratio
 
 Strata = NDArray[np.intp]
 """(n, K) the stratum of each patient for each class or label, one column for the other kinds; -1: left out."""

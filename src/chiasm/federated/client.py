@@ -19,8 +19,8 @@ from chiasm.federated.grid import message_apart
 from chiasm.federated.service import PROTOCOL, SERVICE, pieces_of
 from chiasm.federated.strategy import ADAPTER, FACTS, TASK, UPDATES, hospital_app, packed, take_updates
 from chiasm.federated.wire import CHUNK, FederationError, control, gathered, read_control
-from chiasm.recipes.federation import Participant, Plan, finished
-from chiasm.recipes.model import FittedModel
+from chiasm.fitting.model import FittedModel
+from chiasm.recipes.hospitals.federation import Participant, Plan, finished
 
 MOST_UPDATE_BYTES = 2**31
 RETRY_SECONDS, LEAVE_SECONDS = 1.0, 2.0

@@ -27,11 +27,10 @@ import numpy as np
 import torch
 
 from chiasm import artifact
-from chiasm.encoders.catalogue import import_fitted
 from chiasm.federated.wire import FederationError, State
-from chiasm.recipes.federation import LEAST_CLIENTS, Plan, largest_rank, sites_of
-from chiasm.recipes.model import FittedModel
-from chiasm.recipes.registry import recipe_classes
+from chiasm.fitting.model import FittedModel
+from chiasm.recipes.hospitals.federation import LEAST_CLIENTS, Plan, largest_rank, sites_of
+from chiasm.recipes.registry import bring_others
 
 SCHEMA = 1
 DESCRIPTION, INVITED, LOG, BASE, MODEL = "federation.json", "invited.json", "log.jsonl", "base", "model"
@@ -191,9 +190,7 @@ def load_base(path: Path) -> FittedModel:
         ArtifactError: it is damaged.
         FederationError: it is no fitted model.
     """
-    recipe_classes()  # names of the parts that a model may hold
-    import_fitted()
-    model = artifact.load(path)
+    model = artifact.load(path, bring=bring_others)
     if not isinstance(model, FittedModel):
         raise FederationError(f"'{path.name}' holds no model that a recipe of chiasm fitted")
     return model

@@ -12,7 +12,7 @@ from chiasm.cohort.checks import check_cohort
 from chiasm.federated.folder import create_federation, load_base, open_federation
 from chiasm.protocols import Model
 from chiasm.readers.registry import missing
-from chiasm.recipes.federation import LEAST_CLIENTS, Plan
+from chiasm.recipes.hospitals.federation import LEAST_CLIENTS, Plan
 
 Told = Callable[..., None]
 

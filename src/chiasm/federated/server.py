@@ -18,7 +18,7 @@ from chiasm.federated.grid import HospitalGrid
 from chiasm.federated.service import Service, kept_content, listen
 from chiasm.federated.strategy import UPDATES, LoraStrategy, Round, updates_record
 from chiasm.federated.wire import FederationError
-from chiasm.recipes.federation import finished, sites_of
+from chiasm.recipes.hospitals.federation import finished, sites_of
 
 GOODBYE_SECONDS = 30.0
 LONGEST_SECONDS = 30 * 86_400.0  # what a thread can be told to wait is bounded

@@ -36,7 +36,7 @@ from chiasm.federated.wire import (
     to_bytes,
     whole,
 )
-from chiasm.recipes.federation import largest_rank
+from chiasm.recipes.hospitals.federation import largest_rank
 
 SERVICE = "chiasm.Federation"
 PROTOCOL = 1

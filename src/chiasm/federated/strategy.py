@@ -18,7 +18,7 @@ from flwr.serverapp.strategy import Strategy
 
 from chiasm.federated.folder import Answer
 from chiasm.federated.wire import MOST_PATIENTS, FederationError, Sites, read_adapter, read_update, to_bytes, whole
-from chiasm.recipes.federation import Participant, Plan, State, largest_rank
+from chiasm.recipes.hospitals.federation import Participant, Plan, State, largest_rank
 
 STYPE = "safetensors"
 UPDATES, TASK, ADAPTER, FACTS = "updates", "task", "adapter", "facts"

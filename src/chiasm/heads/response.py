@@ -13,8 +13,8 @@ from scipy.special import expit, softmax  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort import Outcome, Survival, Target, class_names, horizons
-from chiasm.heads.likelihood import FoldLikelihood
-from chiasm.heads.ridge_cox import breslow, survival_at
+from chiasm.linear.likelihood import FoldLikelihood
+from chiasm.linear.ridge_cox import breslow, survival_at
 
 Array = NDArray[np.float64]
 LOGITS = ("classification", "multilabel")

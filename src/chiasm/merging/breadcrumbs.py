@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from chiasm.citation import Citation
 from chiasm.merging.masks import GRANULARITIES, below_largest, kept
 from chiasm.merging.option_checks import require_one_of, require_share
 from chiasm.merging.vector_method import VectorMethod
-from chiasm.protocols import Citation
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from chiasm.citation import Citation
 from chiasm.merging.masks import random
 from chiasm.merging.vector_method import VectorMethod
-from chiasm.protocols import Citation
 
 
 @dataclass(frozen=True)

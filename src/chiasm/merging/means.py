@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from chiasm.citation import Citation
 from chiasm.merging.states import tensor_by_tensor
 from chiasm.merging.tensors import linear_mean, spherical_mean
-from chiasm.protocols import Citation
 
 State = Mapping[str, Tensor]
 

@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
+from chiasm.citation import Citation
 from chiasm.merging.breadcrumbs import Breadcrumbs
 from chiasm.merging.dare import Dare, DareTies
 from chiasm.merging.means import Linear, Slerp
 from chiasm.merging.states import assemble
 from chiasm.merging.task_arithmetic import TaskArithmetic
 from chiasm.merging.ties import Ties
-from chiasm.protocols import Citation
 
 State = Mapping[str, Tensor]
 

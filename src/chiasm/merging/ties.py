@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from chiasm.citation import Citation
 from chiasm.merging.task_arithmetic import TaskArithmetic
-from chiasm.protocols import Citation
 
 
 @dataclass(frozen=True)

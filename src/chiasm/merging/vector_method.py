@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from chiasm.citation import Citation
 from chiasm.merging.option_checks import require_finite, require_share
 from chiasm.merging.task_vectors import added, agreed, summed, task_vector
-from chiasm.protocols import Citation
 
 State = Mapping[str, Tensor]
 

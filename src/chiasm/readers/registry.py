@@ -10,19 +10,19 @@ from chiasm.readers.reading import Reader
 
 # kind of modality -> module and class; a reader is made without arguments
 READERS: dict[str, tuple[str, str]] = {
-    "image": ("chiasm.readers.image", "ImageReader"),
-    "dicom": ("chiasm.readers.dicom", "DicomReader"),
-    "volume": ("chiasm.readers.volume", "VolumeReader"),
-    "slide": ("chiasm.readers.slide", "SlideReader"),
+    "image": ("chiasm.readers.image.image", "ImageReader"),
+    "dicom": ("chiasm.readers.image.dicom", "DicomReader"),
+    "volume": ("chiasm.readers.image.volume", "VolumeReader"),
+    "slide": ("chiasm.readers.image.slide", "SlideReader"),
     "bag": ("chiasm.readers.bag", "BagReader"),
-    "ecg": ("chiasm.readers.signal", "EcgReader"),
-    "signal": ("chiasm.readers.signal", "SignalReader"),
-    "events": ("chiasm.readers.events", "EventReader"),
-    "text": ("chiasm.readers.text", "TextReader"),
-    "molecule": ("chiasm.readers.molecule", "MoleculeReader"),
-    "protein": ("chiasm.readers.sequence", "ProteinReader"),
-    "dna": ("chiasm.readers.sequence", "DnaReader"),
-    "singlecell": ("chiasm.readers.singlecell", "CellReader"),
+    "ecg": ("chiasm.readers.signal.signal", "EcgReader"),
+    "signal": ("chiasm.readers.signal.signal", "SignalReader"),
+    "events": ("chiasm.readers.record.events", "EventReader"),
+    "text": ("chiasm.readers.sequence.text", "TextReader"),
+    "molecule": ("chiasm.readers.sequence.molecule", "MoleculeReader"),
+    "protein": ("chiasm.readers.sequence.sequence", "ProteinReader"),
+    "dna": ("chiasm.readers.sequence.sequence", "DnaReader"),
+    "singlecell": ("chiasm.readers.sequence.singlecell", "CellReader"),
 }
 
 

@@ -2,82 +2,52 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import fields
-from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.cohort.errors import nearest
-from chiasm.evaluation.sides import REFERENCES, forms_of, reads_of
-from chiasm.recipes.forms import Form
+from chiasm.encoders.catalogue import import_fitted
+from chiasm.errors import nearest
+from chiasm.fitting.forms import Form
+from chiasm.fitting.sides import REFERENCES, forms_of, reads_of
+from chiasm.recipes.catalogue import RECIPES, ROWS
+from chiasm.specs import name_and_options, read_options
 
-
-class _Ours(Mapping[str, Any]):
-    """Name to class, imported when it is first asked for: encoding needs none of them."""
-
-    places: ClassVar[dict[str, str]] = {
-        "single": "single:Single",
-        "presence": "presence:Presence",
-        "early-fusion": "early:EarlyFusion",
-        "late-fusion": "late:LateFusion",
-        "stacked-fusion": "stacked:StackedFusion",
-        "kron-rls": "kron_rls:KronRLS",
-        "healnet": "healnet:HealNetRecipe",
-        "lego-merge": "lego_merge:LegoMerge",
-        "lego-fuse": "lego_fuse:LegoFuseRecipe",
-        "flora": "flora:Flora",
-        "wise-ft": "wise_ft:WiseFT",
-        "slerp-merge": "slerp_merge:SlerpMerge",
-        "breadcrumbs": "breadcrumbs:BreadcrumbsRecipe",
-        "portllm": "portllm:PortLLM",
-        "probe": "probe:Probe",
-        "full-tuning": "full_tuning:FullTuning",
-        "lora": "lora:LoRARecipe",
-        "ia3": "ia3:IA3Recipe",
-        "norm-tuning": "norm_tuning:NormTuningRecipe",
-        "prefix": "prefix:PrefixRecipe",
-        "ssf": "ssf:ScaleShiftRecipe",
-        "dvpt": "dvpt:DynamicPromptRecipe",
-        "petl-ast": "petl_ast:PetlAstRecipe",
-        "pego": "pego:PegoRecipe",
-        "lt-sft": "lt_sft:LotteryTicketRecipe",
-        "sara": "sara:SaraRecipe",
-        "memcontrol": "memcontrol:MemControlRecipe",
-        "unipt": "unipt:UniPTRecipe",
-        "prompt-learning": "prompt_learning:PromptLearning",
-        "mftcoder": "mftcoder:MFTCoderRecipe",
-        "got-d": "got_d:GotD",
-        "noise-mask": "noise_mask:NoiseMask",
-    }
-
-    def __getitem__(self, name: str) -> Any:
-        module, _, cls = self.places[name].partition(":")
-        return getattr(import_module(f"chiasm.recipes.{module}"), cls)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.places)
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-
-RECIPES = _Ours()
 ALWAYS = ("single", "presence")
 """In every trial, whatever is listed."""
 
 
-def recipe_classes() -> dict[str, Any]:
-    """Name to class, ours first; a third party cannot take one of our names."""
-    found = dict(RECIPES)
-    for point in entry_points(group="chiasm.recipes"):
-        if point.name not in found:
-            found[point.name] = point.load()
-    return found
+def others() -> dict[str, Any]:
+    """Name to class of the recipes that other packages bring; they cannot take one of our names."""
+    return {point.name: point.load() for point in entry_points(group="chiasm.recipes") if point.name not in ROWS}
+
+
+def bring_others() -> None:
+    """Import the recipes and fitted encoders of other packages, so that the parts that a model may hold are known."""
+    others()
+    import_fitted()
+
+
+def recipe_class(name: str) -> Any:
+    """The class of a recipe, ours without importing any other.
+
+    Raises:
+        ValueError: nobody has a recipe of this name, with the nearest one that is known.
+    """
+    if name in ROWS:
+        return RECIPES[name]
+    brought = others()
+    if name not in brought:
+        like = nearest(name, [*ROWS, *brought])
+        raise ValueError(
+            f"no recipe is called '{name}': "
+            + (f"did you mean '{like}'?" if like else f"there are {', '.join([*ROWS, *brought])}")
+        )
+    return brought[name]
 
 
 def make_recipe(text: str) -> Any:
@@ -86,29 +56,10 @@ def make_recipe(text: str) -> Any:
     Raises:
         ValueError: an unknown recipe or option (with the nearest known one), or a value of the wrong type.
     """
-    name, _, options = text.strip().partition(":")
-    classes = recipe_classes()
-    if name not in classes:
-        like = nearest(name, classes)
-        raise ValueError(
-            f"no recipe is called '{name}': "
-            + (f"did you mean '{like}'?" if like else f"there are {', '.join(classes)}")
-        )
-    if name == "single":
-        if not options:
-            raise ValueError("single needs a modality, as in 'single:rna'")
-        modality, separator, models = options.partition(",models=")
-        return RECIPES["single"](modality, **({"models": models} if separator else {}))
-    known = {field.name: field for field in fields(classes[name])}
-    values: dict[str, Any] = {}
-    for part in filter(None, options.split(",")):
-        option, separator, value = part.partition("=")
-        if option not in known or not separator:
-            like = nearest(option, known)
-            hint = f"did you mean '{like}'?" if like else f"it has {', '.join(known)}"
-            raise ValueError(f"recipe '{name}' has no option '{option}': {hint}")
-        values[option] = parse(value, known[option].default, f"option '{option}' of recipe '{name}'")
-    return classes[name](**values)
+    name, options = name_and_options(text)
+    cls = recipe_class(name)
+    known = {field.name: field.default for field in fields(cls)}
+    return cls(**read_options(options, known, f"recipe '{name}'", ROWS[name].leads if name in ROWS else ""))
 
 
 def named(recipe: Any) -> Any:
@@ -121,34 +72,9 @@ def read_inputs(recipes: Iterable[Any]) -> bool:
     return any(getattr(named(recipe), "reads_inputs", False) for recipe in recipes)
 
 
-def parse(value: str, default: Any, what: str) -> Any:
-    """The text of an option as the type of its default."""
-    try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False, "1": True, "0": False}[value.lower()]
-        found = type(default)(value) if isinstance(default, int | float) else value
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"{what} is {type(default).__name__}, and {value!r} is not") from error
-    if isinstance(found, float) and not math.isfinite(found):
-        raise ValueError(f"{what} is {found}, and must be finite")
-    return found
-
-
-def split_names(text: str) -> list[str]:
-    """`a,b:x=1,y=2,c` to `[a, b:x=1,y=2, c]`: a part with `=` and no name belongs to the recipe before it."""
-    names: list[str] = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        if names and "=" in part and ":" not in part:
-            names[-1] += f",{part}"
-        else:
-            names.append(part)
-    return names
-
-
 def default_recipes(cohort: Cohort) -> list[Any]:
-    """Our recipes `by_default` that support the cohort, `lego-fuse` in both its modes."""
-    names = [name for name, cls in RECIPES.items() if name not in ALWAYS and cls.by_default]
-    recipes = [RECIPES[name]() for name in names] + [RECIPES["lego-fuse"](mode="weave")]
+    """What a trial without a list tries: the recipes that the catalogue says so of and that support the cohort."""
+    recipes = [make_recipe(name) for row in ROWS.values() for name in row.tried]
     return [recipe for recipe in recipes if supported(recipe, cohort)]
 
 
@@ -224,9 +150,11 @@ def resolve(recipes: Iterable[Any] | None, cohort: Cohort) -> list[Any]:
 def list_recipes() -> pd.DataFrame:
     """One row a recipe: name, family, paper, needs, options with their defaults, whether a trial tries it unasked."""
     rows = []
-    for name, cls in recipe_classes().items():
-        shown = "single:<modality>" if name == "single" else name
-        options = ", ".join(f"{f.name}={f.default}" for f in fields(cls) if name != "single")
-        row = {"name": shown, "family": cls.family, "paper": str(cls.paper), "needs": cls.needs, "options": options}
-        rows.append({**row, "by_default": name in RECIPES and cls.by_default})
+    for name, cls in {**RECIPES, **others()}.items():
+        leads = ROWS[name].leads if name in ROWS else ""
+        options = ", ".join(f"{f.name}={f.default}" for f in fields(cls) if f.name != leads)
+        row = {"name": f"{name}:<{leads}>" if leads else name, "family": cls.family, "paper": str(cls.paper)}
+        rows.append(
+            {**row, "needs": cls.needs, "options": options, "by_default": name in ROWS and ROWS[name].by_default}
+        )
     return pd.DataFrame(rows)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from chiasm.evaluation import Trial
 from chiasm.evaluation.intervals import one_label, trial_scores
-from chiasm.evaluation.metrics import NOT_ESTIMABLE
 from chiasm.evaluation.trial import VALUE_OF
+from chiasm.metrics.scores import NOT_ESTIMABLE
 from chiasm.report.drawing import Picture
 from chiasm.report.horizons import at_middle, middle_horizons, when
 from chiasm.report.measures import text_of

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from chiasm.evaluation import Trial
 from chiasm.evaluation.estimates import MAX_MISSING
-from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
-from chiasm.evaluation.sides import COMBINED, SINGLE, side_of
+from chiasm.fitting.sides import COMBINED, SINGLE, side_of
+from chiasm.metrics.scores import MIN_EVENTS, PRIMARY
 from chiasm.report.wording import count, listing, metric_of, percent
 
 CONDITIONAL = (

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from chiasm.evaluation import Trial, Verdict
 from chiasm.evaluation.contrasts import Contrast
 from chiasm.evaluation.judging import Judging
-from chiasm.evaluation.metrics import NOT_ESTIMABLE, PRIMARY
 from chiasm.evaluation.sentences import digits_of
-from chiasm.evaluation.sides import BEST_AVAILABLE
+from chiasm.fitting.sides import BEST_AVAILABLE
+from chiasm.metrics.scores import NOT_ESTIMABLE, PRIMARY
 from chiasm.report.drawing import FAINT, FUSED, INK, NARROW, QUIET, WIDTH, Picture, picture, quiet_rows, sheet, style
 from chiasm.report.wording import count, metric_of
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from chiasm.evaluation import Trial
-from chiasm.evaluation.metrics import METRICS
+from chiasm.metrics.scores import METRICS
 from chiasm.report.wording import count, listing
 
 MISSING_DATA = (

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from chiasm.evaluation import Trial
-from chiasm.evaluation.metrics import horizons_of, uno_tau
 from chiasm.evaluation.trial import fold_key
+from chiasm.metrics.scores import horizons_of, uno_tau
 from chiasm.report.wording import rounded
 
 _SURVIVAL = "survival_"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chiasm.evaluation import Trial
-from chiasm.evaluation.metrics import MIN_EVENTS
+from chiasm.metrics.scores import MIN_EVENTS
 from chiasm.report.patterns import only
 from chiasm.report.recipes import Best
 from chiasm.report.wording import count, interval

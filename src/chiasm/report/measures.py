@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chiasm.evaluation import Trial
-from chiasm.evaluation.metric_table import CALIBRATION, HORIZONS, PERFORMANCE, Metric
-from chiasm.evaluation.metrics import METRICS, NOT_ESTIMABLE, PRIMARY
-from chiasm.evaluation.sides import REFERENCE, side_of
+from chiasm.fitting.sides import REFERENCE, side_of
+from chiasm.metrics.scores import METRICS, NOT_ESTIMABLE, PRIMARY
+from chiasm.metrics.table import CALIBRATION, HORIZONS, PERFORMANCE, Metric
 from chiasm.report.wording import better, duration, interval
 
 CONDITIONAL = "95 % interval, given the fitted models"

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from chiasm.evaluation import Trial
-from chiasm.evaluation.metrics import MIN_EVENTS, PRIMARY
 from chiasm.evaluation.trial import VALUE_OF
+from chiasm.metrics.scores import MIN_EVENTS, PRIMARY
 from chiasm.report.drawing import FAINT, MARKS, Picture, picture, quiet_rows, sheet, style, wrapped
 from chiasm.report.recipes import Best
 from chiasm.report.wording import count, interval, metric_of

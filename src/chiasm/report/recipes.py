@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chiasm.evaluation import Trial
-from chiasm.evaluation.metrics import PRIMARY
-from chiasm.evaluation.sides import COMBINED, REFERENCE, SINGLE, side_of
+from chiasm.fitting.sides import COMBINED, REFERENCE, SINGLE, side_of
+from chiasm.metrics.scores import PRIMARY
 from chiasm.report.drawing import FAINT, INK, MARKS, QUIET, Picture, picture, quiet_rows, sheet, style, wrapped
 from chiasm.report.horizons import truncation_told
 from chiasm.report.measures import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from chiasm.evaluation import Protocol, Trial
-from chiasm.evaluation.sides import REFERENCE, side_of
+from chiasm.fitting.sides import REFERENCE, side_of
 
 _IN_PYTHON_ONLY = ("inner_folds", "draws")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from chiasm.evaluation import Trial, Verdict
 from chiasm.evaluation.judging import PRESENCE
-from chiasm.evaluation.metrics import PRIMARY
-from chiasm.evaluation.sides import ASIDE, COMBINED, REFERENCE, SINGLE, side_of
+from chiasm.fitting.sides import ASIDE, COMBINED, REFERENCE, SINGLE, side_of
+from chiasm.metrics.scores import PRIMARY
 from chiasm.report.wording import count, listing, metric_of
 
 Row = Mapping[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from chiasm.evaluation.metrics import METRICS, NOT_ESTIMABLE, Metric
+from chiasm.metrics.scores import METRICS, NOT_ESTIMABLE, Metric
 
 DIGITS = 3
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders import features_of
-from chiasm.encoders.scaling import Projection
+from chiasm.encoders.table.scaling import Projection
 
 Array = NDArray[np.float32]
 COMPONENTS = 128

@@ -12,7 +12,7 @@ from chiasm.api import load_model
 from chiasm.cohort import Cohort
 from chiasm.encoders.choice import choose
 from chiasm.encoders.frozen import hash_state
-from chiasm.recipes.trunks import adapted_modalities
+from chiasm.recipes.adaptation.trunks import adapted_modalities
 from chiasm.testing.laws import TOLERANCE, differing, distance, folder_bytes, globals_unchanged, require
 
 

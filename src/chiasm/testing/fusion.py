@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from chiasm.compute.isolation import own_randomness
 from chiasm.protocols import Fused
 from chiasm.testing.laws import TOLERANCE, require
 from chiasm.tokens import Tokens
-from chiasm.training.isolation import own_randomness
 
 Shapes = Mapping[str, tuple[int, int]]
 PATIENTS = 9

@@ -15,12 +15,12 @@ import pandas as pd
 import torch
 
 from chiasm.api import load_model
+from chiasm.citation import Citation
 from chiasm.cohort import Cohort, Unsupported, class_names
-from chiasm.protocols import Citation
+from chiasm.compute.isolation import own_randomness
+from chiasm.compute.memo import forget
 from chiasm.testing.cohorts import Parts, restricted, synthetic_parts
 from chiasm.testing.laws import TOLERANCE, differing, distance, folder_bytes, globals_unchanged, require
-from chiasm.training.isolation import own_randomness
-from chiasm.training.memo import forget
 
 KINDS = ("classification", "multilabel", "regression", "survival")
 MODALITIES = (("m1", "m2", "m3"), ("m1", "m2"))

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.artifact import load_checkpoint, save_checkpoint
+from chiasm.compute.isolation import own_randomness, threads_for
 from chiasm.heads.head import Head
 from chiasm.protocols import Fused
 from chiasm.tokens import Packed, Tokens
 from chiasm.training.batches import reading_batches, take, total_lengths, training_batches
-from chiasm.training.isolation import own_randomness, threads_for
 from chiasm.training.objective import Objective, OwnLoss
 
 READING_BATCH = 256

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.errors import Problem, count, warning
 from chiasm.cohort.leaks.columns import leaking_columns
 from chiasm.cohort.leaks.pairs import knowing_pairs
 from chiasm.cohort.leaks.presence import presence_problems
 from chiasm.cohort.leaks.scores import TOO_GOOD, too_good
 from chiasm.cohort.leaks.twins import twin_problems
+from chiasm.errors import Problem, count, warning
 
 __all__ = ["TOO_GOOD", "knowing_pairs", "leak_problems", "leaking_columns", "too_good", "twin_problems"]
 

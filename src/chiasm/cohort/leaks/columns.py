@@ -7,13 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.errors import CohortError
 from chiasm.cohort.leaks.disguise import follows_time
 from chiasm.cohort.leaks.levels import level_columns, of_the_others
 from chiasm.cohort.leaks.questions import FEWEST, event_question, happened, questions_of
 from chiasm.cohort.leaks.rank_scores import Question, chance_of_order, order_scores
 from chiasm.cohort.sources import ColumnSource
 from chiasm.cohort.targets import Multilabel, Outcome, Survival, Target
+from chiasm.errors import CohortError
 
 ALMOST_PERFECT = 0.99
 ALMOST_THE_TIME = 0.95  # Harrell's C with the times of a survival target: nobody knows them so well beforehand

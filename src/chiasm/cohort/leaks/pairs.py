@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.errors import CohortError
 from chiasm.cohort.leaks.columns import knowing
 from chiasm.cohort.leaks.questions import FEWEST, happened
 from chiasm.cohort.sources import ColumnSource
 from chiasm.cohort.targets import Classification, Multilabel, Outcome, Survival, Target
+from chiasm.errors import CohortError
 
 MOST_COLUMNS = 600
 MOST_PATIENTS = 2_000

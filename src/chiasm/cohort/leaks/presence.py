@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]
 
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.errors import Problem, warning
 from chiasm.cohort.targets import Classification, Multilabel, Survival
+from chiasm.errors import Problem, warning
 
 BY_CHANCE = 0.001  # over all modalities and labels together (Bonferroni)
 FEWEST = 5  # who have it, and who lack it

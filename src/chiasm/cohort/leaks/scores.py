@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chiasm.cohort.errors import Problem, warning
+from chiasm.errors import Problem, warning
 
 TOO_GOOD = 0.98  # of AUROC, Harrell's C or R2, out of fold, of one modality alone
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.digests import DIGEST, as_digests, digest_of, repeated
-from chiasm.cohort.errors import CohortError, Problem, Unsupported, count, first_rows, warning
 from chiasm.cohort.items import Items
 from chiasm.cohort.leaks.near import near_pairs
 from chiasm.cohort.sources import TABLE_KINDS, ColumnSource
 from chiasm.cohort.units import content_keys
+from chiasm.errors import CohortError, Problem, Unsupported, count, first_rows, warning
 
 NEAR = 1e-4  # root mean square, in units of each column's middle half
 FINE_COLUMNS = 3  # two patients who share as many finely measured numbers are one

@@ -1,0 +1,122 @@
+"""The public functions, one file a subject; each is imported when it is first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chiasm.api.encoding import check_cohort, encode, encode_for
+    from chiasm.api.merging import merge
+    from chiasm.api.models import fit, load_model
+    from chiasm.api.retrieval import score_similar, similar
+    from chiasm.api.trials import evaluate, load_trial
+    from chiasm.artifact import ArtifactError
+    from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
+    from chiasm.cohort.demo import demo_cohort
+    from chiasm.doctor import diagnose, require_device
+    from chiasm.encoders import list_encoders
+    from chiasm.encoding import Encoded
+    from chiasm.encoding.checking import examine
+    from chiasm.encoding.prune import Pruned, open_store, prune_store
+    from chiasm.errors import hush_findings
+    from chiasm.evaluation import Protocol, Trial, TrialError
+    from chiasm.federated.public import federation_client, federation_server, invite, new_federation
+    from chiasm.models.merged import Merged
+    from chiasm.recipes.registry import list_recipes, names_in_trial, read_inputs
+    from chiasm.specs import split_specs
+    from chiasm.store import TokenStore
+
+_PLACES = {
+    "ArtifactError": "chiasm.artifact",
+    "Cohort": "chiasm.cohort",
+    "CohortError": "chiasm.cohort",
+    "Encoded": "chiasm.encoding",
+    "LeakageError": "chiasm.cohort",
+    "Merged": "chiasm.models.merged",
+    "Problem": "chiasm.cohort",
+    "Protocol": "chiasm.evaluation",
+    "Pruned": "chiasm.encoding.prune",
+    "TokenStore": "chiasm.store",
+    "Trial": "chiasm.evaluation",
+    "TrialError": "chiasm.evaluation",
+    "Unsupported": "chiasm.cohort",
+    "check_cohort": "chiasm.api.encoding",
+    "demo_cohort": "chiasm.cohort.demo",
+    "diagnose": "chiasm.doctor",
+    "encode": "chiasm.api.encoding",
+    "encode_for": "chiasm.api.encoding",
+    "evaluate": "chiasm.api.trials",
+    "examine": "chiasm.encoding.checking",
+    "federation_client": "chiasm.federated.public",
+    "federation_server": "chiasm.federated.public",
+    "fit": "chiasm.api.models",
+    "hush_findings": "chiasm.errors",
+    "invite": "chiasm.federated.public",
+    "list_encoders": "chiasm.encoders",
+    "list_recipes": "chiasm.recipes.registry",
+    "load_model": "chiasm.api.models",
+    "load_trial": "chiasm.api.trials",
+    "merge": "chiasm.api.merging",
+    "names_in_trial": "chiasm.recipes.registry",
+    "new_federation": "chiasm.federated.public",
+    "open_cohort": "chiasm.cohort",
+    "open_store": "chiasm.encoding.prune",
+    "prune_store": "chiasm.encoding.prune",
+    "read_inputs": "chiasm.recipes.registry",
+    "require_device": "chiasm.doctor",
+    "score_similar": "chiasm.api.retrieval",
+    "similar": "chiasm.api.retrieval",
+    "split_specs": "chiasm.specs",
+}
+
+__all__ = [
+    "ArtifactError",
+    "Cohort",
+    "CohortError",
+    "Encoded",
+    "LeakageError",
+    "Merged",
+    "Problem",
+    "Protocol",
+    "Pruned",
+    "TokenStore",
+    "Trial",
+    "TrialError",
+    "Unsupported",
+    "check_cohort",
+    "demo_cohort",
+    "diagnose",
+    "encode",
+    "encode_for",
+    "evaluate",
+    "examine",
+    "federation_client",
+    "federation_server",
+    "fit",
+    "hush_findings",
+    "invite",
+    "list_encoders",
+    "list_recipes",
+    "load_model",
+    "load_trial",
+    "merge",
+    "names_in_trial",
+    "new_federation",
+    "open_cohort",
+    "open_store",
+    "prune_store",
+    "read_inputs",
+    "require_device",
+    "score_similar",
+    "similar",
+    "split_specs",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"chiasm.api has no '{name}'")
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value

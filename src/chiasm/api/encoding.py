@@ -1,0 +1,96 @@
+"""Checking and encoding a cohort."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chiasm.cohort import Cohort, Problem
+from chiasm.compute.cluster import on_cluster
+from chiasm.compute.pool import as_it_pays, default_jobs, side_by_side
+from chiasm.encoders.choice import require_same
+from chiasm.encoding import Encoded, encode_cohort
+from chiasm.encoding.checking import examine
+from chiasm.encoding.encode import unseen
+from chiasm.encoding.prune import open_store
+from chiasm.protocols import Model
+
+ENGINES = {"local": side_by_side, "ray": on_cluster}
+
+
+def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
+    """Every problem of a cohort or of a manifest, errors first; only errors stop a run.
+
+    Values, identifiers, targets and folds, and what the headers of files say; no weight is loaded for it. A file that
+    cannot be read is a warning, since its patient counts as one who lacks the modality, unless none of them can be.
+    """
+    return examine(cohort)[1]
+
+
+def encode(
+    cohort: Cohort,
+    encoders: Mapping[str, str] | None = None,
+    *,
+    store: Path | str | None = None,
+    inputs: bool = False,
+    jobs: int | None = None,
+    engine: str = "local",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Encoded:
+    """Every file, cell and event decoded and encoded; what a frozen encoder gives is kept, and never computed again.
+
+    `evaluate`, `fit` and `predict` do this first; it is for encoding ahead, and for choosing encoders.
+
+    Args:
+        encoders: modality to a name of `list_encoders`, with options: `{"note": "minilm", "scan": "slices:count=16"}`;
+            else the manifest's `encoder`, else the default of the kind.
+        store: the folder of the token store; None takes `$CHIASM_STORE`, or the user's cache folder.
+        inputs: keep what the networks of encoders read too, for recipes that adapt them (`lora`).
+        jobs: processes; None takes the cores there are.
+        engine: "local", or "ray": the cluster that `RAY_ADDRESS` names.
+        progress: called with (modality, finished, all) sources.
+
+    Returns:
+        The cohort to go on with, the sources that could not be read, and counts.
+
+    Raises:
+        Unsupported: there is no such encoder, or a package is missing; the message names its pip command.
+        CohortError: none of a modality's sources can be read.
+    """
+    return encode_cohort(
+        cohort,
+        encoders,
+        store=open_store(store),
+        inputs=inputs,
+        jobs=jobs or default_jobs(),
+        execute=as_it_pays if engine == "local" else engine_of(engine),
+        progress=progress or unseen,
+    )
+
+
+def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, int], None] | None = None) -> Encoded:
+    """The modalities that a model reads, encoded as at its fit; the others are left as they are.
+
+    Raises:
+        Unsupported: a modality is of another kind than at the fit, or its encoder or the encoder's weights differ.
+    """
+    encodings = getattr(model, "encodings", {})
+    require_same(cohort, encodings)
+    chosen = {name: own.encoder for name, own in encodings.items() if name in cohort.modalities}
+    bags = {name for name in cohort.modalities if cohort.kinds[name] == "bag"} & set(getattr(model, "modalities", ()))
+    inputs = bool(getattr(model, "reads_inputs", False))
+    found = encode(cohort.with_modalities(sorted({*chosen, *bags})), chosen, inputs=inputs, progress=progress)
+    return Encoded(cohort.merged(found.cohort), found.problems, found.counts)
+
+
+def engine_of(name: str) -> Any:
+    """How tasks are run.
+
+    Raises:
+        ValueError: there is no such engine.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"engine '{name}' is not known: choose one of {', '.join(ENGINES)}")
+    return ENGINES[name]

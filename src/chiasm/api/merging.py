@@ -1,0 +1,91 @@
+"""Merging models without training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from chiasm import artifact
+from chiasm.api.encoding import encode_for
+from chiasm.api.models import load_model
+from chiasm.cohort import Cohort
+from chiasm.encoding.checking import require_sound
+from chiasm.merging.methods import require_base
+from chiasm.merging.tensors import require_weights
+from chiasm.models.merged import Merged, merge_fitted, method_of, require_alike
+from chiasm.models.merged_blocks import block_method_of, hold_blocks, merge_blocks, require_blocks
+from chiasm.models.merged_scores import primary_of, recalibrated, scores_of
+from chiasm.models.merged_singles import hold_singles, merge_singles, require_singles
+from chiasm.protocols import Model
+
+
+def merge(
+    models: Sequence[Path | str | Model],
+    method: str | None = None,
+    *,
+    weights: Sequence[float] | None = None,
+    base: Path | str | Model | None = None,
+    cohort: Cohort | None = None,
+) -> Merged:
+    """One model from several, without training: networks of one recipe and encoders, or models of other modalities.
+
+    Blocks of `lego-merge` and models of `single` are of different modalities, each trained where it is measured, and no
+    patient needs two of them. What does not fit is said before a weight is read.
+
+    Args:
+        models: folders, or fitted models.
+        method: of networks linear (the default), slerp, task-arithmetic, ties, dare, dare-ties or breadcrumbs, with
+            options as in "ties:density=0.5"; see `chiasm.merging`. Of blocks mean (the default), harmonic or geometric,
+            and how heads are merged, as in "mean:head=linear": slerp (the default), linear or ot. Of `single` and
+            `late-fusion` the mean.
+        weights: one number >= 0 for each model; None: equal.
+        base: what the models were fine-tuned from, for methods that need it.
+        cohort: with the target; every model and the merged one are scored on it, and the merged one is calibrated on it
+            afterwards. Choose patients of whom no model was fitted: on others, the models that know them look better
+            than they are.
+
+    Returns:
+        The merged model, also where another scores better: `Merged.best` and `Merged.warning` say so.
+
+    Raises:
+        Unsupported: models that are no networks, or differ in more than their weights.
+        ValueError: tensors or shapes that differ; an unknown method or option; weights that are none.
+        ArtifactError: a folder that is not a model, or is damaged.
+    """
+    given = [*models, *([] if base is None else [base])]
+    if not models:
+        raise ValueError("there is no model to merge: give one or more")
+    share = [1.0] * len(models) if weights is None else list(weights)
+    require_weights(share, len(models))
+    names = [f"model {number}" for number in range(1, len(models) + 1)]
+    names = [
+        f"{name} ({Path(own).name})" if isinstance(own, str | Path) else name
+        for name, own in zip([*names, "the base"], given, strict=False)
+    ]
+    outlined = [artifact.outline(own) if isinstance(own, str | Path) else artifact.outline_of(own) for own in given]
+    blocks, singles = hold_blocks(outlined), hold_singles(outlined)
+    if (blocks or singles) and base is not None:
+        raise ValueError("models of different modalities have no base to merge from: leave it out")
+    if blocks:
+        joining = block_method_of(method or "mean")
+        require_blocks(outlined, names, share, joining)
+    elif singles:
+        require_singles(outlined, names, share, method)
+    else:
+        chosen = method_of(method or "linear")
+        require_base(chosen, base is not None)
+        require_alike(outlined, names)
+    loaded: list[Any] = [load_model(own) if isinstance(own, str | Path) else own for own in given]
+    parents, origin = loaded[: len(models)], loaded[-1] if base is not None else None
+    if blocks:
+        merged = merge_blocks(parents, share, joining)
+    else:
+        merged = merge_singles(parents) if singles else merge_fitted(parents, names, share, chosen, origin)
+    if cohort is None:
+        return Merged(merged, primary_of(merged), {})
+    require_sound(cohort, tolerated=["modality-of-nobody"])
+    cohort = encode_for(merged, cohort).cohort
+    scores = scores_of({**dict(zip(names, parents, strict=False)), "merged": merged}, cohort)
+    fitted, patients = recalibrated(merged, cohort)
+    return Merged(fitted, primary_of(merged), scores, patients)

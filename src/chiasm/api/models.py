@@ -1,0 +1,53 @@
+"""Fitting one model, and opening one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from chiasm import artifact
+from chiasm.api.encoding import encode
+from chiasm.cohort import Cohort
+from chiasm.encoding.checking import require_sound
+from chiasm.protocols import Model
+from chiasm.recipes import registry
+
+
+def fit(
+    cohort: Cohort, recipe: str | Any, *, seed: int = 0, device: str = "cpu", checkpoint: Path | str | None = None
+) -> Model:
+    """Fit one recipe on every patient of the cohort whose outcome is known.
+
+    Args:
+        recipe: a name with its options, or a recipe object.
+        checkpoint: a folder; training goes on from what an interrupted fit left there.
+    """
+    require_sound(cohort)
+    cohort = encoded(cohort, [recipe])
+    (chosen,) = registry.resolve([recipe], cohort)
+    model: Model = chosen.fit(cohort, seed=seed, checkpoint=Path(checkpoint) if checkpoint else None, device=device)
+    return model
+
+
+def load_model(path: Path | str) -> Model:
+    """Read a model folder. Nothing in it is executed.
+
+    Raises:
+        ArtifactError: the folder is not a model, is damaged, or was changed.
+    """
+    model = artifact.load(path, bring=registry.bring_others)
+    if not isinstance(model, Model):
+        raise artifact.ArtifactError(f"'{Path(path).name}' holds a part of a model, not a model")
+    return model
+
+
+def encoded(cohort: Cohort, recipes: Sequence[Any], *, engine: str = "local", jobs: int | None = None) -> Cohort:
+    """The cohort encoded as these recipes read it; how many sources could not be read is a Python warning."""
+    found = encode(cohort, inputs=registry.read_inputs(recipes), engine=engine, jobs=jobs)
+    if found.problems:
+        refused = sum(count.refused for count in found.counts.values())
+        message = f"{refused:,} sources cannot be read and count as absent: chiasm.encode(cohort).problems lists them"
+        warnings.warn(message, stacklevel=3)
+    return found.cohort

@@ -1,0 +1,54 @@
+"""The patients most like a patient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pandas as pd
+
+from chiasm.api.encoding import encode, encode_for
+from chiasm.cohort import Cohort
+from chiasm.protocols import Model
+from chiasm.retrieval import require_patients, retrieval_scores
+from chiasm.retrieval import similar as nearest_patients
+
+
+def similar(
+    cohort: Cohort,
+    patients: Iterable[str],
+    by: str | Model,
+    *,
+    k: int = 10,
+    method: str = "auto",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> pd.DataFrame:
+    """The k other patients of the cohort that are most like each of these: patient, rank, neighbour, distance.
+
+    Args:
+        cohort: whom to search, and among whom; encoded first where it is not.
+        patients: identifiers.
+        by: a modality, or a fitted model, whose embedding of all modalities is compared.
+        method: "exact", "index" (LanceDB), or "auto": the index above 200,000 patients.
+        progress: called with (modality, finished, all) sources.
+
+    Raises:
+        Unsupported: a patient is not in the cohort or lacks what is compared, or the model has no embedding.
+    """
+    chosen = list(patients)
+    require_patients(cohort, chosen, by)
+    if isinstance(by, str):
+        found = encode(cohort.with_modalities([by]), progress=progress)
+    else:
+        found = encode_for(by, cohort, progress=progress)
+    return nearest_patients(found.cohort, chosen, by, k=k, method=method)
+
+
+def score_similar(
+    cohort: Cohort, by: str | Model, *, seed: int = 0, progress: Callable[[str, int, int], None] | None = None
+) -> pd.DataFrame:
+    """How well the patients most like a patient share its class: see `chiasm.retrieval.retrieval_scores`."""
+    if isinstance(by, str):
+        found = encode(cohort.with_modalities([by]), progress=progress)
+    else:
+        found = encode_for(by, cohort, progress=progress)
+    return retrieval_scores(found.cohort, by, seed=seed)

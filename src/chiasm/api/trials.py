@@ -1,0 +1,96 @@
+"""Trials: every recipe on the same folds, and a finished trial read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from chiasm.api.encoding import encode, engine_of
+from chiasm.cohort import Cohort, Problem
+from chiasm.cohort.accepted import settle
+from chiasm.compute.memo import work_clock
+from chiasm.compute.pool import default_jobs
+from chiasm.encoding.checking import kept_together, require_sound
+from chiasm.evaluation import Protocol, Trial, run_trial
+from chiasm.evaluation import load_trial as read_trial
+from chiasm.recipes import registry
+
+
+def evaluate(
+    cohort: Cohort,
+    recipes: Iterable[str | Any] | None = None,
+    protocol: Protocol | None = None,
+    *,
+    seed: int = 0,
+    out: Path | str | None = None,
+    resume: bool = False,
+    jobs: int | None = None,
+    engine: str = "local",
+    device: str = "cpu",
+    contrasts: Iterable[tuple[str, str]] = (),
+    checked: Sequence[Problem] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Trial:
+    """Every recipe on the same folds: out-of-fold predictions, scores with intervals, and the verdict.
+
+    Args:
+        cohort: with a target.
+        recipes: names (`"late-fusion"`, `"lego-fuse:mode=weave"`, `"single:rna"`) or recipe objects; None takes every
+            modality alone and every recipe that supports the cohort.
+        protocol: folds, repeats, margin; the folds that the cohort prescribes unless it says otherwise.
+        seed: of the splits, the fits and the bootstrap.
+        out: the run folder: `trial.json`, `predictions.parquet`, `outcomes.parquet`, `report.html`, `log.jsonl`.
+        resume: go on with the trial that `out` holds.
+        jobs: processes; None takes the cores there are, but one where a process cannot be forked (macOS, Windows),
+            since a script without a `__main__` guard would be run again in each.
+        engine: "local", or "ray": encoding and training sets run on the cluster that `RAY_ADDRESS` names.
+        contrasts: pairs `(recipe, against)` of the trial, named beforehand, each judged by its own interval.
+        checked: what `check_cohort` found before the cohort was encoded; None checks it here.
+        progress: called with (finished, all) training sets.
+
+    Raises:
+        CohortError: `check_cohort` finds errors, or a finding is accepted that was not made.
+        Unsupported: a recipe that was asked for cannot be fitted on this cohort.
+        TrialError: `out` holds a trial already and `resume` is False, or another trial.
+    """
+    findings = require_sound(cohort, checked)
+    recipes = None if recipes is None else list(recipes)
+    ready = encode(cohort, inputs=registry.read_inputs(recipes or []), engine=engine, jobs=jobs)
+    findings += settle(ready.problems, cohort.accepted)
+    if protocol is not None and protocol.group_duplicates:
+        findings = [kept_together(finding) for finding in findings]
+    cohort = ready.cohort
+    chosen, forms = registry.for_trial(recipes, cohort)
+    folder = Path(out) if out is not None else None
+    trial = run_trial(
+        cohort,
+        chosen,
+        protocol or Protocol(),
+        seed=seed,
+        out=folder,
+        resume=resume,
+        jobs=jobs or default_jobs(),
+        device=device,
+        execute=engine_of(engine),
+        clock=work_clock,
+        progress=progress or (lambda finished, everything: None),
+        forms=forms,
+        findings=findings,
+        contrasts=list(contrasts),
+    )
+    trial = Trial(trial.document, trial.predictions, trial.outcomes, _report)
+    if folder is not None and not (folder / "report.html").exists():
+        trial.report(folder / "report.html")
+    return trial
+
+
+def load_trial(folder: Path | str) -> Trial:
+    """Read a finished trial back from its run folder."""
+    return read_trial(folder, _report)
+
+
+def _report(trial: Trial, path: Path) -> Path:
+    from chiasm.report import write_report
+
+    return write_report(trial, path)

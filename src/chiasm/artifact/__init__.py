@@ -1,0 +1,32 @@
+"""The only place that reads or writes a model or a checkpoint."""
+
+from chiasm.artifact.files import (
+    DESCRIPTION,
+    WEIGHTS,
+    identity,
+    load,
+    load_checkpoint,
+    outline,
+    save,
+    save_checkpoint,
+    write_text,
+)
+from chiasm.artifact.register import ArtifactError, storable
+from chiasm.artifact.trees import ArrayOutline, Outline, outline_of
+
+__all__ = [
+    "DESCRIPTION",
+    "WEIGHTS",
+    "ArrayOutline",
+    "ArtifactError",
+    "Outline",
+    "identity",
+    "load",
+    "load_checkpoint",
+    "outline",
+    "outline_of",
+    "save",
+    "save_checkpoint",
+    "storable",
+    "write_text",
+]

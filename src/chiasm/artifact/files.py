@@ -1,0 +1,224 @@
+"""A model folder or a checkpoint on disk: safetensors for numbers, JSON for the rest.
+
+A model is a tree of dataclasses, each registered under a name with `storable`. On disk it is a folder of two files:
+`model.json` (the tree, arrays replaced by references; its own hash and that of the weights) and `weights.safetensors`.
+Loading looks names up in the register and checks every field against its annotation; it executes nothing. A field that
+came after a model was stored has a default, which is filled in; a part of an earlier version is upgraded first. A field
+without default that is missing, or an unknown one, is refused.
+The hashes find damage. They are no signature: whoever can write the folder can write them too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from chiasm.artifact.register import ArtifactError, unknown_kinds
+from chiasm.artifact.trees import Outline, encode, outlined, rebuild
+
+SCHEMA = 1
+DESCRIPTION, WEIGHTS = "model.json", "weights.safetensors"
+MAX_JSON_BYTES = 256 * 2**20
+DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I64": "int64", "I32": "int32", "BOOL": "bool"}
+
+
+def save(path: Path | str, root: object) -> None:
+    """Write `root` as a model folder; the folder appears whole or not at all, and replaces an older model in one step.
+
+    Raises:
+        ArtifactError: `path` exists and is not a model folder, or holds other files too.
+    """
+    path = Path(path)
+    if path.is_symlink() or (path.exists() and not (path.is_dir() and _holds_a_model_only(path))):
+        raise ArtifactError(f"'{path.name}' exists and is not a model folder: choose another place for the model")
+    arrays: dict[str, np.ndarray] = {}
+    tree = encode(root, "", arrays)
+    staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(staging, ignore_errors=True)  # of a process of the same number that was killed
+    staging.mkdir(parents=True)
+    try:
+        save_file(arrays, staging / WEIGHTS)
+        document = {"schema": SCHEMA, "weights_sha256": sha256(staging / WEIGHTS), "model": tree}
+        document["sha256"] = digest(document)
+        (staging / DESCRIPTION).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+        for file in staging.iterdir():
+            _fsync(file)
+        if path.exists():
+            _exchange(staging, path)
+        else:
+            staging.rename(path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _holds_a_model_only(path: Path) -> bool:
+    found = {file.name for file in path.iterdir()}
+    return not found or (DESCRIPTION in found and found <= {DESCRIPTION, WEIGHTS})
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Swap two folders: in one step where Linux can, else by two renames, undone if the second one fails."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if rename is not None and rename(here, os.fsencode(new), here, os.fsencode(old), swap) == 0:
+        return
+    aside = old.with_name(f"{new.name}.old")
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except BaseException:
+        aside.rename(old)
+        raise
+    aside.rename(new)
+
+
+def load(path: Path | str, bring: Callable[[], None] | None = None) -> Any:
+    """Read a model folder written by `save`.
+
+    Args:
+        bring: imports what other packages bring; called where the model holds a kind that is not one of ours.
+
+    Raises:
+        ArtifactError: a missing, truncated or changed file, another schema, an unknown kind or field.
+    """
+    path = Path(path)
+    document = _description(path)
+    if sha256(path / WEIGHTS) != document["weights_sha256"]:
+        raise ArtifactError(
+            f"'{path.name}/weights.safetensors' does not have the hash in model.json: copy the model again"
+        )
+    if bring is not None and unknown_kinds(document["model"]):
+        bring()
+    return rebuild(document["model"], _read_arrays(path / WEIGHTS)[0], path.name)
+
+
+def outline(path: Path | str) -> Outline:
+    """What a model folder says of itself: its JSON, and the header of its weights. No weight is read.
+
+    Raises:
+        ArtifactError: as for `load`, but for what only the weights show.
+    """
+    path = Path(path)
+    tree = _description(path)["model"]
+    try:
+        with safe_open(path / WEIGHTS, framework="numpy") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            arrays = {name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in slices.items()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ArtifactError("'weights.safetensors' is truncated or is not safetensors: copy it again") from error
+    return Outline(outlined(tree, {name: (shape, DTYPES.get(kind, kind)) for name, (shape, kind) in arrays.items()}))
+
+
+def identity(path: Path | str) -> str:
+    """The sha256 that a model folder gives itself, over its JSON and its weights' hash: equal for copies of one folder.
+
+    Raises:
+        ArtifactError: as for `outline`.
+    """
+    return str(_description(Path(path))["sha256"])
+
+
+def _description(path: Path) -> Any:
+    """The document in model.json, sound by itself; the weights are there and are not read."""
+    description, weights = path / DESCRIPTION, path / WEIGHTS
+    for file in (description, weights):
+        if file.is_symlink() or not file.is_file():
+            raise ArtifactError(f"'{path.name}' is not a model folder: '{file.name}' is missing or a link")
+    if description.stat().st_size > MAX_JSON_BYTES:
+        raise ArtifactError(
+            f"'{path.name}/model.json' is over {MAX_JSON_BYTES // 2**20} MB: not a model that chiasm wrote"
+        )
+    try:
+        document = json.loads(description.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, a number of thousands of digits
+        raise ArtifactError(
+            f"'{path.name}/model.json' is not JSON: the file is damaged, copy the model again"
+        ) from error
+    if not isinstance(document, dict) or "schema" not in document:
+        raise ArtifactError(f"'{path.name}/model.json' is not the description of a chiasm model")
+    schema = document["schema"]
+    if schema != SCHEMA:
+        shown = schema if isinstance(schema, int) and abs(schema) < 10**6 else "of another kind"
+        raise ArtifactError(
+            f"'{path.name}' has schema {shown} and this chiasm reads {SCHEMA}: install the chiasm that wrote it"
+        )
+    if set(document) != {"schema", "weights_sha256", "model", "sha256"}:
+        raise ArtifactError(f"'{path.name}/model.json' is not the description of a chiasm model")
+    if digest(document) != document["sha256"]:
+        raise ArtifactError(f"'{path.name}/model.json' does not have the hash that it names: copy the model again")
+    return document
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a tree of scalars, texts, lists, mappings and arrays to one file, atomically."""
+    arrays: dict[str, np.ndarray] = {}
+    tree = encode(dict(state), "", arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    save_file(arrays, staging, metadata={"chiasm": json.dumps(tree, allow_nan=False)})
+    _fsync(staging)
+    staging.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        ArtifactError: the file is truncated or is not a checkpoint.
+    """
+    # One opening: a process that outlives its killed parent for a moment may replace the file between two.
+    arrays, metadata = _read_arrays(path)
+    try:
+        tree = json.loads(metadata["chiasm"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"'{path.name}' is not a checkpoint or is damaged: delete it to start over") from error
+    decoded = rebuild(tree, arrays, path.name)
+    if not isinstance(decoded, dict):
+        raise ArtifactError(f"'{path.name}' does not hold a checkpoint's state")
+    return decoded
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically: temporary file, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    staging.write_text(text, encoding="utf-8")
+    _fsync(staging)
+    staging.replace(path)
+
+
+def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays and the notes of a safetensors file, whose reader bounds the header and checks every size it names."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:  # a dtype that NumPy lacks
+        raise ArtifactError(f"'{path.name}' is truncated or is not safetensors: copy it again") from error
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """The hash of a description but for the hash itself, however it is laid out."""
+    body = {key: value for key, value in document.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

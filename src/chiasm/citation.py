@@ -1,0 +1,18 @@
+"""Where a method comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A paper: title, venue and year, and a link that stays (DOI or arXiv)."""
+
+    title: str
+    venue: str
+    year: int
+    link: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.venue} {self.year})"

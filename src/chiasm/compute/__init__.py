@@ -1,0 +1,1 @@
+"""Where work is done: processes, clusters, memory of parts, seeds and threads kept to themselves."""

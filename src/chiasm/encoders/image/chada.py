@@ -1,0 +1,209 @@
+"""Images of any number and kind of channels, each channel cut into patches of its own, in one small transformer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from chiasm.artifact import storable
+from chiasm.encoders.adaptable import Trunk
+from chiasm.encoders.batches import Floats, in_order
+from chiasm.encoders.frozen import hash_state, identity_of
+from chiasm.encoders.image.pixels import resized, standardised, with_channels
+from chiasm.encoders.weights import fill, frozen, hash_of, read_weights, seeded, weights_file
+from chiasm.readers.reading import Image
+from chiasm.tokens import Tokens
+
+POOLS = ("channels", "cls")
+
+
+class ChannelAdaptiveViT(nn.Module):
+    """One convolution cuts every channel into patches; tokens of all channels meet in one sequence.
+
+    Token of patch n in channel c: `conv(x_c)_n + position_n + channel_c`; a class token stands before all. Positions
+    are shared by the channels, and a channel that is absent is masked as a key: it is not a channel of zeros.
+
+    Source: Bourriez et al., ChAda-ViT (CVPR 2024), arXiv 2311.15264. Deviation: the channel's vector may be chosen by
+    what the channel shows instead of by its place in the file, so that the order of channels means nothing.
+
+    Args:
+        size, patch: pixels of a side, of the image and of a patch.
+        width, depth, heads: of the transformer.
+        most: channel vectors.
+    """
+
+    def __init__(self, size: int, patch: int, width: int, depth: int, heads: int, most: int) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(1, width, patch, stride=patch)
+        self.positions = nn.Parameter(torch.randn((size // patch) ** 2, width) * 0.02)
+        self.channels = nn.Parameter(torch.randn(most, width) * 0.02)
+        self.summary = nn.Parameter(torch.randn(width) * 0.02)
+        layer = [
+            nn.TransformerEncoderLayer(
+                width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(depth)
+        ]
+        self.layers = nn.ModuleList(layer)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, images: Tensor, kinds: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """The class token `(B, D)` and the patches of every channel `(B, C, N, D)`.
+
+        Args:
+            images: `(B, C, H, W)`; what stands in an absent channel is never read, if it is finite.
+            kinds: `(B, C)` int64, which channel vector each gets.
+            present: `(B, C)` bool.
+        """
+        batch, count = present.shape
+        tokens = self.patches(images.flatten(0, 1)[:, None]).flatten(2).transpose(1, 2)  # (B C, N, D)
+        tokens = tokens.unflatten(0, (batch, count)) + self.positions + self.channels[kinds][:, :, None]
+        places = tokens.shape[2]
+        states = torch.cat([self.summary.expand(batch, 1, -1), tokens.flatten(1, 2)], 1)
+        absent = torch.cat([present.new_zeros(batch, 1), ~present.repeat_interleave(places, 1)], 1)
+        for layer in self.layers:
+            states = layer(states, src_key_padding_mask=absent)
+        states = self.norm(states)
+        return states[:, 0], states[:, 1:].unflatten(1, (count, places))
+
+
+@storable("encoder-chada")
+@dataclass(frozen=True)
+class ChannelAdaptive:
+    """The class token, and for each channel the mean of its patches, from a frozen `ChannelAdaptiveViT`.
+
+    Every channel is resized and scaled to mean 0 and deviation 1 by itself. Without `weights` the network has initial
+    weights, drawn from `seed`: random features, not knowledge.
+
+    Args:
+        weights: a safetensors file of `ChannelAdaptiveViT`, or the folder that holds only this one.
+        channels: the channels' names in the order of the channel vectors, as `DAPI+GFP`; "" gives the first channel of
+            a file the first vector, the second the second.
+        pool: `channels`, or `cls` for the class token alone.
+        size, patch, dim, depth, heads, most, seed: of the network; the paper's has size 224, patch 16 and depth 12.
+
+    Raises:
+        ValueError: an image has more than `most` channels, or one that `channels` does not name.
+    """
+
+    weights: str = ""
+    channels: str = ""
+    pool: str = "channels"
+    size: int = 64
+    patch: int = 8
+    dim: int = 192
+    depth: int = 4
+    heads: int = 3
+    most: int = 10
+    seed: int = 0
+
+    id: ClassVar[str] = "chada"
+    version: ClassVar[str] = "1"
+    fitted_on_cohort: ClassVar[bool] = False
+    batch: ClassVar[int] = 16
+
+    def __post_init__(self) -> None:
+        if min(self.size, self.patch, self.dim, self.depth, self.heads, self.most) < 1 or self.size % self.patch:
+            raise ValueError("size is a multiple of patch, and dim, depth, heads and most are 1 or more")
+        if self.dim % self.heads or self.pool not in POOLS or len(self._names) > self.most:
+            raise ValueError("dim is a multiple of heads, pool is channels or cls, channels names at most `most`")
+
+    @property
+    def width(self) -> int:
+        return self.dim
+
+    @property
+    def slots(self) -> int:
+        return 1 if self.pool == "cls" else 0
+
+    @property
+    def identity(self) -> str:
+        return identity_of(replace(self, weights=""), _network(self, self._stamp)[1])
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
+        return self
+
+    def encode(self, raw: Sequence[Image]) -> Tokens:
+        """`(n, 1 + channels, dim)`, the class token first."""
+        trunk, parts = self._trunk_of(_network(self, self._stamp)[0]), []
+        for image in raw:
+            with torch.no_grad():
+                found = trunk(Tokens(torch.from_numpy(self._planes(image))[None], torch.ones(1, len(image.values)) > 0))
+            parts.append(np.asarray(found.values[0].numpy()))
+        return in_order(parts, self.width, self.slots)
+
+    def inputs(self, raw: Sequence[Image]) -> Tokens:
+        """`(n, channels, 1 + size x size)`: which vector a channel gets, then its pixels."""
+        return in_order([self._planes(image) for image in raw], 1 + self.size**2, 0)
+
+    def trunk(self) -> Trunk:
+        """A copy of the network of one's own."""
+        return self._trunk_of(copy.deepcopy(_network(self, self._stamp)[0]))
+
+    def _trunk_of(self, network: ChannelAdaptiveViT) -> Trunk:
+        return ChannelTrunk(network, self.size, self.pool == "cls")
+
+    def _planes(self, image: Image) -> Floats:
+        """`(channels, 1 + size x size)`."""
+        kinds = torch.tensor(self._kinds(image), dtype=torch.float32)
+        planes = with_channels(image.values, len(image.values), colour=False)
+        grid = torch.stack([standardised(resized(plane[None], self.size))[0] for plane in planes])
+        return np.asarray(torch.cat([kinds[:, None], grid.flatten(1)], 1).numpy())
+
+    def _kinds(self, image: Image) -> list[int]:
+        names = self._names
+        if not names and len(image.values) <= self.most:
+            return list(range(len(image.values)))
+        if not names or not set(image.channels) <= set(names):
+            raise ValueError(
+                f"an image has {len(image.values)} channels, and most={self.most} of them have a vector"
+                if not names
+                else "an image has a channel that channels= does not name: add it, or leave the option out"
+            )
+        return [names.index(channel) for channel in image.channels]
+
+    @property
+    def _names(self) -> list[str]:
+        return self.channels.split("+") if self.channels else []
+
+    @property
+    def _stamp(self) -> str:
+        return hash_of((weights_file(self.weights),)) if self.weights else ""
+
+
+class ChannelTrunk(Trunk):
+    """The channels of images to the class token, and for each channel the mean of its patches."""
+
+    pads: ClassVar[bool] = True
+
+    def __init__(self, network: ChannelAdaptiveViT, size: int, alone: bool) -> None:
+        super().__init__(network)
+        self.size, self.alone = size, alone
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        """`(B, C, 1 + size x size)` to `(B, 1 + C, D)`: the channels of an image meet in one sequence."""
+        values = torch.where(tokens.mask[..., None], tokens.values, 0.0)
+        images = values[..., 1:].reshape(*tokens.mask.shape, self.size, self.size)
+        summary, places = self.network(images, values[..., 0].long(), tokens.mask)
+        first = torch.ones_like(tokens.mask[:, :1])
+        if self.alone:
+            return Tokens(summary[:, None], first)
+        return Tokens(torch.cat([summary[:, None], places.mean(2)], 1), torch.cat([first, tokens.mask], 1))
+
+
+@lru_cache(maxsize=2)
+def _network(encoder: ChannelAdaptive, stamp: str) -> tuple[ChannelAdaptiveViT, str]:
+    """The network, and the hash of its weights."""
+    e = encoder
+    with seeded(e.seed):
+        network = ChannelAdaptiveViT(e.size, e.patch, e.dim, e.depth, e.heads, e.most)
+    if e.weights:
+        fill(network, read_weights(weights_file(e.weights)))
+    return frozen(network), hash_state(network.state_dict())

@@ -1,0 +1,198 @@
+"""MONAI's networks as frozen encoders of images and volumes: the last feature map, a token a place."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chiasm.artifact import storable
+from chiasm.cohort import Unsupported
+from chiasm.encoders.adaptable import Trunk
+from chiasm.encoders.batches import in_order
+from chiasm.encoders.frozen import hash_state, identity_of
+from chiasm.encoders.image.pixels import resized, standardised, with_channels
+from chiasm.encoders.weights import fill, frozen, hash_of, read_weights, seeded, weights_file
+from chiasm.readers.reading import Image, Volume
+from chiasm.readers.registry import missing
+from chiasm.tokens import Tokens
+
+# name -> width of the last feature map, how many pixels a place in it spans
+NETWORKS: dict[str, tuple[int, int]] = {
+    "DenseNet121": (1024, 32),
+    "ResNet18": (512, 16),
+    "ResNet50": (2048, 16),
+    "ViT": (768, 16),
+}
+HEADS = ("fc.", "class_layers.", "classification_head.", "cls_token")
+TRUNK = ("conv1", "bn1", "act", "maxpool", "layer1", "layer2", "layer3", "layer4")
+
+
+@storable("encoder-monai")
+@dataclass(frozen=True)
+class MonaiNetwork:
+    """The last feature map before the classifier, its places row by row, of a network with weights you bring.
+
+    Values are clipped to the window where they are in HU, resized to `size` along every axis, and scaled to mean 0 and
+    deviation 1 in each image or volume. One at a time runs through the network.
+
+    Args:
+        network: DenseNet121, ResNet18, ResNet50 or ViT, as MONAI makes them.
+        weights: a safetensors file of its state, or the folder that holds only this one; a classifier may be in it.
+        random: initial weights from `seed` instead, which know nothing: a baseline for the weights you have.
+        dims: 3 for volumes, 2 for images.
+        size: pixels of a side, a multiple of 32.
+        channels: the network reads.
+        low, high: the window in HU.
+
+    Raises:
+        Unsupported: neither weights nor random; at the first use: MONAI is not installed, pickled weights.
+        ValueError: the weights are of another network.
+    """
+
+    network: str = "ResNet18"
+    weights: str = ""
+    random: bool = False
+    dims: int = 3
+    size: int = 64
+    channels: int = 1
+    low: float = -1000.0
+    high: float = 1000.0
+    seed: int = 0
+
+    id: ClassVar[str] = "monai"
+    version: ClassVar[str] = "1"
+    fitted_on_cohort: ClassVar[bool] = False
+    batch: ClassVar[int] = 4
+
+    def __post_init__(self) -> None:
+        if self.network not in NETWORKS:
+            raise ValueError(f"network is {', '.join(NETWORKS)}")
+        if self.dims not in (2, 3) or self.size < 32 or self.size % 32 or self.channels < 1 or not self.low < self.high:
+            raise ValueError("dims is 2 or 3, size a multiple of 32, channels 1 or more, and low below high")
+        if not self.weights and not self.random:
+            raise Unsupported(
+                "a MONAI network needs weights: weights=file.safetensors, or random=true for one that knows nothing"
+            )
+
+    @property
+    def width(self) -> int:
+        return NETWORKS[self.network][0]
+
+    @property
+    def slots(self) -> int:
+        return int((self.size // NETWORKS[self.network][1]) ** self.dims)
+
+    @property
+    def identity(self) -> str:
+        return identity_of(replace(self, weights="", random=True), self._stamp or _network(self, "")[1])
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
+        return self
+
+    def encode(self, raw: Sequence[Image | Volume]) -> Tokens:
+        """`(n, (size / stride)^dims, width)`.
+
+        Raises:
+            ValueError: images for a network of volumes, or the other way round.
+        """
+        trunk, parts = PixelTrunk(_network(self, self._stamp)[0], self.network, self._shape), []
+        for value in raw:
+            with torch.no_grad():
+                parts.append(np.ascontiguousarray(trunk.run(self._pixels(value))[0][0].numpy()))
+        return in_order(parts, self.width, self.slots)
+
+    def inputs(self, raw: Sequence[Image | Volume]) -> Tokens:
+        """`(n, 1, channels x size^dims)`."""
+        parts = [self._pixels(value).numpy() for value in raw]
+        return in_order(parts, self.channels * self.size**self.dims, 1)
+
+    def trunk(self) -> Trunk:
+        """The network up to its last feature map."""
+        return PixelTrunk(copy.deepcopy(_network(self, self._stamp)[0]), self.network, self._shape)
+
+    def _pixels(self, value: Image | Volume) -> Tensor:
+        """`(1, channels x size^dims)`."""
+        if value.values.ndim != 1 + self.dims:
+            raise ValueError(f"this network reads {'volumes' if self.dims == 3 else 'images'}: set dims=2 or dims=3")
+        pixels = with_channels(value.values, self.channels, colour=self.dims == 2)
+        if isinstance(value, Volume) and value.unit == "HU":
+            pixels = pixels.clamp(self.low, self.high)
+        return standardised(resized(pixels, self.size)).reshape(1, -1)
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return (self.channels, *[self.size] * self.dims)
+
+    @property
+    def _stamp(self) -> str:
+        return hash_of((weights_file(self.weights),)) if self.weights else ""
+
+
+class PixelTrunk(Trunk):
+    """Images or volumes of one size to the last feature map of a network, its places row by row.
+
+    Args:
+        name: of the network, in `NETWORKS`.
+        shape: channels and sides of the input.
+    """
+
+    def __init__(self, network: Any, name: str, shape: tuple[int, ...]) -> None:
+        super().__init__(network)
+        self.name, self.shape = name, shape
+
+    def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`(N, P)` to `(N, places, width)`."""
+        values, network = inputs.reshape(-1, *self.shape), self.network
+        if self.name == "ViT":
+            return network(values)[0], None
+        if self.name == "DenseNet121":
+            values = torch.relu(network.features(values))  # type: ignore[operator]
+        else:
+            for part in TRUNK:
+                values = getattr(network, part)(values)
+        return values.flatten(2).transpose(1, 2), None
+
+
+@lru_cache(maxsize=2)
+def _network(encoder: MonaiNetwork, stamp: str) -> tuple[Any, str]:
+    """The network, and the hash of its weights where no file brings them."""
+    try:
+        from monai.networks import nets as known
+    except ImportError:
+        raise missing("monai", "imaging", "MONAI networks") from None
+    state = read_weights(weights_file(encoder.weights)) if encoder.weights else {}
+    nets: Any = known  # which exports by `import *`
+    with seeded(encoder.seed):
+        if encoder.network == "ViT":
+            made = _transformer(nets.ViT, encoder)
+        elif encoder.network == "DenseNet121":
+            made = nets.DenseNet121(spatial_dims=encoder.dims, in_channels=encoder.channels, out_channels=2)
+        else:
+            make = nets.resnet18 if encoder.network == "ResNet18" else nets.resnet50
+            shortcut = _shortcut(state)
+            made = make(spatial_dims=encoder.dims, n_input_channels=encoder.channels, feed_forward=False, **shortcut)
+    if encoder.weights:
+        fill(made, state, HEADS)
+    return frozen(made), "" if encoder.weights else hash_state(made.state_dict())
+
+
+def _transformer(make: Any, encoder: MonaiNetwork) -> Any:
+    sides = {"img_size": (encoder.size,) * encoder.dims, "patch_size": (16,) * encoder.dims}
+    try:
+        return make(encoder.channels, **sides, spatial_dims=encoder.dims)
+    except ImportError:
+        raise Unsupported("MONAI's ViT needs einops, which MONAI does not install: pip install einops") from None
+
+
+def _shortcut(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Which residual network the weights are of: type A has none in its shortcuts, those of type B may have a bias."""
+    if state and not any("downsample." in name for name in state):
+        return {"shortcut_type": "A"}
+    return {"bias_downsample": not state or any(name.endswith("downsample.0.bias") for name in state)}

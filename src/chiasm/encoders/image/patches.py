@@ -1,0 +1,134 @@
+"""Images and volumes cut into patches: nothing is trained, every token is a place, its numbers are the pixels there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from chiasm.artifact import storable
+from chiasm.encoders.batches import in_order
+from chiasm.encoders.frozen import identity_of
+from chiasm.encoders.image.pixels import check_grid, patched, resized, standardised, with_channels
+from chiasm.readers.reading import Image, Volume
+from chiasm.tokens import Tokens
+
+
+@storable("encoder-patches")
+@dataclass(frozen=True)
+class ImagePatches:
+    """An image resized to a square and cut into patches, row by row; by default 64 tokens of 7 x 7 grey pixels.
+
+    Token (i, j) holds the pixels of rows i x patch ... and columns j x patch ..., channel by channel. The pixels stay
+    in the file's units, for what reads tokens scales them by training rows. Images of 28 pixels are kept as they are by
+    `size=28` (16 tokens); at the default of 56 they are doubled, which adds tokens and no detail.
+
+    Args:
+        size, patch: pixels of a side, of the image and of a patch.
+        channels: 1 makes grey of colour; otherwise all images have that many channels, or one, which is repeated.
+        resize: `stretch` or `pad`, as `pixels.resized` has it.
+        normalise: `none`, or `own`: mean 0 and deviation 1 in each image, where brightness means nothing.
+
+    Raises:
+        ValueError: size is no multiple of patch; an image has other channels, or a value is NaN.
+    """
+
+    size: int = 56
+    patch: int = 7
+    channels: int = 1
+    resize: str = "stretch"
+    normalise: str = "none"
+
+    id: ClassVar[str] = "patches"
+    version: ClassVar[str] = "1"
+    fitted_on_cohort: ClassVar[bool] = False
+    batch: ClassVar[int] = 64
+
+    def __post_init__(self) -> None:
+        check_grid(self.size, self.patch, self.channels, self.resize, self.normalise)
+
+    @property
+    def width(self) -> int:
+        return self.channels * self.patch**2
+
+    @property
+    def slots(self) -> int:
+        return (self.size // self.patch) ** 2
+
+    @property
+    def identity(self) -> str:
+        return identity_of(self)
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
+        return self
+
+    def encode(self, raw: Sequence[Image]) -> Tokens:
+        """`(n, (size / patch)^2, channels x patch^2)`."""
+        parts = []
+        for image in raw:
+            grid = resized(with_channels(image.values, self.channels), self.size, self.resize, image.spacing)
+            parts.append(patched(standardised(grid) if self.normalise == "own" else grid, self.patch))
+        return in_order(parts, self.width, self.slots)
+
+
+@storable("encoder-volume-patches")
+@dataclass(frozen=True)
+class VolumePatches:
+    """A volume resized to a cube and cut into small cubes; by default 64 tokens of 8 x 8 x 8 voxels.
+
+    Slices first, then rows, then columns. CT in Hounsfield units is clipped to a window before it is resized, so that a
+    metal implant does not outshine its surroundings. A volume of 32 x 32 x 32 is not resized at all.
+
+    Args:
+        size, patch: voxels of a side, of the volume and of a patch.
+        channels: 1 averages the channels of a volume that has several; otherwise all volumes have that many, or one.
+        resize, normalise: as for `ImagePatches`; `pad` reads the spacing.
+        low, high: the window in HU, used where the unit is HU.
+
+    Raises:
+        ValueError: as for `ImagePatches`, and for a window that is empty.
+    """
+
+    size: int = 32
+    patch: int = 8
+    channels: int = 1
+    resize: str = "stretch"
+    normalise: str = "none"
+    low: float = -1000.0
+    high: float = 1000.0
+
+    id: ClassVar[str] = "volume-patches"
+    version: ClassVar[str] = "1"
+    fitted_on_cohort: ClassVar[bool] = False
+    batch: ClassVar[int] = 8
+
+    def __post_init__(self) -> None:
+        check_grid(self.size, self.patch, self.channels, self.resize, self.normalise)
+        if not self.low < self.high:
+            raise ValueError(f"the window from low={self.low:g} to high={self.high:g} HU is empty")
+
+    @property
+    def width(self) -> int:
+        return self.channels * self.patch**3
+
+    @property
+    def slots(self) -> int:
+        return (self.size // self.patch) ** 3
+
+    @property
+    def identity(self) -> str:
+        return identity_of(self)
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
+        return self
+
+    def encode(self, raw: Sequence[Volume]) -> Tokens:
+        """`(n, (size / patch)^3, channels x patch^3)`."""
+        parts = []
+        for volume in raw:
+            values = with_channels(volume.values, self.channels, colour=False)
+            if volume.unit == "HU":
+                values = values.clamp(self.low, self.high)
+            grid = resized(values, self.size, self.resize, volume.spacing)
+            parts.append(patched(standardised(grid) if self.normalise == "own" else grid, self.patch))
+        return in_order(parts, self.width, self.slots)

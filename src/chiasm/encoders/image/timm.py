@@ -1,0 +1,142 @@
+"""timm's image networks with weights from a file: the class token and the patches, or their means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import torch
+
+from chiasm.artifact import storable
+from chiasm.cohort import Unsupported
+from chiasm.encoders.batches import Floats, in_order
+from chiasm.encoders.frozen import identity_of
+from chiasm.encoders.image.pixels import in_unit_range, resized, with_channels
+from chiasm.encoders.weights import fill, frozen, hash_of, read_weights, seeded, weights_file
+from chiasm.readers.reading import Image
+from chiasm.tokens import Tokens
+
+LEVELS = ("pooled", "token")
+HEADS = ("head.", "head_dist.", "fc.", "classifier.")
+
+
+class NamedNetwork:
+    """What encoders share whose network a package knows by its name, and whose weights lie in a file of the user's."""
+
+    id: ClassVar[str]
+    weights: str
+    fitted_on_cohort: ClassVar[bool] = False
+    batch: ClassVar[int] = 16
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """`name,weights=file.safetensors`, and more options."""
+        from chiasm.encoders.catalogue import options
+
+        name, _, rest = text.partition(",")
+        return cls(**{"name": name, **options(cls, cls.id, rest)})
+
+    @property
+    def identity(self) -> str:
+        return identity_of(replace(cast(Any, self), weights=""), hash_of((weights_file(self.weights),)))
+
+    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
+        """Itself: nothing is learned."""
+        return self
+
+
+@storable("encoder-timm")
+@dataclass(frozen=True)
+class TimmModel(NamedNetwork):
+    """The last features of a network that timm knows, prepared with the size, mean and deviation of its configuration.
+
+    Nothing is downloaded: timm names no revision. One image at a time runs through the network.
+
+    Args:
+        name: as timm has it: `timm:vit_small_patch16_224,weights=file.safetensors`.
+        weights: a safetensors file of its state, or the folder that holds only this one; a classifier may be in it.
+        level: `pooled`: the class token, where there is one, and the mean of the places; `token`: every place too.
+        high: what is white in the images.
+
+    Raises:
+        Unsupported: at the first use: timm does not import, the name or the weights are missing.
+    """
+
+    name: str
+    weights: str = ""
+    level: str = "pooled"
+    high: float = 255.0
+
+    id: ClassVar[str] = "timm"
+    version: ClassVar[str] = "1"
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS or self.high <= 0:
+            raise ValueError("level is pooled or token, and high above 0")
+
+    @property
+    def width(self) -> int:
+        return int(self._network.num_features)
+
+    @property
+    def slots(self) -> int:
+        return len(self._one(Image(np.zeros((1, 8, 8), np.float32), ("grey",))))
+
+    def encode(self, raw: Sequence[Image]) -> Tokens:
+        """`(n, T, width)`. Raises ValueError for an image brighter than `high`."""
+        parts = [self._one(image) for image in raw]
+        return in_order(parts, self.width, len(parts[0]) if parts else self.slots)
+
+    def _one(self, image: Image) -> Floats:
+        network = self._network
+        channels, height, width = network.pretrained_cfg["input_size"]
+        mean, deviation = (torch.tensor(network.pretrained_cfg[key])[:, None, None] for key in ("mean", "std"))
+        mode = "bicubic" if network.pretrained_cfg.get("interpolation") == "bicubic" else "bilinear"
+        pixels = in_unit_range(with_channels(image.values, channels), self.high)
+        pixels = (resized(pixels, (height, width), mode=mode) - mean) / deviation
+        with torch.no_grad():
+            states = network.forward_features(pixels[None])[0]
+        special = 0
+        if states.ndim == 3:  # (D, h, w), or (h, w, D) of a Swin transformer
+            states = states.movedim(0, 2) if len(states) == network.num_features else states
+            states = states.flatten(0, 1)
+        else:
+            special = int(getattr(network, "num_prefix_tokens", 0))
+        places = states[special:] if self.level == "token" else states[special:].mean(0, keepdim=True)
+        return np.ascontiguousarray(torch.cat([states[: min(special, 1)], places]).numpy())
+
+    @property
+    def _network(self) -> Any:
+        file = weights_file(self.weights)
+        return _loaded(self.name, file, hash_of((file,)))
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str, file: Any, stamp: str) -> Any:
+    timm = imported("timm", "timm")
+    if ":" in name or not timm.is_model(name):
+        raise Unsupported("timm has no network of this name, and none is fetched from a hub: see timm.list_models()")
+    with seeded(0):
+        network = timm.create_model(name, pretrained=False, num_classes=0)
+    fill(network, read_weights(file), HEADS)
+    return frozen(network)
+
+
+def imported(package: str, extra: str) -> Any:
+    """The package, imported now.
+
+    Raises:
+        Unsupported: it is not installed, or does not import: it needs a torchvision built for the torch that is here.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(package)
+    except Exception as error:  # torchvision raises RuntimeError and AttributeError when it was built for another torch
+        raise Unsupported(
+            f'{package} does not import here ({type(error).__name__}): pip install "chiasm[{extra}]" and the '
+            "torchvision of the installed torch, or take a network from transformers, which needs none: hf:folder"
+        ) from None

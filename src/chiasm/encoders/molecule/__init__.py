@@ -1,0 +1,1 @@
+"""Encoders of molecules and of single cells."""

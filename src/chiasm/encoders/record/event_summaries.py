@@ -1,0 +1,117 @@
+"""The events of many patients end to end, and the few numbers of each code that a linear model reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.readers.reading import Events
+from chiasm.readers.record.events import BIRTH
+
+YEAR = 365.25 * 24
+LEAST_SPREAD = 1e-9  # squared hours, below which a slope is not asked for
+
+
+@dataclass(frozen=True)
+class KnownEvents:
+    """The events whose code is in a vocabulary: row of patient, place of code, hours, value or NaN, `(N,)` each.
+
+    The birth stands at the patient's first other known event, with the age there in years as its value.
+    """
+
+    patient: NDArray[np.int64]
+    code: NDArray[np.int64]
+    hours: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, raw: Sequence[Events], vocabulary: Sequence[str]) -> KnownEvents:
+        """The vocabulary is sorted."""
+        names = np.array(vocabulary, np.str_)
+        born = vocabulary.index(BIRTH) if BIRTH in vocabulary else -1
+        parts = [_known(record, row, names, born) for row, record in enumerate(raw)]
+        if not parts:
+            parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))]
+        return cls(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def chunks(self, most: int) -> Iterator[KnownEvents]:
+        """Whole patients, up to `most` events of them at once."""
+        ends = np.flatnonzero(np.diff(self.patient, append=-1)) + 1  # after the last event of each patient
+        start = 0
+        while start < len(self.patient):
+            within = ends[(ends > start) & (ends <= start + most)]
+            stop = int(within[-1]) if len(within) else int(ends[ends > start][0])
+            own = slice(start, stop)
+            yield KnownEvents(self.patient[own], self.code[own], self.hours[own], self.values[own])
+            start = stop
+
+
+def _known(
+    record: Events, row: int, names: NDArray[np.str_], born: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    place = np.minimum(np.searchsorted(names, record.codes), len(names) - 1)
+    known = names[place] == record.codes
+    code, hours = place[known].astype(np.int64), record.hours[known]
+    values = record.values[known].astype(np.float64)
+    birth, others = code == born, hours[code != born]
+    if birth.any() and len(others):
+        values = np.where(birth, (others.min() - hours) / YEAR, values)
+        hours = np.where(birth, others.min(), hours)
+    return np.full(len(code), row, np.int64), code, hours, values
+
+
+def shared_codes(raw: Sequence[Events], share: float, most: int) -> tuple[str, ...]:
+    """The codes that `max(2, share x n)` of the patients have, the `most` frequent of them, sorted by name."""
+    patients = Counter(str(code) for record in raw for code in np.unique(record.codes))
+    enough = max(2, int(np.ceil(share * len(raw))))
+    found = sorted((code for code in patients if patients[code] >= enough), key=lambda code: (-patients[code], code))
+    return tuple(sorted(found[:most]))
+
+
+def summaries(events: KnownEvents, patients: int, vocabulary: Sequence[str]) -> pd.DataFrame:
+    """A row a patient; of each code: count, log(1 + n); present; last, mean, min and max value; slope an hour; varies.
+
+    The values of a code that a patient lacks are NaN. A slope that cannot be told (one moment only) is 0, and `varies`
+    tells it from a flat one. `events` is log(1 + number of events).
+    """
+    size = len(vocabulary)
+    groups = patients * size
+    group = events.patient * size + events.code
+    count = np.bincount(group, minlength=groups).astype(np.float64)
+    table = {"count": np.log1p(count), "present": (count > 0).astype(np.float64), **_of_values(events, group, groups)}
+    columns = {"events": np.log1p(count.reshape(patients, size).sum(1))}
+    for place, code in enumerate(vocabulary):
+        for name, flat in table.items():
+            columns[f"{code} {name}"] = flat.reshape(patients, size)[:, place]
+    return pd.DataFrame(columns)
+
+
+def _of_values(events: KnownEvents, group: NDArray[np.int64], groups: int) -> dict[str, NDArray[np.float64]]:
+    valued = ~np.isnan(events.values)
+    order = np.lexsort((events.values[valued], events.hours[valued], group[valued]))
+    own, hours, values = group[valued][order], events.hours[valued][order], events.values[valued][order]
+    table = {name: np.full(groups, np.nan) for name in ("last", "mean", "min", "max")}
+    table |= {name: np.zeros(groups) for name in ("slope", "varies")}
+    if not len(own):
+        return table
+    starts = np.flatnonzero(np.diff(own, prepend=-1))
+    lengths = np.diff(starts, append=len(own))
+    found = own[starts]
+    mean = np.add.reduceat(values, starts) / lengths
+    since = hours - np.repeat(hours[starts], lengths)
+    time = since - np.repeat(np.add.reduceat(since, starts) / lengths, lengths)
+    spread = np.add.reduceat(time**2, starts)
+    varies = spread > LEAST_SPREAD
+    rise = np.add.reduceat(time * (values - np.repeat(mean, lengths)), starts)
+    table["last"][found] = values[starts + lengths - 1]
+    table["mean"][found] = mean
+    table["min"][found] = np.minimum.reduceat(values, starts)
+    table["max"][found] = np.maximum.reduceat(values, starts)
+    table["slope"][found] = np.where(varies, rise / np.where(varies, spread, 1.0), 0.0)
+    table["varies"][found] = varies
+    return table

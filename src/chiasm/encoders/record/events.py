@@ -1,0 +1,179 @@
+"""A patient's record as a few moments: what each code says there, and how much evidence it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from chiasm.artifact import storable
+from chiasm.encoders.record.event_summaries import KnownEvents, shared_codes, summaries
+from chiasm.encoders.record.time_attention import TimeAttention
+from chiasm.encoders.table.scaling import Array, Scaler
+from chiasm.readers.reading import Events
+from chiasm.tokens import Tokens
+
+AT_ONCE = 1 << 17  # events whose attention is held in memory
+CLIP = 5.0
+
+
+@storable("encoder-events")
+@dataclass(frozen=True)
+class EventEncoder:
+    """Events at irregular times, read off at reference times by untrained time attention; fitted on training rows.
+
+    A token is a reference time. It holds of each code of the vocabulary first the value there and then the evidence, as
+    `TimeAttention` gives them with a window of `window` steps of the grid. Values are `asinh((x - median) / s) / 2`,
+    clipped at 5, with `s` the interquartile range of the training values / 1.349, or their standard deviation where
+    half of them are equal; a code without any value is 0, the training median. The references lie evenly from the 5th
+    percentile of the patients' first hours to the 95th of their last. Every reference reads the whole record given,
+    before and after it: whoever predicts from a moment on gives the record up to there.
+
+    Codes that are not in the vocabulary are ignored. A patient without any known code has all tokens, without evidence.
+    Of the birth (`MEDS_BIRTH`) the value is the age, in years, at the first other event.
+
+    Source: see `TimeAttention`; the use for records of hospital stays follows Zhang et al., ICML 2023 (arXiv
+    2210.12156), without their gate and with no training.
+
+    Args:
+        references: the number of reference times, T.
+        codes: the largest vocabulary; D is twice its size.
+        share: of the training patients (and two at least) who have a code that is in the vocabulary.
+        common: the same for a code that `features` reads.
+        window: in steps of the grid.
+        vocabulary, read: the codes of tokens and of features, sorted.
+        median, scale: `(codes,)` of the values; the scale is infinite where training had no value.
+        grid: `(references,)` hours.
+        scaler: of the features.
+    """
+
+    references: int = 12
+    codes: int = 128
+    share: float = 0.02
+    common: float = 0.1
+    window: float = 1.0
+    vocabulary: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+    median: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    grid: np.ndarray | None = None
+    scaler: Scaler | None = None
+
+    fitted_on_cohort = True
+
+    def __post_init__(self) -> None:
+        if self.references < 1 or self.codes < 1:
+            raise ValueError("the events encoder needs references >= 1 and codes >= 1")
+        if not (0 <= self.share <= 1 and 0 <= self.common <= 1 and self.window > 0):
+            raise ValueError("the events encoder needs share and common between 0 and 1, and window > 0")
+
+    def fit(self, raw: Sequence[Events], patients: Sequence[str] = ()) -> Self:
+        """From the records of the training patients.
+
+        Raises:
+            ValueError: no code stands in the records of two patients and of a `share` of them.
+        """
+        vocabulary = shared_codes(raw, self.share, self.codes)
+        if not vocabulary:
+            raise ValueError(
+                "no code is shared by enough patients: write codes without what differs between them, or lower share"
+            )
+        events = KnownEvents.of(raw, vocabulary)
+        median, scale = _scales(events, len(vocabulary))
+        read = shared_codes(raw, max(self.common, self.share), self.codes)
+        own = summaries(KnownEvents.of(raw, read), len(raw), read) if read else pd.DataFrame(index=range(len(raw)))
+        scaler = Scaler.fit(own[_telling(own, max(2, int(np.ceil(self.common * len(raw)))))])
+        return replace(
+            self,
+            vocabulary=vocabulary,
+            read=read,
+            median=median,
+            scale=scale,
+            grid=_grid(events, self.references),
+            scaler=scaler,
+        )
+
+    @property
+    def slots(self) -> int:
+        return self.references
+
+    @property
+    def width(self) -> int:
+        return 2 * len(self.vocabulary)
+
+    def features(self, raw: Sequence[Events]) -> Array:
+        """What `summaries` tells of the codes that a share `common` of the training patients have, scaled: `(n, F)`.
+
+        A column that says nothing in training, or the same as one before it, is left out.
+        """
+        if self.scaler is None:
+            raise ValueError("the events encoder is not fitted: call fit on training rows first")
+        if not self.read:
+            return np.zeros((len(raw), 0))
+        return self.scaler(summaries(KnownEvents.of(raw, self.read), len(raw), self.read))
+
+    def encode(self, raw: Sequence[Events]) -> Tokens:
+        """`(n, references, 2 x codes)`, with the reference hours as `times`."""
+        if self.median is None or self.scale is None or self.grid is None:
+            raise ValueError("the events encoder is not fitted: call fit on training rows first")
+        size, steps = len(self.vocabulary), len(self.grid)
+        values = np.zeros((len(raw), steps, 2 * size), np.float32)
+        attention, span = self._attention()
+        references = torch.from_numpy(self.grid - self.grid[0])
+        for events in KnownEvents.of(raw, self.vocabulary).chunks(AT_ONCE):
+            first = int(events.patient[0])
+            patients = int(events.patient[-1]) - first + 1
+            # Beyond one span before or after the grid, an event is as far as it gets.
+            hours = torch.from_numpy(np.clip(events.hours - self.grid[0], -span, 2 * span))
+            scaled = np.arcsinh((events.values - self.median[events.code]) / self.scale[events.code])
+            scaled = torch.from_numpy(np.clip(scaled, -CLIP, CLIP) / 2)
+            group = torch.from_numpy((events.patient - first) * size + events.code)
+            everything = torch.ones(len(group), dtype=torch.bool)
+            with torch.no_grad():
+                value, _ = attention(hours, scaled, ~torch.isnan(scaled), group, patients * size, references)
+                _, evidence = attention(hours, scaled, everything, group, patients * size, references)
+            both = [part.reshape(patients, size, steps).transpose(1, 2) for part in (value, evidence)]
+            values[first : first + patients] = torch.cat(both, dim=2).numpy()
+        times = torch.from_numpy(self.grid.astype(np.float32)).expand(len(raw), -1).contiguous()
+        return Tokens(torch.from_numpy(values), torch.ones(values.shape[:2], dtype=torch.bool), times)
+
+    def _attention(self) -> tuple[TimeAttention, float]:
+        """The attention of this grid, and the hours that it spans."""
+        assert self.grid is not None  # encode raised otherwise
+        span = float(self.grid[-1] - self.grid[0]) or 1.0
+        return TimeAttention(2 * span, self.window * span / max(1, len(self.grid) - 1)), span
+
+
+def _scales(events: KnownEvents, size: int) -> tuple[Array, Array]:
+    median, scale = np.zeros(size), np.full(size, np.inf)
+    valued = ~np.isnan(events.values)
+    for code in np.unique(events.code[valued]):
+        own = events.values[valued & (events.code == code)]
+        low, median[code], high = np.quantile(own, (0.25, 0.5, 0.75))
+        spread = (high - low) / 1.349 if high > low else own.std()
+        scale[code] = spread if spread > 0 else np.inf
+    return median, scale
+
+
+def _grid(events: KnownEvents, references: int) -> Array:
+    starts = np.flatnonzero(np.diff(events.patient, prepend=-1))
+    first = np.minimum.reduceat(events.hours, starts)
+    last = np.maximum.reduceat(events.hours, starts)
+    # Backwards, so that a single reference is the end.
+    return np.linspace(np.quantile(last, 0.95), np.quantile(first, 0.05), references)[::-1].copy()
+
+
+def _telling(own: pd.DataFrame, enough: int) -> list[str]:
+    """The columns that at least `enough` training patients have, that differ between them, and not told before."""
+    seen, kept = set[bytes](), []
+    for name in own.columns:
+        column = own[name].to_numpy(np.float64)
+        some = column[~np.isnan(column)]
+        if len(some) >= enough and np.ptp(some) > 0 and column.tobytes() not in seen:
+            seen.add(column.tobytes())
+            kept.append(str(name))
+    return kept

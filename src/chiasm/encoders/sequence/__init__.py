@@ -1,0 +1,1 @@
+"""Encoders of proteins and DNA."""

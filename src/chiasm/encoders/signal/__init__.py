@@ -1,0 +1,1 @@
+"""Encoders of signals and ECGs."""

@@ -1,0 +1,91 @@
+"""Thousands of measured features of one kind: a few tokens, each a gene set or a block of principal components."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from chiasm.artifact import storable
+from chiasm.encoders.table.scaling import Projection, Scaler
+from chiasm.tokens import Tokens
+
+MIN_GROUP = 3
+
+
+@storable("omics-encoder")
+@dataclass(frozen=True)
+class OmicsEncoder:
+    """Scaled, projected; fitted on training rows.
+
+    With feature groups each group of at least three known columns becomes one token, its first `per_token` principal
+    components; the columns of no group together give one more. Without groups the first `components` principal
+    components are cut into tokens of `per_token`.
+
+    Args:
+        groups: name of a gene set to its columns.
+        components, per_token: how many components in all (without groups), and in a token.
+        scaler, projections, members: the fitted state; `members[t]` holds the column positions of token t.
+    """
+
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    components: int = 64
+    per_token: int = 8
+    scaler: Scaler | None = None
+    projections: tuple[Projection, ...] = ()
+    members: tuple[np.ndarray, ...] = ()
+
+    fitted_on_cohort = True
+
+    @classmethod
+    def with_groups(cls, groups: Mapping[str, Sequence[str]] | None) -> Self:
+        """An encoder for the feature groups that a manifest names, or for none."""
+        return cls({name: tuple(columns) for name, columns in (groups or {}).items()})
+
+    def fit(self, raw: pd.DataFrame, patients: Sequence[str] = ()) -> Self:
+        """From the training rows, `(n, F)` numeric; the order of the columns does not matter."""
+        raw = raw[sorted(raw.columns)]
+        scaler = Scaler.fit(raw)
+        values = scaler(raw)
+        position = {column: index for index, column in enumerate(scaler.columns)}
+        known = [sorted({position[c] for c in self.groups[name] if c in position}) for name in sorted(self.groups)]
+        members = [np.array(part, np.int64) for part in known if len(part) >= MIN_GROUP]
+        if not members:
+            everything = np.arange(values.shape[1], dtype=np.int64)
+            return self._fitted(scaler, (Projection.fit(values, self.components),), (everything,))
+        rest = np.setdiff1d(np.arange(values.shape[1]), np.concatenate(members))
+        if len(rest) >= MIN_GROUP:
+            members.append(rest.astype(np.int64))
+        projections = tuple(Projection.fit(values[:, part], self.per_token) for part in members)
+        return self._fitted(scaler, projections, tuple(members))
+
+    def _fitted(self, scaler: Scaler, projections: tuple[Projection, ...], members: tuple[np.ndarray, ...]) -> Self:
+        return type(self)(self.groups, self.components, self.per_token, scaler, projections, members)
+
+    @property
+    def slots(self) -> int:
+        if len(self.projections) == 1:
+            return -(-int(self.projections[0].components.shape[1]) // self.width)
+        return len(self.projections)
+
+    @property
+    def width(self) -> int:
+        return min(self.per_token, max(int(projection.components.shape[1]) for projection in self.projections))
+
+    def encode(self, raw: Any) -> Tokens:
+        """`(n, slots, width)`; the last components of a short token are zero."""
+        values = np.zeros((len(raw), self.slots, self.width), np.float32)
+        if self.scaler is None:
+            raise ValueError("the omics encoder is not fitted: call fit on training rows first")
+        scaled = self.scaler(raw)
+        for slot, (projection, own) in enumerate(zip(self.projections, self.members, strict=True)):
+            scores = projection(scaled[:, own])
+            if len(self.projections) == 1:
+                values.reshape(len(raw), -1)[:, : scores.shape[1]] = scores
+            else:
+                values[:, slot, : scores.shape[1]] = scores
+        return Tokens(torch.from_numpy(values), torch.ones(values.shape[:2], dtype=torch.bool))

@@ -1,0 +1,6 @@
+"""Preparing a cohort once: read the files, run the encoders, keep the tokens, say what could not be read."""
+
+from chiasm.encoding.encode import Encoded, encode_cohort
+from chiasm.encoding.findings import file_problems
+
+__all__ = ["Encoded", "encode_cohort", "file_problems"]

@@ -1,0 +1,64 @@
+"""Every finding of a cohort, of its values and of its files, and which of them stop a run."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from chiasm.cohort import Cohort, CohortError, Problem
+from chiasm.cohort.accepted import Finding, settle, unmade
+from chiasm.cohort.checks import examine as examine_values
+from chiasm.encoding.encode import know_contents, unseen
+from chiasm.encoding.findings import file_problems
+from chiasm.encoding.prune import open_store
+from chiasm.errors import FindingWarning
+
+
+def examine(
+    cohort: Cohort | str | os.PathLike[str], *, progress: Callable[[str, int, int], None] | None = None
+) -> tuple[Cohort | None, list[Problem]]:
+    """The cohort, None where its manifest cannot be opened, and every problem of it: see `check_cohort`.
+
+    Args:
+        progress: called with (modality, finished, all) sources whose headers are read; before, as for `encode`, with
+            ("<modality>, content", read, all).
+    """
+    opened, problems = examine_values(cohort, lambda found: know_contents(found, open_store(), progress or unseen))
+    if opened is not None:
+        problems += file_problems(opened, progress or unseen)
+        problems += unmade(problems, opened.accepted)
+    return opened, sorted(problems, key=lambda problem: problem.severity != "error")
+
+
+def kept_together(finding: Finding) -> Finding:
+    """Identical patients are no leak where the folds keep them on one side."""
+    same = finding.problem.finding == "identical-patients" and finding.reason is None
+    return replace(finding, reason="they stand on one side of every fold") if same else finding
+
+
+def require_sound(
+    cohort: Cohort, checked: Sequence[Problem] | None = None, *, tolerated: Sequence[str] = ()
+) -> list[Finding]:
+    """Every finding of the check, with the reason for which it is accepted; a Python warning says that there are some.
+
+    Args:
+        checked: what was found already; None checks the cohort.
+        tolerated: names of findings that are errors elsewhere, and of no weight here.
+
+    Raises:
+        CohortError: what is an error of values, targets, files or folds, or a finding accepted that was not made.
+    """
+    problems = examine(cohort)[1] if checked is None else list(checked)
+    problems = [problem for problem in problems if problem.finding not in tolerated]
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise CohortError(errors)
+    findings = settle(problems, cohort.accepted)
+    if findings:
+        leaks = [finding.words for finding in findings if finding.leak]
+        told = f"; of them may give the outcome away: {'; '.join(leaks)}" if leaks else ""
+        number = "1 finding" if len(findings) == 1 else f"{len(findings):,} findings"
+        warnings.warn(f"{number} of the check{told} (chiasm.check_cohort lists all)", FindingWarning, stacklevel=3)
+    return findings

@@ -1,0 +1,115 @@
+"""The same picture, volume or recording twice, in whatever format: decoded values compared, not bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort import Cohort, Items, Problem, Unsupported
+from chiasm.cohort.leaks.twins import same_group, shared
+from chiasm.errors import count, first_rows, warning
+from chiasm.readers import ReadError, reader_for
+from chiasm.readers.guard import quiet
+
+# root mean square difference of two thumbnails in their own standard deviations: JPEG at quality 75 moves a picture of
+# 28 x 28 by up to .04, and two chest radiographs of different people lie .28 apart or more
+NEAR = {"image": 0.06, "volume": 0.02, "ecg": 0.02, "signal": 0.02}
+SIDES = {1: (256,), 2: (16, 16), 3: (8, 8, 8)}  # of a thumbnail of a line, a plane or a volume
+MOST_FILES = 20_000
+MOST_BYTES = 256 << 20  # on disk: what takes a minute to decode is not decoded for a check
+ROWS_AT_ONCE = 1_024
+
+Array = NDArray[np.float64]
+
+
+def decoded_twins(cohort: Cohort, modality: str, progress: Callable[[str, int, int], None]) -> list[Problem]:
+    """A warning about patients whose images, volumes or recordings are one, saved in two formats or two qualities.
+
+    Each source is decoded once (of equal files one), and brought to a thumbnail of 256 to 512 numbers by means over
+    blocks, with mean 0 and standard deviation 1; all are compared with all. Files of equal content are left to the
+    check of the cohort, and patients of one group are known to belong together. Nothing is said of modalities of more
+    than 20,000 files or 256 MB, nor of turned or cropped copies, nor of DICOM, whose pixels no check touches.
+    """
+    kind, items = cohort.kinds[modality], cohort.raw(modality)
+    if kind not in NEAR or not isinstance(items, Items) or not 2 <= len(items) <= MOST_FILES:
+        return []
+    rows = cohort.rows_of(modality)
+    files = [item for item in (items[i] for i in range(len(items))) if isinstance(item, Path)]
+    if len(files) < len(items) or _bytes(files) > MOST_BYTES:
+        return []
+    keys = cohort.sources[modality].digests(cohort.source_rows[modality][rows])
+    _, first_of, which = np.unique(keys, return_index=True, return_inverse=True)
+    made = [_made(kind, files[position], progress, modality, n, len(first_of)) for n, position in enumerate(first_of)]
+    usable = [n for n, value in enumerate(made) if value is not None]
+    shapes: dict[int, list[int]] = {}
+    for n in usable:
+        shapes.setdefault(len(made[n]), []).append(n)  # type: ignore[arg-type]
+    wrong = np.zeros(len(rows), dtype=bool)
+    for own in shapes.values():
+        for a, b in _near(np.stack([made[n] for n in own]), NEAR[kind]):  # type: ignore[misc]
+            here, there = np.flatnonzero(which == own[a]), np.flatnonzero(which == own[b])
+            one, other = np.repeat(here, len(there)), np.tile(there, len(here))
+            apart = ~same_group(cohort, rows[one], rows[other])
+            wrong[one[apart]] = wrong[other[apart]] = True
+    wrong &= ~shared(keys, None if cohort.group is None else cohort.group[rows])
+    if not wrong.any():
+        return []
+    where = np.sort(items.file_rows[wrong]).tolist()
+    what = f"{count(len(where), 'source')} that decode to what another does ({first_rows(where)})"
+    fix = "if they are of one person, name `group`; else take the copy away"
+    found = warning(what, fix, path=items.template, row=where[0], modality=modality, finding="same-picture", leak=True)
+    return [found]
+
+
+def _bytes(files: list[Path]) -> int:
+    found = 0
+    for file in files:
+        parts = file.rglob("*") if file.is_dir() else [file] if file.is_file() else file.parent.glob(f"{file.name}.*")
+        found += sum(part.stat().st_size for part in parts if part.is_file())
+        if found > MOST_BYTES:
+            break
+    return found
+
+
+def _made(
+    kind: str, file: Path, progress: Callable[[str, int, int], None], modality: str, done: int, everything: int
+) -> Array | None:
+    """The thumbnail of a source, None where it cannot be read, which is said elsewhere, or is nearly constant."""
+    progress(f"{modality}, decoded", done + 1, everything)
+    try:
+        with quiet():
+            return thumbnail(np.asarray(reader_for(kind).read(file).values, dtype=np.float64))
+    except (ReadError, Unsupported):
+        return None
+
+
+def thumbnail(values: Array) -> Array | None:
+    """The means of blocks of an array, `(C, ...)`, with mean 0 and standard deviation 1; None for a constant one.
+
+    Channels of images and volumes are averaged, so that grey saved as colour is grey; leads of a recording are kept.
+    """
+    planes = values[0] if len(values) == 1 else values.mean(axis=0) if values.ndim > 2 else values
+    sides = SIDES[planes.ndim] if values.ndim > 2 or len(values) == 1 else (len(values), 32)
+    for axis, side in enumerate(sides):
+        length = planes.shape[axis]
+        edges = np.linspace(0, length, min(side, length) + 1).astype(int)
+        sizes = np.diff(edges).reshape([-1 if axis == a else 1 for a in range(planes.ndim)])
+        planes = np.add.reduceat(planes, edges[:-1], axis=axis) / sizes
+    flat = planes.ravel()
+    spread = flat.std()
+    if not np.isfinite(spread) or spread <= 1e-6 * max(1.0, float(np.abs(flat).max())):
+        return None
+    return np.asarray((flat - flat.mean()) / spread)
+
+
+def _near(values: Array, distance: float) -> list[tuple[int, int]]:
+    """Pairs of rows, of mean 0 and standard deviation 1, at most `distance` apart: |a - b|^2 / p = 2 - 2 a.b / p."""
+    found = []
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        apart = 2 - 2 * values[start : start + ROWS_AT_ONCE] @ values.T / values.shape[1]
+        first, second = np.nonzero(apart <= distance**2)
+        found += [(int(a) + start, int(b)) for a, b in zip(first, second, strict=True) if a + start < b]
+    return found

@@ -1,0 +1,333 @@
+"""Every source of a cohort decoded and encoded once; one that cannot be read is collected and taken as absent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Unsupported, Values
+from chiasm.cohort.content import read_shapes
+from chiasm.cohort.digests import DIGEST, Digests, as_digests, as_hex, digest_of
+from chiasm.cohort.file_content import header_lines, header_of
+from chiasm.cohort.sources import FILE_KINDS, HASHED_ROWS
+from chiasm.encoders.adaptable import Inputs, is_adaptable
+from chiasm.encoders.choice import choose
+from chiasm.encoders.frozen import Frozen
+from chiasm.encoding.findings import IN_MEMORY, collected
+from chiasm.encoding.work import Done, Part, Work, run_part
+from chiasm.readers import Reader, ReadError
+from chiasm.store.contents import add_contents, read_contents
+from chiasm.store.token_store import TokenStore
+
+CHUNK = 16  # sources in a task
+HELD_BYTES = 64 << 20  # tokens gathered before they are written
+QUIET_SECONDS = 1.0  # of reading content, before anything is said of it
+HELD_SECONDS = 60.0  # so that no more than a minute's work is lost with the process
+
+Execute = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], int], Iterator[Any]]
+Progress = Callable[[str, int, int], None]
+
+
+def unseen(modality: str, finished: int, everything: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """Sources of one modality: all of them, the distinct ones; of those encoded now and found in the store; refused.
+
+    What is fitted on the cohort is only decoded: nothing of it is encoded now or stored.
+    """
+
+    sources: int
+    distinct: int
+    encoded: int
+    stored: int
+    refused: int
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A cohort whose every modality can be fitted on, what could not be read, and what the work was."""
+
+    cohort: Cohort
+    problems: tuple[Problem, ...] = ()
+    counts: dict[str, Count] = field(default_factory=dict)
+
+
+def one_after_another(
+    function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int
+) -> Iterator[Any]:
+    """The plainest way to execute tasks."""
+    for task in tasks:
+        yield function(context, task)
+
+
+def encode_cohort(
+    cohort: Cohort,
+    encoders: Mapping[str, str] | None = None,
+    *,
+    store: TokenStore,
+    inputs: bool = False,
+    jobs: int = 1,
+    execute: Execute = one_after_another,
+    progress: Progress = unseen,
+) -> Encoded:
+    """The cohort with tokens, or decoded values, in place of files, cells and events.
+
+    A frozen encoder runs once for each content that the store does not hold yet, however many patients share it. What
+    is fitted on the cohort (events, cells) is only decoded here, and fitted inside each fold.
+
+    Args:
+        encoders: modality to a name of `list_encoders` with options; else the manifest's choice, else the default.
+        store: where tokens are kept.
+        inputs: keep what the networks of adaptable encoders read, too.
+        execute: how tasks are run: here, in processes, on a cluster.
+        progress: called with (modality, finished, all) sources; where their content takes a second to be read, with
+            ("<modality>, content", read, all) before.
+
+    Raises:
+        Unsupported: there is no such encoder, or a package is missing.
+        CohortError: no source of a modality can be read.
+    """
+    problems: list[Problem] = []
+    counts: dict[str, Count] = {}
+    choices = {**cohort.encoders, **(encoders or {})}
+    waiting = [name for name in cohort.modalities if _waits(cohort, name)]
+    for name in sorted(set(encoders or {}) & set(cohort.modalities) - set(waiting) - set(cohort.encodings)):
+        raise Unsupported(
+            f"modality '{name}' is of kind '{cohort.kinds[name]}', which takes no encoder: recipes read it as it is"
+        )
+    # all of them first: a wrong name is an error before any compute
+    chosen = {name: choose(cohort.kinds[name], choices.get(name)) for name in waiting}
+    for modality in cohort.modalities:
+        if cohort.kinds[modality] == "bag":
+            cohort, found = without_broken_bags(cohort, modality)
+            problems += found
+    for modality in waiting:
+        kind, (spec, reader, encoder, identity) = cohort.kinds[modality], chosen[modality]
+        items: Items = cohort.raw(modality)
+        run = _Run(items, reader, modality, jobs, execute, progress)
+        if encoder.fitted_on_cohort:
+            values, refused = run.decode()
+            kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
+            encoding = Encoding(kind, spec, identity, len(refused))
+            cohort = cohort.with_values(
+                modality, kind, Values([values[int(k)] for k in np.flatnonzero(kept)]), kept, encoding
+            )
+            counts[modality] = Count(len(items), len(items), 0, 0, len(refused))
+        else:
+            digests = _digests(cohort, modality, store, progress)
+            keys = content_keys(items, digests)
+            counts[modality], refused = run.encode(encoder, identity, keys, store)
+            if (known := getattr(cohort.sources[modality], "known", None)) is not None:
+                add_contents(store.folder, known)
+            own = Inputs(encoder) if inputs and is_adaptable(encoder) else None
+            if own is not None:
+                refused |= run.encode(own, own.identity, keys, store)[1]
+            kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
+            mine = digests[kept]
+            names = mine if keys is digests else keys[kept]
+            tokens = store.open(identity, names)
+            read = None if own is None else store.open(own.identity, names)
+            encoding = Encoding(kind, spec, identity, len(refused))
+            cohort = cohort.with_values(modality, "tokens", tokens, kept, encoding, mine, read)
+        found = collected(items, refused, modality)
+        if len(items) and len(refused) == len(items):
+            raise CohortError(found)
+        problems += found
+    return Encoded(cohort, tuple(problems), counts)
+
+
+def _waits(cohort: Cohort, modality: str) -> bool:
+    return modality not in cohort.encodings and cohort.kinds[modality] not in IN_MEMORY
+
+
+def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Problem]]:
+    """The cohort in which bags whose headers cannot be read are absent, and what is wrong with them.
+
+    Raises:
+        CohortError: none can be read.
+    """
+    bags = cohort.raw(modality)
+    if not isinstance(bags, Bags):
+        return cohort, []
+    shapes, problems = read_shapes(bags)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise CohortError(errors)
+    return cohort.without(modality, cohort.rows_of(modality)[shapes[:, 1] < 0]), problems
+
+
+def know_contents(cohort: Cohort, store: TokenStore, progress: Progress = unseen) -> None:
+    """Read what the files of a cohort hold, and parse its molecules, unless the store knows them from another time.
+
+    The sources remember it, so that whoever asks for it next, a check for duplicates or the encoding, waits no more.
+    """
+    for modality in cohort.modalities:
+        source = cohort.sources[modality]
+        in_memory = cohort.kinds[modality] == "bag" and source.path is None
+        if getattr(source, "known", None) is not None and not in_memory:
+            _digests(cohort, modality, store, progress)
+
+
+def _digests(cohort: Cohort, modality: str, store: TokenStore, progress: Progress = unseen) -> Digests:
+    """(n,) the content of each source; what the store has seen, and did not change, is not read or parsed again."""
+    source = cohort.sources[modality]
+    rows = cohort.source_rows[modality][cohort.rows_of(modality)]
+    known = getattr(source, "known", None)
+    if known is not None and not known:
+        known.update(read_contents(store.folder))
+    step = 1 if cohort.kinds[modality] in FILE_KINDS else HASHED_ROWS
+    found, start = [], time.monotonic()
+    for at in range(0, len(rows), step):
+        found.append(source.digests(rows[at : at + step]))
+        if time.monotonic() - start > QUIET_SECONDS:
+            progress(f"{modality}, content", min(at + step, len(rows)), len(rows))
+    return np.concatenate(found) if found else np.zeros(0, dtype=DIGEST)
+
+
+class _Run:
+    """The sources of one modality on their way to tokens."""
+
+    def __init__(
+        self, items: Items, reader: Reader, modality: str, jobs: int, execute: Execute, progress: Progress
+    ) -> None:
+        self.items = items
+        self.reader = reader
+        self.modality = modality
+        self.jobs = jobs
+        self.execute = execute
+        self.progress = progress
+
+    def decode(self) -> tuple[dict[int, Any], dict[int, ReadError]]:
+        """The value of every source, and the error of those that have none."""
+        values: dict[int, Any] = {}
+        refused: dict[int, ReadError] = {}
+        for done in self._execute(Work(self.reader, None), range(len(self.items))):
+            for number, found in zip(done.numbers, done.found, strict=True):
+                if isinstance(found, ReadError):
+                    refused[number] = found
+                else:
+                    values[number] = found
+        return values, refused
+
+    def encode(
+        self, encoder: Frozen, identity: str, keys: Digests, store: TokenStore
+    ) -> tuple[Count, dict[int, ReadError]]:
+        """Put into the store what it lacks; the first source of each content stands for all that share it."""
+        unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        lacking = store.missing(identity, unique)
+        refused: dict[int, ReadError] = {}
+        held: list[tuple[bytes, NDArray[np.float32], NDArray[np.float32] | None]] = []
+        size, written = 0, time.monotonic()
+        numbers = np.sort(first[lacking])  # in the cohort's order, as tokens are read later
+        if len(numbers):
+            store.prepare(identity)
+        for done in self._execute(Work(self.reader, encoder), numbers.tolist()):
+            for number, found, times in zip(done.numbers, done.found, done.times, strict=True):
+                if isinstance(found, ReadError):
+                    refused[number] = found
+                    continue
+                held.append((keys[number], found, times))
+                size += found.nbytes
+            if size >= HELD_BYTES or time.monotonic() - written >= HELD_SECONDS:
+                _write(store, identity, held, encoder.slots)
+                held, size, written = [], 0, time.monotonic()
+        _write(store, identity, held, encoder.slots)
+        broken = {
+            int(position): refused[int(first[position])] for position in np.flatnonzero(np.isin(first, list(refused)))
+        }
+        everybody = {
+            number: broken[int(position)]
+            for number, position in enumerate(inverse.reshape(-1))
+            if int(position) in broken
+        }
+        count = Count(len(keys), len(unique), len(numbers) - len(refused), int((~lacking).sum()), len(everybody))
+        return count, everybody
+
+    def _execute(self, work: Work, numbers: Sequence[int]) -> Iterator[Done]:
+        tasks = _Parts(self.items, numbers, 1 if work.encoder is None else work.encoder.batch, self.jobs)
+        finished = 0
+        self.progress(self.modality, finished, len(numbers))
+        for done in self.execute(run_part, work, tasks, self.jobs):
+            finished += len(done.numbers)
+            self.progress(self.modality, finished, len(numbers))
+            yield done
+
+
+class _Parts(Sequence[Part]):
+    """The sources in parts, made when they are asked for: whole batches of the encoder, the first two parts one alone.
+
+    What a patient's tokens come out beside depends on nothing but the order of the sources, so neither do their bits.
+    """
+
+    def __init__(self, items: Items, numbers: Sequence[int], batch: int, jobs: int) -> None:
+        self.items = items
+        self.numbers = numbers
+        share = -(-(len(numbers) - 2 * batch) // max(1, jobs))
+        size = max(1, -(-min(CHUNK, share) // batch)) * batch
+        starts = [0, batch, *range(2 * batch, len(numbers), size)]
+        self.bounds = [start for start in starts if start < len(numbers)] + [len(numbers)]
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Part: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Part]: ...
+    def __getitem__(self, index: int | slice) -> Part | list[Part]:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        numbers = tuple(int(number) for number in self.numbers[self.bounds[index] : self.bounds[index + 1]])
+        return Part(numbers, tuple(self.items[number] for number in numbers))
+
+
+def _write(
+    store: TokenStore,
+    identity: str,
+    held: Sequence[tuple[bytes, NDArray[np.float32], NDArray[np.float32] | None]],
+    slots: int,
+) -> None:
+    if held:
+        times = [when for _, _, when in held if when is not None]
+        keys, arrays = as_digests(key for key, _, _ in held), [array for _, array, _ in held]
+        store.put(identity, keys, arrays, times if len(times) == len(held) else None, slots=slots)
+
+
+def contents(cohort: Cohort, store: TokenStore) -> Digests:
+    """What the tokens of a cohort's files, cells and events are kept under, whatever encodes them; each once."""
+    waiting = [name for name in cohort.modalities if _waits(cohort, name)]
+    found = [content_keys(cohort.raw(name), _digests(cohort, name, store)) for name in waiting]
+    return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=DIGEST)
+
+
+def content_keys(items: Items, digests: Digests) -> Digests:
+    """(n,) what the tokens of each source are kept under: its content, with what else its reader looks at.
+
+    Beside the content of the files: the header of a record, and the names of the files of a volume's contrasts.
+    """
+    if items.kind not in ("ecg", "signal", "volume"):
+        return digests
+    keys = digests.copy()
+    for number in range(len(items)):
+        path = items[number]
+        if not isinstance(path, Path):
+            continue
+        more = b""
+        header = header_of(path)
+        if items.kind == "volume" and path.is_dir():
+            more = "\0".join(sorted(file.name for file in path.rglob("*"))).encode()
+        elif items.kind != "volume" and header is not None:
+            # a record's files may be called after it, which changes nothing
+            more = b"\n".join(line.removeprefix(header.stem.encode()) for line in header_lines(header))
+        if more:
+            keys[number] = digest_of(as_hex(digests[number : number + 1])[0].encode() + more)
+    return keys

@@ -1,0 +1,140 @@
+"""Events that tell of the outcome: those after the moment of prediction, and records that know it by themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort import Cohort, Items, Problem, Unsupported
+from chiasm.cohort.leaks.records import Record, knowing_record
+from chiasm.errors import count, error, first_rows, warning
+from chiasm.readers import ReadError, reader_for
+from chiasm.readers.guard import quiet
+from chiasm.readers.record.events import BIRTH, DEATH
+
+MOST_RECORDS = 20_000
+CUT = "cut the record at the moment of prediction"
+
+
+def record_leaks(cohort: Cohort, modality: str) -> list[Problem]:
+    """What the events of a modality give away, and an index time that cannot be right.
+
+    With `index`: events later than it are a leak; an index after the death of a patient, or one that lies further after
+    everybody's last event than all records together span, is an error. Without and with it: a record whose length
+    knows the outcome, and codes that do (`knowing_record`). No code is quoted: a code is named by the first row that
+    holds it. Of more than 20,000 records as many are drawn.
+    """
+    if cohort.kinds[modality] != "events" or modality in cohort.encodings:
+        return []
+    items, rows = cohort.raw(modality), cohort.rows_of(modality)
+    if not isinstance(items, Items):
+        return []
+    chosen = np.arange(len(items))
+    if len(items) > MOST_RECORDS:
+        chosen = np.sort(np.random.default_rng(0).choice(len(items), MOST_RECORDS, replace=False))
+    read = {int(i): own for i in chosen if (own := _read(items, int(i))) is not None}
+    if not read:
+        return []
+    positions = np.array(list(read))
+    records = list(read.values())
+    found = _index_problems(cohort, modality, items, rows[positions], positions, records)
+    if cohort.target is None or cohort.outcome is None:
+        return found
+    known = cohort.outcome.known[rows[positions]]
+    told = [record for record, is_known in zip(records, known, strict=True) if is_known]
+    if told:
+        lengths, codes = knowing_record(told, cohort.target, cohort.outcome.take(rows[positions[known]]))
+        found += _knowing_problems(modality, items, positions, lengths, codes)
+    return found
+
+
+def _read(items: Items, number: int) -> Record | None:
+    try:
+        with quiet():
+            events = reader_for("events").read(items[number])
+    except (ReadError, Unsupported):
+        return None  # said where the sources are looked at
+    return Record(events.hours, events.codes, events.values)
+
+
+def _index_problems(
+    cohort: Cohort,
+    modality: str,
+    items: Items,
+    rows: NDArray[np.int_],
+    positions: NDArray[np.int_],
+    records: list[Record],
+) -> list[Problem]:
+    if modality not in cohort.index_hours:
+        return []
+    index = cohort.index_hours[modality][rows]
+    path, file_rows = items.template, items.file_rows[positions]
+    found = []
+    if np.isnan(index).any():
+        where = np.sort(cohort.file_rows[rows[np.isnan(index)]]).tolist()
+        what = f"{count(len(where), 'patient')} without an index time ({first_rows(where)})"
+        found.append(
+            warning(
+                what, "fill in the column", path=cohort.path, row=where[0], modality=modality, finding="without-index"
+            )
+        )
+    dead = np.array([own.hours[own.codes == DEATH].min() if (own.codes == DEATH).any() else np.inf for own in records])
+    late = dead < index
+    last = np.array([own.hours[-1] for own in records])
+    span = max(float(own.hours[-1] - own.hours[own.codes != BIRTH].min(initial=own.hours[-1])) for own in records)
+    given = ~np.isnan(index)
+    if late.any():
+        where = np.sort(file_rows[late]).tolist()
+        what = f"the index time lies after the death of {count(len(where), 'patient')} ({first_rows(where)})"
+        fix = "correct it: nobody is predicted after the outcome"
+        found.append(error(what, fix, path=path, row=where[0], modality=modality, finding="index-after-events"))
+    elif given.any() and float((index - last)[given].min()) > max(span, 1.0):
+        what = "the index time lies after the events of every patient, further than all records span"
+        fix = "write it in the hours of the events, counted from where they are"
+        found.append(error(what, fix, path=path, modality=modality, finding="index-after-events"))
+    after = np.array([int((own.hours > moment).sum()) for own, moment in zip(records, index, strict=True)])
+    if after.any():
+        where = np.sort(file_rows[after > 0]).tolist()
+        what = f"{count(len(where), 'patient')} with events after the index time ({first_rows(where)})"
+        found.append(
+            warning(what, CUT, path=path, row=where[0], modality=modality, finding="events-after-index", leak=True)
+        )
+    return found
+
+
+def _knowing_problems(
+    modality: str, items: Items, positions: NDArray[np.int_], lengths: list[str], codes: list[str]
+) -> list[Problem]:
+    found = []
+    if lengths:
+        what = f"{' and '.join(lengths)} of a record alone predict the target almost perfectly"
+        found.append(
+            warning(
+                what, CUT, path=items.template, modality=modality, finding="record-length-follows-outcome", leak=True
+            )
+        )
+    if codes:
+        where = sorted({_first_row(items, positions, code) for code in codes})
+        what = f"{count(len(codes), 'event code')} that almost only patients with the outcome have, or that order it"
+        what = f"{what} (first in {first_rows(where)})"
+        fix = f"leave out what is recorded only after the outcome, or {CUT}"
+        found.append(
+            warning(what, fix, path=items.template, row=where[0], modality=modality, finding="outcome-code", leak=True)
+        )
+    return found
+
+
+def _first_row(items: Items, positions: NDArray[np.int_], code: str) -> int:
+    """The first row of a table that holds a code; of files the row of the first patient with it."""
+    for number in positions.tolist():
+        item = items[number]
+        if isinstance(item, pd.DataFrame):
+            at = np.flatnonzero(item["code"].astype(str).str.strip() == code)
+            if len(at):
+                return int(item.index[at[0]]) + 2
+        else:
+            own = _read(items, number)
+            if own is not None and (own.codes == code).any():
+                return int(items.file_rows[number])
+    return 2

@@ -1,0 +1,193 @@
+"""What every recipe of ours shares: its name with options, what it asks of a cohort, and the frame of `fit`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from chiasm.citation import Citation
+from chiasm.cohort import Cohort, Multilabel, Outcome, Survival, Target, Unsupported, class_names, horizons
+from chiasm.compute.isolation import threads_for
+from chiasm.encoders import encoder_of
+from chiasm.fitting.model import FittedModel
+from chiasm.fitting.row import Row
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+
+LEAST_PATIENTS = 10
+KINDS = ("classification", "multilabel", "regression", "survival")
+
+
+@dataclass(frozen=True)
+class Training:
+    """The patients one can learn from, all of known outcome and with a modality, and how `fit` was called."""
+
+    cohort: Cohort
+    target: Target
+    outcome: Outcome
+    seed: int
+    checkpoint: Path | None
+    device: str
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes or labels there are, None for the other kinds."""
+        return len(class_names(self.target)) or None
+
+
+@dataclass(frozen=True)
+class BaseRecipe(ABC):
+    """A recipe whose options are the fields of the frozen dataclass that derives from this one.
+
+    A recipe of the catalogue names its `row`, which gives the name, family, needs and paper; one of another package may
+    name a row of its own or these four.
+    """
+
+    row: ClassVar[Row]
+    id: ClassVar[str]
+    family: ClassVar[str]
+    needs: ClassVar[str]
+    paper: ClassVar[Citation]
+    least_modalities: ClassVar[int] = 2
+    has_prior: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        row = cls.__dict__.get("row")
+        if row is not None:
+            cls.id, cls.family, cls.needs, cls.paper = row.name, row.family, row.needs, row.paper
+
+    @property
+    def reads_presence(self) -> bool:
+        """Whether a prediction may depend on which modalities a patient has, beyond what those he has say."""
+        return False
+
+    @property
+    def settings(self) -> int:
+        """How many settings inner selection tries: penalties, widths, trees; one where nothing is chosen."""
+        return 1
+
+    @property
+    def name(self) -> str:
+        """`id` where every option is at its default, else `id:option=value,...` in the order of the fields."""
+        changed = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.default is MISSING or value != field.default:
+                changed.append(f"{field.name}={value}")
+        return self.id + (":" + ",".join(changed) if changed else "")
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` where the target, a modality or an encoder is missing."""
+        require(cohort, self.least_modalities)
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+        """Fit on every patient of the cohort whose outcome is known and who has a modality.
+
+        Args:
+            seed: of splits, initial weights and batches.
+            checkpoint: a folder in which an interrupted training goes on.
+            device: where networks are trained.
+
+        Raises:
+            ValueError: a seed below 0.
+        """
+        if seed < 0:
+            raise ValueError(f"the seed is {seed}, and must be 0 or more")
+        whole = trainable(cohort, seed, checkpoint, device)
+        training = self.restricted(whole)
+        with threads_for(self.multiplications(training.cohort)):
+            predictor, response = self.learn(training)
+        predictor, response = self.completed(whole, training, predictor, response)
+        kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
+        scarce = tuple(name for name in cohort.modalities if name not in whole.cohort.modalities)
+        described = {key: value for key, value in vars(training.target).items() if isinstance(value, str) and value}
+        target: dict[str, Any] = {"kind": training.target.kind, **described}
+        if isinstance(training.target, Multilabel):
+            target["columns"] = list(training.target.columns)
+        encodings = {name: cohort.encodings[name] for name in kinds if name in cohort.encodings}
+        return FittedModel(self.name, kinds, predictor, response, target, self.has_prior, scarce, encodings)
+
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        """The modalities that the model reads."""
+        return cohort.modalities
+
+    def restricted(self, training: Training) -> Training:
+        """The part of the training cohort that is learned from; all of it, unless a recipe says so."""
+        return training
+
+    def completed(
+        self, whole: Training, training: Training, predictor: Predictor, response: Response
+    ) -> tuple[Predictor, Response]:
+        """What was learned of a part of the training set, with what is said of patients whom it does not reach."""
+        return predictor, response
+
+    def alone(self, cohort: Cohort) -> tuple[str, ...]:
+        """The names of this recipe's one-modality forms on this cohort; none where it has none to ask for."""
+        return ()
+
+    def multiplications(self, cohort: Cohort) -> float:
+        """About how many a step of the fit takes, by which the number of threads is set: those of a ridge's Hessian."""
+        return len(cohort) * 256.0**2
+
+    @abstractmethod
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """What is fitted, and how its link becomes a prediction."""
+
+
+def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str) -> Training:
+    """The patients whose outcome is known and who have a modality; a modality that fewer than ten have is left out.
+
+    Survival without horizons gets the quartiles of these patients' event times.
+
+    Raises:
+        Unsupported: no target, or fewer than ten such patients.
+    """
+    if cohort.target is None or cohort.outcome is None:
+        raise Unsupported("fitting needs a target: name one in [target], or give target=... to cohort_from_frames")
+    usable = cohort.outcome.known & cohort.present.any(1)
+    count = int(usable.sum())
+    if count < LEAST_PATIENTS:
+        raise Unsupported(
+            f"{count} patients have a known outcome and a modality: at least {LEAST_PATIENTS} are needed to fit"
+        )
+    if count < len(cohort):
+        cohort = cohort.subset(usable)
+    plenty = [name for name in cohort.modalities if len(cohort.rows_of(name)) >= LEAST_PATIENTS]
+    if not plenty:
+        raise Unsupported(f"no modality has {LEAST_PATIENTS} patients in this training set: there is too little to fit")
+    if len(plenty) < len(cohort.modalities):
+        return trainable(cohort.with_modalities(plenty), seed, checkpoint, device)
+    target, outcome = cohort.target, cohort.outcome
+    assert target is not None and outcome is not None  # a subset keeps them
+    if isinstance(target, Survival) and not target.times:
+        target = replace(target, times=horizons(outcome))
+    return Training(cohort, target, outcome, seed, checkpoint, device)
+
+
+def require(cohort: Cohort, modalities: int) -> None:
+    """The cohort has a target that can be learned, enough modalities, and an encoder for each.
+
+    Raises:
+        Unsupported: what is missing, and what to do.
+    """
+    if cohort.target is None:
+        raise Unsupported("the cohort has no target: name one in [target], or give target=... to cohort_from_frames")
+    if cohort.target.kind not in KINDS:
+        raise Unsupported(
+            f"targets of kind '{cohort.target.kind}' cannot be evaluated yet: choose one column as the target"
+        )
+    if len(cohort.modalities) < modalities:
+        raise Unsupported(
+            f"needs {modalities} modalities, and the cohort has {len(cohort.modalities)}: add a [modalities.<name>]"
+        )
+    for name in cohort.modalities:
+        encoder_of(cohort, name)
+
+
+def choice(option: str, value: str, known: tuple[str, ...]) -> None:
+    """Refuse an option's value that is not among the known ones."""
+    if value not in known:
+        raise ValueError(f"{option}={value!r} is not known: choose one of {', '.join(known)}")

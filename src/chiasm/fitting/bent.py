@@ -1,0 +1,158 @@
+"""What a linear model of one modality cannot say: a Gaussian kernel and boosted trees on the same inner folds.
+
+A gain that a kernel or trees have over a ridge is a gain of bending, and would pass for one of combining if only the
+combined side were allowed to bend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.artifact import storable
+from chiasm.cohort import Outcome
+from chiasm.encoders.table.scaling import Columns, Projection, numeric, select
+from chiasm.encoders.table.table import TableEncoder, as_text, written
+from chiasm.fitting.inner_choice import PENALTIES, ROUNDS, Chosen, choose_penalty, choose_trees
+from chiasm.linear.boosted_trees import BoostedTrees
+from chiasm.linear.gaussian_kernel import WIDTHS, GaussianMap, gaussian_maps, left_out_errors, residuals
+from chiasm.linear.linear import Linear
+
+Array = NDArray[np.float64]
+KERNEL_COMPONENTS = 64
+WIDE = 128  # columns up to which trees read them, and beyond which they read components
+TREE_COMPONENTS = 64
+SETTINGS = len(WIDTHS) * len(PENALTIES) + len(ROUNDS)
+
+
+@storable("kernel-machine")
+@dataclass(frozen=True)
+class KernelMachine:
+    """A linear model on the features of a Gaussian kernel.
+
+    Args:
+        projection: the components of the scaled columns, which keep the distances between training patients.
+        gaussian: the kernel's features of what is left.
+        linear: on these.
+    """
+
+    projection: Projection
+    gaussian: GaussianMap
+    linear: Linear
+
+    @property
+    def trained_parameters(self) -> int:
+        return int(self.linear.coef.size + self.linear.intercept.size)
+
+    def raw_link(self, features: Any, raw: Any) -> Array:
+        """`(n, K)` of the patients who have the modality, from its fitted scaling and its values."""
+        return self.linear.linear_predictor(self.gaussian(self.projection(features.features(raw))))
+
+
+@storable("tree-machine")
+@dataclass(frozen=True)
+class TreeMachine:
+    """Boosted trees on a modality's own columns, or on components where it has too many or none with a meaning.
+
+    Args:
+        projection: of the scaled columns; None where the columns are read as they are, missing cells too.
+        trees: on these.
+    """
+
+    projection: Projection | None
+    trees: BoostedTrees
+
+    @property
+    def trained_parameters(self) -> int:
+        return self.trees.trained_parameters
+
+    def raw_link(self, features: Any, raw: Any) -> Array:
+        """`(n, K)` of the patients who have the modality, from its fitted scaling and its values."""
+        seen = unscaled(features, raw) if self.projection is None else self.projection(features.features(raw))
+        return self.trees.linear_predictor(seen)
+
+
+def unscaled(features: Any, raw: pd.DataFrame) -> Array:
+    """`(n, F)` numbers as they are and a column of 0 and 1 for each category that was kept, NaN where missing."""
+    if isinstance(features, Columns):
+        assert features.scaler is not None  # it is fitted
+        return numeric(select(raw, features.scaler.columns))
+    assert isinstance(features, TableEncoder) and features.scaler is not None
+    blocks = [numeric(select(raw, features.scaler.columns))]
+    for column, known in sorted((features.categories or {}).items()):
+        text, missing = as_text(raw[column]), raw[column].isna().to_numpy()
+        for value in known:
+            blocks.append(np.where(missing, np.nan, text == written(value))[:, None].astype(np.float64))
+    return np.concatenate(blocks, axis=1)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One modality's training patients: what is known of them, their inner folds, and what may be read.
+
+    Args:
+        features: the fitted scaling.
+        projection: the components of the scaled columns.
+        components: `(n, k)`.
+        width: F, of the scaled columns.
+        columns: single columns mean something.
+    """
+
+    kind: str
+    outcome: Outcome
+    folds: NDArray[np.int_]
+    classes: int | None
+    features: Any
+    projection: Projection
+    components: Array
+    width: int
+    columns: bool
+    seed: int
+
+
+def bent_rivals(part: Part, raw: Any, linear: Chosen) -> list[tuple[Any, Chosen]]:
+    """The kernel and the trees that may do better than the linear model, each with what was said out of fold."""
+    found: list[tuple[Any, Chosen]] = []
+    kernel = kernel_rival(part)
+    if kernel is not None:
+        found.append(kernel)
+    best = min([linear, *(own for _, own in found)], key=lambda own: own.loss)
+    on_columns = part.columns and isinstance(part.features, Columns | TableEncoder) and part.width <= WIDE
+    seen = unscaled(part.features, raw) if on_columns else part.components[:, :TREE_COMPONENTS]
+    trees = choose_trees(part.kind, seen, part.outcome, part.folds, part.classes, best.raw, part.seed)
+    if trees is not None:
+        projection = None if on_columns else first_components(part.projection, TREE_COMPONENTS)
+        found.append((TreeMachine(projection, trees.model), trees))
+    return found
+
+
+def kernel_rival(part: Part) -> tuple[KernelMachine, Chosen] | None:
+    """The kernel of the width that leaves the smallest squared error of one patient left out; None where lines do.
+
+    The error is that of a ridge on what the null model leaves, for lines and for every width in closed form; only the
+    width that does best is then fitted by the likelihood on the inner folds, at three penalties about its best one.
+    """
+    rest = residuals(part.kind, part.outcome, part.classes)
+    straight = _errors(part.components, rest)
+    maps = gaussian_maps(part.components, part.seed, components=KERNEL_COMPONENTS)
+    values = [own(part.components) for own in maps]
+    errors = np.stack([_errors(own, rest) for own in values])  # (W, P)
+    width, strength = np.unravel_index(int(errors.argmin()), errors.shape)
+    if errors.min() >= min(float(straight.min()), float((rest**2).sum())):
+        return None
+    penalties = PENALTIES[max(0, int(strength) - 1) : int(strength) + 2]
+    chosen = choose_penalty(part.kind, values[width], part.outcome, part.folds, part.classes, penalties=penalties)
+    return KernelMachine(part.projection, maps[width], chosen.model), chosen
+
+
+def _errors(x: Array, rest: Array) -> Array:
+    return left_out_errors(x, rest, PENALTIES)
+
+
+def first_components(projection: Projection, count: int) -> Projection:
+    """The first of its components."""
+    return Projection(projection.mean, np.ascontiguousarray(projection.components[:, :count]), projection.scale)

@@ -1,0 +1,110 @@
+"""The one-modality forms of a recipe that somebody else has written: the same recipe, shown one modality alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.cohort import Cohort, Unsupported, class_names
+from chiasm.fitting.links import SURVIVAL, columns_of, prior_frame
+from chiasm.fitting.sides import form_name
+
+
+@dataclass(frozen=True)
+class Form:
+    """A recipe fitted on the patients who have one modality, with it alone; who lacks it gets the training prior."""
+
+    recipe: Any
+    modality: str
+
+    @property
+    def name(self) -> str:
+        return form_name(self.recipe.name, self.modality)
+
+    @property
+    def family(self) -> str:
+        return str(self.recipe.family)
+
+    @property
+    def paper(self) -> Any:
+        return self.recipe.paper
+
+    @property
+    def settings(self) -> int:
+        """As many as the recipe tries."""
+        return int(getattr(self.recipe, "settings", 1))
+
+    @property
+    def reads_presence(self) -> bool:
+        """It sees one modality, and everybody whom it sees has it."""
+        return False
+
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        return (self.modality,)
+
+    def alone(self, cohort: Cohort) -> tuple[str, ...]:
+        """None: it is one."""
+        return ()
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` where the recipe does not take this modality alone."""
+        if self.modality not in cohort.modalities:
+            raise Unsupported(f"the cohort has no modality '{self.modality}': it has {', '.join(cohort.modalities)}")
+        self.recipe.supports(self._seen(cohort))
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FormModel:
+        """The recipe on those who have the modality."""
+        model = self.recipe.fit(self._seen(cohort), seed=seed, checkpoint=checkpoint, device=device)
+        return FormModel(model, self.modality, cohort)
+
+    def _seen(self, cohort: Cohort) -> Cohort:
+        return cohort.with_modalities([self.modality]).subset(cohort.rows_of(self.modality))
+
+
+@dataclass(frozen=True)
+class FormModel:
+    """A fitted form; it is made for a trial and cannot be saved: fit the recipe itself on the one modality for that."""
+
+    model: Any
+    modality: str
+    train: Cohort
+
+    @property
+    def trained_parameters(self) -> int:
+        return int(self.model.trained_parameters)
+
+    def predict(self, cohort: Cohort) -> pd.DataFrame:
+        """What the model says of those who have the modality, the training prior of the others."""
+        assert self.train.target is not None and self.train.outcome is not None  # it was fitted on them
+        kind, classes = self.train.target.kind, class_names(self.train.target)
+        rows = cohort.rows_of(self.modality) if self.modality in cohort.modalities else np.zeros(0, int)
+        if not len(rows):
+            rows_of_training = self.train.rows_of(self.modality)[:1]
+            example = self.model.predict(self._seen(self.train.with_target(None, None), rows_of_training))
+        else:
+            example = self.model.predict(self._seen(cohort, rows))
+        columns = columns_of(kind, example, classes)
+        times = [float(name.removeprefix(SURVIVAL)) for name in columns if name.startswith(SURVIVAL)]
+        whole = prior_frame(kind, self.train.outcome, len(cohort), classes, times).reindex(columns=columns)
+        whole.index = pd.Index(cohort.ids, name="patient", dtype=object)
+        if len(rows):
+            whole.loc[list(cohort.ids[rows]), columns] = example.loc[list(cohort.ids[rows]), columns]
+        whole.insert(0, "pattern", cohort.pattern().astype(object))
+        return whole.iloc[cohort.order]
+
+    def save(self, path: Path | str) -> None:
+        """Not offered.
+
+        Raises:
+            Unsupported: with what to do.
+        """
+        raise Unsupported(
+            "a one-modality form is made for a trial: fit the recipe on a cohort of this modality instead"
+        )
+
+    def _seen(self, cohort: Cohort, rows: np.ndarray) -> Cohort:
+        return cohort.with_modalities([self.modality]).subset(rows)

@@ -1,0 +1,105 @@
+"""The model that every recipe of ours gives: a fitted predictor, and how its link becomes what a user reads."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from chiasm.artifact import save, storable
+from chiasm.cohort import Cohort, Encoding, Unsupported
+from chiasm.encoders.choice import require_same
+from chiasm.encoding import encode_cohort
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.store import TokenStore, default_store
+
+
+@storable("model")
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted recipe.
+
+    Args:
+        recipe: its name with its options, as `fit` was given it.
+        modalities: modality to kind, as at fit.
+        predictor: the fitted part; gives the link.
+        response: turns the link into the columns of a prediction.
+        target: what is predicted: kind, column and unit, for whoever reads the folder.
+        has_prior: the recipe says what is known of anybody, so a patient with none of its modalities is answered.
+        scarce: modalities that too few training patients had to be learned from; a patient with only these gets what
+            the model says of somebody of whom it sees nothing.
+        encodings: modality to how its files, cells or events became what the model reads.
+    """
+
+    recipe: str
+    modalities: dict[str, str]
+    predictor: Predictor
+    response: Response
+    target: dict[str, Any]
+    has_prior: bool = False
+    scarce: tuple[str, ...] = ()
+    encodings: dict[str, Encoding] = field(default_factory=dict)
+
+    @property
+    def trained_parameters(self) -> int:
+        return self.predictor.trained_parameters
+
+    @property
+    def reads_inputs(self) -> bool:
+        """Whether an encoder's network was changed, so that what it reads is needed, and not its tokens."""
+        return bool(getattr(self.predictor, "reads_inputs", False))
+
+    def predict(self, cohort: Cohort) -> pd.DataFrame:
+        """One row a patient, in the cohort's own row order, indexed by id: `pattern`, then the prediction's columns.
+
+        Raises:
+            Unsupported: a patient has none of the model's modalities; a modality is of another kind than at fit.
+        """
+        cohort = self.encoded(cohort)
+        known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
+        accepted = [name for name in cohort.modalities if name in self.modalities or name in self.scarce]
+        lacking = int((~cohort.with_modalities(accepted).present.any(1)).sum()) if accepted else len(known)
+        if lacking and not self.has_prior:
+            raise Unsupported(
+                f"{lacking} of {len(known)} patients have none of {sorted(self.modalities)}: leave them out, a "
+                "model that has seen nothing of a patient has nothing to say"
+            )
+        frame = self.response.frame(self.predictor.link(known))
+        texts, own = known.patterns()
+        frame.insert(0, "pattern", texts.astype(object)[own])  # one text a pattern, not one a patient
+        frame.index = pd.Index(known.ids, name="patient", dtype=object)
+        return frame.iloc[known.order]
+
+    def encoded(self, cohort: Cohort) -> Cohort:
+        """The cohort as the model reads it: encoded as at fit, tokens that are known taken from the store.
+
+        Sources that cannot be read count as absent, and a warning says how many.
+
+        Raises:
+            Unsupported: a modality is of another kind than at fit, or its encoder's weights have changed.
+        """
+        shared = [name for name in cohort.modalities if name in self.modalities]
+        for name in shared:
+            own, fitted = cohort.encodings.get(name), self.modalities[name]
+            kind = own.kind if own else cohort.kinds[name]
+            if name not in self.encodings and kind != fitted:
+                raise Unsupported(f"modality '{name}' was of kind '{fitted}' at fit and is of kind '{kind}' now")
+        require_same(cohort.with_modalities(shared), self.encodings)
+        waiting = [name for name in shared if name in self.encodings and name not in cohort.encodings]
+        if waiting or "bag" in [cohort.kinds[name] for name in shared]:
+            encoders = {name: self.encodings[name].encoder for name in waiting}
+            found = encode_cohort(
+                cohort.with_modalities(shared), encoders, store=TokenStore(default_store()), inputs=self.reads_inputs
+            )
+            if found.problems:
+                warnings.warn(f"{len(found.problems)} kinds of broken sources count as absent", stacklevel=3)
+            cohort = cohort.merged(found.cohort)
+        return cohort
+
+    def save(self, path: Path | str) -> None:
+        """Write the model folder: safetensors and JSON."""
+        save(path, self)

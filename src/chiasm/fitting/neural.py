@@ -1,0 +1,248 @@
+"""What neural recipes share: tokens of a cohort, an inner split for early stopping, a network trained and stored."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort, Outcome, holdout
+from chiasm.compute.isolation import own_randomness
+from chiasm.encoders import fit_encoders, pack
+from chiasm.fitting.base import Training
+from chiasm.heads.head import Head, output_width, target_tensors
+from chiasm.heads.response import Response
+from chiasm.protocols import Encoder
+from chiasm.tokens import Packed
+from chiasm.training import Network, Objective, TrainOptions, predict_embedding, predict_link, train
+from chiasm.training.batches import presence
+
+VALIDATION = 0.2
+Shapes = dict[str, tuple[int, int]]
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+def check_sizes(latents: int, latent_width: int, depth: int, heads: int) -> None:
+    """Refuse sizes that no option and no model folder should ask for, before anything of that size is made.
+
+    Raises:
+        ValueError: latents or width outside 1 to 4,096, depth or heads outside 1 to 64.
+    """
+    for name, value, most in (
+        ("latents", latents, 4096), ("latent_width", latent_width, 4096), ("depth", depth, 64), ("heads", heads, 64),
+    ):  # fmt: skip
+        if not 1 <= value <= most:
+            raise ValueError(f"{name} lies between 1 and {most}")
+
+
+class Design(Protocol):
+    """The sizes of a fusion, storable, from which it is built again."""
+
+    @property
+    def latent_width(self) -> int: ...
+
+    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> nn.Module: ...
+
+
+@storable("network")
+@dataclass(frozen=True)
+class NetworkPredictor:
+    """A trained network with its encoders.
+
+    Args:
+        encoders: one a modality.
+        shapes: modality to (width, slots) of its tokens.
+        design: builds the fusion that `state` fills.
+        kind, outputs: of the head.
+        centre, scale: undo the standardising of a number.
+        state: parameters and buffers.
+        notes: what the recipe measured or chose on the way, for whoever reads the folder.
+    """
+
+    encoders: dict[str, Encoder]
+    shapes: dict[str, tuple[int, int]]
+    design: Any
+    kind: str
+    outputs: int
+    centre: float
+    scale: float
+    state: dict[str, np.ndarray]
+    trained_parameters: int
+    notes: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def reads_inputs(self) -> bool:
+        """Whether an encoder's network is a part of this one, so that its inputs are needed."""
+        return any(getattr(encoder, "reads_inputs", False) for encoder in self.encoders.values())
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64 in the cohort's sorted row order."""
+        tokens = pack(cohort, self.encoders)
+        return predict_link(self.network(), tokens, presence(tokens, sorted(self.encoders))) * self.scale + self.centre
+
+    def embedding(self, cohort: Cohort) -> np.ndarray:
+        """`(B, D)` float64, what the head reads of each patient."""
+        tokens = pack(cohort, self.encoders)
+        return predict_embedding(self.network(), tokens, presence(tokens, sorted(self.encoders)))
+
+    def network(self) -> Network:
+        """The trained network, from its state."""
+
+        def make() -> Network:
+            head = Head(self.design.latent_width, self.outputs, self.kind)
+            return Network(self.design.fusion(self.shapes), head)
+
+        module = build(make, 0)
+        restore(module, self.state)
+        return module
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training cohort as tensors.
+
+    Args:
+        cohort: the patients.
+        encoders, tokens: one a modality, fitted on these patients.
+        present: `(B, M)` bool.
+        outcome: of the B patients, all known.
+        value, event: `(B,)`, a number standardised by `centre` and `scale`.
+        held_out: `(B,)` bool, for early stopping and calibration only.
+    """
+
+    cohort: Cohort
+    encoders: dict[str, Encoder]
+    tokens: dict[str, Packed]
+    present: np.ndarray
+    outcome: Outcome
+    value: Tensor
+    event: Tensor
+    centre: float
+    scale: float
+    held_out: np.ndarray
+
+    @property
+    def shapes(self) -> Shapes:
+        return {name: (encoder.width, encoder.slots) for name, encoder in self.encoders.items()}
+
+
+def prepare(training: Training, encoders: dict[str, Encoder] | None = None) -> Prepared:
+    """Fit the encoders on the cohort, or take these; pack its tokens, set a fifth of the patients aside."""
+    cohort, outcome = training.cohort, training.outcome
+    encoders = fit_encoders(cohort) if encoders is None else encoders
+    tokens = pack(cohort, encoders)
+    centre, scale = 0.0, 1.0
+    if training.target.kind == "regression":
+        centre, scale = float(outcome.value.mean()), float(outcome.value.std()) or 1.0
+    value, event = target_tensors(outcome, centre, scale)
+    held_out = holdout(cohort, VALIDATION, seed=training.seed)
+    return Prepared(
+        cohort, encoders, tokens, presence(tokens, cohort.modalities), outcome, value, event, centre, scale, held_out
+    )
+
+
+def seeded(seed: int, name: str = "") -> int:
+    """A seed of its own for each named part, the same wherever and whenever it is computed."""
+    return (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**31
+
+
+def build(make: Callable[[], ModuleT], seed: int) -> ModuleT:
+    """Initialise a module from its own seed, leaving the global generator as it was."""
+    with own_randomness(seed):
+        return make()
+
+
+def new_head(training: Training, width: int, seed: int) -> Head:
+    """A head for the target, initialised from `seed`."""
+    return build(lambda: Head(width, output_width(training.target), training.target.kind), seed)
+
+
+def fit_network(
+    network: Network,
+    data: Prepared,
+    options: TrainOptions,
+    *,
+    seed: int,
+    checkpoint: Path | None,
+    device: str,
+    rows: np.ndarray | None = None,
+    column: int | None = None,
+    groups: Sequence[Mapping[str, Any]] | None = None,
+    objective: Objective | None = None,
+) -> None:
+    """Train on all patients or on `rows`, on all modalities or the one in `column` of `present`.
+
+    By the head's own loss, or by an objective in its place; `groups` as in `train`.
+    """
+    keep = np.arange(len(data.present)) if rows is None else rows
+    names = sorted(data.tokens)
+    if column is not None:
+        names = [names[column]]
+    tokens = {name: data.tokens[name].subset(keep) for name in names}
+    present = data.present[keep] if column is None else data.present[keep][:, [column]]
+    held_out = data.held_out[keep]
+    if held_out.all() or not held_out.any():  # the patients of a rare modality fell on one side
+        held_out = holdout(data.cohort.subset(keep), VALIDATION, seed=seed)
+    index = torch.from_numpy(keep)
+    train(
+        network,
+        tokens,
+        present,
+        data.value[index],
+        data.event[index],
+        held_out,
+        options,
+        seed=seed,
+        checkpoint=checkpoint,
+        device=device,
+        groups=groups,
+        objective=objective,
+    )
+
+
+def finish(
+    training: Training, data: Prepared, network: Network, design: Design, notes: Mapping[str, float] | None = None
+) -> tuple[NetworkPredictor, Response]:
+    """A trained network as a predictor, calibrated on the patients that were held out of its training."""
+    names = sorted(data.tokens)
+
+    def link_of(tokens: Mapping[str, Packed]) -> np.ndarray:
+        return predict_link(network, tokens, presence(tokens, names)) * data.scale + data.centre
+
+    response = calibrated(training, data, link_of)
+    predictor = NetworkPredictor(
+        data.encoders, data.shapes, design, training.target.kind, output_width(training.target), data.centre,
+        data.scale, state_of(network), parameter_count(network), dict(notes or {}),
+    )  # fmt: skip
+    return predictor, response
+
+
+def calibrated(training: Training, data: Prepared, link_of: Callable[[Mapping[str, Packed]], np.ndarray]) -> Response:
+    """The response fitted on the held-out fifth; on all, without a slope, where one group is the whole cohort."""
+    calibrate = bool(data.held_out.any())
+    rows = np.flatnonzero(data.held_out) if calibrate else np.arange(len(data.held_out))
+    link = link_of({name: packed.subset(rows) for name, packed in data.tokens.items()})
+    return Response.fit(training.target, link, data.outcome.take(rows), calibrate=calibrate)
+
+
+def state_of(module: nn.Module) -> dict[str, np.ndarray]:
+    """The module's parameters and buffers as arrays, to be stored."""
+    return {key: value.detach().cpu().numpy().copy() for key, value in module.state_dict().items()}
+
+
+def restore(module: nn.Module, state: Mapping[str, np.ndarray]) -> None:
+    """Put a stored state back; keys and shapes must fit."""
+    module.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state.items()})
+    module.eval()
+
+
+def parameter_count(module: nn.Module) -> int:
+    """How many numbers training could change."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -1,0 +1,212 @@
+"""One modality alone, by the model that inner folds choose: the part that linear baselines share.
+
+A ridge or an elastic net is always fitted, since other recipes read its components and its penalty. A Gaussian kernel
+and boosted trees stand beside it where inner folds prefer them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort, CohortError, Outcome, fold_ids
+from chiasm.compute.memo import remember
+from chiasm.encoders import features_of
+from chiasm.encoders.table.scaling import Projected, Projection
+from chiasm.fitting.base import Training
+from chiasm.fitting.bent import Part, bent_rivals
+from chiasm.fitting.inner_choice import Chosen, choose_penalty, choose_sparse
+from chiasm.linear.linear import Linear
+
+Array = NDArray[np.float64]
+FOLDS = 5
+COMPONENTS = 256
+MARGIN = 1.0  # of log likelihood, that a kernel or trees must have over lines: the best of several wins some by chance
+COLUMN_KINDS = ("table", "omics")  # a column means something; of tokens only their components are read
+
+
+@storable("prior")
+@dataclass(frozen=True)
+class Prior:
+    """What is known of anybody, where a modality is too scarce to learn from: `link` is `(K,)`."""
+
+    value: np.ndarray
+    trained_parameters: int = 0
+
+    def link(self, cohort: Cohort) -> Array:
+        """`(B, K)`, the same for every patient."""
+        return np.tile(self.value, (len(cohort), 1))
+
+
+@storable("unimodal")
+@dataclass(frozen=True)
+class Unimodal:
+    """A fitted predictor of one modality.
+
+    Args:
+        modality: its name.
+        features: the fitted scaling of its columns.
+        projection: their principal components; None where the linear model is sparse and reads the columns.
+        linear: on the components, or the columns.
+        penalty: the chosen strength of the linear model, in units of information.
+        slope, centre: calibration of the link, from inner out-of-fold links.
+        prior: `(K,)` link of a patient who lacks the modality: what is known of anybody.
+        level: `(K,)` mean calibrated link of the training patients who have the modality; None in a model of before,
+            whose link is no deviation from it.
+        bent: a kernel machine or trees, where inner folds preferred them to the linear model; else None.
+    """
+
+    modality: str
+    features: Any
+    projection: Projection | None
+    linear: Linear
+    penalty: float
+    slope: float
+    centre: float
+    prior: np.ndarray
+    level: np.ndarray | None = None
+    bent: Any = None
+
+    @property
+    def trained_parameters(self) -> int:
+        if self.bent is not None:
+            return int(self.bent.trained_parameters)
+        return int(np.count_nonzero(self.linear.coef) + self.linear.intercept.size)
+
+    def components(self, cohort: Cohort) -> Array:
+        """`(n, F)` what the linear model reads of the patients who have the modality."""
+        scaled: Array = self.features.features(cohort.raw(self.modality))
+        return scaled if self.projection is None else self.projection(scaled)
+
+    def embedding(self, cohort: Cohort) -> Array:
+        """`(B, F)` components, zeros (the training mean) where the modality is absent."""
+        out = np.zeros((len(cohort), len(self.linear.coef)))
+        out[cohort.rows_of(self.modality)] = self.components(cohort)
+        return out
+
+    def calibrated(self, cohort: Cohort) -> Array:
+        """`(n, K)` calibrated link of the patients who have the modality, at its own level."""
+        if self.bent is not None:
+            raw = self.bent.raw_link(self.features, cohort.raw(self.modality))
+        else:
+            raw = self.linear.linear_predictor(self.components(cohort))
+        return np.asarray(self.centre + self.slope * (raw - self.centre))
+
+    def link(self, cohort: Cohort) -> Array:
+        """`(B, K)`: the prior, and what the modality says beyond the mean of those who have it, where it is present."""
+        out = np.tile(self.prior, (len(cohort), 1))
+        if self.modality in cohort.modalities:
+            rows = cohort.rows_of(self.modality)
+            if len(rows):
+                own = self.calibrated(cohort)
+                out[rows] = own if self.level is None else self.prior + (own - self.level)
+        return out
+
+
+@dataclass(frozen=True)
+class _Straight:
+    """The linear model with what is needed to bend it: one fit, whatever is asked for next."""
+
+    model: Unimodal
+    chosen: Chosen
+    part: Part
+
+
+def fit_unimodal(training: Training, modality: str, models: str = "all") -> tuple[Unimodal, Array]:
+    """The fitted modality, and its links on inner folds, `(B, K)`, NaN where it is absent.
+
+    Columns are scaled and projected once, without labels, on the patients given; the setting is the one of smallest
+    negative log likelihood on inner folds, and the slope is fitted on their links. Columns of tokens are projected as
+    they are and with unit variance each, and the same likelihood chooses. A link out of fold is the prior and what the
+    fold's model says beyond its mean over the rows that it was fitted on, as the model's own link is.
+
+    Args:
+        models: "all", or "linear" for a ridge or an elastic net alone.
+    """
+    key = ("unimodal", modality, training.seed, models)
+    return remember(training.cohort.fingerprint, key, lambda: _fit(training, modality, models))
+
+
+def _fit(training: Training, modality: str, models: str) -> tuple[Unimodal, Array]:
+    cohort = training.cohort
+    straight = remember(
+        cohort.fingerprint, ("straight", modality, training.seed), lambda: _straight(training, modality)
+    )
+    model, chosen = straight.model, straight.chosen
+    if models == "all":
+        for bent, own in bent_rivals(straight.part, cohort.raw(modality), chosen):
+            if own.loss < min(chosen.loss, straight.chosen.loss - MARGIN):
+                model, chosen = replace(model, bent=bent, slope=own.slope, centre=own.centre), own
+    model = replace(model, level=model.calibrated(cohort).mean(0))
+    out_of_fold = np.full((len(cohort), chosen.links.shape[1]), np.nan)
+    out_of_fold[cohort.rows_of(modality)] = model.prior + (chosen.links - chosen.levels)
+    return model, out_of_fold
+
+
+def _straight(training: Training, modality: str) -> _Straight:
+    cohort, outcome, kind, classes = training.cohort, training.outcome, training.target.kind, training.classes
+    rows = cohort.rows_of(modality)
+    known, folds = outcome.take(rows), inner_folds(cohort, training.seed)[rows]
+    if len(np.unique(folds)) < 2:  # a scarce modality whose patients met in one inner fold
+        folds = np.arange(len(rows)) % FOLDS
+    raw = cohort.raw(modality)
+    features = features_of(cohort, modality).fit(raw, [])
+    scaled = features.features(raw)
+    # Pixels share one unit, hand-made features none: which it is, inner folds say.
+    columns = cohort.kinds[modality] in COLUMN_KINDS
+    ways = (False,) if columns else (False, True)
+    projections = [Projection.fit(scaled, COMPONENTS, alike=alike) for alike in ways]
+    ridges = [(own, choose_penalty(kind, own(scaled), known, folds, classes)) for own in projections]
+    projection, chosen = min(ridges, key=lambda pair: pair[1].loss)
+    seen, width = projection(scaled), scaled.shape[1]
+    part = Part(kind, known, folds, classes, features, projection, seen, width, columns, training.seed)
+    read: Projection | None = projection
+    if kind in ("classification", "regression"):
+        # Early fusion is sparse there: a modality alone may be too, or sparsity would pass for a gain of combining.
+        own = None if columns else projection
+        sparse = choose_sparse(kind, scaled if own is None else seen, known, folds, classes)
+        if sparse.loss < chosen.loss:
+            read, chosen = own, sparse
+    prior = prior_link(kind, outcome, classes)
+    model = Unimodal(modality, features, read, chosen.model, chosen.penalty, chosen.slope, chosen.centre, prior)
+    return _Straight(model, chosen, part)
+
+
+def beyond_prior(links: Array, prior: Array) -> Array:
+    """Links `(B, K)` with the prior where they are NaN: of a patient who lacks the modality nothing else is known."""
+    return np.where(np.isnan(links), prior, links)
+
+
+def columns_for_sparse(training: Training, modality: str) -> Any:
+    """What a sparse model reads of a modality, fitted: the columns of a table, the components of tokens."""
+    model = fit_unimodal(training, modality, "linear")[0]
+    return (
+        model.features
+        if model.projection is None or training.cohort.kinds[modality] in COLUMN_KINDS
+        else Projected(model.features, model.projection)
+    )
+
+
+def inner_folds(cohort: Cohort, seed: int) -> NDArray[np.int_]:
+    """`(B,)` inner folds of a training cohort, the same for every modality: five, or as many as its events allow."""
+    for folds in range(FOLDS, 2, -1):
+        try:
+            return fold_ids(cohort, folds, seed=seed)
+        except CohortError:
+            continue
+    return fold_ids(cohort, 2, seed=seed)
+
+
+def prior_link(kind: str, outcome: Outcome, classes: int | None) -> Array:
+    """`(K,)`: log class frequencies, log odds of labels, the mean, or the mean log hazard, which is zero."""
+    if kind == "multilabel":
+        have, lack = ((outcome.value == code).sum(axis=0) + 0.5 for code in (1, 0))
+        return np.asarray(np.log(have / lack))
+    if kind == "classification":
+        counts = np.bincount(outcome.value.astype(int), minlength=classes or 0) + 0.5
+        return np.asarray(np.log(counts / counts.sum()))
+    return np.array([float(outcome.value.mean()) if kind == "regression" else 0.0])

@@ -1,0 +1,1 @@
+"""Convex and tree-based predictors of features, and their solvers."""

@@ -1,0 +1,120 @@
+"""A Gaussian kernel as explicit features, so that every convex linear fit becomes a kernel machine of its kind.
+
+    k(a, b) = exp(-|a - b|^2 / (width * median))          median of the squared distances between landmarks
+
+With landmarks Z the features are `k(x, Z) K_ZZ^(-1/2)` (Nystroem; Williams and Seeger, NeurIPS 2000), exact where every
+patient is a landmark. Their principal components are what a ridge path reads, at the scale that it expects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg  # type: ignore[import-untyped]
+
+from chiasm.artifact import storable
+from chiasm.cohort.targets import Outcome
+from chiasm.linear.kernel_ridge import median_distance, squared_distances
+
+Array = NDArray[np.float64]
+LANDMARKS = 128
+WIDTHS = (1.0, 3.0, 10.0)
+LEAST_SHARE = 1e-6  # of the largest eigenvalue: a direction below it is rounding
+
+
+@storable("gaussian-map")
+@dataclass(frozen=True)
+class GaussianMap:
+    """Features of a Gaussian kernel: `(k(x, landmarks) - mean) @ axes`.
+
+    Args:
+        landmarks: `(Z, F)` in the columns that it reads.
+        scale: what divides squared distances.
+        mean: `(Z,)` of the kernel's columns over the training patients.
+        axes: `(Z, k)` to principal components, of which the first has unit variance.
+    """
+
+    landmarks: np.ndarray
+    scale: float
+    mean: np.ndarray
+    axes: np.ndarray
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.landmarks), len(self.mean), len(self.axes)}
+        if len(sizes) != 1 or not self.scale > 0 or not all(np.isfinite(own).all() for own in (self.mean, self.axes)):
+            raise ValueError("a Gaussian map has one mean and one axis a landmark, finite, and a scale above zero")
+
+    def __call__(self, x: Array) -> Array:
+        """`(n, F)` to `(n, k)`."""
+        kernel = np.exp(-squared_distances(x, self.landmarks) / self.scale)
+        return np.asarray((kernel - self.mean) @ self.axes)
+
+
+def gaussian_maps(x: Array, seed: int, *, components: int, widths: Sequence[float] = WIDTHS) -> list[GaussianMap]:
+    """One map a width on `x` `(n, F)`; landmarks are all rows, or as many as `LANDMARKS` drawn by the seed."""
+    rows = np.arange(len(x))
+    if len(x) > LANDMARKS:
+        rows = np.sort(np.random.default_rng(seed).permutation(len(x))[:LANDMARKS])
+    landmarks = np.ascontiguousarray(x[rows])
+    median, far = median_distance(landmarks), squared_distances(x, landmarks)
+    return [_map(landmarks, far, rows, width * median, components) for width in widths]
+
+
+def _map(landmarks: Array, far: Array, rows: NDArray[np.int_], scale: float, components: int) -> GaussianMap:
+    kernel = np.exp(-far / scale)  # (n, Z)
+    size, vectors = linalg.eigh(kernel[rows])
+    kept = size > max(float(size[-1]), 1e-12) * LEAST_SHARE
+    root = vectors[:, kept] / np.sqrt(size[kept])
+    mean = kernel.mean(0)
+    features = (kernel - mean) @ root
+    spread, turn = linalg.eigh(features.T @ features / len(far))
+    order = np.argsort(-spread)[: min(components, len(far) - 1)]
+    order = order[spread[order] > max(float(spread[-1]), 1e-12) * LEAST_SHARE]
+    axes = root @ turn[:, order]
+    largest = np.abs(axes).argmax(0)
+    axes = axes * np.where(axes[largest, np.arange(axes.shape[1])] < 0, -1.0, 1.0)
+    first = float(np.sqrt(max(float(spread[-1]), 0.0)))
+    return GaussianMap(landmarks, float(scale), mean, np.ascontiguousarray(axes / (first if first > 1e-9 else 1.0)))
+
+
+def residuals(kind: str, outcome: Outcome, classes: int | None) -> Array:
+    """`(n, K)` what the null model leaves: classes and labels less their frequency, a number less its mean.
+
+    Of survival the martingale residuals, events less the Nelson-Aalen cumulative hazard; zero where a label is missing.
+    """
+    value = np.asarray(outcome.value, np.float64)
+    if kind == "classification":
+        value = np.eye(classes or int(value.max()) + 1)[value.astype(int)]
+        value = value[:, 1:] if value.shape[1] == 2 else value
+    if kind == "survival" and outcome.event is not None:
+        times, where = np.unique(value, return_inverse=True)
+        events = np.bincount(where, outcome.event, len(times))
+        at_risk = np.cumsum(np.bincount(where, minlength=len(times))[::-1])[::-1]
+        return np.asarray(outcome.event - np.cumsum(events / at_risk)[where])[:, None]
+    value = value if value.ndim == 2 else value[:, None]
+    known = ~np.isnan(value)
+    mean = np.where(known, value, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    return np.asarray(np.where(known, value - mean, 0.0))
+
+
+def left_out_errors(x: Array, rest: Array, penalties: Sequence[float]) -> Array:
+    """Squared error of each penalty when every patient is left out once, summed; in closed form, `(P,)`.
+
+    Args:
+        x: `(n, k)` centred features whose columns are uncorrelated, such as principal components.
+        rest: `(n, K)` what `residuals` gives.
+        penalties: in units of information, as of a ridge path; of squares that is the number of patients.
+    """
+    size = np.sqrt((x**2).sum(0))
+    left = x / np.maximum(size, 1e-12)  # (n, k), orthonormal
+    inside = left.T @ rest
+    found = []
+    for penalty in penalties:
+        shrink = size**2 / (size**2 + penalty * len(x))
+        error = rest - left @ (shrink[:, None] * inside)
+        leverage = 1 / len(x) + (left**2) @ shrink
+        found.append(float(((error / np.maximum(1 - leverage, 1e-3)[:, None]) ** 2).sum()))
+    return np.array(found)

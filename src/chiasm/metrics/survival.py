@@ -1,0 +1,156 @@
+"""Metrics of survival predictions: two concordance indices and the integrated Brier score.
+
+Every function takes arrays of n patients and `weights` (R, n) or None (see `weighted.as_weights`), and gives (R,)
+float64: one value a draw, NaN for a draw in which it is not defined. `time` is a positive number in any one unit,
+`event` is True where the event was seen at that time and False where the patient was censored. The distribution of the
+censoring comes from the training patients and is the same in every draw: intervals are conditional on the training set.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from chiasm.metrics.censoring import censoring_survival, event_free_survival, seen_by
+from chiasm.metrics.concordance import concordance
+from chiasm.metrics.weighted import Floats, as_weights, ratio
+
+TIED_TOLERANCE = 1e-8
+
+
+def harrell_c(
+    risk: ArrayLike,
+    time: ArrayLike,
+    event: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    tied_tolerance: float = TIED_TOLERANCE,
+) -> Floats:
+    """Harrell's concordance index: the share of comparable pairs in which the one who dies first has the higher risk.
+
+    Convention (that of `sksurv.metrics.concordance_index_censored`, which this equals): a pair is comparable when the
+    shorter time is an event; at tied times, only when exactly one of the two is an event, which then counts as the
+    earlier; two events at one time, or two censored patients, say nothing. Risks that differ by at most
+    `tied_tolerance` count one half. (lifelines counts two events at one time as a pair; we do not.)
+
+    Args:
+        risk: (n,) float, higher means an earlier event.
+        time: (n,) float.
+        event: (n,) bool.
+        weights: (R, n) counts.
+        tied_tolerance: largest difference of two risks that are called equal.
+
+    Source: Harrell et al. 1996, doi:10.1002/(SICI)1097-0258(19960229)15:4<361::AID-SIM168>3.0.CO;2-4.
+    """
+    return concordance(risk, time, event, weights, None, tied_tolerance)
+
+
+def uno_c(
+    risk: ArrayLike,
+    time: ArrayLike,
+    event: ArrayLike,
+    train_time: ArrayLike,
+    train_event: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    tau: float | None = None,
+    tied_tolerance: float = TIED_TOLERANCE,
+) -> Floats:
+    """Uno's concordance index: Harrell's, each pair weighted by 1 / G(T-)^2, T the time of its event.
+
+    Equals `survival::concordance(timewt = "n/G2", ymax = tau)` of R, which takes G from the patients it scores, and,
+    where nobody was censored at the time of an event, `sksurv.metrics.concordance_index_ipcw`, which takes G(T) and
+    T < tau. We leave out events after the last training time, because nothing is known of the censoring there.
+
+    Args:
+        risk, time, event, weights, tied_tolerance: as for `harrell_c`.
+        train_time, train_event: (n_train,) of the training patients, for the Kaplan-Meier estimate of G.
+        tau: only events up to this time count; None is all. See `censoring.truncation_time`.
+
+    Source: Uno et al. 2011, doi:10.1002/sim.4154.
+    """
+    at = np.asarray(time, dtype=np.float64)
+    survival = censoring_survival(train_time, train_event, at, before=True)
+    pair_weight = np.nan_to_num(ratio(1.0, survival)) ** 2
+    if tau is not None:
+        pair_weight = np.where(at <= tau, pair_weight, 0.0)
+    return concordance(risk, at, event, weights, pair_weight, tied_tolerance)
+
+
+def integrated_brier(
+    survival: ArrayLike,
+    times: ArrayLike,
+    time: ArrayLike,
+    event: ArrayLike,
+    train_time: ArrayLike,
+    train_event: ArrayLike,
+    weights: ArrayLike | None = None,
+) -> Floats:
+    """Brier score of the survival probabilities at `times`, integrated by trapezoids and divided by their span.
+
+        BS(t) = mean_i [ S_i(t)^2 1(T_i <= t, event) / G(T_i-) + (1 - S_i(t))^2 1(T_i > t) / G(t) ]
+
+    BS(t) equals `riskRegression::Score` of R, which takes G from the patients it scores and integrates by rectangles
+    from time zero, as `pec::crps` does; and, where nobody was censored at the time of an event,
+    `sksurv.metrics.integrated_brier_score`. One horizon gives the Brier score there. NaN when a horizon lies past the
+    last training time or where G is zero.
+
+    Args:
+        survival: (n, K) probabilities of being event-free at each of `times`.
+        times: (K,) increasing horizons.
+        time, event, weights: as for `harrell_c`.
+        train_time, train_event: (n_train,) of the training patients, for the Kaplan-Meier estimate of G.
+
+    Source: Graf et al. 1999, doi:10.1002/(SICI)1097-0258(19990915/30)18:17/18<2529::AID-SIM274>3.0.CO;2-5.
+    """
+    loss = integrated_losses(survival, times, time, event, train_time, train_event)[:, 0]
+    w = as_weights(weights, len(loss))
+    return ratio(w @ loss, w.sum(axis=1)) if len(np.asarray(times)) else np.full(len(w), np.nan)
+
+
+def integrated_losses(
+    survival: ArrayLike,
+    times: ArrayLike,
+    time: ArrayLike,
+    event: ArrayLike,
+    train_time: ArrayLike,
+    train_event: ArrayLike,
+) -> Floats:
+    """(n, 2): what each patient adds to the integrated Brier score, and what he adds to that of the null model.
+
+    The null model gives every patient the Kaplan-Meier survival of the training patients. Arguments as above.
+    """
+    at, horizons = np.asarray(time, dtype=np.float64), np.asarray(times, dtype=np.float64)
+    share = _trapezoid_weights(horizons)
+    ours, null = brier_losses(survival, horizons, at, event, train_time, train_event)
+    return np.stack([ours @ share, null @ share], axis=1)
+
+
+def brier_losses(
+    survival: ArrayLike,
+    times: ArrayLike,
+    time: ArrayLike,
+    event: ArrayLike,
+    train_time: ArrayLike,
+    train_event: ArrayLike,
+) -> tuple[Floats, Floats]:
+    """(n, K) weighted squared errors at each horizon, and those of the null model; NaN where a horizon has no G."""
+    at, horizons = np.asarray(time, dtype=np.float64), np.asarray(times, dtype=np.float64)
+    guess = np.asarray(survival, dtype=np.float64)
+    if guess.shape != (len(at), len(horizons)) or len(np.asarray(event)) != len(at):
+        raise ValueError(
+            f"survival probabilities have shape {guess.shape}: give {len(at)} patients x {len(horizons)} horizons"
+        )
+    if bool(np.any(np.diff(horizons) <= 0)):
+        raise ValueError("horizons are not increasing: sort them, each once")
+    died_by, weight = seen_by(at, event, horizons, train_time, train_event)
+    null = event_free_survival(train_time, train_event, horizons)
+    return weight * (1 - died_by - guess) ** 2, weight * (1 - died_by - null) ** 2
+
+
+def _trapezoid_weights(times: Floats) -> Floats:
+    """(K,) weights that sum to one: the trapezoid rule over `times`, divided by their span."""
+    if len(times) < 2:
+        return np.ones(len(times))
+    gaps = np.diff(times)
+    return np.asarray((np.r_[gaps, 0.0] + np.r_[0.0, gaps]) / (2 * (times[-1] - times[0])), dtype=np.float64)

@@ -1,0 +1,93 @@
+"""Metrics at each horizon of a survival prediction: how well it tells who has the event by then, and how close it is.
+
+A horizon is known by its place, since each fold may have its own (the quartiles of its training patients' event times):
+the first, second and third, or of more than three the first, the middle and the last.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from chiasm.metrics.censoring import event_free_survival, seen_by
+from chiasm.metrics.classification import weighted_auroc
+from chiasm.metrics.scored import Scored
+from chiasm.metrics.weighted import Floats, as_weights
+
+PLACES = 3
+
+
+def auc_at(
+    risk: ArrayLike,
+    horizon: float,
+    time: ArrayLike,
+    event: ArrayLike,
+    train_time: ArrayLike,
+    train_event: ArrayLike,
+    weights: ArrayLike | None = None,
+) -> Floats:
+    """Area under the ROC curve at a horizon t: those with the event by t (cumulative) against those without (dynamic).
+
+        AUC(t) = sum_ij v_i v_j 1(T_i <= t, event) 1(T_j > t) [1(r_i > r_j) + 1(r_i = r_j) / 2] / sum_ij v_i v_j ...
+
+    v_i = 1 / G(T_i-), v_j = 1 / G(t): who was censored by t is left out, and others stand for him. Equals
+    `riskRegression::Score` and `timeROC` of R, which take G from the patients they score.
+
+    Args:
+        risk: (n,) of the event by t; any increasing function of it gives the same.
+        horizon: t.
+        time, event: (n,).
+        train_time, train_event: (n_train,) of the training patients.
+        weights: (R, n) counts.
+
+    Returns:
+        (R,), NaN where nobody has, or nobody is free of, the event by t, and where G(t) is zero or not known.
+
+    Source: Uno et al. 2007, doi:10.1198/016214507000000149; Blanche et al. 2013, doi:10.1002/bimj.201200045.
+    """
+    died_by, seen = seen_by(time, event, [horizon], train_time, train_event)
+    w = as_weights(weights, len(seen))
+    if not bool(np.isfinite(seen).all()):
+        return np.full(len(w), np.nan)
+    rows = np.flatnonzero(seen[:, 0] > 0)
+    score = np.asarray(risk, dtype=np.float64)[rows]
+    return weighted_auroc(score, died_by[rows, 0] > 0.5, w[:, rows] * seen[rows, 0])
+
+
+def place_of(n_horizons: int, place: int) -> int | None:
+    """Which of the horizons stands at a place from 0, or None where there are too few."""
+    if n_horizons > PLACES:
+        return (0, n_horizons // 2, n_horizons - 1)[place]
+    return place if place < n_horizons else None
+
+
+def fold_auc(s: Scored, weights: Floats, place: int) -> Floats:
+    """AUC at the horizon of a place; the risk is one minus the survival predicted there."""
+    number = place_of(0 if s.times is None else len(s.times), place)
+    if number is None or s.survival is None or s.times is None or s.train is None:
+        return np.full(len(weights), np.nan)
+    if s.train.event is None or s.outcome.event is None:
+        return np.full(len(weights), np.nan)
+    test, train = (s.outcome.value, s.outcome.event), (s.train.value, s.train.event)
+    return auc_at(1 - s.survival[:, number], float(s.times[number]), *test, *train, weights)
+
+
+def horizon_terms(s: Scored) -> Floats:
+    """(n, 3 places, 4): risk, event by then, weight, and the null model's risk; NaN at a place without a horizon.
+
+    The null model is the Kaplan-Meier estimate of the training patients. These are what calibration and the scaled
+    Brier score at a horizon take of each patient, with the horizons and the censoring of his own fold.
+    """
+    terms = np.full((len(s.prediction), PLACES, 4), np.nan)
+    if s.survival is None or s.times is None or s.train is None or s.train.event is None or s.outcome.event is None:
+        return terms
+    train = (s.train.value, s.train.event)
+    died_by, seen = seen_by(s.outcome.value, s.outcome.event, s.times, *train)
+    null = 1 - event_free_survival(*train, s.times)
+    for place in range(PLACES):
+        number = place_of(len(s.times), place)
+        if number is not None:
+            columns = (1 - s.survival[:, number], died_by[:, number], seen[:, number])
+            terms[:, place, :3] = np.stack(columns, axis=1)
+            terms[:, place, 3] = null[number]
+    return terms

@@ -1,0 +1,1 @@
+"""Operations on fitted models: merging them without data."""

@@ -1,0 +1,208 @@
+"""Fitted models to one: their networks merged, where everything else about them is the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chiasm.artifact import ArrayOutline, ArtifactError, Outline
+from chiasm.cohort import Unsupported
+from chiasm.fitting.model import FittedModel
+from chiasm.fitting.neural import NetworkPredictor
+from chiasm.merging.layouts import Layout, require_one_layout
+from chiasm.merging.methods import METHODS, Method, make_method, merge_models
+from chiasm.models.merged_scores import mean_response, same_parts
+from chiasm.specs import name_and_options, read_options
+
+# What must be one for the parameters of two networks to mean the same; the encoders are compared by modality.
+ALIKE = {
+    "modalities": "modalities, or kinds of them",
+    "target": "targets",
+    "has_prior": "answers to patients without a modality",
+    "scarce": "modalities that were too rare to learn from",
+    "encodings": "frozen encoders",
+    "predictor.kind": "kinds of target",
+    "predictor.design": "sizes of the network",
+    "predictor.shapes": "shapes of the tokens that they read",
+    "predictor.outputs": "numbers of outputs",
+    "predictor.centre": "means by which the outcome is standardised",
+    "predictor.scale": "scales by which the outcome is standardised",
+    "response.classes": "classes",
+    "response.times": "horizons: name them in [target]",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Merged:
+    """A merged model, and what it is worth on a cohort.
+
+    Args:
+        model: the merged one, whatever the scores say.
+        metric: the primary metric of the target.
+        scores: name of a model, `merged` last, to its metrics; empty without a cohort. The merged model's are those
+            before it was calibrated on that cohort.
+        calibrated_on: how many patients of the cohort its calibration was fitted on; 0: it is the mean of the models'.
+    """
+
+    model: FittedModel
+    metric: str
+    scores: dict[str, dict[str, float]]
+    calibrated_on: int = 0
+
+    @property
+    def calibration(self) -> str:
+        """A sentence that says where the calibration comes from."""
+        if self.calibrated_on:
+            return f"its calibration was fitted on {self.calibrated_on:,} patients of the cohort"
+        return "its calibration is the mean of the models', fitted for their links and not for its own"
+
+    @property
+    def best(self) -> str | None:
+        """Who has the best primary metric, of equal ones the merged model; None where none can be estimated."""
+        known = {name: own[self.metric] for name, own in self.scores.items() if np.isfinite(own[self.metric])}
+        return max(reversed(known), key=lambda name: known[name]) if known else None
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence where merging did not pay, else None."""
+        best = self.best
+        if best in (None, "merged"):
+            return None
+        value, own = self.scores[str(best)][self.metric], self.scores["merged"][self.metric]
+        shown = f"{own:.3f}" if np.isfinite(own) else "not estimable"
+        return f"merging did not pay here: {self.metric} is {shown}, and {value:.3f} for '{best}' alone: keep that one"
+
+
+def method_of(text: str) -> Method:
+    """A method from `name` or `name:option=value,option=value`.
+
+    Raises:
+        ValueError: an unknown method or option, or a value of the wrong type or range.
+    """
+    name, options = name_and_options(text)
+    known = {field.name: field.default for field in dataclasses.fields(METHODS[name])} if name in METHODS else {}
+    values = read_options(options, known, f"method '{name}'") if known else {}
+    return make_method(name, **values)
+
+
+def require_alike(outlines: Sequence[Outline], names: Sequence[str]) -> None:
+    """Refuse models whose networks do not fit, by what their folders say; no weight is read.
+
+    Args:
+        names: what a message calls each.
+
+    Raises:
+        Unsupported: a model that is no network; recipes, targets, encoders or other parts that differ.
+        ValueError: tensors or shapes that differ, named.
+    """
+    trees = [outline.tree for outline in outlines]
+    for tree, name in zip(trees, names, strict=True):
+        found = tree.get("$kind") if isinstance(tree, dict) else None
+        predictor = tree.get("predictor") if found == "model" else None
+        if not isinstance(predictor, dict) or predictor.get("$kind") != "network":
+            raise Unsupported(
+                f"{name} holds no network: networks merge, such as healnet and lego-fuse give; blocks of lego-merge "
+                "merge with such blocks, and models of single modalities with such models"
+            )
+        for part in (*ALIKE, "recipe", "predictor.encoders", "predictor.state"):
+            at(tree, part)
+    for tree, name in zip(trees[1:], names[1:], strict=True):
+        if _recipe(tree) != _recipe(trees[0]):
+            raise Unsupported(
+                f"{names[0]} is of recipe '{_recipe(trees[0])}' and {name} of '{_recipe(tree)}': one recipe merges"
+            )
+        for part in ("modalities", "target"):
+            if tree[part] != trees[0][part]:
+                raise Unsupported(f"{names[0]} and {name} have different {ALIKE[part]}: fit them alike")
+    require_one_layout([_layout(tree) for tree in trees], names)
+    for tree, name in zip(trees[1:], names[1:], strict=True):
+        for part, what in ALIKE.items():
+            if at(tree, part) != at(trees[0], part):
+                raise Unsupported(f"{names[0]} and {name} have different {what}: fit them alike")
+        own, first = tree["predictor"]["encoders"], trees[0]["predictor"]["encoders"]
+        for modality in sorted(set(own) | set(first)):
+            if own.get(modality) != first.get(modality):
+                raise Unsupported(_scaled_differently(modality, names[0], name))
+
+
+def merge_fitted(
+    models: Sequence[FittedModel],
+    names: Sequence[str],
+    weights: Sequence[float],
+    method: Method,
+    base: FittedModel | None = None,
+) -> FittedModel:
+    """The first model with the merged network, and the mean of the models' calibrations.
+
+    Weights of networks that read differently scaled inputs have no common meaning, so the encoders must be equal: fit
+    the models on one cohort, or tune them from one model. The calibrating slope, its centre and the baseline hazard are
+    averaged; they were fitted for the links of the models, not for that of the merged one.
+
+    Args:
+        models: `require_alike` has passed them, the base too.
+        names: what a message calls each, the base last.
+
+    Raises:
+        Unsupported: encoders that were fitted on different patients.
+        ValueError: what `merge_models` refuses.
+    """
+    every = [*models, *([] if base is None else [base])]
+    for model, name in zip(every[1:], names[1:], strict=True):
+        for modality, encoder in _network(every[0]).encoders.items():
+            if not same_parts(encoder, _network(model).encoders[modality]):
+                raise Unsupported(_scaled_differently(modality, names[0], name))
+    states = [_state(model) for model in models]
+    merged = merge_models(states, weights, method, None if base is None else _state(base))
+    arrays = {key: value.numpy() for key, value in merged.items()}
+    predictor = dataclasses.replace(_network(models[0]), state=arrays, notes={})
+    same = len({model.recipe for model in models}) == 1
+    return dataclasses.replace(
+        models[0],
+        predictor=predictor,
+        response=mean_response([model.response for model in models], weights),
+        recipe=models[0].recipe if same else models[0].recipe.partition(":")[0],
+    )
+
+
+def _recipe(tree: Mapping[str, Any]) -> str:
+    return str(tree["recipe"]).partition(":")[0]
+
+
+def _layout(tree: Mapping[str, Any]) -> Layout:
+    state = tree["predictor"]["state"]
+    return {key: (own.shape, own.dtype) for key, own in state.items() if isinstance(own, ArrayOutline)}
+
+
+def at(tree: Any, place: str) -> Any:
+    """What stands at a dotted place of a description.
+
+    Raises:
+        ArtifactError: nothing does.
+    """
+    for part in place.split("."):
+        if not isinstance(tree, dict) or part not in tree:
+            raise ArtifactError(f"a model has no '{place}': it is damaged, or another chiasm wrote it")
+        tree = tree[part]
+    return tree
+
+
+def _network(model: FittedModel) -> NetworkPredictor:
+    if not isinstance(model.predictor, NetworkPredictor):
+        raise Unsupported("a model holds no network: networks merge, such as healnet and lego-fuse give")
+    return model.predictor
+
+
+def _state(model: FittedModel) -> dict[str, Tensor]:
+    return {key: torch.from_numpy(np.array(value)) for key, value in _network(model).state.items()}
+
+
+def _scaled_differently(modality: str, first: str, second: str) -> str:
+    return (
+        f"the encoders of '{modality}' in {first} and {second} were fitted on different patients, so their networks "
+        "read inputs on different scales, and a mean of their weights has no meaning: fit the models on one cohort"
+    )

@@ -1,0 +1,166 @@
+"""Blocks of `lego-merge` that were trained in different places, put together without data (arXiv 2405.19950)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chiasm.artifact import Outline
+from chiasm.cohort import Unsupported
+from chiasm.errors import nearest
+from chiasm.fitting.model import FittedModel
+from chiasm.merging import LATENT_METHODS
+from chiasm.models.merged import at
+from chiasm.models.merged_scores import mean_response
+from chiasm.recipes.fusion.lego_blocks import HEAD_METHODS, require_matching
+from chiasm.recipes.fusion.lego_merge import LegoMergePredictor
+from chiasm.specs import name_and_options, read_options
+
+MIXED = "several"  # starts of the blocks of one model
+# What must be one for the latents and heads of blocks to mean the same.
+ALIKE = {
+    "target": "targets",
+    "predictor.kind": "kinds of target",
+    "predictor.sizes": "sizes of the latents or of the blocks",
+    "response.classes": "classes",
+    "response.times": "horizons: name them in [target]",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockMethod:
+    """How latents are merged (mean, harmonic, geometric), and heads (slerp, linear, ot)."""
+
+    latents: str = "mean"
+    head: str = "slerp"
+
+
+def block_method_of(text: str) -> BlockMethod:
+    """A way of merging blocks from `name` or `name:head=method`.
+
+    Raises:
+        ValueError: an unknown name, option or value, with the nearest known one.
+    """
+    name, options = name_and_options(text)
+    _require_known("way of merging latents", name, LATENT_METHODS)
+    head = read_options(options, {"head": BlockMethod().head}, f"'{name}'").get("head", BlockMethod().head)
+    _require_known("way of merging heads", head, HEAD_METHODS)
+    return BlockMethod(name, head)
+
+
+def hold_blocks(outlines: Sequence[Outline]) -> bool:
+    """Whether every model is one of blocks."""
+    predictors = [own.tree.get("predictor") if isinstance(own.tree, dict) else None for own in outlines]
+    return all(isinstance(own, dict) and own.get("$kind") == "lego-merge" for own in predictors)
+
+
+def require_blocks(
+    outlines: Sequence[Outline], names: Sequence[str], weights: Sequence[float], method: BlockMethod
+) -> None:
+    """Refuse blocks that do not fit, by what their folders say; no weight is read.
+
+    Args:
+        names: what a message calls each.
+
+    Raises:
+        Unsupported: two blocks of one modality; targets, sizes, classes or starts that differ; a package is missing.
+        ValueError: a weight of zero.
+    """
+    require_matching(method.head)
+    if not all(weight > 0 for weight in weights):
+        raise ValueError("a block of weight zero leaves who has nothing else without an answer: leave its model out")
+    trees: list[Any] = [outline.tree for outline in outlines]
+    require_one_meaning(trees, names, ALIKE)
+    starts = [str(tree["predictor"].get("start", "")) for tree in trees]
+    for start, name in zip(starts, names, strict=True):
+        if (start != starts[0] or start == MIXED) and method.head != "ot":
+            if start == MIXED:
+                raise Unsupported(
+                    f"the blocks of {name} started from different latents, which have no common order: take head=ot"
+                )
+            raise Unsupported(
+                f"the blocks of {names[0]} and {name} started from different latents, which have no common order: fit "
+                "them with one --seed, or match their widths by head=ot"
+            )
+
+
+def require_one_meaning(trees: Sequence[Any], names: Sequence[str], alike: Mapping[str, str]) -> None:
+    """Refuse models of one modality, or that differ in a part that has to be one.
+
+    Args:
+        alike: dotted places of a description, and what a message calls what stands there.
+
+    Raises:
+        Unsupported: as said.
+    """
+    for tree in trees:
+        for part in (*alike, "modalities"):
+            at(tree, part)
+    owners: dict[str, str] = {}
+    for tree, name in zip(trees, names, strict=True):
+        for modality in tree["modalities"]:
+            other = owners.setdefault(modality, name)
+            if other != name:
+                raise Unsupported(
+                    f"{other} and {name} both hold a block of '{modality}', and one patient cannot be read by both: "
+                    "merge models that are of different modalities"
+                )
+    for tree, name in zip(trees[1:], names[1:], strict=True):
+        for part, what in alike.items():
+            if at(tree, part) != at(trees[0], part):
+                raise Unsupported(f"{names[0]} and {name} have different {what}: fit them alike")
+
+
+def merge_blocks(models: Sequence[FittedModel], weights: Sequence[float], method: BlockMethod) -> FittedModel:
+    """One model of all blocks, merged at prediction over what a patient has; nothing is trained and no patient needed.
+
+    The weight of a model is that of each of its blocks, in the merge of latents and in that of heads. Means and scales
+    by which a number was standardised are averaged, as the calibrations are.
+
+    Args:
+        models: `require_blocks` has passed them.
+    """
+    parts = [model.predictor for model in models]
+    own = [part for part in parts if isinstance(part, LegoMergePredictor)]
+    total = sum(weights)
+    every = {name: part for part in own for name in part.blocks}
+    predictor = dataclasses.replace(
+        own[0],
+        encoders={name: part.encoders[name] for name, part in every.items()},
+        shapes={name: part.shapes[name] for name, part in every.items()},
+        blocks={name: part.blocks[name] for name, part in every.items()},
+        heads={name: part.heads[name] for name, part in every.items()},
+        method=method.latents,
+        head_method=method.head,
+        centre=sum(part.centre * weight for part, weight in zip(own, weights, strict=True)) / total,
+        scale=sum(part.scale * weight for part, weight in zip(own, weights, strict=True)) / total,
+        trained_parameters=sum(part.trained_parameters for part in own),
+        start=own[0].start if len({part.start for part in own}) == 1 else MIXED,
+        weights={
+            name: weight * part.weights.get(name, 1.0)
+            for part, weight in zip(own, weights, strict=True) for name in part.blocks
+        },
+    )  # fmt: skip
+    return dataclasses.replace(joined(models, weights, "lego-merge"), predictor=predictor)
+
+
+def joined(models: Sequence[FittedModel], weights: Sequence[float], recipe: str) -> FittedModel:
+    """The first model with the modalities of all and the mean of their calibrations; its predictor is still its own."""
+    modalities = {name: kind for model in models for name, kind in model.modalities.items()}
+    return dataclasses.replace(
+        models[0],
+        recipe=recipe,
+        modalities=modalities,
+        response=mean_response([model.response for model in models], weights),
+        has_prior=False,
+        scarce=tuple(sorted({name for model in models for name in model.scarce} - set(modalities))),
+        encodings={name: encoding for model in models for name, encoding in model.encodings.items()},
+    )
+
+
+def _require_known(what: str, name: str, known: Any) -> None:
+    if name not in known:
+        like = nearest(name, known)
+        hint = f"did you mean '{like}'?" if like else f"choose one of {', '.join(known)}"
+        raise ValueError(f"no {what} of blocks is called '{name}': {hint}")

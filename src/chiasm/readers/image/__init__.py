@@ -1,0 +1,1 @@
+"""Readers of images, volumes and slides."""

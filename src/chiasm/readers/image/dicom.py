@@ -1,0 +1,173 @@
+"""DICOM: a file, or a folder of one series, as a volume in the numbers that its modality measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort import Unsupported
+from chiasm.errors import count
+from chiasm.readers.guard import files_of, guarded
+from chiasm.readers.image.codestream import check_stream
+from chiasm.readers.image.dicom_header import SECONDARY_CAPTURE, Header, read_header, read_pixels
+from chiasm.readers.image.dicom_series import Series, Slice, order
+from chiasm.readers.reading import LIMITS, Item, Limits, ReadError, Volume, check_values
+
+NOUN, FIX = "a DICOM image", "export the series again"
+GREY, RGB = ("grey",), ("red", "green", "blue")
+INDEX = "DICOMDIR"
+
+
+class DicomReader:
+    """Gives `Volume`: `(1 or 3, D, H, W)` float32, slices in ascending order along the normal of their plane.
+
+    For axial slices d runs from foot to head, h from front to back, w from the patient's right to the left. An X-ray
+    has D = 1, a cine its frames as D. Values pass the modality LUT, or slope and intercept (of a dose, its scaling to
+    Gy); a CT that has them is in `HU`. MONOCHROME1 is inverted within its bits, except where the unit is HU; palettes
+    and YBR become RGB. `spacing` is 1 mm where the header has none, which `inspect` says.
+
+    Only the tags in `dicom_header.KEYWORDS` are taken into memory: no name, no date, no identifier but the series' own,
+    which is only compared. The preamble is not used, and a private tag is only noticed.
+    """
+
+    kind = "dicom"
+    version = "1"
+
+    def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
+        """Burned-in text, private tags, uneven slices and spacing that is assumed; pixels are not read."""
+        with guarded(NOUN, FIX):
+            series = _series(item, limits)
+            headers = list({id(part.header): part.header for part in series.slices}.values())
+            notes = (*_privacy(headers), *series.notes, *_units(headers))
+        return notes
+
+    def read(self, item: Item, limits: Limits = LIMITS) -> Volume:
+        """The volume.
+
+        Raises:
+            ReadError: no DICOM, no image, damaged, over a limit, several series, slices that do not stack.
+            Unsupported: pydicom is missing, or what decodes this compression.
+        """
+        with guarded(NOUN, FIX):
+            series = _series(item, limits)
+            first = series.slices[0].header
+            colour = first.samples == 3 or first.tags.get("PhotometricInterpretation") == "PALETTE COLOR"
+            shape = (3 if colour else 1, len(series.slices), first.rows, first.columns)
+            values = np.empty(shape, dtype=np.float32)
+            tags, held = None, None
+            for place, part in enumerate(series.slices):
+                if held is not part.header:
+                    tags, held = read_pixels(part.header), part.header
+                values[:, place] = _decode(part, tags)
+            if not np.isfinite(values).all():
+                raise ReadError("the pixels hold values that are not finite", FIX)
+            unit = "HU" if all(_hounsfield(part) for part in series.slices) else ""
+            volume = Volume(values, RGB if colour else GREY, series.spacing, unit)
+        return volume
+
+
+def _series(item: Item, limits: Limits) -> Series:
+    files = [file for file in files_of(item, limits) if file.name.upper() != INDEX]
+    if not files:
+        raise ReadError("the folder holds a DICOMDIR alone", "copy the images beside it")
+    headers = []
+    values = 0
+    for file in files:
+        header = read_header(file, limits)
+        values += header.frames * header.samples * header.rows * header.columns
+        check_values((values,), limits)
+        headers.append(header)
+    for syntax, bits in sorted({(header.syntax, int(header.tags.get("BitsStored") or 0)) for header in headers}):
+        _check_decoder(syntax, bits)
+    return order(headers)
+
+
+def _check_decoder(syntax: str, bits: int) -> None:
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import UID, JPEGExtended12Bit
+
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise ReadError("the pixels are compressed in a way that is not read", "export them uncompressed") from None
+    deep = syntax == JPEGExtended12Bit and bits > 8  # more than Pillow decodes
+    if not decoder.is_available or (deep and decoder.available_plugins == ("pillow",)):
+        raise Unsupported(
+            f"nothing installed decodes {UID(syntax).name}: pip install pylibjpeg pylibjpeg-libjpeg "
+            "pylibjpeg-openjpeg, or export the files uncompressed"
+        )
+
+
+def _decode(part: Slice, tags: Any) -> NDArray[np.float64]:
+    """One slice `(C, H, W)` in the units of its modality."""
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+    from pydicom.pixels.utils import pixel_array
+
+    header = part.header
+    if "PixelData" in tags and tags["PixelData"].is_undefined_length:
+        from pydicom.encaps import get_frame
+
+        check_stream(get_frame(tags.PixelData, part.frame, number_of_frames=header.frames), header.rows, header.columns)
+    tags.file_meta.TransferSyntaxUID = tags.file_meta.get("TransferSyntaxUID") or header.syntax
+    pixels = pixel_array(tags, index=part.frame)
+    if header.samples == 3:
+        return np.moveaxis(pixels, -1, 0).astype(np.float64)
+    if tags.get("PhotometricInterpretation") == "PALETTE COLOR":
+        return np.moveaxis(apply_color_lut(pixels, tags), -1, 0).astype(np.float64)
+    slope, intercept = _rescale(part)
+
+    def measured(stored: NDArray[Any]) -> NDArray[np.float64]:
+        if tags.get("ModalityLUTSequence"):
+            return np.asarray(apply_modality_lut(stored, tags), dtype=np.float64)
+        return stored * float(1 if slope is None else slope) + float(0 if intercept is None else intercept)
+
+    values = measured(pixels)
+    if tags.get("PhotometricInterpretation") == "MONOCHROME1" and not _hounsfield(part):
+        bits = int(tags.BitsStored)
+        low = -(1 << (bits - 1)) if tags.get("PixelRepresentation") else 0
+        values = measured(np.array([low, low + (1 << bits) - 1], dtype=np.int64)).sum() - values
+    return values[None]
+
+
+def _rescale(part: Slice) -> tuple[Any, Any]:
+    if part.header.tags.get("DoseGridScaling") is not None:
+        return part.header.tags.DoseGridScaling, 0
+    group = "PixelValueTransformationSequence"
+    return part.tag(group, "RescaleSlope"), part.tag(group, "RescaleIntercept")
+
+
+def _hounsfield(part: Slice) -> bool:
+    unit = part.tag("PixelValueTransformationSequence", "RescaleType")
+    grey = part.header.samples == 1
+    return grey and part.header.tags.get("Modality") == "CT" and None not in _rescale(part) and unit in (None, "", "HU")
+
+
+def _privacy(headers: Sequence[Header]) -> tuple[str, ...]:
+    def files(chosen: list[Header]) -> str:
+        return f"{len(chosen):,} of {count(len(headers), 'file')}"
+
+    said = [header for header in headers if str(header.tags.get("BurnedInAnnotation") or "").upper() == "YES"]
+    unsaid = [
+        header
+        for header in headers
+        if not header.tags.get("BurnedInAnnotation")
+        and str(header.tags.get("SOPClassUID") or "").startswith(SECONDARY_CAPTURE)
+    ]
+    private = [header for header in headers if header.private]
+    notes = (
+        (said, "text is burned into the pixels, perhaps a name, in"),
+        (unsaid, "a secondary capture does not say whether text is burned into its pixels, in"),
+        (private, "private tags, which are not read and may name the patient, stand in"),
+    )
+    return tuple(f"{what} {files(chosen)}" for chosen, what in notes if chosen)
+
+
+def _units(headers: Sequence[Header]) -> tuple[str, ...]:
+    if any(header.tags.get("Modality") == "CT" for header in headers) and not all(
+        _hounsfield(Slice(header, 0, None, None, None)) for header in headers
+    ):
+        return ("a CT without slope and intercept in HU: its numbers are not Hounsfield units",)
+    return ()

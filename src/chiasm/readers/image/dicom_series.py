@@ -1,0 +1,182 @@
+"""Slices of one series, put in order by where they lie in the patient, whatever their files are called."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.errors import count
+from chiasm.readers.image.dicom_header import Header
+from chiasm.readers.reading import ReadError
+
+PARALLEL = 1e-2  # difference of direction cosines between slices of one stack
+SAME_PLACE_MM = 1e-3
+EVEN, HOLE = 0.1, 2.5  # of the median gap: what is reported, and what is refused
+EXPORT = "export the series again, one a folder"
+Notes = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A frame of a file; `position` (3,) and `orientation` (6,) in the patient, in mm and cosines, or None."""
+
+    header: Header
+    frame: int
+    position: NDArray[np.float64] | None
+    orientation: NDArray[np.float64] | None
+    number: int | None
+
+    def tag(self, macro: str, name: str) -> Any:
+        """A tag of this frame: its functional group, the one shared by all, the file's own."""
+        return _of_frame(self.header.tags, self.frame, macro, name)
+
+
+@dataclass(frozen=True)
+class Series:
+    """Slices first to last; `spacing` mm along D, H, W; `notes` for `inspect`."""
+
+    slices: tuple[Slice, ...]
+    spacing: tuple[float, float, float]
+    notes: Notes
+
+
+def order(headers: Sequence[Header]) -> Series:
+    """One series in order: along the normal of the slices, which is the cross product of their row and column.
+
+    The distance is the median gap between positions. A gap that differs by more than a tenth is a note; a gap of
+    2.5 and more (two slices missing side by side) is refused. Without positions, `InstanceNumber` orders.
+
+    Raises:
+        ReadError: several series, slices of different size, direction or spacing, two in one place, a large hole.
+    """
+    _one_series(headers)
+    slices = [_slice(header, frame) for header in headers for frame in range(header.frames)]
+    _alike(slices)
+    in_plane, notes = _in_plane(slices)
+    if len(slices) > 1 and all(part.position is not None and part.orientation is not None for part in slices):
+        ordered, gap, more = _by_place(slices)
+    else:
+        ordered, gap, more = _by_number(slices)
+    return Series(tuple(ordered), (gap, *in_plane), notes + more)
+
+
+def _one_series(headers: Sequence[Header]) -> None:
+    sizes = Counter(str(header.tags.get("SeriesInstanceUID") or "") for header in headers)
+    if len(sizes) > 1:
+        files = ", ".join(f"{size:,}" for size in sorted(sizes.values(), reverse=True)[:5])
+        more = " ..." if len(sizes) > 5 else ""
+        raise ReadError(f"the folder holds {len(sizes):,} series, of {files}{more} files", "keep one series a folder")
+
+
+def _slice(header: Header, frame: int) -> Slice:
+    tags = header.tags
+    position = _numbers(_of_frame(tags, frame, "PlanePositionSequence", "ImagePositionPatient"), 3)
+    orientation = _numbers(_of_frame(tags, frame, "PlaneOrientationSequence", "ImageOrientationPatient"), 6)
+    offsets = tags.get("GridFrameOffsetVector")
+    if position is not None and orientation is not None and offsets is not None and header.frames > 1:
+        # relative to the first (usual) or absolute along the axis: their differences are the same
+        position = position + _normal(orientation) * (float(offsets[frame]) - float(offsets[0]))
+    number = tags.get("InstanceNumber")
+    several = header.frames > 1
+    return Slice(header, frame, position, orientation, frame if several else None if number is None else int(number))
+
+
+def _of_frame(tags: Any, frame: int, macro: str, name: str) -> Any:
+    for groups, place in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
+        items = tags.get(groups)
+        if items and len(items) > place and items[place].get(macro):
+            value = items[place].get(macro)[0].get(name)
+            if value is not None:
+                return value
+    return tags.get(name)
+
+
+def _numbers(value: Any, length: int) -> NDArray[np.float64] | None:
+    """`length` finite numbers, or None where the tag is missing or empty."""
+    if value is None or isinstance(value, str | float | int) or len(value) == 0:
+        return None
+    numbers = np.array([float(part) for part in value])
+    if numbers.shape != (length,) or not np.isfinite(numbers).all():
+        raise ReadError("a position, direction or spacing of the header is no number", EXPORT)
+    return numbers
+
+
+def _alike(slices: Sequence[Slice]) -> None:
+    """Refuse slices that do not fit on one another."""
+    first = slices[0].header
+    shape = (first.rows, first.columns, first.samples, first.tags.get("PhotometricInterpretation"))
+    for part in slices:
+        header = part.header
+        if (header.rows, header.columns, header.samples, header.tags.get("PhotometricInterpretation")) != shape:
+            raise ReadError("the slices differ in rows, columns or colour", EXPORT)
+
+
+def _in_plane(slices: Sequence[Slice]) -> tuple[tuple[float, float], Notes]:
+    """Millimetres between rows and between columns."""
+    found = []
+    for part in slices:
+        spacing = _numbers(part.tag("PixelMeasuresSequence", "PixelSpacing"), 2)
+        found.append(spacing if spacing is not None else _numbers(part.header.tags.get("ImagerPixelSpacing"), 2))
+    first = found[0]
+    if first is None:
+        return (1.0, 1.0), ("the header gives no pixel spacing: 1 mm is assumed",)
+    if any(spacing is None or not np.allclose(spacing, first, rtol=1e-3) for spacing in found):
+        raise ReadError("the slices differ in pixel spacing", EXPORT)
+    if (first <= 0).any():
+        raise ReadError("the pixel spacing is not above zero", EXPORT)
+    return (float(first[0]), float(first[1])), ()
+
+
+def _normal(orientation: NDArray[np.float64]) -> NDArray[np.float64]:
+    normal = np.cross(orientation[:3], orientation[3:])
+    length = float(np.linalg.norm(normal))
+    if abs(length - 1) > 0.1:
+        raise ReadError("the direction of the slices is no right angle", EXPORT)
+    return np.asarray(normal / length)
+
+
+def _by_place(slices: list[Slice]) -> tuple[list[Slice], float, Notes]:
+    # the same numbers whatever the order of the files: every slice is measured by the mean direction
+    directions = np.array(sorted(part.orientation.tolist() for part in slices if part.orientation is not None))
+    if np.ptp(directions, axis=0).max() > PARALLEL:
+        raise ReadError("the slices are not parallel: localisers, or several stacks", EXPORT)
+    normal = _normal(directions[0])
+    places = np.array([float(part.position @ normal) for part in slices if part.position is not None])
+    rank = np.argsort(places, kind="stable")
+    gaps = np.diff(places[rank])
+    twice = int((gaps < SAME_PLACE_MM).sum())
+    if twice:
+        what = f"{count(twice, 'slice')} of {len(slices):,} lie where another lies: copies, phases or echoes"
+        raise ReadError(what, "keep one slice a place")
+    gap = float(np.median(gaps))
+    uneven = int((np.abs(gaps - gap) > EVEN * gap).sum())
+    if gaps.max() >= HOLE * gap:
+        what = f"slices are missing: the largest gap is {gaps.max() / gap:.1f} times the usual one"
+        raise ReadError(what, "export the series in full, or resample it to even slices")
+    note = f"{uneven} of {len(gaps)} gaps between slices differ from the usual one by more than a tenth"
+    return [slices[place] for place in rank], gap, (note,) if uneven else ()
+
+
+def _by_number(slices: list[Slice]) -> tuple[list[Slice], float, Notes]:
+    gap, notes = 1.0, ["the header gives no distance between slices: 1 mm is assumed"]
+    for name in ("SpacingBetweenSlices", "SliceThickness"):
+        value = slices[0].tag("PixelMeasuresSequence", name)
+        if value is not None and np.isfinite(float(value)) and float(value) > 0:
+            gap, notes = float(value), []
+            break
+    if len(slices) == 1:
+        return slices, gap, ()
+    numbers = [part.number for part in slices]
+    known = [number for number in numbers if number is not None]
+    if len(set(known)) < len(slices):
+        what = "the slices have no position, and their instance numbers are missing or repeated"
+        raise ReadError(what, "export the series with ImagePositionPatient and ImageOrientationPatient")
+    several = len({id(part.header) for part in slices}) > 1
+    if several:
+        notes.append("slices are ordered by their instance number: positions are missing")
+    return [slices[place] for place in np.argsort(known, kind="stable")], gap, tuple(notes)

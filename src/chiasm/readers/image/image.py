@@ -1,0 +1,135 @@
+"""Images, one a patient: PNG and JPEG by Pillow, TIFF by tifffile; known by their content, whatever they are called."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.readers.guard import file_of, guarded
+from chiasm.readers.image.tiff import check_tiff, read_tiff
+from chiasm.readers.reading import LIMITS, Image, Item, Limits, ReadError, check_values
+from chiasm.readers.registry import missing
+
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+GREY, RGB = ("grey",), ("red", "green", "blue")
+DEEP = {"I;16", "I;16B", "I;16L", "I", "F"}  # Pillow's modes of one channel beyond 8 bits
+PRINT = (72, 90, 96, 100, 150, 300, 600)  # dots an inch that programs write when they know nothing
+FIX = "export it again as PNG, JPEG or TIFF"
+
+
+class ImageReader:
+    """Gives `Image`: `(C, H, W)` float32 in the numbers of the file, 0 .. 255 for 8 bits, 0 .. 65535 for 16.
+
+    Grey stays one channel. Alpha is dropped; palettes, CMYK and YCbCr become RGB; bilevel becomes 0 and 255; EXIF's
+    orientation is applied. `spacing` is mm a pixel where the file gives it in a metric unit, else None: PNG (pHYs) and
+    JPEG (JFIF in dots a centimetre) except for the usual 72, 96, 300 ... dots an inch; TIFF (centimetres, ImageJ, OME).
+    PNGs of 16 bits in colour or with alpha are read to 8, which `inspect` says. TIFF: see `readers/tiff.py`.
+    """
+
+    kind = "image"
+    version = "1"
+
+    def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
+        """Notes on the header, which is all that is read. Raises as `read` does, but for damage further down."""
+        path = file_of(item, limits)
+        start = _start(path)
+        with guarded("an image", FIX):
+            if start.startswith(TIFF):
+                check_tiff(path, limits)
+            else:
+                with _plugin(start)(path) as image:
+                    _check(image, limits)
+        if start.startswith(PNG) and start[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
+            return ("16 bits a channel are read to 8: write a TIFF to keep them",)
+        return ()
+
+    def read(self, item: Item, limits: Limits = LIMITS) -> Image:
+        """The image.
+
+        Raises:
+            ReadError: it is none, damaged, over a limit, animated, or several pages that do not belong together.
+            Unsupported: Pillow or tifffile is missing.
+        """
+        path = file_of(item, limits)
+        start = _start(path)
+        with guarded("an image", FIX):
+            if start.startswith(TIFF):
+                value = read_tiff(path, limits)
+            else:
+                with _plugin(start)(path) as image:
+                    _check(image, limits)
+                    value = _decode(image)
+        return value
+
+
+def _start(path: Path) -> bytes:
+    with guarded("an image", FIX), path.open("rb") as file:
+        start = file.read(132)
+    return start
+
+
+def _plugin(start: bytes) -> Any:
+    """Pillow's class for one format: Image.open also holds sizes against a setting of the whole process."""
+    try:
+        from PIL import JpegImagePlugin, PngImagePlugin
+    except ImportError:
+        raise missing("Pillow", "imaging", "images") from None
+    if start.startswith(PNG):
+        return PngImagePlugin.PngImageFile
+    if start.startswith(JPEG):
+        return JpegImagePlugin.JpegImageFile
+    if start[128:132] == b"DICM":
+        raise ReadError("the file is DICOM", 'write kind = "dicom"')
+    raise ReadError("the file is neither a PNG, a JPEG nor a TIFF, whatever its name", FIX)
+
+
+def _check(image: Any, limits: Limits) -> None:
+    check_values((len(image.getbands()), image.height, image.width), limits)
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise ReadError(f"the file holds {frames:,} frames", "write the one that counts as an image of its own")
+
+
+def _decode(image: Any) -> Image:
+    image.load()
+    spacing = _spacing(image.info)
+    turn = _orientation(image)
+    if image.mode in DEEP:
+        pixels = np.asarray(image, dtype=np.float32)
+    else:
+        pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB"))
+    if turn in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+        spacing = spacing and spacing[::-1]
+    rows, columns = _FLIPS.get(turn, (1, 1))
+    pixels = pixels[::rows, ::columns]
+    planes: NDArray[Any] = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)  # (C, H, W)
+    return Image(np.ascontiguousarray(planes, dtype=np.float32), GREY if len(planes) == 1 else RGB, spacing)
+
+
+# EXIF orientation -> step along rows and columns, after rows and columns changed places for 5 .. 8
+_FLIPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
+
+
+def _orientation(image: Any) -> int:
+    with suppress(Exception):  # a damaged note beside a sound image
+        return int(image.getexif().get(0x0112, 1))
+    return 1
+
+
+def _spacing(info: dict[str, Any]) -> tuple[float, float] | None:
+    """Millimetres along rows and columns."""
+    if "jfif" in info:  # unit 1 is dots an inch, 2 dots a centimetre
+        across, down = (2.54 * dots for dots in info.get("jfif_density", (0, 0)))
+        known = info.get("jfif_unit") == 2
+    else:
+        across, down = (float(dots) for dots in info.get("dpi", (0, 0)))
+        known = "aspect" not in info
+    if not known or across <= 0 or down <= 0 or any(abs(across - dots) < 0.5 for dots in PRINT):
+        return None
+    return 25.4 / down, 25.4 / across

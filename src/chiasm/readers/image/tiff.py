@@ -1,0 +1,192 @@
+"""TIFF as one image: pages of one size are its channels, pyramids and thumbnails are passed over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.readers.image.codestream import check_stream
+from chiasm.readers.reading import Image, Limits, ReadError, check_values
+from chiasm.readers.registry import missing
+
+MOST_PAGES = 1000
+PLAIN, JPEG = 1, 7
+# LZW, JPEG, deflate (two codes), PackBits, zstd: their decoders are told how much may come out, or their stream says
+COMPRESSIONS = {PLAIN, 5, JPEG, 8, 32946, 32773, 50000}
+WHITE_IS_0, BLACK_IS_0, COLOUR, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
+MILLIMETRES = {"nm": 1e-6, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "\\u00B5m": 1e-3, "micron": 1e-3, "microns": 1e-3,
+               "mm": 1.0, "cm": 10.0}  # fmt: skip
+LONGEST_XML = 10_000_000
+EXPORT = "export one plane image, with its channels as pages or samples"
+
+
+def check_tiff(path: Path, limits: Limits) -> None:
+    """Refuse, from the tags alone, what `read_tiff` would."""
+    with _pages(path, limits):
+        pass
+
+
+def read_tiff(path: Path, limits: Limits) -> Image:
+    """The channels of a TIFF, in the order of its pages and samples, under the names that OME gives them."""
+    with _pages(path, limits) as pages:
+        for page in pages:
+            if page.compression == JPEG:
+                _check_streams(page)
+        values = np.concatenate([_planes(page) for page in pages])  # (C, H, W)
+        if not np.isfinite(values).all():
+            raise ReadError("the image holds values that are not finite", "write a number in their place")
+        ome = _ome(pages[0])
+        names = ome[0] if len(ome[0]) == len(values) else tuple(map(str, range(len(values))))
+        if len(pages) == 1 and len(values) in (1, 3) and not ome[0]:
+            names = ("grey",) if len(values) == 1 else ("red", "green", "blue")
+        return Image(values, names, ome[1] or _spacing(pages[0]))
+
+
+@contextmanager
+def _pages(path: Path, limits: Limits) -> Iterator[list[Any]]:
+    """The pages that make the image, all of one shape and type, checked against the limits."""
+    try:
+        from tifffile import TiffFile
+    except ImportError:
+        raise missing("tifffile", "imaging", "TIFF images") from None
+    # other files named in the metadata are not opened, and no vendor's way of hiding pages is followed
+    with TiffFile(path, _multifile=False, is_lsm=False, is_scanimage=False, is_ndpi=False) as file:
+        found = list(islice(file.pages, MOST_PAGES + 1))
+        if len(found) > MOST_PAGES:
+            raise ReadError(f"the file has more than {MOST_PAGES:,} pages", EXPORT)
+        pages = [page.aspage() for page in found]
+        pages = [page for page in pages if not page.subfiletype & 0b101]  # reduced, or a mask
+        shapes = {(page.shape, str(page.dtype), page.photometric) for page in pages}
+        if len(shapes) != 1:
+            what = f"the pages have {len(shapes)} shapes or types" if pages else "the file holds no image of full size"
+            raise ReadError(what, f'{EXPORT}, or write kind = "slide" for a whole slide')
+        first = pages[0]
+        check_values((len(pages), *first.shape), limits)
+        check_values((first.samplesperpixel, *first.chunks), limits)
+        _check_kind(first, len(pages))
+        if any(page.compression not in COMPRESSIONS for page in pages):
+            raise ReadError("the way the TIFF is compressed is not read", "write it again with deflate, or without any")
+        if any(page.compression != PLAIN for page in pages):
+            _need_codecs()
+        size = path.stat().st_size
+        for page in pages:
+            ends = (start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=True))
+            if len(page.dataoffsets) < math.prod(page.chunked):
+                raise ReadError("the file lists fewer strips than its header announces", "copy it again")
+            if max(ends) > size or min(page.databytecounts) <= 0:
+                raise ReadError("the file is truncated: pixels lie beyond its end", "copy it again")
+        yield pages
+
+
+def _check_kind(page: Any, pages: int) -> None:
+    if page.axes not in ("YX", "YXS", "SYX") or page.dtype is None or page.dtype.kind not in "buif":
+        raise ReadError("the pages are no plane images of real numbers", EXPORT)
+    if page.photometric not in (WHITE_IS_0, BLACK_IS_0, COLOUR, PALETTE, CMYK, YCBCR):
+        raise ReadError("the colour space is not read", "write it as grey or RGB")
+    colour = page.photometric in (COLOUR, PALETTE, CMYK, YCBCR)
+    if colour and pages > 1:
+        raise ReadError(f"the file holds {pages:,} colour pages", "write the one that counts as an image of its own")
+    stack = _stack(page)
+    if stack and (stack.get("depth", 1) > 1 or stack.get("images", pages) != pages):
+        raise ReadError("the file holds a stack over depth or time, or pages that no tag names", EXPORT)
+
+
+def _stack(page: Any) -> dict[str, int]:
+    """What ImageJ, OME or tifffile's own description say of planes: depth x time, and their number."""
+    description = page.description[:LONGEST_XML]
+    with suppress(Exception):  # a description that is not understood says nothing
+        if page.is_imagej:
+            words = dict(line.split("=", 1) for line in description.splitlines() if "=" in line)
+            depth = int(words.get("slices", 1)) * int(words.get("frames", 1))
+            return {"depth": depth, "images": int(words.get("images", 1))}
+        pixels = _ome_pixels(description)
+        if pixels is not None:
+            return {"depth": int(pixels.get("SizeZ", 1)) * int(pixels.get("SizeT", 1))}
+        if page.is_shaped and '"truncated": true' in description:
+            return {"depth": 2}
+    return {}
+
+
+def _need_codecs() -> None:
+    try:
+        import imagecodecs  # noqa: F401
+    except ImportError:  # the fallback of tifffile inflates without a bound
+        raise missing("imagecodecs", "imaging", "compressed TIFF images") from None
+
+
+def _check_streams(page: Any) -> None:
+    for stream, _ in page.parent.filehandle.read_segments(page.dataoffsets, page.databytecounts, sort=False):
+        check_stream(stream or b"", page.chunks[0], page.chunks[1])
+
+
+def _planes(page: Any) -> NDArray[np.float32]:
+    """`(C, H, W)` of one page."""
+    pixels = page.asarray(maxworkers=1)
+    if pixels.ndim == 3 and page.axes == "YXS":
+        pixels = np.moveaxis(pixels, -1, 0)
+    planes: NDArray[Any] = pixels[None] if pixels.ndim == 2 else pixels
+    alpha = sum(1 for kind in page.extrasamples if kind in (1, 2))
+    if alpha and len(planes) > alpha:
+        planes = planes[:-alpha]
+    if planes.dtype.kind == "b":
+        planes = planes * np.uint8(255)
+    if page.photometric == WHITE_IS_0 and planes.dtype.kind == "u":
+        bits = page.bitspersample if page.bitspersample > 1 else 8
+        planes = ((1 << bits) - 1) - planes.astype(np.float64)
+    if page.photometric == PALETTE:
+        planes = np.asarray(page.colormap)[:, planes[0]] >> 8  # 16 bits a colour, of which 8 count
+    if page.photometric == CMYK:
+        if planes.dtype != np.uint8 or len(planes) != 4:
+            raise ReadError("the colour space is not read", "write it as grey or RGB")
+        planes = (255.0 - planes[:3]) * (255.0 - planes[3]) / 255.0
+    return np.ascontiguousarray(planes, dtype=np.float32)
+
+
+def _ome(page: Any) -> tuple[tuple[str, ...], tuple[float, float] | None]:
+    """Names of the channels and mm a pixel, where OME tells them."""
+    with suppress(Exception):
+        pixels = _ome_pixels(page.description)
+        if pixels is None:
+            return (), None
+        names = [child.get("Name") or "" for child in pixels if child.tag.endswith("Channel")]
+        sizes = [
+            float(pixels.get(f"PhysicalSize{axis}", "nan")) * MILLIMETRES[pixels.get(f"PhysicalSize{axis}Unit", "µm")]
+            for axis in "YX"
+        ]
+        known = all(math.isfinite(size) and size > 0 for size in sizes)
+        return tuple(names) if all(names) else (), (sizes[0], sizes[1]) if known else None
+    return (), None
+
+
+def _ome_pixels(description: str) -> Any:
+    """The element Pixels of OME's XML. Entities are not expanded: a document that declares any is not parsed."""
+    if (
+        not description.rstrip().endswith("OME>")
+        or len(description) > LONGEST_XML
+        or "<!" in description.replace("<!--", "")
+    ):
+        return None
+    for element in ElementTree.fromstring(description.encode()).iter():
+        if element.tag.endswith("}Pixels") or element.tag == "Pixels":
+            return element
+    return None
+
+
+def _spacing(page: Any) -> tuple[float, float] | None:
+    with suppress(Exception):
+        across, down = page.resolution  # pixels a unit
+        unit = 10.0 if page.resolutionunit == 3 else None
+        if page.is_imagej:
+            words = dict(line.split("=", 1) for line in page.description.splitlines() if "=" in line)
+            unit = MILLIMETRES.get(words.get("unit", "").strip(), unit)
+        if unit and across > 0 and down > 0:
+            return unit / down, unit / across
+    return None

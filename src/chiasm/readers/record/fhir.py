@@ -1,0 +1,236 @@
+"""One patient's FHIR R4 resources, a Bundle or NDJSON, to MEDS rows: what was coded and when, never names or notes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.readers.reading import LIMITS, Limits, ReadError, check_size
+from chiasm.readers.record.events import BIRTH
+from chiasm.readers.record.fhir_files import read_resources
+
+ZONES = timedelta(hours=14)  # how far a local day may begin before or end after the day in UTC
+
+# Resource -> the prefix of its codes, and where its time stands, in order of preference.
+TIMES = {
+    "Observation": ("", ("effectiveDateTime", "effectiveInstant", "effectivePeriod", "issued")),
+    "Condition": ("CONDITION//", ("onsetDateTime", "onsetPeriod", "recordedDate")),
+    "Procedure": ("PROCEDURE//", ("performedDateTime", "performedPeriod")),
+    "MedicationRequest": ("MEDICATION_REQUEST//", ("authoredOn",)),
+    "MedicationAdministration": ("MEDICATION_ADMINISTRATION//", ("effectiveDateTime", "effectivePeriod")),
+    "Encounter": ("", ("period",)),
+}
+# What did not happen, or was taken back.
+VOID = {"entered-in-error", "cancelled", "not-done", "refuted", "draft", "preparation", "planned", "proposed"}
+SYSTEMS = {
+    "http://loinc.org": "LOINC",
+    "http://snomed.info/sct": "SNOMED",
+    "http://www.nlm.nih.gov/research/umls/rxnorm": "RXNORM",
+    "http://hl7.org/fhir/sid/icd-10": "ICD10",
+    "http://hl7.org/fhir/sid/icd-10-cm": "ICD10CM",
+    "http://hl7.org/fhir/sid/icd-9-cm": "ICD9CM",
+    "http://www.ama-assn.org/go/cpt": "CPT",
+    "http://www.whocc.no/atc": "ATC",
+    "http://terminology.hl7.org/CodeSystem/v3-ActCode": "ACT",
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """`rows`: MEDS rows, see `read_fhir`; `left_out`: how many resources gave no event, by reason."""
+
+    rows: pd.DataFrame
+    left_out: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A code, its value, and the span of time that the file allows for it; None for a static fact."""
+
+    code: str
+    value: float
+    span: tuple[datetime, datetime] | None
+
+
+def read_fhir(path: Path, limits: Limits = LIMITS, subject_id: int = 0) -> Record:
+    """The coded events of one patient.
+
+    Codes read `system//code`, after `CONDITION//`, `PROCEDURE//`, `MEDICATION_REQUEST//` or
+    `MEDICATION_ADMINISTRATION//`; those of an Observation (each of its components) are followed by `//unit` of a
+    quantity or `//system//code` of a coded answer. A quantity's comparator is ignored. An Encounter gives
+    `ADMISSION//class` and `DISCHARGE//class`, a Patient `MEDS_BIRTH` and, without a time, `GENDER//gender`. Of several
+    codings the one that the user selected counts, else the first. Entered in error, not done, cancelled: left out.
+
+    Times are UTC. A partial date is its first moment (2021-03: midnight of 1 March UTC), or the birth, where that lies
+    inside the span that the date allows: a condition of the year of birth does not precede it.
+
+    Args:
+        path: a Bundle (`.json`, up to 64 MB) or NDJSON, a resource a line (up to 16 MB).
+        limits: `bytes` on disk; `characters` bounds the events.
+        subject_id: what stands in the MEDS rows; the identifiers of the file are never given on.
+
+    Returns:
+        Rows of `subject_id`, `time` (datetime64[us]), `code` and `numeric_value` (float32), sorted by time and code.
+
+    Raises:
+        ReadError: not JSON, not FHIR R4, nested too deeply, several patients or another one's resource, an invalid
+            date, an event before the birth, one page of a search, no event, too much.
+        Unsupported: the package fhir.resources is missing.
+    """
+    check_size(path, limits)
+    resources = read_resources(path)
+    patients = _check_patient(resources)
+    drugs = {
+        name: item["code"] for where, item in resources if item["resourceType"] == "Medication" and "code" in item
+        for name in (where, f"Medication/{item.get('id')}") if name
+    }  # fmt: skip
+    birth = next((_span(item["birthDate"]) for item in patients if "birthDate" in item), None)
+    events, left_out = list[Event](), Counter[str]()
+    for item in patients:
+        events += [Event(f"GENDER//{item['gender']}", np.nan, None)] if "gender" in item else []
+    facts = len(events)
+    for _, item in resources:
+        if item["resourceType"] in TIMES:
+            found = _events(item, drugs)
+            if isinstance(found, str):
+                left_out[found] += 1
+            else:
+                events += found
+        if len(events) > limits.characters:
+            raise ReadError("there are too many events", "check the file, or write the record as MEDS")
+    if len(events) == facts:
+        raise ReadError("there are no events", "take the file away if the patient has none")
+    events += [Event(BIRTH, np.nan, birth)] if birth else []
+    return Record(_rows(events, birth, subject_id), dict(left_out))
+
+
+def _rows(events: list[Event], birth: tuple[datetime, datetime] | None, subject_id: int) -> pd.DataFrame:
+    times: list[np.datetime64] = []
+    for event in events:
+        if event.span is None:
+            times.append(np.datetime64("NaT"))
+            continue
+        moment, last = event.span
+        # Dates are local to the patient, as the birth is; a time is UTC.
+        if birth and (birth[0] - last > ZONES if moment == last else last <= birth[0]):
+            raise ReadError("an event lies before the birth of the patient", "correct its time, or the birthDate")
+        if birth:
+            moment = max(moment, birth[0])
+        times.append(np.datetime64(moment.replace(tzinfo=None), "us"))
+    with np.errstate(over="ignore"):  # an infinite value is refused where it is read
+        values = np.array([event.value for event in events], np.float64).astype(np.float32)
+    rows = pd.DataFrame(
+        {
+            "subject_id": np.full(len(events), subject_id, np.int64),
+            "time": np.array(times, "datetime64[us]"),
+            "code": [event.code for event in events],
+            "numeric_value": values,
+        }
+    )
+    return rows.sort_values(["time", "code", "numeric_value"], na_position="first", ignore_index=True)
+
+
+def _check_patient(resources: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The Patient, if there is one; no resource may be about anybody else."""
+    own = [(where, item) for where, item in resources if item["resourceType"] == "Patient"]
+    if len(own) > 1:
+        raise ReadError("the file holds several patients", "write a file a patient")
+    names = {name for where, item in own for name in (where, f"Patient/{item['id']}" if "id" in item else "") if name}
+    for _, item in resources:
+        about = item.get("subject", {}).get("reference")
+        if not isinstance(about, str):
+            continue
+        about = about.split("/_history/")[0]
+        if not own:
+            names = names or {about}
+        if about not in names and not any(about.endswith("/" + name) for name in names if name.startswith("Patient/")):
+            raise ReadError("a resource is about another patient", "write a file a patient")
+    return [item for _, item in own]
+
+
+def _events(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] | str:
+    """The events of a resource, or why it is left out."""
+    kind = item["resourceType"]
+    prefix, times = TIMES[kind]
+    status = {item.get("status")} | {code.get("code") for code in item.get("verificationStatus", {}).get("coding", [])}
+    if status & VOID or item.get("doNotPerform") or "focus" in item:
+        return "void or about something else"
+    if kind == "Encounter":
+        name = _code(item["class"])
+        ends = [
+            ("ADMISSION//", item.get("period", {}).get("start")),
+            ("DISCHARGE//", item.get("period", {}).get("end")),
+        ]
+        found = [Event(end + name, np.nan, _span(moment)) for end, moment in ends if name and moment is not None]
+        return found or "without a code or a time"
+    moment = next((item[name] for name in times if name in item), None)
+    moment = moment.get("start") if isinstance(moment, dict) else moment
+    concept = item.get("medicationCodeableConcept", item.get("code"))
+    if reference := item.get("medicationReference", {}).get("reference"):
+        concept = drugs.get(reference, {})
+    if concept is None:
+        raise ReadError(f"a resource of type {kind} has no code", "code it, or leave it out")
+    if moment is None:
+        return "without a code or a time"
+    span = _span(moment)
+    parts = [item] if kind != "Observation" or "component" not in item or _answer(item) else []
+    found = []
+    for part in [*parts, *item.get("component", [])]:
+        name = _concept(concept if part is item else part["code"])
+        suffix, value = _answer(part) or ("", np.nan)
+        if name and "dataAbsentReason" not in part:
+            found.append(Event(prefix + name + suffix, value, span))
+    return found or "without a code or a time"
+
+
+def _answer(part: Mapping[str, Any]) -> tuple[str, float] | None:
+    """What an observation's code is followed by, and its value; text is never an answer."""
+    if "valueQuantity" in part:
+        quantity = part["valueQuantity"]
+        unit = str(quantity.get("code") or quantity.get("unit") or "").strip()
+        return (f"//{unit}" if unit else ""), float(quantity.get("value", np.nan))
+    if "valueCodeableConcept" in part and (name := _concept(part["valueCodeableConcept"])):
+        return f"//{name}", np.nan
+    for name in ("valueInteger", "valueBoolean"):
+        if isinstance(part.get(name), int):
+            return "", float(part[name])
+    return None
+
+
+def _concept(concept: Mapping[str, Any]) -> str:
+    codings = [coding for coding in concept.get("coding", []) if coding.get("code")]
+    return _code(next((coding for coding in codings if coding.get("userSelected")), codings[0])) if codings else ""
+
+
+def _code(coding: Mapping[str, Any]) -> str:
+    system = str(coding.get("system", "LOCAL"))
+    return f"{SYSTEMS.get(system, system)}//{coding['code']}" if coding.get("code") else ""
+
+
+def _span(moment: object) -> tuple[datetime, datetime]:
+    """The first and the last moment that a FHIR date, checked before, can mean; a time with an offset is both."""
+    try:
+        if not isinstance(moment, str):
+            raise TypeError("a number")
+        if "T" in moment:
+            exact = datetime.fromisoformat(moment).astimezone(UTC)
+            return exact, exact
+        year, month, day = (*map(int, moment.split("-")), 0, 0)[:3]
+        if day:
+            first = date(year, month, day)
+            last = first + timedelta(days=1)
+        else:
+            first = date(year, month or 1, 1)
+            last = date(year + (month in (0, 12)), month % 12 + 1 if month else 1, 1)
+    except (ValueError, TypeError, OverflowError):
+        raise ReadError(
+            "a date is not one of FHIR", "write dates as 2021, 2021-03, 2021-03-04, or with an offset"
+        ) from None
+    return tuple(datetime(d.year, d.month, d.day, tzinfo=UTC) for d in (first, last))  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""Readers of sequences, text, molecules and cells."""

@@ -1,0 +1,107 @@
+"""Molecules, from SMILES or a file of one structure, as canonical SMILES."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from chiasm.cohort.smiles import MOST_CHARACTERS, parse_smiles
+from chiasm.readers.reading import LIMITS, Item, Limits, ReadError
+from chiasm.readers.registry import missing
+from chiasm.readers.sequence.text import inspect_plain, read_plain
+
+SMILES_FILES = (".smi", ".smiles", ".txt")
+STRUCTURES = (".sdf", ".mol")
+RECORD_END = "$$$$"
+BLOCK_END = "M  END"
+
+
+class MoleculeReader:
+    """A molecule as the canonical isomeric SMILES of RDKit: two spellings of one molecule give one text.
+
+    Salts and mixtures keep all their parts. Of a file of structures (SDF, MOL) the atoms, bonds and stereochemistry
+    are read, hydrogens folded into their atoms; names and data fields are not.
+    """
+
+    kind = "molecule"
+    version = "1"
+
+    def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
+        """Nothing to know. A cell is checked as `read` does, a file by its size and kind."""
+        return inspect_plain(self.read, item, (*SMILES_FILES, *STRUCTURES), limits)
+
+    def read(self, item: Item, limits: Limits = LIMITS) -> str:
+        """The canonical SMILES.
+
+        Raises:
+            ReadError: empty, several molecules, not a molecule, an impossible valence, no atoms, over 5,000
+                characters of SMILES.
+            Unsupported: RDKit is missing.
+        """
+        text = read_plain(item, (*SMILES_FILES, *STRUCTURES), limits)
+        chem, silence = _rdkit()
+        with silence():  # RDKit writes what it could not parse to stderr
+            try:
+                if isinstance(item, Path) and item.suffix.lower() in STRUCTURES:
+                    found = _structure(chem, text)
+                else:
+                    found = _smiles(text, is_file=isinstance(item, Path))
+                smiles = "" if found is None else str(chem.MolToSmiles(found))
+            except ReadError:
+                raise
+            except Exception:  # RDKit quotes the molecule
+                raise _unreadable() from None
+        if found is None:
+            raise _unreadable()
+        if not smiles:
+            raise ReadError("the molecule has no atoms", "leave it out if the patient has none")
+        if len(smiles) > MOST_CHARACTERS:
+            raise _too_large()
+        return smiles
+
+
+def _smiles(text: str, is_file: bool) -> Any:
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise ReadError("the molecule is empty", "leave the cell or the file out if the patient has none")
+    if len(lines) > 1:
+        raise ReadError(f"the text holds {len(lines):,} molecules", "write one a patient, its parts joined by '.'")
+    if len(lines[0]) > 1 and not is_file:  # in a file the name of the molecule may follow
+        raise ReadError("the SMILES holds a blank", "write the SMILES alone, without a name")
+    smiles = lines[0][0]
+    if len(smiles) > MOST_CHARACTERS:
+        raise _too_large()
+    if not smiles.isascii():  # RDKit would read up to the first such letter and drop the rest
+        raise _unreadable()
+    return parse_smiles(smiles)
+
+
+def _structure(chem: Any, text: str) -> Any:
+    lines = [line.rstrip() for line in text.splitlines()]
+    ends = lines.count(BLOCK_END)
+    if ends > 1 or lines.count(RECORD_END) > 1:
+        raise ReadError(f"the file holds {max(ends, lines.count(RECORD_END)):,} molecules", "write one file a patient")
+    if not ends:
+        raise ReadError("the structure ends before its 'M  END'", "copy the file again, it is truncated")
+    return chem.MolFromMolBlock("\n".join(lines[: lines.index(BLOCK_END) + 1]) + "\n")
+
+
+def _unreadable() -> ReadError:
+    return ReadError(
+        "RDKit makes no molecule of it: the notation is wrong, or an atom has a valence it cannot have",
+        "check the structure, and that it is SMILES, SDF or MOL",
+    )
+
+
+def _too_large() -> ReadError:
+    return ReadError(
+        f"the SMILES is over {MOST_CHARACTERS:,} characters", "give a molecule of that size as a protein or as a bag"
+    )
+
+
+def _rdkit() -> tuple[Any, Any]:
+    try:
+        from rdkit import Chem, rdBase
+    except ImportError:
+        raise missing("rdkit", "molecules", "molecules") from None
+    return Chem, rdBase.BlockLogs

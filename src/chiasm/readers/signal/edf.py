@@ -1,0 +1,116 @@
+"""EDF and BDF recordings, through pyedflib; their annotations, which may hold text about a patient, are not read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chiasm.readers.reading import Limits, ReadError, check_size, check_values
+from chiasm.readers.registry import missing
+from chiasm.readers.signal.recording import Recording, check_rate
+
+EDF, BDF = b"0       ", b"\xffBIOSEMI"
+FIXED_BYTES = 256
+LEAD_BYTES = 216  # of what stands in the header about a lead before its number of samples
+PATIENT = slice(8, 88)
+NOBODY = {"", "X", "X X X X"}
+TRUNCATED = "copy the file again, it is truncated or was never finished"
+
+
+def is_edf(path: Path) -> bool:
+    """Whether the file begins as EDF or BDF does."""
+    with path.open("rb") as file:
+        return file.read(8) in (EDF, BDF)
+
+
+def read_edf(path: Path, limits: Limits, header_only: bool = False) -> Recording:
+    """The recording in the units of its header, each lead at its own rate.
+
+    Raises:
+        ReadError: the file is damaged, discontinuous, over a limit, or its size is not the one announced.
+    """
+    check_size(path, limits)
+    head = _head(path)
+    _check_length(path, head)
+    pyedflib = _pyedflib()
+    try:
+        reader = pyedflib.EdfReader(
+            str(path),
+            annotations_mode=pyedflib.DO_NOT_READ_ANNOTATIONS,
+            check_file_size=pyedflib.CHECK_FILE_SIZE,
+        )
+    except Exception as fault:  # pyedflib quotes the path
+        raise _refused(str(fault)) from None
+    try:
+        return _recording(reader, head, limits, header_only)
+    except ReadError:
+        raise
+    except Exception:
+        raise ReadError("the EDF file is damaged", "write the recording again") from None
+    finally:
+        reader.close()
+
+
+def _recording(reader: Any, head: bytes, limits: Limits, header_only: bool) -> Recording:
+    number = int(reader.signals_in_file)
+    if not number:
+        raise ReadError("the recording has no leads", "take the file away if the patient has none")
+    lengths = [int(length) for length in reader.getNSamples()]
+    check_values((sum(lengths),), limits)
+    if min(lengths) <= 0:
+        raise ReadError("a lead has no samples", "write the recording again")
+    leads = tuple(str(label).strip() for label in reader.getSignalLabels())
+    units = tuple(str(reader.getPhysicalDimension(k)).strip() for k in range(number))
+    rates = tuple(check_rate(float(reader.getSampleFrequency(k))) for k in range(number))
+    named = head[PATIENT].decode("ascii", errors="replace").strip() not in NOBODY
+    notes = ("the header has a patient field that is filled in; it is not read",) if named else ()
+    if header_only:
+        return Recording(leads, units, rates, notes)
+    rows = tuple(np.asarray(reader.readSignal(k), dtype=np.float64) for k in range(number))
+    if [len(row) for row in rows] != lengths:
+        raise ReadError("the file holds fewer samples than its header announces", TRUNCATED)
+    return Recording(leads, units, rates, notes, rows)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        head = file.read(FIXED_BYTES)
+    if len(head) < FIXED_BYTES:
+        raise ReadError("the file ends within its header", TRUNCATED)
+    records = head[236:244].strip()
+    if records == b"-1":
+        raise ReadError("the header does not say how long the recording is", TRUNCATED)
+    if head[192:197] in (b"EDF+D", b"BDF+D"):
+        raise ReadError("the recording is discontinuous (EDF+D)", "cut it at its gaps and write it as EDF+C")
+    return head
+
+
+def _check_length(path: Path, head: bytes) -> None:
+    """Hold the announced samples against the size of the file; pyedflib would print what it finds."""
+    try:
+        start, records, leads = int(head[184:192]), int(head[236:244]), int(head[252:256])
+        with path.open("rb") as file:
+            file.seek(FIXED_BYTES + LEAD_BYTES * max(leads, 0))
+            samples = sum(int(file.read(8)) for _ in range(leads))
+    except ValueError:
+        raise _refused("") from None
+    if leads > 0 and path.stat().st_size != start + records * samples * (3 if head[:8] == BDF else 2):
+        raise _refused("filesize")
+
+
+def _refused(fault: str) -> ReadError:
+    if "ilesize" in fault or "umber of datarecords" in fault.lower():
+        return ReadError("the file is not as long as its header announces", TRUNCATED)
+    return ReadError(
+        "the header does not keep to EDF or BDF", "write the recording again with a program that keeps to it"
+    )
+
+
+def _pyedflib() -> Any:
+    try:
+        import pyedflib
+    except ImportError:
+        raise missing("pyedflib", "signals", "recordings in EDF or BDF") from None
+    return pyedflib

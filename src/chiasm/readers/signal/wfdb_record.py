@@ -1,0 +1,205 @@
+"""WFDB records, as PhysioNet keeps them: a header in text and its signal files beside it."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chiasm.readers.reading import Limits, ReadError, check_size, check_values
+from chiasm.readers.registry import missing
+from chiasm.readers.signal.recording import Recording, check_rate
+
+HEADER = ".hea"
+HEADER_BYTES = 1 << 20
+MOST_SEGMENTS = 4096
+NOTHING = "~"  # the name of a signal file or a segment that is not there
+SIGNAL_FILE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_]+)?")
+SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+BITS: dict[str, Fraction] = {  # a sample, on average
+    "8": Fraction(8),
+    "16": Fraction(16),
+    "24": Fraction(24),
+    "32": Fraction(32),
+    "61": Fraction(16),
+    "80": Fraction(8),
+    "160": Fraction(16),
+    "212": Fraction(12),
+    "310": Fraction(32, 3),
+    "311": Fraction(32, 3),
+}
+COMPRESSED = ("508", "516", "524")
+AGAIN = "write the record again"
+
+
+def is_record(path: Path) -> bool:
+    """Whether a WFDB header lies there; `path` is the record without its suffix, or one of its files."""
+    return _header_of(path).is_file()
+
+
+def read_header(path: Path, limits: Limits) -> Recording:
+    """Leads, units and rate of a record; every file that the header names is checked, none of them is decoded.
+
+    Raises:
+        ReadError: the header is damaged, names a file that is not beside it, or announces other than its files hold.
+    """
+    header = _checked(_header_of(path), limits)
+    record = header
+    if header.segments:
+        first = next((name for name in header.segments if name != NOTHING), None)
+        if first is None:
+            raise ReadError("every segment of the record is empty", "take it away if the patient has none")
+        record = _Header(header.path.with_name(first + HEADER))
+    names, units = record.parsed.sig_name or [], record.parsed.units or []
+    leads = tuple(name or "" for name in names)
+    note = ("the header holds comments, which may say who the patient is; they are not read",)
+    return Recording(
+        leads,
+        tuple(unit or "" for unit in units),
+        (check_rate(float(header.parsed.fs or 0)),) * len(leads),
+        note if header.parsed.comments else (),
+    )
+
+
+def read_record(path: Path, limits: Limits) -> Recording:
+    """The record in physical units, invalid samples as NaN; raises as `read_header` does."""
+    found = read_header(path, limits)
+    place = _header_of(path)
+    try:
+        record = _wfdb().rdrecord(_name(place))
+        values = np.asarray(record.p_signal, dtype=np.float64)  # (T, L)
+    except Exception:  # whatever wfdb raises quotes the file
+        raise ReadError("the signal files do not hold what the header announces", AGAIN) from None
+    if values.ndim != 2 or values.shape[1] != len(record.sig_name or ()) or not values.size:
+        raise ReadError("the record holds no samples", "write it again, or take it away if the patient has none")
+    leads = tuple(name or "" for name in record.sig_name)
+    units = tuple(unit or "" for unit in record.units)
+    return Recording(leads, units, found.rates[:1] * len(leads), found.notes, tuple(values.T))
+
+
+class _Header:
+    """A header whose text is bounded and whose names were seen to lie beside it before wfdb parses it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise ReadError("the header names a segment that is not there", "copy all files of the record")
+        if "::" in str(path.absolute()):
+            raise ReadError("the path holds '::', which is the sign of a remote file", "rename the folder or file")
+        if not path.resolve().is_relative_to(path.parent.resolve()):
+            raise ReadError("the header is a link out of its folder", "copy the file itself")
+        if path.stat().st_size > HEADER_BYTES:
+            raise ReadError("the header is over 1 MB", "a WFDB header is a short text: write it again")
+        text = path.read_text(encoding="ascii", errors="ignore")
+        lines = [line.strip() for line in text.splitlines()]
+        lines = [line for line in lines if line and not line.startswith("#")]
+        if not lines:
+            raise ReadError("the header is empty", AGAIN)
+        named = [line.split()[0] for line in lines[1:]]
+        self.is_several = "/" in lines[0].split()[0]
+        for name in named:
+            self._beside(name, SEGMENT if self.is_several else SIGNAL_FILE)
+        try:
+            self.parsed: Any = _wfdb().rdheader(_name(path))
+        except Exception:  # whatever wfdb raises quotes the header
+            raise ReadError("the header is not one of WFDB", AGAIN) from None
+        self.segments: list[str] = list(self.parsed.seg_name) if self.is_several else []
+        found = self.segments if self.is_several else self.parsed.file_name or []
+        announced = self.parsed.n_seg if self.is_several else self.parsed.n_sig
+        if list(found) != named or announced != len(named):
+            raise ReadError("the header announces other leads or segments than it lists", AGAIN)
+        if not named or not self.parsed.n_sig:
+            raise ReadError("the record has no leads", "take it away if the patient has none")
+
+    def _beside(self, name: str, pattern: re.Pattern[str]) -> None:
+        if name == NOTHING:
+            return
+        if not pattern.fullmatch(name) or not (self.path.parent / name).resolve().is_relative_to(
+            self.path.parent.resolve()
+        ):
+            raise ReadError(
+                "the header names a file outside its folder, which is not opened",
+                "keep the files of a record together, and their names to letters, digits, _ and -",
+            )
+
+
+def _checked(path: Path, limits: Limits) -> _Header:
+    header = _Header(path)
+    if not header.segments:
+        _check_signals(header, limits)
+        return header
+    lengths = [int(length) for length in header.parsed.seg_len]
+    if len(lengths) > MOST_SEGMENTS:
+        raise ReadError(f"the record has more than {MOST_SEGMENTS:,} segments", "cut it into several records")
+    if sum(lengths) != (header.parsed.sig_len or 0):
+        raise ReadError("the segments are not as long as the record", AGAIN)
+    check_values((header.parsed.n_sig, sum(lengths)), limits)
+    for name, length in zip(header.segments, lengths, strict=True):
+        if name == NOTHING:
+            continue
+        segment = _Header(path.with_name(name + HEADER))
+        if segment.segments or (segment.parsed.sig_len or 0) != length:
+            raise ReadError("a segment is not what the header announces", AGAIN)
+        if length:
+            _check_signals(segment, limits)
+    return header
+
+
+def _check_signals(header: _Header, limits: Limits) -> None:
+    """Hold the announced samples against the limits and against the size of each signal file."""
+    parsed = header.parsed
+    per_frame = [count or 1 for count in parsed.samps_per_frame]
+    files: dict[str, list[int]] = {}
+    for k, name in enumerate(parsed.file_name):
+        files.setdefault(name, []).append(k)
+    length = parsed.sig_len
+    for name, own in files.items():
+        path = header.path.parent / name
+        if not path.is_file():
+            raise ReadError("a signal file that the header names is not there", "copy all files of the record")
+        check_size(path, limits)
+        formats = {parsed.fmt[k] for k in own}
+        fmt = formats.pop()
+        if formats or fmt not in (*BITS, *COMPRESSED):
+            raise ReadError("the signals are in a format that is not known", "write the record in format 16")
+        frame = sum(per_frame[k] for k in own)
+        if fmt in COMPRESSED:
+            if length is None:
+                raise ReadError("the header does not say how long the record is", AGAIN)
+            continue
+        room = Fraction(8 * (path.stat().st_size - max(parsed.byte_offset[k] or 0 for k in own))) / BITS[fmt]
+        if length is None:
+            length = max(int(room) // frame, 0)
+        if length * frame > room + 1:
+            raise ReadError(
+                "the signal file is shorter than the header announces", "copy the record again, it is truncated"
+            )
+    longest = max(parsed.skew[k] or 0 for k in range(len(per_frame)))
+    check_values((sum(per_frame), (length or 0) + _skew(longest, length or 0)), limits)
+
+
+def _skew(skew: int, length: int) -> int:
+    if skew > length:
+        raise ReadError("a lead is skewed by more than the record is long", AGAIN)
+    return skew
+
+
+def _header_of(path: Path) -> Path:
+    if path.suffix.lower() in (HEADER, ".dat", ".mat") and path.with_suffix(HEADER).is_file():
+        return path.with_suffix(HEADER)
+    return path.with_name(path.name + HEADER)
+
+
+def _name(header: Path) -> str:
+    return str(header.absolute().with_suffix(""))
+
+
+def _wfdb() -> Any:
+    try:
+        import wfdb  # type: ignore[import-untyped]
+    except ImportError:
+        raise missing("wfdb", "signals", "recordings in WFDB format") from None
+    return wfdb

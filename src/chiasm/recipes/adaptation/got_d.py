@@ -1,0 +1,150 @@
+"""GOT-D (ICLR 2024, arXiv 2405.02774): of patients from many places, those that bring a training set to one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.encoders import features_of
+from chiasm.encoders.table.scaling import Projection
+from chiasm.fitting.base import LEAST_PATIENTS, BaseRecipe, Training, trainable
+from chiasm.fitting.model import FittedModel
+from chiasm.fitting.neural import seeded
+from chiasm.fitting.row import Row
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.recipes.adaptation import ROWS
+from chiasm.specs import nested_spec
+from chiasm.training.selection import MOST_PAIRS, select, transport
+
+COMPONENTS = 32
+
+
+@dataclass(frozen=True)
+class GotD(BaseRecipe):
+    """Fit a recipe on the training patients of a site and on the share of the others that this site lacks in the pool.
+
+    The gradient of optimal transport from the other patients to those of the site ranks them; no label is read, and
+    no patient outside the training set. It is for a pool of mixed origin and a model for one place.
+
+    Args:
+        site: that the model is for, as in the column `site` of the cohort.
+        share: of the other patients that is kept, above 0 and at most 1.
+        compare: the modality by which patients are compared; "" for the one that most of them have.
+        recipe: fitted on those who are kept, its options behind semicolons: `lora;rank=4;epochs=20`.
+    """
+
+    site: str = ""
+    share: float = 0.5
+    compare: str = ""
+    recipe: str = "healnet"
+
+    row: ClassVar[Row] = ROWS["got-d"]
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.share <= 1.0:
+            raise ValueError("share lies above 0 and at most at 1")
+        if not isinstance(self.inner, BaseRecipe) or self.inner.id == self.id or self.inner.family == "single":
+            raise ValueError("got-d fits a recipe of chiasm for any modalities: healnet or lora, say")
+
+    @property
+    def inner(self) -> Any:
+        """The recipe that is fitted on those who are kept."""
+        from chiasm.recipes.registry import make_recipe
+
+        return make_recipe(nested_spec(self.recipe))
+
+    @property
+    def reads_inputs(self) -> bool:
+        """Where the inner recipe does."""
+        return bool(getattr(self.inner, "reads_inputs", False))
+
+    @property
+    def modality(self) -> str:
+        """The one that the inner recipe reads, where it reads one alone."""
+        return str(getattr(self.inner, "modality", ""))
+
+    def alone(self, cohort: Cohort) -> tuple[str, ...]:
+        """This recipe with its inner one on each modality by itself, where that changes an encoder."""
+        named = self.inner.alone(cohort) if hasattr(self.inner, "alone") else ()
+        return tuple(replace(self, recipe=name.replace(":", ";", 1).replace(",", ";")).name for name in named)
+
+    @property
+    def reads_presence(self) -> bool:
+        """As the inner recipe."""
+        return bool(getattr(self.inner, "reads_presence", False))
+
+    @property
+    def settings(self) -> int:
+        """As of the inner recipe."""
+        return int(getattr(self.inner, "settings", 1))
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` without a site to select towards or without others, and where the inner recipe does."""
+        transport()
+        self.inner.supports(cohort)
+        if not self.site or cohort.site is None:
+            raise Unsupported(
+                "selects towards one site of several: name the column in [patients] site, and got-d:site=... ; where "
+                "all patients come from one place, the pool is its own target and there is nothing to select"
+            )
+        name = self._compared(cohort)
+        here = cohort.site[cohort.rows_of(name)] == self.site
+        for count, whose in ((int(here.sum()), "of this site"), (int((~here).sum()), "of other sites")):
+            if count < LEAST_PATIENTS:
+                raise Unsupported(f"{count} patients {whose} have '{name}', and {LEAST_PATIENTS} are needed to compare")
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+        """Select among the patients one can learn from, then fit the inner recipe."""
+        usable = trainable(cohort, seed, checkpoint, device).cohort
+        kept = np.isin(cohort.ids, usable.ids[self.chosen(usable, seed)])
+        model: FittedModel = self.inner.fit(cohort.subset(kept), seed=seed, checkpoint=checkpoint, device=device)
+        return replace(model, recipe=self.name)
+
+    def chosen(self, cohort: Cohort, seed: int) -> NDArray[np.bool_]:
+        """`(B,)` bool, who is kept: the site, the share of the others, and whoever cannot be compared.
+
+        Everybody is where ten of the site or ten of the others cannot be, as in a small training set of a trial.
+
+        Args:
+            cohort: training patients only.
+            seed: of the part of a large target that is drawn.
+        """
+        kept = np.ones(len(cohort), dtype=bool)
+        if cohort.site is None or (self.compare and self.compare not in cohort.modalities):
+            return kept
+        name = self._compared(cohort)
+        rows, raw = cohort.rows_of(name), cohort.raw(name)
+        here = cohort.site[rows] == self.site
+        if min(int(here.sum()), int((~here).sum())) < LEAST_PATIENTS:
+            return kept
+        values = features_of(cohort, name).fit(raw, []).features(raw)
+        places = Projection.fit(values, COMPONENTS)(values)  # (n, <= 32)
+        target, others = places[here], np.flatnonzero(~here)
+        most = max(1, MOST_PAIRS // len(others))
+        if len(target) > most:
+            target = target[np.random.default_rng(seeded(seed, self.id)).permutation(len(target))[:most]]
+        picked = select(places[others], target, max(1, round(self.share * len(others))))
+        kept[rows[others]] = False
+        kept[rows[others[picked]]] = True
+        return kept
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """As the inner recipe."""
+        learned: tuple[Predictor, Response] = self.inner.learn(training)
+        return learned
+
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        """Those of the inner recipe."""
+        found: tuple[str, ...] = self.inner.modalities(cohort)
+        return found
+
+    def _compared(self, cohort: Cohort) -> str:
+        if self.compare and self.compare not in cohort.modalities:
+            raise Unsupported("the modality by which got-d compares patients is not among those of the cohort")
+        return self.compare or max(cohort.modalities, key=lambda name: len(cohort.rows_of(name)))

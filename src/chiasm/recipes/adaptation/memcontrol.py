@@ -1,0 +1,148 @@
+"""MemControl (arXiv 2405.19458): which blocks of an encoder to adapt, searched on inner patients for two goals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from chiasm.adapters import low_rank, search_sites
+from chiasm.adapters.site_search import Choice, searcher
+from chiasm.adapters.sites import blocks, projections
+from chiasm.cohort import Cohort, holdout
+from chiasm.encoders.adaptable import Trunk
+from chiasm.fitting.base import Training
+from chiasm.fitting.neural import VALIDATION, Prepared, seeded
+from chiasm.fitting.row import Row
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.recipes.adaptation import ROWS
+from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedDesign, AdaptedRecipe, adapted_fusion
+from chiasm.recipes.adaptation.trunks import open_trunks
+from chiasm.training import predict_link
+
+Sites = dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class MemControlRecipe(AdaptedRecipe):
+    """One bit a block, LoRA in it or not, and a learning rate; the loss on inner patients, and the parameters trained.
+
+    Of the choices that no other beats in both goals, the one with the fewest parameters whose loss is within
+    `tolerance` of the best is trained. The patients that stop and calibrate this training take no part in the search.
+
+    Args:
+        rank, alpha: of LoRA.
+        trials: choices tried, at most.
+        trial_epochs: of the training of each.
+        lowest, highest: between which a learning rate is drawn; equal ones fix it.
+        tolerance: relative to the best loss.
+    """
+
+    rank: int = 4
+    alpha: float = 8.0
+    trials: int = 16
+    trial_epochs: int = 3
+    lowest: float = 3e-4
+    highest: float = 3e-3
+    tolerance: float = 0.02
+
+    row: ClassVar[Row] = ROWS["memcontrol"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.trials < 1 or self.trial_epochs < 1 or not 0 < self.lowest <= self.highest or self.tolerance < 0:
+            raise ValueError("trials and trial_epochs are 1 or more, 0 < lowest <= highest, tolerance is 0 or more")
+
+    def adaptation(self, trunk: Trunk) -> Adaptation:
+        """Nothing before the search has ended."""
+        if not self.sites(trunk):
+            raise ValueError("no block has a map of a rank above the adapter's")
+        return Adaptation()
+
+    def supports(self, cohort: Cohort) -> None:
+        """As any adapted recipe, and optuna is installed."""
+        searcher()
+        super().supports(cohort)
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Search, then train what was chosen."""
+        data, design, trunks = self.prepared(training)
+        sites = {f"{name}:{block}": own for name, trunk in trunks.items() for block, own in self.sites(trunk).items()}
+        if not sites:  # too few have the modality that would be adapted
+            return self.trained(training, data, design, trunks)
+        chosen = self.best(self.search(training, data, design, sites))
+        final = replace(self, learning_rate=chosen.rate)
+        return final.trained(training, data, final.chosen(design, sites, chosen.sites), open_trunks(data))
+
+    def sites(self, trunk: Trunk) -> Sites:
+        """Block to its maps for queries, keys and values."""
+        found = {}
+        for block in blocks(trunk.network):
+            names = [f"{block}.{name}" for name in projections(trunk.network.get_submodule(block), self.rank)]
+            found[block] = tuple(name for name in names if name not in trunk.unread)
+        return {block: own for block, own in found.items() if own}
+
+    def chosen(self, design: AdaptedDesign, sites: Sites, labels: tuple[str, ...]) -> AdaptedDesign:
+        """The design with LoRA at the sites of these blocks, `modality:block` each."""
+        made = {}
+        for name, own in design.trunks.items():
+            found = tuple(site for label in labels if label.rpartition(":")[0] == name for site in sites[label])
+            made[name] = Adaptation()
+            if found:
+                made[name] = Adaptation(low_rank(own.trunk().network, found, self.rank, self.alpha), found)
+        return replace(design, adaptations=made)
+
+    def search(self, training: Training, data: Prepared, design: AdaptedDesign, sites: Sites) -> list[Choice]:
+        """The choices that no other tried beats in both goals."""
+        inner, seed = inner_patients(data, training.seed), seeded(training.seed, "search")
+
+        def costs(labels: tuple[str, ...], rate: float) -> tuple[float, float]:
+            own = self.chosen(design, sites, labels)
+            network = self.fitted(
+                training,
+                inner,
+                lambda: adapted_fusion(own, open_trunks(data), data.shapes, self.dropout, self.penalty),
+                f"-search-{seeded(0, '+'.join(labels))}-{rate:.6e}",
+                options=replace(self.options(), epochs=self.trial_epochs, learning_rate=rate),
+                seed=seed,
+            )
+            attached: dict[str, Any] = network.fusion.attached  # type: ignore[assignment]
+            return loss_of(network, inner), float(sum(one.count() for one in attached.values()))
+
+        rates = (self.lowest, self.highest)
+        return search_sites(list(sites), costs, goals=2, trials=self.trials, rates=rates, seed=training.seed)
+
+    def best(self, front: list[Choice]) -> Choice:
+        """The fewest parameters whose loss is within `tolerance` of the smallest; of equal ones the smaller loss."""
+        limit = min(choice.costs[0] for choice in front)
+        limit += self.tolerance * abs(limit)
+        near = [choice for choice in front if choice.costs[0] <= limit]
+        return min(near, key=lambda choice: (choice.costs[1], choice.costs[0]))
+
+
+def inner_patients(data: Prepared, seed: int) -> Prepared:
+    """The training patients without those held out for early stopping; a fifth of them is held out instead."""
+    rows = np.flatnonzero(~data.held_out)
+    cohort, index = data.cohort.subset(rows), torch.from_numpy(rows)
+    return replace(
+        data,
+        cohort=cohort,
+        tokens={name: packed.subset(rows) for name, packed in data.tokens.items()},
+        present=data.present[rows],
+        outcome=data.outcome.take(rows),
+        value=data.value[index],
+        event=data.event[index],
+        held_out=holdout(cohort, VALIDATION, seed=seed),
+    )
+
+
+def loss_of(network: Any, data: Prepared) -> float:
+    """The mean loss of the patients held out."""
+    rows = np.flatnonzero(data.held_out)
+    tokens = {name: packed.subset(rows) for name, packed in data.tokens.items()}
+    link = torch.from_numpy(predict_link(network, tokens, data.present[rows])).float()
+    index = torch.from_numpy(rows)
+    return float(network.head.loss(link, data.value[index], data.event[index]))

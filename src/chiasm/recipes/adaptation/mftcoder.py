@@ -1,0 +1,89 @@
+"""MFTCoder and CoBa (arXiv 2311.02303, EMNLP 2024): several labels learned together, none at the others' cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from chiasm.cohort import Cohort, Unsupported, class_names
+from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
+from chiasm.fitting.base import BaseRecipe, choice
+from chiasm.fitting.neural import Prepared
+from chiasm.fitting.row import Row
+from chiasm.objectives.coba import CoBa
+from chiasm.recipes.adaptation import ROWS
+from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
+from chiasm.recipes.adaptation.lora import LoRARecipe
+from chiasm.training import Objective
+from chiasm.training.task_balance import TaskBalance
+
+
+@dataclass(frozen=True)
+class MFTCoderRecipe(AdaptedRecipe):
+    """Labels on shared networks that LoRA changes, or on stored tokens; the loss is balanced over the labels.
+
+    Args:
+        adapt: "lora" at the networks of encoders whose inputs are kept, or "nothing": tokens as they are.
+        rank, alpha: of LoRA.
+        mode: of the mean: "token", "sample" or "task".
+        focus, gamma: "none", or a focal loss by "sample" or by "task".
+        weights: of the tasks, "equal" or "coba".
+        warmup, window, temperature: of CoBa, in epochs.
+    """
+
+    adapt: str = "lora"
+    rank: int = 8
+    alpha: float = 16.0
+    mode: str = "task"
+    focus: str = "none"
+    gamma: float = 2.0
+    weights: str = "coba"
+    warmup: int = 2
+    window: int = 5
+    temperature: float = 5.0
+
+    row: ClassVar[Row] = ROWS["mftcoder"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choice("adapt", self.adapt, ("lora", "nothing"))
+        choice("mode", self.mode, ("token", "sample", "task"))
+        choice("focus", self.focus, ("none", "sample", "task"))
+        choice("weights", self.weights, ("equal", "coba"))
+        if self.weights == "coba" and self.mode != "task":
+            raise ValueError("CoBa weighs tasks, and this mean has none: mode=task, or weights=equal")
+        if self.gamma < 0:
+            raise ValueError("gamma is 0 or more")
+        self._coba(2)
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` for a target of one task, and where nothing can be adapted."""
+        if cohort.target is None or cohort.target.kind != "multilabel" or len(class_names(cohort.target)) < 2:
+            raise Unsupported(
+                'balances several labels, and the target is one task: take kind = "multilabel" with two columns or more'
+            )
+        if self.adapt == "lora":
+            super().supports(cohort)
+        else:
+            BaseRecipe.supports(self, cohort)
+
+    def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
+        """None where tokens are taken as they are."""
+        return super().adapted(cohort) if self.adapt == "lora" else {}
+
+    def adaptation(self, trunk: Trunk) -> Adaptation:
+        """That of `lora`."""
+        return LoRARecipe(rank=self.rank, alpha=self.alpha).adaptation(trunk)
+
+    def objective(self, data: Prepared) -> Objective:
+        """The balanced loss; CoBa needs a held-out loss of every label."""
+        if self.weights == "equal":
+            return TaskBalance(self.mode, self.focus, self.gamma, None)
+        if bool(torch.isnan(data.value[torch.from_numpy(data.held_out)]).all(0).any()):
+            raise Unsupported("no held-out patient has a known value of one label, by which CoBa goes: weights=equal")
+        return TaskBalance(self.mode, self.focus, self.gamma, self._coba(data.value.shape[1]))
+
+    def _coba(self, tasks: int) -> CoBa:
+        return CoBa(tasks, self.warmup, self.window, self.temperature)

@@ -1,0 +1,89 @@
+"""Policy-gradient noise masks (arXiv 2406.14568): a policy learns which masks on images make a network train better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from chiasm.adapters import BetaMaskPolicy
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
+from chiasm.encoders.image.monai import MonaiNetwork
+from chiasm.encoders.text.huggingface import HuggingFace
+from chiasm.fitting.base import Training
+from chiasm.fitting.neural import Prepared, build, finish, fit_network, new_head, seeded
+from chiasm.fitting.row import Row
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.recipes.adaptation import ROWS
+from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedDesign, AdaptedRecipe, adapted_fusion
+from chiasm.recipes.adaptation.lora import LoRARecipe
+from chiasm.training import Network
+from chiasm.training.masked_images import MaskedFusion, MaskReward
+
+PIXELS = (HuggingFace, MonaiNetwork)
+
+
+@dataclass(frozen=True)
+class NoiseMask(AdaptedRecipe):
+    """Train with masks that a policy draws, drop the policy, and go on without masks.
+
+    Args:
+        rank, alpha: of a low-rank change at every map of the images' networks; `rank=0` trains the whole networks.
+        mask_epochs: with masks, at most; then `epochs` without.
+        grid: cells of a mask along a side.
+        blur: of the mask, the standard deviation in pixels.
+    """
+
+    rank: int = 8
+    alpha: float = 16.0
+    mask_epochs: int = 10
+    grid: int = 4
+    blur: float = 1.0
+
+    row: ClassVar[Row] = ROWS["noise-mask"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rank < 0 or self.mask_epochs < 1:
+            raise ValueError("rank is 0 or more, and mask_epochs 1 or more")
+        BetaMaskPolicy(1, (self.grid, self.grid), blur=self.blur)
+
+    def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
+        """The images whose network reads them whole, in pixels that can be masked."""
+        found = super().adapted(cohort)
+        return {name: own for name, own in found.items() if own.kind == "image" and isinstance(own.encoder(), PIXELS)}
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` for a target without classes, and where no image has a network."""
+        if cohort.target is not None and cohort.target.kind != "classification":
+            raise Unsupported("the reward of a mask is the cross entropy of a class: take a classification target")
+        super().supports(cohort)
+        if not self.adapted(cohort.with_modalities(self.modalities(cohort))):
+            raise Unsupported("masks are for images whose encoder is a network that reads pixels: hf:folder, or monai")
+
+    def adaptation(self, trunk: Trunk) -> Adaptation:
+        """That of `lora` at every map, or everything."""
+        if not self.rank:
+            return Adaptation(full=True)
+        return LoRARecipe(rank=self.rank, alpha=self.alpha, where="all").adaptation(trunk)
+
+    def trained(
+        self, training: Training, data: Prepared, design: AdaptedDesign, trunks: Mapping[str, Trunk]
+    ) -> tuple[Predictor, Response]:
+        """Both stages; the second starts from the best epoch of the first, and only it is stored."""
+        seed, folder = training.seed, training.checkpoint
+        fusion = build(lambda: adapted_fusion(design, trunks, data.shapes, self.dropout), seeded(seed, "fusion"))
+        shapes: dict[str, Any] = {name: trunk.shape for name, trunk in trunks.items()}
+        masked = build(lambda: MaskedFusion(fusion, shapes, self.grid, self.blur), seeded(seed, "policy"))
+        head = new_head(training, self.latent_width, seeded(seed, "head"))
+        masks = replace(self.options(), epochs=self.mask_epochs)
+        stages = [("masked", masked, masks, MaskReward()), ("plain", fusion, self.options(), None)]
+        for name, part, options, objective in stages:
+            file = folder / f"{self.id}-{name}.safetensors" if folder else None
+            fit_network(
+                Network(part, head), data, options, seed=seeded(seed, name), checkpoint=file, device=training.device,
+                objective=objective,
+            )  # fmt: skip
+        return finish(training, data, Network(fusion, head), design)

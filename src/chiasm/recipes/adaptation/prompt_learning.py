@@ -1,0 +1,140 @@
+"""Clinical prompt learning (arXiv 2205.05535): a frozen language model reads a template, and words mean classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from chiasm.adapters import Prompt
+from chiasm.adapters.language_trunk import Template, verbalizer_of
+from chiasm.cohort import Cohort, Target, Unsupported, class_names
+from chiasm.encoders import fit_encoders
+from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
+from chiasm.encoders.text.hub import speaks
+from chiasm.encoders.text.huggingface import HuggingFace
+from chiasm.encoders.text.transformer_trunks import KEPT
+from chiasm.fitting.base import Training, choice
+from chiasm.fitting.neural import Prepared, build, finish, fit_network, new_head, parameter_count, prepare, seeded
+from chiasm.fitting.row import Row
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.recipes.adaptation import ROWS
+from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
+from chiasm.recipes.adaptation.prompt_design import PromptDesign
+from chiasm.tokens import Tokens
+from chiasm.training import Network
+
+SHORTEST = 8  # pieces of a window that a text's encoder takes
+
+
+@dataclass(frozen=True)
+class PromptLearning(AdaptedRecipe):
+    """Prompts before a text in a template; the model's words at `{mask}`, or a map of its state there, are the classes.
+
+    Args:
+        prompts: learned vectors before the text; 0 for the template alone.
+        template: holds `{text}` and `{mask}`.
+        words: of the classes, `no=healthy/well;yes=ill`; "" for their names.
+        verbalizer: "manual", by words, or "soft", learned.
+        latent_width: of what the other modalities say.
+    """
+
+    learning_rate: float = 1e-2
+    prompts: int = 8
+    template: str = "{text} the outcome is {mask} ."
+    words: str = ""
+    verbalizer: str = "manual"
+
+    row: ClassVar[Row] = ROWS["prompt-learning"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choice("verbalizer", self.verbalizer, ("manual", "soft"))
+        if self.prompts < 0 or self.template.count("{text}") != 1 or self.template.count("{mask}") != 1:
+            raise ValueError("prompts is 0 or more, and a template holds {text} and {mask} once each")
+
+    def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
+        """The texts whose model's folder holds the head that guesses words."""
+        found = {}
+        for name, own in super().adapted(cohort).items():
+            encoder = own.encoder() if own.kind == "text" else None
+            if isinstance(encoder, HuggingFace) and speaks(encoder.folder):
+                found[name] = own
+        return found
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` without classes or a language model, or where words or windows do not fit it."""
+        if cohort.target is not None and cohort.target.kind != "classification":
+            raise Unsupported("words stand for classes: take a classification target")
+        super().supports(cohort)
+        texts = self.adapted(cohort.with_modalities(self.modalities(cohort)))
+        if not texts or cohort.target is None:
+            raise Unsupported(
+                "no text is encoded by a language model with its head: hf:folder, the folder saved from transformers' "
+                "...ForMaskedLM or ...ForCausalLM, and encoded with inputs=True"
+            )
+        self.design(cohort.target, texts)
+
+    def adaptation(self, trunk: Trunk) -> Adaptation:
+        """Vectors before the whole model's input."""
+        return self._prompts("masked")
+
+    def tried(self, trunk: Trunk, made: Adaptation, inputs: Tokens) -> None:
+        """The network inside is not what runs: `design` says what does not fit."""
+
+    def design(self, target: Target, texts: dict[str, InputsAsTheyAre]) -> PromptDesign:
+        """The templates and words in the pieces of each text's model.
+
+        Raises:
+            Unsupported: a word that a model does not know, or windows with no room for the template.
+        """
+        names = class_names(target)
+        words: dict[str, list[str]] = {name: [name] for name in names}
+        for part in filter(None, self.words.split(";")):
+            name, _, given = part.partition("=")
+            if name not in words or not given:
+                raise Unsupported("words= names classes of the target, each with its words: no=healthy/well;yes=ill")
+            words[name] = given.split("/")
+        templates, verbalizers, adaptations = {}, {}, {}
+        for name, own in texts.items():
+            encoder = own.encoder()
+            kind = speaks(encoder.folder)
+            templates[name] = Template.of(self.template, encoder.read, kind == "causal")
+            adaptations[name] = self._prompts(kind)
+            if self.verbalizer == "manual":
+                verbalizers[name] = verbalizer_of(words, encoder.read)
+            most = encoder.positions - self.prompts - len(templates[name]) + sum(templates[name].special)
+            if own.width - KEPT > most:
+                way = f"encode '{name}' with hf:...,length={most}" if most >= SHORTEST else "take fewer prompts"
+                raise Unsupported(
+                    f"windows of {own.width - KEPT} pieces leave no room for the template and {self.prompts} prompts "
+                    f"before the model's {encoder.positions}: {way}"
+                )
+        return PromptDesign(texts, templates, verbalizers, len(names), adaptations, self.latent_width)
+
+    def prepared(self, training: Training) -> tuple[Prepared, Any, dict[str, Trunk]]:
+        """The cohort as tensors and the design, whose networks are language models; no trunk of an encoder runs."""
+        cohort = training.cohort
+        texts = self.adapted(cohort)
+        others = fit_encoders(cohort.with_modalities([name for name in cohort.modalities if name not in texts]))
+        return prepare(training, {**others, **texts}), self.design(training.target, texts), {}
+
+    def trained(
+        self, training: Training, data: Prepared, design: Any, trunks: Mapping[str, Trunk]
+    ) -> tuple[Predictor, Response]:
+        """Train what there is to train; a template alone is calibrated only."""
+        seed = training.seed
+        fusion = build(lambda: design.fusion(data.shapes, self.dropout), seeded(seed, "fusion"))
+        network = Network(fusion, new_head(training, design.latent_width, seeded(seed, "head")))
+        if parameter_count(network):
+            file = training.checkpoint / f"{self.id}.safetensors" if training.checkpoint else None
+            fit_network(
+                network, data, self.options(), seed=seeded(seed, "train"), checkpoint=file, device=training.device
+            )
+        return finish(training, data, network, design)
+
+    def _prompts(self, kind: str) -> Adaptation:
+        if not self.prompts:
+            return Adaptation()
+        return Adaptation(Prompt(self.prompts, "causal" if kind == "causal" else "features"), ("",))

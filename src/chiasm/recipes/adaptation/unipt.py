@@ -1,0 +1,123 @@
+"""UniPT (CVPR 2024, arXiv 2308.14316): a small network beside a frozen encoder that reads its stored hidden states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from chiasm.adapters import SideNetwork
+from chiasm.adapters.hidden_tokens import HiddenStates, layer_tokens
+from chiasm.adapters.sites import blocks
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.encoders.adaptable import Trunk
+from chiasm.fitting.base import Training
+from chiasm.fitting.neural import Shapes, finish, prepare
+from chiasm.fitting.row import Row
+from chiasm.fusion.pooled import PooledMean
+from chiasm.heads.response import Response
+from chiasm.protocols import Fused, Predictor
+from chiasm.recipes.adaptation import ROWS
+from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
+from chiasm.recipes.adaptation.trunks import adapted_modalities, with_others
+from chiasm.tokens import Tokens
+
+
+class SideFusion(nn.Module):
+    """A `SideNetwork` for each modality with hidden states, then a `PooledMean` of all modalities.
+
+    Args:
+        shapes: modality to (width, slots), the width of hidden states being L D.
+        layers: modality to L, where there are hidden states.
+        narrow: width of the side networks.
+        latent_width, dropout: of the `PooledMean`.
+    """
+
+    def __init__(self, shapes: Shapes, layers: dict[str, int], narrow: int, latent_width: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = dict(sorted(layers.items()))
+        widths = {name: (own[0] // layers.get(name, 1), own[1]) for name, own in shapes.items()}
+        self.sides = nn.ModuleList(
+            SideNetwork([widths[name][0]] * count, narrow, widths[name][0]) for name, count in self.layers.items()
+        )
+        self.fusion = PooledMean(widths, latent_width, dropout)
+
+    def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
+        """`present`: `(B, M)` bool, modalities sorted by name."""
+        made = dict(tokens)
+        for side, (name, count) in zip(self.sides, self.layers.items(), strict=True):
+            states: Sequence[Tensor] = tokens[name].values.chunk(count, 2)
+            made[name] = replace(tokens[name], values=side(states, tokens[name].mask))
+        fused: Fused = self.fusion(made, present)
+        return fused
+
+
+@storable("unipt")
+@dataclass(frozen=True)
+class SideDesign:
+    """From what a `SideFusion` is built again."""
+
+    latent_width: int
+    narrow: int
+    layers: dict[str, int]
+
+    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> SideFusion:
+        """A fresh one."""
+        return SideFusion(shapes, self.layers, self.narrow, self.latent_width, dropout)
+
+
+@dataclass(frozen=True)
+class UniPTRecipe(AdaptedRecipe):
+    """The tokens after every block of a frozen network, aggregated with the last one as the guide.
+
+    The network runs once a patient, when its hidden states are stored, and never in training.
+
+    Args:
+        narrow: width of the side network.
+        most: tokens kept of a patient.
+    """
+
+    narrow: int = 32
+    most: int = 64
+
+    row: ClassVar[Row] = ROWS["unipt"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.narrow < 1 or self.most < 1:
+            raise ValueError(f"narrow={self.narrow} and most={self.most} must be 1 or more")
+
+    def adaptation(self, trunk: Trunk) -> Adaptation:
+        """Nothing of the network: what is read are the states after its blocks."""
+        blocks(trunk.network)
+        return Adaptation()
+
+    def tried(self, trunk: Trunk, made: Adaptation, inputs: Tokens) -> None:
+        """Read the states of one patient; a `ValueError` says why they cannot stand for one another."""
+        if bool(inputs.mask.any()):
+            layer_tokens(trunk.eval(), inputs, blocks(trunk.network))
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Make the hidden states that are not stored yet, and train on all."""
+        states = {name: self.states(training.cohort, name) for name in adapted_modalities(training.cohort)}
+        data = prepare(training, with_others(training.cohort, states))
+        design = SideDesign(self.latent_width, self.narrow, {name: len(own.blocks) for name, own in states.items()})
+        network = self.fitted(training, data, lambda: design.fusion(data.shapes, self.dropout))
+        return finish(training, data, network, design)
+
+    def states(self, cohort: Cohort, modality: str) -> HiddenStates:
+        """What reads a modality's hidden states.
+
+        Raises:
+            Unsupported: its network repeats no block.
+        """
+        own = adapted_modalities(cohort)[modality]
+        try:
+            names = blocks(own.trunk().network)
+        except ValueError as error:
+            raise Unsupported(f"the network of modality '{modality}' has no hidden states: {error}") from error
+        wide = len(names) * own.token_width
+        return HiddenStates(own.spec, own.kind, own.identity, wide, own.token_width, names, self.most)

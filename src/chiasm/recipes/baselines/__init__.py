@@ -1,0 +1,63 @@
+"""Baselines: one modality alone, and linear or kernel models of several."""
+
+from chiasm.citation import Citation
+from chiasm.fitting.row import Row, by_name
+
+# fmt: off
+ROWS = by_name((
+    Row(
+        "single", "baselines.single:Single", "single",
+        "the modality it names",
+        Citation(
+            "Ridge Regression: Biased Estimation for Nonorthogonal Problems",
+            "Technometrics", 1970, "https://doi.org/10.1080/00401706.1970.10488634",
+        ),
+        leads="modality",
+    ),
+    Row(
+        "presence", "baselines.presence:Presence", "baseline",
+        "nothing: it reads which modalities a patient has, and no value of them",
+        Citation(
+            "Inference and missing data",
+            "Biometrika", 1976, "https://doi.org/10.1093/biomet/63.3.581",
+        ),
+    ),
+    Row(
+        "early-fusion", "baselines.early:EarlyFusion", "baseline",
+        "two modalities or more; an absent one is imputed by its training mean",
+        Citation(
+            "Regularization and Variable Selection via the Elastic Net",
+            "Journal of the Royal Statistical Society B", 2005, "https://doi.org/10.1111/j.1467-9868.2005.00503.x",
+        ),
+        tried=("early-fusion",),
+    ),
+    Row(
+        "late-fusion", "baselines.late:LateFusion", "baseline",
+        "two modalities or more; no patient needs both",
+        Citation(
+            "On Combining Classifiers",
+            "IEEE TPAMI", 1998, "https://doi.org/10.1109/34.667881",
+        ),
+        tried=("late-fusion",),
+    ),
+    Row(
+        "stacked-fusion", "baselines.stacked:StackedFusion", "baseline",
+        "two modalities or more",
+        Citation(
+            "Stacked Regressions",
+            "Machine Learning", 1996, "https://doi.org/10.1007/BF00117832",
+        ),
+        tried=("stacked-fusion",),
+    ),
+    Row(
+        "kron-rls", "baselines.kron_rls:KronRLS", "kernel",
+        "two modalities or more; classes or a number; up to 12,000 patients unless items are shared",
+        Citation(
+            "Toward more realistic drug-target interaction predictions",
+            "Briefings in Bioinformatics", 2015, "https://doi.org/10.1093/bib/bbu010",
+        ),
+        tried=("kron-rls",),
+    ),
+))
+# fmt: on
+"""Name to row, in the order in which they are listed."""

@@ -1,0 +1,204 @@
+"""`early-fusion`: one linear model of all modalities side by side, an elastic net or a ridge."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort
+from chiasm.encoders.table.scaling import Projection
+from chiasm.fitting.base import BaseRecipe, Training
+from chiasm.fitting.inner_choice import LINEAR_SETTINGS, choose_penalty, choose_sparse
+from chiasm.fitting.row import Row
+from chiasm.fitting.unimodal import COMPONENTS, Unimodal, columns_for_sparse, fit_unimodal, inner_folds
+from chiasm.heads.response import Response
+from chiasm.linear.linear import Linear
+from chiasm.protocols import Predictor
+from chiasm.recipes.baselines import ROWS
+
+
+@storable("early-elastic-net")
+@dataclass(frozen=True)
+class EarlyElasticNetPredictor:
+    """One elastic net on the scaled columns of all modalities; an absent modality is imputed by its training mean.
+
+    Args:
+        features: each modality's fitted scaling, sorted by name.
+        means: modality to `(F_m,)`, the mean of its scaled columns over the training patients who have it.
+        linear: on the columns less their means, side by side.
+        slope, centre: calibration, from inner out-of-fold links.
+        presence: modality to the share of training patients who have it, where that is read too.
+    """
+
+    features: dict[str, Any]
+    means: dict[str, np.ndarray]
+    linear: Linear
+    slope: float
+    centre: float
+    presence: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def trained_parameters(self) -> int:
+        """Those that are not zero."""
+        return int(np.count_nonzero(self.linear.coef) + self.linear.intercept.size)
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64."""
+        seen = with_presence(columns(cohort, self.features, self.means), cohort, self.presence)
+        raw = self.linear.linear_predictor(seen)
+        return np.asarray(self.centre + self.slope * (raw - self.centre))
+
+
+def columns(cohort: Cohort, features: Mapping[str, Any], means: Mapping[str, np.ndarray]) -> np.ndarray:
+    """`(B, sum of F_m)` scaled columns less their means, modalities in the order given, zeros for an absent one."""
+    blocks = []
+    for name, mean in means.items():
+        block = np.zeros((len(cohort), len(mean)))
+        if name in cohort.modalities and len(cohort.rows_of(name)):
+            block[cohort.rows_of(name)] = features[name].features(cohort.raw(name)) - mean
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1)
+
+
+@storable("early-fusion")
+@dataclass(frozen=True)
+class EarlyFusionPredictor:
+    """One ridge on the components of all modalities; an absent one is imputed by its training mean.
+
+    It is the one baseline that imputes, since a linear map of a concatenation cannot do without. Components are centred
+    on training rows, so the mean is zero.
+
+    Args:
+        models: each modality's scaling, projection and own penalty.
+        shares: modality to the weight of its components, `sqrt(smallest penalty / own penalty)`.
+        projection: of the weighted components side by side.
+        linear: on its components.
+        slope, centre: calibration, from inner out-of-fold links.
+        presence: modality to the share of training patients who have it, where that is read too.
+    """
+
+    models: dict[str, Unimodal]
+    shares: dict[str, float]
+    projection: Projection
+    linear: Linear
+    slope: float
+    centre: float
+    presence: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def trained_parameters(self) -> int:
+        return int(self.linear.coef.size + self.linear.intercept.size)
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64."""
+        seen = with_presence(side_by_side(cohort, self.models, self.shares), cohort, self.presence)
+        raw = self.linear.linear_predictor(self.projection(seen))
+        return np.asarray(self.centre + self.slope * (raw - self.centre))
+
+
+def side_by_side(cohort: Cohort, models: Mapping[str, Unimodal], shares: Mapping[str, float]) -> np.ndarray:
+    """`(B, sum of F_m)` weighted components, modalities sorted by name, zeros for an absent one."""
+    blocks = []
+    for name in sorted(models):
+        block = np.zeros((len(cohort), len(models[name].linear.coef)))
+        if name in cohort.modalities and len(cohort.rows_of(name)):
+            block[cohort.rows_of(name)] = models[name].components(cohort) * shares[name]
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1)
+
+
+def with_presence(values: np.ndarray, cohort: Cohort, shares: Mapping[str, float]) -> np.ndarray:
+    """`(B, F + P)` one more column for each modality in `shares`: whether a patient has it, less the share who do."""
+    blocks = [values]
+    for name, share in shares.items():
+        here = cohort.present[:, cohort.modalities.index(name)] if name in cohort.modalities else np.zeros(len(cohort))
+        blocks.append((here - share)[:, None])
+    return np.concatenate(blocks, axis=1)
+
+
+def presence_shares(training: Training) -> dict[str, float]:
+    """The share of training patients who have each modality that some have and some have not."""
+    shares = dict(zip(training.cohort.modalities, training.cohort.present.mean(0).tolist(), strict=True))
+    return {name: share for name, share in shares.items() if share < 1}
+
+
+@dataclass(frozen=True)
+class EarlyFusion(BaseRecipe):
+    """An elastic net, for survival and several labels a ridge (Cox, logistic), on all modalities side by side.
+
+    The elastic net reads scaled columns and not components, a rotation in which dropping single coordinates has no
+    meaning; only tokens, whose columns have none either, come as components. Modalities have no weights: the columns of
+    all are on one scale and pay one price. What a wide modality has over a narrow one is that the best of F noise
+    columns looks good by chance, and that grows with sqrt(log F) only; the price that inner folds choose is the one
+    that keeps such columns out and strong ones of any modality in.
+
+    The ridge reads components, and each modality keeps the penalty it chose alone, up to one common factor
+    that inner folds choose.
+
+    Args:
+        l1_ratio: the share of the L1 norm in the elastic net's penalty, above 0 and at most 1; no matter for the ridge.
+        presence: read which modalities a patient has, too, a column each.
+    """
+
+    l1_ratio: float = 0.5
+    presence: bool = False
+
+    row: ClassVar[Row] = ROWS["early-fusion"]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.l1_ratio <= 1:
+            raise ValueError(f"l1_ratio={self.l1_ratio} must lie above 0 and be at most 1")
+
+    @property
+    def reads_presence(self) -> bool:
+        """Only where it is asked to: columns are centred on those who have them, and imputed by that centre."""
+        return self.presence
+
+    @property
+    def settings(self) -> int:
+        """Penalties of its own, and of each modality alone."""
+        return LINEAR_SETTINGS
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Choose the penalty on inner folds; fit on all patients."""
+        folds = inner_folds(training.cohort, training.seed)
+        sparse = training.target.kind in ("classification", "regression")
+        learn = partial(learn_elastic_net, l1_ratio=self.l1_ratio) if sparse else learn_ridge
+        predictor, links = learn(training, folds, presence_shares(training) if self.presence else {})
+        return predictor, Response.fit(
+            training.target, links, training.outcome, calibrate=False, folds=folds, in_the_large=True
+        )
+
+
+def learn_elastic_net(
+    training: Training, folds: np.ndarray, presence: dict[str, float], *, l1_ratio: float
+) -> tuple[Predictor, np.ndarray]:
+    """The elastic net of the penalty that inner folds choose, and its calibrated links on them, `(B, K)`."""
+    cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
+    features, means = {}, {}
+    for name in cohort.modalities:
+        features[name] = columns_for_sparse(training, name)
+        means[name] = features[name].features(cohort.raw(name)).mean(0)
+    x = with_presence(columns(cohort, features, means), cohort, presence)
+    chosen = choose_sparse(kind, x, outcome, folds, training.classes, l1_ratio=l1_ratio)
+    predictor = EarlyElasticNetPredictor(features, means, chosen.model, chosen.slope, chosen.centre, presence)
+    return predictor, chosen.links
+
+
+def learn_ridge(training: Training, folds: np.ndarray, presence: dict[str, float]) -> tuple[Predictor, np.ndarray]:
+    """The ridge on components with each modality's own penalty times a common factor, and its calibrated links."""
+    cohort = training.cohort
+    models = {name: fit_unimodal(training, name, "linear")[0] for name in cohort.modalities}
+    least = min(model.penalty for model in models.values())
+    shares = {name: math.sqrt(least / model.penalty) for name, model in models.items()}
+    values = with_presence(side_by_side(cohort, models, shares), cohort, presence)
+    projection = Projection.fit(values, COMPONENTS)
+    chosen = choose_penalty(training.target.kind, projection(values), training.outcome, folds, training.classes)
+    predictor = EarlyFusionPredictor(models, shares, projection, chosen.model, chosen.slope, chosen.centre, presence)
+    return predictor, chosen.links

@@ -1,0 +1,178 @@
+"""`kron-rls`: kernel ridge on the product of one kernel a modality; what a pair says beyond its two parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort, CohortError, Unsupported
+from chiasm.encoders import features_of
+from chiasm.encoders.registry import part_of
+from chiasm.fitting.base import Training
+from chiasm.fitting.one_modality import OneOrAll
+from chiasm.fitting.row import Row
+from chiasm.fitting.unimodal import FOLDS, inner_folds
+from chiasm.heads.response import Response, calibration
+from chiasm.linear.kernel_ridge import Items, ProductKernel, kernel_blocks, median_distance, places, solve
+from chiasm.linear.likelihood import FoldLikelihood
+from chiasm.protocols import Predictor
+from chiasm.recipes.baselines import ROWS
+
+WIDTHS = (0.3, 1.0, 3.0)
+CODE = 6.0  # between a class's own logit and the others', before the slope: probabilities near 0 and 1 can be reached
+PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
+
+
+@storable("item-kernel")
+@dataclass(frozen=True)
+class ItemKernel:
+    """One modality's different training items: fitted features, `(U, F)` values, and what divides their distances."""
+
+    features: object
+    values: np.ndarray
+    scale: float
+
+
+@storable("kron-rls")
+@dataclass(frozen=True)
+class KronRLSPredictor:
+    """`centre + sum over training patients of coef_i k(x, x_i)`.
+
+    Args:
+        modalities: sorted; `items[m]` belongs to each.
+        index: `(n, M)` the item of each training patient, -1 where absent.
+        coef: `(n, K)`.
+        centre: `(K,)`.
+        slope, level: calibration, from inner out-of-fold links.
+    """
+
+    modalities: tuple[str, ...]
+    items: dict[str, ItemKernel]
+    index: np.ndarray
+    coef: np.ndarray
+    centre: np.ndarray
+    offset: float
+    slope: float
+    level: float
+
+    @property
+    def trained_parameters(self) -> int:
+        return int(self.coef.size + self.centre.size)
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64."""
+        new = [self._items(cohort, name) for name in self.modalities]
+        kernels = [self.items[name] for name in self.modalities]
+        old = [Items(own.values, self.index[:, m]) for m, own in enumerate(kernels)]
+        blocks = kernel_blocks(new, old, [own.scale for own in kernels], self.offset)
+        out = []
+        for start in range(0, len(cohort), 4_096):
+            rows = np.arange(start, min(start + 4_096, len(cohort)))
+            kernel = ProductKernel(blocks, places(new, rows), places(old, np.arange(len(self.coef))))
+            out.append(kernel @ self.coef)
+        raw = np.concatenate(out) + self.centre if out else np.zeros((0, len(self.centre)))
+        return np.asarray(self.level + self.slope * (raw - self.level))
+
+    def _items(self, cohort: Cohort, name: str) -> Items:
+        if name not in cohort.modalities or not len(cohort.rows_of(name)):
+            width = self.items[name].values.shape[1]
+            return Items(np.zeros((0, width)), np.full(len(cohort), -1))
+        index, first = different(cohort, name)
+        values = self.items[name].features.features(part_of(cohort.raw(name), first))  # type: ignore[attr-defined]
+        return Items(np.ascontiguousarray(values), index)
+
+
+def different(cohort: Cohort, modality: str) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each patient's item, `(B,)`, -1 where absent, and where in `raw` each item stands first."""
+    rows = cohort.rows_of(modality)
+    digests = cohort.digests[rows, cohort.modalities.index(modality)]
+    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+    index = np.full(len(cohort), -1)
+    index[rows] = inverse.reshape(-1)
+    return index, first
+
+
+@dataclass(frozen=True)
+class KronRLS(OneOrAll):
+    """Regularised least squares with a product kernel: it learns what two modalities say together, not one by one.
+
+    Deviations from Pahikkala et al.: the kernels are Gaussian ones on what the encoders give (they: Smith-Waterman and
+    2-D fingerprint similarities); `offset` is added to each, so that a modality counts alone too, and an absent one is
+    left out of the product; width and penalty are chosen on inner folds; classes are fitted as 0 and 1 and calibrated.
+
+    Args:
+        modality: to read alone; all of them without a name.
+        offset: what is added to each kernel, > 0.
+    """
+
+    offset: float = 0.3
+
+    row: ClassVar[Row] = ROWS["kron-rls"]
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` for one modality that is not named, for survival and several labels at once."""
+        super().supports(cohort)
+        if cohort.target is None or cohort.target.kind not in ("classification", "regression"):
+            raise Unsupported("least squares learns classes or a number: choose another recipe for this target")
+        if not self.offset > 0:
+            raise ValueError("offset lies above zero: an absent modality counts as it")
+
+    def _folds(self, cohort: Cohort, seed: int) -> np.ndarray:
+        """Inner folds; of those who have one modality, whose classes may be too few for that, in turn."""
+        try:
+            return inner_folds(cohort, seed)
+        except CohortError:
+            if not self.modality:
+                raise
+            return np.arange(len(cohort)) % FOLDS
+
+    @property
+    def settings(self) -> int:
+        """Each width with each penalty."""
+        return len(WIDTHS) * len(PENALTIES)
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Choose width and penalty on inner folds; solve on all patients."""
+        cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
+        fitted, items = {}, []
+        for name in cohort.modalities:
+            index, first = different(cohort, name)
+            raw = part_of(cohort.raw(name), first)
+            features = features_of(cohort, name).fit(raw, [])
+            values = np.ascontiguousarray(features.features(raw))
+            fitted[name] = ItemKernel(features, values, 1.0 / median_distance(values))
+            items.append(Items(values, index))
+        target = outcome.value[:, None]
+        if kind == "classification":
+            target = CODE * np.eye(training.classes or 2)[outcome.value.astype(int)]
+        folds = self._folds(cohort, training.seed)
+        scales = np.array([own.scale for own in fitted.values()])
+        links = {(width, penalty): np.zeros_like(target) for width in WIDTHS for penalty in PENALTIES}
+        for width in WIDTHS:
+            blocks = kernel_blocks(items, items, list(width * scales), self.offset)
+            for fold in np.unique(folds):
+                rows, rest = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+                own, other = places(items, rows), places(items, rest)
+                inside, across = ProductKernel(blocks, own, own), ProductKernel(blocks, other, own)
+                centre = target[rows].mean(0)
+                for penalty in PENALTIES:
+                    links[width, penalty][rest] = across @ solve(inside, target[rows] - centre, penalty) + centre
+        calibrated = {chosen: calibration(kind, link, outcome, folds) for chosen, link in links.items()}
+        likelihood = FoldLikelihood(kind, outcome)
+        scores = {
+            c: likelihood(calibrated[c][1] + calibrated[c][0] * (own - calibrated[c][1])) for c, own in links.items()
+        }
+        width, penalty = min(scores, key=lambda chosen: scores[chosen])
+        slope, level = calibrated[width, penalty]
+        everybody = places(items, np.arange(len(cohort)))
+        kernel = ProductKernel(kernel_blocks(items, items, list(width * scales), self.offset), everybody, everybody)
+        centre = target.mean(0)
+        coef = np.ascontiguousarray(solve(kernel, target - centre, penalty))
+        kept = {name: ItemKernel(own.features, own.values, width * own.scale) for name, own in fitted.items()}
+        index = np.ascontiguousarray(np.stack([own.index for own in items], axis=1))
+        predictor = KronRLSPredictor(cohort.modalities, kept, index, coef, centre, self.offset, slope, level)
+        link = level + slope * (links[width, penalty] - level)
+        return predictor, Response.fit(training.target, link, outcome, calibrate=False, folds=folds)

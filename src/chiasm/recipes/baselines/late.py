@@ -1,0 +1,83 @@
+"""`late-fusion`: the mean of unimodal predictions over the modalities a patient has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort
+from chiasm.fitting.base import BaseRecipe, Training
+from chiasm.fitting.bent import SETTINGS
+from chiasm.fitting.inner_choice import LINEAR_SETTINGS
+from chiasm.fitting.row import Row
+from chiasm.fitting.unimodal import Unimodal, fit_unimodal, inner_folds
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.recipes.baselines import ROWS
+
+
+@storable("late-fusion")
+@dataclass(frozen=True)
+class LateFusionPredictor:
+    """Calibrated unimodal models, averaged on the link scale over what is present."""
+
+    models: dict[str, Unimodal]
+
+    @property
+    def trained_parameters(self) -> int:
+        return sum(model.trained_parameters for model in self.models.values())
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64."""
+        links = np.stack([model.link(cohort) for model in self.models.values()])  # (M, B, K)
+        return mean_over_present(links, present_in(cohort, list(self.models)), prior_of(self.models))
+
+
+def prior_of(models: Mapping[str, Unimodal]) -> np.ndarray:
+    """`(K,)` what is known of anybody, the same for every modality."""
+    return next(iter(models.values())).prior
+
+
+def present_in(cohort: Cohort, names: list[str]) -> np.ndarray:
+    """`(M, B)` bool for these modalities, False where the cohort does not know one."""
+    nobody = np.zeros(len(cohort), bool)
+    return np.stack(
+        [cohort.present[:, cohort.modalities.index(n)] if n in cohort.modalities else nobody for n in names]
+    )
+
+
+def mean_over_present(links: np.ndarray, present: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """`prior + mean of (link - prior)` over what is present: `(M, B, K)` links, `(M, B)` presence, to `(B, K)`.
+
+    What stands behind an absent modality is not read; a patient with none gets the prior.
+    """
+    here = present[..., None]
+    total = np.where(here, links - prior, 0.0).sum(0)
+    return np.asarray(prior + total / np.maximum(here.sum(0), 1))
+
+
+@dataclass(frozen=True)
+class LateFusion(BaseRecipe):
+    """The mean of unimodal links, each calibrated on inner out-of-fold predictions; no joint training."""
+
+    row: ClassVar[Row] = ROWS["late-fusion"]
+
+    @property
+    def settings(self) -> int:
+        """Those of each modality alone."""
+        return LINEAR_SETTINGS + SETTINGS
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Fit every modality alone; the mean trains nothing."""
+        fitted = {name: fit_unimodal(training, name) for name in training.cohort.modalities}
+        predictor = LateFusionPredictor({name: model for name, (model, _) in fitted.items()})
+        links = np.stack([own for _, own in fitted.values()])
+        out_of_fold = mean_over_present(links, training.cohort.present.T, prior_of(predictor.models))
+        folds = inner_folds(training.cohort, training.seed)
+        return predictor, Response.fit(
+            training.target, out_of_fold, training.outcome, calibrate=True, folds=folds, in_the_large=True
+        )

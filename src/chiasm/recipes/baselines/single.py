@@ -1,0 +1,67 @@
+"""`single:<modality>`: one modality alone, the line that every fusion must clear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.fitting.base import BaseRecipe, Training, choice, require
+from chiasm.fitting.bent import SETTINGS
+from chiasm.fitting.inner_choice import LINEAR_SETTINGS
+from chiasm.fitting.row import Row
+from chiasm.fitting.unimodal import Prior, beyond_prior, fit_unimodal, inner_folds, prior_link
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.recipes.baselines import ROWS
+
+
+@dataclass(frozen=True)
+class Single(BaseRecipe):
+    """A ridge (linear, logistic or Cox), an elastic net, a Gaussian kernel or boosted trees on one modality.
+
+    Inner folds choose. A patient who lacks the modality gets the prior of the training set, and one who has it the
+    prior and what the modality says beyond the mean of those who have it: presence itself is not read.
+
+    Args:
+        modality: its name.
+        models: all, or linear for a ridge or an elastic net alone.
+    """
+
+    modality: str
+    models: str = "all"
+
+    row: ClassVar[Row] = ROWS["single"]
+    has_prior: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        choice("models", self.models, ("all", "linear"))
+
+    @property
+    def name(self) -> str:
+        return f"single:{self.modality}" + (f",models={self.models}" if self.models != "all" else "")
+
+    @property
+    def settings(self) -> int:
+        """Penalties of the ridge and of the elastic net; of the kernel each with each width; rounds of trees."""
+        return LINEAR_SETTINGS + (SETTINGS if self.models == "all" else 0)
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` where the cohort lacks the modality, its encoder or a target."""
+        if self.modality not in cohort.modalities:
+            raise Unsupported(f"the cohort has no modality '{self.modality}': it has {', '.join(cohort.modalities)}")
+        require(cohort.with_modalities([self.modality]), 1)
+
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        return tuple(name for name in cohort.modalities if name == self.modality)
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Fit on the patients who have the modality; where they are too few, the prior of the training set."""
+        if self.modality not in training.cohort.modalities:
+            prior = Prior(prior_link(training.target.kind, training.outcome, training.classes))
+            return prior, Response.fit(training.target, prior.link(training.cohort), training.outcome, calibrate=False)
+        model, out_of_fold = fit_unimodal(training, self.modality, self.models)
+        folds, links = inner_folds(training.cohort, training.seed), beyond_prior(out_of_fold, model.prior)
+        return model, Response.fit(
+            training.target, links, training.outcome, calibrate=False, folds=folds, in_the_large=True
+        )

@@ -1,0 +1,175 @@
+"""`stacked-fusion`: non-negative weights on inner out-of-fold predictions, shrunk to the best single modality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import ClassVar
+
+import numpy as np
+from scipy.optimize import minimize  # type: ignore[import-untyped]
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort, Outcome
+from chiasm.cohort.stratify import fewest
+from chiasm.fitting.base import BaseRecipe, Training
+from chiasm.fitting.bent import SETTINGS
+from chiasm.fitting.inner_choice import LINEAR_SETTINGS
+from chiasm.fitting.row import Row
+from chiasm.fitting.unimodal import Unimodal, fit_unimodal, inner_folds
+from chiasm.heads.response import Response, level_of
+from chiasm.linear.likelihood import FoldLikelihood
+from chiasm.protocols import Predictor
+from chiasm.recipes.baselines import ROWS
+from chiasm.recipes.baselines.late import present_in, prior_of
+
+MAX_EXACT = 6  # modalities up to which every subset gets weights of its own
+MIN_PATIENTS = 20
+
+
+@storable("stacked-fusion")
+@dataclass(frozen=True)
+class StackedFusionPredictor:
+    """Unimodal models and, for each pattern of present modalities, the weights of their calibrated links.
+
+    Args:
+        models: sorted by name.
+        weights: pattern (`a+b`) to `(M,)` weights >= 0, zero for what is absent.
+    """
+
+    models: dict[str, Unimodal]
+    weights: dict[str, np.ndarray]
+
+    @property
+    def trained_parameters(self) -> int:
+        return sum(model.trained_parameters for model in self.models.values()) + sum(
+            w.size for w in self.weights.values()
+        )
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """`(B, K)` float64."""
+        names = list(self.models)
+        links = np.stack([model.link(cohort) for model in self.models.values()])  # (M, B, K)
+        present = present_in(cohort, names)
+        return weighted(links, present, prior_of(self.models), self.weights, names)
+
+
+def weighted(
+    links: np.ndarray, present: np.ndarray, prior: np.ndarray, weights: dict[str, np.ndarray], names: list[str]
+) -> np.ndarray:
+    """`prior + sum_m w_m (link_m - prior)` with the weights of each patient's pattern; absent links are not read."""
+    out = np.tile(prior, (links.shape[1], 1))
+    for pattern in np.unique(present, axis=1).T:
+        rows = (present == pattern[:, None]).all(0)
+        own = weights_for(weights, names, pattern)[pattern]
+        out[rows] += np.einsum("m,mbk->bk", own, links[pattern][:, rows] - prior)
+    return out
+
+
+def weights_for(weights: dict[str, np.ndarray], names: list[str], pattern: np.ndarray) -> np.ndarray:
+    """`(M,)` weights of one pattern; one without its own takes those of all modalities, what is absent left out.
+
+    The total stays that of all modalities together, so that a patient with less is not pulled to the prior.
+    """
+    key = "+".join(name for name, here in zip(names, pattern, strict=True) if here)
+    if key in weights:
+        return np.asarray(weights[key])
+    if not pattern.any():  # the prior alone
+        return np.zeros(len(pattern))
+    everything = weights["+".join(names)]
+    kept = np.where(pattern, everything, 0.0)
+    if kept.sum() <= 0:
+        kept = pattern / max(1, pattern.sum())
+    return np.asarray(kept * everything.sum() / kept.sum())
+
+
+def stack(
+    kind: str, links: np.ndarray, prior: np.ndarray, outcome: Outcome, folds: np.ndarray, strength: float
+) -> np.ndarray:
+    """`argmin_{w >= 0} nll(prior + sum_m w_m z_m) + strength / 2 sum_m s_m^2 (w_m - e_best,m)^2`, `(M,)`.
+
+    `z_m` are the calibrated out-of-fold links less the prior, `s_m` their root mean square, `e_best` one for the single
+    modality of smallest nll and zero for the others. `nll` is summed within inner folds, so a strength of ten counts as
+    much as ten events do. The links stand at their level among these patients while the weights are sought: that a
+    pattern goes with the outcome is not for its weights to say.
+
+    Args:
+        links: `(M, n, K)`.
+        folds: `(n,)` the inner fold that each link comes from.
+    """
+    likelihood = FoldLikelihood(kind, outcome, folds)
+    alone = [likelihood(own + level_of(kind, own, outcome)) for own in links]
+    best = np.zeros(len(links))
+    best[int(np.argmin(alone))] = 1.0
+    if len(links) == 1:
+        return best
+    z = links - prior
+    level = level_of(kind, prior + z[int(best.argmax())], outcome)
+    size = np.maximum((z**2).mean((1, 2)), 1e-12)
+
+    def objective(w: np.ndarray) -> float:
+        fused = prior + level + np.einsum("m,mnk->nk", w, z)
+        return likelihood(fused) + strength / 2 * float((size * (w - best) ** 2).sum())
+
+    found = minimize(objective, best, bounds=[(0.0, 20.0)] * len(links), method="L-BFGS-B")
+    return np.asarray(np.maximum(found.x, 0.0))
+
+
+@dataclass(frozen=True)
+class StackedFusion(BaseRecipe):
+    """Stacking after Wolpert and Breiman, with weights for each pattern of present modalities.
+
+    Args:
+        shrinkage: how strongly the weights are held to the best single modality, in events (or patients).
+    """
+
+    shrinkage: float = 10.0
+
+    row: ClassVar[Row] = ROWS["stacked-fusion"]
+
+    @property
+    def settings(self) -> int:
+        """Those of each modality alone."""
+        return LINEAR_SETTINGS + SETTINGS
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Fit every modality alone, then the weights of each pattern on the inner links of those who have all of it."""
+        cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
+        names = list(cohort.modalities)
+        fitted = {name: fit_unimodal(training, name) for name in names}
+        links = np.stack([out_of_fold for _, out_of_fold in fitted.values()])  # (M, B, K), NaN where absent
+        models = {name: model for name, (model, _) in fitted.items()}
+        prior, folds = prior_of(models), inner_folds(cohort, training.seed)
+        weights: dict[str, np.ndarray] = {}
+        for pattern in patterns(cohort):
+            rows = np.flatnonzero(cohort.present[:, pattern].all(1))
+            known = outcome.take(rows)
+            if len(rows) < MIN_PATIENTS or not enough(kind, known):
+                continue
+            own = np.zeros(len(names))
+            own[pattern] = stack(kind, links[pattern][:, rows], prior, known, folds[rows], self.shrinkage)
+            weights["+".join(names[m] for m in pattern)] = own
+        weights.setdefault("+".join(names), np.full(len(names), 1 / len(names)))
+        predictor = StackedFusionPredictor(models, weights)
+        out_of_fold = weighted(links, cohort.present.T, prior, weights, names)
+        return predictor, Response.fit(
+            training.target, out_of_fold, outcome, calibrate=True, folds=folds, in_the_large=True
+        )
+
+
+def patterns(cohort: Cohort) -> list[list[int]]:
+    """Every subset of modalities while there are few, else those that the training patients show, and all together."""
+    count = len(cohort.modalities)
+    if count <= MAX_EXACT:
+        return [list(part) for size in range(1, count + 1) for part in combinations(range(count), size)]
+    seen = {tuple(np.flatnonzero(row).tolist()) for row in np.unique(cohort.present, axis=0)}
+    return [list(part) for part in sorted(seen | {tuple(range(count))}) if part]
+
+
+def enough(kind: str, outcome: Outcome) -> bool:
+    """Whether weights can be learned: two classes, a label that some have and some have not, or five events."""
+    if kind == "multilabel":
+        return bool(fewest(outcome.value).any())
+    if kind == "survival":
+        return outcome.event is not None and int(outcome.event.sum()) >= 5
+    return kind == "regression" or len(np.unique(outcome.value)) > 1

@@ -1,0 +1,37 @@
+"""Networks that read the tokens of several modalities together, or merge blocks that were trained alone."""
+
+from chiasm.citation import Citation
+from chiasm.fitting.row import Row, by_name
+
+# fmt: off
+ROWS = by_name((
+    Row(
+        "healnet", "fusion.healnet:HealNetRecipe", "fusion",
+        "two modalities or more",
+        Citation(
+            "HEALNet: Multimodal Fusion for Heterogeneous Biomedical Data",
+            "NeurIPS", 2024, "https://arxiv.org/abs/2311.09115",
+        ),
+        tried=("healnet",),
+    ),
+    Row(
+        "lego-merge", "fusion.lego_merge:LegoMerge", "merge",
+        "two modalities or more; no patient needs both",
+        Citation(
+            "Multimodal Lego: Model Merging and Fine-Tuning Across Topologies and Modalities",
+            "ICLR", 2025, "https://arxiv.org/abs/2405.19950",
+        ),
+        tried=("lego-merge",),
+    ),
+    Row(
+        "lego-fuse", "fusion.lego_fuse:LegoFuseRecipe", "fusion",
+        "two modalities or more, some patients with both",
+        Citation(
+            "Multimodal Lego: Model Merging and Fine-Tuning Across Topologies and Modalities",
+            "ICLR", 2025, "https://arxiv.org/abs/2405.19950",
+        ),
+        tried=("lego-fuse", "lego-fuse:mode=weave"),
+    ),
+))
+# fmt: on
+"""Name to row, in the order in which they are listed."""

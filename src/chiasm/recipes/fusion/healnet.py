@@ -1,0 +1,72 @@
+"""HEALNet (NeurIPS 2024, arXiv 2311.09115): one latent that reads every present modality in turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from chiasm.artifact import storable
+from chiasm.fitting.base import Training
+from chiasm.fitting.neural import Shapes, build, check_sizes, finish, fit_network, new_head, prepare, seeded
+from chiasm.fitting.neural_recipe import NeuralRecipe
+from chiasm.fitting.row import Row
+from chiasm.fusion.healnet import HealNet
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.recipes.fusion import ROWS
+from chiasm.training import Network, TrainOptions
+
+
+@storable("healnet")
+@dataclass(frozen=True)
+class HealNetDesign:
+    """The sizes of a HEALNet."""
+
+    latents: int
+    latent_width: int
+    depth: int
+    heads: int
+    tied: bool
+
+    def __post_init__(self) -> None:
+        check_sizes(self.latents, self.latent_width, self.depth, self.heads)
+
+    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> HealNet:
+        """A fresh fusion of these sizes."""
+        return HealNet(
+            shapes, latents=self.latents, latent_width=self.latent_width, depth=self.depth, heads=self.heads,
+            tied=self.tied, dropout=dropout,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class HealNetRecipe(NeuralRecipe):
+    """HEALNet, trained end to end. The paper's loss is a discrete-time likelihood; ours is the target's own (Cox).
+
+    Args:
+        latents, latent_width, depth, heads, dropout, epochs, patience, batch, learning_rate, weight_decay: as of every
+            neural recipe.
+        tied: layers after the first share one set of weights.
+        modality_dropout: chance that a modality is left out of a training step.
+    """
+
+    tied: bool = False
+    modality_dropout: float = 0.1
+
+    row: ClassVar[Row] = ROWS["healnet"]
+
+    @property
+    def training_options(self) -> TrainOptions:
+        """With modalities left out at random."""
+        return replace(super().training_options, modality_dropout=self.modality_dropout)
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Train on the patients; a fifth of them decide when to stop, and calibrate."""
+        data, seed = prepare(training), training.seed
+        design = HealNetDesign(self.latents, self.latent_width, self.depth, self.heads, self.tied)
+        fusion = build(lambda: design.fusion(data.shapes, self.dropout), seeded(seed, "fusion"))
+        network = Network(fusion, new_head(training, self.latent_width, seeded(seed, "head")))
+        options = self.training_options
+        file = training.checkpoint / "healnet.safetensors" if training.checkpoint else None
+        fit_network(network, data, options, seed=seeded(seed, "train"), checkpoint=file, device=training.device)
+        return finish(training, data, network, design)

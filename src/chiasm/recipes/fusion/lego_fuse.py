@@ -1,0 +1,92 @@
+"""`lego-fuse`: blocks trained alone, stacked or woven, and fine-tuned together a few epochs (arXiv 2405.19950)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+from chiasm.artifact import storable
+from chiasm.fitting.base import Training, choice
+from chiasm.fitting.neural import Shapes, finish, fit_network, seeded
+from chiasm.fitting.neural_recipe import NeuralRecipe
+from chiasm.fitting.row import Row
+from chiasm.fusion.lego import LegoFuse, Mode
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.recipes.fusion import ROWS
+from chiasm.recipes.fusion.lego_blocks import LegoSizes, check_options, merged_head, restored_block, train_blocks
+from chiasm.training import Network, TrainOptions
+
+PATIENCE = 8  # epochs of fine-tuning without a better one
+
+
+@storable("lego-fuse")
+@dataclass(frozen=True)
+class LegoFuseDesign:
+    """The sizes of the blocks, and the way through them."""
+
+    sizes: LegoSizes
+    mode: str
+
+    @property
+    def latent_width(self) -> int:
+        return self.sizes.latent_width
+
+    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> LegoFuse:
+        """Fresh blocks, fused."""
+        blocks = {name: self.sizes.block(*shape, dropout) for name, shape in shapes.items()}
+        return LegoFuse(blocks, cast(Mode, self.mode))
+
+
+@dataclass(frozen=True)
+class LegoFuseRecipe(NeuralRecipe):
+    """One latent passed through the blocks, started from the merged blocks and head, fine-tuned a few epochs.
+
+    Args:
+        latents, latent_width, depth, heads, domain: of the blocks.
+        dropout, epochs, patience, batch, learning_rate, weight_decay: of the training of each block.
+        head_method: how the heads are merged to start from: slerp or linear.
+        mode: stack (block after block) or weave (iteration after iteration).
+        fuse_epochs, fuse_learning_rate: of the fine-tuning, which keeps its best epoch.
+        modality_dropout: chance that a modality is left out of a fine-tuning step.
+    """
+
+    domain: str = "signal"
+    head_method: str = "slerp"
+    mode: str = "stack"
+    fuse_epochs: int = 25
+    fuse_learning_rate: float = 1e-3
+    modality_dropout: float = 0.1
+
+    row: ClassVar[Row] = ROWS["lego-fuse"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_options(self.domain, self.head_method)
+        choice("mode", self.mode, ("stack", "weave"))
+
+    @property
+    def sizes(self) -> LegoSizes:
+        """Of every block."""
+        return LegoSizes(self.latents, self.latent_width, self.depth, self.heads, self.domain)
+
+    def reading(self, modality: str) -> LegoFuseRecipe:
+        """On one modality alone: of a single block, stacking and weaving are one and the same."""
+        return replace(self, modality=modality, mode="stack")
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Train the blocks, or take those that `lego-merge` trained on these patients; then fine-tune."""
+        trained = train_blocks(training, self)
+        data, design = trained.data, LegoFuseDesign(self.sizes, self.mode)
+        blocks = {
+            name: restored_block(self.sizes, data.shapes[name], state, self.dropout)
+            for name, state in trained.blocks.items()
+        }
+        head = merged_head(list(trained.heads.values()), self.latent_width, training.target.kind, self.head_method)
+        network = Network(LegoFuse(blocks, cast(Mode, self.mode)), head)
+        options = TrainOptions(
+            self.fuse_epochs, PATIENCE, self.batch, self.fuse_learning_rate, self.weight_decay, self.modality_dropout
+        )
+        file = training.checkpoint / "fuse.safetensors" if training.checkpoint else None
+        fit_network(network, data, options, seed=seeded(training.seed, "fuse"), checkpoint=file, device=training.device)
+        return finish(training, data, network, design)

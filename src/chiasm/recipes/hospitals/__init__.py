@@ -1,0 +1,18 @@
+"""Recipes of hospitals that share no patient."""
+
+from chiasm.citation import Citation
+from chiasm.fitting.row import Row, by_name
+
+# fmt: off
+ROWS = by_name((
+    Row(
+        "flora", "hospitals.flora:Flora", "federated",
+        "two modalities or more, and patients of two sites or more (`site` in the manifest)",
+        Citation(
+            "FLoRA: Federated Fine-Tuning Large Language Models with Heterogeneous Low-Rank Adaptations",
+            "NeurIPS", 2024, "https://arxiv.org/abs/2409.05976",
+        ),
+    ),
+))
+# fmt: on
+"""Name to row, in the order in which they are listed."""

@@ -1,0 +1,245 @@
+"""Federated LoRA, apart from how messages travel: what a hospital trains, and what all of them know after a round.
+
+A base that everybody has, its encoders too, so that all read inputs alike. Each hospital trains a LoRA adapter in the
+Linear layers of the fusion on its own patients, and gives away nothing else. The head stays the base's: a bias that is
+trained on one hospital says how frequent a class is there, and what one linear map could add the layers before it can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from chiasm.adapters import LoRA, attach
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort, Outcome, Unsupported, class_names, holdout
+from chiasm.encoders import pack
+from chiasm.fitting.base import LEAST_PATIENTS, choice
+from chiasm.fitting.model import FittedModel
+from chiasm.fitting.neural import VALIDATION, NetworkPredictor, Prepared, fit_network, seeded, state_of
+from chiasm.heads.head import target_tensors
+from chiasm.merging.lora_rounds import AGGREGATIONS, aggregate_lora, fold_lora, resize_lora
+from chiasm.training import Network, TrainOptions
+from chiasm.training.batches import presence
+
+SCALING = 2.0  # alpha / r of every client, as in the paper (alpha = 2 r)
+WEIGHTS = ("patients", "equal")
+LEAST_CLIENTS = 2
+State = dict[str, Tensor]
+
+
+@storable("federation-plan")
+@dataclass(frozen=True)
+class Plan:
+    """What all hospitals of a federation agree on.
+
+    Args:
+        aggregation: flora, or the controls fedavg (equal ranks) and zero-pad; see `aggregate_lora`.
+        rounds: how often adapters are trained and put together.
+        rank: of an adapter, unless its hospital chooses another one.
+        weights: of a hospital: its number of training patients, which it then has to tell, or `equal`.
+        epochs, batch, learning_rate, weight_decay, modality_dropout: of a hospital's training in a round.
+        seed: of the adapters' first weights and of the batches.
+    """
+
+    aggregation: str = "flora"
+    rounds: int = 5
+    rank: int = 4
+    weights: str = "patients"
+    epochs: int = 3
+    batch: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    modality_dropout: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        choice("aggregation", self.aggregation, AGGREGATIONS)
+        choice("weights", self.weights, WEIGHTS)
+        for name, value, most in (
+            ("rounds", self.rounds, 10_000), ("rank", self.rank, 4096), ("epochs", self.epochs, 10_000),
+            ("batch", self.batch, 10**6),
+        ):  # fmt: skip
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise ValueError(f"{name} is a whole number between 1 and {most:,}")
+        self.options  # noqa: B018 (refuses what a hospital could not train with)
+
+    @property
+    def options(self) -> TrainOptions:
+        """Of a hospital's training in a round."""
+        return TrainOptions(
+            self.epochs, self.epochs, self.batch, self.learning_rate, self.weight_decay, self.modality_dropout
+        )
+
+    def put_together(self, adapters: Sequence[State], patients: Sequence[int | None]) -> State:
+        """What the adapters of one round become; `patients` are read where they are the weights."""
+        weights = [float(count or 0) for count in patients] if self.weights == "patients" else [1.0] * len(adapters)
+        return aggregate_lora(self.aggregation, adapters, weights, [SCALING] * len(adapters))
+
+    def weights_after(self, weights: State, updates: Sequence[State]) -> State:
+        """A network's tensors after these rounds.
+
+        FLoRA's stacks go into the weights one after another, and clients start anew; the means of the controls are an
+        adapter that goes on, so that the last one counts.
+        """
+        if self.aggregation == "flora":
+            for update in updates:
+                weights = fold_lora(weights, update)
+            return weights
+        return fold_lora(weights, updates[-1], SCALING) if updates else weights
+
+
+def network_of(base: FittedModel) -> NetworkPredictor:
+    """The network inside a model.
+
+    Raises:
+        Unsupported: it has none.
+    """
+    if not isinstance(base.predictor, NetworkPredictor):
+        raise Unsupported("the base holds no network: adapters go into networks, such as healnet and lego-fuse give")
+    return base.predictor
+
+
+def sites_of(base: FittedModel) -> dict[str, tuple[int, int]]:
+    """The Linear layers that carry an adapter: name to (out, in); all but those of the head."""
+    found = {
+        name: (module.out_features, module.in_features)
+        for name, module in network_of(base).network().named_modules()
+        if isinstance(module, nn.Linear) and name.partition(".")[0] == "fusion"
+    }
+    if not found:
+        raise Unsupported("the base has no Linear layer in its fusion: there is no place for an adapter")
+    return found
+
+
+def largest_rank(sites: dict[str, tuple[int, int]]) -> int:
+    """The highest rank that every site can have."""
+    return min(min(shape) for shape in sites.values())
+
+
+class Participant:
+    """A hospital: its patients, the base, and the rounds that it knows of."""
+
+    def __init__(self, base: FittedModel, cohort: Cohort, plan: Plan, rank: int, name: str, device: str = "cpu"):
+        """
+        Args:
+            base: every participant's, to the bit.
+            cohort: encoded as the base reads it; it stays here.
+            rank: of this participant's adapter.
+            name: enters the seed of what it draws.
+
+        Raises:
+            Unsupported: too few patients, another target than the base's, or classes that the base does not know.
+            ValueError: a rank that some site cannot have.
+        """
+        self.base, self.plan, self.rank, self.name, self.device = base, plan, rank, name, device
+        self.sites = sites_of(base)
+        if not 1 <= rank <= largest_rank(self.sites):
+            raise ValueError(f"rank {rank}: the base has room for ranks from 1 to {largest_rank(self.sites)}")
+        if plan.aggregation == "fedavg" and rank != plan.rank:
+            raise ValueError(f"rank {rank}: fedavg needs equal ranks, and this plan's is {plan.rank}")
+        self.data = prepared_with(base, cohort, seeded(plan.seed, name))
+        self.patients = int((~self.data.held_out).sum())
+        self.network = network_of(base).network()
+        self.round = 0  # the last one that it knows of
+        self.updates: list[State] = []
+        self._weights = {key: value.clone() for key, value in self.network.state_dict().items()}
+
+    def take(self, update: State, round_number: int) -> None:
+        """What came of a round; of FLoRA's rounds each, in their order, of the others' the last is enough."""
+        self.round = round_number
+        self.updates.append(update)
+        if self.plan.aggregation == "flora":
+            self._weights = fold_lora(self._weights, update)
+
+    def train(self, round_number: int) -> State:
+        """This hospital's adapter of a round, `<site>.lora_A.weight` and `<site>.lora_B.weight`.
+
+        The same whenever it is asked for after the same updates.
+        """
+        plan = self.plan
+        self.network.load_state_dict(self._weights)
+        goes_on = plan.aggregation != "flora"
+        start = self._common_start() if goes_on and not self.updates else None
+        attached = self._attached(self.rank, f"{self.name} {round_number}")
+        if goes_on:
+            attached.load(_peft_names(resize_lora(start or self.updates[-1], self.rank)))
+        assert isinstance(self.network, Network)
+        seed = seeded(plan.seed, f"{self.name} {round_number}")
+        fit_network(self.network, self.data, plan.options, seed=seed, checkpoint=None, device=self.device)
+        return _detached(attached)
+
+    def _attached(self, rank: int, name: str) -> Any:
+        adapter = LoRA(rank, SCALING * rank)
+        seed = seeded(self.plan.seed, name)
+        return attach(self.network, adapter, lambda site, _: site in self.sites, seed=seed)
+
+    def _common_start(self) -> State:
+        """A fresh adapter of the highest rank: the controls average factors, of which all have the first rows."""
+        return _detached(self._attached(largest_rank(self.sites), "start"))
+
+
+def prepared_with(base: FittedModel, cohort: Cohort, seed: int) -> Prepared:
+    """A hospital's patients as the base's network reads them; a fifth is held out and decides which epoch is kept.
+
+    Raises:
+        Unsupported: as `Participant`.
+    """
+    predictor = network_of(base)
+    target, outcome = cohort.target, cohort.outcome
+    if target is None or outcome is None:
+        raise Unsupported("training needs a target: name one in [target]")
+    if target.kind != base.response.kind:
+        raise Unsupported(f"the base predicts a target of kind '{base.response.kind}', the cohort's is '{target.kind}'")
+    unit, wanted = getattr(target, "unit", ""), base.target.get("unit", "")
+    if target.kind == "regression" and unit and wanted and unit != wanted:
+        raise Unsupported(f"the base predicts '{wanted}' and the cohort's target is in '{unit}': convert it")
+    read = cohort.with_modalities([name for name in cohort.modalities if name in predictor.encoders])
+    usable = outcome.known & read.present.any(1)
+    if int(usable.sum()) < LEAST_PATIENTS:
+        raise Unsupported(
+            f"{int(usable.sum())} patients have a known outcome and something that the base reads "
+            f"({', '.join(sorted(predictor.encoders))}): at least {LEAST_PATIENTS} are needed"
+        )
+    mine = read.subset(usable)
+    outcome = _recoded(outcome.take(usable), class_names(target), base.response.classes, target.kind)
+    tokens = pack(mine, predictor.encoders)
+    value, event = target_tensors(outcome, predictor.centre, predictor.scale)
+    held_out = holdout(mine, VALIDATION, seed=seed)
+    return Prepared(
+        mine, predictor.encoders, tokens, presence(tokens, sorted(predictor.encoders)), outcome, value, event,
+        predictor.centre, predictor.scale, held_out,
+    )  # fmt: skip
+
+
+def finished(base: FittedModel, plan: Plan, updates: Sequence[State]) -> FittedModel:
+    """The base with all rounds in its weights; its calibration stays the base's."""
+    predictor = network_of(base)
+    network = predictor.network()
+    network.load_state_dict(plan.weights_after(dict(network.state_dict()), updates))
+    return replace(base, predictor=replace(predictor, state=state_of(network)))
+
+
+def _recoded(outcome: Outcome, own: tuple[str, ...], base: tuple[str, ...], kind: str) -> Outcome:
+    """Class codes as the base counts them; a hospital may lack a class."""
+    if own == tuple(base):
+        return outcome
+    if kind != "classification" or not set(own) <= set(base):
+        raise Unsupported("the cohort has classes or labels that the base does not know: name them as the base does")
+    codes = np.array([base.index(name) for name in own], float)
+    return replace(outcome, value=codes[outcome.value.astype(int)])
+
+
+def _detached(attached: Any) -> State:
+    """What was trained; the network is as it was."""
+    found = {name.replace(".default.", "."): tensor.cpu() for name, tensor in attached.state().items()}
+    attached.remove()
+    return found
+
+
+def _peft_names(adapter: State) -> State:
+    return {name.removesuffix(".weight") + ".default.weight": tensor for name, tensor in adapter.items()}

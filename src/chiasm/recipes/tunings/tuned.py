@@ -1,0 +1,195 @@
+"""A network and copies of it that were tuned from it: what the recipes that merge fine-tunings share.
+
+The network is a HEALNet. The base is trained with most modalities left out of a step, so that it is good at any subset;
+copies are tuned from it, each on its own view of the training patients. The fifth that is held out decides when each
+training stops, which point between the copies is kept, and calibrates; no copy is trained on it.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chiasm.cohort import CohortError, fold_ids
+from chiasm.compute.memo import remember
+from chiasm.fitting.base import Training
+from chiasm.fitting.neural import Prepared, build, finish, fit_network, new_head, prepare, seeded
+from chiasm.fitting.neural_recipe import NeuralRecipe
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.recipes.fusion.healnet import HealNetDesign
+from chiasm.training import Network, TrainOptions, predict_link
+from chiasm.training.layer_rates import layer_rates
+from chiasm.training.loop import check_chance
+
+PATIENCE = 5  # epochs of fine-tuning without a better one
+BELOW = ("fusion.latent", "fusion.entrances")
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class TunedRecipe(NeuralRecipe):
+    """A recipe that tunes copies of one base network and merges their weights.
+
+    Args:
+        base_dropout: chance that a modality is left out of a step of the base's training.
+        tune_epochs, tune_learning_rate: of each fine-tuning, which keeps its best epoch.
+        layer_decay: of its rate from the head down; 1 gives every layer the same.
+    """
+
+    base_dropout: float = 0.5
+    tune_epochs: int = 15
+    tune_learning_rate: float = 1e-3
+    layer_decay: float = 0.75
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_chance("base_dropout", self.base_dropout)
+        self.tuning_options()  # refuses what it cannot be made of
+        if not self.tune_learning_rate > 0 or not 0 < self.layer_decay <= 1:
+            raise ValueError("tune_learning_rate lies above 0, layer_decay above 0 and at most at 1")
+
+    def tuning_options(self, modality_dropout: float = 0.0) -> TrainOptions:
+        """Of a fine-tuning."""
+        return TrainOptions(
+            self.tune_epochs, PATIENCE, self.batch, self.tune_learning_rate, self.weight_decay, modality_dropout
+        )
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Train the base, tune copies of it, merge them."""
+        tuner = Tuner.of(training, self)
+        state, notes = self.merged(tuner)
+        return finish(training, tuner.data, tuner.network(state), tuner.design, notes)
+
+    @abstractmethod
+    def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
+        """The merged weights, and what was measured or chosen on the way."""
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """Trains the base and tunes copies of it on one training set.
+
+    `data` and `design` are those of every copy, `fresh` is what the base starts from.
+    """
+
+    training: Training
+    recipe: TunedRecipe
+    data: Prepared
+    design: HealNetDesign
+    fresh: Network
+
+    @classmethod
+    def of(cls, training: Training, recipe: TunedRecipe) -> Tuner:
+        """For the patients of a fit."""
+        design = HealNetDesign(recipe.latents, recipe.latent_width, recipe.depth, recipe.heads, False)
+        data = remember(training.cohort.fingerprint, ("prepared", training.seed), lambda: prepare(training))
+        fusion = build(lambda: design.fusion(data.shapes, recipe.dropout), seeded(training.seed, "fusion"))
+        fresh = Network(fusion, new_head(training, recipe.latent_width, seeded(training.seed, "head")))
+        return cls(training, recipe, data, design, fresh)
+
+    def network(self, state: Mapping[str, Tensor] | None = None) -> Network:
+        """A network of its own, with these weights or fresh ones."""
+        network = copy.deepcopy(self.fresh)
+        if state is not None:
+            network.load_state_dict(state)
+        return network
+
+    def base(self, rows: np.ndarray | None = None) -> State:
+        """Trained from a fresh start on all patients, or on `rows` of them, most modalities left out of a step."""
+        recipe, training = self.recipe, self.training
+        options = replace(recipe.training_options, modality_dropout=recipe.base_dropout)
+        whose = () if rows is None else tuple(rows.tolist())
+        key = ("tuned-base", self.design, options, recipe.dropout, training.seed, training.device, whose)
+        return remember(
+            training.cohort.fingerprint, key, lambda: weights(self.train(self.network(), "base", options, rows=rows))
+        )
+
+    def tuned(
+        self,
+        name: str,
+        start: State,
+        *,
+        rows: np.ndarray | None = None,
+        see: np.ndarray | None = None,
+        modality_dropout: float = 0.0,
+    ) -> State:
+        """A copy tuned from `start`, the layers below the head at a lower rate each.
+
+        Args:
+            name: of its checkpoint, and of its seed.
+            rows, see: as in `train`.
+            modality_dropout: chance that a modality is left out of a step.
+        """
+        network, options = self.network(start), self.recipe.tuning_options(modality_dropout)
+        groups = layer_rates(
+            network, "fusion.layers", stem=BELOW, rate=options.learning_rate, decay=self.recipe.layer_decay,
+            weight_decay=options.weight_decay,
+        )  # fmt: skip
+        return weights(self.train(network, name, options, rows=rows, see=see, groups=groups))
+
+    def train(
+        self,
+        network: Network,
+        name: str,
+        options: TrainOptions,
+        *,
+        rows: np.ndarray | None = None,
+        see: np.ndarray | None = None,
+        groups: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Network:
+        """Train a network in place; the held-out patients watch. Where nobody is left on either side it stays as it is.
+
+        Args:
+            rows: patients to train on; None is all.
+            see: `(M,)` bool, the modalities that are seen; None is all.
+            groups: as in `training.train`.
+        """
+        data, training = self.data, self.training
+        if rows is not None or see is not None:
+            data = data if see is None else replace(data, present=data.present & see)
+            used = data.held_out.copy()
+            used[slice(None) if rows is None else rows] = True
+            used &= data.present.any(1)
+            rows = np.flatnonzero(used)
+            if data.held_out[rows].all() or not data.held_out[rows].any():
+                return network
+        file = training.checkpoint / f"{name}.safetensors" if training.checkpoint else None
+        seed = seeded(training.seed, name)
+        fit_network(
+            network, data, options, seed=seed, checkpoint=file, device=training.device, rows=rows, groups=groups
+        )
+        return network
+
+    def parts(self, count: int) -> list[np.ndarray]:
+        """Rows of the patients that are trained on, in `count` parts alike in outcomes; a group stays together."""
+        rows = np.flatnonzero(~self.data.held_out)
+        cohort, seed = self.training.cohort.subset(rows), seeded(self.training.seed, "parts")
+        if count == 1:
+            return [rows]
+        try:
+            part = fold_ids(cohort, count, seed=seed)
+        except CohortError:  # a class or the events are too few for every part to have some: at random
+            units = np.arange(len(cohort)) if cohort.group is None else np.unique(cohort.group, return_inverse=True)[1]
+            part = np.random.default_rng(seed).permutation(units.max() + 1)[units] % count
+        return [rows[part == k] for k in range(count)]
+
+    def score(self, state: Mapping[str, Tensor]) -> float:
+        """Less the loss on the held-out patients: higher is better."""
+        data, network = self.data, self.network(state)
+        rows = np.flatnonzero(data.held_out) if data.held_out.any() else np.arange(len(data.held_out))
+        tokens = {name: packed.subset(rows) for name, packed in data.tokens.items()}
+        link = torch.from_numpy(predict_link(network, tokens, data.present[rows])).float()
+        return -float(network.head.loss(link, data.value[rows], data.event[rows]))
+
+
+def weights(network: Network) -> State:
+    """Copies of its parameters and buffers."""
+    return {key: value.detach().clone() for key, value in network.state_dict().items()}

@@ -1,0 +1,88 @@
+"""`name:option=value,option=value`: recipes, encoders and ways of merging written on one line."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING
+from typing import Any
+
+from chiasm.errors import nearest
+
+TRUTH = {"true": True, "false": False, "1": True, "0": False}
+
+
+def name_and_options(text: str) -> tuple[str, str]:
+    """Split a spec into its name and the text of its options."""
+    name, _, options = text.strip().partition(":")
+    return name, options
+
+
+def read_options(text: str, known: Mapping[str, Any], what: str, leads: str = "") -> dict[str, Any]:
+    """Parse `option=value,option=value` into values of the types that the options' defaults have.
+
+    Args:
+        text: the options; what stands before the colon is not part of it.
+        known: option to its default; `MISSING` or a default that is no number and no truth value leaves the text.
+        what: whose options these are, as a message calls it, e.g. "recipe 'healnet'".
+        leads: the option whose value comes first, without its name.
+
+    Raises:
+        ValueError: an unknown option (with the nearest known one), or a value of the wrong type.
+    """
+    values: dict[str, Any] = {}
+    if leads:
+        others = "|".join(re.escape(option) for option in known if option != leads)
+        first, *parts = re.split(rf",(?=(?:{others})=)", text) if others else [text]
+        if not first:
+            raise ValueError(f"{what} needs a {leads} after the colon")
+        values[leads] = first
+    else:
+        parts = [part for part in text.split(",") if part]
+    for part in parts:
+        option, equals, value = part.partition("=")
+        if option not in known or not equals:
+            like = nearest(option, known)
+            hint = f"did you mean '{like}'?" if like else f"it has {', '.join(known) or 'none'}"
+            raise ValueError(f"{what} has no option '{option}': {hint}")
+        values[option] = typed(value, known[option], f"option '{option}' of {what}")
+    return values
+
+
+def typed(value: str, default: Any, what: str) -> Any:
+    """Convert the text of an option to the type of its default.
+
+    Raises:
+        ValueError: the text is not of that type, or is a number that is not finite.
+    """
+    if default is MISSING or not isinstance(default, bool | int | float):
+        return value
+    try:
+        found = TRUTH[value.lower()] if isinstance(default, bool) else type(default)(value)
+    except (ValueError, KeyError) as error:
+        wanted = {bool: "true or false", int: "an integer", float: "a number"}[type(default)]
+        raise ValueError(f"{what} must be {wanted}, got '{value}'") from error
+    if not math.isfinite(found):
+        raise ValueError(f"{what} must be finite, got '{value}'")
+    return found
+
+
+def split_specs(text: str) -> list[str]:
+    """Split a list of specs: `a,b:x=1,y=2,c` to `[a, b:x=1,y=2, c]`.
+
+    A part with `=` and no colon belongs to the spec before it.
+    """
+    specs: list[str] = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        if specs and "=" in part and ":" not in part:
+            specs[-1] += f",{part}"
+        else:
+            specs.append(part)
+    return specs
+
+
+def nested_spec(text: str) -> str:
+    """Read a spec that is itself the value of an option: `healnet;depth=2;heads=4` to `healnet:depth=2,heads=4`."""
+    name, *options = text.split(";")
+    return f"{name}:{','.join(options)}" if options else name
