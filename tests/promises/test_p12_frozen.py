@@ -18,10 +18,10 @@ from chiasm.artifact import storable
 from chiasm.compute import memo
 from chiasm.encoders import catalogue
 from chiasm.encoders.frozen import hash_state, identity_of
+from chiasm.fitting import neural
 from chiasm.fitting.base import trainable
 from chiasm.heads.head import Head
 from chiasm.protocols import Fused
-from chiasm.recipes import neural
 from chiasm.recipes.fusion.lego_blocks import train_blocks
 from chiasm.recipes.tunings.tuned import TunedRecipe
 from chiasm.testing.laws import folder_bytes

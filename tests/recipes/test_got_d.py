@@ -13,7 +13,7 @@ import pytest
 
 import chiasm
 from adapted_cohorts import notes
-from chiasm.recipes import got_d
+from chiasm.recipes.adaptation import got_d
 from chiasm.recipes.adaptation.lora import LoRARecipe
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation

@@ -18,7 +18,7 @@ from chiasm.fusion.lego_block import pool
 from chiasm.merging import spherical_mean
 from chiasm.models.merged_blocks import block_method_of
 from chiasm.models.merged_scores import scores_of
-from chiasm.recipes import lego_blocks
+from chiasm.recipes.fusion import lego_blocks
 from chiasm.recipes.fusion.lego_blocks import in_order, matched_widths, restored_block
 from chiasm.recipes.fusion.lego_merge import LegoMergePredictor
 from chiasm.testing.cohorts import restricted

@@ -11,7 +11,7 @@ from chiasm.cohort.leaks.records import Record, knowing_record
 from chiasm.errors import count, error, first_rows, warning
 from chiasm.readers import ReadError, reader_for
 from chiasm.readers.guard import quiet
-from chiasm.readers.record.events import BIRTH, DEATH
+from chiasm.readers.record.conventions import BIRTH, DEATH
 
 MOST_RECORDS = 20_000
 CUT = "cut the record at the moment of prediction"

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.readers.reading import Events
-from chiasm.readers.record.events import BIRTH
+from chiasm.readers.record.conventions import BIRTH
 
 YEAR = 365.25 * 24
 LEAST_SPREAD = 1e-9  # squared hours, below which a slope is not asked for

@@ -10,12 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.readers.reading import LIMITS, Events, Item, Limits, ReadError, check_size
+from chiasm.readers.record.conventions import BIRTH, BUNDLE, DEATH, LONGEST_CODE, MEDS, NDJSON
 
-# The two codes to which MEDS gives a meaning (meds.birth_code, meds.death_code); used without the package too.
-BIRTH, DEATH = "MEDS_BIRTH", "MEDS_DEATH"
-LONGEST_CODE = 256
 LONGEST_LIFE = 150 * 365.25 * 24  # hours
-MEDS, BUNDLE, NDJSON = ".parquet", ".json", ".ndjson"
 
 
 class EventReader:

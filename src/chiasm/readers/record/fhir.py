@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.readers.reading import LIMITS, Limits, ReadError, check_size
-from chiasm.readers.record.events import BIRTH
+from chiasm.readers.record.conventions import BIRTH
 from chiasm.readers.record.fhir_files import read_resources
 
 ZONES = timedelta(hours=14)  # how far a local day may begin before or end after the day in UTC

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from chiasm.readers.reading import ReadError
-from chiasm.readers.record.events import NDJSON
+from chiasm.readers.record.conventions import NDJSON
 from chiasm.readers.registry import missing
 
 BUNDLE_BYTES, LINE_BYTES = 64 << 20, 16 << 20  # parsed at once: JSON takes up to twenty times that in memory

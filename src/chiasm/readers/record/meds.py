@@ -14,7 +14,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from chiasm.cohort import Unsupported
 from chiasm.readers.reading import LIMITS, Limits, ReadError, check_size
-from chiasm.readers.record.events import BIRTH, LONGEST_CODE
+from chiasm.readers.record.conventions import BIRTH, LONGEST_CODE
 from chiasm.readers.registry import missing
 
 HOUR = 3_600_000_000  # microseconds, the resolution of MEDS
