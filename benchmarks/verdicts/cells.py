@@ -78,7 +78,7 @@ class Cell:
     def nothing(self) -> frozenset[str]:
         """The quantities that are not above zero by construction."""
         if self.also == "missing":  # who lacks m1 may gain by m2 where it says something
-            return NOTHING[self.truth] if self.truth in ("noise", "one", "xor") else frozenset({COMBINING})
+            return NOTHING[self.truth] & (ALL if self.truth in ("noise", "one", "xor") else {COMBINING})
         return NOTHING[self.truth]
 
 

@@ -13,7 +13,7 @@ from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, PREDICTS_
 from verdicts.cells import CELLS, COMBINING, QUANTITIES
 from verdicts.judge import MOST_KERNEL
 from verdicts.lines import rows_of
-from verdicts.wrong import Row, Share, above_zero, covered, metric_covered, old_test, truths, widths, wrong
+from verdicts.wrong import Row, Share, above_zero, covered, metric_covered, missed_by, old_test, truths, widths, wrong
 
 MOST_WRONG = 0.03
 LEAST_COVERED = 0.93
@@ -93,7 +93,11 @@ def passed(cells: Mapping[str, Sequence[Row]], shares: Mapping[str, Share]) -> s
     lines.append(f"- {word(not beyond)}: cells whose lower limit lies above 3: {', '.join(beyond) or 'none'}")
     for quantity in QUANTITIES:
         every = [covered(rows, quantity, truths(rows)) for rows in cells.values()]
-        below = [name for name, own in zip(cells, every, strict=True) if own.n and own.limits[1] < LEAST_COVERED]
+        below = [
+            f"{name} (missed by {missed_by(cells[name], quantity, truths(cells[name])):.4f} in the median)"
+            for name, own in zip(cells, every, strict=True)
+            if own.n and own.limits[1] < LEAST_COVERED
+        ]
         whole = Share(sum(own.k for own in every), sum(own.n for own in every))
         holds = word(not below and not whole.value < LEAST_COVERED)
         lines.append(f"- {holds}: {quantity} covered {whole}, 93 or more; cells below it: {', '.join(below) or 'none'}")

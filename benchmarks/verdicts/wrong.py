@@ -94,6 +94,13 @@ def covered(rows: Sequence[Row], name: str, true: dict[str, Truth]) -> Share:
     return Share(sum(low <= true[name].mean <= high for low, high in found), len(found))
 
 
+def missed_by(rows: Sequence[Row], name: str, true: dict[str, Truth]) -> float:
+    """How far the truth lies outside those intervals that do not hold it, in the median."""
+    found = [own for row in rows if (own := interval(row[name])) is not None]
+    gaps = np.array([max(low - true[name].mean, true[name].mean - high) for low, high in found])
+    return float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 0.0
+
+
 def widths(rows: Sequence[Row], name: str) -> tuple[float, float]:
     """Mean width of the interval that is printed, and of the corrected one."""
     printed = [own[1] - own[0] for row in rows if (own := interval(row[name])) is not None]
