@@ -17,6 +17,7 @@ from PIL import Image
 
 import chiasm
 from chiasm import api, screen
+from chiasm.api.encoding import ENGINES
 from chiasm.artifact import storable
 from chiasm.encoders import catalogue
 from chiasm.encoders.catalogue import Entry
@@ -110,8 +111,8 @@ def test_the_manifest_chooses_an_encoder_and_the_command_line_overrides_it(run: 
     ("words", "says"),
     [
         (["--encoder", "scan=patchs"], "there is no encoder 'patchs': for kind 'image' there are patches"),
-        (["--encoder", "scan=patches:sizes=3"], "encoder 'patches' has no option 'sizes': it has size"),
-        (["--encoder", "scan=patches:size=large"], "option 'size' of encoder 'patches' is a number"),
+        (["--encoder", "scan=patches:sizes=3"], "encoder 'patches' has no option 'sizes': did you mean 'size'"),
+        (["--encoder", "scan=patches:size=large"], "option 'size' of encoder 'patches' must be an integer"),
         (["--encoder", "scan=kmers"], "reads protein, dna, not modalities of kind 'image'"),
         (["--encoder", "skan=patches"], "did you mean 'scan'?"),
         (["--encoder", "patches"], "write it as modality=name"),
@@ -137,7 +138,7 @@ def test_a_store_that_cannot_be_written_is_found_before_anything_is_encoded(
     def never(*given: Any) -> Any:
         raise RuntimeError("it was encoded")
 
-    monkeypatch.setitem(api.ENGINES, "local", never)
+    monkeypatch.setitem(ENGINES, "local", never)
     for place in (file, file / "below", tmp_path / "full"):
         said = run("encode", files.manifest, "--jobs", "1", "--store", place)
         assert said.code == 2 and "token store" in said.err and "CHIASM_STORE" in said.err, said.err

@@ -121,7 +121,7 @@ def test_models_that_differ_are_refused_before_a_weight_is_read(
     for arguments, message in (
         ({"method": "tise"}, "did you mean 'ties'"), ({"method": "ties"}, "give the base"),
         ({"method": "ties:density"}, "write density="),
-        ({"method": "ties:density=x", "base": a}, "is float, and 'x' is not"),
+        ({"method": "ties:density=x", "base": a}, "must be a number, got 'x'"),
         ({"method": "ties:dense=1", "base": a}, "no option 'dense'"), ({"base": a}, "no use for a base"),
         ({"weights": [1.0]}, "one finite weight"), ({"weights": [0.0, 0.0]}, "not all zero"),
     ):  # fmt: skip
