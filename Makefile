@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-newest lint lock kinds clean
+.PHONY: demo test nightly test-changed test-newest lint lock kinds clean
 
 demo: .venv/.demo
 	$(BIN)/chiasm demo
@@ -10,7 +10,17 @@ demo: .venv/.demo
 # Two processes of one thread each: small models on threads that compete are many times slower.
 test: .venv/.test
 	@$(MAKE) --no-print-directory -j 2 lint .venv/.compiled
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not nightly'
+
+# Every law on every recipe, seed and kill.
+nightly: .venv/.test
+	@$(MAKE) --no-print-directory -j 2 lint .venv/.compiled
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# What a change touches: the tests of the files that differ from BASE, those of what imports them, and the laws of the house.
+BASE ?= main
+test-changed: .venv/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not nightly' $$($(BIN)/python tests/changed.py $(BASE))
 
 # The same tests with the newest versions that pyproject.toml allows, in an environment of its own. Only torch stays: it is
 # the build that lies at hand. Where a test fails, what differs from the lock is printed: one of these broke it.

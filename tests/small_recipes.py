@@ -56,6 +56,22 @@ def every_variant() -> list[Any]:
     return [small(name, **options) for name in ON_TOKENS for options in VARIANTS.get(name, [{}])]
 
 
+# One of each way through the code: these meet every promise in `make test`, all of them in `make nightly`. In both,
+# every variant meets `check_recipe`.
+PATHS = {
+    "single-m1", "presence", "early-fusion", "late-fusion", "kron-rls", "healnet", "healnet-modality=m3", "lego-merge",
+    "lego-fuse", "lego-fuse-domain=complex-mode=weave", "breadcrumbs-views=patients-granularity=row",
+    "flora-ranks=4/2-rounds=2",
+}  # fmt: skip
+
+
+def on_paths(recipes: list[Any]) -> list[Any]:
+    """The recipes as parameters of a test: one of each way through the code, the others in `make nightly` alone."""
+    return [
+        recipe if short_name(recipe) in PATHS else pytest.param(recipe, marks=pytest.mark.nightly) for recipe in recipes
+    ]
+
+
 def short_name(recipe: Any) -> str:
     """The recipe's name without the options that make it small."""
     name, _, options = recipe.name.partition(":")

@@ -13,7 +13,7 @@ import pytest
 import chiasm
 from chiasm.compute.memo import forget
 from chiasm.testing.cohorts import Parts
-from small_recipes import every_recipe, gap, on_disk, parts, short_name
+from small_recipes import every_recipe, gap, on_disk, on_paths, parts, short_name
 
 TOLERANCE = 1e-6
 
@@ -46,7 +46,7 @@ def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     }
 
 
-@pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
 def test_no_order_changes_a_prediction(recipe: Any, files: dict[str, Path]) -> None:
     reference = predicted(recipe, chiasm.open_cohort(files["as it is"]))
     for what in ("rows", "modalities", "columns", "unrelated columns"):
@@ -63,7 +63,7 @@ def test_the_manifests_differ_in_what_they_say(files: dict[str, Path]) -> None:
     assert plain.fingerprint == cohorts["rows"].fingerprint == cohorts["unrelated columns"].fingerprint
 
 
-@pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
 def test_a_prediction_comes_in_the_order_of_the_file(recipe: Any) -> None:
     made: Parts = parts("regression")
     train, new = halves(made.cohort())

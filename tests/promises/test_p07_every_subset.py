@@ -12,7 +12,7 @@ import pytest
 
 import chiasm
 from chiasm.testing.cohorts import restricted
-from small_recipes import every_recipe, every_variant, gap, mixed, parts, short_name, small
+from small_recipes import every_recipe, every_variant, gap, mixed, on_paths, parts, short_name, small
 
 NAMES = ("m1", "m2", "m3")
 SUBSETS = [pattern for size in (1, 2, 3) for pattern in combinations(NAMES, size)]
@@ -23,7 +23,7 @@ def numbers(frame: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["classification", "survival", "regression"])
-@pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_variant()), ids=short_name)
 def test_trained_on_every_pattern_it_predicts_every_pattern(recipe: Any, kind: str) -> None:
     cohort = mixed(kind)
     assert set(cohort.pattern()) == {"+".join(subset) for subset in SUBSETS}
@@ -38,7 +38,7 @@ def test_trained_on_every_pattern_it_predicts_every_pattern(recipe: Any, kind: s
         assert gap(frame, unknown) <= 1e-6, "an absent modality and an unknown one are the same"
 
 
-@pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
 def test_every_subset_trains(recipe: Any) -> None:
     cohort = mixed("classification")
     for subset in SUBSETS:
@@ -53,7 +53,7 @@ def test_every_subset_trains(recipe: Any) -> None:
         assert np.isfinite(numbers(frame)).all()
 
 
-@pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
 def test_patients_of_whom_none_has_two_modalities_train(recipe: Any) -> None:
     cohort = mixed("survival", 126)
     one_each = cohort.present & (np.arange(len(cohort))[:, None] % 3 == np.arange(3))
@@ -64,7 +64,7 @@ def test_patients_of_whom_none_has_two_modalities_train(recipe: Any) -> None:
     assert np.isfinite(numbers(frame)).all()
 
 
-@pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
 def test_nothing_at_all_raises_unless_a_prior_is_declared(recipe: Any) -> None:
     cohort = mixed("classification")
     model = recipe.fit(cohort, seed=0)
@@ -83,7 +83,7 @@ def test_nothing_at_all_raises_unless_a_prior_is_declared(recipe: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["classification", "survival"])
-@pytest.mark.parametrize("recipe", every_recipe(), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
 def test_a_modality_that_few_in_training_have_stops_nothing(recipe: Any, kind: str) -> None:
     cohort = mixed(kind)
     for few in (0, 1, 2, 5):

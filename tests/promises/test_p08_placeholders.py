@@ -18,7 +18,7 @@ from chiasm.testing import check_fusion
 from chiasm.testing.laws import folder_bytes
 from chiasm.tokens import PackedTokens, Tokens
 from chiasm.training.batches import take
-from small_recipes import every_variant, mixed, parts, short_name
+from small_recipes import every_variant, mixed, on_paths, parts, short_name
 
 SHAPES = {"a": (4, 3), "b": (5, 0), "c": (2, 5)}
 FILLERS = [float("nan"), 0.0, 1e9, -float("inf")]
@@ -88,7 +88,7 @@ def test_packed_tokens_pad_with_a_placeholder_that_is_masked() -> None:
     assert batch.values[batch.mask].unique().tolist() == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("recipe", [r for r in every_variant() if hasattr(r, "latents")], ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths([r for r in every_variant() if hasattr(r, "latents")]), ids=short_name)
 def test_a_prediction_does_not_see_the_placeholder_of_packed_tokens(
     recipe: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +113,7 @@ def test_a_prediction_does_not_see_the_placeholder_of_packed_tokens(
         assert state == states[0], "training did not see it either"
 
 
-@pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_variant()), ids=short_name)
 def test_rows_of_the_source_that_no_patient_owns_are_never_read(recipe: Any) -> None:
     """An absent modality has no row; a row of NaN or 1e9 that a patient was taken away from must not be read either."""
     made = parts("regression")

@@ -16,7 +16,7 @@ import chiasm
 from chiasm.compute.memo import forget
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.laws import folder_bytes, globals_unchanged
-from small_recipes import every_variant, mixed, short_name, small
+from small_recipes import every_variant, mixed, on_paths, short_name, small
 
 
 def fitted(recipe: Any, seed: int, kind: str = "survival") -> dict[str, bytes]:
@@ -24,7 +24,7 @@ def fitted(recipe: Any, seed: int, kind: str = "survival") -> dict[str, bytes]:
     return folder_bytes(recipe.fit(mixed(kind), seed=seed).save)
 
 
-@pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_variant()), ids=short_name)
 def test_the_same_seed_gives_the_same_bytes_wherever_the_generators_stand(recipe: Any) -> None:
     reference = fitted(recipe, 7)
     torch.rand(3), np.random.rand(3), random.random()  # noqa: NPY002
@@ -46,7 +46,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_variant()), ids=short_name)
 def test_nothing_global_is_changed(recipe: Any, tmp_path: Path) -> None:
     cohort = mixed("classification")
     with globals_unchanged("fit"):

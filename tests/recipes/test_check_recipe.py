@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -11,14 +12,36 @@ import torch
 
 from chiasm.fitting.model import FittedModel
 from chiasm.recipes.baselines.late import LateFusion
-from chiasm.recipes.registry import RECIPES
+from chiasm.recipes.registry import RECIPES, supported
 from chiasm.recipes.tunings.tuned import TunedRecipe
 from chiasm.testing import check_recipe
 from chiasm.testing.recipe import KINDS
-from small_recipes import ON_TOKENS, every_variant, short_name, small
+from small_recipes import ON_TOKENS, every_variant, mixed, short_name, small
+
+
+def one_kind(number: int, recipe: Any) -> str:
+    """A kind of target for this variant, in turn, of those that it supports."""
+    turned = KINDS[number % len(KINDS) :] + KINDS[: number % len(KINDS)]
+    return next(kind for kind in turned if supported(recipe, mixed(kind)))
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "recipe"),
+    list(enumerate(every_variant())),
+    ids=lambda one: str(one) if isinstance(one, int) else short_name(one),
+)
+def test_every_recipe_passes_with_one_kind_of_target(number: int, recipe: Any) -> None:
+    check_recipe(recipe, kinds=(one_kind(number, recipe),), n=84)
+
+
+def test_the_kinds_of_target_are_shared_out_evenly() -> None:
+    counts = Counter(one_kind(number, recipe) for number, recipe in enumerate(every_variant()))
+    assert set(counts) == set(KINDS) and max(counts.values()) <= 2 * min(counts.values())
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("recipe", every_variant(), ids=short_name)
 def test_every_recipe_passes(recipe: Any) -> None:
     # tunings share the network and the loop that healnet tries with each kind of target; one of them tries all again

@@ -1,0 +1,67 @@
+"""Print the test files that a change touches: `python tests/changed.py main`, for `make test-changed`.
+
+A test file is touched when it has changed, or when it imports, at any distance, a module that has. The laws of the
+house (folders, artifacts, documentation) are always among them.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ALWAYS = ("tests/test_architecture.py", "tests/test_artifact_kinds.py", "tests/test_docs.py")
+PLACES = {path.stem: path for path in (ROOT / "tests").rglob("*.py")}  # names are unique, and tests import by them
+
+
+def place_of(module: str) -> Path | None:
+    """The file of a module of ours, or of the tests."""
+    if module.split(".")[0] != "chiasm":
+        return PLACES.get(module)
+    stem = ROOT / "src" / Path(*module.split("."))
+    return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
+
+
+@cache
+def imports(path: Path) -> frozenset[Path]:
+    """The files of ours that a file imports by name, in functions too; packages above a module count."""
+    found: set[Path] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            above = [place_of(".".join(parts[:k])) for k in range(1, len(parts) + 1)]
+            found |= {place for place in above if place is not None}
+    return frozenset(found)
+
+
+def touched(changed: set[Path]) -> list[Path]:
+    """The test files that import one of these at any distance, or are among them."""
+    tests = sorted((ROOT / "tests").rglob("test_*.py"))
+    return [test for test in tests if changed & reached(test)]
+
+
+def reached(start: Path) -> set[Path]:
+    """Every file that this one imports at any distance, and itself."""
+    seen, waiting = {start}, [start]
+    while waiting:
+        new = imports(waiting.pop()) - seen
+        seen |= new
+        waiting.extend(new)
+    return seen
+
+
+if __name__ == "__main__":
+    base = sys.argv[1] if len(sys.argv) > 1 else "main"
+    said = [["diff", "--name-only", base], ["ls-files", "--others", "--exclude-standard"]]
+    names = {name for words in said for name in subprocess.check_output(["git", *words], cwd=ROOT, text=True).split()}
+    chosen = touched({ROOT / name for name in names if name.endswith(".py")})
+    print(*sorted({*ALWAYS, *(str(path.relative_to(ROOT)) for path in chosen)}))
