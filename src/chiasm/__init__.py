@@ -1,4 +1,4 @@
-"""chiasm: one multimodal model from a cohort with missing modalities, and an honest word on whether combining paid."""
+"""chiasm: multimodal models for cohorts with missing modalities, and an honest verdict on whether combining pays."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: torch and its kind wait until something trains."""
+    """Import a public name at first use, so that torch and other heavy packages load only when needed."""
     if name not in _PUBLIC:
         raise AttributeError(f"chiasm has no '{name}'")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""`python -m chiasm`."""
+"""Entry point of `python -m chiasm`."""
 
 from chiasm.cli import main
 

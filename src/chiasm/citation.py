@@ -1,4 +1,4 @@
-"""Where a method comes from."""
+"""Citation record for the paper behind a method."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Citation:
-    """A paper: title, venue and year, and a link that stays (DOI or arXiv)."""
+    """A paper: title, venue, year and a permanent link (DOI or arXiv)."""
 
     title: str
     venue: str

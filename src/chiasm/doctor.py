@@ -1,4 +1,4 @@
-"""What this machine offers, which extras are missing, and whether a small model trains: facts for a bug report."""
+"""Diagnosis for bug reports: the machine, installed and missing packages, and a self test that trains a small model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SELF_TEST = "late-fusion"
 
 
 def diagnose() -> dict[str, Any]:
-    """Versions, cores, memory, the accelerator, missing extras with their pip command, and a self test of seconds."""
+    """Collect versions, cores, memory, GPUs, missing extras with their pip command, and a self test of some seconds."""
     versions = {name: installed(name) for name in PACKAGES}
     missing = {
         extra: f'pip install "chiasm[{extra}]"'
@@ -60,7 +60,7 @@ def diagnose() -> dict[str, Any]:
 
 
 def installed(package: str) -> str | None:
-    """Its version, None where it is not installed."""
+    """Return the version of an installed package, None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -68,7 +68,7 @@ def installed(package: str) -> str | None:
 
 
 def memory_gb() -> float | None:
-    """Memory of the machine in GB (10^9 bytes), None where the system does not say."""
+    """Return the machine's memory in GB (10^9 bytes), None if the system does not report it."""
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
     except (AttributeError, ValueError, OSError):
@@ -87,12 +87,12 @@ def self_test() -> dict[str, Any]:
 
 
 def require_device(name: str) -> None:
-    """Whether torch can compute there, before anything is read.
+    """Check that torch can compute on a device, before anything is read.
 
     Raises:
-        Unsupported: no such device, and what to do.
+        Unsupported: there is no such device; the message says what to do.
     """
     try:
         torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # torch raises either, by how it was built
+    except (RuntimeError, AssertionError) as error:  # torch raises either, depending on its build
         raise Unsupported(f"there is no device '{name}' here: leave out --device, or see chiasm doctor") from error

@@ -1,4 +1,4 @@
-"""What a cohort can be wrong about, and the three errors that say so."""
+"""Findings of cohort checks, and the errors and the warning that report them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Severity = Literal["error", "warning"]
 class Problem:
     """One finding of a check: what is wrong, where, and what to do about it.
 
-    `row` counts as a spreadsheet does: the header is row 1, the first patient row 2. `path` is the file as the
-    manifest names it. `finding` is its short stable name, by which `[accept]` of a manifest takes it with a reason;
-    `leak` says that it lets a score know the outcome, or a test patient, beforehand. No field ever holds an identifier
-    or a value of a patient.
+    `row` counts as in a spreadsheet: the header is row 1, the first patient row 2. `path` is the file as the manifest
+    names it. `finding` is its short stable name, by which `[accept]` of a manifest accepts it with a reason. `leak`
+    marks information about the outcome or a test patient that inflates a score. No field ever holds an identifier or a
+    value of a patient.
     """
 
     severity: Severity
@@ -37,7 +37,7 @@ class Problem:
 
 
 class CohortError(ValueError):
-    """The cohort cannot be used as it stands; `problems` holds every reason, the message one line for each."""
+    """Error for a cohort that cannot be used; `problems` holds every reason, the message one line for each."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -48,19 +48,19 @@ class CohortError(ValueError):
 
 
 class LeakageError(ValueError):
-    """A patient, a group or a site stands on both sides of a split."""
+    """Error for a patient, group or site that is on both sides of a split."""
 
 
 class Unsupported(ValueError):
-    """A part that this version does not have; the message says which, and what to do."""
+    """Error for a feature, package or input that is not supported; the message says which, and what to do."""
 
 
 class FindingWarning(UserWarning):
-    """A check found something that a run survives."""
+    """Warning that a check found something that does not stop a run."""
 
 
 def hush_findings() -> None:
-    """Give no Python warning that a check found something: for who shows the findings himself."""
+    """Silence `FindingWarning`, for callers that show the findings themselves."""
     warnings.simplefilter("ignore", FindingWarning)
 
 
@@ -73,7 +73,7 @@ def error(
     modality: str | None = None,
     finding: str = "",
 ) -> Problem:
-    """A finding that stops a run."""
+    """Create a finding that stops a run."""
     return Problem("error", row, modality, path, what, fix, finding)
 
 
@@ -87,22 +87,22 @@ def warning(
     finding: str = "",
     leak: bool = False,
 ) -> Problem:
-    """A finding that a run reports and survives; a leak takes the plain verdict away."""
+    """Create a finding that is reported without stopping a run; a leak qualifies the verdict."""
     return Problem("warning", row, modality, path, what, fix, finding, leak)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word most like `word`, "" when none is alike."""
+    """Return the known word most similar to `word`, "" if none is similar."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return matches[0] if matches else ""
 
 
 def count(number: int, noun: str) -> str:
-    """`count(1, "row") == "1 row"`, `count(2, "row") == "2 rows"`."""
+    """Format a number with its noun: `count(1, "row") == "1 row"`, `count(2, "row") == "2 rows"`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def first_rows(rows: Sequence[int], shown: int = 5) -> str:
-    """The first few row numbers in words: `"rows 2, 3, 9 ..."`."""
+    """Format the first few row numbers: `"rows 2, 3, 9 ..."`."""
     listed = ", ".join(str(int(row)) for row in rows[:shown])
     return f"{'row' if len(rows) == 1 else 'rows'} {listed}{' ...' if len(rows) > shown else ''}"

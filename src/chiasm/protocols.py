@@ -1,4 +1,4 @@
-"""The contracts between the parts.
+"""Protocols of the main components: encoders, fusions, recipes, models and predictors.
 
 Shape letters: B patients, M modalities, T tokens, D width, L latents, K classes or time bins.
 """
@@ -20,11 +20,10 @@ from chiasm.tokens import Tokens
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Raw values of one modality to tokens.
+    """Protocol of an encoder, which maps raw values of one modality to tokens.
 
-    `slots` is the fixed number of tokens, each with a meaning of its own (a column, a gene set); 0 = a bag, whose
-    tokens are exchangeable and of any number. `fitted_on_cohort` False: frozen, run once and stored; True: fitted
-    inside each fold.
+    `slots` is the fixed number of tokens, each with its own meaning (a column, a gene set); 0 means a bag of any number
+    of exchangeable tokens. `fitted_on_cohort` False: frozen, run once and stored; True: fitted inside each fold.
     """
 
     @property
@@ -43,12 +42,12 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Fused:
-    """What a fusion gives.
+    """The output of a fusion.
 
     Args:
         embedding: `(B, D)`.
-        latents: each modality's latents, `(B, L, D)`, where the fusion has them.
-        losses: terms to add to the head's loss, scalars.
+        latents: each modality's latents, `(B, L, D)`, if the fusion has them.
+        losses: scalar terms to add to the head's loss.
     """
 
     embedding: Tensor
@@ -57,14 +56,14 @@ class Fused:
 
 
 class Fusion(Protocol):
-    """Tokens of the present modalities to one embedding; `present` is `(B, M)` bool, modalities sorted by name."""
+    """Protocol of a fusion: tokens of the present modalities to one embedding; `present` `(B, M)` bool, by name."""
 
     def __call__(self, tokens: dict[str, Tokens], present: Tensor) -> Fused: ...
 
 
 @runtime_checkable
 class Model(Protocol):
-    """A fitted recipe. `predict` needs no target and answers one row a patient, in the cohort's row order."""
+    """Protocol of a fitted recipe; `predict` needs no target and returns one row per patient, in the cohort's order."""
 
     @property
     def trained_parameters(self) -> int: ...
@@ -76,19 +75,19 @@ class Model(Protocol):
 
 @runtime_checkable
 class Recipe(Protocol):
-    """A published system or a baseline; its options are the fields of a frozen dataclass.
+    """Protocol of a recipe, a published system or a baseline; its options are the fields of a frozen dataclass.
 
-    A recipe may say more of itself, by attributes that a trial asks for and takes the default where there is none:
+    Optional attributes, with the default that a trial assumes in their absence:
 
-    - `modalities(cohort) -> tuple[str, ...]`: those that it reads; all of the cohort's.
-    - `alone(cohort) -> tuple[str, ...]`: the names of its one-modality forms, each the same recipe with the same budget
-      that reads one alone; none, as where it reads one already.
-    - `reads_presence: bool`: a prediction may depend on which modalities a patient has, beyond what those he has say
-      (a network, a kernel with placeholders, trees that read missing values of a whole modality, indicators); False.
-    - `settings: int`: how many settings its inner selection tries (penalties, widths, rounds of trees), for each
-      modality where it chooses for each; 1.
-    - `by_default: bool`: a trial that names no recipe tries it; False for a third party's.
-    - `reads_inputs: bool`: it runs an encoder's network, and so needs what that reads; False.
+    - `modalities(cohort) -> tuple[str, ...]`: the modalities it uses. Default: all of the cohort's.
+    - `alone(cohort) -> tuple[str, ...]`: the names of its single-modality forms, each the same recipe with the same
+      budget. Default: none, as for a recipe that already uses only one.
+    - `reads_presence: bool`: predictions may depend on which modalities a patient has, beyond their content (a network,
+      a kernel with placeholders, trees that use missing values of a whole modality, indicators). Default: False.
+    - `settings: int`: the number of settings its inner selection tries (penalties, widths, rounds of trees), for each
+      modality if it selects for each. Default: 1.
+    - `by_default: bool`: included in a trial that names no recipe. Default: False, for third-party recipes.
+    - `reads_inputs: bool`: runs an encoder's network and so needs the network's inputs. Default: False.
     """
 
     @property
@@ -101,13 +100,13 @@ class Recipe(Protocol):
     def paper(self) -> Citation: ...
 
     def supports(self, cohort: Any) -> None:
-        """Raise `Unsupported` that says what is missing and what to do."""
+        """Check that the recipe can be fitted on a cohort; raise `Unsupported` with what is missing and what to do."""
 
     def fit(self, cohort: Any, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> Model: ...
 
 
 class Predictor(Protocol):
-    """The fitted part inside a model: link-scale predictions `(B, K)` float64 of a cohort, in its sorted row order."""
+    """Protocol of a model's fitted part: link-scale predictions `(B, K)` float64, in the cohort's sorted row order."""
 
     @property
     def trained_parameters(self) -> int: ...

@@ -1,4 +1,4 @@
-"""What the command line shows: results on standard output; progress, hints and errors on standard error."""
+"""Output of the command line: results on standard output; progress, hints and errors on standard error."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ from rich.table import Table
 SECONDS_BEFORE_BAR = 0.5
 SECONDS_BETWEEN_FRAMES = 0.1
 SECONDS_BETWEEN_LINES = 10.0
-WIDE = 200  # characters of a table that is no terminal's
+WIDE = 200  # width of a table that is not written to a terminal, in characters
 TRACEBACK = "CHIASM_TRACEBACK"
 SEE_WHY = f"set {TRACEBACK}=1 to see why"
 
 
 def show(text: str) -> None:
-    """A line of the result, on standard output."""
+    """Print a line of the result on standard output."""
     print(text, flush=True)
 
 
 def hint(text: str) -> None:
-    """A line that is not part of the result, on standard error."""
+    """Print a line that is not part of the result on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def show_json(document: Any) -> None:
-    """The result for machines; a number that is not estimable is null."""
+    """Print the result as JSON; the document must hold null, not NaN, for numbers that are not estimable."""
     show(json.dumps(document, indent=1, allow_nan=False))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """A table on standard output; the columns named in `right` are flushed right."""
+    """Print a table on standard output; the columns named in `right` are right-aligned."""
     table = Table(box=None, show_header=any(columns), pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    wide = None if sys.stdout.isatty() else WIDE  # in a file no row is broken
+    wide = None if sys.stdout.isatty() else WIDE  # in a file, rows are not wrapped to a terminal's width
     Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=wide).print(table)
 
 
 def interval(mean: float, low: float, high: float) -> str:
-    """`0.661 (0.601 to 0.720)`, or that it cannot be estimated."""
+    """Format an estimate with its interval, `0.661 (0.601 to 0.720)`, or say that it is not estimable."""
     if math.isnan(mean):
         return "not estimable"
     return f"{mean:.3f} (" + ("interval not estimable" if math.isnan(low) else f"{low:.3f} to {high:.3f}") + ")"
 
 
 def duration(seconds: float) -> str:
-    """`3.2 s`, `45 s`, `2 min 05 s`, `3 h 20 min`."""
+    """Format seconds as `3.2 s`, `45 s`, `2 min 05 s` or `3 h 20 min`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -71,7 +71,7 @@ def duration(seconds: float) -> str:
 
 
 def size(number: int) -> str:
-    """`512 bytes`, `1.4 MB`, `23 GB`."""
+    """Format a number of bytes as `512 bytes`, `1.4 MB` or `23 GB`."""
     for power, unit in ((9, "GB"), (6, "MB"), (3, "kB")):
         if number >= 10**power:
             share = number / 10**power
@@ -80,10 +80,10 @@ def size(number: int) -> str:
 
 
 class Progressing:
-    """Progress over training sets or sources, with the time left: a bar in a terminal, elsewhere a line at times."""
+    """Progress callback with the time left: a bar in a terminal, elsewhere an occasional line on standard error."""
 
     def __init__(self, what: str, *, at_once: bool = True) -> None:
-        """`at_once` False keeps a bar from the screen until the work has taken half a second."""
+        """Name what is counted; `at_once` False shows no bar until the work has taken half a second."""
         self.what = what
         self.at_once = at_once
         self.name = ""
@@ -100,7 +100,7 @@ class Progressing:
         self._stop()
 
     def named(self, name: str, done: int, everything: int) -> None:
-        """As a call, each name with a bar of its own."""
+        """Report progress like a call, with a separate bar for each name."""
         if name != self.name:
             self._stop()
             self.name = name
@@ -114,7 +114,7 @@ class Progressing:
             self.bar = None
 
     def __call__(self, done: int, everything: int) -> None:
-        """`done` of `everything` are finished."""
+        """Report that `done` of `everything` are finished."""
         now = time.monotonic()
         if self.console.is_terminal:
             if self.at_once or self.bar is not None or now - self.start >= SECONDS_BEFORE_BAR:
@@ -131,7 +131,7 @@ class Progressing:
         return f"{self.name}: " if self.name else ""
 
     def _draw(self, done: int, everything: int, now: float) -> None:
-        # No thread redraws the bar: worker processes are forked while it is on the screen.
+        # No auto-refresh thread, because worker processes are forked while the bar is on the screen.
         if self.bar is None:
             columns = (TextColumn(self._label + self.what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
             self.bar = Progress(
@@ -147,7 +147,7 @@ class Progressing:
 
 
 def show_trial(trial: Any, seconds: float) -> None:
-    """The table of a trial, what its numbers are, and where the time went."""
+    """Print a trial: its table, the time spent, the verdict, contrasts and findings."""
     document, table = trial.document, trial.table()
     work = dict(zip(table["recipe"], table["seconds"], strict=True))
     scores = [interval(*numbers) for numbers in zip(table["mean"], table["low"], table["high"], strict=True)]
@@ -167,7 +167,7 @@ def show_trial(trial: Any, seconds: float) -> None:
 
 
 def show_findings(findings: Sequence[Mapping[str, Any]]) -> None:
-    """How many findings there are, and each that may give the outcome away, with the reason that accepts it."""
+    """Print the number of findings, and each leak with its fix or the reason for accepting it."""
     if not findings:
         return
     leaks = [found for found in findings if found["leak"]]
@@ -181,18 +181,18 @@ def show_findings(findings: Sequence[Mapping[str, Any]]) -> None:
 
 
 def where_time_went(work: Mapping[str, float], wall: float) -> str:
-    """The recipes that took longest, and the time on the clock."""
+    """Format the wall time and the three recipes that took the most work."""
     longest = sorted(work, key=lambda name: -work[name])[:3]
     return f"\nTook {duration(wall)}; most work: " + ", ".join(f"{name} {duration(work[name])}" for name in longest)
 
 
 def describe_failure(error: BaseException, arguments: Sequence[str]) -> list[str]:
-    """What is wrong, where, and what to do: a sentence for each problem.
+    """Describe an error: what is wrong, where, and what to do, in one sentence per problem.
 
-    The text of an error that is not ours is left out, for it may quote a patient's file or value.
+    The text of an error raised outside chiasm is left out, because it may quote a patient's file or value.
 
     Args:
-        arguments: the words of the command line, which may be repeated to whoever typed them.
+        arguments: the words of the command line, which are safe to repeat to the user.
     """
     if isinstance(error, ModuleNotFoundError):
         if "pip install" in str(error):
@@ -215,7 +215,7 @@ def describe_failure(error: BaseException, arguments: Sequence[str]) -> list[str
 
 
 def fail(error: BaseException, arguments: Sequence[str]) -> None:
-    """Print what `describe_failure` says, or the whole traceback where the environment asks for it."""
+    """Print the sentences of `describe_failure`, or the whole traceback if the environment asks for it."""
     if os.environ.get(TRACEBACK, "") not in ("", "0"):
         traceback.print_exception(error)
         return
@@ -224,7 +224,7 @@ def fail(error: BaseException, arguments: Sequence[str]) -> None:
 
 
 def _file_of(error: OSError, arguments: Sequence[str]) -> str:
-    """The file, if it is what the user named, lies on the way to it or is ours inside it; else no name."""
+    """Return the file of an error if the user named it, a parent of it or a folder around it; else a generic phrase."""
     if not isinstance(error.filename, str | os.PathLike):
         return "a file"
     file = Path(error.filename)
@@ -236,7 +236,7 @@ def _file_of(error: OSError, arguments: Sequence[str]) -> str:
 
 
 def _place(error: BaseException) -> tuple[str, int]:
-    """Module and line that raised the error; ours are trusted not to quote a patient."""
+    """Return the module and line that raised the error; chiasm's modules are trusted not to quote patient data."""
     module, line, trace = "an unknown place", 0, error.__traceback__
     while trace is not None:
         module, line, trace = str(trace.tb_frame.f_globals.get("__name__", "")), trace.tb_lineno, trace.tb_next

@@ -1,4 +1,4 @@
-"""`name:option=value,option=value`: recipes, encoders and ways of merging written on one line."""
+"""Parser of one-line specifications, `name:option=value,option=value`, of recipes, encoders and merging methods."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def read_options(text: str, known: Mapping[str, Any], what: str, leads: str = ""
     """Parse `option=value,option=value` into values of the types that the options' defaults have.
 
     Args:
-        text: the options; what stands before the colon is not part of it.
-        known: option to its default; `MISSING` or a default that is no number and no truth value leaves the text.
-        what: whose options these are, as a message calls it, e.g. "recipe 'healnet'".
+        text: the options, without the name and the colon.
+        known: the default of each option; `MISSING` or a default that is not a number or boolean keeps the text.
+        what: the owner of the options for error messages, e.g. "recipe 'healnet'".
         leads: the option whose value comes first, without its name.
 
     Raises:

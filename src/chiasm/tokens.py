@@ -1,4 +1,4 @@
-"""What every encoder gives and every fusion takes: a padded batch of tokens, and the packed form it is cut from."""
+"""Tokens, the output of every encoder and input of every fusion: padded batches, and a packed form without padding."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Tokens:
-    """One modality of a batch of patients.
+    """The tokens of one modality for a batch of patients.
 
     Args:
-        values: `(B, T, D)` float. What stands behind `mask == False` is never read.
-        mask: `(B, T)` bool, True = a real token.
+        values: `(B, T, D)` float. Values where `mask` is False are never read.
+        mask: `(B, T)` bool, True for a real token.
         times: `(B, T)` float, hours since the patient's first record, or None.
     """
 
@@ -33,9 +33,9 @@ class Tokens:
             )
 
     def where_present(self, present: Tensor) -> Tokens:
-        """Tokens of absent patients masked, and every masked value replaced by zero.
+        """Mask the tokens of absent patients, and replace every masked value by zero.
 
-        A replaced value has gradient zero and cannot reach the output, be it NaN, 0 or 1e9.
+        A replaced value has zero gradient and cannot affect the output, be it NaN, 0 or 1e9.
 
         Args:
             present: `(B,)` bool.
@@ -48,7 +48,7 @@ class Tokens:
 
 
 class Packed(Protocol):
-    """The tokens of many patients, in memory or on disk, from which batches are cut."""
+    """Protocol of the tokens of many patients, in memory or on disk, from which batches are taken."""
 
     def __len__(self) -> int: ...
 
@@ -60,23 +60,23 @@ class Packed(Protocol):
 
     @property
     def lengths(self) -> np.ndarray:
-        """`(B,)` int64: the number of tokens of each patient, 0 where absent."""
+        """Number of tokens of each patient, 0 if absent: `(B,)` int64."""
 
     def take(self, rows: np.ndarray) -> Tokens:
-        """The padded batch of these patients."""
+        """Return the patients `rows` as a padded batch."""
 
     def subset(self, rows: np.ndarray) -> Packed:
-        """The tokens of some patients."""
+        """Return the tokens of the patients `rows`, still packed."""
 
 
 @dataclass(frozen=True)
 class PackedTokens:
-    """The tokens of many patients end to end, without padding.
+    """Concatenated tokens of many patients, in memory and without padding.
 
     Args:
         values: `(sum of T_i, D)` float32.
-        offsets: `(B + 1,)` int64; patient i owns `values[offsets[i]:offsets[i + 1]]`. No token = absent.
-        slots: the tokens of every patient who has any, where each has a meaning of its own; 0 for bags.
+        offsets: `(B + 1,)` int64; patient i owns `values[offsets[i]:offsets[i + 1]]`, and is absent without a token.
+        slots: number of tokens of every present patient if each has its own meaning; 0 for bags.
     """
 
     values: Tensor
@@ -92,11 +92,11 @@ class PackedTokens:
 
     @property
     def lengths(self) -> np.ndarray:
-        """`(B,)` int64: the number of tokens of each patient."""
+        """Number of tokens of each patient: `(B,)` int64."""
         return np.diff(self.offsets)
 
     def take(self, rows: np.ndarray) -> Tokens:
-        """The padded batch of these patients, as long as the longest of them, or `slots` long."""
+        """Return the patients `rows` as a padded batch, as long as the longest of them or `slots`."""
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
         longest = self.slots or max(1, int(lengths.max(initial=0)))
@@ -110,7 +110,7 @@ class PackedTokens:
         return Tokens(values, torch.from_numpy(mask))
 
     def subset(self, rows: np.ndarray) -> PackedTokens:
-        """The tokens of some patients."""
+        """Return the tokens of the patients `rows`, still packed."""
         if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
             return self
         lengths = self.lengths[rows]

@@ -1,4 +1,4 @@
-"""Cheap changes to a frozen network: attached where you say, trained alone, saved alone, merged or removed."""
+"""Parameter-efficient adapters for a frozen network: attach at chosen sites, train, save, merge or remove them."""
 
 from chiasm.adapters.attach import Attached, attach
 from chiasm.adapters.attention_lora import AttentionLoRA, low_rank

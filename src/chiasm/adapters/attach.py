@@ -1,4 +1,4 @@
-"""Attach an adapter to a frozen network, count it, train it, merge it, remove it."""
+"""Attachment of an adapter to a frozen network: counting, training, merging and removing its parameters."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def attach(model: nn.Module, adapter: Adapter, where: Where, *, seed: int = 0) -
 def attach(model: nn.Module, adapter: Adapter | PeftAdapter, where: Where, *, seed: int = 0) -> Attached | PeftAttached:
     """Attach `adapter` to every submodule for which `where(name, submodule)` is true, and freeze the rest.
 
-    The network's parameters stay its own, in place and frozen; its `state_dict` does not change. Call the network as
-    before. Everything is checked before anything is touched.
+    The network keeps its own parameters, in place and frozen, and its `state_dict` does not change. Call the network as
+    before. Everything is checked before anything is modified.
 
     Args:
         model: any network; its root has the name "".
-        adapter: a family with its options, `ScaleShift()` for one.
+        adapter: an adapter family with its options, such as `ScaleShift()`.
         where: a predicate over names and submodules.
-        seed: of the part's first weights; the global generator is left as it was.
+        seed: seed for the initial weights; the global generator is unchanged.
 
     Raises:
-        ValueError: no site, a site of a kind that the adapter does not take or that is never called, a network that
-            carries an adapter already.
+        ValueError: there is no site, the adapter does not accept a site, a site is never called, or the network already
+            carries an adapter.
     """
     sites = {name: module for name, module in model.named_modules() if where(name, module)}
     if not sites:
@@ -56,9 +56,9 @@ def attach(model: nn.Module, adapter: Adapter | PeftAdapter, where: Where, *, se
 
 
 class Attached:
-    """An adapter in its place; made by `attach`.
+    """Handle of an attached adapter, created by `attach`.
 
-    `model` is the network to call. `identity` names the base, so that a saved adapter meets no other.
+    `model` is the network to call. `identity` identifies the base, so that a saved adapter fits no other network.
     """
 
     def __init__(self, model: nn.Module, adapter: Adapter, parts: dict[str, Part]) -> None:
@@ -71,44 +71,44 @@ class Attached:
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """The names of the submodules that carry a part."""
+        """Names of the submodules that carry a part."""
         return tuple(self.parts)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Every trainable parameter once, named `site/parameter`; one that sites share has the name of its first."""
+        """Yield every trainable parameter once, named `site/parameter`; a shared one is named after its first site."""
         for name, tensor in tensors_of(self.parts):
             if isinstance(tensor, nn.Parameter):
                 yield name, tensor
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """What an optimiser gets."""
+        """Yield the trainable parameters, for an optimiser."""
         return (parameter for _, parameter in self.named_parameters())
 
     def count(self) -> int:
-        """How many numbers training changes."""
+        """Return the number of trainable parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def state(self) -> dict[str, Tensor]:
-        """Copies of the adapter's own tensors, without the base."""
+        """Return copies of the adapter's own tensors, without the base."""
         return {name: tensor.detach().clone() for name, tensor in tensors_of(self.parts)}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take the tensors that `state` of an equal adapter gave.
+        """Load the tensors returned by `state` of an equal adapter; an error leaves the adapter unchanged.
 
         Raises:
-            ValueError: a tensor missing, unknown, of another shape, or with NaN or infinity in it, by its name; nothing
-                has changed then. The adapter is merged.
+            ValueError: a tensor, named in the message, is missing, unknown, of another shape or not finite, or the
+                adapter is merged.
         """
         load_state(dict(tensors_of(self.parts)), state, merged=self.merged)
 
     def check_base(self) -> None:
-        """Raise `ValueError` that names a tensor of the base which is not what it was at `attach`."""
+        """Raise `ValueError` naming a tensor of the base that has changed since `attach`."""
         if not self.merged:
             same_tensors(fingerprint(self._base), self.identity[1])
 
     @contextlib.contextmanager
     def disabled(self) -> Iterator[nn.Module]:
-        """The base inside a `with`: the adapter stays attached and does nothing."""
+        """Disable the attached adapter inside a `with` block, so that the network acts as the base."""
         for part in self.parts.values():
             part.off = True
         try:
@@ -119,15 +119,15 @@ class Attached:
 
     @property
     def merged(self) -> bool:
-        """Whether the network holds the changed weights now."""
+        """True while the network holds the merged weights."""
         return bool(self._replaced)
 
     def merge(self) -> nn.Module:
-        """Put the changed weights into the network, which is a plain one afterwards, with its flags as they were.
+        """Merge the changed weights into the network, which is then a plain network with its original flags.
 
         Raises:
-            Unsupported: a part that changes outputs and not weights.
-            ValueError: a merged weight that is not finite; nothing has changed then.
+            Unsupported: a part changes outputs instead of weights.
+            ValueError: a merged weight is not finite (the network is unchanged), or the adapter was removed.
         """
         self._present()
         if self._replaced:
@@ -153,7 +153,7 @@ class Attached:
         return self.model
 
     def unmerge(self) -> None:
-        """The adapter back beside its base; after a merge only."""
+        """Undo `merge`: restore the base and attach the adapter again; do nothing if not merged."""
         self._present()
         if not self._replaced:
             return
@@ -161,7 +161,7 @@ class Attached:
         self._install()
 
     def remove(self) -> nn.Module:
-        """The base as it was before `attach`, bit for bit: parameters, buffers, `requires_grad` and modes."""
+        """Restore the base bitwise as before `attach`: parameters, buffers, `requires_grad` and modes."""
         self._present()
         if self._replaced:
             self._give_back()
@@ -196,7 +196,7 @@ class Attached:
 
 
 def tensors_of(parts: Mapping[str, Part]) -> Iterator[tuple[str, Tensor]]:
-    """Each parameter and buffer of the parts once, named `site/tensor`."""
+    """Yield each parameter and buffer of the parts once, named `site/tensor`."""
     seen: set[int] = set()
     for site, part in parts.items():
         for name, tensor in [*part.named_parameters(), *part.named_buffers()]:
@@ -219,7 +219,7 @@ def _hook(part: Part) -> Callable[..., Any]:
         if part.off:
             return output
         given = next(value for value in [*args, *kwargs.values()] if isinstance(value, Tensor))
-        if isinstance(output, tuple):  # attention and the blocks of transformers answer with more than one thing
+        if isinstance(output, tuple):  # attention and transformer blocks return several values
             return (part(given, output[0]), *output[1:])
         return part(given, output)
 

@@ -1,4 +1,4 @@
-"""LoRA for networks with torch's own attention, whose weights are read and never called."""
+"""LoRA for networks with torch's `MultiheadAttention`, whose projection weights are read without a module call."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _MAPS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 @storable("adapter-attention-lora")
 @dataclass(frozen=True)
 class AttentionLoRA:
-    """`W' = W + sum_g (alpha / rank) B_g A_g`, W the joint projection of a MultiheadAttention, or another map's weight.
+    """LoRA on a weight W, a MultiheadAttention's joint projection or a map's: `W' = W + sum_g (alpha / rank) B_g A_g`.
 
-    W' is what whoever reads the weight finds, so that torch's fused layers read it too; W keeps its bits. A is drawn as
-    peft draws it, B starts at zero: a fresh one is the identity. On a map that is called this is peft's LoRA.
+    Every read of the weight gives W', also in torch's fused layers; W itself is unchanged bitwise. A is initialised as
+    in peft and B at zero, so a fresh adapter is the identity. On a map that is called this equals peft's LoRA.
 
     Args:
-        rank, alpha, groups: as of `LoRA`.
+        rank, alpha, groups: as in `LoRA`.
 
     Source: Hu et al., LoRA, ICLR 2022, arXiv 2106.09685.
-    Deviation: one product for the queries, keys and values of an attention together, as in peft.
+    Deviation: queries, keys and values of an attention share one product, as in peft.
     """
 
     rank: int = 8
@@ -35,7 +35,7 @@ class AttentionLoRA:
     groups: int = 1
 
     def __post_init__(self) -> None:
-        LoRA(self.rank, self.alpha, self.groups)  # refuses what cannot be
+        LoRA(self.rank, self.alpha, self.groups)  # LoRA refuses invalid options
 
     def parts(self, sites: Mapping[str, nn.Module]) -> dict[str, Part]:
         return {name: AttentionLoRAPart(self._weight(name, site), site, self) for name, site in sites.items()}
@@ -53,7 +53,7 @@ class AttentionLoRA:
 
 
 class AttentionLoRAPart(Part):
-    """The products of one site."""
+    """Low-rank products at one site."""
 
     def __init__(self, key: str, site: nn.Module, options: AttentionLoRA) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class AttentionLoRAPart(Part):
             nn.init.kaiming_uniform_(own, a=5**0.5)
 
     def deltas(self) -> list[Tensor]:
-        """`B_g A_g` of each group, without the factor."""
+        """Return `B_g A_g` of each group, without the factor alpha / rank."""
         return [tall @ thin for tall, thin in zip(self.tall, self.thin, strict=True)]
 
     def changed(self, name: str, base: Tensor | None) -> Tensor:
@@ -78,6 +78,6 @@ class AttentionLoRAPart(Part):
 def low_rank(
     network: nn.Module, sites: Sequence[str], rank: int, alpha: float, groups: int = 1
 ) -> Adapter | PeftAdapter:
-    """peft's LoRA; where a site is an attention of torch, which peft cannot give back bit for bit, `AttentionLoRA`."""
+    """Choose peft's `LoRA`, or `AttentionLoRA` if a site is a torch attention, which peft cannot restore bitwise."""
     joint = any(isinstance(network.get_submodule(name), nn.MultiheadAttention) for name in sites)
     return AttentionLoRA(rank, alpha, groups) if joint else LoRA(rank, alpha, groups)

@@ -1,4 +1,4 @@
-"""Bottleneck and convolutional adapters: a narrow path beside or after a frozen layer, silent at first."""
+"""Bottleneck and convolutional adapters: a narrow path beside or after a frozen layer, with zero output at first."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F
 @storable("adapter-bottleneck")
 @dataclass(frozen=True)
 class Bottleneck:
-    """`y = f(x) + scale * up(act(conv(down(norm(h)))))`, `h = f(x)` in sequence or `h = x` in parallel.
+    """Bottleneck adapter: `y = f(x) + scale * up(act(conv(down(norm(h)))))`; sequential `h = f(x)`, parallel `h = x`.
 
     `down` and `up` map channels, C to `width` and back. `conv` is depthwise over the `dims` spatial axes, absent for
-    `dims=0`. `up` starts at zero, weights and bias, and nothing else does: a fresh adapter is the identity, and its
-    first gradient reaches `up`, its second one all of it.
+    `dims=0`. Only `up` starts at zero, weights and bias: a fresh adapter is the identity, its first gradient reaches
+    only `up`, its second all parameters.
 
-    A layer that is written as two sites, a feed-forward network of two maps say, is one pair of `pairs`: h is what the
-    first takes, and the path is added to what the second gives.
+    A layer that consists of two sites, such as a feed-forward network of two maps, is one of `pairs`: h is the input of
+    the first site, and the path is added to the output of the second.
 
     Args:
         width: channels of the narrow path.
-        dims: 0: tokens are mapped one by one. 1 to 3: signals, images or volumes are convolved along their axes.
-        layout: where the channels lie, "last" `(B, T, C)`, `(B, H, W, C)`, or "first" `(B, C, H, W)`.
-        parallel: whether the path reads what the layer reads, and not what it answers.
+        dims: 0: tokens are mapped one by one; 1 to 3: signals, images or volumes are convolved along their axes.
+        layout: position of the channels, "last" `(B, T, C)`, `(B, H, W, C)`, or "first" `(B, C, H, W)`.
+        parallel: the path reads the input of the layer instead of its output.
         kernel: extent of the convolution, odd.
         activation: "relu", "gelu" or "silu".
-        gate: `down` gives twice the width, one half gates the other (GLU), as in a Conformer's convolution.
-        norm: a LayerNorm over the channels before `down`.
-        scale: of the path, fixed.
-        channels: C in and out where the site does not say; a pair where they differ.
-        residual: whether h is added too. None: where that makes a fresh adapter the identity, in sequence and not in
-            parallel. True in parallel counts h twice; False in sequence answers with the path alone, 0 at first.
+        gate: `down` gives twice the width, and one half gates the other (GLU), as in a Conformer's convolution.
+        norm: apply a LayerNorm over the channels before `down`.
+        scale: fixed factor of the path.
+        channels: C in and out, if the site does not define them.
+        residual: also add h. None: only in sequence, which makes a fresh adapter the identity. True in parallel counts
+            h twice; False in sequence returns the path alone, 0 at first.
         pairs: first and second site of each layer, with `parallel` only; other sites are refused.
 
-    Source: Houlsby et al., ICML 2019, arXiv 1902.00751 (in sequence); He et al., ICLR 2022, arXiv 2110.04366 (in
-    parallel); Cappellazzo et al., PETL of AST, arXiv 2312.03694 (convolution, gate); Wu et al., Medical SAM Adapter,
+    Source: Houlsby et al., ICML 2019, arXiv 1902.00751 (sequential); He et al., ICLR 2022, arXiv 2110.04366
+    (parallel); Cappellazzo et al., PETL of AST, arXiv 2312.03694 (convolution, gate); Wu et al., Medical SAM Adapter,
     arXiv 2304.12620, and Gong et al., 3DSAM-adapter, arXiv 2306.13465 (two and three dimensions).
     Deviation: no BatchNorm in the convolution and no squeeze-and-excitation (`ChannelSpatial` has one); no activation
-    after `up` (one would let the path only add). Released codes that start both maps at zero, which trains nothing but
-    a bias, compute a convolution that they do not use, or lose their norm's result are not followed.
+    after `up`, with which the path could only add. Released codes that initialise both maps at zero (which trains only
+    a bias), compute an unused convolution, or discard their norm's result are not followed.
     """
 
     width: int = 8
@@ -101,7 +101,7 @@ class Bottleneck:
 
 
 class _Listening(Part):
-    """Hands what its site takes to the part at the end of the same layer."""
+    """Part that passes its site's input to the part at the end of the same layer."""
 
     def __init__(self, held: list[Tensor]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""SAM-Med2D's adapter: channels are weighed by what the whole image shows, then a path through half the resolution."""
+"""SAM-Med2D adapter: channel weights from the whole image, followed by a convolutional path at half resolution."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from chiasm.artifact import storable
 @storable("adapter-channel-spatial")
 @dataclass(frozen=True)
 class ChannelSpatial:
-    """`y = f(x) + up(relu(down(s * h)))`, `h = norm(f(x))`, `s = sigmoid(W_2 relu(W_1 mean(h)))` a weight a channel.
+    """Channel and spatial adapter for images: `y = f(x) + up(relu(down(s * h)))`, with `h = norm(f(x))`.
 
-    `mean` is over the places of the image; W_1 and W_2 map C to `ratio` C and back. `down` is a 3 x 3 convolution of
-    stride 2, `up` a transposed 4 x 4 one back to the size of f(x), an odd size too. None has a bias. `up` starts at
-    zero and nothing else does: a fresh one is the identity.
+    `s = sigmoid(W_2 relu(W_1 mean(h)))` is a weight per channel, `mean` is over image positions, and W_1 and W_2 map C
+    to `ratio` C and back. `down` is a 3 x 3 convolution of stride 2, `up` a transposed 4 x 4 convolution back to the
+    size of f(x), odd sizes included. None has a bias. Only `up` starts at zero: a fresh adapter is the identity.
 
     Args:
-        ratio: of the channels between W_1 and W_2.
-        layout: where the channels lie, "last" `(B, H, W, C)` or "first" `(B, C, H, W)`.
-        channels: C where the site does not say.
+        ratio: share of channels between W_1 and W_2.
+        layout: position of the channels, "last" `(B, H, W, C)` or "first" `(B, C, H, W)`.
+        channels: C, if the site does not define it.
 
     Source: Cheng et al., SAM-Med2D, arXiv 2308.16184.
-    Deviation: the released code starts `up` at random, has an activation behind it, so that the path only adds, and
-    a norm behind the sum, so that a fresh one changes the network; here the norm stands before, and nothing behind.
+    Deviation: the released code initialises `up` at random, applies an activation after it, so that the path can only
+    add, and a norm after the sum, so that a fresh adapter changes the network; here the norm comes first.
     """
 
     ratio: float = 0.25

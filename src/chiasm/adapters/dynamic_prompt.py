@@ -1,4 +1,4 @@
-"""DVPT: a few learned queries that ask each sample's own features what to add to them."""
+"""DVPT adapter: a few learned queries attend to each sample's features, and the result is added to them."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from chiasm.artifact import storable
 @storable("adapter-dynamic-prompt")
 @dataclass(frozen=True)
 class DynamicPrompt:
-    """`y = f(x) + gate * up(S' softmax_t(Q X' / sqrt(R)) X)`, `X = gelu(down(x))`, Q `(prompts, R)` learned.
+    """Dynamic prompts: `y = f(x) + gate * up(S' softmax_t(Q X' / sqrt(R)) X)`, `X = gelu(down(x))`, Q learned.
 
-    The prompts gather what is particular to a sample, `(B, prompts, R)`, and hand it back to the tokens: a token takes
-    them by S, the softmax over prompts of the same scores. `gate` is one number a site, 0 at first: a fresh one is the
-    identity. `down`, `up` and Q are shared by `share` sites that follow each other.
+    The queries Q `(prompts, R)` gather sample-specific content, `(B, prompts, R)`, and return it to the tokens by S,
+    the softmax over prompts of the same scores. `gate` is one number per site, 0 at first: a fresh adapter is the
+    identity. `down`, `up` and Q are shared by `share` consecutive sites.
 
     Args:
-        prompts: how many queries.
-        width: R.
-        share: sites that share one module.
-        attend: False leaves out the queries: `y = f(x) + gate * up(X)`, which is what the released code runs.
+        prompts: number of queries.
+        width: R, width of the narrow path.
+        share: number of sites that share one module.
+        attend: False omits the queries: `y = f(x) + gate * up(X)`, as in the released code.
 
-    Sites are blocks that give tokens `(B, T, D)` from tokens of that shape.
+    Sites are blocks that map tokens `(B, T, D)` to tokens of the same shape.
 
     Source: He et al., DVPT, arXiv 2307.09787.
-    Deviation: the paper does not say how its prompts meet the tokens again; this is the least that does.
+    Deviation: the paper does not specify how prompts are returned to the tokens; this is the simplest way.
     """
 
     prompts: int = 10

@@ -1,4 +1,4 @@
-"""A base that no training changes: flags off, statistics still, and everything as it was afterwards."""
+"""Freezing of a base network: no gradients, fixed running statistics, and exact restoration afterwards."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SITE, MARK = "_chiasm_part", "_chiasm_adapted"
 
 
 class Freeze:
-    """Freezes a network while it is held, and gives back flags, modes and classes on `lift`.
+    """Freeze of a network, which `lift` undoes by restoring flags, modes and classes.
 
     Every parameter loses `requires_grad`. A module that owns a buffer (running statistics, the vectors of a spectral
-    norm) stays in evaluation mode whatever `train()` says, so that no forward pass writes to it; a module without one,
-    dropout included, follows `train()` as before. torch's stack of encoder layers does not go over to nested tensors,
-    which no other layer reads: padded positions hold numbers and not zeros meanwhile.
+    norm) stays in evaluation mode even after `train()`, so that no forward pass writes to it; a module without one,
+    dropout included, follows `train()` as before. torch's stack of encoder layers does not switch to nested tensors,
+    which no other layer reads; padded positions therefore hold numbers instead of zeros while frozen.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -41,7 +41,7 @@ class Freeze:
                 module.training = False
 
     def lift(self) -> None:
-        """The network as it was found, bit for bit: the parameters are the same objects."""
+        """Restore the network bitwise as it was; its parameters are the same objects."""
         for module, kind in self.classes:
             module.__class__ = kind
             module.__dict__.pop(SITE, None)
@@ -55,10 +55,10 @@ class Freeze:
 
 
 def read_through(module: nn.Module, part: Part) -> None:
-    """Let `module` read the weights that `part` changes through it; its own parameters stay where they are.
+    """Make reads of the weights that `part` changes return the changed values; the module's parameters stay in place.
 
-    Reading `module.weight` gives `part.changed("weight", W)`, whoever reads: the module's forward, torch's fused
-    encoder layer, an attention that uses its projection's weight without calling it. `state_dict` still holds W.
+    Reading `module.weight` gives `part.changed("weight", W)` for every reader: the module's forward, torch's fused
+    encoder layer, or an attention that uses its projection's weight without calling it. `state_dict` still holds W.
     """
     module.__dict__[SITE] = part
     kind: Any = type(module)
@@ -87,7 +87,7 @@ def _reader(name: str) -> Callable[[Any], Tensor | None]:
         part = self.__dict__[SITE]
         try:
             return base if part.off else part.changed(name, base)
-        except AttributeError as error:  # nn.Module would answer it with the weight of the base, and say nothing
+        except AttributeError as error:  # nn.Module would silently fall back to the base's weight
             raise RuntimeError(f"the adapter's part failed on '{name}': {error}") from error
 
     return read

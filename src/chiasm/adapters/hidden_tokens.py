@@ -1,4 +1,4 @@
-"""The hidden states of a frozen network as tokens: made once for each patient, and kept in the token store."""
+"""Hidden states of a frozen network as tokens, computed once per patient and kept in the token store."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk, runs
 from chiasm.store.token_store import TokenStore
 from chiasm.tokens import Tokens
 
-HELD_BYTES = 64 * 2**20  # written to the store at once
+HELD_BYTES = 64 * 2**20  # bytes collected before they are written to the store
 
 
 def layer_tokens(trunk: Trunk, tokens: Tokens, blocks: Sequence[str]) -> list[Tokens]:
-    """What the encoder would answer if its network ended after each block: `(B, T, D)` a block, without a graph.
+    """Compute the encoder's tokens as if its network ended after each block: `(B, T, D)` per block, without gradients.
 
-    The state after a block goes through whatever follows the last one (a norm, the mean over a window, the positions
-    that count), so that the layers' tokens stand for the same places. The last block's are the encoder's own.
+    The state after a block passes through whatever follows the last block (a norm, the mean over a window, the
+    selection of positions), so that the tokens of all layers correspond. Those of the last block are the encoder's own.
 
     Args:
         tokens: inputs `(B, T, P)`.
-        blocks: names in `trunk.network`, each called once a run.
+        blocks: names in `trunk.network`, each called once per run.
 
     Raises:
-        ValueError: blocks that answer in different shapes.
+        ValueError: blocks return different shapes.
     """
     states: dict[str, list[Any]] = {name: [] for name in blocks}
 
@@ -59,12 +59,12 @@ def layer_tokens(trunk: Trunk, tokens: Tokens, blocks: Sequence[str]) -> list[To
 @storable("encoder-hidden-states")
 @dataclass(frozen=True)
 class HiddenStates(InputsAsTheyAre):
-    """The tokens after each block side by side, `(T, L D)`, at most `most` a patient; made once by the network.
+    """Encoder that returns the tokens after each block, concatenated to `(T, L D)` and computed once per patient.
 
     Args:
-        spec, kind, identity, width, token_width: as of `InputsAsTheyAre`; the width is L D.
-        blocks: L names.
-        most: of a patient with more tokens the means of this many runs of neighbours.
+        spec, kind, identity, width, token_width: as in `InputsAsTheyAre`; the width is L D.
+        blocks: names of the L blocks.
+        most: maximum number of tokens per patient; more are averaged over this many runs of neighbours.
     """
 
     blocks: tuple[str, ...] = ()
@@ -74,18 +74,18 @@ class HiddenStates(InputsAsTheyAre):
 
     @property
     def kept_as(self) -> str:
-        """The identity that these are kept under in the store."""
+        """Identity under which the hidden states are kept in the store."""
         return f"{self.identity}|hidden/{self.version}(blocks={'+'.join(self.blocks)},most={self.most})"
 
     def read(self, cohort: Cohort, modality: str) -> Any:
-        """`StoredTokens` of the patients who have the modality; the network runs on those that the store lacks."""
+        """Return `StoredTokens` of the patients who have the modality; run the network where the store lacks them."""
         inputs = super().read(cohort, modality)
         store, contents = TokenStore(inputs.folder), inputs.contents
         _, first = np.unique(contents, return_index=True)
         lacking = np.sort(first[store.missing(self.kept_as, [contents[int(k)] for k in first])])
         trunk = self.trunk() if len(lacking) else None
         held: dict[str, np.ndarray] = {}
-        for k in lacking:  # one after another: the bits of a patient do not depend on the others
+        for k in lacking:  # one by one, so that a patient's result does not depend on the others bitwise
             if trunk is not None:
                 held[contents[int(k)]] = self._made(trunk, inputs, int(k))
             if sum(values.nbytes for values in held.values()) >= HELD_BYTES:
@@ -95,7 +95,7 @@ class HiddenStates(InputsAsTheyAre):
         return store.open(self.kept_as, contents)
 
     def _made(self, trunk: Trunk, inputs: Any, row: int) -> np.ndarray:
-        """`(T, L D)`."""
+        """Compute the hidden states of one patient, `(T, L D)`."""
         values, mask = inputs.batch([row])
         try:
             found = layer_tokens(trunk, Tokens(torch.from_numpy(values), torch.from_numpy(mask)), self.blocks)
@@ -112,7 +112,7 @@ def _state(output: Any) -> Tensor:
 
 @contextmanager
 def _answering(modules: dict[str, nn.Module], outputs: list[Any]) -> Iterator[None]:
-    """Every block answers with these outputs, run after run, and computes nothing."""
+    """Make every block return these outputs in turn, without computation."""
 
     def stub(left: Iterator[Any]) -> Any:
         return lambda *args, **kwargs: next(left)

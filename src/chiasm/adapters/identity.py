@@ -1,4 +1,4 @@
-"""What makes a network the base of an adapter: the names and kinds of its parts, and every byte of its tensors."""
+"""Identity of an adapter's base network: hashes of its submodules' names and types, and of all its tensors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 
 def base_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
-    """Each parameter and buffer by name, shared ones under each of their names."""
+    """List each parameter and buffer by name, shared ones under each of their names."""
     return [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
 
 
 def fingerprint(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, str]:
-    """For each name the dtype, the shape and the start of the sha256 of the bytes."""
+    """Map each name to the dtype, the shape and the first 32 hex digits of the sha256 of the bytes."""
     found = {}
     for name, tensor in tensors:
         data = tensor.detach().cpu().contiguous().reshape(-1)
@@ -26,20 +26,20 @@ def fingerprint(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, str]:
 
 
 def structure(model: nn.Module) -> str:
-    """sha256 over the names and kinds of all submodules."""
+    """Return the sha256 of the names and types of all submodules."""
     kinds = [(name, type(module).__name__) for name, module in model.named_modules()]
     return hashlib.sha256(json.dumps(kinds).encode()).hexdigest()
 
 
 def same_base(model: nn.Module, wanted_structure: str, wanted: dict[str, str]) -> None:
-    """Raise `ValueError` that names what differs between `model` and the base of an adapter."""
+    """Raise `ValueError` naming the difference if `model` is not the base of an adapter."""
     same_tensors(fingerprint(base_tensors(model)), wanted)
     if structure(model) != wanted_structure:
         raise ValueError("this network has the weights of the adapter's base and submodules of other kinds or names")
 
 
 def same_tensors(found: dict[str, str], wanted: dict[str, str]) -> None:
-    """Raise `ValueError` that names the first tensor in which two fingerprints differ."""
+    """Raise `ValueError` naming the first tensor in which two fingerprints differ."""
     for name in [*wanted, *found]:
         if name not in found or name not in wanted:
             raise ValueError(f"this is another network: it {'lacks' if name in wanted else 'has also'} '{name}'")

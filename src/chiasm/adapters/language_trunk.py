@@ -1,4 +1,4 @@
-"""A frozen language model as the network of a text: a template around it, and what the model says at one place."""
+"""Frozen language model as the network of a text: a template around the text, read at one position."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from chiasm.encoders.text.transformer_trunks import KEPT
 @storable("template")
 @dataclass(frozen=True)
 class Template:
-    """The pieces around a text, and where the model is read.
+    """Tokenised template: the word pieces around a text, and the position at which the model is read.
 
     Args:
-        before, after: ids; special pieces of the model and, of a masked one, its mask are among them.
-        place: of what is read: a position from 0, or from the end, -1 the last piece.
-        special: how many pieces to take off a window's ends, which stand in `before` and `after` already.
+        before, after: ids before and after the text, with the model's special pieces and a masked model's mask.
+        place: position that is read, counted from 0, or from the end with -1 for the last piece.
+        special: number of special pieces to strip from each end of a window, as `before` and `after` hold them already.
     """
 
     before: tuple[int, ...]
@@ -36,12 +36,12 @@ class Template:
 
     @classmethod
     def of(cls, text: str, read: Any, causal: bool) -> Template:
-        """From a text with `{text}` and `{mask}` once each, by a model's tokenizer.
+        """Tokenise a template text that contains `{text}` and `{mask}` once each.
 
-        A causal model is read at the piece before its mask, which stands last and is not among the pieces.
+        A causal model is read at the piece before `{mask}`, which comes last and is not among the pieces.
 
         Raises:
-            ValueError: another number of either; words behind a causal model's mask.
+            ValueError: either is missing or repeated, or words follow a causal model's mask.
             Unsupported: the tokenizer has no mask, or does not know a word.
         """
         if text.count("{text}") != 1 or text.count("{mask}") != 1:
@@ -71,11 +71,11 @@ class Template:
 
 
 class LanguageTrunk(Trunk):
-    """Windows of a text, each in the template, to what the reader makes of the one place in each.
+    """Trunk that puts each window of a text into the template and applies the reader at its read position.
 
     Args:
-        network: of transformers, with its language model's head.
-        template: around every window.
+        network: transformers model with its language-modelling head.
+        template: template around every window.
         reader: a `Verbalizer`, or `StateAtMask`.
     """
 
@@ -84,14 +84,14 @@ class LanguageTrunk(Trunk):
         self.template, self.reader = template, reader
 
     def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`(N, 2 + P)` of a text's encoder, -1 behind the ids, to `(N, 1, K)` scores or `(N, 1, D)` states."""
+        """Map encoder inputs `(N, 2 + P)`, padded by -1, to scores `(N, 1, K)` or states `(N, 1, D)`."""
         ids, (first, last) = inputs[:, KEPT:].long(), self.template.special
         before, after = ids.new_tensor(self.template.before), ids.new_tensor(self.template.after)
         lengths = (ids >= 0).sum(1).tolist()
         rows = [
             torch.cat([before, own[first : length - last], after]) for own, length in zip(ids, lengths, strict=True)
         ]
-        given = pad_sequence(rows, batch_first=True)  # what stands behind is never attended to
+        given = pad_sequence(rows, batch_first=True)  # padding is never attended to
         ends = torch.tensor([len(row) for row in rows], device=ids.device)
         attention = (torch.arange(given.shape[1], device=ids.device) < ends[:, None]).long()
         place = self.template.place
@@ -100,7 +100,7 @@ class LanguageTrunk(Trunk):
 
 
 class StateAtMask:
-    """The hidden state itself, for a soft verbalizer that is trained outside."""
+    """Reader that returns the hidden state itself, for a soft verbalizer that is trained outside."""
 
     hidden = True
 
@@ -111,7 +111,7 @@ class StateAtMask:
 
 
 def verbalizer_of(words: Mapping[str, Sequence[str]], read: Any) -> Verbalizer:
-    """Labels by their words: of a word outside the vocabulary its pieces, each piece of a label once.
+    """Build a verbalizer from the words of each label; words are split into pieces, each counted once per label.
 
     Raises:
         Unsupported: the model does not know a word, or two labels share a piece.
@@ -127,10 +127,10 @@ def verbalizer_of(words: Mapping[str, Sequence[str]], read: Any) -> Verbalizer:
 
 
 def pieces(text: str, read: Any) -> list[int]:
-    """The ids of a text without special pieces.
+    """Return the token ids of a text without special pieces.
 
     Raises:
-        Unsupported: one of them stands for whatever the tokenizer does not know.
+        Unsupported: the text contains a word that the tokenizer does not know.
     """
     ids: list[int] = read(text, add_special_tokens=False)["input_ids"]
     if read.unk_token_id is not None and read.unk_token_id in ids:

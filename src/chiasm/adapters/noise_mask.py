@@ -1,4 +1,4 @@
-"""A mask on images drawn by a small policy that learns, by policy gradient, which masks help a classifier train."""
+"""Noise masks on images, drawn by a small policy that learns by policy gradient which masks help a classifier train."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Beta
 
-_INSIDE = 1e-4  # a Beta's density may be infinite at 0 and 1
+_INSIDE = 1e-4  # cells stay this far from 0 and 1, where a Beta density may be infinite
 
 
 @dataclass(frozen=True)
 class DrawnMask:
-    """What the policy drew.
+    """Masks drawn by the policy.
 
     Args:
-        cells: the masks before they are enlarged, `(B, h, w)`, strictly between 0 and 1.
-        mask: `(B, 1, H, W)`, to multiply images with.
-        log_density: `(B,)`, the sum over cells, with the policy's graph.
+        cells: masks before enlargement, `(B, h, w)`, strictly between 0 and 1.
+        mask: enlarged masks `(B, 1, H, W)`, to multiply images by.
+        log_density: log density summed over cells, `(B,)`, with gradient to the policy.
     """
 
     cells: Tensor
@@ -29,22 +29,24 @@ class DrawnMask:
 
 
 class BetaMaskPolicy(nn.Module):
-    """A grid of Beta distributions for each image: `m ~ Beta(alpha, beta)`, enlarged and blurred to the image's size.
+    """Policy that draws a mask per image from a grid of Beta distributions, enlarged to the image's size and blurred.
 
-    `log(alpha, beta) = mix * net(x) + (1 - mix) * r`, r the running mean of `net(x)` over training, `r <- decay * r +
-    (1 - decay) * mean net(x)`. In evaluation mode there is no mask: images pass as they are.
+    `m ~ Beta(alpha, beta)` with `log(alpha, beta) = mix * net(x) + (1 - mix) * r`, and r the running mean of `net(x)`
+    over training, `r <- decay * r + (1 - decay) * mean net(x)`. In evaluation mode images pass unmasked.
 
     Args:
-        channels: of the images, `(B, C, H, W)`.
-        grid: h and w, the cells.
-        net: a network of yours from images to `(B, 2, h, w)`; a small convolutional one by default.
-        blur: standard deviation of the Gaussian, in pixels; 0 for none.
+        channels: number of channels C of the images `(B, C, H, W)`.
+        grid: number of cells (h, w).
+        net: network from images to `(B, 2, h, w)`; by default a small convolutional one.
+        mix: weight of the image's own `net(x)` against the running mean.
+        decay: decay of the running mean.
+        blur: standard deviation of the Gaussian blur, in pixels; 0 for none.
 
     Source: Yavuz and Yang, Policy Gradient-Driven Noise Mask, arXiv 2406.14568; Williams, REINFORCE, Machine Learning
     1992.
-    Deviation: `noise_mask_losses` is the plain policy gradient. The released code gives all images of a batch one
-    reward, sums the cells' densities where the joint one is their product, and multiplies the classifier's loss by a
-    log density, which may be negative.
+    Deviation: `noise_mask_losses` is the plain policy gradient. The released code uses one reward for all images of a
+    batch, sums the cells' densities although the joint density is their product, and multiplies the classifier's loss
+    by a log density, which may be negative.
     """
 
     running: Tensor
@@ -69,7 +71,7 @@ class BetaMaskPolicy(nn.Module):
         self.register_buffer("running", torch.zeros(2, *grid))
 
     def distribution(self, images: Tensor) -> Beta:
-        """The Beta of each cell, `(B, h, w)`."""
+        """Return the Beta distribution of each cell, `(B, h, w)`; update the running mean in training mode."""
         found = self.net(images)
         if found.shape[1:] != (2, *self.grid):
             raise ValueError(f"the policy's network gives {tuple(found.shape[1:])} an image, not {(2, *self.grid)}")
@@ -79,7 +81,7 @@ class BetaMaskPolicy(nn.Module):
         return Beta(alpha, beta)
 
     def draw(self, images: Tensor) -> DrawnMask:
-        """A mask for each image, from torch's generator."""
+        """Draw a mask for each image by torch's generator."""
         distribution = self.distribution(images)
         cells = distribution.sample().clamp(_INSIDE, 1 - _INSIDE)
         mask = F.interpolate(cells[:, None], images.shape[2:], mode="bilinear", align_corners=False)
@@ -87,21 +89,22 @@ class BetaMaskPolicy(nn.Module):
         return DrawnMask(cells, _blurred(mask, self.blur), log_density.flatten(1).sum(1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """The masked images in training mode, the images themselves in evaluation mode."""
+        """Return masked images in training mode, and the images themselves in evaluation mode."""
         return images * self.draw(images).mask if self.training else images
 
 
 def policy_loss(log_density: Tensor, cost: Tensor) -> Tensor:
-    """`mean_i (cost_i - b_i) log p_i`, whose gradient is that of the expected cost; b_i is the mean cost of the others.
+    """Compute the REINFORCE loss `mean_i (cost_i - b_i) log p_i`, whose gradient is that of the expected cost.
 
-    The baseline leaves the image's own cost out, so that it changes the variance and not the mean.
+    The baseline b_i is the mean cost of the other images; as it excludes the image's own cost, it changes the variance
+    but not the mean.
 
     Args:
-        log_density: `(B,)`, log p of what was drawn for each image.
-        cost: `(B,)`, less is better; no gradient goes through it.
+        log_density: log p of the draw for each image, `(B,)`.
+        cost: cost of each image, `(B,)`, lower is better; treated as a constant.
 
     Raises:
-        ValueError: one number a batch instead of one an image.
+        ValueError: costs are not one number per image.
     """
     if cost.shape != log_density.shape or cost.ndim != 1:
         raise ValueError(f"one cost an image: {tuple(cost.shape)} for densities {tuple(log_density.shape)}")
@@ -117,10 +120,10 @@ def noise_mask_losses(
     target: Tensor,
     cost: Callable[[Tensor, Tensor], Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """The classifier's loss on masked images, and the policy's; each has a gradient for its own network alone.
+    """Compute the losses of the classifier on masked images and of the policy, each with a gradient for one of them.
 
     Args:
-        cost: predictions and target to one cost an image, `(B,)`: a cross-entropy with `reduction="none"`.
+        cost: maps predictions and target to one cost per image, `(B,)`, such as cross-entropy with `reduction="none"`.
     """
     drawn = policy.draw(images)
     costs = cost(classifier(images * drawn.mask), target)

@@ -1,4 +1,4 @@
-"""What an adapter puts at one place of a network, and what every family of adapters provides."""
+"""Interfaces of adapters: the trainable part at one site of a network, and the adapter family that creates parts."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from torch import Tensor, nn
 
 
 class Part(nn.Module):
-    """The trainable piece at one site: it changes the site's weights as they are read, or what the site gives.
+    """Trainable part at one site, which changes the site's weights as they are read, or the site's output.
 
-    A part that names weights in `changes` overrides `changed`, and can be merged; any other overrides `forward`, and
-    stays beside the network for good. Buffers are the part's own constants; they are saved with it.
+    A part that names weights in `changes` overrides `changed` and can be merged; any other overrides `forward` and
+    cannot be merged. Buffers are constants of the part and are saved with it.
     """
 
     changes: tuple[str, ...] = ()
-    off: bool = False  # True: the site answers as the base does
+    off: bool = False  # True: the site acts as in the base
 
     def changed(self, name: str, base: Tensor | None) -> Tensor:
-        """The weight that the site reads under `name`, from the frozen one, None where the site has none."""
+        """Compute the weight that the site reads as `name` from the frozen one; `base` is None if the site has none."""
         raise NotImplementedError(f"{type(self).__name__} changes no weight")
 
     def forward(self, given: Tensor, output: Tensor) -> Tensor:
-        """The site's output after adaptation, from what the site was given and what it answered."""
+        """Compute the adapted output of the site from its input `given` and its output."""
         raise NotImplementedError(f"{type(self).__name__} changes no output")
 
 
 @runtime_checkable
 class Adapter(Protocol):
-    """A family with its options: a frozen dataclass, storable, so that an adapter is saved without its base."""
+    """Adapter family with its options: a storable frozen dataclass, so that an adapter is saved without its base."""
 
     def parts(self, sites: Mapping[str, nn.Module]) -> dict[str, Part]:
-        """One part a site, in the order of the sites; `ValueError` names the first site that it cannot adapt."""
+        """Create one part per site, in order; raise `ValueError` naming the first site that cannot be adapted."""
         ...
 
 
 def refuse(site: str, module: nn.Module, adapts: str) -> ValueError:
-    """The error for a site of a kind that an adapter does not know."""
+    """Return the error for a site of a type that an adapter does not support."""
     return ValueError(
         f"the site '{site}' is a {type(module).__name__}: this adapter takes {adapts}, choose other sites"
     )
 
 
 def channels_of(site: str, module: nn.Module) -> tuple[int, int]:
-    """How many channels a site takes and gives, read from its own fields; of a block of tokens, from its norms.
+    """Return the input and output channels of a site from its attributes; for a block of tokens, from its norms.
 
     Raises:
-        ValueError: a kind of module that does not say.
+        ValueError: the module does not define its width.
     """
     for taken, given in (("in_features", "out_features"), ("in_channels", "out_channels")):
         if isinstance(getattr(module, taken, None), int) and isinstance(getattr(module, given, None), int):
@@ -67,7 +67,7 @@ def channels_of(site: str, module: nn.Module) -> tuple[int, int]:
 
 
 def _width_of_norms(module: nn.Module) -> int:
-    """The one width of the norms of a block that does not convolve, else 0."""
+    """Return the common width of the norms in a block without convolutions; otherwise 0."""
     norms = [own for own in module.modules() if "norm" in type(own).__name__.lower()]
     weights = [own._parameters.get("weight") for own in norms]
     convolves = any(isinstance(own, nn.Conv1d | nn.Conv2d | nn.Conv3d) for own in module.modules())
@@ -76,7 +76,7 @@ def _width_of_norms(module: nn.Module) -> int:
 
 
 def check_state(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
-    """Raise `ValueError` that names the first tensor of `state` that `own` cannot take."""
+    """Raise `ValueError` naming the first tensor of `state` that does not fit `own`."""
     for name in [*own, *state]:
         if name not in state or name not in own:
             raise ValueError(f"'{name}' is {'missing in' if name in own else 'unknown to'} this adapter's state")
@@ -89,11 +89,11 @@ def check_state(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
 
 
 def load_state(own: Mapping[str, Tensor], state: Mapping[str, Tensor], *, merged: bool) -> None:
-    """Copy `state` into the tensors of an adapter; nothing has changed where it raises.
+    """Copy `state` into the tensors of an adapter; an error leaves them unchanged.
 
     Raises:
-        ValueError: a tensor missing, unknown, of another shape, or with NaN or infinity in it, by its name; or the
-            adapter is merged.
+        ValueError: a tensor, named in the message, is missing, unknown, of another shape or not finite, or the adapter
+            is merged.
     """
     if merged:
         raise ValueError("this adapter is merged: unmerge it before loading another state")

@@ -1,4 +1,4 @@
-"""peft behind the interface of all adapters: what it changes of the base is put back bit for bit."""
+"""Attachment of peft adapters behind the common adapter interface, with bitwise restoration of the base."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from chiasm.cohort import Unsupported
 
 
 class PeftAttached:
-    """An adapter of peft in its place; made by `attach`, and used as `Attached` is.
+    """Handle of an attached peft adapter, created by `attach` and used like `Attached`.
 
-    peft puts its layers in the place of the sites, so that `state_dict` has other names meanwhile. `model` is what to
-    call: the network itself, or peft's model around it for prompts and prefixes.
+    peft replaces the sites by its own layers, so `state_dict` has other names while attached. Call `model`: the network
+    itself, or peft's wrapper of it for prompts and prefixes.
     """
 
     def __init__(self, model: nn.Module, adapter: PeftAdapter, sites: Mapping[str, nn.Module], seed: int) -> None:
@@ -39,38 +39,38 @@ class PeftAttached:
         self._install()
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Every trainable parameter, by peft's name."""
+        """Yield every trainable parameter by peft's name; none while merged."""
         if self._merged_state is None:
             for name, parameter in self._peft.named_parameters():
                 if id(parameter) not in self._own_of_base:
                     yield name.removeprefix("base_model.model."), parameter
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """What an optimiser gets."""
+        """Yield the trainable parameters, for an optimiser."""
         return (parameter for _, parameter in self.named_parameters())
 
     def count(self) -> int:
-        """How many numbers training changes."""
+        """Return the number of trainable parameters."""
         return sum(tensor.numel() for tensor in self.state().values())
 
     def state(self) -> dict[str, Tensor]:
-        """Copies of the adapter's own tensors, without the base."""
+        """Return copies of the adapter's own tensors, without the base."""
         if self._merged_state is not None:
             return {name: tensor.clone() for name, tensor in self._merged_state.items()}
         return {name: parameter.detach().clone() for name, parameter in self.named_parameters()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """As `Attached.load`."""
+        """Load the adapter's tensors, with the checks of `Attached.load`."""
         load_state(dict(self.named_parameters()), state, merged=self.merged)
 
     def check_base(self) -> None:
-        """Raise `ValueError` that names a tensor of the base which is not what it was at `attach`."""
+        """Raise `ValueError` naming a tensor of the base that has changed since `attach`."""
         if not self.merged:
             same_tensors(fingerprint(self._base_tensors), self.identity[1])
 
     @contextlib.contextmanager
     def disabled(self) -> Iterator[nn.Module]:
-        """The base inside a `with`: call what it gives."""
+        """Disable the adapter inside a `with` block; call the network that it yields."""
         if self._wraps:  # the base was not touched
             yield self.base
         else:
@@ -79,11 +79,11 @@ class PeftAttached:
 
     @property
     def merged(self) -> bool:
-        """Whether the network holds the changed weights now."""
+        """True while the network holds the merged weights."""
         return self._merged_state is not None
 
     def merge(self) -> nn.Module:
-        """As `Attached.merge`; prompts and prefixes cannot be merged."""
+        """Merge the changed weights into the network, as `Attached.merge`; prompts and prefixes cannot be merged."""
         self._present()
         if self.merged:
             return self.base
@@ -97,7 +97,7 @@ class PeftAttached:
         try:
             with _quiet():
                 self._peft.base_model.merge_and_unload(safe_merge=True, adapter_names=self._peft_names)
-        except ValueError:  # not finite; the sites before this one are merged already
+        except ValueError:  # a weight is not finite; earlier sites are merged already
             self._lift()
             self._give_back()
             self._install()
@@ -107,7 +107,7 @@ class PeftAttached:
         self._lift()
         for parent, child, site in self._places.values():
             held = parent._modules[child]
-            if held is not site and held is not None:  # a norm's copy takes its place, with its flags and mode
+            if held is not site and held is not None:  # the copy of a norm replaces it, with its flags and mode
                 held.__dict__.pop(MARK, None)
                 held.training = site.training
                 for parameter, old in zip(held.parameters(), site.parameters(), strict=True):
@@ -115,7 +115,7 @@ class PeftAttached:
         return self.base
 
     def unmerge(self) -> None:
-        """The adapter back beside its base; after a merge only."""
+        """Undo `merge`: restore the base and attach the adapter again; do nothing if not merged."""
         self._present()
         if self._merged_state is not None:
             state, self._merged_state = self._merged_state, None
@@ -124,7 +124,7 @@ class PeftAttached:
             self.load(state)
 
     def remove(self) -> nn.Module:
-        """The base as it was before `attach`, bit for bit."""
+        """Restore the base bitwise as before `attach`."""
         self._present()
         if self.merged:
             self._give_back()
@@ -140,7 +140,7 @@ class PeftAttached:
         self._freeze = Freeze(self.base)
         self._own_of_base = {id(parameter) for parameter in self.base.parameters()}
         self._fields = set(vars(self.base))
-        # torch's fused encoder layer reads the weights of its Linears and calls none of them; a hook turns it off.
+        # torch's fused encoder layer reads the weights of its Linears without calling them; a hook disables fusion.
         layers = [module for module in self.base.modules() if isinstance(module, nn.TransformerEncoderLayer)]
         self._hooks = [layer.register_forward_hook(_nothing) for layer in layers]
         if self._wraps and cache_name(self.base) == "cache":
@@ -211,7 +211,7 @@ def _nothing(module: nn.Module, args: Any, output: Any) -> None:
 
 
 def _renamed_cache(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Hand on peft's `past_key_values` under the name that the model gives it."""
+    """Pass peft's `past_key_values` on as `cache`, the model's name for it."""
     if "past_key_values" in kwargs:
         kwargs["cache"] = kwargs.pop("past_key_values")
     return args, kwargs

@@ -1,4 +1,4 @@
-"""LoRA, IA3, tuned norms, prompts and prefixes, by the library peft: which of its options are ours to choose."""
+"""Adapter families from the peft library: LoRA, IA3, norm tuning, prompts and prefixes, with the supported options."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Task = Literal["features", "classes", "causal", "seq2seq"]
 
 @runtime_checkable
 class PeftAdapter(Protocol):
-    """A family of peft with its options; `attach` takes it as it takes any other."""
+    """Adapter family of peft with its options, which `attach` accepts like any other."""
 
     @property
     def groups(self) -> int: ...
 
     def peft_config(self, sites: Mapping[str, nn.Module]) -> Any:
-        """peft's configuration for these sites; `ValueError` names a site that the family cannot adapt."""
+        """Return peft's configuration for these sites; raise `ValueError` naming a site that cannot be adapted."""
         ...
 
 
 def peft() -> Any:
-    """The library, imported when the first of its adapters is."""
+    """Import peft on first use; raise an error with the installation command if it is missing."""
     try:
         import peft
     except ImportError:
@@ -43,16 +43,18 @@ def peft() -> Any:
 @storable("adapter-lora")
 @dataclass(frozen=True)
 class LoRA:
-    """`y = W x + sum_g (alpha / rank) B_g A_g x`; A is drawn, B starts at zero, so that a fresh one is the identity.
+    """LoRA: `y = W x + sum_g (alpha / rank) B_g A_g x`; A is random and B zero, so a fresh adapter is the identity.
+
+    Sites are Linear and Conv1d to Conv3d without groups.
 
     Args:
-        rank: rows of A. Linear, Conv1d to Conv3d without groups; `rank * (in + out)` parameters for a Linear.
-        alpha: the factor is alpha / rank.
-        groups: how many pairs side by side; more than one is what PEGO trains, see `orthogonality`.
+        rank: rows of A; a Linear has `rank * (in + out)` parameters.
+        alpha: scale; the factor is alpha / rank.
+        groups: number of parallel pairs; PEGO trains more than one, see `orthogonality`.
 
     Source: Hu et al., LoRA, ICLR 2022, arXiv 2106.09685; peft.
-    Deviation: a MultiheadAttention is refused, because peft would add to its weights and subtract again at every call,
-    which does not give back the same bits; take `AttentionLoRA` there.
+    Deviation: a MultiheadAttention is refused, because peft would add to its weights and subtract again in every call,
+    which does not restore them bitwise; use `AttentionLoRA` there.
     """
 
     rank: int = 8
@@ -78,10 +80,10 @@ class LoRA:
 @storable("adapter-ia3")
 @dataclass(frozen=True)
 class IA3:
-    """`y = l * (W x + b)`, or `y = W (l * x) + b` with `inputs`: one scale a channel, 1 at first.
+    """IA3: `y = l * (W x + b)`, or `y = W (l * x) + b` with `inputs`; one scale per channel, 1 at first.
 
     Args:
-        inputs: True, or the names of the sites whose input is scaled; the others' output is.
+        inputs: True, or the names of the sites whose input is scaled; at other sites the output is scaled.
 
     Source: Liu et al., IA3, NeurIPS 2022, arXiv 2205.05638; peft. Linear, Conv2d and Conv3d.
     """
@@ -106,7 +108,7 @@ class IA3:
 @storable("adapter-norm-tuning")
 @dataclass(frozen=True)
 class NormTuning:
-    """The scale and shift of LayerNorms trained, on a copy that takes the place of the norm when merged.
+    """Tuning of the scale and shift of LayerNorms, on a copy that replaces the norm when merged.
 
     Source: Zhao et al., Tuning LayerNorm in Attention, ICLR 2024, arXiv 2312.11420; peft.
     """
@@ -123,9 +125,9 @@ class NormTuning:
 @storable("adapter-prompt")
 @dataclass(frozen=True)
 class Prompt:
-    """`tokens` learned vectors before the embedded input of a model of the library transformers.
+    """Prompt tuning: `tokens` learned vectors before the embedded input of a transformers model.
 
-    The whole model is the site. Not the identity at first: the input grows.
+    The only site is the whole model. A fresh prompt is not the identity, because the input becomes longer.
 
     Source: Lester et al., EMNLP 2021, arXiv 2104.08691; peft.
     """
@@ -142,9 +144,10 @@ class Prompt:
 @storable("adapter-prefix")
 @dataclass(frozen=True)
 class Prefix:
-    """`tokens` learned keys and values before those of every layer of a model of the library transformers.
+    """Prefix tuning: `tokens` learned keys and values before those of every layer of a transformers model.
 
-    The whole model is the site, and it must take a cache of keys and values (decoders do). Not the identity at first.
+    The only site is the whole model, which must accept a key/value cache (decoders do). A fresh prefix is not the
+    identity.
 
     Source: Li and Liang, ACL 2021, arXiv 2101.00190, without its reparametrisation; peft.
     """
@@ -159,7 +162,7 @@ class Prefix:
 
 
 def cache_name(model: nn.Module) -> str | None:
-    """The argument by which a model of transformers takes keys and values from before; None where it takes none.
+    """Return the name of a transformers model's key/value cache argument; None if it does not accept one.
 
     It is `past_key_values`, and `cache` since transformers 5.24.
     """
@@ -168,7 +171,7 @@ def cache_name(model: nn.Module) -> str | None:
 
 
 def _exactly(names: Iterable[str]) -> str:
-    """These modules and no others: of a list, peft takes every module whose name ends like one of it."""
+    """Build a regex for exactly these modules; given a list, peft matches every module with such a name ending."""
     return "|".join(map(re.escape, names))
 
 

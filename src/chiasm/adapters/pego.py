@@ -1,4 +1,4 @@
-"""PEGO: a group of LoRA pairs at a site, kept orthogonal to the frozen weight and to each other."""
+"""PEGO penalty: keeps the LoRA pairs at a site orthogonal to the frozen weight and to each other."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from chiasm.adapters.peft_attached import PeftAttached
 
 
 def orthogonality(attached: Attached | PeftAttached) -> Tensor:
-    """The penalty that preserves and diversifies, a scalar to add to the loss with a weight of your choice.
+    """Compute PEGO's orthogonality penalty, a scalar to add to the loss with a weight of your choice.
 
-    `sum over sites of sum_i |W dW_i'|_1 + sum_{i<j} |dW_i dW_j'|_1`, with `dW_i = B_i A_i`, |.|_1 the sum of absolute
-    entries, W the site's frozen weight; a convolution's weight is a matrix with a row for each output channel. The
-    first sum keeps what the base knows, the second makes the pairs learn different things; both are 0 where the rows
-    are orthogonal, and do not mind a sign.
+        sum over sites of (sum_i |W dW_i'|_1 + sum_{i<j} |dW_i dW_j'|_1)
+
+    Here `dW_i = B_i A_i`, |.|_1 is the sum of absolute entries and W the site's frozen weight; a convolution's weight
+    is a matrix with one row per output channel. The first sum preserves what the base has learned, the second makes the
+    pairs learn different things; both are 0 for orthogonal rows and independent of sign.
 
     Args:
-        attached: of `LoRA(groups=n)` or `AttentionLoRA(groups=n)`; merged afterwards, it costs nothing at test time.
+        attached: attached `LoRA(groups=n)` or `AttentionLoRA(groups=n)`; merged later, it costs nothing at test time.
 
     Raises:
-        ValueError: an adapter without pairs A and B.
+        ValueError: the adapter has no pairs A and B.
 
     Source: Hu et al., Learn to Preserve and Diversify, ECCV 2024, arXiv 2407.15085, and its released code for the norm.
-    Deviation: every site that is chosen counts, and not only queries and values; the factor alpha / rank is left out.
+    Deviation: every chosen site counts, not only queries and values; the factor alpha / rank is omitted.
     """
     terms = []
     for weight, deltas in _pairs(attached):
@@ -39,7 +40,7 @@ def orthogonality(attached: Attached | PeftAttached) -> Tensor:
 
 
 def _pairs(attached: Attached | PeftAttached) -> Iterator[tuple[Tensor, list[Tensor]]]:
-    """The frozen weight of each site as a matrix, and its `B_i A_i`."""
+    """Yield the frozen weight of each site as a matrix, with its products `B_i A_i`."""
     for name in attached.sites:
         if isinstance(attached, Attached):
             part = attached.parts[name]

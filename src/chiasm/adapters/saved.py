@@ -1,4 +1,4 @@
-"""An adapter on disk without its base: its options, its tensors, and the name of the one base that it fits."""
+"""Saving and restoring an adapter without its base: its options, its tensors, and the identity of its base."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from chiasm.artifact import storable
 @storable("adapter")
 @dataclass(frozen=True)
 class SavedAdapter:
-    """What `save_adapter` writes.
+    """Content of a saved adapter, as written by `save_adapter`.
 
     Args:
-        adapter: the family with its options, itself storable.
-        sites: the names of the submodules that it sits at.
-        structure: the hash over names and kinds of the base's submodules.
+        adapter: the adapter family with its options, itself storable.
+        sites: names of the submodules to which it is attached.
+        structure: hash of the names and types of the base's submodules.
         base: name of each tensor of the base to its dtype, shape and hash.
-        tensors: the adapter's own.
+        tensors: the adapter's own tensors.
     """
 
     adapter: Any
@@ -59,7 +59,7 @@ def restore_adapter(path: Path | str, model: nn.Module) -> Attached | PeftAttach
 
     Raises:
         ArtifactError: the folder is damaged or holds something else.
-        ValueError: `model` is another network than the adapter's base, by the name of what differs; it is untouched.
+        ValueError: `model` is not the adapter's base; the message names the difference, and `model` is unchanged.
     """
     saved = artifact.load(path)
     if not isinstance(saved, SavedAdapter) or not isinstance(saved.adapter, Adapter | PeftAdapter):
@@ -77,7 +77,7 @@ def restore_adapter(path: Path | str, model: nn.Module) -> Attached | PeftAttach
 
 
 def _check_size(model: nn.Module, saved: SavedAdapter, state: dict[str, Tensor]) -> None:
-    """Refuse options that ask for more than the file holds, before anything of their size is made."""
+    """Refuse options that ask for more than the file holds, before anything of that size is allocated."""
     if isinstance(saved.adapter, PeftAdapter):
         rows = max((tensor.shape[0] for tensor in state.values() if tensor.ndim), default=0)
         if saved.adapter.groups > len(state) or getattr(saved.adapter, "tokens", 0) > rows:

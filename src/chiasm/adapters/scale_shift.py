@@ -1,4 +1,4 @@
-"""SSF: a scale and a shift for every channel of a frozen layer, merged into it at no cost afterwards."""
+"""SSF adapter: a scale and a shift for every channel of a frozen layer, which can be merged at no inference cost."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ ADAPTS = "Linear, Conv1d to Conv3d, LayerNorm, GroupNorm, BatchNorm, or Multihea
 @storable("adapter-scale-shift")
 @dataclass(frozen=True)
 class ScaleShift:
-    """`y = gamma * f(x) + beta` for each output channel of a layer f (SSF).
+    """SSF: `y = gamma * f(x) + beta` for each output channel of a layer f.
 
-    f is linear in its weight and bias, so the same is `W' = diag(gamma) W`, `b' = gamma * b + beta`, and this is how it
-    runs: nothing to add to the forward pass. `2 * channels` parameters a site, `channels` without the shift. With
-    `shift=False` it is IA3 on the site's output.
+    f is linear in its weight and bias, so this equals `W' = diag(gamma) W`, `b' = gamma * b + beta`, and is computed in
+    this way, without an addition to the forward pass. A site has `2 * channels` parameters, or `channels` without the
+    shift. With `shift=False` it is IA3 on the site's output.
 
     Args:
-        shift: whether beta exists.
+        shift: also learn beta.
         start: "identity": gamma 1, beta 0. "paper": N(1, 0.02) and N(0, 0.02), which is not the identity at first.
 
     Source: Lian et al., Scaling & Shifting Your Features, NeurIPS 2022, arXiv 2210.08823.
     Deviation: "identity" is the default. A LayerNorm over several axes has a scale for each element. A
-    MultiheadAttention as a site is its joint projection of queries, keys and values, 3 D channels; choose its
-    `out_proj` for the other one.
+    MultiheadAttention as a site stands for its joint projection of queries, keys and values, 3 D channels; choose its
+    `out_proj` to adapt the output projection.
     """
 
     shift: bool = True

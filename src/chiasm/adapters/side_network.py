@@ -1,4 +1,4 @@
-"""UniPT: a small network beside a frozen one that reads its hidden states and sends nothing back."""
+"""UniPT side network: a small network that reads the hidden states of a frozen one without gradients into it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from chiasm.artifact import storable
 
 
 class SideNetwork(nn.Module):
-    """Aggregate the hidden states of the layers, guided by the last one.
+    """Network that aggregates the hidden states of all layers, guided by the last one.
 
     With `G_l = norm(down_l(H_l))`, the last layer's G as the anchor A:
     `W_l = l1(relu(A G_l')) + I`, `M_l = W_l G_l`, `c = softmax_l(w . (mean(A) * mean(G_l)))`,
     `out = up(relu(A + norm(proj(sum_l c_l M_l))))`; l1 makes rows sum to one, l runs over all layers but the last.
 
     Args:
-        widths: D of each layer's hidden state, the last one's last; two layers or more.
+        widths: width of each layer's hidden state, in layer order; two layers or more.
         narrow: width of the side network.
-        out: D of what comes out.
+        out: width of the output.
 
     Source: Diao et al., UniPT, CVPR 2024, arXiv 2308.14316 and its released code.
-    Deviation: padded positions give zero; a patient without a token gives zeros and no NaN.
+    Deviation: padded positions give zero, and a patient without a token gives zeros instead of NaN.
     """
 
     def __init__(self, widths: Sequence[int], narrow: int, out: int) -> None:
@@ -39,13 +39,13 @@ class SideNetwork(nn.Module):
         self.up = nn.Sequential(nn.ReLU(), nn.Linear(narrow, out))
 
     def forward(self, hidden: Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
-        """`(B, T, out)` from hidden states `(B, T, D_l)` and `mask`, `(B, T)`, True = a real token."""
+        """Map hidden states `(B, T, D_l)` and `mask` `(B, T)`, True = a real token, to `(B, T, out)`."""
         narrowed, merged, shares = self._aggregate(hidden, mask)
         output: Tensor = self.up(narrowed[-1] + self.project((merged * shares[:, :, None, None]).sum(1)))
         return output if mask is None else output * mask[..., None]
 
     def shares(self, hidden: Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
-        """How much each layer but the last counts for a patient, `(B, layers - 1)`, rows that sum to one."""
+        """Return each patient's weights of all layers but the last, `(B, layers - 1)`; rows sum to one."""
         return self._aggregate(hidden, mask)[2]
 
     def _aggregate(self, hidden: Sequence[Tensor], mask: Tensor | None) -> tuple[list[Tensor], Tensor, Tensor]:
@@ -69,11 +69,11 @@ class SideNetwork(nn.Module):
 @storable("adapter-unipt")
 @dataclass(frozen=True)
 class UniPT:
-    """A `SideNetwork` over the sites; what the last site answers is replaced by what the side network gives.
+    """UniPT as an adapter: a `SideNetwork` over the sites, whose output replaces that of the last site.
 
-    The sites' outputs are read detached, so that no gradient enters the base and none of its activations is kept.
-    For tokens that are stored, or padded ones, use `SideNetwork` itself on what `hidden_states` gives. Not the
-    identity at first.
+    The sites' outputs are read detached, so that no gradient enters the base and none of its activations is kept. For
+    stored or padded tokens, use `SideNetwork` itself on the output of `hidden_states`. A fresh adapter is not the
+    identity.
 
     Args:
         narrow: width of the side network.
@@ -111,9 +111,9 @@ class _SidePart(Part):
 
 
 def hidden_states(model: nn.Module, where: Callable[[str, nn.Module], bool], *args: Any, **kwargs: Any) -> list[Tensor]:
-    """What the sites answer to `model(*args, **kwargs)`, in the order of the calls, without a graph and in eval mode.
+    """Return the sites' outputs in `model(*args, **kwargs)`, in call order, without gradients and in evaluation mode.
 
-    These may be stored: training a side network on stored ones gives what training on live ones does, to the bit.
+    They may be stored: training a side network on stored states is bitwise the same as on live ones.
     """
     found: list[Tensor] = []
 

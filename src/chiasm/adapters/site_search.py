@@ -1,4 +1,4 @@
-"""MemControl: which sites to adapt, searched for several goals at once; what comes back is the Pareto front."""
+"""MemControl search: multi-objective search for the sites to adapt, which returns the Pareto front."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Evaluate = Callable[[tuple[str, ...], float], Sequence[float]]
 
 @dataclass(frozen=True)
 class Choice:
-    """Sites to adapt, a learning rate, and what they came to: one number a goal, less is better."""
+    """Sites to adapt, a learning rate, and the resulting costs: one number per goal, lower is better."""
 
     sites: tuple[str, ...]
     rate: float
@@ -31,23 +31,26 @@ def search_sites(
     rates: tuple[float, float] = (1e-3, 1e-3),
     seed: int = 0,
 ) -> list[Choice]:
-    """The choices of sites that no other choice tried beats in every goal, by their costs.
+    """Search the sites to adapt and a learning rate; return the Pareto-optimal choices tried, sorted by cost.
 
-    Outer search over one bit a site and a learning rate, log-uniform in `rates`; the inner training is `evaluate`'s.
-    Where the rate is fixed and there are no more choices than trials, each is tried once and the front is the true
-    one; else optuna's NSGA-II draws them, and a choice that comes again is not evaluated again.
+    The outer search is over one bit per site and a learning rate, log-uniform in `rates`; `evaluate` does the inner
+    training. If the rate is fixed and there are no more choices than trials, each is tried once and the front is exact;
+    otherwise optuna's NSGA-II draws choices, and a repeated choice is not evaluated again.
 
     Args:
-        evaluate: from the chosen sites, in your order, and a rate to the costs. Attach with
-            `where=lambda name, module: name in chosen`; the empty choice is asked for too. It must not read test data.
-        goals: how many costs it gives (memorisation and quality, in the paper).
-        trials: how many choices to try at most.
+        sites: names of the candidate sites.
+        evaluate: maps the chosen sites, in the given order, and a rate to the costs. Attach with
+            `where=lambda name, module: name in chosen`; the choice may be empty. It must not read test data.
+        goals: number of costs (in the paper two: memorisation and quality).
+        trials: maximum number of choices to try.
+        rates: range of the learning rate; equal values fix it.
+        seed: seed of the sampler.
 
     Raises:
-        ValueError: no site, a site twice, a range or a number that cannot be, costs of another number or NaN.
+        ValueError: there is no site or one twice, a range or number is invalid, or costs are NaN or of another number.
 
     Source: Dutt et al., MemControl, arXiv 2405.19458.
-    Deviation: sites of any kind instead of attention blocks; the point to take from the front is yours.
+    Deviation: sites of any kind instead of attention blocks; the caller selects a point of the front.
     """
     low, high = rates
     if not sites or len(set(sites)) != len(sites):
@@ -74,7 +77,7 @@ def search_sites(
 
 
 def pareto_front(choices: Sequence[Choice]) -> list[Choice]:
-    """The choices that none of the others dominates (no worse in every cost, better in one), by their costs."""
+    """Return the choices not dominated by another (no worse in every cost, better in one), sorted by cost."""
 
     def dominates(one: Choice, other: Choice) -> bool:
         return one.costs != other.costs and all(a <= b for a, b in zip(one.costs, other.costs, strict=True))
@@ -84,7 +87,7 @@ def pareto_front(choices: Sequence[Choice]) -> list[Choice]:
 
 
 def searcher() -> Any:
-    """The library optuna, or `Unsupported` with the command that brings it."""
+    """Import optuna; if it is missing, raise `Unsupported` with the installation command."""
     try:
         import optuna
     except ImportError:

@@ -1,4 +1,4 @@
-"""Where adapters go in a network that nobody described: its projections, linear maps, norms and blocks, by name."""
+"""Discovery of adapter sites in an arbitrary network: names of its projections, linear maps, norms and blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chiasm.adapters.part import channels_of
 
 MAPS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
-JOINT = ("qkv", "Wqkv", "qkv_proj", "query_key_value", "in_proj")  # one map gives queries, keys and values
+JOINT = ("qkv", "Wqkv", "qkv_proj", "query_key_value", "in_proj")  # one map for queries, keys and values
 KEYS_AND_VALUES = (
     "key", "value", "k", "v", "k_proj", "v_proj", "k_lin", "v_lin", "key_proj", "value_proj", *JOINT,
 )  # fmt: skip
@@ -17,9 +17,9 @@ PROJECTIONS = ("query", "q", "q_proj", "q_lin", "query_proj", *KEYS_AND_VALUES)
 
 
 def linear_maps(network: nn.Module, rank: int = 1) -> tuple[str, ...]:
-    """Linear layers, convolutions without groups and attentions of torch whose weight is of a rank above `rank`.
+    """List the linear layers, convolutions without groups and torch attentions whose weight allows a rank above `rank`.
 
-    An attention stands for its joint projection; its output, which is read and never called, is left out.
+    An attention stands for its joint projection; its output map, which is read without a call, is left out.
     """
     held = {name for name, module in network.named_modules() if _joint(module)}
     found = []
@@ -36,29 +36,29 @@ def linear_maps(network: nn.Module, rank: int = 1) -> tuple[str, ...]:
 
 
 def projections(network: nn.Module, rank: int = 1) -> tuple[str, ...]:
-    """The maps to queries, keys and values of attention; every linear map where there is none of these."""
+    """List the query, key and value maps of attention; every linear map if there are none."""
     every = linear_maps(network, rank)
     chosen = [name for name in every if name.rpartition(".")[2] in PROJECTIONS or _joint(network.get_submodule(name))]
     return tuple(chosen) or every
 
 
 def layers(network: nn.Module) -> tuple[str, ...]:
-    """Every linear map, convolution, norm, and attention of torch with its output: all layers with channels."""
+    """List all layers with channels: linear maps, convolutions, norms, and torch attentions with their output maps."""
     kinds = (*MAPS, *NORMS, nn.MultiheadAttention)
     return tuple(name for name, module in network.named_modules() if isinstance(module, kinds))
 
 
 def norms(network: nn.Module) -> tuple[str, ...]:
-    """Layer, group and batch norms with an affine map."""
+    """List the layer, group and batch norms with an affine map."""
     found = [(name, module) for name, module in network.named_modules() if isinstance(module, NORMS)]
     return tuple(name for name, module in found if getattr(module, "weight", None) is not None)
 
 
 def blocks(network: nn.Module) -> tuple[str, ...]:
-    """The repeated blocks, in order: members of a list of modules of one class, the outermost lists that repeat.
+    """List the repeated blocks in order: members of the outermost lists of modules of one class.
 
     Raises:
-        ValueError: the network repeats nothing.
+        ValueError: the network has no repeated block.
     """
     found: list[str] = []
     for name, module in network.named_modules():
@@ -75,19 +75,19 @@ def blocks(network: nn.Module) -> tuple[str, ...]:
 
 
 def feed_forwards(network: nn.Module) -> tuple[tuple[str, str], ...]:
-    """Of each block the first and the last map of its feed-forward network: from D to another width and back.
+    """List the first and last map of each block's feed-forward network: from D to another width and back.
 
     Raises:
-        ValueError: a block has none, or the network repeats no block.
+        ValueError: a block has no feed-forward network, or the network has no repeated block.
     """
     return tuple(_ends(network, block) for block in blocks(network))
 
 
 def keys_and_values(network: nn.Module) -> tuple[str, ...]:
-    """The maps to keys and values of attention; where one map gives queries, keys and values, that one.
+    """List the key and value maps of attention, or the joint map for queries, keys and values.
 
     Raises:
-        ValueError: there is none, as in an attention of torch.
+        ValueError: there is none, as in a torch attention.
     """
     found = [name for name, own in network.named_modules() if isinstance(own, nn.Linear)]
     chosen = tuple(name for name in found if name.rpartition(".")[2] in KEYS_AND_VALUES)
@@ -97,10 +97,10 @@ def keys_and_values(network: nn.Module) -> tuple[str, ...]:
 
 
 def attentions(network: nn.Module) -> tuple[tuple[str, str], ...]:
-    """Of each block a map that reads what its attention reads, and the map to its output; twice an attention of torch.
+    """List an input map and the output map of each block's attention; a torch attention is named twice.
 
     Raises:
-        ValueError: a block has no attention, or the network repeats no block.
+        ValueError: a block has no attention with known maps, or the network has no repeated block.
     """
     found = []
     for block in blocks(network):
@@ -122,10 +122,10 @@ def attentions(network: nn.Module) -> tuple[tuple[str, str], ...]:
 
 
 def width_of(network: nn.Module, block: str) -> int:
-    """D of the tokens of a block.
+    """Return the token width D of a block.
 
     Raises:
-        ValueError: the block does not say, or convolves.
+        ValueError: the block does not define its width, or contains convolutions.
     """
     module = network.get_submodule(block)
     try:
@@ -147,7 +147,7 @@ def _ends(network: nn.Module, block: str) -> tuple[str, str]:
 
 
 def _maps(network: nn.Module, block: str) -> dict[str, nn.Linear]:
-    """The linear maps of a block by their name in the network, without those inside an attention of torch."""
+    """Return the linear maps of a block by their name in the network, without those inside a torch attention."""
     own = network.get_submodule(block)
     held = {name for name, module in own.named_modules() if _joint(module)}
     return {

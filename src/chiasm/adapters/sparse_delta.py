@@ -1,4 +1,4 @@
-"""A sparse change of a network: a few weights move, all others keep their bits; changes of several tasks add up."""
+"""Sparse weight change of a network: few weights change, the others stay bitwise equal; several can be added."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from chiasm.artifact import storable
 @storable("adapter-sparse-delta")
 @dataclass(frozen=True)
 class SparseDelta:
-    """`W' = W + phi`, phi zero but at given places, where it is trained.
+    """Sparse delta: `W' = W + phi`, with phi zero except at given positions, where it is trained.
 
     Args:
-        indices: name of a parameter ("encoder.fc.weight") to the places in its flattened self, int64, each once.
-        start: name to phi there at first, zeros where a name is missing: a fresh one is the identity.
-        settled: name to a bool for each place: True where phi stays at its start and is not trained.
+        indices: name of a parameter ("encoder.fc.weight") to positions in the flattened tensor, int64, each once.
+        start: name to initial phi at these positions, zeros if missing, so that a fresh delta is the identity.
+        settled: name to a bool for each position: True if phi stays at its start and is not trained.
 
-    Which places: `lottery_ticket` (LT-SFT), `small_weights` (SaRA), or a mask of your own (SHiRA).
+    Positions come from `lottery_ticket` (LT-SFT), `small_weights` (SaRA), or a mask of your own (SHiRA).
 
     Source: Ansell et al., Composable Sparse Fine-Tuning, ACL 2022, arXiv 2110.07560.
     """
@@ -45,7 +45,7 @@ class SparseDelta:
                 raise ValueError(f"'{name}' has values or flags and no places")
 
     def where(self, name: str, module: nn.Module) -> bool:
-        """The sites, for `attach(model, delta, delta.where)`."""
+        """True for sites of this delta; use as `attach(model, delta, delta.where)`."""
         return any(key.rpartition(".")[0] == name for key in self.indices)
 
     def parts(self, sites: Mapping[str, nn.Module]) -> dict[str, Part]:
@@ -57,12 +57,12 @@ class SparseDelta:
 
     @property
     def size(self) -> int:
-        """How many weights move."""
+        """Number of weights in the delta, settled ones included."""
         return sum(len(places) for places in self.indices.values())
 
 
 class SparsePart(Part):
-    """The trained and the settled entries of one site's parameters."""
+    """Trained and settled entries of one site's parameters."""
 
     def __init__(self, site: str, module: nn.Module, delta: SparseDelta) -> None:
         super().__init__()
@@ -90,17 +90,17 @@ class SparsePart(Part):
         return base.flatten().index_add(0, places, values.to(base.dtype)).view_as(base)
 
     def entries(self, name: str) -> tuple[Tensor, Tensor]:
-        """Places and phi there, trained ones first."""
+        """Return positions and their phi, trained ones first."""
         places = torch.cat([self.get_buffer(f"{name}_places"), self.get_buffer(f"{name}_settled_places")])
         return places, torch.cat([self.get_parameter(f"{name}_values"), self.get_buffer(f"{name}_settled")])
 
 
 def delta_of(attached: Attached, settle: Callable[[str, Tensor, Tensor], Tensor] | None = None) -> SparseDelta:
-    """The delta that `attached` holds now, as values of their own.
+    """Return the current delta of `attached` as an independent copy.
 
     Args:
-        attached: of a `SparseDelta`.
-        settle: from a parameter's name, its frozen values and phi at the places, which of them to train no more.
+        attached: an attached `SparseDelta`.
+        settle: maps a parameter's name, its frozen values and phi at the positions to flags of those to stop training.
     """
     indices, start, settled = {}, {}, {}
     for site, part in attached.parts.items():
@@ -121,7 +121,7 @@ def delta_of(attached: Attached, settle: Callable[[str, Tensor, Tensor], Tensor]
 
 
 def compose(*deltas: SparseDelta) -> SparseDelta:
-    """`phi_1 + phi_2 + ...`: one delta that makes every change (theta + phi_task + phi_language)."""
+    """Add deltas, `phi_1 + phi_2 + ...`, as in theta + phi_task + phi_language."""
     indices, start = {}, {}
     for name in dict.fromkeys(name for delta in deltas for name in delta.indices):
         held = [delta for delta in deltas if name in delta.indices]

@@ -1,4 +1,4 @@
-"""Which weights a sparse delta moves: those that training moves most (LT-SFT), or the smallest (SaRA)."""
+"""Selection of weights for a sparse delta: those that training moves most (LT-SFT), or the smallest (SaRA)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Train = Callable[[Attached], object]
 
 
 def every_place(model: nn.Module, where: Where) -> dict[str, np.ndarray]:
-    """All places of the sites' own parameters."""
+    """Return all positions of the sites' own parameters."""
     return {
         f"{site}.{name}".lstrip("."): np.arange(parameter.numel())
         for site, module in model.named_modules()
@@ -26,15 +26,14 @@ def every_place(model: nn.Module, where: Where) -> dict[str, np.ndarray]:
 
 
 def lottery_ticket(model: nn.Module, where: Where, train: Train, k: int, *, rounds: int = 1) -> SparseDelta:
-    """The k weights that full training moves most, by one threshold over all sites; phi is zero there.
+    """Select the k weights that full training moves most, by one threshold over all sites; the result has phi zero.
 
-    A dense delta is trained, its k largest |phi| are kept as places and its values dropped: training them from the
-    base again is yours. With `rounds`, k / rounds places are found at a time, those before them trained along.
+    A dense delta is trained, the positions of its k largest |phi| are kept and its values dropped: train these again
+    from the base. With `rounds`, k / rounds positions are added at a time, and earlier ones are trained along.
 
     Args:
-        train: trains what it is given, an `Attached` whose `model` to call; called once a round, and twice from the
-            second round on.
-        k: how many weights in all, exactly.
+        train: trains an `Attached`, whose `model` to call; called once in the first round and twice in later ones.
+        k: exact number of weights to select.
 
     Source: Ansell et al., ACL 2022, arXiv 2110.07560 (and its iterations).
     """
@@ -60,11 +59,11 @@ def lottery_ticket(model: nn.Module, where: Where, train: Train, k: int, *, roun
 
 
 def most_moved(phi: Mapping[str, np.ndarray], chosen: Mapping[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
-    """The k places of largest |phi| by one threshold over all names, those in `chosen` before all others.
+    """Return the k positions of largest |phi| by one threshold over all names; those in `chosen` come first.
 
     Args:
         phi: name to the change of each of its weights.
-        chosen: name to the places of earlier rounds, at most k in all; a name may be missing.
+        chosen: name to the positions of earlier rounds, at most k in all; a name may be missing.
     """
     size = {name: np.abs(values).astype(np.float64) for name, values in phi.items()}
     for name, places in chosen.items():
@@ -73,7 +72,7 @@ def most_moved(phi: Mapping[str, np.ndarray], chosen: Mapping[str, np.ndarray], 
 
 
 def largest_places(size: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
-    """The k largest of all, across names, ties to the first; exactly k."""
+    """Return the positions of exactly the k largest values across names; ties go to the first."""
     flat = np.concatenate([values.ravel() for values in size.values()])
     kept = np.zeros(len(flat), dtype=bool)
     kept[np.argsort(-flat, kind="stable")[:k]] = True
@@ -83,7 +82,7 @@ def largest_places(size: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]
 
 
 def small_weights(model: nn.Module, where: Where, threshold: float) -> SparseDelta:
-    """The weights with `|w| < threshold`, of the sites' own parameters; large ones keep their bits.
+    """Select the weights with `|w| < threshold` among the sites' own parameters; the others stay bitwise unchanged.
 
     Source: Hu et al., SaRA, arXiv 2409.06633.
     """
@@ -98,10 +97,10 @@ def small_weights(model: nn.Module, where: Where, threshold: float) -> SparseDel
 
 
 def narrow(attached: Attached, threshold: float) -> Attached:
-    """Train on only where the changed weight is small still, and keep the rest of the delta as it is.
+    """Restrict training to positions whose changed weight is still small; the rest of the delta is frozen.
 
-    A place trains on if it trained before and `|w + phi| < threshold`. The adapter given is removed and one with the
-    same output comes back: make a new optimiser.
+    A position remains trainable if it was before and `|w + phi| < threshold`. The given adapter is removed and one with
+    the same output is returned: create a new optimiser.
 
     Source: Hu et al., SaRA, arXiv 2409.06633 (progressive parameter adjustment).
     """
@@ -111,15 +110,15 @@ def narrow(attached: Attached, threshold: float) -> Attached:
 
 
 def narrowed(attached: Attached, threshold: float) -> SparseDelta:
-    """The delta that `narrow` attaches: places whose changed weight is large by now stay as they are."""
+    """Return the delta that `narrow` attaches: positions whose changed weight is no longer small are frozen."""
     return delta_of(attached, lambda name, weight, phi: (weight + phi).abs() >= threshold)
 
 
 def nuclear_norm(attached: Attached, generator: torch.Generator | None = None) -> Tensor:
-    """`|P * M|_*`: the sum of singular values of the changed weights at the delta's places, zero elsewhere.
+    """Compute `|P * M|_*`, the nuclear norm of the changed weights at the delta's positions, with zeros elsewhere.
 
-    Over all weights that are matrices (a convolution's has a row for each output channel), or over one that
-    `generator` draws, which is what a step of the paper's optimiser takes.
+    It is summed over all weight matrices (a convolution's has one row per output channel), or taken of one that
+    `generator` draws, as in a step of the paper's optimiser.
 
     Source: Hu et al., SaRA, arXiv 2409.06633 (nuclear-norm regularisation).
     """

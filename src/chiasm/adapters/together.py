@@ -1,4 +1,4 @@
-"""Several adapters in one network, each at sites of its own: they are attached, counted and removed as one."""
+"""Combination of several adapters in one network, each at its own sites, attached, counted and removed as one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from chiasm.artifact import storable
 @storable("adapter-together")
 @dataclass(frozen=True)
 class Together:
-    """`adapters[i]` at `sites[i]`, for adapters of ours, not of peft. Attach it at all of these sites, or some.
+    """Several adapters, `adapters[i]` at `sites[i]`; peft adapters are excluded. Attach at all of these sites or some.
 
     Args:
-        adapters: each with its options.
-        sites: for each adapter the names of its sites; no name twice.
+        adapters: adapters with their options.
+        sites: names of the sites of each adapter; no name twice.
     """
 
     adapters: tuple[Any, ...]
@@ -32,7 +32,7 @@ class Together:
 
     @property
     def every(self) -> tuple[str, ...]:
-        """The sites of all."""
+        """Sites of all adapters."""
         return tuple(name for own in self.sites for name in own)
 
     def parts(self, sites: Mapping[str, nn.Module]) -> dict[str, Part]:

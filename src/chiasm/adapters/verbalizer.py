@@ -1,4 +1,4 @@
-"""Labels as words: what a frozen masked language model says at its mask, read as probabilities of classes."""
+"""Verbalizers: scores of classes from the output of a frozen language model at its mask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chiasm.artifact import storable
 
 
 class Reader(Protocol):
-    """From what stands at the mask, logits `(B, V)` and hidden state `(B, D)`, to scores of labels `(B, K)`."""
+    """Interface that maps logits `(B, V)` and hidden state `(B, D)` at the mask to label scores `(B, K)`."""
 
     hidden: bool
 
@@ -22,10 +22,10 @@ class Reader(Protocol):
 @storable("verbalizer")
 @dataclass(frozen=True)
 class Verbalizer:
-    """`score_k = mean over the words of label k of their logit at the mask`; `softmax` of it is the probability.
+    """Manual verbalizer: `score_k = mean logit at the mask over the words of label k`; `softmax` gives probabilities.
 
     Args:
-        words: label to the numbers of its tokens, in the order of the classes; a token belongs to one label.
+        words: label to its token ids, in class order; a token belongs to one label.
 
     Source: Taylor et al., Clinical Prompt Learning with Frozen Language Models, arXiv 2205.05535; Schick and Schuetze,
     EACL 2021, arXiv 2001.07676.
@@ -46,7 +46,7 @@ class Verbalizer:
 
 
 class SoftVerbalizer(nn.Module):
-    """`score = V h`, h the hidden state at the mask: learned labels in place of words, `K * D` parameters.
+    """Soft verbalizer: `score = V h`, h the hidden state at the mask; learned labels for words, `K * D` parameters.
 
     Source: Taylor et al., arXiv 2205.05535; Hambardzumyan et al., WARP, ACL 2021, arXiv 2101.00121.
     """
@@ -65,19 +65,19 @@ class SoftVerbalizer(nn.Module):
 
 
 def score_labels(model: nn.Module, verbalizer: Reader, ids: Tensor, attention: Tensor, mask_token: int) -> Tensor:
-    """Scores of the labels, `(B, K)`, by what `model` says at the one mask of each row.
+    """Compute label scores `(B, K)` from the output of `model` at the single mask of each row.
 
-    A manual template is in the text of `ids`; a soft or a mixed one is `attach(model, Prompt(tokens), ...)`, whose
-    learned vectors stand before the text: give its `attached.model`. The model stays frozen, and what is trained is
-    `attached.parameters()` and a soft verbalizer's.
+    A manual template is part of the text in `ids`; for a soft or mixed template use
+    `attach(model, Prompt(tokens), ...)`, whose learned vectors precede the text, and pass its `attached.model`. The
+    model stays frozen; train `attached.parameters()` and those of a soft verbalizer.
 
     Args:
-        model: a masked language model of the library transformers, with an adapter or without.
+        model: masked language model of transformers, with or without an adapter.
         ids: `(B, T)` int64, each row with `mask_token` once.
         attention: `(B, T)`, 1 = a real token.
 
     Raises:
-        ValueError: a row without a mask, with two, or with one that is padding.
+        ValueError: a row has no mask, several, or one in the padding.
     """
     at = (ids == mask_token) & attention.bool()
     if bool((at.sum(1) != 1).any()) or bool(((ids == mask_token).sum(1) != 1).any()):
@@ -86,13 +86,13 @@ def score_labels(model: nn.Module, verbalizer: Reader, ids: Tensor, attention: T
 
 
 def score_at(model: nn.Module, verbalizer: Reader, ids: Tensor, attention: Tensor, places: Tensor) -> Tensor:
-    """Scores of the labels, `(B, K)`, by what `model` says at `places` `(B,)`, columns of `ids`.
+    """Compute label scores `(B, K)` from the output of `model` at `places` `(B,)`, columns of `ids`.
 
-    What a causal language model says of the next word stands at the last one of the template.
+    A causal language model predicts the next word at the last piece of the template.
     """
     more: dict[str, Any] = {"output_hidden_states": True} if verbalizer.hidden else {}
     output = model(input_ids=ids, attention_mask=attention, **more)
-    before = output.logits.shape[1] - ids.shape[1]  # a prompt's own positions
+    before = output.logits.shape[1] - ids.shape[1]  # number of positions of a prompt
     rows, places = torch.arange(len(ids), device=ids.device), places + before
     hidden = output.hidden_states[-1][rows, places] if verbalizer.hidden else None
     return verbalizer(output.logits[rows, places], hidden)

@@ -1,4 +1,4 @@
-"""The public functions, one file a subject; each is imported when it is first used."""
+"""Public functions of chiasm, one file per subject; each is imported at first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checking and encoding a cohort."""
+"""Public functions to check and encode a cohort."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ENGINES = {"local": side_by_side, "ray": on_cluster}
 
 
 def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
-    """Every problem of a cohort or of a manifest, errors first; only errors stop a run.
+    """Check a cohort or manifest and list all problems, errors first; only errors stop a run.
 
-    Values, identifiers, targets and folds, and what the headers of files say; no weight is loaded for it. A file that
-    cannot be read is a warning, since its patient counts as one who lacks the modality, unless none of them can be.
+    Checks values, identifiers, targets and folds, and the sources, mostly by their headers; no weights are loaded. An
+    unreadable file is a warning, since its patient counts as lacking the modality; it is an error if none can be read.
     """
     return examine(cohort)[1]
 
@@ -39,21 +39,21 @@ def encode(
     engine: str = "local",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Encoded:
-    """Every file, cell and event decoded and encoded; what a frozen encoder gives is kept, and never computed again.
+    """Decode and encode every file, cell and event; the tokens of frozen encoders are stored and reused.
 
-    `evaluate`, `fit` and `predict` do this first; it is for encoding ahead, and for choosing encoders.
+    `evaluate`, `fit` and `predict` do this automatically; call it to encode ahead of time or to choose encoders.
 
     Args:
-        encoders: modality to a name of `list_encoders`, with options: `{"note": "minilm", "scan": "slices:count=16"}`;
+        encoders: name of `list_encoders`, with options, per modality: `{"note": "minilm", "scan": "slices:count=16"}`;
             else the manifest's `encoder`, else the default of the kind.
         store: the folder of the token store; None takes `$CHIASM_STORE`, or the user's cache folder.
-        inputs: keep what the networks of encoders read too, for recipes that adapt them (`lora`).
-        jobs: processes; None takes the cores there are.
-        engine: "local", or "ray": the cluster that `RAY_ADDRESS` names.
+        inputs: also store the inputs of the encoders' networks, for recipes that adapt them (`lora`).
+        jobs: number of processes; None takes the available cores.
+        engine: "local", or "ray" for the cluster that `RAY_ADDRESS` names.
         progress: called with (modality, finished, all) sources.
 
     Returns:
-        The cohort to go on with, the sources that could not be read, and counts.
+        The encoded cohort, the problems of sources that could not be read, and counts of sources.
 
     Raises:
         Unsupported: there is no such encoder, or a package is missing; the message names its pip command.
@@ -71,7 +71,7 @@ def encode(
 
 
 def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, int], None] | None = None) -> Encoded:
-    """The modalities that a model reads, encoded as at its fit; the others are left as they are.
+    """Encode the modalities that a model uses as at its fit; the others are left unchanged.
 
     Raises:
         Unsupported: a modality is of another kind than at the fit, or its encoder or the encoder's weights differ.
@@ -86,7 +86,7 @@ def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, in
 
 
 def engine_of(name: str) -> Any:
-    """How tasks are run.
+    """Return the function of an engine that executes tasks.
 
     Raises:
         ValueError: there is no such engine.

@@ -1,4 +1,4 @@
-"""Merging models without training."""
+"""Public function to merge models without training."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ def merge(
     base: Path | str | Model | None = None,
     cohort: Cohort | None = None,
 ) -> Merged:
-    """One model from several, without training: networks of one recipe and encoders, or models of other modalities.
+    """Merge models into one without training: networks of one recipe and encoders, or models of different modalities.
 
     Blocks of `lego-merge` and models of `single` are of different modalities, each trained where it is measured, and no
-    patient needs two of them. What does not fit is said before a weight is read.
+    patient needs two of them. Models that do not fit are refused before any weight is read.
 
     Args:
         models: folders, or fitted models.
-        method: of networks linear (the default), slerp, task-arithmetic, ties, dare, dare-ties or breadcrumbs, with
-            options as in "ties:density=0.5"; see `chiasm.merging`. Of blocks mean (the default), harmonic or geometric,
-            and how heads are merged, as in "mean:head=linear": slerp (the default), linear or ot. Of `single` and
-            `late-fusion` the mean.
+        method: for networks linear (the default), slerp, task-arithmetic, ties, dare, dare-ties or breadcrumbs, with
+            options as in "ties:density=0.5"; see `chiasm.merging`. For blocks mean (the default), harmonic or
+            geometric, optionally with the method for heads, as in "mean:head=linear": slerp (the default), linear or
+            ot. For `single` and `late-fusion` mean.
         weights: one number >= 0 for each model; None: equal.
-        base: what the models were fine-tuned from, for methods that need it.
-        cohort: with the target; every model and the merged one are scored on it, and the merged one is calibrated on it
-            afterwards. Choose patients of whom no model was fitted: on others, the models that know them look better
-            than they are.
+        base: the model from which all were fine-tuned, for methods that need it.
+        cohort: a cohort with the target, on which every model and the merged one are scored, and the merged one is then
+            calibrated. Choose patients on whom no model was fitted: on training patients, models look better than they
+            are.
 
     Returns:
-        The merged model, also where another scores better: `Merged.best` and `Merged.warning` say so.
+        The merged model, even if another scores better; see `Merged.best` and `Merged.warning`.
 
     Raises:
-        Unsupported: models that are no networks, or differ in more than their weights.
-        ValueError: tensors or shapes that differ; an unknown method or option; weights that are none.
-        ArtifactError: a folder that is not a model, or is damaged.
+        Unsupported: models that are not networks, or differ in more than their weights.
+        ValueError: differing tensors or shapes, an unknown method or option, or invalid weights.
+        ArtifactError: a folder is not a model, or is damaged.
     """
     given = [*models, *([] if base is None else [base])]
     if not models:

@@ -1,4 +1,4 @@
-"""Fitting one model, and opening one."""
+"""Public functions to fit and load a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fit(
 
     Args:
         recipe: a name with its options, or a recipe object.
-        checkpoint: a folder; training goes on from what an interrupted fit left there.
+        checkpoint: a folder for checkpoints, from which an interrupted fit resumes.
     """
     require_sound(cohort)
     cohort = encoded(cohort, [recipe])
@@ -44,7 +44,7 @@ def load_model(path: Path | str) -> Model:
 
 
 def encoded(cohort: Cohort, recipes: Sequence[Any], *, engine: str = "local", jobs: int | None = None) -> Cohort:
-    """The cohort encoded as these recipes read it; how many sources could not be read is a Python warning."""
+    """Encode a cohort for these recipes; warn of the number of sources that could not be read."""
     found = encode(cohort, inputs=registry.read_inputs(recipes), engine=engine, jobs=jobs)
     if found.problems:
         refused = sum(count.refused for count in found.counts.values())

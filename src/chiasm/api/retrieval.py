@@ -1,4 +1,4 @@
-"""The patients most like a patient."""
+"""Public functions to retrieve similar patients."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def similar(
     method: str = "auto",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """The k other patients of the cohort that are most like each of these: patient, rank, neighbour, distance.
+    """Find the k nearest other patients of the cohort for each of these: patient, rank, neighbour, distance.
 
     Args:
-        cohort: whom to search, and among whom; encoded first where it is not.
-        patients: identifiers.
+        cohort: the cohort of query patients and neighbours; encoded first if it is not yet.
+        patients: identifiers of the query patients.
         by: a modality, or a fitted model, whose embedding of all modalities is compared.
         method: "exact", "index" (LanceDB), or "auto": the index above 200,000 patients.
         progress: called with (modality, finished, all) sources.
@@ -46,7 +46,7 @@ def similar(
 def score_similar(
     cohort: Cohort, by: str | Model, *, seed: int = 0, progress: Callable[[str, int, int], None] | None = None
 ) -> pd.DataFrame:
-    """How well the patients most like a patient share its class: see `chiasm.retrieval.retrieval_scores`."""
+    """Score how often a patient's nearest neighbours share its class: see `chiasm.retrieval.retrieval_scores`."""
     if isinstance(by, str):
         found = encode(cohort.with_modalities([by]), progress=progress)
     else:

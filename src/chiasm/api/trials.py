@@ -1,4 +1,4 @@
-"""Trials: every recipe on the same folds, and a finished trial read back."""
+"""Public functions to run a trial of several recipes on the same folds, and to load a finished one."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ def evaluate(
     checked: Sequence[Problem] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trial:
-    """Every recipe on the same folds: out-of-fold predictions, scores with intervals, and the verdict.
+    """Evaluate every recipe on the same folds: out-of-fold predictions, scores with intervals, and the verdict.
 
     Args:
-        cohort: with a target.
+        cohort: a cohort with a target.
         recipes: names (`"late-fusion"`, `"lego-fuse:mode=weave"`, `"single:rna"`) or recipe objects; None takes every
             modality alone and every recipe that supports the cohort.
         protocol: folds, repeats, margin; the folds that the cohort prescribes unless it says otherwise.
-        seed: of the splits, the fits and the bootstrap.
+        seed: seed of the splits, the fits and the bootstrap.
         out: the run folder: `trial.json`, `predictions.parquet`, `outcomes.parquet`, `report.html`, `log.jsonl`.
-        resume: go on with the trial that `out` holds.
-        jobs: processes; None takes the cores there are, but one where a process cannot be forked (macOS, Windows),
-            since a script without a `__main__` guard would be run again in each.
-        engine: "local", or "ray": encoding and training sets run on the cluster that `RAY_ADDRESS` names.
-        contrasts: pairs `(recipe, against)` of the trial, named beforehand, each judged by its own interval.
-        checked: what `check_cohort` found before the cohort was encoded; None checks it here.
+        resume: continue the trial in `out`.
+        jobs: number of processes; None takes the available cores, but one where processes cannot be forked (macOS,
+            Windows), since a script without a `__main__` guard would be run again in each.
+        engine: "local", or "ray" to run encoding and training sets on the cluster that `RAY_ADDRESS` names.
+        contrasts: prespecified pairs `(recipe, against)` of the trial, each judged by its own interval.
+        checked: the result of `check_cohort` before the cohort was encoded; None checks it here.
         progress: called with (finished, all) training sets.
 
     Raises:
         CohortError: `check_cohort` finds errors, or a finding is accepted that was not made.
-        Unsupported: a recipe that was asked for cannot be fitted on this cohort.
-        TrialError: `out` holds a trial already and `resume` is False, or another trial.
+        Unsupported: a requested recipe cannot be fitted on this cohort.
+        TrialError: `out` already holds a trial and `resume` is False, or it holds a different trial.
     """
     findings = require_sound(cohort, checked)
     recipes = None if recipes is None else list(recipes)
@@ -86,7 +86,7 @@ def evaluate(
 
 
 def load_trial(folder: Path | str) -> Trial:
-    """Read a finished trial back from its run folder."""
+    """Load a finished trial from its run folder."""
     return read_trial(folder, _report)
 
 

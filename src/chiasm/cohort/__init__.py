@@ -1,4 +1,4 @@
-"""Cohorts: patients, the modalities each has, targets, checks, splits, and synthetic ones with known answers."""
+"""Cohorts of multimodal patients: opening, checks, targets, splits, and synthetic cohorts with known answers."""
 
 from __future__ import annotations
 

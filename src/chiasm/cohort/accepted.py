@@ -1,4 +1,4 @@
-"""Findings that the owner of a cohort has looked into and accepts, each with the reason."""
+"""Findings of the check that the owner of a cohort accepts, each with a reason."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from chiasm.errors import Problem, error
 
-LATER = ("too-good",)  # findings that only a trial can make
-DECODED = (  # those that are made where sources are opened, by `file_problems`
+LATER = ("too-good",)  # findings that only a trial can report
+DECODED = (  # findings reported when sources are opened, by `file_problems`
     "unread-source",
     "source-note",
     "missing-package",
@@ -24,33 +24,33 @@ NAME = re.compile(r"[a-z][a-z0-9-]*(:.+)?")
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem, and the reason for which it is accepted, None where it is not."""
+    """A problem and the reason why it is accepted, None if it is not."""
 
     problem: Problem
     reason: str | None = None
 
     @property
     def words(self) -> str:
-        """What was found, with the modality that it is of; without the name of a file."""
+        """Description of the problem and its modality, without a file name."""
         of = self.problem.modality
         return self.problem.what + (f" (modality '{of}')" if of else "")
 
     @property
     def leak(self) -> bool:
-        """Whether it takes the plain verdict away: a leak that nobody has accepted."""
+        """True for a leak that nobody has accepted, which rules out a plain verdict."""
         return self.problem.leak and self.reason is None
 
 
 def settle(problems: Sequence[Problem], accepted: Mapping[str, str]) -> list[Finding]:
-    """Every problem with the reason for which it is accepted; none is left out, and an error is never accepted.
+    """Pair every problem with the reason why it is accepted; none is left out, and an error is never accepted.
 
-    `accepted` maps `finding`, for all modalities, or `finding:modality` to a reason; the second comes first.
+    `accepted` maps `finding` (all modalities) or `finding:modality` to a reason; the more specific key wins.
     """
     return [Finding(problem, _reason(problem, accepted)) for problem in problems]
 
 
 def unmade(problems: Sequence[Problem], accepted: Mapping[str, str], later: Sequence[str] = LATER) -> list[Problem]:
-    """An error for each name in `accepted` that no problem has; names in `later` are not known before a trial."""
+    """Return an error for each name in `accepted` that no warning has; names in `later` are known only afterwards."""
     made = {name for problem in problems if problem.severity == "warning" for name in _names(problem)}
     listed = ", ".join(sorted({problem.finding for problem in problems if problem.severity == "warning"})) or "none"
     found = []
@@ -62,7 +62,7 @@ def unmade(problems: Sequence[Problem], accepted: Mapping[str, str], later: Sequ
 
 
 def unfit(accepted: Mapping[str, object], path: str | None) -> list[Problem]:
-    """What is wrong with a table of accepted findings by itself: a name that cannot be one, no reason."""
+    """Check a table of accepted findings by itself: report malformed names and missing reasons."""
     found = []
     for name, reason in accepted.items():
         if not NAME.fullmatch(str(name)):

@@ -1,4 +1,4 @@
-"""A cohort from a MuData object in memory: its observations are the patients, its modalities their omics blocks."""
+"""Build a cohort from a MuData object in memory: its observations are the patients, its modalities the omics blocks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def cohort_from_mudata(
     kinds: Mapping[str, str] | None = None,
     name: str = "cohort",
 ) -> Cohort:
-    """A cohort whose patients are the observations of a MuData object, and whose modalities are its own.
+    """Build a cohort whose patients are the observations of a MuData object, with the same modalities.
 
-    `mdata.obs` holds the target's columns and those that `group` and `site` name. A modality is the X of its AnnData,
-    a column a feature, of kind `omics` unless `kinds` says `table`; a patient who is no observation of it lacks it, as
-    does one whose row is NaN throughout. Layers, raw and obsm are not read. Raises CohortError.
+    `mdata.obs` holds the target's columns and those named by `group` and `site`. A modality is the X of its AnnData,
+    one column per feature, of kind `omics` unless `kinds` says `table`. A patient lacks a modality if not among its
+    observations, or if the whole row is NaN. Layers, raw and obsm are not read. Raises CohortError.
     """
     problems: list[Problem] = []
     blocks: dict[str, pd.DataFrame] = {}
@@ -49,7 +49,7 @@ def cohort_from_mudata(
 
 
 def _fault(annotated: Any) -> tuple[str, str] | None:
-    """What keeps an AnnData from being a block, and the fix."""
+    """Return why an AnnData cannot be read as a block, and the fix; None if it can."""
     rows, columns = annotated.shape
     if annotated.X is None:
         return "the modality has no X", "put its values into X: layers and raw are not read"

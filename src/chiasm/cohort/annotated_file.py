@@ -1,4 +1,4 @@
-"""What is read of an H5AD or H5MU file: X and the two tables beside it, bounded, and never out of the file."""
+"""Read X, obs and var from an H5AD or H5MU file, within size limits and without following links out of the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from chiasm.errors import Unsupported
 
 ANNOTATED = re.compile(r"(?P<file>.*(?:\.h5ad|\.h5mu))(?::(?P<modality>[^:/\\]+))?", re.IGNORECASE | re.DOTALL)
-UNNAMED = "obs_names"  # the column of the index, where the file gives it no name
+UNNAMED = "obs_names"  # name of the index column where the file gives none
 COLUMN_ENCODINGS = (
     "",
     "array",
@@ -37,7 +37,7 @@ AGAIN = "write it again with anndata 0.8 or later"
 
 
 class AnnotatedError(ValueError):
-    """A file that is not read: `what` is wrong and the `fix`; neither names a path or a value."""
+    """Error for a file that is refused: `what` is wrong and the `fix`; neither quotes a path or a value."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f"{what}; {fix}")
@@ -50,7 +50,7 @@ class AnnotatedError(ValueError):
 
 @dataclass(frozen=True)
 class Annotated:
-    """A row an observation: `index` names the column of identifiers, `features` those of X; the others are obs."""
+    """Table, one row per observation: `index` names the identifier column, `features` those of X; the rest are obs."""
 
     frame: pd.DataFrame
     index: str
@@ -58,12 +58,12 @@ class Annotated:
 
 
 def read_annotated(path: Path, modality: str | None) -> Annotated:
-    """obs and X of an H5AD file, or of one modality of an H5MU file; of an H5MU file without one, its obs alone.
+    """Read obs and X of an H5AD file or of one modality of an H5MU file; without a modality, obs alone of the latter.
 
     Layers, raw, obsm and uns are not read.
 
     Raises:
-        AnnotatedError: damaged, linked to another file, over a limit, or written by an old anndata.
+        AnnotatedError: the file is damaged, linked to another one, over a limit, or written by an old anndata.
         Unsupported: anndata is missing.
     """
     with opened(path, modality) as group:
@@ -88,7 +88,7 @@ def read_annotated(path: Path, modality: str | None) -> Annotated:
 
 @contextmanager
 def opened(path: Path, modality: str | None = None) -> Iterator[Any]:
-    """The group that holds X, obs and var; anything that goes wrong inside is an AnnotatedError without the path."""
+    """Open the group that holds X, obs and var; any failure inside becomes an AnnotatedError without the path."""
     try:
         import h5py  # type: ignore[import-untyped]
     except ImportError:
@@ -98,12 +98,12 @@ def opened(path: Path, modality: str | None = None) -> Iterator[Any]:
             yield file if modality is None else _modality(file, modality)
     except (AnnotatedError, Unsupported):
         raise
-    except Exception:  # h5py and anndata quote paths and cells
+    except Exception:  # messages of h5py and anndata quote paths and cells
         raise AnnotatedError("the file is not HDF5, or is damaged", AGAIN) from None
 
 
 def shape_of(group: Any) -> tuple[int, int]:
-    """Rows and columns of X, as the header announces them."""
+    """Number of rows and columns of X, as stated in the header."""
     node = _child(group, "X")
     shape = node.shape if hasattr(node, "shape") else node.attrs["shape"]
     if len(shape) != 2 or min(int(length) for length in shape) < 0:
@@ -112,12 +112,12 @@ def shape_of(group: Any) -> tuple[int, int]:
 
 
 def unread(group: Any) -> list[str]:
-    """The parts that hold other versions of X, which are not read."""
+    """List the parts that hold other versions of X (layers, raw), which are not read."""
     return [part for part in ("layers", "raw") if part in list(group) and len(_child(group, part))]
 
 
 def matrix(group: Any, most: int, dtype: type[Any]) -> NDArray[Any]:
-    """X, dense, as `dtype`; refused before anything is read where it has more than `most` values."""
+    """Read X as a dense array of `dtype`; refuse it before reading if it has more than `most` values."""
     node = _child(group, "X")
     rows, columns = shape_of(group)
     if rows * columns > most:
@@ -132,13 +132,13 @@ def matrix(group: Any, most: int, dtype: type[Any]) -> NDArray[Any]:
     if found.dtype.kind not in "fiub":
         raise AnnotatedError("X does not hold numbers", AGAIN)
     if encoding in SPARSE:
-        found.check_format(full_check=True)  # an index out of range would be written out of the array
+        found.check_format(full_check=True)  # an index out of range would write outside the array
         found = found.astype(dtype).toarray()
     return np.asarray(found, dtype=dtype)
 
 
 def names_of(group: Any, axis: str) -> list[str]:
-    """The names of the observations (`obs`) or of the features (`var`)."""
+    """Read the names of the observations (`obs`) or of the features (`var`)."""
     table = _child(group, axis)
     if not hasattr(table, "keys"):
         raise AnnotatedError(f"{axis} is in the format of an old anndata", AGAIN)
@@ -167,7 +167,7 @@ def _modality(file: Any, modality: str) -> Any:
 
 
 def _child(group: Any, name: str) -> Any:
-    """A part of a group that lies in this very file; links, which may lead out of it, are not followed."""
+    """Return a part of a group that is stored in this very file; links, which may lead out of it, are refused."""
     import h5py
 
     link = None if "/" in name or not hasattr(group, "get") else group.get(name, getlink=True)
@@ -179,7 +179,7 @@ def _child(group: Any, name: str) -> Any:
 
 
 def _sound(node: Any, most: int, depth: int = 0) -> None:
-    """Refuse what is stored elsewhere, is of an odd type, or is larger than `most` once it is read."""
+    """Refuse data that is stored elsewhere, has an unsupported type, or would exceed `most` values when read."""
     import h5py
 
     if isinstance(node, h5py.Group):

@@ -1,4 +1,4 @@
-"""One file of a bag: a matrix of tokens in NumPy's, HDF5's or safetensors' format, whatever it is called."""
+"""Read one bag file: a token matrix in NumPy, HDF5 or safetensors format, recognised by content, not by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATASET = "features"
 NUMPY, HDF5, ZIP = b"\x93NUMPY", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 DEEPEST, MOST_NODES = 16, 10_000
 DEFLATE, SHUFFLE, FLETCHER, LZF = 1, 2, 3, 32000
-FILTERS = {DEFLATE, SHUFFLE, FLETCHER, LZF}  # built in; others may expand without a bound
+FILTERS = {DEFLATE, SHUFFLE, FLETCHER, LZF}  # built into HDF5 or h5py; others may expand without bound
 CHUNK_BYTES = 1 << 30
 CONVERT = (
     'convert it, if you trust it: python -c "import sys, numpy, torch; numpy.save(sys.argv[2], '
@@ -29,7 +29,7 @@ CONVERT = (
 
 
 class RefusedBag(ValueError):
-    """A file that is not read; the message names no path."""
+    """Error for a bag file that is refused; the message names no path."""
 
     def __init__(self, what: str, fix: str = "write the bag again") -> None:
         super().__init__(what)
@@ -37,7 +37,7 @@ class RefusedBag(ValueError):
 
 
 def read_bag(path: Path) -> NDArray[np.float32]:
-    """The array of one file as float32. Pickled objects, links to other files and compression bombs are refused."""
+    """Read one file as a float32 array; refuse pickled objects, links to other files and compression bombs."""
     kind = _kind(path)
     if kind == "npy":
         return np.array(_numpy(path), dtype=np.float32)
@@ -52,7 +52,7 @@ def read_bag(path: Path) -> NDArray[np.float32]:
 
 
 def bag_shape(path: Path) -> tuple[int, ...]:
-    """The shape of one file's array, from its header."""
+    """Read the shape of one file's array from its header."""
     kind = _kind(path)
     if kind == "npy":
         return tuple(_numpy(path).shape)
@@ -82,7 +82,7 @@ def _kind(path: Path) -> str:
 
 
 def _numpy(path: Path) -> NDArray[Any]:
-    """The array on disk: a header that announces more than the file holds is refused without an allocation."""
+    """Memory-map a .npy file; a header that claims more than the file holds is refused without an allocation."""
     array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     _check_type(array.dtype.kind)
     return array
@@ -121,9 +121,10 @@ def _h5_file(path: Path) -> Any:
 
 
 def _check_heaps(path: Path) -> None:
-    """Refuse a group whose list of free places bites its own tail: HDF5 would follow it for ever, and keep each step.
+    """Refuse a group whose free list is circular: HDF5 would follow it forever, and keep each step in memory.
 
-    A local heap is `HEAP`, version, then size, head of the list and address of the data; a place starts with the next.
+    A local heap is `HEAP`, version, then size, head of the free list and address of the data; a free block starts with
+    the offset of the next.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
         widths = view[13:15] if view[8] < 2 else view[9:11]
@@ -142,7 +143,7 @@ def _check_heaps(path: Path) -> None:
 
 
 def _only_dataset(file: Any) -> Any:
-    """The dataset `features`, or the only one there is."""
+    """Return the dataset `features`, or else the only dataset in the file."""
     h5py = _h5py()
     found: list[Any] = []
     nodes = 0
@@ -192,9 +193,9 @@ def _chunk_bytes(dataset: Any) -> int:
 
 
 def _check_inflated(dataset: Any) -> None:
-    """Refuse chunks that unpack to more than the shape of a chunk announces.
+    """Refuse chunks that decompress to more bytes than the chunk shape states.
 
-    HDF5 inflates a chunk for as long as it yields bytes. LZF is told the size, the others keep it.
+    HDF5 inflates a chunk for as long as it yields bytes. LZF is given the size; the other filters preserve it.
     """
     filters = _filters(dataset)
     if dataset.chunks is None or DEFLATE not in filters:

@@ -1,4 +1,4 @@
-"""Bags: each patient's tokens, an array of its own length, read from disk when asked."""
+"""Bags of tokens: one array of variable length per patient, read from disk on access."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from chiasm.cohort.bag_files import RefusedBag, bag_shape, read_bag
 from chiasm.errors import CohortError, Unsupported, error
 
-MOST_VALUES = 500_000_000  # of a bag
+MOST_VALUES = 500_000_000  # per bag
 
 
 class Bags(Sequence[NDArray[np.float32]]):
-    """Item i is a (T_i, D) float32 array; `items` are files (see `bag_files.py`) or arrays in memory.
+    """Sequence of (T_i, D) float32 arrays; `items` are files (see `bag_files.py`) or arrays in memory.
 
-    `template` is the path as the manifest writes it and `file_rows` the row of each patient, for messages.
+    `template` is the path as the manifest writes it and `file_rows` each patient's row; both serve messages.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Bags(Sequence[NDArray[np.float32]]):
         return np.asarray(array, dtype=np.float32)  # (T, D)
 
     def take(self, rows: NDArray[np.int_]) -> Bags:
-        """Some of the bags, still unread."""
+        """Select some of the bags without reading them."""
         file_rows = None if self._file_rows is None else [self._file_rows[row] for row in rows]
         return Bags(
             [self._items[row] for row in rows], modality=self._modality, template=self._template, file_rows=file_rows
@@ -63,11 +63,11 @@ class Bags(Sequence[NDArray[np.float32]]):
 
     @cached_property
     def shapes(self) -> NDArray[np.int_]:
-        """(n, 2) tokens and width of each bag, from the files' headers alone."""
+        """(n, 2) number of tokens and width of each bag, from the file headers alone."""
         return np.array([self.shape(i) for i in range(len(self))], dtype=int).reshape(-1, 2)
 
     def shape(self, position: int) -> tuple[int, int]:
-        """Tokens and width of one bag, from the file's header alone; raises CohortError where nothing can be read."""
+        """Number of tokens and width of one bag, from its header alone; raises CohortError if the bag is unusable."""
         item = self._items[position]
         try:
             shape = bag_shape(item) if isinstance(item, Path) else item.shape
@@ -83,12 +83,12 @@ class Bags(Sequence[NDArray[np.float32]]):
 
     @property
     def lengths(self) -> NDArray[np.int_]:
-        """(n,) tokens of each bag."""
+        """(n,) number of tokens in each bag."""
         return self.shapes[:, 0]
 
     @property
     def width(self) -> int:
-        """The width D that all bags share; 0 for no bags. Raises CohortError where one differs."""
+        """Width D shared by all bags, 0 if there are none. Raises CohortError if one differs."""
         widths = self.shapes[:, 1]
         odd = np.flatnonzero(widths != widths[:1])
         if odd.size:

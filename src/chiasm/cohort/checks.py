@@ -1,4 +1,4 @@
-"""Every problem of a cohort in one pass, before anything is trained."""
+"""Check a cohort before anything is trained: report all its problems in one pass."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from chiasm.errors import Problem, count, error, warning
 __all__ = ["Problem", "check_cohort"]
 
 USUAL_FOLDS = 5
-# half of the patients followed for longer than these, 55 years: the unit is another
+# if half of the patients were followed for longer than this (55 years), the unit must be wrong
 LONGEST_MEDIAN = {"hours": 480_000.0, "days": 20_000.0, "weeks": 2_900.0, "months": 660.0, "years": 55.0}
 SHORT_DAYS = 400.0
 
 
 def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
-    """Every problem of a cohort or of a manifest, errors first; only errors stop a run.
+    """List every problem of a cohort or a manifest, errors first; only errors stop a run.
 
     `row` counts as a spreadsheet does: the header is row 1, the first patient row 2, in the file that `path` names.
-    A defect that several rows share is one problem: its first row, and a count. No problem holds an identifier or a
-    value of a patient. Reads every file of the cohort once, and changes nothing.
+    A defect shared by several rows is one problem, with its first row and a count. No problem quotes a patient's
+    identifier or value. Reads every file of the cohort once and changes nothing.
     """
     opened, problems = examine(cohort)
     return problems if opened is None else [*unmade(problems, opened.accepted, (*LATER, *DECODED)), *problems]
@@ -40,7 +40,7 @@ def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
 def examine(
     cohort: Cohort | str | os.PathLike[str], opening: Callable[[Cohort], None] = lambda cohort: None
 ) -> tuple[Cohort | None, list[Problem]]:
-    """The cohort, None where its manifest cannot be opened, and every problem of it: see `check_cohort`.
+    """Open and check a cohort: return it, or None if its manifest has errors, with every problem (see `check_cohort`).
 
     `opening` is called with the cohort before its content is read.
     """
@@ -64,7 +64,7 @@ def examine(
 
 
 def _incomplete(cohort: Cohort, structure: list[Problem]) -> bool:
-    """Whether a modality of the manifest could not be opened, so that its patients only seem to have none."""
+    """Tell whether a modality of the manifest failed to open, so that its patients only appear to have none."""
     return any(problem.modality is not None and problem.modality not in cohort.kinds for problem in structure)
 
 
@@ -108,7 +108,7 @@ def _target_problems(cohort: Cohort) -> list[Problem]:
 
 
 def _label_problems(target: Multilabel, value: NDArray[np.float64], path: str | None) -> list[Problem]:
-    """Labels that everybody has, or nobody, or too few for the usual folds; an error where every one is constant."""
+    """Report labels that are constant or too rare for the usual folds; an error if every label is constant."""
     sizes = fewest(value)  # (K,)
     constant = [name for name, n in zip(target.columns, sizes, strict=True) if n == 0]
     rare = [name for name, n in zip(target.columns, sizes, strict=True) if 0 < n < USUAL_FOLDS]
@@ -139,7 +139,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _scale_problems(target: Survival, times: NDArray[np.float64], path: str | None) -> list[Problem]:
-    """Times that do not look like their unit; judged by the median, which is not quoted."""
+    """Warn if the times do not fit their unit, judged by summary statistics that are not quoted."""
     unit = target.unit.strip().lower()
     unit = unit if unit.endswith("s") else f"{unit}s"
     longest = LONGEST_MEDIAN.get(unit)

@@ -1,4 +1,4 @@
-"""A cohort: patients, the modalities each of them has, and what is known of their outcome."""
+"""Cohort data structure: patients, the modalities each of them has, and their known outcomes."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from chiasm.cohort.sources import Source
 from chiasm.cohort.targets import Outcome, Target
 from chiasm.errors import Problem, nearest
 
-FED_AT_ONCE = 4_096  # rows of a fingerprint
+FED_AT_ONCE = 4_096  # rows hashed at a time for the fingerprint
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Cohort:
-    """B patients, sorted by id, with M modalities, sorted by name. Immutable; a subset shares the sources.
+    """Immutable cohort of B patients, sorted by id, with M modalities, sorted by name; a subset shares the sources.
 
-    Made by `open_cohort` and `cohort_from_frames`. Shapes: `ids`, `file_rows`, `group`, `site`, `fold` (B,);
+    Created by `open_cohort` and `cohort_from_frames`. Shapes: `ids`, `file_rows`, `group`, `site`, `fold` (B,);
     `group`, `site` and `fold` are text or None, "" where a patient has none; a patient whose fold is "train" is
-    never tested. `sources_rows[m]` (B,) is the row of each patient in the source of modality m, -1 where absent.
-    `file_rows` counts as a spreadsheet does: the first patient of the user's file is row 2. `findings` are the
-    values of the file that could not be understood as a target, a group or a fold. `encoders` are those that the
-    manifest names, `encodings` say how modalities that are decoded by now came about. `accepted` are the findings of
-    the check that its owner accepts, `finding` or `finding:modality` -> reason. `index_hours[m]` (B,) is, on the clock
-    of the events m, the moment at which a patient is predicted, NaN where unknown. Neither is part of the fingerprint.
+    never tested. `source_rows[m]` (B,) is the row of each patient in the source of modality m, -1 where absent.
+    `file_rows` counts as a spreadsheet does: the first patient of the user's file is row 2. `findings` are problems
+    noted on opening (outcomes, folds, unknown identifiers). `encoders` are those named by the manifest, `encodings`
+    record how the already decoded modalities were encoded. `accepted` are the findings of the check that the owner
+    accepts, `finding` or `finding:modality` -> reason. `index_hours[m]` (B,) is the time of prediction on the clock of
+    the events m, NaN where unknown. Neither `accepted` nor `index_hours` is part of the fingerprint.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Cohort:
 
     @cached_property
     def modalities(self) -> tuple[str, ...]:
-        """(M,) the names, sorted."""
+        """(M,) modality names, sorted."""
         return tuple(sorted(self.kinds))
 
     @cached_property
@@ -75,18 +75,18 @@ class Cohort:
 
     @cached_property
     def order(self) -> NDArray[np.int_]:
-        """(B,) `ids[order]` is the order of the rows in the user's own file."""
+        """(B,) permutation that sorts patients into the row order of the user's own file, as `ids[order]`."""
         return np.argsort(self.file_rows, kind="stable")
 
     def rows_of(self, modality: str) -> NDArray[np.int_]:
-        """The rows of the patients who have the modality: the rows of `raw(modality)`."""
+        """Cohort rows of the patients who have the modality, as in `raw(modality)`."""
         return np.flatnonzero(self.present[:, self._position(modality)])
 
     def raw(self, modality: str, rows: NDArray[np.int_] | None = None) -> Any:
-        """The values of the patients who have the modality, in row order; of those in `rows` alone where it is given.
+        """Values of the patients who have the modality, in row order, or only of those in `rows` if given.
 
-        A frame indexed by id for kinds `table` (float64, and text with NaN where missing) and `omics` (float32), `Bags`
-        for kind `bag`, `Items` that are not decoded yet for the others, and what stands in their place afterwards.
+        Returns a frame indexed by id for kinds `table` (float64, text with NaN where missing) and `omics` (float32),
+        `Bags` for kind `bag`, and for the others undecoded `Items` or, once decoded, the values that replace them.
         """
         rows = self.rows_of(modality) if rows is None else rows
         values = self.sources[modality].values(self.source_rows[modality][rows], self.file_rows[rows])
@@ -97,23 +97,23 @@ class Cohort:
         )
 
     def inputs(self, modality: str) -> Any:
-        """What the encoder's network reads of the patients who have the modality, in row order; None where unknown."""
+        """Inputs to the encoder's network for the patients who have the modality, in row order; None if unknown."""
         rows = self.source_rows[modality][self.rows_of(modality)]
         source = self.sources[modality]
         return source.inputs(rows) if isinstance(source, ValueSource) else None
 
     def groups_of(self, modality: str) -> dict[str, list[str]] | None:
-        """The feature groups of a modality, name -> its columns in the order of the file; None where there are none."""
+        """Feature groups of a modality, name -> columns in file order; None if it has none."""
         self._position(modality)
         return self.feature_groups.get(modality)
 
     def pattern(self) -> NDArray[np.str_]:
-        """(B,) the modalities each patient has, as `clinical+rna`; "" for none."""
+        """(B,) modality pattern of each patient, such as `clinical+rna`; "" for none."""
         texts, number = self.patterns()
         return texts[number]
 
     def patterns(self) -> tuple[NDArray[np.str_], NDArray[np.int_]]:
-        """The patterns that patients have, as text, and (B,) the number of each patient's own."""
+        """Distinct modality patterns as text, and (B,) the index of each patient's pattern."""
         packed = np.packbits(self.present, axis=1)  # (B, bytes of M bits)
         size = packed.shape[1]
         keys = packed.view(f"S{size}").reshape(-1) if size else np.zeros(len(self), dtype="S1")
@@ -123,7 +123,7 @@ class Cohort:
         return np.array(texts or [""], dtype=str), number
 
     def subset(self, rows: NDArray[np.int_] | NDArray[np.bool_] | Sequence[int]) -> Cohort:
-        """Some patients, in the order of their ids; `rows` are integers, each at most once, or a mask (B,)."""
+        """Select patients, kept in the order of their ids; `rows` are distinct integers or a mask (B,)."""
         chosen = np.asarray(rows)
         if chosen.dtype == bool:
             if chosen.shape != (len(self),):
@@ -149,7 +149,7 @@ class Cohort:
         )
 
     def with_modalities(self, names: Sequence[str]) -> Cohort:
-        """The same patients with fewer modalities."""
+        """Return the same patients with only the named modalities."""
         for name in names:
             self._position(name)
         return replace(
@@ -172,15 +172,15 @@ class Cohort:
         digests: Digests | None = None,
         inputs: Any = None,
     ) -> Cohort:
-        """The same patients with decoded values, or tokens, in place of a modality's files or cells.
+        """Return the same patients with decoded values, or tokens, in place of a modality's files or cells.
 
         Args:
-            kind: of the values, `tokens` for tokens.
-            values: a sequence with `take`, one item a patient of `kept`.
-            kept: (n,) among the patients who have the modality, those whose source could be read; the others lack it
-                from now on.
-            digests: of the sources of those who are kept, where they are known already.
-            inputs: what the encoder's network reads of those who are kept, as `values`.
+            kind: kind of the values, `tokens` for tokens.
+            values: sequence with a `take` method, one item per kept patient.
+            kept: (n,) mask over the patients who have the modality, True where the source could be read; the others
+                lack the modality from now on.
+            digests: source digests of the kept patients, if already known.
+            inputs: inputs to the encoder's network for the kept patients, in the form of `values`.
         """
         rows = self.rows_of(modality)[kept]
         source = self.sources[modality]
@@ -198,7 +198,7 @@ class Cohort:
         )
 
     def without(self, modality: str, rows: NDArray[np.int_]) -> Cohort:
-        """The same patients, of whom those in `rows` lack the modality."""
+        """Return the same patients, with the modality removed for those in `rows`."""
         if not len(rows):
             return self
         found = self.source_rows[modality].copy()
@@ -206,7 +206,7 @@ class Cohort:
         return replace(self, source_rows={**self.source_rows, modality: found})
 
     def merged(self, decoded: Cohort) -> Cohort:
-        """The same patients, with the modalities of `decoded` in place of their own."""
+        """Return the same patients with the modalities of `decoded` in place of their own."""
         return replace(
             self,
             kinds={**self.kinds, **decoded.kinds},
@@ -216,16 +216,16 @@ class Cohort:
         )
 
     def with_target(self, target: Target | None, outcome: Outcome | None) -> Cohort:
-        """The same patients with another target: shuffled labels, fixed horizons. `outcome` is in row order."""
+        """Return the same patients with another target (shuffled labels, fixed horizons); `outcome` is in row order."""
         if outcome is not None and len(outcome.value) != len(self):
             raise ValueError(f"the outcome has {len(outcome.value)} rows, the cohort {len(self)} patients")
         return replace(self, target=target, outcome=outcome)
 
     @property
     def digests(self) -> Digests:
-        """(B, M) 16 bytes: a hash of each patient's content of each modality, empty where absent.
+        """(B, M) 16-byte hash of each patient's content in each modality, empty where absent.
 
-        Files are read, unless they were read before and have not changed since; the sources remember the rest.
+        Files are read unless they were read before and have not changed since; the sources cache all other digests.
         """
         found = np.zeros(self.present.shape, dtype=DIGEST)
         for m, name in enumerate(self.modalities):
@@ -235,7 +235,7 @@ class Cohort:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 of the content: ids, modalities, their values, target, groups, sites and folds.
+        """SHA-256 of the content: ids, modalities, their values, target, groups, sites and folds.
 
         It does not depend on the order of the rows, on unrelated columns or on where the files lie.
         """

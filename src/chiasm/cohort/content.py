@@ -1,4 +1,4 @@
-"""What is wrong inside the blocks of a cohort, and with its patients."""
+"""Check the values of each modality of a cohort, and its patients."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _bag_problems(bags: Bags, modality: str, path: str | None, file_rows: NDArra
             try:
                 if not np.isfinite(bags[i]).all():
                     strange.append(int(file_rows[i]))
-            except CohortError as fault:  # sound in its header alone
+            except CohortError as fault:  # only its header is sound
                 damaged += fault.problems
         found += _collected(damaged, "error")
         if strange:
@@ -105,9 +105,9 @@ def _bag_problems(bags: Bags, modality: str, path: str | None, file_rows: NDArra
 
 
 def read_shapes(bags: Bags) -> tuple[NDArray[np.int_], list[Problem]]:
-    """(n, 2) tokens and width of each bag, -1 where its header cannot be read, and what is wrong with those.
+    """Read the (n, 2) number of tokens and width of each bag, -1 where unreadable, and the problems of those bags.
 
-    They are warnings, since such a bag counts as absent, unless none can be read.
+    The problems are warnings, since an unreadable bag counts as absent, or errors if no bag can be read.
 
     Raises:
         Unsupported: the package that reads the files is missing.
@@ -123,7 +123,7 @@ def read_shapes(bags: Bags) -> tuple[NDArray[np.int_], list[Problem]]:
 
 
 def _collected(problems: list[Problem], severity: Severity) -> list[Problem]:
-    """Files broken in the same way are one problem, with a count."""
+    """Merge the problems of files broken in the same way into one, with a count."""
     found = []
     absent = ": taken as absent" if severity == "warning" else ""
     for what in dict.fromkeys(problem.what for problem in problems):
@@ -138,10 +138,10 @@ def _collected(problems: list[Problem], severity: Severity) -> list[Problem]:
 
 
 def patient_problems(cohort: Cohort, *, complete: bool) -> list[Problem]:
-    """A modality that no patient has, patients without a modality, without a group or a site.
+    """Report modalities that no patient has, and patients without any modality, a group or a site.
 
-    `complete` is False where a modality could not be opened: nobody is then said to have none. A modality of nobody is
-    an error where there is something to learn; patients to predict may all lack one.
+    `complete` is False if a modality could not be opened; patients without any modality are then not reported. A
+    modality that no patient has is an error if any outcome is known; patients to predict may all lack one.
     """
     found = []
     if cohort.outcome is not None and cohort.outcome.known.any():

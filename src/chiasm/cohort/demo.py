@@ -1,4 +1,4 @@
-"""A real cohort that a dependency ships, to try everything on without a download."""
+"""Demo cohort: real data shipped with a dependency, to try everything without a download."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chiasm.cohort.targets import Survival
 
 
 def demo_cohort() -> Cohort:
-    """scikit-survival's breast cancer cohort: 198 patients, 76 genes and 4 clinical columns as two modalities.
+    """Load scikit-survival's breast cancer cohort: 198 patients, 76 genes and 4 clinical columns as two modalities.
 
     Raises:
         ModuleNotFoundError: scikit-survival is missing; the message names the pip command.

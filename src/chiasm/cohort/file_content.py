@@ -1,4 +1,4 @@
-"""What a patient's file holds, as a digest; a file that did not change since it was read is not read again."""
+"""Content digests of patients' files; a file that has not changed since it was read is not read again."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 HASHED_AT_ONCE = 1 << 20
-HEADER_BYTES = 1 << 20  # of a record's header; its reader refuses a longer one
+HEADER_BYTES = 1 << 20  # limit for a record's header; its reader refuses a longer one
 RECORD_FILE = re.compile(r"[A-Za-z0-9_.-]+")
 RECORD_SUFFIXES = (".hea", ".dat", ".mat")
-SETTLED_NS = 2_000_000_000  # a file changed again within its clock's step would keep its times
+SETTLED_NS = 2_000_000_000  # a file changed again within one clock tick would keep its timestamps
 
 
 def content_digest(item: Path, known: MutableMapping[bytes, bytes]) -> bytes:
-    """16 bytes of blake2b over the content of a file, a folder or a record.
+    """Compute the 16-byte BLAKE2b digest of the content of a file, a folder or a record.
 
     Args:
-        known: digests by stamp; what is read is added. A stamp is a hash of path, size and times (of change, and of
-            change of anything about the file), so that nothing in it can be read as a name.
+        known: cache of digests by stamp, to which new ones are added. A stamp is a hash of path, size, modification
+            time and status-change time, so that it reveals no name.
     """
     files, stats = _found(item)
     stamp = hashlib.blake2b(digest_size=16)
@@ -43,7 +43,7 @@ def content_digest(item: Path, known: MutableMapping[bytes, bytes]) -> bytes:
 
 
 def content_files(path: Path) -> list[Path]:
-    """The files that hold a patient's data: the file itself, all files of a folder, what a WFDB header names."""
+    """List the files that hold a patient's data: the file itself, all in a folder, or those named by a WFDB header."""
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
     header = header_of(path)
@@ -53,7 +53,7 @@ def content_files(path: Path) -> list[Path]:
 
 
 def header_of(path: Path) -> Path | None:
-    """The header of a WFDB record, of which `path` is the name or one of the files; None where it is no record."""
+    """Find the header of the WFDB record that `path` names or is a file of; None if it is not a record."""
     if path.suffix.lower() in RECORD_SUFFIXES and path.with_suffix(".hea").is_file():
         return path.with_suffix(".hea")
     header = path.with_name(path.name + ".hea")
@@ -61,14 +61,14 @@ def header_of(path: Path) -> Path | None:
 
 
 def header_lines(header: Path) -> list[bytes]:
-    """The lines of a WFDB header without its comments, up to a size that no header has."""
+    """Read the lines of a WFDB header without its comments, up to a size that no real header reaches."""
     with header.open("rb") as file:
         lines = file.read(HEADER_BYTES).splitlines()
     return [line for line in lines if line.strip() and not line.startswith(b"#")]
 
 
 def _named_files(header: Path, segments: bool) -> list[Path]:
-    """The signal files beside a header, of its segments too; the headers of these say how they are read."""
+    """List the signal files that a header names, and the headers (which say how to read) and files of its segments."""
     found: dict[Path, None] = {}
     for first in dict.fromkeys(line.split()[0] for line in header_lines(header)[1:]):  # leads share a file
         name = first.decode("ascii", errors="replace")
@@ -83,12 +83,12 @@ def _named_files(header: Path, segments: bool) -> list[Path]:
 
 
 def _found(item: Path) -> tuple[list[Path], list[os.stat_result]]:
-    """The files, and what the system says of them; a plain file is asked once."""
+    """List the files and their `stat` results; a plain file needs a single call."""
     try:
         own = item.stat()
         if stat.S_ISREG(own.st_mode) and item.suffix.lower() not in RECORD_SUFFIXES:
             return [item], [own]
     except OSError:
-        pass  # a record, whose path is that of no file
+        pass  # a record name, which is not a file itself
     files = content_files(item)
     return files, [file.stat() for file in files]

@@ -1,4 +1,4 @@
-"""A cohort from frames in memory, as in a notebook."""
+"""Build a cohort from data frames in memory, as in a notebook."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def cohort_from_frames(
     index: Mapping[str, str | float] | None = None,
     name: str = "cohort",
 ) -> Cohort:
-    """A cohort whose modalities are frames indexed by patient; a patient without a row lacks the modality.
+    """Build a cohort from frames indexed by patient, one per modality; a patient without a row lacks the modality.
 
-    `patients` is indexed by patient and holds the target's columns, and those that `group`, `site` and `folds` name.
-    A mapping id -> (T, D) array is a bag, id -> path a modality of files; events are a frame of many rows a patient,
-    text, molecules and sequences a frame of one column. `kinds` says what a modality is, `table` unless told (`bag`
-    for a mapping); `groups` names feature groups of a modality, name -> columns; `accept` the findings of the check
-    that are accepted, `finding` or `finding:modality` -> reason; `index` the moment of prediction in a record of
-    events, in its hours, as a number or a column of `patients`. Rows in messages count as if each frame had been
+    `patients` is indexed by patient and holds the target's columns and those named by `group`, `site` and `folds`.
+    A mapping id -> (T, D) array is a bag, id -> path a modality of files; events are a frame of many rows per patient;
+    text, molecules and sequences are a frame of one column. `kinds` gives the kind of a modality, by default `table`
+    (`bag` for a mapping); `groups` the feature groups of a modality, name -> columns; `accept` the accepted findings
+    of the check, `finding` or `finding:modality` -> reason; `index` the time of prediction in a record of events, in
+    hours of that record, as a number or a column of `patients`. Rows in messages count as if each frame had been
     written to a file with a header: the first is row 2. Raises CohortError.
     """
     problems: list[Problem] = unfit(accept or {}, None)
@@ -74,7 +74,7 @@ def cohort_from_frames(
         if isinstance(values, pd.DataFrame):
             frame = values.reset_index(drop=True) if kind in TEXT_KINDS else tidy(values.reset_index(drop=True))
             some = np.asarray(tidy(frame).notna().to_numpy().any(axis=1), dtype=bool)
-            if kind == "events":  # many rows a patient: the first one stands for all
+            if kind == "events":  # many rows per patient: the first one stands for all
                 texts_of = as_text(pd.Series(values.index))
                 sources[modality] = EventSource(modality, kind, frame, list(frame.columns), texts_of)
                 keys, starts = np.unique(texts_of, return_index=True)
@@ -163,7 +163,7 @@ def cohort_from_frames(
 
 
 def _unfit(modality: str, kind: str, values: Any) -> list[Problem]:
-    """Why these values cannot be a modality of this kind."""
+    """List the reasons why these values cannot be a modality of this kind."""
     fix = "a frame is a table, omics, events or one column of text; files and bags are a mapping id -> path or array"
     if not isinstance(modality, str) or not MODALITY_NAME.fullmatch(modality):
         what = f"{modality!r} cannot name a modality"
@@ -188,7 +188,7 @@ def _unfit(modality: str, kind: str, values: Any) -> list[Problem]:
 
 
 def _repeated(frame: pd.DataFrame, modality: str | None) -> list[Problem]:
-    """A column that a frame holds twice: which of the two counts is not ours to say."""
+    """Report the first column name that a frame holds twice, since which of the two counts is ambiguous."""
     names = pd.Series([str(name) for name in frame.columns], dtype=object)
     twice = names[names.duplicated()].unique().tolist()
     path = "patients" if modality is None else None
@@ -199,7 +199,7 @@ def _repeated(frame: pd.DataFrame, modality: str | None) -> list[Problem]:
 
 
 def _unique(index: pd.Index, modality: str | None, problems: list[Problem]) -> NDArray[np.str_]:
-    """An index as text; missing and repeated identifiers are noted as problems."""
+    """Convert an index to text; missing and repeated identifiers are added to `problems`."""
     texts = as_text(pd.Series(index))
     path = "patients" if modality is None else None
     empty = np.flatnonzero(texts == "") + 2

@@ -1,4 +1,4 @@
-"""Feature groups of a modality, read from a GMT file of gene sets."""
+"""Read the feature groups of a modality from a GMT file of gene sets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from chiasm.errors import CohortError, error
 
 
 def read_gene_sets(folder: Path, name: str, columns: Sequence[str], modality: str) -> dict[str, list[str]]:
-    """Group name -> its columns, in the order of the table; members that are no column of the modality are left out.
+    """Read gene sets, name -> columns in table order; members that are not columns of the modality are left out.
 
-    A line of a GMT file is a name, a description and the members, apart by tabs. Raises CohortError where the file
-    is missing or not text, or where no group has a column.
+    A line of a GMT file is a name, a description and the members, separated by tabs. Raises CohortError if the file
+    is missing or not text, or if no group has a column.
     """
     path = inside(folder, name, modality)
     try:

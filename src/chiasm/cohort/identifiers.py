@@ -1,4 +1,4 @@
-"""Identifiers and labels as arrays of text: which stand twice, and where each is found, without a copy as objects."""
+"""Find repeated identifiers or labels in text arrays, and look them up, without copying them to objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def repeats(texts: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """`(n,)` True where a text stands in an earlier row too."""
+    """`(n,)` True where a text also occurs in an earlier row."""
     order = np.argsort(texts, kind="stable")
     ordered = texts[order]
     found = np.zeros(len(texts), dtype=bool)
@@ -16,7 +16,7 @@ def repeats(texts: NDArray[np.str_]) -> NDArray[np.bool_]:
 
 
 def places_of(wanted: NDArray[np.str_], texts: NDArray[np.str_]) -> NDArray[np.int_]:
-    """`(n,)` where each wanted text stands first in `texts`, -1 where it does not."""
+    """`(n,)` index of the first occurrence of each wanted text in `texts`, -1 if absent."""
     if not len(texts):
         return np.full(len(wanted), -1)
     order = np.argsort(texts, kind="stable")

@@ -1,4 +1,4 @@
-"""What is not decoded yet, a file, a cell or the rows of a table for each patient; and the values once they are."""
+"""Undecoded items (a file, a cell or table rows for each patient), and the decoded values that replace them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from chiasm.cohort.digests import Digests
 
 Rows = NDArray[np.int_]
 Item = Path | str | pd.DataFrame
-CODE = "code"  # the column of events that is text
+CODE = "code"  # the events column that holds text
 
 
 class Items(Sequence[Item]):
-    """Item i is a `Path`, a cell of text, or a frame of a patient's rows.
+    """Sequence of undecoded items: item i is a `Path`, a cell of text, or a frame of a patient's rows.
 
-    `file_rows` (n,) is where each stands in the file of the user that `template` names, for messages.
+    `template` is the path as the user writes it and `file_rows` (n,) the row of each item; both serve messages.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Items(Sequence[Item]):
 
 
 class RowsOfPatients(Sequence[pd.DataFrame]):
-    """Item i is the part of a frame that belongs to patient i: `rows[i]` are its positions.
+    """Sequence of frames: item i is the part of a frame that belongs to patient i, at positions `rows[i]`.
 
-    A word among the numbers of one patient leaves the numbers of the others numbers.
+    Columns become numeric patient by patient, so text in one patient's column does not affect the others.
     """
 
     def __init__(self, frame: pd.DataFrame, rows: Sequence[Rows]) -> None:
@@ -92,17 +92,17 @@ class Values(Sequence[Any]):
         return iter(self._values)
 
     def take(self, rows: Rows) -> Values:
-        """Some of them."""
+        """Select some of the values."""
         return Values([self._values[int(row)] for row in rows])
 
 
 @storable("encoding")
 @dataclass(frozen=True)
 class Encoding:
-    """How a modality became what it is: its `kind` in the manifest, the encoder as chosen, and the encoder's identity.
+    """Record of how a modality was encoded: its `kind` in the manifest, the `encoder` as chosen, and its `identity`.
 
     Equal identities give equal tokens for equal content; a model asks for the identity it was trained on. `refused` is
-    how many sources could not be read and count as absent.
+    the number of sources that could not be read and count as absent.
     """
 
     kind: str
@@ -112,9 +112,9 @@ class Encoding:
 
 
 class ValueSource:
-    """Values or tokens in place of a source that was decoded, one item a patient who has the modality.
+    """Source of already decoded values or tokens, one item per patient who has the modality.
 
-    `inputs` are what the encoder's network reads of each, where they were asked for.
+    `inputs` are the inputs to the encoder's network for each patient, if requested.
     """
 
     def __init__(self, values: Any, digests: Digests, path: str | None, inputs: Any = None) -> None:
@@ -131,7 +131,7 @@ class ValueSource:
         return self._values.take(rows)
 
     def inputs(self, rows: Rows) -> Any:
-        """The inputs of some, None where there are none."""
+        """Select some of the inputs; None if there are none."""
         return None if self._inputs is None else self._inputs.take(rows)
 
     def digests(self, rows: Rows) -> Digests:

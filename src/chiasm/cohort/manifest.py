@@ -1,4 +1,4 @@
-"""From a manifest on disk to a cohort: TOML in, presence and outcome out; the values stay on disk until asked for."""
+"""Open a cohort from its TOML manifest: presence and outcome are read now, the values when they are needed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ FOLD_COLUMN = "fold"
 
 
 def open_cohort(path: str | os.PathLike[str]) -> Cohort:
-    """The cohort that a manifest describes.
+    """Open the cohort that a manifest describes.
 
-    Presence and the outcome are read now, the values of a modality when they are asked for. `path` is the manifest or
+    Presence and the outcome are read now, the values of a modality when they are needed. `path` is the manifest or
     the folder that holds it as `cohort.toml`. Raises CohortError with every reason why the manifest cannot be
-    understood; values that are wrong are the business of `check_cohort`.
+    understood; wrong values are reported by `check_cohort`.
     """
     cohort, problems = read_manifest(path)
     errors = [problem for problem in problems if problem.severity == "error"]
@@ -38,7 +38,7 @@ def open_cohort(path: str | os.PathLike[str]) -> Cohort:
 
 
 def read_manifest(path: str | os.PathLike[str]) -> tuple[Cohort | None, list[Problem]]:
-    """What can be opened of a manifest, and every problem of its structure. None where no patient can be read."""
+    """Open what can be opened of a manifest, and list its structural problems; the cohort is None without patients."""
     file = Path(path)
     file = file / "cohort.toml" if file.is_dir() else file
     content, problems = read_toml(file)
@@ -53,7 +53,7 @@ def read_manifest(path: str | os.PathLike[str]) -> tuple[Cohort | None, list[Pro
 
 
 class _Reader:
-    """Opens the parts of a manifest one after another and gathers what is wrong with each."""
+    """Reader that opens the parts of a manifest one after another and collects their problems."""
 
     def __init__(self, manifest: Path, problems: list[Problem]) -> None:
         self.manifest = manifest
@@ -124,7 +124,7 @@ class _Reader:
         )
 
     def table(self, name: str, modality: str | None) -> Table | None:
-        """A table of the cohort's folder, opened once; None, with its problem noted, where it cannot be."""
+        """Open a table of the cohort's folder, once; None, with its problem noted, if that fails."""
         if name not in self._tables:
             self._tables[name] = None
             try:
@@ -157,7 +157,7 @@ class _Reader:
         return known.issuperset(names)
 
     def unique_ids(self, table: Table, column: str, modality: str | None) -> NDArray[np.int_]:
-        """The rows of a table that hold an identifier for the first time; the others are problems."""
+        """Rows with the first occurrence of each identifier; missing and repeated ones are noted as problems."""
         texts = self.texts(table, column)
         empty = texts == ""
         if empty.any():
@@ -245,7 +245,7 @@ class _Reader:
             )
 
     def modality(self, name: str, keys: ModalityKeys) -> tuple[Source | None, NDArray[np.int_]]:
-        """The source of a modality and, for each patient, its row there, -1 where absent."""
+        """Open the source of a modality; return it with each patient's row in it, -1 where absent."""
         nowhere = np.full(len(self.ids), -1)
         if keys.path is not None:
             paths, rows, problems = find_files(self.folder, keys.path, self.ids, self.positions + 2, name, keys.kind)
@@ -271,7 +271,7 @@ class _Reader:
         columns = columns if columns is not None else table.columns_of(keys.kind, key)
         self.refuse_outcomes(table, columns, name)
         texts = self.texts(table, key)
-        if keys.kind == "events":  # many rows a patient: the first one stands for all
+        if keys.kind == "events":  # many rows per patient: the first one stands for all
             unique = np.flatnonzero(~repeats(texts) & (texts != ""))
         else:
             unique = self.unique_ids(table, key, name)
@@ -285,7 +285,7 @@ class _Reader:
         return ColumnSource(name, keys.kind, table, columns), self._with_values(table, columns, rows)
 
     def index(self, name: str, given: str | float | None) -> NDArray[np.float64] | None:
-        """(B,) the moment of prediction on the clock of a record: one number for all, or a column of the patients."""
+        """(B,) time of prediction, in hours on the record's clock: one number for all, or a column of the patients."""
         if given is None or (isinstance(given, str) and not self.has_columns(self.patients, [given], name)):
             return None
         if not isinstance(given, str):
@@ -293,7 +293,7 @@ class _Reader:
         return index_hours(self.patients.frame([given])[given].iloc[self.positions])
 
     def refuse_outcomes(self, table: Table, columns: list[str], modality: str) -> None:
-        """A column of the target is what is predicted: it cannot be read to predict it."""
+        """Report modality columns that are the target's own, which cannot be used to predict it."""
         for name in [column for column in columns if table is self.patients and column in self.outcomes]:
             what, fix = f"column '{name}' is the target's", "leave it out of the modality, by `columns`"
             self.problems.append(error(what, fix, path=table.name, modality=modality, finding="target-as-input"))

@@ -1,4 +1,4 @@
-"""Files of a cohort: found beside its manifest, and never outside that folder."""
+"""Find the files of a cohort, always inside the folder of its manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STAY_INSIDE = "a cohort's files lie in the folder of its manifest: move the file
 
 
 def inside(folder: Path, name: str, modality: str | None = None) -> Path:
-    """The path of a file that a manifest names; raises CohortError where it leaves the folder by any way."""
+    """Return the path of a file that a manifest names; raises CohortError if it leaves the folder in any way."""
     if _leaves(folder, name):
         raise CohortError(
             [
@@ -43,9 +43,9 @@ def _leaves(folder: Path, name: str) -> bool:
 def find_files(
     folder: Path, template: str, ids: NDArray[np.str_], file_rows: NDArray[np.int_], modality: str, kind: str
 ) -> tuple[list[Path], NDArray[np.int_], list[Problem]]:
-    """The files of the patients who have one, and each patient's place among them, -1 where there is none.
+    """Find the patients' files; return them, each patient's index among them (-1 if none), and the problems.
 
-    `template` holds `{id}`. A record of several files (WFDB: .hea and .dat) counts by its header. A path that
+    `template` contains `{id}`. A record of several files (WFDB: .hea and .dat) is found by its header. A path that
     leaves the folder is a problem.
     """
     if kind == "bag" and not template.lower().endswith(BAG_SUFFIXES):

@@ -1,4 +1,4 @@
-"""The manifest's keys, and what a wrong one is answered with."""
+"""Schema of the manifest, and the problems reported for wrong keys and values."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ SECTIONS: dict[str, type[_Strict]] = {"patients": PatientsKeys, "target": Target
 
 
 def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
-    """The content of a manifest, or the problem that keeps it from being read."""
+    """Read the TOML content of a manifest, or else the problem that prevents it."""
     name = file.name
     try:
         raw = file.read_bytes()
@@ -88,19 +88,19 @@ def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
         return None, [error("is not text", "a manifest is TOML in UTF-8", path=name, finding="broken-manifest")]
     try:
         return tomllib.loads(text), []
-    except RecursionError:  # brackets without end
+    except RecursionError:  # endless nesting
         return None, [error("is not TOML", "correct the line", path=name, finding="broken-manifest")]
     except tomllib.TOMLDecodeError as fault:
-        # the position is in the text of the message only, and the rest of it can quote the file
+        # the position is only in the text of the message, the rest of which can quote the file
         position = str(fault).rpartition("(at line ")[2].partition(",")[0]
         row = int(position) if position.isdigit() else None
         return None, [error("is not TOML", "correct the line", path=name, row=row, finding="broken-manifest")]
 
 
 def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, list[Problem]]:
-    """The manifest without the parts that are wrong, and a problem for each of these.
+    """Validate a manifest: return it without its invalid parts, and a problem for each of these.
 
-    None where nothing is left to open: no patients, or no section of modalities.
+    The manifest is None if nothing is left to open: no patients, or no section of modalities.
     """
     problems: list[Problem] = []
     try:
@@ -160,7 +160,7 @@ def _problem(kind: str, location: tuple[int | str, ...], path: str) -> Problem:
 
 
 def _drop(content: dict[str, Any], kind: str, location: tuple[int | str, ...]) -> None:
-    """Take out what an error is about: the unknown key, or else the whole modality or section it stands in."""
+    """Remove the invalid part: an unknown key alone, or else the whole modality or section that contains it."""
     if kind != "extra_forbidden":
         location = location[: 2 if location[0] == "modalities" else 1]
     part: Any = content

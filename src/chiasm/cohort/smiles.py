@@ -1,4 +1,4 @@
-"""Molecules by what they are and not by how they are written, where RDKit is installed."""
+"""Digests of molecules by their structure, not by their spelling, if RDKit is installed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from chiasm.cohort.digests import digest_of
 
-MOST_CHARACTERS = 5_000  # of a SMILES; RDKit takes a tenth of a second for so much
+MOST_CHARACTERS = 5_000  # of a SMILES; RDKit takes a tenth of a second for that many
 
 
 def parse_smiles(smiles: str) -> Any:
-    """RDKit's molecule of plain SMILES without a name, None where it refuses; raises ImportError without RDKit."""
+    """Parse plain SMILES without a name into an RDKit molecule, None if refused; raises ImportError without RDKit."""
     from rdkit import Chem
 
     asked: Any = Chem.SmilesParserParams()
@@ -21,12 +21,12 @@ def parse_smiles(smiles: str) -> Any:
 
 
 def molecule_digests(texts: Iterable[str], known: MutableMapping[bytes, bytes]) -> Iterator[bytes]:
-    """The digest of each molecule as RDKit writes it; of the text where RDKit refuses it, or is not installed.
+    """Yield the digest of each molecule's canonical SMILES, or of its text if RDKit refuses it or is not installed.
 
-    Nothing is said of what is refused: its reader does that.
+    Refused molecules are not reported here, but by their reader.
 
     Args:
-        known: digests by stamp, a hash of the text and of RDKit's version; what is parsed is added.
+        known: cache of digests by stamp, a hash of the text and of RDKit's version; new ones are added.
     """
     try:
         from rdkit import rdBase

@@ -1,4 +1,4 @@
-"""Where the values of a modality come from: columns of a table, or a file for each patient."""
+"""Sources of a modality's values: columns of a table, or a file for each patient."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from chiasm.errors import CohortError, Problem, count, error
 TABLE_KINDS = ("table", "omics")
 TEXT_KINDS = ("text", "molecule", "protein", "dna")
 FILE_KINDS = ("bag", "image", "volume", "slide", "dicom", "ecg", "signal", "singlecell")
-HASHED_ROWS = 4_096  # of a table: more at once would be copies of all of it
+HASHED_ROWS = 4_096  # rows hashed at a time, since hashing copies them
 KINDS = (*TABLE_KINDS, *FILE_KINDS, *TEXT_KINDS, "events")
 
 
 class Source(Protocol):
-    """The values of one modality; `rows` are the source's own row numbers, `file_rows` those of the patients' table."""
+    """Values of one modality; `rows` are the source's own row numbers, `file_rows` those of the patients' table."""
 
     def values(self, rows: Rows, file_rows: Rows) -> Any: ...
     def digests(self, rows: Rows) -> Digests: ...
@@ -38,7 +38,7 @@ class Source(Protocol):
 
 
 class ColumnSource:
-    """Columns of a table on disk or of a frame in memory, read on first use and kept."""
+    """Source of columns in a table on disk or a frame in memory, read on first use and cached."""
 
     def __init__(self, modality: str, kind: str, table: Table | pd.DataFrame, columns: Sequence[str]) -> None:
         self.modality = modality
@@ -46,7 +46,7 @@ class ColumnSource:
         self._table = table
         self._columns = list(columns)
         self._digests: Digests | None = None
-        self.known: dict[bytes, bytes] | None = {} if kind == "molecule" else None  # as that of a `FileSource`
+        self.known: dict[bytes, bytes] | None = {} if kind == "molecule" else None  # cache as in `FileSource`
 
     @property
     def columns(self) -> list[str]:
@@ -58,7 +58,7 @@ class ColumnSource:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """All rows: float64 columns, and columns of text with NaN where missing."""
+        """All rows, as float64 columns and text columns with NaN where missing."""
         if isinstance(self._table, Table):
             return tidy(self._table.frame(self._columns))
         return tidy(self._table if list(self._table.columns) == self._columns else self._table[self._columns])
@@ -73,13 +73,13 @@ class ColumnSource:
 
     @property
     def text_columns(self) -> list[str]:
-        """The columns that do not hold numbers; a column that holds nothing is not one of them."""
+        """Names of the columns that do not hold numbers, except columns that hold nothing."""
         texts = self.frame.select_dtypes(include="object")
         return [str(name) for name in texts.columns[texts.notna().any(axis=0)]]
 
     @property
     def text_problem(self) -> Problem:
-        """What an omics block with text in it is refused with."""
+        """Error with which an omics block that contains text is refused."""
         first = self.text_columns[0]
         column = self.frame[first]
         strange = pd.to_numeric(column, errors="coerce").isna() & column.notna()
@@ -100,7 +100,7 @@ class ColumnSource:
 
     @cached_property
     def _texts(self) -> NDArray[np.object_]:
-        """The cells of the one column as they are written, never read as a number first."""
+        """Cells of the single column as they are written, never parsed as numbers first."""
         (column,) = self._columns
         if isinstance(self._table, Table):
             return self._table.cells(column)
@@ -116,15 +116,15 @@ class ColumnSource:
         )
 
     def digests(self, rows: Rows) -> Digests:
-        """(n,) a hash of each row's values; rows of equal values have equal ones. Each row is hashed once.
+        """(n,) hash of each row's values, equal for rows of equal values. Each row is hashed once.
 
-        Molecules are compared as RDKit writes them, where it is installed, so that two spellings are one molecule.
+        Molecules are hashed by RDKit's canonical SMILES, if installed, so that two spellings count as one molecule.
         """
         if self._digests is None:
             self._digests = np.zeros(len(self._texts if self.kind in TEXT_KINDS else self.frame), dtype=DIGEST)
         fresh = np.unique(rows[self._digests[rows] == b""])
         if len(fresh):
-            if not self._digests.flags.writeable:  # it came to this process in shared memory
+            if not self._digests.flags.writeable:  # it was passed to this process in shared memory
                 self._digests = self._digests.copy()
             self._digests[fresh] = self._hashed(fresh)
         return self._digests[rows]
@@ -138,7 +138,7 @@ class ColumnSource:
 
 
 class EventSource(ColumnSource):
-    """A table of many rows a patient; a patient's digest is that of all of them, in the order of the file."""
+    """Source of a table with many rows per patient; a patient's digest covers all of them, in file order."""
 
     def __init__(
         self, modality: str, kind: str, table: Table | pd.DataFrame, columns: Sequence[str], keys: NDArray[np.str_]
@@ -148,7 +148,7 @@ class EventSource(ColumnSource):
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """All rows; codes as they are written, so that `250.00` keeps its zeros."""
+        """All rows, with codes as they are written, so that `250.00` keeps its zeros."""
         codes = [name for name in self._columns if name == "code"]
         rest = [name for name in self._columns if name != "code"]
         if isinstance(self._table, Table):
@@ -163,7 +163,7 @@ class EventSource(ColumnSource):
         return {str(key): np.asarray(rows) for key, rows in groups.items()}
 
     def values(self, rows: Rows, file_rows: Rows) -> Items:
-        """A frame for each patient: `rows` are the first of each patient's rows, which stand for all."""
+        """Return a frame for each patient; `rows` are the first of each patient's rows, which stand for all."""
         positions = [self._positions[key] for key in self._keys[rows]]
         return self._items(RowsOfPatients(self.frame, positions), rows, file_rows)
 
@@ -173,7 +173,7 @@ class EventSource(ColumnSource):
 
 
 class FileSource:
-    """One file (or folder, or record of several files) a patient; `paths[row]` belongs to the source's row."""
+    """Source of one file (or folder, or record of several files) per patient; `paths[row]` belongs to row `row`."""
 
     def __init__(self, modality: str, kind: str, template: str | None, paths: Sequence[Path | NDArray[Any]]) -> None:
         self.modality = modality
@@ -194,9 +194,9 @@ class FileSource:
         return Items(files, modality=self.modality, kind=self.kind, template=self.path, file_rows=file_rows)
 
     def digests(self, rows: Rows) -> Digests:
-        """(n,) a hash of each patient's file content; what has not changed since it was read is not read again.
+        """(n,) hash of each patient's file content; a file that has not changed since it was read is not read again.
 
-        A file that cannot be opened is like no other: its reader refuses it.
+        A file that cannot be opened gets a digest of its own; its reader refuses it.
         """
         return as_digests(self._digest(int(row)) for row in rows)
 
@@ -211,10 +211,10 @@ class FileSource:
 
 
 def _row_digests(frame: pd.DataFrame) -> Iterator[bytes]:
-    """The digest of each row."""
+    """Yield the digest of each row."""
     frame = tidy(frame)
     numbers = frame.select_dtypes(exclude="object").to_numpy(dtype=np.float64) + 0.0  # -0.0 + 0.0 is 0.0
-    numbers[np.isnan(numbers)] = np.nan  # one NaN out of many
+    numbers[np.isnan(numbers)] = np.nan  # one bit pattern for all NaN
     texts = frame.select_dtypes(include="object").fillna("").to_numpy(dtype=object)
     for number, text in zip(numbers, texts, strict=True):
         yield digest_of(number.tobytes() + "\0".join(map(str, text)).encode("utf-8", "surrogatepass"))

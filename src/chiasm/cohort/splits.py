@@ -1,4 +1,4 @@
-"""Splits that keep a person together and every fold worth testing; folds that a benchmark prescribes."""
+"""Cross-validation and holdout splits that keep groups together, and folds that a benchmark prescribes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Ints = NDArray[np.int_]
 def fold_ids(
     cohort: Cohort, folds: int, *, seed: int, by: str | None = None, group_duplicates: bool = False
 ) -> NDArray[np.int_]:
-    """(B,) the fold, 0 to `folds` - 1, in which each patient is tested.
+    """Draw cross-validation folds: (B,) the fold, 0 to `folds` - 1, in which each patient is tested.
 
-    Stratified by class, by event (and tertile of time where there are enough), by quintile of a number, or by each of
-    several labels (`stratify.deal`), of which a rare one may be lacking in a fold while another is not. A group
-    (`cohort.group`) is never split, a site neither when `by="site"`, nor patients identical in every modality when
-    `group_duplicates`. Patients whose outcome is unknown are dealt out too, so that the array fits the cohort.
-    Equal for equal seeds, whatever the order of the rows in the user's file. Raises CohortError where a class or
-    the events are too few, or where a fold would have none.
+    Folds are stratified by class, by event (and tertile of time if there are enough), by quintile of a number, or by
+    each of several labels (`stratify.deal`); a fold may lack a rare label as long as it has another. Groups
+    (`cohort.group`) are never split, nor are sites with `by="site"`, nor patients identical in every modality with
+    `group_duplicates`. Patients with an unknown outcome are assigned too, so that the array fits the cohort. Equal
+    seeds give equal folds, whatever the order of the rows in the user's file. Raises CohortError if a class or the
+    events are too few, or if a fold would have none.
     """
     if folds < 2:
         raise ValueError(f"a cross-validation needs at least 2 folds, not {folds}")
@@ -53,9 +53,9 @@ def fold_ids(
 
 
 def holdout(cohort: Cohort, fraction: float, *, seed: int) -> NDArray[np.bool_]:
-    """(B,) True for about `fraction` of the patients of known outcome, stratified, groups kept together.
+    """Draw a stratified holdout: (B,) True for about `fraction` of the patients with known outcome; keeps groups whole.
 
-    Every class (or event) that has two members or more keeps one on each side where the groups allow it.
+    Every class (or event) with two members or more keeps one on each side if the groups allow it.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"the fraction held out lies between 0 and 1, not at {fraction}")
@@ -84,16 +84,16 @@ def holdout(cohort: Cohort, fraction: float, *, seed: int) -> NDArray[np.bool_]:
         if np.sum((counts + more - wanted) ** 2) < np.sum((counts - wanted) ** 2):
             counts += more
             held[members] = True
-    if not held.any() and len(members_of) > 1:  # every unit is larger than what was asked for: the smallest
+    if not held.any() and len(members_of) > 1:  # every unit is larger than requested: take the smallest
         held[np.array(min(members_of, key=len))] = True
     return held
 
 
 def assigned_folds(cohort: Cohort) -> list[tuple[str, Ints, Ints]]:
-    """The folds that the manifest prescribes, by name: (name, training rows, test rows).
+    """Return the folds that the manifest prescribes, sorted by name: (name, training rows, test rows).
 
-    Patients of fold "train" are never tested. A group on both sides of a fold is warned of, not refused: the
-    benchmark has decided. Raises CohortError where the cohort has none, or a fold lacks a class or an event.
+    Patients of fold "train" are never tested. A group on both sides of a fold gives a warning, not an error, because
+    the benchmark prescribes it. Raises CohortError if the cohort has no folds, or one lacks a class or an event.
     """
     if cohort.fold is None:
         raise CohortError(
@@ -126,8 +126,10 @@ def assigned_folds(cohort: Cohort) -> list[tuple[str, Ints, Ints]]:
 
 
 def require_disjoint(train: Cohort, test: Cohort, *, by: str | None = None, group_duplicates: bool = False) -> None:
-    """Raise LeakageError where a patient or a group stands on both sides, or a site with `by="site"`, or a patient
-    identical in every modality with `group_duplicates`."""
+    """Raise LeakageError if a patient or a group is on both sides of the split.
+
+    The same holds for a site with `by="site"`, and for patients identical in every modality with `group_duplicates`.
+    """
     _refuse_shared(set(train.ids.tolist()) & set(test.ids.tolist()), "patient")
     if train.group is not None and test.group is not None:
         _refuse_shared((set(train.group.tolist()) & set(test.group.tolist())) - {""}, "group")
@@ -139,20 +141,20 @@ def require_disjoint(train: Cohort, test: Cohort, *, by: str | None = None, grou
 
 
 def shared_groups(cohort: Cohort, tested: NDArray[np.bool_]) -> int:
-    """How many groups stand on both sides of a mask of tested patients."""
+    """Count the groups on both sides of a mask of tested patients."""
     if cohort.group is None:
         return 0
     return len(set(cohort.group[tested].tolist()) & set(cohort.group[~tested].tolist()) - {""})
 
 
 def lacking(cohort: Cohort, fold: NDArray[np.str_], name: str) -> list[str]:
-    """What the fold cannot be tested for, or trained for without it: classes, events, or any label at all."""
+    """List what is missing to test on a fold or to train without it: classes, events, or any label at all."""
     known = _known(cohort)
     return _lacking(cohort, (fold == name)[known], _labels(cohort)[known], name)
 
 
 def skipped_labels(cohort: Cohort, fold: NDArray[np.str_], name: str) -> list[str]:
-    """The labels that the fold says nothing of, or that cannot be learned without it; no target but several labels."""
+    """List labels that cannot be tested on a fold or trained without it; empty unless the target is multilabel."""
     if not isinstance(cohort.target, Multilabel) or cohort.outcome is None:
         return []
     value, found = cohort.outcome.value, []
@@ -178,7 +180,7 @@ def _known(cohort: Cohort) -> NDArray[np.bool_]:
 
 
 def _labels(cohort: Cohort) -> Ints:
-    """(B,) what every fold must hold each kind of: the class, or 1 for an event; 0 for all where neither applies."""
+    """(B,) label that every fold must contain: the class, or 1 for an event; 0 for all if neither applies."""
     if cohort.outcome is None or cohort.target is None:
         return np.zeros(len(cohort), dtype=int)
     if isinstance(cohort.target, Survival) and cohort.outcome.event is not None:
@@ -195,7 +197,7 @@ def _label_name(cohort: Cohort, label: int) -> str:
 
 
 def _strata(cohort: Cohort, least: int) -> Ints:
-    """(B,) the label, refined by quintile of a number or tertile of time where each stratum has `least` members."""
+    """(B,) stratum: the label, refined by quintile of a number or tertile of time as far as `least` members allow."""
     labels = _labels(cohort)
     if cohort.outcome is None or isinstance(cohort.target, Classification):
         return labels
@@ -220,7 +222,7 @@ def _split(cohort: Cohort, rows: Ints, labels: Ints, units: Ints | None, folds: 
     if units is None:
         splitter = StratifiedKFold(**shuffled) if len(np.unique(strata)) > 1 else KFold(**shuffled)
         return [tested for _, tested in splitter.split(strata, strata)]
-    if len(np.unique(labels)) > 1:  # groups bind already: ask for the label alone
+    if len(np.unique(labels)) > 1:  # groups already constrain the split: stratify by the label alone
         strata = labels
     one = len(np.unique(strata)) == 1
     splitter = GroupKFold(**shuffled) if one else StratifiedGroupKFold(**shuffled)
@@ -286,7 +288,7 @@ def _require_labels(cohort: Cohort, fold: NDArray[np.int_] | NDArray[np.str_], l
 
 
 def _deal_unknown(assigned: Ints, units: Ints | None, folds: int, state: int) -> Ints:
-    """Give a fold to patients of unknown outcome: that of their unit, or the next in turn."""
+    """Assign patients with unknown outcome to the fold of their unit, or else to the next in turn."""
     unknown = np.flatnonzero(assigned < 0)
     if not unknown.size:
         return assigned

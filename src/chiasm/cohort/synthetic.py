@@ -1,4 +1,4 @@
-"""Synthetic cohorts with known answers: what a verdict must say about them follows from how they are made."""
+"""Synthetic cohorts with known answers: the right verdict about each follows from how it is generated."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Drawn = tuple[Array, Array, Array]  # m1 (n, 16), m2 (n, 16), signal (n,)
 def synthetic_cohort(
     name: str, n: int = 2000, *, target: str = "classification", seed: int = 0, missing: float = 0.0
 ) -> Cohort:
-    """A cohort of `n` patients with modalities `m1` and `m2`: in each 8 columns that may carry something, 8 of noise.
+    """Generate `n` patients with modalities `m1` and `m2`, each with 8 columns that may carry signal and 8 of noise.
 
     With s the signal that `name` defines (see its function below) and e, u independent draws:
     classification  y ~ Bernoulli(1 / (1 + exp(-s))), for `xor` y = [s > 0];
     survival        months = -30 log(u) exp(-s / 2), censored at an independent exponential time for 35 %;
     regression      y = s + e, e ~ N(0, 1);
     multilabel      `label` as above, and `rarer` ~ Bernoulli(1 / (1 + exp(1 - s))).
-    `missing` takes that fraction of the rows from each modality at random, never both from one patient.
+    `missing` removes that fraction of the rows of each modality at random, never both from one patient.
     Raises ValueError for an unknown name or target, n < 8, or missing > 0.5.
     """
     if name not in SYNTHETIC_COHORTS:
@@ -58,34 +58,38 @@ def synthetic_cohort(
 
 
 def _carry(x: Array, rng: np.random.Generator) -> Array:
-    """(n,) -> (n, 16): columns 0-7 are x + N(0, 1), of which the mean recovers x to .35; 8-15 are N(0, 1)."""
+    """Expand x (n,) to (n, 16): columns 0-7 are x + N(0, 1), whose mean recovers x to .35; 8-15 are N(0, 1)."""
     carried = x[:, None] + rng.normal(size=(len(x), SIGNAL_COLUMNS))
     return np.concatenate([carried, rng.normal(size=(len(x), NOISE_COLUMNS))], axis=1)
 
 
 def redundant(n: int, rng: np.random.Generator) -> Drawn:
-    """x ~ N(0, 1) in m1; m2 = m1 + N(0, 1); s = 2 x. Given m1, m2 says nothing of y: Y ⟂ m2 | m1."""
+    """Redundant m2: x ~ N(0, 1) in m1; m2 = m1 + N(0, 1); s = 2 x. Given m1, m2 says nothing about y: Y ⟂ m2 | m1."""
     x = rng.normal(size=n)
     m1 = _carry(x, rng)
     return m1, m1 + rng.normal(size=m1.shape), 2 * x
 
 
 def unique(n: int, rng: np.random.Generator) -> Drawn:
-    """x ~ N(0, 1) in m1, s = 2 x; m2 carries a background z ~ N(0, 1) of its own, correlated columns but Y ⟂ m2."""
+    """Signal in m1 alone: x ~ N(0, 1), s = 2 x; m2 carries its own z ~ N(0, 1): correlated columns, but Y ⟂ m2."""
     x, background = rng.normal(size=n), rng.normal(size=n)
     return _carry(x, rng), _carry(background, rng), 2 * x
 
 
 def complementary(n: int, rng: np.random.Generator) -> Drawn:
-    """x1 in m1, x2 in m2, independent N(0, 1); s = 2 (x1 + x2): AUROC about .75 from either, about .87 from both."""
+    """Complementary x1 in m1 and x2 in m2, independent N(0, 1); s = 2 (x1 + x2).
+
+    AUROC is about .75 from either, about .87 from both.
+    """
     x1, x2 = rng.normal(size=n), rng.normal(size=n)
     return _carry(x1, rng), _carry(x2, rng), 2 * (x1 + x2)
 
 
 def xor(n: int, rng: np.random.Generator) -> Drawn:
-    """Bits b1, b2 = ±1, each of the four pairs n / 4 times; columns 0-7 of m_i are 2 b_i + N(0, 1); s = 3 b1 b2.
+    """Pure interaction: bits b1, b2 = ±1, each of the four pairs n / 4 times; s = 3 b1 b2.
 
-    y is independent of m1 and of m2, and of every sum f(m1) + g(m2); together they decide it.
+    Columns 0-7 of m_i are 2 b_i + N(0, 1). y is independent of m1 and of m2, and of every sum f(m1) + g(m2); together
+    they determine it.
     """
     quadrant = rng.permutation(np.arange(n) % 4)
     b1, b2 = np.where(quadrant < 2, 1.0, -1.0), np.where(quadrant % 2 == 0, 1.0, -1.0)
@@ -93,7 +97,7 @@ def xor(n: int, rng: np.random.Generator) -> Drawn:
 
 
 def noise_modality(n: int, rng: np.random.Generator) -> Drawn:
-    """x ~ N(0, 1) in m1, s = 2 x; m2 is N(0, 1) in every column."""
+    """Noise in m2: x ~ N(0, 1) in m1, s = 2 x; m2 is N(0, 1) in every column."""
     x = rng.normal(size=n)
     return _carry(x, rng), rng.normal(size=(n, SIGNAL_COLUMNS + NOISE_COLUMNS)), 2 * x
 
@@ -110,7 +114,7 @@ SYNTHETIC_COHORTS: dict[str, Callable[[int, np.random.Generator], Drawn]] = {
 
 
 def _outcome(name: str, signal: Array, target: str, rng: np.random.Generator) -> tuple[pd.DataFrame, Target, Array]:
-    """The patients' table, the target, and a column that gives the outcome away."""
+    """Draw the patients' table, the target, and a column that gives the outcome away."""
     n = len(signal)
     noise = rng.normal(size=n)
     if target == "classification":

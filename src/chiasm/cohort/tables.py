@@ -1,4 +1,4 @@
-"""Tables on disk, CSV, Parquet, H5AD and H5MU: the header at once, the body on first use."""
+"""Tables on disk (CSV, Parquet, H5AD, H5MU): the header is read at once, the body on first use."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ CLOSE_IT = "look for a comma or a quotation mark that is not closed"
 
 
 def as_text(values: pd.Series) -> NDArray[np.str_]:
-    """Identifiers as text, "" where missing: `007` stays `007`, the number 7.0 is `7`."""
+    """Convert identifiers to text, "" where missing: `007` stays `007`, the number 7.0 becomes `7`."""
     text = as_cells(values)
     return text.astype(str) if len(text) else np.empty(0, dtype="<U1")
 
 
 def as_cells(values: pd.Series) -> NDArray[np.object_]:
-    """As `as_text`, each text in as much memory as it takes: a note may be a thousand times longer than the others."""
+    """Convert cells as `as_text` does, but to objects: one note may be a thousand times longer than the others."""
     missing = values.isna().to_numpy()
     cells = np.empty(len(values), dtype=object)
     cells[:] = [
@@ -46,14 +46,15 @@ def as_cells(values: pd.Series) -> NDArray[np.object_]:
 
 
 def index_hours(column: pd.Series[Any]) -> NDArray[np.float64]:
-    """(n,) hours of a column, NaN where it holds no number."""
+    """(n,) hours from a column, NaN where a cell is not a number."""
     return np.asarray(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Numbers and booleans as float64, everything else as objects of text, blank text as missing.
+    """Convert numbers and booleans to float64, everything else to text objects, and blank text to missing.
 
-    Booleans are numbers where some are missing too, which pandas keeps as objects: one file may lack what another has.
+    Boolean columns with missing cells, which pandas keeps as objects, become numbers too: one file may lack what
+    another has.
     """
     if all(kind == np.float64 for kind in frame.dtypes) and all(isinstance(name, str) for name in frame.columns):
         return frame
@@ -97,7 +98,7 @@ class Table:
         self._opened: tuple[int, int] | None = None
 
     def inspect(self) -> None:
-        """Raise CohortError where the file is missing, empty, binary or of a kind that is not read."""
+        """Raise CohortError if the file is missing, empty, binary or of a kind that is not read."""
         if self.is_folder:
             if not self.shards:
                 self._refuse("the folder holds no data/*.parquet", "name the folder of a MEDS dataset, or a file")
@@ -121,12 +122,12 @@ class Table:
 
     @cached_property
     def shards(self) -> list[Path]:
-        """The Parquet files of a MEDS folder, or the file itself."""
+        """Parquet files of a MEDS folder, or the file itself."""
         return sorted((self.path / "data").rglob("*.parquet")) if self.is_folder else [self.path]
 
     @cached_property
     def columns(self) -> list[str]:
-        """The names in the header."""
+        """Column names from the header."""
         if self.is_annotated:
             return [str(name) for name in self._annotated.frame.columns]
         if self.is_parquet:
@@ -150,13 +151,13 @@ class Table:
         return [name.strip() for name in header]
 
     def key(self, wanted: str) -> str:
-        """The column of identifiers: the one wanted; else the subject of MEDS, the index of an annotated matrix."""
+        """Name of the identifier column: `wanted`, or else the subject of MEDS or the index of an annotated matrix."""
         if self.is_folder and wanted not in self.columns:
             return SUBJECT
         return wanted if not self.is_annotated or wanted in self.columns else self._annotated.index
 
     def columns_of(self, kind: str, key: str) -> list[str]:
-        """The columns of a modality that names none: all but the key; of an annotated matrix X for omics, else obs."""
+        """Default columns of a modality: all but the key; for an annotated matrix, X if the kind is omics, else obs."""
         if not self.is_annotated:
             return [column for column in self.columns if column != key]
         features = list(self._annotated.features)
@@ -171,11 +172,11 @@ class Table:
             self._refuse(fault.what, fault.fix)
 
     def texts(self, column: str) -> NDArray[np.str_]:
-        """One column as text, "" where missing, never read as a number first (CSV)."""
+        """Read a column as text, "" where missing; in a CSV never parsed as a number first."""
         return as_text(self._written(column))
 
     def cells(self, column: str) -> NDArray[np.object_]:
-        """As `texts`, for notes and other long texts."""
+        """Read a column as `texts` does, but as objects, for notes and other long texts."""
         return as_cells(self._written(column))
 
     def _written(self, column: str) -> pd.Series[Any]:
@@ -184,7 +185,7 @@ class Table:
         return self._read_csv([column], dtype=str, keep_default_na=False)[column].iloc[: len(self)]
 
     def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
-        """Some columns, in the order asked for; a CSV is read once and kept, of a Parquet file what is asked for."""
+        """Read columns in the given order; a CSV is read once and cached, a Parquet file only for these columns."""
         wanted = self.columns if columns is None else columns
         if self._frame is None and self.is_annotated:
             self._frame = self._annotated.frame
@@ -193,7 +194,7 @@ class Table:
         if not self.is_parquet:
             frame = self._read_csv(None)
             filled = np.flatnonzero(frame.notna().to_numpy().any(axis=1))
-            self._frame = frame.iloc[: filled[-1] + 1 if len(filled) else 0]  # blank lines at the end are no rows
+            self._frame = frame.iloc[: filled[-1] + 1 if len(filled) else 0]  # blank lines at the end are not rows
             return self._frame[wanted]
         if self._opened is not None and self._state() != self._opened:
             self._refuse("the file has changed since the cohort was opened", "open the cohort again")
@@ -205,7 +206,7 @@ class Table:
             self._refuse("the Parquet file is damaged", "write the table again")
 
     def has_values(self, columns: list[str]) -> NDArray[np.bool_]:
-        """(n,) True for a row that holds anything in these columns; reads only as many of them as that takes."""
+        """(n,) True for rows that hold anything in these columns; reads only as many columns as needed to tell."""
         step = COLUMNS_AT_ONCE if self.is_parquet else max(len(columns), 1)
         found = np.zeros(len(self), dtype=bool)
         for start in range(0, len(columns), step):
@@ -270,7 +271,7 @@ class Table:
         return pd.DataFrame(frame)
 
     def _refuse_longer_row(self) -> None:
-        """Refuse the first row that holds something beyond the header; commas alone at its end hold nothing."""
+        """Refuse the first row with content beyond the header; trailing commas alone do not count."""
         with self._open_text() as text:
             for row, cells in enumerate(csv.reader(text, delimiter=self._separator), start=1):
                 if any(cell.strip() for cell in cells[len(self.columns) :]):

@@ -1,4 +1,4 @@
-"""What is predicted: the kinds of target, and what is known of each patient."""
+"""Kinds of prediction target, and the known outcomes of patients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVENT_CODES = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false":
 
 @dataclass(frozen=True)
 class Classification:
-    """One of K classes, read from `column`; `classes` is filled on opening with the labels as sorted text."""
+    """Classification target, one of K classes in `column`; opening fills `classes` with the labels as sorted text."""
 
     column: str
     classes: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class Regression:
-    """A number, read from `column`, in `unit`."""
+    """Regression target: a number, read from `column`, in `unit`."""
 
     column: str
     unit: str = ""
@@ -42,11 +42,11 @@ class Regression:
 
 @dataclass(frozen=True)
 class Survival:
-    """A right-censored time: `Survival("days", "died")`.
+    """Survival target, a right-censored time: `Survival("days", "died")`.
 
-    `time` > 0 in `unit`; `event` names a column of 1 = happened, 0 = censored, or `censored` one with the inverse
-    coding: exactly one of the two. `times` are the horizons, in `unit`, at which survival is predicted; () stands
-    for the quartiles of the event times in training.
+    `time` names a column of times > 0, in `unit`; exactly one of `event` (a column of 1 = happened, 0 = censored) and
+    `censored` (the inverse coding) is given. `times` are the horizons, in `unit`, at which survival is predicted; ()
+    means the quartiles of the event times in training.
     """
 
     time: str
@@ -71,9 +71,9 @@ class Survival:
 
 @dataclass(frozen=True)
 class Multilabel:
-    """Several labels at once, one a column of 1 = has it, 0 = has it not: `Multilabel(("stroke", "infarct"))`.
+    """Multilabel target, a column per label (1 = has it, 0 = has it not): `Multilabel(("stroke", "infarct"))`.
 
-    A patient may have any number of them, and the label of a patient may be missing while others are known.
+    A patient may have any number of labels, and some of them may be missing while others are known.
     """
 
     columns: tuple[str, ...]
@@ -91,10 +91,10 @@ Target = Classification | Regression | Survival | Multilabel
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of each patient of a cohort, in its row order.
+    """Outcomes of the patients of a cohort, in its row order.
 
-    `value` (B,) float64 is the class code, the number or the time, NaN where unknown; of K labels (B, K), 0 or 1, or
-    NaN in a missing cell. `event` (B,) bool for survival, else None; `known` (B,) bool, of labels one or more.
+    `value` (B,) float64 is the class code, the number or the time, NaN where unknown; for K labels (B, K), 0 or 1, or
+    NaN in a missing cell. `event` (B,) bool for survival, else None; `known` (B,) bool, for labels at least one known.
     """
 
     value: NDArray[np.float64]
@@ -102,12 +102,12 @@ class Outcome:
     known: NDArray[np.bool_]
 
     def take(self, rows: NDArray[np.int_] | NDArray[np.bool_]) -> Outcome:
-        """The outcome of some patients: `rows` are integers or a mask."""
+        """Select the outcomes of some patients; `rows` are integers or a mask."""
         return Outcome(self.value[rows], None if self.event is None else self.event[rows], self.known[rows])
 
 
 def label_text(values: pd.Series) -> NDArray[np.object_]:
-    """Labels as text, None where missing; whole numbers lose their `.0`, so that `1.0` and `1` are one class."""
+    """Convert labels to text, None where missing; whole numbers lose their `.0`, so `1.0` and `1` are one class."""
     text = np.full(len(values), None, dtype=object)
     seen: dict[str, str] = {}
     for i, value in enumerate(values.tolist()):
@@ -122,10 +122,10 @@ def label_text(values: pd.Series) -> NDArray[np.object_]:
 def read_outcome(
     target: Target, patients: pd.DataFrame, file_rows: NDArray[np.int_], path: str | None
 ) -> tuple[Target, Outcome | None, list[Problem]]:
-    """The target with its classes, the outcome, and every value that is missing or cannot be one.
+    """Read the outcome; return the target with its classes, the outcome, and findings on unusable values.
 
-    `patients` holds the target's columns, a row a patient of the cohort; `file_rows` says where each stands in the
-    user's own file. Values that cannot be used are unknown in the outcome and findings in the list; nothing raises,
+    `patients` holds the target's columns, one row per patient of the cohort; `file_rows` is the row of each in the
+    user's own file. Values that cannot be used are unknown in the outcome and listed as findings; nothing raises,
     because predicting needs no outcome.
     """
     cells = _Cells(patients, file_rows, path)
@@ -148,7 +148,7 @@ def read_outcome(
 
 
 class _Cells:
-    """The target's columns and what is wrong in them: one finding a defect, with its first row and a count."""
+    """Reader of the target's columns that notes their defects: one finding each, with its first row and a count."""
 
     def __init__(self, patients: pd.DataFrame, file_rows: NDArray[np.int_], path: str | None) -> None:
         self.patients = patients
@@ -231,14 +231,14 @@ def _labels(target: Multilabel, cells: _Cells) -> Outcome:
 
 
 def class_names(target: Target) -> tuple[str, ...]:
-    """What is given a probability: classes in the order of their codes, or labels as named; else none."""
+    """Names that get a probability: classes in the order of their codes, or labels as named; empty otherwise."""
     if isinstance(target, Multilabel):
         return target.columns
     return target.classes if isinstance(target, Classification) else ()
 
 
 def horizons(outcome: Outcome) -> tuple[float, ...]:
-    """The quartiles of the event times, to three significant digits: where survival is read off unless told."""
+    """Default survival horizons: the quartiles of the event times, to three significant digits."""
     if outcome.event is None or not outcome.event[outcome.known].any():
         return ()
     quartiles = np.quantile(outcome.value[outcome.known & outcome.event], (0.25, 0.5, 0.75))

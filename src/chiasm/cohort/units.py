@@ -1,4 +1,4 @@
-"""What a split keeps together: a person, a site, patients of identical content."""
+"""Units that a split keeps together: a group, a site, or patients of identical content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Ints = NDArray[np.int_]
 
 
 def units_of(cohort: Cohort, by: str | None, group_duplicates: bool) -> Ints | None:
-    """(B,) the number of the unit that a split keeps together, None where each patient is one."""
+    """(B,) number of the unit that a split keeps together; None if each patient is a unit of its own."""
     if by not in (None, "site"):
         raise ValueError(f"folds are drawn by patient or by 'site', not by '{by}'")
     keys: list[NDArray[Any]] = []
@@ -30,7 +30,7 @@ def units_of(cohort: Cohort, by: str | None, group_duplicates: bool) -> Ints | N
 
 
 def _components(keys: Sequence[NDArray[Any]], n: int) -> Ints:
-    """(n,) rows that share a key, at first or second hand, get one number; an empty one is shared with nobody."""
+    """(n,) component number: rows that share a key, directly or transitively, get the same; empty keys do not count."""
     parent = list(range(n))
 
     def root(row: int) -> int:
@@ -50,7 +50,7 @@ def _components(keys: Sequence[NDArray[Any]], n: int) -> Ints:
 
 
 def content_keys(cohort: Cohort) -> NDArray[np.bytes_]:
-    """(B,) equal bytes for patients identical in every modality; none for a patient who has none."""
+    """(B,) content key, equal for patients identical in every modality; empty for a patient without modalities."""
     digests = cohort.digests  # (B, M)
     size = digests.shape[1] * DIGEST.itemsize
     return digests.view(f"S{size}").reshape(-1) if size else np.zeros(len(cohort), dtype="S1")

@@ -1,1 +1,1 @@
-"""Where work is done: processes, clusters, memory of parts, seeds and threads kept to themselves."""
+"""Execution of work: process pools, clusters, caching of fitted parts, and isolation of seeds and threads."""

@@ -1,4 +1,4 @@
-"""Tasks over the machines of a Ray cluster, in place of the processes of this one; results are the same."""
+"""Parallel execution of tasks on a Ray cluster instead of local processes, with identical results."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from chiasm.errors import Unsupported
 
-RETRIES = 5  # of a task whose worker or machine was lost
-AHEAD = 2  # tasks in flight for each core, so that a large grid does not lie in the cluster's memory at once
+RETRIES = 5  # retries of a task whose worker or machine was lost
+AHEAD = 2  # tasks in flight per core, so that a large grid is not in the cluster's memory all at once
 ADDRESS = "RAY_ADDRESS"
 
 
 def on_cluster(function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int) -> Iterator[Any]:
-    """`function(context, task)` for every task, on the cluster that `RAY_ADDRESS` names or a local one of `jobs` cores.
+    """Run `function(context, task)` for each task on the cluster at `RAY_ADDRESS`, or a local one of `jobs` cores.
 
-    Results come in the order they finish. The context travels once to each machine; every task runs on one core and
-    one thread, as in the pool of processes, so figures are equal. A task whose worker dies is run again. Files that the
-    context names, the cohort's and the token store's, must be reachable under the same path on every machine.
+    Results are yielded as they finish. The context is sent once to each machine; every task runs on one core and one
+    thread, as in the process pool, so results are equal. A task whose worker dies is run again. Files that the context
+    names (of the cohort and the token store) must be reachable under the same path on every machine.
 
     Raises:
         Unsupported: ray is not installed.
-        Whatever `function` raised; tasks that did not start by then never do.
+        Whatever `function` raised; tasks that have not started by then never do.
     """
     if not tasks:
         return
@@ -67,7 +67,7 @@ def _one_thread(shared: tuple[Callable[[Any, Any], Any], Any], task: Any) -> Any
 
 @contextmanager
 def _connected(ray: Any, jobs: int) -> Iterator[None]:
-    """A connection that was there stays; one made here ends here."""
+    """Connect to Ray; an existing connection is kept, one opened here is closed on exit."""
     if ray.is_initialized():
         yield
         return

@@ -1,4 +1,4 @@
-"""Nothing global is left changed: thread counts and random states are set for a piece of work and restored."""
+"""Context managers that set thread counts and random states for a piece of work and restore them afterwards."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import scipy.linalg  # type: ignore[import-untyped]  # noqa: F401 (its BLAS must be loaded to be told)
+import scipy.linalg  # type: ignore[import-untyped]  # noqa: F401 (its BLAS must be loaded to be limited)
 import sklearn.utils._openmp_helpers  # type: ignore[import-untyped]  # noqa: F401 (and its OpenMP)
 import torch
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-# Below this many multiplications a step, handing work to a second thread costs more than it saves: a small model on
-# two busy threads was measured 40 times slower than on one.
+# Below this many multiplications per step, handing work to a second thread costs more than it saves: a small model
+# with two threads on busy cores was measured 40 times slower than with one.
 SMALL_WORK = 5e8
 _found: tuple[int, ThreadpoolController] | None = None
 
 
 @contextmanager
 def threads_for(multiplications: float) -> Iterator[None]:
-    """As many threads as this much work a step deserves: one when it is small, else as many as are allowed now.
+    """Limit threads by the multiplications per step: to one if they are few, else to the current number.
 
-    Only libraries that are loaded already can be told, so this file imports those that bring threads of their own.
+    Only libraries that are already loaded can be limited, so this file imports those with their own thread pools.
     """
     before = torch.get_num_threads()
     wanted = 1 if multiplications < SMALL_WORK else before
@@ -36,9 +36,9 @@ def threads_for(multiplications: float) -> Iterator[None]:
 
 
 def loaded_libraries() -> ThreadpoolController:
-    """The libraries with threads of their own that are loaded; sought again where a module was imported since.
+    """Return a controller of the loaded libraries with thread pools; rebuilt if a module was imported since.
 
-    Seeking takes milliseconds, as long as the fit of a small ridge does.
+    Cached, because building it takes milliseconds, as long as the fit of a small ridge.
     """
     global _found
     if _found is None or _found[0] != len(sys.modules):
@@ -48,7 +48,7 @@ def loaded_libraries() -> ThreadpoolController:
 
 @contextmanager
 def own_randomness(seed: int, device: str = "cpu") -> Iterator[None]:
-    """Seed the global generators that libraries draw from, and give them back as they were; float32 meanwhile."""
+    """Seed the global random generators and set float32 as default type; restore both on exit."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (saved and restored)
     dtype = torch.get_default_dtype()
     cuda = device.startswith("cuda")

@@ -1,9 +1,9 @@
-"""Parts that several recipes fit in the same way on the same patients are fitted once per process.
+"""Cache, per process, of parts that several recipes fit identically on the same patients.
 
 `single:rna`, `late-fusion` and `stacked-fusion` need the same unimodal models, `lego-merge` and `lego-fuse` the same
-blocks. The scope is the training set; parts of the last few are kept. A key holds everything else the result depends
-on, and values must not be changed by who gets them. The time a part took is charged to everyone who uses it, so that
-the seconds a trial reports are those of the recipe alone.
+blocks. The scope is the training set, and the last few scopes are kept. A key holds everything else that the result
+depends on; callers must not modify cached values. The time a part took is charged to every recipe that uses it, so that
+a trial reports the seconds that the recipe alone would take.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _charged = 0.0
 
 
 def remember(scope: str, key: Hashable, make: Callable[[], T]) -> T:
-    """What `make` gave for this key and training set in this process, or gives now.
+    """Return the cached value for this key and training set, or compute it by `make` and cache it.
 
     Args:
-        scope: the fingerprint of the training cohort.
-        key: what is made, with every option and seed it depends on.
+        scope: fingerprint of the training cohort.
+        key: name of the part, with every option and seed that it depends on.
     """
     global _charged
     if key in _kept.get(scope, {}):
@@ -42,15 +42,15 @@ def remember(scope: str, key: Hashable, make: Callable[[], T]) -> T:
 
 
 def charged_seconds() -> float:
-    """Seconds charged so far in this process for parts that were not fitted again."""
+    """Return the seconds charged so far in this process for parts taken from the cache."""
     return _charged
 
 
 def forget() -> None:
-    """Drop everything kept, e.g. before a measurement."""
+    """Clear the cache, for example before a measurement."""
     _kept.clear()
 
 
 def work_clock() -> float:
-    """Seconds of work: the clock on the wall, and what was charged for parts fitted before."""
+    """Return a clock of work in seconds: wall time plus the time charged for cached parts."""
     return time.perf_counter() + _charged

@@ -1,4 +1,4 @@
-"""Folds side by side: a pool of single-thread processes, faster on a CPU than threads for models of this size."""
+"""Parallel execution of tasks in single-thread processes, faster on a CPU than threads for models of this size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from chiasm.compute.isolation import threads_for
 
-AHEAD = 4  # tasks in flight for each process: neither all tasks nor all results lie in memory at once
+AHEAD = 4  # tasks in flight per process, so that neither all tasks nor all results are in memory at once
 QUICK_SECONDS, LONG_SECONDS = 1.0, 5.0
 FORKS = sys.platform == "linux"
 _context: Any = None
@@ -25,19 +25,19 @@ _function: Callable[[Any, Any], Any] | None = None
 
 
 def side_by_side(function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int) -> Iterator[Any]:
-    """`function(context, task)` for every task; results as they come.
+    """Run `function(context, task)` for every task; yield results as they finish.
 
-    With one job, or one task, it runs here. Else in `jobs` processes of one thread each, which end with this one, even
-    if it is killed. The context travels once, not with every task.
+    One job or one task runs in this process. Otherwise up to `jobs` processes of one thread each are used, which end
+    with this one even if it is killed. The context is sent once per process, not with every task.
 
     Raises:
-        Whatever `function` raised, after the other processes were told to stop.
+        Whatever `function` raised, after pending tasks were cancelled.
     """
     if jobs <= 1 or len(tasks) <= 1:
         for task in tasks:
             yield function(context, task)
         return
-    # A fork shares the cohort without copying it and finds recipes that a notebook defined; elsewhere it is not safe.
+    # A fork shares the cohort without a copy and sees recipes defined in a notebook; it is safe only on Linux.
     start = multiprocessing.get_context("fork" if FORKS else "spawn")
     with ProcessPoolExecutor(
         min(jobs, len(tasks)), mp_context=start, initializer=_enter, initargs=(function, context, os.getpid())
@@ -57,10 +57,10 @@ def side_by_side(function: Callable[[Any, Any], Any], context: Any, tasks: Seque
 
 
 def as_it_pays(function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int) -> Iterator[Any]:
-    """As `side_by_side` for tasks of about one kind; those left run here while that takes a second at most.
+    """Run tasks of similar length as `side_by_side`, but in this process while the rest would take a second at most.
 
-    Two tasks do anyhow, unless the first is long: it loads what all need (packages, weights), which a fork then shares,
-    and the second says how long the others will take.
+    The first two tasks run here in any case, unless the first is long: it loads packages and weights that forks then
+    share, and the second shows how long the others will take.
     """
     if jobs <= 1:
         yield from side_by_side(function, context, tasks, jobs)
@@ -78,7 +78,7 @@ def as_it_pays(function: Callable[[Any, Any], Any], context: Any, tasks: Sequenc
 
 
 def default_jobs() -> int:
-    """The cores there are where a process can be forked, else one."""
+    """Return the number of cores where processes can be forked, else 1."""
     return (os.cpu_count() or 1) if FORKS else 1
 
 
@@ -91,7 +91,7 @@ def _enter(function: Callable[[Any, Any], Any], context: Any, parent: int) -> No
 
 
 def _end_with(parent: int) -> None:
-    """A worker whose parent was killed would wait for work forever."""
+    """End this worker when its parent is gone; otherwise it would wait for work forever."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

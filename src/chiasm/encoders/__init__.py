@@ -1,4 +1,4 @@
-"""One file per encoder family: raw values of one modality to tokens, kept in a store where they are frozen."""
+"""Encoders, one file per family: map raw values of one modality to tokens; those of frozen encoders are stored."""
 
 from chiasm.encoders.bag import BagEncoder
 from chiasm.encoders.catalogue import list_encoders, make_encoder

@@ -1,6 +1,6 @@
-"""A frozen encoder whose network can be adapted: its inputs are kept as its tokens are, and its network runs on them.
+"""Frozen encoders whose network can be adapted: the network's inputs are stored, and the network runs on them.
 
-`encode(raw)` is `trunk()(inputs(raw))`, split where learning begins: reading, cutting, filtering and tokenising
+`encode(raw)` equals `trunk()(inputs(raw))`, split where learning begins: reading, cutting, filtering and tokenising
 happen once, and only the network runs again in training.
 """
 
@@ -25,24 +25,24 @@ READ_AT_ONCE = 32
 
 @runtime_checkable
 class Adaptable(Protocol):
-    """What a frozen encoder made by a torch network offers beside the contract of all encoders."""
+    """Protocol of a frozen encoder built on a torch network, in addition to the protocol of all encoders."""
 
     def inputs(self, raw: Sequence[Any]) -> Tokens:
-        """`(n, T, P)` float32: what the network reads, a row for each chunk, window, image or volume."""
+        """Return the network's inputs `(n, T, P)` float32, one row per chunk, window, image or volume."""
 
     def trunk(self) -> Trunk:
-        """A network of one's own, frozen and in evaluation mode; changing it changes no other."""
+        """Return an independent copy of the network, frozen and in evaluation mode."""
 
 
 class Trunk(nn.Module):
-    """A network from an encoder's inputs to its tokens, differentiable; `network` is what adapters are attached to.
+    """A differentiable module that maps an encoder's inputs to its tokens; adapters are attached to its `network`.
 
-    `pads` says whether shorter inputs are filled up with positions that the network masks and a path beside it does
-    not. `unread` names the modules of the network whose parameters no token depends on (a pooler, a head): they are no
-    sites, and what trains everything leaves them.
+    `pads` says whether shorter inputs are padded with positions that the network masks but a parallel path would not.
+    `unread` names the modules of the network whose parameters no token depends on (a pooler, a head): adapters are not
+    attached there, and full fine-tuning skips them.
 
     Args:
-        network: of torch.
+        network: the torch module.
     """
 
     pads: ClassVar[bool] = False
@@ -53,11 +53,11 @@ class Trunk(nn.Module):
         self.unread: frozenset[str] = frozenset()
 
     def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`(N, P)` to `(N, t, D)`, and which of these are tokens, `(N, t)` bool; None: all."""
+        """Map inputs `(N, P)` to states `(N, t, D)` and the mask of real ones, `(N, t)` bool, None if all are real."""
         raise NotImplementedError
 
     def _states(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """A few inputs at a time where nothing is learned, so that memory does not grow with the batch."""
+        """Run the network, without gradients only a few inputs at a time to bound the memory."""
         if torch.is_grad_enabled() or len(inputs) <= READ_AT_ONCE:
             return self.run(inputs)
         parts = [self.run(inputs[start : start + READ_AT_ONCE]) for start in range(0, len(inputs), READ_AT_ONCE)]
@@ -69,14 +69,14 @@ class Trunk(nn.Module):
         return states, torch.cat([functional.pad(own, (0, longest - own.shape[1])) for own in masks])
 
     def whole(self, tokens: Tokens) -> Tokens:
-        """What is done with all tokens of a patient together; nothing unless an encoder says so."""
+        """Post-process all tokens of a patient together; by default unchanged."""
         return tokens
 
     def forward(self, tokens: Tokens) -> Tokens:
-        """`(B, T, P)` inputs to `(B, T t, D)` tokens; what stands behind the mask is never read.
+        """Map inputs `(B, T, P)` to tokens `(B, T t, D)`; masked inputs are never read.
 
         Raises:
-            ValueError: no input is real.
+            ValueError: all inputs are masked.
         """
         if not bool(tokens.mask.any()):
             raise ValueError("a trunk was given no input: run it on the patients who have the modality")
@@ -91,10 +91,10 @@ class Trunk(nn.Module):
 
 
 def unread_modules(trunk: Trunk, tokens: Tokens) -> frozenset[str]:
-    """The names of the modules of `trunk.network` with parameters of their own that its tokens do not depend on.
+    """Find the modules of `trunk.network` whose own parameters do not affect its tokens; return their names.
 
     Args:
-        tokens: inputs, one at least; the network runs on the first patient who has one, and on the first of these.
+        tokens: at least one input; the network runs on the first input of the first patient who has one.
     """
     row = int(tokens.mask.any(1).nonzero()[0, 0])
     first = Tokens(tokens.values[row : row + 1, :1], tokens.mask[row : row + 1, :1])
@@ -116,7 +116,7 @@ def unread_modules(trunk: Trunk, tokens: Tokens) -> frozenset[str]:
 
 
 def runs(tokens: Tokens, most: int) -> Tokens:
-    """Of a patient with more than `most` tokens the means of `most` runs of neighbours, as `in_runs` makes them."""
+    """Average a patient's tokens, if more than `most`, over `most` runs of neighbours, as `in_runs` does."""
     lengths = tokens.mask.sum(1)
     if int(lengths.max()) <= most:
         return tokens
@@ -133,7 +133,7 @@ def runs(tokens: Tokens, most: int) -> Tokens:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of an adaptable encoder, as a frozen encoder of its own, so that the store keeps them."""
+    """A frozen encoder whose tokens are the inputs of an adaptable encoder, so that they can be stored."""
 
     encoder: Any
 
@@ -144,7 +144,7 @@ class Inputs:
 
     @property
     def width(self) -> int:
-        """Not known before the first one is made."""
+        """Return 0: the width is not known before the first encoding."""
         return 0
 
     @property
@@ -153,14 +153,14 @@ class Inputs:
 
     @property
     def identity(self) -> str:
-        """Of the encoder, whose options and files decide what its inputs are."""
+        """Return an identity derived from the wrapped encoder's, whose options and files determine the inputs."""
         return f"{self.id}/{self.version}[{self.encoder.identity}]"
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
         return self
 
     def encode(self, raw: Sequence[Any]) -> Tokens:
-        """`(n, T, P)`."""
+        """Return the wrapped encoder's network inputs `(n, T, P)`."""
         inputs: Tokens = self.encoder.inputs(raw)
         return inputs
 
@@ -168,11 +168,11 @@ class Inputs:
 @storable("encoder-inputs")
 @dataclass(frozen=True)
 class InputsAsTheyAre:
-    """Stands for a modality whose encoder is adapted: hands on the stored inputs, and makes the encoder's network.
+    """Pass-through encoder of a modality whose network is adapted: returns stored inputs and creates the network.
 
     Args:
-        spec, kind: of the encoder, as in the cohort's `encodings`.
-        identity: of the encoder; another one, or other weights, are refused.
+        spec, kind: specification of the encoder and kind of the modality, as in the cohort's `encodings`.
+        identity: identity of the encoder; another encoder or other weights are refused.
         width: P of the inputs.
         token_width: D of the encoder's tokens.
     """
@@ -191,10 +191,10 @@ class InputsAsTheyAre:
         return self
 
     def read(self, cohort: Cohort, modality: str) -> Any:
-        """`StoredTokens` of the patients who have the modality, `(T, P)` each.
+        """Return the stored inputs, `(T, P)` each, of the patients who have the modality, as `StoredTokens`.
 
         Raises:
-            Unsupported: the cohort was encoded without them.
+            Unsupported: the cohort was encoded without inputs.
         """
         kept = cohort.inputs(modality)
         if kept is None:
@@ -202,12 +202,12 @@ class InputsAsTheyAre:
         return kept
 
     def encode(self, raw: Any) -> Tokens:
-        """`(n, T, P)` of what `read` gave."""
+        """Pad and mask what `read` returned: `(n, T, P)`."""
         values, mask = raw.batch(range(len(raw)))
         return Tokens(torch.from_numpy(values), torch.from_numpy(mask))
 
     def encoder(self) -> Any:
-        """The encoder with the weights that it had.
+        """Return the encoder, with the same weights as at the fit.
 
         Raises:
             Unsupported: the encoder's weights are not those of the fit.
@@ -220,7 +220,7 @@ class InputsAsTheyAre:
         return chosen.encoder
 
     def trunk(self) -> Trunk:
-        """Its network, of one's own; raises as `encoder` does."""
+        """Return an independent copy of the encoder's network; raises as `encoder` does."""
         trunk: Trunk = self.encoder().trunk()
         return trunk
 
@@ -228,15 +228,15 @@ class InputsAsTheyAre:
 @storable("encoder-tokens")
 @dataclass(frozen=True)
 class TokensAsTheyAre(InputsAsTheyAre):
-    """Stands for a modality whose tokens are read as the encoder gave them, neither scaled nor projected."""
+    """Pass-through encoder of a modality whose stored tokens are used unchanged, neither scaled nor projected."""
 
     reads_inputs: ClassVar[bool] = False
 
     def read(self, cohort: Cohort, modality: str) -> Any:
-        """`StoredTokens` of the patients who have the modality, `(T, D)` each."""
+        """Return the stored tokens, `(T, D)` each, of the patients who have the modality, as `StoredTokens`."""
         return cohort.raw(modality)
 
 
 def is_adaptable(encoder: Any) -> bool:
-    """Whether this encoder has a network that can be adapted; one around another encoder says so itself."""
+    """Return whether this encoder has a network that can be adapted; a wrapper answers by its own `adaptable`."""
     return bool(getattr(encoder, "adaptable", isinstance(encoder, Adaptable)))

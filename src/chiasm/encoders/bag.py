@@ -1,4 +1,4 @@
-"""Bags of features made elsewhere, `(tokens, width)` a patient: passed through as they are."""
+"""Encoder of precomputed bags of features, `(tokens, width)` per patient, which are passed through unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from chiasm.tokens import Tokens
 @storable("bag-encoder")
 @dataclass(frozen=True)
 class BagEncoder:
-    """Nothing is fitted but the width that the bags must have; the order of a bag's tokens has no meaning.
+    """Pass-through encoder of bags, which fits only the width they must have; the tokens of a bag are unordered.
 
     Args:
         width: D, known after `fit`.
@@ -29,11 +29,11 @@ class BagEncoder:
     fitted_on_cohort = False
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        """`raw` is a sequence of `(T_i, D)` arrays that knows its `width`."""
+        """Record the width; `raw` is a sequence of `(T_i, D)` arrays with an attribute `width`."""
         return type(self)(int(raw.width))
 
     def features(self, raw: Any) -> Array:
-        """The mean and the maximum over a bag's tokens, `(n, 2 D)` float64, for linear models."""
+        """Compute mean and maximum over each bag's tokens, `(n, 2 D)` float64, for linear models."""
         if not len(raw):
             return np.zeros((0, 2 * self.width))
         return np.stack([np.concatenate([bag.mean(0), bag.max(0)]) for bag in map(self._checked, raw)]).astype(
@@ -41,7 +41,7 @@ class BagEncoder:
         )
 
     def encode(self, raw: Any) -> Tokens:
-        """`(n, longest, D)`, padded and masked."""
+        """Pad and mask the bags: `(n, longest, D)`."""
         bags = [self._checked(bag) for bag in raw]
         longest = max((len(bag) for bag in bags), default=1)
         values = np.zeros((len(bags), max(1, longest), self.width), np.float32)

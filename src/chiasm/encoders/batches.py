@@ -1,4 +1,4 @@
-"""From the tokens of each patient to one padded batch, and how a patient with too many keeps a share of all."""
+"""Padding of tokens to batches, and reduction of a patient's tokens by averaging or thinning."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Floats = NDArray[np.float32]
 
 
 def in_order(parts: Sequence[Floats], width: int, slots: int) -> Tokens:
-    """The tokens `(T_i, width)` of each patient as one padded batch."""
+    """Pad the tokens `(T_i, width)` of each patient to one batch, in order."""
     rows = np.arange(len(parts))
     return PackedTokens.scatter(parts, rows, len(parts), width, slots).take(rows)
 
 
 def in_runs(tokens: Floats, most: int) -> Floats:
-    """`(T, D)` as it is, or where T is over `most` the means of `most` runs of neighbours, as even as they can be.
+    """Average `(T, D)` over `most` runs of neighbours, of as equal length as possible; unchanged if T <= `most`.
 
-    Nothing is cut off: every token has its share in one of them.
+    Nothing is cut off: every token contributes to one of the means.
     """
     if len(tokens) <= most:
         return tokens
@@ -32,9 +32,9 @@ def in_runs(tokens: Floats, most: int) -> Floats:
 
 
 def thinned(items: Iterable[Any], most: int, describe: Callable[[Any], Floats]) -> Floats:
-    """`describe` of every item while there are at most `most`, then of every second, fourth, ... of all: `(T, D)`.
+    """Describe every item if there are at most `most`, else every second, fourth, ... of them: `(T, D)`.
 
-    Over `most` items between half of `most` and `most` stay, evenly over the whole; one item is in memory at a time.
+    Of more than `most` items, between half of `most` and `most` are kept, evenly spaced; only one is in memory at once.
     """
     kept: list[Floats] = []
     step = 1

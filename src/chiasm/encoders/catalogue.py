@@ -1,7 +1,7 @@
-"""Every encoder by name: what it reads, how wide its tokens are, under which licence, where its weights come from.
+"""Catalogue of encoders by name: the kinds each reads, token width, licence, and the origin of its weights.
 
-A name with options, `patches:size=8`, is how a manifest (`encoder = "..."`) and the command line choose one;
-`hf:owner/name@revision` is a Hugging Face model, from the hub or a local folder.
+A manifest (`encoder = "..."`) and the command line choose one by a name with options, such as `patches:size=8`;
+`hf:owner/name@revision` is a Hugging Face model from the hub, `hf:folder` one from a local folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chiasm.specs import name_and_options, read_options
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the catalogue; `where` is `module:Class`, `extra` the part of chiasm that installs what it needs."""
+    """A row of the catalogue; `where` is `module:Class`, `extra` the extra of chiasm that installs its dependencies."""
 
     name: str
     reads: tuple[str, ...]
@@ -69,7 +69,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _row("cells", "singlecell", "molecule.cells:CellComponents", "50", fitted=True),
 )  # fmt: skip
 
-# kind of modality -> the encoder it gets unless told
+# kind of modality -> its default encoder
 DEFAULTS: Mapping[str, str] = {
     "image": "patches",
     "volume": "volume-patches",
@@ -87,14 +87,14 @@ DEFAULTS: Mapping[str, str] = {
 
 
 def entries() -> tuple[Entry, ...]:
-    """Ours, and those that packages bring by the entry point `chiasm.encoders`: an `Entry` under its own name."""
+    """Return chiasm's entries and those of other packages, an `Entry` each in entry-point group `chiasm.encoders`."""
     known = {entry.name for entry in CATALOGUE}
     brought = [point.load() for point in entry_points(group="chiasm.encoders") if point.name not in known]
     return CATALOGUE + tuple(entry for entry in brought if isinstance(entry, Entry))
 
 
 def list_encoders() -> pd.DataFrame:
-    """A row an encoder: name, the kinds it reads, `default` for which of them, width, licence, weights, extra."""
+    """List all encoders, one per row, with the kinds they read, the kinds they are the default for, width, licence."""
     rows = []
     for entry in entries():
         default = [kind for kind in entry.reads if DEFAULTS.get(kind) == entry.name]
@@ -114,7 +114,7 @@ def list_encoders() -> pd.DataFrame:
 
 
 def make_encoder(spec: str, kind: str) -> Any:
-    """A fresh encoder from its name and options.
+    """Create an encoder from its name and options.
 
     Raises:
         Unsupported: there is no such encoder, or it does not read this kind.
@@ -122,7 +122,7 @@ def make_encoder(spec: str, kind: str) -> Any:
     """
     name, text = name_and_options(spec)
     found = {entry.name: entry for entry in CATALOGUE}
-    if name not in found:  # ours count first, and looking for what packages bring takes longer than all the rest
+    if name not in found:  # built-in entries take precedence, and scanning entry points is slow
         found = {entry.name: entry for entry in entries()}
     if name not in found:
         able = [entry.name for entry in found.values() if kind in entry.reads]
@@ -142,14 +142,14 @@ def make_encoder(spec: str, kind: str) -> Any:
 
 
 def import_fitted() -> None:
-    """Import every encoder that a model folder may hold, so that its name is known to whoever loads one."""
+    """Import every encoder that a saved model may contain, so that its storable name is registered for loading."""
     for entry in entries():
         if entry.fitted:
             import_module(entry.where.partition(":")[0])
 
 
 def options(factory: Any, name: str, text: str) -> dict[str, Any]:
-    """`size=8,pool=mean` as keyword arguments of the types that the fields' defaults have."""
+    """Parse `size=8,pool=mean` to keyword arguments with the types of the fields' defaults."""
     plain = (bool, int, float, str)
     known = {f.name: f.default for f in fields(factory) if f.default is MISSING or isinstance(f.default, plain)}
     return read_options(text, known, f"encoder '{name}'")

@@ -1,4 +1,4 @@
-"""What reads and encodes a modality, and whether it is what a model was fitted on."""
+"""Choice of reader and encoder for a modality, and the check that they match those of a fitted model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chiasm.readers import Reader, reader_for
 
 
 class Choice(NamedTuple):
-    """The encoder as it was named, and the identity that its tokens are kept under."""
+    """A reader and an encoder, the specification that named it, and the identity under which its tokens are stored."""
 
     spec: str
     reader: Reader
@@ -20,11 +20,11 @@ class Choice(NamedTuple):
 
 
 def choose(kind: str, spec: str | None = None) -> Choice:
-    """The reader of a kind, and an encoder by its name and options; None takes the default of the kind.
+    """Choose the reader of a kind, and an encoder by its name and options; None takes the kind's default.
 
     Raises:
-        Unsupported: nothing reads the kind, there is no such encoder, its weights or a package are missing.
-        ValueError: an option that it does not have.
+        Unsupported: nothing reads the kind, there is no such encoder, or its weights or a package are missing.
+        ValueError: the encoder does not have an option.
     """
     spec = spec or DEFAULTS.get(kind, kind)
     reader, encoder = reader_for(kind), make_encoder(spec, kind)
@@ -33,7 +33,7 @@ def choose(kind: str, spec: str | None = None) -> Choice:
 
 
 def require_same(cohort: Cohort, encodings: Mapping[str, Encoding]) -> None:
-    """The modalities that a model reads are encoded, or would be, as at its fit; asked before anything is encoded.
+    """Check, before anything is encoded, that a model's modalities are or would be encoded as at its fit.
 
     Raises:
         Unsupported: a modality is of another kind, or its encoder or the encoder's weights differ.

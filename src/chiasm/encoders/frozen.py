@@ -1,4 +1,4 @@
-"""What a frozen encoder is beyond the contract of all encoders: a name for its output that no other encoder shares."""
+"""Protocol of frozen encoders, and the identity string and hashes under which their tokens are stored."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ BLOCK = 1 << 20
 
 
 class Frozen(Protocol):
-    """An encoder that learns nothing from a cohort: it runs once a source, and its tokens are kept.
+    """Protocol of an encoder that learns nothing from a cohort: it runs once per source, and its tokens are stored.
 
-    A frozen dataclass whose fields are its options (text, numbers, booleans), so that `name:option=value` makes it.
-    Weights are loaded at the first `encode` and belong to no field. `fit` returns the encoder itself.
+    A frozen dataclass whose fields are its options (text, numbers, booleans), so that `name:option=value` creates it.
+    Weights are loaded at the first `encode` and are not a field. `fit` returns the encoder itself.
     """
 
     id: ClassVar[str]
@@ -28,7 +28,7 @@ class Frozen(Protocol):
 
     @property
     def batch(self) -> int:
-        """How many values `encode` is given at once."""
+        """Number of values to pass to `encode` at once."""
 
     @property
     def width(self) -> int: ...
@@ -45,7 +45,7 @@ class Frozen(Protocol):
 
 
 def identity_of(encoder: Any, weights: str = "") -> str:
-    """The name under which tokens are stored: id, version, every option, and the hash of the weights.
+    """Return the name under which tokens are stored: id, version, every option, and the hash of the weights.
 
     Two encoders of equal identity give equal tokens for equal content.
     """
@@ -54,7 +54,7 @@ def identity_of(encoder: Any, weights: str = "") -> str:
 
 
 def hash_files(paths: Sequence[Path]) -> str:
-    """sha256 over files, by name and content, in the order of their names."""
+    """Compute the sha256 of files, over their names and contents in the order of their names."""
     digest = hashlib.sha256()
     for path in sorted(paths, key=lambda path: path.name):
         digest.update(path.name.encode() + b"\0" + path.stat().st_size.to_bytes(8, "little"))
@@ -65,7 +65,7 @@ def hash_files(paths: Sequence[Path]) -> str:
 
 
 def hash_state(state: Mapping[str, Any]) -> str:
-    """sha256 over a network's parameters and buffers, by name, shape, dtype and bytes."""
+    """Compute the sha256 of a network's parameters and buffers, over name, shape, dtype and bytes."""
     digest = hashlib.sha256()
     for name in sorted(state):
         array = state[name].detach().cpu().contiguous()

@@ -1,4 +1,4 @@
-"""Which encoder reads which kind of modality, and the encoders of a whole cohort."""
+"""Encoders by kind of modality; fitting them on a cohort and packing the cohort's tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BATCH = 64
 FRAME_BATCH = 8_192
 STREAMED_BYTES = 1 << 30
 
-# kind of modality -> a fresh encoder, given the feature groups that the manifest names for it
+# kind of modality -> factory of its encoder, called with the feature groups that the manifest names for it
 ENCODERS: dict[str, Callable[[Mapping[str, Any] | None], Encoder]] = {
     "table": lambda groups: TableEncoder(),
     "omics": OmicsEncoder.with_groups,
@@ -34,12 +34,12 @@ ENCODERS: dict[str, Callable[[Mapping[str, Any] | None], Encoder]] = {
     "tokens": lambda groups: StoredTokensEncoder(),
 }
 
-# kind of modality -> what a linear model reads of it, where that is not the encoder's own `features`
+# kind of modality -> factory of the features for linear models, if they are not the encoder's own `features`
 COLUMNS: dict[str, Callable[[], Any]] = {"omics": Columns}
 
 
 def features_of(cohort: Cohort, modality: str) -> Any:
-    """What turns a modality into a matrix for linear models: fresh, with `fit` and `features`.
+    """Return a new, unfitted transformer (`fit`, `features`) of a modality into a matrix for linear models.
 
     Raises:
         Unsupported: the modality is not encoded yet, or nothing installed reads its kind.
@@ -51,7 +51,7 @@ def features_of(cohort: Cohort, modality: str) -> Any:
 
 
 def encoder_of(cohort: Cohort, modality: str) -> Encoder:
-    """A fresh encoder of what stands in the cohort: tables and tokens by kind, decoded values by the encoder chosen.
+    """Return a new, unfitted encoder of a modality: by kind for tables and tokens, else the one chosen for it.
 
     Raises:
         Unsupported: the modality is not encoded yet, or nothing installed reads its kind.
@@ -69,7 +69,11 @@ def encoder_of(cohort: Cohort, modality: str) -> Encoder:
 
 
 def fit_encoders(cohort: Cohort) -> dict[str, Encoder]:
-    """One encoder a modality, fitted on this cohort's patients (so: give it training rows only)."""
+    """Fit one encoder per modality on this cohort, which should hold training patients only.
+
+    Raises:
+        Unsupported: no patient has a modality.
+    """
     fitted = {}
     for modality in cohort.modalities:
         encoder = encoder_of(cohort, modality)
@@ -83,9 +87,9 @@ def fit_encoders(cohort: Cohort) -> dict[str, Encoder]:
 
 
 def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
-    """The tokens of every patient and modality that has an encoder; bags are encoded in batches of like length.
+    """Encode every patient and modality that has an encoder; bags are encoded in batches of similar length.
 
-    Stored tokens that would take over a gigabyte stay on disk and are read batch by batch.
+    Stored tokens that would take more than a gigabyte stay on disk and are read batch by batch.
     """
     packed: dict[str, Packed] = {}
     for modality, encoder in encoders.items():
@@ -119,7 +123,7 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
 
 
 def _filled(cohort: Cohort, modality: str, encoder: Encoder, rows: np.ndarray) -> PackedTokens:
-    """Every position of every patient who has the modality: one array, filled in place."""
+    """Encode a modality with a fixed number of tokens into one preallocated array."""
     values = torch.empty((len(rows), encoder.slots, encoder.width), dtype=torch.float32)
     size = FRAME_BATCH if cohort.kinds[modality] in TABLE_KINDS else BATCH
     for start in range(0, len(rows), size):
@@ -130,5 +134,5 @@ def _filled(cohort: Cohort, modality: str, encoder: Encoder, rows: np.ndarray) -
 
 
 def part_of(raw: Any, rows: np.ndarray) -> Any:
-    """Some rows of what a modality holds, a frame or a sequence."""
+    """Select rows of a modality's raw data, a frame or a sequence."""
     return raw.iloc[rows] if isinstance(raw, pd.DataFrame) else raw.take(rows)

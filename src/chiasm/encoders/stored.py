@@ -1,4 +1,4 @@
-"""Tokens that a frozen encoder gave, brought to one scale and a small width by what training patients show."""
+"""Scaling and projection of a frozen encoder's tokens to a small width, fitted on training patients."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from chiasm.encoders.table.scaling import Array
 from chiasm.tokens import Tokens
 
 WIDTH = 64
-MOST_TOKENS = 200_000  # that a fit looks at, evenly over the patients
+MOST_TOKENS = 200_000  # tokens used in a fit, from evenly chosen patients
 BLOCK = 4_096
-FLAT = 8_192  # columns up to which positions stand side by side as they are
+FLAT = 8_192  # number of columns up to which positions are concatenated without projection
 
 
 @storable("stored-tokens")
 @dataclass(frozen=True)
 class StoredTokensEncoder:
-    """`((token - mean) / scale) @ components`: each position on its own scale, at most 64 principal components.
+    """Standardise tokens and project them on at most 64 principal components: `((token - mean) / scale) @ components`.
 
-    Tokens with positions (`slots` > 0) are centred and scaled position by position, by one number each, so that
+    Tokens with positions (`slots` > 0) are centred position by position and each divided by one number, so that
     positions of different origin weigh the same; exchangeable ones share one mean and scale. The components are those
     of all scaled tokens together. Everything is fitted on training patients, in blocks.
 
@@ -34,7 +34,7 @@ class StoredTokensEncoder:
         slots: positions, 0 for bags.
         mean: `(slots or 1, D)`.
         scale: `(slots or 1,)` root mean square of the centred tokens.
-        components: `(D, k)` orthonormal, or the identity where D is small; divided by the spread of the first one.
+        components: `(D, k)`, orthonormal columns divided by the standard deviation of the first component.
     """
 
     width: int = 0
@@ -46,7 +46,7 @@ class StoredTokensEncoder:
     fitted_on_cohort = True
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        """`raw` is `StoredTokens` of the training patients."""
+        """Fit on `raw`, the `StoredTokens` of the training patients."""
         wide, slots = int(raw.width), int(raw.slots)
         places = slots or 1
         total, count = np.zeros((places, wide)), np.zeros(places)
@@ -68,11 +68,13 @@ class StoredTokensEncoder:
         variance, vectors = variance[::-1][:keep], vectors[:, ::-1][:, :keep]
         signs = np.sign(vectors[np.abs(vectors).argmax(0), np.arange(keep)])
         largest = float(np.sqrt(max(variance[0], 1e-12)))
-        components = np.ascontiguousarray(vectors * signs / largest)  # as it is loaded: the same sums, to the last bit
+        components = np.ascontiguousarray(
+            vectors * signs / largest
+        )  # memory layout as after loading, for bit-identical products
         return type(self)(keep, slots, mean, scale, components)
 
     def encode(self, raw: Any) -> Tokens:
-        """`(n, T, k)` float32, padded and masked."""
+        """Project stored tokens to `(n, T, k)` float32, padded and masked."""
         if self.mean is None or self.scale is None or self.components is None:
             raise ValueError("the encoder is not fitted: call fit on training patients first")
         values, mask = raw.batch(np.arange(len(raw)))
@@ -88,7 +90,7 @@ class StoredTokensEncoder:
         return Tokens(torch.from_numpy(np.ascontiguousarray(out)), torch.from_numpy(np.array(mask)))
 
     def features(self, raw: Any) -> Array:
-        """What linear models read, `(n, F)` float64: positions side by side, or the mean and the maximum of a bag."""
+        """Compute features for linear models, `(n, F)` float64: concatenated positions, or a bag's mean and maximum."""
         if self.mean is None or self.scale is None or self.components is None:
             raise ValueError("the encoder is not fitted: call fit on training patients first")
         whole = self.slots * len(self.mean[0]) <= FLAT
@@ -112,7 +114,7 @@ class StoredTokensEncoder:
 
 
 def _blocks(raw: Any, slots: int) -> Iterator[tuple[Array, np.ndarray]]:
-    """The tokens of evenly chosen patients in blocks, `(b, D)` float64, and the position of each, zero for bags."""
+    """Yield blocks of tokens `(b, D)` float64 of evenly chosen patients with their positions, zero for bags."""
     lengths = np.asarray(raw.lengths)
     step = max(1, -(-int(lengths.sum()) // MOST_TOKENS))
     chosen = np.arange(0, len(raw), step)

@@ -1,4 +1,4 @@
-"""Tokens that stay on disk: a batch is read and scaled when it is trained on, so that memory does not grow."""
+"""Tokens streamed from disk: each batch is read and scaled when it is needed, so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from chiasm.tokens import Tokens
 
 @dataclass(frozen=True)
 class StreamedTokens:
-    """As `PackedTokens`, read from the store batch by batch.
+    """The tokens of one modality for all patients, like `PackedTokens`, but read from the store batch by batch.
 
     Args:
         raw: `StoredTokens` of the patients who have the modality.
-        encoder: fitted on training patients.
-        places: `(B,)` the place of each patient in `raw`, -1 where absent.
-        lengths: `(B,)` int64 tokens of each patient.
+        encoder: the encoder, fitted on training patients.
+        places: `(B,)` the index of each patient in `raw`, -1 if absent.
+        lengths: `(B,)` int64 number of tokens of each patient.
     """
 
     raw: Any
@@ -30,7 +30,7 @@ class StreamedTokens:
 
     @classmethod
     def of(cls, raw: Any, encoder: Encoder, rows: np.ndarray, patients: int) -> StreamedTokens:
-        """The tokens of patients `rows` among `patients`; the others are absent."""
+        """Create from `raw` of the patients `rows` out of `patients`; the others are absent."""
         places, lengths = np.full(patients, -1), np.zeros(patients, np.int64)
         places[rows], lengths[rows] = np.arange(len(rows)), raw.lengths
         return cls(raw, encoder, places, lengths)
@@ -47,13 +47,13 @@ class StreamedTokens:
         return self.encoder.slots
 
     def subset(self, rows: np.ndarray) -> StreamedTokens:
-        """The tokens of some patients."""
+        """Return the tokens of the patients `rows`, still on disk."""
         if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
             return self
         return StreamedTokens(self.raw, self.encoder, self.places[rows], self.lengths[rows])
 
     def take(self, rows: np.ndarray) -> Tokens:
-        """The padded batch of these patients, as long as the longest of them, or `slots` long."""
+        """Read and encode the patients `rows` as a padded batch, as long as the longest of them or `slots`."""
         places = self.places[rows]
         here = np.flatnonzero(places >= 0)
         longest = self.slots or max(1, int(self.lengths[rows].max(initial=0)))

@@ -1,4 +1,4 @@
-"""Weights that a user brings: safetensors only, hashed into the identity, and never half loaded."""
+"""Loading of user-supplied weights: safetensors only, hashed into the identity, and never partially loaded."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".tar")
 
 
 def weights_file(place: str) -> Path:
-    """The safetensors file that `weights=` names, or the only one in the folder that it names.
+    """Return the safetensors file that `weights=` names, or the only one in the folder that it names.
 
     Raises:
-        Unsupported: there is none, there are several, or the weights are pickled.
+        Unsupported: there is no such file, there are several, or the weights are pickled.
     """
     path = Path(place)
     found = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
@@ -36,7 +36,7 @@ def weights_file(place: str) -> Path:
 
 
 def hash_of(files: tuple[Path, ...]) -> str:
-    """`frozen.hash_files`, remembered for as long as no file changes."""
+    """Compute `frozen.hash_files`, cached until a file's size or modification time changes."""
     return _hash_as_of(files, tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files))
 
 
@@ -46,7 +46,7 @@ def _hash_as_of(files: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) ->
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name; `module.`, which parallel training puts before names, is taken off.
+    """Read the tensors of a safetensors file by name, without the prefix `module.` that parallel training adds.
 
     Raises:
         ValueError: the file is damaged.
@@ -62,10 +62,10 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], spare: tuple[str, ...] = ()) -> None:
-    """Give a network these parameters and buffers; names that start with one of `spare` may be missing or left over.
+    """Load a state into a network; names that start with one of `spare` may be missing or left over.
 
     Raises:
-        ValueError: the tensors are those of another network.
+        ValueError: the tensors are of another network.
     """
     own = network.state_dict()
     odd = [name for name in {*own} ^ {*state} if not name.startswith(spare)]
@@ -79,12 +79,12 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], spare: tuple[str, ...]
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Parameters made inside are the same each time, and torch's own random state is as before afterwards."""
+    """Seed torch's CPU generator inside the context, and restore its state afterwards."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would leave those of GPUs changed
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also change the GPU generators
         yield
 
 
 def frozen(network: Any) -> Any:
-    """A network that does not learn: evaluation mode, float32, no gradients."""
+    """Freeze a network in place: evaluation mode, float32, no gradients."""
     return network.float().eval().requires_grad_(False)

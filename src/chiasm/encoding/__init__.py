@@ -1,4 +1,4 @@
-"""Preparing a cohort once: read the files, run the encoders, keep the tokens, say what could not be read."""
+"""Encoding of a cohort: read the files, run the encoders once, store the tokens, report what could not be read."""
 
 from chiasm.encoding.encode import Encoded, encode_cohort
 from chiasm.encoding.findings import file_problems

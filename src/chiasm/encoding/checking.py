@@ -1,4 +1,4 @@
-"""Every finding of a cohort, of its values and of its files, and which of them stop a run."""
+"""Full check of a cohort, of its values and its files, and the decision which findings stop a run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from chiasm.errors import FindingWarning
 def examine(
     cohort: Cohort | str | os.PathLike[str], *, progress: Callable[[str, int, int], None] | None = None
 ) -> tuple[Cohort | None, list[Problem]]:
-    """The cohort, None where its manifest cannot be opened, and every problem of it: see `check_cohort`.
+    """Check a cohort; return it, or None if its manifest cannot be opened, and all its problems: see `check_cohort`.
 
     Args:
-        progress: called with (modality, finished, all) sources whose headers are read; before, as for `encode`, with
-            ("<modality>, content", read, all).
+        progress: called with (modality, finished, all) sources whose headers are read; before that, as for `encode`,
+            with ("<modality>, content", read, all).
     """
     opened, problems = examine_values(cohort, lambda found: know_contents(found, open_store(), progress or unseen))
     if opened is not None:
@@ -33,7 +33,7 @@ def examine(
 
 
 def kept_together(finding: Finding) -> Finding:
-    """Identical patients are no leak where the folds keep them on one side."""
+    """Accept a finding of identical patients, which is not a leak if the folds keep them on one side."""
     same = finding.problem.finding == "identical-patients" and finding.reason is None
     return replace(finding, reason="they stand on one side of every fold") if same else finding
 
@@ -41,14 +41,14 @@ def kept_together(finding: Finding) -> Finding:
 def require_sound(
     cohort: Cohort, checked: Sequence[Problem] | None = None, *, tolerated: Sequence[str] = ()
 ) -> list[Finding]:
-    """Every finding of the check, with the reason for which it is accepted; a Python warning says that there are some.
+    """Raise on errors of a cohort; return its other findings with the reasons for accepting them, and warn of them.
 
     Args:
-        checked: what was found already; None checks the cohort.
-        tolerated: names of findings that are errors elsewhere, and of no weight here.
+        checked: the problems if already checked; None checks the cohort.
+        tolerated: names of findings to ignore here, even if they are errors elsewhere.
 
     Raises:
-        CohortError: what is an error of values, targets, files or folds, or a finding accepted that was not made.
+        CohortError: an error of values, targets, files or folds, or an accepted finding that was not made.
     """
     problems = examine(cohort)[1] if checked is None else list(checked)
     problems = [problem for problem in problems if problem.finding not in tolerated]

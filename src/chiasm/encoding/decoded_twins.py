@@ -1,4 +1,4 @@
-"""The same picture, volume or recording twice, in whatever format: decoded values compared, not bytes."""
+"""Detection of duplicate images, volumes and recordings across file formats, by comparing decoded values."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from chiasm.errors import count, first_rows, warning
 from chiasm.readers import ReadError, reader_for
 from chiasm.readers.guard import quiet
 
-# root mean square difference of two thumbnails in their own standard deviations: JPEG at quality 75 moves a picture of
-# 28 x 28 by up to .04, and two chest radiographs of different people lie .28 apart or more
+# largest root mean square difference of two standardised thumbnails of duplicates: JPEG at quality 75 changes a 28 x 28
+# image by up to .04, and chest radiographs of two different people differ by .28 or more
 NEAR = {"image": 0.06, "volume": 0.02, "ecg": 0.02, "signal": 0.02}
-SIDES = {1: (256,), 2: (16, 16), 3: (8, 8, 8)}  # of a thumbnail of a line, a plane or a volume
+SIDES = {1: (256,), 2: (16, 16), 3: (8, 8, 8)}  # thumbnail of a one-, two- or three-dimensional array
 MOST_FILES = 20_000
-MOST_BYTES = 256 << 20  # on disk: what takes a minute to decode is not decoded for a check
+MOST_BYTES = 256 << 20  # on disk; larger modalities would take over a minute to decode
 ROWS_AT_ONCE = 1_024
 
 Array = NDArray[np.float64]
 
 
 def decoded_twins(cohort: Cohort, modality: str, progress: Callable[[str, int, int], None]) -> list[Problem]:
-    """A warning about patients whose images, volumes or recordings are one, saved in two formats or two qualities.
+    """Warn about patients who share an image, volume or recording that was saved in two formats or qualities.
 
-    Each source is decoded once (of equal files one), and brought to a thumbnail of 256 to 512 numbers by means over
-    blocks, with mean 0 and standard deviation 1; all are compared with all. Files of equal content are left to the
-    check of the cohort, and patients of one group are known to belong together. Nothing is said of modalities of more
-    than 20,000 files or 256 MB, nor of turned or cropped copies, nor of DICOM, whose pixels no check touches.
+    Each distinct file is decoded once and reduced to a thumbnail (256 numbers, 512 for a volume, 32 per lead) by block
+    means, with mean 0 and standard deviation 1; all pairs are compared. Files of equal content are left to the check of
+    the cohort, and copies within a group are allowed. Modalities of more than 20,000 files or 256 MB and DICOM, whose
+    pixels no check reads, are skipped; rotated or cropped copies are not detected.
     """
     kind, items = cohort.kinds[modality], cohort.raw(modality)
     if kind not in NEAR or not isinstance(items, Items) or not 2 <= len(items) <= MOST_FILES:
@@ -77,7 +77,7 @@ def _bytes(files: list[Path]) -> int:
 def _made(
     kind: str, file: Path, progress: Callable[[str, int, int], None], modality: str, done: int, everything: int
 ) -> Array | None:
-    """The thumbnail of a source, None where it cannot be read, which is said elsewhere, or is nearly constant."""
+    """Make the thumbnail of a source; None if it is nearly constant or unreadable, which is reported elsewhere."""
     progress(f"{modality}, decoded", done + 1, everything)
     try:
         with quiet():
@@ -87,9 +87,9 @@ def _made(
 
 
 def thumbnail(values: Array) -> Array | None:
-    """The means of blocks of an array, `(C, ...)`, with mean 0 and standard deviation 1; None for a constant one.
+    """Reduce an array `(C, ...)` to standardised block means (mean 0, deviation 1); None for a constant one.
 
-    Channels of images and volumes are averaged, so that grey saved as colour is grey; leads of a recording are kept.
+    Channels of images and volumes are averaged, so that grey saved as colour equals grey; leads of recordings are kept.
     """
     planes = values[0] if len(values) == 1 else values.mean(axis=0) if values.ndim > 2 else values
     sides = SIDES[planes.ndim] if values.ndim > 2 or len(values) == 1 else (len(values), 32)
@@ -106,7 +106,7 @@ def thumbnail(values: Array) -> Array | None:
 
 
 def _near(values: Array, distance: float) -> list[tuple[int, int]]:
-    """Pairs of rows, of mean 0 and standard deviation 1, at most `distance` apart: |a - b|^2 / p = 2 - 2 a.b / p."""
+    """Find pairs of standardised rows at most `distance` apart: |a - b|^2 / p = 2 - 2 a.b / p."""
     found = []
     for start in range(0, len(values), ROWS_AT_ONCE):
         apart = 2 - 2 * values[start : start + ROWS_AT_ONCE] @ values.T / values.shape[1]

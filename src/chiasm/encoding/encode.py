@@ -1,4 +1,4 @@
-"""Every source of a cohort decoded and encoded once; one that cannot be read is collected and taken as absent."""
+"""Encoding of a cohort: each source is decoded and encoded once; unreadable ones are reported and taken as absent."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from chiasm.readers import Reader, ReadError
 from chiasm.store.contents import add_contents, read_contents
 from chiasm.store.token_store import TokenStore
 
-CHUNK = 16  # sources in a task
+CHUNK = 16  # target number of sources per task
 HELD_BYTES = 64 << 20  # tokens gathered before they are written
-QUIET_SECONDS = 1.0  # of reading content, before anything is said of it
-HELD_SECONDS = 60.0  # so that no more than a minute's work is lost with the process
+QUIET_SECONDS = 1.0  # reading content is reported as progress only after this time
+HELD_SECONDS = 60.0  # bounds the work that is lost if the process dies
 
 Execute = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], int], Iterator[Any]]
 Progress = Callable[[str, int, int], None]
 
 
 def unseen(modality: str, finished: int, everything: int) -> None:
-    """Progress that nobody watches."""
+    """No-op progress callback."""
 
 
 @dataclass(frozen=True)
 class Count:
-    """Sources of one modality: all of them, the distinct ones; of those encoded now and found in the store; refused.
+    """Counts of a modality's sources: all, distinct contents, of these newly encoded and already stored; and refused.
 
-    What is fitted on the cohort is only decoded: nothing of it is encoded now or stored.
+    Modalities whose encoder is fitted on the cohort are only decoded: none of their sources is encoded or stored.
     """
 
     sources: int
@@ -54,7 +54,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A cohort whose every modality can be fitted on, what could not be read, and what the work was."""
+    """The result of encoding: a cohort ready for fitting, the sources that could not be read, and counts of sources."""
 
     cohort: Cohort
     problems: tuple[Problem, ...] = ()
@@ -64,7 +64,7 @@ class Encoded:
 def one_after_another(
     function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int
 ) -> Iterator[Any]:
-    """The plainest way to execute tasks."""
+    """Execute tasks sequentially in this process."""
     for task in tasks:
         yield function(context, task)
 
@@ -79,18 +79,19 @@ def encode_cohort(
     execute: Execute = one_after_another,
     progress: Progress = unseen,
 ) -> Encoded:
-    """The cohort with tokens, or decoded values, in place of files, cells and events.
+    """Replace a cohort's files, cells and events by tokens, or by decoded values for encoders fitted on the cohort.
 
-    A frozen encoder runs once for each content that the store does not hold yet, however many patients share it. What
-    is fitted on the cohort (events, cells) is only decoded here, and fitted inside each fold.
+    A frozen encoder runs once for each content that the store does not hold yet, however many patients share it.
+    Modalities whose encoder is fitted on the cohort (events, cells) are only decoded here, and fitted inside each fold.
 
     Args:
-        encoders: modality to a name of `list_encoders` with options; else the manifest's choice, else the default.
-        store: where tokens are kept.
-        inputs: keep what the networks of adaptable encoders read, too.
-        execute: how tasks are run: here, in processes, on a cluster.
-        progress: called with (modality, finished, all) sources; where their content takes a second to be read, with
-            ("<modality>, content", read, all) before.
+        encoders: encoder per modality, a name of `list_encoders` with options; else the manifest's, else the default.
+        store: the token store.
+        inputs: also store the network inputs of adaptable encoders.
+        jobs: number of parallel jobs, passed to `execute`.
+        execute: runs the tasks: in this process, in worker processes or on a cluster.
+        progress: called with (modality, finished, all) sources; if reading their content takes over a second, before
+            that with ("<modality>, content", read, all).
 
     Raises:
         Unsupported: there is no such encoder, or a package is missing.
@@ -104,7 +105,7 @@ def encode_cohort(
         raise Unsupported(
             f"modality '{name}' is of kind '{cohort.kinds[name]}', which takes no encoder: recipes read it as it is"
         )
-    # all of them first: a wrong name is an error before any compute
+    # choose all encoders first, so that a wrong name is an error before any compute
     chosen = {name: choose(cohort.kinds[name], choices.get(name)) for name in waiting}
     for modality in cohort.modalities:
         if cohort.kinds[modality] == "bag":
@@ -150,10 +151,10 @@ def _waits(cohort: Cohort, modality: str) -> bool:
 
 
 def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Problem]]:
-    """The cohort in which bags whose headers cannot be read are absent, and what is wrong with them.
+    """Mark bags whose headers cannot be read as absent; return the cohort and the problems.
 
     Raises:
-        CohortError: none can be read.
+        CohortError: a problem of the bags is an error, as when none can be read.
     """
     bags = cohort.raw(modality)
     if not isinstance(bags, Bags):
@@ -166,9 +167,9 @@ def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Pro
 
 
 def know_contents(cohort: Cohort, store: TokenStore, progress: Progress = unseen) -> None:
-    """Read what the files of a cohort hold, and parse its molecules, unless the store knows them from another time.
+    """Compute and cache content digests of a cohort's files and molecules, except those that the store already knows.
 
-    The sources remember it, so that whoever asks for it next, a check for duplicates or the encoding, waits no more.
+    The sources keep the digests, so that later steps (the check for duplicates, the encoding) do not wait for them.
     """
     for modality in cohort.modalities:
         source = cohort.sources[modality]
@@ -178,7 +179,7 @@ def know_contents(cohort: Cohort, store: TokenStore, progress: Progress = unseen
 
 
 def _digests(cohort: Cohort, modality: str, store: TokenStore, progress: Progress = unseen) -> Digests:
-    """(n,) the content of each source; what the store has seen, and did not change, is not read or parsed again."""
+    """Compute the content digest of each source, `(n,)`; unchanged sources that the store knows are not read again."""
     source = cohort.sources[modality]
     rows = cohort.source_rows[modality][cohort.rows_of(modality)]
     known = getattr(source, "known", None)
@@ -194,7 +195,7 @@ def _digests(cohort: Cohort, modality: str, store: TokenStore, progress: Progres
 
 
 class _Run:
-    """The sources of one modality on their way to tokens."""
+    """Decoding and encoding of the sources of one modality."""
 
     def __init__(
         self, items: Items, reader: Reader, modality: str, jobs: int, execute: Execute, progress: Progress
@@ -207,7 +208,7 @@ class _Run:
         self.progress = progress
 
     def decode(self) -> tuple[dict[int, Any], dict[int, ReadError]]:
-        """The value of every source, and the error of those that have none."""
+        """Decode every source; return the values and the errors by source number."""
         values: dict[int, Any] = {}
         refused: dict[int, ReadError] = {}
         for done in self._execute(Work(self.reader, None), range(len(self.items))):
@@ -221,7 +222,7 @@ class _Run:
     def encode(
         self, encoder: Frozen, identity: str, keys: Digests, store: TokenStore
     ) -> tuple[Count, dict[int, ReadError]]:
-        """Put into the store what it lacks; the first source of each content stands for all that share it."""
+        """Encode contents that the store lacks, each from its first source; return counts and errors of all sources."""
         unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         lacking = store.missing(identity, unique)
         refused: dict[int, ReadError] = {}
@@ -263,9 +264,10 @@ class _Run:
 
 
 class _Parts(Sequence[Part]):
-    """The sources in parts, made when they are asked for: whole batches of the encoder, the first two parts one alone.
+    """Lazy sequence of tasks, each of whole encoder batches; the first two tasks have one batch each.
 
-    What a patient's tokens come out beside depends on nothing but the order of the sources, so neither do their bits.
+    Tasks start at multiples of the batch, so that batches, and the bits of tokens, do not depend on the number of jobs
+    (unless `run_part` splits the batches of large sources).
     """
 
     def __init__(self, items: Items, numbers: Sequence[int], batch: int, jobs: int) -> None:
@@ -303,16 +305,16 @@ def _write(
 
 
 def contents(cohort: Cohort, store: TokenStore) -> Digests:
-    """What the tokens of a cohort's files, cells and events are kept under, whatever encodes them; each once."""
+    """Return the distinct content keys of a cohort's files, cells and events, which do not depend on the encoder."""
     waiting = [name for name in cohort.modalities if _waits(cohort, name)]
     found = [content_keys(cohort.raw(name), _digests(cohort, name, store)) for name in waiting]
     return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=DIGEST)
 
 
 def content_keys(items: Items, digests: Digests) -> Digests:
-    """(n,) what the tokens of each source are kept under: its content, with what else its reader looks at.
+    """Compute the store keys of sources, `(n,)`: the content digest, combined with anything else its reader uses.
 
-    Beside the content of the files: the header of a record, and the names of the files of a volume's contrasts.
+    This is the header of a record, and the file names in the folder of a volume's contrasts.
     """
     if items.kind not in ("ecg", "signal", "volume"):
         return digests
@@ -326,7 +328,7 @@ def content_keys(items: Items, digests: Digests) -> Digests:
         if items.kind == "volume" and path.is_dir():
             more = "\0".join(sorted(file.name for file in path.rglob("*"))).encode()
         elif items.kind != "volume" and header is not None:
-            # a record's files may be called after it, which changes nothing
+            # the names of a record's files may start with its own name, which is irrelevant
             more = b"\n".join(line.removeprefix(header.stem.encode()) for line in header_lines(header))
         if more:
             keys[number] = digest_of(as_hex(digests[number : number + 1])[0].encode() + more)

@@ -1,4 +1,4 @@
-"""What is wrong with the sources of a cohort, as problems with a row, a file and a fix; never with an identifier."""
+"""Problems of a cohort's sources, each with a row, a file and a fix, and never with an identifier."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ IN_MEMORY = ("table", "omics", "bag", "tokens")
 
 
 def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> list[Problem]:
-    """Sources broken in the same way are one problem, with a count and the first rows.
+    """Combine sources that are broken in the same way into one problem, with a count and the first rows.
 
-    A warning, since their patients count as absent; an error where no source of the modality is left.
+    It is a warning, since the patients count as absent, or an error if no source of the modality is left.
     """
     severity: Severity = "error" if len(refused) == len(items) else "warning"
     absent = ": taken as absent" if severity == "warning" else ""
@@ -36,15 +36,13 @@ def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> 
 def file_problems(
     cohort: Cohort, progress: Callable[[str, int, int], None] = lambda modality, finished, everything: None
 ) -> list[Problem]:
-    """What the sources of a cohort say: broken ones, and what a user should know, from their headers.
+    """Check the headers of a cohort's sources for broken ones and for notes that the user should know.
 
-    Images, volumes, recordings and events are decoded too, where they are few, to find copies and what tells of the
-    outcome: see `decoded_twins` and `record_leaks`.
+    Images, volumes, recordings and events are also decoded, within limits, to find copies and leaks of the outcome: see
+    `decoded_twins` and `record_leaks`. A missing package is reported as a problem of the modality that needs it.
 
     Args:
         progress: called with (modality, finished, all) sources.
-
-    A package that reads a kind and is missing is a problem of its modality.
     """
     problems: list[Problem] = []
     for modality in cohort.modalities:

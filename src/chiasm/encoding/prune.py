@@ -1,4 +1,4 @@
-"""What a person means by pruning the token store: encoders by their name, a count before anything goes."""
+"""Pruning of the token store by encoder name, age and cohorts to keep, with an optional dry run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from chiasm.store.token_store import TokenStore, default_store
 
 @dataclass(frozen=True)
 class Pruned:
-    """Sources that were dropped, and bytes freed on disk; less than nothing where merging wrote more than it freed."""
+    """Number of dropped sources and bytes freed on disk, negative if merging wrote more than was freed."""
 
     sources: int = 0
     bytes: int = 0
 
 
 def open_store(path: Path | str | None = None) -> TokenStore:
-    """The token store in a folder; None takes `$CHIASM_STORE`, or the user's cache folder. Nothing is created."""
+    """Open the token store in a folder; None takes `$CHIASM_STORE` or the user's cache folder. Nothing is created."""
     return TokenStore(Path(path) if path is not None else default_store())
 
 
@@ -36,21 +36,21 @@ def prune_store(
     older_than_days: float | None = None,
     dry: bool = False,
 ) -> Pruned:
-    """Drop tokens that are not needed, damaged fragments and what dead writers left; merge small fragments.
+    """Drop unneeded tokens, damaged fragments and leftovers of dead writers; merge small fragments.
 
-    A source is dropped when each condition given holds; without one no source is. What is dropped is encoded again when
-    it is needed. An encoder named without another condition loses all it gave.
+    A source is dropped if all given conditions hold; without a condition none is. Dropped sources are encoded again
+    when needed. An encoder named as the only condition loses all its tokens.
 
     Args:
         store: its folder, as for `open_store`.
-        encoder: what this one gave, by its name or its whole identity; several identities may share a name.
-        keep: cohorts or manifests; what any of them holds stays, whatever encoded it.
-        older_than_days: it was written more than so many days ago.
+        encoder: drop only tokens of this encoder, by name or full identity; several identities may share a name.
+        keep: cohorts or manifests whose contents are kept, whatever encoded them.
+        older_than_days: drop only tokens written more than this number of days ago.
         dry: only count the sources.
 
     Raises:
-        Unsupported: the store holds nothing of such an encoder.
-        ValueError: days below zero.
+        Unsupported: the store holds nothing of this encoder.
+        ValueError: a negative number of days.
         CohortError: a manifest cannot be opened.
     """
     if older_than_days is not None and not older_than_days >= 0:
@@ -69,7 +69,7 @@ def prune_store(
 
 
 def identities(store: TokenStore, encoder: str) -> list[str]:
-    """The identities in a store that an encoder's name, or one whole identity, stands for.
+    """Return the identities in a store that match an encoder's name or full identity.
 
     Raises:
         Unsupported: there is none.

@@ -1,4 +1,4 @@
-"""Events that tell of the outcome: those after the moment of prediction, and records that know it by themselves."""
+"""Leak checks of event records: events after the time of prediction, and records that reveal the outcome."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CUT = "cut the record at the moment of prediction"
 
 
 def record_leaks(cohort: Cohort, modality: str) -> list[Problem]:
-    """What the events of a modality give away, and an index time that cannot be right.
+    """Find leaks of the outcome in a modality's events, and implausible index times.
 
-    With `index`: events later than it are a leak; an index after the death of a patient, or one that lies further after
-    everybody's last event than all records together span, is an error. Without and with it: a record whose length
-    knows the outcome, and codes that do (`knowing_record`). No code is quoted: a code is named by the first row that
-    holds it. Of more than 20,000 records as many are drawn.
+    With `index`: events after it are a leak; an index after a patient's death, or index times that all lie further
+    after the last events than the longest record spans, are an error. Always: records whose length predicts the
+    outcome, and codes that do (`knowing_record`). Codes are not quoted, only the first rows that hold them. Of more
+    than 20,000 records, 20,000 are sampled.
     """
     if cohort.kinds[modality] != "events" or modality in cohort.encodings:
         return []
@@ -54,7 +54,7 @@ def _read(items: Items, number: int) -> Record | None:
         with quiet():
             events = reader_for("events").read(items[number])
     except (ReadError, Unsupported):
-        return None  # said where the sources are looked at
+        return None  # reported by the check of the sources
     return Record(events.hours, events.codes, events.values)
 
 
@@ -126,7 +126,7 @@ def _knowing_problems(
 
 
 def _first_row(items: Items, positions: NDArray[np.int_], code: str) -> int:
-    """The first row of a table that holds a code; of files the row of the first patient with it."""
+    """Return the first row of an events table that holds a code, or the row of the first patient whose file does."""
     for number in positions.tolist():
         item = items[number]
         if isinstance(item, pd.DataFrame):

@@ -1,4 +1,4 @@
-"""One task of encoding: some sources decoded and encoded, wherever the task runs; an error is a result."""
+"""One encoding task: decodes and encodes some sources in any process, and returns errors as results."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from chiasm.encoders.frozen import Frozen
 from chiasm.readers import Item, Reader, ReadError
 from chiasm.readers.guard import quiet
 
-HELD_BYTES = 256 << 20  # decoded values that wait for the rest of their batch
+HELD_BYTES = 256 << 20  # limit of decoded values that wait for the rest of their batch
 
 
 @dataclass(frozen=True)
 class Work:
-    """What every task of a modality shares; `encoder` None only decodes."""
+    """The context shared by all tasks of a modality; without an encoder, tasks only decode."""
 
     reader: Reader
     encoder: Frozen | None
@@ -26,7 +26,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Part:
-    """A task: some sources, by their number."""
+    """The input of a task: some sources and their numbers."""
 
     numbers: tuple[int, ...]
     items: tuple[Item, ...]
@@ -34,7 +34,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a task: an array, a decoded value or the error of each source."""
+    """The result of a task: an array, a decoded value or the error of each source."""
 
     numbers: tuple[int, ...]
     found: tuple[Any, ...]
@@ -42,9 +42,9 @@ class Done:
 
 
 def run_part(work: Work, part: Part) -> Done:
-    """Decode the sources of a task and encode them in the encoder's batches; an error is a result of its source.
+    """Decode the sources of a task and encode them in the encoder's batches; an error becomes its source's result.
 
-    Of large sources fewer are encoded at once than the encoder takes: what is decoded is held up to a limit.
+    Large sources are encoded in smaller batches, because the memory for decoded values is limited.
     """
     found: list[Any] = [None] * len(part.items)
     times: list[NDArray[np.float32] | None] = [None] * len(part.items)
@@ -75,7 +75,7 @@ def _read(reader: Reader, item: Item) -> Any:
 
 
 def _encode(encoder: Frozen, values: Sequence[Any]) -> list[tuple[Any, NDArray[np.float32] | None]]:
-    """The tokens of each value, `(T_i, D)`, and their hours; where a batch fails, one value at a time."""
+    """Encode values to tokens `(T_i, D)` and their hours; if a batch fails, encode its values one at a time."""
     try:
         tokens = encoder.encode(values)
     except (ReadError, ValueError) as refused:

@@ -1,4 +1,4 @@
-"""Metrics with intervals, paired comparison and the verdict: numbers a reviewer can trust."""
+"""Evaluation of recipes: cross-validation, metrics with intervals, paired comparison and the verdict."""
 
 from chiasm.evaluation.protocol import Protocol
 from chiasm.evaluation.run import run_trial

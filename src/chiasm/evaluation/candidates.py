@@ -1,4 +1,4 @@
-"""Which one-modality forms a trial adds in a cohort of many modalities: those of the two that rank first."""
+"""Choice of the one-modality forms that a trial adds when the cohort has many modalities: those of the top two."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def first_modalities(
     inner_splits: Mapping[str, Sequence[Split]],
     fits: Mapping[tuple[str, str], Fit],
 ) -> dict[str, tuple[str, ...]]:
-    """For each outer split the two modalities whose best single recipe scores highest on inner folds, all patients."""
+    """Find, for each outer split, the two modalities whose best single recipe scores highest on inner folds.
+
+    The scores are those over all patients.
+    """
     scores = inner_scores(cohort, recipes, splits, inner_splits, fits)
     read = {recipe.name: reads_of(recipe, cohort) for recipe in recipes}
     first = {}
@@ -43,10 +46,10 @@ def forms_to_try(
     inner_splits: Mapping[str, Sequence[Split]],
     first: Mapping[str, tuple[str, ...]],
 ) -> list[Task]:
-    """The tasks of the forms, which are the recipes from `begin` on.
+    """Build the fitting tasks of the one-modality forms, which are the recipes from index `begin` on.
 
-    A form is fitted on every outer training set where its modality is among the first in any, so that the table can
-    show it, and on the inner ones of those where it is: there alone it can be picked.
+    A form is fitted on every outer training set if its modality is among the top two in any of them, so that the table
+    can show it; and on the inner training sets of those outer folds where it is, since it can be picked only there.
     """
     forms = {number: modality_of(recipes[number].name) for number in range(begin, len(recipes))}
     wanted = {name for names in first.values() for name in names}

@@ -1,4 +1,4 @@
-"""The rows of a trial that no recipe fits: `best-available` and `null`, composed in each outer fold."""
+"""Rows of a trial that no recipe fits: `best-available` and `null`, composed in each outer fold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reference:
-    """A row of a trial that stands on no side; `paper` says what it is."""
+    """A reference row of a trial, on neither side of the verdict; `paper` describes it."""
 
     name: str
     paper: str
@@ -38,10 +38,10 @@ REFERENCE_ROWS = {
 
 
 def compose_references(setting: Setting, fits: Mapping[tuple[str, str], Fit], own: Inner) -> dict[str, dict[str, Fit]]:
-    """`best-available` and `null` in each outer fold, from the fits of the recipes of one modality.
+    """Compose `best-available` and `null` in each outer fold from the fits of one-modality recipes.
 
     Args:
-        own: inner score of each such recipe among the patients who have its modality.
+        own: inner score of each one-modality recipe among the patients who have its modality.
     """
     cohort = setting.cohort
     assert cohort.target is not None and cohort.outcome is not None  # a trial has a target
@@ -68,7 +68,7 @@ def compose_references(setting: Setting, fits: Mapping[tuple[str, str], Fit], ow
 def candidates_in(
     setting: Setting, fits: Mapping[tuple[str, str], Fit], own: Inner, split: Split
 ) -> dict[str, list[OneModality]]:
-    """Of each modality the single recipes that read it alone, as they were fitted in one outer fold."""
+    """Collect, for each modality, the single recipes that read it alone, as fitted in one outer fold."""
     found: dict[str, list[OneModality]] = {}
     for recipe in setting.recipes:
         reads, fit = reads_of(recipe, setting.cohort), fits.get((recipe.name, split.key))

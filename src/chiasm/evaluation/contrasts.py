@@ -1,4 +1,4 @@
-"""One contrast between two columns of predictions: a difference in each test fold, in each draw, and its interval."""
+"""Contrast between two sets of predictions: a difference in each test fold and draw, with its interval."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from chiasm.metrics.scores import PRIMARY
 from chiasm.metrics.weighted import Floats
 
 Values = list[tuple[Floats, Floats]]
-"""The primary metric of predictions: (J, 1) in the folds and (J, R) in the draws, one such pair a label."""
+"""Primary metric of some predictions: one pair per label of its values in folds (J, 1) and in draws (J, R)."""
 
-ROUNDING = 1e-9  # two metrics that differ by less in a fold and in every draw come from equal rankings
+ROUNDING = 1e-9  # metrics that differ by less than this in every fold and draw come from equal rankings
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference of two primary metrics with its 95 % interval; all NaN where it is not estimable.
+    """Difference between two primary metrics with its 95 % interval; all NaN where it is not estimable.
 
-    `same`: the difference is zero in every fold and in every draw, because both sides rank the patients alike (for a
-    number: predict the same); it is zero by construction, and an interval of it says nothing. `corrected` and
-    `bootstrap` are the two intervals of which the wider was taken.
+    `same` is True if the difference is zero in every fold and every draw, because both sides rank the patients alike
+    (for regression: predict the same); it is then zero by construction, and its interval says nothing. `corrected` and
+    `bootstrap` are the two intervals, of which the wider was taken.
     """
 
     mean: float
@@ -53,7 +53,7 @@ UNKNOWN = Contrast(math.nan, math.nan, math.nan)
 def whole_values(
     kind: str, folds: Sequence[TestFold], frames: Sequence[pd.DataFrame], classes: Sequence[str], draws: Counts
 ) -> Values:
-    """The primary metric over all tested patients of each fold."""
+    """Compute the primary metric over all tested patients of each fold."""
     name = PRIMARY[kind]
     if kind != "multilabel":
         return [fold_values(kind, folds, frames, classes, draws, [name])[name]]
@@ -69,7 +69,7 @@ def within_values(
     draws: Counts,
     strata: Sequence[Strata],
 ) -> Values:
-    """The primary metric within strata of each fold."""
+    """Compute the primary metric within strata of each fold."""
     labels = [None] if kind != "multilabel" else list(range(len(classes)))
     values = []
     for label in labels:
@@ -88,7 +88,7 @@ def within_values(
 
 
 def chosen(values: Sequence[Values]) -> Values:
-    """The values of the recipe picked in each fold: item j of `values` is that recipe's, of which fold j is taken."""
+    """Combine the values of the recipe picked in each fold: fold j is taken from item j of `values`."""
     labels = range(len(values[0]))
     return [
         (
@@ -100,14 +100,14 @@ def chosen(values: Sequence[Values]) -> Values:
 
 
 def contrast(ours: Values, theirs: Values, *, n_test: float, n_train: float) -> Contrast:
-    """Ours minus theirs: the mean over folds, with the wider of two 95 % intervals.
+    """Estimate ours minus theirs: the mean over folds, with the wider of two 95 % intervals.
 
-    The corrected resampled t interval holds the chance of training sets, the bootstrap that of tested patients. With
-    one fold there is only the bootstrap. A fold without a value is left out; with more than a fifth of them missing
-    the contrast is not estimable.
+    The corrected resampled t interval reflects the sampling of training sets, the bootstrap that of tested patients.
+    With one fold there is only the bootstrap. A fold without a value is left out; if more than a fifth of the folds are
+    missing, the contrast is not estimable.
 
     Args:
-        n_test, n_train: mean numbers of test and training patients of a fold.
+        n_test, n_train: mean numbers of test and training patients per fold.
     """
     apart = [(a[0] - b[0], a[1] - b[1]) for a, b in zip(ours, theirs, strict=True)]
     same = all(_no_difference(part) for pair in apart for part in pair)
@@ -133,11 +133,11 @@ def _no_difference(values: Floats) -> bool:
 def corrected_interval(
     differences: Floats, n_test: float, n_train: float, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """The corrected resampled t interval of the mean of (J,) differences, NaN for fewer than two folds.
+    """Corrected resampled t interval for the mean of (J,) differences, NaN for fewer than two folds.
 
         mean +- t_{J-1} sqrt((1 / J + n_test / n_train) s^2)
 
-    Source: Nadeau and Bengio 2003, doi:10.1023/A:1024068626366; the folds' training sets overlap, which 1 / J ignores.
+    Source: Nadeau and Bengio 2003, doi:10.1023/A:1024068626366; training sets overlap, which 1 / J alone ignores.
     """
     folds = len(differences)
     if folds < 2:
@@ -148,7 +148,7 @@ def corrected_interval(
 
 
 def wider(corrected: tuple[float, float], bootstrap: tuple[float, float]) -> tuple[float, float]:
-    """The interval of the larger width. NaN without a bootstrap; the bootstrap where there is one fold only."""
+    """Return the wider interval; NaN without a bootstrap, and the bootstrap if there is only one fold."""
     if math.isnan(bootstrap[0]) or math.isnan(corrected[0]):
         return bootstrap
     return corrected if corrected[1] - corrected[0] > bootstrap[1] - bootstrap[0] else bootstrap

@@ -1,4 +1,4 @@
-"""From values in folds and in draws of a bootstrap to means with intervals, or to "not estimable"."""
+"""Means with intervals, or "not estimable", from metric values in folds and bootstrap draws."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chiasm.metrics.weighted import Floats, ratio
 
 CONFIDENCE = 0.95
 MAX_MISSING = 0.2
-"""Largest share of folds, or of draws of folds, without a value; above it a mean or an interval is not estimable."""
+"""Largest tolerated share of missing values over folds or draws; above it a mean or interval is not estimable."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Estimate:
 
 
 def estimate(point: Floats, draws: Floats) -> Estimate:
-    """The mean over folds of `point` (J, 1) with the percentile interval of `draws` (J, R); NaN unless all exist."""
+    """Average `point` (J, 1) over folds, with the percentile interval of `draws` (J, R); NaN unless all exist."""
     mean = float(mean_over_folds(point)[0])
     low, high = percentile_interval(mean_over_folds(draws))
     if not np.isfinite([mean, low, high]).all():
@@ -41,10 +41,10 @@ def estimate(point: Floats, draws: Floats) -> Estimate:
 
 
 def mean_over_folds(values: Floats) -> Floats:
-    """(J, R) values within folds -> (R,) means over folds.
+    """Average (J, R) values over the folds, giving (R,) means.
 
     A fold without a value in a draw is skipped in that draw. When more than a fifth of all values are missing, the
-    means are NaN: what is left would be a selection of folds.
+    means are NaN, because the remaining folds would be a selection.
     """
     missing = np.isnan(values)
     if values.size == 0 or missing.mean() > MAX_MISSING:
@@ -55,7 +55,7 @@ def mean_over_folds(values: Floats) -> Floats:
 
 
 def percentile_interval(draws: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The interval between the outer percentiles of (R,) draws; NaN when more than a fifth of them are missing."""
+    """Percentile interval of (R,) draws; NaN when more than a fifth of them are missing."""
     present = draws[np.isfinite(draws)]
     if len(present) == 0 or len(present) < (1 - MAX_MISSING) * len(draws):
         return np.nan, np.nan
@@ -64,11 +64,11 @@ def percentile_interval(draws: Floats, confidence: float = CONFIDENCE) -> tuple[
 
 
 def mean_over_labels(values: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
-    """The mean over labels of what `fold_values` gives of each: its share of each fold (J,), and in the draws (R,).
+    """Average the `fold_values` of several labels: the share of each fold (J,), and the mean in each draw (R,).
 
-    Each label is averaged over its folds first, so that one that a fold or a draw has lost does not leave the mean to
-    easier labels; the shares are such that their mean is that mean. A label of which the mean or the interval cannot be
-    estimated is left out; without any, all are NaN.
+    Each label is averaged over its folds first, so that a label missing from a fold or draw does not leave the mean to
+    easier labels; the shares of the folds are scaled so that their mean is the overall mean. A label whose mean or
+    interval cannot be estimated is left out; if none remains, all values are NaN.
     """
     kept = [(point[:, 0], mean_over_folds(drawn)) for point, drawn in values if estimate(point, drawn).estimable]
     if not kept:
@@ -85,7 +85,7 @@ def mean_over_labels(values: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, F
 
 
 def estimate_of_labels(values: Sequence[tuple[Floats, Floats]]) -> Estimate:
-    """The mean over labels with its percentile interval."""
+    """Estimate the mean over labels with its percentile interval."""
     share, drawn = mean_over_labels(values)
     low, high = percentile_interval(drawn)
     found = np.array([np.nansum(share) / len(share), low, high])

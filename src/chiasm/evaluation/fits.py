@@ -1,4 +1,4 @@
-"""Fitting every recipe on one training set and keeping what it predicts: the only place where a recipe meets a fold."""
+"""Fitting of recipes on one training set, and their predictions: the only place where a recipe meets a fold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Clock = Callable[[], float]
 
 
 class Execute(Protocol):
-    """Runs `function(context, task)` for every task, perhaps side by side; yields results as they come."""
+    """Callable that runs `function(context, task)` for each task, perhaps in parallel, and yields results as ready."""
 
     def __call__(
         self, function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int
@@ -35,10 +35,10 @@ class Execute(Protocol):
 
 @dataclass(frozen=True)
 class Fit:
-    """What one recipe predicted for the tested patients of one split, in the cohort's sorted row order.
+    """Predictions of one recipe for the tested patients of one split, in the cohort's sorted row order.
 
-    `level` is the mean link of its predictions over the training patients who have the modality, where the recipe reads
-    one modality and the split is an outer one: what `best-available` compares a patient with.
+    `level` is the mean link of its predictions over the training patients who have the modality, to which
+    `best-available` relates each patient; only where the recipe reads one modality and the split is an outer one.
     """
 
     recipe: str
@@ -51,7 +51,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Context:
-    """What every fit of a trial shares. `work` is the folder of finished fits and checkpoints, None to keep nothing."""
+    """State of all fits of a trial. `work` is the folder of finished fits and checkpoints; None stores nothing."""
 
     cohort: Cohort
     recipes: tuple[Any, ...]
@@ -65,7 +65,7 @@ class Context:
 class Task:
     """One training set and the recipes to fit on it, by their position in the trial.
 
-    `first`: what the fitted models read is compared with what the recipes declared.
+    `first`: also check that the fitted models read only what their recipes declared.
     """
 
     split: Split
@@ -74,10 +74,12 @@ class Task:
 
 
 def run_task(context: Context, task: Task) -> list[Fit]:
-    """Fit each recipe of the task on the split's training rows and predict its test rows; finished ones are read back.
+    """Fit each recipe of the task on the split's training rows and predict its test rows, reusing finished fits.
 
     Raises:
-        RuntimeError: a recipe failed; the message names it and the fold.
+        RuntimeError: a recipe failed with an arithmetic, lookup, runtime or type error; the message names it and the
+            fold.
+        TrialError: a model reads a modality that its recipe did not declare.
     """
     train = with_horizons(context.cohort.subset(task.split.train))
     test = context.cohort.subset(task.split.test)
@@ -101,7 +103,7 @@ def run_task(context: Context, task: Task) -> list[Fit]:
                 require_declared(recipe, declared, model, test, frame)
             level = mean_link(model, train, declared[0]) if task.split.inner is None and len(declared) == 1 else None
         except (ArithmeticError, LookupError, RuntimeError, TypeError) as error:
-            # Without its text, which may quote a patient; the cause is chained for whoever asks for the traceback.
+            # The error's text is left out, because it may quote a patient; the chained cause still has it.
             what = f"recipe '{recipe.name}' failed in {task.split.key} with a {type(error).__name__}"
             raise RuntimeError(what) from error
         fit = Fit(recipe.name, task.split.key, frame, seconds, model.trained_parameters, level)
@@ -114,7 +116,7 @@ def run_task(context: Context, task: Task) -> list[Fit]:
 
 
 def with_horizons(train: Cohort) -> Cohort:
-    """The training set with horizons: those that were asked for, or the quartiles of its own event times."""
+    """Return the training set with horizons: the requested ones, or the quartiles of its own event times."""
     target, outcome = train.target, train.outcome
     if isinstance(target, Survival) and not target.times and outcome is not None:
         return train.with_target(replace(target, times=horizons(outcome)), outcome)
@@ -122,7 +124,7 @@ def with_horizons(train: Cohort) -> Cohort:
 
 
 def mean_link(model: Any, train: Cohort, modality: str) -> tuple[float, ...] | None:
-    """The mean link of the model over the training patients who have the modality; None where nobody has it."""
+    """Average the model's link over the training patients who have the modality; None if nobody has it."""
     assert train.target is not None  # a training set has a target
     rows = train.rows_of(modality)
     if not len(rows):
@@ -135,7 +137,8 @@ def mean_link(model: Any, train: Cohort, modality: str) -> tuple[float, ...] | N
 def require_declared(recipe: Any, declared: Sequence[str], model: Any, test: Cohort, frame: pd.DataFrame) -> None:
     """Refuse a fitted model that reads a modality which its recipe did not declare.
 
-    By what the model says it reads, and by its predictions: without the other modalities they must stay as they are.
+    Two things are checked: the modalities that the model says it reads, and its predictions, which must not change
+    without the other modalities.
 
     Raises:
         TrialError: naming the recipe and the modalities.
@@ -159,7 +162,7 @@ def require_declared(recipe: Any, declared: Sequence[str], model: Any, test: Coh
 
 
 def _write(path: Path, fit: Fit) -> None:
-    """One parquet file, atomically; seconds and parameters travel in its metadata."""
+    """Write a fit to one parquet file, atomically; seconds, parameters and level are stored in its metadata."""
     table = pa.Table.from_pandas(fit.frame)
     note = json.dumps({"seconds": fit.seconds, "trained_parameters": fit.trained_parameters, "level": fit.level})
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"chiasm": note.encode()})

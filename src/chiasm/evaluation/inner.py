@@ -1,4 +1,4 @@
-"""Scores on inner folds: what a recipe is picked by, within the training set of each outer fold."""
+"""Scores on inner folds, by which recipes are picked within the training set of each outer fold."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ def inner_scores(
     fits: Mapping[tuple[str, str], Fit],
     own: bool = False,
 ) -> dict[tuple[str, int, str], float]:
-    """The mean primary metric of each recipe over the inner folds of each outer fold, where one can be estimated.
+    """Average the primary metric of each recipe over the inner folds of each outer fold, where it can be estimated.
 
     Args:
-        own: among the patients who have the modality, of recipes that read one; else over all patients.
+        own: score only the recipes that read one modality, among the patients who have it; otherwise score every recipe
+            over all patients.
 
     Returns:
-        (recipe, repeat, outer fold) to the mean.
+        Mapping of (recipe, repeat, outer fold) to the mean.
     """
     target, outcome = cohort.target, cohort.outcome
     if target is None or outcome is None:

@@ -1,10 +1,10 @@
-"""Intervals of a trial: a bootstrap of patients within test folds.
+"""Bootstrap intervals of a trial, which resample patients within test folds.
 
-A patient (or group) is drawn once for the whole trial: the same count in a draw for every recipe and in every repeat of
-the cross-validation. A metric is computed within each test fold and then averaged over folds, each counting the same
-however many patients it has; calibration and scaled losses, which compare no patient with another, are pooled over the
-folds of a repeat and then averaged over repeats.
-The intervals are conditional on the fitted models: they hold the sampling of test patients, not that of training.
+A patient (or group) is drawn once for the whole trial, so that its count in a draw is the same for every recipe and in
+every repeat of the cross-validation. A metric is computed within each test fold and averaged over folds, each counting
+the same however many patients it has; calibration and scaled losses, which do not compare patients with each other, are
+pooled over the folds of a repeat and averaged over repeats.
+The intervals are conditional on the fitted models: they reflect the sampling of test patients, not of training sets.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Counts = NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class TestFold:
-    """The patients tested in one fold of one repeat, and what is known of them.
+    """Patients tested in one fold of one repeat, with their outcomes.
 
     Args:
-        repeat: from 0.
+        repeat: index of the repeat, from 0.
         fold: name of the fold.
         patients: (n,) int, their rows in the cohort.
-        outcome: theirs, in that order.
-        train: outcome of the patients that the models of this fold were trained on.
-        groups: (n,) labels of those who may only be drawn together, or None. A group lies in one fold.
+        outcome: their outcomes, in that order.
+        train: outcomes of the patients that the models of this fold were trained on.
+        groups: (n,) group labels, or None. Patients of a group are drawn together, and a group lies in one fold.
     """
 
     repeat: int
@@ -44,7 +44,7 @@ class TestFold:
     train: Outcome
     groups: NDArray[np.str_] | None = None
 
-    __test__ = False  # pytest: a class of the library, not of tests
+    __test__ = False  # tells pytest that this class is not a test
 
     def __post_init__(self) -> None:
         n = len(self.patients)
@@ -56,12 +56,12 @@ class TestFold:
         return len(self.train.value)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> TestFold:
-        """Some of the patients of the fold, e.g. those with one pattern of modalities; the training set stays."""
+        """Restrict the fold to some of its patients, e.g. those with one pattern of modalities; `train` stays."""
         groups = None if self.groups is None else self.groups[rows]
         return replace(self, patients=self.patients[rows], outcome=self.outcome.take(rows), groups=groups)
 
     def label(self, number: int) -> TestFold:
-        """The fold with one label of several; whoever's is not known stays, as not known."""
+        """Restrict the fold to one of several labels; patients with an unknown label stay, as unknown."""
         value, trained = self.outcome.value[:, [number]], self.train.value[:, [number]]
         return replace(
             self,
@@ -71,13 +71,13 @@ class TestFold:
 
 
 def bootstrap_weights(n: int, draws: int, rng: np.random.Generator, groups: ArrayLike | None = None) -> Counts:
-    """How often each of n patients stands in each draw of a bootstrap.
+    """Draw bootstrap counts: how often each of n patients occurs in each draw.
 
     Args:
         n: number of patients.
-        draws: R.
-        rng: the source of randomness.
-        groups: (n,) labels; as many whole groups as there are get drawn, and all patients of a group share its count.
+        draws: number of draws, R.
+        rng: random generator.
+        groups: (n,) labels; whole groups are drawn, as many as there are, and all patients of a group share its count.
 
     Returns:
         (R, n) counts; without groups each row sums to n.
@@ -91,20 +91,20 @@ def bootstrap_weights(n: int, draws: int, rng: np.random.Generator, groups: Arra
 
 
 def patient_draws(folds: Sequence[TestFold], n_patients: int, draws: int, seed: int) -> Counts:
-    """One bootstrap for a whole trial: counts over the cohort, of which each fold takes its columns.
+    """Draw one bootstrap for a whole trial: counts over the cohort, from which each fold takes its columns.
 
-    Patients are drawn within strata: those of a stratum are the patients whom a fold is the first to test, in the order
-    of (repeat, fold). With k-fold cross-validation these are the folds of the first repeat, where each fold thus keeps
-    its size; in later repeats the same patient has the same count, and the size of a fold varies between draws.
+    Patients are drawn within strata. A stratum holds the patients who are first tested by the same fold, in the order
+    of (repeat, fold). With k-fold cross-validation the strata are the folds of the first repeat, which thus keep their
+    size; in later repeats the same patient has the same count, and the size of a fold varies between draws.
 
     Args:
         folds: all test folds of the trial.
         n_patients: number of rows of the cohort, N.
-        draws: R.
-        seed: of the bootstrap; the same folds and seed give the same draws.
+        draws: number of draws, R.
+        seed: seed of the bootstrap; the same folds and seed give the same draws.
 
     Returns:
-        (R, N) counts, zero for a patient who is never tested. Use `draws[:, fold.patients]` in a fold.
+        (R, N) counts, zero for a patient who is never tested. A fold uses `draws[:, fold.patients]`.
     """
     counts = np.zeros((draws, n_patients), dtype=np.uint16)
     drawn = np.zeros(n_patients, dtype=np.bool_)
@@ -127,22 +127,22 @@ def fold_metric_draws(
     weights: ArrayLike | None = None,
     metrics: Collection[str] | None = None,
 ) -> dict[str, Floats]:
-    """Metrics of one model on one test fold, for each draw: {metric id: (R,)}.
+    """Compute the metrics of one model on one test fold, for each draw: {metric id: (R,)}.
 
     `predictions` has a row for each of `fold.patients`, in that order; `weights` is `draws[:, fold.patients]`, or None
-    for the point estimate. NaN where the metric is not defined; the fewest events are asked of a whole trial
-    (`trial_estimable`), not of each fold, since the mean over small folds is sound where one fold alone is not.
+    for the point estimate. NaN where the metric is undefined. The minimum number of events applies to a whole trial
+    (`trial_estimable`), not to each fold, since the mean over small folds is sound where one fold alone is not.
     """
     return score(kind, predictions, fold.outcome, classes, weights, fold.train, metrics, min_events=0)
 
 
 def trial_estimable(kind: str, folds: Sequence[TestFold], n_classes: int = 0, *, min_events: int = MIN_EVENTS) -> bool:
-    """`metrics.estimable` for all tested patients together, each counted once however many repeats there are."""
+    """Apply `scores.estimable` to all tested patients together, each counted once whatever the number of repeats."""
     return bool(folds) and estimable(kind, tested_outcome(folds), n_classes, min_events=min_events)
 
 
 def tested_outcome(folds: Sequence[TestFold]) -> Outcome:
-    """Of all tested patients together, each once."""
+    """Outcomes of all tested patients together, each patient once."""
     patients = np.concatenate([fold.patients for fold in folds])
     first = np.unique(patients, return_index=True)[1]
     events = [fold.outcome.event for fold in folds if fold.outcome.event is not None]
@@ -154,7 +154,7 @@ def tested_outcome(folds: Sequence[TestFold]) -> Outcome:
 
 
 def scorable_folds(kind: str, folds: Sequence[TestFold]) -> list[TestFold]:
-    """The folds without labels that are too rare among all tested patients (`metrics.scorable`), the same in each."""
+    """Mask the labels that are too rare among all tested patients (`scores.scorable`), the same ones in each fold."""
     if kind != "multilabel" or not folds:
         return list(folds)
     kept = ~np.isnan(scorable(kind, tested_outcome(folds)).value).all(axis=0)  # (K,)
@@ -173,13 +173,13 @@ def trial_scores(
     draws: Counts,
     metrics: Collection[str] | None = None,
 ) -> dict[str, Estimate]:
-    """Each metric of one recipe: the mean over test folds, of a pooled one over repeats, with the interval of `draws`.
+    """Estimate each metric of one recipe: the mean over test folds (repeats if pooled) and its interval from `draws`.
 
     Args:
-        kind, classes, metrics: as for `metrics.score`.
+        kind, classes, metrics: as for `scores.score`.
         folds: J test folds, of one or several repeats.
         predictions: J frames, aligned with the patients of each fold.
-        draws: (R, N) of `patient_draws`, the same for every recipe that is compared.
+        draws: (R, N) counts from `patient_draws`, the same for every recipe that is compared.
     """
     if kind == "multilabel":
         several = [
@@ -199,9 +199,9 @@ def fold_values(
     draws: Counts,
     metrics: Collection[str] | None = None,
 ) -> dict[str, tuple[Floats, Floats]]:
-    """Each metric within each fold, (J, 1), and in each draw, (J, R); NaN throughout where the events are too few.
+    """Compute each metric within each fold, (J, 1), and in each draw, (J, R); all NaN if there are too few events.
 
-    Of a pooled metric J is the number of repeats: the folds of each are one set of patients.
+    For a pooled metric J is the number of repeats, because the folds of a repeat form one set of patients.
     """
     enough = trial_estimable(kind, folds, len(classes))
     chosen = chosen_metrics(kind, metrics)
@@ -230,7 +230,7 @@ def fold_values(
 def one_label(
     folds: Sequence[TestFold], predictions: Sequence[pd.DataFrame], labels: Sequence[str], number: int
 ) -> tuple[list[TestFold], list[pd.DataFrame], list[str]]:
-    """Folds, predictions and name of one label of several."""
+    """Restrict folds, predictions and label names to one of several labels."""
     column = f"p_{labels[number]}"
     return [fold.label(number) for fold in folds], [frame[[column]] for frame in predictions], [labels[number]]
 
@@ -243,15 +243,15 @@ def trial_differences(
     classes: Sequence[str],
     draws: Counts,
 ) -> tuple[Floats, Floats]:
-    """Primary metric of `fused` minus that of `single`, what `verdict.decide` asks for.
+    """Compute the difference in the primary metric between the `fused` and the `single` predictions.
 
     Args:
-        fused, single: J frames each, of the recipes picked in each fold, aligned with the patients of the fold.
+        fused, single: J frames each, from the recipes picked in each fold, aligned with the patients of the fold.
         kind, folds, classes, draws: as for `trial_scores`.
 
     Returns:
-        (J,) differences in the folds and (R,) means over folds in the draws: the same draw for both sides. All are NaN
-        when the trial has too few events (`trial_estimable`).
+        (J,) differences in the folds and (R,) means over folds in the draws, which are the same for both sides. All are
+        NaN when the trial has too few events (`trial_estimable`).
     """
     name = PRIMARY[kind]
 

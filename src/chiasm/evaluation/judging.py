@@ -1,4 +1,4 @@
-"""The evidence of a trial, gathered from its predictions, and the verdict that follows."""
+"""Evidence of a trial, computed from its predictions, and the verdict that follows from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FEWEST_EVENTS = 10
 
 @dataclass(frozen=True)
 class Judging:
-    """A trial with the inner scores by which its sides are picked."""
+    """A trial with the inner scores by which the recipes of its sides are picked."""
 
     trial: Trial
     inner: Inner
@@ -41,7 +41,7 @@ class Judging:
         return {row["name"]: side_of(row) for row in self.trial.document["recipes"]}
 
     def ranked(self, side: str, key: tuple[int, str]) -> list[str]:
-        """The recipes of a side, the best inner score of this outer fold first; unscored ones last, ties as named."""
+        """Rank the recipes of a side by inner score in this outer fold, best first; unscored last, ties as named."""
 
         def score(name: str) -> float:
             value = self.inner.get((name, *key), -math.inf)
@@ -50,12 +50,12 @@ class Judging:
         return sorted((name for name, own in self.sides.items() if own == side), key=lambda name: -score(name))
 
     def picks(self, side: str, place: int = 0) -> list[str] | None:
-        """In each fold the recipe of this place in the side's inner ranking; None where a side has too few."""
+        """Return each fold's recipe at this place of the side's inner ranking; None if the side has too few recipes."""
         ranked = [self.ranked(side, key) for key in self.trial.folds]
         return [names[place] for names in ranked] if all(len(names) > place for names in ranked) else None
 
     def whole(self, picks: Sequence[str]) -> Values:
-        """The primary metric of the recipe picked in each fold, over all its tested patients."""
+        """Compute the primary metric of the recipe picked in each fold, over all its tested patients."""
         kept: dict[str, Values] = self.__dict__.setdefault("_whole", {})
         for name in set(picks) - set(kept):
             frames = [self.trial.frames[name][key] for key in self.trial.folds]
@@ -64,7 +64,7 @@ class Judging:
         return chosen([kept[name] for name in picks])
 
     def frames(self, picks: Sequence[str]) -> list[pd.DataFrame]:
-        """The predictions of the recipe picked in each fold."""
+        """Return the predictions of the recipe picked in each fold."""
         return [self.trial.frames[name][key] for name, key in zip(picks, self.trial.folds, strict=True)]
 
     def apart(self, ours: Values, theirs: Values) -> Contrast:
@@ -76,12 +76,15 @@ class Judging:
 
     @cached_property
     def several(self) -> NDArray[np.bool_]:
-        """(N,) who has two modalities or more."""
+        """Mask (N,) of the patients who have two modalities or more."""
         return np.asarray(self.trial.outcomes["modalities"].to_numpy() >= 2)
 
     @cached_property
     def strata(self) -> tuple[list[Strata], bool]:
-        """Of each fold the patterns of who has two modalities, or (True) fifths of `presence` where too sparse."""
+        """Strata of each fold's patients with two modalities or more, and True if they are fifths of `presence`.
+
+        The strata are modality patterns, or fifths of what `presence` predicts where the patterns are too sparse.
+        """
         trial, patterns = self.trial, self.trial.outcomes["pattern"].to_numpy(object)
         names = [f"p_{name}" for name in trial.classes]
         columns = {"regression": ["prediction"], "survival": ["risk"]}.get(trial.kind, names)
@@ -93,7 +96,7 @@ class Judging:
         return [fifth_strata(p, self.several[f.patients]) for p, f in zip(said, folds, strict=True)], True
 
     def combining(self, picks: Sequence[str]) -> Contrast:
-        """The picked combined recipe less `best-available`, within strata."""
+        """Contrast the picked combined recipes with `best-available`, within strata."""
         trial, folds = self.trial, list(self.trial.folds.values())
         values = []
         for frames in (self.frames(picks), self.frames(self.always(BEST_AVAILABLE))):
@@ -104,7 +107,7 @@ class Judging:
         return self.apart([values[0][k] for k in kept], [values[1][k] for k in kept])
 
     def learned_from(self) -> list[Outcome]:
-        """Of each fold the outcomes of the training patients who have two modalities or more."""
+        """Return, for each fold, the outcomes of its training patients who have two modalities or more."""
         found = []
         outcome = self.trial.all_outcomes
         for fold in self.trial.folds.values():
@@ -115,14 +118,14 @@ class Judging:
 
     @cached_property
     def too_rare(self) -> tuple[int, ...]:
-        """The labels of which the median fold has too few among its training patients with two modalities."""
+        """Labels that are too rare, in the median fold, among the training patients who have two modalities."""
         if self.trial.kind != "multilabel":
             return ()
         sizes = np.median([fewest(outcome.value) for outcome in self.learned_from()], axis=0)  # (K,)
         return tuple(np.flatnonzero(sizes < FEWEST_EVENTS).tolist())
 
     def too_few(self) -> str:
-        """Why the training patients with two modalities are too few to learn combining from; "" where they are not."""
+        """Explain why too few training patients have two modalities to learn combining from; "" if enough do."""
         trial, training = self.trial, self.learned_from()
         patients = int(np.median([len(outcome.value) for outcome in training]))
         total = int(np.median([len(trial.outcomes) - len(fold.patients) for fold in trial.folds.values()]))
@@ -143,7 +146,7 @@ class Judging:
         return ""
 
     def evidence(self, singles: Sequence[str], fused: Sequence[str], leaks: Sequence[str]) -> Evidence:
-        """The contrasts between these picks."""
+        """Compute the contrasts between these picks."""
         trial = self.trial
         c, s, b = self.whole(fused), self.whole(singles), self.whole(self.always(BEST_AVAILABLE))
         total, combining, next_total, next_combining = self.apart(c, s), self.combining(fused), UNKNOWN, UNKNOWN
@@ -160,20 +163,20 @@ class Judging:
 
 
 def placed(finding: Mapping[str, Any]) -> str:
-    """A finding in words, with the modality that it is of."""
+    """Describe a finding in words, with the modality that it concerns."""
     return str(finding["what"]) + (f" (modality '{finding['modality']}')" if finding["modality"] else "")
 
 
 def often(picks: Sequence[str]) -> str:
-    """The recipe picked most often, of equally frequent ones the first."""
+    """Return the recipe picked most often; ties go to the first."""
     return Counter(picks).most_common(1)[0][0]
 
 
 def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
-    """The verdict of a trial; None where it has no single or no combined recipe.
+    """Reach the verdict of a trial; None where it has no single or no combined recipe.
 
-    In each outer fold the single and the combined recipe with the best score on inner folds are picked; the leaks that
-    were found and not accepted stand in the document of the trial.
+    In each outer fold the single and the combined recipe with the best score on inner folds are picked. The leaks that
+    were found and not accepted are read from the document of the trial.
     """
     judging = Judging(trial, inner)
     singles, fused = judging.picks(SINGLE), judging.picks(COMBINED)
@@ -210,7 +213,7 @@ def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
 
 
 def named_contrasts(trial: Trial, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Each pair of recipes named beforehand: their difference, its outcome by the ends of its interval, a sentence."""
+    """Judge each pair of recipes named beforehand: their difference, its outcome by the interval, and a sentence."""
     judging, found = Judging(trial, {}), []
     margin, metric = trial.document["protocol"]["margin"], primary_label(trial.kind)
     for recipe, against in pairs:

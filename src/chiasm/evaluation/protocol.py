@@ -1,4 +1,4 @@
-"""How a trial is split: outer folds that test, inner folds that select, and who may be trained on in each."""
+"""Cross-validation protocol of a trial: outer folds for testing, inner folds for selection."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ REPEATED_UP_TO = 500
 
 @dataclass(frozen=True)
 class Protocol:
-    """The rules that every recipe of a trial is held to.
+    """Evaluation rules shared by every recipe of a trial.
 
     Args:
-        folds, repeats: of the outer cross-validation, where the cohort prescribes no folds. Without a number of
-            repeats the cohort alone decides: see `with_repeats`.
-        inner_folds: on which the best single and the best fused recipe are picked, within each training set.
-        ignore_folds: draw folds although the cohort prescribes some.
+        folds, repeats: size of the outer cross-validation, used where the cohort prescribes no folds. If `repeats` is
+            None, `with_repeats` derives it from the cohort.
+        inner_folds: number of inner folds, within each training set, on which the best single and the best fused
+            recipe are picked.
+        ignore_folds: draw folds even if the cohort prescribes some.
         by: "site" keeps each site on one side of every fold.
-        group_duplicates: patients identical in every modality stay on one side.
+        group_duplicates: keep patients identical in every modality on one side of every fold.
         margin: the smallest gain in the primary metric that is worth having.
-        draws: of the bootstrap.
+        draws: number of bootstrap draws.
     """
 
     folds: int = 5
@@ -55,15 +56,15 @@ class Protocol:
             raise ValueError(f"the margin is the smallest gain worth having, 0 or more, not {self.margin}")
 
     def as_json(self) -> dict[str, Any]:
-        """The fields, as they stand in `trial.json`."""
+        """Return the fields as stored in `trial.json`."""
         return asdict(self)
 
 
 def with_repeats(protocol: Protocol, cohort: Cohort) -> Protocol:
-    """The protocol with a number of repeats: the one that was asked for, or what the cohort asks for by itself.
+    """Return the protocol with its number of repeats filled in: the requested number, or a default for the cohort.
 
-    Five up to 500 patients, none of whose modalities had to be encoded from files; one otherwise, and where the cohort
-    prescribes its folds. The clock has no say, so that the same cohort is always judged in the same way.
+    The default is five for up to 500 patients with no modality encoded from files, and one otherwise or where the
+    cohort prescribes its folds. Running time plays no part, so the same cohort is always judged in the same way.
     """
     if protocol.repeats is not None:
         return protocol
@@ -73,14 +74,14 @@ def with_repeats(protocol: Protocol, cohort: Cohort) -> Protocol:
 
 @dataclass(frozen=True)
 class Split:
-    """One training set with what it is asked to predict; `inner` is None for an outer fold.
+    """One training set and the patients to predict from it; `inner` is None for an outer fold.
 
     Args:
-        repeat, fold: which outer fold it belongs to.
-        inner: which inner fold of it.
+        repeat, fold: the outer fold it belongs to.
+        inner: number of the inner fold, or None.
         train, test: rows of the cohort, sorted.
-        hidden: modalities that the tested patients are shown without. For an inner fold these are the modalities that
-            no patient of the outer test fold has: a recipe must not be picked for what it will not be given.
+        hidden: modalities withheld from the tested patients. For an inner fold these are the modalities that no patient
+            of the outer test fold has, so that a recipe is not picked for data that it will not be given.
     """
 
     repeat: int
@@ -92,14 +93,14 @@ class Split:
 
     @property
     def key(self) -> str:
-        """A name for files and seeds."""
+        """Identifier of the split, used for file names and seeds."""
         return f"r{self.repeat}-f{quote(self.fold, safe='')}" + ("" if self.inner is None else f"-i{self.inner}")
 
 
 def plan(cohort: Cohort, protocol: Protocol, seed: int) -> list[Split]:
-    """The outer folds of a trial, in the order of (repeat, fold); each is checked for leakage.
+    """Build the outer folds of a trial, ordered by (repeat, fold), and check each for leakage.
 
-    Folds that the cohort prescribes are taken as they are, once, unless `ignore_folds`.
+    Folds that the cohort prescribes are used once, as they are, unless `ignore_folds` or `by` is set.
 
     Raises:
         LeakageError: a patient, group or site on both sides of a fold.
@@ -126,7 +127,7 @@ def plan(cohort: Cohort, protocol: Protocol, seed: int) -> list[Split]:
 
 
 def inner_plan(cohort: Cohort, outer: Split, protocol: Protocol, seed: int) -> list[Split]:
-    """The inner folds of one outer fold: parts of its training set only.
+    """Build the inner folds of one outer fold, drawn from its training set only.
 
     Raises:
         CohortError: too few events or members of a class in the training set.
@@ -148,5 +149,5 @@ def inner_plan(cohort: Cohort, outer: Split, protocol: Protocol, seed: int) -> l
 
 
 def uses_given_folds(cohort: Cohort, protocol: Protocol) -> bool:
-    """Whether the folds are those that the cohort prescribes."""
+    """Return True if the folds are the ones that the cohort prescribes."""
     return cohort.fold is not None and not protocol.ignore_folds and protocol.by is None

@@ -1,7 +1,7 @@
-"""`best-available` and `null`: what a trial composes beside its recipes, on no side of the verdict.
+"""Reference predictions that a trial composes beside its recipes, on neither side of the verdict.
 
 `best-available` separates what is gained by covering more patients from what is gained by combining: each patient gets
-the best model of one modality among the modalities that he has. `null` is what the training set says of anybody.
+the best model of one modality among the modalities that they have. `null` is the training-set prior.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from chiasm.metrics.weighted import Floats
 
 @dataclass(frozen=True)
 class OneModality:
-    """A recipe of one modality in one fold: its predictions, its mean link among those who have it, its inner score.
+    """Recipe of one modality in one fold: its predictions, its mean link on training patients, and its inner score.
 
     Args:
-        recipe: its name.
-        frame: its predictions of the tested patients.
+        recipe: name of the recipe.
+        frame: its predictions for the tested patients.
         level: (C,) mean link over the training patients who have the modality.
         score: mean primary metric on inner folds among the patients who have the modality; NaN: not estimable.
     """
@@ -37,9 +37,9 @@ class OneModality:
 
 
 def ranked_modalities(candidates: Mapping[str, Sequence[OneModality]]) -> list[tuple[str, OneModality]]:
-    """Each modality with its recipe of the best inner score, the best modality first, those not estimable last.
+    """Rank the modalities, each with its best recipe by inner score; those not estimable come last.
 
-    Ties go to the first named recipe, and to the modality that comes first by name.
+    Ties go to the recipe named first, and to the modality that comes first by name.
     """
 
     def value(one: OneModality) -> float:
@@ -58,15 +58,15 @@ def best_available(
     index: pd.Index[str],
     patterns: NDArray[np.object_],
 ) -> pd.DataFrame:
-    """Each tested patient by the first modality that he has, as the training prior plus its link beyond the mean.
+    """Predict each tested patient from the best-ranked modality that they have, relative to the training prior.
 
         link_b(i) = prior + link_m(i) - mean of link_m over the training patients who have m
 
     Args:
-        ranked: (modality, its recipe), the best first.
-        present: modality to (n,) who has it.
-        train: outcome of the training patients, whose prior it is.
-        index, patterns: of the tested patients.
+        ranked: (modality, its recipe) pairs, the best first.
+        present: for each modality, (n,) True for patients who have it.
+        train: outcomes of the training patients, which give the prior.
+        index, patterns: identifiers and modality patterns of the tested patients.
     """
     frame = ranked[0][1].frame
     columns = columns_of(kind, frame, classes)
@@ -89,7 +89,7 @@ def null(
     train: Outcome,
     classes: Sequence[str],
 ) -> pd.DataFrame:
-    """The training prior for every patient of `frame`, another recipe's predictions in this fold."""
+    """Predict the training prior for every patient of `frame`, another recipe's predictions in this fold."""
     times = [float(name.removeprefix(SURVIVAL)) for name in map(str, frame.columns) if name.startswith(SURVIVAL)]
     prior = prior_frame(kind, train, len(frame), classes, times).set_index(frame.index)
     prior.insert(0, "pattern", frame["pattern"].to_numpy(object))

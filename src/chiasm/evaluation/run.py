@@ -1,4 +1,4 @@
-"""`evaluate`: every recipe on the same folds, inner selection included, resumable after any interruption."""
+"""Running a trial: every recipe on the same folds, inner selection included, resumable after any interruption."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from chiasm.evaluation.trial import Trial, TrialError, load_trial, read_document
 from chiasm.fitting.sides import COMBINED, REFERENCES, SINGLE, sides_of
 
 WORK = ".work"
-ALL_FORMS_UP_TO = 3  # modalities up to which every one-modality form is tried
+ALL_FORMS_UP_TO = 3  # with at most this many modalities, every one-modality form is tried
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What the recipes of a trial predicted, before anything is concluded from it.
+    """Predictions of the recipes of a trial, before anything is concluded from them.
 
     Args:
-        fits: (recipe, split) to what was predicted.
-        inner, own: inner scores over all patients, and of recipes of one modality over those who have it.
+        fits: predictions by (recipe, split).
+        inner, own: inner scores over all patients, and of one-modality recipes over the patients with that modality.
     """
 
     setting: Setting
@@ -63,25 +63,26 @@ def run_trial(
     findings: Sequence[Finding] = (),
     contrasts: Sequence[tuple[str, str]] = (),
 ) -> Trial:
-    """Fit every recipe on every outer training set and its inner ones, and summarise.
+    """Fit every recipe on every outer training set and its inner ones, and summarise the results.
 
     Patients whose outcome is unknown, or who have no modality, are left out and counted.
 
     Args:
         out: the run folder; None keeps nothing on disk.
-        resume: go on with the trial that `out` holds; one with other settings is refused.
-        execute, clock: how tasks are run side by side, and how their work is timed.
+        resume: continue the trial that `out` holds; a trial with other settings is refused.
+        execute, clock: how tasks are run in parallel, and the clock that times them.
         progress: called with (finished, all) training sets.
-        forms: one-modality forms of the combined recipes that the trial may add by itself. Up to three modalities all
-            of them are tried; of more, in each outer fold those of the two modalities that rank first on inner folds.
-        findings: what the check found, each with the reason for which it was accepted, or None.
+        forms: one-modality forms of the combined recipes that the trial may add by itself. With up to three modalities
+            all of them are tried; with more, each outer fold tries those of the two modalities that rank first on its
+            inner folds.
+        findings: findings of the check, each with the reason for which it was accepted, or None.
         contrasts: pairs of recipes, named beforehand, whose difference is judged too.
 
     Raises:
         TrialError: `out` holds a trial and `resume` is False, or holds another trial; a model reads a modality that its
             recipe did not declare.
         ValueError: a negative seed, a recipe that is named twice, or a contrast with a recipe that is not in the trial.
-        CohortError: sites that are to be kept together hold one patient each.
+        CohortError: sites are to be kept together, but each holds one patient.
     """
     if seed < 0:
         raise ValueError(f"the seed is {seed}, and must be 0 or more")
@@ -133,7 +134,7 @@ def fit_trial(
     clock: Clock,
     progress: Progress,
 ) -> Gathered:
-    """Fit on every outer training set and its inner ones; the arguments as in `run_trial`, the cohort usable."""
+    """Fit every recipe on every outer and inner training set; arguments as in `run_trial`, for a usable cohort."""
     every, work = [*recipes, *forms], None if out is None else out / WORK
     many = len(cohort.modalities) > ALL_FORMS_UP_TO
     now = list(range(len(recipes) if many else len(every)))
@@ -173,7 +174,7 @@ def fit_trial(
 
 
 def usable(cohort: Cohort) -> tuple[Cohort, int]:
-    """The patients a trial can use, and how many were left out."""
+    """Restrict the cohort to the patients a trial can use, and count those left out."""
     if cohort.target is None or cohort.outcome is None:
         raise Unsupported("evaluating needs a target: name one in [target], or give target=... to cohort_from_frames")
     keep = cohort.outcome.known & cohort.present.any(1)
@@ -184,10 +185,10 @@ def usable(cohort: Cohort) -> tuple[Cohort, int]:
 
 
 def require_clusters(cohort: Cohort, protocol: Protocol) -> None:
-    """Refuse to keep sites together of which each holds one patient: nothing would be kept together.
+    """Refuse to keep sites together if each holds one patient, since nothing would be kept together.
 
     Raises:
-        CohortError: with what to do.
+        CohortError: every site holds one patient.
     """
     if protocol.by == "site" and cohort.site is not None:
         sites = [site for site in cohort.site.tolist() if site]
@@ -197,7 +198,7 @@ def require_clusters(cohort: Cohort, protocol: Protocol) -> None:
 
 
 def require_contrasts(contrasts: Sequence[tuple[str, str]], names: Sequence[str]) -> None:
-    """Refuse a named contrast with itself or with a recipe that the trial does not hold."""
+    """Refuse a named contrast of a recipe with itself or with a recipe that is not in the trial."""
     for pair in contrasts:
         lacking = [name for name in pair if name not in names]
         if lacking:
@@ -207,7 +208,7 @@ def require_contrasts(contrasts: Sequence[tuple[str, str]], names: Sequence[str]
 
 
 def kept_together(cohort: Cohort, protocol: Protocol) -> Cohort:
-    """The cohort whose groups are what the protocol keeps on one side, so that recipes split as the trial does."""
+    """Set the cohort's groups to what the protocol keeps on one side, so that recipes split as the trial does."""
     if protocol.by is None and not protocol.group_duplicates:
         return cohort
     units = units_of(cohort, protocol.by, protocol.group_duplicates)
@@ -218,10 +219,10 @@ def make_tasks(
     recipes: Sequence[Any], now: Sequence[int], splits: Sequence[Split], inner_splits: dict[str, list[Split]],
     cohort: Cohort,
 ) -> list[Task]:  # fmt: skip
-    """Every outer training set with the recipes `now`, then the inner ones with those among which something is picked.
+    """Build the tasks: the recipes `now` on every outer training set, and on the inner ones where a choice is made.
 
-    Inner folds rank every recipe of one modality, for `best-available` ranks them too, and the combined ones where
-    there are several. The sides are those of all recipes, which the later ones may complete.
+    Inner folds rank every one-modality recipe, which `best-available` needs too, and the combined recipes if there are
+    several. Sides are computed for all recipes; while one-modality forms may still be added, none is required.
     """
     sides = sides_of(recipes, cohort, None if len(now) == len(recipes) else ())
     chosen = [sides[recipes[number].name] for number in now]
@@ -239,9 +240,9 @@ def make_tasks(
 def fingerprint(
     cohort: Cohort, recipes: Sequence[Any], protocol: Protocol, seed: int, contrasts: Sequence[tuple[str, str]] = ()
 ) -> str:
-    """What a trial depends on; two trials with the same one have the same figures.
+    """Hash everything that a trial's figures depend on; trials with equal hashes have the same figures.
 
-    The options count beside the name: that of somebody else's recipe need not hold them.
+    The options are hashed beside the name, because the name of a third-party recipe need not contain them.
     """
     asked = [[recipe.name, options_of(recipe)] for recipe in recipes]
     text = json.dumps([cohort.fingerprint, asked, protocol.as_json(), seed, list(contrasts)], sort_keys=True)
@@ -249,7 +250,7 @@ def fingerprint(
 
 
 def claim(out: Path, settings: str, resume: bool) -> Trial | None:
-    """Make `out` ours: the finished trial if it holds one and is resumed, None if there is work to do.
+    """Claim `out` for this run: return its finished trial if there is one to resume, or None if there is work to do.
 
     Raises:
         TrialError: it holds something that must not be overwritten.
@@ -258,7 +259,7 @@ def claim(out: Path, settings: str, resume: bool) -> Trial | None:
     stored = [file for file in (out / "trial.json", plan_file) if file.is_file()]
     if stored and not resume:
         raise TrialError(f"'{out.name}' holds a trial already: add --resume to go on with it, or choose another --out")
-    # A work folder without a plan is what a run leaves that was killed before it had written one: nothing.
+    # A work folder without a plan is left by a run that was killed before it wrote one, and holds nothing.
     if not stored and out.exists() and (not out.is_dir() or any(file.name != WORK for file in out.iterdir())):
         raise TrialError(f"'{out.name}' exists and is not a run folder: choose another --out")
     for file in stored:
@@ -274,7 +275,7 @@ def claim(out: Path, settings: str, resume: bool) -> Trial | None:
 
 
 def give_back(out: Path) -> None:
-    """Leave `out` as it was before a run that was refused: without its work, and without itself where it is empty."""
+    """Restore `out` after a refused run: delete its work files, and the folder itself if it is empty."""
     shutil.rmtree(out / WORK, ignore_errors=True)
     (out / "log.jsonl").unlink(missing_ok=True)
     if not any(out.iterdir()):
@@ -282,7 +283,7 @@ def give_back(out: Path) -> None:
 
 
 def store(trial: Trial, out: Path, settings: str) -> None:
-    """`predictions.parquet`, `outcomes.parquet`, then `trial.json`, whose presence says that the trial is finished."""
+    """Write `predictions.parquet`, `outcomes.parquet` and then `trial.json`, which marks the trial as finished."""
     write_parquet(out / "predictions.parquet", pa.Table.from_pandas(trial.predictions, preserve_index=False))
     write_parquet(out / "outcomes.parquet", pa.Table.from_pandas(trial.outcomes.reset_index(), preserve_index=False))
     write_text(
@@ -291,7 +292,7 @@ def store(trial: Trial, out: Path, settings: str) -> None:
 
 
 def log(out: Path | None, event: str, **details: Any) -> None:
-    """Append a line to `log.jsonl`: counts, names of recipes and folds, seconds; never a patient."""
+    """Append an event to `log.jsonl`: counts, names of recipes and folds, seconds; never patient data."""
     if out is None:
         return
     line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S"), "event": event, **details})

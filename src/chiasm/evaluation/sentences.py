@@ -1,4 +1,4 @@
-"""The verdict in words: each number beside the contrast that it belongs to."""
+"""Sentences of the verdict, each number beside the contrast that it belongs to."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _MOST_DIGITS = 6
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a sentence names beside the numbers.
+    """Facts that a sentence names beside the numbers.
 
     Args:
         metric: label of the primary metric.
-        single, fused: the recipes picked most often, with the folds in which each was picked.
+        single, fused: the recipes picked, with the number of folds in which each was picked.
         folds: test folds, J.
-        patients, several: tested patients, and those of them who have two modalities or more.
-        units: clusters that were drawn together, None where each patient is one.
-        fifths: the strata of combining are fifths of what `presence` predicts, not patterns.
-        settle: patients that would settle it, or None.
-        left_out: labels too rare among the patients with two modalities, which combining goes without.
+        patients, several: number of tested patients, and of those who have two modalities or more.
+        units: number of clusters that were drawn together, None where each patient is one.
+        fifths: True if the strata of combining are fifths of what `presence` predicts, not patterns.
+        settle: number of patients that would settle the verdict, (fewest, most), or None.
+        left_out: labels too rare among the patients with two modalities, left out of combining.
         accepted: each leak that was found and accepted, with the reason.
     """
 
@@ -42,7 +42,7 @@ class Circumstances:
 
 
 def sentence_of(outcome: str, why: str, evidence: Evidence, around: Circumstances) -> str:
-    """The verdict as a few sentences: the outcome with the total, the parts, the fixed pair, and what limits it."""
+    """State the verdict in a few sentences: the outcome with the total, the parts, the fixed pair, and the limits."""
     said = [opening(outcome, why, evidence, around)]
     if outcome != CANNOT_TELL or why not in ("leak", "not estimable"):
         said += parts(outcome, why, evidence, around)
@@ -63,7 +63,7 @@ def sentence_of(outcome: str, why: str, evidence: Evidence, around: Circumstance
 
 
 def opening(outcome: str, why: str, evidence: Evidence, around: Circumstances) -> str:
-    """The first sentence or two: the outcome with the contrast that decided it, and the total."""
+    """Build the first sentence or two: the outcome with the contrast that decided it, and the total."""
     if why == "leak":
         return (
             f"These data cannot tell whether combining modalities pays, because something may give the outcome away: "
@@ -95,7 +95,7 @@ def opening(outcome: str, why: str, evidence: Evidence, around: Circumstances) -
 
 
 def more_patients(evidence: Evidence, around: Circumstances) -> str:
-    """That several modalities predict more patients, with coverage and its interval."""
+    """Say that several modalities predict more patients, with coverage and its interval."""
     mean, low, high = digits_of(evidence.coverage, evidence.margin)
     return (
         f"Several modalities predict more patients: giving each the best model of one modality that he can have gains "
@@ -105,7 +105,7 @@ def more_patients(evidence: Evidence, around: Circumstances) -> str:
 
 
 def combining_too(why: str, evidence: Evidence, around: Circumstances) -> str:
-    """Why it stays open whether combining pays beside predicting more patients."""
+    """Say why it stays open whether combining also pays, beside predicting more patients."""
     if why == "too few":
         return (
             f"Whether combining them pays cannot be judged: {evidence.too_few}. In all, {told_total(evidence, around)}."
@@ -115,7 +115,7 @@ def combining_too(why: str, evidence: Evidence, around: Circumstances) -> str:
 
 
 def because(why: str, evidence: Evidence) -> str:
-    """What kept the outcome from being "pays", as the end of a sentence."""
+    """Say what kept the outcome from being "pays", as the end of a sentence."""
     least = f"{evidence.margin:g}"
     if why == "total" and evidence.total.same:
         return ""
@@ -128,7 +128,7 @@ def because(why: str, evidence: Evidence) -> str:
 
 
 def told_total(evidence: Evidence, around: Circumstances) -> str:
-    """The total with its interval: who was picked, by how much they differ, on whom."""
+    """Describe the total with its interval: the recipes picked, by how much they differ, on which patients."""
     fused, single = named(around.fused, around.folds), named(around.single, around.folds)
     total = evidence.total
     if total.same:
@@ -153,7 +153,7 @@ def told_total(evidence: Evidence, around: Circumstances) -> str:
 
 
 def parts(outcome: str, why: str, evidence: Evidence, around: Circumstances) -> list[str]:
-    """Combining, coverage and the fixed pair, a sentence each."""
+    """Build the sentences on combining, coverage and the fixed pair, one each."""
     said = []
     share = f"the {around.several:,} tested patients who have two modalities or more"
     alike = "those of similar presence" if around.fifths else "those of the same modalities"
@@ -192,25 +192,25 @@ def parts(outcome: str, why: str, evidence: Evidence, around: Circumstances) -> 
 
 
 def named(counts: Mapping[str, int], folds: int) -> str:
-    """`'late-fusion' in 3 of 5 folds`, or the name alone where it was always picked."""
+    """Name the recipe picked most often: `'late-fusion' in 3 of 5 folds`, or its name alone if always picked."""
     best = max(counts, key=lambda name: counts[name])
     return f"'{best}'" if counts[best] == folds else f"'{best}' in {counts[best]} of {folds} folds"
 
 
 def data(around: Circumstances) -> str:
-    """`198 patients in 40 clusters, 5 test folds`."""
+    """Describe the data: `198 patients in 40 clusters, 5 test folds`."""
     units = "" if around.units is None else f" in {around.units:,} clusters"
     return f"{around.patients:,} patients{units}, {around.folds} test fold{'s' if around.folds > 1 else ''}"
 
 
 def numbers(found: Contrast, margin: float = 0.0) -> str:
-    """`.015 (-.049 to .082)` with a sign that is not lost in rounding."""
+    """Format a contrast as `0.015 (-0.049 to 0.082)`, with a sign that is not lost in rounding."""
     mean, low, high = digits_of(found, margin)
     return f"{mean} ({low} to {high})"
 
 
 def digits_of(found: Contrast, margin: float) -> tuple[str, str, str]:
-    """Mean, low and high with as many decimals, three or more, as keep them on their side of zero and the margin."""
+    """Format mean, low and high with the decimals, three or more, that keep them on their side of zero and margin."""
 
     def sides(x: float, y: float, m: float) -> tuple[bool, ...]:
         return (x > 0, x >= m, y >= m, y > 0)
@@ -229,7 +229,7 @@ def digits_of(found: Contrast, margin: float) -> tuple[str, str, str]:
 
 
 def contrast_sentence(recipe: str, against: str, found: Contrast, metric: str, margin: float) -> tuple[str, str]:
-    """The outcome of a named contrast by the ends of its interval alone, and its sentence."""
+    """Judge a named contrast by the ends of its interval alone; return the outcome and a sentence."""
     pair = f"'{recipe}' against '{against}'"
     if found.same:
         return CANNOT_TELL, f"{pair}: both rank the patients alike, so that there is no difference to judge."

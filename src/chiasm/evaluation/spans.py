@@ -1,4 +1,4 @@
-"""The times that survival metrics depend on, as a page says them beside the numbers."""
+"""Time ranges that the survival metrics depend on, reported beside the numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chiasm.metrics.scores import horizons_of, uno_tau
 
 @dataclass(frozen=True)
 class Span:
-    """The smallest and the largest of one time over the folds, in the unit of the target."""
+    """Smallest and largest value of one time over the folds, in the unit of the target."""
 
     low: float
     high: float
@@ -22,9 +22,9 @@ class Span:
 
 @dataclass(frozen=True)
 class SurvivalSpans:
-    """Up to when Uno's C counts events, and from which to which horizon the Brier score is integrated.
+    """Ranges of Uno's truncation time, and of the first and last horizon of the integrated Brier score.
 
-    `horizons` are None where the recipe predicts no survival.
+    The horizons are None where the recipe predicts no survival.
     """
 
     uno_tau: Span
@@ -33,7 +33,7 @@ class SurvivalSpans:
 
 
 def survival_spans(folds: Sequence[TestFold], predictions: Sequence[pd.DataFrame]) -> SurvivalSpans:
-    """The times of one recipe over its folds; each fold may have its own.
+    """Collect the time ranges of one recipe over its folds, which may differ in their times.
 
     Args:
         folds: J test folds, one or more.

@@ -1,4 +1,4 @@
-"""From predictions to the document of a trial: scores with intervals, the picks on inner folds, the verdict."""
+"""Summary of a trial's predictions as its document: scores with intervals, picks on inner folds, the verdict."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "scipy", "life
 
 @dataclass(frozen=True)
 class Setting:
-    """What a trial was run on: the patients, those kept together, the recipes with their sides, and what was found.
+    """Inputs of a trial: the patients, those kept together, the recipes with their sides, and the findings.
 
     Args:
-        cohort: the usable patients; `together`: the same with the groups that the folds keep on one side.
-        excluded: how many patients were left out.
-        findings: of the check, each with the reason for which it is accepted, or None.
+        cohort: the usable patients; `together` is the same cohort with the groups that the folds keep on one side.
+        excluded: number of patients left out.
+        findings: findings of the check, each with the reason for which it is accepted, or None.
         contrasts: pairs of recipes, named beforehand.
     """
 
@@ -54,11 +54,11 @@ class Setting:
 
 
 def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inner, own: Inner) -> Trial:
-    """The trial that these fits make.
+    """Build the finished trial from its fits.
 
     Args:
-        fits: (recipe, split) to what was predicted.
-        inner, own: inner scores over all patients, and of recipes of one modality over those who have it.
+        fits: predictions by (recipe, split).
+        inner, own: inner scores over all patients, and of one-modality recipes over the patients with that modality.
     """
     trial, complete = bare_trial(setting, fits, own)
     document, cohort = trial.document, setting.cohort
@@ -90,9 +90,9 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
 def bare_trial(
     setting: Setting, fits: Mapping[tuple[str, str], Fit], own: Inner
 ) -> tuple[Trial, dict[str, dict[str, Fit]]]:
-    """The trial with its predictions and outcomes alone, and the fits of each row that has one in every outer fold.
+    """Build the trial with predictions and outcomes alone, and the fits of each row that has one in every outer fold.
 
-    What follows from them is still to be written into its document: recipes, findings, contrasts and the verdict.
+    Its document still lacks what follows from them: recipes, findings, contrasts and the verdict.
     """
     cohort, protocol, splits = setting.cohort, setting.protocol, setting.splits
     composed = compose_references(setting, fits, own)
@@ -125,7 +125,7 @@ def bare_trial(
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of what the numbers rest on, where the trial was run."""
+    """Versions of Python and of the packages that the numbers depend on, where the trial was run."""
     found = {"Python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -136,7 +136,7 @@ def versions() -> dict[str, str]:
 
 
 def prediction_table(splits: Sequence[Split], fits: Sequence[Fit]) -> pd.DataFrame:
-    """All outer predictions, `recipe, repeat, fold, patient, pattern` and the prediction's columns."""
+    """Table of all outer predictions: `recipe, repeat, fold, patient, pattern` and the prediction's columns."""
     of = {split.key: split for split in splits}
     parts = []
     for fit in fits:
@@ -150,7 +150,7 @@ def prediction_table(splits: Sequence[Split], fits: Sequence[Fit]) -> pd.DataFra
 
 
 def outcome_table(setting: Setting) -> pd.DataFrame:
-    """What is known of each patient, so that every number of the report can be computed again from the run folder."""
+    """Table of outcomes and modalities by patient, so that the report can be computed again from the run folder."""
     cohort = setting.cohort
     assert cohort.outcome is not None  # evaluate refuses a cohort without a target
     value = cohort.outcome.value
@@ -171,7 +171,7 @@ def outcome_table(setting: Setting) -> pd.DataFrame:
 
 
 def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
-    """Counts only: no identifier and no value of a patient."""
+    """Describe the cohort by counts only: no identifier and no value of a patient."""
     target, outcome = cohort.target, cohort.outcome
     assert target is not None and outcome is not None
     described: dict[str, Any] = {
@@ -206,7 +206,7 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
 
 
 def describe_modality(cohort: Cohort, name: str) -> dict[str, Any]:
-    """Its kind in the manifest; where it was encoded also by what, and how many sources could not be read."""
+    """Describe a modality: its kind and, where it was encoded, the encoder and the number of unreadable sources."""
     own = cohort.encodings.get(name)
     if own is None:
         return {"kind": cohort.kinds[name]}
@@ -216,7 +216,7 @@ def describe_modality(cohort: Cohort, name: str) -> dict[str, Any]:
 def describe_recipe(
     trial: Trial, recipe: Any, fits: Mapping[str, Fit], splits: Sequence[Split], inner: Inner
 ) -> dict[str, Any]:
-    """The row of one recipe in `trial.json`."""
+    """Build the row of one recipe in `trial.json`."""
     primary, labels = PRIMARY[trial.kind], trial.kind == "multilabel"
     frames = trial.frames[recipe.name]
     scores = trial_scores(
@@ -262,12 +262,12 @@ def describe_recipe(
 
 
 def units_in(together: Cohort) -> int | None:
-    """How many clusters the folds keep together, None where each patient is one."""
+    """Count the clusters that the folds keep together; None where each patient is one."""
     return None if together.group is None else len(set(alone_where_empty(together.group).tolist()))
 
 
 def options_of(recipe: Any) -> dict[str, Any]:
-    """The fields of a recipe as JSON has them; of what it has no word for, the kind."""
+    """Convert the fields of a recipe to JSON; a value that JSON cannot hold is replaced by its type's name."""
 
     def told(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -281,7 +281,7 @@ def options_of(recipe: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """JSON: what is not finite becomes null."""
+    """Convert to JSON types; numbers that are not finite become null."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""A trial: what every recipe predicted for every tested patient, and everything that follows from it."""
+"""Result of a trial: what every recipe predicted for every tested patient, and everything that follows from it."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ Reporter = Callable[["Trial", Path], Path]
 
 
 class TrialError(ValueError):
-    """A run folder that holds no trial, or another one than was asked for."""
+    """Error in a trial or its run folder, such as a folder that holds no trial or another one than was asked for."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """The result of `evaluate`.
+    """Result of `evaluate`.
 
     Args:
-        document: what `trial.json` holds; numbers that are not estimable are None.
-        predictions: out-of-fold, one row a (recipe, repeat, fold, patient): `recipe, repeat, fold, patient, pattern`
-            and the prediction's columns.
-        outcomes: one row a patient of the cohort, by id: `value`, of labels one `value_<label>` each, for survival
-            `event`, `pattern`, how many `modalities`, `fold` and `group` where there are any, and the `unit` that the
-            folds keep together, where it is more than one patient.
-        reporter: writes the page; given by the public API.
+        document: content of `trial.json`; numbers that are not estimable are None.
+        predictions: out-of-fold predictions, one row per (recipe, repeat, fold, patient): `recipe, repeat, fold,
+            patient, pattern` and the prediction's columns.
+        outcomes: one row per patient of the cohort, by id: `value` (for labels one `value_<label>` each), `event` for
+            survival, `pattern`, the number of `modalities`, `fold` and `group` where there are any, and the `unit` that
+            the folds keep together, where it is more than one patient.
+        reporter: writes the page; supplied by the public API.
     """
 
     document: Mapping[str, Any]
@@ -50,7 +50,7 @@ class Trial:
 
     @property
     def verdict(self) -> Verdict | None:
-        """Whether combining paid; None when the trial has no single or no fused recipe."""
+        """Verdict on whether combining paid; None if the trial has no single or no fused recipe."""
         stored = self.document["verdict"]
         if stored is None:
             return None
@@ -64,7 +64,7 @@ class Trial:
 
     @property
     def kind(self) -> str:
-        """Of the target."""
+        """Kind of the target."""
         return str(self.document["cohort"]["target"]["kind"])
 
     @property
@@ -72,10 +72,10 @@ class Trial:
         return tuple(self.document["cohort"]["target"].get("classes", ()))
 
     def table(self) -> pd.DataFrame:
-        """One row a recipe: recipe, metric, mean, low, high (NaN where not estimable), seconds, trained_parameters.
+        """Table of the recipes: recipe, metric, mean, low, high (NaN if not estimable), seconds, trained_parameters.
 
-        `interval` says what low and high are: "conditional", the 95 % interval given the fitted models, which holds
-        the chance of tested patients and not that of training sets.
+        `interval` says what low and high are: "conditional", the 95 % interval given the fitted models, which reflects
+        the sampling of tested patients and not that of training sets.
         """
         columns = ["recipe", "metric", "mean", "low", "high", "seconds", "trained_parameters", "interval"]
         rows = [{"recipe": row["name"], **row, "interval": "conditional"} for row in self.document["recipes"]]
@@ -83,9 +83,9 @@ class Trial:
         return frame.astype({"mean": float, "low": float, "high": float})
 
     def patterns(self) -> pd.DataFrame:
-        """The primary metric for each recipe and pattern of present modalities, with n, events and interval.
+        """Table of the primary metric for each recipe and pattern of present modalities, with n, events and interval.
 
-        The metric is the mean over folds of that within the pattern; NaN where there are too few events.
+        The metric is computed within the pattern in each fold and averaged over folds; NaN where events are too few.
         """
         rows = []
         pattern = self.outcomes["pattern"].to_numpy(object)
@@ -111,10 +111,10 @@ class Trial:
         return pd.DataFrame(rows)
 
     def labels(self) -> pd.DataFrame:
-        """AUROC of each recipe for each label of a multilabel target: recipe, label, n, positives, mean, low, high.
+        """Table of each recipe's AUROC for each label: recipe, label, n, positives, mean, low, high.
 
-        `n` are the tested patients of whom the label is known. NaN where fewer than five have the label, or have it
-        not; such a label is not in the mean over labels. Empty for the other kinds of target.
+        `n` counts the tested patients whose label is known. NaN where fewer than five have the label, or fewer than
+        five do not; such a label is left out of the mean over labels. Empty for targets that are not multilabel.
         """
         rows = []
         folds = list(self.folds.values()) if self.kind == "multilabel" else []
@@ -129,7 +129,7 @@ class Trial:
         return pd.DataFrame(rows, columns=["recipe", "label", "n", "positives", "mean", "low", "high"])
 
     def report(self, path: Path | str) -> Path:
-        """Write the page that a person reads, one self-contained HTML file."""
+        """Write the report as one self-contained HTML file."""
         if self.reporter is None:
             raise TrialError(
                 "this trial was made without a way to write a page: use chiasm.evaluate or chiasm.load_trial"
@@ -138,12 +138,12 @@ class Trial:
 
     @cached_property
     def all_outcomes(self) -> Outcome:
-        """What is known of every patient of the cohort, in the order of `outcomes`."""
+        """Outcomes of every patient of the cohort, in the order of `outcomes`."""
         return outcome_of(self.outcomes, self.classes if self.kind == "multilabel" else ())
 
     @cached_property
     def folds(self) -> dict[tuple[int, str], TestFold]:
-        """The outer test folds, as the metrics take them, by (repeat, fold)."""
+        """Outer test folds by (repeat, fold), in the form that the metrics take."""
         position = pd.Series(np.arange(len(self.outcomes)), index=self.outcomes.index)
         outcome = self.all_outcomes
         kept = next((name for name in ("unit", "group") if name in self.outcomes), None)
@@ -162,7 +162,7 @@ class Trial:
 
     @cached_property
     def frames(self) -> dict[str, dict[tuple[int, str], pd.DataFrame]]:
-        """Each recipe's predictions in each fold, in the order of the fold's patients."""
+        """Predictions of each recipe in each fold, in the order of the fold's patients."""
         frames: dict[str, dict[tuple[int, str], pd.DataFrame]] = {}
         names = [row["name"] for row in self.document["recipes"]] or list(self.predictions["recipe"].unique())
         for (recipe, *rest), part in self.predictions.groupby(["recipe", "repeat", "fold"], sort=True):
@@ -173,24 +173,24 @@ class Trial:
 
     @cached_property
     def draws(self) -> np.ndarray:
-        """The bootstrap of this trial, `(R, N)` counts, the same for every recipe."""
+        """Bootstrap counts of this trial, `(R, N)`, the same for every recipe."""
         protocol = self.document["protocol"]
         return patient_draws(list(self.folds.values()), len(self.outcomes), protocol["draws"], protocol["seed"])
 
 
 def alone_where_empty(groups: np.ndarray) -> np.ndarray:
-    """`(N,)` labels in which a patient of no group, "", has one of its own."""
+    """Give each patient without a group, "", a group of their own; `(N,)` labels."""
     return np.array([group or f"\0{row}" for row, group in enumerate(groups.tolist())], dtype=str)
 
 
 def fold_key(key: Any) -> tuple[int, str]:
-    """(repeat, fold) of a group of predictions."""
+    """Convert the key of grouped predictions to (repeat, fold)."""
     repeat, fold = key
     return int(repeat), str(fold)
 
 
 def outcome_of(outcomes: pd.DataFrame, labels: Sequence[str] = ()) -> Outcome:
-    """The known part of each patient, from the `outcomes` table; of these labels, where there are several."""
+    """Rebuild the outcomes from the `outcomes` table; `labels` names those of a multilabel target."""
     if labels:
         several = outcomes[[f"{VALUE_OF}{label}" for label in labels]].to_numpy(np.float64)
         return Outcome(several, None, ~np.isnan(several).all(axis=1))
@@ -203,7 +203,7 @@ def load_trial(folder: Path | str, reporter: Reporter | None = None) -> Trial:
     """Read a finished trial back from its run folder.
 
     Raises:
-        TrialError: the folder holds none, or one of another schema.
+        TrialError: the folder holds no finished trial, a damaged one, or one of another schema.
     """
     folder = Path(folder)
     files = [folder / name for name in ("trial.json", "predictions.parquet", "outcomes.parquet")]
@@ -228,7 +228,7 @@ def load_trial(folder: Path | str, reporter: Reporter | None = None) -> Trial:
 
 
 def read_document(file: Path) -> dict[str, Any]:
-    """What a JSON file of a run folder holds.
+    """Read a JSON file of a run folder.
 
     Raises:
         TrialError: it is damaged.

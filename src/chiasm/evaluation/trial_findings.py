@@ -1,4 +1,4 @@
-"""What the trial itself finds: one modality that predicts too well, and folds of very unequal size."""
+"""Findings from the trial itself: a modality that predicts too well alone, and folds of very unequal size."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ UNEQUAL = 2.0
 
 
 def trial_findings(trial: Trial) -> list[Problem]:
-    """The findings that need fitted scores or the folds of the trial."""
+    """Collect the findings that need fitted scores or the folds of the trial."""
     return [*too_good_alone(trial), *unequal_folds(trial)]
 
 
 def too_good_alone(trial: Trial) -> Sequence[Problem]:
-    """Each modality that alone scores .98 or more out of fold, in AUROC, Harrell's C or R2: most often a leak."""
+    """Flag each modality that alone scores .98 or more out of fold, in AUROC, Harrell's C or R2: most often a leak."""
     best: dict[str, float] = {}
     for row in trial.document["recipes"]:
         reads = row.get("reads", [])
@@ -31,7 +31,7 @@ def too_good_alone(trial: Trial) -> Sequence[Problem]:
 
 
 def unequal_folds(trial: Trial) -> Sequence[Problem]:
-    """Test folds of which one holds more than twice the patients of another: each counts the same in a mean."""
+    """Warn if one test fold holds more than twice the patients of another, since each counts the same in a mean."""
     sizes = [len(fold.patients) for fold in trial.folds.values()]
     if max(sizes) <= UNEQUAL * min(sizes):
         return []

@@ -1,4 +1,4 @@
-"""Was combining the modalities worth it: pays, does not pay, predicts more patients, or cannot tell."""
+"""Verdict on whether combining modalities was worth it: pays, does not pay, predicts more patients, or cannot tell."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ NO_NUMBERS: Numbers = (math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether combining paid, and what that rests on. Triples are (mean, low, high), NaN where not estimable.
+    """Outcome of the comparison and the evidence for it. Triples are (mean, low, high), NaN where not estimable.
 
     Args:
         outcome: "pays", "does not pay", "predicts more patients" or "cannot tell".
-        difference, low, high: the total, the picked combined recipe less the picked single one, all test patients.
-        coverage: `best-available` less the picked single recipe, all test patients.
-        combining: the picked combined recipe less `best-available`, within the patterns of the patients who have two
+        difference, low, high: the total: picked combined recipe minus picked single recipe, over all test patients.
+        coverage: `best-available` minus the picked single recipe, over all test patients.
+        combining: picked combined recipe minus `best-available`, within the patterns of the patients who have two
             modalities or more.
-        beyond_presence: the picked combined recipe less `presence`, all test patients.
-        fixed: `best_fused` less `best_single`, held fixed in all folds.
-        best_single, best_fused: the recipes picked most often on inner folds; `single_counts`, `fused_counts` say how
-            often each was.
-        findings: the leaks that take the plain verdict away.
+        beyond_presence: picked combined recipe minus `presence`, over all test patients.
+        fixed: `best_fused` minus `best_single`, held fixed in all folds.
+        best_single, best_fused: the recipes picked most often on inner folds; `single_counts` and `fused_counts` say
+            how often each was picked.
+        findings: leaks not accepted, which rule out a plain verdict.
         sentence: the verdict in words, with its numbers.
-        why: the part of the rule that decided, by name.
-        several: how many tested patients have two modalities or more.
-        settle: patients that would settle it at 80 % power, (fewest, most), or None.
+        why: name of the rule that decided.
+        several: number of tested patients with two modalities or more.
+        settle: number of patients that would settle the question at 80 % power, (fewest, most), or None.
         margin: the smallest gain worth having.
     """
 
@@ -65,14 +65,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the verdict is decided on.
+    """Evidence on which the verdict is decided.
 
     Args:
         total, coverage, combining, beyond_presence, fixed: as in `Verdict`.
-        next_total, next_combining: the same with the combined recipe that is next best on inner folds, asked where the
-            first is zero by construction; UNKNOWN where there is no other.
-        leaks: what was found and not accepted.
-        too_few: why there are too few patients with two modalities to learn combining from; "" where there are enough.
+        next_total, next_combining: the same contrasts with the combined recipe that ranks second on inner folds, used
+            where the first is zero by construction; UNKNOWN where there is no other.
+        leaks: leaks that were found and not accepted.
+        too_few: why too few patients have two modalities to learn combining from; "" where there are enough.
         margin: the smallest gain worth having, 0 or more.
     """
 
@@ -89,17 +89,17 @@ class Evidence:
 
 
 def decide(evidence: Evidence) -> tuple[str, str]:
-    """The outcome, and the part of the rule that decided, asked in this order.
+    """Return the outcome and the name of the rule that decided it. The rules apply in this order.
 
     cannot tell, "leak": a leak was found and not accepted;
-    with too few patients to learn combining from, only predicts more patients or cannot tell ("too few") can follow;
-    does not pay, "total": the upper end of the total lies below the margin; "parts": those of combining and of coverage
-        both do, and what remains of the total is ranking between patterns;
-    pays: the lower ends of total, of combining and of the gain over `presence` lie above zero, and the two recipes
-        picked most often, held fixed, differ in the same direction;
+    "too few": with too few patients to learn combining from, only predicts more patients or cannot tell can follow;
+    does not pay, "total": the upper end of the total lies below the margin; "parts": the upper ends of combining and of
+        coverage both do, and what remains of the total is ranking between patterns;
+    pays, "gain": the lower ends of the total, of combining and of the gain over `presence` lie above zero, and the two
+        recipes picked most often, held fixed, differ in the same direction;
     predicts more patients: the lower end of coverage lies above zero;
-    else cannot tell, with the first of these that kept it from paying: "not estimable", "total", "combining",
-        "presence", "fixed".
+    cannot tell: otherwise. The last two are named after the first condition that kept combining from paying:
+        "not estimable", "total", "combining", "presence" or "fixed".
     """
     total, combining, margin = evidence.total, evidence.combining, evidence.margin
     if evidence.leaks:
@@ -132,24 +132,25 @@ def decide(evidence: Evidence) -> tuple[str, str]:
 
 
 def above_zero(found: Contrast) -> bool:
-    """Whether the lower end of an estimable contrast lies above zero."""
+    """Return True if the lower end of an estimable contrast lies above zero."""
     return found.estimable and not found.same and found.low > 0
 
 
 def small(found: Contrast, other: Contrast, margin: float) -> bool:
-    """Whether any gain lies below the margin; one that is zero by construction is answered by the next best recipe."""
+    """Return True if any gain lies below the margin; `other` is judged instead of a contrast zero by construction."""
     asked = other if found.same else found
     return asked.estimable and asked.high < margin
 
 
 def patients_to_settle(contrasts: tuple[Contrast, ...], margin: float, n_patients: int) -> tuple[int, int] | None:
-    """From how many patients to how many a study would settle it, at 80 % power, rounded up to two digits.
+    """Estimate how many patients, (fewest, most), would settle the verdict at 80 % power, rounded up to two digits.
 
         n(gain) = n ((z_.975 + z_.8) h / (z_.975 gain))^2
 
-    h is the half-width of the interval with n patients; the gain runs from the upper end of the interval, the fewest
-    patients, down to the margin, the most. Of several contrasts the most demanding counts. None where an upper end does
-    not exceed the margin, where the margin is zero, or where it is more than a billion.
+    h is the half-width of the interval with n patients; the gain is the upper end of the interval for the fewest
+    patients, and the margin for the most. The most demanding of several contrasts counts. None where a contrast is not
+    estimable or zero by construction, where its upper end does not exceed the margin, where the margin is zero, or
+    where the number exceeds a billion.
     """
     ask = (stats.norm.ppf(0.975) + stats.norm.ppf(POWER)) / stats.norm.ppf(0.975)
     fewest = most = 0.0
@@ -165,6 +166,6 @@ def patients_to_settle(contrasts: tuple[Contrast, ...], margin: float, n_patient
 
 
 def rounded_up(number: float) -> int:
-    """Two significant digits, upwards."""
+    """Round up to two significant digits."""
     unit = int(10 ** max(0, math.floor(math.log10(number)) - 1))
     return math.ceil(number / unit) * unit

@@ -1,7 +1,7 @@
-"""The primary metric among patients of the same pattern: what a model says beyond which modalities a patient has.
+"""Primary metric within strata of patients: what a model predicts beyond which modalities a patient has.
 
-Pairs of patients, or deviations from a mean, are formed within a stratum and summed over strata. Which modalities a
-patient has is the same for everybody in a pattern, so presence alone gains nothing here.
+Pairs of patients, or deviations from a mean, are formed within a stratum and summed over strata. All patients of a
+pattern have the same modalities, so presence alone gains nothing here.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from chiasm.metrics import survival as survival_metrics
 from chiasm.metrics.weighted import Floats, as_weights, ratio
 
 Strata = NDArray[np.intp]
-"""(n, K) the stratum of each patient for each class or label, one column for the other kinds; -1: left out."""
+"""Stratum of each patient, (n, K): one column per class or label, or a single one; -1 means left out."""
 
 Pairs = Callable[[NDArray[np.intp]], tuple[Floats, Floats]]
-"""Rows of a stratum to the weights of its concordant and of its comparable pairs, (R,) each."""
+"""Function of the rows of a stratum: the weights of its concordant and comparable pairs, (R,) each."""
 
 SPARSE = 10
 FIFTHS = 5
 
 
 def pattern_strata(patterns: NDArray[np.object_], several: NDArray[np.bool_], columns: int) -> Strata:
-    """The patterns of the patients who have two modalities or more, as numbers; -1 for the others.
+    """Number the patterns of the patients who have two modalities or more; -1 for the other patients.
 
     Args:
-        patterns: (n,) text.
-        several: (n,) who has two or more.
-        columns: K, how often the same column is repeated.
+        patterns: (n,) pattern of each patient, as text.
+        several: (n,) True for patients with two modalities or more.
+        columns: K, how often the column is repeated.
     """
     _, number = np.unique(patterns.astype(str), return_inverse=True)
     return np.tile(np.where(several, number, -1)[:, None], (1, columns))
 
 
 def fifth_strata(prediction: Floats, several: NDArray[np.bool_]) -> Strata:
-    """Fifths of what `presence` predicts for these patients, (n, K); equal predictions stay together."""
+    """Split these patients into fifths of what `presence` predicts, (n, K); equal predictions stay together."""
     strata = np.full(prediction.shape, -1, dtype=np.intp)
     for k, column in enumerate(prediction.T):
         own = column[several]
@@ -52,7 +52,7 @@ def fifth_strata(prediction: Floats, several: NDArray[np.bool_]) -> Strata:
 
 
 def sparse_patterns(strata: Sequence[Strata]) -> bool:
-    """Whether fewer than half of the patients with two modalities stand in patterns of ten or more of their fold."""
+    """Return True if under half of the patients with two modalities are in patterns of ten or more in their fold."""
     dense = total = 0
     for own in strata:
         sizes = np.bincount(own[own[:, 0] >= 0, 0])
@@ -68,16 +68,16 @@ def within(
     strata: Strata,
     weights: Floats | None = None,
 ) -> Floats:
-    """The primary metric within strata, (R,); NaN where no stratum has a comparable pair.
+    """Compute the primary metric within strata, (R,); NaN where no stratum has a comparable pair.
 
-    AUROC and Harrell's C: concordant over comparable pairs, both summed over strata; of several classes the mean over
-    one-vs-rest of those with a pair. R2: one minus the squares of the errors over those of the outcomes, both as
-    deviations from their mean within the stratum. One label of several is scored at a time, by its one name.
+    AUROC and Harrell's C: concordant over comparable pairs, both summed over strata; for several classes the mean over
+    the one-vs-rest values that have a pair. R2: one minus the squared errors over the squared outcomes, both as
+    deviations from their mean within the stratum. One label of several is scored at a time, named in `classes`.
 
     Args:
         frame: (n,) predictions in the order of the outcome.
         strata: (n, K); a stratum of fewer than two patients is left out.
-        weights: (R, n) counts of a bootstrap, None for the point estimate.
+        weights: (R, n) bootstrap counts, None for the point estimate.
     """
     w = as_weights(weights, len(outcome.value))
     if kind == "regression":
@@ -105,7 +105,7 @@ def within(
 
 
 def _summed(strata: NDArray[np.intp], pairs: Pairs, w: Floats) -> tuple[Floats, Floats]:
-    """Concordant and comparable pairs, (R,) each, summed over strata of two patients or more."""
+    """Sum the concordant and the comparable pairs, (R,) each, over strata of two patients or more."""
     above, below = np.zeros(len(w)), np.zeros(len(w))
     for stratum in np.unique(strata[strata >= 0]):
         rows = np.flatnonzero(strata == stratum)
@@ -135,10 +135,10 @@ def _survival_pairs(risk: Floats, outcome: Outcome, w: Floats) -> tuple[Floats, 
 
 
 def comparable_pairs(time: Floats, event: NDArray[np.bool_], w: Floats) -> Floats:
-    """(R,) the weight of the pairs that Harrell's C compares, ties as there: the shorter time is an event."""
+    """Total weight (R,) of the pairs comparable in Harrell's C, with its tie rule: the shorter time is an event."""
     order = np.lexsort((~event, time))
     at, died, weight = time[order], event[order], w[:, order]
-    # an event is comparable to everybody after the run of events at its own time
+    # an event is comparable to everyone after the run of events at its own time
     starts = np.flatnonzero(np.r_[True, (at[1:] != at[:-1]) | (died[1:] != died[:-1])])
     ends = np.repeat(np.r_[starts[1:], len(at)], np.diff(np.r_[starts, len(at)]))
     beyond = np.c_[np.cumsum(weight[:, ::-1], axis=1)[:, ::-1], np.zeros(len(weight))]
@@ -157,7 +157,7 @@ def _r2(prediction: Floats, outcome: Outcome, strata: NDArray[np.intp], w: Float
 
 
 def _about_mean(values: Floats, w: Floats) -> Floats:
-    """(R,) the weighted sum of squares about the weighted mean."""
-    values = values - values.mean()  # so that a large mean costs no digits
+    """Weighted sum of squares about the weighted mean, (R,)."""
+    values = values - values.mean()  # keeps precision when the mean is large
     mean = np.nan_to_num(ratio(w @ values, w.sum(axis=1)))
     return np.asarray(np.maximum(w @ values**2 - w.sum(axis=1) * mean**2, 0.0))

@@ -1,5 +1,5 @@
-"""Hospitals that share no patient: each trains an adapter of one common model, and a coordinator adds them up."""
+"""Federated learning without sharing patients: hospitals train adapters of one model, a coordinator aggregates them."""
 
 import os
 
-os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # read when flwr is imported; we start none of it
+os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # opt out of Flower's telemetry, which reads this at import

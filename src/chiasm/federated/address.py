@@ -1,4 +1,4 @@
-"""Addresses and certificates: encrypted, or on this machine alone and only where somebody says so."""
+"""Addresses and TLS of a federation: connections are encrypted, except explicitly insecure ones on this machine."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from chiasm.federated.wire import FederationError
 
 
 def host_of(address: str) -> str:
-    """The host of `host:port`, without the brackets of an IPv6 one.
+    """Return the host of `host:port`, without the brackets of an IPv6 address.
 
     Raises:
-        FederationError: it is no such address.
+        FederationError: the address is not of this form.
     """
     host, separator, port = address.rpartition(":")
     if not separator or not host or not port.isdecimal() or int(port) > 65535:
@@ -25,7 +25,7 @@ def host_of(address: str) -> str:
 
 
 def loopback(address: str) -> bool:
-    """Whether nothing outside this machine is meant."""
+    """Return whether an address is on this machine."""
     host = host_of(address)
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -34,10 +34,10 @@ def loopback(address: str) -> bool:
 
 
 def server_credentials(address: str, certificate: Path | None, key: Path | None, insecure: bool) -> Any | None:
-    """The server's side of TLS, None for an unencrypted one.
+    """Load the server's TLS credentials; None for an unencrypted server.
 
     Raises:
-        FederationError: neither a certificate with its key nor `insecure` on a loopback address.
+        FederationError: neither, or both, of a valid certificate with its key and `insecure` on a loopback address.
     """
     host_of(address)
     if certificate is not None and key is not None:
@@ -56,10 +56,10 @@ def server_credentials(address: str, certificate: Path | None, key: Path | None,
 
 
 def client_channel(address: str, authority: Path | None, insecure: bool, most_bytes: int) -> Any:
-    """A channel to the server; it connects when it is used.
+    """Create a channel to the server; it connects at first use.
 
     Raises:
-        FederationError: as `server_credentials`.
+        FederationError: the authority file is unreadable, or `insecure` is combined with it or with another machine.
     """
     host_of(address)
     options: list[tuple[str, int]] = [("grpc.max_receive_message_length", most_bytes)]
@@ -75,7 +75,7 @@ def client_channel(address: str, authority: Path | None, insecure: bool, most_by
 
 
 def require_insecure(address: str, insecure: bool, instead: str) -> None:
-    """Raise unless it was asked for, and nothing leaves this machine."""
+    """Raise FederationError unless an unencrypted connection was requested and the address is on this machine."""
     if not insecure:
         raise FederationError(f"tokens and adapters travel encrypted: {instead}, or --insecure on this machine alone")
     if not loopback(address):

@@ -1,4 +1,4 @@
-"""A hospital: asks the coordinator what to do, trains on its own patients, sends its adapter; and comes back."""
+"""Client of a federation: a hospital polls the coordinator, trains on its own patients and sends its adapter."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.Sta
 
 @dataclass(frozen=True)
 class Joining:
-    """Where a hospital goes and as whom.
+    """Connection settings of a hospital.
 
     Args:
         server: `host:port` of the coordinator.
-        name, token: as the coordinator gave them.
-        authority: PEM file of who signed the server's certificate; None: those that gRPC trusts.
-        insecure: without TLS, to a loopback address only.
-        rank: of the adapter; None: the plan's.
-        share_count: tell the number of training patients where the plan weighs by it.
-        patience_seconds: how long an unreachable server is tried again.
+        name, token: as given by the coordinator.
+        authority: PEM file of the authority that signed the server's certificate; None: those that gRPC trusts.
+        insecure: connect without TLS, to a loopback address only.
+        rank: rank of the adapter; None: the plan's.
+        share_count: share the number of training patients if the plan weighs hospitals by it.
+        patience_seconds: how long to retry an unreachable server.
     """
 
     server: str
@@ -60,15 +60,15 @@ def run_client(
     device: str = "cpu",
     told: Callable[..., None] = lambda event, **facts: None,
 ) -> FittedModel:
-    """Take part until the last round; the final model comes back.
+    """Take part in a federation until its last round; return the final model.
 
     Args:
-        base_folder, base: the model that everybody has; the folder's identity is compared with the server's.
-        cohort: encoded as the base reads it.
-        told: called with an event and its facts (`plan`, `training`, `sent`, `away`).
+        base_folder, base: the common base model; the folder's identity is compared with the server's.
+        cohort: the hospital's cohort, encoded for the base.
+        told: called with an event and its facts (`plan`, `training`, `sending`, `away`).
 
     Raises:
-        FederationError: the server refuses this hospital, says something that cannot be, or stays away.
+        FederationError: the server refuses this hospital, sends invalid messages, or cannot be reached.
         Unsupported: the cohort does not fit the base.
     """
     identity = artifact.identity(base_folder)
@@ -103,7 +103,7 @@ def run_client(
 
 
 class Line:
-    """The two calls to the server, tried again while it is away."""
+    """The two calls to the server, retried while it is unreachable."""
 
     def __init__(self, channel: Any, joining: Joining, told: Callable[..., None]) -> None:
         self.joining, self.told = joining, told
@@ -112,7 +112,7 @@ class Line:
         self._send = channel.stream_unary(f"/{SERVICE}/Send")
 
     def next(self, request: bytes) -> tuple[dict[str, Any], dict[int, bytes]]:
-        """What to do, and updates by their round."""
+        """Ask for the next instruction; return it and the updates by round."""
 
         def call() -> tuple[dict[str, Any], dict[int, bytes]]:
             stream: Iterator[bytes] = self._next(request, metadata=self.metadata)
@@ -128,12 +128,12 @@ class Line:
         return self._patiently(call)  # type: ignore[no-any-return]
 
     def send(self, document: bytes, data: bytes) -> bool:
-        """Whether the adapter was taken; not, where the round was closed meanwhile."""
+        """Send the adapter; return whether it was accepted, False if the round has closed meanwhile."""
         answer = self._patiently(lambda: self._send(pieces_of(document, data), metadata=self.metadata))
         return bool(read_control(answer).get("taken"))
 
     def leave(self, document: bytes) -> None:
-        """Say that nobody need wait for this hospital, where the server hears it."""
+        """Tell the server, if reachable, not to wait for this hospital."""
         with contextlib.suppress(grpc.RpcError):
             self._send(iter([document]), metadata=self.metadata, timeout=LEAVE_SECONDS)
 
@@ -164,10 +164,10 @@ class Line:
 
 
 def plan_of(document: dict[str, Any]) -> Plan:
-    """The plan that a server tells.
+    """Read the plan from a server's message.
 
     Raises:
-        FederationError: it is none.
+        FederationError: the plan is missing or invalid.
     """
     try:
         return Plan(**document["plan"])

@@ -1,13 +1,13 @@
-"""The folder of a federation: its plan, its base, who is invited, and what every round left. No patient is in it.
+"""Folder of a federation: its plan, base model, invited hospitals and the results of every round, no patient data.
 
-federation.json            plan, identity of the base, least number of hospitals in a round
+federation.json            plan, identity of the base, minimum number of hospitals per round
 invited.json               hospital -> sha256 of its token
-base/                      the model folder that everybody has
-round-001/<hospital>.safetensors   its adapter as it came
-round-001/update.safetensors       what the server made of all
-round-001/round.json       who took part, with which weight, how many bytes, who was refused and why
-log.jsonl                  what happened when
-model/                     the base with all rounds in it, for `chiasm predict`
+base/                      folder of the common base model
+round-001/<hospital>.safetensors   the hospital's adapter as received
+round-001/update.safetensors       the server's aggregate of all adapters
+round-001/round.json       participants with weights and bytes sent, refused hospitals with reasons
+log.jsonl                  log of events with their times
+model/                     the base with the updates of all rounds, for `chiasm predict`
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from chiasm.recipes.registry import bring_others
 
 SCHEMA = 1
 DESCRIPTION, INVITED, LOG, BASE, MODEL = "federation.json", "invited.json", "log.jsonl", "base", "model"
-UPDATE = "update.safetensors"  # of a round
+UPDATE = "update.safetensors"  # in a round's folder
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A hospital's adapter of a round, with its number of training patients where the plan weighs by them."""
+    """A hospital's adapter of one round, with its number of training patients if the plan weighs by it."""
 
     adapter: State
     rank: int
@@ -49,7 +49,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Federation:
-    """A federation on disk; made by `create_federation` and `open_federation`."""
+    """A federation on disk; create it with `create_federation` or `open_federation`."""
 
     path: Path
     plan: Plan
@@ -58,17 +58,17 @@ class Federation:
 
     @property
     def base(self) -> FittedModel:
-        """The model that everybody has."""
+        """Load the common base model."""
         return load_base(self.path / BASE)
 
     @property
     def invited(self) -> dict[str, str]:
-        """Hospital to the sha256 of its token, by name."""
+        """Return the sha256 of each hospital's token, sorted by hospital."""
         file = self.path / INVITED
         return dict(sorted(json.loads(file.read_text("utf-8")).items())) if file.exists() else {}
 
     def invite(self, name: str) -> str:
-        """A token for a hospital, which is shown once and not kept; an earlier one of its is void.
+        """Create a token for a hospital; only its hash is stored, and an earlier token becomes invalid.
 
         Raises:
             FederationError: see `require_name`.
@@ -81,23 +81,23 @@ class Federation:
         return token
 
     def admits(self, name: str, token: str) -> bool:
-        """Whether this is the token that the hospital was given."""
+        """Return whether this is the hospital's current token."""
         wanted = self.invited.get(name, "")
         return hmac.compare_digest(hashlib.sha256(token.encode()).hexdigest(), wanted) and bool(wanted)
 
     def round_folder(self, number: int) -> Path:
-        """Where a round lies."""
+        """Return the folder of a round."""
         return self.path / f"round-{number:03d}"
 
     def updates(self) -> list[State]:
-        """What the server made of each finished round, in their order."""
+        """Load the server's update of every finished round, in order."""
         found: list[State] = []
         while (file := self.round_folder(len(found) + 1) / UPDATE).exists():
             found.append(_tensors(artifact.load_checkpoint(file)["update"]))
         return found
 
     def answers(self, number: int) -> dict[str, Answer]:
-        """The adapters of a round that have come by now."""
+        """Load the adapters of a round received so far, by hospital."""
         found = {}
         for file in sorted(self.round_folder(number).glob("*.safetensors")):
             if file.stem in self.invited:
@@ -106,30 +106,30 @@ class Federation:
         return found
 
     def keep_answer(self, number: int, name: str, answer: Answer) -> None:
-        """Write a hospital's adapter before it is thanked for it."""
+        """Store a hospital's adapter, before it is acknowledged."""
         state = {"adapter": answer.adapter, "rank": answer.rank, "patients": answer.patients}
         artifact.save_checkpoint(self.round_folder(number) / f"{name}.safetensors", state)
 
     def keep_round(self, number: int, update: State, document: dict[str, Any]) -> None:
-        """Write what a round gave; the update last, since it is what makes the round a finished one."""
+        """Store the results of a round; the update comes last, since its presence marks the round as finished."""
         folder = self.round_folder(number)
         artifact.write_text(folder / "round.json", json.dumps(document, indent=1, allow_nan=False))
         artifact.save_checkpoint(folder / UPDATE, {"update": update})
 
     def rounds(self) -> list[dict[str, Any]]:
-        """`round.json` of every finished round."""
+        """Read `round.json` of every finished round."""
         count = len(self.updates())
         return [json.loads((self.round_folder(n) / "round.json").read_text("utf-8")) for n in range(1, count + 1)]
 
     def log(self, event: str, **facts: Any) -> None:
-        """A line of log.jsonl: names of hospitals, counts and reasons."""
+        """Append an event to log.jsonl, with names of hospitals, counts and reasons."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         with (self.path / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"time": now, "event": event, **facts}) + "\n")
 
 
 def require_name(name: str) -> None:
-    """Raise FederationError for a name of other characters than small letters, digits and dashes, or of a file."""
+    """Raise FederationError for a name with characters other than lower-case letters, digits, dashes; or `update`."""
     if not NAME.fullmatch(name):
         raise FederationError("the name of a hospital has small letters, digits and dashes, as in 'hospital-a'")
     if name == Path(UPDATE).stem:
@@ -137,11 +137,12 @@ def require_name(name: str) -> None:
 
 
 def create_federation(path: Path, base: Path, plan: Plan, least: int = LEAST_CLIENTS) -> Federation:
-    """A new federation around a model folder, which is copied into it.
+    """Create a federation around a base model folder, which is copied into it.
 
     Raises:
-        FederationError: something lies at `path`, or fewer hospitals a round than two.
-        ArtifactError, Unsupported, ValueError: the base is damaged, holds no network, or has no room for the rank.
+        FederationError: `path` is not empty or inside the base, `least` is below two, or the base has no room for the
+            rank.
+        ArtifactError, Unsupported, ValueError: the base is damaged or holds no network.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FederationError(f"'{path.name}' exists and is not empty: choose another place for the federation")
@@ -163,10 +164,10 @@ def create_federation(path: Path, base: Path, plan: Plan, least: int = LEAST_CLI
 
 
 def open_federation(path: Path) -> Federation:
-    """The federation that lies in a folder.
+    """Open the federation in a folder.
 
     Raises:
-        FederationError: there is none, or its base was changed.
+        FederationError: there is none, it is damaged or of another version, or its base was changed.
     """
     file = path / DESCRIPTION
     if not file.is_file():
@@ -184,11 +185,11 @@ def open_federation(path: Path) -> Federation:
 
 
 def load_base(path: Path) -> FittedModel:
-    """The model folder that everybody has.
+    """Load the common base model from its folder.
 
     Raises:
         ArtifactError: it is damaged.
-        FederationError: it is no fitted model.
+        FederationError: it is not a fitted model.
     """
     model = artifact.load(path, bring=bring_others)
     if not isinstance(model, FittedModel):

@@ -1,7 +1,7 @@
-"""Where hospitals and the server meet: a Flower `Grid` whose nodes come and ask, and may go and come back.
+"""A Flower `Grid` of hospitals that poll the server, and may leave and return between rounds.
 
-Hospitals open every connection, so that no port of theirs is reachable. `HospitalGrid` knows no network: `service.py`
-hands it what comes over gRPC.
+Hospitals open every connection, so that none needs a reachable port. `HospitalGrid` does no networking: `service.py`
+passes it the messages received over gRPC.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from flwr.serverapp import Grid
 
 from chiasm.federated.wire import FederationError
 
-ASK_AGAIN_SECONDS = 10.0  # how long a hospital that asks is kept before it is told to ask again
+ASK_AGAIN_SECONDS = 10.0  # how long a poll is held before the hospital is told to ask again
 LOST = 1
 
 
 def message_apart(content: RecordDict, message_type: str, node: int, group: str) -> Message:
-    """A message outside a run of Flower, where its constructor asks for the run."""
+    """Create a message outside a run of Flower, whose own constructor requires one."""
     metadata = Metadata(0, uuid4().hex, 0, node, "", group, time.time(), DEFAULT_TTL, message_type)
     make: Any = Message
     made: Message = make(content=content, metadata=metadata)
@@ -32,7 +32,7 @@ def message_apart(content: RecordDict, message_type: str, node: int, group: str)
 
 @dataclass
 class Traffic:
-    """Bytes of tensors, to a hospital and from it."""
+    """Bytes of tensors sent to a hospital and received from it."""
 
     down: int = 0
     up: int = 0
@@ -40,7 +40,7 @@ class Traffic:
 
 @dataclass
 class _Open:
-    """A round in which answers are waited for."""
+    """An open round, which waits for answers."""
 
     messages: dict[str, Message]  # by hospital
     replies: dict[str, Message] = field(default_factory=dict)
@@ -52,13 +52,13 @@ class _Open:
 
 
 class HospitalGrid(Grid):
-    """Nodes are the invited hospitals, numbered from one in the order of their names.
+    """Flower grid whose nodes are the invited hospitals, numbered from one in the order of their names.
 
     Args:
-        names: of all that are invited.
-        least: how many have to be there for a round.
-        gather_seconds: how long the first round waits for all that are invited, and any for as many as it needs.
-        answered: what came of a round before this server was started again, name to content.
+        names: names of all invited hospitals.
+        least: minimum number of hospitals for a round.
+        gather_seconds: how long the first round waits for all invited hospitals, and later ones for `least`.
+        answered: answers to the open round from before a restart of the server, by name.
         told: called with an event and its facts, for the log and the screen.
     """
 
@@ -77,38 +77,38 @@ class HospitalGrid(Grid):
         self._there: set[str] = set()
         self._gathered = False
         self._open: _Open | None = None
-        self._last: RecordDict | None = None  # what hospitals get when all is done
+        self._last: RecordDict | None = None  # sent to hospitals when all rounds are done
         self._told_done: set[str] = set()
         self._changed = threading.Condition()
 
-    # What Flower calls.
+    # Called by Flower.
 
     def set_run(self, run: Any) -> None:
-        """There is one run, and it needs no name."""
+        """Ignore the run: this grid has only one."""
 
     @property
     def run(self) -> Any:
-        """There is one run, and it needs no name."""
+        """Raise FederationError: this grid has only one run, which has no description."""
         raise FederationError("this grid has one run only")
 
     def name_of(self, node: int) -> str:
-        """The hospital that a node is."""
+        """Return the name of a node's hospital."""
         return self.names[node - 1]
 
     def create_message(
         self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
     ) -> Message:
-        """A message to a hospital."""
+        """Create a message to a hospital."""
         return message_apart(content, message_type, dst_node_id, group_id)
 
     def get_node_ids(self) -> Iterable[int]:
-        """Those who are there: at first all that are invited, or who of them came in `gather_seconds`.
+        """Wait for hospitals and return those present; the first round waits up to `gather_seconds` for all invited.
 
-        Who answered before the server was started again need not come back for that round. Later rounds wait only while
-        fewer are there than a round needs; who comes back takes part in the next one.
+        A hospital that answered before a restart of the server need not return for that round. Later rounds wait only
+        while fewer than `least` are present; a hospital that returns takes part in the next round.
 
         Raises:
-            FederationError: fewer came.
+            FederationError: fewer than `least` hospitals are present in time.
         """
         end = time.monotonic() + self.gather_seconds
         with self._changed:
@@ -116,7 +116,9 @@ class HospitalGrid(Grid):
             while len(self._there | set(self._answered)) < wanted and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
             self._gathered = True
-            there = sorted(self._there | set(self._answered))  # what came before a restart counts, whoever stays away
+            there = sorted(
+                self._there | set(self._answered)
+            )  # answers from before a restart count, even of absent hospitals
         if len(there) < self.least:
             came = ", ".join(there) or "nobody"
             raise FederationError(
@@ -126,7 +128,7 @@ class HospitalGrid(Grid):
         return [self.names.index(name) + 1 for name in there]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Open a round with these messages, one a hospital."""
+        """Open a round with these messages, one per hospital."""
         sent = list(messages)
         with self._changed:
             self._open = _Open({self.name_of(message.metadata.dst_node_id): message for message in sent})
@@ -138,7 +140,7 @@ class HospitalGrid(Grid):
         return [message.metadata.message_id for message in sent]
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """The answers that are there by now, refused ones as errors."""
+        """Return the answers received so far, refused ones as errors."""
         wanted = set(message_ids)
         with self._changed:
             if self._open is None:
@@ -149,7 +151,7 @@ class HospitalGrid(Grid):
         return found + [Message(Error(LOST, reason), reply_to=own) for own, reason in refused]
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
-        """Open a round, wait until all have answered or were refused, close it; who did not answer is not there."""
+        """Run a round: send, wait until all have answered or were refused, and mark the others as absent."""
         identities = list(self.push_messages(messages))
         if not identities:
             return []
@@ -166,10 +168,10 @@ class HospitalGrid(Grid):
             self._open = None
         return found
 
-    # What the service calls, for a hospital whose token it has seen.
+    # Called by the service, for a hospital with a valid token.
 
     def next_for(self, name: str, seconds: float = ASK_AGAIN_SECONDS) -> tuple[str, RecordDict | None]:
-        """What a hospital shall do: `train` and `done` with a message's content, `wait` without; it is there now."""
+        """Register a hospital as present; return `train` or `done` with a message's content, or `wait` without."""
         end = time.monotonic() + seconds
         with self._changed:
             if name not in self._there:
@@ -186,22 +188,22 @@ class HospitalGrid(Grid):
                 self._changed.wait(left)
 
     def open_group(self) -> str | None:
-        """The round that is open now."""
+        """Return the open round, None if there is none."""
         with self._changed:
             if self._open is None:
                 return None
             return str(next(iter(self._open.messages.values())).metadata.group_id)
 
     def awaited(self, name: str, group: str) -> bool:
-        """Whether this hospital's answer to this round is waited for."""
+        """Return whether this round waits for this hospital's answer."""
         with self._changed:
             return self._awaited(name, group)
 
     def answer(self, name: str, group: str, content: RecordDict, keep: Callable[[], None]) -> bool:
-        """Take an answer that was read and found sound; False where nobody waits for it.
+        """Accept a validated answer; return False if the round does not wait for it.
 
         Args:
-            keep: writes it down, before the hospital may forget it.
+            keep: stores the answer, before it is acknowledged.
         """
         with self._changed:
             if not self._awaited(name, group):
@@ -213,7 +215,7 @@ class HospitalGrid(Grid):
             return True
 
     def refuse(self, name: str, group: str, reason: str) -> None:
-        """The round goes on without this hospital; it is not there until it asks again."""
+        """Continue the round without this hospital, which is absent until it asks again."""
         with self._changed:
             if self._awaited(name, group) and self._open is not None:
                 self._open.refused[name] = reason
@@ -222,7 +224,7 @@ class HospitalGrid(Grid):
         self.told("refused", client=name, reason=reason)
 
     def leave(self, name: str) -> None:
-        """A hospital says that it goes: no round waits for it until it asks again."""
+        """Register that a hospital leaves: no round waits for it until it asks again."""
         with self._changed:
             if self._open is not None and name in self._open.waiting:
                 self._open.refused[name] = "it left"
@@ -231,19 +233,19 @@ class HospitalGrid(Grid):
         self.told("left", client=name)
 
     def finish(self, content: RecordDict) -> None:
-        """From now on every hospital that asks is told that all is done."""
+        """Answer every hospital that asks from now on with `done` and this content."""
         with self._changed:
             self._last = content
             self._changed.notify_all()
 
     def told_done(self, name: str) -> None:
-        """A hospital has everything."""
+        """Register that a hospital has received the final updates."""
         with self._changed:
             self._told_done.add(name)
             self._changed.notify_all()
 
     def wait_until_told(self, seconds: float) -> None:
-        """Until every hospital that is there has everything, but no longer than this."""
+        """Wait until every present hospital has received the final updates, at most this many seconds."""
         end = time.monotonic() + seconds
         with self._changed:
             while self._there - self._told_done and (left := end - time.monotonic()) > 0:

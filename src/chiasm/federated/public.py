@@ -1,4 +1,4 @@
-"""The public functions of a federation, which `chiasm.api` hands on; Flower is imported by those that talk."""
+"""Public functions of federated learning, re-exported by `chiasm.api`; Flower is imported only when they need it."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ Told = Callable[..., None]
 
 
 def new_federation(base: Path | str, out: Path | str, *, least: int = LEAST_CLIENTS, **options: Any) -> dict[str, Any]:
-    """A folder in which `federation_server` coordinates hospitals around a model that all of them have.
+    """Create the folder in which `federation_server` coordinates hospitals around a common base model.
 
     Args:
         base: a model folder with a network; it is copied.
         out: the federation's folder, new or empty.
-        least: hospitals that a round needs.
+        least: minimum number of hospitals per round.
         options: the fields of `Plan`: aggregation, rounds, rank, weights, epochs ...
 
     Returns:
-        `base`, the identity of the model folder, by which hospitals see that theirs is a copy.
+        `federation`, the folder, and `base`, the identity of the model folder, by which hospitals verify their copy.
 
     Raises:
-        FederationError: `out` holds something.
-        ArtifactError, Unsupported, ValueError: the base is damaged or has no network, or an option cannot be.
+        FederationError: `out` is not empty, or `least` or the rank is out of range.
+        ArtifactError, Unsupported, ValueError: the base is damaged or has no network, or an option is out of range.
     """
     made = create_federation(Path(out), Path(base), Plan(**options), least)
     return {"federation": str(out), "base": made.base_identity}
 
 
 def invite(federation: Path | str, name: str) -> str:
-    """A token for a hospital, shown once; an earlier one of its is void from now on."""
+    """Create a token for a hospital, which is not stored; an earlier token of the hospital becomes invalid."""
     return open_federation(Path(federation)).invite(name)
 
 
 def federation_server(
     federation: Path | str, address: str, *, resume: bool = False, told: Told | None = None, **how: Any
 ) -> list[dict[str, Any]]:
-    """Coordinate a federation until its last round; what each round was comes back, `model/` lies in its folder.
+    """Coordinate a federation until its last round, write `model/` to its folder and return a summary of each round.
 
     Args:
-        federation: the folder that `new_federation` made.
+        federation: the folder made by `new_federation`.
         address: `host:port` to listen on.
-        resume: go on with a federation that has begun.
+        resume: continue a federation that has begun.
         told: called with an event's name and its facts.
         how: the other fields of `chiasm.federated.server.Serving`: certificate, key, insecure, gather_seconds,
             round_seconds.
@@ -76,19 +76,19 @@ def federation_client(
     told: Told | None = None,
     **how: Any,
 ) -> Model:
-    """Take part in a federation with the patients of one hospital; the final model comes back.
+    """Take part in a federation with the patients of one hospital; return the final model.
 
     Args:
-        base: the model folder that everybody has.
-        cohort: with the target of the base; no row of it leaves this process.
-        server: `host:port` of the coordinator; `name` and `token` as it gave them.
+        base: the folder of the common base model.
+        cohort: the hospital's cohort, with the target of the base; no row of it leaves this process.
+        server: `host:port` of the coordinator; `name` and `token` as given by it.
         told: called with an event's name and its facts.
         how: the other fields of `chiasm.federated.client.Joining`: authority, insecure, rank, share_count,
             patience_seconds.
 
     Raises:
         CohortError: the cohort has errors.
-        FederationError: the server refuses this hospital or stays away.
+        FederationError: the server refuses this hospital or cannot be reached.
         Unsupported: the cohort does not fit the base.
     """
     client = _talking("client")
@@ -104,11 +104,11 @@ def federation_client(
 
 
 def _unheard(event: str, **facts: Any) -> None:
-    """Events that nobody listens to."""
+    """No-op event callback."""
 
 
 def _talking(part: str) -> Any:
-    """A module that needs Flower."""
+    """Import a module of `chiasm.federated` that needs Flower, with advice if Flower is missing."""
     try:
         return import_module(f"chiasm.federated.{part}")
     except ModuleNotFoundError as error:

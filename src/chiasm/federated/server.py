@@ -1,4 +1,4 @@
-"""The coordinator: waits for hospitals, puts their adapters together round by round, writes the final model."""
+"""Server of a federation: the coordinator waits for hospitals, aggregates their adapters, writes the final model."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from chiasm.federated.wire import FederationError
 from chiasm.recipes.hospitals.federation import finished, sites_of
 
 GOODBYE_SECONDS = 30.0
-LONGEST_SECONDS = 30 * 86_400.0  # what a thread can be told to wait is bounded
+LONGEST_SECONDS = 30 * 86_400.0  # thread waits have an upper limit
 
 
 @dataclass(frozen=True)
 class Serving:
-    """How a server listens and how long it waits.
+    """Network settings and waiting times of a server.
 
     Args:
         address: `host:port`; port 0 takes a free one.
         certificate, key: PEM files.
-        insecure: without TLS, on a loopback address only.
-        gather_seconds: how long the first round waits for all that are invited, and any for as many as it needs.
-        round_seconds: how long it waits for an answer.
+        insecure: listen without TLS, on a loopback address only.
+        gather_seconds: how long the first round waits for all invited hospitals, and later ones for the minimum.
+        round_seconds: how long a round waits for answers.
     """
 
     address: str
@@ -52,15 +52,15 @@ class Serving:
 def run_server(
     path: Path, serving: Serving, *, resume: bool = False, told: Callable[..., None] = lambda event, **facts: None
 ) -> list[dict[str, Any]]:
-    """Serve a federation until its last round, and write its final model; what each round was comes back.
+    """Serve a federation until its last round and write its final model; return a summary of each round.
 
     Args:
         path: the federation's folder.
-        resume: go on with rounds that lie there; answers that came to an open round are not asked for again.
+        resume: continue with existing rounds; answers already received to an open round are not requested again.
         told: called with an event and its facts (`listening` with its port, `joined`, `round`, `refused`, `lost`).
 
     Raises:
-        FederationError: rounds lie there and `resume` is False; nobody is invited; too few hospitals come or answer.
+        FederationError: rounds exist and `resume` is False; too few hospitals are invited, come or answer.
     """
     federation = open_federation(path)
     updates, names = federation.updates(), list(federation.invited)
@@ -105,7 +105,7 @@ def run_server(
 def keep_round(
     federation: Federation, grid: HospitalGrid, done: Round, seconds: float, told: Callable[..., None]
 ) -> None:
-    """Write a finished round, and say it."""
+    """Store a finished round, reset the traffic counters and report it."""
     by_patients = federation.plan.weights == "patients"
     counts = {name: (answer.patients or 0) if by_patients else 1 for name, answer in done.answers.items()}
     clients = [
@@ -135,7 +135,7 @@ def keep_round(
 
 
 class _Clock:
-    """Seconds from lap to lap."""
+    """Stopwatch that returns the seconds since the last lap."""
 
     def __init__(self) -> None:
         self.last = time.monotonic()
@@ -147,7 +147,7 @@ class _Clock:
 
 @contextmanager
 def _quiet_flower() -> Iterator[None]:
-    """Flower tells every step on standard error; what matters is told by us."""
+    """Silence Flower's step-by-step messages on standard error; the server reports its own events."""
     logger = logging.getLogger("flwr")
     level = logger.level
     logger.setLevel(logging.WARNING)

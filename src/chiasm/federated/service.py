@@ -1,14 +1,14 @@
-"""The server's side of gRPC: who asks is asked for its token first, and nothing is read before that.
+"""gRPC service of the server: every caller is authenticated by its token before anything else is read.
 
-Two calls, each with `name` and `token` beside it (metadata): `Next` says what a hospital shall do and streams the
-updates it lacks; `Send` streams its adapter, of which no byte more is read than an adapter has.
+There are two calls, each with `name` and `token` as metadata: `Next` tells a hospital what to do and streams the
+updates it lacks; `Send` streams its adapter, and reading stops at the size that an adapter has at most.
 
-Why not Flower's own server. Its `start_server` and `start_client` are deprecated since 1.13. What took their place
-(`flower-superlink`, `flower-supernode`, `flwr run`; read in 1.41) sends an application, code and all, from a server to
-every hospital, which installs what it asks for and runs it. Here a hospital runs the chiasm that it has installed, and
-nothing that comes over the network is executed. It also takes three processes a site, of which one is an HTTP server,
-polls every three seconds and keeps its state in one folder of the user's. The strategy and the hospital are Flower's
-(`strategy.py`), so that who trusts a coordinator with that can run them there.
+Why not Flower's own server: its `start_server` and `start_client` are deprecated since 1.13. Their successors
+(`flower-superlink`, `flower-supernode`, `flwr run`; as of 1.41) send an application including its code from a server to
+every hospital, which installs its requirements and runs it. Here a hospital runs its installed chiasm, and nothing
+received over the network is executed. Flower's also need three processes per site, one of them an HTTP server, poll
+every three seconds and keep their state in one folder of the user's. The strategy and the hospital are Flower's
+(`strategy.py`), so they can run there for those who trust a coordinator with code.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ OPTIONS = [("grpc.max_receive_message_length", 4 * CHUNK), ("grpc.so_reuseport",
 WRONG_TOKEN = (
     "the token is not the one that this hospital was given, or it is not invited: ask the coordinator for a new one"
 )
-THREADS_BESIDE = 8  # beside one for each hospital that waits for its next round
+THREADS_BESIDE = 8  # in addition to one for each hospital that waits for its next round
 Identity = Callable[[bytes], bytes]
 
 
 class Service:
-    """The two calls, for one federation."""
+    """The two gRPC calls of one federation."""
 
     def __init__(self, federation: Federation, strategy: LoraStrategy, grid: HospitalGrid) -> None:
         self.federation, self.strategy, self.grid = federation, strategy, grid
@@ -57,7 +57,7 @@ class Service:
         self._turned: Counter[tuple[str, Any]] = Counter()
 
     def next(self, request: bytes, context: Any) -> Iterator[bytes]:
-        """A document (`state`, `round`, `plan`, `updates`: number and bytes of each), then the updates in pieces."""
+        """Stream a document (`state`, `round`, `plan`, `updates`: numbers and sizes), then the updates in chunks."""
         name = self._who(context)
         try:
             asked = read_control(request)
@@ -65,7 +65,7 @@ class Service:
             knows = whole(asked, "round", 0, self.federation.plan.rounds)
         except FederationError as error:
             self._abort(context, name, grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        # Who has not looked at its patients yet is told the plan only: no round waits for it until it can answer.
+        # A hospital that has not prepared its patients yet gets only the plan: no round waits for it until it is ready.
         state, content = self.grid.next_for(name) if asked.get("ready") is True else ("wait", None)
         updates: dict[int, bytes] = {}
         number = 0
@@ -83,9 +83,9 @@ class Service:
             self.grid.told_done(name)
 
     def send(self, pieces: Iterator[bytes], context: Any) -> bytes:
-        """A document (`round`, `rank`, and `patients` where the plan weighs by them), then the adapter in pieces.
+        """Receive a document (`round`, `rank`, and `patients` if the plan weighs by it), then the adapter in chunks.
 
-        What comes back says whether it was taken; where it is refused the call fails with the reason.
+        The reply says whether the adapter was accepted; if it is refused, the call fails with the reason.
         """
         name = self._who(context)
         group = "0"
@@ -106,7 +106,7 @@ class Service:
             answer = self.strategy.read(content)
         except FederationError as error:
             reason = f"{error}"
-            if group == "0":  # it spoke of no round, so whichever is open goes on without it
+            if group == "0":  # it named no round, so the open one continues without it
                 group = self.grid.open_group() or group
             self.grid.refuse(name, group, reason)
             self._abort(context, name, grpc.StatusCode.INVALID_ARGUMENT, reason, log=False)
@@ -114,11 +114,11 @@ class Service:
         return control({"taken": taken})
 
     def _who(self, context: Any) -> str:
-        """The hospital that calls, by its token."""
+        """Authenticate the caller by its token; return the hospital's name."""
         given = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         name, token = given.get("name", ""), given.get("token", "")
         if not self.federation.admits(name, token):
-            known = name in self.federation.invited  # a name that somebody else chose is not repeated
+            known = name in self.federation.invited  # an unknown name is untrusted and not logged
             self._abort(context, name if known else "", grpc.StatusCode.UNAUTHENTICATED, WRONG_TOKEN)
         if name not in self.grid.names:
             reason = "this hospital was invited after the server was started: it takes part when it starts again"
@@ -138,13 +138,13 @@ class Service:
         if log:
             self._turned[name, code] += 1
             times = self._turned[name, code]
-            if times == 10 ** (len(str(times)) - 1):  # the 1st, 10th, 100th: who has no token fills no disk
+            if times == 10 ** (len(str(times)) - 1):  # the 1st, 10th, 100th: a stranger cannot fill the disk
                 self.grid.told("turned-away", client=name or None, reason=reason, times=times)
         context.abort(code, reason)
 
 
 def answer_content(data: bytes, facts: dict[str, Any]) -> RecordDict:
-    """An answer as the strategy reads it."""
+    """Wrap an answer in the message content that the strategy reads."""
     try:
         return RecordDict({ADAPTER: ArrayRecord({ADAPTER: packed(data)}), FACTS: MetricRecord(facts)})
     except (TypeError, ValueError) as error:
@@ -152,7 +152,7 @@ def answer_content(data: bytes, facts: dict[str, Any]) -> RecordDict:
 
 
 def kept_content(federation: Federation, number: int) -> dict[str, RecordDict]:
-    """The answers to a round that came before the server was started again."""
+    """Load the answers to a round that were received before a restart of the server."""
     return {
         name: answer_content(
             to_bytes(answer.adapter),
@@ -163,10 +163,10 @@ def kept_content(federation: Federation, number: int) -> dict[str, RecordDict]:
 
 
 def listen(service: Service, address: str, credentials: Any | None) -> tuple[Any, int]:
-    """The gRPC server and the port it listens on, which it chooses where the address says 0.
+    """Start the gRPC server; return it and its port, which it chooses if the address says 0.
 
     Raises:
-        FederationError: nothing can listen there.
+        FederationError: the server cannot listen on this address.
     """
     handlers = {
         "Next": grpc.unary_stream_rpc_method_handler(service.next),
@@ -186,6 +186,6 @@ def listen(service: Service, address: str, credentials: Any | None) -> tuple[Any
 
 
 def pieces_of(document: bytes, data: bytes) -> Iterable[bytes]:
-    """A document and the bytes after it, as both sides send them."""
+    """Yield a document followed by chunks of data, the format of every stream."""
     yield document
     yield from chunks(data)

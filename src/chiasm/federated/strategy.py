@@ -1,8 +1,8 @@
-"""FLoRA and its controls as a Flower `Strategy`, and a hospital as a Flower `ClientApp`.
+"""FLoRA and its baselines as a Flower `Strategy`, and a hospital as a Flower `ClientApp`.
 
-Both know only Flower's messages, and so work on any of its grids. A message to a hospital holds the number of the round
-and what earlier rounds gave; the answer holds its adapter. Tensors travel as the bytes of safetensors files inside
-Flower's `Array`, never as its NumPy serialisation.
+Both use only Flower's messages, and so work on any of its grids. A message to a hospital holds the number of the round
+and the updates of earlier rounds; the answer holds its adapter. Tensors are sent as the bytes of safetensors files in
+Flower's `Array`, never in its NumPy serialisation.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ UPDATES, TASK, ADAPTER, FACTS = "updates", "task", "adapter", "facts"
 
 @dataclass(frozen=True)
 class Round:
-    """What became of a round.
+    """The result of a round.
 
     Args:
-        answers: name of a hospital to what it sent, of those whose adapter counts.
-        refused: name to the reason, of those whose answer could not be used.
+        number: number of the round, from 1.
+        answers: accepted answers, by hospital.
+        refused: reasons for refused answers, by hospital.
+        update: the aggregated update.
     """
 
     number: int
@@ -40,20 +42,22 @@ class Round:
 
 
 def flower_message(content: RecordDict, kind: str, node: int, group: str) -> Message:
-    """A message inside a run of Flower."""
+    """Create a message inside a run of Flower."""
     return Message(content, node, kind, group_id=group)
 
 
 class LoraStrategy(Strategy):
-    """Adapters of all hospitals to one update a round, by the aggregation of the plan; see `aggregate_lora`.
+    """Flower strategy that aggregates all hospitals' adapters to one update per round, by the plan's aggregation.
+
+    See `aggregate_lora`.
 
     Args:
-        sites: the base's, by which answers are checked.
-        updates: of the rounds that are finished already.
-        least: how many answers a round needs.
-        name_of: a node's name, for what is said of it.
+        sites: adapter sites of the base, against which answers are checked.
+        updates: updates of the rounds already finished.
+        least: minimum number of answers per round.
+        name_of: maps a node to its name.
         keep: called with every finished round before the next one starts.
-        write: makes a message of (content, type, node, group); Flower's constructor works inside a run of Flower only.
+        write: creates a message from (content, type, node, group); Flower's constructor works only inside a run.
     """
 
     def __init__(
@@ -74,13 +78,13 @@ class LoraStrategy(Strategy):
 
     @property
     def arrays(self) -> ArrayRecord:
-        """What a hospital has to know before the next round: every stack of FLoRA, or the last mean of a control."""
+        """Return the updates a hospital needs for the next round: every stack of FLoRA, or a baseline's last mean."""
         return updates_record(self.plan, self.updates)
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """The same message for every node that is there."""
+        """Create the same message for every node present."""
         task = ConfigRecord({**config, "round": len(self.updates) + 1})
         content = RecordDict({UPDATES: self.arrays, TASK: task})
         group = str(task["round"])
@@ -89,10 +93,10 @@ class LoraStrategy(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """The update of this round, from every answer that is sound; nodes are sorted by name.
+        """Aggregate the valid answers, sorted by name, to the update of this round.
 
         Raises:
-            FederationError: fewer sound answers than a round needs.
+            FederationError: there are fewer valid answers than a round needs.
         """
         answers: dict[str, Answer] = {}
         refused: dict[str, str] = {}
@@ -122,10 +126,10 @@ class LoraStrategy(Strategy):
         return self.arrays, None
 
     def read(self, content: RecordDict) -> Answer:
-        """The answer in a message.
+        """Read and validate the answer in a message.
 
         Raises:
-            FederationError: it is not what a hospital of this federation sends.
+            FederationError: it is not a valid answer of a hospital in this federation.
         """
         facts: Mapping[str, Any] = dict(content.metric_records).get(FACTS, {})
         data = content.array_records[ADAPTER].get(ADAPTER) if ADAPTER in content.array_records else None
@@ -142,39 +146,39 @@ class LoraStrategy(Strategy):
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Nothing: a score of a hospital's patients stays there."""
+        """Request no evaluation: scores on a hospital's patients are not shared."""
         return []
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """Nothing, as nothing was asked."""
+        """Return None, since no evaluation was requested."""
         return None
 
     def summary(self) -> None:
-        """Nothing: the plan stands in the federation's folder."""
+        """Log nothing: the plan is stored in the federation's folder."""
 
 
 def require_rank_growth(update: State, ranks: list[int]) -> None:
-    """Raise unless FLoRA's stack has the sum of the ranks."""
+    """Raise FederationError unless the rank of FLoRA's stack is the sum of the ranks."""
     found = {tensor.shape[0 if ".lora_A." in name else 1] for name, tensor in update.items()}
     if found != {sum(ranks)}:
         raise FederationError(f"a stack of ranks {ranks} has ranks {sorted(found)} and not their sum")
 
 
 def updates_record(plan: Plan, updates: list[State]) -> ArrayRecord:
-    """What is needed of finished rounds, each by its number."""
+    """Pack the updates of finished rounds that hospitals need, by round: all for FLoRA, otherwise the last."""
     first = 1 if plan.aggregation == "flora" else max(1, len(updates))
     return ArrayRecord({str(n): packed(to_bytes(updates[n - 1])) for n in range(first, len(updates) + 1)})
 
 
 def packed(data: bytes) -> Array:
-    """Bytes of a safetensors file as Flower carries them."""
+    """Wrap the bytes of a safetensors file in Flower's `Array`."""
     return Array("uint8", (len(data),), STYPE, data)
 
 
 def hospital_app(participant: Participant) -> ClientApp:
-    """A hospital as Flower calls it: takes what earlier rounds gave, trains, answers with its adapter alone.
+    """Create a hospital's Flower app: it applies the updates of earlier rounds, trains, and answers with its adapter.
 
-    The number of training patients goes with it where the plan weighs by it, and is left out else.
+    The number of training patients is included only if the plan weighs by it.
     """
     app = ClientApp()
 
@@ -193,10 +197,10 @@ def hospital_app(participant: Participant) -> ClientApp:
 
 
 def take_updates(participant: Participant, updates: Mapping[int, bytes]) -> None:
-    """Hand a participant the rounds that it does not know yet.
+    """Pass a participant the updates of the rounds that it does not have yet.
 
     Raises:
-        FederationError: an update that does not fit the base, or of FLoRA's rounds one that is missing.
+        FederationError: an update does not fit the base, or a round of FLoRA is missing.
     """
     for number in sorted(number for number in updates if number > participant.round):
         if participant.plan.aggregation == "flora" and number != participant.round + 1:

@@ -1,4 +1,4 @@
-"""Adapters as bytes: safetensors, and every check that bytes of somebody else have to pass before they are used."""
+"""Wire format of adapters (safetensors) and control messages (JSON), with the checks of untrusted bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-CHUNK = 256 * 2**10  # bytes in a message: nothing larger is read at once, by either side
+CHUNK = 256 * 2**10  # bytes in a message of tensors
 MOST_CONTROL_BYTES = 64 * 2**10
 MOST_PATIENTS = 10**9
 State = dict[str, Tensor]
@@ -19,16 +19,16 @@ Sites = Mapping[str, tuple[int, int]]
 
 
 class FederationError(ValueError):
-    """Something in a federation that is not as it must be, and what to do about it."""
+    """Error in a federation; the message says what is wrong and what to do about it."""
 
 
 def to_bytes(state: Mapping[str, Tensor]) -> bytes:
-    """The tensors as the bytes of a safetensors file."""
+    """Serialise tensors to the bytes of a safetensors file."""
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
 
 
 def from_bytes(data: bytes) -> State:
-    """The tensors in these bytes; nothing in them is executed.
+    """Deserialise tensors from the bytes of a safetensors file; nothing in them is executed.
 
     Raises:
         FederationError: they are not safetensors.
@@ -41,7 +41,7 @@ def from_bytes(data: bytes) -> State:
 
 
 def adapter_shapes(sites: Sites, rank: int) -> dict[str, tuple[int, int]]:
-    """The name and shape of every tensor of an adapter of this rank."""
+    """Return the name and shape of every tensor of an adapter of this rank."""
     shapes = {}
     for site, (out, into) in sites.items():
         shapes[f"{site}.lora_A.weight"] = (rank, into)
@@ -50,24 +50,24 @@ def adapter_shapes(sites: Sites, rank: int) -> dict[str, tuple[int, int]]:
 
 
 def most_bytes(sites: Sites, rank: int) -> int:
-    """How many bytes an adapter of this rank takes at most, its header included."""
+    """Return the maximum number of bytes of an adapter of this rank, header included."""
     shapes = adapter_shapes(sites, rank)
     return sum(4 * rows * columns + len(name) + 200 for name, (rows, columns) in shapes.items()) + 1024
 
 
 def read_adapter(data: bytes, sites: Sites, rank: int) -> State:
-    """The adapter of this rank in these bytes.
+    """Read and validate an adapter of this rank.
 
     Raises:
-        FederationError: more bytes than it takes; no safetensors; a tensor missing, unknown, of another shape or dtype,
-            or not finite, by its name as the base knows it.
+        FederationError: too many bytes; not safetensors; a tensor is missing, unknown, not finite, or of another shape
+            or dtype. Only tensor names of the base are quoted.
     """
     if len(data) > most_bytes(sites, rank):
         raise FederationError(f"{len(data):,} bytes are more than an adapter of rank {rank} takes")
     state = from_bytes(data)
     wanted = adapter_shapes(sites, rank)
     unknown = len(set(state) - set(wanted))
-    if unknown:  # names that somebody else chose are not repeated
+    if unknown:  # untrusted names are not quoted
         raise FederationError(f"{unknown} of the tensors belong to no adapter of the base")
     for name, shape in wanted.items():
         if name not in state:
@@ -77,10 +77,10 @@ def read_adapter(data: bytes, sites: Sites, rank: int) -> State:
 
 
 def read_update(data: bytes, sites: Sites) -> State:
-    """What a server made of the adapters, of any rank.
+    """Read and validate a server's update, an adapter of any rank.
 
     Raises:
-        FederationError: as `read_adapter`.
+        FederationError: not safetensors, or tensors that do not fit the base.
     """
     state = from_bytes(data)
     down = state.get(f"{next(iter(sites))}.lora_A.weight")
@@ -103,15 +103,15 @@ def require_plain(name: str, tensor: Tensor, shape: tuple[int, int]) -> None:
 
 
 def control(document: Mapping[str, Any]) -> bytes:
-    """What is said beside the adapters, as JSON."""
+    """Serialise a control message to JSON."""
     return json.dumps(document, allow_nan=False).encode()
 
 
 def read_control(data: bytes) -> dict[str, Any]:
-    """The JSON object in these bytes.
+    """Parse a control message.
 
     Raises:
-        FederationError: it is none, or too long.
+        FederationError: it is not a JSON object, or too long.
     """
     if len(data) > MOST_CONTROL_BYTES:
         raise FederationError("a message is longer than any of this protocol")
@@ -125,10 +125,10 @@ def read_control(data: bytes) -> dict[str, Any]:
 
 
 def whole(document: Mapping[str, Any], key: str, least: int, most: int) -> int:
-    """A whole number of a message.
+    """Return an integer field of a message.
 
     Raises:
-        FederationError: it is missing, no whole number, or outside the range.
+        FederationError: it is missing, not an integer, or outside `least` to `most`.
     """
     value = document.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
@@ -137,16 +137,16 @@ def whole(document: Mapping[str, Any], key: str, least: int, most: int) -> int:
 
 
 def chunks(data: bytes) -> Iterator[bytes]:
-    """The bytes in pieces of a message each."""
+    """Split bytes into chunks of at most CHUNK bytes."""
     for start in range(0, len(data), CHUNK):
         yield data[start : start + CHUNK]
 
 
 def gathered(pieces: Iterable[bytes], most: int) -> bytes:
-    """The pieces put together; reading ends where they exceed `most` bytes.
+    """Concatenate the pieces, and stop reading once they exceed `most` bytes.
 
     Raises:
-        FederationError: they do.
+        FederationError: they exceed it.
     """
     data = bytearray()
     for piece in pieces:

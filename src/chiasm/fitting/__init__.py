@@ -1,1 +1,1 @@
-"""What every recipe stands on: its base, the skeleton of a network recipe, and the model that `fit` gives."""
+"""Building blocks that all recipes share: the base class, the neural-network skeleton and the fitted model."""

@@ -1,4 +1,4 @@
-"""What every recipe of ours shares: its name with options, what it asks of a cohort, and the frame of `fit`."""
+"""Base class of all built-in recipes: naming with options, checks of the cohort, and the common steps of `fit`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = ("classification", "multilabel", "regression", "survival")
 
 @dataclass(frozen=True)
 class Training:
-    """The patients one can learn from, all of known outcome and with a modality, and how `fit` was called."""
+    """Training patients, all with a known outcome and at least one modality, with the arguments of the `fit` call."""
 
     cohort: Cohort
     target: Target
@@ -33,16 +33,16 @@ class Training:
 
     @property
     def classes(self) -> int | None:
-        """How many classes or labels there are, None for the other kinds."""
+        """Number of classes or labels; None for other kinds of target."""
         return len(class_names(self.target)) or None
 
 
 @dataclass(frozen=True)
 class BaseRecipe(ABC):
-    """A recipe whose options are the fields of the frozen dataclass that derives from this one.
+    """Abstract recipe; a subclass is a frozen dataclass whose fields are the recipe's options.
 
-    A recipe of the catalogue names its `row`, which gives the name, family, needs and paper; one of another package may
-    name a row of its own or these four.
+    A recipe of the catalogue sets `row`, which supplies `id`, `family`, `needs` and `paper`; a recipe from another
+    package may set a row of its own or these four attributes.
     """
 
     row: ClassVar[Row]
@@ -61,17 +61,17 @@ class BaseRecipe(ABC):
 
     @property
     def reads_presence(self) -> bool:
-        """Whether a prediction may depend on which modalities a patient has, beyond what those he has say."""
+        """True if a prediction may depend on which modalities are present, beyond the content of those present."""
         return False
 
     @property
     def settings(self) -> int:
-        """How many settings inner selection tries: penalties, widths, trees; one where nothing is chosen."""
+        """Number of settings that inner selection tries (penalties, widths, trees); 1 if nothing is selected."""
         return 1
 
     @property
     def name(self) -> str:
-        """`id` where every option is at its default, else `id:option=value,...` in the order of the fields."""
+        """`id` if every option has its default, else `id:option=value,...` in field order."""
         changed = []
         for field in fields(self):
             value = getattr(self, field.name)
@@ -80,19 +80,19 @@ class BaseRecipe(ABC):
         return self.id + (":" + ",".join(changed) if changed else "")
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` where the target, a modality or an encoder is missing."""
+        """Raise `Unsupported` if the target, a modality or an encoder is missing."""
         require(cohort, self.least_modalities)
 
     def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
-        """Fit on every patient of the cohort whose outcome is known and who has a modality.
+        """Fit on all patients with a known outcome and at least one modality.
 
         Args:
-            seed: of splits, initial weights and batches.
-            checkpoint: a folder in which an interrupted training goes on.
-            device: where networks are trained.
+            seed: seed for splits, initial weights and batches.
+            checkpoint: folder from which an interrupted training resumes.
+            device: device on which networks are trained.
 
         Raises:
-            ValueError: a seed below 0.
+            ValueError: the seed is below 0.
         """
         if seed < 0:
             raise ValueError(f"the seed is {seed}, and must be 0 or more")
@@ -111,39 +111,39 @@ class BaseRecipe(ABC):
         return FittedModel(self.name, kinds, predictor, response, target, self.has_prior, scarce, encodings)
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
-        """The modalities that the model reads."""
+        """Return the modalities that the model reads."""
         return cohort.modalities
 
     def restricted(self, training: Training) -> Training:
-        """The part of the training cohort that is learned from; all of it, unless a recipe says so."""
+        """Return the part of the training set to learn from; all of it unless a recipe overrides this."""
         return training
 
     def completed(
         self, whole: Training, training: Training, predictor: Predictor, response: Response
     ) -> tuple[Predictor, Response]:
-        """What was learned of a part of the training set, with what is said of patients whom it does not reach."""
+        """Extend a model learned on part of the training set to all patients; unchanged unless a recipe overrides."""
         return predictor, response
 
     def alone(self, cohort: Cohort) -> tuple[str, ...]:
-        """The names of this recipe's one-modality forms on this cohort; none where it has none to ask for."""
+        """Return the names of this recipe's one-modality forms on this cohort; none by default."""
         return ()
 
     def multiplications(self, cohort: Cohort) -> float:
-        """About how many a step of the fit takes, by which the number of threads is set: those of a ridge's Hessian."""
+        """Estimate the multiplications per fitting step, which set the thread count; by default a ridge's Hessian."""
         return len(cohort) * 256.0**2
 
     @abstractmethod
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """What is fitted, and how its link becomes a prediction."""
+        """Fit the predictor, and the response that turns its link into a prediction."""
 
 
 def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str) -> Training:
-    """The patients whose outcome is known and who have a modality; a modality that fewer than ten have is left out.
+    """Select the patients with a known outcome and a modality; drop modalities that fewer than ten of them have.
 
-    Survival without horizons gets the quartiles of these patients' event times.
+    A survival target without horizons gets the quartiles of these patients' event times.
 
     Raises:
-        Unsupported: no target, or fewer than ten such patients.
+        Unsupported: no target, fewer than ten such patients, or no modality that ten of them have.
     """
     if cohort.target is None or cohort.outcome is None:
         raise Unsupported("fitting needs a target: name one in [target], or give target=... to cohort_from_frames")
@@ -168,10 +168,10 @@ def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str) -
 
 
 def require(cohort: Cohort, modalities: int) -> None:
-    """The cohort has a target that can be learned, enough modalities, and an encoder for each.
+    """Check that the cohort has a target that can be learned, enough modalities, and an encoder for each.
 
     Raises:
-        Unsupported: what is missing, and what to do.
+        Unsupported: one of these is missing; the message says which and what to do.
     """
     if cohort.target is None:
         raise Unsupported("the cohort has no target: name one in [target], or give target=... to cohort_from_frames")
@@ -188,6 +188,6 @@ def require(cohort: Cohort, modalities: int) -> None:
 
 
 def choice(option: str, value: str, known: tuple[str, ...]) -> None:
-    """Refuse an option's value that is not among the known ones."""
+    """Raise `ValueError` if an option's value is not among the known ones."""
     if value not in known:
         raise ValueError(f"{option}={value!r} is not known: choose one of {', '.join(known)}")

@@ -1,7 +1,7 @@
-"""What a linear model of one modality cannot say: a Gaussian kernel and boosted trees on the same inner folds.
+"""Nonlinear models of one modality: a Gaussian kernel and boosted trees, compared on the linear model's inner folds.
 
-A gain that a kernel or trees have over a ridge is a gain of bending, and would pass for one of combining if only the
-combined side were allowed to bend.
+A gain of a kernel or trees over a ridge is a gain from nonlinearity; it would pass for a gain from combining
+modalities if only the combined side were allowed to be nonlinear.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from chiasm.linear.linear import Linear
 
 Array = NDArray[np.float64]
 KERNEL_COMPONENTS = 64
-WIDE = 128  # columns up to which trees read them, and beyond which they read components
+WIDE = 128  # up to this many columns trees read the columns themselves, beyond it principal components
 TREE_COMPONENTS = 64
 SETTINGS = len(WIDTHS) * len(PENALTIES) + len(ROUNDS)
 
@@ -35,9 +35,9 @@ class KernelMachine:
     """A linear model on the features of a Gaussian kernel.
 
     Args:
-        projection: the components of the scaled columns, which keep the distances between training patients.
-        gaussian: the kernel's features of what is left.
-        linear: on these.
+        projection: principal components of the scaled columns, which keep the distances between training patients.
+        gaussian: kernel features of these components.
+        linear: linear model on the kernel features.
     """
 
     projection: Projection
@@ -49,18 +49,18 @@ class KernelMachine:
         return int(self.linear.coef.size + self.linear.intercept.size)
 
     def raw_link(self, features: Any, raw: Any) -> Array:
-        """`(n, K)` of the patients who have the modality, from its fitted scaling and its values."""
+        """Return the link `(n, K)` of the patients who have the modality, from its fitted scaling and raw values."""
         return self.linear.linear_predictor(self.gaussian(self.projection(features.features(raw))))
 
 
 @storable("tree-machine")
 @dataclass(frozen=True)
 class TreeMachine:
-    """Boosted trees on a modality's own columns, or on components where it has too many or none with a meaning.
+    """Boosted trees on a modality's columns, or on components if there are too many or they have no meaning alone.
 
     Args:
-        projection: of the scaled columns; None where the columns are read as they are, missing cells too.
-        trees: on these.
+        projection: components of the scaled columns; None if the columns are read unscaled, with missing cells.
+        trees: trees on the components or the columns.
     """
 
     projection: Projection | None
@@ -71,13 +71,13 @@ class TreeMachine:
         return self.trees.trained_parameters
 
     def raw_link(self, features: Any, raw: Any) -> Array:
-        """`(n, K)` of the patients who have the modality, from its fitted scaling and its values."""
+        """Return the link `(n, K)` of the patients who have the modality, from its fitted scaling and raw values."""
         seen = unscaled(features, raw) if self.projection is None else self.projection(features.features(raw))
         return self.trees.linear_predictor(seen)
 
 
 def unscaled(features: Any, raw: pd.DataFrame) -> Array:
-    """`(n, F)` numbers as they are and a column of 0 and 1 for each category that was kept, NaN where missing."""
+    """Return unscaled columns `(n, F)`: numbers, and a 0/1 column for each category kept at fit; NaN if missing."""
     if isinstance(features, Columns):
         assert features.scaler is not None  # it is fitted
         return numeric(select(raw, features.scaler.columns))
@@ -92,14 +92,14 @@ def unscaled(features: Any, raw: pd.DataFrame) -> Array:
 
 @dataclass(frozen=True)
 class Part:
-    """One modality's training patients: what is known of them, their inner folds, and what may be read.
+    """Training data of one modality: its patients' outcomes, their inner folds and the features that models read.
 
     Args:
         features: the fitted scaling.
-        projection: the components of the scaled columns.
-        components: `(n, k)`.
-        width: F, of the scaled columns.
-        columns: single columns mean something.
+        projection: projection of the scaled columns to principal components.
+        components: the projected features, `(n, k)`.
+        width: number of scaled columns, F.
+        columns: True if single columns have a meaning (tables, omics), False for tokens.
     """
 
     kind: str
@@ -115,7 +115,7 @@ class Part:
 
 
 def bent_rivals(part: Part, raw: Any, linear: Chosen) -> list[tuple[Any, Chosen]]:
-    """The kernel and the trees that may do better than the linear model, each with what was said out of fold."""
+    """Fit the kernel and the trees that may beat the linear model, each with its out-of-fold links."""
     found: list[tuple[Any, Chosen]] = []
     kernel = kernel_rival(part)
     if kernel is not None:
@@ -131,10 +131,11 @@ def bent_rivals(part: Part, raw: Any, linear: Chosen) -> list[tuple[Any, Chosen]
 
 
 def kernel_rival(part: Part) -> tuple[KernelMachine, Chosen] | None:
-    """The kernel of the width that leaves the smallest squared error of one patient left out; None where lines do.
+    """Fit the kernel of the width with the smallest leave-one-out squared error; None if a linear ridge does as well.
 
-    The error is that of a ridge on what the null model leaves, for lines and for every width in closed form; only the
-    width that does best is then fitted by the likelihood on the inner folds, at three penalties about its best one.
+    The error is that of a ridge on the residuals of the null model, in closed form for the linear features and for
+    every width. Also None where no width beats the null model. Only the best width is then fitted by the likelihood on
+    the inner folds, at its best penalty and the neighbours of that in the grid.
     """
     rest = residuals(part.kind, part.outcome, part.classes)
     straight = _errors(part.components, rest)
@@ -154,5 +155,5 @@ def _errors(x: Array, rest: Array) -> Array:
 
 
 def first_components(projection: Projection, count: int) -> Projection:
-    """The first of its components."""
+    """Return the projection to the first `count` components."""
     return Projection(projection.mean, np.ascontiguousarray(projection.components[:, :count]), projection.scale)

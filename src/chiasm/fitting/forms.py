@@ -1,4 +1,4 @@
-"""The one-modality forms of a recipe that somebody else has written: the same recipe, shown one modality alone."""
+"""One-modality forms for third-party recipes: the same recipe, fitted on one modality alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chiasm.fitting.sides import form_name
 
 @dataclass(frozen=True)
 class Form:
-    """A recipe fitted on the patients who have one modality, with it alone; who lacks it gets the training prior."""
+    """A recipe fitted on one modality and the patients who have it; others get the training-set prior."""
 
     recipe: Any
     modality: str
@@ -35,29 +35,29 @@ class Form:
 
     @property
     def settings(self) -> int:
-        """As many as the recipe tries."""
+        """Number of settings that the recipe tries by inner selection; 1 if it does not say."""
         return int(getattr(self.recipe, "settings", 1))
 
     @property
     def reads_presence(self) -> bool:
-        """It sees one modality, and everybody whom it sees has it."""
+        """Always False: every patient that the recipe sees has the one modality."""
         return False
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         return (self.modality,)
 
     def alone(self, cohort: Cohort) -> tuple[str, ...]:
-        """None: it is one."""
+        """Return no names: this is a one-modality form already."""
         return ()
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` where the recipe does not take this modality alone."""
+        """Raise `Unsupported` if the cohort lacks the modality or the recipe does not accept it alone."""
         if self.modality not in cohort.modalities:
             raise Unsupported(f"the cohort has no modality '{self.modality}': it has {', '.join(cohort.modalities)}")
         self.recipe.supports(self._seen(cohort))
 
     def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FormModel:
-        """The recipe on those who have the modality."""
+        """Fit the recipe on the patients who have the modality."""
         model = self.recipe.fit(self._seen(cohort), seed=seed, checkpoint=checkpoint, device=device)
         return FormModel(model, self.modality, cohort)
 
@@ -67,7 +67,7 @@ class Form:
 
 @dataclass(frozen=True)
 class FormModel:
-    """A fitted form; it is made for a trial and cannot be saved: fit the recipe itself on the one modality for that."""
+    """A fitted form, made for a trial; it cannot be saved: to save, fit the recipe on a cohort of this modality."""
 
     model: Any
     modality: str
@@ -78,7 +78,7 @@ class FormModel:
         return int(self.model.trained_parameters)
 
     def predict(self, cohort: Cohort) -> pd.DataFrame:
-        """What the model says of those who have the modality, the training prior of the others."""
+        """Predict with the model for patients who have the modality, and by the training-set prior for the others."""
         assert self.train.target is not None and self.train.outcome is not None  # it was fitted on them
         kind, classes = self.train.target.kind, class_names(self.train.target)
         rows = cohort.rows_of(self.modality) if self.modality in cohort.modalities else np.zeros(0, int)
@@ -97,10 +97,10 @@ class FormModel:
         return whole.iloc[cohort.order]
 
     def save(self, path: Path | str) -> None:
-        """Not offered.
+        """Refuse to save: a form exists only within a trial.
 
         Raises:
-            Unsupported: with what to do.
+            Unsupported: always; the message says what to do instead.
         """
         raise Unsupported(
             "a one-modality form is made for a trial: fit the recipe on a cohort of this modality instead"

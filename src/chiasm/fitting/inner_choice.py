@@ -1,4 +1,4 @@
-"""A model among several by inner folds: what linear, kernel and tree models of one modality are chosen by."""
+"""Model selection by inner folds, for the linear, kernel and tree models of one modality."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from chiasm.linear.linear import Linear, fit_path, information
 
 Array = NDArray[np.float64]
 Folds = NDArray[np.int_]
-# Ridge strengths in units of the information that a feature of unit variance carries (events, for survival): the grid
-# means the same for few and many patients. Features are scaled so that the first component has unit variance.
+# Ridge penalties in units of the information that a feature of unit variance carries (events, for survival), so that
+# the grid means the same for few and many patients. Features are scaled to unit variance of the first component.
 PENALTIES = tuple(10.0**power for power in (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0))
 LINEAR_SETTINGS = len(PENALTIES) + STEPS
 ROUNDS = (5, 10, 20, 40, 60)
-HANDICAPS = (-2.0, 0.0)  # of log likelihood: how far behind trees may be after so many folds and still go on
+HANDICAPS = (-2.0, 0.0)  # log-likelihood lead that trees must exceed after the first and second fold to go on
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The setting that inner folds prefer: fitted on all rows, with what was said of each row out of fold.
+    """The setting selected by inner folds: the model refitted on all rows, with the out-of-fold link of each row.
 
     Args:
-        model: has `linear_predictor`.
-        penalty: the chosen strength, in units of information, or the rounds of trees.
-        slope, centre: calibration of the link, from the links out of fold.
-        links: `(n, K)` calibrated, out of fold.
-        levels: `(n, K)` the mean calibrated link over the rows that each row's model was fitted on: what `links` say
-            beyond it holds of the row, and no held-out row was read for it.
-        raw: `(n, K)` out of fold, before calibration.
-        loss: of these.
+        model: the refitted model, with a method `linear_predictor`.
+        penalty: the selected penalty, in units of information, or the number of boosting rounds.
+        slope, centre: calibration of the link, from the out-of-fold links.
+        links: calibrated out-of-fold links, `(n, K)`.
+        levels: `(n, K)` calibrated mean link over the rows that each row's fold model was fitted on; `links - levels`
+            is specific to the row, and no held-out row enters `levels`.
+        raw: out-of-fold links before calibration, `(n, K)`.
+        loss: negative log likelihood of `raw`.
     """
 
     model: Any
@@ -62,12 +62,12 @@ def choose_penalty(
     fit: Callable[..., list[Linear]] = fit_path,
     penalties: Sequence[float] = PENALTIES,
 ) -> Chosen:
-    """Fit the path of penalties on each inner fold's training rows and keep the one of smallest `nll` on the rest.
+    """Fit the penalty path on each inner fold's training rows and select the penalty of smallest held-out `nll`.
 
-    Of equally good ones it is the strongest.
+    Among equally good penalties the strongest is selected.
 
     Args:
-        fit: `fit_path`, or what takes the same arguments: which penalty it is.
+        fit: `fit_path` (ridge) or a function with the same arguments for another kind of penalty.
         penalties: ascending, in units of information.
     """
     links: Array = np.zeros(0)
@@ -85,7 +85,7 @@ def choose_penalty(
     likelihood = FoldLikelihood(kind, outcome, folds)
     losses = np.array([likelihood(link) for link in links])
     best = int(np.flatnonzero(losses <= losses.min() + 1e-9 * abs(losses.min()))[-1])
-    # From the strongest penalty down to the chosen one: the warm start makes it the cheaper way.
+    # From the strongest penalty down to the selected one: warm starts make this cheaper than a direct fit.
     path = fit(kind, x, outcome, [p * information(kind, outcome) for p in penalties[best:]], classes=classes)
     return _chosen(kind, path[0], penalties[best], links[best], levels[best], outcome, folds, float(losses[best]))
 
@@ -93,7 +93,7 @@ def choose_penalty(
 def choose_sparse(
     kind: str, x: Array, outcome: Outcome, folds: Folds, classes: int | None, *, l1_ratio: float = 0.5
 ) -> Chosen:
-    """An elastic net on columns, at the penalty of its own grid that inner folds prefer."""
+    """Fit an elastic net at the penalty, from its own grid, that inner folds select."""
     penalties = [p / information(kind, outcome) for p in penalty_grid(kind, x, outcome, l1_ratio=l1_ratio)]
     fit = partial(fit_elastic_net, l1_ratio=l1_ratio)
     return choose_penalty(kind, x, outcome, folds, classes, fit=fit, penalties=penalties)
@@ -102,14 +102,14 @@ def choose_sparse(
 def choose_trees(
     kind: str, x: Array, outcome: Outcome, folds: Folds, classes: int | None, rival: Array, seed: int
 ) -> Chosen | None:
-    """Boosted trees of the number of rounds that inner folds prefer; None where they cannot win.
+    """Fit boosted trees with the number of rounds that inner folds select; None if they cannot win.
 
-    They are given up after the first fold where they are behind the rival by two units of log likelihood at every
-    number of rounds, and after the second where they are not ahead.
+    The search stops after the first fold if every number of rounds is behind the rival by two units of log likelihood
+    or more, and after the second if none is ahead.
 
     Args:
-        x: `(n, F)`, NaN where missing.
-        rival: `(n, K)` links out of fold of the best other model.
+        x: features `(n, F)`, NaN where missing.
+        rival: out-of-fold links `(n, K)` of the best other model.
     """
     links, levels = (np.zeros((len(ROUNDS), *rival.shape)) for _ in range(2))
     for number, fold in enumerate(np.unique(folds)):

@@ -1,4 +1,4 @@
-"""Predictions on the scale on which they are averaged and shifted, and back: the link of each kind of target."""
+"""Conversion of predictions to the link scale, on which they are averaged and shifted, and back, by target kind."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from chiasm.cohort.targets import Outcome
 from chiasm.metrics.censoring import event_free_survival
 from chiasm.metrics.weighted import Floats
 
-FLOOR = 1e-9  # probabilities are kept this far from 0 and 1: their links stay finite
+FLOOR = 1e-9  # probabilities are kept this far from 0 and 1, so that their links stay finite
 SURVIVAL = "survival_"
 
 
 def columns_of(kind: str, frame: pd.DataFrame, classes: Sequence[str]) -> list[str]:
-    """The columns of a prediction that carry a link, in a fixed order."""
+    """Return the columns of a prediction that carry a link, in a fixed order."""
     if kind in ("classification", "multilabel"):
         return [f"p_{name}" for name in classes]
     if kind == "regression":
@@ -26,10 +26,10 @@ def columns_of(kind: str, frame: pd.DataFrame, classes: Sequence[str]) -> list[s
 
 
 def links_of(kind: str, frame: pd.DataFrame, classes: Sequence[str] = ()) -> Floats:
-    """The links of a prediction, (n, C).
+    """Convert a prediction to links, `(n, C)`.
 
-    log p of classes, logit p of labels, the number itself, and for survival the log hazard (`risk`) followed by
-    log(-log S(t)) of each horizon.
+    The link is log p for classes, logit p for labels, the number itself for regression, and for survival the log
+    hazard (`risk`) followed by log(-log S(t)) at each horizon.
     """
     values = frame[columns_of(kind, frame, classes)].to_numpy(np.float64)
     if kind == "regression":
@@ -43,7 +43,7 @@ def links_of(kind: str, frame: pd.DataFrame, classes: Sequence[str] = ()) -> Flo
 
 
 def frame_of(kind: str, links: Floats, columns: Sequence[str]) -> pd.DataFrame:
-    """The prediction that has these links: the inverse of `links_of`."""
+    """Convert links to a prediction, the inverse of `links_of`."""
     if kind == "classification":
         values = softmax(links, axis=1)
     elif kind == "multilabel":
@@ -56,16 +56,16 @@ def frame_of(kind: str, links: Floats, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def prior_frame(kind: str, train: Outcome, n: int, classes: Sequence[str], times: Sequence[float] = ()) -> pd.DataFrame:
-    """What the training set says of anybody, for n patients: the prediction of the null model.
+    """Predict the training-set prior (the null model) for n patients.
 
-    The frequency of each class or label, the mean, or risk 0 and the Kaplan-Meier survival at each of `times`.
+    It is the frequency of each class or label, the mean, or risk 0 and the Kaplan-Meier survival at each of `times`.
     """
     known = train.take(np.flatnonzero(train.known))
     if kind == "classification":
         counts = np.bincount(known.value.astype(int), minlength=len(classes))
         row = dict(zip((f"p_{name}" for name in classes), counts / max(1, counts.sum()), strict=True))
     elif kind == "multilabel":
-        # a label that is known of nobody here says nothing: one half
+        # a label without a known value in the training set gets probability one half
         seen = ~np.isnan(known.value)
         share = np.where(seen, known.value, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
         share = np.where(seen.any(axis=0), share, 0.5)

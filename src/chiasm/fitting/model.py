@@ -1,4 +1,4 @@
-"""The model that every recipe of ours gives: a fitted predictor, and how its link becomes what a user reads."""
+"""The fitted model that every built-in recipe returns: a predictor with the response that maps its link to output."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class FittedModel:
     """A fitted recipe.
 
     Args:
-        recipe: its name with its options, as `fit` was given it.
+        recipe: name of the recipe with its options.
         modalities: modality to kind, as at fit.
-        predictor: the fitted part; gives the link.
-        response: turns the link into the columns of a prediction.
-        target: what is predicted: kind, column and unit, for whoever reads the folder.
-        has_prior: the recipe says what is known of anybody, so a patient with none of its modalities is answered.
-        scarce: modalities that too few training patients had to be learned from; a patient with only these gets what
-            the model says of somebody of whom it sees nothing.
-        encodings: modality to how its files, cells or events became what the model reads.
+        predictor: the fitted predictor, which gives the link.
+        response: maps the link to the columns of a prediction.
+        target: description of the target (kind, column, unit) for readers of the model folder.
+        has_prior: True if a patient with none of the modalities gets the training-set prior rather than an error.
+        scarce: modalities that too few training patients had to learn from; a patient with only these is predicted as
+            one with no observed modality.
+        encodings: modality to the encoding that turned its files, cells or events into the model's input.
     """
 
     recipe: str
@@ -50,14 +50,15 @@ class FittedModel:
 
     @property
     def reads_inputs(self) -> bool:
-        """Whether an encoder's network was changed, so that what it reads is needed, and not its tokens."""
+        """True if an encoder's network was changed, so that the model needs its inputs instead of stored tokens."""
         return bool(getattr(self.predictor, "reads_inputs", False))
 
     def predict(self, cohort: Cohort) -> pd.DataFrame:
-        """One row a patient, in the cohort's own row order, indexed by id: `pattern`, then the prediction's columns.
+        """Predict one row per patient, in the cohort's row order, indexed by id: `pattern`, then the prediction.
 
         Raises:
-            Unsupported: a patient has none of the model's modalities; a modality is of another kind than at fit.
+            Unsupported: a patient has none of the model's modalities (unless `has_prior`), or a modality is of another
+                kind than at fit.
         """
         cohort = self.encoded(cohort)
         known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
@@ -70,14 +71,14 @@ class FittedModel:
             )
         frame = self.response.frame(self.predictor.link(known))
         texts, own = known.patterns()
-        frame.insert(0, "pattern", texts.astype(object)[own])  # one text a pattern, not one a patient
+        frame.insert(0, "pattern", texts.astype(object)[own])  # one string per pattern, not one per patient
         frame.index = pd.Index(known.ids, name="patient", dtype=object)
         return frame.iloc[known.order]
 
     def encoded(self, cohort: Cohort) -> Cohort:
-        """The cohort as the model reads it: encoded as at fit, tokens that are known taken from the store.
+        """Encode the cohort as at fit, taking known tokens from the token store.
 
-        Sources that cannot be read count as absent, and a warning says how many.
+        Sources that cannot be read count as absent; a warning says how many kinds there are.
 
         Raises:
             Unsupported: a modality is of another kind than at fit, or its encoder's weights have changed.

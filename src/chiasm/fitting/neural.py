@@ -1,4 +1,4 @@
-"""What neural recipes share: tokens of a cohort, an inner split for early stopping, a network trained and stored."""
+"""Common steps of neural recipes: tokens of a cohort, a held-out split for early stopping, training and storing."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def check_sizes(latents: int, latent_width: int, depth: int, heads: int) -> None:
-    """Refuse sizes that no option and no model folder should ask for, before anything of that size is made.
+    """Refuse implausible sizes, from an option or a model folder, before anything of that size is allocated.
 
     Raises:
-        ValueError: latents or width outside 1 to 4,096, depth or heads outside 1 to 64.
+        ValueError: latents or width outside 1 to 4,096, or depth or heads outside 1 to 64.
     """
     for name, value, most in (
         ("latents", latents, 4096), ("latent_width", latent_width, 4096), ("depth", depth, 64), ("heads", heads, 64),
@@ -43,7 +43,7 @@ def check_sizes(latents: int, latent_width: int, depth: int, heads: int) -> None
 
 
 class Design(Protocol):
-    """The sizes of a fusion, storable, from which it is built again."""
+    """Storable sizes of a fusion module, from which the module is rebuilt."""
 
     @property
     def latent_width(self) -> int: ...
@@ -57,13 +57,13 @@ class NetworkPredictor:
     """A trained network with its encoders.
 
     Args:
-        encoders: one a modality.
+        encoders: one per modality.
         shapes: modality to (width, slots) of its tokens.
-        design: builds the fusion that `state` fills.
-        kind, outputs: of the head.
-        centre, scale: undo the standardising of a number.
-        state: parameters and buffers.
-        notes: what the recipe measured or chose on the way, for whoever reads the folder.
+        design: builds the fusion module that `state` fills.
+        kind, outputs: target kind and number of outputs of the head.
+        centre, scale: undo the standardisation of a regression target.
+        state: parameters and buffers of the network.
+        notes: values that the recipe measured or chose during the fit, for readers of the model folder.
     """
 
     encoders: dict[str, Encoder]
@@ -79,21 +79,21 @@ class NetworkPredictor:
 
     @property
     def reads_inputs(self) -> bool:
-        """Whether an encoder's network is a part of this one, so that its inputs are needed."""
+        """True if an encoder's network is part of this one, so that its inputs are needed instead of stored tokens."""
         return any(getattr(encoder, "reads_inputs", False) for encoder in self.encoders.values())
 
     def link(self, cohort: Cohort) -> np.ndarray:
-        """`(B, K)` float64 in the cohort's sorted row order."""
+        """Return the link `(B, K)`, float64, in the cohort's sorted row order."""
         tokens = pack(cohort, self.encoders)
         return predict_link(self.network(), tokens, presence(tokens, sorted(self.encoders))) * self.scale + self.centre
 
     def embedding(self, cohort: Cohort) -> np.ndarray:
-        """`(B, D)` float64, what the head reads of each patient."""
+        """Return the embedding of each patient, the input of the head: `(B, D)`, float64."""
         tokens = pack(cohort, self.encoders)
         return predict_embedding(self.network(), tokens, presence(tokens, sorted(self.encoders)))
 
     def network(self) -> Network:
-        """The trained network, from its state."""
+        """Rebuild the trained network from its stored state."""
 
         def make() -> Network:
             head = Head(self.design.latent_width, self.outputs, self.kind)
@@ -109,12 +109,12 @@ class Prepared:
     """A training cohort as tensors.
 
     Args:
-        cohort: the patients.
-        encoders, tokens: one a modality, fitted on these patients.
-        present: `(B, M)` bool.
-        outcome: of the B patients, all known.
-        value, event: `(B,)`, a number standardised by `centre` and `scale`.
-        held_out: `(B,)` bool, for early stopping and calibration only.
+        cohort: the B training patients.
+        encoders, tokens: one per modality; the encoders as fitted, the tokens packed.
+        present: `(B, M)` bool, which modalities each patient has.
+        outcome: outcomes of the B patients, all known.
+        value, event: the outcome as tensors; a regression target is standardised by `centre` and `scale`.
+        held_out: `(B,)` bool, patients used for early stopping and calibration only.
     """
 
     cohort: Cohort
@@ -134,7 +134,7 @@ class Prepared:
 
 
 def prepare(training: Training, encoders: dict[str, Encoder] | None = None) -> Prepared:
-    """Fit the encoders on the cohort, or take these; pack its tokens, set a fifth of the patients aside."""
+    """Fit the encoders on the cohort, unless given; pack its tokens and hold out a fifth of the patients."""
     cohort, outcome = training.cohort, training.outcome
     encoders = fit_encoders(cohort) if encoders is None else encoders
     tokens = pack(cohort, encoders)
@@ -149,18 +149,18 @@ def prepare(training: Training, encoders: dict[str, Encoder] | None = None) -> P
 
 
 def seeded(seed: int, name: str = "") -> int:
-    """A seed of its own for each named part, the same wherever and whenever it is computed."""
+    """Derive a distinct, reproducible seed for a named part, the same on every machine."""
     return (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**31
 
 
 def build(make: Callable[[], ModuleT], seed: int) -> ModuleT:
-    """Initialise a module from its own seed, leaving the global generator as it was."""
+    """Initialise a module from its own seed, leaving the global generators unchanged."""
     with own_randomness(seed):
         return make()
 
 
 def new_head(training: Training, width: int, seed: int) -> Head:
-    """A head for the target, initialised from `seed`."""
+    """Create a head for the target, initialised from `seed`."""
     return build(lambda: Head(width, output_width(training.target), training.target.kind), seed)
 
 
@@ -177,9 +177,9 @@ def fit_network(
     groups: Sequence[Mapping[str, Any]] | None = None,
     objective: Objective | None = None,
 ) -> None:
-    """Train on all patients or on `rows`, on all modalities or the one in `column` of `present`.
+    """Train a network on all patients or on `rows`, with all modalities or the one in `column` of `present`.
 
-    By the head's own loss, or by an objective in its place; `groups` as in `train`.
+    The loss is the head's own, or `objective` if given; `groups` are passed on to `train`.
     """
     keep = np.arange(len(data.present)) if rows is None else rows
     names = sorted(data.tokens)
@@ -188,7 +188,7 @@ def fit_network(
     tokens = {name: data.tokens[name].subset(keep) for name in names}
     present = data.present[keep] if column is None else data.present[keep][:, [column]]
     held_out = data.held_out[keep]
-    if held_out.all() or not held_out.any():  # the patients of a rare modality fell on one side
+    if held_out.all() or not held_out.any():  # all patients of a rare modality fell on one side of the split
         held_out = holdout(data.cohort.subset(keep), VALIDATION, seed=seed)
     index = torch.from_numpy(keep)
     train(
@@ -210,7 +210,7 @@ def fit_network(
 def finish(
     training: Training, data: Prepared, network: Network, design: Design, notes: Mapping[str, float] | None = None
 ) -> tuple[NetworkPredictor, Response]:
-    """A trained network as a predictor, calibrated on the patients that were held out of its training."""
+    """Wrap a trained network as a predictor, with a response calibrated on the held-out patients."""
     names = sorted(data.tokens)
 
     def link_of(tokens: Mapping[str, Packed]) -> np.ndarray:
@@ -225,7 +225,7 @@ def finish(
 
 
 def calibrated(training: Training, data: Prepared, link_of: Callable[[Mapping[str, Packed]], np.ndarray]) -> Response:
-    """The response fitted on the held-out fifth; on all, without a slope, where one group is the whole cohort."""
+    """Fit the response on the held-out fifth; if nobody is held out (one group), on all patients without a slope."""
     calibrate = bool(data.held_out.any())
     rows = np.flatnonzero(data.held_out) if calibrate else np.arange(len(data.held_out))
     link = link_of({name: packed.subset(rows) for name, packed in data.tokens.items()})
@@ -233,16 +233,16 @@ def calibrated(training: Training, data: Prepared, link_of: Callable[[Mapping[st
 
 
 def state_of(module: nn.Module) -> dict[str, np.ndarray]:
-    """The module's parameters and buffers as arrays, to be stored."""
+    """Copy the module's parameters and buffers to arrays for storing."""
     return {key: value.detach().cpu().numpy().copy() for key, value in module.state_dict().items()}
 
 
 def restore(module: nn.Module, state: Mapping[str, np.ndarray]) -> None:
-    """Put a stored state back; keys and shapes must fit."""
+    """Load a stored state into a module and set it to evaluation mode; keys and shapes must match."""
     module.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state.items()})
     module.eval()
 
 
 def parameter_count(module: nn.Module) -> int:
-    """How many numbers training could change."""
+    """Count the trainable parameters of a module."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

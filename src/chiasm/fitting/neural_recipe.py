@@ -1,4 +1,4 @@
-"""The options that recipes with a latent network share: its size, and how it is trained."""
+"""Options that recipes with a latent network share: the size of the network and its training."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from chiasm.training.loop import check_chance
 
 @dataclass(frozen=True)
 class NeuralRecipe(OneOrAll):
-    """A recipe whose network reads tokens into L latents of width D.
+    """Base of recipes whose network reads tokens into L latents of width D.
 
     Args:
-        modality: to read alone; all of them without a name.
-        latents, latent_width, depth, heads: L, D, the layers, and the attention heads of each.
-        dropout, epochs, patience, batch, learning_rate, weight_decay: of the training.
+        modality: the one modality to read; empty: all.
+        latents, latent_width, depth, heads: L, D, number of layers, and attention heads per layer.
+        dropout, epochs, patience, batch, learning_rate, weight_decay: training options.
     """
 
     latents: int = 16
@@ -34,9 +34,9 @@ class NeuralRecipe(OneOrAll):
     def __post_init__(self) -> None:
         check_chance("dropout", self.dropout)
         check_sizes(self.latents, self.latent_width, self.depth, self.heads)
-        _ = self.training_options  # refuses what it cannot be made of
+        _ = self.training_options  # TrainOptions refuses invalid values
 
     @property
     def training_options(self) -> TrainOptions:
-        """Of the training from a fresh start, with every modality that a patient has."""
+        """Training options for a network trained from scratch on every modality that a patient has."""
         return TrainOptions(self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay)

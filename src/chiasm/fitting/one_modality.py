@@ -1,7 +1,7 @@
-"""One modality read alone by a recipe that can read several: the form of it that stands on the single side.
+"""One-modality forms of recipes that can read several modalities, for the single side of a verdict.
 
-The encoders, the trunk, the head and the budget are the same; only what needs a second modality falls away. So a
-network or a kernel is compared with itself, and what it can do with one modality is no gain of combining.
+The encoders, the trunk, the head and the budget are the same; only the parts that need a second modality are left out.
+So a network or a kernel is compared with itself, and its gain on one modality does not pass for a gain from combining.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from chiasm.protocols import Predictor
 @storable("one-modality")
 @dataclass(frozen=True)
 class OneModality:
-    """`prior + slope (link - level)` of who has the modality, the prior of who lacks it.
+    """Predictor of one modality: `prior + slope (link - level)` where it is present, the prior where it is absent.
 
     Args:
-        predictor: reads the modality alone.
-        modality: its name.
-        prior: `(K,)` link of the whole training set, the same for every pattern.
-        level: `(K,)` mean link of the training patients who have the modality.
-        slope: calibration of the link.
+        predictor: the model that reads the modality alone.
+        modality: name of the modality.
+        prior: prior link of the whole training set, `(K,)`, the same for every pattern.
+        level: mean link of the training patients who have the modality, `(K,)`.
+        slope: calibration slope of the link.
     """
 
     predictor: Predictor
@@ -46,17 +46,17 @@ class OneModality:
 
     @property
     def reads_inputs(self) -> bool:
-        """As the predictor does."""
+        """True if the wrapped predictor needs encoder inputs instead of stored tokens."""
         return bool(getattr(self.predictor, "reads_inputs", False))
 
     @property
     def embedding(self) -> Callable[[Cohort], np.ndarray] | None:
-        """What the predictor's head reads of who has the modality, `(B, D)`; None where it has no such thing."""
+        """The wrapped predictor's `embedding` `(B, D)`, restricted to this modality; None if it has none."""
         own = getattr(self.predictor, "embedding", None)
         return None if own is None else lambda cohort: np.asarray(own(cohort.with_modalities([self.modality])))
 
     def link(self, cohort: Cohort) -> np.ndarray:
-        """`(B, K)` float64 in the cohort's sorted row order."""
+        """Return the link `(B, K)`, float64, in the cohort's sorted row order."""
         out = np.tile(self.prior, (len(cohort), 1))
         if self.modality in cohort.modalities:
             rows = cohort.rows_of(self.modality)
@@ -69,15 +69,15 @@ class OneModality:
 def one_modality(
     whole: Training, training: Training, modality: str, predictor: Predictor, response: Response
 ) -> tuple[OneModality, Response]:
-    """What was learned of those who have a modality, as a prediction for everybody.
+    """Extend a model of the patients who have a modality to all patients.
 
-    The slope moves from the response into the link, since it turns about the level and not about the prior. A baseline
-    hazard stays that of the patients who have the modality: a patient who lacks it has their mean log hazard.
+    The slope moves from the response into the link, because it acts about the level and not about the prior. The
+    baseline hazard remains that of the patients who have the modality; a patient without it gets their mean log hazard.
 
     Args:
-        whole: the training set, those who lack the modality too.
-        training: the part of it that was learned from.
-        predictor, response: what was learned of that part.
+        whole: the training set, including patients without the modality.
+        training: the patients who have the modality.
+        predictor, response: the model fitted on `training`.
     """
     prior = prior_link(whole.target.kind, whole.outcome, whole.classes)
     level = predictor.link(training.cohort).mean(0)
@@ -89,7 +89,7 @@ def one_modality(
 
 
 def prior_model(whole: Training, name: str, cohort: Cohort) -> FittedModel:
-    """The model of a modality that too few training patients have: what is known of anybody."""
+    """Return the training-set prior as the model of a modality that too few training patients have."""
     prior = Prior(prior_link(whole.target.kind, whole.outcome, whole.classes))
     response = Response.fit(whole.target, prior.link(whole.cohort), whole.outcome, calibrate=False)
     scarce = tuple(own for own in cohort.modalities if own not in whole.cohort.modalities)
@@ -98,48 +98,48 @@ def prior_model(whole: Training, name: str, cohort: Cohort) -> FittedModel:
 
 @dataclass(frozen=True)
 class OneOrAll(BaseRecipe):
-    """A recipe that reads every modality, or the one that its option names.
+    """Base of recipes that read every modality, or only the one that the option `modality` names.
 
     Args:
-        modality: to read alone; all of them without a name.
+        modality: the one modality to read; empty: all.
     """
 
     modality: str = ""
 
     @property
     def reads_presence(self) -> bool:
-        """Whether what is absent shows in the prediction of who has something else; of one modality it never does."""
+        """True if absent modalities may affect the prediction from those present; False with a single modality."""
         return not self.modality
 
     def alone(self, cohort: Cohort) -> tuple[str, ...]:
-        """The names of this recipe on each modality by itself; none where it reads one already."""
+        """Return the names of this recipe on each modality alone; none if it reads one already."""
         read = self.modalities(cohort)
         return () if self.modality or len(read) < 2 else tuple(self.reading(name).name for name in read)
 
     def reading(self, modality: str) -> OneOrAll:
-        """This recipe on one modality alone."""
+        """Return this recipe restricted to one modality."""
         return replace(self, modality=modality)
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
-        """The one that was named, or all."""
+        """Return the named modality alone, or all if none is named."""
         return tuple(name for name in cohort.modalities if name == self.modality or not self.modality)
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` where a target, an encoder or the modality that was named is missing."""
+        """Raise `Unsupported` if the target, an encoder, the named modality or enough modalities are missing."""
         require(self.read(cohort), 1 if self.modality else self.least_modalities)
 
     def read(self, cohort: Cohort) -> Cohort:
-        """The cohort with the modality that was named alone, or as it is.
+        """Restrict the cohort to the named modality; without a name return it unchanged.
 
         Raises:
-            Unsupported: it has no such modality.
+            Unsupported: the cohort has no such modality.
         """
         if self.modality and self.modality not in cohort.modalities:
             raise Unsupported(f"the cohort has no modality '{self.modality}': it has {', '.join(cohort.modalities)}")
         return cohort.with_modalities([self.modality]) if self.modality else cohort
 
     def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
-        """As any; of a modality that too few training patients have, what is known of anybody."""
+        """Fit as `BaseRecipe.fit`; if too few training patients have the named modality, return the prior model."""
         if not self.modality:
             return super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device)
         self.read(cohort)
@@ -149,7 +149,7 @@ class OneOrAll(BaseRecipe):
         return replace(super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device), has_prior=True)
 
     def restricted(self, training: Training) -> Training:
-        """Those who have the modality that was named, with it alone."""
+        """Restrict the training set to the named modality and the patients who have it."""
         if not self.modality:
             return training
         rows = training.cohort.rows_of(self.modality)
@@ -159,7 +159,7 @@ class OneOrAll(BaseRecipe):
     def completed(
         self, whole: Training, training: Training, predictor: Predictor, response: Response
     ) -> tuple[Predictor, Response]:
-        """Of one modality, a prediction for everybody."""
+        """Extend a one-modality model to all patients by the prior; other models are returned unchanged."""
         if not self.modality:
             return predictor, response
         return one_modality(whole, training, self.modality, predictor, response)

@@ -1,4 +1,4 @@
-"""A prediction for everybody: by a model for whoever has a modality that it reads, else what is known of anybody."""
+"""Predictor for all patients: the model's link if a patient has a modality that it reads, else the prior."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from chiasm.protocols import Predictor
 @storable("or-prior")
 @dataclass(frozen=True)
 class OrPrior:
-    """A predictor, and the link of a patient of whom it reads nothing.
+    """A predictor that falls back to the prior link for patients with none of its modalities.
 
     Args:
-        predictor: of those who have one of its modalities.
-        prior: `(K,)` link.
-        modalities: that the predictor reads.
+        predictor: the model for patients with at least one of its modalities.
+        prior: prior link, `(K,)`.
+        modalities: the modalities that the predictor reads.
     """
 
     predictor: Predictor
@@ -32,11 +32,11 @@ class OrPrior:
 
     @property
     def reads_inputs(self) -> bool:
-        """As the predictor does."""
+        """True if the wrapped predictor needs encoder inputs instead of stored tokens."""
         return bool(getattr(self.predictor, "reads_inputs", False))
 
     def link(self, cohort: Cohort) -> np.ndarray:
-        """`(B, K)` float64 in the cohort's sorted row order."""
+        """Return the link `(B, K)`, float64, in the cohort's sorted row order."""
         out = np.tile(self.prior, (len(cohort), 1))
         known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
         rows = np.flatnonzero(known.present.any(1))

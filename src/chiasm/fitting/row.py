@@ -1,4 +1,4 @@
-"""What the catalogue says of a recipe before its module is imported."""
+"""Catalogue entry of a recipe, available before the recipe's module is imported."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class Row:
     """One recipe of the catalogue.
 
     Args:
-        name: what a user writes.
-        where: `module:class`, the module within the package `chiasm.recipes`.
-        family: how it is grouped in lists.
+        name: the recipe's name as a user writes it.
+        where: location as `module:class`, the module within the package `chiasm.recipes`.
+        family: group under which the recipe is listed.
         needs: what a cohort must have, in words.
-        paper: the publication it follows.
-        tried: the recipes, each a name with options, that a trial without a list tries for it; none where it runs only
-            when it is asked for.
-        leads: the option whose value may follow the colon by itself, as the modality in `single:rna`.
+        paper: the publication that the recipe follows.
+        tried: recipe names with options that a trial without an explicit list runs for this row; empty if the recipe
+            runs only on request.
+        leads: the option whose value may follow the colon without a key, such as the modality in `single:rna`.
     """
 
     name: str
@@ -33,10 +33,10 @@ class Row:
 
     @property
     def by_default(self) -> bool:
-        """Whether a trial that names no recipe tries it."""
+        """True if a trial without an explicit recipe list runs this recipe."""
         return bool(self.tried)
 
 
 def by_name(rows: Iterable[Row]) -> dict[str, Row]:
-    """Rows by their names."""
+    """Index rows by name."""
     return {row.name: row for row in rows}

@@ -1,4 +1,4 @@
-"""The side of the verdict that a recipe stands on: what it reads in this cohort decides, not what it is called."""
+"""Assignment of recipes to the sides of the verdict, by the modalities they read in this cohort, not by name."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from chiasm.cohort import Cohort
 
 SINGLE, COMBINED, ASIDE, REFERENCE = "single", "combined", "aside", "reference"
-"""One modality or presence alone; two modalities or more; shown without a say; composed by the trial, never picked."""
+"""One modality or presence alone; two or more modalities; shown without a vote; built by the trial, never selected."""
 
 BEST_AVAILABLE, NULL = "best-available", "null"
 REFERENCES = (BEST_AVAILABLE, NULL)
 
 
 def reads_of(recipe: Any, cohort: Cohort) -> tuple[str, ...]:
-    """The modalities whose content the recipe declares to read: its `reads`, else its `modalities`, else all.
+    """Return the modalities that the recipe declares to read: its `reads`, else its `modalities`, else all.
 
-    Either is a collection of names, or a function of the cohort that gives one.
+    Either attribute is a collection of names or a function of the cohort that returns one.
     """
     for name in ("reads", "modalities"):
         declared = getattr(recipe, name, None)
@@ -28,9 +28,9 @@ def reads_of(recipe: Any, cohort: Cohort) -> tuple[str, ...]:
 
 
 def forms_of(recipe: Any, cohort: Cohort) -> tuple[str, ...]:
-    """The names of the recipe's one-modality forms; () where `single:*` is what it is measured against.
+    """Return the names of the recipe's one-modality forms; () if it is compared with `single:*` alone.
 
-    By its `alone`. A recipe that does not have one is given a form for each modality, `name:modality=m`.
+    The names come from the recipe's `alone`; a recipe without it gets one form per modality, `name:modality=m`.
     """
     reads = reads_of(recipe, cohort)
     if len(reads) < 2:
@@ -40,29 +40,29 @@ def forms_of(recipe: Any, cohort: Cohort) -> tuple[str, ...]:
 
 
 def form_name(recipe: str, modality: str) -> str:
-    """`name:modality=m`, or `name:option=value,modality=m`."""
+    """Return the name of a one-modality form: `name:modality=m`, or `name:option=value,modality=m`."""
     return f"{recipe}{',' if ':' in recipe else ':'}modality={modality}"
 
 
 def reads_presence(recipe: Any) -> bool:
-    """Whether the recipe may learn from which modalities a patient has: it says so, or does not say."""
+    """True if the recipe may learn from which modalities a patient has; assumed unless it declares otherwise."""
     return bool(getattr(recipe, "reads_presence", True))
 
 
 def settings_of(recipe: Any) -> int:
-    """How many settings the recipe tries by inner selection, one unless it says so."""
+    """Return the number of settings that the recipe tries by inner selection; 1 if it declares none."""
     return int(getattr(recipe, "settings", 1))
 
 
 def sides_of(recipes: Sequence[Any], cohort: Cohort, needed: Sequence[str] | None = None) -> dict[str, str]:
-    """Name of each recipe to its side.
+    """Map the name of each recipe to its side.
 
-    A recipe that reads two modalities or more is combined where every one-modality form of it stands in the same list:
-    what it gains as a network, a kernel or an adapted encoder is no gain of combining. Where one lacks, the recipe
-    stands aside: it is shown and decides nothing.
+    A recipe that reads two or more modalities is combined if all its one-modality forms are in the same list, so that
+    a gain from being a network, a kernel or an adapted encoder does not count as a gain from combining. If a form is
+    missing, the recipe is put aside: it is shown but does not enter the verdict.
 
     Args:
-        needed: the modalities of which a one-modality form is asked; None: all. In a cohort of many modalities these
+        needed: modalities for which a one-modality form is required; None: all. In a cohort of many modalities these
             are the ones that inner folds rank first.
     """
     names = {recipe.name for recipe in recipes}
@@ -77,11 +77,11 @@ def sides_of(recipes: Sequence[Any], cohort: Cohort, needed: Sequence[str] | Non
 
 
 def modality_of(form: str) -> str:
-    """The modality in the name of a one-modality form, `name:option=value,modality=m`."""
+    """Extract the modality from the name of a one-modality form, `name:option=value,modality=m`."""
     return form.rpartition("modality=")[2].partition(",")[0].partition(";")[0]
 
 
 def side_of(row: Mapping[str, Any]) -> str:
-    """The side of a recipe as `trial.json` has it."""
+    """Return the side of a recipe from its row in `trial.json`."""
     side = str(row.get("side", SINGLE if row["family"] == SINGLE else COMBINED))
     return ASIDE if side == "adapted" else side

@@ -1,7 +1,7 @@
-"""One modality alone, by the model that inner folds choose: the part that linear baselines share.
+"""Model of one modality alone, selected by inner folds; shared by the linear baselines.
 
-A ridge or an elastic net is always fitted, since other recipes read its components and its penalty. A Gaussian kernel
-and boosted trees stand beside it where inner folds prefer them.
+A ridge or an elastic net is always fitted, because other recipes read its components and its penalty. A Gaussian
+kernel or boosted trees are added where inner folds prefer them.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from chiasm.linear.linear import Linear
 Array = NDArray[np.float64]
 FOLDS = 5
 COMPONENTS = 256
-MARGIN = 1.0  # of log likelihood, that a kernel or trees must have over lines: the best of several wins some by chance
-COLUMN_KINDS = ("table", "omics")  # a column means something; of tokens only their components are read
+MARGIN = 1.0  # log-likelihood gain over the linear model that a kernel or trees need, as some gain arises by chance
+COLUMN_KINDS = ("table", "omics")  # single columns have a meaning; of tokens only the components are read
 
 
 @storable("prior")
 @dataclass(frozen=True)
 class Prior:
-    """What is known of anybody, where a modality is too scarce to learn from: `link` is `(K,)`."""
+    """Training-set prior as a predictor, for a modality that is too rare to learn from; `value` is the link `(K,)`."""
 
     value: np.ndarray
     trained_parameters: int = 0
 
     def link(self, cohort: Cohort) -> Array:
-        """`(B, K)`, the same for every patient."""
+        """Return the prior link `(B, K)`, the same for every patient."""
         return np.tile(self.value, (len(cohort), 1))
 
 
@@ -48,16 +48,16 @@ class Unimodal:
     """A fitted predictor of one modality.
 
     Args:
-        modality: its name.
+        modality: name of the modality.
         features: the fitted scaling of its columns.
-        projection: their principal components; None where the linear model is sparse and reads the columns.
-        linear: on the components, or the columns.
-        penalty: the chosen strength of the linear model, in units of information.
+        projection: principal components of the columns; None if the linear model is sparse and reads the columns.
+        linear: linear model on the components or the columns.
+        penalty: the selected penalty of the linear model, in units of information.
         slope, centre: calibration of the link, from inner out-of-fold links.
-        prior: `(K,)` link of a patient who lacks the modality: what is known of anybody.
-        level: `(K,)` mean calibrated link of the training patients who have the modality; None in a model of before,
-            whose link is no deviation from it.
-        bent: a kernel machine or trees, where inner folds preferred them to the linear model; else None.
+        prior: link of a patient without the modality, `(K,)`: the training-set prior.
+        level: mean calibrated link of the training patients who have the modality, `(K,)`; None in models of older
+            versions, whose link is not a deviation from it.
+        bent: kernel machine or trees, if inner folds preferred them to the linear model; else None.
     """
 
     modality: str
@@ -78,18 +78,18 @@ class Unimodal:
         return int(np.count_nonzero(self.linear.coef) + self.linear.intercept.size)
 
     def components(self, cohort: Cohort) -> Array:
-        """`(n, F)` what the linear model reads of the patients who have the modality."""
+        """Return the inputs `(n, F)` of the linear model for the patients who have the modality."""
         scaled: Array = self.features.features(cohort.raw(self.modality))
         return scaled if self.projection is None else self.projection(scaled)
 
     def embedding(self, cohort: Cohort) -> Array:
-        """`(B, F)` components, zeros (the training mean) where the modality is absent."""
+        """Return the components `(B, F)`, with zeros (the training mean) where the modality is absent."""
         out = np.zeros((len(cohort), len(self.linear.coef)))
         out[cohort.rows_of(self.modality)] = self.components(cohort)
         return out
 
     def calibrated(self, cohort: Cohort) -> Array:
-        """`(n, K)` calibrated link of the patients who have the modality, at its own level."""
+        """Return the calibrated link `(n, K)` of the patients who have the modality, without shift to the prior."""
         if self.bent is not None:
             raw = self.bent.raw_link(self.features, cohort.raw(self.modality))
         else:
@@ -97,7 +97,7 @@ class Unimodal:
         return np.asarray(self.centre + self.slope * (raw - self.centre))
 
     def link(self, cohort: Cohort) -> Array:
-        """`(B, K)`: the prior, and what the modality says beyond the mean of those who have it, where it is present."""
+        """Return the link `(B, K)`: the prior, plus the calibrated link less `level` where the modality is present."""
         out = np.tile(self.prior, (len(cohort), 1))
         if self.modality in cohort.modalities:
             rows = cohort.rows_of(self.modality)
@@ -109,7 +109,7 @@ class Unimodal:
 
 @dataclass(frozen=True)
 class _Straight:
-    """The linear model with what is needed to bend it: one fit, whatever is asked for next."""
+    """The linear model with the data for its nonlinear rivals, fitted once and reused."""
 
     model: Unimodal
     chosen: Chosen
@@ -117,12 +117,12 @@ class _Straight:
 
 
 def fit_unimodal(training: Training, modality: str, models: str = "all") -> tuple[Unimodal, Array]:
-    """The fitted modality, and its links on inner folds, `(B, K)`, NaN where it is absent.
+    """Fit one modality; return the model and its out-of-fold links `(B, K)`, NaN where the modality is absent.
 
-    Columns are scaled and projected once, without labels, on the patients given; the setting is the one of smallest
-    negative log likelihood on inner folds, and the slope is fitted on their links. Columns of tokens are projected as
-    they are and with unit variance each, and the same likelihood chooses. A link out of fold is the prior and what the
-    fold's model says beyond its mean over the rows that it was fitted on, as the model's own link is.
+    Columns are scaled and projected once, without labels, on the patients given; the selected setting has the smallest
+    negative log likelihood on inner folds, and the slope is fitted on their links. Columns of tokens are projected both
+    as they are and scaled to unit variance, and the same likelihood decides. An out-of-fold link is the prior plus the
+    fold model's link less its mean over the rows that it was fitted on, by analogy with `Unimodal.link`.
 
     Args:
         models: "all", or "linear" for a ridge or an elastic net alone.
@@ -151,12 +151,12 @@ def _straight(training: Training, modality: str) -> _Straight:
     cohort, outcome, kind, classes = training.cohort, training.outcome, training.target.kind, training.classes
     rows = cohort.rows_of(modality)
     known, folds = outcome.take(rows), inner_folds(cohort, training.seed)[rows]
-    if len(np.unique(folds)) < 2:  # a scarce modality whose patients met in one inner fold
+    if len(np.unique(folds)) < 2:  # a rare modality whose patients all fell in one inner fold
         folds = np.arange(len(rows)) % FOLDS
     raw = cohort.raw(modality)
     features = features_of(cohort, modality).fit(raw, [])
     scaled = features.features(raw)
-    # Pixels share one unit, hand-made features none: which it is, inner folds say.
+    # Pixels share one unit, handcrafted features do not: inner folds decide whether to scale the columns.
     columns = cohort.kinds[modality] in COLUMN_KINDS
     ways = (False,) if columns else (False, True)
     projections = [Projection.fit(scaled, COMPONENTS, alike=alike) for alike in ways]
@@ -166,7 +166,7 @@ def _straight(training: Training, modality: str) -> _Straight:
     part = Part(kind, known, folds, classes, features, projection, seen, width, columns, training.seed)
     read: Projection | None = projection
     if kind in ("classification", "regression"):
-        # Early fusion is sparse there: a modality alone may be too, or sparsity would pass for a gain of combining.
+        # Early fusion is sparse for these kinds: one modality may be too, or sparsity would pass for a fusion gain.
         own = None if columns else projection
         sparse = choose_sparse(kind, scaled if own is None else seen, known, folds, classes)
         if sparse.loss < chosen.loss:
@@ -177,12 +177,12 @@ def _straight(training: Training, modality: str) -> _Straight:
 
 
 def beyond_prior(links: Array, prior: Array) -> Array:
-    """Links `(B, K)` with the prior where they are NaN: of a patient who lacks the modality nothing else is known."""
+    """Replace NaN links `(B, K)`, of patients without the modality, by the prior."""
     return np.where(np.isnan(links), prior, links)
 
 
 def columns_for_sparse(training: Training, modality: str) -> Any:
-    """What a sparse model reads of a modality, fitted: the columns of a table, the components of tokens."""
+    """Return the fitted features that a sparse model reads: the columns of a table, or the components of tokens."""
     model = fit_unimodal(training, modality, "linear")[0]
     return (
         model.features
@@ -192,7 +192,7 @@ def columns_for_sparse(training: Training, modality: str) -> Any:
 
 
 def inner_folds(cohort: Cohort, seed: int) -> NDArray[np.int_]:
-    """`(B,)` inner folds of a training cohort, the same for every modality: five, or as many as its events allow."""
+    """Return inner fold ids `(B,)`, the same for every modality: five folds, or as many as the events allow."""
     for folds in range(FOLDS, 2, -1):
         try:
             return fold_ids(cohort, folds, seed=seed)
@@ -202,7 +202,7 @@ def inner_folds(cohort: Cohort, seed: int) -> NDArray[np.int_]:
 
 
 def prior_link(kind: str, outcome: Outcome, classes: int | None) -> Array:
-    """`(K,)`: log class frequencies, log odds of labels, the mean, or the mean log hazard, which is zero."""
+    """Return the prior link `(K,)`: log class frequencies, log odds of labels, the mean, or a log hazard of zero."""
     if kind == "multilabel":
         have, lack = ((outcome.value == code).sum(axis=0) + 0.5 for code in (1, 0))
         return np.asarray(np.log(have / lack))

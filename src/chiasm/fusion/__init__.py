@@ -1,1 +1,1 @@
-"""One file per way of combining the tokens of the modalities present."""
+"""Fusion of the tokens of the modalities present, one file per method."""

@@ -1,4 +1,4 @@
-"""Cross-attention of latents on tokens, the gated feed-forward layer, and the entrance of the tokens."""
+"""Building blocks of attention fusions: token projection, cross-attention of latents, gated feed-forward layer."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from chiasm.tokens import Tokens
 
 
 class TokenEntrance(nn.Module):
-    """Bring one modality's tokens to the width of the latents.
+    """Linear projection of one modality's tokens to the width of the latents, with layer norm and dropout.
 
-    Tokens that have a meaning each (`slots > 0`) get a linear map of their own, `h_t = W_t x_t + b_t`; tokens of a bag
+    Tokens with fixed positions (`slots > 0`) each have their own linear map, `h_t = W_t x_t + b_t`; tokens of a bag
     share one, `h = W x + b`, so that their order cannot matter.
 
     Args:
         width: D of the encoder's tokens.
-        slots: the number of tokens with a meaning of their own, 0 for a bag.
-        out: D of what comes out.
-        dropout: on what comes out, the only one of a block (the smallest tensor to draw for).
+        slots: number of tokens with fixed positions, 0 for a bag.
+        out: D of the output.
+        dropout: dropout on the output, the only one of a block (here the fewest numbers have to be drawn).
     """
 
     def __init__(self, width: int, slots: int, out: int, dropout: float = 0.0) -> None:
@@ -33,7 +33,7 @@ class TokenEntrance(nn.Module):
         self.norm = nn.Sequential(nn.LayerNorm(out), nn.Dropout(dropout))
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """`(B, T, width)` to `(B, T, out)`."""
+        """Project tokens `(B, T, width)` to `(B, T, out)`."""
         if self.slots:
             if tokens.values.shape[1] != self.slots:
                 raise ValueError(f"{self.slots} tokens at fit and {tokens.values.shape[1]} now")
@@ -44,14 +44,16 @@ class TokenEntrance(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """`softmax(Q K' / (sqrt(E) tau)) V`, many heads, then a linear map and a LeakyReLU (MM-Lego, arXiv 2405.19950).
+    """Multi-head attention of latents on tokens, `softmax(Q K' / (sqrt(E) tau)) V`, then a linear map and LeakyReLU.
+
+    Source: MM-Lego, arXiv 2405.19950.
 
     Args:
         query_width: D of the latents.
         token_width: D of the tokens.
         heads: the number of heads.
         head_width: E, the width of a head.
-        temperature: tau; below one sharpens.
+        temperature: tau; values below one sharpen the attention.
     """
 
     def __init__(
@@ -67,10 +69,10 @@ class CrossAttention(nn.Module):
         self.out = nn.Sequential(nn.Linear(inner, query_width), nn.LeakyReLU(0.01))
 
     def forward(self, latents: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-        """The update of the latents, `(B, L, D)`; the caller discards rows of `mask`, `(B, T)`, without a token."""
+        """Compute the update of the latents, `(B, L, D)`; the caller discards patients without a token in `mask`."""
         query = (self.query(self.norm(latents)) * self.scale).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         key, value = self.key_value(tokens).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, H, T, E)
-        # Written out: at this size two small matrix products cost a quarter of the fused kernel's call.
+        # Written out, because at this size two small matrix products take a quarter of the time of the fused kernel.
         scores = query @ key.transpose(-1, -2)  # (B, H, L, T), of queries (B, H, L, E)
         if not bool(mask.all()):
             readable = mask | ~mask.any(1, keepdim=True)  # an empty row attends to zeros: finite, and discarded
@@ -80,7 +82,7 @@ class CrossAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """`W_2 (a * selu(g))` with `[a, g] = W_1 LN(x)`: the SELU-gated layer of MM-Lego and HEALNet."""
+    """SELU-gated feed-forward layer of MM-Lego and HEALNet: `W_2 (a * selu(g))` with `[a, g] = W_1 LN(x)`."""
 
     def __init__(self, width: int, *, expansion: int = 1) -> None:
         super().__init__()
@@ -89,6 +91,6 @@ class FeedForward(nn.Module):
         self.narrow = nn.Linear(expansion * width, width)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """`(B, L, D)` to `(B, L, D)`, to be added to the input."""
+        """Map `(B, L, D)` to an update `(B, L, D)`, to be added to the input."""
         value, gate = self.widen(self.norm(hidden)).chunk(2, -1)
         return self.narrow(value * nn.functional.selu(gate))  # type: ignore[no-any-return]

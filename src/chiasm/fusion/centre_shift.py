@@ -1,4 +1,4 @@
-"""Embeddings of several modalities brought to one centre, without training: the gap between them is moved away."""
+"""Centre shift: closes the modality gap by moving the embeddings of all modalities to a common centre, untrained."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ TINY = 1e-12
 @storable("centre-shift")
 @dataclass(frozen=True)
 class CentreShift:
-    """`x_m -> normalise(normalise(x_m) - strength (centre_m - centre))`, `centre` the mean of the `centre_m`.
+    """Shift of embeddings towards the common centre of all modalities.
+
+        x_m -> normalise(normalise(x_m) - strength (centre_m - centre)),    centre = mean of all centre_m
 
     For two modalities it is the shift by plus and minus half of the gap `centre_1 - centre_2` of Liang et al. ("Mind
     the gap", NeurIPS 2022) that "Multimodal alignment by embeddings for low-resource settings" (arXiv 2406.02601) puts
@@ -26,8 +28,8 @@ class CentreShift:
     `fit`, so give it training rows only.
 
     Args:
-        centres: modality to the mean of its training embeddings, each of unit length, `(D,)`.
-        strength: 0 leaves the directions as they are, 1 brings all centres together.
+        centres: mean of the unit-length training embeddings of each modality, `(D,)`.
+        strength: 0 leaves the directions unchanged, 1 makes all centres coincide.
     """
 
     centres: dict[str, np.ndarray]
@@ -35,10 +37,10 @@ class CentreShift:
 
     @classmethod
     def fit(cls, embeddings: Mapping[str, Array], strength: float = 1.0) -> Self:
-        """From training patients, `(n_m, D)` a modality; the modalities need not be of the same patients.
+        """Fit on training embeddings `(n_m, D)` per modality, which need not be of the same patients.
 
         Raises:
-            ValueError: fewer than two modalities, an empty one, or widths that differ; a strength outside 0 to 1.
+            ValueError: fewer than two modalities, an empty one, differing widths, or a strength outside 0 to 1.
         """
         if not 0.0 <= strength <= 1.0:
             raise ValueError(f"the strength lies between 0 and 1, not at {strength}")
@@ -54,18 +56,18 @@ class CentreShift:
         return cls({name: unit(values).mean(0) for name, values in embeddings.items()}, float(strength))
 
     def __call__(self, modality: str, embeddings: Array) -> Array:
-        """`(n, D)` of unit length, shifted."""
+        """Shift embeddings of one modality; return `(n, D)` of unit length."""
         centre = np.mean([self.centres[name] for name in sorted(self.centres)], axis=0)
         return unit(self.shifted(modality, embeddings, centre))
 
     def shifted(self, modality: str, embeddings: Array, centre: Array | None = None) -> Array:
-        """`(n, D)` before the second normalising; at strength 1 the training means of all modalities coincide here."""
+        """Shift embeddings `(n, D)` without the second normalisation; at strength 1 the training means coincide."""
         if centre is None:
             centre = np.mean([self.centres[name] for name in sorted(self.centres)], axis=0)
         return unit(embeddings) - self.strength * (self.centres[modality] - centre)
 
     def gap(self) -> float:
-        """The largest distance between two training centres after the shift, before the second normalising."""
+        """Return the largest distance between two training centres after the shift, before the second normalisation."""
         left = [self.centres[name] for name in sorted(self.centres)]
         return max(
             (1 - self.strength) * float(np.linalg.norm(one - other)) for k, one in enumerate(left) for other in left[:k]
@@ -73,6 +75,6 @@ class CentreShift:
 
 
 def unit(embeddings: Array) -> Array:
-    """Rows of unit length; a row of zeros stays one."""
+    """Scale rows to unit length; rows of zeros stay zero."""
     values = np.asarray(embeddings, np.float64)
     return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), TINY))

@@ -1,7 +1,7 @@
-"""HEALNet: one latent that reads every present modality in turn, layer after layer.
+"""HEALNet: one shared latent attends to every present modality in turn, layer by layer.
 
 Hemker, Simidjievski, Jamnik: HEALNet, NeurIPS 2024, arXiv 2311.09115. `S <- S + CrossAttn_m(S, X_m); S <- S + FF(S)`
-for each modality m present, in each layer. An absent modality is skipped: exactly the model without it.
+for each present modality m, in each layer. An absent modality is skipped: exactly the model without it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from chiasm.tokens import Tokens
 
 
 class HealNet(nn.Module):
-    """Iterative latent fusion. The modalities are read in the order of their names, which the result depends on.
+    """Iterative latent fusion over the modalities in the order of their names, on which the result depends.
 
-    Deviations: a token's position is learned with its entrance instead of a Fourier code; `tied` shares the weights of
-    layers 1, 2, ... (the released flag does the opposite of what it says).
+    Deviations: positions of tokens are learned in their projection, not given by a Fourier code; `tied` shares the
+    weights of all layers after the first (the released flag does the opposite of what it says).
 
     Args:
-        shapes: modality to (width, slots) of its tokens.
+        shapes: (width, slots) of each modality's tokens.
         latents, latent_width: L and D of the shared latent.
-        depth: layers.
-        tied: layers after the first share one set of weights.
+        depth: number of layers.
+        tied: share one set of weights between the layers after the first.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class HealNet(nn.Module):
         self.names = sorted(shapes)
         self.depth, self.tied = depth, tied
         self.latent = nn.Parameter(torch.randn(latents, latent_width))
-        # Lists in the order of the names, which may hold a dot.
+        # Module lists in the order of the names, because names may contain a dot.
         self.entrances = nn.ModuleList(TokenEntrance(*shapes[name], latent_width, dropout) for name in self.names)
         self.layers = nn.ModuleList()
         for _ in range(min(depth, 2) if tied else depth):
@@ -57,7 +57,7 @@ class HealNet(nn.Module):
             self.layers.append(layer)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
-        """`present`: `(B, M)` bool, modalities sorted by name."""
+        """Fuse the present modalities; `present` is `(B, M)` bool, modalities sorted by name."""
         here = [present[:, m] for m in range(len(self.names))]
         own = [tokens[name].where_present(given) for name, given in zip(self.names, here, strict=True)]
         context = [entrance(tokens) for entrance, tokens in zip(self.entrances, own, strict=True)]

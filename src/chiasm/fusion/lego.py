@@ -1,7 +1,7 @@
-"""LegoMerge and LegoFuse: blocks that were trained alone, combined (arXiv 2405.19950).
+"""LegoFuse: fine-tuned fusion of separately trained blocks (arXiv 2405.19950), in contrast to LegoMerge.
 
-Merging needs no paired patient and no training: the latents of the present blocks are averaged. Fusing passes one
-latent through the blocks, so that what a later block reads depends on what an earlier one found; it is fine-tuned.
+Merging needs no paired patients and no training: the latents of the present blocks are averaged. Fusing passes one
+latent through the blocks, so that a later block depends on the output of an earlier one; it is fine-tuned.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Mode = Literal["stack", "weave"]
 
 
 class LegoFuse(nn.Module):
-    """One latent, started at the mean of the blocks' learned latents, passed through every block that is present.
+    """Fusion by one latent, initially the mean of the blocks' learned latents, that passes through every present block.
 
-    - `stack`: through all iterations of one block, then of the next.
-    - `weave`: through the first iteration of every block, then the second of every block, and so on.
+    - `stack`: all iterations of one block, then those of the next.
+    - `weave`: the first iteration of every block, then the second of every block, and so on.
 
     The blocks are visited in the order of their names. Deviations from the released code: any number of blocks, all
     iterations of each in `weave`, and no state changes inside `forward`.
@@ -32,14 +32,14 @@ class LegoFuse(nn.Module):
     def __init__(self, blocks: Mapping[str, LegoBlock], mode: Mode = "stack") -> None:
         super().__init__()
         self.names = sorted(blocks)
-        self.blocks = nn.ModuleList(blocks[name] for name in self.names)  # by position: a name may hold a dot
+        self.blocks = nn.ModuleList(blocks[name] for name in self.names)  # by position, because names may contain a dot
         self.mode: Mode = mode
         self.latent = nn.Parameter(torch.stack([blocks[name].latent.detach() for name in self.names]).mean(0))
         for block in blocks.values():
-            block.latent.requires_grad_(False)  # nothing starts there any more: not to be counted as trained
+            block.latent.requires_grad_(False)  # unused from here on, so not counted as trained
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
-        """`present`: `(B, M)` bool, modalities sorted by name."""
+        """Fuse the present modalities; `present` is `(B, M)` bool, modalities sorted by name."""
         latents = self.latent.expand(len(present), -1, -1)
         blocks = [(cast(LegoBlock, self.blocks[m]), tokens[name], present[:, m]) for m, name in enumerate(self.names)]
         if self.mode == "stack":

@@ -1,7 +1,7 @@
-"""The block of MM-Lego: one modality's tokens read into a small latent of one shape for all blocks.
+"""MM-Lego block: encodes one modality's tokens into a small latent whose shape is the same for all blocks.
 
 Hemker, Simidjievski, Jamnik: Multimodal Lego, ICLR 2025, arXiv 2405.19950. A block is trained alone, without the other
-modalities; blocks with latents of one shape can then be merged or fused.
+modalities; blocks with latents of the same shape can then be merged or fused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Domain = Literal["signal", "rfft", "complex"]
 
 
 class LegoLayer(nn.Module):
-    """One iteration: cross-attention on the tokens, then the gated feed-forward layer, each with its residual."""
+    """One iteration of a block: cross-attention on the tokens, then a gated feed-forward layer, both residual."""
 
     def __init__(self, latent_width: int, token_width: int, *, heads: int, head_width: int) -> None:
         super().__init__()
@@ -31,24 +31,24 @@ class LegoLayer(nn.Module):
 
 
 class LegoBlock(nn.Module):
-    """Tokens of one modality to latents `(B, L, D)`.
+    """MM-Lego block that maps the tokens of one modality to latents `(B, L, D)`.
 
-    In each of `depth` iterations the latents are divided by their norm along L, taken to `domain`, updated by attention
-    on the tokens, and taken back; the last iteration stays in its domain.
+    In each of `depth` iterations the latents are divided by their norm along L, transformed to `domain`, updated by
+    attention on the tokens, and transformed back; the last iteration stays in its domain.
 
     - `signal`: no transform; the latents are real.
-    - `rfft`: the Fourier transform along L of the real latents, `L // 2 + 1` rows. Attention updates the real part, the
-      imaginary part is carried along, as in the paper. It never meets the data.
-    - `complex`: all L rows, real and imaginary part side by side, so that both meet the data.
+    - `rfft`: the Fourier transform along L of the real latents, `L // 2 + 1` rows. Attention updates the real part; the
+      imaginary part is passed through, as in the paper, and never depends on the tokens of that iteration.
+    - `complex`: all L rows, real and imaginary part concatenated, so that attention updates both.
 
     Deviations: the tokens are not transformed (a Fourier transform along a bag makes the order of its tokens matter and
-    loses the odd part); the encoder runs once, not in every iteration; every iteration has weights of its own.
+    loses the odd part); the encoder runs once, not in every iteration; every iteration has its own weights.
 
     Args:
-        width, slots: of the modality's tokens.
-        latents, latent_width: L and D, shared by all blocks that are to be combined.
-        depth: iterations.
-        domain: where the latents are updated.
+        width, slots: shape of the modality's tokens.
+        latents, latent_width: L and D, the same for all blocks to be combined.
+        depth: number of iterations.
+        domain: domain in which the latents are updated.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class LegoBlock(nn.Module):
         )
 
     def forward(self, tokens: Tokens, present: Tensor, start: Tensor | None = None) -> Tensor:
-        """Latents `(B, L, D)`, complex unless the domain is `signal`; those of absent patients are the start unchanged.
+        """Compute latents `(B, L, D)`, complex unless the domain is `signal`; absent patients keep the initial ones.
 
         Args:
-            tokens: of this modality.
+            tokens: the tokens of this modality.
             present: `(B,)` bool.
-            start: `(B, L, D)` latents to start from, in the signal domain; the block's own learned ones if None.
+            start: `(B, L, D)` initial latents in the signal domain; None takes the block's own learned ones.
         """
         tokens = tokens.where_present(present)
         context = self.entrance(tokens)  # (B, T, D)
@@ -89,7 +89,7 @@ class LegoBlock(nn.Module):
         return self.iterate(len(self.layers) - 1, latents, context, tokens.mask, present)
 
     def iterate(self, layer: int, latents: Tensor, context: Tensor, mask: Tensor, present: Tensor) -> Tensor:
-        """Iteration `layer`, from the signal domain to the block's; `context` is `(B, T, D)`."""
+        """Run iteration `layer`, from the signal domain to the block's; `context` is `(B, T, D)`."""
         spectrum = self.to_domain(latents * unit_scale(latents))
         if self.domain == "signal":
             updated: Tensor = self.layers[layer](spectrum, context, mask)
@@ -103,7 +103,7 @@ class LegoBlock(nn.Module):
         return torch.where(present[:, None, None], updated, self.to_domain(latents))
 
     def to_domain(self, latents: Tensor) -> Tensor:
-        """From the signal domain to the block's: `(B, L, D)` to `(B, L or L // 2 + 1, D)`."""
+        """Transform `(B, L, D)` from the signal domain to the block's, `(B, L or L // 2 + 1, D)`."""
         if self.domain == "signal":
             return latents
         transform = torch.fft.rfft if self.domain == "rfft" else torch.fft.fft
@@ -111,7 +111,7 @@ class LegoBlock(nn.Module):
         return spectrum
 
     def from_domain(self, latents: Tensor) -> Tensor:
-        """From the block's domain to the signal domain, `(B, L, D)`."""
+        """Transform latents from the block's domain to the signal domain, `(B, L, D)`."""
         if self.domain == "signal":
             return latents
         signal: Tensor
@@ -123,11 +123,11 @@ class LegoBlock(nn.Module):
 
 
 def pool(latents: Tensor) -> Tensor:
-    """The mean over L of the real part, `(B, L, D)` to `(B, D)`: what the head of MM-Lego reads."""
+    """Average the real part over L, `(B, L, D)` to `(B, D)`: the input of MM-Lego's head."""
     return latents.real.mean(1) if latents.is_complex() else latents.mean(1)
 
 
 def unit_scale(latents: Tensor) -> Tensor:
-    """`1 / ||l||` along L, `(B, 1, D)`, at most 1e6; the gradient at zero is zero."""
+    """Compute `1 / ||l||` along L, `(B, 1, D)`, at most 1e6; the gradient at zero is zero."""
     square = latents.real.square() + latents.imag.square() if latents.is_complex() else latents.square()
     return square.sum(1, keepdim=True).clamp_min(1e-12).rsqrt()

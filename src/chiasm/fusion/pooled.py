@@ -1,4 +1,4 @@
-"""The plainest fusion of tokens: the mean of a modality's tokens, a linear map each, the mean over what is present."""
+"""Mean-pooling fusion: the mean of each modality's tokens, a linear map per modality, the mean over those present."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from chiasm.tokens import Tokens
 
 
 class PooledMean(nn.Module):
-    """`e = mean over present m of W_m LN(mean of tokens of m) + b_m`; zeros for a patient who has none.
+    """Mean-pooling fusion: `e = mean over present m of W_m LN(mean of tokens of m) + b_m`, zeros if none is present.
 
-    With a linear head on one modality it is a linear probe, so that what an adapter adds to it is the adapter's.
+    With a linear head on one modality it is a linear probe, so that any gain over it is due to the adapter.
 
     Args:
-        shapes: modality to (width, slots) of its tokens.
+        shapes: (width, slots) of each modality's tokens.
         latent_width: D of the embedding.
-        dropout: on the embedding.
+        dropout: dropout on the embedding.
     """
 
     def __init__(self, shapes: Mapping[str, tuple[int, int]], latent_width: int, dropout: float = 0.0) -> None:
@@ -32,7 +32,7 @@ class PooledMean(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
-        """`present`: `(B, M)` bool, modalities sorted by name."""
+        """Fuse the present modalities; `present` is `(B, M)` bool, modalities sorted by name."""
         parts = []
         for m, name in enumerate(self.names):
             own = tokens[name].where_present(present[:, m])

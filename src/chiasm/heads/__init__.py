@@ -1,1 +1,1 @@
-"""Embedding or features to prediction, and its loss, one file per kind of target."""
+"""Prediction heads of each kind of target: from an embedding or link to a prediction, and its loss."""

@@ -1,4 +1,4 @@
-"""The head of every neural recipe: LayerNorm and one linear map, with the loss of its kind of target."""
+"""Prediction head of every neural recipe: LayerNorm and one linear map, with the loss of its kind of target."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Head(nn.Module):
-    """`W LN(embedding) + b`: logits of classes or of labels, a standardised number, or a log hazard.
+    """Linear map `W LN(embedding) + b` to logits of classes or labels, a standardised number, or a log hazard.
 
     Args:
-        width: D of the embedding; 0 where a fusion gives the link itself, and nothing is left to learn here.
+        width: D of the embedding; 0 where a fusion gives the link itself, so that nothing is left to learn here.
         outputs: K, as `output_width` gives it.
         kind: "classification", "multilabel", "regression" or "survival".
     """
@@ -29,21 +29,21 @@ class Head(nn.Module):
         self.kind = kind
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """`(B, D)` to `(B, K)`."""
+        """Map an embedding `(B, D)` to outputs `(B, K)`."""
         return self.linear(self.norm(embedding))  # type: ignore[no-any-return]
 
     def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
-        """The mean loss of a batch, a finite scalar; `value` and `event` are as `target_tensors` gives them."""
+        """Mean loss of a batch, a finite scalar; `value` and `event` are as `target_tensors` gives them."""
         return LOSSES[self.kind](output, value, event)
 
 
 def cross_entropy(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
-    """Mean negative log probability of the class, `value` holding class codes."""
+    """Mean negative log probability of the true class; `value` holds class codes."""
     return nn.functional.cross_entropy(output, value.long())
 
 
 def masked_cross_entropy(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
-    """Mean binary cross entropy over the known cells of `value` `(B, K)`, NaN where a label is missing."""
+    """Mean binary cross entropy over the known cells of `value` `(B, K)`, which is NaN where a label is missing."""
     known = ~torch.isnan(value)
     if not bool(known.any()):
         return (output * 0.0).sum()
@@ -59,8 +59,8 @@ def cox_loss(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
     """Negative log partial likelihood per event, Efron ties; zero, with zero gradient, without an event.
 
     The sums over risk sets stay in logarithms (`ridge_cox` has the formula), so that the loss and its gradient are
-    finite for log hazards of any size; who is censored at the time of an event is at risk. A batch in which nobody is
-    at risk beside the event carries no information either: its loss is zero by the formula.
+    finite for log hazards of any size; patients censored at the time of an event are at risk. A batch in which nobody
+    else is at risk at the event carries no information either: its loss is zero by the formula.
     """
     if not bool(event.any()):
         return (output * 0.0).sum()
@@ -87,12 +87,12 @@ LOSSES: dict[str, Loss] = {
 
 
 def output_width(target: Target) -> int:
-    """K: the number of classes or labels, else one."""
+    """Number of outputs K: the number of classes or labels, else one."""
     return max(1, len(class_names(target)))
 
 
 def target_tensors(outcome: Outcome, centre: float = 0.0, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """`(value - centre) / scale`, `(B,)` or of labels `(B, K)` float32, and `(B,)` bool events (else False)."""
+    """Convert outcomes to `(value - centre) / scale`, float32 `(B,)` or `(B, K)`, and bool events `(B,)` or False."""
     event = outcome.event if outcome.event is not None else np.zeros(len(outcome.value), bool)
     value = torch.from_numpy(((outcome.value - centre) / scale).astype(np.float32))
     return value, torch.from_numpy(np.ascontiguousarray(event))

@@ -1,4 +1,4 @@
-"""From the link scale (logits, a number, a log hazard) to what a user reads: probabilities, a value, survival."""
+"""Conversion from the link scale (logits, a number, a log hazard) to probabilities, a value, or survival."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ LOGITS = ("classification", "multilabel")
 @storable("response")
 @dataclass(frozen=True)
 class Response:
-    """Fitted on the link of training patients, best out of fold: a slope, and for survival a baseline hazard.
+    """Calibrated map from link to prediction: a slope, and for survival a baseline hazard.
+
+    It is fitted on the links of training patients, best out of fold.
 
     Args:
-        kind: of the target.
-        classes: of a classification, or labels; all labels share one slope.
+        kind: kind of target.
+        classes: classes of a classification, or labels; all labels share one slope.
         times: horizons, in the target's unit, at which survival is predicted.
-        slope, centre: the calibrated link is `centre + slope (link - centre)`, for survival without the first centre.
-        event_times, hazard: `(E,)`, the cumulative baseline hazard after Breslow.
-        intercept: `(K,)` added to logits, the same for every patient; empty: none.
+        slope, centre: the calibrated link is `centre + slope (link - centre)`, for survival `slope (link - centre)`.
+        event_times, hazard: `(E,)` event times and Breslow's cumulative baseline hazard.
+        intercept: `(K,)` added to the logits of every patient; empty means none.
     """
 
     kind: str
@@ -54,13 +56,13 @@ class Response:
         folds: NDArray[Any] | None = None,
         in_the_large: bool = False,
     ) -> Self:
-        """From the link `(n, K)` of patients whose outcome is known.
+        """Fit the response to links `(n, K)` of patients whose outcome is known.
 
         Args:
             calibrate: estimate the slope; only for links that were predicted out of fold.
-            folds: `(n,)` which model each link comes from, where there are several: log hazards of different models
-                have different origins, and are centred within each first.
-            in_the_large: move all logits by one constant a class, or a label, so that the mean probability is its
+            folds: `(n,)` the model that each link comes from, where there are several: log hazards of different models
+                have different origins, and are centred within each model first.
+            in_the_large: shift the logits of each class or label by one constant, so that the mean probability is its
                 frequency; only for links that were predicted out of fold.
         """
         classes = class_names(target)
@@ -74,7 +76,7 @@ class Response:
         intercept = np.zeros(0)
         if in_the_large and target.kind in LOGITS:
             intercept = level_of(target.kind, slope * link, outcome)
-            if calibrate:  # the slope of links at another level is another one
+            if calibrate:  # shifted links have another best slope
                 slope = calibration(target.kind, link, outcome, folds, intercept)[0]
                 intercept = level_of(target.kind, slope * link, outcome)
         if not isinstance(target, Survival) or outcome.event is None:
@@ -83,14 +85,14 @@ class Response:
         return cls("survival", (), target.times or horizons(outcome), slope, centre, event_times, hazard)
 
     def calibrated(self, link: Array) -> Array:
-        """`(n, K)`: the link after the slope; a log hazard relative to the training mean."""
+        """Apply slope and intercept to links `(n, K)`; a log hazard becomes relative to the training mean."""
         scaled = (link - self.centre) * self.slope
         if len(self.intercept):
             scaled = scaled + self.intercept
         return scaled if self.kind == "survival" else scaled + self.centre
 
     def frame(self, link: Array) -> pd.DataFrame:
-        """`p_<class>` or `p_<label>` columns, `prediction`, or `risk` and `survival_<time>`, one row a patient."""
+        """Convert links to one row per patient: `p_<name>` columns; `prediction`; or `risk` and `survival_<time>`."""
         link = self.calibrated(link)
         if self.kind == "classification":
             return pd.DataFrame(softmax(link, axis=1), columns=[f"p_{name}" for name in self.classes])
@@ -106,14 +108,14 @@ class Response:
 def calibration(
     kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | None = None, level: Array | float = 0.0
 ) -> tuple[float, float]:
-    """`(slope, centre)` of smallest `nll` of `centre + slope (link - centre)`, the slope within 0.01 and 3.
+    """Find `(slope, centre)` with the smallest `nll` of `centre + slope (link - centre)`, the slope in 0.01 to 3.
 
     For links that were predicted out of fold: in-sample ones would be called calibrated when they are not. The slope
     stays above zero, so that a calibrated model ranks its patients as the model did.
 
     Args:
-        folds: `(n,)` which model each link comes from, where there are several.
-        level: `(K,)` what is added to the links afterwards.
+        folds: `(n,)` the model that each link comes from, where there are several.
+        level: `(K,)` constant that is added to the links afterwards.
     """
     centre, likelihood = centre_of(kind, link), FoldLikelihood(kind, outcome, folds)
     found = minimize_scalar(
@@ -125,15 +127,16 @@ def calibration(
 
 
 def centre_of(kind: str, link: Array) -> float:
-    """Where the slope turns: the mean link, but zero for logits."""
+    """Fixed point of the slope: the mean link, but zero for logits."""
     return 0.0 if kind in LOGITS or not len(link) else float(link.mean())
 
 
 def level_of(kind: str, link: Array, outcome: Outcome) -> Array:
-    """`(K,)` what moves all links `(n, K)` alike so that their mean prediction is what was seen.
+    """Common shift `(K,)` of all links `(n, K)` that makes their mean prediction equal to what was observed.
 
-    Of classes and labels the mean probability becomes the frequency, a class that nobody has counting half a patient;
-    of a number the mean; a log hazard has no level, and gets zero. Patients and labels of unknown outcome are left out.
+    For classes and labels the mean probability becomes the frequency, with half a patient for a class that nobody has;
+    for a number it becomes the mean; a log hazard has no level, and gets zero. Patients and labels of unknown outcome
+    are left out.
     """
     if kind == "survival" or not len(link):
         return np.zeros(link.shape[1])
@@ -157,7 +160,7 @@ def _sigmoid(link: Array, axis: int) -> Array:
 
 
 def _common_level(probability: Any, link: Array, count: Array) -> Array:
-    """Newton's solution of `sum of probabilities = count`, `(K,)`, its steps bounded; of softmax it sums to zero."""
+    """Solve `sum of probabilities = count` for `(K,)` by bounded Newton steps; for softmax the result sums to zero."""
     wanted = count / count.sum() * len(link) if len(count) > 1 else count
     level = np.zeros(link.shape[1])
     for _ in range(100):

@@ -1,1 +1,1 @@
-"""Convex and tree-based predictors of features, and their solvers."""
+"""Convex and tree-based predictors that read features, and their solvers."""

@@ -1,8 +1,8 @@
-"""Gradient-boosted trees: fitted by xgboost, kept and read as plain arrays, so that a prediction needs no xgboost.
+"""Gradient-boosted trees: fitted by xgboost, stored and read as plain arrays, so that a prediction needs no xgboost.
 
 Chen and Guestrin, KDD 2016, arXiv 1603.02754. A missing value takes the branch that training chose for it; nothing is
-imputed or scaled. Every objective is the loss of its kind of target: logistic, multinomial, squared error or Cox's
-partial likelihood; labels have trees of their own each, fitted on the patients of whom the label is known.
+imputed or scaled. The objective is the loss of the kind of target: logistic, multinomial, squared error or Cox's
+partial likelihood; each label has its own trees, fitted on the patients whose label is known.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ LARGEST = 1e30
 @storable("boosted-trees")
 @dataclass(frozen=True)
 class BoostedTrees:
-    """`base + sum of the leaves that a patient falls into`, by output.
+    """Ensemble of trees as arrays: each output is its base plus the sum of the leaves that a patient falls into.
 
     Args:
-        columns: F, how many columns the trees read.
+        columns: F, number of columns that the trees read.
         base: `(K,)` link before any tree.
-        start: `(T,)` the first node of each tree; children lie behind their parent, within the tree.
-        output: `(T,)` which link a tree adds to.
-        feature: `(N,)` the column that a node asks for, -1 in a leaf.
-        threshold: `(N,)` float32; below it the patient goes left.
-        left, right: `(N,)` nodes, -1 in a leaf.
-        missing_left: `(N,)` bool, where a missing value goes.
-        value: `(N,)` what a leaf adds, zero elsewhere.
-        paired: one link z of two classes, to be read as the logits (-z/2, +z/2).
+        start: `(T,)` first node of each tree; children come after their parent, within the tree.
+        output: `(T,)` index of the link that a tree adds to.
+        feature: `(N,)` column that a node tests, -1 in a leaf.
+        threshold: `(N,)` float32; a patient below it goes left.
+        left, right: `(N,)` child nodes, -1 in a leaf.
+        missing_left: `(N,)` bool, True where a missing value goes left.
+        value: `(N,)` value that a leaf adds, zero elsewhere.
+        paired: True if one link z stands for two classes, read as the logits (-z/2, +z/2).
     """
 
     columns: int
@@ -72,7 +72,7 @@ class BoostedTrees:
         if len(end) != nodes or (self.feature < LEAF).any() or (self.feature >= self.columns).any():
             raise ValueError("a node asks for a column that there is not")
         for child in (self.left[inner], self.right[inner]):
-            if (child <= own[inner]).any() or (child >= end[inner]).any():  # forward only: no walk can go on for ever
+            if (child <= own[inner]).any() or (child >= end[inner]).any():  # forward only, so that every walk ends
                 raise ValueError("a node leads out of its tree or back")
         if self.paired and self.base.shape != (1,):
             raise ValueError("two classes have one link")
@@ -81,11 +81,11 @@ class BoostedTrees:
 
     @property
     def trained_parameters(self) -> int:
-        """Thresholds and leaves."""
+        """Number of thresholds, leaves and base values."""
         return int(len(self.feature) + self.base.size)
 
     def linear_predictor(self, x: Array) -> Array:
-        """`(n, K)` link from `(n, F)` columns, NaN where a value is missing."""
+        """Link `(n, K)` of patients with columns x `(n, F)`, in which a missing value is NaN."""
         seen = single_precision(x)
         out = np.tile(np.asarray(self.base, np.float64), (len(seen), 1))
         rows = np.arange(len(seen))[:, None]
@@ -107,7 +107,7 @@ class BoostedTrees:
 
 @dataclass(frozen=True)
 class Growth:
-    """How trees are grown: depth, learning rate, the least curvature of a leaf, and the seed of xgboost."""
+    """Settings of tree growth: depth, learning rate, minimum curvature of a leaf, and the seed of xgboost."""
 
     depth: int = 3
     rate: float = 0.2
@@ -116,13 +116,13 @@ class Growth:
 
 
 class Booster:
-    """Trees grown on training rows, to be read after any number of rounds.
+    """Trees grown on training rows, which can be read after any number of rounds.
 
     Args:
-        kind: of target.
+        kind: kind of target.
         x: `(n, F)` float, NaN where missing.
-        outcome: of the n patients, all known but for cells of labels.
-        rounds: how many trees a link gets.
+        outcome: outcomes of the n patients, all known except for cells of labels.
+        rounds: number of trees per link.
         classes: K of a classification.
     """
 
@@ -151,7 +151,7 @@ class Booster:
             self.parts.append((self._grown("reg:squarederror", x, value, base, rounds, growth), base))
         else:
             assert outcome.event is not None
-            rank = np.unique(value, return_inverse=True)[1] + 1.0  # Cox's likelihood sees the order alone
+            rank = np.unique(value, return_inverse=True)[1] + 1.0  # Cox's likelihood depends on the order alone
             signed = np.where(outcome.event, rank, -rank)
             base = np.zeros(1)
             self.parts.append((self._grown("survival:cox", x, signed, base, rounds, growth), base))
@@ -180,7 +180,7 @@ class Booster:
         return xgboost.DMatrix(single_precision(x), label, base_margin=margin, nthread=1)
 
     def links(self, x: Array, rounds: Sequence[int]) -> Array:
-        """`(R, n, K)` the link after each number of rounds, as `trees(r).linear_predictor(x)` gives it."""
+        """Link `(R, n, K)` after each number of rounds, as `trees(r).linear_predictor(x)` gives it."""
         stages: list[Array] = []
         for booster, base in self.parts:
             if booster is None or not len(x):
@@ -193,7 +193,7 @@ class Booster:
         return _of_two(links) if self.paired else links
 
     def trees(self, rounds: int) -> BoostedTrees:
-        """The first rounds as plain arrays."""
+        """Convert the first rounds to plain arrays."""
         pieces: list[dict[str, Array | Ints]] = []
         starts, outputs, count = [], [], 0
         for link, (booster, base) in enumerate(self.parts):
@@ -218,17 +218,17 @@ class Booster:
 
 
 def single_precision(x: Array) -> NDArray[np.float32]:
-    """Columns as the trees compare them, within bounds that leave a threshold beyond the largest number finite."""
+    """Convert columns to float32, as the trees compare them, clipped so that every threshold stays finite."""
     return np.clip(np.asarray(x, np.float64), -LARGEST, LARGEST).astype(np.float32)
 
 
 def _of_two(link: Array) -> Array:
-    """Two classes as a linear model writes them: the logits (-z/2, +z/2)."""
+    """Write the link z of two classes as a linear model does: the logits (-z/2, +z/2)."""
     return np.asarray(np.concatenate([-link / 2, link / 2], axis=-1))
 
 
 def _nodes(tree: dict[str, Any], first: int) -> dict[str, Any]:
-    """One tree of xgboost's JSON, its nodes numbered from `first`, a child behind its parent as they are stored."""
+    """Read one tree from xgboost's JSON, its nodes numbered from `first`, children after their parent as stored."""
     left, right = np.array(tree["left_children"], np.int64), np.array(tree["right_children"], np.int64)
     leaf = left < 0
     condition = np.array(tree["split_conditions"], np.float32)

@@ -4,15 +4,15 @@ In the convention of `chiasm.linear.linear`, with the L1 norm beside the ridge:
 
     sum_i loss_i(features_i @ coef + intercept) + penalty * (l1_ratio |coef|_1 + (1 - l1_ratio) / 2 |coef|^2)
 
-The path goes down from the smallest penalty at which every coefficient is zero. At each one only a working set of
-columns is fitted; the conditions of optimality are then checked on all columns, and those that miss theirs by most come
-in, until none does: the active sets of glmnet (Friedman, Hastie, Tibshirani, J. Statistical Software 2010,
+The path goes down from the smallest penalty at which every coefficient is zero. At each penalty only a working set of
+columns is fitted; the conditions of optimality are then checked on all columns, and the worst violators enter the set,
+until there are none: the active sets of glmnet (Friedman, Hastie, Tibshirani, J. Statistical Software 2010,
 doi:10.18637/jss.v033.i01). The result is that of all columns.
 
 `proximal.py` solves the working set. Measured against scikit-learn on one core, 20 penalties on 300 x 37,000:
-`enet_path` takes 152 s, on the same working sets 3.1 s, and this 0.6 s. For five classes on a working set, weighted
-least squares by its coordinate descent is 3 to 27 times slower; `saga` 1 to 5 times, and it stops at a small change and
-not at the optimum.
+`enet_path` takes 152 s, the same on these working sets 3.1 s, and this solver 0.6 s. For five classes on a working set,
+weighted least squares by its coordinate descent is 3 to 27 times slower; `saga` is 1 to 5 times slower, and stops at a
+small change instead of at the optimum.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from chiasm.linear.proximal import TOLERANCE, SparseProblem, fit_working_set
 from chiasm.linear.ridge_cox import Array, checked
 
 STEPS = 12
-LEAST_ENTERING = 50  # columns that may come into the working set at once, or a quarter of it
+LEAST_ENTERING = 50  # columns that may enter the working set at once; a quarter of it if that is more
 
 
 def fit_elastic_net(
@@ -42,22 +42,22 @@ def fit_elastic_net(
     l1_ratio: float = 0.5,
     classes: int | None = None,
 ) -> list[Linear]:
-    """Fit one sparse linear predictor a penalty, warm-started from the largest penalty to the smallest.
+    """Fit one sparse linear predictor per penalty, warm-started from the largest penalty to the smallest.
 
-    Two classes are one logistic regression, written as the logits (-z/2, +z/2); its penalty is on the coefficients of
-    z. A class that no row has is treated as by the ridge: half a patient, and no coefficient.
+    Two classes are fitted as one logit z, written as (-z/2, +z/2); the penalty is on the coefficients of z. A class
+    without a row is treated as by the ridge: half a patient, and no coefficient.
 
     Args:
         kind: "classification" or "regression".
         features: (n, F), finite. Patients whose outcome is unknown are left out.
-        outcome: of the same n patients; class codes or numbers.
+        outcome: outcomes of the same n patients: class codes or numbers.
         penalties: strengths > 0, in any order.
-        l1_ratio: the share of the L1 norm, above 0 and at most 1.
-        classes: how many classes there are, where the rows at hand may lack one.
+        l1_ratio: share of the L1 norm, above 0 and at most 1.
+        classes: number of classes, where the given rows may lack one.
 
     Returns:
         One `Linear` for each penalty, in the order given. Equals `sklearn.linear_model.ElasticNet(alpha=penalty / n)`
-        and `LogisticRegression(solver="saga", C=1 / penalty)` of the same `l1_ratio`.
+        and `LogisticRegression(solver="saga", C=1 / penalty)` with the same `l1_ratio`.
 
     Raises:
         ValueError: a penalty of 0 or less, an `l1_ratio` outside (0, 1], survival, or features that are not finite.
@@ -75,7 +75,7 @@ def fit_elastic_net(
 
 
 def largest_penalty(kind: str, features: Array, outcome: Outcome, *, l1_ratio: float = 0.5) -> float:
-    """The smallest penalty at which every coefficient is zero: `max |x_j' (y - mean y)| / l1_ratio`.
+    """Smallest penalty at which every coefficient is zero: `max |x_j' (y - mean y)| / l1_ratio`.
 
     0 where no column varies with the outcome. Arguments as for `fit_elastic_net`.
     """
@@ -84,7 +84,7 @@ def largest_penalty(kind: str, features: Array, outcome: Outcome, *, l1_ratio: f
 
 
 def penalty_grid(kind: str, features: Array, outcome: Outcome, *, l1_ratio: float = 0.5) -> tuple[float, ...]:
-    """`STEPS` penalties, ascending and geometric, up to the largest one of use.
+    """Grid of `STEPS` penalties, ascending and geometric, up to the largest one of use.
 
     They span two decades with more columns than patients, else three, where hardly any penalty is left.
     """
@@ -94,7 +94,7 @@ def penalty_grid(kind: str, features: Array, outcome: Outcome, *, l1_ratio: floa
 
 
 def _problem(kind: str, features: Array, outcome: Outcome, l1_ratio: float) -> tuple[SparseProblem, NDArray[np.int_]]:
-    """The known patients' problem, and their class codes."""
+    """Build the problem of the patients with known outcomes, and return their class codes."""
     if kind not in ("classification", "regression"):
         raise ValueError(f"no elastic net for a target of kind {kind!r}: it is for classification and regression")
     if not 0 < l1_ratio <= 1:
@@ -115,7 +115,7 @@ def _largest(slope: Array, l1_ratio: float) -> float:
 
 
 def _path(problem: SparseProblem, penalties: Sequence[float]) -> Iterator[tuple[float, Array, Array]]:
-    """`(penalty, coef (F, K), intercept (K,) at the mean of the columns)` from the largest penalty down."""
+    """Yield `(penalty, coef (F, K), intercept (K,) at the mean of the columns)` from the largest penalty down."""
     intercept = problem.targets.mean(axis=0)
     slope = problem.gradient(intercept)
     coef, top = np.zeros_like(slope), _largest(slope, problem.l1_ratio)
@@ -131,7 +131,7 @@ def _path(problem: SparseProblem, penalties: Sequence[float]) -> Iterator[tuple[
 def _at(
     problem: SparseProblem, penalty: float, coef: Array, intercept: Array, slope: Array
 ) -> tuple[Array, Array, Array]:
-    """Coefficients, intercept and gradient at one penalty, from those at a larger one."""
+    """Fit at one penalty, from the solution at a larger one; return coefficients, intercept and gradient."""
     inside = (coef != 0).any(axis=1)
     entering = _entering(problem, penalty, slope, inside)
     while len(entering) or inside.any():
@@ -149,7 +149,7 @@ def _at(
 
 
 def _entering(problem: SparseProblem, penalty: float, slope: Array, inside: NDArray[np.bool_]) -> NDArray[np.int_]:
-    """Columns outside the working set whose gradient is beyond the L1 threshold, the furthest of them."""
+    """Find the columns outside the working set whose gradient exceeds the L1 threshold, the furthest first."""
     beyond = np.where(inside, 0.0, np.abs(slope).max(axis=1))
     order = np.argsort(-beyond, kind="stable")[: max(LEAST_ENTERING, int(inside.sum()) // 4)]
     return order[beyond[order] > problem.l1_ratio * penalty * (1 + TOLERANCE)]

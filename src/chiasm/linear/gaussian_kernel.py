@@ -1,9 +1,9 @@
-"""A Gaussian kernel as explicit features, so that every convex linear fit becomes a kernel machine of its kind.
+"""Gaussian kernel as explicit features, so that every convex linear fit becomes a kernel machine of its kind.
 
     k(a, b) = exp(-|a - b|^2 / (width * median))          median of the squared distances between landmarks
 
 With landmarks Z the features are `k(x, Z) K_ZZ^(-1/2)` (Nystroem; Williams and Seeger, NeurIPS 2000), exact where every
-patient is a landmark. Their principal components are what a ridge path reads, at the scale that it expects.
+patient is a landmark. A ridge path reads their principal components, at the scale that it expects.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from chiasm.linear.kernel_ridge import median_distance, squared_distances
 Array = NDArray[np.float64]
 LANDMARKS = 128
 WIDTHS = (1.0, 3.0, 10.0)
-LEAST_SHARE = 1e-6  # of the largest eigenvalue: a direction below it is rounding
+LEAST_SHARE = 1e-6  # of the largest eigenvalue; directions below it are rounding errors
 
 
 @storable("gaussian-map")
 @dataclass(frozen=True)
 class GaussianMap:
-    """Features of a Gaussian kernel: `(k(x, landmarks) - mean) @ axes`.
+    """Feature map of a Gaussian kernel: `(k(x, landmarks) - mean) @ axes`.
 
     Args:
-        landmarks: `(Z, F)` in the columns that it reads.
-        scale: what divides squared distances.
-        mean: `(Z,)` of the kernel's columns over the training patients.
-        axes: `(Z, k)` to principal components, of which the first has unit variance.
+        landmarks: `(Z, F)` landmarks, in the columns that the map reads.
+        scale: divisor of the squared distances.
+        mean: `(Z,)` mean of the kernel's columns over the training patients.
+        axes: `(Z, k)` projection to principal components, of which the first has unit variance.
     """
 
     landmarks: np.ndarray
@@ -48,13 +48,13 @@ class GaussianMap:
             raise ValueError("a Gaussian map has one mean and one axis a landmark, finite, and a scale above zero")
 
     def __call__(self, x: Array) -> Array:
-        """`(n, F)` to `(n, k)`."""
+        """Map columns `(n, F)` to features `(n, k)`."""
         kernel = np.exp(-squared_distances(x, self.landmarks) / self.scale)
         return np.asarray((kernel - self.mean) @ self.axes)
 
 
 def gaussian_maps(x: Array, seed: int, *, components: int, widths: Sequence[float] = WIDTHS) -> list[GaussianMap]:
-    """One map a width on `x` `(n, F)`; landmarks are all rows, or as many as `LANDMARKS` drawn by the seed."""
+    """Build one map per width from `x` `(n, F)`; landmarks are all rows, or `LANDMARKS` of them drawn by the seed."""
     rows = np.arange(len(x))
     if len(x) > LANDMARKS:
         rows = np.sort(np.random.default_rng(seed).permutation(len(x))[:LANDMARKS])
@@ -81,9 +81,9 @@ def _map(landmarks: Array, far: Array, rows: NDArray[np.int_], scale: float, com
 
 
 def residuals(kind: str, outcome: Outcome, classes: int | None) -> Array:
-    """`(n, K)` what the null model leaves: classes and labels less their frequency, a number less its mean.
+    """Residuals of the null model, `(n, K)`: classes and labels minus their frequency, a number minus its mean.
 
-    Of survival the martingale residuals, events less the Nelson-Aalen cumulative hazard; zero where a label is missing.
+    For survival the martingale residuals, events minus the Nelson-Aalen cumulative hazard; zero for a missing label.
     """
     value = np.asarray(outcome.value, np.float64)
     if kind == "classification":
@@ -101,12 +101,12 @@ def residuals(kind: str, outcome: Outcome, classes: int | None) -> Array:
 
 
 def left_out_errors(x: Array, rest: Array, penalties: Sequence[float]) -> Array:
-    """Squared error of each penalty when every patient is left out once, summed; in closed form, `(P,)`.
+    """Leave-one-out squared error of each penalty, summed over patients, in closed form, `(P,)`.
 
     Args:
         x: `(n, k)` centred features whose columns are uncorrelated, such as principal components.
-        rest: `(n, K)` what `residuals` gives.
-        penalties: in units of information, as of a ridge path; of squares that is the number of patients.
+        rest: `(n, K)` residuals, as `residuals` gives them.
+        penalties: in units of information, as in a ridge path; for squared error that is the number of patients.
     """
     size = np.sqrt((x**2).sum(0))
     left = x / np.maximum(size, 1e-12)  # (n, k), orthonormal

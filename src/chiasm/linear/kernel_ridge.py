@@ -1,10 +1,10 @@
-"""Ridge regression with a product of kernels, one a modality, solved without ever forming the kernel of all pairs.
+"""Ridge regression with a product of kernels, one per modality.
 
     k(a, b) = prod over m of (offset + exp(-width |a_m - b_m|^2 / median_m))      an absent a_m or b_m counts as offset
 
-A pair of items that many patients share (drugs, proteins) makes the kernel matrix a part of a Kronecker product, whose
-product with a vector costs as much as two small matrices (the vec trick: Pahikkala et al., Briefings in Bioinformatics
-2015; Airola and Pahikkala, IEEE TNNLS 2018). Without sharing, the kernel is formed once.
+Where many patients share the items of a pair (drugs, proteins), the kernel matrix is a part of a Kronecker product and
+is never formed: its product with a vector costs as much as two small matrices (the vec trick: Pahikkala et al.,
+Briefings in Bioinformatics 2015; Airola and Pahikkala, IEEE TNNLS 2018). Without sharing, the kernel is formed once.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from chiasm.linear.ridge_cox import solve as solved
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int_]
-TOLERANCE = 1e-5  # of the residual's norm, relative
+TOLERANCE = 1e-5  # relative, of the residual's norm
 MOST_STEPS = 300
 MOST_FACTORED = 2_000
-MOST_DENSE = 12_000  # patients up to which a kernel that nobody shares is formed: 1.2 GB
+MOST_DENSE = 12_000  # most patients whose kernel is formed: 1.2 GB
 
 
 @dataclass(frozen=True)
 class Items:
-    """The different items of one modality: their features `(U, F)`, and the item of each patient `(n,)`, -1 absent."""
+    """Distinct items of one modality: their features `(U, F)`, and the item of each patient `(n,)`, -1 if absent."""
 
     features: Array
     index: Ints
 
 
 def median_distance(features: Array) -> float:
-    """The median squared distance between two different items; 1 where there are no two."""
+    """Median squared distance between two different items; 1 where there are no two."""
     distance = squared_distances(features, features)
     apart = distance[np.triu_indices(len(distance), 1)]
     apart = apart[apart > 1e-9 * max(1.0, float(apart.max(initial=0.0)))]
@@ -43,20 +43,20 @@ def median_distance(features: Array) -> float:
 
 
 def squared_distances(left: Array, right: Array) -> Array:
-    """`(U, V)`."""
+    """Squared Euclidean distances between rows, `(U, V)`."""
     product = (left**2).sum(1)[:, None] + (right**2).sum(1)[None, :] - 2.0 * left @ right.T
     return np.asarray(np.maximum(product, 0.0))
 
 
 class ProductKernel:
-    """The kernel between two sets of patients, as something that multiplies a vector.
+    """Kernel between two sets of patients, as an operator that multiplies vectors.
 
     Args:
         blocks: for each modality the kernel between items, `(U_m + 1, V_m + 1)`, the last row and column for absence.
-        left, right: for each modality the item of each patient, the last one where absent.
+        left, right: for each modality the index of each patient's item, the last one where absent.
 
     Raises:
-        Unsupported: more patients than a kernel can be formed for, and too many different items for the short way.
+        Unsupported: too many patients to form the kernel, and too many different items for the vec trick.
     """
 
     def __init__(self, blocks: Sequence[Array], left: Sequence[Ints], right: Sequence[Ints]) -> None:
@@ -77,7 +77,7 @@ class ProductKernel:
             self.dense *= block[np.ix_(own, other)]
 
     def __matmul__(self, vectors: Array) -> Array:
-        """`(rows, K)` from `(columns, K)`."""
+        """Multiply vectors `(columns, K)`, giving `(rows, K)`."""
         if not self.short:
             return np.asarray(self.dense @ vectors)
         first, second = self.blocks
@@ -90,7 +90,7 @@ class ProductKernel:
 
 
 def kernel_blocks(left: Sequence[Items], right: Sequence[Items], scales: Sequence[float], offset: float) -> list[Array]:
-    """For each modality the kernel between items, with a last row and column for absence; `scale = width / median`."""
+    """Kernel between items for each modality, with a last row and column for absence; `scale = width / median`."""
     blocks = []
     for own, other, scale in zip(left, right, scales, strict=True):
         block = np.full((len(own.features) + 1, len(other.features) + 1), offset)
@@ -100,15 +100,15 @@ def kernel_blocks(left: Sequence[Items], right: Sequence[Items], scales: Sequenc
 
 
 def places(items: Sequence[Items], rows: Ints) -> list[Ints]:
-    """The item of each of these patients, the last one where absent."""
+    """Index of each of these patients' item in each modality, the last one where absent."""
     return [np.where(own.index[rows] < 0, len(own.features), own.index[rows]) for own in items]
 
 
 def solve(kernel: ProductKernel, target: Array, penalty: float) -> Array:
-    """`(K + penalty I) coef = target`, `(n, K)` float64.
+    """Solve `(K + penalty I) coef = target`, `(n, K)` float64.
 
-    By a Cholesky factor up to 2,000 patients whose kernel is formed, else by conjugate gradients, each column for
-    itself: a factor costs n^3 / 3, a step n^2, and a weak penalty asks for many steps.
+    By a Cholesky factor for up to 2,000 patients whose kernel is formed, else by conjugate gradients for each column
+    separately: a factor costs n^3 / 3, a step n^2, and a weak penalty needs many steps.
     """
     if not kernel.short and len(target) <= MOST_FACTORED:
         return np.ascontiguousarray(solved(kernel.dense + penalty * np.eye(len(target)), target))

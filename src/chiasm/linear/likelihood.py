@@ -1,4 +1,4 @@
-"""The negative log likelihood of links out of fold, its data prepared once and asked many times."""
+"""Negative log likelihood of out-of-fold links, with data prepared once for many evaluations."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Array = NDArray[np.float64]
 class FoldLikelihood:
     """Total negative log likelihood of links `(n, K)`; within each fold and summed where `folds` (n,) is given.
 
-    A Cox likelihood compares patients, so links of models fitted on different folds must not meet in one. Squared error
-    is in units of twice the outcome's variance. Labels count by their mean, so that a patient does not weigh more for
-    having more of them asked. Patients whose outcome is unknown are left out.
+    A Cox likelihood compares patients, so it must not mix links of models from different folds. Squared error is in
+    units of twice the outcome's variance. Labels count by their mean, so that a patient does not weigh more in a target
+    of more labels. Patients whose outcome is unknown are left out.
 
     Args:
-        kind: of the target.
-        outcome: of the n patients.
-        folds: (n,) which model each link comes from, where there are several.
+        kind: kind of target.
+        outcome: outcomes of the n patients.
+        folds: (n,) the model that each link comes from, where there are several.
 
     Raises:
         ValueError: a kind without a likelihood, or survival without events.
@@ -35,21 +35,21 @@ class FoldLikelihood:
         if kind == "survival" and outcome.event is None:
             raise ValueError("no deviance for a target of kind 'survival' with event=False")
         self.kind, self.known = kind, np.asarray(outcome.known, bool)
-        if folds is None or kind != "survival":  # the others are sums over patients, whatever their folds
+        if folds is None or kind != "survival":  # other likelihoods are sums over patients, whatever their folds
             folds = np.zeros(len(self.known))
         numbers = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
         self.scale = float(outcome.value[self.known].var()) or 1.0 if kind == "regression" else 1.0
         self.parts = [self._part(outcome.take(rows[self.known[rows]]), rows[self.known[rows]]) for rows in numbers]
 
     def _part(self, own: Outcome, rows: NDArray[np.int_]) -> tuple[NDArray[np.int_], Any]:
-        """The rows of a fold, and what its likelihood reads of their outcomes."""
+        """Return the rows of a fold, and the form of their outcomes that the likelihood reads."""
         value = np.asarray(own.value, np.float64)
         if self.kind == "survival":
             return rows, RiskSets(value, np.asarray(own.event, bool))
         return rows, value.astype(int) if self.kind == "classification" else value
 
     def __call__(self, link: Array) -> float:
-        """The likelihood of these links, (n, K), all finite."""
+        """Evaluate the likelihood of these links, (n, K), all finite."""
         eta = checked(link, self.known)
         return float(sum(self._of(eta if len(rows) == len(eta) else eta[rows], own) for rows, own in self.parts))
 

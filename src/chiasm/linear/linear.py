@@ -1,11 +1,11 @@
-"""Convex linear predictors along a path of ridge penalties: Cox, logistic and least squares, one convention for all.
+"""Convex linear predictors along a path of ridge penalties: Cox, logistic and least squares, in one convention.
 
 Every fit minimises a sum over patients plus a ridge, so a penalty means the same for every kind of target:
 
     sum_i loss_i(features_i @ coef + intercept) + penalty / 2 * |coef|^2          (the intercept is free)
 
-with the Cox partial likelihood (Efron's ties), the multinomial log loss, or half the squared error as the loss. Labels
-are one logistic regression each, on the patients of whom the label is known, all of one penalty.
+with the Cox partial likelihood (Efron's ties), the multinomial log loss, or half the squared error as the loss. Each
+label has its own logistic regression, on the patients whose label is known, all with one penalty.
 With more features than patients the solution lies in the row space of the features, so the fit is done there.
 """
 
@@ -57,14 +57,14 @@ class Linear:
 def fit_path(
     kind: str, features: Array, outcome: Outcome, penalties: Sequence[float], *, classes: int | None = None
 ) -> list[Linear]:
-    """Fit one linear predictor a penalty, warm-started from the largest penalty to the smallest.
+    """Fit one linear predictor per penalty, warm-started from the largest penalty to the smallest.
 
     Args:
         kind: "classification", "multilabel", "regression" or "survival".
         features: (n, F), finite. Patients whose outcome is unknown are left out.
-        outcome: of the same n patients; class codes, labels, numbers, or times with events.
+        outcome: outcomes of the same n patients: class codes, labels, numbers, or times with events.
         penalties: ridge strengths, each >= 0, in any order.
-        classes: how many classes there are, where the rows at hand may lack one.
+        classes: number of classes, where the given rows may lack one.
 
     Returns:
         One `Linear` for each penalty, in the order given. A Cox risk is centred: its training mean is zero.
@@ -93,7 +93,7 @@ def fit_path(
 
 
 def deviance(kind: str, linear_predictor: Array, outcome: Outcome) -> float:
-    """Mean log loss (of labels over known cells), mean squared error, or Cox nll per event, over known outcomes.
+    """Mean log loss (over known cells for labels), mean squared error, or Cox nll per event, on known outcomes.
 
     `linear_predictor` has shape (n, K). With no patient, or no event, it is 0.
     """
@@ -114,12 +114,12 @@ def deviance(kind: str, linear_predictor: Array, outcome: Outcome) -> float:
 
 
 def nll(kind: str, linear_predictor: Array, outcome: Outcome, folds: NDArray[Any] | None = None) -> float:
-    """Total negative log likelihood, once: see `FoldLikelihood`, which is asked many times."""
+    """Total negative log likelihood, for a single evaluation; see `FoldLikelihood` for many."""
     return FoldLikelihood(kind, outcome, folds)(linear_predictor)
 
 
 def information(kind: str, outcome: Outcome) -> float:
-    """What a feature of unit variance tells about its coefficient: events, a quarter of the patients, or the patients.
+    """Information on the coefficient of a unit-variance feature: events, a quarter of the patients, or the patients.
 
     A penalty in these units means the same for few and many patients.
     """
@@ -129,17 +129,17 @@ def information(kind: str, outcome: Outcome) -> float:
 
 
 def patients_known(outcome: Outcome) -> float:
-    """How many outcomes are known; of labels the mean number over them."""
+    """Number of known outcomes; for labels the mean number over them."""
     value = np.asarray(outcome.value)
     return float(outcome.known.sum() if value.ndim == 1 else (~np.isnan(value)).sum() / value.shape[1])
 
 
 def fit_labels(x: Array, y: Array, penalties: Sequence[float]) -> list[Linear]:
-    """One logistic regression a label, `y` (n, K) of 0, 1 and NaN, for each penalty; the link is the log odds."""
+    """Fit one logistic regression per label and penalty, `y` (n, K) of 0, 1 and NaN; the link is the log odds."""
     paths = []
     for label in y.T:
         rows = ~np.isnan(label)
-        if not rows.any():  # nothing is known of it here: even odds
+        if not rows.any():  # no known value here: even odds
             paths.append([(np.zeros((x.shape[1], 2)), np.zeros(2))] * len(penalties))
             continue
         paths.append(fit_ridge_logistic(x[rows], label[rows].astype(int), penalties, classes=2))
@@ -151,9 +151,9 @@ def fit_labels(x: Array, y: Array, penalties: Sequence[float]) -> list[Linear]:
 
 
 def fit_ridge(features: Array, y: Array, penalties: Sequence[float]) -> list[tuple[Array, Array]]:
-    """Least squares: minimise 1/2 sum (y - eta)^2 + penalty/2 |coef|^2 through one singular value decomposition.
+    """Fit least squares by one singular value decomposition: minimise 1/2 sum (y - eta)^2 + penalty/2 |coef|^2.
 
-    `features` (n, F), `y` (n,) or (n, K); gives `(coef (F, K), intercept (K,))` for each penalty. At penalty 0 it is
+    `features` (n, F), `y` (n,) or (n, K); returns `(coef (F, K), intercept (K,))` for each penalty. At penalty 0 it is
     the solution of least norm. Equals `sklearn.linear_model.Ridge(alpha=penalty)`.
     """
     x, target = np.asarray(features, np.float64), np.asarray(y, np.float64).reshape(len(y), -1)

@@ -1,4 +1,4 @@
-"""Ridge logistic regression of two classes or more, along a path of penalties."""
+"""Ridge logistic regression for two classes or more, along a path of penalties."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from scipy.special import expit  # type: ignore[import-untyped]
 
 from chiasm.linear.ridge_cox import Array, row_space, solve
 
-NEWTON_UP_TO = 64  # columns: beyond, a Hessian costs more than the gradients that it saves
+NEWTON_UP_TO = 64  # columns; with more, a Hessian costs more than the gradients that it saves
 
 
 def fit_ridge_logistic(
     features: Array, codes: NDArray[Any], penalties: Sequence[float], *, classes: int | None = None
 ) -> list[tuple[Array, Array]]:
-    """Multinomial logistic regression: minimise sum log loss + penalty/2 |coef|^2, one fit a penalty.
+    """Fit multinomial logistic regression for each penalty: minimise sum log loss + penalty/2 |coef|^2.
 
-    Two classes are one logistic regression, written as the logits (-z/2, +z/2); its penalty is on the coefficients of
-    z.
+    Two classes are fitted as one logit z, written as (-z/2, +z/2); the penalty is on the coefficients of z.
 
     Args:
         features: (n, F), finite.
         codes: (n,) int, class 0..K-1 of each row.
-        penalties: strengths > 0 (0 is fitted as 1e-8: without any, separable classes have no solution).
+        penalties: strengths > 0 (0 is fitted as 1e-8, since separable classes have no solution without a penalty).
         classes: K; the largest code + 1 unless given.
 
     Returns:
@@ -46,19 +45,22 @@ def fit_ridge_logistic(
 
 
 def _lbfgs_path(x: Array, y: NDArray[np.int_], penalties: Sequence[float]) -> Iterator[tuple[float, Array, Array]]:
-    """`(penalty, coef (F, S), intercept (S,))` from the largest penalty down, S the classes seen, or 1 of two."""
+    """Yield `(penalty, coef (F, S), intercept (S,))` from the largest penalty down.
+
+    S is the number of classes seen, or 1 if there are two.
+    """
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
     model = LogisticRegression(solver="lbfgs", tol=1e-8, max_iter=5000, warm_start=True)
     for penalty in penalties:
-        with warnings.catch_warnings():  # features far from unit scale: the last iterate is near enough
+        with warnings.catch_warnings():  # features far from unit scale: the last iterate is close enough
             warnings.simplefilter("ignore")
             model.set_params(C=1 / penalty).fit(x, y)
         yield penalty, model.coef_.T.copy(), model.intercept_.copy()
 
 
 def _newton_path(x: Array, y: NDArray[np.int_], penalties: Sequence[float]) -> Iterator[tuple[float, Array, Array]]:
-    """As `_lbfgs_path` for two classes and few columns, by damped Newton steps: a fifth to a tenth of the time."""
+    """Fit as `_lbfgs_path`, for two classes and few columns, by damped Newton steps: 5 to 10 times faster."""
     member = (y == y.max()).astype(np.float64)
     wide = np.column_stack([x, np.ones(len(x))])  # (n, F + 1): the last coefficient is the intercept
     w = np.zeros(wide.shape[1])
@@ -92,13 +94,13 @@ def _newton_path(x: Array, y: NDArray[np.int_], penalties: Sequence[float]) -> I
 def over_all_classes(
     coef: Array, intercept: Array, mean: Array, codes: NDArray[np.int_], classes: int | None
 ) -> tuple[Array, Array]:
-    """`(coef (F, K), intercept (K,))` of all classes from those of the ones that `codes` (n,) show, or of their logit.
+    """Expand coefficients of the classes that `codes` (n,) show, or of their logit, to `(coef (F, K), intercept (K,))`.
 
-    A class that no row has gets the log frequency of half a patient and no coefficient.
+    A class without a row gets the log frequency of half a patient and no coefficient.
 
     Args:
-        coef: (F, S), or (F, 1) of the logit of the second of two classes.
-        intercept: of the same, where the features are at their `mean` (F,).
+        coef: (F, S), or (F, 1) for the logit of the second of two classes.
+        intercept: intercepts to `coef`, for features centred on their `mean` (F,).
     """
     counts = np.bincount(codes, minlength=int(classes or 0) or 1)
     seen, width = np.flatnonzero(counts), len(counts)
@@ -106,6 +108,6 @@ def over_all_classes(
         coef, intercept = np.hstack([-coef, coef]) / 2, np.hstack([-intercept, intercept]) / 2
     every, level = np.zeros((len(coef), width)), np.full(width, np.log(0.5 / max(1, len(codes))))
     every[:, seen], level[seen] = coef, intercept - mean @ coef
-    if len(seen) < width:  # the absent class stands beside the average log frequency of the others
+    if len(seen) < width:  # put the others at their average log frequency, beside the absent class
         level[seen] += np.mean(np.log(counts[seen] / len(codes))) - np.mean(intercept)
     return every, level

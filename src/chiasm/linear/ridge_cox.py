@@ -39,10 +39,10 @@ def fit_ridge_cox(
         time: (n,) follow-up of each patient, in any unit.
         event: (n,) bool, True where the event happened.
         penalty: strength >= 0.
-        start: (F,) where to begin, e.g. the solution at a larger penalty; it changes the speed, not the answer.
-        offset: (n,) a known part of the log risk.
-        penalty_weights: (F,) >= 0, one unless given; 0 leaves a coefficient free.
-        sets: of `time` and `event`, where they are at hand already.
+        start: (F,) starting point, e.g. the solution at a larger penalty; it changes the speed, not the answer.
+        offset: (n,) known part of the log risk.
+        penalty_weights: (F,) >= 0, ones unless given; 0 leaves a coefficient free.
+        sets: risk sets of `time` and `event`, if already computed.
 
     Returns:
         coef (F,); zeros where no event happened. Equals scikit-survival's `CoxPHSurvivalAnalysis(alpha, ties="efron")`.
@@ -93,7 +93,7 @@ def cox_nll(risk: Array, time: Array, event: npt.NDArray[Any]) -> float:
 def breslow(risk: Array, time: Array, event: npt.NDArray[Any]) -> tuple[Array, Array]:
     """Breslow's estimate `H(t) = sum_{t_g <= t} d_g / sum_{t_i >= t_g} exp(risk_i)` of the cumulative hazard.
 
-    Gives `(event_times, cumulative_hazard)`, both (G,), ascending, of a patient whose log risk is 0.
+    Returns `(event_times, cumulative_hazard)`, both (G,), ascending, for a patient whose log risk is 0.
     """
     sets = RiskSets(np.asarray(time, np.float64), np.asarray(event, bool))
     hazard = np.exp(-np.logaddexp.accumulate(np.asarray(risk, np.float64)[sets.order])[sets.reach - 1])
@@ -102,7 +102,7 @@ def breslow(risk: Array, time: Array, event: npt.NDArray[Any]) -> tuple[Array, A
 
 
 def survival_at(risk: Array, baseline: tuple[Array, Array], times: Sequence[float] | Array) -> Array:
-    """Probability (n, K) to be without the event past each of K times: `exp(-H(t) exp(risk))`, 1 before any event."""
+    """Probability (n, K) of being event-free past each of K times: `exp(-H(t) exp(risk))`, 1 before any event."""
     known, hazard = baseline
     level = np.concatenate([[0.0], hazard])[np.searchsorted(known, np.asarray(times, np.float64), side="right")]
     growth = np.exp(np.clip(np.asarray(risk, np.float64), -500, 500))
@@ -110,7 +110,7 @@ def survival_at(risk: Array, baseline: tuple[Array, Array], times: Sequence[floa
 
 
 class RiskSets:
-    """The order of follow-up: who is at risk at each event. E events, each a term of the likelihood; G event times."""
+    """Risk sets: the patients at risk at each of E events, which are the terms of the likelihood, at G event times."""
 
     def __init__(self, time: Array, event: npt.NDArray[np.bool_]) -> None:
         if time.ndim != 1 or time.shape != event.shape:
@@ -130,7 +130,7 @@ class RiskSets:
         self.fraction = (np.arange(len(times)) - self.starts[self.group]) / ties[self.group]  # (E,) l/d
 
     def nll(self, risk: Array) -> float:
-        """Negative log partial likelihood of risks in the order of `order`, in logarithms throughout."""
+        """Negative log partial likelihood of risks sorted as in `order`, in logarithms throughout."""
         if not len(self.events):
             return 0.0
         tied = np.logaddexp.reduceat(risk[self.events], self.starts)[self.group]
@@ -156,7 +156,10 @@ class RiskSets:
 
 
 def row_space(x: Array) -> tuple[Array, Array | None]:
-    """`(reduced (n, n), back (F, n))` with `x = reduced @ back.T` and orthonormal back; `(x, None)` where F <= n."""
+    """Reduce x (n, F) to its row space.
+
+    Returns `(reduced (n, n), back (F, n))` with `x = reduced @ back.T` and orthonormal back; `(x, None)` where F <= n.
+    """
     if x.shape[1] <= x.shape[0]:
         return x, None
     back, triangle = linalg.qr(x.T, mode="economic")
@@ -164,7 +167,7 @@ def row_space(x: Array) -> tuple[Array, Array | None]:
 
 
 def checked(features: Array, rows: npt.NDArray[Any]) -> Array:
-    """The features as float64 (n, F), refused unless finite and as long as `rows`."""
+    """Return the features as float64 (n, F); refuse them unless they are finite and as long as `rows`."""
     x = np.asarray(features, np.float64)
     if x.ndim != 2 or len(x) != len(rows):
         raise ValueError(f"features have shape {x.shape}: they must be (n, F) with n = {len(rows)}")
@@ -174,11 +177,11 @@ def checked(features: Array, rows: npt.NDArray[Any]) -> Array:
 
 
 def solve(matrix: Array, vector: Array) -> Array:
-    """`matrix^-1 vector` of a symmetric matrix (F, F), positive where it is sound.
+    """Solve `matrix @ x = vector` for a symmetric matrix (F, F), positive definite in a sound problem.
 
-    LAPACK is asked directly: of a few columns the checks around it take twenty times as long as it does.
+    LAPACK is called directly: for a few columns the checks around it take twenty times as long as the solution.
     """
     _, solution, failed = lapack.dposv(matrix, vector)
-    if failed:  # a direction without curvature: the step of least norm
+    if failed:  # some direction has no curvature: take the step of least norm
         return np.asarray(linalg.lstsq(matrix, vector)[0])
     return np.asarray(solution)

@@ -1,4 +1,4 @@
-"""Pure functions: weights in, weights out; latents in, latents out. No data, no training."""
+"""Merging of model weights and latents without data or training, by pure functions."""
 
 from chiasm.merging.latents import LATENT_METHODS, merge_latents
 from chiasm.merging.methods import METHODS, Method, make_method, merge_models

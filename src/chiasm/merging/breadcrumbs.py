@@ -1,4 +1,4 @@
-"""Model Breadcrumbs: of each task vector neither the outliers nor the small entries (arXiv 2312.06795)."""
+"""Model Breadcrumbs: add task vectors without their outliers and their small entries (arXiv 2312.06795)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from chiasm.merging.vector_method import VectorMethod
 
 @dataclass(frozen=True)
 class Breadcrumbs(VectorMethod):
-    """`theta_0 + scale sum_i w_i m_i tau_i`, `m_i` zero on the largest `outliers` and on all but `density` of the rest.
+    """Breadcrumbs merge `theta_0 + scale sum_i w_i m_i tau_i` with masks `m_i`.
 
-    Both are shares of all entries. The paper's setting is `scale=0.4,normalize=false`: its sum has weights one.
+    A mask drops the largest entries, a share `outliers`, and keeps the next largest, a share `density`; both are shares
+    of all entries. The paper's setting is `scale=0.4,normalize=false`: its sum has weights one.
 
     Args:
-        density: the share that is kept, the paper's beta; `density + outliers` is at most one.
-        outliers: the share of largest size that is set aside, the paper's gamma; 0 sets nothing aside.
-        scale: of the merged vector, the paper's alpha.
-        normalize: scale the weights to sum one.
-        granularity: of what they are shares: tensor (the paper's text), row (its code, along the last axis), or model.
+        density: the share kept, the paper's beta; `density + outliers` is at most one.
+        outliers: the share of largest magnitude that is dropped, the paper's gamma.
+        scale: factor of the merged vector, the paper's alpha.
+        normalize: scale the weights to sum to one.
+        granularity: unit of the shares: tensor (the paper's text), row (its code, along the last axis), or model.
     """
 
     density: float = 0.2
@@ -48,5 +49,5 @@ class Breadcrumbs(VectorMethod):
             )
 
     def thinned(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The largest entries once the outliers are set aside."""
+        """Keep the largest entries after dropping the outliers."""
         return kept(vector, below_largest(self.outliers, self.density), self.granularity)

@@ -15,13 +15,13 @@ from chiasm.merging.vector_method import VectorMethod
 
 @dataclass(frozen=True)
 class Dare(VectorMethod):
-    """`theta_0 + scale sum_i w_i m_i tau_i / density`, `m_i` of independent Bernoulli entries; unbiased over seeds.
+    """DARE merge `theta_0 + scale sum_i w_i m_i tau_i / density` with Bernoulli masks `m_i`; unbiased over seeds.
 
     Args:
         density: the probability that an entry is kept, the paper's `1 - p`.
-        scale: of the merged vector.
-        normalize: scale the weights to sum one.
-        seed: of the masks; see `masks.random`.
+        scale: factor of the merged vector.
+        normalize: scale the weights to sum to one.
+        seed: seed of the masks; see `masks.random`.
     """
 
     density: float = 0.5
@@ -34,13 +34,13 @@ class Dare(VectorMethod):
     )  # fmt: skip
 
     def thinned(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`m tau / density`."""
+        """Drop random entries and rescale the others: `m tau / density`."""
         return {key: value / self.density for key, value in random(vector, self.density, self.seed).items()}
 
 
 @dataclass(frozen=True)
 class DareTies(Dare):
-    """DARE's masks and factor, then the sign election of TIES."""
+    """DARE merge followed by the sign election of TIES."""
 
     id: ClassVar[str] = "dare-ties"
     elects: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Product of Gaussian experts: latents with a precision of their own, any subset present (Wu and Goodman 2018)."""
+"""Product of Gaussian experts: fuses the means and variances of any subset of modalities (Wu and Goodman 2018)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor
 def product_of_experts(
     means: Sequence[Tensor], log_variances: Sequence[Tensor], weights: Tensor, *, prior: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Mean and log variance of the product, `prod_m N(mu_m, var_m)^w_m` times `N(0, 1)` if `prior`.
+    """Compute mean and log variance of the product `prod_m N(mu_m, var_m)^w_m`, times `N(0, 1)` if `prior`.
 
     `1 / var = sum_m w_m / var_m (+ 1)`, `mu = var sum_m w_m mu_m / var_m`; equation 2 of Multimodal Generative Models
-    for Scalable Weakly-Supervised Learning, NeurIPS 2018, arXiv 1802.05335. Computed by logarithms: a precision of
-    e^1000 neither overflows nor hides the others.
+    for Scalable Weakly-Supervised Learning, NeurIPS 2018, arXiv 1802.05335. Computed with logarithms, so that a
+    precision of e^1000 does not overflow.
 
     Args:
         means, log_variances: M tensors each, `(B, ...)`, all of one shape.
-        weights: `(B, M)` >= 0; zero, or False, for an absent modality, of which no value is read.
-        prior: a standard normal expert, who is always present.
+        weights: `(B, M)` >= 0; zero, or False, for an absent modality, whose values are not read.
+        prior: include a standard normal expert, which is always present.
 
     Raises:
-        ValueError: shapes that differ, a weight below zero or not finite; a patient with neither modality nor prior.
+        ValueError: differing shapes, a weight that is negative or not finite, a patient with no modality and no prior.
     """
     if not means or len(means) != len(log_variances):
         raise ValueError(f"{len(means)} means and {len(log_variances)} log variances: give as many, and one or more")

@@ -1,8 +1,8 @@
-"""Merging the latents of blocks that never met: mean, harmonic mean, geometric mean, sum (MM-Lego, arXiv 2405.19950).
+"""Merging of latents of separately trained blocks: means, geometric or harmonic too, and sum (MM-Lego, 2405.19950).
 
-Each but the sum is a weighted mean over the modalities present, so that one block merged alone, or with itself, is
-itself. The sum is the mean times the sum of the weights, a factor that the LayerNorm of our heads removes, which is why
-recipes offer the means alone. The paper's `product` is the geometric mean; that of experts is in `experts.py`.
+All but the sum are weighted means over the modalities present, so that a block merged alone, or with itself, is
+unchanged. The sum is the mean times the sum of the weights, a factor that the LayerNorm of our heads removes, so
+recipes offer only the means. The paper's `product` is the geometric mean; the product of experts is in `experts.py`.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ import torch
 from torch import Tensor
 
 _Method = Callable[[Tensor, Tensor], Tensor]
-_CANCELLED = 1e-5  # length of a sum of unit vectors below which it has no direction, in single precision
+_CANCELLED = 1e-5  # length below which a sum of unit vectors has no direction in single precision
 
 
 def merge_latents(latents: Sequence[Tensor], weights: Tensor, method: str = "mean", domain_axis: int = 1) -> Tensor:
-    """One latent of `len(latents)`.
+    """Merge the latents of several modalities into one, `(B, L, D)`.
 
-    The harmonic and the geometric mean work on magnitude and phase; real latents are taken to their spectrum along L
-    first and back afterwards.
+    The harmonic and the geometric mean work on magnitude and phase; real latents are transformed to their spectrum
+    along `domain_axis` first and back afterwards.
 
     Args:
         latents: M tensors `(B, L, D)`, all real or all complex.
-        weights: `(B, M)` >= 0, zero for an absent modality; each row is scaled to sum one, but for the sum. A row of
-            zeros gives zeros.
+        weights: `(B, M)` >= 0, zero for an absent modality; each row is scaled to sum to one, except for the sum. A row
+            of zeros gives zeros.
         method: one of `LATENT_METHODS`, or `sum`.
+        domain_axis: axis of the Fourier transform of real latents, L by default.
 
     Raises:
-        ValueError: shapes that differ, a weight below zero or not finite, an unknown method.
+        ValueError: differing shapes, a weight that is negative or not finite, or an unknown method.
     """
     if method not in LATENT_METHODS and method != "sum":
         known = ", ".join([*LATENT_METHODS, "sum"])
@@ -66,9 +67,9 @@ def _mean(latents: Tensor, share: Tensor) -> Tensor:
 
 
 def _direction(latents: Tensor, share: Tensor) -> Tensor:
-    """The direction of the weighted sum of unit vectors: 179 and -179 degrees give 180, not 0.
+    """Compute the direction of the weighted sum of unit vectors (circular mean): 179 and -179 degrees give 180, not 0.
 
-    Zero where they cancel: opposed latents of equal weight have no mean direction, and rounding must not choose one.
+    It is zero where they cancel: opposed latents of equal weight have no mean direction, and rounding must not set one.
     """
     unit = torch.polar(torch.ones_like(latents.real), torch.angle(latents))
     total = (unit * share).sum(0)
@@ -78,7 +79,7 @@ def _direction(latents: Tensor, share: Tensor) -> Tensor:
 
 
 def _harmonic(latents: Tensor, share: Tensor) -> Tensor:
-    """Magnitude `1 / sum(w / |l|)`, zero where one of them is zero; circular mean of the phases."""
+    """Compute the harmonic mean: magnitude `1 / sum(w / |l|)`, zero if any is zero; circular mean of the phases."""
     inverse = torch.where(share > 0, share / latents.abs(), torch.zeros((), dtype=share.dtype))
     total = inverse.sum(0)
     magnitude = torch.where(total > 0, 1 / total, torch.zeros_like(total))
@@ -86,7 +87,7 @@ def _harmonic(latents: Tensor, share: Tensor) -> Tensor:
 
 
 def _geometric(latents: Tensor, share: Tensor) -> Tensor:
-    """Magnitude `prod |l| ** w`; circular mean of the phases."""
+    """Compute the geometric mean: magnitude `prod |l| ** w`; circular mean of the phases."""
     magnitude = torch.where(share > 0, latents.abs() ** share, torch.ones((), dtype=share.dtype)).prod(0)
     magnitude = torch.where(share.sum(0) > 0, magnitude, torch.zeros_like(magnitude))
     return magnitude * _direction(latents, share)

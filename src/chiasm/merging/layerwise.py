@@ -1,4 +1,4 @@
-"""Weights that differ from layer to layer, as published SLERP recipes have them (arXiv 2409.03444)."""
+"""Layer-wise merging: different weights for different layers, as in published SLERP recipes (arXiv 2409.03444)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def merge_layers(
     base: State | None = None,
     **options: Any,
 ) -> dict[str, Tensor]:
-    """`merge_models`, each part of the network with weights of its own.
+    """Merge models as `merge_models` does, with separate weights for each part of the network.
 
     Args:
-        weights: prefix of tensor names to one weight a model; the longest prefix counts, `""` is the rest. A share of
-            the whole `model` is one of each part.
+        weights: one weight per model for each prefix of tensor names; the longest matching prefix counts, `""` is the
+            rest. A granularity of `model` then refers to each part.
 
     Raises:
-        ValueError: a tensor that no prefix names, a prefix that names none, and all that `merge_models` refuses.
+        ValueError: a tensor matches no prefix, a prefix matches no tensor, or `merge_models` refuses a part.
     """
     given = [*states, *([] if base is None else [base])]
     if not states:

@@ -1,4 +1,4 @@
-"""Whether models fit each other: names, shapes and dtypes of their tensors, compared before a value is read."""
+"""Layouts of models (names, shapes and dtypes of tensors), compared before any value is read."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 Layout = dict[str, tuple[tuple[int, ...], str]]
-"""Name of a tensor to its shape and its dtype: what a state dict, or the header of a file, says of it."""
+"""Shape and dtype of each tensor by name, as in a state dict or the header of a file."""
 
 
 def layout_of(state: Mapping[str, Tensor]) -> Layout:
-    """The layout of a state dict."""
+    """Return the layout of a state dict."""
     return {key: (tuple(value.shape), str(value.dtype).removeprefix("torch.")) for key, value in state.items()}
 
 
 def require_one_layout(layouts: Sequence[Layout], names: Sequence[str]) -> None:
-    """Refuse models that do not fit the first.
+    """Check that all models have the layout of the first.
 
     Args:
-        layouts: one a model.
-        names: what a message calls each, as in "model 2" or "the base".
+        layouts: one layout per model.
+        names: the models' names for error messages, such as "model 2" or "the base".
 
     Raises:
-        ValueError: a tensor that one model lacks, or a shape or a dtype that differs; the message names tensors.
+        ValueError: a tensor is missing, or a shape or dtype differs; the message names tensors.
     """
     first = layouts[0]
     for own, name in zip(layouts[1:], names[1:], strict=True):

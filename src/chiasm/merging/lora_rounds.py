@@ -1,4 +1,4 @@
-"""One round of federated LoRA: what a server makes of the clients' adapters, and how it goes into the weights."""
+"""One round of federated LoRA: aggregation of the clients' adapters, and folding of an adapter into the weights."""
 
 from __future__ import annotations
 
@@ -18,28 +18,31 @@ DOWN, UP = PAIRS[0]
 def aggregate_lora(
     method: str, states: Sequence[State], weights: Sequence[float], scalings: Sequence[float] | None = None
 ) -> dict[str, Tensor]:
-    """One adapter of several clients'.
+    """Aggregate the adapters of several clients to one.
 
-    - `flora`: `B = [B_1, ..., B_K]`, `A = [p_1 s_1 A_1; ...; p_K s_K A_K]`, whose product is the weighted sum of the
-      clients' products exactly, for any ranks; the rank is the sum of theirs (`stack_lora`).
-    - `fedavg`: the weighted means of the A and of the B; `mean(B) mean(A)` is not the mean of products. Every client
-      counts, unlike in FLoRA's released baseline, whose mean keeps the first client only.
-    - `zero-pad`: as `fedavg`, each factor padded with zeros to the largest rank.
+    - `flora`: `B = [B_1, ..., B_K]`, `A = [p_1 s_1 A_1; ...; p_K s_K A_K]`, whose product is exactly the weighted sum
+      of the clients' products, for any ranks; the rank is the sum of theirs (`stack_lora`).
+    - `fedavg`: the weighted means of A and of B; `mean(B) mean(A)` is not the mean of the products. Every client
+      counts, unlike in FLoRA's released baseline, whose mean keeps only the first client.
+    - `zero-pad`: as `fedavg`, with each factor padded with zeros to the largest rank.
 
     Args:
-        states: one a client, `<site>.lora_A.weight` `(r, in)` and `<site>.lora_B.weight` `(out, r)`.
-        weights: numbers >= 0, not all zero; scaled to sum one.
-        scalings: `alpha / r` of each, for `flora` only: the means are used with the clients' own scaling.
+        states: one per client, `<site>.lora_A.weight` `(r, in)` and `<site>.lora_B.weight` `(out, r)`.
+        weights: numbers >= 0, not all zero; scaled to sum to one.
+        scalings: `alpha / r` of each client, for `flora` only: the means are used with the clients' own scaling.
 
     Raises:
-        ValueError: another method; factors without their partner, or that do not fit; for `fedavg` ranks that differ.
+        ValueError: an unknown method; a factor without its partner; factors that do not fit; for `fedavg`, differing
+            ranks.
 
     Source: Wang et al., FLoRA, NeurIPS 2024, arXiv 2409.05976, equations 4 to 8; FedIT, arXiv 2305.05644; zero-padding
     as in HetLoRA, arXiv 2401.06432.
     """
     if method not in AGGREGATIONS:
         raise ValueError(f"aggregation '{method}' is not known: choose one of {', '.join(AGGREGATIONS)}")
-    stacked = stack_lora(states, weights, scalings if method == "flora" else None)  # checks what fits, for all three
+    stacked = stack_lora(
+        states, weights, scalings if method == "flora" else None
+    )  # also validates the adapters, for all three methods
     if method == "flora":
         return stacked
     ranks = [rank_of(state) for state in states]
@@ -49,10 +52,10 @@ def aggregate_lora(
 
 
 def rank_of(state: State) -> int:
-    """The rank of an adapter, one for all its sites.
+    """Return the rank of an adapter, the same at all its sites.
 
     Raises:
-        ValueError: sites of different ranks, or none.
+        ValueError: the sites have different ranks, or there are none.
     """
     ranks = {tensor.shape[0] for name, tensor in state.items() if DOWN in name.split(".")}
     if len(ranks) != 1:
@@ -61,10 +64,10 @@ def rank_of(state: State) -> int:
 
 
 def resize_lora(state: State, rank: int) -> dict[str, Tensor]:
-    """The adapter with its first `rank` components; with zeros where it has fewer.
+    """Truncate an adapter to its first `rank` components, or pad it with zeros.
 
     Args:
-        state: as `aggregate_lora` takes it.
+        state: an adapter, as for `aggregate_lora`.
     """
     out = {}
     for name, tensor in state.items():
@@ -76,13 +79,13 @@ def resize_lora(state: State, rank: int) -> dict[str, Tensor]:
 
 
 def fold_lora(weights: State, adapter: State, scaling: float = 1.0) -> dict[str, Tensor]:
-    """`W + scaling B A` for each site of the adapter, computed in double precision; the other tensors as they are.
+    """Fold an adapter into weights, `W + scaling B A` at each site in double precision; other tensors are unchanged.
 
     Args:
-        weights: `<site>.weight` `(out, in)`, a network's state dict for one.
+        weights: `<site>.weight` `(out, in)`, such as a network's state dict.
 
     Raises:
-        ValueError: a site that `weights` lacks or whose shape differs, or a sum that is not finite; by its name.
+        ValueError: a site is missing in `weights` or has another shape, or a sum is not finite; the message names it.
     """
     out = dict(weights)
     for name in adapter:

@@ -1,4 +1,4 @@
-"""LoRA adapters stacked: the weighted sum of their products exactly, whatever their ranks (FLoRA, arXiv 2409.05976)."""
+"""Stacking of LoRA adapters: exactly the weighted sum of their products, for any ranks (FLoRA, arXiv 2409.05976)."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ def stack_lora(
     *,
     normalize: bool = True,
 ) -> dict[str, Tensor]:
-    """`A = [p_1 s_1 A_1; ...; p_N s_N A_N]`, `B = [B_1, ..., B_N]`, so that `B A = sum_i p_i s_i B_i A_i`.
+    """Stack LoRA adapters into one whose product is the weighted sum of theirs, `B A = sum_i p_i s_i B_i A_i`.
 
-    The rank is the sum of the ranks. The weight stands on one factor only: on both it would count squared. Averaging
-    the factors themselves, or padding them with zeros to one rank, is another thing: `mean(B) mean(A)` is no mean of
-    products.
+    `A = [p_1 s_1 A_1; ...; p_N s_N A_N]`, `B = [B_1, ..., B_N]`; the rank is the sum of the ranks. The weight is on one
+    factor only: on both it would count squared. Averaging the factors themselves, or padding them with zeros to one
+    rank, is not equivalent: `mean(B) mean(A)` is not the mean of the products.
 
     Args:
         states: peft's adapter state dicts: `...lora_A.weight` `(r, in)` or `(r, in, *kernel)`, `...lora_B.weight`
             `(out, r)` or `(out, r, 1, ...)`, `lora_embedding_A` and `_B`; each may adapt other modules.
-        weights: numbers >= 0, not all zero; scaled to sum one if `normalize`.
-        scalings: `alpha / r` of each; None is one. That of the result is one.
+        weights: numbers >= 0, not all zero; scaled to sum to one if `normalize`.
+        scalings: `alpha / r` of each adapter; None is one. The scaling of the result is one.
 
     Raises:
-        ValueError: a factor without its partner, a tensor that is none, shapes that differ in more than the rank.
+        ValueError: a factor without its partner, a tensor that is not a LoRA factor, shapes that differ in more than
+            the rank.
     """
     if not states:
         raise ValueError("there is no adapter to stack: give one or more")
@@ -61,12 +62,12 @@ def stack_lora(
 
 
 def truncate_lora(state: State, rank: int) -> dict[str, Tensor]:
-    """The best product of this rank for each pair of matrices, by singular values (Eckart and Young 1936).
+    """Truncate each pair of factors to the best product of this rank, by singular values (Eckart and Young 1936).
 
     `B A` is never formed: `B = Q R`, `A' = P S`, and the singular values are those of the small `R S'`.
 
     Raises:
-        ValueError: a rank below one, or a pair that is not of matrices.
+        ValueError: a rank below one, or factors that are not matrices.
     """
     if rank < 1:
         raise ValueError("the rank is one or more")
@@ -85,7 +86,7 @@ def truncate_lora(state: State, rank: int) -> dict[str, Tensor]:
 
 
 def _pairs(state: State, number: int) -> dict[str, str]:
-    """Name of A to name of B."""
+    """Pair the factors of an adapter and validate them; map the name of each A to that of its B."""
     found: dict[str, str] = {}
     rest = set(state)
     for key in state:
@@ -105,7 +106,7 @@ def _pairs(state: State, number: int) -> dict[str, str]:
 
 
 def _require_alike(name: str, tensors: Sequence[Tensor], axis: int) -> None:
-    """Refuse factors that differ in more than the rank, which lies along `axis`, or in dtype."""
+    """Raise ValueError for factors that differ in dtype or in more than the rank, which lies along `axis`."""
     shapes = {tuple(size for k, size in enumerate(tensor.shape) if k != axis) for tensor in tensors}
     if len(shapes) > 1 or len({tensor.dtype for tensor in tensors}) > 1:
         raise ValueError(f"'{name}' differs between adapters in more than its rank: they were made for other models")

@@ -1,4 +1,4 @@
-"""Which entries of a task vector are kept: the largest, those below the largest, or random ones; exact counts."""
+"""Masks that sparsify task vectors: keep the largest entries, those below the largest, or random ones."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ GRANULARITIES = ("tensor", "row", "model")
 
 
 def kept(vector: State, mask: Mask, granularity: str = "tensor") -> dict[str, Tensor]:
-    """The vector with zeros where `mask` says so.
+    """Apply a mask to a task vector: entries where it is False become zero.
 
     Args:
-        mask: sizes `(R, P)` to bool `(R, P)`, each row by itself.
-        granularity: what counts as one row: a whole `tensor`; a `row` of it, along its last axis; or the whole `model`.
+        mask: maps magnitudes `(R, P)` to bool `(R, P)`, row by row.
+        granularity: what forms one row: a whole `tensor`; a `row` of it, along its last axis; or the whole `model`.
     """
     if granularity == "model":
         sizes = torch.cat([value.abs().reshape(-1) for value in vector.values()])[None]
@@ -37,20 +37,20 @@ def kept(vector: State, mask: Mask, granularity: str = "tensor") -> dict[str, Te
 
 
 def count_of(share: float, entries: int) -> int:
-    """How many entries a share of them is: rounded down, but 0.29 of 100 is 29, which is 28.999999999999996."""
+    """Convert a share of entries to a count, rounded down; 0.29 of 100 gives 29, despite 28.999999999999996."""
     return math.floor(share * entries + 1e-9)
 
 
 def largest(density: float) -> Mask:
-    """The `density` of largest size; of equal ones the first."""
+    """Create a mask that keeps the share `density` of largest magnitude; of equal ones, the first."""
     return below_largest(0.0, density)
 
 
 def below_largest(outliers: float, density: float) -> Mask:
-    """The `density` of largest size once the `outliers`, a share of all entries too, are set aside.
+    """Create a mask that drops the share `outliers` of largest magnitude and keeps the next share `density` of all.
 
-    It counts from the largest on, so no slice ends at `-0`: mergekit's `indices[n_bot:-n_top]` is empty at `n_top = 0`,
-    which is what no outliers, or a tensor of few entries, give.
+    It counts down from the largest, so no slice ends at `-0`: mergekit's `indices[n_bot:-n_top]` is empty at
+    `n_top = 0`, as occurs without outliers or for small tensors.
     """
 
     def mask(sizes: Tensor) -> Tensor:
@@ -62,15 +62,15 @@ def below_largest(outliers: float, density: float) -> Mask:
 
 
 def random(vector: State, density: float, seed: int) -> dict[str, Tensor]:
-    """Each entry is kept with probability `density`.
+    """Keep each entry with probability `density`, and set the others to zero.
 
-    The generator of a tensor is seeded by `seed`, its name and what it holds, so that neither the order of the models
-    nor that of their tensors changes what is kept; two models that are one keep the same.
+    Each tensor's generator is seeded by `seed`, its name and its values, so that neither the order of the models nor
+    that of their tensors changes the mask; identical models get the same mask.
     """
     out = {}
     for key, value in vector.items():
         digest = hashlib.sha256(f"{seed}:{key}:".encode())
-        digest.update((value + 0.0).cpu().contiguous().numpy().tobytes())  # -0 and 0 are one
+        digest.update((value + 0.0).cpu().contiguous().numpy().tobytes())  # makes -0 equal to 0
         generator = torch.Generator().manual_seed(int.from_bytes(digest.digest()[:7], "big"))
         draw = torch.rand(value.shape, generator=generator, dtype=torch.float64)
         out[key] = torch.where(draw.to(value.device) < density, value, 0.0)

@@ -1,4 +1,4 @@
-"""`linear` and `slerp` as methods: each tensor by itself, without a base."""
+"""Merging methods `linear` and `slerp`: means of each tensor separately, without a base."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean of each tensor by itself; which, `mean` says."""
+    """Common base of methods that average each tensor separately, by the function `mean`."""
 
     id: ClassVar[str]
     paper: ClassVar[Citation]
@@ -26,13 +26,13 @@ class Mean:
     reach: ClassVar[float] = 1.0
 
     def __call__(self, states: Sequence[State], weights: Sequence[float], base: State) -> dict[str, Tensor]:
-        """States in double precision."""
+        """Merge states given in double precision; the base is not used."""
         return tensor_by_tensor(self.mean, states, weights, base)
 
 
 @dataclass(frozen=True)
 class Linear(Mean):
-    """The uniform soup, or with weights the linear mean: `sum_i w_i theta_i / sum_i w_i`."""
+    """Linear mean of models, `sum_i w_i theta_i / sum_i w_i`; with equal weights, the uniform soup."""
 
     id: ClassVar[str] = "linear"
     mean: ClassVar[staticmethod[..., Tensor]] = staticmethod(linear_mean)
@@ -44,7 +44,7 @@ class Linear(Mean):
 
 @dataclass(frozen=True)
 class Slerp(Mean):
-    """Directions are averaged on the sphere and norms linearly; more than two by the generalised mean."""
+    """Spherical mean of models: directions averaged on the sphere, norms linearly; generalised to more than two."""
 
     id: ClassVar[str] = "slerp"
     mean: ClassVar[staticmethod[..., Tensor]] = staticmethod(spherical_mean)

@@ -1,4 +1,4 @@
-"""Every way of merging models by name, and the one function that does it."""
+"""Registry of model-merging methods by name, and the function that applies them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ State = Mapping[str, Tensor]
 
 
 class Method(Protocol):
-    """A frozen dataclass whose fields are its options; called with weights in double precision, gives such weights.
+    """Protocol of a merging method: a frozen dataclass of options, called on and returning double-precision weights.
 
-    `reach` says how far the statistics of a batch norm move from the base to their mean.
+    `reach` is the fraction by which batch-norm statistics move from the base to their mean.
     """
 
     id: ClassVar[str]
@@ -40,10 +40,10 @@ METHODS: dict[str, Any] = {cls.id: cls for cls in (Linear, Slerp, TaskArithmetic
 
 
 def make_method(name: str, **options: Any) -> Method:
-    """A method from its name and options.
+    """Create a method from its name and options.
 
     Raises:
-        ValueError: an unknown method or option (with the nearest known one), or a value of another type or range.
+        ValueError: an unknown method or option (with the nearest known one), or a value of the wrong type or range.
     """
     if name not in METHODS:
         raise ValueError(f"no way of merging is called '{name}': {_hint(name, list(METHODS))}")
@@ -61,10 +61,10 @@ def make_method(name: str, **options: Any) -> Method:
 
 
 def require_base(method: Method, given: bool) -> None:
-    """A base is there exactly where the method needs one.
+    """Check that a base is given exactly if the method needs one.
 
     Raises:
-        ValueError: it is missing, or nothing would be done with it.
+        ValueError: the base is missing, or the method would ignore it.
     """
     if method.needs_base and not given:
         raise ValueError(f"'{method.id}' merges what models learned since a common base: give the base")
@@ -79,18 +79,18 @@ def merge_models(
     base: State | None = None,
     **options: Any,
 ) -> dict[str, Tensor]:
-    """One state dict from several; see `assemble` for what is no weight, and for what is refused.
+    """Merge several state dicts into one; see `assemble` for tensors that are not weights, and for what is refused.
 
-    Everything but values is checked before a value is read.
+    Everything except values is checked before a value is read.
 
     Args:
-        states: one a model, alike in names, shapes and dtypes.
+        states: one per model, with equal names, shapes and dtypes.
         weights: numbers >= 0, not all zero; only their ratios count, unless `normalize=False`. None: equal.
-        method: a name of `METHODS`, with `options`, or what `make_method` gives.
-        base: what the models were fine-tuned from, for methods that need it.
+        method: a name of `METHODS`, with `options`, or a result of `make_method`.
+        base: the model from which all were fine-tuned, for methods that need it.
 
     Raises:
-        ValueError: what does not fit, what is unknown, what is not finite.
+        ValueError: models that do not fit, an unknown or invalid method or option, or values that are not finite.
     """
     if isinstance(method, str):
         method = make_method(method, **options)

@@ -1,4 +1,7 @@
-"""Portable patches: what was learned on one version of a base, put on the next (PortLLM, arXiv 2410.10870)."""
+"""Portable patches: a fine-tuning difference, made on one version of a base and applied to the next (PortLLM).
+
+Source: arXiv 2410.10870.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ LIMIT = 0.1
 @storable("patch")
 @dataclass(frozen=True)
 class Patch:
-    """Fine-tuned minus base.
+    """A portable patch: the difference between a fine-tuned model and its base.
 
     Args:
-        delta: name to difference, float64: a float32 comes back bit for bit, unless it is smaller than the base's by
-            2^29; tensors that did not change are left out.
+        delta: difference of each changed tensor, float64: float32 values are restored bit for bit, unless they are
+            smaller than the base's by a factor of 2^29.
         architecture: hash of names, shapes and dtypes.
-        base: hash of the base's values.
+        base: hash of the base, values included.
     """
 
     delta: dict[str, np.ndarray]
@@ -38,12 +41,12 @@ class Patch:
 
 @dataclass(frozen=True)
 class Drift:
-    """How far a base has moved since a patch was made.
+    """The drift of a base since a patch was made.
 
     Args:
-        whole: `|new - old| / |old|` over all weights, Frobenius norms; 0 is the same base, 1 another model.
-        tensors: the same of each tensor.
-        of_patch: `|new - old| / |patch|`: above one the base moved further than the patch itself.
+        whole: `|new - old| / |old|` over all weights, Frobenius norms; 0 is the same base, 1 a different model.
+        tensors: the same for each tensor.
+        of_patch: `|new - old| / |patch|`: above one, the base moved further than the patch itself.
     """
 
     whole: float
@@ -52,16 +55,16 @@ class Drift:
 
 
 class DriftError(ValueError):
-    """The base has moved further than a patch is trusted for."""
+    """Error for a base that has drifted too far for a patch."""
 
 
 def architecture_of(state: State) -> str:
-    """A hash of names, shapes and dtypes, whatever their order."""
+    """Hash names, shapes and dtypes, independent of their order."""
     return hashlib.sha256(json.dumps(sorted(layout_of(state).items())).encode()).hexdigest()
 
 
 def content_of(state: State) -> str:
-    """A hash of names, shapes, dtypes and values, whatever their order."""
+    """Hash names, shapes, dtypes and values, independent of their order."""
     digest = hashlib.sha256(architecture_of(state).encode())
     for key in sorted(state):
         value = state[key].detach().cpu().contiguous().reshape(-1)
@@ -70,10 +73,10 @@ def content_of(state: State) -> str:
 
 
 def make_patch(base: State, tuned: State) -> Patch:
-    """`delta = theta_FT - theta_0` of every floating-point tensor.
+    """Create a patch, `delta = theta_FT - theta_0` of every floating-point tensor.
 
     Raises:
-        ValueError: the two do not fit each other, or differ in integers, which no difference describes.
+        ValueError: the models have different layouts, or integers or booleans differ other than single integer counts.
     """
     require_one_layout([layout_of(base), layout_of(tuned)], ["the base", "the fine-tuned model"])
     delta = {}
@@ -81,7 +84,7 @@ def make_patch(base: State, tuned: State) -> Patch:
         if torch.equal(own, tuned[key]):
             continue
         if not own.is_floating_point():
-            if own.dim() == 0:  # a count of batches
+            if own.dim() == 0:  # a batch norm's count of batches
                 continue
             raise ValueError(
                 f"'{key}' holds integers or booleans, and fine-tuning changed them: a patch cannot say how"
@@ -91,7 +94,7 @@ def make_patch(base: State, tuned: State) -> Patch:
 
 
 def drift(patch: Patch, old: State, new: State) -> Drift:
-    """How far `new` lies from the base of the patch.
+    """Measure how far `new` has drifted from the base of the patch.
 
     Raises:
         ValueError: `old` is not the base that the patch was made from, or `new` is of another architecture.
@@ -112,18 +115,18 @@ def drift(patch: Patch, old: State, new: State) -> Drift:
 
 
 def apply_patch(patch: Patch, new: State, old: State | None = None, *, limit: float = LIMIT) -> dict[str, Tensor]:
-    """`theta'_FT ~ theta' + (theta_FT - theta_0)`, refused where the base has drifted further than `limit`.
+    """Apply a patch, `theta'_FT ~ theta' + (theta_FT - theta_0)`, unless the base has drifted more than `limit`.
 
     The paper argues that the error is small; later work finds that patches age. For a quadratic loss the error is the
-    change of curvature, so it grows with the drift. No such threshold is published: the default is ours.
+    change of curvature, so it grows with the drift. No threshold is published: the default is ours.
 
     Args:
-        new: the base to put it on. It may be the patch's own; then nothing else is needed.
-        old: the base that the patch was made from, to measure the drift against.
-        limit: of `Drift.whole`.
+        new: the base to patch. If it is the patch's own base, `old` is not needed.
+        old: the base that the patch was made from, to measure the drift.
+        limit: limit of `Drift.whole`.
 
     Raises:
-        ValueError: another architecture; a base that is not the patch's own, and no `old` to measure the drift.
+        ValueError: another architecture, or a base that is not the patch's own without `old` to measure the drift.
         DriftError: the drift is above the limit.
     """
     _require_architecture(patch, new)

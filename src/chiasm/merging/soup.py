@@ -1,4 +1,4 @@
-"""Greedy soup: models join the mean one by one, best first, as long as it scores no worse (arXiv 2203.05482).
+"""Greedy soup: add models to the mean one by one, best first, if it scores no worse (arXiv 2203.05482).
 
 The uniform soup is `merge_models(states)`.
 """
@@ -20,13 +20,13 @@ Score = Callable[[State], float]
 
 @dataclass(frozen=True)
 class Soup:
-    """A mean of some models.
+    """The mean of the models that a greedy soup selected.
 
     Args:
         state: the mean.
-        chosen: positions of the models in it, best first.
-        score: of the mean.
-        alone: the score of each model by itself, in the order given.
+        chosen: positions of the selected models, best first.
+        score: score of the mean.
+        alone: score of each model alone, in the order given.
     """
 
     state: dict[str, Tensor]
@@ -36,16 +36,16 @@ class Soup:
 
 
 def greedy_soup(states: Sequence[State], score: Score) -> Soup:
-    """The soup that is never worse, by `score`, than the best of the models.
+    """Build a greedy soup, which is never worse, by `score`, than the best of the models.
 
-    Algorithm 1 of Wortsman et al., ICML 2022: in the order of their own scores, of equal ones the first, each model is
-    kept if the mean with it scores no less than the mean without.
+    Algorithm 1 of Wortsman et al., ICML 2022: in descending order of their own scores, ties in the given order, each
+    model is kept if the mean with it scores no less than the mean without.
 
     Args:
-        score: of a state dict on inner data, higher is better; NaN is not estimable, and never chosen.
+        score: scores a state dict on inner data, higher is better; NaN (not estimable) is never chosen.
 
     Raises:
-        ValueError: states that do not fit each other; no model has a score.
+        ValueError: the states do not fit each other, or no model has a score.
     """
     if not states:
         raise ValueError("there is no model to merge: give one or more")

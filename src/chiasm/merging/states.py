@@ -1,4 +1,4 @@
-"""One state dict from several: what fits is checked first; weights, statistics and counts are merged as such."""
+"""Assembly of a merged state dict: layouts are checked first; weights, statistics and counts are merged accordingly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def merge_states(
 def tensor_by_tensor(
     merge: MergeTensors, states: Sequence[State], weights: Sequence[float], base: State
 ) -> dict[str, Tensor]:
-    """`merge` on each tensor, without a base."""
+    """Apply `merge` to each tensor separately; the base is not used."""
     return {key: merge([state[key] for state in states], weights) for key in states[0]}
 
 
@@ -38,25 +38,26 @@ def assemble(
     base: State | None = None,
     reach: float = 1.0,
 ) -> dict[str, Tensor]:
-    """The merged state dict, in the first one's order and dtypes; inputs stay as they are.
+    """Merge state dicts into one, in the first one's order and dtypes; the inputs are not changed.
 
     - Weights: `merge`, in double precision, complex numbers as pairs. A tensor in which all models, and the base, agree
-      stays as it is.
-    - Statistics of a batch norm are not weights, and a variance must not fall below zero: their linear mean, whatever
-      the method; with a base as far from it towards that mean as `reach` says, 0 to 1. Estimate them anew where data
-      are at hand.
+      is unchanged.
+    - Batch-norm statistics are not weights, and a variance must not become negative: their linear mean, whatever the
+      method; with a base, they move from it towards that mean by the fraction `reach`, clipped to 0 to 1. Re-estimate
+      them if data are available.
     - A single integer is a count (`num_batches_tracked`): the largest.
     - Other integers and booleans are indices or masks, which have no mean: they must agree.
 
     Args:
-        states: one a model; of a model of weight zero no value is read.
+        states: one per model; values of a model of weight zero are not read.
         weights: numbers >= 0, not all zero.
-        merge: weights in double precision, of the models used and of the base (empty without one), to weights.
-        base: what the models were fine-tuned from.
+        merge: merges double-precision weights of the models used, given those of the base (empty without one).
+        base: the model from which all were fine-tuned.
+        reach: fraction by which batch-norm statistics move from the base to their mean.
 
     Raises:
-        ValueError: no model; a weight that is none; tensors, shapes or dtypes that differ; integers that differ; a
-            value that is not finite, before or after. The message names the tensor.
+        ValueError: no model; an invalid weight; differing tensors, shapes, dtypes or integers; a value that is not
+            finite, before or after. The message names the tensor.
     """
     if not states:
         raise ValueError("there is no model to merge: give one or more")
@@ -66,7 +67,7 @@ def assemble(
     require_one_layout([layout_of(state) for state in given], [*names, *([] if base is None else ["the base"])])
     used = [k for k, weight in enumerate(weights) if weight > 0]
     share = [float(weights[k]) for k in used]
-    # The base, where there is one, stands last: it is asked to agree and to be finite, and has no share.
+    # The base, if any, comes last: it is compared and checked for finite values like the models, but has no weight.
     sources = [
         {key: value.detach() for key, value in state.items()}
         for state in [*(states[k] for k in used), *given[len(states) :]]
@@ -82,7 +83,7 @@ def assemble(
         else:
             _require_finite(key, values, called)
     moving = [key for key in sources[0] if key not in out]
-    # Tensors in which all agree are shown to `merge` too: of a share of the whole model they are a part.
+    # `merge` also gets the tensors in which all agree, because they count in shares of the whole model.
     wide = [{key: _real(own) for key, own in source.items() if _is_weight(key, own)} for source in sources]
     merged = merge(wide[: len(used)], share, {} if base is None else wide[-1]) if wide[0] else {}
     for key in moving:
@@ -108,7 +109,7 @@ def _is_weight(key: str, value: Tensor) -> bool:
 
 
 def _real(value: Tensor) -> Tensor:
-    """In double precision; real and imaginary parts beside each other along the last axis."""
+    """Convert to double precision, with real and imaginary parts interleaved along the last axis."""
     if not value.is_complex():
         return value.double()
     pairs = torch.view_as_real(value).double()

@@ -1,4 +1,4 @@
-"""Task arithmetic: what each model learned since the base, added up (Ilharco et al., arXiv 2212.04089)."""
+"""Task arithmetic: add the weighted task vectors of all models to the base (Ilharco et al., arXiv 2212.04089)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from chiasm.merging.vector_method import VectorMethod
 
 @dataclass(frozen=True)
 class TaskArithmetic(VectorMethod):
-    """`theta_0 + scale sum_i w_i tau_i`, with `tau_i = theta_i - theta_0`.
+    """Task-arithmetic merge `theta_0 + scale sum_i w_i tau_i`, with `tau_i = theta_i - theta_0`.
 
-    With `normalize` the weights are scaled to sum one, so that a model merged with itself is itself; the paper's sum is
-    `scale=0.4,normalize=false`, and a negative scale forgets. With one model it is WiSE-FT at `alpha = scale`.
+    With `normalize` the weights are scaled to sum to one, so that a model merged with itself is unchanged; the paper's
+    sum is `scale=0.4,normalize=false`, and a negative scale unlearns. With one model it is WiSE-FT at `alpha = scale`.
 
     Args:
-        density: of each vector, the share of largest size that is added; peft calls this `magnitude_prune`.
-        scale: of the merged vector.
-        normalize: scale the weights to sum one.
-        granularity: of what the density is a share: tensor, row or model.
+        density: the share of each vector's entries, of largest magnitude, that is kept; peft's `magnitude_prune`.
+        scale: factor of the merged vector.
+        normalize: scale the weights to sum to one.
+        granularity: unit of the density: tensor, row or model.
     """
 
     granularity: str = "tensor"
@@ -40,5 +40,5 @@ class TaskArithmetic(VectorMethod):
         require_one_of("granularity", self.granularity, GRANULARITIES)
 
     def thinned(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The largest entries."""
+        """Keep the largest entries."""
         return kept(vector, largest(self.density), self.granularity)

@@ -1,4 +1,4 @@
-"""Task vectors, what fine-tuning changed, and their two sums: of all of them, and of those that agree on a sign."""
+"""Task vectors (differences to a base) and their two sums: over all models, and over those that agree on a sign."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import Tensor
 from chiasm.merging.tensors import shares
 
 State = Mapping[str, Tensor]
-_CANCELLED = 1e-12  # of the mass: below it a sum has no sign, and rounding must not choose one
+_CANCELLED = 1e-12  # fraction of the mass below which a sum has no sign, so that rounding does not choose one
 
 
 def task_vector(model: State, base: State) -> dict[str, Tensor]:
-    """`tau = theta - theta_0`, exactly zero where they agree (Ilharco et al., ICLR 2023, arXiv 2212.04089)."""
+    """Compute `tau = theta - theta_0`, exactly zero where they agree (Ilharco et al., ICLR 2023, arXiv 2212.04089)."""
     return {key: torch.where(model[key] == own, torch.zeros_like(own), model[key] - own) for key, own in base.items()}
 
 
 def added(base: State, vector: State, scale: float) -> dict[str, Tensor]:
-    """`theta_0 + scale tau`."""
+    """Add a vector to the base: `theta_0 + scale tau`."""
     return {key: own + scale * vector[key] for key, own in base.items()}
 
 
 def summed(vectors: Sequence[State], weights: Sequence[float], normalize: bool) -> dict[str, Tensor]:
-    """`sum_i w_i tau_i`, divided by `sum_i w_i` if `normalize`."""
+    """Sum task vectors, `sum_i w_i tau_i`, divided by `sum_i w_i` if `normalize`."""
     share = shares(weights).tolist() if normalize else weights
     out = {}
     for key in vectors[0]:
@@ -36,9 +36,10 @@ def summed(vectors: Sequence[State], weights: Sequence[float], normalize: bool) 
 
 
 def agreed(vectors: Sequence[State], weights: Sequence[float], normalize: bool) -> dict[str, Tensor]:
-    """Entry by entry, the sum over those vectors whose sign is that of `sum_i w_i tau_i`, the sign of most mass.
+    """Sum, entry by entry, the weighted vectors whose sign is that of `sum_i w_i tau_i`, the sign with most mass.
 
-    Divided by the sum of their weights if `normalize`. Where the mass cancels no sign is elected and nothing changes.
+    The sum is divided by the sum of their weights if `normalize`. Where the mass cancels, no sign is elected and the
+    entry is zero.
     """
     out = {}
     for key in vectors[0]:

@@ -1,4 +1,4 @@
-"""Merging weights of one shape: the linear mean and the spherical one (SLERP for two, its generalisation for more)."""
+"""Means of tensors of one shape: linear, and spherical (SLERP for two tensors, its generalisation for more)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def linear_mean(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """`sum_i w_i x_i / sum_i w_i`, added up in double precision; what a tensor of weight zero holds is not read.
+    """Compute `sum_i w_i x_i / sum_i w_i` in double precision; values of a tensor of weight zero are not read.
 
     Uniform soup: Wortsman et al., ICML 2022, arXiv 2203.05482.
     """
@@ -25,14 +25,14 @@ def linear_mean(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
 
 
 def spherical_mean(tensors: Sequence[Tensor], weights: Sequence[float], *, iterations: int = 50) -> Tensor:
-    """The weighted mean on the sphere of directions, times the weighted mean of the norms.
+    """Compute the weighted mean of directions on the sphere, times the weighted mean of the norms.
 
     For two tensors it is SLERP (Shoemake, SIGGRAPH 1985): `(sin((1-t) o) a + sin(t o) b) / sin o` of the unit vectors.
-    For more, the point `p` where the weighted log maps sum to zero, reached by `p <- exp_p(sum w_i log_p(x_i))`; it
-    does not depend on the order. Zero, parallel or opposed tensors fall back to the linear mean; no result is NaN.
+    For more, it is the point `p` where the weighted log maps sum to zero, reached by `p <- exp_p(sum w_i log_p(x_i))`;
+    it does not depend on the order. Zero, parallel or opposed tensors fall back to the linear mean; no result is NaN.
 
     Args:
-        tensors: N tensors of one shape; each is taken as one long vector.
+        tensors: N tensors of one shape, each treated as one flat vector.
         weights: N numbers >= 0.
     """
     require_weights(weights, len(tensors))
@@ -69,7 +69,7 @@ def spherical_mean(tensors: Sequence[Tensor], weights: Sequence[float], *, itera
 
 
 def require_weights(weights: Sequence[float], count: int) -> None:
-    """Refuse weights that are none.
+    """Validate merging weights.
 
     Raises:
         ValueError: not one finite number >= 0 for each of `count` models, or all are zero.
@@ -83,7 +83,7 @@ def require_weights(weights: Sequence[float], count: int) -> None:
 
 
 def shares(weights: Sequence[float]) -> Tensor:
-    """The weights, scaled to sum one, in double precision; scaled by the largest first, so that no sum overflows."""
+    """Scale weights to sum to one in double precision; they are divided by the largest first to avoid overflow."""
     share = torch.tensor([float(weight) for weight in weights], dtype=torch.float64)
     share = share / share.max()
     return share / share.sum()

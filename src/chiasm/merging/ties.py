@@ -11,16 +11,16 @@ from chiasm.merging.task_arithmetic import TaskArithmetic
 
 @dataclass(frozen=True)
 class Ties(TaskArithmetic):
-    """`theta_0 + scale tau`, `tau` the mean of the trimmed vectors whose sign has most mass, entry by entry.
+    """TIES merge `theta_0 + scale tau`: `tau` averages, entry by entry, the trimmed vectors with the majority sign.
 
     `gamma = sgn(sum_i w_i trim(tau_i))`, `tau = sum_{i: sgn = gamma} w_i tau_i / sum_{i: sgn = gamma} w_i`. Where the
-    mass cancels, `sgn(0) = 0` elects nobody, as the paper's formula says; peft and mergekit take the positive ones.
+    mass cancels, `sgn(0) = 0` elects no sign, as in the paper's formula; peft and mergekit take the positive ones.
 
     Args:
-        density: the share of each vector that is kept, of largest size; the paper's 0.2.
-        scale: of the merged vector, the paper's lambda.
+        density: the share of each vector's entries, of largest magnitude, that is kept; the paper's 0.2.
+        scale: factor of the merged vector, the paper's lambda.
         normalize: divide by the weights of those that agree.
-        granularity: of what the density is a share: tensor (as peft and mergekit), row, or model (the paper's code).
+        granularity: unit of the density: tensor (as peft and mergekit), row, or model (the paper's code).
     """
 
     density: float = 0.2

@@ -1,4 +1,4 @@
-"""Optimal transport fusion: hidden units are matched before they are averaged (Singh and Jaggi, arXiv 1910.05653)."""
+"""Optimal transport fusion: match hidden units before averaging (Singh and Jaggi, arXiv 1910.05653)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ State = Mapping[str, Tensor]
 
 
 def transport_plan(cost: Tensor) -> Tensor:
-    """`argmin_T <T, cost>` over plans whose rows sum to `1 / n` and whose columns sum to `1 / m`, by POT's `emd`.
+    """Solve `argmin_T <T, cost>` over plans whose rows sum to `1 / n` and columns to `1 / m`, with POT's `emd`.
 
     Raises:
         ModuleNotFoundError: POT is missing; the message names the pip command.
@@ -27,19 +27,19 @@ def transport_plan(cost: Tensor) -> Tensor:
     cost = cost.double()
     rows, columns = (torch.full((size,), 1 / size, dtype=torch.float64) for size in cost.shape)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # POT warns of sums that differ by rounding
+        warnings.simplefilter("ignore")  # POT warns about rounding differences of sums
         plan = ot.emd(rows.numpy(), columns.numpy(), cost.numpy())
     return torch.from_numpy(plan)
 
 
 def matched_rows(own: Tensor, anchor: Tensor) -> Tensor:
-    """The order in which the rows of `own` are likest those of `anchor`, `argmin_P sum_d |own[P(d)] - anchor[d]|^2`.
+    """Match the rows of `own` to those of `anchor` by the permutation `argmin_P sum_d |own[P(d)] - anchor[d]|^2`.
 
     Args:
         own, anchor: `(D, F)`.
 
     Returns:
-        `(D,)` int64, so that `own[order]` lies beside `anchor`.
+        `(D,)` int64 `order`, such that the rows of `own[order]` correspond to those of `anchor`.
 
     Raises:
         ModuleNotFoundError: POT is missing.
@@ -48,25 +48,26 @@ def matched_rows(own: Tensor, anchor: Tensor) -> Tensor:
 
 
 def transport_mean(states: Sequence[State], weights: Sequence[float], chain: Sequence[str]) -> dict[str, Tensor]:
-    """The mean of multilayer perceptrons whose hidden units were moved to where their likes are in one of them.
+    """Average multilayer perceptrons after aligning their hidden units with those of one of them, the anchor.
 
-    Layer by layer, with `n` own and `m` of the anchor's hidden units and a plan `T` `(n, m)`:
-    `W <- m T' (W n T_before)`, the bias moving with its row; then all are averaged. The cost is the squared distance of
-    rows and biases (the paper's weight-based alignment). Columns follow with `n T`, where the paper has `m T`: the same
-    for equal widths, and else a unit that was split in two adds up to what it was. Rows of the last layer are outputs,
-    classes or a hazard, and never move: the released code of MM-Lego moves those of its heads, and so mixes classes.
+    Layer by layer, with `n` own and `m` anchor hidden units and a plan `T` `(n, m)`: `W <- m T' (W n T_before)`, the
+    bias moving with its row; then all are averaged. The cost is the squared distance of rows and biases (the paper's
+    weight-based alignment). Columns are transformed by `n T`, where the paper has `m T`: the same for equal widths, and
+    otherwise the parts of a split unit add up to the original. Rows of the last layer are outputs (classes or a hazard)
+    and never move: the released code of MM-Lego moves those of its heads, and so mixes classes.
 
-    The anchor is the model of largest weight, of equal ones the first by a hash of its values, so that the order of the
+    The anchor is the model of largest weight, among equal ones chosen by a hash of its values, so that the order of the
     models does not matter. Others may have more or fewer hidden units: the anchor's number is kept.
 
     Args:
-        states: linear layers, elementwise nonlinearities between; `NAME.weight` `(out, in)`, `NAME.bias` or none.
-        weights: numbers >= 0, not all zero; a model of weight zero is not read.
+        states: linear layers with elementwise nonlinearities in between: `NAME.weight` `(out, in)`, optional
+            `NAME.bias`.
+        weights: numbers >= 0, not all zero; a model of weight zero is not used.
         chain: the layers' NAMEs from input to output.
 
     Raises:
-        ValueError: a tensor that belongs to no layer of the chain, layers that do not follow on each other, inputs,
-            outputs or dtypes that differ.
+        ValueError: a tensor that belongs to no layer of the chain, consecutive layers that do not fit, or differing
+            inputs, outputs or dtypes.
         ModuleNotFoundError: POT is missing.
     """
     if not states:
@@ -90,9 +91,9 @@ def transport_mean(states: Sequence[State], weights: Sequence[float], chain: Seq
 
 
 def _aligned(state: State, anchor: State, chain: Sequence[str]) -> dict[str, Tensor]:
-    """The state with its hidden units where the anchor's are, float64."""
+    """Align the hidden units of a state with the anchor's; return it in float64."""
     out: dict[str, Tensor] = {}
-    plan: Tensor | None = None  # (n own hidden units, m of the anchor) of the layer before
+    plan: Tensor | None = None  # (n own hidden units, m of the anchor) of the previous layer
     for name in chain:
         weight = state[f"{name}.weight"].detach().double()
         if plan is not None:

@@ -1,4 +1,4 @@
-"""What the methods on task vectors share: their options, and the way from the models to the merged one."""
+"""Common base of the methods on task vectors: their shared options, and the merge of the models."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class VectorMethod(ABC):
-    """`theta_0 + scale tau`, with `tau` the sum of the thinned task vectors, or of those that agree on a sign.
+    """Merge `theta_0 + scale tau`, with `tau` the sum of the sparsified task vectors, or of those that agree on a sign.
 
     Args:
-        density: the share of each vector that is kept; which entries, each method says.
-        scale: of the merged vector.
-        normalize: scale the weights to sum one.
+        density: the share of each vector that is kept; each method defines which entries.
+        scale: factor of the merged vector.
+        normalize: scale the weights to sum to one.
     """
 
     density: float = 1.0
@@ -34,7 +34,7 @@ class VectorMethod(ABC):
     paper: ClassVar[Citation]
     needs_base: ClassVar[bool] = True
     elects: ClassVar[bool] = False
-    """Whether a sign is elected for each entry, as TIES does."""
+    """True if a sign is elected for each entry, as in TIES."""
 
     def __post_init__(self) -> None:
         require_share("density", self.density)
@@ -42,15 +42,15 @@ class VectorMethod(ABC):
 
     @property
     def reach(self) -> float:
-        """How far statistics move from the base to the mean."""
+        """Fraction by which batch-norm statistics move from the base to the mean."""
         return self.scale
 
     @abstractmethod
     def thinned(self, vector: State) -> dict[str, Tensor]:
-        """What is kept of one task vector, zero elsewhere."""
+        """Sparsify one task vector: return its kept entries, with zeros elsewhere."""
 
     def __call__(self, states: Sequence[State], weights: Sequence[float], base: State) -> dict[str, Tensor]:
-        """States in double precision."""
+        """Merge states given in double precision with their base."""
         vectors = [self.thinned(task_vector(state, base)) for state in states]
         together = agreed if self.elects else summed
         return added(base, together(vectors, weights, self.normalize), self.scale)

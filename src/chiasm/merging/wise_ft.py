@@ -1,4 +1,4 @@
-"""WiSE-FT: between a base and what was fine-tuned from it, the point that scores best (arXiv 2109.01903)."""
+"""WiSE-FT: find the best-scoring interpolation between a base and its fine-tuned model (arXiv 2109.01903)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ALPHAS = tuple(k / 10 for k in range(11))
 
 @dataclass(frozen=True)
 class Sweep:
-    """Scores along the line.
+    """Result of a sweep over interpolation weights.
 
     Args:
-        state: at the best alpha.
-        alpha: the best; of equally good ones the smallest, nearest to the base.
-        alphas, scores: all that were tried; the score at 0 is the base's, at 1 the fine-tuned model's.
+        state: the state dict at the best alpha.
+        alpha: the best alpha; of equally good ones the smallest, nearest to the base.
+        alphas, scores: all alphas tried and their scores; 0 is the base, 1 the fine-tuned model.
     """
 
     state: dict[str, Tensor]
@@ -32,13 +32,13 @@ class Sweep:
 
 
 def interpolate(base: State, tuned: State, alpha: float, method: str = "linear") -> dict[str, Tensor]:
-    """`(1 - alpha) theta_0 + alpha theta_1`, equation 1 of Wortsman et al., CVPR 2022.
+    """Interpolate `(1 - alpha) theta_0 + alpha theta_1`, equation 1 of Wortsman et al., CVPR 2022.
 
     Args:
-        method: "linear", or "slerp": along the arc.
+        method: "linear", or "slerp" to interpolate along the arc.
 
     Raises:
-        ValueError: alpha outside 0 to 1, or states that do not fit.
+        ValueError: alpha is outside 0 to 1, or the states do not fit.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha lies between 0 and 1, not at {alpha:g}: beyond, use task-arithmetic with that scale")
@@ -46,10 +46,10 @@ def interpolate(base: State, tuned: State, alpha: float, method: str = "linear")
 
 
 def best_along(make: Callable[[float], dict[str, Tensor]], alphas: Sequence[float], score: Score) -> Sweep:
-    """The best of `make(alpha)`, of equally good ones that of the smallest alpha.
+    """Find the alpha whose `make(alpha)` scores best; of equally good ones, the smallest.
 
     Args:
-        score: of a state dict on inner data, higher is better; NaN is not estimable, and never chosen.
+        score: scores a state dict on inner data, higher is better; NaN (not estimable) is never chosen.
 
     Raises:
         ValueError: no alpha has a score.
@@ -68,14 +68,14 @@ def best_along(make: Callable[[float], dict[str, Tensor]], alphas: Sequence[floa
 
 
 def sweep(base: State, tuned: State, score: Score, alphas: Sequence[float] = ALPHAS, method: str = "linear") -> Sweep:
-    """The better one is kept: both ends are tried whatever `alphas` says, so none scores better than the result.
+    """Find the best interpolation; both ends are always tried, so neither model scores better than the result.
 
     Args:
         score: as in `best_along`.
         method: as in `interpolate`.
 
     Raises:
-        ValueError: alpha outside 0 to 1, states that do not fit, or no point has a score.
+        ValueError: an alpha is outside 0 to 1, the states do not fit, or no point has a score.
     """
     if not all(0 <= alpha <= 1 for alpha in alphas):
         raise ValueError("every alpha lies between 0 and 1")

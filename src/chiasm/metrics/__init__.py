@@ -1,1 +1,1 @@
-"""Metrics as pure functions on arrays, one file a kind of target; every one is drawn again by weights of patients."""
+"""Metrics as pure functions on arrays, one file per kind of target; each takes bootstrap weights of the patients."""

@@ -1,12 +1,12 @@
-"""How well probabilities agree with what happened: in the large, in their spread, and all along their range.
+"""Calibration of probabilities: in the large, in slope, and along their whole range.
 
-Every function takes `probability` (n,) of an outcome, `happened` (n,) of 0 and 1, and `weights` (R, n): counts of a
-bootstrap, for censored patients times the inverse probability of not being censored. It gives (R,) float64, one value a
-draw, NaN for a draw in which it is not defined. Of more than two classes each is taken against the rest, and of several
-labels each by itself; `over_columns` is the mean over them.
+Every function takes `probability` (n,) of an outcome, `happened` (n,) of 0 and 1, and `weights` (R, n): bootstrap
+counts, for censored data multiplied by the inverse probability of not being censored. It returns (R,) float64: one
+value per draw, NaN for a draw in which it is undefined. With more than two classes each is taken against the rest, and
+labels are taken one by one; `over_columns` is the mean over them.
 
-They describe all patients that were tested in one repeat of a cross-validation together: a slope within a fold of
-twenty patients can be anything, and the mean of such slopes is no slope.
+The measures describe all patients that were tested in one repeat of a cross-validation together: a slope within a fold
+of twenty patients can be anything, and the mean of such slopes is not a slope.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _CELLS = 1_000_000  # draws x patients smoothed at once
 def calibration_intercept(probability: Floats, happened: Floats, weights: Floats) -> Floats:
     """Calibration in the large: the a of logit P(happened) = a + logit(p); 0 is ideal, above 0 p is too low.
 
-    The slope is held at 1. `rms::val.prob` gives as `Intercept` that of the line with its own slope, which says nothing
+    The slope is held at 1. The `Intercept` of `rms::val.prob` is that of the line with a free slope, which says nothing
     by itself; ours equals `glm(y ~ offset(qlogis(p)), binomial)`. p is clipped to [1e-6, 1 - 1e-6]. NaN where all
-    are of one class.
+    patients are of one class.
 
     Source: Cox 1958, doi:10.1093/biomet/45.3-4.562; Van Calster et al. 2019, doi:10.1186/s12916-019-1466-7.
     """
@@ -39,7 +39,7 @@ def calibration_intercept(probability: Floats, happened: Floats, weights: Floats
 
 
 def calibration_slope(probability: Floats, happened: Floats, weights: Floats) -> Floats:
-    """Slope of the logistic regression without penalty of `happened` on logit(p); 1 is ideal, below 1 overconfident.
+    """Slope of the unpenalised logistic regression of `happened` on logit(p); 1 is ideal, below 1 overconfident.
 
     Equals the `Slope` of `rms::val.prob`. p is clipped to [1e-6, 1 - 1e-6]. NaN where no finite slope exists: one
     class, constant p, separable classes.
@@ -50,12 +50,12 @@ def calibration_slope(probability: Floats, happened: Floats, weights: Floats) ->
 
 
 def observed_expected(probability: Floats, happened: Floats, weights: Floats) -> Floats:
-    """How many it happened to, over how many the probabilities add up to; 1 is ideal, above 1 p is too low."""
+    """Observed number of events over the number expected, sum of p; 1 is ideal, above 1 p is too low."""
     return ratio(weights @ happened, weights @ probability)
 
 
 def ici(probability: Floats, happened: Floats, weights: Floats) -> Floats:
-    """Integrated calibration index: the mean distance of p from the smoothed share of those it happened to.
+    """Integrated calibration index: mean distance of p from the smoothed share of patients with the event.
 
     The curve is `smoothing.lowess`. Equals `Eavg` of `rms::val.prob`.
 
@@ -66,7 +66,7 @@ def ici(probability: Floats, happened: Floats, weights: Floats) -> Floats:
 
 
 def e90(probability: Floats, happened: Floats, weights: Floats) -> Floats:
-    """The distance of `ici` that nine of ten patients keep below. Equals `E90` of `rms::val.prob`.
+    """90th percentile of the distance whose mean is `ici`. Equals `E90` of `rms::val.prob`.
 
     The quantile is `weighted_quantile`.
     """
@@ -75,7 +75,7 @@ def e90(probability: Floats, happened: Floats, weights: Floats) -> Floats:
 
 
 def distances(probability: Floats, happened: Floats, weights: Floats) -> Floats:
-    """(2, R): `ici` and `e90`, which share the smoothing, a block of draws at a time."""
+    """Compute `ici` and `e90`, (2, R), which share the smoothing, a block of draws at a time."""
     n = len(probability)
     if n < 2:
         return np.full((2, len(weights)), np.nan)
@@ -92,16 +92,17 @@ def distances(probability: Floats, happened: Floats, weights: Floats) -> Floats:
 def over_columns(
     measure: Measure, predicted: Floats, observed: Floats, weights: Floats, *, skip: bool = True
 ) -> Floats:
-    """The mean of a measure over the columns of (n, K) predictions, each over the patients of whom it is known.
+    """Average a measure over the columns of (n, K) predictions, each over the patients whose outcome is known.
 
     Args:
         measure: one of the functions above.
-        predicted, observed: (n, K); NaN where the outcome is not known.
+        predicted, observed: (n, K); NaN where the outcome is unknown.
         weights: (R, n).
-        skip: leave a column without a value out in that draw, as of labels; else the draw has none, as of classes.
+        skip: leave out a column without a value in that draw, as for labels; otherwise the draw has no value, as for
+            classes.
 
     Returns:
-        (R,), or what the measure gives; NaN where there is no column with a value.
+        (R,), or the shape that the measure returns; NaN where no column has a value.
     """
     values = []
     for p, y in zip(predicted.T, observed.T, strict=True):
@@ -115,10 +116,10 @@ def over_columns(
 
 
 def weighted_quantile(values: Floats, weights: Floats, share: float) -> Floats:
-    """(R,) quantile of (R, n) values that stand in the data as often as their (R, n) weights say.
+    """Quantile (R,) of (R, n) values that occur as often as their (R, n) weights say.
 
-    That of R's type 7 for counts: the value at place share (m - 1) of m sorted ones, interpolated, where a value of
-    count c fills c places. Other weights add up to the places: each value stands at the sum of the weights before it.
+    For counts it is R's type 7: the value at place share (m - 1) of m sorted ones, interpolated, where a value of
+    count c fills c places. With other weights each value stands at the sum of the weights before it.
     """
     order = np.argsort(values, axis=1)
     ordered, w = np.take_along_axis(values, order, axis=1), np.take_along_axis(weights, order, axis=1)

@@ -1,8 +1,8 @@
-"""The censoring of the training patients: what weighs the test patients of whom an event is known.
+"""Inverse-probability-of-censoring weights of test patients, from the censoring of the training patients.
 
-G(t) is the probability of not being censored by t. A patient whose event is at T is weighted by 1 / G(T-), the left
-limit: he had only to be uncensored until just before T. One who is event-free past t is weighted by 1 / G(t). Where
-times are tied, as in whole months, G(T) and G(T-) differ; scikit-survival takes the first, R and we the second.
+G(t) is the probability of not being censored by t. A patient with an event at T is weighted by 1 / G(T-), the left
+limit, having only had to stay uncensored until just before T. One who is event-free past t is weighted by 1 / G(t).
+Where times are tied, as in whole months, G(T) and G(T-) differ; scikit-survival takes the first, R and we the second.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LEAST_UNCENSORED = 0.1
 
 
 def censoring_survival(train_time: ArrayLike, train_event: ArrayLike, at: ArrayLike, *, before: bool = False) -> Floats:
-    """G(t) = P(not censored by t), or its left limit G(t-), the Kaplan-Meier estimate from the training patients.
+    """Kaplan-Meier estimate of G(t) = P(not censored by t), or of its left limit G(t-), from the training patients.
 
     At tied times events leave the risk set before anyone is censored, as in scikit-survival and R. After the last
     training time G stays zero where it has reached zero, and is otherwise unknown: NaN.
@@ -25,7 +25,7 @@ def censoring_survival(train_time: ArrayLike, train_event: ArrayLike, at: ArrayL
     Args:
         train_time, train_event: (n_train,), one patient or more.
         at: (n,) times.
-        before: G(t-) instead of G(t).
+        before: return G(t-) instead of G(t).
 
     Returns:
         (n,) float64.
@@ -43,7 +43,7 @@ def censoring_survival(train_time: ArrayLike, train_event: ArrayLike, at: ArrayL
 
 
 def event_free_survival(train_time: ArrayLike, train_event: ArrayLike, at: ArrayLike) -> Floats:
-    """S(t), the Kaplan-Meier estimate of being event-free at t from the training patients: what a null model predicts.
+    """Kaplan-Meier estimate S(t) of being event-free at t from the training patients: the null model's prediction.
 
     After the last training time it stays where it is, zero or not.
     """
@@ -59,13 +59,13 @@ def event_free_survival(train_time: ArrayLike, train_event: ArrayLike, at: Array
 
 
 def truncation_time(train_time: ArrayLike, train_event: ArrayLike, *, least: float = LEAST_UNCENSORED) -> float:
-    """The last training time with G(t-) of `least` or more: an event after it does not count in Uno's C.
+    """Last training time with G(t-) of `least` or more: an event after it does not count in Uno's C.
 
-    Without it a single late event, at a G of nearly zero, can carry most of the weight. The last horizon would cure
-    that too, but leaves out a quarter of the events; so does any time in years that nobody has chosen beforehand.
+    Without it a single late event, at a G of nearly zero, can carry most of the weight. Cutting at the last horizon
+    would cure that too, but leaves out a quarter of the events; so does any fixed time not chosen beforehand.
 
     Args:
-        train_time, train_event: (n_train,) of the training patients.
+        train_time, train_event: (n_train,) times and events of the training patients.
         least: in (0, 1].
 
     Returns:
@@ -81,17 +81,17 @@ def truncation_time(train_time: ArrayLike, train_event: ArrayLike, *, least: flo
 def seen_by(
     time: ArrayLike, event: ArrayLike, horizons: ArrayLike, train_time: ArrayLike, train_event: ArrayLike
 ) -> tuple[Floats, Floats]:
-    """Who had the event by each horizon, and the weight that stands for those of whom it is not known.
+    """Event by each horizon, and the inverse-probability-of-censoring weight of each patient there.
 
         y_i(t) = 1(T_i <= t, event)      v_i(t) = y_i(t) / G(T_i-) + 1(T_i > t) / G(t)
 
     Args:
         time, event: (n,) of the test patients.
         horizons: (K,) times.
-        train_time, train_event: (n_train,) of the training patients.
+        train_time, train_event: (n_train,) times and events of the training patients.
 
     Returns:
-        y (n, K) of 0 and 1, and v (n, K), zero for who was censored by t; a column of v is NaN where the horizon is
+        y (n, K) of 0 and 1, and v (n, K), zero for patients censored by t; a column of v is NaN where the horizon is
         NaN or lies past the last training time, or where G is zero.
 
     Source: Graf et al. 1999, doi:10.1002/(SICI)1097-0258(19990915/30)18:17/18<2529::AID-SIM274>3.0.CO;2-5.

@@ -1,8 +1,8 @@
 """Metrics of class probabilities.
 
 Every function takes `probability` (n, K) float, `code` (n,) the index of each patient's class, and `weights` (R, n) or
-None (see `weighted.as_weights`), and gives (R,) float64: one value a draw, NaN for a draw in which a class has nobody.
-With two classes the second is the positive one; with more, the mean over one-vs-rest.
+None (see `weighted.as_weights`), and returns (R,) float64: one value per draw, NaN for a draw in which a class has no
+patient. With two classes the second is the positive one; with more, metrics are means over one-vs-rest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chiasm.metrics.weighted import Floats, as_weights, ratio, sum_ties, tie_sta
 
 
 def auroc(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """Area under the ROC curve: P(score of a member > score of another) + P(equal) / 2.
+    """Area under the ROC curve: P(score of a member > score of a non-member) + P(equal) / 2.
 
     Equals `sklearn.metrics.roc_auc_score`, for K > 2 with `multi_class="ovr", average="macro"`; the probabilities need
     not sum to one.
@@ -35,7 +35,7 @@ def auprc(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None = N
 def brier(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None = None) -> Floats:
     """Mean squared error of the probabilities: (p_1 - y)^2 for two classes, the sum over classes for more.
 
-    The one metric here that needs no member of each class; a draw without any patient is NaN.
+    Unlike the other metrics, it does not need a member of each class; a draw without any patient is NaN.
     """
     p, y, w = _inputs(probability, code, weights)
     square = (p - np.eye(p.shape[1])[y]) ** 2  # (n, K)
@@ -46,14 +46,14 @@ def balanced_accuracy(probability: ArrayLike, code: ArrayLike, weights: ArrayLik
     """Mean over classes of the share of members whose most probable class is right (ties go to the first class).
 
     Equals `sklearn.metrics.balanced_accuracy_score` of the argmax, which averages over fewer classes when one is
-    absent; we give NaN then, because the number would mean something else in each draw.
+    absent; we return NaN then, because the number would mean something else in each draw.
     """
     right, actual, _ = _counts(probability, code, weights)
     return np.asarray(ratio(right, actual).mean(axis=1), dtype=np.float64)
 
 
 def macro_f1(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """Mean over classes of F1 = 2 TP / (members + predicted), of the most probable class (ties go to the first).
+    """Mean over classes of F1 = 2 TP / (members + predicted) for the most probable class (ties go to the first).
 
     Equals `sklearn.metrics.f1_score(average="macro")` of the argmax; NaN when a class is absent, as above.
     """
@@ -89,7 +89,7 @@ def _mean_over_classes(
 
 
 def _counts(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats, Floats]:
-    """(R, K) each: members predicted right, members, predicted."""
+    """Weighted counts per class, (R, K) each: members predicted right, members, and predictions."""
     p, y, w = _inputs(probability, code, weights)
     actual = np.eye(p.shape[1])[y]
     predicted = np.eye(p.shape[1])[p.argmax(axis=1)]
@@ -97,7 +97,7 @@ def _counts(probability: ArrayLike, code: ArrayLike, weights: ArrayLike | None) 
 
 
 def weighted_auroc(score: Floats, member: NDArray[np.bool_], w: Floats) -> Floats:
-    """(R,) the area under the ROC curve of `score` (n,) for (R, n) weights that need not be counts."""
+    """Area under the ROC curve of `score` (n,), (R,), for (R, n) weights that need not be counts."""
     order = np.argsort(score, kind="stable")
     starts = tie_starts(score[order])
     sorted_w = w[:, order]

@@ -1,7 +1,7 @@
-"""Pairs that are ranked right among patients of whom some are censored, counted for all draws of a bootstrap at once.
+"""Concordance of risks with censored times, counted for all bootstrap draws at once.
 
-A bootstrap goes through blocks of the matrix of pairs, in O(n^2) for each draw. The point estimate of many patients
-counts by a wavelet matrix instead, in O(n log n).
+A bootstrap goes through blocks of the matrix of pairs, in O(n^2) for each draw. The point estimate for many patients
+uses a wavelet matrix instead, in O(n log n).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from chiasm.metrics.weighted import Floats, as_weights, ratio
 Ints = NDArray[np.intp]
 
 MANY = 2_000
-"""Patients from which a point estimate is counted without the matrix of pairs."""
+"""Number of patients from which a point estimate is counted without the matrix of pairs."""
 
-_CELLS = 4_000_000  # numbers in one block of the pair matrix: 16 MB each in float32
+_CELLS = 4_000_000  # entries in one block of the pair matrix: 16 MB in float32
 
 
 def concordance(
@@ -29,16 +29,18 @@ def concordance(
     pair_weight: Floats | None,
     tied_tolerance: float,
 ) -> Floats:
-    """sum_ij w_i w_j v_i S_ij / sum_ij w_i w_j v_i over comparable pairs, i the event, v the pair weight.
+    """Compute the weighted share of comparable pairs that are ranked right.
 
-    S_ij is 1 where i has the higher risk and 1/2 where the risks tie. The numerator goes through blocks of rows of S,
+        sum_ij w_i w_j v_i S_ij / sum_ij w_i w_j v_i      over comparable pairs, i the event, v the pair weight
+
+    S_ij is 1 where i has the higher risk and 1/2 where the risks tie. The numerator is summed over blocks of rows of S,
     so that memory stays at a few blocks whatever n; the denominator is a cumulative sum.
 
     Args:
         risk, time, event: (n,) each.
         weights: (R, n) counts, or None.
         pair_weight: (n,) v, or None for ones.
-        tied_tolerance: largest difference of two risks that are called equal.
+        tied_tolerance: largest difference of two risks that count as tied.
 
     Returns:
         (R,) float64, NaN without a comparable pair.
@@ -79,7 +81,7 @@ def concordance(
 
 
 def _first_comparable(time: Floats, event: NDArray[np.bool_]) -> Ints:
-    """(n,): for an event at position i of the sorted patients, the first position that is comparable to it.
+    """First position that is comparable to the event at each position of the sorted patients, (n,).
 
     It is the end of the run of events at its time: those censored at that time, and all later ones, follow.
     """
@@ -89,7 +91,7 @@ def _first_comparable(time: Floats, event: NDArray[np.bool_]) -> Ints:
 
 
 def _wins(score: Floats, rows: Ints, first: Ints, tied_tolerance: float) -> Floats:
-    """(E,) of each event in `rows`: the patients from position `first` on with a lower score, ties one half."""
+    """Number of patients from position `first` on with a lower score than each event in `rows`, (E,), ties one half."""
     levels, rank = np.unique(score, return_inverse=True)
     own = score[rows]
     clearly_below = _levels_that(levels, own, lambda gap: gap > tied_tolerance)
@@ -99,9 +101,9 @@ def _wins(score: Floats, rows: Ints, first: Ints, tied_tolerance: float) -> Floa
 
 
 def _levels_that(levels: Floats, own: Floats, holds: Callable[[Floats], NDArray[np.bool_]]) -> Ints:
-    """(E,) how many of the increasing `levels` fulfil `holds(own - level)`, which holds up to some level only.
+    """Count the increasing `levels` that fulfil `holds(own - level)`, (E,), which holds up to some level only.
 
-    By bisection on the difference itself, so that rounding calls the same risks equal as in the matrix of pairs.
+    The bisection uses the difference itself, so that rounding makes the same risks equal as in the matrix of pairs.
     """
     low, high = np.zeros(len(own), dtype=np.intp), np.full(len(own), len(levels), dtype=np.intp)
     while bool(np.any(low < high)):
@@ -112,9 +114,9 @@ def _levels_that(levels: Floats, own: Floats, holds: Callable[[Floats], NDArray[
 
 
 def _count_below(rank: Ints, first: Ints, limit: Ints, bits: int) -> Ints:
-    """(E,) of each query: the positions from `first` on whose rank is below `limit`, by a wavelet matrix.
+    """Count, for each query, the positions from `first` on whose rank is below `limit`, (E,), by a wavelet matrix.
 
-    At each bit, from the highest, the ranks are parted in a stable way: those without it to the left. A query keeps the
+    At each bit, from the highest, the ranks are stably partitioned, those with a zero to the left. A query keeps the
     part of its range that shares the bits of `limit` so far, and counts those that fall below it at this bit.
     """
     left, right = first.copy(), np.full(len(first), len(rank), dtype=np.intp)

@@ -1,7 +1,7 @@
 """Logistic recalibration of predicted probabilities, for all draws of a bootstrap at once.
 
-Newton's method starts every draw at the fit of the whole sample, which it is close to; a draw that does not settle from
-there goes the slow way, from the mean and with halved steps.
+Newton's method starts every draw at the fit of the whole sample, which is close to its own; a draw that does not
+converge from there is fitted the slow way, from the mean and with halved steps.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _SETTLED = 1e-10
 
 
 def logit(p: Floats) -> Floats:
-    """log(p / (1 - p)), p clipped to [1e-6, 1 - 1e-6]."""
+    """Log odds log(p / (1 - p)), with p clipped to [1e-6, 1 - 1e-6]."""
     clipped = np.clip(p, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
     return np.asarray(np.log(clipped) - np.log1p(-clipped), dtype=np.float64)
 
 
 def logistic_line(x: Floats, y: Floats, w: Floats) -> tuple[Floats, Floats]:
-    """Intercept and slope of the logistic regression of y on x without penalty, by weighted likelihood.
+    """Intercept and slope of the unpenalised logistic regression of y on x, by weighted likelihood.
 
     Args:
         x, y: (n,); y is 0 or 1.
@@ -51,9 +51,9 @@ def logistic_line(x: Floats, y: Floats, w: Floats) -> tuple[Floats, Floats]:
 
 
 def logistic_shift(x: Floats, y: Floats, w: Floats) -> Floats:
-    """The a of logit P(y = 1) = a + x, the slope held at 1: (R,), NaN where all are of one class.
+    """Intercept a of logit P(y = 1) = a + x with the slope held at 1, (R,); NaN where all are of one class.
 
-    By Newton's method between two bounds that close in on the root, for the score falls in a.
+    Newton's method is kept between two bounds that close in on the root, because the score decreases in a.
     """
     total, events = w.sum(axis=1), w @ y
     out = np.full(len(w), np.nan)
@@ -63,7 +63,7 @@ def logistic_shift(x: Floats, y: Floats, w: Floats) -> Floats:
     drawn, wanted = w[rows], events[rows]
     share = wanted / total[rows]
     centre = np.log(share) - np.log1p(-share)
-    low, high = centre - x.max(), centre - x.min()  # where every x is as large, or as small, as the most extreme one
+    low, high = centre - x.max(), centre - x.min()  # the roots if every x were the largest, or the smallest, one
     a = np.clip(centre - (drawn @ x) / total[rows], low, high)
     for _ in range(_NEWTON_STEPS):
         p = 1 / (1 + np.exp(-(a[:, None] + x)))
@@ -81,7 +81,7 @@ def logistic_shift(x: Floats, y: Floats, w: Floats) -> Floats:
 
 
 def _overlap(x: Floats, member: NDArray[np.bool_], w: Floats) -> NDArray[np.bool_]:
-    """(R,): no threshold on x separates the classes, so that the maximum-likelihood slope exists and is finite."""
+    """Mask (R,) of draws where no threshold on x separates the classes: a finite maximum-likelihood slope exists."""
     inside, outside = (w > 0) & member, (w > 0) & ~member
     top_in, top_out = (np.where(side, x, -np.inf).max(axis=1, initial=-np.inf) for side in (inside, outside))
     low_in, low_out = (np.where(side, x, np.inf).min(axis=1, initial=np.inf) for side in (inside, outside))
@@ -89,7 +89,7 @@ def _overlap(x: Floats, member: NDArray[np.bool_], w: Floats) -> NDArray[np.bool
 
 
 def _from_a_start(x: Floats, y: Floats, w: Floats, a: Floats, b: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Plain Newton steps from (a, b), (R,) each, and which draws settled."""
+    """Take plain Newton steps from (a, b), (R,) each; also return which draws converged."""
     settled = np.zeros(len(w), dtype=np.bool_)
     going = np.flatnonzero(np.isfinite(a) & np.isfinite(b))
     centre, spread = float(x.mean()), float(x.std()) or 1.0
@@ -119,7 +119,7 @@ def _from_a_start(x: Floats, y: Floats, w: Floats, a: Floats, b: Floats) -> tupl
 
 
 def _from_the_mean(x: Floats, y: Floats, w: Floats) -> tuple[Floats, Floats]:
-    """Newton's method for all draws together; a step that raises the loss of a draw is halved for that draw."""
+    """Run Newton's method on all draws together, halving a step for each draw whose loss it raises."""
     total = w.sum(axis=1)
     mean = (w @ x) / total
     spread = np.sqrt(np.maximum(w @ x**2 / total - mean**2, 1e-300))

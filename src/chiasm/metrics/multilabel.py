@@ -1,9 +1,9 @@
-"""Metrics of label probabilities: the mean over labels, each over the patients of whom it is known.
+"""Metrics of label probabilities: the mean over labels, each over the patients whose label is known.
 
 Every function takes `probability` (n, K) float, `label` (n, K) of 0, 1 and NaN for a missing cell, and `weights` (R, n)
-or None (see `weighted.as_weights`), and gives (R,) float64: one value a draw. The mean goes over the labels for which
-the metric is defined in that draw, so that somebody must have the label and somebody must not; it is NaN when there is
-none. Over several folds each label is averaged by itself first (`intervals.mean_over_labels`).
+or None (see `weighted.as_weights`), and returns (R,) float64: one value per draw. The mean is over the labels for which
+the metric is defined in that draw (for AUROC and average precision, patients with and without the label are needed); it
+is NaN when there is none. Over several folds each label is averaged by itself first (`estimates.mean_over_labels`).
 """
 
 from __future__ import annotations

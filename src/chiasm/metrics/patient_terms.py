@@ -1,7 +1,7 @@
-"""What a pooled metric takes of each patient: such terms of several folds can be put one below the other.
+"""Per-patient terms of the pooled metrics, which can be stacked over several folds.
 
-Each function takes the `Scored` of one fold and gives (n, ...) float64, NaN where a term is not known. What belongs to
-the fold, its training patients' prior and censoring, has gone into the terms.
+Each function takes the `Scored` of one fold and returns (n, ...) float64, NaN where a term is unknown. What depends on
+the fold, such as the prior and censoring of its training patients, is already part of the terms.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chiasm.metrics.weighted import Floats, ratio
 
 
 def probabilities(s: Scored) -> Floats:
-    """(n, K, 2): probability and membership of each class, of two classes only the second; of each label, if known."""
+    """Probability and membership of each class (of two only the second) or label, (n, K, 2); NaN if unknown."""
     if s.outcome.value.ndim == 2:
         return np.stack([s.prediction, s.outcome.value], axis=2)
     member = np.eye(s.prediction.shape[1])[s.outcome.value.astype(np.intp)]
@@ -24,12 +24,12 @@ def probabilities(s: Scored) -> Floats:
 
 
 def calibration(measure: Measure, terms: Floats, weights: Floats, *, skip: bool) -> Floats:
-    """The mean of a measure over classes or labels, of the terms above; see `calibration_metrics.over_columns`."""
+    """Average a measure over classes or labels, from the terms above; see `metrics.calibration.over_columns`."""
     return over_columns(measure, terms[:, :, 0], terms[:, :, 1], weights, skip=skip)
 
 
 def class_losses(s: Scored) -> Floats:
-    """(n, 2): squared error of the probabilities, and of the classes' shares among the training patients."""
+    """Squared error of the probabilities, and of the classes' shares among the training patients, (n, 2)."""
     k = s.prediction.shape[1]
     member = np.eye(k)[s.outcome.value.astype(np.intp)]
     null = np.full(k, np.nan) if s.train is None else _shares(s.train.value, k)
@@ -38,7 +38,7 @@ def class_losses(s: Scored) -> Floats:
 
 
 def label_losses(s: Scored) -> Floats:
-    """(n, K, 2): of each label the squared error, and that of its share among the training patients; NaN if unknown."""
+    """Squared error for each label, and that of its share in the training set, (n, K, 2); NaN if unknown."""
     known = s.outcome.value
     null = np.full(known.shape[1], np.nan)
     if s.train is not None:
@@ -48,14 +48,14 @@ def label_losses(s: Scored) -> Floats:
 
 
 def number_losses(s: Scored) -> Floats:
-    """(n, 2): squared error, and that of the mean of the training patients."""
+    """Squared error, and that of the mean of the training patients, (n, 2)."""
     value = s.outcome.value
     null = np.nan if s.train is None or not len(s.train.value) else float(s.train.value.mean())
     return np.stack([(s.prediction - value) ** 2, (null - value) ** 2], axis=1)
 
 
 def survival_losses(s: Scored) -> Floats:
-    """(n, 2): what each patient adds to the integrated Brier score, and to that of the training Kaplan-Meier."""
+    """Contribution of each patient to the integrated Brier score, and to that of the training Kaplan-Meier, (n, 2)."""
     train = s.train
     if s.survival is None or s.times is None or train is None or train.event is None or s.outcome.event is None:
         return np.full((len(s.prediction), 2), np.nan)
@@ -64,29 +64,29 @@ def survival_losses(s: Scored) -> Floats:
 
 
 def scaled(terms: Floats, weights: Floats) -> Floats:
-    """1 - loss / loss of the null model, of (n, 2) terms: 1 is perfect, 0 as good as the training prior.
+    """One minus loss / loss of the null model, from (n, 2) terms: 1 is perfect, 0 as good as the training prior.
 
-    The index of prediction accuracy, or scaled Brier score, of probabilities; of numbers the R^2 against the training
-    mean. NaN where a term of a patient is. Source: Kattan and Gerds 2018, doi:10.1186/s41512-018-0029-2.
+    For probabilities it is the index of prediction accuracy, or scaled Brier score; for numbers the R^2 against the
+    training mean. NaN where a patient's term is NaN. Source: Kattan and Gerds 2018, doi:10.1186/s41512-018-0029-2.
     """
     sums = weights @ terms
     return 1 - ratio(sums[:, 0], sums[:, 1])
 
 
 def scaled_labels(terms: Floats, weights: Floats) -> Floats:
-    """The mean over labels of `scaled`, each over the patients of whom it is known."""
+    """Average `scaled` over labels, each over the patients whose label is known."""
     return over_columns(
         lambda loss, null, w: scaled(np.stack([loss, null], axis=1), w), terms[:, :, 0], terms[:, :, 1], weights
     )
 
 
 def pairs_of_numbers(s: Scored) -> Floats:
-    """(n, 2): prediction and value."""
+    """Prediction and value of each patient, (n, 2)."""
     return np.stack([s.prediction, s.outcome.value], axis=1)
 
 
 def number_intercept(terms: Floats, weights: Floats) -> Floats:
-    """The mean of value - prediction, the slope held at 1; 0 is ideal."""
+    """Mean of value - prediction, the slope held at 1; 0 is ideal."""
     return ratio(weights @ (terms[:, 1] - terms[:, 0]), weights.sum(axis=1))
 
 

@@ -1,7 +1,7 @@
 """Metrics of a predicted number.
 
 Every function takes `prediction` and `value`, both (n,) in the unit of the target, and `weights` (R, n) or None (see
-`weighted.as_weights`), and gives (R,) float64: one value a draw, NaN for a draw in which it is not defined.
+`weighted.as_weights`), and returns (R,) float64: one value per draw, NaN for a draw in which it is undefined.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ def rmse(prediction: ArrayLike, value: ArrayLike, weights: ArrayLike | None = No
 
 
 def r2(prediction: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """1 - squared error / squared deviation from the mean of the same patients.
+    """Coefficient of determination: 1 - squared error / squared deviation from the mean of the same patients.
 
-    Equals `sklearn.metrics.r2_score`, which gives 0 or 1 where all values are equal; we give NaN there.
+    Equals `sklearn.metrics.r2_score`, which gives 0 or 1 where all values are equal; we return NaN there.
     """
     guess, truth, w = _inputs(prediction, value, weights)
     error = w @ (guess - truth) ** 2
@@ -43,11 +43,11 @@ def spearman(prediction: ArrayLike, value: ArrayLike, weights: ArrayLike | None 
 
 
 def c_index(prediction: ArrayLike, value: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """Concordance index: the share of the pairs of different value that are predicted in their order, ties one half.
+    """Concordance index: the share of pairs of different value that are predicted in their order, ties one half.
 
-    Equals `lifelines.utils.concordance_index(value, prediction)`: Harrell's C without censoring. In O(n log^2 n): pairs
-    of different prediction are counted at the highest bit in which the ranks of the two predictions differ, by one
-    cumulative sum over the patients sorted by value.
+    Equals `lifelines.utils.concordance_index(value, prediction)`: Harrell's C without censoring. In O(n log^2 n):
+    pairs of different prediction are counted at the highest bit in which the ranks of the two predictions differ, by
+    one cumulative sum over the patients sorted by value.
     """
     guess, truth, w = _inputs(prediction, value, weights)
     rank, level = (np.unique(numbers, return_inverse=True)[1].reshape(-1) for numbers in (guess, truth))
@@ -69,13 +69,13 @@ def c_index(prediction: ArrayLike, value: ArrayLike, weights: ArrayLike | None =
 
 
 def _pairs(label: NDArray[np.intp], w: Floats) -> Floats:
-    """(R,) half the squared weight of each label, summed: pairs of equal label, a patient with itself included."""
+    """Half the squared weight of each label, summed, (R,): pairs of equal label, a patient with itself included."""
     order = np.argsort(label, kind="stable")
     return np.asarray((sum_ties(w[:, order], tie_starts(label[order].astype(np.float64))) ** 2).sum(axis=1) / 2)
 
 
 def _run_starts(ordered: NDArray[np.intp]) -> NDArray[np.intp]:
-    """(n,) for each position the first of its run of equal values."""
+    """First position of the run of equal values at each position, (n,)."""
     starts = tie_starts(ordered.astype(np.float64))
     return np.repeat(starts, np.diff(np.r_[starts, len(ordered)]))
 
@@ -89,7 +89,7 @@ def _inputs(prediction: ArrayLike, value: ArrayLike, weights: ArrayLike | None) 
 
 
 def _distinct(values: Floats, w: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """(R,): the patients of the draw have at least two different values."""
+    """Mask (R,) of draws whose patients have at least two different values."""
     drawn = w > 0
     top = np.where(drawn, values, -np.inf).max(axis=1, initial=-np.inf)
     low = np.where(drawn, values, np.inf).min(axis=1, initial=np.inf)

@@ -1,4 +1,4 @@
-"""What a metric sees: the predictions of a model for patients whose outcome is known, in one order."""
+"""Input of the metrics: the predictions of a model for patients whose outcome is known, in one order."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SURVIVAL = "survival_"
 
 @dataclass(frozen=True)
 class Scored:
-    """Patients whose outcome is known, in one order.
+    """Predictions and outcomes of the patients whose outcome is known, in one order.
 
     `prediction` is (n, K) probabilities, (n,) numbers or (n,) risks; `survival` is (n, K) at the `times` (K,), or None.
-    `train` is the outcome of those training patients of whom it is known, or None.
+    `train` is the outcome of the training patients for whom it is known, or None.
     """
 
     prediction: Floats
@@ -33,10 +33,10 @@ class Scored:
 def scored_of(
     kind: str, predictions: pd.DataFrame, outcome: Outcome, classes: Sequence[str], train: Outcome | None
 ) -> Scored:
-    """Read the columns of a model's predictions, for the patients of known outcome; arguments as for `metrics.score`.
+    """Read the columns of a model's predictions, for the patients of known outcome; arguments as for `scores.score`.
 
     Raises:
-        ValueError: a missing column, or a NaN among the predictions.
+        ValueError: a missing column, a NaN among the predictions, or names that do not fit the classes or labels.
     """
     known = np.flatnonzero(outcome.known)
     predictions, outcome = predictions.iloc[known], outcome.take(known)
@@ -57,12 +57,12 @@ def scored_of(
 
 
 def horizons_of(predictions: pd.DataFrame) -> tuple[float, ...]:
-    """The horizons at which these predictions give a survival, increasing: the integrated Brier score spans them."""
+    """Horizons at which these predictions give a survival, increasing; the integrated Brier score spans them."""
     return tuple(_horizon_columns(predictions))
 
 
 def uno_tau(train: Outcome) -> float:
-    """The time up to which Uno's C counts events, from these training patients; see `censoring.truncation_time`."""
+    """Time up to which Uno's C counts events, from these training patients; see `censoring.truncation_time`."""
     known = train.take(np.flatnonzero(train.known))
     if known.event is None:
         raise ValueError("the outcome has no events: survival metrics need time and event")
@@ -70,7 +70,7 @@ def uno_tau(train: Outcome) -> float:
 
 
 def _horizon_columns(predictions: pd.DataFrame) -> dict[float, str]:
-    """{horizon: column}, by time."""
+    """Find the columns of survival predictions, {horizon: column}, by time."""
     names = [str(name) for name in predictions if str(name).startswith(_SURVIVAL)]
     return dict(sorted((float(name[len(_SURVIVAL) :]), name) for name in names))
 

@@ -1,4 +1,4 @@
-"""The values of the metrics for the predictions of a model on one set of patients, or on all folds of a repeat."""
+"""Metric values for a model's predictions on one set of patients, or on all folds of a repeat."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 MIN_EVENTS = 5
-"""Fewest members of each class, with and without a label, events, or numbers, from which a metric is estimated."""
+"""Fewest members of each class, patients with and without a label, events, or numbers to estimate a metric from."""
 
 NOT_ESTIMABLE = "not estimable"
 
@@ -50,18 +50,18 @@ def score(
     *,
     min_events: int = MIN_EVENTS,
 ) -> dict[str, Floats]:
-    """Every metric of a kind of target, for each draw of a bootstrap.
+    """Compute every metric of a kind of target, for each draw of a bootstrap.
 
     Args:
         kind: "classification", "multilabel", "regression" or "survival".
         predictions: row i belongs to patient i of `outcome`; columns `p_<class>` or `p_<label>` | `prediction` | `risk`
             and `survival_<time>`; others are ignored.
-        outcome: n patients; those whose outcome is not known are left out.
+        outcome: outcomes of n patients; those whose outcome is unknown are left out.
         classes: names in the order of the codes in `outcome.value`, or labels in the order of its columns.
         weights: (R, n) counts; None gives the point estimate, R = 1.
-        train: outcome of the training patients, for the null model and the censoring distribution; without it
-            what needs them is NaN: `ipa`, `r2_null`, and of survival all but `harrell_c`.
-        metrics: ids of those wanted; None is all.
+        train: outcomes of the training patients, for the null model and the censoring distribution; without them the
+            metrics that need them are NaN: `ipa`, `r2_null`, and of survival all but `harrell_c`.
+        metrics: ids of the metrics to compute; None means all.
         min_events: see `estimable`; below it every value is NaN. A label below it is left out of the mean over labels.
 
     Returns:
@@ -85,12 +85,12 @@ def score_pooled(
     classes: Sequence[str] = (),
     metrics: Collection[str] | None = None,
 ) -> dict[str, Floats]:
-    """Every pooled metric over the folds of one repeat together, whatever the number of events.
+    """Compute every pooled metric over the folds of one repeat together, whatever the number of events.
 
     Args:
         kind, classes: as for `score`.
         parts: predictions, outcome, outcome of the training patients, and weights (R, n) or None, of each fold.
-        metrics: ids of those wanted; None is all. Those that are not pooled are passed over.
+        metrics: ids of the metrics to compute; None means all. Those that are not pooled are skipped.
 
     Returns:
         {metric id: (R,) float64}.
@@ -113,7 +113,7 @@ def _with_weights(
     train: Outcome | None,
     weights: ArrayLike | None,
 ) -> tuple[Scored, Floats]:
-    """What a metric sees of the patients of known outcome, and their weights (R, n)."""
+    """Restrict the predictions to patients of known outcome, and return their weights (R, n) too."""
     if len(predictions) != len(outcome.value):
         raise ValueError(f"{len(predictions)} predictions for {len(outcome.value)} patients: give one row a patient")
     w = np.atleast_2d(np.ones(len(predictions)) if weights is None else np.asarray(weights))
@@ -123,13 +123,13 @@ def _with_weights(
 
 
 def _values(chosen: Sequence[Metric], parts: Sequence[Scored], weights: Floats, *, enough: bool) -> dict[str, Floats]:
-    """Each metric in each draw, a block of draws at a time; NaN throughout without enough patients."""
+    """Compute each metric in each draw, a block of draws at a time; NaN throughout without enough patients."""
     if not enough:
         return {metric.id: np.full(len(weights), np.nan) for metric in chosen}
     n = weights.shape[1]
     step = max(1, _CELLS // max(1, n))
     blocks = [as_weights(weights[i : i + step], n) for i in range(0, len(weights), step)]
-    seen: dict[Any, Any] = {}  # terms and functions that several metrics share go once
+    seen: dict[Any, Any] = {}  # terms that several metrics share are prepared once
     given: dict[Any, Floats] = {}
     found = {}
     for metric in chosen:
@@ -144,10 +144,10 @@ def _values(chosen: Sequence[Metric], parts: Sequence[Scored], weights: Floats, 
 
 
 def estimable(kind: str, outcome: Outcome, n_classes: int = 0, *, min_events: int = MIN_EVENTS) -> bool:
-    """Whether there are enough patients of known outcome for a metric to mean anything.
+    """Return True if there are enough patients of known outcome for a metric to mean anything.
 
     Classification: `min_events` members of each class (of `n_classes`; 0 takes those seen, and at least two).
-    Multilabel: `min_events` patients who have, and as many who have not, any one label; see `scorable` for the others.
+    Multilabel: `min_events` patients with, and as many without, any one label; see `scorable` for the other labels.
     Survival: `min_events` events; a cohort without censoring is fine. Regression: `min_events` patients.
     """
     if kind == "multilabel":
@@ -161,9 +161,9 @@ def estimable(kind: str, outcome: Outcome, n_classes: int = 0, *, min_events: in
 
 
 def scorable(kind: str, outcome: Outcome, *, min_events: int = MIN_EVENTS) -> Outcome:
-    """The outcome without labels that fewer than `min_events` patients have, or have not: they say too little.
+    """Mask the labels that fewer than `min_events` patients have, or do not have: they say too little.
 
-    The other kinds of target are as they were.
+    The outcomes of other kinds of target are returned unchanged.
     """
     if kind != "multilabel":
         return outcome
@@ -172,7 +172,7 @@ def scorable(kind: str, outcome: Outcome, *, min_events: int = MIN_EVENTS) -> Ou
 
 
 def chosen_metrics(kind: str, metrics: Collection[str] | None) -> tuple[Metric, ...]:
-    """The metrics of a kind with these ids, or all.
+    """Select the metrics of a kind with these ids, or all of them.
 
     Raises:
         ValueError: an unknown kind or metric.

@@ -1,4 +1,4 @@
-"""Local linear regression of an outcome on one number, for all draws of a bootstrap at once: R's `lowess`, iter = 0."""
+"""Local linear regression of an outcome on one variable, for all bootstrap draws at once: R's `lowess`, iter = 0."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import numpy as np
 from chiasm.metrics.weighted import Floats, ratio
 
 SPAN = 2 / 3
-"""Share of the patients among whom each line is fitted, as in R."""
+"""Share of the patients to whom each line is fitted, as in R."""
 
 DELTA = 0.01
-"""Lines are fitted this share of the range of x apart, or more, and interpolated between, as in R."""
+"""Least distance between fitted points, as a share of the range of x; values between are interpolated, as in R."""
 
 
 def lowess(x: Floats, y: Floats, w: Floats, *, span: float = SPAN, delta: float = DELTA) -> Floats:
-    """The local mean of y at each x, for each draw.
+    """Estimate the local mean of y at each x, for each draw.
 
-    A straight line is fitted around each of some points of x, each patient weighted by `w` and by the tricube
+    A straight line is fitted around each of several points of x, with each patient weighted by `w` and by the tricube
     (1 - (distance / h)^3)^3, where h is the distance to the (span n)-th nearest patient.
 
     With weights of one this equals `stats::lowess(x, y, iter = 0)` of R, ties included; with `delta` = 0 and other
     weights, `stats::loess(degree = 1, span = 2/3, weights, surface = "direct")`. The points and h are those of the
-    sample whatever the draw, so that all draws are a few products of matrices: a draw's own would hardly differ, for h
+    sample in every draw, so that all draws are a few matrix products; those of a draw would hardly differ, because h
     reaches over two thirds of all patients.
 
     Args:
-        x, y: (n,) of the patients with any weight.
+        x, y: (n,) values of the patients who have any weight.
         w: (R, n) weights.
         span, delta: see above.
 
     Returns:
-        (R, n), NaN in a draw without weight around a point.
+        (R, n), NaN in a draw that has no weight around a point.
     """
     n = len(x)
     if n == 0:
@@ -59,7 +59,7 @@ def lowess(x: Floats, y: Floats, w: Floats, *, span: float = SPAN, delta: float 
 
 
 def _fitted_points(ordered: Floats, delta: float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Positions in the sorted x at which `lowess` fits: from each the last one within `delta`, or else the next."""
+    """Find the positions in the sorted x to fit at: from each the last one within `delta`, or else the next."""
     n, points = len(ordered), [0]
     while True:
         last = int(np.searchsorted(ordered, ordered[points[-1]], side="right")) - 1  # ties have one fit

@@ -1,9 +1,10 @@
 """Metrics of survival predictions: two concordance indices and the integrated Brier score.
 
-Every function takes arrays of n patients and `weights` (R, n) or None (see `weighted.as_weights`), and gives (R,)
-float64: one value a draw, NaN for a draw in which it is not defined. `time` is a positive number in any one unit,
-`event` is True where the event was seen at that time and False where the patient was censored. The distribution of the
-censoring comes from the training patients and is the same in every draw: intervals are conditional on the training set.
+Every function takes arrays of n patients and `weights` (R, n) or None (see `weighted.as_weights`), and returns (R,)
+float64: one value per draw, NaN for a draw in which it is undefined. `time` is a positive number in any one unit,
+`event` is True where the event was seen at that time and False where the patient was censored. The censoring
+distribution comes from the training patients and is the same in every draw: intervals are conditional on the training
+set.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ def harrell_c(
     *,
     tied_tolerance: float = TIED_TOLERANCE,
 ) -> Floats:
-    """Harrell's concordance index: the share of comparable pairs in which the one who dies first has the higher risk.
+    """Harrell's concordance index: the share of comparable pairs in which the earlier event has the higher risk.
 
     Convention (that of `sksurv.metrics.concordance_index_censored`, which this equals): a pair is comparable when the
     shorter time is an event; at tied times, only when exactly one of the two is an event, which then counts as the
-    earlier; two events at one time, or two censored patients, say nothing. Risks that differ by at most
+    earlier; two events at one time, or two censored patients, are not comparable. Risks that differ by at most
     `tied_tolerance` count one half. (lifelines counts two events at one time as a pair; we do not.)
 
     Args:
@@ -38,7 +39,7 @@ def harrell_c(
         time: (n,) float.
         event: (n,) bool.
         weights: (R, n) counts.
-        tied_tolerance: largest difference of two risks that are called equal.
+        tied_tolerance: largest difference of two risks that count as tied.
 
     Source: Harrell et al. 1996, doi:10.1002/(SICI)1097-0258(19960229)15:4<361::AID-SIM168>3.0.CO;2-4.
     """
@@ -56,16 +57,16 @@ def uno_c(
     tau: float | None = None,
     tied_tolerance: float = TIED_TOLERANCE,
 ) -> Floats:
-    """Uno's concordance index: Harrell's, each pair weighted by 1 / G(T-)^2, T the time of its event.
+    """Uno's concordance index: Harrell's, with each pair weighted by 1 / G(T-)^2, where T is the time of its event.
 
     Equals `survival::concordance(timewt = "n/G2", ymax = tau)` of R, which takes G from the patients it scores, and,
     where nobody was censored at the time of an event, `sksurv.metrics.concordance_index_ipcw`, which takes G(T) and
-    T < tau. We leave out events after the last training time, because nothing is known of the censoring there.
+    T < tau. We leave out events after the last training time, because the censoring there is unknown.
 
     Args:
         risk, time, event, weights, tied_tolerance: as for `harrell_c`.
-        train_time, train_event: (n_train,) of the training patients, for the Kaplan-Meier estimate of G.
-        tau: only events up to this time count; None is all. See `censoring.truncation_time`.
+        train_time, train_event: (n_train,) times and events of the training patients, which give G by Kaplan-Meier.
+        tau: only events up to this time count; None counts all. See `censoring.truncation_time`.
 
     Source: Uno et al. 2011, doi:10.1002/sim.4154.
     """
@@ -99,7 +100,7 @@ def integrated_brier(
         survival: (n, K) probabilities of being event-free at each of `times`.
         times: (K,) increasing horizons.
         time, event, weights: as for `harrell_c`.
-        train_time, train_event: (n_train,) of the training patients, for the Kaplan-Meier estimate of G.
+        train_time, train_event: (n_train,) times and events of the training patients, which give G by Kaplan-Meier.
 
     Source: Graf et al. 1999, doi:10.1002/(SICI)1097-0258(19990915/30)18:17/18<2529::AID-SIM274>3.0.CO;2-5.
     """
@@ -116,9 +117,10 @@ def integrated_losses(
     train_time: ArrayLike,
     train_event: ArrayLike,
 ) -> Floats:
-    """(n, 2): what each patient adds to the integrated Brier score, and what he adds to that of the null model.
+    """Contribution of each patient to the integrated Brier score, and to that of the null model, (n, 2).
 
-    The null model gives every patient the Kaplan-Meier survival of the training patients. Arguments as above.
+    The null model gives every patient the Kaplan-Meier survival of the training patients. Arguments as for
+    `integrated_brier`.
     """
     at, horizons = np.asarray(time, dtype=np.float64), np.asarray(times, dtype=np.float64)
     share = _trapezoid_weights(horizons)
@@ -134,7 +136,7 @@ def brier_losses(
     train_time: ArrayLike,
     train_event: ArrayLike,
 ) -> tuple[Floats, Floats]:
-    """(n, K) weighted squared errors at each horizon, and those of the null model; NaN where a horizon has no G."""
+    """Weighted squared errors at each horizon, and those of the null model, (n, K) each; NaN at a horizon without G."""
     at, horizons = np.asarray(time, dtype=np.float64), np.asarray(times, dtype=np.float64)
     guess = np.asarray(survival, dtype=np.float64)
     if guess.shape != (len(at), len(horizons)) or len(np.asarray(event)) != len(at):
@@ -149,7 +151,7 @@ def brier_losses(
 
 
 def _trapezoid_weights(times: Floats) -> Floats:
-    """(K,) weights that sum to one: the trapezoid rule over `times`, divided by their span."""
+    """Weights (K,) of the trapezoid rule over `times`, divided by their span, so that they sum to one."""
     if len(times) < 2:
         return np.ones(len(times))
     gaps = np.diff(times)

@@ -1,9 +1,9 @@
 """Calibration of survival predictions at a horizon, over all patients tested in one repeat.
 
-At a horizon t the outcome is the event by t, and a patient of whom it is known counts 1 / G (`censoring.seen_by`), G
-the censoring survival of the training patients of his own fold. With these weights the measures are those of
-`calibration_metrics`. Each takes `terms` (n, 4): risk by t, event by t, weight, the null model's risk; and counts
-(R, n). Austin, Harrell and van Klaveren (2020, doi:10.1002/sim.8570) smooth by a Cox model with restricted cubic
+At a horizon t the outcome is the event by t. A patient for whom it is known has weight 1 / G (`censoring.seen_by`),
+where G is the censoring survival of the training patients of the same fold. With these weights the measures are those
+of `metrics.calibration`. Each function takes `terms` (n, 4): risk by t, event by t, weight, the null model's risk; and
+counts (R, n). Austin, Harrell and van Klaveren (2020, doi:10.1002/sim.8570) smooth by a Cox model with restricted cubic
 splines of log(-log(1 - risk)) instead, which cannot pool folds that each have their own horizon.
 """
 
@@ -16,7 +16,7 @@ from chiasm.metrics.weighted import Floats, ratio
 
 
 def at_horizon(measure: Measure, terms: Floats, weights: Floats) -> Floats:
-    """A measure of `calibration_metrics` among those of whom the event by the horizon is known, by their weights."""
+    """Apply a measure of `metrics.calibration` to patients whose event by the horizon is known, with their weights."""
     known = bool(np.isfinite(terms[:, 2]).all())
     rows = np.flatnonzero(terms[:, 2] > 0) if known else np.zeros(0, dtype=np.intp)
     risk, died, seen = terms[rows, :3].T
@@ -24,7 +24,7 @@ def at_horizon(measure: Measure, terms: Floats, weights: Floats) -> Floats:
 
 
 def observed_expected_at(terms: Floats, weights: Floats) -> Floats:
-    """The share with the event by the horizon, over the mean risk of all patients, the censored included.
+    """Observed share with the event by the horizon, over the mean risk of all patients, the censored included.
 
     The share is weighted by the inverse probability of not being censored; where G comes from the same patients it is
     one minus their Kaplan-Meier survival.
@@ -34,8 +34,10 @@ def observed_expected_at(terms: Floats, weights: Floats) -> Floats:
 
 
 def ipa_at(terms: Floats, weights: Floats) -> Floats:
-    """1 - Brier / Brier of the null model at a horizon. Equals `IPA` of `riskRegression::Score`, whose null model and
-    censoring are those of the patients it scores; ours are those of the training patients.
+    """Index of prediction accuracy at a horizon: 1 - Brier / Brier of the null model.
+
+    Equals `IPA` of `riskRegression::Score`, whose null model and censoring come from the patients it scores; ours come
+    from the training patients.
 
     Source: Kattan and Gerds 2018, doi:10.1186/s41512-018-0029-2.
     """

@@ -1,7 +1,7 @@
-"""The metrics of each kind of target.
+"""Registry of the metrics of each kind of target.
 
-A metric is computed within each test fold and averaged over the folds, each fold counting the same; a pooled one over
-all patients tested in a repeat together, then averaged over the repeats. Both may be NaN: not estimable.
+A metric is computed within each test fold and averaged over the folds, each fold counting the same; a pooled one is
+computed over all patients tested in a repeat together and averaged over the repeats. Both may be NaN: not estimable.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Metric:
     Args:
         id, label: its name in `trial.json` and on the page.
         higher_is_better: None where it is best at `ideal`.
-        function: `(scored, weights (R, n)) -> (R,)`; of a pooled metric `(terms (n, ...), weights (R, n)) -> (R,)`.
-        of_patients: of a pooled metric, what it takes of each patient of a fold, (n, ...).
-        table: "performance", "horizons" or "calibration": which of the tables it belongs to.
+        function: `(scored, weights (R, n)) -> (R,)`; for a pooled metric `(terms (n, ...), weights (R, n)) -> (R,)`.
+        of_patients: for a pooled metric, computes the terms of each patient of a fold, (n, ...).
+        table: "performance", "horizons" or "calibration": the table that it belongs to.
         ideal: see `higher_is_better`.
-        row: which row of what `function` gives is this metric's, where several share it; (rows, R) then.
+        row: row of the output of `function` that is this metric, where several share it; the output is (rows, R) then.
     """
 
     id: str
@@ -53,16 +53,16 @@ class Metric:
 
     @property
     def pooled(self) -> bool:
-        """Whether it is computed over all patients tested in a repeat, instead of within each fold."""
+        """True if it is computed over all patients tested in a repeat, instead of within each fold."""
         return self.of_patients is not None
 
     @property
     def is_slope(self) -> bool:
-        """Whether it needs predictions that differ within a fold."""
+        """True if it needs predictions that differ within a fold."""
         return self.id.startswith("calibration_slope")
 
     def prepared(self, parts: Sequence[Scored]) -> Any:
-        """What `function` takes first, of the folds of one repeat; of one fold where the metric is not pooled."""
+        """Build the first argument of `function` from the folds of one repeat, or from one fold if not pooled."""
         if self.of_patients is not None:
             terms = [self.of_patients(part) for part in parts]
             return without_constants(terms) if self.is_slope else np.concatenate(terms)
@@ -72,7 +72,7 @@ class Metric:
 
 
 def without_constants(terms: Sequence[Floats]) -> Floats:
-    """The terms (n, ..., m) of several folds, the first of the m NaN where it is constant within every fold.
+    """Stack the terms (n, ..., m) of several folds, the first of the m NaN where it is constant within every fold.
 
     Constants that differ between folds, as priors of the training patients do, would have a slope, and a negative one:
     the more events are tested, the fewer were trained on.
@@ -124,7 +124,7 @@ _MEASURES: tuple[_Row, ...] = (
 
 
 def _calibration(of: str = "") -> tuple[Metric, ...]:
-    """Of the probabilities of classes, or of labels, whose measures have "mean" before their names."""
+    """Build the calibration metrics of classes, or of labels, whose names start with "mean" (`of`)."""
     over = {measure: partial(terms_.calibration, measure, skip=bool(of)) for *_, measure, _ in _MEASURES}
     return tuple(
         Metric(name, of + label, better, over[measure], terms_.probabilities, CALIBRATION, ideal, row)
@@ -137,7 +137,7 @@ def _at_place(function: Callable[[Floats, Floats], Floats], place: int) -> Calla
 
 
 def _at_horizons() -> tuple[Metric, ...]:
-    """Of each place among the horizons: AUC and scaled Brier score, then the measures of calibration."""
+    """Build the metrics at each place among the horizons: AUC and scaled Brier score, then calibration."""
     performance, calibration = [], []
     for place, name in enumerate(("first", "second", "third")[: dependent_.PLACES]):
         end, at = f"_t{place + 1}", f" at the {name} horizon"
@@ -208,5 +208,5 @@ PRIMARY: dict[str, str] = {
 
 
 def primary_label(kind: str) -> str:
-    """How the primary metric of a kind of target is called."""
+    """Label of the primary metric of a kind of target."""
     return next(metric.label for metric in METRICS[kind] if metric.id == PRIMARY[kind])

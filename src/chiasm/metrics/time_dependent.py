@@ -1,7 +1,7 @@
-"""Metrics at each horizon of a survival prediction: how well it tells who has the event by then, and how close it is.
+"""Discrimination and calibration terms at each horizon of a survival prediction.
 
-A horizon is known by its place, since each fold may have its own (the quartiles of its training patients' event times):
-the first, second and third, or of more than three the first, the middle and the last.
+A horizon is identified by its place, since each fold may have its own (the quartiles of its training patients' event
+times): the first, second and third, or with more than three the first, the middle and the last.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ def auc_at(
 
         AUC(t) = sum_ij v_i v_j 1(T_i <= t, event) 1(T_j > t) [1(r_i > r_j) + 1(r_i = r_j) / 2] / sum_ij v_i v_j ...
 
-    v_i = 1 / G(T_i-), v_j = 1 / G(t): who was censored by t is left out, and others stand for him. Equals
+    v_i = 1 / G(T_i-), v_j = 1 / G(t): patients censored by t are left out, and others weigh more instead. Equals
     `riskRegression::Score` and `timeROC` of R, which take G from the patients they score.
 
     Args:
-        risk: (n,) of the event by t; any increasing function of it gives the same.
+        risk: (n,) risk of the event by t; any increasing function of it gives the same result.
         horizon: t.
         time, event: (n,).
-        train_time, train_event: (n_train,) of the training patients.
+        train_time, train_event: (n_train,) times and events of the training patients.
         weights: (R, n) counts.
 
     Returns:
-        (R,), NaN where nobody has, or nobody is free of, the event by t, and where G(t) is zero or not known.
+        (R,), NaN where nobody has, or nobody is free of, the event by t, and where G(t) is zero or unknown.
 
     Source: Uno et al. 2007, doi:10.1198/016214507000000149; Blanche et al. 2013, doi:10.1002/bimj.201200045.
     """
@@ -55,14 +55,14 @@ def auc_at(
 
 
 def place_of(n_horizons: int, place: int) -> int | None:
-    """Which of the horizons stands at a place from 0, or None where there are too few."""
+    """Index of the horizon at a place from 0, or None where there are too few."""
     if n_horizons > PLACES:
         return (0, n_horizons // 2, n_horizons - 1)[place]
     return place if place < n_horizons else None
 
 
 def fold_auc(s: Scored, weights: Floats, place: int) -> Floats:
-    """AUC at the horizon of a place; the risk is one minus the survival predicted there."""
+    """AUC at the horizon of a place, with one minus the survival predicted there as the risk."""
     number = place_of(0 if s.times is None else len(s.times), place)
     if number is None or s.survival is None or s.times is None or s.train is None:
         return np.full(len(weights), np.nan)
@@ -73,10 +73,10 @@ def fold_auc(s: Scored, weights: Floats, place: int) -> Floats:
 
 
 def horizon_terms(s: Scored) -> Floats:
-    """(n, 3 places, 4): risk, event by then, weight, and the null model's risk; NaN at a place without a horizon.
+    """Terms of each patient at each place, (n, 3, 4): risk, event by then, weight, and the null model's risk.
 
-    The null model is the Kaplan-Meier estimate of the training patients. These are what calibration and the scaled
-    Brier score at a horizon take of each patient, with the horizons and the censoring of his own fold.
+    NaN at a place without a horizon. The null model is the Kaplan-Meier estimate of the training patients. Calibration
+    and the scaled Brier score at a horizon use these terms, which hold the horizons and censoring of the fold.
     """
     terms = np.full((len(s.prediction), PLACES, 4), np.nan)
     if s.survival is None or s.times is None or s.train is None or s.train.event is None or s.outcome.event is None:

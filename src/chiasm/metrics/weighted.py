@@ -1,4 +1,4 @@
-"""Sums over patients, done for all draws of a bootstrap at once."""
+"""Weighted sums and ranks over patients, for all draws of a bootstrap at once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ Floats = NDArray[np.float64]
 
 
 def as_weights(weights: ArrayLike | None, n: int) -> Floats:
-    """The weights as an (R, n) float64 matrix: how often each of the n patients stands in each of the R draws.
+    """Return the weights as an (R, n) float64 matrix: how often each of n patients occurs in each of R draws.
 
     Args:
         weights: (R, n) or (n,) counts, not negative; None is one row of ones, which gives the point estimate.
         n: number of patients.
 
     Raises:
-        ValueError: the matrix has another width than n, or a weight is negative or NaN.
+        ValueError: the matrix is not n wide, or a weight is negative or NaN.
     """
     if weights is None:
         return np.ones((1, n))
@@ -31,7 +31,7 @@ def as_weights(weights: ArrayLike | None, n: int) -> Floats:
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
-    """numerator / denominator, NaN where the denominator is zero: a value that cannot be estimated."""
+    """Divide, with NaN where the denominator is zero: a value that cannot be estimated."""
     above = np.asarray(numerator, dtype=np.float64)
     below = np.asarray(denominator, dtype=np.float64)
     out: Floats = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
@@ -40,26 +40,26 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
 
 
 def tie_starts(ordered: Floats) -> NDArray[np.intp]:
-    """The first position of each run of equal values in a sorted array of shape (n,)."""
+    """First position of each run of equal values in a sorted array of shape (n,)."""
     return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
 
 
 def sum_ties(weights: Floats, starts: NDArray[np.intp]) -> Floats:
-    """(R, n) weights in sorted order -> (R, G) sums over the runs of equal values that begin at `starts`."""
+    """Sum (R, n) weights in sorted order over the runs of equal values that begin at `starts`, giving (R, G)."""
     if len(starts) == weights.shape[1]:
         return weights
     return np.asarray(np.add.reduceat(weights, starts, axis=1), dtype=np.float64)
 
 
 def midranks(values: Floats, weights: Floats) -> Floats:
-    """Ranks from 1, ties sharing their mean, as if each patient stood in the data as often as its weight says.
+    """Ranks from 1, with ties sharing their mean, as if each patient occurred as often as its weight says.
 
     Args:
         values: (n,) numbers.
         weights: (R, n) counts.
 
     Returns:
-        (R, n) ranks; that of a patient with weight zero is of no use.
+        (R, n) ranks; that of a patient with weight zero is meaningless.
     """
     order = np.argsort(values, kind="stable")
     starts = tie_starts(values[order])

@@ -1,1 +1,1 @@
-"""Operations on fitted models: merging them without data."""
+"""Merging of fitted models, without training."""

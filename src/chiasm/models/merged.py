@@ -1,4 +1,4 @@
-"""Fitted models to one: their networks merged, where everything else about them is the same."""
+"""Merging of fitted models whose networks are merged and whose other parts must be the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chiasm.merging.methods import METHODS, Method, make_method, merge_models
 from chiasm.models.merged_scores import mean_response, same_parts
 from chiasm.specs import name_and_options, read_options
 
-# What must be one for the parameters of two networks to mean the same; the encoders are compared by modality.
+# Parts that must be equal for the parameters of two networks to be comparable; encoders are compared by modality.
 ALIKE = {
     "modalities": "modalities, or kinds of them",
     "target": "targets",
@@ -39,14 +39,14 @@ ALIKE = {
 
 @dataclasses.dataclass(frozen=True)
 class Merged:
-    """A merged model, and what it is worth on a cohort.
+    """A merged model, with the scores of all models on a cohort.
 
     Args:
-        model: the merged one, whatever the scores say.
+        model: the merged model, whatever the scores say.
         metric: the primary metric of the target.
-        scores: name of a model, `merged` last, to its metrics; empty without a cohort. The merged model's are those
-            before it was calibrated on that cohort.
-        calibrated_on: how many patients of the cohort its calibration was fitted on; 0: it is the mean of the models'.
+        scores: metrics of each model by name, `merged` last; empty without a cohort. The merged model is scored before
+            it is calibrated on that cohort.
+        calibrated_on: number of the cohort's patients on which its calibration was fitted; 0: it is the models' mean.
     """
 
     model: FittedModel
@@ -56,20 +56,20 @@ class Merged:
 
     @property
     def calibration(self) -> str:
-        """A sentence that says where the calibration comes from."""
+        """Return a sentence on the origin of the calibration."""
         if self.calibrated_on:
             return f"its calibration was fitted on {self.calibrated_on:,} patients of the cohort"
         return "its calibration is the mean of the models', fitted for their links and not for its own"
 
     @property
     def best(self) -> str | None:
-        """Who has the best primary metric, of equal ones the merged model; None where none can be estimated."""
+        """Return the name of the model with the best primary metric, on ties the merged one; None if not estimable."""
         known = {name: own[self.metric] for name, own in self.scores.items() if np.isfinite(own[self.metric])}
         return max(reversed(known), key=lambda name: known[name]) if known else None
 
     @property
     def warning(self) -> str | None:
-        """A sentence where merging did not pay, else None."""
+        """Return a warning if another model scores better than the merged one, else None."""
         best = self.best
         if best in (None, "merged"):
             return None
@@ -79,7 +79,7 @@ class Merged:
 
 
 def method_of(text: str) -> Method:
-    """A method from `name` or `name:option=value,option=value`.
+    """Create a merging method from `name` or `name:option=value,option=value`.
 
     Raises:
         ValueError: an unknown method or option, or a value of the wrong type or range.
@@ -91,14 +91,14 @@ def method_of(text: str) -> Method:
 
 
 def require_alike(outlines: Sequence[Outline], names: Sequence[str]) -> None:
-    """Refuse models whose networks do not fit, by what their folders say; no weight is read.
+    """Check, by the descriptions of models and without reading weights, that their networks can be merged.
 
     Args:
-        names: what a message calls each.
+        names: the models' names for error messages.
 
     Raises:
-        Unsupported: a model that is no network; recipes, targets, encoders or other parts that differ.
-        ValueError: tensors or shapes that differ, named.
+        Unsupported: a model is not a network; or recipes, targets, encoders or other parts differ.
+        ValueError: tensors or shapes differ; the message names them.
     """
     trees = [outline.tree for outline in outlines]
     for tree, name in zip(trees, names, strict=True):
@@ -137,19 +137,19 @@ def merge_fitted(
     method: Method,
     base: FittedModel | None = None,
 ) -> FittedModel:
-    """The first model with the merged network, and the mean of the models' calibrations.
+    """Merge fitted models: the first one with the merged network and the mean of the models' calibrations.
 
-    Weights of networks that read differently scaled inputs have no common meaning, so the encoders must be equal: fit
-    the models on one cohort, or tune them from one model. The calibrating slope, its centre and the baseline hazard are
+    Weights of networks with differently scaled inputs are not comparable, so the encoders must be equal: fit the models
+    on one cohort, or fine-tune them from one model. The calibration slope, its centre and the baseline hazard are
     averaged; they were fitted for the links of the models, not for that of the merged one.
 
     Args:
-        models: `require_alike` has passed them, the base too.
-        names: what a message calls each, the base last.
+        models: models that `require_alike` accepts, as must the base.
+        names: the models' names for error messages, the base last.
 
     Raises:
-        Unsupported: encoders that were fitted on different patients.
-        ValueError: what `merge_models` refuses.
+        Unsupported: the encoders were fitted on different patients.
+        ValueError: `merge_models` refuses the networks.
     """
     every = [*models, *([] if base is None else [base])]
     for model, name in zip(every[1:], names[1:], strict=True):
@@ -179,10 +179,10 @@ def _layout(tree: Mapping[str, Any]) -> Layout:
 
 
 def at(tree: Any, place: str) -> Any:
-    """What stands at a dotted place of a description.
+    """Look up a dotted path in a model's description.
 
     Raises:
-        ArtifactError: nothing does.
+        ArtifactError: the path does not exist.
     """
     for part in place.split("."):
         if not isinstance(tree, dict) or part not in tree:

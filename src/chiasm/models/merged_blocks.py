@@ -1,4 +1,4 @@
-"""Blocks of `lego-merge` that were trained in different places, put together without data (arXiv 2405.19950)."""
+"""Merging of `lego-merge` blocks that were trained in different places, without data (arXiv 2405.19950)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from chiasm.recipes.fusion.lego_blocks import HEAD_METHODS, require_matching
 from chiasm.recipes.fusion.lego_merge import LegoMergePredictor
 from chiasm.specs import name_and_options, read_options
 
-MIXED = "several"  # starts of the blocks of one model
-# What must be one for the latents and heads of blocks to mean the same.
+MIXED = "several"  # marks a model whose blocks started from different latents
+# Parts that must be equal for the latents and heads of blocks to be comparable.
 ALIKE = {
     "target": "targets",
     "predictor.kind": "kinds of target",
@@ -30,14 +30,14 @@ ALIKE = {
 
 @dataclasses.dataclass(frozen=True)
 class BlockMethod:
-    """How latents are merged (mean, harmonic, geometric), and heads (slerp, linear, ot)."""
+    """Merging methods of the latents (mean, harmonic, geometric) and of the heads (slerp, linear, ot) of blocks."""
 
     latents: str = "mean"
     head: str = "slerp"
 
 
 def block_method_of(text: str) -> BlockMethod:
-    """A way of merging blocks from `name` or `name:head=method`.
+    """Create a method of merging blocks from `name` or `name:head=method`.
 
     Raises:
         ValueError: an unknown name, option or value, with the nearest known one.
@@ -50,7 +50,7 @@ def block_method_of(text: str) -> BlockMethod:
 
 
 def hold_blocks(outlines: Sequence[Outline]) -> bool:
-    """Whether every model is one of blocks."""
+    """Return whether every model consists of `lego-merge` blocks."""
     predictors = [own.tree.get("predictor") if isinstance(own.tree, dict) else None for own in outlines]
     return all(isinstance(own, dict) and own.get("$kind") == "lego-merge" for own in predictors)
 
@@ -58,13 +58,13 @@ def hold_blocks(outlines: Sequence[Outline]) -> bool:
 def require_blocks(
     outlines: Sequence[Outline], names: Sequence[str], weights: Sequence[float], method: BlockMethod
 ) -> None:
-    """Refuse blocks that do not fit, by what their folders say; no weight is read.
+    """Check, by the descriptions of models and without reading weights, that their blocks can be merged.
 
     Args:
-        names: what a message calls each.
+        names: the models' names for error messages.
 
     Raises:
-        Unsupported: two blocks of one modality; targets, sizes, classes or starts that differ; a package is missing.
+        Unsupported: two models share a modality; targets, sizes, classes or starts differ; a package is missing.
         ValueError: a weight of zero.
     """
     require_matching(method.head)
@@ -86,13 +86,13 @@ def require_blocks(
 
 
 def require_one_meaning(trees: Sequence[Any], names: Sequence[str], alike: Mapping[str, str]) -> None:
-    """Refuse models of one modality, or that differ in a part that has to be one.
+    """Check that models are of different modalities and agree in the parts that must be equal.
 
     Args:
-        alike: dotted places of a description, and what a message calls what stands there.
+        alike: dotted paths of a description that must be equal, with their names for error messages.
 
     Raises:
-        Unsupported: as said.
+        Unsupported: two models share a modality, or a part differs.
     """
     for tree in trees:
         for part in (*alike, "modalities"):
@@ -113,13 +113,13 @@ def require_one_meaning(trees: Sequence[Any], names: Sequence[str], alike: Mappi
 
 
 def merge_blocks(models: Sequence[FittedModel], weights: Sequence[float], method: BlockMethod) -> FittedModel:
-    """One model of all blocks, merged at prediction over what a patient has; nothing is trained and no patient needed.
+    """Combine all blocks in one model, which merges those of a patient's modalities at prediction; without data.
 
-    The weight of a model is that of each of its blocks, in the merge of latents and in that of heads. Means and scales
-    by which a number was standardised are averaged, as the calibrations are.
+    The weight of a model applies to each of its blocks, in the merge of latents and of heads. Means and scales by which
+    a numeric outcome was standardised are averaged, as are the calibrations.
 
     Args:
-        models: `require_blocks` has passed them.
+        models: models that `require_blocks` accepts.
     """
     parts = [model.predictor for model in models]
     own = [part for part in parts if isinstance(part, LegoMergePredictor)]
@@ -146,7 +146,7 @@ def merge_blocks(models: Sequence[FittedModel], weights: Sequence[float], method
 
 
 def joined(models: Sequence[FittedModel], weights: Sequence[float], recipe: str) -> FittedModel:
-    """The first model with the modalities of all and the mean of their calibrations; its predictor is still its own."""
+    """Return the first model with all models' modalities and mean calibration; its predictor is not replaced."""
     modalities = {name: kind for model in models for name, kind in model.modalities.items()}
     return dataclasses.replace(
         models[0],

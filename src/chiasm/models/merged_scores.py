@@ -1,4 +1,4 @@
-"""What merging changes beside the weights: the calibration, and the scores before and after."""
+"""Calibration of merged models, and scores of models before and after merging."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chiasm.recipes.baselines.stacked import enough
 
 
 def mean_response(responses: Sequence[Response], weights: Sequence[float]) -> Response:
-    """The weighted mean of slopes, centres and cumulative baseline hazards; a hazard is a step function."""
+    """Average responses: slopes, centres, intercepts and cumulative baseline hazards, which are step functions."""
     used = [(own, weight) for own, weight in zip(responses, weights, strict=True) if weight > 0]
     first, total = used[0][0], sum(weight for _, weight in used)
     if all(same_parts(own, first) for own, _ in used):
@@ -42,7 +42,7 @@ def mean_response(responses: Sequence[Response], weights: Sequence[float]) -> Re
 
 
 def scores_of(models: Mapping[str, FittedModel], cohort: Cohort) -> dict[str, dict[str, float]]:
-    """Every metric of every model, on the patients of known outcome who have a modality of each of the models.
+    """Score every model by every metric, on patients with a known outcome and at least one modality of each model.
 
     Raises:
         Unsupported: the cohort has no such target, or no such patient.
@@ -64,13 +64,13 @@ def scores_of(models: Mapping[str, FittedModel], cohort: Cohort) -> dict[str, di
 
 
 def recalibrated(model: FittedModel, cohort: Cohort) -> tuple[FittedModel, int]:
-    """The model with its slope and baseline hazard fitted on a cohort, and on how many patients.
+    """Refit a model's calibration (slope and baseline hazard) on a cohort; return it and the number of patients used.
 
-    On those of known outcome who have a modality of the model; where they, their classes or their events are too few,
-    the model stays as it is, and the number is 0. The cohort should hold no patient of whom the model was fitted.
+    It uses patients with a known outcome and a modality of the model. If there are too few patients, classes or events,
+    the model is unchanged and the number is 0. The cohort should not contain patients on whom the model was fitted.
 
     Raises:
-        Unsupported: the cohort has no such target.
+        Unsupported: the cohort does not have the model's target.
     """
     target, outcome = _target_of(model, cohort)
     rows = np.flatnonzero(outcome.known & _has_any(model, cohort))
@@ -103,12 +103,12 @@ def _has_any(model: FittedModel, cohort: Cohort) -> np.ndarray:
 
 
 def primary_of(model: FittedModel) -> str:
-    """The metric by which models of this target are compared."""
+    """Return the metric by which models of this target are compared."""
     return PRIMARY[model.response.kind]
 
 
 def same_parts(first: Any, second: Any) -> bool:
-    """Alike in type and in every value, arrays bit for bit but for NaN."""
+    """Return whether two objects are equal in type and in every value, with NaN equal to NaN in arrays."""
     if type(first) is not type(second):
         return False
     if isinstance(first, np.ndarray):

@@ -1,4 +1,4 @@
-"""Single modalities fitted in different places, put together as `late-fusion` is: nothing joint is learned."""
+"""Merging of single-modality models fitted in different places into a late fusion, without joint training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALIKE = {"target": "targets", "response.classes": "classes", "response.times": "
 
 
 def hold_singles(outlines: Sequence[Outline]) -> bool:
-    """Whether every model is of one modality, or a late fusion of such."""
+    """Return whether every model is a single-modality model or a late fusion of such."""
     predictors = [own.tree.get("predictor") if isinstance(own.tree, dict) else None for own in outlines]
     return all(isinstance(own, dict) and own.get("$kind") in KINDS for own in predictors)
 
@@ -27,11 +27,11 @@ def hold_singles(outlines: Sequence[Outline]) -> bool:
 def require_singles(
     outlines: Sequence[Outline], names: Sequence[str], weights: Sequence[float], method: str | None
 ) -> None:
-    """Refuse what does not fit, by what the folders say; no weight is read.
+    """Check, by the descriptions of models and without reading weights, that a late fusion can be made of them.
 
     Raises:
-        Unsupported: two models of one modality; targets, classes or horizons that differ.
-        ValueError: another method than the mean, or weights that are not equal.
+        Unsupported: two models share a modality; or targets, classes or horizons differ.
+        ValueError: a method other than the mean, or unequal weights.
     """
     if method not in (None, "mean"):
         raise ValueError(f"models of single modalities have no way of merging called '{method}': their mean is taken")
@@ -41,13 +41,13 @@ def require_singles(
 
 
 def merge_singles(models: Sequence[FittedModel]) -> FittedModel:
-    """The late fusion of the models: the mean of their calibrated links over what a patient has.
+    """Combine models in a late fusion: the mean of their calibrated links over a patient's modalities.
 
-    Each link is moved by a constant, so that all places give the same answer, the mean of theirs, to somebody of whom
-    nothing is known. Models that were fitted on one cohort give what `late-fusion` gives on it but for its calibration.
+    Each link is shifted by a constant to a common prior, the mean of the models' priors. For models fitted on one
+    cohort the result equals `late-fusion` on it, except for its calibration.
 
     Args:
-        models: `require_singles` has passed them.
+        models: models that `require_singles` accepts.
     """
     parts: dict[str, Unimodal] = {}
     for model in models:
@@ -64,7 +64,7 @@ def merge_singles(models: Sequence[FittedModel]) -> FittedModel:
 
 
 def _with_prior(model: Unimodal, prior: np.ndarray) -> Unimodal:
-    """`link + prior - own prior`, by the prior alone; of a model of before, whose link has no level, the intercept."""
+    """Shift a model's link to `link + prior - own prior`: by its prior, or by its intercept if it stores no level."""
     if model.level is not None:
         return dataclasses.replace(model, prior=prior)
     intercept = model.linear.intercept + (prior - model.prior) / model.slope

@@ -1,1 +1,1 @@
-"""Losses and the balance between them: functions of tensors that know no cohort and no network."""
+"""Loss functions and the balancing of several losses: functions of tensors, independent of cohorts and networks."""

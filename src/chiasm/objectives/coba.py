@@ -1,4 +1,4 @@
-"""CoBa: weights of tasks from how fast their validation losses fall, with a state that a checkpoint stores."""
+"""CoBa: task weights from how fast their validation losses fall, with a state that checkpoints can store."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from chiasm.artifact import storable
 
 Floats = NDArray[np.float64]
-LARGEST_RATIO = 1e12  # of a loss over the first one, so that slopes stay finite
+LARGEST_RATIO = 1e12  # limit of a loss over the first one, so that slopes stay finite
 
 
 @storable("coba-state")
 @dataclass(frozen=True)
 class CoBaState:
-    """What CoBa remembers; a checkpoint stores it as it is.
+    """The state of CoBa, as stored in a checkpoint.
 
     Args:
-        seen: validations so far.
+        seen: number of validations so far.
         first: `(K,)` the first positive validation loss of each task, NaN before.
         ratios: `(K, n)` validation losses over `first`, the last `window` of them, NaN where a task had none.
         slopes: `(K, s)` the last `window` slopes of `ratios`.
@@ -35,26 +35,26 @@ class CoBaState:
 
 @dataclass(frozen=True)
 class CoBa:
-    """Weights of tasks from how fast their validation losses fall.
+    """Task weights from how fast the tasks' validation losses fall.
 
-    Source: Gong et al., EMNLP 2024, arXiv 2410.06741, section 3, and MFTCoder's code, where it was published.
+    Source: Gong et al., EMNLP 2024, arXiv 2410.06741, section 3, and its published code, MFTCoder.
     `α_i(t)` is the least-squares slope of task i's loss ratio `L_i / L_i(first)` over the last N validations. Then
-    `RCS_i = softmax_i(K α_i / Σ_i |α_i|)` (slow tasks up), `ACS_i = softmax_i(-n α_i(t) / Σ_j |α_i(j)|)` over the
-    task's last n <= N slopes (a task that turns upwards down), with `α_max` the largest slope of all tasks
+    `RCS_i = softmax_i(K α_i / Σ_i |α_i|)` (raises slow tasks), `ACS_i = softmax_i(-n α_i(t) / Σ_j |α_i(j)|)` over the
+    task's last n <= N slopes (lowers a task whose loss turns upwards), with `α_max` the largest slope of all tasks
     `DF = min(1, t softmax_t(-τ t α_max(t) / Σ_s |α_max(s)|)_t)` over the t validations since the warm-up, and
     `w = DF RCS + (1 - DF) ACS`, mixed with the uniform weights so that none is below `floor`.
 
     Args:
         tasks: K.
-        warmup: validations with uniform weights; it also takes two losses of every task.
+        warmup: number of validations with uniform weights, which continue until every task has had two losses.
         window: N, at least 2.
         temperature: τ.
         floor: the smallest weight, None for `1 / (10 K)`.
 
-    Deviations from the published code, which keeps no bound of 1 on DF (so that beyond it a diverging task gains),
-    takes a softmax of the weights once more, drops losses of 0, shifts the time of those after a missing one, cuts
-    the window of slopes short by the warm-up, has the floor set in with a jump, and begins anew after a restart.
-    Where no slope is left to compare (`Σ|α| = 0`) the score is uniform; a task without a loss keeps its last slope.
+    Deviations: the published code does not bound DF by 1 (beyond which a diverging task gains), applies another softmax
+    to the weights, drops losses of 0, shifts the time of losses after a missing one, shortens the window of slopes by
+    the warm-up, applies the floor with a jump, and starts over after a restart. Here, if all slopes are zero
+    (`Σ|α| = 0`), the score is uniform, and a task without a loss keeps its last slope.
     """
 
     tasks: int
@@ -74,15 +74,15 @@ class CoBa:
         return 1 / (10 * self.tasks) if self.floor is None else self.floor
 
     def start(self) -> CoBaState:
-        """Nothing seen yet."""
+        """Return the initial state, without validations."""
         none = np.zeros((self.tasks, 0))
         return CoBaState(0, np.full(self.tasks, np.nan), none, none, np.zeros(0))
 
     def after(self, state: CoBaState, losses: Floats) -> CoBaState:
-        """The state after one more validation; `losses` `(K,)`, NaN where a task had no label.
+        """Return the state after one more validation with `losses` `(K,)`, NaN for a task without labels.
 
         Raises:
-            ValueError: another number of losses, or one that is infinite or negative.
+            ValueError: the number of losses is wrong, or one is infinite or negative.
         """
         now = np.asarray(losses, np.float64)
         if now.shape != (self.tasks,) or np.isinf(now).any() or (now < 0).any():
@@ -101,7 +101,7 @@ class CoBa:
         return CoBaState(seen, first, ratios, slopes, worst)
 
     def weights(self, state: CoBaState) -> Floats:
-        """`(K,)` float64 that sum to 1; uniform until the warm-up is over."""
+        """Compute the task weights, `(K,)` float64, which sum to 1; uniform until the warm-up is over."""
         uniform = np.full(self.tasks, 1 / self.tasks)
         if not state.slopes.shape[1]:
             return uniform
@@ -112,7 +112,7 @@ class CoBa:
         return np.asarray(self._floor + (1 - self.tasks * self._floor) * mixed)
 
     def divergence_factor(self, state: CoBaState) -> float:
-        """DF, in [0, 1]: how much the comparison of tasks counts, beside that of each task with its own past."""
+        """Compute DF in [0, 1], the weight of comparing tasks with each other rather than each with its own past."""
         time = len(state.worst)
         if not time:
             return 1.0
@@ -121,7 +121,7 @@ class CoBa:
 
 
 def _slopes(ratios: Floats) -> Floats:
-    """The least-squares slope of each row against its column number over its known values, NaN for fewer than two."""
+    """Fit the least-squares slope of each row's known values against the column number; NaN for fewer than two."""
     known = ~np.isnan(ratios)
     number = np.maximum(known.sum(1, keepdims=True), 1)
     time = np.where(known, np.arange(ratios.shape[1]), 0.0)
@@ -133,7 +133,7 @@ def _slopes(ratios: Floats) -> Floats:
 
 
 def _over(top: Floats, bottom: Floats | np.floating) -> Floats:
-    """`top / bottom`, 0 where `bottom` is 0."""
+    """Compute `top / bottom`, 0 where `bottom` is 0."""
     return np.asarray(np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), 0.0))
 
 

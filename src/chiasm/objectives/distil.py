@@ -1,4 +1,4 @@
-"""Learning from a teacher's predictions beside the labels: softly from its probabilities, or from its decision."""
+"""Knowledge distillation: a loss that combines labels with a teacher's probabilities (soft) or decisions (hard)."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ def distillation_loss(
     temperature: float = 1.0,
     distilled: Tensor | None = None,
 ) -> Tensor:
-    """`(1 - α) CE(logits, codes) + α D(distilled, teacher)`, a scalar.
+    """Compute the distillation loss `(1 - α) CE(logits, codes) + α D(distilled, teacher)`, a scalar.
 
     Soft: `D = τ² KL(softmax(teacher / τ) || softmax(distilled / τ))`, the mean over patients (Hinton et al., arXiv
     1503.02531; Touvron et al., DeiT, arXiv 2012.12877, eq. 2). Hard: `D = CE(distilled, argmax teacher)` (DeiT, eq. 3,
     with `α = 1/2`); of equal teacher logits the first counts. `α = 0` is cross entropy, and the teacher is not read.
 
-    A patient without a label is in the second term only, one whose teacher has a logit that is not finite in the
-    first only; a term without a patient is zero, with zero gradient. The teacher gets no gradient.
+    A patient without a label counts in the second term only, one with a teacher logit that is not finite in the first
+    only; a term without patients is zero, with zero gradient. The teacher gets no gradient.
 
     Args:
         logits: `(B, K)` of the student.
-        codes: `(B,)` class codes, NaN or below 0 where the label is missing.
-        teacher: `(B, K)` logits.
+        codes: `(B,)` class codes, NaN or negative for a missing label.
+        teacher: `(B, K)` logits of the teacher.
         kind: "soft" or "hard".
         alpha: from 0 to 1.
-        temperature: τ, above 0; the hard kind has none.
+        temperature: τ, above 0; must be 1 for the hard kind.
         distilled: `(B, K)` logits of the student's distillation token; None for `logits`.
 
     Raises:
-        ValueError: an unknown kind, a number outside its range, shapes that differ.
+        ValueError: an unknown kind, a number outside its range, or differing shapes.
 
     Deviation: the published DeiT code divides the soft term by `B K`, so that its weight falls with the number of
-    classes; here as in the equation by the number of patients.
+    classes; here, as in the equation, it is divided by the number of patients.
     """
     distilled = logits if distilled is None else distilled
     if kind not in get_args(Kind):

@@ -1,4 +1,4 @@
-"""The focal loss: what is predicted well already counts less, sample by sample or task by task."""
+"""Focal loss: down-weights samples or tasks that are already predicted well."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from torch import Tensor
 
 
 def focal(losses: Tensor, known: Tensor, gamma: float, *, by: str) -> Tensor:
-    """`(1 - p)^γ l`, `(B, K)`, 0 where not known; `l = -log p` is a log loss, and `γ = 0` leaves it as it is.
+    """Compute focal losses `(1 - p)^γ l`, `(B, K)`, from log losses `l = -log p`; 0 where not known.
 
-    By "sample", `p` is that of the cell; by "task" the mean of the known cells of its column, one weight a task.
+    By "sample", `1 - p` is that of the cell; by "task", the mean over the known cells of its column, one weight per
+    task. `γ = 0` leaves the losses unchanged.
 
     Args:
-        losses: `(B, K)` log losses, at least 0, of K tasks; anything, NaN too, where not known.
+        losses: `(B, K)` log losses, at least 0, of K tasks; any value, also NaN, where not known.
         known: `(B, K)` bool.
         gamma: γ, at least 0.
         by: "sample" or "task".
 
     Raises:
-        ValueError: another `by`, a γ below 0 or not finite, shapes that differ.
+        ValueError: an unknown `by`, a γ that is negative or not finite, or differing shapes.
 
     Source: Lin et al., ICCV 2017, arXiv 1708.02002; MFTCoder, arXiv 2311.02303, for both ways over tasks.
     """
@@ -29,6 +30,6 @@ def focal(losses: Tensor, known: Tensor, gamma: float, *, by: str) -> Tensor:
     safe = torch.where(known, losses, 0.0)
     missed = -torch.expm1(-safe)  # (B, K), 1 - p without cancellation
     if by == "task":
-        missed = missed.sum(0) / known.sum(0).clamp_min(1)  # (K,); of unknown cells 0
-    # a power below 1 has an infinite slope at 0, where the loss is 0 anyhow
+        missed = missed.sum(0) / known.sum(0).clamp_min(1)  # (K,); unknown cells contribute 0
+    # a power below 1 has an infinite slope at 0, where the loss is 0 anyway
     return missed.clamp_min(torch.finfo(safe.dtype).tiny) ** gamma * safe

@@ -1,4 +1,4 @@
-"""Cross entropy with a weight for each class, so that a rare class counts as much as a common one."""
+"""Class-weighted cross entropy, so that a rare class counts as much as a common one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch.nn import functional
 
 
 def balanced_weights(codes: Tensor, classes: int) -> Tensor:
-    """`w_k = n / (K' n_k)`, `(K,)` float64; 0 for a class without a row.
+    """Compute balanced class weights `w_k = n / (K' n_k)`, `(K,)` float64; 0 for a class without a row.
 
     `n` counts the rows with a label and `K'` the classes with a row: scikit-learn's `class_weight="balanced"` (King and
     Zeng, Political Analysis 2001, doi:10.1093/oxfordjournals.pan.a004868). Compute it on training rows.
 
     Args:
-        codes: `(n,)` class codes, an integer or a float tensor; NaN or below 0 where the label is missing.
+        codes: `(n,)` class codes, an integer or a float tensor; NaN or negative for a missing label.
         classes: K.
 
     Raises:
@@ -28,18 +28,19 @@ def balanced_weights(codes: Tensor, classes: int) -> Tensor:
 
 
 def weighted_cross_entropy(logits: Tensor, codes: Tensor, weights: Tensor) -> Tensor:
-    """`1/n Σ_i w_{y_i} (-log softmax(logits_i)_{y_i})` over the n rows with a label; zero, with zero gradient, if none.
+    """Compute the weighted cross entropy `1/n Σ_i w_{y_i} (-log softmax(logits_i)_{y_i})` over the n labelled rows.
 
-    With `balanced_weights` of the training rows this is the loss that scikit-learn's logistic regression minimises
-    with `class_weight="balanced"`, and its mean over batches is the one over all rows.
+    It is zero, with zero gradient, without labelled rows. With `balanced_weights` of the training rows this is the loss
+    that scikit-learn's logistic regression minimises with `class_weight="balanced"`, and its mean over batches is the
+    one over all rows.
 
     Args:
-        logits: `(B, K)`; of a row without a label anything.
-        codes: `(B,)`, as above.
+        logits: `(B, K)`; any value for a row without a label.
+        codes: `(B,)`, as in `balanced_weights`.
         weights: `(K,)`.
 
-    Deviation: `torch.nn.functional.cross_entropy(weight=)` divides by the weights of the batch's own rows, by which a
-    batch of one class, or of one patient, loses its weight.
+    Deviation: `torch.nn.functional.cross_entropy(weight=)` divides by the weights of the batch's own rows, so that the
+    weight cancels in a batch of one class or one patient.
     """
     known = _labelled(codes)
     if not bool(known.any()):
@@ -49,18 +50,18 @@ def weighted_cross_entropy(logits: Tensor, codes: Tensor, weights: Tensor) -> Te
 
 
 def balanced_label_weights(values: Tensor) -> Tensor:
-    """`(2, K)` float64, `balanced_weights` of "no" and "yes" of each label of `values` `(n, K)`, NaN if missing."""
+    """Compute `balanced_weights` of "no" and "yes" per label, `(2, K)` float64; `values` `(n, K)`, NaN if missing."""
     columns = [balanced_weights(column, 2) for column in values.T]
     return torch.stack(columns, 1) if columns else torch.zeros(2, 0, dtype=torch.float64)
 
 
 def weighted_label_entropy(logits: Tensor, values: Tensor, weights: Tensor) -> Tensor:
-    """The mean over the known cells of `w` times the binary cross entropy; zero, with zero gradient, if none is known.
+    """Average the weighted binary cross entropy over the known cells; zero, with zero gradient, if none is known.
 
     Args:
         logits: `(B, K)`.
-        values: `(B, K)` 0 or 1, NaN where a label is missing.
-        weights: `(2, K)`, as `balanced_label_weights` gives them.
+        values: `(B, K)` 0 or 1, NaN for a missing label.
+        weights: `(2, K)`, as from `balanced_label_weights`.
     """
     known = ~torch.isnan(values)
     if not bool(known.any()):
@@ -71,4 +72,4 @@ def weighted_label_entropy(logits: Tensor, values: Tensor, weights: Tensor) -> T
 
 
 def _labelled(codes: Tensor) -> Tensor:
-    return codes >= 0  # NaN is not
+    return codes >= 0  # False for NaN

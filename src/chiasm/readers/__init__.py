@@ -1,4 +1,4 @@
-"""Raw files to arrays and strings, with units: one file a kind, imported when it is needed."""
+"""Readers that decode raw files to arrays and strings with units: one module per kind, imported when needed."""
 
 from chiasm.readers.reading import (
     LIMITS,

@@ -1,4 +1,4 @@
-"""Bags: features that another program made of a patient's slides, scans or words, a row a token."""
+"""Reader of bags: features that another program made of a patient's slides, scans or words, one token per row."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ NOUN, FIX = "a bag", "write the bag again"
 
 
 class BagReader:
-    """Gives a `(T, D)` float32 array: the only array of a .npy, .h5 or .safetensors, or the one called `features`.
+    """Reader of a `(T, D)` float32 array: the only array of a .npy, .h5 or .safetensors, or the one called `features`.
 
     Integers, float16, bfloat16 and float64 become float32. Pickles (.pt, .pth, .pkl, object arrays) are refused, since
-    reading one can run what stands in it: the message gives the command that converts one.
+    reading one can run code that it contains; the message gives the command that converts one.
     """
 
     kind = "bag"
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Nothing to note; refuses a header that `read` would."""
+        """Return no notes; refuse from the header what `read` would refuse."""
         self._shape(item, limits)
         return ()
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Floats:
-        """The tokens.
+        """Read the tokens.
 
         Raises:
-            ReadError: no bag, damaged, over a limit, not two axes, no token, values that are not finite, a link out.
+            ReadError: not a bag, damaged, over a limit, not two axes, no token, not finite, linked to another file.
             Unsupported: h5py is missing.
         """
         self._shape(item, limits)
@@ -56,7 +56,7 @@ class BagReader:
 
 @contextmanager
 def _said() -> Iterator[None]:
-    """What the cohort refuses, as readers say it."""
+    """Convert the cohort's `RefusedBag` to a ReadError."""
     try:
         yield
     except RefusedBag as refused:

@@ -1,4 +1,4 @@
-"""Around every parser that is not ours: a file to open, silence, and one kind of error."""
+"""Guard third-party parsers: check the file to open, silence their output, and raise one kind of error."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from chiasm.cohort import Unsupported
 from chiasm.readers.reading import Item, Limits, ReadError, check_size
 
-# Their warnings and log lines quote what stands in a file: names, dates, paths.
+# Their warnings and log lines quote the content of files: names, dates, paths.
 TALKATIVE = (
     *("pydicom", "PIL", "tifffile", "tiffslide", "imagecodecs", "nibabel", "h5py", "zarr", "fsspec", "asyncio"),
     "wfdb",
 )
-OWN_HANDLERS = ("nibabel.global",)  # prints by itself
+OWN_HANDLERS = ("nibabel.global",)  # prints through a handler of its own
 
 _lock = threading.Lock()
 _readers = 0
@@ -25,7 +25,7 @@ _undo = ExitStack()
 
 
 def file_of(item: Item, limits: Limits) -> Path:
-    """The item as a single file that is not too large.
+    """Return the item as a single file that is not too large.
 
     Raises:
         ReadError: it is something else, a folder for example.
@@ -37,7 +37,7 @@ def file_of(item: Item, limits: Limits) -> Path:
 
 
 def files_of(item: Item, limits: Limits) -> list[Path]:
-    """The item if it is a file, else every file in the folder, hidden ones and those of hidden folders left out."""
+    """List the item if it is a file, else all files in the folder except hidden ones and those of hidden folders."""
     path = _path(item, limits)
     if path.is_file():
         return [path]
@@ -64,7 +64,7 @@ def _path(item: Item, limits: Limits) -> Path:
 
 @contextmanager
 def guarded(noun: str, fix: str = "write the file again") -> Iterator[None]:
-    """Whatever a parser raises becomes a ReadError without its words; nothing that it warns of or logs is shown."""
+    """Turn whatever a parser raises into a ReadError without its words, and hide its warnings and log lines."""
     with quiet():
         try:
             yield
@@ -78,7 +78,7 @@ def guarded(noun: str, fix: str = "write the file again") -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing that a parser warns of or logs is shown; of several threads the first mutes, the last brings it back."""
+    """Hide the warnings and log lines of parsers; of several threads the first mutes them, the last restores them."""
     global _readers
     with _lock:
         if not _readers:
@@ -101,7 +101,7 @@ def _mute(undo: ExitStack) -> None:
         logger = logging.getLogger(name)
         logger.addFilter(_nothing)
         undo.callback(logger.removeFilter, _nothing)
-    for name in TALKATIVE:  # what a module imported meanwhile logs comes this far
+    for name in TALKATIVE:  # log lines of modules imported meanwhile propagate this far
         logger, end = logging.getLogger(name), logging.NullHandler()
         undo.callback(setattr, logger, "propagate", logger.propagate)
         undo.callback(logger.removeHandler, end)

@@ -1,4 +1,4 @@
-"""What readers give, and how they refuse: decoded values with their units, and an error that names no patient."""
+"""Interface of readers: the decoded values with their units, size limits, and an error that names no patient."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GIGABYTE = 1 << 30
 
 
 class ReadError(ValueError):
-    """A source that is not read: `what` is wrong with it, and the `fix`.
+    """Error for a source that is not read: `what` is wrong with it, and the `fix`.
 
     Neither names a path, an identifier or a value: whoever collects the error knows the row and the file's template.
     """
@@ -32,12 +32,12 @@ class ReadError(ValueError):
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest source that is decoded; what a header announces is held against it before anything is allocated.
+    """Limits on a source to decode; what a header announces is checked against them before anything is allocated.
 
     Args:
-        bytes: of the file (all files of a folder) on disk.
-        values: numbers after decoding, channels and frames included.
-        characters: of a text, a sequence or a table of events in memory.
+        bytes: size of the file (all files of a folder) on disk.
+        values: number of values after decoding, channels and frames included.
+        characters: length of a text or a sequence, or number of events in a record.
     """
 
     bytes: int = 4 * GIGABYTE
@@ -50,7 +50,7 @@ LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Image:
-    """`values` `(C, H, W)` float32 in the file's own units; `channels` (C,) names; `spacing` mm a pixel, or None."""
+    """Image: `values` `(C, H, W)` float32 in the file's units; `channels` (C,) names; `spacing` mm a pixel, or None."""
 
     values: Floats
     channels: tuple[str, ...]
@@ -59,7 +59,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Volume:
-    """`values` `(C, D, H, W)` float32, slices first to last along `D`; `spacing` mm along D, H, W; `unit` HU or ""."""
+    """Volume: `values` `(C, D, H, W)` float32, slices first to last; `spacing` mm along D, H, W; `unit` HU or ""."""
 
     values: Floats
     channels: tuple[str, ...]
@@ -69,7 +69,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class Signal:
-    """`values` `(L, T)` float32 at `hz` samples a second, a lead a row; `units` (L,), `mV` for an ECG."""
+    """Signal: `values` `(L, T)` float32 at `hz` samples a second, one lead per row; `units` (L,), `mV` for an ECG."""
 
     values: Floats
     leads: tuple[str, ...]
@@ -78,13 +78,13 @@ class Signal:
 
 
 class Tiled(Protocol):
-    """A slide, whose tissue is read tile by tile; `micrometres` a pixel of the tiles."""
+    """Slide whose tissue is read tile by tile; `micrometres` is the size of a pixel of the tiles."""
 
     @property
     def micrometres(self) -> float: ...
 
     def tiles(self) -> Iterator[tuple[NDArray[np.uint8], tuple[int, int]]]:
-        """`(h, w, 3)` RGB and its (row, column) in the grid, top left to bottom right; tissue only."""
+        """Yield the tissue tiles, `(h, w, 3)` RGB and (row, column) in the grid, from top left to bottom right."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Events:
 
 @dataclass(frozen=True)
 class Cells:
-    """`values` `(cells, genes)` float32 of one patient, and the `genes` by name."""
+    """Single cells of one patient: `values` `(cells, genes)` float32, and the names of the `genes`."""
 
     values: Floats
     genes: tuple[str, ...]
@@ -109,16 +109,16 @@ Item = Path | str | pd.DataFrame
 
 
 class Reader(Protocol):
-    """One kind of source. Molecules, proteins, DNA and notes are read as text, which is checked.
+    """Reader of one kind of source. Molecules, proteins, DNA and notes are read as text, which is checked.
 
-    `version` is part of the key under which tokens are stored: it changes whenever the values given do.
+    `version` is part of the key under which tokens are stored: it changes whenever the values returned do.
     """
 
     kind: str
     version: str
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """What a user should know, from the header alone: a burned-in flag, private tags. () for nothing.
+        """Return notes for the user from the header alone, such as a burned-in flag or private tags; () if none.
 
         Raises:
             ReadError: the source cannot be read, or lies over a limit.
@@ -126,7 +126,7 @@ class Reader(Protocol):
         """
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Any:
-        """The decoded value. Raises as `inspect` does."""
+        """Decode the source. Raises as `inspect` does."""
 
 
 def check_size(path: Path, limits: Limits) -> None:
@@ -143,7 +143,7 @@ def check_size(path: Path, limits: Limits) -> None:
 
 
 def check_values(shape: tuple[int, ...], limits: Limits) -> None:
-    """Refuse what would decode to more numbers than `limits.values`, or to none."""
+    """Refuse a source that would decode to more values than `limits.values`, or to none."""
     size = 1
     for length in shape:
         size *= int(length)

@@ -1,4 +1,4 @@
-"""Which reader reads which kind of modality; each is imported when the first of its files is."""
+"""Registry of readers by kind of modality; each is imported when it is first needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READERS: dict[str, tuple[str, str]] = {
 
 
 def reader_for(kind: str) -> Reader:
-    """A reader of ours, or one that a package brings by the entry point `chiasm.readers`.
+    """Create the reader of a kind: a built-in one, or one that a package brings by the entry point `chiasm.readers`.
 
     Raises:
         Unsupported: nothing installed reads this kind.
@@ -44,5 +44,5 @@ def reader_for(kind: str) -> Reader:
 
 
 def missing(package: str, extra: str, what: str) -> Unsupported:
-    """The error for an extra that is not installed."""
+    """Build the error for an extra that is not installed."""
     return Unsupported(f'{what} need {package}: pip install "chiasm[{extra}]"')

@@ -1,1 +1,1 @@
-"""One file per published system: parts wired together, the paper cited; `registry` finds them by name."""
+"""Recipes: one file per published system, wired from shared parts, with its paper; `registry` finds them by name."""

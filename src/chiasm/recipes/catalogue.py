@@ -1,4 +1,4 @@
-"""Every recipe of ours, as a row each: what is known of it without importing its module."""
+"""Catalogue of the built-in recipes: one row per recipe, readable without importing the recipe's module."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from chiasm.recipes import adaptation, baselines, fusion, hospitals, tunings
 
 ROWS = baselines.ROWS | fusion.ROWS | hospitals.ROWS | tunings.ROWS | adaptation.ROWS
-"""Name to row, in the order in which they are listed."""
+"""Recipe name to row, in listing order."""
 
 
 class _Classes(Mapping[str, Any]):
-    """Name to class, imported when it is first asked for."""
+    """Mapping from recipe name to class; a class is imported on access."""
 
     def __getitem__(self, name: str) -> Any:
         module, _, cls = ROWS[name].where.partition(":")

@@ -1,4 +1,4 @@
-"""Every recipe by name: ours, and those that other packages bring by the entry point `chiasm.recipes`."""
+"""Registry of recipes by name: built-in ones, and those of other packages by the entry point `chiasm.recipes`."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from chiasm.recipes.catalogue import RECIPES, ROWS
 from chiasm.specs import name_and_options, read_options
 
 ALWAYS = ("single", "presence")
-"""In every trial, whatever is listed."""
+"""Recipes that are part of every trial, whatever is listed."""
 
 
 def others() -> dict[str, Any]:
-    """Name to class of the recipes that other packages bring; they cannot take one of our names."""
+    """Load the recipes of other packages, name to class; built-in names cannot be overridden."""
     return {point.name: point.load() for point in entry_points(group="chiasm.recipes") if point.name not in ROWS}
 
 
 def bring_others() -> None:
-    """Import the recipes and fitted encoders of other packages, so that the parts that a model may hold are known."""
+    """Import the recipes and fitted encoders of other packages, so that their parts of a stored model can be loaded."""
     others()
     import_fitted()
 
 
 def recipe_class(name: str) -> Any:
-    """The class of a recipe, ours without importing any other.
+    """Return the class of a recipe; a built-in one is found without importing others.
 
     Raises:
-        ValueError: nobody has a recipe of this name, with the nearest one that is known.
+        ValueError: no recipe has this name; the message gives the nearest known one.
     """
     if name in ROWS:
         return RECIPES[name]
@@ -51,7 +51,7 @@ def recipe_class(name: str) -> Any:
 
 
 def make_recipe(text: str) -> Any:
-    """A recipe from `name` or `name:option=value,option=value`; `single:rna` names its modality, then `,models=`.
+    """Build a recipe from `name` or `name:option=value,option=value`; a leading value needs no key, as in `single:rna`.
 
     Raises:
         ValueError: an unknown recipe or option (with the nearest known one), or a value of the wrong type.
@@ -63,36 +63,36 @@ def make_recipe(text: str) -> Any:
 
 
 def named(recipe: Any) -> Any:
-    """A recipe by its name with options, or the recipe itself."""
+    """Build a recipe from its name with options; return a recipe object unchanged."""
     return make_recipe(recipe) if isinstance(recipe, str) else recipe
 
 
 def read_inputs(recipes: Iterable[Any]) -> bool:
-    """Whether one of these, by name or as it is, runs an encoder's network and so needs what it reads."""
+    """True if one of these recipes (names or objects) runs an encoder's network and so needs the encoder's inputs."""
     return any(getattr(named(recipe), "reads_inputs", False) for recipe in recipes)
 
 
 def default_recipes(cohort: Cohort) -> list[Any]:
-    """What a trial without a list tries: the recipes that the catalogue says so of and that support the cohort."""
+    """Return the recipes of a trial without an explicit list: the catalogue's defaults that support the cohort."""
     recipes = [make_recipe(name) for row in ROWS.values() for name in row.tried]
     return [recipe for recipe in recipes if supported(recipe, cohort)]
 
 
 def companions(cohort: Cohort) -> list[Any]:
-    """What stands in every trial: each modality alone, and `presence`."""
+    """Return the recipes of every trial that support the cohort: each modality alone, and `presence`."""
     recipes = [RECIPES["single"](name) for name in cohort.modalities] + [RECIPES["presence"]()]
     return [recipe for recipe in recipes if supported(recipe, cohort)]
 
 
 def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list[Any], list[Any]]:
-    """The recipes of a trial, and the one-modality forms that it may add by itself.
+    """Return the recipes of a trial, and the one-modality forms that it may add.
 
-    Each modality alone and `presence` come first in every list; `best-available` and `null` are composed by the trial
-    and need not be named. The forms are those of the recipes that the trial chose itself, and of recipe objects of
-    somebody else, which know nothing of forms.
+    Each modality alone and `presence` come first unless they are listed; `best-available` and `null` are built by the
+    trial and need not be named. Forms are added for the default recipes of a trial without a list, and for
+    third-party recipe objects that define no forms.
 
     Raises:
-        Unsupported: a recipe that was asked for does not support the cohort, or none does.
+        Unsupported: a requested recipe does not support the cohort, or none does.
     """
     asked = None if recipes is None else [named(r) for r in recipes if not (isinstance(r, str) and r in REFERENCES)]
     listed = resolve(asked, cohort) if asked is None or asked else []
@@ -114,13 +114,13 @@ def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list
 
 
 def names_in_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> list[str]:
-    """The names of the recipes that a trial of these holds, with those that it adds by itself."""
+    """Return the names of all recipes in a trial of these, including those that the trial adds."""
     chosen, forms = for_trial(recipes, cohort)
     return [*(recipe.name for recipe in (*chosen, *forms)), *REFERENCES]
 
 
 def supported(recipe: Any, cohort: Cohort) -> bool:
-    """Whether the recipe can be fitted on the cohort."""
+    """True if the recipe can be fitted on the cohort."""
     try:
         recipe.supports(cohort)
     except Unsupported:
@@ -129,10 +129,10 @@ def supported(recipe: Any, cohort: Cohort) -> bool:
 
 
 def resolve(recipes: Iterable[Any] | None, cohort: Cohort) -> list[Any]:
-    """Names, recipe objects or None (the default ones) to recipes that support the cohort.
+    """Turn names, recipe objects or None (the default recipes) into recipes that support the cohort.
 
     Raises:
-        Unsupported: a recipe that was asked for does not, or none does.
+        Unsupported: a requested recipe does not support the cohort, or none does.
     """
     chosen = [*companions(cohort), *default_recipes(cohort)] if recipes is None else [named(r) for r in recipes]
     for recipe in chosen:
@@ -148,7 +148,7 @@ def resolve(recipes: Iterable[Any] | None, cohort: Cohort) -> list[Any]:
 
 
 def list_recipes() -> pd.DataFrame:
-    """One row a recipe: name, family, paper, needs, options with their defaults, whether a trial tries it unasked."""
+    """List all recipes, one row each: name, family, paper, needs, options with defaults, and whether run by default."""
     rows = []
     for name, cls in {**RECIPES, **others()}.items():
         leads = ROWS[name].leads if name in ROWS else ""

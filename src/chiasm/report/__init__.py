@@ -1,4 +1,4 @@
-"""The page a person reads: a trial as one self-contained HTML file."""
+"""Report of a trial as one self-contained HTML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do predicted numbers come true: predictions against what was observed, in groups of patients.
+"""Calibration part of the report: predictions against what was observed, in groups of patients.
 
 Only groups are drawn and tabulated, never a single patient. Each patient counts once, by the predictions of the first
 repeat; pooling folds is sound here, since a calibrated prediction means the same in every fold.
@@ -25,7 +25,7 @@ from chiasm.report.recipes import Best
 from chiasm.report.wording import interval, number, rounded
 
 LEAST = 5
-"""Fewest patients of a group that is shown."""
+"""Smallest group of patients that is shown."""
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Panel:
-    """One recipe: a name, its series as (label, groups), and the predictions of each series for the histogram."""
+    """Panel of one recipe: a name, its series as (label, groups), and each series' predictions for the histogram."""
 
     title: str
     series: list[tuple[str, list[Group]]]
@@ -52,9 +52,9 @@ class Panel:
 
 @dataclass(frozen=True)
 class CalibrationPart:
-    """What was compared, a table, and a picture; `said` alone where there is nothing to show.
+    """Description, table and picture of calibration; only `said` where there is nothing to show.
 
-    `named`: the second column of the table holds names, not numbers.
+    `named`: True if the second column of the table holds names, not numbers.
     """
 
     said: str
@@ -65,7 +65,7 @@ class CalibrationPart:
 
 
 def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
-    """The calibration of the recipes of `best`, as the kind of target asks for."""
+    """Build the calibration of the recipes in `best`, according to the kind of target."""
     from chiasm.report.reliability import draw_panels
 
     if trial.kind == "survival":
@@ -103,7 +103,7 @@ def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
 
 
 def survival_calibration(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
-    """Predicted against Kaplan-Meier survival at the middle horizon of each fold, times taken as shares of it."""
+    """Compare predicted with Kaplan-Meier survival at each fold's middle horizon, with times as shares of it."""
     from chiasm.report.reliability import draw_panels
 
     middle = middle_horizons(trial)
@@ -136,7 +136,7 @@ def survival_calibration(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
 
 
 def first_repeat(trial: Trial, recipe: str) -> pd.DataFrame:
-    """A row a tested patient: the predictions of the first repeat, `fold`, and the outcome `value` (and `event`)."""
+    """Table of the first repeat's predictions, `fold`, and the outcome `value` (and `event`), a row per patient."""
     rows: pd.DataFrame = trial.predictions[trial.predictions["recipe"] == recipe]
     rows = rows[rows["repeat"] == rows["repeat"].min()].set_index("patient")
     known = [name for name in map(str, trial.outcomes) if name in ("value", "event") or name.startswith(VALUE_OF)]
@@ -145,7 +145,7 @@ def first_repeat(trial: Trial, recipe: str) -> pd.DataFrame:
 
 
 def class_panel(trial: Trial, one: Best, table: pd.DataFrame, title: str) -> tuple[Panel, list[list[str]]]:
-    """One series for two classes (the second is the positive one), else one a class or label, where it is known."""
+    """Build the series and table rows: one for two classes (the second is positive), else one per class or label."""
     several = trial.kind == "multilabel"
     codes = range(len(trial.classes)) if several or len(trial.classes) > 2 else [1]
     metrics = next(row["metrics"] for row in trial.document["recipes"] if row["name"] == one.name)
@@ -172,7 +172,7 @@ def class_panel(trial: Trial, one: Best, table: pd.DataFrame, title: str) -> tup
 
 
 def label_slope(trial: Trial, recipe: str, label: int) -> str:
-    """The calibration slope of one label of several, over the patients of a repeat."""
+    """Estimate the calibration slope of one of several labels, over the patients of a repeat."""
     folds, frames = list(trial.folds.values()), [trial.frames[recipe][key] for key in trial.folds]
     alone = one_label(folds, frames, trial.classes, label)
     found = trial_scores(trial.kind, *alone, trial.draws, ["calibration_slope"])["calibration_slope"]
@@ -180,7 +180,7 @@ def label_slope(trial: Trial, recipe: str, label: int) -> str:
 
 
 def number_row(table: pd.DataFrame) -> list[str]:
-    """Mean predicted, mean observed, slope of observed on predicted."""
+    """Format the mean predicted, the mean observed, and the slope of observed on predicted."""
     predicted, observed = table["prediction"].to_numpy(np.float64), table["value"].to_numpy(np.float64)
     spread = float(predicted.var())
     slope = (
@@ -192,7 +192,7 @@ def number_row(table: pd.DataFrame) -> list[str]:
 
 
 def masks(predicted: Floats, *, most: int, size: int = 20) -> list[NDArray[np.bool_]]:
-    """Up to `most` groups of similar prediction, about equally large, of about `size` or more; ties stay together."""
+    """Split patients into up to `most` groups of similar prediction, of about `size` or more; ties stay together."""
     wanted = max(1, min(most, len(predicted) // size))
     edges = np.unique(np.quantile(predicted, np.arange(1, wanted) / wanted))
     place = np.searchsorted(edges, predicted, side="left")
@@ -201,7 +201,7 @@ def masks(predicted: Floats, *, most: int, size: int = 20) -> list[NDArray[np.bo
 
 
 def groups_of(predicted: Floats, observed: Floats, *, most: int, share: bool = False) -> list[Group]:
-    """The groups with the mean observed: Wilson's interval for a share, else the mean +- 1.96 standard errors."""
+    """Summarise each group: Wilson's interval for a share, else the mean +- 1.96 standard errors."""
     groups = []
     for mask in masks(predicted, most=most):
         n, mean = int(mask.sum()), float(observed[mask].mean())

@@ -1,4 +1,4 @@
-"""What stood guard over the numbers, and what they cannot say."""
+"""Checks part of the report: the safeguards behind the numbers, and what they cannot say."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ REPEATS = (
 
 @dataclass(frozen=True)
 class ChecksPart:
-    """Pairs of (what, how), and sentences on what the page cannot say."""
+    """Pairs of (check, how it was made), and sentences on what the page cannot say."""
 
     checks: list[tuple[str, str]]
     limits: list[str]
 
 
 def checks_part(trial: Trial) -> ChecksPart:
-    """How the trial was held to its rules, and the limits of what follows."""
+    """Describe how the trial was held to its rules, and the limits of what follows."""
     checks = [
         ("Folds", folds(trial)),
         ("Repeats", repeats(trial)),
@@ -44,7 +44,7 @@ def checks_part(trial: Trial) -> ChecksPart:
 
 
 def folds(trial: Trial) -> str:
-    """Given or drawn, how many and how large."""
+    """Say if the folds were given or drawn, how many there are and how large."""
     protocol = trial.document["protocol"]
     sizes = f"on average {protocol['n_train']:,.0f} patients to train on and {protocol['n_test']:,.0f} to test"
     number = count(protocol["test_folds"], "test fold")
@@ -57,7 +57,7 @@ def folds(trial: Trial) -> str:
 
 
 def leakage(trial: Trial) -> str:
-    """What was kept on one side of every fold."""
+    """Say what was kept on one side of every fold."""
     protocol, cohort = trial.document["protocol"], trial.document["cohort"]
     if protocol["given_folds"]:
         text = "No patient is trained on and tested in one fold."
@@ -78,7 +78,7 @@ def leakage(trial: Trial) -> str:
 
 
 def selection(trial: Trial) -> str:
-    """What inner folds decided."""
+    """Say what was decided on inner folds."""
     label = metric_of(trial.kind, PRIMARY[trial.kind]).label
     inner = trial.document["protocol"]["inner_folds"]
     only = "Whatever a recipe fits, scales, stops or tunes, it was given training patients only."
@@ -89,7 +89,7 @@ def selection(trial: Trial) -> str:
 
 
 def repeats(trial: Trial) -> str:
-    """How often the folds were drawn, and by what rule."""
+    """Say how often the folds were drawn, and by what rule."""
     protocol = trial.document["protocol"]
     if protocol["given_folds"]:
         return f"None: the folds are given. {REPEATS}"
@@ -98,7 +98,7 @@ def repeats(trial: Trial) -> str:
 
 
 def weights(trial: Trial) -> str:
-    """How much each fold counts in a mean."""
+    """Say how much each fold counts in a mean."""
     said = "Each test fold counts the same in a mean, however many patients it has."
     if trial.kind == "regression":
         return f"{said} Calibration takes all patients tested in a repeat together."
@@ -106,7 +106,7 @@ def weights(trial: Trial) -> str:
 
 
 def predictions(trial: Trial) -> str:
-    """Whether each recipe was asked once for each tested patient, counted in the stored predictions."""
+    """Check in the stored predictions that each recipe was asked once for each tested patient, and say so."""
     keys = ["recipe", "repeat", "fold", "patient"]
     again = int(trial.predictions.duplicated(keys).sum())
     if again:
@@ -119,7 +119,7 @@ def predictions(trial: Trial) -> str:
 
 
 def intervals(trial: Trial) -> str:
-    """What was drawn, and what the intervals do not hold."""
+    """Say what was drawn, and what the intervals do not cover."""
     draws = trial.document["protocol"]["draws"]
     units = trial.document["cohort"].get("units")
     unit = "patients" if units is None else f"{units:,} clusters of patients"
@@ -134,7 +134,7 @@ def intervals(trial: Trial) -> str:
 
 
 def few_events(trial: Trial) -> str:
-    """From when on a number is given."""
+    """Say how many patients or events it takes for a number to be given."""
     what = {"classification": "tested patients of each class", "survival": "events"}.get(trial.kind, "tested patients")
     if trial.kind == "multilabel":
         what = "tested patients with, or without, any one label"
@@ -146,7 +146,7 @@ def few_events(trial: Trial) -> str:
 
 
 def limits(trial: Trial) -> list[str]:
-    """What no number on the page can tell."""
+    """List what no number on the page can tell."""
     found = [
         "Internal evaluation only: all patients come from one cohort. How a model does elsewhere or later is unknown.",
         "Discrimination and calibration are not clinical benefit: no decision, threshold or cost enters.",

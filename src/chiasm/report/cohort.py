@@ -1,4 +1,4 @@
-"""Who was studied: patients, outcome and which modalities each has."""
+"""Cohort part of the report: patients, outcome, and which modalities each patient has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RANGE = (0.05, 0.5, 0.95)
 
 @dataclass(frozen=True)
 class CohortPart:
-    """Facts as (name, text), the modalities as rows, and who has what as a picture."""
+    """Facts as (name, text), the modalities as rows, and a picture of the patterns of modalities."""
 
     facts: list[tuple[str, str]]
     modalities: list[tuple[str, str, str, str]]
@@ -28,7 +28,7 @@ class CohortPart:
 
 
 def cohort_part(trial: Trial) -> CohortPart:
-    """The cohort in counts; spreads are rounded quantiles, so that no patient's own value stands on the page."""
+    """Describe the cohort in counts; spreads are rounded quantiles, so that no patient's own value is shown."""
     cohort = trial.document["cohort"]
     total = int(cohort["patients"])
     tested = int(trial.predictions["patient"].nunique())
@@ -53,7 +53,7 @@ def cohort_part(trial: Trial) -> CohortPart:
 
 
 def kind_and_encoder(entry: Mapping[str, Any]) -> str:
-    """`text, encoded by minilm; 2 sources could not be read and count as absent`."""
+    """Describe a modality: `text, encoded by minilm; 2 sources could not be read and count as absent`."""
     encoded = f", encoded by {entry['encoder']}" if "encoder" in entry else ""
     refused = entry.get("refused", 0)
     verb = "counts" if refused == 1 else "count"
@@ -63,7 +63,7 @@ def kind_and_encoder(entry: Mapping[str, Any]) -> str:
 
 
 def outcome_facts(trial: Trial) -> list[tuple[str, str]]:
-    """What is predicted, and how it is distributed."""
+    """Describe the outcome and its distribution."""
     target: Mapping[str, Any] = trial.document["cohort"]["target"]
     named = listing([f"'{column}'" for column in target["columns"]])
     unit = f" {target['unit']}" if target.get("unit") else ""
@@ -90,7 +90,7 @@ def outcome_facts(trial: Trial) -> list[tuple[str, str]]:
 
 
 def prevalence(target: Mapping[str, Any]) -> str:
-    """How many patients have each label, and of how many that is known where it is not of all."""
+    """Count the patients with each label, and those for whom it is known where that is not everyone."""
     everybody = max(target["known"])
     parts = []
     for name, n, known in zip(target["classes"], target["counts"], target["known"], strict=True):
@@ -100,7 +100,7 @@ def prevalence(target: Mapping[str, Any]) -> str:
 
 
 def follow_up(trial: Trial) -> str:
-    """The median time to censoring, events taken as censored: how long patients were watched."""
+    """Median follow-up: time to censoring, with events taken as censored."""
     from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]
 
     fitter = KaplanMeierFitter().fit(trial.outcomes["value"], ~trial.outcomes["event"].astype(bool))
@@ -109,7 +109,7 @@ def follow_up(trial: Trial) -> str:
 
 
 def draw_patterns(patterns: Mapping[str, int], modalities: Mapping[str, Mapping[str, Any]]) -> Picture:
-    """An UpSet picture: each column is a pattern of present modalities, each row a modality with its total."""
+    """Draw an UpSet plot: each column is a pattern of present modalities, each row a modality with its total."""
     shown = list(patterns.items())[:MAX_PATTERNS]
     names = sorted(modalities, key=lambda name: (modalities[name]["present"], name))
     sizes, totals = [n for _, n in shown], [int(modalities[name]["present"]) for name in names]

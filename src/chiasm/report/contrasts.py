@@ -1,4 +1,4 @@
-"""The parts of the verdict side by side: what each contrast compares, and its interval against zero and the margin."""
+"""Contrasts behind the verdict: what each of them compares, and its interval against zero and the margin."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOTHING = 1e-9  # an interval no wider than this is zero by construction
 
 @dataclass(frozen=True)
 class Row:
-    """One contrast: its short name, what it compares, of whom, and (mean, low, high), NaN where not estimable."""
+    """One contrast: its short name, what it compares, in whom, and (mean, low, high), NaN where not estimable."""
 
     name: str
     compares: str
@@ -35,7 +35,7 @@ class Row:
 
     @property
     def said(self) -> str:
-        """`0.015 (-0.049 to 0.082)`, or in words that both sides rank alike, or that it is not estimable."""
+        """Text of the contrast: `0.015 (-0.049 to 0.082)`, equal rankings on both sides, or not estimable."""
         if self.drawn:
             mean, low, high = digits_of(Contrast(*self.numbers), 0.0)
             return f"{mean} ({low} to {high})"
@@ -43,12 +43,12 @@ class Row:
 
     @property
     def drawn(self) -> bool:
-        """Whether there is an interval to draw."""
+        """True if there is an interval to draw."""
         return all(map(math.isfinite, self.numbers)) and self.numbers[2] - self.numbers[1] > _NOTHING
 
 
 def contrast_rows(trial: Trial, verdict: Verdict) -> list[Row]:
-    """Total, coverage, combining, the gain over `presence`, and the fixed pair."""
+    """Build the rows: total, coverage, combining, the gain over `presence`, and the fixed pair."""
     patients = count(int(trial.predictions["patient"].nunique()), "patient")
     several = f"{verdict.several:,} with two modalities or more"
     like = "of similar presence" if in_fifths(trial) else "of the same modalities"
@@ -64,15 +64,15 @@ def contrast_rows(trial: Trial, verdict: Verdict) -> list[Row]:
 
 
 def in_fifths(trial: Trial) -> bool:
-    """Whether combining compares patients within fifths of what `presence` predicts, patterns being too sparse."""
+    """Return True if combining is judged within fifths of what `presence` predicts, patterns being too sparse."""
     return Judging(trial, {}).strata[1]
 
 
 def draw_contrasts(rows: Sequence[Row], margin: float, label: str, *, narrow: bool = False) -> Picture | None:
-    """Every contrast with its interval; zero is a line, the gains worth having are shaded. None: nothing to draw.
+    """Draw every contrast with its interval, a line at zero, and the gains worth having shaded; None if there is none.
 
     Args:
-        narrow: for a screen as wide as a hand, the names above the intervals instead of beside them.
+        narrow: for a phone, with the names above the intervals instead of beside them.
     """
     ends = [abs(end) for row in rows if row.drawn for end in row.numbers[1:]]
     if not ends:
@@ -112,14 +112,14 @@ def draw_contrasts(rows: Sequence[Row], margin: float, label: str, *, narrow: bo
 
 
 def draw_interval(axes: Axes, y: float, numbers: tuple[float, float, float], *, total: bool) -> None:
-    """A mean with its interval, the total drawn more heavily."""
+    """Draw a mean with its interval, the total more heavily."""
     mean, low, high = numbers
     axes.plot([low, high], [y, y], color=FUSED if total else INK, linewidth=3 if total else 1.8, solid_capstyle="butt")
     axes.plot([mean], [y], "s" if total else "o", color=FUSED if total else INK, markersize=8 if total else 6)
 
 
 def pictures(trial: Trial, verdict: Verdict, rows: Sequence[Row]) -> tuple[Picture | None, Picture | None]:
-    """The picture for a page and the one for a narrow screen."""
+    """Draw the picture for a page and the one for a narrow screen."""
     label = metric_of(trial.kind, PRIMARY[trial.kind]).label
     wide, narrow = (draw_contrasts(rows, verdict.margin, label, narrow=own) for own in (False, True))
     return wide, narrow

@@ -1,4 +1,4 @@
-"""Pictures as SVG inside the page: one style, colours that the colour-blind tell apart, words for who cannot see."""
+"""Pictures as SVG inside the page: one style, colours safe for the colour-blind, and a text alternative."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 INK, QUIET, FAINT = "#1f2933", "#5f6b76", "#d5dbe0"
 SINGLE, FUSED, CHANGED = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's; shape tells them apart too
-# A side of the verdict to the colour, shape and filling of its marks, and what they mean.
+# For each side of the verdict: the colour, shape and filling of its marks, and what they mean.
 MARKS = {
     "single": (SINGLE, "o", "white", "reads one modality"),
     "combined": (FUSED, "s", FUSED, "combines modalities"),
@@ -26,7 +26,7 @@ MARKS = {
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH = 8.4  # inches: the width of the text on screen, and of A4 between its margins when printed
-NARROW = 3.6  # inches: the width of the text on a screen held in a hand
+NARROW = 3.6  # inches: the width of the text on a phone
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _MEASURED = "DejaVu Sans"  # ships with matplotlib; wider than the fonts above, so that nothing can overlap
 _STYLE: dict[str, Any] = {
@@ -55,7 +55,7 @@ _STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture for the page: `source` is a data address, `text` says what it shows to who cannot see it."""
+    """Picture for the page: `source` is a data URL, `text` describes it for readers who cannot see it."""
 
     source: str
     text: str
@@ -64,7 +64,7 @@ class Picture:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the style of the page, whatever the user has set; their settings come back afterwards."""
+    """Draw in the style of the page, whatever the user has set, and restore the user's settings afterwards."""
     from matplotlib.style import context
 
     with context(["default", _STYLE]):
@@ -72,14 +72,14 @@ def style() -> Iterator[None]:
 
 
 def sheet(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure in inches, kept apart from every figure the user may have open."""
+    """Make an empty figure in inches, kept apart from every figure that the user may have open."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def picture(figure: Figure, text: str) -> Picture:
-    """The figure as SVG; equal figures give equal bytes."""
+    """Convert the figure to SVG; equal figures give equal bytes."""
     buffer = io.BytesIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
     figure.savefig(buffer, format="svg", metadata=nothing)
@@ -90,13 +90,13 @@ def picture(figure: Figure, text: str) -> Picture:
 
 
 def quiet_rows(axes: Axes) -> None:
-    """Rows with names on the left: no frame around them."""
+    """Remove the frame and ticks beside rows with names on the left."""
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
 
 
 def wrapped(name: str, width: int = 30) -> str:
-    """A long name of a recipe on several lines, broken after a mark of its own."""
+    """Break a long name of a recipe into several lines, after a mark of its own."""
     lines, line = [], ""
     for piece in re.split(r"(?<=[,:=+_ -])", name):
         if line and len(line) + len(piece) > width:

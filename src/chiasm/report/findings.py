@@ -1,4 +1,4 @@
-"""What the check and the trial found, beside the verdict: every finding, leaks first, with the reasons that accept."""
+"""Findings part of the report: all that the check and the trial found, leaks first, with reasons for accepting them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Found:
 
 @dataclass(frozen=True)
 class FindingsPart:
-    """How many there are in a sentence, and each of them, leaks first."""
+    """Number of findings in a sentence, and each of them, leaks first."""
 
     said: str
     rows: list[Found]
 
 
 def findings_part(trial: Trial) -> FindingsPart:
-    """Every finding that stands in the trial's document."""
+    """Collect every finding that stands in the trial's document."""
     stored = sorted(trial.document.get("findings", ()), key=lambda row: (not row["leak"], row["accepted"] is not None))
     rows = [found(row) for row in stored]
     if not rows:
@@ -47,7 +47,7 @@ def findings_part(trial: Trial) -> FindingsPart:
 
 
 def found(row: Mapping[str, Any]) -> Found:
-    """A finding as it stands in `trial.json`."""
+    """Convert a finding from its row in `trial.json`."""
     problem = Problem(**{key: value for key, value in row.items() if key != "accepted"})
     if row["accepted"] is not None:
         return Found(ACCEPTED, f"{problem}", str(row["accepted"]))

@@ -1,7 +1,7 @@
-"""TRIPOD+AI and the domains of PROBAST+AI: what this page answers, and what only the authors can.
+"""Checklists of TRIPOD+AI and the domains of PROBAST+AI: what this page answers, and what only the authors can.
 
-Items are named by number and topic; their wording is that of the papers (Collins et al., BMJ 2024, e078378; Moons et
-al., BMJ 2025, e082505). What the trial does not know says NEEDS INPUT.
+Items are named by number and topic; their full wording is in the papers (Collins et al., BMJ 2024, e078378; Moons et
+al., BMJ 2025, e082505). What the trial does not know is marked NEEDS INPUT.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MODEL = "Recipes and trained parameters (3); chiasm.fit makes the model."
 
 @dataclass(frozen=True)
 class Item:
-    """One line: what the page says, and in `open` what is left to the authors; "" where nothing is."""
+    """One checklist item: what the page says, and in `open` what is left to the authors, "" if nothing is."""
 
     number: str
     topic: str
@@ -31,7 +31,7 @@ class Item:
 
 
 def tripod_items(trial: Trial) -> list[Item]:
-    """The 27 items of TRIPOD+AI, with their parts."""
+    """List the 27 items of TRIPOD+AI, with their parts."""
     cohort, protocol = trial.document["cohort"], trial.document["protocol"]
     target = cohort["target"]
     at_each = (re.sub(r" at the \w+ horizon$", " at each horizon", metric.label) for metric in METRICS[trial.kind])
@@ -149,7 +149,7 @@ def tripod_items(trial: Trial) -> list[Item]:
 
 
 def probast_items(trial: Trial) -> list[Item]:
-    """The four domains of PROBAST+AI; the judgement is a reader's, this only points to what it needs."""
+    """List the four domains of PROBAST+AI with what a reader needs for the judgement, which is the reader's own."""
     cohort, protocol = trial.document["cohort"], trial.document["protocol"]
     given = "given" if protocol["given_folds"] else "drawn"
     analysis = f"Sizes (2), {given} folds, leakage, selection, intervals (7), discrimination (3), calibration (5)."

@@ -1,4 +1,4 @@
-"""Where a trial asks for survival: the horizons of each test fold, which are its own unless the target names times."""
+"""Horizons of a survival trial: each test fold has its own, unless the target names times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Key = tuple[int, str]
 
 
 def fold_horizons(trial: Trial) -> dict[Key, tuple[float, ...]]:
-    """The horizons of each fold, ascending; () where no recipe predicts survival there."""
+    """Collect the horizons of each fold, ascending; () where no recipe predicts survival there."""
     found: dict[Key, tuple[float, ...]] = dict.fromkeys(trial.folds, ())
     for frames in trial.frames.values():
         for key, frame in frames.items():
@@ -26,20 +26,20 @@ def fold_horizons(trial: Trial) -> dict[Key, tuple[float, ...]]:
 
 
 def middle_horizons(trial: Trial) -> dict[Key, float]:
-    """The middle horizon of each fold that has one."""
+    """Find the middle horizon of each fold that has one."""
     return {key: own[len(own) // 2] for key, own in fold_horizons(trial).items() if own}
 
 
 def at_middle(trial: Trial, table: pd.DataFrame, middle: Mapping[Key, float]) -> pd.DataFrame | None:
-    """The tested patients of `table` with `horizon`, `predicted` survival there, and `share`, time over horizon.
+    """Add to `table` each patient's `horizon`, the `predicted` survival there, and `share`, time over horizon.
 
     Times divided by the horizon of the patient's fold put all folds on one scale, on which every horizon is 1.
 
     Args:
-        table: `repeat`, `fold`, `value` and the prediction's columns, one row a patient.
+        table: `repeat`, `fold`, `value` and the prediction's columns, one row per tested patient.
 
     Returns:
-        None where a patient has no predicted survival at the horizon of the fold.
+        The extended table; None where a patient has no predicted survival at the horizon of the fold.
     """
     parts = []
     for key, own in table.groupby(["repeat", "fold"], sort=True):
@@ -54,12 +54,12 @@ def at_middle(trial: Trial, table: pd.DataFrame, middle: Mapping[Key, float]) ->
 
 
 def is_column(name: Any, horizon: float) -> bool:
-    """Whether a column holds the survival at this horizon."""
+    """Return True if a column holds the survival at this horizon."""
     return str(name).startswith(_SURVIVAL) and float(str(name).removeprefix(_SURVIVAL)) == horizon
 
 
 def when(trial: Trial, middle: Mapping[Key, float]) -> str:
-    """`1825 days`, where all folds share it, else `the middle horizon of each fold (between 410 and 460 days)`."""
+    """Name the middle horizon: `1825 days`, or `the middle horizon of each fold (between 410 and 460 days)`."""
     unit, times = unit_of(trial), trial.document["cohort"]["target"]["times"]
     if times:
         return f"{times[len(times) // 2]:g} {unit}".strip()
@@ -69,7 +69,7 @@ def when(trial: Trial, middle: Mapping[Key, float]) -> str:
 
 
 def horizons_told(trial: Trial) -> str:
-    """The horizons in words: times that the target names, or where those of the folds lie."""
+    """Describe the horizons in words: times that the target names, or where those of the folds lie."""
     unit, times = unit_of(trial), trial.document["cohort"]["target"]["times"]
     if times:
         return f"survival is predicted at {', '.join(f'{time:g}' for time in times)} {unit}".strip()
@@ -86,16 +86,16 @@ def horizons_told(trial: Trial) -> str:
 
 
 def range_told(values: Iterable[float], unit: str, digits: int = 3) -> str:
-    """`at 410 days`, or `between 400 and 425 days` over folds, rounded."""
+    """Format rounded values as `at 410 days`, or as `between 400 and 425 days` over folds."""
     own = list(values)
     low, high = rounded(min(own), digits), rounded(max(own), digits)
     return (f"at {low} {unit}" if low == high else f"between {low} and {high} {unit}").strip()
 
 
 def truncation_told(trial: Trial) -> str:
-    """Up to when Uno's C counts events, and what span of time the integrated Brier score holds, over the folds."""
+    """Say up to when Uno's C counts events, and which time the integrated Brier score spans, over the folds."""
     unit, own = unit_of(trial), [horizons for horizons in fold_horizons(trial).values() if horizons]
-    taus = [uno_tau(fold.train) for fold in trial.folds.values()]  # each may be the time of one patient: two digits
+    taus = [uno_tau(fold.train) for fold in trial.folds.values()]  # may be one patient's time: two digits
     said = (
         f"Uno's C counts events up to the time after which too few patients are still watched to weight them, "
         f"{range_told(taus, unit, 2)}{'' if len(taus) == 1 else ' over the folds'}."
@@ -107,5 +107,5 @@ def truncation_told(trial: Trial) -> str:
 
 
 def unit_of(trial: Trial) -> str:
-    """The unit of time, "" where none is known."""
+    """Unit of time, "" where none is known."""
     return str(trial.document["cohort"]["target"].get("unit") or "")

@@ -1,4 +1,4 @@
-"""Several labels one by one: the AUROC of each, of which the primary metric is the mean."""
+"""Labels part of the report: the AUROC of each label, of which the primary metric is the mean."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chiasm.report.wording import count, interval
 
 @dataclass(frozen=True)
 class LabelsPart:
-    """A row a label: its name, tested patients, those who have it, and the AUROC of each recipe of `columns`."""
+    """Row per label: its name, tested patients, those who have it, and the AUROC of each recipe of `columns`."""
 
     said: str
     columns: list[str]
@@ -22,7 +22,7 @@ class LabelsPart:
 
 
 def labels_part(trial: Trial, best: Sequence[Best]) -> LabelsPart:
-    """Each label of a multilabel target, for the best recipe of each side."""
+    """Tabulate each label of a multilabel target, for the best recipe of each side."""
     names = [one.name for one in best]
     frame = only(trial, names).labels()
     rows = []

@@ -1,4 +1,4 @@
-"""Every metric of every recipe as tables: performance, at the horizons of survival, and calibration."""
+"""Tables of every metric of every recipe: performance, performance at the horizons of survival, and calibration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_PLACE = " at the {} horizon"
 
 @dataclass(frozen=True)
 class MeasureRow:
-    """One recipe; `values` are its metrics as text, in the order of the table's columns."""
+    """Row of one recipe; `values` are its metrics as text, in the order of the table's columns."""
 
     name: str
     family: str
@@ -32,26 +32,26 @@ class MeasureRow:
 
 @dataclass(frozen=True)
 class MeasureTable:
-    """Columns as (label, how it is read), and a row a recipe; `rows` is empty where there is nothing to show."""
+    """Table with columns as (label, how it is read) and a row per recipe; `rows` is empty if nothing is to be shown."""
 
     columns: list[tuple[str, str]]
     rows: list[MeasureRow]
 
 
 def performance_table(trial: Trial, rows: Sequence[Mapping[str, Any]]) -> MeasureTable:
-    """How well patients are told apart, and how far predictions are off; the primary metric first."""
+    """Tabulate discrimination and the size of prediction errors, the primary metric first."""
     metrics = sorted(of_table(trial.kind, PERFORMANCE), key=lambda metric: metric.id != PRIMARY[trial.kind])
     return table(metrics, rows)
 
 
 def horizon_table(trial: Trial, rows: Sequence[Mapping[str, Any]]) -> MeasureTable:
-    """Of survival, the metrics at each horizon."""
+    """Tabulate the metrics at each horizon of survival."""
     metrics = of_table(trial.kind, HORIZONS)
     return table(metrics, [row for row in rows if known(row, metrics)])
 
 
 def calibration_table(trial: Trial, rows: Sequence[Mapping[str, Any]], closely: Collection[str]) -> MeasureTable:
-    """Whether predictions come true; of survival at the middle horizon, of the recipes `closely` at each."""
+    """Tabulate calibration; for survival at the middle horizon, and for the recipes `closely` at each horizon."""
     metrics = of_table(trial.kind, CALIBRATION)
     if trial.kind != "survival":
         return table(metrics, [row for row in rows if known(row, metrics)])
@@ -67,17 +67,17 @@ def calibration_table(trial: Trial, rows: Sequence[Mapping[str, Any]], closely: 
 
 
 def of_table(kind: str, name: str) -> list[Metric]:
-    """The metrics of a table."""
+    """List the metrics of a table."""
     return [metric for metric in METRICS[kind] if metric.table == name]
 
 
 def known(row: Mapping[str, Any], metrics: Sequence[Metric]) -> bool:
-    """Whether a recipe has any of these metrics."""
+    """Return True if a recipe has a value of any of these metrics."""
     return any((row["metrics"].get(metric.id) or {}).get("mean") is not None for metric in metrics)
 
 
 def table(metrics: Sequence[Metric], rows: Sequence[Mapping[str, Any]], place: str = "") -> MeasureTable:
-    """These metrics of these recipes, as they stand in the trial's document."""
+    """Tabulate these metrics of these recipes, as they stand in the trial's document."""
     made = [
         MeasureRow(
             str(row["name"]),
@@ -94,10 +94,10 @@ def table(metrics: Sequence[Metric], rows: Sequence[Mapping[str, Any]], place: s
 
 
 def text_of(entry: Mapping[str, float | None] | None) -> str:
-    """`mean (low to high)` of a metric, or "not estimable"."""
+    """Format a metric as `mean (low to high)`, or "not estimable"."""
     return NOT_ESTIMABLE if entry is None else interval(entry["mean"], entry["low"], entry["high"])
 
 
 def is_reference(row: Mapping[str, Any]) -> bool:
-    """Whether a row is there to compare with: composed by the trial, or reading no content."""
+    """Return True if a row is for comparison only: composed by the trial, or reading presence but no content."""
     return side_of(row) == REFERENCE or row["name"] == "presence"

@@ -1,4 +1,4 @@
-"""`write_report`: the parts of the page, and the page itself, one HTML file that needs nothing else."""
+"""Rendering of the report: its parts, and the page itself, one HTML file that needs nothing else."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ TEMPLATE = "page.html.j2"
 
 
 def write_report(trial: Trial, path: Path) -> Path:
-    """Write the page of a trial: verdict, findings, cohort, recipes, patterns, calibration, risks, checks, way back.
+    """Write the page of a trial: verdict, findings, cohort, recipes, patterns, calibration, risks, checks, repetition.
 
     Every number comes from the trial's document or is computed from its predictions and outcomes. No identifier and no
-    value of a single patient is on the page: what describes patients is a count, a rounded quantile or a group of five
-    or more. The same trial gives the same bytes with the same versions.
+    value of a single patient is on the page: patients are described by counts, rounded quantiles or groups of five or
+    more. The same trial gives the same bytes with the same versions.
 
     Args:
-        trial: finished, as `evaluate` or `load_trial` give it.
-        path: the HTML file; it appears whole or not at all, and replaces an older one.
+        trial: finished, from `evaluate` or `load_trial`.
+        path: the HTML file; it is written whole or not at all, and replaces an older one.
 
     Returns:
         `path`.
@@ -46,7 +46,7 @@ def write_report(trial: Trial, path: Path) -> Path:
 
 
 def render(trial: Trial) -> str:
-    """The page as text."""
+    """Render the page as text."""
     from jinja2 import Environment, StrictUndefined
 
     source = files("chiasm.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
@@ -73,7 +73,7 @@ def render(trial: Trial) -> str:
 
 
 def breakable(text: str) -> Markup:
-    """A text, escaped, that a line may break after the marks of a name, and never inside short brackets."""
+    """Escape a text and let lines break after the marks of a name, but never inside short brackets."""
     from markupsafe import Markup, escape
 
     pieces = re.split(r"(\([^()]{1,32}\))", text)

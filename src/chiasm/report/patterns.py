@@ -1,4 +1,4 @@
-"""How well patients are predicted who have this or that set of modalities."""
+"""Performance by pattern of present modalities."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ONE = "Every tested patient has the same modalities, so that there is one patter
 
 @dataclass(frozen=True)
 class PatternsPart:
-    """A row a pattern: its name, patients, events or classes, and the metric of each recipe of `columns`."""
+    """Row per pattern: its name, patients, events or classes, and the metric of each recipe of `columns`."""
 
     said: str
     label: str
@@ -32,7 +32,7 @@ class PatternsPart:
 
 
 def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
-    """The primary metric within each pattern of present modalities, for the best recipe of each side."""
+    """Tabulate the primary metric within each pattern of present modalities, for the best recipe of each side."""
     label = metric_of(trial.kind, PRIMARY[trial.kind]).label
     names = {"classification": "patients per class", "multilabel": "patients with each label", "survival": "events"}
     counted = names.get(trial.kind, "")
@@ -60,20 +60,20 @@ def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
 
 
 def few(kind: str) -> str:
-    """What the fewest are counted of."""
+    """Name the unit in which the minimum for an estimate is counted."""
     names = {"classification": "patients of a class", "multilabel": "patients with, or without, any one label"}
     return {**names, "survival": "events"}.get(kind, "patients")
 
 
 def only(trial: Trial, names: Sequence[str]) -> Trial:
-    """The same trial with these recipes only."""
+    """Restrict the trial to these recipes."""
     kept = [row for row in trial.document["recipes"] if row["name"] in names]
     predictions = trial.predictions[trial.predictions["recipe"].isin(list(names))]
     return Trial({**trial.document, "recipes": kept}, predictions, trial.outcomes)
 
 
 def members(trial: Trial, pattern: str, part: pd.DataFrame) -> str:
-    """Events, or patients of each class or label, among the tested patients of a pattern."""
+    """Count events, or patients of each class or label, among the tested patients of a pattern."""
     if trial.kind == "survival":
         return f"{int(part['events'].iloc[0]):,}"
     if trial.kind == "regression":
@@ -88,7 +88,7 @@ def members(trial: Trial, pattern: str, part: pd.DataFrame) -> str:
 
 
 def draw(frame: pd.DataFrame, best: Sequence[Best], label: str) -> Picture | None:
-    """Each pattern with an estimate a row, each recipe a mark with its interval; None where there is no estimate."""
+    """Draw a row per pattern with an estimate, each recipe as a mark with its interval; None without any estimate."""
     frame = frame[frame.groupby("pattern")["mean"].transform("count") > 0]
     if frame.empty:
         return None

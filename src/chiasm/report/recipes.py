@@ -1,4 +1,4 @@
-"""The recipes side by side: a forest plot of the primary metric, tables of all metrics, and whom to look at closely."""
+"""Comparison of the recipes: a forest plot of the primary metric, tables of all metrics, and the best of each side."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHANCE = {"auroc": 0.5, "harrell_c": 0.5, "r2": 0.0}
 
 @dataclass(frozen=True)
 class RecipesPart:
-    """Tables sorted by the primary metric, what their times are, (paper, its recipes), and the forest plot."""
+    """Tables sorted by the primary metric, a note on survival times, (paper, its recipes), and the forest plot."""
 
     performance: MeasureTable
     horizons: MeasureTable
@@ -39,7 +39,7 @@ class RecipesPart:
 
 @dataclass(frozen=True)
 class Best:
-    """The recipe shown in detail for one side; `how` says by what it was chosen."""
+    """Recipe shown in detail for one side; `how` says by what it was chosen."""
 
     side: str
     name: str
@@ -47,16 +47,15 @@ class Best:
 
 
 def ranked(trial: Trial) -> list[Mapping[str, Any]]:
-    """The recipes, the best primary metric first, those not estimable last."""
+    """Sort the recipes by the primary metric, the best first, those not estimable last."""
     rows: Sequence[Mapping[str, Any]] = trial.document["recipes"]
     return sorted(rows, key=lambda row: (row["mean"] is None, -(row["mean"] or 0.0), row["name"]))
 
 
 def best_of(trial: Trial) -> list[Best]:
-    """The recipes to look at closely: combined, then single; of each side the one that inner folds picked most often.
+    """Choose the recipes shown in detail: combined, then single; of each side the one that inner folds picked most.
 
-    What is there for reference is never one of them. Without a verdict there is one side, and the best mean stands in
-    for the picks.
+    Reference rows are never chosen. Without a verdict there is one side, and the best mean stands in for the picks.
     """
     rows = [row for row in ranked(trial) if not is_reference(row)]
     verdict = trial.verdict
@@ -75,7 +74,7 @@ def best_of(trial: Trial) -> list[Best]:
 
 
 def recipes_part(trial: Trial) -> RecipesPart:
-    """Every metric of every recipe, as it stands in the trial's document."""
+    """Collect every metric of every recipe, as it stands in the trial's document."""
     rows, papers = ranked(trial), dict[str, list[str]]()
     for row in (row for row in rows if side_of(row) != REFERENCE):
         papers.setdefault(row["paper"], []).append(row["name"])
@@ -90,7 +89,7 @@ def recipes_part(trial: Trial) -> RecipesPart:
 
 
 def draw_forest(trial: Trial) -> Picture:
-    """The primary metric of each recipe with its interval, the sides told apart by colour and shape."""
+    """Draw the primary metric of each recipe with its interval, the sides told apart by colour and shape."""
     rows = list(reversed(ranked(trial)))
     metric = metric_of(trial.kind, PRIMARY[trial.kind])
     known = [row for row in rows if row["mean"] is not None]
@@ -133,12 +132,12 @@ def draw_forest(trial: Trial) -> Picture:
 
 
 def mark_of(row: Mapping[str, Any]) -> str:
-    """The side whose mark a recipe has; `presence` is marked as what is there for reference."""
+    """Side whose mark a recipe has; `presence` is marked as a reference."""
     return REFERENCE if is_reference(row) else side_of(row)
 
 
 def legend(axes: Any, sides: Container[str]) -> None:
-    """The marks of these sides, above the picture."""
+    """Draw the marks of these sides above the picture."""
     from matplotlib.lines import Line2D
 
     marks = [

@@ -1,4 +1,4 @@
-"""Pictures of calibration: predicted against observed, one panel a recipe."""
+"""Pictures of calibration: predicted against observed, one panel per recipe."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _BINS = [k / 20 for k in range(21)]
 
 
 def draw_panels(panels: Sequence[Panel], across: str, up: str, *, unit: bool) -> Picture:
-    """One panel a recipe on common axes, with a histogram of the predictions below where the panels have them.
+    """Draw one panel per recipe on common axes, with a histogram of the predictions below where the panels have them.
 
     Args:
         across, up: names of the axes.
-        unit: both axes run from 0 to 1.
+        unit: True if both axes run from 0 to 1.
     """
     with_bars = any(panel.spread for panel in panels)
     with style():
@@ -61,7 +61,7 @@ def draw_panels(panels: Sequence[Panel], across: str, up: str, *, unit: bool) ->
 
 
 def draw_bars(axes: Axes, panel: Panel, across: str, *, first: bool) -> None:
-    """How many patients got each probability."""
+    """Draw how many patients got each probability."""
     for k, values in enumerate(panel.spread):
         colour = SERIES[k % len(SERIES)]
         if len(panel.spread) == 1:
@@ -72,7 +72,7 @@ def draw_bars(axes: Axes, panel: Panel, across: str, *, first: bool) -> None:
 
 
 def limits(panels: Sequence[Panel], *, unit: bool) -> tuple[float, float]:
-    """Common ends of both axes."""
+    """Common limits of both axes."""
     if unit:
         return -0.02, 1.02
     groups = [group for panel in panels for _, series in panel.series for group in series]
@@ -83,7 +83,7 @@ def limits(panels: Sequence[Panel], *, unit: bool) -> tuple[float, float]:
 
 
 def described(panels: Sequence[Panel]) -> str:
-    """The groups in words, for who cannot see the picture."""
+    """Describe the groups in words, for readers who cannot see the picture."""
     parts = []
     for panel in panels:
         for label, groups in panel.series:

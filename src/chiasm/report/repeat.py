@@ -1,4 +1,4 @@
-"""How to run the trial again: the call, the command line where it can say the same, and the versions."""
+"""Instructions to repeat the trial: the call, the command line where it can say the same, and the versions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IN_PYTHON_ONLY = ("inner_folds", "draws")
 
 @dataclass(frozen=True)
 class RepeatPart:
-    """The call in Python, the command ("" where only Python can say it), and (name, version) pairs."""
+    """Call in Python, command ("" where only Python can say it), (name, version) pairs, and a hash of the settings."""
 
     call: str
     command: str
@@ -24,7 +24,7 @@ class RepeatPart:
 
 
 def repeat_part(trial: Trial) -> RepeatPart:
-    """What to type to get the same numbers again, from the same cohort."""
+    """Build what to type to get the same numbers again, from the same cohort."""
     protocol = trial.document["protocol"]
     names = [str(row["name"]) for row in trial.document["recipes"] if side_of(row) != REFERENCE]
     changed = changes(protocol)
@@ -36,7 +36,7 @@ def repeat_part(trial: Trial) -> RepeatPart:
 
 
 def changes(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the protocol that are not at their defaults, but for folds that the cohort gives."""
+    """Collect the protocol fields that are not at their defaults, but for folds that the cohort gives."""
     unused = ("folds", "repeats") if protocol["given_folds"] else ()
     found = {field.name: protocol[field.name] for field in fields(Protocol) if field.name not in unused}
     defaults = {field.name: field.default for field in fields(Protocol)}
@@ -44,7 +44,7 @@ def changes(protocol: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def call(names: list[str], changed: Mapping[str, Any], seed: int, pairs: Sequence[tuple[str, str]] = ()) -> str:
-    """The trial in Python."""
+    """Write the trial as Python code."""
     rules = ", ".join(f"{name}={value!r}" for name, value in changed.items())
     contrasts = f", contrasts={[*pairs]!r}" if pairs else ""
     recipes = "".join(f'    "{name}",\n' for name in names)
@@ -58,7 +58,7 @@ def call(names: list[str], changed: Mapping[str, Any], seed: int, pairs: Sequenc
 
 
 def command(names: list[str], changed: Mapping[str, Any], seed: int, pairs: Sequence[tuple[str, str]] = ()) -> str:
-    """The trial on the command line, or "" where it has no option for what was changed."""
+    """Write the trial as a command line, or "" where it has no option for what was changed."""
     if set(changed) & set(_IN_PYTHON_ONLY):
         return ""
     words = ["chiasm", "evaluate", "cohort.toml"]

@@ -1,4 +1,4 @@
-"""Survival of the patients whom the best combined recipe calls low, middle and high risk."""
+"""Survival of the patients in the low, middle and high risk group of the best combined recipe."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _POINTS = 120  # steps of a curve: an equal grid, so that no patient's own time 
 
 @dataclass(frozen=True)
 class RiskPart:
-    """The curves, and a row a group: name, patients, events, survival at the middle horizon.
+    """Survival curves, and a row per group: name, patients, events, survival at the middle horizon.
 
-    There is no p: the groups were made by models that saw the other folds' outcomes, so that a log-rank test of them
-    rejects too often where nothing is to be found.
+    There is no p-value: the groups were made by models that saw the other folds' outcomes, so that a log-rank test of
+    them rejects too often where there is nothing to find.
     """
 
     said: str
@@ -37,7 +37,7 @@ class RiskPart:
 
 
 def risk_part(trial: Trial, one: Best) -> RiskPart:
-    """Kaplan-Meier curves by tertile of the risk predicted out of fold, tertiles taken within each fold."""
+    """Draw Kaplan-Meier curves by tertile of the risk predicted out of fold, tertiles taken within each fold."""
     from chiasm.report.calibration import kaplan_meier_at
 
     table = first_repeat(trial, one.name)
@@ -64,13 +64,13 @@ def risk_part(trial: Trial, one: Best) -> RiskPart:
 
 
 def horizon_of(table: pd.DataFrame, middle: Mapping[Key, float], otherwise: float) -> Floats:
-    """(n,) the middle horizon of each patient's fold."""
+    """Middle horizon of each patient's fold, (n,); `otherwise` where it has none."""
     keys = zip(table["repeat"], table["fold"], strict=True)
     return np.array([middle.get((int(repeat), str(fold)), otherwise) for repeat, fold in keys])
 
 
 def tertiles(table: pd.DataFrame) -> NDArray[np.intp]:
-    """(n,) 0, 1 or 2: the third of its own fold that a patient's risk lies in; equal risks share one."""
+    """Third of its own fold, 0, 1 or 2, that each patient's risk lies in, (n,); equal risks share one."""
     risk, group = table["risk"].to_numpy(np.float64), np.zeros(len(table), dtype=np.intp)
     for fold in table["fold"].unique():
         rows = np.flatnonzero(table["fold"] == fold)
@@ -82,7 +82,7 @@ def tertiles(table: pd.DataFrame) -> NDArray[np.intp]:
 def draw_curves(
     time: Floats, event: NDArray[np.bool_], group: NDArray[np.intp], shown: list[int], unit: str
 ) -> Picture:
-    """The curves with their intervals, and the numbers at risk below."""
+    """Draw the curves with their intervals, and the numbers at risk below."""
     from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]
 
     ends = [float(np.sort(time[group == k])[-LEAST]) for k in shown]

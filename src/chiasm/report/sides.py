@@ -1,4 +1,4 @@
-"""Who stood on which side of the verdict: candidates, settings tried, who stood aside, and who reads presence."""
+"""Sides of the verdict in words: candidates, settings tried, recipes set aside, and recipes that read presence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 
 
 def side_sentences(trial: Trial, verdict: Verdict) -> list[str]:
-    """How the two sides were chosen and what decided, a sentence or two each."""
+    """Say how each side was chosen, which recipes are set aside, and which recipes may read presence."""
     rows = trial.document["recipes"]
     sides = {
         SINGLE: ([row for row in rows if side_of(row) == SINGLE], verdict.single_counts),
@@ -33,7 +33,7 @@ def side_sentences(trial: Trial, verdict: Verdict) -> list[str]:
 
 
 def how_picked(trial: Trial) -> str:
-    """By what, and on whom, a recipe is picked in each fold."""
+    """Say by which metric, and on which patients, a recipe is picked in each fold."""
     protocol, label = trial.document["protocol"], metric_of(trial.kind, PRIMARY[trial.kind]).label
     folds = int(protocol["test_folds"])
     where = "the test fold" if folds == 1 else f"each of {count(folds, 'test fold')}"
@@ -44,18 +44,18 @@ def how_picked(trial: Trial) -> str:
 
 
 def settings(rows: Sequence[Row]) -> int:
-    """How many settings these recipes try together by inner selection, one a recipe that chooses nothing."""
+    """Count the settings that these recipes try together by inner selection, one for a recipe that chooses nothing."""
     return sum(max(1, int(row.get("settings", 1))) for row in rows)
 
 
 def often(counts: Mapping[str, int]) -> list[str]:
-    """Each recipe with the number of folds it was picked in, the most frequent first."""
+    """Name each recipe with the number of folds it was picked in, the most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [f"'{name}' in {count(times, 'fold')}" for name, times in ordered]
 
 
 def aside_sentences(rows: Sequence[Row]) -> list[str]:
-    """Each recipe without a say, and which of its one-modality forms to list so that it has one."""
+    """Name each recipe set aside, and the one-modality forms to list so that it takes part."""
     names = {row["name"] for row in rows}
     said = []
     for row in rows:
@@ -70,7 +70,7 @@ def aside_sentences(rows: Sequence[Row]) -> list[str]:
 
 
 def presence_sentences(rows: Sequence[Row]) -> list[str]:
-    """Which recipes may learn from which modalities a patient has."""
+    """Name the recipes that may learn from which modalities a patient has."""
     readers = [
         f"'{row['name']}'"
         for row in rows

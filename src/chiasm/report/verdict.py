@@ -1,4 +1,4 @@
-"""The first thing on the page: whether combining modalities paid, how sure that is, and what was found."""
+"""Verdict part of the report: whether combining modalities paid, how sure that is, and what was found."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ FIFTHS = (
 
 @dataclass(frozen=True)
 class VerdictPart:
-    """What the page says of the verdict; `tone` colours it, `word` says the same in text.
+    """Content of the verdict on the page; `tone` colours it, `word` says the same in text.
 
-    `opening` and `rest` are the sentences of the verdict, the first of them apart.
+    `opening` is the first sentence of the verdict, `rest` the others.
     """
 
     tone: str
@@ -62,7 +62,7 @@ class VerdictPart:
 
 
 def verdict_part(trial: Trial) -> VerdictPart:
-    """The verdict of a trial in words, its contrasts against zero and the margin, and every finding."""
+    """Build the verdict of a trial in words, its contrasts against zero and the margin, and every finding."""
     verdict, findings = trial.verdict, findings_part(trial)
     named = [str(row["sentence"]) for row in trial.document.get("contrasts", ())]
     if verdict is None:
@@ -79,6 +79,6 @@ def verdict_part(trial: Trial) -> VerdictPart:
 
 
 def split_first(text: str) -> tuple[str, str]:
-    """The first sentence, and the others."""
+    """Split a text into its first sentence and the others."""
     end = re.search(r"\.(?= [A-Z])", text)
     return (text, "") if end is None else (text[: end.end()], text[end.end() :].strip())

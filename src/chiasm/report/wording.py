@@ -1,4 +1,4 @@
-"""Numbers as text: the same digits wherever a number stands on the page."""
+"""Numbers as text, with the same digits wherever a number stands on the page."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ DIGITS = 3
 
 
 def number(value: float | None, digits: int = DIGITS) -> str:
-    """Fixed decimals without the sign of a zero; "not estimable" for None and NaN."""
+    """Format with fixed decimals and without the sign of a zero; "not estimable" for None and NaN."""
     if value is None or not math.isfinite(value):
         return NOT_ESTIMABLE
     return f"{round(value, digits) + 0.0:,.{digits}f}"
 
 
 def interval(mean: float | None, low: float | None, high: float | None, digits: int = DIGITS) -> str:
-    """`0.812 (0.774 to 0.845)`, or "not estimable" where any of the three is missing."""
+    """Format as `0.812 (0.774 to 0.845)`, or "not estimable" where any of the three is missing."""
     parts = [number(value, digits) for value in (mean, low, high)]
     return NOT_ESTIMABLE if NOT_ESTIMABLE in parts else f"{parts[0]} ({parts[1]} to {parts[2]})"
 
 
 def rounded(value: float | None, significant: int = 3) -> str:
-    """So many significant digits, without an exponent; what describes patients is never given exactly."""
+    """Format with so many significant digits and no exponent; what describes patients is never given exactly."""
     if value is None or not math.isfinite(value):
         return NOT_ESTIMABLE
     if value == 0:
@@ -35,12 +35,12 @@ def rounded(value: float | None, significant: int = 3) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of patients as a whole percentage, `<1 %` where it would round to nothing."""
+    """Format a share of patients as a whole percentage, `<1 %` where it would round to nothing."""
     return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
+    """Format seconds as seconds, minutes or hours, whichever reads best."""
     if seconds < 0.05:
         return "<0.1 s"
     if seconds < 60:
@@ -49,22 +49,22 @@ def duration(seconds: float) -> str:
 
 
 def count(n: int, noun: str, plural: str = "") -> str:
-    """`1 patient`, `2,000 patients`."""
+    """Format a number with its noun: `1 patient`, `2,000 patients`."""
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def listing(items: Sequence[str]) -> str:
-    """`a, b and c`."""
+    """Join items as `a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
 
 
 def metric_of(kind: str, name: str) -> Metric:
-    """The metric of this id."""
+    """Return the metric of this id."""
     return next(metric for metric in METRICS[kind] if metric.id == name)
 
 
 def better(metric: Metric) -> str:
-    """Which way a metric is read."""
+    """Say in which direction, or at which value, a metric is best."""
     if metric.higher_is_better is None:
         return f"ideal is {metric.ideal:g}"
     return "higher is better" if metric.higher_is_better else "lower is better"

@@ -1,4 +1,4 @@
-"""Nearest patients: by a modality or by a model's embedding, with metrics, and what they say of a patient."""
+"""Retrieval of similar patients by a modality or a model's embedding: search, metrics, and the neighbours' vote."""
 
 from chiasm.retrieval.embed import embed_modality, embed_model
 from chiasm.retrieval.metrics import mean_average_precision, recall_at

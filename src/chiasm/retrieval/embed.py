@@ -1,4 +1,4 @@
-"""One vector a patient: of a modality's features, or of what a fitted model makes of all its modalities."""
+"""Embeddings of patients: one vector each, from a modality's features or from a fitted model."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ COMPONENTS = 128
 
 
 def embed_modality(cohort: Cohort, modality: str) -> tuple[NDArray[np.int_], Array]:
-    """The rows of the patients who have the modality, `(n,)`, and their vectors, `(n, D)` float32.
+    """Return the rows of the patients who have the modality, `(n,)`, and their vectors, `(n, D)` float32.
 
-    The features that linear models read of the modality, at most 128 principal components of them; scaled by what
-    these patients show, without labels. The cohort is encoded.
+    The vectors are the features that linear models read of the modality, reduced to at most 128 principal components,
+    and scaled on these patients without labels. The cohort must be encoded.
     """
     rows = cohort.rows_of(modality)
     if not len(rows):
@@ -30,10 +30,10 @@ def embed_modality(cohort: Cohort, modality: str) -> tuple[NDArray[np.int_], Arr
 
 
 def embed_model(model: Any, cohort: Cohort) -> tuple[NDArray[np.int_], Array]:
-    """The rows of the patients who have a modality of the model, and what the model's head reads of each, `(n, D)`.
+    """Return the rows of the patients who have a modality of the model, and what its head reads of each, `(n, D)`.
 
     Raises:
-        Unsupported: the model has no embedding of all modalities, as a mean of predictions has not.
+        Unsupported: the model has no embedding of all modalities, e.g. because it averages predictions.
     """
     embedding = getattr(model.predictor, "embedding", None)
     if embedding is None:

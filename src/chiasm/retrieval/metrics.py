@@ -1,4 +1,4 @@
-"""How well a ranking of neighbours finds what belongs together: recall at k and mean average precision."""
+"""Ranking metrics of retrieval: recall at k and mean average precision."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ Bools = NDArray[np.bool_]
 
 
 def recall_at(relevant: Bools, total: NDArray[np.int_], k: int) -> float:
-    """The mean share of a query's relevant items that stand among its first k: `|relevant in first k| / min(k, total)`.
+    """Mean share of a query's relevant items that stand among its first k: `|relevant in first k| / min(k, total)`.
 
-    With one relevant item a query it is the usual recall@k of retrieval (hit rate). The denominator is what could be
-    found, so that a perfect ranking scores 1 at every k.
+    With one relevant item per query it is the usual recall@k of retrieval (hit rate). The denominator is the number
+    that can be found, so that a perfect ranking scores 1 at every k.
 
     Args:
         relevant: `(Q, N)` bool, in each query's ranking, nearest first; N >= k.
-        total: `(Q,)` relevant items of each query in the whole collection; queries of none are left out.
+        total: `(Q,)` relevant items of each query in the whole collection; queries without any are left out.
 
     Raises:
         ValueError: k is below 1 or beyond the ranking, or no query has a relevant item.
@@ -30,14 +30,14 @@ def recall_at(relevant: Bools, total: NDArray[np.int_], k: int) -> float:
 
 
 def mean_average_precision(relevant: Bools, total: NDArray[np.int_]) -> float:
-    """The mean over queries of `1 / total * sum over ranks r of precision@r * relevant_r`.
+    """Mean over queries of `1 / total * sum over ranks r of precision@r * relevant_r`.
 
-    Equals the mean of `sklearn.metrics.average_precision_score` over the queries where the ranking is complete; with a
+    Where the ranking is complete it equals the mean of `sklearn.metrics.average_precision_score` over the queries; in a
     ranking cut at N, items beyond it count as not found.
 
     Args:
         relevant: `(Q, N)` bool, nearest first.
-        total: `(Q,)` relevant items of each query in the whole collection; queries of none are left out.
+        total: `(Q,)` relevant items of each query in the whole collection; queries without any are left out.
 
     Raises:
         ValueError: no query has a relevant item.

@@ -1,4 +1,4 @@
-"""The nearest rows of a matrix: exactly by matrix products, or through LanceDB's index where there are very many."""
+"""Nearest-neighbour search among the rows of a matrix: exact, or through LanceDB's index if there are very many."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PROBES, REFINE = 64, 10  # partitions searched, and candidates compared exactly 
 
 
 class Neighbours:
-    """Rows `(N, D)` to search in, by cosine distance `1 - cos`.
+    """Rows `(N, D)` that are searched by cosine distance `1 - cos`.
 
     Args:
-        rows: float32, finite; a row of zeros is at distance 1 of everything.
+        rows: float32, finite; a row of zeros is at distance 1 from every other.
         method: "exact", "index" (LanceDB, IVF-PQ, refined by exact distances), or "auto": exact up to 200,000 rows.
 
     Raises:
@@ -43,7 +43,9 @@ class Neighbours:
         self.method = method if method != "auto" else "exact" if len(rows) <= EXACT_UP_TO else "index"
 
     def nearest(self, queries: Array, k: int) -> tuple[NDArray[np.int_], Array]:
-        """The k nearest rows of each query, `(Q, k)` numbers and distances, nearest first; ties by row number.
+        """Find the k nearest rows of each query: row numbers and distances, `(Q, k)` each, nearest first.
+
+        Ties go to the lower row number.
 
         Raises:
             ValueError: k is not between 1 and N, or the widths differ.
@@ -57,8 +59,8 @@ class Neighbours:
 
     def _exact(self, queries: Array, k: int) -> tuple[NDArray[np.int_], Array]:
         numbers, distances = np.zeros((len(queries), k), int), np.zeros((len(queries), k), np.float32)
-        # A matrix product of unit rows is off by its rounding, and not equally for equal rows: what lies so near the
-        # bound is compared again.
+        # Rounding in a matrix product differs even between equal rows, so rows this close to the bound are compared
+        # again.
         unsure = 2 * self.rows.shape[1] * float(np.finfo(np.float32).eps)
         for start in range(0, len(queries), BLOCK):
             distance = 1.0 - queries[start : start + BLOCK] @ self.rows.T
@@ -87,7 +89,7 @@ class Neighbours:
 
 
 def cosines(rows: Array, query: Array) -> NDArray[np.float64]:
-    """`(n,)` inner products of unit rows with a unit query; equal rows have equal ones, to the last bit.
+    """Inner products `(n,)` of unit rows with a unit query; equal rows have equal ones, to the last bit.
 
     Each row is summed by itself: a matrix product sums in blocks, and a row's bits depend on the block it falls in.
     """
@@ -98,7 +100,7 @@ def cosines(rows: Array, query: Array) -> NDArray[np.float64]:
 
 @contextmanager
 def _lance_table(rows: Array) -> Iterator[Any]:
-    """A LanceDB table with its vector index, in a folder that goes when the search is over."""
+    """Open a LanceDB table with its vector index, in a folder that is deleted after the search."""
     try:
         import lancedb
         from lancedb.index import IvfPq

@@ -1,4 +1,4 @@
-"""How well similar patients share a class: recall and precision of the ranking, and the vote of the nearest."""
+"""Evaluation of retrieval by class: recall and precision of the ranking, and the vote of the nearest patients."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ Array = NDArray[np.float64]
 
 
 def retrieval_scores(cohort: Cohort, by: str | Any, *, seed: int = 0) -> pd.DataFrame:
-    """Recall at 1, 5 and 10, mean average precision and the vote's balanced accuracy, each beside that of chance.
+    """Compute recall at 1, 5 and 10, mean average precision and the vote's balanced accuracy, each beside chance.
 
-    Every patient of known class asks once, among all others but those of its own group: who is of its class is
-    relevant. Chance is the mean over all orders of the same others: `k t / (N min(k, t))` for t relevant among N, and
+    Every patient of known class is a query among all others outside its own group; those of its class are relevant.
+    Chance is the mean over all orders of the same others: `k t / (N min(k, t))` for t relevant among N, and
     `(H_N + (t - 1)(N - H_N) / (N - 1)) / N` with H_N the harmonic number for the average precision. The vote is of the
-    20 nearest training patients in 5 folds, its operating point chosen on training patients alone (`NeighbourVote`);
-    its chance is one in as many classes as there are. Intervals (95 %) are of a bootstrap of patients, or groups, given
-    the collection. Of more than 2,000 patients that many, drawn at random, ask.
+    20 nearest training patients in 5 folds, with its operating point chosen on training patients alone
+    (`NeighbourVote`); its chance is one over the number of classes. Intervals (95 %) are from a bootstrap of patients,
+    or groups, given the collection. With more than 2,000 patients, 2,000 drawn at random are queries.
 
     Args:
-        cohort: encoded, with several classes as its target.
+        cohort: encoded cohort with several classes as its target.
         by: a modality, whose features are scaled by all these patients without a label; or a fitted model, which knows
             the labels of those it was fitted on: choose others.
 
     Returns:
-        One row a metric: `metric`, `value`, `low`, `high`, `chance`, `patients` (who asked).
+        One row per metric: `metric`, `value`, `low`, `high`, `chance`, `patients` (number of queries).
 
     Raises:
-        Unsupported: the target is no class, or too few patients can be compared.
+        Unsupported: the target is not a classification, or too few patients can be compared.
     """
     if not isinstance(cohort.target, Classification) or cohort.outcome is None:
         raise Unsupported("retrieval is scored by a class: the cohort needs a target of kind 'classification'")
@@ -72,7 +72,7 @@ def retrieval_scores(cohort: Cohort, by: str | Any, *, seed: int = 0) -> pd.Data
 
 
 def _units(cohort: Cohort) -> Ints:
-    """`(B,)` the number of a patient's group; of nobody's group each is one of its own."""
+    """Number the groups of the patients, `(B,)`; a patient without a group is one of its own."""
     group = np.full(len(cohort), "") if cohort.group is None else cohort.group
     _, units = np.unique(group, return_inverse=True)
     alone = units.max(initial=0) + 1 + np.arange(len(group))
@@ -80,7 +80,7 @@ def _units(cohort: Cohort) -> Ints:
 
 
 def _ranked(vectors: NDArray[np.float32], codes: Ints, units: Ints, asked: Ints) -> tuple[Array, Array]:
-    """`(Q, 4)` each: what a patient's ranking scores, and the mean over all orders; NaN where nobody is relevant."""
+    """Score each query's ranking, `(Q, 4)`, and the mean over all orders, `(Q, 4)`; NaN where nobody is relevant."""
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     values, chances = np.full((2, len(asked), len(KS) + 1), np.nan)
     for place, query in enumerate(asked):
@@ -100,7 +100,7 @@ def _ranked(vectors: NDArray[np.float32], codes: Ints, units: Ints, asked: Ints)
 
 
 def _voted(cohort: Cohort, vectors: NDArray[np.float32], codes: Ints, classes: int, seed: int) -> Ints:
-    """`(B,)` the class that training patients vote for, each patient tested once."""
+    """Predict each patient's class `(B,)` by the vote of training patients, each patient tested once."""
     fold = fold_ids(cohort, FOLDS, seed=seed)
     decided = np.zeros(len(codes), dtype=int)
     for number in range(FOLDS):
@@ -111,14 +111,14 @@ def _voted(cohort: Cohort, vectors: NDArray[np.float32], codes: Ints, classes: i
 
 
 def _draws(units: Ints, rng: np.random.Generator) -> Array:
-    """`(R, n)` how often each patient stands in a draw of whole units."""
+    """Draw bootstrap counts of the patients, `(R, n)`, whole units at a time."""
     distinct, own = np.unique(units, return_inverse=True)
     share = np.full(len(distinct), 1 / len(distinct))
     return rng.multinomial(len(distinct), share, size=DRAWS)[:, own].astype(float)
 
 
 def _balanced(right: NDArray[np.bool_], codes: Ints, weight: Array) -> float:
-    """The mean over the classes drawn of the share of their patients who are decided right."""
+    """Balanced accuracy: mean over the classes drawn of the share of their patients decided right."""
     shares = [
         (right * weight)[codes == code].sum() / weight[codes == code].sum()
         for code in np.unique(codes)

@@ -1,4 +1,7 @@
-"""The patients most like a patient, in a cohort that the user holds: no model and no store knows who anybody is."""
+"""Search for the patients most similar to given ones, in a cohort that the user holds.
+
+No model and no store holds the identity of a patient.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +20,20 @@ from chiasm.retrieval.neighbours import Neighbours
 def similar(
     cohort: Cohort, patients: Sequence[str], by: str | Any, *, k: int = 10, method: str = "auto"
 ) -> pd.DataFrame:
-    """The k nearest other patients of each.
+    """Find the k nearest other patients of each given patient.
 
     Args:
-        cohort: encoded; whom to search, and among whom.
+        cohort: encoded cohort that holds the given patients and those to search among.
         patients: identifiers in the cohort.
         by: a modality, or a fitted model, whose embedding of all modalities is used.
-        k: how many; fewer where there are not so many.
+        k: number of neighbours; fewer where there are not so many.
         method: "exact", "index" or "auto", as in `Neighbours`.
 
     Returns:
-        One row a neighbour: `patient`, `rank` from 1, `neighbour`, `distance` (cosine, 0 to 2).
+        One row per neighbour: `patient`, `rank` from 1, `neighbour`, `distance` (cosine, 0 to 2).
 
     Raises:
-        Unsupported: a patient is not in the cohort, or lacks the modality; the message counts, it names nobody.
+        Unsupported: a patient is not in the cohort, or lacks the modality; the message gives counts and no names.
     """
     rows, vectors = embed_modality(cohort, by) if isinstance(by, str) else embed_model(by, cohort)
     ids = cohort.ids[rows]
@@ -48,10 +51,10 @@ def similar(
 
 
 def require_patients(cohort: Cohort, patients: Sequence[str], by: str | Any) -> None:
-    """Ask before anything is encoded whether the patients are there and have what is compared.
+    """Check, before anything is encoded, that the patients are in the cohort and have what is compared.
 
     Raises:
-        Unsupported: as `similar`.
+        Unsupported: as in `similar`.
         ValueError: the cohort has no such modality; the message names the nearest.
     """
     if isinstance(by, str):

@@ -1,4 +1,4 @@
-"""Classification by similar patients: the vote of the k nearest, an operating point, and who they are as evidence."""
+"""Classification by similar patients: a vote of the k nearest, an operating point, and the voters as evidence."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NeighbourVote:
-    """The share of each class among the k nearest training patients; for two classes a threshold on the second.
+    """Classifier by the share of each class among the k nearest training patients, with a threshold for two classes.
 
-    The threshold is the one of largest sensitivity + specificity - 1 (Youden) on training patients, each voted on by
-    the others, never by itself: no test patient is looked at. After the evidence-based classification of
+    The threshold has the largest sensitivity + specificity - 1 (Youden) on training patients, each classified by the
+    votes of the others, never by its own: no test patient is looked at. After the evidence-based classification of
     MedImageInsight (arXiv 2410.06542), where the operating point of a similarity search is read off an ROC curve.
 
     Args:
         neighbours: the training patients' embeddings.
-        codes: `(n,)` class of each.
-        classes: K.
-        k: voters.
-        threshold: of the probability of class 1; .5 where there are more than two classes.
+        codes: `(n,)` class of each training patient.
+        classes: number of classes, K.
+        k: number of voters.
+        threshold: threshold on the probability of class 1; .5 where there are more than two classes.
     """
 
     neighbours: Neighbours
@@ -38,10 +38,10 @@ class NeighbourVote:
 
     @classmethod
     def fit(cls, embeddings: NDArray[np.float32], codes: NDArray[np.int_], classes: int, k: int = 20) -> Self:
-        """From training patients, `(n, D)` and `(n,)`.
+        """Fit the vote on training patients' embeddings `(n, D)` and classes `(n,)`.
 
         Raises:
-            ValueError: k is not below the number of patients.
+            ValueError: k is below 1, or not below the number of patients.
         """
         if not 1 <= k < len(codes):
             raise ValueError(f"k = {k} voters need more than {k} training patients, and there are {len(codes)}")
@@ -51,7 +51,7 @@ class NeighbourVote:
             return vote
         found, _ = neighbours.nearest(embeddings, k + 1)
         own = found == np.arange(len(codes))[:, None]
-        own[~own.any(1), -1] = True  # more than k others at distance zero: the last of them makes room
+        own[~own.any(1), -1] = True  # more than k others at distance zero: drop the last of them
         others = found[~own].reshape(len(codes), k)
         score = vote.shares(others)[:, 1]
         false_rate, true_rate, thresholds = roc_curve(vote.codes, score)
@@ -60,18 +60,18 @@ class NeighbourVote:
         return cls(neighbours, vote.codes, classes, k, threshold)
 
     def shares(self, found: NDArray[np.int_]) -> Array:
-        """`(n, K)` the share of each class among the voters `(n, k)`."""
+        """Share of each class among the voters `(n, k)`, as `(n, K)`."""
         return np.stack([(self.codes[found] == code).mean(1) for code in range(self.classes)], axis=1)
 
     def probabilities(self, embeddings: NDArray[np.float32]) -> Array:
-        """`(n, K)`."""
+        """Share of the votes for each class, `(n, K)`."""
         return self.shares(self.evidence(embeddings)[0])
 
     def decide(self, embeddings: NDArray[np.float32]) -> NDArray[np.int_]:
-        """`(n,)` the class: by the threshold for two classes, else the one of most votes."""
+        """Decide the class of each patient, `(n,)`: by the threshold for two classes, else by most votes."""
         shares = self.probabilities(embeddings)
         return (shares[:, 1] >= self.threshold).astype(int) if self.classes == 2 else shares.argmax(1)
 
     def evidence(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[np.int_], NDArray[np.float32]]:
-        """The training rows that voted on each patient, nearest first, and their distances, `(n, k)` each."""
+        """Training rows that voted on each patient, nearest first, and their distances, `(n, k)` each."""
         return self.neighbours.nearest(embeddings, self.k)

@@ -1,4 +1,4 @@
-"""The token store: what a frozen encoder gave, kept by what was read and by whom."""
+"""Token store: tokens of frozen encoders, kept on disk by encoder and source content."""
 
 from chiasm.store.token_store import TokenStore, default_store
 

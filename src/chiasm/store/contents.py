@@ -1,9 +1,9 @@
-"""Which content a file held when it was last read, kept in the token store, so that a second run need not read it.
+"""Cache of file content digests in the token store, so that a second run need not read unchanged files.
 
     contents.bin        magic, then 16 bytes of stamp and 16 of content digest a file, then a checksum of all before it
 
-A stamp is a hash of path, size and times: no name can be read from it. The file is a help and no more. Of two who
-write at once the last one counts, and a damaged one is as good as none.
+A stamp is a hash of path, size and times: no name can be read from it. The file is only a cache: of two concurrent
+writers the last one wins, and a damaged file counts as missing.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from chiasm.store.place import is_store
 
 NAME, MAGIC = "contents.bin", b"chiasm contents1"
 HALF = 16  # bytes of a stamp, of a digest, of the magic and of the checksum
-MOST = 2_000_000  # files; of more, those read last
+MOST = 2_000_000  # files; beyond it, those read last are kept
 
 
 def read_contents(root: Path) -> dict[bytes, bytes]:
-    """Content digests by stamp, those written last at the end; empty where there are none to be had."""
+    """Read content digests by stamp, those written last at the end; empty if missing or damaged."""
     path = root / NAME
     with contextlib.suppress(OSError):
         if path.is_symlink() or path.stat().st_size > 2 * HALF * (MOST + 1):
@@ -35,7 +35,7 @@ def read_contents(root: Path) -> dict[bytes, bytes]:
 
 
 def add_contents(root: Path, found: Mapping[bytes, bytes]) -> None:
-    """Keep what is new; without a store, or room for it, nothing is kept and nothing is lost."""
+    """Add new content digests; without a store, or room for them, nothing is kept and nothing is raised."""
     with contextlib.suppress(StoreError):
         kept = read_contents(root)
         fresh = {stamp: digest for stamp, digest in found.items() if kept.get(stamp) != digest}

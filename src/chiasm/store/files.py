@@ -1,7 +1,7 @@
-"""Files of the token store that appear whole or not at all, whoever else writes or is killed in the middle.
+"""Atomic files of the token store: they appear whole or not at all, despite concurrent writers and killed ones.
 
-Temporary file, fsync, rename, fsync of the folder. A writer holds a lock on its temporary file, which ends with the
-process, so that the files of dead writers are told from those of living ones.
+The steps are temporary file, fsync, rename, fsync of the folder. A writer holds a lock on its temporary file, which
+ends with the process, so that the files of dead writers can be told from those of live ones.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StoreError(ValueError):
-    """What is wrong with the token store, or with what it was given, and what to do about it."""
+    """Error of the token store, or of its input, that says what to do about it."""
 
 
 def write_whole(folder: Path, fill: Callable[[Any], None], name: Callable[[str], str]) -> Path:
-    """Write a file that appears whole or not at all; `name` makes its name from the sha256 of its bytes."""
+    """Write a file that appears whole or not at all; `name` makes its name from the SHA-256 of its bytes."""
     staging: Path | None = None
     try:
         staging, file = _staging(folder)
@@ -39,7 +39,7 @@ def write_whole(folder: Path, fill: Callable[[Any], None], name: Callable[[str],
             path = folder / name(sink.digest.hexdigest())
             if sys.platform == "win32":
                 file.close()
-            staging.replace(path)  # while the lock is held: nobody takes the file for a dead writer's
+            staging.replace(path)  # while the lock is held, so that nobody takes the file for a dead writer's
         fsync_folder(folder)
         return path
     except OSError as fault:
@@ -59,7 +59,7 @@ def write_whole(folder: Path, fill: Callable[[Any], None], name: Callable[[str],
 
 
 class _Hashing:
-    """The part of a binary file that Arrow's writer asks for, hashing what goes through."""
+    """Binary file wrapper that hashes what is written, with the methods that Arrow's writer needs."""
 
     closed = False
 
@@ -77,25 +77,25 @@ class _Hashing:
         self.file.flush()
 
     def close(self) -> None:
-        """The file is closed by who opened it."""
+        """Do nothing: whoever opened the file closes it."""
 
 
 def _staging(folder: Path) -> tuple[Path, BinaryIO]:
-    """A new temporary file, locked for as long as it is open: the lock goes with the process, however that ends."""
+    """Create a temporary file, locked while it is open: the lock ends with the process, however that ends."""
     while True:
         path = folder / f".{secrets.token_hex(8)}.tmp"
         file = os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b")
         if sys.platform != "win32":
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(file, fcntl.LOCK_EX)
-        if os.fstat(file.fileno()).st_nlink:  # else taken for a dead writer's before it was locked
+        if os.fstat(file.fileno()).st_nlink:  # else it was removed as a dead writer's before it was locked
             return path, file
         file.close()
 
 
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[bool]:
-    """Whether nobody else has claimed the folder: spares work done twice, and nothing but that rests on it."""
+    """Claim a folder and yield whether nobody else has; only saves duplicate work, correctness does not need it."""
     if sys.platform == "win32":
         yield True
         return
@@ -112,7 +112,7 @@ def claimed(folder: Path) -> Iterator[bool]:
 
 
 def remove_left_over(folder: Path) -> int:
-    """Remove the temporary files of writers that are gone; gives the bytes freed."""
+    """Remove the temporary files of dead writers; return the bytes freed."""
     freed = 0
     for path in folder.glob(".*.tmp"):
         with contextlib.suppress(OSError), path.open("rb") as file:  # gone, or locked by a writer at work
@@ -123,7 +123,7 @@ def remove_left_over(folder: Path) -> int:
 
 
 def remove(path: Path) -> int:
-    """Remove a file; gives the bytes freed, 0 where it is gone or held open by a system that forbids it."""
+    """Remove a file; return the bytes freed, 0 if it is gone or the system forbids removing an open file."""
     with contextlib.suppress(OSError):
         size = path.lstat().st_size
         path.unlink()
@@ -132,7 +132,7 @@ def remove(path: Path) -> int:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder last; Windows needs and knows no such step."""
+    """Flush the names in a folder to disk; Windows has no such step and needs none."""
     if sys.platform != "win32":
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,8 +1,8 @@
-"""One fragment of the token store: an immutable Arrow file whose name ends in the checksum of its own bytes.
+"""Fragments of the token store: immutable Arrow files, each with the checksum of its own bytes in its name.
 
-A row is a source: `content` (its digest), `written` (when), `tokens` (a list of rows of D numbers), `times` (a list as
-long, or empty). A random number among its notes keeps any two files from ever having one name. Any reader of Arrow
-files reads it.
+A row is a source: `content` (its digest), `written` (when), `tokens` (a list of rows of D numbers), `times` (a list of
+the same length, or empty). A random number in the metadata keeps any two files from ever having the same name. Any
+Arrow reader can read a fragment.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ CONTENT, WRITTEN, TOKENS, TIMES = "content", "written", "tokens", "times"
 
 
 class Damaged(StoreError):
-    """A file that is no fragment, or no longer one; the message goes on after the file's name."""
+    """Error for a file that is not an intact fragment; the message continues after the file's name."""
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """What a fragment holds: its sources by rising content digest, and views of the memory map.
+    """Opened fragment: its sources in ascending order of content digest, and views of the memory map.
 
     Args:
-        values: a `(N, D)` float32 matrix for each record batch, read-only.
-        clocks: the times of each record batch, end to end, float32.
-        keys: `(n,)` the sources' digests, rising and distinct.
+        values: read-only `(N, D)` float32 matrix of each record batch.
+        clocks: concatenated times of each record batch, float32.
+        keys: `(n,)` digests of the sources, ascending and distinct.
         piece, start, length: `(n,)` where a source's tokens lie: `values[piece][start:start + length]`.
         clock: `(n,)` where its times begin in `clocks[piece]`; -1 for none.
         written: `(n,)` seconds since 1970.
@@ -60,20 +60,20 @@ class Fragment:
     written: NDArray[np.int64]
 
     def tokens(self, row: int) -> NDArray[np.float32]:
-        """(T, D): the tokens of one source."""
+        """Tokens of one source, (T, D)."""
         begin = self.start[row]
         values: NDArray[np.float32] = self.values[self.piece[row]][begin : begin + self.length[row]]
         return values
 
     def times(self, row: int) -> NDArray[np.float32] | None:
-        """(T,): the times of one source's tokens, in hours; None where it has none."""
+        """Times of one source's tokens, (T,) in hours; None if it has none."""
         begin = self.clock[row]
         return None if begin < 0 else self.clocks[self.piece[row]][begin : begin + self.length[row]]
 
 
 def listing(folder: Path) -> list[str]:
-    """The names of the fragments in a folder, oldest first, as they stood at one moment."""
-    # A folder changes while it is read: merged fragments may be passed over, and those they came from be gone.
+    """List the fragment names in a folder, oldest first, as they stood at one moment."""
+    # A folder may change while it is read, so that both a merged fragment and those it came from are missed.
     seen: list[str] | None = None
     while True:
         try:
@@ -86,7 +86,7 @@ def listing(folder: Path) -> list[str]:
 
 
 def number_of(name: str) -> int:
-    """A fragment's place among the others."""
+    """Return a fragment's number, its place among the others."""
     return int(name.partition("-")[0])
 
 
@@ -97,7 +97,7 @@ def batches(
     tokens: Iterable[NDArray[np.float32]],
     times: Iterable[NDArray[np.float32] | None],
 ) -> Iterator[Any]:
-    """Record batches of at most about `PIECE_BYTES`, in the order given."""
+    """Yield record batches of at most about `PIECE_BYTES`, in the order given."""
     held: list[NDArray[np.float32]] = []
     clocks: list[NDArray[np.float32]] = []
     first, size, none = 0, 0, np.zeros(0, dtype=np.float32)
@@ -137,7 +137,7 @@ def _schema(width: int, slots: int | None = None) -> Any:
 
 
 def write_fragment(folder: Path, width: int, slots: int, content: Iterable[Any], number: int | None = None) -> Path:
-    """Append a fragment of these record batches, or put it at `number` among the others; gives its path."""
+    """Write a fragment of record batches, after the others or at place `number`; return its path."""
 
     def fill(sink: Any) -> None:
         with pa.ipc.new_file(pa.PythonFile(sink, mode="w"), _schema(width, slots)) as writer:
@@ -145,7 +145,7 @@ def write_fragment(folder: Path, width: int, slots: int, content: Iterable[Any],
                 writer.write_batch(batch)
 
     def name(checksum: str) -> str:
-        # Two writers may choose one number: their checksums then decide who is first, for every reader alike.
+        # Two writers may choose the same number: their checksums then decide who is first, for every reader alike.
         place = 1 + max(map(number_of, listing(folder)), default=0) if number is None else number
         return f"{place:012d}-{checksum[:32]}.arrow"
 
@@ -153,7 +153,7 @@ def write_fragment(folder: Path, width: int, slots: int, content: Iterable[Any],
 
 
 def check_sum(path: Path) -> None:
-    """Read every byte of a fragment.
+    """Verify a fragment's checksum, reading every byte.
 
     Raises:
         Damaged: the bytes are not those that were written.
@@ -171,10 +171,10 @@ def check_sum(path: Path) -> None:
 
 
 def open_fragment(path: Path) -> Fragment:
-    """Map a fragment and check its frame: magic, footer, schema, and that every source lies inside. Values stay unread.
+    """Map a fragment and check its structure (magic, footer, schema, bounds of every source); values stay unread.
 
     Raises:
-        Damaged: it is no whole fragment.
+        Damaged: it is not an intact fragment.
         FileNotFoundError: it was merged or pruned meanwhile.
     """
     if path.is_symlink():
@@ -219,7 +219,7 @@ def _fragment(path: Path, reader: Any) -> Fragment:
 
 
 def _columns(batch: Any, width: int, slots: int) -> tuple[NDArray[Any], ...]:
-    """Keys, written, start, length, clock, values and clocks of one record batch."""
+    """Extract keys, written, start, length, clock, values and clocks of one record batch."""
     batch.validate()
     content, written, tokens, times = batch.columns
     if any(column.null_count or column.offset for column in batch.columns):

@@ -1,4 +1,4 @@
-"""The folder of the token store: where it lies, what says that it is one, and a folder inside for each encoder."""
+"""Folders of the token store: where it is, the file that marks it, and a folder inside for each encoder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ELSEWHERE = "choose another folder with CHIASM_STORE"
 
 
 def default_store() -> Path:
-    """The folder that CHIASM_STORE names, else `chiasm/tokens` where the system keeps the user's caches."""
+    """Return the folder that CHIASM_STORE names, else `chiasm/tokens` in the user's cache folder."""
     if named := os.environ.get("CHIASM_STORE"):
         return Path(named).expanduser()
     if sys.platform == "darwin":
@@ -34,10 +34,10 @@ def default_store() -> Path:
 
 
 def is_store(root: Path) -> bool:
-    """Whether the folder is a store; False where nothing is there yet.
+    """Tell whether the folder is a store; False if nothing is there yet.
 
     Raises:
-        StoreError: something else lies there, or a store of a newer chiasm.
+        StoreError: the folder holds something else, or a damaged store, or one of a newer chiasm.
     """
     try:
         names = os.listdir(root)  # noqa: PTH208
@@ -45,7 +45,7 @@ def is_store(root: Path) -> bool:
         return False
     except OSError:
         raise StoreError(f"the token store is not a folder that can be read: {ELSEWHERE}") from None
-    if not (root / STORE).exists():  # asked after the listing: whoever makes a store writes this file first
+    if not (root / STORE).exists():  # checked after the listing, because whoever makes a store writes this file first
         if all(name.startswith(".") for name in names):
             return False
         raise StoreError(f"the folder of the token store holds other files: {ELSEWHERE}")
@@ -58,20 +58,20 @@ def is_store(root: Path) -> bool:
 
 
 def encoder_folders(root: Path) -> list[Path]:
-    """The folders of all encoders in a store."""
+    """List the folders of all encoders in a store."""
     if not is_store(root):
         return []
     return sorted(path for path in root.iterdir() if FOLDER.fullmatch(path.name) and path.is_dir())
 
 
 def encoder_folder(root: Path, encoder: str) -> Path:
-    """Where the tokens of an encoder lie or would lie."""
+    """Return the folder of an encoder's tokens, whether it exists or not."""
     is_store(root)
     return root / _digest(encoder)
 
 
 def make_encoder_folder(root: Path, encoder: str) -> Path:
-    """The encoder's folder, made with all that is above it, for its owner alone."""
+    """Create the store and the encoder's folder, each for its owner alone; return the latter."""
     folder = root / _digest(encoder)
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def make_encoder_folder(root: Path, encoder: str) -> Path:
 
 
 def identity(folder: Path) -> str | None:
-    """The identity of the encoder of a folder, None where it is lost."""
+    """Read the identity of a folder's encoder; None if it is lost."""
     encoder = _read_json(folder / ENCODER).get("encoder")
     return encoder if isinstance(encoder, str) and _digest(encoder) == folder.name else None
 
@@ -103,7 +103,7 @@ def _write_json(folder: Path, name: str, document: dict[str, Any]) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """An object from a small file, empty where there is none to be had."""
+    """Read an object from a small JSON file; empty if it is missing or invalid."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         if not path.is_symlink() and path.stat().st_size <= MAX_JSON_BYTES:
             document = json.loads(path.read_bytes())

@@ -1,9 +1,10 @@
-"""The fragments of one encoder in the token store: which hold what, which are damaged, and merging them.
+"""Fragments of one encoder in the token store: which hold what, which are damaged, and how they are merged.
 
 Readers and writers agree without a lock: fragments are ordered by name and the first to hold a source wins; a merged
-fragment takes the place of the oldest it came from before those are removed. It holds every source of theirs, also one
-that an older fragment holds: that one may be about to go, merged into yet another. So each fragment that goes has a
-newer one that holds all it held, and nothing is lost whoever merges what. A second copy of a source does no harm.
+fragment takes the place of the oldest one it came from before those are removed. It holds all their sources, even one
+that an older fragment holds, because that fragment may be about to be removed, merged into yet another. So for each
+removed fragment a newer one holds all its sources, and nothing is lost whoever merges what. A second copy of a source
+does no harm.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ from chiasm.store.fragment import (
 )
 
 LARGE_BYTES = 2 << 30  # larger fragments are left as they are: a terabyte is a few hundred memory maps
-MERGE_AT = 32  # fragments of about one size
+MERGE_AT = 32  # fragments of similar size
 
 
 class Shelf:
-    """The fragments in one folder, each opened once."""
+    """Fragments in one folder, each opened once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,7 +44,7 @@ class Shelf:
         self._told: set[str] = set()
 
     def fragments(self) -> list[Fragment]:
-        """The readable fragments, oldest first; a warning names each of the others once."""
+        """Return the readable fragments, oldest first; warn once about each of the others."""
         known = self._refresh()
         for name, fragment in known.items():
             if isinstance(fragment, Damaged) and name not in self._told:
@@ -53,7 +54,7 @@ class Shelf:
         return [fragment for fragment in known.values() if isinstance(fragment, Fragment)]
 
     def damaged(self) -> dict[str, Damaged]:
-        """What is wrong with each damaged fragment, by its name; every byte is read."""
+        """Return the fault of each damaged fragment, by its name; reads every byte."""
         found = {}
         for name, fragment in self._refresh().items():
             try:
@@ -67,19 +68,19 @@ class Shelf:
         return found
 
     def merge_alike(self) -> None:
-        """Merge fragments of about one size (a factor of 32) once there are many, so that few files lie in a folder.
+        """Merge fragments of similar size (within a factor of 32) once there are many, to keep files few.
 
-        Each token is so written again once for each factor of 32 by which its encoder's fragments grow.
+        Each token is thus rewritten once for each factor of 32 by which its encoder's fragments grow.
         """
         if not self._crowded():
             return
         with claimed(self.folder) as ours:
-            for alike in self._crowded() if ours else []:  # asked again: somebody may just have merged them
-                whole = [fragment for fragment in alike if _intact(fragment)]  # a copy would sign damage anew
+            for alike in self._crowded() if ours else []:  # checked again: another process may just have merged them
+                whole = [fragment for fragment in alike if _intact(fragment)]  # a copy would sign the damage anew
                 _merge(self.folder, whole, [np.ones(len(fragment.keys), dtype=bool) for fragment in whole])
 
     def tidy(self, fragments: Sequence[Fragment], wanted: Sequence[NDArray[np.bool_]]) -> int:
-        """Keep only the wanted sources, merging small fragments as they come; gives the bytes freed."""
+        """Keep only the wanted sources, merging small fragments on the way; return the bytes freed."""
         freed = 0
         group: list[int] = []
         for k, (fragment, mask) in enumerate(zip(fragments, wanted, strict=True)):
@@ -90,11 +91,11 @@ class Shelf:
                 if len(group) > 1 or not all(wanted[j].all() for j in group):
                     freed += _merge(self.folder, [fragments[j] for j in group], [wanted[j] for j in group])
                 group = []
-        self._refresh()  # lets go of the maps of what was removed
+        self._refresh()  # releases the memory maps of what was removed
         return freed
 
     def _crowded(self) -> list[list[Fragment]]:
-        """What to merge: fragments of about one size, where they are many."""
+        """List the groups to merge: fragments of similar size, if there are many."""
         tiers: dict[int, list[Fragment]] = {}
         for fragment in self.fragments():
             if fragment.size < LARGE_BYTES:
@@ -119,7 +120,7 @@ class Shelf:
 
 
 def match(left: NDArray[Any], right: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where two arrays of rising, distinct keys hold the same key: positions in the one, and in the other."""
+    """Match two arrays of ascending, distinct keys: positions of equal keys in the one, and in the other."""
     if len(left) > len(right):
         there, here = match(right, left)
         return here, there
@@ -131,7 +132,7 @@ def match(left: NDArray[Any], right: NDArray[Any]) -> tuple[NDArray[np.int64], N
 
 
 def locate(fragments: Sequence[Fragment], keys: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first fragment that holds each of the rising, distinct keys, -1 for none; and the row in it."""
+    """Find the first fragment that holds each of the ascending, distinct keys, -1 for none, and the row in it."""
     holder = np.full(len(keys), -1, dtype=np.int64)
     row = np.zeros(len(keys), dtype=np.int64)
     for number, fragment in enumerate(fragments):
@@ -142,7 +143,7 @@ def locate(fragments: Sequence[Fragment], keys: NDArray[Any]) -> tuple[NDArray[n
 
 
 def first_holders(fragments: Sequence[Fragment]) -> list[NDArray[np.bool_]]:
-    """For each fragment which of its sources no earlier one holds."""
+    """Mark, for each fragment, the sources that no earlier fragment holds."""
     if not fragments:
         return []
     sizes = [len(fragment.keys) for fragment in fragments]
@@ -153,13 +154,13 @@ def first_holders(fragments: Sequence[Fragment]) -> list[NDArray[np.bool_]]:
 
 
 def _up_to_large(fragments: Sequence[Fragment]) -> list[Fragment]:
-    """The oldest of them, as many as one large fragment takes."""
+    """Select the oldest fragments, as many as one large fragment takes."""
     before = np.cumsum([0, *(fragment.size for fragment in fragments)])[:-1]
     return [fragment for fragment, size in zip(fragments, before, strict=True) if size < LARGE_BYTES]
 
 
 def _merge(folder: Path, fragments: Sequence[Fragment], keep: Sequence[NDArray[np.bool_]]) -> int:
-    """One fragment of the sources to keep in place of these fragments; gives the bytes freed."""
+    """Replace fragments by one with the sources to keep; return the bytes freed."""
     freed = 0
     live = [mask & first for mask, first in zip(keep, first_holders(fragments), strict=True)]
     # in the order in which they were written, so that reading is sequential

@@ -1,4 +1,4 @@
-"""Tokens as they lie in the store: a sequence of arrays behind a memory map, read when they are used."""
+"""Stored tokens as a sequence of memory-mapped arrays, read when they are used."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from chiasm.store.fragment import Fragment
 
 
 class StoredTokens(Sequence[NDArray[np.float32]]):
-    """The tokens of n sources: item i is a (T_i, D) float32 array, read-only, a view of the memory map.
+    """Tokens of n sources: item i is a (T_i, D) float32 array, read-only, a view of the memory map.
 
-    A copy in another process (pickled) finds its sources in the store again, also where fragments were merged since.
+    A pickled copy in another process finds its sources in the store again, even if fragments were merged since.
 
     Args:
-        lengths: (n,) tokens of each source, at least 1.
-        width: D; 0 where nothing is stored yet and nothing was asked for.
-        slots: the tokens of every source, where each has a meaning of its own; 0 for bags.
+        lengths: (n,) number of tokens of each source, at least 1.
+        width: D; 0 if nothing is stored yet and nothing was asked for.
+        slots: number of tokens of every source, if each position has a meaning of its own; 0 for bags.
     """
 
     lengths: NDArray[np.int_]
@@ -37,7 +37,7 @@ class StoredTokens(Sequence[NDArray[np.float32]]):
         width: int,
         slots: int,
     ) -> None:
-        """`keys[i]` lies at `row[i]` of `fragments[fragment[i]]`; `origin` is what opens keys in another process."""
+        """Index sources: `keys[i]` is `row[i]` of `fragments[fragment[i]]`; `origin` reopens it in another process."""
         self._origin, self._keys = origin, keys
         self.width, self.slots = width, slots
         self._values: list[NDArray[np.float32]] = []
@@ -74,12 +74,12 @@ class StoredTokens(Sequence[NDArray[np.float32]]):
 
     @property
     def folder(self) -> Path:
-        """The store's."""
+        """Folder of the store."""
         return self._origin[1]
 
     @property
     def contents(self) -> list[str]:
-        """The content digest of each source, 32 hex digits."""
+        """Content digest of each source, 32 hex digits."""
         digits = self._keys.tobytes().hex()
         return [digits[start : start + 32] for start in range(0, len(digits), 32)]
 
@@ -93,7 +93,7 @@ class StoredTokens(Sequence[NDArray[np.float32]]):
         return None if begin < 0 else self._clocks[self._piece[i]][begin : begin + self.lengths[i]]
 
     def take(self, rows: NDArray[np.int_] | Sequence[int]) -> StoredTokens:
-        """Some of the sources in this order, still unread."""
+        """Select some of the sources, in this order, without reading them."""
         rows = np.asarray(rows, dtype=np.int64).reshape(-1)
         if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
             return self
@@ -105,7 +105,7 @@ class StoredTokens(Sequence[NDArray[np.float32]]):
         return taken
 
     def batch(self, rows: NDArray[np.int_] | Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Values `(b, T, D)` float32, zero behind the mask `(b, T)`; T is `slots`, or the longest of these sources."""
+        """Return zero-padded float32 values `(b, T, D)` and mask `(b, T)`; T is `slots`, or the longest source here."""
         rows = np.asarray(rows, dtype=np.int64).reshape(-1)
         lengths = self.lengths[rows]
         longest = self.slots or max(1, int(lengths.max(initial=0)))
@@ -116,7 +116,7 @@ class StoredTokens(Sequence[NDArray[np.float32]]):
         return values, np.arange(longest) < lengths[:, None]
 
     def _places(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
-        """Piece, first token and end of each row."""
+        """Iterate over piece, first token and end of each row."""
         start = self._start[rows]
         return zip(self._piece[rows].tolist(), start.tolist(), (start + self.lengths[rows]).tolist(), strict=True)
 

@@ -1,12 +1,12 @@
-"""The token store: what a frozen encoder gives is kept on disk, and no source is encoded twice.
+"""Token store: the tokens of frozen encoders are kept on disk, so that no source is encoded twice.
 
     store.json                                schema of the store
-    <sha256 of the encoder's identity>/       one folder an encoder
+    <sha256 of the encoder's identity>/       one folder per encoder
         encoder.json                          its identity
         000000000001-<checksum>.arrow         fragments: immutable, oldest first; the first to hold a source wins
 
-There is no index beside the fragments and no lock among writers: a fragment appears whole, merged ones take the place
-of the oldest they came from, and who has one open keeps it. Only digests, identities and arrays are stored.
+There is no index beside the fragments and no lock among writers: a fragment appears whole, a merged one takes the place
+of the oldest it came from, and an open one stays readable. Only digests, identities and arrays are stored.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Contents = Collection[str] | NDArray[np.bytes_]
 
 @dataclass(frozen=True)
 class EncoderEntry:
-    """What the store holds of one encoder: distinct sources, their tokens, D, bytes on disk; `written` in UTC."""
+    """Summary of one encoder in the store: distinct sources, their tokens, D, bytes on disk; last `written` in UTC."""
 
     encoder: str
     sources: int
@@ -59,20 +59,20 @@ class EncoderEntry:
 
     @property
     def name(self) -> str:
-        """`rocket` of `ecg/1|rocket/1(hz=100)`; the whole identity where it is written otherwise."""
+        """Short name, as `rocket` in `ecg/1|rocket/1(hz=100)`; the whole identity if written otherwise."""
         found = NAME.match(self.encoder)
         return found[1] if found else self.encoder
 
 
 class TokenStore:
-    """Tokens by encoder identity (version, options, weights, reader) and content digest of the source.
+    """Store of tokens by encoder identity (version, options, weights, reader) and content digest of the source.
 
     Digests are texts of 32 hexadecimal digits, or an array of 16 bytes each, as cohorts give them.
 
     Any number of processes may read, put and prune at once. Nothing is created before `prepare` or the first `put`.
 
     Args:
-        folder: where the store lies or will lie; made for its owner alone.
+        folder: location of the store, created for its owner alone.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,7 +86,7 @@ class TokenStore:
         """(n,) True where nothing is stored for this encoder and content.
 
         Raises:
-            StoreError: not a store, a newer one, or a content that is no digest.
+            StoreError: the folder is not a store, or a newer one; a content is not a digest.
         """
         keys, back = np.unique(_keys(contents), return_inverse=True)
         holder, _ = locate(self._shelf(encoder_folder(self.folder, encoder)).fragments(), keys)
@@ -94,10 +94,10 @@ class TokenStore:
         return missing
 
     def prepare(self, encoder: str) -> None:
-        """Make the folder of an encoder now, so that a place that cannot be written is found before hours of work.
+        """Create the folder of an encoder now, so that an unwritable place is found before hours of work.
 
         Raises:
-            StoreError: it cannot be made, or lies in something that is not a store.
+            StoreError: it cannot be created, or would lie in something that is not a store.
         """
         place = self._shelf(make_encoder_folder(self.folder, encoder)).folder
         if not os.access(place, os.W_OK):
@@ -112,15 +112,15 @@ class TokenStore:
         *,
         slots: int = 0,
     ) -> None:
-        """Append the tokens of sources that are not stored yet; all of them are, or none.
+        """Append the tokens of sources that are not stored yet, all of them or none.
 
         Args:
-            tokens: `(T_i, D)` finite float32 each, T_i >= 1, equal to `slots` where that is not 0.
+            tokens: `(T_i, D)` finite float32 each, T_i >= 1, equal to `slots` if that is not 0.
             times: `(T_i,)` finite float32 each, hours since the patient's first record.
 
         Raises:
-            StoreError: what is given is none of that, or of another width or other slots than what this encoder has
-                stored; the disk is full or refuses.
+            StoreError: the input is not as above, or differs in width or slots from what this encoder has stored; the
+                disk is full or cannot be written.
         """
         keys = _keys(contents)
         width = _check(contents, tokens, times, slots)
@@ -145,15 +145,15 @@ class TokenStore:
             shelf.merge_alike()
 
     def open(self, encoder: str, contents: Contents) -> StoredTokens:
-        """The tokens of these sources in this order; a content named twice is there twice.
+        """Open the tokens of these sources, in this order; a content named twice appears twice.
 
         Raises:
-            StoreError: some are not stored, and how many.
+            StoreError: some are not stored; the message says how many.
         """
         return _open(self, encoder, _keys(contents))
 
     def shows(self) -> list[EncoderEntry]:
-        """What is stored, an entry an encoder, by identity."""
+        """List what is stored, one entry per encoder, sorted by identity."""
         found = []
         for folder in encoder_folders(self.folder):
             if not listing(folder):
@@ -174,7 +174,7 @@ class TokenStore:
         return sorted(found, key=lambda entry: entry.encoder)
 
     def verify(self) -> list[str]:
-        """Read every byte: one sentence for each damaged file. Its sources count as missing once it is pruned."""
+        """Read every byte; return a sentence per damaged file, whose sources count as missing once it is pruned."""
         found = []
         for folder in encoder_folders(self.folder):
             if listing(folder) and identity(folder) is None:
@@ -190,17 +190,17 @@ class TokenStore:
         keep_contents: Contents | None = None,
         older_than_days: float | None = None,
     ) -> int:
-        """Drop what is not needed, and bring the rest in order; gives the bytes freed.
+        """Drop sources that are not needed, and tidy up the rest; return the bytes freed.
 
-        A source is dropped when each condition given holds: it is not among `keep_contents`; it was written more than
+        A source is dropped if every condition given holds: it is not among `keep_contents`; it was written more than
         `older_than_days` ago. With neither, no source is dropped. Damaged fragments (every byte is read) and files
-        left by dead writers go, and small fragments are merged.
+        left by dead writers are removed, and small fragments are merged.
 
         Args:
-            encoder: the one to prune; None for all.
+            encoder: identity of the encoder to prune; None for all.
 
         Raises:
-            StoreError: a content to keep is no digest; the disk has no room to merge.
+            StoreError: a content to keep is not a digest; the disk has no room to merge.
         """
         unwanted = _unwanted(keep_contents, older_than_days)
         freed = remove_left_over(self.folder) if is_store(self.folder) else 0
@@ -219,7 +219,7 @@ class TokenStore:
         keep_contents: Contents | None = None,
         older_than_days: float | None = None,
     ) -> int:
-        """How many sources `prune` would drop; damaged fragments are not counted."""
+        """Count the sources that `prune` would drop; damaged fragments are not counted."""
         unwanted = _unwanted(keep_contents, older_than_days)
         found = 0
         for folder in encoder_folders(self.folder) if encoder is None else [encoder_folder(self.folder, encoder)]:
@@ -244,7 +244,7 @@ def _open(store: TokenStore, encoder: str, keys: NDArray[Any]) -> StoredTokens:
 
 
 def _unwanted(keep_contents: Contents | None, older_than_days: float | None) -> Callable[[Fragment], NDArray[np.bool_]]:
-    """Which sources of a fragment meet each condition given; none where none is."""
+    """Return a function that marks the sources of a fragment that meet every condition given; none without any."""
     keep = None if keep_contents is None else np.unique(_keys(keep_contents))
     before = None if older_than_days is None else time.time() - older_than_days * 86_400
 
@@ -264,7 +264,7 @@ def _reopen(folder: Path, encoder: str, keys: bytes) -> StoredTokens:
 
 
 def _keys(contents: Contents) -> NDArray[Any]:
-    """(n,) the digests as 16 bytes each."""
+    """Convert content digests to (n,) keys of 16 bytes each."""
     if isinstance(contents, np.ndarray) and contents.dtype == KEY:
         return contents
     if not all(isinstance(content, str) and HEX.fullmatch(content) for content in contents):
@@ -273,7 +273,7 @@ def _keys(contents: Contents) -> NDArray[Any]:
 
 
 def _check(contents: Contents, tokens: Sequence[Any], times: Sequence[Any] | None, slots: int) -> int:
-    """The width D of what is to be stored, 0 for nothing."""
+    """Check what is to be stored and return its width D, 0 for nothing."""
     if len(tokens) != len(contents) or (times is not None and len(times) != len(contents)):
         raise StoreError(f"{len(contents):,} contents need as many arrays of tokens, and of times where there are any")
     width = int(np.shape(tokens[0])[-1]) if len(tokens) and np.ndim(tokens[0]) == 2 else 0

@@ -1,9 +1,9 @@
-"""The laws of the design as checks that anyone runs on a part of their own.
+"""Conformance checks of the design's laws, for custom recipes, encoders and fusions.
 
     from chiasm.testing import check_recipe
     check_recipe(MyRecipe())
 
-Each raises AssertionError with the law that does not hold and what was seen. Every part in this package passes them.
+Each raises AssertionError with the law that does not hold and the observation. All components of chiasm pass them.
 """
 
 from chiasm.testing.adaptation import check_adaptation

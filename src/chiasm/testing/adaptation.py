@@ -1,4 +1,4 @@
-"""The laws of a recipe that changes a frozen encoder: the base stays, only the change is kept, anybody is answered."""
+"""Conformance check of recipes that adapt a frozen encoder: the base is unchanged, and every patient is predicted."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from chiasm.testing.laws import TOLERANCE, differing, distance, folder_bytes, gl
 
 
 def check_adaptation(recipe: Any, cohort: Cohort, *, seed: int = 0) -> Any:
-    """Try a recipe of family "adaptation" on a cohort that was encoded with `inputs=True`.
+    """Check a recipe of family "adaptation" on a cohort that was encoded with `inputs=True`.
 
-    It is fitted twice on three quarters of the patients, so give it options and a network that make it fast.
+    It is fitted twice on three quarters of the patients, so choose options and a network that make it fast.
 
     Args:
-        recipe: with the options to try.
-        cohort: with a target, two modalities or more, one of which has a network to adapt; some patients lack one.
+        recipe: the recipe, with options.
+        cohort: a cohort with a target and two or more modalities, of which one has a network to adapt; some patients
+            should lack a modality.
 
     Returns:
         The fitted model.
 
     Raises:
-        AssertionError: a law does not hold; the message names it and says what was seen.
+        AssertionError: a law does not hold; the message names it and the observation.
     """
     rows = np.arange(len(cohort))
     train, new = cohort.subset(rows % 4 != 0), cohort.subset(rows % 4 == 0)
@@ -62,7 +63,7 @@ def check_adaptation(recipe: Any, cohort: Cohort, *, seed: int = 0) -> Any:
 
 
 def _bases(cohort: Cohort) -> dict[str, str]:
-    """The hash of each encoder's network, as whoever encodes next will use it."""
+    """Hash each encoder's network, as the next encoding would use it."""
     found = {}
     for name, own in adapted_modalities(cohort).items():
         found[name] = hash_state(choose(own.kind, own.spec).encoder.trunk().state_dict())

@@ -1,4 +1,4 @@
-"""Small cohorts to try a recipe on: three kinds of modality, every pattern of them, rows in no order."""
+"""Small synthetic cohorts for checks: three kinds of modality, every pattern of missing ones, shuffled rows."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ PATTERNS = 7
 
 @dataclass(frozen=True)
 class Parts:
-    """What a cohort is made of, so that the same one can be made again in another order.
+    """The components of a cohort, from which it can be rebuilt in another order.
 
     Args:
         patients: `(n, columns)`, the target's columns and `site`, indexed by patient.
-        values: modality to a frame, or to a mapping patient to bag; a patient without a row lacks the modality.
-        kinds: modality to its kind.
-        target: what is predicted.
+        values: for each modality a frame, or a mapping from patient to bag; a patient without a row lacks the modality.
+        kinds: kind of each modality.
+        target: the prediction target.
     """
 
     patients: pd.DataFrame
@@ -39,16 +39,16 @@ class Parts:
     target: Target
 
     def cohort(self) -> Cohort:
-        """The cohort, rows in the order of `patients`."""
+        """Build the cohort, with rows in the order of `patients`."""
         return cohort_from_frames(self.patients, self.values, self.target, site="site", kinds=self.kinds, name="check")
 
     def only(self, names: tuple[str, ...]) -> Parts:
-        """With these modalities alone."""
+        """Keep only these modalities."""
         values, kinds = ({name: own[name] for name in names} for own in (self.values, self.kinds))
         return replace(self, values=values, kinds=kinds)
 
     def shuffled(self, seed: int) -> Parts:
-        """The same patients: rows, columns and modalities in another order, and a column that nobody asked for."""
+        """Shuffle rows, columns and modalities of the same patients, and add an unrelated column."""
         rng = np.random.default_rng(seed)
         patients = self.patients.iloc[rng.permutation(len(self.patients))].assign(
             unrelated=rng.normal(size=len(self.patients))
@@ -64,9 +64,9 @@ class Parts:
 
 
 def synthetic_parts(kind: str, n: int, seed: int) -> Parts:
-    """`m1` a table with a category and gaps, `m2` an omics block, `m3` ragged bags; every pattern n / 7 times.
+    """Create `m1`, a table with a category and gaps, `m2`, an omics block, and `m3`, ragged bags; two sites.
 
-    Two sites, with as many patients of each pattern.
+    Each of the seven patterns of present modalities occurs about n / 7 times, equally often at both sites.
     """
     source = synthetic_cohort("complementary", n, target=kind, seed=seed)
     rng = np.random.default_rng(seed + 1)
@@ -103,7 +103,7 @@ def _outcomes(source: Cohort, ids: np.ndarray) -> tuple[pd.DataFrame, Target]:
         return pd.DataFrame({"months": value, "died": event.astype(int)}, index=ids), Survival("months", "died")
     if isinstance(source.target, Regression):
         return pd.DataFrame({"value": 50 + 20 * value}, index=ids), Regression("value")
-    if isinstance(source.target, Multilabel):  # every eighth cell is missing, never both of a patient
+    if isinstance(source.target, Multilabel):  # every eighth cell is missing, never both cells of a patient
         row = np.arange(len(ids))
         known = np.stack([row % 8 != 1, row % 8 != 6], axis=1)
         cells = np.where(known, value, np.nan)
@@ -113,7 +113,7 @@ def _outcomes(source: Cohort, ids: np.ndarray) -> tuple[pd.DataFrame, Target]:
 
 
 def restricted(cohort: Cohort, names: tuple[str, ...]) -> Cohort:
-    """The patients who have all of `names`, the other modalities taken from them; `()`: all patients, with none."""
+    """Select patients who have all of `names`, and mark their other modalities as absent; `()`: all, with none left."""
     columns = [cohort.modalities.index(name) for name in names]
     rows = np.flatnonzero(cohort.present[:, columns].all(1))
     own = cohort.subset(rows)

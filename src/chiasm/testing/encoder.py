@@ -1,4 +1,4 @@
-"""The laws of an encoder: fitted on the rows it is given, one patient at a time, whatever the order of the columns."""
+"""Conformance check of encoders: reproducible, independent of other patients and of column order, storable."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from chiasm.tokens import Tokens
 
 
 def check_encoder(encoder: Any, raw: Any) -> None:
-    """Try an encoder on the raw values of one modality.
+    """Check an encoder on the raw values of one modality.
 
     It is fitted on the first half of the patients and encodes all of them.
 
     Args:
-        encoder: fresh, as its factory gives it.
-        raw: a frame with a row a patient, `chiasm.cohort.Bags`, or a sequence with an item a patient; six or more.
+        encoder: an unfitted encoder, as its factory creates it.
+        raw: a frame with a row per patient, `chiasm.cohort.Bags`, or a sequence with an item per patient; six or more.
 
     Raises:
-        AssertionError: a law does not hold; the message names it and says what was seen.
+        AssertionError: a law does not hold; the message names it and the observation.
     """
     first = np.arange(len(raw) // 2)
     patients = [f"p{row}" for row in range(len(raw))]
@@ -91,11 +91,11 @@ def _stored(fitted: Any, raw: Any, tokens: Tokens) -> None:
 
 
 def _adapted(fitted: Any, raw: Any, tokens: Tokens) -> None:
-    """`encode` is `trunk` on `inputs`; a trunk is one's own, frozen, and passes gradients on once it is not."""
+    """Check that `encode` equals `trunk` on `inputs`, and that a trunk is an independent, frozen, trainable copy."""
     inputs = fitted.inputs(raw)
     trunk, law = fitted.trunk(), "encode gives what the trunk makes of the inputs"
     require(not any(p.requires_grad for p in trunk.parameters()), "a trunk is frozen", "a parameter is not")
-    # another number is seen where what is read behind the mask counts
+    # fill masked inputs with another number, which would change the tokens if they were read
     spoiled = Tokens(torch.where(inputs.mask[..., None], inputs.values, 7.0), inputs.mask)
     with torch.no_grad():
         found = trunk(spoiled)
@@ -132,7 +132,7 @@ def _columns(encoder: Any, fitted: Any, raw: pd.DataFrame, first: np.ndarray, to
 
 
 def _strange_rows(fitted: Any, raw: pd.DataFrame, first: np.ndarray, tokens: Tokens) -> None:
-    """Values that training never saw: 1e9, a category of their own, nothing at all."""
+    """Check values that training never saw: 1e9, a new category, and missing values."""
     spoiled = raw.copy()
     later = np.arange(len(first), len(raw))
     for column in range(raw.shape[1]):
@@ -168,9 +168,9 @@ def _held(raw: Any) -> Any:
 
 
 def _content(value: Any) -> Any:
-    """What a value holds, to be compared later: arrays and frames, and dataclasses of them, byte by byte.
+    """Snapshot the content of arrays, frames, dataclasses and sequences for a later comparison, byte by byte.
 
-    Of what is none of these nothing is known.
+    Objects of other types are not compared.
     """
     if isinstance(value, np.ndarray):
         plain = value.dtype != object

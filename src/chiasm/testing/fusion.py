@@ -1,4 +1,4 @@
-"""The laws of a fusion: what is absent cannot be read, nor who else is in the batch, and nothing changes by looking."""
+"""Conformance check of fusions: independent of absent values and of other patients, without side effects."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PLACEHOLDERS = (float("nan"), 0.0, 1e9)
 
 
 def check_fusion(make: Callable[[Shapes], nn.Module], shapes: Shapes, *, seed: int = 0) -> None:
-    """Try a fusion on random tokens with absent modalities, masked tokens and ragged bags.
+    """Check a fusion on random tokens with absent modalities, masked tokens and ragged bags.
 
     Args:
-        make: gives the module for shapes, e.g. the class `HealNet`.
-        shapes: modality to (width, slots) of its tokens; 0 slots are a bag. Two modalities or more, one of them a bag.
-        seed: of the tokens and of the module's initial values.
+        make: creates the module from shapes, e.g. the class `HealNet`.
+        shapes: (width, slots) of each modality's tokens, 0 slots for a bag; two or more modalities, one of them a bag.
+        seed: seed of the tokens and of the module's initial values.
 
     Raises:
-        AssertionError: a law does not hold; the message names it and says what was seen.
+        AssertionError: a law does not hold; the message names it and the observation.
     """
     with own_randomness(seed):
         fusion = make(shapes).eval()
@@ -43,7 +43,7 @@ def check_fusion(make: Callable[[Shapes], nn.Module], shapes: Shapes, *, seed: i
 
 
 def _batch(shapes: Shapes) -> tuple[dict[str, Tokens], Tensor]:
-    """Random tokens of nine patients: all modalities, each one missing in turn, each one alone; ragged masks."""
+    """Draw tokens of nine patients with ragged masks: all modalities, each one missing in turn, each one alone."""
     names = sorted(shapes)
     present = torch.ones(PATIENTS, len(names), dtype=torch.bool)
     for m in range(len(names)):
@@ -85,7 +85,7 @@ def _placeholders(fusion: nn.Module, tokens: dict[str, Tokens], present: Tensor)
             own = tokens[name]
             real = own.mask & present[:, m, None]
             values = torch.where(real[..., None], own.values, torch.tensor(filler)).requires_grad_()
-            # An absent patient's mask may say anything: `present` decides.
+            # The mask of an absent patient is set to True: only `present` may count.
             leaves[name], filled[name] = (values, real), Tokens(values, own.mask | ~present[:, m, None])
         embedding = fusion(filled, present).embedding
         fusion.zero_grad(set_to_none=True)
@@ -119,7 +119,7 @@ def _one_by_one(fusion: nn.Module, shapes: Shapes, tokens: dict[str, Tokens], pr
 
 
 def _cut(tokens: Tokens, row: int, slots: int) -> Tokens:
-    """One patient; a bag is cut to its own length, tokens that have a slot each stay as many as they are."""
+    """Select one patient; a bag is cut to its own length, tokens with fixed positions are kept."""
     length = slots or max(1, int(tokens.mask[row].sum()))
     return Tokens(tokens.values[[row], :length], tokens.mask[[row], :length])
 

@@ -1,4 +1,4 @@
-"""What the checks share: how a broken law is said, what is global, and how far apart two results lie."""
+"""Shared functions of the conformance checks: reporting a broken law, global state, distances between results."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ import torch
 from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
 TOLERANCE = 1e-6
-# For two runs of one float32 network on batches of other sizes: every layer sums in an order that its kernels choose,
-# which moves what it gives by an epsilon or so (1.2e-7), and networks have tens of layers. ResNet18 was seen to differ
-# by 10 epsilon.
+# Tolerance between runs of one float32 network on batches of different sizes: the summation order depends on the
+# kernels, which changes each layer's output by about an epsilon (1.2e-7), and networks have tens of layers. ResNet18
+# was observed to differ by 10 epsilon.
 ROUNDING = 64 * float(np.finfo(np.float32).eps)
 
 
 def require(holds: bool, law: str, seen: str) -> None:
-    """Raise AssertionError with the law and what was seen, unless it holds."""
+    """Raise AssertionError with the law and the observation, unless it holds."""
     if not holds:
         raise AssertionError(f"{law}: {seen}")
 
 
 @contextmanager
 def globals_unchanged(what: str) -> Iterator[None]:
-    """Random states, dtype, threads and gradient mode are after `what` as they were before."""
+    """Check that random states, default dtype, threads, gradient and deterministic mode are unchanged after `what`."""
     before = _globals()
     yield
     after = _globals()
@@ -57,9 +57,9 @@ def _globals() -> dict[str, Any]:
 
 
 def distance(one: pd.DataFrame, other: pd.DataFrame, scale: pd.DataFrame | None = None) -> float:
-    """The largest difference of two predictions, relative to the largest number of `scale` (or `one`) where over one.
+    """Compute the largest difference of two predictions, divided by the largest number of `scale` (or `one`) if over 1.
 
-    Infinite where rows, columns or patterns differ, or a number is missing in one of them only.
+    It is infinite if rows, columns or patterns differ, or a number is missing in only one of them.
     """
     if list(one.index) != list(other.index) or list(one.columns) != list(other.columns):
         return float("inf")
@@ -70,7 +70,7 @@ def distance(one: pd.DataFrame, other: pd.DataFrame, scale: pd.DataFrame | None 
 
 
 def apart(one: np.ndarray, other: np.ndarray, scale: float | None = None) -> float:
-    """The largest difference of two arrays `(n, ...)`, relative to `scale` (or the largest entry) where over one."""
+    """Compute the largest difference of two arrays, divided by `scale` (or the largest entry of `one`) if over 1."""
     if one.shape != other.shape or not np.array_equal(np.isnan(one), np.isnan(other)):
         return float("inf")
     if not one.size:
@@ -80,7 +80,7 @@ def apart(one: np.ndarray, other: np.ndarray, scale: float | None = None) -> flo
 
 
 def folder_bytes(save: Any) -> dict[str, bytes]:
-    """What `save(path)` writes: file name to content."""
+    """Return the files that `save(path)` writes, content by name."""
     with TemporaryDirectory() as place:
         folder = Path(place) / "saved"
         save(folder)
@@ -90,5 +90,5 @@ def folder_bytes(save: Any) -> dict[str, bytes]:
 
 
 def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
-    """The files that are not byte-identical in both."""
+    """List the files that are not byte-identical in both folders."""
     return sorted(name for name in set(one) | set(other) if one.get(name) != other.get(name))

@@ -1,4 +1,4 @@
-"""The laws of a recipe: what a fitted model may depend on, and what its predictions must be."""
+"""Conformance check of recipes: what a fitted model may depend on, and the form of its predictions."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ MODALITIES = (("m1", "m2", "m3"), ("m1", "m2"))
 
 
 def check_recipe(recipe: Any, *, kinds: Sequence[str] = KINDS, n: int = 112, seed: int = 0) -> None:
-    """Try a recipe on small synthetic cohorts, in which every pattern of modalities occurs.
+    """Check a recipe on small synthetic cohorts in which every pattern of modalities occurs.
 
-    Modalities: `m1` a table, `m2` an omics block, `m3` ragged bags, which a recipe need not support. It is fitted three
-    times for each kind of target that it supports, so give it options that make it fast.
+    The modalities are `m1`, a table, `m2`, an omics block, and `m3`, ragged bags, which a recipe need not support. The
+    recipe is fitted three times for each kind of target that it supports, so choose options that make it fast.
 
     Args:
-        recipe: with the options to try.
-        kinds: of target, of those in `KINDS`.
-        n: patients, of whom a quarter is predicted and not fitted on.
-        seed: of the cohorts and the fits.
+        recipe: the recipe, with options.
+        kinds: kinds of target to check, from `KINDS`.
+        n: number of patients, of whom a quarter is predicted and not used in the fit.
+        seed: seed of the cohorts and the fits.
 
     Raises:
-        AssertionError: a law does not hold; the message names it and says what was seen.
+        AssertionError: a law does not hold; the message names it and the observation.
     """
     _describes_itself(recipe)
     found = {kind: _supported(recipe, synthetic_parts(kind, n, seed)) for kind in kinds}
@@ -91,13 +91,13 @@ def _check(recipe: Any, parts: Parts, seed: int) -> None:
 
 
 def _halves(cohort: Cohort) -> tuple[Cohort, Cohort]:
-    """Three quarters to fit on, a quarter to predict; every pattern in both."""
+    """Split a cohort into three quarters for fitting and a quarter for prediction, with every pattern in both."""
     new = np.arange(len(cohort)) % 4 == 0
     return cohort.subset(~new), cohort.subset(new)
 
 
 def _fit(recipe: Any, cohort: Cohort, seed: int) -> Any:
-    forget()  # parts that an earlier fit left behind would hide a difference
+    forget()  # parts cached by an earlier fit would hide a difference
     before = _content(cohort)
     with globals_unchanged("fit"):
         model = recipe.fit(cohort, seed=seed)
@@ -158,7 +158,7 @@ def _columns(frame: pd.DataFrame, cohort: Cohort) -> None:
 
 
 def _used(frame: pd.DataFrame, cohort: Cohort) -> Cohort:
-    """The cohort with the modalities that the model names in its patterns; it may have been made for fewer."""
+    """Restrict the cohort to the modalities named in the predicted patterns; a model may use fewer than all."""
     law = "pattern names the modalities used"
     require("pattern" in frame, law, f"there is no such column among {list(frame.columns)}")
     named = {name for pattern in frame["pattern"] for name in str(pattern).split("+") if name}
@@ -203,7 +203,7 @@ def _one_by_one(model: Any, cohort: Cohort, frame: pd.DataFrame) -> None:
 
 
 def _same_seed(recipe: Any, train: Cohort, new: Cohort, model: Any, frame: pd.DataFrame, seed: int) -> None:
-    # The global generators stand elsewhere now: a fit must not read them.
+    # Advance the global generators, which a fit must not use.
     torch.rand(1), np.random.rand(), random.random()  # noqa: NPY002
     again = _fit(recipe, train, seed)
     law = "the same seed on the same machine gives the same model"

@@ -1,4 +1,4 @@
-"""Rows into batches: random for tokens of one length, of like length for ragged bags, so that little is padded."""
+"""Batching of patients: random for tokens of one length, and by similar length for ragged bags to limit padding."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 
 from chiasm.tokens import Packed, Tokens
 
-POOL = 16  # batches that are sorted by length together
+POOL = 16  # number of batches that are sorted by length together
 
 
 def total_lengths(tokens: Mapping[str, Packed]) -> np.ndarray:
-    """`(B,)` tokens of each patient over the ragged modalities; zero where every patient has as many as any other."""
+    """Count each patient's tokens over the ragged modalities, `(B,)`; zero if no modality is ragged."""
     total = np.zeros(len(next(iter(tokens.values()))), np.int64)
     for packed in tokens.values():
         lengths = packed.lengths
@@ -24,9 +24,9 @@ def total_lengths(tokens: Mapping[str, Packed]) -> np.ndarray:
 
 
 def training_batches(rows: np.ndarray, lengths: np.ndarray, size: int, generator: torch.Generator) -> list[np.ndarray]:
-    """A random partition of `rows` into batches; a last batch of fewer than half the size joins the one before.
+    """Partition `rows` randomly into batches; a last batch below half the size is merged into the one before.
 
-    Ragged patients are shuffled, sorted by length within pools of 16 batches, cut, and the batches shuffled again.
+    Ragged patients are shuffled, sorted by length within pools of 16 batches and cut; then the batches are shuffled.
     """
     shuffled = rows[torch.randperm(len(rows), generator=generator).numpy()]
     ragged = bool(lengths[rows].any())
@@ -42,13 +42,13 @@ def training_batches(rows: np.ndarray, lengths: np.ndarray, size: int, generator
 
 
 def reading_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
-    """Every row once, of like length together, for prediction."""
+    """Partition all rows into batches of similar length, for prediction."""
     order = np.argsort(lengths, kind="stable")
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def take(tokens: Mapping[str, Packed], rows: np.ndarray, device: str | torch.device = "cpu") -> dict[str, Tokens]:
-    """The padded batch of these rows, on a device."""
+    """Return the padded batch of these rows, on a device."""
     batch = {name: packed.take(rows) for name, packed in tokens.items()}
     if str(device) == "cpu":
         return batch
@@ -56,5 +56,5 @@ def take(tokens: Mapping[str, Packed], rows: np.ndarray, device: str | torch.dev
 
 
 def presence(tokens: Mapping[str, Packed], names: Sequence[str]) -> np.ndarray:
-    """`(B, M)` bool: who has a token of what."""
+    """Return which patients have tokens of which modality, `(B, M)` bool."""
     return np.stack([tokens[name].lengths > 0 for name in names], axis=1)

@@ -1,4 +1,4 @@
-"""Layer-wise decay of the learning rate: the further from the head a parameter lies, the more slowly it moves."""
+"""Layer-wise learning-rate decay: the further a parameter is from the head, the lower its learning rate."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ def layer_rates(
     weight_decay: float = 0.0,
     undecayed: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Parameter groups for an optimiser: `rate decay^(N + 1 - depth)` for a network of N blocks.
+    """Build optimiser parameter groups with learning rate `rate decay^(N + 1 - depth)` for a network of N blocks.
 
-    The stem (embeddings, positions, class token) has depth 0, block i of `0 .. N - 1` depth `i + 1`, everything else
-    (last norm, pooling, head) depth `N + 1`, at the full rate. Source: BEiT (arXiv 2106.08254) and MAE (arXiv
+    The stem (embeddings, positions, class token) has depth 0, block i of `0 .. N - 1` depth `i + 1`, and everything
+    else (last norm, pooling, head) depth `N + 1`, at the full rate. Source: BEiT (arXiv 2106.08254) and MAE (arXiv
     2111.06377) in fine-tuning, and medical_mae (arXiv 2210.12843).
 
     Args:
-        network: what is trained; frozen parameters are in no group, each other one in exactly one. A parameter shared
-            between two places has the depth of the lower one.
-        blocks: the dotted name of the list of blocks, "encoder.layers".
-        stem: dotted names of modules or parameters below the blocks; `()` where there are none.
-        rate: of the head, above 0.
+        network: the network to train; frozen parameters are in no group, every other one is in exactly one. A parameter
+            shared between two places has the lower depth.
+        blocks: dotted name of the list of blocks, such as "encoder.layers".
+        stem: dotted names of modules or parameters below the blocks; `()` if there are none.
+        rate: learning rate of the head, above 0.
         decay: above 0, at most 1; 1 gives all the same rate.
-        weight_decay: of matrices; vectors (biases, norms) have none.
-        undecayed: dotted names of modules or parameters without weight decay, class token and positions say.
+        weight_decay: weight decay of matrices; vectors (biases, norms) have none.
+        undecayed: dotted names of modules or parameters without weight decay, such as class token and positions.
 
     Returns:
         groups by depth, matrices before vectors: "params", "lr", "weight_decay", "depth" and "scale" (`lr / rate`, for
         schedules that set "lr" themselves).
 
     Raises:
-        ValueError: a number outside its range, or a name that no parameter has.
+        ValueError: a number is outside its range, a name matches no parameter, or `blocks` is no list of blocks.
 
-    Deviation: the published code writes "lr_scale", which only its own schedule reads, and knows parameters by the
-    beginning of their names: in a network inside another one, nothing matches and all have the full rate. Here "lr" is
-    set, and a name without a parameter is refused.
+    Deviation: the published code writes "lr_scale", which only its own schedule reads, and matches parameters by the
+    start of their names: for a network nested in another, nothing matches and all get the full rate. Here "lr" is set,
+    and a name that matches no parameter is refused.
     """
     if not 0.0 < rate < float("inf") or not 0.0 < decay <= 1.0 or not 0.0 <= weight_decay < float("inf"):
         raise ValueError("the rate is above 0, the decay above 0 and at most 1, the weight decay at least 0")

@@ -1,4 +1,4 @@
-"""One training loop: early stopping on an inner split, a checkpoint after every epoch, resumed as if never stopped."""
+"""Training loop with early stopping on an inner split and a checkpoint after every epoch; resuming is exact."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ READING_BATCH = 256
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How a network is trained.
+    """Training options of a network.
 
     Args:
-        epochs: at most.
-        patience: epochs without a better validation loss before it stops.
-        batch: patients in a step.
-        learning_rate: AdamW's, warmed up over one epoch and brought to a tenth along a half cosine.
-        weight_decay: AdamW's.
-        modality_dropout: chance that a present modality of a training patient is left out of a step, but
-            never the last one.
+        epochs: maximum number of epochs.
+        patience: training stops after more than this many epochs without a better or equal validation loss.
+        batch: patients per step.
+        learning_rate: peak rate of AdamW, warmed up over about one epoch and decayed to a tenth along a half cosine.
+        weight_decay: weight decay of AdamW.
+        modality_dropout: probability that a present modality of a training patient is dropped in a step; a patient
+            keeps all modalities if every one would be dropped.
     """
 
     epochs: int = 40
@@ -60,10 +60,10 @@ class TrainOptions:
 
 
 def check_chance(name: str, value: float) -> None:
-    """Refuse what is no probability, or would leave nothing.
+    """Check that a value is a dropout probability, at least 0 and below 1.
 
     Raises:
-        ValueError: outside 0 to 1, or 1.
+        ValueError: the value is below 0, or 1 or more.
     """
     if not 0 <= value < 1:
         raise ValueError(f"{name} is {value}, and must lie between 0 and 1, below 1")
@@ -71,7 +71,10 @@ def check_chance(name: str, value: float) -> None:
 
 @dataclass(frozen=True)
 class History:
-    """The validation loss after each epoch, the best one's number, and the steps with nothing to learn from."""
+    """Training history: the validation loss after each epoch, the best epoch's number, and the number of steps skipped.
+
+    A step is skipped if its gradient is zero or not finite.
+    """
 
     validation: tuple[float, ...]
     best_epoch: int
@@ -79,7 +82,7 @@ class History:
 
 
 class Network(nn.Module):
-    """A fusion and a head: tokens of the present modalities to the link, `(B, K)`."""
+    """Fusion module and head, which map tokens of the present modalities to the link, `(B, K)`."""
 
     def __init__(self, fusion: nn.Module, head: Head) -> None:
         super().__init__()
@@ -87,7 +90,7 @@ class Network(nn.Module):
         self.head = head
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> tuple[Tensor, Fused]:
-        """The link and what the fusion gave."""
+        """Return the link and the output of the fusion."""
         fused: Fused = self.fusion(tokens, present)
         return self.head(fused.embedding), fused
 
@@ -107,20 +110,20 @@ def train(
     groups: Sequence[Mapping[str, Any]] | None = None,
     objective: Objective | None = None,
 ) -> History:
-    """Train `network` in place and leave it at its best validation epoch, in evaluation mode.
+    """Train `network` in place and leave it at its best validation epoch, in evaluation mode on the CPU.
 
     Args:
-        tokens: of every patient given, training and held out.
+        tokens: modality to the tokens of all patients, training and held out.
         present: `(B, M)` bool, modalities sorted by name.
-        value, event: `(B,)`, as `target_tensors` gives them.
-        held_out: `(B,)` bool, the patients whose loss decides when to stop; never trained on.
-        checkpoint: a file; written after every epoch, read first if it exists.
-        groups: of parameters, as `layer_rates` gives them: "params", and optionally "weight_decay" and "scale", which
-            multiplies the rate; None is one group of all that is trained.
-        objective: in place of the head's own loss.
+        value, event: the outcome, as returned by `target_tensors`.
+        held_out: `(B,)` bool, patients used for early stopping and never trained on.
+        checkpoint: file that is written after every epoch, and read first if it exists.
+        groups: parameter groups, as returned by `layer_rates`: "params", and optionally "weight_decay" and "scale",
+            which multiplies the rate; None: one group of all trainable parameters.
+        objective: replaces the head's own loss.
 
     Raises:
-        ValueError: `groups` leave out a parameter that is trained.
+        ValueError: `groups` omit a trainable parameter.
     """
     aim = OwnLoss(network.head) if objective is None else objective
     rows, watched = np.flatnonzero(~held_out), np.flatnonzero(held_out)
@@ -152,7 +155,7 @@ def train(
                 loss.backward()  # type: ignore[no-untyped-call]
                 norm = nn.utils.clip_grad_norm_(trainable, 1.0)
                 if not bool(torch.isfinite(norm)) or float(norm) == 0.0:
-                    skipped += 1  # nothing to learn from: no event, one patient at risk
+                    skipped += 1  # no usable gradient, as in a batch without an event
                     continue
                 optimiser.step()
             losses.append(_validation_loss(network, tokens, present, value, event, watched, device, aim))
@@ -168,14 +171,14 @@ def train(
 def predict_link(
     network: Network, tokens: Mapping[str, Packed], present: np.ndarray, device: str = "cpu"
 ) -> np.ndarray:
-    """The link of every patient, `(B, K)` float64, in evaluation mode; the network is left as it was."""
+    """Predict the link of every patient in evaluation mode, `(B, K)` float64; the network's mode is restored."""
     return _predict(network, tokens, present, device, lambda link, fused: link)
 
 
 def predict_embedding(
     network: Network, tokens: Mapping[str, Packed], present: np.ndarray, device: str = "cpu"
 ) -> np.ndarray:
-    """What the head reads of every patient, `(B, D)` float64, in evaluation mode."""
+    """Compute the embedding of every patient in evaluation mode, the input of the head: `(B, D)` float64."""
     return _predict(network, tokens, present, device, lambda link, fused: fused.embedding)
 
 
@@ -212,7 +215,7 @@ def _validation_loss(
 ) -> float:
     network.eval()
     links = []
-    if not len(rows):  # one group is the whole cohort, so nobody is held out: every epoch is run
+    if not len(rows):  # nobody is held out (one group is the whole cohort), so all epochs are run
         return 0.0
     with torch.inference_mode():
         for start in range(0, len(rows), READING_BATCH):
@@ -222,10 +225,10 @@ def _validation_loss(
 
 
 def _best(losses: list[float]) -> int:
-    """The number (from 1) of the epoch with the smallest loss, 0 before the first.
+    """Return the number (from 1) of the epoch with the smallest loss; 0 before the first.
 
-    The last of equal ones: held-out patients without an event have loss zero in every epoch, which must not stop it.
-    A loss that is no number is worse than any.
+    Ties go to the last epoch: held-out patients without an event have loss zero in every epoch, which must not stop the
+    training. A NaN loss is worse than any other.
     """
     ranked = [math.inf if math.isnan(loss) else loss for loss in reversed(losses)]
     return len(losses) - ranked.index(min(ranked)) if losses else 0

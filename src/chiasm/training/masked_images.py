@@ -1,4 +1,4 @@
-"""Training on images under masks that a policy draws and learns by how the network does; dropped afterwards."""
+"""Training on images under masks drawn by a policy, which learns from the network's loss and is dropped afterwards."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DRAWN = "log density of the mask of "
 
 
 class MaskedFusion(nn.Module):
-    """A fusion whose images are masked in training; in evaluation it is the fusion, and the policy never runs.
+    """Fusion whose images are masked in training; in evaluation it equals the plain fusion and no policy runs.
 
     Args:
-        fusion: of all modalities.
-        shapes: modality of images to its channels, height and width.
-        grid, blur: of the policies.
+        fusion: fusion module of all modalities.
+        shapes: image modality to its channels, height and width.
+        grid, blur: mask cells along each side, and blur of the masks, as in `BetaMaskPolicy`.
     """
 
     def __init__(self, fusion: Any, shapes: Mapping[str, tuple[int, ...]], grid: int, blur: float) -> None:
@@ -34,11 +34,11 @@ class MaskedFusion(nn.Module):
 
     @property
     def frozen_parameters(self) -> int:
-        """Those of the fusion."""
+        """Number of frozen parameters of the fusion."""
         return int(self.fusion.frozen_parameters)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
-        """As the fusion's; in training with the log density of each mask, `(B, 1, 1)`, among the latents."""
+        """Run the fusion; in training on masked images, adding each mask's log density `(B, 1, 1)` to the latents."""
         if not self.training:
             plain: Fused = self.fusion(tokens, present)
             return plain
@@ -59,10 +59,13 @@ class MaskedFusion(nn.Module):
 
 
 class MaskReward:
-    """The plain cross entropy on masked images for the network, and each patient's own as the cost of his mask."""
+    """Objective of masked training: cross entropy for the network, and each patient's loss as cost of the mask."""
 
     def loss(self, link: Tensor, fused: Fused, value: Tensor, event: Tensor) -> Tensor:
-        """The sum of two losses, each with a gradient for its own network alone; a policy reads no label."""
+        """Return the sum of network and policy losses, each with a gradient for its own network only.
+
+        A policy reads no label.
+        """
         costs = functional.cross_entropy(link, value.long(), reduction="none")  # (B,)
         total = costs.mean()
         for name, density in fused.latents.items():
@@ -73,12 +76,12 @@ class MaskReward:
         return total
 
     def validated(self, link: Tensor, value: Tensor, event: Tensor) -> float:
-        """The cross entropy, of images without a mask."""
+        """Return the cross entropy on unmasked images."""
         return float(functional.cross_entropy(link, value.long()))
 
     def state(self) -> Any:
-        """Nothing: policies are a part of the network until they are dropped."""
+        """Return None: the policies are stored as part of the network until they are dropped."""
         return None
 
     def restore(self, state: Any) -> None:
-        """Nothing to go on from."""
+        """Do nothing: there is no state to restore."""

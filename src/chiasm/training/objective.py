@@ -1,4 +1,4 @@
-"""What a training minimises where it is not the head's own loss, and what it learns from every validation."""
+"""Training objectives: the interface of a loss that may adapt after each validation, and the head's own loss."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from chiasm.protocols import Fused
 
 
 class Objective(Protocol):
-    """A loss with a memory, which a checkpoint keeps; one object serves one training."""
+    """Loss with a state, which checkpoints store; one object serves one training run."""
 
     def loss(self, link: Tensor, fused: Fused, value: Tensor, event: Tensor) -> Tensor:
-        """Of a training batch, a finite scalar; the terms in `fused.losses` are added by the loop."""
+        """Return the loss of a training batch, a finite scalar; the loop adds the terms in `fused.losses`."""
         ...
 
     def validated(self, link: Tensor, value: Tensor, event: Tensor) -> float:
-        """The loss of the held-out patients, by which epochs are compared; called once after each of them."""
+        """Return the held-out loss by which epochs are compared; called once after each epoch."""
         ...
 
     def state(self) -> Any:
-        """What was learned from validations so far, as `save_checkpoint` stores it."""
+        """Return what was learned from validations so far, in a form that `save_checkpoint` stores."""
         ...
 
     def restore(self, state: Any) -> None:
-        """Go on from what `state` gave."""
+        """Restore the state returned by `state`."""
         ...
 
 
 class OwnLoss:
-    """The loss of the head, which remembers nothing."""
+    """The head's own loss, without a state."""
 
     def __init__(self, head: Head) -> None:
         self.head = head
 
     def loss(self, link: Tensor, fused: Fused, value: Tensor, event: Tensor) -> Tensor:
-        """The mean loss of the batch."""
+        """Return the mean loss of the batch."""
         return self.head.loss(link, value, event)
 
     def validated(self, link: Tensor, value: Tensor, event: Tensor) -> float:
-        """The mean loss of these patients."""
+        """Return the mean loss of these patients."""
         return float(self.head.loss(link, value, event))
 
     def state(self) -> Any:
-        """Nothing."""
+        """Return None: there is no state."""
         return None
 
     def restore(self, state: Any) -> None:
-        """Nothing to go on from."""
+        """Do nothing: there is no state to restore."""

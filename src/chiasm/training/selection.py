@@ -1,4 +1,4 @@
-"""Which further patients to train on: those that bring the pool to a target, by the gradient of optimal transport."""
+"""Selection of further training patients that move the pool towards a target, by the gradient of optimal transport."""
 
 from __future__ import annotations
 
@@ -13,29 +13,32 @@ from chiasm.cohort import Unsupported
 
 Floats = NDArray[np.float64]
 Metric = Literal["sqeuclidean", "euclidean"]
-MOST_PAIRS = 50_000_000  # costs in memory at once, 0.4 GB
+MOST_PAIRS = 50_000_000  # largest number of costs in memory at once, 0.4 GB
 MOST_PIVOTS = 10_000_000
-CHUNK = 1_000_000  # costs of candidates at once
+CHUNK = 1_000_000  # number of candidate costs computed at once
 
 
 def pool_gradient(pool: Floats, target: Floats, metric: Metric = "sqeuclidean") -> Floats:
-    """`∂OT/∂a_i - mean_{j≠i} ∂OT/∂a_j`, `(n,)`: the change of the cost as mass moves to row i from all others alike.
+    """Compute the calibrated gradient of the transport cost for each row of the pool, `(n,)`.
 
-    `OT(a, b) = min_γ Σ_ij γ_ij c(x_i, y_j)` with uniform masses `a`, `b` and `c` the metric. The derivative is the dual
-    potential `f_i = min_j c(x_i, y_j) - g_j`; the difference is free of the constant to which duals are known (LAVA's
-    calibrated gradient, Just et al., ICLR 2023, openreview JJuP86nBl4q). 0 for a pool of one row.
+        ∂OT/∂a_i - mean_{j≠i} ∂OT/∂a_j
+
+    It is the change of cost as mass moves to row i equally from all others. `OT(a, b) = min_γ Σ_ij γ_ij c(x_i, y_j)`
+    with uniform masses `a`, `b` and metric `c`. The derivative is the dual potential `f_i = min_j c(x_i, y_j) - g_j`;
+    the difference removes the additive constant up to which duals are determined (LAVA's calibrated gradient, Just et
+    al., ICLR 2023, openreview JJuP86nBl4q). It is 0 for a pool of one row.
 
     Args:
         pool: `(n, D)` embeddings, finite.
-        target: `(m, D)` embeddings of one row or more, finite.
+        target: `(m, D)` embeddings, one row or more, finite.
         metric: the cost of a pair.
 
     Raises:
-        ValueError: an empty target, widths that differ, a number that is not finite, or too many pairs.
+        ValueError: the target is empty, widths differ, a number is not finite, or there are too many pairs.
         Unsupported: POT is not installed.
 
-    Where n and m have a common divisor the optimal duals can be many and the cost has a kink: then this is one of its
-    subgradients, the same whatever the order of the rows.
+    If n and m have a common divisor, the optimal duals may not be unique and the cost not differentiable; the result is
+    then one of its subgradients, independent of the order of the rows.
     """
     pool, target = _checked(pool, target)
     potential = _potential(pool, pool, target, metric)
@@ -45,10 +48,10 @@ def pool_gradient(pool: Floats, target: Floats, metric: Metric = "sqeuclidean") 
 
 
 def mixing_gradient(candidates: Floats, pool: Floats, target: Floats, metric: Metric = "sqeuclidean") -> Floats:
-    """`d/dε OT((1 - ε) pool + ε δ_x, target)` at `ε = 0`, `(n,)`, for every candidate x: negative is nearer the target.
+    """Compute `d/dε OT((1 - ε) pool + ε δ_x, target)` at `ε = 0`, `(n,)`, for each candidate x; negative is nearer.
 
-    `f(x) - mean_i f(pool_i)`, with `f` as in `pool_gradient` also at places where the pool has no mass. The rows and
-    what is raised as there; an empty pool is refused too, candidates may be none.
+    It equals `f(x) - mean_i f(pool_i)`, with `f` as in `pool_gradient`, extended to points where the pool has no mass.
+    Arguments and errors are those of `pool_gradient`; an empty pool is also refused, while candidates may be empty.
     """
     pool, target = _checked(pool, target)
     candidates, _ = _checked(candidates, target)
@@ -61,17 +64,18 @@ def mixing_gradient(candidates: Floats, pool: Floats, target: Floats, metric: Me
 def select(
     candidates: Floats, target: Floats, count: int, *, pool: Floats | None = None, metric: Metric = "sqeuclidean"
 ) -> NDArray[np.intp]:
-    """The rows of the `count` candidates of most negative gradient, that one first; of equal ones the earlier row.
+    """Select the `count` candidate rows of most negative gradient, most negative first; ties go to the earlier row.
 
-    These are what the pool lacks of the target, not what is most like the target: GOT-D (Kang et al., ICLR 2024, arXiv
-    2405.02774, section 3). Without a pool the candidates stand for it, as in the paper.
+    These fill what the pool lacks of the target, rather than being most similar to the target: GOT-D (Kang et al., ICLR
+    2024, arXiv 2405.02774, section 3). Without a pool the candidates serve as the pool, as in the paper.
 
     Raises:
-        ValueError: more than there are, fewer than none, and as the gradients.
+        ValueError: `count` is negative or above the number of candidates, or a gradient raises it.
+        Unsupported: POT is not installed.
 
-    Deviations: the paper solves with Sinkhorn's entropy on a GPU, here the linear program is exact. It takes candidates
-    from where the pool comes from; a pool of its own is ours. A candidate of positive gradient is taken too where
-    `count` asks for it, as there: `mixing_gradient` shows it.
+    Deviations: the paper uses entropic regularisation (Sinkhorn) on a GPU; here the linear program is solved exactly.
+    The paper draws candidates from the source of the pool; a separate pool is our addition. As in the paper, candidates
+    of positive gradient are selected too if `count` requires it; `mixing_gradient` reveals them.
     """
     if not 0 <= count <= len(candidates):
         raise ValueError(f"{count} of {len(candidates)} candidates cannot be selected")
@@ -94,7 +98,7 @@ def _checked(rows: Floats, target: Floats) -> tuple[Floats, Floats]:
 
 
 def _potential(places: Floats, pool: Floats, target: Floats, metric: Metric) -> Floats:
-    """`f` at `places`; every row alike has the same value, to the last bit."""
+    """Evaluate the potential `f` at `places`; identical rows get bitwise the same value."""
     if not len(pool):
         return np.zeros(len(places))
     target, pool = (rows[np.lexsort(rows.T[::-1])] if rows.shape[1] else rows for rows in (target, pool))
@@ -107,7 +111,7 @@ def _potential(places: Floats, pool: Floats, target: Floats, metric: Metric) -> 
 
 
 def transport() -> Any:
-    """The library POT, or `Unsupported` with the command that brings it."""
+    """Import POT; if it is missing, raise `Unsupported` with the installation command."""
     try:
         import ot  # type: ignore[import-untyped]
     except ImportError:
@@ -116,7 +120,7 @@ def transport() -> Any:
 
 
 def _dual(pool: Floats, target: Floats, metric: Metric) -> Floats:
-    """The potential `g` of the target rows, `(m,)`."""
+    """Compute the dual potential `g` of the target rows, `(m,)`."""
     ot = transport()
     if len(pool) * len(target) > MOST_PAIRS:
         raise ValueError(
@@ -126,7 +130,7 @@ def _dual(pool: Floats, target: Floats, metric: Metric) -> Floats:
     if not np.isfinite(cost).all():
         raise ValueError("embeddings are too large to compare: scale them")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a solver that stopped early, which is refused below
+        warnings.simplefilter("ignore")  # an early stop of the solver is refused below
         _, log = ot.emd([], [], cost, numItermax=MOST_PIVOTS, log=True)
     if log["warning"] is not None:
         raise ValueError("optimal transport was not solved: scale the embeddings, or give fewer rows")

@@ -1,4 +1,4 @@
-"""The balance of several labels as the objective of a training: MFTCoder's means, focal losses, CoBa's weights."""
+"""Training objective that balances several labels: MFTCoder's mean losses, focal losses and CoBa weights."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from chiasm.protocols import Fused
 
 
 class TaskBalance:
-    """The loss of several labels, each a task, over the cells whose label is known.
+    """Balanced loss of several labels, each a task, over the cells whose label is known.
 
     Args:
-        mode: "token" the mean over cells, "sample" over patients of each one's own mean, "task" over labels.
-        focus: "none", or focal by "sample" or by "task".
-        gamma: of the focal loss.
-        coba: weights of the tasks from the slopes of their held-out losses; None for equal ones.
+        mode: "token": mean over cells; "sample": mean over patients of each one's mean; "task": mean over labels.
+        focus: "none", or a focal loss by "sample" or by "task".
+        gamma: exponent of the focal loss.
+        coba: sets the task weights from the slopes of their held-out losses; None: equal weights.
     """
 
     def __init__(self, mode: str, focus: str, gamma: float, coba: CoBa | None) -> None:
@@ -30,20 +30,20 @@ class TaskBalance:
 
     @property
     def weights(self) -> Tensor | None:
-        """`(K,)` of CoBa now, summing to 1; None for equal ones."""
+        """Current CoBa weights `(K,)`, summing to 1; None for equal weights."""
         if self.coba is None or self.memory is None:
             return None
         return torch.from_numpy(self.coba.weights(self.memory))
 
     def loss(self, link: Tensor, fused: Fused, value: Tensor, event: Tensor) -> Tensor:
-        """The weighted mean of the known cells of `(B, K)`."""
+        """Return the weighted mean loss over the known cells of `(B, K)`."""
         losses, known = _cells(link, value)
         if self.focus != "none":
             losses = focal(losses, known, self.gamma, by=self.focus)
         return self._mean(losses, known, self.weights)
 
     def validated(self, link: Tensor, value: Tensor, event: Tensor) -> float:
-        """The mean without weights and focus, which change from epoch to epoch; CoBa sees each task's own."""
+        """Return the mean loss without weights and focus, which vary by epoch; update CoBa with each task's loss."""
         losses, known = _cells(link, value)
         if self.coba is not None and self.memory is not None:
             own = losses_of_tasks(losses.T.reshape(-1), known.T.reshape(-1), _tasks(losses), losses.shape[1])
@@ -51,27 +51,27 @@ class TaskBalance:
         return float(self._mean(losses, known, None))
 
     def state(self) -> Any:
-        """What CoBa remembers."""
+        """Return CoBa's state."""
         return self.memory
 
     def restore(self, state: Any) -> None:
-        """Go on from what it remembered."""
+        """Restore CoBa's state."""
         self.memory = state
 
     def _mean(self, losses: Tensor, known: Tensor, weights: Tensor | None) -> Tensor:
-        if self.mode == "task":  # a cell is a sample of its task with one token
+        if self.mode == "task":  # each cell is a sample, of one token, of its task
             return balanced_loss(losses.T.reshape(-1), known.T.reshape(-1), _tasks(losses), "task-tokens", weights)
         patients = torch.zeros(len(losses), dtype=torch.long, device=losses.device)
         return balanced_loss(losses, known, patients, "tokens" if self.mode == "token" else "rows")
 
 
 def _cells(link: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    """The binary cross entropy of each cell, `(B, K)`, 0 where the label is missing, and which are known."""
+    """Return the binary cross entropy of each cell `(B, K)`, 0 where the label is missing, and the known cells."""
     known = ~torch.isnan(value)
     losses = functional.binary_cross_entropy_with_logits(link, torch.where(known, value, 0.0), reduction="none")
     return torch.where(known, losses, 0.0), known
 
 
 def _tasks(losses: Tensor) -> Tensor:
-    """The task of each cell, label after label."""
+    """Return the task index of each cell, label by label."""
     return torch.arange(losses.shape[1], device=losses.device).repeat_interleave(len(losses))

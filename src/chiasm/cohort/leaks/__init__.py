@@ -1,4 +1,4 @@
-"""The leak screen: what lets a score know the outcome, or a test patient, beforehand; one idea a file."""
+"""Leak screen: find data that reveals the outcome, or a test patient, in advance; one idea per file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIX = "leave out what is known only after the outcome"
 
 
 def leak_problems(cohort: Cohort) -> list[Problem]:
-    """Columns and pairs of columns that know the outcome, and modalities whose presence follows it."""
+    """Report columns and pairs of columns that give the outcome away, and modalities whose presence follows it."""
     found = []
     leaking = {name: columns for name in cohort.modalities if (columns := leaking_columns(cohort, name))}
     for name, columns in leaking.items():

@@ -1,4 +1,4 @@
-"""Columns that know the outcome: each column alone, all columns of a block at once."""
+"""Find columns that alone give the outcome away, for all columns of a block at once."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from chiasm.cohort.targets import Multilabel, Outcome, Survival, Target
 from chiasm.errors import CohortError
 
 ALMOST_PERFECT = 0.99
-ALMOST_THE_TIME = 0.95  # Harrell's C with the times of a survival target: nobody knows them so well beforehand
-ALMOST_A_COPY = 0.95  # of a column of two values, or of the event of a survival target
-MANY = 15  # filled of each group, in a column that is mostly empty or a copy with flips
-BY_CHANCE = 0.01  # columns that would order the outcome so well without knowing anything
+ALMOST_THE_TIME = 0.95  # Harrell's C with the times of a survival target, which nothing predicts so well in advance
+ALMOST_A_COPY = 0.95  # AUROC of a column of two values, or with the event of a survival target
+MANY = 15  # filled rows of each group needed in a column that is mostly empty or a copy with flips
+BY_CHANCE = 0.01  # expected number of columns without signal that order the outcome so well
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
 def leaking_columns(cohort: Cohort, modality: str) -> list[str]:
-    """The columns of a table or an omics block that alone order the outcome with AUROC or Harrell's C >= .99.
+    """List the columns of a table or omics block that alone order the outcome with AUROC or Harrell's C >= .99.
 
     See `knowing`. A text column counts by its levels, as do whole numbers in a table of 200 columns or fewer, and every
     column also by whether it is filled. Empty for other kinds and for too few patients to tell.
@@ -52,16 +52,16 @@ def leaking_columns(cohort: Cohort, modality: str) -> list[str]:
 
 
 def knowing(values: Array, target: Target, outcome: Outcome) -> Bools:
-    """(C,) which columns alone know the outcome, whose every row is known.
+    """(C,) True for columns that alone give the outcome away; every row of `outcome` must be known.
 
-    The statistic is computed within each of 5 folds and averaged, in whichever direction is better; of several classes
-    it is averaged over their pairs; of several labels the one ordered best counts; a regression counts as survival
-    without censoring. Of .99 and more, it is a leak, or .95 for times of 30 events or more. A column of two values that
-    splits two groups with an AUROC of .95 and more is a copy with some flips. Of survival a column leaks too that tells
-    the events from the censored with .95, as the column of the events itself does, of which Harrell's C is far from 1;
-    and one that follows the time of the censored as it does that of the others (`follows_time`). A column filled in
-    less than half of the patients needs 15 filled of each group; and none counts where so many columns as these would
-    hold one by chance.
+    The statistic is computed within each of 5 folds and averaged, in whichever direction is better; for several classes
+    it is averaged over their pairs, for several labels the one ordered best counts, and a regression counts as survival
+    without censoring. A leak is .99 or more, or .95 for times with 30 events or more. A column of two values that
+    splits two groups with an AUROC of .95 or more is a copy with some flips. For survival, a column also leaks if it
+    separates events from censored patients with .95, as the event column itself does, whose Harrell's C is far from 1;
+    or if it follows the time of the censored as it does that of the others (`follows_time`). A column filled in less
+    than half of the patients needs 15 filled in each group; and none counts if so many columns would include such a
+    one by chance.
     """
     nothing = np.zeros(values.shape[1], dtype=bool)
     questions = questions_of(target, outcome)
@@ -81,7 +81,7 @@ def knowing(values: Array, target: Target, outcome: Outcome) -> Bools:
 
 
 def knowing_levels(levels: NDArray[np.int_], target: Target, outcome: Outcome) -> Bools:
-    """(L,) which columns of levels know the outcome: by what the other patients with the same level have."""
+    """(L,) True for columns of levels that give the outcome away, judged by the other patients with the same level."""
     questions = questions_of(target, outcome)
     if not questions or not levels.shape[1]:
         return np.zeros(levels.shape[1], dtype=bool)
@@ -94,7 +94,7 @@ def knowing_levels(levels: NDArray[np.int_], target: Target, outcome: Outcome) -
 
 
 def _told(values: Array, question: Question, copies: Bools) -> Array:
-    """(C,) the score in the better direction; 0 where it may be chance, 1 where a copy has at most some flips."""
+    """(C,) score in the better direction; 0 if it may be chance, 1 for a copy with at most some flips."""
     score = order_scores(values, question)
     score = np.maximum(score, 1 - score)
     filled = np.isfinite(values)
@@ -108,13 +108,13 @@ def _told(values: Array, question: Question, copies: Bools) -> Array:
 def _told_by_level(levels: NDArray[np.int_], question: Question) -> Array:
     values = of_the_others(levels, question)
     score = order_scores(values, question)
-    score = score if question.event is None else 1 - score  # the earlier have the lower ranks
+    score = score if question.event is None else 1 - score  # earlier times have lower ranks
     enough, _ = _enough(np.isfinite(values), question)
     return np.where(enough & np.isfinite(score), score, 0.0)
 
 
 def _enough(filled: Bools, question: Question) -> tuple[Bools, Bools]:
-    """(C,) whether enough rows of each group are filled to tell anything, and (C,) whether 15 of each are."""
+    """(C,) True if enough rows of each group are filled to judge the column, and (C,) True if 15 of each are."""
     stratum = question.label == 1 if question.event is None else question.event
     members = (filled & stratum[:, None]).sum(axis=0)
     others = filled.sum(axis=0) - members if question.event is None else members
@@ -124,7 +124,7 @@ def _enough(filled: Bools, question: Question) -> tuple[Bools, Bools]:
 
 
 def _two_valued(values: Array) -> Bools:
-    """(C,) whether a column holds two different numbers and no third."""
+    """(C,) True for columns of exactly two distinct numbers."""
     with np.errstate(invalid="ignore"):
         low = np.where(np.isfinite(values), values, np.inf).min(axis=0, initial=np.inf)
         high = np.where(np.isfinite(values), values, -np.inf).max(axis=0, initial=-np.inf)
@@ -133,7 +133,7 @@ def _two_valued(values: Array) -> Bools:
 
 
 def _numeric(frame: pd.DataFrame) -> tuple[Array, list[str]]:
-    """(n, C) numbers, and whether a column is filled where it is partly; with the column that each belongs to."""
+    """(n, C) numbers, and fill indicators of partly filled columns; with the name of the column that each is from."""
     numbers = frame.select_dtypes(exclude="object")
     filled = frame.notna()
     partly = filled.loc[:, filled.any(axis=0) & ~filled.all(axis=0)]

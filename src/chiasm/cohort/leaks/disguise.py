@@ -1,4 +1,4 @@
-"""Time in disguise: columns that follow the time of observation of those who are censored too."""
+"""Disguised follow-up time: columns that follow the time of observation, of censored patients too."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Array = NDArray[np.float64]
 
 
 def follows_time(values: Array, time: Array, event: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(C,) whether a column has a rank correlation of .75 or more with the time in both groups, of the same sign.
+    """(C,) True for columns with a rank correlation of .75 or more with the time in both groups, of the same sign.
 
-    The time until a patient is censored is when a study stopped looking: nothing known at the start follows it as
-    closely as it follows the time of the event. A count of visits does, the logarithm of the time, the day of the last
-    letter. The year of entry follows the time of the censored alone. Nothing is said with fewer than 20 of either.
+    The groups are events and censored patients. A censoring time is when the study stopped looking: nothing known at
+    the start follows it as closely as the time of the event. A count of visits does, as do the logarithm of the time
+    and the day of the last letter; the year of entry follows censoring times alone. False with fewer than 20 of either.
 
     Args:
         values: (n, C), NaN where missing.

@@ -1,4 +1,4 @@
-"""Columns of levels, words or codes, as numbers: what the others with the same level have."""
+"""Turn columns of levels (words or codes) into numbers: the mean label of the others with the same level."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.leaks.rank_scores import Question
 
-MOST_CODED = 200  # columns of a table up to which whole numbers are taken for codes as well
-LEAST_LEVELS = 3  # of whole numbers: two levels are ordered as they stand
+MOST_CODED = 200  # most columns of a table in which whole numbers are taken for codes as well
+LEAST_LEVELS = 3  # of whole numbers: two levels are already ordered
 
 Array = NDArray[np.float64]
 
 
 def level_columns(frame: pd.DataFrame) -> tuple[NDArray[np.int_], list[str]]:
-    """(n, L) the level of each row, -1 where empty, of columns of text and, in narrow tables, of whole numbers.
+    """(n, L) level of each row, -1 where empty, for columns of text and, in narrow tables, of whole numbers.
 
-    A column counts where at least two rows stand in each of its levels on average.
+    A column counts if its levels have at least two rows each on average.
     """
     found, names = [], []
     texts = [str(kind) == "object" for kind in frame.dtypes]
@@ -37,10 +37,10 @@ def level_columns(frame: pd.DataFrame) -> tuple[NDArray[np.int_], list[str]]:
 
 
 def of_the_others(levels: NDArray[np.int_], question: Question) -> Array:
-    """(n, L) the mean label, or rank of the time, of the other patients with the same level; NaN where there is none.
+    """(n, L) mean label, or rank of the time, of the other patients with the same level; NaN if there are none.
 
-    Leaving oneself out, a level of one class has its class, and a level that says nothing says the opposite of its own
-    patient's label: only the direction of the label counts.
+    With the patient left out, a level of a single class keeps that class, and an uninformative level points against
+    the patient's own label: only the direction of the label counts.
     """
     label = question.label
     if question.event is not None:

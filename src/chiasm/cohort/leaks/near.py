@@ -1,12 +1,12 @@
-"""Rows that are equal but for a little noise, found without comparing each with each."""
+"""Find rows that are equal but for a little noise, without comparing all pairs."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-NEIGHBOURS = 16  # along the line on which rows are laid, how many are compared with each
-SPREAD = 5.0  # how far apart, in distances, rows that belong together may fall on that line
+NEIGHBOURS = 16  # rows compared with each row, the next along the random line
+SPREAD = 5.0  # how far apart near rows may fall on that line, in units of `distance`
 ROWS_AT_ONCE = 4_096
 
 Array = NDArray[np.float64]
@@ -14,14 +14,14 @@ Pairs = NDArray[np.int_]
 
 
 def near_pairs(values: Array, distance: float) -> Pairs:
-    """(k, 2) rows whose root mean square difference is at most `distance`: time grows with n log n and n x p.
+    """(k, 2) pairs of rows whose root mean square difference is at most `distance`; time grows with n log n and n x p.
 
-    All rows are laid on a random line, on which near rows fall near each other; each is then compared in full with the
-    next 16 there. Where thousands of rows fall within a few distances of each other, some pairs are not seen.
+    Rows are projected on a random line, where near rows fall near each other; each is then compared in full with the
+    next 16 there. If thousands of rows fall within a few distances of each other, some pairs are missed.
 
     Args:
-        values: (n, p) finite, columns of like scale.
-        distance: in that scale.
+        values: (n, p) finite, columns of similar scale.
+        distance: threshold, in that scale.
     """
     n, p = values.shape
     if n < 2 or not p:

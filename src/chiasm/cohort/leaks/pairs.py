@@ -1,4 +1,4 @@
-"""Pairs of columns that know the outcome together and neither alone: u and u + y, a sum, a ratio."""
+"""Find pairs of columns that give the outcome away together but not alone: u and u + y, a sum, a ratio."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_COLUMNS = 600
 MOST_PATIENTS = 2_000
 MOST_CONTRASTS = 20  # classes or labels that are screened
 FEWEST_PATIENTS = 30
-EXPLAINED = 0.7  # share of the variance that makes a pair worth fitting: two classes an AUROC of .99 apart have .73
+EXPLAINED = 0.7  # share of variance that makes a pair worth fitting; two classes with an AUROC of .99 have .73
 GAINED = 0.1  # beyond the better column of the two
 BY_CHANCE = 0.001
 MOST_FITTED = 50
@@ -28,15 +28,15 @@ Pair = tuple[tuple[str, str], tuple[str, str]]  # (modality, column) twice
 
 
 def knowing_pairs(cohort: Cohort, leaking: dict[str, list[str]]) -> list[Pair]:
-    """The pairs of numeric columns of tables and omics blocks whose best linear combination knows the outcome.
+    """List pairs of numeric columns of tables and omics blocks whose best linear combination gives the outcome away.
 
     All pairs within and across modalities are regressed on at once, by linear algebra on the sums of products, over the
-    patients who have both; columns as they are, and the logarithms of positive ones (for a ratio or a product). What
-    explains much more than either column is fitted, and judged as a single column is (`knowing`). Columns that leak
-    alone, `leaking`, are left out.
+    patients who have both; columns as they are, and the logarithms of positive ones (for a ratio or a product). A pair
+    that explains much more than either column is fitted, and judged as a single column is (`knowing`). Columns that
+    leak alone, `leaking`, are left out.
 
-    Of more than 600 columns the widest modalities are left out whole, and of more than 2,000 patients as many are
-    drawn: time grows with patients x columns squared. A single modality of more than 600 columns is not screened.
+    Beyond 600 columns the widest modalities are left out whole, and beyond 2,000 patients as many are drawn: time
+    grows with patients x columns squared. A single modality of more than 600 columns is not screened.
     """
     target, outcome = cohort.target, cohort.outcome
     if target is None or outcome is None:
@@ -62,7 +62,7 @@ def knowing_pairs(cohort: Cohort, leaking: dict[str, list[str]]) -> list[Pair]:
 def _columns(
     cohort: Cohort, rows: NDArray[np.int_], leaking: dict[str, list[str]]
 ) -> tuple[Array, list[tuple[str, str]]]:
-    """(n, P) the numeric columns of the narrowest modalities, NaN where a patient lacks one, and (P,) their names."""
+    """(n, P) numeric columns of the narrowest modalities, NaN where a patient lacks one, and (P,) their names."""
     blocks: list[tuple[str, Array, list[str]]] = []
     for modality in cohort.modalities:
         source = cohort.sources[modality]
@@ -99,7 +99,7 @@ def _logarithms(values: Array, names: list[tuple[str, str]]) -> tuple[Array, lis
 
 
 def _labels(target: Target, outcome: Outcome) -> Iterator[Array]:
-    """(n,) what is regressed: membership of a class or a label, the number, the time, its logarithm, the event."""
+    """Yield each (n,) response: membership of a class or a label, the number, the time, its logarithm, the event."""
     value = outcome.value
     if isinstance(target, Classification):
         codes, sizes = np.unique(value, return_counts=True)
@@ -120,7 +120,7 @@ def _labels(target: Target, outcome: Outcome) -> Iterator[Array]:
 
 
 def _candidates(values: Array, label: Array) -> list[tuple[int, int]]:
-    """Pairs whose regression explains 70 % and more, 10 % more than either column, and more than chance would.
+    """List pairs whose regression explains 70 % or more, 10 % more than either column, and more than chance would.
 
     With r the correlations over the patients who have both: R2 = (r1^2 + r2^2 - 2 r1 r2 r12) / (1 - r12^2).
     """
@@ -153,12 +153,12 @@ def _candidates(values: Array, label: Array) -> list[tuple[int, int]]:
 
 
 def _fitted(pair: Array, label: Array) -> Array:
-    """(n,) the regression of a label on two columns, NaN for a patient who lacks one of them."""
+    """(n,) fitted values of the regression of a label on two columns, NaN for a patient who lacks one of them."""
     filled = ~np.isnan(pair).any(axis=1)
     rows = filled & ~np.isnan(label)
     centre, scale = pair[rows].mean(axis=0), pair[rows].std(axis=0)
     design = np.column_stack([np.ones(len(pair)), (pair - centre) / scale])
     weights = np.linalg.lstsq(design[rows], label[rows], rcond=None)[0]
     found = np.full(len(pair), np.nan)
-    found[filled] = np.round(design[filled] @ weights, 9)  # equal up to what rounding leaves
+    found[filled] = np.round(design[filled] @ weights, 9)  # so that rounding errors do not break ties
     return found

@@ -1,4 +1,4 @@
-"""Whether who has a modality goes with the outcome: absence that a model may read as signal."""
+"""Test whether having a modality goes with the outcome: absence that a model may read as signal."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from chiasm.cohort.targets import Classification, Multilabel, Survival
 from chiasm.errors import Problem, warning
 
 BY_CHANCE = 0.001  # over all modalities and labels together (Bonferroni)
-FEWEST = 5  # who have it, and who lack it
+FEWEST = 5  # patients who have it, and who lack it
 
 Bools = NDArray[np.bool_]
 Array = NDArray[np.float64]
 
 
 def presence_problems(cohort: Cohort) -> list[Problem]:
-    """A warning for each modality whose presence goes with the outcome, p < .001 over all modalities together.
+    """Warn about each modality whose presence goes with the outcome, p < .001 over all modalities together.
 
-    Of classes the chi-squared test, Fisher's exact one for two; of several labels Fisher's for each label; of a number
-    the rank sum test; of times the log-rank test.
+    The test is chi-squared for classes, Fisher's exact one for two classes and for each of several labels, the rank sum
+    test for a number and the log-rank test for times.
     """
     outcome, target = cohort.outcome, cohort.target
     if outcome is None or target is None or not outcome.known.any():
@@ -79,7 +79,7 @@ def _of_labels(has: Bools, value: Array, columns: tuple[str, ...]) -> tuple[floa
 
 
 def log_rank(member: Bools, time: Array, event: Bools) -> tuple[float, str]:
-    """The p of the log-rank test of members against others, and the observed over the expected events of members."""
+    """Log-rank test of members against others: its p, and the observed over the expected events of members as text."""
     order = np.argsort(time, kind="stable")
     time, member, event = time[order], member[order], event[order]
     starts = np.flatnonzero(np.diff(time, prepend=-np.inf))

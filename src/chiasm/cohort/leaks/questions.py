@@ -1,4 +1,4 @@
-"""What of an outcome a column could give away, as contrasts of two groups or an order of times."""
+"""Split an outcome into the questions that a column could answer: contrasts of two groups, or an order of times."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Bools = NDArray[np.bool_]
 
 
 def questions_of(target: Target, outcome: Outcome) -> list[Question]:
-    """The contrasts that are averaged: pairs of classes, or the order of the numbers or times. None for too few.
+    """List the contrasts to average: pairs of classes, or the order of numbers or times; empty for too few patients.
 
-    Of more than eight classes 28 of their pairs are drawn. Of labels there is one for each, and the best one counts. A
-    regression counts as survival without censoring.
+    With more than eight classes, 28 of their pairs are drawn. Several labels give one contrast each, of which the best
+    counts. A regression counts as survival without censoring.
     """
     value = outcome.value
     if isinstance(target, Classification):
@@ -41,7 +41,7 @@ def questions_of(target: Target, outcome: Outcome) -> list[Question]:
 
 
 def event_question(target: Target, outcome: Outcome) -> Question | None:
-    """Who has the event and who is censored; None for other targets and for too few of either."""
+    """Contrast of patients with the event and censored ones; None for other targets and for too few of either."""
     if not isinstance(target, Survival) or outcome.event is None:
         return None
     if min(outcome.event.sum(), (~outcome.event).sum()) < FEWEST:
@@ -50,7 +50,7 @@ def event_question(target: Target, outcome: Outcome) -> Question | None:
 
 
 def happened(target: Target, outcome: Outcome) -> Bools:
-    """(n,) whether the time is that of the event; a number always is."""
+    """(n,) True where the time is that of the event; always True for a number."""
     if isinstance(target, Survival) and outcome.event is not None:
         return outcome.event
     return np.ones(len(outcome.value), dtype=bool)

@@ -1,4 +1,4 @@
-"""How well each column alone orders an outcome: rank statistics within folds, all columns at once."""
+"""Score how well each column alone orders an outcome: rank statistics within folds, all columns at once."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Statistic = Callable[[Array, Array, NDArray[np.bool_] | None, np.random.Generato
 
 @dataclass(frozen=True)
 class Question:
-    """One contrast that a column may give away: members against others, or who is earlier.
+    """Contrast that a column may give away: members against others, or who is earlier.
 
-    `rows` (n,) among those handed in; `label` (n,) 0 or 1, or the time or number; `event` (n,) for times, else None.
+    `rows` (n,) index the rows handed in; `label` (n,) 0 or 1, or the time or number; `event` (n,) for times, else None.
     """
 
     rows: NDArray[np.int_]
@@ -37,10 +37,10 @@ class Question:
 
 
 def order_scores(values: Array, question: Question, seed: int = 0) -> Array:
-    """(C,) the statistic of each column within folds, averaged: 1 and 0 order perfectly, NaN cannot be told.
+    """(C,) statistic of each column within folds, averaged: 1 and 0 order perfectly, NaN is undetermined.
 
-    `values` is (n, C), NaN where missing. Five folds where 15 patients or more are in the smaller class (or have the
-    event), else one; a fold in which a column has no pair is left out of its mean. Time grows with n x C.
+    `values` is (n, C), NaN where missing. There are five folds if the smaller class (or the events) has 15 patients or
+    more, else one; a fold in which a column has no pair is left out of its mean. Time grows with n x C.
     """
     label, event = question.label, question.event
     stratum = label if event is None else event.astype(float)
@@ -67,9 +67,9 @@ def order_scores(values: Array, question: Question, seed: int = 0) -> Array:
 
 
 def chance_of_order(filled: NDArray[np.bool_], question: Question) -> Array:
-    """(C,) the probability that a column without signal orders perfectly, in either direction, in every fold.
+    """(C,) probability that a column without signal orders perfectly, in either direction, in every fold.
 
-    With m members among n filled rows of each of F folds it is 2 / binomial(n, m) ** F; of e events, 2 / e! ** F.
+    With m members among n filled rows of each of F folds it is 2 / binomial(n, m) ** F; with e events, 2 / e! ** F.
     """
     stratum = question.label == 1 if question.event is None else question.event
     members = (filled & stratum[:, None]).sum(axis=0).astype(float)
@@ -82,7 +82,7 @@ def chance_of_order(filled: NDArray[np.bool_], question: Question) -> Array:
 
 
 def auroc(ranks: Array, label: Array, event: NDArray[np.bool_] | None, rng: np.random.Generator) -> Array:
-    """(C,) P(x of a member > x of a non-member) + half of the ties: the rank sum of Mann and Whitney."""
+    """(C,) AUROC, P(x of a member > x of a non-member) + half of the ties, from the Mann-Whitney rank sum."""
     member = (label == 1)[:, None] & ~np.isnan(ranks)
     members = member.sum(axis=0)
     others = (~np.isnan(ranks)).sum(axis=0) - members
@@ -98,7 +98,7 @@ def concordance(ranks: Array, time: Array, event: NDArray[np.bool_] | None, rng:
     if len(first) > MOST_PAIRS:
         drawn = rng.choice(len(first), MOST_PAIRS, replace=False)
         first, second = first[drawn], second[drawn]
-    small = ranks.astype(np.float32)  # ranks to 1,000 are exact in it
+    small = ranks.astype(np.float32)  # ranks up to 1,000 are exact in it
     difference = small[first] - small[second]  # (pairs, C)
     with np.errstate(invalid="ignore", divide="ignore"):
         concordant = (difference > 0).sum(axis=0) + 0.5 * (difference == 0).sum(axis=0)

@@ -1,4 +1,4 @@
-"""Records that know the outcome: how many events a patient has, until when, and codes that follow it."""
+"""Find what in event records gives the outcome away: their number of events, their end and span, and codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chiasm.cohort.targets import Classification, Multilabel, Outcome, Survival,
 
 MOST_CODES = 500
 LENGTH = ("the number of events", "the time of the last event", "the time from the first event to the last")
-OF_MEMBERS = 0.5  # who have the outcome and the code
+OF_MEMBERS = 0.5  # share of the patients with the outcome who have the code
 OF_OTHERS = 0.01
 FEWEST_WITH = 15
 
@@ -24,7 +24,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Record:
-    """The events of one patient: `hours` and `codes` (n,), `values` (n,) with NaN for none."""
+    """Events of one patient: `hours` and `codes` (n,), `values` (n,) with NaN for none."""
 
     hours: Array
     codes: NDArray[np.str_]
@@ -32,12 +32,12 @@ class Record:
 
 
 def knowing_record(records: Sequence[Record], target: Target, outcome: Outcome) -> tuple[list[str], list[str]]:
-    """What of the length of a record knows the outcome, and the codes that do; `records` and outcome row by row.
+    """List the measures of record length, and the codes, that give the outcome away; `records` match its rows.
 
-    Length: the number of events, the hour of the last and the span, judged as columns are (`knowing`). Of each of the
-    500 codes that most patients have: whether a patient has it, how often, its first hour and its last value, judged so
-    too. A code also counts that half of the patients of a class (or with the event, or the label) have, 15 or more, and
-    at most 1 % of the others: what is written down once the outcome is there.
+    Length is the number of events, the hour of the last one and the span, judged as columns are (`knowing`). For each
+    of the 500 codes that most patients have, whether a patient has it, how often, its first hour and its last value are
+    judged likewise. A code also counts if half of the patients of a class (or with the event, or the label), 15 or
+    more, have it and at most 1 % of the others: it is written down once the outcome is there.
     """
     length = np.array([[len(own.hours), own.hours[-1], np.ptp(own.hours)] for own in records], dtype=np.float64)
     told = [name for name, knows in zip(LENGTH, knowing(length, target, outcome), strict=True) if knows]
@@ -67,7 +67,7 @@ def knowing_record(records: Sequence[Record], target: Target, outcome: Outcome) 
 
 
 def _only_with(has: Bools, target: Target, outcome: Outcome) -> Bools:
-    """(K,) whether a code stands with half of the members of a group, and with at most 1 % of the others."""
+    """(K,) True for codes that half of the members of a group have, and at most 1 % of the others."""
     found = np.zeros(has.shape[1], dtype=bool)
     groups: list[tuple[Bools, Bools]] = []
     if isinstance(target, Survival):

@@ -1,4 +1,4 @@
-"""Patients who are one: identical in all they have, in one modality, or but for a little noise."""
+"""Find duplicate patients: identical in all they have, in one modality, or but for a little noise."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from chiasm.cohort.sources import TABLE_KINDS, ColumnSource
 from chiasm.cohort.units import content_keys
 from chiasm.errors import CohortError, Problem, Unsupported, count, first_rows, warning
 
-NEAR = 1e-4  # root mean square, in units of each column's middle half
-FINE_COLUMNS = 3  # two patients who share as many finely measured numbers are one
+NEAR = 1e-4  # root mean square difference, columns scaled by their middle half
+FINE_COLUMNS = 3  # two patients who share that many finely measured numbers are one
 LONG_TEXT = 100  # characters; shorter notes are shared by chance
 LONG_SEQUENCE = 20
 LONG_RECORD = 10  # events
@@ -32,11 +32,11 @@ Array = NDArray[np.float64]
 
 
 def twin_problems(cohort: Cohort, *, complete: bool) -> list[Problem]:
-    """Patients of different groups who share their content, or whose identifiers look alike.
+    """Report patients of different groups who share their content, or whose identifiers look alike.
 
     A modality that patients share by design, joined by `on`, counts only together with all others. In one modality,
-    and for nearly equal rows, patients are one who share three numbers or more that nearly nobody else shares, a long
-    text or record, or a file. `complete` is False where a modality could not be opened.
+    and for nearly equal rows, patients count as one if they share three or more numbers that hardly anybody else
+    shares, a long text or record, or a file. `complete` is False if a modality could not be opened.
     """
     keys = content_keys(cohort)
     twins = shared(keys, cohort.group) if complete else np.zeros(len(cohort), dtype=bool)
@@ -67,14 +67,14 @@ def twin_problems(cohort: Cohort, *, complete: bool) -> list[Problem]:
 
 
 def patients_problem(cohort: Cohort, wrong: Bools, what: str, fix: str, finding: str, *, leak: bool = False) -> Problem:
-    """A warning about some patients, by their rows."""
+    """Build a warning about some patients that gives their rows."""
     rows = np.sort(cohort.file_rows[wrong]).tolist()
     text = f"{count(len(rows), 'patient')} {what} ({first_rows(rows)})"
     return warning(text, fix, path=cohort.path, row=rows[0], finding=finding, leak=leak)
 
 
 def shared(keys: NDArray[np.bytes_], group: NDArray[np.str_] | None) -> Bools:
-    """(B,) whether a key stands with somebody else too; those of one group are known to belong together."""
+    """(B,) True where somebody else has the same key; patients of one group are known to belong together."""
     several = repeated(keys)
     if group is None or not several.any():
         return several
@@ -88,20 +88,20 @@ def shared(keys: NDArray[np.bytes_], group: NDArray[np.str_] | None) -> Bools:
 
 
 def same_group(cohort: Cohort, first: NDArray[np.int_], second: NDArray[np.int_]) -> Bools:
-    """(k,) whether the patients of each pair are of one group."""
+    """(k,) True for pairs of patients of the same group."""
     if cohort.group is None:
         return np.zeros(len(first), dtype=bool)
     return np.asarray((cohort.group[first] == cohort.group[second]) & (cohort.group[first] != ""))
 
 
 def _in_modality(cohort: Cohort, name: str, wrong: Bools, what: str, finding: str) -> Problem:
-    """A warning about some patients and one modality, by their rows in the patients' table."""
+    """Build a warning about some patients and one modality that gives their rows in the patients' table."""
     fix = "if they are one person, name `group`; else correct the source"
     return replace(patients_problem(cohort, wrong, what, fix, finding, leak=True), modality=name)
 
 
 def _alike(cohort: Cohort, name: str) -> tuple[Bools, Bools]:
-    """(B,) patients who share the very content of a modality unmistakably, and (B,) those who nearly share it."""
+    """(B,) True for patients who unmistakably share their content of a modality, and (B,) for those who nearly do."""
     same, near = np.zeros((2, len(cohort)), dtype=bool)
     rows = cohort.rows_of(name)
     if len(rows) < 2:
@@ -118,7 +118,7 @@ def _alike(cohort: Cohort, name: str) -> tuple[Bools, Bools]:
         equal = keys[first] == keys[second]
         for chosen, mask in ((apart & equal, same), (apart & ~equal, near)):
             mask[first[chosen]] = mask[second[chosen]] = True
-        # of rows that are all equal, more than are compared with each other
+        # `shared` also finds equal rows beyond those that are compared with each other
         return (shared(keys, cohort.group) & _full(len(cohort), rows, told)) | same, near
     return shared(keys, cohort.group) & _full(len(cohort), rows, _telling(cohort, name, rows)), near
 
@@ -130,7 +130,7 @@ def _full(n: int, rows: NDArray[np.int_], values: Bools) -> Bools:
 
 
 def _of_files(cohort: Cohort, name: str) -> Bools:
-    """(B,) whether what a patient has of a modality is long enough to be nobody else's, also where it is shared."""
+    """(B,) True if a patient's content of a modality is too long to be shared by chance; always False for tables."""
     rows = cohort.rows_of(name)
     if cohort.kinds[name] in TABLE_KINDS:
         return np.zeros(len(cohort), dtype=bool)
@@ -138,7 +138,7 @@ def _of_files(cohort: Cohort, name: str) -> Bools:
 
 
 def _telling(cohort: Cohort, name: str, rows: NDArray[np.int_]) -> Bools:
-    """(n,) whether a text, a record or a file is too long to be shared by chance."""
+    """(n,) True if a text, a record or a file is too long to be shared by chance."""
     kind = cohort.kinds[name]
     items = cohort.raw(name)
     fewest = {"text": LONG_TEXT, "protein": LONG_SEQUENCE, "dna": LONG_SEQUENCE, "events": LONG_RECORD}.get(kind)
@@ -148,20 +148,20 @@ def _telling(cohort: Cohort, name: str, rows: NDArray[np.int_]) -> Bools:
 
 
 def _length(item: object, otherwise: int) -> int:
-    """Characters of a cell, events of a record, bytes of a file; `otherwise` where that cannot be told."""
+    """Length of an item: characters of a cell, events of a record, bytes of a file; `otherwise` if unknown."""
     if isinstance(item, str | pd.DataFrame):
         return len(item)
     return item.stat().st_size if isinstance(item, Path) and item.is_file() else otherwise
 
 
 def _is_shared(cohort: Cohort, name: str) -> bool:
-    """Whether patients are joined to one and the same row of a table by design."""
+    """Tell whether patients share a row of a table by design."""
     rows = cohort.source_rows[name][cohort.rows_of(name)]
     return bool(len(np.unique(rows)) < len(rows))
 
 
 def _numbers(cohort: Cohort, name: str, rows: NDArray[np.int_]) -> Array | None:
-    """(n, p) the numbers of a table, or the mean token of each bag; None where they cannot be read, or are too many."""
+    """(n, p) numbers of a table, or the mean token of each bag; None if they cannot be read or are too many."""
     source = cohort.sources[name]
     try:
         if isinstance(source, ColumnSource):
@@ -175,15 +175,15 @@ def _numbers(cohort: Cohort, name: str, rows: NDArray[np.int_]) -> Array | None:
             return None
         return np.stack([np.asarray(bags[i], dtype=np.float64).mean(axis=0) for i in range(len(bags))])
     except (CohortError, Unsupported):
-        return None  # said where the values themselves are looked at
+        return None  # reported where the values themselves are checked
 
 
 def _near(values: Array) -> tuple[NDArray[np.int_], Bools]:
-    """(k, 2) rows that nearly share three finely measured numbers or more, and (n,) rows that have so many of them.
+    """(k, 2) pairs of rows that nearly share three or more finely measured numbers, and (n,) rows with that many.
 
-    A column is finely measured where at least half of its filled cells differ; a cell counts unless many hold the same,
-    or its row holds one number throughout, as that of a failed assay does. Of a wide block 1,000 columns are compared,
-    evenly spaced.
+    A column is finely measured if at least half of its filled cells differ; a cell counts unless many hold the same,
+    or its row holds one number throughout, as that of a failed assay does. Of a wide block, 1,000 evenly spaced columns
+    are compared.
     """
     values = values[:, np.unique(np.linspace(0, values.shape[1] - 1, min(values.shape[1], MOST_COMPARED)).astype(int))]
     here = np.isfinite(values)
@@ -206,7 +206,7 @@ def _near(values: Array) -> tuple[NDArray[np.int_], Bools]:
 
 
 def _frequent(values: Array) -> Bools:
-    """(n, p) whether a cell holds a value that 2 % of its column hold, more than five cells, such as zero."""
+    """(n, p) True for a value, such as zero, that over 2 % of its column and more than five cells hold."""
     found = np.zeros(values.shape, dtype=bool)
     for k, column in enumerate(values.T):
         _, inverse, counts = np.unique(column, return_inverse=True, return_counts=True)

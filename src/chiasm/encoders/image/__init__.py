@@ -1,1 +1,1 @@
-"""Encoders of images, volumes and slides."""
+"""Encoders of images, volumes and whole-slide images."""

@@ -1,4 +1,4 @@
-"""Images of any number and kind of channels, each channel cut into patches of its own, in one small transformer."""
+"""Channel-adaptive image encoder: any number and kind of channels, each cut into patches, in one small transformer."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ POOLS = ("channels", "cls")
 
 
 class ChannelAdaptiveViT(nn.Module):
-    """One convolution cuts every channel into patches; tokens of all channels meet in one sequence.
+    """A vision transformer over the patches of all channels, which one shared convolution embeds, in one sequence.
 
-    Token of patch n in channel c: `conv(x_c)_n + position_n + channel_c`; a class token stands before all. Positions
-    are shared by the channels, and a channel that is absent is masked as a key: it is not a channel of zeros.
+    The token of patch n in channel c is `conv(x_c)_n + position_n + channel_c`; a class token comes first. Channels
+    share the position embeddings, and an absent channel is masked as a key: it is not a channel of zeros.
 
-    Source: Bourriez et al., ChAda-ViT (CVPR 2024), arXiv 2311.15264. Deviation: the channel's vector may be chosen by
-    what the channel shows instead of by its place in the file, so that the order of channels means nothing.
+    Source: Bourriez et al., ChAda-ViT (CVPR 2024), arXiv 2311.15264. Deviation: the channel embedding may be
+    chosen by what the channel shows instead of by its place in the file, so that the order of channels is irrelevant.
 
     Args:
-        size, patch: pixels of a side, of the image and of a patch.
-        width, depth, heads: of the transformer.
-        most: channel vectors.
+        size, patch: side of the image and of a patch, in pixels.
+        width, depth, heads: dimensions of the transformer.
+        most: number of channel embeddings.
     """
 
     def __init__(self, size: int, patch: int, width: int, depth: int, heads: int, most: int) -> None:
@@ -55,11 +55,11 @@ class ChannelAdaptiveViT(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, images: Tensor, kinds: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """The class token `(B, D)` and the patches of every channel `(B, C, N, D)`.
+        """Return the class token `(B, D)` and the patches of every channel `(B, C, N, D)`.
 
         Args:
-            images: `(B, C, H, W)`; what stands in an absent channel is never read, if it is finite.
-            kinds: `(B, C)` int64, which channel vector each gets.
+            images: `(B, C, H, W)`; the values of an absent channel have no effect if they are finite.
+            kinds: `(B, C)` int64, index of the channel embedding.
             present: `(B, C)` bool.
         """
         batch, count = present.shape
@@ -77,17 +77,17 @@ class ChannelAdaptiveViT(nn.Module):
 @storable("encoder-chada")
 @dataclass(frozen=True)
 class ChannelAdaptive:
-    """The class token, and for each channel the mean of its patches, from a frozen `ChannelAdaptiveViT`.
+    """Image encoder with a frozen `ChannelAdaptiveViT`: the class token, and the mean of the patches of each channel.
 
-    Every channel is resized and scaled to mean 0 and deviation 1 by itself. Without `weights` the network has initial
-    weights, drawn from `seed`: random features, not knowledge.
+    Every channel is resized and scaled to mean 0 and deviation 1 separately. Without `weights` the network has initial
+    weights drawn from `seed`: random features, not pretrained ones.
 
     Args:
-        weights: a safetensors file of `ChannelAdaptiveViT`, or the folder that holds only this one.
-        channels: the channels' names in the order of the channel vectors, as `DAPI+GFP`; "" gives the first channel of
-            a file the first vector, the second the second.
+        weights: a safetensors file of `ChannelAdaptiveViT`, or a folder that holds only this one.
+        channels: the channels' names in the order of the channel embeddings, such as `DAPI+GFP`; "" assigns embeddings
+            by the position of the channels in a file.
         pool: `channels`, or `cls` for the class token alone.
-        size, patch, dim, depth, heads, most, seed: of the network; the paper's has size 224, patch 16 and depth 12.
+        size, patch, dim, depth, heads, most, seed: options of the network; the paper has size 224, patch 16, depth 12.
 
     Raises:
         ValueError: an image has more than `most` channels, or one that `channels` does not name.
@@ -131,7 +131,7 @@ class ChannelAdaptive:
         return self
 
     def encode(self, raw: Sequence[Image]) -> Tokens:
-        """`(n, 1 + channels, dim)`, the class token first."""
+        """Encode images to tokens `(n, 1 + channels, dim)`, the class token first, or `(n, 1, dim)` for `pool=cls`."""
         trunk, parts = self._trunk_of(_network(self, self._stamp)[0]), []
         for image in raw:
             with torch.no_grad():
@@ -140,18 +140,18 @@ class ChannelAdaptive:
         return in_order(parts, self.width, self.slots)
 
     def inputs(self, raw: Sequence[Image]) -> Tokens:
-        """`(n, channels, 1 + size x size)`: which vector a channel gets, then its pixels."""
+        """Return network inputs `(n, channels, 1 + size x size)`: index of the channel embedding, then the pixels."""
         return in_order([self._planes(image) for image in raw], 1 + self.size**2, 0)
 
     def trunk(self) -> Trunk:
-        """A copy of the network of one's own."""
+        """Return a trunk with an independent copy of the network."""
         return self._trunk_of(copy.deepcopy(_network(self, self._stamp)[0]))
 
     def _trunk_of(self, network: ChannelAdaptiveViT) -> Trunk:
         return ChannelTrunk(network, self.size, self.pool == "cls")
 
     def _planes(self, image: Image) -> Floats:
-        """`(channels, 1 + size x size)`."""
+        """Prepare the channels of one image: `(channels, 1 + size x size)`."""
         kinds = torch.tensor(self._kinds(image), dtype=torch.float32)
         planes = with_channels(image.values, len(image.values), colour=False)
         grid = torch.stack([standardised(resized(plane[None], self.size))[0] for plane in planes])
@@ -179,7 +179,7 @@ class ChannelAdaptive:
 
 
 class ChannelTrunk(Trunk):
-    """The channels of images to the class token, and for each channel the mean of its patches."""
+    """Trunk that maps the channels of images to the class token and the mean of each channel's patches."""
 
     pads: ClassVar[bool] = True
 
@@ -188,7 +188,7 @@ class ChannelTrunk(Trunk):
         self.size, self.alone = size, alone
 
     def forward(self, tokens: Tokens) -> Tokens:
-        """`(B, C, 1 + size x size)` to `(B, 1 + C, D)`: the channels of an image meet in one sequence."""
+        """Map `(B, C, 1 + size x size)` to `(B, 1 + C, D)`; all channels of an image form one sequence."""
         values = torch.where(tokens.mask[..., None], tokens.values, 0.0)
         images = values[..., 1:].reshape(*tokens.mask.shape, self.size, self.size)
         summary, places = self.network(images, values[..., 0].long(), tokens.mask)
@@ -200,7 +200,7 @@ class ChannelTrunk(Trunk):
 
 @lru_cache(maxsize=2)
 def _network(encoder: ChannelAdaptive, stamp: str) -> tuple[ChannelAdaptiveViT, str]:
-    """The network, and the hash of its weights."""
+    """Build the frozen network; return it and the hash of its weights."""
     e = encoder
     with seeded(e.seed):
         network = ChannelAdaptiveViT(e.size, e.patch, e.dim, e.depth, e.heads, e.most)

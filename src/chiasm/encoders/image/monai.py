@@ -1,4 +1,4 @@
-"""MONAI's networks as frozen encoders of images and volumes: the last feature map, a token a place."""
+"""Encoder of images and volumes from frozen MONAI networks: one token per position of the last feature map."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from chiasm.readers.reading import Image, Volume
 from chiasm.readers.registry import missing
 from chiasm.tokens import Tokens
 
-# name -> width of the last feature map, how many pixels a place in it spans
+# name -> width of the last feature map, and its stride in pixels
 NETWORKS: dict[str, tuple[int, int]] = {
     "DenseNet121": (1024, 32),
     "ResNet18": (512, 16),
@@ -37,22 +37,22 @@ TRUNK = ("conv1", "bn1", "act", "maxpool", "layer1", "layer2", "layer3", "layer4
 @storable("encoder-monai")
 @dataclass(frozen=True)
 class MonaiNetwork:
-    """The last feature map before the classifier, its places row by row, of a network with weights you bring.
+    """Encoder with the last feature map of a MONAI network before the classifier; its positions are in row order.
 
-    Values are clipped to the window where they are in HU, resized to `size` along every axis, and scaled to mean 0 and
-    deviation 1 in each image or volume. One at a time runs through the network.
+    Values in HU are clipped to the window; all are resized to `size` along every axis and scaled to mean 0 and
+    deviation 1 per image or volume. Inputs run through the network one at a time.
 
     Args:
-        network: DenseNet121, ResNet18, ResNet50 or ViT, as MONAI makes them.
-        weights: a safetensors file of its state, or the folder that holds only this one; a classifier may be in it.
-        random: initial weights from `seed` instead, which know nothing: a baseline for the weights you have.
+        network: DenseNet121, ResNet18, ResNet50 or ViT, as MONAI builds them.
+        weights: a safetensors file of its state, or a folder that holds only this one; it may include a classifier.
+        random: use untrained initial weights from `seed` instead, as a baseline for pretrained ones.
         dims: 3 for volumes, 2 for images.
-        size: pixels of a side, a multiple of 32.
-        channels: the network reads.
+        size: side in pixels or voxels, a multiple of 32.
+        channels: number of input channels of the network.
         low, high: the window in HU.
 
     Raises:
-        Unsupported: neither weights nor random; at the first use: MONAI is not installed, pickled weights.
+        Unsupported: neither weights nor random; at first use: MONAI is not installed, or the weights are pickled.
         ValueError: the weights are of another network.
     """
 
@@ -97,10 +97,10 @@ class MonaiNetwork:
         return self
 
     def encode(self, raw: Sequence[Image | Volume]) -> Tokens:
-        """`(n, (size / stride)^dims, width)`.
+        """Encode images or volumes to tokens `(n, (size / stride)^dims, width)`.
 
         Raises:
-            ValueError: images for a network of volumes, or the other way round.
+            ValueError: a network for volumes got images, or the other way round.
         """
         trunk, parts = PixelTrunk(_network(self, self._stamp)[0], self.network, self._shape), []
         for value in raw:
@@ -109,16 +109,16 @@ class MonaiNetwork:
         return in_order(parts, self.width, self.slots)
 
     def inputs(self, raw: Sequence[Image | Volume]) -> Tokens:
-        """`(n, 1, channels x size^dims)`."""
+        """Return flat network inputs `(n, 1, channels x size^dims)`."""
         parts = [self._pixels(value).numpy() for value in raw]
         return in_order(parts, self.channels * self.size**self.dims, 1)
 
     def trunk(self) -> Trunk:
-        """The network up to its last feature map."""
+        """Return a copy of the network up to its last feature map."""
         return PixelTrunk(copy.deepcopy(_network(self, self._stamp)[0]), self.network, self._shape)
 
     def _pixels(self, value: Image | Volume) -> Tensor:
-        """`(1, channels x size^dims)`."""
+        """Prepare one image or volume as a flat row `(1, channels x size^dims)`."""
         if value.values.ndim != 1 + self.dims:
             raise ValueError(f"this network reads {'volumes' if self.dims == 3 else 'images'}: set dims=2 or dims=3")
         pixels = with_channels(value.values, self.channels, colour=self.dims == 2)
@@ -136,10 +136,10 @@ class MonaiNetwork:
 
 
 class PixelTrunk(Trunk):
-    """Images or volumes of one size to the last feature map of a network, its places row by row.
+    """Trunk that maps images or volumes of one size to the last feature map of a network, positions in row order.
 
     Args:
-        name: of the network, in `NETWORKS`.
+        name: name of the network in `NETWORKS`.
         shape: channels and sides of the input.
     """
 
@@ -148,7 +148,7 @@ class PixelTrunk(Trunk):
         self.name, self.shape = name, shape
 
     def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`(N, P)` to `(N, places, width)`."""
+        """Map flat inputs `(N, P)` to tokens `(N, positions, width)`."""
         values, network = inputs.reshape(-1, *self.shape), self.network
         if self.name == "ViT":
             return network(values)[0], None
@@ -162,13 +162,13 @@ class PixelTrunk(Trunk):
 
 @lru_cache(maxsize=2)
 def _network(encoder: MonaiNetwork, stamp: str) -> tuple[Any, str]:
-    """The network, and the hash of its weights where no file brings them."""
+    """Build the frozen network; return it and the hash of its weights, "" if they come from a file."""
     try:
         from monai.networks import nets as known
     except ImportError:
         raise missing("monai", "imaging", "MONAI networks") from None
     state = read_weights(weights_file(encoder.weights)) if encoder.weights else {}
-    nets: Any = known  # which exports by `import *`
+    nets: Any = known  # untyped, because MONAI exports by `import *`
     with seeded(encoder.seed):
         if encoder.network == "ViT":
             made = _transformer(nets.ViT, encoder)
@@ -192,7 +192,7 @@ def _transformer(make: Any, encoder: MonaiNetwork) -> Any:
 
 
 def _shortcut(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Which residual network the weights are of: type A has none in its shortcuts, those of type B may have a bias."""
+    """Infer the ResNet shortcut options from weights: shortcuts of type A have none, of type B they may have a bias."""
     if state and not any("downsample." in name for name in state):
         return {"shortcut_type": "A"}
     return {"bias_downsample": not state or any(name.endswith("downsample.0.bias") for name in state)}

@@ -1,4 +1,4 @@
-"""open_clip's image towers with weights from a file: one vector an image, in the space it shares with text."""
+"""Image encoder from open_clip with weights from a file: one vector per image, in the space shared with text."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from chiasm.tokens import Tokens
 @storable("encoder-open-clip")
 @dataclass(frozen=True)
 class OpenClip(NamedNetwork):
-    """`encode_image`, scaled to length 1, prepared with the tower's own size, mean and deviation; one image at a time.
+    """Image encoder with open_clip's `encode_image`, one unit vector per image; size, mean and deviation of the tower.
 
-    Nothing is downloaded: names on a hub are refused. Text is not read: open_clip's tokenizers cut a note after 77
-    pieces without a word; `hf:folder,tower=text` reads all of it.
+    Nothing is downloaded: names on a hub are refused. Text is not supported, because open_clip's tokenizers silently
+    truncate a note after 77 pieces; `hf:folder,tower=text` reads all of it. Images run through one at a time.
 
     Args:
-        name: as open_clip has it: `open-clip:ViT-B-16,weights=file.safetensors`.
-        weights: a safetensors file of the whole model, or the folder that holds only this one.
-        high: what is white in the images.
+        name: open_clip's name of the model: `open-clip:ViT-B-16,weights=file.safetensors`.
+        weights: a safetensors file of the whole model, or a folder that holds only this one.
+        high: value of white in the images.
 
     Raises:
-        Unsupported: at the first use: open_clip does not import, the name or the weights are missing.
+        Unsupported: at first use: open_clip does not import, or the name or the weights are missing.
     """
 
     name: str
@@ -54,7 +54,7 @@ class OpenClip(NamedNetwork):
         return int(self._one(Image(np.zeros((1, 8, 8), np.float32), ("grey",))).shape[1])
 
     def encode(self, raw: Sequence[Image]) -> Tokens:
-        """`(n, 1, width)`. Raises ValueError for an image brighter than `high`."""
+        """Encode images to tokens `(n, 1, width)`. Raises ValueError for an image brighter than `high`."""
         parts = [self._one(image) for image in raw]
         return in_order(parts, parts[0].shape[1] if parts else self.width, 1)
 

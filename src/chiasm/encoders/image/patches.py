@@ -1,4 +1,4 @@
-"""Images and volumes cut into patches: nothing is trained, every token is a place, its numbers are the pixels there."""
+"""Patch encoders of images and volumes: nothing is trained, every token holds the pixels of one patch."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from chiasm.tokens import Tokens
 @storable("encoder-patches")
 @dataclass(frozen=True)
 class ImagePatches:
-    """An image resized to a square and cut into patches, row by row; by default 64 tokens of 7 x 7 grey pixels.
+    """Image encoder that resizes to a square and cuts it into patches; by default 64 tokens of 7 x 7 grey pixels.
 
-    Token (i, j) holds the pixels of rows i x patch ... and columns j x patch ..., channel by channel. The pixels stay
-    in the file's units, for what reads tokens scales them by training rows. Images of 28 pixels are kept as they are by
-    `size=28` (16 tokens); at the default of 56 they are doubled, which adds tokens and no detail.
+    Token (i, j), in row order, holds the pixels of rows i x patch ... and columns j x patch ..., channel by channel.
+    The pixels keep the file's units, because tokens are later scaled by training rows. Images of 28 pixels are kept
+    unchanged by `size=28` (16 tokens); the default of 56 doubles them, which adds tokens but no detail.
 
     Args:
-        size, patch: pixels of a side, of the image and of a patch.
-        channels: 1 makes grey of colour; otherwise all images have that many channels, or one, which is repeated.
-        resize: `stretch` or `pad`, as `pixels.resized` has it.
-        normalise: `none`, or `own`: mean 0 and deviation 1 in each image, where brightness means nothing.
+        size, patch: side of the image and of a patch, in pixels.
+        channels: 1 converts colour to grey; otherwise images have that many channels, or one, which is repeated.
+        resize: `stretch` or `pad`, as in `pixels.resized`.
+        normalise: `none`, or `own`: mean 0 and deviation 1 per image, for images whose brightness is arbitrary.
 
     Raises:
-        ValueError: size is no multiple of patch; an image has other channels, or a value is NaN.
+        ValueError: size is not a multiple of patch, an image has other channels, or a value is NaN.
     """
 
     size: int = 56
@@ -63,7 +63,7 @@ class ImagePatches:
         return self
 
     def encode(self, raw: Sequence[Image]) -> Tokens:
-        """`(n, (size / patch)^2, channels x patch^2)`."""
+        """Encode images to tokens `(n, (size / patch)^2, channels x patch^2)`."""
         parts = []
         for image in raw:
             grid = resized(with_channels(image.values, self.channels), self.size, self.resize, image.spacing)
@@ -74,19 +74,19 @@ class ImagePatches:
 @storable("encoder-volume-patches")
 @dataclass(frozen=True)
 class VolumePatches:
-    """A volume resized to a cube and cut into small cubes; by default 64 tokens of 8 x 8 x 8 voxels.
+    """Volume encoder that resizes to a cube and cuts it into small cubes; by default 64 tokens of 8 x 8 x 8 voxels.
 
-    Slices first, then rows, then columns. CT in Hounsfield units is clipped to a window before it is resized, so that a
-    metal implant does not outshine its surroundings. A volume of 32 x 32 x 32 is not resized at all.
+    Tokens are ordered by slices, then rows, then columns. CT in Hounsfield units is clipped to a window before
+    resizing, so that a metal implant does not outshine its surroundings. A 32 x 32 x 32 volume is not resized at all.
 
     Args:
-        size, patch: voxels of a side, of the volume and of a patch.
-        channels: 1 averages the channels of a volume that has several; otherwise all volumes have that many, or one.
-        resize, normalise: as for `ImagePatches`; `pad` reads the spacing.
-        low, high: the window in HU, used where the unit is HU.
+        size, patch: side of the volume and of a patch, in voxels.
+        channels: 1 averages the channels of a volume that has several; otherwise volumes have that many, or one.
+        resize, normalise: as for `ImagePatches`; `pad` uses the spacing.
+        low, high: the window in HU, used if the unit is HU.
 
     Raises:
-        ValueError: as for `ImagePatches`, and for a window that is empty.
+        ValueError: as for `ImagePatches`, and for an empty window.
     """
 
     size: int = 32
@@ -123,7 +123,7 @@ class VolumePatches:
         return self
 
     def encode(self, raw: Sequence[Volume]) -> Tokens:
-        """`(n, (size / patch)^3, channels x patch^3)`."""
+        """Encode volumes to tokens `(n, (size / patch)^3, channels x patch^3)`."""
         parts = []
         for volume in raw:
             values = with_channels(volume.values, self.channels, colour=False)

@@ -1,4 +1,4 @@
-"""From images and volumes of any size, in their own units, to the grid of fixed size that an encoder cuts or feeds."""
+"""Image preprocessing: channels, resizing, intensity scaling and cutting into patches, for images and volumes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.nn import functional
 
 Floats = NDArray[np.float32]
-LUMA = (0.299, 0.587, 0.114)  # Rec. 601: what PIL's conversion to grey weighs red, green and blue by
+LUMA = (0.299, 0.587, 0.114)  # Rec. 601 weights of red, green and blue, as in PIL's conversion to grey
 RESIZES = ("stretch", "pad")
 SCALES = ("none", "own")
 
 
 def check_grid(size: int, patch: int, channels: int, resize: str, normalise: str) -> None:
-    """Refuse options that describe no grid.
+    """Check the options of a patch grid.
 
     Raises:
-        ValueError: which option, and what it may be.
+        ValueError: an option is out of range; the message names it and its valid values.
     """
     if min(size, patch, channels) < 1 or size % patch:
         raise ValueError(f"size ({size}) must be a multiple of patch ({patch}), and they and channels 1 or more")
@@ -29,13 +29,13 @@ def check_grid(size: int, patch: int, channels: int, resize: str, normalise: str
 
 
 def with_channels(values: Floats, channels: int, colour: bool = True) -> Tensor:
-    """`(C, ...)` as `(channels, ...)` float32: as it is, grey from colour, or one channel repeated.
+    """Convert `(C, ...)` to `(channels, ...)` float32: unchanged, grey from colour, or one channel repeated.
 
     Args:
-        values: of an image or a volume, without NaN.
-        channels: how many are wanted.
-        colour: three channels are red, green and blue, whose grey is that of Rec. 601, and the fourth of four is
-            opacity, which is dropped. Otherwise one channel is made of several by their mean.
+        values: pixels of an image or a volume, without NaN.
+        channels: number of channels wanted.
+        colour: three channels are red, green and blue, converted to grey by Rec. 601, and the fourth of four is
+            opacity, which is dropped. Otherwise several channels are reduced to one by their mean.
 
     Raises:
         ValueError: the channels are neither that many nor one, or a value is not finite.
@@ -63,14 +63,14 @@ def resized(
     spacing: Sequence[float] | None = None,
     mode: str = "bilinear",
 ) -> Tensor:
-    """`(C, H, W)` or `(C, D, H, W)` with every axis `size` long: interpolated, and antialiased where it shrinks.
+    """Resize `(C, H, W)` or `(C, D, H, W)` so that every axis is `size` long, with antialiasing where it shrinks.
 
     Args:
         values: float32.
-        size: of every axis, or of height and width of an image.
-        resize: `stretch` lets every axis fill the grid, so that a place in the grid is the same share of the field of
-            view in every patient; `pad` keeps shapes true (by `spacing`, else in pixels) and fills the shorter axes
-            on both sides with the lowest value.
+        size: length of every axis, or height and width of an image.
+        resize: `stretch` lets every axis fill the grid, so that a grid position is the same share of the field of view
+            in every patient; `pad` preserves the aspect ratio (by `spacing`, else in pixels) and fills the shorter
+            axes on both sides with the lowest value.
         spacing: mm along the axes after the first.
         mode: `bilinear`, or `bicubic` for an image.
     """
@@ -94,17 +94,17 @@ def resized(
 
 
 def standardised(values: Tensor) -> Tensor:
-    """`(C, ...)` with mean 0 and deviation 1 over all its values; zeros where all are equal."""
+    """Standardise `(C, ...)` to mean 0 and deviation 1 over all its values; zeros if all are equal."""
     centred = values - values.mean()
     deviation = float(centred.square().mean().sqrt())
     return centred / deviation if deviation > 1e-12 * max(1.0, float(values.abs().max())) else centred * 0
 
 
 def in_unit_range(values: Tensor, high: float) -> Tensor:
-    """Values of a file, 0 to `high`, as the 0 to 1 that pretrained networks were fed before their own mean and std.
+    """Scale pixel values from 0 .. `high` to 0 .. 1, as pretrained networks expect before their own mean and std.
 
     Raises:
-        ValueError: the values are outside 0 to `high`, or look as if they were scaled before.
+        ValueError: the values are outside 0 to `high`, or look as if they were already scaled.
     """
     least, most = float(values.min()), float(values.max())
     if least < 0 or most > high:
@@ -117,7 +117,7 @@ def in_unit_range(values: Tensor, high: float) -> Tensor:
 
 
 def patched(values: Tensor, patch: int) -> Floats:
-    """`(C, *lengths)` cut to `(tokens, C x patch^axes)`: patches row by row, in each its channels one after another."""
+    """Cut `(C, *lengths)` into patches `(tokens, C x patch^axes)`, in row order; each patch is channel by channel."""
     axes = values.ndim - 1
     cut = values.reshape(len(values), *(n for length in values.shape[1:] for n in (length // patch, patch)))
     places, inside = [1 + 2 * axis for axis in range(axes)], [2 + 2 * axis for axis in range(axes)]
@@ -126,10 +126,10 @@ def patched(values: Tensor, patch: int) -> Floats:
 
 
 def _filtered(values: Tensor, lengths: Sequence[int], mode: str) -> Tensor:
-    """`(N, C, H, W)` resized; as it is where it has the size."""
+    """Resize `(N, C, H, W)`; return it unchanged if it already has the size."""
     if list(values.shape[2:]) == list(lengths):
         return values
-    if lengths[1] == 1:  # torch 2.13 resizes the height of what is one column wide to its first value
+    if lengths[1] == 1:  # torch 2.13 fills a one-column image with its first value when resizing the height
         wide = max(2, values.shape[3])
         values = _antialiased(values.expand(-1, -1, -1, wide), [lengths[0], wide], mode)
     return _antialiased(values, lengths, mode)

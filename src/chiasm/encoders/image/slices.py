@@ -1,4 +1,4 @@
-"""A volume as the slices that an image encoder reads: frozen two-dimensional knowledge for three dimensions."""
+"""Slice encoder of volumes: a frozen two-dimensional image encoder applied to evenly spaced slices."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ WHITE = 255.0
 @storable("encoder-slices")
 @dataclass(frozen=True)
 class Slices:
-    """`count` slices, evenly spaced along an axis, each a token: the mean of the tokens its image encoder gives.
+    """Volume encoder with one token per slice, the mean of its image encoder's tokens; `count` evenly spaced slices.
 
-    Token k is the slice nearest to the share (k + 1/2) / count of the axis, so that a token is the same share of the
-    field of view in every patient; a volume with fewer slices repeats some. CT in Hounsfield units is windowed to 0 to
-    255, what pretrained image networks take for black and white; other units stay, unless `scale=volume`.
+    Token k is the slice at the fraction (k + 1/2) / count of the axis, so that a token is the same share of the field
+    of view in every patient; a volume with fewer slices repeats some. CT in Hounsfield units is windowed to 0 .. 255,
+    black and white for pretrained image networks; other units are unchanged, unless `scale=volume`.
 
     Source: the slice aggregation of Baharoon et al., Evaluating General Purpose Vision Foundation Models for Medical
     Image Analysis (DINOv2 in radiology), arXiv 2312.02366.
 
     Args:
-        encoder: of images, as in a manifest: `slices:count=24,encoder=hf:folder,level=pooled`; it stands last, its own
-            options follow it. The default keeps each slice as a thumbnail of 16 x 16.
-        axis: 0 slices as they were stored, 1 rows, 2 columns.
-        scale: `window`, or `volume`: the 0.5th to the 99.5th percentile of each volume become 0 to 255, for MR, whose
-            units mean nothing.
+        encoder: the image encoder, as in a manifest: `slices:count=24,encoder=hf:folder,level=pooled`; it comes last,
+            followed by its own options. The default keeps each slice as a thumbnail of 16 x 16.
+        axis: 0 for the stored slices, 1 for rows, 2 for columns.
+        scale: `window`, or `volume`: the 0.5th to the 99.5th percentile of each volume become 0 .. 255, for MR, whose
+            units are arbitrary.
         low, high: the window in HU.
     """
 
@@ -61,7 +61,7 @@ class Slices:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """`count=24,axis=1,encoder=hf:folder,level=token`: what follows `encoder=` is the image encoder's."""
+        """Parse `count=24,axis=1,encoder=hf:folder,level=token`; all after `encoder=` belongs to the image encoder."""
         from chiasm.encoders.catalogue import options
 
         own, inner = split_encoder(text)
@@ -83,23 +83,23 @@ class Slices:
         return self
 
     def encode(self, raw: Sequence[Volume]) -> Tokens:
-        """`(n, count, width of the image encoder)`."""
+        """Encode volumes to tokens `(n, count, width of the image encoder)`."""
         inner = self._inner
         parts = [pooled(inner.encode(list(self._images(volume)))) for volume in raw]
         return in_order(parts, self.width, self.slots)
 
     def inputs(self, raw: Sequence[Volume]) -> Tokens:
-        """`(n, count, P)`: what the image encoder's network reads of each slice."""
+        """Return inputs `(n, count, P)` of the image encoder's network, one per slice."""
         parts = [self._inner.inputs(list(self._images(volume))).values[:, 0].numpy() for volume in raw]
         return in_order(parts, parts[0].shape[1] if parts else 0, self.slots)
 
     def trunk(self) -> Trunk:
-        """The image encoder's network, and the mean over the tokens of a slice."""
+        """Return the image encoder's network followed by the mean over the tokens of each slice."""
         return SliceTrunk(self._inner.trunk())
 
     @property
     def adaptable(self) -> bool:
-        """Whether the image encoder has a network that reads an image whole."""
+        """Return whether the image encoder has an adaptable network with a fixed number of tokens per image."""
         return is_adaptable(self._inner) and bool(self._inner.slots)
 
     def _images(self, volume: Volume) -> Iterator[Image]:
@@ -121,29 +121,29 @@ class Slices:
 
 
 class SliceTrunk(Trunk):
-    """Slices to one token each, by the network of an image encoder."""
+    """Trunk that maps each slice to one token with the network of an image encoder."""
 
     def __init__(self, inner: Trunk) -> None:
         super().__init__(inner.network)
-        self.inner = [inner]  # not a part of its own: its network is this one's
+        self.inner = [inner]  # in a list, so that torch does not register it: its network is already this trunk's
 
     def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`(N, P)` to `(N, 1, D)`."""
-        self.inner[0].network = self.network  # an adapter may stand around it
+        """Map slices `(N, P)` to tokens `(N, 1, D)`."""
+        self.inner[0].network = self.network  # it may have been wrapped by an adapter
         states, _ = self.inner[0].run(inputs)
         return states.mean(1, keepdim=True), None
 
 
 @lru_cache(maxsize=16)
 def image_encoder(spec: str) -> Any:
-    """The encoder of images of this name and options, made once."""
+    """Create the image encoder with this name and options; cached."""
     from chiasm.encoders.catalogue import make_encoder
 
     return make_encoder(spec, "image")
 
 
 def split_encoder(text: str) -> tuple[str, dict[str, str]]:
-    """The options before `encoder=`, and the image encoder behind it with options of its own."""
+    """Split a specification into the options before `encoder=`, and the image encoder after it with its own options."""
     own, found, inner = text.partition("encoder=")
     if found and own and not own.endswith(","):
         raise ValueError("encoder= stands last, after a comma")
@@ -151,7 +151,7 @@ def split_encoder(text: str) -> tuple[str, dict[str, str]]:
 
 
 def pooled(tokens: Tokens) -> np.ndarray:
-    """`(n, D)`: the mean of each image's real tokens."""
+    """Average the unmasked tokens of each image: `(n, D)`."""
     weights = tokens.mask[..., None].to(tokens.values.dtype)
     means = (tokens.values * weights).sum(1) / weights.sum(1)
     return np.asarray(means.numpy())

@@ -1,4 +1,4 @@
-"""A slide as its tissue tiles: what their colour and texture are, or what an image encoder makes of each."""
+"""Tile encoders of whole-slide images: colour and texture statistics, or an image encoder, per tissue tile."""
 
 from __future__ import annotations
 
@@ -28,15 +28,14 @@ LEVELS = 32
 @storable("encoder-tile-statistics")
 @dataclass(frozen=True)
 class TileStatistics:
-    """36 numbers a tissue tile: colour, stain and texture; a token a tile, without weights.
+    """Slide encoder with 36 colour, stain and texture statistics per tissue tile; one token per tile, no weights.
 
-    Of red, green and blue (0 to 1), and of haematoxylin, eosin and DAB by colour deconvolution: mean, deviation, 10th,
-    50th and 90th percentile, channel by channel. Of the grey image: mean and deviation of the gradient's length, the
-    deviation of the Laplacian and of the means of 8 x 8 blocks, the entropy of the histogram in bits, and the mean
-    saturation.
+    For red, green and blue (0 to 1), and for haematoxylin, eosin and DAB by colour deconvolution: mean, deviation,
+    10th, 50th and 90th percentile. For the grey image: mean and deviation of the gradient magnitude, the deviation of
+    the Laplacian and of the means of 8 x 8 blocks, and the entropy of the histogram in bits. Last, the mean saturation.
 
     Args:
-        most: tiles; of a slide with more, every second, fourth, ... of all is kept, at least half of `most`.
+        most: maximum number of tiles; a slide with more keeps every second, fourth, ... tile, at least half of `most`.
     """
 
     most: int = 4096
@@ -60,10 +59,10 @@ class TileStatistics:
         return self
 
     def encode(self, raw: Sequence[Tiled]) -> Tokens:
-        """`(n, tiles, 36)`.
+        """Encode slides to tokens `(n, tiles, 36)`.
 
         Raises:
-            ValueError: a slide without any tissue.
+            ValueError: a slide has no tissue.
         """
         parts = [thinned((tile for tile, _ in slide.tiles()), self.most, statistics) for slide in raw]
         return in_order(parts, self.width, 0)
@@ -72,12 +71,12 @@ class TileStatistics:
 @storable("encoder-tiles")
 @dataclass(frozen=True)
 class Tiles:
-    """A token a tissue tile: the mean of the tokens that an image encoder gives for it.
+    """Slide encoder with one token per tissue tile, the mean of an image encoder's tokens for it.
 
     Args:
-        encoder: of images, as in a manifest: `tiles:most=500,encoder=hf:folder`; it stands last, its options follow it.
-            The default keeps each tile as a thumbnail of 8 x 8 in colour.
-        most: as for `TileStatistics`; a pretrained network takes a fifth of a second a tile on a processor.
+        encoder: the image encoder, as in a manifest: `tiles:most=500,encoder=hf:folder`; it comes last, followed by its
+            own options. The default keeps each tile as a colour thumbnail of 8 x 8.
+        most: as for `TileStatistics`; a pretrained network takes about 0.2 s per tile on a CPU.
     """
 
     encoder: str = "patches:size=8,patch=8,channels=3"
@@ -95,7 +94,7 @@ class Tiles:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """`most=500,encoder=hf:folder,size=224`: what follows `encoder=` is the image encoder's."""
+        """Parse `most=500,encoder=hf:folder,size=224`; all after `encoder=` belongs to the image encoder."""
         from chiasm.encoders.catalogue import options
 
         own, inner = split_encoder(text)
@@ -113,7 +112,7 @@ class Tiles:
         return self
 
     def encode(self, raw: Sequence[Tiled]) -> Tokens:
-        """`(n, tiles, width of the image encoder)`. Raises ValueError for a slide without any tissue."""
+        """Encode slides to tokens `(n, tiles, image encoder's width)`. Raises ValueError for a slide without tissue."""
         inner = self._inner
 
         def describe(tile: NDArray[np.uint8]) -> Floats:
@@ -129,7 +128,7 @@ class Tiles:
 
 
 def statistics(tile: NDArray[np.uint8]) -> Floats:
-    """The `(36,)` float32 numbers of an RGB tile `(h, w, 3)`, 8 pixels a side or more."""
+    """Compute the statistics `(36,)` float32 of an RGB tile `(h, w, 3)` of at least 8 pixels a side."""
     if tile.ndim != 3 or tile.shape[2] != 3 or min(tile.shape[:2]) < BLOCK:
         raise ValueError("a tile of a slide is (h, w, 3), 8 pixels a side or more: check the reader")
     colour: Floats = tile.astype(np.float32) / np.float32(255)
@@ -150,18 +149,18 @@ def statistics(tile: NDArray[np.uint8]) -> Floats:
 
 
 def as_planes(image: Floats) -> Floats:
-    """`(h, w, 3)` as `(3, h x w)` in memory, along which statistics are several times faster."""
+    """Copy `(h, w, 3)` to contiguous planes `(3, h x w)`, on which statistics are several times faster."""
     return np.ascontiguousarray(image.reshape(-1, 3).T)
 
 
 def _spread(planes: Floats) -> Floats:
-    """Mean, deviation and percentiles of three planes: 15 numbers."""
+    """Compute mean, deviation and percentiles of three planes: 15 numbers."""
     percentiles = np.percentile(planes, PERCENTILES, axis=1).ravel()
     return np.concatenate([planes.mean(1), planes.std(1), percentiles])
 
 
 def haematoxylin_eosin_dab(colour: Floats) -> Floats:
-    """Stain densities `(h, w, 3)` of RGB from 0 to 1: `log(rgb) / log(1e-6) @ inverse(RGB_FROM_HED)`, not below 0."""
+    """Compute stain densities `(h, w, 3)` of RGB in 0 .. 1: `max(0, log(rgb) / log(1e-6) @ inverse(RGB_FROM_HED))`."""
     density = np.log(np.maximum(colour, 1e-6)) / np.log(1e-6)
     stains: Floats = np.maximum(density @ np.linalg.inv(RGB_FROM_HED), 0).astype(np.float32)
     return stains

@@ -1,4 +1,4 @@
-"""timm's image networks with weights from a file: the class token and the patches, or their means."""
+"""Image encoder from timm networks with weights from a file: the class token, and the patches or their mean."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEADS = ("head.", "head_dist.", "fc.", "classifier.")
 
 
 class NamedNetwork:
-    """What encoders share whose network a package knows by its name, and whose weights lie in a file of the user's."""
+    """Common base of encoders whose network a package builds by name and whose weights the user supplies in a file."""
 
     id: ClassVar[str]
     weights: str
@@ -33,7 +33,7 @@ class NamedNetwork:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """`name,weights=file.safetensors`, and more options."""
+        """Parse a specification such as `name,weights=file.safetensors`, followed by further options."""
         from chiasm.encoders.catalogue import options
 
         name, _, rest = text.partition(",")
@@ -44,25 +44,26 @@ class NamedNetwork:
         return identity_of(replace(cast(Any, self), weights=""), hash_of((weights_file(self.weights),)))
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        """Itself: nothing is learned."""
+        """Return this encoder unchanged: there is nothing to fit."""
         return self
 
 
 @storable("encoder-timm")
 @dataclass(frozen=True)
 class TimmModel(NamedNetwork):
-    """The last features of a network that timm knows, prepared with the size, mean and deviation of its configuration.
+    """Image encoder with the last features of a timm network; size, mean and deviation come from its configuration.
 
-    Nothing is downloaded: timm names no revision. One image at a time runs through the network.
+    Nothing is downloaded, because timm does not pin revisions. Images run through the network one at a time.
 
     Args:
-        name: as timm has it: `timm:vit_small_patch16_224,weights=file.safetensors`.
-        weights: a safetensors file of its state, or the folder that holds only this one; a classifier may be in it.
-        level: `pooled`: the class token, where there is one, and the mean of the places; `token`: every place too.
-        high: what is white in the images.
+        name: timm's name of the network: `timm:vit_small_patch16_224,weights=file.safetensors`.
+        weights: a safetensors file of its state, or a folder that holds only this one; it may include a classifier.
+        level: `pooled`: the class token, if there is one, and the mean of the patches; `token`: the class token and
+            every patch.
+        high: value of white in the images.
 
     Raises:
-        Unsupported: at the first use: timm does not import, the name or the weights are missing.
+        Unsupported: at first use: timm does not import, or the name or the weights are missing.
     """
 
     name: str
@@ -86,7 +87,7 @@ class TimmModel(NamedNetwork):
         return len(self._one(Image(np.zeros((1, 8, 8), np.float32), ("grey",))))
 
     def encode(self, raw: Sequence[Image]) -> Tokens:
-        """`(n, T, width)`. Raises ValueError for an image brighter than `high`."""
+        """Encode images to tokens `(n, T, width)`. Raises ValueError for an image brighter than `high`."""
         parts = [self._one(image) for image in raw]
         return in_order(parts, self.width, len(parts[0]) if parts else self.slots)
 
@@ -126,10 +127,10 @@ def _loaded(name: str, file: Any, stamp: str) -> Any:
 
 
 def imported(package: str, extra: str) -> Any:
-    """The package, imported now.
+    """Import an optional package by name.
 
     Raises:
-        Unsupported: it is not installed, or does not import: it needs a torchvision built for the torch that is here.
+        Unsupported: it is not installed or does not import, as with a torchvision built for another torch.
     """
     from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""Single cells: each cell a token, the principal components of its normalised counts."""
+"""Single-cell encoder: one token per cell, the principal components of its normalised counts."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from chiasm.readers import Cells
 from chiasm.tokens import Tokens
 
 LIBRARY = 1e4
-POOLED = 10_000  # cells of all training patients together on which the components are fitted
+POOLED = 10_000  # training cells in all on which the components are fitted
 
 
 @storable("encoder-cells")
 @dataclass(frozen=True)
 class CellComponents:
-    """Principal components of the most variable genes; fitted on training patients.
+    """Single-cell encoder with principal components of the most variable genes, fitted on training patients.
 
-    Per cell `x = log(1 + 10^4 counts / total)`, the total over the genes that every training patient has; of these
-    the `genes` with the largest variance over the pooled training cells are kept, and projected on their `components`
-    first principal components, divided by the standard deviation of the first. A gene that a later patient lacks
-    stands at its training mean, which adds nothing. Every training patient gives equally many cells at most, 10,000
-    in all, and each patient at most `cells` tokens, evenly spaced over the rows of the file.
+    Per cell `x = log(1 + 10^4 counts / total)`, with the total over the genes that every training patient has. Of these
+    the `genes` with the largest variance over the pooled training cells are kept and projected on their `components`
+    first principal components, divided by the standard deviation of the first. A gene that a later patient lacks is set
+    to its training mean, which contributes nothing. For fitting, all training patients have the same limit of cells,
+    10,000 in all; each patient has at most `cells` tokens, evenly spaced over the rows of the file.
 
-    Normalising, logarithm and projection as in Luecken and Theis (Mol Syst Biol 2019, doi:10.15252/msb.20188746); the
-    variance is not corrected for its trend with the mean.
+    Normalisation, logarithm and projection follow Luecken and Theis (Mol Syst Biol 2019, doi:10.15252/msb.20188746);
+    the variance is not corrected for its trend with the mean.
 
     Args:
-        components, cells, genes: the width, the most tokens of a patient, the most genes.
+        components, cells, genes: the width, the maximum tokens per patient, the maximum number of genes.
         panel: the genes that every training patient has, sorted.
-        chosen: (G,) int64 positions in `panel` of the variable ones.
-        projection: of `(cells, G)`; None before `fit`.
+        chosen: `(G,)` int64 positions of the variable genes in `panel`.
+        projection: the projection of `(cells, G)`; None before `fit`.
     """
 
     components: int = 50
@@ -62,7 +62,7 @@ class CellComponents:
         return self.components if self.projection is None else int(self.projection.components.shape[1])
 
     def fit(self, raw: Sequence[Cells], patients: Sequence[str] = ()) -> Self:
-        """From the training patients; each is read once.
+        """Fit on the training patients; each is read once.
 
         Raises:
             ValueError: the patients have no gene in common, or no two cells.
@@ -83,10 +83,10 @@ class CellComponents:
         return type(self)(self.components, self.cells, self.genes, panel, chosen, projection)
 
     def encode(self, raw: Sequence[Cells]) -> Tokens:
-        """`(n, most cells of a patient, width)`, padded and masked.
+        """Encode patients to tokens `(n, most cells of a patient, width)`, padded and masked.
 
         Raises:
-            ValueError: a patient lacks more than half of the genes.
+            ValueError: a patient lacks more than half of the chosen genes.
         """
         parts = [self._tokens(own) for own in raw]
         values = np.zeros((len(parts), max([1, *map(len, parts)]), self.width), np.float32)
@@ -117,7 +117,7 @@ class CellComponents:
 
 
 def _spaced(n: int, most: int) -> np.ndarray:
-    """At most `most` of n rows, evenly spaced."""
+    """Choose at most `most` of n rows, evenly spaced."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
 
 
@@ -127,7 +127,7 @@ def _places(genes: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
 
 
 def _normalised(counts: Any) -> Any:
-    """`log(1 + 10^4 x / total)` of a sparse `(cells, genes)`; a cell without a count stays zero."""
+    """Normalise sparse counts `(cells, genes)` to `log(1 + 10^4 x / total)`; a cell without counts stays zero."""
     total = np.asarray(counts.sum(1, dtype=np.float64)).ravel()
     scale = np.divide(LIBRARY, total, out=np.zeros_like(total), where=total > 0)
     return (sparse.diags(scale) @ counts.astype(np.float64)).log1p().tocsc()

@@ -1,4 +1,4 @@
-"""Molecules: four fingerprints of the whole, or a token an atom that knows its surroundings."""
+"""Molecule encoders: four fingerprints and descriptors of the whole molecule, or one token per atom."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from chiasm.readers.registry import missing
 from chiasm.tokens import PackedTokens, Tokens
 
 Floats = NDArray[np.float64]
-LARGEST = 20.0  # of a descriptor after the logarithm
-MAX_ATOMS = 5000  # above, it is no molecule that these describe
+LARGEST = 20.0  # limit of a descriptor after the logarithm
+MAX_ATOMS = 5000  # larger molecules are refused
 
 ELEMENTS = (6, 7, 8, 16, 9, 15, 17, 35, 53, 5, 14, 34, 1, 11, 19)  # any other shares one more column
 DEGREES, HYDROGENS, CHARGES, RINGS = range(6), range(4), (-1, 0, 1), (3, 4, 5, 6)
@@ -27,11 +27,11 @@ HYBRIDS = ("SP", "SP2", "SP3")
 HANDS = ("R", "S")
 BONDS = ("SINGLE", "DOUBLE", "TRIPLE", "AROMATIC")
 ATOM = 49  # features of an atom
-INTRICATE = 100_000  # steps in naming the hands of a molecule, milliseconds for a drug
+INTRICATE = 100_000  # limit of steps in assigning R/S labels, milliseconds for a drug
 
 
 class _OfMolecules:
-    """What both encoders share: nothing is fitted, and RDKit's version is part of what they are."""
+    """Common base of both encoders: nothing is fitted, and RDKit's version is part of the identity."""
 
     fitted_on_cohort: ClassVar[bool] = False
     batch: ClassVar[int] = 64
@@ -41,30 +41,30 @@ class _OfMolecules:
         return identity_of(self, _release())
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        """Itself: nothing is learned."""
+        """Return this encoder unchanged: there is nothing to fit."""
         return self
 
 
 @storable("encoder-fingerprint")
 @dataclass(frozen=True)
 class Fingerprint(_OfMolecules):
-    """Four tokens a molecule: surroundings of atoms, the same by pharmacophore, structural keys, descriptors.
+    """Molecule encoder with four tokens: ECFP and FCFP count fingerprints, MACCS structural keys, and descriptors.
 
     0. `ln(1 + count)` of the Morgan environments up to `radius` bonds, hashed to `bits` (Rogers and Hahn 2010, ECFP)
-    1. the same with atoms named by what they can do: donor, acceptor, aromatic, halogen, acid, base (FCFP)
+    1. the same with atoms named by function: donor, acceptor, aromatic, halogen, acid, base (FCFP)
     2. the 166 MACCS keys
     3. 43 properties (weight, logP, TPSA, rings, connectivity and shape indices), MQN's 42 counts, and the surface area
-       by charge, refractivity and logP (14, 10, 12), each as `sign(x) ln(1 + |x|)`, not finite ones as 0
+       by charge, refractivity and logP (14, 10, 12), each as `sign(x) ln(1 + |x|)` clipped at 20, non-finite ones as 0
 
-    Tokens 2 and 3 are padded by zeros to `bits`. Nothing is fitted: scaling belongs to whoever reads the tokens. The
-    version of RDKit is part of the identity, since it defines the hashes and the descriptors.
+    Tokens 2 and 3 are padded with zeros to `bits`. Nothing is fitted: scaling is left to later steps. The version of
+    RDKit is part of the identity, since it defines the hashes and the descriptors.
 
     Args:
         bits: the width, 256 to 4,096.
-        radius: in bonds, 0 to 6.
+        radius: radius in bonds, 0 to 6.
 
     Raises:
-        ValueError: an option that cannot be.
+        ValueError: an option is out of range.
         ReadError: at `encode`, a text that is not a molecule.
         Unsupported: RDKit is not installed.
     """
@@ -88,7 +88,7 @@ class Fingerprint(_OfMolecules):
         return 4
 
     def encode(self, raw: Sequence[str]) -> Tokens:
-        """`(B, 4, bits)` float32 of canonical SMILES."""
+        """Encode canonical SMILES to tokens `(B, 4, bits)`, float32."""
         with _rdkit():
             from rdkit.Chem import rdFingerprintGenerator as generator
             from rdkit.Chem.rdMolDescriptors import GetMACCSKeysFingerprint
@@ -114,20 +114,20 @@ class Fingerprint(_OfMolecules):
 @storable("encoder-graph")
 @dataclass(frozen=True)
 class AtomGraph(_OfMolecules):
-    """A token a heavy atom: what it is, and the mean of what lies around it, 1 .. `rounds` bonds away and nearer.
+    """Molecule encoder with one token per heavy atom: its own features, and averages over its 1 .. `rounds` bond hops.
 
     With X `(n, 49)` the atoms' own features (element, neighbours, hydrogens, charge, hybridisation, rings, aromatic,
     R or S, bonds by order), A the bonds and `P = D^-1 (A + I)`, the token of an atom is its row of
-    `[X, P X, P^2 X, ...]`: a graph convolution without weights (Wu et al., SGC, ICML 2019), each power kept. The bag
-    does not depend on how the atoms are numbered. Of a larger molecule the `atoms` first in canonical order are kept,
-    after averaging over all.
+    `[X, P X, P^2 X, ...]`: a graph convolution without weights (Wu et al., SGC, ICML 2019), with every power kept. The
+    bag does not depend on the numbering of the atoms. A larger molecule keeps its first `atoms` atoms in canonical
+    order, after averaging over all.
 
     Args:
         rounds: powers of P, 0 to 8.
-        atoms: the most tokens of a molecule.
+        atoms: maximum number of tokens per molecule.
 
     Raises:
-        ValueError: an option that cannot be.
+        ValueError: an option is out of range.
         ReadError: at `encode`, a text that is not a molecule.
         Unsupported: RDKit is not installed.
     """
@@ -151,7 +151,7 @@ class AtomGraph(_OfMolecules):
         return 0
 
     def encode(self, raw: Sequence[str]) -> Tokens:
-        """`(B, most atoms, 49 (1 + rounds))` float32 of canonical SMILES; atoms in canonical order."""
+        """Encode canonical SMILES to tokens `(B, most atoms, 49 (1 + rounds))`, float32; atoms in canonical order."""
         with _rdkit():
             parts = [self._atoms(_molecule(text)) for text in raw]
         rows = np.arange(len(parts))
@@ -177,7 +177,7 @@ class AtomGraph(_OfMolecules):
 
 
 def _atom(atom: Any) -> Floats:
-    """`(49,)`: the features of an atom that do not depend on its number."""
+    """Compute the features `(49,)` of an atom, none of which depends on its index in the molecule."""
     bonds = [str(bond.GetBondType()) for bond in atom.GetBonds()]
     sizes = [atom.IsInRingSize(size) for size in RINGS]
     hand = atom.GetProp("_CIPCode") if atom.HasProp("_CIPCode") else ""
@@ -200,13 +200,13 @@ def _atom(atom: Any) -> Floats:
 
 
 def _one_of(value: Any, known: Sequence[Any]) -> Iterator[bool]:
-    """One-hot, with a last column for whatever is not known."""
+    """Yield a one-hot encoding with a last column for unknown values."""
     yield from (value == item for item in known)
     yield value not in known
 
 
 def _descriptors(molecule: Any) -> Floats:
-    """`(121,)` two-dimensional descriptors on a logarithmic scale."""
+    """Compute the two-dimensional descriptors `(121,)` on a signed logarithmic scale."""
     from rdkit.Chem import rdMolDescriptors as descriptors
 
     found = np.array(
@@ -233,7 +233,7 @@ def _molecule(text: str) -> Any:
         )
     try:
         rdCIPLabeler.AssignCIPLabels(molecule, maxRecursiveIterations=INTRICATE)
-    except RuntimeError:  # more steps than that: no hand is named, rather than some
+    except RuntimeError:  # limit exceeded: drop all R/S labels rather than keep some
         for atom in molecule.GetAtoms():
             atom.ClearProp("_CIPCode")
     return molecule
@@ -241,7 +241,11 @@ def _molecule(text: str) -> Any:
 
 @contextmanager
 def _rdkit() -> Iterator[None]:
-    """RDKit without its own messages, which quote the molecule."""
+    """Silence RDKit's own messages, which quote the molecule.
+
+    Raises:
+        Unsupported: RDKit is not installed.
+    """
     try:
         from rdkit.rdBase import BlockLogs
     except ImportError:

@@ -1,4 +1,4 @@
-"""The events of many patients end to end, and the few numbers of each code that a linear model reads."""
+"""Events of many patients as concatenated arrays, and their summary statistics per code for linear models."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from chiasm.readers.reading import Events
 from chiasm.readers.record.conventions import BIRTH
 
 YEAR = 365.25 * 24
-LEAST_SPREAD = 1e-9  # squared hours, below which a slope is not asked for
+LEAST_SPREAD = 1e-9  # squared hours, below which no slope is computed
 
 
 @dataclass(frozen=True)
 class KnownEvents:
-    """The events whose code is in a vocabulary: row of patient, place of code, hours, value or NaN, `(N,)` each.
+    """Events whose code is in a vocabulary: patient row, code index, hours, value or NaN, `(N,)` each.
 
-    The birth stands at the patient's first other known event, with the age there in years as its value.
+    A birth is moved to the patient's first other known event, with the age there in years as its value.
     """
 
     patient: NDArray[np.int64]
@@ -31,7 +31,7 @@ class KnownEvents:
 
     @classmethod
     def of(cls, raw: Sequence[Events], vocabulary: Sequence[str]) -> KnownEvents:
-        """The vocabulary is sorted."""
+        """Select the events of a sorted vocabulary from the records."""
         names = np.array(vocabulary, np.str_)
         born = vocabulary.index(BIRTH) if BIRTH in vocabulary else -1
         parts = [_known(record, row, names, born) for row, record in enumerate(raw)]
@@ -40,7 +40,7 @@ class KnownEvents:
         return cls(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def chunks(self, most: int) -> Iterator[KnownEvents]:
-        """Whole patients, up to `most` events of them at once."""
+        """Yield whole patients, up to `most` events at once, or one patient with more."""
         ends = np.flatnonzero(np.diff(self.patient, append=-1)) + 1  # after the last event of each patient
         start = 0
         while start < len(self.patient):
@@ -66,7 +66,7 @@ def _known(
 
 
 def shared_codes(raw: Sequence[Events], share: float, most: int) -> tuple[str, ...]:
-    """The codes that `max(2, share x n)` of the patients have, the `most` frequent of them, sorted by name."""
+    """Select codes that at least `max(2, share x n)` patients have, at most the `most` frequent, sorted by name."""
     patients = Counter(str(code) for record in raw for code in np.unique(record.codes))
     enough = max(2, int(np.ceil(share * len(raw))))
     found = sorted((code for code in patients if patients[code] >= enough), key=lambda code: (-patients[code], code))
@@ -74,10 +74,10 @@ def shared_codes(raw: Sequence[Events], share: float, most: int) -> tuple[str, .
 
 
 def summaries(events: KnownEvents, patients: int, vocabulary: Sequence[str]) -> pd.DataFrame:
-    """A row a patient; of each code: count, log(1 + n); present; last, mean, min and max value; slope an hour; varies.
+    """Summarise each patient in a row; per code: log(1 + count), present, last, mean, min, max, slope per hour, varies.
 
-    The values of a code that a patient lacks are NaN. A slope that cannot be told (one moment only) is 0, and `varies`
-    tells it from a flat one. `events` is log(1 + number of events).
+    The values of a code that a patient lacks are NaN. A slope that cannot be estimated (one time only) is 0, and
+    `varies` distinguishes it from a flat one. `events` is log(1 + number of events).
     """
     size = len(vocabulary)
     groups = patients * size

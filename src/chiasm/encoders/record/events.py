@@ -1,4 +1,4 @@
-"""A patient's record as a few moments: what each code says there, and how much evidence it rests on."""
+"""Encoder of event records: each code's value and amount of evidence at a few reference times."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ CLIP = 5.0
 @storable("encoder-events")
 @dataclass(frozen=True)
 class EventEncoder:
-    """Events at irregular times, read off at reference times by untrained time attention; fitted on training rows.
+    """Event encoder that interpolates irregular records at reference times by untrained time attention.
 
-    A token is a reference time. It holds of each code of the vocabulary first the value there and then the evidence, as
-    `TimeAttention` gives them with a window of `window` steps of the grid. Values are `asinh((x - median) / s) / 2`,
-    clipped at 5, with `s` the interquartile range of the training values / 1.349, or their standard deviation where
-    half of them are equal; a code without any value is 0, the training median. The references lie evenly from the 5th
-    percentile of the patients' first hours to the 95th of their last. Every reference reads the whole record given,
-    before and after it: whoever predicts from a moment on gives the record up to there.
+    A token is a reference time. It holds the value of every code of the vocabulary at that time, then the evidence of
+    every code, from `TimeAttention` with a window of `window` grid steps. Values are `clip(asinh((x - median) / s),
+    -5, 5) / 2`, with `s` the interquartile range of the training values / 1.349, or their standard deviation if that
+    range is zero; a code without any value is 0, the training median. The references are evenly spaced from the 5th
+    percentile of the training patients' first hours to the 95th of their last. Every reference uses the whole record,
+    before and after it: to predict from some time on, pass the record up to that time.
 
-    Codes that are not in the vocabulary are ignored. A patient without any known code has all tokens, without evidence.
-    Of the birth (`MEDS_BIRTH`) the value is the age, in years, at the first other event.
+    Codes outside the vocabulary are ignored. A patient without any known code has all tokens, with zero evidence.
+    The value of the birth (`MEDS_BIRTH`) is the age, in years, at the first other event.
 
     Source: see `TimeAttention`; the use for records of hospital stays follows Zhang et al., ICML 2023 (arXiv
     2210.12156), without their gate and with no training.
@@ -42,13 +42,13 @@ class EventEncoder:
     Args:
         references: the number of reference times, T.
         codes: the largest vocabulary; D is twice its size.
-        share: of the training patients (and two at least) who have a code that is in the vocabulary.
-        common: the same for a code that `features` reads.
-        window: in steps of the grid.
+        share: minimum share of the training patients (at least two) who have a code of the vocabulary.
+        common: the same for a code that `features` uses.
+        window: width of the attention window, in grid steps.
         vocabulary, read: the codes of tokens and of features, sorted.
-        median, scale: `(codes,)` of the values; the scale is infinite where training had no value.
+        median, scale: `(codes,)` of the values; the scale is infinite for a code without values or spread in training.
         grid: `(references,)` hours.
-        scaler: of the features.
+        scaler: the scaler of the features.
     """
 
     references: int = 12
@@ -72,10 +72,10 @@ class EventEncoder:
             raise ValueError("the events encoder needs share and common between 0 and 1, and window > 0")
 
     def fit(self, raw: Sequence[Events], patients: Sequence[str] = ()) -> Self:
-        """From the records of the training patients.
+        """Fit on the records of the training patients.
 
         Raises:
-            ValueError: no code stands in the records of two patients and of a `share` of them.
+            ValueError: no code is in the records of at least two patients and a `share` of them.
         """
         vocabulary = shared_codes(raw, self.share, self.codes)
         if not vocabulary:
@@ -106,9 +106,9 @@ class EventEncoder:
         return 2 * len(self.vocabulary)
 
     def features(self, raw: Sequence[Events]) -> Array:
-        """What `summaries` tells of the codes that a share `common` of the training patients have, scaled: `(n, F)`.
+        """Compute scaled `summaries` of the codes that a share `common` of the training patients have: `(n, F)`.
 
-        A column that says nothing in training, or the same as one before it, is left out.
+        Columns that are constant, too rare or duplicates in training are left out.
         """
         if self.scaler is None:
             raise ValueError("the events encoder is not fitted: call fit on training rows first")
@@ -117,7 +117,7 @@ class EventEncoder:
         return self.scaler(summaries(KnownEvents.of(raw, self.read), len(raw), self.read))
 
     def encode(self, raw: Sequence[Events]) -> Tokens:
-        """`(n, references, 2 x codes)`, with the reference hours as `times`."""
+        """Encode records to tokens `(n, references, 2 x codes)`, with the reference hours as `times`."""
         if self.median is None or self.scale is None or self.grid is None:
             raise ValueError("the events encoder is not fitted: call fit on training rows first")
         size, steps = len(self.vocabulary), len(self.grid)
@@ -127,7 +127,7 @@ class EventEncoder:
         for events in KnownEvents.of(raw, self.vocabulary).chunks(AT_ONCE):
             first = int(events.patient[0])
             patients = int(events.patient[-1]) - first + 1
-            # Beyond one span before or after the grid, an event is as far as it gets.
+            # Events further than one span before or after the grid are moved to that distance.
             hours = torch.from_numpy(np.clip(events.hours - self.grid[0], -span, 2 * span))
             scaled = np.arcsinh((events.values - self.median[events.code]) / self.scale[events.code])
             scaled = torch.from_numpy(np.clip(scaled, -CLIP, CLIP) / 2)
@@ -142,7 +142,7 @@ class EventEncoder:
         return Tokens(torch.from_numpy(values), torch.ones(values.shape[:2], dtype=torch.bool), times)
 
     def _attention(self) -> tuple[TimeAttention, float]:
-        """The attention of this grid, and the hours that it spans."""
+        """Create the attention for this grid; return it and the hours that the grid spans."""
         assert self.grid is not None  # encode raised otherwise
         span = float(self.grid[-1] - self.grid[0]) or 1.0
         return TimeAttention(2 * span, self.window * span / max(1, len(self.grid) - 1)), span
@@ -163,12 +163,12 @@ def _grid(events: KnownEvents, references: int) -> Array:
     starts = np.flatnonzero(np.diff(events.patient, prepend=-1))
     first = np.minimum.reduceat(events.hours, starts)
     last = np.maximum.reduceat(events.hours, starts)
-    # Backwards, so that a single reference is the end.
+    # Built backwards, so that a single reference is the last time.
     return np.linspace(np.quantile(last, 0.95), np.quantile(first, 0.05), references)[::-1].copy()
 
 
 def _telling(own: pd.DataFrame, enough: int) -> list[str]:
-    """The columns that at least `enough` training patients have, that differ between them, and not told before."""
+    """Select columns that at least `enough` training patients have, that vary and that duplicate no earlier column."""
     seen, kept = set[bytes](), []
     for name in own.columns:
         column = own[name].to_numpy(np.float64)

@@ -1,4 +1,4 @@
-"""Attention over time: what was observed at irregular moments, read off at reference times."""
+"""Time attention: interpolates irregularly timed observations at reference times."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ HARMONICS = 32
 
 
 class TimeAttention(nn.Module):
-    """Values and evidence of each group of observations at the reference times.
+    """Attention over time that gives the value and evidence of each group of observations at the reference times.
 
-    A moment is embedded by sines and cosines of the odd harmonics of a half period `reach`, with amplitudes `a_k`:
+    A time is embedded by sines and cosines of the odd harmonics of a half period `reach`, with amplitudes `a_k`:
 
         s(r, t) = q(r) . k(t) = sum_k a_k cos(w_k (r - t)),   w_k = k pi / reach,   a_k = 4 reach / (pi^2 window k^2)
         value(r) = sum_i softmax_i(s(r, t_i)) x_i             over the observed i of a group
         evidence(r) = log(1 + sum_i exp(s(r, t_i) - s(r, r)))
 
-    The amplitudes are those of a triangle wave, so that `s` falls by one in every `window` hours and strictly up to
-    `reach`: untrained, the attention is an exponential window. It depends on differences of times only. What is not
-    observed cannot reach the output and has gradient zero.
+    The amplitudes are those of a triangle wave, so that `s` falls by one per `window` hours, strictly up to `reach`:
+    untrained, the attention is an exponential window. It depends on time differences only. Unobserved entries do not
+    affect the output and have zero gradient.
 
     Source: mTAND, Shukla and Marlin, ICLR 2021 (arXiv 2101.10318, equations 2 to 4); the evidence is the intensity of
     their interpolation networks, ICLR 2019 (arXiv 1909.07782). Deviations: fixed frequencies and amplitudes unless
     `learnable`, in place of a learned embedding with a linear term, which a shift of time would change; one head.
 
     Args:
-        reach: hours; the largest distance between a reference and an observation.
-        window: hours.
-        learnable: frequencies and amplitudes are parameters, else buffers.
+        reach: largest distance between a reference and an observation, in hours.
+        window: decay constant of the untrained attention, in hours.
+        learnable: make frequencies and amplitudes parameters; otherwise buffers.
     """
 
     frequencies: Tensor
@@ -48,7 +48,7 @@ class TimeAttention(nn.Module):
                 self.register_buffer(name, start)
 
     def embed(self, hours: Tensor) -> Tensor:
-        """`(N,)` to `(N, 2 x harmonics)`."""
+        """Embed times `(N,)` as `(N, 2 x harmonics)`."""
         phase = hours[:, None].to(self.frequencies) * self.frequencies
         size = torch.exp(self.log_amplitudes / 2)
         return torch.cat([torch.cos(phase) * size, torch.sin(phase) * size], dim=1)
@@ -56,10 +56,10 @@ class TimeAttention(nn.Module):
     def forward(
         self, hours: Tensor, values: Tensor, observed: Tensor, group: Tensor, groups: int, references: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Linear in the observations, which lie end to end.
+        """Compute value and evidence per group, in time linear in the number of concatenated observations.
 
         Args:
-            hours, values: `(N,)` float; what stands where nothing was observed is never read.
+            hours, values: `(N,)` float; unobserved entries are never read.
             observed: `(N,)` bool.
             group: `(N,)` int64 below `groups`: the patient and the code of an observation.
             references: `(R,)` hours.

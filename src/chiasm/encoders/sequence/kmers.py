@@ -1,4 +1,4 @@
-"""Proteins and DNA by how often their short words occur: the whole sequence, and windows along it."""
+"""K-mer encoder: proteins and DNA as frequencies of short words, in the whole sequence and in windows along it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chiasm.encoders.frozen import identity_of
 from chiasm.readers.reading import ReadError
 from chiasm.tokens import Tokens
 
-# kind -> the alphabet, the longest word, and what is read as another letter
+# kind -> the alphabet, the longest word, and the letters that are read as another one
 ALPHABETS = {"protein": ("ACDEFGHIKLMNPQRSTVWY", 2, {}), "dna": ("ACGT", 4, {"U": "T"})}
 EXTRA = 2
 MAX_WINDOWS = 64
@@ -26,13 +26,13 @@ FOREIGN = 255
 @storable("encoder-kmers")
 @dataclass(frozen=True)
 class KmerCounts:
-    """Root frequencies of all words of length 1 to k, for the whole sequence and for equal windows of it.
+    """Square-root frequencies of all k-mers up to a maximum length, for the whole sequence and for equal windows of it.
 
-    For word w of length k among the n_k words of that length without a foreign letter, `sqrt(count(w) / n_k)`: the
-    root makes frequent and rare words comparable in spread (Hellinger). Proteins: k = 1, 2, `20 + 400` words. DNA:
-    k = 1 .. 4, a word and its reverse complement counted as one, `2 + 10 + 32 + 136` words. Behind them stand
-    `ln(1 + length)` and the share of foreign letters (X, B, Z, N ...), whose words are left out. Letters may be lower
-    case; U is read as T.
+    The feature of word w of length k is `sqrt(count(w) / n_k)`, where n_k counts the words of that length without a
+    foreign letter: the root makes frequent and rare words comparable in spread (Hellinger). Proteins: k = 1, 2,
+    `20 + 400` words. DNA: k = 1 .. 4, a word and its reverse complement counted as one, `2 + 10 + 32 + 136` words. The
+    last two features are `ln(1 + length)` and the share of foreign letters (X, B, Z, N ...), whose words are left out.
+    Letters may be lower case; in DNA, U is read as T.
 
     Token 0 is the whole sequence, tokens 1 .. windows are `[floor(i n / W), ceil((i + 1) n / W))`, first to last.
     Reverse-complemented DNA has the very same token 0 and the same windows in reverse order.
@@ -42,7 +42,7 @@ class KmerCounts:
         windows: W, 0 to 64; 0 gives the whole sequence only.
 
     Raises:
-        ValueError: an option that cannot be.
+        ValueError: an option is out of range.
         ReadError: at `encode`, a sequence without a letter.
     """
 
@@ -73,11 +73,11 @@ class KmerCounts:
         return identity_of(self)
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        """Itself: nothing is learned."""
+        """Return this encoder unchanged: there is nothing to fit."""
         return self
 
     def encode(self, raw: Sequence[str]) -> Tokens:
-        """`(B, 1 + windows, width)` float32."""
+        """Encode sequences to tokens `(B, 1 + windows, width)`, float32."""
         values = np.zeros((len(raw), self.slots, self.width), np.float32)
         for row, text in enumerate(raw):
             values[row] = self._sequence(text)
@@ -108,7 +108,7 @@ class KmerCounts:
 
 @lru_cache
 def _codes(kind: str) -> NDArray[np.uint8]:
-    """`(256,)`: byte to position in the alphabet, FOREIGN for the others."""
+    """Map each byte to its position in the alphabet, FOREIGN for all others: `(256,)`."""
     alphabet, _, same = ALPHABETS[kind]
     codes = np.full(256, FOREIGN, np.uint8)
     for letter in [*alphabet, *same]:
@@ -118,7 +118,7 @@ def _codes(kind: str) -> NDArray[np.uint8]:
 
 @lru_cache
 def _tables(kind: str) -> tuple[NDArray[np.int64], ...]:
-    """For each k, `(size^k,)`: the number of a word to its column; a strand's word and its complement share one."""
+    """Map word numbers to columns, a table `(size^k,)` per k; a DNA word and its reverse complement share a column."""
     alphabet, longest, _ = ALPHABETS[kind]
     size = len(alphabet)
     tables = []

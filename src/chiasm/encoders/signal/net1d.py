@@ -1,4 +1,4 @@
-"""ECGFounder's network, Net1D, and a frozen encoder of ECGs with weights that a user brings."""
+"""ECGFounder's network, Net1D, and a frozen ECG encoder built on it with user-supplied weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from chiasm.readers.reading import ReadError, Signal
 from chiasm.tokens import Tokens
 
 HZ = 500.0
-SECONDS = 10.0  # what the network was trained on
+SECONDS = 10.0  # the length of recording the network was trained on
 SHORTEST_SECONDS = 1.0
 BASELINE = 201  # samples of the running median, 0.4 s
 
@@ -37,10 +37,11 @@ class Net1DConfig:
     Args:
         leads: input channels.
         stem: filters of the first convolution.
-        filters, blocks: of each stage.
-        kernel, stride: of the grouped convolutions, and of each stage's first one.
-        group: channels of a group.
-        classes: outputs, 0 for none.
+        filters, blocks: number of filters and of blocks in each stage.
+        kernel: kernel size of the stem and of the grouped convolutions.
+        stride: stride of the first block of each stage.
+        group: channels per group.
+        classes: number of outputs, 0 for no head.
     """
 
     leads: int = 12
@@ -58,7 +59,7 @@ SIZES = {"published": Net1DConfig(), "small": SMALL}
 
 
 class SameConv(nn.Module):
-    """A convolution padded so that `(B, C, T)` becomes `(B, C', ceil(T / stride))`; an odd zero goes to the end."""
+    """A 1-D convolution padded so that `(B, C, T)` becomes `(B, C', ceil(T / stride))`; an odd zero goes to the end."""
 
     def __init__(self, inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
@@ -73,10 +74,10 @@ class SameConv(nn.Module):
 
 
 class Block(nn.Module):
-    """Swish and a convolution three times (1 wide, grouped `kernel` wide, 1 wide), squeeze-and-excite, shortcut.
+    """A bottleneck block: three swish-convolution pairs (1, grouped `kernel`, 1), squeeze-and-excite, shortcut.
 
-    The shortcut is max-pooled where the block strides, and padded by zero channels on both sides where it widens.
-    The batch norms are part of the published files and are not applied there, nor here.
+    The shortcut is max-pooled where the block strides, and padded with zero channels on both sides where it widens.
+    The batch norms are in the published files, but neither the published code nor this one applies them.
     """
 
     def __init__(self, inside: int, outside: int, stride: int, config: Net1DConfig, first: bool) -> None:
@@ -102,7 +103,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks of one width, of which the first strides."""
+    """A sequence of blocks of one width; the first block downsamples."""
 
     def __init__(self, inside: int, outside: int, blocks: int, config: Net1DConfig, first: bool) -> None:
         super().__init__()
@@ -118,9 +119,9 @@ class Stage(nn.Module):
 
 
 class Net1D(nn.Module):
-    """A RegNet along time: a stem that halves, stages of grouped bottlenecks that halve, the mean over time, a line.
+    """A one-dimensional RegNet: stem, stages of grouped bottlenecks (each halves time), mean over time, linear head.
 
-    Parameters bear the names of the published files, so that these load as they are. Source: Li et al., ECGFounder
+    Parameters have the names of the published files, which therefore load unchanged. Source: Li et al., ECGFounder
     (NEJM AI 2025, arXiv:2410.04133), network of Hong et al.; no dropout, since it was trained without.
     """
 
@@ -139,14 +140,14 @@ class Net1D(nn.Module):
         self.dense = nn.Linear(config.filters[-1], config.classes) if config.classes else None
 
     def features(self, x: Tensor) -> Tensor:
-        """`(B, leads, T)` to `(B, filters[-1], ceil(T / 256))`, whose mean over time is the embedding."""
+        """Map `(B, leads, T)` to features `(B, filters[-1], ceil(T / 256))`, whose mean over time is the embedding."""
         x = functional.silu(self.first_conv(x))
         for stage in self.stage_list:
             x = stage(x)
         return x
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, leads, T)` to logits `(B, classes)`, or to the embedding without classes."""
+        """Map `(B, leads, T)` to logits `(B, classes)`, or to the embedding if the network has no head."""
         embedding = self.features(x).mean(-1)
         return embedding if self.dense is None else self.dense(embedding)
 
@@ -154,27 +155,27 @@ class Net1D(nn.Module):
 @storable("encoder-net1d")
 @dataclass(frozen=True)
 class EcgNet:
-    """The last feature map of a Net1D: a token of 1,024 for each 0.51 s, a bag of 20 for ten seconds of ECG.
+    """ECG encoder with the last feature map of a Net1D: a token of 1,024 per 0.51 s, 20 tokens for ten seconds.
 
-    As the published code prepares its input: 500 Hz, a notch at 50 Hz (Q 30), a Butterworth band of 0.67 to 40 Hz of
-    order 4, both forwards and backwards, less a running median of 0.4 s, then zero mean and unit variance over all
-    leads together. The mean of the tokens of ten seconds is the published embedding. A longer record is cut into
-    windows of ten seconds, spread evenly; a shorter one is taken as it is. We deviate in resampling before filtering,
-    by a polyphase filter instead of straight lines, and not stretching a record to ten seconds.
+    The input is prepared as in the published code: 500 Hz, a notch at 50 Hz (Q 30) and a Butterworth band-pass of 0.67
+    to 40 Hz of order 4, both applied forwards and backwards, minus a running median of 0.4 s, then zero mean and unit
+    variance over all leads together. The mean of the tokens of ten seconds is the published embedding. A longer record
+    is cut into evenly spread windows of ten seconds; a shorter one is used as it is. We deviate in resampling before
+    filtering, with a polyphase filter instead of linear interpolation, and in not stretching a record to ten seconds.
 
-    A network of twelve leads needs all twelve, and a recording without one of them is refused: choose the leads that
-    every recording has, with weights trained on these.
+    A twelve-lead network needs all twelve leads and refuses a recording that lacks one: choose the leads that every
+    recording has, with weights trained on these.
 
     Args:
         weights: a safetensors file of the published network's `state_dict`; the head (`dense`) is not needed.
-        leads: of the network's input, in its order: names joined by `+`, or nothing for the standard twelve. For one
-            lead, a record of a single channel is taken whatever its name.
-        windows: the most windows of a record.
-        size: `published`, or `small` (16 to 256 filters, two blocks a stage) for a network of one's own.
-        random: an untrained network, equal in every run, instead of weights.
+        leads: the leads of the network's input, in order: names joined by `+`, empty for the standard twelve. A
+            single-lead network accepts a single-channel record whatever the channel is called.
+        windows: maximum number of windows per record.
+        size: `published`, or `small` (16 to 256 filters, two blocks per stage) for a network you trained yourself.
+        random: use an untrained network, the same in every run, instead of weights.
 
     Raises:
-        ValueError: neither weights nor `random`, an option that cannot be, or weights of another network.
+        ValueError: neither weights nor `random`, an option out of range, or weights of another network.
         ReadError: at `encode`, a record that lacks a lead or is shorter than a second.
     """
 
@@ -207,7 +208,7 @@ class EcgNet:
 
     @property
     def identity(self) -> str:
-        """With the hash of the weights in place of where they lie.
+        """Return the encoder's identity, in which the hash of the weights replaces their path.
 
         Raises:
             ValueError: the weights are missing, damaged or of another network.
@@ -215,11 +216,11 @@ class EcgNet:
         return identity_of(self, self._network[1]).replace(f"weights={self.weights},", "", 1)
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        """Itself: nothing is learned."""
+        """Return this encoder unchanged: there is nothing to fit."""
         return self
 
     def encode(self, raw: Sequence[Signal]) -> Tokens:
-        """`(B, most tokens, width)` float32."""
+        """Encode recordings to tokens `(B, most tokens, width)`, float32."""
         net, parts = self._network[0], []
         with torch.no_grad():
             for signal in raw:
@@ -228,7 +229,7 @@ class EcgNet:
         return in_order(parts, self.width, 0)
 
     def inputs(self, raw: Sequence[Signal]) -> Tokens:
-        """`(B, windows, 1 + leads x 5000)`: the samples of a window, and its leads one after another, 0 behind them."""
+        """Return network inputs `(B, windows, 1 + leads x 5000)`: samples per lead, then all leads, zero-padded."""
         room = len(self._names) * round(SECONDS * HZ)
         parts = []
         for signal in raw:
@@ -240,7 +241,7 @@ class EcgNet:
         return in_order(parts, 1 + room, 0)
 
     def trunk(self) -> Trunk:
-        """The network up to its last feature map."""
+        """Return a trainable copy of the network up to its last feature map."""
         return EcgTrunk(copy.deepcopy(self._network[0]), len(self._names))
 
     @property
@@ -253,7 +254,7 @@ class EcgNet:
         return _network(self.weights, changed, self.size, len(self._names))
 
     def _windows(self, signal: Signal) -> NDArray[np.float32]:
-        """`(windows, leads, T)`; windows in which a lead is missing are left out."""
+        """Cut a recording into prepared windows `(windows, leads, T)`, without those in which a lead is missing."""
         if not (np.isfinite(signal.hz) and signal.hz > 0) or signal.values.shape[1] / signal.hz < SHORTEST_SECONDS:
             raise ReadError("the recording is shorter than a second or has no sampling rate", "check the file")
         length = min(round(SECONDS * signal.hz), signal.values.shape[1])
@@ -273,14 +274,14 @@ class EcgNet:
 
 
 class EcgTrunk(Trunk):
-    """Windows of an ECG to the last feature map, a token for each 0.51 s."""
+    """Trunk that maps ECG windows to the last feature map, one token per 0.51 s."""
 
     def __init__(self, network: Net1D, leads: int) -> None:
         super().__init__(network)
         self.leads = leads
 
     def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`(N, 1 + leads x samples)` to `(N, t, width)`; windows of one length run together."""
+        """Map `(N, 1 + leads x samples)` to `(N, t, width)`; windows of equal length run together."""
         lengths = inputs[:, 0].long()
         found: list[Tensor | None] = [None] * len(inputs)
         for length in sorted(set(lengths.tolist())):
@@ -296,7 +297,7 @@ class EcgTrunk(Trunk):
 
 @lru_cache(maxsize=2)
 def _network(weights: str, changed: int, size: str, leads: int) -> tuple[Net1D, str]:
-    """The network and the hash of its weights, once in a process: an encoder sent to another one carries neither."""
+    """Load the network and the hash of its weights, cached per process: a pickled encoder carries neither."""
     with torch.device("meta"):
         net = Net1D(replace(SIZES[size], leads=leads, classes=0))
     like = net.state_dict()
@@ -306,7 +307,7 @@ def _network(weights: str, changed: int, size: str, leads: int) -> tuple[Net1D, 
 
 
 def prepared(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """`(L, T)` at 500 Hz, filtered, without baseline, standardised over all leads together."""
+    """Filter an ECG `(L, T)` at 500 Hz, remove its baseline and standardise it over all leads together."""
     from scipy.ndimage import median_filter  # type: ignore[import-untyped]
     from scipy.signal import butter, filtfilt, iirnotch  # type: ignore[import-untyped]
 
@@ -318,7 +319,7 @@ def prepared(values: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def untrained(like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights normal with variance 1 / inputs, biases 0, norms the identity: the same in every run."""
+    """Draw a fixed random state: weights normal with variance 1 / inputs, biases 0, batch norms the identity."""
     generator = torch.Generator().manual_seed(0)
     state = {}
     for name, tensor in like.items():
@@ -331,9 +332,9 @@ def untrained(like: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_weights(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, whose names and shapes are those of `like`.
+    """Read a safetensors file whose tensors must have the names and shapes of `like`.
 
-    The head may be there or not, and so may the batch norms, which are not applied.
+    The head and the batch norms, which are not applied, are optional.
 
     Raises:
         ValueError: the file is missing or damaged, or holds another network; the message names the first difference.
@@ -350,7 +351,7 @@ def read_weights(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
                         f"the weights are of another network: '{name[:60]}' has shape {shapes.get(name, 'none')} and "
                         f"should have {wanted.get(name, 'none')}; check the file, leads and size"
                     )
-            # copied, because how the file happens to lie in memory would show in the last digit
+            # copied, because the memory alignment of the mapped file would change the last digit of results
             state |= {name: file.get_tensor(name).to(like[name].dtype, copy=True) for name in shapes}
     except (SafetensorError, OSError):
         raise ValueError("the weights are missing or are not a safetensors file: copy them again") from None

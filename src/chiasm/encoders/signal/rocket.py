@@ -1,4 +1,4 @@
-"""A signal by fixed convolutions: one token a lead, without weights and without fitting."""
+"""MiniRocket-style signal encoder: fixed convolutions, one token per lead, no weights and no fitting."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ from chiasm.tokens import PackedTokens, Tokens
 STANDARD_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 LENGTH = 9
 DILATIONS = (1, 4, 16)  # at 100 Hz a kernel spans 90 ms, 0.33 s, 1.3 s: a QRS complex, an ST segment, a beat
-THRESHOLDS = (0.5, -0.5, 0.1, -0.1)  # dealt to the kernels in turn
+THRESHOLDS = (0.5, -0.5, 0.1, -0.1)  # assigned to the kernels in turn
 PER_KERNEL = 2
 LEVELS = 4
 BLOCK = 8192  # samples convolved at once
 MILLIVOLT = 0.2  # one unit of an ECG: two small squares of the paper
 STEPS = 2000  # the finest ratio of two sampling rates
-FINEST = 100  # the most that a signal is stretched
+FINEST = 100  # the largest factor by which a signal is upsampled
 
 
 @storable("encoder-rocket")
 @dataclass(frozen=True)
 class RandomConvolutions:
-    """Each lead by 84 fixed kernels at three dilations: how often, and by how much, each rises over its threshold.
+    """Signal encoder with 84 fixed kernels at three dilations: how often and by how much each exceeds its threshold.
 
-    A kernel has nine weights, three of 2 and six of -1, a sixth of each: at sample t it gives the mean of three samples
-    less the mean of the six others, `c(t)`, which no constant offset changes. Of each kernel and dilation a token holds
+    A kernel has nine weights, three of 2/6 and six of -1/6. Its output `c(t)` at sample t is the mean of three samples
+    minus the mean of the six others, which no constant offset changes. For each kernel and dilation a token holds
 
         PPV = mean over t of [c(t) > b],    MPV = mean over t of max(c(t) - b, 0),
 
-    behind them 1 for a lead that is there (a missing one is zeros), and the lead's standard deviation, lowest and
-    highest value about its median. Width 84 x 3 x 2 + 4 = 508.
+    followed by 1 for a present lead (a missing one is all zeros), and the lead's standard deviation, minimum and
+    maximum about its median. Width 84 x 3 x 2 + 4 = 508.
 
-    For `kind="ecg"` the slots are the twelve standard leads in their usual order, and amplitudes count: one unit is
-    0.2 mV in every lead of every patient. For `kind="signal"` the tokens are a bag of all channels, each in units of
-    its own standard deviation.
+    With `kind="ecg"` the slots are the twelve standard leads in their usual order, and amplitudes are kept: one unit is
+    0.2 mV in every lead of every patient. With `kind="signal"` the tokens are an unordered bag of all channels, each in
+    units of its own standard deviation.
 
     Source: Dempster et al., MiniRocket (KDD 2021, arXiv:2012.08791); PPV and MPV as in MultiRocket (arXiv:2102.00457).
-    We deviate in what would have to be fitted: thresholds and dilations are constants, not quantiles of a training
-    series and not chosen by its length; the ends are padded by the last sample.
+    We deviate so that nothing has to be fitted: thresholds are constants, not quantiles of a training series, and
+    dilations do not depend on its length; both ends are padded with the edge sample.
 
     Args:
         kind: `ecg` or `signal`.
-        leads: names joined by `+`, a slot each, instead of the standard twelve or of the bag.
-        hz: every signal is resampled to it, so that a kernel has one length in seconds; 0 leaves it as it is.
+        leads: names joined by `+`, one slot each, instead of the standard twelve or the bag.
+        hz: rate to which every signal is resampled, so that kernels span the same time; 0 leaves signals as they are.
 
     Raises:
-        ValueError: an option that cannot be.
+        ValueError: an option is out of range.
         ReadError: at `encode`, a signal with none of the leads, or an ECG that is not in mV.
     """
 
@@ -96,11 +96,11 @@ class RandomConvolutions:
         return STANDARD_LEADS if self.kind == "ecg" else ()
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        """Itself: nothing is learned."""
+        """Return this encoder unchanged: there is nothing to fit."""
         return self
 
     def encode(self, raw: Sequence[Signal]) -> Tokens:
-        """`(B, slots or most channels, width)` float32."""
+        """Encode signals to tokens `(B, slots or most channels, width)`, float32."""
         parts = [self._record(signal) for signal in raw]
         rows = np.arange(len(parts))
         return PackedTokens.scatter(parts, rows, len(parts), self.width, self.slots).take(rows)
@@ -128,7 +128,7 @@ class RandomConvolutions:
 
 @lru_cache
 def _kernels() -> NDArray[np.float32]:
-    """`(84, 9)`: 2/6 at three of nine places, -1/6 at the six others."""
+    """Build the kernels `(84, 9)`: 2/6 at three of nine places, -1/6 at the six others."""
     weights = np.full((84, LENGTH), -1 / 6, np.float32)
     for row, places in enumerate(combinations(range(LENGTH), 3)):
         weights[row, list(places)] = 2 / 6
@@ -136,9 +136,9 @@ def _kernels() -> NDArray[np.float32]:
 
 
 def convolved(values: Tensor) -> NDArray[np.float64]:
-    """PPV and MPV of every kernel at every dilation, `(L, 84 x dilations x 2)`, of `values` `(L, T)` float32.
+    """Compute PPV and MPV of every kernel and dilation, `(L, 84 x dilations x 2)`, from `values` `(L, T)` float32.
 
-    It works through BLOCK samples at a time, so that memory does not grow with the length of a recording.
+    BLOCK samples are processed at a time, so that the temporary memory does not grow with the length of a recording.
     """
     kernels = torch.from_numpy(_kernels())[:, None]  # (84, 1, 9)
     thresholds = torch.tensor([THRESHOLDS[row % len(THRESHOLDS)] for row in range(len(kernels))])[:, None]
@@ -158,10 +158,10 @@ def convolved(values: Tensor) -> NDArray[np.float64]:
 
 
 def filled(signal: Signal) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """`values` `(L, T)` float64 with gaps bridged by straight lines, and which leads hold at least half their samples.
+    """Interpolate gaps linearly: return values `(L, T)` float64, and which leads have at least half their samples.
 
     Raises:
-        ReadError: there is no sample at all, or no sampling rate.
+        ReadError: the signal has no samples or no sampling rate.
     """
     values = np.array(signal.values, np.float64)
     if values.ndim != 2 or not values.size or not (np.isfinite(signal.hz) and signal.hz > 0):
@@ -178,7 +178,7 @@ def filled(signal: Signal) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 def ordered(
     values: NDArray[np.float64], there: NDArray[np.bool_], leads: Sequence[str], names: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The leads `names`, `(len(names), T)`, zeros where there is none, whatever order or case the recording has."""
+    """Select the leads `names`, in any order or case, as `(len(names), T)`; zeros and False for a missing lead."""
     own = {name.strip().casefold(): values[row] for row, name in reversed(list(enumerate(leads))) if there[row]}
     wanted = [name.strip().casefold() for name in names]
     empty = np.zeros(values.shape[1])
@@ -186,10 +186,10 @@ def ordered(
 
 
 def resampled(values: NDArray[np.float64], hz: float, wanted: float) -> NDArray[np.float64]:
-    """`(L, T * wanted / hz)`, filtered against aliasing; the same array for a rate of 0 or the rate it has.
+    """Resample to `(L, T * wanted / hz)` with an anti-aliasing filter; unchanged if `wanted` is 0 or equals `hz`.
 
     Raises:
-        ReadError: the signal is sampled so much slower that it would be mostly invented.
+        ReadError: `wanted` exceeds `hz` by more than a factor of 100, so that most samples would be interpolated.
     """
     from scipy.signal import resample_poly  # type: ignore[import-untyped]
 

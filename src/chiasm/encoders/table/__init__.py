@@ -1,1 +1,1 @@
-"""Encoders of tables and of omics."""
+"""Encoders of tables and omics data."""

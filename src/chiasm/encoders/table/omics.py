@@ -1,4 +1,4 @@
-"""Thousands of measured features of one kind: a few tokens, each a gene set or a block of principal components."""
+"""Omics encoder: thousands of features to a few tokens, each a gene set or a block of principal components."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ MIN_GROUP = 3
 @storable("omics-encoder")
 @dataclass(frozen=True)
 class OmicsEncoder:
-    """Scaled, projected; fitted on training rows.
+    """Omics encoder that scales columns and projects them on principal components, fitted on training rows.
 
-    With feature groups each group of at least three known columns becomes one token, its first `per_token` principal
-    components; the columns of no group together give one more. Without groups the first `components` principal
+    With feature groups, each group of at least three known columns becomes one token of its first `per_token` principal
+    components; at least three columns without a group become one more. Without groups, the first `components` principal
     components are cut into tokens of `per_token`.
 
     Args:
-        groups: name of a gene set to its columns.
-        components, per_token: how many components in all (without groups), and in a token.
+        groups: columns of each gene set, by name.
+        components, per_token: number of components in all (without groups), and per token.
         scaler, projections, members: the fitted state; `members[t]` holds the column positions of token t.
     """
 
@@ -43,11 +43,11 @@ class OmicsEncoder:
 
     @classmethod
     def with_groups(cls, groups: Mapping[str, Sequence[str]] | None) -> Self:
-        """An encoder for the feature groups that a manifest names, or for none."""
+        """Create an encoder for the feature groups that a manifest names, or for none."""
         return cls({name: tuple(columns) for name, columns in (groups or {}).items()})
 
     def fit(self, raw: pd.DataFrame, patients: Sequence[str] = ()) -> Self:
-        """From the training rows, `(n, F)` numeric; the order of the columns does not matter."""
+        """Fit on the training rows, `(n, F)` numeric; the order of the columns does not matter."""
         raw = raw[sorted(raw.columns)]
         scaler = Scaler.fit(raw)
         values = scaler(raw)
@@ -77,7 +77,7 @@ class OmicsEncoder:
         return min(self.per_token, max(int(projection.components.shape[1]) for projection in self.projections))
 
     def encode(self, raw: Any) -> Tokens:
-        """`(n, slots, width)`; the last components of a short token are zero."""
+        """Encode rows to tokens `(n, slots, width)`, shorter ones padded with zeros."""
         values = np.zeros((len(raw), self.slots, self.width), np.float32)
         if self.scaler is None:
             raise ValueError("the omics encoder is not fitted: call fit on training rows first")

@@ -1,4 +1,4 @@
-"""Standardising and projecting numeric columns; everything is fitted on the rows given to `fit`, never on others."""
+"""Standardisation and projection of numeric columns, fitted only on the rows given to `fit`."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from chiasm.protocols import Encoder
 
 Array = NDArray[np.float64]
 CLIP = 5.0
-FEW = 10  # distinct values up to which a column is a count or a grade, not a measurement
+FEW = 10  # number of distinct values up to which a column counts as a count or grade, not a measurement
 KNOTS = 65
-VALUES_AT_ONCE = 1 << 18  # that a fit looks at: what it works on are several copies
+VALUES_AT_ONCE = 1 << 18  # values per block of a fit, which needs several copies of them
 
 
 @storable("scaler")
 @dataclass(frozen=True)
 class Scaler:
-    """Numeric columns on one scale, missing values at the training median.
+    """Scaler that brings numeric columns to one scale and imputes missing values with the training median.
 
     - a constant column: zeros
     - two distinct values: centred, `(x - mean) / (larger - smaller)`, so that 0 and 1 keep their distance
     - up to ten: `clip((x - mean) / sd, -5, 5) / 2`
-    - more: the normal score of the training rank, `ndtri(rank) / 2`, so that a raw count of 36,893 among values around
-      zero is the largest and nothing worse. Ranks come from 65 quantiles, not from stored values.
+    - more: the normal score of the training rank, `ndtri(rank) / 2`, so that an outlier such as 36,893 among values
+      around zero has only the effect of the largest rank. Ranks are interpolated from 65 quantiles.
 
-    Dividing by two puts numbers and binary columns on one scale (Gelman, Statistics in Medicine 2008).
+    Dividing by two puts numeric and binary columns on one scale (Gelman, Statistics in Medicine 2008).
 
     Args:
-        columns: names, in the order fitted.
+        columns: names, in the order of the fit.
         median, mean, scale: `(F,)` float64; a constant column has an infinite scale.
-        ranked: `(R,)` positions of the columns that are ranked.
-        knots: `(65, R)` their training quantiles.
+        ranked: `(R,)` positions of the rank-transformed columns.
+        knots: `(65, R)` training quantiles of these columns.
         tail: the rank of the smallest training value, `1 / (n + 1)`.
     """
 
@@ -53,7 +53,7 @@ class Scaler:
 
     @classmethod
     def fit(cls, frame: pd.DataFrame) -> Self:
-        """From training rows, `(n, F)` numeric."""
+        """Fit on training rows, `(n, F)` numeric."""
         step = max(1, VALUES_AT_ONCE // max(1, len(frame)))
         starts = range(0, max(1, frame.shape[1]), step)
         parts = [_statistics(numeric(frame.iloc[:, start : start + step])) for start in starts]
@@ -62,10 +62,10 @@ class Scaler:
         return cls(tuple(map(str, frame.columns)), median, mean, scale, ranked, knots, 1 / (len(frame) + 1))
 
     def __call__(self, frame: pd.DataFrame) -> Array:
-        """`(n, F)` float64, scaled; columns are taken by name, others are ignored.
+        """Scale a frame to `(n, F)` float64; columns are selected by name, additional ones are ignored.
 
         Raises:
-            ValueError: a column that was there at fit is missing now.
+            ValueError: a column of the fit is missing.
         """
         values = numeric(select(frame, self.columns))
         values = np.where(np.isnan(values), self.median, values)
@@ -73,14 +73,14 @@ class Scaler:
         ranks = np.linspace(self.tail, 1 - self.tail, KNOTS)
         for position, knots in zip(self.ranked, self.knots.T, strict=True):
             own = values[:, position]
-            # From both sides, so that tied values get the middle of their ranks.
+            # Interpolated from both sides, so that tied values get their mid-rank.
             rank = (np.interp(own, knots, ranks) - np.interp(-own, -knots[::-1], -ranks[::-1])) / 2
             scaled[:, position] = ndtri(rank) / 2
         return np.asarray(scaled)
 
 
 def _statistics(values: Array) -> tuple[Array, ...]:
-    """Median, mean, scale and distinct values of each column, `(F,)`, and the quantiles of those to rank, `(65, R)`."""
+    """Compute each column's median, mean, scale and distinct values, `(F,)`, and knots `(65, R)` of the ranked ones."""
     missing = np.isnan(values)
     median = np.zeros(values.shape[1])
     some = ~missing.all(0)
@@ -96,7 +96,7 @@ def _statistics(values: Array) -> tuple[Array, ...]:
 @storable("columns")
 @dataclass(frozen=True)
 class Columns:
-    """A numeric table as it is, scaled: what a linear model reads of an omics block.
+    """Scaled columns of a numeric table: the features of an omics block for linear models.
 
     Args:
         scaler: None before `fit`.
@@ -105,11 +105,11 @@ class Columns:
     scaler: Scaler | None = None
 
     def fit(self, raw: pd.DataFrame, patients: Sequence[str] = ()) -> Self:
-        """From the training rows; the order of the columns does not matter."""
+        """Fit on the training rows; the order of the columns does not matter."""
         return type(self)(Scaler.fit(raw[sorted(raw.columns)]))
 
     def features(self, raw: pd.DataFrame) -> Array:
-        """`(n, F)` float64."""
+        """Return the scaled columns, `(n, F)` float64."""
         if self.scaler is None:
             raise ValueError("the columns are not fitted: call fit on training rows first")
         return self.scaler(raw)
@@ -118,7 +118,7 @@ class Columns:
 @storable("pooled-tokens")
 @dataclass(frozen=True)
 class PooledTokens:
-    """The tokens of any encoder as a matrix: side by side where each has a meaning, else their mean."""
+    """Features from the tokens of any encoder: concatenated if they have fixed positions, else their mean."""
 
     encoder: Encoder
 
@@ -127,7 +127,7 @@ class PooledTokens:
         return type(self)(self.encoder.fit(raw, patients))
 
     def features(self, raw: Any) -> Array:
-        """`(n, F)` float64."""
+        """Encode and pool to `(n, F)` float64."""
         tokens = self.encoder.encode(raw)
         values = tokens.values.double().numpy()
         if self.encoder.slots:
@@ -143,9 +143,9 @@ class Projection:
 
     Args:
         mean: `(F,)`.
-        components: `(F, k)`, orthonormal columns, signs fixed so that the largest entry is positive; divided by each
-            column's standard deviation where columns were made alike.
-        scale: the training standard deviation of the first component, so that all keep their proportions.
+        components: `(F, k)`, orthonormal columns, signs fixed so that the largest entry is positive; with `alike`,
+            rows are divided by each feature's standard deviation.
+        scale: the training standard deviation of the first component, which keeps the proportions between components.
     """
 
     mean: np.ndarray
@@ -154,11 +154,11 @@ class Projection:
 
     @classmethod
     def fit(cls, values: Array, components: int, *, alike: bool = False) -> Self:
-        """At most `components`, `n - 1` and F of them, through the smaller of the two Gram matrices.
+        """Fit at most `min(components, n - 1, F)` components, through the smaller of the two Gram matrices.
 
         Args:
-            alike: give every column unit variance first, so that numbers of different origin count the same; columns
-                that hardly vary, by less than a hundredth of the others, count less.
+            alike: first scale every column to unit variance, so that columns of different origin weigh the same;
+                columns whose deviation is below a hundredth of the root mean square of all weigh less.
         """
         n, width = values.shape
         k = max(1, min(components, n - 1, width))
@@ -189,28 +189,28 @@ class Projection:
 @storable("projected")
 @dataclass(frozen=True)
 class Projected:
-    """Fitted features seen through their principal components, where single columns mean nothing."""
+    """Principal components of fitted features, for features whose single columns have no meaning."""
 
     fitted: Any
     projection: Projection
 
     def features(self, raw: Any) -> Array:
-        """`(n, k)` float64."""
+        """Compute the components, `(n, k)` float64."""
         return self.projection(self.fitted.features(raw))
 
 
 def numeric(frame: pd.DataFrame) -> Array:
-    """`(n, F)` float64; infinities become missing, so that no later step meets one."""
+    """Convert a frame to `(n, F)` float64 and replace infinities by NaN."""
     values = frame.to_numpy(np.float64, copy=True)
     values[~np.isfinite(values)] = np.nan
     return values
 
 
 def select(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """These columns in this order.
+    """Select these columns in this order.
 
     Raises:
-        ValueError: one that was there at fit is missing.
+        ValueError: a column of the fit is missing.
     """
     if tuple(frame.columns) == columns:
         return frame

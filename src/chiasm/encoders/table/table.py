@@ -1,4 +1,4 @@
-"""A small table of numbers and categories: one token a column."""
+"""Table encoder for a small table of numbers and categories: one token per column."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from chiasm.encoders.table.scaling import Array, Scaler, select
 from chiasm.tokens import Tokens
 
 MAX_SLOTS = 32
-WHOLE = re.compile(r"-?[1-9]\d*\.0|0\.0")  # as a float is written, and no code such as 250.00
+WHOLE = re.compile(r"-?[1-9]\d*\.0|0\.0")  # a whole number written as a float, but not a code such as 250.00
 
 
 @storable("table-encoder")
 @dataclass(frozen=True)
 class TableEncoder:
-    """Numbers scaled as `Scaler` does, categories one-hot, and a flag for what is missing; fitted on training rows.
+    """Table encoder with scaled numbers (`Scaler`), one-hot categories and missing flags, fitted on training rows.
 
-    A column without any value in training is ignored. A category that fewer than two training patients have is all
-    zeros, and is not kept: nothing is learned from one, and the value of one patient may be a name. A
-    missing value inside a present table is the training median (or no category) and raises its flag, where training had
-    a missing value in that column at all. Up to 32 columns give a token each, more are dealt to 32 tokens in order.
+    A column without any value in training is ignored. A category of fewer than two training patients is encoded as all
+    zeros and not stored: nothing can be learned from one patient, and the value may be a name. A missing value in a
+    present table is imputed by the training median (or no category) and flagged, if the column had missing values in
+    training. Up to 32 columns become one token each, more are split in order into 32 tokens.
 
     Args:
-        scaler: of the numeric columns.
-        categories: of each categorical column, the values that two training patients have, sorted; () for none.
+        scaler: the scaler of the numeric columns.
+        categories: for each categorical column, the values that at least two training patients have, sorted.
         flagged: the columns that get a missing flag.
     """
 
@@ -42,7 +42,7 @@ class TableEncoder:
     fitted_on_cohort = True
 
     def fit(self, raw: pd.DataFrame, patients: Sequence[str] = ()) -> Self:
-        """From the training rows of a table, `(n, columns)`; the order of its columns does not matter."""
+        """Fit on the training rows of a table, `(n, columns)`; the order of its columns does not matter."""
         columns = sorted(str(column) for column in raw.columns if raw[column].notna().any())
         plain = [column for column in columns if is_numeric(raw[column])]
         categories = {c: shared_values(raw[c]) for c in columns if c not in plain}
@@ -51,7 +51,7 @@ class TableEncoder:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns it was fitted on, sorted."""
+        """Return the columns of the fit, sorted."""
         if self.scaler is None or self.categories is None:
             raise ValueError("the table encoder is not fitted: call fit on training rows first")
         return tuple(sorted([*self.scaler.columns, *self.categories]))
@@ -65,11 +65,11 @@ class TableEncoder:
         return max(sum(self._widths[column] for column in part) for part in self._parts())
 
     def features(self, raw: pd.DataFrame) -> Array:
-        """The table as one numeric matrix `(n, F)` float64, for linear models."""
+        """Encode the table as one numeric matrix `(n, F)` float64, for linear models."""
         return np.concatenate(list(self._blocks(raw).values()), axis=1)
 
     def encode(self, raw: Any) -> Tokens:
-        """`(n, slots, width)`: each token holds the numbers of its columns and zeros behind them."""
+        """Encode rows to tokens `(n, slots, width)`: the numbers of each token's columns, padded with zeros."""
         blocks = self._blocks(raw)
         values = np.zeros((len(raw), self.slots, self.width), np.float32)
         for slot, part in enumerate(self._parts()):
@@ -110,27 +110,27 @@ class TableEncoder:
 
 
 def shared_values(column: pd.Series[Any]) -> tuple[str, ...]:
-    """The values that at least two rows have, as text, sorted."""
+    """Return the values that at least two rows have, as text, sorted."""
     values, counts = np.unique(as_text(column.dropna()).astype(str), return_counts=True)
     return tuple(str(value) for value in values[counts > 1])
 
 
 def is_numeric(column: pd.Series[Any]) -> bool:
-    """Numbers, booleans or nothing at all; text and categories are not."""
+    """Return whether a column is numeric or boolean, or has no values; text and categories are not numeric."""
     return bool(pd.api.types.is_numeric_dtype(column) or column.isna().all())
 
 
 def as_text(column: pd.Series[Any]) -> np.ndarray:
-    """The values of a categorical column as text, `(n,)` object; missing ones as None, equal to no category."""
+    """Convert a categorical column to text, `(n,)` object; missing values become None, which equals no category."""
     return np.array(
         [None if missing else written(value) for value, missing in zip(column, column.isna(), strict=True)], object
     )
 
 
 def written(value: object) -> str:
-    """A value as text, a whole number without its fraction of zeros: `1.0` is `1`.
+    """Convert a value to text, a whole number without its decimals: `1.0` becomes `1`.
 
-    A column of words and numbers is text in one file, and numbers in another that happens to hold no word.
+    The same column may be read as text from a file that contains words, and as numbers from one that does not.
     """
     text = str(value)
     return text.split(".")[0] if WHOLE.fullmatch(text) else text

@@ -1,1 +1,1 @@
-"""Encoders of text by language models."""
+"""Text encoders based on language models."""

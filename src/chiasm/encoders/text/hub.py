@@ -1,4 +1,4 @@
-"""A transformers model's folder: found here or fetched at a commit, checked, and loaded without running its code."""
+"""Locate or download a transformers model at a fixed commit, check its folder, and load it without running its code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chiasm.cohort import Unsupported
 from chiasm.encoders.weights import PICKLED, frozen, seeded
 from chiasm.readers.registry import missing
 
-SILENT = 50  # the level of critical messages
+SILENT = 50  # logging level CRITICAL
 REVISION = re.compile(r"[0-9a-f]{40}")
 SPEAKERS = {"masked": ("ForMaskedLM",), "causal": ("ForCausalLM", "LMHeadModel")}  # kind -> ends of class names
 WANTED = ("*.safetensors", "*.json", "vocab.txt", "merges.txt", "*.model")
@@ -27,11 +27,11 @@ CONVERT = (
 
 
 def model_folder(name: str, revision: str = "") -> Path:
-    """The local folder `name`, or the snapshot of `owner/name` on the hub at a commit.
+    """Return the local folder `name`, or the snapshot of the hub's `owner/name` at a commit.
 
     Raises:
-        Unsupported: the revision is not a commit's hash, the hub cannot be reached, the weights are pickled or lie
-            outside the folder, or the model asks for code of its own.
+        Unsupported: the revision is not a commit hash, the hub cannot be reached, the weights are pickled or lie
+            outside the folder, or the model requires custom code.
     """
     folder = Path(name)
     if not folder.is_dir():
@@ -68,7 +68,7 @@ def _snapshot(name: str, revision: str) -> Path:
         raise missing("huggingface_hub", "hub", "models on the hub") from None
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED)))
-    except Exception as error:  # of many libraries: offline, no such model, no such revision, no access
+    except Exception as error:  # many libraries raise here: offline, no such model, no such revision, no access
         raise Unsupported(
             f"the model is not in the local cache and was not fetched from the hub ({type(error).__name__}): check its "
             "name, the revision and the network, or copy its folder here and name that"
@@ -76,12 +76,12 @@ def _snapshot(name: str, revision: str) -> Path:
 
 
 def model_files(folder: Path) -> tuple[Path, ...]:
-    """Everything in the folder that decides what the model gives: weights, configuration, tokenizer."""
+    """List all files in the folder that determine the model's output: weights, configuration, tokenizer."""
     return tuple(sorted({file for pattern in WANTED for file in folder.glob(pattern) if file.is_file()}))
 
 
 def read_json(file: Path) -> Any:
-    """A small JSON file of a model's folder; {} where it does not exist."""
+    """Read a JSON file of a model's folder, {} if it does not exist."""
     if not file.is_file():
         return {}
     try:
@@ -92,7 +92,7 @@ def read_json(file: Path) -> Any:
 
 @lru_cache(maxsize=8)
 def configuration(folder: Path, stamp: str) -> Any:
-    """The configuration with its defaults filled in; `stamp` is the hash of the folder's files, as below."""
+    """Load the model's configuration with defaults filled in; `stamp`, the hash of the files, keys the cache."""
     with _refused():
         from transformers import AutoConfig
 
@@ -101,11 +101,11 @@ def configuration(folder: Path, stamp: str) -> Any:
 
 @lru_cache(maxsize=2)
 def network(folder: Path, stamp: str) -> Any:
-    """The frozen network; of one with a decoder, the encoder.
+    """Load the frozen network, or only its encoder if it also has a decoder.
 
     Raises:
-        Unsupported: transformers is missing, does not know the architecture, or it is a masked autoencoder.
-        ValueError: the weights are not those of the architecture that the configuration names.
+        Unsupported: transformers is missing or does not know the architecture, or the model is a masked autoencoder.
+        ValueError: the weights do not match the architecture that the configuration names.
     """
     model, found = _loaded("AutoModel", folder)
     if hasattr(model.config, "mask_ratio"):
@@ -119,7 +119,7 @@ def network(folder: Path, stamp: str) -> Any:
 
 
 def speaks(folder: Path) -> str:
-    """ "masked" or "causal" where the weights of a language model's head lie in the folder, "" otherwise."""
+    """Return "masked" or "causal" if the folder holds a language-model head, "" otherwise."""
     given = read_json(folder / "config.json")
     names = [str(name) for name in given.get("architectures") or []] if isinstance(given, dict) else []
     return next((kind for kind, ends in SPEAKERS.items() if any(name.endswith(ends) for name in names)), "")
@@ -127,11 +127,11 @@ def speaks(folder: Path) -> str:
 
 @lru_cache(maxsize=2)
 def language_model(folder: Path, stamp: str) -> Any:
-    """The frozen network with the head by which it guesses words, which `network` leaves out.
+    """Load the frozen network together with its language-model head, which `network` leaves out.
 
     Raises:
-        Unsupported: the folder holds no head, or as `network`.
-        ValueError: a weight is missing, of the head too.
+        Unsupported: the folder holds no head, transformers is missing or does not know the architecture.
+        ValueError: a weight is missing, including those of the head.
     """
     kind = speaks(folder)
     if not kind:
@@ -144,7 +144,7 @@ def language_model(folder: Path, stamp: str) -> Any:
 
 
 def _loaded(kind: str, folder: Path) -> tuple[Any, Any]:
-    """A network by transformers' class of this name, and what it says of the weights."""
+    """Load a network with the transformers class `kind`; return it and the loading report."""
     with _refused(), seeded(0):
         import transformers
 
@@ -159,7 +159,7 @@ def _loaded(kind: str, folder: Path) -> tuple[Any, Any]:
 
 
 def _complete(found: Any, spare: Callable[[str], bool]) -> None:
-    """Refuse weights that lack a tensor, but for those that are spare."""
+    """Refuse weights in which a tensor is missing or misshapen, except tensors that `spare` accepts."""
     lost = sorted(name for name in found["missing_keys"] if not spare(name))
     lost += sorted(str(entry[0]) for entry in found["mismatched_keys"])
     if lost:
@@ -168,7 +168,7 @@ def _complete(found: Any, spare: Callable[[str], bool]) -> None:
 
 @lru_cache(maxsize=4)
 def tokenizer(folder: Path, stamp: str) -> Any:
-    """The tokenizer, whose files lie in the same folder."""
+    """Load the tokenizer from the model's folder."""
     with _refused():
         from transformers import AutoTokenizer
 
@@ -177,7 +177,7 @@ def tokenizer(folder: Path, stamp: str) -> Any:
 
 @contextmanager
 def _refused() -> Iterator[None]:
-    """What transformers prints is held back, and its errors, which name paths and are long, are told in a sentence."""
+    """Silence transformers' output, and turn its long errors, which name paths, into a one-sentence `Unsupported`."""
     try:
         from transformers.utils import logging
     except ImportError:

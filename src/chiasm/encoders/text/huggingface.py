@@ -1,4 +1,4 @@
-"""Any frozen transformers model as an encoder: text, proteins, DNA and molecules by windows, images by patches."""
+"""Encoder from any frozen transformers model: text, proteins, DNA and molecules in windows, images in patches."""
 
 from __future__ import annotations
 
@@ -36,38 +36,38 @@ from chiasm.readers.reading import Image
 from chiasm.tokens import Tokens
 
 LEVELS = ("pooled", "token")
-BICUBIC = 3  # as PIL numbers it; everything else becomes bilinear
+BICUBIC = 3  # PIL's number; every other mode becomes bilinear
 LARGEST = 4096
 
 
 @storable("encoder-huggingface")
 @dataclass(frozen=True)
 class HuggingFace:
-    """The last hidden states of a model that transformers knows, from a local folder or the hub at a commit.
+    """Encoder with the last hidden states of a transformers model, from a local folder or the hub at a commit.
 
-    Text of any length is cut into windows of `length` pieces that overlap by a quarter; each piece keeps its state from
-    the window in which it lies further from an end. `level=pooled`: the mean of the states that a window keeps, a token
-    a window; `level=token`: a token a piece. Above `most` tokens, runs of neighbours are averaged.
+    Text of any length is cut into windows of `length` word pieces that overlap by a quarter; each piece keeps its state
+    from the window in which it lies further from an end. `level=pooled`: one token per window, the mean of the states
+    that it keeps; `level=token`: one token per piece. Above `most` tokens, runs of neighbours are averaged.
 
     An image is resized whole (the model's own processor may crop: nothing of a medical image is cut away here), divided
-    by `high`, and scaled by the model's mean and deviation. `level=pooled`: the class token, where there is one, and
-    the mean of the patches; `level=token`: the class token and every patch. Tiles of a slide and slices of a volume
-    come through `tiles:encoder=hf:...` and `slices:encoder=hf:...`.
+    by `high`, and scaled by the model's mean and standard deviation. `level=pooled`: the class token, if there is one,
+    and the mean of the patches; `level=token`: the class token and every patch. For tiles of a slide and slices of a
+    volume use `tiles:encoder=hf:...` and `slices:encoder=hf:...`.
 
-    Values run through the network one at a time: a patient's tokens are the same bits whoever else is encoded.
+    Inputs run through the network one at a time, so a patient's tokens are bit-identical whoever else is encoded.
 
     Args:
         name, revision: `hf:folder`, or `hf:owner/name@commit`; options follow after a comma.
         level: `pooled` or `token`.
-        tower: `text` or `vision` of a model that has both, vision unless told.
-        length: pieces of a window at most, special ones included; also bounded by the model.
-        most: tokens of a text at most.
-        size: pixels of a side, 0 for the model's own.
-        high: what is white in the images: 255, 65535 for 16 bit.
-        spaced: put spaces between letters, as ProtBERT and ProtT5 were trained.
+        tower: `text` or `vision` for a model that has both; vision by default.
+        length: maximum word pieces per window, special ones included; also bounded by the model.
+        most: maximum number of tokens per text.
+        size: side of the resized image in pixels, 0 for the model's own.
+        high: value of white in the images: 255, or 65535 for 16 bit.
+        spaced: put spaces between letters, as in the training of ProtBERT and ProtT5.
 
     Raises:
-        Unsupported: at the first use: no such model, pickled weights, an unknown architecture.
+        Unsupported: at first use: no such model, pickled weights, or an unknown architecture.
     """
 
     name: str
@@ -93,7 +93,7 @@ class HuggingFace:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """`folder,level=token` or `owner/name@commit,length=128`.
+        """Parse a specification such as `folder,level=token` or `owner/name@commit,length=128`.
 
         Raises:
             ValueError: no model is named, or an option does not exist.
@@ -118,7 +118,7 @@ class HuggingFace:
 
     @property
     def slots(self) -> int:
-        """0 for text; of an image its tokens, which the network is run once to count."""
+        """Return the number of tokens per image, counted by running the network once; 0 for text."""
         return _slots(self, self._hash) if self._sees else 0
 
     @property
@@ -129,17 +129,17 @@ class HuggingFace:
         return self
 
     def encode(self, raw: Sequence[Any]) -> Tokens:
-        """`(n, T, width)` of texts or of `Image`s.
+        """Encode texts or `Image`s to tokens `(n, T, width)`.
 
         Raises:
-            ValueError: a vision model was given text, or the other way round; an image brighter than `high`.
+            ValueError: a vision model got text, or the other way round; an image is brighter than `high`.
         """
         if any(isinstance(value, str) == self._sees for value in raw):
             reads = "images" if self._sees else "text"
             raise ValueError(f"this model reads {reads}: choose another, or tower= of a model that has both")
         trunk, parts = self._trunk_of(self._network), []
         for value in raw:
-            # one input after another: the bits of a text are the same however long it is
+            # one input at a time, so that a text's bits do not depend on the others in the batch
             rows = torch.from_numpy(self._pixels(value)[None] if self._sees else self._windows(value))
             with torch.no_grad():
                 found = [own[0] if real is None else own[real] for own, real in (trunk.run(row[None]) for row in rows)]
@@ -147,33 +147,33 @@ class HuggingFace:
         return in_order(parts, self.width, self.slots)
 
     def inputs(self, raw: Sequence[Any]) -> Tokens:
-        """`(n, windows, 2 + length)`, -1 behind the ids of a window; or `(n, 1, channels x height x width)`."""
+        """Return inputs: `(n, windows, 2 + length)`, padded by -1, or images `(n, 1, channels x height x width)`."""
         parts = [self._pixels(value)[None] if self._sees else self._windows(value) for value in raw]
         wide = max((part.shape[1] for part in parts), default=0) if self._sees else KEPT + self._longest
         parts = [np.pad(part, ((0, 0), (0, wide - part.shape[1])), constant_values=-1) for part in parts]
         return in_order(parts, wide, 1 if self._sees else 0)
 
     def trunk(self) -> Trunk:
-        """A copy of the network of one's own."""
+        """Return a trunk with an independent copy of the network."""
         return self._trunk_of(copy.deepcopy(self._network))
 
     def language_model(self) -> Any:
-        """A copy of one's own of the network with the head by which it guesses words; raises as `hub` does."""
+        """Return an independent copy of the network with its language-model head; raises as `hub.language_model`."""
         return copy.deepcopy(language_model(self.folder, self._hash))
 
     @property
     def read(self) -> Any:
-        """The tokenizer."""
+        """Return the model's tokenizer."""
         return tokenizer(self.folder, self._hash)
 
     @property
     def positions(self) -> int:
-        """How many pieces the network reads at once; two less, which some leave empty."""
+        """Return the maximum pieces per input, less two positions that some architectures leave unused."""
         return int(getattr(self._config, "max_position_embeddings", 10**9)) - 2
 
     @property
     def folder(self) -> Path:
-        """Where the model lies."""
+        """Return the folder that holds the model."""
         return model_folder(self.name, self.revision)
 
     @property
@@ -201,7 +201,7 @@ class HuggingFace:
 
     @property
     def _longest(self) -> int:
-        """Pieces of a window, special ones included."""
+        """Return the maximum pieces per window, special ones included."""
         return int(min(self.length, self.read.model_max_length, self.positions))
 
     def _trunk_of(self, model: Any) -> Trunk:
@@ -213,14 +213,14 @@ class HuggingFace:
         return VisionTrunk(model, shape, patch if isinstance(patch, int) else 0, self.level == "pooled", bends)
 
     def _pixels(self, image: Image) -> Floats:
-        """`(channels x height x width,)`."""
+        """Prepare an image as a flat vector `(channels x height x width,)`."""
         given = preprocessing(self.folder)
         pixels = in_unit_range(with_channels(image.values, self._config.num_channels), self.high)
         pixels = (resized(pixels, self._side, mode=given.mode) - given.mean) / given.deviation
         return np.asarray(pixels.reshape(-1).numpy())
 
     def _windows(self, text: str) -> Floats:
-        """`(windows, 2 + pieces)`: which pieces a window answers for, then its ids, -1 behind a shorter one."""
+        """Tokenize a text to `(windows, 2 + pieces)`: the range of pieces each window keeps, then ids padded by -1."""
         read = self.read
         pieces = read(" ".join(text) if self.spaced else text, add_special_tokens=False, verbose=False)["input_ids"]
         before, after = special_pieces(read)
@@ -231,7 +231,9 @@ class HuggingFace:
         for start, first, last in windows(len(pieces), room):
             ids = before + pieces[start : start + room] + after
             offset = len(before) - start
-            kept = [first + offset, last + offset] if pieces else [0, len(ids)]  # of no text, the special pieces
+            kept = (
+                [first + offset, last + offset] if pieces else [0, len(ids)]
+            )  # an empty text keeps the special pieces
             rows.append([*kept, *ids])
         longest = max(map(len, rows))
         return np.array([row + [-1] * (longest - len(row)) for row in rows], np.float32)
@@ -239,16 +241,16 @@ class HuggingFace:
 
 @lru_cache(maxsize=16)
 def _slots(encoder: HuggingFace, stamp: str) -> int:
-    """How many tokens an image gives, by one that is black."""
+    """Count the tokens per image by encoding a black one."""
     black = torch.from_numpy(encoder._pixels(Image(np.zeros((1, 8, 8), np.float32), ("grey",))))
     with torch.no_grad():
         return int(encoder._trunk_of(encoder._network).run(black[None])[0].shape[1])
 
 
 def windows(pieces: int, room: int) -> list[tuple[int, int, int]]:
-    """Start of each window of `room` pieces, and the first and the last (exclusive) of those that it answers for.
+    """Plan overlapping windows of `room` pieces: for each, its start and the range (end exclusive) that it keeps.
 
-    Neighbours overlap by a quarter or more, the last one ends with the text; each piece belongs to one window.
+    Neighbours overlap by a quarter or more, and the last one ends with the text; each piece is kept by one window.
     """
     if pieces <= room:
         return [(0, 0, pieces)]
@@ -258,7 +260,7 @@ def windows(pieces: int, room: int) -> list[tuple[int, int, int]]:
 
 
 def special_pieces(read: Any) -> tuple[list[int], list[int]]:
-    """What a tokenizer puts before and after a text."""
+    """Return the special pieces that a tokenizer puts before and after a text."""
     bare = read("A", add_special_tokens=False)["input_ids"]
     whole = read("A")["input_ids"]
     for start in range(len(whole) - len(bare) + 1):
@@ -269,7 +271,7 @@ def special_pieces(read: Any) -> tuple[list[int], list[int]]:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a model's images were prepared: height and width; mean and deviation of values from 0 to 1, `(C, 1, 1)`."""
+    """Image preprocessing of a model: height and width; mean and deviation of values in 0 to 1, `(C, 1, 1)`."""
 
     side: tuple[int, int]
     mean: Tensor
@@ -278,10 +280,10 @@ class Preprocessing:
 
 
 def preprocessing(folder: Path) -> Preprocessing:
-    """From `preprocessor_config.json`; where the model's processor crops, the size is that of the crop.
+    """Read `preprocessor_config.json`; if the model's processor crops, the size is that of the crop.
 
     Raises:
-        Unsupported: the folder has none.
+        Unsupported: the folder does not state the size of images.
     """
     given = read_json(folder / "preprocessor_config.json")
     given = given or read_json(folder / "processor_config.json").get("image_processor", {})

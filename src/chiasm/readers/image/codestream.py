@@ -1,6 +1,6 @@
-"""What a JPEG or JPEG 2000 stream announces, read before it is decoded.
+"""Check the size that a JPEG or JPEG 2000 stream announces, before it is decoded.
 
-A tile of a TIFF or a frame of a DICOM file names its size, and so does the stream within; decoders believe the stream.
+A tile of a TIFF or a frame of a DICOM file states its size, and so does the stream within; decoders trust the stream.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ J2K = b"\xff\x4f\xff\x51"
 
 
 def stream_size(stream: bytes) -> tuple[int, int] | None:
-    """Height and width, or None where the stream is neither of the two or ends before it says so."""
+    """Read height and width of a stream; None if it is neither of the two formats or ends before it says so."""
     start = stream.find(J2K, 0, 1 << 16) if stream[:4] == b"\0\0\0\x0c" else 0  # JP2 wraps the codestream in boxes
     if start >= 0 and stream[start : start + 4] == J2K and len(stream) >= start + 24:
         width, height, left, top = struct.unpack_from(">4I", stream, start + 8)
@@ -38,7 +38,7 @@ def stream_size(stream: bytes) -> tuple[int, int] | None:
 
 
 def check_stream(stream: bytes, height: int, width: int) -> None:
-    """Refuse a stream that would decode to more pixels than its place in the file has."""
+    """Refuse a stream that would decode to more pixels than the file has room for."""
     size = stream_size(stream)
     if size is not None and (size[0] > height or size[1] > width):
         raise ReadError(

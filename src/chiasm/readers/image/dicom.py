@@ -1,4 +1,4 @@
-"""DICOM: a file, or a folder of one series, as a volume in the numbers that its modality measures."""
+"""Reader of DICOM: a file, or a folder of one series, as a volume in the units of its modality."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ INDEX = "DICOMDIR"
 
 
 class DicomReader:
-    """Gives `Volume`: `(1 or 3, D, H, W)` float32, slices in ascending order along the normal of their plane.
+    """Reader of a `Volume`: `(1 or 3, D, H, W)` float32, slices in ascending order along the normal of their plane.
 
     For axial slices d runs from foot to head, h from front to back, w from the patient's right to the left. An X-ray
-    has D = 1, a cine its frames as D. Values pass the modality LUT, or slope and intercept (of a dose, its scaling to
-    Gy); a CT that has them is in `HU`. MONOCHROME1 is inverted within its bits, except where the unit is HU; palettes
-    and YBR become RGB. `spacing` is 1 mm where the header has none, which `inspect` says.
+    has D = 1, a cine its frames as D. Values pass the modality LUT, or slope and intercept (for a dose, its scaling
+    to Gy); a CT that has them is in `HU`. MONOCHROME1 is inverted within its bits, unless the unit is HU; palettes and
+    YBR become RGB. `spacing` is 1 mm if the header has none, which `inspect` notes.
 
-    Only the tags in `dicom_header.KEYWORDS` are taken into memory: no name, no date, no identifier but the series' own,
-    which is only compared. The preamble is not used, and a private tag is only noticed.
+    Only the tags in `dicom_header.KEYWORDS` are read into memory: no name, no date, no identifier but the series' own,
+    which is only compared. The preamble is not used, and private tags are only detected.
     """
 
     kind = "dicom"
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Burned-in text, private tags, uneven slices and spacing that is assumed; pixels are not read."""
+        """Note burned-in text, private tags, uneven slices, assumed spacing and a CT not in HU; pixels are not read."""
         with guarded(NOUN, FIX):
             series = _series(item, limits)
             headers = list({id(part.header): part.header for part in series.slices}.values())
@@ -45,11 +45,11 @@ class DicomReader:
         return notes
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Volume:
-        """The volume.
+        """Read the volume.
 
         Raises:
-            ReadError: no DICOM, no image, damaged, over a limit, several series, slices that do not stack.
-            Unsupported: pydicom is missing, or what decodes this compression.
+            ReadError: not DICOM, no image, damaged, over a limit, several series, slices that do not stack.
+            Unsupported: pydicom, or a decoder of this compression, is missing.
         """
         with guarded(NOUN, FIX):
             series = _series(item, limits)
@@ -102,7 +102,7 @@ def _check_decoder(syntax: str, bits: int) -> None:
 
 
 def _decode(part: Slice, tags: Any) -> NDArray[np.float64]:
-    """One slice `(C, H, W)` in the units of its modality."""
+    """Decode one slice to `(C, H, W)` in the units of its modality."""
     from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
     from pydicom.pixels.utils import pixel_array
 

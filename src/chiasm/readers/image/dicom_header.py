@@ -1,4 +1,4 @@
-"""The header of a DICOM file: the few tags that describe pixels, read up to the pixels; none that names anyone."""
+"""Read the header of a DICOM file, up to its pixels: the few tags that describe them, none that names anyone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEYWORDS = (
     "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
     "BluePaletteColorLookupTableData",
 )  # fmt: skip
-LARGEST_TAG = 1 << 26  # bytes of one tag that we read: a palette, the positions of all frames
+LARGEST_TAG = 1 << 26  # bytes of one tag that is read: a palette, the positions of all frames
 HEADER_BYTES = 1 << 24  # of a deflated header
 MOST_FRAMES = 100_000  # of a file
 UNDEFINED = 0xFFFFFFFF
@@ -38,7 +38,7 @@ DAMAGED = "export the series again"
 
 @dataclass(frozen=True)
 class Header:
-    """One file without its pixels; `frames` `rows` `columns` `samples` are checked, `tags` holds only KEYWORDS."""
+    """Header of a file, without pixels; `frames` `rows` `columns` `samples` are checked, `tags` holds only KEYWORDS."""
 
     path: Path
     tags: Any
@@ -51,17 +51,17 @@ class Header:
 
     @property
     def native_bytes(self) -> int:
-        """Bytes of pixels that are not compressed."""
+        """Size of the uncompressed pixels in bytes."""
         bits = self.frames * self.rows * self.columns * self.samples * int(self.tags.BitsAllocated)
         thinned = self.tags.get("PhotometricInterpretation") == "YBR_FULL_422"
         return (bits * 2 // 3 if thinned else bits) // 8
 
 
 def read_header(path: Path, limits: Limits) -> Header:
-    """The header of one file with pixels.
+    """Read the header of one file with pixels; to be called inside `guarded`.
 
     Raises:
-        ReadError: no DICOM, no image, pixels missing or over the limits. Called inside `guarded`.
+        ReadError: not DICOM, no image, pixels missing or over the limits.
     """
     seen = _Seen(stop=True)
     with _opened(path, HEADER_BYTES) as (stream, inflated):
@@ -78,7 +78,7 @@ def read_header(path: Path, limits: Limits) -> Header:
         int(tags.get("SamplesPerPixel") or 1),
     )  # fmt: skip
     check_values((header.frames, header.samples, header.rows, header.columns), limits)
-    if frames > MOST_FRAMES:  # each is an object of ours before any is decoded
+    if frames > MOST_FRAMES:  # each becomes a Slice object before any is decoded
         raise ReadError(f"the header announces {frames:,} frames, over the limit of {MOST_FRAMES:,}", "cut the series")
     if header.samples not in (1, 3):
         raise ReadError(f"a pixel has {header.samples} samples", "export it as grey or RGB")
@@ -87,7 +87,7 @@ def read_header(path: Path, limits: Limits) -> Header:
 
 
 def read_pixels(header: Header) -> Any:
-    """The tags again, with the pixels, undecoded. Called inside `guarded`."""
+    """Read the tags again, with the undecoded pixels; to be called inside `guarded`."""
     most = HEADER_BYTES + header.native_bytes
     with _opened(header.path, most) as (stream, inflated):
         if inflated and stream.getbuffer().nbytes >= most:  # type: ignore[attr-defined]
@@ -99,7 +99,7 @@ def read_pixels(header: Header) -> Any:
 
 
 class _Seen:
-    """What passes by while pydicom reads: whether there are private tags, and where the pixels start."""
+    """Callback for pydicom's parser that notes whether there are private tags, and where the pixels start."""
 
     def __init__(self, stop: bool) -> None:
         self.stop, self.private, self.pixels, self.length, self.head = stop, False, False, 0, 0
@@ -129,7 +129,7 @@ def _tags() -> frozenset[int]:
 
 
 def _syntax(tags: Any) -> Any:
-    """The transfer syntax; where none is named, the plain one that pydicom found the header written in."""
+    """Return the transfer syntax; if none is named, the plain one that pydicom found the header written in."""
     named = tags.file_meta.get("TransferSyntaxUID")
     if named:
         return named
@@ -139,7 +139,7 @@ def _syntax(tags: Any) -> Any:
 
 @contextmanager
 def _opened(path: Path, most: int) -> Iterator[tuple[BinaryIO, bool]]:
-    """The file, or up to `most` bytes of it inflated, as one that pydicom does not inflate again without a bound."""
+    """Open the file, or up to `most` inflated bytes of it, so that pydicom never inflates it without a bound."""
     try:
         from pydicom.filereader import read_dataset, read_preamble
     except ImportError:
@@ -164,13 +164,13 @@ def _opened(path: Path, most: int) -> Iterator[tuple[BinaryIO, bool]]:
 
 
 def _meta_of_plain() -> bytes:
-    """File meta information that names the plain explicit transfer syntax, and nothing else."""
+    """Build file meta information that names the plain explicit transfer syntax, and nothing else."""
     value = PLAIN_EXPLICIT.encode() + b"\0" * (len(PLAIN_EXPLICIT) % 2)
     return b"\x02\0\x10\0UI" + len(value).to_bytes(2, "little") + value
 
 
 def _inflate(file: BinaryIO, most: int) -> bytes:
-    """At most `most` bytes."""
+    """Inflate at most `most` bytes."""
     machine = zlib.decompressobj(-zlib.MAX_WBITS)
     out = bytearray()
     while len(out) < most and not machine.eof:
@@ -182,7 +182,7 @@ def _inflate(file: BinaryIO, most: int) -> bytes:
 
 
 def _check_length(header: Header, length: int, left: int | None) -> None:
-    """Hold the length of the pixels against the header and the file, where they are not compressed."""
+    """Check the length of uncompressed pixels against the header and the file."""
     if left is not None and length != UNDEFINED and length > left:
         raise ReadError("the file is truncated: its pixels end early", "copy it again")
     if length == UNDEFINED:

@@ -1,4 +1,4 @@
-"""Slices of one series, put in order by where they lie in the patient, whatever their files are called."""
+"""Order the slices of one series by their position in the patient, whatever their files are called."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from chiasm.readers.reading import ReadError
 
 PARALLEL = 1e-2  # difference of direction cosines between slices of one stack
 SAME_PLACE_MM = 1e-3
-EVEN, HOLE = 0.1, 2.5  # of the median gap: what is reported, and what is refused
+EVEN, HOLE = 0.1, 2.5  # in median gaps: a deviation that is noted, and a gap that is refused
 EXPORT = "export the series again, one a folder"
 Notes = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A frame of a file; `position` (3,) and `orientation` (6,) in the patient, in mm and cosines, or None."""
+    """Slice, a frame of a file; `position` (3,) and `orientation` (6,) in the patient, in mm and cosines, or None."""
 
     header: Header
     frame: int
@@ -32,13 +32,13 @@ class Slice:
     number: int | None
 
     def tag(self, macro: str, name: str) -> Any:
-        """A tag of this frame: its functional group, the one shared by all, the file's own."""
+        """Look up a tag of this frame: in its functional group, else the one shared by all, else the file's own."""
         return _of_frame(self.header.tags, self.frame, macro, name)
 
 
 @dataclass(frozen=True)
 class Series:
-    """Slices first to last; `spacing` mm along D, H, W; `notes` for `inspect`."""
+    """Ordered series: slices first to last, `spacing` mm along D, H, W, and `notes` for `inspect`."""
 
     slices: tuple[Slice, ...]
     spacing: tuple[float, float, float]
@@ -46,10 +46,10 @@ class Series:
 
 
 def order(headers: Sequence[Header]) -> Series:
-    """One series in order: along the normal of the slices, which is the cross product of their row and column.
+    """Order one series along the normal of its slices, which is the cross product of their row and column.
 
-    The distance is the median gap between positions. A gap that differs by more than a tenth is a note; a gap of
-    2.5 and more (two slices missing side by side) is refused. Without positions, `InstanceNumber` orders.
+    The distance is the median gap between positions. A gap that differs by more than a tenth is noted; one of 2.5
+    times or more (two slices missing side by side) is refused. Without positions, slices go by `InstanceNumber`.
 
     Raises:
         ReadError: several series, slices of different size, direction or spacing, two in one place, a large hole.
@@ -97,7 +97,7 @@ def _of_frame(tags: Any, frame: int, macro: str, name: str) -> Any:
 
 
 def _numbers(value: Any, length: int) -> NDArray[np.float64] | None:
-    """`length` finite numbers, or None where the tag is missing or empty."""
+    """Parse `length` finite numbers; None if the tag is missing or empty."""
     if value is None or isinstance(value, str | float | int) or len(value) == 0:
         return None
     numbers = np.array([float(part) for part in value])
@@ -107,7 +107,7 @@ def _numbers(value: Any, length: int) -> NDArray[np.float64] | None:
 
 
 def _alike(slices: Sequence[Slice]) -> None:
-    """Refuse slices that do not fit on one another."""
+    """Refuse slices that differ in size or colour."""
     first = slices[0].header
     shape = (first.rows, first.columns, first.samples, first.tags.get("PhotometricInterpretation"))
     for part in slices:
@@ -117,7 +117,7 @@ def _alike(slices: Sequence[Slice]) -> None:
 
 
 def _in_plane(slices: Sequence[Slice]) -> tuple[tuple[float, float], Notes]:
-    """Millimetres between rows and between columns."""
+    """Find the spacing in mm between rows and between columns, and notes on it."""
     found = []
     for part in slices:
         spacing = _numbers(part.tag("PixelMeasuresSequence", "PixelSpacing"), 2)
@@ -141,7 +141,7 @@ def _normal(orientation: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _by_place(slices: list[Slice]) -> tuple[list[Slice], float, Notes]:
-    # the same numbers whatever the order of the files: every slice is measured by the mean direction
+    # the same numbers whatever the order of the files: every slice is measured along the first of the sorted directions
     directions = np.array(sorted(part.orientation.tolist() for part in slices if part.orientation is not None))
     if np.ptp(directions, axis=0).max() > PARALLEL:
         raise ReadError("the slices are not parallel: localisers, or several stacks", EXPORT)

@@ -1,4 +1,4 @@
-"""Images, one a patient: PNG and JPEG by Pillow, TIFF by tifffile; known by their content, whatever they are called."""
+"""Reader of images, one per patient: PNG and JPEG by Pillow, TIFF by tifffile; recognised by content, not by name."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 GREY, RGB = ("grey",), ("red", "green", "blue")
 DEEP = {"I;16", "I;16B", "I;16L", "I", "F"}  # Pillow's modes of one channel beyond 8 bits
-PRINT = (72, 90, 96, 100, 150, 300, 600)  # dots an inch that programs write when they know nothing
+PRINT = (72, 90, 96, 100, 150, 300, 600)  # dots per inch that programs write when they do not know the scale
 FIX = "export it again as PNG, JPEG or TIFF"
 
 
 class ImageReader:
-    """Gives `Image`: `(C, H, W)` float32 in the numbers of the file, 0 .. 255 for 8 bits, 0 .. 65535 for 16.
+    """Reader of an `Image`: `(C, H, W)` float32 in the numbers of the file, 0 .. 255 for 8 bits, 0 .. 65535 for 16.
 
     Grey stays one channel. Alpha is dropped; palettes, CMYK and YCbCr become RGB; bilevel becomes 0 and 255; EXIF's
-    orientation is applied. `spacing` is mm a pixel where the file gives it in a metric unit, else None: PNG (pHYs) and
-    JPEG (JFIF in dots a centimetre) except for the usual 72, 96, 300 ... dots an inch; TIFF (centimetres, ImageJ, OME).
-    PNGs of 16 bits in colour or with alpha are read to 8, which `inspect` says. TIFF: see `readers/tiff.py`.
+    orientation is applied. `spacing` is mm a pixel if the file gives it in a metric unit, else None: PNG (pHYs) and
+    JPEG (JFIF in dots per cm) except for the usual 72, 96, 300 ... dots per inch; TIFF (centimetres, ImageJ, OME).
+    PNGs of 16 bits in colour or with alpha are read to 8, which `inspect` notes. For TIFF see `readers/image/tiff.py`.
     """
 
     kind = "image"
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Notes on the header, which is all that is read. Raises as `read` does, but for damage further down."""
+        """Return notes on the header, all that is read. Raises as `read` does, except for damage further down."""
         path = file_of(item, limits)
         start = _start(path)
         with guarded("an image", FIX):
@@ -49,10 +49,10 @@ class ImageReader:
         return ()
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Image:
-        """The image.
+        """Read the image.
 
         Raises:
-            ReadError: it is none, damaged, over a limit, animated, or several pages that do not belong together.
+            ReadError: not an image, damaged, over a limit, animated, or several pages that do not belong together.
             Unsupported: Pillow or tifffile is missing.
         """
         path = file_of(item, limits)
@@ -74,7 +74,7 @@ def _start(path: Path) -> bytes:
 
 
 def _plugin(start: bytes) -> Any:
-    """Pillow's class for one format: Image.open also holds sizes against a setting of the whole process."""
+    """Return Pillow's class for the format; Image.open would also check sizes against a process-wide setting."""
     try:
         from PIL import JpegImagePlugin, PngImagePlugin
     except ImportError:
@@ -112,19 +112,19 @@ def _decode(image: Any) -> Image:
     return Image(np.ascontiguousarray(planes, dtype=np.float32), GREY if len(planes) == 1 else RGB, spacing)
 
 
-# EXIF orientation -> step along rows and columns, after rows and columns changed places for 5 .. 8
+# EXIF orientation -> step along rows and columns, after the two are swapped for 5 .. 8
 _FLIPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 
 
 def _orientation(image: Any) -> int:
-    with suppress(Exception):  # a damaged note beside a sound image
+    with suppress(Exception):  # damaged EXIF in a sound image
         return int(image.getexif().get(0x0112, 1))
     return 1
 
 
 def _spacing(info: dict[str, Any]) -> tuple[float, float] | None:
-    """Millimetres along rows and columns."""
-    if "jfif" in info:  # unit 1 is dots an inch, 2 dots a centimetre
+    """Find the pixel spacing in mm along rows and columns; None if unknown."""
+    if "jfif" in info:  # unit 1 is dots per inch, 2 dots per centimetre
         across, down = (2.54 * dots for dots in info.get("jfif_density", (0, 0)))
         known = info.get("jfif_unit") == 2
     else:

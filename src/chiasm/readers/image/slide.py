@@ -1,4 +1,4 @@
-"""Whole slides, tile by tile: the tissue of one patient's slide at one size of a pixel, without holding the slide."""
+"""Reader of whole slides: the tissue of a slide tile by tile, at one pixel size, without loading the whole slide."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from chiasm.readers.reading import LIMITS, Item, Limits, ReadError, Tiled, check
 from chiasm.readers.registry import missing
 
 TILE = 256  # pixels a side
-MICROMETRES = 1.0  # a pixel of a tile
-MASK = 16  # pixels of the mask along a tile
-TISSUE = 0.25  # of a tile's mask
+MICROMETRES = 1.0  # size of a pixel of a tile
+MASK = 16  # pixels of the mask along a side of a tile
+TISSUE = 0.25  # least share of a tile's mask
 BLOCK = 8  # tiles a side that are read at once for the mask
 MOST_PIXELS = 1 << 40  # of a level: a million a side
-PLAUSIBLE = (0.05, 20.0)  # micrometres a pixel: outside, the tag holds the resolution of a printer
+PLAUSIBLE = (0.05, 20.0)  # micrometres per pixel: outside, the tag holds the resolution of a printer
 COARSER = 1.1  # times MICROMETRES that a slide may have at its finest
 # none, LZW, JPEG, deflate, PackBits, zstd, and the JPEG 2000 of Aperio and the standard
 STREAMS = (6, 7, 33003, 33004, 33005, 34712)
@@ -36,28 +36,28 @@ RESOLUTION = "write it into the file (TIFF tags XResolution, YResolution and Res
 
 
 class SlideReader:
-    """Gives `Tiled`: tiles of 256 x 256 pixels at 1 micrometre a pixel where a quarter or more is tissue.
+    """Reader of a `Tiled`: tiles of 256 x 256 pixels at 1 micrometre per pixel that are at least a quarter tissue.
 
-    Tiles are read from the level of the pyramid next finer than that and averaged down. Tissue is what `tissue.py` says
-    at 16 micrometres a pixel. What is left of the slide at its right and lower edge, less than a tile, is left out.
-    Labels and overviews, which may show a name, are not read. TIFF slides (SVS, generic, OME of one file ...) by
-    tiffslide; others by OpenSlide where it is installed.
+    Tiles are read from the next finer level of the pyramid and averaged down. Tissue is found by `tissue.py` at 16
+    micrometres per pixel. Incomplete tiles at the right and lower edge of the slide are left out. Labels and
+    overviews, which may show a name, are not read. TIFF slides (SVS, generic, OME of one file ...) are read by
+    tiffslide, others by OpenSlide if it is installed.
     """
 
     kind = "slide"
     version = f"1-{TILE}px-{MICROMETRES}um"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Nothing to note; refuses from the header what `read` would."""
+        """Return no notes; refuse from the header what `read` would refuse."""
         self.read(item, limits)
         return ()
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Tiled:
-        """The slide, whose header is read; tiles are when they are asked for.
+        """Open the slide by reading its header; tiles are read when they are asked for.
 
         Raises:
-            ReadError: no slide, damaged, over a limit, without its resolution, coarser than the tiles. Also while tiles
-                are read: a damaged tile, or no tissue at all.
+            ReadError: not a slide, damaged, over a limit, without its resolution, coarser than the tiles. While tiles
+                are read also: a damaged tile, or no tissue at all.
             Unsupported: tiffslide is missing.
         """
         path = file_of(item, limits)
@@ -76,7 +76,7 @@ class SlideReader:
 
 @dataclass(frozen=True)
 class Slide:
-    """A grid of `rows` x `columns` tiles, `side` pixels of the finest level each."""
+    """Slide as a grid of `rows` x `columns` tiles, each `side` pixels of the finest level wide and high."""
 
     path: Path = field(repr=False)
     limits: Limits
@@ -86,7 +86,7 @@ class Slide:
     micrometres: float = MICROMETRES
 
     def tiles(self) -> Iterator[tuple[NDArray[np.uint8], tuple[int, int]]]:
-        """`(256, 256, 3)` RGB and its (row, column), top left to bottom right; the file is open for as long."""
+        """Yield tissue tiles, `(256, 256, 3)` RGB and (row, column), from top left; the file stays open meanwhile."""
         with ExitStack() as stack:
             with guarded(NOUN, FIX):
                 slide = stack.enter_context(_opened(self.path, self.limits, tiles=True))
@@ -99,7 +99,7 @@ class Slide:
                 yield tile, (row, column)
 
     def _tissue(self, slide: Any) -> list[tuple[int, int]]:
-        """The tiles with enough tissue, in reading order, found block by block."""
+        """Find the tiles with enough tissue, in reading order, block by block."""
         mask = np.zeros((self.rows * MASK, self.columns * MASK), dtype=np.uint8)
         for row in range(0, self.rows, BLOCK):
             for column in range(0, self.columns, BLOCK):
@@ -111,7 +111,7 @@ class Slide:
         return [(int(row), int(column)) for row, column in np.argwhere(share >= TISSUE)]
 
     def _region(self, slide: Any, row: int, column: int, high: int, wide: int, pixels: int) -> NDArray[np.uint8]:
-        """`high` x `wide` tiles as `(high * pixels, wide * pixels, 3)`."""
+        """Read `high` x `wide` tiles as `(high * pixels, wide * pixels, 3)`."""
         from PIL import Image
 
         level = int(slide.get_best_level_for_downsample(self.side / pixels))
@@ -127,7 +127,7 @@ class Slide:
 
 
 def _micrometres(slide: Any) -> float:
-    """Micrometres a pixel of the finest level."""
+    """Find the micrometres per pixel of the finest level."""
     found = [slide.properties.get(f"{maker}.mpp-{axis}") for axis in "xy" for maker in ("tiffslide", "openslide")]
     across, down = (float(a if a is not None else b or "nan") for a, b in (found[:2], found[2:]))
     if not (PLAUSIBLE[0] <= across <= PLAUSIBLE[1] and PLAUSIBLE[0] <= down <= PLAUSIBLE[1]):
@@ -144,8 +144,8 @@ def _micrometres(slide: Any) -> float:
 
 @contextmanager
 def _opened(path: Path, limits: Limits, tiles: bool = False) -> Iterator[Any]:
-    """The slide, checked by its header; with `tiles`, what each tile announces too."""
-    with path.open("rb") as file:  # a path would be parsed as a chain of addresses
+    """Open the slide, checked by its header and, with `tiles`, by what each tile announces."""
+    with path.open("rb") as file:  # a path would be parsed as a chain of URLs
         if file.read(4) not in TIFF:
             slide: Any = _openslide(path)
         else:
@@ -172,7 +172,7 @@ def _openslide(path: Path) -> Any:
 
 
 def _check_levels(file: Any, limits: Limits, tiles: bool) -> None:
-    """Refuse tiles that are too large, packed in a way without a bound, cut off, or that lie about their size."""
+    """Refuse tiles that are too large, truncated, compressed without a size bound, or that misstate their size."""
     series = file.series[0]
     if series.axes != "YXS":
         raise ReadError("the slide is no single RGB image", FIX)

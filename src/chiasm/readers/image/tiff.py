@@ -1,4 +1,4 @@
-"""TIFF as one image: pages of one size are its channels, pyramids and thumbnails are passed over."""
+"""Read a TIFF as one image: pages of one size are its channels, pyramids and thumbnails are skipped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chiasm.readers.registry import missing
 
 MOST_PAGES = 1000
 PLAIN, JPEG = 1, 7
-# LZW, JPEG, deflate (two codes), PackBits, zstd: their decoders are told how much may come out, or their stream says
+# LZW, JPEG, deflate (two codes), PackBits, zstd: their decoders get a size limit, or their stream says it
 COMPRESSIONS = {PLAIN, 5, JPEG, 8, 32946, 32773, 50000}
 WHITE_IS_0, BLACK_IS_0, COLOUR, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 MILLIMETRES = {"nm": 1e-6, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "\\u00B5m": 1e-3, "micron": 1e-3, "microns": 1e-3,
@@ -35,7 +35,7 @@ def check_tiff(path: Path, limits: Limits) -> None:
 
 
 def read_tiff(path: Path, limits: Limits) -> Image:
-    """The channels of a TIFF, in the order of its pages and samples, under the names that OME gives them."""
+    """Read the channels of a TIFF, in the order of its pages and samples, under the names that OME gives them."""
     with _pages(path, limits) as pages:
         for page in pages:
             if page.compression == JPEG:
@@ -52,7 +52,7 @@ def read_tiff(path: Path, limits: Limits) -> Image:
 
 @contextmanager
 def _pages(path: Path, limits: Limits) -> Iterator[list[Any]]:
-    """The pages that make the image, all of one shape and type, checked against the limits."""
+    """Open the pages that make the image, all of one shape and type, checked against the limits."""
     try:
         from tifffile import TiffFile
     except ImportError:
@@ -100,9 +100,9 @@ def _check_kind(page: Any, pages: int) -> None:
 
 
 def _stack(page: Any) -> dict[str, int]:
-    """What ImageJ, OME or tifffile's own description say of planes: depth x time, and their number."""
+    """Read what the ImageJ, OME or tifffile description says of planes: depth x time, and their number."""
     description = page.description[:LONGEST_XML]
-    with suppress(Exception):  # a description that is not understood says nothing
+    with suppress(Exception):  # a description that cannot be parsed is ignored
         if page.is_imagej:
             words = dict(line.split("=", 1) for line in description.splitlines() if "=" in line)
             depth = int(words.get("slices", 1)) * int(words.get("frames", 1))
@@ -128,7 +128,7 @@ def _check_streams(page: Any) -> None:
 
 
 def _planes(page: Any) -> NDArray[np.float32]:
-    """`(C, H, W)` of one page."""
+    """Decode one page to `(C, H, W)`."""
     pixels = page.asarray(maxworkers=1)
     if pixels.ndim == 3 and page.axes == "YXS":
         pixels = np.moveaxis(pixels, -1, 0)
@@ -151,7 +151,7 @@ def _planes(page: Any) -> NDArray[np.float32]:
 
 
 def _ome(page: Any) -> tuple[tuple[str, ...], tuple[float, float] | None]:
-    """Names of the channels and mm a pixel, where OME tells them."""
+    """Channel names and mm per pixel, if OME gives them."""
     with suppress(Exception):
         pixels = _ome_pixels(page.description)
         if pixels is None:
@@ -167,7 +167,7 @@ def _ome(page: Any) -> tuple[tuple[str, ...], tuple[float, float] | None]:
 
 
 def _ome_pixels(description: str) -> Any:
-    """The element Pixels of OME's XML. Entities are not expanded: a document that declares any is not parsed."""
+    """Find the element Pixels of OME's XML; a document that declares entities is not parsed, so none is expanded."""
     if (
         not description.rstrip().endswith("OME>")
         or len(description) > LONGEST_XML

@@ -1,4 +1,4 @@
-"""Where a slide holds tissue: saturation at low resolution, above Otsu's threshold."""
+"""Find where a slide holds tissue: saturation at low resolution, above Otsu's threshold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DARKEST = 32  # of 255: ink, folds and the black that scanners pad with count as
 
 
 def saturation(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`(h, w)` of `(h, w, 3)`: 255 (max - min) / max of the three colours; 0 where the pixel is nearly black."""
+    """Saturation `(h, w)` of RGB `(h, w, 3)`: 255 (max - min) / max of the three colours; 0 for nearly black pixels."""
     most = rgb.max(axis=-1).astype(np.float32)
     least = rgb.min(axis=-1).astype(np.float32)
     share = np.divide(most - least, most, out=np.zeros_like(most), where=most > DARKEST)
@@ -20,7 +20,7 @@ def saturation(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def tissue_threshold(saturations: Iterable[NDArray[np.uint8]]) -> int:
-    """Otsu's threshold of all pixels: t that maximises w0 w1 (m0 - m1)^2 of those up to t and those above.
+    """Otsu's threshold of all pixels: the t that maximises w0 w1 (m0 - m1)^2 of those up to t and those above.
 
     w are shares of pixels, m mean saturations. The threshold stays between 13 and 51 of 255, so that a slide of glass
     alone holds no tissue, and one of tissue alone no glass.

@@ -1,4 +1,4 @@
-"""NIfTI: one file, or a folder of one patient's contrasts, as a volume that lies like axial slices of DICOM."""
+"""Reader of NIfTI: one file, or a folder of one patient's contrasts, as a volume oriented like axial DICOM slices."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ SEPARATORS = "_-. "
 
 
 class VolumeReader:
-    """Gives `Volume`: `(C, D, H, W)` float32, voxels scaled by `scl_slope` and `scl_inter`.
+    """Reader of a `Volume`: `(C, D, H, W)` float32, voxels scaled by `scl_slope` and `scl_inter`.
 
-    Axes are turned to the nearest of the patient's, by the sform, else the qform, without resampling: d runs from foot
-    to head, h from front to back, w from the patient's right to the left. So lie axial DICOM slices: a scan is the same
-    array from either format (nibabel's canonical RAS+ with the first two axes reversed, in the order S, P, L).
+    Axes are turned to the nearest patient axes, by the sform, else the qform, without resampling: d runs from foot to
+    head, h from front to back, w from the patient's right to the left. Axial DICOM slices lie the same way, so a scan
+    is the same array from either format (nibabel's canonical RAS+, first two axes reversed, in the order S, P, L).
 
     Channels: a 4-D file has one for each volume, named "0", "1" ...; a folder has one for each `.nii` or `.nii.gz`, by
-    name, without what the names share up to a separator (`p7_t1`, `p7_t2` are `t1`, `t2`) or the folder's own name.
-    They must have one shape and lie within half a voxel of each other.
+    name, without the prefix that all names share up to a separator (`p7_t1`, `p7_t2` are `t1`, `t2`), or that a single
+    one shares with its folder. They must have one shape and lie within half a voxel of each other.
 
     NaN (the background that many programs leave outside a mask) becomes the smallest finite value of its channel;
-    infinities are refused. `unit` is "": NIfTI does not say. `spacing` is in mm, from the zooms and `xyzt_units`.
+    infinities are refused. `unit` is "", since NIfTI does not say. `spacing` is in mm, from the zooms and `xyzt_units`.
     """
 
     kind = "volume"
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Whether the orientation is unknown; from the headers. A truncated `.nii.gz` shows when it is read."""
+        """Note from the headers if the orientation is unknown. A truncated `.nii.gz` is only noticed by `read`."""
         with guarded(NOUN, FIX):
             headers = [_header(file, limits) for file in _files(item, limits)]
             check_values((sum(header.size for header in headers),), limits)
@@ -55,10 +55,10 @@ class VolumeReader:
         return (f"the header{which} does not say how the volume lies in the patient",) if unknown else ()
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Volume:
-        """The volume.
+        """Read the volume.
 
         Raises:
-            ReadError: no NIfTI, damaged, over a limit, no real numbers, contrasts that do not lie on one another.
+            ReadError: not NIfTI, damaged, over a limit, not real numbers, contrasts that do not lie on one another.
             Unsupported: nibabel is missing.
         """
         with guarded(NOUN, FIX):
@@ -81,16 +81,16 @@ class VolumeReader:
 
 @dataclass(frozen=True)
 class _Header:
-    """`shape` (X, Y, Z) and `volumes` as the file has them; `spacing` along D, H, W after turning."""
+    """Header of one file: `shape` (X, Y, Z) and `volumes` as stored; `spacing` along D, H, W after turning."""
 
     nifti: Any
     shape: tuple[int, int, int]
     volumes: int
     affine: NDArray[np.float64]
-    orientation: NDArray[np.float64]  # (3, 2): each axis of the file to one of the patient, and its sign
+    orientation: NDArray[np.float64]  # (3, 2): patient axis of each axis of the file, and its sign
     spacing: tuple[float, float, float]
     oriented: bool
-    end: int  # of the voxels in the (unpacked) file
+    end: int  # end of the voxels in the (unpacked) file
 
     @property
     def size(self) -> int:
@@ -107,7 +107,7 @@ def _files(item: Item, limits: Limits) -> list[Path]:
 
 
 def _names(files: Sequence[Path]) -> list[str]:
-    """Names of contrasts without the patient's: what all share goes, and the folder's name."""
+    """Name the contrasts without the patient: drop the prefix that all share, or that one shares with its folder."""
     stems = [file.name[: -len(".nii.gz")] if file.name.lower().endswith(".gz") else file.stem for file in files]
     alike = stems if len(stems) > 1 else [stems[0], files[0].parent.name + "_"]
     shared = commonprefix(alike)  # noqa: RUF071 (names, not paths)
@@ -125,7 +125,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _header(path: Path, limits: Limits) -> _Header:
-    """The header of one file, whose announced size is checked; of an unpacked file against the file too."""
+    """Read the header of one file and check its announced size, for an unpacked file against the file too."""
     try:
         import nibabel
     except ImportError:
@@ -164,7 +164,7 @@ def _shape(found: tuple[int, ...]) -> tuple[tuple[int, int, int], int]:
 
 
 def _place(nifti: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float, float], bool]:
-    """Affine, orientation, spacing (D, H, W), and whether the header gave them."""
+    """Read affine, orientation, spacing (D, H, W), and whether the header gives an orientation."""
     from nibabel.orientations import io_orientation
 
     affine = np.asarray(nifti.get_best_affine(), dtype=np.float64)
@@ -192,7 +192,7 @@ def _one_grid(headers: Sequence[_Header]) -> None:
 
 
 def _voxels(path: Path, header: _Header) -> Floats:
-    """`(C, D, H, W)` of one file."""
+    """Read the voxels of one file as `(C, D, H, W)`."""
     from nibabel.orientations import apply_orientation
 
     dtype, start = header.nifti.get_data_dtype(), int(header.nifti["vox_offset"])
@@ -211,7 +211,7 @@ def _voxels(path: Path, header: _Header) -> Floats:
 
 
 def _finite(voxels: NDArray[np.float64]) -> Floats:
-    """float32, with the smallest number in place of what is none."""
+    """Convert to float32, with the smallest number in place of NaN."""
     values = np.ascontiguousarray(voxels, dtype=np.float32)
     unknown = np.isnan(values)
     if np.isinf(values).any() or unknown.all():
@@ -222,7 +222,7 @@ def _finite(voxels: NDArray[np.float64]) -> Floats:
 
 
 def _unpack(stream: BinaryIO, end: int) -> bytearray:
-    """The announced bytes of a gzip, which must end where its header says, within a little; its checksum is held."""
+    """Unpack a gzip, which must end where the header says, within `SLACK` bytes; its checksum is verified."""
     content = bytearray()
     while piece := stream.read(PIECE):
         content += piece

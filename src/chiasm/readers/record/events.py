@@ -1,4 +1,4 @@
-"""A patient's record, one event a row: from a table, a MEDS Parquet file, or a FHIR R4 Bundle or NDJSON file."""
+"""Reader of a patient's event record: from a table, a MEDS Parquet file, or a FHIR R4 Bundle or NDJSON file."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ LONGEST_LIFE = 150 * 365.25 * 24  # hours
 
 
 class EventReader:
-    """`Events` in the order of time, code and value, so that the order of the rows changes nothing.
+    """Reader of `Events`, sorted by time, code and value, so that the order of the rows changes nothing.
 
-    Hours count from wherever the table says; of MEDS and FHIR files from the first record with a time that is not the
+    Hours count from the origin of the table; in MEDS and FHIR files, from the first record with a time that is not the
     birth. The birth itself (`MEDS_BIRTH`) may lie before it, at negative hours, and nothing may lie before the birth.
-    The whole record given is read: whoever predicts from a moment on cuts the record there.
+    The whole record is read: to predict from a moment on, cut the record there first.
     """
 
     kind = "events"
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Whether the record holds the patient's death; a FHIR file is only measured here, its death is never read."""
+        """Note if the record holds the patient's death; a FHIR file is only checked for size, and never for a death."""
         if isinstance(item, Path):
             if _suffix(item, limits) != MEDS:
                 return ()
@@ -41,12 +41,12 @@ class EventReader:
         )
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Events:
-        """The patient's events.
+        """Read the patient's events.
 
         Args:
             item: the patient's rows with columns `hours`, `code` (text) and `numeric_value` (which may be missing;
                 NaN = the event has no value); other columns are ignored. Or the path of one patient's file.
-            limits: `characters` bounds the events, `values` the characters of their codes.
+            limits: `characters` bounds the number of events, `values` the characters of all their codes.
 
         Raises:
             ReadError: no events; hours that are not finite numbers or span over 150 years; a code that is missing, not
@@ -80,7 +80,7 @@ def _suffix(path: Path, limits: Limits) -> str:
 
 
 def _frame(item: object) -> pd.DataFrame:
-    """The rows of a patient, with hours; MEDS rows have times in their place."""
+    """Return a patient's rows with hours, computed from the times of MEDS rows."""
     if not isinstance(item, pd.DataFrame):
         raise ReadError("events are rows or a file, not a cell", "name the table of events in the manifest")
     if "hours" in item.columns or "time" not in item.columns:
@@ -143,7 +143,7 @@ def _values(rows: pd.DataFrame) -> NDArray[np.float32]:
 
 
 def _numbers(column: pd.Series[Any], name: str) -> NDArray[np.float64]:
-    """Float64, NaN where missing, and never minus zero, which sorts as zero does but is not the same."""
+    """Convert to float64, NaN where missing, and never minus zero, which sorts as zero does but is not the same."""
     kind = column.dtype
     if (
         pd.api.types.is_bool_dtype(kind)
@@ -155,7 +155,7 @@ def _numbers(column: pd.Series[Any], name: str) -> NDArray[np.float64]:
 
 
 def _text(column: pd.Series[Any]) -> tuple[NDArray[np.intp], list[str]]:
-    """The place of each row's code among the different ones `(n,)`, and these, stripped."""
+    """Return the index of each row's code among the distinct ones `(n,)`, and these, stripped."""
     try:
         places, found = pd.factorize(column)
     except TypeError:  # a list or a mapping in a cell

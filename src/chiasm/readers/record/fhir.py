@@ -1,4 +1,4 @@
-"""One patient's FHIR R4 resources, a Bundle or NDJSON, to MEDS rows: what was coded and when, never names or notes."""
+"""Convert one patient's FHIR R4 Bundle or NDJSON to MEDS rows: what was coded and when, never names or notes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TIMES = {
     "MedicationAdministration": ("MEDICATION_ADMINISTRATION//", ("effectiveDateTime", "effectivePeriod")),
     "Encounter": ("", ("period",)),
 }
-# What did not happen, or was taken back.
+# Status of what did not happen, or was taken back.
 VOID = {"entered-in-error", "cancelled", "not-done", "refuted", "draft", "preparation", "planned", "proposed"}
 SYSTEMS = {
     "http://loinc.org": "LOINC",
@@ -44,7 +44,7 @@ SYSTEMS = {
 
 @dataclass(frozen=True)
 class Record:
-    """`rows`: MEDS rows, see `read_fhir`; `left_out`: how many resources gave no event, by reason."""
+    """Record of one patient: MEDS `rows` (see `read_fhir`); `left_out` counts resources without an event, by reason."""
 
     rows: pd.DataFrame
     left_out: dict[str, int]
@@ -52,7 +52,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Event:
-    """A code, its value, and the span of time that the file allows for it; None for a static fact."""
+    """Coded event: code, value, and the span of time that the file allows for it, None for a static fact."""
 
     code: str
     value: float
@@ -60,28 +60,29 @@ class Event:
 
 
 def read_fhir(path: Path, limits: Limits = LIMITS, subject_id: int = 0) -> Record:
-    """The coded events of one patient.
+    """Read the coded events of one patient.
 
-    Codes read `system//code`, after `CONDITION//`, `PROCEDURE//`, `MEDICATION_REQUEST//` or
+    Codes have the form `system//code`, after `CONDITION//`, `PROCEDURE//`, `MEDICATION_REQUEST//` or
     `MEDICATION_ADMINISTRATION//`; those of an Observation (each of its components) are followed by `//unit` of a
     quantity or `//system//code` of a coded answer. A quantity's comparator is ignored. An Encounter gives
     `ADMISSION//class` and `DISCHARGE//class`, a Patient `MEDS_BIRTH` and, without a time, `GENDER//gender`. Of several
-    codings the one that the user selected counts, else the first. Entered in error, not done, cancelled: left out.
+    codings the one that the user selected counts, else the first. What was entered in error, not done or cancelled is
+    left out.
 
-    Times are UTC. A partial date is its first moment (2021-03: midnight of 1 March UTC), or the birth, where that lies
-    inside the span that the date allows: a condition of the year of birth does not precede it.
+    Times are UTC. A partial date counts as its first moment (2021-03: midnight of 1 March UTC), or as the birth if that
+    lies inside the span that the date allows: a condition of the year of birth does not precede it.
 
     Args:
-        path: a Bundle (`.json`, up to 64 MB) or NDJSON, a resource a line (up to 16 MB).
-        limits: `bytes` on disk; `characters` bounds the events.
-        subject_id: what stands in the MEDS rows; the identifiers of the file are never given on.
+        path: a Bundle (`.json`, up to 64 MB) or NDJSON, one resource per line (up to 16 MB).
+        limits: `bytes` on disk; `characters` bounds the number of events.
+        subject_id: identifier in the MEDS rows; the identifiers of the file are never passed on.
 
     Returns:
         Rows of `subject_id`, `time` (datetime64[us]), `code` and `numeric_value` (float32), sorted by time and code.
 
     Raises:
         ReadError: not JSON, not FHIR R4, nested too deeply, several patients or another one's resource, an invalid
-            date, an event before the birth, one page of a search, no event, too much.
+            date, an event before the birth, one page of a search, no event, over a limit.
         Unsupported: the package fhir.resources is missing.
     """
     check_size(path, limits)
@@ -138,7 +139,7 @@ def _rows(events: list[Event], birth: tuple[datetime, datetime] | None, subject_
 
 
 def _check_patient(resources: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The Patient, if there is one; no resource may be about anybody else."""
+    """Return the Patient, if there is one; refuse resources about anybody else."""
     own = [(where, item) for where, item in resources if item["resourceType"] == "Patient"]
     if len(own) > 1:
         raise ReadError("the file holds several patients", "write a file a patient")
@@ -156,7 +157,7 @@ def _check_patient(resources: list[tuple[str, dict[str, Any]]]) -> list[dict[str
 
 
 def _events(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] | str:
-    """The events of a resource, or why it is left out."""
+    """Extract the events of a resource, or the reason why it is left out."""
     kind = item["resourceType"]
     prefix, times = TIMES[kind]
     status = {item.get("status")} | {code.get("code") for code in item.get("verificationStatus", {}).get("coding", [])}
@@ -191,7 +192,7 @@ def _events(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] | 
 
 
 def _answer(part: Mapping[str, Any]) -> tuple[str, float] | None:
-    """What an observation's code is followed by, and its value; text is never an answer."""
+    """Return the suffix of an observation's code, and its value; text is never an answer."""
     if "valueQuantity" in part:
         quantity = part["valueQuantity"]
         unit = str(quantity.get("code") or quantity.get("unit") or "").strip()
@@ -215,7 +216,7 @@ def _code(coding: Mapping[str, Any]) -> str:
 
 
 def _span(moment: object) -> tuple[datetime, datetime]:
-    """The first and the last moment that a FHIR date, checked before, can mean; a time with an offset is both."""
+    """Return the first and the last moment that a validated FHIR date can mean; a time with an offset is both."""
     try:
         if not isinstance(moment, str):
             raise TypeError("a number")

@@ -1,4 +1,4 @@
-"""FHIR R4 files, a Bundle or NDJSON, to the elements of resources that are looked at, bounded and checked."""
+"""Read FHIR R4 files (Bundle or NDJSON) within bounds, keeping and validating only the elements that are used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chiasm.readers.registry import missing
 BUNDLE_BYTES, LINE_BYTES = 64 << 20, 16 << 20  # parsed at once: JSON takes up to twenty times that in memory
 DEEPEST = 40
 
-# Resource -> the elements that are looked at. The rest is dropped before anything else sees it: names, addresses,
+# Resource -> the elements that are used. The rest is dropped before anything else sees it: names, addresses,
 # identifiers, narrative, notes, attachments, extensions.
 ELEMENTS = {
     "Patient": "id birthDate gender",
@@ -32,10 +32,10 @@ ELEMENTS = {
 
 
 def read_resources(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """The address (`fullUrl`, "" where none) and the kept elements of each resource of a type that is looked at.
+    """List the address (`fullUrl`, "" if none) and the kept elements of each resource of a type that is used.
 
     Args:
-        path: a Bundle (`.json`, up to 64 MB) or NDJSON, a resource a line (up to 16 MB).
+        path: a Bundle (`.json`, up to 64 MB) or NDJSON, one resource per line (up to 16 MB).
 
     Raises:
         ReadError: not JSON, not FHIR R4, nested too deeply, one page of a search, two resources of one id.
@@ -92,7 +92,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _kept(resource: object) -> dict[str, Any]:
-    """The elements of a resource that are looked at, checked against FHIR R4; of other types the type alone."""
+    """Select the elements of a resource that are used, validated against FHIR R4; none for other types."""
     kind = resource.get("resourceType") if isinstance(resource, dict) else None
     if not isinstance(resource, dict) or not isinstance(kind, str):
         raise ReadError("a resource has no resourceType", "export the file again, as FHIR R4")
@@ -142,7 +142,7 @@ def _deeper(tree: object, levels: int) -> bool:
 
 
 def _unique(found: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each resource once; two different ones of the same type and id are refused."""
+    """Yield each resource once; refuse two different ones of the same type and id."""
     seen: dict[tuple[str, str], dict[str, Any]] = {}
     for where, item in found:
         key = (item["resourceType"], item.get("id", where))

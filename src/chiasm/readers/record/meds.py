@@ -1,4 +1,4 @@
-"""MEDS, the Medical Event Data Standard: Parquet rows of subject, time, code and value, to hours and back."""
+"""Convert MEDS (Medical Event Data Standard), Parquet rows of subject, time, code and value, to hours and back."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ AS_MEDS = "write it as MEDS 0.4: subject_id, time, code, numeric_value"
 
 
 def read_meds(folder: Path, limits: Limits = LIMITS) -> pd.DataFrame:
-    """Every subject of a MEDS dataset (`data/**/*.parquet`) as a table of events.
+    """Read every subject of a MEDS dataset (`data/**/*.parquet`) as a table of events.
 
     `hours = (time - first) / 1 h`, with `first` the subject's first record with a time that is not the birth, so that
-    the birth lies at or below zero and the age at the first record is kept. A static row, which has no time, stands at
+    the birth lies at or below zero and the age at the first record is kept. A static row, which has no time, is put at
     the first record: hours 0. `text_value` and other columns are not read.
 
     Args:
-        folder: of the dataset, with `data` in it.
-        limits: `bytes` of all shards, on disk and decoded; `values` bounds the rows.
+        folder: root of the dataset, with `data` in it.
+        limits: `bytes` bounds all shards on disk, and each one decoded; `values` bounds the rows.
 
     Returns:
-        A frame with `id` (text), `hours` (float64), `code` (text) and `numeric_value` (float32, NaN where none), a row
-        an event, sorted by subject, hours, code and value.
+        A frame with `id` (text), `hours` (float64), `code` (text) and `numeric_value` (float32, NaN where none), one
+        row per event, sorted by subject, hours, code and value.
 
     Raises:
-        ReadError: no shard, a shard that is not MEDS, a subject in two shards, a link out of the folder, too much.
+        ReadError: no shard, a shard that is not MEDS, a subject in two shards, a link out of the folder, over a limit.
         Unsupported: the package meds is missing.
     """
     data = folder / "data"
@@ -61,7 +61,7 @@ def read_meds(folder: Path, limits: Limits = LIMITS) -> pd.DataFrame:
 
 
 def read_subject(path: Path, limits: Limits = LIMITS) -> pd.DataFrame:
-    """The events of the one subject of a MEDS Parquet file, as `read_meds` gives them. Raises as it does."""
+    """Read the events of the only subject of a MEDS Parquet file, in the form of `read_meds`. Raises as it does."""
     check_size(path, limits)
     rows = _read_shard(path, limits, limits.characters)
     if rows["subject_id"].nunique() > 1:
@@ -70,7 +70,7 @@ def read_subject(path: Path, limits: Limits = LIMITS) -> pd.DataFrame:
 
 
 def since_first_record(rows: pd.DataFrame) -> pd.DataFrame:
-    """MEDS rows with hours in place of times; see `read_meds`."""
+    """Replace the times of MEDS rows by hours; see `read_meds`."""
     time = rows["time"].to_numpy("datetime64[us]")
     timed = ~np.isnat(time)
     subject, ids = pd.factorize(rows["subject_id"], sort=True)
@@ -95,17 +95,17 @@ def since_first_record(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_meds(events: pd.DataFrame, start: Any) -> pd.DataFrame:
-    """MEDS rows from a table of events: the inverse of `read_meds`, but for static rows, which get a time.
+    """Convert a table of events to MEDS rows: the inverse of `read_meds`, except that static rows get a time.
 
     Args:
         events: `id` (whole numbers, or text of them), `hours`, `code` and, if there is one, `numeric_value`.
-        start: the moment (UTC) of hour 0: a datetime for all, or a mapping of `id` to one.
+        start: moment (UTC) of hour 0: a datetime for all, or a mapping of `id` to one.
 
     Returns:
         `subject_id` (int64), `time` (datetime64[us]), `code` and `numeric_value` (float32), sorted by subject and time.
 
     Raises:
-        ValueError: an `id` that is no whole number, as MEDS asks for; a subject without a start.
+        ValueError: an `id` is not a whole number, which MEDS asks for; a subject has no start.
     """
     try:
         subject = events["id"].astype(str).astype(np.int64)
@@ -124,7 +124,7 @@ def to_meds(events: pd.DataFrame, start: Any) -> pd.DataFrame:
 
 
 def write_meds(rows: pd.DataFrame, folder: Path) -> Path:
-    """Write MEDS rows as a dataset of one shard, and give its path.
+    """Write MEDS rows as a dataset of one shard, and return its path.
 
     Raises:
         ReadError: the rows are not MEDS.
@@ -140,7 +140,7 @@ def write_meds(rows: pd.DataFrame, folder: Path) -> Path:
 
 
 def _read_shard(path: Path, limits: Limits, most: int) -> pd.DataFrame:
-    """A Parquet file as MEDS rows; codes stay a dictionary until their length is known."""
+    """Read a Parquet file as MEDS rows; codes stay a dictionary until their length is known."""
     try:
         names = [name for name in COLUMNS if name in pq.read_schema(path).names]
         # Codes are read as a dictionary: one long text that a million rows point to is kept once.
@@ -170,7 +170,7 @@ def _read_shard(path: Path, limits: Limits, most: int) -> pd.DataFrame:
 
 
 def _conform(table: pa.Table) -> pa.Table:
-    """The four columns in the types of MEDS, as its own schema checks them."""
+    """Cast the four columns to the types of MEDS, and validate them by its own schema."""
     try:
         from flexible_schema.exceptions import SchemaValidationError, TableValidationError  # type: ignore[import-untyped]
         from meds.schema import DataSchema

@@ -1,4 +1,4 @@
-"""Molecules, from SMILES or a file of one structure, as canonical SMILES."""
+"""Reader of molecules, from SMILES or a file of one structure, as canonical SMILES."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ BLOCK_END = "M  END"
 
 
 class MoleculeReader:
-    """A molecule as the canonical isomeric SMILES of RDKit: two spellings of one molecule give one text.
+    """Reader of a molecule as RDKit's canonical isomeric SMILES: two spellings of one molecule give one text.
 
-    Salts and mixtures keep all their parts. Of a file of structures (SDF, MOL) the atoms, bonds and stereochemistry
+    Salts and mixtures keep all their parts. From a structure file (SDF, MOL) the atoms, bonds and stereochemistry
     are read, hydrogens folded into their atoms; names and data fields are not.
     """
 
@@ -27,11 +27,11 @@ class MoleculeReader:
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Nothing to know. A cell is checked as `read` does, a file by its size and kind."""
+        """Return no notes; check a cell as `read` does, a file by its size and kind."""
         return inspect_plain(self.read, item, (*SMILES_FILES, *STRUCTURES), limits)
 
     def read(self, item: Item, limits: Limits = LIMITS) -> str:
-        """The canonical SMILES.
+        """Read the canonical SMILES.
 
         Raises:
             ReadError: empty, several molecules, not a molecule, an impossible valence, no atoms, over 5,000

@@ -1,4 +1,4 @@
-"""Sequences of proteins and of DNA: a cell of a table or a FASTA file of one record, as capital letters."""
+"""Readers of protein and DNA sequences: a cell of a table or a FASTA file of one record, as capital letters."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY" + "BZXJUO"
 NUCLEOTIDES = "ACGT" + "NRYSWKMBDHV"
 GAPS = "-."
 CAPITALS = str.maketrans(ascii_lowercase, ascii_uppercase)  # str.upper makes SS of a sharp s
-SUSPICIOUS = 50  # letters of nucleotides alone, from which on a protein is hardly one
+SUSPICIOUS = 50  # length from which a protein in letters of nucleotides alone is suspicious
 
 
 class ProteinReader:
-    """A protein: the 20 amino acids, U and O, and B, Z, J, X for the uncertain; a `*` at the end is dropped."""
+    """Reader of a protein: the 20 amino acids, U and O, and B, Z, J, X for uncertain ones; a final `*` is dropped."""
 
     kind = "protein"
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """That the letters are those of nucleotides, where they are; of a cell only, a file is not opened."""
+        """Note if all letters are those of nucleotides; only for a cell, since a file is not opened."""
         if isinstance(item, Path):
             check_text_file(item, SUFFIXES, limits)
             return ()
@@ -34,7 +34,7 @@ class ProteinReader:
         return ()
 
     def read(self, item: Item, limits: Limits = LIMITS) -> str:
-        """The residues.
+        """Read the residues.
 
         Raises:
             ReadError: empty, several records, a gap or a foreign letter (by its position), over `limits.characters`.
@@ -43,22 +43,22 @@ class ProteinReader:
 
 
 class DnaReader:
-    """DNA: A, C, G, T, and N and the other codes of IUPAC for the uncertain. RNA is read as DNA, its U as T."""
+    """Reader of DNA: A, C, G, T, and N and the other IUPAC codes for uncertain ones; RNA is read as DNA, its U as T."""
 
     kind = "dna"
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Nothing to know. A cell is checked as `read` does, a file by its size and kind."""
+        """Return no notes; check a cell as `read` does, a file by its size and kind."""
         return inspect_plain(self.read, item, SUFFIXES, limits)
 
     def read(self, item: Item, limits: Limits = LIMITS) -> str:
-        """The bases. Raises as `ProteinReader.read` does."""
+        """Read the bases. Raises as `ProteinReader.read` does."""
         return _checked(_letters(item, limits).replace("U", "T"), NUCLEOTIDES, "a base")
 
 
 def _letters(item: Item, limits: Limits) -> str:
-    """The capital letters of the only record; the line that names it is not kept."""
+    """Read the only record as capital letters; the line that names it is not kept."""
     lines = read_plain(item, SUFFIXES, limits).split("\n")
     names = [k for k, line in enumerate(lines) if line.lstrip().startswith(">")]
     if len(names) > 1:

@@ -1,4 +1,4 @@
-"""Single cells of one patient, from an H5AD file, as a matrix of counts."""
+"""Reader of one patient's single cells, from an H5AD file, as a matrix of counts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from chiasm.cohort.annotated_file import AnnotatedError, matrix, names_of, opene
 from chiasm.readers.reading import LIMITS, Cells, Item, Limits, ReadError, check_size, check_values
 
 SUFFIX = ".h5ad"
-MOST_FRACTIONS = 0.5  # of the values above zero; corrections of ambient RNA leave some, logarithms nearly all
+MOST_FRACTIONS = 0.5  # of the values above zero; ambient RNA correction leaves some, logarithms nearly all
 
 
 class CellReader:
-    """The raw counts of a patient's cells: X of an H5AD file, `(cells, genes)` float32, dense.
+    """Reader of the raw counts of a patient's cells: X of an H5AD file, `(cells, genes)` float32, dense.
 
     Layers, raw, obs and everything else in the file are not read. X must hold counts: encoders normalise them.
     """
@@ -25,7 +25,7 @@ class CellReader:
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """That the file holds layers or raw, which are not read."""
+        """Note if the file holds layers or raw, which are not read."""
         path = _file(item, limits)
         with _translated(), opened(path) as file:
             shape = shape_of(file)
@@ -34,11 +34,11 @@ class CellReader:
         return (f"the file holds {' and '.join(others)}; X alone is read",) if others else ()
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Cells:
-        """The cells.
+        """Read the cells.
 
         Raises:
-            ReadError: damaged, linked to another file, over a limit, negative or not finite, values that are no
-                counts, a gene that stands twice.
+            ReadError: damaged, linked to another file, over a limit, negative or not finite, values that are not
+                counts, a gene name that appears twice.
             Unsupported: anndata is missing.
         """
         path = _file(item, limits)

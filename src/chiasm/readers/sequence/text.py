@@ -1,4 +1,4 @@
-"""Notes: a cell of a table or a file of plain text, as one normalised text."""
+"""Reader of notes: a cell of a table or a file of plain text, as one normalised text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from chiasm.readers.reading import LIMITS, Item, Limits, ReadError, check_size
 
 SUFFIXES = (".txt", ".md")
-UTF8_BYTES = 4  # a character takes at most
+UTF8_BYTES = 4  # most bytes of a character
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 DOCUMENTS = {
     b"%PDF-": "PDF",
@@ -24,20 +24,20 @@ FIX = "save it as plain text in UTF-8"
 
 
 class TextReader:
-    """A note as it is written: Unicode in composed form (NFC), lines ended by `\\n`, without blanks around it.
+    """Reader of a note as it is written: composed Unicode (NFC), lines ended by `\\n`, without blanks around it.
 
-    Nothing is taken out: names in a note stay in it, and reach the encoder.
+    Nothing is removed: names in a note stay in it, and reach the encoder.
     """
 
     kind = "text"
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Nothing to know. A cell is checked as `read` does, a file by its size and kind."""
+        """Return no notes; check a cell as `read` does, a file by its size and kind."""
         return inspect_plain(self.read, item, SUFFIXES, limits)
 
     def read(self, item: Item, limits: Limits = LIMITS) -> str:
-        """The note.
+        """Read the note.
 
         Raises:
             ReadError: empty, longer than `limits.characters`, not UTF-8, binary, or a document of another format.
@@ -54,7 +54,7 @@ class TextReader:
 def inspect_plain(
     read: Callable[[Item, Limits], str], item: Item, suffixes: tuple[str, ...], limits: Limits
 ) -> tuple[str, ...]:
-    """What a reader of text says before it is asked to read: a cell is read, of a file size and kind are checked."""
+    """Implement `inspect` for the readers of text: read a cell, or check the size and kind of a file."""
     if isinstance(item, Path):
         check_text_file(item, suffixes, limits)
     else:
@@ -63,7 +63,7 @@ def inspect_plain(
 
 
 def read_plain(item: Item, suffixes: tuple[str, ...], limits: Limits) -> str:
-    """The characters of a cell or of a file of text, held against `limits.characters` before they are decoded."""
+    """Read the text of a cell or a file, checked against `limits.characters` before it is decoded."""
     if isinstance(item, str):
         if len(item) > limits.characters:
             raise too_long(limits)
@@ -98,7 +98,7 @@ def check_text_file(path: Path, suffixes: tuple[str, ...], limits: Limits) -> No
 
 
 def decoded(content: bytes) -> str:
-    """UTF-8, with or without its mark, as text."""
+    """Decode UTF-8, with or without a byte order mark."""
     for start, name in DOCUMENTS.items():
         if content.startswith(start):
             raise ReadError(f"the file is {name}, not plain text", FIX)
@@ -111,7 +111,7 @@ def decoded(content: bytes) -> str:
 
 
 def too_long(limits: Limits) -> ReadError:
-    """The refusal of what is over the limit of characters."""
+    """Build the error for a text over the limit of characters."""
     return ReadError(
         f"the text is over the limit of {limits.characters:,} characters", "shorten it, or split it by its sections"
     )

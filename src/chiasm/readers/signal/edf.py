@@ -1,4 +1,4 @@
-"""EDF and BDF recordings, through pyedflib; their annotations, which may hold text about a patient, are not read."""
+"""Read EDF and BDF recordings through pyedflib; annotations, which may hold text about a patient, are not read."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from chiasm.readers.signal.recording import Recording, check_rate
 
 EDF, BDF = b"0       ", b"\xffBIOSEMI"
 FIXED_BYTES = 256
-LEAD_BYTES = 216  # of what stands in the header about a lead before its number of samples
+LEAD_BYTES = 216  # of the header for each lead, before the numbers of samples
 PATIENT = slice(8, 88)
 NOBODY = {"", "X", "X X X X"}
 TRUNCATED = "copy the file again, it is truncated or was never finished"
 
 
 def is_edf(path: Path) -> bool:
-    """Whether the file begins as EDF or BDF does."""
+    """Tell whether the file begins as EDF or BDF does."""
     with path.open("rb") as file:
         return file.read(8) in (EDF, BDF)
 
 
 def read_edf(path: Path, limits: Limits, header_only: bool = False) -> Recording:
-    """The recording in the units of its header, each lead at its own rate.
+    """Read the recording in the units of its header, each lead at its own rate.
 
     Raises:
         ReadError: the file is damaged, discontinuous, over a limit, or its size is not the one announced.
@@ -88,7 +88,7 @@ def _head(path: Path) -> bytes:
 
 
 def _check_length(path: Path, head: bytes) -> None:
-    """Hold the announced samples against the size of the file; pyedflib would print what it finds."""
+    """Check the announced samples against the size of the file; pyedflib would print what it finds."""
     try:
         start, records, leads = int(head[184:192]), int(head[236:244]), int(head[252:256])
         with path.open("rb") as file:

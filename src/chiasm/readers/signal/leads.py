@@ -1,4 +1,4 @@
-"""The leads of an electrocardiogram: their names, their order, their unit, and those that follow from I and II."""
+"""Leads of an electrocardiogram: their names, order and unit, and those that follow from I and II."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ WIDEST_MILLIVOLT = 50.0  # between the lowest and the highest half percent of a 
 
 
 def lead_name(name: str) -> str:
-    """The standard name of a standard lead (`AVR`, `Lead II`, `ECG V1`), any other name as it is (`MLII`, `-aVR`)."""
+    """Return the standard name of a lead (`AVR`, `Lead II`, `ECG V1`), or any other name as it is (`MLII`, `-aVR`)."""
     spelt = SPELLING.fullmatch(name.strip().upper())
     return NAMES.get(spelt.group(1), name) if spelt else name
 
 
 def to_millivolt(unit: str) -> float | None:
-    """How many mV the unit is; 1 where none is given, None where it is no voltage."""
+    """Return how many mV the unit is; 1 if none is given, None if it is not a voltage."""
     return MILLIVOLT.get(unit.strip().lower()) if unit.strip() else 1.0
 
 
 def electrical(recording: Recording) -> list[int]:
-    """The positions of the leads whose unit is a voltage.
+    """List the positions of the leads whose unit is a voltage, or is not given.
 
     Raises:
         ReadError: there is none, or two are the same standard lead.
@@ -61,9 +61,9 @@ def check_height(row: Row) -> None:
 
 
 def twelve_leads(rows: dict[str, Row]) -> dict[str, Row]:
-    """The standard leads first, in the standard order, the others behind them in their own.
+    """Put the standard leads first, in the standard order, and the others behind them in their own.
 
-    Where I and II are there, those of III, aVR, aVL and aVF that are missing are computed from them (Einthoven,
+    If I and II are present, those of III, aVR, aVL and aVF that are missing are computed from them (Einthoven,
     Goldberger): `III = II - I`, `aVR = -(I + II) / 2`, `aVL = I - II / 2`, `aVF = II - I / 2`.
     """
     found = dict(rows)

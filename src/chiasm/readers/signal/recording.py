@@ -1,4 +1,4 @@
-"""A recording as its file holds it, and how its leads come to one rate without gaps."""
+"""Recordings as their files hold them, and functions that bring their leads to one rate without gaps."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ FINEST_RATIO = 10_000  # rates are brought together by a ratio of whole numbers 
 
 @dataclass(frozen=True)
 class Recording:
-    """The leads of one file as it names them, their units and rates in Hz; `notes` are what a user should know of it.
+    """Recording in one file: its leads as named there, their units and rates in Hz; `notes` are for the user.
 
-    `rows` holds `(T_i,)` float64 for each lead, NaN where a sample is invalid; () where only the header was read.
+    `rows` holds `(T_i,)` float64 for each lead, NaN where a sample is invalid; () if only the header was read.
     """
 
     leads: tuple[str, ...]
@@ -34,7 +34,7 @@ class Recording:
 
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:
-    """Names without repetition: the second `ECG` is `ECG 2`, a lead without a name is called by its number."""
+    """Make names distinct: the second `ECG` becomes `ECG 2`, a lead without a name is called by its number."""
     found: list[str] = []
     for number, name in enumerate(names, 1):
         base = " ".join(name.split()) or f"lead {number}"
@@ -47,14 +47,14 @@ def distinct(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_rate(hz: float) -> float:
-    """A sampling rate that can be one, in Hz."""
+    """Return a sampling rate in Hz; refuse an impossible one."""
     if not np.isfinite(hz) or not 0 < hz <= FASTEST_HZ:
         raise ReadError("the sampling rate is not a number above zero", "write the rate in Hz into the header")
     return float(hz)
 
 
 def without_gaps(row: Row, hz: float) -> Row:
-    """Invalid samples replaced by a line between their neighbours (at an end: the nearest one).
+    """Replace invalid samples by a line between their neighbours (at an end: the nearest one).
 
     A gap is bridged up to one second or five samples, whichever is longer.
 
@@ -78,9 +78,9 @@ def without_gaps(row: Row, hz: float) -> Row:
 
 
 def at_rate(row: Row, hz: float, wanted: float) -> Row:
-    """The row at another rate, `ceil(T wanted / hz)` samples, behind the low-pass filter of `resample_poly`.
+    """Resample a row to another rate, `ceil(T wanted / hz)` samples, with the low-pass filter of `resample_poly`.
 
-    The line from the first to the last sample is taken out before and put back, so that an offset does not ring at
+    The line from the first to the last sample is removed before and added back, so that an offset does not ring at
     the ends. The ratio of the rates is the nearest one of whole numbers up to 10,000.
     """
     ratio = Fraction(wanted / hz).limit_denominator(FINEST_RATIO)

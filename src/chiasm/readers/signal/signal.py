@@ -1,4 +1,4 @@
-"""Electrocardiograms and other signals, from WFDB records, EDF, BDF and tables of text, to leads at one rate."""
+"""Readers of electrocardiograms and other signals, from WFDB, EDF, BDF and tables of text, as leads at one rate."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ FORMATS = "WFDB (a path without suffix), EDF, BDF, or a table of text (.csv, .ts
 
 
 class SignalReader:
-    """A recording of any kind: leads, units and rate as in the file.
+    """Reader of a recording of any kind: `(L, T)` float32, with leads, units and rate as in the file.
 
-    Leads of several rates come to the highest one. Invalid samples are bridged by a line up to a second (or five
-    samples, where that is longer). `(L, T)` float32.
+    Leads of several rates are brought to the highest one. Invalid samples are bridged by a line up to a second (or
+    five samples, if that is longer).
     """
 
     kind = "signal"
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """What a user should know, from the header: text about a patient, rates that differ."""
+        """Return notes from the header: text about a patient, rates that differ."""
         found = _load(item, limits, header_only=True)
         rates = sorted(set(found.rates))
         if len(rates) < 2:
@@ -38,7 +38,7 @@ class SignalReader:
         return (*found.notes, f"the leads have {len(rates)} sampling rates; all are brought to {rates[-1]:g} Hz")
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Signal:
-        """The signal.
+        """Read the signal.
 
         Raises:
             ReadError: a damaged or truncated file, one that names another outside its folder, no sampling rate, a
@@ -51,18 +51,18 @@ class SignalReader:
 
 
 class EcgReader:
-    """An electrocardiogram in mV at 100 samples a second, the twelve standard leads first and in their order.
+    """Reader of an ECG: `(L, T)` float32 in mV at 100 Hz, the twelve standard leads first and in their order.
 
-    Leads are told by their names, however they are spelt; a name that is not standard (`MLII`) is kept, behind the
-    others. Leads whose unit is no voltage are left out. Where I and II are there, missing ones of III, aVR, aVL and
-    aVF are computed. A lead without a unit is taken as mV, and refused where it is too high to be. `(L, T)` float32.
+    Leads are recognised by their names, however they are spelt; leads with other names (`MLII`) are kept, behind the
+    standard ones. Leads whose unit is not a voltage are left out. If I and II are present, missing ones of III, aVR,
+    aVL and aVF are computed. A lead without a unit is taken as mV, and refused if it is too high for that.
     """
 
     kind = "ecg"
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """What a user should know, from the header: text about a patient, leads left out, units that are missing."""
+        """Return notes from the header: text about a patient, leads left out, missing units."""
         found = _load(item, limits, header_only=True)
         left = len(found.leads) - len(electrical(found)) if found.leads else 0
         notes = list(found.notes)
@@ -73,7 +73,7 @@ class EcgReader:
         return tuple(notes)
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Signal:
-        """The electrocardiogram. Raises as `SignalReader.read` does, and where a standard lead stands twice."""
+        """Read the electrocardiogram. Raises as `SignalReader.read` does, and if a standard lead appears twice."""
         found = _load(item, limits)
         chosen = electrical(found)
         if min(found.rates[k] for k in chosen) < SLOWEST_ECG_HZ:
@@ -118,7 +118,7 @@ def _load(item: Item, limits: Limits, header_only: bool = False) -> Recording:
 
 
 def _together(found: Recording, hz: float, limits: Limits) -> list[Row]:
-    """Every lead without gaps at one rate, as long as the shortest."""
+    """Bring every lead to one rate without gaps, cut to the length of the shortest."""
     seconds = max(len(row) / rate for row, rate in zip(found.rows, found.rates, strict=True))
     check_values((len(found.rows), int(np.ceil(seconds * hz))), limits)
     rows = [at_rate(without_gaps(row, rate), rate, hz) for row, rate in zip(found.rows, found.rates, strict=True)]

@@ -1,4 +1,4 @@
-"""Signals written as a table of text: a column for the time in seconds, and one for each lead."""
+"""Read signals from a table of text: a column for the time in seconds, and one for each lead."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ FIX = "begin with a line of names, 'time,I,II', the time in seconds"
 
 
 def read_table(path: Path, limits: Limits, header_only: bool = False) -> Recording:
-    """The leads of a table, NaN where a cell is empty; the rate comes from the column of times.
+    """Read the leads of a table, NaN where a cell is empty; the rate comes from the column of times.
 
-    That column is named `time`, `t`, `seconds` or alike (`time (ms)` too), or, in a table without names, is the first
-    one where it rises evenly by less than a second. Units stand behind the names: `II (uV)`.
+    That column is named `time`, `t`, `seconds` or similar (`time (ms)` too), or, in a table without names, is the first
+    one if it rises evenly by less than a second. Units follow the names: `II (uV)`.
 
     Raises:
         ReadError: no times, uneven ones, text in place of numbers, over a limit.
@@ -56,7 +56,7 @@ def read_table(path: Path, limits: Limits, header_only: bool = False) -> Recordi
 
 
 def _first_line(path: Path) -> tuple[str, int]:
-    """The first line, and how many there are; binary data and text of another encoding are refused."""
+    """Read the first line and count the lines; refuse binary data and text of another encoding."""
     with path.open("rb") as file:
         first = file.readline(LINE_BYTES + 1)
         lines = 1
@@ -88,7 +88,7 @@ def _time_column(cells: list[str]) -> tuple[int, float]:
 def _numbers(path: Path, separator: str, named: bool, width: int) -> list[Row]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # a longer row in the first place is only warned of
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # if the first row is too long, pandas only warns
             frame = pd.read_csv(
                 path,
                 sep=separator,
@@ -111,7 +111,7 @@ def _numbers(path: Path, separator: str, named: bool, width: int) -> list[Row]:
 
 
 def _rate(times: Row, named: bool) -> float:
-    """Samples a second; the whole number where the times, which may be rounded, cannot tell it from one."""
+    """Samples per second; a whole number if the times, which may be rounded, cannot tell it from one."""
     fix = "write a row for every sample, its time in seconds, evenly spaced"
     if len(times) < 3 or not np.isfinite(times).all():
         raise ReadError("the times are missing or fewer than three", fix)

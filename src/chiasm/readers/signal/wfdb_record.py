@@ -1,4 +1,4 @@
-"""WFDB records, as PhysioNet keeps them: a header in text and its signal files beside it."""
+"""Read WFDB records, as PhysioNet keeps them: a header in text and its signal files beside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_SEGMENTS = 4096
 NOTHING = "~"  # the name of a signal file or a segment that is not there
 SIGNAL_FILE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_]+)?")
 SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
-BITS: dict[str, Fraction] = {  # a sample, on average
+BITS: dict[str, Fraction] = {  # per sample, on average
     "8": Fraction(8),
     "16": Fraction(16),
     "24": Fraction(24),
@@ -36,15 +36,15 @@ AGAIN = "write the record again"
 
 
 def is_record(path: Path) -> bool:
-    """Whether a WFDB header lies there; `path` is the record without its suffix, or one of its files."""
+    """Tell whether a WFDB header exists; `path` is the record without its suffix, or one of its files."""
     return _header_of(path).is_file()
 
 
 def read_header(path: Path, limits: Limits) -> Recording:
-    """Leads, units and rate of a record; every file that the header names is checked, none of them is decoded.
+    """Read leads, units and rate of a record; every file that the header names is checked, none is decoded.
 
     Raises:
-        ReadError: the header is damaged, names a file that is not beside it, or announces other than its files hold.
+        ReadError: the header is damaged, names a file that is not beside it, or announces what its files do not hold.
     """
     header = _checked(_header_of(path), limits)
     record = header
@@ -65,7 +65,7 @@ def read_header(path: Path, limits: Limits) -> Recording:
 
 
 def read_record(path: Path, limits: Limits) -> Recording:
-    """The record in physical units, invalid samples as NaN; raises as `read_header` does."""
+    """Read the record in physical units, invalid samples as NaN; raises as `read_header` does."""
     found = read_header(path, limits)
     place = _header_of(path)
     try:
@@ -81,7 +81,7 @@ def read_record(path: Path, limits: Limits) -> Recording:
 
 
 class _Header:
-    """A header whose text is bounded and whose names were seen to lie beside it before wfdb parses it."""
+    """Header whose size and file names (which must lie beside it) are checked before wfdb parses it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -149,7 +149,7 @@ def _checked(path: Path, limits: Limits) -> _Header:
 
 
 def _check_signals(header: _Header, limits: Limits) -> None:
-    """Hold the announced samples against the limits and against the size of each signal file."""
+    """Check the announced samples against the limits and against the size of each signal file."""
     parsed = header.parsed
     per_frame = [count or 1 for count in parsed.samps_per_frame]
     files: dict[str, list[int]] = {}

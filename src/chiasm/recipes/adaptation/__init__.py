@@ -1,4 +1,4 @@
-"""One encoder's network adapted to the task by few weights."""
+"""Adaptation recipes: encoder networks fine-tuned to the task, mostly by few weights."""
 
 from chiasm.citation import Citation
 from chiasm.fitting.row import Row, by_name
@@ -152,4 +152,4 @@ ROWS = by_name((
     ),
 ))
 # fmt: on
-"""Name to row, in the order in which they are listed."""
+"""Recipe name to row, in listing order."""

@@ -1,7 +1,7 @@
-"""What recipes share that change a frozen encoder a little: its network runs in training, and only the change is kept.
+"""Common base of the recipes that adapt encoders: an encoder's network runs in training, and only its change is stored.
 
-Inputs of the encoder are stored, so reading and preparing happen once. Modalities whose encoder has no network (tables,
-omics, fingerprints) take part as they are.
+Encoder inputs are stored, so reading and preprocessing happen once. Modalities whose encoder has no network (tables,
+omics, fingerprints) enter unchanged.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class AdaptedRecipe(OneOrAll):
-    """A recipe that trains a small change of frozen networks together with a pooled fusion and a head.
+    """Base of recipes that train a change of pretrained networks together with a pooled fusion and a head.
 
     Args:
-        modality: to read alone; all of them without a name.
-        latent_width: D of the embedding.
-        dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: of the training.
+        modality: the one modality to read; empty: all.
+        latent_width: width D of the embedding.
+        dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: training options.
     """
 
     latent_width: int = 32
@@ -73,30 +73,33 @@ class AdaptedRecipe(OneOrAll):
     def __post_init__(self) -> None:
         check_chance("dropout", self.dropout)
         check_sizes(1, self.latent_width, 1, 1)
-        self.options()  # refuses what it cannot be made of
+        self.options()  # TrainOptions refuses invalid values
 
     def alone(self, cohort: Cohort) -> tuple[str, ...]:
-        """The names of this recipe on each modality that it adapts, by itself."""
+        """Return the names of this recipe on each modality that it adapts, alone."""
         return () if self.modality else tuple(self.reading(name).name for name in self.adapted(cohort))
 
     def completed(
         self, whole: Training, training: Training, predictor: Predictor, response: Response
     ) -> tuple[Predictor, Response]:
-        """With the prior for a patient of whom nothing is read."""
+        """Add the prior for patients with none of the modalities read."""
         if self.modality:
             return super().completed(whole, training, predictor, response)
         prior = prior_link(training.target.kind, training.outcome, training.classes)
         return OrPrior(predictor, prior, training.cohort.modalities), response
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """What is changed of this network: nothing, unless a recipe says so. A `ValueError` says what it cannot adapt.
+        """Return the change to train in this network: none unless a recipe overrides this.
 
-        Modules that `trunk.unread` names are left out of the sites afterwards.
+        Modules named in `trunk.unread` are removed from the sites afterwards.
+
+        Raises:
+            ValueError: the network cannot be adapted in this way.
         """
         return Adaptation()
 
     def tried(self, trunk: Trunk, made: Adaptation, inputs: Tokens) -> None:
-        """Attach and run on one patient, so that what does not fit is known before any fit; a `ValueError` says it."""
+        """Attach the adapter and run it on one patient; raise `ValueError` before any fit if it does not work."""
         attached(trunk, made, seed=0)
         if not bool(inputs.mask.any()):
             return
@@ -107,19 +110,19 @@ class AdaptedRecipe(OneOrAll):
             raise ValueError(f"it does not run with this change ({str(error).splitlines()[0]})") from error
 
     def penalty(self, attached: Any) -> Tensor:
-        """What is added to the loss in training for an attached adapter, or a network that is trained whole."""
+        """Return the training penalty for an attached adapter or a fully trained network; zero unless overridden."""
         return torch.zeros(())
 
     def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
-        """The modalities whose network runs in training; the others take part by their tokens."""
+        """Return the modalities whose network runs in training; the others enter by their tokens."""
         return adapted_modalities(cohort)
 
     def objective(self, data: Prepared) -> Objective | None:
-        """What is minimised; None for the loss of the target's kind."""
+        """Return the training objective; None for the loss of the target's kind."""
         return None
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` where no modality has a network that can be adapted so, or its inputs were not kept."""
+        """Raise `Unsupported` if no modality has an adaptable network, an adaptation fails, or inputs were not kept."""
         super().supports(cohort)
         found = self.adapted(self.read(cohort))
         tokens = pack(cohort, found)
@@ -135,12 +138,12 @@ class AdaptedRecipe(OneOrAll):
             )
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Train on the patients; a fifth of them decide when to stop, and calibrate."""
+        """Train the network; a held-out fifth of the patients is used for early stopping and calibration."""
         data, design, trunks = self.prepared(training)
         return self.trained(training, data, design, trunks)
 
     def prepared(self, training: Training) -> tuple[Prepared, AdaptedDesign, dict[str, Trunk]]:
-        """The cohort as tensors, the design of the network, and the networks, with nothing attached yet."""
+        """Return the cohort as tensors, the design of the network, and the trunks with nothing attached yet."""
         inputs = self.adapted(training.cohort)
         data = prepare(training, with_others(training.cohort, inputs))
         trunks = open_trunks(data)
@@ -158,7 +161,7 @@ class AdaptedRecipe(OneOrAll):
     def trained(
         self, training: Training, data: Prepared, design: AdaptedDesign, trunks: Mapping[str, Trunk]
     ) -> tuple[Predictor, Response]:
-        """The network trained and calibrated."""
+        """Train and calibrate the network."""
         return finish(training, data, self.network(training, data, design, trunks), design)
 
     def network(
@@ -172,13 +175,13 @@ class AdaptedRecipe(OneOrAll):
         penalty: Penalty | None = None,
         after: Network | None = None,
     ) -> Network:
-        """The network of one stage, trained.
+        """Train the network of one stage.
 
         Args:
-            trunks: with nothing attached; another stage needs others, see `open_trunks`.
-            stage: names its checkpoint and its seeds.
-            penalty: of this stage; None takes the recipe's.
-            after: the network of an earlier stage, whose fusion and head this one goes on with.
+            trunks: networks with nothing attached; each stage needs fresh ones, see `open_trunks`.
+            stage: name of the stage, for its checkpoint and its seeds.
+            penalty: penalty of this stage; None: the recipe's.
+            after: network of an earlier stage, whose fusion and head are trained further.
         """
         return self.fitted(
             training,
@@ -199,7 +202,7 @@ class AdaptedRecipe(OneOrAll):
         seed: int | None = None,
         after: Network | None = None,
     ) -> Network:
-        """A fusion and a head of one stage, trained; `seed` instead of the stage's own."""
+        """Train the fusion and the head of one stage; `seed` replaces the stage's own seed."""
         seed = seeded(training.seed, stage) if seed is None else seed
         network = Network(
             build(fusion, seeded(seed, "fusion")), new_head(training, self.latent_width, seeded(seed, "head"))
@@ -219,7 +222,7 @@ class AdaptedRecipe(OneOrAll):
         return network
 
     def options(self) -> TrainOptions:
-        """How the network is trained."""
+        """Return the training options of the network."""
         return TrainOptions(
             self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay, self.modality_dropout
         )
@@ -227,7 +230,7 @@ class AdaptedRecipe(OneOrAll):
 
 @contextmanager
 def _cannot(name: str) -> Iterator[None]:
-    """What an adapter says of a network, as what the recipe says of a modality."""
+    """Turn an adapter's `ValueError` into an `Unsupported` that names the modality."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Networks of adapted modalities before a fusion of all: what of it is trained, and what runs frozen."""
+"""Networks of adapted modalities in front of a common fusion, divided into trained and frozen parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Penalty = Callable[[Any], Tensor]
 @storable("adaptation")
 @dataclass(frozen=True)
 class Adaptation:
-    """What is changed of one network: an adapter at its sites; without one nothing, or everything (`full`)."""
+    """Change of one network: an adapter at its sites, full fine-tuning (`full`), or nothing."""
 
     adapter: Any = None
     sites: tuple[str, ...] = ()
@@ -31,14 +31,14 @@ class Adaptation:
 
 
 class AdaptedFusion(nn.Module):
-    """The networks of the adapted modalities before a fusion of all; only what is trained is a part of the module.
+    """Networks of the adapted modalities, followed by a fusion of all; only trained parts are registered in the module.
 
     Args:
-        trunks: modality to its network, frozen.
+        trunks: modality to its frozen network.
         adaptations: modality to its change.
-        fusion: of all modalities.
+        fusion: fusion module of all modalities.
         shapes: modality to (width, slots) of its tokens.
-        penalty: of an attached adapter, or of a network that is trained whole; added to the loss in training.
+        penalty: penalty of an attached adapter or a fully trained network, added to the loss in training.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class AdaptedFusion(nn.Module):
         trained: list[nn.Module] = []
         for name, own in adaptations.items():
             if own.adapter is not None:
-                found = attached(trunks[name], own, seed=int(torch.randint(2**31, ())))  # as `build` has seeded
+                found = attached(trunks[name], own, seed=int(torch.randint(2**31, ())))  # seeded by `build`
                 self.attached[name] = found
                 trained.append(_tensors(found))
             elif own.full:
@@ -65,22 +65,26 @@ class AdaptedFusion(nn.Module):
                     trunk.network.get_submodule(unread).requires_grad_(False)
                 trained.append(trunk)
         self.trained = nn.ModuleList(trained)
-        self.__dict__["trunks"] = dict(trunks)  # not a part of the module: a base is neither trained nor saved
+        self.__dict__["trunks"] = dict(trunks)  # not registered: a base is neither trained nor saved
 
     @property
     def frozen_parameters(self) -> int:
-        """How many numbers run and are not trained."""
+        """Number of parameters that run but are not trained."""
         trunks: dict[str, Trunk] = self.__dict__["trunks"]
         return sum(p.numel() for trunk in trunks.values() for p in trunk.parameters() if not p.requires_grad)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
-        """Inputs of adapted modalities, tokens of the others; `present` `(B, M)` bool, modalities sorted by name."""
+        """Fuse encoder inputs of adapted modalities and tokens of the others.
+
+        Args:
+            present: `(B, M)` bool, modalities sorted by name.
+        """
         made = dict(tokens)
         for name, trunk in self.__dict__["trunks"].items():
             here = present[:, self.names.index(name)]
             full = self.training and self.attached.get(name) is trunk
             if full and int(tokens[name].mask[here].sum()) == 1:
-                trunk.eval()  # one input has no spread that a batch norm could take
+                trunk.eval()  # a batch norm cannot estimate a variance from one input
             made[name] = _where(trunk, tokens[name], here, self.shapes[name][0])
             if full:
                 trunk.train()
@@ -99,14 +103,14 @@ class AdaptedFusion(nn.Module):
 @storable("adapted")
 @dataclass(frozen=True)
 class AdaptedDesign:
-    """From what an adapted network is built again: encoders by name, changes by site, and the fusion's width."""
+    """Storable description of an adapted network: encoders and changes by modality, and the fusion's width."""
 
     latent_width: int
     trunks: dict[str, InputsAsTheyAre]
     adaptations: dict[str, Adaptation]
 
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> AdaptedFusion:
-        """A fresh fusion, the networks with the weights that their encoders have."""
+        """Create a fresh fusion, with the networks at their encoders' weights."""
         return adapted_fusion(self, {name: own.trunk() for name, own in self.trunks.items()}, shapes, dropout)
 
 
@@ -117,7 +121,7 @@ def adapted_fusion(
     dropout: float = 0.0,
     penalty: Penalty | None = None,
 ) -> AdaptedFusion:
-    """Networks, their changes and a `PooledMean` over all modalities."""
+    """Assemble networks, their changes and a `PooledMean` over all modalities."""
     widths = {
         name: (design.trunks[name].token_width if name in design.trunks else own[0], own[1])
         for name, own in shapes.items()
@@ -127,7 +131,7 @@ def adapted_fusion(
 
 
 def attached(trunk: Trunk, own: Adaptation, *, seed: int) -> Any:
-    """The adapter at its sites of a network, which becomes what is called from now on; None without an adapter.
+    """Attach the adapter at its sites and make `trunk` run the adapted network; None without an adapter.
 
     Raises:
         ValueError: the adapter does not fit a site.
@@ -144,14 +148,14 @@ def _among(sites: tuple[str, ...]) -> Callable[[str, nn.Module], bool]:
 
 
 def _tensors(attached: Attached | PeftAttached) -> nn.Module:
-    """What is trained of an adapter, as a module."""
+    """Collect the trained parameters of an adapter as a module."""
     if isinstance(attached, Attached):
         return nn.ModuleList(attached.parts.values())
     return nn.ParameterDict({name.replace(".", "/"): own for name, own in attached.named_parameters()})
 
 
 def _where(trunk: Trunk, inputs: Tokens, here: Tensor, width: int) -> Tokens:
-    """Tokens of the patients who have the modality; masked ones of the others, for whom nothing runs."""
+    """Compute tokens for the patients who have the modality; the others get masked tokens without a network run."""
     here = here & inputs.mask.any(1)
     if bool(here.all()):
         own: Tokens = trunk(inputs)

@@ -1,4 +1,4 @@
-"""DVPT (arXiv 2307.09787): learned queries that ask each sample's own tokens what to add to them."""
+"""`dvpt`: dynamic visual prompt tuning (arXiv 2307.09787), learned queries that attend to each sample's tokens."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
 
 @dataclass(frozen=True)
 class DynamicPromptRecipe(AdaptedRecipe):
-    """`f(x) + gate * up(...)` at every block f: queries gather what is a sample's own and hand it back to its tokens.
+    """DVPT at every block f: `f(x) + gate * up(...)`; queries gather sample-specific content and add it to the tokens.
 
     Args:
-        prompts: how many queries.
-        width: of the narrow path.
-        share: blocks that share one path.
-        attend: False leaves out the queries, as the released code does.
+        prompts: number of queries.
+        width: width of the bottleneck path.
+        share: number of blocks that share one path.
+        attend: False omits the queries, as the released code does.
     """
 
     prompts: int = 10
@@ -37,7 +37,7 @@ class DynamicPromptRecipe(AdaptedRecipe):
             raise ValueError("prompts, width and share must be 1 or more")
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """At every block."""
+        """Adapt every block."""
         if self.attend and trunk.pads:
             raise ValueError("its inputs are padded, and the queries would read what stands there: take attend=false")
         adapter = DynamicPrompt(self.prompts, self.width, self.share, self.attend)

@@ -1,4 +1,4 @@
-"""Full fine-tuning: every weight of an encoder that its tokens depend on. A reference for recipes that train less."""
+"""`full-tuning`: full fine-tuning of every encoder weight that the tokens depend on; a reference for other recipes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
 
 @dataclass(frozen=True)
 class FullTuning(AdaptedRecipe):
-    """All of the network is trained, with its dropout and, where it has them, its running statistics."""
+    """Full fine-tuning of the network, with its dropout and its running statistics, if it has any."""
 
     learning_rate: float = 1e-4
 
     row: ClassVar[Row] = ROWS["full-tuning"]
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """Everything."""
+        """Train every weight."""
         return Adaptation(full=True)

@@ -1,4 +1,4 @@
-"""GOT-D (ICLR 2024, arXiv 2405.02774): of patients from many places, those that bring a training set to one of them."""
+"""`got-d`: GOT-D (ICLR 2024, arXiv 2405.02774), selection of patients from many sites for a model of one site."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ COMPONENTS = 32
 
 @dataclass(frozen=True)
 class GotD(BaseRecipe):
-    """Fit a recipe on the training patients of a site and on the share of the others that this site lacks in the pool.
+    """Fit a recipe on the training patients of one site and on a selected share of those of other sites.
 
-    The gradient of optimal transport from the other patients to those of the site ranks them; no label is read, and
-    no patient outside the training set. It is for a pool of mixed origin and a model for one place.
+    Patients of other sites are ranked by the gradient of optimal transport from them to the patients of the site; no
+    label is read, and no patient outside the training set. Intended for a pool of mixed origin and a model for one
+    site.
 
     Args:
-        site: that the model is for, as in the column `site` of the cohort.
-        share: of the other patients that is kept, above 0 and at most 1.
-        compare: the modality by which patients are compared; "" for the one that most of them have.
-        recipe: fitted on those who are kept, its options behind semicolons: `lora;rank=4;epochs=20`.
+        site: the site that the model is for, as in the column `site` of the cohort.
+        share: share of the other patients to keep, above 0 and at most 1.
+        compare: modality by which patients are compared; "": the one that most of them have.
+        recipe: inner recipe, fitted on the kept patients, its options after semicolons: `lora;rank=4;epochs=20`.
     """
 
     site: str = ""
@@ -54,38 +55,38 @@ class GotD(BaseRecipe):
 
     @property
     def inner(self) -> Any:
-        """The recipe that is fitted on those who are kept."""
+        """The recipe that is fitted on the kept patients."""
         from chiasm.recipes.registry import make_recipe
 
         return make_recipe(nested_spec(self.recipe))
 
     @property
     def reads_inputs(self) -> bool:
-        """Where the inner recipe does."""
+        """True if the inner recipe needs encoder inputs."""
         return bool(getattr(self.inner, "reads_inputs", False))
 
     @property
     def modality(self) -> str:
-        """The one that the inner recipe reads, where it reads one alone."""
+        """The modality that the inner recipe reads alone; empty if it reads several."""
         return str(getattr(self.inner, "modality", ""))
 
     def alone(self, cohort: Cohort) -> tuple[str, ...]:
-        """This recipe with its inner one on each modality by itself, where that changes an encoder."""
+        """Return the names of this recipe with each one-modality form of the inner recipe; none if it has none."""
         named = self.inner.alone(cohort) if hasattr(self.inner, "alone") else ()
         return tuple(replace(self, recipe=name.replace(":", ";", 1).replace(",", ";")).name for name in named)
 
     @property
     def reads_presence(self) -> bool:
-        """As the inner recipe."""
+        """True if the inner recipe may learn from which modalities a patient has."""
         return bool(getattr(self.inner, "reads_presence", False))
 
     @property
     def settings(self) -> int:
-        """As of the inner recipe."""
+        """Number of settings that the inner recipe tries."""
         return int(getattr(self.inner, "settings", 1))
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` without a site to select towards or without others, and where the inner recipe does."""
+        """Raise `Unsupported` if POT, the site or other sites are missing, or the inner recipe raises it."""
         transport()
         self.inner.supports(cohort)
         if not self.site or cohort.site is None:
@@ -100,20 +101,21 @@ class GotD(BaseRecipe):
                 raise Unsupported(f"{count} patients {whose} have '{name}', and {LEAST_PATIENTS} are needed to compare")
 
     def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
-        """Select among the patients one can learn from, then fit the inner recipe."""
+        """Select among the usable training patients, then fit the inner recipe."""
         usable = trainable(cohort, seed, checkpoint, device).cohort
         kept = np.isin(cohort.ids, usable.ids[self.chosen(usable, seed)])
         model: FittedModel = self.inner.fit(cohort.subset(kept), seed=seed, checkpoint=checkpoint, device=device)
         return replace(model, recipe=self.name)
 
     def chosen(self, cohort: Cohort, seed: int) -> NDArray[np.bool_]:
-        """`(B,)` bool, who is kept: the site, the share of the others, and whoever cannot be compared.
+        """Select the patients to keep, `(B,)` bool: the site, the share of the others, and those without the modality.
 
-        Everybody is where ten of the site or ten of the others cannot be, as in a small training set of a trial.
+        All patients are kept if fewer than ten of the site or of the others can be compared, as in a small training set
+        of a trial.
 
         Args:
             cohort: training patients only.
-            seed: of the part of a large target that is drawn.
+            seed: seed for subsampling a large target.
         """
         kept = np.ones(len(cohort), dtype=bool)
         if cohort.site is None or (self.compare and self.compare not in cohort.modalities):
@@ -135,12 +137,12 @@ class GotD(BaseRecipe):
         return kept
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """As the inner recipe."""
+        """Learn as the inner recipe does."""
         learned: tuple[Predictor, Response] = self.inner.learn(training)
         return learned
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
-        """Those of the inner recipe."""
+        """Return the modalities that the inner recipe reads."""
         found: tuple[str, ...] = self.inner.modalities(cohort)
         return found
 

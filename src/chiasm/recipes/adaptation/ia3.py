@@ -1,4 +1,4 @@
-"""IA3 (NeurIPS 2022, arXiv 2205.05638): a scale for each channel of keys, values and feed-forward networks."""
+"""`ia3`: IA3 (NeurIPS 2022, arXiv 2205.05638), a learned scale per channel of keys, values and feed-forward layers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
 
 @dataclass(frozen=True)
 class IA3Recipe(AdaptedRecipe):
-    """`l * k`, `l * v`, and `W_2 (l * act(W_1 x))`: what the last map of a feed-forward network reads is scaled."""
+    """IA3: `l * k`, `l * v`, and `W_2 (l * act(W_1 x))`, scaling the input of a feed-forward network's last map."""
 
     row: ClassVar[Row] = ROWS["ia3"]
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """At keys and values, and at the end of every feed-forward network."""
+        """Adapt keys, values and the last map of every feed-forward network."""
         last = tuple(last for _, last in feed_forwards(trunk.network))
         return Adaptation(IA3(last), keys_and_values(trunk.network) + last)

@@ -1,4 +1,4 @@
-"""LoRA (ICLR 2022, arXiv 2106.09685): a product of two thin matrices beside the frozen maps of an encoder."""
+"""`lora`: LoRA (ICLR 2022, arXiv 2106.09685), low-rank updates of the frozen maps of an encoder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ WHERE = ("attention", "all")
 
 @dataclass(frozen=True)
 class LoRARecipe(AdaptedRecipe):
-    """`W + (alpha / rank) B A` at the maps to queries, keys and values, or at every linear map and convolution.
+    """LoRA, `W + (alpha / rank) B A`, at the query, key and value maps or at every linear map and convolution.
 
     Args:
-        rank, alpha: of the product.
+        rank, alpha: rank and scale of the update.
         where: "attention", or "all"; a network without attention is adapted at all its maps.
     """
 
@@ -36,6 +36,6 @@ class LoRARecipe(AdaptedRecipe):
         choice("where", self.where, WHERE)
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """At the maps whose rank is above the adapter's."""
+        """Adapt the maps whose rank is above the adapter's."""
         found = (projections if self.where == "attention" else linear_maps)(trunk.network, self.rank)
         return Adaptation(low_rank(trunk.network, found, self.rank, self.alpha), found)

@@ -1,4 +1,4 @@
-"""LT-SFT (ACL 2022, arXiv 2110.07560): the weights that full tuning moves most, trained again from the start alone."""
+"""`lt-sft`: LT-SFT (ACL 2022, arXiv 2110.07560), sparse tuning of the weights that full fine-tuning moves most."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Deltas = dict[str, SparseDelta]
 
 @dataclass(frozen=True)
 class LotteryTicketRecipe(AdaptedRecipe):
-    """Train all of a network, keep the places of the largest `|theta_1 - theta_0|`, go back, train these alone.
+    """Lottery-ticket sparse fine-tuning: train all weights, keep the largest `|theta_1 - theta_0|`, retrain only these.
 
     Args:
-        share: of the network's weights that move in the end, chosen by one threshold over all of them.
-        rounds: a `rounds`-th of the places is found at a time; a later round starts from what was learned.
-        l1: times the mean of `|theta - theta_0|` is added to the loss, in both stages.
-        epochs: of each stage.
+        share: share of the network's weights that may change in the end, selected by one threshold over all weights.
+        rounds: number of rounds, each of which adds a `rounds`-th of the positions and starts from what was learned.
+        l1: weight of the penalty `mean |theta - theta_0|`, in both stages.
+        epochs: epochs of each stage.
     """
 
     learning_rate: float = 1e-4
@@ -51,11 +51,11 @@ class LotteryTicketRecipe(AdaptedRecipe):
             raise ValueError("share lies above 0 and at most at 1, rounds is 1 or more, l1 0 or more")
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """Everything, in the first stage."""
+        """Train every weight, in the first stage."""
         return Adaptation(full=True)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Two stages a round; only the last sparse change is kept."""
+        """Train two stages per round, dense then sparse; only the last sparse change is kept."""
         data, dense, base = self.prepared(training)
         deltas: Deltas = {}
         for number in range(1, self.rounds + 1):
@@ -77,8 +77,8 @@ class LotteryTicketRecipe(AdaptedRecipe):
         return finish(training, data, network, design)
 
     def _ticket(self, base: Trunk, moved: Trunk, before: SparseDelta, number: int) -> SparseDelta:
-        """The places of this round, those of earlier ones with what they have learned."""
-        base.cpu()  # the penalty may have moved it to where the other one was trained
+        """Return this round's positions; those of earlier rounds keep their learned values."""
+        base.cpu()  # the penalty may have moved it to the training device
         phi = {
             name: (moved.network.get_parameter(name) - base.network.get_parameter(name)).detach().flatten().numpy()
             for name in _maskable(base)
@@ -104,7 +104,7 @@ class LotteryTicketRecipe(AdaptedRecipe):
 
 
 def _maskable(trunk: Trunk) -> list[str]:
-    """The parameters that may move: those that are read, and not shared between two modules."""
+    """List the parameters that may change: those of modules that are read, not shared between two modules."""
     modules = list(trunk.network.named_modules(remove_duplicate=False))
     shared = Counter(id(parameter) for _, own in modules for parameter in own._parameters.values())
     return [
@@ -116,7 +116,7 @@ def _maskable(trunk: Trunk) -> list[str]:
 
 
 def _put(trunks: Mapping[str, Trunk], deltas: Deltas) -> None:
-    """Add what was learned to networks that are trained whole again."""
+    """Add the learned sparse changes to networks before dense training."""
     with torch.no_grad():
         for name, delta in deltas.items():
             for key, places in delta.indices.items():

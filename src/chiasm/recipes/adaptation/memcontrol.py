@@ -1,4 +1,4 @@
-"""MemControl (arXiv 2405.19458): which blocks of an encoder to adapt, searched on inner patients for two goals."""
+"""`memcontrol`: MemControl (arXiv 2405.19458), a two-objective search for the encoder blocks to adapt."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ Sites = dict[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class MemControlRecipe(AdaptedRecipe):
-    """One bit a block, LoRA in it or not, and a learning rate; the loss on inner patients, and the parameters trained.
+    """Search which blocks get LoRA, and a learning rate, to minimise inner loss and the number of trained parameters.
 
-    Of the choices that no other beats in both goals, the one with the fewest parameters whose loss is within
-    `tolerance` of the best is trained. The patients that stop and calibrate this training take no part in the search.
+    Among the Pareto-optimal choices, the one with the fewest parameters whose loss is within `tolerance` of the best is
+    trained. The patients used for early stopping and calibration of that training take no part in the search.
 
     Args:
-        rank, alpha: of LoRA.
-        trials: choices tried, at most.
-        trial_epochs: of the training of each.
-        lowest, highest: between which a learning rate is drawn; equal ones fix it.
-        tolerance: relative to the best loss.
+        rank, alpha: rank and scale of LoRA.
+        trials: maximum number of choices tried.
+        trial_epochs: training epochs of each trial.
+        lowest, highest: range of the learning rate; equal values fix it.
+        tolerance: loss tolerance, relative to the best loss.
     """
 
     rank: int = 4
@@ -57,28 +57,28 @@ class MemControlRecipe(AdaptedRecipe):
             raise ValueError("trials and trial_epochs are 1 or more, 0 < lowest <= highest, tolerance is 0 or more")
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """Nothing before the search has ended."""
+        """Return no change, because the search selects it; raise `ValueError` if no block can be adapted."""
         if not self.sites(trunk):
             raise ValueError("no block has a map of a rank above the adapter's")
         return Adaptation()
 
     def supports(self, cohort: Cohort) -> None:
-        """As any adapted recipe, and optuna is installed."""
+        """Raise `Unsupported` also if optuna is not installed."""
         searcher()
         super().supports(cohort)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Search, then train what was chosen."""
+        """Search, then train the selected choice."""
         data, design, trunks = self.prepared(training)
         sites = {f"{name}:{block}": own for name, trunk in trunks.items() for block, own in self.sites(trunk).items()}
-        if not sites:  # too few have the modality that would be adapted
+        if not sites:  # too few patients have a modality that could be adapted
             return self.trained(training, data, design, trunks)
         chosen = self.best(self.search(training, data, design, sites))
         final = replace(self, learning_rate=chosen.rate)
         return final.trained(training, data, final.chosen(design, sites, chosen.sites), open_trunks(data))
 
     def sites(self, trunk: Trunk) -> Sites:
-        """Block to its maps for queries, keys and values."""
+        """Map each block to its query, key and value maps."""
         found = {}
         for block in blocks(trunk.network):
             names = [f"{block}.{name}" for name in projections(trunk.network.get_submodule(block), self.rank)]
@@ -86,7 +86,7 @@ class MemControlRecipe(AdaptedRecipe):
         return {block: own for block, own in found.items() if own}
 
     def chosen(self, design: AdaptedDesign, sites: Sites, labels: tuple[str, ...]) -> AdaptedDesign:
-        """The design with LoRA at the sites of these blocks, `modality:block` each."""
+        """Return the design with LoRA in these blocks, each given as `modality:block`."""
         made = {}
         for name, own in design.trunks.items():
             found = tuple(site for label in labels if label.rpartition(":")[0] == name for site in sites[label])
@@ -96,7 +96,7 @@ class MemControlRecipe(AdaptedRecipe):
         return replace(design, adaptations=made)
 
     def search(self, training: Training, data: Prepared, design: AdaptedDesign, sites: Sites) -> list[Choice]:
-        """The choices that no other tried beats in both goals."""
+        """Search the blocks and learning rate; return the Pareto-optimal choices."""
         inner, seed = inner_patients(data, training.seed), seeded(training.seed, "search")
 
         def costs(labels: tuple[str, ...], rate: float) -> tuple[float, float]:
@@ -116,7 +116,7 @@ class MemControlRecipe(AdaptedRecipe):
         return search_sites(list(sites), costs, goals=2, trials=self.trials, rates=rates, seed=training.seed)
 
     def best(self, front: list[Choice]) -> Choice:
-        """The fewest parameters whose loss is within `tolerance` of the smallest; of equal ones the smaller loss."""
+        """Return the choice with fewest parameters among those within `tolerance` of the best loss; ties by loss."""
         limit = min(choice.costs[0] for choice in front)
         limit += self.tolerance * abs(limit)
         near = [choice for choice in front if choice.costs[0] <= limit]
@@ -124,7 +124,7 @@ class MemControlRecipe(AdaptedRecipe):
 
 
 def inner_patients(data: Prepared, seed: int) -> Prepared:
-    """The training patients without those held out for early stopping; a fifth of them is held out instead."""
+    """Restrict to patients not held out for early stopping, and hold out a fifth of them instead."""
     rows = np.flatnonzero(~data.held_out)
     cohort, index = data.cohort.subset(rows), torch.from_numpy(rows)
     return replace(
@@ -140,7 +140,7 @@ def inner_patients(data: Prepared, seed: int) -> Prepared:
 
 
 def loss_of(network: Any, data: Prepared) -> float:
-    """The mean loss of the patients held out."""
+    """Return the mean loss on the held-out patients."""
     rows = np.flatnonzero(data.held_out)
     tokens = {name: packed.subset(rows) for name, packed in data.tokens.items()}
     link = torch.from_numpy(predict_link(network, tokens, data.present[rows])).float()

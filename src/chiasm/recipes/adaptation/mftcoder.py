@@ -1,4 +1,4 @@
-"""MFTCoder and CoBa (arXiv 2311.02303, EMNLP 2024): several labels learned together, none at the others' cost."""
+"""`mftcoder`: MFTCoder and CoBa (arXiv 2311.02303, EMNLP 2024), balanced multitask training of several labels."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from chiasm.training.task_balance import TaskBalance
 
 @dataclass(frozen=True)
 class MFTCoderRecipe(AdaptedRecipe):
-    """Labels on shared networks that LoRA changes, or on stored tokens; the loss is balanced over the labels.
+    """Multilabel model on networks shared by all labels, adapted by LoRA or not; the loss is balanced over the labels.
 
     Args:
-        adapt: "lora" at the networks of encoders whose inputs are kept, or "nothing": tokens as they are.
-        rank, alpha: of LoRA.
-        mode: of the mean: "token", "sample" or "task".
-        focus, gamma: "none", or a focal loss by "sample" or by "task".
-        weights: of the tasks, "equal" or "coba".
-        warmup, window, temperature: of CoBa, in epochs.
+        adapt: "lora" for the networks of encoders whose inputs are kept, or "nothing" for stored tokens.
+        rank, alpha: rank and scale of LoRA.
+        mode: unit of the mean loss: "token", "sample" or "task".
+        focus, gamma: "none", or a focal loss by "sample" or by "task" with exponent gamma.
+        weights: weights of the tasks: "equal" or "coba".
+        warmup, window, temperature: CoBa's warm-up and window, in epochs, and its temperature.
     """
 
     adapt: str = "lora"
@@ -59,7 +59,7 @@ class MFTCoderRecipe(AdaptedRecipe):
         self._coba(2)
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` for a target of one task, and where nothing can be adapted."""
+        """Raise `Unsupported` unless the target has two labels or more and, with LoRA, a network can be adapted."""
         if cohort.target is None or cohort.target.kind != "multilabel" or len(class_names(cohort.target)) < 2:
             raise Unsupported(
                 'balances several labels, and the target is one task: take kind = "multilabel" with two columns or more'
@@ -70,15 +70,19 @@ class MFTCoderRecipe(AdaptedRecipe):
             BaseRecipe.supports(self, cohort)
 
     def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
-        """None where tokens are taken as they are."""
+        """Return the modalities whose network runs in training; none with `adapt="nothing"`."""
         return super().adapted(cohort) if self.adapt == "lora" else {}
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """That of `lora`."""
+        """Adapt the network as `lora` does."""
         return LoRARecipe(rank=self.rank, alpha=self.alpha).adaptation(trunk)
 
     def objective(self, data: Prepared) -> Objective:
-        """The balanced loss; CoBa needs a held-out loss of every label."""
+        """Return the balanced loss.
+
+        Raises:
+            Unsupported: CoBa is used and a label has no known value among the held-out patients.
+        """
         if self.weights == "equal":
             return TaskBalance(self.mode, self.focus, self.gamma, None)
         if bool(torch.isnan(data.value[torch.from_numpy(data.held_out)]).all(0).any()):

@@ -1,4 +1,4 @@
-"""Policy-gradient noise masks (arXiv 2406.14568): a policy learns which masks on images make a network train better."""
+"""`noise-mask`: policy-gradient noise masks (arXiv 2406.14568), image masks learned to improve training."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ PIXELS = (HuggingFace, MonaiNetwork)
 
 @dataclass(frozen=True)
 class NoiseMask(AdaptedRecipe):
-    """Train with masks that a policy draws, drop the policy, and go on without masks.
+    """Train with image masks drawn by a policy, then drop the policy and train on without masks.
 
     Args:
-        rank, alpha: of a low-rank change at every map of the images' networks; `rank=0` trains the whole networks.
-        mask_epochs: with masks, at most; then `epochs` without.
-        grid: cells of a mask along a side.
-        blur: of the mask, the standard deviation in pixels.
+        rank, alpha: rank and scale of LoRA at every map of the image networks; `rank=0` trains the whole networks.
+        mask_epochs: maximum number of epochs with masks, followed by at most `epochs` without.
+        grid: number of mask cells along each side.
+        blur: standard deviation of the mask's blur, in pixels.
     """
 
     rank: int = 8
@@ -51,12 +51,12 @@ class NoiseMask(AdaptedRecipe):
         BetaMaskPolicy(1, (self.grid, self.grid), blur=self.blur)
 
     def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
-        """The images whose network reads them whole, in pixels that can be masked."""
+        """Return the image modalities whose network reads whole images as pixels, which can be masked."""
         found = super().adapted(cohort)
         return {name: own for name, own in found.items() if own.kind == "image" and isinstance(own.encoder(), PIXELS)}
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` for a target without classes, and where no image has a network."""
+        """Raise `Unsupported` if the target is not a classification, or no image encoder is a network."""
         if cohort.target is not None and cohort.target.kind != "classification":
             raise Unsupported("the reward of a mask is the cross entropy of a class: take a classification target")
         super().supports(cohort)
@@ -64,7 +64,7 @@ class NoiseMask(AdaptedRecipe):
             raise Unsupported("masks are for images whose encoder is a network that reads pixels: hf:folder, or monai")
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """That of `lora` at every map, or everything."""
+        """Adapt every map as `lora` does, or train every weight if the rank is 0."""
         if not self.rank:
             return Adaptation(full=True)
         return LoRARecipe(rank=self.rank, alpha=self.alpha, where="all").adaptation(trunk)
@@ -72,7 +72,7 @@ class NoiseMask(AdaptedRecipe):
     def trained(
         self, training: Training, data: Prepared, design: AdaptedDesign, trunks: Mapping[str, Trunk]
     ) -> tuple[Predictor, Response]:
-        """Both stages; the second starts from the best epoch of the first, and only it is stored."""
+        """Train both stages; the second starts from the best epoch of the first, and only its result is stored."""
         seed, folder = training.seed, training.checkpoint
         fusion = build(lambda: adapted_fusion(design, trunks, data.shapes, self.dropout), seeded(seed, "fusion"))
         shapes: dict[str, Any] = {name: trunk.shape for name, trunk in trunks.items()}

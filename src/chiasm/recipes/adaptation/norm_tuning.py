@@ -1,4 +1,4 @@
-"""Tuned norms (ICLR 2024, arXiv 2312.11420): the scale and the shift of every norm of an encoder, and nothing else."""
+"""`norm-tuning`: tuning of only the scale and shift of every norm of an encoder (ICLR 2024, arXiv 2312.11420)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
 
 @dataclass(frozen=True)
 class NormTuningRecipe(AdaptedRecipe):
-    """`gamma' * n(x) + beta'` for every norm n: what peft's `NormTuning` learns on LayerNorms, for all norms."""
+    """Norm tuning: `gamma' * n(x) + beta'` for every norm n, as peft's `NormTuning` learns for LayerNorms."""
 
     row: ClassVar[Row] = ROWS["norm-tuning"]
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """At every layer, group and batch norm."""
+        """Adapt every layer, group and batch norm."""
         found = norms(trunk.network)
         if not found:
             raise ValueError("it has no layer, group or batch norm with weights")

@@ -1,4 +1,4 @@
-"""PEGO (ECCV 2024, arXiv 2407.15085): groups of LoRA, kept orthogonal to the encoder's weights and to each other."""
+"""`pego`: PEGO (ECCV 2024, arXiv 2407.15085), LoRA groups kept orthogonal to the frozen weights and each other."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
 
 @dataclass(frozen=True)
 class PegoRecipe(AdaptedRecipe):
-    """`W + sum_g (alpha / rank) B_g A_g` at the maps to queries, keys and values; `weight * orthogonality` in the loss.
+    """LoRA groups, `W + sum_g (alpha / rank) B_g A_g`, at query, key and value maps with an orthogonality penalty.
 
     Args:
-        rank, alpha: of each product.
-        groups: how many products side by side.
-        weight: of the penalty, a sum over the squared width of every site; 0 leaves plain groups of LoRA.
+        rank, alpha: rank and scale of each product.
+        groups: number of parallel products.
+        weight: weight of the penalty, a sum over the squared width of every site; 0 leaves plain LoRA groups.
     """
 
     rank: int = 4
@@ -38,10 +38,10 @@ class PegoRecipe(AdaptedRecipe):
             raise ValueError(f"weight={self.weight} must be 0 or more")
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """At the maps whose rank is above the adapter's."""
+        """Adapt the maps whose rank is above the adapter's."""
         found = projections(trunk.network, self.rank)
         return Adaptation(low_rank(trunk.network, found, self.rank, self.alpha, self.groups), found)
 
     def penalty(self, attached: Any) -> Tensor:
-        """`weight` times what the pairs have in common with the weights and with each other."""
+        """Return `weight` times the overlap of the LoRA groups with the frozen weights and with each other."""
         return self.weight * orthogonality(attached)

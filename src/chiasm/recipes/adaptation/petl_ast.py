@@ -1,4 +1,4 @@
-"""PETL of AST (arXiv 2312.03694): narrow paths beside the feed-forward networks and attentions of a transformer."""
+"""`petl-ast`: PETL of AST (arXiv 2312.03694), bottleneck adapters at feed-forward and attention layers."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ BLOCKS, POSITIONS, LAYOUTS = ("mlp", "conv"), ("pfeiffer", "houlsby"), ("paralle
 
 @dataclass(frozen=True)
 class PetlAstRecipe(AdaptedRecipe):
-    """`f(x) + up(act(conv(down(x))))`, f a feed-forward network or an attention, x what it reads; and trained norms.
+    """Bottleneck adapters, `f(x) + up(act(conv(down(x))))` for a feed-forward or attention layer f, and trained norms.
 
     Args:
         block: "mlp", or "conv": gated, with a depthwise convolution along the tokens, as in a Conformer.
         position: "pfeiffer": at the feed-forward networks; "houlsby": at the attentions too.
-        layout: "parallel", or "sequential": the path reads what f answers.
-        residual: in parallel also adds x, so that it counts twice; in sequence it is there anyhow.
-        reduction: width of the tokens over that of the path.
-        kernel: of the convolution, odd.
-        norms: whether the norms are trained.
+        layout: "parallel", or "sequential": the adapter reads the output of f.
+        residual: in a parallel layout also add x, which then counts twice; a sequential adapter always has it.
+        reduction: ratio of token width to adapter width.
+        kernel: size of the convolution, odd.
+        norms: also train the norms.
     """
 
     block: str = "mlp"
@@ -49,7 +49,7 @@ class PetlAstRecipe(AdaptedRecipe):
             raise ValueError(f"reduction={self.reduction} must be 1 or more and kernel={self.kernel} odd")
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """A path at each layer, and a scale and a shift for each norm."""
+        """Adapt each layer by a bottleneck, and each norm by a scale and a shift."""
         network = trunk.network
         if self.block == "conv" and trunk.pads:
             raise ValueError("its inputs are padded, and a convolution would read what stands there: take block=mlp")

@@ -1,4 +1,4 @@
-"""Prefix tuning (ACL 2021, arXiv 2101.00190): learned keys and values before those of every layer of a text model."""
+"""`prefix`: prefix tuning (ACL 2021, arXiv 2101.00190), learned keys and values in every layer of a text model."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
 
 @dataclass(frozen=True)
 class PrefixRecipe(AdaptedRecipe):
-    """Every token of a text attends to `tokens` learned keys and values a layer too.
+    """Prefix tuning: every token also attends to `tokens` learned keys and values in each layer.
 
     Args:
-        tokens: how many.
+        tokens: number of learned keys and values per layer.
     """
 
     tokens: int = 8
@@ -31,7 +31,7 @@ class PrefixRecipe(AdaptedRecipe):
             raise ValueError(f"tokens={self.tokens} must be 1 or more")
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """The whole network."""
+        """Adapt the whole network; raise `ValueError` if it does not accept a key/value cache."""
         if cache_name(trunk.network) is None:
             raise ValueError("it takes no keys and values from before: prefixes need a text model such as BERT")
         return Adaptation(Prefix(self.tokens, "features"), ("",))

@@ -1,4 +1,4 @@
-"""A linear probe: nothing of an encoder is trained, its tokens are pooled as they are. A reference for what trains."""
+"""`probe`: linear probe, a fusion and a head on pooled tokens of frozen encoders; a reference for other recipes."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from chiasm.recipes.adaptation.trunks import with_others
 
 @dataclass(frozen=True)
 class Probe(AdaptedRecipe):
-    """The fusion and the head of all adapted recipes on stored tokens: what a recipe adds to it is the adaptation's."""
+    """The fusion and head of all adapted recipes on stored tokens; a gain over it is due to the adaptation."""
 
     row: ClassVar[Row] = ROWS["probe"]
     reads_inputs: ClassVar[bool] = False
 
     def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
-        """The modalities whose tokens a network gave; their inputs need not be kept."""
+        """Return the modalities whose tokens come from an adaptable network; their inputs need not be kept."""
         return {**_of_networks(cohort)}
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` where no modality has an encoder with a network, which need not run."""
+        """Raise `Unsupported` if no modality has an encoder with a network; the network itself need not run."""
         BaseRecipe.supports(self, cohort)
         if not self.adapted(cohort):
             raise Unsupported("no modality has an encoder with a network, such as text by minilm, or hf:folder")
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """No network runs."""
+        """Train the fusion and the head on stored tokens; no encoder network runs."""
         data = prepare(training, with_others(training.cohort, _of_networks(training.cohort)))
         design = AdaptedDesign(self.latent_width, {}, {})
         return finish(
@@ -45,7 +45,7 @@ class Probe(AdaptedRecipe):
 
 
 def _of_networks(cohort: Cohort) -> dict[str, TokensAsTheyAre]:
-    """The modalities whose tokens a network gave that can be adapted."""
+    """Return the modalities whose tokens come from an adaptable network."""
     found = {}
     for name in cohort.modalities:
         encoding = cohort.encodings.get(name)

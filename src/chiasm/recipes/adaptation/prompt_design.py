@@ -1,4 +1,4 @@
-"""The network of prompt learning: frozen language models with prompts, words as classes, and the other modalities."""
+"""Network of prompt learning: frozen language models with prompts, words as classes, and the other modalities."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from chiasm.tokens import Tokens
 
 
 class WordScores(nn.Module):
-    """`link = mean over texts of their scores + W pooled(the other modalities)`, each term where it is present.
+    """Sum of class scores from texts and other modalities: `link = mean of text scores + W pooled(other modalities)`.
 
-    W and its bias start at zero, so that an untrained one says what the language model says.
+    Each term counts only where it is present. W and its bias start at zero, so an untrained network gives the language
+    model's scores.
 
     Args:
         shapes: modality to (width, slots) of its tokens.
-        texts: those whose tokens are scores, or with `soft` the states that a soft verbalizer reads.
-        labels: K.
-        width, dropout: of the pooled others.
+        texts: modalities whose tokens are scores, or with `soft` the states that a soft verbalizer reads.
+        labels: number of classes, K.
+        soft: read states by a learned verbalizer instead of scores.
+        width, dropout: width and dropout of the pooled other modalities.
     """
 
     def __init__(self, shapes: Shapes, texts: list[str], labels: int, soft: bool, width: int, dropout: float) -> None:
@@ -44,7 +46,7 @@ class WordScores(nn.Module):
             nn.init.zeros_(self.linear.weight), nn.init.zeros_(self.linear.bias)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
-        """The link, `(B, K)`, in the place of the embedding."""
+        """Return the link `(B, K)`, in place of an embedding."""
         here = present[:, self.places]
         scores = torch.zeros(len(present), self.labels, device=present.device)
         for m, name in enumerate(self.texts):
@@ -66,7 +68,7 @@ class WordScores(nn.Module):
 @storable("prompt-learning")
 @dataclass(frozen=True)
 class PromptDesign:
-    """From what the network is built again: the texts' encoders, their templates and words, and the sizes."""
+    """Storable description of the network: encoders of the texts, their templates and words, and the sizes."""
 
     texts: dict[str, InputsAsTheyAre]
     templates: dict[str, Template]
@@ -77,11 +79,11 @@ class PromptDesign:
 
     @property
     def latent_width(self) -> int:
-        """The fusion gives the link itself."""
+        """Always 0: the fusion returns the link itself."""
         return 0
 
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> AdaptedFusion:
-        """Language models with prompts, which start as pieces of the vocabulary (Lester et al., section 3.2)."""
+        """Build language models with prompts, initialised by vocabulary embeddings (Lester et al., section 3.2)."""
         names, soft = sorted(self.texts), not self.verbalizers
         models = {name: self.texts[name].encoder().language_model() for name in names}
         trunks = {}

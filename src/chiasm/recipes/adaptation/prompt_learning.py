@@ -1,4 +1,4 @@
-"""Clinical prompt learning (arXiv 2205.05535): a frozen language model reads a template, and words mean classes."""
+"""`prompt-learning`: clinical prompt learning (arXiv 2205.05535), a frozen language model with words as classes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from chiasm.recipes.adaptation.prompt_design import PromptDesign
 from chiasm.tokens import Tokens
 from chiasm.training import Network
 
-SHORTEST = 8  # pieces of a window that a text's encoder takes
+SHORTEST = 8  # smallest window, in word pieces, that a text encoder accepts
 
 
 @dataclass(frozen=True)
 class PromptLearning(AdaptedRecipe):
-    """Prompts before a text in a template; the model's words at `{mask}`, or a map of its state there, are the classes.
+    """Prompt learning: classes are scored by the model's words at a template's `{mask}`, or by a map of its state.
 
     Args:
-        prompts: learned vectors before the text; 0 for the template alone.
-        template: holds `{text}` and `{mask}`.
-        words: of the classes, `no=healthy/well;yes=ill`; "" for their names.
-        verbalizer: "manual", by words, or "soft", learned.
-        latent_width: of what the other modalities say.
+        prompts: number of learned vectors before the text; 0: the template alone.
+        template: text pattern with `{text}` and `{mask}` once each.
+        words: words of the classes, `no=healthy/well;yes=ill`; "": the class names.
+        verbalizer: "manual" (by words) or "soft" (learned).
+        latent_width: width of the pooled other modalities.
     """
 
     learning_rate: float = 1e-2
@@ -55,7 +55,7 @@ class PromptLearning(AdaptedRecipe):
             raise ValueError("prompts is 0 or more, and a template holds {text} and {mask} once each")
 
     def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
-        """The texts whose model's folder holds the head that guesses words."""
+        """Return the texts whose model folder includes the language-modelling head."""
         found = {}
         for name, own in super().adapted(cohort).items():
             encoder = own.encoder() if own.kind == "text" else None
@@ -64,7 +64,7 @@ class PromptLearning(AdaptedRecipe):
         return found
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` without classes or a language model, or where words or windows do not fit it."""
+        """Raise `Unsupported` without classes or a language model, or if words or windows do not fit the model."""
         if cohort.target is not None and cohort.target.kind != "classification":
             raise Unsupported("words stand for classes: take a classification target")
         super().supports(cohort)
@@ -77,17 +77,18 @@ class PromptLearning(AdaptedRecipe):
         self.design(cohort.target, texts)
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """Vectors before the whole model's input."""
+        """Prepend learned vectors to the input of the whole model."""
         return self._prompts("masked")
 
     def tried(self, trunk: Trunk, made: Adaptation, inputs: Tokens) -> None:
-        """The network inside is not what runs: `design` says what does not fit."""
+        """Skip the trial run, because the trunk is not the network that runs; `design` checks the fit instead."""
 
     def design(self, target: Target, texts: dict[str, InputsAsTheyAre]) -> PromptDesign:
-        """The templates and words in the pieces of each text's model.
+        """Tokenise templates and words for the model of each text.
 
         Raises:
-            Unsupported: a word that a model does not know, or windows with no room for the template.
+            Unsupported: `words` names an unknown class, a model does not know a word, or windows leave no room for the
+                template.
         """
         names = class_names(target)
         words: dict[str, list[str]] = {name: [name] for name in names}
@@ -114,7 +115,7 @@ class PromptLearning(AdaptedRecipe):
         return PromptDesign(texts, templates, verbalizers, len(names), adaptations, self.latent_width)
 
     def prepared(self, training: Training) -> tuple[Prepared, Any, dict[str, Trunk]]:
-        """The cohort as tensors and the design, whose networks are language models; no trunk of an encoder runs."""
+        """Return the cohort as tensors and the design with its language models; there are no encoder trunks."""
         cohort = training.cohort
         texts = self.adapted(cohort)
         others = fit_encoders(cohort.with_modalities([name for name in cohort.modalities if name not in texts]))
@@ -123,7 +124,7 @@ class PromptLearning(AdaptedRecipe):
     def trained(
         self, training: Training, data: Prepared, design: Any, trunks: Mapping[str, Trunk]
     ) -> tuple[Predictor, Response]:
-        """Train what there is to train; a template alone is calibrated only."""
+        """Train the network if it has trainable parameters, and calibrate; a template alone is only calibrated."""
         seed = training.seed
         fusion = build(lambda: design.fusion(data.shapes, self.dropout), seeded(seed, "fusion"))
         network = Network(fusion, new_head(training, design.latent_width, seeded(seed, "head")))

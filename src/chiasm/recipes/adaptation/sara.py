@@ -1,4 +1,4 @@
-"""SaRA (arXiv 2409.06633): only the smallest weights of an encoder are trained, fewer from stage to stage."""
+"""`sara`: SaRA (arXiv 2409.06633), training of only the smallest weights of an encoder, fewer from stage to stage."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from chiasm.recipes.adaptation.trunks import open_trunks
 
 @dataclass(frozen=True)
 class SaraRecipe(AdaptedRecipe):
-    """Weights with `|w| < threshold` of linear maps and convolutions move; all others keep their bits.
+    """Train only the weights with `|w| < threshold` of linear maps and convolutions; all others stay bitwise unchanged.
 
     Args:
-        share: of these weights that are below the threshold, of each network.
-        stages: after each but the last, places whose weight has left the threshold stay as they are from then on.
-        nuclear: times the nuclear norm of the changed weights in one matrix, drawn each step, is added to the loss.
-        epochs: of each stage.
+        share: share of these weights below the threshold, per network.
+        stages: number of stages; after each but the last, weights that have left the threshold are frozen.
+        nuclear: weight of the nuclear norm of the changes in one matrix, drawn in each step, in the loss.
+        epochs: epochs of each stage.
     """
 
     share: float = 0.1
@@ -44,26 +44,26 @@ class SaraRecipe(AdaptedRecipe):
             raise ValueError("share lies above 0 and at most at 1, stages is 1 or more, nuclear 0 or more")
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """Where weights are small before any training."""
+        """Adapt the weights that are small before training."""
         sites = tuple(name for name in linear_maps(trunk.network) if name not in trunk.unread)
         delta = small_weights(trunk.network, lambda name, _: name in sites, self.threshold(trunk))
         return Adaptation(delta, tuple(name for name in sites if delta.where(name, trunk.network)))
 
     def threshold(self, trunk: Trunk) -> float:
-        """The size below which a `share` of the weights of the sites lies."""
+        """Return the absolute value below which a `share` of the weights of the sites lies."""
         sites = [trunk.network.get_submodule(name) for name in linear_maps(trunk.network) if name not in trunk.unread]
         sizes = torch.cat([own.detach().abs().flatten() for site in sites for own in _own(site)])
         largest = sizes.kthvalue(max(1, int(self.share * len(sizes)))).values
         return float(torch.nextafter(largest, torch.full_like(largest, torch.inf)))
 
     def penalty(self, attached: Any) -> Tensor:
-        """`nuclear` times the norm of one matrix; the generator of the training draws it."""
+        """Return `nuclear` times the nuclear norm for one matrix, drawn by the training's generator."""
         if not self.nuclear:
             return torch.zeros(())
         return self.nuclear * nuclear_norm(attached, torch.default_generator)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Stage after stage, each from where the one before has ended."""
+        """Train stage after stage, each continuing from the previous one."""
         data, design, trunks = self.prepared(training)
         limits = {name: self.threshold(trunk) for name, trunk in trunks.items()}
         network = self.network(training, data, design, trunks, "-1")

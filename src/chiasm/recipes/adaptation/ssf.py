@@ -1,4 +1,4 @@
-"""SSF (NeurIPS 2022, arXiv 2210.08823): a scale and a shift for every channel of every layer of an encoder."""
+"""`ssf`: SSF (NeurIPS 2022, arXiv 2210.08823), a scale and a shift for every channel of every encoder layer."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ STARTS = ("identity", "paper")
 
 @dataclass(frozen=True)
 class ScaleShiftRecipe(AdaptedRecipe):
-    """`gamma * f(x) + beta` after every linear map, convolution, attention projection and norm.
+    """Scale and shift, `gamma * f(x) + beta`, after every linear map, convolution, attention projection and norm.
 
     Args:
-        start: "identity", or "paper": drawn round the identity with a deviation of 0.02.
+        start: initial values: "identity", or "paper": drawn around the identity with standard deviation 0.02.
     """
 
     start: str = "identity"
@@ -35,7 +35,7 @@ class ScaleShiftRecipe(AdaptedRecipe):
         choice("start", self.start, STARTS)
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """At every layer with channels."""
+        """Adapt every layer with channels; raise `ValueError` if a module with weights is of an unknown type."""
         unknown = sorted({type(own).__name__ for own in trunk.network.modules() if _unknown(own)})
         if unknown:
             raise ValueError(f"its {unknown[0]} is a map that scale and shift do not know: they would leave it out")
@@ -44,6 +44,6 @@ class ScaleShiftRecipe(AdaptedRecipe):
 
 
 def _unknown(module: nn.Module) -> bool:
-    """Whether a module maps by a matrix of its own and is no layer that is known; an embedding maps nothing."""
+    """True if a module has a weight matrix and is not of a known type; embeddings do not count."""
     weight = module._parameters.get("weight")
     return weight is not None and weight.dim() > 1 and not isinstance(module, (*MAPS, *NORMS, nn.Embedding))

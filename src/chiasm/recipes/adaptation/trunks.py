@@ -1,4 +1,4 @@
-"""The networks of a cohort's encoders that are adapted: which modalities have one, and each as a fresh trunk."""
+"""Encoder networks to adapt: the modalities of a cohort that have one, and fresh trunks of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chiasm.tokens import Packed
 
 
 def adapted_modalities(cohort: Cohort) -> dict[str, InputsAsTheyAre]:
-    """Those whose encoder's inputs are kept, each with what makes its network."""
+    """Return the modalities whose encoder inputs are kept, each with the encoder that rebuilds its network."""
     found = {}
     for name in cohort.modalities:
         inputs, encoding = cohort.inputs(name), cohort.encodings.get(name)
@@ -27,13 +27,13 @@ def adapted_modalities(cohort: Cohort) -> dict[str, InputsAsTheyAre]:
 
 
 def with_others(cohort: Cohort, own: Mapping[str, Encoder]) -> dict[str, Encoder]:
-    """These encoders, and for the other modalities those that every recipe fits."""
+    """Add the usual fitted encoders for all modalities without one in `own`."""
     others = cohort.with_modalities([name for name in cohort.modalities if name not in own])
     return {**fit_encoders(others), **own}
 
 
 def open_trunks(data: Prepared) -> dict[str, Trunk]:
-    """The network of each modality that is adapted, fresh; each knows which of its modules are not read."""
+    """Load a fresh network for each adapted modality, with its unread modules listed in `unread`."""
     return {
         name: opened(own, data.tokens[name], data.cohort.rows_of(name))
         for name, own in data.encoders.items()
@@ -42,7 +42,7 @@ def open_trunks(data: Prepared) -> dict[str, Trunk]:
 
 
 def opened(own: InputsAsTheyAre, inputs: Packed, rows: NDArray[np.int_]) -> Trunk:
-    """A fresh network, which knows which of its modules are not read: it runs on the first of the patients `rows`."""
+    """Load a fresh network and run it on the first patient of `rows` to list its unread modules in `unread`."""
     trunk = own.trunk()
     if len(rows):
         trunk.unread = unread_modules(trunk, inputs.take(rows[:1]))

@@ -1,4 +1,4 @@
-"""UniPT (CVPR 2024, arXiv 2308.14316): a small network beside a frozen encoder that reads its stored hidden states."""
+"""`unipt`: UniPT (CVPR 2024, arXiv 2308.14316), a small side network on stored hidden states of a frozen encoder."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class SideFusion(nn.Module):
     """A `SideNetwork` for each modality with hidden states, then a `PooledMean` of all modalities.
 
     Args:
-        shapes: modality to (width, slots), the width of hidden states being L D.
-        layers: modality to L, where there are hidden states.
+        shapes: modality to (width, slots); hidden states have width L D.
+        layers: modality to its number of layers L, for modalities with hidden states.
         narrow: width of the side networks.
-        latent_width, dropout: of the `PooledMean`.
+        latent_width, dropout: width and dropout of the `PooledMean`.
     """
 
     def __init__(self, shapes: Shapes, layers: dict[str, int], narrow: int, latent_width: int, dropout: float) -> None:
@@ -46,7 +46,7 @@ class SideFusion(nn.Module):
         self.fusion = PooledMean(widths, latent_width, dropout)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
-        """`present`: `(B, M)` bool, modalities sorted by name."""
+        """Aggregate hidden states and fuse all modalities; `present` is `(B, M)` bool, modalities sorted by name."""
         made = dict(tokens)
         for side, (name, count) in zip(self.sides, self.layers.items(), strict=True):
             states: Sequence[Tensor] = tokens[name].values.chunk(count, 2)
@@ -58,26 +58,26 @@ class SideFusion(nn.Module):
 @storable("unipt")
 @dataclass(frozen=True)
 class SideDesign:
-    """From what a `SideFusion` is built again."""
+    """Storable sizes from which a `SideFusion` is rebuilt."""
 
     latent_width: int
     narrow: int
     layers: dict[str, int]
 
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> SideFusion:
-        """A fresh one."""
+        """Create a fresh `SideFusion`."""
         return SideFusion(shapes, self.layers, self.narrow, self.latent_width, dropout)
 
 
 @dataclass(frozen=True)
 class UniPTRecipe(AdaptedRecipe):
-    """The tokens after every block of a frozen network, aggregated with the last one as the guide.
+    """UniPT: the tokens after every block of a frozen network, aggregated with the last block's as the guide.
 
-    The network runs once a patient, when its hidden states are stored, and never in training.
+    The network runs once per patient, when hidden states are stored, and never in training.
 
     Args:
         narrow: width of the side network.
-        most: tokens kept of a patient.
+        most: maximum number of tokens kept per patient.
     """
 
     narrow: int = 32
@@ -91,17 +91,17 @@ class UniPTRecipe(AdaptedRecipe):
             raise ValueError(f"narrow={self.narrow} and most={self.most} must be 1 or more")
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
-        """Nothing of the network: what is read are the states after its blocks."""
+        """Return no change of the network: its hidden states after each block are read instead."""
         blocks(trunk.network)
         return Adaptation()
 
     def tried(self, trunk: Trunk, made: Adaptation, inputs: Tokens) -> None:
-        """Read the states of one patient; a `ValueError` says why they cannot stand for one another."""
+        """Read the states of one patient; raise `ValueError` if the layers' tokens do not correspond."""
         if bool(inputs.mask.any()):
             layer_tokens(trunk.eval(), inputs, blocks(trunk.network))
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Make the hidden states that are not stored yet, and train on all."""
+        """Compute the hidden states that are not stored yet, and train on them."""
         states = {name: self.states(training.cohort, name) for name in adapted_modalities(training.cohort)}
         data = prepare(training, with_others(training.cohort, states))
         design = SideDesign(self.latent_width, self.narrow, {name: len(own.blocks) for name, own in states.items()})
@@ -109,10 +109,10 @@ class UniPTRecipe(AdaptedRecipe):
         return finish(training, data, network, design)
 
     def states(self, cohort: Cohort, modality: str) -> HiddenStates:
-        """What reads a modality's hidden states.
+        """Return the encoder that reads a modality's hidden states.
 
         Raises:
-            Unsupported: its network repeats no block.
+            Unsupported: the modality's network has no repeated block.
         """
         own = adapted_modalities(cohort)[modality]
         try:

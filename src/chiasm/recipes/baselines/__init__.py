@@ -1,4 +1,4 @@
-"""Baselines: one modality alone, and linear or kernel models of several."""
+"""Baseline recipes: one modality alone, and linear or kernel models of several."""
 
 from chiasm.citation import Citation
 from chiasm.fitting.row import Row, by_name
@@ -60,4 +60,4 @@ ROWS = by_name((
     ),
 ))
 # fmt: on
-"""Name to row, in the order in which they are listed."""
+"""Recipe name to row, in listing order."""

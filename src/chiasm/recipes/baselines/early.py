@@ -1,4 +1,4 @@
-"""`early-fusion`: one linear model of all modalities side by side, an elastic net or a ridge."""
+"""`early-fusion`: one linear model of all modalities concatenated, an elastic net or a ridge."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class EarlyElasticNetPredictor:
     """One elastic net on the scaled columns of all modalities; an absent modality is imputed by its training mean.
 
     Args:
-        features: each modality's fitted scaling, sorted by name.
-        means: modality to `(F_m,)`, the mean of its scaled columns over the training patients who have it.
-        linear: on the columns less their means, side by side.
+        features: modality to its fitted scaling, sorted by name.
+        means: modality to the mean `(F_m,)` of its scaled columns over the training patients who have it.
+        linear: linear model on the concatenated centred columns.
         slope, centre: calibration, from inner out-of-fold links.
-        presence: modality to the share of training patients who have it, where that is read too.
+        presence: modality to the share of training patients who have it, for modalities whose presence is read too.
     """
 
     features: dict[str, Any]
@@ -45,18 +45,18 @@ class EarlyElasticNetPredictor:
 
     @property
     def trained_parameters(self) -> int:
-        """Those that are not zero."""
+        """Number of nonzero coefficients and of intercepts."""
         return int(np.count_nonzero(self.linear.coef) + self.linear.intercept.size)
 
     def link(self, cohort: Cohort) -> np.ndarray:
-        """`(B, K)` float64."""
+        """Return the link `(B, K)`, float64."""
         seen = with_presence(columns(cohort, self.features, self.means), cohort, self.presence)
         raw = self.linear.linear_predictor(seen)
         return np.asarray(self.centre + self.slope * (raw - self.centre))
 
 
 def columns(cohort: Cohort, features: Mapping[str, Any], means: Mapping[str, np.ndarray]) -> np.ndarray:
-    """`(B, sum of F_m)` scaled columns less their means, modalities in the order given, zeros for an absent one."""
+    """Concatenate centred scaled columns to `(B, sum of F_m)`, in the order of `means`; zeros where absent."""
     blocks = []
     for name, mean in means.items():
         block = np.zeros((len(cohort), len(mean)))
@@ -69,18 +69,18 @@ def columns(cohort: Cohort, features: Mapping[str, Any], means: Mapping[str, np.
 @storable("early-fusion")
 @dataclass(frozen=True)
 class EarlyFusionPredictor:
-    """One ridge on the components of all modalities; an absent one is imputed by its training mean.
+    """One ridge on the components of all modalities; an absent modality is imputed by its training mean.
 
-    It is the one baseline that imputes, since a linear map of a concatenation cannot do without. Components are centred
-    on training rows, so the mean is zero.
+    A linear model of concatenated modalities cannot do without imputation. Components are centred on training rows, so
+    the mean is zero.
 
     Args:
-        models: each modality's scaling, projection and own penalty.
+        models: modality to its scaling, projection and own penalty.
         shares: modality to the weight of its components, `sqrt(smallest penalty / own penalty)`.
-        projection: of the weighted components side by side.
-        linear: on its components.
+        projection: projection of the concatenated weighted components.
+        linear: linear model on the projected components.
         slope, centre: calibration, from inner out-of-fold links.
-        presence: modality to the share of training patients who have it, where that is read too.
+        presence: modality to the share of training patients who have it, for modalities whose presence is read too.
     """
 
     models: dict[str, Unimodal]
@@ -96,14 +96,14 @@ class EarlyFusionPredictor:
         return int(self.linear.coef.size + self.linear.intercept.size)
 
     def link(self, cohort: Cohort) -> np.ndarray:
-        """`(B, K)` float64."""
+        """Return the link `(B, K)`, float64."""
         seen = with_presence(side_by_side(cohort, self.models, self.shares), cohort, self.presence)
         raw = self.linear.linear_predictor(self.projection(seen))
         return np.asarray(self.centre + self.slope * (raw - self.centre))
 
 
 def side_by_side(cohort: Cohort, models: Mapping[str, Unimodal], shares: Mapping[str, float]) -> np.ndarray:
-    """`(B, sum of F_m)` weighted components, modalities sorted by name, zeros for an absent one."""
+    """Concatenate weighted components to `(B, sum of F_m)`, modalities sorted by name; zeros where absent."""
     blocks = []
     for name in sorted(models):
         block = np.zeros((len(cohort), len(models[name].linear.coef)))
@@ -114,7 +114,7 @@ def side_by_side(cohort: Cohort, models: Mapping[str, Unimodal], shares: Mapping
 
 
 def with_presence(values: np.ndarray, cohort: Cohort, shares: Mapping[str, float]) -> np.ndarray:
-    """`(B, F + P)` one more column for each modality in `shares`: whether a patient has it, less the share who do."""
+    """Append a presence column per modality in `shares`, 0 or 1 less the share: `(B, F)` to `(B, F + P)`."""
     blocks = [values]
     for name, share in shares.items():
         here = cohort.present[:, cohort.modalities.index(name)] if name in cohort.modalities else np.zeros(len(cohort))
@@ -123,27 +123,27 @@ def with_presence(values: np.ndarray, cohort: Cohort, shares: Mapping[str, float
 
 
 def presence_shares(training: Training) -> dict[str, float]:
-    """The share of training patients who have each modality that some have and some have not."""
+    """Return the share of training patients with each modality, for modalities that not all patients have."""
     shares = dict(zip(training.cohort.modalities, training.cohort.present.mean(0).tolist(), strict=True))
     return {name: share for name, share in shares.items() if share < 1}
 
 
 @dataclass(frozen=True)
 class EarlyFusion(BaseRecipe):
-    """An elastic net, for survival and several labels a ridge (Cox, logistic), on all modalities side by side.
+    """Linear model of concatenated modalities: an elastic net, or a ridge (Cox, logistic) for survival and multilabel.
 
-    The elastic net reads scaled columns and not components, a rotation in which dropping single coordinates has no
-    meaning; only tokens, whose columns have none either, come as components. Modalities have no weights: the columns of
-    all are on one scale and pay one price. What a wide modality has over a narrow one is that the best of F noise
-    columns looks good by chance, and that grows with sqrt(log F) only; the price that inner folds choose is the one
-    that keeps such columns out and strong ones of any modality in.
+    The elastic net reads scaled columns, not components, because dropping single coordinates of a rotation has no
+    meaning; only tokens, whose columns have no meaning either, enter as components. Modalities are not weighted: all
+    columns are on one scale under one penalty. The advantage of a wide modality, that the best of F noise columns looks
+    good by chance, grows only with sqrt(log F); inner folds select the penalty that keeps such columns out and strong
+    columns of any modality in.
 
-    The ridge reads components, and each modality keeps the penalty it chose alone, up to one common factor
-    that inner folds choose.
+    The ridge reads components, and each modality keeps the penalty selected for it alone, up to one common factor
+    that inner folds select.
 
     Args:
-        l1_ratio: the share of the L1 norm in the elastic net's penalty, above 0 and at most 1; no matter for the ridge.
-        presence: read which modalities a patient has, too, a column each.
+        l1_ratio: share of the L1 norm in the elastic net's penalty, above 0 and at most 1; ignored by the ridge.
+        presence: also read which modalities a patient has, one column per modality.
     """
 
     l1_ratio: float = 0.5
@@ -157,16 +157,16 @@ class EarlyFusion(BaseRecipe):
 
     @property
     def reads_presence(self) -> bool:
-        """Only where it is asked to: columns are centred on those who have them, and imputed by that centre."""
+        """True only if `presence` is set: absent columns are imputed by the mean on which they are centred."""
         return self.presence
 
     @property
     def settings(self) -> int:
-        """Penalties of its own, and of each modality alone."""
+        """Number of penalties tried for the joint model; each modality alone tries as many."""
         return LINEAR_SETTINGS
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Choose the penalty on inner folds; fit on all patients."""
+        """Select the penalty on inner folds and fit on all patients."""
         folds = inner_folds(training.cohort, training.seed)
         sparse = training.target.kind in ("classification", "regression")
         learn = partial(learn_elastic_net, l1_ratio=self.l1_ratio) if sparse else learn_ridge
@@ -179,7 +179,7 @@ class EarlyFusion(BaseRecipe):
 def learn_elastic_net(
     training: Training, folds: np.ndarray, presence: dict[str, float], *, l1_ratio: float
 ) -> tuple[Predictor, np.ndarray]:
-    """The elastic net of the penalty that inner folds choose, and its calibrated links on them, `(B, K)`."""
+    """Fit the elastic net with the penalty selected by inner folds; also return its out-of-fold links `(B, K)`."""
     cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
     features, means = {}, {}
     for name in cohort.modalities:
@@ -192,7 +192,7 @@ def learn_elastic_net(
 
 
 def learn_ridge(training: Training, folds: np.ndarray, presence: dict[str, float]) -> tuple[Predictor, np.ndarray]:
-    """The ridge on components with each modality's own penalty times a common factor, and its calibrated links."""
+    """Fit the ridge with each modality's own penalty times a common factor; also return its out-of-fold links."""
     cohort = training.cohort
     models = {name: fit_unimodal(training, name, "linear")[0] for name in cohort.modalities}
     least = min(model.penalty for model in models.values())

@@ -1,4 +1,4 @@
-"""`kron-rls`: kernel ridge on the product of one kernel a modality; what a pair says beyond its two parts."""
+"""`kron-rls`: kernel ridge on the product of one kernel per modality, which captures interactions between them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 
 WIDTHS = (0.3, 1.0, 3.0)
-CODE = 6.0  # between a class's own logit and the others', before the slope: probabilities near 0 and 1 can be reached
+CODE = 6.0  # gap between a class's own target logit and the others', so that probabilities near 0 and 1 can be reached
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 @storable("item-kernel")
 @dataclass(frozen=True)
 class ItemKernel:
-    """One modality's different training items: fitted features, `(U, F)` values, and what divides their distances."""
+    """Distinct training items of one modality: fitted features, values `(U, F)`, and the scale of their distances."""
 
     features: object
     values: np.ndarray
@@ -39,13 +39,15 @@ class ItemKernel:
 @storable("kron-rls")
 @dataclass(frozen=True)
 class KronRLSPredictor:
-    """`centre + sum over training patients of coef_i k(x, x_i)`.
+    """Product-kernel predictor: `centre + sum over training patients of coef_i k(x, x_i)`, calibrated.
 
     Args:
-        modalities: sorted; `items[m]` belongs to each.
-        index: `(n, M)` the item of each training patient, -1 where absent.
-        coef: `(n, K)`.
-        centre: `(K,)`.
+        modalities: modality names, sorted.
+        items: modality to its distinct training items.
+        index: item of each training patient, `(n, M)`, -1 where absent.
+        coef: dual coefficients, `(n, K)`.
+        centre: mean of the training targets, `(K,)`.
+        offset: constant added to each kernel.
         slope, level: calibration, from inner out-of-fold links.
     """
 
@@ -63,7 +65,7 @@ class KronRLSPredictor:
         return int(self.coef.size + self.centre.size)
 
     def link(self, cohort: Cohort) -> np.ndarray:
-        """`(B, K)` float64."""
+        """Return the link `(B, K)`, float64."""
         new = [self._items(cohort, name) for name in self.modalities]
         kernels = [self.items[name] for name in self.modalities]
         old = [Items(own.values, self.index[:, m]) for m, own in enumerate(kernels)]
@@ -86,7 +88,10 @@ class KronRLSPredictor:
 
 
 def different(cohort: Cohort, modality: str) -> tuple[np.ndarray, np.ndarray]:
-    """The number of each patient's item, `(B,)`, -1 where absent, and where in `raw` each item stands first."""
+    """Index the distinct items of a modality.
+
+    Returns each patient's item number `(B,)`, -1 where absent, and the row of `raw` where each item occurs first.
+    """
     rows = cohort.rows_of(modality)
     digests = cohort.digests[rows, cohort.modalities.index(modality)]
     _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
@@ -97,15 +102,16 @@ def different(cohort: Cohort, modality: str) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class KronRLS(OneOrAll):
-    """Regularised least squares with a product kernel: it learns what two modalities say together, not one by one.
+    """Regularised least squares with a product kernel, which learns interactions between modalities.
 
-    Deviations from Pahikkala et al.: the kernels are Gaussian ones on what the encoders give (they: Smith-Waterman and
-    2-D fingerprint similarities); `offset` is added to each, so that a modality counts alone too, and an absent one is
-    left out of the product; width and penalty are chosen on inner folds; classes are fitted as 0 and 1 and calibrated.
+    Deviations from Pahikkala et al.: the kernels are Gaussian kernels on encoder features (theirs: Smith-Waterman and
+    2-D fingerprint similarities); `offset` is added to each, so that a modality also counts alone, and an absent
+    modality is left out of the product; width and penalty are selected on inner folds; classes are fitted as indicators
+    of value 0 and 6 and calibrated.
 
     Args:
-        modality: to read alone; all of them without a name.
-        offset: what is added to each kernel, > 0.
+        modality: the one modality to read; empty: all.
+        offset: constant added to each kernel, > 0.
     """
 
     offset: float = 0.3
@@ -113,7 +119,7 @@ class KronRLS(OneOrAll):
     row: ClassVar[Row] = ROWS["kron-rls"]
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` for one modality that is not named, for survival and several labels at once."""
+        """Raise `Unsupported` for survival and multilabel targets, and if a modality or an encoder is missing."""
         super().supports(cohort)
         if cohort.target is None or cohort.target.kind not in ("classification", "regression"):
             raise Unsupported("least squares learns classes or a number: choose another recipe for this target")
@@ -121,7 +127,7 @@ class KronRLS(OneOrAll):
             raise ValueError("offset lies above zero: an absent modality counts as it")
 
     def _folds(self, cohort: Cohort, seed: int) -> np.ndarray:
-        """Inner folds; of those who have one modality, whose classes may be too few for that, in turn."""
+        """Return inner folds; for a single modality with too few patients per class, assign folds in turn."""
         try:
             return inner_folds(cohort, seed)
         except CohortError:
@@ -131,11 +137,11 @@ class KronRLS(OneOrAll):
 
     @property
     def settings(self) -> int:
-        """Each width with each penalty."""
+        """Number of combinations of kernel width and penalty."""
         return len(WIDTHS) * len(PENALTIES)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Choose width and penalty on inner folds; solve on all patients."""
+        """Select width and penalty on inner folds and solve on all patients."""
         cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
         fitted, items = {}, []
         for name in cohort.modalities:

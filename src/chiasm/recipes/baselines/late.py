@@ -23,7 +23,7 @@ from chiasm.recipes.baselines import ROWS
 @storable("late-fusion")
 @dataclass(frozen=True)
 class LateFusionPredictor:
-    """Calibrated unimodal models, averaged on the link scale over what is present."""
+    """Calibrated unimodal models, averaged on the link scale over the modalities present."""
 
     models: dict[str, Unimodal]
 
@@ -32,18 +32,18 @@ class LateFusionPredictor:
         return sum(model.trained_parameters for model in self.models.values())
 
     def link(self, cohort: Cohort) -> np.ndarray:
-        """`(B, K)` float64."""
+        """Return the link `(B, K)`, float64."""
         links = np.stack([model.link(cohort) for model in self.models.values()])  # (M, B, K)
         return mean_over_present(links, present_in(cohort, list(self.models)), prior_of(self.models))
 
 
 def prior_of(models: Mapping[str, Unimodal]) -> np.ndarray:
-    """`(K,)` what is known of anybody, the same for every modality."""
+    """Return the training-set prior link `(K,)`, the same for every modality."""
     return next(iter(models.values())).prior
 
 
 def present_in(cohort: Cohort, names: list[str]) -> np.ndarray:
-    """`(M, B)` bool for these modalities, False where the cohort does not know one."""
+    """Return the presence `(M, B)`, bool, of these modalities; False for one that the cohort lacks."""
     nobody = np.zeros(len(cohort), bool)
     return np.stack(
         [cohort.present[:, cohort.modalities.index(n)] if n in cohort.modalities else nobody for n in names]
@@ -51,9 +51,9 @@ def present_in(cohort: Cohort, names: list[str]) -> np.ndarray:
 
 
 def mean_over_present(links: np.ndarray, present: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """`prior + mean of (link - prior)` over what is present: `(M, B, K)` links, `(M, B)` presence, to `(B, K)`.
+    """Compute `prior + mean of (link - prior)` over present modalities, from `(M, B, K)` and `(M, B)` to `(B, K)`.
 
-    What stands behind an absent modality is not read; a patient with none gets the prior.
+    Links of absent modalities are ignored; a patient with no modality gets the prior.
     """
     here = present[..., None]
     total = np.where(here, links - prior, 0.0).sum(0)
@@ -62,17 +62,17 @@ def mean_over_present(links: np.ndarray, present: np.ndarray, prior: np.ndarray)
 
 @dataclass(frozen=True)
 class LateFusion(BaseRecipe):
-    """The mean of unimodal links, each calibrated on inner out-of-fold predictions; no joint training."""
+    """Mean of unimodal links, each calibrated on inner out-of-fold predictions; no joint training."""
 
     row: ClassVar[Row] = ROWS["late-fusion"]
 
     @property
     def settings(self) -> int:
-        """Those of each modality alone."""
+        """Number of settings tried for each modality alone."""
         return LINEAR_SETTINGS + SETTINGS
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Fit every modality alone; the mean trains nothing."""
+        """Fit every modality alone; averaging needs no further training."""
         fitted = {name: fit_unimodal(training, name) for name in training.cohort.modalities}
         predictor = LateFusionPredictor({name: model for name, (model, _) in fitted.items()})
         links = np.stack([own for _, own in fitted.values()])

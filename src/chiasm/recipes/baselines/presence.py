@@ -1,4 +1,4 @@
-"""`presence`: which modalities a patient has, and nothing else; what a fusion must know more than."""
+"""`presence`: baseline that reads only which modalities a patient has, which every fusion must beat."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from chiasm.linear.linear import Linear
 from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 
-LEAST = 10  # training patients of a pattern that gets a column of its own
+LEAST = 10  # training patients that a pattern needs for a column of its own
 MOST_PATTERNS = 64
 
 
 @storable("presence")
 @dataclass(frozen=True)
 class PresencePredictor:
-    """A ridge on which modalities a patient has.
+    """A ridge on indicators of the modalities that a patient has.
 
     Args:
-        modalities: those that some training patients have and others lack, in the order of the columns.
-        patterns: the patterns of these modalities that have a column of their own, `(P, M)`.
-        linear: on a column for each modality and each pattern, 1 or 0.
+        modalities: modalities that some training patients have and others lack, in column order.
+        patterns: patterns of these modalities that have a column of their own, `(P, M)`.
+        linear: linear model on a 0/1 column for each modality and each pattern.
         slope, centre: calibration, from inner out-of-fold links.
     """
 
@@ -45,13 +45,13 @@ class PresencePredictor:
         return int(self.linear.coef.size + self.linear.intercept.size)
 
     def link(self, cohort: Cohort) -> np.ndarray:
-        """`(B, K)` float64."""
+        """Return the link `(B, K)`, float64."""
         raw = self.linear.linear_predictor(indicators(cohort, self.modalities, self.patterns))
         return np.asarray(self.centre + self.slope * (raw - self.centre))
 
 
 def has(cohort: Cohort, modalities: tuple[str, ...]) -> np.ndarray:
-    """`(B, M)` who has which of these modalities; nobody one that the cohort does not know."""
+    """Return the presence `(B, M)`, bool, of these modalities; False for one that the cohort lacks."""
     nobody = np.zeros(len(cohort), bool)
     columns = [
         cohort.present[:, cohort.modalities.index(name)] if name in cohort.modalities else nobody for name in modalities
@@ -60,7 +60,7 @@ def has(cohort: Cohort, modalities: tuple[str, ...]) -> np.ndarray:
 
 
 def indicators(cohort: Cohort, modalities: tuple[str, ...], patterns: np.ndarray) -> np.ndarray:
-    """`(B, M + P)`: 1 for each modality that a patient has, and for the pattern that is his."""
+    """Return 0/1 indicators `(B, M + P)` of each patient's modalities and of the pattern that they form."""
     own = has(cohort, modalities)
     same = (own[:, None, :] == patterns[None].astype(bool)).all(axis=2) if len(patterns) else np.zeros((len(own), 0))
     return np.concatenate([own, same], axis=1).astype(np.float64)
@@ -68,9 +68,9 @@ def indicators(cohort: Cohort, modalities: tuple[str, ...], patterns: np.ndarray
 
 @dataclass(frozen=True)
 class Presence(BaseRecipe):
-    """A ridge (linear, logistic or Cox) on which modalities a patient has, and in which pattern.
+    """A ridge (linear, logistic or Cox) on which modalities a patient has and on their pattern.
 
-    It reads no value of any modality. Where all training patients have the same modalities it is the prior.
+    No value of any modality is read. If all training patients have the same modalities, the model is the prior.
     """
 
     row: ClassVar[Row] = ROWS["presence"]
@@ -79,24 +79,24 @@ class Presence(BaseRecipe):
 
     @property
     def reads_presence(self) -> bool:
-        """It reads nothing else."""
+        """Always True: presence is all that this recipe reads."""
         return True
 
     @property
     def settings(self) -> int:
-        """The penalties."""
+        """Number of penalties tried."""
         return len(PENALTIES)
 
     def reads(self, cohort: Cohort) -> tuple[str, ...]:
-        """No modality's content."""
+        """Return no names: no modality's content is read."""
         return ()
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` where a target or an encoder is missing."""
+        """Raise `Unsupported` if the target or an encoder is missing."""
         require(cohort, 1)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Choose the penalty on inner folds; the prior where all have the same modalities."""
+        """Select the penalty on inner folds; return the prior if all patients have the same modalities."""
         cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
         varying = tuple(
             name for m, name in enumerate(cohort.modalities) if 0 < cohort.present[:, m].sum() < len(cohort)

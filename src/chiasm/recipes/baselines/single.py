@@ -1,4 +1,4 @@
-"""`single:<modality>`: one modality alone, the line that every fusion must clear."""
+"""`single:<modality>`: one modality alone, the baseline that every fusion must beat."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from chiasm.recipes.baselines import ROWS
 class Single(BaseRecipe):
     """A ridge (linear, logistic or Cox), an elastic net, a Gaussian kernel or boosted trees on one modality.
 
-    Inner folds choose. A patient who lacks the modality gets the prior of the training set, and one who has it the
-    prior and what the modality says beyond the mean of those who have it: presence itself is not read.
+    Inner folds select the model. A patient without the modality gets the training-set prior; a patient with it gets the
+    prior plus the model's link less its mean over those who have the modality, so presence itself is not read.
 
     Args:
-        modality: its name.
-        models: all, or linear for a ridge or an elastic net alone.
+        modality: name of the modality.
+        models: "all", or "linear" for a ridge or an elastic net only.
     """
 
     modality: str
@@ -43,11 +43,11 @@ class Single(BaseRecipe):
 
     @property
     def settings(self) -> int:
-        """Penalties of the ridge and of the elastic net; of the kernel each with each width; rounds of trees."""
+        """Number of settings: penalties of ridge and elastic net, kernel widths times penalties, rounds of trees."""
         return LINEAR_SETTINGS + (SETTINGS if self.models == "all" else 0)
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` where the cohort lacks the modality, its encoder or a target."""
+        """Raise `Unsupported` if the cohort lacks the modality, its encoder or a target."""
         if self.modality not in cohort.modalities:
             raise Unsupported(f"the cohort has no modality '{self.modality}': it has {', '.join(cohort.modalities)}")
         require(cohort.with_modalities([self.modality]), 1)
@@ -56,7 +56,7 @@ class Single(BaseRecipe):
         return tuple(name for name in cohort.modalities if name == self.modality)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Fit on the patients who have the modality; where they are too few, the prior of the training set."""
+        """Fit on the patients who have the modality; if they are too few, return the training-set prior."""
         if self.modality not in training.cohort.modalities:
             prior = Prior(prior_link(training.target.kind, training.outcome, training.classes))
             return prior, Response.fit(training.target, prior.link(training.cohort), training.outcome, calibrate=False)

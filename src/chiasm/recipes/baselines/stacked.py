@@ -23,7 +23,7 @@ from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 from chiasm.recipes.baselines.late import present_in, prior_of
 
-MAX_EXACT = 6  # modalities up to which every subset gets weights of its own
+MAX_EXACT = 6  # up to this many modalities every subset gets weights of its own
 MIN_PATIENTS = 20
 
 
@@ -33,8 +33,8 @@ class StackedFusionPredictor:
     """Unimodal models and, for each pattern of present modalities, the weights of their calibrated links.
 
     Args:
-        models: sorted by name.
-        weights: pattern (`a+b`) to `(M,)` weights >= 0, zero for what is absent.
+        models: modality to its model, sorted by name.
+        weights: pattern (`a+b`) to weights `(M,)` >= 0, zero for absent modalities.
     """
 
     models: dict[str, Unimodal]
@@ -47,7 +47,7 @@ class StackedFusionPredictor:
         )
 
     def link(self, cohort: Cohort) -> np.ndarray:
-        """`(B, K)` float64."""
+        """Return the link `(B, K)`, float64."""
         names = list(self.models)
         links = np.stack([model.link(cohort) for model in self.models.values()])  # (M, B, K)
         present = present_in(cohort, names)
@@ -57,7 +57,7 @@ class StackedFusionPredictor:
 def weighted(
     links: np.ndarray, present: np.ndarray, prior: np.ndarray, weights: dict[str, np.ndarray], names: list[str]
 ) -> np.ndarray:
-    """`prior + sum_m w_m (link_m - prior)` with the weights of each patient's pattern; absent links are not read."""
+    """Compute `prior + sum_m w_m (link_m - prior)` with the weights of each patient's pattern; ignore absent links."""
     out = np.tile(prior, (links.shape[1], 1))
     for pattern in np.unique(present, axis=1).T:
         rows = (present == pattern[:, None]).all(0)
@@ -67,9 +67,10 @@ def weighted(
 
 
 def weights_for(weights: dict[str, np.ndarray], names: list[str], pattern: np.ndarray) -> np.ndarray:
-    """`(M,)` weights of one pattern; one without its own takes those of all modalities, what is absent left out.
+    """Return the weights `(M,)` of a pattern; one without fitted weights takes the present part of the full pattern's.
 
-    The total stays that of all modalities together, so that a patient with less is not pulled to the prior.
+    The weights are rescaled to the full pattern's total, so that a patient with fewer modalities is not pulled to the
+    prior.
     """
     key = "+".join(name for name, here in zip(names, pattern, strict=True) if here)
     if key in weights:
@@ -86,16 +87,18 @@ def weights_for(weights: dict[str, np.ndarray], names: list[str], pattern: np.nd
 def stack(
     kind: str, links: np.ndarray, prior: np.ndarray, outcome: Outcome, folds: np.ndarray, strength: float
 ) -> np.ndarray:
-    """`argmin_{w >= 0} nll(prior + sum_m w_m z_m) + strength / 2 sum_m s_m^2 (w_m - e_best,m)^2`, `(M,)`.
+    """Fit stacking weights `(M,)`, shrunk to the best single modality.
 
-    `z_m` are the calibrated out-of-fold links less the prior, `s_m` their root mean square, `e_best` one for the single
-    modality of smallest nll and zero for the others. `nll` is summed within inner folds, so a strength of ten counts as
-    much as ten events do. The links stand at their level among these patients while the weights are sought: that a
-    pattern goes with the outcome is not for its weights to say.
+        argmin_{w >= 0} nll(prior + sum_m w_m z_m) + strength / 2 sum_m s_m^2 (w_m - e_best,m)^2
+
+    `z_m` are the calibrated out-of-fold links less the prior, `s_m` their root mean square, and `e_best` is one for the
+    single modality of smallest nll and zero for the others. `nll` is summed within inner folds, so a strength of ten
+    counts as much as ten events. During the fit the links are shifted to the outcome level of these patients, so that
+    the weights do not absorb an association of the pattern itself with the outcome.
 
     Args:
-        links: `(M, n, K)`.
-        folds: `(n,)` the inner fold that each link comes from.
+        links: out-of-fold links `(M, n, K)`.
+        folds: inner fold that each link comes from, `(n,)`.
     """
     likelihood = FoldLikelihood(kind, outcome, folds)
     alone = [likelihood(own + level_of(kind, own, outcome)) for own in links]
@@ -129,11 +132,11 @@ class StackedFusion(BaseRecipe):
 
     @property
     def settings(self) -> int:
-        """Those of each modality alone."""
+        """Number of settings tried for each modality alone."""
         return LINEAR_SETTINGS + SETTINGS
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Fit every modality alone, then the weights of each pattern on the inner links of those who have all of it."""
+        """Fit every modality alone, then each pattern's weights on out-of-fold links of patients who have all of it."""
         cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
         names = list(cohort.modalities)
         fitted = {name: fit_unimodal(training, name) for name in names}
@@ -158,7 +161,7 @@ class StackedFusion(BaseRecipe):
 
 
 def patterns(cohort: Cohort) -> list[list[int]]:
-    """Every subset of modalities while there are few, else those that the training patients show, and all together."""
+    """List the patterns to fit: every subset of up to six modalities, else the observed patterns and the full one."""
     count = len(cohort.modalities)
     if count <= MAX_EXACT:
         return [list(part) for size in range(1, count + 1) for part in combinations(range(count), size)]
@@ -167,7 +170,7 @@ def patterns(cohort: Cohort) -> list[list[int]]:
 
 
 def enough(kind: str, outcome: Outcome) -> bool:
-    """Whether weights can be learned: two classes, a label that some have and some have not, or five events."""
+    """Check that weights can be learned: two classes, a label with both values, or five events."""
     if kind == "multilabel":
         return bool(fewest(outcome.value).any())
     if kind == "survival":

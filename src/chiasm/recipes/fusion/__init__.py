@@ -1,4 +1,4 @@
-"""Networks that read the tokens of several modalities together, or merge blocks that were trained alone."""
+"""Fusion recipes: networks that read several modalities together, or merge blocks trained on one modality each."""
 
 from chiasm.citation import Citation
 from chiasm.fitting.row import Row, by_name
@@ -34,4 +34,4 @@ ROWS = by_name((
     ),
 ))
 # fmt: on
-"""Name to row, in the order in which they are listed."""
+"""Recipe name to row, in listing order."""

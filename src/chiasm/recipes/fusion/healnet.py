@@ -1,4 +1,4 @@
-"""HEALNet (NeurIPS 2024, arXiv 2311.09115): one latent that reads every present modality in turn."""
+"""`healnet`: HEALNet (NeurIPS 2024, arXiv 2311.09115), one latent that reads each present modality in turn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chiasm.training import Network, TrainOptions
 @storable("healnet")
 @dataclass(frozen=True)
 class HealNetDesign:
-    """The sizes of a HEALNet."""
+    """Sizes of a HEALNet."""
 
     latents: int
     latent_width: int
@@ -32,7 +32,7 @@ class HealNetDesign:
         check_sizes(self.latents, self.latent_width, self.depth, self.heads)
 
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> HealNet:
-        """A fresh fusion of these sizes."""
+        """Create a fresh fusion module of these sizes."""
         return HealNet(
             shapes, latents=self.latents, latent_width=self.latent_width, depth=self.depth, heads=self.heads,
             tied=self.tied, dropout=dropout,
@@ -44,10 +44,10 @@ class HealNetRecipe(NeuralRecipe):
     """HEALNet, trained end to end. The paper's loss is a discrete-time likelihood; ours is the target's own (Cox).
 
     Args:
-        latents, latent_width, depth, heads, dropout, epochs, patience, batch, learning_rate, weight_decay: as of every
-            neural recipe.
-        tied: layers after the first share one set of weights.
-        modality_dropout: chance that a modality is left out of a training step.
+        latents, latent_width, depth, heads, dropout, epochs, patience, batch, learning_rate, weight_decay: as in
+            `NeuralRecipe`.
+        tied: share one set of weights among the layers after the first.
+        modality_dropout: probability that a modality is dropped in a training step.
     """
 
     tied: bool = False
@@ -57,11 +57,11 @@ class HealNetRecipe(NeuralRecipe):
 
     @property
     def training_options(self) -> TrainOptions:
-        """With modalities left out at random."""
+        """Training options with modality dropout."""
         return replace(super().training_options, modality_dropout=self.modality_dropout)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Train on the patients; a fifth of them decide when to stop, and calibrate."""
+        """Train the network; a held-out fifth of the patients is used for early stopping and calibration."""
         data, seed = prepare(training), training.seed
         design = HealNetDesign(self.latents, self.latent_width, self.depth, self.heads, self.tied)
         fusion = build(lambda: design.fusion(data.shapes, self.dropout), seeded(seed, "fusion"))

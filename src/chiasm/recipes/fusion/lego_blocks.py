@@ -1,4 +1,4 @@
-"""The blocks of MM-Lego: each modality trained alone, from one shared start, never with another modality."""
+"""MM-Lego blocks: one per modality, each trained alone from a shared initialisation."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from chiasm.tokens import Tokens
 from chiasm.training import Network, TrainOptions
 
 HEAD_METHODS = {"slerp": spherical_mean, "linear": linear_mean, "ot": linear_mean}
-"""`ot` matches the widths of the latents first, see `matched_widths`."""
+"""Method for merging heads, by name; `ot` first matches the latent units, see `matched_widths`."""
 State = dict[str, np.ndarray]
 
 
 @storable("lego-sizes")
 @dataclass(frozen=True)
 class LegoSizes:
-    """The shape of every block: L latents of width D, `depth` iterations, attention heads, and the latents' domain."""
+    """Sizes of every block: L latents of width D, `depth` iterations, attention heads, and the latents' domain."""
 
     latents: int = 16
     latent_width: int = 32
@@ -57,7 +57,7 @@ class LegoSizes:
         check_sizes(self.latents, self.latent_width, self.depth, self.heads)
 
     def block(self, width: int, slots: int, dropout: float = 0.0) -> LegoBlock:
-        """A fresh block for tokens of this width and number of slots."""
+        """Create a fresh block for tokens of this width and number of slots."""
         return LegoBlock(
             width, slots, latents=self.latents, latent_width=self.latent_width, depth=self.depth, heads=self.heads,
             dropout=dropout, domain=cast(Domain, self.domain),
@@ -65,7 +65,7 @@ class LegoSizes:
 
 
 class BlockOptions(Protocol):
-    """The options that `lego-merge` and `lego-fuse` share: the blocks, and how each is trained."""
+    """Options that `lego-merge` and `lego-fuse` share: sizes of the blocks and their training."""
 
     @property
     def sizes(self) -> LegoSizes: ...
@@ -78,7 +78,7 @@ class BlockOptions(Protocol):
 
 
 class Alone(nn.Module):
-    """A block as the fusion of its one modality."""
+    """A single block used as the fusion module of one modality."""
 
     def __init__(self, block: LegoBlock) -> None:
         super().__init__()
@@ -91,9 +91,9 @@ class Alone(nn.Module):
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks and heads, one a modality, in the order of their names, with the data they were trained on.
+    """Trained blocks and heads, one per modality, sorted by name, with their training data.
 
-    `start` is a hash of the latents and the head that all of them started from.
+    `start` is a hash of the latents and the head from which all blocks were initialised.
     """
 
     data: Prepared
@@ -106,14 +106,14 @@ class Blocks:
 def train_blocks(
     training: Training, options: BlockOptions, name: str = "", held_out: np.ndarray | None = None
 ) -> Blocks:
-    """Train one block a modality on the patients who have it.
+    """Train one block per modality on the patients who have it.
 
-    All blocks start from the same latents and the same head (one seed), so that what they learn stays comparable when
-    it is averaged; nothing else is shared, and no patient needs two modalities.
+    All blocks start from the same latents and the same head (one seed), so that they remain comparable when they are
+    averaged; nothing else is shared, and no patient needs two modalities.
 
     Args:
-        name: of this training among several, which have the same start.
-        held_out: `(B,)` bool, who decides when to stop; None is the usual fifth.
+        name: name of this run among several with the same initialisation.
+        held_out: `(B,)` bool, patients used for early stopping; None: the usual fifth.
     """
     whom = b"" if held_out is None else held_out.tobytes()
     own = (options.sizes, options.training_options, options.dropout, name, whom)
@@ -143,7 +143,10 @@ def _train(training: Training, options: BlockOptions, run: str, held_out: np.nda
 
 
 def soup_folds(training: Training, count: int) -> np.ndarray | None:
-    """`(B,)` which of `count` trainings each patient is held out of; fewer where outcomes are rare, None for one."""
+    """Assign each patient to the run that holds it out, `(B,)`; fewer than `count` runs if outcomes are rare.
+
+    None for a single run.
+    """
     for folds in range(count, 1, -1):
         try:
             return fold_ids(training.cohort, folds, seed=seeded(training.seed, "soup"))
@@ -153,7 +156,7 @@ def soup_folds(training: Training, count: int) -> np.ndarray | None:
 
 
 def soup_of(runs: Sequence[Blocks]) -> Blocks:
-    """The mean of the weights of several trainings from one start: model soups, ICML 2022, arXiv 2203.05482."""
+    """Average the weights of several runs with the same initialisation (model soups, ICML 2022, arXiv 2203.05482)."""
     first = runs[0]
     blocks = {name: _mean_state([run.blocks[name] for run in runs]) for name in first.blocks}
     heads = {name: _mean_state([run.heads[name] for run in runs]) for name in first.heads}
@@ -167,18 +170,19 @@ def _mean_state(states: Sequence[State]) -> State:
 
 
 def restored_block(sizes: LegoSizes, shape: tuple[int, int], state: State, dropout: float = 0.0) -> LegoBlock:
-    """A block with a stored state."""
+    """Rebuild a block from its stored state."""
     block = build(lambda: sizes.block(*shape, dropout), 0)
     block.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in state.items()})
     return block
 
 
 def matched_widths(heads: Mapping[str, State]) -> dict[str, np.ndarray]:
-    """For each head the order of its D inputs in which they are likest those of the first.
+    """Order the D inputs of each head to match those of the first head.
 
-    By optimal transport between what the heads do with each input, the columns of `W` and of the LayerNorm: units are
-    matched before they are averaged (Singh and Jaggi, NeurIPS 2020, weight-based). For blocks of different starts,
-    whose latents have no common order. Deviation: MM-Lego's code moves the rows of `W`, and so mixes classes.
+    Units are matched by optimal transport between the heads' weights for each input, the columns of `W` and the
+    LayerNorm parameters, before they are averaged (Singh and Jaggi, NeurIPS 2020, weight-based). Intended for blocks
+    with different initialisations, whose latents have no common order. Deviation: MM-Lego's code moves the rows of `W`
+    and so mixes classes.
     """
     read = {
         name: torch.from_numpy(np.vstack([state["linear.weight"], state["norm.weight"], state["norm.bias"]]).T.copy())
@@ -189,17 +193,17 @@ def matched_widths(heads: Mapping[str, State]) -> dict[str, np.ndarray]:
 
 
 def require_matching(head_method: str) -> None:
-    """Refuse `ot` before any work where POT is not installed.
+    """Refuse the method `ot` before any computation if POT is not installed.
 
     Raises:
-        Unsupported: with the pip command.
+        Unsupported: POT is missing; the message gives the pip command.
     """
     if head_method == "ot" and find_spec("ot") is None:
         raise Unsupported('matching widths by optimal transport needs POT: pip install "chiasm[transport]"')
 
 
 def in_order(head: State, order: np.ndarray) -> State:
-    """The head that reads its D inputs in another order."""
+    """Reorder the D inputs of a head."""
     moved = {key: head[key][..., order] for key in ("norm.weight", "norm.bias", "linear.weight")}
     return {**head, **moved}
 
@@ -207,7 +211,7 @@ def in_order(head: State, order: np.ndarray) -> State:
 def merged_head(
     states: Sequence[State], width: int, kind: str, method: str, weights: Sequence[float] | None = None
 ) -> Head:
-    """The head between these heads, of equal weights unless they are given."""
+    """Merge heads into one, with equal weights unless given."""
     tensors = [{key: torch.from_numpy(np.array(value)) for key, value in state.items()} for state in states]
     merged = merge_states(tensors, [1.0] * len(tensors) if weights is None else weights, HEAD_METHODS[method])
     head = build(lambda: Head(width, len(merged["linear.bias"]), kind), 0)
@@ -216,6 +220,6 @@ def merged_head(
 
 
 def check_options(domain: str, head_method: str) -> None:
-    """Refuse a domain or a way of merging heads that is not known."""
+    """Raise `ValueError` for an unknown domain or head-merging method."""
     choice("domain", domain, ("signal", "rfft", "complex"))
     choice("head_method", head_method, tuple(HEAD_METHODS))

@@ -1,4 +1,4 @@
-"""`lego-fuse`: blocks trained alone, stacked or woven, and fine-tuned together a few epochs (arXiv 2405.19950)."""
+"""`lego-fuse`: blocks trained alone, then stacked or woven and fine-tuned together briefly (arXiv 2405.19950)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from chiasm.recipes.fusion import ROWS
 from chiasm.recipes.fusion.lego_blocks import LegoSizes, check_options, merged_head, restored_block, train_blocks
 from chiasm.training import Network, TrainOptions
 
-PATIENCE = 8  # epochs of fine-tuning without a better one
+PATIENCE = 8  # epochs of fine-tuning without improvement
 
 
 @storable("lego-fuse")
 @dataclass(frozen=True)
 class LegoFuseDesign:
-    """The sizes of the blocks, and the way through them."""
+    """Sizes of the blocks, and the order in which the latent passes through them."""
 
     sizes: LegoSizes
     mode: str
@@ -33,22 +33,22 @@ class LegoFuseDesign:
         return self.sizes.latent_width
 
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> LegoFuse:
-        """Fresh blocks, fused."""
+        """Create a fresh fusion module from new blocks."""
         blocks = {name: self.sizes.block(*shape, dropout) for name, shape in shapes.items()}
         return LegoFuse(blocks, cast(Mode, self.mode))
 
 
 @dataclass(frozen=True)
 class LegoFuseRecipe(NeuralRecipe):
-    """One latent passed through the blocks, started from the merged blocks and head, fine-tuned a few epochs.
+    """One latent passed through all trained blocks, with a merged head, fine-tuned for a few epochs.
 
     Args:
-        latents, latent_width, depth, heads, domain: of the blocks.
-        dropout, epochs, patience, batch, learning_rate, weight_decay: of the training of each block.
-        head_method: how the heads are merged to start from: slerp or linear.
+        latents, latent_width, depth, heads, domain: sizes and latent domain of the blocks.
+        dropout, epochs, patience, batch, learning_rate, weight_decay: training options of each block.
+        head_method: how the initial head is merged: slerp or linear.
         mode: stack (block after block) or weave (iteration after iteration).
-        fuse_epochs, fuse_learning_rate: of the fine-tuning, which keeps its best epoch.
-        modality_dropout: chance that a modality is left out of a fine-tuning step.
+        fuse_epochs, fuse_learning_rate: options of the fine-tuning, which keeps its best epoch.
+        modality_dropout: probability that a modality is dropped in a fine-tuning step.
     """
 
     domain: str = "signal"
@@ -67,15 +67,15 @@ class LegoFuseRecipe(NeuralRecipe):
 
     @property
     def sizes(self) -> LegoSizes:
-        """Of every block."""
+        """Sizes of every block."""
         return LegoSizes(self.latents, self.latent_width, self.depth, self.heads, self.domain)
 
     def reading(self, modality: str) -> LegoFuseRecipe:
-        """On one modality alone: of a single block, stacking and weaving are one and the same."""
+        """Return this recipe on one modality; with a single block, stacking and weaving coincide."""
         return replace(self, modality=modality, mode="stack")
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Train the blocks, or take those that `lego-merge` trained on these patients; then fine-tune."""
+        """Train the blocks, or reuse those that `lego-merge` trained on these patients; then fine-tune."""
         trained = train_blocks(training, self)
         data, design = trained.data, LegoFuseDesign(self.sizes, self.mode)
         blocks = {

@@ -1,4 +1,4 @@
-"""`lego-merge`: blocks trained alone and merged, without any joint training (MM-Lego, arXiv 2405.19950)."""
+"""`lego-merge`: blocks trained alone and merged without joint training (MM-Lego, arXiv 2405.19950)."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ from chiasm.training.batches import presence, reading_batches, take, total_lengt
 @storable("lego-merge")
 @dataclass(frozen=True)
 class LegoMergePredictor:
-    """Blocks as they were trained, merged at prediction over the modalities a patient has.
+    """Separately trained blocks, merged at prediction over the modalities a patient has.
 
     Args:
-        encoders, shapes, blocks, heads: one a modality.
-        sizes: of every block.
+        encoders, shapes, blocks, heads: one per modality.
+        sizes: sizes of every block.
         method, head_method: how latents and heads are merged.
-        centre, scale: undo the standardising of a number.
-        start: a hash of the latents and the head that all blocks started from.
-        weights: of the modalities in the merge; empty: equal.
+        centre, scale: undo the standardisation of a regression target.
+        start: hash of the latents and the head from which all blocks were initialised.
+        weights: weights of the modalities in the merge; empty: equal.
     """
 
     encoders: dict[str, Encoder]
@@ -71,13 +71,13 @@ class LegoMergePredictor:
     weights: dict[str, float] = field(default_factory=dict)
 
     def link(self, cohort: Cohort) -> np.ndarray:
-        """`(B, K)` float64 in the cohort's sorted row order."""
+        """Return the link `(B, K)`, float64, in the cohort's sorted row order."""
         return self.link_of(pack(cohort, self.encoders))
 
     def link_of(self, tokens: Mapping[str, Packed]) -> np.ndarray:
-        """The link of packed tokens; a patient's latents and heads are merged over what is present.
+        """Compute the link of packed tokens; latents and heads are merged over each patient's present modalities.
 
-        In double precision: where phases nearly cancel, their mean direction would show the rounding of the batch.
+        Computed in double precision, because the mean direction of nearly cancelling phases amplifies rounding errors.
         """
         names = sorted(self.encoders)
         present = presence(tokens, names)
@@ -115,7 +115,7 @@ class LegoMergePredictor:
         return out * self.scale + self.centre
 
     def mean_logits(self, latents: Sequence[Tensor], weights: Tensor) -> np.ndarray:
-        """`(B, K)`, the weighted mean of what each block's own head says; of all blocks where a patient has none."""
+        """Return the weighted mean `(B, K)` of each block's own logits; over all blocks if a patient has none."""
         weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, 1.0)
         said = [
             merged_head([self.heads[name]], self.sizes.latent_width, self.kind, "linear").double()(pool(own))
@@ -127,19 +127,20 @@ class LegoMergePredictor:
 
 @dataclass(frozen=True)
 class LegoMerge(NeuralRecipe):
-    """Blocks trained alone, their latents averaged over the modalities present, their heads merged on the sphere.
+    """Blocks trained alone; latents are averaged over the modalities present, and heads merged on the sphere.
 
     Args:
-        modality: to read alone, with a prior for who lacks it; all of them without a name.
-        latents, latent_width, depth, heads: of the blocks.
-        domain: of the latents: signal, rfft or complex. The paper's configuration is `domain=rfft,method=harmonic`.
-        dropout, epochs, patience, batch, learning_rate, weight_decay: of the training of each block.
-        method: how latents are merged: mean, harmonic or geometric; `logits` merges none, and is the mean of what the
-            blocks predict by themselves, the ensemble that merging has to equal.
+        modality: the one modality to read, with the prior for patients without it; empty: all.
+        latents, latent_width, depth, heads: sizes of the blocks.
+        domain: domain of the latents: signal, rfft or complex. The paper's configuration is
+            `domain=rfft,method=harmonic`.
+        dropout, epochs, patience, batch, learning_rate, weight_decay: training options of each block.
+        method: how latents are merged: mean, harmonic or geometric; `logits` instead averages the predictions of the
+            single blocks, the ensemble that merging has to match.
         head_method: how heads are merged: slerp, linear or ot.
-        soup: how many trainings of each block, each stopped by another part of the patients, are averaged in weights.
-        blocks: the modalities to train blocks of, as in `rna` or `cnv+rna`; empty: all. One is enough where it is
-            named: `chiasm merge` puts blocks that were trained in different places together.
+        soup: number of runs per block whose weights are averaged, each stopped early on another part of the patients.
+        blocks: modalities to train blocks for, as in `rna` or `cnv+rna`; empty: all. A single named block is allowed:
+            `chiasm merge` combines blocks trained in different places.
     """
 
     domain: str = "signal"
@@ -161,30 +162,34 @@ class LegoMerge(NeuralRecipe):
 
     @property
     def sizes(self) -> LegoSizes:
-        """Of every block."""
+        """Sizes of every block."""
         return LegoSizes(self.latents, self.latent_width, self.depth, self.heads, self.domain)
 
     @property
     def reads_presence(self) -> bool:
-        """Of several blocks, as every network; a patient who lacks the only one is refused or gets the prior."""
+        """True with several blocks; a patient who lacks the only block is refused or gets the prior."""
         return not self.modality and "+" in (self.blocks or "+")
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` where a modality, its encoder or a target is missing; without names two are needed."""
+        """Raise `Unsupported` if a target, modality or encoder is missing; two modalities are needed unless named."""
         require_matching(self.head_method)
         require(self.read(cohort), 1 if self.blocks or self.modality else self.least_modalities)
 
     def reading(self, modality: str) -> LegoMerge:
-        """With the block of this modality alone."""
+        """Return this recipe with the block of one modality alone."""
         return replace(self, blocks="", modality=modality)
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
-        """Those of which there are blocks."""
+        """Return the modalities that have a block."""
         named = self._blocks()
         return tuple(name for name in super().modalities(cohort) if name in named or not named)
 
     def read(self, cohort: Cohort) -> Cohort:
-        """The cohort with the modalities of which there are blocks."""
+        """Restrict the cohort to the modalities that have a block.
+
+        Raises:
+            Unsupported: the cohort lacks a named modality.
+        """
         named = self._blocks()
         lacking = [name for name in named if name not in cohort.modalities]
         if lacking:
@@ -192,7 +197,7 @@ class LegoMerge(NeuralRecipe):
         return cohort.with_modalities(named) if named else super().read(cohort)
 
     def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
-        """As every recipe, on the patients who have a modality that a block is trained of."""
+        """Fit as other recipes, on the patients with at least one modality that has a block."""
         own = self.read(cohort) if self.blocks else cohort
         return super().fit(own, seed=seed, checkpoint=checkpoint, device=device)
 
@@ -200,7 +205,7 @@ class LegoMerge(NeuralRecipe):
         return sorted(filter(None, self.blocks.split("+")))
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Train the blocks; merging them trains nothing. Those who stopped the blocks early calibrate."""
+        """Train the blocks, which are merged without training; calibrate on the patients used for early stopping."""
         folds = soup_folds(training, self.soup)
         if folds is None:
             trained = train_blocks(training, self)
@@ -216,7 +221,7 @@ class LegoMerge(NeuralRecipe):
         return self.predictor(training, soup_of(runs)), response
 
     def predictor(self, training: Training, trained: Blocks) -> LegoMergePredictor:
-        """The blocks, merged as the options say."""
+        """Return the predictor that merges these blocks as the options specify."""
         data = trained.data
         return LegoMergePredictor(
             data.encoders, data.shapes, self.sizes, self.method, self.head_method, training.target.kind, data.centre,

@@ -1,4 +1,4 @@
-"""Recipes of hospitals that share no patient."""
+"""Federated recipes, for hospitals that share no patient data."""
 
 from chiasm.citation import Citation
 from chiasm.fitting.row import Row, by_name
@@ -15,4 +15,4 @@ ROWS = by_name((
     ),
 ))
 # fmt: on
-"""Name to row, in the order in which they are listed."""
+"""Recipe name to row, in listing order."""

@@ -1,8 +1,8 @@
-"""Federated LoRA, apart from how messages travel: what a hospital trains, and what all of them know after a round.
+"""Federated LoRA without the transport of messages: local training at each hospital and aggregation after each round.
 
-A base that everybody has, its encoders too, so that all read inputs alike. Each hospital trains a LoRA adapter in the
-Linear layers of the fusion on its own patients, and gives away nothing else. The head stays the base's: a bias that is
-trained on one hospital says how frequent a class is there, and what one linear map could add the layers before it can.
+All hospitals have the same base model, encoders included, so they read inputs alike. Each trains a LoRA adapter in the
+Linear layers of the fusion on its own patients and shares nothing else. The head stays that of the base: a bias trained
+at one hospital would encode its class frequencies, and the layers before it can learn what a linear map would add.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ State = dict[str, Tensor]
 @storable("federation-plan")
 @dataclass(frozen=True)
 class Plan:
-    """What all hospitals of a federation agree on.
+    """Settings shared by all hospitals of a federation.
 
     Args:
         aggregation: flora, or the controls fedavg (equal ranks) and zero-pad; see `aggregate_lora`.
-        rounds: how often adapters are trained and put together.
-        rank: of an adapter, unless its hospital chooses another one.
-        weights: of a hospital: its number of training patients, which it then has to tell, or `equal`.
-        epochs, batch, learning_rate, weight_decay, modality_dropout: of a hospital's training in a round.
-        seed: of the adapters' first weights and of the batches.
+        rounds: number of rounds of training and aggregation.
+        rank: default rank of an adapter, which a hospital may override.
+        weights: weight of a hospital: `patients`, its number of training patients, which it must disclose, or `equal`.
+        epochs, batch, learning_rate, weight_decay, modality_dropout: training options of a hospital in one round.
+        seed: seed for initial adapter weights and batches.
     """
 
     aggregation: str = "flora"
@@ -66,25 +66,25 @@ class Plan:
         ):  # fmt: skip
             if not isinstance(value, int) or not 1 <= value <= most:
                 raise ValueError(f"{name} is a whole number between 1 and {most:,}")
-        self.options  # noqa: B018 (refuses what a hospital could not train with)
+        self.options  # noqa: B018 (TrainOptions refuses invalid values)
 
     @property
     def options(self) -> TrainOptions:
-        """Of a hospital's training in a round."""
+        """Training options for a hospital in one round."""
         return TrainOptions(
             self.epochs, self.epochs, self.batch, self.learning_rate, self.weight_decay, self.modality_dropout
         )
 
     def put_together(self, adapters: Sequence[State], patients: Sequence[int | None]) -> State:
-        """What the adapters of one round become; `patients` are read where they are the weights."""
+        """Aggregate the adapters of one round; `patients` are used only if the weights are `patients`."""
         weights = [float(count or 0) for count in patients] if self.weights == "patients" else [1.0] * len(adapters)
         return aggregate_lora(self.aggregation, adapters, weights, [SCALING] * len(adapters))
 
     def weights_after(self, weights: State, updates: Sequence[State]) -> State:
-        """A network's tensors after these rounds.
+        """Return a network's tensors after these rounds.
 
-        FLoRA's stacks go into the weights one after another, and clients start anew; the means of the controls are an
-        adapter that goes on, so that the last one counts.
+        FLoRA's stacked adapters are folded into the weights round by round, and clients start from fresh adapters; in
+        the controls the mean adapter is trained on from round to round, so only the last one is folded in.
         """
         if self.aggregation == "flora":
             for update in updates:
@@ -94,10 +94,10 @@ class Plan:
 
 
 def network_of(base: FittedModel) -> NetworkPredictor:
-    """The network inside a model.
+    """Return the network inside a model.
 
     Raises:
-        Unsupported: it has none.
+        Unsupported: the model holds no network.
     """
     if not isinstance(base.predictor, NetworkPredictor):
         raise Unsupported("the base holds no network: adapters go into networks, such as healnet and lego-fuse give")
@@ -105,7 +105,11 @@ def network_of(base: FittedModel) -> NetworkPredictor:
 
 
 def sites_of(base: FittedModel) -> dict[str, tuple[int, int]]:
-    """The Linear layers that carry an adapter: name to (out, in); all but those of the head."""
+    """Return the Linear layers that carry an adapter, all those of the fusion: name to (out, in).
+
+    Raises:
+        Unsupported: the fusion has no Linear layer.
+    """
     found = {
         name: (module.out_features, module.in_features)
         for name, module in network_of(base).network().named_modules()
@@ -117,24 +121,25 @@ def sites_of(base: FittedModel) -> dict[str, tuple[int, int]]:
 
 
 def largest_rank(sites: dict[str, tuple[int, int]]) -> int:
-    """The highest rank that every site can have."""
+    """Return the highest rank that every layer can carry."""
     return min(min(shape) for shape in sites.values())
 
 
 class Participant:
-    """A hospital: its patients, the base, and the rounds that it knows of."""
+    """A hospital in a federation: its patients, the base model, and the updates received so far."""
 
     def __init__(self, base: FittedModel, cohort: Cohort, plan: Plan, rank: int, name: str, device: str = "cpu"):
-        """
+        """Prepare a hospital's patients and network for federated training.
+
         Args:
-            base: every participant's, to the bit.
-            cohort: encoded as the base reads it; it stays here.
-            rank: of this participant's adapter.
-            name: enters the seed of what it draws.
+            base: the base model, bitwise the same for every participant.
+            cohort: the patients, encoded as the base reads them; they stay local.
+            rank: rank of this participant's adapter.
+            name: name of the participant, which enters its seeds.
 
         Raises:
-            Unsupported: too few patients, another target than the base's, or classes that the base does not know.
-            ValueError: a rank that some site cannot have.
+            Unsupported: too few patients, a target other than the base's, or classes unknown to the base.
+            ValueError: a rank that some layer cannot carry, or, under fedavg, one other than the plan's.
         """
         self.base, self.plan, self.rank, self.name, self.device = base, plan, rank, name, device
         self.sites = sites_of(base)
@@ -145,21 +150,21 @@ class Participant:
         self.data = prepared_with(base, cohort, seeded(plan.seed, name))
         self.patients = int((~self.data.held_out).sum())
         self.network = network_of(base).network()
-        self.round = 0  # the last one that it knows of
+        self.round = 0  # last round received
         self.updates: list[State] = []
         self._weights = {key: value.clone() for key, value in self.network.state_dict().items()}
 
     def take(self, update: State, round_number: int) -> None:
-        """What came of a round; of FLoRA's rounds each, in their order, of the others' the last is enough."""
+        """Apply a round's aggregate; FLoRA needs every round, in order, the controls only the latest."""
         self.round = round_number
         self.updates.append(update)
         if self.plan.aggregation == "flora":
             self._weights = fold_lora(self._weights, update)
 
     def train(self, round_number: int) -> State:
-        """This hospital's adapter of a round, `<site>.lora_A.weight` and `<site>.lora_B.weight`.
+        """Train this hospital's adapter for a round: `<site>.lora_A.weight` and `<site>.lora_B.weight`.
 
-        The same whenever it is asked for after the same updates.
+        Deterministic: repeated calls after the same updates give the same adapter.
         """
         plan = self.plan
         self.network.load_state_dict(self._weights)
@@ -179,15 +184,15 @@ class Participant:
         return attach(self.network, adapter, lambda site, _: site in self.sites, seed=seed)
 
     def _common_start(self) -> State:
-        """A fresh adapter of the highest rank: the controls average factors, of which all have the first rows."""
+        """Create a fresh adapter of the highest rank; in the controls all clients start from its first rows."""
         return _detached(self._attached(largest_rank(self.sites), "start"))
 
 
 def prepared_with(base: FittedModel, cohort: Cohort, seed: int) -> Prepared:
-    """A hospital's patients as the base's network reads them; a fifth is held out and decides which epoch is kept.
+    """Prepare a hospital's patients as input of the base's network; a fifth is held out to select the best epoch.
 
     Raises:
-        Unsupported: as `Participant`.
+        Unsupported: too few patients, a target other than the base's, or classes unknown to the base.
     """
     predictor = network_of(base)
     target, outcome = cohort.target, cohort.outcome
@@ -217,7 +222,7 @@ def prepared_with(base: FittedModel, cohort: Cohort, seed: int) -> Prepared:
 
 
 def finished(base: FittedModel, plan: Plan, updates: Sequence[State]) -> FittedModel:
-    """The base with all rounds in its weights; its calibration stays the base's."""
+    """Return the base with all rounds folded into its weights; its calibration is unchanged."""
     predictor = network_of(base)
     network = predictor.network()
     network.load_state_dict(plan.weights_after(dict(network.state_dict()), updates))
@@ -225,7 +230,7 @@ def finished(base: FittedModel, plan: Plan, updates: Sequence[State]) -> FittedM
 
 
 def _recoded(outcome: Outcome, own: tuple[str, ...], base: tuple[str, ...], kind: str) -> Outcome:
-    """Class codes as the base counts them; a hospital may lack a class."""
+    """Recode classes to the base's order; a hospital may lack a class."""
     if own == tuple(base):
         return outcome
     if kind != "classification" or not set(own) <= set(base):
@@ -235,7 +240,7 @@ def _recoded(outcome: Outcome, own: tuple[str, ...], base: tuple[str, ...], kind
 
 
 def _detached(attached: Any) -> State:
-    """What was trained; the network is as it was."""
+    """Detach the trained adapter and return its tensors; the network is restored."""
     found = {name.replace(".default.", "."): tensor.cpu() for name, tensor in attached.state().items()}
     attached.remove()
     return found

@@ -1,4 +1,4 @@
-"""`flora`: hospitals that share no patient, in one process over `cohort.site`, so that they stand in every trial."""
+"""`flora`: federated LoRA simulated in one process over the sites in `cohort.site`, so that trials can include it."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ BASES = {"healnet": HealNetRecipe, "lego-fuse": LegoFuseRecipe}
 
 @dataclass(frozen=True)
 class Flora(OneOrAll):
-    """The hospital with most patients fits the base alone; then all train adapters, which are added up exactly.
+    """Federated LoRA: the largest hospital fits the base alone; then all train adapters, which are summed exactly.
 
-    The algorithm of `chiasm federate`, to the last bit but for the names that enter its seeds.
+    The result is bitwise that of `chiasm federate`, except for the hospital names that enter its seeds.
 
     Args:
-        modality: to read alone; all of them without a name.
-        base: the recipe of the base: healnet or lego-fuse.
-        latents, latent_width, depth, heads, base_epochs: of the base.
-        hospitals: 0: every site of ten patients or more is one, the smaller ones are one together; else sites are
-            gathered into so many, the largest first, each to those with fewest patients.
+        modality: the one modality to read; empty: all.
+        base: recipe of the base: healnet or lego-fuse.
+        latents, latent_width, depth, heads, base_epochs: sizes and epochs of the base.
+        hospitals: 0: each site of ten patients or more is a hospital, and the smaller sites together are one; else the
+            number of hospitals, to which sites are assigned largest first, each to the hospital with fewest patients.
         aggregation: flora, or the controls fedavg and zero-pad.
-        ranks: of the hospitals' adapters, the largest hospital first, in turn: 8/4/2.
-        rounds, epochs, weights: of the plan.
-        batch, learning_rate, weight_decay, modality_dropout: of each hospital's training.
+        ranks: adapter ranks of the hospitals, largest hospital first, repeated in turn, as in 8/4/2.
+        rounds, epochs, weights: rounds, epochs per round and hospital weights, as in `Plan`.
+        batch, learning_rate, weight_decay, modality_dropout: training options of each hospital.
     """
 
     base: str = "healnet"
@@ -68,7 +68,7 @@ class Flora(OneOrAll):
         if not all(part.isdecimal() and int(part) >= 1 for part in self.ranks.split("/")):
             raise ValueError(f"ranks={self.ranks!r} is not known: write one whole number, or several as in 8/4/2")
         self.plan(0)
-        self.base_recipe  # noqa: B018 (refuses sizes that cannot be)
+        self.base_recipe  # noqa: B018 (the base refuses invalid sizes)
         if max(self.all_ranks) > self.latent_width:
             raise ValueError(f"ranks={self.ranks!r}: a network of width {self.latent_width} has no room for them")
         if self.aggregation == "fedavg" and len(set(self.all_ranks)) > 1:
@@ -76,12 +76,12 @@ class Flora(OneOrAll):
 
     @property
     def all_ranks(self) -> list[int]:
-        """Of the hospitals, in turn."""
+        """Adapter ranks, assigned to the hospitals in turn."""
         return [int(part) for part in self.ranks.split("/")]
 
     @property
     def base_recipe(self) -> BaseRecipe:
-        """What the largest hospital trains first."""
+        """Recipe of the base, which the largest hospital trains first."""
         made: BaseRecipe = BASES[self.base](
             latents=self.latents, latent_width=self.latent_width, depth=self.depth, heads=self.heads,
             epochs=self.base_epochs,
@@ -89,32 +89,32 @@ class Flora(OneOrAll):
         return made
 
     def plan(self, seed: int) -> Plan:
-        """What the hospitals agree on."""
+        """Return the federation plan shared by the hospitals."""
         return Plan(
             self.aggregation, self.rounds, self.all_ranks[0], self.weights, self.epochs, self.batch,
             self.learning_rate, self.weight_decay, self.modality_dropout, seed,
         )  # fmt: skip
 
     def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
-        """As any; of a modality that the base's hospital lacks the model knows nothing."""
+        """Fit as other recipes; modalities that the base's hospital lacks are recorded as `scarce`."""
         model = super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device)
         lacking = tuple(name for name in self.read(cohort).modalities if name not in model.modalities)
         return replace(model, scarce=lacking)
 
     def supports(self, cohort: Cohort) -> None:
-        """As any, and two hospitals or more."""
+        """Raise `Unsupported` also if there are fewer than two hospitals or peft is not installed."""
         super().supports(cohort)
         self.modalities(cohort)
         peft()
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
-        """Those that the base's hospital knows."""
+        """Return the modalities that the base's hospital has enough patients of."""
         own = self.read(cohort)
         own = own.subset(own.rows_of(self.modality)) if self.modality else own
         return trainable(own.subset(self.hospital_rows(own)[0]), 0, None, "cpu").cohort.modalities
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Fit the base at the largest hospital; then round by round adapters of all, and what they add up to."""
+        """Fit the base at the largest hospital, then train and aggregate the adapters of all round by round."""
         plan, parts = self.plan(training.seed), self.hospital_rows(training.cohort)
         folder = training.checkpoint
         base = self.base_recipe.fit(
@@ -139,15 +139,15 @@ class Flora(OneOrAll):
         return model.predictor, model.response
 
     def hospital_rows(self, cohort: Cohort) -> list[np.ndarray]:
-        """The rows of each hospital, the largest first.
+        """Return the rows of each hospital, largest hospital first.
 
         Raises:
-            Unsupported: there are no sites, or fewer than two hospitals have the patients to train on.
+            Unsupported: the cohort has no sites, or fewer than two hospitals have enough patients.
         """
         if cohort.site is None:
             raise Unsupported("the cohort has no sites: name their column, site = ... in [patients]")
         usable = cohort.present.any(1) if cohort.outcome is None else cohort.outcome.known & cohort.present.any(1)
-        usable &= cohort.site != ""  # of whom nobody knows where they come from
+        usable &= cohort.site != ""  # patients of unknown site are left out
         names, counts = np.unique(cohort.site[usable], return_counts=True)
         order = [int(k) for k in np.argsort(-counts, kind="stable")]
         if self.hospitals:

@@ -1,4 +1,4 @@
-"""Several tunings of one network, merged."""
+"""Recipes that merge several fine-tuned copies of one network."""
 
 from chiasm.citation import Citation
 from chiasm.fitting.row import Row, by_name
@@ -40,4 +40,4 @@ ROWS = by_name((
     ),
 ))
 # fmt: on
-"""Name to row, in the order in which they are listed."""
+"""Recipe name to row, in listing order."""

@@ -1,4 +1,4 @@
-"""`breadcrumbs`: of each tuning neither the outliers nor the small entries, added up on the base (arXiv 2312.06795)."""
+"""`breadcrumbs`: sum of task vectors without their outliers and small entries, added to the base (arXiv 2312.06795)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ SCALES = tuple(k / 10 for k in range(11))
 
 @dataclass(frozen=True)
 class BreadcrumbsRecipe(TunedRecipe):
-    """`base + scale sum_k m_k (tuned_k - base)`, `scale` of 0, 0.1 ... 1 by the loss on the held-out patients.
+    """Model Breadcrumbs: `base + scale sum_k m_k (tuned_k - base)`; `scale` in 0, 0.1 ... 1 by held-out loss.
 
     Args:
-        tunings: how many parts of the patients, each with a copy of its own; three or more.
-        views: "modalities": a copy for each modality, which sees that one alone, and one that sees all; "patients": a
-            copy for each part of the patients.
-        density: the share of the entries of each task vector that is kept, the paper's beta.
-        outliers: the share of largest size that is left out, the paper's gamma.
-        granularity: of what these are shares: tensor, row or model.
+        tunings: number of parts of the patients, one copy each; three or more.
+        views: "modalities": one copy per modality, trained on it alone, and one on all; "patients": one copy per part
+            of the patients.
+        density: share of entries of each task vector that is kept, the paper's beta.
+        outliers: share of largest entries that is dropped, the paper's gamma.
+        granularity: unit within which the shares are taken: tensor, row or model.
     """
 
     tunings: int = 3
@@ -44,20 +44,20 @@ class BreadcrumbsRecipe(TunedRecipe):
         choice("views", self.views, ("modalities", "patients"))
         if self.tunings < 3:
             raise ValueError(f"tunings={self.tunings} is too few: three parts of the patients or more")
-        self.method  # noqa: B018 (refuses shares that cannot be)
+        self.method  # noqa: B018 (Breadcrumbs refuses invalid shares)
 
     @property
     def method(self) -> Breadcrumbs:
-        """At scale one, the sum, as in the paper."""
+        """Merging method at scale one: the sum of task vectors, as in the paper."""
         return Breadcrumbs(density=self.density, outliers=self.outliers, granularity=self.granularity, normalize=False)
 
     @property
     def settings(self) -> int:
-        """The scales that are tried."""
+        """Number of scales tried."""
         return len(SCALES)
 
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
-        """The best scale; the base is tried too, so the result is no worse than it on the held-out patients."""
+        """Merge at the best scale; scale 0 is the base, so the result is no worse than it on the held-out patients."""
         base = tuner.base()
         copies = self.copies(tuner, base)
 
@@ -69,7 +69,7 @@ class BreadcrumbsRecipe(TunedRecipe):
         return found.state, notes | {"score": max(found.scores)}
 
     def copies(self, tuner: Tuner, base: State) -> list[State]:
-        """The copies, one a view."""
+        """Tune one copy per view."""
         if self.views == "patients":
             return [tuner.tuned(f"part-{k}", base, rows=rows) for k, rows in enumerate(tuner.parts(self.tunings))]
         count = len(tuner.training.cohort.modalities)

@@ -1,4 +1,4 @@
-"""`portllm`: a low-rank patch, learned on an older base, put on the base that came after it (arXiv 2410.10870)."""
+"""`portllm`: a low-rank patch learned on an older base and applied to a newer base (arXiv 2410.10870)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from chiasm.recipes.tunings.tuned import State, TunedRecipe, Tuner, weights
 
 @dataclass(frozen=True)
 class PortLLM(TunedRecipe):
-    """`newer + (tuned - older)`: the older base knows half of the patients, the newer one went on with the others.
+    """Port a patch: `newer + (tuned - older)`; the older base is trained on half of the patients, the newer continues.
+
+    The newer base is the older one trained further on the other half.
 
     Args:
-        rank: of the patch, LoRA on the linear layers of the fusion.
-        limit: how far the base may have moved, as a share of its norm, for the patch to be carried over.
+        rank: rank of the patch, LoRA on the linear layers of the fusion.
+        limit: largest drift of the base, as a share of its norm, at which the patch is still applied.
     """
 
     rank: int = 4
@@ -39,17 +41,17 @@ class PortLLM(TunedRecipe):
             raise ValueError(f"limit={self.limit} is a share of the norm, zero or more")
 
     def supports(self, cohort: Cohort) -> None:
-        """As every recipe, and peft is installed."""
+        """Raise `Unsupported` also if peft is not installed."""
         peft()
         super().supports(cohort)
 
     @property
     def settings(self) -> int:
-        """With the patch and without."""
+        """Number of candidates: with and without the patch."""
         return 2
 
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
-        """The patched newer base; the newer base as it is where it has drifted too far, or does better without."""
+        """Return the patched newer base, or the newer base alone if it drifted too far or scores no worse unpatched."""
         first, second = tuner.parts(2)
         older = tuner.base(first)
         newer = tuner.tuned("newer", older, rows=second, modality_dropout=self.base_dropout)
@@ -66,7 +68,7 @@ class PortLLM(TunedRecipe):
         return newer, notes | {"ported": 0.0}
 
     def patch(self, tuner: Tuner, older: State) -> Patch:
-        """LoRA tuned on the older base with all that its patients have, merged, less that base."""
+        """Tune LoRA on the older base's patients without modality dropout; return the weight change as a patch."""
         network = tuner.network(older)
         adapter = LoRA(rank=self.rank, alpha=float(self.rank))
 

@@ -1,4 +1,4 @@
-"""`slerp-merge`: two tunings of one start, each on half of the patients, merged on the sphere (arXiv 2409.03444)."""
+"""`slerp-merge`: two copies of one base, each tuned on half of the patients, merged by slerp (arXiv 2409.03444)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from chiasm.recipes.tunings.tuned import State, TunedRecipe, Tuner
 
 @dataclass(frozen=True)
 class SlerpMerge(TunedRecipe):
-    """`slerp(tuned on one half, tuned on the other, t)`, tensor by tensor.
+    """Spherical interpolation of two fine-tuned copies, tensor by tensor: `slerp(first half, second half, t)`.
 
     Args:
-        choose: `t` of 0, 0.1 ... 1 by the loss on the held-out patients; else one half.
+        choose: select `t` in 0, 0.1 ... 1 by the loss on the held-out patients; otherwise `t` is one half.
     """
 
     choose: bool = True
@@ -25,11 +25,11 @@ class SlerpMerge(TunedRecipe):
 
     @property
     def settings(self) -> int:
-        """The points that are tried."""
+        """Number of values of `t` tried."""
         return len(ALPHAS) if self.choose else 1
 
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
-        """Both copies are tried too where `t` is chosen."""
+        """Tune and merge the two copies; if `t` is selected, both ends are candidates too."""
         base = tuner.base()
         one, other = (tuner.tuned(f"half-{k}", base, rows=rows) for k, rows in enumerate(tuner.parts(2)))
         if not self.choose:

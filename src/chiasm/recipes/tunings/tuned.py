@@ -1,8 +1,8 @@
-"""A network and copies of it that were tuned from it: what the recipes that merge fine-tunings share.
+"""Common base of the recipes that merge fine-tuned copies of one network.
 
-The network is a HEALNet. The base is trained with most modalities left out of a step, so that it is good at any subset;
-copies are tuned from it, each on its own view of the training patients. The fifth that is held out decides when each
-training stops, which point between the copies is kept, and calibrates; no copy is trained on it.
+The network is a HEALNet. The base is trained with strong modality dropout, so that it works on any subset of
+modalities; copies are tuned from it, each on its own view of the training patients. The held-out fifth is used for
+early stopping, to select the point between the copies, and for calibration; no copy is trained on it.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from chiasm.training import Network, TrainOptions, predict_link
 from chiasm.training.layer_rates import layer_rates
 from chiasm.training.loop import check_chance
 
-PATIENCE = 5  # epochs of fine-tuning without a better one
+PATIENCE = 5  # epochs of fine-tuning without improvement
 BELOW = ("fusion.latent", "fusion.entrances")
 State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class TunedRecipe(NeuralRecipe):
-    """A recipe that tunes copies of one base network and merges their weights.
+    """Abstract recipe that tunes copies of one base network and merges their weights.
 
     Args:
-        base_dropout: chance that a modality is left out of a step of the base's training.
-        tune_epochs, tune_learning_rate: of each fine-tuning, which keeps its best epoch.
-        layer_decay: of its rate from the head down; 1 gives every layer the same.
+        base_dropout: probability that a modality is dropped in a training step of the base.
+        tune_epochs, tune_learning_rate: options of each fine-tuning, which keeps its best epoch.
+        layer_decay: factor on the learning rate per layer from the head down; 1 gives every layer the same rate.
     """
 
     base_dropout: float = 0.5
@@ -52,12 +52,12 @@ class TunedRecipe(NeuralRecipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_chance("base_dropout", self.base_dropout)
-        self.tuning_options()  # refuses what it cannot be made of
+        self.tuning_options()  # TrainOptions refuses invalid values
         if not self.tune_learning_rate > 0 or not 0 < self.layer_decay <= 1:
             raise ValueError("tune_learning_rate lies above 0, layer_decay above 0 and at most at 1")
 
     def tuning_options(self, modality_dropout: float = 0.0) -> TrainOptions:
-        """Of a fine-tuning."""
+        """Return the training options for one fine-tuning run."""
         return TrainOptions(
             self.tune_epochs, PATIENCE, self.batch, self.tune_learning_rate, self.weight_decay, modality_dropout
         )
@@ -70,14 +70,14 @@ class TunedRecipe(NeuralRecipe):
 
     @abstractmethod
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
-        """The merged weights, and what was measured or chosen on the way."""
+        """Return the merged weights, and notes of what was measured or selected."""
 
 
 @dataclass(frozen=True)
 class Tuner:
     """Trains the base and tunes copies of it on one training set.
 
-    `data` and `design` are those of every copy, `fresh` is what the base starts from.
+    All copies share `data` and `design`; `fresh` is the initial network of the base.
     """
 
     training: Training
@@ -88,7 +88,7 @@ class Tuner:
 
     @classmethod
     def of(cls, training: Training, recipe: TunedRecipe) -> Tuner:
-        """For the patients of a fit."""
+        """Prepare the data and the initial network for a training set."""
         design = HealNetDesign(recipe.latents, recipe.latent_width, recipe.depth, recipe.heads, False)
         data = remember(training.cohort.fingerprint, ("prepared", training.seed), lambda: prepare(training))
         fusion = build(lambda: design.fusion(data.shapes, recipe.dropout), seeded(training.seed, "fusion"))
@@ -96,14 +96,14 @@ class Tuner:
         return cls(training, recipe, data, design, fresh)
 
     def network(self, state: Mapping[str, Tensor] | None = None) -> Network:
-        """A network of its own, with these weights or fresh ones."""
+        """Return a new copy of the network, with these weights or the initial ones."""
         network = copy.deepcopy(self.fresh)
         if state is not None:
             network.load_state_dict(state)
         return network
 
     def base(self, rows: np.ndarray | None = None) -> State:
-        """Trained from a fresh start on all patients, or on `rows` of them, most modalities left out of a step."""
+        """Train the base from scratch on all patients, or on `rows`, with modality dropout; return its weights."""
         recipe, training = self.recipe, self.training
         options = replace(recipe.training_options, modality_dropout=recipe.base_dropout)
         whose = () if rows is None else tuple(rows.tolist())
@@ -121,12 +121,12 @@ class Tuner:
         see: np.ndarray | None = None,
         modality_dropout: float = 0.0,
     ) -> State:
-        """A copy tuned from `start`, the layers below the head at a lower rate each.
+        """Tune a copy from `start`, with a learning rate that decays by layer below the head; return its weights.
 
         Args:
-            name: of its checkpoint, and of its seed.
+            name: name of the run, for its checkpoint and its seed.
             rows, see: as in `train`.
-            modality_dropout: chance that a modality is left out of a step.
+            modality_dropout: probability that a modality is dropped in a training step.
         """
         network, options = self.network(start), self.recipe.tuning_options(modality_dropout)
         groups = layer_rates(
@@ -145,12 +145,14 @@ class Tuner:
         see: np.ndarray | None = None,
         groups: Sequence[Mapping[str, Any]] | None = None,
     ) -> Network:
-        """Train a network in place; the held-out patients watch. Where nobody is left on either side it stays as it is.
+        """Train a network in place, with early stopping on the held-out patients.
+
+        The network stays unchanged if `rows` and `see` leave nobody to train on or nobody held out.
 
         Args:
-            rows: patients to train on; None is all.
-            see: `(M,)` bool, the modalities that are seen; None is all.
-            groups: as in `training.train`.
+            rows: patients to train on; None: all.
+            see: `(M,)` bool, the modalities that are read; None: all.
+            groups: parameter groups, as in `training.train`.
         """
         data, training = self.data, self.training
         if rows is not None or see is not None:
@@ -169,20 +171,20 @@ class Tuner:
         return network
 
     def parts(self, count: int) -> list[np.ndarray]:
-        """Rows of the patients that are trained on, in `count` parts alike in outcomes; a group stays together."""
+        """Split the rows of the training patients into `count` parts, stratified by outcome; groups stay together."""
         rows = np.flatnonzero(~self.data.held_out)
         cohort, seed = self.training.cohort.subset(rows), seeded(self.training.seed, "parts")
         if count == 1:
             return [rows]
         try:
             part = fold_ids(cohort, count, seed=seed)
-        except CohortError:  # a class or the events are too few for every part to have some: at random
+        except CohortError:  # too few patients of a class, or events, to stratify: split at random
             units = np.arange(len(cohort)) if cohort.group is None else np.unique(cohort.group, return_inverse=True)[1]
             part = np.random.default_rng(seed).permutation(units.max() + 1)[units] % count
         return [rows[part == k] for k in range(count)]
 
     def score(self, state: Mapping[str, Tensor]) -> float:
-        """Less the loss on the held-out patients: higher is better."""
+        """Return the negative held-out loss (higher is better)."""
         data, network = self.data, self.network(state)
         rows = np.flatnonzero(data.held_out) if data.held_out.any() else np.arange(len(data.held_out))
         tokens = {name: packed.subset(rows) for name, packed in data.tokens.items()}
@@ -191,5 +193,5 @@ class Tuner:
 
 
 def weights(network: Network) -> State:
-    """Copies of its parameters and buffers."""
+    """Copy a network's parameters and buffers."""
     return {key: value.detach().clone() for key, value in network.state_dict().items()}

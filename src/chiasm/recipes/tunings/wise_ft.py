@@ -1,4 +1,4 @@
-"""`wise-ft`: between a base for any subset and its tuning for what patients have, the best point (arXiv 2109.01903)."""
+"""`wise-ft`: the best interpolation between a modality-dropout base and its fine-tuned copy (arXiv 2109.01903)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from chiasm.recipes.tunings.tuned import State, TunedRecipe, Tuner
 
 @dataclass(frozen=True)
 class WiseFT(TunedRecipe):
-    """`(1 - alpha) base + alpha tuned`, `alpha` of 0, 0.1 ... 1 by the loss on the held-out patients.
+    """Weight interpolation: `(1 - alpha) base + alpha tuned`, `alpha` in 0, 0.1 ... 1 by held-out loss.
 
-    The base learns with most modalities left out of a step; the copy is tuned on all that each patient has.
+    The base is trained with modality dropout; the copy is tuned on all modalities that each patient has.
     """
 
     row: ClassVar[Row] = ROWS["wise-ft"]
 
     @property
     def settings(self) -> int:
-        """The points that are tried."""
+        """Number of values of `alpha` tried."""
         return len(ALPHAS)
 
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
-        """The best point; both ends are tried, so it is no worse than either on the held-out patients."""
+        """Merge at the best `alpha`; both ends are tried, so it is no worse than either on the held-out patients."""
         base = tuner.base()
         found = sweep(base, tuner.tuned("tuned", base), tuner.score)
         notes = {"alpha": found.alpha, "score_base": found.scores[0], "score_tuned": found.scores[-1]}
