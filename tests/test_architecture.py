@@ -140,6 +140,21 @@ def test_help_is_quick_and_takes_no_torch() -> None:
     assert best_of_three(["-c", code]) < HELP_SECONDS * GENEROUS
 
 
+def test_a_check_takes_no_torch(tmp_path: Path) -> None:
+    rows = [f"p{number},{number % 2},{number}.5" for number in range(40)]
+    (tmp_path / "patients.csv").write_text("id,y,x\n" + "\n".join(rows))
+    (tmp_path / "cohort.toml").write_text(
+        'name = "small"\n[patients]\ntable = "patients.csv"\nid = "id"\n[target]\nkind = "classification"\n'
+        'column = "y"\n[modalities.m]\nkind = "table"\ncolumns = ["x"]\n'
+    )
+    code = (
+        "import sys\nfrom chiasm.cli import main\nsys.argv = ['chiasm', 'check', sys.argv[1]]\ntry:\n    main()\n"
+        "except SystemExit as done:\n    assert not done.code\n"
+        "assert not {'torch', 'sklearn', 'chiasm.recipes'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "cohort.toml")], check=True, capture_output=True)
+
+
 def best_of_three(arguments: list[str]) -> float:
     """Seconds of the quickest of three runs of Python."""
     seconds = []

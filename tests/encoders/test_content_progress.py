@@ -13,7 +13,7 @@ import pytest
 import chiasm
 from chiasm import api
 from chiasm.cohort import Cohort, cohort_from_frames
-from chiasm.encoding import encode as encoding
+from chiasm.encoding import contents as encoding
 
 FILES = 5
 

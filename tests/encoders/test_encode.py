@@ -22,7 +22,8 @@ from chiasm.compute.pool import as_it_pays, side_by_side
 from chiasm.encoders import choice
 from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.frozen import identity_of
-from chiasm.encoding import encode, encode_cohort
+from chiasm.encoding import encode
+from chiasm.encoding.encode import encode_cohort
 from chiasm.store import TokenStore
 from chiasm.tokens import PackedTokens, Tokens
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from chiasm.cohort.demo import demo_cohort
     from chiasm.doctor import diagnose, require_device
     from chiasm.encoders import list_encoders
-    from chiasm.encoding import Encoded
     from chiasm.encoding.checking import examine
+    from chiasm.encoding.encode import Encoded
     from chiasm.encoding.prune import Pruned, open_store, prune_store
     from chiasm.errors import hush_findings
     from chiasm.evaluation import Protocol, Trial, TrialError
@@ -31,7 +31,7 @@ _PLACES = {
     "ArtifactError": "chiasm.artifact",
     "Cohort": "chiasm.cohort",
     "CohortError": "chiasm.cohort",
-    "Encoded": "chiasm.encoding",
+    "Encoded": "chiasm.encoding.encode",
     "LeakageError": "chiasm.cohort",
     "Merged": "chiasm.models.merged",
     "Problem": "chiasm.cohort",

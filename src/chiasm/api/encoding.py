@@ -11,9 +11,9 @@ from chiasm.cohort import Cohort, Problem
 from chiasm.compute.cluster import on_cluster
 from chiasm.compute.pool import as_it_pays, default_jobs, side_by_side
 from chiasm.encoders.choice import require_same
-from chiasm.encoding import Encoded, encode_cohort
 from chiasm.encoding.checking import examine
-from chiasm.encoding.encode import unseen
+from chiasm.encoding.contents import unseen
+from chiasm.encoding.encode import Encoded, encode_cohort
 from chiasm.encoding.prune import open_store
 from chiasm.protocols import Model
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold  # type: ignore[import-untyped]
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.stratify import dealt_folds, fewest, held_out
@@ -214,6 +213,13 @@ def _strata(cohort: Cohort, least: int) -> Ints:
 def _split(cohort: Cohort, rows: Ints, labels: Ints, units: Ints | None, folds: int, state: int) -> list[Ints]:
     if units is not None and len(np.unique(units)) < folds:
         raise _too_few(count(len(np.unique(units)), "group"), folds, "groups")
+    from sklearn.model_selection import (  # type: ignore[import-untyped]  # a second, and a check splits nothing
+        GroupKFold,
+        KFold,
+        StratifiedGroupKFold,
+        StratifiedKFold,
+    )
+
     if isinstance(cohort.target, Multilabel) and cohort.outcome is not None:
         part = dealt_folds(cohort.outcome.value[rows], folds, units, np.random.default_rng(state))
         return [np.flatnonzero(part == fold) for fold in range(folds)]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from chiasm.cohort import Cohort, CohortError, Problem
 from chiasm.cohort.accepted import Finding, settle, unmade
 from chiasm.cohort.checks import examine as examine_values
-from chiasm.encoding.encode import know_contents, unseen
+from chiasm.encoding.contents import know_contents, unseen
 from chiasm.encoding.findings import file_problems
 from chiasm.encoding.prune import open_store
 from chiasm.errors import FindingWarning

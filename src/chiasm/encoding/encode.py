@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -13,29 +12,22 @@ from numpy.typing import NDArray
 
 from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Unsupported, Values
 from chiasm.cohort.content import read_shapes
-from chiasm.cohort.digests import DIGEST, Digests, as_digests, as_hex, digest_of
-from chiasm.cohort.file_content import header_lines, header_of
-from chiasm.cohort.sources import FILE_KINDS, HASHED_ROWS
+from chiasm.cohort.digests import Digests, as_digests
 from chiasm.encoders.adaptable import Inputs, is_adaptable
 from chiasm.encoders.choice import choose
 from chiasm.encoders.frozen import Frozen
-from chiasm.encoding.findings import IN_MEMORY, collected
+from chiasm.encoding.contents import Progress, source_digests, store_keys, unseen, waits_for_encoding
+from chiasm.encoding.findings import collected
 from chiasm.encoding.work import Done, Part, Work, run_part
 from chiasm.readers import Reader, ReadError
-from chiasm.store.contents import add_contents, read_contents
+from chiasm.store.contents import add_contents
 from chiasm.store.token_store import TokenStore
 
 CHUNK = 16  # target number of sources per task
 HELD_BYTES = 64 << 20  # tokens gathered before they are written
-QUIET_SECONDS = 1.0  # reading content is reported as progress only after this time
 HELD_SECONDS = 60.0  # bounds the work that is lost if the process dies
 
 Execute = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], int], Iterator[Any]]
-Progress = Callable[[str, int, int], None]
-
-
-def unseen(modality: str, finished: int, everything: int) -> None:
-    """No-op progress callback."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +92,7 @@ def encode_cohort(
     problems: list[Problem] = []
     counts: dict[str, Count] = {}
     choices = {**cohort.encoders, **(encoders or {})}
-    waiting = [name for name in cohort.modalities if _waits(cohort, name)]
+    waiting = [name for name in cohort.modalities if waits_for_encoding(cohort, name)]
     for name in sorted(set(encoders or {}) & set(cohort.modalities) - set(waiting) - set(cohort.encodings)):
         raise Unsupported(
             f"modality '{name}' is of kind '{cohort.kinds[name]}', which takes no encoder: recipes read it as it is"
@@ -124,8 +116,8 @@ def encode_cohort(
             )
             counts[modality] = Count(len(items), len(items), 0, 0, len(refused))
         else:
-            digests = _digests(cohort, modality, store, progress)
-            keys = content_keys(items, digests)
+            digests = source_digests(cohort, modality, store, progress)
+            keys = store_keys(items, digests)
             counts[modality], refused = run.encode(encoder, identity, keys, store)
             if (known := getattr(cohort.sources[modality], "known", None)) is not None:
                 add_contents(store.folder, known)
@@ -146,10 +138,6 @@ def encode_cohort(
     return Encoded(cohort, tuple(problems), counts)
 
 
-def _waits(cohort: Cohort, modality: str) -> bool:
-    return modality not in cohort.encodings and cohort.kinds[modality] not in IN_MEMORY
-
-
 def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Problem]]:
     """Mark bags whose headers cannot be read as absent; return the cohort and the problems.
 
@@ -164,34 +152,6 @@ def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Pro
     if errors:
         raise CohortError(errors)
     return cohort.without(modality, cohort.rows_of(modality)[shapes[:, 1] < 0]), problems
-
-
-def know_contents(cohort: Cohort, store: TokenStore, progress: Progress = unseen) -> None:
-    """Compute and cache content digests of a cohort's files and molecules, except those that the store already knows.
-
-    The sources keep the digests, so that later steps (the check for duplicates, the encoding) do not wait for them.
-    """
-    for modality in cohort.modalities:
-        source = cohort.sources[modality]
-        in_memory = cohort.kinds[modality] == "bag" and source.path is None
-        if getattr(source, "known", None) is not None and not in_memory:
-            _digests(cohort, modality, store, progress)
-
-
-def _digests(cohort: Cohort, modality: str, store: TokenStore, progress: Progress = unseen) -> Digests:
-    """Compute the content digest of each source, `(n,)`; unchanged sources that the store knows are not read again."""
-    source = cohort.sources[modality]
-    rows = cohort.source_rows[modality][cohort.rows_of(modality)]
-    known = getattr(source, "known", None)
-    if known is not None and not known:
-        known.update(read_contents(store.folder))
-    step = 1 if cohort.kinds[modality] in FILE_KINDS else HASHED_ROWS
-    found, start = [], time.monotonic()
-    for at in range(0, len(rows), step):
-        found.append(source.digests(rows[at : at + step]))
-        if time.monotonic() - start > QUIET_SECONDS:
-            progress(f"{modality}, content", min(at + step, len(rows)), len(rows))
-    return np.concatenate(found) if found else np.zeros(0, dtype=DIGEST)
 
 
 class _Run:
@@ -302,34 +262,3 @@ def _write(
         times = [when for _, _, when in held if when is not None]
         keys, arrays = as_digests(key for key, _, _ in held), [array for _, array, _ in held]
         store.put(identity, keys, arrays, times if len(times) == len(held) else None, slots=slots)
-
-
-def contents(cohort: Cohort, store: TokenStore) -> Digests:
-    """Return the distinct content keys of a cohort's files, cells and events, which do not depend on the encoder."""
-    waiting = [name for name in cohort.modalities if _waits(cohort, name)]
-    found = [content_keys(cohort.raw(name), _digests(cohort, name, store)) for name in waiting]
-    return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=DIGEST)
-
-
-def content_keys(items: Items, digests: Digests) -> Digests:
-    """Compute the store keys of sources, `(n,)`: the content digest, combined with anything else its reader uses.
-
-    This is the header of a record, and the file names in the folder of a volume's contrasts.
-    """
-    if items.kind not in ("ecg", "signal", "volume"):
-        return digests
-    keys = digests.copy()
-    for number in range(len(items)):
-        path = items[number]
-        if not isinstance(path, Path):
-            continue
-        more = b""
-        header = header_of(path)
-        if items.kind == "volume" and path.is_dir():
-            more = "\0".join(sorted(file.name for file in path.rglob("*"))).encode()
-        elif items.kind != "volume" and header is not None:
-            # the names of a record's files may start with its own name, which is irrelevant
-            more = b"\n".join(line.removeprefix(header.stem.encode()) for line in header_lines(header))
-        if more:
-            keys[number] = digest_of(as_hex(digests[number : number + 1])[0].encode() + more)
-    return keys

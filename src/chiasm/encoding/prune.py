@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chiasm.cohort import Cohort, Unsupported, open_cohort
-from chiasm.encoding.encode import contents
+from chiasm.encoding.contents import contents
 from chiasm.store.token_store import TokenStore, default_store
 
 

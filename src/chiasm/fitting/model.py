@@ -12,7 +12,7 @@ import pandas as pd
 from chiasm.artifact import save, storable
 from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.encoders.choice import require_same
-from chiasm.encoding import encode_cohort
+from chiasm.encoding.encode import encode_cohort
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.store import TokenStore, default_store

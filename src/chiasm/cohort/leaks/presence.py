@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats  # type: ignore[import-untyped]
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.targets import Classification, Multilabel, Survival
@@ -23,6 +22,8 @@ def presence_problems(cohort: Cohort) -> list[Problem]:
     The test is chi-squared for classes, Fisher's exact one for two classes and for each of several labels, the rank sum
     test for a number and the log-rank test for times.
     """
+    from scipy import stats  # type: ignore[import-untyped]  # half a second, where it is needed
+
     outcome, target = cohort.outcome, cohort.target
     if outcome is None or target is None or not outcome.known.any():
         return []
@@ -57,6 +58,8 @@ def _auroc(value: float) -> str:
 
 
 def _of_classes(has: Bools, codes: Array) -> tuple[float, str]:
+    from scipy import stats  # half a second, where it is needed
+
     classes, places = np.unique(codes, return_inverse=True)
     table = np.stack([np.bincount(places[own], minlength=len(classes)) for own in (has, ~has)])  # (2, K)
     if len(classes) < 2:
@@ -80,6 +83,8 @@ def _of_labels(has: Bools, value: Array, columns: tuple[str, ...]) -> tuple[floa
 
 def log_rank(member: Bools, time: Array, event: Bools) -> tuple[float, str]:
     """Log-rank test of members against others: its p, and the observed over the expected events of members as text."""
+    from scipy import stats  # half a second, where it is needed
+
     order = np.argsort(time, kind="stable")
     time, member, event = time[order], member[order], event[order]
     starts = np.flatnonzero(np.diff(time, prepend=-np.inf))
