@@ -14,14 +14,18 @@ import pytest
 import chiasm
 from archived import RELEASES
 from chiasm import artifact
-from chiasm.artifact import ArtifactError, storable
-from storable_kinds import PLACES, places
+from chiasm.artifact import ArtifactError, places, storable
+from storable_kinds import every_kind
 
 LATE = RELEASES[0] / "models" / "16-late-fusion-classification"
 
 
 def test_table_of_places_is_what_the_library_registers() -> None:
-    assert PLACES.read_text(encoding="utf-8") == places(), "run `make kinds`"
+    found = every_kind()
+    assert all(found[kind].__module__ == place for kind, place in places.PLACES.items()), "run `make kinds`"
+    lacking = {kind: cls.__module__ for kind, cls in found.items() if kind not in places.PLACES}
+    # A recipe's own module is found by the name of the recipe.
+    assert all(module.startswith("chiasm.recipes.") for module in lacking.values()), f"run `make kinds`: {lacking}"
 
 
 def test_loading_a_linear_model_imports_no_network() -> None:
@@ -92,13 +96,13 @@ def test_parts_of_other_packages_are_imported_when_a_model_holds_one(
     monkeypatch.delitem(artifact.register.REGISTER, "test-line")
     with pytest.raises(ArtifactError, match="unknown kind"):
         artifact.load(tmp_path / "model")
-    assert artifact.load(tmp_path / "model", bring=lambda: storable("test-line")(Line) and None) == Line(1.0)
+    assert artifact.load(tmp_path / "model", bring=lambda tree: storable("test-line")(Line) and None) == Line(1.0)
     monkeypatch.delitem(artifact.register.REGISTER, "test-line")
 
 
 def test_our_models_ask_no_other_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    def bring() -> None:
+    def never() -> None:
         raise AssertionError("a package was asked")
 
-    monkeypatch.setattr("chiasm.recipes.registry.bring_others", bring)
+    monkeypatch.setattr("chiasm.recipes.registry.others", never)
     assert chiasm.load_model(LATE).trained_parameters > 0

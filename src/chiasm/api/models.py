@@ -37,7 +37,7 @@ def load_model(path: Path | str) -> Model:
     Raises:
         ArtifactError: the folder is not a model, is damaged, or was changed.
     """
-    model = artifact.load(path, bring=registry.bring_others)
+    model = artifact.load(path, bring=registry.bring)
     if not isinstance(model, Model):
         raise artifact.ArtifactError(f"'{Path(path).name}' holds a part of a model, not a model")
     return model

@@ -83,11 +83,12 @@ def _exchange(new: Path, old: Path) -> None:
     aside.rename(new)
 
 
-def load(path: Path | str, bring: Callable[[], None] | None = None) -> Any:
+def load(path: Path | str, bring: Callable[[Any], None] | None = None) -> Any:
     """Read a model folder written by `save`.
 
     Args:
-        bring: imports what other packages bring; called where the model holds a kind that is not one of ours.
+        bring: imports where the classes of a stored tree are; called if it holds a kind that has no place in the table,
+            such as one of a recipe's own module or of another package.
 
     Raises:
         ArtifactError: a missing, truncated or changed file, another schema, an unknown kind or field.
@@ -99,7 +100,7 @@ def load(path: Path | str, bring: Callable[[], None] | None = None) -> Any:
             f"'{path.name}/weights.safetensors' does not have the hash in model.json: copy the model again"
         )
     if bring is not None and unknown_kinds(document["model"]):
-        bring()
+        bring(document["model"])
     return rebuild(document["model"], _read_arrays(path / WEIGHTS)[0], path.name)
 
 

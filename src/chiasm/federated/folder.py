@@ -30,7 +30,7 @@ from chiasm import artifact
 from chiasm.federated.wire import FederationError, State
 from chiasm.fitting.model import FittedModel
 from chiasm.recipes.hospitals.federation import LEAST_CLIENTS, Plan, largest_rank, sites_of
-from chiasm.recipes.registry import bring_others
+from chiasm.recipes.registry import bring
 
 SCHEMA = 1
 DESCRIPTION, INVITED, LOG, BASE, MODEL = "federation.json", "invited.json", "log.jsonl", "base", "model"
@@ -191,7 +191,7 @@ def load_base(path: Path) -> FittedModel:
         ArtifactError: it is damaged.
         FederationError: it is not a fitted model.
     """
-    model = artifact.load(path, bring=bring_others)
+    model = artifact.load(path, bring=bring)
     if not isinstance(model, FittedModel):
         raise FederationError(f"'{path.name}' holds no model that a recipe of chiasm fitted")
     return model

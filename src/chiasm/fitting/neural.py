@@ -38,8 +38,17 @@ def check_sizes(latents: int, latent_width: int, depth: int, heads: int) -> None
     for name, value, most in (
         ("latents", latents, 4096), ("latent_width", latent_width, 4096), ("depth", depth, 64), ("heads", heads, 64),
     ):  # fmt: skip
-        if not 1 <= value <= most:
-            raise ValueError(f"{name} lies between 1 and {most}")
+        check_size(name, value, most)
+
+
+def check_size(name: str, value: int, most: int = 4096) -> None:
+    """Refuse a size below 1 or above `most`.
+
+    Raises:
+        ValueError: the size lies outside.
+    """
+    if not 1 <= value <= most:
+        raise ValueError(f"{name} lies between 1 and {most}")
 
 
 class Design(Protocol):
@@ -205,6 +214,25 @@ def fit_network(
         groups=groups,
         objective=objective,
     )
+
+
+def trained_network(
+    training: Training, design: Design, options: TrainOptions, dropout: float, name: str
+) -> tuple[NetworkPredictor, Response]:
+    """Train a fusion with a linear head end to end on the target.
+
+    Args:
+        training: patients to learn from; a held-out fifth is used for early stopping and calibration.
+        design: creates the fusion.
+        dropout: passed on to the design.
+        name: name of the checkpoint, if there is a folder for it.
+    """
+    data, seed = prepare(training), training.seed
+    fusion = build(lambda: design.fusion(data.shapes, dropout), seeded(seed, "fusion"))
+    network = Network(fusion, new_head(training, design.latent_width, seeded(seed, "head")))
+    file = training.checkpoint / f"{name}.safetensors" if training.checkpoint else None
+    fit_network(network, data, options, seed=seeded(seed, "train"), checkpoint=file, device=training.device)
+    return finish(training, data, network, design)
 
 
 def finish(

@@ -21,6 +21,7 @@ class Row:
         tried: recipe names with options that a trial without an explicit list runs for this row; empty if the recipe
             runs only on request.
         leads: the option whose value may follow the colon without a key, such as the modality in `single:rna`.
+        since: the release that brought it; the archive of stored models holds every recipe of its release and before.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Row:
     paper: Citation
     tried: tuple[str, ...] = ()
     leads: str = ""
+    since: str = "0.1.0"
 
     @property
     def by_default(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from chiasm.artifact.register import unknown_kinds
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.catalogue import import_fitted
 from chiasm.errors import nearest
@@ -26,10 +27,14 @@ def others() -> dict[str, Any]:
     return {point.name: point.load() for point in entry_points(group="chiasm.recipes") if point.name not in ROWS}
 
 
-def bring_others() -> None:
-    """Import the recipes and fitted encoders of other packages, so that their parts of a stored model can be loaded."""
-    others()
-    import_fitted()
+def bring(tree: Any) -> None:
+    """Import the classes of a stored model: its recipe's module, and other packages' if a kind is still unknown."""
+    name = name_and_options(str(tree.get("recipe", "")) if isinstance(tree, dict) else "")[0]
+    if name in ROWS:
+        _ = RECIPES[name]
+    if unknown_kinds(tree):
+        others()
+        import_fitted()
 
 
 def recipe_class(name: str) -> Any:

@@ -21,6 +21,7 @@ ROWS = by_name((
             "Inference and missing data",
             "Biometrika", 1976, "https://doi.org/10.1093/biomet/63.3.581",
         ),
+        since="0.2.0",
     ),
     Row(
         "early-fusion", "baselines.early:EarlyFusion", "baseline",

@@ -7,14 +7,14 @@ from typing import ClassVar
 
 from chiasm.artifact import storable
 from chiasm.fitting.base import Training
-from chiasm.fitting.neural import Shapes, build, check_sizes, finish, fit_network, new_head, prepare, seeded
+from chiasm.fitting.neural import Shapes, check_sizes, trained_network
 from chiasm.fitting.neural_recipe import NeuralRecipe
 from chiasm.fitting.row import Row
 from chiasm.fusion.healnet import HealNet
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.fusion import ROWS
-from chiasm.training import Network, TrainOptions
+from chiasm.training import TrainOptions
 
 
 @storable("healnet")
@@ -62,11 +62,5 @@ class HealNetRecipe(NeuralRecipe):
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the network; a held-out fifth of the patients is used for early stopping and calibration."""
-        data, seed = prepare(training), training.seed
         design = HealNetDesign(self.latents, self.latent_width, self.depth, self.heads, self.tied)
-        fusion = build(lambda: design.fusion(data.shapes, self.dropout), seeded(seed, "fusion"))
-        network = Network(fusion, new_head(training, self.latent_width, seeded(seed, "head")))
-        options = self.training_options
-        file = training.checkpoint / "healnet.safetensors" if training.checkpoint else None
-        fit_network(network, data, options, seed=seeded(seed, "train"), checkpoint=file, device=training.device)
-        return finish(training, data, network, design)
+        return trained_network(training, design, self.training_options, self.dropout, self.id)
