@@ -1,7 +1,8 @@
 """Print the test files that a change touches: `python tests/changed.py main`, for `make test-changed`.
 
-A test file is touched when it has changed, or when it imports, at any distance, a module that has. The laws of the
-house (folders, artifacts, documentation) are always among them.
+A test file is touched when it has changed, or when it imports, at any distance, a module that has. Recipes, encoders
+and readers are also reached by what finds them by name. The laws of the house (folders, artifacts, documentation) are
+always among them, and where a file is gone, or is no Python, or belongs to every test, all tests are.
 """
 
 from __future__ import annotations
@@ -14,6 +15,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ALWAYS = ("tests/test_architecture.py", "tests/test_artifact_kinds.py", "tests/test_docs.py")
+EVERYWHERE = ("tests/conftest.py", "pyproject.toml", "constraints.txt", "Makefile")
+BY_NAME = {  # a file that finds others by name, to the folders of these
+    "tests/small_recipes.py": "recipes",
+    "src/chiasm/recipes/catalogue.py": "recipes",
+    "src/chiasm/encoders/catalogue.py": "encoders",
+    "src/chiasm/readers/registry.py": "readers",
+}
 PLACES = {path.stem: path for path in (ROOT / "tests").rglob("*.py")}  # names are unique, and tests import by them
 
 
@@ -29,6 +37,9 @@ def place_of(module: str) -> Path | None:
 def imports(path: Path) -> frozenset[Path]:
     """The files of ours that a file imports by name, in functions too; packages above a module count."""
     found: set[Path] = set()
+    own = str(path.relative_to(ROOT))
+    if own in BY_NAME:
+        found.update((ROOT / "src" / "chiasm" / BY_NAME[own]).rglob("*.py"))
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -59,9 +70,17 @@ def reached(start: Path) -> set[Path]:
     return seen
 
 
+def chosen(names: set[str]) -> list[str]:
+    """The test files, or the folder of all, for the changed files of these names."""
+    sources = {name for name in names if name.startswith(("src/", "tests/"))}
+    if names & set(EVERYWHERE) or any(not name.endswith(".py") or not (ROOT / name).is_file() for name in sources):
+        return ["tests"]
+    found = touched({ROOT / name for name in sources})
+    return sorted({*ALWAYS, *(str(path.relative_to(ROOT)) for path in found)})
+
+
 if __name__ == "__main__":
     base = sys.argv[1] if len(sys.argv) > 1 else "main"
-    said = [["diff", "--name-only", base], ["ls-files", "--others", "--exclude-standard"]]
-    names = {name for words in said for name in subprocess.check_output(["git", *words], cwd=ROOT, text=True).split()}
-    chosen = touched({ROOT / name for name in names if name.endswith(".py")})
-    print(*sorted({*ALWAYS, *(str(path.relative_to(ROOT)) for path in chosen)}))
+    said = [["diff", "--name-only", "--no-renames", base], ["ls-files", "--others", "--exclude-standard"]]
+    told = [subprocess.check_output(["git", *words], cwd=ROOT, text=True) for words in said]
+    print(*chosen({name for text in told for name in text.split()}))

@@ -86,7 +86,6 @@ class Recipe(Protocol):
       a kernel with placeholders, trees that use missing values of a whole modality, indicators). Default: False.
     - `settings: int`: the number of settings its inner selection tries (penalties, widths, rounds of trees), for each
       modality if it selects for each. Default: 1.
-    - `by_default: bool`: included in a trial that names no recipe. Default: False, for third-party recipes.
     - `reads_inputs: bool`: runs an encoder's network and so needs the network's inputs. Default: False.
     """
 

@@ -42,7 +42,11 @@ def read_options(text: str, known: Mapping[str, Any], what: str, leads: str = ""
         parts = [part for part in text.split(",") if part]
     for part in parts:
         option, equals, value = part.partition("=")
-        if option not in known or not equals:
+        if option in known and not equals:
+            raise ValueError(f"option '{option}' of {what} has no value: write {option}=...")
+        if option in values:
+            raise ValueError(f"option '{option}' of {what} is given twice")
+        if option not in known:
             like = nearest(option, known)
             hint = f"did you mean '{like}'?" if like else f"it has {', '.join(known) or 'none'}"
             raise ValueError(f"{what} has no option '{option}': {hint}")
@@ -63,7 +67,7 @@ def typed(value: str, default: Any, what: str) -> Any:
     except (ValueError, KeyError) as error:
         wanted = {bool: "true or false", int: "an integer", float: "a number"}[type(default)]
         raise ValueError(f"{what} must be {wanted}, got '{value}'") from error
-    if not math.isfinite(found):
+    if isinstance(found, float) and not math.isfinite(found):
         raise ValueError(f"{what} must be finite, got '{value}'")
     return found
 

@@ -55,12 +55,12 @@ def test_ten_defects_ten_findings(cohort_folder):
 FILES = """
 import sys
 import chiasm
-from chiasm.encoders import catalogue, encode
+from chiasm.encoders import catalogue, choice
 
 def never(*given):
     raise AssertionError("an encoder is made by the check")
 
-catalogue.make_encoder = encode.make_encoder = never
+catalogue.make_encoder = choice.make_encoder = never
 for problem in chiasm.check_cohort(sys.argv[1]):
     print(problem.severity, problem.row, problem.modality, problem.path, problem.what, "|", problem.fix)
 loaded = {"transformers", "monai", "timm", "torchvision", "chiasm.encoders.text.hub", "chiasm.encoders.text.sentences"}

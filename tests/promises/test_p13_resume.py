@@ -137,7 +137,7 @@ def test_a_write_that_fails_leaves_the_checkpoint_before_it(
 ) -> None:
     from chiasm import artifact
 
-    file, original, calls = tmp_path / "c.safetensors", getattr(artifact, step), []
+    file, original, calls = tmp_path / "c.safetensors", getattr(artifact.files, step), []
 
     def fail(*args: Any, **options: Any) -> None:
         calls.append(1)
@@ -146,7 +146,7 @@ def test_a_write_that_fails_leaves_the_checkpoint_before_it(
         original(*args, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(artifact, step, fail)
+        patched.setattr(artifact.files, step, fail)
         with pytest.raises(Stopped):
             run(data, file)
     assert len(load_checkpoint(file)["losses"]) == 2

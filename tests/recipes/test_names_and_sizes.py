@@ -48,9 +48,9 @@ def test_a_cohort_of_no_modality_is_supported_by_nothing() -> None:
         ("epochs=-1", "epochs is -1, and must be 0 or more"),
         ("patience=-1", "patience is -1"),
         ("learning_rate=-1", "learning_rate is -1.0, and must be 0 or more"),
-        ("weight_decay=inf", "weight_decay.* is inf"),
+        ("weight_decay=inf", "weight_decay.* must be finite"),
         ("modality_dropout=1", "modality_dropout is 1.0, and must lie between 0 and 1"),
-        ("dropout=nan", "dropout.* is nan"),
+        ("dropout=nan", "dropout.* must be finite"),
         ("heads=0", "heads lies between 1 and 64"),
     ],
 )

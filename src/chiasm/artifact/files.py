@@ -118,7 +118,11 @@ def outline(path: Path | str) -> Outline:
             arrays = {name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise ArtifactError("'weights.safetensors' is truncated or is not safetensors: copy it again") from error
-    return Outline(outlined(tree, {name: (shape, DTYPES.get(kind, kind)) for name, (shape, kind) in arrays.items()}))
+    named = {name: (shape, DTYPES.get(kind, kind)) for name, (shape, kind) in arrays.items()}
+    try:
+        return Outline(outlined(tree, named))
+    except RecursionError as error:
+        raise ArtifactError(f"'{path.name}' is nested deeper than anything chiasm writes") from error
 
 
 def identity(path: Path | str) -> str:
@@ -156,7 +160,11 @@ def _description(path: Path) -> Any:
         )
     if set(document) != {"schema", "weights_sha256", "model", "sha256"}:
         raise ArtifactError(f"'{path.name}/model.json' is not the description of a chiasm model")
-    if digest(document) != document["sha256"]:
+    try:
+        own = digest(document)
+    except RecursionError as error:
+        raise ArtifactError(f"'{path.name}' is nested deeper than anything chiasm writes") from error
+    if own != document["sha256"]:
         raise ArtifactError(f"'{path.name}/model.json' does not have the hash that it names: copy the model again")
     return document
 

@@ -87,7 +87,10 @@ def upgraded(cls: type, values: dict[str, Any], version: Any) -> dict[str, Any]:
     if version > present:
         raise ArtifactError(f"the model holds a '{kind}' of version {version}, this chiasm knows {present}: update it")
     for step in range(version, present):
-        values = cls._storable_upgrades[step](values)  # type: ignore[attr-defined]
+        try:
+            values = cls._storable_upgrades[step](values)  # type: ignore[attr-defined]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(f"a '{kind}' of the model lacks a field of its version: copy it again") from error
     return values
 
 

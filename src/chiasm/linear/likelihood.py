@@ -51,7 +51,8 @@ class FoldLikelihood:
     def __call__(self, link: Array) -> float:
         """Evaluate the likelihood of these links, (n, K), all finite."""
         eta = checked(link, self.known)
-        return float(sum(self._of(eta if len(rows) == len(eta) else eta[rows], own) for rows, own in self.parts))
+        parts = ((eta if len(rows) == len(eta) else eta[rows], own) for rows, own in self.parts if len(rows))
+        return float(sum(self._of(link, own) for link, own in parts))
 
     def _of(self, eta: Array, own: Any) -> float:
         if self.kind == "survival":

@@ -181,7 +181,9 @@ def solve(matrix: Array, vector: Array) -> Array:
 
     LAPACK is called directly: for a few columns the checks around it take twenty times as long as the solution.
     """
+    if not len(matrix):
+        return np.zeros_like(vector)
     _, solution, failed = lapack.dposv(matrix, vector)
-    if failed:  # some direction has no curvature: take the step of least norm
+    if failed or not np.isfinite(solution).all():  # some direction has no curvature: take the step of least norm
         return np.asarray(linalg.lstsq(matrix, vector)[0])
     return np.asarray(solution)

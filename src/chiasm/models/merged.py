@@ -86,7 +86,7 @@ def method_of(text: str) -> Method:
     """
     name, options = name_and_options(text)
     known = {field.name: field.default for field in dataclasses.fields(METHODS[name])} if name in METHODS else {}
-    values = read_options(options, known, f"method '{name}'") if known else {}
+    values = read_options(options, known, f"method '{name}'") if name in METHODS else {}
     return make_method(name, **values)
 
 

@@ -32,7 +32,9 @@ def bring(tree: Any) -> None:
     name = name_and_options(str(tree.get("recipe", "")) if isinstance(tree, dict) else "")[0]
     if name in ROWS:
         _ = RECIPES[name]
-    if unknown_kinds(tree):
+    if unknown_kinds(tree):  # a recipe within another one, or a part of another package
+        for name in ROWS:
+            _ = RECIPES[name]
         others()
         import_fitted()
 
@@ -159,7 +161,6 @@ def list_recipes() -> pd.DataFrame:
         leads = ROWS[name].leads if name in ROWS else ""
         options = ", ".join(f"{f.name}={f.default}" for f in fields(cls) if f.name != leads)
         row = {"name": f"{name}:<{leads}>" if leads else name, "family": cls.family, "paper": str(cls.paper)}
-        rows.append(
-            {**row, "needs": cls.needs, "options": options, "by_default": name in ROWS and ROWS[name].by_default}
-        )
+        tried = name in ALWAYS or (name in ROWS and ROWS[name].by_default)
+        rows.append({**row, "needs": cls.needs, "options": options, "by_default": tried})
     return pd.DataFrame(rows)
