@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics as sk
-from test_p32_report_numbers import RECIPES, Folder, Scores, check, numbers
 
 from chiasm.cohort import Outcome, synthetic_cohort
 from chiasm.evaluation import Protocol, load_trial
 from chiasm.report import write_report
 from fake_trials import run
+from page_numbers import RECIPES, Folder, Scores, check, numbers
 
 
 def auroc_of(label: str) -> Callable[..., Scores]:
