@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 
+from chiasm.federated.limits import KEEPALIVE
 from chiasm.federated.wire import FederationError
 
 
@@ -62,7 +63,7 @@ def client_channel(address: str, authority: Path | None, insecure: bool, most_by
         FederationError: the authority file is unreadable, or `insecure` is combined with it or with another machine.
     """
     host_of(address)
-    options: list[tuple[str, int]] = [("grpc.max_receive_message_length", most_bytes)]
+    options: list[tuple[str, int]] = [("grpc.max_receive_message_length", most_bytes), *KEEPALIVE]
     if loopback(address):
         options.append(("grpc.enable_http_proxy", 0))
     if insecure:

@@ -16,6 +16,7 @@ from chiasm import artifact
 from chiasm.cohort import Cohort
 from chiasm.federated.address import client_channel
 from chiasm.federated.grid import message_apart
+from chiasm.federated.limits import CALL_SECONDS
 from chiasm.federated.service import PROTOCOL, SERVICE, pieces_of
 from chiasm.federated.strategy import ADAPTER, FACTS, TASK, UPDATES, hospital_app, packed, take_updates
 from chiasm.federated.wire import CHUNK, FederationError, control, gathered, read_control
@@ -24,7 +25,12 @@ from chiasm.recipes.hospitals.federation import Participant, Plan, finished
 
 MOST_UPDATE_BYTES = 2**31
 RETRY_SECONDS, LEAVE_SECONDS = 1.0, 2.0
-AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+AWAY = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ class Line:
         """Ask for the next instruction; return it and the updates by round."""
 
         def call() -> tuple[dict[str, Any], dict[int, bytes]]:
-            stream: Iterator[bytes] = self._next(request, metadata=self.metadata)
+            stream: Iterator[bytes] = self._next(request, metadata=self.metadata, timeout=CALL_SECONDS)
             document = read_control(next(stream, b""))
             sizes = _sizes(document)
             data = gathered(stream, sum(size for _, size in sizes))
@@ -129,7 +135,9 @@ class Line:
 
     def send(self, document: bytes, data: bytes) -> bool:
         """Send the adapter; return whether it was accepted, False if the round has closed meanwhile."""
-        answer = self._patiently(lambda: self._send(pieces_of(document, data), metadata=self.metadata))
+        answer = self._patiently(
+            lambda: self._send(pieces_of(document, data), metadata=self.metadata, timeout=CALL_SECONDS)
+        )
         return bool(read_control(answer).get("taken"))
 
     def leave(self, document: bytes) -> None:
@@ -145,7 +153,7 @@ class Line:
                 return call()
             except grpc.RpcError as error:
                 code, details = error.code(), error.details() or ""
-                if code not in AWAY:
+                if code not in AWAY or "larger than max" in details:
                     raise FederationError(f"'{self.joining.name}' was turned away: {details}") from None
                 if "certificate" in details.lower() or "handshake" in details.lower():
                     raise FederationError(

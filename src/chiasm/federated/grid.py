@@ -75,6 +75,7 @@ class HospitalGrid(Grid):
         self.traffic: dict[str, Traffic] = {name: Traffic() for name in self.names}
         self._answered = dict(answered or {})
         self._there: set[str] = set()
+        self._late: set[str] = set()  # left a round without an answer once: no later round waits for them alone
         self._gathered = False
         self._open: _Open | None = None
         self._last: RecordDict | None = None  # sent to hospitals when all rounds are done
@@ -151,17 +152,25 @@ class HospitalGrid(Grid):
         return found + [Message(Error(LOST, reason), reply_to=own) for own, reason in refused]
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
-        """Run a round: send, wait until all have answered or were refused, and mark the others as absent."""
+        """Run a round: send, wait until all have answered or were refused, and mark the others as absent.
+
+        A hospital that let a round wait in vain may take part in later ones, which wait for it only as long as for the
+        others, or as long as they lack answers: it delays the federation once.
+        """
         identities = list(self.push_messages(messages))
         if not identities:
             return []
         end = time.monotonic() + timeout if timeout is not None else None
         with self._changed:
             assert self._open is not None
-            while self._open.waiting and (end is None or end > time.monotonic()):
+            while self._awaits_more() and (end is None or end > time.monotonic()):
                 self._changed.wait(None if end is None else end - time.monotonic())
+            in_vain = end is not None and end <= time.monotonic()
             for name in sorted(self._open.waiting):
-                self._open.refused[name] = f"no answer in {timeout:,.0f} s"
+                self._open.refused[name] = (
+                    f"no answer in {timeout:,.0f} s" if in_vain else "no answer before the others, and late once before"
+                )
+                self._late.add(name)
                 self._there.discard(name)
                 self.told("lost", client=name, reason=self._open.refused[name])
             found = list(self.pull_messages(identities))
@@ -250,6 +259,12 @@ class HospitalGrid(Grid):
         with self._changed:
             while self._there - self._told_done and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
+
+    def _awaits_more(self) -> bool:
+        """Return whether the open round lacks an answer that it waits for."""
+        assert self._open is not None
+        waiting = self._open.waiting
+        return bool(waiting - self._late) or (bool(waiting) and len(self._open.replies) < self.least)
 
     def _awaited(self, name: str, group: str) -> bool:
         if self._open is None or name not in self._open.waiting:

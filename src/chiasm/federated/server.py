@@ -15,10 +15,11 @@ from flwr.app import ArrayRecord, RecordDict
 from chiasm.federated.address import server_credentials
 from chiasm.federated.folder import MODEL, Federation, open_federation
 from chiasm.federated.grid import HospitalGrid
+from chiasm.federated.limits import Seldom
 from chiasm.federated.service import Service, kept_content, listen
 from chiasm.federated.strategy import UPDATES, LoraStrategy, Round, updates_record
-from chiasm.federated.wire import FederationError
-from chiasm.recipes.hospitals.federation import finished, sites_of
+from chiasm.federated.wire import FederationError, Sites, State, require_fold
+from chiasm.recipes.hospitals.federation import SCALING, Plan, finished, sites_of
 
 GOODBYE_SECONDS = 30.0
 LONGEST_SECONDS = 30 * 86_400.0  # thread waits have an upper limit
@@ -70,13 +71,15 @@ def run_server(
         )
     if not resume and federation.round_folder(1).exists():
         raise FederationError(f"'{path.name}' has begun: add --resume to go on")
-    credentials = server_credentials(serving.address, serving.certificate, serving.key, serving.insecure)
     base = federation.base
+    require_sound(updates, federation.plan, sites_of(base))
+    credentials = server_credentials(serving.address, serving.certificate, serving.key, serving.insecure)
 
-    def both(event: str, **facts: Any) -> None:
+    def log_and_tell(event: str, **facts: Any) -> None:
         federation.log(event, **facts)
         told(event, **facts)
 
+    both = Seldom(log_and_tell)
     grid = HospitalGrid(
         names, least=federation.least, gather_seconds=serving.gather_seconds, told=both,
         answered=kept_content(federation, len(updates) + 1),
@@ -100,6 +103,19 @@ def run_server(
     finally:
         server.stop(grace=1.0).wait()
     return federation.rounds()
+
+
+def require_sound(updates: list[State], plan: Plan, sites: Sites) -> None:
+    """Raise FederationError for a kept round whose update cannot be folded into the weights."""
+    for number, update in enumerate(updates, start=1):
+        try:
+            require_fold(update, sites, 1.0 if plan.aggregation == "flora" else SCALING)
+        except (FederationError, KeyError, RuntimeError):
+            folder = f"round-{number:03d}"
+            raise FederationError(
+                f"round {number} holds an update that cannot be folded into the base: delete '{folder}' and the rounds "
+                "after it, and start again with --resume"
+            ) from None
 
 
 def keep_round(

@@ -1,7 +1,9 @@
 """gRPC service of the server: every caller is authenticated by its token before anything else is read.
 
 There are two calls, each with `name` and `token` as metadata: `Next` tells a hospital what to do and streams the
-updates it lacks; `Send` streams its adapter, and reading stops at the size that an adapter has at most.
+updates it lacks; `Send` streams its adapter, and reading stops at the size that an adapter has at most. How many calls
+a hospital has open at once and how long it may take to send are limited (`limits.py`), so that none can keep the others
+from being answered.
 
 Why not Flower's own server: its `start_server` and `start_client` are deprecated since 1.13. Their successors
 (`flower-superlink`, `flower-supernode`, `flwr run`; as of 1.41) send an application including its code from a server to
@@ -13,9 +15,9 @@ every three seconds and keep their state in one folder of the user's. The strate
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -24,6 +26,16 @@ from flwr.app import ArrayRecord, MetricRecord, RecordDict
 
 from chiasm.federated.folder import Federation
 from chiasm.federated.grid import HospitalGrid
+from chiasm.federated.limits import (
+    DOCUMENT_SECONDS,
+    MOST_CALLS,
+    SEND_SECONDS,
+    SERVER_OPTIONS,
+    THREADS_BESIDE,
+    WAITING_CALLS,
+    OpenCalls,
+    within,
+)
 from chiasm.federated.strategy import ADAPTER, FACTS, TASK, UPDATES, LoraStrategy, packed
 from chiasm.federated.wire import (
     CHUNK,
@@ -40,11 +52,10 @@ from chiasm.recipes.hospitals.federation import largest_rank
 
 SERVICE = "chiasm.Federation"
 PROTOCOL = 1
-OPTIONS = [("grpc.max_receive_message_length", 4 * CHUNK), ("grpc.so_reuseport", 0)]
+OPTIONS = [("grpc.max_receive_message_length", 4 * CHUNK), ("grpc.so_reuseport", 0), *SERVER_OPTIONS]
 WRONG_TOKEN = (
     "the token is not the one that this hospital was given, or it is not invited: ask the coordinator for a new one"
 )
-THREADS_BESIDE = 8  # in addition to one for each hospital that waits for its next round
 Identity = Callable[[bytes], bytes]
 
 
@@ -54,11 +65,22 @@ class Service:
     def __init__(self, federation: Federation, strategy: LoraStrategy, grid: HospitalGrid) -> None:
         self.federation, self.strategy, self.grid = federation, strategy, grid
         self.most_rank = largest_rank(dict(strategy.sites))
-        self._turned: Counter[tuple[str, Any]] = Counter()
+        self.calls = OpenCalls()
 
     def next(self, request: bytes, context: Any) -> Iterator[bytes]:
-        """Stream a document (`state`, `round`, `plan`, `updates`: numbers and sizes), then the updates in chunks."""
+        """Answer `Next` within the limits of a hospital; see `instruct`."""
         name = self._who(context)
+        with self._counted(name, context):
+            yield from self.instruct(name, request, context)
+
+    def send(self, pieces: Iterator[bytes], context: Any) -> bytes:
+        """Answer `Send` within the limits of a hospital; see `receive`."""
+        name = self._who(context)
+        with self._counted(name, context):
+            return self.receive(name, pieces, context)
+
+    def instruct(self, name: str, request: bytes, context: Any) -> Iterator[bytes]:
+        """Stream a document (`state`, `round`, `plan`, `updates`: numbers and sizes), then the updates in chunks."""
         try:
             asked = read_control(request)
             self._same_federation(asked)
@@ -82,15 +104,16 @@ class Service:
         if state == "done":
             self.grid.told_done(name)
 
-    def send(self, pieces: Iterator[bytes], context: Any) -> bytes:
+    def receive(self, name: str, pieces: Iterator[bytes], context: Any) -> bytes:
         """Receive a document (`round`, `rank`, and `patients` if the plan weighs by it), then the adapter in chunks.
 
         The reply says whether the adapter was accepted; if it is refused, the call fails with the reason.
         """
-        name = self._who(context)
         group = "0"
         try:
-            asked = read_control(next(pieces, b""))
+            with within(DOCUMENT_SECONDS, context, lambda: self._silent(name, DOCUMENT_SECONDS)):
+                document = next(pieces, b"")
+            asked = read_control(document)
             self._same_federation(asked)
             if asked.get("leaves") is True:
                 self.grid.leave(name)
@@ -99,7 +122,8 @@ class Service:
             rank = whole(asked, "rank", 1, self.most_rank)
             if not self.grid.awaited(name, group):
                 return control({"taken": False})
-            data = gathered(pieces, most_bytes(self.strategy.sites, rank))
+            with within(SEND_SECONDS, context, lambda: self._silent(name, SEND_SECONDS)):
+                data = gathered(pieces, most_bytes(self.strategy.sites, rank))
             self.grid.traffic[name].up += len(data)
             facts = {key: value for key, value in asked.items() if key in ("rank", "patients")}
             content = answer_content(data, facts)
@@ -125,6 +149,17 @@ class Service:
             self._abort(context, name, grpc.StatusCode.FAILED_PRECONDITION, reason)
         return name
 
+    @contextmanager
+    def _counted(self, name: str, context: Any) -> Iterator[None]:
+        with self.calls.one_of(name) as free:
+            if not free:
+                reason = f"it has {MOST_CALLS} calls open already: one client a hospital"
+                self._abort(context, name, grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
+            yield
+
+    def _silent(self, name: str, seconds: float) -> None:
+        self.grid.told("turned-away", client=name, reason=f"a call of it was not whole in {seconds:,.0f} s")
+
     def _same_federation(self, asked: dict[str, Any]) -> None:
         if asked.get("protocol") != PROTOCOL:
             raise FederationError("the server and this hospital have different versions of chiasm: install the same")
@@ -136,10 +171,7 @@ class Service:
 
     def _abort(self, context: Any, name: str, code: Any, reason: str, log: bool = True) -> Any:
         if log:
-            self._turned[name, code] += 1
-            times = self._turned[name, code]
-            if times == 10 ** (len(str(times)) - 1):  # the 1st, 10th, 100th: a stranger cannot fill the disk
-                self.grid.told("turned-away", client=name or None, reason=reason, times=times)
+            self.grid.told("turned-away", client=name or None, reason=reason)
         context.abort(code, reason)
 
 
@@ -172,8 +204,10 @@ def listen(service: Service, address: str, credentials: Any | None) -> tuple[Any
         "Next": grpc.unary_stream_rpc_method_handler(service.next),
         "Send": grpc.stream_unary_rpc_method_handler(service.send),
     }
-    threads = ThreadPoolExecutor(len(service.grid.names) + THREADS_BESIDE)
-    server = grpc.server(threads, options=OPTIONS)
+    most = (
+        len(service.grid.names) * MOST_CALLS + THREADS_BESIDE
+    )  # as many as all hospitals can hold, and some to refuse
+    server = grpc.server(ThreadPoolExecutor(most), options=OPTIONS, maximum_concurrent_rpcs=most + WAITING_CALLS)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     try:
         port = (

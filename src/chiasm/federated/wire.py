@@ -11,9 +11,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from chiasm.recipes.hospitals.federation import SCALING
+
 CHUNK = 256 * 2**10  # bytes in a message of tensors
 MOST_CONTROL_BYTES = 64 * 2**10
 MOST_PATIENTS = 10**9
+MOST_WEIGHT = 1e30  # below the largest number of single precision, with room for the rounds of a federation
+MOST_FACTOR = MOST_CHANGE = 1e4  # a factor's and a weight's change, which trained adapters stay a thousandfold below
 State = dict[str, Tensor]
 Sites = Mapping[str, tuple[int, int]]
 
@@ -58,9 +62,14 @@ def most_bytes(sites: Sites, rank: int) -> int:
 def read_adapter(data: bytes, sites: Sites, rank: int) -> State:
     """Read and validate an adapter of this rank.
 
+    Its factors and the change of each weight, folded in double precision, are at most `MOST_FACTOR` and `MOST_CHANGE`.
+    FLoRA's sum of such adapters, by weights that sum to one, is within the same bound, and the controls' product of
+    means is at most the rank times `MOST_FACTOR` squared: whatever one hospital sends, a round that is kept can be
+    folded into the weights.
+
     Raises:
-        FederationError: too many bytes; not safetensors; a tensor is missing, unknown, not finite, or of another shape
-            or dtype. Only tensor names of the base are quoted.
+        FederationError: too many bytes; not safetensors; a tensor is missing, unknown, not finite, too large, or of
+            another shape or dtype. Only tensor names of the base are quoted.
     """
     if len(data) > most_bytes(sites, rank):
         raise FederationError(f"{len(data):,} bytes are more than an adapter of rank {rank} takes")
@@ -73,6 +82,9 @@ def read_adapter(data: bytes, sites: Sites, rank: int) -> State:
         if name not in state:
             raise FederationError(f"'{name}' is missing")
         require_plain(name, state[name], shape)
+        if float(state[name].abs().max()) > MOST_FACTOR:
+            raise FederationError(f"'{name}' holds values over {MOST_FACTOR:,.0f}: the training diverged")
+    require_fold(state, sites, SCALING, MOST_CHANGE)
     return state
 
 
@@ -89,7 +101,20 @@ def read_update(data: bytes, sites: Sites) -> State:
         raise FederationError("the server's update is for another base than this one: ask for the base again")
     for name, shape in adapter_shapes(sites, rank).items():
         require_plain(name, state[name], shape)
+    require_fold(state, sites, SCALING)
     return state
+
+
+def require_fold(state: State, sites: Sites, scaling: float, most: float = MOST_WEIGHT) -> None:
+    """Raise `FederationError` unless `scaling B A`, computed in double precision, is at most `most` at every site."""
+    for site in sites:
+        up, down = state[f"{site}.lora_B.weight"].double(), state[f"{site}.lora_A.weight"].double()
+        if not float((up @ down).abs().max()) * scaling <= most:  # NaN too
+            raise FederationError(
+                f"'{site}' would change its weights by more than {most:,.0f}: the training diverged"
+                if most <= MOST_CHANGE
+                else f"'{site}' would change its weights by more than a number of single precision holds"
+            )
 
 
 def require_plain(name: str, tensor: Tensor, shape: tuple[int, int]) -> None:
