@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ import pytest
 from chiasm import screen
 from chiasm.cli import main
 
+pytest_plugins = ["pytester", "cpu_costs", "not_run", "random_order"]
+
 
 class Said(NamedTuple):
     code: int
@@ -25,6 +28,7 @@ class Said(NamedTuple):
 
 
 Run = Callable[..., Said]
+STORES = count()
 
 
 MANIFEST = """\
@@ -84,7 +88,8 @@ class CohortFolder:
 @pytest.fixture(autouse=True)
 def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A token store for this test alone: no test reads or fills the store of whoever runs it."""
-    place = tmp_path_factory.mktemp("store", numbered=True) / "tokens"
+    # A number of our own: pytest's would look through the folders of all tests before, for each test.
+    place = tmp_path_factory.getbasetemp() / "stores" / str(next(STORES)) / "tokens"
     monkeypatch.setenv("CHIASM_STORE", str(place))
     return place
 
