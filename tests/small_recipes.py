@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,8 @@ def every_variant() -> list[Any]:
 
 
 # One of each way through the code: these meet every promise in `make test`, all of them in `make nightly`. In both,
-# every variant meets `check_recipe`.
+# every variant meets `check_recipe`, which holds the laws of seeds, orders, patterns, batches, none at all and globals;
+# the promises add what it does not: other kinds of target, files, ragged bags, threads, few patients, whole trials.
 PATHS = {
     "single-m1", "presence", "early-fusion", "late-fusion", "kron-rls", "healnet", "healnet-modality=m3", "lego-merge",
     "lego-fuse", "lego-fuse-domain=complex-mode=weave", "breadcrumbs-views=patients-granularity=row",
@@ -65,11 +68,20 @@ PATHS = {
 }  # fmt: skip
 
 
-def on_paths(recipes: list[Any]) -> list[Any]:
+# A linear model and a network, for what another test holds on every path and this one looks at more closely.
+TWO = frozenset({"late-fusion", "lego-fuse"})
+
+
+def on_paths(recipes: list[Any], paths: Collection[str] = PATHS) -> list[Any]:
     """The recipes as parameters of a test: one of each way through the code, the others in `make nightly` alone."""
     return [
-        recipe if short_name(recipe) in PATHS else pytest.param(recipe, marks=pytest.mark.nightly) for recipe in recipes
+        recipe if short_name(recipe) in paths else pytest.param(recipe, marks=pytest.mark.nightly) for recipe in recipes
     ]
+
+
+def at_night(*values: Any) -> list[Any]:
+    """Parameters that only `make nightly` tries."""
+    return [pytest.param(value, marks=pytest.mark.nightly) for value in values]
 
 
 def short_name(recipe: Any) -> str:
@@ -87,6 +99,12 @@ def parts(kind: str, n: int = 84, seed: int = 0) -> Parts:
 def mixed(kind: str, n: int = 84, seed: int = 0) -> Cohort:
     """The cohort of `parts`."""
     return parts(kind, n, seed).cohort()
+
+
+@lru_cache(maxsize=64)
+def fitted(recipe: Any, kind: str) -> Any:
+    """The model of a recipe on `mixed(kind)`, fitted once for all tests that only ask it."""
+    return recipe.fit(mixed(kind), seed=0)
 
 
 def on_disk(folder: Path, made: Parts, *, names: list[str] | None = None) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import transformers
 
@@ -18,6 +20,22 @@ SIGHT = {"do_normalize": True, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2,
 
 def tiny_models(root: Path) -> Path:
     """vit, dinov2, resnet, clip, mae, bert, t5, gpt and esm, each in its folder below `root`."""
+    for name, content in files().items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+@cache
+def files() -> dict[str, bytes]:
+    """The files of all models, made once a process: their places below the root, and what they hold."""
+    with TemporaryDirectory() as place:
+        _make(Path(place))
+        every = [path for path in Path(place).rglob("*") if path.is_file()]
+        return {str(path.relative_to(place)): path.read_bytes() for path in every}
+
+
+def _make(root: Path) -> None:
     t = transformers
     words = {"vocab_size": len(WORDS), "max_position_embeddings": 40}
     proteins = {"vocab_size": len(RESIDUES), "pad_token_id": 1, "max_position_embeddings": 66, "mask_token_id": 24}
@@ -53,4 +71,3 @@ def tiny_models(root: Path) -> Path:
         t.BertTokenizer(str(root / name / "vocab.txt")).save_pretrained(root / name)
     (root / "esm" / "vocab.txt").write_text("\n".join(RESIDUES))
     t.EsmTokenizer(str(root / "esm" / "vocab.txt")).save_pretrained(root / "esm")
-    return root

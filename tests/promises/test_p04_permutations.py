@@ -13,7 +13,7 @@ import pytest
 import chiasm
 from chiasm.compute.memo import forget
 from chiasm.testing.cohorts import Parts
-from small_recipes import every_recipe, gap, on_disk, on_paths, parts, short_name
+from small_recipes import TWO, at_night, every_recipe, gap, on_disk, on_paths, parts, short_name
 
 TOLERANCE = 1e-6
 
@@ -29,24 +29,27 @@ def predicted(recipe: Any, cohort: chiasm.Cohort) -> pd.DataFrame:
     return recipe.fit(train, seed=5).predict(new)
 
 
+# `check_recipe` turns all orders of each recipe at once, from frames; here they are turned one by one, on disk.
 @pytest.fixture(scope="module", params=["classification", "survival"])
 def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same cohort on disk in four ways."""
+    """The same cohort on disk in five ways, and in all of these at once."""
     made, folder = parts(request.param), tmp_path_factory.mktemp("orders")
     rng = np.random.default_rng(0)
     rows = replace(made, patients=made.patients.iloc[::-1], values={**made.values, "m2": made.values["m2"].iloc[::-1]})
     columns = {name: own.iloc[:, rng.permutation(own.shape[1])] for name, own in made.values.items() if name != "m3"}
     unrelated = replace(made, patients=made.patients.assign(diary="text", score=rng.normal(size=len(made.patients))))
+    everything = replace(rows, patients=unrelated.patients.iloc[::-1], values={**rows.values, **columns})
     return {
         "as it is": on_disk(folder / "a", made),
         "rows": on_disk(folder / "b", rows),
         "modalities": on_disk(folder / "c", made, names=["m3", "m1", "m2"]),
         "columns": on_disk(folder / "d", replace(made, values={**made.values, **columns})),
         "unrelated columns": on_disk(folder / "e", unrelated),
+        "all at once": on_disk(folder / "f", everything, names=["m3", "m1", "m2"]),
     }
 
 
-@pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_recipe(), TWO), ids=short_name)
 def test_no_order_changes_a_prediction(recipe: Any, files: dict[str, Path]) -> None:
     reference = predicted(recipe, chiasm.open_cohort(files["as it is"]))
     for what in ("rows", "modalities", "columns", "unrelated columns"):
@@ -63,7 +66,7 @@ def test_the_manifests_differ_in_what_they_say(files: dict[str, Path]) -> None:
     assert plain.fingerprint == cohorts["rows"].fingerprint == cohorts["unrelated columns"].fingerprint
 
 
-@pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_recipe(), TWO), ids=short_name)
 def test_a_prediction_comes_in_the_order_of_the_file(recipe: Any) -> None:
     made: Parts = parts("regression")
     train, new = halves(made.cohort())
@@ -76,9 +79,12 @@ def test_a_prediction_comes_in_the_order_of_the_file(recipe: Any) -> None:
     assert gap(frame, again) <= TOLERANCE
 
 
-def test_a_trial_is_the_same_in_another_order(files: dict[str, Path]) -> None:
+@pytest.mark.parametrize(
+    "orders", [("all at once",), *at_night(("rows", "modalities", "columns"))], ids=["all", "each"]
+)
+def test_a_trial_is_the_same_in_another_order(files: dict[str, Path], orders: tuple[str, ...]) -> None:
     trials = []
-    for what in ("as it is", "rows", "modalities", "columns"):
+    for what in ("as it is", *orders):
         forget()
         protocol = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
         trials.append(chiasm.evaluate(chiasm.open_cohort(files[what]), ["late-fusion", "single:m1"], protocol, jobs=1))

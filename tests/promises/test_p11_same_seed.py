@@ -16,27 +16,28 @@ import chiasm
 from chiasm.compute.memo import forget
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.laws import folder_bytes, globals_unchanged
-from small_recipes import every_variant, mixed, on_paths, short_name, small
+from small_recipes import TWO, at_night, every_variant, mixed, on_paths, short_name, small
 
 
-def fitted(recipe: Any, seed: int, kind: str = "survival") -> dict[str, bytes]:
+def saved(recipe: Any, seed: int, kind: str = "survival") -> dict[str, bytes]:
     forget()
     return folder_bytes(recipe.fit(mixed(kind), seed=seed).save)
 
 
-@pytest.mark.parametrize("recipe", on_paths(every_variant()), ids=short_name)
+# `check_recipe` fits every variant twice with one seed, and watches what is global, with one thread.
+@pytest.mark.parametrize("recipe", on_paths(every_variant(), TWO), ids=short_name)
 def test_the_same_seed_gives_the_same_bytes_wherever_the_generators_stand(recipe: Any) -> None:
-    reference = fitted(recipe, 7)
+    reference = saved(recipe, 7)
     torch.rand(3), np.random.rand(3), random.random()  # noqa: NPY002
-    assert fitted(recipe, 7) == reference
+    assert saved(recipe, 7) == reference
 
 
 @pytest.mark.parametrize("name", ["healnet", "lego-merge", "lego-fuse"])
 def test_another_seed_gives_other_weights(name: str) -> None:
-    assert fitted(small(name), 7)["weights.safetensors"] != fitted(small(name), 8)["weights.safetensors"]
+    assert saved(small(name), 7)["weights.safetensors"] != saved(small(name), 8)["weights.safetensors"]
 
 
-@pytest.fixture(params=[1, 3])
+@pytest.fixture(params=[3, *at_night(1)])
 def threads(request: pytest.FixtureRequest) -> Iterator[None]:
     """Torch's thread count as a user may have set it."""
     before = torch.get_num_threads()

@@ -16,7 +16,7 @@ from chiasm.linear.ridge_cox import cox_nll
 from chiasm.protocols import Fused
 from chiasm.tokens import PackedTokens, Tokens
 from chiasm.training import Network, TrainOptions, loop, train
-from small_recipes import every_recipe, mixed, on_paths, short_name, small
+from small_recipes import at_night, every_recipe, mixed, on_paths, short_name, small
 
 HUGE = [0.0, 1.0, 30.0, 200.0, 1e4, 1e8, 1e20]
 
@@ -165,12 +165,17 @@ def test_an_epoch_whose_loss_is_no_number_is_never_the_best(monkeypatch: pytest.
     assert history.best_epoch == 3
 
 
+@pytest.mark.parametrize("odd", ["few events", "all ties", *at_night("some ties")])
 @pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
-def test_every_recipe_survives_few_events_and_ties(recipe: Any) -> None:
+def test_every_recipe_survives_few_events_and_ties(recipe: Any, odd: str) -> None:
     cohort = mixed("survival")
     outcome = cohort.outcome
-    for events, time in ((6, outcome.value), (30, np.ceil(outcome.value / 20)), (30, np.full(len(cohort), 3.0))):
-        event = np.arange(len(cohort)) % (len(cohort) // events) == 0
-        odd = cohort.with_target(cohort.target, type(outcome)(time, event, outcome.known))
-        frame = recipe.fit(odd, seed=0).predict(cohort)
-        assert np.isfinite(frame.drop(columns="pattern").to_numpy(float)).all()
+    events, time = {
+        "few events": (6, outcome.value),
+        "some ties": (30, np.ceil(outcome.value / 20)),
+        "all ties": (30, np.full(len(cohort), 3.0)),
+    }[odd]
+    event = np.arange(len(cohort)) % (len(cohort) // events) == 0
+    given = cohort.with_target(cohort.target, type(outcome)(time, event, outcome.known))
+    frame = recipe.fit(given, seed=0).predict(cohort)
+    assert np.isfinite(frame.drop(columns="pattern").to_numpy(float)).all()
