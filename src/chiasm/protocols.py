@@ -5,7 +5,7 @@ Shape letters: B patients, M modalities, T tokens, D width, L latents, K classes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
@@ -77,16 +77,9 @@ class Model(Protocol):
 class Recipe(Protocol):
     """Protocol of a recipe, a published system or a baseline; its options are the fields of a frozen dataclass.
 
-    Optional attributes, with the default that a trial assumes in their absence:
-
-    - `modalities(cohort) -> tuple[str, ...]`: the modalities it uses. Default: all of the cohort's.
-    - `alone(cohort) -> tuple[str, ...]`: the names of its single-modality forms, each the same recipe with the same
-      budget. Default: none, as for a recipe that already uses only one.
-    - `reads_presence: bool`: predictions may depend on which modalities a patient has, beyond their content (a network,
-      a kernel with placeholders, trees that use missing values of a whole modality, indicators). Default: False.
-    - `settings: int`: the number of settings its inner selection tries (penalties, widths, rounds of trees), for each
-      modality if it selects for each. Default: 1.
-    - `reads_inputs: bool`: runs an encoder's network and so needs the network's inputs. Default: False.
+    These members are all that is needed. What a recipe may declare beyond them is one protocol each, below, with what
+    is assumed of a recipe that does not declare it: `NamesModalities`, `NamesReads`, `NamesForms`, `ReadsPresence`,
+    `SelectsSettings`, `ReadsInputs`.
     """
 
     @property
@@ -111,3 +104,101 @@ class Predictor(Protocol):
     def trained_parameters(self) -> int: ...
 
     def link(self, cohort: Any) -> np.ndarray: ...
+
+
+Names = Collection[str] | Callable[[Any], Collection[str]]
+"""Names of modalities, or a function of the cohort that returns them."""
+
+
+@runtime_checkable
+class NamesModalities(Protocol):
+    """Protocol of a recipe, or a model, that names the modalities it uses; one that does not uses all of a cohort's."""
+
+    @property
+    def modalities(self) -> Names: ...
+
+
+@runtime_checkable
+class NamesReads(Protocol):
+    """Protocol of a recipe whose side of the verdict is not that of its `modalities`: `reads` decides instead."""
+
+    @property
+    def reads(self) -> Names: ...
+
+
+@runtime_checkable
+class NamesForms(Protocol):
+    """Protocol of a recipe that names its one-modality forms, each the same recipe with the same budget.
+
+    A recipe that does not gets a form per modality, made by the trial: the recipe on the patients who have it.
+    """
+
+    def alone(self, cohort: Any) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class ReadsPresence(Protocol):
+    """Protocol of a recipe that says whether a prediction may depend on which modalities a patient has.
+
+    It does beyond their content in a network, a kernel with placeholders, trees that use missing values of a whole
+    modality, or with indicators. A recipe that says nothing is taken as one that may.
+    """
+
+    @property
+    def reads_presence(self) -> bool: ...
+
+
+@runtime_checkable
+class SelectsSettings(Protocol):
+    """Protocol of a recipe with inner selection: the number of settings it tries, else taken as 1.
+
+    These are penalties, widths, rounds of trees; for each modality if it selects for each.
+    """
+
+    @property
+    def settings(self) -> int: ...
+
+
+@runtime_checkable
+class ReadsInputs(Protocol):
+    """Protocol of a recipe, model, predictor or encoder that says whether it runs an encoder's network."""
+
+    @property
+    def reads_inputs(self) -> bool: ...
+
+
+def reads_inputs(part: object) -> bool:
+    """True if a part runs an encoder's network, and so needs its inputs; one that says nothing reads tokens."""
+    return isinstance(part, ReadsInputs) and bool(part.reads_inputs)
+
+
+@runtime_checkable
+class NamesEncodings(Protocol):
+    """Protocol of a model that knows how its modalities were encoded at its fit, and so have to be again."""
+
+    @property
+    def encodings(self) -> Mapping[str, Any]: ...
+
+
+@runtime_checkable
+class HasPrior(Protocol):
+    """Protocol of a model that says whether a patient with none of its modalities gets a prior; else it refuses."""
+
+    @property
+    def has_prior(self) -> bool: ...
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """Protocol of a predictor with an embedding of each patient, `(B, D)`; None if what it wraps has none."""
+
+    @property
+    def embedding(self) -> Callable[[Any], np.ndarray] | None: ...
+
+
+@runtime_checkable
+class HoldsFrozen(Protocol):
+    """Protocol of a fusion that runs parameters which are not trained, and counts them."""
+
+    @property
+    def frozen_parameters(self) -> int: ...

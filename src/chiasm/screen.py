@@ -194,12 +194,14 @@ def describe_failure(error: BaseException, arguments: Sequence[str]) -> list[str
     Args:
         arguments: the words of the command line, which are safe to repeat to the user.
     """
+    from chiasm.errors import CohortError
+
     if isinstance(error, ModuleNotFoundError):
         if "pip install" in str(error):
             return [str(error)]
         if error.name and not error.name.startswith("chiasm"):
             return [f"the package '{error.name}' is not installed: see chiasm doctor, or pip install {error.name}"]
-    if hasattr(error, "problems"):
+    if isinstance(error, CohortError):
         return [str(problem) for problem in error.problems]
     if isinstance(error, RuntimeError) and str(error).startswith("recipe '"):
         return [f"{str(error).partition(': ')[0]}: leave the recipe out, or {SEE_WHY}"]

@@ -143,7 +143,7 @@ def test_in_the_verdict_it_stands_where_its_inner_recipe_does(monkeypatch: pytes
     monkeypatch.setattr(LoRARecipe, "alone", lambda self, own: ("lora:rank=2,where=all",), raising=False)
     assert recipe.alone(cohort) == ("got-d:site=north,recipe=lora;rank=2;where=all",)
     forms = [make_recipe(name) for name in make_recipe(f"got-d:site=north,{QUICK}").alone(cohort)]
-    assert [own.modality for own in forms] == list(cohort.modalities) and recipe.modality == ""
+    assert [own.modalities(cohort) for own in forms] == [(name,) for name in cohort.modalities]
     assert not any(own.reads_presence or own.alone(cohort) for own in forms)
 
 

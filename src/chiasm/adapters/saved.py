@@ -15,7 +15,7 @@ from chiasm.adapters.attach import Attached, attach, tensors_of
 from chiasm.adapters.identity import same_base
 from chiasm.adapters.part import Adapter, check_state
 from chiasm.adapters.peft_attached import PeftAttached
-from chiasm.adapters.peft_families import PeftAdapter
+from chiasm.adapters.peft_families import PeftAdapter, Prefix, Prompt
 from chiasm.artifact import storable
 
 
@@ -80,7 +80,8 @@ def _check_size(model: nn.Module, saved: SavedAdapter, state: dict[str, Tensor])
     """Refuse options that ask for more than the file holds, before anything of that size is allocated."""
     if isinstance(saved.adapter, PeftAdapter):
         rows = max((tensor.shape[0] for tensor in state.values() if tensor.ndim), default=0)
-        if saved.adapter.groups > len(state) or getattr(saved.adapter, "tokens", 0) > rows:
+        tokens = saved.adapter.tokens if isinstance(saved.adapter, Prompt | Prefix) else 0
+        if saved.adapter.groups > len(state) or tokens > rows:
             raise ValueError("the adapter's options ask for more tensors than it holds")
         return
     sites = {name: module for name, module in model.named_modules() if name in saved.sites}

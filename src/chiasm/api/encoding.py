@@ -15,7 +15,8 @@ from chiasm.encoding.checking import examine
 from chiasm.encoding.contents import unseen
 from chiasm.encoding.encode import Encoded, encode_cohort
 from chiasm.encoding.prune import open_store
-from chiasm.protocols import Model
+from chiasm.fitting.sides import modalities_of
+from chiasm.protocols import Model, NamesEncodings, reads_inputs
 
 ENGINES = {"local": side_by_side, "ray": on_cluster}
 
@@ -76,12 +77,12 @@ def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, in
     Raises:
         Unsupported: a modality is of another kind than at the fit, or its encoder or the encoder's weights differ.
     """
-    encodings = getattr(model, "encodings", {})
+    encodings = model.encodings if isinstance(model, NamesEncodings) else {}
     require_same(cohort, encodings)
     chosen = {name: own.encoder for name, own in encodings.items() if name in cohort.modalities}
-    bags = {name for name in cohort.modalities if cohort.kinds[name] == "bag"} & set(getattr(model, "modalities", ()))
-    inputs = bool(getattr(model, "reads_inputs", False))
-    found = encode(cohort.with_modalities(sorted({*chosen, *bags})), chosen, inputs=inputs, progress=progress)
+    bags = {name for name in cohort.modalities if cohort.kinds[name] == "bag"} & modalities_of(model)
+    part = cohort.with_modalities(sorted({*chosen, *bags}))
+    found = encode(part, chosen, inputs=reads_inputs(model), progress=progress)
     return Encoded(cohort.merged(found.cohort), found.problems, found.counts)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from chiasm.artifact.places import PLACES
 
@@ -20,6 +20,15 @@ REGISTER: dict[str, type] = {}
 
 class ArtifactError(ValueError):
     """A model folder or checkpoint that is not what it says, and what to do about it."""
+
+
+@runtime_checkable
+class Storable(Protocol):
+    """Protocol of what `storable` registered, a class or an object of it."""
+
+    _storable_kind: ClassVar[str]
+    _storable_version: ClassVar[int]
+    _storable_upgrades: ClassVar[Mapping[int, Upgrade]]
 
 
 def storable(

@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from chiasm.artifact.register import ArtifactError, class_of, defaults, upgraded
+from chiasm.artifact.register import ArtifactError, Storable, class_of, defaults, upgraded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,14 +70,13 @@ def encode(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
         arrays[key] = np.array(value, order="C")
         return {"$array": key}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kind = getattr(type(value), "_storable_kind", None)
-        if kind is None:
+        if not isinstance(value, Storable):
             raise TypeError(f"{where}: {type(value).__name__} is not storable")
         fields = {
             f.name: encode(getattr(value, f.name), f"{where}.{f.name}".lstrip("."), arrays)
             for f in dataclasses.fields(value)
         }
-        version = type(value)._storable_version  # type: ignore[attr-defined]
+        kind, version = value._storable_kind, value._storable_version
         return {"$kind": kind, **({"$version": version} if version > 1 else {}), **fields}
     if isinstance(value, Mapping):
         if any(not isinstance(key, str) or key.startswith("$") for key in value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -76,6 +76,14 @@ class RowsOfPatients(Sequence[pd.DataFrame]):
         return part
 
 
+@runtime_checkable
+class Ragged(Protocol):
+    """Protocol of a sequence whose items have different numbers of tokens: `lengths` (n,) is that of each."""
+
+    @property
+    def lengths(self) -> Rows: ...
+
+
 class Values(Sequence[Any]):
     """Decoded values of the patients who have a modality, in memory."""
 
@@ -116,6 +124,8 @@ class ValueSource:
 
     `inputs` are the inputs to the encoder's network for each patient, if requested.
     """
+
+    known: dict[bytes, bytes] | None = None  # there is no content to read
 
     def __init__(self, values: Any, digests: Digests, path: str | None, inputs: Any = None) -> None:
         self.path = path

@@ -27,7 +27,10 @@ KINDS = (*TABLE_KINDS, *FILE_KINDS, *TEXT_KINDS, "events")
 
 
 class Source(Protocol):
-    """Values of one modality; `rows` are the source's own row numbers, `file_rows` those of the patients' table."""
+    """Values of one modality; `rows` are the source's own row numbers, `file_rows` those of the patients' table.
+
+    `known` maps stamps to content digests, where reading the content takes long enough to remember it; else None.
+    """
 
     def values(self, rows: Rows, file_rows: Rows) -> Any: ...
     def digests(self, rows: Rows) -> Digests: ...
@@ -35,6 +38,8 @@ class Source(Protocol):
     def columns(self) -> list[str]: ...
     @property
     def path(self) -> str | None: ...
+    @property
+    def known(self) -> dict[bytes, bytes] | None: ...
 
 
 class ColumnSource:

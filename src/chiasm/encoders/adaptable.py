@@ -34,6 +34,14 @@ class Adaptable(Protocol):
         """Return an independent copy of the network, frozen and in evaluation mode."""
 
 
+@runtime_checkable
+class PerhapsAdaptable(Protocol):
+    """Protocol of an encoder that wraps another, and is adaptable if that one is."""
+
+    @property
+    def adaptable(self) -> bool: ...
+
+
 class Trunk(nn.Module):
     """A differentiable module that maps an encoder's inputs to its tokens; adapters are attached to its `network`.
 
@@ -239,4 +247,6 @@ class TokensAsTheyAre(InputsAsTheyAre):
 
 def is_adaptable(encoder: Any) -> bool:
     """Return whether this encoder has a network that can be adapted; a wrapper answers by its own `adaptable`."""
-    return bool(getattr(encoder, "adaptable", isinstance(encoder, Adaptable)))
+    if isinstance(encoder, PerhapsAdaptable):
+        return bool(encoder.adaptable)
+    return isinstance(encoder, Adaptable)

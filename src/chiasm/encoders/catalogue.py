@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -30,6 +30,13 @@ class Entry:
     weights: str
     fitted: bool = False
     extra: str = ""
+
+
+@runtime_checkable
+class FromText(Protocol):
+    """Protocol of an encoder class that parses its options itself, since some belong to an encoder within it."""
+
+    def from_text(self, text: str) -> Any: ...
 
 
 NOTHING = "none: nothing was trained"
@@ -132,9 +139,8 @@ def make_encoder(spec: str, kind: str) -> Any:
         raise Unsupported(f"the encoder '{name}' reads {', '.join(entry.reads)}, not modalities of kind '{kind}'")
     module, _, attribute = entry.where.partition(":")
     factory = getattr(import_module(module), attribute)
-    from_text = getattr(factory, "from_text", None)
-    if from_text:
-        return from_text(text)
+    if isinstance(factory, FromText):
+        return factory.from_text(text)
     chosen = options(factory, name, text)
     if any(field.name == "kind" for field in fields(factory)):  # width and positions may depend on it
         chosen.setdefault("kind", kind)

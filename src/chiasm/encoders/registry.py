@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort.items import Ragged
 from chiasm.cohort.sources import TABLE_KINDS
 from chiasm.encoders.adaptable import InputsAsTheyAre
 from chiasm.encoders.bag import BagEncoder
@@ -17,7 +18,7 @@ from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.stored import StoredTokensEncoder
 from chiasm.encoders.streaming import StreamedTokens
 from chiasm.encoders.table.omics import OmicsEncoder
-from chiasm.encoders.table.scaling import Columns, PooledTokens
+from chiasm.encoders.table.scaling import Columns, HasFeatures, PooledTokens
 from chiasm.encoders.table.table import TableEncoder
 from chiasm.protocols import Encoder
 from chiasm.tokens import Packed, PackedTokens
@@ -47,7 +48,7 @@ def features_of(cohort: Cohort, modality: str) -> Any:
     if cohort.kinds[modality] in COLUMNS:
         return COLUMNS[cohort.kinds[modality]]()
     encoder = encoder_of(cohort, modality)
-    return encoder if hasattr(encoder, "features") else PooledTokens(encoder)
+    return encoder if isinstance(encoder, HasFeatures) else PooledTokens(encoder)
 
 
 def encoder_of(cohort: Cohort, modality: str) -> Encoder:
@@ -104,7 +105,7 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
             continue
         adapted = isinstance(encoder, InputsAsTheyAre)
         raw = encoder.read(cohort, modality) if isinstance(encoder, InputsAsTheyAre) else cohort.raw(modality)
-        lengths = np.asarray(getattr(raw, "lengths", np.zeros(len(raw), np.int64)))
+        lengths = np.asarray(raw.lengths) if isinstance(raw, Ragged) else np.zeros(len(raw), np.int64)
         if adapted or (cohort.kinds[modality] == "tokens" and 4 * int(lengths.sum()) * encoder.width > STREAMED_BYTES):
             packed[modality] = StreamedTokens.of(raw, encoder, rows, len(cohort))
             continue

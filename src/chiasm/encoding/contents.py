@@ -33,7 +33,7 @@ def know_contents(cohort: Cohort, store: TokenStore, progress: Progress = unseen
     for modality in cohort.modalities:
         source = cohort.sources[modality]
         in_memory = cohort.kinds[modality] == "bag" and source.path is None
-        if getattr(source, "known", None) is not None and not in_memory:
+        if source.known is not None and not in_memory:
             source_digests(cohort, modality, store, progress)
 
 
@@ -41,9 +41,8 @@ def source_digests(cohort: Cohort, modality: str, store: TokenStore, progress: P
     """Compute the content digest of each source, `(n,)`; unchanged sources that the store knows are not read again."""
     source = cohort.sources[modality]
     rows = cohort.source_rows[modality][cohort.rows_of(modality)]
-    known = getattr(source, "known", None)
-    if known is not None and not known:
-        known.update(read_contents(store.folder))
+    if source.known is not None and not source.known:
+        source.known.update(read_contents(store.folder))
     step = 1 if cohort.kinds[modality] in FILE_KINDS else HASHED_ROWS
     found, start = [], time.monotonic()
     for at in range(0, len(rows), step):

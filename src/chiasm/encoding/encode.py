@@ -119,7 +119,7 @@ def encode_cohort(
             digests = source_digests(cohort, modality, store, progress)
             keys = store_keys(items, digests)
             counts[modality], refused = run.encode(encoder, identity, keys, store)
-            if (known := getattr(cohort.sources[modality], "known", None)) is not None:
+            if (known := cohort.sources[modality].known) is not None:
                 add_contents(store.folder, known)
             own = Inputs(encoder) if inputs and is_adaptable(encoder) else None
             if own is not None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from chiasm.encoders.frozen import Frozen
 from chiasm.readers import Item, Reader, ReadError
 from chiasm.readers.guard import quiet
+from chiasm.readers.reading import Decoded
 
 HELD_BYTES = 256 << 20  # limit of decoded values that wait for the rest of their batch
 
@@ -54,7 +55,7 @@ def run_part(work: Work, part: Part) -> Done:
         found[k] = _read(work.reader, item)
         if work.encoder is not None and not isinstance(found[k], ReadError):
             held.append(k)
-            size += int(getattr(getattr(found[k], "values", None), "nbytes", 0))
+            size += _bytes_of(found[k])
         if (
             work.encoder is not None
             and held
@@ -64,6 +65,11 @@ def run_part(work: Work, part: Part) -> Done:
                 found[j], times[j] = array, when
             held, size = [], 0
     return Done(part.numbers, tuple(found), tuple(times))
+
+
+def _bytes_of(value: Any) -> int:
+    """Return the size of a decoded value's array; 0 for text and for a slide, which is read tile by tile."""
+    return value.values.nbytes if isinstance(value, Decoded) and isinstance(value.values, np.ndarray) else 0
 
 
 def _read(reader: Reader, item: Item) -> Any:

@@ -20,7 +20,7 @@ from chiasm.cohort import Cohort, Survival, class_names, horizons
 from chiasm.evaluation.protocol import Split
 from chiasm.evaluation.trial import TrialError
 from chiasm.fitting.links import links_of
-from chiasm.fitting.sides import reads_of
+from chiasm.fitting.sides import modalities_of, reads_of
 
 Clock = Callable[[], float]
 
@@ -146,7 +146,7 @@ def require_declared(recipe: Any, declared: Sequence[str], model: Any, test: Coh
     others = [name for name in test.modalities if name not in declared]
     if not declared or not others:
         return
-    named = sorted(set(getattr(model, "modalities", ())) & set(others))
+    named = sorted(modalities_of(model) & set(others))
     here = [name for name in declared if name in test.modalities]
     rows = np.flatnonzero(test.with_modalities(here).present.any(axis=1)) if here else np.zeros(0, int)
     if not named and len(rows):

@@ -6,7 +6,7 @@ import math
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from chiasm.cohort import Cohort, Multilabel, class_names
+from chiasm.cohort import Cohort, Multilabel, Regression, Survival, class_names
 from chiasm.cohort.accepted import Finding, settle
 from chiasm.cohort.stratify import fewest
 from chiasm.evaluation.composed import REFERENCE_ROWS, compose_references
@@ -177,7 +177,7 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
     described: dict[str, Any] = {
         "kind": target.kind,
         "columns": list(target.columns),
-        "unit": getattr(target, "unit", ""),
+        "unit": target.unit if isinstance(target, Regression | Survival) else "",
     }
     if isinstance(target, Multilabel):
         described["classes"] = list(target.columns)
@@ -188,7 +188,7 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
         described["counts"] = np.bincount(outcome.value.astype(int), minlength=len(classes)).tolist()
     if outcome.event is not None:
         described["events"] = int(outcome.event.sum())
-        described["times"] = list(getattr(target, "times", ()))
+        described["times"] = list(target.times) if isinstance(target, Survival) else []
     patterns = Counter(cohort.pattern().tolist())
     return {
         "name": cohort.name,
@@ -277,7 +277,8 @@ def options_of(recipe: Any) -> dict[str, Any]:
         known = value is None or isinstance(value, bool | int | float | str | np.generic)
         return plain(value) if known else str(value) if isinstance(value, Path) else type(value).__name__
 
-    return {name: told(value) for name, value in getattr(recipe, "__dict__", {}).items()}
+    named = [field.name for field in fields(recipe)] if is_dataclass(recipe) else vars(recipe)
+    return {name: told(getattr(recipe, name)) for name in named}
 
 
 def plain(value: Any) -> Any:

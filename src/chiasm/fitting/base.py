@@ -65,6 +65,11 @@ class BaseRecipe(ABC):
         return False
 
     @property
+    def reads_inputs(self) -> bool:
+        """True if the recipe runs an encoder's network, and so needs its inputs instead of stored tokens."""
+        return False
+
+    @property
     def settings(self) -> int:
         """Number of settings that inner selection tries (penalties, widths, trees); 1 if nothing is selected."""
         return 1

@@ -11,7 +11,7 @@ import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported, class_names
 from chiasm.fitting.links import SURVIVAL, columns_of, prior_frame
-from chiasm.fitting.sides import form_name
+from chiasm.fitting.sides import form_name, settings_of
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Form:
     @property
     def settings(self) -> int:
         """Number of settings that the recipe tries by inner selection; 1 if it does not say."""
-        return int(getattr(self.recipe, "settings", 1))
+        return settings_of(self.recipe)
 
     @property
     def reads_presence(self) -> bool:

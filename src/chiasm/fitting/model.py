@@ -14,7 +14,7 @@ from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.encoders.choice import require_same
 from chiasm.encoding.encode import encode_cohort
 from chiasm.heads.response import Response
-from chiasm.protocols import Predictor
+from chiasm.protocols import Predictor, reads_inputs
 from chiasm.store import TokenStore, default_store
 
 
@@ -51,7 +51,7 @@ class FittedModel:
     @property
     def reads_inputs(self) -> bool:
         """True if an encoder's network was changed, so that the model needs its inputs instead of stored tokens."""
-        return bool(getattr(self.predictor, "reads_inputs", False))
+        return reads_inputs(self.predictor)
 
     def predict(self, cohort: Cohort) -> pd.DataFrame:
         """Predict one row per patient, in the cohort's row order, indexed by id: `pattern`, then the prediction.

@@ -19,7 +19,7 @@ from chiasm.encoders import fit_encoders, pack
 from chiasm.fitting.base import Training
 from chiasm.heads.head import Head, output_width, target_tensors
 from chiasm.heads.response import Response
-from chiasm.protocols import Encoder
+from chiasm.protocols import Encoder, reads_inputs
 from chiasm.tokens import Packed
 from chiasm.training import Network, Objective, TrainOptions, predict_embedding, predict_link, train
 from chiasm.training.batches import presence
@@ -89,7 +89,7 @@ class NetworkPredictor:
     @property
     def reads_inputs(self) -> bool:
         """True if an encoder's network is part of this one, so that its inputs are needed instead of stored tokens."""
-        return any(getattr(encoder, "reads_inputs", False) for encoder in self.encoders.values())
+        return any(reads_inputs(encoder) for encoder in self.encoders.values())
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64, in the cohort's sorted row order."""

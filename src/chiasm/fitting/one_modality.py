@@ -18,7 +18,7 @@ from chiasm.fitting.base import BaseRecipe, Training, require, trainable
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.unimodal import Prior, prior_link
 from chiasm.heads.response import Response
-from chiasm.protocols import Predictor
+from chiasm.protocols import Embeds, Predictor, reads_inputs
 
 
 @storable("one-modality")
@@ -47,12 +47,12 @@ class OneModality:
     @property
     def reads_inputs(self) -> bool:
         """True if the wrapped predictor needs encoder inputs instead of stored tokens."""
-        return bool(getattr(self.predictor, "reads_inputs", False))
+        return reads_inputs(self.predictor)
 
     @property
     def embedding(self) -> Callable[[Cohort], np.ndarray] | None:
         """The wrapped predictor's `embedding` `(B, D)`, restricted to this modality; None if it has none."""
-        own = getattr(self.predictor, "embedding", None)
+        own = self.predictor.embedding if isinstance(self.predictor, Embeds) else None
         return None if own is None else lambda cohort: np.asarray(own(cohort.with_modalities([self.modality])))
 
     def link(self, cohort: Cohort) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
-from chiasm.protocols import Predictor
+from chiasm.protocols import Predictor, reads_inputs
 
 
 @storable("or-prior")
@@ -33,7 +33,7 @@ class OrPrior:
     @property
     def reads_inputs(self) -> bool:
         """True if the wrapped predictor needs encoder inputs instead of stored tokens."""
-        return bool(getattr(self.predictor, "reads_inputs", False))
+        return reads_inputs(self.predictor)
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64, in the cohort's sorted row order."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chiasm.cohort import Cohort
+from chiasm.protocols import NamesForms, NamesModalities, NamesReads, ReadsPresence, SelectsSettings
 
 SINGLE, COMBINED, ASIDE, REFERENCE = "single", "combined", "aside", "reference"
 """One modality or presence alone; two or more modalities; shown without a vote; built by the trial, never selected."""
@@ -19,12 +20,19 @@ def reads_of(recipe: Any, cohort: Cohort) -> tuple[str, ...]:
 
     Either attribute is a collection of names or a function of the cohort that returns one.
     """
-    for name in ("reads", "modalities"):
-        declared = getattr(recipe, name, None)
-        if declared is not None:
-            names = declared(cohort) if callable(declared) else declared
-            return tuple(sorted(set(names) & set(cohort.modalities)))
-    return cohort.modalities
+    declared = recipe.reads if isinstance(recipe, NamesReads) else None
+    if declared is None:
+        declared = recipe.modalities if isinstance(recipe, NamesModalities) else None
+    if declared is None:
+        return cohort.modalities
+    names = declared(cohort) if callable(declared) else declared
+    return tuple(sorted(set(names) & set(cohort.modalities)))
+
+
+def modalities_of(model: object) -> set[str]:
+    """Return the modalities that a fitted model says it uses; none if it says nothing."""
+    named = model.modalities if isinstance(model, NamesModalities) else ()
+    return set() if callable(named) else set(named)
 
 
 def forms_of(recipe: Any, cohort: Cohort) -> tuple[str, ...]:
@@ -35,8 +43,9 @@ def forms_of(recipe: Any, cohort: Cohort) -> tuple[str, ...]:
     reads = reads_of(recipe, cohort)
     if len(reads) < 2:
         return ()
-    alone = getattr(recipe, "alone", None)
-    return tuple(alone(cohort)) if callable(alone) else tuple(form_name(recipe.name, name) for name in reads)
+    if isinstance(recipe, NamesForms):
+        return tuple(recipe.alone(cohort))
+    return tuple(form_name(recipe.name, name) for name in reads)
 
 
 def form_name(recipe: str, modality: str) -> str:
@@ -46,12 +55,12 @@ def form_name(recipe: str, modality: str) -> str:
 
 def reads_presence(recipe: Any) -> bool:
     """True if the recipe may learn from which modalities a patient has; assumed unless it declares otherwise."""
-    return bool(getattr(recipe, "reads_presence", True))
+    return not isinstance(recipe, ReadsPresence) or bool(recipe.reads_presence)
 
 
 def settings_of(recipe: Any) -> int:
     """Return the number of settings that the recipe tries by inner selection; 1 if it declares none."""
-    return int(getattr(recipe, "settings", 1))
+    return int(recipe.settings) if isinstance(recipe, SelectsSettings) else 1
 
 
 def sides_of(recipes: Sequence[Any], cohort: Cohort, needed: Sequence[str] | None = None) -> dict[str, str]:

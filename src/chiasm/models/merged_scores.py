@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, equal
 
-from chiasm.cohort import Cohort, Outcome, Survival, Target, Unsupported, class_names
+from chiasm.cohort import Cohort, Outcome, Regression, Survival, Target, Unsupported, class_names
 from chiasm.fitting.base import LEAST_PATIENTS
 from chiasm.fitting.model import FittedModel
 from chiasm.heads.response import Response
@@ -91,7 +91,8 @@ def _target_of(model: FittedModel, cohort: Cohort) -> tuple[Target, Outcome]:
         raise Unsupported(f"scoring needs a cohort with a target of kind '{kind}', as the models have")
     if class_names(target) != model.response.classes:
         raise Unsupported("the cohort has other classes than the models: name the same ones in [target]")
-    unit, wanted = getattr(target, "unit", ""), model.target.get("unit", "")
+    unit = target.unit if isinstance(target, Regression | Survival) else ""
+    wanted = model.target.get("unit", "")
     if unit and wanted and unit != wanted:
         raise Unsupported(f"the models predict '{wanted}' and the cohort's target is in '{unit}': convert it")
     return target, outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -75,6 +75,14 @@ class Signal:
     leads: tuple[str, ...]
     hz: float
     units: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Decoded(Protocol):
+    """What was decoded into an array: `values` of an image, a volume, a signal, a record or cells."""
+
+    @property
+    def values(self) -> Floats: ...
 
 
 class Tiled(Protocol):

@@ -15,6 +15,7 @@ from chiasm.encoders.catalogue import import_fitted
 from chiasm.errors import nearest
 from chiasm.fitting.forms import Form
 from chiasm.fitting.sides import REFERENCES, forms_of, reads_of
+from chiasm.protocols import NamesForms, reads_inputs
 from chiasm.recipes.catalogue import RECIPES, ROWS
 from chiasm.specs import name_and_options, read_options
 
@@ -76,7 +77,7 @@ def named(recipe: Any) -> Any:
 
 def read_inputs(recipes: Iterable[Any]) -> bool:
     """True if one of these recipes (names or objects) runs an encoder's network and so needs the encoder's inputs."""
-    return any(getattr(named(recipe), "reads_inputs", False) for recipe in recipes)
+    return any(reads_inputs(named(recipe)) for recipe in recipes)
 
 
 def default_recipes(cohort: Cohort) -> list[Any]:
@@ -112,7 +113,7 @@ def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list
     given = {recipe.name for recipe in listed}
     forms: dict[str, Any] = {}
     for recipe in listed:
-        if not hasattr(recipe, "alone") and len(reads_of(recipe, cohort)) > 1:
+        if not isinstance(recipe, NamesForms) and len(reads_of(recipe, cohort)) > 1:
             made: list[Any] = [Form(recipe, name) for name in reads_of(recipe, cohort)]
         else:
             made = [make_recipe(name) for name in forms_of(recipe, cohort)] if asked is None else []

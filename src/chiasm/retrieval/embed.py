@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders import features_of
 from chiasm.encoders.table.scaling import Projection
+from chiasm.protocols import Embeds
 
 Array = NDArray[np.float32]
 COMPONENTS = 128
@@ -35,7 +36,7 @@ def embed_model(model: Any, cohort: Cohort) -> tuple[NDArray[np.int_], Array]:
     Raises:
         Unsupported: the model has no embedding of all modalities, e.g. because it averages predictions.
     """
-    embedding = getattr(model.predictor, "embedding", None)
+    embedding = model.predictor.embedding if isinstance(model.predictor, Embeds) else None
     if embedding is None:
         raise Unsupported(
             f"a model of recipe '{model.recipe}' puts predictions together and has no embedding: fit healnet or "

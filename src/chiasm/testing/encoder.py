@@ -12,7 +12,9 @@ import pandas as pd
 import torch
 
 from chiasm import artifact
+from chiasm.cohort import Bags, Values
 from chiasm.encoders.adaptable import is_adaptable
+from chiasm.store.stored_tokens import StoredTokens
 from chiasm.testing.laws import ROUNDING, TOLERANCE, apart, differing, folder_bytes, globals_unchanged, require
 from chiasm.tokens import Tokens
 
@@ -160,7 +162,7 @@ def _state(fitted: Any) -> dict[str, bytes]:
 def _rows(raw: Any, rows: np.ndarray) -> Any:
     if isinstance(raw, pd.DataFrame):
         return raw.iloc[rows]
-    return raw.take(rows) if hasattr(raw, "take") else [raw[int(row)] for row in rows]
+    return raw.take(rows) if isinstance(raw, Bags | Values | StoredTokens) else [raw[int(row)] for row in rows]
 
 
 def _held(raw: Any) -> Any:

@@ -19,6 +19,7 @@ from chiasm.citation import Citation
 from chiasm.cohort import Cohort, Unsupported, class_names
 from chiasm.compute.isolation import own_randomness
 from chiasm.compute.memo import forget
+from chiasm.protocols import HasPrior
 from chiasm.testing.cohorts import Parts, restricted, synthetic_parts
 from chiasm.testing.laws import TOLERANCE, differing, distance, folder_bytes, globals_unchanged, require
 
@@ -53,10 +54,10 @@ def check_recipe(recipe: Any, *, kinds: Sequence[str] = KINDS, n: int = 112, see
 
 def _describes_itself(recipe: Any) -> None:
     law = "a recipe has a name, a family and the paper it is from"
-    for field in ("name", "family"):
+    for field, kind in (("name", str), ("family", str), ("paper", Citation)):
         value = getattr(recipe, field, None)
-        require(isinstance(value, str) and bool(value), law, f"its {field} is {value!r}")
-    require(isinstance(getattr(recipe, "paper", None), Citation), law, "its paper is not a chiasm.Citation")
+        law_broken = "its paper is not a chiasm.Citation" if kind is Citation else f"its {field} is {value!r}"
+        require(isinstance(value, kind) and bool(value), law, law_broken)
 
 
 def _supported(recipe: Any, parts: Parts) -> Parts | None:
@@ -191,7 +192,7 @@ def _none_at_all(model: Any, cohort: Cohort) -> None:
     except Unsupported:
         return
     law = "no modality at all raises Unsupported, unless the model declares a prior by has_prior"
-    require(bool(getattr(model, "has_prior", False)), law, "it predicted")
+    require(isinstance(model, HasPrior) and bool(model.has_prior), law, "it predicted")
     require(bool(np.isfinite(frame.drop(columns="pattern").to_numpy(float)).all()), "a prior is a number", "it is not")
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from chiasm.artifact import load_checkpoint, save_checkpoint
 from chiasm.compute.isolation import own_randomness, threads_for
 from chiasm.heads.head import Head
-from chiasm.protocols import Fused
+from chiasm.protocols import Fused, HoldsFrozen
 from chiasm.tokens import Packed, Tokens
 from chiasm.training.batches import reading_batches, take, total_lengths, training_batches
 from chiasm.training.objective import Objective, OwnLoss
@@ -129,7 +129,9 @@ def train(
     rows, watched = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     lengths = total_lengths(tokens)
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    running = sum(parameter.numel() for parameter in trainable) + getattr(network.fusion, "frozen_parameters", 0)
+    running = sum(parameter.numel() for parameter in trainable)
+    if isinstance(network.fusion, HoldsFrozen):
+        running += network.fusion.frozen_parameters
     work = 6.0 * running * options.batch * 16
     with own_randomness(seed, device), threads_for(work):
         network.to(device)

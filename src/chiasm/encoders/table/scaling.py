@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -113,6 +113,13 @@ class Columns:
         if self.scaler is None:
             raise ValueError("the columns are not fitted: call fit on training rows first")
         return self.scaler(raw)
+
+
+@runtime_checkable
+class HasFeatures(Protocol):
+    """Protocol of an encoder that gives linear models features of its own, instead of its pooled tokens."""
+
+    def features(self, raw: Any) -> Array: ...
 
 
 @storable("pooled-tokens")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,40 +50,37 @@ class GotD(BaseRecipe):
     def __post_init__(self) -> None:
         if not 0.0 < self.share <= 1.0:
             raise ValueError("share lies above 0 and at most at 1")
-        if not isinstance(self.inner, BaseRecipe) or self.inner.id == self.id or self.inner.family == "single":
-            raise ValueError("got-d fits a recipe of chiasm for any modalities: healnet or lora, say")
+        _ = self.inner  # a recipe that it cannot fit is refused here
 
     @property
-    def inner(self) -> Any:
+    def inner(self) -> BaseRecipe:
         """The recipe that is fitted on the kept patients."""
         from chiasm.recipes.registry import make_recipe
 
-        return make_recipe(nested_spec(self.recipe))
+        made = make_recipe(nested_spec(self.recipe))
+        if not isinstance(made, BaseRecipe) or made.id == self.id or made.family == "single":
+            raise ValueError("got-d fits a recipe of chiasm for any modalities: healnet or lora, say")
+        return made
 
     @property
     def reads_inputs(self) -> bool:
         """True if the inner recipe needs encoder inputs."""
-        return bool(getattr(self.inner, "reads_inputs", False))
-
-    @property
-    def modality(self) -> str:
-        """The modality that the inner recipe reads alone; empty if it reads several."""
-        return str(getattr(self.inner, "modality", ""))
+        return self.inner.reads_inputs
 
     def alone(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the names of this recipe with each one-modality form of the inner recipe; none if it has none."""
-        named = self.inner.alone(cohort) if hasattr(self.inner, "alone") else ()
+        named = self.inner.alone(cohort)
         return tuple(replace(self, recipe=name.replace(":", ";", 1).replace(",", ";")).name for name in named)
 
     @property
     def reads_presence(self) -> bool:
         """True if the inner recipe may learn from which modalities a patient has."""
-        return bool(getattr(self.inner, "reads_presence", False))
+        return self.inner.reads_presence
 
     @property
     def settings(self) -> int:
         """Number of settings that the inner recipe tries."""
-        return int(getattr(self.inner, "settings", 1))
+        return self.inner.settings
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` if POT, the site or other sites are missing, or the inner recipe raises it."""
@@ -104,7 +101,7 @@ class GotD(BaseRecipe):
         """Select among the usable training patients, then fit the inner recipe."""
         usable = trainable(cohort, seed, checkpoint, device).cohort
         kept = np.isin(cohort.ids, usable.ids[self.chosen(usable, seed)])
-        model: FittedModel = self.inner.fit(cohort.subset(kept), seed=seed, checkpoint=checkpoint, device=device)
+        model = self.inner.fit(cohort.subset(kept), seed=seed, checkpoint=checkpoint, device=device)
         return replace(model, recipe=self.name)
 
     def chosen(self, cohort: Cohort, seed: int) -> NDArray[np.bool_]:
@@ -138,13 +135,11 @@ class GotD(BaseRecipe):
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Learn as the inner recipe does."""
-        learned: tuple[Predictor, Response] = self.inner.learn(training)
-        return learned
+        return self.inner.learn(training)
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the modalities that the inner recipe reads."""
-        found: tuple[str, ...] = self.inner.modalities(cohort)
-        return found
+        return self.inner.modalities(cohort)
 
     def _compared(self, cohort: Cohort) -> str:
         if self.compare and self.compare not in cohort.modalities:

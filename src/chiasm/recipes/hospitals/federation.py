@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from chiasm.adapters import LoRA, attach
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, Outcome, Unsupported, class_names, holdout
+from chiasm.cohort import Cohort, Outcome, Regression, Survival, Unsupported, class_names, holdout
 from chiasm.encoders import pack
 from chiasm.fitting.base import LEAST_PATIENTS, choice
 from chiasm.fitting.model import FittedModel
@@ -200,7 +200,8 @@ def prepared_with(base: FittedModel, cohort: Cohort, seed: int) -> Prepared:
         raise Unsupported("training needs a target: name one in [target]")
     if target.kind != base.response.kind:
         raise Unsupported(f"the base predicts a target of kind '{base.response.kind}', the cohort's is '{target.kind}'")
-    unit, wanted = getattr(target, "unit", ""), base.target.get("unit", "")
+    unit = target.unit if isinstance(target, Regression | Survival) else ""
+    wanted = base.target.get("unit", "")
     if target.kind == "regression" and unit and wanted and unit != wanted:
         raise Unsupported(f"the base predicts '{wanted}' and the cohort's target is in '{unit}': convert it")
     read = cohort.with_modalities([name for name in cohort.modalities if name in predictor.encoders])
