@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.digests import DIGEST, Digests, as_digests, digest_of
-from chiasm.cohort.file_content import content_digest
+from chiasm.cohort.file_digests import file_digest
 from chiasm.cohort.items import Items, Rows, RowsOfPatients
 from chiasm.cohort.smiles import molecule_digests
 from chiasm.cohort.tables import Table, as_cells, tidy
@@ -210,7 +210,7 @@ class FileSource:
         if not isinstance(item, Path):
             return digest_of(repr(item.shape).encode() + np.ascontiguousarray(item, dtype=np.float32).tobytes())
         try:
-            return content_digest(item, self.known)
+            return file_digest(item, self.known)
         except OSError:
             return digest_of(f"not opened: {row}")
 
