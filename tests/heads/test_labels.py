@@ -11,7 +11,8 @@ from sklearn.metrics import log_loss
 
 from chiasm.cohort import Multilabel, Outcome
 from chiasm.fitting.unimodal import prior_link
-from chiasm.heads.head import Head, masked_cross_entropy, output_width, target_tensors
+from chiasm.heads.head import Head, output_width, target_tensors
+from chiasm.heads.multilabel import masked_cross_entropy
 from chiasm.heads.response import Response
 from chiasm.linear.linear import deviance, fit_path, information, nll
 

@@ -148,7 +148,7 @@ def prepare(training: Training, encoders: dict[str, Encoder] | None = None) -> P
     encoders = fit_encoders(cohort) if encoders is None else encoders
     tokens = pack(cohort, encoders)
     centre, scale = 0.0, 1.0
-    if training.target.kind == "regression":
+    if training.target.is_scaled:
         centre, scale = float(outcome.value.mean()), float(outcome.value.std()) or 1.0
     value, event = target_tensors(outcome, centre, scale)
     held_out = holdout(cohort, VALIDATION, seed=training.seed)
