@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.errors import Problem, error
 from chiasm.targets.cells import Cells
 from chiasm.targets.outcome import Outcome
+from chiasm.targets.reach import reach_problems, spread_of
 from chiasm.targets.target import Floats, Target
 
 
@@ -39,6 +41,15 @@ class Regression(Target):
         cells.note(f"column '{self.column}' is infinite", "correct or empty the cell", infinite)
         numbers[infinite] = np.nan
         return self, Outcome(numbers, None, ~np.isnan(numbers))
+
+    def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
+        known = outcome.value[outcome.known]
+        found = reach_problems(self.column, known, path)
+        if not found and spread_of(known) == 0:
+            what = f"column '{self.column}' has a single value"
+            fix = "there is nothing to tell apart: name another column"
+            found = [error(what, fix, path=path, finding="single-class")]
+        return found
 
     @classmethod
     def rarest(cls, outcome: Outcome, names: int = 0) -> int:
