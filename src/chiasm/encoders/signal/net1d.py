@@ -264,9 +264,10 @@ class EcgNet:
         length = min(round(SECONDS * signal.hz), signal.values.shape[1])
         count = min(self.windows, signal.values.shape[1] // length)
         starts = np.linspace(0, signal.values.shape[1] - length, count).astype(int)
-        values, there = signal.values, np.isfinite(signal.values).any(axis=1)
+        values = np.asarray(signal.values, np.float64)
+        there: NDArray[np.bool_] = np.asarray(np.isfinite(values).any(axis=1))
         if len(values) > 1 or len(self._names) > 1:
-            values, there = ordered(np.asarray(values, np.float64), there, signal.leads, self._names)
+            values, there = ordered(values, there, signal.leads, self._names)
         lost = np.concatenate(([0], np.cumsum(np.isnan(values).any(axis=0))))
         if (lost[starts + length] - lost[starts]).any():
             every = np.arange(0, values.shape[1] - length + 1, max(1, round(signal.hz)))
@@ -277,8 +278,7 @@ class EcgNet:
             starts = np.array(apart, int)[np.linspace(0, len(apart) - 1, min(count, len(apart))).astype(int)]
         found = []
         for start in starts if there.all() else ():
-            window = np.asarray(values[:, start : start + length], np.float64)
-            found.append(prepared(resampled(window, signal.hz, HZ)))
+            found.append(prepared(resampled(values[:, start : start + length], signal.hz, HZ)))
         if not found:
             raise ReadError(
                 "the recording lacks a lead that the network needs, or ten seconds without a gap",

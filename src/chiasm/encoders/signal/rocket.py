@@ -186,7 +186,7 @@ def _of_known(
 ) -> NDArray[np.float64]:
     """Compute a level of each row `(L, 1)`, of its known samples alone."""
     if known is None:
-        return level(values, axis=1, keepdims=True)
+        return np.asarray(level(values, axis=1, keepdims=True))
     return np.array([[level(row[own])] for row, own in zip(values, known, strict=True)])
 
 
