@@ -196,7 +196,7 @@ def at_samples(row: NDArray[np.float64], length: int) -> NDArray[np.float64]:
         return row
     places = np.arange(length) * (len(row) / length)
     before = np.minimum(places.astype(np.int64), len(row) - 1)
-    return np.maximum(row[before], row[np.minimum(before + 1, len(row) - 1)])
+    return np.asarray(np.maximum(row[before], row[np.minimum(before + 1, len(row) - 1)]))
 
 
 def filled(signal: Signal) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
