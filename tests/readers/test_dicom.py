@@ -5,14 +5,24 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    generate_uid,
+)
 from refusals import PERSON, refused, survives, written
 
 from chiasm.cohort import Unsupported
@@ -98,8 +108,13 @@ def test_names_and_order_of_the_files_change_nothing(tmp_path_factory, data, obl
         tags = {"ImagePositionPatient": where.round(6).tolist(), "ImageOrientationPatient": [*row, *column]}
         save(folder / names[place], place, InstanceNumber=data.draw(st.integers(0, 99)), **tags)
     volume = READER.read(folder)
-    assert np.array_equal(volume.values[0, :, 0, 0], 2.0 * 100 * np.arange(6) - 1024)
-    assert volume.spacing == pytest.approx((1.5, 0.8, 0.5), rel=1e-4)
+    slices = np.stack([2.0 * stored(place) - 1024 for place in range(6)])
+    if oblique:  # rows run to the back, columns to the foot, slices to the right: turned to head, back and left
+        assert np.array_equal(volume.values[0], slices[::-1, ::-1].transpose(1, 2, 0))
+        assert volume.spacing == pytest.approx((0.8, 0.5, 1.5), rel=1e-4)
+    else:
+        assert np.array_equal(volume.values[0], slices)
+        assert volume.spacing == pytest.approx((1.5, 0.8, 0.5), rel=1e-4)
 
 
 def test_without_positions_instance_numbers_order(tmp_path):
@@ -252,10 +267,58 @@ def test_one_image_in_every_coding(coding):
     assert np.array_equal(volume.values, expected.values) and volume.spacing == expected.spacing
 
 
-@pytest.mark.parametrize("name", ["MR_small_jpeg_ls_lossless.dcm", "JPGExtended.dcm", "SC_rgb_jpeg_gdcm.dcm"])
-def test_a_compression_without_a_decoder_is_said(name):
-    with pytest.raises(Unsupported, match=r"nothing installed decodes JPEG.*pip install pylibjpeg"):
-        READER.inspect(REAL / name)
+@pytest.mark.parametrize(
+    "name, mean",
+    [  # of gdcm, pylibjpeg and pyjpegls
+        ("JPGExtended.dcm", 14.383),
+        ("SC_rgb_jpeg_gdcm.dcm", 127.7),
+        ("SC_rgb_jls_lossy_line.dcm", 128.0),
+        ("JPEGLSNearLossless_16.dcm", 12014.5),
+        ("GDCMJ2K_TextGBR.dcm", 124.4359),
+    ],
+)
+def test_lossless_and_deep_jpeg_need_no_package_more(name, mean):
+    assert READER.read(REAL / name).values.mean(dtype=np.float64) == pytest.approx(
+        mean, abs=0.02
+    )  # a decoder may round by 1
+
+
+def test_jpeg_ls_is_the_uncompressed_image():
+    expected = READER.read(REAL / "MR_small.dcm")
+    assert np.array_equal(READER.read(REAL / "MR_small_jpeg_ls_lossless.dcm").values, expected.values)
+
+
+@pytest.mark.parametrize("coding", [JPEGLosslessSV1, JPEGLossless, JPEGLSLossless, HTJ2KLossless])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_a_lossless_stream_is_its_pixels(tmp_path, coding, bits):
+    rng = np.random.default_rng(bits)
+    pixels = rng.integers(0, 1 << bits, (32, 48)).astype(np.uint8 if bits == 8 else np.uint16)
+    if coding == JPEGLSLossless:
+        stream = imagecodecs.jpegls_encode(pixels)
+    elif coding == HTJ2KLossless:
+        stream = imagecodecs.htj2k_encode(pixels, reversible=True)
+    else:
+        stream = imagecodecs.ljpeg_encode(pixels, bitspersample=bits)
+    ds = dataset(
+        Rows=32, Columns=48, BitsAllocated=8 if bits == 8 else 16, BitsStored=bits, HighBit=bits - 1,
+        PixelRepresentation=0, RescaleSlope=1, RescaleIntercept=0,
+    )  # fmt: skip
+    ds.file_meta.TransferSyntaxUID = coding
+    ds.PixelData = encapsulate([stream])
+    ds["PixelData"].VR = "OB"
+    assert np.array_equal(READER.read(written(tmp_path / "x", content(ds))).values[0, 0], pixels)
+
+
+def test_a_missing_decoder_is_named_with_its_package(monkeypatch):
+    monkeypatch.setattr(get_decoder(JPEGLSLossless), "_available", {})
+    with pytest.raises(Unsupported, match=r"JPEG-LS.* need imagecodecs: pip install .chiasm\[imaging\]"):
+        READER.inspect(REAL / "MR_small_jpeg_ls_lossless.dcm")
+
+
+def test_pixels_that_no_decoder_reads_are_said_so(tmp_path):
+    ds = pydicom.dcmread(REAL / "MR_small_jpeg_ls_lossless.dcm")
+    ds.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+    refused(READER, written(tmp_path / "x", content(ds)), r"no installed decoder reads the pixels \(JPEG-LS")
 
 
 def test_what_pydicom_ships_is_read_or_refused():

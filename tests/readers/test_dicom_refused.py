@@ -74,7 +74,7 @@ BROKEN = {
     "a wall of 65,535 pixels a side": (content(dataset(Rows=65535, Columns=65535)), "announces 4,294,836,225 values"),
     "seven samples": (content(dataset(SamplesPerPixel=7)), "7 samples"),
     "words for numbers": (WHOLE.replace(b"0.8\\0.5 ", b"a.8\\b.5 "), "damaged"),
-    "spacing below zero": (content(dataset(PixelSpacing=[-1, 1])), "not above zero"),
+    "spacing below zero": (content(dataset(PixelSpacing=[-1, 1])), "below zero"),
     "a lying jpeg": (jpeg_dataset(64), "announces more pixels than the header"),
     "a cut jpeg": (jpeg_dataset(8, Rows=8, Columns=8)[:-300], "damaged|truncated"),
     "an unknown coding": (WHOLE.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0"), "compressed in a way"),

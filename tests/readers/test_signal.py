@@ -217,22 +217,25 @@ def test_a_table_of_text(tmp_path: Path) -> None:
     assert "taken to be in mV" in EcgReader().inspect(tmp_path / "unit.csv")[0]
 
 
-def test_short_gaps_are_bridged_and_long_ones_refused(tmp_path: Path) -> None:
+def test_short_gaps_are_bridged_and_long_ones_are_missing(tmp_path: Path) -> None:
     row = np.arange(500.0)
     holed = row.copy()
     holed[[0, 100, 101, 102, 499]] = np.nan
-    filled = without_gaps(holed, 100)
+    filled = without_gaps(holed, 100, 100)
     np.testing.assert_allclose(filled[1:499], row[1:499])
     assert filled[0] == 1 and filled[499] == 498
-    for wrong, what in ((slice(100, 202), "gap of 1.0 seconds"), (slice(None), "no valid sample")):
-        holed = row.copy()
-        holed[wrong] = np.nan
-        with pytest.raises(ReadError, match=what):
-            without_gaps(holed, 100)
+    holed[200:302] = np.nan
+    assert np.flatnonzero(np.isnan(without_gaps(holed, 100, 100))).tolist() == list(range(200, 302))
+    assert np.flatnonzero(np.isnan(without_gaps(holed, 100, 200))).tolist() == list(range(399, 604))
+    assert np.isnan(without_gaps(np.full(500, np.nan), 100, 50)).all()
     values = waves(2, 500, 100)
     values[100:103, 0] = np.nan
+    values[200:400, 1] = np.nan
     signal = SignalReader().read(write_wfdb(tmp_path, values, ["I", "II"], hz=100))
-    assert np.isfinite(signal.values).all() and abs(signal.values[0, 101] - waves(2, 500, 100)[101, 0]) < 0.05
+    assert np.isfinite(signal.values[0]).all() and abs(signal.values[0, 101] - waves(2, 500, 100)[101, 0]) < 0.05
+    assert np.flatnonzero(np.isnan(signal.values[1])).tolist() == list(range(200, 400))
+    ecg = EcgReader().read(tmp_path / NAME)
+    assert np.array_equal(np.isnan(ecg.values[ecg.leads.index("III")]), np.isnan(signal.values[1]))
 
 
 @given(hz=st.floats(50, 2000), offset=st.floats(-5, 5))

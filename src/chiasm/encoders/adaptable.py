@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.encoders.choice import choose
+from chiasm.encoders.choice import choose, same_identity
 from chiasm.tokens import Tokens
 
 READ_AT_ONCE = 32
@@ -221,7 +221,7 @@ class InputsAsTheyAre:
             Unsupported: the encoder's weights are not those of the fit.
         """
         chosen = choose(self.kind, self.spec)
-        if chosen.identity != self.identity:
+        if not same_identity(self.kind, chosen.identity, self.identity):
             raise Unsupported(
                 f"the weights of encoder '{self.spec}' are not those of the fit: bring the same, or fit again"
             )

@@ -32,6 +32,18 @@ def choose(kind: str, spec: str | None = None) -> Choice:
     return Choice(spec, reader, encoder, identity if encoder.fitted_on_cohort else f"{identity}|{encoder.identity}")
 
 
+def same_identity(kind: str, now: str, fitted: str) -> bool:
+    """Tell whether values that are read and encoded now are what a model was fitted on.
+
+    Both are identities of `choose`. They are equal, or differ in the version of the reader alone, which accepts the
+    earlier one: its values differ in rare files that it read wrongly.
+    """
+    reader, _, encoder = now.partition("|")
+    earlier, _, then = fitted.partition("|")
+    accepted = {f"{kind}/{version}" for version in getattr(reader_for(kind), "accepts", ())}
+    return now == fitted or (encoder == then and earlier in accepted and reader.startswith(f"{kind}/"))
+
+
 def require_same(cohort: Cohort, encodings: Mapping[str, Encoding]) -> None:
     """Check, before anything is encoded, that a model's modalities are or would be encoded as at its fit.
 
@@ -43,7 +55,8 @@ def require_same(cohort: Cohort, encodings: Mapping[str, Encoding]) -> None:
         kind = own.kind if own else cohort.kinds[name]
         if kind != wanted.kind:
             raise Unsupported(f"modality '{name}' was of kind '{wanted.kind}' at fit and is of kind '{kind}' now")
-        if (own.identity if own else choose(kind, wanted.encoder).identity) != wanted.identity:
+        identity = own.identity if own else choose(kind, wanted.encoder).identity
+        if not same_identity(kind, identity, wanted.identity):
             raise Unsupported(
                 f"modality '{name}' was encoded by '{wanted.encoder}' at fit, and its encoder or the encoder's "
                 "weights differ now: bring the same weights, or fit again"

@@ -81,7 +81,8 @@ def _made(
     progress(f"{modality}, decoded", done + 1, everything)
     try:
         with quiet():
-            return thumbnail(np.asarray(reader_for(kind).read(file).values, dtype=np.float64))
+            values = np.asarray(reader_for(kind).read(file).values, dtype=np.float64)
+            return thumbnail(np.nan_to_num(values))  # a recording has NaN in its gaps
     except (ReadError, Unsupported):
         return None
 

@@ -119,7 +119,8 @@ Item = Path | str | pd.DataFrame
 class Reader(Protocol):
     """Reader of one kind of source. Molecules, proteins, DNA and notes are read as text, which is checked.
 
-    `version` is part of the key under which tokens are stored: it changes whenever the values returned do.
+    `version` is part of the key under which tokens are stored: it changes whenever the values returned do. A reader may
+    have `accepts`, earlier versions that differ from it in rare files alone: a model fitted with one still predicts.
     """
 
     kind: str

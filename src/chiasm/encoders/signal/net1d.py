@@ -20,7 +20,7 @@ from chiasm.artifact import storable
 from chiasm.encoders.adaptable import Trunk
 from chiasm.encoders.batches import in_order
 from chiasm.encoders.frozen import hash_state, identity_of
-from chiasm.encoders.signal.rocket import STANDARD_LEADS, filled, ordered, resampled
+from chiasm.encoders.signal.rocket import STANDARD_LEADS, ordered, resampled
 from chiasm.readers.reading import ReadError, Signal
 from chiasm.tokens import Tokens
 
@@ -254,21 +254,35 @@ class EcgNet:
         return _network(self.weights, changed, self.size, len(self._names))
 
     def _windows(self, signal: Signal) -> NDArray[np.float32]:
-        """Cut a recording into prepared windows `(windows, leads, T)`, without those in which a lead is missing."""
+        """Cut a recording into prepared windows `(windows, leads, T)`, in which no sample of a lead is missing.
+
+        They are spread evenly over the recording; where some lie on gaps, over those that begin at a second and are
+        whole.
+        """
         if not (np.isfinite(signal.hz) and signal.hz > 0) or signal.values.shape[1] / signal.hz < SHORTEST_SECONDS:
             raise ReadError("the recording is shorter than a second or has no sampling rate", "check the file")
         length = min(round(SECONDS * signal.hz), signal.values.shape[1])
         count = min(self.windows, signal.values.shape[1] // length)
+        starts = np.linspace(0, signal.values.shape[1] - length, count).astype(int)
+        values = np.asarray(signal.values, np.float64)
+        there: NDArray[np.bool_] = np.asarray(np.isfinite(values).any(axis=1))
+        if len(values) > 1 or len(self._names) > 1:
+            values, there = ordered(values, there, signal.leads, self._names)
+        lost = np.concatenate(([0], np.cumsum(np.isnan(values).any(axis=0))))
+        if (lost[starts + length] - lost[starts]).any():
+            every = np.arange(0, values.shape[1] - length + 1, max(1, round(signal.hz)))
+            apart, end = list[int](), 0
+            for start in every[lost[every + length] == lost[every]].tolist():
+                if start >= end:
+                    apart, end = [*apart, start], start + length
+            starts = np.array(apart, int)[np.linspace(0, len(apart) - 1, min(count, len(apart))).astype(int)]
         found = []
-        for start in np.linspace(0, signal.values.shape[1] - length, count).astype(int):
-            values, there = filled(replace(signal, values=signal.values[:, start : start + length]))
-            if len(values) > 1 or len(self._names) > 1:
-                values, there = ordered(values, there, signal.leads, self._names)
-            if there.all():
-                found.append(prepared(resampled(values, signal.hz, HZ)))
+        for start in starts if there.all() else ():
+            found.append(prepared(resampled(values[:, start : start + length], signal.hz, HZ)))
         if not found:
             raise ReadError(
-                "the recording lacks a lead that the network needs", "choose its leads, or the encoder rocket"
+                "the recording lacks a lead that the network needs, or ten seconds without a gap",
+                "choose its leads, or the encoder rocket",
             )
         return np.stack(found)
 

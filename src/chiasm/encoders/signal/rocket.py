@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -50,7 +50,8 @@ class RandomConvolutions:
 
     Source: Dempster et al., MiniRocket (KDD 2021, arXiv:2012.08791); PPV and MPV as in MultiRocket (arXiv:2102.00457).
     We deviate so that nothing has to be fitted: thresholds are constants, not quantiles of a training series, and
-    dilations do not depend on its length; both ends are padded with the edge sample.
+    dilations do not depend on its length; both ends are padded with the edge sample. Where samples are missing (NaN)
+    the means are taken over the t at which no sample under the kernel is.
 
     Args:
         kind: `ecg` or `signal`.
@@ -109,19 +110,27 @@ class RandomConvolutions:
         if self.kind == "ecg" and not set(signal.units) <= {"mV", ""}:
             raise ReadError("the recording is not in mV", "write it in mV, or give the modality the kind signal")
         values, there = filled(signal)
+        gaps = np.isnan(signal.values).astype(np.float64)
         if self._names:
+            gaps = ordered(gaps, there, signal.leads, self._names)[0]
             values, there = ordered(values, there, signal.leads, self._names)
         if not there.any():
             raise ReadError("the signal has none of the leads", "name its leads, or check the file")
         values = resampled(values, signal.hz, self.hz)
-        values -= np.median(values, axis=1, keepdims=True)
+        known = np.array([~(at_samples(row, values.shape[1]) > 0) for row in gaps]) if gaps[there].any() else None
+        if known is not None:
+            known[~there | ~known.any(axis=1)] = True  # a lead that is not there is all zeros
+        values -= _of_known(np.median, values, known)
         if self.kind == "ecg":
             values /= MILLIVOLT
         else:
-            spread = values.std(axis=1, keepdims=True)
+            spread = _of_known(np.std, values, known)
             values /= np.where(spread > 0, spread, 1.0)
-        levels = np.stack([there, values.std(axis=1), values.min(axis=1), values.max(axis=1)], axis=1)
-        found = np.concatenate([convolved(torch.from_numpy(values.astype(np.float32))), levels], axis=1)
+        levels = np.hstack([there[:, None], *(_of_known(level, values, known) for level in (np.std, np.min, np.max))])
+        means = convolved(
+            torch.from_numpy(values.astype(np.float32)), None if known is None else torch.from_numpy(known)
+        )
+        found = np.concatenate([means, levels], axis=1)
         found[~there] = 0.0
         return found.astype(np.float32) if self._names else found[there].astype(np.float32)
 
@@ -135,10 +144,14 @@ def _kernels() -> NDArray[np.float32]:
     return weights
 
 
-def convolved(values: Tensor) -> NDArray[np.float64]:
+def convolved(values: Tensor, known: Tensor | None = None) -> NDArray[np.float64]:
     """Compute PPV and MPV of every kernel and dilation, `(L, 84 x dilations x 2)`, from `values` `(L, T)` float32.
 
     BLOCK samples are processed at a time, so that the temporary memory does not grow with the length of a recording.
+
+    Args:
+        known: `(L, T)` bool, True where a sample is known; None if all are. A kernel that nowhere lies on known samples
+            alone gives zeros.
     """
     kernels = torch.from_numpy(_kernels())[:, None]  # (84, 1, 9)
     thresholds = torch.tensor([THRESHOLDS[row % len(THRESHOLDS)] for row in range(len(kernels))])[:, None]
@@ -147,14 +160,43 @@ def convolved(values: Tensor) -> NDArray[np.float64]:
     for dilation in DILATIONS:
         reach = dilation * (LENGTH // 2)
         padded = torch.nn.functional.pad(values[:, None], (reach, reach), mode="replicate")
+        whole = None if known is None else _whole(known, dilation)  # (L, 1, T)
         sums = torch.zeros(len(values), len(kernels), PER_KERNEL, dtype=torch.float64)
         for start in range(0, length, BLOCK):
             piece = padded[..., start : start + BLOCK + 2 * reach]
             above = torch.conv1d(piece, kernels, dilation=dilation) - thresholds  # (L, 84, t)
+            if whole is not None:
+                above = above.masked_fill(~whole[..., start : start + BLOCK], -1.0)
             sums[..., 0] += (above > 0).sum(-1)
             sums[..., 1] += above.clamp_min_(0).sum(-1)
-        found.append(sums.flatten(1) / length)
+        number = length if whole is None else whole.sum(-1, keepdim=True).clamp_min(1)  # (L, 1, 1)
+        found.append((sums / number).flatten(1))
     return np.asarray(torch.cat(found, dim=1).numpy())
+
+
+def _whole(known: Tensor, dilation: int) -> Tensor:
+    """Tell at which samples a kernel lies on known ones alone, `(L, 1, T)` bool."""
+    reach = dilation * (LENGTH // 2)
+    lacking = torch.nn.functional.pad((~known).float()[:, None], (reach, reach), mode="replicate")
+    return torch.conv1d(lacking, torch.ones(1, 1, LENGTH), dilation=dilation) < 0.5
+
+
+def _of_known(
+    level: Callable[..., NDArray[np.float64]], values: NDArray[np.float64], known: NDArray[np.bool_] | None
+) -> NDArray[np.float64]:
+    """Compute a level of each row `(L, 1)`, of its known samples alone."""
+    if known is None:
+        return np.asarray(level(values, axis=1, keepdims=True))
+    return np.array([[level(row[own])] for row, own in zip(values, known, strict=True)])
+
+
+def at_samples(row: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """Bring marks of missing samples to another rate: a sample is marked if one of its two neighbours is."""
+    if len(row) == length:
+        return row
+    places = np.arange(length) * (len(row) / length)
+    before = np.minimum(places.astype(np.int64), len(row) - 1)
+    return np.asarray(np.maximum(row[before], row[np.minimum(before + 1, len(row) - 1)]))
 
 
 def filled(signal: Signal) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort import Unsupported
 from chiasm.errors import count
 from chiasm.readers.guard import files_of, guarded
 from chiasm.readers.image.codestream import check_stream
+from chiasm.readers.image.dicom_codecs import add_decoders
 from chiasm.readers.image.dicom_header import SECONDARY_CAPTURE, Header, read_header, read_pixels
 from chiasm.readers.image.dicom_series import Series, Slice, order
 from chiasm.readers.reading import LIMITS, Item, Limits, ReadError, Volume, check_values
+from chiasm.readers.registry import missing
 
 NOUN, FIX = "a DICOM image", "export the series again"
 GREY, RGB = ("grey",), ("red", "green", "blue")
@@ -22,19 +23,23 @@ INDEX = "DICOMDIR"
 
 
 class DicomReader:
-    """Reader of a `Volume`: `(1 or 3, D, H, W)` float32, slices in ascending order along the normal of their plane.
+    """Reader of a `Volume`: `(1 or 3, D, H, W)` float32, the axes of the series turned to the nearest patient axes.
 
-    For axial slices d runs from foot to head, h from front to back, w from the patient's right to the left. An X-ray
-    has D = 1, a cine its frames as D. Values pass the modality LUT, or slope and intercept (for a dose, its scaling
-    to Gy); a CT that has them is in `HU`. MONOCHROME1 is inverted within its bits, unless the unit is HU; palettes and
-    YBR become RGB. `spacing` is 1 mm if the header has none, which `inspect` notes.
+    In whatever plane and direction the slices were taken, d runs from foot to head, h from front to back, w from the
+    patient's right to the left: the array that NIfTI of the same scan gives. A single slice has D = 1, its rows from
+    head to foot (axial: from front to back). Without positions nothing is turned: a cine has its frames as D.
+
+    Values pass the modality LUT, or slope and intercept (for a dose, its scaling to Gy); a CT that has them is in `HU`.
+    MONOCHROME1 is inverted within its bits, unless the unit is HU; palettes and YBR become RGB. `spacing` is 1 mm if
+    the header has none or a zero, which `inspect` notes.
 
     Only the tags in `dicom_header.KEYWORDS` are read into memory: no name, no date, no identifier but the series' own,
     which is only compared. The preamble is not used, and private tags are only detected.
     """
 
     kind = "dicom"
-    version = "1"
+    version = "2"
+    accepts = ("1",)
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
         """Note burned-in text, private tags, uneven slices, assumed spacing and a CT not in HU; pixels are not read."""
@@ -65,6 +70,8 @@ class DicomReader:
             if not np.isfinite(values).all():
                 raise ReadError("the pixels hold values that are not finite", FIX)
             unit = "HU" if all(_hounsfield(part) for part in series.slices) else ""
+            values = values.transpose(0, *(1 + axis for axis in series.axes))
+            values = np.ascontiguousarray(values[:, *(slice(None, None, step) for step in series.steps)])
             volume = Volume(values, RGB if colour else GREY, series.spacing, unit)
         return volume
 
@@ -89,22 +96,21 @@ def _check_decoder(syntax: str, bits: int) -> None:
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID, JPEGExtended12Bit
 
+    add_decoders()
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
         raise ReadError("the pixels are compressed in a way that is not read", "export them uncompressed") from None
     deep = syntax == JPEGExtended12Bit and bits > 8  # more than Pillow decodes
     if not decoder.is_available or (deep and decoder.available_plugins == ("pillow",)):
-        raise Unsupported(
-            f"nothing installed decodes {UID(syntax).name}: pip install pylibjpeg pylibjpeg-libjpeg "
-            "pylibjpeg-openjpeg, or export the files uncompressed"
-        )
+        raise missing("imagecodecs", "imaging", f"pixels in {UID(syntax).name}")
 
 
 def _decode(part: Slice, tags: Any) -> NDArray[np.float64]:
     """Decode one slice to `(C, H, W)` in the units of its modality."""
     from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
     from pydicom.pixels.utils import pixel_array
+    from pydicom.uid import UID
 
     header = part.header
     if "PixelData" in tags and tags["PixelData"].is_undefined_length:
@@ -112,7 +118,14 @@ def _decode(part: Slice, tags: Any) -> NDArray[np.float64]:
 
         check_stream(get_frame(tags.PixelData, part.frame, number_of_frames=header.frames), header.rows, header.columns)
     tags.file_meta.TransferSyntaxUID = tags.file_meta.get("TransferSyntaxUID") or header.syntax
-    pixels = pixel_array(tags, index=part.frame)
+    try:
+        pixels = pixel_array(tags, index=part.frame)
+    except RuntimeError:  # each of pydicom's decoders gave up
+        raise ReadError(
+            f"no installed decoder reads the pixels ({UID(header.syntax).name}): they are damaged, or coded in a way "
+            "that is rare",
+            "pip install python-gdcm, which decodes more, or export the files uncompressed",
+        ) from None
     if header.samples == 3:
         return np.moveaxis(pixels, -1, 0).astype(np.float64)
     if tags.get("PhotometricInterpretation") == "PALETTE COLOR":

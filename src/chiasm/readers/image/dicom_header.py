@@ -19,7 +19,7 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 DIRECTORY = "1.2.840.10008.1.3.10"
 PIXELS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 KEYWORDS = (
-    "SOPClassUID", "SeriesInstanceUID", "Modality", "BurnedInAnnotation", "InstanceNumber",
+    "SOPClassUID", "SeriesInstanceUID", "Modality", "ImageType", "BurnedInAnnotation", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing", "SliceThickness",
     "SpacingBetweenSlices", "GridFrameOffsetVector", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
@@ -27,7 +27,8 @@ KEYWORDS = (
     "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType", "DoseGridScaling", "ModalityLUTSequence",
     "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
     "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
-    "BluePaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
+    "SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData",
 )  # fmt: skip
 LARGEST_TAG = 1 << 26  # bytes of one tag that is read: a palette, the positions of all frames
 HEADER_BYTES = 1 << 24  # of a deflated header

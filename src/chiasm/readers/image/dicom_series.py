@@ -1,10 +1,11 @@
-"""Order the slices of one series by their position in the patient, whatever their files are called."""
+"""Order the slices of one series by their position in the patient, and find how its axes lie there."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from chiasm.readers.reading import ReadError
 PARALLEL = 1e-2  # difference of direction cosines between slices of one stack
 SAME_PLACE_MM = 1e-3
 EVEN, HOLE = 0.1, 2.5  # in median gaps: a deviation that is noted, and a gap that is refused
+SIDEWAYS = 0.5  # in pixels: slices that lie further from the line along their normal are noted
 EXPORT = "export the series again, one a folder"
 Notes = tuple[str, ...]
 
@@ -38,31 +40,67 @@ class Slice:
 
 @dataclass(frozen=True)
 class Series:
-    """Ordered series: slices first to last, `spacing` mm along D, H, W, and `notes` for `inspect`."""
+    """Ordered series: slices first to last, `spacing` mm along their D, H, W, and `notes` for `inspect`.
+
+    `axes` are the positions among (slices, rows, columns) of the array's D, H and W, and `steps` is -1 where one of
+    these runs the other way.
+    """
 
     slices: tuple[Slice, ...]
     spacing: tuple[float, float, float]
     notes: Notes
+    axes: tuple[int, int, int] = (0, 1, 2)
+    steps: tuple[int, int, int] = (1, 1, 1)
 
 
 def order(headers: Sequence[Header]) -> Series:
     """Order one series along the normal of its slices, which is the cross product of their row and column.
 
     The distance is the median gap between positions. A gap that differs by more than a tenth is noted; one of 2.5
-    times or more (two slices missing side by side) is refused. Without positions, slices go by `InstanceNumber`.
+    times or more (two slices missing side by side) is refused. Slices that lie sideways of one another, as under a
+    tilted gantry, are noted. Without positions, slices go by `InstanceNumber`.
 
     Raises:
         ReadError: several series, slices of different size, direction or spacing, two in one place, a large hole.
     """
     _one_series(headers)
+    _no_mosaic(headers)
     slices = [_slice(header, frame) for header in headers for frame in range(header.frames)]
     _alike(slices)
     in_plane, notes = _in_plane(slices)
     if len(slices) > 1 and all(part.position is not None and part.orientation is not None for part in slices):
-        ordered, gap, more = _by_place(slices)
-    else:
-        ordered, gap, more = _by_number(slices)
-    return Series(tuple(ordered), (gap, *in_plane), notes + more)
+        ordered, gap, more = _by_place(slices, min(in_plane))
+        return _turned(Series(tuple(ordered), (gap, *in_plane), notes + more))
+    ordered, gap, more = _by_number(slices)
+    found = Series(tuple(ordered), (gap, *in_plane), notes + more)
+    return _turned(found) if len(slices) == 1 and slices[0].orientation is not None else found
+
+
+def _turned(series: Series) -> Series:
+    """Find the patient's axis that is nearest to each axis of the slices, and so the order and the direction of these.
+
+    D runs from foot to head, H from front to back, W from the patient's right to the left. A single slice stays one: in
+    its plane rows run from head to foot where they can, else from front to back, columns to the left or to the back.
+    """
+    orientation = series.slices[0].orientation
+    if orientation is None:
+        return series
+    # rows: slices, rows and columns of the array; columns: how far each runs to the left, the back and the head
+    along = np.stack([_normal(orientation), orientation[3:], orientation[:3]])
+    wanted = np.eye(3)[::-1]  # D, H, W of the array in the same axes
+    if len(series.slices) == 1:
+        normal = int(np.argmax(np.abs(along[0])))
+        down, across = ((1, 0), (2, 0), (2, 1))[2 - normal]
+        wanted = np.stack([np.eye(3)[normal], (-1 if down == 2 else 1) * np.eye(3)[down], np.eye(3)[across]])
+    likeness = wanted @ along.T  # (D, H, W) x (slices, rows, columns)
+    orders = [order for order in permutations(range(3)) if len(series.slices) > 1 or order[0] == 0]
+    axes = max(orders, key=lambda order: sum(abs(likeness[axis, place]) for axis, place in enumerate(order)))
+    steps = [-1 if likeness[axis, place] < 0 else 1 for axis, place in enumerate(axes)]
+    if len(series.slices) == 1:
+        steps[0] = 1
+    d, h, w = axes
+    spacing = (series.spacing[d], series.spacing[h], series.spacing[w])
+    return replace(series, spacing=spacing, axes=(d, h, w), steps=(steps[0], steps[1], steps[2]))
 
 
 def _one_series(headers: Sequence[Header]) -> None:
@@ -71,6 +109,16 @@ def _one_series(headers: Sequence[Header]) -> None:
         files = ", ".join(f"{size:,}" for size in sorted(sizes.values(), reverse=True)[:5])
         more = " ..." if len(sizes) > 5 else ""
         raise ReadError(f"the folder holds {len(sizes):,} series, of {files}{more} files", "keep one series a folder")
+
+
+def _no_mosaic(headers: Sequence[Header]) -> None:
+    for header in headers:
+        kind = header.tags.get("ImageType") or ()
+        if "MOSAIC" in ([kind] if isinstance(kind, str) else list(kind)):
+            raise ReadError(
+                "the image is a Siemens mosaic, in which all slices of a volume lie side by side",
+                'convert the series to NIfTI by dcm2niix, and write kind = "volume"',
+            )
 
 
 def _slice(header: Header, frame: int) -> Slice:
@@ -120,16 +168,22 @@ def _in_plane(slices: Sequence[Slice]) -> tuple[tuple[float, float], Notes]:
     """Find the spacing in mm between rows and between columns, and notes on it."""
     found = []
     for part in slices:
-        spacing = _numbers(part.tag("PixelMeasuresSequence", "PixelSpacing"), 2)
-        found.append(spacing if spacing is not None else _numbers(part.header.tags.get("ImagerPixelSpacing"), 2))
+        spacing = _above_zero(_numbers(part.tag("PixelMeasuresSequence", "PixelSpacing"), 2))
+        imager = _above_zero(_numbers(part.header.tags.get("ImagerPixelSpacing"), 2))
+        found.append(spacing if spacing is not None else imager)
     first = found[0]
     if first is None:
         return (1.0, 1.0), ("the header gives no pixel spacing: 1 mm is assumed",)
     if any(spacing is None or not np.allclose(spacing, first, rtol=1e-3) for spacing in found):
         raise ReadError("the slices differ in pixel spacing", EXPORT)
-    if (first <= 0).any():
-        raise ReadError("the pixel spacing is not above zero", EXPORT)
     return (float(first[0]), float(first[1])), ()
+
+
+def _above_zero(spacing: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """Return the spacing, or None where the header fills it with zeros, as if it gave none."""
+    if spacing is not None and (spacing < 0).any():
+        raise ReadError("the pixel spacing is below zero", EXPORT)
+    return spacing if spacing is not None and (spacing > 0).all() else None
 
 
 def _normal(orientation: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -140,7 +194,7 @@ def _normal(orientation: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(normal / length)
 
 
-def _by_place(slices: list[Slice]) -> tuple[list[Slice], float, Notes]:
+def _by_place(slices: list[Slice], pixel: float) -> tuple[list[Slice], float, Notes]:
     # the same numbers whatever the order of the files: every slice is measured along the first of the sorted directions
     directions = np.array(sorted(part.orientation.tolist() for part in slices if part.orientation is not None))
     if np.ptp(directions, axis=0).max() > PARALLEL:
@@ -158,8 +212,17 @@ def _by_place(slices: list[Slice]) -> tuple[list[Slice], float, Notes]:
     if gaps.max() >= HOLE * gap:
         what = f"slices are missing: the largest gap is {gaps.max() / gap:.1f} times the usual one"
         raise ReadError(what, "export the series in full, or resample it to even slices")
-    note = f"{uneven} of {len(gaps)} gaps between slices differ from the usual one by more than a tenth"
-    return [slices[place] for place in rank], gap, (note,) if uneven else ()
+    notes = []
+    if uneven:
+        notes.append(f"{uneven} of {len(gaps)} gaps between slices differ from the usual one by more than a tenth")
+    corners = np.array([part.position for part in slices if part.position is not None])[rank]
+    aside = corners - corners[0] - (places[rank] - places[rank[0]])[:, None] * normal
+    if np.linalg.norm(aside, axis=1).max() > SIDEWAYS * pixel:
+        notes.append(
+            "the slices lie sideways of one another, as under a tilted gantry, and are stacked as if they did not: "
+            "resample the series where that matters"
+        )
+    return [slices[place] for place in rank], gap, tuple(notes)
 
 
 def _by_number(slices: list[Slice]) -> tuple[list[Slice], float, Notes]:

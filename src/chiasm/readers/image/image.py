@@ -1,4 +1,4 @@
-"""Reader of images, one per patient: PNG and JPEG by Pillow, TIFF by tifffile; recognised by content, not by name."""
+"""Reader of images, one per patient: TIFF by tifffile, others by Pillow; recognised by content, not by name."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.readers.guard import file_of, guarded
+from chiasm.readers.image.codestream import check_stream
+from chiasm.readers.image.orientation import TAG, upright
 from chiasm.readers.image.tiff import check_tiff, read_tiff
 from chiasm.readers.reading import LIMITS, Image, Item, Limits, ReadError, check_values
 from chiasm.readers.registry import missing
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
+JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+STREAM_HEAD = 1 << 16  # bytes within which a JPEG 2000 states its size
 GREY, RGB = ("grey",), ("red", "green", "blue")
 DEEP = {"I;16", "I;16B", "I;16L", "I", "F"}  # Pillow's modes of one channel beyond 8 bits
 PRINT = (72, 90, 96, 100, 150, 300, 600)  # dots per inch that programs write when they do not know the scale
@@ -27,12 +31,14 @@ class ImageReader:
 
     Grey stays one channel. Alpha is dropped; palettes, CMYK and YCbCr become RGB; bilevel becomes 0 and 255; EXIF's
     orientation is applied. `spacing` is mm a pixel if the file gives it in a metric unit, else None: PNG (pHYs) and
-    JPEG (JFIF in dots per cm) except for the usual 72, 96, 300 ... dots per inch; TIFF (centimetres, ImageJ, OME).
+    JPEG (JFIF in dots per cm) except for the usual 72, 96, 300 ... dots per inch; TIFF (centimetres, ImageJ, OME); BMP
+    and JPEG 2000 give none.
     PNGs of 16 bits in colour or with alpha are read to 8, which `inspect` notes. For TIFF see `readers/image/tiff.py`.
     """
 
     kind = "image"
-    version = "1"
+    version = "2"
+    accepts = ("1",)
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
         """Return notes on the header, all that is read. Raises as `read` does, except for damage further down."""
@@ -63,6 +69,9 @@ class ImageReader:
             else:
                 with _plugin(start)(path) as image:
                     _check(image, limits)
+                    if start.startswith(JPEG_2000):
+                        with path.open("rb") as file:
+                            check_stream(file.read(STREAM_HEAD), image.height, image.width)
                     value = _decode(image)
         return value
 
@@ -76,16 +85,20 @@ def _start(path: Path) -> bytes:
 def _plugin(start: bytes) -> Any:
     """Return Pillow's class for the format; Image.open would also check sizes against a process-wide setting."""
     try:
-        from PIL import JpegImagePlugin, PngImagePlugin
+        from PIL import BmpImagePlugin, Jpeg2KImagePlugin, JpegImagePlugin, PngImagePlugin
     except ImportError:
         raise missing("Pillow", "imaging", "images") from None
     if start.startswith(PNG):
         return PngImagePlugin.PngImageFile
     if start.startswith(JPEG):
         return JpegImagePlugin.JpegImageFile
+    if start.startswith(JPEG_2000):
+        return Jpeg2KImagePlugin.Jpeg2KImageFile
+    if start.startswith(BMP):
+        return BmpImagePlugin.BmpImageFile
     if start[128:132] == b"DICM":
         raise ReadError("the file is DICOM", 'write kind = "dicom"')
-    raise ReadError("the file is neither a PNG, a JPEG nor a TIFF, whatever its name", FIX)
+    raise ReadError("the file is neither a PNG, a JPEG, a JPEG 2000, a BMP nor a TIFF, whatever its name", FIX)
 
 
 def _check(image: Any, limits: Limits) -> None:
@@ -103,22 +116,14 @@ def _decode(image: Any) -> Image:
         pixels = np.asarray(image, dtype=np.float32)
     else:
         pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB"))
-    if turn in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-        spacing = spacing and spacing[::-1]
-    rows, columns = _FLIPS.get(turn, (1, 1))
-    pixels = pixels[::rows, ::columns]
     planes: NDArray[Any] = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)  # (C, H, W)
+    planes, spacing = upright(planes, spacing, turn)
     return Image(np.ascontiguousarray(planes, dtype=np.float32), GREY if len(planes) == 1 else RGB, spacing)
-
-
-# EXIF orientation -> step along rows and columns, after the two are swapped for 5 .. 8
-_FLIPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 
 
 def _orientation(image: Any) -> int:
     with suppress(Exception):  # damaged EXIF in a sound image
-        return int(image.getexif().get(0x0112, 1))
+        return int(image.getexif().get(TAG, 1))
     return 1
 
 

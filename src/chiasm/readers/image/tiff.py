@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.readers.image.codestream import check_stream
+from chiasm.readers.image.orientation import TAG, upright
+from chiasm.readers.image.tiff_colours import from_ycbcr, without_alpha
 from chiasm.readers.reading import Image, Limits, ReadError, check_values
 from chiasm.readers.registry import missing
 
 MOST_PAGES = 1000
 PLAIN, JPEG = 1, 7
+FAX = {2, 3, 4}  # CCITT's, of one bit, which Pillow decodes
 # LZW, JPEG, deflate (two codes), PackBits, zstd: their decoders get a size limit, or their stream says it
 COMPRESSIONS = {PLAIN, 5, JPEG, 8, 32946, 32773, 50000}
 WHITE_IS_0, BLACK_IS_0, COLOUR, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
@@ -47,7 +50,10 @@ def read_tiff(path: Path, limits: Limits) -> Image:
         names = ome[0] if len(ome[0]) == len(values) else tuple(map(str, range(len(values))))
         if len(pages) == 1 and len(values) in (1, 3) and not ome[0]:
             names = ("grey",) if len(values) == 1 else ("red", "green", "blue")
-        return Image(values, names, ome[1] or _spacing(pages[0]))
+        tag = pages[0].tags.get(TAG)
+        turn = int(tag.value) if tag is not None and isinstance(tag.value, int) else 1
+        values, spacing = upright(values, ome[1] or _spacing(pages[0]), turn)
+        return Image(np.ascontiguousarray(values), names, spacing)
 
 
 @contextmanager
@@ -72,9 +78,9 @@ def _pages(path: Path, limits: Limits) -> Iterator[list[Any]]:
         check_values((len(pages), *first.shape), limits)
         check_values((first.samplesperpixel, *first.chunks), limits)
         _check_kind(first, len(pages))
-        if any(page.compression not in COMPRESSIONS for page in pages):
+        if any(page.compression not in COMPRESSIONS | FAX for page in pages):
             raise ReadError("the way the TIFF is compressed is not read", "write it again with deflate, or without any")
-        if any(page.compression != PLAIN for page in pages):
+        if any(page.compression not in FAX | {PLAIN} for page in pages):
             _need_codecs()
         size = path.stat().st_size
         for page in pages:
@@ -129,25 +135,42 @@ def _check_streams(page: Any) -> None:
 
 def _planes(page: Any) -> NDArray[np.float32]:
     """Decode one page to `(C, H, W)`."""
+    if page.compression in FAX:
+        return _of_fax(page)
     pixels = page.asarray(maxworkers=1)
     if pixels.ndim == 3 and page.axes == "YXS":
         pixels = np.moveaxis(pixels, -1, 0)
     planes: NDArray[Any] = pixels[None] if pixels.ndim == 2 else pixels
-    alpha = sum(1 for kind in page.extrasamples if kind in (1, 2))
-    if alpha and len(planes) > alpha:
-        planes = planes[:-alpha]
+    planes = without_alpha(planes, page.extrasamples)
     if planes.dtype.kind == "b":
         planes = planes * np.uint8(255)
+    bits = page.bitspersample if page.bitspersample > 1 else 8
     if page.photometric == WHITE_IS_0 and planes.dtype.kind == "u":
-        bits = page.bitspersample if page.bitspersample > 1 else 8
         planes = ((1 << bits) - 1) - planes.astype(np.float64)
     if page.photometric == PALETTE:
         planes = np.asarray(page.colormap)[:, planes[0]] >> 8  # 16 bits a colour, of which 8 count
+    elif page.bitspersample in (2, 4):  # as PNG of as many bits is read
+        planes = planes * (255 // ((1 << bits) - 1))
+    if page.photometric == YCBCR and page.compression != JPEG:
+        planes = from_ycbcr(planes, page.tags)
     if page.photometric == CMYK:
         if planes.dtype != np.uint8 or len(planes) != 4:
             raise ReadError("the colour space is not read", "write it as grey or RGB")
         planes = (255.0 - planes[:3]) * (255.0 - planes[3]) / 255.0
     return np.ascontiguousarray(planes, dtype=np.float32)
+
+
+def _of_fax(page: Any) -> NDArray[np.float32]:
+    """Decode a page of CCITT's compressions, whose size is checked, by Pillow: 0 is black, 255 is white."""
+    try:
+        from PIL import TiffImagePlugin
+    except ImportError:
+        raise missing("Pillow", "imaging", "TIFF images of fax machines") from None
+    with TiffImagePlugin.TiffImageFile(page.parent.filehandle.path) as image:
+        image.seek(page.index)
+        if (image.height, image.width) != (page.imagelength, page.imagewidth):
+            raise ReadError("the pages are no plane images of real numbers", EXPORT)
+        return np.asarray(image.convert("L"), dtype=np.float32)[None]
 
 
 def _ome(page: Any) -> tuple[tuple[str, ...], tuple[float, float] | None]:

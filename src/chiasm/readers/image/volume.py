@@ -1,9 +1,9 @@
-"""Reader of NIfTI: one file, or a folder of one patient's contrasts, as a volume oriented like axial DICOM slices."""
+"""Reader of NIfTI, MGH and MINC: a file, or a folder of a patient's contrasts, as a volume that lies as DICOM does."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from os.path import commonprefix
@@ -17,42 +17,55 @@ from chiasm.readers.guard import file_of, files_of, guarded
 from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Volume, check_values
 from chiasm.readers.registry import missing
 
-NOUN, FIX = "a NIfTI volume", "write it again as .nii.gz"
+NOUN, FIX = "a volume", "write it again as .nii.gz"
 GZIP = b"\x1f\x8b"
-SUFFIXES = (".nii", ".nii.gz")
+SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz", ".mnc")
 LARGEST_EXTENSION = 1 << 24  # bytes between the header and the voxels
 SLACK = 1 << 20  # bytes after the voxels that a gzip may hold
 PIECE = 1 << 20
 UNITS = {1: 1000.0, 2: 1.0, 3: 0.001}  # metre, mm, micron -> mm
 SEPARATORS = "_-. "
+MGH = b"\0\0\0\1"
+HDF5 = b"\x89HDF\r\n\x1a\n"
+MINC = (b"CDF\1", b"CDF\2", HDF5)
+SAME_SIZE = 1e-3  # relative difference of a voxel size from the affine's that rounding explains
+SQUARE = 0.02  # cosine of the angle of two axes, about one degree from a right one
+TRUNCATED = ("the file is truncated: it is shorter than its header announces", "copy it again")
 
 
 class VolumeReader:
     """Reader of a `Volume`: `(C, D, H, W)` float32, voxels scaled by `scl_slope` and `scl_inter`.
 
     Axes are turned to the nearest patient axes, by the sform, else the qform, without resampling: d runs from foot to
-    head, h from front to back, w from the patient's right to the left. Axial DICOM slices lie the same way, so a scan
-    is the same array from either format (nibabel's canonical RAS+, first two axes reversed, in the order S, P, L).
+    head, h from front to back, w from the patient's right to the left. DICOM series lie the same way, so a scan is the
+    same array from either format (nibabel's canonical RAS+, first two axes reversed, in the order S, P, L). MGH and MGZ
+    of FreeSurfer and MINC 1 and 2 are read so too, through nibabel.
 
-    Channels: a 4-D file has one for each volume, named "0", "1" ...; a folder has one for each `.nii` or `.nii.gz`, by
+    Channels: a 4-D file has one for each volume, named "0", "1" ...; a folder has one for each file of these kinds, by
     name, without the prefix that all names share up to a separator (`p7_t1`, `p7_t2` are `t1`, `t2`), or that a single
     one shares with its folder. They must have one shape and lie within half a voxel of each other.
 
     NaN (the background that many programs leave outside a mask) becomes the smallest finite value of its channel;
-    infinities are refused. `unit` is "", since NIfTI does not say. `spacing` is in mm, from the zooms and `xyzt_units`.
+    infinities are refused. `unit` is "", since NIfTI does not say. `spacing` is in mm (by `xyzt_units`): the voxel
+    sizes of the affine that is used.
     """
 
     kind = "volume"
-    version = "1"
+    version = "2"
+    accepts = ("1",)
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Note from the headers if the orientation is unknown. A truncated `.nii.gz` is only noticed by `read`."""
+        """Note from the headers an orientation that is unknown, and voxel sizes or axes that do not fit it.
+
+        A truncated `.nii.gz` is only noticed by `read`.
+        """
         with guarded(NOUN, FIX):
             headers = [_header(file, limits) for file in _files(item, limits)]
             check_values((sum(header.size for header in headers),), limits)
             unknown = sum(not header.oriented for header in headers)
         which = f" of {unknown} of {len(headers)} files" if len(headers) > 1 else ""
-        return (f"the header{which} does not say how the volume lies in the patient",) if unknown else ()
+        notes = [f"the header{which} does not say how the volume lies in the patient"] if unknown else []
+        return (*notes, *dict.fromkeys(note for header in headers for note in header.notes))
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Volume:
         """Read the volume.
@@ -80,17 +93,28 @@ class VolumeReader:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """Where the voxels of a file are (in the unpacked one), and how they are scaled."""
+
+    dtype: np.dtype[Any]
+    start: int
+    end: int
+    slope: float = 1.0
+    inter: float = 0.0
+
+
+@dataclass(frozen=True)
 class _Header:
     """Header of one file: `shape` (X, Y, Z) and `volumes` as stored; `spacing` along D, H, W after turning."""
 
-    nifti: Any
     shape: tuple[int, int, int]
     volumes: int
     affine: NDArray[np.float64]
     orientation: NDArray[np.float64]  # (3, 2): patient axis of each axis of the file, and its sign
     spacing: tuple[float, float, float]
     oriented: bool
-    end: int  # end of the voxels in the (unpacked) file
+    stored: Stored | Callable[[], NDArray[Any]]
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -101,7 +125,7 @@ def _files(item: Item, limits: Limits) -> list[Path]:
     if isinstance(item, Path) and item.is_dir():
         found = [file for file in files_of(item, limits) if file.name.lower().endswith(SUFFIXES)]
         if not found:
-            raise ReadError("the folder holds no .nii or .nii.gz file", "write each contrast as one")
+            raise ReadError("the folder holds no .nii, .nii.gz, .mgz or .mnc file", "write each contrast as one")
         return found
     return [file_of(item, limits)]
 
@@ -133,6 +157,10 @@ def _header(path: Path, limits: Limits) -> _Header:
     with _open(path) as stream:
         start = stream.read(540)
         packed = isinstance(stream, gzip.GzipFile)
+    if start.startswith(MINC):
+        return _minc(path, start, limits)
+    if start.startswith(MGH) and b"n+" not in (start[344:346], start[4:6]):
+        return _mgh(path, start, limits, packed)
     kinds = {b"n+1\0": (nibabel.Nifti1Header, 348), b"n+2\0": (nibabel.Nifti2Header, 540)}
     magic = start[344:348] if start[344:348] in kinds else start[4:8]
     if start[344:348] == b"ni1\0" or start[4:8] == b"ni2\0":
@@ -151,8 +179,58 @@ def _header(path: Path, limits: Limits) -> _Header:
         raise ReadError("the header places the voxels where they cannot be", FIX)
     end = offset + int(np.prod(shape, dtype=object)) * volumes * dtype.itemsize
     if not packed and path.stat().st_size < end:
-        raise ReadError("the file is truncated: it is shorter than its header announces", "copy it again")
-    return _Header(nifti, shape, volumes, *_place(nifti), end)
+        raise ReadError(*TRUNCATED)
+    affine = np.asarray(nifti.get_best_affine(), dtype=np.float64)
+    unit = UNITS.get(int(nifti["xyzt_units"]) & 7, 1.0)
+    zooms = (*map(float, nifti.get_zooms()[:3]), 1.0, 1.0)[:3]
+    slope, inter = nifti.get_slope_inter()
+    oriented = bool(int(nifti["sform_code"]) or int(nifti["qform_code"]))
+    stored = Stored(dtype, offset, end, float(slope or 1), float(inter or 0))
+    return _placed(shape, volumes, affine, zooms, unit, oriented, stored)
+
+
+def _mgh(path: Path, start: bytes, limits: Limits, packed: bool) -> _Header:
+    """Read the header of FreeSurfer's format; what follows its voxels is not read."""
+    from nibabel.freesurfer.mghformat import DATA_OFFSET, MGHHeader
+
+    header: Any = MGHHeader.from_fileobj(BytesIO(start))  # type: ignore[no-untyped-call]
+    shape, volumes = _shape(header.get_data_shape())
+    check_values((*shape, volumes), limits)
+    dtype = header.get_data_dtype()
+    end = DATA_OFFSET + int(np.prod(shape, dtype=object)) * volumes * dtype.itemsize
+    if not packed and path.stat().st_size < end:
+        raise ReadError(*TRUNCATED)
+    affine = np.asarray(header.get_affine(), dtype=np.float64)
+    zooms = (*map(float, header.get_zooms()[:3]), 1.0, 1.0)[:3]
+    stored = Stored(dtype, DATA_OFFSET, end)
+    return _placed(shape, volumes, affine, zooms, 1.0, int(header["goodRASFlag"]) == 1, stored)
+
+
+def _minc(path: Path, start: bytes, limits: Limits) -> _Header:
+    """Read the header of MINC 1 (netCDF) or 2 (HDF5, without links to other files)."""
+    import nibabel
+
+    if start.startswith(HDF5):
+        try:
+            import h5py  # type: ignore[import-untyped]
+        except ImportError:
+            raise missing("h5py", "imaging", "volumes in MINC 2") from None
+        with h5py.File(path, "r") as file:
+            place = file
+            for name in ("minc-2.0", "image", "0", "image"):
+                if not isinstance(place.get(name, getlink=True), h5py.HardLink):
+                    raise ReadError("the HDF5 file holds no MINC volume, or a link to it", FIX)
+                place = place[name]
+            if place.external or place.is_virtual:
+                raise ReadError("the voxels lie in another file, which is not opened", FIX)
+            check_values(place.shape, limits)
+    made: Any = nibabel.Minc2Image if start.startswith(HDF5) else nibabel.Minc1Image
+    image = made.from_filename(path)
+    shape, volumes = _shape(image.shape)
+    check_values((*shape, volumes), limits)
+    zooms = (*map(float, image.header.get_zooms()[:3]), 1.0, 1.0)[:3]
+    affine = np.asarray(image.affine, dtype=np.float64)
+    return _placed(shape, volumes, affine, zooms, 1.0, True, lambda: np.asarray(image.dataobj))
 
 
 def _shape(found: tuple[int, ...]) -> tuple[tuple[int, int, int], int]:
@@ -163,20 +241,35 @@ def _shape(found: tuple[int, ...]) -> tuple[tuple[int, int, int], int]:
     return (shape[0], shape[1], shape[2]), rest[0] if rest else 1
 
 
-def _place(nifti: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float, float], bool]:
-    """Read affine, orientation, spacing (D, H, W), and whether the header gives an orientation."""
+def _placed(
+    shape: tuple[int, int, int],
+    volumes: int,
+    affine: NDArray[np.float64],
+    zooms: tuple[float, ...],
+    unit: float,
+    oriented: bool,
+    stored: Stored | Callable[[], NDArray[Any]],
+) -> _Header:
+    """Find orientation and spacing (D, H, W) of the affine, and where the header's own voxel sizes are others."""
     from nibabel.orientations import io_orientation
 
-    affine = np.asarray(nifti.get_best_affine(), dtype=np.float64)
-    unit = UNITS.get(int(nifti["xyzt_units"]) & 7, 1.0)
     orientation = np.full((3, 2), np.nan)
+    sizes = np.full(3, np.nan)
     if np.isfinite(affine).all():
         orientation = io_orientation(affine)  # type: ignore[no-untyped-call]
-    zooms = (*map(float, nifti.get_zooms()[:3]), 1.0, 1.0)[:3]
-    if not np.isfinite(orientation).all() or not all(np.isfinite(zoom) and zoom > 0 for zoom in zooms):
+        sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    if not np.isfinite(orientation).all() or not (sizes > 0).all() or not np.isfinite(zooms).all():
         raise ReadError("the header's affine or voxel size is not usable", "write sform and zooms again")
-    x, y, z = (zooms[int(np.flatnonzero(orientation[:, 0] == axis)[0])] * unit for axis in range(3))
-    return affine, orientation, (z, y, x), bool(int(nifti["sform_code"]) or int(nifti["qform_code"]))
+    notes = []
+    if np.allclose(sizes, zooms, rtol=SAME_SIZE):
+        sizes = np.array(zooms)
+    else:
+        notes.append("the voxel sizes of the header are not those of its affine, which is used")
+    angles = np.abs((affine[:3, :3] / np.sqrt((affine[:3, :3] ** 2).sum(axis=0))).T @ affine[:3, :3]) / sizes
+    if (angles - np.diag(np.diag(angles)) > SQUARE).any():
+        notes.append("the axes of the volume are not at right angles, and are stacked as if they were")
+    x, y, z = (float(sizes[int(np.flatnonzero(orientation[:, 0] == axis)[0])]) * unit for axis in range(3))
+    return _Header(shape, volumes, affine, orientation, (z, y, x), oriented, stored, tuple(notes))
 
 
 def _one_grid(headers: Sequence[_Header]) -> None:
@@ -187,7 +280,7 @@ def _one_grid(headers: Sequence[_Header]) -> None:
         if header.shape != first.shape:
             raise ReadError("the contrasts differ in shape", "register and resample them to one grid")
         apart = np.abs(corners @ (header.affine - first.affine).T).max()
-        if apart > min(map(float, first.nifti.get_zooms()[:3])) / 2:
+        if apart > np.sqrt((first.affine[:3, :3] ** 2).sum(axis=0)).min() / 2:
             raise ReadError("the contrasts do not lie in the same place", "register and resample them to one grid")
 
 
@@ -195,17 +288,22 @@ def _voxels(path: Path, header: _Header) -> Floats:
     """Read the voxels of one file as `(C, D, H, W)`."""
     from nibabel.orientations import apply_orientation
 
-    dtype, start = header.nifti.get_data_dtype(), int(header.nifti["vox_offset"])
-    with _open(path) as stream:
-        if isinstance(stream, gzip.GzipFile):
-            stored = np.frombuffer(_unpack(stream, header.end), dtype, header.size, start)
-        else:
-            stored = np.fromfile(path, dtype, header.size, offset=start)
-    slope, inter = header.nifti.get_slope_inter()
+    if not isinstance(header.stored, Stored):
+        voxels, slope, inter = header.stored().reshape((*header.shape, -1)), 1.0, 0.0
+        volumes = [voxels[..., k] for k in range(voxels.shape[-1])]
+    else:
+        own = header.stored
+        slope, inter = own.slope, own.inter
+        with _open(path) as stream:
+            if isinstance(stream, gzip.GzipFile):
+                flat = np.frombuffer(_unpack(stream, own.end), own.dtype, header.size, own.start)
+            else:
+                flat = np.fromfile(path, own.dtype, header.size, offset=own.start)
+        volumes = [part.reshape(header.shape, order="F") for part in flat.reshape((header.volumes, -1))]
     parts = []
-    for volume in stored.reshape((header.volumes, -1)):
-        scaled = volume.astype(np.float64) * float(slope or 1) + float(inter or 0)
-        turned: Any = apply_orientation(scaled.reshape(header.shape, order="F"), header.orientation)  # type: ignore[no-untyped-call]
+    for volume in volumes:
+        scaled = volume.astype(np.float64) * slope + inter
+        turned: Any = apply_orientation(scaled, header.orientation)  # type: ignore[no-untyped-call]
         parts.append(_finite(turned[::-1, ::-1].transpose(2, 1, 0)))  # R, A, S -> S, P, L
     return np.stack(parts)
 

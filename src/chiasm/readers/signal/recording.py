@@ -1,4 +1,4 @@
-"""Recordings as their files hold them, and functions that bring their leads to one rate without gaps."""
+"""Recordings as their files hold them, and functions that bring their leads to one rate and bridge short gaps."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ Row = NDArray[np.float64]
 FASTEST_HZ = 1e6
 LONGEST_GAP_SECONDS = 1.0
 LONGEST_GAP_SAMPLES = 5
+FEWEST_SAMPLES = 5  # a lead with fewer valid ones holds nothing
 FINEST_RATIO = 10_000  # rates are brought together by a ratio of whole numbers up to this one
 
 
@@ -24,6 +25,7 @@ class Recording:
     """Recording in one file: its leads as named there, their units and rates in Hz; `notes` are for the user.
 
     `rows` holds `(T_i,)` float64 for each lead, NaN where a sample is invalid; () if only the header was read.
+    `assumed` lists the positions of leads whose unit the file does not give, but its format's default does.
     """
 
     leads: tuple[str, ...]
@@ -31,6 +33,7 @@ class Recording:
     rates: tuple[float, ...]
     notes: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
+    assumed: tuple[int, ...] = ()
 
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:
@@ -53,28 +56,35 @@ def check_rate(hz: float) -> float:
     return float(hz)
 
 
-def without_gaps(row: Row, hz: float) -> Row:
-    """Replace invalid samples by a line between their neighbours (at an end: the nearest one).
+def bridged(row: Row, hz: float) -> tuple[Row, NDArray[np.bool_] | None]:
+    """Bridge invalid samples by a line between their neighbours (at an end: the nearest one).
 
-    A gap is bridged up to one second or five samples, whichever is longer.
-
-    Raises:
-        ReadError: a longer gap, or nothing valid at all.
+    Returns the row without any, and where a gap is longer than one second or five samples, whichever is longer: there
+    the line stands for nothing, and the samples count as missing. None if no gap is so long.
     """
     valid = np.isfinite(row)
     if valid.all():
-        return row
-    if not valid.any():
-        raise ReadError("a lead has no valid sample", "leave the lead out of the file, or the file out")
+        return row, None
+    if valid.sum() < FEWEST_SAMPLES:
+        return np.zeros(len(row)), np.ones(len(row), dtype=bool)
+    missing = np.zeros(len(row), dtype=bool)
     edges = np.flatnonzero(np.diff(np.concatenate(([True], valid, [True])).astype(np.int8)))
-    longest = int((edges[1::2] - edges[::2]).max())
-    if longest > max(LONGEST_GAP_SECONDS * hz, LONGEST_GAP_SAMPLES):
-        raise ReadError(
-            f"a lead has a gap of {longest / hz:,.1f} seconds, and up to {LONGEST_GAP_SECONDS:g} is bridged",
-            "cut the recording at its gaps, or leave the lead out",
-        )
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        missing[start:end] = end - start > max(LONGEST_GAP_SECONDS * hz, LONGEST_GAP_SAMPLES)
     steps = np.arange(len(row))
-    return np.interp(steps, steps[valid], row[valid])
+    return np.interp(steps, steps[valid], row[valid]), missing if missing.any() else None
+
+
+def without_gaps(row: Row, hz: float, wanted: float) -> Row:
+    """Bring a row to another rate, its short gaps bridged and NaN in its long ones; see `bridged` and `at_rate`."""
+    whole, missing = bridged(row, hz)
+    found = at_rate(whole, hz, wanted)
+    if missing is None:
+        return found
+    places = np.arange(len(found)) * (hz / wanted)
+    before = np.minimum(np.floor(places + 1e-6).astype(np.int64), len(row) - 1)
+    after = np.minimum(np.ceil(places - 1e-6).astype(np.int64), len(row) - 1)
+    return np.where(missing[before] | missing[after], np.nan, found)
 
 
 def at_rate(row: Row, hz: float, wanted: float) -> Row:

@@ -8,14 +8,15 @@ import numpy as np
 
 from chiasm.readers.reading import LIMITS, Item, Limits, ReadError, Signal, check_values
 from chiasm.readers.signal.edf import is_edf, read_edf
-from chiasm.readers.signal.leads import check_height, electrical, lead_name, to_millivolt, twelve_leads
-from chiasm.readers.signal.recording import Recording, Row, at_rate, distinct, without_gaps
+from chiasm.readers.signal.leads import check_height, electrical, lead_names, of_heart, to_millivolt, twelve_leads
+from chiasm.readers.signal.recording import Recording, Row, distinct, without_gaps
 from chiasm.readers.signal.signal_table import SUFFIXES, read_table
 from chiasm.readers.signal.wfdb_record import is_record, read_header, read_record
 
 ECG_HZ = 100.0
 SLOWEST_ECG_HZ = 50.0
 LARGEST = float(np.finfo(np.float32).max) / 1e3  # also after a volt has become mV
+UNCALIBRATED = "leads without a gain are read as 200 units a mV, which is the format's default"
 FORMATS = "WFDB (a path without suffix), EDF, BDF, or a table of text (.csv, .tsv)"
 
 
@@ -23,26 +24,30 @@ class SignalReader:
     """Reader of a recording of any kind: `(L, T)` float32, with leads, units and rate as in the file.
 
     Leads of several rates are brought to the highest one. Invalid samples are bridged by a line up to a second (or
-    five samples, if that is longer).
+    five samples, if that is longer); in a longer gap the values are NaN, which is missing.
     """
 
     kind = "signal"
-    version = "1"
+    version = "2"
+    accepts = ("1",)
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
         """Return notes from the header: text about a patient, rates that differ."""
         found = _load(item, limits, header_only=True)
         rates = sorted(set(found.rates))
-        if len(rates) < 2:
-            return found.notes
-        return (*found.notes, f"the leads have {len(rates)} sampling rates; all are brought to {rates[-1]:g} Hz")
+        notes = list(found.notes)
+        if len(rates) > 1:
+            notes.append(f"the leads have {len(rates)} sampling rates; all are brought to {rates[-1]:g} Hz")
+        if found.assumed:
+            notes.append(UNCALIBRATED)
+        return tuple(notes)
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Signal:
         """Read the signal.
 
         Raises:
-            ReadError: a damaged or truncated file, one that names another outside its folder, no sampling rate, a
-                long gap, a lead without a valid sample, over a limit.
+            ReadError: a damaged or truncated file, one that names another outside its folder, no sampling rate, no
+                valid sample, over a limit.
             Unsupported: wfdb or pyedflib is missing.
         """
         found = _load(item, limits)
@@ -53,23 +58,34 @@ class SignalReader:
 class EcgReader:
     """Reader of an ECG: `(L, T)` float32 in mV at 100 Hz, the twelve standard leads first and in their order.
 
-    Leads are recognised by their names, however they are spelt; leads with other names (`MLII`) are kept, behind the
-    standard ones. Leads whose unit is not a voltage are left out. If I and II are present, missing ones of III, aVR,
-    aVL and aVF are computed. A lead without a unit is taken as mV, and refused if it is too high for that.
+    Leads are recognised by their names, however they are spelt; MLII counts as II where there is no other. Other leads
+    of the heart (`V7`, `MCL1`) are kept, behind the standard ones; what is no lead of the heart (`RESP`, `PLETH`) or no
+    voltage is left out. If I and II are present, missing ones of III, aVR, aVL and aVF are computed. A lead without a
+    unit or a gain is taken as mV, and refused if it is too high for that. NaN is missing, as for `SignalReader`.
     """
 
     kind = "ecg"
-    version = "1"
+    version = "2"
+    accepts = ("1",)
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
         """Return notes from the header: text about a patient, leads left out, missing units."""
         found = _load(item, limits, header_only=True)
-        left = len(found.leads) - len(electrical(found)) if found.leads else 0
         notes = list(found.notes)
-        if left:
+        chosen = electrical(found) if found.leads else []
+        volts = [k for k, unit in enumerate(found.units) if to_millivolt(unit) is not None]
+        if len(volts) < len(found.leads):
+            left = len(found.leads) - len(volts)
             notes.append(f"{left:,} of {len(found.leads):,} leads are no voltage and are left out")
-        if any(not unit for unit in found.units):
+        if len(chosen) < len(volts):
+            left = len(volts) - len(chosen)
+            notes.append(f"{left:,} of {len(found.leads):,} leads are no limb or chest leads and are left out")
+        if chosen and not any(of_heart(found.leads[k]) for k in chosen):
+            notes.append("no lead has a name of an electrocardiogram")
+        if any(not found.units[k] for k in chosen):
             notes.append("leads without a unit are taken to be in mV")
+        if set(chosen) & set(found.assumed):
+            notes.append(UNCALIBRATED)
         return tuple(notes)
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Signal:
@@ -81,8 +97,8 @@ class EcgReader:
                 f"a lead has fewer than {SLOWEST_ECG_HZ:g} samples a second", "call the kind 'signal' if it is no ECG"
             )
         kept = Recording(
-            distinct(lead_name(found.leads[k]) for k in chosen),
-            tuple(found.units[k] for k in chosen),
+            distinct(lead_names([found.leads[k] for k in chosen])),
+            tuple("" if k in found.assumed else found.units[k] for k in chosen),
             tuple(found.rates[k] for k in chosen),
             rows=tuple(found.rows[k] for k in chosen),
         )
@@ -118,11 +134,15 @@ def _load(item: Item, limits: Limits, header_only: bool = False) -> Recording:
 
 
 def _together(found: Recording, hz: float, limits: Limits) -> list[Row]:
-    """Bring every lead to one rate without gaps, cut to the length of the shortest."""
+    """Bring every lead to one rate, NaN in its long gaps, cut to the length of the shortest."""
     seconds = max(len(row) / rate for row, rate in zip(found.rows, found.rates, strict=True))
     check_values((len(found.rows), int(np.ceil(seconds * hz))), limits)
-    rows = [at_rate(without_gaps(row, rate), rate, hz) for row, rate in zip(found.rows, found.rates, strict=True)]
+    rows = [without_gaps(row, rate, hz) for row, rate in zip(found.rows, found.rates, strict=True)]
     length = min(map(len, rows))
-    if max(float(np.abs(row).max()) for row in rows) > LARGEST:
+    rows = [row[:length] for row in rows]
+    highest = [float(np.abs(row[np.isfinite(row)]).max(initial=-1.0)) for row in rows]
+    if max(highest) < 0:
+        raise ReadError("the leads have no valid sample", "leave the file out if the patient has no recording")
+    if max(highest) > LARGEST:
         raise ReadError("the samples are too large to be numbers of this file", "check the gain in the header")
-    return [row[:length] for row in rows]
+    return rows

@@ -18,7 +18,8 @@ SEPARATORS = (",", "\t", ";")
 LINE_BYTES = 1 << 20
 BLOCK = 1 << 22
 MEASURED = re.compile(r"(?P<name>.*?)\s*[\[(](?P<unit>[^\])]*)[\])]\s*")
-TIMES = {"time", "t", "seconds", "second", "sec", "time_s", "time_seconds", "time_sec", "timestamp_s"}
+UNSAID = {"time", "t"}  # without a unit: seconds, if the steps are shorter than one
+TIMES = {*UNSAID, "seconds", "second", "sec", "time_s", "time_seconds", "time_sec", "timestamp_s"}
 MILLISECONDS = {"time_ms", "ms", "milliseconds", "t_ms"}
 SECONDS_OF = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6}
 FIX = "begin with a line of names, 'time,I,II', the time in seconds"
@@ -41,12 +42,12 @@ def read_table(path: Path, limits: Limits, header_only: bool = False) -> Recordi
     if named and sum(_is_number(cell) for cell in cells) > len(cells) / 2:
         raise ReadError("the first line holds neither names nor numbers alone", FIX)
     check_values((len(cells), lines), limits)
-    place, seconds = _time_column(cells) if named else (0, 1.0)
+    place, seconds, said = _time_column(cells) if named else (0, 1.0, True)
     if header_only:
         parts = [_measured(cell) for k, cell in enumerate(cells) if k != place] if named else []
         return Recording(tuple(name for name, _ in parts), tuple(unit for _, unit in parts), ())
     values = _numbers(path, separator, named, len(cells))
-    hz = _rate(values[place] * seconds, named)
+    hz = _rate(values[place] * seconds, named, said)
     others = [k for k in range(len(cells)) if k != place]
     if not others:
         raise ReadError("the table has no column beside the time", FIX)
@@ -74,14 +75,15 @@ def _first_line(path: Path) -> tuple[str, int]:
         raise ReadError("the file is not UTF-8 text", "save it again as UTF-8") from None
 
 
-def _time_column(cells: list[str]) -> tuple[int, float]:
+def _time_column(cells: list[str]) -> tuple[int, float, bool]:
+    """Find the column of times, how many seconds its unit is, and whether it says so."""
     for place, cell in enumerate(cells):
         name, unit = _measured(cell)
         plain = re.sub(r"[\s-]+", "_", name.lower())
         if plain in MILLISECONDS:
-            return place, 1e-3
+            return place, 1e-3, True
         if plain in TIMES and unit.lower() in SECONDS_OF:
-            return place, SECONDS_OF[unit.lower()]
+            return place, SECONDS_OF[unit.lower()], bool(unit) or plain not in UNSAID
     raise ReadError("no column holds the time, so that the sampling rate is not known", FIX)
 
 
@@ -110,7 +112,7 @@ def _numbers(path: Path, separator: str, named: bool, width: int) -> list[Row]:
     return list(values.T)
 
 
-def _rate(times: Row, named: bool) -> float:
+def _rate(times: Row, named: bool, said: bool) -> float:
     """Samples per second; a whole number if the times, which may be rounded, cannot tell it from one."""
     fix = "write a row for every sample, its time in seconds, evenly spaced"
     if len(times) < 3 or not np.isfinite(times).all():
@@ -121,6 +123,11 @@ def _rate(times: Row, named: bool) -> float:
         raise ReadError("the times do not rise evenly", fix if named else FIX)
     if not named and step >= 1:
         raise ReadError("the first column is not said to be the time", FIX)
+    if not said and step >= 1:
+        raise ReadError(
+            "the times rise by one or more, and their column does not say whether in seconds or milliseconds",
+            "name it 'time_s' or 'time_ms'",
+        )
     hz = (len(times) - 1) / float(times[-1] - times[0])
     return check_rate(float(round(hz)) if abs(hz - round(hz)) <= hz / (2 * len(times)) and round(hz) else hz)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ BITS: dict[str, Fraction] = {  # per sample, on average
     "311": Fraction(32, 3),
 }
 COMPRESSED = ("508", "516", "524")
+NO_GAIN = re.compile(r"[+-]?0*\.?0*(?:[eE][+-]?\d+)?(?:[(/]|$)")  # a gain of 0 is none
 AGAIN = "write the record again"
 
 
@@ -47,37 +50,62 @@ def read_header(path: Path, limits: Limits) -> Recording:
         ReadError: the header is damaged, names a file that is not beside it, or announces what its files do not hold.
     """
     header = _checked(_header_of(path), limits)
-    record = header
+    record, others = header, list[_Header]()
     if header.segments:
-        first = next((name for name in header.segments if name != NOTHING), None)
-        if first is None:
+        named = [name for name in header.segments if name != NOTHING]
+        if not named:
             raise ReadError("every segment of the record is empty", "take it away if the patient has none")
-        record = _Header(header.path.with_name(first + HEADER))
+        record, *others = [_Header(header.path.with_name(name + HEADER)) for name in dict.fromkeys(named)]
+        _one_layout(record, others, header.parsed.seg_len[0] == 0)
     names, units = record.parsed.sig_name or [], record.parsed.units or []
     leads = tuple(name or "" for name in names)
+    hz = check_rate(float(header.parsed.fs or 0))
     note = ("the header holds comments, which may say who the patient is; they are not read",)
     return Recording(
         leads,
         tuple(unit or "" for unit in units),
-        (check_rate(float(header.parsed.fs or 0)),) * len(leads),
+        tuple(check_rate(hz * (count or 1)) for count in record.parsed.samps_per_frame),
         note if header.parsed.comments else (),
+        assumed=tuple(
+            k for k, name in enumerate(names) if any(name in part.uncalibrated for part in (record, *others))
+        ),
     )
 
 
 def read_record(path: Path, limits: Limits) -> Recording:
-    """Read the record in physical units, invalid samples as NaN; raises as `read_header` does."""
+    """Read the record in physical units, each lead at its own rate, NaN where a sample is invalid or a segment is not.
+
+    Raises as `read_header` does.
+    """
     found = read_header(path, limits)
     place = _header_of(path)
     try:
-        record = _wfdb().rdrecord(_name(place))
-        values = np.asarray(record.p_signal, dtype=np.float64)  # (T, L)
+        record = _wfdb().rdrecord(_name(place), smooth_frames=False)
+        rows = tuple(np.asarray(row, dtype=np.float64) for row in record.e_p_signal)
     except Exception:  # whatever wfdb raises quotes the file
         raise ReadError("the signal files do not hold what the header announces", AGAIN) from None
-    if values.ndim != 2 or values.shape[1] != len(record.sig_name or ()) or not values.size:
+    if tuple(name or "" for name in record.sig_name or ()) != found.leads or len(rows) != len(found.leads):
+        raise ReadError("the signal files hold other leads than the header announces", AGAIN)
+    if not rows or not all(row.ndim == 1 and row.size for row in rows):
         raise ReadError("the record holds no samples", "write it again, or take it away if the patient has none")
-    leads = tuple(name or "" for name in record.sig_name)
-    units = tuple(unit or "" for unit in record.units)
-    return Recording(leads, units, found.rates[:1] * len(leads), found.notes, tuple(values.T))
+    return replace(found, rows=rows)
+
+
+def _one_layout(first: _Header, others: Sequence[_Header], variable: bool) -> None:
+    """Refuse segments that are not the leads, units and rates of the first (of a layout: some of them)."""
+
+    def described(header: _Header) -> list[tuple[object, ...]]:
+        parsed = header.parsed
+        return list(zip(parsed.sig_name, parsed.units, (n or 1 for n in parsed.samps_per_frame), strict=True))
+
+    wanted = described(first)
+    for segment in others:
+        own = described(segment)
+        if not (set(own) <= set(wanted) if variable else own == wanted):
+            raise ReadError(
+                "the segments differ in their leads, units or rates",
+                "write the record again, with the same leads in every segment",
+            )
 
 
 class _Header:
@@ -99,6 +127,7 @@ class _Header:
         if not lines:
             raise ReadError("the header is empty", AGAIN)
         named = [line.split()[0] for line in lines[1:]]
+        fields = [line.split() for line in lines[1:]]
         self.is_several = "/" in lines[0].split()[0]
         for name in named:
             self._beside(name, SEGMENT if self.is_several else SIGNAL_FILE)
@@ -106,6 +135,8 @@ class _Header:
             self.parsed: Any = _wfdb().rdheader(_name(path))
         except Exception:  # whatever wfdb raises quotes the header
             raise ReadError("the header is not one of WFDB", AGAIN) from None
+        bare = [len(own) < 3 or bool(NO_GAIN.match(own[2])) for own in fields]
+        self.uncalibrated = {name for name, bare in zip(self.parsed.sig_name or (), bare, strict=False) if bare}
         self.segments: list[str] = list(self.parsed.seg_name) if self.is_several else []
         found = self.segments if self.is_several else self.parsed.file_name or []
         announced = self.parsed.n_seg if self.is_several else self.parsed.n_sig
@@ -136,15 +167,17 @@ def _checked(path: Path, limits: Limits) -> _Header:
         raise ReadError(f"the record has more than {MOST_SEGMENTS:,} segments", "cut it into several records")
     if sum(lengths) != (header.parsed.sig_len or 0):
         raise ReadError("the segments are not as long as the record", AGAIN)
-    check_values((header.parsed.n_sig, sum(lengths)), limits)
+    frame = header.parsed.n_sig
     for name, length in zip(header.segments, lengths, strict=True):
         if name == NOTHING:
             continue
         segment = _Header(path.with_name(name + HEADER))
         if segment.segments or (segment.parsed.sig_len or 0) != length:
             raise ReadError("a segment is not what the header announces", AGAIN)
+        frame = max(frame, sum(count or 1 for count in segment.parsed.samps_per_frame))
         if length:
             _check_signals(segment, limits)
+    check_values((frame, sum(lengths)), limits)
     return header
 
 
