@@ -12,6 +12,7 @@ import pandas as pd
 from chiasm.artifact import save, storable
 from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.encoding.preparing import encode_for
+from chiasm.fitting.possible import require_possible
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor, reads_inputs
 
@@ -58,6 +59,7 @@ class FittedModel:
         how many kinds there are.
 
         Raises:
+            ImpossiblePrediction: a number is not finite, or a probability is outside 0 to 1.
             Unsupported: a patient has none of the model's modalities (unless `has_prior`), a modality is of another
                 kind than at fit, or its encoder's weights have changed.
         """
@@ -74,6 +76,7 @@ class FittedModel:
                 "model that has seen nothing of a patient has nothing to say"
             )
         frame = self.response.frame(self.predictor.link(known))
+        require_possible(frame, known.file_rows)
         texts, own = known.patterns()
         frame.insert(0, "pattern", texts.astype(object)[own])  # one string per pattern, not one per patient
         frame.index = pd.Index(known.ids, name="patient", dtype=object)
