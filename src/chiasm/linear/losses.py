@@ -90,7 +90,8 @@ class SquaredError(Loss):
 
     def terms(self, own: Outcome, whole: Outcome) -> Any:
         """The numbers, and twice the outcome's variance, in units of which the error is counted."""
-        return np.asarray(own.value, np.float64), 2 * (float(whole.value.var()) or 1.0)
+        spread = float(whole.value.var()) if len(whole.value) else 0.0
+        return np.asarray(own.value, np.float64), 2 * (spread or 1.0)
 
     def nll(self, link: Array, terms: Any) -> float:
         value, unit = terms
