@@ -21,11 +21,13 @@ class Kind:
         form: "table" (columns of numbers and categories), "files" (a file or folder for each patient), "cell" (one
             column of text) or "events" (many rows for each patient).
         reader: `module:Class` below `chiasm.readers`; empty for a table, which is read by the cohort itself.
+        like: the kind whose values the reader gives, so that its encoders, the default one too, read this kind as well.
     """
 
     name: str
     form: str
     reader: str = ""
+    like: str = ""
 
 
 BUILT_IN = (
@@ -52,6 +54,7 @@ def kind_named(name: str) -> Kind | None:
     """Return a built-in kind, or one whose reader a package brings by the entry point `chiasm.readers`; else None.
 
     A reader from elsewhere reads a file for each patient, unless its class says `form = "cell"`: then a column of text.
+    Its class may say `like`, as a row here does.
 
     Raises:
         ValueError: the reader's `form` is neither.
@@ -70,13 +73,19 @@ def has_form(name: str, form: str) -> bool:
     return kind is not None and kind.form == form
 
 
+def as_read(name: str) -> str:
+    """Return the kind whose encoders read this one: the kind that it is like, or itself."""
+    kind = kind_named(name)
+    return (kind.like if kind else "") or name
+
+
 @lru_cache
 def _brought(name: str) -> Kind | None:
     for reader in brought_readers(name):
         form = getattr(reader, "form", FILES)
         if form not in (FILES, CELL):
             raise ValueError(f"the reader of kind '{name}' has form = {form!r}: write 'files' or 'cell'")
-        return Kind(name, form)
+        return Kind(name, form, like=str(getattr(reader, "like", "")))
     return None
 
 
