@@ -88,6 +88,6 @@ def test_options_show_in_the_identity_and_bad_ones_are_refused() -> None:
 def test_a_cohort_of_proteins_takes_seconds() -> None:
     rng = np.random.default_rng(0)
     raw = ["".join(rng.choice(list(AMINO), 1000)) for _ in range(442)]
-    start = time.perf_counter()
+    start = time.process_time()
     assert KmerCounts().encode(raw).values.shape == (442, 5, 422)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

@@ -70,9 +70,9 @@ def test_concordance_of_thousands_in_a_thousand_draws_takes_seconds() -> None:
     value = np.round(rng.normal(size=5010), 2)
     prediction = np.round(value + rng.normal(size=5010), 1)
     draws = rng.multinomial(5010, np.full(5010, 1 / 5010), size=200)
-    start = time.perf_counter()
+    start = time.process_time()
     found = ours.c_index(prediction, value, draws)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     rows = np.repeat(np.arange(5010), draws[7])
     assert found[7] == pytest.approx(concordance_index(value[rows], prediction[rows]), abs=1e-12)
 

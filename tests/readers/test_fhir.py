@@ -258,7 +258,7 @@ def test_what_is_too_large_is_refused_before_it_is_parsed(tmp_path: Path, monkey
 
 def test_damaged_files_give_a_value_or_a_read_error(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    start = time.perf_counter()
+    start = time.process_time()
     for write, name in ((bundle, f"{SECRET}.json"), (lines, f"{SECRET}.ndjson")):
         path = write(tmp_path / name, [patient(), *record()[1:9]])
         whole, refusals = path.read_bytes(), 0
@@ -275,7 +275,7 @@ def test_damaged_files_give_a_value_or_a_read_error(tmp_path: Path) -> None:
                 refusals += 1
                 assert SECRET not in str(error)
         assert refusals > 20
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,10 +73,10 @@ BROKEN_CELLS = {
 @pytest.mark.parametrize("broken", BROKEN_CELLS)
 def test_broken_smiles_are_refused_in_silence(broken: str, capfd: pytest.CaptureFixture[str]) -> None:
     content, what = BROKEN_CELLS[broken]
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ReadError, match=what) as caught:
         MoleculeReader().read(content)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert NAME not in str(caught.value) and caught.value.__cause__ is None
     assert capfd.readouterr() == ("", "")
     Chem.MolFromSmiles("CC(")

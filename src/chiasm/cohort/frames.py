@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from chiasm.cohort.accepted import unfit
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.identifiers import places_of, repeats
+from chiasm.cohort.kinds import CELL, FILES, has_form, kind_named, known_kinds
 from chiasm.cohort.schema import MODALITY_NAME
-from chiasm.cohort.sources import FILE_KINDS, KINDS, TEXT_KINDS, ColumnSource, EventSource, FileSource, Source
+from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import as_text, index_hours, tidy
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, read_outcome
@@ -87,7 +88,7 @@ def cohort_from_frames(
                 declared = list((categories or {}).get(modality, ()))
                 source = ColumnSource(modality, kind, frame, list(frame.columns), declared)
                 try:
-                    own = tidy(frame) if kind in TEXT_KINDS else source.frame
+                    own = tidy(frame) if has_form(kind, CELL) else source.frame
                 except CohortError as fault:
                     problems += fault.problems
                     continue
@@ -178,14 +179,14 @@ def _unfit(modality: str, kind: str, values: Any) -> list[Problem]:
     if not isinstance(modality, str) or not MODALITY_NAME.fullmatch(modality):
         what = f"{modality!r} cannot name a modality"
         return [error(what, "use text of letters, digits, _ . and -", path="modalities", finding="modality-name")]
-    if kind not in KINDS:
-        like = nearest(str(kind), KINDS)
-        known = f"did you mean '{like}'?" if like else f"known are {', '.join(KINDS)}"
+    if kind_named(kind) is None:
+        like = nearest(str(kind), known_kinds())
+        known = f"did you mean '{like}'?" if like else f"known are {', '.join(known_kinds())}"
         return [error(f"unknown kind '{kind}'", known, modality=modality, finding="unknown-kind")]
     is_frame = isinstance(values, pd.DataFrame)
-    if (kind in FILE_KINDS) == is_frame or not (is_frame or isinstance(values, Mapping)):
+    if has_form(kind, FILES) == is_frame or not (is_frame or isinstance(values, Mapping)):
         return [error(f"kind '{kind}' does not fit what was given", fix, modality=modality, finding="unfit-kind")]
-    if kind in TEXT_KINDS and values.shape[1] != 1:
+    if has_form(kind, CELL) and values.shape[1] != 1:
         return [
             error(
                 f"kind '{kind}' is one column, and there are {values.shape[1]}",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from chiasm.cohort.accepted import unfit
-from chiasm.cohort.sources import FILE_KINDS, KINDS, TABLE_KINDS, TEXT_KINDS
+from chiasm.cohort.kinds import CELL, FILES, TABLE, has_form, kind_named, known_kinds
 from chiasm.errors import Problem, error, nearest
 from chiasm.targets import KINDS as TARGETS
 
@@ -182,9 +182,9 @@ def _modality(name: str, keys: ModalityKeys, path: str) -> list[Problem]:
         found.append(
             problem("the name of the modality has a sign that is not allowed", "use letters, digits, _ . and -")
         )
-    if keys.kind not in KINDS:
-        like = nearest(keys.kind, KINDS)
-        fix = f"did you mean '{like}'?" if like else f"known are {', '.join(KINDS)}"
+    if kind_named(keys.kind) is None:
+        like = nearest(keys.kind, known_kinds())
+        fix = f"did you mean '{like}'?" if like else f"known are {', '.join(known_kinds())}"
         found.append(problem(f"unknown kind '{keys.kind}'", fix))
         return found
     if keys.path is not None:
@@ -192,20 +192,20 @@ def _modality(name: str, keys: ModalityKeys, path: str) -> list[Problem]:
             found.append(problem("'path' stands beside 'table' or columns", "keep one of them"))
         if "{id}" not in keys.path:
             found.append(problem("'path' has no {id}", 'write where the identifier stands, as in "slides/{id}.h5"'))
-        if keys.kind in ("table", "omics"):
+        if has_form(keys.kind, TABLE):
             found.append(problem(f"kind '{keys.kind}' cannot be read from a path", "use 'table' or 'columns'"))
-    elif keys.kind in FILE_KINDS:
+    elif has_form(keys.kind, FILES):
         fix = 'write where the files lie, as in path = "files/{id}.h5"'
         found.append(problem(f"kind '{keys.kind}' needs 'path'", fix))
     elif keys.table is None and keys.column is None and keys.columns is None:
         found.append(problem("nothing says where the values are", "add one of column, columns, table or path"))
-    elif keys.kind in TEXT_KINDS and keys.column is None:
+    elif has_form(keys.kind, CELL) and keys.column is None:
         found.append(problem(f"kind '{keys.kind}' is one column", "name it by 'column'"))
     elif keys.kind == "events" and keys.column is not None:
         found.append(problem("events are several columns", "leave 'column' out"))
     if keys.index is not None and keys.kind != "events":
         found.append(problem("'index' is the moment of prediction in a record of events", "leave 'index' out"))
-    if keys.encoder is not None and keys.kind in TABLE_KINDS:
+    if keys.encoder is not None and has_form(keys.kind, TABLE):
         found.append(problem(f"kind '{keys.kind}' has no choice of encoder", "leave 'encoder' out"))
     if keys.categories is not None and keys.kind != "table":
         found.append(problem("'categories' are columns of kind 'table'", "leave 'categories' out"))

@@ -16,16 +16,13 @@ from chiasm.cohort.column_kinds import Column, columns_of, odd_column
 from chiasm.cohort.digests import DIGEST, Digests, as_digests, digest_of
 from chiasm.cohort.file_digests import file_digest
 from chiasm.cohort.items import Items, Rows, RowsOfPatients
+from chiasm.cohort.kinds import CELL, TABLE, has_form
 from chiasm.cohort.notation import number
 from chiasm.cohort.smiles import molecule_digests
 from chiasm.cohort.tables import Table, as_cells, tidy
 from chiasm.errors import CohortError, Problem, count, error
 
-TABLE_KINDS = ("table", "omics")
-TEXT_KINDS = ("text", "molecule", "protein", "dna")
-FILE_KINDS = ("bag", "image", "volume", "slide", "dicom", "ecg", "signal", "singlecell")
 HASHED_ROWS = 4_096  # rows hashed at a time, since hashing copies them
-KINDS = (*TABLE_KINDS, *FILE_KINDS, *TEXT_KINDS, "events")
 
 
 class Source(Protocol):
@@ -124,7 +121,7 @@ class ColumnSource:
         )
 
     def values(self, rows: Rows, file_rows: Rows) -> pd.DataFrame | Items:
-        if self.kind in TABLE_KINDS:
+        if has_form(self.kind, TABLE):
             return self._block.iloc[rows]
         return self._items(self._texts[rows], rows, file_rows)
 
@@ -151,7 +148,7 @@ class ColumnSource:
         Molecules are hashed by RDKit's canonical SMILES, if installed, so that two spellings count as one molecule.
         """
         if self._digests is None:
-            self._digests = np.zeros(len(self._texts if self.kind in TEXT_KINDS else self.frame), dtype=DIGEST)
+            self._digests = np.zeros(len(self._texts if has_form(self.kind, CELL) else self.frame), dtype=DIGEST)
         fresh = np.unique(rows[self._digests[rows] == b""])
         if len(fresh):
             if not self._digests.flags.writeable:  # it was passed to this process in shared memory
@@ -160,7 +157,7 @@ class ColumnSource:
         return self._digests[rows]
 
     def _hashed(self, rows: Rows) -> Digests:
-        if self.kind in TEXT_KINDS:
+        if has_form(self.kind, CELL):
             texts = self._texts[rows]
             return as_digests(map(digest_of, texts) if self.known is None else molecule_digests(texts, self.known))
         blocks = (self.frame.iloc[rows[start : start + HASHED_ROWS]] for start in range(0, len(rows), HASHED_ROWS))

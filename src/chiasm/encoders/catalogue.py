@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import pandas as pd
 
 from chiasm.cohort import Unsupported
+from chiasm.cohort.kinds import as_read
 from chiasm.specs import name_and_options, read_options
 
 
@@ -131,8 +132,10 @@ def make_encoder(spec: str, kind: str) -> Any:
     found = {entry.name: entry for entry in CATALOGUE}
     if name not in found:  # built-in entries take precedence, and scanning entry points is slow
         found = {entry.name: entry for entry in entries()}
+    if name in found and kind not in found[name].reads:
+        kind = as_read(kind)
     if name not in found:
-        able = [entry.name for entry in found.values() if kind in entry.reads]
+        able = [entry.name for entry in found.values() if {kind, as_read(kind)} & set(entry.reads)]
         raise Unsupported(f"there is no encoder '{name}': for kind '{kind}' there are {', '.join(able) or 'none'}")
     entry = found[name]
     if kind not in entry.reads:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from chiasm.cohort import Cohort, Encoding, Unsupported
+from chiasm.cohort.kinds import as_read
 from chiasm.encoders.catalogue import DEFAULTS, make_encoder
 from chiasm.readers import Reader, reader_for
 
@@ -26,7 +27,7 @@ def choose(kind: str, spec: str | None = None) -> Choice:
         Unsupported: nothing reads the kind, there is no such encoder, or its weights or a package are missing.
         ValueError: the encoder does not have an option.
     """
-    spec = spec or DEFAULTS.get(kind, kind)
+    spec = spec or DEFAULTS.get(kind) or DEFAULTS.get(as_read(kind), kind)
     reader, encoder = reader_for(kind), make_encoder(spec, kind)
     identity = f"{kind}/{reader.version}"
     return Choice(spec, reader, encoder, identity if encoder.fitted_on_cohort else f"{identity}|{encoder.identity}")

@@ -11,7 +11,7 @@ import torch
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.items import Ragged
-from chiasm.cohort.sources import TABLE_KINDS
+from chiasm.cohort.kinds import TABLE, has_form
 from chiasm.encoders.adaptable import InputsAsTheyAre
 from chiasm.encoders.bag import BagEncoder
 from chiasm.encoders.catalogue import make_encoder
@@ -126,7 +126,7 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
 def _filled(cohort: Cohort, modality: str, encoder: Encoder, rows: np.ndarray) -> PackedTokens:
     """Encode a modality with a fixed number of tokens into one preallocated array."""
     values = torch.empty((len(rows), encoder.slots, encoder.width), dtype=torch.float32)
-    size = FRAME_BATCH if cohort.kinds[modality] in TABLE_KINDS else BATCH
+    size = FRAME_BATCH if has_form(cohort.kinds[modality], TABLE) else BATCH
     for start in range(0, len(rows), size):
         values[start : start + size] = encoder.encode(cohort.raw(modality, rows[start : start + size])).values
     lengths = np.zeros(len(cohort), np.int64)

@@ -11,7 +11,8 @@ import numpy as np
 from chiasm.cohort import Cohort, Items
 from chiasm.cohort.digests import DIGEST, Digests, as_hex, digest_of
 from chiasm.cohort.file_digests import header_lines, header_of
-from chiasm.cohort.sources import FILE_KINDS, HASHED_ROWS
+from chiasm.cohort.kinds import FILES, has_form
+from chiasm.cohort.sources import HASHED_ROWS
 from chiasm.encoding.findings import IN_MEMORY
 from chiasm.store.known_digests import read_digests
 from chiasm.store.token_store import TokenStore
@@ -43,7 +44,7 @@ def source_digests(cohort: Cohort, modality: str, store: TokenStore, progress: P
     rows = cohort.source_rows[modality][cohort.rows_of(modality)]
     if source.known is not None and not source.known:
         source.known.update(read_digests(store.folder))
-    step = 1 if cohort.kinds[modality] in FILE_KINDS else HASHED_ROWS
+    step = 1 if has_form(cohort.kinds[modality], FILES) else HASHED_ROWS
     found, start = [], time.monotonic()
     for at in range(0, len(rows), step):
         found.append(source.digests(rows[at : at + step]))

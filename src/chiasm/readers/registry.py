@@ -1,28 +1,16 @@
-"""Registry of readers by kind of modality; each is imported when it is first needed."""
+"""Readers by kind of modality; each is imported when it is first needed."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from chiasm.cohort import Unsupported
+from chiasm.cohort.kinds import KINDS, brought_readers
 from chiasm.readers.reading import Reader
 
 # kind of modality -> module and class; a reader is made without arguments
 READERS: dict[str, tuple[str, str]] = {
-    "image": ("chiasm.readers.image.image", "ImageReader"),
-    "dicom": ("chiasm.readers.image.dicom", "DicomReader"),
-    "volume": ("chiasm.readers.image.volume", "VolumeReader"),
-    "slide": ("chiasm.readers.image.slide", "SlideReader"),
-    "bag": ("chiasm.readers.bag", "BagReader"),
-    "ecg": ("chiasm.readers.signal.signal", "EcgReader"),
-    "signal": ("chiasm.readers.signal.signal", "SignalReader"),
-    "events": ("chiasm.readers.record.events", "EventReader"),
-    "text": ("chiasm.readers.sequence.text", "TextReader"),
-    "molecule": ("chiasm.readers.sequence.molecule", "MoleculeReader"),
-    "protein": ("chiasm.readers.sequence.sequence", "ProteinReader"),
-    "dna": ("chiasm.readers.sequence.sequence", "DnaReader"),
-    "singlecell": ("chiasm.readers.sequence.singlecell", "CellReader"),
+    name: (module, cls) for name, kind in KINDS.items() for module, _, cls in [kind.reader.partition(":")] if cls
 }
 
 
@@ -34,12 +22,11 @@ def reader_for(kind: str) -> Reader:
     """
     if kind in READERS:
         module, name = READERS[kind]
-        reader: Reader = getattr(import_module(module), name)()
+        reader: Reader = getattr(import_module(f"chiasm.readers.{module}"), name)()
         return reader
-    for point in entry_points(group="chiasm.readers"):
-        if point.name == kind:
-            made: Reader = point.load()()
-            return made
+    for cls in brought_readers(kind):
+        made: Reader = cls()
+        return made
     raise Unsupported(f"nothing reads modalities of kind '{kind}': turn them into a table or a bag, or leave them out")
 
 

@@ -14,8 +14,9 @@ from chiasm.cohort.bags import Bags
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.digests import DIGEST, as_digests, digest_of, repeated
 from chiasm.cohort.items import Items
+from chiasm.cohort.kinds import TABLE, has_form
 from chiasm.cohort.leaks.near import near_pairs
-from chiasm.cohort.sources import TABLE_KINDS, ColumnSource
+from chiasm.cohort.sources import ColumnSource
 from chiasm.cohort.units import content_keys
 from chiasm.errors import CohortError, Problem, Unsupported, count, first_rows, warning
 
@@ -108,7 +109,7 @@ def _alike(cohort: Cohort, name: str) -> tuple[Bools, Bools]:
         return same, near
     keys = np.zeros(len(cohort), dtype=DIGEST)
     keys[rows] = cohort.sources[name].digests(cohort.source_rows[name][rows])
-    if cohort.kinds[name] in TABLE_KINDS or cohort.kinds[name] == "bag":
+    if has_form(cohort.kinds[name], TABLE) or cohort.kinds[name] == "bag":
         values = _numbers(cohort, name, rows)
         if values is None:
             return same, near
@@ -132,7 +133,7 @@ def _full(n: int, rows: NDArray[np.int_], values: Bools) -> Bools:
 def _of_files(cohort: Cohort, name: str) -> Bools:
     """(B,) True if a patient's content of a modality is too long to be shared by chance; always False for tables."""
     rows = cohort.rows_of(name)
-    if cohort.kinds[name] in TABLE_KINDS:
+    if has_form(cohort.kinds[name], TABLE):
         return np.zeros(len(cohort), dtype=bool)
     return _full(len(cohort), rows, _telling(cohort, name, rows))
 
