@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
+from typing import Protocol, runtime_checkable
 
 TABLE, FILES, CELL, EVENTS = "table", "files", "cell", "events"
 FORMS = (TABLE, FILES, CELL, EVENTS)
@@ -50,6 +51,20 @@ BUILT_IN = (
 KINDS: dict[str, Kind] = {kind.name: kind for kind in BUILT_IN}
 
 
+@runtime_checkable
+class SaysForm(Protocol):
+    """Protocol of a reader class from elsewhere whose kind is not read from files: `form` is "files" or "cell"."""
+
+    form: str
+
+
+@runtime_checkable
+class SaysLike(Protocol):
+    """Protocol of a reader class from elsewhere that gives the values of another kind: see `Kind.like`."""
+
+    like: str
+
+
 def kind_named(name: str) -> Kind | None:
     """Return a built-in kind, or one whose reader a package brings by the entry point `chiasm.readers`; else None.
 
@@ -82,10 +97,10 @@ def as_read(name: str) -> str:
 @lru_cache
 def _brought(name: str) -> Kind | None:
     for reader in brought_readers(name):
-        form = getattr(reader, "form", FILES)
+        form = reader.form if isinstance(reader, SaysForm) else FILES
         if form not in (FILES, CELL):
             raise ValueError(f"the reader of kind '{name}' has form = {form!r}: write 'files' or 'cell'")
-        return Kind(name, form, like=str(getattr(reader, "like", "")))
+        return Kind(name, form, like=reader.like if isinstance(reader, SaysLike) else "")
     return None
 
 
