@@ -9,6 +9,7 @@ from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.cohort.kinds import as_read
 from chiasm.encoders.catalogue import DEFAULTS, make_encoder
 from chiasm.readers import Reader, reader_for
+from chiasm.readers.reading import AcceptsEarlier
 
 
 class Choice(NamedTuple):
@@ -41,7 +42,8 @@ def same_identity(kind: str, now: str, fitted: str) -> bool:
     """
     reader, _, encoder = now.partition("|")
     earlier, _, then = fitted.partition("|")
-    accepted = {f"{kind}/{version}" for version in getattr(reader_for(kind), "accepts", ())}
+    read_by = reader_for(kind)
+    accepted = {f"{kind}/{version}" for version in (read_by.accepts if isinstance(read_by, AcceptsEarlier) else ())}
     return now == fitted or (encoder == then and earlier in accepted and reader.startswith(f"{kind}/"))
 
 

@@ -40,8 +40,6 @@ __all__ = [
     "survival_at",
 ]
 
-KINDS = ("classification", "multilabel", "regression", "survival")
-
 
 @storable("linear")
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ class Linear:
     intercept: Array
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"a linear predictor is of one of the kinds {', '.join(KINDS)}")
+        if self.kind not in LOSSES:
+            raise ValueError(f"a linear predictor is of one of the kinds {', '.join(LOSSES)}")
         if self.coef.ndim != 2 or self.intercept.shape != self.coef.shape[1:]:
             raise ValueError("a linear predictor has one intercept for each column of its coefficients")
 

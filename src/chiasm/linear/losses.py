@@ -95,7 +95,7 @@ class SquaredError(Loss):
 
     def nll(self, link: Array, terms: Any) -> float:
         value, unit = terms
-        return float(np.sum((value - link[:, 0]) ** 2)) / unit
+        return float(np.sum((value - link[:, 0]) ** 2) / unit)
 
     def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
         value = np.asarray(known.value, np.float64)

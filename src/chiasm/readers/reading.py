@@ -138,6 +138,13 @@ class Reader(Protocol):
         """Decode the source. Raises as `inspect` does."""
 
 
+@runtime_checkable
+class AcceptsEarlier(Protocol):
+    """Protocol of a reader with earlier versions, `accepts`, that differ from its own in rare files alone."""
+
+    accepts: tuple[str, ...]
+
+
 def check_size(path: Path, limits: Limits) -> None:
     """Refuse a file or folder that is larger on disk than `limits.bytes`, or that holds nothing."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else []

@@ -25,7 +25,7 @@ OPTIONS = {
     ),
     "healnet": (
         "modality=, latents=16, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
-        "batch=64, learning_rate=0.002, weight_decay=0.01, tied=False, modality_dropout=0.1"
+        "batch=64, learning_rate=0.002, weight_decay=0.01, modality_dropout=0.1, tied=False"
     ),
     "lego-merge": (
         "modality=, latents=16, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
@@ -34,8 +34,8 @@ OPTIONS = {
     ),
     "lego-fuse": (
         "modality=, latents=16, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
-        "batch=64, learning_rate=0.002, weight_decay=0.01, domain=signal, head_method=slerp, mode=stack, "
-        "fuse_epochs=25, fuse_learning_rate=0.001, modality_dropout=0.1"
+        "batch=64, learning_rate=0.002, weight_decay=0.01, modality_dropout=0.1, domain=signal, "
+        "head_method=slerp, mode=stack, fuse_epochs=25, fuse_learning_rate=0.001"
     ),
     "flora": (
         "modality=, base=healnet, latents=16, latent_width=32, depth=2, heads=4, base_epochs=40, hospitals=0,"

@@ -94,8 +94,9 @@ def _frame(item: object) -> pd.DataFrame:
 def _times(column: pd.Series[Any]) -> pd.Series[Any]:
     """Read times, in UTC where they name a zone; text is read where it is ISO 8601, which is never ambiguous."""
     if not pd.api.types.is_datetime64_any_dtype(column.dtype):
-        texts = column.where(column.notna(), None)
-        if not all(value is None or isinstance(value, str) for value in texts.tolist()):
+        cells = [None if missing else value for value, missing in zip(column, column.isna(), strict=True)]
+        texts = pd.Series(cells, index=column.index, dtype=object)
+        if not all(value is None or isinstance(value, str) for value in cells):
             raise ReadError("the column 'time' holds no times", "write MEDS timestamps, or hours in a column 'hours'")
         try:
             column = pd.to_datetime(texts, format="ISO8601", utc=True)
