@@ -15,11 +15,12 @@ from chiasm.cohort.leaks import leak_problems, twin_problems
 from chiasm.cohort.manifest import read_manifest
 from chiasm.cohort.splits import NEVER_TESTED, lacking, shared_groups, skipped_labels
 from chiasm.cohort.stratify import fewest
-from chiasm.cohort.targets import Classification, Multilabel, Survival
+from chiasm.cohort.targets import Classification, Multilabel, Regression, Survival
 from chiasm.errors import Problem, count, error, warning
 
 __all__ = ["Problem", "check_cohort"]
 
+LARGEST = 1e100  # a number whose square, summed over patients, is still far from overflow
 USUAL_FOLDS = 5
 # if half of the patients were followed for longer than this (55 years), the unit must be wrong
 LONGEST_MEDIAN = {"hours": 480_000.0, "days": 20_000.0, "weeks": 2_900.0, "months": 660.0, "years": 55.0}
@@ -94,6 +95,8 @@ def _target_problems(cohort: Cohort) -> list[Problem]:
             found.append(
                 warning(what, "join it with another class or use fewer folds", path=cohort.path, finding="small-class")
             )
+    if isinstance(cohort.target, Regression | Survival):
+        found += _reach_problems(cohort.target, cohort.outcome.value[known], cohort.path)
     if isinstance(cohort.target, Survival) and cohort.outcome.event is not None:
         events = int(cohort.outcome.event.sum())
         status = cohort.target.event or cohort.target.censored
@@ -105,6 +108,21 @@ def _target_problems(cohort: Cohort) -> list[Problem]:
             found.append(warning(what, "use fewer folds", path=cohort.path, finding="few-events"))
         found += _scale_problems(cohort.target, cohort.outcome.value[known], cohort.path)
     return found
+
+
+def _reach_problems(target: Regression | Survival, value: NDArray[np.float64], path: str | None) -> list[Problem]:
+    """Refuse numbers whose squares are too large or too small for a computer's arithmetic, and a single value."""
+    column = target.columns[0]
+    largest, spread = float(np.abs(value).max()), float(np.ptp(value / 2))  # halved, since a difference may overflow
+    if largest > LARGEST or 0 < spread < 1 / LARGEST:
+        what = (
+            f"column '{column}' holds numbers that are too {'large' if largest > LARGEST else 'small'} to compute with"
+        )
+        return [error(what, "write it in another unit", path=path, finding="target-out-of-reach")]
+    if spread == 0 and isinstance(target, Regression):
+        what = f"column '{column}' has a single value"
+        return [error(what, "there is nothing to tell apart: name another column", path=path, finding="single-class")]
+    return []
 
 
 def _label_problems(target: Multilabel, value: NDArray[np.float64], path: str | None) -> list[Problem]:

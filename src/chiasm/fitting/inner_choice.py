@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from chiasm.linear.boosted_trees import Booster, Growth
 from chiasm.linear.elastic_net import STEPS, fit_elastic_net, penalty_grid
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.linear import Linear, fit_path, information
+from chiasm.linear.target_units import TargetUnits
 
 Array = NDArray[np.float64]
 Folds = NDArray[np.int_]
@@ -64,7 +65,7 @@ def choose_penalty(
 ) -> Chosen:
     """Fit the penalty path on each inner fold's training rows and select the penalty of smallest held-out `nll`.
 
-    Among equally good penalties the strongest is selected.
+    Among equally good penalties the strongest is selected. A number is fitted in standard units (`TargetUnits`).
 
     Args:
         fit: `fit_path` (ridge) or a function with the same arguments for another kind of penalty.
@@ -72,6 +73,8 @@ def choose_penalty(
     """
     links: Array = np.zeros(0)
     levels: Array = np.zeros(0)
+    units = TargetUnits.of(kind, outcome)
+    outcome = units.inside(outcome)
     for fold in np.unique(folds):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         own = outcome.take(train)
@@ -87,14 +90,16 @@ def choose_penalty(
     best = int(np.flatnonzero(losses <= losses.min() + 1e-9 * abs(losses.min()))[-1])
     # From the strongest penalty down to the selected one: warm starts make this cheaper than a direct fit.
     path = fit(kind, x, outcome, [p * information(kind, outcome) for p in penalties[best:]], classes=classes)
-    return _chosen(kind, path[0], penalties[best], links[best], levels[best], outcome, folds, float(losses[best]))
+    linear = replace(path[0], coef=path[0].coef * units.scale, intercept=units.outside(path[0].intercept))
+    return _chosen(kind, linear, penalties[best], links[best], levels[best], outcome, folds, float(losses[best]), units)
 
 
 def choose_sparse(
     kind: str, x: Array, outcome: Outcome, folds: Folds, classes: int | None, *, l1_ratio: float = 0.5
 ) -> Chosen:
     """Fit an elastic net at the penalty, from its own grid, that inner folds select."""
-    penalties = [p / information(kind, outcome) for p in penalty_grid(kind, x, outcome, l1_ratio=l1_ratio)]
+    standard = TargetUnits.of(kind, outcome).inside(outcome)
+    penalties = [p / information(kind, outcome) for p in penalty_grid(kind, x, standard, l1_ratio=l1_ratio)]
     fit = partial(fit_elastic_net, l1_ratio=l1_ratio)
     return choose_penalty(kind, x, outcome, folds, classes, fit=fit, penalties=penalties)
 
@@ -111,6 +116,8 @@ def choose_trees(
         x: features `(n, F)`, NaN where missing.
         rival: out-of-fold links `(n, K)` of the best other model.
     """
+    units = TargetUnits.of(kind, outcome)
+    outcome, rival = units.inside(outcome), units.number(rival)
     links, levels = (np.zeros((len(ROUNDS), *rival.shape)) for _ in range(2))
     for number, fold in enumerate(np.unique(folds)):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
@@ -128,12 +135,24 @@ def choose_trees(
     losses = np.array([likelihood(link) for link in links])
     best = int(losses.argmin())
     trees = Booster(kind, x, outcome, ROUNDS[best], Growth(seed=seed), classes).trees(ROUNDS[best])
-    return _chosen(kind, trees, float(ROUNDS[best]), links[best], levels[best], outcome, folds, float(losses[best]))
+    trees = replace(trees, base=units.outside(trees.base), value=trees.value * units.scale)
+    return _chosen(
+        kind, trees, float(ROUNDS[best]), links[best], levels[best], outcome, folds, float(losses[best]), units
+    )
 
 
 def _chosen(
-    kind: str, model: Any, penalty: float, raw: Array, levels: Array, outcome: Outcome, folds: Folds, loss: float
+    kind: str,
+    model: Any,
+    penalty: float,
+    raw: Array,
+    levels: Array,
+    outcome: Outcome,
+    folds: Folds,
+    loss: float,
+    units: TargetUnits,
 ) -> Chosen:
+    """Calibrate links that are in standard units, as the outcome is; the model is in the target's own."""
     slope, centre = calibration(kind, raw, outcome, folds)
-    links, levels = (centre + slope * (own - centre) for own in (raw, levels))
-    return Chosen(model, penalty, slope, centre, links, levels, raw, loss)
+    links, levels = (units.outside(centre + slope * (own - centre)) for own in (raw, levels))
+    return Chosen(model, penalty, slope, float(units.outside(centre)), links, levels, units.outside(raw), loss)

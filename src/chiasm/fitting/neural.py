@@ -19,6 +19,7 @@ from chiasm.encoders import fit_encoders, pack
 from chiasm.fitting.base import Training
 from chiasm.heads.head import Head, output_width, target_tensors
 from chiasm.heads.response import Response
+from chiasm.linear.target_units import TargetUnits
 from chiasm.protocols import Encoder, reads_inputs
 from chiasm.tokens import Packed
 from chiasm.training import Network, Objective, TrainOptions, predict_embedding, predict_link, train
@@ -147,14 +148,13 @@ def prepare(training: Training, encoders: dict[str, Encoder] | None = None) -> P
     cohort, outcome = training.cohort, training.outcome
     encoders = fit_encoders(cohort) if encoders is None else encoders
     tokens = pack(cohort, encoders)
-    centre, scale = 0.0, 1.0
-    if training.target.kind == "regression":
-        centre, scale = float(outcome.value.mean()), float(outcome.value.std()) or 1.0
-    value, event = target_tensors(outcome, centre, scale)
+    units = TargetUnits.of(training.target.kind, outcome)
+    value, event = target_tensors(outcome, units.centre, units.scale)
     held_out = holdout(cohort, VALIDATION, seed=training.seed)
     return Prepared(
-        cohort, encoders, tokens, presence(tokens, cohort.modalities), outcome, value, event, centre, scale, held_out
-    )
+        cohort, encoders, tokens, presence(tokens, cohort.modalities), outcome, value, event, units.centre, units.scale,
+        held_out,
+    )  # fmt: skip
 
 
 def seeded(seed: int, name: str = "") -> int:

@@ -19,6 +19,7 @@ from chiasm.fitting.row import Row
 from chiasm.fitting.unimodal import Unimodal, fit_unimodal, inner_folds
 from chiasm.heads.response import Response, level_of
 from chiasm.linear.likelihood import FoldLikelihood
+from chiasm.linear.target_units import TargetUnits
 from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 from chiasm.recipes.baselines.late import present_in, prior_of
@@ -100,6 +101,8 @@ def stack(
         links: out-of-fold links `(M, n, K)`.
         folds: inner fold that each link comes from, `(n,)`.
     """
+    units = TargetUnits.of(kind, outcome)
+    outcome, links, prior = units.inside(outcome), units.number(links), units.number(prior)
     likelihood = FoldLikelihood(kind, outcome, folds)
     alone = [likelihood(own + level_of(kind, own, outcome)) for own in links]
     best = np.zeros(len(links))
