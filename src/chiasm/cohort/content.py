@@ -40,10 +40,25 @@ def block_problems(cohort: Cohort, modality: str) -> list[Problem]:
     return found
 
 
+def require_clear_columns(cohort: Cohort) -> None:
+    """Raise `CohortError` if a column of a table is neither plainly one of numbers nor one of words."""
+    sources = [cohort.sources[name] for name in cohort.modalities]
+    unclear = [
+        problem
+        for source in sources
+        if isinstance(source, ColumnSource)
+        for problem in source.column_problems
+        if problem.severity == "error"
+    ]
+    if unclear:
+        raise CohortError(unclear)
+
+
 def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np.int_]) -> list[Problem]:
     found: list[Problem] = []
     path, modality = source.path, source.modality
     used = frame.iloc[rows]
+    found += source.column_problems
     if source.kind == "omics" and source.text_columns:
         found.append(source.text_problem)
     numbers = used.select_dtypes(exclude="object")

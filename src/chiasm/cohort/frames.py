@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def cohort_from_frames(
     groups: Mapping[str, Mapping[str, list[str]]] | None = None,
     accept: Mapping[str, str] | None = None,
     index: Mapping[str, str | float] | None = None,
+    categories: Mapping[str, Sequence[str]] | None = None,
     name: str = "cohort",
 ) -> Cohort:
     """Build a cohort from frames indexed by patient, one per modality; a patient without a row lacks the modality.
@@ -41,8 +42,9 @@ def cohort_from_frames(
     text, molecules and sequences are a frame of one column. `kinds` gives the kind of a modality, by default `table`
     (`bag` for a mapping); `groups` the feature groups of a modality, name -> columns; `accept` the accepted findings
     of the check, `finding` or `finding:modality` -> reason; `index` the time of prediction in a record of events, in
-    hours of that record, as a number or a column of `patients`. Rows in messages count as if each frame had been
-    written to a file with a header: the first is row 2. Raises CohortError.
+    hours of that record, as a number or a column of `patients`; `categories` the columns of a table that are words
+    although they look like numbers. A column is one of numbers whatever its dtype. Rows in messages count as if each
+    frame had been written to a file with a header: the first is row 2. Raises CohortError.
     """
     problems: list[Problem] = unfit(accept or {}, None)
     findings: list[Problem] = []
@@ -72,8 +74,8 @@ def cohort_from_frames(
             problems += wrong
             continue
         if isinstance(values, pd.DataFrame):
-            frame = values.reset_index(drop=True) if kind in TEXT_KINDS else tidy(values.reset_index(drop=True))
-            some = np.asarray(tidy(frame).notna().to_numpy().any(axis=1), dtype=bool)
+            frame = values.reset_index(drop=True).set_axis(list(map(str, values.columns)), axis=1)
+            frame = tidy(frame) if kind == "events" else frame
             if kind == "events":  # many rows per patient: the first one stands for all
                 texts_of = as_text(pd.Series(values.index))
                 sources[modality] = EventSource(modality, kind, frame, list(frame.columns), texts_of)
@@ -82,7 +84,15 @@ def cohort_from_frames(
             else:
                 keys = _unique(values.index, modality, problems)
                 starts = np.arange(len(keys))
-                sources[modality] = ColumnSource(modality, kind, frame, list(frame.columns))
+                declared = list((categories or {}).get(modality, ()))
+                source = ColumnSource(modality, kind, frame, list(frame.columns), declared)
+                try:
+                    own = tidy(frame) if kind in TEXT_KINDS else source.frame
+                except CohortError as fault:
+                    problems += fault.problems
+                    continue
+                some = np.asarray(own.notna().to_numpy().any(axis=1), dtype=bool)
+                sources[modality] = source
         else:
             keys = _unique(pd.Index([str(key) for key in values], dtype=object), modality, problems)
             files = [np.asarray(file) if kind == "bag" else Path(str(file)) for file in values.values()]
@@ -104,12 +114,12 @@ def cohort_from_frames(
         if named is not None:
             known = sources[modality].columns
             feature_groups[modality] = {g: [c for c in known if c in set(members)] for g, members in named.items()}
-    for stray in sorted(set(kinds or {}) | set(groups or {}) | set(index or {})):
+    for stray in sorted(set(kinds or {}) | set(groups or {}) | set(index or {}) | set(categories or {})):
         if stray not in modalities:
             problems.append(
                 error(
                     "there is no such modality",
-                    "correct the name in kinds, groups or index",
+                    "correct the name in kinds, groups, index or categories",
                     modality=stray,
                     finding="unknown-modality",
                 )

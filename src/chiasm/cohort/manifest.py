@@ -262,7 +262,9 @@ class _Reader:
         if keys.table is None:
             columns = columns or []
             self.refuse_outcomes(table, columns, name)
-            return ColumnSource(name, keys.kind, table, columns), self._with_values(table, columns, self.positions)
+            self.has_columns(table, keys.categories or [], name)
+            source = ColumnSource(name, keys.kind, table, columns, keys.categories or [])
+            return source, self._with_values(table, columns, self.positions)
         key = keys.on or table.key(self.id)
         if not self.has_columns(table, [key], name):
             return None, nowhere
@@ -270,6 +272,7 @@ class _Reader:
             return None, nowhere
         columns = columns if columns is not None else table.columns_of(keys.kind, key)
         self.refuse_outcomes(table, columns, name)
+        self.has_columns(table, keys.categories or [], name)
         texts = self.texts(table, key)
         if keys.kind == "events":  # many rows per patient: the first one stands for all
             unique = np.flatnonzero(~repeats(texts) & (texts != ""))
@@ -282,7 +285,8 @@ class _Reader:
         rows = np.where(found >= 0, unique[found] if len(unique) else -1, -1)
         if keys.kind == "events":
             return EventSource(name, keys.kind, table, columns, texts), rows
-        return ColumnSource(name, keys.kind, table, columns), self._with_values(table, columns, rows)
+        source = ColumnSource(name, keys.kind, table, columns, keys.categories or [])
+        return source, self._with_values(table, columns, rows)
 
     def index(self, name: str, given: str | float | None) -> NDArray[np.float64] | None:
         """(B,) time of prediction, in hours on the record's clock: one number for all, or a column of the patients."""

@@ -48,6 +48,7 @@ class ModalityKeys(_Strict):
     on: str | None = None
     groups: str | None = None
     encoder: str | None = None
+    categories: list[str] | None = None
     index: str | float | int | None = None
 
 
@@ -204,6 +205,8 @@ def _modality(name: str, keys: ModalityKeys, path: str) -> list[Problem]:
         found.append(problem("'index' is the moment of prediction in a record of events", "leave 'index' out"))
     if keys.encoder is not None and keys.kind in TABLE_KINDS:
         found.append(problem(f"kind '{keys.kind}' has no choice of encoder", "leave 'encoder' out"))
+    if keys.categories is not None and keys.kind != "table":
+        found.append(problem("'categories' are columns of kind 'table'", "leave 'categories' out"))
     if keys.columns is not None and not keys.columns:
         found.append(problem("'columns' is empty", "name a column, or leave 'columns' out to take a whole table"))
     if keys.column is not None and keys.columns is not None:

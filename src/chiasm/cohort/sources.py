@@ -12,9 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
+from chiasm.cohort.column_kinds import Column, columns_of, odd_column
 from chiasm.cohort.digests import DIGEST, Digests, as_digests, digest_of
 from chiasm.cohort.file_content import content_digest
 from chiasm.cohort.items import Items, Rows, RowsOfPatients
+from chiasm.cohort.notation import number
 from chiasm.cohort.smiles import molecule_digests
 from chiasm.cohort.tables import Table, as_cells, tidy
 from chiasm.errors import CohortError, Problem, count, error
@@ -45,11 +47,19 @@ class Source(Protocol):
 class ColumnSource:
     """Source of columns in a table on disk or a frame in memory, read on first use and cached."""
 
-    def __init__(self, modality: str, kind: str, table: Table | pd.DataFrame, columns: Sequence[str]) -> None:
+    def __init__(
+        self,
+        modality: str,
+        kind: str,
+        table: Table | pd.DataFrame,
+        columns: Sequence[str],
+        categories: Sequence[str] = (),
+    ) -> None:
         self.modality = modality
         self.kind = kind
         self._table = table
         self._columns = list(columns)
+        self.categories = tuple(categories)
         self._digests: Digests | None = None
         self.known: dict[bytes, bytes] | None = {} if kind == "molecule" else None  # cache as in `FileSource`
 
@@ -65,8 +75,23 @@ class ColumnSource:
     def frame(self) -> pd.DataFrame:
         """All rows, as float64 columns and text columns with NaN where missing."""
         if isinstance(self._table, Table):
-            return tidy(self._table.frame(self._columns))
-        return tidy(self._table if list(self._table.columns) == self._columns else self._table[self._columns])
+            frame = self._table.frame(self._columns)
+        else:
+            frame = self._table if list(self._table.columns) == self._columns else self._table[self._columns]
+        odd = odd_column(frame)
+        if odd is not None:
+            raise CohortError([odd.problem(self.modality, self.path)])
+        return tidy(frame, self.categories)
+
+    @cached_property
+    def described(self) -> list[Column]:
+        """What each column of a table is, with what is wrong with it."""
+        return list(columns_of(self.frame, self.categories)) if self.kind == "table" else []
+
+    @property
+    def column_problems(self) -> list[Problem]:
+        """Errors and warnings about what the columns are."""
+        return [own.problem(self.modality, self.path) for own in self.described if own.finding]
 
     @cached_property
     def _block(self) -> pd.DataFrame:
@@ -87,13 +112,13 @@ class ColumnSource:
         """Error with which an omics block that contains text is refused."""
         first = self.text_columns[0]
         column = self.frame[first]
-        strange = pd.to_numeric(column, errors="coerce").isna() & column.notna()
+        strange = np.array([number(value) is None for value in column.tolist()]) & column.notna().to_numpy()
         others = f" and {count(len(self.text_columns) - 1, 'other')}" if len(self.text_columns) > 1 else ""
         return error(
             f"column '{first}'{others} is not numeric",
             "an omics block holds numbers only: correct the cell, or leave the column out by `columns`",
             path=self.path,
-            row=int(np.flatnonzero(strange.to_numpy())[0]) + 2,
+            row=int(np.flatnonzero(strange)[0]) + 2,
             modality=self.modality,
             finding="text-in-omics",
         )
@@ -217,9 +242,10 @@ class FileSource:
 
 def _row_digests(frame: pd.DataFrame) -> Iterator[bytes]:
     """Yield the digest of each row."""
-    frame = tidy(frame)
+    words = [str(name) for name, kind in frame.dtypes.items() if kind.kind == "O"]
+    frame = tidy(frame, words)  # a column of words stays one, whatever its rows here hold
     numbers = frame.select_dtypes(exclude="object").to_numpy(dtype=np.float64) + 0.0  # -0.0 + 0.0 is 0.0
     numbers[np.isnan(numbers)] = np.nan  # one bit pattern for all NaN
     texts = frame.select_dtypes(include="object").fillna("").to_numpy(dtype=object)
-    for number, text in zip(numbers, texts, strict=True):
-        yield digest_of(number.tobytes() + "\0".join(map(str, text)).encode("utf-8", "surrogatepass"))
+    for own, text in zip(numbers, texts, strict=True):
+        yield digest_of(own.tobytes() + "\0".join(map(str, text)).encode("utf-8", "surrogatepass"))

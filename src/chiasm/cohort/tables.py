@@ -6,6 +6,7 @@ import csv
 import gzip
 import re
 import warnings
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NoReturn
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from chiasm.cohort.annotated_file import ANNOTATED, Annotated, AnnotatedError, read_annotated
+from chiasm.cohort.notation import numbers
 from chiasm.errors import CohortError, error
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
@@ -50,30 +52,32 @@ def index_hours(column: pd.Series[Any]) -> NDArray[np.float64]:
     return np.asarray(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Convert numbers and booleans to float64, everything else to text objects, and blank text to missing.
+def tidy(frame: pd.DataFrame, categories: Collection[str] = ()) -> pd.DataFrame:
+    """Convert numbers and booleans to float64, everything else and `categories` to text, and blank text to missing.
 
-    Boolean columns with missing cells, which pandas keeps as objects, become numbers too: one file may lack what
-    another has.
+    A column is one of numbers where every filled cell is a number, whatever holds it (objects, text, decimals,
+    categories of numbers): one file may write as words what another has as numbers.
     """
     if all(kind == np.float64 for kind in frame.dtypes) and all(isinstance(name, str) for name in frame.columns):
         return frame
     plain: dict[str, NDArray[np.float64] | NDArray[np.object_]] = {}
     for position, name in enumerate(frame.columns):
         column = frame.iloc[:, position]
-        if pd.api.types.infer_dtype(column, skipna=True) == "boolean":
-            column = column.astype("boolean")
-        if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
-            plain[str(name)] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        read = None if str(name) in categories else _numbers(column)
+        if read is not None:
+            plain[str(name)] = read
         else:
-            text = np.array([_blank(value) for value in column.tolist()], dtype=object)
-            plain[str(name)] = np.where(column.isna().to_numpy(), np.nan, text)
+            cells = as_cells(column)
+            plain[str(name)] = np.where(cells == "", np.nan, cells)
     return pd.DataFrame(plain, index=frame.index)
 
 
-def _blank(value: object) -> object:
-    text = str(value).strip()
-    return text if text else np.nan
+def _numbers(column: pd.Series[Any]) -> NDArray[np.float64] | None:
+    """Read a column `(n,)` as numbers, NaN where empty; None if it holds something else."""
+    kind = column.dtype
+    if kind.kind in "iufb" and not isinstance(kind, pd.CategoricalDtype):
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    return None if kind.kind in "cmM" else numbers(column)
 
 
 class Table:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from chiasm.citation import Citation
 from chiasm.cohort import Cohort, Multilabel, Outcome, Survival, Target, Unsupported, class_names, horizons
+from chiasm.cohort.content import require_clear_columns
 from chiasm.compute.isolation import threads_for
 from chiasm.encoders import encoder_of
 from chiasm.fitting.model import FittedModel
@@ -152,6 +153,7 @@ def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str) -
     """
     if cohort.target is None or cohort.outcome is None:
         raise Unsupported("fitting needs a target: name one in [target], or give target=... to cohort_from_frames")
+    require_clear_columns(cohort)
     usable = cohort.outcome.known & cohort.present.any(1)
     count = int(usable.sum())
     if count < LEAST_PATIENTS:

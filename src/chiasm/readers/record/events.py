@@ -87,10 +87,22 @@ def _frame(item: object) -> pd.DataFrame:
         return item
     from chiasm.readers.record.meds import since_first_record
 
-    if not pd.api.types.is_datetime64_any_dtype(item["time"].dtype):
-        raise ReadError("the column 'time' holds no times", "write MEDS timestamps, or hours in a column 'hours'")
     values = item["numeric_value"] if "numeric_value" in item.columns else np.nan
-    return since_first_record(item.assign(subject_id=0, numeric_value=values))
+    return since_first_record(item.assign(time=_times(item["time"]), subject_id=0, numeric_value=values))
+
+
+def _times(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Read times, in UTC where they name a zone; text is read where it is ISO 8601, which is never ambiguous."""
+    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
+        texts = column.astype(object).dropna()
+        if not all(isinstance(value, str) for value in texts.tolist()):
+            raise ReadError("the column 'time' holds no times", "write MEDS timestamps, or hours in a column 'hours'")
+        try:
+            column = pd.to_datetime(texts, format="ISO8601", utc=True).reindex(column.index)
+        except (ValueError, OverflowError):
+            what = "a time of an event is not written as a date and a time of day"
+            raise ReadError(what, "write it as in 2026-01-31 14:30, or hours in a column 'hours'") from None
+    return column.dt.tz_convert(None) if getattr(column.dtype, "tz", None) is not None else column
 
 
 def _events(rows: pd.DataFrame, limits: Limits) -> Events:
