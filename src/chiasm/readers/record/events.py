@@ -94,12 +94,11 @@ def _frame(item: object) -> pd.DataFrame:
 def _times(column: pd.Series[Any]) -> pd.Series[Any]:
     """Read times, in UTC where they name a zone; text is read where it is ISO 8601, which is never ambiguous."""
     if not pd.api.types.is_datetime64_any_dtype(column.dtype):
-        cells = [None if missing else value for value, missing in zip(column, column.isna(), strict=True)]
-        texts = pd.Series(cells, index=column.index, dtype=object)
-        if not all(value is None or isinstance(value, str) for value in cells):
+        texts = column.astype(object).dropna()
+        if not all(isinstance(value, str) for value in texts.tolist()):
             raise ReadError("the column 'time' holds no times", "write MEDS timestamps, or hours in a column 'hours'")
         try:
-            column = pd.to_datetime(texts, format="ISO8601", utc=True)
+            column = pd.to_datetime(texts, format="ISO8601", utc=True).reindex(column.index)
         except (ValueError, OverflowError):
             what = "a time of an event is not written as a date and a time of day"
             raise ReadError(what, "write it as in 2026-01-31 14:30, or hours in a column 'hours'") from None
