@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from chiasm.cohort.targets import Outcome
 from chiasm.metrics.scores import PRIMARY, score
+from chiasm.targets import Outcome
 from verdicts.cells import BASE, CELLS, Cell, both, outcome
 
 PATIENTS = 300_000

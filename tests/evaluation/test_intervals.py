@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.estimates import Estimate, estimate, mean_over_folds, percentile_interval
 from chiasm.evaluation.intervals import (
     TestFold,
@@ -17,6 +16,7 @@ from chiasm.evaluation.intervals import (
     trial_scores,
 )
 from chiasm.metrics.classification import auroc
+from chiasm.targets import Outcome
 
 N, K = 90, 3
 

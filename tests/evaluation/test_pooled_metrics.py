@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.intervals import TestFold, fold_values, patient_draws, trial_scores
 from chiasm.evaluation.spans import Span, survival_spans
 from chiasm.metrics.calibration import calibration_slope
 from chiasm.metrics.scores import METRICS, score, score_pooled
+from chiasm.targets import Outcome
 
 N = 300
 KNOWN = np.ones(N, dtype=bool)

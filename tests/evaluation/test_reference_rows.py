@@ -9,7 +9,7 @@ from lifelines import KaplanMeierFitter
 
 from chiasm.cohort import Outcome
 from chiasm.evaluation.references import OneModality, best_available, null, ranked_modalities
-from chiasm.fitting.links import columns_of, frame_of, links_of, prior_frame
+from chiasm.targets import kind_of
 
 RNG = np.random.default_rng(1)
 INDEX = pd.Index(["a", "b", "c", "d"], dtype=object)
@@ -36,13 +36,16 @@ def frames(kind: str, n: int = 4) -> tuple[pd.DataFrame, list[str]]:
 @pytest.mark.parametrize("kind", ["classification", "multilabel", "regression", "survival"])
 def test_a_link_and_back_is_the_prediction(kind: str) -> None:
     frame, classes = frames(kind)
-    back = frame_of(kind, links_of(kind, frame, classes), columns_of(kind, frame, classes))
+    own = kind_of(kind)
+    back = own.frame(own.links(frame, classes), own.link_columns(frame, classes))
     pd.testing.assert_frame_equal(back, frame, rtol=1e-9)
 
 
 def test_a_constant_added_to_all_log_probabilities_changes_nothing() -> None:
     frame, classes = frames("classification")
-    shifted = frame_of("classification", links_of("classification", frame, classes) + 3.0, list(frame.columns))
+    shifted = kind_of("classification").frame(
+        kind_of("classification").links(frame, classes) + 3.0, list(frame.columns)
+    )
     pd.testing.assert_frame_equal(shifted, frame, rtol=1e-9)
 
 
@@ -54,7 +57,7 @@ def test_each_patient_gets_the_first_modality_that_he_has_beyond_its_mean() -> N
         return pd.DataFrame({"p_n": 1 - p, "p_y": p}, index=INDEX)
 
     def mean_logit(value: float) -> np.ndarray:
-        return links_of("classification", two([value] * 4), ["n", "y"])[0]
+        return kind_of("classification").links(two([value] * 4), ["n", "y"])[0]
 
     ranked = [
         ("m1", OneModality("single:m1", two([1.5, 1.5, 9, 9]), mean_logit(0.5), 0.8)),
@@ -91,7 +94,7 @@ def test_the_null_model_is_the_training_prior() -> None:
     found = null("classification", frame, train, classes)
     assert found[["p_x", "p_y", "p_z"]].to_numpy() == pytest.approx(np.tile([0.25, 0.5, 0.25], (4, 1)))
     labels = Outcome(np.array([[1, np.nan], [0, np.nan]]), None, np.ones(2, bool))
-    assert prior_frame("multilabel", labels, 1, ["x", "y"]).iloc[0].tolist() == [0.5, 0.5]
+    assert kind_of("multilabel").prior_frame(labels, 1, ["x", "y"]).iloc[0].tolist() == [0.5, 0.5]
 
 
 def test_prior_survival_is_kaplan_meier() -> None:
@@ -99,7 +102,7 @@ def test_prior_survival_is_kaplan_meier() -> None:
     fitter = KaplanMeierFitter().fit(time, event)
     train = Outcome(time, event, np.ones(80, bool))
     times = [0.5, 6.0, 12.0, 29.0]
-    row = prior_frame("survival", train, 2, (), times)
+    row = kind_of("survival").prior_frame(train, 2, (), times)
     for at in times:
         assert row[f"survival_{at:g}"].tolist() == pytest.approx([float(fitter.predict(at))] * 2)
     assert row["risk"].tolist() == [0.0, 0.0]

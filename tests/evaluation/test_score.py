@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.intervals import bootstrap_weights
 from chiasm.metrics import scores as metrics
 from chiasm.metrics.classification import auroc
 from chiasm.metrics.scores import METRICS, estimable, horizons_of, score, uno_tau
 from chiasm.metrics.survival import harrell_c, integrated_brier, uno_c
+from chiasm.targets import Outcome
 
 
 def survival_data(n: int = 40) -> tuple[pd.DataFrame, Outcome, Outcome]:

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from chiasm.cohort import Outcome
-from chiasm.evaluation.within import comparable_pairs, fifth_strata, pattern_strata, sparse_patterns, within
+from chiasm.evaluation.within import fifth_strata, pattern_strata, sparse_patterns, within
 from chiasm.metrics.scores import PRIMARY, score
+from chiasm.metrics.within import comparable_pairs
 
 RNG = np.random.default_rng(3)
 N = 60

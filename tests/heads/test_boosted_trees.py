@@ -9,8 +9,8 @@ import pytest
 import xgboost
 
 from chiasm.artifact import ArtifactError, load, save
-from chiasm.cohort.targets import Outcome
 from chiasm.linear.boosted_trees import BoostedTrees, Booster, Growth
+from chiasm.targets import Outcome
 
 ROUNDS = 12
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchsurv.loss.cox import neg_partial_log_likelihood
 
-from chiasm.heads.head import cox_loss
+from chiasm.heads.survival import cox_loss
 from chiasm.linear.ridge_cox import cox_nll
 
 

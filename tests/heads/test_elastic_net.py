@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.linear_model import ElasticNet, LogisticRegression
 
-from chiasm.cohort.targets import Outcome
 from chiasm.linear.elastic_net import STEPS, fit_elastic_net, largest_penalty, penalty_grid
 from chiasm.linear.linear import Linear, fit_ridge_logistic
+from chiasm.targets import Outcome
 
 KINDS = ["regression", "two classes", "three classes"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chiasm.cohort.targets import Outcome
 from chiasm.linear.gaussian_kernel import LANDMARKS, gaussian_maps, left_out_errors, residuals
 from chiasm.linear.kernel_ridge import median_distance, squared_distances
+from chiasm.targets import Outcome
 
 
 def test_products_of_features_are_the_centred_kernel_where_all_patients_are_landmarks() -> None:

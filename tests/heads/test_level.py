@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from chiasm.cohort import Classification, Multilabel
-from chiasm.cohort.targets import Outcome
 from chiasm.heads.response import Response, level_of
+from chiasm.targets import Outcome
 
 
 @pytest.mark.parametrize("calibrate", [False, True])

@@ -9,7 +9,6 @@ from lifelines import CoxPHFitter
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
-from chiasm.cohort.targets import Outcome
 from chiasm.linear.linear import (
     breslow,
     cox_nll,
@@ -20,6 +19,7 @@ from chiasm.linear.linear import (
     fit_ridge_logistic,
     survival_at,
 )
+from chiasm.targets import Outcome
 
 
 def survivors(n: int = 90, f: int = 6, ties: bool = True, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

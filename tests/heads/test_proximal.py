@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chiasm.cohort.targets import Outcome
 from chiasm.linear import proximal
 from chiasm.linear.elastic_net import fit_elastic_net, penalty_grid
+from chiasm.targets import Outcome
 
 
 def problem(kind: str, classes: int) -> tuple[np.ndarray, Outcome]:
@@ -46,7 +46,7 @@ def test_a_jump_that_would_change_a_sign_is_not_taken() -> None:
     x, outcome = problem("regression", 0)
     centred = x - x.mean(axis=0)
     targets = outcome.value[:, None]
-    given = proximal.SparseProblem("regression", x, x.mean(axis=0), np.ones(10, bool), targets, 0.5)
+    given = proximal.SparseProblem(True, x, x.mean(axis=0), np.ones(10, bool), targets, 0.5)
     least = np.linalg.lstsq(centred, targets - targets.mean(axis=0), rcond=None)[0]
     assert proximal._newton(given, centred, 1e-6, least, targets.mean(axis=0)) is not None
     assert proximal._newton(given, centred, 1e-6, -least, targets.mean(axis=0)) is None

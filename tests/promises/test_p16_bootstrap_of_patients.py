@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.estimates import mean_over_folds, percentile_interval
 from chiasm.evaluation.intervals import (
     TestFold,
@@ -20,6 +19,7 @@ from chiasm.evaluation.intervals import (
 from chiasm.metrics.classification import auroc
 from chiasm.metrics.scores import METRICS, estimable, score
 from chiasm.metrics.survival import harrell_c
+from chiasm.targets import Outcome
 
 SIMULATIONS, DRAWS = 1500, 400
 

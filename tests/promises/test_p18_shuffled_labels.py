@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chiasm.cohort import Cohort, Outcome, check_cohort, class_names, holdout, stratify, synthetic_cohort
+from chiasm.cohort import Cohort, Outcome, check_cohort, class_names, holdout, synthetic_cohort
 from chiasm.linear.linear import fit_ridge
 from chiasm.metrics.scores import PRIMARY, score
 from chiasm.recipes.registry import companions, default_recipes
+from chiasm.targets import stratify
 
 SEEDS = range(4)
 N = 480

@@ -11,7 +11,8 @@ from chiasm.cohort.items import Encoding, Items, Values
 from chiasm.cohort.manifest import open_cohort
 from chiasm.cohort.splits import assigned_folds, fold_ids, holdout, require_disjoint
 from chiasm.cohort.synthetic import SYNTHETIC_COHORTS, synthetic_cohort
-from chiasm.cohort.targets import (
+from chiasm.errors import CohortError, LeakageError, Problem, Unsupported
+from chiasm.targets import (
     Classification,
     Multilabel,
     Outcome,
@@ -21,7 +22,6 @@ from chiasm.cohort.targets import (
     class_names,
     horizons,
 )
-from chiasm.errors import CohortError, LeakageError, Problem, Unsupported
 
 __all__ = [
     "SYNTHETIC_COHORTS",

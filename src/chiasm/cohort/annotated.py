@@ -11,8 +11,8 @@ import pandas as pd
 from chiasm.cohort.annotated_file import MOST_VALUES
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.frames import cohort_from_frames
-from chiasm.cohort.targets import Target
 from chiasm.errors import CohortError, Problem, count, error
+from chiasm.targets import Target
 
 
 def cohort_from_mudata(

@@ -5,26 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from chiasm.cohort.accepted import DECODED, LATER, unmade
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.content import block_problems, patient_problems
 from chiasm.cohort.leaks import leak_problems, twin_problems
 from chiasm.cohort.manifest import read_manifest
 from chiasm.cohort.splits import NEVER_TESTED, lacking, shared_groups, skipped_labels
-from chiasm.cohort.stratify import fewest
-from chiasm.cohort.targets import Classification, Multilabel, Regression, Survival
-from chiasm.errors import Problem, count, error, warning
+from chiasm.errors import Problem, error, warning
 
 __all__ = ["Problem", "check_cohort"]
-
-LARGEST = 1e100  # a number whose square, summed over patients, is still far from overflow
-USUAL_FOLDS = 5
-# if half of the patients were followed for longer than this (55 years), the unit must be wrong
-LONGEST_MEDIAN = {"hours": 480_000.0, "days": 20_000.0, "weeks": 2_900.0, "months": 660.0, "years": 55.0}
-SHORT_DAYS = 400.0
 
 
 def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
@@ -70,107 +59,9 @@ def _incomplete(cohort: Cohort, structure: list[Problem]) -> bool:
 
 
 def _target_problems(cohort: Cohort) -> list[Problem]:
-    if cohort.outcome is None or not cohort.outcome.known.any():
+    if cohort.target is None or cohort.outcome is None or not cohort.outcome.known.any():
         return []
-    if isinstance(cohort.target, Multilabel):
-        return _label_problems(cohort.target, cohort.outcome.value, cohort.path)
-    found = []
-    known = cohort.outcome.known
-    if isinstance(cohort.target, Classification):
-        sizes = np.bincount(cohort.outcome.value[known].astype(int), minlength=len(cohort.target.classes))
-        if (sizes > 0).sum() < 2:
-            what = f"column '{cohort.target.column}' has a single class"
-            found.append(
-                error(
-                    what,
-                    "there is nothing to tell apart: name another column",
-                    path=cohort.path,
-                    finding="single-class",
-                )
-            )
-        elif (sizes < USUAL_FOLDS).any():
-            small = int((sizes < USUAL_FOLDS).sum())
-            noun = "class" if small == 1 else "classes"
-            what = f"{small:,} {noun} of '{cohort.target.column}' with fewer than {USUAL_FOLDS} patients"
-            found.append(
-                warning(what, "join it with another class or use fewer folds", path=cohort.path, finding="small-class")
-            )
-    if isinstance(cohort.target, Regression | Survival):
-        found += _reach_problems(cohort.target, cohort.outcome.value[known], cohort.path)
-    if isinstance(cohort.target, Survival) and cohort.outcome.event is not None:
-        events = int(cohort.outcome.event.sum())
-        status = cohort.target.event or cohort.target.censored
-        if events == 0:
-            what, fix = f"column '{status}' has no event", "check its coding: `event` is 1 where it happened"
-            found.append(error(what, fix, path=cohort.path, finding="no-event"))
-        elif events < USUAL_FOLDS:
-            what = f"column '{status}' has {count(events, 'event')}, fewer than {USUAL_FOLDS}"
-            found.append(warning(what, "use fewer folds", path=cohort.path, finding="few-events"))
-        found += _scale_problems(cohort.target, cohort.outcome.value[known], cohort.path)
-    return found
-
-
-def _reach_problems(target: Regression | Survival, value: NDArray[np.float64], path: str | None) -> list[Problem]:
-    """Refuse numbers whose squares are too large or too small for a computer's arithmetic, and a single value."""
-    column = target.columns[0]
-    largest, spread = float(np.abs(value).max()), float(np.ptp(value / 2))  # halved, since a difference may overflow
-    if largest > LARGEST or 0 < spread < 1 / LARGEST:
-        what = (
-            f"column '{column}' holds numbers that are too {'large' if largest > LARGEST else 'small'} to compute with"
-        )
-        return [error(what, "write it in another unit", path=path, finding="target-out-of-reach")]
-    if spread == 0 and isinstance(target, Regression):
-        what = f"column '{column}' has a single value"
-        return [error(what, "there is nothing to tell apart: name another column", path=path, finding="single-class")]
-    return []
-
-
-def _label_problems(target: Multilabel, value: NDArray[np.float64], path: str | None) -> list[Problem]:
-    """Report labels that are constant or too rare for the usual folds; an error if every label is constant."""
-    sizes = fewest(value)  # (K,)
-    constant = [name for name, n in zip(target.columns, sizes, strict=True) if n == 0]
-    rare = [name for name, n in zip(target.columns, sizes, strict=True) if 0 < n < USUAL_FOLDS]
-    if len(constant) == len(target.columns):
-        what = f"{count(len(constant), 'label')} with a single value: {_listed(constant)}"
-        return [error(what, "there is nothing to tell apart: name other columns", path=path, finding="single-class")]
-    found = []
-    if constant:
-        what = f"{count(len(constant), 'label')} with a single value: {_listed(constant)}"
-        found.append(
-            warning(
-                what,
-                "left out of every mean over labels; check the coding or drop the column",
-                path=path,
-                finding="constant-label",
-            )
-        )
-    if rare:
-        what = f"{count(len(rare), 'label')} that fewer than {USUAL_FOLDS} patients have, or have not: {_listed(rare)}"
-        found.append(
-            warning(what, "left out of every mean over labels; join it with another", path=path, finding="rare-label")
-        )
-    return found
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:5]) + (" ..." if len(names) > 5 else "")
-
-
-def _scale_problems(target: Survival, times: NDArray[np.float64], path: str | None) -> list[Problem]:
-    """Warn if the times do not fit their unit, judged by summary statistics that are not quoted."""
-    unit = target.unit.strip().lower()
-    unit = unit if unit.endswith("s") else f"{unit}s"
-    longest = LONGEST_MEDIAN.get(unit)
-    if longest is not None and float(np.median(times)) > longest:
-        what = f"column '{target.time}' is said to be in {unit}, and half of the times are longer than {longest:,.0f}"
-        return [
-            warning(what, "correct `unit` or the times: are they in a smaller unit?", path=path, finding="odd-unit")
-        ]
-    fractions = float(np.mean(times != np.round(times)))
-    if unit == "days" and fractions > 0.5 and float(times.max()) < SHORT_DAYS:
-        what = f"column '{target.time}' is said to be in days, and most times are short fractions of them"
-        return [warning(what, "correct `unit` or the times: are they in months?", path=path, finding="odd-unit")]
-    return []
+    return cohort.target.problems(cohort.outcome, cohort.path)
 
 
 def _fold_problems(cohort: Cohort) -> list[Problem]:

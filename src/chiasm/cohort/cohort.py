@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from chiasm.cohort.digests import DIGEST, Digests
 from chiasm.cohort.items import Encoding, ValueSource
 from chiasm.cohort.sources import Source
-from chiasm.cohort.targets import Outcome, Target
 from chiasm.errors import Problem, nearest
+from chiasm.targets import Outcome, Target
 
 FED_AT_ONCE = 4_096  # rows hashed at a time for the fingerprint
 

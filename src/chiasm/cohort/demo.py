@@ -8,7 +8,7 @@ import pandas as pd
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.frames import cohort_from_frames
-from chiasm.cohort.targets import Survival
+from chiasm.targets import Survival
 
 
 def demo_cohort() -> Cohort:

@@ -16,8 +16,8 @@ from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.schema import MODALITY_NAME
 from chiasm.cohort.sources import FILE_KINDS, KINDS, TEXT_KINDS, ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import as_text, index_hours, tidy
-from chiasm.cohort.targets import Target, read_outcome
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
+from chiasm.targets import Target, read_outcome
 
 
 def cohort_from_frames(

@@ -17,8 +17,8 @@ from chiasm.cohort.places import find_files, inside
 from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_keys, read_toml
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import Table, index_hours
-from chiasm.cohort.targets import Classification, Multilabel, Regression, Survival, Target, read_outcome
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
+from chiasm.targets import Target, kind_of, read_outcome
 
 FOLD_COLUMN = "fold"
 
@@ -187,23 +187,7 @@ class _Reader:
     def target(self, keys: TargetKeys | None) -> Target | None:
         if keys is None:
             return None
-        target: Target
-        if keys.kind == "classification":
-            target = Classification(keys.column or "")
-        elif keys.kind == "regression":
-            target = Regression(keys.column or "", keys.unit)
-        elif keys.kind == "survival":
-            times = tuple(float(time) for time in keys.times)
-            target = Survival(keys.time or "", keys.event or "", keys.censored or "", keys.unit, times)
-        else:
-            columns = tuple(keys.columns or ())
-            if len(set(columns)) < len(columns):
-                what = "a column stands twice in the 'columns' of [target]"
-                self.problems.append(
-                    error(what, "name each label once", path=self.manifest.name, finding="repeated-label")
-                )
-                return None
-            target = Multilabel(columns)
+        target = kind_of(keys.kind).from_keys(keys.model_dump())
         return target if self.has_columns(self.patients, list(target.columns), None) else None
 
     def labels(self, column: str | None) -> NDArray[np.str_] | None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from chiasm.cohort.accepted import unfit
 from chiasm.cohort.sources import FILE_KINDS, KINDS, TABLE_KINDS, TEXT_KINDS
 from chiasm.errors import Problem, error, nearest
+from chiasm.targets import KINDS as TARGETS
 
-TARGET_KINDS = ("classification", "multilabel", "regression", "survival")
 MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
 
 
@@ -28,15 +28,17 @@ class PatientsKeys(_Strict):
     group: str | None = None
 
 
-class TargetKeys(_Strict):
-    kind: str
-    column: str | None = None
-    columns: list[str] | None = None
-    time: str | None = None
-    event: str | None = None
-    censored: str | None = None
-    unit: str = ""
-    times: list[float | int] = []
+if TYPE_CHECKING:
+
+    class TargetKeys(_Strict):
+        kind: str
+else:  # the keys of every kind of target
+    TargetKeys = create_model(
+        "TargetKeys",
+        __base__=_Strict,
+        kind=(str, ...),
+        **{key: typed for own in TARGETS.values() for key, typed in own.keys.items()},
+    )
 
 
 class ModalityKeys(_Strict):
@@ -217,38 +219,8 @@ def _modality(name: str, keys: ModalityKeys, path: str) -> list[Problem]:
 
 
 def _target(keys: TargetKeys, path: str) -> list[Problem]:
-    if keys.kind not in TARGET_KINDS:
-        like = nearest(keys.kind, TARGET_KINDS)
-        fix = f"did you mean '{like}'?" if like else f"known are {', '.join(TARGET_KINDS)}"
+    if keys.kind not in TARGETS:
+        like = nearest(keys.kind, TARGETS)
+        fix = f"did you mean '{like}'?" if like else f"known are {', '.join(TARGETS)}"
         return [error(f"unknown kind '{keys.kind}' of target", fix, path=path, finding="unknown-kind")]
-    if keys.kind == "survival":
-        found = (
-            []
-            if keys.time
-            else [error("key 'time' is missing in [target]", "add it", path=path, finding="missing-key")]
-        )
-        if bool(keys.event) == bool(keys.censored):
-            found.append(
-                error(
-                    "the target needs exactly one of 'event' and 'censored'",
-                    "keep one",
-                    path=path,
-                    finding="manifest-value",
-                )
-            )
-        times = [float(time) for time in keys.times]
-        if any(not time > 0 or time == float("inf") for time in times) or times != sorted(set(times)):
-            found.append(
-                error(
-                    "'times' of the target must be positive and increasing",
-                    "correct them",
-                    path=path,
-                    finding="manifest-value",
-                )
-            )
-        return found
-    wanted = "columns" if keys.kind == "multilabel" else "column"
-    missing = not (keys.columns if wanted == "columns" else keys.column)
-    return (
-        [error(f"key '{wanted}' is missing in [target]", "add it", path=path, finding="missing-key")] if missing else []
-    )
+    return TARGETS[keys.kind].refused(keys.model_dump(), path)

@@ -10,14 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.stratify import dealt_folds, fewest, held_out
-from chiasm.cohort.targets import Classification, Multilabel, Survival
 from chiasm.cohort.units import content_keys, sites_of, units_of
 from chiasm.errors import CohortError, LeakageError, count, error
+from chiasm.targets import Outcome, Target
 
 NEVER_TESTED = "train"
-QUANTILES = 5
-TIME_QUANTILES = 3
 
 Ints = NDArray[np.int_]
 
@@ -41,13 +38,14 @@ def fold_ids(
     rows = np.flatnonzero(known)
     if len(rows) < folds:
         raise _too_few(f"{count(len(rows), 'patient')} with a known outcome", folds, "patients")
-    labels = _labels(cohort)[rows]
-    _require_members(cohort, labels, folds)
+    learned = _learned(cohort)
+    if learned is not None and (short := learned[0].too_few(learned[1].take(rows), folds)):
+        raise _too_few(short[0], folds, short[1])
     state = int(np.random.SeedSequence(seed).generate_state(1)[0])
     assigned = np.full(len(cohort), -1)
-    for fold, tested in enumerate(_split(cohort, rows, labels, None if units is None else units[rows], folds, state)):
+    for fold, tested in enumerate(_split(cohort, rows, None if units is None else units[rows], folds, state)):
         assigned[rows[tested]] = fold
-    _require_labels(cohort, assigned[rows], labels, [str(fold) for fold in range(folds)])
+    _require_labels(cohort, assigned[rows].astype(str), [str(fold) for fold in range(folds)])
     return _deal_unknown(assigned, units, folds, state)
 
 
@@ -61,11 +59,14 @@ def holdout(cohort: Cohort, fraction: float, *, seed: int) -> NDArray[np.bool_]:
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     known = _known(cohort)
     units = units_of(cohort, None, False)
-    if isinstance(cohort.target, Multilabel) and cohort.outcome is not None:
-        held = np.zeros(len(cohort), dtype=bool)
-        held[known] = held_out(cohort.outcome.value[known], fraction, None if units is None else units[known], rng)
-        return held
-    strata = np.where(known, _strata(cohort, 2), -1)
+    learned = _learned(cohort)
+    if learned is not None:
+        drawn = learned[0].held_out(learned[1].take(known), fraction, None if units is None else units[known], rng)
+        if drawn is not None:
+            held = np.zeros(len(cohort), dtype=bool)
+            held[known] = drawn
+            return held
+    strata = np.where(known, 0 if learned is None else learned[0].strata(learned[1], 2), -1)
     _, strata = np.unique(strata, return_inverse=True)  # (B,) codes from 0
     sizes = np.bincount(strata[known], minlength=strata.max(initial=0) + 1)
     wanted = np.where(sizes >= 2, np.clip(np.round(fraction * sizes), 1, np.maximum(sizes - 1, 1)), 0)
@@ -109,8 +110,7 @@ def assigned_folds(cohort: Cohort) -> list[tuple[str, Ints, Ints]]:
                 )
             ]
         )
-    known = _known(cohort)
-    _require_labels(cohort, cohort.fold[known], _labels(cohort)[known], names)
+    _require_labels(cohort, cohort.fold[_known(cohort)], names)
     splits = []
     for name in names:
         tested = cohort.fold == name
@@ -148,22 +148,13 @@ def shared_groups(cohort: Cohort, tested: NDArray[np.bool_]) -> int:
 
 def lacking(cohort: Cohort, fold: NDArray[np.str_], name: str) -> list[str]:
     """List what is missing to test on a fold or to train without it: classes, events, or any label at all."""
-    known = _known(cohort)
-    return _lacking(cohort, (fold == name)[known], _labels(cohort)[known], name)
+    return _lacking(cohort, (fold == name)[_known(cohort)], name)
 
 
 def skipped_labels(cohort: Cohort, fold: NDArray[np.str_], name: str) -> list[str]:
-    """List labels that cannot be tested on a fold or trained without it; empty unless the target is multilabel."""
-    if not isinstance(cohort.target, Multilabel) or cohort.outcome is None:
-        return []
-    value, found = cohort.outcome.value, []
-    for k, label in enumerate(cohort.target.columns):
-        for code, noun in ((1, "with"), (0, "known to be without")):
-            if not (value[fold == name, k] == code).any():
-                found.append(f"fold '{name}' has no patient {noun} label '{label}'")
-            elif not (value[fold != name, k] == code).any():
-                found.append(f"no patient {noun} label '{label}' is left to train on outside fold '{name}'")
-    return found
+    """List labels that cannot be tested on a fold or trained without it; empty unless the target has labels."""
+    learned = _learned(cohort)
+    return [] if learned is None else learned[0].skipped(learned[1], fold == name, name)
 
 
 def _refuse_shared(shared: set[Any], noun: str) -> None:
@@ -178,39 +169,12 @@ def _known(cohort: Cohort) -> NDArray[np.bool_]:
     return np.ones(len(cohort), dtype=bool) if cohort.outcome is None else cohort.outcome.known
 
 
-def _labels(cohort: Cohort) -> Ints:
-    """(B,) label that every fold must contain: the class, or 1 for an event; 0 for all if neither applies."""
-    if cohort.outcome is None or cohort.target is None:
-        return np.zeros(len(cohort), dtype=int)
-    if isinstance(cohort.target, Survival) and cohort.outcome.event is not None:
-        return cohort.outcome.event.astype(int)
-    if isinstance(cohort.target, Classification):
-        return np.nan_to_num(cohort.outcome.value, nan=-1).astype(int)
-    return np.zeros(len(cohort), dtype=int)
+def _learned(cohort: Cohort) -> tuple[Target, Outcome] | None:
+    """Target and outcome of a cohort that has both."""
+    return None if cohort.target is None or cohort.outcome is None else (cohort.target, cohort.outcome)
 
 
-def _label_name(cohort: Cohort, label: int) -> str:
-    if isinstance(cohort.target, Survival):
-        return "event" if label else "censored"
-    return f"class '{cohort.target.classes[label]}'" if isinstance(cohort.target, Classification) else "patient"
-
-
-def _strata(cohort: Cohort, least: int) -> Ints:
-    """(B,) stratum: the label, refined by quintile of a number or tertile of time as far as `least` members allow."""
-    labels = _labels(cohort)
-    if cohort.outcome is None or isinstance(cohort.target, Classification):
-        return labels
-    refined = labels * QUANTILES
-    parts = TIME_QUANTILES if isinstance(cohort.target, Survival) else QUANTILES
-    for label in np.unique(labels):
-        rows = np.flatnonzero((labels == label) & cohort.outcome.known)
-        parts_here = max(1, min(parts, len(rows) // max(least, 1)))
-        rank = np.argsort(np.argsort(cohort.outcome.value[rows], kind="stable"), kind="stable")
-        refined[rows] += rank * parts_here // max(len(rows), 1)
-    return refined
-
-
-def _split(cohort: Cohort, rows: Ints, labels: Ints, units: Ints | None, folds: int, state: int) -> list[Ints]:
+def _split(cohort: Cohort, rows: Ints, units: Ints | None, folds: int, state: int) -> list[Ints]:
     if units is not None and len(np.unique(units)) < folds:
         raise _too_few(count(len(np.unique(units)), "group"), folds, "groups")
     from sklearn.model_selection import (  # type: ignore[import-untyped]  # a second, and a check splits nothing
@@ -220,10 +184,13 @@ def _split(cohort: Cohort, rows: Ints, labels: Ints, units: Ints | None, folds: 
         StratifiedKFold,
     )
 
-    if isinstance(cohort.target, Multilabel) and cohort.outcome is not None:
-        part = dealt_folds(cohort.outcome.value[rows], folds, units, np.random.default_rng(state))
-        return [np.flatnonzero(part == fold) for fold in range(folds)]
-    strata = _strata(cohort, folds)[rows]
+    labels = strata = np.zeros(len(rows), dtype=int)
+    if (learned := _learned(cohort)) is not None:
+        target, outcome = learned
+        dealt = target.dealt(outcome.take(rows), folds, units, np.random.default_rng(state))
+        if dealt is not None:
+            return [np.flatnonzero(dealt == fold) for fold in range(folds)]
+        labels, strata = target.fold_labels(outcome)[rows], target.strata(outcome, folds)[rows]
     shuffled = {"n_splits": folds, "shuffle": True, "random_state": state}
     if units is None:
         splitter = StratifiedKFold(**shuffled) if len(np.unique(strata)) > 1 else KFold(**shuffled)
@@ -237,57 +204,27 @@ def _split(cohort: Cohort, rows: Ints, labels: Ints, units: Ints | None, folds: 
         return [tested for _, tested in splitter.split(strata, strata, units)]
 
 
-def _require_members(cohort: Cohort, labels: Ints, folds: int) -> None:
-    if isinstance(cohort.target, Classification):
-        for label in range(len(cohort.target.classes)):
-            if (members := int((labels == label).sum())) < folds:
-                raise _too_few(
-                    f"class '{cohort.target.classes[label]}' has {count(members, 'patient')}", folds, "members"
-                )
-    if isinstance(cohort.target, Multilabel) and cohort.outcome is not None:
-        members = int(fewest(cohort.outcome.value).max())
-        if members < folds:
-            what = f"no label has more than {count(members, 'patient')} with it, or without it"
-            raise _too_few(what, folds, "patients")
-    if isinstance(cohort.target, Survival) and (events := int(labels.sum())) < folds:
-        raise _too_few(count(events, "event"), folds, "events")
-
-
 def _too_few(what: str, folds: int, noun: str) -> CohortError:
     return CohortError(
         [error(f"{what}, fewer than the {folds} folds", f"use fewer folds or gather more {noun}", finding="too-few")]
     )
 
 
-def _lacking(cohort: Cohort, tested: NDArray[np.bool_], labels: Ints, name: str) -> list[str]:
-    if isinstance(cohort.target, Multilabel) and cohort.outcome is not None:
-        value = cohort.outcome.value[cohort.outcome.known]
-        said = (
-            f"fold '{name}' has no label that some patients have and some have not",
-            f"no label that some patients have and some have not is left to train on outside fold '{name}'",
-        )
-        return [what for what, rows in zip(said, (tested, ~tested), strict=True) if not fewest(value[rows]).any()]
-    if isinstance(cohort.target, Survival):
-        needed = [1]
-    elif isinstance(cohort.target, Classification):
-        needed = list(range(len(cohort.target.classes)))
-    else:
-        needed = [0]
-    found = []
-    for label in needed:
-        for side, rows in (("", tested), ("outside it ", ~tested)):
-            if not (labels[rows] == label).any():
-                found.append(f"fold '{name}' has no {_label_name(cohort, label)}" if not side else "")
-                found[-1] = found[-1] or f"no {_label_name(cohort, label)} is left to train on outside fold '{name}'"
-    return found
+def _lacking(cohort: Cohort, tested: NDArray[np.bool_], name: str) -> list[str]:
+    """List what a fold lacks; `tested` tells the patients of known outcome apart."""
+    learned = _learned(cohort)
+    if learned is not None:
+        return learned[0].lacking(learned[1].take(learned[1].known), tested, name)
+    told = (f"fold '{name}' has no patient", f"no patient is left to train on outside fold '{name}'")
+    return [what for what, rows in zip(told, (tested, ~tested), strict=True) if not rows.any()]
 
 
-def _require_labels(cohort: Cohort, fold: NDArray[np.int_] | NDArray[np.str_], labels: Ints, names: list[str]) -> None:
-    texts = fold.astype(str)
+def _require_labels(cohort: Cohort, fold: NDArray[np.str_], names: list[str]) -> None:
+    """Raise CohortError for a fold, of those of the patients of known outcome, that lacks something."""
     problems = [
         error(what, "use fewer folds, merge it with another, or leave the class out", finding="fold-lacks-class")
         for name in names
-        for what in _lacking(cohort, texts == name, labels, name)
+        for what in _lacking(cohort, fold == name, name)
     ]
     if problems:
         raise CohortError(problems)

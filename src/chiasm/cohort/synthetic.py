@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.frames import cohort_from_frames
-from chiasm.cohort.targets import Classification, Multilabel, Regression, Survival, Target
+from chiasm.targets import KINDS as TARGETS
 
 SIGNAL_COLUMNS = 8
 NOISE_COLUMNS = 8
-CENSORED = 0.35
-MEAN_MONTHS = 30.0
 
 Array = NDArray[np.float64]
 Drawn = tuple[Array, Array, Array]  # m1 (n, 16), m2 (n, 16), signal (n,)
@@ -36,6 +34,8 @@ def synthetic_cohort(
     """
     if name not in SYNTHETIC_COHORTS:
         raise ValueError(f"no synthetic cohort '{name}': there are {', '.join(SYNTHETIC_COHORTS)}")
+    if target not in TARGETS:
+        raise ValueError(f"no target '{target}': there are {', '.join(TARGETS)}")
     if n < 8:
         raise ValueError(f"a synthetic cohort needs 8 patients or more, not {n}")
     fraction = 0.3 if name == "missing-at-random" and missing == 0 else missing
@@ -43,7 +43,8 @@ def synthetic_cohort(
         raise ValueError("missing lies between 0 and 0.5: every patient keeps one modality")
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     m1, m2, signal = SYNTHETIC_COHORTS[name](n, rng)
-    patients, asked, copied = _outcome(name, signal, target, rng)
+    noise = rng.normal(size=n)
+    patients, asked, copied = TARGETS[target].drawn(signal, noise, rng, certain=name == "xor")
     if name == "planted-leak":
         m2[:, 0] = copied
     ids = pd.Index([f"p{i:0{len(str(n))}d}" for i in range(n)], dtype=object)
@@ -111,30 +112,3 @@ SYNTHETIC_COHORTS: dict[str, Callable[[int, np.random.Generator], Drawn]] = {
     "missing-at-random": complementary,  # with 30 % of the rows of each modality taken away at random
     "planted-leak": unique,  # with a column of m2 that copies the outcome
 }
-
-
-def _outcome(name: str, signal: Array, target: str, rng: np.random.Generator) -> tuple[pd.DataFrame, Target, Array]:
-    """Draw the patients' table, the target, and a column that gives the outcome away."""
-    n = len(signal)
-    noise = rng.normal(size=n)
-    if target == "classification":
-        drawn = rng.uniform(size=n) < 1 / (1 + np.exp(-signal))
-        label = (signal > 0 if name == "xor" else drawn).astype(int)
-        return pd.DataFrame({"label": label}), Classification("label"), label + 0.1 * noise
-    if target == "survival":
-        months = rng.exponential(MEAN_MONTHS, size=n) * np.exp(-signal / 2)
-        wait = rng.exponential(1.0, size=n)
-        wait *= np.quantile(months / wait, 1 - CENSORED)  # censored where the wait is shorter: for 35 % of them
-        died = months <= wait
-        time = np.maximum(np.minimum(months, wait), 1e-6)
-        table = pd.DataFrame({"months": time, "died": died.astype(int)})
-        return table, Survival("months", "died", unit="months"), np.log(time) + 0.01 * noise
-    if target == "regression":
-        value = signal + rng.normal(size=n)
-        return pd.DataFrame({"value": value}), Regression("value"), value + 0.01 * noise
-    if target == "multilabel":
-        drawn = rng.uniform(size=n) < 1 / (1 + np.exp(-signal))
-        label = (signal > 0 if name == "xor" else drawn).astype(int)
-        rarer = (rng.uniform(size=n) < 1 / (1 + np.exp(1 - signal))).astype(int)
-        return pd.DataFrame({"label": label, "rarer": rarer}), Multilabel(("label", "rarer")), label + 0.1 * noise
-    raise ValueError(f"no target '{target}': there are classification, survival, regression and multilabel")

@@ -15,6 +15,7 @@ from chiasm.evaluation.intervals import Counts, TestFold, fold_values, one_label
 from chiasm.evaluation.within import Strata, within
 from chiasm.metrics.scores import PRIMARY
 from chiasm.metrics.weighted import Floats
+from chiasm.targets import kind_of
 
 Values = list[tuple[Floats, Floats]]
 """Primary metric of some predictions: one pair per label of its values in folds (J, 1) and in draws (J, R)."""
@@ -55,7 +56,7 @@ def whole_values(
 ) -> Values:
     """Compute the primary metric over all tested patients of each fold."""
     name = PRIMARY[kind]
-    if kind != "multilabel":
+    if not kind_of(kind).has_labels:
         return [fold_values(kind, folds, frames, classes, draws, [name])[name]]
     labels = range(len(classes))
     return [fold_values(kind, *one_label(folds, frames, classes, k), draws, [name])[name] for k in labels]
@@ -70,7 +71,7 @@ def within_values(
     strata: Sequence[Strata],
 ) -> Values:
     """Compute the primary metric within strata of each fold."""
-    labels = [None] if kind != "multilabel" else list(range(len(classes)))
+    labels: list[int | None] = list(range(len(classes))) if kind_of(kind).has_labels else [None]
     values = []
     for label in labels:
         own_folds, own_frames, own_classes = (

@@ -7,7 +7,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,10 +16,9 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from chiasm.cohort import Cohort, Survival, class_names, horizons
+from chiasm.cohort import Cohort
 from chiasm.evaluation.protocol import Split
 from chiasm.evaluation.trial import TrialError
-from chiasm.fitting.links import links_of
 from chiasm.fitting.sides import modalities_of, reads_of
 
 Clock = Callable[[], float]
@@ -118,9 +117,10 @@ def run_task(context: Context, task: Task) -> list[Fit]:
 def with_horizons(train: Cohort) -> Cohort:
     """Return the training set with horizons: the requested ones, or the quartiles of its own event times."""
     target, outcome = train.target, train.outcome
-    if isinstance(target, Survival) and not target.times and outcome is not None:
-        return train.with_target(replace(target, times=horizons(outcome)), outcome)
-    return train
+    if target is None or outcome is None:
+        return train
+    timed = target.with_horizons(outcome)
+    return train if timed is target else train.with_target(timed, outcome)
 
 
 def mean_link(model: Any, train: Cohort, modality: str) -> tuple[float, ...] | None:
@@ -130,7 +130,7 @@ def mean_link(model: Any, train: Cohort, modality: str) -> tuple[float, ...] | N
     if not len(rows):
         return None
     frame = model.predict(train.subset(rows).with_target(None, None))
-    links = links_of(train.target.kind, frame, class_names(train.target))
+    links = train.target.links(frame, train.target.names)
     return tuple(float(value) for value in links.mean(axis=0))
 
 

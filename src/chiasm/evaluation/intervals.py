@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.estimates import Estimate, estimate, estimate_of_labels, mean_over_folds, mean_over_labels
 from chiasm.metrics.scores import MIN_EVENTS, PRIMARY, chosen_metrics, estimable, scorable, score, score_pooled
 from chiasm.metrics.weighted import Floats
+from chiasm.targets import Outcome, kind_of
 
 Counts = NDArray[np.uint16]
 
@@ -155,7 +155,7 @@ def tested_outcome(folds: Sequence[TestFold]) -> Outcome:
 
 def scorable_folds(kind: str, folds: Sequence[TestFold]) -> list[TestFold]:
     """Mask the labels that are too rare among all tested patients (`scores.scorable`), the same ones in each fold."""
-    if kind != "multilabel" or not folds:
+    if not kind_of(kind).has_labels or not folds:
         return list(folds)
     kept = ~np.isnan(scorable(kind, tested_outcome(folds)).value).all(axis=0)  # (K,)
     cut = []
@@ -181,7 +181,7 @@ def trial_scores(
         predictions: J frames, aligned with the patients of each fold.
         draws: (R, N) counts from `patient_draws`, the same for every recipe that is compared.
     """
-    if kind == "multilabel":
+    if kind_of(kind).has_labels:
         several = [
             fold_values(kind, *one_label(folds, predictions, classes, k), draws, metrics) for k in range(len(classes))
         ]
@@ -258,7 +258,7 @@ def trial_differences(
     def apart(ours: tuple[Floats, Floats], theirs: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
         return ours[0] - theirs[0], ours[1] - theirs[1]
 
-    if kind != "multilabel":
+    if not kind_of(kind).has_labels:
         sides = [fold_values(kind, folds, frames, classes, draws, [name])[name] for frames in (fused, single)]
         point, drawn = apart(*sides)
         return point[:, 0], mean_over_folds(drawn)

@@ -13,8 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.cohort.stratify import fewest
-from chiasm.cohort.targets import Outcome
 from chiasm.evaluation.contrasts import UNKNOWN, Contrast, Values, chosen, contrast, whole_values, within_values
 from chiasm.evaluation.sentences import Circumstances, contrast_sentence, sentence_of
 from chiasm.evaluation.trial import Trial
@@ -22,6 +20,8 @@ from chiasm.evaluation.verdict import CANNOT_TELL, Evidence, Verdict, above_zero
 from chiasm.evaluation.within import Strata, fifth_strata, pattern_strata, sparse_patterns
 from chiasm.fitting.sides import BEST_AVAILABLE, COMBINED, SINGLE, side_of
 from chiasm.metrics.table import primary_label
+from chiasm.targets import Outcome
+from chiasm.targets.stratify import fewest
 
 Inner = Mapping[tuple[str, int, str], float]  # (recipe, repeat, fold) -> mean primary metric over its inner folds
 PRESENCE = "presence"
@@ -86,8 +86,7 @@ class Judging:
         The strata are modality patterns, or fifths of what `presence` predicts where the patterns are too sparse.
         """
         trial, patterns = self.trial, self.trial.outcomes["pattern"].to_numpy(object)
-        names = [f"p_{name}" for name in trial.classes]
-        columns = {"regression": ["prediction"], "survival": ["risk"]}.get(trial.kind, names)
+        columns = trial.target.answers(trial.classes)
         folds = list(trial.folds.values())
         own = [pattern_strata(patterns[f.patients], self.several[f.patients], len(columns)) for f in folds]
         if not sparse_patterns(own) or PRESENCE not in trial.frames:
@@ -119,7 +118,7 @@ class Judging:
     @cached_property
     def too_rare(self) -> tuple[int, ...]:
         """Labels that are too rare, in the median fold, among the training patients who have two modalities."""
-        if self.trial.kind != "multilabel":
+        if not self.trial.target.has_labels:
             return ()
         sizes = np.median([fewest(outcome.value) for outcome in self.learned_from()], axis=0)  # (K,)
         return tuple(np.flatnonzero(sizes < FEWEST_EVENTS).tolist())
@@ -132,17 +131,14 @@ class Judging:
         have = f"{patients:,} of {total:,} training patients have two modalities"
         if patients < FEWEST_PATIENTS:
             return f"{have}, too few to learn from (fewer than {FEWEST_PATIENTS})"
-        if trial.kind == "survival":
-            events = int(np.median([int(o.event.sum()) for o in training if o.event is not None]))
-            if events < FEWEST_EVENTS:
-                return f"{have}, with {events:,} events among them, too few to learn from (fewer than {FEWEST_EVENTS})"
-        if trial.kind == "classification":
-            counts = [np.bincount(o.value.astype(int), minlength=len(trial.classes)).min() for o in training]
-            least = int(np.median(counts))
-            if least < FEWEST_EVENTS:
-                return f"{have}, {least:,} of the rarest class, too few to learn from (fewer than {FEWEST_EVENTS})"
-        if trial.kind == "multilabel" and len(self.too_rare) == len(trial.classes):
-            return f"{have}, and each label is too rare among them to learn from (fewer than {FEWEST_EVENTS})"
+        if trial.target.has_labels:  # a label that is too rare is left out, and the others may do
+            every = len(self.too_rare) == len(trial.classes)
+            told = f"{have}, and each label is too rare among them to learn from (fewer than {FEWEST_EVENTS})"
+            return told if every else ""
+        least = int(np.median([trial.target.rarest(own, len(trial.classes)) for own in training]))
+        if least < FEWEST_EVENTS:
+            rare = trial.target.rare.format(n=least)
+            return f"{have}, {rare}, too few to learn from (fewer than {FEWEST_EVENTS})"
         return ""
 
     def evidence(self, singles: Sequence[str], fused: Sequence[str], leaks: Sequence[str]) -> Evidence:

@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.cohort.targets import Outcome
-from chiasm.fitting.links import SURVIVAL, columns_of, frame_of, links_of, prior_frame
 from chiasm.metrics.weighted import Floats
+from chiasm.targets import Outcome, kind_of
 
 
 @dataclass(frozen=True)
@@ -68,17 +67,16 @@ def best_available(
         train: outcomes of the training patients, which give the prior.
         index, patterns: identifiers and modality patterns of the tested patients.
     """
-    frame = ranked[0][1].frame
-    columns = columns_of(kind, frame, classes)
-    times = [float(name.removeprefix(SURVIVAL)) for name in columns if name.startswith(SURVIVAL)]
-    prior = links_of(kind, prior_frame(kind, train, 1, classes, times).reindex(columns=columns), classes)[0]
+    target, frame = kind_of(kind), ranked[0][1].frame
+    columns, times = target.link_columns(frame, classes), list(target.horizon_columns(frame))
+    prior = target.links(target.prior_frame(train, 1, classes, times).reindex(columns=columns), classes)[0]
     links = np.tile(prior, (len(index), 1))
     waiting = np.ones(len(index), dtype=bool)
     for modality, one in ranked:
         rows = np.flatnonzero(waiting & present[modality])
-        links[rows] = prior + links_of(kind, one.frame.iloc[rows], classes) - one.level
+        links[rows] = prior + target.links(one.frame.iloc[rows], classes) - one.level
         waiting[rows] = False
-    composed = frame_of(kind, links, columns).set_index(index)
+    composed = target.frame(links, columns).set_index(index)
     composed.insert(0, "pattern", patterns)
     return composed
 
@@ -90,7 +88,8 @@ def null(
     classes: Sequence[str],
 ) -> pd.DataFrame:
     """Predict the training prior for every patient of `frame`, another recipe's predictions in this fold."""
-    times = [float(name.removeprefix(SURVIVAL)) for name in map(str, frame.columns) if name.startswith(SURVIVAL)]
-    prior = prior_frame(kind, train, len(frame), classes, times).set_index(frame.index)
+    target = kind_of(kind)
+    times = list(target.horizon_columns(frame))
+    prior = target.prior_frame(train, len(frame), classes, times).set_index(frame.index)
     prior.insert(0, "pattern", frame["pattern"].to_numpy(object))
     return prior

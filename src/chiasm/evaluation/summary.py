@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from chiasm.cohort import Cohort, Multilabel, Regression, Survival, class_names
+from chiasm.cohort import Cohort
 from chiasm.cohort.accepted import Finding, settle
-from chiasm.cohort.stratify import fewest
 from chiasm.evaluation.composed import REFERENCE_ROWS, compose_references
 from chiasm.evaluation.fits import Fit
 from chiasm.evaluation.intervals import scorable_folds, trial_scores
@@ -26,6 +25,7 @@ from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial, alone_where_empty
 from chiasm.evaluation.trial_findings import trial_findings
 from chiasm.fitting.sides import REFERENCE, REFERENCES, forms_of, reads_of, reads_presence, settings_of
 from chiasm.metrics.scores import METRICS, PRIMARY, score
+from chiasm.targets.stratify import fewest
 
 PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "scipy", "lifelines", "xgboost-cpu")
 
@@ -155,8 +155,8 @@ def outcome_table(setting: Setting) -> pd.DataFrame:
     assert cohort.outcome is not None  # evaluate refuses a cohort without a target
     value = cohort.outcome.value
     columns: dict[str, Any] = {"value": value}
-    if isinstance(cohort.target, Multilabel):
-        columns = {f"{VALUE_OF}{label}": value[:, k] for k, label in enumerate(cohort.target.columns)}
+    if cohort.target is not None and cohort.target.has_labels:
+        columns = {f"{VALUE_OF}{label}": value[:, k] for k, label in enumerate(cohort.target.names)}
     if cohort.outcome.event is not None:
         columns["event"] = cohort.outcome.event
     columns["pattern"] = cohort.pattern()
@@ -177,18 +177,9 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
     described: dict[str, Any] = {
         "kind": target.kind,
         "columns": list(target.columns),
-        "unit": target.unit if isinstance(target, Regression | Survival) else "",
+        "unit": target.unit,
     }
-    if isinstance(target, Multilabel):
-        described["classes"] = list(target.columns)
-        described["counts"] = (outcome.value == 1).sum(axis=0).tolist()
-        described["known"] = (~np.isnan(outcome.value)).sum(axis=0).tolist()
-    elif classes := class_names(target):
-        described["classes"] = list(classes)
-        described["counts"] = np.bincount(outcome.value.astype(int), minlength=len(classes)).tolist()
-    if outcome.event is not None:
-        described["events"] = int(outcome.event.sum())
-        described["times"] = list(target.times) if isinstance(target, Survival) else []
+    described |= target.described(outcome)
     patterns = Counter(cohort.pattern().tolist())
     return {
         "name": cohort.name,
@@ -217,7 +208,7 @@ def describe_recipe(
     trial: Trial, recipe: Any, fits: Mapping[str, Fit], splits: Sequence[Split], inner: Inner
 ) -> dict[str, Any]:
     """Build the row of one recipe in `trial.json`."""
-    primary, labels = PRIMARY[trial.kind], trial.kind == "multilabel"
+    primary, labels = PRIMARY[trial.kind], trial.target.has_labels
     frames = trial.frames[recipe.name]
     scores = trial_scores(
         trial.kind, list(trial.folds.values()), [frames[key] for key in trial.folds], trial.classes, trial.draws

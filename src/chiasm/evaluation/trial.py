@@ -17,6 +17,7 @@ from chiasm.cohort import Outcome
 from chiasm.evaluation.intervals import TestFold, one_label, patient_draws, tested_outcome, trial_scores
 from chiasm.evaluation.verdict import Verdict
 from chiasm.metrics.scores import PRIMARY
+from chiasm.targets import Target, kind_of
 
 SCHEMA = 2
 VALUE_OF = "value_"
@@ -68,6 +69,11 @@ class Trial:
         return str(self.document["cohort"]["target"]["kind"])
 
     @property
+    def target(self) -> type[Target]:
+        """The kind of target, to be asked about it."""
+        return kind_of(self.kind)
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return tuple(self.document["cohort"]["target"].get("classes", ()))
 
@@ -117,7 +123,7 @@ class Trial:
         five do not; such a label is left out of the mean over labels. Empty for targets that are not multilabel.
         """
         rows = []
-        folds = list(self.folds.values()) if self.kind == "multilabel" else []
+        folds = list(self.folds.values()) if self.target.has_labels else []
         known = tested_outcome(folds).value if folds else np.zeros((0, 0))
         for recipe, frames in self.frames.items() if folds else ():
             for k, label in enumerate(self.classes):
@@ -139,7 +145,7 @@ class Trial:
     @cached_property
     def all_outcomes(self) -> Outcome:
         """Outcomes of every patient of the cohort, in the order of `outcomes`."""
-        return outcome_of(self.outcomes, self.classes if self.kind == "multilabel" else ())
+        return outcome_of(self.outcomes, self.classes if self.target.has_labels else ())
 
     @cached_property
     def folds(self) -> dict[tuple[int, str], TestFold]:

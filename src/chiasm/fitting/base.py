@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
 from chiasm.citation import Citation
-from chiasm.cohort import Cohort, Multilabel, Outcome, Survival, Target, Unsupported, class_names, horizons
+from chiasm.cohort import Cohort, Outcome, Target, Unsupported
 from chiasm.cohort.content import require_clear_columns
 from chiasm.compute.isolation import threads_for
 from chiasm.encoders import encoder_of
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.row import Row
+from chiasm.heads.kinds import HEADS
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 
 LEAST_PATIENTS = 10
-KINDS = ("classification", "multilabel", "regression", "survival")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Training:
     @property
     def classes(self) -> int | None:
         """Number of classes or labels; None for other kinds of target."""
-        return len(class_names(self.target)) or None
+        return len(self.target.names) or None
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,7 @@ class BaseRecipe(ABC):
         predictor, response = self.completed(whole, training, predictor, response)
         kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
         scarce = tuple(name for name in cohort.modalities if name not in whole.cohort.modalities)
-        described = {key: value for key, value in vars(training.target).items() if isinstance(value, str) and value}
-        target: dict[str, Any] = {"kind": training.target.kind, **described}
-        if isinstance(training.target, Multilabel):
-            target["columns"] = list(training.target.columns)
+        target = training.target.stored()
         encodings = {name: cohort.encodings[name] for name in kinds if name in cohort.encodings}
         return FittedModel(self.name, kinds, predictor, response, target, self.has_prior, scarce, encodings)
 
@@ -169,9 +166,7 @@ def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str) -
         return trainable(cohort.with_modalities(plenty), seed, checkpoint, device)
     target, outcome = cohort.target, cohort.outcome
     assert target is not None and outcome is not None  # a subset keeps them
-    if isinstance(target, Survival) and not target.times:
-        target = replace(target, times=horizons(outcome))
-    return Training(cohort, target, outcome, seed, checkpoint, device)
+    return Training(cohort, target.with_horizons(outcome), outcome, seed, checkpoint, device)
 
 
 def require(cohort: Cohort, modalities: int) -> None:
@@ -182,7 +177,7 @@ def require(cohort: Cohort, modalities: int) -> None:
     """
     if cohort.target is None:
         raise Unsupported("the cohort has no target: name one in [target], or give target=... to cohort_from_frames")
-    if cohort.target.kind not in KINDS:
+    if cohort.target.kind not in HEADS:
         raise Unsupported(
             f"targets of kind '{cohort.target.kind}' cannot be evaluated yet: choose one column as the target"
         )

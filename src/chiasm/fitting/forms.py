@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from chiasm.cohort import Cohort, Unsupported, class_names
-from chiasm.fitting.links import SURVIVAL, columns_of, prior_frame
+from chiasm.cohort import Cohort, Unsupported
 from chiasm.fitting.sides import form_name, settings_of
 
 
@@ -80,16 +79,15 @@ class FormModel:
     def predict(self, cohort: Cohort) -> pd.DataFrame:
         """Predict with the model for patients who have the modality, and by the training-set prior for the others."""
         assert self.train.target is not None and self.train.outcome is not None  # it was fitted on them
-        kind, classes = self.train.target.kind, class_names(self.train.target)
+        target, outcome = self.train.target, self.train.outcome
         rows = cohort.rows_of(self.modality) if self.modality in cohort.modalities else np.zeros(0, int)
         if not len(rows):
             rows_of_training = self.train.rows_of(self.modality)[:1]
             example = self.model.predict(self._seen(self.train.with_target(None, None), rows_of_training))
         else:
             example = self.model.predict(self._seen(cohort, rows))
-        columns = columns_of(kind, example, classes)
-        times = [float(name.removeprefix(SURVIVAL)) for name in columns if name.startswith(SURVIVAL)]
-        whole = prior_frame(kind, self.train.outcome, len(cohort), classes, times).reindex(columns=columns)
+        columns, times = target.link_columns(example, target.names), list(target.horizon_columns(example))
+        whole = target.prior_frame(outcome, len(cohort), target.names, times).reindex(columns=columns)
         whole.index = pd.Index(cohort.ids, name="patient", dtype=object)
         if len(rows):
             whole.loc[list(cohort.ids[rows]), columns] = example.loc[list(cohort.ids[rows]), columns]

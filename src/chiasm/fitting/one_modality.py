@@ -16,7 +16,7 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.fitting.base import BaseRecipe, Training, require, trainable
 from chiasm.fitting.model import FittedModel
-from chiasm.fitting.unimodal import Prior, prior_link
+from chiasm.fitting.unimodal import Prior
 from chiasm.heads.response import Response
 from chiasm.protocols import Embeds, Predictor, reads_inputs
 
@@ -79,10 +79,10 @@ def one_modality(
         training: the patients who have the modality.
         predictor, response: the model fitted on `training`.
     """
-    prior = prior_link(whole.target.kind, whole.outcome, whole.classes)
+    prior = whole.target.prior_link(whole.outcome, whole.classes)
     level = predictor.link(training.cohort).mean(0)
     centre = 0.0
-    if response.kind == "survival":
+    if response.is_relative:
         centre = response.slope * (response.centre - float(level[0]))
     made = OneModality(predictor, modality, prior, level, response.slope)
     return made, replace(response, slope=1.0, centre=centre)
@@ -90,7 +90,7 @@ def one_modality(
 
 def prior_model(whole: Training, name: str, cohort: Cohort) -> FittedModel:
     """Return the training-set prior as the model of a modality that too few training patients have."""
-    prior = Prior(prior_link(whole.target.kind, whole.outcome, whole.classes))
+    prior = Prior(whole.target.prior_link(whole.outcome, whole.classes))
     response = Response.fit(whole.target, prior.link(whole.cohort), whole.outcome, calibrate=False)
     scarce = tuple(own for own in cohort.modalities if own not in whole.cohort.modalities)
     return FittedModel(name, {}, prior, response, {"kind": whole.target.kind}, True, scarce)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, CohortError, Outcome, fold_ids
+from chiasm.cohort import Cohort, CohortError, fold_ids
 from chiasm.compute.memo import remember
 from chiasm.encoders import features_of
 from chiasm.encoders.table.scaling import Projected, Projection
@@ -21,6 +21,7 @@ from chiasm.fitting.base import Training
 from chiasm.fitting.bent import Part, bent_rivals
 from chiasm.fitting.inner_choice import Chosen, choose_penalty, choose_sparse
 from chiasm.linear.linear import Linear
+from chiasm.linear.losses import LOSSES
 
 Array = NDArray[np.float64]
 FOLDS = 5
@@ -165,13 +166,13 @@ def _straight(training: Training, modality: str) -> _Straight:
     seen, width = projection(scaled), scaled.shape[1]
     part = Part(kind, known, folds, classes, features, projection, seen, width, columns, training.seed)
     read: Projection | None = projection
-    if kind in ("classification", "regression"):
+    if LOSSES[kind].has_elastic_net:
         # Early fusion is sparse for these kinds: one modality may be too, or sparsity would pass for a fusion gain.
         own = None if columns else projection
         sparse = choose_sparse(kind, scaled if own is None else seen, known, folds, classes)
         if sparse.loss < chosen.loss:
             read, chosen = own, sparse
-    prior = prior_link(kind, outcome, classes)
+    prior = training.target.prior_link(outcome, classes)
     model = Unimodal(modality, features, read, chosen.model, chosen.penalty, chosen.slope, chosen.centre, prior)
     return _Straight(model, chosen, part)
 
@@ -199,14 +200,3 @@ def inner_folds(cohort: Cohort, seed: int) -> NDArray[np.int_]:
         except CohortError:
             continue
     return fold_ids(cohort, 2, seed=seed)
-
-
-def prior_link(kind: str, outcome: Outcome, classes: int | None) -> Array:
-    """Return the prior link `(K,)`: log class frequencies, log odds of labels, the mean, or a log hazard of zero."""
-    if kind == "multilabel":
-        have, lack = ((outcome.value == code).sum(axis=0) + 0.5 for code in (1, 0))
-        return np.asarray(np.log(have / lack))
-    if kind == "classification":
-        counts = np.bincount(outcome.value.astype(int), minlength=classes or 0) + 0.5
-        return np.asarray(np.log(counts / counts.sum()))
-    return np.array([float(outcome.value.mean()) if kind == "regression" else 0.0])

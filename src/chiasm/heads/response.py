@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
-from scipy.special import expit, softmax  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
-from chiasm.cohort import Outcome, Survival, Target, class_names, horizons
+from chiasm.heads.kinds import HEADS
 from chiasm.linear.likelihood import FoldLikelihood
-from chiasm.linear.ridge_cox import breslow, survival_at
+from chiasm.targets import Outcome, Target
 
 Array = NDArray[np.float64]
-LOGITS = ("classification", "multilabel")
 
 
 @storable("response")
@@ -65,8 +63,8 @@ class Response:
             in_the_large: shift the logits of each class or label by one constant, so that the mean probability is its
                 frequency; only for links that were predicted out of fold.
         """
-        classes = class_names(target)
-        if folds is not None and isinstance(target, Survival):
+        kind = HEADS[target.kind]
+        if folds is not None and kind.is_relative:
             link = link.copy()
             for fold in np.unique(folds):
                 link[folds == fold] -= link[folds == fold].mean(0)
@@ -74,35 +72,31 @@ class Response:
             calibration(target.kind, link, outcome, folds) if calibrate else (1.0, centre_of(target.kind, link))
         )
         intercept = np.zeros(0)
-        if in_the_large and target.kind in LOGITS:
+        if in_the_large and kind.has_logits:
             intercept = level_of(target.kind, slope * link, outcome)
             if calibrate:  # shifted links have another best slope
                 slope = calibration(target.kind, link, outcome, folds, intercept)[0]
                 intercept = level_of(target.kind, slope * link, outcome)
-        if not isinstance(target, Survival) or outcome.event is None:
-            return cls(target.kind, classes, (), slope, centre, np.zeros(0), np.zeros(0), intercept)
-        event_times, hazard = breslow((link[:, 0] - centre) * slope, outcome.value, outcome.event)
-        return cls("survival", (), target.times or horizons(outcome), slope, centre, event_times, hazard)
+        beside = kind.baseline(target, (link - centre) * slope, outcome)
+        return cls(
+            target.kind, target.names, beside.times, slope, centre, beside.event_times, beside.hazard, intercept
+        )  # fmt: skip
+
+    @property
+    def is_relative(self) -> bool:
+        """True if a link says how a patient compares with others, and has no level of its own."""
+        return HEADS[self.kind].is_relative
 
     def calibrated(self, link: Array) -> Array:
         """Apply slope and intercept to links `(n, K)`; a log hazard becomes relative to the training mean."""
         scaled = (link - self.centre) * self.slope
         if len(self.intercept):
             scaled = scaled + self.intercept
-        return scaled if self.kind == "survival" else scaled + self.centre
+        return scaled if self.is_relative else scaled + self.centre
 
     def frame(self, link: Array) -> pd.DataFrame:
         """Convert links to one row per patient: `p_<name>` columns; `prediction`; or `risk` and `survival_<time>`."""
-        link = self.calibrated(link)
-        if self.kind == "classification":
-            return pd.DataFrame(softmax(link, axis=1), columns=[f"p_{name}" for name in self.classes])
-        if self.kind == "multilabel":
-            return pd.DataFrame(expit(link), columns=[f"p_{name}" for name in self.classes])
-        if self.kind == "regression":
-            return pd.DataFrame({"prediction": link[:, 0]})
-        survival = survival_at(link[:, 0], (self.event_times, self.hazard), np.array(self.times))
-        columns = {f"survival_{time:g}": survival[:, k] for k, time in enumerate(self.times)}
-        return pd.DataFrame({"risk": link[:, 0], **columns})
+        return HEADS[self.kind].frame(self.calibrated(link), self)
 
 
 def calibration(
@@ -128,7 +122,7 @@ def calibration(
 
 def centre_of(kind: str, link: Array) -> float:
     """Fixed point of the slope: the mean link, but zero for logits."""
-    return 0.0 if kind in LOGITS or not len(link) else float(link.mean())
+    return 0.0 if HEADS[kind].has_logits or not len(link) else float(link.mean())
 
 
 def level_of(kind: str, link: Array, outcome: Outcome) -> Array:
@@ -138,37 +132,4 @@ def level_of(kind: str, link: Array, outcome: Outcome) -> Array:
     for a number it becomes the mean; a log hazard has no level, and gets zero. Patients and labels of unknown outcome
     are left out.
     """
-    if kind == "survival" or not len(link):
-        return np.zeros(link.shape[1])
-    if kind == "regression":
-        known = outcome.known
-        return np.array([float((outcome.value[known] - link[known, 0]).mean()) if known.any() else 0.0])
-    if kind == "classification":
-        rows = np.flatnonzero(outcome.known)
-        seen = np.eye(link.shape[1])[outcome.value[rows].astype(int)]
-        return _common_level(softmax, link[rows], np.maximum(seen.sum(0), 0.5))
-    columns = []
-    for own, label in zip(link.T, np.asarray(outcome.value, np.float64).T, strict=True):
-        rows = ~np.isnan(label)
-        count = np.array([np.clip(np.nansum(label), 0.5, max(rows.sum() - 0.5, 0.5))])
-        columns.append(_common_level(_sigmoid, own[rows][:, None], count) if rows.any() else np.zeros(1))
-    return np.concatenate(columns)
-
-
-def _sigmoid(link: Array, axis: int) -> Array:
-    return np.asarray(expit(link))
-
-
-def _common_level(probability: Any, link: Array, count: Array) -> Array:
-    """Solve `sum of probabilities = count` for `(K,)` by bounded Newton steps; for softmax the result sums to zero."""
-    wanted = count / count.sum() * len(link) if len(count) > 1 else count
-    level = np.zeros(link.shape[1])
-    for _ in range(100):
-        p = probability(link + level, axis=1)
-        gap = p.sum(0) - wanted
-        if np.abs(gap).max() < 1e-9 * len(link):
-            break
-        slope = np.diag(p.sum(0)) - p.T @ p if len(count) > 1 else np.diag((p * (1 - p)).sum(0))
-        step = np.linalg.lstsq(slope + 1e-12 * np.eye(len(level)), gap, rcond=1e-10)[0]
-        level = level - step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
-    return np.asarray(level - level.mean() if len(count) > 1 else level)
+    return HEADS[kind].level(link, outcome) if len(link) else np.zeros(link.shape[1])

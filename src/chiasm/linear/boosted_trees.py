@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
-from chiasm.cohort.targets import Outcome
+from chiasm.linear.losses import LOSSES
+from chiasm.targets import Outcome
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int_]
@@ -129,38 +129,14 @@ class Booster:
     def __init__(
         self, kind: str, x: Array, outcome: Outcome, rounds: int, growth: Growth, classes: int | None = None
     ) -> None:
-        self.kind, self.columns = kind, x.shape[1]
-        value = np.asarray(outcome.value, np.float64)
+        self.columns = x.shape[1]
         self.parts: list[tuple[Any, Array]] = []  # a booster and its (k,) base, for one link or all
         self.paired = False
-        if kind == "multilabel":
-            for label in value.T:
-                rows = ~np.isnan(label)
-                self.parts.append(self._binary(x[rows], label[rows], rounds, growth))
-        elif kind == "classification":
-            outputs = classes or int(value.max()) + 1
-            if outputs == 2:
-                self.paired = True
-                self.parts.append(self._binary(x, value, rounds, growth))
-            else:
-                count = np.bincount(value.astype(int), minlength=outputs) + 0.5
-                base = np.log(count / count.sum())
-                self.parts.append((self._grown("multi:softprob", x, value, base, rounds, growth), base))
-        elif kind == "regression":
-            base = np.array([value.mean()])
-            self.parts.append((self._grown("reg:squarederror", x, value, base, rounds, growth), base))
-        else:
-            assert outcome.event is not None
-            rank = np.unique(value, return_inverse=True)[1] + 1.0  # Cox's likelihood depends on the order alone
-            signed = np.where(outcome.event, rank, -rank)
-            base = np.zeros(1)
-            self.parts.append((self._grown("survival:cox", x, signed, base, rounds, growth), base))
-
-    def _binary(self, x: Array, label: Array, rounds: int, growth: Growth) -> tuple[Any, Array]:
-        base = np.array([logit((label.sum() + 0.5) / (len(label) + 1.0))])
-        if len(np.unique(label)) < 2:
-            return None, base
-        return self._grown("binary:logistic", x, label, base, rounds, growth), base
+        for own in LOSSES[kind].boosting(outcome, classes):
+            self.paired |= own.paired
+            seen, label = (x, own.label) if own.rows is None else (x[own.rows], own.label[own.rows])
+            grown = self._grown(own.objective, seen, label, own.base, rounds, growth) if own.objective else None
+            self.parts.append((grown, own.base))
 
     def _grown(self, objective: str, x: Array, label: Array, base: Array, rounds: int, growth: Growth) -> Any:
         import xgboost

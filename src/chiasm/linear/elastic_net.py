@@ -23,11 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit  # type: ignore[import-untyped]
 
-from chiasm.cohort.targets import Outcome
 from chiasm.linear.linear import Linear
 from chiasm.linear.logistic import over_all_classes
+from chiasm.linear.losses import LOSSES
 from chiasm.linear.proximal import TOLERANCE, SparseProblem, fit_working_set
 from chiasm.linear.ridge_cox import Array, checked
+from chiasm.targets import Outcome
 
 STEPS = 12
 LEAST_ENTERING = 50  # columns that may enter the working set at once; a quarter of it if that is more
@@ -48,7 +49,7 @@ def fit_elastic_net(
     without a row is treated as by the ridge: half a patient, and no coefficient.
 
     Args:
-        kind: "classification" or "regression".
+        kind: kind of target whose loss has a sparse form: "classification" or "regression".
         features: (n, F), finite. Patients whose outcome is unknown are left out.
         outcome: outcomes of the same n patients: class codes or numbers.
         penalties: strengths > 0, in any order.
@@ -67,7 +68,7 @@ def fit_elastic_net(
     problem, codes = _problem(kind, features, outcome, l1_ratio)
     fits: dict[float, Linear] = {}
     for penalty, coef, intercept in _path(problem, sorted(set(penalties), reverse=True)):
-        if kind == "classification":
+        if not problem.squared:
             fits[penalty] = Linear(kind, *over_all_classes(coef, intercept, problem.mean, codes, classes))
         else:
             fits[penalty] = Linear(kind, coef, intercept - problem.mean @ coef)
@@ -95,19 +96,18 @@ def penalty_grid(kind: str, features: Array, outcome: Outcome, *, l1_ratio: floa
 
 def _problem(kind: str, features: Array, outcome: Outcome, l1_ratio: float) -> tuple[SparseProblem, NDArray[np.int_]]:
     """Build the problem of the patients with known outcomes, and return their class codes."""
-    if kind not in ("classification", "regression"):
-        raise ValueError(f"no elastic net for a target of kind {kind!r}: it is for classification and regression")
+    if kind not in LOSSES or not LOSSES[kind].has_elastic_net:
+        able = " and ".join(name for name, loss in LOSSES.items() if loss.has_elastic_net)
+        raise ValueError(f"no elastic net for a target of kind {kind!r}: it is for {able}")
     if not 0 < l1_ratio <= 1:
         raise ValueError(f"l1_ratio must lie above 0 and be at most 1, not {l1_ratio}: without L1 take the ridge")
     known = np.asarray(outcome.known, bool)
     x, y = checked(features, known), np.asarray(outcome.value, np.float64)
     if not known.all():
         x, y = x[known], y[known]
-    codes, targets = y.astype(int) if kind == "classification" else np.zeros(0, int), y[:, None]
-    if kind == "classification":
-        seen = np.unique(codes)
-        targets = (codes[:, None] == (seen[1:] if len(seen) == 2 else seen)).astype(np.float64)
-    return SparseProblem(kind, x, x.mean(axis=0), np.ptp(x, axis=0) > 0, targets, l1_ratio), codes
+    sparse = LOSSES[kind].sparse(Outcome(y, None, np.ones(len(y), bool)))
+    varies = np.ptp(x, axis=0) > 0
+    return SparseProblem(sparse.squared, x, x.mean(axis=0), varies, sparse.targets, l1_ratio), sparse.codes
 
 
 def _largest(slope: Array, l1_ratio: float) -> float:
@@ -119,7 +119,7 @@ def _path(problem: SparseProblem, penalties: Sequence[float]) -> Iterator[tuple[
     intercept = problem.targets.mean(axis=0)
     slope = problem.gradient(intercept)
     coef, top = np.zeros_like(slope), _largest(slope, problem.l1_ratio)
-    if problem.kind == "classification":
+    if not problem.squared:
         intercept = logit(intercept) if len(intercept) == 1 and intercept < 1 else np.log(intercept)
         intercept = intercept - (intercept.mean() if len(intercept) > 1 else 0.0)
     for penalty in penalties:

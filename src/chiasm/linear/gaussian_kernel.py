@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy import linalg  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
-from chiasm.cohort.targets import Outcome
 from chiasm.linear.kernel_ridge import median_distance, squared_distances
+from chiasm.linear.losses import LOSSES
+from chiasm.targets import Outcome
 
 Array = NDArray[np.float64]
 LANDMARKS = 128
@@ -85,19 +86,7 @@ def residuals(kind: str, outcome: Outcome, classes: int | None) -> Array:
 
     For survival the martingale residuals, events minus the Nelson-Aalen cumulative hazard; zero for a missing label.
     """
-    value = np.asarray(outcome.value, np.float64)
-    if kind == "classification":
-        value = np.eye(classes or int(value.max()) + 1)[value.astype(int)]
-        value = value[:, 1:] if value.shape[1] == 2 else value
-    if kind == "survival" and outcome.event is not None:
-        times, where = np.unique(value, return_inverse=True)
-        events = np.bincount(where, outcome.event, len(times))
-        at_risk = np.cumsum(np.bincount(where, minlength=len(times))[::-1])[::-1]
-        return np.asarray(outcome.event - np.cumsum(events / at_risk)[where])[:, None]
-    value = value if value.ndim == 2 else value[:, None]
-    known = ~np.isnan(value)
-    mean = np.where(known, value, 0.0).sum(0) / np.maximum(known.sum(0), 1)
-    return np.asarray(np.where(known, value - mean, 0.0))
+    return LOSSES[kind].residuals(outcome, classes)
 
 
 def left_out_errors(x: Array, rest: Array, penalties: Sequence[float]) -> Array:

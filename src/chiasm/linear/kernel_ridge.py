@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort import Unsupported
+from chiasm.errors import Unsupported
 from chiasm.linear.ridge_cox import solve as solved
 
 Array = NDArray[np.float64]

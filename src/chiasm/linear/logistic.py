@@ -111,3 +111,19 @@ def over_all_classes(
     if len(seen) < width:  # put the others at their average log frequency, beside the absent class
         level[seen] += np.mean(np.log(counts[seen] / len(codes))) - np.mean(intercept)
     return every, level
+
+
+def fit_labels(x: Array, y: Array, penalties: Sequence[float]) -> list[tuple[Array, Array]]:
+    """Fit one logistic regression per label and penalty, `y` (n, K) of 0, 1 and NaN; the link is the log odds."""
+    paths = []
+    for label in y.T:
+        rows = ~np.isnan(label)
+        if not rows.any():  # no known value here: even odds
+            paths.append([(np.zeros((x.shape[1], 2)), np.zeros(2))] * len(penalties))
+            continue
+        paths.append(fit_ridge_logistic(x[rows], label[rows].astype(int), penalties, classes=2))
+    fits = []
+    for path in zip(*paths, strict=True):
+        coef = np.stack([w[:, 1] - w[:, 0] for w, _ in path], axis=1)  # (F, K)
+        fits.append((coef, np.array([b[1] - b[0] for _, b in path])))
+    return fits

@@ -31,7 +31,7 @@ class SparseProblem:
     The model is generalised linear with its canonical link: minus the loss gradient is `x' (targets - expected)`.
     """
 
-    kind: str
+    squared: bool
     x: Array
     mean: Array
     varies: Array
@@ -40,14 +40,14 @@ class SparseProblem:
 
     def expected(self, eta: Array) -> Array:
         """Expected targets `(n, K)`: numbers, the probability of the second of two classes, or of each class."""
-        if self.kind == "regression":
+        if self.squared:
             return eta
         return np.asarray(expit(eta) if eta.shape[1] == 1 else softmax(eta, axis=1))
 
     @property
     def curvature(self) -> float:
         """Largest eigenvalue that the Hessian of one patient's loss can have."""
-        return 1.0 if self.kind == "regression" else 0.25 if self.targets.shape[1] == 1 else 0.5
+        return 1.0 if self.squared else 0.25 if self.targets.shape[1] == 1 else 0.5
 
     def gradient(self, expected: Array) -> Array:
         """Minus the gradient of the loss, `(F, K)`, for centred columns; exactly zero for a constant column."""
@@ -122,7 +122,7 @@ def _newton(
         gradient = np.concatenate([slope[rows, columns], residual.sum(axis=0)])
         if np.abs(gradient).max() <= 0.1 * TOLERANCE * threshold:
             return coef, intercept
-        if problem.kind == "regression":
+        if problem.squared:
             hessian = design.T @ design
         else:
             weighted = design * expected[:, owner]

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort.targets import Outcome
+from chiasm.targets import Outcome, kind_of
 
 Array = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class TargetUnits:
     @classmethod
     def of(cls, kind: str, outcome: Outcome) -> Self:
         """Measure the units of an outcome."""
-        if kind != "regression" or not outcome.known.any():
+        if not kind_of(kind).is_scaled or not outcome.known.any():
             return cls()
         known = np.asarray(outcome.value, np.float64)[outcome.known]
         # numpy squares the deviations, which underflows for small units and overflows for large ones

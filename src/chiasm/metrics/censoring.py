@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chiasm.metrics.weighted import Floats, ratio
+from chiasm.targets.survival import event_free_survival
+
+__all__ = ["LEAST_UNCENSORED", "censoring_survival", "event_free_survival", "seen_by", "truncation_time"]
 
 LEAST_UNCENSORED = 0.1
 """Smallest censoring survival at which an event counts in Uno's C: no pair weighs more than 100 times another."""
@@ -40,22 +43,6 @@ def censoring_survival(train_time: ArrayLike, train_event: ArrayLike, at: ArrayL
     survival = np.r_[1.0, np.cumprod(1.0 - np.nan_to_num(ratio(count - events, at_risk)))]
     value = survival[np.searchsorted(unique, asked, side="left" if before else "right")]
     return np.where((asked > unique[-1]) & (survival[-1] > 0), np.nan, value)
-
-
-def event_free_survival(train_time: ArrayLike, train_event: ArrayLike, at: ArrayLike) -> Floats:
-    """Kaplan-Meier estimate S(t) of being event-free at t from the training patients: the null model's prediction.
-
-    After the last training time it stays where it is, zero or not.
-    """
-    observed, died = _followed(train_time, train_event)
-    asked = np.asarray(at, dtype=np.float64)
-    if len(observed) == 0:
-        return np.full(asked.shape, np.nan)
-    unique, index, count = np.unique(observed, return_inverse=True, return_counts=True)
-    events = np.bincount(index, weights=died, minlength=len(unique))
-    at_risk = len(observed) - np.r_[0, np.cumsum(count)[:-1]]
-    survival = np.r_[1.0, np.cumprod(1.0 - events / at_risk)]
-    return np.asarray(survival[np.searchsorted(unique, asked, side="right")], dtype=np.float64)
 
 
 def truncation_time(train_time: ArrayLike, train_event: ArrayLike, *, least: float = LEAST_UNCENSORED) -> float:

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from chiasm.cohort.targets import Outcome
 from chiasm.metrics.censoring import truncation_time
 from chiasm.metrics.weighted import Floats
-
-_SURVIVAL = "survival_"
+from chiasm.targets import Outcome, Survival, kind_of
 
 
 @dataclass(frozen=True)
@@ -41,24 +39,22 @@ def scored_of(
     known = np.flatnonzero(outcome.known)
     predictions, outcome = predictions.iloc[known], outcome.take(known)
     train = None if train is None else train.take(np.flatnonzero(train.known))
-    if kind == "classification":
-        if len(classes) < 2:
-            raise ValueError(f"classification has {len(classes)} classes: name two or more")
-        return Scored(_columns(predictions, [f"p_{name}" for name in classes]), outcome, train)
-    if kind == "multilabel":
-        if len(classes) != outcome.value.shape[1]:
-            raise ValueError(f"{len(classes)} names for {outcome.value.shape[1]} labels: name each")
-        return Scored(_columns(predictions, [f"p_{name}" for name in classes]), outcome, train)
-    if kind == "regression":
-        return Scored(_columns(predictions, ["prediction"])[:, 0], outcome, train)
-    named = _horizon_columns(predictions)
+    own = kind_of(kind)
+    if wrong := own.misnamed(classes, outcome):
+        raise ValueError(wrong)
+    prediction = _columns(predictions, own.answers(classes))
+    if not (own.has_classes or own.has_labels):
+        prediction = prediction[:, 0]
+    if not own.has_times:
+        return Scored(prediction, outcome, train)
+    named = own.horizon_columns(predictions)
     survival = _columns(predictions, list(named.values())) if named else None
-    return Scored(_columns(predictions, ["risk"])[:, 0], outcome, train, survival, np.array(list(named)))
+    return Scored(prediction, outcome, train, survival, np.array(list(named)))
 
 
 def horizons_of(predictions: pd.DataFrame) -> tuple[float, ...]:
     """Horizons at which these predictions give a survival, increasing; the integrated Brier score spans them."""
-    return tuple(_horizon_columns(predictions))
+    return tuple(Survival.horizon_columns(predictions))
 
 
 def uno_tau(train: Outcome) -> float:
@@ -67,12 +63,6 @@ def uno_tau(train: Outcome) -> float:
     if known.event is None:
         raise ValueError("the outcome has no events: survival metrics need time and event")
     return truncation_time(known.value, known.event)
-
-
-def _horizon_columns(predictions: pd.DataFrame) -> dict[float, str]:
-    """Find the columns of survival predictions, {horizon: column}, by time."""
-    names = [str(name) for name in predictions if str(name).startswith(_SURVIVAL)]
-    return dict(sorted((float(name[len(_SURVIVAL) :]), name) for name in names))
 
 
 def _columns(predictions: pd.DataFrame, names: list[str]) -> Floats:

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from chiasm.cohort.stratify import fewest
-from chiasm.cohort.targets import Outcome
 from chiasm.metrics.scored import Scored, horizons_of, scored_of, uno_tau
 from chiasm.metrics.table import METRICS, PRIMARY, Metric
 from chiasm.metrics.weighted import Floats, as_weights
+from chiasm.targets import Outcome, kind_of
 
 __all__ = [
     "METRICS",
@@ -53,7 +52,7 @@ def score(
     """Compute every metric of a kind of target, for each draw of a bootstrap.
 
     Args:
-        kind: "classification", "multilabel", "regression" or "survival".
+        kind: kind of target, as a row of `METRICS` is called.
         predictions: row i belongs to patient i of `outcome`; columns `p_<class>` or `p_<label>` | `prediction` | `risk`
             and `survival_<time>`; others are ignored.
         outcome: outcomes of n patients; those whose outcome is unknown are left out.
@@ -150,14 +149,9 @@ def estimable(kind: str, outcome: Outcome, n_classes: int = 0, *, min_events: in
     Multilabel: `min_events` patients with, and as many without, any one label; see `scorable` for the other labels.
     Survival: `min_events` events; a cohort without censoring is fine. Regression: `min_events` patients.
     """
-    if kind == "multilabel":
-        return bool((fewest(outcome.value) >= max(1, min_events)).any())
-    value = outcome.value[outcome.known]
-    if kind == "classification":
-        return bool(np.bincount(value.astype(np.intp), minlength=max(n_classes, 2)).min() >= min_events)
-    if kind == "survival":
-        return outcome.event is not None and int(outcome.event[outcome.known].sum()) >= min_events
-    return len(value) >= min_events
+    own = kind_of(kind)
+    least = max(1, min_events) if own.has_labels else min_events
+    return own.rarest(outcome, n_classes) >= least
 
 
 def scorable(kind: str, outcome: Outcome, *, min_events: int = MIN_EVENTS) -> Outcome:
@@ -165,10 +159,7 @@ def scorable(kind: str, outcome: Outcome, *, min_events: int = MIN_EVENTS) -> Ou
 
     The outcomes of other kinds of target are returned unchanged.
     """
-    if kind != "multilabel":
-        return outcome
-    value = np.where(fewest(outcome.value) >= min_events, outcome.value, np.nan)
-    return Outcome(value, None, outcome.known & ~np.isnan(value).all(axis=1))
+    return kind_of(kind).scorable(outcome, min_events)
 
 
 def chosen_metrics(kind: str, metrics: Collection[str] | None) -> tuple[Metric, ...]:

@@ -22,6 +22,7 @@ from chiasm.metrics import regression as numbers_
 from chiasm.metrics import survival as survival_
 from chiasm.metrics import survival_calibration as horizon_
 from chiasm.metrics import time_dependent as dependent_
+from chiasm.metrics import within as within_
 from chiasm.metrics.scored import Scored, uno_tau
 from chiasm.metrics.weighted import Floats
 
@@ -40,6 +41,8 @@ class Metric:
         table: "performance", "horizons" or "calibration": the table that it belongs to.
         ideal: see `higher_is_better`.
         row: row of the output of `function` that is this metric, where several share it; the output is (rows, R) then.
+        within: the metric within strata of patients, for the primary one; None where it has no such form.
+        chance: value of the primary one where nothing is known.
     """
 
     id: str
@@ -50,6 +53,8 @@ class Metric:
     table: str = PERFORMANCE
     ideal: float = 1.0
     row: int | None = None
+    within: within_.Within | None = None
+    chance: float = 0.0
 
     @property
     def pooled(self) -> bool:
@@ -158,9 +163,10 @@ def _at_horizons() -> tuple[Metric, ...]:
     return *performance, *calibration
 
 
+# Of each kind of target, the primary metric first.
 METRICS: dict[str, tuple[Metric, ...]] = {
     "classification": (
-        Metric("auroc", "AUROC", True, _of_classes(classes_.auroc)),
+        Metric("auroc", "AUROC", True, _of_classes(classes_.auroc), within=within_.auroc_of_classes, chance=0.5),
         Metric("auprc", "average precision", True, _of_classes(classes_.auprc)),
         Metric("balanced_accuracy", "balanced accuracy", True, _of_classes(classes_.balanced_accuracy)),
         Metric("macro_f1", "macro F1", True, _of_classes(classes_.macro_f1)),
@@ -169,14 +175,14 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         *_calibration(),
     ),
     "multilabel": (
-        Metric("auroc", "macro AUROC", True, _of_classes(labels_.auroc)),
+        Metric("auroc", "macro AUROC", True, _of_classes(labels_.auroc), within=within_.auroc_of_label, chance=0.5),
         Metric("auprc", "macro average precision", True, _of_classes(labels_.auprc)),
         Metric("brier", "mean Brier score", False, _of_classes(labels_.brier)),
         Metric("ipa", "mean scaled Brier score", True, terms_.scaled_labels, terms_.label_losses),
         *_calibration("mean "),
     ),
     "regression": (
-        Metric("r2", "R²", True, _of_classes(numbers_.r2)),
+        Metric("r2", "R²", True, _of_classes(numbers_.r2), within=within_.r2),
         Metric("rmse", "RMSE", False, _of_classes(numbers_.rmse)),
         Metric("spearman", "Spearman's ρ", True, _of_classes(numbers_.spearman)),
         Metric("c_index", "concordance index", True, _of_classes(numbers_.c_index)),
@@ -191,7 +197,7 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         ),
     ),
     "survival": (
-        Metric("harrell_c", "Harrell's C", True, _harrell_c),
+        Metric("harrell_c", "Harrell's C", True, _harrell_c, within=within_.harrell_c, chance=0.5),
         Metric("uno_c", "Uno's C", True, _uno_c),
         Metric("integrated_brier", "integrated Brier score", False, _integrated_brier),
         Metric("ipa", "scaled integrated Brier score", True, terms_.scaled, terms_.survival_losses),
@@ -199,12 +205,7 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     ),
 }  # fmt: skip
 
-PRIMARY: dict[str, str] = {
-    "classification": "auroc",
-    "multilabel": "auroc",
-    "regression": "r2",
-    "survival": "harrell_c",
-}
+PRIMARY: dict[str, str] = {kind: metrics[0].id for kind, metrics in METRICS.items()}
 
 
 def primary_label(kind: str) -> str:

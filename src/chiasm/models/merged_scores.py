@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor, equal
 
-from chiasm.cohort import Cohort, Outcome, Regression, Survival, Target, Unsupported, class_names
+from chiasm.cohort import Cohort, Outcome, Target, Unsupported, class_names
 from chiasm.fitting.base import LEAST_PATIENTS
 from chiasm.fitting.model import FittedModel
 from chiasm.heads.response import Response
 from chiasm.metrics.scores import METRICS, PRIMARY, score
-from chiasm.recipes.baselines.stacked import enough
 
 
 def mean_response(responses: Sequence[Response], weights: Sequence[float]) -> Response:
@@ -75,13 +74,11 @@ def recalibrated(model: FittedModel, cohort: Cohort) -> tuple[FittedModel, int]:
     target, outcome = _target_of(model, cohort)
     rows = np.flatnonzero(outcome.known & _has_any(model, cohort))
     known = outcome.take(rows)
-    if len(rows) < LEAST_PATIENTS or not enough(target.kind, known):
+    if len(rows) < LEAST_PATIENTS or not target.learnable(known):
         return model, 0
     part = model.encoded(cohort.subset(rows))
     part = part.with_modalities([name for name in part.modalities if name in model.modalities])
-    if isinstance(target, Survival):
-        target = dataclasses.replace(target, times=model.response.times)
-    response = Response.fit(target, model.predictor.link(part), known, calibrate=True)
+    response = Response.fit(target.at_horizons(model.response.times), model.predictor.link(part), known, calibrate=True)
     return dataclasses.replace(model, response=response), len(rows)
 
 
@@ -91,10 +88,9 @@ def _target_of(model: FittedModel, cohort: Cohort) -> tuple[Target, Outcome]:
         raise Unsupported(f"scoring needs a cohort with a target of kind '{kind}', as the models have")
     if class_names(target) != model.response.classes:
         raise Unsupported("the cohort has other classes than the models: name the same ones in [target]")
-    unit = target.unit if isinstance(target, Regression | Survival) else ""
     wanted = model.target.get("unit", "")
-    if unit and wanted and unit != wanted:
-        raise Unsupported(f"the models predict '{wanted}' and the cohort's target is in '{unit}': convert it")
+    if target.unit and wanted and target.unit != wanted:
+        raise Unsupported(f"the models predict '{wanted}' and the cohort's target is in '{target.unit}': convert it")
     return target, outcome
 
 

@@ -68,13 +68,14 @@ def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
     """Build the calibration of the recipes in `best`, according to the kind of target."""
     from chiasm.report.reliability import draw_panels
 
-    if trial.kind == "survival":
+    if trial.target.has_times:
         return survival_calibration(trial, best)
+    probable = trial.target.has_classes or trial.target.has_labels
     panels, rows = [], []
     for one in best:
         table = first_repeat(trial, one.name)
         title = f"{one.name} ({one.side})"
-        if trial.kind in ("classification", "multilabel"):
+        if probable:
             panel, found = class_panel(trial, one, table, title)
             rows += found
         else:
@@ -82,8 +83,8 @@ def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
             panel = Panel(title, [("", groups)], [])
             rows.append([title, *number_row(table)])
         panels.append(panel)
-    if trial.kind in ("classification", "multilabel"):
-        noun, verb = ("label", "have the label") if trial.kind == "multilabel" else ("class", "belong to the class")
+    if probable:
+        noun, verb = ("label", "have the label") if trial.target.has_labels else ("class", "belong to the class")
         said = (
             "Patients in groups of similar predicted probability: on the diagonal, of those given 30 % three in ten "
             f"{verb}. Bars below: how many patients got each probability."
@@ -146,7 +147,7 @@ def first_repeat(trial: Trial, recipe: str) -> pd.DataFrame:
 
 def class_panel(trial: Trial, one: Best, table: pd.DataFrame, title: str) -> tuple[Panel, list[list[str]]]:
     """Build the series and table rows: one for two classes (the second is positive), else one per class or label."""
-    several = trial.kind == "multilabel"
+    several = trial.target.has_labels
     codes = range(len(trial.classes)) if several or len(trial.classes) > 2 else [1]
     metrics = next(row["metrics"] for row in trial.document["recipes"] if row["name"] == one.name)
     slope = text_of(metrics.get("calibration_slope"))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from chiasm.evaluation import Trial
 from chiasm.evaluation.estimates import MAX_MISSING
 from chiasm.fitting.sides import COMBINED, SINGLE, side_of
-from chiasm.metrics.scores import MIN_EVENTS, PRIMARY
+from chiasm.metrics.scores import METRICS, MIN_EVENTS, PRIMARY
+from chiasm.report.kinds import page_of
 from chiasm.report.wording import count, listing, metric_of, percent
 
 CONDITIONAL = (
@@ -100,9 +101,9 @@ def repeats(trial: Trial) -> str:
 def weights(trial: Trial) -> str:
     """Say how much each fold counts in a mean."""
     said = "Each test fold counts the same in a mean, however many patients it has."
-    if trial.kind == "regression":
-        return f"{said} Calibration takes all patients tested in a repeat together."
-    return f"{said} Calibration and scaled scores take all patients tested in a repeat together."
+    scaled = any(metric.id.startswith("ipa") for metric in METRICS[trial.kind])
+    what = "Calibration and scaled scores take" if scaled else "Calibration takes"
+    return f"{said} {what} all patients tested in a repeat together."
 
 
 def predictions(trial: Trial) -> str:
@@ -135,13 +136,11 @@ def intervals(trial: Trial) -> str:
 
 def few_events(trial: Trial) -> str:
     """Say how many patients or events it takes for a number to be given."""
-    what = {"classification": "tested patients of each class", "survival": "events"}.get(trial.kind, "tested patients")
-    if trial.kind == "multilabel":
-        what = "tested patients with, or without, any one label"
+    what = page_of(trial).few_tested
     rare = " The same is asked of each label by itself; one that is not estimable is left out of the mean over labels."
     return (
         f"Below {MIN_EVENTS} {what}, or when more than {percent(MAX_MISSING)} of the folds or draws have no value, the "
-        f"page says 'not estimable' instead of a number.{rare if trial.kind == 'multilabel' else ''}"
+        f"page says 'not estimable' instead of a number.{rare if trial.target.has_labels else ''}"
     )
 
 

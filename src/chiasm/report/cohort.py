@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from chiasm.evaluation import Trial
 from chiasm.report.drawing import FAINT, INK, QUIET, SINGLE, Picture, picture, quiet_rows, sheet, style
-from chiasm.report.horizons import horizons_told
-from chiasm.report.wording import count, listing, percent, rounded
+from chiasm.report.kinds import page_of
+from chiasm.report.wording import count, percent
 
 MAX_PATTERNS = 20
-_RANGE = (0.05, 0.5, 0.95)
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def cohort_part(trial: Trial) -> CohortPart:
     facts = [("Cohort", str(cohort["name"])), ("Patients", f"{total:,}"), ("Left out", left_out)]
     if tested != total:
         facts.append(("Tested", f"{tested:,}; the other {total - tested:,} are in training sets only"))
-    facts += outcome_facts(trial)
+    facts += page_of(trial).facts(trial)
     facts += [(name.capitalize(), f"{cohort[name]:,}") for name in ("groups", "sites") if cohort[name] is not None]
     if cohort.get("units") is not None:
         clusters = f"{count(total, 'patient')} in {count(cohort['units'], 'cluster')}"
@@ -60,52 +57,6 @@ def kind_and_encoder(entry: Mapping[str, Any]) -> str:
     return f"{entry['kind']}{encoded}" + (
         f"; {count(refused, 'source')} could not be read and {verb} as absent" if refused else ""
     )
-
-
-def outcome_facts(trial: Trial) -> list[tuple[str, str]]:
-    """Describe the outcome and its distribution."""
-    target: Mapping[str, Any] = trial.document["cohort"]["target"]
-    named = listing([f"'{column}'" for column in target["columns"]])
-    unit = f" {target['unit']}" if target.get("unit") else ""
-    if trial.kind == "multilabel":
-        return [("Outcome", f"the labels {named}, of which a patient may have several"), ("Labels", prevalence(target))]
-    value = trial.outcomes["value"].to_numpy(np.float64)
-    if trial.kind == "classification":
-        counts = [
-            f"{name}: {n:,} ({percent(n / sum(target['counts']))})"
-            for name, n in zip(target["classes"], target["counts"], strict=True)
-        ]
-        return [("Outcome", f"classes of {named}"), ("Classes", ", ".join(counts))]
-    low, middle, high = (rounded(float(q)) for q in np.quantile(value, _RANGE))
-    if trial.kind == "regression":
-        spread = f"median {middle}{unit}, from {low} to {high}{unit} for the middle 90 %"
-        return [("Outcome", f"the number {named}"), ("Range", spread)]
-    return [
-        ("Outcome", f"time to event, {named}"),
-        ("Events", f"{target['events']:,} ({percent(target['events'] / len(value))})"),
-        ("Follow-up", f"median {follow_up(trial)}{unit} (reverse Kaplan-Meier)"),
-        ("Observed times", f"median {middle}{unit}, from {low} to {high}{unit} for the middle 90 %"),
-        ("Horizons", horizons_told(trial)),
-    ]
-
-
-def prevalence(target: Mapping[str, Any]) -> str:
-    """Count the patients with each label, and those for whom it is known where that is not everyone."""
-    everybody = max(target["known"])
-    parts = []
-    for name, n, known in zip(target["classes"], target["counts"], target["known"], strict=True):
-        of = "" if known == everybody else f" of {known:,} known"
-        parts.append(f"{name}: {n:,}{of} ({percent(n / known) if known else 'never known'})")
-    return ", ".join(parts)
-
-
-def follow_up(trial: Trial) -> str:
-    """Median follow-up: time to censoring, with events taken as censored."""
-    from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]
-
-    fitter = KaplanMeierFitter().fit(trial.outcomes["value"], ~trial.outcomes["event"].astype(bool))
-    median = float(fitter.median_survival_time_)
-    return rounded(median) if np.isfinite(median) else "not reached"
 
 
 def draw_patterns(patterns: Mapping[str, int], modalities: Mapping[str, Mapping[str, Any]]) -> Picture:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from chiasm.evaluation import Trial
 from chiasm.metrics.scores import METRICS
+from chiasm.report.kinds import page_of
 from chiasm.report.wording import count, listing
 
 MISSING_DATA = (
@@ -39,12 +40,7 @@ def tripod_items(trial: Trial) -> list[Item]:
     events = f", {target['events']:,} events" if "events" in target else ""
     names = listing([str(column) for column in target["columns"]])
     size = f"{cohort['patients']:,} patients{events}"
-    outputs = {
-        "classification": "a probability for each class; no threshold is set",
-        "multilabel": "a probability for each label; no threshold is set",
-        "regression": "a number",
-        "survival": "a risk and the probability of survival at each horizon",
-    }[trial.kind]
+    outputs = page_of(trial).outputs
     sites = "" if cohort["sites"] is None else count(cohort["sites"], "site") + "."
     by_site = protocol["by"] == "site"
     return [

@@ -53,7 +53,7 @@ def horizon_table(trial: Trial, rows: Sequence[Mapping[str, Any]]) -> MeasureTab
 def calibration_table(trial: Trial, rows: Sequence[Mapping[str, Any]], closely: Collection[str]) -> MeasureTable:
     """Tabulate calibration; for survival at the middle horizon, and for the recipes `closely` at each horizon."""
     metrics = of_table(trial.kind, CALIBRATION)
-    if trial.kind != "survival":
+    if not trial.target.has_times:
         return table(metrics, [row for row in rows if known(row, metrics)])
     found: list[MeasureRow] = []
     for row in rows:

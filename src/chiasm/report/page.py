@@ -55,15 +55,15 @@ def render(trial: Trial) -> str:
     best = best_of(trial)
     return environment.from_string(source).render(
         name=trial.document["cohort"]["name"],
-        kind=trial.kind,
+        has_times=trial.target.has_times,
         verdict=verdict_part(trial),
         cohort=cohort_part(trial),
         recipes=recipes_part(trial),
         best=best,
-        labels=labels_part(trial, best) if trial.kind == "multilabel" else None,
+        labels=labels_part(trial, best) if trial.target.has_labels else None,
         patterns=patterns_part(trial, best),
         calibration=calibration_part(trial, best),
-        risk=risk_part(trial, best[0]) if trial.kind == "survival" else None,
+        risk=risk_part(trial, best[0]) if trial.target.has_times else None,
         checks=checks_part(trial),
         tripod=tripod_items(trial),
         probast=probast_items(trial),

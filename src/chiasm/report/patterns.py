@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from chiasm.evaluation import Trial
-from chiasm.evaluation.trial import VALUE_OF
 from chiasm.metrics.scores import MIN_EVENTS, PRIMARY
 from chiasm.report.drawing import FAINT, MARKS, Picture, picture, quiet_rows, sheet, style, wrapped
+from chiasm.report.kinds import page_of
 from chiasm.report.recipes import Best
 from chiasm.report.wording import count, interval, metric_of
 
@@ -34,8 +34,7 @@ class PatternsPart:
 def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
     """Tabulate the primary metric within each pattern of present modalities, for the best recipe of each side."""
     label = metric_of(trial.kind, PRIMARY[trial.kind]).label
-    names = {"classification": "patients per class", "multilabel": "patients with each label", "survival": "events"}
-    counted = names.get(trial.kind, "")
+    counted = page_of(trial).counted
     if trial.outcomes.loc[trial.predictions["patient"].unique(), "pattern"].nunique() < 2:
         return PatternsPart(ONE, label, counted, [], [], None)
     frame = only(trial, [one.name for one in best]).patterns()
@@ -46,23 +45,17 @@ def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
     for pattern, part in frame.groupby("pattern", sort=False):
         found = part.set_index("recipe").loc[[one.name for one in best]]
         values = [interval(row["mean"], row["low"], row["high"]) for _, row in found.iterrows()]
-        rows.append((str(pattern), f"{int(part['n'].iloc[0]):,}", members(trial, str(pattern), part), values))
+        rows.append((str(pattern), f"{int(part['n'].iloc[0]):,}", members(trial, str(pattern)), values))
     said = (
         f"{label[0].upper()}{label[1:]} among the tested patients of each pattern, computed within each fold and "
-        f"averaged over folds. Not estimable: fewer than {MIN_EVENTS} {few(trial.kind)}, or too many folds without a "
-        "value."
+        f"averaged over folds. Not estimable: fewer than {MIN_EVENTS} {page_of(trial).few}, or too many folds without "
+        "a value."
     )
     if len(rarer):
         patients = count(int(rarer["n"].sum()), "patient")
         said += f" {count(len(rarer), 'rarer pattern')}, of {patients} together, not shown."
     columns = [f"{one.name} ({one.side})" for one in best]
     return PatternsPart(said, label, counted, columns, rows, draw(frame, best, label))
-
-
-def few(kind: str) -> str:
-    """Name the unit in which the minimum for an estimate is counted."""
-    names = {"classification": "patients of a class", "multilabel": "patients with, or without, any one label"}
-    return {**names, "survival": "events"}.get(kind, "patients")
 
 
 def only(trial: Trial, names: Sequence[str]) -> Trial:
@@ -72,19 +65,10 @@ def only(trial: Trial, names: Sequence[str]) -> Trial:
     return Trial({**trial.document, "recipes": kept}, predictions, trial.outcomes)
 
 
-def members(trial: Trial, pattern: str, part: pd.DataFrame) -> str:
+def members(trial: Trial, pattern: str) -> str:
     """Count events, or patients of each class or label, among the tested patients of a pattern."""
-    if trial.kind == "survival":
-        return f"{int(part['events'].iloc[0]):,}"
-    if trial.kind == "regression":
-        return ""
     tested = trial.outcomes.loc[trial.predictions["patient"].unique()]
-    tested = tested[tested["pattern"] == pattern]
-    if trial.kind == "multilabel":
-        counts = np.array([(tested[f"{VALUE_OF}{label}"] == 1).sum() for label in trial.classes])
-    else:
-        counts = np.bincount(tested["value"].to_numpy(np.intp), minlength=len(trial.classes))
-    return ", ".join(f"{name}: {n:,}" for name, n in zip(trial.classes, counts, strict=True))
+    return page_of(trial).members(trial, tested[tested["pattern"] == pattern])
 
 
 def draw(frame: pd.DataFrame, best: Sequence[Best], label: str) -> Picture | None:

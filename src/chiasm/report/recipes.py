@@ -22,8 +22,6 @@ from chiasm.report.measures import (
 )
 from chiasm.report.wording import better, count, interval, metric_of
 
-CHANCE = {"auroc": 0.5, "harrell_c": 0.5, "r2": 0.0}
-
 
 @dataclass(frozen=True)
 class RecipesPart:
@@ -82,7 +80,7 @@ def recipes_part(trial: Trial) -> RecipesPart:
         performance_table(trial, rows),
         horizon_table(trial, rows),
         calibration_table(trial, rows, [one.name for one in best_of(trial)]),
-        truncation_told(trial) if trial.kind == "survival" else "",
+        truncation_told(trial) if trial.target.has_times else "",
         [(paper, ", ".join(names)) for paper, names in papers.items()],
         draw_forest(trial),
     )
@@ -112,7 +110,7 @@ def draw_forest(trial: Trial) -> Picture:
         for label, row in zip(axes.get_yticklabels(), rows, strict=True):
             label.set_fontweight("bold" if row["name"] in bold else "normal")
             label.set_color(QUIET if is_reference(row) else INK)
-        chance = CHANCE[metric.id]
+        chance = metric.chance
         low = min([row["low"] for row in known], default=chance)
         high = max([row["high"] for row in known], default=chance + 0.5)
         if low < chance + 0.5 * (high - low) or low <= chance:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.cohort import Classification, Cohort, Unsupported, class_names, fold_ids
+from chiasm.cohort import Cohort, Unsupported, class_names, fold_ids
 from chiasm.retrieval.embed import embed_modality, embed_model
 from chiasm.retrieval.metrics import mean_average_precision, recall_at
 from chiasm.retrieval.neighbours import cosines
@@ -44,7 +44,7 @@ def retrieval_scores(cohort: Cohort, by: str | Any, *, seed: int = 0) -> pd.Data
     Raises:
         Unsupported: the target is not a classification, or too few patients can be compared.
     """
-    if not isinstance(cohort.target, Classification) or cohort.outcome is None:
+    if cohort.target is None or not cohort.target.has_classes or cohort.outcome is None:
         raise Unsupported("retrieval is scored by a class: the cohort needs a target of kind 'classification'")
     classes = len(class_names(cohort.target))
     cohort = cohort.subset(cohort.outcome.known)

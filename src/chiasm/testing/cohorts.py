@@ -9,11 +9,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort import (
-    Classification,
     Cohort,
-    Multilabel,
-    Regression,
-    Survival,
     Target,
     cohort_from_frames,
     synthetic_cohort,
@@ -98,18 +94,7 @@ def synthetic_parts(kind: str, n: int, seed: int) -> Parts:
 def _outcomes(source: Cohort, ids: np.ndarray) -> tuple[pd.DataFrame, Target]:
     if source.outcome is None or source.target is None:
         raise ValueError("a synthetic cohort has an outcome")
-    value, event = source.outcome.value, source.outcome.event
-    if event is not None:
-        return pd.DataFrame({"months": value, "died": event.astype(int)}, index=ids), Survival("months", "died")
-    if isinstance(source.target, Regression):
-        return pd.DataFrame({"value": 50 + 20 * value}, index=ids), Regression("value")
-    if isinstance(source.target, Multilabel):  # every eighth cell is missing, never both cells of a patient
-        row = np.arange(len(ids))
-        known = np.stack([row % 8 != 1, row % 8 != 6], axis=1)
-        cells = np.where(known, value, np.nan)
-        return pd.DataFrame(cells, index=ids, columns=list(source.target.columns)), source.target
-    labels = np.array(["no", "yes"])[value.astype(int)]
-    return pd.DataFrame({"label": labels}, index=ids), Classification("label")
+    return source.target.written(source.outcome, ids)
 
 
 def restricted(cohort: Cohort, names: tuple[str, ...]) -> Cohort:

@@ -16,14 +16,15 @@ import torch
 
 from chiasm.api import load_model
 from chiasm.citation import Citation
-from chiasm.cohort import Cohort, Unsupported, class_names
+from chiasm.cohort import Cohort, Unsupported
 from chiasm.compute.isolation import own_randomness
 from chiasm.compute.memo import forget
 from chiasm.protocols import HasPrior
+from chiasm.targets import KINDS as TARGETS
 from chiasm.testing.cohorts import Parts, restricted, synthetic_parts
 from chiasm.testing.laws import TOLERANCE, differing, distance, folder_bytes, globals_unchanged, require
 
-KINDS = ("classification", "multilabel", "regression", "survival")
+KINDS = tuple(TARGETS)
 MODALITIES = (("m1", "m2", "m3"), ("m1", "m2"))
 
 
@@ -132,30 +133,13 @@ def _columns(frame: pd.DataFrame, cohort: Cohort) -> None:
     require(list(frame.index) == expected, law, f"{len(frame)} rows, not the {len(expected)} patients in their order")
     patterns = _used(frame, cohort).pattern()[cohort.order].tolist()
     require(list(frame["pattern"]) == patterns, "pattern names the modalities used", "for one patient it does not")
-    columns, law = list(frame.columns), "predict gives the columns of its kind of target"
-    values = frame.drop(columns="pattern").to_numpy(float)
-    require(bool(np.isfinite(values).all()), "every prediction is a finite number", "one is NaN or infinite")
-    kind = cohort.target.kind if cohort.target is not None else ""
-    if kind == "regression":
-        require(columns == ["pattern", "prediction"], law, f"they are {columns}")
-    elif kind == "survival":
-        times = [column.removeprefix("survival_") for column in columns[2:]]
-        named = columns[:2] == ["pattern", "risk"] and all(column.startswith("survival_") for column in columns[2:])
-        require(named and [float(t) for t in times] == sorted(map(float, times)), law, f"they are {columns}")
-        survival = frame[columns[2:]].to_numpy(float)
-        inside = bool(((survival >= 0) & (survival <= 1)).all())
-        require(inside, "survival is a probability", f"it reaches from {survival.min()} to {survival.max()}")
-        require(bool((np.diff(survival, axis=1) <= 0).all()), "survival never rises with time", "it does")
-    elif kind == "multilabel" and cohort.target is not None:
-        expected = ["pattern", *(f"p_{name}" for name in class_names(cohort.target))]
-        require(columns == expected, law, f"they are {columns}, not {expected}")
-        inside = bool(((values >= 0) & (values <= 1)).all())
-        require(inside, "a label has a probability", f"it reaches from {values.min()} to {values.max()}")
-    elif cohort.target is not None:
-        expected = ["pattern", *(f"p_{name}" for name in class_names(cohort.target))]
-        require(columns == expected, law, f"they are {columns}, not {expected}")
-        off = float(np.abs(values.sum(1) - 1).max())
-        require(bool((values >= 0).all()) and off < 1e-6, "probabilities sum to one", f"one row is off by {off:.1e}")
+    law = "predict gives the columns of its kind of target"
+    require(list(frame.columns)[:1] == ["pattern"], law, f"they are {list(frame.columns)}")
+    values = frame.drop(columns="pattern")
+    finite = bool(np.isfinite(values.to_numpy(float)).all())
+    require(finite, "every prediction is a finite number", "one is NaN or infinite")
+    if cohort.target is not None:
+        cohort.target.check_prediction(values, cohort.target.names, require)
 
 
 def _used(frame: pd.DataFrame, cohort: Cohort) -> Cohort:

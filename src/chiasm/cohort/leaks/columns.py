@@ -12,8 +12,8 @@ from chiasm.cohort.leaks.levels import level_columns, of_the_others
 from chiasm.cohort.leaks.questions import FEWEST, event_question, happened, questions_of
 from chiasm.cohort.leaks.rank_scores import Question, chance_of_order, order_scores
 from chiasm.cohort.sources import ColumnSource
-from chiasm.cohort.targets import Multilabel, Outcome, Survival, Target
 from chiasm.errors import CohortError
+from chiasm.targets import Outcome, Target
 
 ALMOST_PERFECT = 0.99
 ALMOST_THE_TIME = 0.95  # Harrell's C with the times of a survival target, which nothing predicts so well in advance
@@ -69,10 +69,10 @@ def knowing(values: Array, target: Target, outcome: Outcome) -> Bools:
         return nothing
     two = _two_valued(values)
     scores = np.stack([_told(values[own.rows], own, two) for own in questions])  # (Q, C)
-    score = scores.max(axis=0) if isinstance(target, Multilabel) else scores.mean(axis=0)
-    certain = isinstance(target, Survival) and happened(target, outcome).sum() >= 2 * MANY
+    score = scores.max(axis=0) if target.has_labels else scores.mean(axis=0)
+    certain = target.has_times and happened(target, outcome).sum() >= 2 * MANY
     found = score >= (ALMOST_THE_TIME if certain else ALMOST_PERFECT)
-    if isinstance(target, Survival):
+    if target.has_times:
         found |= follows_time(values, outcome.value, happened(target, outcome))
         events = event_question(target, outcome)
         if events is not None:
@@ -87,7 +87,7 @@ def knowing_levels(levels: NDArray[np.int_], target: Target, outcome: Outcome) -
         return np.zeros(levels.shape[1], dtype=bool)
     events = event_question(target, outcome)
     scores = [_told_by_level(levels[own.rows], own) for own in questions]
-    found = (np.max(scores, axis=0) if isinstance(target, Multilabel) else np.mean(scores, axis=0)) >= ALMOST_PERFECT
+    found = (np.max(scores, axis=0) if target.has_labels else np.mean(scores, axis=0)) >= ALMOST_PERFECT
     if events is not None:
         found |= _told_by_level(levels, events) >= ALMOST_PERFECT
     return np.asarray(found)

@@ -11,8 +11,8 @@ from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.leaks.columns import knowing
 from chiasm.cohort.leaks.questions import FEWEST, happened
 from chiasm.cohort.sources import ColumnSource
-from chiasm.cohort.targets import Classification, Multilabel, Outcome, Survival, Target
 from chiasm.errors import CohortError
+from chiasm.targets import Outcome, Target
 
 MOST_COLUMNS = 600
 MOST_PATIENTS = 2_000
@@ -101,18 +101,18 @@ def _logarithms(values: Array, names: list[tuple[str, str]]) -> tuple[Array, lis
 def _labels(target: Target, outcome: Outcome) -> Iterator[Array]:
     """Yield each (n,) response: membership of a class or a label, the number, the time, its logarithm, the event."""
     value = outcome.value
-    if isinstance(target, Classification):
+    if target.has_classes:
         codes, sizes = np.unique(value, return_counts=True)
         chosen = codes[sizes >= FEWEST]
         for code in chosen[1:] if len(codes) == 2 else chosen[:MOST_CONTRASTS]:
             yield (value == code).astype(float)
-    elif isinstance(target, Multilabel):
+    elif target.has_labels:
         for column in value.T[:MOST_CONTRASTS]:
             if min((column == 1).sum(), (column == 0).sum()) >= FEWEST:
                 yield column
     else:
         yield value
-        if isinstance(target, Survival):
+        if target.has_times:
             yield np.log(value)
             event = happened(target, outcome)
             if min(event.sum(), (~event).sum()) >= FEWEST:

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.targets import Classification, Multilabel, Survival
 from chiasm.errors import Problem, warning
 
 BY_CHANCE = 0.001  # over all modalities and labels together (Bonferroni)
@@ -36,11 +35,11 @@ def presence_problems(cohort: Cohort) -> list[Problem]:
     found = []
     for name, has in tested.items():
         value = outcome.value[known]
-        if isinstance(target, Classification):
+        if target.has_classes:
             p, strength = _of_classes(has, value)
-        elif isinstance(target, Multilabel):
-            p, strength = _of_labels(has, value, target.columns)
-        elif isinstance(target, Survival) and outcome.event is not None:
+        elif target.has_labels:
+            p, strength = _of_labels(has, value, target.names)
+        elif target.has_times and outcome.event is not None:
             p, strength = log_rank(has, value, outcome.event[known])
         else:
             test = stats.mannwhitneyu(value[has], value[~has])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort.leaks.rank_scores import Question
-from chiasm.cohort.targets import Classification, Multilabel, Outcome, Survival, Target
+from chiasm.targets import Outcome, Target
 
 FEWEST = 8  # of a class, or events
 MOST_CLASS_PAIRS = 28  # those of eight classes
@@ -23,7 +23,7 @@ def questions_of(target: Target, outcome: Outcome) -> list[Question]:
     counts. A regression counts as survival without censoring.
     """
     value = outcome.value
-    if isinstance(target, Classification):
+    if target.has_classes:
         codes = value.astype(int)
         enough = [code for code in np.unique(codes) if (codes == code).sum() >= FEWEST]
         pairs = list(itertools.combinations(enough, 2))
@@ -31,7 +31,7 @@ def questions_of(target: Target, outcome: Outcome) -> list[Question]:
             drawn = np.random.default_rng(0).choice(len(pairs), MOST_CLASS_PAIRS, replace=False)
             pairs = [pairs[i] for i in np.sort(drawn)]
         return [_members(np.flatnonzero((codes == a) | (codes == b)), codes == b) for a, b in pairs]
-    if isinstance(target, Multilabel):
+    if target.has_labels:
         known = [(np.flatnonzero(~np.isnan(column)), column == 1) for column in value.T]
         return [_members(rows, has) for rows, has in known if min(has[rows].sum(), (~has[rows]).sum()) >= FEWEST]
     event = happened(target, outcome)
@@ -42,7 +42,7 @@ def questions_of(target: Target, outcome: Outcome) -> list[Question]:
 
 def event_question(target: Target, outcome: Outcome) -> Question | None:
     """Contrast of patients with the event and censored ones; None for other targets and for too few of either."""
-    if not isinstance(target, Survival) or outcome.event is None:
+    if not target.has_times or outcome.event is None:
         return None
     if min(outcome.event.sum(), (~outcome.event).sum()) < FEWEST:
         return None
@@ -51,7 +51,7 @@ def event_question(target: Target, outcome: Outcome) -> Question | None:
 
 def happened(target: Target, outcome: Outcome) -> Bools:
     """(n,) True where the time is that of the event; always True for a number."""
-    if isinstance(target, Survival) and outcome.event is not None:
+    if target.has_times and outcome.event is not None:
         return outcome.event
     return np.ones(len(outcome.value), dtype=bool)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.leaks.columns import knowing
 from chiasm.cohort.leaks.questions import FEWEST, event_question, questions_of
-from chiasm.cohort.targets import Classification, Multilabel, Outcome, Survival, Target
+from chiasm.targets import Outcome, Target
 
 MOST_CODES = 500
 LENGTH = ("the number of events", "the time of the last event", "the time from the first event to the last")
@@ -70,12 +70,12 @@ def _only_with(has: Bools, target: Target, outcome: Outcome) -> Bools:
     """(K,) True for codes that half of the members of a group have, and at most 1 % of the others."""
     found = np.zeros(has.shape[1], dtype=bool)
     groups: list[tuple[Bools, Bools]] = []
-    if isinstance(target, Survival):
+    if target.has_times:
         if event_question(target, outcome) is not None and outcome.event is not None:
             groups = [(outcome.event, ~outcome.event)]
-    elif isinstance(target, Multilabel):
+    elif target.has_labels:
         groups = [(column == 1, column == 0) for column in outcome.value.T]
-    elif isinstance(target, Classification) and questions_of(target, outcome):
+    elif target.has_classes and questions_of(target, outcome):
         groups = [(outcome.value == code, outcome.value != code) for code in np.unique(outcome.value)]
     for members, others in groups:
         if min(members.sum(), others.sum()) < FEWEST_WITH:

@@ -21,7 +21,6 @@ from chiasm.fitting.base import Training
 from chiasm.fitting.neural import Prepared, build, check_sizes, finish, fit_network, new_head, prepare, seeded
 from chiasm.fitting.one_modality import OneOrAll
 from chiasm.fitting.or_prior import OrPrior
-from chiasm.fitting.unimodal import prior_link
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.adaptation.adapted_fusion import (
@@ -85,7 +84,7 @@ class AdaptedRecipe(OneOrAll):
         """Add the prior for patients with none of the modalities read."""
         if self.modality:
             return super().completed(whole, training, predictor, response)
-        prior = prior_link(training.target.kind, training.outcome, training.classes)
+        prior = training.target.prior_link(training.outcome, training.classes)
         return OrPrior(predictor, prior, training.cohort.modalities), response
 
     def adaptation(self, trunk: Trunk) -> Adaptation:

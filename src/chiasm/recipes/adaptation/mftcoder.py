@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from chiasm.cohort import Cohort, Unsupported, class_names
+from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
 from chiasm.fitting.base import BaseRecipe, choice
 from chiasm.fitting.neural import Prepared
@@ -60,7 +60,7 @@ class MFTCoderRecipe(AdaptedRecipe):
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` unless the target has two labels or more and, with LoRA, a network can be adapted."""
-        if cohort.target is None or cohort.target.kind != "multilabel" or len(class_names(cohort.target)) < 2:
+        if cohort.target is None or not cohort.target.has_labels or len(cohort.target.names) < 2:
             raise Unsupported(
                 'balances several labels, and the target is one task: take kind = "multilabel" with two columns or more'
             )

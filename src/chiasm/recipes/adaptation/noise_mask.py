@@ -57,7 +57,7 @@ class NoiseMask(AdaptedRecipe):
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` if the target is not a classification, or no image encoder is a network."""
-        if cohort.target is not None and cohort.target.kind != "classification":
+        if cohort.target is not None and not cohort.target.has_classes:
             raise Unsupported("the reward of a mask is the cross entropy of a class: take a classification target")
         super().supports(cohort)
         if not self.adapted(cohort.with_modalities(self.modalities(cohort))):

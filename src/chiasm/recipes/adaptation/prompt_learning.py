@@ -65,7 +65,7 @@ class PromptLearning(AdaptedRecipe):
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` without classes or a language model, or if words or windows do not fit the model."""
-        if cohort.target is not None and cohort.target.kind != "classification":
+        if cohort.target is not None and not cohort.target.has_classes:
             raise Unsupported("words stand for classes: take a classification target")
         super().supports(cohort)
         texts = self.adapted(cohort.with_modalities(self.modalities(cohort)))

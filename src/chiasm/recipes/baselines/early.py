@@ -19,6 +19,7 @@ from chiasm.fitting.row import Row
 from chiasm.fitting.unimodal import COMPONENTS, Unimodal, columns_for_sparse, fit_unimodal, inner_folds
 from chiasm.heads.response import Response
 from chiasm.linear.linear import Linear
+from chiasm.linear.losses import LOSSES
 from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 
@@ -168,7 +169,7 @@ class EarlyFusion(BaseRecipe):
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Select the penalty on inner folds and fit on all patients."""
         folds = inner_folds(training.cohort, training.seed)
-        sparse = training.target.kind in ("classification", "regression")
+        sparse = LOSSES[training.target.kind].has_elastic_net
         learn = partial(learn_elastic_net, l1_ratio=self.l1_ratio) if sparse else learn_ridge
         predictor, links = learn(training, folds, presence_shares(training) if self.presence else {})
         return predictor, Response.fit(

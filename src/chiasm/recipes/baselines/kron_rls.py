@@ -121,7 +121,7 @@ class KronRLS(OneOrAll):
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` for survival and multilabel targets, and if a modality or an encoder is missing."""
         super().supports(cohort)
-        if cohort.target is None or cohort.target.kind not in ("classification", "regression"):
+        if cohort.target is None or not (cohort.target.has_classes or cohort.target.is_scaled):
             raise Unsupported("least squares learns classes or a number: choose another recipe for this target")
         if not self.offset > 0:
             raise ValueError("offset lies above zero: an absent modality counts as it")
@@ -152,7 +152,7 @@ class KronRLS(OneOrAll):
             fitted[name] = ItemKernel(features, values, 1.0 / median_distance(values))
             items.append(Items(values, index))
         target = outcome.value[:, None]
-        if kind == "classification":
+        if training.target.has_classes:
             target = CODE * np.eye(training.classes or 2)[outcome.value.astype(int)]
         folds = self._folds(cohort, training.seed)
         scales = np.array([own.scale for own in fitted.values()])

@@ -10,7 +10,7 @@ from chiasm.fitting.base import BaseRecipe, Training, choice, require
 from chiasm.fitting.bent import SETTINGS
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS
 from chiasm.fitting.row import Row
-from chiasm.fitting.unimodal import Prior, beyond_prior, fit_unimodal, inner_folds, prior_link
+from chiasm.fitting.unimodal import Prior, beyond_prior, fit_unimodal, inner_folds
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
@@ -58,7 +58,7 @@ class Single(BaseRecipe):
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Fit on the patients who have the modality; if they are too few, return the training-set prior."""
         if self.modality not in training.cohort.modalities:
-            prior = Prior(prior_link(training.target.kind, training.outcome, training.classes))
+            prior = Prior(training.target.prior_link(training.outcome, training.classes))
             return prior, Response.fit(training.target, prior.link(training.cohort), training.outcome, calibrate=False)
         model, out_of_fold = fit_unimodal(training, self.modality, self.models)
         folds, links = inner_folds(training.cohort, training.seed), beyond_prior(out_of_fold, model.prior)

@@ -11,7 +11,6 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome
-from chiasm.cohort.stratify import fewest
 from chiasm.fitting.base import BaseRecipe, Training
 from chiasm.fitting.bent import SETTINGS
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS
@@ -150,7 +149,7 @@ class StackedFusion(BaseRecipe):
         for pattern in patterns(cohort):
             rows = np.flatnonzero(cohort.present[:, pattern].all(1))
             known = outcome.take(rows)
-            if len(rows) < MIN_PATIENTS or not enough(kind, known):
+            if len(rows) < MIN_PATIENTS or not training.target.learnable(known):
                 continue
             own = np.zeros(len(names))
             own[pattern] = stack(kind, links[pattern][:, rows], prior, known, folds[rows], self.shrinkage)
@@ -170,12 +169,3 @@ def patterns(cohort: Cohort) -> list[list[int]]:
         return [list(part) for size in range(1, count + 1) for part in combinations(range(count), size)]
     seen = {tuple(np.flatnonzero(row).tolist()) for row in np.unique(cohort.present, axis=0)}
     return [list(part) for part in sorted(seen | {tuple(range(count))}) if part]
-
-
-def enough(kind: str, outcome: Outcome) -> bool:
-    """Check that weights can be learned: two classes, a label with both values, or five events."""
-    if kind == "multilabel":
-        return bool(fewest(outcome.value).any())
-    if kind == "survival":
-        return outcome.event is not None and int(outcome.event.sum()) >= 5
-    return kind == "regression" or len(np.unique(outcome.value)) > 1

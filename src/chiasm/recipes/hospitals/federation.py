@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from chiasm.adapters import LoRA, attach
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, Outcome, Regression, Survival, Unsupported, class_names, holdout
+from chiasm.cohort import Cohort, Outcome, Unsupported, holdout
 from chiasm.encoders import pack
 from chiasm.fitting.base import LEAST_PATIENTS, choice
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.neural import VALIDATION, NetworkPredictor, Prepared, fit_network, seeded, state_of
 from chiasm.heads.head import target_tensors
 from chiasm.merging.lora_rounds import AGGREGATIONS, aggregate_lora, fold_lora, resize_lora
+from chiasm.targets import Target
 from chiasm.training import Network, TrainOptions
 from chiasm.training.batches import presence
 
@@ -200,10 +201,9 @@ def prepared_with(base: FittedModel, cohort: Cohort, seed: int) -> Prepared:
         raise Unsupported("training needs a target: name one in [target]")
     if target.kind != base.response.kind:
         raise Unsupported(f"the base predicts a target of kind '{base.response.kind}', the cohort's is '{target.kind}'")
-    unit = target.unit if isinstance(target, Regression | Survival) else ""
     wanted = base.target.get("unit", "")
-    if target.kind == "regression" and unit and wanted and unit != wanted:
-        raise Unsupported(f"the base predicts '{wanted}' and the cohort's target is in '{unit}': convert it")
+    if target.is_scaled and target.unit and wanted and target.unit != wanted:
+        raise Unsupported(f"the base predicts '{wanted}' and the cohort's target is in '{target.unit}': convert it")
     read = cohort.with_modalities([name for name in cohort.modalities if name in predictor.encoders])
     usable = outcome.known & read.present.any(1)
     if int(usable.sum()) < LEAST_PATIENTS:
@@ -212,7 +212,7 @@ def prepared_with(base: FittedModel, cohort: Cohort, seed: int) -> Prepared:
             f"({', '.join(sorted(predictor.encoders))}): at least {LEAST_PATIENTS} are needed"
         )
     mine = read.subset(usable)
-    outcome = _recoded(outcome.take(usable), class_names(target), base.response.classes, target.kind)
+    outcome = _recoded(outcome.take(usable), target, base.response.classes)
     tokens = pack(mine, predictor.encoders)
     value, event = target_tensors(outcome, predictor.centre, predictor.scale)
     held_out = holdout(mine, VALIDATION, seed=seed)
@@ -230,11 +230,12 @@ def finished(base: FittedModel, plan: Plan, updates: Sequence[State]) -> FittedM
     return replace(base, predictor=replace(predictor, state=state_of(network)))
 
 
-def _recoded(outcome: Outcome, own: tuple[str, ...], base: tuple[str, ...], kind: str) -> Outcome:
+def _recoded(outcome: Outcome, target: Target, base: tuple[str, ...]) -> Outcome:
     """Recode classes to the base's order; a hospital may lack a class."""
+    own = target.names
     if own == tuple(base):
         return outcome
-    if kind != "classification" or not set(own) <= set(base):
+    if not target.has_classes or not set(own) <= set(base):
         raise Unsupported("the cohort has classes or labels that the base does not know: name them as the base does")
     codes = np.array([base.index(name) for name in own], float)
     return replace(outcome, value=codes[outcome.value.astype(int)])

@@ -1,0 +1,80 @@
+"""What a head and its response need to know of a kind of target: the loss of an output, and a link's prediction."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from chiasm.targets import Outcome, Target
+
+Array = NDArray[np.float64]
+
+
+class Calibrated(Protocol):
+    """What the prediction of a calibrated link reads, of a `Response`."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def times(self) -> tuple[float, ...]: ...
+    @property
+    def event_times(self) -> np.ndarray: ...
+    @property
+    def hazard(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a prediction needs beside the link: horizons, and `(E,)` event times with their cumulative hazard."""
+
+    times: tuple[float, ...] = ()
+    event_times: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    hazard: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+
+class HeadKind(ABC):
+    """Output of a kind of target.
+
+    `has_logits`: links are logits, whose fixed point under a slope is zero, and which a constant shifts in the large.
+    `is_relative`: a link says how a patient compares with others; links of different models have different origins.
+    """
+
+    has_logits: ClassVar[bool] = False
+    is_relative: ClassVar[bool] = False
+
+    @abstractmethod
+    def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
+        """Mean loss of outputs `(B, K)`, a finite scalar; `value` and `event` are as `target_tensors` gives them."""
+
+    @abstractmethod
+    def frame(self, link: Array, response: Calibrated) -> pd.DataFrame:
+        """Convert calibrated links `(n, K)` to the columns of a prediction."""
+
+    @abstractmethod
+    def level(self, link: Array, outcome: Outcome) -> Array:
+        """Common shift `(K,)` of all links `(n, K)`, n > 0, that makes their mean prediction what was observed."""
+
+    def baseline(self, target: Target, link: Array, outcome: Outcome) -> Baseline:
+        """Fit what a prediction needs beside the calibrated links `(n, K)` of patients of known outcome."""
+        return Baseline()
+
+
+def common_level(probability: Any, link: Array, count: Array) -> Array:
+    """Solve `sum of probabilities = count` for `(K,)` by bounded Newton steps; for softmax the result sums to zero."""
+    wanted = count / count.sum() * len(link) if len(count) > 1 else count
+    level = np.zeros(link.shape[1])
+    for _ in range(100):
+        p = probability(link + level, axis=1)
+        gap = p.sum(0) - wanted
+        if np.abs(gap).max() < 1e-9 * len(link):
+            break
+        slope = np.diag(p.sum(0)) - p.T @ p if len(count) > 1 else np.diag((p * (1 - p)).sum(0))
+        step = np.linalg.lstsq(slope + 1e-12 * np.eye(len(level)), gap, rcond=1e-10)[0]
+        level = level - step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
+    return np.asarray(level - level.mean() if len(count) > 1 else level)

@@ -1,0 +1,16 @@
+"""The head of each kind of target: the one table of this folder."""
+
+from __future__ import annotations
+
+from chiasm.heads.classification import ClassHead
+from chiasm.heads.kind import HeadKind
+from chiasm.heads.multilabel import LabelHead
+from chiasm.heads.regression import NumberHead
+from chiasm.heads.survival import HazardHead
+
+HEADS: dict[str, HeadKind] = {
+    "classification": ClassHead(),
+    "multilabel": LabelHead(),
+    "regression": NumberHead(),
+    "survival": HazardHead(),
+}

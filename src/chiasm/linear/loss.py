@@ -1,0 +1,114 @@
+"""What a linear model, a kernel or trees need to know of a kind of target: its loss and what follows from it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit  # type: ignore[import-untyped]
+
+from chiasm.targets import Outcome
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int_]
+Fits = list[tuple[Array, Array]]
+"""Coefficients (F, K) and intercept (K,) at each penalty."""
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """Trees of one link, or of all classes at once.
+
+    Args:
+        objective: xgboost's name of the loss; "" where there is nothing to learn, and no tree is grown.
+        label: `(n,)` what xgboost is given.
+        base: `(k,)` link before any tree.
+        rows: the rows that are learned from; None means all.
+        paired: True if one link z stands for two classes, read as the logits (-z/2, +z/2).
+    """
+
+    objective: str
+    label: Array
+    base: Array
+    rows: NDArray[np.bool_] | None = None
+    paired: bool = False
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """Target of an elastic net: `targets` (n, K), the class `codes` (n,) where there are classes, and the loss.
+
+    `squared`: the loss is half the squared error; else it is logistic for K = 1, multinomial for more.
+    """
+
+    targets: Array
+    codes: Ints
+    squared: bool
+
+
+class Loss(ABC):
+    """Loss of a kind of target as a function of the link, summed over patients of known outcome.
+
+    `curvature` is that of one patient's loss where nothing is learned yet: what a patient tells about a coefficient.
+    `compares`: the loss compares patients, so that links of models from different folds must not be mixed.
+    `reads_events`: it needs to know who had the event.
+    `has_elastic_net`: a sparse predictor can be fitted (`sparse`).
+    """
+
+    curvature: ClassVar[float] = 1.0
+    compares: ClassVar[bool] = False
+    reads_events: ClassVar[bool] = False
+    has_elastic_net: ClassVar[bool] = False
+
+    @abstractmethod
+    def path(self, x: Array, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
+        """Fit a linear predictor of `x` (n, F) at each penalty, in the order given; every outcome is known."""
+
+    @abstractmethod
+    def deviance(self, link: Array, known: Outcome) -> float:
+        """Mean loss of links (n, K), in the terms in which it is told; every outcome is known."""
+
+    @abstractmethod
+    def terms(self, own: Outcome, whole: Outcome) -> Any:
+        """Prepare the outcomes of a fold for `nll`; `whole` are those of all folds."""
+
+    @abstractmethod
+    def nll(self, link: Array, terms: Any) -> float:
+        """Negative log likelihood of links (n, K), summed over patients."""
+
+    def information(self, outcome: Outcome) -> float:
+        """Information on the coefficient of a unit-variance feature."""
+        value = np.asarray(outcome.value)
+        known = outcome.known.sum() if value.ndim == 1 else (~np.isnan(value)).sum() / value.shape[1]
+        return max(1.0, float(known)) * self.curvature
+
+    def residuals(self, known: Outcome, classes: int | None) -> Array:
+        """Residuals of the null model, `(n, K)`: outcomes minus their mean, zero for a missing label."""
+        value = np.asarray(known.value, np.float64)
+        return about_mean(value if value.ndim == 2 else value[:, None])
+
+    @abstractmethod
+    def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
+        """What trees are grown on, a link after another."""
+
+    def sparse(self, known: Outcome) -> Sparse:
+        """What an elastic net is fitted to, for a loss that has one."""
+        raise ValueError("this loss has no elastic net")
+
+
+def about_mean(value: Array) -> Array:
+    """Values (n, K) minus their mean over the rows that are not NaN; zero where they are."""
+    known = ~np.isnan(value)
+    mean = np.where(known, value, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    return np.asarray(np.where(known, value - mean, 0.0))
+
+
+def two_classes(label: Array, rows: NDArray[np.bool_] | None = None, *, paired: bool = False) -> Boosting:
+    """Trees that tell 1 from 0; none where only one of them is there."""
+    own = label if rows is None else label[rows]
+    base = np.array([logit((own.sum() + 0.5) / (len(own) + 1.0))])
+    return Boosting("binary:logistic" if len(np.unique(own)) > 1 else "", label, base, rows, paired)

@@ -1,0 +1,171 @@
+"""Losses of the kinds of target, and the table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from chiasm.linear.least_squares import fit_ridge
+from chiasm.linear.logistic import fit_labels, fit_ridge_logistic
+from chiasm.linear.loss import Array, Boosting, Fits, Loss, Sparse, about_mean, two_classes
+from chiasm.linear.ridge_cox import RiskSets, cox_nll, fit_ridge_cox, row_space
+from chiasm.targets import Outcome
+
+
+class Multinomial(Loss):
+    """Log loss of classes; the link is a logit for each."""
+
+    curvature: ClassVar[float] = 0.25
+    has_elastic_net: ClassVar[bool] = True
+
+    def path(self, x: Array, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
+        return fit_ridge_logistic(x, known.value.astype(int), penalties, classes=classes)
+
+    def deviance(self, link: Array, known: Outcome) -> float:
+        own = link[np.arange(len(link)), known.value.astype(int)]
+        return float(np.mean(np.logaddexp.reduce(link, axis=1) - own))
+
+    def terms(self, own: Outcome, whole: Outcome) -> Any:
+        return np.asarray(own.value, np.float64).astype(int)
+
+    def nll(self, link: Array, terms: Any) -> float:
+        whole = np.logaddexp(link[:, 0], link[:, 1]) if link.shape[1] == 2 else np.logaddexp.reduce(link, axis=1)
+        return float(np.sum(whole) - np.sum(link[np.arange(len(terms)), terms]))
+
+    def residuals(self, known: Outcome, classes: int | None) -> Array:
+        value = np.asarray(known.value, np.float64)
+        value = np.eye(classes or int(value.max()) + 1)[value.astype(int)]
+        return about_mean(value[:, 1:] if value.shape[1] == 2 else value)
+
+    def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
+        value = np.asarray(known.value, np.float64)
+        outputs = classes or int(value.max()) + 1
+        if outputs == 2:
+            return [two_classes(value, paired=True)]
+        count = np.bincount(value.astype(int), minlength=outputs) + 0.5
+        return [Boosting("multi:softprob", value, np.log(count / count.sum()))]
+
+    def sparse(self, known: Outcome) -> Sparse:
+        codes = known.value.astype(int)
+        seen = np.unique(codes)
+        targets = (codes[:, None] == (seen[1:] if len(seen) == 2 else seen)).astype(np.float64)
+        return Sparse(targets, codes, squared=False)
+
+
+class Logistic(Loss):
+    """Log loss of several labels, each by its mean over the patients known for it; the link is the log odds."""
+
+    curvature: ClassVar[float] = 0.25
+
+    def path(self, x: Array, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
+        return fit_labels(x, known.value, penalties)
+
+    def deviance(self, link: Array, known: Outcome) -> float:
+        return float(np.nanmean(np.logaddexp(0.0, link) - known.value * link))
+
+    def terms(self, own: Outcome, whole: Outcome) -> Any:
+        return np.asarray(own.value, np.float64)
+
+    def nll(self, link: Array, terms: Any) -> float:
+        """Labels count by their mean, so that a patient does not weigh more in a target of more labels."""
+        asked = (~np.isnan(terms)).sum() / terms.shape[1]
+        return float(np.nanmean(np.logaddexp(0.0, link) - terms * link)) * float(asked)
+
+    def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
+        return [two_classes(label, ~np.isnan(label)) for label in np.asarray(known.value, np.float64).T]
+
+
+class SquaredError(Loss):
+    """Squared error of a number; the link is the number."""
+
+    has_elastic_net: ClassVar[bool] = True
+
+    def path(self, x: Array, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
+        return fit_ridge(x, known.value, penalties)
+
+    def deviance(self, link: Array, known: Outcome) -> float:
+        return float(np.mean((known.value - link[:, 0]) ** 2))
+
+    def terms(self, own: Outcome, whole: Outcome) -> Any:
+        """The numbers, and twice the outcome's variance, in units of which the error is counted."""
+        return np.asarray(own.value, np.float64), 2 * (float(whole.value.var()) or 1.0)
+
+    def nll(self, link: Array, terms: Any) -> float:
+        value, unit = terms
+        return float(np.sum((value - link[:, 0]) ** 2) / unit)
+
+    def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
+        value = np.asarray(known.value, np.float64)
+        return [Boosting("reg:squarederror", value, np.array([value.mean()]))]
+
+    def sparse(self, known: Outcome) -> Sparse:
+        return Sparse(known.value[:, None], np.zeros(0, int), squared=True)
+
+
+class Cox(Loss):
+    """Partial likelihood of times with events, Efron's ties; the link is a log hazard."""
+
+    compares: ClassVar[bool] = True
+    reads_events: ClassVar[bool] = True
+
+    def path(self, x: Array, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
+        event, mean = np.asarray(known.event, bool), x.mean(axis=0)
+        reduced, back = row_space(x - mean)
+        fits: dict[float, tuple[Array, Array]] = {}
+        start, sets = np.zeros(reduced.shape[1]), RiskSets(known.value, event)
+        for penalty in sorted(set(penalties), reverse=True):
+            start = fit_ridge_cox(reduced, known.value, event, penalty, start=start, sets=sets)
+            coef = start if back is None else back @ start
+            fits[penalty] = coef[:, None], np.array([-mean @ coef])
+        return [fits[penalty] for penalty in penalties]
+
+    def deviance(self, link: Array, known: Outcome) -> float:
+        event = np.asarray(known.event, bool)
+        return float(cox_nll(link[:, 0], known.value, event)) / max(1, int(event.sum()))
+
+    def terms(self, own: Outcome, whole: Outcome) -> Any:
+        return RiskSets(np.asarray(own.value, np.float64), np.asarray(own.event, bool))
+
+    def nll(self, link: Array, terms: Any) -> float:
+        return float(terms.nll(link[terms.order, 0]))
+
+    def information(self, outcome: Outcome) -> float:
+        """Number of events."""
+        return 1.0 if outcome.event is None else float(max(1, int(outcome.event[outcome.known].sum())))
+
+    def residuals(self, known: Outcome, classes: int | None) -> Array:
+        """Martingale residuals: events minus the Nelson-Aalen cumulative hazard."""
+        if known.event is None:
+            return super().residuals(known, classes)
+        times, where = np.unique(np.asarray(known.value, np.float64), return_inverse=True)
+        events = np.bincount(where, known.event, len(times))
+        at_risk = np.cumsum(np.bincount(where, minlength=len(times))[::-1])[::-1]
+        return np.asarray(known.event - np.cumsum(events / at_risk)[where])[:, None]
+
+    def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
+        assert known.event is not None  # survival has events
+        value = np.asarray(known.value, np.float64)
+        rank = np.unique(value, return_inverse=True)[1] + 1.0  # Cox's likelihood depends on the order alone
+        return [Boosting("survival:cox", np.where(known.event, rank, -rank), np.zeros(1))]
+
+
+LOSSES: dict[str, Loss] = {
+    "classification": Multinomial(),
+    "multilabel": Logistic(),
+    "regression": SquaredError(),
+    "survival": Cox(),
+}
+
+
+def loss_of(kind: str, outcome: Outcome, wanted: str) -> Loss:
+    """Return the loss of a kind of target.
+
+    Raises:
+        ValueError: a kind without a loss, or one that reads events and an outcome without: there is no `wanted` then.
+    """
+    loss = LOSSES.get(kind)
+    if loss is None or (loss.reads_events and outcome.event is None):
+        raise ValueError(f"no {wanted} for a target of kind {kind!r} with event={outcome.event is not None}")
+    return loss

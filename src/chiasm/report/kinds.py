@@ -1,0 +1,141 @@
+"""What the page says of each kind of target: its outcomes, its predictions and how its patients are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.evaluation import Trial
+from chiasm.evaluation.trial import VALUE_OF
+from chiasm.report.horizons import horizons_told
+from chiasm.report.wording import listing, percent, rounded
+
+_RANGE = (0.05, 0.5, 0.95)
+Facts = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class KindPage:
+    """What the page says of a kind of target.
+
+    Args:
+        outputs: what a model predicts.
+        facts: the outcome and its distribution, as (name, text).
+        few: the unit in which the minimum for an estimate is counted; among the tested, `few_tested`.
+        counted: heading of the column that counts outcomes in a pattern of modalities; "" for none.
+        members: counts them among the tested patients of a pattern, given the trial's outcomes of these.
+    """
+
+    outputs: str
+    facts: Callable[[Trial], Facts]
+    few: str = "patients"
+    few_tested: str = "tested patients"
+    counted: str = ""
+    members: Callable[[Trial, pd.DataFrame], str] = lambda trial, tested: ""
+
+
+def page_of(trial: Trial) -> KindPage:
+    """Return what the page says of the trial's kind of target."""
+    return PAGES[trial.kind]
+
+
+def target_of(trial: Trial) -> tuple[Mapping[str, Any], str, str]:
+    """Return the target as the trial's document describes it, its columns as text and its unit after a space."""
+    target: Mapping[str, Any] = trial.document["cohort"]["target"]
+    unit = f" {target['unit']}" if target.get("unit") else ""
+    return target, listing([f"'{column}'" for column in target["columns"]]), unit
+
+
+def spread_of(trial: Trial) -> str:
+    """Say the median and the range of the middle 90 % of the outcomes, rounded."""
+    unit = target_of(trial)[2]
+    low, middle, high = (rounded(float(q)) for q in np.quantile(trial.outcomes["value"].to_numpy(np.float64), _RANGE))
+    return f"median {middle}{unit}, from {low} to {high}{unit} for the middle 90 %"
+
+
+def class_facts(trial: Trial) -> Facts:
+    """Count the patients of each class."""
+    target, named, _ = target_of(trial)
+    counts = [
+        f"{name}: {n:,} ({percent(n / sum(target['counts']))})"
+        for name, n in zip(target["classes"], target["counts"], strict=True)
+    ]
+    return [("Outcome", f"classes of {named}"), ("Classes", ", ".join(counts))]
+
+
+def label_facts(trial: Trial) -> Facts:
+    """Count the patients with each label, and those for whom it is known where that is not everyone."""
+    target, named, _ = target_of(trial)
+    everybody = max(target["known"])
+    parts = []
+    for name, n, known in zip(target["classes"], target["counts"], target["known"], strict=True):
+        of = "" if known == everybody else f" of {known:,} known"
+        parts.append(f"{name}: {n:,}{of} ({percent(n / known) if known else 'never known'})")
+    return [("Outcome", f"the labels {named}, of which a patient may have several"), ("Labels", ", ".join(parts))]
+
+
+def number_facts(trial: Trial) -> Facts:
+    """Say the range of a number."""
+    return [("Outcome", f"the number {target_of(trial)[1]}"), ("Range", spread_of(trial))]
+
+
+def time_facts(trial: Trial) -> Facts:
+    """Count the events, and say how long patients were followed."""
+    target, named, unit = target_of(trial)
+    return [
+        ("Outcome", f"time to event, {named}"),
+        ("Events", f"{target['events']:,} ({percent(target['events'] / len(trial.outcomes))})"),
+        ("Follow-up", f"median {follow_up(trial)}{unit} (reverse Kaplan-Meier)"),
+        ("Observed times", spread_of(trial)),
+        ("Horizons", horizons_told(trial)),
+    ]
+
+
+def follow_up(trial: Trial) -> str:
+    """Median follow-up: time to censoring, with events taken as censored."""
+    from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]
+
+    fitter = KaplanMeierFitter().fit(trial.outcomes["value"], ~trial.outcomes["event"].astype(bool))
+    median = float(fitter.median_survival_time_)
+    return rounded(median) if np.isfinite(median) else "not reached"
+
+
+def of_classes(trial: Trial, tested: pd.DataFrame) -> str:
+    """Count the patients of each class."""
+    return _counts(trial, np.bincount(tested["value"].to_numpy(np.intp), minlength=len(trial.classes)))
+
+
+def with_labels(trial: Trial, tested: pd.DataFrame) -> str:
+    """Count the patients with each label."""
+    return _counts(trial, np.array([(tested[f"{VALUE_OF}{label}"] == 1).sum() for label in trial.classes]))
+
+
+def events_among(trial: Trial, tested: pd.DataFrame) -> str:
+    """Count the events."""
+    return f"{int(tested['event'].sum()):,}"
+
+
+def _counts(trial: Trial, counts: Any) -> str:
+    return ", ".join(f"{name}: {n:,}" for name, n in zip(trial.classes, counts, strict=True))
+
+
+PAGES: dict[str, KindPage] = {
+    "classification": KindPage(
+        "a probability for each class; no threshold is set", class_facts,
+        "patients of a class", "tested patients of each class", "patients per class", of_classes,
+    ),
+    "multilabel": KindPage(
+        "a probability for each label; no threshold is set", label_facts,
+        "patients with, or without, any one label", "tested patients with, or without, any one label",
+        "patients with each label", with_labels,
+    ),
+    "regression": KindPage("a number", number_facts),
+    "survival": KindPage(
+        "a risk and the probability of survival at each horizon", time_facts,
+        "events", "events", "events", events_among,
+    ),
+}  # fmt: skip

@@ -1,0 +1,27 @@
+"""Kinds of target, one a file: what each reads and refuses, its strata, and its predictions; nothing needs torch."""
+
+from __future__ import annotations
+
+from chiasm.targets.classification import Classification
+from chiasm.targets.kinds import KINDS, class_names, kind_of, read_outcome
+from chiasm.targets.multilabel import Multilabel
+from chiasm.targets.outcome import Outcome
+from chiasm.targets.regression import Regression
+from chiasm.targets.stratify import fewest
+from chiasm.targets.survival import Survival, horizons
+from chiasm.targets.target import Target
+
+__all__ = [
+    "KINDS",
+    "Classification",
+    "Multilabel",
+    "Outcome",
+    "Regression",
+    "Survival",
+    "Target",
+    "class_names",
+    "fewest",
+    "horizons",
+    "kind_of",
+    "read_outcome",
+]

@@ -1,0 +1,71 @@
+"""The columns of a target as the user wrote them: labels, numbers and codes, with what is wrong in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.errors import Problem, Severity, count, first_rows
+
+EVENT_CODES = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
+
+
+def label_text(values: pd.Series) -> NDArray[np.object_]:
+    """Convert labels to text, None where missing; whole numbers lose their `.0`, so `1.0` and `1` are one class."""
+    text = np.full(len(values), None, dtype=object)
+    seen: dict[str, str] = {}
+    for i, value in enumerate(values.tolist()):
+        if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA or value is pd.NaT:
+            continue
+        whole = isinstance(value, float) and value.is_integer()
+        label = (str(int(value)) if whole else str(value)).strip()
+        text[i] = seen.setdefault(label, label) or None  # few labels, and many patients
+    return text
+
+
+class Cells:
+    """Reader of the target's columns that notes their defects: one finding each, with its first row and a count."""
+
+    def __init__(self, patients: pd.DataFrame, file_rows: NDArray[np.int_], path: str | None) -> None:
+        self.patients = patients
+        self.file_rows = file_rows
+        self.path = path
+        self.findings: list[Problem] = []
+
+    def labels(self, column: str, *, needed: bool, unless: str = "") -> NDArray[np.object_]:
+        text = label_text(self.patients[column])
+        self._missing(column, np.array([label is None for label in text], dtype=bool), needed, unless)
+        return text
+
+    def numbers(self, column: str, *, needed: bool) -> NDArray[np.float64]:
+        values = self.patients[column]
+        numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).copy()
+        empty = np.array([label is None for label in label_text(values)], dtype=bool)
+        self._missing(column, empty, needed)
+        self.note(f"column '{column}' is not a number", "write a number", np.isnan(numbers) & ~empty)
+        return numbers
+
+    def note(self, what: str, fix: str, wrong: NDArray[np.bool_], severity: Severity = "error") -> None:
+        if wrong.any():
+            rows = np.sort(self.file_rows[wrong]).tolist()
+            many = f" in {count(len(rows), 'row')} ({first_rows(rows)})" if len(rows) > 1 else ""
+            finding = "unreadable-outcome" if severity == "error" else "unknown-outcome"
+            self.findings.append(Problem(severity, rows[0], None, self.path, what + many, fix, finding))
+
+    def _missing(self, column: str, empty: NDArray[np.bool_], needed: bool, unless: str = "") -> None:
+        if needed:
+            self.note(f"column '{column}' is missing", "fill it in, or leave the patient out", empty)
+        else:
+            fix = "fill it in; " + (unless or "a patient without is neither trained on nor tested")
+            self.note(f"column '{column}' is missing", fix, empty, "warning")
+
+
+def codes_of(text: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Read labels as 1 or 0, NaN for any other text."""
+    return np.array([EVENT_CODES.get(str(code).lower(), np.nan) for code in text], dtype=np.float64)
+
+
+def given(text: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return True where a label is not missing."""
+    return np.array([label is not None for label in text], dtype=bool)

@@ -1,0 +1,96 @@
+"""Regression: a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.errors import Problem, error
+from chiasm.targets.cells import Cells
+from chiasm.targets.outcome import Outcome
+from chiasm.targets.target import Floats, Target, out_of_reach
+
+
+@dataclass(frozen=True)
+class Regression(Target):
+    """Regression target: a number, read from `column`, in `unit`."""
+
+    column: str
+    unit: str = ""
+    kind: ClassVar[str] = "regression"
+    keys: ClassVar[Mapping[str, tuple[Any, Any]]] = {"column": (str | None, None), "unit": (str, "")}
+    is_scaled: ClassVar[bool] = True
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @classmethod
+    def from_keys(cls, keys: Mapping[str, Any]) -> Self:
+        return cls(keys["column"], keys["unit"])
+
+    def read(self, cells: Cells) -> tuple[Target, Outcome]:
+        numbers = cells.numbers(self.column, needed=False)
+        infinite = np.isinf(numbers)
+        cells.note(f"column '{self.column}' is infinite", "correct or empty the cell", infinite)
+        numbers[infinite] = np.nan
+        return self, Outcome(numbers, None, ~np.isnan(numbers))
+
+    def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
+        value = outcome.value[outcome.known]
+        if found := out_of_reach(self.column, value, path):
+            return found
+        what, fix = f"column '{self.column}' has a single value", "there is nothing to tell apart: name another column"
+        return [] if np.ptp(value) > 0 else [error(what, fix, path=path, finding="single-class")]
+
+    @classmethod
+    def rarest(cls, outcome: Outcome, names: int = 0) -> int:
+        """Number of patients of known outcome."""
+        return int(outcome.known.sum())
+
+    @classmethod
+    def answers(cls, names: Sequence[str]) -> list[str]:
+        return ["prediction"]
+
+    @classmethod
+    def links(cls, frame: pd.DataFrame, names: Sequence[str] = ()) -> Floats:
+        """The number itself, `(n, 1)`."""
+        return np.asarray(frame[cls.answers(names)].to_numpy(np.float64), dtype=np.float64)
+
+    @classmethod
+    def frame(cls, links: Floats, columns: Sequence[str]) -> pd.DataFrame:
+        return pd.DataFrame(links, columns=list(columns))
+
+    @classmethod
+    def prior_row(cls, known: Outcome, names: Sequence[str], times: Sequence[float]) -> dict[str, float]:
+        """The mean."""
+        return {"prediction": float(known.value.mean())}
+
+    @classmethod
+    def prior_link(cls, outcome: Outcome, names: int | None) -> Floats:
+        """The mean."""
+        return np.array([float(outcome.value.mean())])
+
+    @classmethod
+    def check_prediction(
+        cls, frame: pd.DataFrame, names: Sequence[str], require: Callable[[bool, str, str], None]
+    ) -> None:
+        columns = list(frame.columns)
+        require(columns == cls.answers(names), "predict gives the columns of its kind of target", f"they are {columns}")
+
+    @classmethod
+    def drawn(
+        cls, signal: Floats, noise: Floats, rng: np.random.Generator, *, certain: bool
+    ) -> tuple[pd.DataFrame, Target, Floats]:
+        """Draw y = s + N(0, 1)."""
+        value = signal + rng.normal(size=len(signal))
+        return pd.DataFrame({"value": value}), cls("value"), value + 0.01 * noise
+
+    def written(self, outcome: Outcome, ids: NDArray[Any]) -> tuple[pd.DataFrame, Target]:
+        """Write the number far from zero and of a wide spread."""
+        return pd.DataFrame({"value": 50 + 20 * outcome.value}, index=ids), type(self)("value")

@@ -1,0 +1,263 @@
+"""What a kind of target is asked: what it reads, how it is split, and how a link becomes a prediction and back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.errors import Problem, error
+from chiasm.targets.cells import Cells
+from chiasm.targets.outcome import Outcome
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int_]
+Bools = NDArray[np.bool_]
+
+FLOOR = 1e-9  # probabilities are kept this far from 0 and 1, so that their links stay finite
+USUAL_FOLDS = 5
+LARGEST = 1e100  # a number whose square, summed over patients, is still far from overflow
+QUANTILES = 5
+
+
+class Target(ABC):
+    """A target: what is predicted of each patient.
+
+    A kind of target is a frozen dataclass of its own file. Whoever needs to know about it asks its properties, or looks
+    `kind` up in the table of its folder: `heads`, `linear`, `metrics` and `report` have one. Methods of the class need
+    only outcomes; those of an object also need its columns.
+
+    `has_classes`: a patient is of one of several classes, and a prediction is a probability for each.
+    `has_labels`: the outcome is (B, K), a patient has any number of labels, and a label may be missing.
+    `has_times`: the outcome is the time of an event, or of the last visit without one.
+    `is_scaled`: the outcome is a number in a unit, which a network learns centred and divided by its spread.
+    """
+
+    kind: ClassVar[str]
+    keys: ClassVar[Mapping[str, tuple[Any, Any]]]
+    """Keys of `[target]` that it reads, each with its type and default."""
+    has_classes: ClassVar[bool] = False
+    has_labels: ClassVar[bool] = False
+    has_times: ClassVar[bool] = False
+    is_scaled: ClassVar[bool] = False
+    unit: str = ""
+    """Unit of the outcome; empty where it has none."""
+    rare: ClassVar[str] = "{n:,} patients of known outcome"
+    """What `rarest` counts, in words."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def columns(self) -> tuple[str, ...]:
+            """Columns of the patients' table that it reads."""
+
+        @property
+        def times(self) -> tuple[float, ...]:
+            """Horizons of a target that has times."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names that get a probability: classes in the order of their codes, or labels; empty without either."""
+        return ()
+
+    # Reading
+
+    @classmethod
+    @abstractmethod
+    def from_keys(cls, keys: Mapping[str, Any]) -> Self:
+        """Make the target of a manifest's `[target]`, which `refused` has accepted."""
+
+    @classmethod
+    def refused(cls, keys: Mapping[str, Any], path: str) -> list[Problem]:
+        """List what is wrong with the `[target]` of a manifest."""
+        return needed_key(keys, "column", path)
+
+    @abstractmethod
+    def read(self, cells: Cells) -> tuple[Target, Outcome]:
+        """Read the outcome from its columns; return the target with what the columns tell of it, as its classes."""
+
+    def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
+        """List what makes these outcomes hard or impossible to learn, such as a single class; one at least is known."""
+        return []
+
+    # Splitting
+
+    def fold_labels(self, outcome: Outcome) -> Ints:
+        """(B,) label that every fold must contain; 0 for all where any patient will do."""
+        return np.zeros(len(outcome.value), dtype=int)
+
+    def required(self) -> dict[int, str]:
+        """Labels that every fold, and the patients outside it, must have one of: code to what it is called."""
+        return {0: "patient"}
+
+    def strata(self, outcome: Outcome, least: int) -> Ints:
+        """(B,) stratum that folds are balanced by; a stratum that is made finer keeps `least` members."""
+        return by_rank(self.fold_labels(outcome), outcome, QUANTILES, least)
+
+    def dealt(self, outcome: Outcome, folds: int, units: Ints | None, rng: np.random.Generator) -> Ints | None:
+        """(B,) fold of each patient, all known, where folds are not drawn by strata; else None."""
+        return None
+
+    def held_out(self, outcome: Outcome, fraction: float, units: Ints | None, rng: np.random.Generator) -> Bools | None:
+        """(B,) True for about `fraction` of the patients, all known, where these are not drawn by strata; else None."""
+        return None
+
+    def too_few(self, outcome: Outcome, folds: int) -> tuple[str, str] | None:
+        """Say what there is less of than of folds, and what to gather more of; None if there is enough."""
+        return None
+
+    def lacking(self, outcome: Outcome, tested: Bools, fold: str) -> list[str]:
+        """List what is missing to test on a fold or to train without it; every outcome is known."""
+        labels, found = self.fold_labels(outcome), []
+        for label, name in self.required().items():
+            if not (labels[tested] == label).any():
+                found.append(f"fold '{fold}' has no {name}")
+            if not (labels[~tested] == label).any():
+                found.append(f"no {name} is left to train on outside fold '{fold}'")
+        return found
+
+    def skipped(self, outcome: Outcome, tested: Bools, fold: str) -> list[str]:
+        """List the parts of the target that a fold goes without, as one of several labels."""
+        return []
+
+    # Learning
+
+    @classmethod
+    @abstractmethod
+    def rarest(cls, outcome: Outcome, names: int = 0) -> int:
+        """Size of the smallest group that a score rests on, counted as `rare` says; of `names` classes or labels."""
+
+    @classmethod
+    def learnable(cls, outcome: Outcome) -> bool:
+        """Return True if the outcomes differ enough to weigh models by them."""
+        return True
+
+    @classmethod
+    def scorable(cls, outcome: Outcome, least: int) -> Outcome:
+        """Mask the parts of the outcome that too few patients have: labels below `least`; else return it unchanged."""
+        return outcome
+
+    def with_horizons(self, outcome: Outcome) -> Self:
+        """Return the target with what it takes from the training patients: horizons, where it has times without."""
+        return self
+
+    def at_horizons(self, times: Sequence[float]) -> Self:
+        """Return the target with these horizons; unchanged without times."""
+        return self
+
+    # Predicting
+
+    @classmethod
+    @abstractmethod
+    def answers(cls, names: Sequence[str]) -> list[str]:
+        """Columns of a prediction that are scored, in a fixed order."""
+
+    @classmethod
+    def misnamed(cls, names: Sequence[str], outcome: Outcome) -> str:
+        """Say how the names of classes or labels do not fit the outcome; "" if they do."""
+        return ""
+
+    @classmethod
+    def link_columns(cls, frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+        """Columns of a prediction that carry a link, in a fixed order."""
+        return cls.answers(names)
+
+    @classmethod
+    def horizon_columns(cls, frame: pd.DataFrame) -> dict[float, str]:
+        """Columns of a prediction at a horizon, {time: column} by time; none for a target without times."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def links(cls, frame: pd.DataFrame, names: Sequence[str] = ()) -> Floats:
+        """Convert a prediction to links, `(n, C)`, on the scale on which predictions are averaged and shifted."""
+
+    @classmethod
+    @abstractmethod
+    def frame(cls, links: Floats, columns: Sequence[str]) -> pd.DataFrame:
+        """Convert links to a prediction with these columns, the inverse of `links`."""
+
+    @classmethod
+    @abstractmethod
+    def prior_row(cls, known: Outcome, names: Sequence[str], times: Sequence[float]) -> dict[str, float]:
+        """Prediction of the null model: the prior of these patients, all of known outcome."""
+
+    @classmethod
+    def prior_frame(cls, train: Outcome, n: int, names: Sequence[str], times: Sequence[float] = ()) -> pd.DataFrame:
+        """Predict the prior of the training patients (the null model) for n patients."""
+        row = cls.prior_row(train.take(np.flatnonzero(train.known)), names, times)
+        return pd.DataFrame({name: np.full(n, float(value)) for name, value in row.items()})
+
+    @classmethod
+    @abstractmethod
+    def prior_link(cls, outcome: Outcome, names: int | None) -> Floats:
+        """Link of the prior `(K,)`, as a fitted model has it; all of known outcome."""
+
+    @classmethod
+    @abstractmethod
+    def check_prediction(
+        cls, frame: pd.DataFrame, names: Sequence[str], require: Callable[[bool, str, str], None]
+    ) -> None:
+        """Require, by `require(holds, law, found)`, what holds of every prediction: its columns and their values."""
+
+    # Writing
+
+    def described(self, outcome: Outcome) -> dict[str, Any]:
+        """Describe the outcomes by counts, for `trial.json`."""
+        return {}
+
+    def stored(self) -> dict[str, Any]:
+        """Describe the target as a model keeps it: its kind and its columns, without what is empty."""
+        return {
+            "kind": self.kind,
+            **{key: value for key, value in vars(self).items() if isinstance(value, str) and value},
+        }
+
+    # Examples
+
+    @classmethod
+    @abstractmethod
+    def drawn(
+        cls, signal: Floats, noise: Floats, rng: np.random.Generator, *, certain: bool
+    ) -> tuple[pd.DataFrame, Target, Floats]:
+        """Draw synthetic outcomes from a signal (n,): the patients' table, the target, and a column that leaks it.
+
+        Args:
+            noise: (n,) standard normal, from which the leaking column takes a little.
+            certain: True if a class is the sign of the signal and not drawn by its probability.
+        """
+
+    @abstractmethod
+    def written(self, outcome: Outcome, ids: NDArray[Any]) -> tuple[pd.DataFrame, Target]:
+        """Write outcomes as a user's table may hold them: classes in words, numbers with a unit, labels with gaps."""
+
+
+def needed_key(keys: Mapping[str, Any], key: str, path: str) -> list[Problem]:
+    """Report a key of `[target]` that is missing."""
+    missing = error(f"key '{key}' is missing in [target]", "add it", path=path, finding="missing-key")
+    return [] if keys.get(key) else [missing]
+
+
+def out_of_reach(column: str, value: Floats, path: str | None) -> list[Problem]:
+    """Refuse numbers whose squares are too large or too small for a computer's arithmetic."""
+    largest, spread = float(np.abs(value).max()), float(np.ptp(value / 2))  # halved, since a difference may overflow
+    if largest <= LARGEST and not 0 < spread < 1 / LARGEST:
+        return []
+    size = "large" if largest > LARGEST else "small"
+    what = f"column '{column}' holds numbers that are too {size} to compute with"
+    return [error(what, "write it in another unit", path=path, finding="target-out-of-reach")]
+
+
+def by_rank(labels: Ints, outcome: Outcome, parts: int, least: int) -> Ints:
+    """(B,) labels split further, by the rank of the outcome within each, as far as `least` members allow."""
+    refined = labels * QUANTILES
+    for label in np.unique(labels):
+        rows = np.flatnonzero((labels == label) & outcome.known)
+        parts_here = max(1, min(parts, len(rows) // max(least, 1)))
+        rank = np.argsort(np.argsort(outcome.value[rows], kind="stable"), kind="stable")
+        refined[rows] += rank * parts_here // max(len(rows), 1)
+    return refined
