@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from scratch import ROOT, run, scratch_copy
+
 BLOCK = re.compile(r"^`([\w/.]+)`[^\n]*\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROW_GOES_BEFORE = "))\n# fmt: on"
 SECTION_GOES_BEFORE = "## Hospitals that share no patient"
@@ -25,13 +22,7 @@ def example() -> dict[str, str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The repository's sources, tests and pages in a folder of their own."""
-    place = tmp_path / "copy"
-    for name in ("src", "tests", "docs"):
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "pyproject.toml"):
-        shutil.copy(ROOT / name, place / name)
-    return place
+    return scratch_copy(tmp_path / "copy")
 
 
 def add(place: Path, files: dict[str, str]) -> None:
@@ -45,11 +36,6 @@ def add(place: Path, files: dict[str, str]) -> None:
         before = path.read_text(encoding="utf-8")
         assert before.count(mark) == 1
         path.write_text(before.replace(mark, text + mark), encoding="utf-8")
-
-
-def run(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(place / "src"), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, *words], cwd=place, env=environment, capture_output=True, text=True)
 
 
 @pytest.mark.slow
