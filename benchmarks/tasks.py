@@ -40,9 +40,8 @@ from chiasm.metrics.scores import score
 from chiasm.recipes.adaptation.trunks import adapted_modalities
 from chiasm.recipes.registry import make_recipe
 from chiasm.tokens import Packed
-from chiasm.training import Network
+from chiasm.training import Network, predict_link
 from chiasm.training.batches import presence
-from chiasm.training.loop import predict_link
 
 LABELS = ("CD", "HYP", "MI", "NORM", "STTC")
 METHODS_SHOWN = ("linear", "slerp", "task-arithmetic", "ties", "dare-ties", "breadcrumbs")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import chiasm
-import chiasm.training.loop as loop
+import chiasm.training.checkpoint as checkpoint
 from chiasm.artifact import save_checkpoint
 from chiasm.cohort import Target
 
@@ -128,6 +128,6 @@ def stopped_after(checkpoints: int) -> Iterator[None]:
             raise Stopped
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", stop)
+        patch.setattr(checkpoint, "save_checkpoint", stop)
         with pytest.raises(Stopped):
             yield

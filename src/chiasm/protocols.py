@@ -47,12 +47,14 @@ class Fused:
     Args:
         embedding: `(B, D)`.
         latents: each modality's latents, `(B, L, D)`, if the fusion has them.
-        losses: scalar terms to add to the head's loss.
+        losses: scalar terms that the objective adds to its own.
+        extras: whatever else an objective or a hook reads, by name.
     """
 
     embedding: Tensor
     latents: dict[str, Tensor] = field(default_factory=dict)
     losses: dict[str, Tensor] = field(default_factory=dict)
+    extras: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Fusion(Protocol):

@@ -27,7 +27,7 @@ from chiasm.encoders import fit_encoders, pack
 from chiasm.fusion.healnet import HealNet
 from chiasm.heads.head import Head, output_width, target_tensors
 from chiasm.recipes.registry import make_recipe
-from chiasm.training import History, Network, TrainOptions, loop, train
+from chiasm.training import Examples, History, Network, Phase, TargetTensors, TrainOptions, checkpoint, loop, train
 from chiasm.training.batches import presence
 
 EPOCHS = 5
@@ -36,14 +36,13 @@ OPTIONS = TrainOptions(epochs=EPOCHS, patience=3, batch=16, learning_rate=5e-3, 
 
 @pytest.fixture(scope="module", params=["classification", "survival"])
 def data(request: pytest.FixtureRequest) -> Any:
-    """Tokens, presence, value, event, held out; then the shapes of the tokens, outputs and kind of the head."""
+    """The patients; then the shapes of the tokens, outputs and kind of the head."""
     cohort = synthetic_cohort("complementary", 80, target=request.param, missing=0.2, seed=1)
     encoders = fit_encoders(cohort)
     tokens = pack(cohort, encoders)
     shapes = {name: (encoder.width, encoder.slots) for name, encoder in encoders.items()}
-    value, event = target_tensors(cohort.outcome)
-    held_out = np.arange(80) % 5 == 0
-    given = (tokens, presence(tokens, cohort.modalities), value, event, held_out)
+    target = TargetTensors(*target_tensors(cohort.outcome))
+    given = Examples(tokens, presence(tokens, cohort.modalities), target, np.arange(80) % 5 == 0)
     return given, shapes, output_width(cohort.target), request.param
 
 
@@ -55,9 +54,10 @@ def fresh(data: Any) -> Network:
         return Network(fusion, Head(8, outputs, kind))
 
 
-def run(data: Any, checkpoint: Path | None) -> tuple[Network, History]:
+def run(data: Any, file: Path | None) -> tuple[Network, History]:
     network = fresh(data)
-    return network, train(network, *data[0], OPTIONS, seed=3, checkpoint=checkpoint)
+    (history,) = train(network, data[0], (Phase(OPTIONS),), seed=3, checkpoint=file)
+    return network, history
 
 
 class Stopped(BaseException):
@@ -78,7 +78,7 @@ def test_training_resumed_after_an_epoch_is_bit_for_bit_the_uninterrupted_one(
 ) -> None:
     whole, history = run(data, tmp_path / "whole.safetensors")
     without, _ = run(data, None)
-    original, written = loop.save_checkpoint, []
+    original, written = checkpoint.save_checkpoint, []
 
     def stop(path: Path, state: Any) -> None:
         original(path, state)
@@ -87,7 +87,7 @@ def test_training_resumed_after_an_epoch_is_bit_for_bit_the_uninterrupted_one(
             raise Stopped
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "save_checkpoint", stop)
+        patched.setattr(checkpoint, "save_checkpoint", stop)
         with pytest.raises(Stopped):
             run(data, tmp_path / "part.safetensors")
     torch.manual_seed(after)  # whatever the next process draws before it resumes
@@ -98,6 +98,9 @@ def test_training_resumed_after_an_epoch_is_bit_for_bit_the_uninterrupted_one(
     # weights, optimiser, the state of both generators, the best epoch
     left = [load_checkpoint(tmp_path / f"{name}.safetensors") for name in ("whole", "part")]
     assert set(left[0]) == {
+        "format",
+        "phases",
+        "finished",
         "network",
         "best",
         "optimiser",
@@ -105,8 +108,10 @@ def test_training_resumed_after_an_epoch_is_bit_for_bit_the_uninterrupted_one(
         "torch_state",
         "device_state",
         "losses",
+        "steps",
         "skipped",
         "objective",
+        "hooks",
     }
     assert same_tree(*left)
 
@@ -114,8 +119,8 @@ def test_training_resumed_after_an_epoch_is_bit_for_bit_the_uninterrupted_one(
 def test_dropout_and_modality_dropout_do_draw(data: Any) -> None:
     """Otherwise the test above could not see a lost generator."""
     network = fresh(data).train()
-    batch = {name: packed.take(np.arange(8)) for name, packed in data[0][0].items()}
-    present = torch.from_numpy(data[0][1][:8])
+    batch = {name: packed.take(np.arange(8)) for name, packed in data[0].tokens.items()}
+    present = torch.from_numpy(data[0].present[:8])
     assert not torch.equal(network(batch, present)[0], network(batch, present)[0])
     generator = torch.Generator().manual_seed(0)
     assert not torch.equal(loop._drop_modalities(present.clone(), 0.3, generator), present)
@@ -174,11 +179,11 @@ def test_a_recipe_stopped_in_any_epoch_of_any_part_gives_the_same_model(
     recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cohort = synthetic_cohort("complementary", 60)
-    original, written = loop.save_checkpoint, []
+    original, written = checkpoint.save_checkpoint, []
 
-    def fit(checkpoint: Path | None) -> pd.DataFrame:
+    def fit(folder: Path | None) -> pd.DataFrame:
         forget()
-        return make_recipe(recipe).fit(cohort, seed=0, checkpoint=checkpoint).predict(cohort)
+        return make_recipe(recipe).fit(cohort, seed=0, checkpoint=folder).predict(cohort)
 
     def stop(path: Path, state: Any) -> None:
         original(path, state)
@@ -187,7 +192,7 @@ def test_a_recipe_stopped_in_any_epoch_of_any_part_gives_the_same_model(
 
     expected = fit(None)
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "save_checkpoint", stop)
+        patched.setattr(checkpoint, "save_checkpoint", stop)
         while True:
             try:
                 found = fit(tmp_path / "checkpoints")

@@ -15,7 +15,7 @@ from chiasm.heads.head import LOSSES, Head, cox_loss
 from chiasm.linear.ridge_cox import cox_nll
 from chiasm.protocols import Fused
 from chiasm.tokens import PackedTokens, Tokens
-from chiasm.training import Network, TrainOptions, loop, train
+from chiasm.training import Examples, Network, Phase, TargetTensors, TrainOptions, loop, train
 from small_recipes import at_night, every_recipe, mixed, on_paths, short_name, small
 
 HUGE = [0.0, 1.0, 30.0, 200.0, 1e4, 1e8, 1e20]
@@ -124,8 +124,9 @@ def trained(value: torch.Tensor, event: torch.Tensor, kind: str, batch: int, epo
     values = torch.randn(n, 4)
     tokens = {"m": PackedTokens(values, np.arange(n + 1), 1)}
     held_out = np.arange(n) % 5 == 0
-    options = TrainOptions(epochs=epochs, batch=batch)
-    return network, train(network, tokens, np.ones((n, 1), bool), value, event, held_out, options, seed=0)
+    examples = Examples(tokens, np.ones((n, 1), bool), TargetTensors(value, event), held_out)
+    (history,) = train(network, examples, (Phase(TrainOptions(epochs=epochs, batch=batch)),), seed=0)
+    return network, history
 
 
 def test_steps_without_anything_to_learn_are_skipped_and_counted() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import chiasm
 import chiasm.recipes.registry as registry
-import chiasm.training.loop as loop
+import chiasm.training.checkpoint as checkpoint
 from adapted_cohorts import notes
 from chiasm.artifact import save_checkpoint
 from chiasm.fitting.sides import sides_of
@@ -95,7 +95,7 @@ def test_training_stopped_and_gone_on_with_is_training_left_alone(cohorts: Any, 
             raise Stopped
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", stop_after_two)
+        patch.setattr(checkpoint, "save_checkpoint", stop_after_two)
         with pytest.raises(Stopped):
             recipe.fit(cohort, seed=0, checkpoint=tmp_path)
     again = recipe.fit(cohort, seed=0, checkpoint=tmp_path)

@@ -12,7 +12,7 @@ import torch
 
 import chiasm
 import chiasm.fitting.neural as neural
-import chiasm.training.loop as loop
+import chiasm.training.checkpoint as checkpoint
 from adapted_cohorts import network_of, notes
 from chiasm.adapters import nuclear_norm
 from chiasm.adapters.site_search import Choice, pareto_front
@@ -51,7 +51,7 @@ def fit_until(recipe: Any, cohort: chiasm.Cohort, place: Path, count: int) -> in
             raise Stopped
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(loop, "save_checkpoint", write)
+        patch.setattr(checkpoint, "save_checkpoint", write)
         recipe.fit(cohort, seed=0, checkpoint=place)
     return len(written)
 
@@ -65,7 +65,7 @@ def test_stopped_in_every_stage_and_gone_on_with_is_training_left_alone(
     for _ in range(STAGED[name]):  # one checkpoint a stage: each call ends after the next stage's
         fit_until(recipe, cohort, tmp_path, 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", None)  # every stage is there: nothing is trained any more
+        patch.setattr(checkpoint, "save_checkpoint", None)  # every stage is there: nothing is trained any more
         again = network_of(recipe.fit(cohort, seed=0, checkpoint=tmp_path))
     assert whole.design.adaptations["note"].sites == again.design.adaptations["note"].sites
     assert whole.state.keys() == again.state.keys()
@@ -231,11 +231,11 @@ def test_the_search_sees_no_patient_who_stops_or_calibrates_the_training(
     inner = inner_patients(data, 0)
     kept = set(data.cohort.ids[data.held_out])
     assert kept and not kept & set(inner.cohort.ids) and inner.held_out.any() and not inner.held_out.all()
-    assert len(inner.tokens["note"]) == len(inner.present) == len(inner.value) == len(inner.cohort)
+    assert len(inner.tokens["note"]) == len(inner.present) == len(inner.target) == len(inner.cohort)
     seen = []
     real = neural.fit_network
     monkeypatch.setattr(
-        "chiasm.recipes.adaptation.adapted.fit_network",
+        "chiasm.fitting.network_recipe.fit_network",
         lambda network, given, *args, **kw: (seen.append(set(given.cohort.ids)), real(network, given, *args, **kw)),
     )
     recipe.fit(cohort, seed=0)

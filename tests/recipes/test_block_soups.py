@@ -17,7 +17,7 @@ from chiasm.heads.response import Response
 from chiasm.recipes.fusion.lego_blocks import soup_folds, train_blocks
 from chiasm.recipes.fusion.lego_merge import LegoMerge
 from chiasm.testing.cohorts import restricted
-from chiasm.training import loop
+from chiasm.training import checkpoint
 from small_recipes import mixed, small
 
 
@@ -98,17 +98,17 @@ class Stopped(BaseException):
 def test_a_soup_that_was_stopped_goes_on(cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forget()
     whole: Any = soup(2).fit(cohort, seed=0)
-    write, written = loop._write, []
+    save, written = checkpoint.save_checkpoint, []
 
-    def stops(*arguments: Any) -> None:
-        write(*arguments)
-        written.append(arguments[0])
+    def stops(path: Path, state: Any) -> None:
+        save(path, state)
+        written.append(path)
         if len(written) == 8:  # in the second training of the blocks
             raise Stopped
 
     forget()
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(loop, "_write", stops)
+        patch.setattr(checkpoint, "save_checkpoint", stops)
         soup(2).fit(cohort, seed=0, checkpoint=tmp_path)
     assert written[-1].name.startswith("run-1-")
     forget()

@@ -217,7 +217,7 @@ def test_a_hospital_that_lacks_a_class_counts_the_others_as_the_base_does() -> N
     assert part.outcome is not None
     part = part.with_target(two, replace(part.outcome, value=part.outcome.value - 1))
     member = Participant(base, part, Plan(), 2, "a")
-    assert np.array_equal(member.data.value.numpy(), codes[rows].astype(np.float32))
+    assert np.array_equal(member.data.target.value.numpy(), codes[rows].astype(np.float32))
 
 
 def test_without_peft_it_says_what_to_install(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from chiasm.protocols import Fused
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing import check_recipe
 from chiasm.testing.adaptation import check_adaptation
+from chiasm.training import Batch, TargetTensors
 from chiasm.training.task_balance import TaskBalance
 from tiny_models import tiny_models
 
@@ -45,8 +46,15 @@ def cells(seed: int = 0, missing: float = 0.0) -> tuple[torch.Tensor, torch.Tens
     return torch.from_numpy(rng.normal(size=(12, 3)).astype(np.float32)), torch.from_numpy(value)
 
 
+def term(balance: TaskBalance, link: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """The loss of a batch; the balance reads neither the network nor tokens."""
+    batch = Batch({}, torch.zeros(len(link), 0), TargetTensors(value, NONE))
+    (found,) = balance.losses(None, batch, link, Fused(link)).values()
+    return found
+
+
 def loss(balance: TaskBalance, link: torch.Tensor, value: torch.Tensor) -> float:
-    return float(balance.loss(link, Fused(link), value, NONE))
+    return float(term(balance, link, value))
 
 
 def test_without_missing_labels_every_mean_is_the_same() -> None:
@@ -85,8 +93,8 @@ def test_the_gradients_of_tasks_are_as_their_weights() -> None:
         balance, own = TaskBalance("task", "none", 2.0, coba), link.clone().requires_grad_()
         for first, other in [(1.0, 1.0), (0.9, 0.9), (0.8, 0.85), (0.9, 0.8), (1.1, 0.75), (1.4, 0.7)] if coba else ():
             seen = torch.tensor([first, other, other]).expand(12, 3)  # the first task turns upwards
-            balance.validated(-seen.expm1().log(), torch.ones(12, 3), NONE)
-        balance.loss(own, Fused(own), value, NONE).backward()
+            balance.validated(None, -seen.expm1().log(), TargetTensors(torch.ones(12, 3), NONE))
+        term(balance, own, value).backward()
         gradients[name] = own.grad.abs().sum(0), balance.weights
     weights = gradients["coba"][1]
     assert float(weights.sum()) == pytest.approx(1.0) and float(weights.min()) >= 1 / 30 - 1e-12

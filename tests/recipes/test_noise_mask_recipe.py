@@ -19,6 +19,7 @@ from chiasm.protocols import Fused
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
 from chiasm.tokens import Tokens
+from chiasm.training import Batch, Computed, TargetTensors
 from chiasm.training.masked_images import DRAWN, MaskedFusion, MaskReward
 from tiny_models import tiny_models
 
@@ -57,6 +58,12 @@ def masked() -> tuple[MaskedFusion, dict[str, Tokens], Tensor]:
     return MaskedFusion(Sums(), {"scan": (2, 8, 8)}, 2, 1.0), {"scan": Tokens(images, here[:, None])}, here[:, None]
 
 
+def reward(link: Tensor, fused: Fused, value: Tensor) -> Tensor:
+    """The whole loss of a batch."""
+    batch = Batch({}, torch.ones(len(value), 1) > 0, TargetTensors(value, value > 1))
+    return Computed(MaskReward().losses(None, batch, link, fused), link, fused).total
+
+
 @pytest.mark.parametrize("options", ["rank=2", "rank=0"])
 def test_the_laws_of_adapted_recipes(cohort: chiasm.Cohort, options: str) -> None:
     model = check_adaptation(make_recipe(f"noise-mask:{QUICK},{options}"), cohort)
@@ -78,7 +85,7 @@ def test_each_network_has_a_gradient_of_its_own_loss_alone() -> None:
     torch.manual_seed(0)
     fused = fusion(tokens, present)
     link = fused.embedding.detach() * 0.1 @ weight * torch.tensor([1.0, 0.5])
-    MaskReward().loss(link, fused, value, value > 1).backward()
+    reward(link, fused, value).backward()
     own = weight.grad.clone()
     (plain,) = torch.autograd.grad(
         functional.cross_entropy(fused.embedding.detach() * 0.1 @ weight * torch.tensor([1.0, 0.5]), value.long()),
@@ -102,8 +109,9 @@ def test_each_network_has_a_gradient_of_its_own_loss_alone() -> None:
 def test_masks_are_for_training_and_for_those_who_have_an_image() -> None:
     fusion, tokens, present = masked()
     fused = fusion(tokens, present)
-    density = fused.latents[DRAWN + "scan"]
-    assert density.shape == (4, 1, 1) and torch.isnan(density[:, 0, 0]).tolist() == [False, False, True, False]
+    density = fused.extras[DRAWN + "scan"]
+    assert not fused.latents and density.shape == (4,)
+    assert torch.isnan(density).tolist() == [False, False, True, False]
     share = fusion.fusion.given.values / tokens["scan"].values
     assert torch.equal(share[2], torch.ones_like(share[2]))
     assert bool(((share[[0, 1, 3]] > 0) & (share[[0, 1, 3]] < 1)).all())
@@ -111,7 +119,7 @@ def test_masks_are_for_training_and_for_those_who_have_an_image() -> None:
     fusion.eval()
     before, running = torch.get_rng_state(), [p.running.clone() for p in fusion.policies.values()]
     plain = fusion(tokens, present)
-    assert not plain.latents and torch.equal(fusion.fusion.given.values, tokens["scan"].values)
+    assert not plain.extras and torch.equal(fusion.fusion.given.values, tokens["scan"].values)
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(p.running, own) for p, own in zip(fusion.policies.values(), running, strict=True))
 
@@ -121,7 +129,7 @@ def test_nobody_with_an_image_gives_a_finite_loss() -> None:
     nobody = {"scan": Tokens(tokens["scan"].values, tokens["scan"].mask & False)}
     fused = fusion(nobody, present & False)
     link = torch.zeros(4, 2, requires_grad=True)
-    found = MaskReward().loss(link, fused, torch.zeros(4), torch.zeros(4) > 0)
+    found = reward(link, fused, torch.zeros(4))
     assert found.item() == pytest.approx(np.log(2))
 
 
@@ -129,20 +137,20 @@ def test_the_policy_moves_in_the_first_stage_and_is_never_called_later(
     cohort: chiasm.Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn, draw, stages = [], BetaMaskPolicy.draw, []
-    train = loop.train
+    phase = loop._phase
 
     def counted(self: Any, images: Tensor) -> Any:
         drawn.append(next(self.net.parameters()).detach().clone())
         return draw(self, images)
 
-    def noted(*args: Any, **options: Any) -> Any:
+    def noted(*args: Any) -> Any:
         start = len(drawn)
-        found = train(*args, **options)
+        found = phase(*args)
         stages.append(len(drawn) - start)
         return found
 
     monkeypatch.setattr(BetaMaskPolicy, "draw", counted)
-    monkeypatch.setattr("chiasm.fitting.neural.train", noted)
+    monkeypatch.setattr(loop, "_phase", noted)
     model = make_recipe(f"noise-mask:{QUICK},rank=2").fit(cohort, seed=0)
     model.predict(cohort)
     assert stages[0] == len(drawn) > 2 and stages[1] == 0

@@ -18,7 +18,7 @@ from chiasm.merging.wise_ft import interpolate
 from chiasm.recipes.registry import RECIPES, default_recipes, list_recipes, make_recipe
 from chiasm.recipes.tunings.portllm import PortLLM
 from chiasm.recipes.tunings.tuned import State, Tuner
-from chiasm.training import loop
+from chiasm.training import checkpoint
 from small_recipes import mixed, small
 
 NAMES = ("wise-ft", "slerp-merge", "breadcrumbs", "portllm")
@@ -131,9 +131,9 @@ def test_a_copy_learns_from_its_own_patients_and_modalities_alone(cohort: Cohort
     base, (first, second) = tuner.base(), tuner.parts(2)
     own = tuner.tuned("half", base, rows=first)
     for rows, changes in ((second, False), (first, True)):
-        value = tuner.data.value.clone()
+        value = tuner.data.target.value.clone()
         value[torch.from_numpy(rows)] += 3.0
-        elsewhere = replace(tuner, data=replace(tuner.data, value=value))
+        elsewhere = replace(tuner, data=replace(tuner.data, target=replace(tuner.data.target, value=value)))
         assert same(elsewhere.tuned("half", base, rows=first), own) is not changes
     see = np.array([name == "m1" for name in cohort.modalities])
     own = tuner.tuned("view", base, see=see)
@@ -163,17 +163,17 @@ def test_stopped_and_resumed_equals_uninterrupted(
     recipe = small(name, **({"limit": 1.0} if name == "portllm" else {}))
     forget()
     whole = recipe.fit(cohort, seed=0)
-    write, written = loop._write, []
+    save, written = checkpoint.save_checkpoint, []
 
-    def stops(*arguments: Any) -> None:
-        write(*arguments)
-        written.append(arguments[0])
+    def stops(path: Path, state: Any) -> None:
+        save(path, state)
+        written.append(path)
         if len(written) == 3:  # within the first tuning
             raise Stopped
 
     forget()
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(loop, "_write", stops)
+        patch.setattr(checkpoint, "save_checkpoint", stops)
         recipe.fit(cohort, seed=0, checkpoint=tmp_path)
     forget()
     resumed = recipe.fit(cohort, seed=0, checkpoint=tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from chiasm.cohort import synthetic_cohort
 from chiasm.encoders import fit_encoders, pack
 from chiasm.fusion.healnet import HealNet
 from chiasm.heads.head import Head, target_tensors
-from chiasm.training import Network, TrainOptions, loop, train
+from chiasm.training import Examples, Network, Phase, TargetTensors, TrainOptions, checkpoint, loop, train
 from chiasm.training.batches import presence
 from chiasm.training.layer_rates import layer_rates
 
@@ -23,14 +24,14 @@ BELOW = ("fusion.latent", "fusion.entrances")
 
 @pytest.fixture(scope="module")
 def data() -> Any:
-    """Tokens, presence, value, event, held out; and the shapes of the tokens."""
+    """The patients, and the shapes of their tokens."""
     cohort = synthetic_cohort("complementary", 48, target="regression", seed=1)
     encoders = fit_encoders(cohort)
     tokens = pack(cohort, encoders)
     shapes = {name: (encoder.width, encoder.slots) for name, encoder in encoders.items()}
     assert cohort.outcome is not None
-    given = (tokens, presence(tokens, cohort.modalities), *target_tensors(cohort.outcome), np.arange(48) % 4 == 0)
-    return given, shapes
+    target = TargetTensors(*target_tensors(cohort.outcome))
+    return Examples(tokens, presence(tokens, cohort.modalities), target, np.arange(48) % 4 == 0), shapes
 
 
 def fresh(data: Any) -> Network:
@@ -47,6 +48,12 @@ def decayed(network: Network, decay: float) -> list[dict[str, Any]]:
     return layer_rates(network, "fusion.layers", stem=BELOW, rate=1e-3, decay=decay, weight_decay=0.1)
 
 
+def learn(network: Network, data: Any, groups: Any = None, checkpoint: Path | None = None, **options: Any) -> None:
+    """Train with these groups of parameters."""
+    phase = Phase(replace(OPTIONS, **options), groups=None if groups is None else lambda _: groups)
+    train(network, data[0], (phase,), seed=0, checkpoint=checkpoint)
+
+
 def test_a_layer_whose_rate_is_frozen_does_not_move(data: Any) -> None:
     network = fresh(data)
     before = state(network)
@@ -54,7 +61,7 @@ def test_a_layer_whose_rate_is_frozen_does_not_move(data: Any) -> None:
     named = dict(network.named_parameters())
     still = {"params": [named[name] for name in layers], "scale": 0.0}
     moving = {"params": [own for name, own in named.items() if name not in layers]}
-    train(network, *data[0], OPTIONS, seed=0, groups=[still, moving])
+    learn(network, data, [still, moving])
     after = network.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in layers)
     assert not torch.equal(after["fusion.layers.1.0.1.widen.weight"], before["fusion.layers.1.0.1.widen.weight"])
@@ -74,7 +81,7 @@ def test_the_rate_decays_from_the_head_down(data: Any, monkeypatch: pytest.Monke
     network = fresh(data)
     before = state(network)
     groups = [{**group, "weight_decay": 0.0} for group in decayed(network, 0.5)]
-    train(network, *data[0], TrainOptions(epochs=1, batch=36), seed=0, groups=groups)
+    learn(network, data, groups, epochs=1, batch=36, learning_rate=2e-3, weight_decay=1e-2)
     top = max(seen)
     assert {round(rate / top, 6) for rate in seen} == {0.125, 0.25, 0.5, 1.0}
     after = network.state_dict()
@@ -88,30 +95,29 @@ def test_the_rate_decays_from_the_head_down(data: Any, monkeypatch: pytest.Monke
 
 def test_groups_of_one_rate_are_no_groups(data: Any) -> None:
     plain, grouped = fresh(data), fresh(data)
-    train(plain, *data[0], OPTIONS, seed=0)
+    learn(plain, data)
     groups = [{**group, "weight_decay": 0.1} for group in decayed(grouped, 1.0)]
-    train(grouped, *data[0], OPTIONS, seed=0, groups=groups)
+    learn(grouped, data, groups)
     for key, value in plain.state_dict().items():
         assert torch.equal(grouped.state_dict()[key], value)
 
 
 def test_resumed_equals_uninterrupted_with_groups(data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fresh(data)
-    train(whole, *data[0], OPTIONS, seed=0, groups=decayed(whole, 0.5))
-    write = loop._write
+    learn(whole, data, decayed(whole, 0.5))
+    save = checkpoint.save_checkpoint
 
-    def stops(*arguments: Any) -> None:
-        write(*arguments)
-        if len(arguments[5]) == 1:
-            raise KeyboardInterrupt
+    def stops(path: Path, state: Any) -> None:
+        save(path, state)
+        raise KeyboardInterrupt
 
     file = tmp_path / "stopped.safetensors"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "_write", stops)
+        patch.setattr(checkpoint, "save_checkpoint", stops)
         first = fresh(data)
-        train(first, *data[0], OPTIONS, seed=0, checkpoint=file, groups=decayed(first, 0.5))
+        learn(first, data, decayed(first, 0.5), file)
     resumed = fresh(data)
-    train(resumed, *data[0], OPTIONS, seed=0, checkpoint=file, groups=decayed(resumed, 0.5))
+    learn(resumed, data, decayed(resumed, 0.5), file)
     for key, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[key], value)
 
@@ -120,9 +126,9 @@ def test_a_parameter_in_no_group_is_refused_unless_it_is_frozen(data: Any) -> No
     network = fresh(data)
     head = [{"params": list(network.head.parameters())}]
     with pytest.raises(ValueError, match="is in no group"):
-        train(network, *data[0], OPTIONS, seed=0, groups=head)
+        learn(network, data, head)
     before = state(network)
     network.fusion.requires_grad_(False)
-    train(network, *data[0], OPTIONS, seed=0, groups=head)
+    learn(network, data, head)
     moved = {key for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
     assert moved and all(key.startswith("head.") for key in moved)

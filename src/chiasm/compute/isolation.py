@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -44,6 +45,11 @@ def loaded_libraries() -> ThreadpoolController:
     if _found is None or _found[0] != len(sys.modules):
         _found = (len(sys.modules), ThreadpoolController())
     return _found[1]
+
+
+def seeded(seed: int, name: str = "") -> int:
+    """Derive a distinct, reproducible seed for a named part, the same on every machine."""
+    return (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**31
 
 
 @contextmanager

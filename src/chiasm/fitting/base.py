@@ -37,6 +37,10 @@ class Training:
         """Number of classes or labels; None for other kinds of target."""
         return len(class_names(self.target)) or None
 
+    def file(self, part: str) -> Path | None:
+        """Return the file of a part's checkpoint; None if there is no folder for checkpoints."""
+        return self.checkpoint / f"{part}.safetensors" if self.checkpoint else None
+
 
 @dataclass(frozen=True)
 class BaseRecipe(ABC):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome, holdout
-from chiasm.compute.isolation import own_randomness
+from chiasm.compute.isolation import own_randomness, seeded
 from chiasm.encoders import fit_encoders, pack
 from chiasm.fitting.base import Training
 from chiasm.heads.head import Head, output_width, target_tensors
@@ -22,7 +21,7 @@ from chiasm.heads.response import Response
 from chiasm.linear.target_units import TargetUnits
 from chiasm.protocols import Encoder, reads_inputs
 from chiasm.tokens import Packed
-from chiasm.training import Network, Objective, TrainOptions, predict_embedding, predict_link, train
+from chiasm.training import Examples, History, Network, Phase, TargetTensors, predict_embedding, predict_link, train
 from chiasm.training.batches import presence
 
 VALIDATION = 0.2
@@ -123,7 +122,7 @@ class Prepared:
         encoders, tokens: one per modality; the encoders as fitted, the tokens packed.
         present: `(B, M)` bool, which modalities each patient has.
         outcome: outcomes of the B patients, all known.
-        value, event: the outcome as tensors; a regression target is standardised by `centre` and `scale`.
+        target: the outcome as tensors; a regression target is standardised by `centre` and `scale`.
         held_out: `(B,)` bool, patients used for early stopping and calibration only.
     """
 
@@ -132,8 +131,7 @@ class Prepared:
     tokens: dict[str, Packed]
     present: np.ndarray
     outcome: Outcome
-    value: Tensor
-    event: Tensor
+    target: TargetTensors
     centre: float
     scale: float
     held_out: np.ndarray
@@ -142,6 +140,23 @@ class Prepared:
     def shapes(self) -> Shapes:
         return {name: (encoder.width, encoder.slots) for name, encoder in self.encoders.items()}
 
+    def reading(self, modality: str) -> Prepared:
+        """Return the same patients with the tokens of one modality alone."""
+        column = self.cohort.modalities.index(modality)
+        return replace(self, tokens={modality: self.tokens[modality]}, present=self.present[:, [column]])
+
+    def subset(self, rows: np.ndarray) -> Prepared:
+        """Return the patients `rows`."""
+        return replace(
+            self,
+            cohort=self.cohort.subset(rows),
+            tokens={name: packed.subset(rows) for name, packed in self.tokens.items()},
+            present=self.present[rows],
+            outcome=self.outcome.take(rows),
+            target=self.target.take(rows),
+            held_out=self.held_out[rows],
+        )
+
 
 def prepare(training: Training, encoders: dict[str, Encoder] | None = None) -> Prepared:
     """Fit the encoders on the cohort, unless given; pack its tokens and hold out a fifth of the patients."""
@@ -149,17 +164,12 @@ def prepare(training: Training, encoders: dict[str, Encoder] | None = None) -> P
     encoders = fit_encoders(cohort) if encoders is None else encoders
     tokens = pack(cohort, encoders)
     units = TargetUnits.of(training.target.kind, outcome)
-    value, event = target_tensors(outcome, units.centre, units.scale)
+    target = TargetTensors(*target_tensors(outcome, units.centre, units.scale))
     held_out = holdout(cohort, VALIDATION, seed=training.seed)
     return Prepared(
-        cohort, encoders, tokens, presence(tokens, cohort.modalities), outcome, value, event, units.centre, units.scale,
+        cohort, encoders, tokens, presence(tokens, cohort.modalities), outcome, target, units.centre, units.scale,
         held_out,
     )  # fmt: skip
-
-
-def seeded(seed: int, name: str = "") -> int:
-    """Derive a distinct, reproducible seed for a named part, the same on every machine."""
-    return (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**31
 
 
 def build(make: Callable[[], ModuleT], seed: int) -> ModuleT:
@@ -176,63 +186,30 @@ def new_head(training: Training, width: int, seed: int) -> Head:
 def fit_network(
     network: Network,
     data: Prepared,
-    options: TrainOptions,
+    phases: Sequence[Phase],
     *,
     seed: int,
     checkpoint: Path | None,
     device: str,
     rows: np.ndarray | None = None,
-    column: int | None = None,
-    groups: Sequence[Mapping[str, Any]] | None = None,
-    objective: Objective | None = None,
-) -> None:
-    """Train a network on all patients or on `rows`, with all modalities or the one in `column` of `present`.
+) -> tuple[History, ...]:
+    """Train a network on all patients or on `rows`, phase by phase; return the history of each.
 
-    The loss is the head's own, or `objective` if given; `groups` are passed on to `train`.
+    `seed`, `checkpoint` and `device` are passed on to `train`.
     """
     keep = np.arange(len(data.present)) if rows is None else rows
-    names = sorted(data.tokens)
-    if column is not None:
-        names = [names[column]]
-    tokens = {name: data.tokens[name].subset(keep) for name in names}
-    present = data.present[keep] if column is None else data.present[keep][:, [column]]
+    tokens = {name: data.tokens[name].subset(keep) for name in sorted(data.tokens)}
     held_out = data.held_out[keep]
     if held_out.all() or not held_out.any():  # all patients of a rare modality fell on one side of the split
-        held_out = holdout(data.cohort.subset(keep), VALIDATION, seed=seed)
-    index = torch.from_numpy(keep)
-    train(
-        network,
-        tokens,
-        present,
-        data.value[index],
-        data.event[index],
-        held_out,
-        options,
-        seed=seed,
-        checkpoint=checkpoint,
-        device=device,
-        groups=groups,
-        objective=objective,
-    )
+        held_out = holdout(data.cohort.subset(keep), VALIDATION, seed=seeded(seed, phases[0].name))
+    examples = Examples(tokens, data.present[keep], data.target.take(keep), held_out)
+    return train(network, examples, phases, seed=seed, checkpoint=checkpoint, device=device)
 
 
-def trained_network(
-    training: Training, design: Design, options: TrainOptions, dropout: float, name: str
-) -> tuple[NetworkPredictor, Response]:
-    """Train a fusion with a linear head end to end on the target.
-
-    Args:
-        training: patients to learn from; a held-out fifth is used for early stopping and calibration.
-        design: creates the fusion.
-        dropout: passed on to the design.
-        name: name of the checkpoint, if there is a folder for it.
-    """
-    data, seed = prepare(training), training.seed
-    fusion = build(lambda: design.fusion(data.shapes, dropout), seeded(seed, "fusion"))
-    network = Network(fusion, new_head(training, design.latent_width, seeded(seed, "head")))
-    file = training.checkpoint / f"{name}.safetensors" if training.checkpoint else None
-    fit_network(network, data, options, seed=seeded(seed, "train"), checkpoint=file, device=training.device)
-    return finish(training, data, network, design)
+def new_network(training: Training, data: Prepared, design: Design, dropout: float) -> Network:
+    """Create the fusion of a design and a head, each from its own seed."""
+    fusion = build(lambda: design.fusion(data.shapes, dropout), seeded(training.seed, "fusion"))
+    return Network(fusion, new_head(training, design.latent_width, seeded(training.seed, "head")))
 
 
 def finish(

@@ -106,6 +106,9 @@ class OneOrAll(BaseRecipe):
 
     modality: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse invalid options; here there are none. Every base calls the next, so that each checks its own."""
+
     @property
     def reads_presence(self) -> bool:
         """True if absent modalities may affect the prediction from those present; False with a single modality."""

@@ -1,6 +1,26 @@
-"""Training of networks: the loop with early stopping and checkpoints, batches, and objectives."""
+"""Training of networks: phases with early stopping and checkpoints, batches, objectives and hooks."""
 
-from chiasm.training.loop import History, Network, TrainOptions, predict_embedding, predict_link, train
-from chiasm.training.objective import Objective
+from chiasm.training.checkpoint import History
+from chiasm.training.examples import Batch, Examples, TargetTensors
+from chiasm.training.loop import train
+from chiasm.training.network import Network, predict_embedding, predict_link
+from chiasm.training.objective import Computed, Objective
+from chiasm.training.options import TrainOptions
+from chiasm.training.phase import Hook, Phase, Step
 
-__all__ = ["History", "Network", "Objective", "TrainOptions", "predict_embedding", "predict_link", "train"]
+__all__ = [
+    "Batch",
+    "Computed",
+    "Examples",
+    "History",
+    "Hook",
+    "Network",
+    "Objective",
+    "Phase",
+    "Step",
+    "TargetTensors",
+    "TrainOptions",
+    "predict_embedding",
+    "predict_link",
+    "train",
+]

@@ -13,12 +13,16 @@ from torch.nn import functional
 from chiasm.adapters import BetaMaskPolicy, policy_loss
 from chiasm.protocols import Fused
 from chiasm.tokens import Tokens
+from chiasm.training.examples import Batch
+from chiasm.training.network import Network
+from chiasm.training.objective import Objective
 
 DRAWN = "log density of the mask of "
+POLICIES = "fusion.policies."  # of a network whose fusion is masked
 
 
 class MaskedFusion(nn.Module):
-    """Fusion whose images are masked in training; in evaluation it equals the plain fusion and no policy runs.
+    """Fusion whose images are masked while its policies are in training mode; else it is the plain fusion.
 
     Args:
         fusion: fusion module of all modalities.
@@ -38,8 +42,8 @@ class MaskedFusion(nn.Module):
         return int(self.fusion.frozen_parameters)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
-        """Run the fusion; in training on masked images, adding each mask's log density `(B, 1, 1)` to the latents."""
-        if not self.training:
+        """Run the fusion, while the policies train on masked images, whose log densities `(B,)` are extras."""
+        if not self.policies.training:
             plain: Fused = self.fusion(tokens, present)
             return plain
         masked, drawn = dict(tokens), {}
@@ -53,35 +57,24 @@ class MaskedFusion(nn.Module):
                 values[here, 0] = (images * mask.mask).flatten(1)
                 density = density.masked_scatter(here, mask.log_density)
             masked[name] = Tokens(values, own.mask)
-            drawn[DRAWN + name] = torch.where(here, density, torch.nan)[:, None, None]
+            drawn[DRAWN + name] = torch.where(here, density, torch.nan)
         fused: Fused = self.fusion(masked, present)
-        return replace(fused, latents={**fused.latents, **drawn})
+        return replace(fused, extras={**fused.extras, **drawn})
 
 
-class MaskReward:
-    """Objective of masked training: cross entropy for the network, and each patient's loss as cost of the mask."""
+class MaskReward(Objective):
+    """Objective of masked training: cross entropy for the network, and each patient's loss as cost of the mask.
 
-    def loss(self, link: Tensor, fused: Fused, value: Tensor, event: Tensor) -> Tensor:
-        """Return the sum of network and policy losses, each with a gradient for its own network only.
+    Each has a gradient for its own network only. A policy reads no label.
+    """
 
-        A policy reads no label.
-        """
-        costs = functional.cross_entropy(link, value.long(), reduction="none")  # (B,)
-        total = costs.mean()
-        for name, density in fused.latents.items():
+    def losses(self, network: Network, batch: Batch, link: Tensor, fused: Fused) -> dict[str, Tensor]:
+        """Return the mean cross entropy, and the loss of each image's policy."""
+        costs = functional.cross_entropy(link, batch.target.value.long(), reduction="none")  # (B,)
+        losses = {"target": costs.mean()}
+        for name, density in fused.extras.items():
             if name.startswith(DRAWN):
-                drawn = ~torch.isnan(density[:, 0, 0])
+                drawn = ~torch.isnan(density)
                 if bool(drawn.any()):
-                    total = total + policy_loss(density[drawn, 0, 0], costs[drawn])
-        return total
-
-    def validated(self, link: Tensor, value: Tensor, event: Tensor) -> float:
-        """Return the cross entropy on unmasked images."""
-        return float(functional.cross_entropy(link, value.long()))
-
-    def state(self) -> Any:
-        """Return None: the policies are stored as part of the network until they are dropped."""
-        return None
-
-    def restore(self, state: Any) -> None:
-        """Do nothing: there is no state to restore."""
+                    losses[f"policy of {name.removeprefix(DRAWN)}"] = policy_loss(density[drawn], costs[drawn])
+        return losses

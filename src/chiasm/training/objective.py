@@ -1,52 +1,73 @@
-"""Training objectives: the interface of a loss that may adapt after each validation, and the head's own loss."""
+"""Training objectives: what a step minimises. Every loss enters here, as a named term."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from chiasm.heads.head import Head
 from chiasm.protocols import Fused
+from chiasm.training.examples import Batch, TargetTensors
+from chiasm.training.network import Network
 
 
-class Objective(Protocol):
-    """Loss with a state, which checkpoints store; one object serves one training run."""
+@dataclass(frozen=True)
+class Computed:
+    """What an objective computed for a batch.
 
-    def loss(self, link: Tensor, fused: Fused, value: Tensor, event: Tensor) -> Tensor:
-        """Return the loss of a training batch, a finite scalar; the loop adds the terms in `fused.losses`."""
-        ...
+    Args:
+        losses: scalar terms by name, whose sum is minimised.
+        link: `(B, K)`, output of the head.
+        fused: output of the fusion: embedding, latents, extras.
+    """
 
-    def validated(self, link: Tensor, value: Tensor, event: Tensor) -> float:
-        """Return the held-out loss by which epochs are compared; called once after each epoch."""
-        ...
+    losses: dict[str, Tensor]
+    link: Tensor
+    fused: Fused
+
+    @property
+    def total(self) -> Tensor:
+        """The sum of the terms, a scalar."""
+        return reduce(add, self.losses.values())
+
+
+class Objective:
+    """Training objective: the head's own loss, and the terms that the fusion adds in `Fused.losses`.
+
+    One of another kind overrides `losses`, or, where the network runs otherwise than once on the batch, the call
+    itself. One with a state (as of weights that follow the validations) overrides `state` and `restore` too, and serves
+    one training run.
+    """
+
+    def __call__(self, network: Network, batch: Batch) -> Computed:
+        """Run the network on a batch and compute every term of the loss, each a finite scalar."""
+        link, fused = network(batch.tokens, batch.present)
+        return Computed({**self.losses(network, batch, link, fused), **fused.losses}, link, fused)
+
+    def losses(self, network: Network, batch: Batch, link: Tensor, fused: Fused) -> dict[str, Tensor]:
+        """Return the terms beside those of the fusion; here the head's mean loss."""
+        return {"target": network.head.loss(link, batch.target.value, batch.target.event)}
+
+    def validation(self, network: Network, batches: Iterable[Batch]) -> float:
+        """Return the held-out loss by which epochs are compared; called once after each epoch, in evaluation mode."""
+        links, targets = [], []
+        for batch in batches:
+            links.append(network(batch.tokens, batch.present)[0].cpu())
+            targets.append(batch.target.to("cpu"))
+        return self.validated(network, torch.cat(links), TargetTensors.of(targets))
+
+    def validated(self, network: Network, link: Tensor, target: TargetTensors) -> float:
+        """Return the held-out loss from the links of all held-out patients; here the head's mean loss."""
+        return float(network.head.loss(link, target.value, target.event))
 
     def state(self) -> Any:
-        """Return what was learned from validations so far, in a form that `save_checkpoint` stores."""
-        ...
-
-    def restore(self, state: Any) -> None:
-        """Restore the state returned by `state`."""
-        ...
-
-
-class OwnLoss:
-    """The head's own loss, without a state."""
-
-    def __init__(self, head: Head) -> None:
-        self.head = head
-
-    def loss(self, link: Tensor, fused: Fused, value: Tensor, event: Tensor) -> Tensor:
-        """Return the mean loss of the batch."""
-        return self.head.loss(link, value, event)
-
-    def validated(self, link: Tensor, value: Tensor, event: Tensor) -> float:
-        """Return the mean loss of these patients."""
-        return float(self.head.loss(link, value, event))
-
-    def state(self) -> Any:
-        """Return None: there is no state."""
+        """Return what was learned so far, in a form that `save_checkpoint` stores; here nothing."""
         return None
 
     def restore(self, state: Any) -> None:
-        """Do nothing: there is no state to restore."""
+        """Restore the state returned by `state`."""

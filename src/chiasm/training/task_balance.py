@@ -12,9 +12,12 @@ from chiasm.objectives.balance import balanced_loss, losses_of_tasks
 from chiasm.objectives.coba import CoBa, CoBaState
 from chiasm.objectives.focal import focal
 from chiasm.protocols import Fused
+from chiasm.training.examples import Batch, TargetTensors
+from chiasm.training.network import Network
+from chiasm.training.objective import Objective
 
 
-class TaskBalance:
+class TaskBalance(Objective):
     """Balanced loss of several labels, each a task, over the cells whose label is known.
 
     Args:
@@ -35,16 +38,16 @@ class TaskBalance:
             return None
         return torch.from_numpy(self.coba.weights(self.memory))
 
-    def loss(self, link: Tensor, fused: Fused, value: Tensor, event: Tensor) -> Tensor:
+    def losses(self, network: Network, batch: Batch, link: Tensor, fused: Fused) -> dict[str, Tensor]:
         """Return the weighted mean loss over the known cells of `(B, K)`."""
-        losses, known = _cells(link, value)
+        losses, known = _cells(link, batch.target.value)
         if self.focus != "none":
             losses = focal(losses, known, self.gamma, by=self.focus)
-        return self._mean(losses, known, self.weights)
+        return {"target": self._mean(losses, known, self.weights)}
 
-    def validated(self, link: Tensor, value: Tensor, event: Tensor) -> float:
+    def validated(self, network: Network, link: Tensor, target: TargetTensors) -> float:
         """Return the mean loss without weights and focus, which vary by epoch; update CoBa with each task's loss."""
-        losses, known = _cells(link, value)
+        losses, known = _cells(link, target.value)
         if self.coba is not None and self.memory is not None:
             own = losses_of_tasks(losses.T.reshape(-1), known.T.reshape(-1), _tasks(losses), losses.shape[1])
             self.memory = self.coba.after(self.memory, own)

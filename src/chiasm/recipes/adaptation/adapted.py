@@ -6,20 +6,22 @@ omics, fingerprints) enter unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from functools import partial
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.compute.isolation import seeded
 from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
 from chiasm.encoders.registry import pack
 from chiasm.fitting.base import Training
-from chiasm.fitting.neural import Prepared, build, check_sizes, finish, fit_network, new_head, prepare, seeded
-from chiasm.fitting.one_modality import OneOrAll
+from chiasm.fitting.network_recipe import NetworkRecipe
+from chiasm.fitting.neural import Prepared, build, finish, new_head, prepare
 from chiasm.fitting.or_prior import OrPrior
 from chiasm.fitting.unimodal import prior_link
 from chiasm.heads.response import Response
@@ -28,27 +30,24 @@ from chiasm.recipes.adaptation.adapted_fusion import (
     Adaptation,
     AdaptedDesign,
     AdaptedFusion,
-    Penalty,
     adapted_fusion,
     attached,
 )
 from chiasm.recipes.adaptation.trunks import adapted_modalities, open_trunks, opened, with_others
 from chiasm.tokens import Tokens
-from chiasm.training import Network, Objective, TrainOptions
-from chiasm.training.loop import check_chance
+from chiasm.training import Network, Phase
 
 __all__ = [
     "Adaptation",
     "AdaptedDesign",
     "AdaptedFusion",
     "AdaptedRecipe",
-    "Penalty",
     "adapted_fusion",
 ]
 
 
 @dataclass(frozen=True)
-class AdaptedRecipe(OneOrAll):
+class AdaptedRecipe(NetworkRecipe):
     """Base of recipes that train a change of pretrained networks together with a pooled fusion and a head.
 
     Args:
@@ -57,23 +56,16 @@ class AdaptedRecipe(OneOrAll):
         dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: training options.
     """
 
-    latent_width: int = 32
     dropout: float = 0.1
     epochs: int = 10
     patience: int = 3
     batch: int = 16
     learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
     modality_dropout: float = 0.0
 
     has_prior: ClassVar[bool] = True
     least_modalities: ClassVar[int] = 1
     reads_inputs: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_chance("dropout", self.dropout)
-        check_sizes(1, self.latent_width, 1, 1)
-        self.options()  # TrainOptions refuses invalid values
 
     def alone(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the names of this recipe on each modality that it adapts, alone."""
@@ -109,17 +101,9 @@ class AdaptedRecipe(OneOrAll):
         except RuntimeError as error:
             raise ValueError(f"it does not run with this change ({str(error).splitlines()[0]})") from error
 
-    def penalty(self, attached: Any) -> Tensor:
-        """Return the training penalty for an attached adapter or a fully trained network; zero unless overridden."""
-        return torch.zeros(())
-
     def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
         """Return the modalities whose network runs in training; the others enter by their tokens."""
         return adapted_modalities(cohort)
-
-    def objective(self, data: Prepared) -> Objective | None:
-        """Return the training objective; None for the loss of the target's kind."""
-        return None
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` if no modality has an adaptable network, an adaptation fails, or inputs were not kept."""
@@ -138,9 +122,9 @@ class AdaptedRecipe(OneOrAll):
             )
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Train the network; a held-out fifth of the patients is used for early stopping and calibration."""
+        """Train the network and calibrate it."""
         data, design, trunks = self.prepared(training)
-        return self.trained(training, data, design, trunks)
+        return finish(training, data, self.network(training, data, design, trunks), design)
 
     def prepared(self, training: Training) -> tuple[Prepared, AdaptedDesign, dict[str, Trunk]]:
         """Return the cohort as tensors, the design of the network, and the trunks with nothing attached yet."""
@@ -158,12 +142,6 @@ class AdaptedRecipe(OneOrAll):
                 raise ValueError("it has no place for this adapter, or none of a rank above the adapter's")
         return replace(made, sites=sites)
 
-    def trained(
-        self, training: Training, data: Prepared, design: AdaptedDesign, trunks: Mapping[str, Trunk]
-    ) -> tuple[Predictor, Response]:
-        """Train and calibrate the network."""
-        return finish(training, data, self.network(training, data, design, trunks), design)
-
     def network(
         self,
         training: Training,
@@ -172,24 +150,19 @@ class AdaptedRecipe(OneOrAll):
         trunks: Mapping[str, Trunk],
         stage: str = "",
         *,
-        penalty: Penalty | None = None,
+        phases: Sequence[Phase] | None = None,
         after: Network | None = None,
     ) -> Network:
-        """Train the network of one stage.
+        """Create and train the network of one stage.
 
         Args:
             trunks: networks with nothing attached; each stage needs fresh ones, see `open_trunks`.
             stage: name of the stage, for its checkpoint and its seeds.
-            penalty: penalty of this stage; None: the recipe's.
+            phases: phases of this stage; None: the recipe's.
             after: network of an earlier stage, whose fusion and head are trained further.
         """
-        return self.fitted(
-            training,
-            data,
-            lambda: adapted_fusion(design, trunks, data.shapes, self.dropout, penalty or self.penalty),
-            stage,
-            after=after,
-        )
+        fusion = partial(adapted_fusion, design, trunks, data.shapes, self.dropout)
+        return self.fitted(training, data, fusion, stage, phases=phases, after=after)
 
     def fitted(
         self,
@@ -198,11 +171,11 @@ class AdaptedRecipe(OneOrAll):
         fusion: Callable[[], nn.Module],
         stage: str = "",
         *,
-        options: TrainOptions | None = None,
+        phases: Sequence[Phase] | None = None,
         seed: int | None = None,
         after: Network | None = None,
     ) -> Network:
-        """Train the fusion and the head of one stage; `seed` replaces the stage's own seed."""
+        """Create and train the fusion and the head of one stage; `seed` replaces the stage's own seed."""
         seed = seeded(training.seed, stage) if seed is None else seed
         network = Network(
             build(fusion, seeded(seed, "fusion")), new_head(training, self.latent_width, seeded(seed, "head"))
@@ -210,22 +183,8 @@ class AdaptedRecipe(OneOrAll):
         if after is not None:
             network.fusion.get_submodule("fusion").load_state_dict(after.fusion.get_submodule("fusion").state_dict())
             network.head.load_state_dict(after.head.state_dict())
-        fit_network(
-            network,
-            data,
-            options or self.options(),
-            seed=seeded(seed, "train"),
-            checkpoint=training.checkpoint / f"{self.id}{stage}.safetensors" if training.checkpoint else None,
-            device=training.device,
-            objective=self.objective(data),
-        )
+        self.run(training, data, network, self.phases(data) if phases is None else phases, stage, seed=seed)
         return network
-
-    def options(self) -> TrainOptions:
-        """Return the training options of the network."""
-        return TrainOptions(
-            self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay, self.modality_dropout
-        )
 
 
 @contextmanager

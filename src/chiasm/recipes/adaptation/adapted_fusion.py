@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from chiasm.fitting.neural import Shapes
 from chiasm.fusion.pooled import PooledMean
 from chiasm.protocols import Fused
 from chiasm.tokens import Tokens
+from chiasm.training import Batch, Network, Objective
 
 Penalty = Callable[[Any], Tensor]
 
@@ -38,7 +39,6 @@ class AdaptedFusion(nn.Module):
         adaptations: modality to its change.
         fusion: fusion module of all modalities.
         shapes: modality to (width, slots) of its tokens.
-        penalty: penalty of an attached adapter or a fully trained network, added to the loss in training.
     """
 
     def __init__(
@@ -47,10 +47,9 @@ class AdaptedFusion(nn.Module):
         adaptations: Mapping[str, Adaptation],
         fusion: nn.Module,
         shapes: Shapes,
-        penalty: Penalty | None = None,
     ) -> None:
         super().__init__()
-        self.fusion, self.shapes, self.penalty = fusion, shapes, penalty
+        self.fusion, self.shapes = fusion, shapes
         self.names = sorted(shapes)
         self.attached: dict[str, Attached | PeftAttached | Trunk] = {}
         trained: list[nn.Module] = []
@@ -89,15 +88,29 @@ class AdaptedFusion(nn.Module):
             if full:
                 trunk.train()
         fused: Fused = self.fusion(made, present)
-        if self.penalty is None or not self.training:
-            return fused
-        losses = {f"penalty of {name}": self.penalty(own) for name, own in self.attached.items()}
-        return Fused(fused.embedding, fused.latents, {**fused.losses, **losses})
+        return fused
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
         for trunk in self.__dict__["trunks"].values():
             trunk._apply(fn)
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+
+class Penalised(Objective):
+    """The head's own loss, and a penalty of every attached adapter or fully trained network.
+
+    Args:
+        penalty: penalty of one of them, a scalar.
+    """
+
+    def __init__(self, penalty: Penalty) -> None:
+        self.penalty = penalty
+
+    def losses(self, network: Network, batch: Batch, link: Tensor, fused: Fused) -> dict[str, Tensor]:
+        """Return the head's mean loss, and the penalty of each modality."""
+        attached = cast(AdaptedFusion, network.fusion).attached
+        penalties = {f"penalty of {name}": self.penalty(own) for name, own in attached.items()}
+        return {**super().losses(network, batch, link, fused), **penalties}
 
 
 @storable("adapted")
@@ -119,7 +132,6 @@ def adapted_fusion(
     trunks: Mapping[str, Trunk],
     shapes: Shapes,
     dropout: float = 0.0,
-    penalty: Penalty | None = None,
 ) -> AdaptedFusion:
     """Assemble networks, their changes and a `PooledMean` over all modalities."""
     widths = {
@@ -127,7 +139,7 @@ def adapted_fusion(
         for name, own in shapes.items()
     }
     fusion = PooledMean(widths, design.latent_width, dropout)
-    return AdaptedFusion(trunks, design.adaptations, fusion, widths, penalty)
+    return AdaptedFusion(trunks, design.adaptations, fusion, widths)
 
 
 def attached(trunk: Trunk, own: Adaptation, *, seed: int) -> Any:

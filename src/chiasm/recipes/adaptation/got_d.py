@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.compute.isolation import seeded
 from chiasm.encoders import features_of
 from chiasm.encoders.table.scaling import Projection
 from chiasm.fitting.base import LEAST_PATIENTS, BaseRecipe, Training, trainable
 from chiasm.fitting.model import FittedModel
-from chiasm.fitting.neural import seeded
 from chiasm.fitting.row import Row
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor

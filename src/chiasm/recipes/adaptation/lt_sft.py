@@ -21,8 +21,9 @@ from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.adaptation import ROWS
 from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
+from chiasm.recipes.adaptation.adapted_fusion import Penalised
 from chiasm.recipes.adaptation.trunks import open_trunks
-from chiasm.training import Network
+from chiasm.training import Network, Phase
 
 Deltas = dict[str, SparseDelta]
 
@@ -62,16 +63,14 @@ class LotteryTicketRecipe(AdaptedRecipe):
             trunks = open_trunks(data)
             _put(trunks, deltas)
             start = {trunk: base[name] for name, trunk in trunks.items()}
-            whole = self.network(
-                training, data, dense, trunks, f"-full-{number}", penalty=partial(self._l1, start=start)
-            )
+            whole = self.network(training, data, dense, trunks, f"-full-{number}", phases=self._towards(start))
             moved: dict[str, Trunk] = whole.fusion.__dict__["trunks"]
             for name, trunk in moved.items():
                 deltas[name] = self._ticket(base[name], trunk, deltas.get(name, SparseDelta({})), number)
             chosen = {name: Adaptation(delta, _sites(delta)) for name, delta in deltas.items()}
             design = replace(dense, adaptations=chosen)
             network = self.network(
-                training, data, design, open_trunks(data), f"-sparse-{number}", penalty=partial(self._l1, start={})
+                training, data, design, open_trunks(data), f"-sparse-{number}", phases=self._towards({})
             )
             deltas = _learned(network)
         return finish(training, data, network, design)
@@ -90,6 +89,10 @@ class LotteryTicketRecipe(AdaptedRecipe):
             start[name] = np.zeros(len(places[name]), np.float32)
             start[name][np.searchsorted(places[name], known)] = before.start[name]
         return SparseDelta(places, start)
+
+    def _towards(self, start: Mapping[Trunk, Trunk]) -> tuple[Phase, ...]:
+        """Return one phase that draws the weights towards those at the start."""
+        return (Phase(self.training_options, Penalised(partial(self._l1, start=start))),)
 
     def _l1(self, own: Any, start: Mapping[Trunk, Trunk]) -> Tensor:
         if not self.l1:

@@ -12,16 +12,17 @@ from chiasm.adapters import low_rank, search_sites
 from chiasm.adapters.site_search import Choice, searcher
 from chiasm.adapters.sites import blocks, projections
 from chiasm.cohort import Cohort, holdout
+from chiasm.compute.isolation import seeded
 from chiasm.encoders.adaptable import Trunk
 from chiasm.fitting.base import Training
-from chiasm.fitting.neural import VALIDATION, Prepared, seeded
+from chiasm.fitting.neural import VALIDATION, Prepared, finish
 from chiasm.fitting.row import Row
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.adaptation import ROWS
 from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedDesign, AdaptedRecipe, adapted_fusion
 from chiasm.recipes.adaptation.trunks import open_trunks
-from chiasm.training import predict_link
+from chiasm.training import Phase, predict_link
 
 Sites = dict[str, tuple[str, ...]]
 
@@ -72,10 +73,11 @@ class MemControlRecipe(AdaptedRecipe):
         data, design, trunks = self.prepared(training)
         sites = {f"{name}:{block}": own for name, trunk in trunks.items() for block, own in self.sites(trunk).items()}
         if not sites:  # too few patients have a modality that could be adapted
-            return self.trained(training, data, design, trunks)
+            return finish(training, data, self.network(training, data, design, trunks), design)
         chosen = self.best(self.search(training, data, design, sites))
         final = replace(self, learning_rate=chosen.rate)
-        return final.trained(training, data, final.chosen(design, sites, chosen.sites), open_trunks(data))
+        design = final.chosen(design, sites, chosen.sites)
+        return finish(training, data, final.network(training, data, design, open_trunks(data)), design)
 
     def sites(self, trunk: Trunk) -> Sites:
         """Map each block to its query, key and value maps."""
@@ -104,9 +106,9 @@ class MemControlRecipe(AdaptedRecipe):
             network = self.fitted(
                 training,
                 inner,
-                lambda: adapted_fusion(own, open_trunks(data), data.shapes, self.dropout, self.penalty),
+                lambda: adapted_fusion(own, open_trunks(data), data.shapes, self.dropout),
                 f"-search-{seeded(0, '+'.join(labels))}-{rate:.6e}",
-                options=replace(self.options(), epochs=self.trial_epochs, learning_rate=rate),
+                phases=(Phase(replace(self.training_options, epochs=self.trial_epochs, learning_rate=rate)),),
                 seed=seed,
             )
             attached: dict[str, Any] = network.fusion.attached  # type: ignore[assignment]
@@ -125,24 +127,12 @@ class MemControlRecipe(AdaptedRecipe):
 
 def inner_patients(data: Prepared, seed: int) -> Prepared:
     """Restrict to patients not held out for early stopping, and hold out a fifth of them instead."""
-    rows = np.flatnonzero(~data.held_out)
-    cohort, index = data.cohort.subset(rows), torch.from_numpy(rows)
-    return replace(
-        data,
-        cohort=cohort,
-        tokens={name: packed.subset(rows) for name, packed in data.tokens.items()},
-        present=data.present[rows],
-        outcome=data.outcome.take(rows),
-        value=data.value[index],
-        event=data.event[index],
-        held_out=holdout(cohort, VALIDATION, seed=seed),
-    )
+    inner = data.subset(np.flatnonzero(~data.held_out))
+    return replace(inner, held_out=holdout(inner.cohort, VALIDATION, seed=seed))
 
 
 def loss_of(network: Any, data: Prepared) -> float:
     """Return the mean loss on the held-out patients."""
-    rows = np.flatnonzero(data.held_out)
-    tokens = {name: packed.subset(rows) for name, packed in data.tokens.items()}
-    link = torch.from_numpy(predict_link(network, tokens, data.present[rows])).float()
-    index = torch.from_numpy(rows)
-    return float(network.head.loss(link, data.value[index], data.event[index]))
+    held_out = data.subset(np.flatnonzero(data.held_out))
+    link = torch.from_numpy(predict_link(network, held_out.tokens, held_out.present)).float()
+    return float(network.head.loss(link, held_out.target.value, held_out.target.event))

@@ -16,7 +16,7 @@ from chiasm.objectives.coba import CoBa
 from chiasm.recipes.adaptation import ROWS
 from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
 from chiasm.recipes.adaptation.lora import LoRARecipe
-from chiasm.training import Objective
+from chiasm.training import Phase
 from chiasm.training.task_balance import TaskBalance
 
 
@@ -77,17 +77,18 @@ class MFTCoderRecipe(AdaptedRecipe):
         """Adapt the network as `lora` does."""
         return LoRARecipe(rank=self.rank, alpha=self.alpha).adaptation(trunk)
 
-    def objective(self, data: Prepared) -> Objective:
-        """Return the balanced loss.
+    def phases(self, data: Prepared) -> tuple[Phase, ...]:
+        """Return one phase on the balanced loss.
 
         Raises:
             Unsupported: CoBa is used and a label has no known value among the held-out patients.
         """
         if self.weights == "equal":
-            return TaskBalance(self.mode, self.focus, self.gamma, None)
-        if bool(torch.isnan(data.value[torch.from_numpy(data.held_out)]).all(0).any()):
+            return (Phase(self.training_options, TaskBalance(self.mode, self.focus, self.gamma, None)),)
+        if bool(torch.isnan(data.target.value[torch.from_numpy(data.held_out)]).all(0).any()):
             raise Unsupported("no held-out patient has a known value of one label, by which CoBa goes: weights=equal")
-        return TaskBalance(self.mode, self.focus, self.gamma, self._coba(data.value.shape[1]))
+        balance = TaskBalance(self.mode, self.focus, self.gamma, self._coba(data.target.value.shape[1]))
+        return (Phase(self.training_options, balance),)
 
     def _coba(self, tasks: int) -> CoBa:
         return CoBa(tasks, self.warmup, self.window, self.temperature)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from chiasm.adapters import BetaMaskPolicy
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.compute.isolation import seeded
 from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
 from chiasm.encoders.image.monai import MonaiNetwork
 from chiasm.encoders.text.huggingface import HuggingFace
 from chiasm.fitting.base import Training
-from chiasm.fitting.neural import Prepared, build, finish, fit_network, new_head, seeded
+from chiasm.fitting.neural import Prepared, build, finish, new_head
 from chiasm.fitting.row import Row
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.adaptation import ROWS
-from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedDesign, AdaptedRecipe, adapted_fusion
+from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe, adapted_fusion
 from chiasm.recipes.adaptation.lora import LoRARecipe
-from chiasm.training import Network
-from chiasm.training.masked_images import MaskedFusion, MaskReward
+from chiasm.training import Network, Phase
+from chiasm.training.masked_images import POLICIES, MaskedFusion, MaskReward
 
 PIXELS = (HuggingFace, MonaiNetwork)
 
@@ -69,21 +69,22 @@ class NoiseMask(AdaptedRecipe):
             return Adaptation(full=True)
         return LoRARecipe(rank=self.rank, alpha=self.alpha, where="all").adaptation(trunk)
 
-    def trained(
-        self, training: Training, data: Prepared, design: AdaptedDesign, trunks: Mapping[str, Trunk]
-    ) -> tuple[Predictor, Response]:
-        """Train both stages; the second starts from the best epoch of the first, and only its result is stored."""
-        seed, folder = training.seed, training.checkpoint
-        fusion = build(lambda: adapted_fusion(design, trunks, data.shapes, self.dropout), seeded(seed, "fusion"))
+    def phases(self, data: Prepared) -> tuple[Phase, ...]:
+        """Return the phase with masks, and the one without, in which the policies rest."""
+        masks = replace(self.training_options, epochs=self.mask_epochs)
+        return (
+            Phase(masks, MaskReward(), name="masked"),
+            Phase(self.training_options, trainable=lambda name: not name.startswith(POLICIES), name="plain"),
+        )
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Train both phases; the policies are dropped afterwards."""
+        data, design, trunks = self.prepared(training)
+        fusion = build(
+            lambda: adapted_fusion(design, trunks, data.shapes, self.dropout), seeded(training.seed, "fusion")
+        )
         shapes: dict[str, Any] = {name: trunk.shape for name, trunk in trunks.items()}
-        masked = build(lambda: MaskedFusion(fusion, shapes, self.grid, self.blur), seeded(seed, "policy"))
-        head = new_head(training, self.latent_width, seeded(seed, "head"))
-        masks = replace(self.options(), epochs=self.mask_epochs)
-        stages = [("masked", masked, masks, MaskReward()), ("plain", fusion, self.options(), None)]
-        for name, part, options, objective in stages:
-            file = folder / f"{self.id}-{name}.safetensors" if folder else None
-            fit_network(
-                Network(part, head), data, options, seed=seeded(seed, name), checkpoint=file, device=training.device,
-                objective=objective,
-            )  # fmt: skip
+        masked = build(lambda: MaskedFusion(fusion, shapes, self.grid, self.blur), seeded(training.seed, "policy"))
+        head = new_head(training, self.latent_width, seeded(training.seed, "head"))
+        self.run(training, data, Network(masked, head), self.phases(data))
         return finish(training, data, Network(fusion, head), design)

@@ -10,9 +10,12 @@ from torch import Tensor
 from chiasm.adapters import low_rank, orthogonality
 from chiasm.adapters.sites import projections
 from chiasm.encoders.adaptable import Trunk
+from chiasm.fitting.neural import Prepared
 from chiasm.fitting.row import Row
 from chiasm.recipes.adaptation import ROWS
 from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
+from chiasm.recipes.adaptation.adapted_fusion import Penalised
+from chiasm.training import Phase
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class PegoRecipe(AdaptedRecipe):
         """Adapt the maps whose rank is above the adapter's."""
         found = projections(trunk.network, self.rank)
         return Adaptation(low_rank(trunk.network, found, self.rank, self.alpha, self.groups), found)
+
+    def phases(self, data: Prepared) -> tuple[Phase, ...]:
+        """Return one phase with the penalty."""
+        return (Phase(self.training_options, Penalised(self.penalty)),)
 
     def penalty(self, attached: Any) -> Tensor:
         """Return `weight` times the overlap of the LoRA groups with the frozen weights and with each other."""

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from chiasm.adapters import Prompt
 from chiasm.adapters.language_trunk import Template, verbalizer_of
 from chiasm.cohort import Cohort, Target, Unsupported, class_names
-from chiasm.encoders import fit_encoders
 from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
 from chiasm.encoders.text.hub import speaks
 from chiasm.encoders.text.huggingface import HuggingFace
 from chiasm.encoders.text.transformer_trunks import KEPT
 from chiasm.fitting.base import Training, choice
-from chiasm.fitting.neural import Prepared, build, finish, fit_network, new_head, parameter_count, prepare, seeded
+from chiasm.fitting.neural import new_network, prepare
 from chiasm.fitting.row import Row
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.adaptation import ROWS
 from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
 from chiasm.recipes.adaptation.prompt_design import PromptDesign
+from chiasm.recipes.adaptation.trunks import with_others
 from chiasm.tokens import Tokens
-from chiasm.training import Network
 
 SHORTEST = 8  # smallest window, in word pieces, that a text encoder accepts
 
@@ -74,16 +72,16 @@ class PromptLearning(AdaptedRecipe):
                 "no text is encoded by a language model with its head: hf:folder, the folder saved from transformers' "
                 "...ForMaskedLM or ...ForCausalLM, and encoded with inputs=True"
             )
-        self.design(cohort.target, texts)
+        self.worded(cohort.target, texts)
 
     def adaptation(self, trunk: Trunk) -> Adaptation:
         """Prepend learned vectors to the input of the whole model."""
         return self._prompts("masked")
 
     def tried(self, trunk: Trunk, made: Adaptation, inputs: Tokens) -> None:
-        """Skip the trial run, because the trunk is not the network that runs; `design` checks the fit instead."""
+        """Skip the trial run, because the trunk is not the network that runs; `worded` checks the fit instead."""
 
-    def design(self, target: Target, texts: dict[str, InputsAsTheyAre]) -> PromptDesign:
+    def worded(self, target: Target, texts: dict[str, InputsAsTheyAre]) -> PromptDesign:
         """Tokenise templates and words for the model of each text.
 
         Raises:
@@ -114,26 +112,12 @@ class PromptLearning(AdaptedRecipe):
                 )
         return PromptDesign(texts, templates, verbalizers, len(names), adaptations, self.latent_width)
 
-    def prepared(self, training: Training) -> tuple[Prepared, Any, dict[str, Trunk]]:
-        """Return the cohort as tensors and the design with its language models; there are no encoder trunks."""
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Train the network if it has trainable parameters, and calibrate; a template alone is only calibrated."""
         cohort = training.cohort
         texts = self.adapted(cohort)
-        others = fit_encoders(cohort.with_modalities([name for name in cohort.modalities if name not in texts]))
-        return prepare(training, {**others, **texts}), self.design(training.target, texts), {}
-
-    def trained(
-        self, training: Training, data: Prepared, design: Any, trunks: Mapping[str, Trunk]
-    ) -> tuple[Predictor, Response]:
-        """Train the network if it has trainable parameters, and calibrate; a template alone is only calibrated."""
-        seed = training.seed
-        fusion = build(lambda: design.fusion(data.shapes, self.dropout), seeded(seed, "fusion"))
-        network = Network(fusion, new_head(training, design.latent_width, seeded(seed, "head")))
-        if parameter_count(network):
-            file = training.checkpoint / f"{self.id}.safetensors" if training.checkpoint else None
-            fit_network(
-                network, data, self.options(), seed=seeded(seed, "train"), checkpoint=file, device=training.device
-            )
-        return finish(training, data, network, design)
+        data, design = prepare(training, with_others(cohort, texts)), self.worded(training.target, texts)
+        return self.trained(training, data, design, new_network(training, data, design, self.dropout))
 
     def _prompts(self, kind: str) -> Adaptation:
         if not self.prompts:

@@ -12,13 +12,15 @@ from chiasm.adapters import narrowed, nuclear_norm, small_weights
 from chiasm.adapters.sites import linear_maps
 from chiasm.encoders.adaptable import Trunk
 from chiasm.fitting.base import Training
-from chiasm.fitting.neural import finish
+from chiasm.fitting.neural import Prepared, finish
 from chiasm.fitting.row import Row
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.adaptation import ROWS
 from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
+from chiasm.recipes.adaptation.adapted_fusion import Penalised
 from chiasm.recipes.adaptation.trunks import open_trunks
+from chiasm.training import Phase
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class SaraRecipe(AdaptedRecipe):
         sizes = torch.cat([own.detach().abs().flatten() for site in sites for own in _own(site)])
         largest = sizes.kthvalue(max(1, int(self.share * len(sizes)))).values
         return float(torch.nextafter(largest, torch.full_like(largest, torch.inf)))
+
+    def phases(self, data: Prepared) -> tuple[Phase, ...]:
+        """Return one phase with the nuclear norm; every stage is trained so."""
+        return (Phase(self.training_options, Penalised(self.penalty)),)
 
     def penalty(self, attached: Any) -> Tensor:
         """Return `nuclear` times the nuclear norm for one matrix, drawn by the training's generator."""

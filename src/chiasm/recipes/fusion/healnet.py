@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from chiasm.artifact import storable
-from chiasm.fitting.base import Training
-from chiasm.fitting.neural import Shapes, check_sizes, trained_network
-from chiasm.fitting.neural_recipe import NeuralRecipe
+from chiasm.fitting.network_recipe import NetworkRecipe
+from chiasm.fitting.neural import Shapes, check_sizes
 from chiasm.fitting.row import Row
+from chiasm.fitting.trained_recipe import LatentOptions
 from chiasm.fusion.healnet import HealNet
-from chiasm.heads.response import Response
-from chiasm.protocols import Predictor
 from chiasm.recipes.fusion import ROWS
-from chiasm.training import TrainOptions
 
 
 @storable("healnet")
@@ -40,27 +37,19 @@ class HealNetDesign:
 
 
 @dataclass(frozen=True)
-class HealNetRecipe(NeuralRecipe):
+class HealNetRecipe(NetworkRecipe, LatentOptions):
     """HEALNet, trained end to end. The paper's loss is a discrete-time likelihood; ours is the target's own (Cox).
 
     Args:
-        latents, latent_width, depth, heads, dropout, epochs, patience, batch, learning_rate, weight_decay: as in
-            `NeuralRecipe`.
+        latents, latent_width, depth, heads: as in `LatentOptions`.
+        dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`.
         tied: share one set of weights among the layers after the first.
-        modality_dropout: probability that a modality is dropped in a training step.
     """
 
     tied: bool = False
-    modality_dropout: float = 0.1
 
     row: ClassVar[Row] = ROWS["healnet"]
 
-    @property
-    def training_options(self) -> TrainOptions:
-        """Training options with modality dropout."""
-        return replace(super().training_options, modality_dropout=self.modality_dropout)
-
-    def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Train the network; a held-out fifth of the patients is used for early stopping and calibration."""
-        design = HealNetDesign(self.latents, self.latent_width, self.depth, self.heads, self.tied)
-        return trained_network(training, design, self.training_options, self.dropout, self.id)
+    def design(self) -> HealNetDesign:
+        """Return the sizes of the network."""
+        return HealNetDesign(self.latents, self.latent_width, self.depth, self.heads, self.tied)

@@ -15,6 +15,7 @@ from torch import nn
 
 from chiasm.artifact import storable
 from chiasm.cohort import CohortError, Unsupported, fold_ids
+from chiasm.compute.isolation import seeded
 from chiasm.compute.memo import remember
 from chiasm.fitting.base import Training, choice
 from chiasm.fitting.neural import (
@@ -25,7 +26,6 @@ from chiasm.fitting.neural import (
     new_head,
     parameter_count,
     prepare,
-    seeded,
     state_of,
 )
 from chiasm.fusion.lego_block import Domain, LegoBlock, pool
@@ -35,7 +35,7 @@ from chiasm.merging.patch import content_of
 from chiasm.merging.transport import matched_rows
 from chiasm.protocols import Fused
 from chiasm.tokens import Tokens
-from chiasm.training import Network, TrainOptions
+from chiasm.training import Network, Phase, TrainOptions
 
 HEAD_METHODS = {"slerp": spherical_mean, "linear": linear_mean, "ot": linear_mean}
 """Method for merging heads, by name; `ot` first matches the latent units, see `matched_widths`."""
@@ -71,7 +71,7 @@ class BlockOptions(Protocol):
     def sizes(self) -> LegoSizes: ...
 
     @property
-    def training_options(self) -> TrainOptions: ...
+    def block_options(self) -> TrainOptions: ...
 
     @property
     def dropout(self) -> float: ...
@@ -116,7 +116,7 @@ def train_blocks(
         held_out: `(B,)` bool, patients used for early stopping; None: the usual fifth.
     """
     whom = b"" if held_out is None else held_out.tobytes()
-    own = (options.sizes, options.training_options, options.dropout, name, whom)
+    own = (options.sizes, options.block_options, options.dropout, name, whom)
     key = ("lego-blocks", *own, training.seed, training.device)
     return remember(training.cohort.fingerprint, key, lambda: _train(training, options, name, held_out))
 
@@ -127,15 +127,15 @@ def _train(training: Training, options: BlockOptions, run: str, held_out: np.nda
     blocks, heads, count = {}, {}, 0
     latent = build(lambda: sizes.block(1, 1), seeded(seed, "shared")).latent
     shared = new_head(training, sizes.latent_width, seeded(seed, "shared"))
-    for column, name in enumerate(training.cohort.modalities):
+    for column, name in enumerate(data.cohort.modalities):
         block = build(partial(sizes.block, *data.shapes[name], options.dropout), seeded(seed, name))
         with torch.no_grad():
             block.latent.copy_(latent)
         network = Network(Alone(block), copy.deepcopy(shared))
-        file = training.checkpoint / f"{run}block-{column}.safetensors" if training.checkpoint else None
         fit_network(
-            network, data, options.training_options, seed=seeded(seed, run + name), checkpoint=file,
-            device=training.device, rows=np.flatnonzero(data.present[:, column]), column=column,
+            network, data.reading(name), (Phase(options.block_options, name=run + name),), seed=seed,
+            checkpoint=training.file(f"{run}block-{column}"), device=training.device,
+            rows=np.flatnonzero(data.present[:, column]),
         )  # fmt: skip
         blocks[name], heads[name] = state_of(block), state_of(network.head)
         count += parameter_count(network)

@@ -17,8 +17,8 @@ from chiasm.encoders import pack
 from chiasm.fitting.base import Training, choice, require
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.neural import calibrated
-from chiasm.fitting.neural_recipe import NeuralRecipe
 from chiasm.fitting.row import Row
+from chiasm.fitting.trained_recipe import LatentOptions, TrainedRecipe
 from chiasm.fusion.lego_block import pool
 from chiasm.heads.head import Head, output_width
 from chiasm.heads.response import Response
@@ -39,6 +39,7 @@ from chiasm.recipes.fusion.lego_blocks import (
     train_blocks,
 )
 from chiasm.tokens import Packed, Tokens
+from chiasm.training import TrainOptions
 from chiasm.training.batches import presence, reading_batches, take, total_lengths
 
 
@@ -126,7 +127,7 @@ class LegoMergePredictor:
 
 
 @dataclass(frozen=True)
-class LegoMerge(NeuralRecipe):
+class LegoMerge(TrainedRecipe, LatentOptions):
     """Blocks trained alone; latents are averaged over the modalities present, and heads merged on the sphere.
 
     Args:
@@ -164,6 +165,11 @@ class LegoMerge(NeuralRecipe):
     def sizes(self) -> LegoSizes:
         """Sizes of every block."""
         return LegoSizes(self.latents, self.latent_width, self.depth, self.heads, self.domain)
+
+    @property
+    def block_options(self) -> TrainOptions:
+        """Training options of each block."""
+        return self.training_options
 
     @property
     def reads_presence(self) -> bool:

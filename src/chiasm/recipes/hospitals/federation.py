@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from chiasm.adapters import LoRA, attach
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome, Regression, Survival, Unsupported, class_names, holdout
+from chiasm.compute.isolation import seeded
 from chiasm.encoders import pack
 from chiasm.fitting.base import LEAST_PATIENTS, choice
 from chiasm.fitting.model import FittedModel
-from chiasm.fitting.neural import VALIDATION, NetworkPredictor, Prepared, fit_network, seeded, state_of
+from chiasm.fitting.neural import VALIDATION, NetworkPredictor, Prepared, fit_network, state_of
 from chiasm.heads.head import target_tensors
 from chiasm.merging.lora_rounds import AGGREGATIONS, aggregate_lora, fold_lora, resize_lora
-from chiasm.training import Network, TrainOptions
+from chiasm.training import Network, Phase, TargetTensors, TrainOptions
 from chiasm.training.batches import presence
 
 SCALING = 2.0  # alpha / r of every client, as in the paper (alpha = 2 r)
@@ -174,8 +175,8 @@ class Participant:
         if goes_on:
             attached.load(_peft_names(resize_lora(start or self.updates[-1], self.rank)))
         assert isinstance(self.network, Network)
-        seed = seeded(plan.seed, f"{self.name} {round_number}")
-        fit_network(self.network, self.data, plan.options, seed=seed, checkpoint=None, device=self.device)
+        phase = Phase(plan.options, name=f"{self.name} {round_number}")
+        fit_network(self.network, self.data, (phase,), seed=plan.seed, checkpoint=None, device=self.device)
         return _detached(attached)
 
     def _attached(self, rank: int, name: str) -> Any:
@@ -214,10 +215,10 @@ def prepared_with(base: FittedModel, cohort: Cohort, seed: int) -> Prepared:
     mine = read.subset(usable)
     outcome = _recoded(outcome.take(usable), class_names(target), base.response.classes, target.kind)
     tokens = pack(mine, predictor.encoders)
-    value, event = target_tensors(outcome, predictor.centre, predictor.scale)
+    tensors = TargetTensors(*target_tensors(outcome, predictor.centre, predictor.scale))
     held_out = holdout(mine, VALIDATION, seed=seed)
     return Prepared(
-        mine, predictor.encoders, tokens, presence(tokens, sorted(predictor.encoders)), outcome, value, event,
+        mine, predictor.encoders, tokens, presence(tokens, sorted(predictor.encoders)), outcome, tensors,
         predictor.centre, predictor.scale, held_out,
     )  # fmt: skip
 

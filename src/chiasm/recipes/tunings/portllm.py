@@ -10,11 +10,12 @@ from torch import nn
 from chiasm.adapters import LoRA, attach
 from chiasm.adapters.peft_families import peft
 from chiasm.cohort import Cohort
-from chiasm.fitting.neural import seeded
+from chiasm.compute.isolation import seeded
 from chiasm.fitting.row import Row
 from chiasm.merging.patch import LIMIT, DriftError, Patch, apply_patch, drift, make_patch
 from chiasm.recipes.tunings import ROWS
 from chiasm.recipes.tunings.tuned import State, TunedRecipe, Tuner, weights
+from chiasm.training import Phase
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,6 @@ class PortLLM(TunedRecipe):
             )
 
         attached = attach(network, adapter, linear, seed=seeded(tuner.training.seed, "lora"))
-        tuner.train(network, "patch", self.tuning_options(), rows=tuner.parts(2)[0])
+        tuner.train(network, Phase(self.tuning_options(), name="patch"), tuner.parts(2)[0])
         attached.merge()
         return make_patch(older, weights(network))

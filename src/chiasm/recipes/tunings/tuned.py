@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from chiasm.cohort import CohortError, fold_ids
+from chiasm.compute.isolation import seeded
 from chiasm.compute.memo import remember
 from chiasm.fitting.base import Training
-from chiasm.fitting.neural import Prepared, build, finish, fit_network, new_head, prepare, seeded
-from chiasm.fitting.neural_recipe import NeuralRecipe
+from chiasm.fitting.neural import Prepared, finish, fit_network, new_network, prepare
+from chiasm.fitting.trained_recipe import LatentOptions, TrainedRecipe
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.fusion.healnet import HealNetDesign
-from chiasm.training import Network, TrainOptions, predict_link
+from chiasm.training import Network, Phase, TrainOptions, predict_link
 from chiasm.training.layer_rates import layer_rates
-from chiasm.training.loop import check_chance
+from chiasm.training.options import check_chance
 
 PATIENCE = 5  # epochs of fine-tuning without improvement
 BELOW = ("fusion.latent", "fusion.entrances")
@@ -35,7 +36,7 @@ State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class TunedRecipe(NeuralRecipe):
+class TunedRecipe(TrainedRecipe, LatentOptions):
     """Abstract recipe that tunes copies of one base network and merges their weights.
 
     Args:
@@ -91,9 +92,7 @@ class Tuner:
         """Prepare the data and the initial network for a training set."""
         design = HealNetDesign(recipe.latents, recipe.latent_width, recipe.depth, recipe.heads, False)
         data = remember(training.cohort.fingerprint, ("prepared", training.seed), lambda: prepare(training))
-        fusion = build(lambda: design.fusion(data.shapes, recipe.dropout), seeded(training.seed, "fusion"))
-        fresh = Network(fusion, new_head(training, recipe.latent_width, seeded(training.seed, "head")))
-        return cls(training, recipe, data, design, fresh)
+        return cls(training, recipe, data, design, new_network(training, data, design, recipe.dropout))
 
     def network(self, state: Mapping[str, Tensor] | None = None) -> Network:
         """Return a new copy of the network, with these weights or the initial ones."""
@@ -108,9 +107,8 @@ class Tuner:
         options = replace(recipe.training_options, modality_dropout=recipe.base_dropout)
         whose = () if rows is None else tuple(rows.tolist())
         key = ("tuned-base", self.design, options, recipe.dropout, training.seed, training.device, whose)
-        return remember(
-            training.cohort.fingerprint, key, lambda: weights(self.train(self.network(), "base", options, rows=rows))
-        )
+        phase = Phase(options, name="base")
+        return remember(training.cohort.fingerprint, key, lambda: weights(self.train(self.network(), phase, rows)))
 
     def tuned(
         self,
@@ -128,22 +126,15 @@ class Tuner:
             rows, see: as in `train`.
             modality_dropout: probability that a modality is dropped in a training step.
         """
-        network, options = self.network(start), self.recipe.tuning_options(modality_dropout)
-        groups = layer_rates(
-            network, "fusion.layers", stem=BELOW, rate=options.learning_rate, decay=self.recipe.layer_decay,
-            weight_decay=options.weight_decay,
+        options = self.recipe.tuning_options(modality_dropout)
+        groups = partial(
+            layer_rates, blocks="fusion.layers", stem=BELOW, rate=options.learning_rate,
+            decay=self.recipe.layer_decay, weight_decay=options.weight_decay,
         )  # fmt: skip
-        return weights(self.train(network, name, options, rows=rows, see=see, groups=groups))
+        return weights(self.train(self.network(start), Phase(options, groups=groups, name=name), rows, see))
 
     def train(
-        self,
-        network: Network,
-        name: str,
-        options: TrainOptions,
-        *,
-        rows: np.ndarray | None = None,
-        see: np.ndarray | None = None,
-        groups: Sequence[Mapping[str, Any]] | None = None,
+        self, network: Network, phase: Phase, rows: np.ndarray | None = None, see: np.ndarray | None = None
     ) -> Network:
         """Train a network in place, with early stopping on the held-out patients.
 
@@ -152,7 +143,6 @@ class Tuner:
         Args:
             rows: patients to train on; None: all.
             see: `(M,)` bool, the modalities that are read; None: all.
-            groups: parameter groups, as in `training.train`.
         """
         data, training = self.data, self.training
         if rows is not None or see is not None:
@@ -163,11 +153,10 @@ class Tuner:
             rows = np.flatnonzero(used)
             if data.held_out[rows].all() or not data.held_out[rows].any():
                 return network
-        file = training.checkpoint / f"{name}.safetensors" if training.checkpoint else None
-        seed = seeded(training.seed, name)
         fit_network(
-            network, data, options, seed=seed, checkpoint=file, device=training.device, rows=rows, groups=groups
-        )
+            network, data, (phase,), seed=training.seed, checkpoint=training.file(phase.name), device=training.device,
+            rows=rows,
+        )  # fmt: skip
         return network
 
     def parts(self, count: int) -> list[np.ndarray]:
@@ -189,7 +178,7 @@ class Tuner:
         rows = np.flatnonzero(data.held_out) if data.held_out.any() else np.arange(len(data.held_out))
         tokens = {name: packed.subset(rows) for name, packed in data.tokens.items()}
         link = torch.from_numpy(predict_link(network, tokens, data.present[rows])).float()
-        return -float(network.head.loss(link, data.value[rows], data.event[rows]))
+        return -float(network.head.loss(link, data.target.value[rows], data.target.event[rows]))
 
 
 def weights(network: Network) -> State:
