@@ -118,6 +118,12 @@ class NamesModalities(Protocol):
     def modalities(self) -> Names: ...
 
 
+def modalities_of(model: object) -> set[str]:
+    """Return the modalities that a fitted model says it uses; none if it says nothing."""
+    named = model.modalities if isinstance(model, NamesModalities) else ()
+    return set() if callable(named) else set(named)
+
+
 @runtime_checkable
 class NamesReads(Protocol):
     """Protocol of a recipe whose side of the verdict is not that of its `modalities`: `reads` decides instead."""

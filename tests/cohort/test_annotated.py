@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from chiasm.cohort import Classification, CohortError, Survival, check_cohort, open_cohort
+from chiasm.cohort import Classification, CohortError, Survival, check_values, open_cohort
 from chiasm.cohort.annotated import cohort_from_mudata
 from chiasm.cohort.tables import Table
 
@@ -130,7 +130,7 @@ def test_a_manifest_names_them_as_it_names_any_table(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cohort.raw("rna").to_numpy(), RNA)
     np.testing.assert_array_equal(cohort.raw("protein").to_numpy(), RNA[:15, :2])
     assert cohort.outcome is not None and cohort.outcome.event is not None and cohort.outcome.event.sum() == N // 2
-    assert not [problem for problem in check_cohort(cohort) if problem.severity == "error"]
+    assert not [problem for problem in check_values(cohort) if problem.severity == "error"]
 
 
 def changed(act: Callable[[Any], None]) -> Callable[[Path], None]:

@@ -12,7 +12,7 @@ from chiasm.cohort import (
     CohortError,
     Multilabel,
     assigned_folds,
-    check_cohort,
+    check_values,
     class_names,
     cohort_from_frames,
     fold_ids,
@@ -35,7 +35,7 @@ def cohort(value, order=None, **columns):
 
 
 def said(whole):
-    return [(p.severity, p.what) for p in check_cohort(whole)]
+    return [(p.severity, p.what) for p in check_values(whole)]
 
 
 def labels(n=200, seed=0):
@@ -60,7 +60,7 @@ def test_a_label_that_is_neither_is_an_error_without_the_value():
     value = np.tile([0.0, 1.0], (20, 1))
     value[::2] = 1 - value[::2]
     value[3, 0] = 17.25
-    problem = check_cohort(cohort(value))[0]
+    problem = check_values(cohort(value))[0]
     assert (problem.severity, problem.what, problem.row) == ("error", "column 'label0' is neither 0 nor 1", 5)
     assert "17" not in str(problem)
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chiasm.cohort import check_cohort
+from chiasm.cohort import check_values
 
 
 def test_ten_defects_ten_findings(cohort_folder):
-    assert check_cohort(cohort_folder.manifest) == []
+    assert check_values(cohort_folder.manifest) == []
     expected = set()
 
     def defect(row, modality, path, word):
@@ -44,7 +44,7 @@ def test_ten_defects_ten_findings(cohort_folder):
     folds.to_csv(cohort_folder.path / "folds.csv", index=False)
     defect(41, None, "folds.csv", "in two folds")
 
-    problems = check_cohort(cohort_folder.manifest)
+    problems = check_values(cohort_folder.manifest)
     assert len(problems) == 10, [str(problem) for problem in problems]
     for row, modality, path, word in expected:
         found = [p for p in problems if (p.row, p.modality, p.path) == (row, modality, path) and word in p.what]

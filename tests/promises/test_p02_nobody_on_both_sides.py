@@ -10,7 +10,7 @@ from chiasm.cohort import (
     Classification,
     LeakageError,
     assigned_folds,
-    check_cohort,
+    check_values,
     cohort_from_frames,
     fold_ids,
     require_disjoint,
@@ -54,7 +54,7 @@ def test_a_missing_group_is_shared_with_nobody():
 
 def test_a_repeated_content_is_warned_of_and_kept_together_when_asked():
     whole = cohort()
-    found = [p for p in check_cohort(whole) if "identical in every modality" in p.what]
+    found = [p for p in check_values(whole) if "identical in every modality" in p.what]
     assert [(p.severity, p.row) for p in found] == [("warning", 6)] and "2 patients" in found[0].what
     apart = [seed for seed in range(20) if np.diff(fold_ids(whole, 5, seed=seed)[[4, 17]])[0]]
     assert apart, "without being asked the two fall apart for some seed"
@@ -69,7 +69,7 @@ def test_an_alias_of_an_identifier_is_warned_of():
     patients = pd.DataFrame({"y": [0, 1, 0, 1]}, index=["007", "7", "abc", "ABC "])
     frame = pd.DataFrame({"v": [1.0, 2.0, 3.0, 4.0]}, index=patients.index)
     found = [
-        p for p in check_cohort(cohort_from_frames(patients, {"x": frame})) if "differs from another only" in p.what
+        p for p in check_values(cohort_from_frames(patients, {"x": frame})) if "differs from another only" in p.what
     ]
     assert len(found) == 1 and "4 patients" in found[0].what and found[0].severity == "warning"
 
@@ -84,7 +84,7 @@ def test_given_folds_only_warn_with_a_count():
     assert [str(warning.message) for warning in caught] == [
         f"1 group on both sides of the given fold '{name}': its score is optimistic" for name in "01"
     ]
-    problems = [p for p in check_cohort(cohort(group=groups, folds=folds)) if "groups stand on both sides" in p.what]
+    problems = [p for p in check_values(cohort(group=groups, folds=folds)) if "groups stand on both sides" in p.what]
     assert [(p.severity, p.what) for p in problems] == [
         ("warning", "groups stand on both sides of the given folds '0' (1), '1' (1)")
     ]

@@ -11,7 +11,7 @@ from chiasm.cohort import (
     CohortError,
     Survival,
     assigned_folds,
-    check_cohort,
+    check_values,
     cohort_from_frames,
     fold_ids,
 )
@@ -31,14 +31,14 @@ def test_a_given_fold_without_an_event():
     whole = cohort(Survival("days", "died"), died=died, folds=folds)
     with pytest.raises(CohortError, match=r"^fold 'B' has no event; "):
         assigned_folds(whole)
-    assert [p.what for p in check_cohort(whole) if p.severity == "error"] == ["fold 'B' has no event"]
+    assert [p.what for p in check_values(whole) if p.severity == "error"] == ["fold 'B' has no event"]
 
 
 def test_a_given_fold_without_a_class():
     folds = np.array(list("ABC"))[np.arange(30) // 10]
     stage = np.where(folds == "C", "a", np.array(list("abc"))[np.arange(30) % 3])
     whole = cohort(Classification("stage"), stage=stage, folds=folds)
-    errors = [p.what for p in check_cohort(whole) if p.severity == "error"]
+    errors = [p.what for p in check_values(whole) if p.severity == "error"]
     assert errors == ["fold 'C' has no class 'b'", "fold 'C' has no class 'c'"]
     with pytest.raises(CohortError, match="fold 'C' has no class 'b'"):
         assigned_folds(whole)

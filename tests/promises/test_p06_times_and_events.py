@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chiasm.cohort import check_cohort, open_cohort
+from chiasm.cohort import check_values, open_cohort
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from chiasm.cohort import check_cohort, open_cohort
 )
 def test_one_wrong_cell_is_one_error_with_its_row(cohort_folder, column, value, what):
     cohort_folder.set_cell(12, column, value)
-    problems = check_cohort(cohort_folder.manifest)
+    problems = check_values(cohort_folder.manifest)
     assert [(p.severity, p.row, p.path, p.what) for p in problems] == [("error", 12, "clinical.csv", what)]
     cohort = open_cohort(cohort_folder.manifest)  # predicting still works
     assert np.flatnonzero(~cohort.outcome.known).tolist() == [10]
@@ -34,7 +34,7 @@ def test_one_wrong_cell_is_one_error_with_its_row(cohort_folder, column, value, 
 def test_cells_wrong_in_one_way_are_one_problem_with_a_count(cohort_folder):
     for row in (30, 4, 17):
         cohort_folder.set_cell(row, "months", "0")
-    (problem,) = check_cohort(cohort_folder.manifest)
+    (problem,) = check_values(cohort_folder.manifest)
     assert problem.row == 4 and problem.what.endswith("in 3 rows (rows 4, 17, 30)")
 
 
@@ -47,7 +47,7 @@ def test_a_unit_that_does_not_fit_the_scale_is_flagged(cohort_folder, unit, fact
     frame = cohort_folder.clinical()
     frame["months"] = frame["months"].astype(float) * factor
     cohort_folder.write_clinical(frame)
-    found = [p for p in check_cohort(cohort_folder.manifest) if "is said to be in" in p.what]
+    found = [p for p in check_values(cohort_folder.manifest) if "is said to be in" in p.what]
     assert [p.severity for p in found] == ["warning"] * flagged
 
 
@@ -56,4 +56,4 @@ def test_whole_days_are_days(cohort_folder):
     frame = cohort_folder.clinical()
     frame["months"] = (frame["months"].astype(float) * 5).round() + 1
     cohort_folder.write_clinical(frame)
-    assert check_cohort(cohort_folder.manifest) == []
+    assert check_values(cohort_folder.manifest) == []

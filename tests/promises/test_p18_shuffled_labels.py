@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chiasm.cohort import Cohort, Outcome, check_cohort, class_names, holdout, stratify, synthetic_cohort
+from chiasm.cohort import Cohort, Outcome, check_values, class_names, holdout, stratify, synthetic_cohort
 from chiasm.linear.linear import fit_ridge
 from chiasm.metrics.scores import PRIMARY, score
 from chiasm.recipes.registry import companions, default_recipes
@@ -150,14 +150,14 @@ def test_the_same_recipes_score_above_chance_with_the_labels_in_place(name: str,
 @pytest.mark.parametrize("target", ["classification", "survival", "regression", "multilabel"])
 @pytest.mark.parametrize("seed", range(2))
 def test_a_planted_copy_of_the_label_is_found(target: str, seed: int) -> None:
-    found = [p for p in check_cohort(synthetic_cohort("planted-leak", 300, target=target, seed=seed)) if p.modality]
+    found = [p for p in check_values(synthetic_cohort("planted-leak", 300, target=target, seed=seed)) if p.modality]
     assert {problem.modality for problem in found} == {"m2"} and len(found) == 1
     for name in ("unique", "complementary"):
-        assert check_cohort(synthetic_cohort(name, 300, target=target, seed=seed)) == []
+        assert check_values(synthetic_cohort(name, 300, target=target, seed=seed)) == []
 
 
 @pytest.mark.parametrize("target", ["classification", "survival"])
 def test_a_copy_of_shuffled_labels_is_found_too(target: str) -> None:
     """What is found is the copy, not a modality that predicts well."""
     cohort = synthetic_cohort("planted-leak", 300, target=target)
-    assert [p for p in check_cohort(shuffled(cohort, 0)) if p.modality] == []  # the column now copies somebody else
+    assert [p for p in check_values(shuffled(cohort, 0)) if p.modality] == []  # the column now copies somebody else

@@ -3,7 +3,7 @@
 At n = 2,000 it is the right one. At n = 80 it is "cannot tell" for nearly all, and never the opposite of the truth: a
 noise modality that the inner folds switch off everywhere may rightly be called useless, and a very lucky draw of a
 complementary one useful. A planted copy of the outcome sits in one modality: that modality alone is already perfect, so
-that combining cannot pay; the leak itself is for `check_cohort` to name, which it does.
+that combining cannot pay; the leak itself is for `check_values` to name, which it does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter
 import pytest
 
 import chiasm
-from chiasm.cohort import check_cohort, synthetic_cohort
+from chiasm.cohort import check_values, synthetic_cohort
 from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, Verdict
 
 pytestmark = pytest.mark.slow
@@ -62,6 +62,6 @@ def test_eighty_patients_cannot_tell(target: str) -> None:
 @both_targets
 def test_a_leak_is_named_and_never_makes_combining_pay(target: str) -> None:
     cohort = synthetic_cohort("planted-leak", 300, target=target)
-    assert [problem.modality for problem in check_cohort(cohort)] == ["m2"]
+    assert [problem.modality for problem in check_values(cohort)] == ["m2"]
     found = verdict("planted-leak", 300, target, 0, chiasm.Protocol(folds=3, repeats=1, inner_folds=2, draws=200))
     assert found.outcome != PAYS and found.best_single == "single:m2"

@@ -193,7 +193,7 @@ KINDS: dict[str, Kind] = {
         bytes_of(test_volume.BROKEN),
     ),
     "slide": Kind("slide", "x/{id}.svs", slide, [*bytes_of(test_slide.BROKEN), *TILES]),
-    "bag": Kind(  # what only the values tell is an error of check_cohort
+    "bag": Kind(  # what only the values tell is an error of check_values
         "bag",
         "x/{id}.npy",
         lambda path, k: written(path, test_bag.npy(test_bag.TOKENS * k)),

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chiasm.api.encoding import check_cohort, encode, encode_for
+    from chiasm.api.encoding import check_cohort, encode, encode_for, prepare
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model
     from chiasm.api.retrieval import score_similar, similar
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chiasm.encoders import list_encoders
     from chiasm.encoding.checking import examine
     from chiasm.encoding.encode import Encoded
+    from chiasm.encoding.preparing import PreparedCohort
     from chiasm.encoding.prune import Pruned, open_store, prune_store
     from chiasm.errors import hush_findings
     from chiasm.evaluation import Protocol, Trial, TrialError
@@ -34,6 +35,7 @@ _PLACES = {
     "Encoded": "chiasm.encoding.encode",
     "LeakageError": "chiasm.cohort",
     "Merged": "chiasm.models.merged",
+    "PreparedCohort": "chiasm.encoding.preparing",
     "Problem": "chiasm.cohort",
     "Protocol": "chiasm.evaluation",
     "Pruned": "chiasm.encoding.prune",
@@ -62,6 +64,7 @@ _PLACES = {
     "new_federation": "chiasm.federated.public",
     "open_cohort": "chiasm.cohort",
     "open_store": "chiasm.encoding.prune",
+    "prepare": "chiasm.api.encoding",
     "prune_store": "chiasm.encoding.prune",
     "read_inputs": "chiasm.recipes.registry",
     "require_device": "chiasm.doctor",
@@ -77,6 +80,7 @@ __all__ = [
     "Encoded",
     "LeakageError",
     "Merged",
+    "PreparedCohort",
     "Problem",
     "Protocol",
     "Pruned",
@@ -105,6 +109,7 @@ __all__ = [
     "new_federation",
     "open_cohort",
     "open_store",
+    "prepare",
     "prune_store",
     "read_inputs",
     "require_device",

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chiasm.cohort import Cohort, Problem
 from chiasm.compute.cluster import on_cluster
 from chiasm.compute.pool import as_it_pays, default_jobs, side_by_side
-from chiasm.encoders.choice import require_same
 from chiasm.encoding.checking import examine
 from chiasm.encoding.contents import unseen
 from chiasm.encoding.encode import Encoded, encode_cohort
+from chiasm.encoding.preparing import PreparedCohort
+from chiasm.encoding.preparing import encode_for as encoded_as_at_fit
+from chiasm.encoding.preparing import prepare as prepare_cohort
 from chiasm.encoding.prune import open_store
-from chiasm.fitting.sides import modalities_of
-from chiasm.protocols import Model, NamesEncodings, reads_inputs
+from chiasm.protocols import Model
+from chiasm.recipes import registry
 
 ENGINES = {"local": side_by_side, "ray": on_cluster}
 
@@ -77,13 +79,40 @@ def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, in
     Raises:
         Unsupported: a modality is of another kind than at the fit, or its encoder or the encoder's weights differ.
     """
-    encodings = model.encodings if isinstance(model, NamesEncodings) else {}
-    require_same(cohort, encodings)
-    chosen = {name: own.encoder for name, own in encodings.items() if name in cohort.modalities}
-    bags = {name for name in cohort.modalities if cohort.kinds[name] == "bag"} & modalities_of(model)
-    part = cohort.with_modalities(sorted({*chosen, *bags}))
-    found = encode(part, chosen, inputs=reads_inputs(model), progress=progress)
-    return Encoded(cohort.merged(found.cohort), found.problems, found.counts)
+    return encoded_as_at_fit(model, cohort, jobs=default_jobs(), execute=as_it_pays, progress=progress or unseen)
+
+
+def prepare(
+    cohort: Cohort,
+    recipes: Iterable[Any] = (),
+    *,
+    model: Model | None = None,
+    checked: Sequence[Problem] | None = None,
+    jobs: int | None = None,
+    engine: str = "local",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> PreparedCohort:
+    """Check and encode a cohort once; `fit`, `evaluate` and `federation_client` take what comes back as it is.
+
+    Args:
+        recipes: names or objects of the recipes to fit, some of which need the inputs of encoders' networks.
+        model: encode what this model uses, as at its fit.
+        checked: the result of `check_cohort`, if the cohort was checked already.
+        jobs, engine, progress: as for `encode`.
+
+    Raises:
+        CohortError: `check_cohort` finds errors, an accepted finding was not made, or no source can be read.
+        Unsupported: an encoder or a package is missing.
+    """
+    return prepare_cohort(
+        cohort,
+        model=model,
+        checked=checked,
+        inputs=registry.read_inputs(recipes),
+        jobs=jobs or default_jobs(),
+        execute=as_it_pays if engine == "local" else engine_of(engine),
+        progress=progress or unseen,
+    )
 
 
 def engine_of(name: str) -> Any:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from chiasm import artifact
-from chiasm.api.encoding import encode_for
 from chiasm.api.models import load_model
-from chiasm.cohort import Cohort
-from chiasm.encoding.checking import require_sound
+from chiasm.cohort import Cohort, Problem
+from chiasm.encoding.preparing import prepare, warn_of_findings
 from chiasm.merging.methods import require_base
 from chiasm.merging.tensors import require_weights
 from chiasm.models.merged import Merged, merge_fitted, method_of, require_alike
@@ -27,6 +26,7 @@ def merge(
     weights: Sequence[float] | None = None,
     base: Path | str | Model | None = None,
     cohort: Cohort | None = None,
+    checked: Sequence[Problem] | None = None,
 ) -> Merged:
     """Merge models into one without training: networks of one recipe and encoders, or models of different modalities.
 
@@ -44,6 +44,7 @@ def merge(
         cohort: a cohort with the target, on which every model and the merged one are scored, and the merged one is then
             calibrated. Choose patients on whom no model was fitted: on training patients, models look better than they
             are.
+        checked: the result of `check_cohort`, if the cohort was checked already.
 
     Returns:
         The merged model, even if another scores better; see `Merged.best` and `Merged.warning`.
@@ -84,8 +85,9 @@ def merge(
         merged = merge_singles(parents) if singles else merge_fitted(parents, names, share, chosen, origin)
     if cohort is None:
         return Merged(merged, primary_of(merged), {})
-    require_sound(cohort, tolerated=["modality-of-nobody"])
-    cohort = encode_for(merged, cohort).cohort
+    ready = prepare(cohort, model=merged, checked=checked, tolerated=["modality-of-nobody"])
+    warn_of_findings(ready.checked)
+    cohort = ready.cohort
     scores = scores_of({**dict(zip(names, parents, strict=False)), "merged": merged}, cohort)
     fitted, patients = recalibrated(merged, cohort)
     return Merged(fitted, primary_of(merged), scores, patients)

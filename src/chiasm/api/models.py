@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from chiasm import artifact
-from chiasm.api.encoding import encode
+from chiasm.api.encoding import prepare
 from chiasm.cohort import Cohort
-from chiasm.encoding.checking import require_sound
+from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.protocols import Model
 from chiasm.recipes import registry
 
 
 def fit(
-    cohort: Cohort, recipe: str | Any, *, seed: int = 0, device: str = "cpu", checkpoint: Path | str | None = None
+    cohort: Cohort | PreparedCohort,
+    recipe: str | Any,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint: Path | str | None = None,
 ) -> Model:
     """Fit one recipe on every patient of the cohort whose outcome is known.
 
     Args:
+        cohort: a cohort, which is checked and encoded first, or what `prepare` made of one.
         recipe: a name with its options, or a recipe object.
         checkpoint: a folder for checkpoints, from which an interrupted fit resumes.
     """
-    require_sound(cohort)
-    cohort = encoded(cohort, [recipe])
-    (chosen,) = registry.resolve([recipe], cohort)
-    model: Model = chosen.fit(cohort, seed=seed, checkpoint=Path(checkpoint) if checkpoint else None, device=device)
+    ready = cohort
+    if not isinstance(ready, PreparedCohort):
+        ready = prepare(ready, [recipe])
+        warn_of_findings(ready.checked)
+        if ready.unread:
+            what = f"{ready.refused:,} sources cannot be read and count as absent"
+            warnings.warn(f"{what}: chiasm.encode(cohort).problems lists them", stacklevel=2)
+    (chosen,) = registry.resolve([recipe], ready.cohort)
+    model: Model = chosen.fit(
+        ready.cohort, seed=seed, checkpoint=Path(checkpoint) if checkpoint else None, device=device
+    )
     return model
 
 
@@ -41,13 +53,3 @@ def load_model(path: Path | str) -> Model:
     if not isinstance(model, Model):
         raise artifact.ArtifactError(f"'{Path(path).name}' holds a part of a model, not a model")
     return model
-
-
-def encoded(cohort: Cohort, recipes: Sequence[Any], *, engine: str = "local", jobs: int | None = None) -> Cohort:
-    """Encode a cohort for these recipes; warn of the number of sources that could not be read."""
-    found = encode(cohort, inputs=registry.read_inputs(recipes), engine=engine, jobs=jobs)
-    if found.problems:
-        refused = sum(count.refused for count in found.counts.values())
-        message = f"{refused:,} sources cannot be read and count as absent: chiasm.encode(cohort).problems lists them"
-        warnings.warn(message, stacklevel=3)
-    return found.cohort

@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.api.encoding import encode, engine_of
+from chiasm.api.encoding import engine_of, prepare
 from chiasm.cohort import Cohort, Problem
-from chiasm.cohort.accepted import settle
 from chiasm.compute.memo import work_clock
 from chiasm.compute.pool import default_jobs
-from chiasm.encoding.checking import kept_together, require_sound
+from chiasm.encoding.checking import kept_together
+from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.evaluation import Protocol, Trial, run_trial
 from chiasm.evaluation import load_trial as read_trial
 from chiasm.recipes import registry
 
 
 def evaluate(
-    cohort: Cohort,
+    cohort: Cohort | PreparedCohort,
     recipes: Iterable[str | Any] | None = None,
     protocol: Protocol | None = None,
     *,
@@ -35,7 +35,7 @@ def evaluate(
     """Evaluate every recipe on the same folds: out-of-fold predictions, scores with intervals, and the verdict.
 
     Args:
-        cohort: a cohort with a target.
+        cohort: a cohort with a target, which is checked and encoded first, or what `prepare` made of one.
         recipes: names (`"late-fusion"`, `"lego-fuse:mode=weave"`, `"single:rna"`) or recipe objects; None takes every
             modality alone and every recipe that supports the cohort.
         protocol: folds, repeats, margin; the folds that the cohort prescribes unless it says otherwise.
@@ -54,10 +54,12 @@ def evaluate(
         Unsupported: a requested recipe cannot be fitted on this cohort.
         TrialError: `out` already holds a trial and `resume` is False, or it holds a different trial.
     """
-    findings = require_sound(cohort, checked)
     recipes = None if recipes is None else list(recipes)
-    ready = encode(cohort, inputs=registry.read_inputs(recipes or []), engine=engine, jobs=jobs)
-    findings += settle(ready.problems, cohort.accepted)
+    ready = cohort
+    if not isinstance(ready, PreparedCohort):
+        ready = prepare(ready, recipes or (), checked=checked, jobs=jobs, engine=engine)
+        warn_of_findings(ready.checked)
+    findings = ready.findings
     if protocol is not None and protocol.group_duplicates:
         findings = [kept_together(finding) for finding in findings]
     cohort = ready.cohort

@@ -11,7 +11,7 @@ import typer
 
 from chiasm import screen
 from chiasm.cli.models import require_place
-from chiasm.cli.options import CohortPath, Device, Force, Json, Seed, sound, told_how_to_go_on
+from chiasm.cli.options import CohortPath, Device, Force, Json, Seed, prepared, told_how_to_go_on
 
 TOKEN = "CHIASM_FEDERATION_TOKEN"
 Insecure = Annotated[bool, typer.Option("--insecure", help="Without TLS, on this machine alone.")]
@@ -147,14 +147,10 @@ def client(
             sent[facts["round"]] = sent.get(facts["round"], 0) + facts["bytes"]
         _tell_client(event, **facts)
 
-    opened, loaded = sound(cohort), api.load_model(base)
-    with screen.Progressing("sources") as progress:
-        found = api.encode_for(loaded, opened, progress=progress.named)
-    for problem in found.problems:
-        screen.hint(f"{problem.severity}: {problem}")
+    ready = prepared(cohort, model=api.load_model(base))
     with told_how_to_go_on("start the same command again to go on"):
         model = api.federation_client(
-            base, found.cohort, server, name, secret, device=device, told=tell, authority=authority,
+            base, ready, server, name, secret, device=device, told=tell, authority=authority,
             insecure=insecure, rank=rank, share_count=not no_count, patience_seconds=patience,
         )  # fmt: skip
     model.save(out)

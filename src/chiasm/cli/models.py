@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Device, Force, Json, Seed, ready, require_writable, sound
+from chiasm.cli.options import CohortPath, Device, Force, Json, Seed, checked, prepared, require_writable
 
 
 def fit(
@@ -31,8 +31,7 @@ def fit(
     require_place(out, force)
     api.require_device(device)
     start = time.monotonic()
-    opened = ready(sound(cohort), [recipe])
-    model = api.fit(opened, recipe, seed=seed, device=device)
+    model = api.fit(prepared(cohort, [recipe]), recipe, seed=seed, device=device)
     model.save(out)
     seconds = time.monotonic() - start
     if json:
@@ -144,8 +143,8 @@ def merge(
     from chiasm import api
 
     require_place(out, force)
-    opened = sound(cohort) if cohort is not None else None
-    found = api.merge(models, method, weights=numbers(weights), base=base, cohort=opened)
+    opened, problems = checked(cohort) if cohort is not None else (None, None)
+    found = api.merge(models, method, weights=numbers(weights), base=base, cohort=opened, checked=problems)
     found.model.save(out)
     if found.warning:
         screen.hint(f"warning: {found.warning}")

@@ -13,7 +13,7 @@ import typer
 from chiasm import screen
 
 if TYPE_CHECKING:
-    from chiasm.api import Cohort, Problem
+    from chiasm.api import Cohort, Model, PreparedCohort, Problem
 
 CohortPath = Annotated[Path, typer.Argument(metavar="COHORT", help="The manifest cohort.toml, or its folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
@@ -52,23 +52,25 @@ def examined(path: Path) -> tuple[Cohort | None, list[Problem]]:
         return api.examine(path, progress=progress.named)
 
 
-def ready(cohort: Cohort, recipes: Sequence[str], engine: str = "local", jobs: int | None = None) -> Cohort:
-    """The cohort encoded as these recipes read it, with progress; sources that cannot be read are counted."""
-    return made_ready(cohort, recipes, engine, jobs)[0]
-
-
-def made_ready(
-    cohort: Cohort, recipes: Sequence[str], engine: str = "local", jobs: int | None = None
-) -> tuple[Cohort, list[Problem]]:
-    """The cohort encoded as these recipes read it, and the sources that cannot be read."""
+def prepared(
+    path: Path,
+    recipes: Sequence[str] = (),
+    *,
+    model: Model | None = None,
+    engine: str = "local",
+    jobs: int | None = None,
+) -> PreparedCohort:
+    """The cohort, checked and encoded once as these recipes or this model read it; sources not read are listed."""
     from chiasm import api
 
-    inputs = api.read_inputs(recipes)  # a name that is none is an error here, before any work
+    cohort, problems = checked(path)
     with screen.Progressing("sources") as progress:
-        found = api.encode(cohort, inputs=inputs, engine=engine, jobs=jobs, progress=progress.named)
-    for problem in found.problems:
+        found = api.prepare(
+            cohort, recipes, model=model, checked=problems, engine=engine, jobs=jobs, progress=progress.named
+        )
+    for problem in found.unread:
         screen.hint(f"{problem.severity}: {problem}")
-    return found.cohort, list(found.problems)
+    return found
 
 
 def counted(problems: Sequence[Problem]) -> str:

@@ -18,10 +18,9 @@ from chiasm.cli.options import (
     Jobs,
     Json,
     Seed,
-    checked,
     counted,
     examined,
-    made_ready,
+    prepared,
     told_how_to_go_on,
 )
 
@@ -118,13 +117,12 @@ def evaluate(
     )
     api.require_device(device)
     start = time.monotonic()
-    whole, problems = checked(cohort)
-    opened, unread = made_ready(whole, names or (), engine, jobs)
-    pairs = contrast_pairs(contrast or (), api.names_in_trial(names, opened) if contrast else ())
+    ready = prepared(cohort, names or (), engine=engine, jobs=jobs)
+    pairs = contrast_pairs(contrast or (), api.names_in_trial(names, ready.cohort) if contrast else ())
     with screen.Progressing("training sets") as progress, told_how_to_go_on("add --resume to go on"):
         trial = api.evaluate(
-            opened, names, protocol, seed=seed, out=out, resume=resume, jobs=jobs, engine=engine, device=device,
-            contrasts=pairs, checked=[*problems, *unread], progress=progress,
+            ready, names, protocol, seed=seed, out=out, resume=resume, jobs=jobs, engine=engine, device=device,
+            contrasts=pairs, progress=progress,
         )  # fmt: skip
     show_trial(trial, out, time.monotonic() - start, json)
 

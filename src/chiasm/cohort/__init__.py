@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chiasm.cohort.annotated import cohort_from_mudata
 from chiasm.cohort.bags import Bags
-from chiasm.cohort.checks import check_cohort
+from chiasm.cohort.checks import check_values
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.frames import cohort_from_frames
 from chiasm.cohort.items import Encoding, Items, Values
@@ -41,7 +41,7 @@ __all__ = [
     "Unsupported",
     "Values",
     "assigned_folds",
-    "check_cohort",
+    "check_values",
     "class_names",
     "cohort_from_frames",
     "cohort_from_mudata",

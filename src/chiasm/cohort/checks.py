@@ -18,7 +18,7 @@ from chiasm.cohort.stratify import fewest
 from chiasm.cohort.targets import Classification, Multilabel, Regression, Survival
 from chiasm.errors import Problem, count, error, warning
 
-__all__ = ["Problem", "check_cohort"]
+__all__ = ["Problem", "check_values"]
 
 LARGEST = 1e100  # a number whose square, summed over patients, is still far from overflow
 USUAL_FOLDS = 5
@@ -27,21 +27,21 @@ LONGEST_MEDIAN = {"hours": 480_000.0, "days": 20_000.0, "weeks": 2_900.0, "month
 SHORT_DAYS = 400.0
 
 
-def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
-    """List every problem of a cohort or a manifest, errors first; only errors stop a run.
+def check_values(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
+    """List every problem of the values of a cohort or a manifest, errors first; sources are not decoded.
 
     `row` counts as a spreadsheet does: the header is row 1, the first patient row 2, in the file that `path` names.
     A defect shared by several rows is one problem, with its first row and a count. No problem quotes a patient's
     identifier or value. Reads every file of the cohort once and changes nothing.
     """
-    opened, problems = examine(cohort)
+    opened, problems = examine_values(cohort)
     return problems if opened is None else [*unmade(problems, opened.accepted, (*LATER, *DECODED)), *problems]
 
 
-def examine(
+def examine_values(
     cohort: Cohort | str | os.PathLike[str], opening: Callable[[Cohort], None] = lambda cohort: None
 ) -> tuple[Cohort | None, list[Problem]]:
-    """Open and check a cohort: return it, or None if its manifest has errors, with every problem (see `check_cohort`).
+    """Open and check a cohort: return it, or None if its manifest has errors, with every problem (see `check_values`).
 
     `opening` is called with the cohort before its content is read.
     """

@@ -32,7 +32,8 @@ class Cohort:
     noted on opening (outcomes, folds, unknown identifiers). `encoders` are those named by the manifest, `encodings`
     record how the already decoded modalities were encoded. `accepted` are the findings of the check that the owner
     accepts, `finding` or `finding:modality` -> reason. `index_hours[m]` (B,) is the time of prediction on the clock of
-    the events m, NaN where unknown. Neither `accepted` nor `index_hours` is part of the fingerprint.
+    the events m, NaN where unknown. `headers_read` are the bags whose files were opened, so that the unreadable ones
+    are absent already. None of these three is part of the fingerprint.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Cohort:
     accepted: Mapping[str, str] = field(default_factory=dict)
     index_hours: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     path: str | None = None
+    headers_read: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -213,6 +215,7 @@ class Cohort:
             sources={**self.sources, **decoded.sources},
             source_rows={**self.source_rows, **decoded.source_rows},
             encodings={**self.encodings, **decoded.encodings},
+            headers_read=self.headers_read | decoded.headers_read,
         )
 
     def with_target(self, target: Target | None, outcome: Outcome | None) -> Cohort:

@@ -28,7 +28,7 @@ def open_cohort(path: str | os.PathLike[str]) -> Cohort:
 
     Presence and the outcome are read now, the values of a modality when they are needed. `path` is the manifest or
     the folder that holds it as `cohort.toml`. Raises CohortError with every reason why the manifest cannot be
-    understood; wrong values are reported by `check_cohort`.
+    understood; wrong values are reported by `check_values`.
     """
     cohort, problems = read_manifest(path)
     errors = [problem for problem in problems if problem.severity == "error"]

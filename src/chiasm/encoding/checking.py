@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from chiasm.cohort import Cohort, CohortError, Problem
-from chiasm.cohort.accepted import Finding, settle, unmade
-from chiasm.cohort.checks import examine as examine_values
+from chiasm.cohort.accepted import DECODED, LATER, Finding, settle, unmade
+from chiasm.cohort.checks import examine_values
 from chiasm.encoding.contents import know_contents, unseen
 from chiasm.encoding.findings import file_problems
 from chiasm.encoding.prune import open_store
-from chiasm.errors import FindingWarning
 
 
 def examine(
@@ -28,7 +26,8 @@ def examine(
     opened, problems = examine_values(cohort, lambda found: know_contents(found, open_store(), progress or unseen))
     if opened is not None:
         problems += file_problems(opened, progress or unseen)
-        problems += unmade(problems, opened.accepted)
+        later = (*LATER, *DECODED) if opened.encodings else LATER  # what is encoded is not opened again
+        problems += unmade(problems, opened.accepted, later)
     return opened, sorted(problems, key=lambda problem: problem.severity != "error")
 
 
@@ -41,7 +40,7 @@ def kept_together(finding: Finding) -> Finding:
 def require_sound(
     cohort: Cohort, checked: Sequence[Problem] | None = None, *, tolerated: Sequence[str] = ()
 ) -> list[Finding]:
-    """Raise on errors of a cohort; return its other findings with the reasons for accepting them, and warn of them.
+    """Raise on errors of a cohort; return its other findings with the reasons for accepting them.
 
     Args:
         checked: the problems if already checked; None checks the cohort.
@@ -55,10 +54,4 @@ def require_sound(
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise CohortError(errors)
-    findings = settle(problems, cohort.accepted)
-    if findings:
-        leaks = [finding.words for finding in findings if finding.leak]
-        told = f"; of them may give the outcome away: {'; '.join(leaks)}" if leaks else ""
-        number = "1 finding" if len(findings) == 1 else f"{len(findings):,} findings"
-        warnings.warn(f"{number} of the check{told} (chiasm.check_cohort lists all)", FindingWarning, stacklevel=3)
-    return findings
+    return settle(problems, cohort.accepted)

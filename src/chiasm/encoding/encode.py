@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 import numpy as np
@@ -100,7 +100,7 @@ def encode_cohort(
     # choose all encoders first, so that a wrong name is an error before any compute
     chosen = {name: choose(cohort.kinds[name], choices.get(name)) for name in waiting}
     for modality in cohort.modalities:
-        if cohort.kinds[modality] == "bag":
+        if cohort.kinds[modality] == "bag" and modality not in cohort.headers_read:
             cohort, found = without_broken_bags(cohort, modality)
             problems += found
     for modality in waiting:
@@ -151,7 +151,8 @@ def without_broken_bags(cohort: Cohort, modality: str) -> tuple[Cohort, list[Pro
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise CohortError(errors)
-    return cohort.without(modality, cohort.rows_of(modality)[shapes[:, 1] < 0]), problems
+    cohort = cohort.without(modality, cohort.rows_of(modality)[shapes[:, 1] < 0])
+    return replace(cohort, headers_read=cohort.headers_read | {modality}), problems
 
 
 class _Run:

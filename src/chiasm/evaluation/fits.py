@@ -20,7 +20,8 @@ from chiasm.cohort import Cohort, Survival, class_names, horizons
 from chiasm.evaluation.protocol import Split
 from chiasm.evaluation.trial import TrialError
 from chiasm.fitting.links import links_of
-from chiasm.fitting.sides import modalities_of, reads_of
+from chiasm.fitting.sides import reads_of
+from chiasm.protocols import modalities_of
 
 Clock = Callable[[], float]
 

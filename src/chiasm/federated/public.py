@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from chiasm.cohort import Cohort, CohortError
-from chiasm.cohort.checks import check_cohort
+from chiasm.cohort import Cohort
+from chiasm.encoding.preparing import PreparedCohort, prepare
 from chiasm.federated.folder import create_federation, load_base, open_federation
 from chiasm.protocols import Model
 from chiasm.readers.registry import missing
@@ -67,7 +67,7 @@ def federation_server(
 
 def federation_client(
     base: Path | str,
-    cohort: Cohort,
+    cohort: Cohort | PreparedCohort,
     server: str,
     name: str,
     token: str,
@@ -80,7 +80,8 @@ def federation_client(
 
     Args:
         base: the folder of the common base model.
-        cohort: the hospital's cohort, with the target of the base; no row of it leaves this process.
+        cohort: the hospital's cohort, with the target of the base, or what `prepare` made of it for the base; no row of
+            it leaves this process.
         server: `host:port` of the coordinator; `name` and `token` as given by it.
         told: called with an event's name and its facts.
         how: the other fields of `chiasm.federated.client.Joining`: authority, insecure, rank, share_count,
@@ -92,14 +93,10 @@ def federation_client(
         Unsupported: the cohort does not fit the base.
     """
     client = _talking("client")
-    errors = [problem for problem in check_cohort(cohort) if problem.severity == "error"]
-    if errors:
-        raise CohortError(errors)
     loaded = load_base(Path(base))
+    ready = cohort if isinstance(cohort, PreparedCohort) else prepare(cohort, model=loaded)
     joining = client.Joining(server, name, token, **how)
-    model: Model = client.run_client(
-        Path(base), loaded, loaded.encoded(cohort), joining, device=device, told=told or _unheard
-    )
+    model: Model = client.run_client(Path(base), loaded, ready.cohort, joining, device=device, told=told or _unheard)
     return model
 
 

@@ -11,11 +11,9 @@ import pandas as pd
 
 from chiasm.artifact import save, storable
 from chiasm.cohort import Cohort, Encoding, Unsupported
-from chiasm.encoders.choice import require_same
-from chiasm.encoding.encode import encode_cohort
+from chiasm.encoding.preparing import encode_for
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor, reads_inputs
-from chiasm.store import TokenStore, default_store
 
 
 @storable("model")
@@ -56,11 +54,17 @@ class FittedModel:
     def predict(self, cohort: Cohort) -> pd.DataFrame:
         """Predict one row per patient, in the cohort's row order, indexed by id: `pattern`, then the prediction.
 
+        What is not encoded yet is encoded as at fit; sources that cannot be read count as absent, and a warning says
+        how many kinds there are.
+
         Raises:
-            Unsupported: a patient has none of the model's modalities (unless `has_prior`), or a modality is of another
-                kind than at fit.
+            Unsupported: a patient has none of the model's modalities (unless `has_prior`), a modality is of another
+                kind than at fit, or its encoder's weights have changed.
         """
-        cohort = self.encoded(cohort)
+        found = encode_for(self, cohort)
+        if found.problems:
+            warnings.warn(f"{len(found.problems)} kinds of broken sources count as absent", stacklevel=2)
+        cohort = found.cohort
         known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
         accepted = [name for name in cohort.modalities if name in self.modalities or name in self.scarce]
         lacking = int((~cohort.with_modalities(accepted).present.any(1)).sum()) if accepted else len(known)
@@ -74,32 +78,6 @@ class FittedModel:
         frame.insert(0, "pattern", texts.astype(object)[own])  # one string per pattern, not one per patient
         frame.index = pd.Index(known.ids, name="patient", dtype=object)
         return frame.iloc[known.order]
-
-    def encoded(self, cohort: Cohort) -> Cohort:
-        """Encode the cohort as at fit, taking known tokens from the token store.
-
-        Sources that cannot be read count as absent; a warning says how many kinds there are.
-
-        Raises:
-            Unsupported: a modality is of another kind than at fit, or its encoder's weights have changed.
-        """
-        shared = [name for name in cohort.modalities if name in self.modalities]
-        for name in shared:
-            own, fitted = cohort.encodings.get(name), self.modalities[name]
-            kind = own.kind if own else cohort.kinds[name]
-            if name not in self.encodings and kind != fitted:
-                raise Unsupported(f"modality '{name}' was of kind '{fitted}' at fit and is of kind '{kind}' now")
-        require_same(cohort.with_modalities(shared), self.encodings)
-        waiting = [name for name in shared if name in self.encodings and name not in cohort.encodings]
-        if waiting or "bag" in [cohort.kinds[name] for name in shared]:
-            encoders = {name: self.encodings[name].encoder for name in waiting}
-            found = encode_cohort(
-                cohort.with_modalities(shared), encoders, store=TokenStore(default_store()), inputs=self.reads_inputs
-            )
-            if found.problems:
-                warnings.warn(f"{len(found.problems)} kinds of broken sources count as absent", stacklevel=3)
-            cohort = cohort.merged(found.cohort)
-        return cohort
 
     def save(self, path: Path | str) -> None:
         """Write the model folder: safetensors and JSON."""

@@ -29,12 +29,6 @@ def reads_of(recipe: Any, cohort: Cohort) -> tuple[str, ...]:
     return tuple(sorted(set(names) & set(cohort.modalities)))
 
 
-def modalities_of(model: object) -> set[str]:
-    """Return the modalities that a fitted model says it uses; none if it says nothing."""
-    named = model.modalities if isinstance(model, NamesModalities) else ()
-    return set() if callable(named) else set(named)
-
-
 def forms_of(recipe: Any, cohort: Cohort) -> tuple[str, ...]:
     """Return the names of the recipe's one-modality forms; () if it is compared with `single:*` alone.
 

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor, equal
 
 from chiasm.cohort import Cohort, Outcome, Regression, Survival, Target, Unsupported, class_names
+from chiasm.encoding.preparing import encode_for
 from chiasm.fitting.base import LEAST_PATIENTS
 from chiasm.fitting.model import FittedModel
 from chiasm.heads.response import Response
@@ -77,7 +78,7 @@ def recalibrated(model: FittedModel, cohort: Cohort) -> tuple[FittedModel, int]:
     known = outcome.take(rows)
     if len(rows) < LEAST_PATIENTS or not enough(target.kind, known):
         return model, 0
-    part = model.encoded(cohort.subset(rows))
+    part = encode_for(model, cohort.subset(rows)).cohort
     part = part.with_modalities([name for name in part.modalities if name in model.modalities])
     if isinstance(target, Survival):
         target = dataclasses.replace(target, times=model.response.times)

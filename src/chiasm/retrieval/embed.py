@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders import features_of
 from chiasm.encoders.table.scaling import Projection
+from chiasm.encoding.preparing import encode_for
 from chiasm.protocols import Embeds
 
 Array = NDArray[np.float32]
@@ -42,7 +43,7 @@ def embed_model(model: Any, cohort: Cohort) -> tuple[NDArray[np.int_], Array]:
             f"a model of recipe '{model.recipe}' puts predictions together and has no embedding: fit healnet or "
             "lego-fuse, or search by a modality"
         )
-    cohort = model.encoded(cohort)
+    cohort = encode_for(model, cohort).cohort
     cohort = cohort.with_modalities([name for name in cohort.modalities if name in model.modalities])
     rows = np.flatnonzero(cohort.present.any(1))
     return rows, np.asarray(embedding(cohort.subset(rows)), np.float32)
