@@ -22,32 +22,13 @@ from chiasm.report.drawing import Picture
 from chiasm.report.horizons import at_middle, middle_horizons, when
 from chiasm.report.measures import text_of
 from chiasm.report.recipes import Best
+from chiasm.report.reliability import Group, Panel, draw_panels
 from chiasm.report.wording import interval, number, rounded
 
 LEAST = 5
 """Smallest group of patients that is shown."""
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Patients of similar prediction: their mean prediction, and what was observed with its 95 % interval."""
-
-    n: int
-    predicted: float
-    observed: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Panel of one recipe: a name, its series as (label, groups), and each series' predictions for the histogram."""
-
-    title: str
-    series: list[tuple[str, list[Group]]]
-    spread: list[Floats]
 
 
 @dataclass(frozen=True)
@@ -66,8 +47,6 @@ class CalibrationPart:
 
 def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
     """Build the calibration of the recipes in `best`, according to the kind of target."""
-    from chiasm.report.reliability import draw_panels
-
     if trial.kind == "survival":
         return survival_calibration(trial, best)
     panels, rows = [], []
@@ -104,8 +83,6 @@ def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
 
 def survival_calibration(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
     """Compare predicted with Kaplan-Meier survival at each fold's middle horizon, with times as shares of it."""
-    from chiasm.report.reliability import draw_panels
-
     middle = middle_horizons(trial)
     if not middle:
         return CalibrationPart("No recipe predicts survival, so that there is none to compare.", [], [], None)

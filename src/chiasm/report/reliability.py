@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from chiasm.report.drawing import FAINT, MARKERS, QUIET, SERIES, Picture, picture, sheet, style, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from chiasm.report.calibration import Panel
-
 _BINS = [k / 20 for k in range(21)]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Patients of similar prediction: their mean prediction, and what was observed with its 95 % interval."""
+
+    n: int
+    predicted: float
+    observed: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Panel of one recipe: a name, its series as (label, groups), and each series' predictions for the histogram."""
+
+    title: str
+    series: list[tuple[str, list[Group]]]
+    spread: list[NDArray[np.float64]]
 
 
 def draw_panels(panels: Sequence[Panel], across: str, up: str, *, unit: bool) -> Picture:
