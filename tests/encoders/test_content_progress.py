@@ -13,7 +13,7 @@ import pytest
 import chiasm
 from chiasm import api
 from chiasm.cohort import Cohort, cohort_from_frames
-from chiasm.encoding import contents as encoding
+from chiasm.encoding import source_digests as encoding
 
 FILES = 5
 
@@ -62,7 +62,7 @@ def test_what_the_store_knows_is_not_read_for_its_content(manifest: Path, monkey
         Path, "open", lambda self, *rest, **more: read.append(self) or opened(self, *rest, **more), raising=True
     )
     again = chiasm.open_cohort(manifest)
-    encoding.know_contents(again, api.open_store())
+    encoding.know_digests(again, api.open_store())
     assert len(np.unique(again.digests)) > 1
     assert not [path for path in read if path.suffix == ".png"]
 
@@ -70,5 +70,5 @@ def test_what_the_store_knows_is_not_read_for_its_content(manifest: Path, monkey
 def test_a_cohort_in_memory_is_left_alone() -> None:
     patients = pd.DataFrame(index=["a", "b"])
     cohort: Cohort = cohort_from_frames(patients, {"bag": {"a": np.ones((2, 3)), "b": np.zeros((1, 3))}})
-    encoding.know_contents(cohort, api.open_store())
+    encoding.know_digests(cohort, api.open_store())
     assert len(np.unique(cohort.digests)) == 2

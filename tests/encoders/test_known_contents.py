@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 
 import chiasm
-from chiasm.cohort import Cohort, cohort_from_frames, file_content
-from chiasm.cohort.file_content import content_digest
-from chiasm.store.contents import MAGIC, NAME, add_contents, read_contents
+from chiasm.cohort import Cohort, cohort_from_frames, file_digests
+from chiasm.cohort.file_digests import file_digest
+from chiasm.store.known_digests import MAGIC, NAME, add_digests, read_digests
 
 
 @pytest.fixture(autouse=True)
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files count as settled at once, so that no test waits."""
-    monkeypatch.setattr(file_content, "SETTLED_NS", -(10**12))
+    monkeypatch.setattr(file_digests, "SETTLED_NS", -(10**12))
 
 
 @pytest.fixture
@@ -78,9 +78,9 @@ def test_a_file_written_anew_is_read_and_encoded(folder: Path, monkeypatch: pyte
 
 
 def test_a_file_that_was_just_written_is_not_trusted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_content, "SETTLED_NS", 10**12)
+    monkeypatch.setattr(file_digests, "SETTLED_NS", 10**12)
     known: dict[bytes, bytes] = {}
-    content_digest(folder / "files" / "zelda-0.csv", known)
+    file_digest(folder / "files" / "zelda-0.csv", known)
     assert not known
 
 
@@ -90,12 +90,12 @@ def test_folders_and_records_are_known_by_all_their_files(tmp_path: Path) -> Non
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "rec.hea").write_text("rec 1 100 4\nrec.dat 16\n")
-    scan, record = content_digest(tmp_path / "scan", known), content_digest(tmp_path / "rec", known)
+    scan, record = file_digest(tmp_path / "scan", known), file_digest(tmp_path / "rec", known)
     assert len(known) == 2 and scan != record
-    assert content_digest(tmp_path / "scan", dict.fromkeys(known, bytes(16))) == bytes(16)
+    assert file_digest(tmp_path / "scan", dict.fromkeys(known, bytes(16))) == bytes(16)
     (tmp_path / "scan" / "c").write_bytes(b"more")
     (tmp_path / "rec.dat").write_bytes(b"other")
-    assert content_digest(tmp_path / "scan", known) != scan and content_digest(tmp_path / "rec", known) != record
+    assert file_digest(tmp_path / "scan", known) != scan and file_digest(tmp_path / "rec", known) != record
 
 
 def test_what_is_kept_names_nothing_and_damage_counts_as_nothing(folder: Path) -> None:
@@ -104,7 +104,7 @@ def test_what_is_kept_names_nothing_and_damage_counts_as_nothing(folder: Path) -
     whole = path.read_bytes()
     assert whole.startswith(MAGIC) and len(whole) == 32 + 5 * 32 and b"zelda" not in whole
     assert path.stat().st_mode & 0o077 == 0
-    assert len(read_contents(folder / "store")) == 5
+    assert len(read_digests(folder / "store")) == 5
     for damaged in (
         b"",
         whole[:-32],
@@ -113,13 +113,13 @@ def test_what_is_kept_names_nothing_and_damage_counts_as_nothing(folder: Path) -
         whole + bytes(32),
     ):
         path.write_bytes(damaged)
-        assert read_contents(folder / "store") == {}
+        assert read_digests(folder / "store") == {}
         assert chiasm.encode(cohort_of(folder), store=folder / "store", jobs=1).counts["signal"].stored == 5
-    assert len(read_contents(folder / "store")) == 5
+    assert len(read_digests(folder / "store")) == 5
 
 
 def test_where_there_is_no_store_none_is_made(tmp_path: Path) -> None:
-    add_contents(tmp_path / "nothing", {bytes(16): bytes(16)})
-    assert not (tmp_path / "nothing").exists() and read_contents(tmp_path / "nothing") == {}
+    add_digests(tmp_path / "nothing", {bytes(16): bytes(16)})
+    assert not (tmp_path / "nothing").exists() and read_digests(tmp_path / "nothing") == {}
     (tmp_path / "file").write_text("not a folder")
-    add_contents(tmp_path / "file", {bytes(16): bytes(16)})
+    add_digests(tmp_path / "file", {bytes(16): bytes(16)})

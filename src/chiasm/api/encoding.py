@@ -11,12 +11,12 @@ from chiasm.cohort import Cohort, Problem
 from chiasm.compute.cluster import on_cluster
 from chiasm.compute.pool import as_it_pays, default_jobs, side_by_side
 from chiasm.encoding.checking import examine
-from chiasm.encoding.contents import unseen
 from chiasm.encoding.encode import Encoded, encode_cohort
 from chiasm.encoding.preparing import PreparedCohort
 from chiasm.encoding.preparing import encode_for as encoded_as_at_fit
 from chiasm.encoding.preparing import prepare as prepare_cohort
 from chiasm.encoding.prune import open_store
+from chiasm.encoding.source_digests import unseen
 from chiasm.protocols import Model
 from chiasm.recipes import registry
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.accepted import DECODED, LATER, unmade
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.content import block_problems, patient_problems
 from chiasm.cohort.leaks import leak_problems, twin_problems
 from chiasm.cohort.manifest import read_manifest
+from chiasm.cohort.modality_checks import block_problems, patient_problems
 from chiasm.cohort.splits import NEVER_TESTED, lacking, shared_groups, skipped_labels
 from chiasm.cohort.stratify import fewest
 from chiasm.cohort.targets import Classification, Multilabel, Regression, Survival

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.column_kinds import Column, columns_of, odd_column
 from chiasm.cohort.digests import DIGEST, Digests, as_digests, digest_of
-from chiasm.cohort.file_content import content_digest
+from chiasm.cohort.file_digests import file_digest
 from chiasm.cohort.items import Items, Rows, RowsOfPatients
 from chiasm.cohort.notation import number
 from chiasm.cohort.smiles import molecule_digests
@@ -235,7 +235,7 @@ class FileSource:
         if not isinstance(item, Path):
             return digest_of(repr(item.shape).encode() + np.ascontiguousarray(item, dtype=np.float32).tobytes())
         try:
-            return content_digest(item, self.known)
+            return file_digest(item, self.known)
         except OSError:
             return digest_of(f"not opened: {row}")
 

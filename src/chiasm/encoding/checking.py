@@ -9,9 +9,9 @@ from dataclasses import replace
 from chiasm.cohort import Cohort, CohortError, Problem
 from chiasm.cohort.accepted import DECODED, LATER, Finding, settle, unmade
 from chiasm.cohort.checks import examine_values
-from chiasm.encoding.contents import know_contents, unseen
 from chiasm.encoding.findings import file_problems
 from chiasm.encoding.prune import open_store
+from chiasm.encoding.source_digests import know_digests, unseen
 
 
 def examine(
@@ -23,7 +23,7 @@ def examine(
         progress: called with (modality, finished, all) sources whose headers are read; before that, as for `encode`,
             with ("<modality>, content", read, all).
     """
-    opened, problems = examine_values(cohort, lambda found: know_contents(found, open_store(), progress or unseen))
+    opened, problems = examine_values(cohort, lambda found: know_digests(found, open_store(), progress or unseen))
     if opened is not None:
         problems += file_problems(opened, progress or unseen)
         later = (*LATER, *DECODED) if opened.encodings else LATER  # what is encoded is not opened again

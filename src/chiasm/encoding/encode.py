@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Unsupported, Values
-from chiasm.cohort.content import read_shapes
 from chiasm.cohort.digests import Digests, as_digests
+from chiasm.cohort.modality_checks import read_shapes
 from chiasm.encoders.adaptable import Inputs, is_adaptable
 from chiasm.encoders.choice import choose
 from chiasm.encoders.frozen import Frozen
-from chiasm.encoding.contents import Progress, source_digests, store_keys, unseen, waits_for_encoding
 from chiasm.encoding.findings import collected
+from chiasm.encoding.source_digests import Progress, source_digests, store_keys, unseen, waits_for_encoding
 from chiasm.encoding.work import Done, Part, Work, run_part
 from chiasm.readers import Reader, ReadError
-from chiasm.store.contents import add_contents
+from chiasm.store.known_digests import add_digests
 from chiasm.store.token_store import TokenStore
 
 CHUNK = 16  # target number of sources per task
@@ -120,7 +120,7 @@ def encode_cohort(
             keys = store_keys(items, digests)
             counts[modality], refused = run.encode(encoder, identity, keys, store)
             if (known := cohort.sources[modality].known) is not None:
-                add_contents(store.folder, known)
+                add_digests(store.folder, known)
             own = Inputs(encoder) if inputs and is_adaptable(encoder) else None
             if own is not None:
                 refused |= run.encode(own, own.identity, keys, store)[1]

@@ -10,9 +10,9 @@ from chiasm.cohort import Cohort, Problem, Unsupported
 from chiasm.cohort.accepted import Finding, settle
 from chiasm.encoders.choice import require_same
 from chiasm.encoding.checking import require_sound
-from chiasm.encoding.contents import Progress, unseen
 from chiasm.encoding.encode import Encoded, Execute, encode_cohort, one_after_another
 from chiasm.encoding.prune import open_store
+from chiasm.encoding.source_digests import Progress, unseen
 from chiasm.errors import FindingWarning
 from chiasm.protocols import Model, NamesEncodings, NamesModalities, modalities_of, reads_inputs
 from chiasm.store.token_store import TokenStore

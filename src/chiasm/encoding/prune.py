@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chiasm.cohort import Cohort, Unsupported, open_cohort
-from chiasm.encoding.contents import contents
+from chiasm.encoding.source_digests import content_keys
 from chiasm.store.token_store import TokenStore, default_store
 
 
@@ -57,7 +57,7 @@ def prune_store(
         raise ValueError("an age in days is 0 or more")
     cohorts = [cohort if isinstance(cohort, Cohort) else open_cohort(cohort) for cohort in keep]
     opened = open_store(store)
-    kept: Any = np.concatenate([contents(cohort, opened) for cohort in cohorts]) if cohorts else None
+    kept: Any = np.concatenate([content_keys(cohort, opened) for cohort in cohorts]) if cohorts else None
     if encoder is not None and kept is None and older_than_days is None:
         kept = ()  # the encoder is the condition
     sources = freed = 0

@@ -10,10 +10,10 @@ import numpy as np
 
 from chiasm.cohort import Cohort, Items
 from chiasm.cohort.digests import DIGEST, Digests, as_hex, digest_of
-from chiasm.cohort.file_content import header_lines, header_of
+from chiasm.cohort.file_digests import header_lines, header_of
 from chiasm.cohort.sources import FILE_KINDS, HASHED_ROWS
 from chiasm.encoding.findings import IN_MEMORY
-from chiasm.store.contents import read_contents
+from chiasm.store.known_digests import read_digests
 from chiasm.store.token_store import TokenStore
 
 QUIET_SECONDS = 1.0  # reading content is reported as progress only after this time
@@ -25,7 +25,7 @@ def unseen(modality: str, finished: int, everything: int) -> None:
     """No-op progress callback."""
 
 
-def know_contents(cohort: Cohort, store: TokenStore, progress: Progress = unseen) -> None:
+def know_digests(cohort: Cohort, store: TokenStore, progress: Progress = unseen) -> None:
     """Compute and cache content digests of a cohort's files and molecules, except those that the store already knows.
 
     The sources keep the digests, so that later steps (the check for duplicates, the encoding) do not wait for them.
@@ -42,7 +42,7 @@ def source_digests(cohort: Cohort, modality: str, store: TokenStore, progress: P
     source = cohort.sources[modality]
     rows = cohort.source_rows[modality][cohort.rows_of(modality)]
     if source.known is not None and not source.known:
-        source.known.update(read_contents(store.folder))
+        source.known.update(read_digests(store.folder))
     step = 1 if cohort.kinds[modality] in FILE_KINDS else HASHED_ROWS
     found, start = [], time.monotonic()
     for at in range(0, len(rows), step):
@@ -56,7 +56,7 @@ def waits_for_encoding(cohort: Cohort, modality: str) -> bool:
     return modality not in cohort.encodings and cohort.kinds[modality] not in IN_MEMORY
 
 
-def contents(cohort: Cohort, store: TokenStore) -> Digests:
+def content_keys(cohort: Cohort, store: TokenStore) -> Digests:
     """Return the distinct content keys of a cohort's files, cells and events, which do not depend on the encoder."""
     waiting = [name for name in cohort.modalities if waits_for_encoding(cohort, name)]
     found = [store_keys(cohort.raw(name), source_digests(cohort, name, store)) for name in waiting]

@@ -17,7 +17,7 @@ RECORD_SUFFIXES = (".hea", ".dat", ".mat")
 SETTLED_NS = 2_000_000_000  # a file changed again within one clock tick would keep its timestamps
 
 
-def content_digest(item: Path, known: MutableMapping[bytes, bytes]) -> bytes:
+def file_digest(item: Path, known: MutableMapping[bytes, bytes]) -> bytes:
     """Compute the 16-byte BLAKE2b digest of the content of a file, a folder or a record.
 
     Args:

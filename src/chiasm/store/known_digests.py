@@ -21,7 +21,7 @@ HALF = 16  # bytes of a stamp, of a digest, of the magic and of the checksum
 MOST = 2_000_000  # files; beyond it, those read last are kept
 
 
-def read_contents(root: Path) -> dict[bytes, bytes]:
+def read_digests(root: Path) -> dict[bytes, bytes]:
     """Read content digests by stamp, those written last at the end; empty if missing or damaged."""
     path = root / NAME
     with contextlib.suppress(OSError):
@@ -34,10 +34,10 @@ def read_contents(root: Path) -> dict[bytes, bytes]:
     return {}
 
 
-def add_contents(root: Path, found: Mapping[bytes, bytes]) -> None:
+def add_digests(root: Path, found: Mapping[bytes, bytes]) -> None:
     """Add new content digests; without a store, or room for them, nothing is kept and nothing is raised."""
     with contextlib.suppress(StoreError):
-        kept = read_contents(root)
+        kept = read_digests(root)
         fresh = {stamp: digest for stamp, digest in found.items() if kept.get(stamp) != digest}
         if not fresh or not is_store(root):
             return
