@@ -83,3 +83,4 @@ NO_COMPILE_test := --no-compile
 # Which module holds each stored kind: src/chiasm/artifact/places.py, from the decorators in the source.
 kinds: .venv/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/storable_kinds.py
+	PYTHONPATH=src:tests $(BIN)/python tests/recipe_options.py

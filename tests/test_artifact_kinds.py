@@ -15,6 +15,9 @@ import chiasm
 from archived import RELEASES
 from chiasm import artifact
 from chiasm.artifact import ArtifactError, places, storable
+from chiasm.recipes.catalogue import ROWS
+from chiasm.recipes.options import OPTIONS
+from recipe_options import options
 from storable_kinds import every_kind
 
 LATE = RELEASES[0] / "models" / "16-late-fusion-classification"
@@ -26,6 +29,19 @@ def test_table_of_places_is_what_the_library_registers() -> None:
     lacking = {kind: cls.__module__ for kind, cls in found.items() if kind not in places.PLACES}
     # A recipe's own module is found by the name of the recipe.
     assert all(module.startswith("chiasm.recipes.") for module in lacking.values()), f"run `make kinds`: {lacking}"
+
+
+def test_table_of_options_is_what_the_recipes_have() -> None:
+    there = options()
+    assert {name: there.get(name) for name in OPTIONS} == OPTIONS, "run `make kinds`"
+
+
+def test_listing_recipes_imports_none_of_them() -> None:
+    code = "import sys, chiasm\nchiasm.list_recipes()\nprint('\\n'.join(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    loaded = set(said.stdout.split())
+    own = {f"chiasm.recipes.{row.where.partition(':')[0]}" for name, row in ROWS.items() if name in OPTIONS}
+    assert own and not loaded & (own | {"torch", "sklearn"})
 
 
 def test_loading_a_linear_model_imports_no_network() -> None:

@@ -15,7 +15,8 @@ from chiasm.compute.memo import forget
 from chiasm.fitting.base import trainable
 from chiasm.merging.patch import drift
 from chiasm.merging.wise_ft import interpolate
-from chiasm.recipes.registry import RECIPES, default_recipes, list_recipes, make_recipe
+from chiasm.recipes.listing import list_recipes
+from chiasm.recipes.registry import RECIPES, default_recipes, make_recipe
 from chiasm.recipes.tunings.portllm import PortLLM
 from chiasm.recipes.tunings.tuned import State, Tuner
 from chiasm.training import loop

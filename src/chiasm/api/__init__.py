@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from chiasm.evaluation import Protocol, Trial, TrialError
     from chiasm.federated.public import federation_client, federation_server, invite, new_federation
     from chiasm.models.merged import Merged
-    from chiasm.recipes.registry import list_recipes, names_in_trial, read_inputs
+    from chiasm.recipes.listing import list_recipes
+    from chiasm.recipes.registry import names_in_trial, read_inputs
     from chiasm.specs import split_specs
     from chiasm.store import TokenStore
 
@@ -56,7 +57,7 @@ _PLACES = {
     "hush_findings": "chiasm.errors",
     "invite": "chiasm.federated.public",
     "list_encoders": "chiasm.encoders",
-    "list_recipes": "chiasm.recipes.registry",
+    "list_recipes": "chiasm.recipes.listing",
     "load_model": "chiasm.api.models",
     "load_trial": "chiasm.api.trials",
     "merge": "chiasm.api.merging",

@@ -21,6 +21,7 @@ class Row:
         tried: recipe names with options that a trial without an explicit list runs for this row; empty if the recipe
             runs only on request.
         leads: the option whose value may follow the colon without a key, such as the modality in `single:rna`.
+        always: part of every trial, whatever is listed; once for each modality where `leads` names one.
         since: the release that brought it; the archive of stored models holds every recipe of its release and before.
     """
 
@@ -32,6 +33,7 @@ class Row:
     tried: tuple[str, ...] = ()
     leads: str = ""
     since: str = "0.1.0"
+    always: bool = False
 
     @property
     def by_default(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
 
 from chiasm.recipes import adaptation, baselines, fusion, hospitals, tunings
@@ -27,3 +28,8 @@ class _Classes(Mapping[str, Any]):
 
 
 RECIPES = _Classes()
+
+
+def others() -> dict[str, Any]:
+    """Load the recipes of other packages, name to class; built-in names cannot be overridden."""
+    return {point.name: point.load() for point in entry_points(group="chiasm.recipes") if point.name not in ROWS}

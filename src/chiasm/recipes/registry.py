@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from importlib.metadata import entry_points
 from typing import Any
-
-import pandas as pd
 
 from chiasm.artifact.register import unknown_kinds
 from chiasm.cohort import Cohort, Unsupported
@@ -16,16 +13,8 @@ from chiasm.errors import nearest
 from chiasm.fitting.forms import Form
 from chiasm.fitting.sides import REFERENCES, forms_of, reads_of
 from chiasm.protocols import NamesForms, reads_inputs
-from chiasm.recipes.catalogue import RECIPES, ROWS
+from chiasm.recipes.catalogue import RECIPES, ROWS, others
 from chiasm.specs import name_and_options, read_options
-
-ALWAYS = ("single", "presence")
-"""Recipes that are part of every trial, whatever is listed."""
-
-
-def others() -> dict[str, Any]:
-    """Load the recipes of other packages, name to class; built-in names cannot be overridden."""
-    return {point.name: point.load() for point in entry_points(group="chiasm.recipes") if point.name not in ROWS}
 
 
 def bring(tree: Any) -> None:
@@ -86,10 +75,25 @@ def default_recipes(cohort: Cohort) -> list[Any]:
     return [recipe for recipe in recipes if supported(recipe, cohort)]
 
 
+def always(cohort: Cohort) -> list[Any]:
+    """Return the recipes that belong to every trial, whatever is listed: each modality alone, and `presence`."""
+    rows = [row for row in ROWS.values() if row.always]
+    alone = [RECIPES[row.name](**{row.leads: name}) for row in rows if row.leads for name in cohort.modalities]
+    return alone + [RECIPES[row.name]() for row in rows if not row.leads]
+
+
 def companions(cohort: Cohort) -> list[Any]:
-    """Return the recipes of every trial that support the cohort: each modality alone, and `presence`."""
-    recipes = [RECIPES["single"](name) for name in cohort.modalities] + [RECIPES["presence"]()]
-    return [recipe for recipe in recipes if supported(recipe, cohort)]
+    """Return the recipes of every trial that support the cohort."""
+    return [recipe for recipe in always(cohort) if supported(recipe, cohort)]
+
+
+def require_any(recipes: Sequence[Any], cohort: Cohort) -> None:
+    """Raise `Unsupported` if there is no recipe, with what the recipes of every trial lack."""
+    if not recipes:
+        for recipe in always(cohort):
+            if reads_of(recipe, cohort):
+                recipe.supports(cohort)
+        raise Unsupported("no recipe supports this cohort")
 
 
 def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list[Any], list[Any]]:
@@ -106,10 +110,7 @@ def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list
     listed = resolve(asked, cohort) if asked is None or asked else []
     given = {recipe.name for recipe in listed}
     listed = [recipe for recipe in companions(cohort) if recipe.name not in given] + listed
-    if not listed:
-        for name in cohort.modalities:
-            RECIPES["single"](name).supports(cohort)
-        raise Unsupported("no recipe supports this cohort")
+    require_any(listed, cohort)
     given = {recipe.name for recipe in listed}
     forms: dict[str, Any] = {}
     for recipe in listed:
@@ -148,20 +149,5 @@ def resolve(recipes: Iterable[Any] | None, cohort: Cohort) -> list[Any]:
             recipe.supports(cohort)
         except Unsupported as error:
             raise Unsupported(f"recipe '{recipe.name}': {error}") from error
-    if not chosen:
-        for name in cohort.modalities:
-            RECIPES["single"](name).supports(cohort)
-        raise Unsupported("no recipe supports this cohort")
+    require_any(chosen, cohort)
     return chosen
-
-
-def list_recipes() -> pd.DataFrame:
-    """List all recipes, one row each: name, family, paper, needs, options with defaults, and whether run by default."""
-    rows = []
-    for name, cls in {**RECIPES, **others()}.items():
-        leads = ROWS[name].leads if name in ROWS else ""
-        options = ", ".join(f"{f.name}={f.default}" for f in fields(cls) if f.name != leads)
-        row = {"name": f"{name}:<{leads}>" if leads else name, "family": cls.family, "paper": str(cls.paper)}
-        tried = name in ALWAYS or (name in ROWS and ROWS[name].by_default)
-        rows.append({**row, "needs": cls.needs, "options": options, "by_default": tried})
-    return pd.DataFrame(rows)

@@ -13,6 +13,7 @@ ROWS = by_name((
             "Technometrics", 1970, "https://doi.org/10.1080/00401706.1970.10488634",
         ),
         leads="modality",
+        always=True,
     ),
     Row(
         "presence", "baselines.presence:Presence", "baseline",
@@ -22,6 +23,7 @@ ROWS = by_name((
             "Biometrika", 1976, "https://doi.org/10.1093/biomet/63.3.581",
         ),
         since="0.2.0",
+        always=True,
     ),
     Row(
         "early-fusion", "baselines.early:EarlyFusion", "baseline",
