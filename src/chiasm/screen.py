@@ -11,11 +11,10 @@ import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+if TYPE_CHECKING:  # rich is imported by what draws with it, since help draws nothing
+    from rich.progress import Progress
 
 SECONDS_BEFORE_BAR = 0.5
 SECONDS_BETWEEN_FRAMES = 0.1
@@ -42,6 +41,9 @@ def show_json(document: Any) -> None:
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
     """Print a table on standard output; the columns named in `right` are right-aligned."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None, show_header=any(columns), pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -84,6 +86,8 @@ class Progressing:
 
     def __init__(self, what: str, *, at_once: bool = True) -> None:
         """Name what is counted; `at_once` False shows no bar until the work has taken half a second."""
+        from rich.console import Console
+
         self.what = what
         self.at_once = at_once
         self.name = ""
@@ -133,8 +137,11 @@ class Progressing:
     def _draw(self, done: int, everything: int, now: float) -> None:
         # No auto-refresh thread, because worker processes are forked while the bar is on the screen.
         if self.bar is None:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
             columns = (TextColumn(self._label + self.what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self.bar = Progress(
+            self.bar = Bar(
                 *columns, TextColumn("left"), TimeRemainingColumn(), console=self.console, auto_refresh=False
             )
             self.bar.start()
