@@ -125,12 +125,12 @@ def test_the_sentence_names_the_picks_and_the_fixed_pair() -> None:
     assert "'late-fusion' in 3 of 5 folds" in text and "'single:rna'" in text and "400 patients, 5 test folds" in text
     assert "250 tested patients who have two modalities or more" in text
     assert "Held fixed in all folds, 'late-fusion' less 'single:rna' is 0.050 (0.020 to 0.080)" in text
-    alone = replace(AROUND, fused={"late-fusion": 5})
+    alone = replace(AROUND, combined={"late-fusion": 5})
     assert "Held fixed" not in sentence_of(*decide(PAYING), PAYING, alone)
 
 
 def test_clusters_and_one_split_are_said() -> None:
-    text = sentence_of(*decide(PAYING), PAYING, replace(AROUND, units=40, folds=1, fused={"late-fusion": 1}))
+    text = sentence_of(*decide(PAYING), PAYING, replace(AROUND, units=40, folds=1, combined={"late-fusion": 1}))
     assert "400 patients in 40 clusters, 1 test fold)" in text and "With one split" in text
 
 

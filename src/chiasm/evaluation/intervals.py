@@ -238,15 +238,15 @@ def one_label(
 def trial_differences(
     kind: str,
     folds: Sequence[TestFold],
-    fused: Sequence[pd.DataFrame],
+    combined: Sequence[pd.DataFrame],
     single: Sequence[pd.DataFrame],
     classes: Sequence[str],
     draws: Counts,
 ) -> tuple[Floats, Floats]:
-    """Compute the difference in the primary metric between the `fused` and the `single` predictions.
+    """Compute the difference in the primary metric between the `combined` and the `single` predictions.
 
     Args:
-        fused, single: J frames each, from the recipes picked in each fold, aligned with the patients of the fold.
+        combined, single: J frames each, from the recipes picked in each fold, aligned with the patients of the fold.
         kind, folds, classes, draws: as for `trial_scores`.
 
     Returns:
@@ -259,12 +259,12 @@ def trial_differences(
         return ours[0] - theirs[0], ours[1] - theirs[1]
 
     if kind != "multilabel":
-        sides = [fold_values(kind, folds, frames, classes, draws, [name])[name] for frames in (fused, single)]
+        sides = [fold_values(kind, folds, frames, classes, draws, [name])[name] for frames in (combined, single)]
         point, drawn = apart(*sides)
         return point[:, 0], mean_over_folds(drawn)
     several = []
     for k in range(len(classes)):
-        sides = [fold_values(kind, *one_label(folds, f, classes, k), draws, [name])[name] for f in (fused, single)]
+        sides = [fold_values(kind, *one_label(folds, f, classes, k), draws, [name])[name] for f in (combined, single)]
         several.append(apart(*sides))
     return mean_over_labels(several)
 

@@ -145,17 +145,17 @@ class Judging:
             return f"{have}, and each label is too rare among them to learn from (fewer than {FEWEST_EVENTS})"
         return ""
 
-    def evidence(self, singles: Sequence[str], fused: Sequence[str], leaks: Sequence[str]) -> Evidence:
+    def evidence(self, singles: Sequence[str], combined: Sequence[str], leaks: Sequence[str]) -> Evidence:
         """Compute the contrasts between these picks."""
         trial = self.trial
-        c, s, b = self.whole(fused), self.whole(singles), self.whole(self.always(BEST_AVAILABLE))
-        total, combining, next_total, next_combining = self.apart(c, s), self.combining(fused), UNKNOWN, UNKNOWN
+        c, s, b = self.whole(combined), self.whole(singles), self.whole(self.always(BEST_AVAILABLE))
+        total, combining, next_total, next_combining = self.apart(c, s), self.combining(combined), UNKNOWN, UNKNOWN
         other = self.picks(COMBINED, 1) if total.same or combining.same else None
         if other is not None:
             next_total = self.apart(self.whole(other), s) if total.same else UNKNOWN
             next_combining = self.combining(other) if combining.same else UNKNOWN
         beyond = self.apart(c, self.whole(self.always(PRESENCE))) if PRESENCE in trial.frames else UNKNOWN
-        fixed = self.apart(self.whole(self.always(often(fused))), self.whole(self.always(often(singles))))
+        fixed = self.apart(self.whole(self.always(often(combined))), self.whole(self.always(often(singles))))
         return Evidence(
             total, self.apart(b, s), combining, beyond, fixed, next_total, next_combining, tuple(leaks),
             self.too_few(), trial.document["protocol"]["margin"],
@@ -179,12 +179,12 @@ def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
     were found and not accepted are read from the document of the trial.
     """
     judging = Judging(trial, inner)
-    singles, fused = judging.picks(SINGLE), judging.picks(COMBINED)
-    if singles is None or fused is None:
+    singles, combined = judging.picks(SINGLE), judging.picks(COMBINED)
+    if singles is None or combined is None:
         return None
     found = [row for row in trial.document.get("findings", ()) if row["leak"]]
     leaks = [placed(row) for row in found if row["accepted"] is None]
-    evidence = judging.evidence(singles, fused, leaks)
+    evidence = judging.evidence(singles, combined, leaks)
     outcome, why = decide(evidence)
     tested = np.unique(np.concatenate([fold.patients for fold in trial.folds.values()]))
     undecided = tuple(c for c in (evidence.total, evidence.combining) if not above_zero(c))
@@ -194,7 +194,7 @@ def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
     around = Circumstances(
         primary_label(trial.kind),
         dict(Counter(singles)),
-        dict(Counter(fused)),
+        dict(Counter(combined)),
         len(trial.folds),
         len(tested),
         int(judging.several[tested].sum()),
@@ -206,8 +206,8 @@ def reach_verdict(trial: Trial, inner: Inner) -> Verdict | None:
     )
     return Verdict(
         outcome, *evidence.total.numbers, evidence.coverage.numbers, evidence.combining.numbers,
-        often(singles), often(fused), tuple(leaks), sentence_of(outcome, why, evidence, around),
-        evidence.beyond_presence.numbers, evidence.fixed.numbers, dict(Counter(singles)), dict(Counter(fused)),
+        often(singles), often(combined), tuple(leaks), sentence_of(outcome, why, evidence, around),
+        evidence.beyond_presence.numbers, evidence.fixed.numbers, dict(Counter(singles)), dict(Counter(combined)),
         why, around.several, settle, evidence.margin,
     )  # fmt: skip
 

@@ -24,7 +24,7 @@ class Protocol:
     Args:
         folds, repeats: size of the outer cross-validation, used where the cohort prescribes no folds. If `repeats` is
             None, `with_repeats` derives it from the cohort.
-        inner_folds: number of inner folds, within each training set, on which the best single and the best fused
+        inner_folds: number of inner folds, within each training set, on which the best single and the best combined
             recipe are picked.
         ignore_folds: draw folds even if the cohort prescribes some.
         by: "site" keeps each site on one side of every fold.

@@ -18,7 +18,7 @@ class Circumstances:
 
     Args:
         metric: label of the primary metric.
-        single, fused: the recipes picked, with the number of folds in which each was picked.
+        single, combined: the recipes picked, with the number of folds in which each was picked.
         folds: test folds, J.
         patients, several: number of tested patients, and of those who have two modalities or more.
         units: number of clusters that were drawn together, None where each patient is one.
@@ -30,7 +30,7 @@ class Circumstances:
 
     metric: str
     single: Mapping[str, int]
-    fused: Mapping[str, int]
+    combined: Mapping[str, int]
     folds: int
     patients: int
     several: int
@@ -129,12 +129,12 @@ def because(why: str, evidence: Evidence) -> str:
 
 def told_total(evidence: Evidence, around: Circumstances) -> str:
     """Describe the total with its interval: the recipes picked, by how much they differ, on which patients."""
-    fused, single = named(around.fused, around.folds), named(around.single, around.folds)
+    combined, single = named(around.combined, around.folds), named(around.single, around.folds)
     total = evidence.total
     if total.same:
         text = (
-            f"the combined recipe picked on inner folds ({fused}) ranks the patients exactly as the picked single one "
-            f"({single}), so that there is no difference to give an interval of ({data(around)})"
+            f"the combined recipe picked on inner folds ({combined}) ranks the patients exactly as the picked single "
+            f"one ({single}), so that there is no difference to give an interval of ({data(around)})"
         )
         if evidence.next_total.estimable and not evidence.next_total.same:
             text += f"; the next best combined recipe, less the single one, is {numbers(evidence.next_total)}"
@@ -143,7 +143,7 @@ def told_total(evidence: Evidence, around: Circumstances) -> str:
         return f"the total is not estimable ({data(around)})"
     mean, low, high = digits_of(total, evidence.margin)
     interval = f"95 % interval {low} to {high}; {data(around)}"
-    ours = f"the combined recipe picked on inner folds ({fused}) is"
+    ours = f"the combined recipe picked on inner folds ({combined}) is"
     if float(mean) == 0:
         return f"{ours} about equal in {around.metric} to the picked single one ({single}; {interval})"
     verb = "better" if total.mean > 0 else "worse"
@@ -185,9 +185,9 @@ def parts(outcome: str, why: str, evidence: Evidence, around: Circumstances) -> 
         )
     else:
         said.append("Coverage is not estimable.")
-    if evidence.fixed.estimable and (len(around.fused) > 1 or len(around.single) > 1):
-        fused, single = (max(counts, key=lambda name: counts[name]) for counts in (around.fused, around.single))
-        said.append(f"Held fixed in all folds, '{fused}' less '{single}' is {numbers(evidence.fixed)}.")
+    if evidence.fixed.estimable and (len(around.combined) > 1 or len(around.single) > 1):
+        combined, single = (max(counts, key=lambda name: counts[name]) for counts in (around.combined, around.single))
+        said.append(f"Held fixed in all folds, '{combined}' less '{single}' is {numbers(evidence.fixed)}.")
     return said
 
 

@@ -50,7 +50,7 @@ class Trial:
 
     @property
     def verdict(self) -> Verdict | None:
-        """Verdict on whether combining paid; None if the trial has no single or no fused recipe."""
+        """Verdict on whether combining paid; None if the trial has no single or no combined recipe."""
         stored = self.document["verdict"]
         if stored is None:
             return None

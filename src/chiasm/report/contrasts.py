@@ -13,7 +13,7 @@ from chiasm.evaluation.judging import Judging
 from chiasm.evaluation.sentences import digits_of
 from chiasm.fitting.sides import BEST_AVAILABLE
 from chiasm.metrics.scores import NOT_ESTIMABLE, PRIMARY
-from chiasm.report.drawing import FAINT, FUSED, INK, NARROW, QUIET, WIDTH, Picture, picture, quiet_rows, sheet, style
+from chiasm.report.drawing import COMBINED, FAINT, INK, NARROW, QUIET, WIDTH, Picture, picture, quiet_rows, sheet, style
 from chiasm.report.wording import count, metric_of
 
 if TYPE_CHECKING:
@@ -114,8 +114,10 @@ def draw_contrasts(rows: Sequence[Row], margin: float, label: str, *, narrow: bo
 def draw_interval(axes: Axes, y: float, numbers: tuple[float, float, float], *, total: bool) -> None:
     """Draw a mean with its interval, the total more heavily."""
     mean, low, high = numbers
-    axes.plot([low, high], [y, y], color=FUSED if total else INK, linewidth=3 if total else 1.8, solid_capstyle="butt")
-    axes.plot([mean], [y], "s" if total else "o", color=FUSED if total else INK, markersize=8 if total else 6)
+    axes.plot(
+        [low, high], [y, y], color=COMBINED if total else INK, linewidth=3 if total else 1.8, solid_capstyle="butt"
+    )
+    axes.plot([mean], [y], "s" if total else "o", color=COMBINED if total else INK, markersize=8 if total else 6)
 
 
 def pictures(trial: Trial, verdict: Verdict, rows: Sequence[Row]) -> tuple[Picture | None, Picture | None]:

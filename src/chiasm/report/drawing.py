@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, QUIET, FAINT = "#1f2933", "#5f6b76", "#d5dbe0"
-SINGLE, FUSED, CHANGED = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's; shape tells them apart too
+SINGLE, COMBINED, CHANGED = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's; shape tells them apart too
 # For each side of the verdict: the colour, shape and filling of its marks, and what they mean.
 MARKS = {
     "single": (SINGLE, "o", "white", "reads one modality"),
-    "combined": (FUSED, "s", FUSED, "combines modalities"),
+    "combined": (COMBINED, "s", COMBINED, "combines modalities"),
     "aside": (CHANGED, "D", CHANGED, "without a say: its one-modality forms lack"),
     "reference": (QUIET, "|", QUIET, "for reference: presence, null, best-available"),
 }
