@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.encoders.catalogue import DEFAULTS, make_encoder
 from chiasm.readers import Reader, reader_for
+from chiasm.readers.reading import AcceptsEarlier
 
 
 class Choice(NamedTuple):
@@ -40,7 +41,8 @@ def same_identity(kind: str, now: str, fitted: str) -> bool:
     """
     reader, _, encoder = now.partition("|")
     earlier, _, then = fitted.partition("|")
-    accepted = {f"{kind}/{version}" for version in getattr(reader_for(kind), "accepts", ())}
+    reads = reader_for(kind)
+    accepted = {f"{kind}/{version}" for version in reads.accepts} if isinstance(reads, AcceptsEarlier) else set()
     return now == fitted or (encoder == then and earlier in accepted and reader.startswith(f"{kind}/"))
 
 

@@ -163,3 +163,14 @@ def check_values(shape: tuple[int, ...], limits: Limits) -> None:
             f"the header announces {size:,} values, over the limit of {limits.values:,}",
             "check the file, or reduce its resolution",
         )
+
+
+@runtime_checkable
+class AcceptsEarlier(Protocol):
+    """Protocol of a reader whose values differ from those of earlier versions in rare files only.
+
+    `accepts` are these versions; a model that was fitted on their values takes the present ones.
+    """
+
+    @property
+    def accepts(self) -> tuple[str, ...]: ...
