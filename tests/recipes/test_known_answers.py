@@ -13,13 +13,13 @@ from chiasm.metrics.scores import score
 from chiasm.recipes.registry import make_recipe
 
 pytestmark = pytest.mark.slow
-SEEDS = (0, 1)
+each_seed = pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.nightly)])
 
 
 def split(name: str, seed: int) -> tuple[Cohort, Cohort]:
-    """2,000 patients: three quarters to train on, a quarter held out."""
-    cohort = synthetic_cohort(name, 2000, seed=seed)
-    held_out = holdout(cohort, 0.25, seed=seed)
+    """1,500 patients to train on, and 2,500 held out, so that an AUROC of one seed has a standard error of 0.012."""
+    cohort = synthetic_cohort(name, 4000, seed=seed)
+    held_out = holdout(cohort, 0.625, seed=seed)
     return cohort.subset(~held_out), cohort.subset(held_out)
 
 
@@ -39,11 +39,12 @@ def on_xor(recipe: str, seed: int) -> float:
     return auroc(high_of(make_recipe(recipe).fit(trained, seed=seed), tested), tested)
 
 
+@each_seed
 @pytest.mark.parametrize("method", ["mean", "harmonic"])
 @pytest.mark.parametrize("domain", ["signal", "rfft", "complex"])
-def test_xor_leaves_every_merge_at_chance(domain: str, method: str) -> None:
-    found = np.mean([on_xor(f"lego-merge:domain={domain},method={method},epochs=8", seed) for seed in SEEDS])
-    print(f"\nXOR lego-merge {domain} {method}: AUROC {found:.3f}")
+def test_xor_leaves_every_merge_at_chance(domain: str, method: str, seed: int) -> None:
+    found = on_xor(f"lego-merge:domain={domain},method={method},epochs=8", seed)
+    print(f"\nXOR lego-merge {domain} {method}, seed {seed}: AUROC {found:.3f}")
     assert abs(found - 0.5) <= 0.05
 
 
@@ -84,21 +85,18 @@ def on_complementary(recipe: str, seed: int) -> dict[str, float]:
     return found
 
 
-def mean_over_seeds(recipe: str) -> dict[str, float]:
-    found = [on_complementary(recipe, seed) for seed in SEEDS]
-    return {key: float(np.mean([one[key] for one in found])) for key in found[0]}
-
-
+@each_seed
 @pytest.mark.parametrize("domain", ["signal", "rfft", "complex"])
-def test_blocks_of_disjoint_patients_merge_to_more_than_the_best_of_them(domain: str) -> None:
-    found = mean_over_seeds(f"lego-merge:domain={domain},epochs=8")
-    tuned = mean_over_seeds("early-fusion")["merged"]
+def test_blocks_of_disjoint_patients_merge_to_more_than_the_best_of_them(domain: str, seed: int) -> None:
+    found = on_complementary(f"lego-merge:domain={domain},epochs=8", seed)
+    tuned = on_complementary("early-fusion", seed)["merged"]
     print(f"\ncomplementary, disjoint, {domain}:", {key: round(value, 3) for key, value in found.items()}, end="")
     print(f", early fusion {tuned:.3f}")
     assert found["merged"] > max(found["m1"], found["m2"]) + 0.03
     assert found["merged"] > found["mean logits"] - 0.02
 
 
-def test_the_domain_does_not_decide_what_a_mean_merge_finds() -> None:
-    found = {domain: mean_over_seeds(f"lego-merge:domain={domain},epochs=8")["merged"] for domain in ("signal", "rfft")}
+@each_seed
+def test_the_domain_does_not_decide_what_a_mean_merge_finds(seed: int) -> None:
+    found = {d: on_complementary(f"lego-merge:domain={d},epochs=8", seed)["merged"] for d in ("signal", "rfft")}
     assert abs(found["signal"] - found["rfft"]) < 0.02
