@@ -224,8 +224,8 @@ def test_no_number_in_a_header_makes_reading_allocate(folder: Path) -> None:
 
 def test_a_description_of_a_huge_size_is_not_read(folder: Path) -> None:
     with (folder / "model.json").open("r+b") as file:
-        file.truncate(artifact.files.MAX_JSON_BYTES + 1)  # sparse: takes no disk
-    refused(folder, "over 256 MB")
+        file.truncate(artifact.files.MODEL_JSON_BYTES + 1)  # sparse: takes no disk
+    refused(folder, "over the limit of 32 MB")
 
 
 @settings(max_examples=60, deadline=None)

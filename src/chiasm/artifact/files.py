@@ -26,10 +26,18 @@ from safetensors.numpy import save_file
 
 from chiasm.artifact.register import ArtifactError, unknown_kinds
 from chiasm.artifact.trees import Outline, encode, outlined, rebuild
+from chiasm.limits import (
+    HEADER_BYTES,
+    JSON_PARTS,
+    MODEL_JSON_BYTES,
+    TENSORS,
+    WEIGHTS_BYTES,
+    LimitError,
+    require_regular,
+)
 
 SCHEMA = 1
 DESCRIPTION, WEIGHTS = "model.json", "weights.safetensors"
-MAX_JSON_BYTES = 256 * 2**20
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I64": "int64", "I32": "int32", "BOOL": "bool"}
 
 
@@ -113,9 +121,12 @@ def outline(path: Path | str) -> Outline:
     path = Path(path)
     tree = _description(path)["model"]
     try:
+        require_header(path / WEIGHTS)
         with safe_open(path / WEIGHTS, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             arrays = {name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in slices.items()}
+    except LimitError as error:
+        raise ArtifactError(f"'{WEIGHTS}' {error.what}: {error.fix}") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise ArtifactError("'weights.safetensors' is truncated or is not safetensors: copy it again") from error
     named = {name: (shape, DTYPES.get(kind, kind)) for name, (shape, kind) in arrays.items()}
@@ -140,12 +151,17 @@ def _description(path: Path) -> Any:
     for file in (description, weights):
         if file.is_symlink() or not file.is_file():
             raise ArtifactError(f"'{path.name}' is not a model folder: '{file.name}' is missing or a link")
-    if description.stat().st_size > MAX_JSON_BYTES:
-        raise ArtifactError(
-            f"'{path.name}/model.json' is over {MAX_JSON_BYTES // 2**20} MB: not a model that chiasm wrote"
-        )
+    for file, most in ((description, MODEL_JSON_BYTES), (weights, WEIGHTS_BYTES)):
+        try:
+            require_regular(file, most)
+        except LimitError as error:
+            raise ArtifactError(f"'{path.name}/{file.name}' {error.what}: not a model that chiasm wrote") from None
+    raw = description.read_bytes()
+    if raw.count(b"[") + raw.count(b"{") + raw.count(b",") > JSON_PARTS:
+        raise ArtifactError(f"'{path.name}/model.json' has over {JSON_PARTS:,} parts: not a model that chiasm wrote")
     try:
-        document = json.loads(description.read_bytes().decode("utf-8"))
+        document = json.loads(raw.decode("utf-8"))
+        del raw
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, a number of thousands of digits
         raise ArtifactError(
             f"'{path.name}/model.json' is not JSON: the file is damaged, copy the model again"
@@ -207,12 +223,26 @@ def write_text(path: Path, text: str) -> None:
     staging.replace(path)
 
 
+def require_header(path: Path) -> None:
+    """Raise `LimitError` for a safetensors file whose size, or whose header's, no model or checkpoint has."""
+    size = require_regular(path, WEIGHTS_BYTES)
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(HEADER_BYTES, max(size - 8, 0)):
+            raise LimitError("is truncated or is not safetensors", "copy it again")
+        if file.read(length).count(b"{") > TENSORS + 2:
+            raise LimitError(f"holds over {TENSORS:,} tensors", "copy it again")
+
+
 def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays and the notes of a safetensors file, whose reader bounds the header and checks every size it names."""
     try:
+        require_header(path)
         with safe_open(path, framework="numpy") as file:
             names = file.keys()
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except LimitError as error:
+        raise ArtifactError(f"'{path.name}' {error.what}: {error.fix}") from None
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:  # a dtype that NumPy lacks
         raise ArtifactError(f"'{path.name}' is truncated or is not safetensors: copy it again") from error
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from chiasm.artifact.register import ArtifactError, Storable, class_of, defaults, upgraded
+from chiasm.artifact.soundness import fault_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +127,12 @@ def decode(node: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
             raise ArtifactError(
                 f"'{name}' holds a '{node['$kind']}' whose field '{field}' has the wrong type"
             ) from error
+        fault = fault_of(cls, field, values[field])
+        if fault is not None:
+            raise ArtifactError(
+                f"'{name}' holds a '{node['$kind']}' whose field '{field}' {fault}: its training diverged or the "
+                "folder was changed, fit the model again"
+            )
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:
@@ -159,7 +166,10 @@ def _conform(hint: Any, value: Any) -> Any:
     elif origin is Literal and value in arguments:
         return value
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise TypeError("the stored number is too large") from None
     elif (value is None and hint in (None, type(None))) or (origin is np.ndarray and isinstance(value, np.ndarray)):
         return value
     elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):

@@ -13,6 +13,7 @@ from chiasm.artifact import save, storable
 from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.encoders.choice import require_same
 from chiasm.encoding.encode import encode_cohort
+from chiasm.fitting.possible import require_possible
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor, reads_inputs
 from chiasm.store import TokenStore, default_store
@@ -57,6 +58,7 @@ class FittedModel:
         """Predict one row per patient, in the cohort's row order, indexed by id: `pattern`, then the prediction.
 
         Raises:
+            ImpossiblePrediction: a number is not finite, or a probability is outside 0 to 1.
             Unsupported: a patient has none of the model's modalities (unless `has_prior`), or a modality is of another
                 kind than at fit.
         """
@@ -70,6 +72,7 @@ class FittedModel:
                 "model that has seen nothing of a patient has nothing to say"
             )
         frame = self.response.frame(self.predictor.link(known))
+        require_possible(frame, known.file_rows)
         texts, own = known.patterns()
         frame.insert(0, "pattern", texts.astype(object)[own])  # one string per pattern, not one per patient
         frame.index = pd.Index(known.ids, name="patient", dtype=object)

@@ -37,6 +37,10 @@ class Prior:
     value: np.ndarray
     trained_parameters: int = 0
 
+    def __post_init__(self) -> None:
+        if self.value.ndim != 1:
+            raise ValueError("the link of a prior is one number for each output")
+
     def link(self, cohort: Cohort) -> Array:
         """Return the prior link `(B, K)`, the same for every patient."""
         return np.tile(self.value, (len(cohort), 1))

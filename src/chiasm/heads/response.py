@@ -13,11 +13,13 @@ from scipy.special import expit, softmax  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort import Outcome, Survival, Target, class_names, horizons
+from chiasm.limits import HORIZONS
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.ridge_cox import breslow, survival_at
 
 Array = NDArray[np.float64]
 LOGITS = ("classification", "multilabel")
+KINDS = (*LOGITS, "regression", "survival")
 
 
 @storable("response")
@@ -44,6 +46,21 @@ class Response:
     event_times: np.ndarray
     hazard: np.ndarray
     intercept: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"a response is of one of the kinds {', '.join(KINDS)}")
+        if (self.kind in LOGITS) != bool(self.classes) or len(set(self.classes)) < len(self.classes):
+            raise ValueError("a response names each class or label once, and none for other kinds of target")
+        if self.intercept.ndim != 1 or (self.classes and len(self.intercept) not in (0, len(self.classes))):
+            raise ValueError("a response has one intercept for each class or label, or none")
+        times = np.asarray(self.times, np.float64)
+        if len(times) > HORIZONS or (times < 0).any() or (np.diff(times) <= 0).any():
+            raise ValueError(f"the horizons of a response ascend from zero, and are {HORIZONS:,} at most")
+        if self.event_times.ndim != 1 or self.event_times.shape != self.hazard.shape:
+            raise ValueError("a response has one cumulative hazard for each event time")
+        if (np.diff(self.event_times) <= 0).any() or (np.diff(self.hazard, prepend=0.0) < 0).any():
+            raise ValueError("the event times of a response ascend, and its cumulative hazard from zero never falls")
 
     @classmethod
     def fit(

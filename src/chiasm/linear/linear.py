@@ -39,6 +39,8 @@ __all__ = [
     "survival_at",
 ]
 
+KINDS = ("classification", "multilabel", "regression", "survival")
+
 
 @storable("linear")
 @dataclass(frozen=True)
@@ -48,6 +50,12 @@ class Linear:
     kind: str
     coef: Array
     intercept: Array
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"a linear predictor is of one of the kinds {', '.join(KINDS)}")
+        if self.coef.ndim != 2 or self.intercept.shape != self.coef.shape[1:]:
+            raise ValueError("a linear predictor has one intercept for each column of its coefficients")
 
     def linear_predictor(self, features: Array) -> Array:
         """Logits, mean or log risk of each patient, shape (n, K), from features of shape (n, F)."""

@@ -51,6 +51,19 @@ class Scaler:
     knots: np.ndarray
     tail: float
 
+    _may_be_infinite = ("scale",)
+
+    def __post_init__(self) -> None:
+        width, ranked = len(self.columns), np.asarray(self.ranked)
+        if any(np.shape(own) != (width,) for own in (self.median, self.mean, self.scale)):
+            raise ValueError("a scaler has one median, mean and scale for each of its columns")
+        if ranked.ndim != 1 or ranked.dtype.kind != "i" or self.knots.shape != (KNOTS, len(ranked)):
+            raise ValueError(f"a scaler has {KNOTS} quantiles for each column that it ranks")
+        if len(ranked) and (ranked.min() < 0 or ranked.max() >= width or (np.diff(ranked) <= 0).any()):
+            raise ValueError("a scaler ranks a column that there is not, or one twice")
+        if (np.diff(self.knots, axis=0) < 0).any() or not 0 < self.tail <= (0.5 if len(ranked) else 1):
+            raise ValueError("the quantiles of a scaler ascend, and the rank of the smallest lies between 0 and 1/2")
+
     @classmethod
     def fit(cls, frame: pd.DataFrame) -> Self:
         """Fit on training rows, `(n, F)` numeric."""
@@ -158,6 +171,10 @@ class Projection:
     mean: np.ndarray
     components: np.ndarray
     scale: float
+
+    def __post_init__(self) -> None:
+        if self.components.ndim != 2 or self.mean.shape != self.components.shape[:1]:
+            raise ValueError("a projection has one mean and one row of components for each column")
 
     @classmethod
     def fit(cls, values: Array, components: int, *, alike: bool = False) -> Self:

@@ -1,0 +1,68 @@
+"""Limits on files that somebody else wrote, all in one place; they are asked before a file is read.
+
+Each lies far above what a cohort or a model of chiasm holds, and below what fills the memory of a laptop. Limits of
+single readers stand in `readers.reading.Limits`, those of a server of a federation in `federated/limits.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+MEGABYTE, GIGABYTE = 1 << 20, 1 << 30
+
+MANIFEST_BYTES = 4 * MEGABYTE
+MANIFEST_KEY = 1000  # characters of a key with its sections
+MODALITIES = 1000
+HORIZONS = 1000
+
+GENE_SET_BYTES = 64 * MEGABYTE
+
+MODEL_JSON_BYTES = 32 * MEGABYTE
+JSON_PARTS = 2_000_000  # brackets and commas: each becomes an object in memory
+HEADER_BYTES = 16 * MEGABYTE  # of safetensors
+TENSORS = 100_000
+WEIGHTS_BYTES = 64 * GIGABYTE
+HOLES = 64  # a file of 256 MB or more whose bytes take less than a 64th of its size on disk is mostly holes
+
+TABLE_BYTES = 16 * GIGABYTE  # unpacked
+TABLE_ROWS = 50_000_000
+LINE_BYTES = 16 * MEGABYTE  # of a table's first line
+BLANK_BYTES = MEGABYTE  # of nothing but blank lines
+BOMB_BYTES, BOMB_RATIO = 256 * MEGABYTE, 200  # what unpacks to more than both is no table
+BOMB_CELLS = 50_000_000  # more cells than this, and than BOMB_RATIO times its bytes, a Parquet file cannot hold
+
+
+class LimitError(ValueError):
+    """Error for a file over a limit, or one that is no regular file; `what` is wrong with it, and the `fix`."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what}; {fix}")
+        self.what, self.fix = what, fix
+
+
+def require_regular(path: Path, most: int) -> int:
+    """Return the size of a regular file, links followed; nothing is opened, so that no pipe or device can block.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        LimitError: it is no regular file, is larger than `most` bytes, or consists of holes.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, a device or a socket"
+        raise LimitError(f"is {kind} and no file", "name a file itself")
+    if found.st_size > most:
+        raise LimitError(
+            f"has {found.st_size / MEGABYTE:,.0f} MB, over the limit of {most / MEGABYTE:,.0f} MB", "check the file"
+        )
+    if is_hollow(found):
+        raise LimitError("consists of holes that were never written", "copy the file again")
+    return found.st_size
+
+
+def is_hollow(found: os.stat_result) -> bool:
+    """Return whether a large file takes almost no space on disk: reading it would make up what nobody wrote."""
+    blocks = getattr(found, "st_blocks", None)  # none on Windows
+    return blocks is not None and found.st_size >= 256 * MEGABYTE and blocks * 512 < found.st_size // HOLES
