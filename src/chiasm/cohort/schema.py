@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from chiasm.cohort.accepted import unfit
 from chiasm.cohort.sources import FILE_KINDS, KINDS, TABLE_KINDS, TEXT_KINDS
 from chiasm.errors import Problem, error, nearest
+from chiasm.limits import HORIZONS, MANIFEST_BYTES, MANIFEST_DEPTH, MODALITIES, LimitError, require_regular
 
 TARGET_KINDS = ("classification", "multilabel", "regression", "survival")
+KEY_PART = r"(?:\"[^\"]*\"|'[^']*'|[\w-]+)"
+LONG_KEY = re.compile(rf"(?:{KEY_PART}\s*\.\s*){{{MANIFEST_DEPTH}}}")
 MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
 
 
@@ -72,7 +75,10 @@ def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
     """Read the TOML content of a manifest, or else the problem that prevents it."""
     name = file.name
     try:
+        require_regular(file, MANIFEST_BYTES)
         raw = file.read_bytes()
+    except LimitError as fault:
+        return None, [error(fault.what, "write a manifest", path=name, finding="broken-manifest")]
     except OSError:
         return None, [
             error(
@@ -87,6 +93,10 @@ def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
             raise ValueError
     except ValueError:
         return None, [error("is not text", "a manifest is TOML in UTF-8", path=name, finding="broken-manifest")]
+    for row, line in enumerate(text.splitlines(), start=1):
+        if line.count(".") >= MANIFEST_DEPTH and LONG_KEY.search(line):
+            what = f"a key has over {MANIFEST_DEPTH} parts"
+            return None, [error(what, "shorten it", path=name, row=row, finding="broken-manifest")]
     try:
         return tomllib.loads(text), []
     except RecursionError:  # endless nesting
@@ -96,6 +106,8 @@ def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
         position = str(fault).rpartition("(at line ")[2].partition(",")[0]
         row = int(position) if position.isdigit() else None
         return None, [error("is not TOML", "correct the line", path=name, row=row, finding="broken-manifest")]
+    except ValueError:  # a number of thousands of digits
+        return None, [error("is not TOML", "correct its numbers", path=name, finding="broken-manifest")]
 
 
 def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, list[Problem]]:
@@ -104,6 +116,11 @@ def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, 
     The manifest is None if nothing is left to open: no patients, or no section of modalities.
     """
     problems: list[Problem] = []
+    sections = content.get("modalities")
+    if isinstance(sections, dict) and len(sections) > MODALITIES:
+        what = f"there are {len(sections):,} modalities, over the limit of {MODALITIES:,}"
+        fix = "columns of one kind are one modality: list them in 'columns'"
+        return None, [error(what, fix, path=path, finding="manifest-value")]
     try:
         keys = ManifestKeys.model_validate(content)
     except ValidationError as fault:
@@ -236,6 +253,9 @@ def _target(keys: TargetKeys, path: str) -> list[Problem]:
                     finding="manifest-value",
                 )
             )
+        if len(keys.times) > HORIZONS or any(abs(time) > 1e300 for time in keys.times):
+            what = f"'times' of the target are {HORIZONS:,} at most, each a number that fits"
+            return [*found, error(what, "correct them", path=path, finding="manifest-value")]
         times = [float(time) for time in keys.times]
         if any(not time > 0 or time == float("inf") for time in times) or times != sorted(set(times)):
             found.append(
