@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from chiasm import artifact
 from chiasm.api.encoding import encode
 from chiasm.cohort import Cohort
@@ -41,6 +43,12 @@ def load_model(path: Path | str) -> Model:
     if not isinstance(model, Model):
         raise artifact.ArtifactError(f"'{Path(path).name}' holds a part of a model, not a model")
     return model
+
+
+def write_predictions(predictions: pd.DataFrame, out: Path) -> None:
+    """Write predictions to a .csv or .parquet file, whole or not at all, readable by its owner alone."""
+    with artifact.whole_file(out) as staging:
+        predictions.to_parquet(staging) if out.suffix == ".parquet" else predictions.to_csv(staging)
 
 
 def encoded(cohort: Cohort, recipes: Sequence[Any], *, engine: str = "local", jobs: int | None = None) -> Cohort:

@@ -93,10 +93,10 @@ def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
             raise ValueError
     except ValueError:
         return None, [error("is not text", "a manifest is TOML in UTF-8", path=name, finding="broken-manifest")]
-    for row, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if line.count(".") >= MANIFEST_DEPTH and LONG_KEY.search(line):
             what = f"a key has over {MANIFEST_DEPTH} parts"
-            return None, [error(what, "shorten it", path=name, row=row, finding="broken-manifest")]
+            return None, [error(what, "shorten it", path=name, row=number, finding="broken-manifest")]
     try:
         return tomllib.loads(text), []
     except RecursionError:  # endless nesting

@@ -47,7 +47,7 @@ def require_bounded(path: Path, packed: bool) -> None:
         raise LimitError("is damaged: it cannot be unpacked", "write the table again") from None
 
 
-def _look_through(file: IO[bytes], packed_size: int | None) -> None:
+def _look_through(file: IO[bytes] | gzip.GzipFile, packed_size: int | None) -> None:
     seen = rows = 0
     header_ended = False
     while block := file.read(BLOCK):
