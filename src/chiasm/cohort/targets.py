@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from chiasm.errors import Problem, Severity, count, error, first_rows
 
+LARGEST = 1e100
+EXTREME = "is of a magnitude that nothing measured has"
 EVENT_CODES = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
 
 
@@ -184,6 +186,12 @@ class _Cells:
             self.note(f"column '{column}' is missing", fix, empty, "warning")
 
 
+def is_extreme(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return where finite numbers other than zero are so large or small that their squares leave double precision."""
+    size = np.abs(values)
+    return np.asarray(np.isfinite(values) & ((size > LARGEST) | ((size < 1 / LARGEST) & (size > 0))))
+
+
 def _classes(target: Classification, cells: _Cells) -> tuple[Classification, Outcome]:
     text = cells.labels(target.column, needed=False)
     given = np.array([label is not None for label in text], dtype=bool)
@@ -199,7 +207,9 @@ def _regression(target: Regression, cells: _Cells) -> Outcome:
     numbers = cells.numbers(target.column, needed=False)
     infinite = np.isinf(numbers)
     cells.note(f"column '{target.column}' is infinite", "correct or empty the cell", infinite)
-    numbers[infinite] = np.nan
+    extreme = is_extreme(numbers)
+    cells.note(f"column '{target.column}' {EXTREME}", "correct or empty the cell", extreme)
+    numbers[infinite | extreme] = np.nan
     return Outcome(numbers, None, ~np.isnan(numbers))
 
 
@@ -208,6 +218,9 @@ def _survival(target: Survival, cells: _Cells) -> Outcome:
     early = (time <= 0) | np.isinf(time)
     fix = "count from a start that lies before the event, or leave the patient out"
     cells.note(f"column '{target.time}' must be a time above zero and finite", fix, early)
+    extreme = is_extreme(time) & ~early
+    cells.note(f"column '{target.time}' {EXTREME}", "correct the cell, or leave the patient out", extreme)
+    early |= extreme
     status = target.event or target.censored
     codes = cells.labels(status, needed=True)
     event = np.array([EVENT_CODES.get(str(code).lower(), np.nan) for code in codes], dtype=np.float64)
