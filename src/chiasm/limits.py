@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 MEGABYTE, GIGABYTE = 1 << 20, 1 << 30
 
 MANIFEST_BYTES = 4 * MEGABYTE
-MANIFEST_KEY = 1000  # characters of a key with its sections
+MANIFEST_DEPTH = 64  # parts of a key, as in a.b.c: TOML is parsed in the square of them
 MODALITIES = 1000
 HORIZONS = 1000
 
@@ -64,5 +65,6 @@ def require_regular(path: Path, most: int) -> int:
 
 def is_hollow(found: os.stat_result) -> bool:
     """Return whether a large file takes almost no space on disk: reading it would make up what nobody wrote."""
-    blocks = getattr(found, "st_blocks", None)  # none on Windows
-    return blocks is not None and found.st_size >= 256 * MEGABYTE and blocks * 512 < found.st_size // HOLES
+    if sys.platform == "win32":  # which does not say
+        return False
+    return found.st_size >= 256 * MEGABYTE and found.st_blocks * 512 < found.st_size // HOLES

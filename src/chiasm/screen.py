@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dis
+import errno
 import json
 import math
 import os
@@ -20,18 +22,27 @@ SECONDS_BEFORE_BAR = 0.5
 SECONDS_BETWEEN_FRAMES = 0.1
 SECONDS_BETWEEN_LINES = 10.0
 WIDE = 200  # width of a table that is not written to a terminal, in characters
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRACEBACK = "CHIASM_TRACEBACK"
 SEE_WHY = f"set {TRACEBACK}=1 to see why"
 
 
 def show(text: str) -> None:
     """Print a line of the result on standard output."""
-    print(text, flush=True)
+    print(visible(text), flush=True)
+
+
+def visible(text: str) -> str:
+    """Return a text with its control characters written out, so that a name in a file cannot steer the terminal."""
+    return "".join(
+        sign if sign in "\n\t" or (sign.isprintable() or sign == " ") else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
 
 
 def hint(text: str) -> None:
     """Print a line that is not part of the result on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
 
 
 def show_json(document: Any) -> None:
@@ -48,7 +59,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible, row))
     wide = None if sys.stdout.isatty() else WIDE  # in a file, rows are not wrapped to a terminal's width
     Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=wide).print(table)
 
@@ -196,7 +207,8 @@ def where_time_went(work: Mapping[str, float], wall: float) -> str:
 def describe_failure(error: BaseException, arguments: Sequence[str]) -> list[str]:
     """Describe an error: what is wrong, where, and what to do, in one sentence per problem.
 
-    The text of an error raised outside chiasm is left out, because it may quote a patient's file or value.
+    The text of an error raised outside chiasm is left out, because it may quote a patient's file or value: also where
+    what raised it is a function of NumPy that a line of chiasm calls.
 
     Args:
         arguments: the words of the command line, which are safe to repeat to the user.
@@ -214,10 +226,14 @@ def describe_failure(error: BaseException, arguments: Sequence[str]) -> list[str
         return [f"{str(error).partition(': ')[0]}: leave the recipe out, or {SEE_WHY}"]
     if type(error).__name__ == "BrokenProcessPool":
         return ["a worker process was ended from outside, most often for want of memory: --resume with fewer --jobs"]
+    if isinstance(error, MemoryError):
+        return ["there is not enough memory: leave out the largest modality, or use a machine with more"]
+    if isinstance(error, OSError) and error.errno in FULL:
+        return [f"{_file_of(error, arguments)}: the disk is full; free space, then run the same command again"]
     if isinstance(error, OSError):
         what = (error.strerror or "it cannot be read or written").lower()
         return [f"{_file_of(error, arguments)}: {what}" + ("" if "--out" in what else f"; {SEE_WHY}")]
-    if isinstance(error, ValueError) and _place(error)[0].startswith("chiasm"):
+    if isinstance(error, ValueError) and _raised_by_us(error):
         return [str(error)]
     module, line = _place(error)
     return [f"chiasm met an error it does not know, {type(error).__name__} in {module}, line {line}: {SEE_WHY}"]
@@ -242,6 +258,19 @@ def _file_of(error: OSError, arguments: Sequence[str]) -> str:
         if named.name and (named.is_relative_to(file) or f".{named.name}." in file.name or file.is_relative_to(named)):
             return f"'{file if named.is_relative_to(file) or named.is_dir() else named}'"
     return "a file of the cohort"
+
+
+def _raised_by_us(error: BaseException) -> bool:
+    """Return whether a `raise` statement of chiasm raised the error, or its class is one of chiasm's."""
+    if type(error).__module__.partition(".")[0] == "chiasm":
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or not _place(error)[0].startswith("chiasm"):
+        return False
+    code = trace.tb_frame.f_code.co_code
+    return dis.opname[code[trace.tb_lasti]] in ("RAISE_VARARGS", "RERAISE")
 
 
 def _place(error: BaseException) -> tuple[str, int]:

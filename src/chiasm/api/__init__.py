@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chiasm.api.encoding import check_cohort, encode, encode_for, prepare
     from chiasm.api.merging import merge
-    from chiasm.api.models import fit, load_model
+    from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.retrieval import score_similar, similar
     from chiasm.api.trials import evaluate, load_trial
     from chiasm.artifact import ArtifactError
@@ -59,6 +59,7 @@ _PLACES = {
     "list_encoders": "chiasm.encoders",
     "list_recipes": "chiasm.recipes.listing",
     "load_model": "chiasm.api.models",
+    "write_predictions": "chiasm.api.models",
     "load_trial": "chiasm.api.trials",
     "merge": "chiasm.api.merging",
     "names_in_trial": "chiasm.recipes.registry",
@@ -117,6 +118,7 @@ __all__ = [
     "score_similar",
     "similar",
     "split_specs",
+    "write_predictions",
 ]
 
 

@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from chiasm import artifact
 from chiasm.api.encoding import prepare
 from chiasm.cohort import Cohort
@@ -53,3 +55,9 @@ def load_model(path: Path | str) -> Model:
     if not isinstance(model, Model):
         raise artifact.ArtifactError(f"'{Path(path).name}' holds a part of a model, not a model")
     return model
+
+
+def write_predictions(predictions: pd.DataFrame, out: Path) -> None:
+    """Write predictions to a .csv or .parquet file, whole or not at all, readable by its owner alone."""
+    with artifact.whole_file(out) as staging:
+        predictions.to_parquet(staging) if out.suffix == ".parquet" else predictions.to_csv(staging)

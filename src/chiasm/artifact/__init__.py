@@ -13,6 +13,7 @@ from chiasm.artifact.files import (
 )
 from chiasm.artifact.register import ArtifactError, storable
 from chiasm.artifact.trees import ArrayOutline, Outline, outline_of
+from chiasm.artifact.whole import whole_file
 
 __all__ = [
     "DESCRIPTION",
@@ -28,5 +29,6 @@ __all__ = [
     "save",
     "save_checkpoint",
     "storable",
+    "whole_file",
     "write_text",
 ]

@@ -26,6 +26,8 @@ from safetensors.numpy import save_file
 
 from chiasm.artifact.register import ArtifactError, unknown_kinds
 from chiasm.artifact.trees import Outline, encode, outlined, rebuild
+from chiasm.artifact.whole import fsync as _fsync
+from chiasm.artifact.whole import full_disk_named, remove_left_over, staging_of, whole_file
 from chiasm.limits import (
     HEADER_BYTES,
     JSON_PARTS,
@@ -52,11 +54,13 @@ def save(path: Path | str, root: object) -> None:
         raise ArtifactError(f"'{path.name}' exists and is not a model folder: choose another place for the model")
     arrays: dict[str, np.ndarray] = {}
     tree = encode(root, "", arrays)
-    staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    staging = staging_of(path)
     shutil.rmtree(staging, ignore_errors=True)  # of a process of the same number that was killed
+    remove_left_over(path)
     staging.mkdir(parents=True)
     try:
-        save_file(arrays, staging / WEIGHTS)
+        with full_disk_named(path):
+            save_file(arrays, staging / WEIGHTS)
         document = {"schema": SCHEMA, "weights_sha256": sha256(staging / WEIGHTS), "model": tree}
         document["sha256"] = digest(document)
         (staging / DESCRIPTION).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
@@ -189,11 +193,8 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Write a tree of scalars, texts, lists, mappings and arrays to one file, atomically."""
     arrays: dict[str, np.ndarray] = {}
     tree = encode(dict(state), "", arrays)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    save_file(arrays, staging, metadata={"chiasm": json.dumps(tree, allow_nan=False)})
-    _fsync(staging)
-    staging.replace(path)
+    with whole_file(path) as staging:
+        save_file(arrays, staging, metadata={"chiasm": json.dumps(tree, allow_nan=False)})
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -216,11 +217,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    staging.write_text(text, encoding="utf-8")
-    _fsync(staging)
-    staging.replace(path)
+    with whole_file(path) as staging:
+        staging.write_text(text, encoding="utf-8")
 
 
 def require_header(path: Path) -> None:
@@ -256,8 +254,3 @@ def digest(document: Mapping[str, Any]) -> str:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

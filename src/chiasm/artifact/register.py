@@ -29,10 +29,15 @@ class Storable(Protocol):
     _storable_kind: ClassVar[str]
     _storable_version: ClassVar[int]
     _storable_upgrades: ClassVar[Mapping[int, Upgrade]]
+    _storable_infinite: ClassVar[tuple[str, ...]]
 
 
 def storable(
-    kind: str, *, version: int = 1, upgrades: Mapping[int, Upgrade] | None = None
+    kind: str,
+    *,
+    version: int = 1,
+    upgrades: Mapping[int, Upgrade] | None = None,
+    infinite: tuple[str, ...] = (),
 ) -> Callable[[type[_T]], type[_T]]:
     """Register a dataclass under a name, so that `save` can write it and `load` can read it back.
 
@@ -41,6 +46,7 @@ def storable(
         version: raised when a field is renamed, dropped or means something else; a new field with a default needs none.
         upgrades: for each earlier version a function from its stored fields, JSON with references to arrays, to those
             of the next version.
+        infinite: its fields in which infinity means something; a number of any other field is finite (`fault_of`).
     """
     steps = dict(upgrades or {})
     if set(steps) != set(range(1, version)):
@@ -55,6 +61,7 @@ def storable(
         cls._storable_kind = kind  # type: ignore[attr-defined]
         cls._storable_version = version  # type: ignore[attr-defined]
         cls._storable_upgrades = steps  # type: ignore[attr-defined]
+        cls._storable_infinite = infinite  # type: ignore[attr-defined]
         return cls
 
     return register

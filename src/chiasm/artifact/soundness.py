@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 POSITIVE = ("scale", "slope")  # what a number is divided by, and what keeps the order of patients
 
 
-@runtime_checkable
-class MayBeInfinite(Protocol):
-    """Protocol of a stored class with fields in which infinity means something, and which these are."""
-
-    _may_be_infinite: ClassVar[tuple[str, ...]]
-
-
-def fault_of(cls: type, field: str, value: Any) -> str | None:
+def fault_of(field: str, value: Any, infinite: bool) -> str | None:
     """What is impossible about a field's numbers: one is not finite, or a `scale` or `slope` is not above zero.
 
-    A class names the fields in which infinity means something in `_may_be_infinite`. Other stored parts inside the
-    value are not looked at: they were checked when they were made.
+    Other stored parts inside the value are not looked at: they were checked when they were made.
+
+    Args:
+        infinite: infinity means something in this field.
     """
-    infinite = isinstance(cls, MayBeInfinite) and field in cls._may_be_infinite
     waiting = [value]
     while waiting:
         item = waiting.pop()

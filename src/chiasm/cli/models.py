@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -66,13 +65,7 @@ def predict(
     for problem in found.problems:
         screen.hint(f"{problem.severity}: {problem}")
     predictions = loaded.predict(found.cohort)
-    staging = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        predictions.to_parquet(staging) if out.suffix == ".parquet" else predictions.to_csv(staging)
-        staging.replace(out)
-    finally:
-        staging.unlink(missing_ok=True)
+    api.write_predictions(predictions, out)
     patterns = {str(name): int(number) for name, number in predictions["pattern"].value_counts().items()}
     if json:
         screen.show_json({"predictions": str(out), "patients": len(predictions), "patterns": patterns})

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.errors import Unsupported
+from chiasm.limits import WEIGHTS_BYTES, LimitError, require_regular
 
 BAG_SUFFIXES = (".npy", ".h5", ".hdf5", ".safetensors")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")
@@ -64,6 +65,10 @@ def bag_shape(path: Path) -> tuple[int, ...]:
 
 
 def _kind(path: Path) -> str:
+    try:
+        require_regular(path, WEIGHTS_BYTES)
+    except LimitError as fault:
+        raise RefusedBag(f"the file {fault.what}", fault.fix) from None
     with path.open("rb") as file:
         start = file.read(9)
     if not start:
@@ -96,6 +101,12 @@ def _check_type(kind: str) -> None:
 def _tensors(path: Path) -> Any:
     from safetensors import safe_open
 
+    from chiasm.artifact.files import require_header
+
+    try:
+        require_header(path)
+    except LimitError as fault:
+        raise RefusedBag(f"the file {fault.what}", "write the bag again") from None
     return safe_open(path, framework="pt")  # reads bfloat16, which NumPy does not have
 
 

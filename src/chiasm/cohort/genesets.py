@@ -7,6 +7,7 @@ from pathlib import Path
 
 from chiasm.cohort.places import inside
 from chiasm.errors import CohortError, error
+from chiasm.limits import GENE_SET_BYTES, LimitError, require_regular
 
 
 def read_gene_sets(folder: Path, name: str, columns: Sequence[str], modality: str) -> dict[str, list[str]]:
@@ -17,12 +18,15 @@ def read_gene_sets(folder: Path, name: str, columns: Sequence[str], modality: st
     """
     path = inside(folder, name, modality)
     try:
+        require_regular(path, GENE_SET_BYTES)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         fix = "correct the path, which is relative to the manifest"
         raise CohortError(
             [error("there is no such file", fix, path=name, modality=modality, finding="missing-file")]
         ) from None
+    except LimitError as fault:
+        raise CohortError([error(fault.what, fault.fix, path=name, modality=modality, finding="broken-file")]) from None
     except (UnicodeDecodeError, OSError):
         raise CohortError(
             [error("is not text", "a GMT file is UTF-8 text", path=name, modality=modality, finding="broken-file")]

@@ -11,6 +11,7 @@ from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.leaks.twins import patients_problem
 from chiasm.cohort.sources import ColumnSource
 from chiasm.errors import CohortError, Problem, Severity, Unsupported, count, error, first_rows, warning
+from chiasm.targets.reach import is_extreme
 
 FEWEST_PATIENTS = 10
 MOST_BAG_VALUES = 200_000_000  # beyond it, only the headers of bags are read
@@ -62,14 +63,18 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
     if source.kind == "omics" and source.text_columns:
         found.append(source.text_problem)
     numbers = used.select_dtypes(exclude="object")
-    infinite = np.isinf(numbers.to_numpy(dtype=np.float64))
-    if infinite.any():
-        wrong = np.sort(rows[infinite.any(axis=1)]) + 2
-        names = numbers.columns[infinite.any(axis=0)]
-        what = f"{count(int(infinite.sum()), 'value')} not finite in {_named([str(name) for name in names])}"
-        fix = "correct the cell, or empty it if the value is missing"
-        what = f"{what} ({first_rows(wrong.tolist())})"
-        found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality, finding="not-finite"))
+    values = numbers.to_numpy(dtype=np.float64)
+    for strange, said, finding in (
+        (np.isinf(values), "not finite", "not-finite"),
+        (is_extreme(values), "of a magnitude that nothing measured has", "extreme-number"),
+    ):
+        if strange.any():
+            wrong = np.sort(rows[strange.any(axis=1)]) + 2
+            names = numbers.columns[strange.any(axis=0)]
+            what = f"{count(int(strange.sum()), 'value')} {said} in {_named([str(name) for name in names])}"
+            fix = "correct the cell, or empty it if the value is missing"
+            what = f"{what} ({first_rows(wrong.tolist())})"
+            found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality, finding=finding))
     if len(used) > 1:
         constant = [str(name) for name in used.columns if used[name].nunique(dropna=True) <= 1]
         if constant:

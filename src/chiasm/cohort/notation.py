@@ -53,7 +53,10 @@ def number(value: object) -> float | None:
     if isinstance(value, Real | Decimal | Fraction | np.number | np.bool_) and not isinstance(
         value, np.complexfloating
     ):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # a whole number of hundreds of digits
+            return float("inf") if value > 0 else float("-inf")
     return None
 
 

@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from chiasm.cohort.accepted import unfit
 from chiasm.cohort.kinds import CELL, FILES, TABLE, has_form, kind_named, known_kinds
 from chiasm.errors import Problem, error, nearest
+from chiasm.limits import MANIFEST_BYTES, MANIFEST_DEPTH, MODALITIES, LimitError, require_regular
 from chiasm.targets import KINDS as TARGETS
 
+KEY_PART = r"(?:\"[^\"]*\"|'[^']*'|[\w-]+)"
+LONG_KEY = re.compile(rf"(?:{KEY_PART}\s*\.\s*){{{MANIFEST_DEPTH}}}")
 MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
 
 
@@ -74,7 +77,10 @@ def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
     """Read the TOML content of a manifest, or else the problem that prevents it."""
     name = file.name
     try:
+        require_regular(file, MANIFEST_BYTES)
         raw = file.read_bytes()
+    except LimitError as fault:
+        return None, [error(fault.what, "write a manifest", path=name, finding="broken-manifest")]
     except OSError:
         return None, [
             error(
@@ -89,6 +95,10 @@ def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
             raise ValueError
     except ValueError:
         return None, [error("is not text", "a manifest is TOML in UTF-8", path=name, finding="broken-manifest")]
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.count(".") >= MANIFEST_DEPTH and LONG_KEY.search(line):
+            what = f"a key has over {MANIFEST_DEPTH} parts"
+            return None, [error(what, "shorten it", path=name, row=number, finding="broken-manifest")]
     try:
         return tomllib.loads(text), []
     except RecursionError:  # endless nesting
@@ -98,6 +108,8 @@ def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
         position = str(fault).rpartition("(at line ")[2].partition(",")[0]
         row = int(position) if position.isdigit() else None
         return None, [error("is not TOML", "correct the line", path=name, row=row, finding="broken-manifest")]
+    except ValueError:  # a number of thousands of digits
+        return None, [error("is not TOML", "correct its numbers", path=name, finding="broken-manifest")]
 
 
 def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, list[Problem]]:
@@ -106,6 +118,11 @@ def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, 
     The manifest is None if nothing is left to open: no patients, or no section of modalities.
     """
     problems: list[Problem] = []
+    sections = content.get("modalities")
+    if isinstance(sections, dict) and len(sections) > MODALITIES:
+        what = f"there are {len(sections):,} modalities, over the limit of {MODALITIES:,}"
+        fix = "columns of one kind are one modality: list them in 'columns'"
+        return None, [error(what, fix, path=path, finding="manifest-value")]
     try:
         keys = ManifestKeys.model_validate(content)
     except ValidationError as fault:

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.annotated_file import ANNOTATED, Annotated, AnnotatedError, read_annotated
 from chiasm.cohort.notation import numbers
+from chiasm.cohort.table_bytes import require_bounded, require_bounded_parquet
 from chiasm.errors import CohortError, error
+from chiasm.limits import LimitError
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 ANNOTATED_SUFFIXES = (".h5ad", ".h5mu")
@@ -119,10 +121,21 @@ class Table:
             self._refuse("the file is empty", "write the table again")
         if self.is_annotated and not self.path.resolve().is_relative_to(self.path.parent.resolve()):
             self._refuse("is a link to a file outside its folder", "copy the file itself")
+        self._require_bounded()
         self._opened = self._state()
         if len(set(self.columns)) < len(self.columns):
             repeated = next(name for i, name in enumerate(self.columns) if name in self.columns[:i])
             self._refuse(f"column '{repeated}' stands twice in the header", "rename one of the two")
+
+    def _require_bounded(self) -> None:
+        """Refuse a file over a limit, before anything of it is parsed."""
+        try:
+            if self.is_parquet:
+                require_bounded_parquet(self.path)
+            elif not self.is_annotated:
+                require_bounded(self.path, self.path.name.lower().endswith(".gz"))
+        except LimitError as fault:
+            self._refuse(fault.what, fault.fix)
 
     @cached_property
     def shards(self) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from chiasm.artifact import whole_file
 from chiasm.cohort import Cohort
 from chiasm.evaluation.protocol import Split
 from chiasm.evaluation.trial import TrialError
@@ -171,13 +171,9 @@ def _write(path: Path, fit: Fit) -> None:
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
-    """Write a table atomically: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    pq.write_table(table, staging)
-    with staging.open("rb") as file:
-        os.fsync(file.fileno())
-    staging.replace(path)
+    """Write a table whole or not at all, for its owner alone: it holds identifiers."""
+    with whole_file(path) as staging:
+        pq.write_table(table, staging)
 
 
 def _read(path: Path, recipe: str, split: str) -> Fit:

@@ -1,24 +1,15 @@
-"""Numbers of an outcome that are out of reach of a computer's arithmetic."""
+"""Numbers that are out of reach of a computer's arithmetic: their squares, summed over patients, leave double precision."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.errors import Problem, error
-
-LARGEST = 1e100  # a number whose square, summed over patients, is still far from overflow
-
-
-def spread_of(value: NDArray[np.float64]) -> float:
-    """Half the range of the numbers: a difference of two large ones may overflow."""
-    return float(np.ptp(value / 2))
+LARGEST = 1e100
+EXTREME = "is of a magnitude that nothing measured has"
 
 
-def reach_problems(column: str, value: NDArray[np.float64], path: str | None) -> list[Problem]:
-    """Refuse numbers whose squares are too large or too small for a computer's arithmetic."""
-    largest, spread = float(np.abs(value).max()), spread_of(value)
-    if largest <= LARGEST and not 0 < spread < 1 / LARGEST:
-        return []
-    what = f"column '{column}' holds numbers that are too {'large' if largest > LARGEST else 'small'} to compute with"
-    return [error(what, "write it in another unit", path=path, finding="target-out-of-reach")]
+def is_extreme(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return where finite numbers other than zero are so large or small that their squares leave double precision."""
+    size = np.abs(values)
+    return np.asarray(np.isfinite(values) & ((size > LARGEST) | ((size < 1 / LARGEST) & (size > 0))))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from chiasm.errors import Problem, error
 from chiasm.targets.cells import Cells
 from chiasm.targets.outcome import Outcome
-from chiasm.targets.reach import reach_problems, spread_of
+from chiasm.targets.reach import EXTREME, is_extreme
 from chiasm.targets.target import Floats, Target
 
 
@@ -39,17 +39,16 @@ class Regression(Target):
         numbers = cells.numbers(self.column, needed=False)
         infinite = np.isinf(numbers)
         cells.note(f"column '{self.column}' is infinite", "correct or empty the cell", infinite)
-        numbers[infinite] = np.nan
+        extreme = is_extreme(numbers)
+        cells.note(f"column '{self.column}' {EXTREME}", "correct or empty the cell", extreme)
+        numbers[infinite | extreme] = np.nan
         return self, Outcome(numbers, None, ~np.isnan(numbers))
 
     def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
-        known = outcome.value[outcome.known]
-        found = reach_problems(self.column, known, path)
-        if not found and spread_of(known) == 0:
-            what = f"column '{self.column}' has a single value"
-            fix = "there is nothing to tell apart: name another column"
-            found = [error(what, fix, path=path, finding="single-class")]
-        return found
+        if np.ptp(outcome.value[outcome.known]):
+            return []
+        what = f"column '{self.column}' has a single value"
+        return [error(what, "there is nothing to tell apart: name another column", path=path, finding="single-class")]
 
     @classmethod
     def rarest(cls, outcome: Outcome, names: int = 0) -> int:

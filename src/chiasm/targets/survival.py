@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from chiasm.errors import Problem, count, error, warning
+from chiasm.limits import HORIZONS
 from chiasm.targets.cells import Cells, codes_of, given
 from chiasm.targets.outcome import Outcome
-from chiasm.targets.reach import reach_problems
+from chiasm.targets.reach import EXTREME, is_extreme
 from chiasm.targets.target import FLOOR, USUAL_FOLDS, Floats, Ints, Target, by_rank, needed_key
 
 TIME_QUANTILES = 3
@@ -74,6 +75,9 @@ class Survival(Target):
         if bool(keys["event"]) == bool(keys["censored"]):
             what = "the target needs exactly one of 'event' and 'censored'"
             found.append(error(what, "keep one", path=path, finding="manifest-value"))
+        if len(keys["times"]) > HORIZONS or any(abs(time) > 1e300 for time in keys["times"]):
+            what = f"'times' of the target are {HORIZONS:,} at most, each a number that fits"
+            return [*found, error(what, "correct them", path=path, finding="manifest-value")]
         if not _increasing([float(time) for time in keys["times"]]):
             what = "'times' of the target must be positive and increasing"
             found.append(error(what, "correct them", path=path, finding="manifest-value"))
@@ -84,6 +88,9 @@ class Survival(Target):
         early = (time <= 0) | np.isinf(time)
         fix = "count from a start that lies before the event, or leave the patient out"
         cells.note(f"column '{self.time}' must be a time above zero and finite", fix, early)
+        extreme = is_extreme(time) & ~early
+        cells.note(f"column '{self.time}' {EXTREME}", "correct the cell, or leave the patient out", extreme)
+        early |= extreme
         status = self.event or self.censored
         text = cells.labels(status, needed=True)
         event = codes_of(text)
@@ -95,8 +102,7 @@ class Survival(Target):
         return self, Outcome(np.where(known, time, np.nan), happened & known, known)
 
     def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
-        found = reach_problems(self.time, outcome.value[outcome.known], path)
-        events = int(_events(outcome).sum())
+        found, events = [], int(_events(outcome).sum())
         status = self.event or self.censored
         if events == 0:
             what, fix = f"column '{status}' has no event", "check its coding: `event` is 1 where it happened"

@@ -22,7 +22,7 @@ KNOTS = 65
 VALUES_AT_ONCE = 1 << 18  # values per block of a fit, which needs several copies of them
 
 
-@storable("scaler")
+@storable("scaler", infinite=("scale",))
 @dataclass(frozen=True)
 class Scaler:
     """Scaler that brings numeric columns to one scale and imputes missing values with the training median.
@@ -50,8 +50,6 @@ class Scaler:
     ranked: np.ndarray
     knots: np.ndarray
     tail: float
-
-    _may_be_infinite = ("scale",)
 
     def __post_init__(self) -> None:
         width, ranked = len(self.columns), np.asarray(self.ranked)

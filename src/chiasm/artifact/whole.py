@@ -1,0 +1,87 @@
+"""Files that appear whole or not at all: temporary file, fsync, rename; readable by their owner alone."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+SETTLED_SECONDS = 60.0  # since the last byte: a process of another machine on a shared disk may have the number
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary file beside `path`, mode 600, that takes its place once the block has ended well.
+
+    What a killed process left of earlier attempts at the same file is removed, and so is this attempt where it fails.
+
+    Raises:
+        OSError: it cannot be written; `errno.ENOSPC` where the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_over(path)
+    staging = staging_of(path)
+    staging.unlink(missing_ok=True)
+    try:
+        os.close(os.open(staging, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with full_disk_named(path):
+            yield staging
+            fsync(staging)
+            staging.chmod(0o600)  # for a writer that made the file anew
+            staging.replace(path)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def staging_of(path: Path) -> Path:
+    """Return the temporary place of this process for a file or folder."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def remove_left_over(path: Path) -> None:
+    """Remove the temporary files and folders for `path` of processes that are no more."""
+    for found in path.parent.glob(f".{_escaped(path.name)}.*.tmp"):
+        number = found.name.removeprefix(f".{path.name}.").removesuffix(".tmp")
+        with contextlib.suppress(OSError):
+            if number.isdecimal() and not _runs(int(number)) and time.time() - found.stat().st_mtime > SETTLED_SECONDS:
+                shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
+
+
+@contextlib.contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Turn what writers of other packages raise on a full disk into an OSError that names the file."""
+    try:
+        yield
+    except SafetensorError as error:  # it gives the system's words alone
+        number = errno.ENOSPC if "os error 28" in str(error) else errno.EFBIG if "os error 27" in str(error) else None
+        raise OSError(number or errno.EIO, os.strerror(number or errno.EIO), str(path)) from None
+    except OSError as error:
+        if error.filename is None:
+            raise OSError(error.errno or errno.EIO, os.strerror(error.errno or errno.EIO), str(path)) from None
+        raise
+
+
+def fsync(path: Path) -> None:
+    """Flush a file to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in name)

@@ -1,0 +1,83 @@
+"""Look through the bytes of a text table before it is parsed: what unpacks without end, or has no rows, is refused."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from chiasm.limits import (
+    BLANK_BYTES,
+    BOMB_BYTES,
+    BOMB_CELLS,
+    BOMB_RATIO,
+    LINE_BYTES,
+    MEGABYTE,
+    TABLE_BYTES,
+    TABLE_ROWS,
+    LimitError,
+    require_regular,
+)
+
+BLOCK = MEGABYTE
+
+
+def require_bounded(path: Path, packed: bool) -> None:
+    """Raise `LimitError` for a text table over a limit, in one pass with little memory.
+
+    Refused are: a packed file that unpacks to much more than text does, a first line without end, megabytes of blank
+    lines, and more bytes or rows than a table has.
+
+    Args:
+        packed: the file is packed by gzip.
+    """
+    size = require_regular(path, TABLE_BYTES)
+    try:
+        if packed:
+            with gzip.open(path, "rb") as file:
+                _look_through(file, size)
+        else:
+            with path.open("rb") as file:
+                _look_through(file, None)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise LimitError("is damaged: it cannot be unpacked", "write the table again") from None
+
+
+def _look_through(file: IO[bytes] | gzip.GzipFile, packed_size: int | None) -> None:
+    seen = rows = 0
+    header_ended = False
+    while block := file.read(BLOCK):
+        seen += len(block)
+        rows += max(block.count(b"\n"), block.count(b"\r"))
+        header_ended = header_ended or b"\n" in block or b"\r" in block
+        if packed_size is not None and seen > BOMB_BYTES and seen > BOMB_RATIO * packed_size:
+            raise LimitError(f"unpacks to more than {BOMB_RATIO} times its size, as no table does", "check the file")
+        if seen > TABLE_BYTES:
+            raise LimitError(f"unpacks to over {TABLE_BYTES / MEGABYTE:,.0f} MB", "write it as Parquet, or in parts")
+        if not header_ended and seen > LINE_BYTES:
+            raise LimitError(f"has a first line of over {LINE_BYTES // MEGABYTE} MB", "write one row a line")
+        if len(block) >= BLANK_BYTES and not block.strip(b"\r\n\t ,;\0"):
+            raise LimitError("holds a megabyte of blank lines", "take them away, or write the table again")
+        if rows > TABLE_ROWS:
+            raise LimitError(f"has over {TABLE_ROWS:,} rows", "write it as Parquet, or in parts")
+
+
+def require_bounded_parquet(path: Path) -> None:
+    """Raise `LimitError` for a Parquet file that announces more rows or cells than its bytes can hold.
+
+    A run of one value takes a few bytes however long it is, so the size on disk bounds nothing by itself.
+    """
+    size = require_regular(path, TABLE_BYTES)
+    try:
+        found = pq.read_metadata(path)
+        rows, columns = int(found.num_rows), int(found.num_columns)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
+        return  # told by who reads the schema
+    if rows > TABLE_ROWS or rows < 0:
+        raise LimitError(f"has over {TABLE_ROWS:,} rows", "write it in parts")
+    if rows * columns > max(BOMB_CELLS, BOMB_RATIO * size):
+        raise LimitError("announces more cells than its bytes can hold", "check the file")

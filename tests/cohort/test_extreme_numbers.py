@@ -1,0 +1,79 @@
+"""Numbers near the ends of double precision, and whole numbers of hundreds of digits, are named with column and row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chiasm.cohort import Regression, Survival, cohort_from_frames
+from chiasm.cohort.checks import check_cohort
+from chiasm.cohort.manifest import open_cohort
+from chiasm.targets.reach import is_extreme
+
+LARGE = ["1.7e308", "-1.7e308", "1e400", "5e-324", "-1e-200", "1e120", "1" + "0" * 400, "9" * 5000, "1" + "0" * 101]
+IDS = [f"p{k:02d}" for k in range(24)]
+MANIFEST = """\
+[patients]
+table = "p.csv"
+id = "id"
+[target]
+kind = "regression"
+column = "y"
+[modalities.labs]
+kind = "table"
+columns = ["u", "v"]
+"""
+
+
+def manifest(folder: Path, text: str, cells: dict[str, str]) -> Path:
+    frame = pd.DataFrame({"id": IDS, "y": np.arange(24) + 0.5, "u": np.arange(24) * 1.5, "v": np.arange(24) % 5 + 0.5})
+    frame["event"] = np.arange(24) % 2
+    frame = frame.astype(str)
+    for column, value in cells.items():
+        frame.loc[5, column] = value
+    frame.to_csv(folder / "p.csv", index=False)
+    (folder / "cohort.toml").write_text(text)
+    return folder / "cohort.toml"
+
+
+@pytest.mark.parametrize("value", LARGE, ids=range(len(LARGE)))
+@pytest.mark.parametrize("where", ["u", "y", "time"])
+def test_check_names_column_and_row_and_no_value(value: str, where: str, tmp_path: Path) -> None:
+    text = MANIFEST
+    if where == "time":
+        text = text.replace('kind = "regression"\ncolumn = "y"', 'kind = "survival"\ntime = "y"\nevent = "event"')
+    cohort = open_cohort(manifest(tmp_path, text, {"y" if where == "time" else where: value}))
+    errors = [own for own in check_cohort(cohort) if own.severity == "error"]
+    assert errors and all(own.row == 7 for own in errors), errors
+    said = " ".join(map(str, errors))
+    assert f"'{'u' if where == 'u' else 'y'}'" in said and value not in said
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 10**5000, 1.7e308, np.float64(5e-324)])
+def test_so_does_a_cohort_of_frames(value: object) -> None:
+    patients = pd.DataFrame({"y": np.arange(24) + 0.5, "t": np.arange(24) + 1.0, "e": np.arange(24) % 2}, index=IDS)
+    labs = pd.DataFrame({"u": np.arange(24) * 1.5}, index=IDS, dtype=object)
+    labs.iloc[5, 0] = value
+    cohort = cohort_from_frames(patients[["y"]], {"labs": labs}, target=Regression("y"))
+    errors = [own for own in check_cohort(cohort) if own.severity == "error"]
+    assert [own.row for own in errors] == [7] and "'u'" in str(errors[0])
+    patients["y"] = patients["y"].astype(object)
+    patients.iloc[5, 0] = value
+    patients["t"] = patients["y"]
+    plain = pd.DataFrame({"u": np.arange(24) * 1.5}, index=IDS)
+    for target in (Regression("y"), Survival("t", event="e")):
+        errors = [
+            own
+            for own in check_cohort(cohort_from_frames(patients, {"labs": plain}, target=target))
+            if own.severity == "error"
+        ]
+        assert errors and errors[0].row == 7
+
+
+def test_units_of_any_measurement_are_not_extreme() -> None:
+    values = np.array([0.0, np.nan, 1e-9, 1e-30, -1e30, 6e23, 1e9 * 1e80, 1e-99])
+    assert not is_extreme(values).any()
+    assert is_extreme(np.array([1.1e100, -1e308, 5e-324])).all()

@@ -1,0 +1,178 @@
+"""Files made to hurt: pipes, devices, bombs, endless lines and keys are refused at once, with a sentence."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pytest
+
+from chiasm import limits
+from chiasm.cohort import bag_files, schema, table_bytes
+from chiasm.cohort.bag_files import RefusedBag, bag_shape, read_bag
+from chiasm.cohort.genesets import read_gene_sets
+from chiasm.cohort.schema import read_keys, read_toml
+from chiasm.cohort.tables import Table
+from chiasm.errors import CohortError
+from chiasm.limits import LimitError, require_regular
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes and devices are of POSIX")
+HEAD = b"id,u,v\np1,1,2\n"
+
+
+def piped(file: Path) -> None:
+    os.mkfifo(file)
+
+
+def endless(file: Path) -> None:
+    file.symlink_to("/dev/zero")
+
+
+ODD = {"a pipe": piped, "an endless device": endless, "a folder": lambda file: file.mkdir()}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_nothing_but_regular_files_is_opened(what: str, tmp_path: Path) -> None:
+    """Each of these would block, or fill the memory, as soon as it is opened."""
+    file = tmp_path / "x.npy"
+    ODD[what](file)
+    with pytest.raises(LimitError, match="and no file"):
+        require_regular(file, 10)
+    content, (problem,) = read_toml(file)
+    assert content is None and "and no file" in problem.what
+    for read in (read_bag, bag_shape):
+        with pytest.raises(RefusedBag, match="and no file"):
+            read(file)
+    if what != "an endless device":  # which lies outside the cohort's folder
+        with pytest.raises(CohortError, match="and no file"):
+            read_gene_sets(tmp_path, file.name, ["u"], "rna")
+    for name in ("x.csv", "x.csv.gz", "x.parquet"):
+        if what != "a folder":
+            ODD[what](tmp_path / name)
+            with pytest.raises(CohortError, match="no such file"):
+                Table(tmp_path / name, name).inspect()
+
+
+def test_what_is_only_holes_is_not_read(tmp_path: Path) -> None:
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (100000000, 4), }"
+    header += b" " * (117 - len(header)) + b"\n"
+    file = tmp_path / "x.npy"
+    file.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    os.truncate(file, 128 + 16 * 10**8)
+    for read in (read_bag, bag_shape):
+        with pytest.raises(RefusedBag, match="consists of holes"):
+            read(file)
+
+
+def test_a_bag_with_a_header_of_a_million_tensors_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ",".join(f'"t{k}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}' for k in range(limits.TENSORS + 3))
+    header = ("{" + names + "}").encode()
+    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(RefusedBag, match="over 100,000 tensors"):
+        read_bag(tmp_path / "x.safetensors")
+    (tmp_path / "y.safetensors").write_bytes(struct.pack("<Q", 2**40) + b"{}" * 50)
+    with pytest.raises(RefusedBag, match="truncated or is not safetensors"):
+        read_bag(tmp_path / "y.safetensors")
+
+
+def refused(tmp_path: Path, name: str, data: bytes, match: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(CohortError, match=match):
+        Table(tmp_path / name, name).inspect()
+
+
+@pytest.mark.parametrize("line", [b"\n", b"\r\n", b"\r", b" \n", b",,\n", b"\t\t\n"])
+def test_megabytes_of_blank_lines_are_refused(line: bytes, tmp_path: Path) -> None:
+    blank = line * (3 * limits.MEGABYTE // len(line))
+    refused(tmp_path, "x.csv", HEAD + blank, "a megabyte of blank lines")
+    refused(tmp_path, "x.csv.gz", gzip.compress(HEAD + blank, 1), "a megabyte of blank lines")
+    (tmp_path / "x.csv").write_bytes(HEAD + line * 1000)
+    Table(tmp_path / "x.csv", "x.csv").inspect()
+
+
+def test_a_packed_table_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = b"p1,0,0\n" * 500_000
+    monkeypatch.setattr(table_bytes, "BOMB_BYTES", limits.MEGABYTE)
+    refused(tmp_path, "x.csv.gz", gzip.compress(HEAD + rows), "unpacks to more than 200 times its size")
+    random = np.random.default_rng(0).integers(0, 10**6, 10**5)
+    text = HEAD + b"".join(b"p%d,%d,1\n" % (k, value) for k, value in enumerate(random.tolist()))
+    (tmp_path / "y.csv.gz").write_bytes(gzip.compress(text))  # as large, and real
+    Table(tmp_path / "y.csv.gz", "y.csv.gz").inspect()
+
+
+@pytest.mark.parametrize("start", [b"id,", b'id,"', b"id" + b",u" * 100])
+def test_a_first_line_without_end_is_refused(start: bytes, tmp_path: Path) -> None:
+    refused(tmp_path, "x.csv", start + b"x" * (17 * limits.MEGABYTE), "has a first line of over 16 MB")
+
+
+@pytest.mark.parametrize("data", [b"no gzip", gzip.compress(HEAD * 1000)[:-9], gzip.compress(HEAD)[:12] + b"\xff" * 90])
+def test_a_packed_table_that_is_damaged_is_told_as_such(data: bytes, tmp_path: Path) -> None:
+    refused(tmp_path, "x.csv.gz", data, "cannot be unpacked")
+
+
+def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_bytes, "TABLE_ROWS", 1000)
+    refused(tmp_path, "x.csv", HEAD + b"p1,1,1\n" * 2000, "has over 1,000 rows")
+
+
+def test_a_parquet_file_that_announces_more_than_it_holds_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_bytes, "BOMB_CELLS", 5_000_000)
+    rows = 600_000
+    table = pa.table({"id": pa.array(np.zeros(rows, np.int8)), "u": pa.array(np.zeros(rows, np.int8))})
+    with pq.ParquetWriter(tmp_path / "x.parquet", table.schema) as file:
+        for _ in range(6):
+            file.write_table(table)
+    assert (tmp_path / "x.parquet").stat().st_size < 30_000
+    with pytest.raises(CohortError, match="more cells than its bytes can hold"):
+        Table(tmp_path / "x.parquet", "x.parquet").inspect()
+
+
+MANIFESTS: dict[str, tuple[str, str]] = {
+    "a key of 50,000 parts": ("a." * 50_000 + "b = 1\n", "a key has over 64 parts"),
+    "a section of 50,000 parts": ("[" + "a." * 50_000 + "b]\n", "a key has over 64 parts"),
+    "a quoted key of 50,000 parts": ('"a".' * 50_000 + "b = 1\n", "a key has over 64 parts"),
+    "an inline key of 50,000 parts": ("x = { " + "a." * 50_000 + "b = 1 }\n", "a key has over 64 parts"),
+    "lists in lists": ("x = " + "[" * 50_000 + "]" * 50_000 + "\n", "is not TOML"),
+    "a number of 5,000 digits": ("x = " + "9" * 5_000 + "\n", "is not TOML"),
+    "5 MB": ("# " + "x" * (5 * limits.MEGABYTE), "over the limit of 4 MB"),
+}
+
+
+@pytest.mark.parametrize("what", MANIFESTS)
+def test_a_manifest_without_end_is_refused(what: str, tmp_path: Path) -> None:
+    text, message = MANIFESTS[what]
+    (tmp_path / "cohort.toml").write_text(text)
+    content, (problem,) = read_toml(tmp_path / "cohort.toml")
+    assert content is None and message in problem.what
+
+
+def test_a_long_list_is_no_long_key(tmp_path: Path) -> None:
+    columns = ", ".join(f'"gene-{k}"' for k in range(20_000))
+    (tmp_path / "cohort.toml").write_text(f"[modalities.rna]\ncolumns = [{columns}]\n")
+    content, problems = read_toml(tmp_path / "cohort.toml")
+    assert not problems and content is not None and len(content["modalities"]["rna"]["columns"]) == 20_000
+
+
+def test_too_many_modalities_and_horizons_are_refused() -> None:
+    patients = {"table": "p.csv", "id": "id"}
+    many = {f"m{k}": {"kind": "table", "table": "a.csv"} for k in range(limits.MODALITIES + 1)}
+    keys, (problem,) = read_keys({"patients": patients, "modalities": many}, "cohort.toml")
+    assert keys is None and "1,001 modalities, over the limit of 1,000" in problem.what
+    one = {"m": {"kind": "table", "table": "a.csv"}}
+    for times in ([float(k + 1) for k in range(limits.HORIZONS + 1)], [10**400], [-(10**400)]):
+        target = {"kind": "survival", "time": "t", "event": "e", "times": times}
+        _, (problem,) = read_keys({"patients": patients, "modalities": dict(one), "target": target}, "cohort.toml")
+        assert "1,000 at most" in problem.what
+
+
+def test_the_limits_stand_in_one_place() -> None:
+    used: list[Callable[..., int]] = [schema.require_regular, bag_files.require_regular, table_bytes.require_regular]
+    assert all(own is limits.require_regular for own in used)
