@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -347,17 +346,3 @@ def test_sizes_are_said_in_words() -> None:
     assert [screen.size(n) for n in (0, 999, 1_400, 23_000_000, 9_960_000_000)] == [
         "0 bytes", "999 bytes", "1.4 kB", "23 MB", "10 GB",
     ]  # fmt: skip
-
-
-def test_help_is_there_at_once() -> None:
-    """Nothing heavy is imported for it."""
-    import subprocess
-    import sys
-
-    words = [
-        sys.executable,
-        "-c",
-        "import sys, chiasm.cli; print(sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))",
-    ]
-    done = subprocess.run(words, capture_output=True, text=True, env=dict(os.environ))
-    assert done.stdout.strip() == "[]", done.stderr

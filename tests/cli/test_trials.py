@@ -297,7 +297,8 @@ def test_sentences_for_what_libraries_raise(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_interrupted_trial_says_how_to_go_on_and_does(two_tables: CohortFolder, tmp_path: Path) -> None:
-    words = ["evaluate", str(two_tables.manifest), "--recipes", "single:clinical,single:rna,healnet", *QUICK]
+    recipes = "single:clinical,single:rna,healnet:epochs=20,latents=4,latent_width=8"
+    words = ["evaluate", str(two_tables.manifest), "--recipes", recipes, *QUICK]
     command = [sys.executable, "-m", "chiasm", *words, "--out", str(tmp_path / "run")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 

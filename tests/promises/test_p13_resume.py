@@ -55,6 +55,13 @@ def fresh(data: Any) -> Network:
         return Network(fusion, Head(8, outputs, kind))
 
 
+@pytest.fixture(scope="module")
+def unstopped(data: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Network, History, Network, Path]:
+    """Trained with a checkpoint, with its history; trained without one; the last checkpoint."""
+    file = tmp_path_factory.mktemp("unstopped") / "whole.safetensors"
+    return (*run(data, file), run(data, None)[0], file)
+
+
 def run(data: Any, checkpoint: Path | None) -> tuple[Network, History]:
     network = fresh(data)
     return network, train(network, *data[0], OPTIONS, seed=3, checkpoint=checkpoint)
@@ -74,10 +81,9 @@ def same_tree(first: Any, second: Any) -> bool:
 
 @pytest.mark.parametrize("after", range(1, EPOCHS + 1))
 def test_training_resumed_after_an_epoch_is_bit_for_bit_the_uninterrupted_one(
-    data: Any, after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Any, unstopped: Any, after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, history = run(data, tmp_path / "whole.safetensors")
-    without, _ = run(data, None)
+    whole, history, without, file = unstopped
     original, written = loop.save_checkpoint, []
 
     def stop(path: Path, state: Any) -> None:
@@ -96,7 +102,7 @@ def test_training_resumed_after_an_epoch_is_bit_for_bit_the_uninterrupted_one(
     for key, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key]) and torch.equal(value, without.state_dict()[key]), key
     # weights, optimiser, the state of both generators, the best epoch
-    left = [load_checkpoint(tmp_path / f"{name}.safetensors") for name in ("whole", "part")]
+    left = [load_checkpoint(path) for path in (file, tmp_path / "part.safetensors")]
     assert set(left[0]) == {
         "network",
         "best",
