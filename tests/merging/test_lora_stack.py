@@ -71,15 +71,15 @@ def test_it_is_pefts_cat_and_more_than_its_linear() -> None:
     def config(rank: int) -> Any:
         return peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=["layer"])
 
-    model = peft.get_peft_model(Net(), config(3), adapter_name="a")
-    model.add_adapter("b", config(2))
+    model = peft.get_peft_model(Net(), config(3), adapter_name="first")
+    model.add_adapter("second", config(2))
     module = model.base_model.model.layer
     with torch.no_grad():
-        for name in ("a", "b"):
+        for name in ("first", "second"):
             module.lora_B[name].weight.normal_(generator=torch.Generator().manual_seed(0))
-    model.add_weighted_adapter(["a", "b"], [0.7, 0.3], "cat", combination_type="cat")
-    states = [peft.get_peft_model_state_dict(model, adapter_name=name) for name in ("a", "b")]
-    found = stack_lora(states, [0.7, 0.3], [module.scaling["a"], module.scaling["b"]])
+    model.add_weighted_adapter(["first", "second"], [0.7, 0.3], "cat", combination_type="cat")
+    states = [peft.get_peft_model_state_dict(model, adapter_name=name) for name in ("first", "second")]
+    found = stack_lora(states, [0.7, 0.3], [module.scaling["first"], module.scaling["second"]])
     expected = peft.get_peft_model_state_dict(model, adapter_name="cat")
     assert set(found) == set(expected)
     for key in found:

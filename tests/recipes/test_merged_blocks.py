@@ -147,6 +147,7 @@ def test_other_starts_are_refused_unless_widths_are_matched(cohorts: dict[str, C
     assert len(api.merge([mixed_starts, third], "mean:head=ot").model.predict(both)) == len(both)
 
 
+@pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
 @pytest.mark.parametrize("kind", ["regression", "survival"])
 def test_a_cohort_in_another_unit_is_refused(
     kind: str, blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort]
@@ -213,6 +214,7 @@ def test_a_cohort_gives_the_scores_before_and_after_and_the_calibration(
     assert found.model.predict(shared)["risk"].rank().tolist() == order
 
 
+@pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
 def test_the_scores_are_those_before_the_calibration(
     blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort]
 ) -> None:
@@ -225,6 +227,7 @@ def test_the_scores_are_those_before_the_calibration(
     assert found.calibrated_on == len(both) and after["brier"] < before["brier"]
 
 
+@pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
 def test_too_few_patients_leave_the_calibration_as_it_is(
     blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort]
 ) -> None:

@@ -21,6 +21,7 @@ def apart(cohort: Cohort, seed: int = 0) -> list[Cohort]:
     return [cohort.subset(np.arange(len(cohort)) % 2 == k) for k in (0, 1)]
 
 
+@pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_singles_of_one_cohort_are_its_late_fusion_but_for_the_calibration(kind: str) -> None:
     cohort = mixed(kind)

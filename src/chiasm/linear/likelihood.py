@@ -38,7 +38,8 @@ class FoldLikelihood:
         if folds is None or kind != "survival":  # other likelihoods are sums over patients, whatever their folds
             folds = np.zeros(len(self.known))
         numbers = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
-        self.scale = float(outcome.value[self.known].var()) or 1.0 if kind == "regression" else 1.0
+        spread = float(outcome.value[self.known].var()) if kind == "regression" and self.known.any() else 1.0
+        self.scale = spread or 1.0
         self.parts = [self._part(outcome.take(rows[self.known[rows]]), rows[self.known[rows]]) for rows in numbers]
 
     def _part(self, own: Outcome, rows: NDArray[np.int_]) -> tuple[NDArray[np.int_], Any]:
