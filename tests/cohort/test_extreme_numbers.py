@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chiasm import check_cohort
 from chiasm.cohort import Regression, Survival, cohort_from_frames
-from chiasm.cohort.checks import check_cohort
 from chiasm.cohort.manifest import open_cohort
 from chiasm.targets.reach import is_extreme
 

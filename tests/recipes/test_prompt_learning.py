@@ -49,7 +49,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
             loss = model(input_ids=ids, labels=labels).loss
             loss.backward()
             optimiser.step()
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
     assert np.mean(losses[-20:]) <= KNOWN, "the tiny model has not learned its grammar"
     model.save_pretrained(root / "grammar")
     return root

@@ -1,4 +1,4 @@
-"""Numbers that are out of reach of a computer's arithmetic: their squares, summed over patients, leave double precision."""
+"""Numbers out of reach of a computer's arithmetic: their squares, summed over patients, leave double precision."""
 
 from __future__ import annotations
 
