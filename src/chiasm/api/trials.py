@@ -15,11 +15,12 @@ from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.evaluation import Protocol, Trial, run_trial
 from chiasm.evaluation import load_trial as read_trial
 from chiasm.recipes import registry
+from chiasm.specs import split_specs
 
 
 def evaluate(
     cohort: Cohort | PreparedCohort,
-    recipes: Iterable[str | Any] | None = None,
+    recipes: str | Iterable[str | Any] | None = None,
     protocol: Protocol | None = None,
     *,
     seed: int = 0,
@@ -36,8 +37,8 @@ def evaluate(
 
     Args:
         cohort: a cohort with a target, which is checked and encoded first, or what `prepare` made of one.
-        recipes: names (`"late-fusion"`, `"lego-fuse:mode=weave"`, `"single:rna"`) or recipe objects; None takes every
-            modality alone and every recipe that supports the cohort.
+        recipes: one name or several (`"late-fusion"`, `"lego-fuse:mode=weave"`, `"single:rna"`) or recipe objects; None
+            takes every modality alone and every recipe that supports the cohort.
         protocol: folds, repeats, margin; the folds that the cohort prescribes unless it says otherwise.
         seed: seed of the splits, the fits and the bootstrap.
         out: the run folder: `trial.json`, `predictions.parquet`, `outcomes.parquet`, `report.html`, `log.jsonl`.
@@ -54,6 +55,8 @@ def evaluate(
         Unsupported: a requested recipe cannot be fitted on this cohort.
         TrialError: `out` already holds a trial and `resume` is False, or it holds a different trial.
     """
+    if isinstance(recipes, str):
+        recipes = split_specs(recipes)
     recipes = None if recipes is None else list(recipes)
     ready = cohort
     if not isinstance(ready, PreparedCohort):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from chiasm.cohort.accepted import DECODED, LATER, unmade
 from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.column_kinds import spelt_alike
 from chiasm.cohort.leaks import leak_problems, twin_problems
 from chiasm.cohort.manifest import read_manifest
 from chiasm.cohort.modality_checks import block_problems, patient_problems
@@ -61,7 +62,11 @@ def _incomplete(cohort: Cohort, structure: list[Problem]) -> bool:
 def _target_problems(cohort: Cohort) -> list[Problem]:
     if cohort.target is None or cohort.outcome is None or not cohort.outcome.known.any():
         return []
-    return cohort.target.problems(cohort.outcome, cohort.path)
+    found = cohort.target.problems(cohort.outcome, cohort.path)
+    if cohort.target.has_classes and spelt_alike(list(cohort.target.names)).any():
+        what = f"column '{cohort.target.columns[0]}' has classes that differ in case, spaces or hyphens alone"
+        found = [warning(what, "spell each one way", path=cohort.path, finding="spelt-differently"), *found]
+    return found
 
 
 def _fold_problems(cohort: Cohort) -> list[Problem]:
