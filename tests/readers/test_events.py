@@ -131,3 +131,12 @@ def test_real_records(shared_data: Path, name: str) -> None:
     for _, own in frame.groupby(frame.columns[0]):
         found = EventReader().read(own)
         assert len(found.hours) == len(own) and (np.diff(found.hours) >= 0).all()
+
+
+@pytest.mark.parametrize("code", ["DOB", "dob", "BIRTH_DATE", "SNOMED//3950001"])
+def test_a_birth_under_another_code_is_not_the_first_record(code: str) -> None:
+    times = pd.to_datetime(["1987-05-06 00:00", "2019-07-25 02:00", "2019-07-25 05:00"])
+    rows = pd.DataFrame({"time": times, "code": [code, "ADMISSION", "HR"], "numeric_value": [np.nan, np.nan, 70.0]})
+    events = EventReader().read(rows)
+    assert events.hours.tolist() == [-282434.0, 0.0, 3.0]
+    assert "is that of a birth, and not MEDS_BIRTH" in EventReader().inspect(rows)[0]

@@ -58,7 +58,9 @@ BROKEN_CELLS = {
     "a valence of five": ("CC(C)(C)(C)C", "valence"),
     "an aromatic ring that cannot be": ("c1cccc1", "RDKit makes no molecule"),
     "words": (NAME, "RDKit makes no molecule"),
-    "InChI": ("InChI=1S/CH4/h1H4", "RDKit makes no molecule"),
+    "a broken InChI": ("InChI=1S/C2H6O/c1-2-3/h3H,2H2,1H4", "RDKit makes no molecule"),
+    "an InChI of nothing": ("InChI=nothing", "RDKit makes no molecule"),
+    "an InChIKey": ("LFQSCWFLJHTTHZ-UHFFFAOYSA-N", "is a digest, from which no structure follows"),
     "a reaction": ("CC>>CO", "RDKit makes no molecule"),
     "a name behind": (f"CCO {NAME}", "holds a blank"),
     "two": ("CCO\nCCC", "holds 2 molecules"),
@@ -130,3 +132,48 @@ def test_no_other_error_escapes(tmp_path: Path, data: st.DataObject) -> None:
     except ReadError:
         return
     assert MoleculeReader().read(found) == found
+
+
+ENHANCED = """
+  chiasm
+
+  0  0  0     0  0            999 V3000
+M  V30 BEGIN CTAB
+M  V30 COUNTS 4 3 0 0 0
+M  V30 BEGIN ATOM
+M  V30 1 C -1.0 0.5 0 0
+M  V30 2 C 0.0 0.0 0 0 CFG=1
+M  V30 3 O 0.0 -1.0 0 0
+M  V30 4 F 1.0 0.5 0 0
+M  V30 END ATOM
+M  V30 BEGIN BOND
+M  V30 1 1 2 1 CFG=1
+M  V30 2 1 2 3
+M  V30 3 1 2 4
+M  V30 END BOND
+M  V30 BEGIN COLLECTION
+M  V30 MDLV30/STE{kind} ATOMS=(1 2)
+M  V30 END COLLECTION
+M  V30 END CTAB
+M  END
+"""
+
+
+@pytest.mark.parametrize("kind, noted", [("RAC1", True), ("REL1", True), ("ABS", False)])
+def test_a_racemate_is_noted(tmp_path, kind, noted):
+    path = tmp_path / "m.mol"
+    path.write_text(ENHANCED.format(kind=kind))
+    assert "@" in MoleculeReader().read(path)
+    notes = MoleculeReader().inspect(path)
+    assert bool(notes) == noted and all("one enantiomer is read" in note for note in notes)
+
+
+@pytest.mark.parametrize("cell", ["*CC*", "[*:1]CC", "C*"])
+def test_an_atom_that_stands_for_any_is_noted(cell):
+    assert "stands for any" in MoleculeReader().inspect(cell)[0]
+    assert MoleculeReader().inspect("CCO") == ()
+
+
+@pytest.mark.parametrize("smiles", ["CCO", "C[C@H](N)C(=O)O", "c1ccccc1", "[Na+].[Cl-]", "CC(=O)Oc1ccccc1C(=O)O"])
+def test_an_inchi_is_its_molecule(smiles):
+    assert MoleculeReader().read(Chem.MolToInchi(Chem.MolFromSmiles(smiles))) == MoleculeReader().read(smiles)

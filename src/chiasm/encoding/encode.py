@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
@@ -16,7 +17,7 @@ from chiasm.cohort.modality_checks import read_shapes
 from chiasm.encoders.adaptable import Inputs, is_adaptable
 from chiasm.encoders.choice import choose
 from chiasm.encoders.frozen import Frozen
-from chiasm.encoding.findings import collected
+from chiasm.encoding.findings import collected, parts_left_out
 from chiasm.encoding.source_digests import Progress, source_digests, store_keys, unseen, waits_for_encoding
 from chiasm.encoding.work import Done, Part, Work, run_part
 from chiasm.readers import Reader, ReadError
@@ -115,6 +116,10 @@ def encode_cohort(
                 modality, kind, Values([values[int(k)] for k in np.flatnonzero(kept)]), kept, encoding
             )
             counts[modality] = Count(len(items), len(items), 0, 0, len(refused))
+            left_out = Counter[str]()
+            for value in values.values():
+                left_out.update(dict(getattr(value, "left_out", ())))
+            problems += parts_left_out(left_out, items, modality)
         else:
             digests = source_digests(cohort, modality, store, progress)
             keys = store_keys(items, digests)

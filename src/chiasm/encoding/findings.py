@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from chiasm.errors import Severity, count, error, first_rows, warning
 from chiasm.readers import Item, Reader, ReadError, reader_for
 from chiasm.readers.guard import quiet
 
+LEFT_OUT = re.compile(r"([\d,]+) resources? left out: (.+)")
 IN_MEMORY = ("table", "omics", "bag", "tokens")
 
 
@@ -31,6 +34,17 @@ def collected(items: Items, refused: Mapping[int, ReadError], modality: str) -> 
         many = f" in {count(len(rows), 'source')} ({first_rows(rows)})" if len(rows) > 1 else ""
         found.append(Problem(severity, rows[0], modality, items.template, what + many + absent, fix, "unread-source"))
     return found
+
+
+def parts_left_out(left_out: Mapping[str, int], items: Items, modality: str) -> list[Problem]:
+    """Report how many parts of all sources gave no event, by reason."""
+    return [
+        warning(
+            f"{count(number, 'resource')} left out of all sources: {reason}", "see docs/data.md for what is read",
+            path=items.template, modality=modality, finding="left-out",
+        )
+        for reason, number in sorted(left_out.items())
+    ]  # fmt: skip
 
 
 def file_problems(
@@ -77,6 +91,11 @@ def _of_modality(cohort: Cohort, modality: str, progress: Callable[[str, int, in
             notes.setdefault(note, []).append(int(items.file_rows[number]))
     progress(modality, len(items), len(items))
     told = collected(items, refused, modality)
+    left_out = Counter[str]()
+    for note in list(notes):
+        if said := LEFT_OUT.fullmatch(note):
+            left_out[said[2]] += int(said[1].replace(",", "")) * len(notes.pop(note))
+    told += parts_left_out(left_out, items, modality)
     for note, rows in notes.items():
         what, _, fix = note.partition(": ")
         what = f"{what} in {count(len(rows), 'source')} ({first_rows(sorted(rows))})"

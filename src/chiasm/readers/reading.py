@@ -97,11 +97,15 @@ class Tiled(Protocol):
 
 @dataclass(frozen=True)
 class Events:
-    """A patient's record: `hours` (n,) float64 ascending, `codes` (n,) text, `values` (n,) float32, NaN where none."""
+    """A patient's record: `hours` (n,) float64 ascending, `codes` (n,) text, `values` (n,) float32, NaN where none.
+
+    `left_out` says how many parts of the source gave no event, by reason.
+    """
 
     hours: NDArray[np.float64]
     codes: NDArray[np.str_]
     values: Floats
+    left_out: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.errors import count
 from chiasm.readers.reading import LIMITS, Events, Item, Limits, ReadError, check_size
-from chiasm.readers.record.conventions import BIRTH, BUNDLE, DEATH, LONGEST_CODE, MEDS, NDJSON
+from chiasm.readers.record.conventions import BIRTH, BIRTHS, BUNDLE, DEATH, LONGEST_CODE, MEDS, NDJSON
 
 LONGEST_LIFE = 150 * 365.25 * 24  # hours
 
@@ -24,21 +26,29 @@ class EventReader:
     """
 
     kind = "events"
-    version = "1"
+    version = "2"
+    accepts = ("1",)
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Note if the record holds the patient's death; a FHIR file is only checked for size, and never for a death."""
+        """Note if the record holds the patient's death or a birth under another code, and what is left out of FHIR.
+
+        A FHIR file is read whole, so that what `read` refuses is refused here.
+        """
         if isinstance(item, Path):
             if _suffix(item, limits) != MEDS:
-                return ()
+                left_out = self.read(item, limits).left_out
+                return tuple(f"{count(number, 'resource')} left out: {reason}" for reason, number in left_out)
             from chiasm.readers.record.meds import read_subject
 
             item = read_subject(item, limits)
-        codes = _text(_column(_frame(item), "code"))[1]
-        found = DEATH in codes
-        return (
-            ("the record holds the death of the patient: leave it out where the target tells of it",) if found else ()
-        )
+        frame = _frame(item)
+        codes = _text(_column(frame, "code"))[1]
+        notes = []
+        if DEATH in codes:
+            notes.append("the record holds the death of the patient: leave it out where the target tells of it")
+        if BIRTH not in codes and any(code.upper() in BIRTHS for code in codes):
+            notes.append(f"a code is that of a birth, and not {BIRTH}: hours do not count from it; call it {BIRTH}")
+        return tuple(notes)
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Events:
         """Read the patient's events.
@@ -63,7 +73,9 @@ class EventReader:
         from chiasm.readers.record.fhir import read_fhir
         from chiasm.readers.record.meds import since_first_record
 
-        return _events(since_first_record(read_fhir(item, limits).rows), limits)
+        record = read_fhir(item, limits)
+        found = _events(since_first_record(record.rows), limits)
+        return replace(found, left_out=tuple(sorted(record.left_out.items())))
 
 
 def _suffix(path: Path, limits: Limits) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from chiasm.readers.reading import LIMITS, Limits, ReadError, check_size
 from chiasm.readers.record.conventions import BIRTH
-from chiasm.readers.record.fhir_files import read_resources
+from chiasm.readers.record.fhir_files import UNREAD, read_resources
 
 ZONES = timedelta(hours=14)  # how far a local day may begin before or end after the day in UTC
 
@@ -25,10 +25,28 @@ TIMES = {
     "Procedure": ("PROCEDURE//", ("performedDateTime", "performedPeriod")),
     "MedicationRequest": ("MEDICATION_REQUEST//", ("authoredOn",)),
     "MedicationAdministration": ("MEDICATION_ADMINISTRATION//", ("effectiveDateTime", "effectivePeriod")),
+    "MedicationStatement": ("MEDICATION_STATEMENT//", ("effectiveDateTime", "effectivePeriod", "dateAsserted")),
+    "MedicationDispense": ("MEDICATION_DISPENSE//", ("whenHandedOver", "whenPrepared")),
+    "Immunization": ("IMMUNIZATION//", ("occurrenceDateTime",)),
+    "AllergyIntolerance": ("ALLERGY//", ("onsetDateTime", "onsetPeriod", "recordedDate")),
     "Encounter": ("", ("period",)),
 }
 # Status of what did not happen, or was taken back.
-VOID = {"entered-in-error", "cancelled", "not-done", "refuted", "draft", "preparation", "planned", "proposed"}
+VOID = {
+    *(
+        "entered-in-error",
+        "cancelled",
+        "not-done",
+        "refuted",
+        "draft",
+        "preparation",
+        "planned",
+        "proposed",
+        "declined",
+    ),
+    *("not-taken", "intended"),
+}
+WISHED = {"proposal", "plan", "option"}  # intents of a request that nobody has ordered
 SYSTEMS = {
     "http://loinc.org": "LOINC",
     "http://snomed.info/sct": "SNOMED",
@@ -62,12 +80,13 @@ class Event:
 def read_fhir(path: Path, limits: Limits = LIMITS, subject_id: int = 0) -> Record:
     """Read the coded events of one patient.
 
-    Codes have the form `system//code`, after `CONDITION//`, `PROCEDURE//`, `MEDICATION_REQUEST//` or
-    `MEDICATION_ADMINISTRATION//`; those of an Observation (each of its components) are followed by `//unit` of a
-    quantity or `//system//code` of a coded answer. A quantity's comparator is ignored. An Encounter gives
-    `ADMISSION//class` and `DISCHARGE//class`, a Patient `MEDS_BIRTH` and, without a time, `GENDER//gender`. Of several
-    codings the one that the user selected counts, else the first. What was entered in error, not done or cancelled is
-    left out.
+    Codes have the form `system//code`, after `CONDITION//`, `PROCEDURE//`, `IMMUNIZATION//`, `ALLERGY//` or one of
+    `MEDICATION_REQUEST//`, `MEDICATION_ADMINISTRATION//`, `MEDICATION_STATEMENT//`, `MEDICATION_DISPENSE//`. Those of
+    an Observation (each component) are followed by `//unit` of a quantity or `//system//code` of a coded answer. A
+    bound (`<0.01`) is no value: the code is followed by its comparator too. An Encounter gives `ADMISSION//class` and
+    `DISCHARGE//class`, a Patient `MEDS_BIRTH` and, without a time, `GENDER//gender`. Of several
+    codings the one that the user selected counts, else the first. What was entered in error, not done, cancelled or
+    only proposed is left out and counted, as are resources of a type that is not read.
 
     Times are UTC. A partial date counts as its first moment (2021-03: midnight of 1 March UTC), or as the birth if that
     lies inside the span that the date allows: a condition of the year of birth does not precede it.
@@ -90,7 +109,7 @@ def read_fhir(path: Path, limits: Limits = LIMITS, subject_id: int = 0) -> Recor
     patients = _check_patient(resources)
     drugs = {
         name: item["code"] for where, item in resources if item["resourceType"] == "Medication" and "code" in item
-        for name in (where, f"Medication/{item.get('id')}") if name
+        for name in (where, f"Medication/{item['id']}" if "id" in item else "") if name
     }  # fmt: skip
     birth = next((_span(item["birthDate"]) for item in patients if "birthDate" in item), None)
     events, left_out = list[Event](), Counter[str]()
@@ -98,7 +117,10 @@ def read_fhir(path: Path, limits: Limits = LIMITS, subject_id: int = 0) -> Recor
         events += [Event(f"GENDER//{item['gender']}", np.nan, None)] if "gender" in item else []
     facts = len(events)
     for _, item in resources:
-        if item["resourceType"] in TIMES:
+        kind = item["resourceType"]
+        if kind.startswith(UNREAD):
+            left_out[f"of a type that is not read ({kind.removeprefix(UNREAD)})"] += 1
+        if kind in TIMES:
             found = _events(item, drugs)
             if isinstance(found, str):
                 left_out[found] += 1
@@ -144,15 +166,19 @@ def _check_patient(resources: list[tuple[str, dict[str, Any]]]) -> list[dict[str
     if len(own) > 1:
         raise ReadError("the file holds several patients", "write a file a patient")
     names = {name for where, item in own for name in (where, f"Patient/{item['id']}" if "id" in item else "") if name}
+    searched = set[str]()
     for _, item in resources:
-        about = item.get("subject", {}).get("reference")
-        if not isinstance(about, str):
+        about = item.get("subject", item.get("patient", {})).get("reference")
+        if not isinstance(about, str) or about.startswith("Patient?"):  # a search for the patient: see below
+            searched |= {about} if isinstance(about, str) else set()
             continue
         about = about.split("/_history/")[0]
         if not own:
             names = names or {about}
         if about not in names and not any(about.endswith("/" + name) for name in names if name.startswith("Patient/")):
             raise ReadError("a resource is about another patient", "write a file a patient")
+    if len(searched) > 1:  # the identifiers of the Patient are not read, but one search finds one patient
+        raise ReadError("resources name their patient by different searches", "write a file a patient")
     return [item for _, item in own]
 
 
@@ -163,6 +189,8 @@ def _events(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] | 
     status = {item.get("status")} | {code.get("code") for code in item.get("verificationStatus", {}).get("coding", [])}
     if status & VOID or item.get("doNotPerform") or "focus" in item:
         return "void or about something else"
+    if item.get("intent") in WISHED:
+        return "proposed or planned, not ordered"
     if kind == "Encounter":
         name = _code(item["class"])
         ends = [
@@ -172,13 +200,15 @@ def _events(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] | 
         found = [Event(end + name, np.nan, _span(moment)) for end, moment in ends if name and moment is not None]
         return found or "without a code or a time"
     moment = next((item[name] for name in times if name in item), None)
-    moment = moment.get("start") if isinstance(moment, dict) else moment
-    concept = item.get("medicationCodeableConcept", item.get("code"))
-    if reference := item.get("medicationReference", {}).get("reference"):
-        concept = drugs.get(reference, {})
-    if concept is None:
+    moment = moment.get("start", moment.get("end")) if isinstance(moment, dict) else moment
+    concept = item.get("medicationCodeableConcept", item.get("vaccineCode", item.get("code")))
+    if "medicationReference" in item:
+        concept = _drug(item, drugs)
+        if concept is None:
+            return "of a medication that is not in the file"
+    if concept is None and kind != "AllergyIntolerance":  # of which R4 asks for none
         raise ReadError(f"a resource of type {kind} has no code", "code it, or leave it out")
-    if moment is None:
+    if concept is None or moment is None:
         return "without a code or a time"
     span = _span(moment)
     parts = [item] if kind != "Observation" or "component" not in item or _answer(item) else []
@@ -191,12 +221,29 @@ def _events(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] | 
     return found or "without a code or a time"
 
 
+def _drug(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Find the medication that a resource refers to: within it (`#m`), by the address or by type and id; else None."""
+    reference = item["medicationReference"].get("reference")
+    if not isinstance(reference, str):
+        return None
+    reference = reference.split("/_history/")[0]
+    if reference.startswith("#"):
+        inside = [own for own in item.get("contained", []) if own.get("id") in (reference, reference[1:])]
+        return inside[0].get("code", {}) if inside else None
+    by_type = "/".join(reference.split("/")[-2:])
+    found: Mapping[str, Any] | None = drugs.get(reference, drugs.get(by_type))
+    return found
+
+
 def _answer(part: Mapping[str, Any]) -> tuple[str, float] | None:
     """Return the suffix of an observation's code, and its value; text is never an answer."""
     if "valueQuantity" in part:
         quantity = part["valueQuantity"]
         unit = str(quantity.get("code") or quantity.get("unit") or "").strip()
-        return (f"//{unit}" if unit else ""), float(quantity.get("value", np.nan))
+        suffix = f"//{unit}" if unit else ""
+        if comparator := quantity.get("comparator"):
+            return f"{suffix}//{comparator}", np.nan
+        return suffix, float(quantity.get("value", np.nan))
     if "valueCodeableConcept" in part and (name := _concept(part["valueCodeableConcept"])):
         return f"//{name}", np.nan
     for name in ("valueInteger", "valueBoolean"):

@@ -24,11 +24,44 @@ ELEMENTS = {
     "Procedure": "id status code subject performedDateTime performedPeriod",
     "Medication": "id code",
     "MedicationRequest": "id status intent doNotPerform medicationCodeableConcept medicationReference subject "
-    "authoredOn",
+    "authoredOn contained",
     "MedicationAdministration": "id status medicationCodeableConcept medicationReference subject effectiveDateTime "
-    "effectivePeriod",
+    "effectivePeriod contained",
+    "MedicationStatement": "id status medicationCodeableConcept medicationReference subject effectiveDateTime "
+    "effectivePeriod dateAsserted contained",
+    "MedicationDispense": "id status medicationCodeableConcept medicationReference subject whenHandedOver "
+    "whenPrepared contained",
+    "Immunization": "id status vaccineCode patient occurrenceDateTime occurrenceString",
+    "AllergyIntolerance": "id clinicalStatus verificationStatus code patient onsetDateTime onsetPeriod recordedDate",
     "Encounter": "id status class subject period",
 }
+# Resources that hold no coded event of the patient, whose absence is no loss.
+SILENT = {
+    *("Organization", "Practitioner", "PractitionerRole", "Location", "Provenance", "Coverage", "Claim", "Device"),
+    *("ExplanationOfBenefit", "CareTeam", "RelatedPerson", "Endpoint", "HealthcareService", "Account", "Group", "List"),
+    *("OperationOutcome", "Parameters", "Composition", "StructureDefinition", "ValueSet", "CodeSystem", "Binary"),
+    *("Consent", "AuditEvent", "Schedule", "Slot", "Subscription", "MessageHeader", "Substance", "InsurancePlan"),
+    *("SearchParameter", "CapabilityStatement", "ConceptMap", "NamingSystem", "Person", "Specimen", "Appointment"),
+}
+# Elements by which resources of other releases are known.
+ELSEWHERE = {
+    "MedicationRequest": {"medication": "R5", "context": "STU3"},
+    "MedicationAdministration": {
+        "medication": "R5",
+        "occurenceDateTime": "R5",
+        "occurencePeriod": "R5",
+        "notGiven": "STU3",
+    },
+    "MedicationStatement": {"medication": "R5", "taken": "STU3"},
+    "MedicationDispense": {"medication": "R5", "notDone": "STU3"},
+    "Procedure": {"occurrenceDateTime": "R5", "occurrencePeriod": "R5", "notDone": "STU3"},
+    "Encounter": {"actualPeriod": "R5", "plannedStartDate": "R5"},
+    "Immunization": {"notGiven": "STU3", "date": "STU3"},
+    "Condition": {"assertedDate": "STU3"},
+    "AllergyIntolerance": {"assertedDate": "STU3"},
+}
+LONGEST_TYPE = 64
+UNREAD = "?"  # before the type of a resource that is not read
 
 
 def read_resources(path: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -97,12 +130,16 @@ def _kept(resource: object) -> dict[str, Any]:
     if not isinstance(resource, dict) or not isinstance(kind, str):
         raise ReadError("a resource has no resourceType", "export the file again, as FHIR R4")
     if kind not in ELEMENTS:
-        return {"resourceType": "" if kind != "Bundle" else _no_bundle()}
+        _no_bundle(kind)
+        known = kind.isascii() and kind.isalpha() and len(kind) < LONGEST_TYPE
+        return {"resourceType": "" if kind in SILENT else UNREAD + (kind if known else "unknown type")}
     kept = {name: resource[name] for name in ELEMENTS[kind].split() if resource.get(name) is not None}
     kept["resourceType"] = kind
     if _deeper(kept, DEEPEST):
         raise ReadError(f"a resource of type {kind} is nested too deeply", "export the file again")
     plain: dict[str, Any] = _without_null(kept)
+    contained = plain.pop("contained", [])
+    _of_release(resource, kind)
     try:
         from fhir.resources.R4B import get_fhir_model_class
     except ImportError:
@@ -114,11 +151,29 @@ def _kept(resource: object) -> dict[str, Any]:
         names = {str(place["loc"][0]) for place in places if place["loc"]} & set(ELEMENTS[kind].split())
         where = f": {', '.join(sorted(names))}" if names else ""
         raise ReadError(f"a resource of type {kind} is not FHIR R4{where}", "correct it, or export it again") from None
+    if contained:
+        plain["contained"] = [
+            _kept(item)
+            for item in (contained if isinstance(contained, list) else [contained])
+            if isinstance(item, dict) and item.get("resourceType") == "Medication" and isinstance(item.get("id"), str)
+        ]
     return plain
 
 
-def _no_bundle() -> NoReturn:
-    raise ReadError("a Bundle stands inside", "bring the resources of one Bundle")
+def _of_release(resource: dict[str, Any], kind: str) -> None:
+    """Refuse by its name a resource that another release of FHIR writes in another way."""
+    signs = ELSEWHERE.get(kind, {})
+    for name, release in signs.items():
+        if name in resource:
+            raise ReadError(
+                f"a resource of type {kind} is not FHIR R4 but {release}: {name}",
+                "export the record as R4, or convert it with the HL7 FHIR validator",
+            )
+
+
+def _no_bundle(kind: str) -> None:
+    if kind == "Bundle":
+        raise ReadError("a Bundle stands inside", "bring the resources of one Bundle")
 
 
 def _without_null(tree: Any) -> Any:
@@ -145,6 +200,9 @@ def _unique(found: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, 
     """Yield each resource once; refuse two different ones of the same type and id."""
     seen: dict[tuple[str, str], dict[str, Any]] = {}
     for where, item in found:
+        if item["resourceType"].startswith(UNREAD):
+            yield where, item
+            continue
         key = (item["resourceType"], item.get("id", where))
         if not item["resourceType"] or (key[1] and seen.get(key) == item):
             continue

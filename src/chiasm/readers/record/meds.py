@@ -14,7 +14,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from chiasm.cohort import Unsupported
 from chiasm.readers.reading import LIMITS, Limits, ReadError, check_size
-from chiasm.readers.record.conventions import BIRTH, LONGEST_CODE
+from chiasm.readers.record.conventions import BIRTH, BIRTHS, LONGEST_CODE
 from chiasm.readers.registry import missing
 
 HOUR = 3_600_000_000  # microseconds, the resolution of MEDS
@@ -26,7 +26,8 @@ def read_meds(folder: Path, limits: Limits = LIMITS) -> pd.DataFrame:
     """Read every subject of a MEDS dataset (`data/**/*.parquet`) as a table of events.
 
     `hours = (time - first) / 1 h`, with `first` the subject's first record with a time that is not the birth, so that
-    the birth lies at or below zero and the age at the first record is kept. A static row, which has no time, is put at
+    the birth lies at or below zero and the age at the first record is kept; a birth under another code (`DOB`) counts
+    as one here. A static row, which has no time, is put at
     the first record: hours 0. `text_value` and other columns are not read.
 
     Args:
@@ -74,7 +75,8 @@ def since_first_record(rows: pd.DataFrame) -> pd.DataFrame:
     time = rows["time"].to_numpy("datetime64[us]")
     timed = ~np.isnat(time)
     subject, ids = pd.factorize(rows["subject_id"], sort=True)
-    counted = timed & (rows["code"] != BIRTH).to_numpy(bool)
+    births = [code for code in rows["code"].unique() if isinstance(code, str) and code.upper() in (BIRTH, *BIRTHS)]
+    counted = timed & ~rows["code"].isin(births).to_numpy(bool)
     none = np.iinfo(np.int64).max
     first, born = np.full(len(ids), none), np.full(len(ids), none)
     stamps = time.astype(np.int64)

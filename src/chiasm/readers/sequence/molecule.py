@@ -1,18 +1,20 @@
-"""Reader of molecules, from SMILES or a file of one structure, as canonical SMILES."""
+"""Reader of molecules, from SMILES, InChI or a file of one structure, as canonical SMILES."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from chiasm.cohort.smiles import MOST_CHARACTERS, parse_smiles
 from chiasm.readers.reading import LIMITS, Item, Limits, ReadError
 from chiasm.readers.registry import missing
-from chiasm.readers.sequence.text import inspect_plain, read_plain
+from chiasm.readers.sequence.text import read_plain
 
 SMILES_FILES = (".smi", ".smiles", ".txt")
 STRUCTURES = (".sdf", ".mol")
 RECORD_END = "$$$$"
+INCHI_KEY = re.compile(r"[A-Z]{14}-[A-Z]{10}-[A-Z]")
 BLOCK_END = "M  END"
 
 
@@ -20,15 +22,23 @@ class MoleculeReader:
     """Reader of a molecule as RDKit's canonical isomeric SMILES: two spellings of one molecule give one text.
 
     Salts and mixtures keep all their parts. From a structure file (SDF, MOL) the atoms, bonds and stereochemistry
-    are read, hydrogens folded into their atoms; names and data fields are not.
+    are read, hydrogens folded into their atoms; names and data fields are not. A cell may hold an InChI.
     """
 
     kind = "molecule"
-    version = "1"
+    version = "2"
+    accepts = ("1",)
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Return no notes; check a cell as `read` does, a file by its size and kind."""
-        return inspect_plain(self.read, item, (*SMILES_FILES, *STRUCTURES), limits)
+        """Note a racemate, of which one enantiomer is read, and atoms that stand for any; refuse what `read` does."""
+        molecule = self._molecule(item, limits)[0]
+        notes = []
+        groups = {str(group.GetGroupType()) for group in molecule.GetStereoGroups()}
+        if groups & {"STEREO_AND", "STEREO_OR"}:
+            notes.append("the structure is a racemate or of relative configuration, and one enantiomer is read")
+        if any(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms()):
+            notes.append("an atom stands for any (*): a polymer, a fragment or a pattern, not a whole molecule")
+        return tuple(notes)
 
     def read(self, item: Item, limits: Limits = LIMITS) -> str:
         """Read the canonical SMILES.
@@ -38,6 +48,10 @@ class MoleculeReader:
                 characters of SMILES.
             Unsupported: RDKit is missing.
         """
+        return self._molecule(item, limits)[1]
+
+    def _molecule(self, item: Item, limits: Limits) -> tuple[Any, str]:
+        """Parse the molecule, and write its canonical SMILES."""
         text = read_plain(item, (*SMILES_FILES, *STRUCTURES), limits)
         chem, silence = _rdkit()
         with silence():  # RDKit writes what it could not parse to stderr
@@ -57,7 +71,7 @@ class MoleculeReader:
             raise ReadError("the molecule has no atoms", "leave it out if the patient has none")
         if len(smiles) > MOST_CHARACTERS:
             raise _too_large()
-        return smiles
+        return found, smiles
 
 
 def _smiles(text: str, is_file: bool) -> Any:
@@ -69,10 +83,16 @@ def _smiles(text: str, is_file: bool) -> Any:
     if len(lines[0]) > 1 and not is_file:  # in a file the name of the molecule may follow
         raise ReadError("the SMILES holds a blank", "write the SMILES alone, without a name")
     smiles = lines[0][0]
+    if INCHI_KEY.fullmatch(smiles):
+        raise ReadError("an InChIKey is a digest, from which no structure follows", "write SMILES or InChI")
     if len(smiles) > MOST_CHARACTERS:
         raise _too_large()
     if not smiles.isascii():  # RDKit would read up to the first such letter and drop the rest
         raise _unreadable()
+    if smiles.startswith("InChI="):
+        from rdkit import Chem
+
+        return Chem.MolFromInchi(smiles, logLevel=None)  # type: ignore[no-untyped-call]
     return parse_smiles(smiles)
 
 
@@ -89,7 +109,7 @@ def _structure(chem: Any, text: str) -> Any:
 def _unreadable() -> ReadError:
     return ReadError(
         "RDKit makes no molecule of it: the notation is wrong, or an atom has a valence it cannot have",
-        "check the structure, and that it is SMILES, SDF or MOL",
+        "check the structure, and that it is SMILES, InChI, SDF or MOL",
     )
 
 
