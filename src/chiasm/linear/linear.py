@@ -23,7 +23,9 @@ from chiasm.artifact import storable
 from chiasm.cohort.targets import Outcome
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.logistic import fit_ridge_logistic
+from chiasm.linear.moments import Moments, worth_summing
 from chiasm.linear.ridge_cox import Array, RiskSets, breslow, checked, cox_nll, fit_ridge_cox, row_space, survival_at
+from chiasm.linear.shared_rows import Rows, SharedRows, checked_rows
 
 __all__ = [
     "Linear",
@@ -49,13 +51,15 @@ class Linear:
     coef: Array
     intercept: Array
 
-    def linear_predictor(self, features: Array) -> Array:
+    def linear_predictor(self, features: Rows) -> Array:
         """Logits, mean or log risk of each patient, shape (n, K), from features of shape (n, F)."""
+        if isinstance(features, SharedRows):
+            return features @ self.coef + self.intercept
         return np.asarray(np.asarray(features, np.float64) @ self.coef + self.intercept)
 
 
 def fit_path(
-    kind: str, features: Array, outcome: Outcome, penalties: Sequence[float], *, classes: int | None = None
+    kind: str, features: Rows, outcome: Outcome, penalties: Sequence[float], *, classes: int | None = None
 ) -> list[Linear]:
     """Fit one linear predictor per penalty, warm-started from the largest penalty to the smallest.
 
@@ -70,11 +74,12 @@ def fit_path(
         One `Linear` for each penalty, in the order given. A Cox risk is centred: its training mean is zero.
     """
     known = np.asarray(outcome.known, bool)
-    x, y = checked(features, known)[known], np.asarray(outcome.value, np.float64)[known]
+    rows, y = checked_rows(features, known)[known], np.asarray(outcome.value, np.float64)[known]
     if not len(penalties) or min(penalties) < 0:
         raise ValueError(f"penalties must be a list of numbers >= 0, not {list(penalties)}")
     if kind == "regression":
-        return [Linear(kind, *fit) for fit in fit_ridge(x, y, penalties)]
+        return [Linear(kind, *fit) for fit in fit_ridge(rows, y, penalties)]
+    x = np.asarray(rows)
     if kind == "classification":
         return [Linear(kind, *fit) for fit in fit_ridge_logistic(x, y.astype(int), penalties, classes=classes)]
     if kind == "multilabel":
@@ -150,13 +155,19 @@ def fit_labels(x: Array, y: Array, penalties: Sequence[float]) -> list[Linear]:
     return fits
 
 
-def fit_ridge(features: Array, y: Array, penalties: Sequence[float]) -> list[tuple[Array, Array]]:
+def fit_ridge(features: Rows, y: Array, penalties: Sequence[float]) -> list[tuple[Array, Array]]:
     """Fit least squares by one singular value decomposition: minimise 1/2 sum (y - eta)^2 + penalty/2 |coef|^2.
+
+    Many patients are summed to second moments first, which are decomposed instead.
 
     `features` (n, F), `y` (n,) or (n, K); returns `(coef (F, K), intercept (K,))` for each penalty. At penalty 0 it is
     the solution of least norm. Equals `sklearn.linear_model.Ridge(alpha=penalty)`.
     """
-    x, target = np.asarray(features, np.float64), np.asarray(y, np.float64).reshape(len(y), -1)
+    target = np.asarray(y, np.float64).reshape(len(y), -1)
+    if min(penalties) > 0 and worth_summing(features):
+        own = Moments(features, target)
+        return [(coef, own.level - own.mean @ coef) for coef in own.ridges(list(penalties))]
+    x = np.asarray(features, np.float64)
     x_mean, y_mean = x.mean(axis=0), target.mean(axis=0)
     left, size, right = linalg.svd(x - x_mean, full_matrices=False)
     size = np.where(size > size.max(initial=0.0) * 1e-12, size, 0.0)
