@@ -118,6 +118,11 @@ class PackedTokens:
         index = torch.from_numpy(starts + np.arange(int(lengths.sum())))
         return PackedTokens(self.values[index], np.concatenate([[0], np.cumsum(lengths)]), self.slots)
 
+    def shared(self, places: np.ndarray) -> SharedTokens:
+        """Let patient i have the tokens at `places[i]` of these, or none where it is -1."""
+        nobody = np.concatenate([self.offsets, self.offsets[-1:]])
+        return SharedTokens(PackedTokens(self.values, nobody, self.slots), places)
+
     @staticmethod
     def scatter(
         parts: Sequence[np.ndarray], rows: np.ndarray, patients: int, width: int, slots: int = 0
@@ -131,3 +136,40 @@ class PackedTokens:
         order = np.argsort(rows, kind="stable")
         flat = np.concatenate([parts[k] for k in order]).astype(np.float32, copy=False)
         return PackedTokens(torch.from_numpy(np.ascontiguousarray(flat)), offsets, slots)
+
+
+@dataclass(frozen=True)
+class SharedTokens:
+    """Tokens of many patients who share them, as pairs share drugs: each different one is kept once.
+
+    Args:
+        packed: the U different ones, and one without a token at the end.
+        places: `(B,)` which of them each patient has; -1, the last, if absent.
+    """
+
+    packed: PackedTokens
+    places: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def width(self) -> int:
+        return self.packed.width
+
+    @property
+    def slots(self) -> int:
+        return self.packed.slots
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of tokens of each patient: `(B,)` int64."""
+        return np.asarray(self.packed.lengths[self.places])
+
+    def take(self, rows: np.ndarray) -> Tokens:
+        """Return the patients `rows` as a padded batch, as long as the longest of them or `slots`."""
+        return self.packed.take(self.places[rows] % len(self.packed))
+
+    def subset(self, rows: np.ndarray) -> SharedTokens:
+        """Return the tokens of the patients `rows`, still shared."""
+        return SharedTokens(self.packed, self.places[rows])

@@ -61,7 +61,16 @@ def test_the_solution_equals_scikit_learns(penalty: float) -> None:
     matrix = by_hand(items, [0.4, 0.7], 0.3)
     wanted = KernelRidge(alpha=penalty, kernel="precomputed").fit(matrix, target).dual_coef_
     kernel = kernel_of(items, np.arange(60))
-    np.testing.assert_allclose(kernel @ solve(kernel, target, penalty), matrix @ wanted, atol=2e-4)
+    np.testing.assert_allclose(kernel @ solve(kernel, target, [penalty])[0], matrix @ wanted, atol=2e-4)
+
+
+def test_penalties_solved_together_are_those_solved_alone() -> None:
+    items, target = pairs(5), np.random.default_rng(5).normal(size=(60, 2))
+    kernel, penalties = kernel_of(items, np.arange(60)), (3.0, 0.3, 1.0)
+    assert kernel.short
+    for penalty, together in zip(penalties, solve(kernel, target, penalties), strict=True):
+        alone = KernelRidge(alpha=penalty, kernel="precomputed").fit(by_hand(items, [0.4, 0.7], 0.3), target)
+        np.testing.assert_allclose(together, alone.dual_coef_, atol=2e-4)
 
 
 def test_distances_are_scaled_by_their_median_and_one_item_has_none() -> None:

@@ -47,10 +47,11 @@ def test_a_jump_that_would_change_a_sign_is_not_taken() -> None:
     centred = x - x.mean(axis=0)
     targets = outcome.value[:, None]
     given = proximal.SparseProblem(True, x, x.mean(axis=0), np.ones(10, bool), targets, 0.5)
+    block = proximal.RowBlock(given, centred)
     least = np.linalg.lstsq(centred, targets - targets.mean(axis=0), rcond=None)[0]
-    assert proximal._newton(given, centred, 1e-6, least, targets.mean(axis=0)) is not None
-    assert proximal._newton(given, centred, 1e-6, -least, targets.mean(axis=0)) is None
-    assert proximal._newton(given, centred, 1e-6, 0 * least, targets.mean(axis=0)) is None
+    assert proximal._newton(given, block, 1e-6, least, targets.mean(axis=0)) is not None
+    assert proximal._newton(given, block, 1e-6, -least, targets.mean(axis=0)) is None
+    assert proximal._newton(given, block, 1e-6, 0 * least, targets.mean(axis=0)) is None
 
 
 def test_columns_that_are_copies_under_a_lasso_are_no_error() -> None:

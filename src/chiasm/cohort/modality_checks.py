@@ -82,7 +82,7 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
             what = f"{what} ({first_rows(wrong.tolist())})"
             found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality, finding=finding))
     if len(used) > 1:
-        constant = [str(name) for name in used.columns if used[name].nunique(dropna=True) <= 1]
+        constant = [str(name) for name, same in zip(used.columns, _constant(used), strict=True) if same]
         if constant:
             what = f"{count(len(constant), 'column')} constant or all missing: {_named(constant)}"
             found.append(
@@ -90,6 +90,18 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
                     what, "leave them out: they say nothing", path=path, modality=modality, finding="constant-columns"
                 )
             )
+    return found
+
+
+def _constant(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """(C,) True for columns with at most one value beside missing ones."""
+    text = np.array([str(kind) == "object" for kind in frame.dtypes], dtype=bool)
+    found = np.zeros(len(text), dtype=bool)
+    numbers = frame.iloc[:, ~text].to_numpy(dtype=np.float64)
+    missing = np.isnan(numbers)
+    low, high = np.where(missing, np.inf, numbers).min(axis=0), np.where(missing, -np.inf, numbers).max(axis=0)
+    found[~text] = (low == high) | missing.all(axis=0)
+    found[text] = [frame.iloc[:, k].nunique(dropna=True) <= 1 for k in np.flatnonzero(text)]
     return found
 
 

@@ -132,7 +132,7 @@ class Table:
         self._require_bounded()
         self._opened = self._state()
         if len(set(self.columns)) < len(self.columns):
-            repeated = next(name for i, name in enumerate(self.columns) if name in self.columns[:i])
+            repeated = pd.Index(self.columns)[pd.Index(self.columns).duplicated()][0]
             self._refuse(f"column '{repeated}' stands twice in the header", "rename one of the two")
 
     def _require_bounded(self) -> None:
@@ -215,8 +215,8 @@ class Table:
         """Default columns of a modality: all but the key; for an annotated matrix, X if the kind is omics, else obs."""
         if not self.is_annotated:
             return [column for column in self.columns if column != key]
-        features = list(self._annotated.features)
-        own = features if kind == "omics" else [name for name in self.columns if name not in set(features)]
+        features = dict.fromkeys(self._annotated.features)
+        own = list(features) if kind == "omics" else [name for name in self.columns if name not in features]
         return [column for column in own if column not in (key, self._annotated.index)]
 
     @cached_property

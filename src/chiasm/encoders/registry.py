@@ -15,6 +15,7 @@ from chiasm.cohort.kinds import TABLE, has_form
 from chiasm.encoders.adaptable import InputsAsTheyAre
 from chiasm.encoders.bag import BagEncoder
 from chiasm.encoders.catalogue import make_encoder
+from chiasm.encoders.sharing import sharing
 from chiasm.encoders.stored import StoredTokensEncoder
 from chiasm.encoders.streaming import StreamedTokens
 from chiasm.encoders.table.omics import OmicsEncoder
@@ -90,7 +91,8 @@ def fit_encoders(cohort: Cohort) -> dict[str, Encoder]:
 def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
     """Encode every patient and modality that has an encoder; bags are encoded in batches of similar length.
 
-    Stored tokens that would take more than a gigabyte stay on disk and are read batch by batch.
+    Stored tokens that would take more than a gigabyte stay on disk and are read batch by batch. Tokens that many
+    patients share, as pairs share a drug, are encoded and kept once.
     """
     packed: dict[str, Packed] = {}
     for modality, encoder in encoders.items():
@@ -100,6 +102,10 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
             )
             continue
         rows = cohort.rows_of(modality)
+        once = _once(cohort, modality, encoder)
+        if once is not None:
+            packed[modality] = once
+            continue
         if encoder.slots and cohort.kinds[modality] != "tokens":
             packed[modality] = _filled(cohort, modality, encoder, rows)
             continue
@@ -121,6 +127,20 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
                 parts[k] = values[mask]
         packed[modality] = PackedTokens.scatter(parts, rows, len(cohort), encoder.width)
     return packed
+
+
+def _once(cohort: Cohort, modality: str, encoder: Encoder) -> Packed | None:
+    """Encode what many patients share once; None if they share too little, or it is too large to keep."""
+    shared = None if isinstance(encoder, InputsAsTheyAre) else sharing(cohort, modality)
+    if shared is None:
+        return None
+    different = cohort.with_modalities([modality]).subset(shared.rows[shared.first])
+    tokens = pack(different, {modality: encoder})[modality]
+    if not isinstance(tokens, PackedTokens):
+        return None
+    places = np.full(len(cohort), -1)
+    places[shared.rows] = np.argsort(np.argsort(shared.first))[shared.index]  # a subset is in the cohort's order
+    return tokens.shared(places)
 
 
 def _filled(cohort: Cohort, modality: str, encoder: Encoder, rows: np.ndarray) -> PackedTokens:

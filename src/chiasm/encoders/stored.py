@@ -12,11 +12,13 @@ from scipy import linalg  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.encoders.table.scaling import Array
+from chiasm.store.stored_tokens import StoredTokens
 from chiasm.tokens import Tokens
 
 WIDTH = 64
 MOST_TOKENS = 200_000  # tokens used in a fit, from evenly chosen patients
 BLOCK = 4_096
+SHARED_FROM = 4_096  # patients; from as many on, tokens that several share are read once in a fit
 FLAT = 8_192  # number of columns up to which positions are concatenated without projection
 
 
@@ -50,19 +52,20 @@ class StoredTokensEncoder:
         wide, slots = int(raw.width), int(raw.slots)
         places = slots or 1
         total, count = np.zeros((places, wide)), np.zeros(places)
-        for values, place in _blocks(raw, slots):
-            np.add.at(total, place, values)
-            count += np.bincount(place, minlength=places)
+        for values, place, times in _blocks(raw, slots):
+            np.add.at(total, place, values if times is None else values * times[:, None])
+            count += np.bincount(place, times, minlength=places)
         mean = total / np.maximum(count, 1)[:, None]
         spread = np.zeros(places)
-        for values, place in _blocks(raw, slots):
-            spread += np.bincount(place, ((values - mean[place]) ** 2).sum(1), minlength=places)
+        for values, place, times in _blocks(raw, slots):
+            squares = ((values - mean[place]) ** 2).sum(1)
+            spread += np.bincount(place, squares if times is None else squares * times, minlength=places)
         scale = np.sqrt(spread / np.maximum(count, 1) / wide)
         scale[scale < 1e-8] = np.inf
         moments = np.zeros((wide, wide))
-        for values, place in _blocks(raw, slots):
+        for values, place, times in _blocks(raw, slots):
             centred = (values - mean[place]) / scale[place][:, None]
-            moments += centred.T @ centred
+            moments += centred.T @ (centred if times is None else centred * times[:, None])
         variance, vectors = linalg.eigh(moments / max(1.0, count.sum()))
         keep = min(wide, WIDTH)
         variance, vectors = variance[::-1][:keep], vectors[:, ::-1][:, :keep]
@@ -113,8 +116,16 @@ class StoredTokensEncoder:
         return np.concatenate(parts) if parts else np.zeros((0, columns))
 
 
-def _blocks(raw: Any, slots: int) -> Iterator[tuple[Array, np.ndarray]]:
-    """Yield blocks of tokens `(b, D)` float64 of evenly chosen patients with their positions, zero for bags."""
+def _blocks(raw: Any, slots: int) -> Iterator[tuple[Array, np.ndarray, Array | None]]:
+    """Yield blocks of tokens `(b, D)` float64 of evenly chosen patients with their positions, zero for bags.
+
+    Of many patients who share tokens each different source is read once; the third part is then how many have a token.
+    """
+    counts = None
+    if len(raw) >= SHARED_FROM and isinstance(raw, StoredTokens):
+        different, times = raw.different()
+        if len(different) <= len(raw) // 4:
+            raw, counts = different, times
     lengths = np.asarray(raw.lengths)
     step = max(1, -(-int(lengths.sum()) // MOST_TOKENS))
     chosen = np.arange(0, len(raw), step)
@@ -124,4 +135,5 @@ def _blocks(raw: Any, slots: int) -> Iterator[tuple[Array, np.ndarray]]:
         place = (
             np.broadcast_to(np.arange(values.shape[1]), mask.shape)[mask] if slots else np.zeros(int(mask.sum()), int)
         )
-        yield values[mask].astype(np.float64), place
+        weights = None if counts is None else np.repeat(counts[chosen[start : start + size]], mask.sum(1)).astype(float)
+        yield values[mask].astype(np.float64), place, weights

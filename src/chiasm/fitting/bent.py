@@ -21,6 +21,7 @@ from chiasm.fitting.inner_choice import PENALTIES, ROUNDS, Chosen, choose_penalt
 from chiasm.linear.boosted_trees import BoostedTrees
 from chiasm.linear.gaussian_kernel import WIDTHS, GaussianMap, gaussian_maps, left_out_errors, residuals
 from chiasm.linear.linear import Linear
+from chiasm.linear.shared_rows import Rows, mapped
 
 Array = NDArray[np.float64]
 KERNEL_COMPONENTS = 64
@@ -108,7 +109,7 @@ class Part:
     classes: int | None
     features: Any
     projection: Projection
-    components: Array
+    components: Rows
     width: int
     columns: bool
     seed: int
@@ -122,7 +123,10 @@ def bent_rivals(part: Part, raw: Any, linear: Chosen) -> list[tuple[Any, Chosen]
         found.append(kernel)
     best = min([linear, *(own for _, own in found)], key=lambda own: own.loss)
     on_columns = part.columns and isinstance(part.features, Columns | TableEncoder) and part.width <= WIDE
-    seen = unscaled(part.features, raw) if on_columns else part.components[:, :TREE_COMPONENTS]
+    if on_columns:
+        seen = unscaled(part.features, raw)
+    else:
+        seen = np.asarray(mapped(lambda own: own[:, :TREE_COMPONENTS], part.components))
     trees = choose_trees(part.kind, seen, part.outcome, part.folds, part.classes, best.raw, part.seed)
     if trees is not None:
         projection = None if on_columns else first_components(part.projection, TREE_COMPONENTS)
@@ -140,7 +144,7 @@ def kernel_rival(part: Part) -> tuple[KernelMachine, Chosen] | None:
     rest = residuals(part.kind, part.outcome, part.classes)
     straight = _errors(part.components, rest)
     maps = gaussian_maps(part.components, part.seed, components=KERNEL_COMPONENTS)
-    values = [own(part.components) for own in maps]
+    values = [mapped(own, part.components) for own in maps]
     errors = np.stack([_errors(own, rest) for own in values])  # (W, P)
     width, strength = np.unravel_index(int(errors.argmin()), errors.shape)
     if errors.min() >= min(float(straight.min()), float((rest**2).sum())):
@@ -150,7 +154,7 @@ def kernel_rival(part: Part) -> tuple[KernelMachine, Chosen] | None:
     return KernelMachine(part.projection, maps[width], chosen.model), chosen
 
 
-def _errors(x: Array, rest: Array) -> Array:
+def _errors(x: Rows, rest: Array) -> Array:
     return left_out_errors(x, rest, PENALTIES)
 
 

@@ -16,6 +16,7 @@ from chiasm.linear.boosted_trees import Booster, Growth
 from chiasm.linear.elastic_net import STEPS, fit_elastic_net, penalty_grid
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.linear import Linear, fit_path, information
+from chiasm.linear.shared_rows import Rows
 from chiasm.linear.target_units import TargetUnits
 
 Array = NDArray[np.float64]
@@ -55,7 +56,7 @@ class Chosen:
 
 def choose_penalty(
     kind: str,
-    x: Array,
+    x: Rows,
     outcome: Outcome,
     folds: Folds,
     classes: int | None,
@@ -95,7 +96,7 @@ def choose_penalty(
 
 
 def choose_sparse(
-    kind: str, x: Array, outcome: Outcome, folds: Folds, classes: int | None, *, l1_ratio: float = 0.5
+    kind: str, x: Rows, outcome: Outcome, folds: Folds, classes: int | None, *, l1_ratio: float = 0.5
 ) -> Chosen:
     """Fit an elastic net at the penalty, from its own grid, that inner folds select."""
     standard = TargetUnits.of(kind, outcome).inside(outcome)

@@ -16,12 +16,15 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, CohortError, fold_ids
 from chiasm.compute.memo import remember
 from chiasm.encoders import features_of
+from chiasm.encoders.sharing import different_raw
 from chiasm.encoders.table.scaling import Projected, Projection
 from chiasm.fitting.base import Training
 from chiasm.fitting.bent import Part, bent_rivals
 from chiasm.fitting.inner_choice import Chosen, choose_penalty, choose_sparse
+from chiasm.fitting.shared import projected, shared_features
 from chiasm.linear.linear import Linear
 from chiasm.linear.losses import LOSSES
+from chiasm.linear.shared_rows import mapped
 
 Array = NDArray[np.float64]
 FOLDS = 5
@@ -84,8 +87,9 @@ class Unimodal:
 
     def components(self, cohort: Cohort) -> Array:
         """Return the inputs `(n, F)` of the linear model for the patients who have the modality."""
-        scaled: Array = self.features.features(cohort.raw(self.modality))
-        return scaled if self.projection is None else self.projection(scaled)
+        raw, shared = different_raw(cohort, self.modality)
+        seen = self._inputs(raw)
+        return seen if shared is None else seen[shared.index]
 
     def embedding(self, cohort: Cohort) -> Array:
         """Return the components `(B, F)`, with zeros (the training mean) where the modality is absent."""
@@ -95,11 +99,17 @@ class Unimodal:
 
     def calibrated(self, cohort: Cohort) -> Array:
         """Return the calibrated link `(n, K)` of the patients who have the modality, without shift to the prior."""
+        raw, shared = different_raw(cohort, self.modality)
         if self.bent is not None:
-            raw = self.bent.raw_link(self.features, cohort.raw(self.modality))
+            link = self.bent.raw_link(self.features, raw)
         else:
-            raw = self.linear.linear_predictor(self.components(cohort))
-        return np.asarray(self.centre + self.slope * (raw - self.centre))
+            link = self.linear.linear_predictor(self._inputs(raw))
+        own = np.asarray(self.centre + self.slope * (link - self.centre))
+        return own if shared is None else own[shared.index]
+
+    def _inputs(self, raw: Any) -> Array:
+        scaled: Array = self.features.features(raw)
+        return scaled if self.projection is None else self.projection(scaled)
 
     def link(self, cohort: Cohort) -> Array:
         """Return the link `(B, K)`: the prior, plus the calibrated link less `level` where the modality is present."""
@@ -158,16 +168,15 @@ def _straight(training: Training, modality: str) -> _Straight:
     known, folds = outcome.take(rows), inner_folds(cohort, training.seed)[rows]
     if len(np.unique(folds)) < 2:  # a rare modality whose patients all fell in one inner fold
         folds = np.arange(len(rows)) % FOLDS
-    raw = cohort.raw(modality)
-    features = features_of(cohort, modality).fit(raw, [])
-    scaled = features.features(raw)
+    features = features_of(cohort, modality).fit(cohort.raw(modality), [])
+    scaled = shared_features(cohort, modality, features.features)
     # Pixels share one unit, handcrafted features do not: inner folds decide whether to scale the columns.
     columns = cohort.kinds[modality] in COLUMN_KINDS
     ways = (False,) if columns else (False, True)
-    projections = [Projection.fit(scaled, COMPONENTS, alike=alike) for alike in ways]
-    ridges = [(own, choose_penalty(kind, own(scaled), known, folds, classes)) for own in projections]
+    projections = [projected(scaled, COMPONENTS, alike=alike) for alike in ways]
+    ridges = [(own, choose_penalty(kind, mapped(own, scaled), known, folds, classes)) for own in projections]
     projection, chosen = min(ridges, key=lambda pair: pair[1].loss)
-    seen, width = projection(scaled), scaled.shape[1]
+    seen, width = mapped(projection, scaled), scaled.shape[1]
     part = Part(kind, known, folds, classes, features, projection, seen, width, columns, training.seed)
     read: Projection | None = projection
     if LOSSES[kind].has_elastic_net:

@@ -26,8 +26,10 @@ from scipy.special import logit  # type: ignore[import-untyped]
 from chiasm.linear.linear import Linear
 from chiasm.linear.logistic import over_all_classes
 from chiasm.linear.losses import LOSSES
-from chiasm.linear.proximal import TOLERANCE, SparseProblem, fit_working_set
-from chiasm.linear.ridge_cox import Array, checked
+from chiasm.linear.moments import MomentProblem, Moments, worth_summing
+from chiasm.linear.proximal import TOLERANCE, Problem, SparseProblem, fit_working_set
+from chiasm.linear.ridge_cox import Array
+from chiasm.linear.shared_rows import Rows, SharedRows, checked_rows
 from chiasm.targets import Outcome
 
 STEPS = 12
@@ -36,7 +38,7 @@ LEAST_ENTERING = 50  # columns that may enter the working set at once; a quarter
 
 def fit_elastic_net(
     kind: str,
-    features: Array,
+    features: Rows,
     outcome: Outcome,
     penalties: Sequence[float],
     *,
@@ -75,16 +77,15 @@ def fit_elastic_net(
     return [fits[penalty] for penalty in penalties]
 
 
-def largest_penalty(kind: str, features: Array, outcome: Outcome, *, l1_ratio: float = 0.5) -> float:
+def largest_penalty(kind: str, features: Rows, outcome: Outcome, *, l1_ratio: float = 0.5) -> float:
     """Smallest penalty at which every coefficient is zero: `max |x_j' (y - mean y)| / l1_ratio`.
 
     0 where no column varies with the outcome. Arguments as for `fit_elastic_net`.
     """
-    problem = _problem(kind, features, outcome, l1_ratio)[0]
-    return _largest(problem.gradient(problem.targets.mean(axis=0)), l1_ratio)
+    return _largest(_problem(kind, features, outcome, l1_ratio)[0].start()[1], l1_ratio)
 
 
-def penalty_grid(kind: str, features: Array, outcome: Outcome, *, l1_ratio: float = 0.5) -> tuple[float, ...]:
+def penalty_grid(kind: str, features: Rows, outcome: Outcome, *, l1_ratio: float = 0.5) -> tuple[float, ...]:
     """Grid of `STEPS` penalties, ascending and geometric, up to the largest one of use.
 
     They span two decades with more columns than patients, else three, where hardly any penalty is left.
@@ -94,7 +95,7 @@ def penalty_grid(kind: str, features: Array, outcome: Outcome, *, l1_ratio: floa
     return tuple(float(top * share) for share in np.geomspace(10.0**-decades, 1.0, STEPS))
 
 
-def _problem(kind: str, features: Array, outcome: Outcome, l1_ratio: float) -> tuple[SparseProblem, NDArray[np.int_]]:
+def _problem(kind: str, features: Rows, outcome: Outcome, l1_ratio: float) -> tuple[Problem, NDArray[np.int_]]:
     """Build the problem of the patients with known outcomes, and return their class codes."""
     if kind not in LOSSES or not LOSSES[kind].has_elastic_net:
         able = " and ".join(name for name, loss in LOSSES.items() if loss.has_elastic_net)
@@ -102,22 +103,24 @@ def _problem(kind: str, features: Array, outcome: Outcome, l1_ratio: float) -> t
     if not 0 < l1_ratio <= 1:
         raise ValueError(f"l1_ratio must lie above 0 and be at most 1, not {l1_ratio}: without L1 take the ridge")
     known = np.asarray(outcome.known, bool)
-    x, y = checked(features, known), np.asarray(outcome.value, np.float64)
+    x, y = checked_rows(features, known), np.asarray(outcome.value, np.float64)
     if not known.all():
         x, y = x[known], y[known]
     sparse = LOSSES[kind].sparse(Outcome(y, None, np.ones(len(y), bool)))
-    varies = np.ptp(x, axis=0) > 0
-    return SparseProblem(sparse.squared, x, x.mean(axis=0), varies, sparse.targets, l1_ratio), sparse.codes
+    varies = x.varies if isinstance(x, SharedRows) else np.ptp(x, axis=0) > 0
+    if sparse.squared and worth_summing(x):
+        return MomentProblem(Moments(x, sparse.targets), varies, l1_ratio), sparse.codes
+    mean = np.asarray(x.mean(axis=0))
+    return SparseProblem(sparse.squared, x, mean, varies, sparse.targets, l1_ratio), sparse.codes
 
 
 def _largest(slope: Array, l1_ratio: float) -> float:
     return float(np.abs(slope).max(initial=0.0)) / l1_ratio
 
 
-def _path(problem: SparseProblem, penalties: Sequence[float]) -> Iterator[tuple[float, Array, Array]]:
+def _path(problem: Problem, penalties: Sequence[float]) -> Iterator[tuple[float, Array, Array]]:
     """Yield `(penalty, coef (F, K), intercept (K,) at the mean of the columns)` from the largest penalty down."""
-    intercept = problem.targets.mean(axis=0)
-    slope = problem.gradient(intercept)
+    intercept, slope = problem.start()
     coef, top = np.zeros_like(slope), _largest(slope, problem.l1_ratio)
     if not problem.squared:
         intercept = logit(intercept) if len(intercept) == 1 and intercept < 1 else np.log(intercept)
@@ -128,27 +131,25 @@ def _path(problem: SparseProblem, penalties: Sequence[float]) -> Iterator[tuple[
         yield penalty, coef, intercept
 
 
-def _at(
-    problem: SparseProblem, penalty: float, coef: Array, intercept: Array, slope: Array
-) -> tuple[Array, Array, Array]:
+def _at(problem: Problem, penalty: float, coef: Array, intercept: Array, slope: Array) -> tuple[Array, Array, Array]:
     """Fit at one penalty, from the solution at a larger one; return coefficients, intercept and gradient."""
     inside = (coef != 0).any(axis=1)
     entering = _entering(problem, penalty, slope, inside)
     while len(entering) or inside.any():
         inside[entering] = True
         chosen = np.flatnonzero(inside)
-        block = np.asfortranarray(problem.x[:, chosen] - problem.mean[chosen])
+        block = problem.block(chosen)
         own, intercept = fit_working_set(problem, block, penalty, coef[chosen], intercept)
         coef = np.zeros_like(coef)
         coef[chosen] = own
-        slope = problem.gradient(problem.expected(block @ own + intercept))
+        slope = problem.slope(block, chosen, own, intercept)
         entering = _entering(problem, penalty, slope, inside)
         if not len(entering):
             break
     return coef, intercept, slope
 
 
-def _entering(problem: SparseProblem, penalty: float, slope: Array, inside: NDArray[np.bool_]) -> NDArray[np.int_]:
+def _entering(problem: Problem, penalty: float, slope: Array, inside: NDArray[np.bool_]) -> NDArray[np.int_]:
     """Find the columns outside the working set whose gradient exceeds the L1 threshold, the furthest first."""
     beyond = np.where(inside, 0.0, np.abs(slope).max(axis=1))
     order = np.argsort(-beyond, kind="stable")[: max(LEAST_ENTERING, int(inside.sum()) // 4)]

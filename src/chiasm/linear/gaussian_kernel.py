@@ -18,6 +18,7 @@ from scipy import linalg  # type: ignore[import-untyped]
 from chiasm.artifact import storable
 from chiasm.linear.kernel_ridge import median_distance, squared_distances
 from chiasm.linear.losses import LOSSES
+from chiasm.linear.shared_rows import Rows, across, gram_of, mapped
 from chiasm.targets import Outcome
 
 Array = NDArray[np.float64]
@@ -54,24 +55,24 @@ class GaussianMap:
         return np.asarray((kernel - self.mean) @ self.axes)
 
 
-def gaussian_maps(x: Array, seed: int, *, components: int, widths: Sequence[float] = WIDTHS) -> list[GaussianMap]:
+def gaussian_maps(x: Rows, seed: int, *, components: int, widths: Sequence[float] = WIDTHS) -> list[GaussianMap]:
     """Build one map per width from `x` `(n, F)`; landmarks are all rows, or `LANDMARKS` of them drawn by the seed."""
     rows = np.arange(len(x))
     if len(x) > LANDMARKS:
         rows = np.sort(np.random.default_rng(seed).permutation(len(x))[:LANDMARKS])
     landmarks = np.ascontiguousarray(x[rows])
-    median, far = median_distance(landmarks), squared_distances(x, landmarks)
+    median, far = median_distance(landmarks), mapped(lambda own: squared_distances(own, landmarks), x)
     return [_map(landmarks, far, rows, width * median, components) for width in widths]
 
 
-def _map(landmarks: Array, far: Array, rows: NDArray[np.int_], scale: float, components: int) -> GaussianMap:
-    kernel = np.exp(-far / scale)  # (n, Z)
-    size, vectors = linalg.eigh(kernel[rows])
+def _map(landmarks: Array, far: Rows, rows: NDArray[np.int_], scale: float, components: int) -> GaussianMap:
+    kernel = mapped(lambda own: np.exp(-own / scale), far)  # (n, Z)
+    size, vectors = linalg.eigh(np.asarray(kernel[rows]))
     kept = size > max(float(size[-1]), 1e-12) * LEAST_SHARE
     root = vectors[:, kept] / np.sqrt(size[kept])
     mean = kernel.mean(0)
-    features = (kernel - mean) @ root
-    spread, turn = linalg.eigh(features.T @ features / len(far))
+    features = mapped(lambda own: (own - mean) @ root, kernel)
+    spread, turn = linalg.eigh(gram_of(features) / len(far))
     order = np.argsort(-spread)[: min(components, len(far) - 1)]
     order = order[spread[order] > max(float(spread[-1]), 1e-12) * LEAST_SHARE]
     axes = root @ turn[:, order]
@@ -89,7 +90,7 @@ def residuals(kind: str, outcome: Outcome, classes: int | None) -> Array:
     return LOSSES[kind].residuals(outcome, classes)
 
 
-def left_out_errors(x: Array, rest: Array, penalties: Sequence[float]) -> Array:
+def left_out_errors(x: Rows, rest: Array, penalties: Sequence[float]) -> Array:
     """Leave-one-out squared error of each penalty, summed over patients, in closed form, `(P,)`.
 
     Args:
@@ -97,13 +98,13 @@ def left_out_errors(x: Array, rest: Array, penalties: Sequence[float]) -> Array:
         rest: `(n, K)` residuals, as `residuals` gives them.
         penalties: in units of information, as in a ridge path; for squared error that is the number of patients.
     """
-    size = np.sqrt((x**2).sum(0))
-    left = x / np.maximum(size, 1e-12)  # (n, k), orthonormal
-    inside = left.T @ rest
+    size = np.sqrt(mapped(np.square, x).sum(0))
+    left = mapped(lambda own: own / np.maximum(size, 1e-12), x)  # (n, k), orthonormal
+    inside, squares = across(left, rest), mapped(np.square, left)
     found = []
     for penalty in penalties:
         shrink = size**2 / (size**2 + penalty * len(x))
         error = rest - left @ (shrink[:, None] * inside)
-        leverage = 1 / len(x) + (left**2) @ shrink
+        leverage = 1 / len(x) + squares @ shrink
         found.append(float(((error / np.maximum(1 - leverage, 1e-3)[:, None]) ** 2).sum()))
     return np.array(found)

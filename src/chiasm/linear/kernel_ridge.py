@@ -62,9 +62,8 @@ class ProductKernel:
     def __init__(self, blocks: Sequence[Array], left: Sequence[Ints], right: Sequence[Ints]) -> None:
         self.blocks, self.left, self.right = list(blocks), list(left), list(right)
         rows, columns = len(left[0]), len(right[0])
-        items = [max(block.shape) for block in blocks]
         formed = rows * columns
-        self.short = len(blocks) == 2 and items[0] * items[1] * sum(items) < formed
+        self.short = is_short(blocks, rows, columns)
         if self.short:
             return
         if formed > MOST_DENSE**2:
@@ -83,10 +82,16 @@ class ProductKernel:
         first, second = self.blocks
         out = np.empty((len(self.left[0]), vectors.shape[1]))
         for k in range(vectors.shape[1]):
-            grid = np.zeros((first.shape[1], second.shape[1]))
-            np.add.at(grid, (self.right[0], self.right[1]), vectors[:, k])
+            place = self.right[0] * second.shape[1] + self.right[1]
+            grid = np.bincount(place, vectors[:, k], first.shape[1] * second.shape[1]).reshape(first.shape[1], -1)
             out[:, k] = (first @ grid @ second.T)[self.left[0], self.left[1]]
         return out
+
+
+def is_short(blocks: Sequence[Array], rows: int, columns: int) -> bool:
+    """Tell whether the vec trick costs less than a kernel of so many rows and columns that is formed."""
+    items = [max(block.shape) for block in blocks]
+    return len(blocks) == 2 and items[0] * items[1] * sum(items) < rows * columns
 
 
 def kernel_blocks(left: Sequence[Items], right: Sequence[Items], scales: Sequence[float], offset: float) -> list[Array]:
@@ -104,26 +109,47 @@ def places(items: Sequence[Items], rows: Ints) -> list[Ints]:
     return [np.where(own.index[rows] < 0, len(own.features), own.index[rows]) for own in items]
 
 
-def solve(kernel: ProductKernel, target: Array, penalty: float) -> Array:
-    """Solve `(K + penalty I) coef = target`, `(n, K)` float64.
+def solve(
+    kernel: ProductKernel, target: Array, penalties: Sequence[float], *, tolerance: float = TOLERANCE
+) -> list[Array]:
+    """Solve `(K + penalty I) coef = target`, `(n, K)` float64, for each penalty.
 
     By a Cholesky factor for up to 2,000 patients whose kernel is formed, else by conjugate gradients for each column
-    separately: a factor costs n^3 / 3, a step n^2, and a weak penalty needs many steps.
+    separately: a factor costs n^3 / 3, a step n^2, and a weak penalty needs many steps. All penalties search the same
+    directions, so that one product with the kernel a step serves them all (Jegerlehner 1996, arXiv hep-lat/9612014):
+    the residuals of a stronger penalty are those of the weakest, each times a number `share` that falls faster.
+
+    Args:
+        tolerance: the norm of the residual at which the weakest penalty's equations count as solved, relative to the
+            target's.
     """
     if not kernel.short and len(target) <= MOST_FACTORED:
-        return np.ascontiguousarray(solved(kernel.dense + penalty * np.eye(len(target)), target))
-    coef = np.zeros_like(target)
-    residual = target.copy()
-    direction = residual.copy()
+        one = np.eye(len(target))
+        return [np.ascontiguousarray(solved(kernel.dense + own * one, target)) for own in penalties]
+    least, width = min(penalties), target.shape[1]
+    more = [own - least for own in penalties]
+    coef = [np.zeros_like(target) for _ in more]
+    directions = [target.copy() for _ in more]
+    share, earlier = (np.ones((len(more), width)) for _ in range(2))
+    residual, direction = target.copy(), target.copy()
     energy = (residual**2).sum(0)
-    enough = TOLERANCE**2 * np.maximum(energy, 1e-300)
+    enough = tolerance**2 * np.maximum(energy, 1e-300)
+    last_step, last_ratio = np.ones(width), np.zeros(width)
     for _ in range(MOST_STEPS):
         if (energy <= enough).all():
             break
-        moved = kernel @ direction + penalty * direction
+        moved = kernel @ direction + least * direction
         step = energy / np.maximum((direction * moved).sum(0), 1e-300)
-        coef += step * direction
         residual -= step * moved
         before, energy = energy, (residual**2).sum(0)
-        direction = residual + energy / np.maximum(before, 1e-300) * direction
+        ratio = energy / np.maximum(before, 1e-300)
+        for p, own in enumerate(more):
+            held = last_step * (1 + step * own) + step * last_ratio * (1 - share[p] / earlier[p])
+            following = np.maximum(share[p] * last_step / held, 1e-150)
+            coef[p] += step * following / share[p] * directions[p]
+            directions[p] *= ratio * (following / share[p]) ** 2
+            directions[p] += following * residual
+            earlier[p], share[p] = share[p], following
+        direction = residual + ratio * direction
+        last_step, last_ratio = step, ratio
     return coef

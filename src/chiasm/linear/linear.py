@@ -24,6 +24,7 @@ from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.logistic import fit_ridge_logistic
 from chiasm.linear.losses import LOSSES, loss_of
 from chiasm.linear.ridge_cox import Array, breslow, checked, cox_nll, fit_ridge_cox, survival_at
+from chiasm.linear.shared_rows import Rows, SharedRows, checked_rows
 from chiasm.targets import Outcome
 
 __all__ = [
@@ -56,13 +57,15 @@ class Linear:
         if self.coef.ndim != 2 or self.intercept.shape != self.coef.shape[1:]:
             raise ValueError("a linear predictor has one intercept for each column of its coefficients")
 
-    def linear_predictor(self, features: Array) -> Array:
+    def linear_predictor(self, features: Rows) -> Array:
         """Logits, mean or log risk of each patient, shape (n, K), from features of shape (n, F)."""
+        if isinstance(features, SharedRows):
+            return features @ self.coef + self.intercept
         return np.asarray(np.asarray(features, np.float64) @ self.coef + self.intercept)
 
 
 def fit_path(
-    kind: str, features: Array, outcome: Outcome, penalties: Sequence[float], *, classes: int | None = None
+    kind: str, features: Rows, outcome: Outcome, penalties: Sequence[float], *, classes: int | None = None
 ) -> list[Linear]:
     """Fit one linear predictor per penalty, warm-started from the largest penalty to the smallest.
 
@@ -77,7 +80,7 @@ def fit_path(
         One `Linear` for each penalty, in the order given. A Cox risk is centred: its training mean is zero.
     """
     known = np.asarray(outcome.known, bool)
-    x, y = checked(features, known)[known], np.asarray(outcome.value, np.float64)[known]
+    x, y = checked_rows(features, known)[known], np.asarray(outcome.value, np.float64)[known]
     event = None if outcome.event is None else np.asarray(outcome.event, bool)[known]
     if not len(penalties) or min(penalties) < 0:
         raise ValueError(f"penalties must be a list of numbers >= 0, not {list(penalties)}")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit  # type: ignore[import-untyped]
 
+from chiasm.linear.shared_rows import Rows
 from chiasm.targets import Outcome
 
 Array = NDArray[np.float64]
@@ -65,7 +66,7 @@ class Loss(ABC):
     has_elastic_net: ClassVar[bool] = False
 
     @abstractmethod
-    def path(self, x: Array, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
+    def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
         """Fit a linear predictor of `x` (n, F) at each penalty, in the order given; every outcome is known."""
 
     @abstractmethod

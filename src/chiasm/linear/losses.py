@@ -11,6 +11,7 @@ from chiasm.linear.least_squares import fit_ridge
 from chiasm.linear.logistic import fit_labels, fit_ridge_logistic
 from chiasm.linear.loss import Array, Boosting, Fits, Loss, Sparse, about_mean, two_classes
 from chiasm.linear.ridge_cox import RiskSets, cox_nll, fit_ridge_cox, row_space
+from chiasm.linear.shared_rows import Rows
 from chiasm.targets import Outcome
 
 
@@ -20,8 +21,8 @@ class Multinomial(Loss):
     curvature: ClassVar[float] = 0.25
     has_elastic_net: ClassVar[bool] = True
 
-    def path(self, x: Array, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
-        return fit_ridge_logistic(x, known.value.astype(int), penalties, classes=classes)
+    def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
+        return fit_ridge_logistic(np.asarray(x), known.value.astype(int), penalties, classes=classes)
 
     def deviance(self, link: Array, known: Outcome) -> float:
         own = link[np.arange(len(link)), known.value.astype(int)]
@@ -59,8 +60,8 @@ class Logistic(Loss):
 
     curvature: ClassVar[float] = 0.25
 
-    def path(self, x: Array, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
-        return fit_labels(x, known.value, penalties)
+    def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
+        return fit_labels(np.asarray(x), known.value, penalties)
 
     def deviance(self, link: Array, known: Outcome) -> float:
         return float(np.nanmean(np.logaddexp(0.0, link) - known.value * link))
@@ -82,7 +83,7 @@ class SquaredError(Loss):
 
     has_elastic_net: ClassVar[bool] = True
 
-    def path(self, x: Array, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
+    def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
         return fit_ridge(x, known.value, penalties)
 
     def deviance(self, link: Array, known: Outcome) -> float:
@@ -111,9 +112,10 @@ class Cox(Loss):
     compares: ClassVar[bool] = True
     reads_events: ClassVar[bool] = True
 
-    def path(self, x: Array, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
-        event, mean = np.asarray(known.event, bool), x.mean(axis=0)
-        reduced, back = row_space(x - mean)
+    def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
+        features = np.asarray(x)
+        event, mean = np.asarray(known.event, bool), features.mean(axis=0)
+        reduced, back = row_space(features - mean)
         fits: dict[float, tuple[Array, Array]] = {}
         start, sets = np.zeros(reduced.shape[1]), RiskSets(known.value, event)
         for penalty in sorted(set(penalties), reverse=True):

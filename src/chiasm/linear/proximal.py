@@ -9,19 +9,56 @@ on 80 patients with 30 columns, 27 of them in use. The next proximal step tells 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import eigvalsh  # type: ignore[import-untyped]
 from scipy.special import expit, softmax  # type: ignore[import-untyped]
 
 from chiasm.linear.ridge_cox import Array, solve
+from chiasm.linear.shared_rows import Rows, SharedRows, across, gram_of
+
+Ints = NDArray[np.int_]
 
 TOLERANCE = 1e-5  # relative to the L1 threshold; an error in `coef` is at most this times l1_ratio / (1 - l1_ratio)
 ITERATIONS = 10_000
 CHECKED_EVERY = 4  # iterations between checks; a check costs a third of an iteration
 FEW = 32  # with fewer columns, all eigenvalues are found sooner than the largest alone
 NEWTON_STEPS, NEWTON_SIZE = 8, 100  # with more coefficients an equation costs more than it saves
+
+
+class Block(Protocol):
+    """A working set of S centred columns."""
+
+    @property
+    def newton_size(self) -> int: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def largest(self) -> float: ...
+    def gradients(self, coef: Array, intercept: Array) -> tuple[Array, Array, Any]: ...
+    def curvature(self, rows: Ints, columns: Ints) -> Callable[[Any], Array]: ...
+
+
+class Problem(Protocol):
+    """A loss along a path of elastic nets: by the rows of patients, or by sums over them (`moments.py`)."""
+
+    @property
+    def squared(self) -> bool: ...
+    @property
+    def mean(self) -> Array: ...
+    @property
+    def l1_ratio(self) -> float: ...
+    @property
+    def curvature(self) -> float: ...
+    def start(self) -> tuple[Array, Array]: ...
+    def block(self, chosen: Ints) -> Any: ...
+    def slope(self, block: Any, chosen: Ints, own: Array, intercept: Array) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -32,9 +69,9 @@ class SparseProblem:
     """
 
     squared: bool
-    x: Array
+    x: Rows
     mean: Array
-    varies: Array
+    varies: NDArray[np.bool_]
     targets: Array
     l1_ratio: float
 
@@ -52,32 +89,94 @@ class SparseProblem:
     def gradient(self, expected: Array) -> Array:
         """Minus the gradient of the loss, `(F, K)`, for centred columns; exactly zero for a constant column."""
         residual = self.targets - expected
-        slope = self.x.T @ residual - self.mean[:, None] * residual.sum(axis=0)
+        slope = across(self.x, residual) - self.mean[:, None] * residual.sum(axis=0)
         return np.asarray(np.where(self.varies[:, None], slope, 0.0))
+
+    def start(self) -> tuple[Array, Array]:
+        """Mean targets, and the gradient where every coefficient is zero."""
+        mean = self.targets.mean(axis=0)
+        return mean, self.gradient(mean)
+
+    def block(self, chosen: Ints) -> RowBlock:
+        """Return a working set of centred columns."""
+        if isinstance(self.x, SharedRows):
+            return RowBlock(self, self.x.columns(chosen).less(self.mean[chosen]))
+        return RowBlock(self, np.asfortranarray(self.x[:, chosen] - self.mean[chosen]))
+
+    def slope(self, block: RowBlock, chosen: Ints, own: Array, intercept: Array) -> Array:
+        """Minus the gradient of all columns, where only those of the block have coefficients."""
+        return self.gradient(self.expected(block.values @ own + intercept))
+
+
+@dataclass(frozen=True)
+class RowBlock:
+    """Centred columns `values` (n, S) of the patients themselves."""
+
+    problem: SparseProblem
+    values: Rows
+
+    @property
+    def newton_size(self) -> int:
+        """Most coefficients for which Newton's method is worth an equation."""
+        return NEWTON_SIZE
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @property
+    def width(self) -> int:
+        return int(self.values.shape[1])
+
+    @property
+    def largest(self) -> float:
+        """Largest eigenvalue of the Gram matrix."""
+        values = self.values
+        gram = gram_of(values) if isinstance(values, SharedRows) or self.width < self.n else values @ values.T
+        last = len(gram) - 1
+        return float(np.linalg.eigvalsh(gram)[last] if last < FEW else eigvalsh(gram, subset_by_index=(last, last))[0])
+
+    def gradients(self, coef: Array, intercept: Array) -> tuple[Array, Array, Array]:
+        """Minus the gradient in the coefficients `(S, K)` and in the intercept `(K,)`, and the expected targets."""
+        expected = self.problem.expected(self.values @ coef + intercept)
+        residual = self.problem.targets - expected
+        return across(self.values, residual), residual.sum(axis=0), expected
+
+    def curvature(self, rows: Ints, columns: Ints) -> Callable[[Array], Array]:
+        """Return the Hessian, as a function of the expected targets, in these coefficients and then each intercept."""
+        classes = self.problem.targets.shape[1]
+        used = np.asarray(self.values.columns(rows)) if isinstance(self.values, SharedRows) else self.values[:, rows]
+        design = np.concatenate([used, np.ones((self.n, classes))], axis=1)
+        owner = np.concatenate([columns, np.arange(classes)])  # the class of each
+        same = owner[:, None] == owner
+
+        def hessian(expected: Array) -> Array:
+            if self.problem.squared:
+                return np.asarray(design.T @ design)
+            weighted = design * expected[:, owner]
+            return np.asarray(np.where(same, design.T @ weighted, 0.0) - weighted.T @ weighted)
+
+        return hessian
 
 
 def fit_working_set(
-    problem: SparseProblem, block: Array, penalty: float, coef: Array, intercept: Array
+    problem: Problem, block: Block, penalty: float, coef: Array, intercept: Array
 ) -> tuple[Array, Array]:
-    """Fit the centred columns `block` (n, S) by accelerated proximal gradients; the intercept has its own step size.
+    """Fit the centred columns of `block` by accelerated proximal gradients; the intercept has its own step size.
 
     It stops where every condition of optimality holds to within `TOLERANCE` of the L1 threshold.
     """
-    n, width = block.shape
-    gram = block.T @ block if width < n else block @ block.T
     ridge, threshold = penalty * (1 - problem.l1_ratio), penalty * problem.l1_ratio
-    last = len(gram) - 1
-    largest = np.linalg.eigvalsh(gram)[last] if last < FEW else eigvalsh(gram, subset_by_index=(last, last))[0]
-    rate, free_rate = 1 / (problem.curvature * largest + ridge), 1 / (problem.curvature * n)
+    rate, free_rate = 1 / (problem.curvature * block.largest + ridge), 1 / (problem.curvature * block.n)
     signs = tried = np.sign(coef)
     jump = _newton(problem, block, penalty, coef, intercept)  # along a path most signs stay the same
     coef, intercept = jump or (coef, intercept)
     ahead, free_ahead, momentum = coef, intercept, 1.0
     for step in range(1, ITERATIONS + 1):
-        residual = problem.targets - problem.expected(block @ ahead + free_ahead)
-        moved = ahead + rate * (block.T @ residual - ridge * ahead)
+        slope, level, _ = block.gradients(ahead, free_ahead)
+        moved = ahead + rate * (slope - ridge * ahead)
         moved = np.sign(moved) * np.maximum(np.abs(moved) - rate * threshold, 0.0)
-        free = free_ahead + free_rate * residual.sum(axis=0)
+        free = free_ahead + free_rate * level
         left = (ahead, free_ahead) if jump or step % CHECKED_EVERY == 0 else None
         uphill = np.vdot(ahead - moved, moved - coef) / rate + np.vdot(free_ahead - free, free - intercept) / free_rate
         following = 1.0 if uphill > 0 else (1 + np.sqrt(1 + 4 * momentum**2)) / 2
@@ -98,36 +197,27 @@ def fit_working_set(
 
 
 def _newton(
-    problem: SparseProblem, block: Array, penalty: float, coef: Array, intercept: Array
+    problem: Problem, block: Block, penalty: float, coef: Array, intercept: Array
 ) -> tuple[Array, Array] | None:
     """Find the optimum among coefficients of these signs, where the objective is smooth; None if it is out of reach.
 
     The next step of the proximal gradient tells whether it is the global optimum.
     """
     rows, columns = np.nonzero(coef)
-    n, classes = len(block), coef.shape[1]
-    if not 0 < len(rows) <= NEWTON_SIZE:
+    n, classes = block.n, coef.shape[1]
+    if not 0 < len(rows) <= block.newton_size:
         return None
     signs, ridge = np.sign(coef), penalty * (1 - problem.l1_ratio)
     threshold = penalty * problem.l1_ratio
-    # One column per coefficient that moves, then one per intercept; `owner` is the class of each.
-    design = np.concatenate([block[:, rows], np.ones((n, classes))], axis=1)
-    owner = np.concatenate([columns, np.arange(classes)])
-    same = owner[:, None] == owner
+    hessian = block.curvature(rows, columns)
     penalised = np.repeat((ridge, 1e-9 * n), (len(rows), classes))  # softmax leaves one direction undetermined
     for _ in range(NEWTON_STEPS):
-        expected = problem.expected(block @ coef + intercept)
-        residual = problem.targets - expected
-        slope = block.T @ residual - ridge * coef - threshold * signs
-        gradient = np.concatenate([slope[rows, columns], residual.sum(axis=0)])
+        slope, level, expected = block.gradients(coef, intercept)
+        slope = slope - ridge * coef - threshold * signs
+        gradient = np.concatenate([slope[rows, columns], level])
         if np.abs(gradient).max() <= 0.1 * TOLERANCE * threshold:
             return coef, intercept
-        if problem.squared:
-            hessian = design.T @ design
-        else:
-            weighted = design * expected[:, owner]
-            hessian = np.where(same, design.T @ weighted, 0.0) - weighted.T @ weighted
-        change = solve(hessian + np.diag(penalised), gradient)
+        change = solve(hessian(expected) + np.diag(penalised), gradient)
         coef, intercept = coef.copy(), intercept + change[len(rows) :]
         coef[rows, columns] += change[: len(rows)]
         if not np.array_equal(np.sign(coef), signs):

@@ -92,6 +92,12 @@ class StoredTokens(Sequence[NDArray[np.float32]]):
         begin = -1 if self._clock is None else self._clock.item(i)
         return None if begin < 0 else self._clocks[self._piece[i]][begin : begin + self.lengths[i]]
 
+    def different(self) -> tuple[StoredTokens, NDArray[np.int_]]:
+        """Return each different source once, and how many of these sources are equal to it."""
+        _, first, counts = np.unique(self._keys, return_index=True, return_counts=True)
+        order = np.argsort(first)
+        return self.take(first[order]), counts[order]
+
     def take(self, rows: NDArray[np.int_] | Sequence[int]) -> StoredTokens:
         """Select some of the sources, in this order, without reading them."""
         rows = np.asarray(rows, dtype=np.int64).reshape(-1)

@@ -9,6 +9,7 @@ import torch
 
 from chiasm.tokens import Packed, Tokens
 
+MOST_STEPS = 256  # of an epoch: a larger cohort is stopped, and its rate lowered, by so many steps, not by passes
 POOL = 16  # number of batches that are sorted by length together
 
 
@@ -26,6 +27,8 @@ def total_lengths(tokens: Mapping[str, Packed]) -> np.ndarray:
 def training_batches(rows: np.ndarray, lengths: np.ndarray, size: int, generator: torch.Generator) -> list[np.ndarray]:
     """Partition `rows` randomly into batches; a last batch below half the size is merged into the one before.
 
+    Of more than `MOST_STEPS` batches so many are returned, drawn anew for each epoch.
+
     Ragged patients are shuffled, sorted by length within pools of 16 batches and cut; then the batches are shuffled.
     """
     shuffled = rows[torch.randperm(len(rows), generator=generator).numpy()]
@@ -38,7 +41,7 @@ def training_batches(rows: np.ndarray, lengths: np.ndarray, size: int, generator
         batches[-2:] = [np.concatenate(batches[-2:])]
     if ragged:
         batches = [batches[k] for k in torch.randperm(len(batches), generator=generator).tolist()]
-    return batches
+    return batches[:MOST_STEPS]
 
 
 def reading_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:

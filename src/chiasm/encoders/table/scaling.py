@@ -175,10 +175,11 @@ class Projection:
             raise ValueError("a projection has one mean and one row of components for each column")
 
     @classmethod
-    def fit(cls, values: Array, components: int, *, alike: bool = False) -> Self:
+    def fit(cls, values: Array, components: int, *, alike: bool = False, counts: Array | None = None) -> Self:
         """Fit at most `min(components, n - 1, F)` components, through the smaller of the two Gram matrices.
 
         Args:
+            counts: (n,) how many patients share each row; one each unless given.
             alike: first scale every column to unit variance, so that columns of different origin weigh the same;
                 columns whose deviation is below a hundredth of the root mean square of all weigh less.
         """
@@ -186,11 +187,14 @@ class Projection:
         if not width:  # nothing varies: one component, which is zero for everybody
             return cls(np.zeros(0), np.zeros((0, 1)), 1.0)
         k = max(1, min(components, n - 1, width))
-        mean = values.mean(0)
+        share = None if counts is None else counts / counts.sum()
+        mean = values.mean(0) if share is None else share @ values
         centred = values - mean
+        if share is not None:  # so that a mean over the rows is one over the patients
+            centred *= np.sqrt(n * share)[:, None]
         deviation = np.ones(width)
         if alike:
-            deviation = centred.std(0)
+            deviation = centred.std(0) if share is None else np.sqrt((centred**2).mean(0))
             deviation = np.maximum(deviation, max(0.01 * float(np.sqrt((deviation**2).mean())), 1e-12))
             centred = centred / deviation
         if width <= n:
@@ -203,7 +207,8 @@ class Projection:
             axes = np.where(usable, centred.T @ left / np.sqrt(np.where(usable, size, 1.0)), 0.0)
         largest = np.abs(axes).argmax(0)
         axes = axes * np.where(axes[largest, np.arange(k)] < 0, -1.0, 1.0)
-        spread = float((centred @ axes[:, 0]).std())
+        first = centred @ axes[:, 0]
+        spread = float(first.std() if share is None else np.sqrt((first**2).mean()))
         return cls(mean, np.ascontiguousarray(axes / deviation[:, None]), spread if spread > 1e-9 else 1.0)
 
     def __call__(self, values: Array) -> Array:

@@ -45,7 +45,8 @@ class TableEncoder:
         """Fit on the training rows of a table, `(n, columns)`; the order of its columns does not matter."""
         columns = sorted(str(column) for column in raw.columns if raw[column].notna().any())
         plain = [column for column in columns if is_numeric(raw[column])]
-        categories = {c: shared_values(raw[c]) for c in columns if c not in plain}
+        numbers = set(plain)
+        categories = {c: shared_values(raw[c]) for c in columns if c not in numbers}
         flagged = tuple(c for c in columns if raw[c].isna().any())
         return type(self)(Scaler.fit(raw[plain]), categories, flagged)
 
@@ -62,7 +63,8 @@ class TableEncoder:
 
     @property
     def width(self) -> int:
-        return max(sum(self._widths[column] for column in part) for part in self._parts())
+        widths = self._widths
+        return max(sum(widths[column] for column in part) for part in self._parts())
 
     def features(self, raw: pd.DataFrame) -> Array:
         """Encode the table as one numeric matrix `(n, F)` float64, for linear models."""
@@ -82,8 +84,8 @@ class TableEncoder:
 
     @property
     def _widths(self) -> dict[str, int]:
-        own = self.categories or {}
-        return {c: (max(1, len(own[c])) if c in own else 1) + (c in self.flagged) for c in self.columns}
+        own, flagged = self.categories or {}, set(self.flagged)
+        return {c: (max(1, len(own[c])) if c in own else 1) + (c in flagged) for c in self.columns}
 
     def _blocks(self, raw: pd.DataFrame) -> dict[str, Array]:
         raw = select(raw, self.columns)
@@ -95,7 +97,7 @@ class TableEncoder:
                 f"column '{plain[0]}' held numbers at fit and holds text now: write numbers, or leave it empty"
             )
         scaled = dict(zip(scaler.columns, scaler(raw).T, strict=True))
-        blocks = {}
+        blocks, flagged = {}, set(self.flagged)
         for column in self.columns:
             if column in own:
                 text = as_text(raw[column])
@@ -103,7 +105,7 @@ class TableEncoder:
                 block = np.stack(known or [np.zeros(len(raw), bool)], axis=1)
             else:
                 block = scaled[column][:, None]
-            if column in self.flagged:
+            if column in flagged:
                 block = np.concatenate([block, raw[column].isna().to_numpy()[:, None]], axis=1)
             blocks[column] = np.asarray(block, dtype=np.float64)
         return blocks

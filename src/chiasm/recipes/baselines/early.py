@@ -16,10 +16,13 @@ from chiasm.encoders.table.scaling import Projection
 from chiasm.fitting.base import BaseRecipe, Training
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS, choose_penalty, choose_sparse
 from chiasm.fitting.row import Row
+from chiasm.fitting.shared import shared_features
 from chiasm.fitting.unimodal import COMPONENTS, Unimodal, columns_for_sparse, fit_unimodal, inner_folds
 from chiasm.heads.response import Response
 from chiasm.linear.linear import Linear
 from chiasm.linear.losses import LOSSES
+from chiasm.linear.shared_rows import Rows, SharedRows
+from chiasm.linear.shared_rows import side_by_side as beside
 from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 
@@ -56,15 +59,24 @@ class EarlyElasticNetPredictor:
         return np.asarray(self.centre + self.slope * (raw - self.centre))
 
 
-def columns(cohort: Cohort, features: Mapping[str, Any], means: Mapping[str, np.ndarray]) -> np.ndarray:
+def columns(cohort: Cohort, features: Mapping[str, Any], means: Mapping[str, np.ndarray]) -> Rows:
     """Concatenate centred scaled columns to `(B, sum of F_m)`, in the order of `means`; zeros where absent."""
-    blocks = []
+    blocks: list[Rows] = []
     for name, mean in means.items():
+        rows = cohort.rows_of(name) if name in cohort.modalities else np.zeros(0, int)
+        if not len(rows):
+            blocks.append(np.zeros((len(cohort), len(mean))))
+            continue
+        own = shared_features(cohort, name, features[name].features)
+        if isinstance(own, SharedRows):  # the last row stands for absence
+            (table,), place = own.tables, np.full(len(cohort), len(own.tables[0]))
+            place[rows] = own.index[0]
+            blocks.append(SharedRows((np.concatenate([table - mean, np.zeros((1, len(mean)))]),), (place,)))
+            continue
         block = np.zeros((len(cohort), len(mean)))
-        if name in cohort.modalities and len(cohort.rows_of(name)):
-            block[cohort.rows_of(name)] = features[name].features(cohort.raw(name)) - mean
+        block[rows] = own - mean
         blocks.append(block)
-    return np.concatenate(blocks, axis=1)
+    return beside(blocks)
 
 
 @storable("early-fusion")
@@ -99,7 +111,7 @@ class EarlyFusionPredictor:
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64."""
         seen = with_presence(side_by_side(cohort, self.models, self.shares), cohort, self.presence)
-        raw = self.linear.linear_predictor(self.projection(seen))
+        raw = self.linear.linear_predictor(self.projection(np.asarray(seen)))
         return np.asarray(self.centre + self.slope * (raw - self.centre))
 
 
@@ -114,13 +126,13 @@ def side_by_side(cohort: Cohort, models: Mapping[str, Unimodal], shares: Mapping
     return np.concatenate(blocks, axis=1)
 
 
-def with_presence(values: np.ndarray, cohort: Cohort, shares: Mapping[str, float]) -> np.ndarray:
+def with_presence(values: Rows, cohort: Cohort, shares: Mapping[str, float]) -> Rows:
     """Append a presence column per modality in `shares`, 0 or 1 less the share: `(B, F)` to `(B, F + P)`."""
-    blocks = [values]
+    blocks: list[Rows] = [values]
     for name, share in shares.items():
         here = cohort.present[:, cohort.modalities.index(name)] if name in cohort.modalities else np.zeros(len(cohort))
         blocks.append((here - share)[:, None])
-    return np.concatenate(blocks, axis=1)
+    return beside(blocks) if shares else values
 
 
 def presence_shares(training: Training) -> dict[str, float]:
@@ -185,7 +197,7 @@ def learn_elastic_net(
     features, means = {}, {}
     for name in cohort.modalities:
         features[name] = columns_for_sparse(training, name)
-        means[name] = features[name].features(cohort.raw(name)).mean(0)
+        means[name] = shared_features(cohort, name, features[name].features).mean(0)
     x = with_presence(columns(cohort, features, means), cohort, presence)
     chosen = choose_sparse(kind, x, outcome, folds, training.classes, l1_ratio=l1_ratio)
     predictor = EarlyElasticNetPredictor(features, means, chosen.model, chosen.slope, chosen.centre, presence)
@@ -198,7 +210,7 @@ def learn_ridge(training: Training, folds: np.ndarray, presence: dict[str, float
     models = {name: fit_unimodal(training, name, "linear")[0] for name in cohort.modalities}
     least = min(model.penalty for model in models.values())
     shares = {name: math.sqrt(least / model.penalty) for name, model in models.items()}
-    values = with_presence(side_by_side(cohort, models, shares), cohort, presence)
+    values = np.asarray(with_presence(side_by_side(cohort, models, shares), cohort, presence))
     projection = Projection.fit(values, COMPONENTS)
     chosen = choose_penalty(training.target.kind, projection(values), training.outcome, folds, training.classes)
     predictor = EarlyFusionPredictor(models, shares, projection, chosen.model, chosen.slope, chosen.centre, presence)

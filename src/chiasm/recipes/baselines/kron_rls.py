@@ -16,7 +16,17 @@ from chiasm.fitting.one_modality import OneOrAll
 from chiasm.fitting.row import Row
 from chiasm.fitting.unimodal import FOLDS, inner_folds
 from chiasm.heads.response import Response, calibration
-from chiasm.linear.kernel_ridge import Items, ProductKernel, kernel_blocks, median_distance, places, solve
+from chiasm.linear.kernel_ridge import (
+    MOST_DENSE,
+    TOLERANCE,
+    Items,
+    ProductKernel,
+    is_short,
+    kernel_blocks,
+    median_distance,
+    places,
+    solve,
+)
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
@@ -24,6 +34,8 @@ from chiasm.recipes.baselines import ROWS
 WIDTHS = (0.3, 1.0, 3.0)
 CODE = 6.0  # gap between a class's own target logit and the others', so that probabilities near 0 and 1 can be reached
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
+CHOSEN_AT = 1e-3  # tolerance of inner folds beyond `MOST_DENSE` patients: far below the error of a prediction
+KERNEL_AT_ONCE = 1 << 25  # entries of a kernel that is formed to predict: 256 MB
 
 
 @storable("item-kernel")
@@ -71,8 +83,10 @@ class KronRLSPredictor:
         old = [Items(own.values, self.index[:, m]) for m, own in enumerate(kernels)]
         blocks = kernel_blocks(new, old, [own.scale for own in kernels], self.offset)
         out = []
-        for start in range(0, len(cohort), 4_096):
-            rows = np.arange(start, min(start + 4_096, len(cohort)))
+        short = is_short(blocks, len(cohort), len(self.coef))
+        step = max(1, len(cohort) if short else min(4_096, KERNEL_AT_ONCE // max(1, len(self.coef))))
+        for start in range(0, len(cohort), step):
+            rows = np.arange(start, min(start + step, len(cohort)))
             kernel = ProductKernel(blocks, places(new, rows), places(old, np.arange(len(self.coef))))
             out.append(kernel @ self.coef)
         raw = np.concatenate(out) + self.centre if out else np.zeros((0, len(self.centre)))
@@ -156,6 +170,7 @@ class KronRLS(OneOrAll):
             target = CODE * np.eye(training.classes or 2)[outcome.value.astype(int)]
         folds = self._folds(cohort, training.seed)
         scales = np.array([own.scale for own in fitted.values()])
+        tolerance = TOLERANCE if len(cohort) <= MOST_DENSE else CHOSEN_AT
         links = {(width, penalty): np.zeros_like(target) for width in WIDTHS for penalty in PENALTIES}
         for width in WIDTHS:
             blocks = kernel_blocks(items, items, list(width * scales), self.offset)
@@ -164,8 +179,9 @@ class KronRLS(OneOrAll):
                 own, other = places(items, rows), places(items, rest)
                 inside, across = ProductKernel(blocks, own, own), ProductKernel(blocks, other, own)
                 centre = target[rows].mean(0)
-                for penalty in PENALTIES:
-                    links[width, penalty][rest] = across @ solve(inside, target[rows] - centre, penalty) + centre
+                found = solve(inside, target[rows] - centre, PENALTIES, tolerance=tolerance)
+                for penalty, coef in zip(PENALTIES, found, strict=True):
+                    links[width, penalty][rest] = across @ coef + centre
         calibrated = {chosen: calibration(kind, link, outcome, folds) for chosen, link in links.items()}
         likelihood = FoldLikelihood(kind, outcome)
         scores = {
@@ -176,7 +192,7 @@ class KronRLS(OneOrAll):
         everybody = places(items, np.arange(len(cohort)))
         kernel = ProductKernel(kernel_blocks(items, items, list(width * scales), self.offset), everybody, everybody)
         centre = target.mean(0)
-        coef = np.ascontiguousarray(solve(kernel, target - centre, penalty))
+        coef = np.ascontiguousarray(solve(kernel, target - centre, [penalty])[0])
         kept = {name: ItemKernel(own.features, own.values, width * own.scale) for name, own in fitted.items()}
         index = np.ascontiguousarray(np.stack([own.index for own in items], axis=1))
         predictor = KronRLSPredictor(cohort.modalities, kept, index, coef, centre, self.offset, slope, level)
