@@ -76,8 +76,8 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
     ):
         if strange.any():
             wrong = np.sort(rows[strange.any(axis=1)]) + 2
-            names = numbers.columns[strange.any(axis=0)]
-            what = f"{count(int(strange.sum()), 'value')} {said} in {_named([str(name) for name in names])}"
+            names = [str(numbers.columns[place]) for place in np.flatnonzero(strange.any(axis=0))]
+            what = f"{count(int(strange.sum()), 'value')} {said} in {_named(names)}"
             fix = "correct the cell, or empty it if the value is missing"
             what = f"{what} ({first_rows(wrong.tolist())})"
             found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality, finding=finding))
@@ -101,7 +101,7 @@ def _constant(frame: pd.DataFrame) -> NDArray[np.bool_]:
     missing = np.isnan(numbers)
     low, high = np.where(missing, np.inf, numbers).min(axis=0), np.where(missing, -np.inf, numbers).max(axis=0)
     found[~text] = (low == high) | missing.all(axis=0)
-    found[text] = [frame.iloc[:, k].nunique(dropna=True) <= 1 for k in np.flatnonzero(text)]
+    found[text] = [pd.Series(frame.iloc[:, int(k)]).nunique(dropna=True) <= 1 for k in np.flatnonzero(text)]
     return found
 
 

@@ -131,7 +131,7 @@ def with_presence(values: Rows, cohort: Cohort, shares: Mapping[str, float]) -> 
     blocks: list[Rows] = [values]
     for name, share in shares.items():
         here = cohort.present[:, cohort.modalities.index(name)] if name in cohort.modalities else np.zeros(len(cohort))
-        blocks.append((here - share)[:, None])
+        blocks.append(np.asarray(here - share, np.float64)[:, None])
     return beside(blocks) if shares else values
 
 
