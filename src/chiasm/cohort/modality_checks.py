@@ -76,7 +76,7 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
     ):
         if strange.any():
             wrong = np.sort(rows[strange.any(axis=1)]) + 2
-            names = [str(numbers.columns[place]) for place in np.flatnonzero(strange.any(axis=0))]
+            names = [str(numbers.columns[int(place)]) for place in np.flatnonzero(strange.any(axis=0))]
             what = f"{count(int(strange.sum()), 'value')} {said} in {_named(names)}"
             fix = "correct the cell, or empty it if the value is missing"
             what = f"{what} ({first_rows(wrong.tolist())})"

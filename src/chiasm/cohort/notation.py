@@ -56,7 +56,7 @@ def number(value: object) -> float | None:
         try:
             return float(value)
         except OverflowError:  # a whole number of hundreds of digits
-            return float("inf") if value > 0 else float("-inf")
+            return float("-inf") if isinstance(value, int | Decimal | Fraction) and value < 0 else float("inf")
     return None
 
 
