@@ -52,12 +52,12 @@ lock:
 	&& cp "$$place/lock.txt" constraints.txt
 
 # Whether the lock has a build of every package for other Pythons and for arm64: it is resolved there, and not run. Those of
-# SOURCE come as source alone, the last two on arm64: they are compiled where they are installed.
+# SOURCE come as source alone for some of these, and are compiled where they are installed.
 SOURCE := autograd-gamma|ecos|scikit-survival
 GLIBC := $(foreach minor,17 24 26 27 28 31 34 35 39,--platform manylinux_2_$(minor)_MACHINE) --platform manylinux2014_MACHINE
 lock-elsewhere: $(BIN)/python
 	@place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && for python in 3.11 3.12 3.13; do for machine in x86_64 aarch64; do \
-	grep -vE "^#|^($$([ $$machine = aarch64 ] && echo '$(SOURCE)' || echo '$(firstword $(subst |, ,$(SOURCE)))'))==" constraints.txt \
+	grep -vE "^#|^($(SOURCE))==" constraints.txt \
 	> "$$place/pins.txt" && $(BIN)/python -m pip install --quiet --dry-run --no-deps --disable-pip-version-check \
 	--only-binary :all: --implementation cp --python-version $$python $(subst MACHINE,$$machine,$(GLIBC)) \
 	--target "$$place/none" -r "$$place/pins.txt" && echo "Python $$python on $$machine: every package has a build" || exit 1; \
