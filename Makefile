@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test services nightly test-changed test-newest lint lock kinds clean
+.PHONY: demo test services nightly test-changed test-newest lint lock lock-elsewhere kinds clean
 
 demo: .venv/.demo
 	$(BIN)/chiasm demo
@@ -50,6 +50,18 @@ lock:
 	&& grep '^#' constraints.txt > "$$place/lock.txt" \
 	&& "$$place/venv/bin/python" -m pip freeze --exclude-editable | $(PINS) >> "$$place/lock.txt" \
 	&& cp "$$place/lock.txt" constraints.txt
+
+# Whether the lock has a build of every package for other Pythons and for arm64: it is resolved there, and not run. Those of
+# SOURCE come as source alone for some of these, and are compiled where they are installed.
+SOURCE := autograd-gamma|ecos|scikit-survival
+GLIBC := $(foreach minor,17 24 26 27 28 31 34 35 39,--platform manylinux_2_$(minor)_MACHINE) --platform manylinux2014_MACHINE
+lock-elsewhere: $(BIN)/python
+	@place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && for python in 3.11 3.12 3.13; do for machine in x86_64 aarch64; do \
+	grep -vE "^#|^($(SOURCE))==" constraints.txt \
+	> "$$place/pins.txt" && $(BIN)/python -m pip install --quiet --dry-run --no-deps --disable-pip-version-check \
+	--only-binary :all: --implementation cp --python-version $$python $(subst MACHINE,$$machine,$(GLIBC)) \
+	--target "$$place/none" -r "$$place/pins.txt" && echo "Python $$python on $$machine: every package has a build" || exit 1; \
+	done; done
 
 # Names and versions alone: no build of torch, and no pip, which every environment has.
 PINS := grep -E '^[A-Za-z0-9._-]+==' | grep -v '^pip==' | sed 's/+cpu$$//' | LC_ALL=C sort

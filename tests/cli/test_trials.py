@@ -306,11 +306,11 @@ def test_an_interrupted_trial_says_how_to_go_on_and_does(two_tables: CohortFolde
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heard) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not (tmp_path / "run" / ".work").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
     assert process.returncode == 130 and "add --resume" in said and "Traceback" not in said, said
     done = subprocess.run([*command, "--resume"], capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and "Report:" in done.stdout, done.stderr
