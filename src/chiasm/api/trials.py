@@ -15,11 +15,12 @@ from chiasm.encoding.checking import kept_together, require_sound
 from chiasm.evaluation import Protocol, Trial, run_trial
 from chiasm.evaluation import load_trial as read_trial
 from chiasm.recipes import registry
+from chiasm.specs import split_specs
 
 
 def evaluate(
     cohort: Cohort,
-    recipes: Iterable[str | Any] | None = None,
+    recipes: str | Iterable[str | Any] | None = None,
     protocol: Protocol | None = None,
     *,
     seed: int = 0,
@@ -36,8 +37,8 @@ def evaluate(
 
     Args:
         cohort: a cohort with a target.
-        recipes: names (`"late-fusion"`, `"lego-fuse:mode=weave"`, `"single:rna"`) or recipe objects; None takes every
-            modality alone and every recipe that supports the cohort.
+        recipes: one name or several (`"late-fusion"`, `"lego-fuse:mode=weave"`, `"single:rna"`) or recipe objects; None
+            takes every modality alone and every recipe that supports the cohort.
         protocol: folds, repeats, margin; the folds that the cohort prescribes unless it says otherwise.
         seed: seed of the splits, the fits and the bootstrap.
         out: the run folder: `trial.json`, `predictions.parquet`, `outcomes.parquet`, `report.html`, `log.jsonl`.
@@ -55,6 +56,8 @@ def evaluate(
         TrialError: `out` already holds a trial and `resume` is False, or it holds a different trial.
     """
     findings = require_sound(cohort, checked)
+    if isinstance(recipes, str):
+        recipes = split_specs(recipes)
     recipes = None if recipes is None else list(recipes)
     ready = encode(cohort, inputs=registry.read_inputs(recipes or []), engine=engine, jobs=jobs)
     findings += settle(ready.problems, cohort.accepted)

@@ -30,6 +30,12 @@ def cohort_from_mudata(
     one column per feature, of kind `omics` unless `kinds` says `table`. A patient lacks a modality if not among its
     observations, or if the whole row is NaN. Layers, raw and obsm are not read. Raises CohortError.
     """
+    if not isinstance(getattr(mdata, "mod", None), Mapping):
+        what = "this is no MuData"
+        if hasattr(mdata, "obs") and hasattr(mdata, "var"):
+            what = "this is an AnnData, one modality, and a MuData has several"
+        fix = 'give it as mudata.MuData({"rna": adata}), with the target in its obs'
+        raise CohortError([error(what, fix, path="patients", finding="unfit-kind")])
     problems: list[Problem] = []
     blocks: dict[str, pd.DataFrame] = {}
     for modality, annotated in mdata.mod.items():

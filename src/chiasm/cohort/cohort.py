@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.digests import DIGEST, Digests
+from chiasm.cohort.identifiers import places_of
 from chiasm.cohort.items import Encoding, ValueSource
 from chiasm.cohort.sources import Source
 from chiasm.cohort.targets import Outcome, Target
@@ -122,9 +123,13 @@ class Cohort:
         texts = ["+".join(names[row]) for row in self.present[first]]
         return np.array(texts or [""], dtype=str), number
 
-    def subset(self, rows: NDArray[np.int_] | NDArray[np.bool_] | Sequence[int]) -> Cohort:
-        """Select patients, kept in the order of their ids; `rows` are distinct integers or a mask (B,)."""
+    def subset(self, rows: NDArray[np.int_] | NDArray[np.bool_] | Sequence[int] | Sequence[str]) -> Cohort:
+        """Select patients, kept in the order of their ids; `rows` are distinct integers, a mask (B,) or identifiers."""
         chosen = np.asarray(rows)
+        if chosen.size and chosen.dtype.kind in "OUST":
+            chosen = self._rows_named([str(name) for name in np.asarray(chosen, dtype=object).ravel()])
+        elif chosen.size and chosen.dtype.kind not in "biu":
+            raise ValueError("patients are chosen by row numbers, by a mask or by identifiers as text")
         if chosen.dtype == bool:
             if chosen.shape != (len(self),):
                 raise ValueError(f"the mask has shape {chosen.shape}, the cohort {len(self)} patients")
@@ -263,6 +268,14 @@ class Cohort:
             feed_rows(labels)
         feed(sorted(self.feature_groups.items()))
         return digest.hexdigest()
+
+    def _rows_named(self, names: Sequence[str]) -> NDArray[np.int_]:
+        """Rows of patients by identifier; raises ValueError if one is not a patient's."""
+        found = places_of(np.array(names, dtype=str), self.ids)
+        unknown = int((found < 0).sum())
+        if unknown:
+            raise ValueError(f"{unknown:,} of {len(names):,} identifiers are not among the patients of '{self.name}'")
+        return found
 
     def _position(self, modality: str) -> int:
         if modality not in self.kinds:

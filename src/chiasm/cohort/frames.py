@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.accepted import unfit
 from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.genesets import read_gene_sets
+from chiasm.cohort.given import misunderstood
 from chiasm.cohort.identifiers import places_of, repeats
+from chiasm.cohort.meeting import advice_on_strangers, columns_as_text, meets_nobody
 from chiasm.cohort.schema import MODALITY_NAME
 from chiasm.cohort.sources import FILE_KINDS, KINDS, TEXT_KINDS, ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import as_text, index_hours, tidy
@@ -22,14 +25,14 @@ from chiasm.errors import CohortError, Problem, count, error, first_rows, neares
 
 def cohort_from_frames(
     patients: pd.DataFrame,
-    modalities: Mapping[str, pd.DataFrame | Mapping[str, NDArray[Any] | Path | str]],
+    modalities: Mapping[str, pd.DataFrame | pd.Series[Any] | Mapping[str, NDArray[Any] | Path | str]],
     target: Target | None = None,
     *,
     group: str | None = None,
     site: str | None = None,
     folds: str | None = None,
     kinds: Mapping[str, str] | None = None,
-    groups: Mapping[str, Mapping[str, list[str]]] | None = None,
+    groups: Mapping[str, Mapping[str, list[str]] | Path | str] | None = None,
     accept: Mapping[str, str] | None = None,
     index: Mapping[str, str | float] | None = None,
     categories: Mapping[str, Sequence[str]] | None = None,
@@ -39,14 +42,18 @@ def cohort_from_frames(
 
     `patients` is indexed by patient and holds the target's columns and those named by `group`, `site` and `folds`.
     A mapping id -> (T, D) array is a bag, id -> path a modality of files; events are a frame of many rows per patient;
-    text, molecules and sequences are a frame of one column. `kinds` gives the kind of a modality, by default `table`
-    (`bag` for a mapping); `groups` the feature groups of a modality, name -> columns; `accept` the accepted findings
-    of the check, `finding` or `finding:modality` -> reason; `index` the time of prediction in a record of events, in
-    hours of that record, as a number or a column of `patients`; `categories` the columns of a table that are words
-    although they look like numbers. A column is one of numbers whatever its dtype. Rows in messages count as if each
-    frame had been written to a file with a header: the first is row 2. Raises CohortError.
+    text, molecules and sequences are a frame of one column, or a series. `kinds` gives the kind of a modality, by
+    default `table` (`bag` for a mapping); `groups` the feature groups of a modality, name -> columns or the path of a
+    GMT file; `accept` the accepted findings of the check, `finding` or `finding:modality` -> reason; `index` the time
+    of prediction in a record of events, in hours of that record, as a number or a column of `patients`; `categories`
+    the columns of a table that are words although they look like numbers. A column is one of numbers in any dtype.
+    Rows in messages count as if each frame had been written to a file with a header: the first is row 2. Raises
+    CohortError.
     """
-    problems: list[Problem] = unfit(accept or {}, None)
+    problems: list[Problem] = [*unfit(accept or {}, None), *misunderstood(patients, modalities, target)]
+    if problems:
+        raise CohortError(problems)
+    modalities = {name: own.to_frame() if isinstance(own, pd.Series) else own for name, own in modalities.items()}
     findings: list[Problem] = []
     texts = _unique(patients.index, None, problems)
     problems += _repeated(patients, None)
@@ -69,7 +76,7 @@ def cohort_from_frames(
     for modality, values in modalities.items():
         is_frame = isinstance(values, pd.DataFrame)
         kind = (kinds or {}).get(modality, "table" if is_frame else "bag")
-        wrong = _unfit(modality, kind, values)
+        wrong = [*_unfit(modality, kind, values), *_of_the_target(modality, kind, values, target)]
         if wrong:
             problems += wrong
             continue
@@ -95,7 +102,8 @@ def cohort_from_frames(
                 sources[modality] = source
         else:
             keys = _unique(pd.Index([str(key) for key in values], dtype=object), modality, problems)
-            files = [np.asarray(file) if kind == "bag" else Path(str(file)) for file in values.values()]
+            given: Mapping[str, Any] = values  # type: ignore[assignment]  # `_unfit` refuses what is no mapping
+            files = [np.asarray(file) if kind == "bag" else Path(str(file)) for file in given.values()]
             sources[modality] = FileSource(modality, kind, None, files)
             starts, some = np.arange(len(keys)), np.ones(len(keys), dtype=bool)
         kind_of[modality] = kind
@@ -103,16 +111,29 @@ def cohort_from_frames(
         unknown = np.ones(len(keys), dtype=bool)
         unknown[first[first >= 0]] = False
         strange = np.flatnonzero(unknown) + 2
+        if strange.size == len(keys) and strange.size:
+            columns = columns_as_text(values) if isinstance(values, pd.DataFrame) else {}
+            nobody = meets_nobody(ids, keys, modality, None, columns)
+            problems += [nobody] if nobody is not None else []
         if strange.size:
             where = first_rows(strange.tolist())
             what = f"{count(len(strange), 'row')} of identifiers that are not among the patients ({where})"
             fix = "they are left out; add them to the patients to use them"
+            fix += advice_on_strangers(ids, first >= 0, keys[unknown].tolist())
             findings.append(warning(what, fix, row=int(strange[0]), modality=modality, finding="unknown-identifiers"))
         here = (first >= 0) & some[first] if len(some) else np.zeros(len(ids), dtype=bool)
         rows[modality] = np.where(here, starts[first] if len(starts) else -1, -1)
         named = (groups or {}).get(modality)
         if named is not None:
             known = sources[modality].columns
+            if isinstance(named, str | Path):
+                try:
+                    found_sets = read_gene_sets(Path(named).resolve().parent, Path(named).name, known, modality)
+                except CohortError as fault:
+                    problems += fault.problems
+                    continue
+                feature_groups[modality] = found_sets
+                continue
             feature_groups[modality] = {g: [c for c in known if c in set(members)] for g, members in named.items()}
     for stray in sorted(set(kinds or {}) | set(groups or {}) | set(index or {}) | set(categories or {})):
         if stray not in modalities:
@@ -195,6 +216,18 @@ def _unfit(modality: str, kind: str, values: Any) -> list[Problem]:
             )
         ]
     return _repeated(values, modality) if is_frame else []
+
+
+def _of_the_target(modality: str, kind: str, values: Any, target: Target | None) -> list[Problem]:
+    """Refuse the target's own columns in a modality, which cannot be used to predict it."""
+    if not isinstance(values, pd.DataFrame) or target is None or kind == "events":
+        return []
+    fix = "leave it out of the modality's frame"
+    return [
+        error(f"column '{name}' is the target's", fix, modality=modality, finding="target-as-input")
+        for name in map(str, values.columns)
+        if name in target.columns
+    ]
 
 
 def _repeated(frame: pd.DataFrame, modality: str | None) -> list[Problem]:

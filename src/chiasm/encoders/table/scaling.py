@@ -168,6 +168,8 @@ class Projection:
                 columns whose deviation is below a hundredth of the root mean square of all weigh less.
         """
         n, width = values.shape
+        if not width:  # nothing varies: one component, which is zero for everybody
+            return cls(np.zeros(0), np.zeros((0, 1)), 1.0)
         k = max(1, min(components, n - 1, width))
         mean = values.mean(0)
         centred = values - mean
