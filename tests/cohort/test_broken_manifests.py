@@ -143,9 +143,10 @@ BROKEN = {
         "clinical.csv, row 9: the identifier stands in an earlier row too, in 1 row (row 9); "
         "keep one row a patient; for several records of a person give each its own id and name `group`",
     ),
-    "semicolons": (
-        write("clinical.csv", b"case_id;age\n001;2\n"),
-        "clinical.csv: no such column 'case_id'; the table is not separated by commas: save it as comma-separated text",
+    "a separator that is not known": (
+        write("clinical.csv", b"case_id:age\n001:2\n"),
+        "clinical.csv: no such column 'case_id'; the columns cannot be told apart: name what separates them, as in "
+        'separator = ";"',
     ),
     "no columns": (
         edit('columns = ["age", "sex"]', "columns = []"),

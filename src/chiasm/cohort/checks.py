@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.accepted import DECODED, LATER, unmade
 from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.column_kinds import spelt_alike
 from chiasm.cohort.content import block_problems, patient_problems
 from chiasm.cohort.leaks import leak_problems, twin_problems
 from chiasm.cohort.manifest import read_manifest
@@ -78,6 +79,9 @@ def _target_problems(cohort: Cohort) -> list[Problem]:
     known = cohort.outcome.known
     if isinstance(cohort.target, Classification):
         sizes = np.bincount(cohort.outcome.value[known].astype(int), minlength=len(cohort.target.classes))
+        if spelt_alike(list(cohort.target.classes)).any():
+            what = f"column '{cohort.target.column}' has classes that differ in case, spaces or hyphens alone"
+            found.append(warning(what, "spell each one way", path=cohort.path, finding="spelt-differently"))
         if (sizes > 0).sum() < 2:
             what = f"column '{cohort.target.column}' has a single class"
             found.append(

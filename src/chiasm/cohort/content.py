@@ -59,6 +59,12 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
     path, modality = source.path, source.modality
     used = frame.iloc[rows]
     found += source.column_problems
+    words = [own.name for own in source.described if own.kind in ("category", "constant", "text")]
+    spelt = source.spelt_missing(words)
+    if spelt:
+        what = f"{count(len(spelt), 'column')} of words with cells such as NA or None: {_named(spelt)}"
+        fix = "they are read as missing; if such a word is a level, write missing = [] beside the table"
+        found.append(warning(what, fix, path=path, modality=modality, finding="spelt-missing"))
     if source.kind == "omics" and source.text_columns:
         found.append(source.text_problem)
     numbers = used.select_dtypes(exclude="object")

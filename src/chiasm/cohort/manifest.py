@@ -11,8 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.dialect import Form, unfit_form
 from chiasm.cohort.genesets import read_gene_sets
 from chiasm.cohort.identifiers import places_of, repeats
+from chiasm.cohort.meeting import advice_on_strangers, meets_nobody, names_in
 from chiasm.cohort.places import find_files, inside
 from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_keys, read_toml
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
@@ -59,17 +61,22 @@ class _Reader:
         self.manifest = manifest
         self.folder = manifest.parent.resolve()
         self.problems = problems
+        self.forms: dict[str, Form] = {}
         self.findings: list[Problem] = []
         self._tables: dict[str, Table | None] = {}
         self._texts: dict[tuple[str, str], NDArray[np.str_]] = {}
 
     def read(self, keys: ManifestKeys) -> Cohort | None:
+        self.forms = {table: form for _, table, form in keys.forms() if table and unfit_form(form) is None}
         patients = self.table(keys.patients.table, None)
-        if patients is None or not self.has_columns(patients, [keys.patients.id], None):
+        if patients is None:
             return None
         self.id = keys.patients.id
+        key = patients.key(self.id)
+        if not self.has_columns(patients, [key] if key == self.id else [], None):
+            return None
         try:
-            positions = self.unique_ids(patients, self.id, None)
+            positions = self.unique_ids(patients, key, None)
         except CohortError as fault:
             self.problems += fault.problems
             return None
@@ -78,7 +85,7 @@ class _Reader:
                 error("the table has no patients", "write a row a patient", path=patients.name, finding="no-patients")
             )
             return None
-        texts = self.texts(patients, self.id)
+        texts = self.texts(patients, key)
         self.positions = positions[np.argsort(texts[positions], kind="stable")]  # rows of the patients' table, by id
         self.ids = texts[self.positions].astype(str)
         self.patients = patients
@@ -89,6 +96,8 @@ class _Reader:
             frame = patients.frame(list(target.columns)).iloc[self.positions]
             target, outcome, findings = read_outcome(target, frame, self.positions + 2, patients.name)
             self.findings += findings
+            if isinstance(target, Classification):
+                self.findings += self.levels_of_the_target(target)
         kinds, sources, rows, groups, index = {}, {}, {}, {}, {}
         for name, modality in keys.modalities.items():
             try:
@@ -128,7 +137,7 @@ class _Reader:
         if name not in self._tables:
             self._tables[name] = None
             try:
-                table = Table(inside(self.folder, name, modality), name)
+                table = Table(inside(self.folder, name, modality), name, self.forms.get(name))
                 table.inspect()
                 if not table.is_parquet:
                     table.frame()
@@ -149,8 +158,10 @@ class _Reader:
             if name not in known:
                 like = nearest(name, table.columns)
                 fix = f"did you mean '{like}'?" if like else "correct the manifest or add the column"
-                if len(known) == 1 and {";", "\t"} & set(table.columns[0]):
-                    fix = "the table is not separated by commas: save it as comma-separated text"
+                if len(known) == 1 and {";", "\t", "|", " ", ":"} & set(table.columns[0]):
+                    fix = 'the columns cannot be told apart: name what separates them, as in separator = ";"'
+                elif table.unnamed_counts:
+                    fix = "the column without a name only counts the rows: name the one that holds the identifiers"
                 self.problems.append(
                     error(f"no such column '{name}'", fix, path=table.name, modality=modality, finding="missing-column")
                 )
@@ -206,6 +217,14 @@ class _Reader:
             target = Multilabel(columns)
         return target if self.has_columns(self.patients, list(target.columns), None) else None
 
+    def levels_of_the_target(self, target: Classification) -> list[Problem]:
+        """Warn of labels such as `NA` that were read as missing."""
+        if not self.patients.spelt_missing([target.column]):
+            return []
+        what = f"column '{target.column}' holds words such as NA or None, which are read as missing"
+        fix = "if such a word is a class, write missing = [] in [patients]"
+        return [warning(what, fix, path=self.patients.name, finding="spelt-missing")]
+
     def labels(self, column: str | None) -> NDArray[np.str_] | None:
         if column is None or not self.has_columns(self.patients, [column], None):
             return None
@@ -213,9 +232,12 @@ class _Reader:
 
     def folds(self, name: str) -> NDArray[np.str_] | None:
         table = self.table(name, None)
-        if table is None or not self.has_columns(table, [self.id, FOLD_COLUMN], None):
+        if table is None:
             return None
-        texts, names = self.texts(table, self.id), self.texts(table, FOLD_COLUMN)
+        key = table.key(self.id)
+        if not self.has_columns(table, [*([key] if key == self.id else []), FOLD_COLUMN], None):
+            return None
+        texts, names = self.texts(table, key), self.texts(table, FOLD_COLUMN)
         pairs = pd.DataFrame({"id": texts, "fold": names})
         twice = pairs.duplicated("id").to_numpy() & ~pairs.duplicated().to_numpy()
         if twice.any():
@@ -234,12 +256,20 @@ class _Reader:
             self.findings.append(error(what, fix, path=name, row=int(rows[0]), finding="without-fold"))
         return np.where(fold == "", "train", fold)
 
-    def strangers(self, table: Table, strange: NDArray[np.bool_], modality: str | None) -> None:
+    def elsewhere(self, table: Table, key: str, columns: list[str]) -> dict[str, list[str]]:
+        """Other columns of a table, as text, in which its identifiers may stand."""
+        return {name: self.texts(table, name).tolist() for name in columns[:10] if name != key}
+
+    def strangers(
+        self, table: Table, strange: NDArray[np.bool_], modality: str | None, met: NDArray[np.bool_] | None = None
+    ) -> None:
         if strange.any():
             rows = np.flatnonzero(strange) + 2
             where = first_rows(rows.tolist())
             what = f"{count(len(rows), 'row')} of identifiers that are not among the patients ({where})"
             fix = "they are left out; add them to the patients' table to use them"
+            if met is not None:
+                fix += advice_on_strangers(self.ids, met, self.texts(table, table.key(self.id))[strange].tolist())
             self.findings.append(
                 warning(what, fix, path=table.name, row=int(rows[0]), modality=modality, finding="unknown-identifiers")
             )
@@ -250,6 +280,9 @@ class _Reader:
         if keys.path is not None:
             paths, rows, problems = find_files(self.folder, keys.path, self.ids, self.positions + 2, name, keys.kind)
             self.problems += problems
+            if not paths and not problems:
+                nobody = meets_nobody(self.ids, np.array(names_in(self.folder, keys.path), str), name, keys.path)
+                self.problems += [nobody] if nobody is not None else []
             return FileSource(name, keys.kind, keys.path, paths), rows
         columns = [keys.column] if keys.column is not None else keys.columns
         table = self.patients if keys.table is None else self.table(keys.table, name)
@@ -266,7 +299,7 @@ class _Reader:
             source = ColumnSource(name, keys.kind, table, columns, keys.categories or [])
             return source, self._with_values(table, columns, self.positions)
         key = keys.on or table.key(self.id)
-        if not self.has_columns(table, [key], name):
+        if key == (keys.on or self.id) and not self.has_columns(table, [key], name):
             return None, nowhere
         if keys.on is not None and not self.has_columns(self.patients, [keys.on], name):
             return None, nowhere
@@ -279,9 +312,12 @@ class _Reader:
         else:
             unique = self.unique_ids(table, key, name)
         wanted = self.ids if keys.on is None else self.texts(self.patients, keys.on)[self.positions]
-        if keys.on is None:
-            self.strangers(table, ~np.isin(texts, self.ids) & (texts != ""), name)
         found = places_of(wanted, texts[unique])
+        if not (found >= 0).any():
+            nobody = meets_nobody(wanted, texts[unique], name, table.name, self.elsewhere(table, key, columns))
+            self.problems += [nobody] if nobody is not None else []
+        if keys.on is None:
+            self.strangers(table, ~np.isin(texts, self.ids) & (texts != ""), name, found >= 0)
         rows = np.where(found >= 0, unique[found] if len(unique) else -1, -1)
         if keys.kind == "events":
             return EventSource(name, keys.kind, table, columns, texts), rows

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chiasm.cohort.accepted import unfit
+from chiasm.cohort.dialect import Form, unfit_form
 from chiasm.cohort.sources import FILE_KINDS, KINDS, TABLE_KINDS, TEXT_KINDS
 from chiasm.errors import Problem, error, nearest
 
@@ -21,7 +22,23 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class PatientsKeys(_Strict):
+class FormKeys(_Strict):
+    """How a table of text is written, where it cannot be told."""
+
+    missing: list[str] | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    separator: str | None = None
+
+    @property
+    def form(self) -> Form | None:
+        """What is said of the table; None if nothing is."""
+        missing = None if self.missing is None else tuple(self.missing)
+        found = Form(missing, self.decimal, self.encoding, self.separator)
+        return None if found == Form() else found
+
+
+class PatientsKeys(FormKeys):
     table: str
     id: str
     site: str | None = None
@@ -39,7 +56,7 @@ class TargetKeys(_Strict):
     times: list[float | int] = []
 
 
-class ModalityKeys(_Strict):
+class ModalityKeys(FormKeys):
     kind: str
     table: str | None = None
     path: str | None = None
@@ -52,7 +69,7 @@ class ModalityKeys(_Strict):
     index: str | float | int | None = None
 
 
-class FoldKeys(_Strict):
+class FoldKeys(FormKeys):
     table: str
 
 
@@ -63,6 +80,14 @@ class ManifestKeys(_Strict):
     target: TargetKeys | None = None
     folds: FoldKeys | None = None
     accept: dict[str, str] = {}
+
+    def forms(self) -> list[tuple[str, str | None, Form]]:
+        """What is said of the form of tables: the section, the table that it names, and its form."""
+        said: list[tuple[str, str | None, Form | None]] = [("[patients]", self.patients.table, self.patients.form)]
+        said += [(f"[modalities.{name}]", own.table, own.form) for name, own in self.modalities.items()]
+        if self.folds is not None:
+            said.append(("[folds]", self.folds.table, self.folds.form))
+        return [(section, table, form) for section, table, form in said if form is not None]
 
 
 SECTIONS: dict[str, type[_Strict]] = {"patients": PatientsKeys, "target": TargetKeys, "folds": FoldKeys}
@@ -121,11 +146,28 @@ def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, 
                 "there are no modalities", "name at least one as [modalities.NAME]", path=path, finding="no-modalities"
             )
         )
+    problems += _forms(keys, path)
     wrong = {name: found for name, of_name in keys.modalities.items() if (found := _modality(name, of_name, path))}
     of_target = _target(keys.target, path) if keys.target else []
     sound = {name: of_name for name, of_name in keys.modalities.items() if name not in wrong}
     problems += [*of_target, *unfit(keys.accept, path), *(problem for found in wrong.values() for problem in found)]
     return keys.model_copy(update={"modalities": sound, "target": None if of_target else keys.target}), problems
+
+
+def _forms(keys: ManifestKeys, path: str) -> list[Problem]:
+    """Report what is said wrongly of the form of a table, and what two sections say differently of one."""
+    found = []
+    of_tables: dict[str, Form] = {}
+    for section, table, form in keys.forms():
+        wrong = unfit_form(form)
+        if table is None:
+            wrong = ("belong to the section that names the table", "write them there")
+        elif of_tables.setdefault(table, form) != form:
+            wrong = ("say of one table what another section does not", "write them once")
+        if wrong:
+            what = f"the keys missing, decimal, encoding, separator of {section} {wrong[0]}"
+            found.append(error(what, wrong[1], path=path, finding="manifest-value"))
+    return found
 
 
 def _known(location: tuple[int | str, ...]) -> list[str]:

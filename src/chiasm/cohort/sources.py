@@ -93,6 +93,10 @@ class ColumnSource:
         """Errors and warnings about what the columns are."""
         return [own.problem(self.modality, self.path) for own in self.described if own.finding]
 
+    def spelt_missing(self, columns: list[str]) -> list[str]:
+        """Columns of these in which a word such as `NA` was read as a missing value."""
+        return self._table.spelt_missing(columns) if isinstance(self._table, Table) else []
+
     @cached_property
     def _block(self) -> pd.DataFrame:
         if self.kind != "omics":

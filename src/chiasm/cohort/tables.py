@@ -7,7 +7,9 @@ import gzip
 import re
 import warnings
 from collections.abc import Collection
+from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NoReturn
 
@@ -18,13 +20,18 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from chiasm.cohort.annotated_file import ANNOTATED, Annotated, AnnotatedError, read_annotated
-from chiasm.cohort.notation import numbers
+from chiasm.cohort.dialect import ROW_NAMES, Dialect, DialectError, Form, dialect_of
+from chiasm.cohort.meeting import counts_rows
+from chiasm.cohort.notation import numbers, with_decimal_commas, without_groups
 from chiasm.errors import CohortError, error
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 ANNOTATED_SUFFIXES = (".h5ad", ".h5mu")
 COLUMNS_AT_ONCE = 64
 SUBJECT = "subject_id"
+HIDDEN = "__index_level_"  # columns of a Parquet file in which pandas writes an index without a name
+UNNAMED = (ROW_NAMES, "Unnamed: 0", "...1", "X", "rownames")
+SPELT_MISSING = ("NA", "None", "none", "N/A", "n/a", "NULL", "null", "<NA>", "#N/A")
 PROBED_BYTES = 65536
 MORE_CELLS = "the row has more cells than the header"
 CLOSE_IT = "look for a comma or a quotation mark that is not closed"
@@ -88,7 +95,7 @@ class Table:
     those of obs, and the features of X.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, form: Form | None = None) -> None:
         annotated = ANNOTATED.fullmatch(name)
         self.path = path
         self._modality = annotated["modality"] if annotated else None
@@ -98,6 +105,7 @@ class Table:
         self.name = name
         self.is_folder = annotated is None and self.path.is_dir()
         self.is_parquet = self.is_folder or name.lower().endswith(".parquet")
+        self.form = form or Form()
         self._frame: pd.DataFrame | None = None
         self._opened: tuple[int, int] | None = None
 
@@ -139,26 +147,56 @@ class Table:
                 schema = pq.read_schema(self.shards[0])
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
                 self._refuse("is not a Parquet file", "write the table again")
-            hidden = [name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)]
-            return [name for name in schema.names if not (name in hidden and name.startswith("__index_level_"))]
+            names = [name for name in schema.names if not name.startswith(HIDDEN)]
+            return [*names, *([self._counted["name"]] if self._counted else [])]
+        return list(self._dialect.names)
+
+    @cached_property
+    def _dialect(self) -> Dialect:
+        """How the text is written."""
         with self._open_bytes() as file:
             head = file.read(PROBED_BYTES)
-        if b"\0" in head:
-            self._refuse("is not text: it holds binary data", "write the table as comma-separated text")
         try:
-            with self._open_text() as text:
-                header = next(csv.reader(text, delimiter=self._separator), [])
-        except (UnicodeDecodeError, csv.Error):
-            self._refuse("is not UTF-8 text", "save it again as UTF-8")
-        if not any(name.strip() for name in header):
-            self._refuse("has no header", "write the names of the columns in the first row")
-        return [name.strip() for name in header]
+            return dialect_of(head, self.form, "\t" if ".tsv" in self.path.name.lower() else ",")
+        except DialectError as fault:
+            self._refuse(fault.what, fault.fix)
+
+    @cached_property
+    def _index(self) -> list[Any]:
+        """What pandas wrote as the index of a Parquet file: names of columns, or the start and step of a range."""
+        if not self.is_parquet or self.is_folder:
+            return []
+        return list((pq.read_schema(self.path).pandas_metadata or {}).get("index_columns", []))
+
+    @cached_property
+    def _counted(self) -> dict[str, Any] | None:
+        """The index of a Parquet file that has a name and only counts, of which no column is written."""
+        ranges = [own for own in self._index if isinstance(own, dict) and own.get("name")]
+        return ranges[0] if len(ranges) == 1 and not self.is_folder else None
 
     def key(self, wanted: str) -> str:
-        """Name of the identifier column: `wanted`, or else the subject of MEDS or the index of an annotated matrix."""
-        if self.is_folder and wanted not in self.columns:
+        """Name of the identifier column: `wanted`, or else the subject of MEDS, or the index of a matrix or a frame.
+
+        A column of names of rows that no header names, as R and pandas write it, is the identifier unless it only
+        counts the rows.
+        """
+        if wanted in self.columns:
+            return wanted
+        if self.is_folder:
             return SUBJECT
-        return wanted if not self.is_annotated or wanted in self.columns else self._annotated.index
+        if self.is_annotated:
+            return self._annotated.index
+        unnamed = [own for own in self._index if isinstance(own, str) and own.startswith(HIDDEN)]
+        if not self.is_parquet and self.columns[0] in UNNAMED:
+            unnamed = self.columns[:1]
+        return unnamed[0] if len(unnamed) == 1 and not counts_rows(self.texts(unnamed[0])) else wanted
+
+    @property
+    def unnamed_counts(self) -> bool:
+        """True if a column without a name stands where the identifiers do, and only counts the rows."""
+        if self.is_parquet or self.is_annotated:
+            return any(isinstance(own, dict) or str(own).startswith(HIDDEN) for own in self._index)
+        return self.columns[0] in UNNAMED
 
     def columns_of(self, kind: str, key: str) -> list[str]:
         """Default columns of a modality: all but the key; for an annotated matrix, X if the kind is omics, else obs."""
@@ -186,7 +224,8 @@ class Table:
     def _written(self, column: str) -> pd.Series[Any]:
         if self.is_parquet or self.is_annotated:
             return self.frame([column])[column]
-        return self._read_csv([column], dtype=str, keep_default_na=False)[column].iloc[: len(self)]
+        column_texts = self._read_csv([column], dtype=str, keep_default_na=False)[column].iloc[: len(self)]
+        return column_texts.where(~column_texts.str.strip().isin(self.form.missing or ()), "")
 
     def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
         """Read columns in the given order; a CSV is read once and cached, a Parquet file only for these columns."""
@@ -196,15 +235,20 @@ class Table:
         if self._frame is not None:
             return self._frame[wanted]
         if not self.is_parquet:
-            frame = self._read_csv(None)
+            frame = self._parsed()
             filled = np.flatnonzero(frame.notna().to_numpy().any(axis=1))
             self._frame = frame.iloc[: filled[-1] + 1 if len(filled) else 0]  # blank lines at the end are not rows
             return self._frame[wanted]
         if self._opened is not None and self._state() != self._opened:
             self._refuse("the file has changed since the cohort was opened", "open the cohort again")
         try:
-            parts = [pq.ParquetFile(shard).read(columns=wanted) for shard in self.shards]
+            written = [name for name in wanted if not (self._counted and name == self._counted["name"])]
+            parts = [pq.ParquetFile(shard).read(columns=written) for shard in self.shards]
             frame = pa.concat_tables(parts).to_pandas(ignore_metadata=True, coerce_temporal_nanoseconds=False)
+            if self._counted and len(written) < len(wanted):
+                first, step = int(self._counted["start"]), int(self._counted["step"])
+                frame = pd.DataFrame(frame, index=range(len(self)))
+                frame[self._counted["name"]] = first + step * np.arange(len(self))
             return pd.DataFrame(frame)[wanted]
         except (pa.ArrowInvalid, OSError):
             self._refuse("the Parquet file is damaged", "write the table again")
@@ -232,17 +276,52 @@ class Table:
             return None
         return found.st_size, found.st_mtime_ns
 
-    @property
-    def _separator(self) -> str:
-        return "\t" if ".tsv" in self.path.name.lower() else ","
-
     def _open_bytes(self) -> BinaryIO | gzip.GzipFile:
         return gzip.open(self.path, "rb") if self.path.name.lower().endswith(".gz") else self.path.open("rb")
 
     def _open_text(self) -> IO[str]:
+        encoding = self._dialect.encoding
         if self.path.name.lower().endswith(".gz"):
-            return gzip.open(self.path, "rt", encoding="utf-8-sig", newline="")
-        return self.path.open(encoding="utf-8-sig", newline="")
+            return gzip.open(self.path, "rt", encoding=encoding, newline="")
+        return self.path.open(encoding=encoding, newline="")
+
+    def _parsed(self) -> pd.DataFrame:
+        """Read the whole text, with numbers as the owner says they are written, or as they cannot but be meant."""
+        options: dict[str, object] = {}
+        if self.form.missing is not None:
+            options = {"keep_default_na": False, "na_values": ["", *self.form.missing]}
+        comma = self.form.decimal == ","
+        sign = "." if not comma else "," if self._dialect.separator != "," else "\x01"  # quoted ones are read below
+        frame = self._read_csv(None, decimal=sign, **options)
+        found = self._with_signs(frame)
+        if not found or comma or self._dialect.separator == ",":
+            return frame.assign(**found)
+        # decimal commas in one column: a point elsewhere groups thousands
+        self.form = replace(self.form, decimal=",")
+        frame = self._read_csv(None, decimal=",", **options)
+        return frame.assign(**self._with_signs(frame))
+
+    def _with_signs(self, frame: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+        """Columns of text that are numbers with decimal commas, or with thousands in groups where that is said."""
+        found = {}
+        for name in frame.columns[[kind == np.dtype(object) for kind in frame.dtypes]]:
+            filled = frame[name].notna().to_numpy()
+            texts = [str(text) for text in frame[name][filled]]
+            if self.form.decimal == ".":
+                values = without_groups(texts)
+            else:
+                values = with_decimal_commas(texts, told=self.form.decimal == ",")
+            if values is not None and len(values):
+                found[name] = np.full(len(frame), np.nan)
+                found[name][filled] = values
+        return found
+
+    def spelt_missing(self, columns: list[str]) -> list[str]:
+        """Columns of text in which a word such as `NA` or `None` is read as a missing value, which it may not be."""
+        if self.is_parquet or self.is_annotated or self.form.missing is not None:
+            return []
+        suspects = [name for name in columns if self.frame([name])[name].isna().any()]
+        return [name for name in suspects if np.isin(self.texts(name), SPELT_MISSING).any()]
 
     def _read_csv(self, columns: list[str] | None, **options: object) -> pd.DataFrame:
         try:
@@ -250,21 +329,25 @@ class Table:
                 warnings.simplefilter("always", pd.errors.ParserWarning)
                 frame = pd.read_csv(  # type: ignore[call-overload]
                     self.path,
-                    sep=self._separator,
-                    encoding="utf-8-sig",
+                    sep=self._dialect.separator,
+                    encoding=self._dialect.encoding,
                     header=0,
+                    skiprows=self._dialect.skipped,
                     names=self.columns,
                     usecols=columns,
                     index_col=False,
                     low_memory=False,
                     skip_blank_lines=False,
-                    float_precision=None if options else "round_trip",
+                    float_precision=None if "dtype" in options else "round_trip",
                     **options,
                 )
             if said:  # the first row is longer than the header, and pandas has cut every row to it
                 self._refuse_longer_row()
         except UnicodeDecodeError:
-            self._refuse("is not UTF-8 text", "save it again as UTF-8")
+            self._refuse(
+                "is not text in this encoding" if self.form.encoding else "is not UTF-8 text",
+                'save it again as UTF-8, or name its encoding, as in encoding = "latin-1"',
+            )
         except pd.errors.ParserError as fault:
             line = re.search(r"line (\d+)", str(fault))
             if line is not None:
@@ -277,7 +360,8 @@ class Table:
     def _refuse_longer_row(self) -> None:
         """Refuse the first row with content beyond the header; trailing commas alone do not count."""
         with self._open_text() as text:
-            for row, cells in enumerate(csv.reader(text, delimiter=self._separator), start=1):
+            rows = islice(csv.reader(text, delimiter=self._dialect.separator), self._dialect.skipped, None)
+            for row, cells in enumerate(rows, start=1):
                 if any(cell.strip() for cell in cells[len(self.columns) :]):
                     self._refuse(MORE_CELLS, CLOSE_IT, row)
 
