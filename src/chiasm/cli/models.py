@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,6 +48,9 @@ def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
     cohort: CohortPath,
     out: Annotated[Path, typer.Option(help="predictions.parquet or predictions.csv.")],
+    strict: Annotated[
+        bool, typer.Option(help="Refuse tables that lack columns; else these are read as missing.")
+    ] = True,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -66,7 +70,12 @@ def predict(
         found = api.encode_for(loaded, opened, progress=progress.named)
     for problem in found.problems:
         screen.hint(f"{problem.severity}: {problem}")
-    predictions = loaded.predict(found.cohort)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        options: dict[str, Any] = {} if strict else {"strict": False}
+        predictions = loaded.predict(found.cohort, **options)
+    for warning in said:
+        screen.hint(f"warning: {warning.message}")
     staging = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -13,9 +13,13 @@ from chiasm.artifact import save, storable
 from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.encoders.choice import require_same
 from chiasm.encoding.encode import encode_cohort
+from chiasm.errors import FindingWarning, count
+from chiasm.fitting.expected import Expected, completed, expected_of
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor, reads_inputs
 from chiasm.store import TokenStore, default_store
+
+SHOWN = 10  # unfamiliar columns that a warning names
 
 
 @storable("model")
@@ -53,14 +57,36 @@ class FittedModel:
         """True if an encoder's network was changed, so that the model needs its inputs instead of stored tokens."""
         return reads_inputs(self.predictor)
 
-    def predict(self, cohort: Cohort) -> pd.DataFrame:
+    @property
+    def columns(self) -> dict[str, list[str]]:
+        """Columns that the model reads of each table and omics block."""
+        return {name: list(own.columns) for name, own in self._expected.items()}
+
+    def template(self) -> dict[str, pd.DataFrame]:
+        """Return an empty frame for each table and omics block, with the columns to fill in for new patients."""
+        index = pd.Index([], name="patient", dtype=object)
+        return {name: pd.DataFrame(columns=list(columns), index=index) for name, columns in self.columns.items()}
+
+    @property
+    def _expected(self) -> dict[str, Expected]:
+        return expected_of(self.predictor, self.modalities)
+
+    def predict(self, cohort: Cohort, *, strict: bool = True) -> pd.DataFrame:
         """Predict one row per patient, in the cohort's row order, indexed by id: `pattern`, then the prediction.
+
+        Levels that the model does not know, and values far outside of training, are a `FindingWarning`.
+
+        Args:
+            strict: refuse tables that lack columns of the fit; False reads these as missing values.
 
         Raises:
             Unsupported: a patient has none of the model's modalities (unless `has_prior`), or a modality is of another
-                kind than at fit.
+                kind than at fit, or lacks columns.
         """
         cohort = self.encoded(cohort)
+        expected = self._expected
+        cohort = completed(cohort, expected, strict=strict)
+        self._warn_of_unfamiliar(cohort, expected)
         known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
         accepted = [name for name in cohort.modalities if name in self.modalities or name in self.scarce]
         lacking = int((~cohort.with_modalities(accepted).present.any(1)).sum()) if accepted else len(known)
@@ -74,6 +100,17 @@ class FittedModel:
         frame.insert(0, "pattern", texts.astype(object)[own])  # one string per pattern, not one per patient
         frame.index = pd.Index(known.ids, name="patient", dtype=object)
         return frame.iloc[known.order]
+
+    def _warn_of_unfamiliar(self, cohort: Cohort, expected: dict[str, Expected]) -> None:
+        said = [
+            f"{words} (modality '{name}')"
+            for name, own in expected.items()
+            if name in cohort.modalities and len(cohort.rows_of(name))
+            for words in own.unfamiliar(cohort.raw(name))
+        ]
+        if said:
+            more = f"; and {count(len(said) - SHOWN, 'other')}" if len(said) > SHOWN else ""
+            warnings.warn("; ".join(said[:SHOWN]) + more, FindingWarning, stacklevel=3)
 
     def encoded(self, cohort: Cohort) -> Cohort:
         """Encode the cohort as at fit, taking known tokens from the token store.

@@ -1,0 +1,138 @@
+"""What a fitted model expects of new patients' tables: columns, the levels it knows, and the reach of its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort import Cohort, CohortError, Unsupported
+from chiasm.cohort.sources import ColumnSource
+from chiasm.encoders.table.omics import OmicsEncoder
+from chiasm.encoders.table.scaling import CLIP, Columns, Scaler
+from chiasm.encoders.table.table import TableEncoder, as_text, written
+from chiasm.errors import count, nearest
+
+SHOWN = 100  # missing columns that are named
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Columns that a model reads of one modality, with the `scaler` of its numbers and the `levels` of its words."""
+
+    columns: tuple[str, ...]
+    scaler: Scaler
+    levels: Mapping[str, tuple[str, ...]]
+
+    def limits(self) -> tuple[Array, Array]:
+        """Reach `(F,)` of the numbers: as far beyond the smallest and the largest of training as these lie apart."""
+        low, high = self.scaler.mean - CLIP * self.scaler.scale, self.scaler.mean + CLIP * self.scaler.scale
+        if len(self.scaler.ranked):
+            first, last = self.scaler.knots[0], self.scaler.knots[-1]
+            low[self.scaler.ranked], high[self.scaler.ranked] = 2 * first - last, 2 * last - first
+        return low, high
+
+    def unfamiliar(self, raw: pd.DataFrame) -> list[str]:
+        """Words on the columns whose values lie far outside of training or are levels that it does not know."""
+        said = []
+        here = [name for name in self.scaler.columns if name in raw.columns and raw[name].dtype.kind in "fiub"]
+        place = {name: position for position, name in enumerate(self.scaler.columns)}
+        values = raw[here].to_numpy(dtype=np.float64)
+        low, high = (own[[place[name] for name in here]] for own in self.limits())
+        with np.errstate(invalid="ignore"):
+            far = ((values < low) | (values > high) | np.isinf(values)).sum(axis=0)
+        for name, number in zip(here, far.tolist(), strict=True):
+            if number:
+                said.append(f"column '{name}' lies far outside of training in {count(number, 'patient')}")
+        for name, known in self.levels.items():
+            if name in raw.columns:
+                texts = as_text(raw[name])
+                number = sum(text is not None and text not in {written(level) for level in known} for text in texts)
+                if number:
+                    said.append(f"column '{name}' has a level that is not known in {count(number, 'patient')}")
+        return said
+
+
+def expected_of(predictor: Any, modalities: Collection[str]) -> dict[str, Expected]:
+    """Find what a predictor reads of each modality of columns, in the encoders that it holds."""
+    found: dict[str, Expected] = {}
+    for modality, encoder in _encoders(predictor, set(modalities), None):
+        scaler = encoder.scaler
+        if modality in found or scaler is None:
+            continue
+        levels = encoder.categories or {} if isinstance(encoder, TableEncoder) else {}
+        columns = encoder.columns if isinstance(encoder, TableEncoder) else scaler.columns
+        found[modality] = Expected(tuple(columns), scaler, levels)
+    return dict(sorted(found.items()))
+
+
+def _encoders(part: Any, modalities: set[str], modality: str | None) -> Iterator[tuple[str, Any]]:
+    """Yield the encoders of columns in a stored part, each with the modality under whose name it stands."""
+    if isinstance(part, TableEncoder | OmicsEncoder | Columns):
+        if modality is not None:
+            yield modality, part
+    elif isinstance(part, dict):
+        for key, own in part.items():
+            yield from _encoders(own, modalities, key if key in modalities else modality)
+    elif isinstance(part, tuple | list):
+        for own in part:
+            yield from _encoders(own, modalities, modality)
+    elif is_dataclass(part):
+        named = getattr(part, "modality", None)
+        for field in fields(part):
+            own = getattr(part, field.name)
+            yield from _encoders(own, modalities, named if named in modalities else modality)
+
+
+def completed(cohort: Cohort, expected: Mapping[str, Expected], *, strict: bool) -> Cohort:
+    """Return the cohort with every column that a model expects, those that it lacks as missing values.
+
+    Raises:
+        CohortError: a column of numbers holds something else now.
+        Unsupported: columns are lacking and `strict`; the message names all of them, with the nearest there are.
+    """
+    unclear = [
+        column.problem(name, source.path)
+        for name, own in expected.items()
+        if name in cohort.modalities and isinstance(source := cohort.sources[name], ColumnSource)
+        for column in source.described
+        if column.finding and column.severity == "error" and column.name in own.scaler.columns
+    ]
+    if unclear:
+        raise CohortError(unclear)
+    lacking = {}
+    for name, own in expected.items():
+        if name in cohort.modalities and len(cohort.rows_of(name)):
+            have = set(cohort.sources[name].columns) or {str(column) for column in cohort.raw(name).columns}
+            missing = [column for column in own.columns if column not in have]
+            if missing:
+                lacking[name] = (missing, have)
+    if lacking and strict:
+        raise Unsupported("\n".join(_told(cohort, name, expected[name], *parts) for name, parts in lacking.items()))
+    for name, (missing, _) in lacking.items():
+        raw = cohort.raw(name)
+        whole = raw.reindex(columns=[*raw.columns, *missing])
+        everybody = np.ones(len(whole), dtype=bool)
+        cohort = cohort.with_values(name, cohort.kinds[name], whole, everybody, None)
+    return cohort
+
+
+def _told(cohort: Cohort, name: str, own: Expected, missing: list[str], have: set[str]) -> str:
+    spare = sorted(have - set(own.columns))
+    named = []
+    for column in missing[:SHOWN]:
+        like = nearest(column, spare)
+        named.append(f"'{column}'" + (f" (is it '{like}'?)" if like else ""))
+    more = f" and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else ""
+    file = cohort.sources[name].path
+    where = f"{file}, modality '{name}'" if file else f"modality '{name}'"
+    also = f"; columns that the model does not know: {', '.join(map(repr, spare[:10]))}" if spare else ""
+    return (
+        f"{where}: {len(own.columns):,} columns at fit, and {len(missing):,} of them missing now: {', '.join(named)}"
+        f"{more}{also}; rename or add them, or predict with strict=False (--no-strict), which reads them as missing"
+    )
