@@ -110,6 +110,46 @@ def test_an_anndata_in_the_place_of_a_mudata_is_told() -> None:
         cohort_from_mudata(RNA, Classification("y"))
 
 
+@pytest.mark.parametrize("factor", [1e39, 1e-50])
+def test_an_omics_block_out_of_the_range_of_single_precision_is_refused(factor: float) -> None:
+    cohort = cohort_from_frames(PATIENTS, {"rna": RNA * factor}, Classification("y"), kinds={"rna": "omics"})
+    (problem,) = [own for own in chiasm.check_cohort(cohort) if own.finding == "out-of-range"]
+    assert problem.severity == "error" and problem.row == 2 and "another unit" in problem.fix
+    with pytest.raises(CohortError, match="too large or too small for single precision, the first in 'g0'"):
+        cohort.raw("rna")
+
+
+def test_an_h5ad_of_layers_alone_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    anndata = pytest.importorskip("anndata")
+    obs, var = pd.DataFrame(index=IDS), pd.DataFrame(index=["g0", "g1"])
+    anndata.AnnData(X=None, obs=obs, var=var, layers={"counts": np.ones((N, 2))}).write_h5ad(tmp_path / "rna.h5ad")
+    PATIENTS.rename_axis("id").to_csv(tmp_path / "patients.csv")
+    (tmp_path / "cohort.toml").write_text(
+        '[patients]\ntable = "patients.csv"\nid = "id"\n[modalities.rna]\nkind = "omics"\ntable = "rna.h5ad"\n'
+    )
+    with pytest.raises(CohortError, match=r"rna.h5ad.*: the file holds no X: layers and raw are not read"):
+        chiasm.open_cohort(tmp_path / "cohort.toml")
+
+
+@pytest.mark.parametrize("recipe", ["healnet:epochs=1,latents=4,latent_width=8", "late-fusion"])
+def test_a_model_that_is_asked_for_nobody_answers_nothing(recipe: str) -> None:
+    cohort = made(rna=RNA, hb=RNA + 1.0)
+    found = chiasm.fit(cohort, recipe).predict(cohort.subset([]))
+    assert found.shape == (0, 3) and list(found.columns) == ["pattern", "p_a", "p_b"]
+
+
+@pytest.mark.parametrize("recipe", ["single:labs", "late-fusion", "kron-rls"])
+def test_records_that_are_all_alike_say_nothing_and_stop_nothing(recipe: str) -> None:
+    rows = {"hours": [0.0, 1.0] * N, "code": ["A", "B"] * N, "numeric_value": [1.0, 2.0] * N}
+    labs = pd.DataFrame(rows, index=np.repeat(IDS, 2))
+    kinds = {"labs": "events", "rna": "omics"}
+    cohort = cohort_from_frames(PATIENTS, {"labs": labs, "rna": RNA}, Classification("y"), kinds=kinds)
+    found = chiasm.fit(cohort, recipe).predict(cohort)
+    assert np.isfinite(found[["p_a", "p_b"]].to_numpy()).all()
+    if recipe == "single:labs":
+        assert np.ptp(found["p_a"]) < 1e-6
+
+
 def test_components_of_no_column_are_zero_for_everybody() -> None:
     projection = Projection.fit(np.zeros((5, 0)), 8)
     assert projection(np.zeros((3, 0))).tolist() == [[0.0]] * 3

@@ -68,6 +68,7 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
         found.append(warning(what, fix, path=path, modality=modality, finding="spelt-missing"))
     if source.kind == "omics" and source.text_columns:
         found.append(source.text_problem)
+    found += [source.range_problem] if source.range_problem is not None else []
     numbers = used.select_dtypes(exclude="object")
     values = numbers.to_numpy(dtype=np.float64)
     for strange, said, finding in (

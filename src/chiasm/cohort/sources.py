@@ -20,8 +20,9 @@ from chiasm.cohort.kinds import CELL, TABLE, has_form
 from chiasm.cohort.notation import number
 from chiasm.cohort.smiles import molecule_digests
 from chiasm.cohort.tables import Table, as_cells, tidy
-from chiasm.errors import CohortError, Problem, count, error
+from chiasm.errors import CohortError, Problem, count, error, first_rows
 
+SINGLE = np.finfo(np.float32)
 HASHED_ROWS = 4_096  # rows hashed at a time, since hashing copies them
 
 
@@ -100,7 +101,32 @@ class ColumnSource:
             return self.frame
         if self.text_columns:
             raise CohortError([self.text_problem])
+        if self.range_problem is not None:
+            raise CohortError([self.range_problem])
         return self.frame.astype(np.float32)
+
+    @cached_property
+    def range_problem(self) -> Problem | None:
+        """Error with which an omics block is refused whose numbers single precision cannot hold; None if it can."""
+        if self.kind != "omics" or self.text_columns:
+            return None
+        values = self.frame.to_numpy(dtype=np.float64)
+        with np.errstate(invalid="ignore"):
+            size = np.abs(values)
+            beyond = np.isfinite(values) & ((size > SINGLE.max) | ((size > 0) & (size < SINGLE.tiny)))
+        if not beyond.any():
+            return None
+        rows = np.flatnonzero(beyond.any(axis=1)) + 2
+        name = str(self.frame.columns[beyond.any(axis=0)][0])
+        what = f"{count(int(beyond.sum()), 'value')} too large or too small for single precision, the first in '{name}'"
+        return error(
+            f"{what} ({first_rows(rows.tolist())})",
+            "write the block in another unit, or as logarithms",
+            path=self.path,
+            row=int(rows[0]),
+            modality=self.modality,
+            finding="out-of-range",
+        )
 
     @property
     def text_columns(self) -> list[str]:

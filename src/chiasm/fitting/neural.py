@@ -93,6 +93,8 @@ class NetworkPredictor:
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64, in the cohort's sorted row order."""
+        if not len(cohort):
+            return np.zeros((0, self.outputs))
         tokens = pack(cohort, self.encoders)
         return predict_link(self.network(), tokens, presence(tokens, sorted(self.encoders))) * self.scale + self.centre
 

@@ -161,7 +161,8 @@ class KronRLS(OneOrAll):
         for name in cohort.modalities:
             index, first = different(cohort, name)
             raw = part_of(cohort.raw(name), first)
-            features = features_of(cohort, name).fit(raw, [])
+            # an encoder cannot learn from one item that all patients share: it sees all of them then
+            features = features_of(cohort, name).fit(raw if len(first) > 1 else cohort.raw(name), [])
             values = np.ascontiguousarray(features.features(raw))
             fitted[name] = ItemKernel(features, values, 1.0 / median_distance(values))
             items.append(Items(values, index))
