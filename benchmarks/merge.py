@@ -33,7 +33,6 @@ from chiasm.evaluation.fits import Context, Task, run_task
 from chiasm.evaluation.intervals import trial_differences, trial_scores
 from chiasm.evaluation.protocol import plan
 from chiasm.evaluation.run import usable
-from chiasm.evaluation.summary import pick
 from chiasm.fitting.base import trainable
 from chiasm.fitting.neural import finish
 from chiasm.merging import METHODS, make_method, merge_models
@@ -41,7 +40,7 @@ from chiasm.metrics.scores import score
 from chiasm.recipes.registry import make_recipe
 from chiasm.recipes.tunings.slerp_merge import SlerpMerge
 from chiasm.recipes.tunings.tuned import Tuner
-from tcga import COHORTS, evaluated
+from tcga import COHORTS, evaluated, pick
 
 END_TO_END = ("early-fusion", "healnet", "lego-fuse")
 FUSIONS = (

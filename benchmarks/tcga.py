@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -24,10 +26,14 @@ import pandas as pd
 import chiasm
 from chiasm.evaluation.estimates import percentile_interval
 from chiasm.evaluation.intervals import trial_differences, trial_scores
-from chiasm.evaluation.summary import pick
 
 COHORTS = ("tcga-blca", "tcga-brca", "tcga-gbmlgg", "tcga-luad", "tcga-ucec")
 NEURAL = ("healnet", "lego-merge", "lego-fuse")
+
+
+def pick(names: Sequence[str], inner: Mapping[tuple[str, int, str], float], key: tuple[int, str]) -> str:
+    """The recipe with the best inner score in this outer fold; the first named where scores are equal or missing."""
+    return max(names, key=lambda name: value if (value := inner.get((name, *key), -math.inf)) == value else -math.inf)
 
 
 def main() -> None:

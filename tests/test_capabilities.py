@@ -27,7 +27,7 @@ FOREIGN = {
     "adapters/sites.py": {"groups", "weight"},  # torch
     "artifact/files.py": {"renameat2"},  # libc
     "artifact/trees.py": {"_is_protocol", "detach"},  # typing; torch, which is not imported here
-    "cohort/annotated.py": {"isbacked", "toarray"},  # anndata, scipy
+    "cohort/annotated.py": {"isbacked", "mod", "obs", "toarray", "var"},  # anndata, mudata, scipy
     "cohort/annotated_file.py": {"get", "keys", "shape"},  # h5py
     "encoders/image/timm.py": {"num_prefix_tokens"},  # timm
     "encoders/text/hub.py": {"decoder", "encoder", "mask_ratio"},  # transformers
@@ -37,7 +37,6 @@ FOREIGN = {
     },
     "encoders/text/sentences.py": {"pad_token_id"},  # transformers
     "encoders/text/transformer_trunks.py": {"pad_token_id"},  # transformers
-    "limits.py": {"st_blocks"},  # os, whose answer has none on Windows
     "readers/image/image.py": {"n_frames"},  # PIL
     "readers/record/events.py": {"tz"},  # pandas
     "readers/record/fhir_files.py": {"errors"},  # pydantic

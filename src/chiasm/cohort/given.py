@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from chiasm.errors import Problem, error
+from chiasm.targets import Target
 
 TARGETS = 'write Classification("column"), Regression("column"), Survival("time", "event") or Multilabel(("a", "b"))'
 
@@ -24,7 +25,7 @@ def misunderstood(patients: Any, modalities: Any, target: Any) -> list[Problem]:
         found.append(error(what, fix, path="modalities", finding="unfit-kind"))
     else:
         found += [problem for name, values in modalities.items() for problem in _levels(values, str(name))]
-    if target is not None and not (hasattr(target, "kind") and hasattr(target, "columns")):
+    if target is not None and not isinstance(target, Target):
         found.append(error("the target is no target", TARGETS, path="target", finding="unknown-kind"))
     return found
 

@@ -21,6 +21,7 @@ from chiasm.encoding.findings import collected, parts_left_out
 from chiasm.encoding.source_digests import Progress, source_digests, store_keys, unseen, waits_for_encoding
 from chiasm.encoding.work import Done, Part, Work, run_part
 from chiasm.readers import Reader, ReadError
+from chiasm.readers.reading import Events
 from chiasm.store.known_digests import add_digests
 from chiasm.store.token_store import TokenStore
 
@@ -118,7 +119,7 @@ def encode_cohort(
             counts[modality] = Count(len(items), len(items), 0, 0, len(refused))
             left_out = Counter[str]()
             for value in values.values():
-                left_out.update(dict(getattr(value, "left_out", ())))
+                left_out.update(dict(value.left_out if isinstance(value, Events) else ()))
             problems += parts_left_out(left_out, items, modality)
         else:
             digests = source_digests(cohort, modality, store, progress)

@@ -83,10 +83,10 @@ def _encoders(part: Any, modalities: set[str], modality: str | None) -> Iterator
         for own in part:
             yield from _encoders(own, modalities, modality)
     elif is_dataclass(part):
-        named = getattr(part, "modality", None)
-        for field in fields(part):
-            own = getattr(part, field.name)
-            yield from _encoders(own, modalities, named if named in modalities else modality)
+        values = {field.name: getattr(part, field.name) for field in fields(part)}
+        named = values.get("modality")
+        for own in values.values():
+            yield from _encoders(own, modalities, named if isinstance(named, str) and named in modalities else modality)
 
 
 def completed(cohort: Cohort, expected: Mapping[str, Expected], *, strict: bool) -> Cohort:
