@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -290,7 +291,7 @@ def test_an_error_while_saving_leaves_the_old_model(
     step: str, folder: Path, fitted: Model, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: object, **options: object) -> None:
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     other = make_recipe("single:m1").fit(cohort, seed=0)
     with monkeypatch.context() as patched:

@@ -11,7 +11,8 @@ import pytest
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.ridge_cox import fit_ridge_cox, solve
 from chiasm.models.merged import method_of
-from chiasm.recipes.registry import list_recipes, make_recipe
+from chiasm.recipes.listing import list_recipes
+from chiasm.recipes.registry import make_recipe
 from chiasm.specs import name_and_options, nested_spec, read_options, split_specs
 
 KNOWN: dict[str, Any] = {"depth": 2, "rate": 0.5, "tied": False, "mode": "stack", "what": MISSING}

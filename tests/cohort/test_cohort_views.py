@@ -27,7 +27,7 @@ def small(order: np.ndarray, extra: bool = False, reverse: bool = False):
     ids = np.array([f"{i:02d}" for i in range(12)])
     patients = pd.DataFrame({"y": rng.integers(0, 2, 12), "g": rng.integers(0, 4, 12)}, index=ids)
     frames = {
-        "a": pd.DataFrame(rng.normal(size=(12, 3)), index=ids, columns=list("xyz")).iloc[:9],
+        "a": pd.DataFrame(rng.normal(size=(12, 3)), index=ids, columns=list("uvw")).iloc[:9],
         "b": pd.DataFrame({"s": rng.choice(["u", "v"], 12)}, index=ids).iloc[3:],
     }
     if extra:

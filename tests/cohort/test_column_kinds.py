@@ -100,6 +100,7 @@ def test_a_transposed_frame_and_a_frame_of_one_row_keep_their_numbers() -> None:
     pd.testing.assert_frame_equal(tidy(one), tidy(frame.loc[["p003"]]))
 
 
+@pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
 def test_predictions_from_objects_equal_those_from_floats_bit_for_bit() -> None:
     cohort = with_column(ages())
     model = chiasm.fit(cohort, "single:clin")

@@ -52,7 +52,7 @@ def test_check_names_column_and_row_and_no_value(value: str, where: str, tmp_pat
     assert f"'{'u' if where == 'u' else 'y'}'" in said and value not in said
 
 
-@pytest.mark.parametrize("value", [10**400, -(10**400), 10**5000, 1.7e308, np.float64(5e-324)])
+@pytest.mark.parametrize("value", [10**400, -(10**400), 10**5000, 1.7e308, np.float64(5e-324)], ids=range(5))
 def test_so_does_a_cohort_of_frames(value: object) -> None:
     patients = pd.DataFrame({"y": np.arange(24) + 0.5, "t": np.arange(24) + 1.0, "e": np.arange(24) % 2}, index=IDS)
     labs = pd.DataFrame({"u": np.arange(24) * 1.5}, index=IDS, dtype=object)

@@ -121,6 +121,7 @@ def test_a_contrast_is_named_beforehand_with_recipes_of_the_trial() -> None:
         chiasm.evaluate(COHORT, ["late-fusion"], QUICK, jobs=1, contrasts=[("late-fusion", "nobody")])
 
 
+@pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
 def test_sites_of_one_patient_keep_nothing_together() -> None:
     patients = pd.DataFrame(
         {"y": [0, 1] * 20, "site": [f"s{k}" for k in range(40)]}, index=[f"p{k}" for k in range(40)]

@@ -90,8 +90,8 @@ def test_a_label_that_all_have_gets_no_tree() -> None:
     [
         ({"left": np.zeros}, "leads out of its tree or back"),
         ({"feature": lambda n: np.full(n, 9)}, "asks for a column that there is not"),
-        ({"threshold": lambda n: np.full(n, np.nan, np.float32)}, "is not finite"),
-        ({"value": lambda n: np.full(n, np.inf)}, "is not finite"),
+        ({"threshold": lambda n: np.full(n, np.nan, np.float32)}, "not finite"),
+        ({"value": lambda n: np.full(n, np.inf)}, "not finite"),
         ({"right": lambda n: np.full(n, 10**6)}, "leads out of its tree or back"),
         ({"value": lambda n: np.zeros(n + 1)}, "differ in length"),
         ({"output": lambda n: np.array([0, 3])}, "adds to an output that there is not"),

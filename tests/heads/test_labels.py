@@ -10,7 +10,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from chiasm.cohort import Multilabel, Outcome
-from chiasm.fitting.unimodal import prior_link
 from chiasm.heads.head import Head, output_width, target_tensors
 from chiasm.heads.multilabel import masked_cross_entropy
 from chiasm.heads.response import Response
@@ -84,5 +83,5 @@ def test_probabilities_are_calibrated_by_one_slope_and_need_not_sum_to_one() -> 
 
 def test_the_prior_is_the_log_odds_of_each_label() -> None:
     value = np.array([[1, 0], [0, 0], [np.nan, 0]])
-    prior = prior_link("multilabel", Outcome(value, None, np.ones(3, bool)), 2)
+    prior = Multilabel.prior_link(Outcome(value, None, np.ones(3, bool)), 2)
     np.testing.assert_allclose(prior, [0, np.log(0.5 / 3.5)])

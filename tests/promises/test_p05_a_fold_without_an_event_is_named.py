@@ -22,7 +22,9 @@ def cohort(target, n=30, **columns):
     table = {"days": np.arange(1.0, n + 1), "died": np.arange(n) % 2, "stage": np.array(list("abc"))[np.arange(n) % 3]}
     patients = pd.DataFrame({**table, **columns}, index=ids)
     keys = {key: key for key in ("group", "folds") if key in columns}
-    return cohort_from_frames(patients, {"x": patients[["days"]] ** 0.5}, target, **keys)
+    return cohort_from_frames(
+        patients, {"x": patients[["days"]].rename(columns={"days": "size"}) ** 0.5}, target, **keys
+    )
 
 
 def test_a_given_fold_without_an_event():

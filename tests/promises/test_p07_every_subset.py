@@ -66,6 +66,7 @@ def test_every_subset_trains(recipe: Any) -> None:
         assert np.isfinite(numbers(frame)).all()
 
 
+@pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
 @pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
 def test_patients_of_whom_none_has_two_modalities_train(recipe: Any) -> None:
     cohort = mixed("survival", 126)

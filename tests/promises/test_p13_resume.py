@@ -142,13 +142,14 @@ def test_a_write_that_was_killed_leaves_the_checkpoint_before_it(data: Any, tmp_
     assert all(torch.equal(value, again.state_dict()[key]) for key, value in whole.state_dict().items())
 
 
-@pytest.mark.parametrize("step", ["save_file", "_fsync"])
+@pytest.mark.parametrize("step", ["save_file", "fsync"])
 def test_a_write_that_fails_leaves_the_checkpoint_before_it(
     data: Any, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chiasm import artifact
+    from chiasm.artifact import files, whole
 
-    file, original, calls = tmp_path / "c.safetensors", getattr(artifact.files, step), []
+    place, name = {"save_file": (files, "save_file"), "fsync": (whole, "fsync")}[step]
+    file, original, calls = tmp_path / "c.safetensors", getattr(place, name), []
 
     def fail(*args: Any, **options: Any) -> None:
         calls.append(1)
@@ -157,7 +158,7 @@ def test_a_write_that_fails_leaves_the_checkpoint_before_it(
         original(*args, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(artifact.files, step, fail)
+        patched.setattr(place, name, fail)
         with pytest.raises(Stopped):
             run(data, file)
     assert len(load_checkpoint(file)["losses"]) == 2
@@ -211,14 +212,14 @@ def test_a_recipe_stopped_in_any_epoch_of_any_part_gives_the_same_model(
 
 
 def test_a_trial_killed_before_it_had_a_plan_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from chiasm import artifact
+    from chiasm.artifact import whole
 
     def stop(path: Path) -> None:
         raise Stopped
 
     cohort, protocol = synthetic_cohort("redundant", 40), chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
     with monkeypatch.context() as patched:
-        patched.setattr(artifact.files, "_fsync", stop)
+        patched.setattr(whole, "fsync", stop)
         with pytest.raises(Stopped):
             chiasm.evaluate(cohort, ["single:m1"], protocol, out=tmp_path / "run", jobs=1)
     assert [file.name for file in (tmp_path / "run").rglob("*.json")] == []

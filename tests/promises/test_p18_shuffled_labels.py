@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chiasm.cohort import Cohort, Outcome, check_values, class_names, holdout, stratify, synthetic_cohort
+from chiasm.cohort import Cohort, Outcome, check_values, class_names, holdout, synthetic_cohort
 from chiasm.linear.linear import fit_ridge
 from chiasm.metrics.scores import PRIMARY, score
 from chiasm.recipes.registry import companions, default_recipes
+from chiasm.targets.stratify import fewest
 
 SEEDS = range(4)
 N = 480
@@ -44,7 +45,7 @@ def held_out_score(recipe: Any, cohort: Cohort, seed: int) -> tuple[float, int]:
     kind = cohort.target.kind
     value = score(kind, frame, test.outcome, class_names(cohort.target), metrics=[PRIMARY[kind]])[PRIMARY[kind]][0]
     if kind == "multilabel":
-        return float(value), int(stratify.fewest(test.outcome.value).min())
+        return float(value), int(fewest(test.outcome.value).min())
     fewest = np.bincount(test.outcome.value.astype(int)).min() if kind == "classification" else test.outcome.event.sum()
     return float(value), int(fewest)
 

@@ -93,6 +93,6 @@ def test_a_target_of_a_single_value_is_refused() -> None:
 @pytest.mark.parametrize("value", [1e300, 1e-320, 1e160])
 def test_a_target_that_no_unit_brings_into_reach_is_refused(value: float) -> None:
     cohort = in_unit(mixed("regression"), value)
-    found = [problem for problem in chiasm.check_cohort(cohort) if problem.finding == "unreadable-outcome"]
-    assert [problem.severity for problem in found] == ["error"] and "magnitude" in found[0].what and found[0].row
+    found = [problem for problem in chiasm.check_cohort(cohort) if problem.finding == "target-out-of-reach"]
+    assert [problem.severity for problem in found] == ["error"] and "another unit" in found[0].fix
     assert f"{value:g}" not in str(found[0])

@@ -198,7 +198,7 @@ BROKEN = {
     "safetensors cut": (tensors(features=TOKENS)[:-9], "damaged"),
     "safetensors that lies": (lying_tensors([10**6, 10**6], 4 * 10**12), "damaged"),
     "safetensors of another size": (lying_tensors([70, 5], 140), "damaged"),
-    "safetensors with an endless header": (struct.pack("<Q", 1 << 60) + b"{" + bytes(50), "damaged"),
+    "safetensors with an endless header": (struct.pack("<Q", 1 << 60) + b"{" + bytes(50), "truncated"),
     "npz": (b"PK\x03\x04" + bytes(99), "pickle|several arrays"),
     "pickle": (b"\x80\x04\x95" + PERSON.encode(), "a pickle"),
 }

@@ -16,6 +16,7 @@ from chiasm.linear.shared_rows import SharedRows
 from chiasm.recipes.baselines import early
 from chiasm.tokens import PackedTokens, SharedTokens
 
+pytestmark = pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")  # values are shared on purpose
 DRUGS, PROTEINS, N = 14, 9, 300  # more pairs than components, so that the penalties tried are the same
 
 

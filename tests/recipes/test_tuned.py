@@ -134,7 +134,7 @@ def test_a_copy_learns_from_its_own_patients_and_modalities_alone(cohort: Cohort
     for rows, changes in ((second, False), (first, True)):
         value = tuner.data.target.value.clone()
         value[torch.from_numpy(rows)] += 3.0
-        elsewhere = replace(tuner, data=replace(tuner.data, value=value))
+        elsewhere = replace(tuner, data=replace(tuner.data, target=replace(tuner.data.target, value=value)))
         assert same(elsewhere.tuned("half", base, rows=first), own) is not changes
     see = np.array([name == "m1" for name in cohort.modalities])
     own = tuner.tuned("view", base, see=see)

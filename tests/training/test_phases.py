@@ -198,7 +198,9 @@ def test_a_hook_sees_the_step_and_may_change_the_gradients() -> None:
     assert step.epoch == EPOCHS - 1 and len(step.batch) == 8 and step.computed.fused.extras["size"].shape == (8,)
     assert step.computed.fused.embedding.shape == (8, 5) and step.computed.link.shape == (8, 2)
     assert set(step.computed.losses) == {"target", "size"}
-    assert float(step.computed.total) == pytest.approx(sum(map(float, step.computed.losses.values())), rel=1e-6)
+    assert float(step.computed.total.detach()) == pytest.approx(
+        sum(float(loss.detach()) for loss in step.computed.losses.values()), rel=1e-6
+    )
 
 
 def test_an_objective_may_run_the_network_as_it_likes() -> None:

@@ -30,6 +30,7 @@ class Storable(Protocol):
     _storable_version: ClassVar[int]
     _storable_upgrades: ClassVar[Mapping[int, Upgrade]]
     _storable_infinite: ClassVar[tuple[str, ...]]
+    _storable_unknown: ClassVar[tuple[str, ...]]
 
 
 def storable(
@@ -38,6 +39,7 @@ def storable(
     version: int = 1,
     upgrades: Mapping[int, Upgrade] | None = None,
     infinite: tuple[str, ...] = (),
+    unknown: tuple[str, ...] = (),
 ) -> Callable[[type[_T]], type[_T]]:
     """Register a dataclass under a name, so that `save` can write it and `load` can read it back.
 
@@ -47,6 +49,7 @@ def storable(
         upgrades: for each earlier version a function from its stored fields, JSON with references to arrays, to those
             of the next version.
         infinite: its fields in which infinity means something; a number of any other field is finite (`fault_of`).
+        unknown: its fields in which NaN stands for a number that is not known yet.
     """
     steps = dict(upgrades or {})
     if set(steps) != set(range(1, version)):
@@ -62,6 +65,7 @@ def storable(
         cls._storable_version = version  # type: ignore[attr-defined]
         cls._storable_upgrades = steps  # type: ignore[attr-defined]
         cls._storable_infinite = infinite  # type: ignore[attr-defined]
+        cls._storable_unknown = unknown  # type: ignore[attr-defined]
         return cls
 
     return register

@@ -10,13 +10,14 @@ import numpy as np
 POSITIVE = ("scale", "slope")  # what a number is divided by, and what keeps the order of patients
 
 
-def fault_of(field: str, value: Any, infinite: bool) -> str | None:
+def fault_of(field: str, value: Any, *, infinite: bool, unknown: bool) -> str | None:
     """What is impossible about a field's numbers: one is not finite, or a `scale` or `slope` is not above zero.
 
     Other stored parts inside the value are not looked at: they were checked when they were made.
 
     Args:
         infinite: infinity means something in this field.
+        unknown: NaN means something in it.
     """
     waiting = [value]
     while waiting:
@@ -26,12 +27,12 @@ def fault_of(field: str, value: Any, infinite: bool) -> str | None:
         elif isinstance(item, list | tuple):
             waiting.extend(item)
         elif isinstance(item, np.ndarray) and item.dtype.kind in "fc":
-            if np.isnan(item).any() or (not infinite and np.isinf(item).any()):
+            if (not unknown and np.isnan(item).any()) or (not infinite and np.isinf(item).any()):
                 return "holds numbers that are not finite"
             if field in POSITIVE and not (item > 0).all():
                 return "is not above zero"
         elif isinstance(item, float):
-            if math.isnan(item) or (not infinite and math.isinf(item)):
+            if (not unknown and math.isnan(item)) or (not infinite and math.isinf(item)):
                 return "holds numbers that are not finite"
             if field in POSITIVE and not item > 0:
                 return "is not above zero"

@@ -127,7 +127,8 @@ def decode(node: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
             raise ArtifactError(
                 f"'{name}' holds a '{node['$kind']}' whose field '{field}' has the wrong type"
             ) from error
-        fault = fault_of(field, values[field], field in cls._storable_infinite)  # type: ignore[attr-defined]
+        infinite, unknown = field in cls._storable_infinite, field in cls._storable_unknown  # type: ignore[attr-defined]
+        fault = fault_of(field, values[field], infinite=infinite, unknown=unknown)
         if fault is not None:
             raise ArtifactError(
                 f"'{name}' holds a '{node['$kind']}' whose field '{field}' {fault}: its training diverged or the "

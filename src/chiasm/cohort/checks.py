@@ -40,15 +40,17 @@ def examine_values(
         return None, structure
     opening(opened)
     complete = opened is cohort or not _incomplete(opened, structure)
+    target = _target_problems(opened)
+    within_reach = not any(problem.finding == "target-out-of-reach" for problem in target)
     problems = [
         *structure,
         *opened.findings,
-        *_target_problems(opened),
+        *target,
         *_fold_problems(opened),
         *(problem for name in opened.modalities for problem in block_problems(opened, name)),
         *patient_problems(opened, complete=complete),
         *twin_problems(opened, complete=complete),
-        *leak_problems(opened),
+        *(leak_problems(opened) if within_reach else ()),
     ]
     sound = not any(problem.severity == "error" for problem in structure)
     return opened if sound else None, sorted(problems, key=lambda problem: problem.severity != "error")

@@ -102,6 +102,13 @@ def dialect_of(head: bytes, form: Form, usual: str) -> Dialect:
     return Dialect(encoding, separator, skipped, tuple(names))
 
 
+def whole_header(head: bytes) -> bool:
+    """True if the first bytes of a table hold its header and a row after it; comments before it do not count."""
+    lines = head.splitlines(keepends=True)
+    ended = [line for line in lines if line.endswith((b"\n", b"\r"))]
+    return sum(not line.startswith((b"#", b"sep=")) for line in ended) > 1
+
+
 def _encoding(head: bytes) -> str:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"

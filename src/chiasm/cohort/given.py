@@ -17,7 +17,14 @@ def misunderstood(patients: Any, modalities: Any, target: Any) -> list[Problem]:
     """List what is given in the place of the patients' frame, of the modalities' or of the target, and is none."""
     found = []
     if not isinstance(patients, pd.DataFrame):
-        found.append(error("the patients are no frame", "give a pandas DataFrame indexed by patient", path="patients"))
+        found.append(
+            error(
+                "the patients are no frame",
+                "give a pandas DataFrame indexed by patient",
+                path="patients",
+                finding="unfit-kind",
+            )
+        )
     else:
         found += _levels(patients, None)
     if not isinstance(modalities, Mapping):

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from chiasm.cohort.annotated_file import ANNOTATED, Annotated, AnnotatedError, read_annotated
-from chiasm.cohort.dialect import ROW_NAMES, Dialect, DialectError, Form, dialect_of
+from chiasm.cohort.dialect import ROW_NAMES, Dialect, DialectError, Form, dialect_of, whole_header
 from chiasm.cohort.meeting import counts_rows
 from chiasm.cohort.notation import numbers, with_decimal_commas, without_groups
 from chiasm.cohort.table_bytes import require_bounded, require_bounded_parquet
@@ -169,6 +169,8 @@ class Table:
         """How the text is written."""
         with self._open_bytes() as file:
             head = file.read(PROBED_BYTES)
+            while not whole_header(head) and (more := file.read(PROBED_BYTES)):  # a header of many columns
+                head += more
         try:
             return dialect_of(head, self.form, "\t" if ".tsv" in self.path.name.lower() else ",")
         except DialectError as fault:

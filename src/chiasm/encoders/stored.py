@@ -22,7 +22,7 @@ SHARED_FROM = 4_096  # patients; from as many on, tokens that several share are 
 FLAT = 8_192  # number of columns up to which positions are concatenated without projection
 
 
-@storable("stored-tokens")
+@storable("stored-tokens", infinite=("scale",))
 @dataclass(frozen=True)
 class StoredTokensEncoder:
     """Standardise tokens and project them on at most 64 principal components: `((token - mean) / scale) @ components`.

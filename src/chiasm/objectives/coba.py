@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 LARGEST_RATIO = 1e12  # limit of a loss over the first one, so that slopes stay finite
 
 
-@storable("coba-state")
+@storable("coba-state", unknown=("first", "ratios", "slopes"))
 @dataclass(frozen=True)
 class CoBaState:
     """The state of CoBa, as stored in a checkpoint.

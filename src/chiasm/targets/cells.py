@@ -40,6 +40,13 @@ class Cells:
 
     def numbers(self, column: str, *, needed: bool) -> NDArray[np.float64]:
         values = self.patients[column]
+        if values.dtype.kind in "mM":
+            everybody = np.ones(len(values), dtype=bool)
+            fix = "write a number in a unit, such as the days since a start"
+            self.note(f"column '{column}' holds dates or durations", fix, everybody)
+            return np.full(len(values), np.nan)
+        if values.dtype == object:
+            values = values.map(_in_reach)
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).copy()
         empty = np.array([label is None for label in label_text(values)], dtype=bool)
         self._missing(column, empty, needed)
@@ -59,6 +66,17 @@ class Cells:
         else:
             fix = "fill it in; " + (unless or "a patient without is neither trained on nor tested")
             self.note(f"column '{column}' is missing", fix, empty, "warning")
+
+
+def _in_reach(value: object) -> object:
+    """Return a whole number of more than three hundred digits as infinite; anything else as it is."""
+    if not isinstance(value, int):
+        return value
+    try:
+        float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+    return value
 
 
 def codes_of(text: NDArray[np.object_]) -> NDArray[np.float64]:

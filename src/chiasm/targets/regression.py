@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from chiasm.errors import Problem, error
 from chiasm.targets.cells import Cells
 from chiasm.targets.outcome import Outcome
-from chiasm.targets.reach import EXTREME, is_extreme
+from chiasm.targets.reach import EXTREME, is_extreme, reach_problems
 from chiasm.targets.target import Floats, Target
 
 
@@ -45,8 +45,10 @@ class Regression(Target):
         return self, Outcome(numbers, None, ~np.isnan(numbers))
 
     def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
-        if np.ptp(outcome.value[outcome.known]):
-            return []
+        known = outcome.value[outcome.known]
+        found = reach_problems(self.column, known, path)
+        if found or np.ptp(known):
+            return found
         what = f"column '{self.column}' has a single value"
         return [error(what, "there is nothing to tell apart: name another column", path=path, finding="single-class")]
 

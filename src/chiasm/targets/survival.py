@@ -14,7 +14,7 @@ from chiasm.errors import Problem, count, error, warning
 from chiasm.limits import HORIZONS
 from chiasm.targets.cells import Cells, codes_of, given
 from chiasm.targets.outcome import Outcome
-from chiasm.targets.reach import EXTREME, is_extreme
+from chiasm.targets.reach import EXTREME, is_extreme, reach_problems
 from chiasm.targets.target import FLOOR, USUAL_FOLDS, Floats, Ints, Target, by_rank, needed_key
 
 TIME_QUANTILES = 3
@@ -102,7 +102,8 @@ class Survival(Target):
         return self, Outcome(np.where(known, time, np.nan), happened & known, known)
 
     def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
-        found, events = [], int(_events(outcome).sum())
+        found = reach_problems(self.time, outcome.value[outcome.known], path)
+        events = int(_events(outcome).sum())
         status = self.event or self.censored
         if events == 0:
             what, fix = f"column '{status}' has no event", "check its coding: `event` is 1 where it happened"

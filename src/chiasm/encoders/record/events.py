@@ -21,7 +21,7 @@ AT_ONCE = 1 << 17  # events whose attention is held in memory
 CLIP = 5.0
 
 
-@storable("encoder-events")
+@storable("encoder-events", infinite=("scale",))
 @dataclass(frozen=True)
 class EventEncoder:
     """Event encoder that interpolates irregular records at reference times by untrained time attention.
