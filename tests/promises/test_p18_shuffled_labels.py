@@ -46,8 +46,8 @@ def held_out_score(recipe: Any, cohort: Cohort, seed: int) -> tuple[float, int]:
     value = score(kind, frame, test.outcome, class_names(cohort.target), metrics=[PRIMARY[kind]])[PRIMARY[kind]][0]
     if kind == "multilabel":
         return float(value), int(fewest(test.outcome.value).min())
-    fewest = np.bincount(test.outcome.value.astype(int)).min() if kind == "classification" else test.outcome.event.sum()
-    return float(value), int(fewest)
+    rarest = np.bincount(test.outcome.value.astype(int)).min() if kind == "classification" else test.outcome.event.sum()
+    return float(value), int(rarest)
 
 
 def variance_at_chance(fewest: int) -> float:

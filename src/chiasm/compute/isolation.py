@@ -47,6 +47,16 @@ def loaded_libraries() -> ThreadpoolController:
     return _found[1]
 
 
+@contextmanager
+def kept_randomness() -> Iterator[None]:
+    """Restore Python's generator on exit: packages that are imported at their first use draw from it."""
+    python = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+
+
 def seeded(seed: int, name: str = "") -> int:
     """Derive a distinct, reproducible seed for a named part, the same on every machine."""
     return (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**31

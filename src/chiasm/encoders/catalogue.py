@@ -21,7 +21,11 @@ from chiasm.specs import name_and_options, read_options
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the catalogue; `where` is `module:Class`, `extra` the extra of chiasm that installs its dependencies."""
+    """A row of the catalogue.
+
+    `where` is `module:Class`, `extra` the extra of chiasm that installs its dependencies, `since` the release that brought
+    it: the archive of stored models holds every encoder of its release and before.
+    """
 
     name: str
     reads: tuple[str, ...]
@@ -31,6 +35,7 @@ class Entry:
     weights: str
     fitted: bool = False
     extra: str = ""
+    since: str = "0.1.0"
 
 
 @runtime_checkable
@@ -49,9 +54,18 @@ OURS = "Apache-2.0"
 MIT = "MIT"
 
 
-def _row(name: str, reads: str, where: str, width: str, *rest: str, fitted: bool = False, extra: str = "") -> Entry:
+def _row(
+    name: str,
+    reads: str,
+    where: str,
+    width: str,
+    *rest: str,
+    fitted: bool = False,
+    extra: str = "",
+    since: str = "0.1.0",
+) -> Entry:
     licence, weights = rest or (OURS, NOTHING)
-    return Entry(name, tuple(reads.split()), f"chiasm.encoders.{where}", width, licence, weights, fitted, extra)
+    return Entry(name, tuple(reads.split()), f"chiasm.encoders.{where}", width, licence, weights, fitted, extra, since)
 
 
 CATALOGUE: tuple[Entry, ...] = (

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from chiasm.citation import Citation
 from chiasm.cohort import Cohort, Outcome, Target, Unsupported
 from chiasm.cohort.modality_checks import require_clear_columns
-from chiasm.compute.isolation import threads_for
+from chiasm.compute.isolation import kept_randomness, threads_for
 from chiasm.encoders import encoder_of
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.row import Row
@@ -108,7 +108,7 @@ class BaseRecipe(ABC):
             raise ValueError(f"the seed is {seed}, and must be 0 or more")
         whole = trainable(cohort, seed, checkpoint, device)
         training = self.restricted(whole)
-        with threads_for(self.multiplications(training.cohort)):
+        with kept_randomness(), threads_for(self.multiplications(training.cohort)):
             predictor, response = self.learn(training)
         predictor, response = self.completed(whole, training, predictor, response)
         kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
