@@ -218,7 +218,8 @@ class Table:
         if not self.is_annotated:
             return [column for column in self.columns if column != key]
         features = dict.fromkeys(self._annotated.features)
-        if kind == "omics" and not features:
+        several = self.name.lower().endswith(".h5mu")  # MuData without the name of a modality: observations alone
+        if kind == "omics" and not features and not several:
             self._refuse("the file holds no X: layers and raw are not read", "put the values into X")
         own = list(features) if kind == "omics" else [name for name in self.columns if name not in features]
         return [column for column in own if column not in (key, self._annotated.index)]
