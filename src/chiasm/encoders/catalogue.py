@@ -23,8 +23,8 @@ from chiasm.specs import name_and_options, read_options
 class Entry:
     """A row of the catalogue.
 
-    `where` is `module:Class`, `extra` the extra of chiasm that installs its dependencies, `since` the release that brought
-    it: the archive of stored models holds every encoder of its release and before.
+    `where` is `module:Class`, `extra` the extra of chiasm that installs its dependencies, `since` the release that
+    brought it: the archive of stored models holds every encoder of its release and before.
     """
 
     name: str
