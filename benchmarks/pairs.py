@@ -50,9 +50,8 @@ def main() -> None:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_pairs(Path(folder), options)
-        cohort = chiasm.open_cohort(manifest)
-        names = options.recipes or [recipe.name for recipe in default_recipes(cohort)]
-        chiasm.encode(cohort, jobs=options.jobs)
+        cohort = chiasm.encode(chiasm.open_cohort(manifest), jobs=options.jobs).cohort
+        names = options.recipes or [recipe.name for recipe in default_recipes(cohort)]  # an encoded cohort is asked
         print(f"{time.perf_counter() - start:.0f} s to write and encode", flush=True)
         shares = [[name for name in names if (name in LINEAR) is linear] for linear in (True, False)]
         found: list[dict[str, Any]] = []
