@@ -18,7 +18,7 @@ from chiasm.cohort import check_values, open_cohort
         ("months", "never", "column 'months' is not a number"),
         ("died", "2", "column 'died' is neither 0 nor 1"),
         ("died", "0.5", "column 'died' is neither 0 nor 1"),
-        ("died", "dead", "column 'died' is neither 0 nor 1"),
+        ("died", "lost", "column 'died' is neither 0 nor 1"),
         ("died", "", "column 'died' is missing"),
     ],
 )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.errors import Problem, Severity, count, first_rows
 
-EVENT_CODES = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
+EVENT_CODES = {
+    **dict.fromkeys(("1", "1.0", "true", "t", "yes", "y"), 1.0),
+    **dict.fromkeys(("0", "0.0", "false", "f", "no", "n"), 0.0),
+}
+STATUS = {**dict.fromkeys(("dead", "deceased", "died"), 1.0), **dict.fromkeys(("alive", "living"), 0.0)}
+LABELLED = re.compile(r"([01]):.+")  # cBioPortal writes 1:DECEASED
 
 
 def label_text(values: pd.Series) -> NDArray[np.object_]:
@@ -79,9 +86,17 @@ def _in_reach(value: object) -> object:
     return value
 
 
-def codes_of(text: NDArray[np.object_]) -> NDArray[np.float64]:
-    """Read labels as 1 or 0, NaN for any other text."""
-    return np.array([EVENT_CODES.get(str(code).lower(), np.nan) for code in text], dtype=np.float64)
+def codes_of(text: NDArray[np.object_], *, status: bool = False) -> NDArray[np.float64]:
+    """Read labels as 1 or 0, NaN for any other text: numbers, true and false, yes and no, and `1:DECEASED`.
+
+    Args:
+        status: dead and alive too, where 1 is that it happened.
+    """
+    known = {**EVENT_CODES, **STATUS} if status else EVENT_CODES
+    words = [str(code).strip().lower() for code in text]
+    labelled = [LABELLED.fullmatch(word) for word in words]
+    codes = [float(own[1]) if own else known.get(word, np.nan) for word, own in zip(words, labelled, strict=True)]
+    return np.array(codes, dtype=np.float64)
 
 
 def given(text: NDArray[np.object_]) -> NDArray[np.bool_]:

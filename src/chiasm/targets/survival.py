@@ -93,10 +93,14 @@ class Survival(Target):
         early |= extreme
         status = self.event or self.censored
         text = cells.labels(status, needed=True)
-        event = codes_of(text)
+        event = codes_of(text, status=bool(self.event))
         meaning = "1 = happened, 0 = censored" if self.event else "1 = censored, 0 = happened"
         wrong = given(text) & np.isnan(event)
-        cells.note(f"column '{status}' is neither 0 nor 1", f"code it as {meaning}", wrong)
+        fix = f"code it as {meaning}"
+        if {str(code) for code in text[given(text)]} == {"1", "2"}:
+            wrong, event = given(text), np.full(len(text), np.nan)
+            fix += ": R writes 1 for censored and 2 for happened"
+        cells.note(f"column '{status}' is neither 0 nor 1", fix, wrong)
         known = ~(np.isnan(time) | early | np.isnan(event))
         happened = (event == 0) if self.censored else (event == 1)
         return self, Outcome(np.where(known, time, np.nan), happened & known, known)
