@@ -84,7 +84,7 @@ def test_an_absent_modality_is_its_training_mean(kind: str, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["classification", "regression"])
+@pytest.mark.parametrize("kind", ["classification", pytest.param("regression", marks=pytest.mark.nightly)])
 def test_a_strong_column_is_not_drowned_by_a_wide_modality(kind: str) -> None:
     """Why modalities need no weights: among 5,000 columns of noise the one that tells keeps nearly all its weight."""
     narrow, wide = (EarlyFusion().fit(cohort(kind, wide=f), seed=0) for f in (5, 5000))
@@ -102,5 +102,6 @@ def test_the_l1_ratio_decides_how_few_columns_are_used() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_the_public_check_passes_with_an_option() -> None:
     check_recipe(EarlyFusion(l1_ratio=0.9), n=84, kinds=("classification",))

@@ -47,9 +47,17 @@ def test_a_recipe_names_its_form_for_each_modality_and_a_form_names_none(form: t
         replace(recipe, modality="m9").supports(cohort)
 
 
+# Every form with classes, the network and the kernel with the other kinds of target too; all in `make nightly`.
 @pytest.mark.parametrize(
     ("form", "kind"),
-    [(f, k) for f in FORMS for k in KINDS if f[0] != "kron-rls" or k != "survival"],  # least squares has no survival
+    [
+        pytest.param(
+            f, k, marks=[] if k == "classification" or f[0] in ("healnet", "kron-rls") else [pytest.mark.nightly]
+        )
+        for f in FORMS
+        for k in KINDS
+        if f[0] != "kron-rls" or k != "survival"  # least squares has no survival
+    ],
     ids=lambda own: own if isinstance(own, str) else named(own),
 )
 def test_a_form_reads_its_modality_alone_and_says_the_prior_of_who_lacks_it(
