@@ -31,6 +31,8 @@ REPEATS = "Default: 5 up to 500 patients without files to encode, else 1; 1 wher
 DEMO_TIME = "about a minute and a half on two cores"
 DEMO_TIME_FULL = "five times as long as one repeat"
 RUN_FILES = {"trial.json", "predictions.parquet", "outcomes.parquet", "report.html", "log.jsonl", ".work"}
+COLUMNS_SHOWN = 6  # names of columns of each kind on the screen; --json has all
+PLURAL = {"category": "categories"}
 
 
 def demo(
@@ -150,7 +152,11 @@ def summarise(cohort: Cohort) -> dict[str, Any]:
         "known_outcomes": None if outcome is None else int(outcome.known.sum()),
         "events": None if outcome is None or outcome.event is None else int(outcome.event.sum()),
         "modalities": {
-            name: {"kind": cohort.kinds[name], "present": int(cohort.present[:, m].sum())}
+            name: {
+                "kind": cohort.kinds[name],
+                "present": int(cohort.present[:, m].sum()),
+                "columns": cohort.column_kinds(name),
+            }
             for m, name in enumerate(cohort.modalities)
         },
     }
@@ -164,7 +170,21 @@ def show_summary(summary: dict[str, Any]) -> None:
     screen.show(f"{summary['name']}: {summary['patients']:,} patients, {target}{known}{events}")
     rows = [[name, found["kind"], f"{found['present']:,}"] for name, found in summary["modalities"].items()]
     screen.show_table(["modality", "kind", "patients"], rows, right=["patients"])
+    for name, found in summary["modalities"].items():
+        if found["columns"]:
+            screen.show(f"{name} is read as {columns_in_words(found['columns'])}")
     screen.show("")
+
+
+def columns_in_words(kinds: dict[str, str]) -> str:
+    """What the columns of a table were read as, the first few of each by name."""
+    said = []
+    for kind in dict.fromkeys(kinds.values()):
+        own = [name for name, found in kinds.items() if found == kind]
+        more = ", ..." if len(own) > COLUMNS_SHOWN else ""
+        plural = kind if len(own) == 1 else PLURAL.get(kind, f"{kind}s")
+        said.append(f"{len(own):,} {plural} ({', '.join(own[:COLUMNS_SHOWN])}{more})")
+    return ", ".join(said)
 
 
 def show_trial(trial: Trial, out: Path, seconds: float, json: bool) -> None:

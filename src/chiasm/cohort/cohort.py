@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from chiasm.cohort.digests import DIGEST, Digests
 from chiasm.cohort.identifiers import places_of
 from chiasm.cohort.items import Encoding, ValueSource
-from chiasm.cohort.sources import Source
-from chiasm.errors import Problem, nearest
+from chiasm.cohort.sources import ColumnSource, Source
+from chiasm.errors import CohortError, Problem, nearest
 from chiasm.targets import Outcome, Target
 
 FED_AT_ONCE = 4_096  # rows hashed at a time for the fingerprint
@@ -104,6 +104,17 @@ class Cohort:
         rows = self.source_rows[modality][self.rows_of(modality)]
         source = self.sources[modality]
         return source.inputs(rows) if isinstance(source, ValueSource) else None
+
+    def column_kinds(self, modality: str) -> dict[str, str]:
+        """Return what each column of a table was read as, name to number, category, date, text, identifier or constant.
+
+        Empty for other kinds of modality, and for a table that cannot be read.
+        """
+        source = self.sources[modality]
+        try:
+            return {own.name: own.kind for own in source.described} if isinstance(source, ColumnSource) else {}
+        except CohortError:  # a problem of the check, which names it
+            return {}
 
     def groups_of(self, modality: str) -> dict[str, list[str]] | None:
         """Feature groups of a modality, name -> columns in file order; None if it has none."""

@@ -1,0 +1,21 @@
+"""`check` says what each column of a table was read as, on the screen and for machines."""
+
+from __future__ import annotations
+
+import json
+
+from conftest import CohortFolder, Run
+
+
+def test_check_says_what_each_column_is(cohort_folder: CohortFolder, run: Run) -> None:
+    said = run("check", cohort_folder.manifest)
+    assert "clinical is read as 1 number (age), 1 category (sex)" in said.out
+    document = json.loads(run("check", cohort_folder.manifest, "--json").out)
+    assert document["cohort"]["modalities"]["clinical"]["columns"] == {"age": "number", "sex": "category"}
+    assert document["cohort"]["modalities"]["rna"]["columns"] == {}
+
+
+def test_a_table_that_cannot_be_read_has_its_problem_and_no_columns(cohort_folder: CohortFolder, run: Run) -> None:
+    cohort_folder.set_cell(5, "age", "2026-01-31")
+    document = json.loads(run("check", cohort_folder.manifest, "--json").out)
+    assert any("'age'" in problem["what"] and problem["severity"] == "error" for problem in document["problems"])
