@@ -28,7 +28,7 @@ from chiasm.federated.client import Joining, Line
 from chiasm.federated.folder import Federation, create_federation
 from chiasm.federated.server import Serving, run_server
 from chiasm.federated.service import PROTOCOL
-from chiasm.federated.wire import CHUNK, adapter_shapes, control, read_update, to_bytes
+from chiasm.federated.wire import CHUNK, FederationError, adapter_shapes, control, read_update, to_bytes
 from chiasm.recipes.hospitals.federation import Plan, State, sites_of
 from small_recipes import mixed, small
 
@@ -195,3 +195,14 @@ def at_once(*calls: Callable[[], Any]) -> list[BaseException | None]:
         thread.join(60.0)
         assert not thread.is_alive()
     return raised
+
+
+def stopped_after_one_answer(folder: Path, base: Path) -> tuple[Federation, dict[str, str], Hospital]:
+    """A federation of a, b and c whose server ended in its only round, when a alone had answered; and hospital c."""
+    federation, tokens = made(folder, base, "abc", rounds=1)
+    with serving(federation, round_seconds=1.0) as running:
+        a, b, c = (Hospital(running, name, token) for name, token in tokens.items())
+        assert at_once(lambda: a.send(a.ask()["round"], a.adapter(1)), b.ask, c.ask) == [None] * 3
+        with pytest.raises(FederationError, match="sound answer of hospital-a"):
+            running.finished()
+    return federation, tokens, c

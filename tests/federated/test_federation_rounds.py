@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from chiasm.federated.wire import CHUNK, FederationError, control
-from federated_hospitals import Hospital, at_once, fitted_base, made, serving
+from federated_hospitals import Hospital, at_once, fitted_base, made, serving, stopped_after_one_answer
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +84,7 @@ def test_too_few_answers_stop_it_and_it_goes_on_from_what_came(base: Path, tmp_p
 
 
 def test_an_answer_from_before_a_restart_counts_though_its_hospital_stays_away(base: Path, tmp_path: Path) -> None:
-    federation, tokens = made(tmp_path / "federation", base, "abc", rounds=1)
-    with serving(federation, round_seconds=1.0) as running:
-        a, b, c = (Hospital(running, name, token) for name, token in tokens.items())
-        assert at_once(lambda: a.send(a.ask()["round"], a.adapter(1)), b.ask, c.ask) == [None] * 3
-        with pytest.raises(FederationError, match="sound answer of hospital-a"):
-            running.finished()
+    federation, tokens, _ = stopped_after_one_answer(tmp_path / "federation", base)
     with serving(federation, resume=True) as running:
         _, b, c = (Hospital(running, name, token) for name, token in tokens.items())
         assert at_once(b.take_part, c.take_part) == [None, None]

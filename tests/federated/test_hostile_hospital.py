@@ -21,7 +21,16 @@ from chiasm.federated.grid import HospitalGrid
 from chiasm.federated.limits import MOST_CALLS, Seldom
 from chiasm.federated.service import SERVICE
 from chiasm.federated.wire import FederationError, control, to_bytes
-from federated_hospitals import Certificates, Hospital, at_once, certificates, fitted_base, made, serving
+from federated_hospitals import (
+    Certificates,
+    Hospital,
+    at_once,
+    certificates,
+    fitted_base,
+    made,
+    serving,
+    stopped_after_one_answer,
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +73,7 @@ def test_finite_factors_whose_product_is_not_are_refused_by_name(base: Path, tmp
 
 def test_an_answer_from_before_a_restart_is_checked_again(base: Path, tmp_path: Path) -> None:
     """A folder that an earlier version left: such an answer is refused by name, such a round is named."""
-    federation, tokens = made(tmp_path / "federation", base, "abc", rounds=1)
-    with serving(federation, round_seconds=1.0) as running:
-        a, b, c = (Hospital(running, name, token) for name, token in tokens.items())
-        assert at_once(lambda: a.send(a.ask()["round"], a.adapter(1)), b.ask, c.ask) == [None] * 3
-        with pytest.raises(FederationError, match="sound answer of hospital-a"):
-            running.finished()
+    federation, tokens, c = stopped_after_one_answer(tmp_path / "federation", base)
     federation.keep_answer(1, "hospital-c", Answer(constant(c, 3e38, 3e38), 2, 10))
     with serving(federation, resume=True) as running:
         _, b, _ = (Hospital(running, name, token) for name, token in tokens.items())
