@@ -17,7 +17,9 @@ test: .venv/.test
 SERVICES := bash=bash git=git
 services:
 	@missing=$$(for one in $(SERVICES); do command -v "$${one%=*}" >/dev/null || echo "$${one#*=}"; done); \
-	if [ -n "$$missing" ]; then apt-get install -y --no-install-recommends $$missing; fi
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	command -v apt-get >/dev/null || { echo "install: $$missing"; exit 1; }; \
+	apt-get update && apt-get install -y --no-install-recommends $$missing
 
 # Every law on every recipe, seed and kill, in a random order, within what `make test` and a recipe may cost: eight minutes
 # on two cores are 960 s, of which ruff and mypy take about a tenth.
@@ -51,8 +53,8 @@ lock:
 	&& "$$place/venv/bin/python" -m pip freeze --exclude-editable | $(PINS) >> "$$place/lock.txt" \
 	&& cp "$$place/lock.txt" constraints.txt
 
-# Whether the lock has a build of every package for other Pythons and for arm64: it is resolved there, and not run. Those of
-# SOURCE come as source alone for some of these, and are compiled where they are installed.
+# Whether the lock has a build of every package for other Pythons and for arm64: builds are looked for, and nothing is run.
+# Those of SOURCE come as source alone for some of these, and are compiled where they are installed.
 SOURCE := autograd-gamma|ecos|scikit-survival
 GLIBC := $(foreach minor,17 24 26 27 28 31 34 35 39,--platform manylinux_2_$(minor)_MACHINE) --platform manylinux2014_MACHINE
 lock-elsewhere: $(BIN)/python

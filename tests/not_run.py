@@ -9,10 +9,9 @@ from typing import Any
 # (pattern of the reason of a skip, what to do about it); a reason that none fits is shown alone
 COMMANDS = (
     (r"could not import '|not installed", "make test  (installs what the tests need in .venv)"),
-    (r"real cohorts|recordings are not there", "put the folder shared/ beside the repository"),
+    (r"real cohorts|recordings are not there", "put the real cohorts in shared/data beside the repository"),
     (r"not a git checkout", "git clone, and make test in the clone"),
     (r"root writes anywhere|attacker can write", "run it as a user who is not root"),
-    (r"make services", "make services"),
 )
 
 

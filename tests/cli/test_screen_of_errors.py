@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import signal
 import sys
 import time
 from pathlib import Path
@@ -68,13 +69,14 @@ def test_control_characters_are_written_out(text: str, capsys: pytest.CaptureFix
 
 
 def test_files_that_hold_identifiers_are_their_owners_alone(tmp_path: Path) -> None:
-    os.umask(0o022)
-    artifact.write_text(tmp_path / "a.json", "{}")
-    artifact.save_checkpoint(tmp_path / "b.safetensors", {"x": np.zeros(3)})
-    with whole_file(tmp_path / "c.csv") as staging:
-        pd.DataFrame({"patient": ["p1"]}).to_csv(staging)
-    with whole_file(tmp_path / "d.parquet") as staging:
-        pd.DataFrame({"patient": ["p1"]}).to_parquet(staging)
+    before = os.umask(0o022)
+    try:
+        artifact.write_text(tmp_path / "a.json", "{}")
+        artifact.save_checkpoint(tmp_path / "b.safetensors", {"x": np.zeros(3)})
+        _write_frame(tmp_path / "c.csv")
+        _write_frame(tmp_path / "d.parquet")
+    finally:
+        os.umask(before)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b.safetensors", "c.csv", "d.parquet"]
     assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
 
@@ -90,18 +92,22 @@ def test_an_error_leaves_the_old_file_and_no_new_one(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that has ended")
 def test_what_dead_processes_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
-    dead = os.fork()
-    if not dead:
-        os._exit(0)
-    os.waitpid(dead, 0)
+    dead = []
+    for _ in range(2):
+        number = os.fork()
+        if not number:
+            os._exit(0)
+        os.waitpid(number, 0)
+        dead.append(number)
     path = tmp_path / "a.json"
-    left, fresh = tmp_path / f".a.json.{dead}.tmp", tmp_path / f".b.json.{dead}.tmp"
-    alive = tmp_path / f".a.json.{os.getppid()}.tmp"
-    for file in (left, fresh, alive):
+    left, other = tmp_path / f".a.json.{dead[0]}.tmp", tmp_path / f".b.json.{dead[0]}.tmp"
+    young, alive = tmp_path / f".a.json.{dead[1]}.tmp", tmp_path / f".a.json.{os.getppid()}.tmp"
+    for file in (left, other, young, alive):
         file.write_text("half")
-        os.utime(file, (time.time() - 2 * SETTLED_SECONDS,) * 2)
+        if file != young:  # another machine's process may have the number
+            os.utime(file, (time.time() - 2 * SETTLED_SECONDS,) * 2)
     artifact.write_text(path, "{}")
-    assert not left.exists() and fresh.exists() and alive.exists()
+    assert not left.exists() and all(file.exists() for file in (other, young, alive))
     assert staging_of(path).name == f".a.json.{os.getpid()}.tmp" and not staging_of(path).exists()
 
 
@@ -112,20 +118,21 @@ def test_a_full_disk_leaves_the_old_files_and_is_told(tmp_path: Path) -> None:
     artifact.save_checkpoint(tmp_path / "b.safetensors", {"x": np.zeros(3)})
     pid = os.fork()
     if not pid:
-        import signal
-
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-        said = []
-        for call in (
-            lambda: artifact.write_text(tmp_path / "a.json", "x" * 100_000),
-            lambda: artifact.save_checkpoint(tmp_path / "b.safetensors", {"x": np.zeros(100_000)}),
-            lambda: _write_frame(tmp_path / "c.csv"),
-            lambda: _write_frame(tmp_path / "d.parquet"),
-        ):
-            error = failing(call)
-            said.append("the disk is full" in describe_failure(error, [])[0])
-        os._exit(0 if all(said) else 10 + said.index(False))
+        try:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+            said = []
+            for call in (
+                lambda: artifact.write_text(tmp_path / "a.json", "x" * 100_000),
+                lambda: artifact.save_checkpoint(tmp_path / "b.safetensors", {"x": np.zeros(100_000)}),
+                lambda: _write_frame(tmp_path / "c.csv"),
+                lambda: _write_frame(tmp_path / "d.parquet"),
+            ):
+                error = failing(call)
+                said.append("the disk is full" in describe_failure(error, [])[0])
+            os._exit(0 if all(said) else 10 + said.index(False))
+        finally:  # whatever went wrong, this is no second run of the tests
+            os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b.safetensors"]
     assert (tmp_path / "a.json").read_text() == "old"

@@ -1,4 +1,4 @@
-"""P40: a number in a table is a number whatever its dtype or notation, or an error with its row; never a category."""
+"""A number in a table is a number whatever its dtype or notation, or an error with its row; never a category."""
 
 from __future__ import annotations
 

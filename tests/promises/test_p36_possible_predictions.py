@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -134,7 +135,7 @@ def test_a_folder_with_an_impossible_part_is_refused(what: str, tmp_path: Path) 
     with pytest.raises(artifact.ArtifactError) as caught:
         artifact.load(folder, bring=bring)
     said = str(caught.value)
-    assert "holds a" in said or "is not JSON" in said, said
+    assert re.search(r"that cannot be: |its training diverged|wrong type|is not JSON", said), said
 
 
 def test_the_change_alone_refuses_nothing(tmp_path: Path) -> None:

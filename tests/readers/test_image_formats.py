@@ -84,7 +84,7 @@ def test_colours_under_premultiplied_alpha_are_divided(tmp_path: Path) -> None:
 @pytest.mark.parametrize("white", [False, True])
 def test_few_bits_span_what_they_span_in_a_png(tmp_path: Path, bits: int, white: bool) -> None:
     top = (1 << bits) - 1
-    pixels = RNG.integers(0, top + 1, (8, 16)).astype(np.uint8)
+    pixels = np.random.default_rng(top).integers(0, top + 1, (8, 16)).astype(np.uint8)
     packed = np.zeros((8, 16 * bits // 8), np.uint8)
     for column in range(16):
         packed[:, column * bits // 8] |= pixels[:, column] << (8 - bits - column * bits % 8)
@@ -109,7 +109,7 @@ def packed_tiff(packed: np.ndarray, width: int, bits: int, photometric: int) -> 
 
 @pytest.mark.parametrize("kind", ["group3", "group4", "tiff_ccitt"])
 def test_fax_compressions_are_read(tmp_path: Path, kind: str) -> None:
-    pixels = np.repeat(np.repeat(RNG.integers(0, 2, (8, 8)), 4, 0), 4, 1).astype(bool)
+    pixels = np.repeat(np.repeat(np.random.default_rng(0).integers(0, 2, (8, 8)), 4, 0), 4, 1).astype(bool)
     path = pillow(tmp_path / "x.tif", pixels, "TIFF", compression=kind)
     assert np.array_equal(READER.read(path).values[0], pixels * 255.0)
     assert READER.inspect(path) == ()

@@ -59,6 +59,8 @@ def evaluate(
         recipes = split_specs(recipes)
     recipes = None if recipes is None else list(recipes)
     ready = cohort
+    if isinstance(ready, PreparedCohort) and checked is not None:
+        raise ValueError("a prepared cohort was checked already: leave `checked` out")
     if not isinstance(ready, PreparedCohort):
         ready = prepare(ready, recipes or (), checked=checked, jobs=jobs, engine=engine)
         warn_of_findings(ready.checked)

@@ -40,6 +40,7 @@ from chiasm.limits import (
 
 SCHEMA = 1
 DESCRIPTION, WEIGHTS = "model.json", "weights.safetensors"
+UNREADABLE = "may not be read by you: a model is its owner's alone, ask for a copy"
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I64": "int64", "I32": "int32", "BOOL": "bool"}
 
 
@@ -47,7 +48,8 @@ def save(path: Path | str, root: object) -> None:
     """Write `root` as a model folder; the folder appears whole or not at all, and replaces an older model in one step.
 
     Raises:
-        ArtifactError: `path` exists and is not a model folder, or holds other files too.
+        ArtifactError: `path` exists and is not a model folder, or holds other files too; a number of the model is not
+            finite; or it describes more columns than a folder may hold.
     """
     path = Path(path)
     if path.is_symlink() or (path.exists() and not (path.is_dir() and _holds_a_model_only(path))):
@@ -57,14 +59,22 @@ def save(path: Path | str, root: object) -> None:
     staging = staging_of(path)
     shutil.rmtree(staging, ignore_errors=True)  # of a process of the same number that was killed
     remove_left_over(path)
-    staging.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging.mkdir(mode=0o700)
     try:
         with full_disk_named(path):
             save_file(arrays, staging / WEIGHTS)
         document = {"schema": SCHEMA, "weights_sha256": sha256(staging / WEIGHTS), "model": tree}
         document["sha256"] = digest(document)
-        (staging / DESCRIPTION).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+        raw = json.dumps(document, indent=1, allow_nan=False).encode()
+        if len(raw) > MODEL_JSON_BYTES or _parts_of(raw) > JSON_PARTS:
+            raise ArtifactError(
+                f"the model describes more columns than a model folder may hold ({MODEL_JSON_BYTES >> 20} MB): leave "
+                "out the widest modality, or bring it as a bag"
+            )
+        (staging / DESCRIPTION).write_bytes(raw)
         for file in staging.iterdir():
+            file.chmod(0o600)
             _fsync(file)
         if path.exists():
             _exchange(staging, path)
@@ -131,6 +141,8 @@ def outline(path: Path | str) -> Outline:
             arrays = {name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in slices.items()}
     except LimitError as error:
         raise ArtifactError(f"'{WEIGHTS}' {error.what}: {error.fix}") from None
+    except PermissionError:
+        raise ArtifactError(f"'{WEIGHTS}' {UNREADABLE}") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise ArtifactError("'weights.safetensors' is truncated or is not safetensors: copy it again") from error
     named = {name: (shape, DTYPES.get(kind, kind)) for name, (shape, kind) in arrays.items()}
@@ -160,8 +172,11 @@ def _description(path: Path) -> Any:
             require_regular(file, most)
         except LimitError as error:
             raise ArtifactError(f"'{path.name}/{file.name}' {error.what}: not a model that chiasm wrote") from None
-    raw = description.read_bytes()
-    if raw.count(b"[") + raw.count(b"{") + raw.count(b",") > JSON_PARTS:
+    try:
+        raw = description.read_bytes()
+    except PermissionError:
+        raise ArtifactError(f"'{path.name}/model.json' {UNREADABLE}") from None
+    if _parts_of(raw) > JSON_PARTS:
         raise ArtifactError(f"'{path.name}/model.json' has over {JSON_PARTS:,} parts: not a model that chiasm wrote")
     try:
         document = json.loads(raw.decode("utf-8"))
@@ -187,6 +202,11 @@ def _description(path: Path) -> Any:
     if own != document["sha256"]:
         raise ArtifactError(f"'{path.name}/model.json' does not have the hash that it names: copy the model again")
     return document
+
+
+def _parts_of(raw: bytes) -> int:
+    """At least as many as the lists, mappings and their items in a JSON text."""
+    return sum(raw.count(sign) for sign in (b"[", b"{", b","))
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -241,6 +261,8 @@ def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except LimitError as error:
         raise ArtifactError(f"'{path.name}' {error.what}: {error.fix}") from None
+    except PermissionError:
+        raise ArtifactError(f"'{path.name}' {UNREADABLE}") from None
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:  # a dtype that NumPy lacks
         raise ArtifactError(f"'{path.name}' is truncated or is not safetensors: copy it again") from error
 

@@ -73,6 +73,14 @@ def encode(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         if not isinstance(value, Storable):
             raise TypeError(f"{where}: {type(value).__name__} is not storable")
+        for f in dataclasses.fields(value):
+            infinite, unknown = f.name in value._storable_infinite, f.name in value._storable_unknown
+            fault = fault_of(f.name, getattr(value, f.name), infinite=infinite, unknown=unknown)
+            if fault is not None:
+                raise ArtifactError(
+                    f"the model's '{value._storable_kind}' has a field '{f.name}' that {fault}: its training diverged, "
+                    "fit it again"
+                )
         fields = {
             f.name: encode(getattr(value, f.name), f"{where}.{f.name}".lstrip("."), arrays)
             for f in dataclasses.fields(value)

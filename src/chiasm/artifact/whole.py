@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -49,7 +50,9 @@ def remove_left_over(path: Path) -> None:
     for found in path.parent.glob(f".{_escaped(path.name)}.*.tmp"):
         number = found.name.removeprefix(f".{path.name}.").removesuffix(".tmp")
         with contextlib.suppress(OSError):
-            if number.isdecimal() and not _runs(int(number)) and time.time() - found.stat().st_mtime > SETTLED_SECONDS:
+            parts = [found, *(found.iterdir() if found.is_dir() else ())]
+            settled = time.time() - max(part.stat().st_mtime for part in parts) > SETTLED_SECONDS
+            if number.isdecimal() and not _runs(int(number)) and settled:
                 shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
 
 
@@ -59,8 +62,10 @@ def full_disk_named(path: Path) -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:  # it gives the system's words alone
-        number = errno.ENOSPC if "os error 28" in str(error) else errno.EFBIG if "os error 27" in str(error) else None
-        raise OSError(number or errno.EIO, os.strerror(number or errno.EIO), str(path)) from None
+        found = re.search(r"os error (\d+)", str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None
     except OSError as error:
         if error.filename is None:
             raise OSError(error.errno or errno.EIO, os.strerror(error.errno or errno.EIO), str(path)) from None

@@ -11,6 +11,7 @@ import typer
 
 from chiasm import screen
 from chiasm.cli.options import CohortPath, Device, Force, Json, Seed, checked, prepared, require_writable
+from chiasm.errors import FindingWarning
 
 
 def fit(
@@ -68,12 +69,15 @@ def predict(
         found = api.encode_for(loaded, opened, progress=progress.named)
     for problem in found.problems:
         screen.hint(f"{problem.severity}: {problem}")
+    options: dict[str, Any] = {} if strict else {"strict": False}
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        options: dict[str, Any] = {} if strict else {"strict": False}
-        predictions = loaded.predict(found.cohort, **options)
-    for warning in said:
-        screen.hint(f"warning: {warning.message}")
+        try:
+            predictions = loaded.predict(found.cohort, **options)
+        finally:  # what is unfamiliar may be why nothing is predicted
+            for warning in said:
+                if issubclass(warning.category, FindingWarning):
+                    screen.hint(f"warning: {warning.message}")
     api.write_predictions(predictions, out)
     patterns = {str(name): int(number) for name, number in predictions["pattern"].value_counts().items()}
     if json:

@@ -75,7 +75,9 @@ class HospitalGrid(Grid):
         self.traffic: dict[str, Traffic] = {name: Traffic() for name in self.names}
         self._answered = dict(answered or {})
         self._there: set[str] = set()
-        self._late: set[str] = set()  # left a round without an answer once: no later round waits for them alone
+        self._round = 0  # number of rounds opened
+        # hospital -> how many rounds in a row waited for it in vain, and the round until which none waits for it alone
+        self._late: dict[str, tuple[int, int]] = {}
         self._gathered = False
         self._open: _Open | None = None
         self._last: RecordDict | None = None  # sent to hospitals when all rounds are done
@@ -132,6 +134,7 @@ class HospitalGrid(Grid):
         """Open a round with these messages, one per hospital."""
         sent = list(messages)
         with self._changed:
+            self._round += 1
             self._open = _Open({self.name_of(message.metadata.dst_node_id): message for message in sent})
             for name, content in self._answered.items():
                 if name in self._open.messages:
@@ -154,8 +157,9 @@ class HospitalGrid(Grid):
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         """Run a round: send, wait until all have answered or were refused, and mark the others as absent.
 
-        A hospital that let a round wait in vain may take part in later ones, which wait for it only as long as for the
-        others, or as long as they lack answers: it delays the federation once.
+        A hospital that let a round wait in vain may take part in later ones. The next three wait for it only as long as
+        for the others, or as long as they lack answers; then one waits again, and if in vain, the next seven do not, and
+        so on until it answers: of many rounds it delays few.
         """
         identities = list(self.push_messages(messages))
         if not identities:
@@ -168,9 +172,11 @@ class HospitalGrid(Grid):
             in_vain = end is not None and end <= time.monotonic()
             for name in sorted(self._open.waiting):
                 self._open.refused[name] = (
-                    f"no answer in {timeout:,.0f} s" if in_vain else "no answer before the others, and late once before"
+                    f"no answer in {timeout:,.0f} s" if in_vain else "no answer before the others, and late before"
                 )
-                self._late.add(name)
+                if in_vain:
+                    vain = self._late.get(name, (0, 0))[0] + 1
+                    self._late[name] = vain, self._round + 2 ** (vain + 1) - 1
                 self._there.discard(name)
                 self.told("lost", client=name, reason=self._open.refused[name])
             found = list(self.pull_messages(identities))
@@ -220,6 +226,7 @@ class HospitalGrid(Grid):
             keep()
             assert self._open is not None
             self._open.replies[name] = Message(content, reply_to=self._open.messages[name])
+            self._late.pop(name, None)
             self._changed.notify_all()
             return True
 
@@ -264,7 +271,8 @@ class HospitalGrid(Grid):
         """Return whether the open round lacks an answer that it waits for."""
         assert self._open is not None
         waiting = self._open.waiting
-        return bool(waiting - self._late) or (bool(waiting) and len(self._open.replies) < self.least)
+        late = {name for name, (_, until) in self._late.items() if self._round <= until}
+        return bool(waiting - late) or (bool(waiting) and len(self._open.replies) < self.least)
 
     def _awaited(self, name: str, group: str) -> bool:
         if self._open is None or name not in self._open.waiting:

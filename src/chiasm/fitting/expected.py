@@ -30,7 +30,11 @@ class Expected:
     levels: Mapping[str, tuple[str, ...]]
 
     def limits(self) -> tuple[Array, Array]:
-        """Reach `(F,)` of the numbers: as far beyond the smallest and the largest of training as these lie apart."""
+        """Reach `(F,)` of the numbers, beyond which a value is unlike any of training.
+
+        Of a ranked column as far beyond the smallest and the largest of training as these lie apart; of another one
+        `CLIP` scales from the mean. A constant one has no reach.
+        """
         low, high = self.scaler.mean - CLIP * self.scaler.scale, self.scaler.mean + CLIP * self.scaler.scale
         if len(self.scaler.ranked):
             first, last = self.scaler.knots[0], self.scaler.knots[-1]
@@ -51,8 +55,8 @@ class Expected:
                 said.append(f"column '{name}' lies far outside of training in {count(number, 'patient')}")
         for name, known in self.levels.items():
             if name in raw.columns:
-                texts = as_text(raw[name])
-                number = sum(text is not None and text not in {written(level) for level in known} for text in texts)
+                names = {written(level) for level in known}
+                number = sum(text is not None and text not in names for text in as_text(raw[name]))
                 if number:
                     said.append(f"column '{name}' has a level that is not known in {count(number, 'patient')}")
         return said

@@ -87,7 +87,9 @@ class FittedModel:
         """
         found = encode_for(self, cohort)
         if found.problems:
-            warnings.warn(f"{len(found.problems)} kinds of broken sources count as absent", stacklevel=2)
+            warnings.warn(
+                f"{len(found.problems)} kinds of broken sources count as absent", FindingWarning, stacklevel=2
+            )
         expected = self._expected
         cohort = completed(found.cohort, expected, strict=strict)
         self._warn_of_unfamiliar(cohort, expected)

@@ -214,6 +214,13 @@ def new_network(training: Training, data: Prepared, design: Design, dropout: flo
     return Network(fusion, new_head(training, design.latent_width, seeded(training.seed, "head")))
 
 
+def held_out_loss(network: Network, data: Prepared) -> float:
+    """Mean loss on the held-out patients; on all where none is held out."""
+    own = data.subset(np.flatnonzero(data.held_out)) if data.held_out.any() else data
+    link = torch.from_numpy(predict_link(network, own.tokens, own.present)).float()
+    return float(network.head.loss(link, own.target.value, own.target.event))
+
+
 def finish(
     training: Training, data: Prepared, network: Network, design: Design, notes: Mapping[str, float] | None = None
 ) -> tuple[NetworkPredictor, Response]:

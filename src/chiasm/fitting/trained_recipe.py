@@ -41,11 +41,11 @@ class TrainedRecipe(OneOrAll):
 
     latent_width: int = 32
     dropout: float = 0.2
-    epochs: int = 40
-    patience: int = 8
-    batch: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
+    epochs: int = TrainOptions.epochs
+    patience: int = TrainOptions.patience
+    batch: int = TrainOptions.batch
+    learning_rate: float = TrainOptions.learning_rate
+    weight_decay: float = TrainOptions.weight_decay
 
     def __post_init__(self) -> None:
         super().__post_init__()

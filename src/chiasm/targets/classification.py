@@ -126,9 +126,7 @@ class Classification(Target):
     def check_prediction(
         cls, frame: pd.DataFrame, names: Sequence[str], require: Callable[[bool, str, str], None]
     ) -> None:
-        columns, expected = list(frame.columns), cls.answers(names)
-        law = "predict gives the columns of its kind of target"
-        require(columns == expected, law, f"they are {columns}, not {expected}")
+        cls.require_columns(frame, names, require)
         values = frame.to_numpy(float)
         off = float(np.abs(values.sum(1) - 1).max())
         require(bool((values >= 0).all()) and off < 1e-6, "probabilities sum to one", f"one row is off by {off:.1e}")

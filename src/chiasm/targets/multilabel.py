@@ -175,9 +175,7 @@ class Multilabel(Target):
     def check_prediction(
         cls, frame: pd.DataFrame, names: Sequence[str], require: Callable[[bool, str, str], None]
     ) -> None:
-        columns, expected = list(frame.columns), cls.answers(names)
-        law = "predict gives the columns of its kind of target"
-        require(columns == expected, law, f"they are {columns}, not {expected}")
+        cls.require_columns(frame, names, require)
         values = frame.to_numpy(float)
         inside = bool(((values >= 0) & (values <= 1)).all())
         require(inside, "a label has a probability", f"it reaches from {values.min()} to {values.max()}")

@@ -84,8 +84,7 @@ class Regression(Target):
     def check_prediction(
         cls, frame: pd.DataFrame, names: Sequence[str], require: Callable[[bool, str, str], None]
     ) -> None:
-        columns = list(frame.columns)
-        require(columns == cls.answers(names), "predict gives the columns of its kind of target", f"they are {columns}")
+        cls.require_columns(frame, names, require)
 
     @classmethod
     def drawn(

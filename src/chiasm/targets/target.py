@@ -203,6 +203,15 @@ class Target(ABC):
     ) -> None:
         """Require, by `require(holds, law, found)`, what holds of every prediction: its columns and their values."""
 
+    @classmethod
+    def require_columns(
+        cls, frame: pd.DataFrame, names: Sequence[str], require: Callable[[bool, str, str], None]
+    ) -> None:
+        """Require that the columns of a prediction are its `answers` and no others."""
+        columns, expected = list(frame.columns), cls.answers(names)
+        law = "predict gives the columns of its kind of target"
+        require(columns == expected, law, f"they are {columns}, not {expected}")
+
     # Writing
 
     def described(self, outcome: Outcome) -> dict[str, Any]:

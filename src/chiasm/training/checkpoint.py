@@ -15,7 +15,7 @@ from chiasm.artifact import ArtifactError, load_checkpoint, save_checkpoint
 from chiasm.training.network import Network
 from chiasm.training.phase import Phase
 
-FORMAT = 2  # the first one knew no phases
+FORMAT = 3  # the first one knew no phases
 State = dict[str, Tensor]
 
 
@@ -63,10 +63,12 @@ class Checkpoint:
     Args:
         path: the file.
         names: names of all phases of the training.
+        made_for: seed, options and number of patients of the training, in words that another one does not share.
     """
 
     path: Path
     names: Sequence[str]
+    made_for: str
 
     def write(self, running: Running, progress: Progress, finished: Sequence[History]) -> None:
         """Write the state after an epoch; `finished` are the phases before this one."""
@@ -76,6 +78,7 @@ class Checkpoint:
             {
                 "format": FORMAT,
                 "phases": list(self.names),
+                "made_for": self.made_for,
                 "finished": [{**asdict(history), "validation": np.array(history.validation)} for history in finished],
                 "network": dict(running.network.state_dict()),
                 "best": dict(progress.best),
@@ -109,6 +112,11 @@ class Checkpoint:
             raise ArtifactError(
                 f"the checkpoint '{self.path.name}' is of a training with the phases {', '.join(state['phases'])}, and "
                 f"this one has {', '.join(self.names)}: delete it, and the training starts anew"
+            )
+        if state["made_for"] != self.made_for:
+            raise ArtifactError(
+                f"the checkpoint '{self.path.name}' is of a training with another seed, other options or other "
+                "patients: delete it, and the training starts anew"
             )
         return state
 

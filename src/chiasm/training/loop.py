@@ -6,8 +6,10 @@ Resuming is exact: stopped at any moment and resumed equals uninterrupted.
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +49,19 @@ def train(
         the history of each phase.
 
     Raises:
-        ValueError: two phases have one name, or the groups of one omit a parameter that it trains.
+        ValueError: two phases have one name, one trains nothing, or the groups of one omit a parameter that it trains.
         ArtifactError: the checkpoint cannot be read, or is of another training.
     """
     names = [phase.name for phase in phases]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"a training needs phases of different names, not {', '.join(names) or 'none at all'}")
-    file = None if checkpoint is None else Checkpoint(checkpoint, names)
+    for phase in phases:
+        with phase.only(network) as trained:
+            if not trained:
+                raise ValueError(f"the phase '{phase.name}' trains no parameter: look at its `trainable`")
+    options = [[phase.name, asdict(phase.options)] for phase in phases]
+    made_for = json.dumps([seed, options, len(examples.present), int(examples.held_out.sum())])
+    file = None if checkpoint is None else Checkpoint(checkpoint, names, made_for)
     state = None if file is None else file.read()
     finished = [] if state is None else finished_phases(state)
     network.to(device)

@@ -53,7 +53,7 @@ def _predict(
     wanted: Callable[[Tensor, Fused], Tensor],
 ) -> np.ndarray:
     out: np.ndarray | None = None
-    was_training = network.training
+    modes = {module: module.training for module in network.modules()}
     network.eval().to(device)
     work = 2.0 * sum(parameter.numel() for parameter in network.parameters()) * READING_BATCH * 16
     with torch.inference_mode(), threads_for(work):
@@ -62,5 +62,6 @@ def _predict(
             if out is None:
                 out = np.zeros((len(present), found.shape[1]))
             out[batch] = found.cpu().double().numpy()
-    network.train(was_training)
+    for module, mode in modes.items():
+        module.training = mode
     return out if out is not None else np.zeros((0, 1))

@@ -47,7 +47,10 @@ class Objective:
     def __call__(self, network: Network, batch: Batch) -> Computed:
         """Run the network on a batch and compute every term of the loss, each a finite scalar."""
         link, fused = network(batch.tokens, batch.present)
-        return Computed({**self.losses(network, batch, link, fused), **fused.losses}, link, fused)
+        own = self.losses(network, batch, link, fused)
+        if both := own.keys() & fused.losses.keys():
+            raise ValueError(f"the fusion and the objective both have a loss {', '.join(sorted(both))}: rename one")
+        return Computed({**own, **fused.losses}, link, fused)
 
     def losses(self, network: Network, batch: Batch, link: Tensor, fused: Fused) -> dict[str, Tensor]:
         """Return the terms beside those of the fusion; here the head's mean loss."""

@@ -11,7 +11,8 @@ class TrainOptions:
     """Training options of a network.
 
     Args:
-        epochs: maximum number of epochs.
+        epochs: maximum number of epochs, each a pass over the training patients, or over `MOST_STEPS` batches of them,
+            drawn anew, where there are more.
         patience: training stops after more than this many epochs without a better or equal validation loss.
         batch: patients per step.
         learning_rate: peak rate of AdamW, warmed up over about one epoch and decayed to a tenth along a half cosine.

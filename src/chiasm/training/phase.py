@@ -61,7 +61,8 @@ class Phase:
         options: epochs, rates, batches.
         objective: what is minimised.
         trainable: tells by a parameter's name whether this phase trains it; None: all. A parameter that the network
-            itself has frozen stays frozen. Modules of which nothing is trained are in evaluation mode.
+            itself has frozen stays frozen. Modules of which this phase trains nothing are in evaluation mode; without
+            `trainable` all are in training mode.
         hooks: called in their order at every step.
         groups: makes parameter groups as `layer_rates` does, "params" and optionally "weight_decay" and "scale", which
             multiplies the rate; None: one group.

@@ -123,6 +123,12 @@ class AdaptedRecipe(NetworkRecipe):
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the network and calibrate it."""
         data, design, trunks = self.prepared(training)
+        return self.learned(training, data, design, trunks)
+
+    def learned(
+        self, training: Training, data: Prepared, design: AdaptedDesign, trunks: dict[str, Trunk]
+    ) -> tuple[Predictor, Response]:
+        """Train the network of a design and calibrate it."""
         return finish(training, data, self.network(training, data, design, trunks), design)
 
     def prepared(self, training: Training) -> tuple[Prepared, AdaptedDesign, dict[str, Trunk]]:

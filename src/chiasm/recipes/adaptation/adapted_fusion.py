@@ -81,7 +81,7 @@ class AdaptedFusion(nn.Module):
         made = dict(tokens)
         for name, trunk in self.__dict__["trunks"].items():
             here = present[:, self.names.index(name)]
-            full = self.training and self.attached.get(name) is trunk
+            full = trunk.training and self.attached.get(name) is trunk
             if full and int(tokens[name].mask[here].sum()) == 1:
                 trunk.eval()  # a batch norm cannot estimate a variance from one input
             made[name] = _where(trunk, tokens[name], here, self.shapes[name][0])

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from chiasm.adapters import low_rank, search_sites
 from chiasm.adapters.site_search import Choice, searcher
@@ -15,14 +14,14 @@ from chiasm.cohort import Cohort, holdout
 from chiasm.compute.isolation import seeded
 from chiasm.encoders.adaptable import Trunk
 from chiasm.fitting.base import Training
-from chiasm.fitting.neural import VALIDATION, Prepared, finish
+from chiasm.fitting.neural import VALIDATION, Prepared, held_out_loss
 from chiasm.fitting.row import Row
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.adaptation import ROWS
 from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedDesign, AdaptedRecipe, adapted_fusion
 from chiasm.recipes.adaptation.trunks import open_trunks
-from chiasm.training import Phase, predict_link
+from chiasm.training import Phase
 
 Sites = dict[str, tuple[str, ...]]
 
@@ -73,11 +72,11 @@ class MemControlRecipe(AdaptedRecipe):
         data, design, trunks = self.prepared(training)
         sites = {f"{name}:{block}": own for name, trunk in trunks.items() for block, own in self.sites(trunk).items()}
         if not sites:  # too few patients have a modality that could be adapted
-            return finish(training, data, self.network(training, data, design, trunks), design)
+            return self.learned(training, data, design, trunks)
         chosen = self.best(self.search(training, data, design, sites))
         final = replace(self, learning_rate=chosen.rate)
         design = final.chosen(design, sites, chosen.sites)
-        return finish(training, data, final.network(training, data, design, open_trunks(data)), design)
+        return final.learned(training, data, design, open_trunks(data))
 
     def sites(self, trunk: Trunk) -> Sites:
         """Map each block to its query, key and value maps."""
@@ -112,7 +111,7 @@ class MemControlRecipe(AdaptedRecipe):
                 seed=seed,
             )
             attached: dict[str, Any] = network.fusion.attached  # type: ignore[assignment]
-            return loss_of(network, inner), float(sum(one.count() for one in attached.values()))
+            return held_out_loss(network, inner), float(sum(one.count() for one in attached.values()))
 
         rates = (self.lowest, self.highest)
         return search_sites(list(sites), costs, goals=2, trials=self.trials, rates=rates, seed=training.seed)
@@ -129,10 +128,3 @@ def inner_patients(data: Prepared, seed: int) -> Prepared:
     """Restrict to patients not held out for early stopping, and hold out a fifth of them instead."""
     inner = data.subset(np.flatnonzero(~data.held_out))
     return replace(inner, held_out=holdout(inner.cohort, VALIDATION, seed=seed))
-
-
-def loss_of(network: Any, data: Prepared) -> float:
-    """Return the mean loss on the held-out patients."""
-    held_out = data.subset(np.flatnonzero(data.held_out))
-    link = torch.from_numpy(predict_link(network, held_out.tokens, held_out.present)).float()
-    return float(network.head.loss(link, held_out.target.value, held_out.target.event))

@@ -14,19 +14,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from chiasm.cohort import CohortError, fold_ids
 from chiasm.compute.isolation import seeded
 from chiasm.compute.memo import remember
 from chiasm.fitting.base import Training
-from chiasm.fitting.neural import Prepared, finish, fit_network, new_network, prepare
+from chiasm.fitting.neural import Prepared, finish, fit_network, held_out_loss, new_network, prepare
 from chiasm.fitting.trained_recipe import LatentOptions, TrainedRecipe
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.fusion.healnet import HealNetDesign
-from chiasm.training import Network, Phase, TrainOptions, predict_link
+from chiasm.training import Network, Phase, TrainOptions
 from chiasm.training.layer_rates import layer_rates
 from chiasm.training.options import check_chance
 
@@ -153,10 +152,8 @@ class Tuner:
             rows = np.flatnonzero(used)
             if data.held_out[rows].all() or not data.held_out[rows].any():
                 return network
-        fit_network(
-            network, data, (phase,), seed=training.seed, checkpoint=training.file(phase.name), device=training.device,
-            rows=rows,
-        )  # fmt: skip
+        file = training.file(f"{self.recipe.id}-{phase.name}")
+        fit_network(network, data, (phase,), seed=training.seed, checkpoint=file, device=training.device, rows=rows)
         return network
 
     def parts(self, count: int) -> list[np.ndarray]:
@@ -174,11 +171,7 @@ class Tuner:
 
     def score(self, state: Mapping[str, Tensor]) -> float:
         """Return the negative held-out loss (higher is better)."""
-        data, network = self.data, self.network(state)
-        rows = np.flatnonzero(data.held_out) if data.held_out.any() else np.arange(len(data.held_out))
-        tokens = {name: packed.subset(rows) for name, packed in data.tokens.items()}
-        link = torch.from_numpy(predict_link(network, tokens, data.present[rows])).float()
-        return -float(network.head.loss(link, data.target.value[rows], data.target.event[rows]))
+        return -held_out_loss(self.network(state), self.data)
 
 
 def weights(network: Network) -> State:
