@@ -31,7 +31,7 @@ TABLE_BYTES = 16 * GIGABYTE  # unpacked
 TABLE_ROWS = 50_000_000
 LINE_BYTES = 16 * MEGABYTE  # of a table's first line
 BLANK_BYTES = MEGABYTE  # of nothing but blank lines
-BOMB_BYTES, BOMB_RATIO = 256 * MEGABYTE, 200  # what unpacks to more than both is no table
+BOMB_BYTES, BOMB_RATIO = 2 * GIGABYTE, 200  # what unpacks to more than both is no table
 BOMB_CELLS = 50_000_000  # more cells than this, and than BOMB_RATIO times its bytes, a Parquet file cannot hold
 
 

@@ -46,7 +46,7 @@ def test_the_targets_own_column_is_refused_in_a_frame() -> None:
     with pytest.raises(CohortError, match="modality 'clin': column 'y' is the target's"):
         made(clin=PATIENTS)
     with pytest.raises(CohortError, match="column 'hb' is the target's"):
-        cohort_from_frames(PATIENTS, {"rna": RNA.assign(hb=1.0)}, Regression("hb"), kinds={"rna": "omics"})
+        cohort_from_frames(PATIENTS, {"rna": RNA.assign(hb=PATIENTS["hb"])}, Regression("hb"), kinds={"rna": "omics"})
 
 
 def test_levels_of_an_index_or_of_columns_are_refused() -> None:

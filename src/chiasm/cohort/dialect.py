@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 from dataclasses import dataclass
+
+from chiasm.cohort.notation import are_plain
 
 SEPARATORS = (",", ";", "\t", "|")
 LINES = 20  # first lines that have to agree
@@ -81,22 +84,23 @@ def dialect_of(head: bytes, form: Form, usual: str) -> Dialect:
     except (UnicodeDecodeError, UnicodeError):
         fix = 'save it again as UTF-8, or name its encoding, as in encoding = "latin-1"'
         raise DialectError("is not UTF-8 text" if not form.encoding else "is not text in this encoding", fix) from None
-    lines = text.lstrip("\ufeff").splitlines()
+    lines = list(io.StringIO(text.lstrip("\ufeff"), newline=""))  # a form feed or a raised dot ends no line
     separator, skipped = form.separator, 0
-    told = SPREADSHEET.fullmatch(lines[0]) if lines else None
+    told = SPREADSHEET.fullmatch(lines[0].rstrip("\r\n")) if lines else None
     if told:
         separator, skipped = separator or told[1], 1
     skipped += _comments(lines[skipped:], separator)
+    cut = len(lines) > skipped + LINES + 1 or len(head) > 60_000  # the last line, or a cell of it, may go on
     lines = lines[skipped : skipped + LINES + 1]
     if not lines or not lines[0].strip():
         raise DialectError("has no header", "write the names of the columns in the first row")
-    separator = separator or _separator(lines, usual)
+    separator = separator or _separator(lines, usual, cut)
     header, *rows = _cells(lines, separator)
     names = [name.strip().strip('"') for name in header]
     names[0] = names[0].removeprefix("#").strip()
     if not any(names):
         raise DialectError("has no header", "write the names of the columns in the first row")
-    whole = rows[: len(rows) - 1] if len(head) > 60_000 else rows  # the last one may be cut
+    whole = rows[: len(rows) - cut]
     if whole and all(len(row) == len(names) + 1 and row[0].strip() and row[-1].strip() for row in whole):
         names = [ROW_NAMES, *names]
     return Dialect(encoding, separator, skipped, tuple(names))
@@ -104,9 +108,12 @@ def dialect_of(head: bytes, form: Form, usual: str) -> Dialect:
 
 def whole_header(head: bytes) -> bool:
     """True if the first bytes of a table hold its header and a row after it; comments before it do not count."""
-    lines = head.splitlines(keepends=True)
-    ended = [line for line in lines if line.endswith((b"\n", b"\r"))]
-    return sum(not line.startswith((b"#", b"sep=")) for line in ended) > 1
+    rows = quotes = 0
+    for line in head.splitlines(keepends=True):
+        quotes += line.count(b'"')
+        if quotes % 2 == 0 and line.endswith((b"\n", b"\r")) and not line.startswith((b"#", b"sep=")):
+            rows += 1
+    return rows > 1
 
 
 def _encoding(head: bytes) -> str:
@@ -136,14 +143,18 @@ def _comments(lines: list[str], separator: str | None) -> int:
     last, following = lines[marked - 1], lines[marked]
     for own in [separator] if separator else SEPARATORS:
         if following.count(own) and following.count(own) == last.count(own):
-            return marked - 1
+            names = [at for at in range(marked) if lines[at].count(own) == last.count(own)]
+            holds_number = any(are_plain([cell.strip() for cell in following.split(own)]))
+            return names[0] if holds_number else marked
     return marked
 
 
-def _separator(lines: list[str], usual: str) -> str:
-    """The usual separator where the header has it, else the one that every line has as often as the header."""
+def _separator(lines: list[str], usual: str, cut: bool) -> str:
+    """The separator that every row has as often as the header, the most often; the usual one where two or none do."""
     counts = {own: [len(row) for row in _cells(lines, own)] for own in SEPARATORS}
-    agreed = [own for own in SEPARATORS if counts[own][0] > 1 and len(set(counts[own][: max(2, len(lines) - 1)])) == 1]
-    if counts[usual][0] > 1 and (usual in agreed or not agreed):
-        return usual
-    return max(agreed, key=lambda own: counts[own][0]) if agreed else usual
+    agreed = []
+    for own in SEPARATORS:
+        cells = counts[own]
+        if cells[0] > 1 and len(set(cells[: max(2, len(cells) - cut)])) == 1:
+            agreed.append(own)
+    return max(agreed, key=lambda own: (counts[own][0], own == usual), default=usual)

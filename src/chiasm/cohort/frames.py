@@ -22,6 +22,7 @@ from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import as_text, index_hours, tidy
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, read_outcome
+from chiasm.targets.cells import label_text
 
 
 def cohort_from_frames(
@@ -77,7 +78,7 @@ def cohort_from_frames(
     for modality, values in modalities.items():
         is_frame = isinstance(values, pd.DataFrame)
         kind = (kinds or {}).get(modality, "table" if is_frame else "bag")
-        wrong = [*_unfit(modality, kind, values), *_of_the_target(modality, kind, values, target)]
+        wrong = [*_unfit(modality, kind, values), *_of_the_target(modality, kind, values, target, patients)]
         if wrong:
             problems += wrong
             continue
@@ -219,15 +220,19 @@ def _unfit(modality: str, kind: str, values: Any) -> list[Problem]:
     return _repeated(values, modality) if is_frame else []
 
 
-def _of_the_target(modality: str, kind: str, values: Any, target: Target | None) -> list[Problem]:
-    """Refuse the target's own columns in a modality, which cannot be used to predict it."""
-    if not isinstance(values, pd.DataFrame) or target is None or kind == "events":
+def _of_the_target(
+    modality: str, kind: str, values: Any, target: Target | None, patients: pd.DataFrame
+) -> list[Problem]:
+    """Refuse the target's own columns in a modality; one of the same name with other values is none."""
+    if not isinstance(values, pd.DataFrame) or target is None or kind == "events" or not values.index.is_unique:
         return []
     fix = "leave it out of the modality's frame"
+    shared = values.index.intersection(patients.index)
     return [
         error(f"column '{name}' is the target's", fix, modality=modality, finding="target-as-input")
-        for name in map(str, values.columns)
+        for position, name in enumerate(map(str, values.columns))
         if name in target.columns
+        and label_text(values.iloc[:, position].loc[shared]).tolist() == label_text(patients[name].loc[shared]).tolist()
     ]
 
 

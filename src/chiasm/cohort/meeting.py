@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from chiasm.errors import Problem, count, error
 
 INVISIBLE = re.compile(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]")
-CUT = "without what follows a separator"
+FEWEST_NUMBERS = 10  # patients who would meet by their numbers alone, before that is more than a coincidence
+STRANGERS = 20_000  # more of them are not compared
 LISTED = 100_000  # files of a folder that are looked at
 Rule = Callable[[str], str]
 
@@ -30,7 +31,7 @@ def _endings(text: str) -> str:
 PLAIN_RULES: tuple[tuple[str, Rule], ...] = (
     (
         "without spaces, no-break and invisible ones too",
-        lambda t: re.sub(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]", "", t),
+        lambda t: INVISIBLE.sub("", t),
     ),
     ("in one Unicode form (NFC)", lambda t: unicodedata.normalize("NFC", t)),
     ("in one width of letters and digits (NFKC)", lambda t: unicodedata.normalize("NFKC", t)),
@@ -41,8 +42,8 @@ PLAIN_RULES: tuple[tuple[str, Rule], ...] = (
     ("without quotation marks", lambda t: t.strip("'\"`\u2018\u2019\u201c\u201d")),
     ("without signs between letters and digits", lambda t: re.sub(r"[^\w]|_", "", t)),
     ("without the ending of a file", _endings),
-    ("without the words before the number", lambda t: re.sub(r"^[^0-9]+(?=[0-9])", "", t)),
 )
+BY_NUMBER = "without the words before the number"
 
 
 def _shortened(text: str) -> list[str]:
@@ -73,6 +74,7 @@ def rule_of_meeting(ids: Collection[str], keys: Collection[str]) -> tuple[str, i
         folded_keys = {rule(text) if rule else text for text in other}
         back = [text for text in own if any(part in folded_keys for part in _shortened(rule(text) if rule else text))]
         tried.append((how, len(back)))
+    tried.append((BY_NUMBER, _met_by_number(own, other)))
     words, most = max(tried, key=lambda pair: pair[1])
     return (words, most) if most else None
 
@@ -87,12 +89,13 @@ def _met(rules: Sequence[Rule], ids: Collection[str], keys: Collection[str]) -> 
     return sum(folded(text) in found for text in ids)
 
 
-def _met_shortened(rule: Rule, ids: Collection[str], keys: Collection[str]) -> int:
-    """Number of patients who would meet if what follows a separator were cut off, on either side."""
-    own, other = {rule(text) for text in ids}, {rule(text) for text in keys}
-    cut = {part for text in other for part in _shortened(text)} & own
-    back = [text for text in own if not other.isdisjoint(_shortened(text))]
-    return max(len(cut), len(back))
+def _met_by_number(ids: Collection[str], keys: Collection[str]) -> int:
+    """Number of patients who would meet by their numbers; 0 where a side has several words before them, or few meet."""
+    words = [{re.match(r"[^0-9]*", text)[0] for text in side} for side in (ids, keys)]  # type: ignore[index]
+    if any(len(own) != 1 for own in words):
+        return 0
+    met = _met([lambda text: re.sub(r"^[^0-9]+(?=[0-9])", "", text)], ids, keys)
+    return met if met >= FEWEST_NUMBERS else 0
 
 
 def counts_rows(keys: NDArray[np.str_]) -> bool:
@@ -125,11 +128,11 @@ def meets_nobody(
         return error(what, fix, path=path, modality=modality, finding="identifiers-meet-nobody")
     rule = rule_of_meeting(own, keys.tolist())
     likely = rule is not None and rule[1] > min(len(own), len(keys)) / 2
-    if counts_rows(keys) != counts_rows(ids) and not likely:
+    if path is None and counts_rows(keys) != counts_rows(ids) and not likely:
         side = "its own" if counts_rows(keys) else "the patients'"
         fix = f"{side} only count rows: make the column of identifiers the index, by set_index"
         return error(what, fix, path=path, modality=modality, finding="identifiers-meet-nobody")
-    if rule is None:
+    if rule is None or not likely:  # some would meet by chance
         return None
     fix = f"they would be those of {count(rule[1], 'patient')} {rule[0]}: write them alike"
     return error(what, fix, path=path, modality=modality, finding="identifiers-meet-nobody")
@@ -137,7 +140,8 @@ def meets_nobody(
 
 def advice_on_strangers(ids: NDArray[np.str_], met: NDArray[np.bool_], strangers: Sequence[str]) -> str:
     """Words on the rule under which strangers would be patients who met nothing, or "" if there is none."""
-    rule = rule_of_meeting(ids[~met].tolist(), strangers) if len(strangers) and not met.all() else None
+    some = list(dict.fromkeys(strangers))
+    rule = rule_of_meeting(ids[~met].tolist(), some) if 0 < len(some) <= STRANGERS and not met.all() else None
     return "" if rule is None else f"; {count(rule[1], 'patient')} more would meet {rule[0]}"
 
 

@@ -25,6 +25,8 @@ ABOUT = re.compile(
     + GROUPED
     + r"|[0-9]+[.,]?[0-9]*([eE][+-]?[0-9]+)?|[.,][0-9]+)(?P<rest>[^0-9]{0,24})"
 )
+THOUSANDS = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}([. '\u00a0\u202f’][0-9]{3})+(?![0-9.])")  # 1.234,5
+COMMA_THOUSANDS = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}([, '\u00a0\u202f’][0-9]{3})+(?![0-9,])")  # 1,234.5
 TRUTH = {"true": 1.0, "false": 0.0}
 MARKS = {
     "", "-", "--", "\u2013", "\u2014", ".", "..", "...", "?", "*", "x", "nd", "n.d.", "na", "n.a.", "n/a", "#n/a",
@@ -40,10 +42,12 @@ DATE = re.compile(
     re.IGNORECASE,
 )
 TIME = re.compile(
-    r"-?[0-9]{1,3}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?|(-?[0-9]+ days?,? ?)([+-]?[0-9]{1,2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?)?"
+    r"-?[0-9]{1,3}:[0-5][0-9]:[0-5][0-9](\.[0-9]+)?|-?([01]?[0-9]|2[0-4]):[0-5][0-9]"
+    r"|(-?[0-9]+ days?,? ?)([+-]?[0-9]{1,2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?)?"
     r"|P[0-9.]+[YMWD](T?[0-9.]+[HMSD])*|PT[0-9.]+[HMS]([0-9.]+[MS])*",
     re.IGNORECASE,
 )
+TITRE = re.compile(r"1:[0-9]+")  # a dilution, where every cell has the same number before the colon
 
 
 def number(value: object) -> float | None:
@@ -95,7 +99,7 @@ def with_decimal_commas(texts: Sequence[str], *, told: bool) -> list[float] | No
             least one cell must be no group of thousands (`1,234`), and there must be no point.
     """
     if told:
-        plain = [re.sub(r"(?<=[0-9])[. '\u00a0\u202f’](?=[0-9]{3}([^0-9]|$))", "", text.strip()) for text in texts]
+        plain = [THOUSANDS.sub(_digits, text.strip()) for text in texts]
     else:
         plain = [text.strip() for text in texts]
         if not any(CERTAIN_COMMA.fullmatch(text) for text in plain):
@@ -107,8 +111,18 @@ def with_decimal_commas(texts: Sequence[str], *, told: bool) -> list[float] | No
 
 def without_groups(texts: Sequence[str]) -> list[float] | None:
     """Read filled cells as numbers whose thousands are grouped by commas or spaces, where points are decimal signs."""
-    plain = [re.sub(r"(?<=[0-9])[, '\u00a0\u202f’](?=[0-9]{3}([^0-9]|$))", "", text.strip()) for text in texts]
+    plain = [COMMA_THOUSANDS.sub(_digits, text.strip()) for text in texts]
     return [float(text) for text in plain] if all(PLAIN.fullmatch(text) for text in plain) else None
+
+
+def _digits(match: re.Match[str]) -> str:
+    return re.sub(r"[^0-9]", "", match[0])
+
+
+def holds_fractions(frame: pd.DataFrame) -> bool:
+    """True if a column of numbers has one that is not whole, so that a point is the decimal sign there."""
+    values = frame.select_dtypes("number").to_numpy(dtype=np.float64)
+    return bool((np.isfinite(values) & (values != np.round(values))).any())
 
 
 def are_plain(texts: Sequence[str]) -> Bools:
@@ -141,8 +155,12 @@ def _latin(text: str) -> str:
 
 
 def are_dates(texts: Sequence[str]) -> Bools:
-    """`(n,)` True for texts that are dates, times or durations."""
-    return np.array([bool(DATE.fullmatch(text.strip()) or TIME.fullmatch(text.strip())) for text in texts], dtype=bool)
+    """`(n,)` True for texts that are dates, times or durations; `1:40` is a titre where all begin so."""
+    plain = [text.strip() for text in texts]
+    titres = sum(bool(TITRE.fullmatch(text)) for text in plain)
+    if titres and all(TITRE.fullmatch(text) for text in plain if TIME.fullmatch(text)):
+        return np.array([bool(DATE.fullmatch(text)) for text in plain], dtype=bool)
+    return np.array([bool(DATE.fullmatch(text) or TIME.fullmatch(text)) for text in plain], dtype=bool)
 
 
 def are_marks(texts: Sequence[str]) -> Bools:

@@ -16,8 +16,8 @@ from chiasm.errors import Problem, error, nearest
 from chiasm.limits import MANIFEST_BYTES, MANIFEST_DEPTH, MODALITIES, LimitError, require_regular
 from chiasm.targets import KINDS as TARGETS
 
-KEY_PART = r"(?:\"[^\"]*\"|'[^']*'|[\w-]+)"
-LONG_KEY = re.compile(rf"(?:{KEY_PART}\s*\.\s*){{{MANIFEST_DEPTH}}}")
+KEY_PART = r"(?:\"[^\"]*\"|'[^']*'|[\w-]++)"
+LONG_KEY = re.compile(rf"(?<![\w-])(?:{KEY_PART}\s*+\.\s*+){{{MANIFEST_DEPTH}}}")
 MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
 
 

@@ -74,6 +74,10 @@ class ColumnSource:
         """All rows, as float64 columns and text columns with NaN where missing."""
         if isinstance(self._table, Table):
             frame = self._table.frame(self._columns)
+            words = {name: self._table.cells(name) for name in self._columns if name in self.categories}
+            frame = frame.assign(
+                **{name: np.where(frame[name].notna(), cells, np.nan) for name, cells in words.items()}
+            )  # codes as they are written: 250.1 is not 250.10
         else:
             frame = self._table if list(self._table.columns) == self._columns else self._table[self._columns]
         odd = odd_column(frame)
@@ -113,7 +117,9 @@ class ColumnSource:
         values = self.frame.to_numpy(dtype=np.float64)
         with np.errstate(invalid="ignore"):
             size = np.abs(values)
-            beyond = np.isfinite(values) & ((size > SINGLE.max) | ((size > 0) & (size < SINGLE.tiny)))
+            vanishing = (size > 0) & (size < SINGLE.tiny)  # a small number becomes zero, a column of them says nothing
+            beyond = np.isfinite(values) & (size > SINGLE.max)
+            beyond |= vanishing & ~(size >= SINGLE.tiny).any(axis=0)
         if not beyond.any():
             return None
         rows = np.flatnonzero(beyond.any(axis=1)) + 2

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.annotated_file import ANNOTATED, Annotated, AnnotatedError, read_annotated
 from chiasm.cohort.dialect import ROW_NAMES, Dialect, DialectError, Form, dialect_of, whole_header
 from chiasm.cohort.meeting import counts_rows
-from chiasm.cohort.notation import numbers, with_decimal_commas, without_groups
+from chiasm.cohort.notation import holds_fractions, numbers, with_decimal_commas, without_groups
 from chiasm.cohort.table_bytes import require_bounded, require_bounded_parquet
 from chiasm.errors import CohortError, error
 from chiasm.limits import LimitError
@@ -32,7 +32,8 @@ ANNOTATED_SUFFIXES = (".h5ad", ".h5mu")
 COLUMNS_AT_ONCE = 64
 SUBJECT = "subject_id"
 HIDDEN = "__index_level_"  # columns of a Parquet file in which pandas writes an index without a name
-UNNAMED = (ROW_NAMES, "Unnamed: 0", "...1", "X", "rownames")
+NO_NAMES = (ROW_NAMES, "Unnamed: 0", "...1")
+UNNAMED = (*NO_NAMES, "X", "rownames")
 SPELT_MISSING = ("NA", "None", "none", "N/A", "n/a", "NULL", "null", "<NA>", "#N/A")
 PROBED_BYTES = 65536
 MORE_CELLS = "the row has more cells than the header"
@@ -118,6 +119,7 @@ class Table:
                 self._refuse("the folder holds no data/*.parquet", "name the folder of a MEDS dataset, or a file")
             if any(not shard.resolve().is_relative_to(self.path.resolve()) for shard in self.shards):
                 self._refuse("a shard is a link out of the folder", "copy the shard into the dataset")
+            self._require_bounded()
             self._opened = self._state()
             return
         if not self.is_annotated and not self.name.lower().endswith(SUFFIXES):
@@ -139,7 +141,8 @@ class Table:
         """Refuse a file over a limit, before anything of it is parsed."""
         try:
             if self.is_parquet:
-                require_bounded_parquet(self.path)
+                for shard in self.shards:
+                    require_bounded_parquet(shard)
             elif not self.is_annotated:
                 require_bounded(self.path, self.path.name.lower().endswith(".gz"))
         except LimitError as fault:
@@ -170,7 +173,7 @@ class Table:
         with self._open_bytes() as file:
             head = file.read(PROBED_BYTES)
             while not whole_header(head) and (more := file.read(PROBED_BYTES)):  # a header of many columns
-                head += more
+                head += more + file.read(len(head))
         try:
             return dialect_of(head, self.form, "\t" if ".tsv" in self.path.name.lower() else ",")
         except DialectError as fault:
@@ -216,7 +219,8 @@ class Table:
     def columns_of(self, kind: str, key: str) -> list[str]:
         """Default columns of a modality: all but the key; for an annotated matrix, X if the kind is omics, else obs."""
         if not self.is_annotated:
-            return [column for column in self.columns if column != key]
+            spare = () if self.is_parquet else NO_NAMES  # the rows' own numbers or names, as pandas and R write them
+            return [column for column in self.columns if column != key and column not in spare]
         features = dict.fromkeys(self._annotated.features)
         several = self.name.lower().endswith(".h5mu")  # MuData without the name of a modality: observations alone
         if kind == "omics" and not features and not several:
@@ -312,7 +316,9 @@ class Table:
         sign = "." if not comma else "," if self._dialect.separator != "," else "\x01"  # quoted ones are read below
         frame = self._read_csv(None, decimal=sign, **options)
         found = self._with_signs(frame)
-        if not found or comma or self._dialect.separator == ",":
+        if found and self.form.decimal is None and holds_fractions(frame):
+            return frame  # commas and points both: the check asks which is the decimal sign
+        if not found or self.form.decimal is not None or self._dialect.separator == ",":
             return frame.assign(**found)
         # decimal commas in one column: a point elsewhere groups thousands
         self.form = replace(self.form, decimal=",")
@@ -339,7 +345,10 @@ class Table:
         if self.is_parquet or self.is_annotated or self.form.missing is not None:
             return []
         suspects = [name for name in columns if self.frame([name])[name].isna().any()]
-        return [name for name in suspects if np.isin(self.texts(name), SPELT_MISSING).any()]
+        if not suspects:
+            return []
+        texts = self._read_csv(suspects, dtype=str, keep_default_na=False)
+        return [name for name in suspects if texts[name].str.strip().isin(SPELT_MISSING).any()]
 
     def _read_csv(self, columns: list[str] | None, **options: object) -> pd.DataFrame:
         try:

@@ -158,8 +158,8 @@ class HospitalGrid(Grid):
         """Run a round: send, wait until all have answered or were refused, and mark the others as absent.
 
         A hospital that let a round wait in vain may take part in later ones. The next three wait for it only as long as
-        for the others, or as long as they lack answers; then one waits again, and if in vain, the next seven do not, and
-        so on until it answers: of many rounds it delays few.
+        for the others, or as long as they lack answers; then one waits again, and if in vain, the next seven do not,
+        and so on until it answers: of many rounds it delays few.
         """
         identities = list(self.push_messages(messages))
         if not identities:

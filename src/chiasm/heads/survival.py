@@ -12,7 +12,7 @@ from torch import Tensor
 from chiasm.heads.kind import Array, Baseline, Calibrated, HeadKind
 from chiasm.linear.ridge_cox import breslow, survival_at
 from chiasm.targets import Outcome, Target
-from chiasm.targets.survival import AT
+from chiasm.targets.survival import horizon_column
 
 
 class HazardHead(HeadKind):
@@ -25,7 +25,7 @@ class HazardHead(HeadKind):
 
     def frame(self, link: Array, response: Calibrated) -> pd.DataFrame:
         survival = survival_at(link[:, 0], (response.event_times, response.hazard), np.array(response.times))
-        columns = {f"{AT}{time:g}": survival[:, k] for k, time in enumerate(response.times)}
+        columns = {horizon_column(time): survival[:, k] for k, time in enumerate(response.times)}
         return pd.DataFrame({"risk": link[:, 0], **columns})
 
     def level(self, link: Array, outcome: Outcome) -> Array:

@@ -139,13 +139,15 @@ def solve(
         if (energy <= enough).all():
             break
         moved = kernel @ direction + least * direction
-        step = energy / np.maximum((direction * moved).sum(0), 1e-300)
+        active = energy > np.finfo(np.float64).tiny  # a column of zeros, or one that is solved to the last digit, rests
+        step = np.where(active, energy / np.maximum((direction * moved).sum(0), 1e-300), 0.0)
         residual -= step * moved
         before, energy = energy, (residual**2).sum(0)
         ratio = energy / np.maximum(before, 1e-300)
         for p, own in enumerate(more):
             held = last_step * (1 + step * own) + step * last_ratio * (1 - share[p] / earlier[p])
-            following = np.maximum(share[p] * last_step / held, 1e-150)
+            falling = np.maximum(share[p] * last_step / np.where(active, held, 1.0), 1e-150)
+            following = np.where(active, falling, share[p])
             coef[p] += step * following / share[p] * directions[p]
             directions[p] *= ratio * (following / share[p]) ** 2
             directions[p] += following * residual

@@ -19,13 +19,15 @@ from chiasm.linear.ridge_cox import Array
 from chiasm.linear.shared_rows import Ints, Rows, SharedRows, across, gram_of
 
 FROM_ROWS = 8_192  # patients from which sums are taken once; with fewer, their rows are read again and again
+SHARED_COLUMNS = 8_192  # of rows that patients share: half a gigabyte of sums
 MOST_COLUMNS, ROWS_A_COLUMN = 1_024, 4  # with more columns, few of which are used, the sums cost more than they save
 
 
 def worth_summing(x: Rows) -> bool:
     """Tell whether a least squares fit is faster from sums over patients than from their rows."""
     n, width = x.shape
-    return n >= FROM_ROWS and (isinstance(x, SharedRows) or width <= min(MOST_COLUMNS, n // ROWS_A_COLUMN))
+    most = SHARED_COLUMNS if isinstance(x, SharedRows) else min(MOST_COLUMNS, n // ROWS_A_COLUMN)
+    return n >= FROM_ROWS and width <= most
 
 
 class Moments:

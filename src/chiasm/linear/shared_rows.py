@@ -50,12 +50,14 @@ class SharedRows:
         return np.asarray(sum(products))
 
     def sum(self, axis: int = 0) -> Array:
-        """Sum of each column over the patients, `(F,)`."""
+        """Sum of each column over the patients, `(F,)`; there is no sum over columns."""
+        if axis != 0:
+            raise ValueError("rows that patients share are summed over the patients alone")
         return self.across(np.ones((len(self), 1)))[:, 0]
 
     def mean(self, axis: int = 0) -> Array:
         """Mean of each column over the patients, `(F,)`."""
-        return self.sum() / max(1, len(self))
+        return self.sum(axis) / max(1, len(self))
 
     def across(self, values: Array) -> Array:
         """Multiply the transpose with `values` (n, K), giving `(F, K)`."""

@@ -39,6 +39,7 @@ class Cells:
         self.file_rows = file_rows
         self.path = path
         self.findings: list[Problem] = []
+        self.missing: list[Problem] = []  # those of the findings that say no more than that a cell is empty
 
     def labels(self, column: str, *, needed: bool, unless: str = "") -> NDArray[np.object_]:
         text = label_text(self.patients[column])
@@ -73,6 +74,8 @@ class Cells:
         else:
             fix = "fill it in; " + (unless or "a patient without is neither trained on nor tested")
             self.note(f"column '{column}' is missing", fix, empty, "warning")
+        if empty.any():
+            self.missing.append(self.findings[-1])
 
 
 def _in_reach(value: object) -> object:

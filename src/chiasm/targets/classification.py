@@ -88,7 +88,7 @@ class Classification(Target):
 
     @classmethod
     def learnable(cls, outcome: Outcome) -> bool:
-        return len(np.unique(outcome.value)) > 1
+        return len(np.unique(outcome.value[outcome.known])) > 1
 
     @classmethod
     def answers(cls, names: Sequence[str]) -> list[str]:

@@ -189,7 +189,7 @@ class Survival(Target):
     def prior_row(cls, known: Outcome, names: Sequence[str], times: Sequence[float]) -> dict[str, float]:
         """Risk 0, and the Kaplan-Meier survival at each of `times`."""
         alive = event_free_survival(known.value, _events(known), list(times))
-        return {"risk": 0.0, **{f"{AT}{time:g}": value for time, value in zip(times, alive, strict=True)}}
+        return {"risk": 0.0, **{horizon_column(time): value for time, value in zip(times, alive, strict=True)}}
 
     @classmethod
     def prior_link(cls, outcome: Outcome, names: int | None) -> Floats:
@@ -201,9 +201,9 @@ class Survival(Target):
         cls, frame: pd.DataFrame, names: Sequence[str], require: Callable[[bool, str, str], None]
     ) -> None:
         columns, law = list(frame.columns), "predict gives the columns of its kind of target"
-        times = [column.removeprefix(AT) for column in columns[1:]]
-        named = columns[:1] == cls.answers(names) and all(column.startswith(AT) for column in columns[1:])
-        require(named and [float(t) for t in times] == sorted(map(float, times)), law, f"they are {columns}")
+        times = cls.horizon_columns(frame) if all(column.startswith(AT) for column in columns[1:]) else {}
+        named = columns[:1] == cls.answers(names) and columns[1:] == [horizon_column(time) for time in times]
+        require(named and bool(times), law, f"they are {columns}")
         survival = frame[columns[1:]].to_numpy(float)
         inside = bool(((survival >= 0) & (survival <= 1)).all())
         require(inside, "survival is a probability", f"it reaches from {survival.min()} to {survival.max()}")
@@ -229,6 +229,12 @@ class Survival(Target):
     def written(self, outcome: Outcome, ids: NDArray[Any]) -> tuple[pd.DataFrame, Target]:
         table = pd.DataFrame({"months": outcome.value, "died": _events(outcome).astype(int)}, index=ids)
         return table, type(self)("months", "died")
+
+
+def horizon_column(time: float) -> str:
+    """Name the column of the survival at a horizon: six digits where these are the time, else all."""
+    short = f"{time:g}"
+    return AT + (short if float(short) == time else repr(float(time)))
 
 
 def _increasing(times: Sequence[float]) -> bool:
