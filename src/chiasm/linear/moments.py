@@ -27,7 +27,7 @@ def worth_summing(x: Rows) -> bool:
     """Tell whether a least squares fit is faster from sums over patients than from their rows."""
     n, width = x.shape
     most = SHARED_COLUMNS if isinstance(x, SharedRows) else min(MOST_COLUMNS, n // ROWS_A_COLUMN)
-    return n >= FROM_ROWS and width <= most
+    return bool(n >= FROM_ROWS and width <= most)
 
 
 class Moments:
