@@ -15,6 +15,7 @@ from chiasm.cohort.meeting import advice_on_strangers, meets_nobody
 from chiasm.cohort.notation import are_dates
 from chiasm.cohort.schema import LONG_KEY
 from chiasm.cohort.tables import Table
+from conftest import CohortFolder
 
 
 def table(folder: Path, text: str, **form: str) -> Table:
@@ -104,6 +105,18 @@ def test_another_column_of_the_targets_name_is_none_of_it() -> None:
     assert len(chiasm.cohort_from_frames(patients, {"labs": other}, chiasm.Regression("time"))) == 40
     with pytest.raises(chiasm.CohortError, match="is the target's"):
         chiasm.cohort_from_frames(patients, {"labs": patients[["time"]]}, chiasm.Regression("time"))
+
+
+@pytest.mark.parametrize("target", ["died", "months"])
+def test_the_targets_column_in_a_table_of_its_own_is_refused(target: str, cohort_folder: CohortFolder) -> None:
+    clinical = cohort_folder.clinical()
+    table = clinical[["case_id", "age", target]].iloc[5:30]  # not of everybody
+    cohort_folder.edit('columns = ["age", "sex"]', 'table = "labs.csv"')
+    table.to_csv(cohort_folder.path / "labs.csv", index=False)
+    (problem,) = [own for own in chiasm.check_cohort(cohort_folder.manifest) if own.severity == "error"]
+    assert problem.finding == "target-as-input" and problem.path == "labs.csv" and target in problem.what
+    table.assign(**{target: table[target].shift(fill_value="0")}).to_csv(cohort_folder.path / "labs.csv", index=False)
+    assert not [own for own in chiasm.check_cohort(cohort_folder.manifest) if own.severity == "error"]
 
 
 def test_small_numbers_are_no_reason_to_refuse_a_block() -> None:

@@ -22,7 +22,7 @@ from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import as_text, index_hours, tidy
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, read_outcome
-from chiasm.targets.cells import label_text
+from chiasm.targets.cells import same_labels
 
 
 def cohort_from_frames(
@@ -231,8 +231,7 @@ def _of_the_target(
     return [
         error(f"column '{name}' is the target's", fix, modality=modality, finding="target-as-input")
         for position, name in enumerate(map(str, values.columns))
-        if name in target.columns
-        and label_text(values.iloc[:, position].loc[shared]).tolist() == label_text(patients[name].loc[shared]).tolist()
+        if name in target.columns and same_labels(values.iloc[:, position].loc[shared], patients[name].loc[shared])
     ]
 
 

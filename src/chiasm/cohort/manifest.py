@@ -21,6 +21,7 @@ from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import Table, index_hours
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, kind_of, read_outcome
+from chiasm.targets.cells import same_labels
 
 FOLD_COLUMN = "fold"
 
@@ -278,7 +279,7 @@ class _Reader:
                 return None, nowhere
         if keys.table is None:
             columns = columns or []
-            self.refuse_outcomes(table, columns, name)
+            self.refuse_outcomes(table, columns, name, self.positions)
             self.has_columns(table, keys.categories or [], name)
             source = ColumnSource(name, keys.kind, table, columns, keys.categories or [])
             return source, self._with_values(table, columns, self.positions)
@@ -288,7 +289,6 @@ class _Reader:
         if keys.on is not None and not self.has_columns(self.patients, [keys.on], name):
             return None, nowhere
         columns = columns if columns is not None else table.columns_of(keys.kind, key)
-        self.refuse_outcomes(table, columns, name)
         self.has_columns(table, keys.categories or [], name)
         texts = self.texts(table, key)
         if keys.kind == "events":  # many rows per patient: the first one stands for all
@@ -305,6 +305,7 @@ class _Reader:
         rows = np.where(found >= 0, unique[found] if len(unique) else -1, -1)
         if keys.kind == "events":
             return EventSource(name, keys.kind, table, columns, texts), rows
+        self.refuse_outcomes(table, columns, name, rows)
         source = ColumnSource(name, keys.kind, table, columns, keys.categories or [])
         return source, self._with_values(table, columns, rows)
 
@@ -316,9 +317,16 @@ class _Reader:
             return np.full(len(self.ids), float(given))
         return index_hours(self.patients.frame([given])[given].iloc[self.positions])
 
-    def refuse_outcomes(self, table: Table, columns: list[str], modality: str) -> None:
-        """Report modality columns that are the target's own, which cannot be used to predict it."""
-        for name in [column for column in columns if table is self.patients and column in self.outcomes]:
+    def refuse_outcomes(self, table: Table, columns: list[str], modality: str, rows: NDArray[np.int_]) -> None:
+        """Report modality columns that are the target's own, which cannot be used to predict it.
+
+        A column of another table is the target's where it has the name and, in every patient's row, the value.
+        """
+        for name in [column for column in columns if column in self.outcomes]:
+            if table is not self.patients:
+                own = table.frame([name])[name].iloc[rows[rows >= 0]]
+                if not same_labels(own, self.patients.frame([name])[name].iloc[self.positions[rows >= 0]]):
+                    continue
             what, fix = f"column '{name}' is the target's", "leave it out of the modality, by `columns`"
             self.problems.append(error(what, fix, path=table.name, modality=modality, finding="target-as-input"))
 

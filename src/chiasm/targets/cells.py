@@ -31,6 +31,11 @@ def label_text(values: pd.Series) -> NDArray[np.object_]:
     return text
 
 
+def same_labels(one: pd.Series, other: pd.Series) -> bool:
+    """True if two columns hold the same labels, row for row; an empty cell equals an empty one."""
+    return bool((label_text(one) == label_text(other)).all())
+
+
 class Cells:
     """Reader of the target's columns that notes their defects: one finding each, with its first row and a count."""
 
