@@ -149,7 +149,7 @@ def test_a_call_that_stays_silent_is_ended(base: Path, tmp_path: Path, monkeypat
 def test_who_lets_a_round_wait_in_vain_does_so_once(base: Path, tmp_path: Path) -> None:
     """It asks for every round and answers none: only the first waits for it."""
     federation, tokens = made(tmp_path / "federation", base, "abc", rounds=4)
-    with serving(federation, round_seconds=3.0) as running:
+    with serving(federation, round_seconds=5.0) as running:
         a, b, c = (Hospital(running, name, token) for name, token in tokens.items())
         over = threading.Event()
 
@@ -166,7 +166,7 @@ def test_who_lets_a_round_wait_in_vain_does_so_once(base: Path, tmp_path: Path) 
         assert at_once(a.take_part, b.take_part) == [None, None]
         over.set()
         rounds = running.finished()
-    assert rounds[0]["refused"] == {"hospital-c": "no answer in 3 s"}
+    assert rounds[0]["refused"] == {"hospital-c": "no answer in 5 s"}
     later = [reason for own in rounds[1:] for reason in own["refused"].values()]
     assert later and all("before the others" in reason for reason in later), "later rounds waited for it again"
     assert all(len(own["clients"]) == 2 for own in rounds)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chiasm.encoding.encode import Encoded
     from chiasm.encoding.preparing import PreparedCohort
     from chiasm.encoding.prune import Pruned, open_store, prune_store
+    from chiasm.errors import FindingWarning as FindingWarning
     from chiasm.errors import hush_findings
     from chiasm.evaluation import Protocol, Trial, TrialError
     from chiasm.federated.public import federation_client, federation_server, invite, new_federation
@@ -34,6 +35,7 @@ _PLACES = {
     "Cohort": "chiasm.cohort",
     "CohortError": "chiasm.cohort",
     "Encoded": "chiasm.encoding.encode",
+    "FindingWarning": "chiasm.errors",
     "LeakageError": "chiasm.cohort",
     "Merged": "chiasm.models.merged",
     "PreparedCohort": "chiasm.encoding.preparing",

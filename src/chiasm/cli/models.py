@@ -11,7 +11,6 @@ import typer
 
 from chiasm import screen
 from chiasm.cli.options import CohortPath, Device, Force, Json, Seed, checked, prepared, require_writable
-from chiasm.errors import FindingWarning
 
 
 def fit(
@@ -76,7 +75,7 @@ def predict(
             predictions = loaded.predict(found.cohort, **options)
         finally:  # what is unfamiliar may be why nothing is predicted
             for warning in said:
-                if issubclass(warning.category, FindingWarning):
+                if issubclass(warning.category, api.FindingWarning):
                     screen.hint(f"warning: {warning.message}")
     api.write_predictions(predictions, out)
     patterns = {str(name): int(number) for name, number in predictions["pattern"].value_counts().items()}

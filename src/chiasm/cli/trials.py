@@ -155,7 +155,7 @@ def summarise(cohort: Cohort) -> dict[str, Any]:
             name: {
                 "kind": cohort.kinds[name],
                 "present": int(cohort.present[:, m].sum()),
-                "columns": cohort.column_kinds(name),
+                **({"columns": columns} if (columns := cohort.column_kinds(name)) else {}),
             }
             for m, name in enumerate(cohort.modalities)
         },
@@ -171,7 +171,7 @@ def show_summary(summary: dict[str, Any]) -> None:
     rows = [[name, found["kind"], f"{found['present']:,}"] for name, found in summary["modalities"].items()]
     screen.show_table(["modality", "kind", "patients"], rows, right=["patients"])
     for name, found in summary["modalities"].items():
-        if found["columns"]:
+        if "columns" in found:
             screen.show(f"{name} is read as {columns_in_words(found['columns'])}")
     screen.show("")
 

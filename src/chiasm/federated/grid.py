@@ -161,15 +161,16 @@ class HospitalGrid(Grid):
         for the others, or as long as they lack answers; then one waits again, and if in vain, the next seven do not,
         and so on until it answers: of many rounds it delays few.
         """
-        identities = list(self.push_messages(messages))
-        if not identities:
+        sent = list(messages)
+        if not sent:  # no hospital evaluates: that is no round
             return []
+        identities = list(self.push_messages(sent))
         end = time.monotonic() + timeout if timeout is not None else None
         with self._changed:
             assert self._open is not None
             while self._awaits_more() and (end is None or end > time.monotonic()):
                 self._changed.wait(None if end is None else end - time.monotonic())
-            in_vain = end is not None and end <= time.monotonic()
+            in_vain = self._awaits_more()  # and not only late: a slow machine may reach the end as the last one answers
             for name in sorted(self._open.waiting):
                 self._open.refused[name] = (
                     f"no answer in {timeout:,.0f} s" if in_vain else "no answer before the others, and late before"
