@@ -20,6 +20,7 @@ EXTRAS = {
     "survival": ("scikit-survival",),
     "bags": ("h5py",),
     "omics": ("anndata", "mudata"),
+    "tables": ("python-calamine", "pyreadstat"),
     "imaging": ("pydicom", "nibabel", "pillow", "tifffile", "tiffslide", "monai", "imagecodecs"),
     "signals": ("wfdb", "pyedflib"),
     "molecules": ("rdkit",),

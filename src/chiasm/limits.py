@@ -32,6 +32,11 @@ TABLE_ROWS = 50_000_000
 LINE_BYTES = 16 * MEGABYTE  # of a table's first line
 BLANK_BYTES = MEGABYTE  # of nothing but blank lines
 BOMB_BYTES, BOMB_RATIO = 2 * GIGABYTE, 200  # what unpacks to more than both is no table
+WORKBOOK_BYTES = GIGABYTE  # of all parts of a spreadsheet, unpacked: it is read whole
+WORKBOOK_PARTS = 10_000
+SHEET_CELLS = 20_000_000  # of the rectangle that a sheet's filled cells span
+STATISTICS_BYTES = 8 * GIGABYTE  # of a file of SPSS, Stata or SAS
+STATISTICS_CELLS = 200_000_000
 BOMB_CELLS = 50_000_000  # more cells than this, and than BOMB_RATIO times its bytes, a Parquet file cannot hold
 
 

@@ -156,6 +156,7 @@ def summarise(cohort: Cohort) -> dict[str, Any]:
                 "kind": cohort.kinds[name],
                 "present": int(cohort.present[:, m].sum()),
                 **({"columns": columns} if (columns := cohort.column_kinds(name)) else {}),
+                **({"labelled": labelled} if (labelled := cohort.labelled_columns(name)) else {}),
             }
             for m, name in enumerate(cohort.modalities)
         },
@@ -173,6 +174,9 @@ def show_summary(summary: dict[str, Any]) -> None:
     for name, found in summary["modalities"].items():
         if "columns" in found:
             screen.show(f"{name} is read as {columns_in_words(found['columns'])}")
+        if "labelled" in found:
+            more = ", ..." if len(found["labelled"]) > COLUMNS_SHOWN else ""
+            screen.show(f"{name} holds the labels of the codes in {', '.join(found['labelled'][:COLUMNS_SHOWN])}{more}")
     screen.show("")
 
 

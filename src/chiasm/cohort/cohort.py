@@ -116,6 +116,11 @@ class Cohort:
         except CohortError:  # a problem of the check, which names it
             return {}
 
+    def labelled_columns(self, modality: str) -> list[str]:
+        """Columns that hold the words of labels, in a file of a statistics program, and not its codes."""
+        source = self.sources[modality]
+        return source.labelled if isinstance(source, ColumnSource) else []
+
     def groups_of(self, modality: str) -> dict[str, list[str]] | None:
         """Feature groups of a modality, name -> columns in file order; None if it has none."""
         self._position(modality)

@@ -32,19 +32,23 @@ class DialectError(ValueError):
 
 @dataclass(frozen=True)
 class Form:
-    """What its owner says of a table of text; None where nothing is said.
+    """What its owner says of a table; None where nothing is said.
 
     Args:
         missing: cells that stand for a missing value, besides empty ones, in place of pandas' list (NA, None, nan ...).
         decimal: "," or ".".
         encoding: a name that Python knows.
         separator: one character.
+        sheet: that of a workbook.
+        labels: False for the codes of a statistics program, not the words of their labels.
     """
 
     missing: tuple[str, ...] | None = None
     decimal: str | None = None
     encoding: str | None = None
     separator: str | None = None
+    sheet: str | None = None
+    labels: bool | None = None
 
 
 def unfit_form(form: Form) -> tuple[str, str] | None:

@@ -62,14 +62,15 @@ class _Reader:
         self.manifest = manifest
         self.folder = manifest.parent.resolve()
         self.problems = problems
-        self.forms: dict[str, Form] = {}
+        self.forms: dict[tuple[str, str | None], Form] = {}
         self.findings: list[Problem] = []
-        self._tables: dict[str, Table | None] = {}
+        self._tables: dict[tuple[str, str | None], Table | None] = {}
         self._texts: dict[tuple[str, str], NDArray[np.str_]] = {}
 
     def read(self, keys: ManifestKeys) -> Cohort | None:
-        self.forms = {table: form for _, table, form in keys.forms() if table and unfit_form(form) is None}
-        patients = self.table(keys.patients.table, None)
+        said = [(table, form) for _, table, form in keys.forms() if table and unfit_form(form) is None]
+        self.forms = {(table, form.sheet): form for table, form in said}
+        patients = self.table(keys.patients.table, keys.patients.sheet, None)
         if patients is None:
             return None
         self.id = keys.patients.id
@@ -124,7 +125,7 @@ class _Reader:
             source_rows=rows,
             group=self.labels(keys.patients.group),
             site=self.labels(keys.patients.site),
-            fold=self.folds(keys.folds.table) if keys.folds else None,
+            fold=self.folds(keys.folds.table, keys.folds.sheet) if keys.folds else None,
             feature_groups=groups,
             encoders={name: own.encoder for name, own in keys.modalities.items() if own.encoder and name in kinds},
             findings=tuple(self.findings),
@@ -133,19 +134,21 @@ class _Reader:
             path=patients.name,
         )
 
-    def table(self, name: str, modality: str | None) -> Table | None:
+    def table(self, name: str, sheet: str | None, modality: str | None) -> Table | None:
         """Open a table of the cohort's folder, once; None, with its problem noted, if that fails."""
-        if name not in self._tables:
-            self._tables[name] = None
+        key = (name, sheet)
+        if key not in self._tables:
+            self._tables[key] = None
             try:
-                table = Table(inside(self.folder, name, modality), name, self.forms.get(name))
+                table = Table(inside(self.folder, name, modality), name, self.forms.get(key))
                 table.inspect()
                 if not table.is_parquet:
                     table.frame()
-                self._tables[name] = table
+                self._tables[key] = table
+                self.findings += [replace(own, modality=modality) for own in table.findings]
             except CohortError as fault:
                 self.problems += [replace(p, modality=p.modality or modality) for p in fault.problems]
-        return self._tables[name]
+        return self._tables[key]
 
     def texts(self, table: Table, column: str) -> NDArray[np.str_]:
         key = (table.name, column)
@@ -215,8 +218,8 @@ class _Reader:
             return None
         return self.texts(self.patients, column)[self.positions]
 
-    def folds(self, name: str) -> NDArray[np.str_] | None:
-        table = self.table(name, None)
+    def folds(self, name: str, sheet: str | None) -> NDArray[np.str_] | None:
+        table = self.table(name, sheet, None)
         if table is None:
             return None
         key = table.key(self.id)
@@ -270,7 +273,7 @@ class _Reader:
                 self.problems += [nobody] if nobody is not None else []
             return FileSource(name, keys.kind, keys.path, paths), rows
         columns = [keys.column] if keys.column is not None else keys.columns
-        table = self.patients if keys.table is None else self.table(keys.table, name)
+        table = self.patients if keys.table is None else self.table(keys.table, keys.sheet, name)
         if table is None:
             return None, nowhere
         if columns and not self.has_columns(table, columns, name):

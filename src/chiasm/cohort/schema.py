@@ -26,18 +26,20 @@ class _Strict(BaseModel):
 
 
 class FormKeys(_Strict):
-    """How a table of text is written, where it cannot be told."""
+    """How a table is written, where it cannot be told."""
 
     missing: list[str] | None = None
     decimal: str | None = None
     encoding: str | None = None
     separator: str | None = None
+    sheet: str | None = None
+    labels: bool | None = None
 
     @property
     def form(self) -> Form | None:
         """What is said of the table; None if nothing is."""
         missing = None if self.missing is None else tuple(self.missing)
-        found = Form(missing, self.decimal, self.encoding, self.separator)
+        found = Form(missing, self.decimal, self.encoding, self.separator, self.sheet, self.labels)
         return None if found == Form() else found
 
 
@@ -176,15 +178,15 @@ def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, 
 def _forms(keys: ManifestKeys, path: str) -> list[Problem]:
     """Report what is said wrongly of the form of a table, and what two sections say differently of one."""
     found = []
-    of_tables: dict[str, Form] = {}
+    of_tables: dict[tuple[str, str | None], Form] = {}
     for section, table, form in keys.forms():
         wrong = unfit_form(form)
         if table is None:
             wrong = ("belong to the section that names the table", "write them there")
-        elif of_tables.setdefault(table, form) != form:
+        elif of_tables.setdefault((table, form.sheet), form) != form:
             wrong = ("say of one table what another section does not", "write them once")
         if wrong:
-            what = f"the keys missing, decimal, encoding, separator of {section} {wrong[0]}"
+            what = f"the keys missing, decimal, encoding, separator, sheet, labels of {section} {wrong[0]}"
             found.append(error(what, wrong[1], path=path, finding="manifest-value"))
     return found
 

@@ -91,6 +91,12 @@ class ColumnSource:
         return list(columns_of(self.frame, self.categories)) if self.kind == "table" else []
 
     @property
+    def labelled(self) -> list[str]:
+        """Columns that hold the words of labels, in a file of a statistics program, and not its codes."""
+        own = self._table.labelled if isinstance(self._table, Table) else ()
+        return [name for name in self._columns if name in own]
+
+    @property
     def column_problems(self) -> list[Problem]:
         """Errors and warnings about what the columns are."""
         return [own.problem(self.modality, self.path) for own in self.described if own.finding]

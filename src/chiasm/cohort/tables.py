@@ -1,17 +1,11 @@
-"""Tables on disk (CSV, Parquet, H5AD, H5MU): the header is read at once, the body on first use."""
+"""Tables on disk, of whatever format: the header is read at once, the body on first use."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import re
-import warnings
 from collections.abc import Collection
-from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -20,11 +14,15 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from chiasm.cohort.annotated_file import ANNOTATED, Annotated, AnnotatedError, read_annotated
-from chiasm.cohort.dialect import ROW_NAMES, Dialect, DialectError, Form, dialect_of, whole_header
+from chiasm.cohort.dialect import ROW_NAMES, Form
+from chiasm.cohort.grid import Grid, GridError
 from chiasm.cohort.meeting import counts_rows
-from chiasm.cohort.notation import holds_fractions, numbers, with_decimal_commas, without_groups
+from chiasm.cohort.notation import numbers
+from chiasm.cohort.spreadsheet import SPREADSHEETS, read_spreadsheet
+from chiasm.cohort.statistics_file import STATISTICS, read_statistics
 from chiasm.cohort.table_bytes import require_bounded, require_bounded_parquet
-from chiasm.errors import CohortError, error
+from chiasm.cohort.text_table import TextTable
+from chiasm.errors import CohortError, Problem, error, warning
 from chiasm.limits import LimitError
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
@@ -34,10 +32,11 @@ SUBJECT = "subject_id"
 HIDDEN = "__index_level_"  # columns of a Parquet file in which pandas writes an index without a name
 NO_NAMES = (ROW_NAMES, "Unnamed: 0", "...1")
 UNNAMED = (*NO_NAMES, "X", "rownames")
-SPELT_MISSING = ("NA", "None", "none", "N/A", "n/a", "NULL", "null", "<NA>", "#N/A")
-PROBED_BYTES = 65536
-MORE_CELLS = "the row has more cells than the header"
-CLOSE_IT = "look for a comma or a quotation mark that is not closed"
+INSTEAD = {  # what is not read, and what to write instead
+    ".xls": "save it as .xlsx", ".xlsb": "save it as .xlsx", ".ods": "save it as .xlsx",
+    ".rds": "write it as Parquet or CSV in R", ".rdata": "write it as Parquet or CSV in R",
+    ".feather": "write it as Parquet", ".pkl": "write it as Parquet: a pickle can run code when it is read",
+}  # fmt: skip
 
 
 def as_text(values: pd.Series) -> NDArray[np.str_]:
@@ -91,7 +90,7 @@ def _numbers(column: pd.Series[Any]) -> NDArray[np.float64] | None:
 
 
 class Table:
-    """A CSV or Parquet file, or an annotated matrix; `name` is the path as the manifest writes it, used in messages.
+    """A table of text, Parquet, a spreadsheet, a statistics program or an annotated matrix, as `name` in messages.
 
     A folder is a MEDS dataset, `data/**/*.parquet` with `subject_id`, `time`, `code` and `numeric_value`. The columns
     of an H5AD file, or of a modality of an H5MU file (`x.h5mu:rna`), are its index (`obs_names` where it has no name),
@@ -105,10 +104,11 @@ class Table:
         if self._modality is not None:
             self.path = path.with_name(path.name.removesuffix(f":{self._modality}"))
         self.is_annotated = annotated is not None
-        self.name = name
+        self.is_grid = name.lower().endswith((*SPREADSHEETS, *STATISTICS))
+        self.form = form or Form()
+        self.name = name if self.form.sheet is None else f"{name}:{self.form.sheet}"
         self.is_folder = annotated is None and self.path.is_dir()
         self.is_parquet = self.is_folder or name.lower().endswith(".parquet")
-        self.form = form or Form()
         self._frame: pd.DataFrame | None = None
         self._opened: tuple[int, int] | None = None
 
@@ -122,9 +122,15 @@ class Table:
             self._require_bounded()
             self._opened = self._state()
             return
-        if not self.is_annotated and not self.name.lower().endswith(SUFFIXES):
-            known = ", ".join((*SUFFIXES, *ANNOTATED_SUFFIXES))
-            self._refuse("is not a kind of table that is read", f"write it as one of {known}")
+        named = self.path.name.lower()
+        if not self.is_annotated and not self.is_grid and not named.endswith(SUFFIXES):
+            known = ", ".join((*SUFFIXES, *SPREADSHEETS, *STATISTICS, *ANNOTATED_SUFFIXES))
+            fix = next(
+                (own for ending, own in INSTEAD.items() if named.endswith(ending)), f"write it as one of {known}"
+            )
+            self._refuse("is not a kind of table that is read", fix)
+        if self.form.sheet is not None and not named.endswith(SPREADSHEETS):
+            self._refuse("is no workbook, and has no sheets", "take `sheet` out, or name a workbook")
         if not self.path.is_file():
             self._refuse("there is no such file", "correct the path, which is relative to the manifest")
         if self.path.stat().st_size == 0:
@@ -143,7 +149,7 @@ class Table:
             if self.is_parquet:
                 for shard in self.shards:
                     require_bounded_parquet(shard)
-            elif not self.is_annotated:
+            elif not self.is_annotated and not self.is_grid:
                 require_bounded(self.path, self.path.name.lower().endswith(".gz"))
         except LimitError as fault:
             self._refuse(fault.what, fault.fix)
@@ -165,19 +171,31 @@ class Table:
                 self._refuse("is not a Parquet file", "write the table again")
             names = [name for name in schema.names if not name.startswith(HIDDEN)]
             return [*names, *([self._counted["name"]] if self._counted else [])]
-        return list(self._dialect.names)
+        return list(self._grid.columns) if self.is_grid else self._text.columns
 
     @cached_property
-    def _dialect(self) -> Dialect:
-        """How the text is written."""
-        with self._open_bytes() as file:
-            head = file.read(PROBED_BYTES)
-            while not whole_header(head) and (more := file.read(PROBED_BYTES)):  # a header of many columns
-                head += more + file.read(len(head))
+    def _text(self) -> TextTable:
+        """The text of the file, or the columns of text of a table of cells, which are read by the same rules."""
+        if self.is_grid:
+            return TextTable(self._grid.as_csv(), self.name, self.form, tuple(self._grid.words))
+        return TextTable(self.path, self.name, self.form)
+
+    @cached_property
+    def _grid(self) -> Grid:
+        """The cells of a spreadsheet or a statistics program."""
         try:
-            return dialect_of(head, self.form, "\t" if ".tsv" in self.path.name.lower() else ",")
-        except DialectError as fault:
+            read = read_spreadsheet if self.path.name.lower().endswith(SPREADSHEETS) else read_statistics
+            return read(self.path, self.form)
+        except GridError as fault:
+            self._refuse(fault.what, fault.fix, fault.row)
+        except LimitError as fault:
             self._refuse(fault.what, fault.fix)
+
+    @property
+    def findings(self) -> list[Problem]:
+        """Warnings about how the file was read."""
+        notes = self._grid.notes if self.is_grid else ()
+        return [warning(own.what, own.fix, path=self.name, row=own.row, finding=own.finding) for own in notes]
 
     @cached_property
     def _index(self) -> list[Any]:
@@ -246,8 +264,9 @@ class Table:
     def _written(self, column: str) -> pd.Series[Any]:
         if self.is_parquet or self.is_annotated:
             return self.frame([column])[column]
-        column_texts = self._read_csv([column], dtype=str, keep_default_na=False)[column].iloc[: len(self)]
-        return column_texts.where(~column_texts.str.strip().isin(self.form.missing or ()), "")
+        if self.is_grid and column not in self._grid.words:
+            return pd.Series(self._grid.columns[column]).iloc[: len(self)]
+        return self._text.written(column).iloc[: len(self)]
 
     def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
         """Read columns in the given order; a CSV is read once and cached, a Parquet file only for these columns."""
@@ -257,7 +276,7 @@ class Table:
         if self._frame is not None:
             return self._frame[wanted]
         if not self.is_parquet:
-            frame = self._parsed()
+            frame = self._with_numbers() if self.is_grid else self._text.parsed()
             filled = np.flatnonzero(frame.notna().to_numpy().any(axis=1))
             self._frame = frame.iloc[: filled[-1] + 1 if len(filled) else 0]  # blank lines at the end are not rows
             return self._frame[wanted]
@@ -291,106 +310,31 @@ class Table:
             return sum(int(pq.read_metadata(shard).num_rows) for shard in self.shards)
         return len(self.frame())
 
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """Columns in which the words of labels stand for the codes of a statistics program."""
+        return self._grid.labelled if self.is_grid else ()
+
+    def _with_numbers(self) -> pd.DataFrame:
+        """Columns of numbers as they are, and those of text as a CSV of them would be read."""
+        grid = self._grid
+        texts = self._text.parsed() if grid.words else pd.DataFrame(index=range(grid.rows))
+        columns = {name: texts.get(name, values) for name, values in grid.columns.items()}
+        return pd.DataFrame(columns, index=range(grid.rows))
+
+    def spelt_missing(self, columns: list[str]) -> list[str]:
+        """Columns of text in which a word such as `NA` or `None` is read as a missing value, which it may not be."""
+        if self.is_parquet or self.is_annotated or self.form.missing is not None:
+            return []
+        columns = [name for name in columns if not self.is_grid or name in self._grid.words]
+        return self._text.spelt_missing([name for name in columns if self.frame([name])[name].isna().any()])
+
     def _state(self) -> tuple[int, int] | None:
         try:
             found = self.path.stat()
         except OSError:
             return None
         return found.st_size, found.st_mtime_ns
-
-    def _open_bytes(self) -> BinaryIO | gzip.GzipFile:
-        return gzip.open(self.path, "rb") if self.path.name.lower().endswith(".gz") else self.path.open("rb")
-
-    def _open_text(self) -> IO[str]:
-        encoding = self._dialect.encoding
-        if self.path.name.lower().endswith(".gz"):
-            return gzip.open(self.path, "rt", encoding=encoding, newline="")
-        return self.path.open(encoding=encoding, newline="")
-
-    def _parsed(self) -> pd.DataFrame:
-        """Read the whole text, with numbers as the owner says they are written, or as they cannot but be meant."""
-        options: dict[str, object] = {}
-        if self.form.missing is not None:
-            options = {"keep_default_na": False, "na_values": ["", *self.form.missing]}
-        comma = self.form.decimal == ","
-        sign = "." if not comma else "," if self._dialect.separator != "," else "\x01"  # quoted ones are read below
-        frame = self._read_csv(None, decimal=sign, **options)
-        found = self._with_signs(frame)
-        if found and self.form.decimal is None and holds_fractions(frame):
-            return frame  # commas and points both: the check asks which is the decimal sign
-        if not found or self.form.decimal is not None or self._dialect.separator == ",":
-            return frame.assign(**found)
-        # decimal commas in one column: a point elsewhere groups thousands
-        self.form = replace(self.form, decimal=",")
-        frame = self._read_csv(None, decimal=",", **options)
-        return frame.assign(**self._with_signs(frame))
-
-    def _with_signs(self, frame: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-        """Columns of text that are numbers with decimal commas, or with thousands in groups where that is said."""
-        found = {}
-        for name in frame.columns[[kind == np.dtype(object) for kind in frame.dtypes]]:
-            filled = frame[name].notna().to_numpy()
-            texts = [str(text) for text in frame[name][filled]]
-            if self.form.decimal == ".":
-                values = without_groups(texts)
-            else:
-                values = with_decimal_commas(texts, told=self.form.decimal == ",")
-            if values is not None and len(values):
-                found[name] = np.full(len(frame), np.nan)
-                found[name][filled] = values
-        return found
-
-    def spelt_missing(self, columns: list[str]) -> list[str]:
-        """Columns of text in which a word such as `NA` or `None` is read as a missing value, which it may not be."""
-        if self.is_parquet or self.is_annotated or self.form.missing is not None:
-            return []
-        suspects = [name for name in columns if self.frame([name])[name].isna().any()]
-        if not suspects:
-            return []
-        texts = self._read_csv(suspects, dtype=str, keep_default_na=False)
-        return [name for name in suspects if texts[name].str.strip().isin(SPELT_MISSING).any()]
-
-    def _read_csv(self, columns: list[str] | None, **options: object) -> pd.DataFrame:
-        try:
-            with warnings.catch_warnings(record=True) as said:
-                warnings.simplefilter("always", pd.errors.ParserWarning)
-                frame = pd.read_csv(  # type: ignore[call-overload]
-                    self.path,
-                    sep=self._dialect.separator,
-                    encoding=self._dialect.encoding,
-                    header=0,
-                    skiprows=self._dialect.skipped,
-                    names=self.columns,
-                    usecols=columns,
-                    index_col=False,
-                    low_memory=False,
-                    skip_blank_lines=False,
-                    float_precision=None if "dtype" in options else "round_trip",
-                    **options,
-                )
-            if said:  # the first row is longer than the header, and pandas has cut every row to it
-                self._refuse_longer_row()
-        except UnicodeDecodeError:
-            self._refuse(
-                "is not text in this encoding" if self.form.encoding else "is not UTF-8 text",
-                'save it again as UTF-8, or name its encoding, as in encoding = "latin-1"',
-            )
-        except pd.errors.ParserError as fault:
-            line = re.search(r"line (\d+)", str(fault))
-            if line is not None:
-                self._refuse(MORE_CELLS, CLOSE_IT, int(line.group(1)))
-            self._refuse("the rows cannot be told apart", CLOSE_IT)
-        except csv.Error:
-            self._refuse(MORE_CELLS, CLOSE_IT)
-        return pd.DataFrame(frame)
-
-    def _refuse_longer_row(self) -> None:
-        """Refuse the first row with content beyond the header; trailing commas alone do not count."""
-        with self._open_text() as text:
-            rows = islice(csv.reader(text, delimiter=self._dialect.separator), self._dialect.skipped, None)
-            for row, cells in enumerate(rows, start=1):
-                if any(cell.strip() for cell in cells[len(self.columns) :]):
-                    self._refuse(MORE_CELLS, CLOSE_IT, row)
 
     def _refuse(self, what: str, fix: str, row: int | None = None) -> NoReturn:
         raise CohortError([error(what, fix, path=self.name, row=row, finding="broken-table")])

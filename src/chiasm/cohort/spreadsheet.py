@@ -1,0 +1,135 @@
+"""Read a sheet of an Excel workbook as a table; formulas count by their last value, macros are never looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chiasm.cohort.dialect import Form
+from chiasm.cohort.grid import Grid, GridError, Note, column_of, lettered, refuse_repeated, written
+from chiasm.cohort.workbook_parts import AGAIN, Cells, is_filled, packed_again, parts_of, sheets_of, xlsx_cells
+from chiasm.errors import Unsupported, count, first_rows, nearest
+from chiasm.limits import TABLE_BYTES, LimitError, require_regular
+
+SPREADSHEETS = (".xlsx", ".xlsm")
+LONG = 1e15
+ABOVE = "take what stands above the names of the columns away"
+
+
+def read_spreadsheet(path: Path, form: Form) -> Grid:
+    """Read the sheet that a form names, or the first that is shown.
+
+    The first filled row holds the names of the columns. Empty rows and columns around the table are none of it.
+
+    Raises:
+        GridError: a damaged file or one with a password; no such sheet; titles above the names; merged cells; formulas
+            that were never computed.
+        LimitError: over a limit.
+        Unsupported: python-calamine is missing.
+    """
+    calamine = _calamine()
+    require_regular(path, TABLE_BYTES)
+    parts = parts_of(path)
+    sheets = sheets_of(parts)
+    try:
+        with calamine.load_workbook(packed_again(parts)) as book:
+            shown = [own.name for own in book.sheets_metadata if own.visible == calamine.SheetVisibleEnum.Visible]
+            name, note = _chosen(form.sheet, sheets, [own for own in shown if own in sheets], parts)
+            cells = xlsx_cells(parts[sheets[name]])
+            sheet = book.get_sheet_by_name(name)
+            rows, merged = sheet.to_python(skip_empty_area=False), sheet.merged_cell_ranges or []
+    except (GridError, LimitError):
+        raise
+    except BaseException as fault:  # a panic of Rust is no Exception; messages quote paths
+        if isinstance(fault, KeyboardInterrupt | SystemExit | MemoryError):
+            raise
+        raise GridError("the workbook is damaged", AGAIN) from None
+    for (row, column), text in cells.errors.items():
+        if row < len(rows) and column < len(rows[row]):
+            rows[row][column] = text
+    return _grid(rows, cells, merged, form, note)
+
+
+def _chosen(
+    wanted: str | None, sheets: dict[str, str], shown: list[str], parts: dict[str, bytes]
+) -> tuple[str, tuple[Note, ...]]:
+    """Name of the sheet to read, with a note where it is one of several that hold something."""
+    if wanted is not None and wanted not in sheets:
+        like = nearest(wanted, sheets)
+        fix = f"did you mean '{like}'?" if like else f"known are {', '.join(map(repr, list(sheets)[:10]))}"
+        raise GridError(f"there is no sheet '{wanted}'", fix)
+    if not sheets:
+        raise GridError("the workbook has no sheet of cells", AGAIN)
+    if wanted is not None:
+        return wanted, ()
+    name = (shown or list(sheets))[0]
+    filled = [own for own in sheets if is_filled(parts[sheets[own]])]
+    others = [own for own in filled if own != name]
+    if not others:
+        return name, ()
+    what = (
+        f"the workbook has {len({*filled, name}):,} filled sheets, of which '{name}', the first that is shown, is read"
+    )
+    return name, (Note(what, f'name the one that is meant, as in sheet = "{name}"', "several-sheets"),)
+
+
+def _grid(rows: list[list[Any]], cells: Cells, merged: list[Any], form: Form, notes: tuple[Note, ...]) -> Grid:
+    top, last = (next((at for at, row in order if _some(row)), None) for order in (_forth(rows), _back(rows)))
+    if top is None or last is None:
+        raise GridError("the sheet is empty", 'name the sheet of the table, as in sheet = "..."')
+    columns = list(zip(*rows[top : last + 1], strict=True))
+    places = [at for at, column in enumerate(columns) if _some(column)]
+    left, named = places[0], [at for at in places if _some([columns[at][0]])]
+    bare = [at for at in places if at not in set(named) and at != left]
+    if len(named) == 1 and len(places) > 1 and (named[0] == left or len(places) > 2):
+        raise GridError("a title stands above the names of the columns", ABOVE, 1)
+    if bare:
+        what = f"{count(len(bare), 'column')} with values and without a name ({lettered(bare[0])} the first)"
+        raise GridError(what, f"write the names of the columns into one row; {ABOVE}", 1)
+    for (first, start), (final, end) in merged:
+        spanned = [
+            (row, at) for row in range(max(first, top), min(final, last) + 1) for at in places if start <= at <= end
+        ]
+        if (final > first or end > start) and any(_some([rows[row][at]]) for row, at in spanned):
+            row = spanned[0][0] - top + 1
+            raise GridError("cells are merged", "undo it, and write its value into each of the cells", row)
+    uncomputed = sorted({row for row in cells.uncomputed if top <= row <= last})
+    if uncomputed:
+        at = [row - top + 1 for row in uncomputed]
+        what = f"formulas that were never computed stand in {count(len(at), 'row')} ({first_rows(at)})"
+        raise GridError(what, "open the workbook in a spreadsheet program and save it", at[0])
+    hidden = [row - top + 1 for row in cells.hidden if top < row <= last]
+    if hidden:
+        what = f"{count(len(hidden), 'row')} hidden, by a filter perhaps, and read all the same ({first_rows(hidden)})"
+        notes = (*notes, Note(what, "delete them where they are none of the cohort", "hidden-rows", hidden[0]))
+    names = [written(columns[at][0]).strip('"').strip() for at in places]
+    refuse_repeated(names)
+    body = {name: column_of(columns[at][1:], form) for name, at in zip(names, places, strict=True)}
+    long = [name for name, own in body.items() if own.dtype != object and (np.abs(own[~np.isnan(own)]) >= LONG).any()]
+    if long:
+        what = f"column '{long[0]}' holds numbers of more than fifteen digits, of which a spreadsheet keeps fifteen"
+        notes = (*notes, Note(what, "where they are identifiers, write them as text", "digits-lost"))
+    return Grid(body, last - top, notes)
+
+
+def _forth(rows: list[list[Any]]) -> Any:
+    return enumerate(rows)
+
+
+def _back(rows: list[list[Any]]) -> Any:
+    return ((at, rows[at]) for at in range(len(rows) - 1, -1, -1))
+
+
+def _some(cells: Any) -> bool:
+    """Tell whether any of the cells is filled."""
+    return any(cell is not None and (not isinstance(cell, str) or bool(cell.strip())) for cell in cells)
+
+
+def _calamine() -> Any:
+    try:
+        import python_calamine
+    except ImportError:
+        raise Unsupported('spreadsheets need python-calamine: pip install "chiasm[tables]"') from None
+    return python_calamine

@@ -1,0 +1,279 @@
+"""The same table is the same cohort in whatever format it comes: identifiers, values, features, predictions."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import os
+import subprocess
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyreadstat
+import pytest
+
+import chiasm
+from chiasm.cohort import CohortError, statistics_file, statistics_process
+from chiasm.cohort.tables import Table
+
+N = 36
+MANIFEST = """
+[patients]
+table = "{name}"
+id = "ID"
+[target]
+kind = "classification"
+column = "Y"
+[modalities.clin]
+kind = "table"
+columns = ["AGE", "SEX", "MARKER"]
+[modalities.omics]
+kind = "omics"
+columns = ["G0", "G1"]
+"""
+# `sample.sas7bdat` of the tests of pyreadstat (Apache-2.0), packed: SAS alone writes such files.
+SAS = """
+H4sIAAAAAAACA+3Vz4uUZRwA8PfdHXUqSRfmYBA0WOAeatl1lk0hcEZ2U2G3hJ1Dgv1YXU1pR0E0XAjaoIMHoR94KTp06A8IvEQUmR7yZmSHwA7VoYN0
+MAxNU7d533nn19NuLqaH6vOB533m+53n+z7PO88zM1HUdvriGy+dLPSd+/zdfHTfV0PH1zyyuq+0NiqV4p6huDGkEEW9cVe+FD9aigqFqNgbN+8zWZks
+Pr1tfGyyMrF9fKx4x0Yr1UrSJ/dct/eh/MvvXKg0+3Si4mfldp9MH0dx1G3jwODw4NBEaXz/gSNHO/LrB0YGSuufGNk4MjC0YeDJgaAsOrph5MWR4Xac
+zPtK/6u1ZgvHf7PlTKVznREAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAMC/zPktZyoL
+5U9czl70FKJV9e67G42wv7d73Kksvyao33e90T/X053/+Fqj/6SZiBvdzixfDfJf/97ojwf5Y1l+a5DfmuXLwXryi+TPXl04f2yR/NZF8vlF8mev/H0+
+WH70/nuJXzclr+fOfVsvm4tOHryQ7dGlTZ19+Ycfy1NZXSl1uZHf//2p+s6sevbTn76MuqdP++Lzv5V3ZYm9ic1vnVr4dDTny7eWv7uzbu+VL9LgXJTM
+M/dz//LT3fNl65z5pTzdPV/j/Vvz81198HxJfo+vKAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+AAAAAHfBrT/mU2G+EPWmre3DKFe/fpBeb1+/st6KXZm308rjd1w/l1a+tsT6RH9XNBPl69fp9Hr7+vuz1laNltev4+n1TtZfTlf+1BLXH2etbTCNHw+y
+txrl88PR2dej9P2GFdED9ZErsmh5ayeX1XNxvepGMOON7D5HW7O11xHlelrj0k8vF7c+xWa8OojXBHExiPuDuFO2lPlyK/NY9qkP19efGM3inVl8OIvf
+zOITwS5F0c3snh915IqB0Uq1Mlkd216b3b1v6lAya6PVZg8cqdX7zWOT1aTVZqenDu+Joh07JiZGR9v99OH9tT3J6irVseq2ibHKMztGq6PVidrszNSu
+mc76g4emu+7XKExqkrbQxjTXnWvt772xckX3eYhbJ6jjPHTEN4NxuWBcLtjTuHUOu8ctC85zHDxnGGdfm/nbPc/1JY67tsRx/xVX6hY6R1frkv5SFvcF
+7/cNrk37DcG+hcL7Nn+X1nX9wrW9kOs+J/P/s/34p85vOVO5G/dp7kpPED8YxKuDuBDE+Xv2pPmOf9BCxzwr09cPL3HmXH2l8V/+JWqtWy9b/KNJ/Qkg
+OSmHAAACAA==
+"""
+WRITERS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
+    ".csv": lambda frame, path: frame.to_csv(path, index=False),
+    ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
+    ".xlsx": lambda frame, path: frame.to_excel(path, index=False, engine="openpyxl"),
+    ".sav": lambda frame, path: pyreadstat.write_sav(frame, path),
+    ".zsav": lambda frame, path: pyreadstat.write_sav(frame, path, compress=True),
+    ".por": lambda frame, path: pyreadstat.write_por(frame, path),
+    ".dta": lambda frame, path: pyreadstat.write_dta(frame, path),
+    ".xpt": lambda frame, path: pyreadstat.write_xport(frame, path, file_format_version=8),
+}
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read the files of statistics programs here, which saves the start of a process, but for `own_process`."""
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        function, path, encoding, *limits = command[3:]
+        out, said = io.TextIOWrapper(io.BytesIO()), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(said):
+            code = statistics_process.main(function, path, encoding, *map(int, limits))
+        return subprocess.CompletedProcess(command, code, out.buffer.getvalue(), said.getvalue().encode())
+
+    if "own_process" not in request.fixturenames:
+        monkeypatch.setattr(statistics_file.subprocess, "run", run)
+
+
+@pytest.fixture
+def own_process() -> None:
+    """Ask for the process in which files of statistics programs are read."""
+
+
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    found = pd.DataFrame(
+        {
+            "ID": [f"{number:03d}" for number in range(N)],
+            "AGE": np.round(rng.normal(60, 9, N), 1),
+            "SEX": rng.choice(["male", "female"], N),
+            "MARKER": [str(round(value, 2)) for value in rng.normal(5, 1, N)],  # numbers, stored as text
+            "G0": rng.integers(0, 90, N) / 8,
+            "G1": rng.normal(size=N).round(3),
+            "Y": ["a", "b"] * (N // 2),
+        }
+    )
+    found.loc[3, "AGE"] = np.nan
+    found.loc[4, "SEX"] = None
+    return found
+
+
+def opened(folder: Path, suffix: str) -> chiasm.Cohort:
+    WRITERS[suffix](frame(), folder / f"study{suffix}")
+    (folder / "cohort.toml").write_text(MANIFEST.format(name=f"study{suffix}"))
+    return chiasm.open_cohort(folder / "cohort.toml")
+
+
+@cache
+def expected() -> tuple[list[str], dict[str, pd.DataFrame], str, pd.DataFrame, Any]:
+    own = frame().assign(MARKER=lambda x: x["MARKER"].astype(float)).set_index("ID")
+    columns = {"clin": own[["AGE", "SEX", "MARKER"]], "omics": own[["G0", "G1"]]}
+    cohort = chiasm.cohort_from_frames(own, columns, chiasm.Classification("Y"), kinds={"omics": "omics"})
+    model = chiasm.fit(cohort, "early-fusion", seed=0)
+    raw = {name: cohort.raw(name) for name in cohort.modalities}
+    return list(cohort.ids), raw, cohort.fingerprint, model.predict(cohort), model
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in WRITERS if suffix != ".parquet"])
+def test_every_format_is_the_same_cohort(suffix: str, tmp_path: Path) -> None:
+    ids, raw, fingerprint, predictions, model = expected()
+    cohort = opened(tmp_path, suffix)
+    assert list(cohort.ids) == ids
+    for name, values in raw.items():
+        pd.testing.assert_frame_equal(cohort.raw(name).reset_index(drop=True), values.reset_index(drop=True))
+    assert cohort.fingerprint == fingerprint
+    pd.testing.assert_frame_equal(model.predict(cohort), predictions, check_exact=True)
+    assert [problem for problem in chiasm.check_cohort(tmp_path) if problem.severity == "error"] == []
+
+
+def read(path: Path, frame: pd.DataFrame, form: Any = None, **options: Any) -> Table:
+    writer = {".sav": pyreadstat.write_sav, ".dta": pyreadstat.write_dta, ".xpt": pyreadstat.write_xport}[path.suffix]
+    writer(frame, path, **options)
+    return table(path, form)
+
+
+def table(path: Path, form: Any = None) -> Table:
+    found = Table(path, path.name, form)
+    found.inspect()
+    return found
+
+
+def test_numbers_that_are_identifiers_lose_their_point(tmp_path: Path) -> None:
+    codes = pd.DataFrame({"id": [7.0, 12.0, 1e6], "x": [1.5, 2.5, 3.5]})
+    assert read(tmp_path / "a.sav", codes).texts("id").tolist() == ["7", "12", "1000000"]
+    assert read(tmp_path / "a.sav", codes.assign(id=["007", "12 ", "A"])).texts("id").tolist() == ["007", "12", "A"]
+
+
+@pytest.mark.parametrize("suffix", [".sav", ".dta"])
+def test_codes_that_all_carry_labels_are_words(suffix: str, tmp_path: Path) -> None:
+    codes = pd.DataFrame({"sex": [1.0, 2.0, np.nan], "age": [40.0, 99.0, 41.0], "plain": [1.0, 2.0, 3.0]})
+    labels = {"sex": {1: "male", 2: "female"}, "age": {99: "unknown"}}
+    found = read(tmp_path / f"a{suffix}", codes, variable_value_labels=labels)
+    assert found.frame()["sex"].tolist()[:2] == ["male", "female"] and pd.isna(found.frame()["sex"][2])
+    assert found.labelled == ("sex",)
+    assert found.frame()["age"].tolist() == [40.0, 99.0, 41.0]  # and the one labelled code is told
+    (note,) = found.findings
+    assert note.finding == "labels-in-part" and "'age'" in note.what and note.row == 3 and "unknown" not in note.what
+    by_code = table(tmp_path / f"a{suffix}", chiasm.cohort.dialect.Form(labels=False))
+    assert by_code.frame()["sex"].tolist()[:2] == [1.0, 2.0] and by_code.labelled == () and by_code.findings == []
+
+
+def test_labels_that_are_numbers_are_numbers_and_equal_ones_are_none(tmp_path: Path) -> None:
+    codes = pd.DataFrame({"scale": [1.0, 2.0, 3.0], "twice": [1.0, 2.0, 2.0]})
+    labels = {"scale": {1: "10", 2: "20", 3: "30"}, "twice": {1: "same", 2: "same"}}
+    found = read(tmp_path / "a.sav", codes, variable_value_labels=labels)
+    assert found.frame()["scale"].tolist() == [10.0, 20.0, 30.0]
+    assert found.frame()["twice"].tolist() == [1.0, 2.0, 2.0] and [own.finding for own in found.findings] == [
+        "labels-in-part"
+    ]
+
+
+def test_codes_declared_missing_are_missing(tmp_path: Path) -> None:
+    codes = pd.DataFrame({"x": [1.0, -9.0, 99.0, 97.0], "word": ["a", "ND", "b", "a"]})
+    ranges = {"x": [{"lo": -9, "hi": -9}, {"lo": 95, "hi": 99}], "word": ["ND"]}
+    found = read(tmp_path / "a.sav", codes, missing_ranges=ranges).frame()
+    assert found["x"].tolist()[0] == 1.0 and found["x"].isna().tolist() == [False, True, True, True]
+    assert found["word"].isna().tolist() == [False, True, False, False]
+    stata = pd.DataFrame({"x": pd.Series(["a", 2.0, "z", 3.0], dtype=object)})
+    stata_found = read(tmp_path / "a.dta", stata, missing_user_values={"x": ["a", "z"]}).frame()
+    assert stata_found["x"].isna().tolist() == [True, False, True, False] and stata_found["x"][1] == 2.0
+
+
+def test_signs_of_a_missing_value_are_said_as_for_text(tmp_path: Path) -> None:
+    codes = pd.DataFrame({"x": [1.0, 999.0, 3.0], "w": ["a", "-", "b"]})
+    form = chiasm.cohort.dialect.Form(missing=("999", "-"))
+    for found in (read(tmp_path / "a.sav", codes, form).frame(), read(tmp_path / "a.dta", codes, form).frame()):
+        assert found["x"].isna().tolist() == found["w"].isna().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("suffix", [".sav", ".dta", ".xpt"])
+def test_dates_are_dates_in_the_epoch_of_the_program(suffix: str, tmp_path: Path) -> None:
+    moments = pd.to_datetime(["2020-01-31 14:30", None, "1959-12-31 00:00"], format="ISO8601")
+    days = pd.Series([moments[0].date(), None, moments[2].date()], dtype=object)
+    found = read(tmp_path / f"a{suffix}", pd.DataFrame({"day": days, "moment": moments})).frame()
+    assert found["day"].tolist()[::2] == ["2020-01-31", "1959-12-31"]
+    assert found["moment"].tolist()[::2] == ["2020-01-31 14:30:00", "1959-12-31 00:00:00"]
+    assert found.isna().to_numpy()[1].all()
+
+
+@pytest.mark.parametrize(
+    ("written_as", "value", "said"),
+    [("%tm", 720, "2020-01-01"), ("%tq", 241, "2020-04-01"), ("%th", 121, "2020-07-01"), ("%tw", 3121, "2020-01-08")],
+)
+def test_months_quarters_and_weeks_of_stata_are_dates(written_as: str, value: float, said: str, tmp_path: Path) -> None:
+    found = read(tmp_path / "a.dta", pd.DataFrame({"x": [float(value)]}), variable_format={"x": written_as})
+    assert found.frame()["x"].tolist() == [said]
+
+
+def test_a_column_of_dates_is_refused_in_the_words_of_a_csv(tmp_path: Path) -> None:
+    said = []
+    for suffix in (".csv", ".xlsx", ".sav"):
+        folder = tmp_path / suffix[1:]
+        folder.mkdir()
+        dated = frame().assign(AGE=[pd.Timestamp("2020-01-01").date()] * N)
+        WRITERS[suffix](dated, folder / f"study{suffix}")
+        (folder / "cohort.toml").write_text(MANIFEST.format(name=f"study{suffix}"))
+        errors = [own for own in chiasm.check_cohort(folder) if own.severity == "error"]
+        said.append([(own.finding, own.what, own.fix, own.row) for own in errors])
+    assert said[0] == said[1] == said[2] and said[0][0][0] == "date-column"
+
+
+def test_sas_is_read_with_its_dates(tmp_path: Path) -> None:
+    path = tmp_path / "sample.sas7bdat"
+    path.write_bytes(gzip.decompress(base64.b64decode(SAS)))
+    found = table(path).frame()
+    assert found["mychar"].tolist() == ["a", "b", "c", "d", "e"]
+    assert found["mynum"].tolist() == [1.1, 1.2, -1000.3, -1.4, 1000.3]
+    assert found["mydate"].tolist()[:4] == ["2018-05-06", "1880-05-06", "1960-01-01", "1583-01-01"]
+    assert found["dtime"].tolist()[:2] == ["2018-05-06 10:10:10", "1880-05-06 10:10:10"]
+    assert found["mytime"].tolist()[0] == "0 days 10:10:10" and found["mytime"].isna()[4]
+
+
+@pytest.mark.parametrize("suffix", [".sav", ".dta", ".xpt", ".por", ".xlsx", ".sas7bdat"])
+def test_what_is_damaged_cut_or_something_else_is_one_sentence(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"study{suffix}"
+    for content in (b"ID,AGE\n1,2\n", b"$FL2@(#) SPSS DATA FILE" + b"\xff" * 400, b"PK\x03\x04" + b"\0" * 50):
+        path.write_bytes(content)
+        with pytest.raises(CohortError) as refused:
+            table(path)
+        assert len(refused.value.problems) == 1 and "damaged" in str(refused.value)
+    if suffix in WRITERS:
+        WRITERS[suffix](frame(), path)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(CohortError, match="damaged"):
+            table(path)
+
+
+@pytest.mark.usefixtures("own_process")
+def test_a_file_over_which_the_c_library_breaks_down_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.sav"
+    pyreadstat.write_sav(frame(), path)
+    assert len(table(path).frame()) == N
+    (tmp_path / "pyreadstat.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(CohortError, match=r"a\.sav: is not a file of SPSS, or is damaged"):
+        table(path)
+
+
+def test_more_cells_than_a_limit_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chiasm.cohort.statistics_file.STATISTICS_CELLS", 100)
+    for suffix in (".sav", ".xpt"):  # one announces its rows, the other does not
+        with pytest.raises(CohortError, match="100 cells"):
+            read(tmp_path / f"a{suffix}", frame().fillna(""))
+
+
+@pytest.mark.parametrize(("suffix", "package"), [(".xlsx", "python_calamine"), (".sav", "pyreadstat")])
+def test_a_missing_package_is_named(suffix: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    WRITERS[suffix](frame(), tmp_path / f"a{suffix}")
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    with pytest.raises(chiasm.Unsupported, match=r'pip install "chiasm\[tables\]"'):
+        table(tmp_path / f"a{suffix}")
