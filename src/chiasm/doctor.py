@@ -21,6 +21,7 @@ EXTRAS = {
     "bags": ("h5py",),
     "omics": ("anndata", "mudata"),
     "tables": ("python-calamine", "pyreadstat"),
+    "genotypes": ("cyvcf2", "bed-reader"),
     "imaging": ("pydicom", "nibabel", "pillow", "tifffile", "tiffslide", "monai", "imagecodecs"),
     "signals": ("wfdb", "pyedflib"),
     "molecules": ("rdkit",),

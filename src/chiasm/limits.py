@@ -37,6 +37,7 @@ WORKBOOK_PARTS = 10_000
 SHEET_CELLS = 20_000_000  # of the rectangle that a sheet's filled cells span
 STATISTICS_BYTES = 8 * GIGABYTE  # of a file of SPSS, Stata or SAS
 STATISTICS_CELLS = 200_000_000
+GENOTYPE_CELLS = 100_000_000
 BOMB_CELLS = 50_000_000  # more cells than this, and than BOMB_RATIO times its bytes, a Parquet file cannot hold
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import gzip
-import io
 import os
-import subprocess
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,8 +16,9 @@ import pyreadstat
 import pytest
 
 import chiasm
-from chiasm.cohort import CohortError, statistics_file, statistics_process
+from chiasm.cohort import CohortError
 from chiasm.cohort.tables import Table
+from read_here import read_here
 
 N = 36
 MANIFEST = """
@@ -66,23 +64,15 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
 
 
 @pytest.fixture(autouse=True)
-def in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read the files of statistics programs here, which saves the start of a process, but for `own_process`."""
-
-    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
-        function, path, encoding, *limits = command[3:]
-        out, said = io.TextIOWrapper(io.BytesIO()), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(said):
-            code = statistics_process.main(function, path, encoding, *map(int, limits))
-        return subprocess.CompletedProcess(command, code, out.buffer.getvalue(), said.getvalue().encode())
-
-    if "own_process" not in request.fixturenames:
-        monkeypatch.setattr(statistics_file.subprocess, "run", run)
+def here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read the files of statistics programs in this process, but for a test that asks for `elsewhere`."""
+    if "elsewhere" not in request.fixturenames:
+        read_here(monkeypatch)
 
 
 @pytest.fixture
-def own_process() -> None:
-    """Ask for the process in which files of statistics programs are read."""
+def elsewhere() -> None:
+    """Ask for the process in which the files are read."""
 
 
 def frame() -> pd.DataFrame:
@@ -249,7 +239,7 @@ def test_what_is_damaged_cut_or_something_else_is_one_sentence(suffix: str, tmp_
             table(path)
 
 
-@pytest.mark.usefixtures("own_process")
+@pytest.mark.usefixtures("elsewhere")
 def test_a_file_over_which_the_c_library_breaks_down_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.cohort.grid import Note
 from chiasm.errors import Unsupported
 
 ANNOTATED = re.compile(r"(?P<file>.*(?:\.h5ad|\.h5mu))(?::(?P<modality>[^:/\\]+))?", re.IGNORECASE | re.DOTALL)
@@ -55,6 +56,7 @@ class Annotated:
     frame: pd.DataFrame
     index: str
     features: tuple[str, ...]
+    notes: tuple[Note, ...] = ()
 
 
 def read_annotated(path: Path, modality: str | None) -> Annotated:

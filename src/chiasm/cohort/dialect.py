@@ -41,6 +41,8 @@ class Form:
         separator: one character.
         sheet: that of a workbook.
         labels: False for the codes of a statistics program, not the words of their labels.
+        field: of a VCF, "GT" or "DS".
+        names: of variants, by their "position" or "id".
     """
 
     missing: tuple[str, ...] | None = None
@@ -49,6 +51,8 @@ class Form:
     separator: str | None = None
     sheet: str | None = None
     labels: bool | None = None
+    field: str | None = None
+    names: str | None = None
 
 
 def unfit_form(form: Form) -> tuple[str, str] | None:
@@ -59,6 +63,8 @@ def unfit_form(form: Form) -> tuple[str, str] | None:
         return "hold a separator that is not one character", r'write it as in separator = ";" or "\t"'
     if form.separator is not None and form.separator == form.decimal:
         return "hold one character as separator and as decimal sign", "correct one of the two"
+    if form.field not in (None, "GT", "DS") or form.names not in (None, "position", "id"):
+        return "name no field or names of genotypes", 'write field = "GT" or "DS", names = "position" or "id"'
     try:
         codecs.lookup(form.encoding or "utf-8")
     except LookupError:

@@ -34,12 +34,14 @@ class FormKeys(_Strict):
     separator: str | None = None
     sheet: str | None = None
     labels: bool | None = None
+    field: str | None = None
+    names: str | None = None
 
     @property
     def form(self) -> Form | None:
         """What is said of the table; None if nothing is."""
         missing = None if self.missing is None else tuple(self.missing)
-        found = Form(missing, self.decimal, self.encoding, self.separator, self.sheet, self.labels)
+        found = Form(missing, **{key: getattr(self, key) for key in FormKeys.model_fields if key != "missing"})
         return None if found == Form() else found
 
 
@@ -186,7 +188,7 @@ def _forms(keys: ManifestKeys, path: str) -> list[Problem]:
         elif of_tables.setdefault((table, form.sheet), form) != form:
             wrong = ("say of one table what another section does not", "write them once")
         if wrong:
-            what = f"the keys missing, decimal, encoding, separator, sheet, labels of {section} {wrong[0]}"
+            what = f"the keys {', '.join(FormKeys.model_fields)} of {section} {wrong[0]}"
             found.append(error(what, wrong[1], path=path, finding="manifest-value"))
     return found
 

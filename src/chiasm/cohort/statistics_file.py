@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
-import struct
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +13,7 @@ import pandas as pd
 from chiasm.cohort.dialect import Form
 from chiasm.cohort.epochs import moments, unit_of
 from chiasm.cohort.grid import Grid, GridError, Note, Numbers, Texts, column_of, refuse_repeated, without_marks, written
+from chiasm.cohort.own_process import ask
 from chiasm.cohort.statistics_process import ENCODING, LIMIT
 from chiasm.errors import Unsupported, count, first_rows
 from chiasm.limits import BOMB_CELLS, BOMB_RATIO, STATISTICS_BYTES, STATISTICS_CELLS, LimitError, require_regular
@@ -73,26 +70,20 @@ def _read(
 ) -> tuple[list[str], list[Numbers | list[str]], list[str], list[dict[Any, str]], int]:
     """Names, columns, formats and labels of a file, and its number of rows, read in a process that may break down."""
     require_package()
-    script = Path(__file__).with_name("statistics_process.py")
     encoding = codecs.lookup(encoding).name if encoding and function != "read_por" else ""
     of_size = max(BOMB_CELLS, BOMB_RATIO * size)
-    command = [sys.executable, "-P", str(script), function, str(path), encoding, str(STATISTICS_CELLS), str(of_size)]
-    done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
-    again = f"write it again with {program}, or as CSV"
-    if done.returncode == LIMIT:
-        rows, width = map(int, done.stderr.split())
-        what = (
-            f"announces {rows:,} rows of {width:,} columns, more than its bytes hold or than {STATISTICS_CELLS:,} cells"
-        )
+    found = ask("statistics_process.py", function, path, encoding, STATISTICS_CELLS, of_size)
+    if found.code == LIMIT:
+        rows, width = found.said
+        what = f"holds {rows:,} rows of {width:,} columns, more than its bytes can or than {STATISTICS_CELLS:,} cells"
         raise LimitError(what, "keep fewer rows or columns, or write the table as Parquet")
-    if done.returncode == ENCODING:
+    if found.code == ENCODING:
         raise GridError("its text is in another encoding than it says", 'name it, as in encoding = "latin-1"')
-    if done.returncode:  # the package refused it, or broke down over it
-        raise GridError(f"is not a file of {program}, or is damaged", again)
-    (length,) = struct.unpack("<Q", done.stdout[:8])
-    header = json.loads(done.stdout[8 : 8 + length].decode("utf-8", "surrogatepass"))
+    if found.code:  # the package refused it, or broke down over it
+        raise GridError(f"is not a file of {program}, or is damaged", f"write it again with {program}, or as CSV")
+    header = found.header
     rows = int(header["rows"])
-    blocks = np.frombuffer(done.stdout, dtype=np.float64, offset=8 + length).reshape(-1, rows) if rows else None
+    blocks = np.frombuffer(found.rest, dtype=np.float64).reshape(-1, rows) if rows else None
     columns: list[Numbers | list[str]] = [np.empty(0)] * len(header["names"])
     for at, position in enumerate(header["numbers"]):
         columns[position] = blocks[at].copy() if blocks is not None else np.empty(0)

@@ -1,10 +1,7 @@
-"""Read a file of SPSS, Stata or SAS in a process of its own, and write what it holds to the standard output.
+"""Read a file of SPSS, Stata or SAS in a process of its own; see `own_process.py`.
 
-The C library that reads them can break down on a damaged file and take its process with it. The parent runs this file
-as a script: it imports nothing of chiasm, so that it starts quickly.
-
-The output is the length of a header (8 bytes), the header as JSON (`names`, `texts` by position, `numbers` as
-positions, `formats`, `labels`, `rows`), and the columns of numbers as float64, one after another.
+The C library that reads them breaks down on some damaged files. The header holds `names`, `texts` by position,
+`numbers` as positions, `formats`, `labels` and `rows`; behind it stand the columns of numbers as float64.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.annotated_file import ANNOTATED, Annotated, AnnotatedError, read_annotated
 from chiasm.cohort.dialect import ROW_NAMES, Form
+from chiasm.cohort.genotypes import GENOTYPES, read_genotypes
 from chiasm.cohort.grid import Grid, GridError
 from chiasm.cohort.meeting import counts_rows
 from chiasm.cohort.notation import numbers
@@ -103,11 +104,12 @@ class Table:
         self._modality = annotated["modality"] if annotated else None
         if self._modality is not None:
             self.path = path.with_name(path.name.removesuffix(f":{self._modality}"))
-        self.is_annotated = annotated is not None
+        self._holds_genotypes = name.lower().endswith(GENOTYPES)
+        self.is_annotated = annotated is not None or self._holds_genotypes
         self.is_grid = name.lower().endswith((*SPREADSHEETS, *STATISTICS))
         self.form = form or Form()
         self.name = name if self.form.sheet is None else f"{name}:{self.form.sheet}"
-        self.is_folder = annotated is None and self.path.is_dir()
+        self.is_folder = not self.is_annotated and self.path.is_dir()
         self.is_parquet = self.is_folder or name.lower().endswith(".parquet")
         self._frame: pd.DataFrame | None = None
         self._opened: tuple[int, int] | None = None
@@ -124,7 +126,7 @@ class Table:
             return
         named = self.path.name.lower()
         if not self.is_annotated and not self.is_grid and not named.endswith(SUFFIXES):
-            known = ", ".join((*SUFFIXES, *SPREADSHEETS, *STATISTICS, *ANNOTATED_SUFFIXES))
+            known = ", ".join((*SUFFIXES, *SPREADSHEETS, *STATISTICS, *ANNOTATED_SUFFIXES, *GENOTYPES))
             fix = next(
                 (own for ending, own in INSTEAD.items() if named.endswith(ending)), f"write it as one of {known}"
             )
@@ -194,7 +196,7 @@ class Table:
     @property
     def findings(self) -> list[Problem]:
         """Warnings about how the file was read."""
-        notes = self._grid.notes if self.is_grid else ()
+        notes = self._grid.notes if self.is_grid else self._annotated.notes if self.is_annotated else ()
         return [warning(own.what, own.fix, path=self.name, row=own.row, finding=own.finding) for own in notes]
 
     @cached_property
@@ -243,14 +245,18 @@ class Table:
         several = self.name.lower().endswith(".h5mu")  # MuData without the name of a modality: observations alone
         if kind == "omics" and not features and not several:
             self._refuse("the file holds no X: layers and raw are not read", "put the values into X")
+        if self._holds_genotypes and kind != "omics":
+            self._refuse("holds genotypes, which are read as numbers", 'write kind = "omics", or name columns')
         own = list(features) if kind == "omics" else [name for name in self.columns if name not in features]
         return [column for column in own if column not in (key, self._annotated.index)]
 
     @cached_property
     def _annotated(self) -> Annotated:
         try:
+            if self._holds_genotypes:
+                return read_genotypes(self.path, self.form)
             return read_annotated(self.path, self._modality)
-        except AnnotatedError as fault:
+        except (AnnotatedError, GridError, LimitError) as fault:
             self._refuse(fault.what, fault.fix)
 
     def texts(self, column: str) -> NDArray[np.str_]:
