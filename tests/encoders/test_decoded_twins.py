@@ -73,6 +73,17 @@ def test_a_recording_written_twice_is_found(tmp_path: Path) -> None:
     assert set(check(files, kind="ecg")) == {"same-picture"}
 
 
+def test_a_sound_in_two_formats_is_found(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    files = {f"p{k:02d}": tmp_path / f"{k}.wav" for k in range(N)}
+    for k, file in enumerate(files.values()):
+        soundfile.write(file, np.random.default_rng(k).normal(0, 0.1, 2000), 8000)
+    assert not check(files, kind="audio")
+    files["p01"] = tmp_path / "again.flac"
+    soundfile.write(files["p01"], *soundfile.read(files["p00"]))
+    assert set(check(files, kind="audio")) == {"same-picture"}
+
+
 def test_a_thumbnail_does_not_see_brightness_or_size_and_is_none_of_a_constant() -> None:
     values = np.random.default_rng(0).normal(size=(1, 32, 32))
     large = values.repeat(2, axis=1).repeat(2, axis=2)

@@ -24,7 +24,10 @@ pytest.importorskip("anndata")
 pytest.importorskip("rdkit")
 pytest.importorskip("fhir.resources")
 pytest.importorskip("meds")
+pytest.importorskip("soundfile")
+pytest.importorskip("av")
 
+import test_audio
 import test_bag
 import test_dicom
 import test_dicom_refused
@@ -38,6 +41,7 @@ import test_signal_refused
 import test_singlecell
 import test_slide
 import test_text
+import test_video
 import test_volume
 from refusals import PERSON, written
 
@@ -99,14 +103,6 @@ def spoilt_edf(spoil: Callable[[bytes], bytes]) -> Write:
 def cells(path: Path, k: int) -> object:
     path.parent.mkdir(parents=True, exist_ok=True)
     return test_singlecell.write(path, np.random.default_rng(k).poisson(0.9, (12, 7)).astype(np.float32))
-
-
-def spoilt_cells(spoil: Callable[[Path], object]) -> Write:
-    def write(path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        spoil(path)
-
-    return write
 
 
 def meds(path: Path, k: int, **columns: Any) -> object:
@@ -178,6 +174,14 @@ def spoilt_structure(spoil: Callable[[str], str]) -> Write:
     return lambda path: written(path, spoil(test_molecule.block(test_molecule.ALANINE)).encode())
 
 
+def made_in(write: Write) -> Write:
+    def made(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path)
+
+    return made
+
+
 TILES = [text(whole) for whole, _ in cases(test_slide.test_what_shows_only_when_tiles_are_read)]
 BUNDLES = [partial(fhir, resources=found) for found, _ in cases(test_fhir.test_bundles_that_are_refused)]
 NO_BUNDLES = [text(content) for content, _ in cases(test_fhir.test_files_that_are_no_bundle)]
@@ -213,6 +217,18 @@ KINDS: dict[str, Kind] = {
         "x/{id}.csv",
         lambda path, k: written(path, test_signal_refused.lines(300, row="{t:.3f}," + str(k) + ".{t:.0f}\n").encode()),
         [text(content) for content, _ in test_signal_refused.BROKEN_TABLES.values()],
+    ),
+    "audio": Kind(
+        "audio",
+        "x/{id}.wav",
+        lambda path, k: test_audio.stored(path, "WAV", test_audio.tone(200 + 50 * k)),
+        [write for write, _ in test_audio.BROKEN.values()],
+    ),
+    "video": Kind(
+        "video",
+        "x/{id}.mp4",
+        lambda path, k: test_video.film(path, [20 + 8 * k] * 30, codec="mpeg4"),
+        [made_in(write) for write, _ in test_video.BROKEN.values()],
     ),
     "meds": Kind("events", "x/{id}.parquet", meds, SHARDS),
     "fhir": Kind("events", "x/{id}.json", bundle, BUNDLES + NO_BUNDLES),
@@ -251,7 +267,7 @@ KINDS: dict[str, Kind] = {
         "singlecell",
         "x/{id}.h5ad",
         cells,
-        [spoilt_cells(spoil) for spoil, _ in test_singlecell.BROKEN.values()],
+        [made_in(spoil) for spoil, _ in test_singlecell.BROKEN.values()],
     ),
     "events": Kind(
         "events",

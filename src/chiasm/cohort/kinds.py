@@ -41,6 +41,8 @@ BUILT_IN = (
     Kind("dicom", FILES, "image.dicom:DicomReader"),
     Kind("ecg", FILES, "signal.signal:EcgReader"),
     Kind("signal", FILES, "signal.signal:SignalReader"),
+    Kind("audio", FILES, "signal.audio:AudioReader"),
+    Kind("video", FILES, "image.video:VideoReader"),
     Kind("singlecell", FILES, "sequence.singlecell:CellReader"),
     Kind("text", CELL, "sequence.text:TextReader"),
     Kind("molecule", CELL, "sequence.molecule:MoleculeReader"),

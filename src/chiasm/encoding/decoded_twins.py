@@ -16,7 +16,7 @@ from chiasm.readers.guard import quiet
 
 # largest root mean square difference of two standardised thumbnails of duplicates: JPEG at quality 75 changes a 28 x 28
 # image by up to .04, and chest radiographs of two different people differ by .28 or more
-NEAR = {"image": 0.06, "volume": 0.02, "ecg": 0.02, "signal": 0.02}
+NEAR = {"image": 0.06, "volume": 0.02, "ecg": 0.02, "signal": 0.02, "audio": 0.02}
 SIDES = {1: (256,), 2: (16, 16), 3: (8, 8, 8)}  # thumbnail of a one-, two- or three-dimensional array
 MOST_FILES = 20_000
 MOST_BYTES = 256 << 20  # on disk; larger modalities would take over a minute to decode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -10,12 +11,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from chiasm.cohort import Unsupported
+from chiasm.limits import LimitError, require_regular
 from chiasm.readers.reading import Item, Limits, ReadError, check_size
 
 # Their warnings and log lines quote the content of files: names, dates, paths.
 TALKATIVE = (
     *("pydicom", "PIL", "tifffile", "tiffslide", "imagecodecs", "nibabel", "h5py", "zarr", "fsspec", "asyncio"),
-    "wfdb",
+    *("wfdb", "libav", "av"),
 )
 OWN_HANDLERS = ("nibabel.global",)  # prints through a handler of its own
 
@@ -58,6 +60,11 @@ def _path(item: Item, limits: Limits) -> Path:
         raise ReadError("text or a table stands where a file is read", "name a file in the manifest, by `path`")
     if not item.exists():
         raise ReadError("the file is not there", "copy it to its place, or take its row away")
+    if not item.is_dir():
+        try:
+            require_regular(item, sys.maxsize)
+        except LimitError as over:
+            raise ReadError(f"the file {over.what}", over.fix) from None
     check_size(item, limits)
     return item
 
