@@ -23,7 +23,7 @@ EXTRAS = {
     "tables": ("python-calamine", "pyreadstat"),
     "genotypes": ("cyvcf2", "bed-reader"),
     "imaging": ("pydicom", "nibabel", "pillow", "tifffile", "tiffslide", "monai", "imagecodecs", "h5py"),
-    "signals": ("wfdb", "pyedflib"),
+    "signals": ("wfdb", "pyedflib", "pydicom"),
     "audio": ("soundfile",),
     "video": ("av",),
     "molecules": ("rdkit",),

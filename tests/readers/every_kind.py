@@ -43,6 +43,8 @@ import test_slide
 import test_text
 import test_video
 import test_volume
+import test_ward_ecg
+import ward_files
 from refusals import PERSON, written
 
 import chiasm
@@ -217,6 +219,12 @@ KINDS: dict[str, Kind] = {
         "x/{id}.csv",
         lambda path, k: written(path, test_signal_refused.lines(300, row="{t:.3f}," + str(k) + ".{t:.0f}\n").encode()),
         [text(content) for content, _ in test_signal_refused.BROKEN_TABLES.values()],
+    ),
+    "ward-ecg": Kind(
+        "ecg",
+        "x/{id}.scp",
+        lambda path, k: ward_files.scp(path, ward_files.stored(seed=k)[:2], ("I", "II")),
+        [made_in(write) for write, _ in test_ward_ecg.BROKEN.values()],
     ),
     "audio": Kind(
         "audio",

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import ceil
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -127,7 +126,8 @@ def ratio_of(hz: float) -> Fraction:
 
 def samples_at(signal: Signal) -> int:
     """Return how many samples the sound has at 16 kHz."""
-    return int(ceil(signal.values.shape[1] * ratio_of(signal.hz)))
+    ratio = ratio_of(signal.hz)
+    return -(-int(signal.values.shape[1]) * ratio.numerator // ratio.denominator)
 
 
 def resampled_between(signal: Signal, offset: float, start: int, stop: int) -> NDArray[np.float64]:

@@ -65,7 +65,7 @@ def read_header(path: Path, limits: Limits) -> Header:
         ReadError: not DICOM, no image, pixels missing or over the limits.
     """
     seen = _Seen(stop=True)
-    with _opened(path, HEADER_BYTES) as (stream, inflated):
+    with opened(path, HEADER_BYTES) as (stream, inflated):
         tags = _parse(stream, seen)
         start = stream.tell() + seen.head
         size = None if inflated else path.stat().st_size
@@ -90,7 +90,7 @@ def read_header(path: Path, limits: Limits) -> Header:
 def read_pixels(header: Header) -> Any:
     """Read the tags again, with the undecoded pixels; to be called inside `guarded`."""
     most = HEADER_BYTES + header.native_bytes
-    with _opened(header.path, most) as (stream, inflated):
+    with opened(header.path, most) as (stream, inflated):
         if inflated and stream.getbuffer().nbytes >= most:  # type: ignore[attr-defined]
             raise ReadError("the file inflates to more than its header announces", "export it without deflate")
         tags = _parse(stream, _Seen(stop=False))
@@ -139,7 +139,7 @@ def _syntax(tags: Any) -> Any:
 
 
 @contextmanager
-def _opened(path: Path, most: int) -> Iterator[tuple[BinaryIO, bool]]:
+def opened(path: Path, most: int) -> Iterator[tuple[BinaryIO, bool]]:
     """Open the file, or up to `most` inflated bytes of it, so that pydicom never inflates it without a bound."""
     try:
         from pydicom.filereader import read_dataset, read_preamble

@@ -1,4 +1,4 @@
-"""Readers of electrocardiograms and other signals, from WFDB, EDF, BDF and tables of text, as leads at one rate."""
+"""Readers of electrocardiograms and other signals, as leads at one rate; `wards` has the formats of wards."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from chiasm.readers.signal.edf import is_edf, read_edf
 from chiasm.readers.signal.leads import check_height, electrical, lead_names, of_heart, to_millivolt, twelve_leads
 from chiasm.readers.signal.recording import Recording, Row, distinct, without_gaps
 from chiasm.readers.signal.signal_table import SUFFIXES, read_table
+from chiasm.readers.signal.wards import is_of_ward, read_ward
 from chiasm.readers.signal.wfdb_record import is_record, read_header, read_record
 
 ECG_HZ = 100.0
 SLOWEST_ECG_HZ = 50.0
 LARGEST = float(np.finfo(np.float32).max) / 1e3  # also after a volt has become mV
 UNCALIBRATED = "leads without a gain are read as 200 units a mV, which is the format's default"
-FORMATS = "WFDB (a path without suffix), EDF, BDF, or a table of text (.csv, .tsv)"
+FORMATS = "WFDB (a path without suffix), EDF, BDF, DICOM, aECG, MUSE XML, SCP-ECG, or a table of text (.csv, .tsv)"
 
 
 class SignalReader:
@@ -124,6 +125,8 @@ def _load(item: Item, limits: Limits, header_only: bool = False) -> Recording:
             raise ReadError("there is no such recording", f"give {FORMATS}")
         if is_edf(item):
             return read_edf(item, limits, header_only)
+        if is_of_ward(item):
+            return read_ward(item, limits)
         if item.suffix.lower() in SUFFIXES:
             return read_table(item, limits, header_only)
     except OSError:
