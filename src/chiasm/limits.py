@@ -38,6 +38,7 @@ SHEET_CELLS = 20_000_000  # of the rectangle that a sheet's filled cells span
 STATISTICS_BYTES = 8 * GIGABYTE  # of a file of SPSS, Stata or SAS
 STATISTICS_CELLS = 200_000_000
 GENOTYPE_CELLS = 100_000_000
+EVENT_ROWS = 20_000_000  # of all tables of a folder of records
 BOMB_CELLS = 50_000_000  # more cells than this, and than BOMB_RATIO times its bytes, a Parquet file cannot hold
 
 

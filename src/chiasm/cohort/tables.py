@@ -19,6 +19,7 @@ from chiasm.cohort.genotypes import GENOTYPES, read_genotypes
 from chiasm.cohort.grid import Grid, GridError
 from chiasm.cohort.meeting import counts_rows
 from chiasm.cohort.notation import numbers
+from chiasm.cohort.record_folder import read_records
 from chiasm.cohort.spreadsheet import SPREADSHEETS, read_spreadsheet
 from chiasm.cohort.statistics_file import STATISTICS, read_statistics
 from chiasm.cohort.table_bytes import require_bounded, require_bounded_parquet
@@ -93,9 +94,9 @@ def _numbers(column: pd.Series[Any]) -> NDArray[np.float64] | None:
 class Table:
     """A table of text, Parquet, a spreadsheet, a statistics program or an annotated matrix, as `name` in messages.
 
-    A folder is a MEDS dataset, `data/**/*.parquet` with `subject_id`, `time`, `code` and `numeric_value`. The columns
-    of an H5AD file, or of a modality of an H5MU file (`x.h5mu:rna`), are its index (`obs_names` where it has no name),
-    those of obs, and the features of X.
+    A folder is a MEDS dataset, `data/**/*.parquet` with `subject_id`, `time`, `code` and `numeric_value`, or holds the
+    tables of OMOP or MIMIC, which are read to the same columns. The columns of an H5AD file, or of a modality of an
+    H5MU file (`x.h5mu:rna`), are its index (`obs_names` where it has no name), those of obs, and the features of X.
     """
 
     def __init__(self, path: Path, name: str, form: Form | None = None) -> None:
@@ -105,7 +106,8 @@ class Table:
         if self._modality is not None:
             self.path = path.with_name(path.name.removesuffix(f":{self._modality}"))
         self._holds_genotypes = name.lower().endswith(GENOTYPES)
-        self.is_annotated = annotated is not None or self._holds_genotypes
+        self._holds_records = not (self.path / "data").is_dir() and self.path.is_dir()
+        self.is_annotated = annotated is not None or self._holds_genotypes or self._holds_records
         self.is_grid = name.lower().endswith((*SPREADSHEETS, *STATISTICS))
         self.form = form or Form()
         self.name = name if self.form.sheet is None else f"{name}:{self.form.sheet}"
@@ -123,6 +125,9 @@ class Table:
                 self._refuse("a shard is a link out of the folder", "copy the shard into the dataset")
             self._require_bounded()
             self._opened = self._state()
+            return
+        if self._holds_records:
+            self._opened = self._state() if self.columns else None
             return
         named = self.path.name.lower()
         if not self.is_annotated and not self.is_grid and not named.endswith(SUFFIXES):
@@ -241,6 +246,8 @@ class Table:
         if not self.is_annotated:
             spare = () if self.is_parquet else NO_NAMES  # the rows' own numbers or names, as pandas and R write them
             return [column for column in self.columns if column != key and column not in spare]
+        if self._holds_records and kind != "events":
+            self._refuse("holds the events of patients", 'write kind = "events"')
         features = dict.fromkeys(self._annotated.features)
         several = self.name.lower().endswith(".h5mu")  # MuData without the name of a modality: observations alone
         if kind == "omics" and not features and not several:
@@ -253,6 +260,8 @@ class Table:
     @cached_property
     def _annotated(self) -> Annotated:
         try:
+            if self._holds_records:
+                return read_records(self.path)
             if self._holds_genotypes:
                 return read_genotypes(self.path, self.form)
             return read_annotated(self.path, self._modality)

@@ -1,0 +1,135 @@
+"""Events of the OMOP common data model: a folder of its tables, with the codes of its vocabularies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from chiasm.cohort.annotated_file import Annotated
+from chiasm.cohort.grid import Note
+from chiasm.cohort.record_tables import BIRTH, DEATH, Gathered, moments, names, numbers, read_columns, unread
+
+MARKS = ("person",)  # tables by which a folder is known
+VOCABULARIES = {"RXNORM": "RXNORM", "CPT4": "CPT", "RXNORM EXTENSION": "RXNORM_EXTENSION"}
+COMPARED = {"4171756": "<", "4171754": "<=", "4172704": ">", "4171755": ">="}
+# Table -> the prefix of its codes, and the beginning of the names of its columns of concepts and times.
+CODED = {
+    "condition_occurrence": ("CONDITION//", "condition", "condition_start"),
+    "drug_exposure": ("DRUG//", "drug", "drug_exposure_start"),
+    "procedure_occurrence": ("PROCEDURE//", "procedure", "procedure"),
+    "measurement": ("", "measurement", "measurement"),
+    "observation": ("", "observation", "observation"),
+}
+VALUED = ("measurement", "observation")
+VALUES = ("value_as_number", "value_as_concept_id", "unit_concept_id", "unit_source_value", "operator_concept_id")
+READ = ("person", "visit_occurrence", "death", "concept", *CODED)
+Codes = Mapping[str, str]
+
+
+def read_omop(tables: Mapping[str, Path]) -> Annotated:
+    """Read the events of every person.
+
+    A concept is written `VOCABULARY//code` by the table `concept`, as FHIR has it, or else `CONCEPT//id`; one that maps
+    to no concept, `SOURCE//` and the value of its source. Those of a measurement or an observation are followed by
+    `//unit`, or by the concept of a coded answer; a bound is no value, and its sign follows the code. A birth of which
+    only the year or month is known counts as its first day; a date as its midnight. Text is never read.
+    """
+    found = Gathered()
+    codes = _codes(tables)
+    _persons(tables["person"], codes, found)
+    if "visit_occurrence" in tables:
+        ends = ("visit_start_datetime", "visit_start_date", "visit_end_datetime", "visit_end_date")
+        visits = read_columns(tables["visit_occurrence"], "visit_occurrence", ["person_id", "visit_concept_id"], ends)
+        kinds = _concepts(visits["visit_concept_id"], None, codes)
+        for word, side in (("ADMISSION//", "start"), ("DISCHARGE//", "end")):
+            said = [word + (kind.partition("//")[2] or "UNKNOWN") for kind in kinds]
+            at = moments(visits, f"visit_{side}_datetime", f"visit_{side}_date")
+            found.add(f"visit_occurrence ({side})", visits["person_id"], at, said)
+    for table in [own for own in CODED if own in tables]:
+        _coded(tables[table], table, codes, found)
+    if "death" in tables:
+        deaths = read_columns(tables["death"], "death", ["person_id"], ("death_datetime", "death_date"))
+        found.add("death", deaths["person_id"], moments(deaths, "death_datetime", "death_date"), [DEATH] * len(deaths))
+    frame = found.frame()
+    return Annotated(frame, "subject_id", (), left_out(found, unread(list(tables), READ)))
+
+
+def left_out(found: Gathered, others: str) -> tuple[Note, ...]:
+    """Notes on rows and tables of a folder that give no event."""
+    fix = "write them where they are meant to count"
+    said = [f"rows are left out: {found.said()}"] if found.said() else []
+    return tuple(Note(what, fix, "left-out") for what in (*said, *([others] if others else [])))
+
+
+def _codes(tables: Mapping[str, Path]) -> Codes:
+    """Identifier of each concept to its vocabulary and code; {} without the table `concept`."""
+    if "concept" not in tables:
+        return {}
+    known = read_columns(tables["concept"], "concept", ["concept_id", "vocabulary_id", "concept_code"])
+    words = [word.upper() for word in names(known["vocabulary_id"])]
+    own = zip(names(known["concept_id"]), words, names(known["concept_code"]), strict=True)
+    return {identifier: f"{VOCABULARIES.get(word, word)}//{code}" for identifier, word, code in own}
+
+
+def _concepts(column: pd.Series, source: pd.Series | None, codes: Codes) -> list[str]:
+    """Codes `(n,)` of concepts, or of their source where they map to none; "" where there is neither."""
+    identifiers = names(column)
+    fallback = [""] * len(identifiers) if source is None else names(source)
+    coded = {own: codes.get(own, f"CONCEPT//{own}") for own in set(identifiers) - {"", "0"}}
+    return [
+        coded.get(own) or (f"SOURCE//{said}" if said else "") for own, said in zip(identifiers, fallback, strict=True)
+    ]
+
+
+def _persons(path: Path, codes: Codes, found: Gathered) -> None:
+    parts = ("year_of_birth", "month_of_birth", "day_of_birth", "birth_datetime")
+    facts = ("gender_concept_id", "race_concept_id", "ethnicity_concept_id")
+    persons = read_columns(path, "person", ["person_id"], (*parts, *facts))
+    year, month, day = (numbers(persons[own]) for own in parts[:3])
+    dated = [
+        f"{int(y):04d}-{1 if np.isnan(m) else int(m):02d}-{1 if np.isnan(d) or np.isnan(m) else int(d):02d}"
+        if not np.isnan(y)
+        else None
+        for y, m, d in zip(year, month, day, strict=True)
+    ]
+    births = persons.assign(birth_date=pd.Series(dated, index=persons.index, dtype=object))
+    at = moments(births, "birth_datetime", "birth_date")
+    known = ~np.isnat(at.time) | at.odd  # a person whose birth nobody knows is none that is left out
+    found.add("person (birth)", persons["person_id"][known], at.of(known), [BIRTH] * int(known.sum()))
+    for fact in facts:
+        coded = _concepts(persons[fact], None, codes)
+        some = np.array([bool(code) for code in coded])
+        said = [f"{fact.split('_')[0].upper()}//{code.partition('//')[2]}" for code in coded if code]
+        found.add("person", persons["person_id"][some], None, said, needs_time=False)
+
+
+def _coded(path: Path, table: str, codes: Codes, found: Gathered) -> None:
+    prefix, start, timed = CODED[table]
+    concept, source = f"{start}_concept_id", f"{start}_source_value"
+    others = (source, f"{timed}_datetime", f"{timed}_date", *(VALUES if table in VALUED else ()))
+    rows = read_columns(path, table, ["person_id", concept], others)
+    coded = _concepts(rows[concept], rows[source], codes)
+    values = np.full(len(rows), np.nan)
+    if table in VALUED:
+        values = numbers(rows["value_as_number"])
+        units = names(rows["unit_source_value"])
+        told = [codes.get(own, "").partition("//")[2] for own in names(rows["unit_concept_id"])]
+        answers = _concepts(rows["value_as_concept_id"], None, codes)
+        signs = [COMPARED.get(own, "") for own in names(rows["operator_concept_id"])]
+        every = zip(coded, values, told, units, answers, signs, strict=True)
+        coded = [_valued(*own) for own in every]
+        values = np.where([bool(own) for own in signs], np.nan, values)
+    whole = [f"{prefix}{own}" if own else "" for own in coded]
+    found.add(table, rows["person_id"], moments(rows, f"{timed}_datetime", f"{timed}_date"), whole, values)
+
+
+def _valued(code: str, value: float, told: str, unit: str, answer: str, sign: str) -> str:
+    if not code:
+        return ""
+    if np.isnan(value):
+        return f"{code}//{answer}" if answer else code
+    parts = [code, told or unit, sign]
+    return "//".join(own for own in parts if own)
