@@ -45,8 +45,11 @@ def test_what_is_broken_is_named_and_absent_and_the_rest_is_encoded(
         encoded = chiasm.encode(cohort, jobs=1)
     assert time.process_time() - began < 30
     seen = [problem for problem in problems if "taken as absent" in problem.what]
-    assert 0 <= said_properly(seen, tmp_path) <= len(kind.broken)
     assert said_properly(encoded.problems, tmp_path) == len(kind.broken)
+    if name in ("slide", "dicom"):  # whose pixels are only decoded to be encoded
+        assert 0 < said_properly(seen, tmp_path) < len(kind.broken)
+    else:
+        assert {(own.what, own.row) for own in seen} == {(own.what, own.row) for own in encoded.problems}
     column = cohort.modalities.index(name)
     assert encoded.cohort.present[:, column].tolist() == [k < SOUND for k in range(len(made.ids))]
     assert encoded.cohort.present[:, cohort.modalities.index("age")].all()

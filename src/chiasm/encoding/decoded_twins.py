@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
 from chiasm.cohort.leaks.twins import same_group, shared
+from chiasm.encoding.small import is_small
 from chiasm.errors import count, first_rows, warning
 from chiasm.readers import ReadError, reader_for
 from chiasm.readers.guard import quiet
@@ -18,32 +19,37 @@ from chiasm.readers.guard import quiet
 # image by up to .04, and chest radiographs of two different people differ by .28 or more
 NEAR = {"image": 0.06, "volume": 0.02, "ecg": 0.02, "signal": 0.02, "audio": 0.02}
 SIDES = {1: (256,), 2: (16, 16), 3: (8, 8, 8)}  # thumbnail of a one-, two- or three-dimensional array
-MOST_FILES = 20_000
-MOST_BYTES = 256 << 20  # on disk; larger modalities would take over a minute to decode
 ROWS_AT_ONCE = 1_024
 
 Array = NDArray[np.float64]
 
 
-def decoded_twins(cohort: Cohort, modality: str, progress: Callable[[str, int, int], None]) -> list[Problem]:
+def decoded_twins(
+    cohort: Cohort, modality: str, progress: Callable[[str, int, int], None]
+) -> tuple[list[Problem], dict[int, ReadError] | None]:
     """Warn about patients who share an image, volume or recording that was saved in two formats or qualities.
+
+    Returns the warnings, and the errors of the sources that could not be read by their numbers; None if nothing was
+    decoded.
 
     Each distinct file is decoded once and reduced to a thumbnail (256 numbers, 512 for a volume, 32 per lead) by block
     means, with mean 0 and standard deviation 1; all pairs are compared. Files of equal content are left to the check of
-    the cohort, and copies within a group are allowed. Modalities of more than 20,000 files or 256 MB and DICOM, whose
-    pixels no check reads, are skipped; rotated or cropped copies are not detected.
+    the cohort, and copies within a group are allowed. Modalities that are not small (see `is_small`) and DICOM are
+    skipped; rotated or cropped copies are not detected.
     """
     kind, items = cohort.kinds[modality], cohort.raw(modality)
-    if kind not in NEAR or not isinstance(items, Items) or not 2 <= len(items) <= MOST_FILES:
-        return []
+    if kind not in NEAR or not isinstance(items, Items) or len(items) < 2 or not is_small(items):
+        return [], None
     rows = cohort.rows_of(modality)
     files = [item for item in (items[i] for i in range(len(items))) if isinstance(item, Path)]
-    if len(files) < len(items) or _bytes(files) > MOST_BYTES:
-        return []
+    if len(files) < len(items):
+        return [], None
     keys = cohort.sources[modality].digests(cohort.source_rows[modality][rows])
     _, first_of, which = np.unique(keys, return_index=True, return_inverse=True)
     made = [_made(kind, files[position], progress, modality, n, len(first_of)) for n, position in enumerate(first_of)]
-    usable = [n for n, value in enumerate(made) if value is not None]
+    refused = [(n, own) for n, own in enumerate(made) if isinstance(own, ReadError)]
+    unread = {int(number): own for n, own in refused for number in np.flatnonzero(which == n)}
+    usable = [n for n, value in enumerate(made) if isinstance(value, np.ndarray)]
     shapes: dict[int, list[int]] = {}
     for n in usable:
         shapes.setdefault(len(made[n]), []).append(n)  # type: ignore[arg-type]
@@ -56,34 +62,26 @@ def decoded_twins(cohort: Cohort, modality: str, progress: Callable[[str, int, i
             wrong[one[apart]] = wrong[other[apart]] = True
     wrong &= ~shared(keys, None if cohort.group is None else cohort.group[rows])
     if not wrong.any():
-        return []
+        return [], unread
     where = np.sort(items.file_rows[wrong]).tolist()
     what = f"{count(len(where), 'source')} that decode to what another does ({first_rows(where)})"
     fix = "if they are of one person, name `group`; else take the copy away"
     found = warning(what, fix, path=items.template, row=where[0], modality=modality, finding="same-picture", leak=True)
-    return [found]
-
-
-def _bytes(files: list[Path]) -> int:
-    found = 0
-    for file in files:
-        parts = file.rglob("*") if file.is_dir() else [file] if file.is_file() else file.parent.glob(f"{file.name}.*")
-        found += sum(part.stat().st_size for part in parts if part.is_file())
-        if found > MOST_BYTES:
-            break
-    return found
+    return [found], unread
 
 
 def _made(
     kind: str, file: Path, progress: Callable[[str, int, int], None], modality: str, done: int, everything: int
-) -> Array | None:
-    """Make the thumbnail of a source; None if it is nearly constant or unreadable, which is reported elsewhere."""
+) -> Array | ReadError | None:
+    """Make the thumbnail of a source; None if it is nearly constant, or a package is missing."""
     progress(f"{modality}, decoded", done + 1, everything)
     try:
         with quiet():
             values = np.asarray(reader_for(kind).read(file).values, dtype=np.float64)
             return thumbnail(np.nan_to_num(values))  # a recording has NaN in its gaps
-    except (ReadError, Unsupported):
+    except ReadError as refused:
+        return refused
+    except Unsupported:
         return None
 
 

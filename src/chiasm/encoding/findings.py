@@ -10,10 +10,14 @@ from pathlib import Path
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
 from chiasm.encoding.decoded_twins import decoded_twins
 from chiasm.encoding.record_leaks import record_leaks
+from chiasm.encoding.small import is_small
 from chiasm.errors import Severity, count, error, first_rows, warning
 from chiasm.readers import Item, Reader, ReadError, reader_for
 from chiasm.readers.guard import quiet
 
+BY_HEADER = ("dicom",)  # a check never touches its pixels, onto which a name may be burned
+INSTALL = "pip install"
+AT_COMMIT = re.compile(r"@[0-9a-f]{40}\b")
 LEFT_OUT = re.compile(r"([\d,]+) resources? left out: (.+)")
 IN_MEMORY = ("table", "omics", "bag", "tokens")
 
@@ -50,10 +54,11 @@ def parts_left_out(left_out: Mapping[str, int], items: Items, modality: str) -> 
 def file_problems(
     cohort: Cohort, progress: Callable[[str, int, int], None] = lambda modality, finished, everything: None
 ) -> list[Problem]:
-    """Check the headers of a cohort's sources for broken ones and for notes that the user should know.
+    """Check the encoders of a cohort, and its sources for broken ones and for notes that the user should know.
 
-    Images, volumes, recordings and events are also decoded, within limits, to find copies and leaks of the outcome: see
-    `decoded_twins` and `record_leaks`. A missing package is reported as a problem of the modality that needs it.
+    Sources of a small modality (see `is_small`) are read as `encode` reads them, else their headers are. Images,
+    volumes, recordings and events are also compared: see `decoded_twins` and `record_leaks`. An encoder that cannot be
+    used, or a missing package, is a problem of the modality that needs it.
 
     Args:
         progress: called with (modality, finished, all) sources.
@@ -63,27 +68,60 @@ def file_problems(
         if cohort.kinds[modality] in IN_MEMORY or modality in cohort.encodings:
             continue
         try:
-            problems += _of_modality(cohort, modality, progress)
-            problems += decoded_twins(cohort, modality, progress)
+            require_encoder(cohort, modality)
+        except (Unsupported, ValueError) as fault:
+            problems.append(_unusable(fault, cohort, modality))
+        try:
+            twins, unread = decoded_twins(cohort, modality, progress)
+            problems += _of_modality(cohort, modality, progress, unread)
+            problems += twins
             problems += record_leaks(cohort, modality)
         except Unsupported as fault:
-            what, _, fix = str(fault).partition(": ")
-            problems.append(
-                error(what, fix, path=cohort.sources[modality].path, modality=modality, finding="missing-package")
-            )
+            problems.append(_unusable(fault, cohort, modality))
     return problems
 
 
-def _of_modality(cohort: Cohort, modality: str, progress: Callable[[str, int, int], None]) -> list[Problem]:
+def require_encoder(cohort: Cohort, modality: str) -> None:
+    """Raise what `encode` would of the encoder that a modality names, or of its default one.
+
+    A model on the hub, named at a commit, is not looked for: that would fetch it.
+
+    Raises:
+        Unsupported: there is no such encoder, or its weights or a package are missing.
+        ValueError: the encoder does not have an option.
+    """
+    from chiasm.encoders.choice import choose  # imports torch, which a cohort of tables does not need
+
+    spec = cohort.encoders.get(modality)
+    if spec is None or not AT_COMMIT.search(spec):
+        choose(cohort.kinds[modality], spec)
+
+
+def _unusable(fault: Exception, cohort: Cohort, modality: str) -> Problem:
+    what, _, fix = str(fault).partition(": ")
+    finding = "missing-package" if INSTALL in fix else "wrong-encoder"
+    fix = fix or "choose another encoder: `chiasm encoders` lists them"
+    return error(what, fix, path=cohort.sources[modality].path, modality=modality, finding=finding)
+
+
+def _of_modality(
+    cohort: Cohort,
+    modality: str,
+    progress: Callable[[str, int, int], None],
+    unread: Mapping[int, ReadError] | None,
+) -> list[Problem]:
+    """Report what `inspect` and, of a small modality, `read` refuse; `unread` is what decoding refused already."""
     reader, items = reader_for(cohort.kinds[modality]), cohort.raw(modality)
     refused: dict[int, ReadError] = {}
     notes: dict[str, list[int]] = {}
     known: dict[Path | str | int, tuple[str, ...] | ReadError] = {}  # many patients may share a molecule
+    whole = unread is None and cohort.kinds[modality] not in BY_HEADER and is_small(items)
     for number in range(len(items)):
         progress(modality, number, len(items))
         item = items[number]
         key = item if isinstance(item, Path | str) else number
-        found = known[key] = known[key] if key in known else _inspect(reader, item)
+        found = known[key] = known[key] if key in known else _inspect(reader, item, whole)
+        found = (unread or {}).get(number, found)
         if isinstance(found, ReadError):
             refused[number] = found
             continue
@@ -104,9 +142,12 @@ def _of_modality(cohort: Cohort, modality: str, progress: Callable[[str, int, in
     return told
 
 
-def _inspect(reader: Reader, item: Item) -> tuple[str, ...] | ReadError:
+def _inspect(reader: Reader, item: Item, whole: bool) -> tuple[str, ...] | ReadError:
+    """Return the notes of a source, or the error with which it is refused, by its header or, if `whole`, all of it."""
     try:
         with quiet():
+            if whole:
+                reader.read(item)
             return reader.inspect(item)
     except ReadError as fault:
         return fault

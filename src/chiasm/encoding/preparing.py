@@ -36,8 +36,9 @@ class PreparedCohort:
 
     @property
     def findings(self) -> list[Finding]:
-        """What the check and then the encoding found."""
-        return [*self.checked, *settle(self.unread, self.cohort.accepted)]
+        """What the check found, and then what only the encoding did."""
+        known = [finding.problem for finding in self.checked]
+        return [*self.checked, *settle([own for own in self.unread if own not in known], self.cohort.accepted)]
 
 
 def prepare(

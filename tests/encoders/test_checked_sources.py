@@ -1,0 +1,95 @@
+"""`check` says what `encode` would refuse: sources, encoders and packages; of a large modality by the headers."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chiasm
+from chiasm.encoders.text import hub
+from chiasm.encoding import small
+from chiasm.encoding.preparing import prepare
+
+N = 8
+
+
+def cohort(folder: Path, encoder: str = "", kind: str = "dna", suffix: str = "fa") -> Path:
+    """Sequences of N patients, the third of which holds a letter that no sequence does."""
+    (folder / "x").mkdir(exist_ok=True)
+    ids = [f"p{k}" for k in range(N)]
+    for k, name in enumerate(ids):
+        content = f">s\n{'ACGT' * (k + 1)}{'!' if k == 2 else ''}\n"
+        (folder / "x" / f"{name}.{suffix}").write_text(content)
+    pd.DataFrame({"id": ids, "y": np.arange(N) % 2}).to_csv(folder / "patients.csv", index=False)
+    lines = ["[patients]", 'table = "patients.csv"', 'id = "id"', "[target]", 'kind = "classification"', 'column = "y"']
+    lines += ["[modalities.x]", f'kind = "{kind}"', f'path = "x/{{id}}.{suffix}"']
+    lines += [f'encoder = "{encoder}"'] if encoder else []
+    (folder / "cohort.toml").write_text("\n".join(lines) + "\n")
+    return folder / "cohort.toml"
+
+
+def found(manifest: Path) -> dict[str, chiasm.Problem]:
+    return {problem.finding: problem for problem in chiasm.check_cohort(manifest)}
+
+
+def test_a_letter_in_a_file_is_found_before_anything_is_encoded(tmp_path: Path) -> None:
+    manifest = cohort(tmp_path)
+    seen = [problem for problem in chiasm.check_cohort(manifest) if problem.finding == "unread-source"]
+    assert [(own.row, own.severity) for own in seen] == [(4, "warning")]
+    assert list(chiasm.encode(chiasm.open_cohort(manifest), jobs=1).problems) == seen
+    prepared = prepare(chiasm.open_cohort(manifest), jobs=1)
+    assert [own.problem for own in prepared.findings].count(seen[0]) == 1  # the check says it, and encoding not again
+
+
+@pytest.mark.parametrize("limit", ["MOST_BYTES", "MOST_SOURCES"])
+def test_a_large_modality_is_judged_by_its_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(small, limit, 5)
+    manifest = cohort(tmp_path)
+    assert "unread-source" not in found(manifest)
+    assert [own.row for own in chiasm.encode(chiasm.open_cohort(manifest), jobs=1).problems] == [4]
+
+
+@pytest.mark.parametrize("encoder, words, fix", [
+    ("kmer", "there is no encoder 'kmer'", "kmers"),
+    ("kmers:size=2", "has no option 'size'", "windows"),
+    ("rocket", "reads ecg, signal", "chiasm encoders"),
+    ("hf:nowhere", "no such local folder", "hf:owner/name@"),
+])  # fmt: skip
+def test_an_encoder_that_cannot_be_used_is_an_error(tmp_path: Path, encoder: str, words: str, fix: str) -> None:
+    problem = found(cohort(tmp_path, encoder))["wrong-encoder"]
+    assert words in problem.what and fix in problem.fix
+    assert (problem.severity, problem.modality, problem.path) == ("error", "x", "x/{id}.fa")
+    with pytest.raises((chiasm.Unsupported, ValueError), match=words):
+        chiasm.encode(chiasm.open_cohort(tmp_path / "cohort.toml"), jobs=1)
+
+
+def test_a_model_on_the_hub_is_not_fetched_by_a_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "_snapshot", lambda *given: pytest.fail("the hub was asked"))
+    assert "wrong-encoder" not in found(cohort(tmp_path, f"hf:owner/name@{'0' * 40}"))
+
+
+@pytest.mark.parametrize(
+    "kind, suffix, package, extra",
+    [("audio", "wav", "soundfile", "audio"), ("video", "gif", "av", "video"), ("ecg", "dcm", "pydicom", "signals")],
+)
+def test_a_package_that_is_missing_is_named_with_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, suffix: str, package: str, extra: str
+) -> None:
+    manifest = cohort(tmp_path, kind=kind, suffix=suffix)
+    for file in (tmp_path / "x").iterdir():
+        file.write_bytes({"dcm": bytes(128) + b"DICM", "wav": b"RIFF    WAVE", "gif": b"GIF89a;"}[suffix] + bytes(100))
+    real = builtins.__import__
+
+    def without(name: str, *given: Any, **more: Any) -> Any:
+        if name.partition(".")[0] == package:
+            raise ImportError(name)
+        return real(name, *given, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    problem = found(manifest)["missing-package"]
+    assert f'pip install "chiasm[{extra}]"' in problem.fix and package in problem.what and problem.severity == "error"
