@@ -29,7 +29,10 @@ def id_that_climbs(folder):
     folder.set_cell(5, "case_id", "../../x")
 
 
-KINDS = "table, omics, bag, image, volume, slide, dicom, ecg, signal, singlecell, text, molecule, protein, dna, events"
+KINDS = (
+    "table, omics, bag, image, volume, slide, dicom, ecg, signal, audio, video, singlecell, text, molecule, protein, "
+    "dna, events"
+)
 HOME = "a cohort's files lie in the folder of its manifest: move the file there"
 
 BROKEN = {
