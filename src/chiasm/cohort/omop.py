@@ -23,8 +23,20 @@ CODED = {
     "measurement": ("", "measurement", "measurement"),
     "observation": ("", "observation", "observation"),
 }
+FACTS = ("gender_concept_id", "race_concept_id", "ethnicity_concept_id")
 VALUED = ("measurement", "observation")
 VALUES = ("value_as_number", "value_as_concept_id", "unit_concept_id", "unit_source_value", "operator_concept_id")
+CONCEPTS = {
+    "person": FACTS,
+    "visit_occurrence": ("visit_concept_id",),
+    **{
+        table: (
+            f"{start}_concept_id",
+            *([own for own in VALUES if own.endswith("concept_id")] if table in VALUED else ()),
+        )
+        for table, (_, start, _) in CODED.items()
+    },
+}
 READ = ("person", "visit_occurrence", "death", "concept", *CODED)
 Codes = Mapping[str, str]
 
@@ -65,10 +77,16 @@ def left_out(found: Gathered, others: str) -> tuple[Note, ...]:
 
 
 def _codes(tables: Mapping[str, Path]) -> Codes:
-    """Identifier of each concept to its vocabulary and code; {} without the table `concept`."""
+    """Identifier of each concept that a table names to its vocabulary and code; {} without the table `concept`."""
     if "concept" not in tables:
         return {}
-    known = read_columns(tables["concept"], "concept", ["concept_id", "vocabulary_id", "concept_code"])
+    used: set[str] = set()
+    for table in [own for own in CONCEPTS if own in tables]:  # of millions of concepts, a hospital has thousands
+        rows = read_columns(tables[table], table, (), CONCEPTS[table])
+        used.update(own for column in CONCEPTS[table] for own in names(rows[column].drop_duplicates()))
+    known = read_columns(
+        tables["concept"], "concept", ["concept_id", "vocabulary_id", "concept_code"], among=sorted(used)
+    )
     words = [word.upper() for word in names(known["vocabulary_id"])]
     own = zip(names(known["concept_id"]), words, names(known["concept_code"]), strict=True)
     return {identifier: f"{VOCABULARIES.get(word, word)}//{code}" for identifier, word, code in own}
@@ -86,8 +104,7 @@ def _concepts(column: pd.Series, source: pd.Series | None, codes: Codes) -> list
 
 def _persons(path: Path, codes: Codes, found: Gathered) -> None:
     parts = ("year_of_birth", "month_of_birth", "day_of_birth", "birth_datetime")
-    facts = ("gender_concept_id", "race_concept_id", "ethnicity_concept_id")
-    persons = read_columns(path, "person", ["person_id"], (*parts, *facts))
+    persons = read_columns(path, "person", ["person_id"], (*parts, *FACTS))
     year, month, day = (numbers(persons[own]) for own in parts[:3])
     dated = [
         f"{int(y):04d}-{1 if np.isnan(m) else int(m):02d}-{1 if np.isnan(d) or np.isnan(m) else int(d):02d}"
@@ -99,7 +116,7 @@ def _persons(path: Path, codes: Codes, found: Gathered) -> None:
     at = moments(births, "birth_datetime", "birth_date")
     known = ~np.isnat(at.time) | at.odd  # a person whose birth nobody knows is none that is left out
     found.add("person (birth)", persons["person_id"][known], at.of(known), [BIRTH] * int(known.sum()))
-    for fact in facts:
+    for fact in FACTS:
         coded = _concepts(persons[fact], None, codes)
         some = np.array([bool(code) for code in coded])
         said = [f"{fact.split('_')[0].upper()}//{code.partition('//')[2]}" for code in coded if code]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.csv as pacsv  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
@@ -122,21 +123,25 @@ def tables_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_columns(path: Path, name: str, needed: Sequence[str], others: Sequence[str] = ()) -> pd.DataFrame:
+def read_columns(
+    path: Path, name: str, needed: Sequence[str], others: Sequence[str] = (), *, among: Collection[str] | None = None
+) -> pd.DataFrame:
     """Read columns of a table, by their names in any case; those of `others` that are not there are all missing.
 
     Cells of text stay text, so that `007` keeps its zeros.
+
+    Args:
+        among: what the first needed column may hold, in text; other rows are not read into memory.
 
     Raises:
         GridError: a damaged table, or one without a needed column.
         LimitError: over a limit.
     """
-    frame: pd.DataFrame
     try:
         if path.name.lower().endswith(".parquet"):
             require_bounded_parquet(path)
             known = {own.lower(): own for own in pq.read_schema(path).names}
-            frame = pq.read_table(path, columns=_known(known, name, needed, others)).to_pandas()
+            table = pq.read_table(path, columns=_known(known, name, needed, others))
         else:
             packed = path.name.lower().endswith(".gz")
             require_bounded(path, packed)
@@ -146,7 +151,7 @@ def read_columns(path: Path, name: str, needed: Sequence[str], others: Sequence[
             names = [own.strip().strip('"') for own in header.rstrip("\r\n").split("\t" if tabs else ",")]
             known = {own.lower(): own for own in names}
             wanted = _known(known, name, needed, others)
-            frame = pacsv.read_csv(
+            table = pacsv.read_csv(
                 path,
                 read_options=pacsv.ReadOptions(column_names=names, skip_rows=1),
                 parse_options=pacsv.ParseOptions(
@@ -158,11 +163,14 @@ def read_columns(path: Path, name: str, needed: Sequence[str], others: Sequence[
                     null_values=EMPTY,
                     strings_can_be_null=True,
                 ),
-            ).to_pandas()
+            )
+        if among is not None:
+            table = table.filter(pc.is_in(table.column(0).cast(pa.string()), value_set=pa.array(among, pa.string())))
+        frame: pd.DataFrame = table.to_pandas()
     except LimitError as fault:
         raise LimitError(f"its table '{name}' {fault.what}", fault.fix) from None
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError):
-        raise GridError(f"its table '{name}' is damaged", "write the table again") from None
+        raise GridError(f"its table '{name}' is damaged", "write the table again, as UTF-8 where it is text") from None
     frame.columns = [own.lower() for own in frame.columns]
     return frame.reindex(columns=[*needed, *others])
 
