@@ -35,7 +35,7 @@ columns = ["AGE", "SEX", "MARKER"]
 kind = "omics"
 columns = ["G0", "G1"]
 """
-# `sample.sas7bdat` of the tests of pyreadstat (Apache-2.0), packed: SAS alone writes such files.
+# `sample.sas7bdat` and `missing_test.sas7bdat` of the tests of pyreadstat (Apache-2.0), packed: SAS alone writes such.
 SAS = """
 H4sIAAAAAAACA+3Vz4uUZRwA8PfdHXUqSRfmYBA0WOAeatl1lk0hcEZ2U2G3hJ1Dgv1YXU1pR0E0XAjaoIMHoR94KTp06A8IvEQUmR7yZmSHwA7VoYN0
 MAxNU7d533nn19NuLqaH6vOB533m+53n+z7PO88zM1HUdvriGy+dLPSd+/zdfHTfV0PH1zyyuq+0NiqV4p6huDGkEEW9cVe+FD9aigqFqNgbN+8zWZks
@@ -50,6 +50,21 @@ zOITwS5F0c3snh915IqB0Uq1Mlkd216b3b1v6lAya6PVZg8cqdX7zWOT1aTVZqenDu+Joh07JiZGR9v9
 mc76g4emu+7XKExqkrbQxjTXnWvt772xckX3eYhbJ6jjPHTEN4NxuWBcLtjTuHUOu8ctC85zHDxnGGdfm/nbPc/1JY67tsRx/xVX6hY6R1frkv5SFvcF
 7/cNrk37DcG+hcL7Nn+X1nX9wrW9kOs+J/P/s/34p85vOVO5G/dp7kpPED8YxKuDuBDE+Xv2pPmOf9BCxzwr09cPL3HmXH2l8V/+JWqtWy9b/KNJ/Qkg
 OSmHAAACAA==
+"""
+SAS_MISSING = """
+H4sIAAAAAAACA+3WT4hUdRwA8N+bXd21NN11LAPDwToY6DLrbNtuGO7AWgq6CLuBVKKBUQaJJYYHwfbWoVME2b2gg4nQsYKIIG91DOqWdRCEjci/q9Pb
+fW/cnZ87rPbyIH4+7JvvfL/zvu837/3e782GMOf7C5MHvir3/PTtR91h2Y/9H65dv6qntiHUakmpP8l2KYfQkbTUa8mTtVAuh0pH0jzOeH288sLOXdt3
+7xwf3zn24v6J7eMTlf9gtD5Rn4kzx3z991eqz339a70ZZweqnB6ZizPDJyEJrYb7qgPV/t21XYcOHzs+r76lb7CvtmXz4HAaqn39fVFbOD40uH9wYC6f
+GffpLwdeam7x/q+embw4/3sGAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACA+8y+M5MX
+F6pf/zt/U+oNPWn4ZTpLN3a07vddXl8b9b95LYt7S6317rx+oFlIsvDZ1SwejOpXrmTxdFQ/m9d3RPUjeX0k+j7VNvWpywvXz7apH2lTr7apT11qc/w2
+9SOL1KPTzdxoNGbjdB6v5/HPPP6Rx/N5bOTxZh7D1LbpvxYe95s29RNt6lvb1Ken2hy/Tf1Em/rWRerx9em5sHny00/eeX5uQraF0ZGwbvYvhHrlbvTV
+4/ztQ0ePHjr8Rvp+bGxskW4PGwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAeaDevN2bdXVel
+9Hih/s7S6kL955M1hfrPJT2F+r9IHi3U/3GyolD/iWRlof6DySOF+keTYvO/qeD465KHit1/Bed/KhQb/7dQbP5/CMWu3+mC/acK9r8fegv1HwiPFeof
+CQXv3/Bwsz9rb+wN507O5Hvy+prwREjS158/eKv8+cmZp9XSW9dsZegM1xul0BUuN/5pTDV6Q0daLadbo7E6LA/d6bue2TtsRcuo082xkixf33wa3xe/
+Gfof1P6NIWntz+/jgXzNbMrry9JVlaSvV4ZfTtdMSNfB0nSllGY/6QpL0lWSLLgeTkXjdWeP+CzOy1dF+door0T5xiivRvlQlI9E+Xz5V23suVV5Kj23
+7OyzWM3jQB6H8rg1jyN5HM3jjjzOuZGPsWuuVK5ERusT9fGJ7Xvee+3d/nq6Qxq3pFst3QbS7Zl0G0y3Z9NtKN2GF7rgzevdHL/rHj1nlne1znPzii7N
+Y5zfiPbrjPbrjOaiWV8S7bckuk+T6DzjPF8Oi66Ha3e439VGsfV5v7mUytZ/q8up7L+tzOro857qhnwltM5LbNltv97NFRgW7DzY0XqfNB6w+Shq35nJ
+i//HcZqzUoryVVHeu0jefc/OtHveM7g8b5zsf7h1dzhyZ/pNk9ue5sc6Qvv7uqX0L2nko/sAAAIA
 """
 WRITERS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     ".csv": lambda frame, path: frame.to_csv(path, index=False),
@@ -222,6 +237,13 @@ def test_sas_is_read_with_its_dates(tmp_path: Path) -> None:
     assert found["mydate"].tolist()[:4] == ["2018-05-06", "1880-05-06", "1960-01-01", "1583-01-01"]
     assert found["dtime"].tolist()[:2] == ["2018-05-06 10:10:10", "1880-05-06 10:10:10"]
     assert found["mytime"].tolist()[0] == "0 days 10:10:10" and found["mytime"].isna()[4]
+
+
+def test_special_missing_values_of_sas_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "missing_test.sas7bdat"
+    path.write_bytes(gzip.decompress(base64.b64decode(SAS_MISSING)))
+    found = table(path).frame()
+    assert found["var9"].tolist() == [1.0] and found.drop(columns="var9").isna().all(axis=None)  # ., ._ and letters
 
 
 @pytest.mark.parametrize("suffix", [".sav", ".dta", ".xpt", ".por", ".xlsx", ".sas7bdat"])

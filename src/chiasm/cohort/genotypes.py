@@ -152,9 +152,9 @@ def _plink(path: Path) -> Found:
                 )
             kept = [at for at, own in enumerate(listed) if own[4] not in ("0", ".")]
             values = np.asarray(file.read(index=np.s_[:, kept], dtype="float64"))
-    except (GridError, LimitError):
+    except (GridError, LimitError, KeyboardInterrupt, SystemExit, MemoryError):
         raise
-    except Exception:  # messages of the package quote paths and cells
+    except BaseException:  # a panic of Rust is no Exception; messages quote paths and cells
         raise damaged from None
     notes: tuple[Note, ...] = ()
     if len(kept) < len(listed):

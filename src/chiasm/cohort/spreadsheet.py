@@ -40,11 +40,9 @@ def read_spreadsheet(path: Path, form: Form) -> Grid:
             cells = xlsx_cells(parts[sheets[name]])
             sheet = book.get_sheet_by_name(name)
             rows, merged = sheet.to_python(skip_empty_area=False), sheet.merged_cell_ranges or []
-    except (GridError, LimitError):
+    except (GridError, LimitError, KeyboardInterrupt, SystemExit, MemoryError):
         raise
-    except BaseException as fault:  # a panic of Rust is no Exception; messages quote paths
-        if isinstance(fault, KeyboardInterrupt | SystemExit | MemoryError):
-            raise
+    except BaseException:  # a panic of Rust is no Exception; messages quote paths
         raise GridError("the workbook is damaged", AGAIN) from None
     for (row, column), text in cells.errors.items():
         if row < len(rows) and column < len(rows[row]):
