@@ -242,6 +242,7 @@ def test_a_kind_of_target_is_three_files_and_a_row_in_five_tables(copy: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_table_without_its_row_is_found(copy: Path) -> None:
     add(copy)
     whole = (ROOT / "src/chiasm/heads/kinds.py").read_text(encoding="utf-8")

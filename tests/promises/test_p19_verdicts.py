@@ -51,7 +51,14 @@ def test_two_thousand_patients_give_the_right_verdict(name: str, target: str) ->
         assert found.best_single == "single:m1"
 
 
-@each_truth
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("complementary", "survival"),
+        pytest.param("redundant", "survival", marks=pytest.mark.nightly),
+        pytest.param("noise-modality", "classification", marks=pytest.mark.nightly),
+    ],
+)
 def test_eighty_patients_do_not_give_the_opposite_of_the_truth(name: str, target: str) -> None:
     found = verdict(name, 80, target, 0, chiasm.Protocol(inner_folds=2, repeats=1, draws=200))
     assert found.outcome in (CANNOT_TELL, TRUTH[name])
@@ -70,7 +77,7 @@ def test_eighty_patients_cannot_tell(target: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
-@both_targets
+@pytest.mark.parametrize("target", ["classification", pytest.param("survival", marks=pytest.mark.nightly)])
 def test_a_leak_is_named_and_never_makes_combining_pay(target: str) -> None:
     cohort = synthetic_cohort("planted-leak", 300, target=target)
     assert [problem.modality for problem in check_values(cohort)] == ["m2"]

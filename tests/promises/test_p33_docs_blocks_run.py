@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Its server and clients are six processes; tests/federated holds what they do.
+LESS_OFTEN = {"docs/federated.md"}
 # Refuses every connection, and looks like a machine without a network from the inside.
 OFFLINE = """\
 import socket
@@ -47,7 +49,13 @@ def script(page: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=name, marks=pytest.mark.nightly if name in LESS_OFTEN else ())
+        for page, name in ((page, page.relative_to(ROOT).as_posix()) for page in PAGES)
+    ],
+)
 def test_every_block_runs(page: Path, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(OFFLINE, encoding="utf-8")
