@@ -65,8 +65,8 @@ def refused(folder: Path, *words: str) -> str:
     return message
 
 
-def test_a_model_folder_is_two_files(folder: Path) -> None:
-    assert sorted(file.name for file in folder.iterdir()) == ["model.json", "weights.safetensors"]
+def test_a_model_folder_is_two_files_and_a_card(folder: Path) -> None:
+    assert sorted(file.name for file in folder.iterdir()) == ["card.md", "model.json", "weights.safetensors"]
     assert sorted(file.name for file in folder.parent.iterdir()) == ["model"]
 
 

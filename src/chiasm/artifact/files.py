@@ -2,6 +2,7 @@
 
 A model is a tree of dataclasses, each registered under a name with `storable`. On disk it is a folder of two files:
 `model.json` (the tree, arrays replaced by references; its own hash and that of the weights) and `weights.safetensors`.
+A third, `card.md`, may stand beside them for people.
 Loading looks names up in the register and checks every field against its annotation; it executes nothing. A field that
 came after a model was stored has a default, which is filled in; a part of an earlier version is upgraded first. A field
 without default that is missing, or an unknown one, is refused.
@@ -39,13 +40,16 @@ from chiasm.limits import (
 )
 
 SCHEMA = 1
-DESCRIPTION, WEIGHTS = "model.json", "weights.safetensors"
+DESCRIPTION, WEIGHTS, CARD = "model.json", "weights.safetensors", "card.md"
 UNREADABLE = "may not be read by you: a model is its owner's alone, ask for a copy"
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I64": "int64", "I32": "int32", "BOOL": "bool"}
 
 
-def save(path: Path | str, root: object) -> None:
+def save(path: Path | str, root: object, card: str = "") -> None:
     """Write `root` as a model folder; the folder appears whole or not at all, and replaces an older model in one step.
+
+    Args:
+        card: text for people, which is stored beside the model and never read again; empty: none.
 
     Raises:
         ArtifactError: `path` exists and is not a model folder, or holds other files too; a number of the model is not
@@ -73,6 +77,8 @@ def save(path: Path | str, root: object) -> None:
                 "out the widest modality, or bring it as a bag"
             )
         (staging / DESCRIPTION).write_bytes(raw)
+        if card:
+            (staging / CARD).write_text(card, encoding="utf-8")
         for file in staging.iterdir():
             file.chmod(0o600)
             _fsync(file)
@@ -86,7 +92,7 @@ def save(path: Path | str, root: object) -> None:
 
 def _holds_a_model_only(path: Path) -> bool:
     found = {file.name for file in path.iterdir()}
-    return not found or (DESCRIPTION in found and found <= {DESCRIPTION, WEIGHTS})
+    return not found or (DESCRIPTION in found and found <= {DESCRIPTION, WEIGHTS, CARD})
 
 
 def _exchange(new: Path, old: Path) -> None:

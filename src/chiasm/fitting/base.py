@@ -37,6 +37,12 @@ class Training:
         """Number of classes or labels; None for other kinds of target."""
         return len(self.target.names) or None
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of `patients`, and for survival of the `events` among them."""
+        events = self.outcome.event
+        return {"patients": len(self.cohort)} | ({} if events is None else {"events": int(events.sum())})
+
     def file(self, part: str) -> Path | None:
         """Return the file of a part's checkpoint; None if there is no folder for checkpoints."""
         return self.checkpoint / f"{part}.safetensors" if self.checkpoint else None
@@ -115,7 +121,9 @@ class BaseRecipe(ABC):
         scarce = tuple(name for name in cohort.modalities if name not in whole.cohort.modalities)
         target = training.target.stored()
         encodings = {name: cohort.encodings[name] for name in kinds if name in cohort.encodings}
-        return FittedModel(self.name, kinds, predictor, response, target, self.has_prior, scarce, encodings)
+        return FittedModel(
+            self.name, kinds, predictor, response, target, self.has_prior, scarce, encodings, whole.counts
+        )
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the modalities that the model reads."""

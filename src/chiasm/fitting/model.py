@@ -13,6 +13,7 @@ from chiasm.artifact import save, storable
 from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.encoding.preparing import encode_for
 from chiasm.errors import FindingWarning, count
+from chiasm.fitting.card import card_of
 from chiasm.fitting.expected import Expected, completed, expected_of
 from chiasm.fitting.possible import require_possible
 from chiasm.heads.response import Response
@@ -36,6 +37,7 @@ class FittedModel:
         scarce: modalities that too few training patients had to learn from; a patient with only these is predicted as
             one with no observed modality.
         encodings: modality to the encoding that turned its files, cells or events into the model's input.
+        learned_from: how many `patients` the model was trained on, and for survival how many `events` they had.
     """
 
     recipe: str
@@ -46,6 +48,7 @@ class FittedModel:
     has_prior: bool = False
     scarce: tuple[str, ...] = ()
     encodings: dict[str, Encoding] = field(default_factory=dict)
+    learned_from: dict[str, int] = field(default_factory=dict)
 
     @property
     def trained_parameters(self) -> int:
@@ -120,5 +123,5 @@ class FittedModel:
             warnings.warn("; ".join(said[:SHOWN]) + more, FindingWarning, stacklevel=3)
 
     def save(self, path: Path | str) -> None:
-        """Write the model folder: safetensors and JSON."""
-        save(path, self)
+        """Write the model folder: safetensors and JSON, and for people a card in Markdown."""
+        save(path, self, card_of(self))

@@ -93,7 +93,8 @@ def prior_model(whole: Training, name: str, cohort: Cohort) -> FittedModel:
     prior = Prior(whole.target.prior_link(whole.outcome, whole.classes))
     response = Response.fit(whole.target, prior.link(whole.cohort), whole.outcome, calibrate=False)
     scarce = tuple(own for own in cohort.modalities if own not in whole.cohort.modalities)
-    return FittedModel(name, {}, prior, response, {"kind": whole.target.kind}, True, scarce)
+    target = {"kind": whole.target.kind}
+    return FittedModel(name, {}, prior, response, target, True, scarce, learned_from=whole.counts)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
+from chiasm.errors import count
 from chiasm.heads.kinds import HEADS
 from chiasm.limits import HORIZONS
 from chiasm.linear.likelihood import FoldLikelihood
@@ -43,6 +44,11 @@ class Response:
     event_times: np.ndarray
     hazard: np.ndarray
     intercept: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def of_training(self) -> str:
+        """Say what a model folder holds of training patients by this part."""
+        times = len(self.event_times)
+        return f"{count(times, 'time')} at which training patients had the event, and the hazard there" if times else ""
 
     def __post_init__(self) -> None:
         if self.kind not in HEADS:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.artifact import storable
+from chiasm.errors import count
 from chiasm.linear.losses import LOSSES
 from chiasm.targets import Outcome
 
@@ -54,6 +55,10 @@ class BoostedTrees:
     missing_left: np.ndarray
     value: np.ndarray
     paired: bool = False
+
+    def of_training(self) -> str:
+        """Say what a model folder holds of training patients by this part."""
+        return f"{count(int((self.feature >= 0).sum()), 'threshold')} of trees, each between two training values"
 
     def __post_init__(self) -> None:
         nodes, own = len(self.feature), np.arange(len(self.feature))

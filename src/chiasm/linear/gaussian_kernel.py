@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import linalg  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
+from chiasm.errors import count
 from chiasm.linear.kernel_ridge import median_distance, squared_distances
 from chiasm.linear.losses import LOSSES
 from chiasm.linear.shared_rows import Rows, across, gram_of, mapped
@@ -48,6 +49,12 @@ class GaussianMap:
         sizes = {len(self.landmarks), len(self.mean), len(self.axes)}
         if len(sizes) != 1 or not self.scale > 0 or not all(np.isfinite(own).all() for own in (self.mean, self.axes)):
             raise ValueError("a Gaussian map has one mean and one axis a landmark, finite, and a scale above zero")
+
+    def of_training(self) -> str:
+        """Say what a model folder holds of training patients by this part."""
+        return (
+            f"the {self.landmarks.shape[1]:,} features of {count(len(self.landmarks), 'training patient')}, row by row"
+        )
 
     def __call__(self, x: Array) -> Array:
         """Map columns `(n, F)` to features `(n, k)`."""

@@ -14,6 +14,7 @@ from chiasm.artifact import storable
 from chiasm.encoders.record.event_summaries import KnownEvents, shared_codes, summaries
 from chiasm.encoders.record.time_attention import TimeAttention
 from chiasm.encoders.table.scaling import Array, Scaler
+from chiasm.errors import count
 from chiasm.readers.reading import Events
 from chiasm.tokens import Tokens
 
@@ -70,6 +71,11 @@ class EventEncoder:
             raise ValueError("the events encoder needs references >= 1 and codes >= 1")
         if not (0 <= self.share <= 1 and 0 <= self.common <= 1 and self.window > 0):
             raise ValueError("the events encoder needs share and common between 0 and 1, and window > 0")
+
+    def of_training(self) -> str:
+        """Say what a model folder holds of training patients by this part."""
+        codes = len({*self.vocabulary, *self.read})
+        return f"{count(codes, 'code')} of records, each of two patients or more, with median and scale of its values"
 
     def fit(self, raw: Sequence[Events], patients: Sequence[str] = ()) -> Self:
         """Fit on the records of the training patients.

@@ -13,6 +13,7 @@ from scipy import linalg  # type: ignore[import-untyped]
 from scipy.special import ndtri  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
+from chiasm.errors import count
 from chiasm.protocols import Encoder
 
 Array = NDArray[np.float64]
@@ -50,6 +51,11 @@ class Scaler:
     ranked: np.ndarray
     knots: np.ndarray
     tail: float
+
+    def of_training(self) -> str:
+        """Say what a model folder holds of training patients by this part."""
+        ranks = f", and {KNOTS} quantiles of {len(self.ranked):,} of them, from the smallest value to the largest"
+        return f"median, mean and scale of {count(len(self.columns), 'column')}{ranks if len(self.ranked) else ''}"
 
     def __post_init__(self) -> None:
         width, ranked = len(self.columns), np.asarray(self.ranked)

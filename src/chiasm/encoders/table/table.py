@@ -13,6 +13,7 @@ import torch
 
 from chiasm.artifact import storable
 from chiasm.encoders.table.scaling import Array, Scaler, select
+from chiasm.errors import count
 from chiasm.tokens import Tokens
 
 MAX_SLOTS = 32
@@ -40,6 +41,11 @@ class TableEncoder:
     flagged: tuple[str, ...] = ()
 
     fitted_on_cohort = True
+
+    def of_training(self) -> str:
+        """Say what a model folder holds of training patients by this part."""
+        levels = sum(len(own) for own in (self.categories or {}).values())
+        return f"{count(levels, 'level')} of categories as written, each of two patients or more" if levels else ""
 
     def fit(self, raw: pd.DataFrame, patients: Sequence[str] = ()) -> Self:
         """Fit on the training rows of a table, `(n, columns)`; the order of its columns does not matter."""

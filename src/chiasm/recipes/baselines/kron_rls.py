@@ -11,6 +11,7 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.encoders import features_of
 from chiasm.encoders.registry import part_of
+from chiasm.errors import count
 from chiasm.fitting.base import Training
 from chiasm.fitting.one_modality import OneOrAll
 from chiasm.fitting.row import Row
@@ -47,6 +48,12 @@ class ItemKernel:
     values: np.ndarray
     scale: float
 
+    def of_training(self) -> str:
+        """Say what a model folder holds of training patients by this part."""
+        return (
+            f"the {self.values.shape[1]:,} features of {count(len(self.values), 'distinct training item')}, row by row"
+        )
+
 
 @storable("kron-rls")
 @dataclass(frozen=True)
@@ -71,6 +78,10 @@ class KronRLSPredictor:
     offset: float
     slope: float
     level: float
+
+    def of_training(self) -> str:
+        """Say what a model folder holds of training patients by this part."""
+        return f"which of these items each of {count(len(self.coef), 'training patient')} has, and a weight of each"
 
     @property
     def trained_parameters(self) -> int:

@@ -1,0 +1,112 @@
+"""Card of a fitted model: what it reads and gives, what its folder holds of training patients, what it is not for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from chiasm.cohort import Encoding
+from chiasm.errors import count
+
+LIMITS = """\
+- Patients unlike those it learned from: another disease, another way to measure, another time. Try it on patients of
+  your own with known outcomes first.
+- A decision about a patient. It is no medical device, and nobody has approved it.
+- A claim of how good it is. It holds no score: `chiasm evaluate` measures the recipe, on patients that it has not
+  learned from.
+"""
+
+
+@runtime_checkable
+class HoldsTraining(Protocol):
+    """Protocol of a stored part that keeps something of training patients beyond fitted weights."""
+
+    def of_training(self) -> str:
+        """Say in a phrase what a model folder holds of training patients by this part; empty: nothing."""
+        ...
+
+
+class Described(Protocol):
+    """Protocol of what a card describes: the public fields of a fitted model."""
+
+    @property
+    def recipe(self) -> str: ...
+    @property
+    def modalities(self) -> dict[str, str]: ...
+    @property
+    def target(self) -> dict[str, Any]: ...
+    @property
+    def encodings(self) -> dict[str, Encoding]: ...
+    @property
+    def learned_from(self) -> dict[str, int]: ...
+    @property
+    def columns(self) -> dict[str, list[str]]: ...
+    @property
+    def trained_parameters(self) -> int: ...
+
+
+def card_of(model: Described) -> str:
+    """Write the card of a fitted model in Markdown."""
+    learned = " with ".join(count(number, noun.removesuffix("s")) for noun, number in model.learned_from.items())
+    target = ", ".join(f"{key} '{_plain(value)}'" for key, value in model.target.items())
+    lines = [
+        f"# Model card: `{_plain(model.recipe)}`",
+        "",
+        f"A model of chiasm. {count(model.trained_parameters, 'trained parameter')}"
+        + (f", learned from {learned}." if learned else "."),
+        "",
+        "## What it gives",
+        "",
+        f"One row for each patient, for the target of {target}. A patient needs one or more of the modalities below.",
+        "",
+        "## What it reads",
+        "",
+        "| modality | kind | columns | encoder |",
+        "|---|---|---|---|",
+    ]
+    for name, kind in model.modalities.items():
+        columns = f"{len(model.columns[name]):,}" if name in model.columns else "-"
+        encoder = _plain(model.encodings[name].encoder) if name in model.encodings else "-"
+        lines.append(f"| {_plain(name)} | {_plain(kind)} | {columns} | {encoder} |")
+    said = held_of_training(model).items()
+    held = [f"- {number} x {phrase}" if number > 1 else f"- {phrase}" for phrase, number in said]
+    lines += [
+        "",
+        "## What this folder holds of training patients",
+        "",
+        "Fitted weights, and:" if held else "Fitted weights alone.",
+        *held,
+        "",
+        "Who may read the folder may read these: share it as you would share such figures of your patients.",
+        "",
+        "## What it is not for",
+        "",
+        LIMITS,
+    ]
+    return "\n".join(lines)
+
+
+def held_of_training(part: Any) -> Mapping[str, int]:
+    """Collect what every part of a model says that it keeps of training patients, and how often the same is said."""
+    return Counter(phrase for phrase in _phrases(part) if phrase)
+
+
+def _phrases(part: Any) -> Iterator[str]:
+    if isinstance(part, Mapping):
+        for own in part.values():
+            yield from _phrases(own)
+    elif isinstance(part, tuple | list):
+        for own in part:
+            yield from _phrases(own)
+    elif is_dataclass(part) and not isinstance(part, type):
+        if isinstance(part, HoldsTraining):
+            yield part.of_training()
+        for field in fields(part):
+            yield from _phrases(getattr(part, field.name))
+
+
+def _plain(value: object) -> str:
+    """Text without what Markdown or a terminal would act on."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(value)).replace("|", "/").replace("`", "'")
