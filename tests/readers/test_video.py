@@ -30,7 +30,7 @@ KINDS = {
     "mkv": "mpeg4",
     "webm": "libvpx",
 }
-FORMATS = {"mkv": "matroska", "mpg": "mpeg", "ts": "mpegts"}
+FORMATS = {"mkv": "matroska", "mpg": "mpeg", "ts": "mpegts", "m1v": "mpeg1video"}
 PIXELS = {"gif": "rgb8", "mjpeg": "yuvj420p"}
 
 
@@ -117,6 +117,13 @@ def test_a_film_that_was_taken_with_a_turned_phone_is_upright(
     assert np.unravel_index(half.argmax(), (2, 2)) == bright and np.sort(half.ravel())[-2] < 20
 
 
+def test_what_lies_behind_the_last_box_is_no_part_of_the_film(tmp_path: Path) -> None:
+    path = film(tmp_path / "x.mp4", [90] * 25)
+    whole = path.read_bytes()
+    for more in (b"abc", bytes(1000), b"\0\0\0\x10free" + bytes(8)):
+        assert READER.read(written(path, whole + more)).size == (48, 64)
+
+
 def sound(path: Path, cover: bool) -> Path:
     with av.open(str(path), "w", format="mp4") as out:
         stream = out.add_stream("aac", rate=16_000)
@@ -138,7 +145,8 @@ def patched(kind: str, spoil: Callable[[bytearray], object]) -> Callable[[Path],
     """A film of a second whose bytes are changed."""
 
     def write(path: Path) -> None:
-        made = film(path.with_suffix(f".{kind}"), [100] * 25, codec="mjpeg" if kind == "avi" else "")
+        codec = {"avi": "mjpeg", "m1v": "mpeg1video"}.get(kind, "")
+        made = film(path.with_suffix(f".{kind}"), [100] * 25, codec=codec)
         content = bytearray(made.read_bytes())
         made.unlink()
         path.write_bytes(spoil(content) or content)  # type: ignore[arg-type]
@@ -172,6 +180,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "sound alone": (lambda path: sound(path, cover=False), "no film"),
     "sound with a picture on its cover": (lambda path: sound(path, cover=True), "no film"),
     "a GIF of 16,384 x 16,384": (patched("gif", large_screen), "too large"),
+    "a bare stream, without times": (lambda path: patched("m1v", lambda own: own)(path), "no film that is read"),
     "a list of files": (lambda path: written(path, b"#EXTM3U\nfile:///etc/passwd\n"), "no film that is read"),
     "a concatenation": (
         lambda path: written(path, b"ffconcat version 1.0\nfile a\n"),

@@ -12,7 +12,7 @@ UNSAID = 0xFFFFFFFF
 
 
 def container_of(path: Path) -> str | None:
-    """Return the container as FFmpeg calls it; None for what is no film, or one that is not read."""
+    """Return the container as FFmpeg calls it; None for what is no film, or one without times (a bare MPEG stream)."""
     with path.open("rb") as file:
         start = file.read(PACKET + 1)
     if start[4:8] in MOV_BOXES:
@@ -23,7 +23,7 @@ def container_of(path: Path) -> str | None:
         return "gif"
     if start[:1] == b"G" and start[PACKET:] == b"G":
         return "mpegts"
-    return {b"\0\0\1\xba": "mpeg", b"\0\0\1\xb3": "mpegvideo", b"\x1aE\xdf\xa3": "matroska"}.get(start[:4])
+    return {b"\0\0\1\xba": "mpeg", b"\x1aE\xdf\xa3": "matroska"}.get(start[:4])
 
 
 def is_cut_off(path: Path, container: str) -> bool:
@@ -41,8 +41,8 @@ def is_cut_off(path: Path, container: str) -> bool:
             return _segment_end(file.read(EBML_BYTES)) > size
         place = 0
         for _ in range(MOST_BOXES if container == "mov" else 0):
-            if place >= size:
-                return place > size
+            if place > size - 8:
+                return place > size  # a few bytes behind the last box are no box
             file.seek(place)
             head = file.read(16)
             length = int.from_bytes(head[:4], "big")
