@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -128,6 +129,36 @@ def test_jpeg_2000(tmp_path: Path, pixels: np.ndarray, no_jp2: bool) -> None:
     path = pillow(tmp_path / "x.jp2", pixels, "JPEG2000", irreversible=False, no_jp2=no_jp2)
     assert np.array_equal(READER.read(path).values, np.moveaxis(np.atleast_3d(pixels), -1, 0))
     refused(READER, path, "over the limit", Limits(values=100))
+
+
+@pytest.mark.parametrize(
+    "bits, signed", [(1, False), (4, False), (6, False), (8, True), (10, False), (12, False), (12, True), (16, True)]
+)
+def test_jpeg_2000_of_any_depth_is_in_the_numbers_of_the_file(tmp_path: Path, bits: int, signed: bool) -> None:
+    """Pillow shifts 12 bits to 16, and adds half the range to signed numbers."""
+    low, high = (-(1 << bits - 1), 1 << bits - 1) if signed else (0, 1 << bits)
+    kind = np.dtype(f"{'i' if signed else 'u'}{1 if bits <= 8 else 2}")
+    pixels = np.random.default_rng(0).integers(low, high, (20, 30)).astype(kind)
+    content = imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", reversible=True, bitspersample=bits)
+    found = READER.read(written(tmp_path / "x.j2k", content)).values
+    np.testing.assert_allclose(found[0], pixels * (255 / (high - 1) if bits <= 4 else 1.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["j2k", "jp2"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_jpeg_2000_in_deep_colour(tmp_path: Path, kind: str, channels: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (20, 30, channels)).astype(np.uint16)
+    content = imagecodecs.jpeg2k_encode(pixels, level=0, codecformat=kind, reversible=True)
+    found = READER.read(written(tmp_path / "x", content))
+    assert np.array_equal(found.values, np.moveaxis(pixels[:, :, :3], -1, 0)) and found.channels[0] == "red"
+    refused(READER, written(tmp_path / "x", content[: len(content) // 2]), "damaged")
+
+
+def test_jpegs_of_another_coding_are_named(tmp_path: Path) -> None:
+    assert np.array_equal(READER.read(written(tmp_path / "x", imagecodecs.ljpeg_encode(GREY))).values[0], GREY)
+    deep = imagecodecs.ljpeg_encode(GREY.astype(np.uint16) * 16, bitspersample=12)
+    for content in (imagecodecs.jpegls_encode(GREY), deep):
+        refused(READER, written(tmp_path / "x", content), "JPEG-LS, or has other than 8 bits")
 
 
 def test_broken_ones_are_refused(tmp_path: Path) -> None:

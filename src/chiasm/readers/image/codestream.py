@@ -21,14 +21,28 @@ def stream_size(stream: bytes) -> tuple[int, int] | None:
     if start >= 0 and stream[start : start + 4] == J2K and len(stream) >= start + 24:
         width, height, left, top = struct.unpack_from(">4I", stream, start + 8)
         return max(0, height - top), max(0, width - left)
+    place = _frame(stream)
+    if place is None:
+        return None
+    height, width = struct.unpack_from(">HH", stream, place + 5)
+    return height, width
+
+
+def frame_of(stream: bytes) -> tuple[int, int] | None:
+    """Read the mark of a JPEG's frame, which says how it is coded, and the bits of a sample; None if there is none."""
+    place = _frame(stream)
+    return None if place is None else (stream[place + 1], stream[place + 4])
+
+
+def _frame(stream: bytes) -> int | None:
+    """Find where the frame of a JPEG begins."""
     place = 0
     while place + 4 <= len(stream):
         if stream[place] != 0xFF:
             return None
         marker = stream[place + 1]
         if marker in FRAMES and place + 9 <= len(stream):
-            height, width = struct.unpack_from(">HH", stream, place + 5)
-            return height, width
+            return place
         if marker in (0xDA, 0xD9):
             return None
         place += (

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.readers.guard import file_of, guarded
-from chiasm.readers.image.codestream import check_stream
+from chiasm.readers.image.codestream import check_stream, frame_of
+from chiasm.readers.image.jpeg2000 import HEAD_BYTES, decode_deep, depth_of
 from chiasm.readers.image.orientation import TAG, upright
 from chiasm.readers.image.tiff import check_tiff, read_tiff
 from chiasm.readers.reading import LIMITS, Image, Item, Limits, ReadError, check_values
@@ -19,8 +20,8 @@ from chiasm.readers.registry import missing
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
 JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
-STREAM_HEAD = 1 << 16  # bytes within which a JPEG 2000 states its size
 GREY, RGB = ("grey",), ("red", "green", "blue")
+JPEG_LS = 0xF7  # the mark of its frame
 DEEP = {"I;16", "I;16B", "I;16L", "I", "F"}  # Pillow's modes of one channel beyond 8 bits
 PRINT = (72, 90, 96, 100, 150, 300, 600)  # dots per inch that programs write when they do not know the scale
 FIX = "export it again as PNG, JPEG or TIFF"
@@ -69,16 +70,15 @@ class ImageReader:
             else:
                 with _plugin(start)(path) as image:
                     _check(image, limits)
-                    if start.startswith(JPEG_2000):
-                        with path.open("rb") as file:
-                            check_stream(file.read(STREAM_HEAD), image.height, image.width)
-                    value = _decode(image)
+                    value = _jpeg_2000(path, image) if start.startswith(JPEG_2000) else _decode(image)
         return value
 
 
 def _start(path: Path) -> bytes:
     with guarded("an image", FIX), path.open("rb") as file:
         start = file.read(132)
+        if start.startswith(JPEG):
+            start += file.read(HEAD_BYTES)
     return start
 
 
@@ -91,6 +91,9 @@ def _plugin(start: bytes) -> Any:
     if start.startswith(PNG):
         return PngImagePlugin.PngImageFile
     if start.startswith(JPEG):
+        frame = frame_of(start)
+        if frame is not None and (frame[0] == JPEG_LS or frame[1] != 8):
+            raise ReadError("the JPEG is JPEG-LS, or has other than 8 bits a sample", "export it as PNG or TIFF")
         return JpegImagePlugin.JpegImageFile
     if start.startswith(JPEG_2000):
         return Jpeg2KImagePlugin.Jpeg2KImageFile
@@ -119,6 +122,18 @@ def _decode(image: Any) -> Image:
     planes: NDArray[Any] = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)  # (C, H, W)
     planes, spacing = upright(planes, spacing, turn)
     return Image(np.ascontiguousarray(planes, dtype=np.float32), GREY if len(planes) == 1 else RGB, spacing)
+
+
+def _jpeg_2000(path: Path, image: Any) -> Image:
+    """Decode JPEG 2000: by Pillow, which knows its colours, unless it would change the numbers."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        check_stream(head, image.height, image.width)
+        depth = depth_of(head)
+        if depth is None or depth == (8, False):
+            return _decode(image)
+        planes = decode_deep(head + file.read(), depth[0])
+    return Image(np.ascontiguousarray(planes, dtype=np.float32), GREY if len(planes) == 1 else RGB)
 
 
 def _orientation(image: Any) -> int:
