@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -18,7 +19,9 @@ import pytest
 import chiasm
 from chiasm.cohort import CohortError
 from chiasm.cohort.dialect import Form
+from chiasm.cohort.grid import Grid, column_of
 from chiasm.cohort.tables import Table
+from chiasm.cohort.text_table import TextTable
 
 HEADER = ["id", "age", "sex"]
 ROWS = [["007", 61.5, "m"], ["008", 7, "f"], ["009", None, "m"]]
@@ -88,6 +91,18 @@ def test_numbers_as_text_obey_the_rules_of_a_csv(tmp_path: Path) -> None:
     assert pd.isna(column(tmp_path, [1.5, 999, "-"], missing=("-", "999"))[1:]).all()
     assert pd.isna(column(tmp_path, [1.5, "NA", "  "])[1:]).all()
     assert column(tmp_path, [True, False, True]) == [True, False, True]
+
+
+def test_no_sign_in_a_cell_ends_its_row(tmp_path: Path) -> None:
+    texts = ["a\rb", "c\nd", "e\r\nf", 'g"h,i', "\\", "#", "'", "\ufeffj", "k" * 40_000]
+    grid = Grid({"id": np.array(["", *"abcdefgh"], dtype=object), "w": column_of(texts, Form())}, len(texts))
+    read = TextTable(grid.as_csv(), "x", Form(), ("id", "w"))
+    assert read.parsed()["w"].tolist() == read.written("w").tolist() == texts
+    assert column_of(["a\0b"], Form()).tolist() == ["ab"]
+    assert table(book(tmp_path / "a.xlsx", [["id", "w"], ["a", "x\ny"], ["b", "z"]])).frame()["w"].tolist() == [
+        "x\ny",
+        "z",
+    ]
 
 
 DATES: dict[str, tuple[Any, str]] = {
@@ -266,3 +281,55 @@ def test_other_formats_are_refused_with_what_to_do(tmp_path: Path) -> None:
 def test_digits_that_a_spreadsheet_does_not_keep_are_said(tmp_path: Path) -> None:
     (note,) = table(book(tmp_path / "a.xlsx", [["id", "x"], [1234567890123456, 1]])).findings
     assert note.finding == "digits-lost" and "'id'" in note.what
+
+
+EXCEL = {
+    "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+    '<Default Extension="xml" ContentType="application/xml"/></Types>',
+    "_rels/.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship '
+    'Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" '
+    'Target="xl/workbook.xml"/></Relationships>',
+    "xl/workbook.xml": '<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" '
+    'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets>'
+    '<sheet name="Auswertung" sheetId="2" state="hidden" r:id="rId2"/><sheet name="Daten &amp; mehr" sheetId="1" '
+    'r:id="rId1"/></sheets></workbook>',
+    "xl/_rels/workbook.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+    + "".join(
+        f'<Relationship Id="{own}" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/{kind}" '
+        f'Target="{target}"/>'
+        for own, kind, target in (
+            ("rId1", "worksheet", "worksheets/sheet1.xml"),
+            ("rId2", "worksheet", "worksheets/sheet2.xml"),
+            ("rId3", "styles", "styles.xml"),
+            ("rId4", "sharedStrings", "sharedStrings.xml"),
+        )
+    )
+    + "</Relationships>",
+    "xl/styles.xml": '<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><cellXfs>'
+    '<xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>',
+    "xl/sharedStrings.xml": '<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+    "<si><t>id</t></si><si><t>sex</t></si><si><t>day</t></si><si><t>x</t></si><si><t>007</t></si>"
+    '<si><r><t>ma</t></r><r><t xml:space="preserve">le </t></r></si></sst>',
+    "xl/worksheets/sheet1.xml": '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+    '<dimension ref="A1:XFD1048576"/><sheetData>'
+    '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c><c r="C1" t="s"><v>2</v></c>'
+    '<c r="D1" t="s"><v>3</v></c></row>'
+    '<row r="2"><c r="A2" t="s"><v>4</v></c><c r="B2" t="s"><v>5</v></c><c r="C2" s="1"><v>43861</v></c>'
+    '<c r="D2"><f>1+1</f><v>2</v></c></row>'
+    '<row r="3"><c r="A3"><v>8</v></c><c r="C3" s="1"/><c r="D3"><v>0.30000000000000004</v></c></row>'
+    '<row r="9" hidden="1"><c r="A9" s="1"/></row></sheetData></worksheet>',
+    "xl/worksheets/sheet2.xml": '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+    "<sheetData/></worksheet>",
+}
+
+
+def test_a_workbook_as_excel_writes_it_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, text in EXCEL.items():
+            packed.writestr(name, '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\r\n' + text)
+    found = table(tmp_path / "a.xlsx")
+    assert found.texts("id").tolist() == ["007", "8"] and found.findings == []
+    assert found.frame()["sex"].tolist()[0] == "male" and found.frame()["day"].tolist()[0] == "2020-01-31"
+    assert found.frame()["x"].tolist() == [2.0, 0.1 + 0.2]
+    assert table(tmp_path / "a.xlsx", sheet="Daten & mehr").columns == ["id", "sex", "day", "x"]
+    assert "the sheet is empty" in refused(tmp_path / "a.xlsx", sheet="Auswertung").what

@@ -6,6 +6,7 @@ of a CSV from there on: so the same table is the same cohort whatever file it co
 
 from __future__ import annotations
 
+import csv
 import datetime
 import string
 from collections.abc import Iterable, Sequence
@@ -64,7 +65,8 @@ class Grid:
     def as_csv(self) -> bytes:
         """Return the columns of text as CSV in UTF-8, with their header."""
         frame = pd.DataFrame({name: self.columns[name] for name in self.words}, index=range(self.rows))
-        return frame.to_csv(index=False).encode("utf-8", "replace")
+        text: str = frame.to_csv(index=False, quoting=csv.QUOTE_ALL)  # a carriage return alone would end the row
+        return text.encode("utf-8", "replace")
 
 
 def column_of(values: Sequence[Any], form: Form) -> Numbers | Texts:
@@ -95,7 +97,7 @@ def without_marks(values: Numbers, form: Form) -> Numbers:
 def written(value: Any, *, comma: bool = False) -> str:
     """Write a cell as a CSV has it: 7.0 as `7`, dates and times by ISO 8601, true as `TRUE`."""
     if isinstance(value, str):
-        return value.strip()
+        return value.replace("\0", "").strip()  # a parser of text would end at it
     if isinstance(value, bool | np.bool_):
         return "TRUE" if value else "FALSE"
     if isinstance(value, datetime.datetime):
