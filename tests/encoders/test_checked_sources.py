@@ -13,6 +13,7 @@ import pytest
 import chiasm
 from chiasm.encoders.text import hub
 from chiasm.encoding import small
+from chiasm.encoding.checking import require_sound
 from chiasm.encoding.preparing import prepare
 
 N = 8
@@ -66,6 +67,17 @@ def test_an_encoder_that_cannot_be_used_is_an_error(tmp_path: Path, encoder: str
     assert (problem.severity, problem.modality, problem.path) == ("error", "x", "x/{id}.fa")
     with pytest.raises((chiasm.Unsupported, ValueError), match=words):
         chiasm.encode(chiasm.open_cohort(tmp_path / "cohort.toml"), jobs=1)
+
+
+def test_a_wrong_encoder_stops_a_run_only_where_it_is_used(tmp_path: Path, run: Any) -> None:
+    cohort(tmp_path, "kmer")
+    opened = chiasm.open_cohort(tmp_path / "cohort.toml")
+    assert not [own for own in require_sound(opened) if own.problem.finding == "wrong-encoder"]
+    with pytest.raises(chiasm.Unsupported, match="no encoder 'kmer'"):
+        prepare(opened, jobs=1)
+    assert run("check", tmp_path / "cohort.toml").code == 1
+    said = run("encode", tmp_path / "cohort.toml", "--encoder", "x=kmers", "--jobs", "1")
+    assert said.code == 0, said.err
 
 
 def test_a_model_on_the_hub_is_not_fetched_by_a_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chiasm.encoders import list_encoders
     from chiasm.encoding.checking import examine
     from chiasm.encoding.encode import Encoded
+    from chiasm.encoding.findings import stopping
     from chiasm.encoding.preparing import PreparedCohort
     from chiasm.encoding.prune import Pruned, open_store, prune_store
     from chiasm.errors import FindingWarning as FindingWarning
@@ -75,6 +76,7 @@ _PLACES = {
     "score_similar": "chiasm.api.retrieval",
     "similar": "chiasm.api.retrieval",
     "split_specs": "chiasm.specs",
+    "stopping": "chiasm.encoding.findings",
 }
 
 __all__ = [
@@ -120,6 +122,7 @@ __all__ = [
     "score_similar",
     "similar",
     "split_specs",
+    "stopping",
     "write_predictions",
 ]
 

@@ -36,7 +36,7 @@ def checked(path: Path) -> tuple[Cohort, list[Problem]]:
 
     api.hush_findings()
     cohort, problems = examined(path)
-    errors = [problem for problem in problems if problem.severity == "error"]
+    errors = api.stopping(problems)
     if errors or cohort is None:
         raise api.CohortError(errors)
     if problems:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from chiasm.cohort import Cohort, CohortError, Problem
 from chiasm.cohort.accepted import DECODED, LATER, Finding, settle, unmade
 from chiasm.cohort.checks import examine_values
-from chiasm.encoding.findings import file_problems
+from chiasm.encoding.findings import file_problems, stopping
 from chiasm.encoding.prune import open_store
 from chiasm.encoding.source_digests import know_digests, unseen
 
@@ -51,7 +51,7 @@ def require_sound(
     """
     problems = examine(cohort)[1] if checked is None else list(checked)
     problems = [problem for problem in problems if problem.finding not in tolerated]
-    errors = [problem for problem in problems if problem.severity == "error"]
+    errors = stopping(problems)
     if errors:
         raise CohortError(errors)
-    return settle(problems, cohort.accepted)
+    return settle([problem for problem in problems if problem.severity != "error"], cohort.accepted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
@@ -16,7 +16,7 @@ from chiasm.readers import Item, Reader, ReadError, reader_for
 from chiasm.readers.guard import quiet
 
 BY_HEADER = ("dicom",)  # a check never touches its pixels, onto which a name may be burned
-INSTALL = "pip install"
+WRONG_ENCODER = "wrong-encoder"
 AT_COMMIT = re.compile(r"@[0-9a-f]{40}\b")
 LEFT_OUT = re.compile(r"([\d,]+) resources? left out: (.+)")
 IN_MEMORY = ("table", "omics", "bag", "tokens")
@@ -70,14 +70,14 @@ def file_problems(
         try:
             require_encoder(cohort, modality)
         except (Unsupported, ValueError) as fault:
-            problems.append(_unusable(fault, cohort, modality))
+            problems.append(_unusable(fault, cohort, modality, WRONG_ENCODER))
         try:
             twins, unread = decoded_twins(cohort, modality, progress)
             problems += _of_modality(cohort, modality, progress, unread)
             problems += twins
             problems += record_leaks(cohort, modality)
         except Unsupported as fault:
-            problems.append(_unusable(fault, cohort, modality))
+            problems.append(_unusable(fault, cohort, modality, "missing-package"))
     return problems
 
 
@@ -97,9 +97,13 @@ def require_encoder(cohort: Cohort, modality: str) -> None:
         choose(cohort.kinds[modality], spec)
 
 
-def _unusable(fault: Exception, cohort: Cohort, modality: str) -> Problem:
+def stopping(problems: Sequence[Problem]) -> list[Problem]:
+    """Return the errors that stop a run. A wrong encoder is none: another may be named, and else encoding says so."""
+    return [problem for problem in problems if problem.severity == "error" and problem.finding != WRONG_ENCODER]
+
+
+def _unusable(fault: Exception, cohort: Cohort, modality: str, finding: str) -> Problem:
     what, _, fix = str(fault).partition(": ")
-    finding = "missing-package" if INSTALL in fix else "wrong-encoder"
     fix = fix or "choose another encoder: `chiasm encoders` lists them"
     return error(what, fix, path=cohort.sources[modality].path, modality=modality, finding=finding)
 
