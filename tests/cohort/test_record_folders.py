@@ -193,8 +193,17 @@ def test_omop_of_parquet_is_the_same_as_of_text(tmp_path: Path) -> None:
     tables["CONCEPT"] = CONCEPT
     of_text, _ = events(written(tmp_path / "a" / "omop", tables), ["7", "8"])
     of_parquet, _ = events(written(tmp_path / "b" / "omop", tables, "parquet"), ["7", "8"])
+    whole = tmp_path / "b" / "omop" / "measurement.parquet"
+    rows = pd.read_parquet(whole)
+    whole.unlink()
+    whole.mkdir()  # as Spark writes a table, in parts
+    for at in range(2):
+        rows.iloc[at::2].to_parquet(whole / f"part-{at}.parquet", index=False)
+    (whole / "_SUCCESS").write_text("")
+    of_parts, _ = events(tmp_path / "b" / "omop", ["7", "8"])
     for name, found in of_text.items():
         same(of_parquet[name], found)
+        same(of_parts[name], found)
 
 
 def test_mimic_is_read_as_events(tmp_path: Path) -> None:
@@ -303,6 +312,18 @@ def _linked(folder: Path) -> None:
     (folder / "observation_period.csv").symlink_to(folder.parent / "secret.csv")
 
 
+def _no_parts(folder: Path) -> None:
+    (folder / "drug_exposure.csv").unlink()
+    (folder / "drug_exposure").mkdir()
+
+
+def _linked_part(folder: Path) -> None:
+    (folder / "drug_exposure.csv").unlink()
+    (folder / "drug_exposure").mkdir()
+    pd.DataFrame({"person_id": ["1"]}).to_parquet(folder.parent / "secret.parquet")
+    (folder / "drug_exposure" / "part-0.parquet").symlink_to(folder.parent / "secret.parquet")
+
+
 def _no_person(folder: Path) -> None:
     (folder / "PERSON.csv").unlink()
 
@@ -313,6 +334,8 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "ragged": (_ragged, "its table 'death' is damaged"),
     "twice": (_twice, "holds the table 'death' twice"),
     "linked": (_linked, "is a link out of the folder"),
+    "no parts": (_no_parts, "its table 'drug_exposure' is damaged"),
+    "linked part": (_linked_part, "is a link out of the folder"),
     "neither": (_no_person, "no tables of records"),
 }
 

@@ -17,7 +17,7 @@ def read_records(folder: Path) -> Annotated:
         GridError: a folder of neither, a damaged table, or one without a column that it must have.
         LimitError: over a limit.
     """
-    tables = tables_in(folder)
+    tables = tables_in(folder, {*omop.READ, *mimic.READ})
     if set(omop.MARKS) <= set(tables):
         return omop.read_omop(tables)
     if set(mimic.MARKS) <= set(tables):

@@ -101,23 +101,26 @@ class Gathered:
         return ", ".join(f"{number:,} of {table} {reason}" for (table, reason), number in some)
 
 
-def tables_in(folder: Path) -> dict[str, Path]:
+def tables_in(folder: Path, known: Collection[str]) -> dict[str, Path]:
     """Name of each table, in small letters, to its file; folders one level down are looked through too.
+
+    A folder of the name of a known table, as `measurement` or `measurement.parquet`, holds its parts in Parquet.
 
     Raises:
         GridError: a table that stands twice, or a link out of the folder.
     """
     found: dict[str, Path] = {}
     entries = sorted(folder.iterdir())
-    entries += [own for entry in entries if entry.is_dir() for own in sorted(entry.iterdir())]
+    parted = [own for own in entries if own.is_dir() and own.name.lower().removesuffix(".parquet") in known]
+    entries += [own for entry in entries if entry.is_dir() and entry not in parted for own in sorted(entry.iterdir())]
     for path in entries:
         suffix = next((own for own in reversed(SUFFIXES) if path.name.lower().endswith(own)), None)
-        if suffix is None or not path.is_file():
+        if path not in parted and (suffix is None or not path.is_file()):
             continue
-        name = path.name.lower().removesuffix(suffix)
+        name = path.name.lower().removesuffix(suffix or "")
         if name in found:
             raise GridError(f"holds the table '{name}' twice", "keep one of the two files")
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if any(not own.resolve().is_relative_to(folder.resolve()) for own in (path, *_parts(path))):
             raise GridError(f"its table '{name}' is a link out of the folder", "copy the file itself")
         found[name] = path
     return found
@@ -138,10 +141,13 @@ def read_columns(
         LimitError: over a limit.
     """
     try:
-        if path.name.lower().endswith(".parquet"):
-            require_bounded_parquet(path)
-            known = {own.lower(): own for own in pq.read_schema(path).names}
-            table = pq.read_table(path, columns=_known(known, name, needed, others))
+        if path.is_dir() or path.name.lower().endswith(".parquet"):
+            parts = []
+            for part in _parts(path):
+                require_bounded_parquet(part)
+                known = {own.lower(): own for own in pq.read_schema(part).names}
+                parts.append(pq.ParquetFile(part).read(columns=_known(known, name, needed, others)))
+            table = pa.concat_tables(parts, promote_options="permissive")
         else:
             packed = path.name.lower().endswith(".gz")
             require_bounded(path, packed)
@@ -173,6 +179,11 @@ def read_columns(
         raise GridError(f"its table '{name}' is damaged", "write the table again, as UTF-8 where it is text") from None
     frame.columns = [own.lower() for own in frame.columns]
     return frame.reindex(columns=[*needed, *others])
+
+
+def _parts(path: Path) -> list[Path]:
+    """Files of a table in Parquet: itself, or those of its folder."""
+    return sorted(path.glob("*.parquet")) if path.is_dir() else [path]
 
 
 def _known(known: dict[str, str], name: str, needed: Sequence[str], others: Sequence[str]) -> list[str]:
