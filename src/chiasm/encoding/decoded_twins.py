@@ -19,6 +19,7 @@ from chiasm.readers.guard import quiet
 # image by up to .04, and chest radiographs of two different people differ by .28 or more
 NEAR = {"image": 0.06, "volume": 0.02, "ecg": 0.02, "signal": 0.02, "audio": 0.02}
 SIDES = {1: (256,), 2: (16, 16), 3: (8, 8, 8)}  # thumbnail of a one-, two- or three-dimensional array
+MOST_VALUES = 50_000_000  # of a source; a small file of silence unpacks to more
 ROWS_AT_ONCE = 1_024
 
 Array = NDArray[np.float64]
@@ -35,7 +36,7 @@ def decoded_twins(
     Each distinct file is decoded once and reduced to a thumbnail (256 numbers, 512 for a volume, 32 per lead) by block
     means, with mean 0 and standard deviation 1; all pairs are compared. Files of equal content are left to the check of
     the cohort, and copies within a group are allowed. Modalities that are not small (see `is_small`) and DICOM are
-    skipped; rotated or cropped copies are not detected.
+    skipped, and sources of more than 50 million values; rotated or cropped copies are not detected.
     """
     kind, items = cohort.kinds[modality], cohort.raw(modality)
     if kind not in NEAR or not isinstance(items, Items) or len(items) < 2 or not is_small(items):
@@ -73,11 +74,14 @@ def decoded_twins(
 def _made(
     kind: str, file: Path, progress: Callable[[str, int, int], None], modality: str, done: int, everything: int
 ) -> Array | ReadError | None:
-    """Make the thumbnail of a source; None if it is nearly constant, or a package is missing."""
+    """Make the thumbnail of a source; None if it is constant or too large, or a package is missing."""
     progress(f"{modality}, decoded", done + 1, everything)
     try:
         with quiet():
-            values = np.asarray(reader_for(kind).read(file).values, dtype=np.float64)
+            read = reader_for(kind).read(file).values
+            if read.size > MOST_VALUES:
+                return None
+            values = np.asarray(read, dtype=np.float64)
             return thumbnail(np.nan_to_num(values))  # a recording has NaN in its gaps
     except ReadError as refused:
         return refused

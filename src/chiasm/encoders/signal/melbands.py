@@ -106,7 +106,9 @@ class MelBands:
         if samples < WINDOW:
             raise ReadError("the sound is shorter than 25 ms", "take the file away if the patient has none")
         if frames > self.most * self._frames:
-            raise ReadError(f"the sound has more than {self.most:,} stretches", "choose longer seconds or more")
+            raise ReadError(
+                f"the sound has more than {self.most:,} stretches", "choose longer seconds, or a higher most"
+            )
         found, per = [], self._frames
         offset = float(signal.values.mean(dtype=np.float64))
         whole = max(1, AT_ONCE // (per * HOP)) * per  # frames at once: whole stretches
