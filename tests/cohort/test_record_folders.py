@@ -141,22 +141,22 @@ def test_omop_is_read_as_events(how: str, tmp_path: Path) -> None:
     folder = written(tmp_path / "omop", {**OMOP, "CONCEPT": CONCEPT}, how)
     found, cohort = events(folder, ["007", "8", "10"])
     assert cohort.present[:, 0].tolist() == [True, False, True]  # in the order of the names: 007, 10, 8
-    birth = (pd.Timestamp("1960-05-01") - pd.Timestamp("2020-01-01")) / pd.Timedelta(hours=1)
+    birth = (pd.Timestamp("1960-05-01") - pd.Timestamp("2020-01-01 08:00")) / pd.Timedelta(hours=1)
     same(
         found["007"],
         [
             (birth, "MEDS_BIRTH", NAN),
-            (0.0, "CONDITION//SNOMED//44054006", NAN),
+            (0.0, "ADMISSION//IP", NAN),
+            (0.0, "CONDITION//SNOMED//44054006", NAN),  # of that date: not before the first time of it
             (0.0, "GENDER//M", NAN),
-            (8.0, "ADMISSION//IP", NAN),
-            (9.5, "LOINC//2823-3//mmol/L", 4.1),
-            (12.0, "DRUG//RXNORM//6809", NAN),
-            (24.0, "CONDITION//SOURCE//I10", NAN),
-            (24.0, "LOINC//2823-3//mmol/l", 5.0),
-            (48.0, "DISCHARGE//IP", NAN),
-            (48.0, "LOINC//2823-3//mmol/L//<", NAN),
-            (12408.0, "ADMISSION//9202", NAN),
-            (12408.0, "DISCHARGE//9202", NAN),
+            (1.5, "LOINC//2823-3//mmol/L", 4.1),
+            (4.0, "DRUG//RXNORM//6809", NAN),
+            (16.0, "CONDITION//SOURCE//I10", NAN),
+            (16.0, "LOINC//2823-3//mmol/l", 5.0),
+            (40.0, "LOINC//2823-3//mmol/L//<", NAN),
+            (63.9997, "DISCHARGE//IP", NAN),  # of a date: at its end
+            (12400.0, "ADMISSION//9202", NAN),
+            (12423.9997, "DISCHARGE//9202", NAN),
         ],
     )
     first = pd.Timestamp("1970-01-02 03:00")  # a condition of the day of the birth does not precede it
@@ -170,7 +170,7 @@ def test_omop_is_read_as_events(how: str, tmp_path: Path) -> None:
             (at[0], "PROCEDURE//CONCEPT//4000000", NAN),
             (at[0] + 10, "LOINC//80382-5//LOINC//LA6576-8", NAN),
             (at[1], "CONCEPT//77", 2.0),
-            (at[2], "MEDS_DEATH", NAN),
+            (round(at[2] + 86399 / 3600, 4), "MEDS_DEATH", NAN),
         ],
     )
 
@@ -235,6 +235,7 @@ def test_mimic_is_read_as_events(tmp_path: Path) -> None:
     assert said == [
         "rows are left out: 1 of diagnoses_icd of no admission, 1 of labevents without a patient, "
         "1 of labevents without a time, 1 of prescriptions without a time",
+        "values in words are not read, and their events have none: 1 of labevents",
         "1 table not read (microbiologyevents)",
     ]
 

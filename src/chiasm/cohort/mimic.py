@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,13 +10,15 @@ import pandas as pd
 
 from chiasm.cohort.annotated_file import Annotated
 from chiasm.cohort.omop import left_out
-from chiasm.cohort.record_tables import BIRTH, DEATH, Gathered, Moments, moments, names, numbers, read_columns, unread
+from chiasm.cohort.record_cells import DRUG, identifiers, names, numbers, signs_of, values_of
+from chiasm.cohort.record_tables import Gathered, read_columns, unread
+from chiasm.cohort.record_times import BIRTH, DEATH, Moments, moments
 
 MARKS = ("patients", "admissions")  # tables by which a folder is known
 READ = (*MARKS, "labevents", "chartevents", "diagnoses_icd", "prescriptions", "d_labitems", "d_items")
 MEASURED = {"labevents": ("LAB//", "d_labitems"), "chartevents": ("CHART//", "d_items")}
-BOUND = re.compile(r"\s*(<=|>=|<|>)")
 LONGEST_LIFE = np.timedelta64(150 * 365, "D")  # MIMIC-III moves the births of those over 89 by three centuries
+OLDEST = 91  # what MIMIC-IV writes as the age of those over 89
 
 
 def read_mimic(tables: Mapping[str, Path]) -> Annotated:
@@ -39,7 +40,7 @@ def read_mimic(tables: Mapping[str, Path]) -> Annotated:
         rows = read_columns(
             tables["prescriptions"], "prescriptions", ["subject_id", "drug"], ("starttime", "startdate")
         )
-        coded = [f"MEDICATION_REQUEST//{drug}" if drug else "" for drug in names(rows["drug"])]
+        coded = [f"MEDICATION_REQUEST//{drug}" if DRUG.fullmatch(drug) else "" for drug in names(rows["drug"])]
         found.add("prescriptions", rows["subject_id"], moments(rows, "starttime", "startdate"), coded)
     frame = found.frame()
     return Annotated(frame, "subject_id", (), left_out(found, unread(list(tables), READ)))
@@ -49,34 +50,38 @@ def _admissions(path: Path, found: Gathered) -> pd.DataFrame:
     others = ("admission_type", "deathtime", "dischtime")
     stays = read_columns(path, "admissions", ["subject_id", "hadm_id", "admittime"], others)
     kinds = [kind or "UNKNOWN" for kind in names(stays["admission_type"])]
-    for word, column in (("ADMISSION//", "admittime"), ("DISCHARGE//", "dischtime")):
-        found.add(
-            f"admissions ({column})", stays["subject_id"], moments(stays, column), [word + kind for kind in kinds]
-        )
-    ends = moments(stays, "dischtime")
-    return stays.assign(end=ends.time, start=moments(stays, "admittime").time, died=moments(stays, "deathtime").time)
+    starts, ends = moments(stays, "admittime"), moments(stays, "dischtime", ends=True)
+    for word, column, at in (("ADMISSION//", "admittime", starts), ("DISCHARGE//", "dischtime", ends)):
+        found.add(f"admissions ({column})", stays["subject_id"], at, [word + kind for kind in kinds])
+    died = moments(stays, "deathtime", ends=True)
+    subject, stay = identifiers(stays["subject_id"]), identifiers(stays["hadm_id"])
+    frame = pd.DataFrame({"subject": subject, "stay": stay, "start": starts.time, "end": ends.time, "died": died.time})
+    return frame.assign(end_dated=ends.dated, died_dated=died.dated)
 
 
 def _patients(path: Path, stays: pd.DataFrame, found: Gathered) -> None:
     others = ("gender", "anchor_age", "anchor_year", "dob", "dod")
     rows = read_columns(path, "patients", ["subject_id"], others)
-    identifiers = names(rows["subject_id"])
+    subjects = identifiers(rows["subject_id"])
     found_gender = [f"GENDER//{word}" if word else "" for word in names(rows["gender"])]
     some = np.array([bool(word) for word in found_gender], dtype=bool)
     found.add("patients", rows["subject_id"][some], None, [own for own in found_gender if own], needs_time=False)
-    years = numbers(rows["anchor_year"]) - numbers(rows["anchor_age"])
-    dated = [None if np.isnan(year) else f"{int(year):04d}-01-01" for year in years]
-    births = moments(rows.assign(born=pd.Series(dated, index=rows.index, dtype=object)), "dob", "born")
-    first = stays.assign(subject=names(stays["subject_id"])).groupby("subject")["start"].min().reindex(identifiers)
+    ages = numbers(rows["anchor_age"])
+    years = numbers(rows["anchor_year"]) - ages
+    born = [None if np.isnan(year) else f"{int(year):04d}-01-01" for year in years]
+    births = moments(rows.assign(born=pd.Series(born, index=rows.index, dtype=object)), "dob", "born")
+    first = stays.groupby("subject")["start"].min().reindex(subjects)
     with np.errstate(invalid="ignore"):
-        moved = first.to_numpy("datetime64[us]") - births.time > LONGEST_LIFE
+        moved = (first.to_numpy("datetime64[us]") - births.time > LONGEST_LIFE) | (ages >= OLDEST)
     found.left_out["patients", "with a birth that is moved, over 89 years"] += int(moved.sum())
     kept = ~moved & (~np.isnat(births.time) | births.odd)
     found.add("patients (birth)", rows["subject_id"][kept], births.of(kept), [BIRTH] * int(kept.sum()))
-    died = stays.assign(subject=names(stays["subject_id"])).groupby("subject")["died"].min().reindex(identifiers)
-    at_home = moments(rows, "dod")
-    times = np.where(died.isna().to_numpy(), at_home.time, died.to_numpy("datetime64[us]"))
-    deaths = Moments(times, at_home.odd & died.isna().to_numpy())
+    dead = stays.sort_values("died").drop_duplicates("subject").set_index("subject").reindex(subjects)
+    in_stay = dead["died"].notna().to_numpy()
+    at_home = moments(rows, "dod").by_day()  # a date, whatever it is written as
+    times = np.where(in_stay, dead["died"].to_numpy("datetime64[us]"), at_home.time)
+    dated = np.where(in_stay, dead["died_dated"].eq(True).to_numpy(bool), at_home.dated)
+    deaths = Moments(times, at_home.odd & ~in_stay, dated, ends=True)
     gone = ~np.isnat(times) | deaths.odd
     found.add("patients (death)", rows["subject_id"][gone], deaths.of(gone), [DEATH] * int(gone.sum()))
 
@@ -89,49 +94,81 @@ def _measured(tables: Mapping[str, Path], table: str, found: Gathered) -> None:
     wrong = (numbers(rows["error"]) == 1).tolist()  # marked by the staff, in MIMIC-III
     found.left_out[table, "marked as an error"] += sum(wrong)
     rows = rows[~np.array(wrong, dtype=bool)]
-    signs = [match[1] if (match := BOUND.match(text)) else "" for text in names(rows["value"])]
+    read, said = values_of(rows["valuenum"]), values_of(rows["value"])
+    signs = [own or other for own, other in zip(signs_of(rows["value"]), read.sign, strict=True)]
     coded = []
-    for item, unit, sign in zip(names(rows["itemid"]), names(rows["valueuom"]), signs, strict=True):
+    for item, unit, sign in zip(identifiers(rows["itemid"]), names(rows["valueuom"]), signs, strict=True):
         parts = (labels.get(item, item), unit, sign)
         coded.append(prefix + "//".join(own for own in parts if own) if item else "")
-    values = np.where([bool(sign) for sign in signs], np.nan, numbers(rows["valuenum"]))
-    found.add(table, rows["subject_id"], moments(rows, "charttime"), coded, values)
+    alone = np.isnan(read.value) & ~read.odd  # a number that stands in the text alone counts all the same
+    found.in_words[table] += int((alone & said.odd & ~np.isinf(numbers(rows["value"]))).sum())
+    values = np.where([bool(sign) for sign in signs], np.nan, np.where(alone, said.value, read.value))
+    found.add(
+        table,
+        rows["subject_id"],
+        moments(rows, "charttime"),
+        coded,
+        values,
+        odd={"with a value that cannot be read": read.odd},
+    )
 
 
 def _labels(path: Path, name: str) -> dict[str, str]:
     """Number of each item to its label, with fluid and category in the laboratory; and the number where two share."""
-    items = read_columns(path, name, ["itemid", "label"], ("fluid", "category"))
+    items = read_columns(path, name, ["itemid", "label"], ("fluid", "category"), words=["label"])
     of_lab = name == "d_labitems"
     found = {}
-    every = zip(*(names(items[own]) for own in ("itemid", "label", "fluid", "category")), strict=True)
+    columns = [names(items[own]) for own in ("label", "fluid", "category")]
+    every = zip(identifiers(items["itemid"]), *columns, strict=True)
     for item, label, fluid, category in every:
         where = ", ".join(own for own in (fluid, category) if own) if of_lab else ""
-        found[item] = (f"{label} ({where})" if where else label) or item
+        found[item] = f"{label} ({where})" if label and where else label or item
     shared = pd.Series(found).duplicated(keep=False).to_dict() if found else {}
     return {item: f"{label} #{item}" if shared[item] else label for item, label in found.items()}
 
 
 def _diagnoses(path: Path, stays: pd.DataFrame, found: Gathered) -> None:
     rows = read_columns(path, "diagnoses_icd", ["subject_id", "hadm_id"], ("icd_code", "icd_version", "icd9_code"))
-    versions = numbers(rows["icd_version"])
-    of_nine = np.isnan(versions) | (versions == 9)
-    text = rows["icd_code"].where(rows["icd_code"].notna(), rows["icd9_code"])
-    coded = [_icd(code, nine=bool(nine)) for code, nine in zip(names(text), of_nine, strict=True)]
-    ends = dict(zip(names(stays["hadm_id"]), stays["end"].to_numpy("datetime64[us]"), strict=True))
-    stay = names(rows["hadm_id"])
-    none = np.array([own not in ends for own in stay], dtype=bool)
-    found.left_out["diagnoses_icd", "of no admission"] += int(none.sum())
-    times = np.array([ends[own] for own, lost in zip(stay, none, strict=True) if not lost], dtype="datetime64[us]")
-    at = Moments(times, np.zeros(len(times), dtype=bool))
+    rows = rows.reset_index(drop=True)
+    older = rows["icd_code"].isna() & rows["icd9_code"].notna()
+    texts = names(rows["icd_code"].where(~older, rows["icd9_code"]))
+    versions = [9.0 if own else version for own, version in zip(older, numbers(rows["icd_version"]), strict=True)]
+    coded = [_icd(code, _version(code, version)) for code, version in zip(texts, versions, strict=True)]
+    by_stay = stays.drop_duplicates("stay").set_index("stay")
+    stay, of = identifiers(rows["hadm_id"]), identifiers(rows["subject_id"])
+    here = by_stay.reindex(stay)
+    none = ~np.isin(stay, by_stay.index.to_numpy(object).astype(str))
+    other = (
+        ~none & (here["subject"].to_numpy(object) != np.array(of, dtype=object)) & np.array([own != "" for own in of])
+    )
+    unsure = ~none & ~other & np.array([bool(text) for text in texts]) & np.array([not own for own in coded])
+    for reason, own in (
+        ("of no admission", none),
+        ("of an admission of another subject", other),
+        ("without the version of its code", unsure),
+    ):
+        found.left_out["diagnoses_icd", reason] += int(own.sum())
+    kept = ~(none | other | unsure)
+    at = here[kept]
+    times = at["end"].to_numpy("datetime64[us]")
+    ends = Moments(times, np.zeros(len(times), dtype=bool), at["end_dated"].to_numpy(bool), ends=True)
     found.add(
-        "diagnoses_icd", rows["subject_id"][~none], at, [own for own, lost in zip(coded, none, strict=True) if not lost]
+        "diagnoses_icd", rows["subject_id"][kept], ends, [code for code, own in zip(coded, kept, strict=True) if own]
     )
 
 
-def _icd(code: str, *, nine: bool) -> str:
+def _version(code: str, version: float) -> int:
+    """Revision of a code; where none is given, that to which its first letter belongs alone, 0 where it may be two."""
+    if version in (9, 10) or not code:
+        return int(version) if version in (9, 10) else 0
+    return 9 if code[0].isdigit() else 0 if code[0] in "EVev" or not np.isnan(version) else 10
+
+
+def _icd(code: str, version: int) -> str:
     """Write a code with its point, as FHIR has it: E119 is E11.9, the 4019 of the ninth revision 401.9."""
-    if not code:
+    if not code or not version:
         return ""
+    nine = version == 9
     before = 4 if nine and code.startswith("E") else 3
     plain = code.replace(".", "")
     pointed = f"{plain[:before]}.{plain[before:]}" if len(plain) > before else plain

@@ -10,7 +10,9 @@ import pandas as pd
 
 from chiasm.cohort.annotated_file import Annotated
 from chiasm.cohort.grid import Note
-from chiasm.cohort.record_tables import BIRTH, DEATH, Gathered, moments, names, numbers, read_columns, unread
+from chiasm.cohort.record_cells import CODE, UNIT, identifiers, names, numbers, signs_of, values_of
+from chiasm.cohort.record_tables import Gathered, read_columns, unread
+from chiasm.cohort.record_times import BIRTH, DEATH, moments
 
 MARKS = ("person",)  # tables by which a folder is known
 VOCABULARIES = {"RXNORM": "RXNORM", "CPT4": "CPT", "RXNORM EXTENSION": "RXNORM_EXTENSION"}
@@ -25,7 +27,10 @@ CODED = {
 }
 FACTS = ("gender_concept_id", "race_concept_id", "ethnicity_concept_id")
 VALUED = ("measurement", "observation")
-VALUES = ("value_as_number", "value_as_concept_id", "unit_concept_id", "unit_source_value", "operator_concept_id")
+VALUES = (
+    "value_as_number", "value_as_concept_id", "unit_concept_id", "unit_source_value", "operator_concept_id",
+    "value_source_value",
+)  # fmt: skip
 CONCEPTS = {
     "person": FACTS,
     "visit_occurrence": ("visit_concept_id",),
@@ -47,24 +52,20 @@ def read_omop(tables: Mapping[str, Path]) -> Annotated:
     A concept is written `VOCABULARY//code` by the table `concept`, as FHIR has it, or else `CONCEPT//id`; one that maps
     to no concept, `SOURCE//` and the value of its source. Those of a measurement or an observation are followed by
     `//unit`, or by the concept of a coded answer; a bound is no value, and its sign follows the code. A birth of which
-    only the year or month is known counts as its first day; a date as its midnight. Text is never read.
+    only the year or month is known counts as its first day; for a date alone see `record_times.placed`. Text is never
+    read, and a source value or unit that looks like text is none.
     """
     found = Gathered()
     codes = _codes(tables)
     _persons(tables["person"], codes, found)
     if "visit_occurrence" in tables:
-        ends = ("visit_start_datetime", "visit_start_date", "visit_end_datetime", "visit_end_date")
-        visits = read_columns(tables["visit_occurrence"], "visit_occurrence", ["person_id", "visit_concept_id"], ends)
-        kinds = _concepts(visits["visit_concept_id"], None, codes)
-        for word, side in (("ADMISSION//", "start"), ("DISCHARGE//", "end")):
-            said = [word + (kind.partition("//")[2] or "UNKNOWN") for kind in kinds]
-            at = moments(visits, f"visit_{side}_datetime", f"visit_{side}_date")
-            found.add(f"visit_occurrence ({side})", visits["person_id"], at, said)
+        _visits(tables["visit_occurrence"], codes, found)
     for table in [own for own in CODED if own in tables]:
         _coded(tables[table], table, codes, found)
     if "death" in tables:
         deaths = read_columns(tables["death"], "death", ["person_id"], ("death_datetime", "death_date"))
-        found.add("death", deaths["person_id"], moments(deaths, "death_datetime", "death_date"), [DEATH] * len(deaths))
+        at = moments(deaths, "death_datetime", "death_date", ends=True).by_day()
+        found.add("death", deaths["person_id"], at, [DEATH] * len(deaths))
     frame = found.frame()
     return Annotated(frame, "subject_id", (), left_out(found, unread(list(tables), READ)))
 
@@ -73,6 +74,8 @@ def left_out(found: Gathered, others: str) -> tuple[Note, ...]:
     """Notes on rows and tables of a folder that give no event."""
     fix = "write them where they are meant to count"
     said = [f"rows are left out: {found.said()}"] if found.said() else []
+    if found.said_in_words():
+        said.append(f"values in words are not read, and their events have none: {found.said_in_words()}")
     return tuple(Note(what, fix, "left-out") for what in (*said, *([others] if others else [])))
 
 
@@ -83,23 +86,41 @@ def _codes(tables: Mapping[str, Path]) -> Codes:
     used: set[str] = set()
     for table in [own for own in CONCEPTS if own in tables]:  # of millions of concepts, a hospital has thousands
         rows = read_columns(tables[table], table, (), CONCEPTS[table])
-        used.update(own for column in CONCEPTS[table] for own in names(rows[column].drop_duplicates()))
+        used.update(own for column in CONCEPTS[table] for own in identifiers(rows[column].drop_duplicates()))
     known = read_columns(
-        tables["concept"], "concept", ["concept_id", "vocabulary_id", "concept_code"], among=sorted(used)
+        tables["concept"],
+        "concept",
+        ["concept_id", "vocabulary_id", "concept_code"],
+        among=sorted(used),
+        words=["concept_code"],
     )
     words = [word.upper() for word in names(known["vocabulary_id"])]
-    own = zip(names(known["concept_id"]), words, names(known["concept_code"]), strict=True)
+    own = zip(identifiers(known["concept_id"]), words, names(known["concept_code"]), strict=True)
     return {identifier: f"{VOCABULARIES.get(word, word)}//{code}" for identifier, word, code in own}
 
 
 def _concepts(column: pd.Series, source: pd.Series | None, codes: Codes) -> list[str]:
-    """Codes `(n,)` of concepts, or of their source where they map to none; "" where there is neither."""
-    identifiers = names(column)
-    fallback = [""] * len(identifiers) if source is None else names(source)
-    coded = {own: codes.get(own, f"CONCEPT//{own}") for own in set(identifiers) - {"", "0"}}
-    return [
-        coded.get(own) or (f"SOURCE//{said}" if said else "") for own, said in zip(identifiers, fallback, strict=True)
-    ]
+    """Codes `(n,)` of concepts, or of their source where they map to none; "" where there is neither.
+
+    A source that does not look like a code may be what somebody wrote of a patient, and is none.
+    """
+    own_codes = identifiers(column)
+    fallback = [""] * len(own_codes) if source is None else names(source)
+    coded = {own: codes.get(own, f"CONCEPT//{own}") for own in set(own_codes) - {"", "0"}}
+    sources = {said: f"SOURCE//{said}" if CODE.fullmatch(said) else "" for said in set(fallback)}
+    return [coded.get(own) or sources[said] for own, said in zip(own_codes, fallback, strict=True)]
+
+
+def _visits(path: Path, codes: Codes, found: Gathered) -> None:
+    columns = ("visit_start_datetime", "visit_start_date", "visit_end_datetime", "visit_end_date")
+    visits = read_columns(path, "visit_occurrence", ["person_id", "visit_concept_id"], columns)
+    kinds = [kind.partition("//")[2] or "UNKNOWN" for kind in _concepts(visits["visit_concept_id"], None, codes)]
+    starts, ends = moments(visits, *columns[:2]), moments(visits, *columns[2:], ends=True).by_day()
+    found.add("visit_occurrence (start)", visits["person_id"], starts, [f"ADMISSION//{kind}" for kind in kinds])
+    never = ends.never(starts)
+    found.left_out["visit_occurrence (end)", "that lies in a year such as 2099, for none"] += int(never.sum())
+    said = [f"DISCHARGE//{kind}" for kind, own in zip(kinds, never, strict=True) if not own]
+    found.add("visit_occurrence (end)", visits["person_id"][~never], ends.of(~never), said)
 
 
 def _persons(path: Path, codes: Codes, found: Gathered) -> None:
@@ -126,27 +147,44 @@ def _persons(path: Path, codes: Codes, found: Gathered) -> None:
 def _coded(path: Path, table: str, codes: Codes, found: Gathered) -> None:
     prefix, start, timed = CODED[table]
     concept, source = f"{start}_concept_id", f"{start}_source_value"
-    others = (source, f"{timed}_datetime", f"{timed}_date", *(VALUES if table in VALUED else ()))
-    rows = read_columns(path, table, ["person_id", concept], others)
+    clock = "measurement_time" if table == "measurement" else ""  # of the model before its sixth edition
+    others = (source, f"{timed}_datetime", f"{timed}_date", *([clock] if clock else []))
+    rows = read_columns(path, table, ["person_id", concept], (*others, *(VALUES if table in VALUED else ())))
     coded = _concepts(rows[concept], rows[source], codes)
-    values = np.full(len(rows), np.nan)
+    values, odd = np.full(len(rows), np.nan), {}
     if table in VALUED:
-        values = numbers(rows["value_as_number"])
-        units = names(rows["unit_source_value"])
-        told = [codes.get(own, "").partition("//")[2] for own in names(rows["unit_concept_id"])]
+        read = values_of(rows["value_as_number"])
+        units = _units(rows, codes)
         answers = _concepts(rows["value_as_concept_id"], None, codes)
-        signs = [COMPARED.get(own, "") for own in names(rows["operator_concept_id"])]
-        every = zip(coded, values, told, units, answers, signs, strict=True)
-        coded = [_valued(*own) for own in every]
-        values = np.where([bool(own) for own in signs], np.nan, values)
+        told = [COMPARED.get(own, "") for own in identifiers(rows["operator_concept_id"])]
+        three = zip(told, read.sign, signs_of(rows["value_source_value"]), strict=True)
+        signs = [told or own or written for told, own, written in three]
+        coded = [_valued(*own) for own in zip(coded, read.value, units, answers, signs, strict=True)]
+        values = np.where([bool(own) for own in signs], np.nan, read.value)
+        nameless = np.array([own is None for own in units], dtype=bool) & (
+            ~np.isnan(values) | [bool(own) for own in signs]
+        )
+        odd = {"with a value that cannot be read": read.odd, "with a unit that is no name": nameless & ~read.odd}
     whole = [f"{prefix}{own}" if own else "" for own in coded]
-    found.add(table, rows["person_id"], moments(rows, f"{timed}_datetime", f"{timed}_date"), whole, values)
+    at = moments(rows, f"{timed}_datetime", f"{timed}_date", clock=clock)
+    found.add(table, rows["person_id"], at, whole, values, odd=odd)
 
 
-def _valued(code: str, value: float, told: str, unit: str, answer: str, sign: str) -> str:
-    if not code:
-        return ""
-    if np.isnan(value):
-        return f"{code}//{answer}" if answer else code
-    parts = [code, told or unit, sign]
-    return "//".join(own for own in parts if own)
+def _units(rows: pd.DataFrame, codes: Codes) -> list[str | None]:
+    """Unit `(n,)` of each value: of the vocabulary, by its number or by its source; None where that is none."""
+    found: list[str | None] = []
+    for own, said in zip(identifiers(rows["unit_concept_id"]), names(rows["unit_source_value"]), strict=True):
+        if own not in ("", "0"):
+            found.append(codes[own].partition("//")[2] if own in codes else f"CONCEPT//{own}")
+        else:
+            found.append(said if not said or UNIT.fullmatch(said) else None)
+    return found
+
+
+def _valued(code: str, value: float, unit: str | None, answer: str, sign: str) -> str:
+    """Write a code with the unit of its value and the sign of a bound, or with its answer."""
+    if not code or (np.isnan(value) and not sign):
+        return f"{code}//{answer}" if code and answer else code
+    if np.isnan(value) and answer:
+        return f"{code}//{answer}"
+    return "//".join(own for own in (code, unit, sign) if own)

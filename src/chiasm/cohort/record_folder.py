@@ -7,7 +7,18 @@ from pathlib import Path
 from chiasm.cohort import mimic, omop
 from chiasm.cohort.annotated_file import Annotated
 from chiasm.cohort.grid import GridError
-from chiasm.cohort.record_tables import tables_in
+from chiasm.cohort.record_tables import name_of, tables_in
+
+MARKS = (omop.MARKS, mimic.MARKS)
+
+
+def holds_records(path: Path) -> bool:
+    """Tell whether a path is a folder of records, and not of MEDS, whose shards lie in `data`."""
+    if not path.is_dir():
+        return False
+    inner = path / "data"
+    names = {name_of(own) for own in inner.iterdir()} if inner.is_dir() else set()
+    return not inner.is_dir() or any(set(marks) <= names for marks in MARKS)
 
 
 def read_records(folder: Path) -> Annotated:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,61 +18,63 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from chiasm.cohort.grid import GridError
+from chiasm.cohort.record_cells import identifiers
+from chiasm.cohort.record_times import Moments, placed
 from chiasm.cohort.table_bytes import require_bounded, require_bounded_parquet
 from chiasm.errors import count
 from chiasm.limits import EVENT_ROWS, LimitError
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 EMPTY = ["", "NA", "NULL", "null", "None", "nan", "NaN", "\\N"]
-BIRTH, DEATH = "MEDS_BIRTH", "MEDS_DEATH"
+WORDS = ("NA", "None")  # which may be one
 LONGEST_CODE = 256  # of events
 FEWER = "cut the tables to the patients of the cohort, or leave one of them out"
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Times `(n,)`, NaT where there is none; `odd` where there is one that cannot be read."""
-
-    time: NDArray[np.datetime64]
-    odd: NDArray[np.bool_]
-
-    def of(self, rows: NDArray[np.bool_]) -> Moments:
-        """Times of some of the rows."""
-        return Moments(self.time[rows], self.odd[rows])
-
-
 @dataclass
 class Gathered:
-    """Events as they are gathered, and what is left out: table and reason to the number of rows."""
+    """Events as they are gathered, and what is left out: table and reason to the number of rows.
+
+    `in_words` counts the events of each table whose value is text, which is not read.
+    """
 
     parts: list[pd.DataFrame] = field(default_factory=list)
     left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
+    in_words: Counter[str] = field(default_factory=Counter)
     rows: int = 0
 
     def add(
         self,
         table: str,
-        subject: Sequence[Any] | pd.Series[Any],
+        subject: pd.Series[Any],
         moments: Moments | None,
         code: Sequence[str],
         value: Any = np.nan,
         *,
+        odd: Mapping[str, NDArray[np.bool_]] | None = None,
         needs_time: bool = True,
     ) -> None:
-        """Add a row for each of `subject` `(n,)`; one without a patient, a code or a time is counted and left out."""
-        part = pd.DataFrame({"subject_id": list(map(_name, subject)), "code": code, "numeric_value": value})
+        """Add a row for each of `subject` `(n,)`; one without a patient, a code or a time is counted and left out.
+
+        So is one that `odd` marks, reason by reason.
+        """
+        subjects = identifiers(subject)
+        part = pd.DataFrame({"subject_id": subjects, "code": code, "numeric_value": value})
         plain = {own: " ".join(own.split()) for own in part["code"].unique()}
         part["code"] = part["code"].map(plain)
-        odd = {own: len(own) > LONGEST_CODE or not own.isprintable() for own in plain.values()}
+        nameless = {own: len(own) > LONGEST_CODE or not own.isprintable() for own in plain.values()}
         part["time"] = np.datetime64("NaT", "us") if moments is None else moments.time
+        part["dated"] = False if moments is None else moments.dated
+        part["ends"] = moments is not None and moments.ends
         wrong = {
             "without a patient": (part["subject_id"] == "").to_numpy(),
             "without a code": (part["code"] == "").to_numpy(),
-            "with a code that is no name": part["code"].map(odd).to_numpy(bool),
+            "with a code that is no name": part["code"].map(nameless).to_numpy(bool),
         }
         if needs_time and moments is not None:
             wrong["with a time that cannot be read"] = moments.odd
             wrong["without a time"] = np.isnat(moments.time)
+        wrong.update(odd or {})
         left = np.zeros(len(part), dtype=bool)
         for reason, own in wrong.items():
             self.left_out[table, reason] += int((own & ~left).sum())
@@ -85,20 +87,20 @@ class Gathered:
             self.parts.append(kept.assign(numeric_value=kept["numeric_value"].astype(np.float64)))
 
     def frame(self) -> pd.DataFrame:
-        """All events as rows of MEDS; what stands at midnight of the day of the birth does not precede it."""
+        """All events as rows of MEDS, those of a date alone placed among the others of their day."""
         if not self.parts:
             raise GridError("holds no event", "name the folder of the tables of a hospital's records")
-        found = pd.concat(self.parts, ignore_index=True)
-        births = found[(found["code"] == BIRTH) & found["time"].notna()].drop_duplicates("subject_id")
-        born = found["subject_id"].map(births.set_index("subject_id")["time"])
-        early = (found["time"] < born) & (found["time"] == born.dt.normalize())
-        found["time"] = found["time"].mask(early, born)
+        found = placed(pd.concat(self.parts, ignore_index=True))
         return found[["subject_id", "time", "code", "numeric_value"]]
 
     def said(self) -> str:
         """What is left out, in words; "" if nothing is."""
         some = sorted((key, number) for key, number in self.left_out.items() if number)
         return ", ".join(f"{number:,} of {table} {reason}" for (table, reason), number in some)
+
+    def said_in_words(self) -> str:
+        """How many values are text, and not read; "" if none is."""
+        return ", ".join(f"{number:,} of {table}" for table, number in sorted(self.in_words.items()) if number)
 
 
 def tables_in(folder: Path, known: Collection[str]) -> dict[str, Path]:
@@ -114,10 +116,9 @@ def tables_in(folder: Path, known: Collection[str]) -> dict[str, Path]:
     parted = [own for own in entries if own.is_dir() and own.name.lower().removesuffix(".parquet") in known]
     entries += [own for entry in entries if entry.is_dir() and entry not in parted for own in sorted(entry.iterdir())]
     for path in entries:
-        suffix = next((own for own in reversed(SUFFIXES) if path.name.lower().endswith(own)), None)
-        if path not in parted and (suffix is None or not path.is_file()):
+        if path not in parted and not (name_of(path) and path.is_file()):
             continue
-        name = path.name.lower().removesuffix(suffix or "")
+        name = name_of(path) or path.name.lower()
         if name in found:
             raise GridError(f"holds the table '{name}' twice", "keep one of the two files")
         if any(not own.resolve().is_relative_to(folder.resolve()) for own in (path, *_parts(path))):
@@ -126,15 +127,28 @@ def tables_in(folder: Path, known: Collection[str]) -> dict[str, Path]:
     return found
 
 
+def name_of(path: Path) -> str:
+    """Return the name of the table that a file holds, in small letters; "" for a file of another kind."""
+    suffix = next((own for own in reversed(SUFFIXES) if path.name.lower().endswith(own)), None)
+    return "" if suffix is None else path.name.lower().removesuffix(suffix)
+
+
 def read_columns(
-    path: Path, name: str, needed: Sequence[str], others: Sequence[str] = (), *, among: Collection[str] | None = None
+    path: Path,
+    name: str,
+    needed: Sequence[str],
+    others: Sequence[str] = (),
+    *,
+    among: Collection[str] | None = None,
+    words: Collection[str] = (),
 ) -> pd.DataFrame:
     """Read columns of a table, by their names in any case; those of `others` that are not there are all missing.
 
     Cells of text stay text, so that `007` keeps its zeros.
 
     Args:
-        among: what the first needed column may hold, in text; other rows are not read into memory.
+        among: what the first needed column, one of identifiers, may hold; other rows are not read into memory.
+        words: columns in which `NA` is a word, as where it is the sodium of a laboratory.
 
     Raises:
         GridError: a damaged table, or one without a needed column.
@@ -153,31 +167,38 @@ def read_columns(
             require_bounded(path, packed)
             with gzip.open(path, "rb") if packed else path.open("rb") as file:
                 header = file.readline().decode("utf-8-sig")
-            tabs = header.count("\t") > header.count(",")  # as the vocabularies of OMOP are handed out
-            names = [own.strip().strip('"') for own in header.rstrip("\r\n").split("\t" if tabs else ",")]
+            sign = max(",;\t", key=header.count)
+            tabs = sign == "\t"  # as the vocabularies of OMOP are handed out
+            names = [own.strip().strip('"') for own in header.rstrip("\r\n").split(sign)]
             known = {own.lower(): own for own in names}
             wanted = _known(known, name, needed, others)
             table = pacsv.read_csv(
                 path,
                 read_options=pacsv.ReadOptions(column_names=names, skip_rows=1),
                 parse_options=pacsv.ParseOptions(
-                    delimiter="\t" if tabs else ",", quote_char=False if tabs else '"', newlines_in_values=not tabs
+                    delimiter=sign, quote_char=False if tabs else '"', newlines_in_values=not tabs
                 ),
                 convert_options=pacsv.ConvertOptions(
                     include_columns=wanted,
                     column_types=dict.fromkeys(wanted, pa.string()),
-                    null_values=EMPTY,
+                    null_values=[""],
                     strings_can_be_null=True,
                 ),
             )
         if among is not None:
-            table = table.filter(pc.is_in(table.column(0).cast(pa.string()), value_set=pa.array(among, pa.string())))
+            first = table.column(0)
+            first = pc.replace_substring_regex(first.cast(pa.string()), r"^\s*([0-9]+)\.0+\s*$", r"\1")
+            table = table.filter(pc.is_in(first, value_set=pa.array(among, pa.string())))
         frame: pd.DataFrame = table.to_pandas()
     except LimitError as fault:
         raise LimitError(f"its table '{name}' {fault.what}", fault.fix) from None
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError):
         raise GridError(f"its table '{name}' is damaged", "write the table again, as UTF-8 where it is text") from None
     frame.columns = [own.lower() for own in frame.columns]
+    for column in [own for own in frame.columns if not pd.api.types.is_numeric_dtype(frame[own].dtype)]:
+        if not pd.api.types.is_datetime64_any_dtype(frame[column].dtype):
+            signs = [own for own in EMPTY if column not in words or own not in WORDS]
+            frame[column] = frame[column].mask(frame[column].isin(signs))
     return frame.reindex(columns=[*needed, *others])
 
 
@@ -193,41 +214,8 @@ def _known(known: dict[str, str], name: str, needed: Sequence[str], others: Sequ
     return [known[own] for own in (*needed, *others) if own in known]
 
 
-def moments(frame: pd.DataFrame, *columns: str) -> Moments:
-    """Read the times of rows from the first of the columns that is filled; times with a zone are brought to UTC."""
-    n = len(frame)
-    time = np.full(n, np.datetime64("NaT", "us"))
-    odd = np.zeros(n, dtype=bool)
-    for name in columns:
-        cells = frame[name]
-        if not pd.api.types.is_datetime64_any_dtype(cells.dtype):  # text, or the dates of a Parquet file
-            cells = cells.map(str, na_action="ignore")
-        some = cells.notna().to_numpy() & np.isnat(time)
-        found = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True).dt.tz_convert(None)
-        own = found.to_numpy("datetime64[us]")
-        time = np.where(some, own, time)
-        odd = np.where(some, np.isnat(own), odd)
-    return Moments(time, odd)
-
-
-def numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
-    """Values `(n,)` as numbers, NaN where they are none."""
-    return np.asarray(pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan))
-
-
-def names(column: pd.Series[Any]) -> list[str]:
-    """Cells `(n,)` as text, whole numbers without a point, "" where missing."""
-    return [_name(value) for value in column.tolist()]
-
-
 def unread(tables: Sequence[str], read: Sequence[str]) -> str:
     """Say which tables of a folder are not read; "" if all are."""
     others = sorted(set(tables) - set(read))
     more = ", ..." if len(others) > 8 else ""
     return f"{count(len(others), 'table')} not read ({', '.join(others[:8])}{more})" if others else ""
-
-
-def _name(value: Any) -> str:
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()

@@ -19,7 +19,7 @@ from chiasm.cohort.genotypes import GENOTYPES, read_genotypes
 from chiasm.cohort.grid import Grid, GridError
 from chiasm.cohort.meeting import counts_rows
 from chiasm.cohort.notation import numbers
-from chiasm.cohort.record_folder import read_records
+from chiasm.cohort.record_folder import holds_records, read_records
 from chiasm.cohort.spreadsheet import SPREADSHEETS, read_spreadsheet
 from chiasm.cohort.statistics_file import STATISTICS, read_statistics
 from chiasm.cohort.table_bytes import require_bounded, require_bounded_parquet
@@ -106,7 +106,7 @@ class Table:
         if self._modality is not None:
             self.path = path.with_name(path.name.removesuffix(f":{self._modality}"))
         self._holds_genotypes = name.lower().endswith(GENOTYPES)
-        self._holds_records = not (self.path / "data").is_dir() and self.path.is_dir()
+        self._holds_records = holds_records(self.path)
         self.is_annotated = annotated is not None or self._holds_genotypes or self._holds_records
         self.is_grid = name.lower().endswith((*SPREADSHEETS, *STATISTICS))
         self.form = form or Form()
