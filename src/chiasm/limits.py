@@ -40,6 +40,9 @@ STATISTICS_CELLS = 200_000_000
 GENOTYPE_CELLS = 100_000_000
 EVENT_ROWS = 20_000_000  # of all tables of a folder of records
 BOMB_CELLS = 50_000_000  # more cells than this, and than BOMB_RATIO times its bytes, a Parquet file cannot hold
+# What decodes to over so many values, and to more than so many times its size on disk, is packed nothing and no scan.
+BOMB_VALUES, BOMB_VOXELS, SCAN_RATIO = 40_000_000, 128_000_000, 500
+PARQUET_BYTES = 64 * MEGABYTE  # of columns unpacked, or of their text, that are also over BOMB_RATIO times the file
 
 
 class LimitError(ValueError):
@@ -75,3 +78,11 @@ def is_hollow(found: os.stat_result) -> bool:
     if sys.platform == "win32":  # which does not say
         return False
     return found.st_size >= 256 * MEGABYTE and found.st_blocks * 512 < found.st_size // HOLES
+
+
+def is_packed_nothing(values: int, itemsize: int, stored: int, most: int = BOMB_VALUES) -> bool:
+    """Return whether so many values of so many bytes cannot be what a file of `stored` bytes holds: they are all alike.
+
+    Deflate, the usual packing, makes up to 1,032 bytes of one; a scan packs to a 200th at the best.
+    """
+    return values > most and values * itemsize > SCAN_RATIO * stored

@@ -65,7 +65,9 @@ BROKEN_CELLS = {
     "a name behind": (f"CCO {NAME}", "holds a blank"),
     "two": ("CCO\nCCC", "holds 2 molecules"),
     "too long": ("C" * 5001, "over 5,000"),
-    "long once written": ("c1ccccc1" * 600, "over 5,000"),
+    "long once written": ("c1ccccc1" * 250 + "[13CH2]" * 425, "over 5,000"),
+    "many rings": ("C1CC1" * 600, "over 2,500 atoms or 500 rings"),
+    "a ring of thousands": (f"C1{'C' * 4900}1", "over 2,500 atoms or 500 rings"),
     "deep brackets": ("(" * 4999, "RDKit makes no molecule"),
     "a NUL": ("CC\0O", "control characters"),
     "another script": ("CCÖ", "RDKit makes no molecule"),
@@ -100,7 +102,7 @@ BROKEN_FILES = {
             f"{NAME}\n\n\n  0  0  0     0  0            999 V3000\nM  V30 BEGIN CTAB\n"
             "M  V30 COUNTS 999999999 999999999 0 0 0\nM  V30 BEGIN ATOM\nM  END\n"
         ),
-        "RDKit makes no molecule",
+        "2,500 atoms",
     ),
 }
 

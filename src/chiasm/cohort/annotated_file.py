@@ -14,7 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.grid import Note
+from chiasm.cohort.hdf5_chunks import inflates_beyond
 from chiasm.errors import Unsupported
+from chiasm.limits import is_packed_nothing
 
 ANNOTATED = re.compile(r"(?P<file>.*(?:\.h5ad|\.h5mu))(?::(?P<modality>[^:/\\]+))?", re.IGNORECASE | re.DOTALL)
 UNNAMED = "obs_names"  # name of the index column where the file gives none
@@ -127,6 +129,8 @@ def matrix(group: Any, most: int, dtype: type[Any]) -> NDArray[Any]:
             f"X announces {rows * columns:,} values, over the limit of {most:,}", "keep fewer rows or fewer features"
         )
     _sound(node, most)
+    if is_packed_nothing(rows * columns, np.dtype(dtype).itemsize, int(node.file.id.get_filesize())):
+        raise AnnotatedError("X unpacks to far more than the file can hold, as no counts do", "check the file")
     encoding = _encoding(node)
     if encoding not in (*SPARSE, "array", "") or (encoding in SPARSE) == hasattr(node, "shape"):
         raise AnnotatedError("X is neither a dense matrix nor a sparse one", AGAIN)
@@ -199,6 +203,8 @@ def _sound(node: Any, most: int, depth: int = 0) -> None:
         raise AnnotatedError("the file holds values of a kind that is not read", AGAIN)
     if node.size is None or node.size > most or (node.chunks and int(np.prod(node.chunks, dtype=object)) > most):
         raise AnnotatedError(f"the file announces more than {most:,} values", "keep fewer rows or fewer features")
+    if inflates_beyond(node):
+        raise AnnotatedError("a chunk of the file unpacks to more than its shape announces", AGAIN)
     if text is not None:
         _sound_text(node)
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import mmap
 import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.cohort.hdf5_chunks import DEFLATE, chunk_bytes, filters, inflates_beyond
 from chiasm.errors import Unsupported
-from chiasm.limits import WEIGHTS_BYTES, LimitError, require_regular
+from chiasm.limits import WEIGHTS_BYTES, LimitError, is_packed_nothing, require_regular
 
 BAG_SUFFIXES = (".npy", ".h5", ".hdf5", ".safetensors")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 DATASET = "features"
 NUMPY, HDF5, ZIP = b"\x93NUMPY", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 DEEPEST, MOST_NODES = 16, 10_000
-DEFLATE, SHUFFLE, FLETCHER, LZF = 1, 2, 3, 32000
+SHUFFLE, FLETCHER, LZF = 2, 3, 32000
 FILTERS = {DEFLATE, SHUFFLE, FLETCHER, LZF}  # built into HDF5 or h5py; others may expand without bound
 CHUNK_BYTES = 1 << 30
 CONVERT = (
@@ -48,7 +47,10 @@ def read_bag(path: Path) -> NDArray[np.float32]:
             return values
     with _h5_file(path) as file:
         dataset = _only_dataset(file)
-        _check_inflated(dataset)
+        if inflates_beyond(dataset, harmless=0):
+            raise RefusedBag("a chunk of the dataset unpacks to more than its shape announces")
+        if is_packed_nothing(dataset.size, int(dataset.dtype.itemsize), path.stat().st_size):
+            raise RefusedBag("the dataset unpacks to far more than the file can hold, as no features do")
         return np.asarray(dataset[()], dtype=np.float32)
 
 
@@ -186,41 +188,8 @@ def _only_dataset(file: Any) -> Any:
     if dataset.shape is None:
         raise RefusedBag("the dataset is empty")
     _check_type(dataset.dtype.kind)
-    if not set(_filters(dataset)) <= FILTERS or _filters(dataset).count(DEFLATE) > 1:
+    if not set(filters(dataset)) <= FILTERS or filters(dataset).count(DEFLATE) > 1:
         raise RefusedBag("the dataset is compressed in a way that is not read", "write it with gzip, or without any")
-    if dataset.chunks is not None and _chunk_bytes(dataset) > CHUNK_BYTES:
+    if dataset.chunks is not None and chunk_bytes(dataset) > CHUNK_BYTES:
         raise RefusedBag("a chunk of the dataset is larger than a gigabyte", "write it in smaller chunks")
     return dataset
-
-
-def _filters(dataset: Any) -> list[int]:
-    pipeline = dataset.id.get_create_plist()
-    return [int(pipeline.get_filter(place)[0]) for place in range(pipeline.get_nfilters())]
-
-
-def _chunk_bytes(dataset: Any) -> int:
-    chunk: tuple[int, ...] = dataset.chunks
-    return math.prod(chunk) * int(dataset.dtype.itemsize)
-
-
-def _check_inflated(dataset: Any) -> None:
-    """Refuse chunks that decompress to more bytes than the chunk shape states.
-
-    HDF5 inflates a chunk for as long as it yields bytes. LZF is given the size; the other filters preserve it.
-    """
-    filters = _filters(dataset)
-    if dataset.chunks is None or DEFLATE not in filters:
-        return
-    size = _chunk_bytes(dataset)
-    for place in range(dataset.id.get_num_chunks()):
-        info = dataset.id.get_chunk_info(place)
-        mask, packed = dataset.id.read_direct_chunk(info.chunk_offset)
-        if mask >> filters.index(DEFLATE) & 1:
-            continue
-        machine = zlib.decompressobj()
-        left, slack = packed, size + 16  # a checksum of four bytes may follow the numbers
-        while left and slack > 0 and not machine.eof:
-            slack -= len(machine.decompress(left, min(slack, 1 << 20)))
-            left = machine.unconsumed_tail
-        if slack <= 0:
-            raise RefusedBag("a chunk of the dataset unpacks to more than its shape announces")

@@ -8,6 +8,10 @@ from typing import Any
 from chiasm.cohort.digests import digest_of
 
 MOST_CHARACTERS = 5_000  # of a SMILES; RDKit takes a tenth of a second for that many
+# Rings take RDKit memory in the square of the atoms (one of 15,000 atoms: 6 GB), time in more than the square of the
+# rings, and a net of a few thousand ends the process.
+MOST_ATOMS, MOST_RINGS = 2_500, 500
+SMALL = 1_000  # characters of a SMILES that cannot hold so many
 
 
 def parse_smiles(smiles: str) -> Any:
@@ -18,6 +22,23 @@ def parse_smiles(smiles: str) -> Any:
     asked.allowCXSMILES = False
     asked.parseName = False
     return Chem.MolFromSmiles(smiles, asked)
+
+
+def is_too_large(atoms: int, bonds: int) -> bool:
+    """Tell whether RDKit's search for rings may take minutes, gigabytes, or the process; rings = bonds - atoms + 1."""
+    return atoms > MOST_ATOMS or bonds - atoms + 1 > MOST_RINGS
+
+
+def is_large_smiles(smiles: str) -> bool:
+    """Tell, before rings are looked for, whether a SMILES is too large to be read; raises as `parse_smiles`."""
+    if len(smiles) <= SMALL:
+        return False
+    from rdkit import Chem
+
+    asked: Any = Chem.SmilesParserParams()
+    asked.allowCXSMILES, asked.parseName, asked.sanitize, asked.removeHs = False, False, False, False
+    found = Chem.MolFromSmiles(smiles, asked)
+    return found is not None and is_too_large(found.GetNumAtoms(), found.GetNumBonds())
 
 
 def molecule_digests(texts: Iterable[str], known: MutableMapping[bytes, bytes]) -> Iterator[bytes]:
@@ -47,7 +68,7 @@ def _canonical(text: str) -> str | None:
     from rdkit import Chem
 
     try:
-        found = parse_smiles(text)
+        found = None if is_large_smiles(text) else parse_smiles(text)
         return None if found is None else str(Chem.MolToSmiles(found))
     except Exception:  # RDKit raises errors of its own, which quote the molecule
         return None

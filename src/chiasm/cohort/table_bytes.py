@@ -7,7 +7,9 @@ import zlib
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from chiasm.limits import (
@@ -17,6 +19,7 @@ from chiasm.limits import (
     BOMB_RATIO,
     LINE_BYTES,
     MEGABYTE,
+    PARQUET_BYTES,
     TABLE_BYTES,
     TABLE_ROWS,
     LimitError,
@@ -81,3 +84,41 @@ def require_bounded_parquet(path: Path) -> None:
         raise LimitError("announces less than no row", "write it again")
     if rows * columns > max(BOMB_CELLS, BOMB_RATIO * size):
         raise LimitError("announces more cells than its bytes can hold", "check the file")
+    groups = [found.row_group(place) for place in range(found.num_row_groups)]
+    parts = [[group.column(place) for place in range(group.num_columns)] for group in groups]
+    most = max(PARQUET_BYTES, BOMB_RATIO * size)
+    if sum(part.total_uncompressed_size for group in parts for part in group) > most:
+        raise LimitError(f"unpacks to more than {BOMB_RATIO} times its size, as no table does", "check the file")
+    suspect = {  # one long text to which many rows point takes a few bytes a row
+        part.path_in_schema
+        for group, columns_of in zip(groups, parts, strict=True)
+        for part in columns_of
+        if part.physical_type == "BYTE_ARRAY" and group.num_rows * part.total_uncompressed_size > PARQUET_BYTES
+    }
+    if suspect:
+        _require_text(path, sorted(suspect), most)
+
+
+def _require_text(path: Path, columns: list[str], most: int) -> None:
+    """Raise `LimitError` if the texts of a Parquet file are longer together than `most` bytes; each is kept once."""
+    total = 0
+    try:
+        with pq.ParquetFile(path, read_dictionary=columns) as file:
+            for group in range(file.num_row_groups):
+                for column in columns:
+                    for part in file.read_row_group(group, columns=[column], use_threads=False).itercolumns():
+                        total += sum(_text_bytes(chunk) for chunk in part.chunks)
+                        if total > most:
+                            raise LimitError(
+                                "holds more text than its bytes can: one long text for many rows", "check it"
+                            )
+    except (pa.ArrowException, OSError, KeyError):
+        return  # told by who reads the column
+
+
+def _text_bytes(chunk: pa.Array) -> int:
+    if pa.types.is_dictionary(chunk.type):
+        lengths = pc.fill_null(pc.binary_length(chunk.dictionary), 0)
+        counts = np.bincount(chunk.indices.drop_null().to_numpy(), minlength=len(lengths))
+        return int(lengths.to_numpy().astype(np.int64) @ counts)
+    return int(chunk.nbytes)

@@ -12,6 +12,7 @@ from chiasm.readers.reading import (
     Signal,
     Tiled,
     Volume,
+    check_packed,
     check_size,
     check_values,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Signal",
     "Tiled",
     "Volume",
+    "check_packed",
     "check_size",
     "check_values",
     "missing",

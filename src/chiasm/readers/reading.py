@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from chiasm.limits import BOMB_VALUES, SCAN_RATIO, is_packed_nothing
 
 Floats = NDArray[np.float32]
 GIGABYTE = 1 << 30
@@ -173,4 +176,21 @@ def check_values(shape: tuple[int, ...], limits: Limits) -> None:
         raise ReadError(
             f"the header announces {size:,} values, over the limit of {limits.values:,}",
             "check the file, or reduce its resolution",
+        )
+
+
+def check_packed(shape: tuple[int, ...], itemsize: int, stored: int, most: int = BOMB_VALUES) -> None:
+    """Refuse what would decode to over `most` values and to more than 500 times its size on disk, as no scan does.
+
+    Args:
+        shape: of the values, which `check_values` holds against the limits.
+        itemsize: bytes of a value as it is stored, before it is packed.
+        stored: bytes on disk.
+        most: how many values are read whatever they are packed to.
+    """
+    size = math.prod(map(int, shape))
+    if is_packed_nothing(size, itemsize, stored, most):
+        raise ReadError(
+            f"the file would unpack to {size:,} values, over {SCAN_RATIO} times its size, as no scan does",
+            "check the file, which holds almost nothing; if that is right, crop it",
         )

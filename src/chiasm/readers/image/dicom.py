@@ -20,6 +20,7 @@ from chiasm.readers.registry import missing
 NOUN, FIX = "a DICOM image", "export the series again"
 GREY, RGB = ("grey",), ("red", "green", "blue")
 INDEX = "DICOMDIR"
+RLE, RLE_HEADER = "1.2.840.10008.1.2.5", 4096  # its syntax, and bytes that it may add to a small frame
 
 
 class DicomReader:
@@ -116,7 +117,11 @@ def _decode(part: Slice, tags: Any) -> NDArray[np.float64]:
     if "PixelData" in tags and tags["PixelData"].is_undefined_length:
         from pydicom.encaps import get_frame
 
-        check_stream(get_frame(tags.PixelData, part.frame, number_of_frames=header.frames), header.rows, header.columns)
+        stream = get_frame(tags.PixelData, part.frame, number_of_frames=header.frames)
+        check_stream(stream, header.rows, header.columns)
+        if header.syntax == RLE and len(stream) > RLE_HEADER + 2 * header.native_bytes // header.frames:
+            # runs are decoded to their end; what packs to more than it is was never packed by this scheme
+            raise ReadError("a compressed part is longer than what it announces", "export it again")
     tags.file_meta.TransferSyntaxUID = tags.file_meta.get("TransferSyntaxUID") or header.syntax
     try:
         pixels = pixel_array(tags, index=part.frame)

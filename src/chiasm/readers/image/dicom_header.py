@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from chiasm.readers.reading import Limits, ReadError, check_values
+from chiasm.readers.reading import Limits, ReadError, check_packed, check_values
 from chiasm.readers.registry import missing
 
 DEFLATED, PLAIN_EXPLICIT = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.1"
@@ -79,6 +79,7 @@ def read_header(path: Path, limits: Limits) -> Header:
         int(tags.get("SamplesPerPixel") or 1),
     )  # fmt: skip
     check_values((header.frames, header.samples, header.rows, header.columns), limits)
+    check_packed((header.native_bytes,), 1, path.stat().st_size)
     if frames > MOST_FRAMES:  # each becomes a Slice object before any is decoded
         raise ReadError(f"the header announces {frames:,} frames, over the limit of {MOST_FRAMES:,}", "cut the series")
     if header.samples not in (1, 3):

@@ -14,7 +14,7 @@ from chiasm.readers.image.codestream import check_stream, frame_of
 from chiasm.readers.image.jpeg2000 import HEAD_BYTES, decode_deep, depth_of
 from chiasm.readers.image.orientation import TAG, upright
 from chiasm.readers.image.tiff import check_tiff, read_tiff
-from chiasm.readers.reading import LIMITS, Image, Item, Limits, ReadError, check_values
+from chiasm.readers.reading import LIMITS, Image, Item, Limits, ReadError, check_packed, check_values
 from chiasm.readers.registry import missing
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -50,7 +50,7 @@ class ImageReader:
                 check_tiff(path, limits)
             else:
                 with _plugin(start)(path) as image:
-                    _check(image, limits)
+                    _check(image, limits, path)
         if start.startswith(PNG) and start[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
             return ("16 bits a channel are read to 8: write a TIFF to keep them",)
         return ()
@@ -69,7 +69,7 @@ class ImageReader:
                 value = read_tiff(path, limits)
             else:
                 with _plugin(start)(path) as image:
-                    _check(image, limits)
+                    _check(image, limits, path)
                     value = _jpeg_2000(path, image) if start.startswith(JPEG_2000) else _decode(image)
         return value
 
@@ -104,8 +104,10 @@ def _plugin(start: bytes) -> Any:
     raise ReadError("the file is neither a PNG, a JPEG, a JPEG 2000, a BMP nor a TIFF, whatever its name", FIX)
 
 
-def _check(image: Any, limits: Limits) -> None:
-    check_values((len(image.getbands()), image.height, image.width), limits)
+def _check(image: Any, limits: Limits, path: Path) -> None:
+    shape = (len(image.getbands()), image.height, image.width)
+    check_values(shape, limits)
+    check_packed(shape, 2 if image.mode in DEEP else 1, path.stat().st_size)
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise ReadError(f"the file holds {frames:,} frames", "write the one that counts as an image of its own")

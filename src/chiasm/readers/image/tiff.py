@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from chiasm.readers.image.codestream import check_stream
 from chiasm.readers.image.orientation import TAG, upright
 from chiasm.readers.image.tiff_colours import from_ycbcr, without_alpha
-from chiasm.readers.reading import Image, Limits, ReadError, check_values
+from chiasm.readers.reading import Image, Limits, ReadError, check_packed, check_values
 from chiasm.readers.registry import missing
 
 MOST_PAGES = 1000
@@ -83,6 +83,7 @@ def _pages(path: Path, limits: Limits) -> Iterator[list[Any]]:
         if any(page.compression not in FAX | {PLAIN} for page in pages):
             _need_codecs()
         size = path.stat().st_size
+        check_packed((len(pages), *first.shape), first.dtype.itemsize, size)
         for page in pages:
             ends = (start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=True))
             if len(page.dataoffsets) < math.prod(page.chunked):

@@ -13,8 +13,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.cohort.hdf5_chunks import inflates_beyond
+from chiasm.limits import BOMB_VOXELS
 from chiasm.readers.guard import file_of, files_of, guarded
-from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Volume, check_values
+from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Volume, check_packed, check_values
 from chiasm.readers.registry import missing
 
 NOUN, FIX = "a volume", "write it again as .nii.gz"
@@ -81,14 +83,14 @@ class VolumeReader:
             one = isinstance(item, Path) and item.is_file()
             names = [""] if one else _names(files)
             _one_grid(headers)
-            parts, channels = [], []
+            values = np.empty((sum(header.volumes for header in headers), *headers[0].turned), np.float32)
+            channels: list[str] = []
             for place in sorted(range(len(files)), key=lambda place: names[place]):
-                part = _voxels(files[place], headers[place])
-                several = [str(k) for k in range(len(part))]
-                name = names[place]
-                channels += several if one else [name] if len(part) == 1 else [f"{name}.{k}" for k in several]
-                parts.append(part)
-            volume = Volume(np.concatenate(parts), tuple(channels), headers[0].spacing)
+                own, name = headers[place].volumes, names[place]
+                _voxels(files[place], headers[place], values[len(channels) : len(channels) + own])
+                several = [str(k) for k in range(own)]
+                channels += several if one else [name] if own == 1 else [f"{name}.{k}" for k in several]
+            volume = Volume(values, tuple(channels), headers[0].spacing)
         return volume
 
 
@@ -119,6 +121,12 @@ class _Header:
     @property
     def size(self) -> int:
         return int(np.prod(self.shape, dtype=object)) * self.volumes
+
+    @property
+    def turned(self) -> tuple[int, int, int]:
+        """Lengths of D, H, W: those of the axes of the file that run along the patient's z, y, x."""
+        d, h, w = (self.shape[int(np.flatnonzero(self.orientation[:, 0] == axis)[0])] for axis in (2, 1, 0))
+        return d, h, w
 
 
 def _files(item: Item, limits: Limits) -> list[Path]:
@@ -180,6 +188,7 @@ def _header(path: Path, limits: Limits) -> _Header:
     end = offset + int(np.prod(shape, dtype=object)) * volumes * dtype.itemsize
     if not packed and path.stat().st_size < end:
         raise ReadError(*TRUNCATED)
+    check_packed((*shape, volumes), dtype.itemsize, path.stat().st_size, BOMB_VOXELS)
     affine = np.asarray(nifti.get_best_affine(), dtype=np.float64)
     unit = UNITS.get(int(nifti["xyzt_units"]) & 7, 1.0)
     zooms = (*map(float, nifti.get_zooms()[:3]), 1.0, 1.0)[:3]
@@ -200,6 +209,7 @@ def _mgh(path: Path, start: bytes, limits: Limits, packed: bool) -> _Header:
     end = DATA_OFFSET + int(np.prod(shape, dtype=object)) * volumes * dtype.itemsize
     if not packed and path.stat().st_size < end:
         raise ReadError(*TRUNCATED)
+    check_packed((*shape, volumes), dtype.itemsize, path.stat().st_size, BOMB_VOXELS)
     affine = np.asarray(header.get_affine(), dtype=np.float64)
     zooms = (*map(float, header.get_zooms()[:3]), 1.0, 1.0)[:3]
     stored = Stored(dtype, DATA_OFFSET, end)
@@ -224,6 +234,9 @@ def _minc(path: Path, start: bytes, limits: Limits) -> _Header:
             if place.external or place.is_virtual:
                 raise ReadError("the voxels lie in another file, which is not opened", FIX)
             check_values(place.shape, limits)
+            check_packed(place.shape, place.dtype.itemsize, path.stat().st_size)
+            if inflates_beyond(place):
+                raise ReadError("a chunk of the voxels unpacks to more than its shape announces", FIX)
     made: Any = nibabel.Minc2Image if start.startswith(HDF5) else nibabel.Minc1Image
     image = made.from_filename(path)
     shape, volumes = _shape(image.shape)
@@ -284,8 +297,8 @@ def _one_grid(headers: Sequence[_Header]) -> None:
             raise ReadError("the contrasts do not lie in the same place", "register and resample them to one grid")
 
 
-def _voxels(path: Path, header: _Header) -> Floats:
-    """Read the voxels of one file as `(C, D, H, W)`."""
+def _voxels(path: Path, header: _Header, values: Floats) -> None:
+    """Read the voxels of one file into `(C, D, H, W)`, slice by slice, so that little lies in memory beside them."""
     from nibabel.orientations import apply_orientation
 
     if not isinstance(header.stored, Stored):
@@ -300,23 +313,20 @@ def _voxels(path: Path, header: _Header) -> Floats:
             else:
                 flat = np.fromfile(path, own.dtype, header.size, offset=own.start)
         volumes = [part.reshape(header.shape, order="F") for part in flat.reshape((header.volumes, -1))]
-    parts = []
-    for volume in volumes:
-        scaled = volume.astype(np.float64) * slope + inter
-        turned: Any = apply_orientation(scaled, header.orientation)  # type: ignore[no-untyped-call]
-        parts.append(_finite(turned[::-1, ::-1].transpose(2, 1, 0)))  # R, A, S -> S, P, L
-    return np.stack(parts)
+    for volume, channel in zip(volumes, values, strict=True):
+        turned: Any = apply_orientation(volume, header.orientation)  # type: ignore[no-untyped-call]
+        for place, part in enumerate(turned[::-1, ::-1].transpose(2, 1, 0)):  # R, A, S -> S, P, L; a view
+            channel[place] = part.astype(np.float64) * slope + inter
+        _fill(channel)
 
 
-def _finite(voxels: NDArray[np.float64]) -> Floats:
-    """Convert to float32, with the smallest number in place of NaN."""
-    values = np.ascontiguousarray(voxels, dtype=np.float32)
+def _fill(values: Floats) -> None:
+    """Put the smallest number of a channel in place of NaN."""
     unknown = np.isnan(values)
     if np.isinf(values).any() or unknown.all():
         raise ReadError("the voxels are infinite, or none is a number", "write finite numbers")
     if unknown.any():
         values[unknown] = np.nanmin(values)
-    return values
 
 
 def _unpack(stream: BinaryIO, end: int) -> bytearray:

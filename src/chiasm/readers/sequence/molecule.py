@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from chiasm.cohort.smiles import MOST_CHARACTERS, parse_smiles
+from chiasm.cohort.smiles import MOST_ATOMS, MOST_CHARACTERS, MOST_RINGS, is_large_smiles, is_too_large, parse_smiles
 from chiasm.readers.reading import LIMITS, Item, Limits, ReadError
 from chiasm.readers.registry import missing
 from chiasm.readers.sequence.text import read_plain
@@ -16,6 +16,7 @@ STRUCTURES = (".sdf", ".mol")
 RECORD_END = "$$$$"
 INCHI_KEY = re.compile(r"[A-Z]{14}-[A-Z]{10}-[A-Z]")
 BLOCK_END = "M  END"
+COUNTS, COUNTS_V3000 = re.compile(r"^([ \d]{3})([ \d]{3})"), re.compile(r"M  V30 COUNTS\s+(\d{1,9})\s+(\d{1,9})")
 
 
 class MoleculeReader:
@@ -93,6 +94,8 @@ def _smiles(text: str, is_file: bool) -> Any:
         from rdkit import Chem
 
         return Chem.MolFromInchi(smiles, logLevel=None)  # type: ignore[no-untyped-call]
+    if is_large_smiles(smiles):
+        raise _too_many()
     return parse_smiles(smiles)
 
 
@@ -103,13 +106,23 @@ def _structure(chem: Any, text: str) -> Any:
         raise ReadError(f"the file holds {max(ends, lines.count(RECORD_END)):,} molecules", "write one file a patient")
     if not ends:
         raise ReadError("the structure ends before its 'M  END'", "copy the file again, it is truncated")
-    return chem.MolFromMolBlock("\n".join(lines[: lines.index(BLOCK_END) + 1]) + "\n")
+    whole = "\n".join(lines[: lines.index(BLOCK_END) + 1]) + "\n"
+    counts = COUNTS_V3000.findall(whole.replace("-\nM  V30 ", "")) + COUNTS.findall("".join(lines[3:4]))
+    if any(is_too_large(int(atoms.strip() or 0), int(bonds.strip() or 0)) for atoms, bonds in counts):
+        raise _too_many()
+    return chem.MolFromMolBlock(whole)
 
 
 def _unreadable() -> ReadError:
     return ReadError(
         "RDKit makes no molecule of it: the notation is wrong, or an atom has a valence it cannot have",
         "check the structure, and that it is SMILES, InChI, SDF or MOL",
+    )
+
+
+def _too_many() -> ReadError:
+    return ReadError(
+        f"the molecule has over {MOST_ATOMS:,} atoms or {MOST_RINGS:,} rings", "give it as a protein or as a bag"
     )
 
 

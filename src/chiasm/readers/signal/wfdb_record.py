@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from chiasm.readers.reading import Limits, ReadError, check_size, check_values
+from chiasm.readers.reading import Limits, ReadError, check_packed, check_size, check_values
 from chiasm.readers.registry import missing
 from chiasm.readers.signal.recording import Recording, check_rate
 
 HEADER = ".hea"
 HEADER_BYTES = 1 << 20
-MOST_SEGMENTS = 4096
+MOST_SEGMENTS, MOST_LEADS = 4096, 1000
 NOTHING = "~"  # the name of a signal file or a segment that is not there
 SIGNAL_FILE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_]+)?")
 SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
@@ -33,7 +33,7 @@ BITS: dict[str, Fraction] = {  # per sample, on average
     "310": Fraction(32, 3),
     "311": Fraction(32, 3),
 }
-COMPRESSED = ("508", "516", "524")
+COMPRESSED = {"508": 1, "516": 2, "524": 3}  # bytes of a sample
 NO_GAIN = re.compile(r"[+-]?0*\.?0*(?:[eE][+-]?\d+)?(?:[(/]|$)")  # a gain of 0 is none
 AGAIN = "write the record again"
 
@@ -129,6 +129,10 @@ class _Header:
         named = [line.split()[0] for line in lines[1:]]
         fields = [line.split() for line in lines[1:]]
         self.is_several = "/" in lines[0].split()[0]
+        most = MOST_SEGMENTS if self.is_several else MOST_LEADS
+        if len(named) > most:
+            what = "segments" if self.is_several else "leads"
+            raise ReadError(f"the header lists more than {most:,} {what}", "cut it into several records")
         for name in named:
             self._beside(name, SEGMENT if self.is_several else SIGNAL_FILE)
         try:
@@ -163,15 +167,16 @@ def _checked(path: Path, limits: Limits) -> _Header:
         _check_signals(header, limits)
         return header
     lengths = [int(length) for length in header.parsed.seg_len]
-    if len(lengths) > MOST_SEGMENTS:
-        raise ReadError(f"the record has more than {MOST_SEGMENTS:,} segments", "cut it into several records")
     if sum(lengths) != (header.parsed.sig_len or 0):
         raise ReadError("the segments are not as long as the record", AGAIN)
     frame = header.parsed.n_sig
+    seen: dict[str, _Header] = {}  # a record may name one segment many times
     for name, length in zip(header.segments, lengths, strict=True):
         if name == NOTHING:
             continue
-        segment = _Header(path.with_name(name + HEADER))
+        if name not in seen:
+            seen[name] = _Header(path.with_name(name + HEADER))
+        segment = seen[name]
         if segment.segments or (segment.parsed.sig_len or 0) != length:
             raise ReadError("a segment is not what the header announces", AGAIN)
         frame = max(frame, sum(count or 1 for count in segment.parsed.samps_per_frame))
@@ -202,6 +207,7 @@ def _check_signals(header: _Header, limits: Limits) -> None:
         if fmt in COMPRESSED:
             if length is None:
                 raise ReadError("the header does not say how long the record is", AGAIN)
+            check_packed((frame, length), COMPRESSED[fmt], path.stat().st_size)
             continue
         room = Fraction(8 * (path.stat().st_size - max(parsed.byte_offset[k] or 0 for k in own))) / BITS[fmt]
         if length is None:
