@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import random
+import signal
+import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from chiasm import api, screen
+from chiasm.artifact import whole
 from chiasm.cli import main
 from small_recipes import on_disk, parts, small
+from stores import FORK, POSIX
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +101,48 @@ def test_what_is_wrong_is_said_in_a_sentence(
     code, text, error = run(capsys, *models, "--out", tmp_path / "out")
     assert code == 2 and text == "" and message in error and "Traceback" not in error
     assert not (tmp_path / "out").exists()
+
+
+def _again_and_again(words: list[str]) -> None:
+    while True:
+        with (
+            contextlib.suppress(SystemExit),
+            Path(os.devnull).open("w") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+        ):
+            main(words)
+
+
+@POSIX
+@pytest.mark.parametrize("command", ["merge", "predict"])
+def test_killed_at_any_moment_what_was_written_stays_whole(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """The one of before, or the new one: never half of it, and what the dead left is swept up by the next."""
+    cohort, out = place / "cohort" / "cohort.toml", tmp_path / ("merged" if command == "merge" else "p.csv")
+    words = (
+        ["merge", f"{place / 'm0'}", f"{place / 'm1'}"]
+        if command == "merge"
+        else ["predict", f"{place / 'm0'}", f"{cohort}"]
+    )
+    words += ["--out", f"{out}", "--force"]
+    with pytest.raises(SystemExit):
+        main(words)
+    assert FORK is not None
+    draws = random.Random(0)
+    for _ in range(8):
+        child = FORK.Process(target=_again_and_again, args=(words,), daemon=True)
+        child.start()
+        time.sleep(draws.uniform(0.1, 0.5))
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        if command == "merge":
+            api.load_model(out)
+        else:
+            assert len(pd.read_csv(out)) == 84
+    monkeypatch.setattr(whole, "SETTLED_SECONDS", 0.0)
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert not ended.value.code
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]

@@ -96,6 +96,35 @@ def test_several_writers_at_once(store: TokenStore, monkeypatch: pytest.MonkeyPa
     check(store.open(ENCODER, [key(k) for k in held]), held)
 
 
+def _prune(folder: Path) -> None:
+    store = TokenStore(folder)
+    while True:
+        store.prune()
+
+
+@POSIX
+def test_two_writers_and_one_that_prunes_all_the_while(store: TokenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that a writer has put is gone for it, and each fragment stays whole."""
+    monkeypatch.setattr(store_shelf, "MERGE_AT", 4)
+    assert FORK is not None
+    pruner = FORK.Process(target=_prune, args=(store.folder,), daemon=True)
+    writers = [FORK.Process(target=_writer, args=(store.folder, seed, 15)) for seed in range(2)]
+    for child in (pruner, *writers):
+        child.start()
+    for child in writers:
+        child.join()
+    alive = pruner.is_alive()
+    pruner.kill()
+    pruner.join()
+    assert [child.exitcode for child in writers] == [0, 0] and alive
+    assert store.verify() == []
+    held = np.flatnonzero(~store.missing(ENCODER, [key(k) for k in range(60)])).tolist()
+    assert len(held) > 40
+    check(store.open(ENCODER, [key(k) for k in held]), held)
+    store.prune()
+    assert left_over(store) == []
+
+
 def _race(folder: Path, value: float, barrier: object) -> None:
     barrier.wait()  # type: ignore[attr-defined]
     contents = [key(k) for k in range(30)]
