@@ -19,7 +19,8 @@ def filters(dataset: Any) -> list[int]:
 
 def chunk_bytes(dataset: Any) -> int:
     """Return the bytes of a chunk by its shape."""
-    return math.prod(dataset.chunks) * int(dataset.dtype.itemsize)
+    size: int = math.prod(dataset.chunks) * int(dataset.dtype.itemsize)
+    return size
 
 
 def inflates_beyond(dataset: Any, harmless: int = HARMLESS_BYTES) -> bool:

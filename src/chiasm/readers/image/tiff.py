@@ -83,7 +83,7 @@ def _pages(path: Path, limits: Limits) -> Iterator[list[Any]]:
         if any(page.compression not in FAX | {PLAIN} for page in pages):
             _need_codecs()
         size = path.stat().st_size
-        check_packed((len(pages), *first.shape), first.dtype.itemsize, size)
+        check_packed((len(pages), *first.shape), first.dtype.itemsize if first.dtype else 1, size)
         for page in pages:
             ends = (start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=True))
             if len(page.dataoffsets) < math.prod(page.chunked):

@@ -37,7 +37,10 @@ def read_table(path: Path, limits: Limits, header_only: bool = False) -> Recordi
     check_size(path, limits)
     first, lines = _first_line(path)
     separator = max(SEPARATORS, key=first.count)
-    cells = [cell.strip() for cell in next(csv.reader([first], delimiter=separator), [])]
+    try:
+        cells = [cell.strip() for cell in next(csv.reader([first], delimiter=separator), [])]
+    except csv.Error:  # a carriage return in the midst of a line, a field without end
+        raise ReadError("the first line is no row of a table", FIX) from None
     named = not all(_is_number(cell) for cell in cells)
     if named and sum(_is_number(cell) for cell in cells) > len(cells) / 2:
         raise ReadError("the first line holds neither names nor numbers alone", FIX)

@@ -1,0 +1,61 @@
+"""A minute of fuzzing in `make nightly`, and what it found before: each input as small as it could be made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+for package in (
+    "pydicom",
+    "nibabel",
+    "tifffile",
+    "imagecodecs",
+    "wfdb",
+    "pyedflib",
+    "anndata",
+    "rdkit",
+    "h5py",
+    "meds",
+):
+    pytest.importorskip(package)
+pytest.importorskip("fhir.resources")
+
+import fuzz_targets  # noqa: E402
+
+import fuzz  # noqa: E402
+
+FOUND: dict[str, list[bytes]] = {
+    "leads": [b"time\r,I\n0,1\n"],  # _csv.Error: new-line character seen in unquoted field
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_broke_the_law_once_keeps_it(name: str, tmp_path: Path) -> None:
+    for data in FOUND[name]:
+        assert not fuzz.attempt(name, data, tmp_path)
+
+
+def test_what_breaks_the_law_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(path: Path) -> None:
+        raise KeyError(path.read_bytes())
+
+    monkeypatch.setitem(fuzz_targets.TARGETS, "note", fuzz_targets.Target(".txt", lambda folder: [b"a"], wrong))
+    with pytest.raises(fuzz.BrokenLawError, match="note: KeyError"):
+        fuzz.attempt("note", b"a", tmp_path)
+    monkeypatch.setattr(fuzz, "MOST_SECONDS", -1.0)
+    with pytest.raises(fuzz.BrokenLawError, match="took"):
+        fuzz.attempt("dna", b">a\nACGT\n", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["note", "dna", "leads", "mol"])
+def test_a_few_inputs_are_read_or_refused(name: str, tmp_path: Path) -> None:
+    tried, read = fuzz.fuzz(name, 0.2, 0, tmp_path)
+    assert tried > 5 and read
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", fuzz_targets.TARGETS)
+def test_every_input_is_read_or_refused(name: str, tmp_path: Path) -> None:
+    tried, _ = fuzz.fuzz(name, 2.0, 1, tmp_path)
+    assert tried > 10
