@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from chiasm.artifact.places import PLACES
+from chiasm.shown import short_repr
 
 _T = TypeVar("_T")
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
@@ -61,6 +62,9 @@ def storable(
         if REGISTER.get(kind, cls).__qualname__ != cls.__qualname__:
             raise ValueError(f"two storable classes are named '{kind}'")
         REGISTER[kind] = cls
+        generated = hasattr(cls.__repr__, "__wrapped__")  # by dataclass, not written by hand
+        if generated and any(_may_be_long(field.type) for field in dataclasses.fields(cls)):
+            cls.__repr__ = short_repr  # type: ignore[method-assign]
         cls._storable_kind = kind  # type: ignore[attr-defined]
         cls._storable_version = version  # type: ignore[attr-defined]
         cls._storable_upgrades = steps  # type: ignore[attr-defined]
@@ -69,6 +73,11 @@ def storable(
         return cls
 
     return register
+
+
+def _may_be_long(annotation: object) -> bool:
+    """True unless a field is a text, a number or a truth value."""
+    return str(annotation) not in ("str", "int", "float", "bool")
 
 
 def class_of(kind: Any) -> type | None:

@@ -17,6 +17,7 @@ from chiasm.cohort.identifiers import places_of
 from chiasm.cohort.items import Encoding, ValueSource
 from chiasm.cohort.sources import ColumnSource, Source
 from chiasm.errors import CohortError, Problem, nearest
+from chiasm.shown import html_page, html_table, visible
 from chiasm.targets import Outcome, Target
 
 FED_AT_ONCE = 4_096  # rows hashed at a time for the fingerprint
@@ -63,7 +64,19 @@ class Cohort:
     def __repr__(self) -> str:
         have = ", ".join(f"{name} {int(self.present[:, m].sum()):,}" for m, name in enumerate(self.modalities))
         kind = "no target" if self.target is None else self.target.kind
-        return f"Cohort '{self.name}': {len(self):,} patients; {have}; {kind}"
+        return visible(f"Cohort '{self.name}': {len(self):,} patients; {have}; {kind}")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: counts of patients, of known outcomes and of each modality."""
+        kind = "no target" if self.target is None else self.target.kind
+        known = "" if self.outcome is None else f", {int(self.outcome.known.sum()):,} with a known outcome"
+        counts = self.present.sum(axis=0)
+        rows = [(name, self.kinds[name], f"{int(counts[m]):,}") for m, name in enumerate(self.modalities)]
+        return html_page(
+            f"Cohort '{self.name}'",
+            f"{len(self):,} patients, {kind}{known}",
+            html_table(("modality", "kind", "patients"), rows),
+        )
 
     @cached_property
     def modalities(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from chiasm.cohort import Outcome
 from chiasm.evaluation.intervals import TestFold, one_label, patient_draws, tested_outcome, trial_scores
 from chiasm.evaluation.verdict import Verdict
 from chiasm.metrics.scores import PRIMARY
+from chiasm.shown import html_page, html_table, visible
 from chiasm.targets import Target, kind_of
 
 SCHEMA = 2
@@ -48,6 +49,26 @@ class Trial:
     predictions: pd.DataFrame
     outcomes: pd.DataFrame
     reporter: Reporter | None = None
+
+    def __repr__(self) -> str:
+        verdict = self.verdict
+        said = "no verdict" if verdict is None else f"{verdict.outcome}\n{verdict.sentence}"
+        return visible(f"Trial of {self._subject}: {said}")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the verdict in words and the table of recipes."""
+        verdict = self.verdict
+        rows = [
+            (row["recipe"], row["metric"], *(f"{row[own]:.3f}" for own in ("mean", "low", "high")))
+            for row in self.table().to_dict("records")
+        ]
+        table = html_table(("recipe", "metric", "mean", "low (95 %, conditional)", "high"), rows)
+        return html_page(f"Trial of {self._subject}", "no verdict" if verdict is None else verdict.sentence, table)
+
+    @property
+    def _subject(self) -> str:
+        cohort, protocol = self.document["cohort"], self.document["protocol"]
+        return f"'{cohort['name']}', {cohort['patients']:,} patients, {self.kind}, {protocol['test_folds']} test folds"
 
     @property
     def verdict(self) -> Verdict | None:

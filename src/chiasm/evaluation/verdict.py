@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from scipy import stats  # type: ignore[import-untyped]
 
 from chiasm.evaluation.contrasts import UNKNOWN, Contrast
+from chiasm.shown import html_page, html_table, visible
 
 PAYS = "pays"
 DOES_NOT_PAY = "does not pay"
@@ -61,6 +62,20 @@ class Verdict:
     several: int = 0
     settle: tuple[int, int] | None = None
     margin: float = MARGIN
+
+    def __repr__(self) -> str:
+        return visible(f"Verdict: {self.outcome}\n{self.sentence}")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the sentence, and the contrasts with their intervals."""
+        total = (self.difference, self.low, self.high)
+        parts = {"total": total, "coverage": self.coverage, "combining": self.combining, "fixed pair": self.fixed}
+        rows = [(name, *(f"{number:.3f}" for number in numbers)) for name, numbers in parts.items()]
+        return html_page(
+            f"Verdict: {self.outcome}",
+            self.sentence,
+            html_table(("contrast", "difference", "low (95 %)", "high"), rows),
+        )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from chiasm.cohort import Encoding
 from chiasm.errors import count
+from chiasm.shown import visible
 
 LIMITS = """\
 - Patients unlike those it learned from: another disease, another way to measure, another time. Try it on patients of
@@ -109,4 +110,4 @@ def _phrases(part: Any) -> Iterator[str]:
 
 def _plain(value: object) -> str:
     """Text without what Markdown or a terminal would act on."""
-    return "".join(sign if sign.isprintable() else "?" for sign in str(value)).replace("|", "/").replace("`", "'")
+    return visible(value).replace("\n", " ").replace("|", "/").replace("`", "'")

@@ -18,6 +18,7 @@ from chiasm.fitting.expected import Expected, completed, expected_of
 from chiasm.fitting.possible import require_possible
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor, reads_inputs
+from chiasm.shown import html_page, html_table, visible
 
 SHOWN = 10  # unfamiliar columns that a warning names
 
@@ -49,6 +50,31 @@ class FittedModel:
     scarce: tuple[str, ...] = ()
     encodings: dict[str, Encoding] = field(default_factory=dict)
     learned_from: dict[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        reads = ", ".join(f"{name} {kind}" for name, kind in self.modalities.items())
+        return visible(
+            f"FittedModel '{self.recipe}': {self.target.get('kind', 'no target')}; {reads}; "
+            f"{count(self.trained_parameters, 'trained parameter')}"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what the model reads, and what it learned from."""
+        columns = self.columns
+        rows = [
+            (name, kind, f"{len(columns[name]):,}" if name in columns else "-", self._encoder_of(name))
+            for name, kind in self.modalities.items()
+        ]
+        learned = ", ".join(f"{number:,} {noun}" for noun, number in self.learned_from.items())
+        return html_page(
+            f"Model '{self.recipe}'",
+            f"{self.target.get('kind', 'no target')}, {count(self.trained_parameters, 'trained parameter')}"
+            + (f", learned from {learned}" if learned else ""),
+            html_table(("modality", "kind", "columns", "encoder"), rows),
+        )
+
+    def _encoder_of(self, modality: str) -> str:
+        return self.encodings[modality].encoder if modality in self.encodings else "-"
 
     @property
     def trained_parameters(self) -> int:

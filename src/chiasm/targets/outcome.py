@@ -20,6 +20,10 @@ class Outcome:
     event: NDArray[np.bool_] | None
     known: NDArray[np.bool_]
 
+    def __repr__(self) -> str:
+        events = "" if self.event is None else f", {int(self.event.sum()):,} events"
+        return f"Outcome of {len(self.known):,} patients: {int(self.known.sum()):,} known{events}"
+
     def take(self, rows: NDArray[np.int_] | NDArray[np.bool_]) -> Outcome:
         """Select the outcomes of some patients; `rows` are integers or a mask."""
         return Outcome(self.value[rows], None if self.event is None else self.event[rows], self.known[rows])

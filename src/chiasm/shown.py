@@ -1,0 +1,70 @@
+"""What a console or a notebook shows of an object: short, with no identifier and no value of a patient."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any, Protocol
+
+LONGEST, MOST_ITEMS, MOST_ROWS = 60, 6, 30
+
+
+class Sized(Protocol):
+    """Protocol of an array: what of it is shown."""
+
+    @property
+    def shape(self) -> Sequence[int]: ...
+    @property
+    def dtype(self) -> Any: ...
+
+
+def short_repr(part: Any) -> str:
+    """Format a dataclass by its fields: arrays by shape and dtype, long sequences by length, parts by their class."""
+    values = ", ".join(f"{own.name}={_short(getattr(part, own.name))}" for own in dataclasses.fields(part) if own.repr)
+    return f"{type(part).__name__}({values})"
+
+
+def html_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Write a table of at most `MOST_ROWS` rows for a notebook; it sets no colour, for light and dark alike."""
+    listed = [list(row) for row in rows]
+    head = "".join(f'<th style="text-align:left">{escape(visible(name))}</th>' for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="text-align:left">{escape(visible(cell))}</td>' for cell in row) + "</tr>"
+        for row in listed[:MOST_ROWS]
+    )
+    more = f"<p>and {len(listed) - MOST_ROWS:,} more</p>" if len(listed) > MOST_ROWS else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def html_page(title: str, *parts: str) -> str:
+    """Put a title above sentences and tables: a part that begins with `<table` is one, another is text."""
+    texts = (part if part.startswith("<table") else f"<p>{escape(visible(part))}</p>" for part in parts if part)
+    return f"<div><p><strong>{escape(visible(title))}</strong></p>{''.join(texts)}</div>"
+
+
+def visible(value: object) -> str:
+    """Text without the signs by which a terminal or a browser would be told to do something."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in str(value))
+
+
+def _short(value: Any) -> str:
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return _sized(value)
+    if isinstance(value, str):
+        return repr(value) if len(value) <= LONGEST else f"<text of {len(value):,} characters>"
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{_short(key)}: {_short(own)}" for key, own in value.items())
+        return (
+            f"{{{inside}}}" if len(value) <= MOST_ITEMS and len(inside) <= 2 * LONGEST else f"<{len(value):,} by name>"
+        )
+    if isinstance(value, tuple | list):
+        inside = ", ".join(map(_short, value))
+        return f"({inside})" if len(value) <= MOST_ITEMS and len(inside) <= 2 * LONGEST else f"<{len(value):,} of them>"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return f"{type(value).__name__}(...)" if dataclasses.fields(value) else f"{type(value).__name__}()"
+    return repr(value) if value is None or isinstance(value, bool | int | float) else f"<{type(value).__name__}>"
+
+
+def _sized(value: Sized) -> str:
+    return f"<{value.dtype} {' x '.join(f'{size:,}' for size in value.shape) or 'number'}>"
