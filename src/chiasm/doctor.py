@@ -13,6 +13,7 @@ import torch
 
 import chiasm
 from chiasm.cohort import Unsupported, synthetic_cohort
+from chiasm.compute.pool import usable_cores
 from chiasm.recipes import registry
 
 CORE = ("torch", "numpy", "pandas", "pyarrow", "scikit-learn", "safetensors", "scipy", "lifelines")
@@ -54,7 +55,7 @@ def diagnose() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "chiasm": chiasm.__version__,
         "packages": versions,
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "memory_gb": memory_gb(),
         "cuda": [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())] if cuda else [],

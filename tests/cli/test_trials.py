@@ -192,6 +192,11 @@ def test_recipes_and_doctor(run: Run) -> None:
     names = [row["name"] for row in json.loads(run("recipes", "--json").out)]
     assert names == list(chiasm.list_recipes()["name"])
     assert all(name in run("recipes").out for name in names)
+    said = run("recipes", "lego-fuse")
+    assert said.out.count("options:") == 1 and said.out.startswith("lego-fuse")
+    assert [row["name"] for row in json.loads(run("recipes", "single:age", "--json").out)] == ["single:<modality>"]
+    said = run("recipes", "lego-fues")
+    assert said.code == 2 and "did you mean 'lego-fuse'?" in said.err
     facts = json.loads(run("doctor", "--json").out)
     assert facts["self_test"]["passed"] and facts["packages"]["torch"] and facts["cores"] >= 1
     assert "Self test passed" in run("doctor").out
@@ -211,7 +216,7 @@ def test_version_and_help(run: Run) -> None:
     commands = ["demo", "check", "evaluate", "fit", "predict", "report", "recipes", "doctor"]
     assert all(command in run("--help").out for command in commands)
     for command in commands:
-        assert run(command, "--help").code == 0
+        assert run(command, "--help").out == run(command, "-h").out != ""
 
 
 def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from chiasm.compute import pool
-from chiasm.compute.pool import as_it_pays, side_by_side
+from chiasm.compute.pool import as_it_pays, default_jobs, side_by_side
 
 
 def quick(context: int, task: int) -> tuple[int, int, int]:
@@ -82,3 +82,13 @@ def test_tasks_are_asked_for_as_they_are_needed() -> None:
 def test_what_a_task_raises_is_raised_here(run: Any) -> None:
     with pytest.raises(ValueError, match="task three has no answer"):
         list(run(failing, 0, range(40), 2))
+
+
+def test_jobs_are_the_cores_that_the_process_may_use() -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    try:
+        os.sched_setaffinity(0, allowed[:1])
+        assert default_jobs() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert 1 <= default_jobs() <= len(allowed)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from chiasm.federated.public import federation_client, federation_server, invite, new_federation
     from chiasm.models.merged import Merged
     from chiasm.recipes.listing import list_recipes
-    from chiasm.recipes.registry import names_in_trial, read_inputs
+    from chiasm.recipes.registry import names_in_trial, read_inputs, recipe_class
     from chiasm.specs import split_specs
     from chiasm.store import TokenStore
 
@@ -72,6 +72,7 @@ _PLACES = {
     "prepare": "chiasm.api.encoding",
     "prune_store": "chiasm.encoding.prune",
     "read_inputs": "chiasm.recipes.registry",
+    "recipe_class": "chiasm.recipes.registry",
     "require_device": "chiasm.doctor",
     "score_similar": "chiasm.api.retrieval",
     "similar": "chiasm.api.retrieval",
@@ -118,6 +119,7 @@ __all__ = [
     "prepare",
     "prune_store",
     "read_inputs",
+    "recipe_class",
     "require_device",
     "score_similar",
     "similar",

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from chiasm import screen
 from chiasm.cli.options import Json
 
 
-def recipes(json: Json = False) -> None:
-    """Every recipe: its paper, what it needs, its options."""
+def recipes(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="One recipe, or a part of a name.")] = "",
+    json: Json = False,
+) -> None:
+    """Every recipe, or those of a name: the paper, what it needs, its options."""
     from chiasm import api
 
-    rows = api.list_recipes().to_dict("records")
+    every = api.list_recipes().to_dict("records")
+    rows = [row for row in every if row["name"].partition(":")[0] == name.partition(":")[0]]
+    rows = rows or [row for row in every if name in row["name"]]
+    if not rows:
+        api.recipe_class(name)  # refuses it, and names the nearest
     if json:
         screen.show_json(rows)
         return

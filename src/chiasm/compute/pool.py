@@ -78,8 +78,15 @@ def as_it_pays(function: Callable[[Any, Any], Any], context: Any, tasks: Sequenc
 
 
 def default_jobs() -> int:
-    """Return the number of cores where processes can be forked, else 1."""
-    return (os.cpu_count() or 1) if FORKS else 1
+    """Return the number of cores that this process may use where processes can be forked, else 1."""
+    return usable_cores() if FORKS else 1
+
+
+def usable_cores() -> int:
+    """Return the number of cores left to this process by its affinity, its container and `LOKY_MAX_CPU_COUNT`."""
+    import joblib  # type: ignore[import-untyped]
+
+    return int(joblib.cpu_count())
 
 
 def _enter(function: Callable[[Any, Any], Any], context: Any, parent: int) -> None:
