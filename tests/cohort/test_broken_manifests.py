@@ -168,7 +168,8 @@ BROKEN = {
     ),
     "twice in the header": (
         write("clinical.csv", b"case_id,age,age\n001,2,3\n"),
-        "clinical.csv: column 'age' stands twice in the header; rename one of the two",
+        "clinical.csv: the name of column 2 stands twice in the header, in column 3 too; rename one of the two, or "
+        "write a header where there is none",
     ),
 }
 

@@ -171,7 +171,11 @@ NO_TABLES: dict[str, tuple[Callable[[Any], None], str, int | None]] = {
     "a column without a name": (lambda sheet: sheet.__setitem__("D3", "late"), r"without a name \(D the first\)", 1),
     "merged cells": (lambda sheet: sheet.merge_cells("A2:A3"), "cells are merged", 2),
     "a merged header": (lambda sheet: sheet.merge_cells("B1:C1"), "without a name|merged", 1),
-    "a name twice": (lambda sheet: sheet.__setitem__("C1", "age"), "'age' stands twice in the header", None),
+    "a name twice": (
+        lambda sheet: sheet.__setitem__("C1", "age"),
+        "column 2 stands twice in the header, in column 3",
+        None,
+    ),
     "a stray cell": (lambda sheet: sheet.__setitem__("XFD1048576", 1), "cells as far as row 1,048,576", None),
     "nothing": (lambda sheet: sheet.delete_rows(1, 9), "the sheet is empty", None),
 }

@@ -168,14 +168,94 @@ def test_codes_that_all_carry_labels_are_words(suffix: str, tmp_path: Path) -> N
     assert by_code.frame()["sex"].tolist()[:2] == [1.0, 2.0] and by_code.labelled == () and by_code.findings == []
 
 
-def test_labels_that_are_numbers_are_numbers_and_equal_ones_are_none(tmp_path: Path) -> None:
-    codes = pd.DataFrame({"scale": [1.0, 2.0, 3.0], "twice": [1.0, 2.0, 2.0]})
-    labels = {"scale": {1: "10", 2: "20", 3: "30"}, "twice": {1: "same", 2: "same"}}
-    found = read(tmp_path / "a.sav", codes, variable_value_labels=labels)
-    assert found.frame()["scale"].tolist() == [10.0, 20.0, 30.0]
-    assert found.frame()["twice"].tolist() == [1.0, 2.0, 2.0] and [own.finding for own in found.findings] == [
-        "labels-in-part"
-    ]
+def labelled(path: Path, labels: dict[str, dict[Any, str]], form: Any = None, **columns: list[float]) -> Table:
+    return read(path, pd.DataFrame(columns), form, variable_value_labels=labels)
+
+
+def test_labels_are_words_whatever_they_look_like(tmp_path: Path) -> None:
+    labels = {
+        "severity": {0: "None", 1: "NA", 2: "null"},
+        "age": {1: "<30", 2: "30-59", 3: ">=60"},
+        "scale": {1: "10", 2: "20", 3: "30"},
+        "year": {1: "2019-20", 2: "2020-21", 3: "2021-22"},
+        "truth": {1: "FALSE", 2: "TRUE", 3: "5,5"},
+    }
+    codes = {name: list(map(float, own)) for name, own in labels.items()}
+    columns = {**codes, "id": [1.0, 2.0, 3.0]}
+    found = labelled(tmp_path / "a.sav", labels, **columns)
+    for name, own in labels.items():
+        assert found.frame()[name].tolist() == list(own.values())
+    assert found.spelt_missing(list(labels)) == []
+    told = labelled(tmp_path / "b.sav", labels, chiasm.cohort.dialect.Form(missing=("None",)), **columns)
+    assert told.frame()["severity"].isna().tolist() == [True, False, False]
+    manifest = '[patients]\ntable = "a.sav"\nid = "id"\n[modalities.m]\nkind = "table"\ncolumns = '
+    (tmp_path / "cohort.toml").write_text(manifest + str(list(labels)))
+    assert [own for own in chiasm.check_cohort(tmp_path) if own.severity == "error"] == []
+    cohort = chiasm.open_cohort(tmp_path)
+    assert set(cohort.column_kinds("m").values()) == {"category"}
+    assert cohort.raw("m")["scale"].tolist() == ["10", "20", "30"]
+
+
+def test_words_or_numbers_hang_on_the_labels_and_not_on_the_rows(tmp_path: Path) -> None:
+    labels = {
+        "pain": {0: "none", 10: "worst"},
+        "sex": {1: "male", 2: "female", 9: "unknown"},
+        "same": {1: "a", 2: "a"},
+        "one": {99: "unknown"},
+        "count": {0: "none", 1: "one"},
+        "land": {4: "A", 8: "B", 12: "C", 100: "D"},
+    }
+    columns = {
+        "pain": [0.0, 5.0, 10.0, 3.0], "sex": [1.0, 2.0, 9.0, 1.0], "same": [1.0, 2.0, 2.0, 1.0],
+        "one": [40.0, 99.0, 41.0, 42.0], "count": [0.0, 4.0, 7.0, 2.0], "land": [4.0, 8.0, 12.0, 100.0],
+    }  # fmt: skip
+    found = labelled(tmp_path / "a.sav", labels, **columns)
+    assert found.labelled == ("sex", "land")
+    # of new patients all at an end of the scale, and one of a code without a label
+    ends = {**columns, "pain": [0.0, 10.0, 0.0, 10.0], "sex": [1.0, 2.0, 3.0, 1.0]}
+    new = labelled(tmp_path / "b.sav", labels, **ends)
+    assert new.labelled == ("sex", "land") and new.frame()["pain"].tolist() == ends["pain"]
+    assert new.frame()["sex"].tolist() == ["male", "female", "3", "male"]
+    (note,) = [own for own in new.findings if "'sex'" in own.what]
+    assert note.finding == "labels-in-part" and note.row == 4
+
+
+def test_identifiers_and_groups_go_by_their_codes(tmp_path: Path) -> None:
+    names = {1: "Meier", 2: "Huber", 3: "Bauer"}
+    found = labelled(tmp_path / "a.sav", {"id": names, "x": names}, id=[1.0, 2.0, 3.0], x=[1.0, 2.0, 3.0])
+    assert found.texts("id").tolist() == ["1", "2", "3"]
+    assert found.cells("x").tolist() == ["Meier", "Huber", "Bauer"] == found.frame()["x"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("words", "right"),
+    [
+        ({0: "Censored", 1: "Died of disease"}, [0, 1]),
+        ({0: "dead", 1: "alive"}, [1, 0]),  # what the words say counts before the codes
+        ({0: "No", 1: "Yes"}, [0, 1]),
+    ],
+)
+def test_an_event_goes_by_words_that_are_understood_or_else_by_its_codes(
+    words: dict[int, str], right: list[int], tmp_path: Path
+) -> None:
+    n = 40
+    columns = {"id": np.arange(n) + 1.0, "z": np.linspace(0, 1, n), "e": np.arange(n) % 2.0, "t": np.arange(n) + 1.0}
+    labelled(tmp_path / "p.sav", {"e": words}, **{name: own.tolist() for name, own in columns.items()})
+    target = 'kind = "survival"\ntime = "t"\nevent = "e"\nunit = "months"'
+    for said in (target, 'kind = "multilabel"\ncolumns = ["e"]') if "dead" not in words.values() else (target,):
+        (tmp_path / "cohort.toml").write_text(
+            f'[patients]\ntable = "p.sav"\nid = "id"\n[target]\n{said}\n'
+            '[modalities.z]\nkind = "table"\ncolumns = ["z"]\n'
+        )
+        cohort = chiasm.open_cohort(tmp_path)
+        assert cohort.outcome is not None and cohort.outcome.known.all()
+        event = cohort.outcome.value[:, 0] if cohort.outcome.event is None else cohort.outcome.event
+        assert [int(event[cohort.ids == own][0]) for own in ("1", "2")] == right
+
+
+def test_business_days_of_stata_are_told(tmp_path: Path) -> None:
+    found = read(tmp_path / "a.dta", pd.DataFrame({"d": [5.0, 6.0]}), variable_format={"d": "%tbcal"})
+    assert found.frame()["d"].tolist() == [5.0, 6.0] and [own.finding for own in found.findings] == ["business-days"]
 
 
 def test_codes_declared_missing_are_missing(tmp_path: Path) -> None:

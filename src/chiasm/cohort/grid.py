@@ -10,7 +10,7 @@ import csv
 import datetime
 import string
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -49,18 +49,18 @@ class Note:
 class Grid:
     """A table of `rows` rows: each of its `columns` by name, numbers `(n,)` with NaN or text with "" where missing.
 
-    `labelled` are the columns in which the words of labels stand for codes.
+    `codes` are those of the columns in which the words of labels stand for them.
     """
 
     columns: dict[str, Numbers | Texts]
     rows: int
     notes: tuple[Note, ...] = ()
-    labelled: tuple[str, ...] = ()
+    codes: dict[str, Numbers | Texts] = field(default_factory=dict)
 
     @property
     def words(self) -> list[str]:
-        """Names of the columns of text."""
-        return [name for name, values in self.columns.items() if values.dtype == object]
+        """Names of the columns of text but for those of labels, which are words whatever they look like."""
+        return [name for name, values in self.columns.items() if values.dtype == object and name not in self.codes]
 
     def as_csv(self) -> bytes:
         """Return the columns of text as CSV in UTF-8, with their header."""
@@ -120,6 +120,19 @@ def lettered(column: int) -> str:
 
 def refuse_repeated(names: Iterable[str]) -> None:
     """Raise `GridError` for a name that stands twice in a header."""
+    if twice := stands_twice(list(names)):
+        raise GridError(*twice)
+
+
+def stands_twice(names: Sequence[str]) -> tuple[str, str] | None:
+    """Say which columns of a header share a name, by their places, and what to do; None if none do.
+
+    The name is not said: without a header it is the value of a patient.
+    """
     index = pd.Index(list(names))
-    if index.has_duplicates:
-        raise GridError(f"column '{index[index.duplicated()][0]}' stands twice in the header", "rename one of the two")
+    if not index.has_duplicates:
+        return None
+    second = int(np.flatnonzero(index.duplicated())[0])
+    first = list(names).index(names[second])
+    what = f"the name of column {first + 1:,} stands twice in the header, in column {second + 1:,} too"
+    return what, "rename one of the two, or write a header where there is none"

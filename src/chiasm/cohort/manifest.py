@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.cohort.coded_outcomes import outcome_cells
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.dialect import Form, unfit_form
 from chiasm.cohort.genesets import read_gene_sets
@@ -95,7 +96,7 @@ class _Reader:
         self.outcomes = set(target.columns if target is not None else ())
         outcome = None
         if target is not None:
-            frame = patients.frame(list(target.columns)).iloc[self.positions]
+            frame = outcome_cells(patients, target).iloc[self.positions]
             target, outcome, findings = read_outcome(target, frame, self.positions + 2, patients.name)
             self.findings += findings
             if target.has_classes:
@@ -226,6 +227,8 @@ class _Reader:
         if not self.has_columns(table, [*([key] if key == self.id else []), FOLD_COLUMN], None):
             return None
         texts, names = self.texts(table, key), self.texts(table, FOLD_COLUMN)
+        if "train" in table.cells(FOLD_COLUMN):  # as the label of a code
+            names = table.cells(FOLD_COLUMN).astype(str)
         pairs = pd.DataFrame({"id": texts, "fold": names})
         twice = pairs.duplicated("id").to_numpy() & ~pairs.duplicated().to_numpy()
         if twice.any():

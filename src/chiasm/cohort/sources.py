@@ -70,11 +70,16 @@ class ColumnSource:
         return self._table.name if isinstance(self._table, Table) else None
 
     @cached_property
+    def _declared(self) -> tuple[str, ...]:
+        """Columns that are words by declaration: of the manifest, or of labels, whatever these look like."""
+        return (*self.categories, *self.labelled)
+
+    @cached_property
     def frame(self) -> pd.DataFrame:
         """All rows, as float64 columns and text columns with NaN where missing."""
         if isinstance(self._table, Table):
             frame = self._table.frame(self._columns)
-            words = {name: self._table.cells(name) for name in self._columns if name in self.categories}
+            words = {name: self._table.cells(name) for name in self._columns if name in self._declared}
             frame = frame.assign(
                 **{name: np.where(frame[name].notna(), cells, np.nan) for name, cells in words.items()}
             )  # codes as they are written: 250.1 is not 250.10
@@ -83,12 +88,12 @@ class ColumnSource:
         odd = odd_column(frame)
         if odd is not None:
             raise CohortError([odd.problem(self.modality, self.path)])
-        return tidy(frame, self.categories)
+        return tidy(frame, self._declared)
 
     @cached_property
     def described(self) -> list[Column]:
         """What each column of a table is, with what is wrong with it."""
-        return list(columns_of(self.frame, self.categories)) if self.kind == "table" else []
+        return list(columns_of(self.frame, self._declared)) if self.kind == "table" else []
 
     @property
     def labelled(self) -> list[str]:

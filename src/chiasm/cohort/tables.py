@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.annotated_file import ANNOTATED, Annotated, AnnotatedError, read_annotated
 from chiasm.cohort.dialect import ROW_NAMES, Form
 from chiasm.cohort.genotypes import GENOTYPES, read_genotypes
-from chiasm.cohort.grid import Grid, GridError
+from chiasm.cohort.grid import Grid, GridError, stands_twice
 from chiasm.cohort.meeting import counts_rows
 from chiasm.cohort.notation import numbers
 from chiasm.cohort.record_folder import holds_records, read_records
@@ -146,9 +146,8 @@ class Table:
             self._refuse("is a link to a file outside its folder", "copy the file itself")
         self._require_bounded()
         self._opened = self._state()
-        if len(set(self.columns)) < len(self.columns):
-            repeated = pd.Index(self.columns)[pd.Index(self.columns).duplicated()][0]
-            self._refuse(f"column '{repeated}' stands twice in the header", "rename one of the two")
+        if twice := stands_twice(self.columns):
+            self._refuse(*twice)
 
     def _require_bounded(self) -> None:
         """Refuse a file over a limit, before anything of it is parsed."""
@@ -269,11 +268,21 @@ class Table:
             self._refuse(fault.what, fault.fix)
 
     def texts(self, column: str) -> NDArray[np.str_]:
-        """Read a column as text, "" where missing; in a CSV never parsed as a number first."""
-        return as_text(self._written(column))
+        """Read a column as text, "" where missing; in a CSV never parsed as a number first.
+
+        Identifiers and groups are read so: one whose codes have labels, which may be surnames, is read by its codes.
+        """
+        codes = self.codes(column)
+        return as_text(self._written(column) if codes is None else codes)
+
+    def codes(self, column: str) -> pd.Series[Any] | None:
+        """Codes of a column in which the words of labels stand for them; None for any other column."""
+        if column not in self.labelled:
+            return None
+        return pd.Series(self._grid.codes[column]).iloc[: len(self)]
 
     def cells(self, column: str) -> NDArray[np.object_]:
-        """Read a column as `texts` does, but as objects, for notes and other long texts."""
+        """Read a column as text in objects, for notes and other long texts; of codes with labels, the labels."""
         return as_cells(self._written(column))
 
     def _written(self, column: str) -> pd.Series[Any]:
@@ -328,14 +337,15 @@ class Table:
     @property
     def labelled(self) -> tuple[str, ...]:
         """Columns in which the words of labels stand for the codes of a statistics program."""
-        return self._grid.labelled if self.is_grid else ()
+        return tuple(self._grid.codes) if self.is_grid else ()
 
     def _with_numbers(self) -> pd.DataFrame:
         """Columns of numbers as they are, and those of text as a CSV of them would be read."""
         grid = self._grid
         texts = self._text.parsed() if grid.words else pd.DataFrame(index=range(grid.rows))
         columns = {name: texts.get(name, values) for name, values in grid.columns.items()}
-        return pd.DataFrame(columns, index=range(grid.rows))
+        labels = {name: np.where(grid.columns[name] == "", np.nan, grid.columns[name]) for name in grid.codes}
+        return pd.DataFrame({**columns, **labels}, index=range(grid.rows))
 
     def spelt_missing(self, columns: list[str]) -> list[str]:
         """Columns of text in which a word such as `NA` or `None` is read as a missing value, which it may not be."""
