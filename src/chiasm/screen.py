@@ -8,19 +8,16 @@ import json
 import math
 import os
 import sys
-import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:  # rich is imported by what draws with it, since help draws nothing
-    from rich.progress import Progress
+from chiasm.progress import Progressing as Progressing
+from chiasm.progress import duration as duration
+from chiasm.progress import hint as hint
+from chiasm.shown import visible as visible
 
-SECONDS_BEFORE_BAR = 0.5
-SECONDS_BETWEEN_FRAMES = 0.1
-SECONDS_BETWEEN_LINES = 10.0
 WIDE = 200  # width of a table that is not written to a terminal, in characters
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRACEBACK = "CHIASM_TRACEBACK"
@@ -30,19 +27,6 @@ SEE_WHY = f"set {TRACEBACK}=1 to see why"
 def show(text: str) -> None:
     """Print a line of the result on standard output."""
     print(visible(text), flush=True)
-
-
-def visible(text: str) -> str:
-    """Return a text with its control characters written out, so that a name in a file cannot steer the terminal."""
-    return "".join(
-        sign if sign in "\n\t" or (sign.isprintable() or sign == " ") else sign.encode("unicode_escape").decode()
-        for sign in text
-    )
-
-
-def hint(text: str) -> None:
-    """Print a line that is not part of the result on standard error."""
-    print(visible(text), file=sys.stderr, flush=True)
 
 
 def show_json(document: Any) -> None:
@@ -71,18 +55,6 @@ def interval(mean: float, low: float, high: float) -> str:
     return f"{mean:.3f} (" + ("interval not estimable" if math.isnan(low) else f"{low:.3f} to {high:.3f}") + ")"
 
 
-def duration(seconds: float) -> str:
-    """Format seconds as `3.2 s`, `45 s`, `2 min 05 s` or `3 h 20 min`."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def size(number: int) -> str:
     """Format a number of bytes as `512 bytes`, `1.4 MB` or `23 GB`."""
     for power, unit in ((9, "GB"), (6, "MB"), (3, "kB")):
@@ -90,78 +62,6 @@ def size(number: int) -> str:
             share = number / 10**power
             return f"{share:.1f} {unit}" if share < 9.95 else f"{share:,.0f} {unit}"
     return f"{number:,} bytes"
-
-
-class Progressing:
-    """Progress callback with the time left: a bar in a terminal, elsewhere an occasional line on standard error."""
-
-    def __init__(self, what: str, *, at_once: bool = True) -> None:
-        """Name what is counted; `at_once` False shows no bar until the work has taken half a second."""
-        from rich.console import Console
-
-        self.what = what
-        self.at_once = at_once
-        self.name = ""
-        self.start = self.last = time.monotonic()
-        self.bar: Progress | None = None
-        self.console = Console(stderr=True)
-
-    def __enter__(self) -> Progressing:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
-
-    def named(self, name: str, done: int, everything: int) -> None:
-        """Report progress like a call, with a separate bar for each name."""
-        if name != self.name:
-            self._stop()
-            self.name = name
-            self.start = self.last = time.monotonic()
-        if everything:
-            self(done, everything)
-
-    def _stop(self) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
-
-    def __call__(self, done: int, everything: int) -> None:
-        """Report that `done` of `everything` are finished."""
-        now = time.monotonic()
-        if self.console.is_terminal:
-            if self.at_once or self.bar is not None or now - self.start >= SECONDS_BEFORE_BAR:
-                self._draw(done, everything, now)
-            return
-        told = self.at_once or self.last > self.start
-        if now - self.last >= SECONDS_BETWEEN_LINES or (done == everything and told):
-            spent, self.last = now - self.start, now
-            left = f", about {duration(spent / done * (everything - done))} left" if 0 < done < everything else ""
-            hint(f"{self._label}{done:,} of {everything:,} {self.what}, {duration(spent)}{left}")
-
-    @property
-    def _label(self) -> str:
-        return f"{self.name}: " if self.name else ""
-
-    def _draw(self, done: int, everything: int, now: float) -> None:
-        # No auto-refresh thread, because worker processes are forked while the bar is on the screen.
-        if self.bar is None:
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
-
-            columns = (TextColumn(self._label + self.what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self.bar = Bar(
-                *columns, TextColumn("left"), TimeRemainingColumn(), console=self.console, auto_refresh=False
-            )
-            self.bar.start()
-            self.task = self.bar.add_task("", total=everything)
-        elif done < everything and now - self.last < SECONDS_BETWEEN_FRAMES:
-            return
-        self.last = now
-        self.bar.update(self.task, completed=done)
-        self.bar.refresh()
 
 
 def show_trial(trial: Any, seconds: float) -> None:

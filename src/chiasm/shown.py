@@ -44,8 +44,11 @@ def html_page(title: str, *parts: str) -> str:
 
 
 def visible(value: object) -> str:
-    """Text without the signs by which a terminal or a browser would be told to do something."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in str(value))
+    """Return a text with its control characters written out, so that a name in a file cannot steer the terminal."""
+    return "".join(
+        sign if sign in "\n\t" or (sign.isprintable() or sign == " ") else sign.encode("unicode_escape").decode()
+        for sign in str(value)
+    )
 
 
 def _short(value: Any) -> str:

@@ -16,7 +16,7 @@ from chiasm.encoding.preparing import PreparedCohort
 from chiasm.encoding.preparing import encode_for as encoded_as_at_fit
 from chiasm.encoding.preparing import prepare as prepare_cohort
 from chiasm.encoding.prune import open_store
-from chiasm.encoding.source_digests import unseen
+from chiasm.progress import followed
 from chiasm.protocols import Model
 from chiasm.recipes import registry
 
@@ -53,7 +53,7 @@ def encode(
         inputs: also store the inputs of the encoders' networks, for recipes that adapt them (`lora`).
         jobs: number of processes; None takes the available cores.
         engine: "local", or "ray" for the cluster that `RAY_ADDRESS` names.
-        progress: called with (modality, finished, all) sources.
+        progress: called with (modality, finished, all) sources; None draws a bar in a terminal or notebook.
 
     Returns:
         The encoded cohort, the problems of sources that could not be read, and counts of sources.
@@ -62,15 +62,16 @@ def encode(
         Unsupported: there is no such encoder, or a package is missing; the message names its pip command.
         CohortError: none of a modality's sources can be read.
     """
-    return encode_cohort(
-        cohort,
-        encoders,
-        store=open_store(store),
-        inputs=inputs,
-        jobs=jobs or default_jobs(),
-        execute=as_it_pays if engine == "local" else engine_of(engine),
-        progress=progress or unseen,
-    )
+    with followed("sources", progress) as told:
+        return encode_cohort(
+            cohort,
+            encoders,
+            store=open_store(store),
+            inputs=inputs,
+            jobs=jobs or default_jobs(),
+            execute=as_it_pays if engine == "local" else engine_of(engine),
+            progress=told,
+        )
 
 
 def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, int], None] | None = None) -> Encoded:
@@ -79,7 +80,8 @@ def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, in
     Raises:
         Unsupported: a modality is of another kind than at the fit, or its encoder or the encoder's weights differ.
     """
-    return encoded_as_at_fit(model, cohort, jobs=default_jobs(), execute=as_it_pays, progress=progress or unseen)
+    with followed("sources", progress) as told:
+        return encoded_as_at_fit(model, cohort, jobs=default_jobs(), execute=as_it_pays, progress=told)
 
 
 def prepare(
@@ -104,15 +106,16 @@ def prepare(
         CohortError: `check_cohort` finds errors, an accepted finding was not made, or no source can be read.
         Unsupported: an encoder or a package is missing.
     """
-    return prepare_cohort(
-        cohort,
-        model=model,
-        checked=checked,
-        inputs=registry.read_inputs(recipes),
-        jobs=jobs or default_jobs(),
-        execute=as_it_pays if engine == "local" else engine_of(engine),
-        progress=progress or unseen,
-    )
+    with followed("sources", progress) as told:
+        return prepare_cohort(
+            cohort,
+            model=model,
+            checked=checked,
+            inputs=registry.read_inputs(recipes),
+            jobs=jobs or default_jobs(),
+            execute=as_it_pays if engine == "local" else engine_of(engine),
+            progress=told,
+        )
 
 
 def engine_of(name: str) -> Any:

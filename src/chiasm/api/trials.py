@@ -14,6 +14,7 @@ from chiasm.encoding.checking import kept_together
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.evaluation import Protocol, Trial, run_trial
 from chiasm.evaluation import load_trial as read_trial
+from chiasm.progress import followed
 from chiasm.recipes import registry
 from chiasm.specs import split_specs
 
@@ -48,7 +49,7 @@ def evaluate(
         engine: "local", or "ray" to run encoding and training sets on the cluster that `RAY_ADDRESS` names.
         contrasts: prespecified pairs `(recipe, against)` of the trial, each judged by its own interval.
         checked: the result of `check_cohort` before the cohort was encoded; None checks it here.
-        progress: called with (finished, all) training sets.
+        progress: called with (finished, all) training sets; None draws a bar in a terminal or notebook.
 
     Raises:
         CohortError: `check_cohort` finds errors, or a finding is accepted that was not made.
@@ -70,22 +71,23 @@ def evaluate(
     cohort = ready.cohort
     chosen, forms = registry.for_trial(recipes, cohort)
     folder = Path(out) if out is not None else None
-    trial = run_trial(
-        cohort,
-        chosen,
-        protocol or Protocol(),
-        seed=seed,
-        out=folder,
-        resume=resume,
-        jobs=jobs or default_jobs(),
-        device=device,
-        execute=engine_of(engine),
-        clock=work_clock,
-        progress=progress or (lambda finished, everything: None),
-        forms=forms,
-        findings=findings,
-        contrasts=list(contrasts),
-    )
+    with followed("training sets", progress) as told:
+        trial = run_trial(
+            cohort,
+            chosen,
+            protocol or Protocol(),
+            seed=seed,
+            out=folder,
+            resume=resume,
+            jobs=jobs or default_jobs(),
+            device=device,
+            execute=engine_of(engine),
+            clock=work_clock,
+            progress=told,
+            forms=forms,
+            findings=findings,
+            contrasts=list(contrasts),
+        )
     trial = Trial(trial.document, trial.predictions, trial.outcomes, _report)
     if folder is not None and not (folder / "report.html").exists():
         trial.report(folder / "report.html")
