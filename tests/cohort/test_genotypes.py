@@ -137,6 +137,32 @@ def test_what_is_no_call_of_two_copies_is_left_out_and_counted(tmp_path: Path) -
     assert note.what == "variants are left out: 1 with more than two copies, 1 without GT, 1 without another allele"
 
 
+def test_a_block_of_a_gvcf_is_left_out_and_failed_no_filter(tmp_path: Path) -> None:
+    others = (
+        "1\t40\t.\tA\t<NON_REF>\t.\tLOW\t.\tGT\t0/0\t0/0\t0/0",
+        "1\t50\t.\tA\t*\t.\tLOW\t.\tGT\t0/1\t0/0\t0/0",
+        "1\t60\t.\tA\tC,<NON_REF>\t.\tPASS\t.\tGT\t0/1\t0/0\t1/1",
+    )
+    found, table = block(vcf(tmp_path / "g.vcf", *others))
+    assert list(found.columns) == ["1:60:A:C"] and found["1:60:A:C"].tolist() == [1, 0, 2]
+    assert [own.what for own in table.findings] == ["variants are left out: 2 without another allele"]
+
+
+def test_a_dosage_of_a_chromosome_that_is_there_once_counts_twice(tmp_path: Path) -> None:
+    mixed = "chrX\t10\t.\tA\tC\t.\t.\t.\tGT:DS\t1:0.9\t0/1:1.1\t0:0.25"
+    once = "chrX\t20\t.\tA\tC\t.\t.\t.\tGT:DS\t1:1\t0:0\t0:0.5"
+    usual = "1\t10\t.\tA\tC\t.\t.\t.\tGT:DS\t.:0.9\t0/1:1.1\t0/0:0"
+    found, table = block(vcf(tmp_path / "g.vcf", mixed, once, usual), field="DS")
+    np.testing.assert_allclose(found["X:10:A:C"], [1.8, 1.1, 0.5], rtol=1e-6)
+    assert found["X:20:A:C"].tolist() == [2.0, 0.0, 1.0] and table.findings == []
+    np.testing.assert_allclose(found["1:10:A:C"], [0.9, 1.1, 0], rtol=1e-6)
+    alone = "chrX\t10\t.\tA\tC\t.\t.\t.\tDS\t0.9\t1.1\t0.25"
+    found, table = block(vcf(tmp_path / "h.vcf", alone), field="DS")
+    np.testing.assert_allclose(found["X:10:A:C"], [0.9, 1.1, 0.25], rtol=1e-6)
+    assert [own.finding for own in table.findings] == ["dosages-of-one-copy"]
+    refused(vcf(tmp_path / "i.vcf", mixed.replace("1:0.9", "1:1.8")), "above 1 of a chromosome", field="DS")
+
+
 def test_vcf_and_plink_of_the_same_genotypes_are_the_same_block(tmp_path: Path) -> None:
     records = (
         "1\t10\trs1\tA\tC\t.\t.\t.\tGT\t0/1\t./.\t1/1\t0/0\t0/0",

@@ -1,7 +1,8 @@
 """Read the genotypes of a VCF or BCF file in a process of its own; see `own_process.py`.
 
 The header names `samples`, and of each allele that is counted `chromosomes`, `positions`, `identifiers`, `references`
-and `alleles`; `left_out` counts what is not read, by reason, `halves` half calls and `filtered` what failed a filter.
+and `alleles`; `left_out` counts what is not read, by reason, `halves` half calls, `filtered` what failed a filter and
+`unsure` dosages of X, Y and MT without the calls that say how many copies there are.
 Behind it stand the dosages as float32, allele by allele.
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 LIMIT, DAMAGED, NO_SAMPLES, DOSAGES = 3, 4, 5, 6  # exit codes
+ONCE = ("X", "Y", "M", "MT", "23", "24", "26")  # chromosomes that a patient may have once
 NO_ALLELES = ("*", "<*>", "<NON_REF>", "<X>")  # an overlapping deletion, and what any other allele would be
 
 
@@ -50,7 +52,7 @@ def main(path: str, field: str, most: int) -> int:
                 return LIMIT
     except Exception:  # messages of the package quote paths and cells
         return DAMAGED
-    kinds = ("filtered", "halves")
+    kinds = ("filtered", "halves", "unsure")
     left_out = {reason: number for reason, number in counts.items() if reason not in kinds and number}
     header = {"samples": samples, **found, "left_out": left_out, **{kind: counts[kind] for kind in kinds}}
     written = json.dumps(header).encode()
@@ -62,7 +64,7 @@ def main(path: str, field: str, most: int) -> int:
 
 def _doses(record: Any, field: str, counts: Counter[str]) -> list[Any] | int | None:
     """Copies of each other allele `(n,)`, NaN where not known; None where the record is left out, or an exit code."""
-    if not record.ALT:
+    if all(allele in NO_ALLELES for allele in record.ALT):
         counts["without another allele"] += 1
         return None
     if field not in (record.FORMAT or []):
@@ -74,6 +76,7 @@ def _doses(record: Any, field: str, counts: Counter[str]) -> list[Any] | int | N
             counts["with another number of dosages than alleles"] += 1
             return None
         values = np.where(np.isfinite(values), values, np.nan)
+        values = values * _share(record, values, counts)[:, None]
         return DOSAGES if ((values < 0) | (values > 2)).any() else list(values.T)
     calls = np.asarray(record.genotype.array())[:, :-1]
     if calls.shape[1] > 2 and (calls[:, 2:] != -2).any():
@@ -88,6 +91,19 @@ def _doses(record: Any, field: str, counts: Counter[str]) -> list[Any] | int | N
         np.where(missing, np.nan, (first == number).astype(np.float32) + (second == number))
         for number in range(1, len(record.ALT) + 1)
     ]
+
+
+def _share(record: Any, values: Any, counts: Counter[str]) -> Any:
+    """By what dosages `(n, k)` are multiplied to be of two copies, `(n,)`: 2 where the call says that there is one."""
+    share = np.ones(len(values))
+    known = np.zeros(len(values), dtype=bool)
+    if "GT" in (record.FORMAT or []):
+        calls = np.asarray(record.genotype.array())[:, :-1]
+        known = calls[:, 0] >= 0
+        share[known & (calls.shape[1] == 1 or calls[:, 1] == -2)] = 2.0
+    if record.CHROM.upper().removeprefix("CHR") in ONCE:
+        counts["unsure"] += bool((~known & ~np.isnan(values).all(axis=1)).any())
+    return share
 
 
 if __name__ == "__main__":

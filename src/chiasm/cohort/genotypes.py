@@ -39,7 +39,7 @@ def read_genotypes(path: Path, form: Form) -> Annotated:
     """Read the copies of each counted allele, NaN where a call is missing or half missing; rows are samples.
 
     Phase counts for nothing. A chromosome that is there once (X, Y and MT of a man) counts its call twice, as PLINK
-    stores it.
+    stores it; so does its dosage, where a call beside it says that it is there once.
 
     Args:
         path: `.vcf`, `.vcf.gz`, `.bcf`, or `.bed` of PLINK with its `.bim` and `.fam` beside it.
@@ -97,7 +97,8 @@ def _vcf(path: Path, field: str) -> Found:
     if found.code == NO_SAMPLES:
         raise GridError("holds no sample", "name a file with the genotypes of samples, not one of sites alone")
     if found.code == DOSAGES:
-        raise GridError("holds dosages below 0 or above 2", 'correct them, or take field = "DS" out')
+        what = "holds dosages below 0 or above 2, or above 1 of a chromosome that is there once"
+        raise GridError(what, 'correct them, or take field = "DS" out')
     if found.code:
         raise GridError("is not a VCF or BCF file, or is damaged", "write it again, as by bcftools view")
     own = found.header
@@ -114,6 +115,9 @@ def _vcf(path: Path, field: str) -> Found:
     if own["halves"]:
         what = f"{count(own['halves'], 'call')} with one of two alleles missing, and read as missing"
         notes.append(Note(what, "call them again, where many are", "half-calls"))
+    if own["unsure"]:
+        what = f"{count(own['unsure'], 'variant')} of X, Y or MT with dosages of which no call says whether of one copy"
+        notes.append(Note(f"{what} or two, and read as they stand", "write GT beside DS", "dosages-of-one-copy"))
     if own["filtered"]:
         what = f"{count(own['filtered'], 'variant')} that failed a filter of the file, and read all the same"
         notes.append(Note(what, "drop them, as by bcftools view -f PASS,.", "filtered-variants"))
