@@ -213,6 +213,38 @@ def test_hidden_rows_are_read_and_said(tmp_path: Path) -> None:
     assert len(found) == 3 and note.finding == "hidden-rows" and note.row == 3
 
 
+def test_formulas_without_a_value_below_the_last_row_are_refused_too(tmp_path: Path) -> None:
+    path = book(tmp_path / "a.xlsx", [["id", "x"], ["a", 1], ["=A2", "=B2"], ["=A3", "=B3"]])
+    problem = refused(path)
+    assert "stand in 2 rows" in problem.what and problem.row == 3
+
+
+def test_hidden_columns_and_tables_side_by_side_are_read_and_said(tmp_path: Path) -> None:
+    def hide(sheet: Any) -> None:
+        sheet.column_dimensions["B"].hidden = True
+
+    (note,) = table(changed(tmp_path / "a.xlsx", hide)).findings
+    assert note.finding == "hidden-columns" and "'age'" in note.what
+    side = changed(tmp_path / "b.xlsx", lambda sheet: (sheet.insert_cols(2), sheet.insert_cols(1)))
+    found = table(side)
+    (note,) = found.findings
+    assert note.finding == "tables-side-by-side" and "column C is empty" in note.what and found.columns == HEADER
+    assert table(book(tmp_path / "c.xlsx", [HEADER, *ROWS])).findings == []
+
+
+def test_percents_beside_plain_numbers_are_said(tmp_path: Path) -> None:
+    def show(sheet: Any) -> None:
+        sheet["B2"].number_format, sheet["B3"].number_format = "0.00%", "0"
+        for row in (2, 3, 4):
+            sheet[f"C{row}"].number_format = '0.0" %"'
+
+    rows = (["id", "mixed", 2020], ["a", 0.25, 0.5], ["b", 25, 0.25], ["c", 0.5, 0.75])
+    found = table(changed(tmp_path / "a.xlsx", show, rows))
+    (note,) = found.findings
+    assert note.finding == "percents-among-numbers" and "'mixed'" in note.what and note.row == 2
+    assert found.frame()["mixed"].tolist() == [0.25, 25.0, 0.5]
+
+
 def test_sheets_of_one_workbook_are_the_tables_of_a_cohort(tmp_path: Path) -> None:
     n = 12
     clin = [["id", "age", "y"], *([f"p{i:02d}", 50 + i / 2, "ab"[i % 2]] for i in range(n))]

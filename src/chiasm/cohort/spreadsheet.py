@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,16 @@ import numpy as np
 
 from chiasm.cohort.dialect import Form
 from chiasm.cohort.grid import Grid, GridError, Note, column_of, lettered, refuse_repeated, written
-from chiasm.cohort.workbook_parts import AGAIN, Cells, is_filled, packed_again, parts_of, sheets_of, xlsx_cells
+from chiasm.cohort.workbook_parts import (
+    AGAIN,
+    Cells,
+    is_filled,
+    packed_again,
+    parts_of,
+    percent_styles,
+    sheets_of,
+    xlsx_cells,
+)
 from chiasm.errors import Unsupported, count, first_rows, nearest
 from chiasm.limits import TABLE_BYTES, LimitError, require_regular
 
@@ -37,7 +47,7 @@ def read_spreadsheet(path: Path, form: Form) -> Grid:
         with calamine.load_workbook(packed_again(parts)) as book:
             shown = [own.name for own in book.sheets_metadata if own.visible == calamine.SheetVisibleEnum.Visible]
             name, note = _chosen(form.sheet, sheets, [own for own in shown if own in sheets], parts)
-            cells = xlsx_cells(parts[sheets[name]])
+            cells = xlsx_cells(parts[sheets[name]], percent_styles(parts))
             sheet = book.get_sheet_by_name(name)
             rows, merged = sheet.to_python(skip_empty_area=False), sheet.merged_cell_ranges or []
     except (GridError, LimitError, KeyboardInterrupt, SystemExit, MemoryError):
@@ -93,23 +103,39 @@ def _grid(rows: list[list[Any]], cells: Cells, merged: list[Any], form: Form, no
         if (final > first or end > start) and any(_some([rows[row][at]]) for row, at in spanned):
             row = spanned[0][0] - top + 1
             raise GridError("cells are merged", "undo it, and write its value into each of the cells", row)
-    uncomputed = sorted({row for row in cells.uncomputed if top <= row <= last})
-    if uncomputed:
-        at = [row - top + 1 for row in uncomputed]
+    if cells.uncomputed:  # below the last value too: rows of nothing else would be none
+        at = sorted({max(row - top + 1, 1) for row in cells.uncomputed})
         what = f"formulas that were never computed stand in {count(len(at), 'row')} ({first_rows(at)})"
         raise GridError(what, "open the workbook in a spreadsheet program and save it", at[0])
-    hidden = [row - top + 1 for row in cells.hidden if top < row <= last]
-    if hidden:
-        what = f"{count(len(hidden), 'row')} hidden, by a filter perhaps, and read all the same ({first_rows(hidden)})"
-        notes = (*notes, Note(what, "delete them where they are none of the cohort", "hidden-rows", hidden[0]))
     names = [written(columns[at][0]).strip('"').strip() for at in places]
     refuse_repeated(names)
+    notes = (*notes, *_doubts(cells, dict(zip(places, names, strict=True)), top, last))
     body = {name: column_of(columns[at][1:], form) for name, at in zip(names, places, strict=True)}
     long = [name for name, own in body.items() if own.dtype != object and (np.abs(own[~np.isnan(own)]) >= LONG).any()]
     if long:
         what = f"column '{long[0]}' holds numbers of more than fifteen digits, of which a spreadsheet keeps fifteen"
         notes = (*notes, Note(what, "where they are identifiers, write them as text", "digits-lost"))
     return Grid(body, last - top, notes)
+
+
+def _doubts(cells: Cells, names: dict[int, str], top: int, last: int) -> Iterator[Note]:
+    """Say what is read that its owner may not mean; `names` maps the place of each column to its name."""
+    rows = [row - top + 1 for row in cells.hidden if top < row <= last]
+    if rows:
+        what = f"{count(len(rows), 'row')} hidden, by a filter perhaps, and read all the same ({first_rows(rows)})"
+        yield Note(what, "delete them where they are none of the cohort", "hidden-rows", rows[0])
+    hidden = [at for at in names if any(first <= at <= final for first, final in cells.hidden_columns)]
+    if hidden:
+        what = f"{count(len(hidden), 'column')} hidden, and read all the same ('{names[hidden[0]]}' the first)"
+        yield Note(what, "name the columns that are meant, by `columns`", "hidden-columns")
+    gap = next((at for at in range(min(names), max(names)) if at not in names), None)
+    if gap is not None:
+        what = f"column {lettered(gap)} is empty, and what stands on both sides of it is read as one table"
+        yield Note(what, "where they are two, move one to a sheet of its own", "tables-side-by-side")
+    for at in [own for own in names if min(cells.percents.get(own, top), cells.plain.get(own, top)) > top]:
+        what = f"column '{names[at]}' holds percents, read as fractions (25 % as 0.25), beside numbers that are none"
+        row = min(cells.percents[at], cells.plain[at]) - top + 1
+        yield Note(what, "write all of them in one way", "percents-among-numbers", row)
 
 
 def _forth(rows: list[list[Any]]) -> Any:

@@ -11,7 +11,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
@@ -31,6 +31,7 @@ READ = (".xml", ".rels")
 BOMB_START = 64 * MEGABYTE  # up to here a workbook may unpack to any multiple of its size
 FILLED = re.compile(rb"<(?:\w+:)?(?:v|t)(?: [^>]*)?>[^<]")
 NO_VALUE = {"#N/A"}
+PERCENTS = ("9", "10")  # numbers of the formats that are there without being declared
 
 
 @dataclass
@@ -38,7 +39,8 @@ class Cells:
     """What the XML of a sheet says beside its values; rows and columns count from 0 at the first cell of the sheet.
 
     `errors` maps a place to the error that stands there, as `#DIV/0!`; `uncomputed` are rows of formulas without a
-    value, `hidden` rows that are not shown and hold something.
+    value, `hidden` rows that are not shown and hold something, `hidden_columns` the first and last of those not shown.
+    `percents` and `plain` map a column to its last row with a number that is shown as a percent, or not.
     """
 
     rows: int = 0
@@ -46,6 +48,9 @@ class Cells:
     errors: dict[tuple[int, int], str] = field(default_factory=dict)
     uncomputed: list[int] = field(default_factory=list)
     hidden: list[int] = field(default_factory=list)
+    hidden_columns: list[tuple[int, int]] = field(default_factory=list)
+    percents: dict[int, int] = field(default_factory=dict)
+    plain: dict[int, int] = field(default_factory=dict)
 
     def fill(self, row: int, column: int) -> None:
         """Note a filled cell; raises `LimitError` where the rectangle of all of them grows too large."""
@@ -127,10 +132,26 @@ def is_filled(part: bytes) -> bool:
     return FILLED.search(part) is not None
 
 
-def xlsx_cells(part: bytes) -> Cells:
-    """Look through the cells of a sheet of an .xlsx."""
+def percent_styles(parts: dict[str, bytes]) -> set[str]:
+    """Numbers of the styles of an .xlsx that show a number as a percent: 0.25 as 25 %."""
+    part = next((data for name, data in parts.items() if name.lower() == "xl/styles.xml"), None)
+    if part is None:
+        return set()
+    every = list(_tree(part))
+    kinds = [own for group in every if _name(group) == "numFmts" for own in group]
+    percents = {*PERCENTS, *(own.get("numFmtId") for own in kinds if "%" in own.get("formatCode", ""))}
+    styles = [own for group in every if _name(group) == "cellXfs" for own in group]
+    return {str(at) for at, own in enumerate(styles) if own.get("numFmtId") in percents}
+
+
+def xlsx_cells(part: bytes, percents: Collection[str] = ()) -> Cells:
+    """Look through the cells of a sheet of an .xlsx; `percents` are the styles of a percent."""
     found, row = Cells(), -1
-    for own in _ended(part, "row"):
+    for own in _ended(part, "row", "col"):
+        if _name(own) == "col":
+            if own.get("hidden") in ("1", "true"):
+                found.hidden_columns.append((int(own.get("min", 1)) - 1, int(own.get("max", 1)) - 1))
+            continue
         row = int(own.get("r", row + 2)) - 1
         column, filled = -1, False
         for cell in own:
@@ -142,6 +163,8 @@ def xlsx_cells(part: bytes) -> Cells:
                 found.fill(row, column)
                 if cell.get("t") == "e" and texts.get("v", "") not in NO_VALUE:
                     found.errors[row, column] = texts["v"] or ""
+                if cell.get("t", "n") == "n":
+                    (found.percents if cell.get("s") in percents else found.plain)[column] = row
             elif "f" in texts and cell.get("t") != "str":
                 found.uncomputed.append(row)
         if filled and own.get("hidden") in ("1", "true"):
@@ -156,11 +179,11 @@ def _tree(part: bytes) -> ElementTree.Element:
         raise LimitError("is damaged: a part of it is not XML", AGAIN) from None
 
 
-def _ended(part: bytes, name: str) -> Iterator[ElementTree.Element]:
-    """Yield each element of this name when it is whole, and forget what it held."""
+def _ended(part: bytes, *names: str) -> Iterator[ElementTree.Element]:
+    """Yield each element of these names when it is whole, and forget what it held."""
     try:
         for _, own in ElementTree.iterparse(io.BytesIO(part)):
-            if _name(own) == name:
+            if _name(own) in names:
                 yield own
                 own.clear()
     except (ElementTree.ParseError, ValueError, OverflowError):
