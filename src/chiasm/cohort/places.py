@@ -11,11 +11,17 @@ from chiasm.cohort.bag_files import BAG_SUFFIXES, CONVERT, PICKLES
 from chiasm.errors import CohortError, Problem, count, error, first_rows
 
 LEAVES = "the path leaves the folder of the cohort"
+LONGEST_NAME, LONGEST_PATH = 255, 2000  # of a file system
 STAY_INSIDE = "a cohort's files lie in the folder of its manifest: move the file there"
 
 
 def inside(folder: Path, name: str, modality: str | None = None) -> Path:
-    """Return the path of a file that a manifest names; raises CohortError if it leaves the folder in any way."""
+    """Return the path of a file that a manifest names; raises CohortError if it leaves the folder, or is too long."""
+    if any(len(part.encode(errors="replace")) > LONGEST_NAME for part in name.split("/")) or len(name) > LONGEST_PATH:
+        what = f"the path, or a name in it, is longer than {LONGEST_NAME} bytes, which no file has"
+        raise CohortError(
+            [error(what, "name a file in the folder of the manifest", modality=modality, finding="path-too-long")]
+        )
     if _leaves(folder, name):
         raise CohortError(
             [

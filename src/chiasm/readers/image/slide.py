@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from chiasm.readers.guard import file_of, guarded
 from chiasm.readers.image.codestream import check_stream
 from chiasm.readers.image.image import TIFF
+from chiasm.readers.image.tiff import MOST_PAGES
 from chiasm.readers.image.tissue import saturation, tissue_threshold
 from chiasm.readers.reading import LIMITS, Item, Limits, ReadError, Tiled, check_values
 from chiasm.readers.registry import missing
@@ -173,6 +175,8 @@ def _openslide(path: Path) -> Any:
 
 def _check_levels(file: Any, limits: Limits, tiles: bool) -> None:
     """Refuse tiles that are too large, truncated, compressed without a size bound, or that misstate their size."""
+    if sum(1 for _ in islice(file.pages, MOST_PAGES + 1)) > MOST_PAGES:  # a circle, which tifffile would go for ever
+        raise ReadError(f"the file has more than {MOST_PAGES:,} pages, or they go in a circle", FIX)
     series = file.series[0]
     if series.axes != "YXS":
         raise ReadError("the slide is no single RGB image", FIX)
