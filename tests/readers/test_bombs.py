@@ -222,3 +222,13 @@ def test_one_long_text_for_many_rows_of_a_parquet_file_is_refused(
     )
     with pytest.raises(CohortError, match="20 times its size"):
         Table(tmp_path / "b.parquet", "b.parquet").inspect()
+
+
+def test_damaged_notes_of_pandas_in_a_parquet_file_are_refused(tmp_path: Path) -> None:
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    table = pa.table({"id": ["a"], "u": [1]}).replace_schema_metadata({b"pandas": b"{no json"})
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(CohortError, match="is not a Parquet file"):
+        Table(tmp_path / "x.parquet", "x.parquet").inspect()

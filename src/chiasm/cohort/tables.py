@@ -173,7 +173,8 @@ class Table:
         if self.is_parquet:
             try:
                 schema = pq.read_schema(self.shards[0])
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
+                _ = schema.pandas_metadata  # JSON, which may be damaged too
+            except (ValueError, pa.ArrowNotImplementedError, OSError):
                 self._refuse("is not a Parquet file", "write the table again")
             names = [name for name in schema.names if not name.startswith(HIDDEN)]
             return [*names, *([self._counted["name"]] if self._counted else [])]
@@ -315,7 +316,7 @@ class Table:
                 frame = pd.DataFrame(frame, index=range(len(self)))
                 frame[self._counted["name"]] = first + step * np.arange(len(self))
             return pd.DataFrame(frame)[wanted]
-        except (pa.ArrowInvalid, OSError):
+        except (ValueError, OSError):
             self._refuse("the Parquet file is damaged", "write the table again")
 
     def has_values(self, columns: list[str]) -> NDArray[np.bool_]:
