@@ -63,8 +63,9 @@ class Gathered:
         plain = {own: " ".join(own.split()) for own in part["code"].unique()}
         part["code"] = part["code"].map(plain)
         nameless = {own: len(own) > LONGEST_CODE or not own.isprintable() for own in plain.values()}
-        part["time"] = np.datetime64("NaT", "us") if moments is None else moments.time
-        part["dated"] = False if moments is None else moments.dated
+        nowhere = np.full(len(part), np.datetime64("NaT", "us"))
+        part["time"] = nowhere if moments is None else moments.time.astype("datetime64[us]")
+        part["dated"] = np.zeros(len(part), dtype=bool) if moments is None else moments.dated
         part["ends"] = moments is not None and moments.ends
         wrong = {
             "without a patient": (part["subject_id"] == "").to_numpy(),

@@ -60,8 +60,8 @@ def moments(frame: pd.DataFrame, *columns: str, ends: bool = False, clock: str =
         alone = np.zeros(n, dtype=bool)
         if not pd.api.types.is_datetime64_any_dtype(cells.dtype):  # text, or the dates of a Parquet file
             text = cells.map(lambda cell: str(cell).strip(), na_action="ignore").astype(object)
-            cells = text.where(text.str.match(STARTS_WITH_DAY).fillna(False).astype(bool))
-            alone = text.str.fullmatch(STARTS_WITH_DAY).fillna(False).to_numpy(bool)
+            cells = text.where(text.str.match(STARTS_WITH_DAY, na=False).astype(bool))
+            alone = text.str.fullmatch(STARTS_WITH_DAY, na=False).to_numpy(bool)
         found = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True).dt.tz_convert(None)
         own = found.to_numpy("datetime64[us]")
         time = np.where(some, own, time)
@@ -69,7 +69,7 @@ def moments(frame: pd.DataFrame, *columns: str, ends: bool = False, clock: str =
         dated = np.where(some, alone & ~np.isnat(own), dated)
     if clock:
         told = frame[clock].map(lambda cell: str(cell).strip(), na_action="ignore").astype(object)
-        known = dated & told.str.fullmatch(CLOCK).fillna(False).to_numpy(bool)
+        known = dated & told.str.fullmatch(CLOCK, na=False).to_numpy(bool)
         hours = pd.to_timedelta(told[known].map(lambda own: own if own.count(":") > 1 else f"{own}:00"))
         time[known] += hours.to_numpy("timedelta64[us]")
         dated &= ~known
