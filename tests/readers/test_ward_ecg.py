@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from chiasm.readers.signal.leads import STANDARD  # noqa: E402
 from chiasm.readers.signal.signal import EcgReader, SignalReader  # noqa: E402
 
 SIGNAL, ECG = SignalReader(), EcgReader()
+NAMED = "the file says who the patient is; that is not read"
+GAPS = "the recording has gaps, which count as missing"
 VALUES = stored()
 WRITERS: dict[str, Callable[..., Path]] = {
     "dicom": dicom,
@@ -83,6 +85,7 @@ def test_the_example_of_pydicom_is_read_as_pydicom_reads_it() -> None:
     ]
     assert found.leads == tuple(meaning.replace("Lead ", "").split()[0] for meaning in meanings)
     assert SIGNAL.inspect(path) == (
+        NAMED,
         "waveforms that were derived from the recording, such as median beats, are left out",
     )
 
@@ -108,8 +111,86 @@ def test_codes_of_leads_are_those_of_dicom() -> None:
         ), (name, meaning)
         seen += known
     assert seen > 40
-    assert lead_of_code("MDC_ECG_LEAD_AVR") == "aVR" and lead_of_code("2:999") == "lead 999"
+    assert lead_of_code("MDC_ECG_LEAD_AVR") == "aVR" and lead_of_code("2:999") is None
     assert lead_of_code("93000") is None
+
+
+def channels(**changes: Sequence[Any]) -> Callable[[Any], None]:
+    """Change an attribute of each channel; None leaves it."""
+
+    def change(whole: Any) -> None:
+        for name, values in changes.items():
+            for channel, value in zip(whole.WaveformSequence[0].ChannelDefinitionSequence, values, strict=False):
+                if value is not None:
+                    setattr(channel, name, value)
+
+    return change
+
+
+@pytest.mark.parametrize("state", ["DISCONNECTED", "INVALID", "TEST DATA", ["OK", "INVALID"], "QUESTIONABLE", "OK"])
+def test_what_the_device_says_of_a_channel_counts(tmp_path: Path, state: str | list[str]) -> None:
+    path = dicom(tmp_path / "x.dcm", VALUES[:2], ("I", "II"), change=channels(ChannelStatus=[None, state]))
+    found, notes = SIGNAL.read(path).values, SIGNAL.inspect(path)
+    off = state not in ("QUESTIONABLE", "OK")
+    assert np.isnan(found[1]).all() == off and not np.isnan(found[0]).any()
+    assert any("came off" in note for note in notes) == off
+    assert any("calls questionable" in note for note in notes) == (state == "QUESTIONABLE")
+
+
+def source(code: str, meaning: str) -> Callable[[Any], None]:
+    def change(whole: Any) -> None:
+        own = whole.WaveformSequence[0].ChannelDefinitionSequence[1].ChannelSourceSequence[0]
+        own.CodeValue, own.CodeMeaning = code, meaning
+
+    return change
+
+
+def test_a_channel_whose_code_is_no_lead_is_called_by_what_it_means(tmp_path: Path) -> None:
+    for code, meaning, name in (
+        ("2:18960", "Arterial pressure", "Arterial pressure"),
+        ("2:20480", "Respiration impedance", "Respiration impedance"),
+        ("2:74", "External pacing lead: anterior-posterior", "external pacing"),
+        ("2:18960", "", "2:18960"),
+    ):
+        path = dicom(tmp_path / "x.dcm", VALUES[:2], ("I", "II"), change=source(code, meaning))
+        assert SIGNAL.read(path).leads == ("I", name)
+        assert ECG.read(path).leads == ("I",)
+    pacing = ward_files.NUMBERS | {"defibrillator": 73, "derived V1": 33, "ES": 131, "lead 150": 150}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ward_files, "NUMBERS", pacing)
+        names = ("I", "defibrillator", "derived V1", "ES", "lead 150")
+        path = scp(tmp_path / "x.scp", VALUES[:5], names)
+        assert SIGNAL.read(path).leads == names
+        assert ECG.read(path).leads == ("I", "derived V1", "ES", "lead 150")
+
+
+def test_a_unit_in_another_code_and_a_name_with_brackets_are_understood(tmp_path: Path) -> None:
+    def coded(whole: Any) -> None:
+        for channel in whole.WaveformSequence[0].ChannelDefinitionSequence:
+            unit = channel.ChannelSensitivityUnitsSequence[0]
+            unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = "MDC_DIM_MICRO_VOLT", "MDC", "microvolt"
+
+    names = ("Lead I (Einthoven)", "Lead II")
+    path = dicom(tmp_path / "x.dcm", VALUES[:2], names, scheme="99LOCAL", change=coded)
+    found = ECG.read(path)
+    assert found.leads[:2] == ("I", "II")
+    wanted = ECG.read(dicom(tmp_path / "y.dcm", VALUES[:2], ("I", "II")))
+    np.testing.assert_array_equal(found.values, wanted.values)
+
+
+@pytest.mark.parametrize("name", ["ChannelSensitivity", "ChannelSensitivityCorrectionFactor"])
+def test_a_sensitivity_of_zero_is_refused(tmp_path: Path, name: str) -> None:
+    refused(SIGNAL, dicom(tmp_path / f"{PERSON}.dcm", change=channels(**{name: [None, "0"]})), "zero or no number")
+
+
+def test_names_of_leads_in_mdc_tell_what_was_derived(tmp_path: Path) -> None:
+    names = {
+        "dI": "derived I", "DI": "derived I", "dIII": "derived III", "dV1": "derived V1", "daVR": "derived aVR",
+        "AVRneg": "-aVR", "fI": "Frank I", "fH": "Frank H", "II": "II", "V3R": "V3R",
+    }  # fmt: skip
+    assert {name: lead_of_code(f"MDC_ECG_LEAD_{name}") for name in names} == names
+    path = aecg(tmp_path / "x.xml", sequence_set(VALUES[:5], ("dI", "dII", "AVRneg", "dV1", "V2")))
+    assert ECG.read(path).leads == ("V2", "derived I", "derived II", "-aVR", "derived V1")
 
 
 def parts(values: np.ndarray, start: int, leads: tuple[str, ...], **more: Any) -> dict[str, Any]:
@@ -127,7 +208,7 @@ def test_groups_of_a_dicom_file_stand_at_their_times(tmp_path: Path) -> None:
         row = found.values[found.leads.index(lead)]
         np.testing.assert_array_equal(row[1250 * k : 1250 * (k + 1)], 2.5 * long[k, :1250] + 10)
         assert np.isnan(np.delete(row, np.arange(1250 * k, 1250 * (k + 1)))).all()
-    assert SIGNAL.inspect(tmp_path / "x.dcm") == ("the recording has gaps, which count as missing",)
+    assert SIGNAL.inspect(tmp_path / "x.dcm") == (NAMED, GAPS)
     gap = [parts(VALUES[:1, :500], 0, ("I",)), parts(VALUES[:1, 500:], 4000, ("I",))]
     row = SIGNAL.read(dicom(tmp_path / "y.dcm", groups=gap)).values[0]
     assert np.flatnonzero(np.isnan(row)).tolist() == list(range(500, 2000)) and len(row) == 2500
@@ -157,10 +238,12 @@ def test_each_group_has_its_own_rate_and_only_voltages_are_an_ecg(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "pad, missing", [(b"\x00\x80", True), (b"\x00\x00", False), (b"", False)], ids=["lowest", "zero", "none"]
+    "pad, missing",
+    [(b"\x00\x80", True), (b"\x01\x80", True), (b"\xff\x7f", True), (b"\x00\x00", False), (b"", False)],
+    ids=["lowest", "one above it", "highest", "zero", "none"],
 )
-def test_padding_is_missing_unless_it_is_a_number_of_samples_too(tmp_path: Path, pad: bytes, missing: bool) -> None:
-    """Programs in use write a padding value of 0, and have samples of 0."""
+def test_padding_is_missing_unless_it_is_zero(tmp_path: Path, pad: bytes, missing: bool) -> None:
+    """Programs in use write a padding value of 0, and have samples of 0: a second of them is told, and read as 0."""
     values = np.repeat(VALUES[:1], 2, axis=1)
     values[0, 700:] = int.from_bytes(pad or b"\0\0", "little", signed=True)
 
@@ -170,6 +253,7 @@ def test_padding_is_missing_unless_it_is_a_number_of_samples_too(tmp_path: Path,
 
     row = SIGNAL.read(dicom(tmp_path / "x.dcm", values, ("I",), change=change)).values[0]
     assert np.isnan(row[700:]).all() == missing and not np.isnan(row[:700]).any()
+    assert any("also writes for no data" in note for note in SIGNAL.inspect(tmp_path / "x.dcm")) == (pad == b"\0\0")
 
 
 def test_units_of_a_channel_are_kept_and_a_missing_sensitivity_is_no_unit(tmp_path: Path) -> None:
@@ -217,7 +301,10 @@ def test_a_rate_of_muse_has_an_exponent_and_a_lead_that_came_off_is_missing(tmp_
     found = SIGNAL.read(muse(tmp_path / "x.xml", base="2", exponent="2"))
     assert found.hz == 200 and found.leads == TWELVE[:8]
     np.testing.assert_array_equal(found.values, (2.5 * VALUES[:8]).astype(np.float32))
-    assert SIGNAL.inspect(tmp_path / "x.xml") == ("the file says who the patient is; that is not read",)
+    assert SIGNAL.inspect(tmp_path / "x.xml") == (
+        NAMED,
+        "median beats, which were derived from the rhythm, are left out",
+    )
     whole = muse(tmp_path / "y.xml").read_text("latin-1")
     off = whole.replace(lead_data("V1", VALUES[2]), lead_data("V1", VALUES[2], LeadOff="TRUE"))
     assert off != whole
@@ -232,6 +319,111 @@ def test_leads_of_scp_begin_where_they_say(tmp_path: Path) -> None:
     assert found.values.shape == (2, 2000)
     np.testing.assert_array_equal(found.values[1, 1000:], (2.5 * VALUES[1]).astype(np.float32))
     assert np.isnan(found.values[1, :1000]).all() and np.isnan(found.values[0, 1000:]).all()
+
+
+def page(strip: np.ndarray) -> list[dict[str, Any]]:
+    """Three leads at a time for 2.5 s each, and lead II below for the whole time."""
+    long = stored(12, 5000)
+    rows = (("I", "II", "III"), ("aVR", "aVL", "aVF"), ("V1", "V2", "V3"), ("V4", "V5", "V6"))
+    columns = [
+        parts(long[[TWELVE.index(name) for name in names], 1250 * k : 1250 * (k + 1)], 2500 * k, names)
+        for k, names in enumerate(rows)
+    ]
+    return [*columns, parts(strip, 0, ("II",))]
+
+
+@pytest.mark.parametrize("apart", [0, 1, 2000], ids=["equal", "rounded", "another"])
+def test_a_page_of_three_by_four_leads_with_a_strip_below_is_one_electrocardiogram(tmp_path: Path, apart: int) -> None:
+    strip = stored(12, 5000)[1:2] + np.int16(apart)
+    path = dicom(tmp_path / "x.dcm", groups=page(strip))
+    found = SIGNAL.read(path)
+    assert sorted(found.leads) == sorted(STANDARD) and found.values.shape == (12, 5000)
+    second = found.values[found.leads.index("II")]
+    np.testing.assert_array_equal(second[1250:], 2.5 * strip[0, 1250:] + 10)
+    assert not np.isnan(second).any()
+    assert any("recorded twice" in note for note in SIGNAL.inspect(path)) == (apart > 1)
+    ecg = ECG.read(path)
+    assert ecg.leads == STANDARD and np.isnan(ecg.values[2, 300:]).all() and not np.isnan(ecg.values[1]).any()
+
+
+def test_leads_of_one_name_side_by_side_are_several_as_before(tmp_path: Path) -> None:
+    assert SIGNAL.read(dicom(tmp_path / "x.dcm", VALUES[:2], ("ECG", "ECG"))).leads == ("ECG", "ECG 2")
+    two = [parts(VALUES[:1], 0, ("Pressure",)), parts(VALUES[1:2], 0, ("Pressure",))]
+    assert SIGNAL.read(dicom(tmp_path / "y.dcm", groups=two)).leads == ("Pressure", "Pressure 2")
+    with pytest.raises(ReadError, match="stands twice"):
+        ECG.read(dicom(tmp_path / "z.dcm", VALUES[:2], ("II", "II")))
+
+
+def test_sets_whose_times_are_whole_seconds_follow_each_other(tmp_path: Path) -> None:
+    """Sets of 512 samples, 1.024 s, whose begins are cut to seconds; one that lasts longer is refused."""
+    long = stored(1, 512 * 50)
+    sets = [
+        sequence_set(long[:, 512 * k : 512 * (k + 1)], ("I",), head=f"2002010100{int(1.024 * k):04d}")
+        for k in range(50)
+    ]
+    path = aecg(tmp_path / "x.xml", *sets)
+    found = SIGNAL.read(path)
+    assert found.leads == ("I",)
+    np.testing.assert_array_equal(found.values[0], 2.5 * long[0] + 10)
+    assert GAPS not in SIGNAL.inspect(path)
+    apart = [
+        sequence_set(long[:, :1000], ("I",), head="20020101000000"),
+        sequence_set(long[:, 1000:2000], ("I",), head="20020101000005"),
+    ]
+    row = SIGNAL.read(aecg(tmp_path / "y.xml", *apart)).values[0]
+    assert np.flatnonzero(np.isnan(row)).tolist() == list(range(1000, 2500))
+    over = [sequence_set(long[:, k : k + 1000], ("I",), head=f"2002010100000{k}.000") for k in (0, 1)]
+    refused(SIGNAL, aecg(tmp_path / f"{PERSON}.xml", *over), "two stretches of a lead")
+
+
+def relative(values: np.ndarray, leads: tuple[str, ...]) -> str:
+    words = sequence_set(values, leads, head="0").replace("TIME_ABSOLUTE", "TIME_RELATIVE")
+    return words.replace("GLIST_TS", "GLIST_PQ")
+
+
+def series(content: str, begin: str = "", code: str = "RHYTHM") -> str:
+    time = f'<effectiveTime><low value="{begin}"/></effectiveTime>' if begin else ""
+    return f'<code code="{code}"/>{time}{content}'
+
+
+def test_relative_times_count_from_the_begin_of_their_series(tmp_path: Path) -> None:
+    between = "</series></component><component><series>"
+    first = series(relative(VALUES[:1, :500], ("I",)), "20020101000000.0")
+    second = series(relative(VALUES[:1, 500:], ("I",)), "20020101000005.0")
+    found = SIGNAL.read(aecg(tmp_path / "x.xml", first + between + second))
+    assert found.leads == ("I",) and found.values.shape == (1, 3000)
+    np.testing.assert_array_equal(found.values[0, 2500:], 2.5 * VALUES[0, 500:] + 10)
+    assert np.isnan(found.values[0, 500:2500]).all()
+    nowhere = aecg(tmp_path / f"{PERSON}.xml", first + between + series(relative(VALUES[:1], ("I",))))
+    refused(SIGNAL, nowhere, "does not say when it began")
+    beat = series(sequence_set(VALUES[:1, :300], ("I",)), code="REPRESENTATIVE_BEAT")
+    path = aecg(tmp_path / "y.xml", series(sequence_set(VALUES[:1], ("I",))) + between + beat)
+    assert SIGNAL.read(path).leads == ("I",) and SIGNAL.read(path).values.shape == (1, 1000)
+    assert any("representative beats" in note for note in SIGNAL.inspect(path))
+
+
+def test_a_skew_of_less_than_a_sample_is_no_gap(tmp_path: Path) -> None:
+    path = dicom(
+        tmp_path / "x.dcm",
+        VALUES[:10],
+        TWELVE[:10],
+        change=channels(ChannelSampleSkew=[f"{k / 10}" for k in range(10)]),
+    )
+    np.testing.assert_array_equal(SIGNAL.read(path).values, (2.5 * VALUES[:10] + 10).astype(np.float32))
+    assert SIGNAL.inspect(path) == (NAMED,)
+
+
+def test_what_fills_up_an_scp_file_is_no_part_of_it_and_its_header_decodes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = scp(tmp_path / "x.scp")
+    whole = path.read_bytes()
+    found = ECG.read(written(path, whole + bytes(16)))
+    np.testing.assert_array_equal(found.values, ECG.read(scp(tmp_path / "y.scp")).values)
+    refused(SIGNAL, written(tmp_path / f"{PERSON}.scp", bytes(2) + whole[2:]), "checksum")
+    notes = ECG.inspect(path)
+    monkeypatch.setattr("chiasm.readers.signal.scp.decoded", lambda *given: 1 / 0)
+    assert ECG.inspect(path) == notes == (NAMED,)
 
 
 @settings(max_examples=60, deadline=None)

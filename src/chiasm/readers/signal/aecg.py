@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from xml.etree.ElementTree import Element
 
@@ -19,6 +20,7 @@ from chiasm.readers.signal.recording import Recording, Row
 ROOT = "AnnotatedECG"
 SUBJECT = frozenset({"componentOf", "author", "performer", "secondaryPerformer"})  # who, where and in which trial
 DERIVED = "derivation"
+BEATS = {"REPRESENTATIVE_BEAT"}
 WITHOUT = SUBJECT | {DERIVED, "subjectOf", "annotationSet", "definition", "controlVariable"}
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 TIME = re.compile(r"(\d{8}(?:\d\d){0,3})(\.\d{1,9})?([+-]\d{4})?")
@@ -32,16 +34,37 @@ def recording_of(root: Element, left_out: set[str], limits: Limits) -> Recording
         ReadError: a sequence without leads, times, units or numbers that are any; see `joined`.
     """
     notes = ("the file says who the patient is or who recorded it; that is not read",) if left_out & SUBJECT else ()
-    if DERIVED in left_out:
+    every = list(root.iter("series"))
+    recorded = [series for series in every if _code(series) not in BEATS] or every
+    if DERIVED in left_out or len(recorded) < len(every):
         notes = (*notes, "representative beats, which were derived from the recording, are left out")
-    pieces = [piece for group in root.iter("sequenceSet") for piece in _pieces(group, limits)]
+    pieces, place = list[Piece](), 0
+    for number, series in enumerate(recorded):
+        began = _began(series) if len(recorded) > 1 else (0.0, 0.0)
+        for group in series.iter("sequenceSet"):
+            pieces += [replace(piece, group=place, series=number) for piece in _pieces(group, began, limits)]
+            place += 1
     return joined(pieces, limits, notes)
 
 
-def _pieces(group: Element, limits: Limits) -> Iterator[Piece]:
-    """Read the leads of a sequence set, which share one sequence of times."""
-    times: tuple[float, float] | None = None
-    leads: list[tuple[str, str, Row]] = []
+def _code(element: Element) -> str:
+    code = element.find("code")
+    return "" if code is None else code.get("code", "")
+
+
+def _began(series: Element) -> tuple[float, float] | None:
+    """Return the seconds at which a series began, and to how many it is written; None if it does not say."""
+    time = series.find("effectiveTime")
+    low = None if time is None else time.find("low")
+    said = TIME.fullmatch("" if low is None else low.get("value", ""))
+    found = (_seconds(said), _resolution(said)) if said is not None else None
+    return found if found is not None and np.isfinite(found[0]) else None
+
+
+def _pieces(group: Element, began: tuple[float, float] | None, limits: Limits) -> Iterator[Piece]:
+    """Read the leads of a sequence set, which share one sequence of times; relative ones count from the series."""
+    times: tuple[float, float, float] | None = None
+    leads: list[tuple[str, str, Row, float]] = []
     for sequence in group.iter("sequence"):
         code, value = sequence.find("code"), sequence.find("value")
         name = "" if code is None else code.get("code", "")
@@ -49,30 +72,41 @@ def _pieces(group: Element, limits: Limits) -> Iterator[Piece]:
             raise ReadError("a sequence has no code or no value", AGAIN)
         if name in ("TIME_ABSOLUTE", "TIME_RELATIVE"):
             times = _times(value)
+            if name == "TIME_RELATIVE":
+                if began is None:
+                    raise ReadError("a series with relative times does not say when it began", AGAIN)
+                times = times[0] + began[0], times[1], max(times[2], began[1])
             continue
-        row, unit = _numbers(value, limits)
-        leads.append((lead_of_code(name) or name, unit, row))
+        leads.append((lead_of_code(name) or name, *_numbers(value, limits)))
     if times is None:
         raise ReadError("a sequence set does not say its times", AGAIN)
-    start, step = times
-    for lead, unit, row in leads:
-        yield Piece(lead, unit, 1 / step, start, row)
+    start, step, rounding = times
+    for lead, unit, row, unit_step in leads:
+        yield Piece(lead, unit, 1 / step, start, row, step=unit_step, rounding=rounding)
 
 
-def _times(value: Element) -> tuple[float, float]:
-    """Return the seconds at which a set begins (of any day) and the seconds between its samples."""
+def _times(value: Element) -> tuple[float, float, float]:
+    """Return the seconds at which a set begins (of any day), those between its samples, and how finely it is said."""
     head, increment = value.find("head"), value.find("increment")
     if head is None or increment is None or not value.get("type", "").startswith("GLIST"):
         raise ReadError("the times of a sequence set are not evenly spaced", AGAIN)
     step = _number(increment.get("value")) * SECONDS.get(increment.get("unit", ""), np.nan)
     said = TIME.fullmatch(head.get("value", ""))
     if said is not None and value.get("type") == "GLIST_TS":
-        begin = _seconds(said)
+        begin, rounding = _seconds(said), _resolution(said)
     else:
+        rounding = 0.0
         begin = _number(head.get("value")) * SECONDS.get(head.get("unit", "s"), np.nan)
     if not (np.isfinite(begin) and np.isfinite(step) and step > 0):
         raise ReadError("the times of a sequence set are no numbers of seconds", AGAIN)
-    return begin, step
+    return begin, step, rounding
+
+
+def _resolution(said: re.Match[str]) -> float:
+    """Return to how many seconds a time is written."""
+    if said.group(2):
+        return float(10.0 ** (1 - len(said.group(2))))
+    return {8: 86_400.0, 10: 3_600.0, 12: 60.0}.get(len(said.group(1)), 1.0)
 
 
 def _seconds(said: re.Match[str]) -> float:
@@ -86,7 +120,8 @@ def _seconds(said: re.Match[str]) -> float:
     return (day.replace(tzinfo=UTC) - apart).timestamp() + float(said.group(2) or 0)
 
 
-def _numbers(value: Element, limits: Limits) -> tuple[Row, str]:
+def _numbers(value: Element, limits: Limits) -> tuple[str, Row, float]:
+    """Return the unit, the samples and the step of a sequence."""
     origin, scale, digits = value.find("origin"), value.find("scale"), value.find("digits")
     text = "" if digits is None else (digits.text or "")
     check_values((len(text) // 2 + 1,), limits)
@@ -99,7 +134,7 @@ def _numbers(value: Element, limits: Limits) -> tuple[Row, str]:
     if scale is None:
         if value.get("type", "").startswith("SLIST_PQ"):
             raise ReadError("a sequence of samples does not say its scale", AGAIN)
-        return numbers, ""
+        return "", numbers, 1.0
     unit = scale.get("unit", "")
     offset = 0.0 if origin is None else _number(origin.get("value", "0"))
     own = unit if origin is None else origin.get("unit", unit)
@@ -111,7 +146,7 @@ def _numbers(value: Element, limits: Limits) -> tuple[Row, str]:
     factor = _number(scale.get("value"))
     if not (np.isfinite(offset) and np.isfinite(factor) and factor):
         raise ReadError("the origin or the scale of a lead is no number", AGAIN)
-    return offset + factor * numbers, unit
+    return unit, offset + factor * numbers, abs(factor)
 
 
 def _number(text: str | None) -> float:

@@ -15,11 +15,11 @@ EUROPEAN = {"D1": "I", "D2": "II", "D3": "III", "DI": "I", "DII": "II", "DIII": 
 NAMES = {name.upper(): name for name in STANDARD} | EUROPEAN
 MODIFIED = {"MLI": "I", "MLII": "II", "MLIII": "III"}  # limb leads with electrodes on the trunk
 SPELLING = re.compile(r"(?:(?:ECG|EKG|LEAD)[ _:-]*)*([A-Z0-9]+)(?:-REF)?")
-# other leads of a heart: further chest leads, Frank's, EASI, bipolar, modified, inverted and nameless ones
+# other leads of a heart: further chest leads, Frank's, EASI, bipolar, modified, inverted, derived and nameless ones
 OTHERS = re.compile(
     r"V(?:[7-9]|[3-9]R|1R|2R)|V?[XYZ]|[EA]S|AI|C[MCBSH][1-7]|M(?:OD)?[ ._-]?V[1-6]|MCL[ -]?[1-6]|ML5|ML I{1,3}|"
     r"-?AVR|-?(?:I{1,3}|AV[RLF]|V[1-6])(?:-(?:I{1,3}|AV[RLF]|V[1-6]))?|(?:ECG|EKG|LEAD)[ _:.-]*[0-9]*|"
-    r"(?:ECG|EKG)[ _:.-].*|ECG(?:[A-Z]{1,3})?[0-9+-]*|"
+    r"(?:ECG|EKG)[ _:.-].*|ECG(?:[A-Z]{1,3})?[0-9+-]*|DERIVED (?:I{1,3}|AV[RLF]|V[1-6])|FRANK [A-Z]|"
 )
 NO_HEART = re.compile(
     r".*(?:RESP|PLETH|PPG|SP ?O2|SA ?O2|ABP|\bART\b|CVP|PAP|ICP|NIBP|\bBP|EEG|EOG|EMG|FLOW|THOR|ABDO|CHEST|SNOR|"

@@ -30,14 +30,17 @@ def recording_of(root: Element, left_out: set[str], limits: Limits) -> Recording
     Raises:
         ReadError: no rhythm, a lead of another length than it says, no rate, no unit; see `joined`.
     """
-    rhythms = [own for own in root.iter("Waveform") if (_text(own, "WaveformType") or "Rhythm").lower() == "rhythm"]
+    waveforms = list(root.iter("Waveform"))
+    rhythms = [own for own in waveforms if (_text(own, "WaveformType") or "Rhythm").lower() == "rhythm"]
     if not rhythms:
         raise ReadError("the file holds no rhythm, only median beats or none", "export it with the full disclosure")
     notes = ("the file says who the patient is; that is not read",) if left_out & {PERSON, "TestDemographics"} else ()
-    return joined([piece for own in rhythms for piece in _pieces(own, limits)], limits, notes)
+    if len(rhythms) < len(waveforms):
+        notes = (*notes, "median beats, which were derived from the rhythm, are left out")
+    return joined([piece for k, own in enumerate(rhythms) for piece in _pieces(own, k, limits)], limits, notes)
 
 
-def _pieces(waveform: Element, limits: Limits) -> Iterator[Piece]:
+def _pieces(waveform: Element, place: int, limits: Limits) -> Iterator[Piece]:
     try:
         hz = float(_text(waveform, "SampleBase")) * 10.0 ** float(_text(waveform, "SampleExponent") or 0)
     except (ValueError, OverflowError):
@@ -60,7 +63,8 @@ def _pieces(waveform: Element, limits: Limits) -> Iterator[Piece]:
         row = np.frombuffer(content, "<i2") * factor
         if _text(lead, "LeadOff").upper() == "TRUE":  # the electrode had come off
             row = np.full(len(row), np.nan)
-        yield Piece(_text(lead, "LeadID"), unit, hz, first / hz if hz > 0 else 0.0, row)
+        begin = first / hz if hz > 0 else 0.0
+        yield Piece(_text(lead, "LeadID"), unit, hz, begin, row, group=place, step=abs(factor))
 
 
 def _text(element: Element, name: str) -> str:

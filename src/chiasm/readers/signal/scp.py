@@ -35,8 +35,11 @@ def is_scp(path: Path) -> bool:
         return file.read(MARK_PLACE.stop)[MARK_PLACE] == MARK
 
 
-def read_scp(path: Path, limits: Limits) -> Recording:
+def read_scp(path: Path, limits: Limits, header_only: bool = False) -> Recording:
     """Read the rhythm in microvolts, each lead from its first sample on.
+
+    Args:
+        header_only: decode no sample; the leads hold zeros.
 
     Raises:
         ReadError: damaged, a checksum that is wrong, over a limit, or compressed by a reference beat, in two rates, or
@@ -46,13 +49,19 @@ def read_scp(path: Path, limits: Limits) -> Recording:
         raise ReadError(f"the SCP-ECG file is over {MOST_BYTES >> 20} MB", "check the file")
     content = path.read_bytes()
     checksum, length = struct.unpack_from("<HI", content)
-    if length != len(content) or binascii.crc_hqx(content[2:], 0xFFFF) != checksum:
+    if not 6 <= length <= len(content):
         raise ReadError(*CUT)
+    content = content[:length]  # some programs fill up the last block
+    if binascii.crc_hqx(content[2:], 0xFFFF) != checksum:
+        raise ReadError(
+            "the SCP-ECG file is cut off or damaged, or its checksum was never written",
+            "copy it again, or export it again with a checksum (bytes 1 and 2)",
+        )
     sections = {number: body for number, body in _sections(content) if body}
     if LEADS not in sections or SAMPLES not in sections:
         raise ReadError("the SCP-ECG file holds no rhythm", "export it with the rhythm, not only with the report")
     notes = ("the file says who the patient is; that is not read",) if _is_named(sections.get(PATIENT, b"")) else ()
-    return joined(list(_pieces(sections, limits)), limits, notes)
+    return joined(list(_pieces(sections, limits, header_only)), limits, notes)
 
 
 def _sections(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -73,7 +82,7 @@ def _sections(content: bytes) -> Iterator[tuple[int, bytes]]:
         yield number, section[HEADER.size :]
 
 
-def _pieces(sections: dict[int, bytes], limits: Limits) -> Iterator[Piece]:
+def _pieces(sections: dict[int, bytes], limits: Limits, header_only: bool) -> Iterator[Piece]:
     number, flags = struct.unpack_from("<BB", sections[LEADS])
     per_unit, microseconds, order, bimodal = RHYTHM.unpack_from(sections[SAMPLES])
     if flags & 1 or bimodal:
@@ -94,6 +103,9 @@ def _pieces(sections: dict[int, bytes], limits: Limits) -> Iterator[Piece]:
         samples = end - start + 1
         part = sections[SAMPLES][place : place + size]
         place += size
+        if header_only:
+            yield Piece(lead_of_number(lead), "uV", hz, max(start - 1, 0) / hz, np.zeros(max(samples, 0)))
+            continue
         stored = decoded(part, samples) if coded else np.frombuffer(part[: 2 * samples], "<i2")
         if len(stored) != samples:
             raise ReadError(*CUT)

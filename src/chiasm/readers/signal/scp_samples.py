@@ -10,6 +10,7 @@ from chiasm.readers.signal.recording import Row
 
 DEFAULT_CODE = 19_999  # in place of a number of tables
 SHORT, LONG = 9, 10  # ones before a number of 8 and of 16 bits
+WIDTHS = np.array([0, *[1] * 8, 8, 16])  # bits of a number behind so many ones, and a zero if they are fewer than ten
 DAMAGED = "the compressed samples of the SCP-ECG file are damaged", "copy it again"
 
 
@@ -17,31 +18,39 @@ def decoded(packed: bytes, samples: int) -> NDArray[np.int64]:
     """Decode `samples` whole numbers, most significant bit first.
 
     n ones tell what follows: none: 0; one to eight: a zero and a sign, for n and -n; nine: a zero and eight bits; ten:
-    sixteen bits, both in two's complement.
+    sixteen bits, both in two's complement. Where a number would end is known of every bit at once; following those that
+    follow each other is all that is done one by one.
 
     Raises:
         ReadError: the bits end before the samples do.
     """
     if samples > 8 * len(packed):  # each takes a bit at least
         raise ReadError(*DAMAGED)
-    bits = "".join(map("{:08b}".format, packed))
-    found = np.empty(samples, dtype=np.int64)
-    place = 0
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8))
+    steps = np.arange(len(bits))
+    zeros = np.where(bits == 0, steps, len(bits))
+    ones = np.minimum(np.minimum.accumulate(zeros[::-1])[::-1] - steps, LONG)  # that begin at each bit
+    width = WIDTHS[ones]
+    jumps = (ones + (ones < LONG) + width).astype(np.uint8).tobytes()  # to the number behind, if one began here
+    places, place = np.empty(samples, dtype=np.int64), 0
     for k in range(samples):
-        ones = 0
-        zero = bits.find("0", place, place + LONG)
-        ones = LONG if zero < 0 else zero - place
-        place += ones if ones == LONG else ones + 1
-        width = 16 if ones == LONG else 8 if ones == SHORT else 1 if ones else 0
-        if place + width > len(bits):
+        if place >= len(jumps):
             raise ReadError(*DAMAGED)
-        if width > 1:
-            number = int(bits[place : place + width], 2)
-            found[k] = number - (1 << width) if number >> (width - 1) else number
-        else:
-            found[k] = -ones if width and bits[place] == "1" else ones
-        place += width
-    return found
+        places[k] = place
+        place += jumps[place]
+    if place > len(jumps):
+        raise ReadError(*DAMAGED)
+    marks = ones[places]
+    found = np.where(bits[np.minimum(places + marks + 1, len(bits) - 1)] == 1, -marks, marks)
+    for mark in (SHORT, LONG):
+        here = np.flatnonzero(marks == mark)
+        wide = int(WIDTHS[mark])
+        first = places[here] + mark + (mark < LONG)
+        own = bits[first[:, None] + np.arange(wide)].astype(np.int64)
+        own[:, 0] *= -1  # two's complement
+        found[here] = own @ (1 << np.arange(wide - 1, -1, -1))
+    found[marks == 0] = 0
+    return np.asarray(found, dtype=np.int64)
 
 
 def summed(stored: NDArray[np.integer], order: int) -> Row:

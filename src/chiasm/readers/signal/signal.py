@@ -126,7 +126,7 @@ def _load(item: Item, limits: Limits, header_only: bool = False) -> Recording:
         if is_edf(item):
             return read_edf(item, limits, header_only)
         if is_of_ward(item):
-            return read_ward(item, limits)
+            return read_ward(item, limits, header_only)
         if item.suffix.lower() in SUFFIXES:
             return read_table(item, limits, header_only)
     except OSError:

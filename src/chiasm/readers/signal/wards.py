@@ -20,8 +20,11 @@ def is_of_ward(path: Path) -> bool:
     return is_dicom(path) or is_scp(path) or is_xml(path)
 
 
-def read_ward(path: Path, limits: Limits) -> Recording:
+def read_ward(path: Path, limits: Limits, header_only: bool = False) -> Recording:
     """Read the recording, each lead at its own rate and in its own unit, NaN where it was not recorded.
+
+    Args:
+        header_only: decode no sample of SCP-ECG, for the notes alone; the others are quick to read.
 
     Raises:
         ReadError: damaged, cut off, over a limit, or of a kind that is not read.
@@ -32,7 +35,7 @@ def read_ward(path: Path, limits: Limits) -> Recording:
         if is_dicom(path):
             return read_waveform(path, limits)
         if is_scp(path):
-            return read_scp(path, limits)
+            return read_scp(path, limits, header_only)
         root, left_out = read_tree(path, aecg.WITHOUT | muse.WITHOUT)
         if root.tag == aecg.ROOT:
             return aecg.recording_of(root, left_out, limits)
