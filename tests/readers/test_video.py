@@ -37,7 +37,7 @@ PIXELS = {"gif": "rgb8", "mjpeg": "yuvj420p"}
 def film(
     path: Path,
     grey: list[Any],
-    hz: int = 25,
+    hz: int | Fraction = 25,
     codec: str = "",
     times: list[int] | None = None,
     options: dict[str, str] | None = None,
@@ -50,12 +50,12 @@ def film(
         stream = out.add_stream(codec, rate=hz, options=options or {})
         stream.width, stream.height = 64, 48
         stream.pix_fmt = PIXELS.get(codec, "yuv420p")
-        stream.codec_context.time_base = Fraction(1, hz)
+        stream.codec_context.time_base = 1 / Fraction(hz)
         for k, value in enumerate(grey):
             picture = np.broadcast_to(np.asarray(value, np.uint8), (48, 64, 3))
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.pts = times[k] if times else k
-            frame.time_base = Fraction(1, hz)
+            frame.time_base = 1 / Fraction(hz)
             for packet in stream.encode(frame):
                 out.mux(packet)
         for packet in stream.encode():
@@ -92,24 +92,61 @@ def test_a_film_of_uneven_frames_shows_each_as_long_as_it_lasts(tmp_path: Path) 
     assert len(list(READER.read(film(tmp_path / "one.gif", [80])).frames(1.0))) == 1
 
 
+def displayed(path: Path, matrix: tuple[float, ...]) -> Path:
+    """A film of a bright corner, shown by a matrix (a, b, c, d)."""
+    corner = np.zeros((48, 64, 1), np.uint8)
+    corner[:24, :32] = 200
+    film(path, [corner] * 3, codec="mpeg4")
+    content = bytearray(path.read_bytes())
+    place = content.find(b"tkhd") + 44
+    assert struct.unpack(">9i", content[place : place + 36])[::4] == (1 << 16, 1 << 16, 1 << 30)
+    a, b, c, d = (int(part * (1 << 16)) for part in matrix)
+    content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_film_that_is_turned_by_no_quarter_is_refused(tmp_path: Path) -> None:
+    for matrix in ((0.7, 0.7, -0.7, 0.7), (1, 0.5, 0, 1), (0, 0, 0, 0)):
+        with pytest.raises(ReadError, match="no quarter"):
+            next(READER.read(displayed(tmp_path / "x.mp4", matrix)).frames(1.0))
+
+
+@pytest.mark.parametrize("kind", ["mkv", "webm", "mp4"])
+@pytest.mark.parametrize("rate", [Fraction(30), Fraction(30_000, 1001), Fraction(24)], ids=str)
+@pytest.mark.parametrize("begin", [0, 1, 2])
+def test_no_frame_is_lost_where_a_container_rounds_its_times(
+    tmp_path: Path, kind: str, rate: Fraction, begin: int
+) -> None:
+    """Matroska keeps milliseconds: at the film's own rate each frame comes once, at half of it every second one."""
+    levels = (0, 80, 160, 240)
+    path = film(
+        tmp_path / f"x.{kind}", [levels[k % 4] for k in range(40)], rate, codec="libx264" if kind == "mkv" else "",
+        times=[k + begin for k in range(40)],
+    )  # fmt: skip
+    for step in (1, 2):
+        found = [round(float(frame.mean()) / 80) for frame, _ in READER.read(path).frames(float(rate) / step)]
+        assert found == [k % 4 for k in range(0, 40, step)]
+    twice = [round(float(frame.mean()) / 80) for frame, _ in READER.read(path).frames(2 * float(rate))]
+    assert twice == [k // 2 % 4 for k in range(80)]
+
+
 @pytest.mark.parametrize(
     "matrix, bright",
-    [((1, 0, 0, 1), (0, 0)), ((0, 1, -1, 0), (0, 1)), ((-1, 0, 0, -1), (1, 1)), ((0, -1, 1, 0), (1, 0))],
-    ids=["upright", "a quarter to the right", "upside down", "a quarter to the left"],
-)
+    [
+        ((1, 0, 0, 1), (0, 0)), ((0, 1, -1, 0), (0, 1)), ((-1, 0, 0, -1), (1, 1)), ((0, -1, 1, 0), (1, 0)),
+        ((-1, 0, 0, 1), (0, 1)), ((1, 0, 0, -1), (1, 0)), ((0, 1, 1, 0), (0, 0)), ((0, -1, -1, 0), (1, 1)),
+    ],
+    ids=[
+        "upright", "a quarter to the right", "upside down", "a quarter to the left",
+        "left is right", "up is down", "rows are columns", "rows are columns, upside down",
+    ],
+)  # fmt: skip
 def test_a_film_that_was_taken_with_a_turned_phone_is_upright(
     tmp_path: Path, matrix: tuple[int, ...], bright: tuple[int, int]
 ) -> None:
     """The matrix of `tkhd` takes x to a x + c y and y to b x + d y: the corner that is bright goes where it says."""
-    corner = np.zeros((48, 64, 1), np.uint8)
-    corner[:24, :32] = 200
-    path = film(tmp_path / "x.mp4", [corner] * 3, codec="mpeg4")
-    content = bytearray(path.read_bytes())
-    place = content.find(b"tkhd") + 44
-    assert struct.unpack(">9i", content[place : place + 36])[::4] == (1 << 16, 1 << 16, 1 << 30)
-    a, b, c, d = (part << 16 for part in matrix)
-    content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(content)
+    path = displayed(tmp_path / "x.mp4", matrix)
     frame = next(READER.read(path).frames(1.0))[0]
     rows, columns = frame.shape[:2]
     assert (rows, columns) == ((48, 64) if matrix[0] else (64, 48))

@@ -18,9 +18,10 @@ from chiasm.readers.registry import missing
 
 NOUN, FIX = "a film", "write it again as MP4"
 LARGEST_FRAME = 1 << 24  # pixels: twice 4K
+MICROSECONDS = 1e6  # FFmpeg's unit of a file's length
 LONGEST_SECONDS = 24 * 3600.0
 MOST_PIXELS = 1 << 40  # of all frames together: some five hours in HD at 25 frames a second
-CLOSE = 1e-6  # seconds: times of a film are rounded
+CLOSE = 1e-6  # seconds: times of a film are rounded, also to the ticks of its clock
 CODECS = {
     *("h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4"),
     *("h263", "mjpeg", "gif", "png", "rawvideo", "huffyuv", "ffvhuff", "ffv1", "dvvideo", "prores", "wmv1", "wmv2"),
@@ -30,22 +31,27 @@ CODECS = {
 
 @dataclass(frozen=True)
 class Film:
-    """Film whose frames are decoded when they are asked for; `size` is (rows, columns) in pixels, as stored."""
+    """Film whose frames are decoded when they are asked for; `size` is (rows, columns) in pixels, as stored.
+
+    `seconds` is what the header says of its length; 0 if it does not.
+    """
 
     path: Path
     size: tuple[int, int]
     limits: Limits = LIMITS
+    seconds: float = 0.0
 
     def frames(self, hz: float) -> Iterator[tuple[NDArray[np.uint8], float]]:
         """Yield the frame shown at 0, 1 / hz, 2 / hz ... seconds, `(h, w, 3)` RGB, upright, and that time.
 
-        Times count from the first frame; the last frame counts as long as the one before.
+        Times count from the first frame; the last frame counts as long as the one before. A frame counts from half a
+        tick before its time, to which Matroska rounds the times of 30 frames a second.
 
         Raises:
             ReadError: a frame is damaged, or the film is longer than the limits allow.
         """
         with guarded(NOUN, FIX), _opened(self.path, self.limits) as (container, stream):
-            number, step = 0, 0.0
+            number, step, close = 0, 0.0, CLOSE
             first: float | None = None
             held: tuple[Any, float] | None = None  # the last frame, and its time
             for seen, frame in enumerate(container.decode(stream)):
@@ -55,19 +61,21 @@ class Film:
                     raise ReadError("a frame of the film is damaged", "copy it again")
                 if (frame.height, frame.width) != self.size:
                     raise ReadError("a frame of the film has another size than its header announces", FIX)
-                first = float(frame.time) if first is None else first
+                if first is None:
+                    first = float(frame.time)
+                    close = _closeness(stream, ticks=1.0 if first else 0.5)  # the first time is rounded too
                 seconds = float(frame.time) - first
                 if held is not None and seconds < held[1] - CLOSE:
                     raise ReadError("the frames of the film do not follow each other in time", FIX)
                 _check_length(seconds, seen + 1, self.size)
-                while held is not None and number / hz < seconds - CLOSE:
+                while held is not None and number / hz < seconds - close:
                     yield _upright(held[0]), number / hz
                     number += 1
                 step = seconds - held[1] if held is not None else 0.0
                 held = frame, seconds
             if held is None:
                 raise ReadError("the film has no frame", "take the file away if the patient has none")
-            while number / hz < held[1] + step - CLOSE or not number:
+            while number / hz < held[1] + step - 2 * close or not number:  # the last step is rounded as well
                 yield _upright(held[0]), number / hz
                 number += 1
 
@@ -93,7 +101,8 @@ class VideoReader:
         path = file_of(item, limits)
         with guarded(NOUN, FIX), _opened(path, limits) as (_, stream):
             size = int(stream.height), int(stream.width)
-        return Film(path, size, limits)
+            seconds = _announced_seconds(stream)
+        return Film(path, size, limits, seconds)
 
 
 @contextmanager
@@ -129,7 +138,7 @@ def _opened(path: Path, limits: Limits) -> Iterator[tuple[Any, Any]]:
         if not 0 < rows * columns <= LARGEST_FRAME:  # FFmpeg itself gives no size to what is over `max_pixels`
             raise ReadError("a frame of the film is too large, or has no size", "reduce its resolution")
         check_values((rows, columns, 3), limits)
-        seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        seconds = _announced_seconds(stream)
         _check_length(seconds, max(int(stream.frames or 0), int(seconds * (stream.average_rate or 0))), (rows, columns))
         codec.options = {"max_pixels": str(LARGEST_FRAME), "err_detect": "explode"}
         codec.thread_count = 1  # each thread holds frames of its own
@@ -143,6 +152,38 @@ def _check_length(seconds: float, frames: int, size: tuple[int, int]) -> None:
         raise ReadError("the film has too many frames of this size", "cut it, or reduce its resolution")
 
 
+def _announced_seconds(stream: Any) -> float:
+    """Return the length of the film by its header; 0 if it does not say."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    whole = stream.container
+    return float(whole.duration) / MICROSECONDS if whole.duration and len(whole.streams) == 1 else 0.0
+
+
+def _closeness(stream: Any, ticks: float) -> float:
+    """Return the seconds by which times may be off: so many ticks of the film's clock, less than half a frame."""
+    tick = ticks * float(stream.time_base or 0)
+    rate = float(stream.average_rate or 0)
+    return CLOSE + (min(tick, 0.45 / rate) if rate else tick)
+
+
 def _upright(frame: Any) -> NDArray[np.uint8]:
+    """Return the pixels as the film is shown: turned by quarters and mirrored as its matrix says."""
+    from av.sidedata.sidedata import Type  # type: ignore[import-not-found,unused-ignore]
+
     pixels: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, round(int(frame.rotation or 0) / 90) % 4))
+    said = frame.side_data.get(Type.DISPLAYMATRIX)
+    return pixels if said is None else shown(pixels, np.frombuffer(bytes(said), np.int32)[:9].reshape(3, 3))
+
+
+def shown(pixels: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Turn and mirror `(h, w, 3)` by a matrix `[[a, b, u], [c, d, v], ...]`: x to a x + c y, y to b x + d y.
+
+    Raises:
+        ReadError: it is neither quarter turns nor mirrors.
+    """
+    (a, b), (c, d) = np.sign(matrix[:2, :2]).tolist()
+    if bool(a) != bool(d) or bool(b) != bool(c) or bool(a) == bool(b):
+        raise ReadError("the film is shown turned by no quarter, or skewed", FIX)
+    turned, x, y = (pixels, a, d) if a else (pixels.transpose(1, 0, 2), c, b)
+    return np.ascontiguousarray(turned[:: int(y), :: int(x)])
