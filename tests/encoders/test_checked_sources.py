@@ -47,6 +47,57 @@ def test_a_letter_in_a_file_is_found_before_anything_is_encoded(tmp_path: Path) 
     assert [own.problem for own in prepared.findings].count(seen[0]) == 1  # the check says it, and encoding not again
 
 
+def test_a_sound_or_a_film_that_its_encoder_refuses_is_found_before(tmp_path: Path) -> None:
+    """Of eight sounds one is of 10 ms, one slower than sound and one longer than the encoder's most."""
+    soundfile = pytest.importorskip("soundfile")
+    manifest = cohort(tmp_path, "mel:most=4", kind="audio", suffix="wav")
+    rng = np.random.default_rng(0)
+    for k in range(N):
+        seconds, hz = {1: (0.01, 16_000), 3: (2, 800), 5: (6, 4_000)}.get(k, (1, 4_000))
+        soundfile.write(tmp_path / "x" / f"p{k}.wav", rng.normal(0, 0.1, int(seconds * hz)), hz)
+    seen = [problem for problem in chiasm.check_cohort(manifest) if problem.finding == "unread-source"]
+    assert sorted(own.row for own in seen if own.row is not None) == [3, 5, 7]
+    assert {own.what.split(":")[0] for own in seen} == {
+        "the sound is shorter than 25 ms", "the recording has 800 samples a second, too few for sound",
+        "the sound has more than 4 stretches",
+    }  # fmt: skip
+    assert sorted(map(str, chiasm.encode(chiasm.open_cohort(manifest), jobs=1).problems)) == sorted(map(str, seen))
+
+
+@pytest.mark.parametrize("limit", ["MOST_BYTES", ""])
+def test_a_film_that_is_too_long_for_its_encoder_is_found_by_its_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    pytest.importorskip("av")
+    from test_video import film
+
+    manifest = cohort(tmp_path, "frames:hz=5,most=10", kind="video", suffix="mp4")
+    for k in range(N):
+        film(tmp_path / "x" / f"p{k}.mp4", [10 * k + 20] * (100 if k == 4 else 25))
+    if limit:
+        monkeypatch.setattr(small, limit, 5)
+    seen = [problem for problem in chiasm.check_cohort(manifest) if problem.finding == "unread-source"]
+    assert [(own.row, own.what.partition(":")[0]) for own in seen] == [
+        (6, "the film has more than 10 frames at this rate")
+    ]
+    assert list(chiasm.encode(chiasm.open_cohort(manifest), jobs=1).problems) == seen
+
+
+def test_a_folder_of_records_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for k in range(20):
+        (tmp_path / f"r[{k}].hea").write_bytes(bytes(3))
+        (tmp_path / f"r[{k}].dat").write_bytes(bytes(5))
+    listed: list[Path] = []
+    whole = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda own: listed.append(own) or whole(own))
+    items = [tmp_path / f"r[{k}]" for k in range(20)] + [tmp_path / "missing.csv", tmp_path / "nowhere" / "x"]
+    monkeypatch.setattr(small, "MOST_BYTES", 160)
+    assert small.is_small(items)  # type: ignore[arg-type]
+    assert listed == [tmp_path]
+    monkeypatch.setattr(small, "MOST_BYTES", 159)
+    assert not small.is_small(items)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("limit", ["MOST_BYTES", "MOST_SOURCES"])
 def test_a_large_modality_is_judged_by_its_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setattr(small, limit, 5)

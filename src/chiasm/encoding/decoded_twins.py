@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,16 @@ from numpy.typing import NDArray
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
 from chiasm.cohort.leaks.twins import same_group, shared
 from chiasm.encoding.small import is_small
+from chiasm.encoding.sound_thumbnail import sound_thumbnail
 from chiasm.errors import count, first_rows, warning
 from chiasm.readers import ReadError, reader_for
 from chiasm.readers.guard import quiet
+from chiasm.readers.reading import require_of
 
 # largest root mean square difference of two standardised thumbnails of duplicates: JPEG at quality 75 changes a 28 x 28
-# image by up to .04, and chest radiographs of two different people differ by .28 or more
-NEAR = {"image": 0.06, "volume": 0.02, "ecg": 0.02, "signal": 0.02, "audio": 0.02}
+# image by up to .04, and chest radiographs of two different people differ by .28 or more; Ogg,
+# Opus, 8 bits and 8 kHz change a made voice by up to .33, and two differ by .77 or more, also behind one loud beep
+NEAR = {"image": 0.06, "volume": 0.02, "ecg": 0.02, "signal": 0.02, "audio": 0.45}
 SIDES = {1: (256,), 2: (16, 16), 3: (8, 8, 8)}  # thumbnail of a one-, two- or three-dimensional array
 MOST_VALUES = 50_000_000  # of a source; a small file of silence unpacks to more
 ROWS_AT_ONCE = 1_024
@@ -26,17 +30,20 @@ Array = NDArray[np.float64]
 
 
 def decoded_twins(
-    cohort: Cohort, modality: str, progress: Callable[[str, int, int], None]
+    cohort: Cohort, modality: str, progress: Callable[[str, int, int], None], encoder: Any = None
 ) -> tuple[list[Problem], dict[int, ReadError] | None]:
     """Warn about patients who share an image, volume or recording that was saved in two formats or qualities.
+
+    `encoder` may refuse a source that was decoded, as it would at `encode`; None refuses none.
 
     Returns the warnings, and the errors of the sources that could not be read by their numbers; None if nothing was
     decoded.
 
     Each distinct file is decoded once and reduced to a thumbnail (256 numbers, 512 for a volume, 32 per lead) by block
-    means, with mean 0 and standard deviation 1; all pairs are compared. Files of equal content are left to the check of
-    the cohort, and copies within a group are allowed. Modalities that are not small (see `is_small`) and DICOM are
-    skipped, and sources of more than 50 million values; rotated or cropped copies are not detected.
+    means, with mean 0 and standard deviation 1, a sound by `sound_thumbnail`; all pairs are compared. Files of equal
+    content are left to the check of the cohort, and copies within a group are allowed. Modalities that are not small
+    (see `is_small`) and DICOM are skipped, and sources of more than 50 million values; rotated or cropped copies are
+    not detected.
     """
     kind, items = cohort.kinds[modality], cohort.raw(modality)
     if kind not in NEAR or not isinstance(items, Items) or len(items) < 2 or not is_small(items):
@@ -47,7 +54,10 @@ def decoded_twins(
         return [], None
     keys = cohort.sources[modality].digests(cohort.source_rows[modality][rows])
     _, first_of, which = np.unique(keys, return_index=True, return_inverse=True)
-    made = [_made(kind, files[position], progress, modality, n, len(first_of)) for n, position in enumerate(first_of)]
+    made: list[Array | ReadError | None] = []
+    for n, position in enumerate(first_of):
+        progress(f"{modality}, decoded", n + 1, len(first_of))
+        made.append(_made(kind, files[position], encoder))
     refused = [(n, own) for n, own in enumerate(made) if isinstance(own, ReadError)]
     unread = {int(number): own for n, own in refused for number in np.flatnonzero(which == n)}
     usable = [n for n, value in enumerate(made) if isinstance(value, np.ndarray)]
@@ -71,17 +81,17 @@ def decoded_twins(
     return [found], unread
 
 
-def _made(
-    kind: str, file: Path, progress: Callable[[str, int, int], None], modality: str, done: int, everything: int
-) -> Array | ReadError | None:
+def _made(kind: str, file: Path, encoder: Any) -> Array | ReadError | None:
     """Make the thumbnail of a source; None if it is constant or too large, or a package is missing."""
-    progress(f"{modality}, decoded", done + 1, everything)
     try:
         with quiet():
-            read = reader_for(kind).read(file).values
-            if read.size > MOST_VALUES:
+            value = reader_for(kind).read(file)
+            require_of(encoder, value)
+            if value.values.size > MOST_VALUES:
                 return None
-            values = np.asarray(read, dtype=np.float64)
+            if kind == "audio":
+                return sound_thumbnail(value)
+            values = np.asarray(value.values, dtype=np.float64)
             return thumbnail(np.nan_to_num(values))  # a recording has NaN in its gaps
     except ReadError as refused:
         return refused

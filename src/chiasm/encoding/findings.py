@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
 from chiasm.encoding.decoded_twins import decoded_twins
@@ -14,7 +15,9 @@ from chiasm.encoding.small import is_small
 from chiasm.errors import Severity, count, error, first_rows, warning
 from chiasm.readers import Item, Reader, ReadError, reader_for
 from chiasm.readers.guard import quiet
+from chiasm.readers.reading import require_of
 
+OPENED = ("video",)  # reading one decodes nothing
 BY_HEADER = ("dicom",)  # a check never touches its pixels, onto which a name may be burned
 WRONG_ENCODER = "wrong-encoder"
 AT_COMMIT = re.compile(r"@[0-9a-f]{40}\b")
@@ -67,13 +70,14 @@ def file_problems(
     for modality in cohort.modalities:
         if cohort.kinds[modality] in IN_MEMORY or modality in cohort.encodings:
             continue
+        encoder = None
         try:
-            require_encoder(cohort, modality)
+            encoder = require_encoder(cohort, modality)
         except (Unsupported, ValueError) as fault:
             problems.append(_unusable(fault, cohort, modality, WRONG_ENCODER))
         try:
-            twins, unread = decoded_twins(cohort, modality, progress)
-            problems += _of_modality(cohort, modality, progress, unread)
+            twins, unread = decoded_twins(cohort, modality, progress, encoder)
+            problems += _of_modality(cohort, modality, progress, unread, encoder)
             problems += twins
             problems += record_leaks(cohort, modality)
         except Unsupported as fault:
@@ -81,10 +85,10 @@ def file_problems(
     return problems
 
 
-def require_encoder(cohort: Cohort, modality: str) -> None:
-    """Raise what `encode` would of the encoder that a modality names, or of its default one.
+def require_encoder(cohort: Cohort, modality: str) -> Any:
+    """Return the encoder that a modality names, or its default one; raise what `encode` would.
 
-    A model on the hub, named at a commit, is not looked for: that would fetch it.
+    A model on the hub, named at a commit, is not looked for, since that would fetch it: None.
 
     Raises:
         Unsupported: there is no such encoder, or its weights or a package are missing.
@@ -93,8 +97,9 @@ def require_encoder(cohort: Cohort, modality: str) -> None:
     from chiasm.encoders.choice import choose  # imports torch, which a cohort of tables does not need
 
     spec = cohort.encoders.get(modality)
-    if spec is None or not AT_COMMIT.search(spec):
-        choose(cohort.kinds[modality], spec)
+    if spec is not None and AT_COMMIT.search(spec):
+        return None
+    return choose(cohort.kinds[modality], spec).encoder
 
 
 def stopping(problems: Sequence[Problem]) -> list[Problem]:
@@ -113,18 +118,20 @@ def _of_modality(
     modality: str,
     progress: Callable[[str, int, int], None],
     unread: Mapping[int, ReadError] | None,
+    encoder: Any,
 ) -> list[Problem]:
-    """Report what `inspect` and, of a small modality, `read` refuse; `unread` is what decoding refused already."""
+    """Report what `inspect` and, of a small modality, `read` and the encoder refuse; `unread` is what decoding did."""
     reader, items = reader_for(cohort.kinds[modality]), cohort.raw(modality)
     refused: dict[int, ReadError] = {}
     notes: dict[str, list[int]] = {}
     known: dict[Path | str | int, tuple[str, ...] | ReadError] = {}  # many patients may share a molecule
-    whole = unread is None and cohort.kinds[modality] not in BY_HEADER and is_small(items)
+    kind = cohort.kinds[modality]
+    whole = kind in OPENED or (unread is None and kind not in BY_HEADER and is_small(items))
     for number in range(len(items)):
         progress(modality, number, len(items))
         item = items[number]
         key = item if isinstance(item, Path | str) else number
-        found = known[key] = known[key] if key in known else _inspect(reader, item, whole)
+        found = known[key] = known[key] if key in known else _inspect(reader, item, whole, encoder)
         found = (unread or {}).get(number, found)
         if isinstance(found, ReadError):
             refused[number] = found
@@ -146,12 +153,12 @@ def _of_modality(
     return told
 
 
-def _inspect(reader: Reader, item: Item, whole: bool) -> tuple[str, ...] | ReadError:
+def _inspect(reader: Reader, item: Item, whole: bool, encoder: Any) -> tuple[str, ...] | ReadError:
     """Return the notes of a source, or the error with which it is refused, by its header or, if `whole`, all of it."""
     try:
         with quiet():
             if whole:
-                reader.read(item)
+                require_of(encoder, reader.read(item))
             return reader.inspect(item)
     except ReadError as fault:
         return fault

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from chiasm.encoders.frozen import Frozen
 from chiasm.readers import Item, Reader, ReadError
 from chiasm.readers.guard import quiet
-from chiasm.readers.reading import Decoded
+from chiasm.readers.reading import Decoded, require_of
 
 HELD_BYTES = 256 << 20  # limit of decoded values that wait for the rest of their batch
 
@@ -52,7 +52,7 @@ def run_part(work: Work, part: Part) -> Done:
     held: list[int] = []
     size = 0
     for k, item in enumerate(part.items):
-        found[k] = _read(work.reader, item)
+        found[k] = _read(work.reader, item, work.encoder)
         if work.encoder is not None and not isinstance(found[k], ReadError):
             held.append(k)
             size += _bytes_of(found[k])
@@ -72,10 +72,13 @@ def _bytes_of(value: Any) -> int:
     return value.values.nbytes if isinstance(value, Decoded) and isinstance(value.values, np.ndarray) else 0
 
 
-def _read(reader: Reader, item: Item) -> Any:
+def _read(reader: Reader, item: Item, encoder: Frozen | None) -> Any:
+    """Read a source; a refusal, by the reader or before it is encoded, is returned."""
     try:
         with quiet():
-            return reader.read(item)
+            value = reader.read(item)
+            require_of(encoder, value)
+            return value
     except ReadError as refused:
         return refused
 

@@ -146,6 +146,20 @@ class Reader(Protocol):
 
 
 @runtime_checkable
+class Refuses(Protocol):
+    """Protocol of an encoder that tells, without encoding, that it would refuse a value; a check asks it too."""
+
+    def require(self, value: Any) -> None:
+        """Raise `ReadError` of a value that `encode` would refuse."""
+
+
+def require_of(encoder: Any, value: Any) -> None:
+    """Raise what an encoder says of a value before it encodes it; nothing if it has no such say, or is None."""
+    if isinstance(encoder, Refuses):
+        encoder.require(value)
+
+
+@runtime_checkable
 class AcceptsEarlier(Protocol):
     """Protocol of a reader with earlier versions, `accepts`, that differ from its own in rare files alone."""
 

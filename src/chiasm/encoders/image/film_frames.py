@@ -85,6 +85,14 @@ class Frames:
             times[row, : len(part)] = torch.from_numpy(seconds / HOUR)
         return Tokens(values, mask, times)
 
+    def require(self, value: Film) -> None:
+        """Raise `ReadError` of a film whose header says that it is too long; see `Refuses`."""
+        if value.seconds * self.hz > self.most + 1:  # a header is right to a frame or so
+            raise self._too_long()
+
+    def _too_long(self) -> ReadError:
+        return ReadError(f"the film has more than {self.most:,} frames at this rate", "choose a lower hz")
+
     def _film(self, film: Film) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         parts: list[NDArray[np.float32]] = []
         seconds: list[float] = []
@@ -92,7 +100,7 @@ class Frames:
         at_once = max(1, min(MOST_AT_ONCE, PIXELS_AT_ONCE // (film.size[0] * film.size[1])))
         for frame, when in film.frames(self.hz):
             if len(seconds) == self.most:
-                raise ReadError(f"the film has more than {self.most:,} frames at this rate", "choose a lower hz")
+                raise self._too_long()
             waiting.append(Image(np.ascontiguousarray(frame.transpose(2, 0, 1), np.float32), RGB))
             seconds.append(when)
             if len(waiting) == at_once:

@@ -96,19 +96,23 @@ class MelBands:
     def _frames(self) -> int:
         return max(1, round(self.seconds * HZ / HOP))
 
-    def _stretches(self, signal: Signal) -> NDArray[np.float32]:
-        if signal.hz < SLOWEST_HZ:
+    def require(self, value: Signal) -> None:
+        """Raise `ReadError` of a sound that is too slow, too short or too long; see `Refuses`."""
+        if value.hz < SLOWEST_HZ:
             raise ReadError(
-                f"the recording has {signal.hz:g} samples a second, too few for sound", "give it the kind signal"
+                f"the recording has {value.hz:g} samples a second, too few for sound", "give it the kind signal"
             )
-        samples = samples_at(signal)
-        frames = (samples - WINDOW) // HOP + 1
-        if samples < WINDOW:
+        frames = frames_at(value)
+        if frames < 1:
             raise ReadError("the sound is shorter than 25 ms", "take the file away if the patient has none")
         if frames > self.most * self._frames:
             raise ReadError(
                 f"the sound has more than {self.most:,} stretches", "choose longer seconds, or a higher most"
             )
+
+    def _stretches(self, signal: Signal) -> NDArray[np.float32]:
+        self.require(signal)
+        frames = frames_at(signal)
         found, per = [], self._frames
         offset = float(signal.values.mean(dtype=np.float64))
         whole = max(1, AT_ONCE // (per * HOP)) * per  # frames at once: whole stretches
@@ -130,6 +134,11 @@ def samples_at(signal: Signal) -> int:
     """Return how many samples the sound has at 16 kHz."""
     ratio = ratio_of(signal.hz)
     return -(-int(signal.values.shape[1]) * ratio.numerator // ratio.denominator)
+
+
+def frames_at(signal: Signal) -> int:
+    """Return how many frames the sound has; 0 or less if it is shorter than one."""
+    return (samples_at(signal) - WINDOW) // HOP + 1
 
 
 def resampled_between(signal: Signal, offset: float, start: int, stop: int) -> NDArray[np.float64]:
@@ -166,11 +175,21 @@ def _blocks(frames: NDArray[np.float64], size: int = 1024) -> Iterator[NDArray[n
         yield frames[start : start + size]
 
 
+def _edges(bands: int) -> NDArray[np.float64]:
+    """Return the frequencies at which the bands begin, peak and end, `(bands + 2,)`, evenly spaced in mel."""
+    low, high = (2595 * np.log10(1 + hz / 700) for hz in (LOWEST_HZ, HZ / 2))
+    return np.asarray(700 * (10 ** (np.linspace(low, high, bands + 2) / 2595) - 1))
+
+
+def band_centres(bands: int) -> NDArray[np.float64]:
+    """Return the frequencies in Hz at which the bands peak."""
+    return _edges(bands)[1:-1]
+
+
 @lru_cache
 def triangles(bands: int) -> NDArray[np.float64]:
     """Build the mel filters `(FFT / 2 + 1, bands)`, each with a peak of 1; narrower than a line: the nearest line."""
-    low, high = (2595 * np.log10(1 + hz / 700) for hz in (LOWEST_HZ, HZ / 2))
-    edges = 700 * (10 ** (np.linspace(low, high, bands + 2) / 2595) - 1)
+    edges = _edges(bands)
     lines = np.arange(FFT // 2 + 1)[:, None] * HZ / FFT
     rising = (lines - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - lines) / (edges[2:] - edges[1:-1])
