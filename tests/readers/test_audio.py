@@ -133,6 +133,35 @@ def test_a_sound_whose_recorder_could_not_go_back_to_its_header_is_read(tmp_path
     np.testing.assert_allclose(READER.read(tmp_path / "x.wav").values, tone(220).T, atol=4e-5)
 
 
+def of_length(length: int, more: bytes = b"") -> Callable[[bytearray], bytes]:
+    return lambda own: bytes(own[:40]) + length.to_bytes(4, "little") + bytes(own[44:]) + more
+
+
+def test_a_header_that_was_never_finished_or_denies_samples_is_told(tmp_path: Path) -> None:
+    path = tmp_path / f"{PERSON}.wav"
+    patched("WAV", of_length(0))(path)
+    refused(READER, path, "never finished")
+    patched("WAV", of_length(2000))(path)
+    assert READER.read(path).values.shape == (1, 1000)
+    assert [note.partition(":")[0] for note in READER.inspect(path)] == [
+        "bytes behind the samples are no part of the sound and are not read"
+    ]
+    for more in (b"LIST\4\0\0\0INFO", b"LIST\3\0\0\0abc\0id3 \2\0\0\0ab", bytes(8), b"\0LIST\4\0\0\0INFO"):
+        patched("WAV", of_length(32_000, more))(path)
+        assert READER.inspect(path) == () and READER.read(path).values.shape == (1, 16_000)
+    big = tmp_path / f"{PERSON}-big.wav"
+    soundfile.write(big, tone(220), 16_000, format="WAV", endian="BIG")
+    refused(READER, big, "RIFX")
+
+
+def test_floats_go_a_little_beyond_one_and_not_into_the_thousands(tmp_path: Path) -> None:
+    path = tmp_path / f"{PERSON}.wav"
+    stored(path, "WAV", 6 * tone(220), subtype="FLOAT")
+    np.testing.assert_allclose(READER.read(path).values, 6 * tone(220).T, atol=1e-6)
+    stored(path, "WAV", 32_768 * tone(220), subtype="FLOAT")
+    refused(READER, path, "go beyond 8")
+
+
 def sound(hz: float, seconds: float = 2.0, rate: float = 16_000.0) -> Signal:
     return Signal(tone(hz, seconds, int(rate)).T.astype(np.float32), ("mono",), rate, ("",))
 

@@ -12,7 +12,7 @@ import numpy as np
 from chiasm.readers.guard import file_of, guarded
 from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Signal, check_values
 from chiasm.readers.registry import missing
-from chiasm.readers.signal.audio_header import container_of, is_cut_off, is_whole_ogg
+from chiasm.readers.signal.audio_header import bytes_behind, container_of, is_whole_ogg, samples_of
 from chiasm.readers.signal.recording import check_rate
 
 NOUN, FIX = "sound", "write it again as WAV or FLAC"
@@ -21,12 +21,20 @@ MOST_CHANNELS = 64
 UNSAID = 1 << 40  # soundfile announces 2^63 samples where a stream does not say how many it has
 SAMPLES_A_BYTE = 6_554  # a FLAC frame of 10 bytes holds up to 65,535 samples of a channel, an Opus packet fewer
 BLOCK = 1 << 18  # samples of a channel decoded at once
+LOUDEST = 8.0  # of a file of floats, which may go beyond 1
+FEWEST_BEHIND = 16  # bytes that are more than padding
+BEHIND = (
+    "bytes behind the samples are no part of the sound and are not read: compare its length with what you recorded, "
+    "since the header may announce too few samples"
+)
 BROKEN_OFF = "the file holds fewer samples than its header announces"
 
 
 class AudioReader:
-    """Reader of a `Signal`: `(C, T)` float32 between -1 and 1 (of float files, as they are), at the file's own rate.
+    """Reader of a `Signal`: `(C, T)` float32 between -1 and 1, at the file's own rate.
 
+    Files of floats are read as they are, which may go a little beyond; over 8 they are numbers of another scale, and
+    refused.
     The channels are named `mono`, `left` and `right`, or `channel 1` and so on. What is WAV, FLAC or Ogg (Vorbis, Opus)
     is told by its content. Names, comments and pictures in the file are not read.
     """
@@ -35,10 +43,11 @@ class AudioReader:
     version = "1"
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Return no notes; refuse from the header what `read` would refuse."""
+        """Return a note of bytes behind the samples; refuse from the header what `read` would refuse."""
         path = file_of(item, limits)
         with guarded(NOUN, FIX), _opened(path, limits):
-            return ()
+            samples = samples_of(path) if container_of(path) == "wave" else None
+            return (BEHIND,) if samples is not None and bytes_behind(path, samples) >= FEWEST_BEHIND else ()
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Signal:
         """Read the sound.
@@ -52,6 +61,11 @@ class AudioReader:
             values = _whole(file)
             if not np.isfinite(values).all():
                 raise ReadError("the sound holds samples that are not finite", FIX)
+            if max(float(values.max()), -float(values.min())) > LOUDEST:
+                raise ReadError(
+                    f"the samples go beyond {LOUDEST:g}, where those of a sound lie between -1 and 1",
+                    "divide them by full scale, as 32,768 of 16 bits, and write them again",
+                )
             hz, channels = float(file.samplerate), len(values)
         return Signal(values, _names(channels), hz, ("",) * channels)
 
@@ -81,13 +95,21 @@ def _opened(path: Path, limits: Limits) -> Iterator[Any]:
         raise ReadError(
             "the file is neither WAV nor FLAC nor Ogg, whatever its name", "convert it to FLAC, with ffmpeg for example"
         )
-    if container == "wave" and is_cut_off(path):
+    if container == "rifx":
+        raise ReadError("the sound is WAV of big-endian numbers (RIFX), which is not read", FIX)
+    samples = samples_of(path) if container == "wave" else None
+    if container == "wave" and (samples is None or samples.cut_off):
         raise ReadError("the file is truncated: it is shorter than its header announces", "copy it again")
     if container == "ogg" and not is_whole_ogg(path):
         raise ReadError("the file is truncated or damaged, or holds more than one stream", "copy it again")
     with soundfile.SoundFile(path) as file:
         if file.format not in FORMATS or not 0 < file.channels <= MOST_CHANNELS:
             raise ReadError(f"the sound is in another format, or has more than {MOST_CHANNELS} channels", FIX)
+        if file.frames <= 0 and samples is not None and samples.end > samples.begin:
+            raise ReadError(
+                "the header announces no samples, but the file goes on: it was never finished",
+                "write it again, with ffmpeg for example",
+            )
         if file.frames <= 0:
             raise ReadError("the sound has no samples", "take the file away if the patient has none")
         if file.frames >= UNSAID:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -13,18 +14,35 @@ MOST_CHUNKS = 10_000
 
 
 def container_of(path: Path) -> str | None:
-    """Return "wave", "flac" or "ogg" by the content of the file; None for anything else."""
+    """Return "wave", "rifx", "flac" or "ogg" by the content of the file; None for anything else."""
     with path.open("rb") as file:
         start = file.read(12)
     if start[:4] in (b"RIFF", b"RF64") and start[8:12] == b"WAVE":
         return "wave"
+    if start[:4] == b"RIFX":
+        return "rifx"
     return {b"fLaC": "flac", b"OggS": "ogg"}.get(start[:4])
 
 
-def is_cut_off(path: Path) -> bool:
-    """Tell whether the samples of a WAV or RF64 file would end behind its end; soundfile reads what is left of them.
+@dataclass(frozen=True)
+class Samples:
+    """Where the samples of a WAV or RF64 file begin and end by its header; `size` is that of the file."""
 
-    A size that the program which wrote the file did not know counts as the rest of the file.
+    begin: int
+    end: int
+    size: int
+    said: bool
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the samples would end behind the end of the file."""
+        return self.end > self.size
+
+
+def samples_of(path: Path) -> Samples | None:
+    """Find the samples of a WAV or RF64 file; None if there are none. soundfile reads what is left of a cut file.
+
+    A size that the program which wrote the file did not know counts as the rest of the file (`said` is false).
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -33,16 +51,35 @@ def is_cut_off(path: Path) -> bool:
         for _ in range(MOST_CHUNKS):
             head = file.read(8)
             if len(head) < 8:
-                return True  # no samples came before the end
+                return None
             name, length = head[:4], int.from_bytes(head[4:], "little")
             if name == b"ds64":
                 data = int.from_bytes(file.read(16)[8:], "little")
                 length -= 16
             if name == b"data":
-                length = data if large and length == ALL_ONES else length
-                return length not in UNSAID and file.tell() + length > size
+                length, begin = data if large and length == ALL_ONES else length, file.tell()
+                said = length not in UNSAID
+                return Samples(begin, begin + length if said else size, size, said)
             file.seek(length + length % 2, 1)
-    return True
+    return None
+
+
+def bytes_behind(path: Path, samples: Samples) -> int:
+    """Return how many bytes behind the samples are no chunk of the file: samples, perhaps, that the header denies."""
+    place = samples.end
+    with path.open("rb") as file:
+        for _ in range(MOST_CHUNKS):
+            file.seek(place)
+            head = file.read(1 + 8)
+            for odd in (0, 1):  # a chunk of odd length is followed by a byte, which some programs forget
+                name, length = head[odd : odd + 4], int.from_bytes(head[odd + 4 : odd + 8], "little")
+                known = len(head) >= odd + 8 and name.strip().isalnum()
+                if known and place + odd + 8 + length <= samples.size:
+                    place += odd + 8 + length
+                    break
+            else:
+                return max(samples.size - place, 0)
+    return 0
 
 
 def is_whole_ogg(path: Path) -> bool:
