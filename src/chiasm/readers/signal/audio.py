@@ -35,6 +35,7 @@ class AudioReader:
 
     Files of floats are read as they are, which may go a little beyond; over 8 they are numbers of another scale, and
     refused.
+
     The channels are named `mono`, `left` and `right`, or `channel 1` and so on. What is WAV, FLAC or Ogg (Vorbis, Opus)
     is told by its content. Names, comments and pictures in the file are not read.
     """
