@@ -37,6 +37,8 @@ FOREIGN = {
     },
     "encoders/text/sentences.py": {"pad_token_id"},  # transformers
     "encoders/text/transformer_trunks.py": {"pad_token_id"},  # transformers
+    "shown.py": {"shape", "dtype"},  # NumPy and torch
+    "artifact/register.py": {"__wrapped__"},  # dataclasses
     "readers/image/image.py": {"n_frames"},  # PIL
     "readers/record/events.py": {"tz"},  # pandas
     "readers/record/fhir_files.py": {"errors"},  # pydantic

@@ -16,24 +16,24 @@ MOST = 2000  # of a file: those of 5,000 molecules and more are thinned evenly
 
 def molecule_cases(folder: Path, work: Path) -> Iterator[Case]:
     """Every molecule in the SDF, MOL, SMILES and tables of RDKit's Data and Contrib, and the InChI of some."""
-    rdBase.DisableLog("rdApp.*")
-    work.mkdir(parents=True, exist_ok=True)
-    for part in ("Data", "Contrib"):
-        for path in sorted((folder / part).rglob("*")):
-            name = path.relative_to(folder.parent).as_posix()
-            if path.suffix in (".sdf", ".mol"):
-                yield from _structures(path, name, work)
-            elif path.suffix in (".smi", ".csv", ".txt") and "Fonts" not in path.parts:
-                texts = list(_smiles(path))
-                for number, text in texts[:: -(-len(texts) // MOST)] if texts else ():
-                    yield Case("SMILES", f"{name}:{number}", "molecule", text, lambda text=text: by_rdkit(text))
-    molecules = Chem.SDMolSupplier(str(folder / "Data" / "NCI" / "first_200.props.sdf"))
-    for number, molecule in enumerate(found for found in molecules if found is not None):
-        inchi = Chem.MolToInchi(molecule, logLevel=None)
-        yield Case(
-            "InChI", f"written: of molecule {number}", "molecule", inchi,
-            lambda inchi=inchi: {"": Chem.MolToSmiles(Chem.MolFromInchi(inchi, logLevel=None))},
-        )  # fmt: skip
+    with rdBase.BlockLogs():
+        work.mkdir(parents=True, exist_ok=True)
+        for part in ("Data", "Contrib"):
+            for path in sorted((folder / part).rglob("*")):
+                name = path.relative_to(folder.parent).as_posix()
+                if path.suffix in (".sdf", ".mol"):
+                    yield from _structures(path, name, work)
+                elif path.suffix in (".smi", ".csv", ".txt") and "Fonts" not in path.parts:
+                    texts = list(_smiles(path))
+                    for number, text in texts[:: -(-len(texts) // MOST)] if texts else ():
+                        yield Case("SMILES", f"{name}:{number}", "molecule", text, lambda text=text: by_rdkit(text))
+        molecules = Chem.SDMolSupplier(str(folder / "Data" / "NCI" / "first_200.props.sdf"))
+        for number, molecule in enumerate(found for found in molecules if found is not None):
+            inchi = Chem.MolToInchi(molecule, logLevel=None)
+            yield Case(
+                "InChI", f"written: of molecule {number}", "molecule", inchi,
+                lambda inchi=inchi: {"": Chem.MolToSmiles(Chem.MolFromInchi(inchi, logLevel=None))},
+            )  # fmt: skip
 
 
 def by_rdkit(smiles: str) -> Found:

