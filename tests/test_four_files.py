@@ -98,6 +98,7 @@ def test_the_fusion_is_short() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_its_model_is_opened_by_a_process_that_has_not_imported_it(copy: Path) -> None:
     add(copy, example(PARTS[0]))
     fitted = (

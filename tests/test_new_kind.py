@@ -229,6 +229,7 @@ def add(place: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_kind_of_target_is_three_files_and_a_row_in_five_tables(copy: Path) -> None:
     assert len(add(copy)) == 3 + 5
     done = run(copy, "-W", "ignore", "-c", TRIAL)

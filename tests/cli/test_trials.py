@@ -301,6 +301,7 @@ def test_sentences_for_what_libraries_raise(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_an_interrupted_trial_says_how_to_go_on_and_does(two_tables: CohortFolder, tmp_path: Path) -> None:
     recipes = "single:clinical,single:rna,healnet:epochs=20,latents=4,latent_width=8"
     words = ["evaluate", str(two_tables.manifest), "--recipes", recipes, *QUICK]

@@ -25,8 +25,8 @@ each_truth = pytest.mark.parametrize(
     ("name", "target"),
     [
         ("redundant", "survival"),
-        ("noise-modality", "classification"),
         ("complementary", "survival"),
+        pytest.param("noise-modality", "classification", marks=pytest.mark.nightly),
         pytest.param("redundant", "classification", marks=pytest.mark.nightly),
         pytest.param("noise-modality", "survival", marks=pytest.mark.nightly),
         pytest.param("complementary", "classification", marks=pytest.mark.nightly),

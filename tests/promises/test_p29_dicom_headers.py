@@ -89,7 +89,7 @@ def test_frames_are_bounded_before_each_is_looked_at(tmp_path: Path) -> None:
         whole[:start].replace(plain, b"1.2.840.10008.1.2.5\0") + b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff" + bytes(40)
     )
     for act in (reader_for("dicom").inspect, reader_for("dicom").read):
-        with pytest.raises(ReadError, match="100,000,000 frames, over the limit"):
+        with pytest.raises(ReadError, match="100,000,000 values, over 500 times its size"):
             act(path)
 
 

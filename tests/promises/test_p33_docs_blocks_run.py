@@ -14,8 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-# Its server and clients are six processes; tests/federated holds what they do.
-LESS_OFTEN = {"docs/federated.md"}
+EACH_TIME = {"README.md", "docs/data.md", "docs/verdict.md"}  # the other pages in `make nightly`
 # Refuses every connection, and looks like a machine without a network from the inside.
 OFFLINE = """\
 import socket
@@ -52,7 +51,7 @@ def script(page: Path) -> str:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, id=name, marks=pytest.mark.nightly if name in LESS_OFTEN else ())
+        pytest.param(page, id=name, marks=() if name in EACH_TIME else pytest.mark.nightly)
         for page, name in ((page, page.relative_to(ROOT).as_posix()) for page in PAGES)
     ],
 )

@@ -58,6 +58,7 @@ def test_a_redundant_modality_that_reaches_more_patients_predicts_more_patients(
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_what_a_kernel_sees_in_one_modality_is_no_gain_of_combining() -> None:
     rng, n = np.random.default_rng(0), 400
     m1, m2 = rng.normal(size=(n, 4)), rng.normal(size=(n, 4))

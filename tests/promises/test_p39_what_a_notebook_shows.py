@@ -25,7 +25,9 @@ def made(name: str = "ward") -> chiasm.Cohort:
     rng = np.random.default_rng(0)
     patients = pd.DataFrame({"months": TIMES, "died": np.arange(N) % 2}, index=IDS)
     frames = {
-        "clin": pd.DataFrame({"age": rng.normal(60, 9, N).round(3), "town": ["Ulm", "Bonn"] * (N // 2)}, index=IDS),
+        "clin": pd.DataFrame(
+            {"age": rng.normal(60, 9, N).round(3), "town": ["Ulm", "Ulm", "Bonn"] * (N // 3)}, index=IDS
+        ),
         "rna": pd.DataFrame(rng.normal(size=(N, 5)), index=IDS, columns=list("abcde")),
     }
     target = chiasm.Survival("months", "died", unit="months")

@@ -41,7 +41,9 @@ def on_xor(recipe: str, seed: int) -> float:
 
 @each_seed
 @pytest.mark.parametrize("method", ["mean", "harmonic"])
-@pytest.mark.parametrize("domain", ["signal", "rfft", "complex"])
+@pytest.mark.parametrize(
+    "domain", ["signal", *(pytest.param(own, marks=pytest.mark.nightly) for own in ("rfft", "complex"))]
+)
 def test_xor_leaves_every_merge_at_chance(domain: str, method: str, seed: int) -> None:
     found = on_xor(f"lego-merge:domain={domain},method={method},epochs=8", seed)
     print(f"\nXOR lego-merge {domain} {method}, seed {seed}: AUROC {found:.3f}")
@@ -86,7 +88,7 @@ def on_complementary(recipe: str, seed: int) -> dict[str, float]:
 
 
 @each_seed
-@pytest.mark.parametrize("domain", ["signal", "rfft", "complex"])
+@pytest.mark.parametrize("domain", ["signal", "rfft", pytest.param("complex", marks=pytest.mark.nightly)])
 def test_blocks_of_disjoint_patients_merge_to_more_than_the_best_of_them(domain: str, seed: int) -> None:
     found = on_complementary(f"lego-merge:domain={domain},epochs=8", seed)
     tuned = on_complementary("early-fusion", seed)["merged"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,3 +93,14 @@ def test_jobs_are_the_cores_that_the_process_may_use() -> None:
     finally:
         os.sched_setaffinity(0, allowed)
     assert 1 <= default_jobs() <= len(allowed)
+
+
+@pytest.mark.parametrize(
+    ("quota", "most"), [("150000 100000", 1), ("max 100000", 10**6), ("200000 100000", 2), ("", 10**6)]
+)
+def test_a_container_s_quota_bounds_the_jobs(
+    quota: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(pool, "QUOTA", tmp_path / "cpu.max")
+    assert default_jobs() == min(most, len(os.sched_getaffinity(0)))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from chiasm.compute.isolation import threads_for
 AHEAD = 4  # tasks in flight per process, so that neither all tasks nor all results are in memory at once
 QUICK_SECONDS, LONG_SECONDS = 1.0, 5.0
 FORKS = sys.platform == "linux"
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of processor, in how many microseconds
 _context: Any = None
 _function: Callable[[Any, Any], Any] | None = None
 
@@ -83,10 +85,16 @@ def default_jobs() -> int:
 
 
 def usable_cores() -> int:
-    """Return the number of cores left to this process by its affinity, its container and `LOKY_MAX_CPU_COUNT`."""
-    import joblib  # type: ignore[import-untyped]
-
-    return int(joblib.cpu_count())
+    """Return the number of cores left to this process by its affinity and by the quota of its container."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no container, or "max": no quota
+        return cores
 
 
 def _enter(function: Callable[[Any, Any], Any], context: Any, parent: int) -> None:
