@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,6 +132,24 @@ def test_a_packed_table_that_is_damaged_is_told_as_such(data: bytes, tmp_path: P
 def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_bytes, "TABLE_ROWS", 1000)
     refused(tmp_path, "x.csv", HEAD + b"p1,1,1\n" * 2000, "has over 1,000 rows")
+
+
+def test_a_column_whose_type_is_damaged_does_not_end_the_process(tmp_path: Path) -> None:
+    """pyarrow aborts where it is asked for the statistics of a text of which the schema says that it is a number."""
+    file = tmp_path / "patients.parquet"
+    pq.write_table(pa.table({"x": [1.0, 2.0], "id": ["p1", "p2"]}), file)
+    whole = file.read_bytes()
+    text, decimal = b"\x15\x0c\x25", b"\x15\x08\x25"  # the field `type` of the schema, BYTE_ARRAY and FLOAT
+    assert whole.count(text) == 1
+    file.write_bytes(whole.replace(text, decimal))
+    for script in (
+        "from chiasm.cohort.tables import Table; t = Table(path, 'x'); t.inspect(); t.frame()",
+        "from chiasm.readers import Limits\nfrom chiasm.readers.record.meds import _read_shard as r; r(path, Limits(), 9)",
+    ):
+        code = f"import sys\nfrom pathlib import Path\npath = Path(sys.argv[1])\n{script}"
+        done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True)
+        assert done.returncode in (0, 1), done.stderr[-500:]  # read or refused, and not ended by a signal
+        assert "Error: " in done.stderr or not done.returncode, done.stderr[-500:]
 
 
 def test_a_parquet_file_that_announces_more_than_it_holds_is_refused(

@@ -149,12 +149,11 @@ def _read_shard(path: Path, limits: Limits, most: int) -> pd.DataFrame:
         coded = [name for name in names if name == "code"]
         with pq.ParquetFile(path, read_dictionary=coded, page_checksum_verification=True) as file:
             announced = file.metadata.num_rows
-            size = sum(
-                group.column(k).total_uncompressed_size
-                for group in map(file.metadata.row_group, range(file.metadata.num_row_groups))
-                for k in range(group.num_columns)
-                if group.column(k).path_in_schema in COLUMNS
-            )
+            groups = list(map(file.metadata.row_group, range(file.metadata.num_row_groups)))
+            size = sum(group.total_byte_size for group in groups)
+            if size > limits.bytes:  # of which other columns may be most; a damaged one ends the process in pyarrow
+                places = [k for k, name in enumerate(file.schema.names) if name in COLUMNS]
+                size = sum(group.column(k).total_uncompressed_size for group in groups for k in places)
             if announced > most or size > limits.bytes:
                 raise ReadError(
                     f"the header announces {announced:,} events and {size:,} bytes, over the limit",
