@@ -144,7 +144,7 @@ def test_a_column_whose_type_is_damaged_does_not_end_the_process(tmp_path: Path)
     file.write_bytes(whole.replace(text, decimal))
     for script in (
         "from chiasm.cohort.tables import Table; t = Table(path, 'x'); t.inspect(); t.frame()",
-        "from chiasm.readers import Limits\nfrom chiasm.readers.record.meds import _read_shard as r; r(path, Limits(), 9)",
+        "from chiasm.readers.record import meds; meds._read_shard(path, meds.Limits(), 9)",
     ):
         code = f"import sys\nfrom pathlib import Path\npath = Path(sys.argv[1])\n{script}"
         done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True)
