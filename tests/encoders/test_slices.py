@@ -18,9 +18,10 @@ from chiasm.encoders.image.chada import ChannelAdaptive
 from chiasm.encoders.image.monai import MonaiNetwork
 from chiasm.encoders.image.open_clip import OpenClip
 from chiasm.encoders.image.patches import ImagePatches, VolumePatches
-from chiasm.encoders.image.slices import Slices, pooled
+from chiasm.encoders.image.slices import Slices
 from chiasm.encoders.image.tiles import Tiles, TileStatistics
 from chiasm.encoders.image.timm import TimmModel
+from chiasm.encoders.image.within import pooled
 from chiasm.encoders.text.huggingface import HuggingFace
 from chiasm.encoders.text.sentences import MiniLM, SentenceFolder
 from chiasm.readers.reading import Image, Volume

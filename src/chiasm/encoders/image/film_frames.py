@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from chiasm.artifact import storable
-from chiasm.encoders.frozen import identity_of
-from chiasm.encoders.image.slices import image_encoder, pooled, split_encoder
+from chiasm.encoders.image.within import ImageEncoderWithin, pooled
 from chiasm.readers.image.video import Film
 from chiasm.readers.reading import Image, ReadError
 from chiasm.tokens import Tokens
@@ -24,7 +23,7 @@ MOST_AT_ONCE, PIXELS_AT_ONCE = 16, 1 << 22  # frames that the image encoder read
 
 @storable("encoder-frames")
 @dataclass(frozen=True)
-class Frames:
+class Frames(ImageEncoderWithin):
     """Film encoder with one token a frame, the mean of its image encoder's tokens; `hz` frames a second.
 
     `times` are those of the frames. A film of more than `most` frames at this rate is refused rather than thinned, so
@@ -43,7 +42,6 @@ class Frames:
 
     id: ClassVar[str] = "frames"
     version: ClassVar[str] = "1"
-    fitted_on_cohort: ClassVar[bool] = False
     batch: ClassVar[int] = 1
     slots: ClassVar[int] = 0
 
@@ -51,26 +49,6 @@ class Frames:
         if not 0.001 <= self.hz <= 1000 or self.most < 1:
             raise ValueError("option 'hz' of encoder 'frames' lies between .001 and 1,000, 'most' is 1 or more")
         self._inner  # noqa: B018  an encoder that does not exist is refused here
-
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Parse `hz=5,encoder=hf:folder,level=token`; all after `encoder=` belongs to the image encoder."""
-        from chiasm.encoders.catalogue import options
-
-        own, inner = split_encoder(text)
-        return cls(**{**options(cls, "frames", own), **inner})
-
-    @property
-    def width(self) -> int:
-        return int(self._inner.width)
-
-    @property
-    def identity(self) -> str:
-        return f"{identity_of(replace(self, encoder=type(self).encoder))}[{self._inner.identity}]"
-
-    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        """Return this encoder unchanged: there is nothing to fit."""
-        return self
 
     def encode(self, raw: Sequence[Film]) -> Tokens:
         """Encode films to tokens `(n, most frames, width)`, with times in hours from the first frame."""
@@ -109,7 +87,3 @@ class Frames:
         if waiting:
             parts.append(pooled(self._inner.encode(waiting)))
         return np.concatenate(parts).astype(np.float32), np.array(seconds, np.float32)
-
-    @property
-    def _inner(self) -> Any:
-        return image_encoder(self.encoder)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -13,7 +12,7 @@ from torch import Tensor
 from chiasm.artifact import storable
 from chiasm.encoders.adaptable import Trunk, is_adaptable
 from chiasm.encoders.batches import in_order
-from chiasm.encoders.frozen import identity_of
+from chiasm.encoders.image.within import ImageEncoderWithin, pooled
 from chiasm.readers.reading import Image, Volume
 from chiasm.tokens import Tokens
 
@@ -23,7 +22,7 @@ WHITE = 255.0
 
 @storable("encoder-slices")
 @dataclass(frozen=True)
-class Slices:
+class Slices(ImageEncoderWithin):
     """Volume encoder with one token per slice, the mean of its image encoder's tokens; `count` evenly spaced slices.
 
     Token k is the slice at the fraction (k + 1/2) / count of the axis, so that a token is the same share of the field
@@ -51,7 +50,6 @@ class Slices:
 
     id: ClassVar[str] = "slices"
     version: ClassVar[str] = "1"
-    fitted_on_cohort: ClassVar[bool] = False
     batch: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
@@ -59,28 +57,9 @@ class Slices:
             raise ValueError("count is 1 or more, axis 0, 1 or 2, scale window or volume, and low below high")
         self._inner  # noqa: B018  an encoder that does not exist is refused here
 
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Parse `count=24,axis=1,encoder=hf:folder,level=token`; all after `encoder=` belongs to the image encoder."""
-        from chiasm.encoders.catalogue import options
-
-        own, inner = split_encoder(text)
-        return cls(**{**options(cls, "slices", own), **inner})
-
-    @property
-    def width(self) -> int:
-        return int(self._inner.width)
-
     @property
     def slots(self) -> int:
         return self.count
-
-    @property
-    def identity(self) -> str:
-        return f"{identity_of(replace(self, encoder=type(self).encoder))}[{self._inner.identity}]"
-
-    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        return self
 
     def encode(self, raw: Sequence[Volume]) -> Tokens:
         """Encode volumes to tokens `(n, count, width of the image encoder)`."""
@@ -115,10 +94,6 @@ class Slices:
                 plane = np.clip(plane, 0, WHITE).astype(np.float32)
             yield Image(plane, volume.channels, (spacing[0], spacing[1]))
 
-    @property
-    def _inner(self) -> Any:
-        return image_encoder(self.encoder)
-
 
 class SliceTrunk(Trunk):
     """Trunk that maps each slice to one token with the network of an image encoder."""
@@ -132,26 +107,3 @@ class SliceTrunk(Trunk):
         self.inner[0].network = self.network  # it may have been wrapped by an adapter
         states, _ = self.inner[0].run(inputs)
         return states.mean(1, keepdim=True), None
-
-
-@lru_cache(maxsize=16)
-def image_encoder(spec: str) -> Any:
-    """Create the image encoder with this name and options; cached."""
-    from chiasm.encoders.catalogue import make_encoder
-
-    return make_encoder(spec, "image")
-
-
-def split_encoder(text: str) -> tuple[str, dict[str, str]]:
-    """Split a specification into the options before `encoder=`, and the image encoder after it with its own options."""
-    own, found, inner = text.partition("encoder=")
-    if found and own and not own.endswith(","):
-        raise ValueError("encoder= stands last, after a comma")
-    return own.rstrip(","), {"encoder": inner} if found else {}
-
-
-def pooled(tokens: Tokens) -> np.ndarray:
-    """Average the unmasked tokens of each image: `(n, D)`."""
-    weights = tokens.mask[..., None].to(tokens.values.dtype)
-    means = (tokens.values * weights).sum(1) / weights.sum(1)
-    return np.asarray(means.numpy())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from chiasm.artifact import storable
 from chiasm.encoders.batches import Floats, in_order, thinned
 from chiasm.encoders.frozen import identity_of
 from chiasm.encoders.image.pixels import LUMA
-from chiasm.encoders.image.slices import image_encoder, pooled, split_encoder
+from chiasm.encoders.image.within import ImageEncoderWithin, pooled
 from chiasm.readers.reading import Image, Tiled
 from chiasm.tokens import Tokens
 
@@ -70,7 +70,7 @@ class TileStatistics:
 
 @storable("encoder-tiles")
 @dataclass(frozen=True)
-class Tiles:
+class Tiles(ImageEncoderWithin):
     """Slide encoder with one token per tissue tile, the mean of an image encoder's tokens for it.
 
     Args:
@@ -84,32 +84,12 @@ class Tiles:
 
     id: ClassVar[str] = "tiles"
     version: ClassVar[str] = "1"
-    fitted_on_cohort: ClassVar[bool] = False
     batch: ClassVar[int] = 1
     slots: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         _check(self.most)
         self._inner  # noqa: B018  an encoder that does not exist is refused here
-
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Parse `most=500,encoder=hf:folder,size=224`; all after `encoder=` belongs to the image encoder."""
-        from chiasm.encoders.catalogue import options
-
-        own, inner = split_encoder(text)
-        return cls(**{**options(cls, "tiles", own), **inner})
-
-    @property
-    def width(self) -> int:
-        return int(self._inner.width)
-
-    @property
-    def identity(self) -> str:
-        return f"{identity_of(replace(self, encoder=type(self).encoder))}[{self._inner.identity}]"
-
-    def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        return self
 
     def encode(self, raw: Sequence[Tiled]) -> Tokens:
         """Encode slides to tokens `(n, tiles, image encoder's width)`. Raises ValueError for a slide without tissue."""
@@ -121,10 +101,6 @@ class Tiles:
 
         parts = [thinned((tile for tile, _ in slide.tiles()), self.most, describe) for slide in raw]
         return in_order(parts, self.width, 0)
-
-    @property
-    def _inner(self) -> Any:
-        return image_encoder(self.encoder)
 
 
 def statistics(tile: NDArray[np.uint8]) -> Floats:
