@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from chiasm import progress
@@ -52,7 +53,8 @@ def test_a_bar_in_a_terminal() -> None:
     assert out == "done\n" and "training sets" in seen and "4/4" in seen
 
 
-def test_nothing_in_a_script(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_in_a_script(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)  # a line would be written at once
     with followed("sources", None) as told:
         told("scan", 1, 2)
         told(2, 2)
@@ -80,4 +82,10 @@ def test_a_trial_and_an_encoding_are_followed(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(progress, "Progressing", Heard)
     cohort = chiasm.synthetic_cohort("complementary", 60, target="regression", seed=0)
     chiasm.evaluate(cohort, ["late-fusion"], chiasm.Protocol(folds=2, repeats=1, draws=100), jobs=1)
+    dna = pd.DataFrame({"dna": ["ACGT" * 5] * len(cohort)}, index=cohort.ids)
+    notes = chiasm.cohort_from_frames(pd.DataFrame(index=cohort.ids), {"dna": dna}, kinds={"dna": "dna"})
+    trained, drawn[:] = list(drawn), []
+    chiasm.encode(notes, jobs=1)
+    assert drawn and all(line.startswith("sources") for line in drawn)
+    drawn = trained
     assert drawn[-1].startswith("training sets") and drawn[-1].split(" ")[-1].split("/")[0] == drawn[-1].split("/")[-1]

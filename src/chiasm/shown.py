@@ -25,7 +25,11 @@ def short_repr(part: Any) -> str:
     return f"{type(part).__name__}({values})"
 
 
-def html_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+class Table(str):
+    """HTML of a table that `html_table` made; every other text is escaped."""
+
+
+def html_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """Write a table of at most `MOST_ROWS` rows for a notebook; it sets no colour, for light and dark alike."""
     listed = [list(row) for row in rows]
     head = "".join(f'<th style="text-align:left">{escape(visible(name))}</th>' for name in columns)
@@ -34,12 +38,12 @@ def html_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         for row in listed[:MOST_ROWS]
     )
     more = f"<p>and {len(listed) - MOST_ROWS:,} more</p>" if len(listed) > MOST_ROWS else ""
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+    return Table(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}")
 
 
 def html_page(title: str, *parts: str) -> str:
-    """Put a title above sentences and tables: a part that begins with `<table` is one, another is text."""
-    texts = (part if part.startswith("<table") else f"<p>{escape(visible(part))}</p>" for part in parts if part)
+    """Put a title above sentences and tables; a part that is no `Table` is text."""
+    texts = (part if isinstance(part, Table) else f"<p>{escape(visible(part))}</p>" for part in parts if part)
     return f"<div><p><strong>{escape(visible(title))}</strong></p>{''.join(texts)}</div>"
 
 
@@ -61,6 +65,8 @@ def _short(value: Any) -> str:
         return (
             f"{{{inside}}}" if len(value) <= MOST_ITEMS and len(inside) <= 2 * LONGEST else f"<{len(value):,} by name>"
         )
+    if isinstance(value, tuple | list) and any(isinstance(own, str) for own in value):
+        return f"<{len(value):,} texts>"  # of columns, or levels that patients have
     if isinstance(value, tuple | list):
         inside = ", ".join(map(_short, value))
         return f"({inside})" if len(value) <= MOST_ITEMS and len(inside) <= 2 * LONGEST else f"<{len(value):,} of them>"

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,27 @@ def test_training_resumed_after_an_epoch_is_bit_for_bit_the_uninterrupted_one(
         "made_for",
     }
     assert same_tree(*left)
+
+
+@pytest.mark.parametrize("what", ["seed", "outcomes", "held out"])
+def test_a_checkpoint_of_another_training_is_not_gone_on_from(
+    data: Any, unstopped: Any, what: str, tmp_path: Path
+) -> None:
+    """Equally many patients, and one thing differs."""
+    shutil.copy(unstopped[3], tmp_path / "part.safetensors")
+    examples = data[0]
+    if what == "outcomes":
+        examples = replace(examples, target=examples.target.take(np.arange(len(examples.present))[::-1].copy()))
+    if what == "held out":
+        examples = replace(examples, held_out=examples.held_out[::-1].copy())
+    with pytest.raises(ArtifactError, match="another seed, other options or other patients"):
+        train(
+            fresh(data),
+            examples,
+            (Phase(OPTIONS),),
+            seed=3 + (what == "seed"),
+            checkpoint=tmp_path / "part.safetensors",
+        )
 
 
 def test_dropout_and_modality_dropout_do_draw(data: Any) -> None:

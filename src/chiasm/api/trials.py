@@ -54,6 +54,7 @@ def evaluate(
     Raises:
         CohortError: `check_cohort` finds errors, or a finding is accepted that was not made.
         Unsupported: a requested recipe cannot be fitted on this cohort.
+        ValueError: `checked` is given for a prepared cohort.
         TrialError: `out` already holds a trial and `resume` is False, or it holds a different trial.
     """
     if isinstance(recipes, str):
@@ -63,7 +64,8 @@ def evaluate(
     if isinstance(ready, PreparedCohort) and checked is not None:
         raise ValueError("a prepared cohort was checked already: leave `checked` out")
     if not isinstance(ready, PreparedCohort):
-        ready = prepare(ready, recipes or (), checked=checked, jobs=jobs, engine=engine)
+        quiet = None if progress is None else (lambda *told: None)  # who follows training sets sees no other bar
+        ready = prepare(ready, recipes or (), checked=checked, jobs=jobs, engine=engine, progress=quiet)
         warn_of_findings(ready.checked)
     findings = ready.findings
     if protocol is not None and protocol.group_duplicates:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort import Cohort, Items, Problem, Unsupported
+from chiasm.cohort import Cohort, Items, Problem
 from chiasm.cohort.leaks.twins import same_group, shared
 from chiasm.encoding.small import is_small
 from chiasm.encoding.sound_thumbnail import sound_thumbnail
@@ -82,7 +82,7 @@ def decoded_twins(
 
 
 def _made(kind: str, file: Path, encoder: Any) -> Array | ReadError | None:
-    """Make the thumbnail of a source; None if it is constant or too large, or a package is missing."""
+    """Make the thumbnail of a source; None if it is constant or too large."""
     try:
         with quiet():
             value = reader_for(kind).read(file)
@@ -95,8 +95,6 @@ def _made(kind: str, file: Path, encoder: Any) -> Array | ReadError | None:
             return thumbnail(np.nan_to_num(values))  # a recording has NaN in its gaps
     except ReadError as refused:
         return refused
-    except Unsupported:
-        return None
 
 
 def thumbnail(values: Array) -> Array | None:

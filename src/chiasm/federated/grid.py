@@ -175,7 +175,7 @@ class HospitalGrid(Grid):
                 self._open.refused[name] = (
                     f"no answer in {timeout:,.0f} s" if in_vain else "no answer before the others, and late before"
                 )
-                if in_vain:
+                if in_vain and self._round > self._late.get(name, (0, 0))[1]:  # it was waited for
                     vain = self._late.get(name, (0, 0))[0] + 1
                     self._late[name] = vain, self._round + 2 ** (vain + 1) - 1
                 self._there.discard(name)

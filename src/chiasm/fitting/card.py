@@ -11,6 +11,7 @@ from chiasm.cohort import Encoding
 from chiasm.errors import count
 from chiasm.shown import visible
 
+SHARING = "Who may read the folder may read these: share it as you would share such figures of your patients."
 LIMITS = """\
 - Patients unlike those it learned from: another disease, another way to measure, another time. Try it on patients of
   your own with known outcomes first.
@@ -80,8 +81,7 @@ def card_of(model: Described) -> str:
         "Fitted weights, and:" if held else "Fitted weights alone.",
         *held,
         "",
-        "Who may read the folder may read these: share it as you would share such figures of your patients.",
-        "",
+        *((SHARING, "") if held else ()),
         "## What it is not for",
         "",
         LIMITS,
@@ -110,4 +110,5 @@ def _phrases(part: Any) -> Iterator[str]:
 
 def _plain(value: object) -> str:
     """Text without what Markdown or a terminal would act on."""
-    return visible(value).replace("\n", " ").replace("|", "/").replace("`", "'")
+    plain = visible(value).replace("\n", " ").replace("|", "/").replace("`", "'")
+    return plain.replace("<", "&lt;").replace("[", "(").replace("]", ")")

@@ -63,7 +63,7 @@ class Checkpoint:
     Args:
         path: the file.
         names: names of all phases of the training.
-        made_for: seed, options and number of patients of the training, in words that another one does not share.
+        made_for: seed, options and a digest of the patients of the training, which another one does not share.
     """
 
     path: Path

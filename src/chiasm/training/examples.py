@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -77,6 +78,13 @@ class Examples:
     present: np.ndarray
     target: TargetTensors
     held_out: np.ndarray
+
+    def digest(self) -> str:
+        """Return a hash of who has which modality, who is held out, and the outcomes."""
+        found = hashlib.sha256()
+        for own in (self.present, self.held_out, self.target.value.numpy(), self.target.event.numpy()):
+            found.update(repr((own.shape, own.dtype.str)).encode() + np.ascontiguousarray(own).tobytes())
+        return found.hexdigest()
 
     def batch(self, rows: np.ndarray, device: str, present: Tensor | None = None) -> Batch:
         """Return the patients `rows` as a padded batch; `present` `(B, M)` replaces which modalities they have."""

@@ -60,7 +60,7 @@ def train(
             if not trained:
                 raise ValueError(f"the phase '{phase.name}' trains no parameter: look at its `trainable`")
     options = [[phase.name, asdict(phase.options)] for phase in phases]
-    made_for = json.dumps([seed, options, len(examples.present), int(examples.held_out.sum())])
+    made_for = json.dumps([seed, options, examples.digest()])
     file = None if checkpoint is None else Checkpoint(checkpoint, names, made_for)
     state = None if file is None else file.read()
     finished = [] if state is None else finished_phases(state)

@@ -26,7 +26,7 @@ DECIBELS = 20.0  # are one unit of a token
 HOUR = 3600.0
 LOWEST_HZ = 20.0
 AT_ONCE = 60 * HZ  # samples at 16 kHz, so that the memory does not grow with the length of a sound
-FINEST_RATIO = 2_000  # of two rates, in whole numbers
+FINEST_RATIO = 2_000  # largest denominator of a ratio of two rates
 REACH = 10  # of the filter of `resample_poly`, in samples of the slower of two rates
 
 
@@ -126,7 +126,7 @@ class MelBands:
 
 
 def ratio_of(hz: float) -> Fraction:
-    """Return 16 kHz by a rate, as the nearest ratio of whole numbers up to 2,000."""
+    """Return 16 kHz by a rate, as the nearest fraction with a denominator up to 2,000."""
     return max(Fraction(HZ / hz).limit_denominator(FINEST_RATIO), Fraction(1, FINEST_RATIO))
 
 

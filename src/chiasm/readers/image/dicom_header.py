@@ -78,8 +78,9 @@ def read_header(path: Path, limits: Limits) -> Header:
         path, tags, str(_syntax(tags)), seen.private, frames, int(tags.Rows), int(tags.Columns),
         int(tags.get("SamplesPerPixel") or 1),
     )  # fmt: skip
-    check_values((header.frames, header.samples, header.rows, header.columns), limits)
-    check_packed((header.native_bytes,), 1, path.stat().st_size)
+    shape = header.frames, header.samples, header.rows, header.columns
+    check_values(shape, limits)
+    check_packed(shape, max(1, int(tags.get("BitsAllocated") or 8) // 8), path.stat().st_size)
     if frames > MOST_FRAMES:  # each becomes a Slice object before any is decoded
         raise ReadError(f"the header announces {frames:,} frames, over the limit of {MOST_FRAMES:,}", "cut the series")
     if header.samples not in (1, 3):

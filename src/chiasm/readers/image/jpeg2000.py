@@ -41,7 +41,7 @@ def decode_deep(content: bytes, bits: int) -> NDArray[Any]:
     """Decode to `(C, H, W)` in the numbers of the file, C = 1 or 3; 1 to 4 bits become 0 to 255; alpha is dropped.
 
     Raises:
-        ReadError: a colour space other than grey and RGB.
+        ReadError: a colour space other than grey and RGB, or a palette.
         Unsupported: imagecodecs is missing.
     """
     try:
@@ -53,6 +53,8 @@ def decode_deep(content: bytes, bits: int) -> NDArray[Any]:
         (space,) = struct.unpack_from(">I", content, named + len(COLOURS) + 2)
         if space not in (GREY, SRGB):
             raise ReadError("the JPEG 2000 is neither grey nor RGB", "export it as TIFF in one of these")
+    if content[:4] != J2K and b"pclr" in content[: content.find(J2K)]:
+        raise ReadError("the JPEG 2000 has a palette", "export it as PNG or TIFF")
     pixels = np.asarray(jpeg2k_decode(content))
     planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     planes = planes[:1] if len(planes) < 3 else planes[:3]

@@ -35,7 +35,9 @@ def recording_of(root: Element, left_out: set[str], limits: Limits) -> Recording
     """
     notes = ("the file says who the patient is or who recorded it; that is not read",) if left_out & SUBJECT else ()
     every = list(root.iter("series"))
-    recorded = [series for series in every if _code(series) not in BEATS] or every
+    recorded = [series for series in every if _code(series) not in BEATS]
+    if every and not recorded:
+        raise ReadError("the file holds representative beats alone, and no rhythm", "export it with the rhythm")
     if DERIVED in left_out or len(recorded) < len(every):
         notes = (*notes, "representative beats, which were derived from the recording, are left out")
     pieces, place = list[Piece](), 0
@@ -91,12 +93,11 @@ def _times(value: Element) -> tuple[float, float, float]:
     if head is None or increment is None or not value.get("type", "").startswith("GLIST"):
         raise ReadError("the times of a sequence set are not evenly spaced", AGAIN)
     step = _number(increment.get("value")) * SECONDS.get(increment.get("unit", ""), np.nan)
-    said = TIME.fullmatch(head.get("value", ""))
-    if said is not None and value.get("type") == "GLIST_TS":
-        begin, rounding = _seconds(said), _resolution(said)
-    else:
-        rounding = 0.0
+    begin, rounding = float("nan"), 0.0
+    if value.get("type") != "GLIST_TS":
         begin = _number(head.get("value")) * SECONDS.get(head.get("unit", "s"), np.nan)
+    elif said := TIME.fullmatch(head.get("value", "")):
+        begin, rounding = _seconds(said), _resolution(said)
     if not (np.isfinite(begin) and np.isfinite(step) and step > 0):
         raise ReadError("the times of a sequence set are no numbers of seconds", AGAIN)
     return begin, step, rounding

@@ -14,6 +14,7 @@ from chiasm.readers.signal.recording import Recording, Row, check_rate
 GAPS = "the recording has gaps, which count as missing"
 TWICE = "a lead was recorded twice at one time, differently: the longer recording is kept"
 TOLERANCE = 1.5  # samples by which times that are rounded may overlap
+COARSEST = 1.0  # seconds: a begin that is written less finely tells nothing of where a stretch goes on
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,13 @@ def joined(pieces: Sequence[Piece], limits: Limits, notes: tuple[str, ...] = ())
 def _going_on(piece: Piece, lead: list[Piece]) -> list[Piece] | None:
     """Return the stretches of a lead with one more, which begins where the last one ended, or later, or equals it.
 
-    None if it is another lead. A begin that is written in whole seconds is moved to the end of the stretch before, if
-    it is less than a second away.
+    None if it is another lead. A begin that is written in whole seconds, or more coarsely, is moved to the end of the
+    stretch before, if it is less than a second away.
     """
     last = lead[-1]
     if (piece.lead, piece.unit, piece.hz) != (last.lead, last.unit, last.hz):
         return None
-    apart, rounding = piece.seconds - last.end, max(piece.rounding, last.rounding)
+    apart, rounding = piece.seconds - last.end, min(max(piece.rounding, last.rounding), COARSEST)
     if piece.group != last.group and abs(apart) < rounding and abs(apart) >= 1 / piece.hz:
         return [*lead, replace(piece, seconds=last.end)]
     if apart >= -TOLERANCE / piece.hz:
