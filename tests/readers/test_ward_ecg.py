@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from refusals import PERSON, damage, refused, survives, written
+from refusals import PERSON, refused, written
 
 pydicom = pytest.importorskip("pydicom")
 
 import ward_files  # noqa: E402
-from ward_files import TWELVE, aecg, derived, dicom, lead_data, muse, scp, sequence_set, stored  # noqa: E402
+from ward_files import TWELVE, aecg, channels, derived, dicom, lead_data, muse, parts, scp, sequence_set, stored  # noqa: E402
 
 from chiasm.readers import ReadError  # noqa: E402
-from chiasm.readers.signal import ecg_xml  # noqa: E402
 from chiasm.readers.signal.lead_codes import LEADS, lead_of_code  # noqa: E402
 from chiasm.readers.signal.leads import STANDARD  # noqa: E402
 from chiasm.readers.signal.signal import EcgReader, SignalReader  # noqa: E402
@@ -116,18 +115,6 @@ def test_codes_of_leads_are_those_of_dicom() -> None:
     assert lead_of_code("93000") is None
 
 
-def channels(**changes: Sequence[Any]) -> Callable[[Any], None]:
-    """Change an attribute of each channel; None leaves it."""
-
-    def change(whole: Any) -> None:
-        for name, values in changes.items():
-            for channel, value in zip(whole.WaveformSequence[0].ChannelDefinitionSequence, values, strict=False):
-                if value is not None:
-                    setattr(channel, name, value)
-
-    return change
-
-
 @pytest.mark.parametrize("state", ["DISCONNECTED", "INVALID", "TEST DATA", ["OK", "INVALID"], "QUESTIONABLE", "OK"])
 def test_what_the_device_says_of_a_channel_counts(tmp_path: Path, state: str | list[str]) -> None:
     path = dicom(tmp_path / "x.dcm", VALUES[:2], ("I", "II"), change=channels(ChannelStatus=[None, state]))
@@ -194,10 +181,6 @@ def test_names_of_leads_in_mdc_tell_what_was_derived(tmp_path: Path) -> None:
     assert {name: lead_of_code(f"MDC_ECG_LEAD_{name}") for name in names} == names
     path = aecg(tmp_path / "x.xml", sequence_set(VALUES[:5], ("dI", "dII", "AVRneg", "dV1", "V2")))
     assert ECG.read(path).leads == ("V2", "derived I", "derived II", "-aVR", "derived V1")
-
-
-def parts(values: np.ndarray, start: int, leads: tuple[str, ...], **more: Any) -> dict[str, Any]:
-    return {"values": values, "start": start, "leads": leads, **more}
 
 
 def test_groups_of_a_dicom_file_stand_at_their_times(tmp_path: Path) -> None:
@@ -324,98 +307,6 @@ def test_leads_of_scp_begin_where_they_say(tmp_path: Path) -> None:
     assert np.isnan(found.values[1, :1000]).all() and np.isnan(found.values[0, 1000:]).all()
 
 
-def page(strip: np.ndarray) -> list[dict[str, Any]]:
-    """Three leads at a time for 2.5 s each, and lead II below for the whole time."""
-    long = stored(12, 5000)
-    rows = (("I", "II", "III"), ("aVR", "aVL", "aVF"), ("V1", "V2", "V3"), ("V4", "V5", "V6"))
-    columns = [
-        parts(long[[TWELVE.index(name) for name in names], 1250 * k : 1250 * (k + 1)], 2500 * k, names)
-        for k, names in enumerate(rows)
-    ]
-    return [*columns, parts(strip, 0, ("II",))]
-
-
-@pytest.mark.parametrize("apart", [0, 1, 2000], ids=["equal", "rounded", "another"])
-def test_a_page_of_three_by_four_leads_with_a_strip_below_is_one_electrocardiogram(tmp_path: Path, apart: int) -> None:
-    strip = stored(12, 5000)[1:2] + np.int16(apart)
-    path = dicom(tmp_path / "x.dcm", groups=page(strip))
-    found = SIGNAL.read(path)
-    assert sorted(found.leads) == sorted(STANDARD) and found.values.shape == (12, 5000)
-    second = found.values[found.leads.index("II")]
-    np.testing.assert_array_equal(second[1250:], 2.5 * strip[0, 1250:] + 10)
-    assert not np.isnan(second).any()
-    assert any("recorded twice" in note for note in SIGNAL.inspect(path)) == (apart > 1)
-    ecg = ECG.read(path)
-    assert ecg.leads == STANDARD and np.isnan(ecg.values[2, 300:]).all() and not np.isnan(ecg.values[1]).any()
-
-
-def test_leads_of_one_name_side_by_side_are_several_as_before(tmp_path: Path) -> None:
-    assert SIGNAL.read(dicom(tmp_path / "x.dcm", VALUES[:2], ("ECG", "ECG"))).leads == ("ECG", "ECG 2")
-    two = [parts(VALUES[:1], 0, ("Pressure",)), parts(VALUES[1:2], 0, ("Pressure",))]
-    assert SIGNAL.read(dicom(tmp_path / "y.dcm", groups=two)).leads == ("Pressure", "Pressure 2")
-    with pytest.raises(ReadError, match="stands twice"):
-        ECG.read(dicom(tmp_path / "z.dcm", VALUES[:2], ("II", "II")))
-
-
-def test_sets_whose_times_are_whole_seconds_follow_each_other(tmp_path: Path) -> None:
-    """Sets of 512 samples, 1.024 s, whose begins are cut to seconds; one that lasts longer is refused."""
-    long = stored(1, 512 * 50)
-    sets = [
-        sequence_set(long[:, 512 * k : 512 * (k + 1)], ("I",), head=f"2002010100{int(1.024 * k):04d}")
-        for k in range(50)
-    ]
-    path = aecg(tmp_path / "x.xml", *sets)
-    found = SIGNAL.read(path)
-    assert found.leads == ("I",)
-    np.testing.assert_array_equal(found.values[0], 2.5 * long[0] + 10)
-    assert GAPS not in SIGNAL.inspect(path)
-    apart = [
-        sequence_set(long[:, :1000], ("I",), head="20020101000000"),
-        sequence_set(long[:, 1000:2000], ("I",), head="20020101000005"),
-    ]
-    row = SIGNAL.read(aecg(tmp_path / "y.xml", *apart)).values[0]
-    assert np.flatnonzero(np.isnan(row)).tolist() == list(range(1000, 2500))
-    over = [sequence_set(long[:, k : k + 1000], ("I",), head=f"2002010100000{k}.000") for k in (0, 1)]
-    refused(SIGNAL, aecg(tmp_path / f"{PERSON}.xml", *over), "two stretches of a lead")
-
-
-def relative(values: np.ndarray, leads: tuple[str, ...]) -> str:
-    words = sequence_set(values, leads, head="0").replace("TIME_ABSOLUTE", "TIME_RELATIVE")
-    return words.replace("GLIST_TS", "GLIST_PQ")
-
-
-def series(content: str, begin: str = "", code: str = "RHYTHM") -> str:
-    time = f'<effectiveTime><low value="{begin}"/></effectiveTime>' if begin else ""
-    return f'<code code="{code}"/>{time}{content}'
-
-
-def test_relative_times_count_from_the_begin_of_their_series(tmp_path: Path) -> None:
-    between = "</series></component><component><series>"
-    first = series(relative(VALUES[:1, :500], ("I",)), "20020101000000.0")
-    second = series(relative(VALUES[:1, 500:], ("I",)), "20020101000005.0")
-    found = SIGNAL.read(aecg(tmp_path / "x.xml", first + between + second))
-    assert found.leads == ("I",) and found.values.shape == (1, 3000)
-    np.testing.assert_array_equal(found.values[0, 2500:], 2.5 * VALUES[0, 500:] + 10)
-    assert np.isnan(found.values[0, 500:2500]).all()
-    nowhere = aecg(tmp_path / f"{PERSON}.xml", first + between + series(relative(VALUES[:1], ("I",))))
-    refused(SIGNAL, nowhere, "does not say when it began")
-    beat = series(sequence_set(VALUES[:1, :300], ("I",)), code="REPRESENTATIVE_BEAT")
-    path = aecg(tmp_path / "y.xml", series(sequence_set(VALUES[:1], ("I",))) + between + beat)
-    assert SIGNAL.read(path).leads == ("I",) and SIGNAL.read(path).values.shape == (1, 1000)
-    assert any("representative beats" in note for note in SIGNAL.inspect(path))
-
-
-def test_a_skew_of_less_than_a_sample_is_no_gap(tmp_path: Path) -> None:
-    path = dicom(
-        tmp_path / "x.dcm",
-        VALUES[:10],
-        TWELVE[:10],
-        change=channels(ChannelSampleSkew=[f"{k / 10}" for k in range(10)]),
-    )
-    np.testing.assert_array_equal(SIGNAL.read(path).values, (2.5 * VALUES[:10] + 10).astype(np.float32))
-    assert SIGNAL.inspect(path) == (NAMED,)
-
-
 def test_what_fills_up_an_scp_file_is_no_part_of_it_and_its_header_decodes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,109 +329,3 @@ def test_the_default_code_gives_back_every_number(row: list[int]) -> None:
     for order in (0, 1, 2):
         differences = ward_files.differences(np.array(row), order)
         assert summed(differences, order).tolist() == row
-
-
-def nested(depth: int) -> str:
-    return "<a>" * depth + "</a>" * depth
-
-
-LAUGHS = '<!DOCTYPE AnnotatedECG [<!ENTITY a "lol">' + "".join(
-    f'<!ENTITY {chr(98 + k)} "{f"&{chr(97 + k)};" * 10}">' for k in range(9)
-)
-FILE_ENTITY = '<!DOCTYPE AnnotatedECG [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
-
-
-def group(name: str, value: Any) -> Callable[[Path], Path]:
-    return lambda path: dicom(path, change=lambda whole: setattr(whole.WaveformSequence[0], name, value))
-
-
-def cut(write: Callable[[Path], Path], share: float = 0.6) -> Callable[[Path], Path]:
-    def spoilt(path: Path) -> Path:
-        content = write(path).read_bytes()
-        return written(path, content[: int(len(content) * share)])
-
-    return spoilt
-
-
-def flipped(path: Path) -> Path:
-    content = bytearray(scp(path).read_bytes())
-    content[len(content) // 2] ^= 1
-    return written(path, bytes(content))
-
-
-def no_waveform(whole: Any) -> None:
-    del whole.WaveformSequence
-
-
-BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "DICOM without a waveform": (lambda path: dicom(path, change=no_waveform), "no waveform"),
-    "DICOM cut": (cut(dicom), "damaged|fewer samples"),
-    "DICOM of more samples than it has": (group("NumberOfWaveformSamples", 1001), "fewer samples"),
-    "DICOM of 4 billion samples": (group("NumberOfWaveformSamples", 2**32 - 1), "over the limit"),
-    "DICOM of more channels": (group("NumberOfWaveformChannels", 6), "another number of channels"),
-    "DICOM by the law of telephony": (lambda path: dicom(path, kind=(8, "MB", "u1")), "law of telephony"),
-    "DICOM without a rate": (group("SamplingFrequency", 0), "rate"),
-    "DICOM of an impossible rate": (group("SamplingFrequency", 1e9), "rate"),
-    "aECG cut": (cut(aecg), "damaged or cut off"),
-    "aECG with a laugh": (lambda path: aecg(path, before=LAUGHS + "]>"), "entities"),
-    "aECG with a file": (lambda path: aecg(path, before=FILE_ENTITY), "entities"),
-    "aECG with an unknown entity": (
-        lambda path: aecg(path, more="&who;", before='<!DOCTYPE AnnotatedECG SYSTEM "a.dtd">'), "entities",
-    ),
-    "aECG of 10,000 levels": (lambda path: aecg(path, more=nested(10_000)), "nested too deeply"),
-    "aECG with a word": (
-        lambda path: aecg(path, sequence_set(VALUES[:1], ("I",)).replace("</digits>", " x</digits>")),
-        "no number",
-    ),
-    "aECG without times": (
-        lambda path: aecg(path, sequence_set(VALUES).replace("TIME_ABSOLUTE", "MDC_OTHER")), "scale|times",
-    ),
-    "aECG of no step": (lambda path: aecg(path, sequence_set(VALUES, step='value="0" unit="s"')), "numbers of seconds"),
-    "aECG without a scale": (lambda path: aecg(path, sequence_set(VALUES, scale='value="" unit="uV"')), "scale"),
-    "aECG of two days apart in years": (
-        lambda path: aecg(path, sequence_set(VALUES), sequence_set(VALUES, head="20220101000000")), "over the limit",
-    ),
-    "aECG without leads": (lambda path: aecg(path, sequence_set(VALUES[:0], ())), "no samples"),
-    "MUSE of median beats alone": (lambda path: muse(path, kind="Median"), "no rhythm"),
-    "MUSE of a wrong length": (lambda path: muse(path, changed={"LeadSampleCountTotal": "999"}), "another number"),
-    "MUSE of damaged base64": (lambda path: muse(path, changed={"WaveFormData": "AAA"}), "damaged"),
-    "MUSE without a unit": (lambda path: muse(path, changed={"LeadAmplitudeUnits": ""}), "voltage"),
-    "MUSE without a rate": (lambda path: muse(path, base=""), "rate"),
-    "MUSE of a rate of 10^400": (lambda path: muse(path, exponent="400"), "rate"),
-    "another XML": (lambda path: written(path, b"<?xml version='1.0'?><restingecgdata/>"), "neither HL7 aECG"),
-    "HTML": (lambda path: written(path, b"<!DOCTYPE html><html><body><br></body></html>"), "damaged or cut off"),
-    "SCP cut": (cut(scp), "cut off or damaged"),
-    "SCP with a bit changed": (flipped, "cut off or damaged"),
-    "SCP by a reference beat": (lambda path: scp(path, flags=0x65), "save2gdf"),
-    "SCP in two rates": (lambda path: scp(path, bimodal=1), "save2gdf"),
-    "SCP by a code of its own": (lambda path: scp(path, tables=1), "save2gdf"),
-    "SCP without a rhythm": (lambda path: scp(path, without=(6,)), "no rhythm"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_hostile_and_compressed_files_are_refused(tmp_path: Path, name: str) -> None:
-    write, words = BROKEN[name]
-    path = write(tmp_path / f"{PERSON}.x")
-    for reader in (SIGNAL, ECG):
-        refused(reader, path, words, megabytes=60)
-    with pytest.raises(ReadError, match=words):
-        ECG.inspect(path)
-
-
-def test_a_large_xml_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = aecg(tmp_path / "x.xml")
-    monkeypatch.setattr(ecg_xml, "MOST_BYTES", 1000)
-    refused(SIGNAL, path, "over 0 MB")
-    monkeypatch.undo()
-    monkeypatch.setattr(ecg_xml, "MOST_ELEMENTS", 80)
-    refused(SIGNAL, path, "too many parts")
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), name=st.sampled_from(["dicom", "aecg", "muse", "scp"]))
-def test_whatever_the_bytes_it_is_read_or_refused(tmp_path: Path, data: st.DataObject, name: str) -> None:
-    path = tmp_path / name
-    if not path.exists():
-        {"dicom": dicom, "aecg": aecg, "muse": muse, "scp": scp}[name](path)
-    survives(SIGNAL, written(tmp_path / "spoilt", data.draw(damage(path.read_bytes()))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +210,19 @@ def scp(
     rest = section(0, pointers) + b"".join(built.values())
     rest = struct.pack("<I", 6 + len(rest)) + rest
     return written(path, struct.pack("<H", binascii.crc_hqx(rest, 0xFFFF)) + rest)
+
+
+def channels(**changes: Sequence[Any]) -> Callable[[Any], None]:
+    """Change an attribute of each channel; None leaves it."""
+
+    def change(whole: Any) -> None:
+        for name, values in changes.items():
+            for channel, value in zip(whole.WaveformSequence[0].ChannelDefinitionSequence, values, strict=False):
+                if value is not None:
+                    setattr(channel, name, value)
+
+    return change
+
+
+def parts(values: np.ndarray, start: int, leads: tuple[str, ...], **more: Any) -> dict[str, Any]:
+    return {"values": values, "start": start, "leads": leads, **more}
