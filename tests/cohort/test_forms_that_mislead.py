@@ -119,6 +119,15 @@ def test_the_targets_column_in_a_table_of_its_own_is_refused(target: str, cohort
     assert not [own for own in chiasm.check_cohort(cohort_folder.manifest) if own.severity == "error"]
 
 
+def test_a_frame_of_other_numbers_under_a_counting_index_is_not_the_targets() -> None:
+    patients = pd.DataFrame({"y": np.arange(20.0)}, index=[str(k) for k in range(20)])
+    other = pd.DataFrame({"y": np.arange(20.0)[::-1], "g": 1.0 + np.arange(20.0) % 3})
+    cohort = chiasm.cohort_from_frames(patients, {"labs": other}, chiasm.Regression("y"))
+    assert cohort.present.all()
+    with pytest.raises(chiasm.CohortError, match="is the target's"):
+        chiasm.cohort_from_frames(patients, {"labs": other.assign(y=np.arange(20.0))}, chiasm.Regression("y"))
+
+
 def test_small_numbers_are_no_reason_to_refuse_a_block() -> None:
     ids = [f"p{k}" for k in range(20)]
     omics = pd.DataFrame({"g": np.geomspace(1e-60, 1, 20)}, index=ids)

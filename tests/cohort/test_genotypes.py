@@ -261,6 +261,6 @@ def test_a_vcf_is_read_in_a_process_of_its_own(tmp_path: Path, capfd: pytest.Cap
 def test_a_missing_package_is_named(name: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vcf(tmp_path / "g.vcf", *CALLS)
     plink(tmp_path / "p.bed", [[0], [1], [2]], [("A", "C")])
-    monkeypatch.setattr("chiasm.cohort.genotypes.find_spec", lambda name: None)
+    monkeypatch.setattr("chiasm.cohort.own_process.find_spec", lambda name: None)
     with pytest.raises(chiasm.Unsupported, match=rf'need {package}: pip install "chiasm\[genotypes\]"'):
         block(tmp_path / name)

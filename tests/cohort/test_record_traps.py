@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import chiasm
+from chiasm.cohort.mimic import _icd
 from chiasm.cohort.record_cells import sign_of
 from chiasm.cohort.tables import Table
 from chiasm.readers.record.events import EventReader
@@ -242,3 +245,53 @@ def test_tables_of_semicolons_and_in_a_folder_called_data_are_read(tmp_path: Pat
     assert ("1", "CONDITION//CONCEPT//7", -1.0) in expected
     folder(tmp_path / "b" / "data", person=PERSON, condition_occurrence=text)
     assert rows(tmp_path / "b")[0] == expected
+
+
+def test_a_clock_that_is_none_is_counted_and_a_whole_time_beside_a_date_counts(tmp_path: Path) -> None:
+    path = folder(
+        tmp_path / "rec",
+        person=PERSON,
+        visit_occurrence=f"{VISIT}1,9201,2020-01-05 08:00:00,2020-01-05 20:00:00,\n",
+        measurement="person_id,measurement_concept_id,measurement_date,measurement_time,value_as_number\n"
+        "1,5,2020-01-05,99:99:99,1\n1,6,2020-01-05,2020-01-05 09:00:00,1\n",
+    )
+    assert hours(path, "1") == [(0.0, "ADMISSION//9201"), (1.0, "CONCEPT//6"), (12.0, "DISCHARGE//9201")]
+    assert "1 of measurement with a time that cannot be read" in rows(path)[1]
+
+
+def test_long_identifiers_beside_an_empty_cell_stay_apart(tmp_path: Path) -> None:
+    """As floats, these two would be one patient."""
+    long = [2**53 + 1, 2**53, None]
+    (tmp_path / "rec").mkdir()
+    person = pa.table({"person_id": pa.array(long, pa.int64()), "gender_concept_id": [8507, 8532, 8507]})
+    pq.write_table(person, tmp_path / "rec" / "person.parquet")
+    pq.write_table(
+        pa.table({"PERSON_ID": long[:2], "condition_concept_id": [1, 2], "condition_start_date": ["2020-01-01"] * 2}),
+        tmp_path / "rec" / "condition_occurrence.parquet",
+    )
+    found, said = rows(tmp_path / "rec")
+    assert {(subject, code) for subject, code, _ in found if "CONDITION" in code} == {
+        (str(2**53 + 1), "CONDITION//CONCEPT//1"), (str(2**53), "CONDITION//CONCEPT//2")
+    }  # fmt: skip
+    assert {subject for subject, *_ in found} == {str(2**53 + 1), str(2**53)} and "without a patient" in said
+
+
+def test_parts_whose_headers_differ_in_case_are_one_table(tmp_path: Path) -> None:
+    (tmp_path / "rec" / "person").mkdir(parents=True)
+    for name, column, number in (("a", "person_id", 1), ("b", "PERSON_ID", 2)):
+        part = pa.table({column: [number], "gender_concept_id": [8507]})
+        pq.write_table(part, tmp_path / "rec" / "person" / f"{name}.parquet")
+    condition = "person_id,condition_concept_id,condition_start_date\n1,7,2020-01-05\n2,7,2020-01-05\n"
+    (tmp_path / "rec" / "condition_occurrence.csv").write_text(condition)
+    assert {subject for subject, *_ in rows(tmp_path / "rec")[0]} == {"1", "2"}
+
+
+def test_a_year_without_end_is_no_year_of_birth(tmp_path: Path) -> None:
+    person = "person_id,gender_concept_id,year_of_birth\n1,8507,inf\n"
+    condition = "person_id,condition_concept_id,condition_start_date\n1,7,2020-01-05\n"
+    found, _ = rows(folder(tmp_path / "rec", person=person, condition_occurrence=condition))
+    assert "MEDS_BIRTH" not in {code for _, code, _ in found}
+
+
+def test_codes_of_one_diagnosis_are_one(tmp_path: Path) -> None:
+    assert _icd("e8490", 9) == _icd("E8490", 9) == "CONDITION//ICD9CM//E849.0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import imagecodecs
@@ -152,6 +153,20 @@ def test_jpeg_2000_in_deep_colour(tmp_path: Path, kind: str, channels: int) -> N
     found = READER.read(written(tmp_path / "x", content))
     assert np.array_equal(found.values, np.moveaxis(pixels[:, :, :3], -1, 0)) and found.channels[0] == "red"
     refused(READER, written(tmp_path / "x", content[: len(content) // 2]), "damaged")
+
+
+def test_a_palette_in_jpeg_2000_is_refused_and_not_scaled(tmp_path: Path) -> None:
+    """Its colours have eight bits, whatever the depth of the numbers that name them."""
+    pixels = np.random.default_rng(0).integers(0, 16, (20, 30)).astype(np.uint8)
+    content = imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="jp2", reversible=True, bitspersample=4)
+    assert READER.read(written(tmp_path / "plain", content)).values.max() <= 255
+    place, head = content.index(b"colr") - 4, content.index(b"jp2h") - 4
+    colours = struct.pack(">I4sHB3B", 8 + 2 + 1 + 3 + 48, b"pclr", 16, 3, 7, 7, 7) + bytes(range(48))
+    channels = struct.pack(">I4s", 8 + 12, b"cmap") + b"".join(struct.pack(">HBB", 0, 1, k) for k in range(3))
+    more = colours + channels
+    (size,) = struct.unpack_from(">I", content, head)
+    changed = content[:head] + struct.pack(">I", size + len(more)) + content[head + 4 : place] + more + content[place:]
+    refused(READER, written(tmp_path / "x", changed), "has a palette")
 
 
 def test_jpegs_of_another_coding_are_named(tmp_path: Path) -> None:

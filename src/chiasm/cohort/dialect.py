@@ -82,8 +82,10 @@ class Dialect:
     names: tuple[str, ...]
 
 
-def dialect_of(head: bytes, form: Form, usual: str) -> Dialect:
+def dialect_of(head: bytes, form: Form, usual: str, cut: bool = False) -> Dialect:
     """Tell how a table is written from its first bytes; `usual` is the separator that its suffix names.
+
+    `cut` says that more follows, so that the last line, or a cell of it, may go on.
 
     Raises:
         DialectError: binary data, no header, or text of another encoding.
@@ -100,7 +102,7 @@ def dialect_of(head: bytes, form: Form, usual: str) -> Dialect:
     if told:
         separator, skipped = separator or told[1], 1
     skipped += _comments(lines[skipped:], separator)
-    cut = len(lines) > skipped + LINES + 1 or len(head) > 60_000  # the last line, or a cell of it, may go on
+    cut = cut or len(lines) > skipped + LINES + 1
     lines = lines[skipped : skipped + LINES + 1]
     if not lines or not lines[0].strip():
         raise DialectError("has no header", "write the names of the columns in the first row")

@@ -224,14 +224,17 @@ def _of_the_target(
     modality: str, kind: str, values: Any, target: Target | None, patients: pd.DataFrame
 ) -> list[Problem]:
     """Refuse the target's own columns in a modality; one of the same name with other values is none."""
-    if not isinstance(values, pd.DataFrame) or target is None or kind == "events" or not values.index.is_unique:
+    if not isinstance(values, pd.DataFrame) or target is None or kind == "events":
         return []
     fix = "leave it out of the modality's frame"
-    shared = values.index.intersection(patients.index)
+    here, everybody = (own.set_axis(as_text(pd.Series(own.index))) for own in (values, patients))  # meet as text
+    if not here.index.is_unique or not everybody.index.is_unique:
+        return []
+    shared = here.index.intersection(everybody.index)
     return [
         error(f"column '{name}' is the target's", fix, modality=modality, finding="target-as-input")
-        for position, name in enumerate(map(str, values.columns))
-        if name in target.columns and same_labels(values.iloc[:, position].loc[shared], patients[name].loc[shared])
+        for position, name in enumerate(map(str, here.columns))
+        if name in target.columns and same_labels(here.iloc[:, position].loc[shared], everybody[name].loc[shared])
     ]
 
 

@@ -48,7 +48,6 @@ def main(path: str, field: str, most: int) -> int:
                     found[name].append(value)
                 blocks.append(values)
             if len(blocks) * len(samples) > most:
-                print(len(samples), len(blocks), file=sys.stderr)
                 return LIMIT
     except Exception:  # messages of the package quote paths and cells
         return DAMAGED

@@ -8,9 +8,7 @@ same block from either.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +18,9 @@ from chiasm.cohort.annotated_file import Annotated
 from chiasm.cohort.dialect import Form
 from chiasm.cohort.genotype_process import DOSAGES, LIMIT, NO_SAMPLES
 from chiasm.cohort.grid import GridError, Note
-from chiasm.cohort.own_process import ask
+from chiasm.cohort.own_process import ask, require_package
 from chiasm.cohort.table_bytes import require_bounded
-from chiasm.errors import Unsupported, count
+from chiasm.errors import count
 from chiasm.limits import GENOTYPE_CELLS, GIGABYTE, TABLE_BYTES, LimitError, require_regular
 
 VARIANTS = (".vcf", ".vcf.gz", ".bcf")
@@ -82,7 +80,7 @@ Found = tuple[Sequence[str], NDArray[np.float64], list[tuple[str, int, str, str,
 
 
 def _vcf(path: Path, field: str) -> Found:
-    _require("cyvcf2", "VCF and BCF files")
+    require_package("cyvcf2", "VCF and BCF files", "genotypes")
     size = require_regular(path, TABLE_BYTES)
     with path.open("rb") as file:
         start = file.read(16)
@@ -125,7 +123,7 @@ def _vcf(path: Path, field: str) -> Found:
 
 
 def _plink(path: Path) -> Found:
-    _require("bed_reader", "PLINK files")
+    require_package("bed_reader", "PLINK files", "genotypes")
     from bed_reader import open_bed  # type: ignore[import-untyped]
 
     size = require_regular(path, TABLE_BYTES)
@@ -165,8 +163,3 @@ def _plink(path: Path) -> Found:
         what = f"variants are left out: {len(listed) - len(kept):,} without another allele"
         notes = (Note(what, "write them where they are meant to count", "variants-left-out"),)
     return samples, values, [listed[at] for at in kept], notes
-
-
-def _require(package: str, what: str) -> Any:
-    if find_spec(package) is None:
-        raise Unsupported(f'{what} need {package.replace("_", "-")}: pip install "chiasm[genotypes]"')

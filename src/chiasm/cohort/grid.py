@@ -11,6 +11,7 @@ import datetime
 import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,10 +58,11 @@ class Grid:
     notes: tuple[Note, ...] = ()
     codes: dict[str, Numbers | Texts] = field(default_factory=dict)
 
-    @property
-    def words(self) -> list[str]:
-        """Names of the columns of text but for those of labels, which are words whatever they look like."""
-        return [name for name, values in self.columns.items() if values.dtype == object and name not in self.codes]
+    @cached_property
+    def words(self) -> dict[str, None]:
+        """Names of the columns of text but for those of labels, which are words whatever they look like, in order."""
+        texts = (name for name, values in self.columns.items() if values.dtype == object)
+        return {name: None for name in texts if name not in self.codes}
 
     def as_csv(self) -> bytes:
         """Return the columns of text as CSV in UTF-8, with their header."""

@@ -24,13 +24,15 @@ def chunk_bytes(dataset: Any) -> int:
 
 
 def inflates_beyond(dataset: Any, harmless: int = HARMLESS_BYTES) -> bool:
-    """Tell whether a deflated chunk unpacks to more bytes than its shape states, and perhaps than `harmless`.
+    """Tell whether a deflated chunk unpacks to more bytes than its shape states, and than `harmless`, or to no end.
 
     LZF is given the size; the other filters of HDF5 and h5py preserve it.
     """
     passed = filters(dataset)
     if dataset.chunks is None or DEFLATE not in passed:
         return False
+    if passed.count(DEFLATE) > 1:  # what is packed twice unpacks a million times
+        return True
     size = chunk_bytes(dataset)
     for place in range(dataset.id.get_num_chunks()):
         info = dataset.id.get_chunk_info(place)

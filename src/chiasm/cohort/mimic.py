@@ -10,7 +10,7 @@ import pandas as pd
 
 from chiasm.cohort.annotated_file import Annotated
 from chiasm.cohort.omop import left_out
-from chiasm.cohort.record_cells import DRUG, identifiers, names, numbers, signs_of, values_of
+from chiasm.cohort.record_cells import DRUG, identifiers, names, numbers, values_of
 from chiasm.cohort.record_tables import Gathered, read_columns, unread
 from chiasm.cohort.record_times import BIRTH, DEATH, Moments, moments
 
@@ -68,7 +68,7 @@ def _patients(path: Path, stays: pd.DataFrame, found: Gathered) -> None:
     found.add("patients", rows["subject_id"][some], None, [own for own in found_gender if own], needs_time=False)
     ages = numbers(rows["anchor_age"])
     years = numbers(rows["anchor_year"]) - ages
-    born = [None if np.isnan(year) else f"{int(year):04d}-01-01" for year in years]
+    born = [f"{int(year):04d}-01-01" if np.isfinite(year) else None for year in years]
     births = moments(rows.assign(born=pd.Series(born, index=rows.index, dtype=object)), "dob", "born")
     first = stays.groupby("subject")["start"].min().reindex(subjects)
     with np.errstate(invalid="ignore"):
@@ -91,11 +91,11 @@ def _measured(tables: Mapping[str, Path], table: str, found: Gathered) -> None:
     labels = _labels(tables[items], items) if items in tables else {}
     others = ("valuenum", "valueuom", "value", "error")
     rows = read_columns(tables[table], table, ["subject_id", "itemid", "charttime"], others)
-    wrong = (numbers(rows["error"]) == 1).tolist()  # marked by the staff, in MIMIC-III
-    found.left_out[table, "marked as an error"] += sum(wrong)
-    rows = rows[~np.array(wrong, dtype=bool)]
+    wrong = numbers(rows["error"]) == 1  # marked by the staff, in MIMIC-III
+    found.left_out[table, "marked as an error"] += int(wrong.sum())
+    rows = rows[~wrong]
     read, said = values_of(rows["valuenum"]), values_of(rows["value"])
-    signs = [own or other for own, other in zip(signs_of(rows["value"]), read.sign, strict=True)]
+    signs = [own or other for own, other in zip(said.sign, read.sign, strict=True)]
     coded = []
     for item, unit, sign in zip(identifiers(rows["itemid"]), names(rows["valueuom"]), signs, strict=True):
         parts = (labels.get(item, item), unit, sign)
@@ -169,7 +169,7 @@ def _icd(code: str, version: int) -> str:
     if not code or not version:
         return ""
     nine = version == 9
-    before = 4 if nine and code.startswith("E") else 3
-    plain = code.replace(".", "")
+    plain = code.replace(".", "").upper()
+    before = 4 if nine and plain.startswith("E") else 3
     pointed = f"{plain[:before]}.{plain[before:]}" if len(plain) > before else plain
     return f"CONDITION//{'ICD9CM' if nine else 'ICD10CM'}//{pointed}"

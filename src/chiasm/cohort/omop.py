@@ -128,8 +128,8 @@ def _persons(path: Path, codes: Codes, found: Gathered) -> None:
     persons = read_columns(path, "person", ["person_id"], (*parts, *FACTS))
     year, month, day = (numbers(persons[own]) for own in parts[:3])
     dated = [
-        f"{int(y):04d}-{1 if np.isnan(m) else int(m):02d}-{1 if np.isnan(d) or np.isnan(m) else int(d):02d}"
-        if not np.isnan(y)
+        f"{int(y):04d}-{int(m) if np.isfinite(m) else 1:02d}-{int(d) if np.isfinite(d) and np.isfinite(m) else 1:02d}"
+        if np.isfinite(y)
         else None
         for y, m, d in zip(year, month, day, strict=True)
     ]

@@ -1,7 +1,7 @@
 """Read a file with a C library in a process of its own, which may break down without taking this one with it.
 
-A script beside this file does the reading; it imports nothing of chiasm, so that it starts quickly. What it writes to
-its standard output is the length of a header (8 bytes), the header as JSON, and arrays.
+A script beside this file does the reading; the script imports nothing of chiasm, so that it starts quickly. What it
+writes to its standard output is the length of a header (8 bytes), the header as JSON, and arrays.
 """
 
 from __future__ import annotations
@@ -11,8 +11,17 @@ import struct
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from chiasm.errors import Unsupported
+
+
+def require_package(package: str, what: str, extra: str) -> None:
+    """Raise `Unsupported` if a package that reads such files is missing, which is not imported here."""
+    if find_spec(package) is None:
+        raise Unsupported(f'{what} need {package.replace("_", "-")}: pip install "chiasm[{extra}]"')
 
 
 @dataclass(frozen=True)

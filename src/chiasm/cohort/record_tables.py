@@ -17,7 +17,7 @@ import pyarrow.csv as pacsv  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from chiasm.cohort.grid import GridError
+from chiasm.cohort.grid import GridError, refuse_repeated
 from chiasm.cohort.record_cells import identifiers
 from chiasm.cohort.record_times import Moments, placed
 from chiasm.cohort.table_bytes import require_bounded, require_bounded_parquet
@@ -161,7 +161,8 @@ def read_columns(
             for part in _parts(path):
                 require_bounded_parquet(part)
                 known = {own.lower(): own for own in pq.read_schema(part).names}
-                parts.append(pq.ParquetFile(part).read(columns=_known(known, name, needed, others)))
+                own_part = pq.ParquetFile(part).read(columns=_known(known, name, needed, others))
+                parts.append(own_part.rename_columns([own.lower() for own in own_part.column_names]))
             table = pa.concat_tables(parts, promote_options="permissive")
         else:
             packed = path.name.lower().endswith(".gz")
@@ -171,6 +172,7 @@ def read_columns(
             sign = max(",;\t", key=header.count)
             tabs = sign == "\t"  # as the vocabularies of OMOP are handed out
             names = [own.strip().strip('"') for own in header.rstrip("\r\n").split(sign)]
+            refuse_repeated([own.lower() for own in names])
             known = {own.lower(): own for own in names}
             wanted = _known(known, name, needed, others)
             table = pacsv.read_csv(
@@ -190,7 +192,7 @@ def read_columns(
             first = table.column(0)
             first = pc.replace_substring_regex(first.cast(pa.string()), r"^\s*([0-9]+)\.0+\s*$", r"\1")
             table = table.filter(pc.is_in(first, value_set=pa.array(among, pa.string())))
-        frame: pd.DataFrame = table.to_pandas()
+        frame: pd.DataFrame = table.to_pandas(integer_object_nulls=True)  # as floats, long identifiers would change
     except LimitError as fault:
         raise LimitError(f"its table '{name}' {fault.what}", fault.fix) from None
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 BIRTH, DEATH = "MEDS_BIRTH", "MEDS_DEATH"
 STARTS_WITH_DAY = r"\d{4}-\d{2}-\d{2}|\d{8}"  # a year, or a month, is no time
-CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?")
+CLOCK = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?")
 LAST_OF_DAY = np.timedelta64(86_399, "s")
 NEVER = (2099, 2199, 2999, 9999)  # years in which something ends that has not ended yet
 
@@ -61,6 +61,7 @@ def moments(frame: pd.DataFrame, *columns: str, ends: bool = False, clock: str =
         if not pd.api.types.is_datetime64_any_dtype(cells.dtype):  # text, or the dates of a Parquet file
             text = cells.map(lambda cell: str(cell).strip(), na_action="ignore").astype(object)
             cells = text.where(text.str.match(STARTS_WITH_DAY, na=False).astype(bool))
+            cells = cells.str.replace(r"^(?:2999|9999)", "2199", regex=True)  # beyond what pandas reads; see NEVER
             alone = text.str.fullmatch(STARTS_WITH_DAY, na=False).to_numpy(bool)
         found = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True).dt.tz_convert(None)
         own = found.to_numpy("datetime64[us]")
@@ -69,10 +70,13 @@ def moments(frame: pd.DataFrame, *columns: str, ends: bool = False, clock: str =
         dated = np.where(some, alone & ~np.isnat(own), dated)
     if clock:
         told = frame[clock].map(lambda cell: str(cell).strip(), na_action="ignore").astype(object)
+        told = told.str.replace(r"^\d{4}-\d{2}-\d{2}[ T]", "", regex=True)  # where it is the whole time
         known = dated & told.str.fullmatch(CLOCK, na=False).to_numpy(bool)
+        unread = dated & ~known & told.notna().to_numpy() & (told != "").to_numpy(bool)
+        time[unread], odd[unread] = np.datetime64("NaT", "us"), True
         hours = pd.to_timedelta(told[known].map(lambda own: own if own.count(":") > 1 else f"{own}:00"))
         time[known] += hours.to_numpy("timedelta64[us]")
-        dated &= ~known
+        dated &= ~(known | unread)
     return Moments(time, odd, dated, ends)
 
 

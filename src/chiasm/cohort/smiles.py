@@ -24,9 +24,12 @@ def parse_smiles(smiles: str) -> Any:
     return Chem.MolFromSmiles(smiles, asked)
 
 
-def is_too_large(atoms: int, bonds: int) -> bool:
-    """Tell whether RDKit's search for rings may take minutes, gigabytes, or the process; rings = bonds - atoms + 1."""
-    return atoms > MOST_ATOMS or bonds - atoms + 1 > MOST_RINGS
+def is_too_large(atoms: int, bonds: int, fragments: int = 1) -> bool:
+    """Tell whether RDKit's search for rings may take minutes, gigabytes, or the process.
+
+    Of f fragments there are `bonds - atoms + f` rings.
+    """
+    return atoms > MOST_ATOMS or bonds - atoms + fragments > MOST_RINGS
 
 
 def is_large_smiles(smiles: str) -> bool:
@@ -38,7 +41,9 @@ def is_large_smiles(smiles: str) -> bool:
     asked: Any = Chem.SmilesParserParams()
     asked.allowCXSMILES, asked.parseName, asked.sanitize, asked.removeHs = False, False, False, False
     found = Chem.MolFromSmiles(smiles, asked)
-    return found is not None and is_too_large(found.GetNumAtoms(), found.GetNumBonds())
+    if found is None:
+        return False
+    return is_too_large(found.GetNumAtoms(), found.GetNumBonds(), len(Chem.GetMolFrags(found)))
 
 
 def molecule_digests(texts: Iterable[str], known: MutableMapping[bytes, bytes]) -> Iterator[bytes]:

@@ -84,9 +84,10 @@ def _chosen(
 
 
 def _grid(rows: list[list[Any]], cells: Cells, merged: list[Any], form: Form, notes: tuple[Note, ...]) -> Grid:
-    top, last = (next((at for at, row in order if _some(row)), None) for order in (_forth(rows), _back(rows)))
-    if top is None or last is None:
+    filled = [at for at, row in enumerate(rows) if _some(row)]
+    if not filled:
         raise GridError("the sheet is empty", 'name the sheet of the table, as in sheet = "..."')
+    top, last = filled[0], filled[-1]
     columns = list(zip(*rows[top : last + 1], strict=True))
     places = [at for at, column in enumerate(columns) if _some(column)]
     left, named = places[0], [at for at in places if _some([columns[at][0]])]
@@ -136,14 +137,6 @@ def _doubts(cells: Cells, names: dict[int, str], top: int, last: int) -> Iterato
         what = f"column '{names[at]}' holds percents, read as fractions (25 % as 0.25), beside numbers that are none"
         row = min(cells.percents[at], cells.plain[at]) - top + 1
         yield Note(what, "write all of them in one way", "percents-among-numbers", row)
-
-
-def _forth(rows: list[list[Any]]) -> Any:
-    return enumerate(rows)
-
-
-def _back(rows: list[list[Any]]) -> Any:
-    return ((at, rows[at]) for at in range(len(rows) - 1, -1, -1))
 
 
 def _some(cells: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ from chiasm.cohort.dialect import Form
 from chiasm.cohort.epochs import moments, unit_of
 from chiasm.cohort.grid import Grid, GridError, Note, Numbers, Texts, column_of, refuse_repeated, without_marks, written
 from chiasm.cohort.notation import number
-from chiasm.cohort.own_process import ask
+from chiasm.cohort.own_process import ask, require_package
 from chiasm.cohort.statistics_process import ENCODING, LIMIT
-from chiasm.errors import Unsupported, count, first_rows
+from chiasm.errors import count, first_rows
 from chiasm.limits import BOMB_CELLS, BOMB_RATIO, STATISTICS_BYTES, STATISTICS_CELLS, LimitError, require_regular
 
 READERS = {  # suffix -> the function of pyreadstat, the program
@@ -76,7 +75,7 @@ def _read(
     path: Path, function: str, program: str, encoding: str, size: int
 ) -> tuple[list[str], list[Numbers | list[str]], list[str], list[dict[Any, str]], int]:
     """Names, columns, formats and labels of a file, and its number of rows, read in a process that may break down."""
-    require_package()
+    require_package("pyreadstat", "files of SPSS, Stata and SAS", "tables")
     encoding = codecs.lookup(encoding).name if encoding and function != "read_por" else ""
     of_size = max(BOMB_CELLS, BOMB_RATIO * size)
     found = ask("statistics_process.py", function, path, encoding, STATISTICS_CELLS, of_size)
@@ -163,9 +162,3 @@ def _without(name: str, bare: NDArray[np.bool_]) -> Note:
 def _business_days(name: str) -> Note:
     what = f"column '{name}' counts the days of a calendar of business days, which is not read, and is read as numbers"
     return Note(what, "write it as a date, by dofb() of Stata", "business-days")
-
-
-def require_package() -> None:
-    """Raise `Unsupported` if pyreadstat is missing."""
-    if find_spec("pyreadstat") is None:
-        raise Unsupported('files of SPSS, Stata and SAS need pyreadstat: pip install "chiasm[tables]"')

@@ -127,7 +127,8 @@ class Table:
             self._opened = self._state()
             return
         if self._holds_records:
-            self._opened = self._state() if self.columns else None
+            self._opened = self._state()
+            _ = self._annotated  # is read here, so that what is wrong is told on opening
             return
         named = self.path.name.lower()
         if not self.is_annotated and not self.is_grid and not named.endswith(SUFFIXES):

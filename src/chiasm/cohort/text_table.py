@@ -50,9 +50,10 @@ class TextTable:
             head = file.read(PROBED_BYTES)
             while not whole_header(head) and (more := file.read(PROBED_BYTES)):  # a header of many columns
                 head += more + file.read(len(head))
+            cut = bool(file.read(1))
         try:
             usual = "\t" if isinstance(self._source, Path) and ".tsv" in self._source.name.lower() else ","
-            return dialect_of(head, self._form, usual)
+            return dialect_of(head, self._form, usual, cut)
         except DialectError as fault:
             self._refuse(fault.what, fault.fix)
 

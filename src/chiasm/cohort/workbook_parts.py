@@ -92,7 +92,7 @@ def _unpacked(packed: zipfile.ZipFile, size: int) -> Iterator[tuple[str, bytes]]
     for member in members:
         if member.flag_bits & 1:
             raise LimitError("is protected by a password", f"{AGAIN}, without one")
-        if member.filename.lower().endswith(READ) or member.filename == "mimetype":
+        if member.filename.lower().endswith(READ):
             data = packed.read(member)  # never more than the size that its entry names
             if b"<!DOCTYPE" in data[:4096] or b"<!ENTITY" in data:
                 raise LimitError("holds XML with definitions of its own, as no workbook does", AGAIN)

@@ -32,8 +32,8 @@ def label_text(values: pd.Series) -> NDArray[np.object_]:
 
 
 def same_labels(one: pd.Series, other: pd.Series) -> bool:
-    """True if two columns hold the same labels, row for row; an empty cell equals an empty one."""
-    return bool((label_text(one) == label_text(other)).all())
+    """True if two columns hold the same labels, row for row; an empty cell equals an empty one; of no rows False."""
+    return len(one) > 0 and bool((label_text(one) == label_text(other)).all())
 
 
 class Cells:

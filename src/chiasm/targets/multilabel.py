@@ -63,6 +63,10 @@ class Multilabel(Target):
             cells.note(f"column '{column}' is neither 0 nor 1", "code it as 1 = has it", wrong)
         return self, Outcome(value, None, ~np.isnan(value).all(axis=1))
 
+    def understands(self, column: str, words: NDArray[np.object_]) -> bool:
+        """True if a label is told by words such as yes and no."""
+        return not np.isnan(codes_of(words)).any()
+
     def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
         """List labels that are constant or too rare for the usual folds; an error if every label is constant."""
         sizes = fewest(outcome.value)  # (K,)

@@ -105,6 +105,10 @@ class Survival(Target):
         happened = (event == 0) if self.censored else (event == 1)
         return self, Outcome(np.where(known, time, np.nan), happened & known, known)
 
+    def understands(self, column: str, words: NDArray[np.object_]) -> bool:
+        """True if an event, or a censoring, is told by words such as dead and alive."""
+        return column != self.time and not np.isnan(codes_of(words, status=bool(self.event))).any()
+
     def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
         found = reach_problems(self.time, outcome.value[outcome.known], path)
         events = int(_events(outcome).sum())

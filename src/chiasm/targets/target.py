@@ -218,6 +218,10 @@ class Target(ABC):
         """Describe the outcomes by counts, for `trial.json`."""
         return {}
 
+    def understands(self, column: str, words: NDArray[np.object_]) -> bool:
+        """True if all words of a column of the target can be read; by default none can, since it holds numbers."""
+        return False
+
     def stored(self) -> dict[str, Any]:
         """Describe the target as a model keeps it: its kind and its columns, without what is empty."""
         return {
