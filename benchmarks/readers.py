@@ -1,6 +1,6 @@
 """Whether the readers read what the reference libraries read: every file that these carry, and a grid of written ones.
 
-    python benchmarks/readers.py [--formats DICOM,TIFF] [--sdists FOLDER]
+    python benchmarks/readers.py [--formats DICOM TIFF] [--sdists FOLDER]
     python benchmarks/readers.py --table          writes the table of docs/data.md
 
 Each file is read by chiasm and, by plain calls, by the reference library (`references/`, a module a family): pydicom,
@@ -177,7 +177,7 @@ def table(out: Path, page: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--formats", default="")
+    parser.add_argument("--formats", nargs="+", choices=tuple(LIBRARIES), default=())
     parser.add_argument("--sdists", type=Path)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true")
@@ -186,7 +186,7 @@ def main() -> None:
         print(table(options.out, PAGE))
         return
     began = time.process_time()
-    rows = run([name for name in options.formats.split(",") if name], options.sdists, options.out)
+    rows = run(options.formats, options.sdists, options.out)
     counts = Counter((row.format, row.result) for row in rows)
     for (name, result), number in sorted(counts.items()):
         print(f"{name:14} {result:10} {number:6,}")

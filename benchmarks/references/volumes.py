@@ -45,7 +45,7 @@ def volume_cases(folders: Sequence[Path], work: Path) -> Iterator[Case]:
             image.header.set_slope_inter(slope, -7.25)
         yield _written(image, work, f"{unit}, {slope}, {made.__name__}", ".nii.gz", "NIfTI", written := written + 1)
     image = nibabel.Nifti1Image(np.where(_voxels(rng, "f4") > 90, np.nan, 1).astype("f4"), np.eye(4))
-    yield _written(image, work, "NaN", ".nii", "NIfTI", written + 1)
+    yield _written(image, work, "NaN", ".nii", "NIfTI", written := written + 1)
     for kind, packed, shape in product(("u1", "i2", "i4", "f4"), (".mgh", ".mgz"), ((4, 5, 6), (4, 5, 6, 3))):
         affine = np.array([[0, 0, 2.0, 1], [-3.0, 0, 0, 2], [0, 1.5, 0, 3], [0, 0, 0, 1]])
         image = nibabel.MGHImage(_voxels(rng, kind, shape), affine)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -127,6 +128,8 @@ def main() -> int:
         if found.returncode:
             broken += 1
             print(f"{name}: ended with {found.returncode}; its input is {folder}/x{TARGETS[name].suffix}", flush=True)
+        else:
+            shutil.rmtree(folder)
     return min(broken, 1)
 
 

@@ -31,7 +31,6 @@ class Samples:
     begin: int
     end: int
     size: int
-    said: bool
 
     @property
     def cut_off(self) -> bool:
@@ -42,7 +41,7 @@ class Samples:
 def samples_of(path: Path) -> Samples | None:
     """Find the samples of a WAV or RF64 file; None if there are none. soundfile reads what is left of a cut file.
 
-    A size that the program which wrote the file did not know counts as the rest of the file (`said` is false).
+    A size that the program which wrote the file did not know counts as the rest of the file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -58,8 +57,7 @@ def samples_of(path: Path) -> Samples | None:
                 length -= 16
             if name == b"data":
                 length, begin = data if large and length == ALL_ONES else length, file.tell()
-                said = length not in UNSAID
-                return Samples(begin, begin + length if said else size, size, said)
+                return Samples(begin, size if length in UNSAID else begin + length, size)
             file.seek(length + length % 2, 1)
     return None
 
