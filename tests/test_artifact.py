@@ -363,3 +363,12 @@ def test_without_a_swap_two_renames_do_and_the_first_is_undone(
     monkeypatch.undo()
     assert chiasm.load_model(folder).recipe == ("late-fusion" if fails else "single:m1")
     assert [file.name for file in folder.parent.iterdir()] == ["model"]
+
+
+def test_a_model_that_could_not_be_opened_is_not_saved(
+    fitted: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifact.files, "MODEL_JSON_BYTES", 100)
+    with pytest.raises(ArtifactError, match="more columns than a model folder may hold"):
+        fitted.save(tmp_path / "m")
+    assert not list(tmp_path.iterdir())

@@ -132,3 +132,9 @@ def test_an_error_stops_before_anything_is_encoded_or_written(
 def test_what_was_found_by_decoding_may_be_accepted_of_an_encoded_cohort(once: CohortFolder) -> None:
     encoded = chiasm.encode(chiasm.open_cohort(once.manifest), jobs=1).cohort
     assert [problem for problem in chiasm.check_cohort(encoded) if problem.severity == "error"] == []
+
+
+def test_a_prepared_cohort_was_checked_already() -> None:
+    prepared = api.prepare(chiasm.synthetic_cohort("complementary", 40, target="regression"))
+    with pytest.raises(ValueError, match="leave `checked` out"):
+        chiasm.evaluate(prepared, ["late-fusion"], checked=[])

@@ -12,6 +12,7 @@ import grpc  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 import torch
+from flwr.app import RecordDict
 
 from chiasm import artifact
 from chiasm.cli import main
@@ -220,6 +221,28 @@ def test_no_caller_fills_the_log() -> None:
     seldom("round", round=1)
     grid.refuse("b", "2", "no adapter")
     assert seen[-1] == ("refused", {"client": "b", "reason": "no adapter"})
+
+
+def test_a_hospital_that_never_answers_is_waited_for_less_and_less() -> None:
+    lost: list[str] = []
+
+    def told(event: str, **facts: Any) -> None:
+        lost.extend([facts["reason"]] if event == "lost" else [])
+
+    grid = HospitalGrid(["a", "b"], least=1, gather_seconds=1.0, told=told)
+    for number in range(1, 14):
+        sent = [grid.create_message(RecordDict(), "train", node, str(number)) for node in (1, 2)]
+
+        def answers(group: str = str(number)) -> None:
+            while not grid.awaited("a", group):
+                time.sleep(0.001)
+            grid.answer("a", group, RecordDict(), lambda: None)
+
+        answering = threading.Thread(target=answers, daemon=True)
+        answering.start()
+        assert len([own for own in grid.send_and_receive(sent, timeout=0.3) if not own.has_error()]) == 1
+        answering.join(5)
+    assert [number for number, reason in enumerate(lost, 1) if reason.startswith("no answer in")] == [1, 5, 13]
 
 
 def test_invitations_at_once_all_count(base: Path, tmp_path: Path) -> None:

@@ -290,6 +290,18 @@ def test_an_epoch_whose_loss_is_no_number_can_be_resumed(tmp_path: Path) -> None
         assert np.isnan(history.validation).all() and len(history.validation) == EPOCHS
 
 
+def test_a_phase_trains_something_and_each_loss_has_one_name() -> None:
+    with pytest.raises(ValueError, match="the phase 'idle' trains no parameter"):
+        train(fresh(), examples(), (Phase(OPTIONS, name="idle", trainable=lambda name: False),), seed=0)
+
+    class Clash(Objective):
+        def losses(self, network: Network, batch: Batch, link: Tensor, fused: Fused) -> dict[str, Tensor]:
+            return {"size": link.mean()}
+
+    with pytest.raises(ValueError, match="both have a loss size"):
+        train(fresh(), examples(), (Phase(OPTIONS, objective=Clash()),), seed=0)
+
+
 @pytest.mark.parametrize("names", [(), ("same", "same")])
 def test_phases_have_different_names(names: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="phases of different names"):
