@@ -43,7 +43,7 @@ import test_slide
 import test_text
 import test_video
 import test_volume
-import test_ward_ecg
+import test_ward_broken
 import ward_files
 from refusals import PERSON, written
 
@@ -224,7 +224,7 @@ KINDS: dict[str, Kind] = {
         "ecg",
         "x/{id}.scp",
         lambda path, k: ward_files.scp(path, ward_files.stored(seed=k)[:2], ("I", "II")),
-        [made_in(write) for write, _ in test_ward_ecg.BROKEN.values()],
+        [made_in(write) for write, _ in test_ward_broken.BROKEN.values()],
     ),
     "audio": Kind(
         "audio",
