@@ -90,7 +90,7 @@ def evaluate(
             findings=findings,
             contrasts=list(contrasts),
         )
-    trial = Trial(trial.document, trial.predictions, trial.outcomes, _report)
+    trial = Trial(trial.document, trial.predictions, trial.outcomes, _report, _plots)
     if folder is not None and not (folder / "report.html").exists():
         trial.report(folder / "report.html")
     return trial
@@ -98,10 +98,16 @@ def evaluate(
 
 def load_trial(folder: Path | str) -> Trial:
     """Load a finished trial from its run folder."""
-    return read_trial(folder, _report)
+    return read_trial(folder, _report, _plots)
 
 
 def _report(trial: Trial, path: Path) -> Path:
     from chiasm.report import write_report
 
     return write_report(trial, path)
+
+
+def _plots(trial: Trial) -> Any:
+    from chiasm.report import Plots
+
+    return Plots(trial)

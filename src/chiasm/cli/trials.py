@@ -132,14 +132,21 @@ def evaluate(
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that chiasm evaluate wrote.")],
     out: Annotated[Path | None, typer.Option(help="The page; default: report.html in the run folder.")] = None,
+    figures: Annotated[
+        str | None, typer.Option(metavar="svg,pdf,png", help="Write each picture into figures/ beside the page too.")
+    ] = None,
 ) -> None:
-    """Write the page of a trial again, one HTML file."""
+    """Write the page of a trial again, one HTML file, and its pictures for a paper."""
     from chiasm import api
 
     page = run / "report.html" if out is None else out
     if page.suffix not in (".html", ".htm"):
         raise ValueError(f"'{page}' must end in .html: the report is a web page")
-    screen.show(f"Report: {api.load_trial(run).report(page)}")
+    trial = api.load_trial(run)
+    drawn = trial.plot.save(page.parent / "figures", figures.split(",")) if figures is not None else []
+    screen.show(f"Report: {trial.report(page)}")
+    if drawn:
+        screen.show(f"Figures: {', '.join(file.name for file in drawn)} in {page.parent / 'figures'}")
 
 
 def summarise(cohort: Cohort) -> dict[str, Any]:

@@ -25,6 +25,7 @@ VALUE_OF = "value_"
 LEADING = ("recipe", "repeat", "fold", "patient", "pattern")
 PARTS = ("cohort", "protocol", "recipes", "findings", "contrasts", "verdict")
 Reporter = Callable[["Trial", Path], Path]
+Plotter = Callable[["Trial"], Any]
 
 
 class TrialError(ValueError):
@@ -42,13 +43,14 @@ class Trial:
         outcomes: one row per patient of the cohort, by id: `value` (for labels one `value_<label>` each), `event` for
             survival, `pattern`, the number of `modalities`, `fold` and `group` where there are any, and the `unit` that
             the folds keep together, where it is more than one patient.
-        reporter: writes the page; supplied by the public API.
+        reporter, plotter: write the page, and draw its pictures; supplied by the public API.
     """
 
     document: Mapping[str, Any]
     predictions: pd.DataFrame
     outcomes: pd.DataFrame
     reporter: Reporter | None = None
+    plotter: Plotter | None = None
 
     def __repr__(self) -> str:
         verdict = self.verdict
@@ -155,6 +157,22 @@ class Trial:
                 rows.append({**row, "mean": found.mean, "low": found.low, "high": found.high})
         return pd.DataFrame(rows, columns=["recipe", "label", "n", "positives", "mean", "low", "high"])
 
+    @property
+    def plot(self) -> Any:
+        """The pictures of the page, each as matplotlib axes: `trial.plot.forest()`, `contrasts`, `upset` and so on.
+
+        `patterns`, `calibration` and `kaplan_meier` take names of recipes; `trial.plot.save(folder, ("svg", "pdf"))`
+        writes every picture into a file.
+
+        Raises:
+            TrialError: the trial was made by hand.
+        """
+        if self.plotter is None:
+            raise TrialError(
+                "this trial was made without a way to draw pictures: use chiasm.evaluate or chiasm.load_trial"
+            )
+        return self.plotter(self)
+
     def report(self, path: Path | str) -> Path:
         """Write the report as one self-contained HTML file."""
         if self.reporter is None:
@@ -226,7 +244,7 @@ def outcome_of(outcomes: pd.DataFrame, labels: Sequence[str] = ()) -> Outcome:
     return Outcome(value, event, np.isfinite(value))
 
 
-def load_trial(folder: Path | str, reporter: Reporter | None = None) -> Trial:
+def load_trial(folder: Path | str, reporter: Reporter | None = None, plotter: Plotter | None = None) -> Trial:
     """Read a finished trial back from its run folder.
 
     Raises:
@@ -251,7 +269,7 @@ def load_trial(folder: Path | str, reporter: Reporter | None = None) -> Trial:
     held = {*PARTS} <= document.keys() and {*LEADING} <= {*predictions} and "patient" in outcomes
     if not held or not set(predictions["patient"]) <= set(outcomes["patient"]):
         raise TrialError(_damaged(folder))
-    return Trial(document, predictions, outcomes.set_index("patient"), reporter)
+    return Trial(document, predictions, outcomes.set_index("patient"), reporter, plotter)
 
 
 def read_document(file: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Report of a trial as one self-contained HTML file."""
+"""Report of a trial as one self-contained HTML file, and its pictures one by one."""
 
 from __future__ import annotations
 
 from chiasm.report.page import write_report
+from chiasm.report.plots import Plots
 
-__all__ = ["write_report"]
+__all__ = ["Plots", "write_report"]

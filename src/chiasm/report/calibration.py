@@ -18,7 +18,7 @@ from chiasm.evaluation import Trial
 from chiasm.evaluation.intervals import one_label, trial_scores
 from chiasm.evaluation.trial import VALUE_OF
 from chiasm.metrics.scores import NOT_ESTIMABLE
-from chiasm.report.drawing import Picture
+from chiasm.report.drawing import NewSheet, Picture, sheet
 from chiasm.report.horizons import at_middle, middle_horizons, when
 from chiasm.report.measures import text_of
 from chiasm.report.recipes import Best
@@ -45,10 +45,10 @@ class CalibrationPart:
     named: bool = False
 
 
-def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
+def calibration_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) -> CalibrationPart:
     """Build the calibration of the recipes in `best`, according to the kind of target."""
     if trial.target.has_times:
-        return survival_calibration(trial, best)
+        return survival_calibration(trial, best, new)
     probable = trial.target.has_classes or trial.target.has_labels
     panels, rows = [], []
     for one in best:
@@ -69,20 +69,19 @@ def calibration_part(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
             f"{verb}. Bars below: how many patients got each probability."
         )
         columns = ["recipe", noun, "mean predicted", "observed share", "calibration slope (ideal is 1)"]
-        return CalibrationPart(
-            said, columns, rows, draw_panels(panels, "predicted probability", "observed share", unit=True), named=True
-        )
+        drawn = draw_panels(panels, "predicted probability", "observed share", unit=True, new=new)
+        return CalibrationPart(said, columns, rows, drawn, named=True)
     said = (
         "Patients in groups of similar prediction: on the diagonal, what was predicted is what was observed on average."
     )
     columns = ["recipe", "mean predicted", "mean observed", "slope of observed on predicted (ideal is 1)"]
     target = trial.document["cohort"]["target"]
     unit = f" ({target['unit']})" if target.get("unit") else ""
-    drawn = draw_panels(panels, f"mean predicted{unit}", f"mean observed{unit}", unit=False)
+    drawn = draw_panels(panels, f"mean predicted{unit}", f"mean observed{unit}", unit=False, new=new)
     return CalibrationPart(said, columns, rows, drawn)
 
 
-def survival_calibration(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
+def survival_calibration(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) -> CalibrationPart:
     """Compare predicted with Kaplan-Meier survival at each fold's middle horizon, with times as shares of it."""
     middle = middle_horizons(trial)
     if not middle:
@@ -109,7 +108,7 @@ def survival_calibration(trial: Trial, best: Sequence[Best]) -> CalibrationPart:
     )
     columns = ["recipe", f"mean predicted survival at {at}", "Kaplan-Meier survival, all tested patients"]
     across = f"predicted survival at {at if given else 'the middle horizon'}"
-    drawn = draw_panels(panels, across, "observed survival", unit=True) if panels else None
+    drawn = draw_panels(panels, across, "observed survival", unit=True, new=new) if panels else None
     return CalibrationPart(said, columns, rows, drawn)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chiasm.evaluation import Trial
-from chiasm.report.drawing import FAINT, INK, QUIET, SINGLE, Picture, picture, quiet_rows, sheet, style
+from chiasm.report.drawing import FAINT, INK, QUIET, SINGLE, NewSheet, Picture, quiet_rows, sheet, style
 from chiasm.report.kinds import page_of
 from chiasm.report.wording import count, percent
 
@@ -59,14 +59,16 @@ def kind_and_encoder(entry: Mapping[str, Any]) -> str:
     )
 
 
-def draw_patterns(patterns: Mapping[str, int], modalities: Mapping[str, Mapping[str, Any]]) -> Picture:
+def draw_patterns(
+    patterns: Mapping[str, int], modalities: Mapping[str, Mapping[str, Any]], new: NewSheet = sheet
+) -> Picture:
     """Draw an UpSet plot: each column is a pattern of present modalities, each row a modality with its total."""
     shown = list(patterns.items())[:MAX_PATTERNS]
     names = sorted(modalities, key=lambda name: (modalities[name]["present"], name))
     sizes, totals = [n for _, n in shown], [int(modalities[name]["present"]) for name in names]
     members = [set(pattern.split("+")) for pattern, _ in shown]
     with style():
-        figure = sheet(1.9 + 0.3 * len(names), width=min(8.4, 4.6 + 0.42 * len(shown)))
+        figure = new(1.9 + 0.3 * len(names), min(8.4, 4.6 + 0.42 * len(shown)))
         grid = figure.add_gridspec(
             2,
             2,
@@ -103,4 +105,4 @@ def draw_patterns(patterns: Mapping[str, int], modalities: Mapping[str, Mapping[
         bars.spines["bottom"].set_visible(False)
         quiet_rows(bars)
         described = "; ".join(f"{pattern.replace('+', ' and ')}: {count(n, 'patient')}" for pattern, n in shown)
-        return picture(figure, f"Patients by the modalities they have. {described}.")
+        return Picture(figure, (columns, dots, bars), f"Patients by the modalities they have. {described}.")

@@ -13,7 +13,19 @@ from chiasm.evaluation.judging import Judging
 from chiasm.evaluation.sentences import digits_of
 from chiasm.fitting.sides import BEST_AVAILABLE
 from chiasm.metrics.scores import NOT_ESTIMABLE, PRIMARY
-from chiasm.report.drawing import COMBINED, FAINT, INK, NARROW, QUIET, WIDTH, Picture, picture, quiet_rows, sheet, style
+from chiasm.report.drawing import (
+    COMBINED,
+    FAINT,
+    INK,
+    NARROW,
+    QUIET,
+    WIDTH,
+    NewSheet,
+    Picture,
+    quiet_rows,
+    sheet,
+    style,
+)
 from chiasm.report.wording import count, metric_of
 
 if TYPE_CHECKING:
@@ -68,7 +80,9 @@ def in_fifths(trial: Trial) -> bool:
     return Judging(trial, {}).strata[1]
 
 
-def draw_contrasts(rows: Sequence[Row], margin: float, label: str, *, narrow: bool = False) -> Picture | None:
+def draw_contrasts(
+    rows: Sequence[Row], margin: float, label: str, *, narrow: bool = False, new: NewSheet = sheet
+) -> Picture | None:
     """Draw every contrast with its interval, a line at zero, and the gains worth having shaded; None if there is none.
 
     Args:
@@ -80,7 +94,7 @@ def draw_contrasts(rows: Sequence[Row], margin: float, label: str, *, narrow: bo
     plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.0}
     reach = 1.1 * max(*ends, 2 * margin)
     with style():
-        figure = sheet(0.85 + (0.56 if narrow else 0.36) * len(rows), width=NARROW if narrow else WIDTH)
+        figure = new(0.85 + (0.56 if narrow else 0.36) * len(rows), NARROW if narrow else WIDTH)
         axes = figure.add_subplot()
         axes.axvspan(margin, reach, color=_GAINS, linewidth=0)
         axes.axvline(0, color=INK, linewidth=1)
@@ -108,7 +122,7 @@ def draw_contrasts(rows: Sequence[Row], margin: float, label: str, *, narrow: bo
         axes.set_axisbelow(True)
         quiet_rows(axes)
         told = "; ".join(f"{row.name}: {row.said}" for row in rows)
-        return picture(figure, f"Difference in {label}, against zero and the margin {margin:g}. {told}.")
+        return Picture(figure, (axes,), f"Difference in {label}, against zero and the margin {margin:g}. {told}.")
 
 
 def draw_interval(axes: Axes, y: float, numbers: tuple[float, float, float], *, total: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,13 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH = 8.4  # inches: the width of the text on screen, and of A4 between its margins when printed
 NARROW = 3.6  # inches: the width of the text on a phone
+FORMATS = ("svg", "pdf", "png")
+DPI = 300
+_NOTHING: dict[str, dict[str, None]] = {
+    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _MEASURED = "DejaVu Sans"  # ships with matplotlib; wider than the fonts above, so that nothing can overlap
 _STYLE: dict[str, Any] = {
@@ -49,17 +56,41 @@ _STYLE: dict[str, Any] = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # letters that an editor can change
     "svg.hashsalt": "chiasm",
 }
 
 
+NewSheet = Callable[[float, float], "Figure"]
+"""Makes the empty figure of a picture from its height and width in inches."""
+
+
 @dataclass(frozen=True)
 class Picture:
-    """Picture for the page: `source` is a data URL, `text` describes it for readers who cannot see it."""
+    """Drawn figure: its main `axes`, from left to right, and a `text` for readers who cannot see it."""
 
-    source: str
+    figure: Figure
+    axes: tuple[Axes, ...]
     text: str
-    width: int
+
+    @property
+    def width(self) -> int:
+        """Width in pixels of a screen."""
+        return round(self.figure.get_figwidth() * 96)
+
+    @property
+    def source(self) -> str:
+        """The picture as a data URL of SVG for the page; equal figures give equal bytes."""
+        drawn = self.stored("svg").decode("utf-8")
+        drawn = drawn[drawn.index("<svg") :].replace(f"'{_MEASURED}'", FONTS)
+        return f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode('utf-8')).decode('ascii')}"
+
+    def stored(self, kind: str) -> bytes:
+        """The picture as a file of one of `FORMATS`, without date or maker; equal figures give equal bytes."""
+        buffer = io.BytesIO()
+        with style():
+            self.figure.savefig(buffer, format=kind, metadata=_NOTHING[kind], dpi=DPI)
+        return buffer.getvalue()
 
 
 @contextmanager
@@ -71,22 +102,25 @@ def style() -> Iterator[None]:
         yield
 
 
-def sheet(height: float, width: float = WIDTH) -> Figure:
-    """Make an empty figure in inches, kept apart from every figure that the user may have open."""
+def sheet(height: float, width: float) -> Figure:
+    """Make an empty figure for the page, kept apart from every figure that the user may have open."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def picture(figure: Figure, text: str) -> Picture:
-    """Convert the figure to SVG; equal figures give equal bytes."""
-    buffer = io.BytesIO()
-    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    figure.savefig(buffer, format="svg", metadata=nothing)
-    drawn = buffer.getvalue().decode("utf-8")
-    drawn = drawn[drawn.index("<svg") :].replace(f"'{_MEASURED}'", FONTS)
-    encoded = base64.b64encode(drawn.encode("utf-8")).decode("ascii")
-    return Picture(f"data:image/svg+xml;base64,{encoded}", text, round(figure.get_figwidth() * 96))
+def own_sheet(height: float, width: float) -> Figure:
+    """Make an empty figure for a file, on white paper."""
+    figure = sheet(height, width)
+    figure.set_facecolor("white")
+    return figure
+
+
+def open_sheet(height: float, width: float) -> Figure:
+    """Make an empty figure that a notebook shows and `matplotlib.pyplot` knows, on white paper."""
+    from matplotlib.pyplot import figure
+
+    return figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
 def quiet_rows(axes: Axes) -> None:

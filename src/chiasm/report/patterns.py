@@ -10,7 +10,7 @@ import pandas as pd
 
 from chiasm.evaluation import Trial
 from chiasm.metrics.scores import MIN_EVENTS, PRIMARY
-from chiasm.report.drawing import FAINT, MARKS, Picture, picture, quiet_rows, sheet, style, wrapped
+from chiasm.report.drawing import FAINT, MARKS, WIDTH, NewSheet, Picture, quiet_rows, sheet, style, wrapped
 from chiasm.report.kinds import page_of
 from chiasm.report.recipes import Best
 from chiasm.report.wording import count, interval, metric_of
@@ -31,7 +31,7 @@ class PatternsPart:
     picture: Picture | None
 
 
-def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
+def patterns_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) -> PatternsPart:
     """Tabulate the primary metric within each pattern of present modalities, for the best recipe of each side."""
     label = metric_of(trial.kind, PRIMARY[trial.kind]).label
     counted = page_of(trial).counted
@@ -55,7 +55,7 @@ def patterns_part(trial: Trial, best: Sequence[Best]) -> PatternsPart:
         patients = count(int(rarer["n"].sum()), "patient")
         said += f" {count(len(rarer), 'rarer pattern')}, of {patients} together, not shown."
     columns = [f"{one.name} ({one.side})" for one in best]
-    return PatternsPart(said, label, counted, columns, rows, draw(frame, best, label))
+    return PatternsPart(said, label, counted, columns, rows, draw(frame, best, label, new))
 
 
 def only(trial: Trial, names: Sequence[str]) -> Trial:
@@ -71,14 +71,14 @@ def members(trial: Trial, pattern: str) -> str:
     return page_of(trial).members(trial, tested[tested["pattern"] == pattern])
 
 
-def draw(frame: pd.DataFrame, best: Sequence[Best], label: str) -> Picture | None:
+def draw(frame: pd.DataFrame, best: Sequence[Best], label: str, new: NewSheet = sheet) -> Picture | None:
     """Draw a row per pattern with an estimate, each recipe as a mark with its interval; None without any estimate."""
     frame = frame[frame.groupby("pattern")["mean"].transform("count") > 0]
     if frame.empty:
         return None
     names = list(frame["pattern"].unique())[::-1]
     with style():
-        figure = sheet(0.95 + 0.42 * len(names))
+        figure = new(0.95 + 0.42 * len(names), WIDTH)
         axes = figure.add_subplot()
         for place, one in enumerate(best):
             colour, mark, face, _ = MARKS[one.side]
@@ -94,6 +94,5 @@ def draw(frame: pd.DataFrame, best: Sequence[Best], label: str) -> Picture | Non
         axes.set_axisbelow(True)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
         quiet_rows(axes)
-        return picture(
-            figure, f"{label} in each of {len(names)} patterns of present modalities; the numbers stand in the table."
-        )
+        text = f"{label} in each of {len(names)} patterns of present modalities; the numbers stand in the table."
+        return Picture(figure, (axes,), text)

@@ -10,7 +10,7 @@ from typing import Any
 from chiasm.evaluation import Trial
 from chiasm.fitting.sides import COMBINED, REFERENCE, SINGLE, side_of
 from chiasm.metrics.scores import PRIMARY
-from chiasm.report.drawing import FAINT, INK, MARKS, QUIET, Picture, picture, quiet_rows, sheet, style, wrapped
+from chiasm.report.drawing import FAINT, INK, MARKS, QUIET, WIDTH, NewSheet, Picture, quiet_rows, sheet, style, wrapped
 from chiasm.report.horizons import truncation_told
 from chiasm.report.measures import (
     CONDITIONAL,
@@ -86,14 +86,14 @@ def recipes_part(trial: Trial) -> RecipesPart:
     )
 
 
-def draw_forest(trial: Trial) -> Picture:
+def draw_forest(trial: Trial, new: NewSheet = sheet) -> Picture:
     """Draw the primary metric of each recipe with its interval, the sides told apart by colour and shape."""
     rows = list(reversed(ranked(trial)))
     metric = metric_of(trial.kind, PRIMARY[trial.kind])
     known = [row for row in rows if row["mean"] is not None]
     bold = {best.name for best in best_of(trial)} if trial.verdict else set()
     with style():
-        figure = sheet(0.95 + 0.3 * len(rows))
+        figure = new(0.95 + 0.3 * len(rows), WIDTH)
         axes = figure.add_subplot()
         for y, row in enumerate(rows):
             colour, mark, face, _ = MARKS[mark_of(row)]
@@ -126,7 +126,7 @@ def draw_forest(trial: Trial) -> Picture:
         described = "; ".join(
             f"{row['name']}: {interval(row['mean'], row['low'], row['high'])}" for row in ranked(trial)
         )
-        return picture(figure, f"{metric.label} of {count(len(rows), 'recipe')}. {described}.")
+        return Picture(figure, (axes,), f"{metric.label} of {count(len(rows), 'recipe')}. {described}.")
 
 
 def mark_of(row: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.report.drawing import FAINT, MARKERS, QUIET, SERIES, Picture, picture, sheet, style, wrapped
+from chiasm.report.drawing import FAINT, MARKERS, QUIET, SERIES, NewSheet, Picture, sheet, style, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ class Panel:
     spread: list[NDArray[np.float64]]
 
 
-def draw_panels(panels: Sequence[Panel], across: str, up: str, *, unit: bool) -> Picture:
+def draw_panels(panels: Sequence[Panel], across: str, up: str, *, unit: bool, new: NewSheet = sheet) -> Picture:
     """Draw one panel per recipe on common axes, with a histogram of the predictions below where the panels have them.
 
     Args:
@@ -46,11 +46,12 @@ def draw_panels(panels: Sequence[Panel], across: str, up: str, *, unit: bool) ->
     """
     with_bars = any(panel.spread for panel in panels)
     with style():
-        figure = sheet(4.9 if with_bars else 3.9, width=4.2 * max(len(panels), 1))
+        figure, main = new(4.9 if with_bars else 3.9, 4.2 * max(len(panels), 1)), []
         grid = figure.add_gridspec(2 if with_bars else 1, len(panels), height_ratios=[3.4, 1] if with_bars else [1])
         low, high = limits(panels, unit=unit)
         for column, panel in enumerate(panels):
             axes = figure.add_subplot(grid[0, column])
+            main.append(axes)
             axes.plot([low, high], [low, high], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
             for k, (label, groups) in enumerate(panel.series):
                 colour, marker = SERIES[k % len(SERIES)], MARKERS[k % len(MARKERS)]
@@ -79,7 +80,7 @@ def draw_panels(panels: Sequence[Panel], across: str, up: str, *, unit: bool) ->
                 axes.set_xlabel(across)
                 continue
             draw_bars(figure.add_subplot(grid[1, column]), panel, across, first=column == 0)
-        return picture(figure, f"{up.capitalize()} against {across}. {described(panels)}")
+        return Picture(figure, tuple(main), f"{up.capitalize()} against {across}. {described(panels)}")
 
 
 def draw_bars(axes: Axes, panel: Panel, across: str, *, first: bool) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chiasm.evaluation import Trial
 from chiasm.report.calibration import LEAST, Floats, first_repeat
-from chiasm.report.drawing import FAINT, INK, Picture, picture, sheet, style
+from chiasm.report.drawing import FAINT, INK, WIDTH, NewSheet, Picture, sheet, style
 from chiasm.report.horizons import Key, middle_horizons, unit_of, when
 from chiasm.report.recipes import Best
 from chiasm.report.wording import interval
@@ -36,7 +36,7 @@ class RiskPart:
     picture: Picture | None
 
 
-def risk_part(trial: Trial, one: Best) -> RiskPart:
+def risk_part(trial: Trial, one: Best, new: NewSheet = sheet) -> RiskPart:
     """Draw Kaplan-Meier curves by tertile of the risk predicted out of fold, tertiles taken within each fold."""
     from chiasm.report.calibration import kaplan_meier_at
 
@@ -60,7 +60,7 @@ def risk_part(trial: Trial, one: Best) -> RiskPart:
     )
     at = when(trial, middle) if middle else "the median time"
     columns = ["predicted risk", "patients", "events", f"survival at {at}"]
-    return RiskPart(said, columns, rows, draw_curves(time, event, group, shown, unit_of(trial) or "time"))
+    return RiskPart(said, columns, rows, draw_curves(time, event, group, shown, unit_of(trial) or "time", new))
 
 
 def horizon_of(table: pd.DataFrame, middle: Mapping[Key, float], otherwise: float) -> Floats:
@@ -80,14 +80,14 @@ def tertiles(table: pd.DataFrame) -> NDArray[np.intp]:
 
 
 def draw_curves(
-    time: Floats, event: NDArray[np.bool_], group: NDArray[np.intp], shown: list[int], unit: str
+    time: Floats, event: NDArray[np.bool_], group: NDArray[np.intp], shown: list[int], unit: str, new: NewSheet = sheet
 ) -> Picture:
     """Draw the curves with their intervals, and the numbers at risk below."""
     from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]
 
     ends = [float(np.sort(time[group == k])[-LEAST]) for k in shown]
     with style():
-        figure = sheet(4.6)
+        figure = new(4.6, WIDTH)
         axes, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [5, 0.42 * len(shown)]})
         axes.set_xlim(0, max(ends))
         ticks = [tick for tick in axes.get_xticks() if 0 <= tick <= max(ends)]
@@ -133,4 +133,4 @@ def draw_curves(
         for side in ("left", "bottom"):
             below.spines[side].set_visible(False)
         text = f"Kaplan-Meier curves. Survival half-way and at the end of each curve, {'; '.join(described)}."
-        return picture(figure, text)
+        return Picture(figure, (axes,), text)

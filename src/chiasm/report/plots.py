@@ -1,0 +1,167 @@
+"""Pictures of a trial, one by one: as matplotlib axes for a notebook, or as files for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chiasm.artifact import whole_file
+from chiasm.evaluation import Trial, TrialError
+from chiasm.fitting.sides import REFERENCE, side_of
+from chiasm.metrics.scores import PRIMARY
+from chiasm.report.calibration import LEAST, calibration_part
+from chiasm.report.cohort import draw_patterns
+from chiasm.report.contrasts import contrast_rows, draw_contrasts
+from chiasm.report.drawing import FORMATS, NewSheet, Picture, open_sheet, own_sheet
+from chiasm.report.measures import is_reference
+from chiasm.report.patterns import patterns_part
+from chiasm.report.recipes import Best, best_of, draw_forest
+from chiasm.report.risk_groups import risk_part
+from chiasm.report.wording import metric_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class Plots:
+    """The pictures of a trial's page, each drawn into a figure of its own.
+
+    Every method returns matplotlib axes; `axes.figure.savefig(...)` stores what was drawn. No single patient is drawn:
+    calibration and survival are of groups of five or more.
+
+    Raises:
+        TrialError: the trial has nothing to draw there, or no such recipe.
+    """
+
+    trial: Trial
+
+    def __repr__(self) -> str:
+        return f"Plots({', '.join(self.drawable)})"
+
+    def forest(self) -> Axes:
+        """Draw the primary metric of every recipe with its 95 % interval."""
+        return self._axes("forest")[0]
+
+    def contrasts(self) -> Axes:
+        """Draw the verdict: the gain in all, by coverage and by combining, against zero and the margin."""
+        return self._axes("contrasts")[0]
+
+    def upset(self) -> Axes:
+        """Draw how many patients have which modalities (an UpSet plot); returns the axes of the patterns' sizes."""
+        return self._axes("upset")[0]
+
+    def patterns(self, *recipes: str) -> Axes:
+        """Draw the primary metric within each pattern of modalities, for these recipes, by default the best of a side.
+
+        Args:
+            recipes: one recipe, or two.
+        """
+        if len(recipes) > 2:
+            raise TrialError("the patterns of two recipes can be drawn side by side, and not of more")
+        return self._axes("patterns", recipes)[0]
+
+    def calibration(self, *recipes: str) -> list[Axes]:
+        """Draw predicted against observed in groups of patients, one axes a recipe; else the best of each side."""
+        return list(self._axes("calibration", recipes))
+
+    def kaplan_meier(self, recipe: str | None = None) -> Axes:
+        """Draw survival by thirds of the predicted risk, by default of the best combined recipe."""
+        return self._axes("kaplan_meier", () if recipe is None else (recipe,))[0]
+
+    @property
+    def drawable(self) -> tuple[str, ...]:
+        """Names of the pictures that this trial may have."""
+        return tuple(name for name in _DRAWN if name != "kaplan_meier" or self.trial.target.has_times)
+
+    def save(self, folder: Path | str, formats: Sequence[str] = ("svg",)) -> list[Path]:
+        """Write every picture that the trial has into a folder, as `forest.svg` and so on; older ones are replaced.
+
+        Args:
+            folder: made where it does not exist.
+            formats: any of "svg", "pdf" and "png" (300 dots per inch).
+
+        Raises:
+            ValueError: a format is not known.
+        """
+        unknown = [name for name in formats if name not in FORMATS]
+        if unknown or not formats:
+            what = f"'{unknown[0]}' is no format of a picture" if unknown else "no format of a picture is named"
+            raise ValueError(f"{what}: choose among {', '.join(FORMATS)}")
+        written = []
+        for name, drawn in self._drawn():
+            for kind in dict.fromkeys(formats):
+                file = Path(folder) / f"{name.replace('_', '-')}.{kind}"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with whole_file(file) as staging:
+                    staging.write_bytes(drawn.stored(kind))
+                written.append(file)
+        return written
+
+    def _axes(self, name: str, recipes: Sequence[str] = ()) -> tuple[Axes, ...]:
+        drawn = _DRAWN[name](self.trial, self._shown(recipes), open_sheet)
+        if isinstance(drawn, str):
+            raise TrialError(f"there is nothing to draw: {drawn}")
+        return drawn.axes
+
+    def _drawn(self) -> Iterator[tuple[str, Picture]]:
+        best = best_of(self.trial)
+        for name in self.drawable:
+            drawn = _DRAWN[name](self.trial, best, own_sheet)
+            if isinstance(drawn, Picture):
+                yield name, drawn
+
+    def _shown(self, recipes: Sequence[str]) -> list[Best]:
+        rows = {row["name"]: row for row in self.trial.document["recipes"]}
+        unknown = [name for name in recipes if name not in rows]
+        if unknown:
+            raise TrialError(f"'{unknown[0]}' is no recipe of this trial: there are {', '.join(rows)}")
+        named = [(REFERENCE if is_reference(rows[name]) else side_of(rows[name]), name) for name in recipes]
+        return [Best(side, name, "named") for side, name in dict.fromkeys(named)] or best_of(self.trial)
+
+
+def _forest(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    return draw_forest(trial, new)
+
+
+def _contrasts(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    if trial.verdict is None:
+        return "the trial has no verdict"
+    label = metric_of(trial.kind, PRIMARY[trial.kind]).label
+    drawn = draw_contrasts(contrast_rows(trial, trial.verdict), trial.verdict.margin, label, new=new)
+    return drawn or "no contrast has an interval"
+
+
+def _upset(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    cohort = trial.document["cohort"]
+    return draw_patterns(cohort["patterns"], cohort["modalities"], new)
+
+
+def _patterns(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    part = patterns_part(trial, best, new)
+    return part.picture or ("in no pattern the metric can be estimated" if part.rows else "there is one pattern only")
+
+
+def _calibration(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    part = calibration_part(trial, best, new)
+    return part.picture or part.said
+
+
+def _kaplan_meier(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    if not trial.target.has_times:
+        return f"a target of kind {trial.kind} has no survival curves"
+    return (
+        risk_part(trial, best[0], new).picture or f"the risks do not split the patients into groups of {LEAST} or more"
+    )
+
+
+_DRAWN: dict[str, Callable[[Trial, Sequence[Best], NewSheet], Picture | str]] = {
+    "contrasts": _contrasts,
+    "forest": _forest,
+    "upset": _upset,
+    "patterns": _patterns,
+    "calibration": _calibration,
+    "kaplan_meier": _kaplan_meier,
+}

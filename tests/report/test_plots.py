@@ -1,0 +1,117 @@
+"""The pictures of a trial by themselves: axes for a notebook that show what the page shows, and files for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chiasm import load_trial, synthetic_cohort
+from chiasm.evaluation import Protocol, Trial, TrialError
+from chiasm.report import Plots
+from fake_trials import FUSED, SINGLES, run, synthetic_trial
+
+QUICK = Protocol(folds=3, repeats=1, draws=100)
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    from matplotlib import pyplot
+
+    yield
+    pyplot.close("all")
+
+
+@cache
+def plots(kind: str) -> tuple[Plots, Trial]:
+    trial = synthetic_trial(kind, n=160, missing=0.3, protocol=QUICK)
+    return Plots(trial), trial
+
+
+def test_a_forest_draws_the_intervals_of_the_table_and_leaves_the_users_settings_alone() -> None:
+    import matplotlib as mpl
+    from matplotlib import pyplot
+
+    drawn, trial = plots("regression")
+    before = dict(mpl.rcParams)
+    axes = drawn.forest()
+    assert dict(mpl.rcParams) == before
+    assert pyplot.gcf() is axes.figure  # a notebook shows what pyplot knows
+    table = trial.table().set_index("recipe")
+    ends = {tuple(np.round(line.get_xdata(), 9)) for line in axes.lines if len(line.get_xdata()) == 2}
+    assert {tuple(np.round(row, 9)) for row in table[["low", "high"]].to_numpy()} <= ends
+
+
+def test_contrasts_draw_the_total_of_the_verdict() -> None:
+    drawn, trial = plots("regression")
+    assert trial.verdict is not None
+    ends = [tuple(line.get_xdata()) for line in drawn.contrasts().lines]
+    assert (trial.verdict.low, trial.verdict.high) in ends
+
+
+def test_an_upset_counts_each_pattern() -> None:
+    drawn, trial = plots("regression")
+    heights = [bar.get_height() for bar in drawn.upset().patches]
+    assert heights == list(trial.document["cohort"]["patterns"].values())
+
+
+def test_calibration_and_survival_are_drawn_for_the_recipe_that_is_named() -> None:
+    drawn, _ = plots("survival")
+    single = SINGLES[0].name
+    (axes,) = drawn.calibration(single)
+    assert axes.get_title(loc="left").replace("\n", "").startswith(single)
+    assert len(drawn.calibration()) == 2
+    labels = [text.get_text() for text in drawn.kaplan_meier(single).get_legend().get_texts()]
+    assert labels == ["low risk", "middle risk", "high risk"]
+
+
+def test_patterns_are_drawn_for_two_recipes_at_most() -> None:
+    drawn, _ = plots("regression")
+    names = [SINGLES[0].name, FUSED[0].name]
+    legend = [text.get_text() for text in drawn.patterns(*names).get_legend().get_texts()]
+    assert [text.split(" (")[0] for text in legend] == names
+    with pytest.raises(TrialError, match="not of more"):
+        drawn.patterns("a", "b", "c")
+
+
+def test_what_a_trial_does_not_have_is_said() -> None:
+    drawn, trial = plots("regression")
+    with pytest.raises(TrialError, match="nothing to draw: a target of kind regression has no survival curves"):
+        drawn.kaplan_meier()
+    with pytest.raises(TrialError, match="'mine' is no recipe of this trial: there are"):
+        drawn.calibration("mine")
+    with pytest.raises(TrialError, match="without a way to draw"):
+        _ = trial.plot
+    alone = Plots(run(synthetic_cohort("noise-modality", 90, target="regression"), SINGLES[:1], QUICK))
+    with pytest.raises(TrialError, match="the trial has no verdict"):
+        alone.contrasts()
+    with pytest.raises(TrialError, match="there is one pattern only"):
+        alone.patterns()
+
+
+def test_every_picture_is_written_in_every_format_equal_each_time_and_private(tmp_path: Path) -> None:
+    run_folder = tmp_path / "run"
+    synthetic_trial("survival", n=160, missing=0.3, protocol=QUICK, out=run_folder)
+    drawn = load_trial(run_folder).plot
+    files = drawn.save(tmp_path / "figures", ("svg", "pdf", "png"))
+    names = {"contrasts", "forest", "upset", "patterns", "calibration", "kaplan-meier"}
+    assert {file.name for file in files} == {f"{name}.{kind}" for name in names for kind in ("svg", "pdf", "png")}
+    starts = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}
+    first = {file: file.read_bytes() for file in files}
+    for file, content in first.items():
+        assert content.startswith(starts[file.suffix[1:]])
+        assert file.stat().st_mode & 0o077 == 0
+    drawn.save(tmp_path / "figures", ("svg", "pdf"))
+    assert all(file.read_bytes() == first[file] for file in files)
+
+
+@pytest.mark.parametrize(("formats", "said"), [(("gif",), "'gif' is no format"), ((), "no format of a picture")])
+def test_a_format_that_is_not_known_is_refused_before_anything_is_written(
+    formats: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        plots("regression")[0].save(tmp_path / "figures", formats)
+    assert not (tmp_path / "figures").exists()
