@@ -121,7 +121,7 @@ def bare_trial(
         "contrasts": [],
         "verdict": None,
     }
-    return Trial(document, prediction_table(splits, outer), outcome_table(setting)), complete
+    return Trial(document, prediction_table(splits, outer), outcome_table(cohort, setting.together)), complete
 
 
 def versions() -> dict[str, str]:
@@ -149,9 +149,11 @@ def prediction_table(splits: Sequence[Split], fits: Sequence[Fit]) -> pd.DataFra
     return pd.concat(parts, ignore_index=True)
 
 
-def outcome_table(setting: Setting) -> pd.DataFrame:
-    """Table of outcomes and modalities by patient, so that the report can be computed again from the run folder."""
-    cohort = setting.cohort
+def outcome_table(cohort: Cohort, together: Cohort) -> pd.DataFrame:
+    """Table of outcomes and modalities by patient, so that the report can be computed again from the run folder.
+
+    `together` is the same cohort with the groups that are kept on one side, or drawn as a whole.
+    """
     assert cohort.outcome is not None  # evaluate refuses a cohort without a target
     value = cohort.outcome.value
     columns: dict[str, Any] = {"value": value}
@@ -161,8 +163,8 @@ def outcome_table(setting: Setting) -> pd.DataFrame:
         columns["event"] = cohort.outcome.event
     columns["pattern"] = cohort.pattern()
     columns["modalities"] = cohort.present.sum(axis=1)
-    if setting.together.group is not None:
-        columns["unit"] = setting.together.group
+    if together.group is not None:
+        columns["unit"] = together.group
     for name in ("fold", "group"):
         labels = getattr(cohort, name)
         if labels is not None:

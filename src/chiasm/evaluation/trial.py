@@ -44,6 +44,8 @@ class Trial:
             survival, `pattern`, the number of `modalities`, `fold` and `group` where there are any, and the `unit` that
             the folds keep together, where it is more than one patient.
         reporter, plotter: write the page, and draw its pictures; supplied by the public API.
+        reference: outcomes that stand in for the training patients' where these are not in the table, as for a model
+            that was fitted elsewhere; None: the patients outside each fold.
     """
 
     document: Mapping[str, Any]
@@ -51,6 +53,7 @@ class Trial:
     outcomes: pd.DataFrame
     reporter: Reporter | None = None
     plotter: Plotter | None = None
+    reference: Outcome | None = None
 
     def __repr__(self) -> str:
         verdict = self.verdict
@@ -199,10 +202,10 @@ class Trial:
             repeat, fold = fold_key(key)
             patients = np.sort(position[part["patient"]].to_numpy())
             others = np.setdiff1d(np.arange(len(self.outcomes)), patients)
+            train = outcome.take(others) if self.reference is None else self.reference
             folds[(repeat, fold)] = TestFold(
-                repeat, fold, patients, outcome.take(patients), outcome.take(others),
-                None if groups is None else groups[patients],
-            )  # fmt: skip
+                repeat, fold, patients, outcome.take(patients), train, None if groups is None else groups[patients]
+            )
         return folds
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -62,7 +62,7 @@ def only(trial: Trial, names: Sequence[str]) -> Trial:
     """Restrict the trial to these recipes."""
     kept = [row for row in trial.document["recipes"] if row["name"] in names]
     predictions = trial.predictions[trial.predictions["recipe"].isin(list(names))]
-    return Trial({**trial.document, "recipes": kept}, predictions, trial.outcomes)
+    return replace(trial, document={**trial.document, "recipes": kept}, predictions=predictions)
 
 
 def members(trial: Trial, pattern: str) -> str:

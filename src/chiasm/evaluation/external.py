@@ -1,0 +1,187 @@
+"""External validation: scores of fitted models on the patients of another cohort, whom none of them has seen.
+
+The patients are one test set: nothing is averaged over folds. What a metric compares with, the null model and the
+distribution of censoring, is taken from these patients themselves unless outcomes are given, as `riskRegression::Score`
+and `timeROC` of R do: a model does not keep when its training patients were censored, and how long another hospital
+follows its patients is that hospital's own. Horizons are those at which the model predicts survival.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.cohort import Cohort, Outcome, Unsupported
+from chiasm.evaluation.estimates import Estimate, percentile_interval
+from chiasm.evaluation.intervals import trial_differences, trial_scores
+from chiasm.evaluation.protocol import Protocol
+from chiasm.evaluation.run import kept_together
+from chiasm.evaluation.summary import describe_cohort, outcome_table, plain, units_in, versions
+from chiasm.evaluation.trial import SCHEMA, Trial
+from chiasm.metrics.scores import METRICS, PRIMARY
+
+FOLD = "external"
+AGAINST_TRAINING = frozenset({"r2_null"})
+"""Metrics that mean nothing without outcomes of training patients."""
+
+
+@dataclass(frozen=True)
+class External:
+    """Scores of one or several models on the same new patients.
+
+    Args:
+        trial: the predictions, outcomes and scores as a trial of one test set, without a verdict.
+        left_out: why patients of the cohort are not scored, each with their number.
+        own_reference: True if the null model and the censoring are those of the new patients themselves.
+    """
+
+    trial: Trial
+    left_out: Mapping[str, int]
+    own_reference: bool
+
+    @property
+    def patients(self) -> int:
+        """Number of patients who are scored."""
+        return len(self.trial.outcomes)
+
+    @property
+    def events(self) -> int | None:
+        """Number of events among them; None for an outcome without events."""
+        return int(self.trial.outcomes["event"].sum()) if "event" in self.trial.outcomes else None
+
+    @property
+    def scores(self) -> dict[str, dict[str, Estimate]]:
+        """Every metric of every model with its 95 % interval, by name and id; NaN where it is not estimable."""
+        return {
+            row["name"]: {key: known_estimate(entry) for key, entry in row["metrics"].items()}
+            for row in self.trial.document["recipes"]
+        }
+
+    def table(self) -> pd.DataFrame:
+        """Table of the scores: recipe, metric, label, mean, low, high (NaN if not estimable)."""
+        rows = [
+            {"recipe": name, "metric": metric.id, "label": metric.label, **asdict(found[metric.id])}
+            for name, found in self.scores.items()
+            for metric in METRICS[self.trial.kind]
+            if metric.id in found
+        ]
+        return pd.DataFrame(rows, columns=["recipe", "metric", "label", "mean", "low", "high"])
+
+    def patterns(self) -> pd.DataFrame:
+        """Table of the primary metric for each model and pattern of modalities, with n, events and interval."""
+        return self.trial.patterns()
+
+    def difference(self, recipe: str, against: str) -> Estimate:
+        """Difference in the primary metric between two models, with the interval from the same draws for both."""
+        trial, (key,) = self.trial, self.trial.folds
+        ours, theirs = ([trial.frames[name][key]] for name in (recipe, against))
+        point, drawn = trial_differences(trial.kind, [trial.folds[key]], ours, theirs, trial.classes, trial.draws)
+        found = [float(point[0]), *percentile_interval(drawn)]
+        return Estimate(*(found if np.isfinite(found).all() else [np.nan] * 3))
+
+
+def score_external(
+    cohort: Cohort,
+    predictions: Mapping[str, pd.DataFrame],
+    *,
+    reference: Outcome | None = None,
+    by: str | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    described: Mapping[str, Mapping[str, Any]] | None = None,
+) -> External:
+    """Score predictions for patients with known outcomes, each metric with its bootstrap interval.
+
+    Patients are drawn; groups, and with `by="site"` sites, are drawn as a whole. A metric that too few patients or
+    events carry is not estimable.
+
+    Args:
+        cohort: the new patients with their outcomes; patients of unknown outcome, or with no modality, are left out and
+            counted. Its modalities are those that the models may use.
+        predictions: name to what a model predicts, a row for each patient that is not left out, indexed by identifier.
+        reference: outcomes from which the null model and the distribution of censoring are taken, such as those of the
+            training patients of the same population; None takes the new patients' own.
+        described: name to what is to be said of the model beside its scores: `side`, `family`, `trained_parameters`.
+
+    Raises:
+        Unsupported: no target, or nobody to score.
+        ValueError: a patient without a prediction, columns that do not fit the kind of target, or an unknown `by`.
+    """
+    used, left_out = scored_patients(cohort)
+    assert used.target is not None and used.outcome is not None
+    together = kept_together(used, Protocol(by=by, draws=draws))
+    kind, names = used.target.kind, list(predictions)
+    metrics = [m.id for m in METRICS[kind] if reference is not None or m.id not in AGAINST_TRAINING]
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "cohort": {**describe_cohort(used, sum(left_out.values())), "units": units_in(together)},
+        "protocol": {"draws": draws, "seed": seed, "by": by, "test_folds": 1, "n_test": len(used)},
+        "versions": versions(),
+        "recipes": [],
+        "findings": [],
+        "contrasts": [],
+        "verdict": None,
+    }
+    table = pd.concat([_rows(used, name, predictions[name]) for name in names], ignore_index=True)
+    trial = Trial(
+        document, table, outcome_table(used, together), reference=used.outcome if reference is None else reference
+    )
+    (key,) = trial.folds
+    for name in names:
+        scores = trial_scores(kind, [trial.folds[key]], [trial.frames[name][key]], trial.classes, trial.draws, metrics)
+        primary = PRIMARY[kind]
+        row = {"name": name, "family": "", "side": "combined", "paper": "", "seconds": 0.0, "trained_parameters": 0}
+        row |= {**(described or {}).get(name, {}), "metric": primary, **asdict(scores[primary])}
+        document["recipes"].append(plain({**row, "metrics": {key: asdict(own) for key, own in scores.items()}}))
+    return External(trial, left_out, reference is None)
+
+
+def scored_patients(cohort: Cohort) -> tuple[Cohort, dict[str, int]]:
+    """Restrict the cohort to the patients who can be scored, and count the others by why they cannot.
+
+    Raises:
+        Unsupported: no target, or nobody to score.
+    """
+    if cohort.target is None or cohort.outcome is None:
+        raise Unsupported(
+            f"the cohort '{cohort.name}' has no target, and predictions are scored by what came of the patients: name "
+            "the column in [target], or give target=... to cohort_from_frames"
+        )
+    known, has_any = cohort.outcome.known, cohort.present.any(1)
+    left_out = {
+        "their outcome is not known": int((~known).sum()),
+        "they have none of the model's modalities": int((known & ~has_any).sum()),
+    }
+    keep = known & has_any
+    if not keep.any():
+        raise Unsupported(
+            f"no patient of '{cohort.name}' has both a known outcome and a modality of the model: there is nothing to "
+            "score"
+        )
+    return cohort if keep.all() else cohort.subset(keep), {why: n for why, n in left_out.items() if n}
+
+
+def known_estimate(entry: Mapping[str, float | None]) -> Estimate:
+    """Read an estimate from a document, in which None stands for not estimable."""
+    found = (entry[name] for name in ("mean", "low", "high"))
+    return Estimate(*(np.nan if value is None else float(value) for value in found))
+
+
+def _rows(cohort: Cohort, name: str, predicted: pd.DataFrame) -> pd.DataFrame:
+    """Rows of one model in the table of predictions, with the cohort's patterns."""
+    lacking = len(set(cohort.ids.tolist()) - set(predicted.index))
+    if lacking:
+        raise ValueError(f"'{name}' predicts nothing for {lacking:,} of {len(cohort):,} patients: predict every one")
+    own = predicted.loc[list(cohort.ids)].drop(columns="pattern", errors="ignore").reset_index(drop=True)
+    first = {
+        "recipe": name,
+        "repeat": 0,
+        "fold": FOLD,
+        "patient": cohort.ids.astype(object),
+        "pattern": cohort.pattern().astype(object),
+    }
+    return pd.concat([pd.DataFrame(first, index=own.index), own], axis=1)
