@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.retrieval import score_similar, similar
+    from chiasm.api.scikit import from_sklearn
     from chiasm.api.trials import evaluate, load_trial
     from chiasm.artifact import ArtifactError
     from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
@@ -57,6 +58,7 @@ _PLACES = {
     "federation_client": "chiasm.federated.public",
     "federation_server": "chiasm.federated.public",
     "fit": "chiasm.api.models",
+    "from_sklearn": "chiasm.api.scikit",
     "hush_findings": "chiasm.errors",
     "invite": "chiasm.federated.public",
     "list_encoders": "chiasm.encoders",
@@ -105,6 +107,7 @@ __all__ = [
     "federation_client",
     "federation_server",
     "fit",
+    "from_sklearn",
     "hush_findings",
     "invite",
     "list_encoders",

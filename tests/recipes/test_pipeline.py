@@ -1,0 +1,165 @@
+"""A scikit-learn pipeline as a recipe: it predicts as it does by itself, on the same folds as every other recipe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
+
+import chiasm
+from chiasm.fitting.possible import ImpossiblePrediction
+
+QUICK = chiasm.Protocol(folds=3, repeats=1, draws=100)
+
+
+def filled(estimator: Any) -> Any:
+    return make_pipeline(SimpleImputer(), StandardScaler(), estimator)
+
+
+def seen(cohort: chiasm.Cohort) -> pd.DataFrame:
+    """What a pipeline is given: both blocks beside each other, whose columns have equal names."""
+    blocks = [cohort.raw(name).reindex(cohort.ids).add_prefix(f"{name}:") for name in cohort.modalities]
+    return pd.concat(blocks, axis=1)
+
+
+def answers(cohort: chiasm.Cohort) -> np.ndarray:
+    assert cohort.outcome is not None
+    return cohort.outcome.value
+
+
+def test_a_classifier_predicts_what_it_does_by_itself() -> None:
+    cohort = chiasm.synthetic_cohort("complementary", 120, missing=0.2)
+    pipeline = filled(LogisticRegression())
+    model = chiasm.fit(cohort, chiasm.from_sklearn(pipeline))
+    alone = filled(LogisticRegression()).fit(seen(cohort), answers(cohort).astype(int))
+    assert cohort.target is not None
+    found = model.predict(cohort).loc[list(cohort.ids), [f"p_{name}" for name in cohort.target.names]]
+    np.testing.assert_allclose(found, alone.predict_proba(seen(cohort)), atol=1e-12)
+    assert not hasattr(pipeline[-1], "coef_")  # the user's own was not fitted
+    assert model.trained_parameters >= alone[-1].coef_.size
+
+
+def test_a_regression_keeps_the_rows_order_and_the_pattern() -> None:
+    cohort = chiasm.synthetic_cohort("unique", 90, target="regression", missing=0.3)
+    model = chiasm.fit(cohort, chiasm.from_sklearn(filled(Ridge())))
+    found, alone = model.predict(cohort), filled(Ridge()).fit(seen(cohort), answers(cohort))
+    np.testing.assert_allclose(found.loc[list(cohort.ids), "prediction"], alone.predict(seen(cohort)), atol=1e-9)
+    assert list(found["pattern"]) == list(cohort.pattern()[cohort.order])
+
+
+def test_labels_are_predicted_from_a_list_or_an_array_of_probabilities() -> None:
+    cohort = chiasm.synthetic_cohort("complementary", 120, target="multilabel")
+    both = [MultiOutputClassifier(LogisticRegression()), KNeighborsClassifier(30)]
+    for estimator in both:
+        found = chiasm.fit(cohort, chiasm.from_sklearn(filled(estimator))).predict(cohort)
+        assert {"p_label", "p_rarer"} <= set(found)
+        truth = answers(cohort)[:, list(cohort.target.names).index("rarer")]  # type: ignore[union-attr]
+        assert np.corrcoef(found.loc[list(cohort.ids), "p_rarer"], truth)[0, 1] > 0.3
+
+
+def test_a_model_of_scikit_survival_gives_risks_and_survival_at_the_horizons() -> None:
+    sksurv = pytest.importorskip("sksurv.linear_model")
+    cohort = chiasm.synthetic_cohort("complementary", 150, target="survival")
+    recipe = chiasm.from_sklearn(filled(sksurv.CoxPHSurvivalAnalysis(alpha=1.0)))
+    model = chiasm.fit(cohort, recipe)
+    found = model.predict(cohort).loc[list(cohort.ids)]
+    horizons = [name for name in found if str(name).startswith("survival_")]
+    assert len(horizons) == 3
+    assert (found[horizons].diff(axis=1).iloc[:, 1:] <= 1e-12).all().all()
+    trial = chiasm.evaluate(cohort, [recipe], QUICK, jobs=1)
+    row = trial.table().set_index("recipe").loc["CoxPHSurvivalAnalysis"]
+    assert row["mean"] > 0.6
+    times = chiasm.fit(cohort, chiasm.from_sklearn(filled(sksurv.IPCRidge(alpha=1.0)))).predict(cohort)
+    assert (
+        np.corrcoef(times.loc[list(cohort.ids), "risk"], found["risk"])[0, 1] > 0.5
+    )  # it predicts times: turned round
+
+
+def test_a_trial_takes_its_one_modality_forms_and_judges_it() -> None:
+    cohort = chiasm.synthetic_cohort("complementary", 200, missing=0.2)
+    recipe = chiasm.from_sklearn(filled(LogisticRegression()), name="ours")
+    trial = chiasm.evaluate(cohort, [recipe], QUICK, jobs=1)
+    assert {"ours", "ours:modality=m1", "ours:modality=m2"} <= set(trial.table()["recipe"])
+    assert trial.verdict is not None and trial.verdict.best_fused == "ours"
+    again = chiasm.evaluate(cohort, [recipe], QUICK, jobs=1)
+    pd.testing.assert_frame_equal(trial.predictions, again.predictions)
+
+
+def test_every_open_random_state_becomes_the_seed() -> None:
+    cohort = chiasm.synthetic_cohort("complementary", 80)
+    recipe = chiasm.from_sklearn(RandomForestClassifier(5))
+    one, two, other = (chiasm.fit(cohort, recipe, seed=seed).predict(cohort) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(one, two)
+    assert not one.equals(other)
+
+
+def test_words_and_columns_by_name_and_one_modality() -> None:
+    rng = np.random.default_rng(0)
+    ids = [f"p{k}" for k in range(80)]
+    table = pd.DataFrame({"age": rng.normal(60, 9, 80), "stage": rng.choice(["I", "II", None], 80)}, index=ids)
+    blocks = {"clinical": table, "rna": pd.DataFrame(rng.normal(size=(80, 3)), index=ids, columns=["a", "b", "c"])}
+    patients = pd.DataFrame({"y": rng.choice(["no", "yes"], 80)}, index=ids)
+    cohort = chiasm.cohort_from_frames(patients, blocks, chiasm.Classification("y"))
+
+    def pipeline(column: str) -> Any:
+        words = make_pipeline(SimpleImputer(strategy="constant", fill_value="none"), OneHotEncoder())
+        return make_pipeline(
+            make_column_transformer((words, ["stage"]), ("passthrough", [column])), LogisticRegression()
+        )
+
+    found = chiasm.fit(cohort, chiasm.from_sklearn(pipeline("age"), modalities=["clinical"])).predict(cohort)
+    assert set(found["pattern"]) == {"clinical"}
+    with pytest.raises(
+        chiasm.Unsupported, match="asks for a column 'ages' that its modalities lack: did you mean 'age'"
+    ):
+        chiasm.fit(cohort, chiasm.from_sklearn(pipeline("ages")))
+    with pytest.raises(chiasm.Unsupported, match="cannot be fitted: missing values in 1 column") as told:
+        chiasm.fit(cohort, chiasm.from_sklearn(LogisticRegression(), modalities=["clinical"]))
+    assert "'stage' holds words" in str(told.value)
+    assert "II" not in str(told.value).replace("'stage'", "")  # scikit-learn quotes a value of a patient
+
+
+def test_a_patient_without_its_modalities_gets_the_prior() -> None:
+    cohort = chiasm.synthetic_cohort("complementary", 120, missing=0.3)
+    model = chiasm.fit(cohort, chiasm.from_sklearn(filled(LogisticRegression()), modalities=["m1"]))
+    found = model.predict(cohort).loc[list(cohort.ids)]
+    without = ~cohort.present[:, cohort.modalities.index("m1")]
+    assert without.any() and found.loc[without].iloc[:, 1:].nunique().max() == 1
+    share = answers(cohort)[~without].mean()
+    np.testing.assert_allclose(found.loc[without].iloc[0, 2], share)
+
+
+class Broken(LinearRegression):
+    def predict(self, X: Any) -> np.ndarray:
+        return np.full(len(X), np.nan)
+
+
+def test_what_cannot_be_is_refused(tmp_path: Any) -> None:
+    cohort = chiasm.synthetic_cohort("complementary", 60, target="regression")
+    with pytest.raises(ImpossiblePrediction, match="60 patients"):
+        chiasm.fit(cohort, chiasm.from_sklearn(Broken())).predict(cohort)
+    model = chiasm.fit(cohort, chiasm.from_sklearn(HistGradientBoostingRegressor(max_iter=5)))
+    with pytest.raises(chiasm.Unsupported, match="pickle"):
+        model.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    with pytest.raises(chiasm.Unsupported, match="LinearSVC has no predict_proba"):
+        chiasm.fit(chiasm.synthetic_cohort("unique", 60), chiasm.from_sklearn(LinearSVC()))
+    with pytest.raises(TypeError, match="is a class: give an object"):
+        chiasm.from_sklearn(LinearSVC)
+    with pytest.raises(TypeError, match="is no estimator"):
+        chiasm.from_sklearn("late-fusion")
+    with pytest.raises(ValueError, match="cannot name a recipe"):
+        chiasm.from_sklearn(Ridge(), name="a:b=c")
+    with pytest.raises(chiasm.Unsupported, match="no modality 'm3'"):
+        chiasm.fit(cohort, chiasm.from_sklearn(Ridge(), modalities=["m3"]))
