@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chiasm.artifact import write_text
 from chiasm.evaluation import Trial
@@ -47,13 +47,9 @@ def write_report(trial: Trial, path: Path) -> Path:
 
 def render(trial: Trial) -> str:
     """Render the page as text."""
-    from jinja2 import Environment, StrictUndefined
-
-    source = files("chiasm.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["breakable"] = breakable
     best = best_of(trial)
-    return environment.from_string(source).render(
+    return filled(
+        TEMPLATE,
         name=trial.document["cohort"]["name"],
         has_times=trial.target.has_times,
         verdict=verdict_part(trial),
@@ -70,6 +66,18 @@ def render(trial: Trial) -> str:
         repeat=repeat_part(trial),
         conditional=CONDITIONAL,
     )
+
+
+def filled(template: str, **parts: Any) -> str:
+    """Fill in a template of this folder; what is filled in is escaped, and a part that is missing is an error."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    load = FunctionLoader(lambda name: files("chiasm.report").joinpath(name).read_text(encoding="utf-8"))
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=load
+    )
+    environment.filters["breakable"] = breakable
+    return environment.get_template(template).render(**parts)
 
 
 def breakable(text: str) -> Markup:
