@@ -15,9 +15,11 @@ from chiasm.cohort.sources import ColumnSource
 from chiasm.encoders.table.omics import OmicsEncoder
 from chiasm.encoders.table.scaling import CLIP, Columns, Scaler
 from chiasm.encoders.table.table import TableEncoder, as_text, written
-from chiasm.errors import count, nearest
+from chiasm.errors import count
+from chiasm.fitting.near_names import WAYS, ensembl_share, near_names
 
 SHOWN = 100  # missing columns that are named
+FEW = 5  # columns written otherwise that are named one by one
 Array = NDArray[np.float64]
 
 
@@ -128,15 +130,29 @@ def completed(cohort: Cohort, expected: Mapping[str, Expected], *, strict: bool)
 
 def _told(cohort: Cohort, name: str, own: Expected, missing: list[str], have: set[str]) -> str:
     spare = sorted(have - set(own.columns))
-    named = []
-    for column in missing[:SHOWN]:
-        like = nearest(column, spare)
-        named.append(f"'{column}'" + (f" (is it '{like}'?)" if like else ""))
-    more = f" and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else ""
+    near = near_names(missing, spare)
     file = cohort.sources[name].path
     where = f"{file}, modality '{name}'" if file else f"modality '{name}'"
-    also = f"; columns that the model does not know: {', '.join(map(repr, spare[:10]))}" if spare else ""
+    written = {how: [column for column in missing if column in near and near[column].how == how] for how, *_ in WAYS}
+    several = {how: columns for how, columns in written.items() if len(columns) > FEW}
+    told = [
+        f"{len(columns):,} of them stand there {how}, as '{near[columns[0]].name}' for '{columns[0]}'"
+        for how, columns in several.items()
+    ]
+    rest = [column for column in missing if not any(column in columns for columns in several.values())]
+    named = [f"'{column}'" + (f" (is it '{near[column].name}'?)" if column in near else "") for column in rest[:SHOWN]]
+    more = f" and {len(rest) - SHOWN:,} more" if len(rest) > SHOWN else ""
+    listed = [", ".join(named) + more] if named else []
+    also = ""
+    if spare and not several:
+        also = f"; columns that the model does not know: {', '.join(map(repr, spare[:10]))}"
+    if (ours := ensembl_share(missing)) + (theirs := ensembl_share(spare)) > 0.9 and abs(ours - theirs) > 0.9:
+        ensembl, symbols = ("model's", "cohort's") if ours > theirs else ("cohort's", "model's")
+        also += (
+            f"; the {ensembl} columns are Ensembl identifiers and the {symbols} are not: translate the cohort's names"
+        )
     return (
-        f"{where}: {len(own.columns):,} columns at fit, and {len(missing):,} of them missing now: {', '.join(named)}"
-        f"{more}{also}; rename or add them, or predict with strict=False (--no-strict), which reads them as missing"
+        f"{where}: {len(own.columns):,} columns at fit, and {len(missing):,} of them missing now: "
+        f"{'; '.join([*told, *listed])}{also}; rename or add them, or predict with strict=False (--no-strict), which "
+        "reads them as missing"
     )
