@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "ChiasmClassifier": "chiasm.api",
+    "ChiasmRegressor": "chiasm.api",
+    "ChiasmSurvival": "chiasm.api",
     "Citation": "chiasm.citation",
     "Classification": "chiasm.targets",
     "Cohort": "chiasm.cohort",
@@ -43,6 +46,9 @@ __all__ = ["__version__", *sorted(_PUBLIC)]
 
 if TYPE_CHECKING:
     from chiasm.api import (
+        ChiasmClassifier,
+        ChiasmRegressor,
+        ChiasmSurvival,
         check_cohort,
         encode,
         evaluate,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chiasm.api.encoding import check_cohort, encode, encode_for, prepare
+    from chiasm.api.estimators import ChiasmClassifier, ChiasmRegressor, ChiasmSurvival
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.retrieval import score_similar, similar
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "ArtifactError": "chiasm.artifact",
+    "ChiasmClassifier": "chiasm.api.estimators",
+    "ChiasmRegressor": "chiasm.api.estimators",
+    "ChiasmSurvival": "chiasm.api.estimators",
     "Cohort": "chiasm.cohort",
     "CohortError": "chiasm.cohort",
     "Encoded": "chiasm.encoding.encode",
@@ -84,6 +88,9 @@ _PLACES = {
 
 __all__ = [
     "ArtifactError",
+    "ChiasmClassifier",
+    "ChiasmRegressor",
+    "ChiasmSurvival",
     "Cohort",
     "CohortError",
     "Encoded",
