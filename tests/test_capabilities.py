@@ -27,7 +27,7 @@ FOREIGN = {
     "adapters/sites.py": {"groups", "weight"},  # torch
     "artifact/files.py": {"renameat2"},  # libc
     "artifact/trees.py": {"_is_protocol", "detach"},  # typing; torch, which is not imported here
-    "cohort/annotated.py": {"isbacked", "mod", "obs", "toarray", "var"},  # anndata, mudata, scipy
+    "cohort/annotated_block.py": {"isbacked", "mod", "obs", "toarray", "var"},  # anndata, mudata, scipy
     "cohort/annotated_file.py": {"get", "keys", "shape"},  # h5py
     "api/scikit.py": {"get_params", "steps"},  # scikit-learn
     "recipes/baselines/pipeline.py": {"predict_proba"},  # scikit-learn

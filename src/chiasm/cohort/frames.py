@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.accepted import unfit
+from chiasm.cohort.annotated_block import block_of, is_annotated
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.genesets import read_gene_sets
 from chiasm.cohort.given import misunderstood
@@ -27,7 +28,7 @@ from chiasm.targets.cells import same_labels
 
 def cohort_from_frames(
     patients: pd.DataFrame,
-    modalities: Mapping[str, pd.DataFrame | pd.Series[Any] | Mapping[str, NDArray[Any] | Path | str]],
+    modalities: Mapping[str, Any],
     target: Target | None = None,
     *,
     group: str | None = None,
@@ -44,17 +45,21 @@ def cohort_from_frames(
 
     `patients` is indexed by patient and holds the target's columns and those named by `group`, `site` and `folds`.
     A mapping id -> (T, D) array is a bag, id -> path a modality of files; events are a frame of many rows per patient;
-    text, molecules and sequences are a frame of one column, or a series. `kinds` gives the kind of a modality, by
-    default `table` (`bag` for a mapping); `groups` the feature groups of a modality, name -> columns or the path of a
-    GMT file; `accept` the accepted findings of the check, `finding` or `finding:modality` -> reason; `index` the time
-    of prediction in a record of events, in hours of that record, as a number or a column of `patients`; `categories`
-    the columns of a table that are words although they look like numbers. A column is one of numbers in any dtype.
+    text, molecules and sequences are a frame of one column, or a series; an AnnData is an omics block. `kinds` gives
+    the kind of a modality, by default `table` (`bag` for a mapping); `groups` the feature groups of a modality, name ->
+    columns or the path of a GMT file; `accept` the accepted findings of the check, `finding` or `finding:modality` ->
+    reason; `index` the time of prediction in a record of events, in hours of that record, as a number or a column of
+    `patients`; `categories` the columns of a table that are words although they look like numbers. A column is one of
+    numbers in any dtype.
     Rows in messages count as if each frame had been written to a file with a header: the first is row 2. Raises
     CohortError.
     """
     problems: list[Problem] = [*unfit(accept or {}, None), *misunderstood(patients, modalities, target)]
     if problems:
         raise CohortError(problems)
+    annotated = [name for name, own in modalities.items() if is_annotated(own)]
+    kinds = {**dict.fromkeys(annotated, "omics"), **(kinds or {})}
+    modalities = {name: block_of(own, name) if name in annotated else own for name, own in modalities.items()}
     modalities = {name: own.to_frame() if isinstance(own, pd.Series) else own for name, own in modalities.items()}
     findings: list[Problem] = []
     texts = _unique(patients.index, None, problems)
@@ -77,7 +82,7 @@ def cohort_from_frames(
     feature_groups: dict[str, dict[str, list[str]]] = {}
     for modality, values in modalities.items():
         is_frame = isinstance(values, pd.DataFrame)
-        kind = (kinds or {}).get(modality, "table" if is_frame else "bag")
+        kind = kinds.get(modality, "table" if is_frame else "bag")
         wrong = [*_unfit(modality, kind, values), *_of_the_target(modality, kind, values, target, patients)]
         if wrong:
             problems += wrong
@@ -104,7 +109,7 @@ def cohort_from_frames(
                 sources[modality] = source
         else:
             keys = _unique(pd.Index([str(key) for key in values], dtype=object), modality, problems)
-            given: Mapping[str, Any] = values  # type: ignore[assignment]  # `_unfit` refuses what is no mapping
+            given: Mapping[str, Any] = values  # `_unfit` refuses what is no mapping
             files = [np.asarray(file) if kind == "bag" else Path(str(file)) for file in given.values()]
             sources[modality] = FileSource(modality, kind, None, files)
             starts, some = np.arange(len(keys)), np.ones(len(keys), dtype=bool)
@@ -137,7 +142,7 @@ def cohort_from_frames(
                 feature_groups[modality] = found_sets
                 continue
             feature_groups[modality] = {g: [c for c in known if c in set(members)] for g, members in named.items()}
-    for stray in sorted(set(kinds or {}) | set(groups or {}) | set(index or {}) | set(categories or {})):
+    for stray in sorted(set(kinds) | set(groups or {}) | set(index or {}) | set(categories or {})):
         if stray not in modalities:
             problems.append(
                 error(

@@ -11,6 +11,7 @@ import pandas as pd
 
 from chiasm.artifact import save, storable
 from chiasm.cohort import Cohort, Encoding, Unsupported
+from chiasm.cohort.handed import handed
 from chiasm.encoding.preparing import encode_for
 from chiasm.errors import FindingWarning, count
 from chiasm.fitting.card import card_of
@@ -99,8 +100,11 @@ class FittedModel:
     def _expected(self) -> dict[str, Expected]:
         return expected_of(self.predictor, self.modalities)
 
-    def predict(self, cohort: Cohort, *, strict: bool = True) -> pd.DataFrame:
+    def predict(self, cohort: Any, *, strict: bool = True) -> pd.DataFrame:
         """Predict one row per patient, in the cohort's row order, indexed by id: `pattern`, then the prediction.
+
+        Patients need not be a cohort. Frames by modality do, and a MuData; a frame or AnnData where the model reads one
+        table; and one patient as `{"clinical": {"age": 61, "stage": "II"}, "ct": "scan.nii.gz"}`.
 
         What is not encoded yet is encoded as at fit; sources that cannot be read count as absent, and a warning says
         how many kinds there are. Levels that the model does not know, and values far outside of training, are a
@@ -114,12 +118,13 @@ class FittedModel:
             Unsupported: a patient has none of the model's modalities (unless `has_prior`), a modality is of another
                 kind than at fit or lacks columns, or its encoder's weights have changed.
         """
-        found = encode_for(self, cohort)
+        expected = self._expected
+        given = handed(cohort, self.modalities, {name: own.columns for name, own in expected.items()})
+        found = encode_for(self, given)
         if found.problems:
             warnings.warn(
                 f"{len(found.problems)} kinds of broken sources count as absent", FindingWarning, stacklevel=2
             )
-        expected = self._expected
         cohort = completed(found.cohort, expected, strict=strict)
         self._warn_of_unfamiliar(cohort, expected)
         known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
@@ -135,7 +140,8 @@ class FittedModel:
         texts, own = known.patterns()
         frame.insert(0, "pattern", texts.astype(object)[own])  # one string per pattern, not one per patient
         frame.index = pd.Index(known.ids, name="patient", dtype=object)
-        return frame.iloc[known.order]
+        ordered: pd.DataFrame = frame.iloc[known.order]
+        return ordered
 
     def _warn_of_unfamiliar(self, cohort: Cohort, expected: dict[str, Expected]) -> None:
         said = [

@@ -1,0 +1,97 @@
+"""Patients to predict in whatever form a notebook has them: frames, AnnData, MuData, or one patient as a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.cohort.annotated import cohort_from_mudata
+from chiasm.cohort.annotated_block import block_of, is_annotated, is_several
+from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.frames import cohort_from_frames
+from chiasm.cohort.kinds import CELL, FILES, TABLE, has_form
+from chiasm.errors import CohortError, error, nearest
+
+ONE = "patient"
+"""Identifier of a patient who is given alone."""
+
+
+def handed(given: Any, kinds: Mapping[str, str], columns: Mapping[str, Sequence[str]]) -> Cohort:
+    """Return a cohort of what was given to predict, where it can mean one thing only.
+
+    A cohort as it is; a MuData; a mapping of modalities to frames, AnnData or `{id: path or array}`, whose patients are
+    those that any of them names; one patient as a mapping of modalities to `{column: value}`, a series by column, a
+    path, an array or a text; a frame or AnnData by itself for a model that reads one table.
+
+    Args:
+        kinds: modality to kind, as the model reads them.
+        columns: modality to the columns of its table or omics block.
+
+    Raises:
+        CohortError: it can mean nothing or several things; the message says how to write what is meant.
+    """
+    if isinstance(given, Cohort):
+        return given
+    if is_several(given):
+        own = {name: kind for name, kind in kinds.items() if name in given.mod and has_form(kind, TABLE)}
+        return cohort_from_mudata(given, kinds=own, name="handed")
+    if isinstance(given, pd.DataFrame) or is_annotated(given):
+        (only, *others) = [name for name, kind in kinds.items() if has_form(kind, TABLE)] or [""]
+        if others or not only or len(kinds) > 1:
+            what = "an AnnData" if is_annotated(given) else "a frame"
+            raise refused(f"{what} is one modality, and the model reads {listed(kinds)}", kinds)
+        given = {only: given}
+    if not isinstance(given, Mapping):
+        raise refused(f"{type(given).__name__} is no cohort, and no patients in another form", kinds)
+    strange = [str(name) for name in given if name not in kinds]
+    if strange:
+        like = nearest(strange[0], list(kinds))
+        hint = f": did you mean '{like}'?" if like else ""
+        raise refused(f"the model reads no modality '{strange[0]}', but {listed(kinds)}{hint}", kinds)
+    there = {name: own for name, own in given.items() if own is not None}
+    alone = {name: one_patient(own, kinds[name], columns.get(name, ())) for name, own in there.items()}
+    if any(own is None for own in alone.values()):
+        if not all(own is None for own in alone.values()):
+            names = [name for name, own in alone.items() if own is not None]
+            raise refused(f"'{names[0]}' is of one patient, and other modalities are of several", kinds)
+        blocks = {name: block_of(own) if is_annotated(own) else own for name, own in there.items()}
+    else:
+        blocks = {name: own for name, own in alone.items() if own is not None}
+    ids = dict.fromkeys(str(key) for own in blocks.values() for key in keys_of(own))
+    return cohort_from_frames(
+        pd.DataFrame(index=list(ids)), blocks, kinds={name: kinds[name] for name in blocks}, name="handed"
+    )
+
+
+def one_patient(own: Any, kind: str, columns: Sequence[str]) -> Any:
+    """Return what one patient has of a modality as a block of one row; None if it is of several patients."""
+    if has_form(kind, TABLE):
+        if isinstance(own, pd.Series) and set(map(str, own.index)) & set(columns):
+            own = own.to_dict()
+        return pd.DataFrame([dict(own)], index=[ONE]) if isinstance(own, Mapping) else None
+    if has_form(kind, CELL):
+        return pd.DataFrame({"value": [own]}, index=[ONE]) if isinstance(own, str) else None
+    if has_form(kind, FILES):
+        return {ONE: own} if isinstance(own, str | Path | np.ndarray) else None
+    return None
+
+
+def keys_of(own: Any) -> Any:
+    """Identifiers of the patients of a block."""
+    return own.index if isinstance(own, pd.DataFrame | pd.Series) else own
+
+
+def listed(kinds: Mapping[str, str]) -> str:
+    """Names of the modalities that a model reads."""
+    return ", ".join(f"'{name}'" for name in kinds)
+
+
+def refused(what: str, kinds: Mapping[str, str]) -> CohortError:
+    """Error for what cannot be read as patients."""
+    first = next(iter(kinds), "table")
+    fix = f'give {{"{first}": frame}} with patients as its index, or one patient as {{"{first}": {{"column": value}}}}'
+    return CohortError([error(what, fix, path="patients", finding="unfit-kind")])
