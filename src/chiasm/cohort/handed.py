@@ -92,6 +92,9 @@ def listed(kinds: Mapping[str, str]) -> str:
 
 def refused(what: str, kinds: Mapping[str, str]) -> CohortError:
     """Error for what cannot be read as patients."""
-    first = next(iter(kinds), "table")
-    fix = f'give {{"{first}": frame}} with patients as its index, or one patient as {{"{first}": {{"column": value}}}}'
+    first = next((name for name, kind in kinds.items() if has_form(kind, TABLE)), next(iter(kinds), "table"))
+    one, several = (
+        ('{"column": value}', "frame") if has_form(kinds.get(first, TABLE), TABLE) else ("path", "{id: path}")
+    )
+    fix = f'give {{"{first}": {several}}} for several patients, or one patient as {{"{first}": {one}}}'
     return CohortError([error(what, fix, path="patients", finding="unfit-kind")])

@@ -53,7 +53,7 @@ class FittedModel:
     learned_from: dict[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        reads = ", ".join(f"{name} {kind}" for name, kind in self.modalities.items())
+        reads = ", ".join(f"{name} {kind}" for name, kind in self.kinds.items())
         return visible(
             f"FittedModel '{self.recipe}': {self.target.get('kind', 'no target')}; {reads}; "
             f"{count(self.trained_parameters, 'trained parameter')}"
@@ -64,7 +64,7 @@ class FittedModel:
         columns = self.columns
         rows = [
             (name, kind, f"{len(columns[name]):,}" if name in columns else "-", self._encoder_of(name))
-            for name, kind in self.modalities.items()
+            for name, kind in self.kinds.items()
         ]
         learned = ", ".join(f"{number:,} {noun}" for noun, number in self.learned_from.items())
         return html_page(
@@ -85,6 +85,12 @@ class FittedModel:
     def reads_inputs(self) -> bool:
         """True if an encoder's network was changed, so that the model needs its inputs instead of stored tokens."""
         return reads_inputs(self.predictor)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Kind of each modality as a manifest names it, before it was encoded."""
+        own = self.encodings
+        return {name: own[name].kind if name in own else kind for name, kind in self.modalities.items()}
 
     @property
     def columns(self) -> dict[str, list[str]]:
@@ -119,7 +125,7 @@ class FittedModel:
                 kind than at fit or lacks columns, or its encoder's weights have changed.
         """
         expected = self._expected
-        given = handed(cohort, self.modalities, {name: own.columns for name, own in expected.items()})
+        given = handed(cohort, self.kinds, {name: own.columns for name, own in expected.items()})
         found = encode_for(self, given)
         if found.problems:
             warnings.warn(
