@@ -24,6 +24,7 @@ _PUBLIC = {
     "Trial": "chiasm.evaluation",
     "TrialError": "chiasm.evaluation",
     "Unsupported": "chiasm.cohort",
+    "Validation": "chiasm.evaluation.validation",
     "Verdict": "chiasm.evaluation",
     "check_cohort": "chiasm.api",
     "cohort_from_frames": "chiasm.cohort",
@@ -40,6 +41,7 @@ _PUBLIC = {
     "open_cohort": "chiasm.cohort",
     "similar": "chiasm.api",
     "synthetic_cohort": "chiasm.cohort",
+    "validate": "chiasm.api",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
         load_trial,
         merge,
         similar,
+        validate,
     )
     from chiasm.citation import Citation
     from chiasm.cohort import (
@@ -78,6 +81,7 @@ if TYPE_CHECKING:
         synthetic_cohort,
     )
     from chiasm.evaluation import Protocol, Trial, TrialError, Verdict
+    from chiasm.evaluation.validation import Validation
     from chiasm.tokens import Tokens
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chiasm.api.encoding import check_cohort, encode, encode_for, prepare
     from chiasm.api.estimators import ChiasmClassifier, ChiasmRegressor, ChiasmSurvival
+    from chiasm.api.external import validate
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.retrieval import score_similar, similar
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from chiasm.errors import FindingWarning as FindingWarning
     from chiasm.errors import hush_findings
     from chiasm.evaluation import Protocol, Trial, TrialError
+    from chiasm.evaluation.validation import Validation
     from chiasm.federated.public import federation_client, federation_server, invite, new_federation
     from chiasm.models.merged import Merged
     from chiasm.recipes.listing import list_recipes
@@ -68,6 +70,8 @@ _PLACES = {
     "list_encoders": "chiasm.encoders",
     "list_recipes": "chiasm.recipes.listing",
     "load_model": "chiasm.api.models",
+    "validate": "chiasm.api.external",
+    "Validation": "chiasm.evaluation.validation",
     "write_predictions": "chiasm.api.models",
     "load_trial": "chiasm.api.trials",
     "merge": "chiasm.api.merging",
@@ -104,6 +108,7 @@ __all__ = [
     "Trial",
     "TrialError",
     "Unsupported",
+    "Validation",
     "check_cohort",
     "demo_cohort",
     "diagnose",
@@ -135,6 +140,7 @@ __all__ = [
     "similar",
     "split_specs",
     "stopping",
+    "validate",
     "write_predictions",
 ]
 

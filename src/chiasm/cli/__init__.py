@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli import about, federate, models, store, tokens, trials
+from chiasm.cli import about, federate, models, store, tokens, trials, validation
 
 app = typer.Typer(
     name="chiasm",
@@ -22,7 +22,16 @@ app = typer.Typer(
 )
 
 for command in (
-    *(trials.demo, trials.check, trials.evaluate, models.fit, models.predict, models.merge, trials.report),
+    *(
+        trials.demo,
+        trials.check,
+        trials.evaluate,
+        models.fit,
+        models.predict,
+        validation.validate,
+        models.merge,
+        trials.report,
+    ),
     *(tokens.encode, tokens.encoders, models.similar, about.recipes, about.doctor),
 ):
     app.command()(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from chiasm.cohort.near_names import written_otherwise
 from chiasm.cohort.places import inside
 from chiasm.errors import CohortError, error
 from chiasm.limits import GENE_SET_BYTES, LimitError, require_regular
@@ -41,5 +42,8 @@ def read_gene_sets(folder: Path, name: str, columns: Sequence[str], modality: st
     if not groups:
         what = "no line names a group with a column of the modality"
         fix = "a line is name, description, members, apart by tabs"
+        members = sorted({member for line in lines for member in line.split("\t")[2:]})
+        if how := written_otherwise(columns, members):
+            what, fix = f"{what}: the file has them {how}", "write both alike"
         raise CohortError([error(what, fix, path=name, modality=modality, finding="empty-gene-sets")])
     return groups

@@ -8,7 +8,7 @@ follows its patients is that hospital's own. Horizons are those at which the mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,9 +22,12 @@ from chiasm.evaluation.protocol import Protocol
 from chiasm.evaluation.run import kept_together
 from chiasm.evaluation.summary import describe_cohort, outcome_table, plain, units_in, versions
 from chiasm.evaluation.trial import SCHEMA, Trial
-from chiasm.metrics.scores import METRICS, PRIMARY
+from chiasm.metrics.scores import METRICS, MIN_EVENTS, PRIMARY, horizons_of
+from chiasm.metrics.time_dependent import PLACES, place_of
 
 FOLD = "external"
+ENDS = tuple(f"_t{place + 1}" for place in range(PLACES))
+NOT_KNOWN = Estimate(np.nan, np.nan, np.nan)
 AGAINST_TRAINING = frozenset({"r2_null"})
 """Metrics that mean nothing without outcomes of training patients."""
 
@@ -126,6 +129,8 @@ def score_external(
         "contrasts": [],
         "verdict": None,
     }
+    if used.target.has_times:
+        document["cohort"]["target"]["times"] = shared_horizons(list(predictions.values()))
     table = pd.concat([_rows(used, name, predictions[name]) for name in names], ignore_index=True)
     trial = Trial(
         document, table, outcome_table(used, together), reference=used.outcome if reference is None else reference
@@ -133,6 +138,8 @@ def score_external(
     (key,) = trial.folds
     for name in names:
         scores = trial_scores(kind, [trial.folds[key]], [trial.frames[name][key]], trial.classes, trial.draws, metrics)
+        if used.target.has_times:
+            scores |= dict.fromkeys(too_few_by(kind, used.outcome, horizons_of(predictions[name])), NOT_KNOWN)
         primary = PRIMARY[kind]
         row = {"name": name, "family": "", "side": "combined", "paper": "", "seconds": 0.0, "trained_parameters": 0}
         row |= {**(described or {}).get(name, {}), "metric": primary, **asdict(scores[primary])}
@@ -163,6 +170,25 @@ def scored_patients(cohort: Cohort) -> tuple[Cohort, dict[str, int]]:
             "score"
         )
     return cohort if keep.all() else cohort.subset(keep), {why: n for why, n in left_out.items() if n}
+
+
+def shared_horizons(predictions: Sequence[pd.DataFrame]) -> list[float]:
+    """Horizons of the predictions, to four digits; empty where the models have different ones, or none."""
+    own = {horizons_of(frame) for frame in predictions}
+    return [float(f"{time:.4g}") for time in own.pop()] if len(own) == 1 else []
+
+
+def too_few_by(kind: str, outcome: Outcome, horizons: Sequence[float]) -> list[str]:
+    """Metrics at the horizons by which fewer than `MIN_EVENTS` patients had the event, or stayed free of it."""
+    assert outcome.event is not None
+    lacking = []
+    for place, end in enumerate(ENDS):
+        number = place_of(len(horizons), place)
+        if number is not None:
+            time = horizons[number]
+            happened, free = int((outcome.event & (outcome.value <= time)).sum()), int((outcome.value > time).sum())
+            lacking += [end] if min(happened, free) < MIN_EVENTS else []
+    return [metric.id for metric in METRICS[kind] if metric.id.endswith(tuple(lacking))]
 
 
 def known_estimate(entry: Mapping[str, float | None]) -> Estimate:

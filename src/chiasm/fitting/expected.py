@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, CohortError, Unsupported
+from chiasm.cohort.near_names import WAYS, ensembl_share, near_names
 from chiasm.cohort.sources import ColumnSource
 from chiasm.encoders.table.omics import OmicsEncoder
 from chiasm.encoders.table.scaling import CLIP, Columns, Scaler
 from chiasm.encoders.table.table import TableEncoder, as_text, written
 from chiasm.errors import count
-from chiasm.fitting.near_names import WAYS, ensembl_share, near_names
 
 SHOWN = 100  # missing columns that are named
 FEW = 5  # columns written otherwise that are named one by one
@@ -139,18 +139,21 @@ def _told(cohort: Cohort, name: str, own: Expected, missing: list[str], have: se
         f"{len(columns):,} of them stand there {how}, as '{near[columns[0]].name}' for '{columns[0]}'"
         for how, columns in several.items()
     ]
-    rest = [column for column in missing if not any(column in columns for columns in several.values())]
-    named = [f"'{column}'" + (f" (is it '{near[column].name}'?)" if column in near else "") for column in rest[:SHOWN]]
-    more = f" and {len(rest) - SHOWN:,} more" if len(rest) > SHOWN else ""
-    listed = [", ".join(named) + more] if named else []
     also = ""
     if spare and not several:
         also = f"; columns that the model does not know: {', '.join(map(repr, spare[:10]))}"
-    if (ours := ensembl_share(missing)) + (theirs := ensembl_share(spare)) > 0.9 and abs(ours - theirs) > 0.9:
+    ours, theirs = ensembl_share(missing), ensembl_share(spare)
+    translate = ours + theirs > 0.9 and abs(ours - theirs) > 0.9
+    if translate:
         ensembl, symbols = ("model's", "cohort's") if ours > theirs else ("cohort's", "model's")
-        also += (
+        also = (
             f"; the {ensembl} columns are Ensembl identifiers and the {symbols} are not: translate the cohort's names"
         )
+    shown = FEW if translate else SHOWN
+    rest = [column for column in missing if not any(column in columns for columns in several.values())]
+    named = [f"'{column}'" + (f" (is it '{near[column].name}'?)" if column in near else "") for column in rest[:shown]]
+    more = f" and {len(rest) - shown:,} more" if len(rest) > shown else ""
+    listed = [", ".join(named) + more] if named else []
     return (
         f"{where}: {len(own.columns):,} columns at fit, and {len(missing):,} of them missing now: "
         f"{'; '.join([*told, *listed])}{also}; rename or add them, or predict with strict=False (--no-strict), which "

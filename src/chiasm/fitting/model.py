@@ -157,7 +157,7 @@ class FittedModel:
             for words in own.unfamiliar(cohort.raw(name))
         ]
         if said:
-            more = f"; and {count(len(said) - SHOWN, 'other')}" if len(said) > SHOWN else ""
+            more = f"; and {count(len(said) - SHOWN, 'other column')} so" if len(said) > SHOWN else ""
             warnings.warn("; ".join(said[:SHOWN]) + more, FindingWarning, stacklevel=3)
 
     def save(self, path: Path | str) -> None:

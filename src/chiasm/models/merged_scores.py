@@ -15,6 +15,7 @@ from chiasm.fitting.base import LEAST_PATIENTS
 from chiasm.fitting.model import FittedModel
 from chiasm.heads.response import Response
 from chiasm.metrics.scores import METRICS, PRIMARY, score
+from chiasm.models.same_target import require_same_target
 
 
 def mean_response(responses: Sequence[Response], weights: Sequence[float]) -> Response:
@@ -84,14 +85,9 @@ def recalibrated(model: FittedModel, cohort: Cohort) -> tuple[FittedModel, int]:
 
 
 def _target_of(model: FittedModel, cohort: Cohort) -> tuple[Target, Outcome]:
-    target, outcome, kind = cohort.target, cohort.outcome, model.response.kind
-    if target is None or outcome is None or target.kind != kind:
-        raise Unsupported(f"scoring needs a cohort with a target of kind '{kind}', as the models have")
-    if class_names(target) != model.response.classes:
-        raise Unsupported("the cohort has other classes than the models: name the same ones in [target]")
-    wanted = model.target.get("unit", "")
-    if target.unit and wanted and target.unit != wanted:
-        raise Unsupported(f"the models predict '{wanted}' and the cohort's target is in '{target.unit}': convert it")
+    target, outcome = require_same_target(model, cohort)
+    if class_names(target) != model.response.classes:  # a calibration takes them by their place
+        raise Unsupported(f"name the labels in the order of the models: {', '.join(model.response.classes)}")
     return target, outcome
 
 

@@ -32,9 +32,11 @@ def labels_part(trial: Trial, best: Sequence[Best]) -> LabelsPart:
         n, positives = (int(part[column].iloc[0]) for column in ("n", "positives"))
         rows.append((str(label), f"{n:,}", f"{positives:,}", values))
     counted = int(frame.drop_duplicates("label")["mean"].notna().sum())
+    told, averaged = "", ""
+    if len(trial.folds) > 1:
+        told, averaged = ", and most folds can tell of", " Each is averaged over its folds first."
     said = (
         f"The primary metric is the mean over {count(counted, 'label')} of {len(rows)}: those that {MIN_EVENTS} tested "
-        f"patients or more have, {MIN_EVENTS} or more have not, and most folds can tell of. Each is averaged over its "
-        f"folds first."
+        f"patients or more have, {MIN_EVENTS} or more have not{told}.{averaged}"
     )
     return LabelsPart(said, [f"{one.name} ({one.side})" for one in best], rows)

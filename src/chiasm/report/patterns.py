@@ -46,11 +46,11 @@ def patterns_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) -> 
         found = part.set_index("recipe").loc[[one.name for one in best]]
         values = [interval(row["mean"], row["low"], row["high"]) for _, row in found.iterrows()]
         rows.append((str(pattern), f"{int(part['n'].iloc[0]):,}", members(trial, str(pattern)), values))
-    said = (
-        f"{label[0].upper()}{label[1:]} among the tested patients of each pattern, computed within each fold and "
-        f"averaged over folds. Not estimable: fewer than {MIN_EVENTS} {page_of(trial).few}, or too many folds without "
-        "a value."
-    )
+    few, over, or_folds = f"fewer than {MIN_EVENTS} {page_of(trial).few}", "", ""
+    if len(trial.folds) > 1:
+        over, or_folds = ", computed within each fold and averaged over folds", ", or too many folds without a value"
+    among = f"{label[0].upper()}{label[1:]} among the tested patients of each pattern"
+    said = f"{among}{over}. Not estimable: {few}{or_folds}."
     if len(rarer):
         patients = count(int(rarer["n"].sum()), "patient")
         said += f" {count(len(rarer), 'rarer pattern')}, of {patients} together, not shown."

@@ -53,10 +53,12 @@ def risk_part(trial: Trial, one: Best, new: NewSheet = sheet) -> RiskPart:
         mask = group == k
         at = interval(*kaplan_meier_at(1.0, share[mask], event[mask]))
         rows.append((NAMES[k], f"{int(mask.sum()):,}", f"{int(event[mask].sum()):,}", at))
+    apart = "the patients are split into thirds by the risk predicted for them"
+    if len(trial.folds) > 1:
+        apart = f"within each test fold {apart}, then pooled over folds (first repeat)"
     said = (
-        f"'{one.name}': within each test fold the patients are split into thirds by the risk predicted for them, then "
-        f"pooled over folds (first repeat). Curves end where fewer than {LEAST} patients of a group are at risk. The "
-        f"groups are described, not tested."
+        f"'{one.name}': {apart}. Curves end where fewer than {LEAST} patients of a group are at risk. The groups are "
+        "described, not tested."
     )
     at = when(trial, middle) if middle else "the median time"
     columns = ["predicted risk", "patients", "events", f"survival at {at}"]

@@ -49,6 +49,21 @@ def near_names(missing: Sequence[str], spare: Collection[str]) -> dict[str, Near
     return found
 
 
+def written_otherwise(missing: Sequence[str], spare: Collection[str]) -> str:
+    """How these names stand among the spare ones, with an example; empty where a quarter or fewer of either does.
+
+    Names that are merely similar do not count.
+    """
+    near = near_names(missing, spare) if missing else {}
+    for how, *_ in WAYS:
+        own = [name for name in missing if name in near and near[name].how == how]
+        if len(own) > min(len(missing), len(spare)) / 4:
+            return f"{how}, as '{near[own[0]].name}' for '{own[0]}'"
+    if (ours := ensembl_share(missing)) + (theirs := ensembl_share(spare)) > 0.9 and abs(ours - theirs) > 0.9:
+        return "as Ensembl identifiers" if theirs > ours else "by other names than Ensembl identifiers"
+    return ""
+
+
 def ensembl_share(names: Collection[str]) -> float:
     """Share of names that are Ensembl identifiers."""
     return sum(bool(ENSEMBL.fullmatch(name)) for name in names) / max(len(names), 1)

@@ -8,7 +8,7 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Classification, Cohort, cohort_from_frames
-from chiasm.fitting.near_names import Near, near_names
+from chiasm.cohort.near_names import Near, near_names
 
 GENES = [f"ENSG{141_000 + k:011d}" for k in range(30)]
 VERSION, CASE = "in another version of the Ensembl identifier", "in other upper and lower case"

@@ -1,0 +1,109 @@
+"""External validation of one model on one cohort: what `chiasm.validate` returns, and leaves behind in a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from chiasm.artifact import write_text
+from chiasm.evaluation.external import External, known_estimate
+from chiasm.evaluation.fits import write_parquet
+from chiasm.evaluation.summary import plain
+from chiasm.evaluation.trial import TrialError
+from chiasm.shown import html_page, html_table, visible
+
+SCHEMA = 1
+FILES = ("validation.json", "predictions.parquet", "outcomes.parquet", "report.html")
+PageWriter = Callable[["Validation", Path], Path]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Result of `validate`.
+
+    Args:
+        document: content of `validation.json`; numbers that are not estimable are None, and nobody is identified.
+        external: the predictions, outcomes and scores.
+        reporter: writes the page; supplied by the public API.
+    """
+
+    document: Mapping[str, Any]
+    external: External
+    reporter: PageWriter | None = None
+
+    def __repr__(self) -> str:
+        found = self.document
+        score = known_estimate(found["metrics"][found["metric"]])
+        return visible(f"{self.title}: {found['metric']} {score}, {self.external.patients:,} patients")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: every metric with its interval."""
+        rows = [
+            (row["label"], *("" if row[own] != row[own] else f"{row[own]:.3f}" for own in ("mean", "low", "high")))
+            for row in self.table().to_dict("records")
+        ]
+        said = f"{self.external.patients:,} patients scored"
+        return html_page(self.title, said, html_table(("metric", "value", "low (95 %)", "high"), rows))
+
+    @property
+    def title(self) -> str:
+        """What was validated on what."""
+        return f"External validation of '{self.document['model']['recipe']}' on '{self.document['cohort']['name']}'"
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """What the model predicts for the patients who are scored, indexed by patient."""
+        leading = ["recipe", "repeat", "fold"]
+        found: pd.DataFrame = self.external.trial.predictions.drop(columns=leading).set_index("patient")
+        return found
+
+    @property
+    def outcomes(self) -> pd.DataFrame:
+        """Outcomes of the patients who are scored, indexed by patient, with the pattern of their modalities."""
+        return self.external.trial.outcomes
+
+    def table(self) -> pd.DataFrame:
+        """Table of the scores: metric, label, mean, low, high (NaN if not estimable)."""
+        return self.external.table().drop(columns="recipe")
+
+    def patterns(self) -> pd.DataFrame:
+        """Table of the primary metric for each pattern of modalities, with n, events and interval."""
+        rows = pd.DataFrame(self.document["patterns"])
+        return rows.astype({"mean": float, "low": float, "high": float}) if len(rows) else rows
+
+    def report(self, path: Path | str) -> Path:
+        """Write the page, one HTML file that needs nothing else."""
+        if self.reporter is None:
+            raise TrialError("this validation was made without a way to write a page: use chiasm.validate")
+        return self.reporter(self, Path(path))
+
+
+def store_validation(found: Validation, out: Path) -> None:
+    """Write the tables, for their owner alone, then the page and `validation.json`, which marks the folder as whole."""
+    trial = found.external.trial
+    write_parquet(
+        out / "predictions.parquet", pa.Table.from_pandas(found.predictions.reset_index(), preserve_index=False)
+    )
+    write_parquet(out / "outcomes.parquet", pa.Table.from_pandas(trial.outcomes.reset_index(), preserve_index=False))
+    found.report(out / "report.html")
+    write_text(out / "validation.json", json.dumps(plain(found.document), indent=1, allow_nan=False))
+
+
+def require_free(out: Path, *, replace: bool) -> None:
+    """Refuse a folder that holds something else, or a validation that is not to be replaced.
+
+    Raises:
+        TrialError: naming what to do.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not out.is_dir() or not {file.name for file in out.iterdir()} <= set(FILES):
+        raise TrialError(f"'{out.name}' exists and is not the folder of a validation: choose another --out")
+    if not replace:
+        raise TrialError(f"'{out.name}' holds a validation already: choose another --out, or add --force to replace it")

@@ -1,0 +1,105 @@
+"""Whether a cohort's target is the one that a model was fitted for: same kind, same classes or labels, same unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from chiasm.cohort import Cohort, Outcome, Target, Unsupported
+from chiasm.errors import nearest
+from chiasm.heads.response import Response
+
+SHOWN = 8  # classes that a refusal names
+
+
+@runtime_checkable
+class FittedFor(Protocol):
+    """Protocol of a model that knows its recipe, its target, how many it learned from, and its response."""
+
+    @property
+    def recipe(self) -> str: ...
+
+    @property
+    def learned_from(self) -> Mapping[str, int]: ...
+
+    @property
+    def target(self) -> Mapping[str, Any]: ...
+
+    @property
+    def response(self) -> Response: ...
+
+
+def require_same_target(model: object, cohort: Cohort) -> tuple[Target, Outcome]:
+    """Return the cohort's target and outcome, once they are what the model predicts.
+
+    A model that does not say what it was fitted for passes; the columns of its prediction then tell.
+
+    Raises:
+        Unsupported: the cohort has no target, or one of another kind, with other classes or labels, or in another unit.
+    """
+    target, outcome = cohort.target, cohort.outcome
+    if target is None or outcome is None:
+        raise Unsupported(
+            f"the cohort '{cohort.name}' has no target, and a model is scored by what came of the patients: name the "
+            "column in [target], or give target=... to cohort_from_frames"
+        )
+    if not isinstance(model, FittedFor):
+        return target, outcome
+    response, stored = model.response, model.target
+    if target.kind != response.kind:
+        raise Unsupported(
+            f"the model predicts a target of kind '{response.kind}' and that of the cohort '{cohort.name}' is of kind "
+            f"'{target.kind}': name the outcome that the model predicts in [target]"
+        )
+    if set(target.names) != set(response.classes):
+        noun = "labels" if target.has_labels else "classes"
+        raise Unsupported(
+            f"the model knows the {noun} {listed(response.classes)} and the target of the cohort '{cohort.name}' has "
+            f"{listed(target.names)}{likely(response.classes, target.names)}: write them as at the fit"
+        )
+    ours, theirs = str(stored.get("unit", "")), target.unit
+    if ours and theirs and plain(ours) != plain(theirs):
+        raise Unsupported(
+            f"the model predicts in '{ours}' and the target of the cohort '{cohort.name}' is in '{theirs}': convert "
+            "its column, and name the unit in [target]"
+        )
+    return target, outcome
+
+
+def target_notes(model: object, cohort: Cohort) -> list[str]:
+    """What a reader should know of the two targets although nothing refuses them: other columns, a unit not named."""
+    target = cohort.target
+    if target is None or not isinstance(model, FittedFor):
+        return []
+    stored, notes = model.target, []
+    named = [str(value) for key, value in stored.items() if key not in ("kind", "unit")]
+    if named and sorted(named) != sorted(target.columns) and not target.has_labels:
+        ours, theirs = ", ".join(map(repr, named)), ", ".join(map(repr, target.columns))
+        notes.append(
+            f"The model was fitted for {ours} and is scored by {theirs}: that they mean the same is yours to say."
+        )
+    ours, theirs = str(stored.get("unit", "")), target.unit
+    if bool(ours) != bool(theirs):
+        whose, unit = ("cohort", ours) if ours else ("model", theirs)
+        notes.append(f"The target of the {whose} names no unit, and is taken to be in '{unit}'.")
+    return notes
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names in quotes, and how many more there are."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(f"'{name}'" for name in names[:SHOWN]) + more if names else "none"
+
+
+def likely(ours: Sequence[str], theirs: Sequence[str]) -> str:
+    """A question after the first name that the cohort writes otherwise; empty if none is similar."""
+    spare = [name for name in theirs if name not in ours]
+    for name in ours:
+        if name not in theirs and (like := nearest(name, spare)):
+            return f" (is '{like}' '{name}'?)"
+    return ""
+
+
+def plain(unit: str) -> str:
+    """A unit without capitals and plural: 'Months' and 'month' are the same."""
+    return unit.strip().casefold().removesuffix("s")
