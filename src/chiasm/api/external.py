@@ -171,17 +171,21 @@ def document_of(
     ]
     if ready.refused:
         said.append(f"{count(ready.refused, 'source')} could not be read and count as absent.")
-    known = isinstance(model, FittedFor)
-    return plain(
+    told: dict[str, Any] = {"target": {}, "learned_from": {}, "horizons": []}
+    if isinstance(model, FittedFor):
+        told = {
+            "target": dict(model.target),
+            "learned_from": dict(model.learned_from),
+            "horizons": list(model.response.times),
+        }
+    document: dict[str, Any] = plain(
         {
             "schema": SCHEMA,
             "model": {
                 "recipe": row["name"],
                 "trained_parameters": row["trained_parameters"],
                 "modalities": sorted(modalities_of(model)),
-                "target": dict(model.target) if known else {},
-                "learned_from": dict(model.learned_from) if known else {},
-                "horizons": list(model.response.times) if known else [],
+                **told,
             },
             "cohort": trial.document["cohort"],
             "left_out": dict(external.left_out),
@@ -197,6 +201,7 @@ def document_of(
             "versions": trial.document["versions"],
         }
     )
+    return document
 
 
 def _report(validation: Validation, path: Path) -> Path:

@@ -42,8 +42,8 @@ def read_gene_sets(folder: Path, name: str, columns: Sequence[str], modality: st
     if not groups:
         what = "no line names a group with a column of the modality"
         fix = "a line is name, description, members, apart by tabs"
-        members = sorted({member for line in lines for member in line.split("\t")[2:]})
-        if how := written_otherwise(columns, members):
+        named = sorted({member for line in lines for member in line.split("\t")[2:]})
+        if how := written_otherwise(columns, named):
             what, fix = f"{what}: the file has them {how}", "write both alike"
         raise CohortError([error(what, fix, path=name, modality=modality, finding="empty-gene-sets")])
     return groups
