@@ -39,6 +39,7 @@ _PUBLIC = {
     "load_trial": "chiasm.api",
     "merge": "chiasm.api",
     "open_cohort": "chiasm.cohort",
+    "seal": "chiasm.api",
     "similar": "chiasm.api",
     "synthetic_cohort": "chiasm.cohort",
     "validate": "chiasm.api",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
         load_model,
         load_trial,
         merge,
+        seal,
         similar,
         validate,
     )

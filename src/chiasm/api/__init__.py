@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.retrieval import score_similar, similar
     from chiasm.api.scikit import from_sklearn
+    from chiasm.api.sealing import seal
     from chiasm.api.trials import evaluate, load_trial
     from chiasm.artifact import ArtifactError
     from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
     from chiasm.cohort.demo import demo_cohort
+    from chiasm.cohort.seal import read_seal
     from chiasm.doctor import diagnose, require_device
     from chiasm.encoders import list_encoders
     from chiasm.encoding.checking import examine
@@ -82,9 +84,11 @@ _PLACES = {
     "prepare": "chiasm.api.encoding",
     "prune_store": "chiasm.encoding.prune",
     "read_inputs": "chiasm.recipes.registry",
+    "read_seal": "chiasm.cohort.seal",
     "recipe_class": "chiasm.recipes.registry",
     "require_device": "chiasm.doctor",
     "score_similar": "chiasm.api.retrieval",
+    "seal": "chiasm.api.sealing",
     "similar": "chiasm.api.retrieval",
     "split_specs": "chiasm.specs",
     "stopping": "chiasm.encoding.findings",
@@ -134,9 +138,11 @@ __all__ = [
     "prepare",
     "prune_store",
     "read_inputs",
+    "read_seal",
     "recipe_class",
     "require_device",
     "score_similar",
+    "seal",
     "similar",
     "split_specs",
     "stopping",

@@ -7,11 +7,15 @@ import errno
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError
+
+if sys.platform != "win32":
+    import fcntl
 
 SETTLED_SECONDS = 60.0  # since the last byte: a process of another machine on a shared disk may have the number
 
@@ -38,6 +42,21 @@ def whole_file(path: Path) -> Iterator[Path]:
             staging.replace(path)
     finally:
         staging.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in this block with this folder; where files cannot be locked, do not wait."""
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def staging_of(path: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli import about, federate, models, store, tokens, trials, validation
+from chiasm.cli import about, federate, models, seals, store, tokens, trials, validation
 
 app = typer.Typer(
     name="chiasm",
@@ -22,17 +22,9 @@ app = typer.Typer(
 )
 
 for command in (
-    *(
-        trials.demo,
-        trials.check,
-        trials.evaluate,
-        models.fit,
-        models.predict,
-        validation.validate,
-        models.merge,
-        trials.report,
-    ),
-    *(tokens.encode, tokens.encoders, models.similar, about.recipes, about.doctor),
+    *(trials.demo, trials.check, seals.seal, trials.evaluate, trials.report),
+    *(models.fit, models.predict, validation.validate, models.merge, models.similar),
+    *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):
     app.command()(command)
 app.add_typer(store.app, name="store")

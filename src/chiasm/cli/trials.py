@@ -158,6 +158,7 @@ def summarise(cohort: Cohort) -> dict[str, Any]:
         "target": None if cohort.target is None else cohort.target.kind,
         "known_outcomes": None if outcome is None else int(outcome.known.sum()),
         "events": None if outcome is None or outcome.event is None else int(outcome.event.sum()),
+        **({} if cohort.sealed is None else {"sealed": asdict(cohort.sealed)}),
         "modalities": {
             name: {
                 "kind": cohort.kinds[name],
@@ -176,6 +177,10 @@ def show_summary(summary: dict[str, Any]) -> None:
     known = "" if summary["known_outcomes"] is None else f", {summary['known_outcomes']:,} known"
     events = "" if summary["events"] is None else f", {summary['events']:,} events"
     screen.show(f"{summary['name']}: {summary['patients']:,} patients, {target}{known}{events}")
+    if "sealed" in summary:
+        sealed = summary["sealed"]
+        opened = f", and were opened {len(sealed['openings']):,} times" if sealed["openings"] else ""
+        screen.show(f"{sealed['patients']:,} more are sealed and were not looked at{opened}")
     rows = [[name, found["kind"], f"{found['present']:,}"] for name, found in summary["modalities"].items()]
     screen.show_table(["modality", "kind", "patients"], rows, right=["patients"])
     for name, found in summary["modalities"].items():

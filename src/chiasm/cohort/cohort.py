@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.digests import DIGEST, Digests
 from chiasm.cohort.identifiers import places_of
 from chiasm.cohort.items import Encoding, ValueSource
+from chiasm.cohort.seal import Sealed
 from chiasm.cohort.sources import ColumnSource, Source
 from chiasm.errors import CohortError, Problem, nearest
 from chiasm.shown import html_page, html_table, visible
@@ -35,7 +36,8 @@ class Cohort:
     record how the already decoded modalities were encoded. `accepted` are the findings of the check that the owner
     accepts, `finding` or `finding:modality` -> reason. `index_hours[m]` (B,) is the time of prediction on the clock of
     the events m, NaN where unknown. `headers_read` are the bags whose files were opened, so that the unreadable ones
-    are absent already. None of these three is part of the fingerprint.
+    are absent already. `sealed` says how many patients of the manifest are held apart and not among these. None of
+    these four is part of the fingerprint.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Cohort:
     index_hours: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     path: str | None = None
     headers_read: frozenset[str] = frozenset()
+    sealed: Sealed | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -64,7 +67,8 @@ class Cohort:
     def __repr__(self) -> str:
         have = ", ".join(f"{name} {int(self.present[:, m].sum()):,}" for m, name in enumerate(self.modalities))
         kind = "no target" if self.target is None else self.target.kind
-        return visible(f"Cohort '{self.name}': {len(self):,} patients; {have}; {kind}")
+        sealed = "" if self.sealed is None else f"; {self.sealed}"
+        return visible(f"Cohort '{self.name}': {len(self):,} patients; {have}; {kind}{sealed}")
 
     def _repr_html_(self) -> str:
         """What a notebook shows: counts of patients, of known outcomes and of each modality."""
@@ -74,7 +78,7 @@ class Cohort:
         rows = [(name, self.kinds[name], f"{int(counts[m]):,}") for m, name in enumerate(self.modalities)]
         return html_page(
             f"Cohort '{self.name}'",
-            f"{len(self):,} patients, {kind}{known}",
+            f"{len(self):,} patients, {kind}{known}" + ("" if self.sealed is None else f"; {self.sealed}"),
             html_table(("modality", "kind", "patients"), rows),
         )
 

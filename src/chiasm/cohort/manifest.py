@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.meeting import advice_on_strangers, meets_nobody, names_in
 from chiasm.cohort.places import find_files, inside
 from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_keys, read_toml
+from chiasm.cohort.seal import Seal
+from chiasm.cohort.seal_file import found_seal, unlike
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.tables import Table, index_hours
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
@@ -25,13 +28,15 @@ from chiasm.targets import Target, kind_of, read_outcome
 from chiasm.targets.cells import same_labels
 
 FOLD_COLUMN = "fold"
+Whom = Literal["outside", "sealed", "everyone"]
 
 
 def open_cohort(path: str | os.PathLike[str]) -> Cohort:
     """Open the cohort that a manifest describes.
 
     Presence and the outcome are read now, the values of a modality when they are needed. `path` is the manifest or
-    the folder that holds it as `cohort.toml`. Raises CohortError with every reason why the manifest cannot be
+    the folder that holds it as `cohort.toml`. Of a sealed cohort the patients outside the seal are opened, and nothing
+    is taken from the rows and files of the others. Raises CohortError with every reason why the manifest cannot be
     understood; wrong values are reported by `check_values`.
     """
     cohort, problems = read_manifest(path)
@@ -41,32 +46,53 @@ def open_cohort(path: str | os.PathLike[str]) -> Cohort:
     return cohort
 
 
-def read_manifest(path: str | os.PathLike[str]) -> tuple[Cohort | None, list[Problem]]:
-    """Open what can be opened of a manifest, and list its structural problems; the cohort is None without patients."""
-    file = Path(path)
-    file = file / "cohort.toml" if file.is_dir() else file
+def read_manifest(
+    path: str | os.PathLike[str], whom: Whom = "outside", seal: Seal | None = None
+) -> tuple[Cohort | None, list[Problem]]:
+    """Open what can be opened of a manifest, and list its structural problems; the cohort is None without patients.
+
+    Args:
+        whom: the patients outside the seal, those under it, or everyone whether there is a seal or not.
+        seal: the seal to go by; None: that of the manifest, if it has one.
+    """
+    file = manifest_file(path)
     content, problems = read_toml(file)
     if content is None:
         return None, problems
+    asked = "seal" in content
     keys, problems = read_keys(content, file.name)
-    if keys is None:
+    if keys is None or (asked and keys.seal is None):
         return None, problems
-    reader = _Reader(file, problems)
+    if whom != "everyone" and seal is None:
+        try:
+            seal = found_seal(file, keys.seal)
+        except CohortError as fault:
+            return None, [*problems, *fault.problems]
+    reader = _Reader(file, problems, None if whom == "everyone" else seal, whom)
     cohort = reader.read(keys)
     return cohort, reader.problems
+
+
+def manifest_file(path: str | os.PathLike[str]) -> Path:
+    """Return the manifest: the file that is named, or `cohort.toml` in the folder that is."""
+    file = Path(path)
+    return file / "cohort.toml" if file.is_dir() else file
 
 
 class _Reader:
     """Reader that opens the parts of a manifest one after another and collects their problems."""
 
-    def __init__(self, manifest: Path, problems: list[Problem]) -> None:
+    def __init__(self, manifest: Path, problems: list[Problem], seal: Seal | None, whom: Whom) -> None:
         self.manifest = manifest
         self.folder = manifest.parent.resolve()
         self.problems = problems
+        self.seal, self.whom = seal, whom
         self.forms: dict[tuple[str, str | None], Form] = {}
         self.findings: list[Problem] = []
         self._tables: dict[tuple[str, str | None], Table | None] = {}
         self._texts: dict[tuple[str, str], NDArray[np.str_]] = {}
+        self._read: dict[str, NDArray[np.bool_]] = {}
+        self._held: dict[str, NDArray[np.bool_]] = {}
 
     def read(self, keys: ManifestKeys) -> Cohort | None:
         said = [(table, form) for _, table, form in keys.forms() if table and unfit_form(form) is None]
@@ -90,8 +116,11 @@ class _Reader:
             return None
         texts = self.texts(patients, key)
         self.positions = positions[np.argsort(texts[positions], kind="stable")]  # rows of the patients' table, by id
-        self.ids = texts[self.positions].astype(str)
+        self.ids = self.everyone = texts[self.positions].astype(str)
         self.patients = patients
+        self.held_positions = self.positions[:0]
+        if self.seal is not None and not self.hold_back(self.seal, keys.target):
+            return None
         target = self.target(keys.target)
         self.outcomes = set(target.columns if target is not None else ())
         outcome = None
@@ -133,7 +162,27 @@ class _Reader:
             accepted=keys.accept,
             index_hours=index,
             path=patients.name,
+            sealed=self.seal.summary if self.seal is not None and self.whom == "outside" else None,
         )
+
+    def hold_back(self, seal: Seal, target: TargetKeys | None) -> bool:
+        """Leave out the sealed patients, or all others, before an outcome is read; False if the seal does not fit."""
+        sealed = seal.holds(self.ids)
+        self.problems += (wrong := unlike(seal, int(sealed.sum()), target, self.patients.name))
+        held = sealed if self.whom == "outside" else ~sealed
+        self.held_positions = self.positions[held]
+        self.ids, self.positions = self.ids[~held], self.positions[~held]
+        numbers = np.arange(len(self.patients))
+        self.hide(self.patients, np.isin(numbers, self.positions), np.isin(numbers, self.held_positions))
+        return not wrong
+
+    def hide(self, table: Table, read: NDArray[np.bool_], held: NDArray[np.bool_]) -> None:
+        """Have the rows of patients who are held back read as empty, but for those that another patient shares."""
+        if not len(self.held_positions):
+            return
+        self._read[table.name] = read | self._read.get(table.name, False)
+        self._held[table.name] = held | self._held.get(table.name, False)
+        table.hide(np.flatnonzero(self._held[table.name] & ~self._read[table.name]))
 
     def table(self, name: str, sheet: str | None, modality: str | None) -> Table | None:
         """Open a table of the cohort's folder, once; None, with its problem noted, if that fails."""
@@ -237,7 +286,7 @@ class _Reader:
             self.findings.append(
                 error(what, "keep one row a patient", path=name, row=int(rows[0]), finding="two-folds")
             )
-        self.strangers(table, ~np.isin(texts, self.ids), None)
+        self.strangers(table, ~np.isin(texts, self.everyone), None)
         first = pairs[names != ""].drop_duplicates("id").set_index("id")["fold"]
         fold = first.reindex(self.ids).fillna("").to_numpy(dtype=str)
         if (fold == "").any():
@@ -249,7 +298,8 @@ class _Reader:
 
     def elsewhere(self, table: Table, key: str, columns: list[str]) -> dict[str, list[str]]:
         """Other columns of a table, as text, in which its identifiers may stand."""
-        return {name: self.texts(table, name).tolist() for name in columns[:10] if name != key}
+        seen = ~self._held.get(table.name, np.zeros(len(table), dtype=bool))
+        return {name: self.texts(table, name)[seen].tolist() for name in columns[:10] if name != key}
 
     def strangers(
         self, table: Table, strange: NDArray[np.bool_], modality: str | None, met: NDArray[np.bool_] | None = None
@@ -301,13 +351,15 @@ class _Reader:
             unique = np.flatnonzero(~repeats(texts) & (texts != ""))
         else:
             unique = self.unique_ids(table, key, name)
-        wanted = self.ids if keys.on is None else self.texts(self.patients, keys.on)[self.positions]
+        theirs = self.texts(self.patients, self.patients.key(self.id) if keys.on is None else keys.on)
+        wanted, held = theirs[self.positions], theirs[self.held_positions]
+        self.hide(table, np.isin(texts, wanted), np.isin(texts, held) & (texts != ""))
         found = places_of(wanted, texts[unique])
         if not (found >= 0).any():
             nobody = meets_nobody(wanted, texts[unique], name, table.name, self.elsewhere(table, key, columns))
             self.problems += [nobody] if nobody is not None else []
         if keys.on is None:
-            self.strangers(table, ~np.isin(texts, self.ids) & (texts != ""), name, found >= 0)
+            self.strangers(table, ~np.isin(texts, self.everyone) & (texts != ""), name, found >= 0)
         rows = np.where(found >= 0, unique[found] if len(unique) else -1, -1)
         if keys.kind == "events":
             return EventSource(name, keys.kind, table, columns, texts), rows

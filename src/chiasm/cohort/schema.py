@@ -82,12 +82,22 @@ class FoldKeys(FormKeys):
     table: str
 
 
+class SealKeys(_Strict):
+    """Where the seal of the test set is, and how it is to be drawn."""
+
+    file: str | None = None
+    test: float | int | None = None
+    seed: int | None = None
+    by: str | None = None
+
+
 class ManifestKeys(_Strict):
     patients: PatientsKeys
     modalities: dict[str, ModalityKeys]
     name: str | None = None
     target: TargetKeys | None = None
     folds: FoldKeys | None = None
+    seal: SealKeys | None = None
     accept: dict[str, str] = {}
 
     def forms(self) -> list[tuple[str, str | None, Form]]:
@@ -99,7 +109,12 @@ class ManifestKeys(_Strict):
         return [(section, table, form) for section, table, form in said if form is not None]
 
 
-SECTIONS: dict[str, type[_Strict]] = {"patients": PatientsKeys, "target": TargetKeys, "folds": FoldKeys}
+SECTIONS: dict[str, type[_Strict]] = {
+    "patients": PatientsKeys,
+    "target": TargetKeys,
+    "folds": FoldKeys,
+    "seal": SealKeys,
+}
 
 
 def read_toml(file: Path) -> tuple[dict[str, Any] | None, list[Problem]]:

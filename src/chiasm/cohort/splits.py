@@ -49,16 +49,19 @@ def fold_ids(
     return _deal_unknown(assigned, units, folds, state)
 
 
-def holdout(cohort: Cohort, fraction: float, *, seed: int) -> NDArray[np.bool_]:
+def holdout(
+    cohort: Cohort, fraction: float, *, seed: int, by: str | None = None, group_duplicates: bool = False
+) -> NDArray[np.bool_]:
     """Draw a stratified holdout: (B,) True for about `fraction` of the patients with known outcome; keeps groups whole.
 
-    Every class (or event) with two members or more keeps one on each side if the groups allow it.
+    Every class (or event) with two members or more keeps one on each side if the groups allow it. What else is kept
+    whole is asked as in `fold_ids`.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"the fraction held out lies between 0 and 1, not at {fraction}")
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     known = _known(cohort)
-    units = units_of(cohort, None, False)
+    units = units_of(cohort, by, group_duplicates)
     learned = _learned(cohort)
     if learned is not None:
         drawn = learned[0].held_out(learned[1].take(known), fraction, None if units is None else units[known], rng)

@@ -17,6 +17,7 @@ from chiasm.cohort.annotated_file import ANNOTATED, Annotated, AnnotatedError, r
 from chiasm.cohort.dialect import ROW_NAMES, Form
 from chiasm.cohort.genotypes import GENOTYPES, read_genotypes
 from chiasm.cohort.grid import Grid, GridError, stands_twice
+from chiasm.cohort.held_back import without_rows
 from chiasm.cohort.meeting import counts_rows
 from chiasm.cohort.notation import numbers
 from chiasm.cohort.record_folder import holds_records, read_records
@@ -115,6 +116,7 @@ class Table:
         self.is_parquet = self.is_folder or name.lower().endswith(".parquet")
         self._frame: pd.DataFrame | None = None
         self._opened: tuple[int, int] | None = None
+        self._hidden: NDArray[np.int_] = np.zeros(0, dtype=int)
 
     def inspect(self) -> None:
         """Raise CohortError if the file is missing, empty, binary or of a kind that is not read."""
@@ -269,10 +271,18 @@ class Table:
         except (AnnotatedError, GridError, LimitError) as fault:
             self._refuse(fault.what, fault.fix)
 
+    def hide(self, rows: NDArray[np.int_]) -> None:
+        """Read these rows as empty from now on: a sealed test set stands in them. Identifiers (`texts`) stay."""
+        if np.array_equal(rows, self._hidden):
+            return
+        self._hidden = rows
+        self._frame = None
+
     def texts(self, column: str) -> NDArray[np.str_]:
         """Read a column as text, "" where missing; in a CSV never parsed as a number first.
 
-        Identifiers and groups are read so: one whose codes have labels, which may be surnames, is read by its codes.
+        Identifiers and groups are read so, of hidden rows too: one whose codes have labels, which may be surnames, is
+        read by its codes.
         """
         codes = self.codes(column)
         return as_text(self._written(column) if codes is None else codes)
@@ -285,11 +295,15 @@ class Table:
 
     def cells(self, column: str) -> NDArray[np.object_]:
         """Read a column as text in objects, for notes and other long texts; of codes with labels, the labels."""
-        return as_cells(self._written(column))
+        cells = as_cells(self._written(column))
+        cells[self._hidden] = ""
+        return cells
 
     def _written(self, column: str) -> pd.Series[Any]:
-        if self.is_parquet or self.is_annotated:
-            return self.frame([column])[column]
+        if self.is_annotated:
+            return self._annotated.frame[column]
+        if self.is_parquet:
+            return self._stored([column])[column]
         if self.is_grid and column not in self._grid.words:
             return pd.Series(self._grid.columns[column]).iloc[: len(self)]
         return self._text.written(column).iloc[: len(self)]
@@ -298,14 +312,20 @@ class Table:
         """Read columns in the given order; a CSV is read once and cached, a Parquet file only for these columns."""
         wanted = self.columns if columns is None else columns
         if self._frame is None and self.is_annotated:
-            self._frame = self._annotated.frame
+            self._frame = without_rows(self._annotated.frame, self._hidden)
         if self._frame is not None:
             return self._frame[wanted]
         if not self.is_parquet:
             frame = self._with_numbers() if self.is_grid else self._text.parsed()
             filled = np.flatnonzero(frame.notna().to_numpy().any(axis=1))
-            self._frame = frame.iloc[: filled[-1] + 1 if len(filled) else 0]  # blank lines at the end are not rows
+            frame = frame.iloc[: filled[-1] + 1 if len(filled) else 0]  # blank lines at the end are not rows
+            again = self._text.parsed_without if not self.is_grid or self._grid.words else None
+            self._frame = without_rows(frame, self._hidden, again)
             return self._frame[wanted]
+        return without_rows(self._stored(wanted), self._hidden)
+
+    def _stored(self, wanted: list[str]) -> pd.DataFrame:
+        """Read columns of a Parquet file."""
         if self._opened is not None and self._state() != self._opened:
             self._refuse("the file has changed since the cohort was opened", "open the cohort again")
         try:
@@ -354,7 +374,8 @@ class Table:
         if self.is_parquet or self.is_annotated or self.form.missing is not None:
             return []
         columns = [name for name in columns if not self.is_grid or name in self._grid.words]
-        return self._text.spelt_missing([name for name in columns if self.frame([name])[name].isna().any()])
+        suspects = [name for name in columns if self.frame([name])[name].isna().any()]
+        return self._text.spelt_missing(suspects, self._hidden)
 
     def _state(self) -> tuple[int, int] | None:
         try:

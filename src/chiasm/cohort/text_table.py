@@ -80,11 +80,24 @@ class TextTable:
         frame = self._read_csv(None, decimal=",", **options)
         return frame.assign(**self._with_signs(frame))
 
-    def spelt_missing(self, suspects: list[str]) -> list[str]:
-        """Columns of these in which a word such as `NA` or `None` is read as a missing value, which it may not be."""
+    def parsed_without(self, columns: list[str], rows: NDArray[np.int_]) -> pd.DataFrame:
+        """Read columns again as if these rows had always been blank in them."""
+        columns = [name for name in self.columns if name in columns]
+        if not columns:
+            return pd.DataFrame()
+        texts = self._read_csv(columns, dtype=str, keep_default_na=False)
+        texts.iloc[rows] = ""
+        blank = texts.to_csv(index=False, quoting=csv.QUOTE_ALL).encode("utf-8", "replace")
+        return TextTable(blank, self._name, self._form, tuple(columns)).parsed()
+
+    def spelt_missing(self, suspects: list[str], hidden: NDArray[np.int_]) -> list[str]:
+        """Columns of these in which a word such as `NA` or `None` is read as a missing value, which it may not be.
+
+        Rows that are `hidden` do not count.
+        """
         if not suspects:
             return []
-        texts = self._read_csv(suspects, dtype=str, keep_default_na=False)
+        texts = self._read_csv(suspects, dtype=str, keep_default_na=False).drop(index=hidden.tolist())
         return [name for name in suspects if texts[name].str.strip().isin(SPELT_MISSING).any()]
 
     def _with_signs(self, frame: pd.DataFrame) -> dict[str, NDArray[np.float64]]:

@@ -22,6 +22,7 @@ from chiasm.evaluation.candidates import first_modalities, forms_to_try
 from chiasm.evaluation.fits import Clock, Context, Execute, Fit, Task, run_task, write_parquet
 from chiasm.evaluation.inner import inner_scores
 from chiasm.evaluation.protocol import Protocol, Split, inner_plan, plan, with_repeats
+from chiasm.evaluation.sealing import PLAN, plan_of, write_plan
 from chiasm.evaluation.summary import Setting, options_of, plain, summarise
 from chiasm.evaluation.trial import Trial, TrialError, load_trial, read_document
 from chiasm.fitting.sides import COMBINED, REFERENCES, SINGLE, sides_of
@@ -101,6 +102,8 @@ def run_trial(
         finished = claim(out, settings, resume)
         if finished is not None:
             return finished
+        if cohort.sealed is not None:
+            write_plan(out, plan_of(cohort, recipes, forms, protocol, seed, contrasts, settings))
     gathered = fit_trial(
         cohort, recipes, forms, protocol, seed, splits, inner_splits, excluded=excluded, findings=findings,
         contrasts=contrasts, out=out, resume=resume, jobs=jobs, device=device, execute=execute, clock=clock,
@@ -277,7 +280,8 @@ def claim(out: Path, settings: str, resume: bool) -> Trial | None:
 def give_back(out: Path) -> None:
     """Restore `out` after a refused run: delete its work files, and the folder itself if it is empty."""
     shutil.rmtree(out / WORK, ignore_errors=True)
-    (out / "log.jsonl").unlink(missing_ok=True)
+    for file in ("log.jsonl", PLAN):
+        (out / file).unlink(missing_ok=True)
     if not any(out.iterdir()):
         out.rmdir()
 

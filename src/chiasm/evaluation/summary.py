@@ -195,6 +195,7 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
             for m, name in enumerate(cohort.modalities)
         },
         "patterns": dict(patterns.most_common()),
+        **({} if cohort.sealed is None else {"sealed": asdict(cohort.sealed)}),
     }
 
 

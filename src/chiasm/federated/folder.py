@@ -12,17 +12,13 @@ model/                     the base with the updates of all rounds, for `chiasm 
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 import shutil
-import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,13 +27,11 @@ import numpy as np
 import torch
 
 from chiasm import artifact
+from chiasm.artifact.whole import alone_in
 from chiasm.federated.wire import FederationError, State
 from chiasm.fitting.model import FittedModel
 from chiasm.recipes.hospitals.federation import LEAST_CLIENTS, Plan, largest_rank, sites_of
 from chiasm.recipes.registry import bring
-
-if sys.platform != "win32":
-    import fcntl
 
 SCHEMA = 1
 DESCRIPTION, INVITED, LOG, BASE, MODEL = "federation.json", "invited.json", "log.jsonl", "base", "model"
@@ -84,7 +78,7 @@ class Federation:
         """
         require_name(name)
         token = secrets.token_urlsafe(32)
-        with _alone(self.path):
+        with alone_in(self.path):
             invited = {**self.invited, name: hashlib.sha256(token.encode()).hexdigest()}
             artifact.write_text(self.path / INVITED, json.dumps(invited, indent=1))
         self.log("invited", client=name)
@@ -205,21 +199,6 @@ def load_base(path: Path) -> FittedModel:
     if not isinstance(model, FittedModel):
         raise FederationError(f"'{path.name}' holds no model that a recipe of chiasm fitted")
     return model
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in this block with this folder; where files cannot be locked, do not wait."""
-    if sys.platform == "win32":
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _tensors(arrays: dict[str, np.ndarray]) -> State:
