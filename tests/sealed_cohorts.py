@@ -25,9 +25,11 @@ columns = ["age", "sex", "smoker"]
 [modalities.rna]
 kind = "omics"
 table = "rna.parquet"
+"""
+SLIDES = """
 [modalities.slide]
 kind = "bag"
-path = "slides/{{id}}.npy"
+path = "slides/{id}.npy"
 """
 TARGETS = {
     "classification": 'kind = "classification"\ncolumn = "label"',
@@ -36,7 +38,7 @@ TARGETS = {
 }
 
 
-def write_cohort(folder: Path, kind: str = "classification", n: int = 120, more: str = "") -> Path:
+def write_cohort(folder: Path, kind: str = "classification", n: int = 120, more: str = SLIDES) -> Path:
     """Write the cohort and return its manifest: families of two, four sites, some without RNA or slide."""
     rng = np.random.default_rng(7)
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,9 +78,9 @@ def sealed_names(manifest: Path) -> set[str]:
     return set(names[read_seal(manifest.with_suffix(".seal.json")).holds(names)].tolist())
 
 
-def sealed_cohort(folder: Path, kind: str = "classification", **options: object) -> Path:
+def sealed_cohort(folder: Path, kind: str = "classification", more: str = SLIDES, **options: object) -> Path:
     """Write the cohort and seal a quarter of it."""
-    manifest = write_cohort(folder, kind)
+    manifest = write_cohort(folder, kind, more=more)
     seal_cohort(manifest, 0.25, **options)  # type: ignore[arg-type]
     return manifest
 

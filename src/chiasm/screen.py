@@ -84,6 +84,17 @@ def show_trial(trial: Any, seconds: float) -> None:
     show_findings(document.get("findings", ()))
 
 
+def show_opening(sealed: Mapping[str, Any], said: str) -> None:
+    """Print what an opening of the sealed test set gave: its table, its sentence, and how often it was opened."""
+    metric = sealed["recipes"][0]["metric"]
+    rows = []
+    for row in sealed["recipes"]:
+        numbers = [math.nan if row[key] is None else row[key] for key in ("mean", "low", "high")]
+        rows.append((row["name"], interval(*numbers)))
+    show_table(["recipe", f"{metric} (95 % interval, given the fitted models)"], rows)
+    show(f"\n{sealed['sentence']}\n{said}")
+
+
 def show_findings(findings: Sequence[Mapping[str, Any]]) -> None:
     """Print the number of findings, and each leak with its fix or the reason for accepting it."""
     if not findings:

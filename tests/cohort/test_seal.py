@@ -142,7 +142,7 @@ def test_events_notes_and_shared_rows_are_held_back_too(tmp_path: Path) -> None:
     """A row that a patient outside shares by `on` is his; one of sealed patients alone is not read."""
     manifest = write_cohort(
         tmp_path,
-        more="[modalities.ward]\nkind = 'table'\ntable = 'wards.csv'\non = 'site'\n"
+        more="\n[modalities.ward]\nkind = 'table'\ntable = 'wards.csv'\non = 'site'\n"
         "[modalities.labs]\nkind = 'events'\ntable = 'labs.csv'\n"
         "[modalities.note]\nkind = 'text'\ntable = 'notes.csv'\ncolumn = 'note'\n",
     )
@@ -334,10 +334,10 @@ def test_what_has_changed_since_is_named(tmp_path: Path) -> None:
     row = inside[inside].index[0]
     changed.loc[row, "label"] = "no" if patients.loc[row, "label"] == "yes" else "yes"
     changed.to_csv(tmp_path / "patients.csv", index=False)
-    assert compared(manifest, seal) == (["the outcome of sealed patients"], [])
+    assert compared(manifest, seal) == (["an outcome of a sealed patient has changed"], [])
     changed.loc[row, ["label", "age"]] = [patients.loc[row, "label"], "61.25"]
     changed.to_csv(tmp_path / "patients.csv", index=False)
-    assert compared(manifest, seal) == (["the values of sealed patients in modality 'clinical'"], [])
+    assert compared(manifest, seal) == (["a value of a sealed patient in modality 'clinical' has changed"], [])
     patients.to_csv(tmp_path / "patients.csv", index=False)
     manifest.write_text(manifest.read_text().replace('"age", "sex", ', '"age", '))
     assert compared(manifest, seal) == ([], ["clinical"])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.retrieval import score_similar, similar
     from chiasm.api.scikit import from_sklearn
-    from chiasm.api.sealing import seal
+    from chiasm.api.sealing import open_seal, seal
     from chiasm.api.trials import evaluate, load_trial
     from chiasm.artifact import ArtifactError
     from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from chiasm.errors import hush_findings
     from chiasm.evaluation import Protocol, Trial, TrialError
     from chiasm.evaluation.validation import Validation
+    from chiasm.evaluation.opening import told_openings
     from chiasm.federated.public import federation_client, federation_server, invite, new_federation
     from chiasm.models.merged import Merged
     from chiasm.recipes.listing import list_recipes
@@ -80,6 +81,7 @@ _PLACES = {
     "names_in_trial": "chiasm.recipes.registry",
     "new_federation": "chiasm.federated.public",
     "open_cohort": "chiasm.cohort",
+    "open_seal": "chiasm.api.sealing",
     "open_store": "chiasm.encoding.prune",
     "prepare": "chiasm.api.encoding",
     "prune_store": "chiasm.encoding.prune",
@@ -92,6 +94,7 @@ _PLACES = {
     "similar": "chiasm.api.retrieval",
     "split_specs": "chiasm.specs",
     "stopping": "chiasm.encoding.findings",
+    "told_openings": "chiasm.evaluation.opening",
 }
 
 __all__ = [
@@ -134,6 +137,7 @@ __all__ = [
     "names_in_trial",
     "new_federation",
     "open_cohort",
+    "open_seal",
     "open_store",
     "prepare",
     "prune_store",
@@ -147,6 +151,7 @@ __all__ = [
     "split_specs",
     "stopping",
     "validate",
+    "told_openings",
     "write_predictions",
 ]
 

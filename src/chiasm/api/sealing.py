@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from chiasm.cohort.sealing import seal_cohort
+from chiasm.api.encoding import encode, prepare
+from chiasm.api.trials import load_trial
+from chiasm.cohort.seal import add_opening
+from chiasm.cohort.sealing import compared, open_sealed, seal_cohort
+from chiasm.encoding.preparing import warn_of_findings
+from chiasm.evaluation import Trial, TrialError
+from chiasm.recipes import registry
 
 
 def seal(
@@ -30,3 +38,75 @@ def seal(
         ValueError: the share does not lie between 0 and 1, or `[seal]` says something else than the arguments.
     """
     return seal_cohort(cohort, test, seed=seed, by=by)
+
+
+def open_seal(
+    run: str | os.PathLike[str],
+    cohort: str | os.PathLike[str],
+    *,
+    recipes: Iterable[Any] = (),
+    device: str = "cpu",
+) -> Trial:
+    """Score the picks of a finished trial on the sealed patients, note the opening, and write the page anew.
+
+    Everything is compared with what was hashed before: the sealed patients with the seal, the patients outside, the
+    recipes, the rules and the seed with what the run named before anything was fitted. Then the opening is noted in the
+    seal, so that one that is stopped counts too, and the best single and the best combined recipe, `presence` and
+    `null` are fitted on all patients outside and asked once about the sealed ones. The folder of the run gets
+    `sealed.json`, `sealed_predictions.parquet` and `sealed_outcomes.parquet`. A second opening is allowed, and told on
+    every page.
+
+    Args:
+        run: the folder of a trial that `evaluate` wrote for the sealed cohort.
+        cohort: the manifest; a run remembers no path.
+        recipes: recipe objects of the trial that cannot be made again from their names.
+        device: where torch computes.
+
+    Returns:
+        The trial as it is now, with `document["sealed"]`.
+
+    Raises:
+        CohortError: the cohort is not sealed, the seal is damaged or another one, or a sealed patient has changed.
+        TrialError: the folder holds no such trial, or something differs from what was hashed. Nothing is written.
+    """
+    from chiasm.evaluation.opening import picks_of, scored_once, store_opening
+    from chiasm.evaluation.run import log, usable
+    from chiasm.evaluation.sealing import differences, read_plan
+    from chiasm.evaluation.summary import options_of, plain
+
+    folder = Path(run)
+    trial, plan = load_trial(folder), read_plan(folder)
+    opened = open_sealed(cohort)
+    changed, otherwise = compared(opened.manifest, opened.seal)
+    if changed:
+        raise _unopened(changed)
+    names, given = picks_of(trial), {recipe.name: recipe for recipe in recipes}
+    picked = [given.get(name, name) for name in names]
+    ready = prepare(opened.outside, picked)
+    warn_of_findings(ready.checked)
+    train, _ = usable(ready.cohort)
+    if different := differences(plan, trial, train):
+        raise _unopened(different)
+    chosen = registry.resolve(picked, train)
+    named = {**plan["forms"], **plan["recipes"]}
+    if other := [recipe.name for recipe in chosen if plain(options_of(recipe)) != named[recipe.name]]:
+        raise _unopened(
+            [f"recipe '{name}' is made otherwise than in the trial: give it in `recipes`" for name in other]
+        )
+    sealed = encode(opened.sealed, inputs=registry.read_inputs(picked)).cohort
+    if sealed.target is None or train.target is None or sealed.target.names != train.target.names:
+        raise _unopened(["the sealed patients and the others do not have the same classes"])
+    left_out = len(sealed) - len(usable(sealed)[0])
+    seal_now = add_opening(opened.file, opened.seal.identity, plan["hash"], names)
+    number = seal_now.openings[-1].number
+    log(folder, "seal opened", number=number, recipes=names)
+    found = scored_once(trial, train, sealed, chosen, seed=plan["seed"], device=device)
+    store_opening(folder, trial, found, seal_now, plan=plan["hash"], left_out=left_out, otherwise=otherwise)
+    log(folder, "seal scored", number=number)
+    after = load_trial(folder)
+    after.report(folder / "report.html")
+    return after
+
+
+def _unopened(reasons: list[str]) -> TrialError:
+    return TrialError(f"the seal stays closed: {'; '.join(reasons)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,22 @@ def evaluate(
     return trial
 
 
-def load_trial(folder: Path | str) -> Trial:
-    """Load a finished trial from its run folder."""
-    return read_trial(folder, _report, _plots)
+def load_trial(folder: Path | str, cohort: str | os.PathLike[str] | None = None) -> Trial:
+    """Load a finished trial from its run folder.
+
+    Args:
+        cohort: the manifest of the cohort, where it is sealed: the page then tells of openings for other runs too.
+
+    Raises:
+        TrialError: the folder holds no finished trial, or one of a cohort with another seal.
+    """
+    trial = read_trial(folder, _report, _plots)
+    if cohort is None:
+        return trial
+    from chiasm.cohort.sealing import seal_of
+    from chiasm.evaluation.opening import with_openings
+
+    return with_openings(trial, seal_of(cohort))
 
 
 def _report(trial: Trial, path: Path) -> Path:

@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 for command in (
-    *(trials.demo, trials.check, seals.seal, trials.evaluate, trials.report),
+    *(trials.demo, trials.check, seals.seal, trials.evaluate, seals.open_seal, trials.report),
     *(models.fit, models.predict, validation.validate, models.merge, models.similar),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):

@@ -1,13 +1,14 @@
-"""`seal`: a test set that nothing sees until it is opened."""
+"""`seal` and `open-seal`: a test set that nothing sees until it is opened."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Json
+from chiasm.cli.options import CohortPath, Device, Json
 
 
 def seal(
@@ -36,3 +37,25 @@ def seal(
     everyone = counts.patients + counts.outside
     screen.show(f"Sealed {counts.patients:,} of {everyone:,} patients, {made.rare}: {file}")
     screen.show(f"Every command reads the other {counts.outside:,} alone from now on. Keep this file with the data.")
+
+
+def open_seal(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that chiasm evaluate wrote.")],
+    cohort: CohortPath,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Score a trial's picks on the sealed patients.
+
+    Meant for once, at the end: each opening is noted first, and a second one is printed on every later page.
+    """
+    from chiasm import api
+
+    api.require_device(device)
+    api.hush_findings()
+    trial = api.open_seal(run, cohort, device=device)
+    if json:
+        screen.show((run / "sealed.json").read_text(encoding="utf-8"))
+        return
+    screen.show_opening(trial.document["sealed"], api.told_openings(trial.document))
+    screen.show(f"\nReport: {run / 'report.html'}")

@@ -135,14 +135,18 @@ def report(
     figures: Annotated[
         str | None, typer.Option(metavar="svg,pdf,png", help="Write each picture into figures/ beside the page too.")
     ] = None,
+    cohort: Annotated[Path | None, typer.Option(help="The manifest of a sealed cohort.")] = None,
 ) -> None:
-    """Write the page of a trial again, one HTML file, and its pictures for a paper."""
+    """Write the page of a trial again, one HTML file, and its pictures for a paper.
+
+    Of a sealed cohort, --cohort has every opening told, those for other runs too.
+    """
     from chiasm import api
 
     page = run / "report.html" if out is None else out
     if page.suffix not in (".html", ".htm"):
         raise ValueError(f"'{page}' must end in .html: the report is a web page")
-    trial = api.load_trial(run)
+    trial = api.load_trial(run, cohort)
     drawn = trial.plot.save(page.parent / "figures", figures.split(",")) if figures is not None else []
     screen.show(f"Report: {trial.report(page)}")
     if drawn:

@@ -190,8 +190,10 @@ def read_seal(file: Path) -> Seal:
     return seal
 
 
-def add_opening(file: Path, identity: str, run: str, recipes: Sequence[str]) -> Opening:
-    """Note an opening in a seal before anything is scored, so that one that is stopped counts too; return it.
+def add_opening(file: Path, identity: str, run: str, recipes: Sequence[str]) -> Seal:
+    """Note an opening in a seal before anything is scored, so that one that is stopped counts too.
+
+    Returns the seal as it is then; the last of its openings is this one.
 
     Two processes at once get different numbers.
 
@@ -206,8 +208,9 @@ def add_opening(file: Path, identity: str, run: str, recipes: Sequence[str]) -> 
         bare = Opening(number=len(seal.openings) + 1, date=now(), run=run, recipes=tuple(recipes), digest="")
         before = seal.openings[-1].digest if seal.openings else seal.identity
         opening = bare.model_copy(update={"digest": _linked(before, bare)})
-        _write(file, seal.model_copy(update={"openings": (*seal.openings, opening)}))
-    return opening
+        noted = seal.model_copy(update={"openings": (*seal.openings, opening)})
+        _write(file, noted)
+    return noted
 
 
 def _linked(before: str, opening: Opening) -> str:

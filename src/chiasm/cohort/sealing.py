@@ -17,7 +17,7 @@ from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.manifest import manifest_file, read_manifest
 from chiasm.cohort.schema import SealKeys, read_keys, read_toml
 from chiasm.cohort.seal import Content, Counts, Draw, Seal, identity_of, now, read_seal, salted, write_seal
-from chiasm.cohort.seal_file import place_of_seal
+from chiasm.cohort.seal_file import found_seal, place_of_seal
 from chiasm.cohort.splits import holdout
 from chiasm.cohort.units import units_of
 from chiasm.errors import CohortError, Problem, count, error
@@ -31,6 +31,7 @@ USUAL_SHARE = 0.2
 class Opened:
     """A seal with the patients outside it, and everyone, whose rows are read together."""
 
+    manifest: Path
     file: Path
     seal: Seal
     outside: Cohort
@@ -140,14 +141,14 @@ def content_of(manifest: Path, seal: Seal) -> tuple[str, dict[str, Content]]:
 def compared(manifest: Path, seal: Seal) -> tuple[list[str], list[str]]:
     """Compare the sealed patients with the seal: what has changed, and the modalities defined otherwise since."""
     outcomes, modalities = content_of(manifest, seal)
-    changed = [] if outcomes == seal.outcomes else ["the outcome of sealed patients"]
+    changed = [] if outcomes == seal.outcomes else ["an outcome of a sealed patient has changed"]
     other = []
     for name, own in modalities.items():
         before = seal.modalities.get(name)
         if before is None or before.definition != own.definition:
             other.append(name)
         elif before.values != own.values:
-            changed.append(f"the values of sealed patients in modality '{name}'")
+            changed.append(f"a value of a sealed patient in modality '{name}' has changed")
     return changed, other
 
 
@@ -162,7 +163,17 @@ def open_sealed(path: str | os.PathLike[str]) -> Opened:
     if outside.sealed is None:
         raise _refused("the cohort is not sealed", "seal it by chiasm seal before the first look", manifest.name)
     file = place_of_seal(manifest, _keys(manifest))
-    return Opened(file, read_seal(file), outside, _sound(*read_manifest(manifest, "everyone")))
+    return Opened(manifest, file, read_seal(file), outside, _sound(*read_manifest(manifest, "everyone")))
+
+
+def seal_of(path: str | os.PathLike[str]) -> Seal | None:
+    """Read the seal of a manifest, of which no table is opened; None where it has none.
+
+    Raises:
+        CohortError: the manifest cannot be understood, or the seal is missing or damaged.
+    """
+    manifest = manifest_file(path)
+    return found_seal(manifest, _keys(manifest))
 
 
 def _keys(manifest: Path) -> SealKeys | None:

@@ -22,6 +22,7 @@ from chiasm.targets import Target, kind_of
 
 SCHEMA = 2
 VALUE_OF = "value_"
+SEALED = "sealed.json"
 LEADING = ("recipe", "repeat", "fold", "patient", "pattern")
 PARTS = ("cohort", "protocol", "recipes", "findings", "contrasts", "verdict")
 Reporter = Callable[["Trial", Path], Path]
@@ -272,6 +273,8 @@ def load_trial(folder: Path | str, reporter: Reporter | None = None, plotter: Pl
     held = {*PARTS} <= document.keys() and {*LEADING} <= {*predictions} and "patient" in outcomes
     if not held or not set(predictions["patient"]) <= set(outcomes["patient"]):
         raise TrialError(_damaged(folder))
+    if (folder / SEALED).is_file():
+        document["sealed"] = read_document(folder / SEALED)
     return Trial(document, predictions, outcomes.set_index("patient"), reporter, plotter)
 
 

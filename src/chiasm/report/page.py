@@ -19,6 +19,7 @@ from chiasm.report.patterns import patterns_part
 from chiasm.report.recipes import best_of, recipes_part
 from chiasm.report.repeat import repeat_part
 from chiasm.report.risk_groups import risk_part
+from chiasm.report.sealed import sealed_part
 from chiasm.report.verdict import verdict_part
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def render(trial: Trial) -> str:
         tripod=tripod_items(trial),
         probast=probast_items(trial),
         repeat=repeat_part(trial),
+        sealed=sealed_part(trial),
         conditional=CONDITIONAL,
     )
 

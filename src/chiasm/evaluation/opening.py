@@ -1,0 +1,197 @@
+"""Opening of a sealed test set: the picks of a trial, fitted on all patients outside it, meet the sealed ones once."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from chiasm.artifact import write_text
+from chiasm.cohort import Cohort
+from chiasm.cohort.seal import Seal, times
+from chiasm.evaluation.estimates import Estimate
+from chiasm.evaluation.external import External, score_external, scored_patients
+from chiasm.evaluation.fits import said_of, with_horizons, write_parquet
+from chiasm.evaluation.protocol import Protocol
+from chiasm.evaluation.references import null
+from chiasm.evaluation.run import kept_together
+from chiasm.evaluation.summary import plain
+from chiasm.evaluation.trial import SEALED, Trial, TrialError
+from chiasm.evaluation.verdict import DOES_NOT_PAY, PAYS, Verdict
+from chiasm.fitting.sides import NULL, REFERENCE, side_of
+from chiasm.metrics.table import primary_label
+
+PRESENCE = "presence"
+CONFIRMS, CONTRADICTS, CANNOT_TELL = "confirms", "does not confirm", "cannot tell"
+
+
+def picks_of(trial: Trial) -> list[str]:
+    """Name the recipes that are scored at an opening: the two picks of the verdict, and `presence` where it was tried.
+
+    Without a verdict it is the recipe of the highest mean.
+    """
+    rows = [row for row in trial.document["recipes"] if side_of(row) != REFERENCE]
+    verdict = trial.verdict
+    if verdict is None:
+        known = [row for row in rows if row["name"] != PRESENCE and row["mean"] is not None]
+        return [str(max(known, key=lambda row: float(row["mean"]))["name"])] if known else [str(rows[0]["name"])]
+    names = [verdict.best_fused, verdict.best_single, *(row["name"] for row in rows if row["name"] == PRESENCE)]
+    return list(dict.fromkeys(map(str, names)))
+
+
+def scored_once(
+    trial: Trial, train: Cohort, sealed: Cohort, recipes: Sequence[Any], *, seed: int, device: str
+) -> External:
+    """Fit recipes on every patient outside the seal, predict the sealed ones without their outcomes, and score that.
+
+    The null model, and the distribution of censoring, are those of the patients outside.
+
+    Args:
+        trial: the trial whose rules hold: what is kept together, the number of draws.
+        train: the usable patients outside the seal, encoded; `sealed` are those under it, encoded likewise.
+    """
+    stored = trial.document["protocol"]
+    protocol = Protocol(by=stored["by"], group_duplicates=stored["group_duplicates"], draws=stored["draws"])
+    train = with_horizons(kept_together(train, protocol))
+    assert train.outcome is not None and train.target is not None  # a trial refuses a cohort without
+    together = kept_together(scored_patients(sealed)[0], protocol)
+    asked = together.with_target(None, None)
+    frames, described = {}, {}
+    rows = {row["name"]: row for row in trial.document["recipes"]}
+    for recipe in recipes:
+        model = recipe.fit(train, seed=seed, checkpoint=None, device=device)
+        frames[recipe.name] = said_of(model, asked).loc[list(asked.ids)]
+        described[recipe.name] = {
+            **{key: rows[recipe.name][key] for key in ("side", "family", "paper")},
+            "trained_parameters": model.trained_parameters,
+        }
+    first = next(iter(frames.values()))
+    frames[NULL] = null(trial.kind, first, train.outcome, train.target.names)
+    described[NULL] = {"side": REFERENCE, "family": "reference", "trained_parameters": 0}
+    return score_external(
+        together, frames, reference=train.outcome, draws=stored["draws"], seed=seed, described=described
+    )
+
+
+def store_opening(
+    out: Path,
+    trial: Trial,
+    found: External,
+    seal: Seal,
+    *,
+    plan: str,
+    left_out: int,
+    otherwise: Sequence[str],
+) -> dict[str, Any]:
+    """Write the predictions and outcomes of the sealed patients, and then `sealed.json`, which says what came of it.
+
+    Args:
+        seal: the seal, of whose openings the last is this one.
+        plan: the hash of what the run had named.
+        left_out: sealed patients without a known outcome or any modality.
+        otherwise: modalities defined otherwise than when the test set was sealed.
+    """
+    verdict, apart = trial.verdict, None
+    if verdict is not None and verdict.best_fused != verdict.best_single:
+        apart = found.difference(verdict.best_fused, verdict.best_single)
+    conclusion, sentence = concluded(trial, found, apart)
+    document = plain(
+        {
+            "version": 1,
+            "seal": seal.identity,
+            "plan": plan,
+            "number": seal.openings[-1].number,
+            "openings": [opening.date for opening in seal.openings],
+            "patients": found.patients,
+            "events": found.events,
+            "left_out": left_out,
+            "otherwise": list(otherwise),
+            "recipes": found.trial.document["recipes"],
+            "difference": None if apart is None else {"mean": apart.mean, "low": apart.low, "high": apart.high},
+            "conclusion": conclusion,
+            "sentence": sentence,
+        }
+    )
+    tables = {"sealed_predictions": found.trial.predictions, "sealed_outcomes": found.trial.outcomes.reset_index()}
+    for name, table in tables.items():
+        write_parquet(out / f"{name}.parquet", pa.Table.from_pandas(pd.DataFrame(table), preserve_index=False))
+    write_text(out / SEALED, json.dumps(document, indent=1, allow_nan=False))
+    return dict(document)
+
+
+def concluded(trial: Trial, found: External, apart: Estimate | None) -> tuple[str, str]:
+    """Say what the sealed patients say of the verdict: confirms, does not confirm, or cannot tell, and a sentence.
+
+    A difference whose upper end lies below the margin is too small to be worth having, and confirms `does not pay`;
+    another whose lower end lies above zero is a gain, and confirms `pays`. All else cannot tell.
+    """
+    verdict, events = trial.verdict, found.events
+    who = f"{found.patients:,} sealed patients" + ("" if events is None else f" with {events:,} events")
+    if verdict is None:
+        return CANNOT_TELL, f"There was no verdict to confirm; the figures are those of {who}."
+    label = primary_label(trial.kind)
+    if apart is None:
+        return CANNOT_TELL, f"One recipe was picked on both sides, so that the {who} have no two to compare."
+    pair = f"'{verdict.best_fused}' less '{verdict.best_single}'"
+    if not apart.estimable:
+        return CANNOT_TELL, f"On the {who} {pair} is not estimable in {label}: they are too few to say anything."
+    value = f"On the {who} {pair} is {apart.mean:.3f} in {label} (95 % interval {apart.low:.3f} to {apart.high:.3f})"
+    told = judged(verdict, apart)
+    said = {
+        CONFIRMS: f"which confirms the verdict '{verdict.outcome}'",
+        CONTRADICTS: f"which does not confirm the verdict '{verdict.outcome}'",
+        CANNOT_TELL: f"which can neither confirm nor refute the verdict '{verdict.outcome}'",
+    }
+    if verdict.outcome not in (PAYS, DOES_NOT_PAY):
+        return told, f"{value}. The verdict '{verdict.outcome}' makes no claim that this one difference could confirm."
+    return told, f"{value}, {said[told]}."
+
+
+def judged(verdict: Verdict, apart: Estimate) -> str:
+    """Compare the difference of the two picks on the sealed patients with the verdict."""
+    if verdict.outcome not in (PAYS, DOES_NOT_PAY) or not math.isfinite(apart.mean):
+        return CANNOT_TELL
+    if apart.high < verdict.margin:
+        return CONFIRMS if verdict.outcome == DOES_NOT_PAY else CONTRADICTS
+    if apart.low > 0:
+        return CONFIRMS if verdict.outcome == PAYS else CONTRADICTS
+    return CANNOT_TELL
+
+
+def with_openings(trial: Trial, seal: Seal | None) -> Trial:
+    """Return a trial that knows of every opening of its seal so far, those of other runs among them.
+
+    Raises:
+        TrialError: the trial was made on a cohort with another seal, or without one.
+    """
+    known = (trial.document["cohort"].get("sealed") or {}).get("identity")
+    if seal is None or known != seal.identity:
+        raise TrialError("the trial and the cohort do not have the same seal: name the cohort that it was made on")
+    dates = [opening.date for opening in seal.openings]
+    return replace(trial, document={**trial.document, "openings": dates})
+
+
+def openings_of(document: Mapping[str, Any]) -> list[str]:
+    """Dates of the openings of a trial's test set, as far as its folder knows: before it, for it, and read since."""
+    before, own = document["cohort"].get("sealed") or {}, document.get("sealed") or {}
+    return max((list(found.get("openings", ())) for found in (before, own, document)), key=len)
+
+
+def told_openings(document: Mapping[str, Any]) -> str:
+    """Say how often the test set of a trial was opened, as far as its folder knows; "" where it was not yet."""
+    own, dates = document.get("sealed"), openings_of(document)
+    if not dates:
+        return ""
+    days = ", ".join(date.partition("T")[0] for date in dates)
+    first = f"The sealed test set was opened {times(len(dates))} ({days})."
+    if len(dates) == 1 and own is not None:
+        return first
+    if own is not None and own["number"] == 1:
+        return f"{first} The figures here are those of the first opening; those of later ones are not of an unseen set."
+    return f"{first} Figures after the first opening are not those of an unseen test set."
