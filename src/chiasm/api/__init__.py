@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from chiasm.errors import FindingWarning as FindingWarning
     from chiasm.errors import hush_findings
     from chiasm.evaluation import Protocol, Trial, TrialError
-    from chiasm.evaluation.validation import Validation
     from chiasm.evaluation.opening import told_openings
+    from chiasm.evaluation.validation import Validation
     from chiasm.federated.public import federation_client, federation_server, invite, new_federation
     from chiasm.models.merged import Merged
     from chiasm.recipes.listing import list_recipes
@@ -150,8 +150,8 @@ __all__ = [
     "similar",
     "split_specs",
     "stopping",
-    "validate",
     "told_openings",
+    "validate",
     "write_predictions",
 ]
 
