@@ -23,6 +23,7 @@ _PUBLIC = {
     "Tokens": "chiasm.tokens",
     "Trial": "chiasm.evaluation",
     "TrialError": "chiasm.evaluation",
+    "Trials": "chiasm.evaluation",
     "Unsupported": "chiasm.cohort",
     "Validation": "chiasm.evaluation.validation",
     "Verdict": "chiasm.evaluation",
@@ -31,6 +32,7 @@ _PUBLIC = {
     "cohort_from_mudata": "chiasm.cohort",
     "encode": "chiasm.api",
     "evaluate": "chiasm.api",
+    "evaluate_cohorts": "chiasm.api",
     "fit": "chiasm.api",
     "from_sklearn": "chiasm.api",
     "list_encoders": "chiasm.api",
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
         check_cohort,
         encode,
         evaluate,
+        evaluate_cohorts,
         fit,
         from_sklearn,
         list_encoders,
@@ -84,7 +87,7 @@ if TYPE_CHECKING:
         open_cohort,
         synthetic_cohort,
     )
-    from chiasm.evaluation import Protocol, Trial, TrialError, Verdict
+    from chiasm.evaluation import Protocol, Trial, TrialError, Trials, Verdict
     from chiasm.evaluation.validation import Validation
     from chiasm.tokens import Tokens
 

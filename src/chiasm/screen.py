@@ -52,7 +52,8 @@ def interval(mean: float, low: float, high: float) -> str:
     """Format an estimate with its interval, `0.661 (0.601 to 0.720)`, or say that it is not estimable."""
     if math.isnan(mean):
         return "not estimable"
-    return f"{mean:.3f} (" + ("interval not estimable" if math.isnan(low) else f"{low:.3f} to {high:.3f}") + ")"
+    said, start, end = (f"{round(number, 3) + 0.0:.3f}" for number in (mean, low, high))  # no -0.000
+    return f"{said} (" + ("interval not estimable" if math.isnan(low) else f"{start} to {end}") + ")"
 
 
 def size(number: int) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chiasm.api.retrieval import score_similar, similar
     from chiasm.api.scikit import from_sklearn
     from chiasm.api.sealing import open_seal, seal
+    from chiasm.api.several import evaluate_cohorts
     from chiasm.api.trials import evaluate, load_trial
     from chiasm.artifact import ArtifactError
     from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from chiasm.encoding.prune import Pruned, open_store, prune_store
     from chiasm.errors import FindingWarning as FindingWarning
     from chiasm.errors import hush_findings
-    from chiasm.evaluation import Protocol, Trial, TrialError
+    from chiasm.evaluation import Protocol, Trial, TrialError, Trials
     from chiasm.evaluation.opening import told_openings
     from chiasm.evaluation.validation import Validation
     from chiasm.federated.public import federation_client, federation_server, invite, new_federation
@@ -56,6 +57,7 @@ _PLACES = {
     "TokenStore": "chiasm.store",
     "Trial": "chiasm.evaluation",
     "TrialError": "chiasm.evaluation",
+    "Trials": "chiasm.evaluation",
     "Unsupported": "chiasm.cohort",
     "check_cohort": "chiasm.api.encoding",
     "demo_cohort": "chiasm.cohort.demo",
@@ -63,6 +65,7 @@ _PLACES = {
     "encode": "chiasm.api.encoding",
     "encode_for": "chiasm.api.encoding",
     "evaluate": "chiasm.api.trials",
+    "evaluate_cohorts": "chiasm.api.several",
     "examine": "chiasm.encoding.checking",
     "federation_client": "chiasm.federated.public",
     "federation_server": "chiasm.federated.public",
@@ -114,6 +117,7 @@ __all__ = [
     "TokenStore",
     "Trial",
     "TrialError",
+    "Trials",
     "Unsupported",
     "Validation",
     "check_cohort",
@@ -122,6 +126,7 @@ __all__ = [
     "encode",
     "encode_for",
     "evaluate",
+    "evaluate_cohorts",
     "examine",
     "federation_client",
     "federation_server",

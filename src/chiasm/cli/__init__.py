@@ -10,12 +10,12 @@ import typer
 
 from chiasm import screen
 from chiasm.cli import about, federate, models, seals, store, tokens, trials, validation
+from chiasm.cli.help import PlainCommand
 
 app = typer.Typer(
     name="chiasm",
     help="From a cohort with missing modalities to one model, and whether combining them was worth it.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -26,7 +26,7 @@ for command in (
     *(models.fit, models.predict, validation.validate, models.merge, models.similar),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):
-    app.command()(command)
+    app.command(cls=PlainCommand)(command)
 app.add_typer(store.app, name="store")
 app.add_typer(federate.app, name="federate")
 

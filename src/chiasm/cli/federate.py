@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from chiasm import screen
+from chiasm.cli.help import PlainCommand
 from chiasm.cli.models import require_place
 from chiasm.cli.options import CohortPath, Device, Force, Json, Seed, prepared, told_how_to_go_on
 
@@ -24,7 +25,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def new(
     base: Annotated[Path, typer.Argument(metavar="BASE", help="The model folder that every hospital has.")],
     out: Annotated[Path, typer.Option(help="The folder of the federation.")],
@@ -51,7 +52,7 @@ def new(
     screen.show(f"Next:  chiasm federate invite {out} hospital-a --out hospital-a.token")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def invite(
     federation: Annotated[Path, typer.Argument(metavar="FEDERATION", help="The folder of the federation.")],
     name: Annotated[str, typer.Argument(metavar="HOSPITAL", help="Small letters, digits, dashes.")],
@@ -77,7 +78,7 @@ def invite(
     screen.show(f"Token of {name}: {out}")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def server(
     federation: Annotated[Path, typer.Argument(metavar="FEDERATION", help="The folder of the federation.")],
     listen: Annotated[str, typer.Option(help="host:port; port 0 takes a free one.")] = "127.0.0.1:8443",
@@ -112,7 +113,7 @@ def server(
     screen.show(f"Model: {model}\nNext:  chiasm predict {model} cohort.toml --out predictions.csv")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def client(
     base: Annotated[Path, typer.Argument(metavar="BASE", help="The model folder that every hospital has.")],
     cohort: CohortPath,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chiasm import screen
+from chiasm.cli.help import PlainCommand
 from chiasm.cli.options import Json, Store
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def show(context: typer.Context, store: Store = None, json: Json = False) -> Non
     screen.show(f"\n{screen.size(sum(entry.bytes for entry in entries))} in all.")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def verify(store: Store = None, json: Json = False) -> None:
     """Read every byte of the store.
 
@@ -79,7 +80,7 @@ def verify(store: Store = None, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def prune(
     encoder: Annotated[
         str | None, typer.Option(help="What this encoder gave: a name, as in rocket, or a whole identity.")

@@ -65,11 +65,18 @@ def encode(
     screen.show(f"\nTook {screen.duration(seconds)}.")
 
 
-def encoders(json: Json = False) -> None:
+def encoders(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="One encoder, or a part of a name.")] = "",
+    json: Json = False,
+) -> None:
     """Every encoder: what it reads, its width, its licence, where its weights come from."""
     from chiasm import api
 
-    rows = api.list_encoders().to_dict("records")
+    every = api.list_encoders().to_dict("records")
+    wanted = name.partition(":")[0]
+    rows = [row for row in every if row["name"] == wanted] or [row for row in every if wanted in row["name"]]
+    if not rows:
+        raise ValueError(f"no encoder is called '{wanted}': there are {', '.join(row['name'] for row in every)}")
     if json:
         screen.show_json(rows)
         return

@@ -25,7 +25,7 @@ from chiasm.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from chiasm.api import Cohort, Trial
+    from chiasm.api import Cohort, Trial, Trials
 
 REPEATS = "Default: 5 up to 500 patients without files to encode, else 1; 1 where folds are given."
 DEMO_TIME = "about a minute and a half on two cores"
@@ -82,8 +82,12 @@ def check(cohort: CohortPath, json: Json = False) -> None:
 
 
 def evaluate(
-    cohort: CohortPath,
-    out: Annotated[Path, typer.Option(help="The run folder: trial.json, predictions.parquet, report.html.")],
+    cohorts: Annotated[
+        list[Path], typer.Argument(metavar="COHORT...", help="The manifest cohort.toml, or its folder; or several.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="The run folder: trial.json, predictions.parquet, report.html; one each of several.")
+    ] = Path("run"),
     recipes: Annotated[
         list[str] | None,
         typer.Option(help="Names with options, by commas or again: a,b --recipes lego-fuse:mode=weave. Default: all."),
@@ -119,14 +123,20 @@ def evaluate(
     )
     api.require_device(device)
     start = time.monotonic()
-    ready = prepared(cohort, names or (), engine=engine, jobs=jobs)
-    pairs = contrast_pairs(contrast or (), api.names_in_trial(names, ready.cohort) if contrast else ())
+    ready = [prepared(path, names or (), engine=engine, jobs=jobs) for path in cohorts]
+    if len(ready) > 1 and contrast:
+        raise ValueError("--contrast is judged within one cohort: evaluate it alone")
+    pairs = contrast_pairs(contrast or (), api.names_in_trial(names, ready[0].cohort) if contrast else ())
     with screen.Progressing("training sets") as progress, told_how_to_go_on("add --resume to go on"):
-        trial = api.evaluate(
-            ready, names, protocol, seed=seed, out=out, resume=resume, jobs=jobs, engine=engine, device=device,
-            contrasts=pairs, progress=progress,
-        )  # fmt: skip
-    show_trial(trial, out, time.monotonic() - start, json)
+        settings: dict[str, Any] = {
+            "seed": seed, "out": out, "resume": resume, "jobs": jobs, "engine": engine, "device": device,
+        }  # fmt: skip
+        if len(ready) > 1:
+            trials = api.evaluate_cohorts(ready, names, protocol, progress=progress.named, **settings)
+        else:
+            trial = api.evaluate(ready[0], names, protocol, contrasts=pairs, progress=progress, **settings)
+    seconds = time.monotonic() - start
+    show_trials(trials, out, seconds, json) if len(ready) > 1 else show_trial(trial, out, seconds, json)
 
 
 def report(
@@ -214,6 +224,26 @@ def show_trial(trial: Trial, out: Path, seconds: float, json: bool) -> None:
         return
     screen.show_trial(trial, seconds)
     screen.show(f"\nReport: {out / 'report.html'}")
+
+
+def show_trials(trials: Trials, out: Path, seconds: float, json: bool) -> None:
+    """Trials of several cohorts: the recipes and the verdicts of all, for machines or as two tables."""
+    if json:
+        screen.show_json(trials.document())
+        return
+    table, verdicts = trials.table(), trials.verdicts()
+    numbers = [str(name) for name in table.columns[3:]]
+    rows = [
+        [row[0], row[1], f"{row[2]}", *("-" if x != x else f"{x:.3f}" for x in row[3:])] for row in table.to_numpy()
+    ]
+    screen.show_table(["recipe", "metric", "cohorts", *numbers], rows, right=["cohorts", *numbers])
+    screen.show(f"\nTook {screen.duration(seconds)}.\n")
+    said = [
+        [row["cohort"], row["outcome"], screen.interval(row["difference"], row["low"], row["high"]), row["best_fused"]]
+        for row in verdicts.to_dict("records")
+    ]
+    screen.show_table(["cohort", "combining", "gain (95 % interval)", "best combined"], said)
+    screen.show(f"\nReports: {', '.join(str(page) for page in sorted(out.glob('*/report.html')))}")
 
 
 def make_room_for_demo(out: Path, name: str) -> None:

@@ -2,7 +2,8 @@
 
 from chiasm.evaluation.protocol import Protocol
 from chiasm.evaluation.run import run_trial
+from chiasm.evaluation.several import Trials
 from chiasm.evaluation.trial import Trial, TrialError, load_trial
 from chiasm.evaluation.verdict import Verdict
 
-__all__ = ["Protocol", "Trial", "TrialError", "Verdict", "load_trial", "run_trial"]
+__all__ = ["Protocol", "Trial", "TrialError", "Trials", "Verdict", "load_trial", "run_trial"]

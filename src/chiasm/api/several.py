@@ -1,0 +1,60 @@
+"""Public function to run the same recipes on several cohorts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from chiasm.api.trials import evaluate
+from chiasm.artifact import write_text
+from chiasm.cohort import Cohort
+from chiasm.encoding.preparing import PreparedCohort
+from chiasm.evaluation import Protocol, Trial, TrialError, Trials
+
+
+def evaluate_cohorts(
+    cohorts: Sequence[Cohort | PreparedCohort],
+    recipes: str | Iterable[str | Any] | None = None,
+    protocol: Protocol | None = None,
+    *,
+    out: Path | str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    **options: Any,
+) -> Trials:
+    """Evaluate the same recipes on several cohorts, each by a trial of its own, and put them into one table.
+
+    Args:
+        cohorts: two or more, told apart by their names.
+        recipes, protocol: as for `evaluate`; without recipes each cohort is tried by those that support it.
+        out: a folder with a run folder for each cohort by its name, and `cohorts.json` with both tables over all.
+        progress: called with (cohort, finished, all) training sets; None draws a bar in a terminal or notebook.
+        options: of `evaluate`: `seed`, `resume`, `jobs`, `engine`, `device`, `contrasts`.
+
+    Raises:
+        TrialError: two cohorts have one name, or a run folder holds another trial.
+        CohortError: `check_cohort` finds errors in one of them.
+        Unsupported: a requested recipe cannot be fitted on one of them.
+    """
+    names = [given.cohort.name if isinstance(given, PreparedCohort) else given.name for given in cohorts]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise TrialError(f"two cohorts are called '{twice[0]}': give each a `name` of its own in its manifest")
+    asked = recipes if recipes is None or isinstance(recipes, str) else list(recipes)
+    made: dict[str, Trial] = {}
+    for name, given in zip(names, cohorts, strict=True):
+        told = None if progress is None else partial(progress, name)
+        made[name] = evaluate(given, asked, protocol, out=folder_of(out, name), progress=told, **options)
+    trials = Trials(made)
+    if out is not None:
+        write_text(Path(out) / "cohorts.json", json.dumps(trials.document(), indent=1, allow_nan=False))
+    return trials
+
+
+def folder_of(out: Path | str | None, cohort: str) -> Path | None:
+    """Run folder of one of several cohorts, below `out`."""
+    name = quote(cohort, safe=" ")
+    return None if out is None else Path(out) / (name if name.strip(".") else name.replace(".", "%2E"))

@@ -1,0 +1,75 @@
+"""Help in plain text: arguments with their hints, options, and examples, with any version of typer and click."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, get_type_hints
+
+import click
+from typer.core import TyperCommand
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "demo": ("chiasm demo", "chiasm demo --full --out demo-run"),
+    "check": ("chiasm check cohort.toml", "chiasm check cohort.toml --json > problems.json"),
+    "evaluate": (
+        "chiasm evaluate cohort.toml",
+        "chiasm evaluate cohort.toml --recipes late-fusion,lego-fuse:mode=weave --out run",
+        "chiasm evaluate bladder.toml lung.toml --out runs",
+    ),
+    "fit": ("chiasm fit cohort.toml --recipe late-fusion --out model",),
+    "predict": ("chiasm predict model new.toml --out predictions.csv",),
+    "seal": ("chiasm seal cohort.toml --test 0.2",),
+    "open-seal": ("chiasm open-seal run cohort.toml",),
+    "validate": ("chiasm validate model other.toml --out validation",),
+    "merge": ("chiasm merge a b --out merged", "chiasm merge a b --method ties:density=0.5 --base start --out merged"),
+    "report": ("chiasm report run", "chiasm report run --figures svg,pdf"),
+    "encode": ("chiasm encode cohort.toml", "chiasm encode cohort.toml --encoder note=minilm"),
+    "encoders": ("chiasm encoders", "chiasm encoders minilm"),
+    "recipes": ("chiasm recipes", "chiasm recipes lego-fuse"),
+    "similar": ("chiasm similar rna cohort.toml --patient case-007", "chiasm similar model cohort.toml --score"),
+}
+
+
+class PlainCommand(TyperCommand):
+    """Command whose help is written here: some versions of typer and click lose hints, or print `\\[default]`."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the arguments, then the options."""
+        hints = argument_hints(self.callback)
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is None:
+                continue
+            name, text = record[0], record[1].replace("\\[", "[")
+            if parameter.param_type_name != "argument":
+                sections["Options"].append((name, text))
+                continue
+            hint = hints.get(str(parameter.name), "")
+            sections["Arguments"].append((name, text if hint in text else f"{hint}  {text}".strip()))
+        for title, rows in sections.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples of the command, one a line."""
+        examples = EXAMPLES.get(str(self.name), ())
+        if examples:
+            with formatter.section("Examples"):
+                for line in examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+def argument_hints(function: Any) -> dict[str, str]:
+    """Read the hint of each parameter from the annotations of a command's function."""
+    hints = get_type_hints(inspect.unwrap(function), include_extras=True) if function is not None else {}
+    found = {name: [str(one.help) for one in hint_of(hint) if one.help] for name, hint in hints.items()}
+    return {name: own[0] for name, own in found.items() if own}
+
+
+def hint_of(hint: Any) -> list[Any]:
+    """Return what typer is told of a parameter."""
+    from typer.models import ParameterInfo
+
+    return [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, ParameterInfo)]
