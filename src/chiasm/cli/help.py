@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import click
 from typer.core import TyperCommand
@@ -72,4 +72,4 @@ def hint_of(hint: Any) -> list[Any]:
     """Return what typer is told of a parameter."""
     from typer.models import ParameterInfo
 
-    return [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, ParameterInfo)]
+    return [one for one in get_args(hint)[1:] if isinstance(one, ParameterInfo)]
