@@ -138,6 +138,39 @@ def test_encoding_on_a_cluster_gives_the_same_bytes_and_names_the_broken(connect
     assert all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
 
 
+@dataclass(frozen=True)
+class OnCard:
+    """A context whose tasks ask for a GPU."""
+
+    device: str
+
+
+def cards(context: OnCard, task: int) -> tuple[list[Any], int]:
+    return ray.get_gpu_ids(), task
+
+
+def test_a_task_on_cuda_has_a_gpu_of_its_own_and_a_cluster_without_one_is_refused(
+    connected: None, cluster: Any
+) -> None:
+    with pytest.raises(chiasm.Unsupported, match="no machine of the cluster offers a GPU"):
+        list(on_cluster(cards, OnCard("cuda"), range(2), 2))
+    with pytest.raises(ValueError, match="the device is 'cuda', not 'cuda:1'"):
+        list(on_cluster(cards, OnCard("cuda:1"), range(2), 2))
+    assert list(on_cluster(cards, OnCard("cpu"), [5], 2)) == [([], 5)]
+    offers = cluster.add_node(num_cpus=1, num_gpus=1)  # Ray hands out what a node says that it has
+    found = list(on_cluster(cards, OnCard("cuda"), range(3), 2))
+    cluster.remove_node(offers)
+    assert sorted(task for _, task in found) == [0, 1, 2] and all(len(own) == 1 for own, _ in found)
+
+
+def test_a_fit_on_a_cluster_predicts_as_one_here(connected: None) -> None:
+    cohort = synthetic_cohort("complementary", 80, missing=0.2)
+    here, there = (chiasm.fit(cohort, "late-fusion", seed=2, engine=engine) for engine in ("local", "ray"))
+    pd.testing.assert_frame_equal(there.predict(cohort), here.predict(cohort), check_exact=True)
+    with pytest.raises(ValueError, match="engine 'spark' is not known"):
+        chiasm.fit(cohort, "late-fusion", engine="spark")
+
+
 def test_a_lost_node_is_worked_around(cluster: Any, connected: None) -> None:
     extra = cluster.add_node(num_cpus=2)
     found = []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from chiasm import artifact
-from chiasm.api.encoding import prepare
+from chiasm.api.encoding import engine_of, prepare
 from chiasm.cohort import Cohort
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.protocols import Model
@@ -23,6 +24,7 @@ def fit(
     seed: int = 0,
     device: str = "cpu",
     checkpoint: Path | str | None = None,
+    engine: str = "local",
 ) -> Model:
     """Fit one recipe on every patient of the cohort whose outcome is known.
 
@@ -30,18 +32,40 @@ def fit(
         cohort: a cohort, which is checked and encoded first, or what `prepare` made of one.
         recipe: a name with its options, or a recipe object.
         checkpoint: a folder for checkpoints, from which an interrupted fit resumes.
+        engine: "local", or "ray" to encode and fit on the cluster that `RAY_ADDRESS` names, on a GPU of it where the
+            device is "cuda"; the folder of checkpoints must be reachable from there.
+
+    Raises:
+        CohortError: `check_cohort` finds errors.
+        Unsupported: the recipe cannot be fitted on this cohort, or the engine lacks.
+        ValueError: there is no such engine, or the seed is below 0.
     """
     ready = cohort
     if not isinstance(ready, PreparedCohort):
-        ready = prepare(ready, [recipe])
+        ready = prepare(ready, [recipe], engine=engine)
         warn_of_findings(ready.checked)
         if ready.unread:
             what = f"{ready.refused:,} sources cannot be read and count as absent"
             warnings.warn(f"{what}: chiasm.encode(cohort).problems lists them", stacklevel=2)
     (chosen,) = registry.resolve([recipe], ready.cohort)
-    model: Model = chosen.fit(
-        ready.cohort, seed=seed, checkpoint=Path(checkpoint) if checkpoint else None, device=device
-    )
+    work = OneFit(ready.cohort, seed, Path(checkpoint) if checkpoint else None, device)
+    (model,) = [fitted(work, chosen)] if engine == "local" else engine_of(engine)(fitted, work, [chosen], 1)
+    return model
+
+
+@dataclass(frozen=True)
+class OneFit:
+    """What a fit needs beside its recipe, wherever it runs."""
+
+    cohort: Cohort
+    seed: int
+    checkpoint: Path | None
+    device: str
+
+
+def fitted(work: OneFit, recipe: Any) -> Model:
+    """Fit the recipe."""
+    model: Model = recipe.fit(work.cohort, seed=work.seed, checkpoint=work.checkpoint, device=work.device)
     return model
 
 

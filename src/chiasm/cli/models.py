@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Device, Force, Json, Seed, checked, prepared, require_writable
+from chiasm.cli.options import CohortPath, Device, Engine, Force, Json, Seed, checked, prepared, require_writable
 
 
 def fit(
@@ -18,6 +18,7 @@ def fit(
     recipe: Annotated[str, typer.Option(help="A name with its options, as in lego-fuse:mode=weave.")],
     out: Annotated[Path, typer.Option(help="The model folder.")],
     seed: Seed = 0,
+    engine: Engine = "local",
     device: Device = "cpu",
     force: Force = False,
     json: Json = False,
@@ -29,9 +30,10 @@ def fit(
     from chiasm import api
 
     require_place(out, force)
-    api.require_device(device)
+    if engine == "local":
+        api.require_device(device)  # a cluster's machines have their own
     start = time.monotonic()
-    model = api.fit(prepared(cohort, [recipe]), recipe, seed=seed, device=device)
+    model = api.fit(prepared(cohort, [recipe], engine=engine), recipe, seed=seed, device=device, engine=engine)
     model.save(out)
     seconds = time.monotonic() - start
     if json:

@@ -121,7 +121,8 @@ def evaluate(
     protocol = api.Protocol(
         folds=folds, repeats=repeats, ignore_folds=ignore_folds, by=by, group_duplicates=group_duplicates, margin=margin
     )
-    api.require_device(device)
+    if engine == "local":
+        api.require_device(device)  # a cluster's machines have their own
     start = time.monotonic()
     ready = [prepared(path, names or (), engine=engine, jobs=jobs) for path in cohorts]
     if len(ready) > 1 and contrast:

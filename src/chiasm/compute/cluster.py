@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -15,19 +15,28 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from chiasm.errors import Unsupported
 
 RETRIES = 5  # retries of a task whose worker or machine was lost
-AHEAD = 2  # tasks in flight per core, so that a large grid is not in the cluster's memory all at once
+AHEAD = 2  # tasks in flight per core or GPU, so that a large grid is not in the cluster's memory all at once
 ADDRESS = "RAY_ADDRESS"
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """Protocol of a context whose tasks compute on a device of torch."""
+
+    device: str
 
 
 def on_cluster(function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int) -> Iterator[Any]:
     """Run `function(context, task)` for each task on the cluster at `RAY_ADDRESS`, or a local one of `jobs` cores.
 
     Results are yielded as they finish. The context is sent once to each machine; every task runs on one core and one
-    thread, as in the process pool, so results are equal. A task whose worker dies is run again. Files that the context
-    names (of the cohort and the token store) must be reachable under the same path on every machine.
+    thread, as in the process pool, so results are equal. Where the context's device is "cuda", every task has a GPU of
+    its own. A task whose worker dies is run again. Files that the context names (of the cohort and the token store)
+    must be reachable under the same path on every machine.
 
     Raises:
-        Unsupported: ray is not installed.
+        Unsupported: ray is not installed, or no machine of the cluster has the GPU that is asked for.
+        ValueError: one GPU is named by its number.
         Whatever `function` raised; tasks that have not started by then never do.
     """
     if not tasks:
@@ -36,15 +45,21 @@ def on_cluster(function: Callable[[Any, Any], Any], context: Any, tasks: Sequenc
         raise Unsupported('a cluster needs ray: pip install "chiasm[scale]"')
     import ray
 
+    gpus = gpus_for(context)
     with _connected(ray, jobs):
-        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_one_thread)
+        there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        if gpus and there.get("GPU", 0) < gpus:
+            raise Unsupported(
+                "no machine of the cluster offers a GPU: compute on the device 'cpu', or add one that does"
+            )
+        remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_one_thread)
         shared = ray.put((function, context))
-        cores = max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
+        side_by_side = max(1, int(there.get("GPU" if gpus else "CPU", 1)))
         waiting = list(tasks)[::-1]
         flying: list[Any] = []
         try:
             while waiting or flying:
-                while waiting and len(flying) < AHEAD * cores:
+                while waiting and len(flying) < AHEAD * side_by_side:
                     flying.append(remote.remote(shared, waiting.pop()))
                 finished, flying = ray.wait(flying)
                 for reference in finished:
@@ -56,6 +71,18 @@ def on_cluster(function: Callable[[Any, Any], Any], context: Any, tasks: Sequenc
         finally:
             for reference in flying:
                 ray.cancel(reference, force=True)
+
+
+def gpus_for(context: Any) -> int:
+    """Number of GPUs that a task of this context needs.
+
+    Raises:
+        ValueError: it names one GPU by its number, which Ray, that hands them out, cannot promise.
+    """
+    device = str(context.device) if isinstance(context, OnDevice) else "cpu"
+    if device.startswith("cuda:"):
+        raise ValueError(f"on a cluster the device is 'cuda', not '{device}': Ray chooses a GPU for each task")
+    return int(device == "cuda")
 
 
 def _one_thread(shared: tuple[Callable[[Any, Any], Any], Any], task: Any) -> Any:
