@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,29 @@ def test_a_missing_or_linked_file_is_refused(folder: Path, name: str) -> None:
     refused(folder, name, "missing or a link")
     (folder / name).symlink_to(folder.parent / name)
     refused(folder, name, "missing or a link")
+
+
+@pytest.mark.parametrize("where", ["is_symlink", "read_bytes", "open"])
+def test_what_the_system_does_not_let_be_read_is_refused(
+    folder: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder, its description, its weights; the mode of a file says nothing to whoever runs this as root."""
+
+    allowed = getattr(Path, where)
+
+    def forbidden(path: Path, *rest: Any, **more: Any) -> Any:
+        if path.name == "model.json" and where == "open":
+            return allowed(path, *rest, **more)
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    def checkpoint() -> None:
+        artifact.load_checkpoint(folder / "weights.safetensors")
+
+    monkeypatch.setattr(Path, where, forbidden)
+    refused(folder, f"'{folder.name}' may not be read by you", "ask for a copy")
+    for read in (lambda: artifact.outline(folder), lambda: artifact.identity(folder), checkpoint):
+        with suppress(ArtifactError):  # nothing else; not each of them opens each of the files
+            read()
 
 
 def test_a_place_without_a_model_is_refused(tmp_path: Path) -> None:

@@ -102,6 +102,12 @@ IMPOSSIBLE: dict[str, tuple[str, Change]] = {
     "a negative slope": (SURVIVAL, put("response", "slope", -1.0)),
     "an infinite slope": (SURVIVAL, put("response", "slope", float("inf"))),
     "a number that overflows": (SURVIVAL, put("response", "centre", 10**400)),
+    "a target of an unknown kind": (SURVIVAL, lambda tree, arrays: part(tree, "model")["target"].update(kind="counts")),
+    "a target of another kind": (
+        SURVIVAL,
+        lambda tree, arrays: part(tree, "model")["target"].update(kind="regression"),
+    ),
+    "a target without a kind": (CLASSES, lambda tree, arrays: part(tree, "model")["target"].pop("kind")),
     "a class twice": (CLASSES, put("response", "classes", ["a", "a"])),
     "no classes": (CLASSES, put("response", "classes", [])),
     "too many intercepts": (CLASSES, put("response", "intercept", {"$array": "predictor.linear.coef"})),

@@ -17,7 +17,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -122,14 +123,16 @@ def load(path: Path | str, bring: Callable[[Any], None] | None = None) -> Any:
         ArtifactError: a missing, truncated or changed file, another schema, an unknown kind or field.
     """
     path = Path(path)
-    document = _description(path)
-    if sha256(path / WEIGHTS) != document["weights_sha256"]:
-        raise ArtifactError(
-            f"'{path.name}/weights.safetensors' does not have the hash in model.json: copy the model again"
-        )
+    with _permitted(path):
+        document = _description(path)
+        if sha256(path / WEIGHTS) != document["weights_sha256"]:
+            raise ArtifactError(
+                f"'{path.name}/weights.safetensors' does not have the hash in model.json: copy the model again"
+            )
+        arrays, _ = _read_arrays(path / WEIGHTS)
     if bring is not None and unknown_kinds(document["model"]):
         bring(document["model"])
-    return rebuild(document["model"], _read_arrays(path / WEIGHTS)[0], path.name)
+    return rebuild(document["model"], arrays, path.name)
 
 
 def outline(path: Path | str) -> Outline:
@@ -139,23 +142,38 @@ def outline(path: Path | str) -> Outline:
         ArtifactError: as for `load`, but for what only the weights show.
     """
     path = Path(path)
-    tree = _description(path)["model"]
-    try:
-        require_header(path / WEIGHTS)
-        with safe_open(path / WEIGHTS, framework="numpy") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-            arrays = {name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in slices.items()}
-    except LimitError as error:
-        raise ArtifactError(f"'{WEIGHTS}' {error.what}: {error.fix}") from None
-    except PermissionError:
-        raise ArtifactError(f"'{WEIGHTS}' {UNREADABLE}") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ArtifactError("'weights.safetensors' is truncated or is not safetensors: copy it again") from error
+    with _permitted(path):
+        tree = _description(path)["model"]
+        arrays = _outlined_arrays(path / WEIGHTS)
     named = {name: (shape, DTYPES.get(kind, kind)) for name, (shape, kind) in arrays.items()}
     try:
         return Outline(outlined(tree, named))
     except RecursionError as error:
         raise ArtifactError(f"'{path.name}' is nested deeper than anything chiasm writes") from error
+
+
+def _outlined_arrays(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and kind of number of each array, from the header."""
+    try:
+        require_header(path)
+        with safe_open(path, framework="numpy") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            return {name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in slices.items()}
+    except LimitError as error:
+        raise ArtifactError(f"'{WEIGHTS}' {error.what}: {error.fix}") from None
+    except PermissionError:
+        raise
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ArtifactError("'weights.safetensors' is truncated or is not safetensors: copy it again") from error
+
+
+@contextmanager
+def _permitted(path: Path) -> Iterator[None]:
+    """Turn the refusal of the system to read a model, or its folder, into words."""
+    try:
+        yield
+    except PermissionError:
+        raise ArtifactError(f"'{path.name}' {UNREADABLE}") from None
 
 
 def identity(path: Path | str) -> str:
@@ -164,7 +182,9 @@ def identity(path: Path | str) -> str:
     Raises:
         ArtifactError: as for `outline`.
     """
-    return str(_description(Path(path))["sha256"])
+    path = Path(path)
+    with _permitted(path):
+        return str(_description(path)["sha256"])
 
 
 def _description(path: Path) -> Any:
@@ -178,10 +198,7 @@ def _description(path: Path) -> Any:
             require_regular(file, most)
         except LimitError as error:
             raise ArtifactError(f"'{path.name}/{file.name}' {error.what}: not a model that chiasm wrote") from None
-    try:
-        raw = description.read_bytes()
-    except PermissionError:
-        raise ArtifactError(f"'{path.name}/model.json' {UNREADABLE}") from None
+    raw = description.read_bytes()
     if _parts_of(raw) > JSON_PARTS:
         raise ArtifactError(f"'{path.name}/model.json' has over {JSON_PARTS:,} parts: not a model that chiasm wrote")
     try:
@@ -230,7 +247,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ArtifactError: the file is truncated or is not a checkpoint.
     """
     # One opening: a process that outlives its killed parent for a moment may replace the file between two.
-    arrays, metadata = _read_arrays(path)
+    with _permitted(path):
+        arrays, metadata = _read_arrays(path)
     try:
         tree = json.loads(metadata["chiasm"])
     except (KeyError, ValueError, RecursionError) as error:
@@ -268,7 +286,7 @@ def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     except LimitError as error:
         raise ArtifactError(f"'{path.name}' {error.what}: {error.fix}") from None
     except PermissionError:
-        raise ArtifactError(f"'{path.name}' {UNREADABLE}") from None
+        raise
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:  # a dtype that NumPy lacks
         raise ArtifactError(f"'{path.name}' is truncated or is not safetensors: copy it again") from error
 

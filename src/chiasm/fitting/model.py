@@ -52,6 +52,10 @@ class FittedModel:
     encodings: dict[str, Encoding] = field(default_factory=dict)
     learned_from: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.target.get("kind") != self.response.kind:
+            raise ValueError("a model describes a target of the kind that it predicts")
+
     def __repr__(self) -> str:
         reads = ", ".join(f"{name} {kind}" for name, kind in self.kinds.items())
         return visible(
