@@ -15,8 +15,8 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Classification, Cohort, CohortError, cohort_from_frames
+from chiasm.cohort.cells import tidy
 from chiasm.cohort.column_kinds import columns_of
-from chiasm.cohort.tables import tidy
 from chiasm.readers.record.events import EventReader
 
 N = 40

@@ -305,3 +305,29 @@ def test_a_meds_folder_is_a_table_of_events(tmp_path):
     )
     with pytest.raises(CohortError, match=r"holds no data/\*\.parquet"):
         open_cohort(tmp_path)
+
+
+def test_a_table_of_text_is_parsed_once_however_many_columns_are_words(tmp_path, monkeypatch):
+    parsed = []
+    read = pd.read_csv
+
+    def counted(source, **options):
+        parsed.append(Path(source).name)
+        return read(source, **options)
+
+    monkeypatch.setattr("chiasm.cohort.text_table.pd.read_csv", counted)
+    codes = {f"c{k}": [f"{k}50.10", f"{k}50.1"] * 4 for k in range(5)}
+    rows = {"id": [f"{k:03d}" for k in range(8)], "site": ["a", "b"] * 4, "who": [f"g{k // 2}" for k in range(8)]}
+    pd.DataFrame({**rows, **codes}).to_csv(tmp_path / "p.csv", index=False)
+    pd.DataFrame({"id": rows["id"], "fold": [0, 1] * 4}).to_csv(tmp_path / "f.csv", index=False)
+    names = ", ".join(f'"{name}"' for name in codes)
+    (tmp_path / "cohort.toml").write_text(
+        '[patients]\ntable = "p.csv"\nid = "id"\nsite = "site"\ngroup = "who"\n[folds]\ntable = "f.csv"\n'
+        f'[modalities.codes]\nkind = "table"\ncolumns = [{names}]\ncategories = [{names}]\n'
+    )
+    cohort = open_cohort(tmp_path)
+    # as numbers and words, and as text: identifiers, site and group together, fold beside its identifiers
+    assert sorted(parsed) == ["f.csv", "f.csv", "p.csv", "p.csv"]
+    assert cohort.raw("codes")["c3"].tolist()[:2] == ["350.10", "350.1"]
+    assert sorted(parsed) == ["f.csv", "f.csv", "p.csv", "p.csv", "p.csv"]
+    assert cohort.group.tolist() == rows["who"] and cohort.site.tolist() == rows["site"]

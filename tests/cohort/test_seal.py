@@ -14,11 +14,11 @@ import pytest
 
 import chiasm
 from chiasm.cohort import CohortError, check_values
+from chiasm.cohort.cells import tidy
 from chiasm.cohort.held_back import without_rows
 from chiasm.cohort.manifest import read_manifest
 from chiasm.cohort.seal import add_opening, identity_of, read_seal
 from chiasm.cohort.sealing import FEWEST, compared, open_sealed, seal_cohort
-from chiasm.cohort.tables import tidy
 from chiasm.metrics.scores import MIN_EVENTS
 from sealed_cohorts import TARGETS, sealed_cohort, sealed_names, spoil, write_cohort
 

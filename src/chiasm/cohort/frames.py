@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.accepted import unfit
 from chiasm.cohort.annotated_block import block_of, is_annotated
+from chiasm.cohort.cells import as_text, index_hours, tidy
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.genesets import read_gene_sets
 from chiasm.cohort.given import misunderstood
@@ -20,7 +21,6 @@ from chiasm.cohort.kinds import CELL, FILES, has_form, kind_named, known_kinds
 from chiasm.cohort.meeting import advice_on_strangers, columns_as_text, meets_nobody
 from chiasm.cohort.schema import MODALITY_NAME
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
-from chiasm.cohort.tables import as_text, index_hours, tidy
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, read_outcome
 from chiasm.targets.cells import same_labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.cohort.cells import index_hours
 from chiasm.cohort.coded_outcomes import outcome_cells
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.dialect import Form, unfit_form
@@ -22,7 +24,7 @@ from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_ke
 from chiasm.cohort.seal import Seal
 from chiasm.cohort.seal_file import found_seal, unlike
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
-from chiasm.cohort.tables import Table, index_hours
+from chiasm.cohort.tables import Table
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, kind_of, read_outcome
 from chiasm.targets.cells import same_labels
@@ -104,7 +106,9 @@ class _Reader:
         key = patients.key(self.id)
         if not self.has_columns(patients, [key] if key == self.id else [], None):
             return None
+        also = (keys.patients.group, keys.patients.site, *(own.on for own in keys.modalities.values()))
         try:
+            texts, *_ = self.texts_of(patients, [key, *(name for name in patients.columns if name in also)])
             positions = self.unique_ids(patients, key, None)
         except CohortError as fault:
             self.problems += fault.problems
@@ -114,7 +118,6 @@ class _Reader:
                 error("the table has no patients", "write a row a patient", path=patients.name, finding="no-patients")
             )
             return None
-        texts = self.texts(patients, key)
         self.positions = positions[np.argsort(texts[positions], kind="stable")]  # rows of the patients' table, by id
         self.ids = self.everyone = texts[self.positions].astype(str)
         self.patients = patients
@@ -201,10 +204,13 @@ class _Reader:
         return self._tables[key]
 
     def texts(self, table: Table, column: str) -> NDArray[np.str_]:
-        key = (table.name, column)
-        if key not in self._texts:
-            self._texts[key] = table.texts(column)
-        return self._texts[key]
+        return self.texts_of(table, [column])[0]
+
+    def texts_of(self, table: Table, columns: Sequence[str]) -> list[NDArray[np.str_]]:
+        """Columns as text, each read once, and those that are not yet known in one go."""
+        if fresh := [column for column in columns if (table.name, column) not in self._texts]:
+            self._texts |= {(table.name, column): texts for column, texts in table.texts_of(fresh).items()}
+        return [self._texts[table.name, column] for column in columns]
 
     def has_columns(self, table: Table, names: list[str], modality: str | None) -> bool:
         known = set(table.columns)
@@ -275,9 +281,9 @@ class _Reader:
         key = table.key(self.id)
         if not self.has_columns(table, [*([key] if key == self.id else []), FOLD_COLUMN], None):
             return None
-        texts, names = self.texts(table, key), self.texts(table, FOLD_COLUMN)
-        if "train" in table.cells(FOLD_COLUMN):  # as the label of a code
-            names = table.cells(FOLD_COLUMN).astype(str)
+        texts, names = self.texts_of(table, [key, FOLD_COLUMN])
+        if FOLD_COLUMN in table.labelled and "train" in (words := table.cells(FOLD_COLUMN)):
+            names = words.astype(str)
         pairs = pd.DataFrame({"id": texts, "fold": names})
         twice = pairs.duplicated("id").to_numpy() & ~pairs.duplicated().to_numpy()
         if twice.any():
@@ -299,7 +305,8 @@ class _Reader:
     def elsewhere(self, table: Table, key: str, columns: list[str]) -> dict[str, list[str]]:
         """Other columns of a table, as text, in which its identifiers may stand."""
         seen = ~self._held.get(table.name, np.zeros(len(table), dtype=bool))
-        return {name: self.texts(table, name)[seen].tolist() for name in columns[:10] if name != key}
+        others = [name for name in columns[:10] if name != key]
+        return {name: texts[seen].tolist() for name, texts in zip(others, self.texts_of(table, others), strict=True)}
 
     def strangers(
         self, table: Table, strange: NDArray[np.bool_], modality: str | None, met: NDArray[np.bool_] | None = None

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.bags import Bags
+from chiasm.cohort.cells import as_cells, tidy
 from chiasm.cohort.column_kinds import Column, columns_of, odd_column
 from chiasm.cohort.digests import DIGEST, Digests, as_digests, digest_of
 from chiasm.cohort.file_digests import file_digest
@@ -19,7 +20,7 @@ from chiasm.cohort.items import Items, Rows, RowsOfPatients
 from chiasm.cohort.kinds import CELL, TABLE, has_form
 from chiasm.cohort.notation import number
 from chiasm.cohort.smiles import molecule_digests
-from chiasm.cohort.tables import Table, as_cells, tidy
+from chiasm.cohort.tables import Table
 from chiasm.errors import CohortError, Problem, count, error, first_rows
 
 SINGLE = np.finfo(np.float32)
@@ -79,7 +80,7 @@ class ColumnSource:
         """All rows, as float64 columns and text columns with NaN where missing."""
         if isinstance(self._table, Table):
             frame = self._table.frame(self._columns)
-            words = {name: self._table.cells(name) for name in self._columns if name in self._declared}
+            words = self._table.cells_of([name for name in self._columns if name in self._declared])
             frame = frame.assign(
                 **{name: np.where(frame[name].notna(), cells, np.nan) for name, cells in words.items()}
             )  # codes as they are written: 250.1 is not 250.10
@@ -226,7 +227,7 @@ class EventSource(ColumnSource):
         codes = [name for name in self._columns if name == "code"]
         rest = [name for name in self._columns if name != "code"]
         if isinstance(self._table, Table):
-            numbers, texts = self._table.frame(rest), {name: self._table.cells(name) for name in codes}
+            numbers, texts = self._table.frame(rest), self._table.cells_of(codes)
         else:
             numbers, texts = self._table[rest], {name: as_cells(self._table[name]) for name in codes}
         return numbers.assign(**{name: np.where(text == "", np.nan, text) for name, text in texts.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,12 +14,12 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from chiasm.cohort.annotated_file import ANNOTATED, Annotated, AnnotatedError, read_annotated
+from chiasm.cohort.cells import as_cells, as_text, tidy
 from chiasm.cohort.dialect import ROW_NAMES, Form
 from chiasm.cohort.genotypes import GENOTYPES, read_genotypes
 from chiasm.cohort.grid import Grid, GridError, stands_twice
 from chiasm.cohort.held_back import without_rows
 from chiasm.cohort.meeting import counts_rows
-from chiasm.cohort.notation import numbers
 from chiasm.cohort.record_folder import holds_records, read_records
 from chiasm.cohort.spreadsheet import SPREADSHEETS, read_spreadsheet
 from chiasm.cohort.statistics_file import STATISTICS, read_statistics
@@ -40,56 +40,6 @@ INSTEAD = {  # what is not read, and what to write instead
     ".rds": "write it as Parquet or CSV in R", ".rdata": "write it as Parquet or CSV in R",
     ".feather": "write it as Parquet", ".pkl": "write it as Parquet: a pickle can run code when it is read",
 }  # fmt: skip
-
-
-def as_text(values: pd.Series) -> NDArray[np.str_]:
-    """Convert identifiers to text, "" where missing: `007` stays `007`, the number 7.0 becomes `7`."""
-    text = as_cells(values)
-    return text.astype(str) if len(text) else np.empty(0, dtype="<U1")
-
-
-def as_cells(values: pd.Series) -> NDArray[np.object_]:
-    """Convert cells as `as_text` does, but to objects: one note may be a thousand times longer than the others."""
-    missing = values.isna().to_numpy()
-    cells = np.empty(len(values), dtype=object)
-    cells[:] = [
-        "" if absent else str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-        for value, absent in zip(values.tolist(), missing, strict=True)
-    ]
-    return cells
-
-
-def index_hours(column: pd.Series[Any]) -> NDArray[np.float64]:
-    """(n,) hours from a column, NaN where a cell is not a number."""
-    return np.asarray(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
-
-
-def tidy(frame: pd.DataFrame, categories: Collection[str] = ()) -> pd.DataFrame:
-    """Convert numbers and booleans to float64, everything else and `categories` to text, and blank text to missing.
-
-    A column is one of numbers where every filled cell is a number, whatever holds it (objects, text, decimals,
-    categories of numbers): one file may write as words what another has as numbers.
-    """
-    if all(kind == np.float64 for kind in frame.dtypes) and all(isinstance(name, str) for name in frame.columns):
-        return frame
-    plain: dict[str, NDArray[np.float64] | NDArray[np.object_]] = {}
-    for position, name in enumerate(frame.columns):
-        column = frame.iloc[:, position]
-        read = None if str(name) in categories else _numbers(column)
-        if read is not None:
-            plain[str(name)] = read
-        else:
-            cells = as_cells(column)
-            plain[str(name)] = np.where(cells == "", np.nan, cells)
-    return pd.DataFrame(plain, index=frame.index)
-
-
-def _numbers(column: pd.Series[Any]) -> NDArray[np.float64] | None:
-    """Read a column `(n,)` as numbers, NaN where empty; None if it holds something else."""
-    kind = column.dtype
-    if kind.kind in "iufb" and not isinstance(kind, pd.CategoricalDtype):
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    return None if kind.kind in "cmM" else numbers(column)
 
 
 class Table:
@@ -232,10 +182,15 @@ class Table:
             return SUBJECT
         if self.is_annotated:
             return self._annotated.index
+        return wanted if self._row_names is None else self._row_names
+
+    @cached_property
+    def _row_names(self) -> str | None:
+        """The one column of names of rows that no header names, where these do more than count the rows."""
         unnamed = [own for own in self._index if isinstance(own, str) and own.startswith(HIDDEN)]
         if not self.is_parquet and self.columns[0] in UNNAMED:
             unnamed = self.columns[:1]
-        return unnamed[0] if len(unnamed) == 1 and not counts_rows(self.texts(unnamed[0])) else wanted
+        return unnamed[0] if len(unnamed) == 1 and not counts_rows(self.texts(unnamed[0])) else None
 
     @property
     def unnamed_counts(self) -> bool:
@@ -279,13 +234,18 @@ class Table:
         self._frame = None
 
     def texts(self, column: str) -> NDArray[np.str_]:
-        """Read a column as text, "" where missing; in a CSV never parsed as a number first.
+        """Read a column as `texts_of` does."""
+        return self.texts_of([column])[column]
+
+    def texts_of(self, columns: Sequence[str]) -> dict[str, NDArray[np.str_]]:
+        """Read columns as text, "" where missing, in one go; in a CSV never parsed as a number first.
 
         Identifiers and groups are read so, of hidden rows too: one whose codes have labels, which may be surnames, is
         read by its codes.
         """
-        codes = self.codes(column)
-        return as_text(self._written(column) if codes is None else codes)
+        coded = {name: own for name in columns if (own := self.codes(name)) is not None}
+        written = self._written([name for name in columns if name not in coded])
+        return {name: as_text(own) for name, own in (coded | written).items()}
 
     def codes(self, column: str) -> pd.Series[Any] | None:
         """Codes of a column in which the words of labels stand for them; None for any other column."""
@@ -294,19 +254,25 @@ class Table:
         return pd.Series(self._grid.codes[column]).iloc[: len(self)]
 
     def cells(self, column: str) -> NDArray[np.object_]:
-        """Read a column as text in objects, for notes and other long texts; of codes with labels, the labels."""
-        cells = as_cells(self._written(column))
-        cells[self._hidden] = ""
-        return cells
+        """Read a column as `cells_of` does."""
+        return self.cells_of([column])[column]
 
-    def _written(self, column: str) -> pd.Series[Any]:
-        if self.is_annotated:
-            return self._annotated.frame[column]
-        if self.is_parquet:
-            return self._stored([column])[column]
-        if self.is_grid and column not in self._grid.words:
-            return pd.Series(self._grid.columns[column]).iloc[: len(self)]
-        return self._text.written(column).iloc[: len(self)]
+    def cells_of(self, columns: Sequence[str]) -> dict[str, NDArray[np.object_]]:
+        """Read columns as text in objects, for notes and other long texts; of codes with labels, the labels."""
+        found = {name: as_cells(own) for name, own in self._written(columns).items()}
+        for cells in found.values():
+            cells[self._hidden] = ""
+        return found
+
+    def _written(self, columns: Sequence[str]) -> dict[str, pd.Series[Any]]:
+        names = list(dict.fromkeys(columns))
+        if self.is_parquet or self.is_annotated:
+            frame = self._annotated.frame if self.is_annotated else self._stored(names)
+            return {name: frame[name] for name in names}
+        texts = [name for name in names if not self.is_grid or name in self._grid.words]
+        held = self._text.written(texts) if texts else pd.DataFrame()
+        whole = {name: held[name] if name in held else pd.Series(self._grid.columns[name]) for name in names}
+        return {name: column.iloc[: len(self)] for name, column in whole.items()}
 
     def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
         """Read columns in the given order; a CSV is read once and cached, a Parquet file only for these columns."""
