@@ -43,6 +43,9 @@ EVENT_ROWS = 20_000_000  # of all tables of a folder of records
 BOMB_CELLS = 50_000_000  # more cells than this, and than BOMB_RATIO times its bytes, a Parquet file cannot hold
 # What decodes to over so many values, and to more than so many times its size on disk, is packed nothing and no scan.
 BOMB_VALUES, BOMB_VOXELS, SCAN_RATIO = 40_000_000, 128_000_000, 500
+# What takes over so many bytes in single precision, and over BOMB_RATIO times its size on disk, is not read either.
+# JPEG packs a dark film to a hundredth of these; runs and deflate, a scan with something in it to a tenth.
+DECODED_BYTES, RUNS_RATIO = 512 * MEGABYTE, 100
 PARQUET_BYTES = 64 * MEGABYTE  # of columns unpacked, or of their text, that are also over BOMB_RATIO times the file
 
 
@@ -86,4 +89,9 @@ def is_packed_nothing(values: int, itemsize: int, stored: int, most: int = BOMB_
 
     Deflate, the usual packing, makes up to 1,032 bytes of one; a scan packs to a 200th at the best.
     """
-    return values > most and values * itemsize > SCAN_RATIO * stored
+    return (values > most and values * itemsize > SCAN_RATIO * stored) or is_swollen(values, stored)
+
+
+def is_swollen(values: int, stored: int, ratio: int = BOMB_RATIO) -> bool:
+    """Return whether values in single precision take over 512 MB, and over `ratio` times their `stored` bytes."""
+    return 4 * values > max(DECODED_BYTES, ratio * stored)

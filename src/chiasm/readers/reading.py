@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.limits import BOMB_VALUES, SCAN_RATIO, is_packed_nothing
+from chiasm.limits import BOMB_RATIO, BOMB_VALUES, SCAN_RATIO, is_packed_nothing
 
 Floats = NDArray[np.float32]
 GIGABYTE = 1 << 30
@@ -196,6 +196,8 @@ def check_values(shape: tuple[int, ...], limits: Limits) -> None:
 def check_packed(shape: tuple[int, ...], itemsize: int, stored: int, most: int = BOMB_VALUES) -> None:
     """Refuse what would decode to over `most` values and to more than 500 times its size on disk, as no scan does.
 
+    So is what takes over 512 MB in memory and over 200 times its size.
+
     Args:
         shape: of the values, which `check_values` holds against the limits.
         itemsize: bytes of a value as it is stored, before it is packed.
@@ -204,7 +206,8 @@ def check_packed(shape: tuple[int, ...], itemsize: int, stored: int, most: int =
     """
     size = math.prod(map(int, shape))
     if is_packed_nothing(size, itemsize, stored, most):
+        times = SCAN_RATIO if size * itemsize > SCAN_RATIO * stored else BOMB_RATIO
         raise ReadError(
-            f"the file would unpack to {size:,} values, over {SCAN_RATIO} times its size, as no scan does",
+            f"the file would unpack to {size:,} values, over {times} times its size, as no scan does",
             "check the file, which holds almost nothing; if that is right, crop it",
         )

@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.errors import count
+from chiasm.limits import BOMB_RATIO, DECODED_BYTES, RUNS_RATIO, is_swollen
 from chiasm.readers.guard import files_of, guarded
 from chiasm.readers.image.codestream import check_stream
 from chiasm.readers.image.dicom_codecs import add_decoders
-from chiasm.readers.image.dicom_header import SECONDARY_CAPTURE, Header, read_header, read_pixels
+from chiasm.readers.image.dicom_header import DEFLATED, SECONDARY_CAPTURE, Header, read_header, read_pixels
 from chiasm.readers.image.dicom_series import Series, Slice, order
-from chiasm.readers.reading import LIMITS, Item, Limits, ReadError, Volume, check_values
+from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Volume, check_values
 from chiasm.readers.registry import missing
 
 NOUN, FIX = "a DICOM image", "export the series again"
 GREY, RGB = ("grey",), ("red", "green", "blue")
 INDEX = "DICOMDIR"
+BLOCK = 1 << 20  # pixels that are brought to their units at a time
 RLE, RLE_HEADER = "1.2.840.10008.1.2.5", 4096  # its syntax, and bytes that it may add to a small frame
 
 
@@ -62,17 +64,13 @@ class DicomReader:
             first = series.slices[0].header
             colour = first.samples == 3 or first.tags.get("PhotometricInterpretation") == "PALETTE COLOR"
             shape = (3 if colour else 1, len(series.slices), first.rows, first.columns)
-            values = np.empty(shape, dtype=np.float32)
+            values, placed = _turned(shape, series)
             tags, held = None, None
             for place, part in enumerate(series.slices):
                 if held is not part.header:
                     tags, held = read_pixels(part.header), part.header
-                values[:, place] = _decode(part, tags)
-            if not np.isfinite(values).all():
-                raise ReadError("the pixels hold values that are not finite", FIX)
+                _decode(part, tags, placed[:, place])
             unit = "HU" if all(_hounsfield(part) for part in series.slices) else ""
-            values = values.transpose(0, *(1 + axis for axis in series.axes))
-            values = np.ascontiguousarray(values[:, *(slice(None, None, step) for step in series.steps)])
             volume = Volume(values, RGB if colour else GREY, series.spacing, unit)
         return volume
 
@@ -82,12 +80,17 @@ def _series(item: Item, limits: Limits) -> Series:
     if not files:
         raise ReadError("the folder holds a DICOMDIR alone", "copy the images beside it")
     headers = []
-    values = 0
+    values = stored = 0
     for file in files:
         header = read_header(file, limits)
         values += header.frames * header.samples * header.rows * header.columns
         check_values((values,), limits)
+        stored += file.stat().st_size
         headers.append(header)
+    packed = any(header.syntax not in (RLE, DEFLATED) for header in headers)  # by more than runs
+    if is_swollen(values, stored, ratio := BOMB_RATIO if packed else RUNS_RATIO):
+        what = f"the series would take over {DECODED_BYTES >> 20} MB of memory and over {ratio} times its size"
+        raise ReadError(f"{what}, as no scan does", "check the files, which hold almost nothing")
     for syntax, bits in sorted({(header.syntax, int(header.tags.get("BitsStored") or 0)) for header in headers}):
         _check_decoder(syntax, bits)
     return order(headers)
@@ -107,9 +110,25 @@ def _check_decoder(syntax: str, bits: int) -> None:
         raise missing("imagecodecs", "imaging", f"pixels in {UID(syntax).name}")
 
 
-def _decode(part: Slice, tags: Any) -> NDArray[np.float64]:
-    """Decode one slice to `(C, H, W)` in the units of its modality."""
-    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+def _turned(shape: tuple[int, ...], series: Series) -> tuple[Floats, Floats]:
+    """Return the array of the volume, and a view of it `(C, slices, rows, columns)` that is filled slice by slice."""
+    values = np.empty((shape[0], *(shape[1 + axis] for axis in series.axes)), dtype=np.float32)
+    back = np.argsort(series.axes)
+    return values, values[:, *(slice(None, None, step) for step in series.steps)].transpose(0, *(1 + back))
+
+
+def _decode(part: Slice, tags: Any, out: Floats) -> None:
+    """Decode one slice into `(C, H, W)` in the units of its modality, some rows at a time."""
+    pixels = _stored(part, tags)
+    for start in range(0, part.header.rows, step := max(1, BLOCK // part.header.columns)):
+        rows = out[:, start : start + step]
+        rows[...] = _measured(part, tags, pixels[start : start + step])
+        if not np.isfinite(rows).all():
+            raise ReadError("the pixels hold values that are not finite", FIX)
+
+
+def _stored(part: Slice, tags: Any) -> NDArray[Any]:
+    """Decode one slice to `(H, W)` or `(H, W, 3)` as it is stored."""
     from pydicom.pixels.utils import pixel_array
     from pydicom.uid import UID
 
@@ -124,14 +143,20 @@ def _decode(part: Slice, tags: Any) -> NDArray[np.float64]:
             raise ReadError("a compressed part is longer than what it announces", "export it again")
     tags.file_meta.TransferSyntaxUID = tags.file_meta.get("TransferSyntaxUID") or header.syntax
     try:
-        pixels = pixel_array(tags, index=part.frame)
+        return np.asarray(pixel_array(tags, index=part.frame))
     except RuntimeError:  # each of pydicom's decoders gave up
         raise ReadError(
             f"no installed decoder reads the pixels ({UID(header.syntax).name}): they are damaged, or coded in a way "
             "that is rare",
             "pip install python-gdcm, which decodes more, or export the files uncompressed",
         ) from None
-    if header.samples == 3:
+
+
+def _measured(part: Slice, tags: Any, pixels: NDArray[Any]) -> NDArray[np.float64]:
+    """Bring stored pixels to `(C, h, W)` in the units of the modality."""
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+
+    if part.header.samples == 3:
         return np.moveaxis(pixels, -1, 0).astype(np.float64)
     if tags.get("PhotometricInterpretation") == "PALETTE COLOR":
         return np.moveaxis(apply_color_lut(pixels, tags), -1, 0).astype(np.float64)

@@ -159,11 +159,7 @@ def opened(path: Path, most: int) -> Iterator[tuple[BinaryIO, bool]]:
             yield file, False
             return
         inflated = _inflate(file, most)
-    head = BytesIO()
-    head.write(bytes(128) + b"DICM" + _meta_of_plain())
-    head.write(inflated)
-    head.seek(0)
-    yield head, True
+    yield inflated, True
 
 
 def _meta_of_plain() -> bytes:
@@ -172,16 +168,19 @@ def _meta_of_plain() -> bytes:
     return b"\x02\0\x10\0UI" + len(value).to_bytes(2, "little") + value
 
 
-def _inflate(file: BinaryIO, most: int) -> bytes:
-    """Inflate at most `most` bytes."""
+def _inflate(file: BinaryIO, most: int) -> BytesIO:
+    """Inflate at most `most` bytes, behind a header that says they are plain."""
     machine = zlib.decompressobj(-zlib.MAX_WBITS)
-    out = bytearray()
-    while len(out) < most and not machine.eof:
+    out = BytesIO()
+    out.write(bytes(128) + b"DICM" + _meta_of_plain())
+    left = most
+    while left > 0 and not machine.eof:
         packed = machine.unconsumed_tail or file.read(1 << 16)
         if not packed:
             break
-        out += machine.decompress(packed, most - len(out))
-    return bytes(out)
+        left -= out.write(machine.decompress(packed, left))
+    out.seek(0)
+    return out
 
 
 def _check_length(header: Header, length: int, left: int | None) -> None:

@@ -22,7 +22,8 @@ PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
 JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
 GREY, RGB = ("grey",), ("red", "green", "blue")
 JPEG_LS = 0xF7  # the mark of its frame
-DEEP = {"I;16", "I;16B", "I;16L", "I", "F"}  # Pillow's modes of one channel beyond 8 bits
+GREYS = {"1", "L", "LA", "La"}  # Pillow's modes of one channel, with alpha or without
+DEEP = {"I;16", "I;16B", "I;16L", "I", "F"}  # those beyond 8 bits
 PRINT = (72, 90, 96, 100, 150, 300, 600)  # dots per inch that programs write when they do not know the scale
 FIX = "export it again as PNG, JPEG or TIFF"
 
@@ -105,7 +106,8 @@ def _plugin(start: bytes) -> Any:
 
 
 def _check(image: Any, limits: Limits, path: Path) -> None:
-    shape = (len(image.getbands()), image.height, image.width)
+    decoded = 1 if image.mode in GREYS | DEEP else 3  # of a palette too
+    shape = (max(len(image.getbands()), decoded), image.height, image.width)
     check_values(shape, limits)
     check_packed(shape, 2 if image.mode in DEEP else 1, path.stat().st_size)
     frames = getattr(image, "n_frames", 1)
@@ -120,7 +122,7 @@ def _decode(image: Any) -> Image:
     if image.mode in DEEP:
         pixels = np.asarray(image, dtype=np.float32)
     else:
-        pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB"))
+        pixels = np.asarray(image.convert("L" if image.mode in GREYS else "RGB"))
     planes: NDArray[Any] = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)  # (C, H, W)
     planes, spacing = upright(planes, spacing, turn)
     return Image(np.ascontiguousarray(planes, dtype=np.float32), GREY if len(planes) == 1 else RGB, spacing)

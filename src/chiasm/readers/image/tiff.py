@@ -75,7 +75,8 @@ def _pages(path: Path, limits: Limits) -> Iterator[list[Any]]:
             what = f"the pages have {len(shapes)} shapes or types" if pages else "the file holds no image of full size"
             raise ReadError(what, f'{EXPORT}, or write kind = "slide" for a whole slide')
         first = pages[0]
-        check_values((len(pages), *first.shape), limits)
+        colours = 3 if first.photometric == PALETTE else 1
+        check_values((colours, len(pages), *first.shape), limits)
         check_values((first.samplesperpixel, *first.chunks), limits)
         _check_kind(first, len(pages))
         if any(page.compression not in COMPRESSIONS | FAX for page in pages):
@@ -83,7 +84,7 @@ def _pages(path: Path, limits: Limits) -> Iterator[list[Any]]:
         if any(page.compression not in FAX | {PLAIN} for page in pages):
             _need_codecs()
         size = path.stat().st_size
-        check_packed((len(pages), *first.shape), first.dtype.itemsize if first.dtype else 1, size)
+        check_packed((colours, len(pages), *first.shape), first.dtype.itemsize if first.dtype else 1, size)
         for page in pages:
             ends = (start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=True))
             if len(page.dataoffsets) < math.prod(page.chunked):
@@ -149,7 +150,7 @@ def _planes(page: Any) -> NDArray[np.float32]:
     if page.photometric == WHITE_IS_0 and planes.dtype.kind == "u":
         planes = ((1 << bits) - 1) - planes.astype(np.float64)
     if page.photometric == PALETTE:
-        planes = np.asarray(page.colormap)[:, planes[0]] >> 8  # 16 bits a colour, of which 8 count
+        planes = (np.asarray(page.colormap) >> 8).astype(np.uint8)[:, planes[0]]  # 16 bits a colour, of which 8 count
     elif page.bitspersample in (2, 4):  # as PNG of as many bits is read
         planes = planes * (255 // ((1 << bits) - 1))
     if page.photometric == YCBCR and page.compression != JPEG:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from os.path import commonprefix
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 from chiasm.cohort.hdf5_chunks import inflates_beyond
 from chiasm.limits import BOMB_VOXELS
 from chiasm.readers.guard import file_of, files_of, guarded
+from chiasm.readers.image.voxels import TRUNCATED, Stored, opened, read_array, read_stored
 from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Volume, check_packed, check_values
 from chiasm.readers.registry import missing
 
 NOUN, FIX = "a volume", "write it again as .nii.gz"
-GZIP = b"\x1f\x8b"
 SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz", ".mnc")
 LARGEST_EXTENSION = 1 << 24  # bytes between the header and the voxels
-SLACK = 1 << 20  # bytes after the voxels that a gzip may hold
-PIECE = 1 << 20
 UNITS = {1: 1000.0, 2: 1.0, 3: 0.001}  # metre, mm, micron -> mm
 SEPARATORS = "_-. "
 MGH = b"\0\0\0\1"
@@ -32,7 +30,6 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 MINC = (b"CDF\1", b"CDF\2", HDF5)
 SAME_SIZE = 1e-3  # relative difference of a voxel size from the affine's that rounding explains
 SQUARE = 0.02  # cosine of the angle of two axes, about one degree from a right one
-TRUNCATED = ("the file is truncated: it is shorter than its header announces", "copy it again")
 
 
 class VolumeReader:
@@ -95,17 +92,6 @@ class VolumeReader:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """Where the voxels of a file are (in the unpacked one), and how they are scaled."""
-
-    dtype: np.dtype[Any]
-    start: int
-    end: int
-    slope: float = 1.0
-    inter: float = 0.0
-
-
-@dataclass(frozen=True)
 class _Header:
     """Header of one file: `shape` (X, Y, Z) and `volumes` as stored; `spacing` along D, H, W after turning."""
 
@@ -115,7 +101,7 @@ class _Header:
     orientation: NDArray[np.float64]  # (3, 2): patient axis of each axis of the file, and its sign
     spacing: tuple[float, float, float]
     oriented: bool
-    stored: Stored | Callable[[], NDArray[Any]]
+    stored: Stored | Callable[[], Any]  # or an image of nibabel
     notes: tuple[str, ...] = ()
 
     @property
@@ -150,19 +136,13 @@ def _names(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def _open(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        packed = file.read(2) == GZIP
-    return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
-
-
 def _header(path: Path, limits: Limits) -> _Header:
     """Read the header of one file and check its announced size, for an unpacked file against the file too."""
     try:
         import nibabel
     except ImportError:
         raise missing("nibabel", "imaging", "NIfTI volumes") from None
-    with _open(path) as stream:
+    with opened(path) as stream:
         start = stream.read(540)
         packed = isinstance(stream, gzip.GzipFile)
     if start.startswith(MINC):
@@ -194,7 +174,7 @@ def _header(path: Path, limits: Limits) -> _Header:
     zooms = (*map(float, nifti.get_zooms()[:3]), 1.0, 1.0)[:3]
     slope, inter = nifti.get_slope_inter()
     oriented = bool(int(nifti["sform_code"]) or int(nifti["qform_code"]))
-    stored = Stored(dtype, offset, end, float(slope or 1), float(inter or 0))
+    stored = Stored(dtype, offset, float(slope or 1), float(inter or 0))
     return _placed(shape, volumes, affine, zooms, unit, oriented, stored)
 
 
@@ -212,7 +192,7 @@ def _mgh(path: Path, start: bytes, limits: Limits, packed: bool) -> _Header:
     check_packed((*shape, volumes), dtype.itemsize, path.stat().st_size, BOMB_VOXELS)
     affine = np.asarray(header.get_affine(), dtype=np.float64)
     zooms = (*map(float, header.get_zooms()[:3]), 1.0, 1.0)[:3]
-    stored = Stored(dtype, DATA_OFFSET, end)
+    stored = Stored(dtype, DATA_OFFSET)
     return _placed(shape, volumes, affine, zooms, 1.0, int(header["goodRASFlag"]) == 1, stored)
 
 
@@ -243,7 +223,7 @@ def _minc(path: Path, start: bytes, limits: Limits) -> _Header:
     check_values((*shape, volumes), limits)
     zooms = (*map(float, image.header.get_zooms()[:3]), 1.0, 1.0)[:3]
     affine = np.asarray(image.affine, dtype=np.float64)
-    return _placed(shape, volumes, affine, zooms, 1.0, True, lambda: np.asarray(image.dataobj))
+    return _placed(shape, volumes, affine, zooms, 1.0, True, lambda: image)
 
 
 def _shape(found: tuple[int, ...]) -> tuple[tuple[int, int, int], int]:
@@ -261,7 +241,7 @@ def _placed(
     zooms: tuple[float, ...],
     unit: float,
     oriented: bool,
-    stored: Stored | Callable[[], NDArray[Any]],
+    stored: Stored | Callable[[], Any],
 ) -> _Header:
     """Find orientation and spacing (D, H, W) of the affine, and where the header's own voxel sizes are others."""
     from nibabel.orientations import io_orientation
@@ -298,44 +278,8 @@ def _one_grid(headers: Sequence[_Header]) -> None:
 
 
 def _voxels(path: Path, header: _Header, values: Floats) -> None:
-    """Read the voxels of one file into `(C, D, H, W)`, slice by slice, so that little lies in memory beside them."""
-    from nibabel.orientations import apply_orientation
-
-    if not isinstance(header.stored, Stored):
-        voxels, slope, inter = header.stored().reshape((*header.shape, -1)), 1.0, 0.0
-        volumes = [voxels[..., k] for k in range(voxels.shape[-1])]
+    """Read the voxels of one file into `(C, D, H, W)`."""
+    if isinstance(header.stored, Stored):
+        read_stored(path, header.stored, header.shape, header.orientation, values)
     else:
-        own = header.stored
-        slope, inter = own.slope, own.inter
-        with _open(path) as stream:
-            if isinstance(stream, gzip.GzipFile):
-                flat = np.frombuffer(_unpack(stream, own.end), own.dtype, header.size, own.start)
-            else:
-                flat = np.fromfile(path, own.dtype, header.size, offset=own.start)
-        volumes = [part.reshape(header.shape, order="F") for part in flat.reshape((header.volumes, -1))]
-    for volume, channel in zip(volumes, values, strict=True):
-        turned: Any = apply_orientation(volume, header.orientation)  # type: ignore[no-untyped-call]
-        for place, part in enumerate(turned[::-1, ::-1].transpose(2, 1, 0)):  # R, A, S -> S, P, L; a view
-            channel[place] = part.astype(np.float64) * slope + inter
-        _fill(channel)
-
-
-def _fill(values: Floats) -> None:
-    """Put the smallest number of a channel in place of NaN."""
-    unknown = np.isnan(values)
-    if np.isinf(values).any() or unknown.all():
-        raise ReadError("the voxels are infinite, or none is a number", "write finite numbers")
-    if unknown.any():
-        values[unknown] = np.nanmin(values)
-
-
-def _unpack(stream: BinaryIO, end: int) -> bytearray:
-    """Unpack a gzip, which must end where the header says, within `SLACK` bytes; its checksum is verified."""
-    content = bytearray()
-    while piece := stream.read(PIECE):
-        content += piece
-        if len(content) > end + SLACK:
-            raise ReadError("the file unpacks to more than its header announces", FIX)
-    if len(content) < end:
-        raise ReadError("the file is truncated: it unpacks to less than its header announces", "copy it again")
-    return content
+        read_array(header.stored(), header.shape, header.orientation, values)
