@@ -212,6 +212,20 @@ def scp(
     return written(path, struct.pack("<H", binascii.crc_hqx(rest, 0xFFFF)) + rest)
 
 
+def checked_scp(data: bytes) -> bytes:
+    """The checksums of an SCP-ECG file and of each section that its first one points to, made right."""
+    whole = bytearray(data)
+    for place in range(22, min(len(whole) - 9, 22 + 16 + 10 * 12), 10):
+        _, size, index = struct.unpack_from("<HII", whole, place)
+        if 0 < index <= len(whole) - 2 and 16 <= size <= len(whole):
+            end = min(index - 1 + size, len(whole))
+            struct.pack_into("<H", whole, index - 1, binascii.crc_hqx(bytes(whole[index + 1 : end]), 0xFFFF))
+    if len(whole) > 6:
+        length = struct.unpack_from("<I", whole, 2)[0]
+        struct.pack_into("<H", whole, 0, binascii.crc_hqx(bytes(whole[2:length]), 0xFFFF))
+    return bytes(whole)
+
+
 def channels(**changes: Sequence[Any]) -> Callable[[Any], None]:
     """Change an attribute of each channel; None leaves it."""
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.readers.guard import guarded
 from chiasm.readers.image.dicom_header import opened
 from chiasm.readers.reading import Limits, ReadError, check_values
 from chiasm.readers.registry import missing
@@ -21,7 +20,7 @@ from chiasm.readers.signal.recording import Recording, Row
 
 WAVEFORMS = 0x54000100
 MARK, MARK_PLACE = b"DICM", 128
-MOST_BYTES = 1 << 30
+MOST_BYTES, MOST_INFLATED = 1 << 30, 1 << 28
 TYPES = {
     (8, "SB"): "i1", (8, "UB"): "u1", (16, "SS"): "i2", (16, "US"): "u2",
     (32, "SL"): "i4", (32, "UL"): "u4", (64, "SV"): "i8", (64, "UV"): "u8",
@@ -48,7 +47,7 @@ def read_waveform(path: Path, limits: Limits) -> Recording:
     """Read the original waveforms, `stored x sensitivity x correction + baseline`; those derived of them are left out.
 
     Only the sequence of waveforms is read into memory: no name, no date, no identifier. A padding value is no data
-    (PS3.3 C.10.9), but for 0, which programs in use write for a sample too.
+    (PS3.3 C.10.9), but for 0, which programs in use write for a sample too. To be called inside `guarded`.
 
     Raises:
         ReadError: no waveform, damaged, cut off, over a limit, coded in a way that is not read; see `joined`.
@@ -60,31 +59,32 @@ def read_waveform(path: Path, limits: Limits) -> Recording:
         raise missing("pydicom", "signals", "recordings in DICOM") from None
     if path.stat().st_size > MOST_BYTES:
         raise ReadError(f"the file is over {MOST_BYTES >> 30} GB", "cut the recording, or write it as WFDB or EDF")
-    with guarded("a recording", AGAIN):
-        with opened(path, MOST_BYTES) as (stream, _):
-            filled: set[int] = set()  # tags that hold something, which is not looked at
+    with opened(path, MOST_INFLATED) as (stream, inflated):
+        if inflated and stream.getbuffer().nbytes > MOST_INFLATED:  # type: ignore[attr-defined]
+            raise ReadError(f"the recording inflates to over {MOST_INFLATED >> 20} MB", "export it without deflate")
+        filled: set[int] = set()  # tags that hold something, which is not looked at
 
-            def is_behind(tag: int, vr: str | None, length: int) -> bool:
-                filled.update({tag} if length else ())
-                return tag > WAVEFORMS
+        def is_behind(tag: int, vr: str | None, length: int) -> bool:
+            filled.update({tag} if length else ())
+            return tag > WAVEFORMS
 
-            tags = read_partial(stream, is_behind, specific_tags=[WAVEFORMS], force=False)
-        groups = list(tags.get("WaveformSequence") or ())
-        if not groups:
-            raise ReadError("the DICOM file holds no waveform", 'write kind = "dicom" for an image')
-        little = tags.original_encoding[1] is not False
-        original = [own for own in groups if own.get("WaveformOriginality") != "DERIVED"]
-        notes = (PERSON_NOTE,) if filled & NAMES else ()
-        if len(original) < len(groups):
-            notes = (
-                *notes,
-                "waveforms that were derived from the recording, such as median beats, are left out",
-            )
-        if not original:
-            original, notes = groups, (*notes[:-1], "the waveform was derived from the recording, as a median beat is")
-        told: set[str] = set()
-        pieces = [piece for k, own in enumerate(original) for piece in _pieces(own, k, limits, little, told)]
-        return joined(pieces, limits, (*notes, *sorted(told)))
+        tags = read_partial(stream, is_behind, specific_tags=[WAVEFORMS], force=False)
+    groups = list(tags.get("WaveformSequence") or ())
+    if not groups:
+        raise ReadError("the DICOM file holds no waveform", 'write kind = "dicom" for an image')
+    little = tags.original_encoding[1] is not False
+    original = [own for own in groups if own.get("WaveformOriginality") != "DERIVED"]
+    notes = (PERSON_NOTE,) if filled & NAMES else ()
+    if len(original) < len(groups):
+        notes = (
+            *notes,
+            "waveforms that were derived from the recording, such as median beats, are left out",
+        )
+    if not original:
+        original, notes = groups, (*notes[:-1], "the waveform was derived from the recording, as a median beat is")
+    told: set[str] = set()
+    pieces = [piece for k, own in enumerate(original) for piece in _pieces(own, k, limits, little, told)]
+    return joined(pieces, limits, (*notes, *sorted(told)))
 
 
 def _pieces(group: Any, place: int, limits: Limits, little: bool, told: set[str]) -> Iterator[Piece]:

@@ -13,7 +13,7 @@ import numpy as np
 from chiasm.readers.reading import Limits, ReadError, check_size, check_values
 from chiasm.readers.registry import missing
 from chiasm.readers.signal.edf_records import ANNOTATIONS, Onsets, onsets, spread
-from chiasm.readers.signal.recording import Recording, check_rate
+from chiasm.readers.signal.recording import Recording, check_rate, check_spread
 
 EDF, BDF = b"0       ", b"\xffBIOSEMI"
 FIXED_BYTES = 256
@@ -42,7 +42,7 @@ def read_edf(path: Path, limits: Limits, header_only: bool = False) -> Recording
     _check_length(path, head)
     pyedflib = _pyedflib()
     at = onsets(path) if _is_discontinuous(head) else None
-    with _continuous(path, head) as whole:
+    with _continuous(path, head, header_only) as whole:
         try:
             reader = pyedflib.EdfReader(
                 str(whole),
@@ -71,7 +71,9 @@ def _recording(reader: Any, head: bytes, limits: Limits, header_only: bool, at: 
     rates = tuple(check_rate(float(reader.getSampleFrequency(k))) for k in kept)
     check_values((sum(lengths),), limits)
     if at is not None:
-        check_values((len(kept), int(np.ceil(at.seconds * max(rates)))), limits)
+        values = len(kept), int(np.ceil(at.seconds * max(rates)))
+        check_values(values, limits)
+        check_spread(values[0] * values[1], sum(lengths))
     if min(lengths) <= 0:
         raise ReadError("a lead has no samples", "write the recording again")
     leads = tuple(labels[k] for k in kept)
@@ -95,18 +97,25 @@ def _is_discontinuous(head: bytes) -> bool:
 
 
 @contextmanager
-def _continuous(path: Path, head: bytes) -> Iterator[Path]:
-    """Give the file, or a copy of a discontinuous one that says it is continuous, which is all that pyedflib reads."""
+def _continuous(path: Path, head: bytes, header_only: bool) -> Iterator[Path]:
+    """Give the file, or a copy of a discontinuous one that says it is continuous, which is all that pyedflib reads.
+
+    For the header alone the copy has the length of the file and a hole for its records.
+    """
     if not _is_discontinuous(head):
         yield path
         return
+    size = path.stat().st_size
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / f"copy{path.suffix}"
         with path.open("rb") as source, copy.open("wb") as target:
             start = source.read(FIXED_BYTES)
             target.write(start[: RESERVED.stop - 1] + b"C" + start[RESERVED.stop :])
-            while block := source.read(BLOCK):
+            left = (int(head[184:192]) if header_only else size) - FIXED_BYTES
+            while left > 0 and (block := source.read(min(BLOCK, left))):
                 target.write(block)
+                left -= len(block)
+            target.truncate(size)
         yield copy
 
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from chiasm.readers.reading import Limits, ReadError, check_values
 from chiasm.readers.signal.leads import STANDARD, lead_name
-from chiasm.readers.signal.recording import Recording, Row, check_rate
+from chiasm.readers.signal.recording import Recording, Row, check_rate, check_spread
 
 GAPS = "the recording has gaps, which count as missing"
 TWICE = "a lead was recorded twice at one time, differently: the longer recording is kept"
 TOLERANCE = 1.5  # samples by which times that are rounded may overlap
+MOST_LEADS, MOST_TRIES = 1000, 200_000  # leads; how often a stretch is put to another of its name
 COARSEST = 1.0  # seconds: a begin that is written less finely tells nothing of where a stretch goes on
 
 
@@ -57,13 +58,22 @@ def joined(pieces: Sequence[Piece], limits: Limits, notes: tuple[str, ...] = ())
         raise ReadError("the recording has no samples", "take the file away if the patient has none")
     leads: list[list[Piece]] = []
     order: list[int] = []  # of the leads in the file
+    known: dict[tuple[str, str, float], list[int]] = {}  # those of one name, unit and rate
+    tries = 0
     for place, piece in sorted(enumerate(pieces), key=lambda numbered: numbered[1].seconds):
         check_rate(piece.hz)
-        for k, own in enumerate(leads):
-            if (going_on := _going_on(piece, own)) is not None:
+        alike = known.setdefault((piece.lead, piece.unit, piece.hz), [])
+        for k in alike:
+            tries += 1
+            if (going_on := _going_on(piece, leads[k])) is not None:
                 leads[k], order[k] = going_on, min(order[k], place)
                 break
         else:
+            if tries > MOST_TRIES:
+                raise ReadError("too many stretches of one lead lie at one time", "export the recording again")
+            if len(leads) >= MOST_LEADS:
+                raise ReadError(f"the recording has more than {MOST_LEADS:,} leads", "cut it into several")
+            alike.append(len(leads))
             leads.append([piece])
             order.append(place)
     leads = [leads[k] for k in np.argsort(order)]
@@ -72,7 +82,9 @@ def joined(pieces: Sequence[Piece], limits: Limits, notes: tuple[str, ...] = ())
     leads = chosen
     first = min(own[0].seconds for own in leads)
     seconds = max((_begin(own[-1], first) + len(own[-1].row)) / own[-1].hz for own in leads)
-    check_values((len(leads), int(np.ceil(seconds * max(own[0].hz for own in leads)))), limits)
+    values = len(leads), int(np.ceil(seconds * max(own[0].hz for own in leads)))
+    check_values(values, limits)
+    check_spread(values[0] * values[1], sum(len(piece.row) for own in leads for piece in own))
     rows = tuple(_placed(own, first, seconds) for own in leads)
     lacking = sum(int(np.isnan(row).sum()) for row in rows)
     if lacking > sum(int(np.isnan(piece.row).sum()) for own in leads for piece in own):
@@ -86,12 +98,10 @@ def joined(pieces: Sequence[Piece], limits: Limits, notes: tuple[str, ...] = ())
 def _going_on(piece: Piece, lead: list[Piece]) -> list[Piece] | None:
     """Return the stretches of a lead with one more, which begins where the last one ended, or later, or equals it.
 
-    None if it is another lead. A begin that is written in whole seconds, or more coarsely, is moved to the end of the
-    stretch before, if it is less than a second away.
+    None if it is another lead of that name, unit and rate. A begin that is written in whole seconds, or more coarsely,
+    is moved to the end of the stretch before, if it is less than a second away.
     """
     last = lead[-1]
-    if (piece.lead, piece.unit, piece.hz) != (last.lead, last.unit, last.hz):
-        return None
     apart, rounding = piece.seconds - last.end, min(max(piece.rounding, last.rounding), COARSEST)
     if piece.group != last.group and abs(apart) < rounding and abs(apart) >= 1 / piece.hz:
         return [*lead, replace(piece, seconds=last.end)]

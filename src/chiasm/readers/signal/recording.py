@@ -14,9 +14,11 @@ from chiasm.readers.reading import ReadError
 Row = NDArray[np.float64]
 
 FASTEST_HZ = 1e6
+BLOCK = 1 << 20  # samples
 LONGEST_GAP_SECONDS = 1.0
 LONGEST_GAP_SAMPLES = 5
 FEWEST_SAMPLES = 5  # a lead with fewer valid ones holds nothing
+MOST_SPREAD, SPREAD_RATIO = 20_000_000, 40  # values; and how many of them a sample may become
 FINEST_RATIO = 10_000  # rates are brought together by a ratio of whole numbers up to this one
 
 
@@ -38,14 +40,15 @@ class Recording:
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:
     """Make names distinct: the second `ECG` becomes `ECG 2`, a lead without a name is called by its number."""
-    found: list[str] = []
+    found: dict[str, None] = {}
+    copies: dict[str, int] = {}  # how far each name was counted
     for number, name in enumerate(names, 1):
         base = " ".join(name.split()) or f"lead {number}"
-        own, copy = base, 1
+        own, copy = base, copies.get(base, 1)
         while own in found:
             copy += 1
             own = f"{base} {copy}"
-        found.append(own)
+        found[own], copies[base] = None, copy
     return tuple(found)
 
 
@@ -54,6 +57,16 @@ def check_rate(hz: float) -> float:
     if not np.isfinite(hz) or not 0 < hz <= FASTEST_HZ:
         raise ReadError("the sampling rate is not a number above zero", "write the rate in Hz into the header")
     return float(hz)
+
+
+def check_spread(values: int, samples: int) -> None:
+    """Refuse a recording of over 20 million values, gaps included, at its highest rate, of which a 40th is stored."""
+    if values > max(MOST_SPREAD, SPREAD_RATIO * samples):
+        raise ReadError(
+            f"the recording would take {values:,} values, over {SPREAD_RATIO} times the samples that it holds: it is "
+            "nearly all gaps, or its leads differ too much in their rates",
+            "cut it at its gaps, or keep leads of other rates apart",
+        )
 
 
 def bridged(row: Row, hz: float) -> tuple[Row, NDArray[np.bool_] | None]:
@@ -81,10 +94,12 @@ def without_gaps(row: Row, hz: float, wanted: float) -> Row:
     found = at_rate(whole, hz, wanted)
     if missing is None:
         return found
-    places = np.arange(len(found)) * (hz / wanted)
-    before = np.minimum(np.floor(places + 1e-6).astype(np.int64), len(row) - 1)
-    after = np.minimum(np.ceil(places - 1e-6).astype(np.int64), len(row) - 1)
-    return np.where(missing[before] | missing[after], np.nan, found)
+    for start in range(0, len(found), BLOCK):  # of little memory: a gap may be long
+        places = np.arange(start, min(start + BLOCK, len(found))) * (hz / wanted)
+        before = np.minimum(np.floor(places + 1e-6).astype(np.int64), len(row) - 1)
+        after = np.minimum(np.ceil(places - 1e-6).astype(np.int64), len(row) - 1)
+        found[start : start + BLOCK][missing[before] | missing[after]] = np.nan
+    return found
 
 
 def at_rate(row: Row, hz: float, wanted: float) -> Row:

@@ -103,6 +103,8 @@ def _pieces(sections: dict[int, bytes], limits: Limits, header_only: bool) -> It
         samples = end - start + 1
         part = sections[SAMPLES][place : place + size]
         place += size
+        if samples > (8 * size if coded else size // 2):  # each takes a bit at least
+            raise ReadError(*CUT)
         if header_only:
             yield Piece(lead_of_number(lead), "uV", hz, max(start - 1, 0) / hz, np.zeros(max(samples, 0)))
             continue

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from chiasm.readers.reading import LIMITS, Item, Limits, ReadError, Signal, check_values
+from chiasm.readers.guard import quiet
+from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Signal, check_values
 from chiasm.readers.signal.edf import is_edf, read_edf
 from chiasm.readers.signal.leads import check_height, electrical, lead_names, of_heart, to_millivolt, twelve_leads
-from chiasm.readers.signal.recording import Recording, Row, distinct, without_gaps
+from chiasm.readers.signal.recording import Recording, Row, check_spread, distinct, without_gaps
 from chiasm.readers.signal.signal_table import SUFFIXES, read_table
 from chiasm.readers.signal.wards import is_of_ward, read_ward
 from chiasm.readers.signal.wfdb_record import is_record, read_header, read_record
@@ -53,7 +54,7 @@ class SignalReader:
         """
         found = _load(item, limits)
         values = _together(found, max(found.rates), limits)
-        return Signal(np.stack(values).astype(np.float32), distinct(found.leads), max(found.rates), found.units)
+        return Signal(_stacked(values), distinct(found.leads), max(found.rates), found.units)
 
 
 class EcgReader:
@@ -110,25 +111,26 @@ class EcgReader:
                 check_height(row)
             rows[name] = row * (to_millivolt(unit) or 1.0)
         rows = twelve_leads(rows)
-        return Signal(np.stack(list(rows.values())).astype(np.float32), tuple(rows), ECG_HZ, ("mV",) * len(rows))
+        return Signal(_stacked(list(rows.values())), tuple(rows), ECG_HZ, ("mV",) * len(rows))
 
 
 def _load(item: Item, limits: Limits, header_only: bool = False) -> Recording:
     if not isinstance(item, Path):
         raise ReadError("a signal is read from a file, not from a cell of a table", "name the files by `path`")
     try:
-        if is_record(item):
-            return read_header(item, limits) if header_only else read_record(item, limits)
-        if item.is_dir():
-            raise ReadError("a folder is no recording", f"give {FORMATS}")
-        if not item.is_file():
-            raise ReadError("there is no such recording", f"give {FORMATS}")
-        if is_edf(item):
-            return read_edf(item, limits, header_only)
-        if is_of_ward(item):
-            return read_ward(item, limits, header_only)
-        if item.suffix.lower() in SUFFIXES:
-            return read_table(item, limits, header_only)
+        with quiet():
+            if is_record(item):
+                return read_header(item, limits) if header_only else read_record(item, limits)
+            if item.is_dir():
+                raise ReadError("a folder is no recording", f"give {FORMATS}")
+            if not item.is_file():
+                raise ReadError("there is no such recording", f"give {FORMATS}")
+            if is_edf(item):
+                return read_edf(item, limits, header_only)
+            if is_of_ward(item):
+                return read_ward(item, limits, header_only)
+            if item.suffix.lower() in SUFFIXES:
+                return read_table(item, limits, header_only)
     except OSError:
         raise ReadError("the file cannot be read", "check that it may be opened") from None
     if item.suffix.lower() in (".edf", ".bdf"):
@@ -139,7 +141,9 @@ def _load(item: Item, limits: Limits, header_only: bool = False) -> Recording:
 def _together(found: Recording, hz: float, limits: Limits) -> list[Row]:
     """Bring every lead to one rate, NaN in its long gaps, cut to the length of the shortest."""
     seconds = max(len(row) / rate for row, rate in zip(found.rows, found.rates, strict=True))
-    check_values((len(found.rows), int(np.ceil(seconds * hz))), limits)
+    values = len(found.rows), int(np.ceil(seconds * hz))
+    check_values(values, limits)
+    check_spread(values[0] * values[1], sum(map(len, found.rows)))
     rows = [without_gaps(row, rate, hz) for row, rate in zip(found.rows, found.rates, strict=True)]
     length = min(map(len, rows))
     rows = [row[:length] for row in rows]
@@ -149,3 +153,11 @@ def _together(found: Recording, hz: float, limits: Limits) -> list[Row]:
     if max(highest) > LARGEST:
         raise ReadError("the samples are too large to be numbers of this file", "check the gain in the header")
     return rows
+
+
+def _stacked(rows: list[Row]) -> Floats:
+    """Return `(L, T)` of rows of one length, one converted at a time."""
+    values = np.empty((len(rows), len(rows[0])), dtype=np.float32)
+    for place, row in zip(values, rows, strict=True):
+        place[:] = row
+    return values

@@ -13,7 +13,7 @@ import numpy as np
 
 from chiasm.readers.reading import Limits, ReadError, check_packed, check_size, check_values
 from chiasm.readers.registry import missing
-from chiasm.readers.signal.recording import Recording, check_rate
+from chiasm.readers.signal.recording import Recording, check_rate, check_spread
 
 HEADER = ".hea"
 HEADER_BYTES = 1 << 20
@@ -169,20 +169,23 @@ def _checked(path: Path, limits: Limits) -> _Header:
     lengths = [int(length) for length in header.parsed.seg_len]
     if sum(lengths) != (header.parsed.sig_len or 0):
         raise ReadError("the segments are not as long as the record", AGAIN)
-    frame = header.parsed.n_sig
+    frame = stored = header.parsed.n_sig
     seen: dict[str, _Header] = {}  # a record may name one segment many times
     for name, length in zip(header.segments, lengths, strict=True):
         if name == NOTHING:
             continue
-        if name not in seen:
+        if fresh := name not in seen:
             seen[name] = _Header(path.with_name(name + HEADER))
         segment = seen[name]
         if segment.segments or (segment.parsed.sig_len or 0) != length:
             raise ReadError("a segment is not what the header announces", AGAIN)
-        frame = max(frame, sum(count or 1 for count in segment.parsed.samps_per_frame))
+        own = sum(count or 1 for count in segment.parsed.samps_per_frame)
+        frame = max(frame, own)
+        stored += own * length if fresh else 0
         if length:
             _check_signals(segment, limits)
     check_values((frame, sum(lengths)), limits)
+    check_spread(frame * sum(lengths), stored)
     return header
 
 
