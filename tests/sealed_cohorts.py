@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from chiasm.cohort.seal import read_seal
 from chiasm.cohort.sealing import seal_cohort
+from chiasm.recipes.baselines.presence import Presence
+from chiasm.recipes.baselines.single import Single
 
 MANIFEST = """
 name = "wards"
@@ -70,6 +75,18 @@ def write_cohort(folder: Path, kind: str = "classification", n: int = 120, more:
     manifest = folder / "cohort.toml"
     manifest.write_text(MANIFEST.format(target=TARGETS[kind]) + more, encoding="utf-8")
     return manifest
+
+
+@contextmanager
+def quick_trials() -> Iterator[None]:
+    """Within, the recipes that belong to every trial are linear ones, and the pictures of a page stay undrawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "chiasm.recipes.registry.companions",
+            lambda cohort: [*(Single(name, models="linear") for name in cohort.modalities), Presence()],
+        )
+        patch.setattr("chiasm.report.drawing.Picture.source", "data:,")
+        yield
 
 
 def sealed_names(manifest: Path) -> set[str]:

@@ -138,6 +138,17 @@ def test_nothing_that_a_sealed_row_holds_is_seen(tmp_path: Path) -> None:
             raise CohortError([own for own in faults if own.severity == "error"] or pytest.fail("nothing was wrong"))
 
 
+def test_one_sealed_word_does_not_change_how_the_others_are_written(tmp_path: Path) -> None:
+    """Classes 01 and 02 are read as numbers, 1 and 2; with a word among them they would be texts, `01` and `02`."""
+    manifest = write_cohort(tmp_path)
+    text = (tmp_path / "patients.csv").read_text()
+    (tmp_path / "patients.csv").write_text(text.replace(",yes,", ",01,").replace(",no,", ",02,"))
+    seal_cohort(manifest, 0.25)
+    before = chiasm.open_cohort(manifest).target
+    spoil(manifest, values=False)
+    assert chiasm.open_cohort(manifest).target == before and "never seen" in (tmp_path / "patients.csv").read_text()
+
+
 def test_events_notes_and_shared_rows_are_held_back_too(tmp_path: Path) -> None:
     """A row that a patient outside shares by `on` is his; one of sealed patients alone is not read."""
     manifest = write_cohort(

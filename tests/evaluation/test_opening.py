@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,11 @@ from chiasm.evaluation.trial import TrialError
 from chiasm.evaluation.verdict import DOES_NOT_PAY, PAYS, PREDICTS_MORE
 from chiasm.metrics.scores import PRIMARY
 from chiasm.report.sealed import sealed_part
-from sealed_cohorts import sealed_cohort, sealed_names
+from sealed_cohorts import quick_trials, sealed_cohort, sealed_names
 
 pytestmark = pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
 PROTOCOL = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
-LINEAR = ["single:clinical,models=linear", "late-fusion"]
+RECIPES = ["early-fusion"]
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,19 @@ class Sealed:
         return str(fault.value)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    with quick_trials():
+        yield
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
     """A run that was not opened."""
     folder = tmp_path_factory.mktemp("sealed")
     sealed = Sealed(folder)
     sealed_cohort(folder / "cohort", more="")
-    chiasm.evaluate(chiasm.open_cohort(sealed.manifest), LINEAR, PROTOCOL, out=sealed.run, jobs=1, seed=3)
+    chiasm.evaluate(chiasm.open_cohort(sealed.manifest), RECIPES, PROTOCOL, out=sealed.run, jobs=1, seed=3)
     return sealed
 
 
@@ -100,7 +106,7 @@ def opened(made: Sealed, tmp_path_factory: pytest.TempPathFactory) -> Sealed:
 def test_what_is_named_before_anything_is_fitted(made: Sealed) -> None:
     plan, seal = read_plan(made.run), read_seal(made.seal)
     assert plan["seal"] == seal.identity and plan["seed"] == 3 and plan["protocol"]["margin"] == PROTOCOL.margin
-    assert plan["patients"]["number"] == seal.counts.outside and set(LINEAR[1:]) <= set(plan["recipes"])
+    assert plan["patients"]["number"] == seal.counts.outside and set(RECIPES) <= set(plan["recipes"])
     assert stat.S_IMODE((made.run / "seal.json").stat().st_mode) == 0o600
     trial = chiasm.load_trial(made.run)
     assert (
@@ -134,12 +140,12 @@ def test_the_figures_are_those_of_a_model_fitted_on_the_others(opened: Sealed) -
     """Computed again by the public functions: fit on the patients outside, predict, score."""
     own = chiasm.load_trial(opened.run).document["sealed"]
     outside, inside = chiasm.open_cohort(opened.manifest), open_sealed(opened.manifest).sealed
-    model = chiasm.fit(outside, "late-fusion", seed=3)
+    model = chiasm.fit(outside, "early-fusion", seed=3)
     said = model.predict(chiasm.encode(inside.with_target(None, None)).cohort)
-    scores = score_external(inside, {"late-fusion": said}, reference=outside.outcome, draws=100, seed=3).scores
-    row = next(row for row in own["recipes"] if row["name"] == "late-fusion")
-    assert row["mean"] == pytest.approx(scores["late-fusion"][PRIMARY["classification"]].mean, abs=1e-12)
-    assert row["low"] == pytest.approx(scores["late-fusion"][PRIMARY["classification"]].low, abs=1e-12)
+    scores = score_external(inside, {"early-fusion": said}, reference=outside.outcome, draws=100, seed=3).scores
+    row = next(row for row in own["recipes"] if row["name"] == "early-fusion")
+    assert row["mean"] == pytest.approx(scores["early-fusion"][PRIMARY["classification"]].mean, abs=1e-12)
+    assert row["low"] == pytest.approx(scores["early-fusion"][PRIMARY["classification"]].low, abs=1e-12)
 
 
 def test_the_page_tells_of_the_opening(opened: Sealed) -> None:

@@ -184,7 +184,7 @@ def test_intervals_are_called_what_they_are(trials: dict[str, Trial], pages: Cal
 
 
 def test_no_claim_without_ground(pages: Callable[[str], Page]) -> None:
-    """Groups by cross-validated risk have no p, and how often test patients were looked at is not known (P17 rests)."""
+    """Groups by cross-validated risk have no p; how often test patients were looked at is not known without a seal."""
     for name in NAMES:
         text = pages(name).text.lower()
         assert "log-rank" not in text and "p < " not in text and "p = " not in text

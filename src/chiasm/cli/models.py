@@ -66,6 +66,8 @@ def predict(
         raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
     require_writable(out)
     loaded, opened = api.load_model(model), api.open_cohort(cohort)
+    if opened.sealed is not None:
+        screen.hint(f"{opened.sealed}: they are not predicted before the seal is opened")
     with screen.Progressing("sources") as progress:
         found = api.encode_for(loaded, opened, progress=progress.named)
     for problem in found.problems:

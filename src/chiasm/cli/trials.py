@@ -224,6 +224,9 @@ def show_trial(trial: Trial, out: Path, seconds: float, json: bool) -> None:
         screen.show((out / "trial.json").read_text(encoding="utf-8"))
         return
     screen.show_trial(trial, seconds)
+    sealed = trial.document["cohort"].get("sealed")
+    if sealed is not None:
+        screen.show(f"\n{sealed['patients']:,} patients are sealed: chiasm open-seal {out} COHORT scores them, once")
     screen.show(f"\nReport: {out / 'report.html'}")
 
 

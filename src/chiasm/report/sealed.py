@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from chiasm.cohort.seal import times
 from chiasm.evaluation import Trial
 from chiasm.evaluation.opening import openings_of, told_openings
-from chiasm.report.measures import MeasureTable, performance_table
+from chiasm.report.measures import MeasureTable, calibration_table, performance_table
 from chiasm.report.wording import count, listing
 
 SINCE = (
@@ -23,6 +23,7 @@ class SealedPart:
     word: str
     said: list[str]
     scores: MeasureTable | None
+    calibration: MeasureTable | None
     warning: str = ""
 
 
@@ -35,7 +36,7 @@ def sealed_part(trial: Trial) -> SealedPart | None:
     size = f"{count(seal['patients'], 'patient')} ({seal['rare']})"
     if own is None:
         said = [f"{size} are sealed. {SINCE}", openings or "It has not been opened, as far as this folder knows."]
-        return SealedPart("opened for another run" if openings else "closed", said, None, openings)
+        return SealedPart("opened for another run" if openings else "closed", said, None, None, openings)
     said = [own["sentence"], f"{size} were sealed. {SINCE} {openings}"]
     if before := len(seal["openings"]):
         seen = f"It had been opened {times(before)} before this trial was run"
@@ -51,4 +52,6 @@ def sealed_part(trial: Trial) -> SealedPart | None:
         "was sealed, not that of who was trained on."
     )
     warned = openings if len(openings_of(trial.document)) > 1 else ""
-    return SealedPart(str(own["conclusion"]), said, performance_table(trial, own["recipes"]), warned)
+    rows = own["recipes"]
+    tables = performance_table(trial, rows), calibration_table(trial, rows, [])
+    return SealedPart(str(own["conclusion"]), said, *tables, warned)
