@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "ArtifactError": "chiasm.artifact",
     "ChiasmClassifier": "chiasm.api",
     "ChiasmRegressor": "chiasm.api",
     "ChiasmSurvival": "chiasm.api",
@@ -14,6 +15,7 @@ _PUBLIC = {
     "Classification": "chiasm.targets",
     "Cohort": "chiasm.cohort",
     "CohortError": "chiasm.cohort",
+    "FindingWarning": "chiasm.errors",
     "LeakageError": "chiasm.cohort",
     "Multilabel": "chiasm.targets",
     "Problem": "chiasm.cohort",
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
         similar,
         validate,
     )
+    from chiasm.artifact import ArtifactError
     from chiasm.citation import Citation
     from chiasm.cohort import (
         Classification,
@@ -87,6 +90,7 @@ if TYPE_CHECKING:
         open_cohort,
         synthetic_cohort,
     )
+    from chiasm.errors import FindingWarning
     from chiasm.evaluation import Protocol, Trial, TrialError, Trials, Verdict
     from chiasm.evaluation.validation import Validation
     from chiasm.tokens import Tokens

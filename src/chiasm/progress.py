@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # rich is imported by what draws with it, since help draws no
 SECONDS_BEFORE_BAR = 0.5
 SECONDS_BETWEEN_FRAMES = 0.1
 SECONDS_BETWEEN_LINES = 10.0
+BAR = 30  # signs of a bar in a notebook
 
 
 @contextmanager
@@ -70,6 +71,7 @@ class Progressing:
         self.name = ""
         self.start = self.last = time.monotonic()
         self.bar: Progress | None = None
+        self.line: Any = None  # in a notebook: the output that is written anew
         self.console = Console(stderr=True)
 
     def __enter__(self) -> Progressing:
@@ -92,20 +94,39 @@ class Progressing:
     def _stop(self) -> None:
         if self.bar is not None:
             self.bar.stop()
-            self.bar = None
+        self.bar = self.line = None
 
     def __call__(self, done: int, everything: int) -> None:
         """Report that `done` of `everything` are finished."""
         now = time.monotonic()
+        drawn = self.bar is not None or self.line is not None
         if self.console.is_terminal or self.console.is_jupyter:
-            if self.at_once or self.bar is not None or now - self.start >= SECONDS_BEFORE_BAR:
-                self._draw(done, everything, now)
+            if self.at_once or drawn or now - self.start >= SECONDS_BEFORE_BAR:
+                self._draw(done, everything, now) if self.console.is_terminal else self._write(done, everything, now)
             return
         told = self.at_once or self.last > self.start
         if now - self.last >= SECONDS_BETWEEN_LINES or (done == everything and told):
-            spent, self.last = now - self.start, now
-            left = f", about {duration(spent / done * (everything - done))} left" if 0 < done < everything else ""
-            hint(f"{self._label}{done:,} of {everything:,} {self.what}, {duration(spent)}{left}")
+            self.last = now
+            hint(self._told(done, everything, now))
+
+    def _told(self, done: int, everything: int, now: float) -> str:
+        spent = now - self.start
+        left = f", about {duration(spent / done * (everything - done))} left" if 0 < done < everything else ""
+        return f"{self._label}{done:,} of {everything:,} {self.what}, {duration(spent)}{left}"
+
+    def _write(self, done: int, everything: int, now: float) -> None:
+        """Write one line of a notebook anew; a bar of rich's would need widgets that may not be installed."""
+        if self.line is not None and done < everything and now - self.last < SECONDS_BETWEEN_FRAMES:
+            return
+        from IPython.display import display  # type: ignore[import-not-found,unused-ignore]  # whoever is here has it
+
+        self.last = now
+        full = BAR * done // everything
+        shown = {"text/plain": f"{'#' * full}{'.' * (BAR - full)}  {visible(self._told(done, everything, now))}"}
+        if self.line is None:
+            self.line = display(shown, raw=True, display_id=True)  # type: ignore[no-untyped-call,unused-ignore]
+        else:
+            self.line.update(shown, raw=True)
 
     @property
     def _label(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,10 @@ class Plots:
         return written
 
     def _axes(self, name: str, recipes: Sequence[str] = ()) -> tuple[Axes, ...]:
+        if "ipykernel" in sys.modules:  # its first figure sets up how figures are shown, which `style` would take back
+            from matplotlib import pyplot
+
+            pyplot.close(pyplot.figure())
         drawn = _DRAWN[name](self.trial, self._shown(recipes), open_sheet)
         if isinstance(drawn, str):
             raise TrialError(f"there is nothing to draw: {drawn}")
