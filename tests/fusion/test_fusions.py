@@ -18,7 +18,7 @@ from chiasm.testing import check_fusion
 from chiasm.tokens import Tokens
 
 SHAPES = {"a": (4, 3), "b": (5, 0), "c": (2, 5)}
-DOMAINS = ["signal", "rfft", "complex"]
+DOMAINS = ["signal", "rfft", "fft", "complex"]
 SIZES: dict[str, Any] = {"latents": 5, "latent_width": 8, "dropout": 0.0}
 
 
@@ -139,11 +139,27 @@ def test_a_block_gives_the_start_where_its_modality_is_absent(domain: str) -> No
 def test_rfft_carries_the_imaginary_part_along_and_complex_does_not() -> None:
     tokens, _ = batch({"b": SHAPES["b"]})
     here = torch.ones(6, dtype=torch.bool)
-    for domain in ("rfft", "complex"):
+    for domain in ("rfft", "fft", "complex"):
         block = blocks(domain, depth=1)["b"].eval()
         latents = block(tokens["b"], here)
         untouched = block.to_domain(block.latent[None] * unit_scale(block.latent[None])).imag
-        assert torch.allclose(latents.imag, untouched.expand(6, -1, -1), atol=1e-6) == (domain == "rfft")
+        assert torch.allclose(latents.imag, untouched.expand(6, -1, -1), atol=1e-6) == (domain != "complex")
+
+
+@pytest.mark.parametrize("latents", [5, 6])
+def test_the_whole_spectrum_is_the_half_one_with_its_mirror_and_is_averaged_over_all_rows(latents: int) -> None:
+    tokens, _ = batch({"b": SHAPES["b"]})
+    here = torch.ones(6, dtype=torch.bool)
+    half, whole = (blocks(domain, depth=3, latents=latents)["b"].double().eval() for domain in ("rfft", "fft"))
+    whole.load_state_dict(half.state_dict())
+    own = Tokens(tokens["b"].values.double(), tokens["b"].mask)
+    short, full = half(own, here), whole(own, here)
+    torch.testing.assert_close(full[:, : latents // 2 + 1], short)
+    torch.testing.assert_close(full[:, 1:], full[:, 1:].flip(1).conj())
+    torch.testing.assert_close(whole.from_domain(full), half.from_domain(short))
+    twice = torch.tensor([1.0 if 2 * row in (0, latents) else 2.0 for row in range(latents // 2 + 1)]).double()
+    torch.testing.assert_close(pool(full), (short.real * twice[:, None]).sum(1) / latents)
+    assert not torch.allclose(pool(full), pool(short))
 
 
 def test_pool_reads_the_real_part() -> None:

@@ -186,6 +186,35 @@ def test_the_sum_is_the_mean_times_the_weights_and_reads_nothing_absent(dtype: t
     torch.testing.assert_close(merged, merge_latents([a, b, c], weights) * weights.sum(1)[:, None, None])
 
 
+@real_and_complex
+def test_the_product_multiplies_magnitudes_and_adds_phases_of_who_is_present(dtype: torch.dtype) -> None:
+    a, b, c = draw(11, 3, dtype)
+    weights = torch.tensor([[1.0, 1.0, 1.0], [2.0, 0.0, 2.0], [0.0, 0.0, 5.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    a, b, c = (torch.cat([own, own[:1]]) for own in (a, b, c))
+    merged = merge_latents([a, torch.cat([b[:1], torch.full_like(b[1:], math.nan)]), c], weights, "product")
+
+    def product(*rows: Tensor) -> Tensor:
+        if rows[0].is_complex():
+            return torch.stack(rows).prod(0)
+        return torch.fft.ifft(torch.stack([torch.fft.fft(row, dim=0) for row in rows]).prod(0), dim=0).real
+
+    torch.testing.assert_close(merged[0], product(a[0], b[0], c[0]))
+    torch.testing.assert_close(merged[1], product(a[1], c[1]))
+    torch.testing.assert_close(merged[2], c[2])
+    assert torch.equal(merged[3], torch.zeros_like(merged[3]))
+    shuffled = merge_latents([c, a], weights[:, [2, 0]], "product")
+    torch.testing.assert_close(shuffled[1], merged[1])
+
+
+def test_the_product_weighs_by_powers_and_its_phases_add() -> None:
+    size, phase = torch.tensor([2.0, 3.0]).double(), torch.tensor([0.5, 0.7]).double()
+    first, second = torch.polar(size, phase).reshape(2, 1, 1, 1)
+    merged = merge_latents([first, second], torch.tensor([[1.0, 3.0]], dtype=torch.float64), "product")
+    assert merged.abs().item() == pytest.approx(2**0.5 * 3**1.5) and merged.angle().item() == pytest.approx(
+        0.5 * 0.5 + 1.5 * 0.7
+    )
+
+
 @every_method
 @real_and_complex
 def test_inputs_are_left_as_they_are(method: str, dtype: torch.dtype) -> None:
@@ -203,7 +232,7 @@ def test_what_does_not_fit_is_refused_by_name() -> None:
         merge_latents([a, b[:, :4]], weights)
     with pytest.raises(ValueError, match=r"weights must be \(B, M\) = \(3, 2\), not \(2, 3\)"):
         merge_latents([a, b], weights.T)
-    with pytest.raises(ValueError, match="'median': choose one of mean, harmonic, geometric, sum"):
+    with pytest.raises(ValueError, match="'median': choose one of mean, harmonic, geometric, sum, product"):
         merge_latents([a, b], weights, "median")
     for wrong in (-1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="finite and not negative"):

@@ -32,13 +32,12 @@ from chiasm.encoders import fit_encoders, pack
 from chiasm.fusion.attention import CrossAttention
 from chiasm.fusion.healnet import HealNet
 from chiasm.fusion.lego import LegoFuse, Mode
-from chiasm.fusion.lego_block import Domain, LegoBlock, pool
+from chiasm.fusion.lego_block import DOMAINS, Domain, LegoBlock, pool
 from chiasm.heads.head import Head
 from chiasm.merging import merge_latents, merge_states, spherical_mean
 from chiasm.metrics.scores import score
 from chiasm.tokens import Tokens
 
-DOMAINS: tuple[Domain, ...] = ("signal", "rfft", "complex")
 every_domain = pytest.mark.parametrize("domain", DOMAINS)
 every_mode = pytest.mark.parametrize("mode", ["stack", "weave"])
 SIZES = {"latents": 6, "latent_width": 8, "heads": 2, "head_width": 4, "dropout": 0.0}

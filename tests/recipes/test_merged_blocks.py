@@ -107,7 +107,7 @@ def test_the_latents_and_heads_are_averaged_by_the_weights(
     np.testing.assert_allclose(merged.link(both), expected.numpy(), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("method", ["mean", "harmonic", "geometric"])
+@pytest.mark.parametrize("method", ["mean", "harmonic", "geometric", "product"])
 @pytest.mark.parametrize("head", ["slerp", "linear", "ot"])
 def test_any_number_of_blocks_in_any_order(method: str, head: str, cohorts: dict[str, Cohort]) -> None:
     cohort = cohorts["classification"]

@@ -36,8 +36,8 @@ def merge(
     Args:
         models: folders, or fitted models.
         method: for networks linear (the default), slerp, task-arithmetic, ties, dare, dare-ties or breadcrumbs, with
-            options as in "ties:density=0.5"; see `chiasm.merging`. For blocks mean (the default), harmonic or
-            geometric, optionally with the method for heads, as in "mean:head=linear": slerp (the default), linear or
+            options as in "ties:density=0.5"; see `chiasm.merging`. For blocks mean (the default), harmonic, geometric
+            or product, optionally with the method for heads, as in "mean:head=linear": slerp (the default), linear or
             ot. For `single` and `late-fusion` mean.
         weights: one number >= 0 for each model; None: equal.
         base: the model from which all were fine-tuned, for methods that need it.

@@ -147,7 +147,7 @@ def merge(
     """Merge models without training.
 
     Networks of one recipe and equal encoders: linear, slerp, task-arithmetic, ties, dare, dare-ties, breadcrumbs.
-    Models of different modalities: blocks of lego-merge (mean, harmonic, geometric), singles (mean).
+    Models of different modalities: blocks of lego-merge (mean, harmonic, geometric, product), singles (mean).
     """
     from chiasm import api
 

@@ -16,7 +16,7 @@ from chiasm.fusion.lego_block import LegoBlock, pool
 from chiasm.protocols import Fused
 from chiasm.tokens import Tokens
 
-Mode = Literal["stack", "weave"]
+Mode = Literal["stack", "weave", "merge"]
 
 
 class LegoFuse(nn.Module):
@@ -24,6 +24,8 @@ class LegoFuse(nn.Module):
 
     - `stack`: all iterations of one block, then those of the next.
     - `weave`: the first iteration of every block, then the second of every block, and so on.
+    - `merge`: nothing is passed on: each block starts from its own latent, and the mean over the present ones is read,
+      as `lego-merge` does. It is what a recipe keeps where fine-tuning made it worse.
 
     The blocks are visited in the order of their names. Deviations from the released code: any number of blocks, all
     iterations of each in `weave`, and no state changes inside `forward`.
@@ -35,13 +37,20 @@ class LegoFuse(nn.Module):
         self.blocks = nn.ModuleList(blocks[name] for name in self.names)  # by position, because names may contain a dot
         self.mode: Mode = mode
         self.latent = nn.Parameter(torch.stack([blocks[name].latent.detach() for name in self.names]).mean(0))
-        for block in blocks.values():
-            block.latent.requires_grad_(False)  # unused from here on, so not counted as trained
+        merged = mode == "merge"
+        self.latent.requires_grad_(not merged)
+        for block in blocks.values():  # what is not used is not counted as trained
+            block.latent.requires_grad_(merged)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """Fuse the present modalities; `present` is `(B, M)` bool, modalities sorted by name."""
         latents = self.latent.expand(len(present), -1, -1)
         blocks = [(cast(LegoBlock, self.blocks[m]), tokens[name], present[:, m]) for m, name in enumerate(self.names)]
+        if self.mode == "merge":
+            given = torch.stack([block(own, here) for block, own, here in blocks])  # (M, B, L, D)
+            share = (present | ~present.any(1, keepdim=True)).to(self.latent.dtype)  # nobody: all learned latents
+            share = (share / share.sum(1, keepdim=True)).T[:, :, None, None]
+            return Fused(pool((given * share).sum(0)))
         if self.mode == "stack":
             for block, own, here in blocks:
                 latents = block.from_domain(block(own, here, latents))

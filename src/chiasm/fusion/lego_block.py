@@ -6,7 +6,7 @@ modalities; blocks with latents of the same shape can then be merged or fused.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from chiasm.fusion.attention import CrossAttention, FeedForward, TokenEntrance
 from chiasm.tokens import Tokens
 
-Domain = Literal["signal", "rfft", "complex"]
+Domain = Literal["signal", "rfft", "fft", "complex"]
+DOMAINS: tuple[Domain, ...] = ("signal", "rfft", "fft", "complex")
 
 
 class LegoLayer(nn.Module):
@@ -37,11 +38,14 @@ class LegoBlock(nn.Module):
     attention on the tokens, and transformed back; the last iteration stays in its domain.
 
     - `signal`: no transform; the latents are real.
-    - `rfft`: the Fourier transform along L of the real latents, `L // 2 + 1` rows. Attention updates the real part; the
-      imaginary part is passed through, as in the paper, and never depends on the tokens of that iteration.
+    - `fft`: the Fourier transform along L of the real latents, all L rows, as in the paper. Attention updates the real
+      part; the imaginary part is passed through and never depends on the tokens of that iteration.
+    - `rfft`: the same without the rows that mirror others, `L // 2 + 1` of them. What is computed is equal to `fft`,
+      but the mean over rows that the head reads counts unpaired rows (the first; for even L the last) twice as much.
     - `complex`: all L rows, real and imaginary part concatenated, so that attention updates both.
 
-    Deviations: the tokens are not transformed (a Fourier transform along a bag makes the order of its tokens matter and
+    Deviations: no self-attention on raw tokens goes first, as in the released block without an encoder: encoders give
+    tokens; the tokens are not transformed (a Fourier transform along a bag makes the order of its tokens matter and
     loses the odd part); the encoder runs once, not in every iteration; every iteration has its own weights.
 
     Args:
@@ -93,7 +97,7 @@ class LegoBlock(nn.Module):
         spectrum = self.to_domain(latents * unit_scale(latents))
         if self.domain == "signal":
             updated: Tensor = self.layers[layer](spectrum, context, mask)
-        elif self.domain == "rfft":
+        elif self.domain in ("rfft", "fft"):
             updated = torch.complex(self.layers[layer](spectrum.real, context, mask), spectrum.imag)
         else:
             both = self.layers[layer](torch.cat([spectrum.real, spectrum.imag], -1), context, mask)
@@ -101,6 +105,25 @@ class LegoBlock(nn.Module):
         if bool(present.all()):
             return updated
         return torch.where(present[:, None, None], updated, self.to_domain(latents))
+
+    def reorder(self, order: Tensor) -> None:
+        """Put the widths of the latents into another order, in place: the block then gives `latents[..., order]`.
+
+        Args:
+            order: `(D,)` int64, a permutation.
+        """
+        inner = torch.cat([order, order + len(order)]) if self.domain == "complex" else order
+        with torch.no_grad():
+            self.latent.copy_(self.latent[:, order])
+            for layer in cast(list[LegoLayer], list(self.layers)):
+                attention, forward = layer.attention, layer.feed_forward
+                out, norms = cast(nn.Linear, attention.out[0]), (attention.norm, forward.norm)
+                for own in (out.weight, out.bias, forward.narrow.weight, forward.narrow.bias):
+                    own.copy_(own[inner])
+                for own in (weight for norm in norms for weight in (norm.weight, norm.bias)):
+                    own.copy_(own[inner])
+                for own in (attention.query.weight, forward.widen.weight):
+                    own.copy_(own[:, inner])
 
     def to_domain(self, latents: Tensor) -> Tensor:
         """Transform `(B, L, D)` from the signal domain to the block's, `(B, L or L // 2 + 1, D)`."""
@@ -119,7 +142,7 @@ class LegoBlock(nn.Module):
             signal = torch.fft.irfft(latents, n=len(self.latent), dim=1, norm="ortho")
         else:
             signal = torch.fft.ifft(latents, dim=1, norm="ortho")
-        return signal
+        return signal.real if self.domain == "fft" else signal  # the update keeps mirrored rows conjugate
 
 
 def pool(latents: Tensor) -> Tensor:

@@ -142,6 +142,12 @@ def calibration(
     return float(found.x), centre
 
 
+def calibrated_nll(kind: str, link: Array, outcome: Outcome) -> float:
+    """Return the smallest `nll` that a slope gives links `(n, K)`, by which models are compared before calibration."""
+    slope, centre = calibration(kind, link, outcome)
+    return FoldLikelihood(kind, outcome)(centre + slope * (link - centre))
+
+
 def centre_of(kind: str, link: Array) -> float:
     """Fixed point of the slope: the mean link, but zero for logits."""
     return 0.0 if HEADS[kind].has_logits or not len(link) else float(link.mean())

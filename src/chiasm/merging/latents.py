@@ -1,8 +1,10 @@
-"""Merging of latents of separately trained blocks: means, geometric or harmonic too, and sum (MM-Lego, 2405.19950).
+"""Merging of latents of separately trained blocks: means, geometric or harmonic too, sum and product (MM-Lego).
 
-All but the sum are weighted means over the modalities present, so that a block merged alone, or with itself, is
-unchanged. The sum is the mean times the sum of the weights, a factor that the LayerNorm of our heads removes, so
-recipes offer only the means. The paper's `product` is the geometric mean; the product of experts is in `experts.py`.
+Hemker et al., arXiv 2405.19950. All but sum and product are weighted means over the modalities present, so that a
+block merged alone, or with itself, is unchanged. The sum is the mean times the sum of the weights, a factor that the
+LayerNorm of our heads removes, so recipes do not offer it. The product is the paper's: magnitudes multiply and phases
+add, so that it grows with the number of modalities; the geometric mean is its counterpart among the means. The product
+of experts is in `experts.py`.
 """
 
 from __future__ import annotations
@@ -19,21 +21,21 @@ _CANCELLED = 1e-5  # length below which a sum of unit vectors has no direction i
 def merge_latents(latents: Sequence[Tensor], weights: Tensor, method: str = "mean", domain_axis: int = 1) -> Tensor:
     """Merge the latents of several modalities into one, `(B, L, D)`.
 
-    The harmonic and the geometric mean work on magnitude and phase; real latents are transformed to their spectrum
-    along `domain_axis` first and back afterwards.
+    The harmonic and the geometric mean and the product work on magnitude and phase; real latents are transformed to
+    their spectrum along `domain_axis` first and back afterwards.
 
     Args:
         latents: M tensors `(B, L, D)`, all real or all complex.
-        weights: `(B, M)` >= 0, zero for an absent modality; each row is scaled to sum to one, except for the sum. A row
-            of zeros gives zeros.
-        method: one of `LATENT_METHODS`, or `sum`.
+        weights: `(B, M)` >= 0, zero for an absent modality; each row is scaled to sum to one, for the product to the
+            number of modalities present, and not at all for the sum. A row of zeros gives zeros.
+        method: one of `LATENT_METHODS`, `sum` or `product`.
         domain_axis: axis of the Fourier transform of real latents, L by default.
 
     Raises:
         ValueError: differing shapes, a weight that is negative or not finite, or an unknown method.
     """
-    if method not in LATENT_METHODS and method != "sum":
-        known = ", ".join([*LATENT_METHODS, "sum"])
+    if method not in {**LATENT_METHODS, **_OTHERS} and method != "sum":
+        known = ", ".join([*LATENT_METHODS, "sum", *_OTHERS])
         raise ValueError(f"no way of merging latents is called '{method}': choose one of {known}")
     if not latents:
         raise ValueError("there is nothing to merge: give one latent or more")
@@ -55,9 +57,10 @@ def merge_latents(latents: Sequence[Tensor], weights: Tensor, method: str = "mea
         return (stacked * weights.T[:, :, None, None]).sum(0)
     if method == "mean":
         return (stacked * share).sum(0)
+    put_together = {**LATENT_METHODS, **_OTHERS}[method]
     if stacked.is_complex():
-        return LATENT_METHODS[method](stacked, share)
-    merged = LATENT_METHODS[method](torch.fft.fft(stacked, dim=domain_axis + 1), share)
+        return put_together(stacked, share)
+    merged = put_together(torch.fft.fft(stacked, dim=domain_axis + 1), share)
     back: Tensor = torch.fft.ifft(merged, dim=domain_axis)
     return back.real
 
@@ -93,4 +96,16 @@ def _geometric(latents: Tensor, share: Tensor) -> Tensor:
     return magnitude * _direction(latents, share)
 
 
+def _product(latents: Tensor, share: Tensor) -> Tensor:
+    """Compute the product `prod |l| ** (n w) exp(i sum n w phase)` of the n present: with equal weights `prod l`."""
+    power = share * (share > 0).sum(0)
+    magnitude = torch.where(share > 0, latents.abs() ** power, torch.ones((), dtype=share.dtype)).prod(0)
+    magnitude = torch.where(share.sum(0) > 0, magnitude, torch.zeros_like(magnitude))
+    return torch.polar(magnitude, (latents.angle() * power).sum(0))
+
+
 LATENT_METHODS: dict[str, _Method] = {"mean": _mean, "harmonic": _harmonic, "geometric": _geometric}
+"""Means of latents, by name."""
+_OTHERS: dict[str, _Method] = {"product": _product}
+MERGES = (*LATENT_METHODS, *_OTHERS)
+"""What merges the latents of a recipe's blocks, by name."""

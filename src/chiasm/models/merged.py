@@ -27,7 +27,7 @@ ALIKE = {
     "scarce": "modalities that were too rare to learn from",
     "encodings": "frozen encoders",
     "predictor.kind": "kinds of target",
-    "predictor.design": "sizes of the network",
+    "predictor.design": "sizes of the network, or ways through it",
     "predictor.shapes": "shapes of the tokens that they read",
     "predictor.outputs": "numbers of outputs",
     "predictor.centre": "means by which the outcome is standardised",

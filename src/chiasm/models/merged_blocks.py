@@ -10,7 +10,7 @@ from chiasm.artifact import Outline
 from chiasm.cohort import Unsupported
 from chiasm.errors import nearest
 from chiasm.fitting.model import FittedModel
-from chiasm.merging import LATENT_METHODS
+from chiasm.merging import MERGES
 from chiasm.models.merged import at
 from chiasm.models.merged_scores import mean_response
 from chiasm.recipes.fusion.lego_blocks import HEAD_METHODS, require_matching
@@ -30,7 +30,7 @@ ALIKE = {
 
 @dataclasses.dataclass(frozen=True)
 class BlockMethod:
-    """Merging methods of the latents (mean, harmonic, geometric) and of the heads (slerp, linear, ot) of blocks."""
+    """Merging methods of the latents of blocks (see `MERGES`) and of their heads (slerp, linear, ot)."""
 
     latents: str = "mean"
     head: str = "slerp"
@@ -43,7 +43,7 @@ def block_method_of(text: str) -> BlockMethod:
         ValueError: an unknown name, option or value, with the nearest known one.
     """
     name, options = name_and_options(text)
-    _require_known("way of merging latents", name, LATENT_METHODS)
+    _require_known("way of merging latents", name, MERGES)
     head = read_options(options, {"head": BlockMethod().head}, f"'{name}'").get("head", BlockMethod().head)
     _require_known("way of merging heads", head, HEAD_METHODS)
     return BlockMethod(name, head)

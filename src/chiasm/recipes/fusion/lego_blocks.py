@@ -28,7 +28,7 @@ from chiasm.fitting.neural import (
     prepare,
     state_of,
 )
-from chiasm.fusion.lego_block import Domain, LegoBlock, pool
+from chiasm.fusion.lego_block import DOMAINS, Domain, LegoBlock, pool
 from chiasm.heads.head import Head
 from chiasm.merging import linear_mean, merge_states, spherical_mean
 from chiasm.merging.patch import content_of
@@ -221,5 +221,5 @@ def merged_head(
 
 def check_options(domain: str, head_method: str) -> None:
     """Raise `ValueError` for an unknown domain or head-merging method."""
-    choice("domain", domain, ("signal", "rfft", "complex"))
+    choice("domain", domain, DOMAINS)
     choice("head_method", head_method, tuple(HEAD_METHODS))

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
+import numpy as np
+import torch
+
 from chiasm.artifact import storable
+from chiasm.cohort import Cohort
 from chiasm.fitting.base import Training, choice
 from chiasm.fitting.network_recipe import NetworkRecipe
-from chiasm.fitting.neural import Prepared, Shapes
+from chiasm.fitting.neural import Prepared, Shapes, finish
 from chiasm.fitting.row import Row
 from chiasm.fitting.trained_recipe import LatentOptions
 from chiasm.fusion.lego import LegoFuse, Mode
-from chiasm.heads.response import Response
+from chiasm.heads.response import Response, calibrated_nll
 from chiasm.protocols import Predictor
 from chiasm.recipes.fusion import ROWS
-from chiasm.recipes.fusion.lego_blocks import LegoSizes, check_options, merged_head, restored_block, train_blocks
-from chiasm.training import Network, Phase, TrainOptions
+from chiasm.recipes.fusion.lego_blocks import (
+    Blocks,
+    LegoSizes,
+    check_options,
+    in_order,
+    matched_widths,
+    merged_head,
+    require_matching,
+    restored_block,
+    train_blocks,
+)
+from chiasm.training import Network, Phase, TrainOptions, predict_link
 
 PATIENCE = 8  # epochs of fine-tuning without improvement
+MERGE: Mode = "merge"
 
 
 @storable("lego-fuse")
 @dataclass(frozen=True)
 class LegoFuseDesign:
-    """Sizes of the blocks, and the order in which the latent passes through them."""
+    """Sizes of the blocks, and the order in which the latent passes through them; `merge`: nothing is passed on."""
 
     sizes: LegoSizes
     mode: str
@@ -43,11 +60,14 @@ class LegoFuseDesign:
 class LegoFuseRecipe(NetworkRecipe, LatentOptions):
     """One latent passed through all trained blocks, with a merged head, fine-tuned for a few epochs.
 
+    What the merge had is not lost: the fine-tuned network, its start, or the merge of the blocks by the mean of their
+    latents is kept, whichever does best on the patients used for early stopping.
+
     Args:
         latents, latent_width, depth, heads, domain: sizes and latent domain of the blocks.
         dropout, epochs, patience, batch, learning_rate, weight_decay: training options of each block.
         modality_dropout: probability that a modality is dropped in a fine-tuning step.
-        head_method: how the initial head is merged: slerp or linear.
+        head_method: how the initial head is merged: slerp, linear or ot.
         mode: stack (block after block) or weave (iteration after iteration).
         fuse_epochs, fuse_learning_rate: options of the fine-tuning, which keeps its best epoch.
     """
@@ -75,6 +95,11 @@ class LegoFuseRecipe(NetworkRecipe, LatentOptions):
         """Training options of each block, which reads one modality."""
         return replace(self.training_options, modality_dropout=0.0)
 
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` also if `head_method=ot` lacks its package."""
+        require_matching(self.head_method)
+        super().supports(cohort)
+
     def design(self) -> LegoFuseDesign:
         """Return the sizes of the blocks and their order."""
         return LegoFuseDesign(self.sizes, self.mode)
@@ -91,12 +116,48 @@ class LegoFuseRecipe(NetworkRecipe, LatentOptions):
         return (Phase(options, name="fuse"),)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Train the blocks, or reuse those that `lego-merge` trained on these patients; then fine-tune."""
+        """Train the blocks, or reuse those that `lego-merge` trained on these patients; fine-tune, and keep the best.
+
+        The fine-tuned network, its start and the merge of the blocks are compared on the patients used for early
+        stopping, by the likelihood with the best slope; where nobody is held out, the fine-tuned network is kept.
+        """
         trained = train_blocks(training, self)
-        blocks = {
-            name: restored_block(self.sizes, trained.data.shapes[name], state, self.dropout)
-            for name, state in trained.blocks.items()
+        data, network = trained.data, self.network(training, trained, self.mode)
+        self.run(training, data, network, self.phases(data))
+        if not data.held_out.any():
+            return finish(training, data, network, self.design())
+        ways = {
+            "fused": (network, self.design()),
+            "start": (self.network(training, trained, self.mode), self.design()),
+            "merge": (self.network(training, trained, MERGE), LegoFuseDesign(self.sizes, MERGE)),
         }
-        head = merged_head(list(trained.heads.values()), self.latent_width, training.target.kind, self.head_method)
-        network = Network(LegoFuse(blocks, cast(Mode, self.mode)), head)
-        return self.trained(training, trained.data, self.design(), network)
+        losses = {name: held_out_nll(own, data, training.target.kind) for name, (own, _) in ways.items()}
+        kept, design = ways[best_of(losses)]
+        return finish(training, data, kept, design, {f"nll_{name}": loss for name, loss in losses.items()})
+
+    def network(self, training: Training, trained: Blocks, mode: str) -> Network:
+        """Put trained blocks together, with their merged head: the start of the fine-tuning, or with `merge` the merge.
+
+        With `head_method=ot` the widths of each block are brought into the order of the first one's.
+        """
+        orders = matched_widths(trained.heads) if self.head_method == "ot" else {}
+        blocks, heads = {}, []
+        for name, state in trained.blocks.items():
+            blocks[name] = restored_block(self.sizes, trained.data.shapes[name], state, self.dropout)
+            if orders:
+                blocks[name].reorder(torch.from_numpy(orders[name]))
+            heads.append(in_order(trained.heads[name], orders[name]) if orders else trained.heads[name])
+        head = merged_head(heads, self.latent_width, training.target.kind, self.head_method)
+        return Network(LegoFuse(blocks, cast(Mode, mode)), head)
+
+
+def held_out_nll(network: Network, data: Prepared, kind: str) -> float:
+    """Return the negative log likelihood of the held-out patients, with the slope that suits it best."""
+    own = data.subset(np.flatnonzero(data.held_out))
+    link = predict_link(network, own.tokens, own.present) * data.scale + data.centre
+    return calibrated_nll(kind, link, own.outcome)
+
+
+def best_of(losses: Mapping[str, float]) -> str:
+    """Return the name with the smallest loss, on ties the first; one that is not a number is the largest."""
+    return min(losses, key=lambda name: math.inf if math.isnan(losses[name]) else losses[name])

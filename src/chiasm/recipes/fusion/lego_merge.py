@@ -22,7 +22,7 @@ from chiasm.fitting.trained_recipe import LatentOptions, TrainedRecipe
 from chiasm.fusion.lego_block import pool
 from chiasm.heads.head import Head, output_width
 from chiasm.heads.response import Response
-from chiasm.merging import LATENT_METHODS, merge_latents
+from chiasm.merging import MERGES, merge_latents
 from chiasm.protocols import Encoder, Predictor
 from chiasm.recipes.fusion import ROWS
 from chiasm.recipes.fusion.lego_blocks import (
@@ -133,11 +133,11 @@ class LegoMerge(TrainedRecipe, LatentOptions):
     Args:
         modality: the one modality to read, with the prior for patients without it; empty: all.
         latents, latent_width, depth, heads: sizes of the blocks.
-        domain: domain of the latents: signal, rfft or complex. The paper's configuration is
-            `domain=rfft,method=harmonic`.
+        domain: domain of the latents: signal, rfft, fft or complex. The paper's configuration is
+            `domain=fft,method=harmonic`.
         dropout, epochs, patience, batch, learning_rate, weight_decay: training options of each block.
-        method: how latents are merged: mean, harmonic or geometric; `logits` instead averages the predictions of the
-            single blocks, the ensemble that merging has to match.
+        method: how latents are merged: mean, harmonic, geometric or product; `logits` instead averages the predictions
+            of the single blocks, the ensemble that merging has to match.
         head_method: how heads are merged: slerp, linear or ot.
         soup: number of runs per block whose weights are averaged, each stopped early on another part of the patients.
         blocks: modalities to train blocks for, as in `rna` or `cnv+rna`; empty: all. A single named block is allowed:
@@ -155,7 +155,7 @@ class LegoMerge(TrainedRecipe, LatentOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_options(self.domain, self.head_method)
-        choice("method", self.method, (*LATENT_METHODS, "logits"))
+        choice("method", self.method, (*MERGES, "logits"))
         if not 1 <= self.soup <= 20:
             raise ValueError(f"soup={self.soup}: one training of each block, or up to 20")
         if self.blocks and self.modality:
