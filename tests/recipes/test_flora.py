@@ -7,12 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 pytest.importorskip("peft")
 
-from chiasm.cohort import Cohort, Multilabel, Regression, Unsupported
+from chiasm.cohort import (
+    Classification,
+    Cohort,
+    Multilabel,
+    Regression,
+    Unsupported,
+    cohort_from_frames,
+    synthetic_cohort,
+)
 from chiasm.fitting.model import FittedModel
 from chiasm.merging.lora_rounds import fold_lora
 from chiasm.recipes.hospitals.federation import SCALING, Participant, Plan, finished, network_of, sites_of
@@ -129,6 +138,28 @@ def test_sites_become_hospitals(cohort: Cohort) -> None:
         Flora().supports(one)
     with pytest.raises(Unsupported, match="no sites: name their column"):
         Flora().supports(replace(cohort, site=None))
+
+
+@pytest.mark.parametrize("why", ["few", "other modality"])
+def test_a_fold_that_leaves_one_hospital_does_not_end_a_trial(why: str) -> None:
+    """The second hospital has under ten patients in a training set, or ten whom the base cannot read."""
+    cohort = mixed("classification", 84)
+    recipe, site = small("flora", rounds=1, **TINY), np.array(["a"] * 70 + ["b"] * 14)
+    whole = replace(cohort, site=site)
+    if why == "few":
+        recipe.supports(whole)
+        fold = whole.subset(np.flatnonzero((site == "a") | (np.arange(84) % 2 == 0)))
+        with pytest.raises(Unsupported, match="1 hospitals of 10 patients or more"):
+            recipe.supports(fold)
+    else:
+        two = synthetic_cohort("redundant", 84)
+        frames = {name: two.raw(name).loc[two.ids[site == own]] for own, name in (("a", "m1"), ("b", "m2"))}
+        patients = pd.DataFrame({"label": two.outcome.value.astype(int), "site": site}, index=two.ids)
+        fold = cohort_from_frames(patients, frames, Classification("label"), site="site")
+    model = recipe.fit(fold, seed=0)
+    alone = recipe.base_recipe.fit(fold.subset(fold.site == "a"), seed=0)
+    assert model.predictor.notes == {"hospitals": 1.0}
+    assert model.predict(fold).equals(alone.predict(fold))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from chiasm.protocols import Predictor
 from chiasm.recipes.fusion.healnet import HealNetRecipe
 from chiasm.recipes.fusion.lego_fuse import LegoFuseRecipe
 from chiasm.recipes.hospitals import ROWS
-from chiasm.recipes.hospitals.federation import LEAST_CLIENTS, Participant, Plan, State, finished
+from chiasm.recipes.hospitals.federation import LEAST_CLIENTS, Participant, Plan, State, finished, network_of
 
 BASES = {"healnet": HealNetRecipe, "lego-fuse": LegoFuseRecipe}
 
@@ -104,23 +104,36 @@ class Flora(OneOrAll):
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` also if there are fewer than two hospitals or peft is not installed."""
         super().supports(cohort)
+        self.hospital_rows(self._named(cohort))
         self.modalities(cohort)
         peft()
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the modalities that the base's hospital has enough patients of."""
+        own = self._named(cohort)
+        return trainable(own.subset(self._hospitals(own)[0]), 0, None, "cpu").cohort.modalities
+
+    def _named(self, cohort: Cohort) -> Cohort:
+        """Return what this recipe reads: with `modality` the patients who have it."""
         own = self.read(cohort)
-        own = own.subset(own.rows_of(self.modality)) if self.modality else own
-        return trainable(own.subset(self.hospital_rows(own)[0]), 0, None, "cpu").cohort.modalities
+        return own.subset(own.rows_of(self.modality)) if self.modality else own
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Fit the base at the largest hospital, then train and aggregate the adapters of all round by round."""
-        plan, parts = self.plan(training.seed), self.hospital_rows(training.cohort)
+        """Fit the base at the largest hospital, then train and aggregate the adapters of all round by round.
+
+        A hospital of under ten patients with something that the base reads takes no part, as in a fold of a trial;
+        where only one is left, the base is the model, since there is nobody to sum with.
+        """
+        plan, parts = self.plan(training.seed), self._hospitals(training.cohort)
         folder = training.checkpoint
         base = self.base_recipe.fit(
             training.cohort.with_target(training.target, training.outcome).subset(parts[0]), seed=training.seed,
             checkpoint=folder / "base" if folder else None, device=training.device,
         )  # fmt: skip
+        read = np.asarray(training.cohort.with_modalities(list(base.modalities)).present.any(1))
+        able = [int(read[rows].sum()) >= LEAST_PATIENTS for rows in parts]
+        if sum(able) < LEAST_CLIENTS:
+            return replace(network_of(base), notes={"hospitals": float(sum(able))}), base.response
         ranks = self.all_ranks
         hospitals = [
             Participant(
@@ -128,6 +141,7 @@ class Flora(OneOrAll):
                 training.device,
             )
             for number, rows in enumerate(parts)
+            if able[number]
         ]  # fmt: skip
         updates: list[State] = []
         for number in range(1, plan.rounds + 1):
@@ -144,6 +158,15 @@ class Flora(OneOrAll):
         Raises:
             Unsupported: the cohort has no sites, or fewer than two hospitals have enough patients.
         """
+        held = [rows for rows in self._hospitals(cohort) if len(rows) >= LEAST_PATIENTS]
+        if len(held) < LEAST_CLIENTS:
+            raise Unsupported(
+                f"{len(held)} hospitals of {LEAST_PATIENTS} patients or more: a federation needs {LEAST_CLIENTS}"
+            )
+        return held
+
+    def _hospitals(self, cohort: Cohort) -> list[np.ndarray]:
+        """Return the rows of each hospital, largest first, however few there are: a fold may leave one."""
         if cohort.site is None:
             raise Unsupported("the cohort has no sites: name their column, site = ... in [patients]")
         usable = cohort.present.any(1) if cohort.outcome is None else cohort.outcome.known & cohort.present.any(1)
@@ -157,10 +180,7 @@ class Flora(OneOrAll):
         else:
             held = [[k] for k in order if counts[k] >= LEAST_PATIENTS]
             held.append([k for k in order if counts[k] < LEAST_PATIENTS])
-        held = [own for own in held if sum(int(counts[k]) for k in own) >= LEAST_PATIENTS]
-        if len(held) < LEAST_CLIENTS:
-            raise Unsupported(
-                f"{len(held)} hospitals of {LEAST_PATIENTS} patients or more: a federation needs {LEAST_CLIENTS}"
-            )
+        enough = [own for own in held if sum(int(counts[k]) for k in own) >= LEAST_PATIENTS]
+        held = enough or [max(held, key=lambda own: sum(int(counts[k]) for k in own))]
         held.sort(key=lambda own: -sum(int(counts[k]) for k in own))
         return [np.flatnonzero(usable & np.isin(cohort.site, names[own])) for own in held]
