@@ -49,7 +49,7 @@ def search_sites(
     Raises:
         ValueError: there is no site or one twice, a range or number is invalid, or costs are NaN or of another number.
 
-    Source: Dutt et al., MemControl, arXiv 2405.19458.
+    Source: Dutt et al., MemControl, WACV 2025, arXiv 2405.19458.
     Deviation: sites of any kind instead of attention blocks; the caller selects a point of the front.
     """
     low, high = rates

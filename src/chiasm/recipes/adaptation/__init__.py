@@ -107,7 +107,7 @@ ROWS = by_name((
         "a modality whose encoder is a network: text, image, volume or ECG",
         Citation(
             "MemControl: Mitigating Memorization in Diffusion Models via Automated Parameter Selection",
-            "arXiv", 2024, "https://arxiv.org/abs/2405.19458",
+            "WACV", 2025, "https://arxiv.org/abs/2405.19458",
         ),
     ),
     Row(

@@ -1,4 +1,4 @@
-"""`memcontrol`: MemControl (arXiv 2405.19458), a two-objective search for the encoder blocks to adapt."""
+"""`memcontrol`: MemControl (WACV 2025, arXiv 2405.19458), a two-objective search for the encoder blocks to adapt."""
 
 from __future__ import annotations
 
