@@ -28,11 +28,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "kron-rls": [{}, {"modality": "m1"}],
     "lego-merge": [
         {},
-        {"domain": "rfft", "method": "harmonic"},
+        {"domain": "fft", "method": "harmonic"},
         {"domain": "complex", "method": "geometric", "soup": 2, "head_method": "ot"},
         {"method": "logits"},
     ],
     "lego-fuse": [{}, {"mode": "weave", "domain": "complex"}, {"mode": "weave", "modality": "m2"}],
+    "centre-shift": [{}, {"strength": 0.5, "modality": "m3"}],
     "breadcrumbs": [{"views": "patients", "granularity": "row"}],
     "portllm": [{"limit": 1.0}],
     "flora": [{"rounds": 2, "ranks": "4/2"}],

@@ -23,6 +23,7 @@ PLACES = {
     "bag-encoder": "chiasm.encoders.bag",
     "boosted-trees": "chiasm.linear.boosted_trees",
     "centre-shift": "chiasm.fusion.centre_shift",
+    "centre-shift-design": "chiasm.recipes.fusion.centre_shift",
     "coba-state": "chiasm.objectives.coba",
     "columns": "chiasm.encoders.table.scaling",
     "early-elastic-net": "chiasm.recipes.baselines.early",

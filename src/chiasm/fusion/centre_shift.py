@@ -23,9 +23,10 @@ class CentreShift:
         x_m -> normalise(normalise(x_m) - strength (centre_m - centre)),    centre = mean of all centre_m
 
     For two modalities it is the shift by plus and minus half of the gap `centre_1 - centre_2` of Liang et al. ("Mind
-    the gap", NeurIPS 2022) that "Multimodal alignment by embeddings for low-resource settings" (arXiv 2406.02601) puts
-    between frozen encoders; for more, each moves to the common centre. The statistics are those of the rows given to
-    `fit`, so give it training rows only.
+    the gap", NeurIPS 2022) that "Multimodal Deep Learning for Low-Resource Settings: A Vector Embedding Alignment
+    Approach for Healthcare Applications" (arXiv 2406.02601) applies to embeddings of frozen encoders; for more, each
+    moves to the common centre. The statistics are those of the rows given to `fit`, so give it training rows only. A
+    single modality is its own centre and does not move.
 
     Args:
         centres: mean of the unit-length training embeddings of each modality, `(D,)`.
@@ -40,12 +41,12 @@ class CentreShift:
         """Fit on training embeddings `(n_m, D)` per modality, which need not be of the same patients.
 
         Raises:
-            ValueError: fewer than two modalities, an empty one, differing widths, or a strength outside 0 to 1.
+            ValueError: no modality, an empty one, differing widths, or a strength outside 0 to 1.
         """
         if not 0.0 <= strength <= 1.0:
             raise ValueError(f"the strength lies between 0 and 1, not at {strength}")
-        if len(embeddings) < 2:
-            raise ValueError(f"a gap lies between two modalities or more, and {len(embeddings)} were given")
+        if not embeddings:
+            raise ValueError("no modality was given: there is no centre")
         widths = {name: np.shape(values)[1] for name, values in embeddings.items()}
         if len(set(widths.values())) > 1:
             listed = ", ".join(f"{name} {width}" for name, width in widths.items())
@@ -69,9 +70,8 @@ class CentreShift:
     def gap(self) -> float:
         """Return the largest distance between two training centres after the shift, before the second normalisation."""
         left = [self.centres[name] for name in sorted(self.centres)]
-        return max(
-            (1 - self.strength) * float(np.linalg.norm(one - other)) for k, one in enumerate(left) for other in left[:k]
-        )
+        gaps = [float(np.linalg.norm(one - other)) for k, one in enumerate(left) for other in left[:k]]
+        return (1 - self.strength) * max(gaps, default=0.0)
 
 
 def unit(embeddings: Array) -> Array:

@@ -37,6 +37,10 @@ OPTIONS = {
         "batch=64, learning_rate=0.002, weight_decay=0.01, modality_dropout=0.1, domain=signal, "
         "head_method=slerp, mode=stack, fuse_epochs=25, fuse_learning_rate=0.001"
     ),
+    "centre-shift": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, modality_dropout=0.1, strength=1.0"
+    ),
     "flora": (
         "modality=, base=healnet, latents=16, latent_width=32, depth=2, heads=4, base_epochs=40, hospitals=0,"
         " aggregation=flora, ranks=4, rounds=5, epochs=3, weights=patients, batch=64, learning_rate=0.002, "

@@ -32,6 +32,16 @@ ROWS = by_name((
         ),
         tried=("lego-fuse", "lego-fuse:mode=weave"),
     ),
+    Row(
+        "centre-shift", "fusion.centre_shift:CentreShiftRecipe", "fusion",
+        "two modalities or more, best of encoders of one width",
+        Citation(
+            "Multimodal Deep Learning for Low-Resource Settings: A Vector Embedding Alignment Approach for Healthcare "
+            "Applications",
+            "arXiv", 2024, "https://arxiv.org/abs/2406.02601",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
