@@ -331,3 +331,12 @@ def test_a_table_of_text_is_parsed_once_however_many_columns_are_words(tmp_path,
     assert cohort.raw("codes")["c3"].tolist()[:2] == ["350.10", "350.1"]
     assert sorted(parsed) == ["f.csv", "f.csv", "p.csv", "p.csv", "p.csv"]
     assert cohort.group.tolist() == rows["who"] and cohort.site.tolist() == rows["site"]
+
+
+def test_a_table_of_a_header_alone_is_a_modality_that_nobody_has(tmp_path):
+    (tmp_path / "p.csv").write_text("id\np1\np2\n")
+    (tmp_path / "a.csv").write_text("id,u\n")
+    (tmp_path / "cohort.toml").write_text(
+        '[patients]\ntable = "p.csv"\nid = "id"\n[modalities.labs]\nkind = "table"\ntable = "a.csv"\n'
+    )
+    assert open_cohort(tmp_path).present.sum() == 0

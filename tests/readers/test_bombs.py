@@ -232,3 +232,18 @@ def test_damaged_notes_of_pandas_in_a_parquet_file_are_refused(tmp_path: Path) -
     pq.write_table(table, tmp_path / "x.parquet")
     with pytest.raises(CohortError, match="is not a Parquet file"):
         Table(tmp_path / "x.parquet", "x.parquet").inspect()
+
+
+def test_a_parquet_file_whose_texts_are_none_is_refused(tmp_path: Path) -> None:
+    """pyarrow says so by an error that is none of Python's, and quotes the cell."""
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    raw = pa.array([b"a", b"Quartermain\xf0\xff"], pa.binary())
+    texts = pa.Array.from_buffers(pa.string(), len(raw), raw.buffers())
+    pq.write_table(pa.table({"id": texts, "u": [1, 2]}), tmp_path / "x.parquet")
+    table = Table(tmp_path / "x.parquet", "x.parquet")
+    table.inspect()
+    with pytest.raises(CohortError, match="Parquet file is damaged") as caught:
+        table.texts("id")
+    assert "Quartermain" not in str(caught.value)

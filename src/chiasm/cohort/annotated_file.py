@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.grid import Note
 from chiasm.cohort.hdf5_chunks import inflates_beyond
+from chiasm.cohort.hdf5_heaps import has_damaged_heap
 from chiasm.errors import Unsupported
 from chiasm.limits import is_packed_nothing
 
@@ -98,6 +99,8 @@ def opened(path: Path, modality: str | None = None) -> Iterator[Any]:
     except ImportError:
         raise Unsupported('H5AD and H5MU files need anndata: pip install "chiasm[omics]"') from None
     try:
+        if has_damaged_heap(path):
+            raise ValueError
         with h5py.File(path, "r") as file:
             yield file if modality is None else _modality(file, modality)
     except (AnnotatedError, Unsupported):

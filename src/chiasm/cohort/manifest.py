@@ -396,4 +396,4 @@ class _Reader:
             self.problems.append(error(what, fix, path=table.name, modality=modality, finding="target-as-input"))
 
     def _with_values(self, table: Table, columns: list[str], rows: NDArray[np.int_]) -> NDArray[np.int_]:
-        return np.where((rows >= 0) & table.has_values(columns)[rows], rows, -1)
+        return np.where(np.append(table.has_values(columns), False)[rows], rows, -1)  # the last: of those without a row

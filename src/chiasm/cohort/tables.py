@@ -127,7 +127,7 @@ class Table:
             try:
                 schema = pq.read_schema(self.shards[0])
                 _ = schema.pandas_metadata  # JSON, which may be damaged too
-            except (ValueError, pa.ArrowNotImplementedError, OSError):
+            except (pa.ArrowException, ValueError, OSError):
                 self._refuse("is not a Parquet file", "write the table again")
             names = [name for name in schema.names if not name.startswith(HIDDEN)]
             return [*names, *([self._counted["name"]] if self._counted else [])]
@@ -303,7 +303,7 @@ class Table:
                 frame = pd.DataFrame(frame, index=range(len(self)))
                 frame[self._counted["name"]] = first + step * np.arange(len(self))
             return pd.DataFrame(frame)[wanted]
-        except (ValueError, OSError):
+        except (pa.ArrowException, ValueError, OSError):
             self._refuse("the Parquet file is damaged", "write the table again")
 
     def has_values(self, columns: list[str]) -> NDArray[np.bool_]:

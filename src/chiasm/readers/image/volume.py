@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort.hdf5_chunks import inflates_beyond
+from chiasm.cohort.hdf5_heaps import has_damaged_heap
 from chiasm.limits import BOMB_VOXELS
 from chiasm.readers.guard import file_of, files_of, guarded
 from chiasm.readers.image.voxels import TRUNCATED, Stored, opened, read_array, read_stored
@@ -205,6 +206,8 @@ def _minc(path: Path, start: bytes, limits: Limits) -> _Header:
             import h5py  # type: ignore[import-untyped]
         except ImportError:
             raise missing("h5py", "imaging", "volumes in MINC 2") from None
+        if has_damaged_heap(path):
+            raise ReadError("the file is damaged, and is not read as a volume", FIX)
         with h5py.File(path, "r") as file:
             place = file
             for name in ("minc-2.0", "image", "0", "image"):
