@@ -21,6 +21,7 @@ from chiasm.evaluation.fits import Fit
 from chiasm.evaluation.intervals import scorable_folds, trial_scores
 from chiasm.evaluation.judging import Inner, named_contrasts, reach_verdict
 from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
+from chiasm.evaluation.sites import site_summary
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial, alone_where_empty
 from chiasm.evaluation.trial_findings import trial_findings
 from chiasm.fitting.sides import REFERENCE, REFERENCES, forms_of, reads_of, reads_presence, settings_of
@@ -84,7 +85,18 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
     document["contrasts"] = named_contrasts(trial, setting.contrasts)
     verdict = reach_verdict(trial, inner)
     document["verdict"] = None if verdict is None else plain(asdict(verdict))
+    document["sites"] = (
+        [plain(site_summary(trial, name)) for name in looked_at(trial)] if "site" in trial.outcomes else []
+    )
     return trial
+
+
+def looked_at(trial: Trial) -> list[str]:
+    """Recipes that are looked at closely: those that inner folds picked most often, else the one with the best mean."""
+    if (verdict := trial.verdict) is not None:
+        return [verdict.best_fused, verdict.best_single]
+    own = [row for row in trial.document["recipes"] if row["side"] != REFERENCE and row["mean"] is not None]
+    return [str(max(own, key=lambda row: row["mean"])["name"])] if own else []
 
 
 def bare_trial(
@@ -121,7 +133,8 @@ def bare_trial(
         "contrasts": [],
         "verdict": None,
     }
-    return Trial(document, prediction_table(splits, outer), outcome_table(cohort, setting.together)), complete
+    outcomes = outcome_table(cohort, setting.together, sites=protocol.by == "site")
+    return Trial(document, prediction_table(splits, outer), outcomes), complete
 
 
 def versions() -> dict[str, str]:
@@ -149,10 +162,11 @@ def prediction_table(splits: Sequence[Split], fits: Sequence[Fit]) -> pd.DataFra
     return pd.concat(parts, ignore_index=True)
 
 
-def outcome_table(cohort: Cohort, together: Cohort) -> pd.DataFrame:
+def outcome_table(cohort: Cohort, together: Cohort, *, sites: bool = False) -> pd.DataFrame:
     """Table of outcomes and modalities by patient, so that the report can be computed again from the run folder.
 
-    `together` is the same cohort with the groups that are kept on one side, or drawn as a whole.
+    `together` is the same cohort with the groups that are kept on one side, or drawn as a whole; with `sites` the table
+    says of which site each patient is.
     """
     assert cohort.outcome is not None  # evaluate refuses a cohort without a target
     value = cohort.outcome.value
@@ -165,7 +179,7 @@ def outcome_table(cohort: Cohort, together: Cohort) -> pd.DataFrame:
     columns["modalities"] = cohort.present.sum(axis=1)
     if together.group is not None:
         columns["unit"] = together.group
-    for name in ("fold", "group"):
+    for name in ("fold", "group", "site") if sites else ("fold", "group"):
         labels = getattr(cohort, name)
         if labels is not None:
             columns[name] = labels

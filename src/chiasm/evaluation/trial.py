@@ -177,6 +177,25 @@ class Trial:
             )
         return self.plotter(self)
 
+    def sites(self, recipe: str | None = None) -> pd.DataFrame:
+        """Table of the primary metric at each site, from models that never saw it, the largest site first.
+
+        Columns: recipe, site, number, n, events, metric, mean, low, high and the standard error `se`; NaN where a site
+        has too few. What follows over the sites stands in `document["sites"]`.
+
+        Args:
+            recipe: a recipe of the trial; None takes those that inner folds picked most often.
+
+        Raises:
+            ValueError: the folds were not drawn by site, or there is no such recipe.
+        """
+        from chiasm.evaluation.sites import site_table
+
+        if recipe is not None:
+            return site_table(self, recipe)
+        names = [row["recipe"] for row in self.document.get("sites", ())] or list(self.frames)[:1]
+        return pd.concat([site_table(self, name) for name in names], ignore_index=True)
+
     def report(self, path: Path | str) -> Path:
         """Write the report as one self-contained HTML file."""
         if self.reporter is None:

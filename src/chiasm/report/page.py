@@ -20,6 +20,7 @@ from chiasm.report.recipes import best_of, recipes_part
 from chiasm.report.repeat import repeat_part
 from chiasm.report.risk_groups import risk_part
 from chiasm.report.sealed import sealed_part
+from chiasm.report.sites import sites_part
 from chiasm.report.verdict import verdict_part
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def render(trial: Trial) -> str:
         patterns=patterns_part(trial, best),
         calibration=calibration_part(trial, best),
         risk=risk_part(trial, best[0]) if trial.target.has_times else None,
+        sites=sites_part(trial),
         checks=checks_part(trial),
         tripod=tripod_items(trial),
         probast=probast_items(trial),
