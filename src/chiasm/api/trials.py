@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.api.encoding import engine_of, prepare
+from chiasm.api.external_trial import add_external, require_comparable
 from chiasm.cohort import Cohort, Problem
 from chiasm.compute.memo import work_clock
 from chiasm.compute.pool import default_jobs
@@ -32,6 +33,7 @@ def evaluate(
     engine: str = "local",
     device: str = "cpu",
     contrasts: Iterable[tuple[str, str]] = (),
+    external: Cohort | None = None,
     checked: Sequence[Problem] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trial:
@@ -49,6 +51,8 @@ def evaluate(
             Windows), since a script without a `__main__` guard would be run again in each.
         engine: "local", or "ray" to run encoding and training sets on the cluster that `RAY_ADDRESS` names.
         contrasts: prespecified pairs `(recipe, against)` of the trial, each judged by its own interval.
+        external: another cohort, on which the two picks, fitted on all of this one, are scored when the trial is done;
+            the verdict does not change.
         checked: the result of `check_cohort` before the cohort was encoded; None checks it here.
         progress: called with (finished, all) training sets; None draws a bar in a terminal or notebook.
 
@@ -72,6 +76,8 @@ def evaluate(
     if protocol is not None and protocol.group_duplicates:
         findings = [kept_together(finding) for finding in findings]
     cohort = ready.cohort
+    if external is not None:
+        require_comparable(cohort, external)
     chosen, forms = registry.for_trial(recipes, cohort)
     folder = Path(out) if out is not None else None
     with followed("training sets", progress) as told:
@@ -92,7 +98,10 @@ def evaluate(
             contrasts=list(contrasts),
         )
     trial = Trial(trial.document, trial.predictions, trial.outcomes, _report, _plots)
-    if folder is not None and not (folder / "report.html").exists():
+    new = external is not None and trial.document.get("external") is None
+    if external is not None:
+        trial = add_external(trial, cohort, external, [*chosen, *forms], seed=seed, device=device, out=folder)
+    if folder is not None and (new or not (folder / "report.html").exists()):
         trial.report(folder / "report.html")
     return trial
 

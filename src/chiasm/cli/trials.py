@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -104,6 +105,9 @@ def evaluate(
     contrast: Annotated[
         list[str] | None,
         typer.Option(metavar="B:A", help="Judge recipe B against recipe A too; again for more such pairs."),
+    ] = None,
+    external: Annotated[
+        Path | None, typer.Option(metavar="OTHER", help="Score the two picks on this cohort too, when all is done.")
     ] = None,
     jobs: Jobs = None,
     engine: Engine = "local",
@@ -227,6 +231,7 @@ def show_trial(trial: Trial, out: Path, seconds: float, json: bool) -> None:
     sealed = trial.document["cohort"].get("sealed")
     if sealed is not None:
         screen.show(f"\n{sealed['patients']:,} patients are sealed: chiasm open-seal {out} COHORT scores them, once")
+    show_external(trial)
     screen.show(f"\nReport: {out / 'report.html'}")
 
 
@@ -248,6 +253,20 @@ def show_trials(trials: Trials, out: Path, seconds: float, json: bool) -> None:
     ]
     screen.show_table(["cohort", "combining", "gain (95 % interval)", "best combined"], said)
     screen.show(f"\nReports: {', '.join(str(page) for page in sorted(out.glob('*/report.html')))}")
+
+
+def show_external(trial: Trial) -> None:
+    """The picks of a trial on another cohort, if it was scored there."""
+    part = trial.document.get("external")
+    if part is None:
+        return
+    events = "" if part["events"] is None else f" with {part['events']:,} events"
+    screen.show(f"\nOn '{part['cohort']['name']}', {part['patients']:,} patients{events}, whom no model has seen:")
+    rows = [
+        [row["name"], screen.interval(*(math.nan if row[key] is None else row[key] for key in ("mean", "low", "high")))]
+        for row in part["recipes"]
+    ]
+    screen.show_table(["recipe", f"{part['recipes'][0]['metric']} (95 % interval, given the fitted models)"], rows)
 
 
 def make_room_for_demo(out: Path, name: str) -> None:

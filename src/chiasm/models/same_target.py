@@ -37,31 +37,43 @@ def require_same_target(model: object, cohort: Cohort) -> tuple[Target, Outcome]
     Raises:
         Unsupported: the cohort has no target, or one of another kind, with other classes or labels, or in another unit.
     """
+    if not isinstance(model, FittedFor):
+        return require_target(None, (), "", cohort)
+    return require_target(model.response.kind, model.response.classes, str(model.target.get("unit", "")), cohort)
+
+
+def require_target(kind: str | None, names: Sequence[str], unit: str, cohort: Cohort) -> tuple[Target, Outcome]:
+    """Return the cohort's target and outcome, once they are of this kind, with these classes and in this unit.
+
+    Args:
+        kind: None accepts any.
+
+    Raises:
+        Unsupported: naming what differs.
+    """
     target, outcome = cohort.target, cohort.outcome
     if target is None or outcome is None:
         raise Unsupported(
             f"the cohort '{cohort.name}' has no target, and a model is scored by what came of the patients: name the "
             "column in [target], or give target=... to cohort_from_frames"
         )
-    if not isinstance(model, FittedFor):
+    if kind is None:
         return target, outcome
-    response, stored = model.response, model.target
-    if target.kind != response.kind:
+    if target.kind != kind:
         raise Unsupported(
-            f"the model predicts a target of kind '{response.kind}' and that of the cohort '{cohort.name}' is of kind "
+            f"the model predicts a target of kind '{kind}' and that of the cohort '{cohort.name}' is of kind "
             f"'{target.kind}': name the outcome that the model predicts in [target]"
         )
-    if set(target.names) != set(response.classes):
+    if set(target.names) != set(names):
         noun = "labels" if target.has_labels else "classes"
         raise Unsupported(
-            f"the model knows the {noun} {listed(response.classes)} and the target of the cohort '{cohort.name}' has "
-            f"{listed(target.names)}{likely(response.classes, target.names)}: write them as at the fit"
+            f"the model knows the {noun} {listed(names)} and the target of the cohort '{cohort.name}' has "
+            f"{listed(target.names)}{likely(names, target.names)}: write them as at the fit"
         )
-    ours, theirs = str(stored.get("unit", "")), target.unit
-    if ours and theirs and plain(ours) != plain(theirs):
+    if unit and target.unit and plain(unit) != plain(target.unit):
         raise Unsupported(
-            f"the model predicts in '{ours}' and the target of the cohort '{cohort.name}' is in '{theirs}': convert "
-            "its column, and name the unit in [target]"
+            f"the model predicts in '{unit}' and the target of the cohort '{cohort.name}' is in '{target.unit}': "
+            "convert its column, and name the unit in [target]"
         )
     return target, outcome
 

@@ -12,6 +12,7 @@ from chiasm.evaluation import Trial
 from chiasm.report.calibration import calibration_part
 from chiasm.report.checks import checks_part
 from chiasm.report.cohort import cohort_part
+from chiasm.report.external import external_part
 from chiasm.report.guidelines import probast_items, tripod_items
 from chiasm.report.labels import labels_part
 from chiasm.report.measures import CONDITIONAL
@@ -63,6 +64,7 @@ def render(trial: Trial) -> str:
         calibration=calibration_part(trial, best),
         risk=risk_part(trial, best[0]) if trial.target.has_times else None,
         sites=sites_part(trial),
+        external=external_part(trial),
         checks=checks_part(trial),
         tripod=tripod_items(trial),
         probast=probast_items(trial),

@@ -1,0 +1,124 @@
+"""The picks of a trial, fitted on its whole cohort, on patients of another one: `evaluate(..., external=cohort)`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from chiasm.api.external import OWN, prepare_new, told_by
+from chiasm.artifact import write_text
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.encoding.preparing import encode_for
+from chiasm.evaluation import Trial, TrialError
+from chiasm.evaluation.external import External, score_external, scored_patients
+from chiasm.evaluation.fits import with_horizons, write_parquet
+from chiasm.evaluation.protocol import Protocol
+from chiasm.evaluation.run import kept_together, usable
+from chiasm.evaluation.summary import looked_at, plain
+from chiasm.models.same_target import listed, require_target
+
+
+def require_comparable(cohort: Cohort, external: Cohort) -> None:
+    """Refuse an external cohort on which no model of this cohort can be scored, before anything is fitted.
+
+    Raises:
+        Unsupported: another kind of target, other classes, another unit, no modality of the cohort, or nobody to score.
+    """
+    if cohort.target is None:
+        raise Unsupported("evaluating needs a target: name one in [target], or give target=... to cohort_from_frames")
+    require_target(cohort.target.kind, cohort.target.names, cohort.target.unit, external)
+    shared = [name for name in external.modalities if name in cohort.modalities]
+    if not shared:
+        raise Unsupported(
+            f"the cohort '{external.name}' has none of the modalities {listed(cohort.modalities)}: name them as in "
+            f"'{cohort.name}'"
+        )
+    scored_patients(external.with_modalities(shared))
+
+
+def add_external(
+    trial: Trial,
+    cohort: Cohort,
+    external: Cohort,
+    recipes: Sequence[Any],
+    *,
+    seed: int,
+    device: str,
+    out: Path | None,
+) -> Trial:
+    """Score the trial's picks on the external cohort, each fitted on every usable patient of its own.
+
+    A trial that has it already, from the same external cohort, is returned as it is.
+
+    Args:
+        recipes: the recipes of the trial, forms among them.
+        out: the run folder, whose `trial.json` gets the part `external`, beside the predictions and outcomes.
+
+    Raises:
+        TrialError: the trial was scored on another external cohort.
+    """
+    known = trial.document.get("external")
+    if known is not None:
+        if known["fingerprint"] != external.fingerprint:
+            raise TrialError("the trial was scored on another external cohort: choose another --out")
+        return trial
+    found, notes = picks_on(trial, cohort, external, recipes, seed=seed, device=device)
+    names = list(found.scores)
+    apart = found.difference(*names) if len(names) > 1 else None
+    part = plain(
+        {
+            "cohort": found.trial.document["cohort"],
+            "patients": found.patients,
+            "events": found.events,
+            "left_out": dict(found.left_out),
+            "reference": OWN,
+            "bootstrap": {key: found.trial.document["protocol"][key] for key in ("draws", "seed", "by")},
+            "recipes": found.trial.document["recipes"],
+            "difference": None if apart is None else {"mean": apart.mean, "low": apart.low, "high": apart.high},
+            "notes": notes,
+            "fingerprint": external.fingerprint,
+        }
+    )
+    document = {**trial.document, "external": part}
+    if out is not None:
+        tables = {
+            "external_predictions": found.trial.predictions,
+            "external_outcomes": found.trial.outcomes.reset_index(),
+        }
+        for name, table in tables.items():
+            write_parquet(out / f"{name}.parquet", pa.Table.from_pandas(table, preserve_index=False))
+        stored = json.loads((out / "trial.json").read_text(encoding="utf-8"))
+        write_text(out / "trial.json", json.dumps({**stored, "external": part}, indent=1, allow_nan=False))
+    return replace(trial, document=document)
+
+
+def picks_on(
+    trial: Trial, cohort: Cohort, external: Cohort, recipes: Sequence[Any], *, seed: int, device: str
+) -> tuple[External, list[str]]:
+    """Fit the picks on the cohort and score them on the external one, with what of it is unlike training."""
+    stored = trial.document["protocol"]
+    protocol = Protocol(by=stored["by"], group_duplicates=stored["group_duplicates"], draws=stored["draws"])
+    train = with_horizons(kept_together(usable(cohort)[0], protocol))
+    waiting = external.with_modalities([name for name in external.modalities if name in cohort.modalities])
+    rows = {row["name"]: row for row in trial.document["recipes"]}
+    models = {name: next(own for own in recipes if own.name == name) for name in looked_at(trial)}
+    fitted = {name: recipe.fit(train, seed=seed, checkpoint=None, device=device) for name, recipe in models.items()}
+    for place, model in enumerate(fitted.values()):
+        ready = prepare_new(waiting, model).cohort if not place else encode_for(model, waiting).cohort
+        waiting = waiting.merged(ready)
+    used, _ = scored_patients(waiting)
+    frames, described, notes = {}, {}, list[str]()
+    for name, model in fitted.items():
+        frames[name], said = told_by(model, used.with_target(None, None))
+        notes += [note for note in said if note not in notes]
+        described[name] = {
+            **{key: rows[name][key] for key in ("side", "family", "paper")},
+            "trained_parameters": model.trained_parameters,
+        }
+    by = stored["by"] if waiting.site is not None else None
+    return score_external(waiting, frames, by=by, draws=stored["draws"], seed=seed, described=described), notes

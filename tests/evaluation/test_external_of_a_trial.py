@@ -1,0 +1,66 @@
+"""`evaluate(..., external=cohort)`: the picks on another cohort, told apart from a verdict that does not change."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import chiasm
+from chiasm.cohort import synthetic_cohort
+
+N, NEW = 90, 70
+RECIPES = ["single:m1", "late-fusion"]
+QUICK = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
+pytestmark = pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
+
+
+@pytest.fixture(scope="module")
+def cohorts() -> tuple[chiasm.Cohort, chiasm.Cohort]:
+    whole = synthetic_cohort("complementary", N + NEW, target="regression", seed=1)
+    other = whole.subset(np.arange(N, N + NEW))
+    named = np.array([f"WOB88{k:03d}" for k in range(NEW)])
+    return whole.subset(np.arange(N)), replace(other, ids=named, name="elsewhere")
+
+
+def test_the_picks_are_scored_as_validate_scores_them_and_the_verdict_stays(cohorts, tmp_path: Path) -> None:
+    own, other = cohorts
+    plain = chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "plain", jobs=1)
+    trial = chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=other)
+    assert trial.verdict == plain.verdict and "external" not in plain.document
+    part = trial.document["external"]
+    assert [row["name"] for row in part["recipes"]] == [trial.verdict.best_fused, trial.verdict.best_single]
+    assert part["recipes"][0]["name"] == "late-fusion" and part["patients"] == NEW
+    alone = chiasm.validate(chiasm.fit(own, "late-fusion"), other, draws=100)
+    assert part["recipes"][0]["metrics"] == alone.document["metrics"]
+    first, second = (row["mean"] for row in part["recipes"])
+    assert part["difference"]["mean"] == pytest.approx(first - second)
+    stored = json.loads((tmp_path / "run" / "trial.json").read_text())
+    assert stored["external"] == part == chiasm.load_trial(tmp_path / "run").document["external"]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "External validation on 'elsewhere'" in page and f"{first:.3f}" in page
+    assert "WOB88" not in page + json.dumps(stored)
+    assert (tmp_path / "run" / "external_predictions.parquet").stat().st_mode & 0o077 == 0
+    again = chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "plain", jobs=1, external=other, resume=True)
+    assert again.document["external"] == part, "a finished trial is not run again for it"
+    assert 'id="external"' in (tmp_path / "plain" / "report.html").read_text()
+    with pytest.raises(chiasm.TrialError, match="another external cohort"):
+        chiasm.evaluate(
+            own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, resume=True, external=other.subset(range(60))
+        )
+
+
+def test_a_cohort_that_cannot_be_scored_stops_the_trial_before_it_starts(cohorts, tmp_path: Path) -> None:
+    own, other = cohorts
+    kind = synthetic_cohort("complementary", 40, target="survival")
+    for spoilt, said in (
+        (kind, "of kind 'regression' and that of the cohort 'complementary' is of kind 'survival'"),
+        (other.with_target(None, None), "the cohort 'elsewhere' has no target"),
+        (replace(other, kinds={}, sources={}, source_rows={}), "has none of the modalities 'm1', 'm2'"),
+    ):
+        with pytest.raises(chiasm.Unsupported, match=said):
+            chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=spoilt)
+    assert not (tmp_path / "run").exists()
