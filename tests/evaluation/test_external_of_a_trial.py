@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import chiasm
+from chiasm.cli import main
 from chiasm.cohort import synthetic_cohort
 
 N, NEW = 90, 70
@@ -63,4 +65,22 @@ def test_a_cohort_that_cannot_be_scored_stops_the_trial_before_it_starts(cohorts
     ):
         with pytest.raises(chiasm.Unsupported, match=said):
             chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=spoilt)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_hands_the_other_cohort_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"case": range(40), "x": rng.normal(size=40), "y": rng.normal(size=40)})
+    table.to_csv(tmp_path / "patients.csv", index=False)
+    manifest = (
+        '[patients]\ntable = "patients.csv"\nid = "case"\n[target]\nkind = "regression"\ncolumn = "y"\n'
+        '[modalities.m]\nkind = "table"\ncolumns = ["x"]\n'
+    )
+    (tmp_path / "ours.toml").write_text(manifest)
+    (tmp_path / "theirs.toml").write_text(manifest.partition("[target]")[0] + manifest[manifest.index("[mod") :])
+    command = ["evaluate", str(tmp_path / "ours.toml"), "--recipes", "single:m", "--out", str(tmp_path / "run")]
+    with pytest.raises(SystemExit) as left:
+        main([*command, "--external", str(tmp_path / "theirs.toml")])
+    said = capsys.readouterr().err
+    assert left.value.code == 2 and "has no target" in said and said.count("error:") == 1
     assert not (tmp_path / "run").exists()

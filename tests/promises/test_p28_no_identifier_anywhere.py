@@ -256,6 +256,7 @@ def test_what_is_planted_comes_out_nowhere(
         ["evaluate", "ward", "--out", str(run), *recipes], ["report", str(run)],
         ["fit", "ward", "--recipe", "late-fusion", "--out", str(model)],
         ["predict", str(model), "ward", "--out", str(tmp_path / "predictions.csv")],
+        ["validate", str(model), "ward", "--out", str(tmp_path / "validation"), "--draws", "100"],
         ["similar", "photo", "ward", "--patient", "nobody-of-that-name"],
         ["fit", "ward", "--recipe", "no-such-recipe", "--out", str(tmp_path / "other")],
         *[["store"], ["store", "verify"]],
@@ -280,11 +281,12 @@ def test_what_is_planted_comes_out_nowhere(
         assert names_found(repr(problems), secret + ids) == []
         assert TokenStore(tmp_path / "store").verify() == []
     for name in ("predictions.parquet", "outcomes.parquet"):
-        frame = pd.read_parquet(run / name)
-        assert set(frame["patient"]) <= set(IDS)
-        assert names_found(frame.drop(columns="patient").to_csv(), secret + ids) == []
-        (run / name).unlink()
-    for folder in (run, model, tmp_path / "store"):
+        for folder in (run, tmp_path / "validation"):
+            frame = pd.read_parquet(folder / name)
+            assert set(frame["patient"]) <= set(IDS)
+            assert names_found(frame.drop(columns="patient").to_csv(), secret + ids) == []
+            (folder / name).unlink()
+    for folder in (run, tmp_path / "validation", model, tmp_path / "store"):
         assert bytes_found(folder, secret + ids) == []
     written = (tmp_path / "predictions.csv").read_text()
     assert names_found(written, secret) == []

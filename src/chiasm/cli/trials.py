@@ -131,6 +131,9 @@ def evaluate(
     ready = [prepared(path, names or (), engine=engine, jobs=jobs) for path in cohorts]
     if len(ready) > 1 and contrast:
         raise ValueError("--contrast is judged within one cohort: evaluate it alone")
+    if len(ready) > 1 and external is not None:
+        raise ValueError("--external is scored by the picks of one cohort: evaluate it alone")
+    other = None if external is None else api.open_cohort(external)
     pairs = contrast_pairs(contrast or (), api.names_in_trial(names, ready[0].cohort) if contrast else ())
     with screen.Progressing("training sets") as progress, told_how_to_go_on("add --resume to go on"):
         settings: dict[str, Any] = {
@@ -139,7 +142,9 @@ def evaluate(
         if len(ready) > 1:
             trials = api.evaluate_cohorts(ready, names, protocol, progress=progress.named, **settings)
         else:
-            trial = api.evaluate(ready[0], names, protocol, contrasts=pairs, progress=progress, **settings)
+            trial = api.evaluate(
+                ready[0], names, protocol, contrasts=pairs, external=other, progress=progress, **settings
+            )
     seconds = time.monotonic() - start
     show_trials(trials, out, seconds, json) if len(ready) > 1 else show_trial(trial, out, seconds, json)
 
