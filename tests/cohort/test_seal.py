@@ -354,6 +354,22 @@ def test_what_has_changed_since_is_named(tmp_path: Path) -> None:
     assert compared(manifest, seal) == ([], ["clinical"])
 
 
+def test_a_molecule_is_compared_as_it_is_written(tmp_path: Path) -> None:
+    """Whatever version of a package is there to read it."""
+    manifest = write_cohort(
+        tmp_path, more="\n[modalities.drug]\nkind = 'molecule'\ntable = 'drugs.csv'\ncolumn = 'smiles'\n"
+    )
+    ids = pd.read_csv(tmp_path / "patients.csv")["case"]
+    drugs = pd.DataFrame({"case": ids, "smiles": ["C" * (1 + k % 7) + "O" for k in range(len(ids))]})
+    drugs.to_csv(tmp_path / "drugs.csv", index=False)
+    seal_cohort(manifest, 0.25)
+    seal = read_seal(seal_of(manifest))
+    assert compared(manifest, seal) == ([], [])
+    drugs["smiles"] = [text[::-1] for text in drugs["smiles"]]  # the same molecules
+    drugs.to_csv(tmp_path / "drugs.csv", index=False)
+    assert compared(manifest, seal) == (["a value of a sealed patient in modality 'drug' has changed"], [])
+
+
 def noted(file: str, identity: str, number: int) -> None:
     for _ in range(5):
         add_opening(Path(file), identity, f"run {number}", ["presence"])

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import chiasm
 from chiasm.cohort import CohortError
@@ -129,6 +130,10 @@ def test_the_picks_are_scored_once_on_the_sealed_patients_alone(opened: Sealed) 
         set(predictions["patient"]) == sealed_names(opened.manifest)
         and not predictions.duplicated(["recipe", "patient"]).any()
     )
+    outcomes = pd.read_parquet(opened.run / "sealed_outcomes.parquet").set_index("patient")
+    for row in own["recipes"]:  # computed again from what is stored
+        said = predictions[predictions["recipe"] == row["name"]].set_index("patient")["p_yes"]
+        assert row["mean"] == pytest.approx(roc_auc_score(outcomes.loc[said.index, "value"], said), abs=1e-9)
     for name in ("sealed.json", "sealed_predictions.parquet", "sealed_outcomes.parquet"):
         assert stat.S_IMODE((opened.run / name).stat().st_mode) == 0o600
     assert stat.S_IMODE(opened.seal.stat().st_mode) == 0o600
@@ -157,7 +162,8 @@ def test_the_page_tells_of_the_opening(opened: Sealed) -> None:
     assert "The sealed test set was opened once" in page and "unseen" not in page
     row = own["recipes"][0]
     assert f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})".split(" ")[0] in page
-    assert "case-" not in page and not any(name in page for name in sealed_names(opened.manifest))
+    texts = [file.read_text() for file in opened.run.iterdir() if file.suffix in (".json", ".jsonl", ".html")]
+    assert len(texts) >= 5 and not any("case-" in text or "fam0" in text for text in texts)
 
 
 def test_an_opening_that_is_stopped_counts_and_a_second_one_is_told_on_every_later_page(
@@ -251,6 +257,13 @@ def test_changed_values_are_found(closed: Sealed) -> None:
 def test_one_more_recipe_another_margin_or_seed_is_found(closed: Sealed, file: str, change: Any, said: str) -> None:
     closed.change(file, change)
     assert said in closed.refused()
+
+
+def test_a_damaged_result_is_found(closed: Sealed) -> None:
+    for content in ("", "[]", "{}", '{"number": 1}'):
+        (closed.run / "sealed.json").write_text(content)
+        with pytest.raises(TrialError, match="holds a damaged trial"):
+            chiasm.load_trial(closed.run)
 
 
 def test_another_seal_is_found(closed: Sealed) -> None:

@@ -203,8 +203,9 @@ def show_summary(summary: dict[str, Any]) -> None:
     screen.show(f"{summary['name']}: {summary['patients']:,} patients, {target}{known}{events}")
     if "sealed" in summary:
         sealed = summary["sealed"]
-        opened = f", and were opened {len(sealed['openings']):,} times" if sealed["openings"] else ""
-        screen.show(f"{sealed['patients']:,} more are sealed and were not looked at{opened}")
+        number = len(sealed["openings"])
+        opened = f"were opened {'once' if number == 1 else f'{number:,} times'}" if number else "were not looked at"
+        screen.show(f"{sealed['patients']:,} more are sealed and {opened}")
     rows = [[name, found["kind"], f"{found['present']:,}"] for name, found in summary["modalities"].items()]
     screen.show_table(["modality", "kind", "patients"], rows, right=["patients"])
     for name, found in summary["modalities"].items():

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.digests import digest_of
+from chiasm.cohort.kinds import CELL, has_form
 from chiasm.cohort.manifest import manifest_file, read_manifest
 from chiasm.cohort.schema import SealKeys, read_keys, read_toml
 from chiasm.cohort.seal import Content, Counts, Draw, Seal, identity_of, now, read_seal, salted, write_seal
@@ -130,12 +132,20 @@ def content_of(manifest: Path, seal: Seal) -> tuple[str, dict[str, Content]]:
     modalities = {}
     for m, name in enumerate(cohort.modalities):
         source = cohort.sources[name]
-        values = cohort.digests[:, m]
+        values = as_written(cohort, name) if has_form(cohort.kinds[name], CELL) else cohort.digests[:, m]
         modalities[name] = Content(
             definition=_sum("", [cohort.kinds[name], source.columns, source.path]),
             values=_sum(seal.salt, [names, [bytes(own).hex() for own in values]]),
         )
     return outcomes, modalities
+
+
+def as_written(cohort: Cohort, modality: str) -> list[bytes]:
+    """Digest of each patient's cell as it is written, empty where absent; not of what a package makes of a molecule."""
+    found = [b""] * len(cohort)
+    for row, cell in zip(cohort.rows_of(modality).tolist(), cohort.raw(modality), strict=True):
+        found[row] = digest_of(str(cell))
+    return found
 
 
 def compared(manifest: Path, seal: Seal) -> tuple[list[str], list[str]]:

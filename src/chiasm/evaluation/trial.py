@@ -23,6 +23,7 @@ from chiasm.targets import Target, kind_of
 SCHEMA = 2
 VALUE_OF = "value_"
 SEALED = "sealed.json"
+SEALED_PARTS = ("number", "openings", "patients", "left_out", "otherwise", "recipes", "conclusion", "sentence")
 LEADING = ("recipe", "repeat", "fold", "patient", "pattern")
 PARTS = ("cohort", "protocol", "recipes", "findings", "contrasts", "verdict")
 Reporter = Callable[["Trial", Path], Path]
@@ -294,6 +295,8 @@ def load_trial(folder: Path | str, reporter: Reporter | None = None, plotter: Pl
         raise TrialError(_damaged(folder))
     if (folder / SEALED).is_file():
         document["sealed"] = read_document(folder / SEALED)
+        if not {*SEALED_PARTS} <= document["sealed"].keys():
+            raise TrialError(_damaged(folder))
     return Trial(document, predictions, outcomes.set_index("patient"), reporter, plotter)
 
 
