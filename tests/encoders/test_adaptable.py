@@ -54,6 +54,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("monai:random=true,dims=2,size=32,channels=3", "image", IMAGES),
         ("chada:size=16,dim=12,depth=1", "image", CHANNELS),
         ("chada:size=16,dim=12,depth=1,pool=cls", "image", CHANNELS),
+        ("chada:size=16,dim=12,depth=1,layout=released", "image", CHANNELS),
         ("slices:count=3,encoder=hf:{models}/vit", "volume", VOLUMES),
     ],
 )

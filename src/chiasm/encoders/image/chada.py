@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Self
@@ -16,6 +16,7 @@ from chiasm.artifact import storable
 from chiasm.encoders.adaptable import Trunk
 from chiasm.encoders.batches import Floats, in_order
 from chiasm.encoders.frozen import hash_state, identity_of
+from chiasm.encoders.image.chada_released import ReleasedChAdaViT
 from chiasm.encoders.image.pixels import resized, standardised, with_channels
 from chiasm.encoders.weights import fill, frozen, hash_of, read_weights, seeded, weights_file
 from chiasm.readers.reading import Image
@@ -31,7 +32,8 @@ class ChannelAdaptiveViT(nn.Module):
     share the position embeddings, and an absent channel is masked as a key: it is not a channel of zeros.
 
     Source: Bourriez et al., ChAda-ViT (CVPR 2024), arXiv 2311.15264. Deviation: the channel embedding may be
-    chosen by what the channel shows instead of by its place in the file, so that the order of channels is irrelevant.
+    chosen by what the channel shows instead of by its place in the file, so that the order of channels is irrelevant;
+    norms first, GELU, no position for the class token, own tensor names: `ReleasedChAdaViT` is the released one.
 
     Args:
         size, patch: side of the image and of a patch, in pixels.
@@ -74,6 +76,9 @@ class ChannelAdaptiveViT(nn.Module):
         return states[:, 0], states[:, 1:].unflatten(1, (count, places))
 
 
+LAYOUTS: dict[str, Callable[..., nn.Module]] = {"ours": ChannelAdaptiveViT, "released": ReleasedChAdaViT}
+
+
 @storable("encoder-chada")
 @dataclass(frozen=True)
 class ChannelAdaptive:
@@ -88,6 +93,7 @@ class ChannelAdaptive:
             by the position of the channels in a file.
         pool: `channels`, or `cls` for the class token alone.
         size, patch, dim, depth, heads, most, seed: options of the network; the paper has size 224, patch 16, depth 12.
+        layout: `ours`, or `released`: the layout and tensor names of a published checkpoint, `ReleasedChAdaViT`.
 
     Raises:
         ValueError: an image has more than `most` channels, or one that `channels` does not name.
@@ -103,6 +109,7 @@ class ChannelAdaptive:
     heads: int = 3
     most: int = 10
     seed: int = 0
+    layout: str = "ours"
 
     id: ClassVar[str] = "chada"
     version: ClassVar[str] = "1"
@@ -112,6 +119,8 @@ class ChannelAdaptive:
     def __post_init__(self) -> None:
         if min(self.size, self.patch, self.dim, self.depth, self.heads, self.most) < 1 or self.size % self.patch:
             raise ValueError("size is a multiple of patch, and dim, depth, heads and most are 1 or more")
+        if self.layout not in LAYOUTS:
+            raise ValueError(f"layout={self.layout!r} is not known: choose one of {', '.join(LAYOUTS)}")
         if self.dim % self.heads or self.pool not in POOLS or len(self._names) > self.most:
             raise ValueError("dim is a multiple of heads, pool is channels or cls, channels names at most `most`")
 
@@ -125,7 +134,8 @@ class ChannelAdaptive:
 
     @property
     def identity(self) -> str:
-        return identity_of(replace(self, weights=""), _network(self, self._stamp)[1])
+        whole = identity_of(replace(self, weights=""), _network(self, self._stamp)[1])
+        return whole.replace(",layout=ours", "")  # tokens that were stored before there was a choice keep their name
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
         return self
@@ -147,7 +157,7 @@ class ChannelAdaptive:
         """Return a trunk with an independent copy of the network."""
         return self._trunk_of(copy.deepcopy(_network(self, self._stamp)[0]))
 
-    def _trunk_of(self, network: ChannelAdaptiveViT) -> Trunk:
+    def _trunk_of(self, network: nn.Module) -> Trunk:
         return ChannelTrunk(network, self.size, self.pool == "cls")
 
     def _planes(self, image: Image) -> Floats:
@@ -183,7 +193,7 @@ class ChannelTrunk(Trunk):
 
     pads: ClassVar[bool] = True
 
-    def __init__(self, network: ChannelAdaptiveViT, size: int, alone: bool) -> None:
+    def __init__(self, network: nn.Module, size: int, alone: bool) -> None:
         super().__init__(network)
         self.size, self.alone = size, alone
 
@@ -199,11 +209,11 @@ class ChannelTrunk(Trunk):
 
 
 @lru_cache(maxsize=2)
-def _network(encoder: ChannelAdaptive, stamp: str) -> tuple[ChannelAdaptiveViT, str]:
+def _network(encoder: ChannelAdaptive, stamp: str) -> tuple[nn.Module, str]:
     """Build the frozen network; return it and the hash of its weights."""
     e = encoder
     with seeded(e.seed):
-        network = ChannelAdaptiveViT(e.size, e.patch, e.dim, e.depth, e.heads, e.most)
+        network = LAYOUTS[e.layout](e.size, e.patch, e.dim, e.depth, e.heads, e.most)
     if e.weights:
         fill(network, read_weights(weights_file(e.weights)))
     return frozen(network), hash_state(network.state_dict())
