@@ -94,6 +94,23 @@ def test_the_output_is_the_formula(parallel: bool) -> None:
         torch.testing.assert_close(model(x), expected)
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_a_volume_passes_the_activation_before_and_after_its_convolution(before: bool) -> None:
+    """3DSAM-adapter: `up(relu(conv(relu(down(x)))))`; without the option only the second one."""
+    model = nn.Sequential(nn.Identity())
+    options = Bottleneck(4, dims=3, activation="relu", channels=(5, 5), activation_before=before)
+    part = attach(model, options, lambda name, module: name == "0").parts["0"]
+    x = torch.randn(2, 3, 4, 5, 5, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        part.up.weight.normal_()
+        hidden = F.linear(x, part.down.weight, part.down.bias)
+        hidden = (F.relu(hidden) if before else hidden).movedim(-1, 1)
+        hidden = F.conv3d(hidden, part.conv.weight, part.conv.bias, padding=1, groups=4).movedim(1, -1)
+        torch.testing.assert_close(model(x), x + F.linear(F.relu(hidden), part.up.weight))
+    with pytest.raises(ValueError, match="activation_before is for a path with a convolution"):
+        Bottleneck(4, activation_before=True)
+
+
 @pytest.mark.parametrize("residual", [None, True, False])
 @pytest.mark.parametrize("parallel", [False, True])
 def test_the_residual_is_the_formula(parallel: bool, residual: bool | None) -> None:

@@ -137,8 +137,16 @@ def test_paths_beside_an_attention_of_torch_and_none_where_it_convolves(places: 
         make_recipe("petl-ast").fit(scans(*places, network="hf:{models}/resnet"), seed=0)
 
 
-@pytest.mark.parametrize("block", ["mlp", "conv"])
-@pytest.mark.parametrize("layout", ["parallel", "sequential"])
+@pytest.mark.parametrize(
+    ("block", "layout"),
+    [
+        ("mlp", "parallel"),
+        ("conv", "parallel"),
+        ("mlp", "sequential"),
+        ("conv", "sequential"),
+        ("conformer", "parallel"),
+    ],
+)
 def test_petl_ast_starts_as_the_network_and_all_of_it_learns(images: chiasm.Cohort, block: str, layout: str) -> None:
     recipe = make_recipe(f"petl-ast:block={block},layout={layout},position=houlsby,reduction=4,epochs=2,latent_width=4")
     training = trainable(images, 0, None, "cpu")
@@ -161,6 +169,32 @@ def test_petl_ast_beside_and_with_x_twice(images: chiasm.Cohort) -> None:
     training = trainable(images, 0, None, "cpu")
     fresh = recipe.network(training, *recipe.prepared(training))
     assert not torch.allclose(fresh.fusion.__dict__["trunks"]["scan"](tokens).values, before, atol=1e-2)
+
+
+def test_petl_ast_without_the_residual_stands_for_the_layer(images: chiasm.Cohort) -> None:
+    """A fresh path answers zero: what is left of a block is its own skip connection, and norms outside the blocks."""
+    trunk, tokens = trunk_of(images)
+    before = trunk(tokens).values
+    recipe = make_recipe("petl-ast:layout=replacing,position=houlsby,epochs=2,latent_width=4")
+    training = trainable(images, 0, None, "cpu")
+    fresh = replace(recipe, epochs=0).network(training, *recipe.prepared(training))
+    assert not torch.allclose(fresh.fusion.__dict__["trunks"]["scan"](tokens).values, before, atol=1e-2)
+    start = fresh.fusion.attached["scan"].state()
+    trained = recipe.network(training, *recipe.prepared(training)).fusion.attached["scan"].state()
+    assert all(not torch.equal(start[key], own) for key, own in trained.items() if key.endswith("up.weight"))
+
+
+@pytest.mark.parametrize("position", ["pfeiffer", "houlsby"])
+def test_petl_ast_trains_the_norms_before_what_it_adapts_and_those_at_the_end(position: str) -> None:
+    network = choose("image", "chada:size=32,dim=16,depth=2,heads=2").encoder.trunk().network
+    recipe = make_recipe(f"petl-ast:which_norms=adapted,position={position}")
+    numbers = ("1", "2") if position == "houlsby" else ("2",)
+    expected = {"norm", *(f"layers.{k}.norm{number}" for k in (0, 1) for number in numbers)}
+    assert set(recipe.trained_norms(network)) == expected  # type: ignore[attr-defined]
+    assert len(make_recipe("petl-ast").trained_norms(network)) == 5  # type: ignore[attr-defined]
+    network.layers[1].norm2 = torch.nn.Identity()
+    with pytest.raises(ValueError, match=r"two norms a block, and 'layers\.1' has 1"):
+        recipe.trained_norms(network)  # type: ignore[attr-defined]
 
 
 def test_a_convolution_along_padded_tokens_is_refused(cohort: chiasm.Cohort, images: chiasm.Cohort) -> None:

@@ -42,13 +42,15 @@ class Bottleneck:
         residual: also add h. None: only in sequence, which makes a fresh adapter the identity. True in parallel counts
             h twice; False in sequence returns the path alone, 0 at first.
         pairs: first and second site of each layer, with `parallel` only; other sites are refused.
+        activation_before: with a convolution: the activation before it too, as in the 3DSAM-adapter.
 
     Source: Houlsby et al., ICML 2019, arXiv 1902.00751 (sequential); He et al., ICLR 2022, arXiv 2110.04366
     (parallel); Cappellazzo et al., PETL of AST, arXiv 2312.03694 (convolution, gate); Wu et al., Medical SAM Adapter,
     arXiv 2304.12620, and Gong et al., 3DSAM-adapter, arXiv 2306.13465 (two and three dimensions).
-    Deviation: no BatchNorm in the convolution and no squeeze-and-excitation (`ChannelSpatial` has one); no activation
-    after `up`, with which the path could only add. Released codes that initialise both maps at zero (which trains only
-    a bias), compute an unused convolution, or discard their norm's result are not followed.
+    Deviation: one activation, after the convolution, unless `activation_before`; no BatchNorm in the convolution and no
+    squeeze-and-excitation (`ChannelSpatial` has one); no activation after `up`, with which the path could only add.
+    Released codes that initialise both maps at zero (which trains only a bias), compute an unused convolution, or
+    discard their norm's result are not followed.
     """
 
     width: int = 8
@@ -63,10 +65,13 @@ class Bottleneck:
     channels: tuple[int, int] | None = None
     residual: bool | None = None
     pairs: tuple[tuple[str, str], ...] = ()
+    activation_before: bool = False
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"width {self.width} must be 1 or more and kernel {self.kernel} odd")
+        if self.activation_before and not self.dims:
+            raise ValueError("activation_before is for a path with a convolution: give dims")
         if self.pairs and not self.parallel:
             raise ValueError("pairs of sites are for a path in parallel: one in sequence reads its own site")
 
@@ -141,6 +146,8 @@ class _BottleneckPart(Part):
         if self.options.gate:
             hidden = F.glu(hidden, -1)
         if self.conv is not None:
+            if self.options.activation_before:
+                hidden = _ACTIVATIONS[self.options.activation](hidden)
             hidden = self.conv(hidden.movedim(-1, 1)).movedim(1, -1)
         path: Tensor = self.up(_ACTIVATIONS[self.options.activation](hidden)) * self.options.scale
         path = path.movedim(-1, 1) if first else path

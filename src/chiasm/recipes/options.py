@@ -102,7 +102,7 @@ OPTIONS = {
     "petl-ast": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
         "weight_decay=0.01, modality_dropout=0.0, block=mlp, position=pfeiffer, layout=parallel, "
-        "residual=False, reduction=64, kernel=31, norms=True"
+        "residual=False, reduction=64, kernel=31, norms=True, which_norms=all"
     ),
     "pego": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
