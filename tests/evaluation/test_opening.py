@@ -114,7 +114,7 @@ def test_what_is_named_before_anything_is_fitted(made: Sealed) -> None:
         trial.document["cohort"]["sealed"]["patients"] == seal.counts.patients and told_openings(trial.document) == ""
     )
     page = (made.run / "report.html").read_text()
-    assert "9. The sealed test set: closed" in page and "has not been opened, as far as this folder knows" in page
+    assert "The sealed test set: closed" in page and "has not been opened, as far as this folder knows" in page
     assert not set(trial.outcomes.index) & sealed_names(made.manifest)
 
 
@@ -157,7 +157,7 @@ def test_the_page_tells_of_the_opening(opened: Sealed) -> None:
     trial = chiasm.load_trial(opened.run)
     page = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", (opened.run / "report.html").read_text()))
     own = trial.document["sealed"]
-    assert f"9. The sealed test set: {own['conclusion']}" in page
+    assert f"The sealed test set: {own['conclusion']}" in page
     assert own["sentence"].replace("'", "&#39;") in page
     assert "The sealed test set was opened once" in page and "unseen" not in page
     row = own["recipes"][0]

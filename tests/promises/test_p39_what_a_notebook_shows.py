@@ -86,7 +86,7 @@ def test_every_stored_part_with_arrays_is_shown_by_their_shapes() -> None:
 
 
 def test_the_html_is_balanced_and_executes_nothing(shown: dict[str, Any], tmp_path: Path) -> None:
-    model = dataclasses.replace(shown["late-fusion"], target={"kind": "<table><script>alert(1)</script>"})
+    model = dataclasses.replace(shown["late-fusion"], recipe="<table><script>alert(1)</script>")
     cohort = made("<script>alert(1)</script>\x1b[31m")
     for name, thing in {**shown, "script": cohort, "table": model}.items():
         path = tmp_path / f"{name}.html"
