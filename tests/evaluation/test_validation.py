@@ -192,3 +192,21 @@ def test_half_the_sites_of_a_real_cohort_tell_of_the_other_half() -> None:
     assert found.document["cohort"]["units"] == len(sites) - len(sites[::2])
     scores = found.external.scores["late-fusion"]
     assert scores["harrell_c"].mean > 0.5 and scores["calibration_slope_t2"].estimable
+
+
+@pytest.mark.nightly
+@pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
+def test_genes_of_a_real_cohort_that_are_named_otherwise_are_told_of(tmp_path: Path) -> None:
+    if not (DATA / "tcga-luad").is_dir():
+        pytest.skip("the data of the cohorts is not here")
+    whole = replace(chiasm.open_cohort(DATA / "tcga-luad" / "cohort.toml").with_modalities(["rna"]), fold=None)
+    model, new = chiasm.fit(whole.subset(range(150)), "single:rna"), whole.subset(range(150, 200))
+    raw = new.raw("rna").rename(columns=lambda gene: f"rna_{gene.lower()}")
+    patients = pd.DataFrame({"months": new.outcome.value, "died": new.outcome.event.astype(int)}, index=new.ids)
+    target = chiasm.Survival("months", "died", unit="months")
+    other = cohort_from_frames(patients, {"rna": raw}, target, kinds={"rna": "omics"})
+    n = raw.shape[1]
+    said = f"{n:,} of them missing now: {n:,} of them stand there with another beginning or end, as 'rna_"
+    with pytest.raises(chiasm.Unsupported, match=said):
+        chiasm.validate(model, other, out=tmp_path / "v")
+    assert not (tmp_path / "v").exists()
