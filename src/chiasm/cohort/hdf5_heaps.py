@@ -65,4 +65,4 @@ def _advances(file: BinaryIO, place: int) -> bool:
             return False
         left -= taken
         file.seek(taken - PART.size, 1)
-    return left >= 0
+    return bool(left >= 0)
