@@ -147,3 +147,18 @@ def test_horizons_are_those_of_the_model() -> None:
     assert isinstance(cohort.target, Survival)
     other = cohort.with_target(replace(cohort.target, times=(1e-6,)), cohort.outcome)
     assert score_external(other, {"model": guesses(cohort)}, draws=100).scores == scored(cohort).scores
+
+
+def test_a_horizon_by_which_too_few_had_the_event_is_not_estimable() -> None:
+    cohort = new_patients("survival")
+    assert cohort.outcome is not None and isinstance(cohort.target, Survival)
+    first = cohort.target.times[0]
+    early = np.flatnonzero(cohort.outcome.event & (cohort.outcome.value <= first))
+    value = cohort.outcome.value.copy()
+    value[early[4:]] = first * 1.01
+    found = scored(cohort.with_target(cohort.target, replace(cohort.outcome, value=value))).scores["model"]
+    at_first = {key for key, own in found.items() if key.endswith("_t1") and own.estimable}
+    assert at_first == set() and found["auc_t2"].estimable and found["harrell_c"].estimable
+    value[early[4]] = first
+    again = scored(cohort.with_target(cohort.target, replace(cohort.outcome, value=value))).scores["model"]
+    assert again["auc_t1"].estimable
