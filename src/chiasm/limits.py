@@ -16,6 +16,7 @@ MEGABYTE, GIGABYTE = 1 << 20, 1 << 30
 MANIFEST_BYTES = 4 * MEGABYTE
 MANIFEST_DEPTH = 64  # parts of a key, as in a.b.c: TOML is parsed in the square of them
 MODALITIES = 1000
+PATIENTS = 5_000_000  # each takes a kilobyte in a check
 SEAL_BYTES = 256 * MEGABYTE
 HORIZONS = 1000
 

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from chiasm import limits
-from chiasm.cohort import bag_files, schema, table_bytes
+from chiasm.cohort import bag_files, schema, table_bytes, tables
 from chiasm.cohort.bag_files import RefusedBag, bag_shape, read_bag
 from chiasm.cohort.genesets import read_gene_sets
+from chiasm.cohort.manifest import read_manifest
 from chiasm.cohort.schema import read_keys, read_toml
 from chiasm.cohort.tables import Table
 from chiasm.errors import CohortError
@@ -207,3 +208,36 @@ def test_too_many_modalities_and_horizons_are_refused() -> None:
 def test_the_limits_stand_in_one_place() -> None:
     used: list[Callable[..., int]] = [schema.require_regular, bag_files.require_regular, table_bytes.require_regular]
     assert all(own is limits.require_regular for own in used)
+
+
+@pytest.mark.parametrize("name", ["p.parquet", "p.csv"])
+def test_more_patients_than_fit_into_memory_are_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """24 million in a Parquet file of 30 MB would take as many kilobytes."""
+    monkeypatch.setattr(tables, "PATIENTS", 3)
+    (tmp_path / "cohort.toml").write_text(
+        f'[patients]\ntable = "{name}"\nid = "id"\n[modalities.labs]\nkind = "table"\ncolumns = ["u"]\n'
+    )
+    for rows in (3, 4):
+        (tmp_path / "p.csv").write_text("id,u\n" + "".join(f"p{k},{k}\n" for k in range(rows)))
+        columns = {"id": [f"p{k}" for k in range(rows)], "u": list(range(rows))}
+        pq.write_table(pa.table(columns), tmp_path / "p.parquet")
+        cohort, problems = read_manifest(tmp_path)
+        assert (cohort is None) == (rows > 3)
+    assert [problem.what for problem in problems] == ["has 4 rows, over the limit of 3 patients"]
+
+
+def test_a_packed_table_of_more_cells_than_its_bytes_can_hold_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two bytes of text, nothing when packed, become eight of memory."""
+    monkeypatch.setattr(limits, "DECODED_BYTES", 100_000)
+    rng = np.random.default_rng(0)
+    for name, cells in (("noughts", np.zeros((500, 200), int)), ("counts", rng.integers(0, 3, (500, 200)))):
+        rows = "".join(f"p{k}," + ",".join(map(str, row)) + "\n" for k, row in enumerate(cells))
+        head = "id," + ",".join(f"c{k}" for k in range(200)) + "\n"
+        (tmp_path / f"{name}.csv.gz").write_bytes(gzip.compress((head + rows).encode()))
+    Table(tmp_path / "counts.csv.gz", "counts.csv.gz").inspect()
+    with pytest.raises(CohortError, match="cells of over 200 times its size"):
+        Table(tmp_path / "noughts.csv.gz", "noughts.csv.gz").inspect()

@@ -85,7 +85,6 @@ class _Reader:
     """Reader that opens the parts of a manifest one after another and collects their problems."""
 
     def __init__(self, manifest: Path, problems: list[Problem], seal: Seal | None, whom: Whom) -> None:
-        self.manifest = manifest
         self.folder = manifest.parent.resolve()
         self.problems = problems
         self.seal, self.whom = seal, whom
@@ -108,6 +107,7 @@ class _Reader:
             return None
         also = (keys.patients.group, keys.patients.site, *(own.on for own in keys.modalities.values()))
         try:
+            patients.require_few()
             texts, *_ = self.texts_of(patients, [key, *(name for name in patients.columns if name in also)])
             positions = self.unique_ids(patients, key, None)
         except CohortError as fault:

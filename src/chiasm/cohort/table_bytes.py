@@ -23,10 +23,12 @@ from chiasm.limits import (
     TABLE_BYTES,
     TABLE_ROWS,
     LimitError,
+    is_swollen,
     require_regular,
 )
 
 BLOCK = MEGABYTE
+SEPARATORS = (b",", b";", b"\t", b"|")
 
 
 def require_bounded(path: Path, packed: bool) -> None:
@@ -51,11 +53,17 @@ def require_bounded(path: Path, packed: bool) -> None:
 
 
 def _look_through(file: IO[bytes] | gzip.GzipFile, packed_size: int | None) -> None:
-    seen = rows = 0
+    seen = rows = cells = 0
     header_ended = False
     while block := file.read(BLOCK):
         seen += len(block)
-        rows += max(block.count(b"\n"), block.count(b"\r"))
+        ended = max(block.count(b"\n"), block.count(b"\r"))
+        rows += ended
+        cells += ended + max(map(block.count, SEPARATORS)) if packed_size is not None else 0
+        if packed_size is not None and is_swollen(2 * cells, packed_size):  # a cell becomes eight bytes
+            raise LimitError(
+                f"unpacks to cells of over {BOMB_RATIO} times its size, as no table does", "check the file"
+            )
         header_ended = header_ended or b"\n" in block or b"\r" in block
         if packed_size is not None and seen > BOMB_BYTES and seen > BOMB_RATIO * packed_size:
             raise LimitError(f"unpacks to more than {BOMB_RATIO} times its size, as no table does", "check the file")

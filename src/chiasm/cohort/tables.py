@@ -26,7 +26,7 @@ from chiasm.cohort.statistics_file import STATISTICS, read_statistics
 from chiasm.cohort.table_bytes import require_bounded, require_bounded_parquet
 from chiasm.cohort.text_table import TextTable
 from chiasm.errors import CohortError, Problem, error, warning
-from chiasm.limits import LimitError
+from chiasm.limits import PATIENTS, LimitError
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 ANNOTATED_SUFFIXES = (".h5ad", ".h5mu")
@@ -321,6 +321,11 @@ class Table:
         if self.is_parquet:
             return sum(int(pq.read_metadata(shard).num_rows) for shard in self.shards)
         return len(self.frame())
+
+    def require_few(self) -> None:
+        """Refuse a table of patients that is longer than a cohort in memory may be; of Parquet the header says so."""
+        if len(self) > PATIENTS:
+            self._refuse(f"has {len(self):,} rows, over the limit of {PATIENTS:,} patients", "take a sample of them")
 
     @property
     def labelled(self) -> tuple[str, ...]:
