@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from chiasm.cohort import hdf5_heaps
-from chiasm.cohort.hdf5_heaps import HEAP, has_damaged_heap
+from chiasm.cohort.hdf5_heaps import HEAP, NAMES, has_damaged_heap
 from chiasm.readers import ReadError, reader_for
 
 h5py = pytest.importorskip("h5py")
@@ -70,3 +70,18 @@ def test_cells_in_such_a_file_are_refused_at_once(tmp_path: Path) -> None:
     for act in (reader.inspect, reader.read):
         with pytest.raises(ReadError, match="damaged"):
             act(spoilt(path, 0, 0))
+
+
+def test_free_parts_of_names_in_a_circle_are_damaged(tmp_path: Path) -> None:
+    """The library follows them for ever, and takes memory for each."""
+    path = tmp_path / "x.h5ad"
+    anndata.AnnData(np.ones((5, 4), np.float32)).write_h5ad(path)
+    content = bytearray(path.read_bytes())
+    heap = content.find(NAMES)
+    size, free, address = struct.unpack_from("<QQQ", content, heap + 8)
+    assert free < size and not has_damaged_heap(path)
+    content[address + free : address + free + 8] = struct.pack("<Q", free)
+    path.write_bytes(content)
+    assert has_damaged_heap(path)
+    with pytest.raises(ReadError, match="damaged"):
+        reader_for("singlecell").inspect(path)

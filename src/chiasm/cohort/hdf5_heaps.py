@@ -1,4 +1,4 @@
-"""Heaps of an HDF5 file, in which its texts lie: the library goes round for ever in one that does not advance."""
+"""Heaps of an HDF5 file, in which texts and names lie: the library goes round for ever in one that does not advance."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HEAP = b"GCOL\x01\0\0\0"  # of version 1, the only one
 HEAD = struct.Struct("<8sQ")  # behind it the bytes of the heap, the head itself included
 PART = struct.Struct("<HHIQ")  # number, references, nothing, bytes; number 0 is what is free, its head included
+NAMES = b"HEAP\0\0\0\0"  # of a group of the older kind
+NAMES_HEAD = struct.Struct("<8sQQQ")  # behind it: bytes of its data, the first free part in them, where they lie
+FREE = struct.Struct("<QQ")  # the next free part, and the bytes of this one
+NO_MORE, MOST_FREE = (1, (1 << 64) - 1), 1 << 16
 LENGTHS = 8  # bytes of a length, as every program in use writes them
 LENGTHS_AT = {0: 14, 1: 14, 2: 10, 3: 10}  # by the version of the superblock
 BLOCK = 1 << 22
 MOST_USER_BYTES = 1 << 20  # before the signature
+MOST_PLACE = (1 << 63) - 1  # in a file
 
 
 def has_damaged_heap(path: Path) -> bool:
@@ -23,28 +28,40 @@ def has_damaged_heap(path: Path) -> bool:
     The file is read once, a few megabytes at a time; what is no HDF5 has none.
     """
     with path.open("rb") as file:
-        return not _has_usual_lengths(file) or any(not _advances(file, place) for place in _heaps(file))
+        base = _superblock(file)
+        if base is None:
+            return False
+        file.seek(base)
+        start = file.read(16)
+        if len(start) < 16 or start[LENGTHS_AT.get(start[8], 10)] != LENGTHS:
+            return True
+        for place, kind in _heaps(file):
+            if not (_advances(file, place) if kind == HEAP else _ends(file, place, base)):
+                return True
+    return False
 
 
-def _has_usual_lengths(file: BinaryIO) -> bool:
+def _superblock(file: BinaryIO) -> int | None:
+    """Return where the file begins, behind what its user put before; None if it is no HDF5."""
     place = 0
     while place <= MOST_USER_BYTES:
         file.seek(place)
-        start = file.read(16)
-        if start[:8] == SIGNATURE:
-            return len(start) == 16 and start[LENGTHS_AT.get(start[8], 10)] == LENGTHS
+        if file.read(len(SIGNATURE)) == SIGNATURE:
+            return place
         place = 2 * place or 512
-    return True
+    return None
 
 
-def _heaps(file: BinaryIO) -> Iterator[int]:
-    """Yield the place of each heap."""
+def _heaps(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the place of each heap, and its kind."""
     start, kept = 0, b""
     file.seek(0)
     while block := file.read(BLOCK):
-        behind, whole, at = file.tell(), kept + block, -1
-        while (at := whole.find(HEAP, at + 1)) >= 0:
-            yield start - len(kept) + at
+        behind, whole = file.tell(), kept + block
+        for kind in (HEAP, NAMES):
+            at = -1
+            while (at := whole.find(kind, at + 1)) >= 0:
+                yield start - len(kept) + at, kind
         file.seek(behind)
         start, kept = behind, whole[1 - len(HEAP) :]
 
@@ -54,7 +71,7 @@ def _advances(file: BinaryIO, place: int) -> bool:
     head = file.read(HEAD.size)
     if len(head) < HEAD.size:
         return False
-    left = HEAD.unpack(head)[1] - HEAD.size
+    left: int = HEAD.unpack(head)[1] - HEAD.size
     while left >= PART.size:
         part = file.read(PART.size)
         if len(part) < PART.size:
@@ -65,4 +82,22 @@ def _advances(file: BinaryIO, place: int) -> bool:
             return False
         left -= taken
         file.seek(taken - PART.size, 1)
-    return bool(left >= 0)
+    return left >= 0
+
+
+def _ends(file: BinaryIO, place: int, base: int) -> bool:
+    """Tell whether the free parts of a heap of names lead to an end; what lies outside the library tells itself."""
+    file.seek(place)
+    head = file.read(NAMES_HEAD.size)
+    if len(head) < NAMES_HEAD.size:
+        return False
+    _, size, free, address = NAMES_HEAD.unpack(head)
+    for _ in range(min(size // FREE.size, MOST_FREE) + 1):
+        if free in NO_MORE or free >= size:
+            return True
+        file.seek(min(base + address + free, MOST_PLACE))
+        part = file.read(FREE.size)
+        if len(part) < FREE.size:
+            return True
+        free, _ = FREE.unpack(part)
+    return False
