@@ -241,3 +241,14 @@ def test_a_packed_table_of_more_cells_than_its_bytes_can_hold_is_refused(
     Table(tmp_path / "counts.csv.gz", "counts.csv.gz").inspect()
     with pytest.raises(CohortError, match="cells of over 200 times its size"):
         Table(tmp_path / "noughts.csv.gz", "noughts.csv.gz").inspect()
+
+
+def test_a_parquet_file_with_other_rows_than_its_header_announces_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pq.write_table(pa.table({"id": ["a", "b", "c"]}), tmp_path / "x.parquet")
+    table = Table(tmp_path / "x.parquet", "x.parquet")
+    assert table.texts("id").tolist() == ["a", "b", "c"]
+    monkeypatch.setattr(Table, "__len__", lambda self: 4)
+    with pytest.raises(CohortError, match="Parquet file is damaged"):
+        table.texts("id")

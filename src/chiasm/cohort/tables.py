@@ -302,6 +302,8 @@ class Table:
                 first, step = int(self._counted["start"]), int(self._counted["step"])
                 frame = pd.DataFrame(frame, index=range(len(self)))
                 frame[self._counted["name"]] = first + step * np.arange(len(self))
+            if written and len(frame) != len(self):  # the header announces another number of rows
+                raise ValueError
             return pd.DataFrame(frame)[wanted]
         except (pa.ArrowException, ValueError, OSError):
             self._refuse("the Parquet file is damaged", "write the table again")
