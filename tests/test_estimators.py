@@ -77,7 +77,7 @@ def test_modalities_by_name_and_by_position_are_those_of_the_levels() -> None:
     placed = chiasm.ChiasmRegressor(modalities=places).fit(flat.to_numpy(), y)
     np.testing.assert_allclose(named.predict(flat), wanted, atol=1e-12)
     np.testing.assert_allclose(placed.predict(flat.to_numpy()), wanted, atol=1e-12)
-    with pytest.raises(ValueError, match="names a column that X lacks: 'm1_z'"):
+    with pytest.raises(ValueError, match="names a column that X lacks: m1_z"):
         chiasm.ChiasmRegressor(modalities={"m1": ["m1_z"]}).fit(flat, y)
 
 

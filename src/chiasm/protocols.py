@@ -145,6 +145,13 @@ class NamesForms(Protocol):
 
 
 @runtime_checkable
+class Narrows(Protocol):
+    """Protocol of a recipe whose options name modalities: `on` gives the same recipe for one of them alone."""
+
+    def on(self, modality: str) -> Recipe: ...
+
+
+@runtime_checkable
 class ReadsPresence(Protocol):
     """Protocol of a recipe that says whether a prediction may depend on which modalities a patient has.
 

@@ -11,10 +11,11 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
 import chiasm
@@ -127,9 +128,9 @@ def test_words_and_columns_by_name_and_one_modality() -> None:
         chiasm.Unsupported, match="asks for a column 'ages' that its modalities lack: did you mean 'age'"
     ):
         chiasm.fit(cohort, chiasm.from_sklearn(pipeline("ages")))
-    with pytest.raises(chiasm.Unsupported, match="cannot be fitted: missing values in 1 column") as told:
+    with pytest.raises(chiasm.Unsupported, match="the frame has missing values in 1 column") as told:
         chiasm.fit(cohort, chiasm.from_sklearn(LogisticRegression(), modalities=["clinical"]))
-    assert "'stage' holds words" in str(told.value)
+    assert "words, as in 'stage'" in str(told.value)
     assert "II" not in str(told.value).replace("'stage'", "")  # scikit-learn quotes a value of a patient
 
 
@@ -141,6 +142,81 @@ def test_a_patient_without_its_modalities_gets_the_prior() -> None:
     assert without.any() and found.loc[without].iloc[:, 1:].nunique().max() == 1
     share = answers(cohort)[~without].mean()
     np.testing.assert_allclose(found.loc[without].iloc[0, 2], share)
+
+
+def test_one_label_is_not_turned_round() -> None:
+    rng = np.random.default_rng(0)
+    ids = [f"p{k}" for k in range(80)]
+    x = pd.DataFrame(rng.normal(size=(80, 2)), index=ids, columns=["a", "b"])
+    patients = pd.DataFrame({"stroke": (x["a"] + 0.6 * rng.normal(size=80) > 0).astype(int)}, index=ids)
+    cohort = chiasm.cohort_from_frames(patients, {"m": x}, chiasm.Multilabel(("stroke",)))
+    several = [KNeighborsClassifier(5), RandomForestClassifier(5), MultiOutputClassifier(LogisticRegression())]
+    for estimator in several:
+        found = chiasm.fit(cohort, chiasm.from_sklearn(estimator)).predict(cohort)["p_stroke"]
+        assert found[patients["stroke"] == 1].mean() > found[patients["stroke"] == 0].mean() + 0.3
+
+
+def test_a_search_for_a_model_of_times_gives_risks() -> None:
+    sksurv = pytest.importorskip("sksurv.linear_model")
+    cohort = chiasm.synthetic_cohort("complementary", 150, target="survival")
+    search = GridSearchCV(filled(sksurv.IPCRidge()), {"ipcridge__alpha": [1.0, 10.0]}, cv=2)
+    found = chiasm.fit(cohort, chiasm.from_sklearn(search)).predict(cohort).loc[list(cohort.ids), "risk"]
+    outcome = cohort.outcome
+    assert outcome is not None and outcome.event is not None
+    metrics = pytest.importorskip("sksurv.metrics")
+    assert metrics.concordance_index_censored(outcome.event, outcome.value, found)[0] > 0.6
+
+
+def test_who_lacks_its_modality_has_the_usual_risk_and_not_the_lowest() -> None:
+    sksurv = pytest.importorskip("sksurv.linear_model")
+    cohort = chiasm.synthetic_cohort("complementary", 150, target="survival", missing=0.3)
+    recipe = chiasm.from_sklearn(filled(sksurv.IPCRidge(alpha=1.0)), modalities=["m1"])
+    risk = chiasm.fit(cohort, recipe).predict(cohort).loc[list(cohort.ids), "risk"]
+    without = ~cohort.present[:, cohort.modalities.index("m1")]
+    assert risk[without].nunique() == 1
+    assert risk[~without].min() < risk[without].iloc[0] < risk[~without].max()
+    np.testing.assert_allclose(risk[without].iloc[0], risk[~without].mean())
+
+
+def test_forms_are_made_of_a_pipeline_that_names_its_modalities() -> None:
+    cohort = chiasm.synthetic_cohort("complementary", 80)
+    recipe = chiasm.from_sklearn(filled(LogisticRegression()), modalities=["m1", "m2"], name="ours")
+    _, forms = registry.for_trial([recipe], cohort)
+    assert [form.name for form in forms] == ["ours:modality=m1", "ours:modality=m2"]
+    assert "p_" in "".join(map(str, forms[0].fit(cohort, seed=0).predict(cohort).columns))
+
+
+def test_a_level_not_seen_is_refused_without_quoting_it() -> None:
+    rng = np.random.default_rng(0)
+    ids = [f"p{k}" for k in range(40)]
+    table = pd.DataFrame({"stage": ["I", "II"] * 20, "age": rng.normal(size=40)}, index=ids)
+    y = pd.DataFrame({"y": rng.normal(size=40)}, index=ids)
+    cohort = chiasm.cohort_from_frames(y, {"clinical": table}, chiasm.Regression("y"))
+    encoded = make_column_transformer((OneHotEncoder(), ["stage"]), ("passthrough", ["age"]))
+    model = chiasm.fit(cohort, chiasm.from_sklearn(make_pipeline(encoded, Ridge())))
+    other = pd.DataFrame({"stage": ["IVb"], "age": [0.5]}, index=["n"])
+    with pytest.raises(chiasm.Unsupported, match="handle_unknown") as told:
+        model.predict(chiasm.cohort_from_frames(pd.DataFrame(index=["n"]), {"clinical": other}))
+    assert "IVb" not in str(told.value)
+
+
+def test_the_parameters_of_a_forest_in_a_pipeline_are_counted() -> None:
+    cohort = chiasm.synthetic_cohort("complementary", 60)
+    small, large = (
+        chiasm.fit(cohort, chiasm.from_sklearn(filled(RandomForestClassifier(trees)))).trained_parameters
+        for trees in (2, 20)
+    )
+    assert large > 5 * small > 100
+
+
+def test_a_trial_knows_a_pipeline_by_all_its_parameters_in_every_process() -> None:
+    columns = [f"g{k}" for k in range(40)]
+    other = [*columns[:35], "h", *columns[36:]]
+    made = [make_column_transformer(("passthrough", own)) for own in (columns, columns, other)]
+    texts = [chiasm.from_sklearn(make_pipeline(own, Ridge())).described for own in made]
+    assert texts[0] == texts[1] != texts[2]
+    text = chiasm.from_sklearn(make_pipeline(FunctionTransformer(np.log1p), Ridge())).described
+    assert "log1p" in text and " at 0x" not in text
 
 
 class Broken(LinearRegression):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -74,7 +75,12 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             if not len(frame) or not frame.shape[1]:
                 raise ValueError(f"X has {len(frame)} rows and {frame.shape[1]} columns: give it one of each at least")
         else:
-            values = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan")
+            try:
+                values = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan")
+            except ValueError as error:
+                if "could not convert" in str(error):  # it goes on to quote a value
+                    raise ValueError("X is an array with words: give a frame, whose columns may hold words") from None
+                raise
             frame = pd.DataFrame(np.asarray(values), columns=[f"x{k}" for k in range(values.shape[1])])
         return frame.set_axis(row_names(len(frame)), axis=0)
 
@@ -82,11 +88,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         """Frame of each modality: by `modalities`, by the first level of the columns, or all as one."""
         if self.modalities is not None:
             names = {name: list(own) for name, own in self.modalities.items()}
+            if any(len({isinstance(column, Integral) for column in own}) > 1 for own in names.values()):
+                raise ValueError("modalities names columns by position and by name: name them in one way")
             lacking = [column for own in names.values() for column in own if not self._has(frame, column)]
             if lacking:
-                raise ValueError(f"modalities names a column that X lacks: {lacking[0]!r}")
+                raise ValueError(f"modalities names a column that X lacks: {lacking[0]}")
             return {
-                name: frame.iloc[:, own] if all(isinstance(column, int) for column in own) else frame[own]
+                name: frame.iloc[:, own] if all(isinstance(column, Integral) for column in own) else frame[own]
                 for name, own in names.items()
             }
         if frame.columns.nlevels == 2:
@@ -95,7 +103,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     @staticmethod
     def _has(frame: pd.DataFrame, column: Any) -> bool:
-        return column < frame.shape[1] if isinstance(column, int) else column in frame.columns
+        return 0 <= int(column) < frame.shape[1] if isinstance(column, Integral) else column in frame.columns
 
     def _cohort(self, blocks: Mapping[str, pd.DataFrame], patients: pd.DataFrame, target: Target | None) -> Cohort:
         return cohort_from_frames(patients, blocks, target, kinds=dict(self.kinds or {}), name=type(self).__name__)

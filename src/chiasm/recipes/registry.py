@@ -12,7 +12,7 @@ from chiasm.encoders.catalogue import import_fitted
 from chiasm.errors import nearest
 from chiasm.fitting.forms import Form
 from chiasm.fitting.sides import REFERENCES, forms_of, reads_of
-from chiasm.protocols import NamesForms, reads_inputs
+from chiasm.protocols import NamesForms, Narrows, reads_inputs
 from chiasm.recipes.catalogue import RECIPES, ROWS, others
 from chiasm.specs import name_and_options, read_options
 
@@ -115,7 +115,10 @@ def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list
     forms: dict[str, Any] = {}
     for recipe in listed:
         if not isinstance(recipe, NamesForms) and len(reads_of(recipe, cohort)) > 1:
-            made: list[Any] = [Form(recipe, name) for name in reads_of(recipe, cohort)]
+            made: list[Any] = [
+                Form(recipe.on(name) if isinstance(recipe, Narrows) else recipe, name)
+                for name in reads_of(recipe, cohort)
+            ]
         else:
             made = [make_recipe(name) for name in forms_of(recipe, cohort)] if asked is None else []
         forms |= {form.name: form for form in made if form.name not in given and supported(form, cohort)}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,10 @@ class Pipeline:
         """Return the modalities that it reads of a cohort."""
         return tuple(sorted(set(self.only) & set(cohort.modalities))) if self.only else cohort.modalities
 
+    def on(self, modality: str) -> Pipeline:
+        """Return the recipe that reads this modality alone."""
+        return replace(self, only=(modality,))
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` unless all its modalities are columns and the estimator predicts this kind of target."""
         require(cohort, 1)
@@ -101,7 +106,10 @@ class Pipeline:
             Unsupported: the estimator refuses the frame; its own message is the cause, and may quote a patient.
         """
         from sklearn.base import clone  # type: ignore[import-untyped]
+        from sklearn.exceptions import DataConversionWarning  # type: ignore[import-untyped]
 
+        if seed < 0:
+            raise ValueError(f"the seed is {seed}, and must be 0 or more")
         training = trainable(cohort.with_modalities(list(self.modalities(cohort))), seed, checkpoint, device)
         seen = training.cohort
         columns = named_columns(seen, seen.modalities)
@@ -111,13 +119,19 @@ class Pipeline:
         if unset:
             estimator.set_params(**dict.fromkeys(unset, seed))
         answer = answer_of(training.target, training.outcome)
-        with kept_randomness():
+        with kept_randomness(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataConversionWarning)  # of one label, which is a column here
             try:
                 estimator.fit(frame, answer)
             except (ValueError, TypeError) as error:
                 raise Unsupported(f"{type(estimator).__name__} cannot be fitted: {why(frame)}") from error
-        kinds = {name: seen.kinds[name] for name in seen.modalities}
-        return PipelineModel(self.name, kinds, estimator, training.target, training.outcome, columns)
+        model = PipelineModel(
+            self.name, {name: seen.kinds[name] for name in seen.modalities}, estimator, training.target,
+            training.outcome, columns,
+        )  # fmt: skip
+        if not training.target.has_times:
+            return model
+        return replace(model, usual_risk=float(model.said(frame)["risk"].mean()))
 
 
 def asked_for(estimator: Any) -> Iterator[str]:
@@ -132,9 +146,10 @@ def asked_for(estimator: Any) -> Iterator[str]:
 
 
 def why(frame: pd.DataFrame) -> str:
-    """Say what of a frame an estimator may not bear, by counts and names of columns."""
+    """Say where the reason stands, and what of a frame an estimator may not bear, by counts and names of columns."""
     words = [str(name) for name in frame.columns if frame[name].dtype == object]
     gaps = int(frame.isna().any().sum())
     said = [f"missing values in {count(gaps, 'column')}, which an imputer fills"] if gaps else []
-    said += [f"'{words[0]}' holds words, which an encoder of categories turns to numbers"] if words else []
-    return "; ".join(said) or "its error, from which this one was raised, has the reason"
+    said += [f"words, as in '{words[0]}', which an encoder of categories turns to numbers"] if words else []
+    has = f"; the frame has {' and '.join(said)}" if said else ""
+    return f"the error from which this one was raised has the reason{has}"

@@ -83,11 +83,15 @@ class PipelineModel:
     target: Target = field(repr=False)
     outcome: Outcome = field(repr=False)
     columns: Columns = field(repr=False)
+    usual_risk: float = 0.0
 
     @property
     def trained_parameters(self) -> int:
-        """Count of the numbers that the estimator and its parts learned: coefficients, thresholds and leaves."""
-        return sum(array.size for array in learned(self.estimator))
+        """Count of the numbers that the estimator and its parts learned: coefficients, thresholds and leaves.
+
+        Histogram gradient boosting keeps its trees where nobody may look, and counts none.
+        """
+        return sum(array.size for array in learned(self.estimator, set()))
 
     def predict(self, cohort: Cohort) -> pd.DataFrame:
         """Predict one row per patient, in the cohort's row order; who has none of its modalities gets the prior.
@@ -98,9 +102,11 @@ class PipelineModel:
         """
         seen = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
         frame, here = side_by_side(seen, self.columns), np.flatnonzero(seen.present.any(1))
-        found = self._said(frame.iloc[here]) if len(here) else None
+        found = self.said(frame.iloc[here]) if len(here) else None
         times = [] if found is None else list(self.target.horizon_columns(found))
         whole = self.target.prior_frame(self.outcome, len(cohort), self.target.names, times)
+        if self.target.has_times:
+            whole["risk"] = self.usual_risk  # as the training patients have on average, whatever the risk's zero is
         if found is not None:
             whole = whole.reindex(columns=found.columns)
             whole.iloc[here] = found.to_numpy(np.float64)
@@ -109,25 +115,56 @@ class PipelineModel:
         whole.index = pd.Index(cohort.ids, name="patient", dtype=object)
         return whole.iloc[cohort.order]
 
-    def _said(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def said(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """What the estimator says of the patients of a frame, as columns of a prediction.
+
+        Raises:
+            Unsupported: the estimator refuses the frame; its own message is the cause, and may quote a patient.
+        """
+        try:
+            return self._columns_said(frame)
+        except (ValueError, TypeError) as error:
+            raise Unsupported(
+                f"{type(self.estimator).__name__} cannot predict, for the reason of the error from which this one was "
+                "raised; an encoder that met a level it has not seen needs handle_unknown='ignore'"
+            ) from error
+
+    def _columns_said(self, frame: pd.DataFrame) -> pd.DataFrame:
         target, estimator = self.target, self.estimator
         if target.has_classes:
-            place = {str(name): k for k, name in enumerate(estimator.classes_)}
             found = np.asarray(estimator.predict_proba(frame), np.float64)
-            return pd.DataFrame({f"p_{name}": found[:, place[name]] for name in target.names})
+            known = {str(name): found[:, k] for k, name in enumerate(estimator.classes_)}
+            return pd.DataFrame({f"p_{name}": known.get(name, np.zeros(len(frame))) for name in target.names})
         if target.has_labels:
-            said = estimator.predict_proba(frame)  # a list of (n, 2), or (n, K)
-            found = np.stack([own[:, 1] for own in said], axis=1) if isinstance(said, list) else np.asarray(said)
-            return pd.DataFrame({f"p_{name}": found[:, k] for k, name in enumerate(target.names)}, dtype=np.float64)
+            return self._labels_said(estimator.predict_proba(frame))
         value = np.asarray(estimator.predict(frame), np.float64).reshape(len(frame))
         if not target.has_times:
             return pd.DataFrame({"prediction": value})
-        rises = bool(getattr(estimator, "_predict_risk_score", True))  # scikit-survival: False where it predicts times
+        last = innermost(estimator)
+        rises = bool(getattr(last, "_predict_risk_score", True))  # scikit-survival: False where it predicts times
         columns = {"risk": value if rises else -value}
-        if hasattr(estimator, "predict_survival_function"):
-            curves = estimator.predict_survival_function(frame)
-            for time in target.times:
-                columns[horizon_column(time)] = np.array([survival_at(curve, time) for curve in curves])
+        curves = curves_of(estimator, last, frame)
+        for time in target.times if curves is not None else ():
+            columns[horizon_column(time)] = np.array([survival_at(curve, time) for curve in curves or ()])
+        return pd.DataFrame(columns)
+
+    def _labels_said(self, said: Any) -> pd.DataFrame:
+        """Probability of each label from a list of `(n, classes)`, a label each, or from one array.
+
+        An array has a column for each label; of a single label it has one for absence and one for presence.
+        """
+        names, classes = self.target.names, getattr(innermost(self.estimator), "classes_", None)
+        if not isinstance(said, list):
+            found = np.asarray(said, np.float64)
+            if len(names) == 1 and found.shape[1] == 2:
+                found = found[:, 1:]
+            return pd.DataFrame({f"p_{name}": found[:, k] for k, name in enumerate(names)})
+        columns = {}
+        for k, name in enumerate(names):
+            own, levels = np.asarray(said[k], np.float64), [0, 1]
+            if own.shape[1] == 1:  # a label that all training patients have, or none
+                levels = [int(self.outcome.value[0, k])] if classes is None else [int(one) for one in classes[k]]
+            columns[f"p_{name}"] = own[:, levels.index(1)] if 1 in levels else np.zeros(len(own))
         return pd.DataFrame(columns)
 
     def save(self, path: Path | str) -> None:
@@ -148,18 +185,42 @@ def survival_at(curve: Any, time: float) -> float:
     return 1.0 if place < 0 else float(np.clip(curve.y[place], 0.0, 1.0))
 
 
-def learned(part: Any, depth: int = 6) -> Iterator[np.ndarray]:
+def innermost(estimator: Any) -> Any:
+    """The estimator that predicts: the best of a search, the last step of a pipeline."""
+    for _ in range(8):
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
+        else:
+            break
+    return estimator
+
+
+def curves_of(estimator: Any, last: Any, frame: pd.DataFrame) -> list[Any] | None:
+    """Survival functions of the patients; None where the model has none."""
+    if not hasattr(last, "predict_survival_function"):
+        return None
+    whole = estimator.best_estimator_ if hasattr(estimator, "best_estimator_") else estimator
+    try:
+        return list(whole.predict_survival_function(frame))
+    except (ValueError, AttributeError):  # made without a baseline hazard, or with a loss that has none
+        return None
+
+
+def learned(part: Any, seen: set[int]) -> Iterator[np.ndarray]:
     """Yield the arrays of floating-point numbers that an estimator and the estimators within it keep after a fit."""
-    if depth == 0:
+    if id(part) in seen:
         return
+    seen.add(id(part))
     if isinstance(part, np.ndarray) and part.dtype.kind == "f":
         yield part
     elif isinstance(part, np.ndarray | list | tuple):
         for own in part if not isinstance(part, np.ndarray) or part.dtype == object else ():
-            yield from learned(own, depth - 1)
+            yield from learned(own, seen)
     elif hasattr(part, "threshold") and hasattr(part, "value"):  # a tree of scikit-learn
         yield from (np.asarray(part.threshold), np.asarray(part.value))
     elif hasattr(part, "get_params"):
         for name, own in vars(part).items():
             if (name.endswith("_") and not name.startswith("_")) or name == "steps":
-                yield from learned(own, depth - 1)
+                yield from learned(own, seen)
