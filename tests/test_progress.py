@@ -53,6 +53,20 @@ def test_a_bar_in_a_terminal() -> None:
     assert out == "done\n" and "training sets" in seen and "4/4" in seen
 
 
+NAMED = """\
+from chiasm import progress
+with progress.Progressing("training sets") as told:
+    told.named("TCGA {BRCA} [/old]\\x1b[2J", 1, 4)
+    told.named("TCGA {BRCA} [/old]\\x1b[2J", 6, 6)
+print("done")
+"""
+
+
+def test_a_name_with_braces_and_marks_is_shown_as_it_is_and_work_may_be_added() -> None:
+    out, seen = run_in_terminal(NAMED)
+    assert out == "done\n" and "TCGA {BRCA} [/old]" in seen and "6/6" in seen and "\x1b[2J" not in seen
+
+
 def test_nothing_in_a_script(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)  # a line would be written at once
     with followed("sources", None) as told:

@@ -138,14 +138,19 @@ class Progressing:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 
-            columns = (TextColumn(self._label + self.what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+            )
             self.bar = Bar(
                 *columns, TextColumn("left"), TimeRemainingColumn(), console=self.console, auto_refresh=False
             )
             self.bar.start()
-            self.task = self.bar.add_task("", total=everything)
+            self.task = self.bar.add_task(visible(self._label + self.what), total=everything)
         elif done < everything and now - self.last < SECONDS_BETWEEN_FRAMES:
             return
         self.last = now
-        self.bar.update(self.task, completed=done)
+        self.bar.update(self.task, completed=done, total=everything)  # work may be added on the way
         self.bar.refresh()

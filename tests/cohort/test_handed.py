@@ -115,6 +115,22 @@ def test_what_may_mean_several_things_is_refused_with_the_way_to_write_it(given:
     assert 'give {"clinical": frame}' in str(told.value)
 
 
+def test_what_may_be_a_patient_is_not_quoted_and_nothing_is_refused() -> None:
+    with pytest.raises(chiasm.CohortError, match="no modality of 1 that are named") as told:
+        model("clinical", "rna").predict({"case-007": {"age": 61}})
+    assert "case-007" not in str(told.value)
+    for nothing in ({}, {"clinical": None}):
+        with pytest.raises(chiasm.CohortError, match="no modality of 'clinical', 'rna' is given"):
+            model("clinical", "rna").predict(nothing)
+
+
+def test_identifiers_are_read_as_a_cohort_reads_them() -> None:
+    block = frames()["rna"].iloc[:3]
+    numbers = model("rna").predict({"rna": block.set_axis([1.0, 2.0, 3.0], axis=0)})
+    assert list(numbers.index) == ["1", "2", "3"]
+    np.testing.assert_allclose(numbers["prediction"], model("rna").predict({"rna": block})["prediction"])
+
+
 def test_a_patient_who_lacks_columns_is_refused_unless_they_may_lack() -> None:
     with pytest.raises(chiasm.Unsupported, match="stage"):
         model("clinical", "rna").predict({"clinical": {"age": 61}})

@@ -85,4 +85,6 @@ def test_a_run_writes_both_tables_and_two_cohorts_of_one_name_are_refused_before
     assert [row["cohort"] for row in stored["verdicts"]] == ["first", "second"]
     with pytest.raises(chiasm.TrialError, match="two cohorts are called 'first'"):
         chiasm.evaluate_cohorts([frames(0, "first"), frames(1, "first")], ["presence"], QUICK, out=tmp_path / "no")
+    with pytest.raises(chiasm.TrialError, match="called 'mean', as a column"):
+        chiasm.evaluate_cohorts([frames(0, "first"), frames(1, "mean")], ["presence"], QUICK, out=tmp_path / "no")
     assert not (tmp_path / "no").exists()

@@ -14,6 +14,7 @@ from chiasm.artifact import write_text
 from chiasm.cohort import Cohort
 from chiasm.encoding.preparing import PreparedCohort
 from chiasm.evaluation import Protocol, Trial, TrialError, Trials
+from chiasm.evaluation.several import COLUMNS
 
 
 def evaluate_cohorts(
@@ -35,7 +36,7 @@ def evaluate_cohorts(
         options: of `evaluate`: `seed`, `resume`, `jobs`, `engine`, `device`, `contrasts`.
 
     Raises:
-        TrialError: two cohorts have one name, or a run folder holds another trial.
+        TrialError: two cohorts have one name, one has the name of a column, or a run folder holds another trial.
         CohortError: `check_cohort` finds errors in one of them.
         Unsupported: a requested recipe cannot be fitted on one of them.
     """
@@ -43,6 +44,11 @@ def evaluate_cohorts(
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise TrialError(f"two cohorts are called '{twice[0]}': give each a `name` of its own in its manifest")
+    taken = [name for name in names if name in COLUMNS]
+    if taken:
+        raise TrialError(
+            f"a cohort is called '{taken[0]}', as a column of the table over cohorts: give it another name"
+        )
     asked = recipes if recipes is None or isinstance(recipes, str) else list(recipes)
     made: dict[str, Trial] = {}
     for name, given in zip(names, cohorts, strict=True):

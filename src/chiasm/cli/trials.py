@@ -128,12 +128,12 @@ def evaluate(
     if engine == "local":
         api.require_device(device)  # a cluster's machines have their own
     start = time.monotonic()
-    ready = [prepared(path, names or (), engine=engine, jobs=jobs) for path in cohorts]
-    if len(ready) > 1 and contrast:
+    if len(cohorts) > 1 and contrast:
         raise ValueError("--contrast is judged within one cohort: evaluate it alone")
-    if len(ready) > 1 and external is not None:
+    if len(cohorts) > 1 and external is not None:
         raise ValueError("--external is scored by the picks of one cohort: evaluate it alone")
     other = None if external is None else api.open_cohort(external)
+    ready = [prepared(path, names or (), engine=engine, jobs=jobs) for path in cohorts]
     pairs = contrast_pairs(contrast or (), api.names_in_trial(names, ready[0].cohort) if contrast else ())
     with screen.Progressing("training sets") as progress, told_how_to_go_on("add --resume to go on"):
         settings: dict[str, Any] = {

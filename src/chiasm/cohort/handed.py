@@ -11,6 +11,7 @@ import pandas as pd
 
 from chiasm.cohort.annotated import cohort_from_mudata
 from chiasm.cohort.annotated_block import block_of, is_annotated, is_several
+from chiasm.cohort.cells import as_text
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.frames import cohort_from_frames
 from chiasm.cohort.kinds import CELL, FILES, TABLE, has_form
@@ -48,20 +49,23 @@ def handed(given: Any, kinds: Mapping[str, str], columns: Mapping[str, Sequence[
     if not isinstance(given, Mapping):
         raise refused(f"{type(given).__name__} is no cohort, and no patients in another form", kinds)
     strange = [str(name) for name in given if name not in kinds]
-    if strange:
-        like = nearest(strange[0], list(kinds))
-        hint = f": did you mean '{like}'?" if like else ""
-        raise refused(f"the model reads no modality '{strange[0]}', but {listed(kinds)}{hint}", kinds)
+    if strange:  # what is like no modality may be a patient, and is not quoted
+        like = {name: nearest(name, list(kinds)) for name in strange}
+        said = next((f" '{name}', but {listed(kinds)}: did you mean '{own}'?" for name, own in like.items() if own), "")
+        said = said or f" of {len(strange)} that are named, but {listed(kinds)}"
+        raise refused(f"the model reads no modality{said}", kinds)
     there = {name: own for name, own in given.items() if own is not None}
+    if not there:
+        raise refused(f"no modality of {listed(kinds)} is given", kinds)
     alone = {name: one_patient(own, kinds[name], columns.get(name, ())) for name, own in there.items()}
     if any(own is None for own in alone.values()):
         if not all(own is None for own in alone.values()):
             names = [name for name, own in alone.items() if own is not None]
             raise refused(f"'{names[0]}' is of one patient, and other modalities are of several", kinds)
-        blocks = {name: block_of(own) if is_annotated(own) else own for name, own in there.items()}
+        blocks = {name: block_of(own, name) if is_annotated(own) else own for name, own in there.items()}
     else:
         blocks = {name: own for name, own in alone.items() if own is not None}
-    ids = dict.fromkeys(str(key) for own in blocks.values() for key in keys_of(own))
+    ids = dict.fromkeys(key for own in blocks.values() for key in keys_of(own))
     return cohort_from_frames(
         pd.DataFrame(index=list(ids)), blocks, kinds={name: kinds[name] for name in blocks}, name="handed"
     )
@@ -76,13 +80,16 @@ def one_patient(own: Any, kind: str, columns: Sequence[str]) -> Any:
     if has_form(kind, CELL):
         return pd.DataFrame({"value": [own]}, index=[ONE]) if isinstance(own, str) else None
     if has_form(kind, FILES):
-        return {ONE: own} if isinstance(own, str | Path | np.ndarray) else None
+        whole = isinstance(own, str | Path) or (kind == "bag" and isinstance(own, np.ndarray))
+        return {ONE: own} if whole else None
     return None
 
 
-def keys_of(own: Any) -> Any:
-    """Identifiers of the patients of a block."""
-    return own.index if isinstance(own, pd.DataFrame | pd.Series) else own
+def keys_of(own: Any) -> list[str]:
+    """Identifiers of the patients of a block, as a cohort reads them."""
+    keys = own.index if isinstance(own, pd.DataFrame | pd.Series) else [str(key) for key in own]
+    found: list[str] = as_text(pd.Series(keys)).tolist()
+    return found
 
 
 def listed(kinds: Mapping[str, str]) -> str:

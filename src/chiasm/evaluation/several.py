@@ -15,6 +15,9 @@ from chiasm.evaluation.trial import Trial
 from chiasm.metrics.scores import PRIMARY
 from chiasm.shown import html_page, html_table, visible
 
+COLUMNS = ("recipe", "metric", "cohorts", "mean", "rank")
+"""Columns of the table of recipes before those of the cohorts, which may not have these names."""
+
 
 @dataclass(frozen=True)
 class Trials:
@@ -30,9 +33,7 @@ class Trials:
     def _repr_html_(self) -> str:
         """What a notebook shows: the verdict on each cohort."""
         frame = self.verdicts()
-        rows = [
-            [cell if isinstance(cell, str) else f"{cell:,.3g}" for cell in row] for row in frame.to_numpy().tolist()
-        ]
+        rows = [[_shown(cell) for cell in row] for row in frame.to_numpy().tolist()]
         return html_page(f"Trials of {len(frame):,} cohorts", html_table(list(frame.columns), rows))
 
     def __getitem__(self, cohort: str) -> Trial:
@@ -91,3 +92,9 @@ class Trials:
         """Both tables for JSON, as `recipes` and `verdicts`: a row each, what is not estimable is None."""
         tables = {"recipes": self.table(), "verdicts": self.verdicts()}
         return {name: [plain(row) for row in own.to_dict("records")] for name, own in tables.items()}
+
+
+def _shown(cell: object) -> str:
+    if isinstance(cell, float):
+        return "-" if math.isnan(cell) else f"{cell:.3f}"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)

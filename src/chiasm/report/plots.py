@@ -151,7 +151,8 @@ def _patterns(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | st
 
 def _calibration(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
     part = calibration_part(trial, best, new)
-    return part.picture or part.said
+    lacking = f"no survival probabilities are predicted by {', '.join(one.name for one in best)}"
+    return part.picture or (lacking if trial.target.has_times else part.said)
 
 
 def _kaplan_meier(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
