@@ -193,6 +193,42 @@ def test_an_opening_that_is_stopped_counts_and_a_second_one_is_told_on_every_lat
     assert repr(cohort).endswith("patients are sealed, opened twice")
 
 
+def test_a_model_that_refuses_the_sealed_patients_leaves_the_seal_closed(
+    closed: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*told: Any, **more: Any) -> Any:
+        raise chiasm.Unsupported("a column is missing")
+
+    before = closed.seal.read_bytes()
+    monkeypatch.setattr("chiasm.evaluation.opening.said_of", refuses)
+    with pytest.raises(chiasm.Unsupported):
+        closed.open()
+    assert closed.seal.read_bytes() == before
+
+
+def test_a_seal_that_was_restored_does_not_forget_its_opening(made: Sealed, opened: Sealed, tmp_path: Path) -> None:
+    shutil.copytree(opened.folder, tmp_path / "copy")
+    again = Sealed(tmp_path / "copy")
+    again.seal.write_bytes(made.seal.read_bytes())
+    assert "fewer openings than the run knew of" in again.refused()
+
+
+def test_a_copy_of_a_sealed_patient_among_the_others_is_found(made: Sealed, tmp_path: Path) -> None:
+    shutil.copytree(made.folder / "cohort", tmp_path / "cohort")
+    added = Sealed(tmp_path)
+    names = sealed_names(added.manifest)
+    for table in sorted((tmp_path / "cohort").glob("*.csv")):
+        rewrite(
+            table,
+            lambda frame: pd.concat([frame, frame[frame["case"] == min(names)].assign(case="case-copied")]),
+        )
+    chiasm.evaluate(chiasm.open_cohort(added.manifest), ["presence"], PROTOCOL, out=added.run, jobs=1)
+    before = added.seal.read_bytes()
+    with pytest.raises(chiasm.LeakageError, match="group"):
+        added.open()
+    assert added.seal.read_bytes() == before
+
+
 def rewrite(table: Path, change: Callable[[pd.DataFrame], Any]) -> None:
     frame = pd.read_csv(table, dtype=str)
     changed = change(frame)

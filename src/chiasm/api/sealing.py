@@ -9,6 +9,7 @@ from typing import Any
 
 from chiasm.api.encoding import encode, prepare
 from chiasm.api.trials import load_trial
+from chiasm.cohort import require_disjoint
 from chiasm.cohort.seal import add_opening
 from chiasm.cohort.sealing import compared, open_sealed, seal_cohort
 from chiasm.encoding.preparing import warn_of_findings
@@ -50,11 +51,11 @@ def open_seal(
     """Score the picks of a finished trial on the sealed patients, note the opening, and write the page anew.
 
     Everything is compared with what was hashed before: the sealed patients with the seal, the patients outside, the
-    recipes, the rules and the seed with what the run named before anything was fitted. Then the opening is noted in the
-    seal, so that one that is stopped counts too, and the best single and the best combined recipe, `presence` and
-    `null` are fitted on all patients outside and asked once about the sealed ones. The folder of the run gets
-    `sealed.json`, `sealed_predictions.parquet` and `sealed_outcomes.parquet`. A second opening is allowed, and told on
-    every page.
+    recipes, the rules and the seed with what the run named before anything was fitted. The best single and the best
+    combined recipe, `presence` and `null` are fitted on all patients outside and asked about the sealed ones, without
+    their outcomes. Then the opening is noted in the seal, so that one that is stopped counts too, and they are scored.
+    The folder of the run gets `sealed.json`, `sealed_predictions.parquet` and `sealed_outcomes.parquet`. A second
+    opening is allowed, and told on every page.
 
     Args:
         run: the folder of a trial that `evaluate` wrote for the sealed cohort.
@@ -67,9 +68,10 @@ def open_seal(
 
     Raises:
         CohortError: the cohort is not sealed, the seal is damaged or another one, or a sealed patient has changed.
+        LeakageError: a sealed patient, group or site, or a copy of one, stands among the patients outside.
         TrialError: the folder holds no such trial, or something differs from what was hashed. Nothing is written.
     """
-    from chiasm.evaluation.opening import picks_of, scored_once, store_opening
+    from chiasm.evaluation.opening import asked, picks_of, scored_once, store_opening
     from chiasm.evaluation.run import log, usable
     from chiasm.evaluation.sealing import differences, read_plan
     from chiasm.evaluation.summary import options_of, plain
@@ -97,10 +99,12 @@ def open_seal(
     if sealed.target is None or train.target is None or sealed.target.names != train.target.names:
         raise _unopened(["the sealed patients and the others do not have the same classes"])
     left_out = len(sealed) - len(usable(sealed)[0])
+    require_disjoint(train, sealed, by=opened.seal.drawn.by, group_duplicates=True)  # of records added since, too
+    said = asked(trial, train, sealed, chosen, seed=plan["seed"], device=device)
     seal_now = add_opening(opened.file, opened.seal.identity, plan["hash"], names)
     number = seal_now.openings[-1].number
     log(folder, "seal opened", number=number, recipes=names)
-    found = scored_once(trial, train, sealed, chosen, seed=plan["seed"], device=device)
+    found = scored_once(trial, said, seed=plan["seed"])
     store_opening(folder, trial, found, seal_now, plan=plan["hash"], left_out=left_out, otherwise=otherwise)
     log(folder, "seal scored", number=number)
     after = load_trial(folder)

@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,16 +129,24 @@ def content_of(manifest: Path, seal: Seal) -> tuple[str, dict[str, Content]]:
     target, outcome = cohort.target, cohort.outcome
     assert target is not None and outcome is not None  # a seal is of a target
     names = [salted(seal.salt, name) for name in cohort.ids.tolist()]
+    written = read_toml(manifest)[0] or {}
     outcomes = _sum(seal.salt, [names, list(target.names), outcome.value.tolist(), _listed(outcome.event)])
     modalities = {}
     for m, name in enumerate(cohort.modalities):
         source = cohort.sources[name]
         values = as_written(cohort, name) if has_form(cohort.kinds[name], CELL) else cohort.digests[:, m]
         modalities[name] = Content(
-            definition=_sum("", [cohort.kinds[name], source.columns, source.path]),
+            definition=_sum("", [cohort.kinds[name], source.columns, source.path, keys_of_reading(written, name)]),
             values=_sum(seal.salt, [names, [bytes(own).hex() for own in values]]),
         )
     return outcomes, modalities
+
+
+def keys_of_reading(manifest: Mapping[str, Any], modality: str) -> str:
+    """What a manifest says of how a modality is read, as text: other keys give other values of the same files."""
+    own = manifest.get("modalities", {}).get(modality, {})
+    told = {key: value for key, value in own.items() if key != "encoder"}
+    return json.dumps([manifest.get("patients", {}), told], sort_keys=True, default=str)
 
 
 def as_written(cohort: Cohort, modality: str) -> list[bytes]:
@@ -159,7 +168,7 @@ def compared(manifest: Path, seal: Seal) -> tuple[list[str], list[str]]:
             other.append(name)
         elif before.values != own.values:
             changed.append(f"a value of a sealed patient in modality '{name}' has changed")
-    return changed, other
+    return changed, [*other, *sorted(set(seal.modalities) - set(modalities))]
 
 
 def open_sealed(path: str | os.PathLike[str]) -> Opened:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from chiasm.artifact import write_text
-from chiasm.cohort import Cohort
+from chiasm.cohort import Cohort, Outcome
 from chiasm.cohort.seal import Seal, times
 from chiasm.evaluation.estimates import Estimate
 from chiasm.evaluation.external import External, score_external, scored_patients
@@ -45,12 +45,27 @@ def picks_of(trial: Trial) -> list[str]:
     return list(dict.fromkeys(map(str, names)))
 
 
-def scored_once(
-    trial: Trial, train: Cohort, sealed: Cohort, recipes: Sequence[Any], *, seed: int, device: str
-) -> External:
-    """Fit recipes on every patient outside the seal, predict the sealed ones without their outcomes, and score that.
+@dataclass(frozen=True)
+class Asked:
+    """What fitted picks say of the sealed patients, before any outcome of these is looked at.
 
-    The null model, and the distribution of censoring, are those of the patients outside.
+    Args:
+        sealed: the sealed patients who can be scored, and what is kept together of them.
+        predictions: recipe to its prediction.
+        described: recipe to what is said of it beside its scores.
+        reference: outcomes of the patients outside the seal.
+    """
+
+    sealed: Cohort
+    predictions: Mapping[str, pd.DataFrame]
+    described: Mapping[str, Mapping[str, Any]]
+    reference: Outcome
+
+
+def asked(trial: Trial, train: Cohort, sealed: Cohort, recipes: Sequence[Any], *, seed: int, device: str) -> Asked:
+    """Fit recipes on every patient outside the seal, and predict the sealed ones without their outcomes.
+
+    It comes before the opening is noted: where a model refuses what a sealed patient has, the seal stays closed.
 
     Args:
         trial: the trial whose rules hold: what is kept together, the number of draws.
@@ -61,12 +76,12 @@ def scored_once(
     train = with_horizons(kept_together(train, protocol))
     assert train.outcome is not None and train.target is not None  # a trial refuses a cohort without
     together = kept_together(scored_patients(sealed)[0], protocol)
-    asked = together.with_target(None, None)
+    new = together.with_target(None, None)
     frames, described = {}, {}
     rows = {row["name"]: row for row in trial.document["recipes"]}
     for recipe in recipes:
         model = recipe.fit(train, seed=seed, checkpoint=None, device=device)
-        frames[recipe.name] = said_of(model, asked).loc[list(asked.ids)]
+        frames[recipe.name] = said_of(model, new).loc[list(new.ids)]
         described[recipe.name] = {
             **{key: rows[recipe.name][key] for key in ("side", "family", "paper")},
             "trained_parameters": model.trained_parameters,
@@ -74,8 +89,17 @@ def scored_once(
     first = next(iter(frames.values()))
     frames[NULL] = null(trial.kind, first, train.outcome, train.target.names)
     described[NULL] = {"side": REFERENCE, "family": "reference", "trained_parameters": 0}
+    return Asked(together, frames, described, train.outcome)
+
+
+def scored_once(trial: Trial, said: Asked, *, seed: int) -> External:
+    """Compare what was predicted of the sealed patients with their outcomes.
+
+    The null model, and the distribution of censoring, are those of the patients outside.
+    """
+    draws = trial.document["protocol"]["draws"]
     return score_external(
-        together, frames, reference=train.outcome, draws=stored["draws"], seed=seed, described=described
+        said.sealed, said.predictions, reference=said.reference, draws=draws, seed=seed, described=said.described
     )
 
 

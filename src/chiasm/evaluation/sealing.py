@@ -106,7 +106,7 @@ def differences(plan: Mapping[str, Any], trial: Trial, cohort: Cohort) -> list[s
     sealed = cohort.sealed
     if sealed is None or sealed.identity != plan["seal"]:
         found.append("the seal of the cohort is another one than the run was made under")
-    elif len(sealed.openings) < len((document["cohort"].get("sealed") or {}).get("openings", ())):
+    elif len(sealed.openings) < openings_known(document):
         found.append("the seal names fewer openings than the run knew of")
     now_ = cohort_digests(cohort)
     before, after = plan["patients"]["number"], now_["patients"]["number"]
@@ -119,6 +119,12 @@ def differences(plan: Mapping[str, Any], trial: Trial, cohort: Cohort) -> list[s
     elif plan["cohort"] != now_["cohort"]:
         found.append("values, groups or modalities of the patients outside the seal have changed")
     return found
+
+
+def openings_known(document: Mapping[str, Any]) -> int:
+    """How many openings a run knows of: those before it was made, and those that were for it."""
+    told = (document["cohort"].get("sealed") or {}, document.get("sealed") or {})
+    return max(len(own.get("openings", ())) for own in told)
 
 
 def _sum(parts: object) -> str:
