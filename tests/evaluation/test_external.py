@@ -94,6 +94,18 @@ def test_too_few_patients_are_never_a_number(kind: str) -> None:
     assert found.table()[["mean", "low", "high"]].isna().all(axis=None)
 
 
+def test_patients_of_one_site_have_scores_and_no_interval_when_sites_are_drawn_whole() -> None:
+    cohort = new_patients("classification")
+    one = replace(cohort, site=np.array(["elsewhere"] * N))
+    models = {"model": guesses(cohort), "other": guesses(cohort, 1)}
+    found = score_external(one, models, draws=100, by="site")
+    auroc = found.scores["model"]["auroc"]
+    assert np.isfinite(auroc.mean) and np.isnan([auroc.low, auroc.high]).all()
+    apart = found.difference("model", "other")
+    assert np.isfinite(apart.mean) and np.isnan([apart.low, apart.high]).all() and not apart.estimable
+    assert score_external(one, models, draws=100).scores["model"]["auroc"].estimable
+
+
 def test_who_is_left_out_is_counted_by_why() -> None:
     cohort = new_patients("regression")
     assert cohort.outcome is not None

@@ -56,6 +56,11 @@ def test_too_few_sites_have_no_interval() -> None:
     assert np.isnan(random_effects([], []).mean)
 
 
+def test_a_site_of_nearly_no_variance_does_not_end_the_work() -> None:
+    found = random_effects([0.3, 0.5, 0.4], [1e-31, 0.1, 0.1])
+    assert np.isfinite([found.mean, found.tau2]).all()
+
+
 @pytest.mark.parametrize(("y", "v"), [([1.0], [0.0]), ([np.nan], [1.0]), ([1.0, 2.0], [1.0]), ([1.0], [-1.0])])
 def test_numbers_that_are_none_are_refused(y: list[float], v: list[float]) -> None:
     with pytest.raises(ValueError, match="one variance above zero for each site"):

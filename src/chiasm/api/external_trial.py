@@ -13,6 +13,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from chiasm.api.external import OWN, prepare_new, told_by
 from chiasm.artifact import write_text
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort.kinds import TABLE, has_form
 from chiasm.encoding.preparing import encode_for
 from chiasm.evaluation import Trial, TrialError
 from chiasm.evaluation.external import External, score_external, scored_patients
@@ -38,6 +39,18 @@ def require_comparable(cohort: Cohort, external: Cohort) -> None:
             f"the cohort '{external.name}' has none of the modalities {listed(cohort.modalities)}: name them as in "
             f"'{cohort.name}'"
         )
+    for name in shared:
+        if not (has_form(cohort.kinds[name], TABLE) and has_form(external.kinds[name], TABLE)):
+            continue
+        unread = {column for column, kind in cohort.column_kinds(name).items() if kind in ("identifier", "constant")}
+        there = set(map(str, external.sources[name].columns))
+        lacking = [str(own) for own in cohort.sources[name].columns if str(own) not in there and own not in unread]
+        if lacking:
+            more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
+            raise Unsupported(
+                f"modality '{name}' of '{external.name}' lacks column '{lacking[0]}'{more} of '{cohort.name}': bring "
+                "them, or leave them out of both"
+            )
     scored_patients(external.with_modalities(shared))
 
 

@@ -61,7 +61,8 @@ def random_effects(estimates: ArrayLike, variances: ArrayLike) -> RandomEffects:
         return RandomEffects(k, float(y[0]) if k else nan, nan, nan, nan, nan, nan, nan)
     w = 1 / v
     excess = float((w * (y - (w @ y) / w.sum()) ** 2).sum())
-    tau2 = max(0.0, (excess - (k - 1)) / float(w.sum() - (w**2).sum() / w.sum()))
+    room = float(w.sum() - (w**2).sum() / w.sum())
+    tau2 = max(0.0, (excess - (k - 1)) / room) if room > 0 else 0.0
     i2 = max(0.0, (excess - (k - 1)) / excess) if excess > 0 else 0.0
     own = 1 / (v + tau2)
     mean = float(own @ y / own.sum())

@@ -91,6 +91,9 @@ def at_site(trial: Trial, recipe: str, here: np.ndarray, salt: int) -> tuple[flo
     return found if np.isfinite(found).all() else (np.nan,) * 4
 
 
+SMALLEST_SPREAD = 1e-9  # below it a standard error is a rounding: the site's patients cannot be ranked, or all are
+
+
 def site_summary(trial: Trial, recipe: str) -> dict[str, Any]:
     """Describe a recipe over the sites for `trial.json`: each site by its number, and the random-effects summary.
 
@@ -100,7 +103,9 @@ def site_summary(trial: Trial, recipe: str) -> dict[str, Any]:
     mean, spread = (table[name].to_numpy(np.float64) for name in ("mean", "se"))
     logit = metric in ON_LOGITS
     inside = (mean > 0) & (mean < 1) if logit else np.isfinite(mean)
-    used = np.isfinite(mean) & np.isfinite(spread) & (spread > 0) & inside & (table["n"].to_numpy() >= LEAST)
+    used = (
+        np.isfinite(mean) & np.isfinite(spread) & (spread > SMALLEST_SPREAD) & inside & (table["n"].to_numpy() >= LEAST)
+    )
     y, se = mean[used], spread[used]
     if logit:
         y, se = np.log(y / (1 - y)), se / (y * (1 - y))
