@@ -97,11 +97,14 @@ def _geometric(latents: Tensor, share: Tensor) -> Tensor:
 
 
 def _product(latents: Tensor, share: Tensor) -> Tensor:
-    """Compute the product `prod |l| ** (n w) exp(i sum n w phase)` of the n present: with equal weights `prod l`."""
+    """Compute `prod |l| ** (n w) exp(i sum phase)` of the n present: with equal weights `prod l`.
+
+    Phases are added whole, whatever the weights: a part of a phase would depend on where an angle is cut.
+    """
     power = share * (share > 0).sum(0)
     magnitude = torch.where(share > 0, latents.abs() ** power, torch.ones((), dtype=share.dtype)).prod(0)
     magnitude = torch.where(share.sum(0) > 0, magnitude, torch.zeros_like(magnitude))
-    return torch.polar(magnitude, (latents.angle() * power).sum(0))
+    return torch.polar(magnitude, torch.where(share > 0, latents.angle(), torch.zeros_like(power)).sum(0))
 
 
 LATENT_METHODS: dict[str, _Method] = {"mean": _mean, "harmonic": _harmonic, "geometric": _geometric}
