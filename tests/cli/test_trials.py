@@ -231,6 +231,7 @@ def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "evaluate", quick)
 
 
+@pytest.mark.nightly
 def test_demo_replaces_a_demo_and_nothing_else(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sksurv")
     small_demo(monkeypatch)

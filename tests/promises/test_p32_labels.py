@@ -26,6 +26,7 @@ def auroc_of(label: str) -> Callable[..., Scores]:
     return score
 
 
+@pytest.mark.nightly
 def test_several_labels(tmp_path: Path) -> None:
     """Each label by itself, their mean, and the difference of the verdict; some cells are missing."""
     cohort = synthetic_cohort("complementary", 210, target="multilabel", missing=0.25)

@@ -99,6 +99,7 @@ def named(path: Path, k: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_cohort_of_every_kind_is_evaluated_fitted_and_predicted(tmp_path: Path, recwarn: Any) -> None:
     made = build(tmp_path, KINDS, most=3, sound=ENOUGH)
     assert all(problem.severity == "warning" for problem in chiasm.check_cohort(made.manifest))
