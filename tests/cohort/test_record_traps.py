@@ -78,14 +78,15 @@ def test_a_death_by_date_does_not_move_the_first_hour_of_those_who_died(tmp_path
     ]  # fmt: skip
 
 
+def measured(place: Path, lines: str) -> Path:
+    """One person's visit from eight to twenty, with measurements whose time stands beside their date."""
+    head = "person_id,measurement_concept_id,measurement_date,measurement_time,value_as_number\n"
+    visit = f"{VISIT}1,9201,2020-01-05 08:00:00,2020-01-05 20:00:00,\n"
+    return folder(place, person=PERSON, visit_occurrence=visit, measurement=head + lines)
+
+
 def test_the_time_beside_a_date_counts(tmp_path: Path) -> None:
-    path = folder(
-        tmp_path / "rec",
-        person=PERSON,
-        visit_occurrence=f"{VISIT}1,9201,2020-01-05 08:00:00,2020-01-05 20:00:00,\n",
-        measurement="person_id,measurement_concept_id,measurement_date,measurement_time,value_as_number\n"
-        "1,5,2020-01-05,09:30:00,1\n1,6,2020-01-05,,1\n1,7,2020-01-05,10:00,1\n",
-    )
+    path = measured(tmp_path / "rec", "1,5,2020-01-05,09:30:00,1\n1,6,2020-01-05,,1\n1,7,2020-01-05,10:00,1\n")
     assert hours(path, "1") == [
         (0.0, "ADMISSION//9201"), (0.0, "CONCEPT//6"), (1.5, "CONCEPT//5"), (2.0, "CONCEPT//7"),
         (12.0, "DISCHARGE//9201"),
@@ -248,13 +249,7 @@ def test_tables_of_semicolons_and_in_a_folder_called_data_are_read(tmp_path: Pat
 
 
 def test_a_clock_that_is_none_is_counted_and_a_whole_time_beside_a_date_counts(tmp_path: Path) -> None:
-    path = folder(
-        tmp_path / "rec",
-        person=PERSON,
-        visit_occurrence=f"{VISIT}1,9201,2020-01-05 08:00:00,2020-01-05 20:00:00,\n",
-        measurement="person_id,measurement_concept_id,measurement_date,measurement_time,value_as_number\n"
-        "1,5,2020-01-05,99:99:99,1\n1,6,2020-01-05,2020-01-05 09:00:00,1\n",
-    )
+    path = measured(tmp_path / "rec", "1,5,2020-01-05,99:99:99,1\n1,6,2020-01-05,2020-01-05 09:00:00,1\n")
     assert hours(path, "1") == [(0.0, "ADMISSION//9201"), (1.0, "CONCEPT//6"), (12.0, "DISCHARGE//9201")]
     assert "1 of measurement with a time that cannot be read" in rows(path)[1]
 

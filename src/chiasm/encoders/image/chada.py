@@ -17,6 +17,7 @@ from chiasm.encoders.adaptable import Trunk
 from chiasm.encoders.batches import Floats, in_order
 from chiasm.encoders.frozen import hash_state, identity_of
 from chiasm.encoders.image.chada_released import ReleasedChAdaViT
+from chiasm.encoders.image.channel_sequence import in_one_sequence, patches_of
 from chiasm.encoders.image.pixels import resized, standardised, with_channels
 from chiasm.encoders.weights import fill, frozen, hash_of, read_weights, seeded, weights_file
 from chiasm.readers.reading import Image
@@ -64,16 +65,9 @@ class ChannelAdaptiveViT(nn.Module):
             kinds: `(B, C)` int64, index of the channel embedding.
             present: `(B, C)` bool.
         """
-        batch, count = present.shape
-        tokens = self.patches(images.flatten(0, 1)[:, None]).flatten(2).transpose(1, 2)  # (B C, N, D)
-        tokens = tokens.unflatten(0, (batch, count)) + self.positions + self.channels[kinds][:, :, None]
-        places = tokens.shape[2]
-        states = torch.cat([self.summary.expand(batch, 1, -1), tokens.flatten(1, 2)], 1)
-        absent = torch.cat([present.new_zeros(batch, 1), ~present.repeat_interleave(places, 1)], 1)
-        for layer in self.layers:
-            states = layer(states, src_key_padding_mask=absent)
-        states = self.norm(states)
-        return states[:, 0], states[:, 1:].unflatten(1, (count, places))
+        patches = patches_of(images, self.patches) + self.positions + self.channels[kinds][:, :, None]
+        first = self.summary.expand(len(images), 1, -1)
+        return in_one_sequence(first, patches, present, self.layers, self.norm)
 
 
 LAYOUTS: dict[str, Callable[..., nn.Module]] = {"ours": ChannelAdaptiveViT, "released": ReleasedChAdaViT}

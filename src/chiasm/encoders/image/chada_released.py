@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from chiasm.encoders.image.channel_sequence import in_one_sequence, patches_of
+
 FEED_FORWARD = 2048
 
 
@@ -68,14 +70,7 @@ class ReleasedChAdaViT(nn.Module):
             kinds: `(B, C)` int64, index of the channel embedding.
             present: `(B, C)` bool.
         """
-        batch, count = present.shape
-        tokens = self.token_learner.proj(images.flatten(0, 1)[:, None]).flatten(2).transpose(1, 2)  # (B C, N, D)
-        tokens = tokens.unflatten(0, (batch, count)) + self.pos_embed[:, :, 1:] + self.channel_token[0][kinds]
-        places = tokens.shape[2]
-        first = (self.cls_token + self.pos_embed[:, :, 0]).expand(batch, -1, -1)
-        states = torch.cat([first, tokens.flatten(1, 2)], 1)
-        absent = torch.cat([present.new_zeros(batch, 1), ~present.repeat_interleave(places, 1)], 1)
-        for block in self.blocks:
-            states = block(states, src_key_padding_mask=absent)
-        states = self.norm(states)
-        return states[:, 0], states[:, 1:].unflatten(1, (count, places))
+        places = self.pos_embed[:, :, 1:] + self.channel_token[0][kinds]
+        first = (self.cls_token + self.pos_embed[:, :, 0]).expand(len(images), -1, -1)
+        patches = patches_of(images, self.token_learner.proj) + places
+        return in_one_sequence(first, patches, present, self.blocks, self.norm)
