@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 import chiasm
 import chiasm.training.checkpoint as checkpoint
 from chiasm.artifact import save_checkpoint
 from chiasm.cohort import Target
+from chiasm.encoders.adaptable import Trunk, unread_modules
+from chiasm.recipes.adaptation.trunks import adapted_modalities
+from chiasm.tokens import Tokens
 
 WORDS = ("fever", "cough", "no", "and", "a")
 
@@ -131,3 +135,12 @@ def stopped_after(checkpoints: int) -> Iterator[None]:
         patch.setattr(checkpoint, "save_checkpoint", stop)
         with pytest.raises(Stopped):
             yield
+
+
+def trunk_of(cohort: chiasm.Cohort) -> tuple[Trunk, Tokens]:
+    """The network of the cohort's one adapted modality, and the inputs of its first patients."""
+    ((name, own),) = adapted_modalities(cohort).items()
+    values, mask = cohort.inputs(name).batch(range(4))
+    trunk = own.trunk()
+    trunk.unread = unread_modules(trunk, Tokens(torch.from_numpy(values), torch.from_numpy(mask)))
+    return trunk, Tokens(torch.from_numpy(values), torch.from_numpy(mask))
