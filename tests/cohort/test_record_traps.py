@@ -290,3 +290,18 @@ def test_a_year_without_end_is_no_year_of_birth(tmp_path: Path) -> None:
 
 def test_codes_of_one_diagnosis_are_one(tmp_path: Path) -> None:
     assert _icd("e8490", 9) == _icd("E8490", 9) == "CONDITION//ICD9CM//E849.0"
+
+
+def test_a_death_and_a_measurement_in_9999_are_none_that_happened(tmp_path: Path) -> None:
+    path = folder(
+        tmp_path / "rec",
+        person=PERSON,
+        visit_occurrence=f"{VISIT}1,9201,2020-01-05 08:00:00,9999-12-31,\n",
+        death="person_id,death_date\n1,9999-12-31\n",
+        measurement="person_id,measurement_concept_id,measurement_date,value_as_number\n1,5,9999-12-31,1\n",
+    )
+    assert hours(path, "1") == [(0.0, "ADMISSION//9201")]
+    said = rows(path)[1]
+    assert "1 of visit_occurrence (end) that lies in a year such as 2099" in said
+    assert "1 of death with a time that cannot be read" in said
+    assert "1 of measurement with a time that cannot be read" in said

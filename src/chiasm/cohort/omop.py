@@ -115,7 +115,7 @@ def _visits(path: Path, codes: Codes, found: Gathered) -> None:
     columns = ("visit_start_datetime", "visit_start_date", "visit_end_datetime", "visit_end_date")
     visits = read_columns(path, "visit_occurrence", ["person_id", "visit_concept_id"], columns)
     kinds = [kind.partition("//")[2] or "UNKNOWN" for kind in _concepts(visits["visit_concept_id"], None, codes)]
-    starts, ends = moments(visits, *columns[:2]), moments(visits, *columns[2:], ends=True).by_day()
+    starts, ends = moments(visits, *columns[:2]), moments(visits, *columns[2:], ends=True, may_never=True).by_day()
     found.add("visit_occurrence (start)", visits["person_id"], starts, [f"ADMISSION//{kind}" for kind in kinds])
     never = ends.never(starts)
     found.left_out["visit_occurrence (end)", "that lies in a year such as 2099, for none"] += int(never.sum())

@@ -160,7 +160,9 @@ def read_columns(
             parts = []
             for part in _parts(path):
                 require_bounded_parquet(part)
-                known = {own.lower(): own for own in pq.read_schema(part).names}
+                written = pq.read_schema(part).names
+                refuse_repeated([own.lower() for own in written])
+                known = {own.lower(): own for own in written}
                 own_part = pq.ParquetFile(part).read(columns=_known(known, name, needed, others))
                 parts.append(own_part.rename_columns([own.lower() for own in own_part.column_names]))
             table = pa.concat_tables(parts, promote_options="permissive")

@@ -44,12 +44,15 @@ class Moments:
         return some & np.isin(years, NEVER) & (years > starts + 1)
 
 
-def moments(frame: pd.DataFrame, *columns: str, ends: bool = False, clock: str = "") -> Moments:
+def moments(
+    frame: pd.DataFrame, *columns: str, ends: bool = False, clock: str = "", may_never: bool = False
+) -> Moments:
     """Read the times of rows from the first of the columns that is filled; times with a zone are brought to UTC.
 
     Args:
         ends: something ends at them, so that a date alone stands for the end of the day.
         clock: a column with the time of the day, for rows that have a date alone.
+        may_never: a year such as 9999 stands for no end, and the caller asks `Moments.never`; else it cannot be read.
     """
     n = len(frame)
     time = np.full(n, np.datetime64("NaT", "us"))
@@ -61,7 +64,8 @@ def moments(frame: pd.DataFrame, *columns: str, ends: bool = False, clock: str =
         if not pd.api.types.is_datetime64_any_dtype(cells.dtype):  # text, or the dates of a Parquet file
             text = cells.map(lambda cell: str(cell).strip(), na_action="ignore").astype(object)
             cells = text.where(text.str.match(STARTS_WITH_DAY, na=False).astype(bool))
-            cells = cells.str.replace(r"^(?:2999|9999)", "2199", regex=True)  # beyond what pandas reads; see NEVER
+            if may_never:  # beyond what pandas reads; see NEVER
+                cells = cells.str.replace(r"^(?:2999|9999)", "2199", regex=True)
             alone = text.str.fullmatch(STARTS_WITH_DAY, na=False).to_numpy(bool)
         found = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True).dt.tz_convert(None)
         own = found.to_numpy("datetime64[us]")

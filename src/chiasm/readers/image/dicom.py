@@ -62,8 +62,7 @@ class DicomReader:
         with guarded(NOUN, FIX):
             series = _series(item, limits)
             first = series.slices[0].header
-            colour = first.samples == 3 or first.tags.get("PhotometricInterpretation") == "PALETTE COLOR"
-            shape = (3 if colour else 1, len(series.slices), first.rows, first.columns)
+            shape = (first.channels, len(series.slices), first.rows, first.columns)
             values, placed = _turned(shape, series)
             tags, held = None, None
             for place, part in enumerate(series.slices):
@@ -71,7 +70,7 @@ class DicomReader:
                     tags, held = read_pixels(part.header), part.header
                 _decode(part, tags, placed[:, place])
             unit = "HU" if all(_hounsfield(part) for part in series.slices) else ""
-            volume = Volume(values, RGB if colour else GREY, series.spacing, unit)
+            volume = Volume(values, RGB if first.channels == 3 else GREY, series.spacing, unit)
         return volume
 
 
@@ -83,12 +82,12 @@ def _series(item: Item, limits: Limits) -> Series:
     values = stored = 0
     for file in files:
         header = read_header(file, limits)
-        values += header.frames * header.samples * header.rows * header.columns
+        values += header.frames * header.channels * header.rows * header.columns
         check_values((values,), limits)
         stored += file.stat().st_size
         headers.append(header)
-    packed = any(header.syntax not in (RLE, DEFLATED) for header in headers)  # by more than runs
-    if is_swollen(values, stored, ratio := BOMB_RATIO if packed else RUNS_RATIO):
+    runs = all(header.syntax in (RLE, DEFLATED) for header in headers)
+    if is_swollen(values, stored, ratio := RUNS_RATIO if runs else BOMB_RATIO):
         what = f"the series would take over {DECODED_BYTES >> 20} MB of memory and over {ratio} times its size"
         raise ReadError(f"{what}, as no scan does", "check the files, which hold almost nothing")
     for syntax, bits in sorted({(header.syntax, int(header.tags.get("BitsStored") or 0)) for header in headers}):

@@ -51,6 +51,11 @@ class Header:
     samples: int
 
     @property
+    def channels(self) -> int:
+        """Numbers that a pixel has once it is decoded: three of a palette, whose file holds one."""
+        return 3 if self.tags.get("PhotometricInterpretation") == "PALETTE COLOR" else self.samples
+
+    @property
     def native_bytes(self) -> int:
         """Size of the uncompressed pixels in bytes."""
         bits = self.frames * self.rows * self.columns * self.samples * int(self.tags.BitsAllocated)
@@ -78,7 +83,7 @@ def read_header(path: Path, limits: Limits) -> Header:
         path, tags, str(_syntax(tags)), seen.private, frames, int(tags.Rows), int(tags.Columns),
         int(tags.get("SamplesPerPixel") or 1),
     )  # fmt: skip
-    shape = header.frames, header.samples, header.rows, header.columns
+    shape = header.frames, header.channels, header.rows, header.columns
     check_values(shape, limits)
     check_packed(shape, max(1, int(tags.get("BitsAllocated") or 8) // 8), path.stat().st_size)
     if frames > MOST_FRAMES:  # each becomes a Slice object before any is decoded
