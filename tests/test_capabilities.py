@@ -29,7 +29,7 @@ FOREIGN = {
     "artifact/trees.py": {"_is_protocol", "detach"},  # typing; torch, which is not imported here
     "cohort/annotated_block.py": {"isbacked", "mod", "obs", "toarray", "var"},  # anndata, mudata, scipy
     "cohort/annotated_file.py": {"get", "keys", "shape"},  # h5py
-    "api/scikit.py": {"__qualname__", "get_params", "steps"},  # scikit-learn
+    "api/scikit.py": {"__dict__", "__qualname__", "get_params", "steps"},  # scikit-learn
     "recipes/baselines/pipeline.py": {"predict_proba"},  # scikit-learn
     "recipes/baselines/pipeline_model.py": {  # scikit-learn, scikit-survival
         "_predict_risk_score", "best_estimator_", "classes_", "get_params", "predict_survival_function", "steps",

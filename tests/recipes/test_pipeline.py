@@ -11,7 +11,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -184,6 +184,40 @@ def test_forms_are_made_of_a_pipeline_that_names_its_modalities() -> None:
     _, forms = registry.for_trial([recipe], cohort)
     assert [form.name for form in forms] == ["ours:modality=m1", "ours:modality=m2"]
     assert "p_" in "".join(map(str, forms[0].fit(cohort, seed=0).predict(cohort).columns))
+
+
+@pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")  # few patients have m2
+def test_a_fold_with_few_of_a_modality_names_columns_as_the_cohort_does() -> None:
+    cohort = chiasm.synthetic_cohort("complementary", 60)
+    assert cohort.target is not None
+    few = np.flatnonzero(np.arange(60) % 10 == 0)  # six patients have m2: too few to be fitted on
+    both = {name: cohort.raw(name).set_axis([f"c{k}" for k in range(16)], axis=1) for name in ("m1", "m2")}
+    blocks = {"m1": both["m1"], "m2": both["m2"].iloc[few]}
+    patients = pd.DataFrame({"y": answers(cohort).astype(int)}, index=cohort.ids)
+    lacks = chiasm.cohort_from_frames(patients, blocks, chiasm.Classification("y"))
+    chosen = make_column_transformer((SimpleImputer(), ["m1:c0"]))
+    model = chiasm.fit(lacks, chiasm.from_sklearn(make_pipeline(chosen, LogisticRegression())))
+    assert len(model.predict(lacks)) == 60
+
+
+def test_a_search_that_shuffles_is_the_same_again_and_moves_no_global_generator() -> None:
+    cohort = chiasm.synthetic_cohort("complementary", 80)
+    search = GridSearchCV(
+        filled(LogisticRegression()), {"logisticregression__C": [0.01, 1.0]}, cv=KFold(3, shuffle=True)
+    )
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    one, two = (chiasm.fit(cohort, chiasm.from_sklearn(search), seed=4).predict(cohort) for _ in range(2))
+    pd.testing.assert_frame_equal(one, two)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+def test_survival_has_its_columns_where_nobody_has_the_modality() -> None:
+    sksurv = pytest.importorskip("sksurv.linear_model")
+    cohort = chiasm.synthetic_cohort("complementary", 150, target="survival", missing=0.3)
+    recipe = chiasm.from_sklearn(filled(sksurv.CoxPHSurvivalAnalysis(alpha=1.0)), modalities=["m1"])
+    model = chiasm.fit(cohort, recipe)
+    without = ~cohort.present[:, cohort.modalities.index("m1")]
+    assert list(model.predict(cohort.subset(without))) == list(model.predict(cohort))
 
 
 def test_a_level_not_seen_is_refused_without_quoting_it() -> None:

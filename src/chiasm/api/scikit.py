@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -51,10 +53,17 @@ def described(part: Any) -> str:
     if isinstance(part, list | tuple | set | frozenset):
         inside = [described(own) for own in part]
         return f"{kind}({', '.join(inside if isinstance(part, list | tuple) else sorted(inside))})"
+    if isinstance(part, partial):
+        return f"partial({described(part.func)}, {described(part.args)}, {described(part.keywords)})"
+    if isinstance(part, FunctionType):  # a lambda has no name of its own
+        code = hashlib.sha256(part.__code__.co_code + repr(part.__code__.co_consts).encode()).hexdigest()
+        return f"{part.__module__}.{part.__qualname__}({code if '<' in part.__qualname__ else ''})"
     if isinstance(part, type) or (callable(part) and hasattr(part, "__qualname__")):
         return f"{part.__module__}.{part.__qualname__}"
+    if isinstance(part, np.random.RandomState):
+        return f"{kind}({described(part.get_state(legacy=False))})"
     if not hasattr(part, "get_params"):
-        return kind
+        return f"{kind}({described(vars(part)) if hasattr(part, '__dict__') else ''})"
     return f"{kind}({', '.join(f'{key}={described(own)}' for key, own in sorted(part.get_params(deep=False).items()))})"
 
 
@@ -62,4 +71,5 @@ def bytes_of(part: Any) -> bytes:
     """Bytes of an array or frame: its shape, its types and its values as text."""
     array = np.asarray(part)
     values = array.tobytes() if array.dtype != object else repr(array.tolist()).encode("utf-8", "surrogatepass")
-    return f"{array.shape}{array.dtype}".encode() + values
+    names = list(part.columns) if isinstance(part, pd.DataFrame) else []
+    return f"{array.shape}{array.dtype}{names}".encode("utf-8", "surrogatepass") + values

@@ -14,7 +14,7 @@ import pandas as pd
 from chiasm.citation import Citation
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.kinds import TABLE, has_form
-from chiasm.compute.isolation import kept_randomness
+from chiasm.compute.isolation import own_randomness
 from chiasm.errors import count, nearest
 from chiasm.fitting.base import require, trainable
 from chiasm.recipes.baselines.pipeline_model import PipelineModel, answer_of, named_columns, side_by_side
@@ -112,14 +112,14 @@ class Pipeline:
             raise ValueError(f"the seed is {seed}, and must be 0 or more")
         training = trainable(cohort.with_modalities(list(self.modalities(cohort))), seed, checkpoint, device)
         seen = training.cohort
-        columns = named_columns(seen, seen.modalities)
+        columns = named_columns(cohort, self.modalities(cohort))  # the same in a fold that lacks a modality
         frame = side_by_side(seen, columns)
         estimator = clone(self.estimator)
         unset = [key for key, value in estimator.get_params().items() if key.endswith("random_state") and value is None]
         if unset:
             estimator.set_params(**dict.fromkeys(unset, seed))
         answer = answer_of(training.target, training.outcome)
-        with kept_randomness(), warnings.catch_warnings():
+        with own_randomness(seed), warnings.catch_warnings():
             warnings.simplefilter("ignore", DataConversionWarning)  # of one label, which is a column here
             try:
                 estimator.fit(frame, answer)
@@ -131,7 +131,8 @@ class Pipeline:
         )  # fmt: skip
         if not training.target.has_times:
             return model
-        return replace(model, usual_risk=float(model.said(frame)["risk"].mean()))
+        said = model.said(frame)
+        return replace(model, usual_risk=float(said["risk"].mean()), answers=tuple(said.columns))
 
 
 def asked_for(estimator: Any) -> Iterator[str]:

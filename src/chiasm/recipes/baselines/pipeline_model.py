@@ -84,6 +84,7 @@ class PipelineModel:
     outcome: Outcome = field(repr=False)
     columns: Columns = field(repr=False)
     usual_risk: float = 0.0
+    answers: tuple[str, ...] = ("risk",)
 
     @property
     def trained_parameters(self) -> int:
@@ -103,7 +104,7 @@ class PipelineModel:
         seen = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
         frame, here = side_by_side(seen, self.columns), np.flatnonzero(seen.present.any(1))
         found = self.said(frame.iloc[here]) if len(here) else None
-        times = [] if found is None else list(self.target.horizon_columns(found))
+        times = list(self.target.horizon_columns(pd.DataFrame(columns=list(self.answers))))
         whole = self.target.prior_frame(self.outcome, len(cohort), self.target.names, times)
         if self.target.has_times:
             whole["risk"] = self.usual_risk  # as the training patients have on average, whatever the risk's zero is
@@ -126,7 +127,7 @@ class PipelineModel:
         except (ValueError, TypeError) as error:
             raise Unsupported(
                 f"{type(self.estimator).__name__} cannot predict, for the reason of the error from which this one was "
-                "raised; an encoder that met a level it has not seen needs handle_unknown='ignore'"
+                "raised; if an encoder met a level it has not seen, it needs handle_unknown='ignore'"
             ) from error
 
     def _columns_said(self, frame: pd.DataFrame) -> pd.DataFrame:
