@@ -119,6 +119,8 @@ def test_what_may_be_a_patient_is_not_quoted_and_nothing_is_refused() -> None:
     with pytest.raises(chiasm.CohortError, match="no modality of 1 that are named") as told:
         model("clinical", "rna").predict({"case-007": {"age": 61}})
     assert "case-007" not in str(told.value)
+    with pytest.raises(chiasm.CohortError, match="'rna' is a int"):
+        model("clinical", "rna").predict({"rna": 5})
     for nothing in ({}, {"clinical": None}):
         with pytest.raises(chiasm.CohortError, match="no modality of 'clinical', 'rna' is given"):
             model("clinical", "rna").predict(nothing)

@@ -68,6 +68,18 @@ def test_a_cohort_that_cannot_be_scored_stops_the_trial_before_it_starts(cohorts
     assert not (tmp_path / "run").exists()
 
 
+def test_a_cohort_of_the_same_patients_is_none_that_no_model_has_seen(cohorts, tmp_path: Path) -> None:
+    own = cohorts[0]
+    copied = replace(own, ids=np.array([f"c{k:03d}" for k in range(len(own))]), name="again")
+    for again, said in (
+        (own, "the cohort itself"),
+        (copied, "identical in every modality"),
+    ):
+        with pytest.raises(chiasm.LeakageError, match=said):
+            chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=again)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_command_hands_the_other_cohort_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"case": range(40), "x": rng.normal(size=40), "y": rng.normal(size=40)})

@@ -18,7 +18,6 @@ from chiasm.metrics.scores import score
 from chiasm.targets import class_names
 
 N, NEW = 90, 70
-DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 def halves(kind: str) -> tuple[Cohort, Cohort]:
@@ -181,10 +180,8 @@ def test_the_command_prints_scores_or_one_sentence(classes, tmp_path: Path, caps
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")  # two patients of the cohort are identical
-def test_half_the_sites_of_a_real_cohort_tell_of_the_other_half() -> None:
-    if not (DATA / "tcga-blca").is_dir():
-        pytest.skip("the data of the cohorts is not here")
-    whole = chiasm.open_cohort(DATA / "tcga-blca" / "cohort.toml").with_modalities(["clinical", "cnv"])
+def test_half_the_sites_of_a_real_cohort_tell_of_the_other_half(shared_data: Path) -> None:
+    whole = chiasm.open_cohort(shared_data / "tcga-blca" / "cohort.toml").with_modalities(["clinical", "cnv"])
     sites = sorted(set(whole.site.tolist()))
     rows = np.isin(whole.site, sites[::2])
     model = chiasm.fit(replace(whole.subset(rows), fold=None), "late-fusion")
@@ -196,10 +193,8 @@ def test_half_the_sites_of_a_real_cohort_tell_of_the_other_half() -> None:
 
 @pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
-def test_genes_of_a_real_cohort_that_are_named_otherwise_are_told_of(tmp_path: Path) -> None:
-    if not (DATA / "tcga-luad").is_dir():
-        pytest.skip("the data of the cohorts is not here")
-    whole = replace(chiasm.open_cohort(DATA / "tcga-luad" / "cohort.toml").with_modalities(["rna"]), fold=None)
+def test_genes_of_a_real_cohort_that_are_named_otherwise_are_told_of(tmp_path: Path, shared_data: Path) -> None:
+    whole = replace(chiasm.open_cohort(shared_data / "tcga-luad" / "cohort.toml").with_modalities(["rna"]), fold=None)
     model, new = chiasm.fit(whole.subset(range(150)), "single:rna"), whole.subset(range(150, 200))
     raw = new.raw("rna").rename(columns=lambda gene: f"rna_{gene.lower()}")
     patients = pd.DataFrame({"months": new.outcome.value, "died": new.outcome.event.astype(int)}, index=new.ids)

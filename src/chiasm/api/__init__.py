@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chiasm.api.retrieval import score_similar, similar
     from chiasm.api.scikit import from_sklearn
     from chiasm.api.sealing import open_seal, seal
-    from chiasm.api.several import evaluate_cohorts
+    from chiasm.api.several import evaluate_cohorts, folder_of
     from chiasm.api.trials import evaluate, load_trial
     from chiasm.artifact import ArtifactError
     from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
@@ -66,6 +66,7 @@ _PLACES = {
     "encode_for": "chiasm.api.encoding",
     "evaluate": "chiasm.api.trials",
     "evaluate_cohorts": "chiasm.api.several",
+    "folder_of": "chiasm.api.several",
     "examine": "chiasm.encoding.checking",
     "federation_client": "chiasm.federated.public",
     "federation_server": "chiasm.federated.public",
@@ -131,6 +132,7 @@ __all__ = [
     "federation_client",
     "federation_server",
     "fit",
+    "folder_of",
     "from_sklearn",
     "hush_findings",
     "invite",

@@ -12,9 +12,11 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from chiasm.api.external import OWN, prepare_new, told_by
 from chiasm.artifact import write_text
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort, LeakageError, Unsupported
 from chiasm.cohort.kinds import TABLE, has_form
+from chiasm.cohort.units import content_keys
 from chiasm.encoding.preparing import encode_for
+from chiasm.errors import count
 from chiasm.evaluation import Trial, TrialError
 from chiasm.evaluation.external import External, score_external, scored_patients
 from chiasm.evaluation.fits import with_horizons, write_parquet
@@ -28,6 +30,7 @@ def require_comparable(cohort: Cohort, external: Cohort) -> None:
     """Refuse an external cohort on which no model of this cohort can be scored, before anything is fitted.
 
     Raises:
+        LeakageError: it is the cohort itself, or more than half of it are copies of the cohort's patients.
         Unsupported: another kind of target, other classes, another unit, no modality of the cohort, or nobody to score.
     """
     if cohort.target is None:
@@ -51,7 +54,24 @@ def require_comparable(cohort: Cohort, external: Cohort) -> None:
                 f"modality '{name}' of '{external.name}' lacks column '{lacking[0]}'{more} of '{cohort.name}': bring "
                 "them, or leave them out of both"
             )
+    if external.fingerprint == cohort.fingerprint:
+        raise LeakageError(
+            "the external cohort is the cohort itself: its patients are those that the models learn from"
+        )
+    again = known_again(cohort, external)
+    if 2 * again > len(external):
+        raise LeakageError(
+            f"{again:,} of {len(external):,} patients of '{external.name}' are identical in every modality to some of "
+            f"'{cohort.name}', from whom the models learn: leave them out"
+        )
     scored_patients(external.with_modalities(shared))
+
+
+def known_again(cohort: Cohort, external: Cohort) -> int:
+    """How many patients of the external cohort are identical in every shared modality to one of the cohort."""
+    shared = [name for name in external.modalities if name in cohort.modalities]
+    known = set(content_keys(cohort.with_modalities(shared)).tolist()) - {b""}
+    return sum(key in known for key in content_keys(external.with_modalities(shared)).tolist())
 
 
 def add_external(
@@ -126,6 +146,8 @@ def picks_on(
         waiting = waiting.merged(ready)
     used, _ = scored_patients(waiting)
     frames, described, notes = {}, {}, list[str]()
+    if again := known_again(cohort, external):
+        notes.append(f"{count(again, 'patient')} identical in every modality to one of the trial's cohort.")
     for name, model in fitted.items():
         frames[name], said = told_by(model, used.with_target(None, None))
         notes += [note for note in said if note not in notes]

@@ -53,14 +53,15 @@ def evaluate_cohorts(
     made: dict[str, Trial] = {}
     for name, given in zip(names, cohorts, strict=True):
         told = None if progress is None else partial(progress, name)
-        made[name] = evaluate(given, asked, protocol, out=folder_of(out, name), progress=told, **options)
+        place = None if out is None else folder_of(out, name)
+        made[name] = evaluate(given, asked, protocol, out=place, progress=told, **options)
     trials = Trials(made)
     if out is not None:
         write_text(Path(out) / "cohorts.json", json.dumps(trials.document(), indent=1, allow_nan=False))
     return trials
 
 
-def folder_of(out: Path | str | None, cohort: str) -> Path | None:
+def folder_of(out: Path | str, cohort: str) -> Path:
     """Run folder of one of several cohorts, below `out`."""
     name = quote(cohort, safe=" ")
-    return None if out is None else Path(out) / (name if name.strip(".") else name.replace(".", "%2E"))
+    return Path(out) / (name if name.strip(".") else name.replace(".", "%2E"))

@@ -243,6 +243,8 @@ def show_trial(trial: Trial, out: Path, seconds: float, json: bool) -> None:
 
 def show_trials(trials: Trials, out: Path, seconds: float, json: bool) -> None:
     """Trials of several cohorts: the recipes and the verdicts of all, for machines or as two tables."""
+    from chiasm import api
+
     if json:
         screen.show_json(trials.document())
         return
@@ -258,7 +260,8 @@ def show_trials(trials: Trials, out: Path, seconds: float, json: bool) -> None:
         for row in verdicts.to_dict("records")
     ]
     screen.show_table(["cohort", "combining", "gain (95 % interval)", "best combined"], said)
-    screen.show(f"\nReports: {', '.join(str(page) for page in sorted(out.glob('*/report.html')))}")
+    pages = [api.folder_of(out, name) / "report.html" for name in trials.trials]
+    screen.show(f"\nReports: {', '.join(map(str, pages))}")
 
 
 def show_external(trial: Trial) -> None:

@@ -17,6 +17,7 @@ from chiasm.cohort.frames import cohort_from_frames
 from chiasm.cohort.kinds import CELL, FILES, TABLE, has_form
 from chiasm.errors import CohortError, error, nearest
 
+BLOCKS = (pd.DataFrame, pd.Series, Mapping)
 ONE = "patient"
 """Identifier of a patient who is given alone."""
 
@@ -65,6 +66,9 @@ def handed(given: Any, kinds: Mapping[str, str], columns: Mapping[str, Sequence[
         blocks = {name: block_of(own, name) if is_annotated(own) else own for name, own in there.items()}
     else:
         blocks = {name: own for name, own in alone.items() if own is not None}
+    unfit = {name: type(own).__name__ for name, own in blocks.items() if not isinstance(own, BLOCKS)}
+    for name, what in unfit.items():
+        raise refused(f"'{name}' is a {what}, and nothing that a cohort has of a modality", kinds)
     ids = dict.fromkeys(key for own in blocks.values() for key in keys_of(own))
     return cohort_from_frames(
         pd.DataFrame(index=list(ids)), blocks, kinds={name: kinds[name] for name in blocks}, name="handed"

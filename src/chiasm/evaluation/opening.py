@@ -21,13 +21,12 @@ from chiasm.evaluation.fits import said_of, with_horizons, write_parquet
 from chiasm.evaluation.protocol import Protocol
 from chiasm.evaluation.references import null
 from chiasm.evaluation.run import kept_together
-from chiasm.evaluation.summary import plain
+from chiasm.evaluation.summary import PRESENCE, looked_at, plain
 from chiasm.evaluation.trial import SEALED, Trial, TrialError
 from chiasm.evaluation.verdict import DOES_NOT_PAY, PAYS, Verdict
 from chiasm.fitting.sides import NULL, REFERENCE, side_of
 from chiasm.metrics.table import primary_label
 
-PRESENCE = "presence"
 CONFIRMS, CONTRADICTS, CANNOT_TELL = "confirms", "does not confirm", "cannot tell"
 
 
@@ -37,12 +36,10 @@ def picks_of(trial: Trial) -> list[str]:
     Without a verdict it is the recipe of the highest mean.
     """
     rows = [row for row in trial.document["recipes"] if side_of(row) != REFERENCE]
-    verdict = trial.verdict
-    if verdict is None:
-        known = [row for row in rows if row["name"] != PRESENCE and row["mean"] is not None]
-        return [str(max(known, key=lambda row: float(row["mean"]))["name"])] if known else [str(rows[0]["name"])]
-    names = [verdict.best_fused, verdict.best_single, *(row["name"] for row in rows if row["name"] == PRESENCE)]
-    return list(dict.fromkeys(map(str, names)))
+    picks = looked_at(trial) or [str(rows[0]["name"])]
+    if trial.verdict is None:
+        return picks
+    return list(dict.fromkeys([*picks, *(str(row["name"]) for row in rows if row["name"] == PRESENCE)]))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
 from chiasm.evaluation.sites import site_summary
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial, alone_where_empty
 from chiasm.evaluation.trial_findings import trial_findings
-from chiasm.fitting.sides import REFERENCE, REFERENCES, forms_of, reads_of, reads_presence, settings_of
+from chiasm.fitting.sides import REFERENCE, REFERENCES, forms_of, reads_of, reads_presence, settings_of, side_of
 from chiasm.metrics.scores import METRICS, PRIMARY, score
 from chiasm.targets.stratify import fewest
 
@@ -91,11 +91,15 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
     return trial
 
 
+PRESENCE = "presence"
+
+
 def looked_at(trial: Trial) -> list[str]:
     """Recipes that are looked at closely: those that inner folds picked most often, else the one with the best mean."""
     if (verdict := trial.verdict) is not None:
-        return [verdict.best_fused, verdict.best_single]
-    own = [row for row in trial.document["recipes"] if row["side"] != REFERENCE and row["mean"] is not None]
+        return list(dict.fromkeys([verdict.best_fused, verdict.best_single]))
+    rows = [row for row in trial.document["recipes"] if side_of(row) != REFERENCE and row["name"] != PRESENCE]
+    own = [row for row in rows if row["mean"] is not None]
     return [str(max(own, key=lambda row: row["mean"])["name"])] if own else []
 
 

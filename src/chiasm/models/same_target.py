@@ -10,6 +10,7 @@ from chiasm.errors import nearest
 from chiasm.heads.response import Response
 
 SHOWN = 8  # classes that a refusal names
+SIGN = 3  # letters of a unit that is a sign and not a word
 
 
 @runtime_checkable
@@ -113,5 +114,6 @@ def likely(ours: Sequence[str], theirs: Sequence[str]) -> str:
 
 
 def plain(unit: str) -> str:
-    """A unit without capitals and plural: 'Months' and 'month' are the same."""
-    return unit.strip().casefold().removesuffix("s")
+    """A unit that is a word without capitals and plural: 'Months' is 'month'; a sign is kept: 'mg' is not 'Mg'."""
+    bare = unit.strip()
+    return bare.casefold().removesuffix("s") if len(bare) > SIGN else bare
