@@ -193,9 +193,10 @@ def read_seal(file: Path) -> Seal:
 def add_opening(file: Path, identity: str, run: str, recipes: Sequence[str]) -> Seal:
     """Note an opening in a seal before anything is scored, so that one that is stopped counts too.
 
-    Returns the seal as it is then; the last of its openings is this one.
+    Two processes at once get different numbers where the system can lock files.
 
-    Two processes at once get different numbers.
+    Returns:
+        The seal as it is then; the last of its openings is this one.
 
     Raises:
         CohortError: the seal is missing, damaged or another one.

@@ -82,7 +82,7 @@ class ChannelAdaptive:
     weights drawn from `seed`: random features, not pretrained ones.
 
     Args:
-        weights: a safetensors file of `ChannelAdaptiveViT`, or a folder that holds only this one.
+        weights: a safetensors file of the layout's network, or a folder that holds only this one.
         channels: the channels' names in the order of the channel embeddings, such as `DAPI+GFP`; "" assigns embeddings
             by the position of the channels in a file.
         pool: `channels`, or `cls` for the class token alone.
