@@ -5,7 +5,6 @@ from __future__ import annotations
 import dis
 import errno
 import json
-import math
 import os
 import sys
 import traceback
@@ -16,6 +15,7 @@ from typing import Any
 from chiasm.progress import Progressing as Progressing
 from chiasm.progress import duration as duration
 from chiasm.progress import hint as hint
+from chiasm.shown import interval as interval
 from chiasm.shown import visible as visible
 
 WIDE = 200  # width of a table that is not written to a terminal, in characters
@@ -46,14 +46,6 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
         table.add_row(*map(visible, row))
     wide = None if sys.stdout.isatty() else WIDE  # in a file, rows are not wrapped to a terminal's width
     Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=wide).print(table)
-
-
-def interval(mean: float, low: float, high: float) -> str:
-    """Format an estimate with its interval, `0.661 (0.601 to 0.720)`, or say that it is not estimable."""
-    if math.isnan(mean):
-        return "not estimable"
-    said, start, end = (f"{round(number, 3) + 0.0:.3f}" for number in (mean, low, high))  # no -0.000
-    return f"{said} (" + ("interval not estimable" if math.isnan(low) else f"{start} to {end}") + ")"
 
 
 def size(number: int) -> str:
@@ -90,8 +82,7 @@ def show_opening(sealed: Mapping[str, Any], said: str) -> None:
     metric = sealed["recipes"][0]["metric"]
     rows = []
     for row in sealed["recipes"]:
-        numbers = [math.nan if row[key] is None else row[key] for key in ("mean", "low", "high")]
-        rows.append((row["name"], interval(*numbers)))
+        rows.append((row["name"], interval(*(row[key] for key in ("mean", "low", "high")))))
     show_table(["recipe", f"{metric} (95 % interval, given the fitted models)"], rows)
     show(f"\n{sealed['sentence']}\n{said}")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Protocol
 
 LONGEST, MOST_ITEMS, MOST_ROWS = 60, 6, 30
+NOT_ESTIMABLE, NO_INTERVAL = "not estimable", "no interval"
 
 
 class Sized(Protocol):
@@ -17,6 +19,32 @@ class Sized(Protocol):
     def shape(self) -> Sequence[int]: ...
     @property
     def dtype(self) -> Any: ...
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Format with fixed decimals and without the sign of a zero; "not estimable" for None and NaN."""
+    if value is None or not math.isfinite(value):
+        return NOT_ESTIMABLE
+    return f"{round(value, digits) + 0.0:,.{digits}f}"
+
+
+def ends(low: float | None, high: float | None, digits: int = 3) -> str:
+    """Format the two ends of an interval as `0.774 to 0.845`; "no interval" where one is None or NaN."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return NO_INTERVAL
+    return f"{number(low, digits)} to {number(high, digits)}"
+
+
+def interval(mean: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
+    """Format as `0.812 (0.774 to 0.845)` or `0.812 (no interval)`; "not estimable" where there is no mean."""
+    told = number(mean, digits)
+    return told if told == NOT_ESTIMABLE else f"{told} ({ends(low, high, digits)})"
+
+
+def interval_cells(mean: float | None, low: float | None, high: float | None) -> tuple[str, str]:
+    """Format an estimate for two cells of a table, the value and its interval; the second is empty without a value."""
+    told = number(mean)
+    return told, "" if told == NOT_ESTIMABLE else ends(low, high)
 
 
 def short_repr(part: Any) -> str:

@@ -79,7 +79,7 @@ def test_evaluate_counts_warnings_and_says_where_they_are(run: Run, two_tables: 
 
 def test_not_estimable_is_said_in_words() -> None:
     assert screen.interval(float("nan"), float("nan"), float("nan")) == "not estimable"
-    assert screen.interval(0.5, float("nan"), float("nan")) == "0.500 (interval not estimable)"
+    assert screen.interval(0.5, float("nan"), float("nan")) == "0.500 (no interval)"
     assert screen.interval(0.5, 0.4, 0.6) == "0.500 (0.400 to 0.600)"
     assert [screen.duration(s) for s in (3.21, 45.4, 125, 12_000)] == ["3.2 s", "45 s", "2 min 05 s", "3 h 20 min"]
 

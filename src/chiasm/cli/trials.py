@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -271,10 +270,7 @@ def show_external(trial: Trial) -> None:
         return
     events = "" if part["events"] is None else f" with {part['events']:,} events"
     screen.show(f"\nOn '{part['cohort']['name']}', {part['patients']:,} patients{events}, whom no model has seen:")
-    rows = [
-        [row["name"], screen.interval(*(math.nan if row[key] is None else row[key] for key in ("mean", "low", "high")))]
-        for row in part["recipes"]
-    ]
+    rows = [[row["name"], screen.interval(*(row[key] for key in ("mean", "low", "high")))] for row in part["recipes"]]
     screen.show_table(["recipe", f"{part['recipes'][0]['metric']} (95 % interval, given the fitted models)"], rows)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,7 +55,7 @@ def show_validation(found: Validation, out: Path, seconds: float) -> None:
     document = found.document
     screen.show(f"{found.title}, in {screen.duration(seconds)}\n")
     rows = [
-        [row["label"], screen.interval(*(float(row[key]) for key in ("mean", "low", "high")))]
+        [row["label"], screen.interval(*(row[key] for key in ("mean", "low", "high")))]
         for row in found.table().to_dict("records")
     ]
     screen.show_table(["metric", "value (95 % interval, given the fitted model)"], rows)
@@ -83,6 +82,6 @@ def show_validation(found: Validation, out: Path, seconds: float) -> None:
 
 
 def row_of(pattern: dict[str, Any]) -> list[str]:
-    """A pattern of modalities, its patients, and the metric, which is null where it is not estimable."""
-    score = [math.nan if pattern[key] is None else pattern[key] for key in ("mean", "low", "high")]
-    return [str(pattern["pattern"]), f"{pattern['n']:,}", screen.interval(*score)]
+    """A pattern of modalities, its patients, and the metric with its interval."""
+    score = screen.interval(*(pattern[key] for key in ("mean", "low", "high")))
+    return [str(pattern["pattern"]), f"{pattern['n']:,}", score]

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
 from chiasm.evaluation.estimates import CONFIDENCE, MAX_MISSING, mean_over_folds, mean_over_labels, percentile_interval
-from chiasm.evaluation.intervals import Counts, TestFold, fold_values, one_label
+from chiasm.evaluation.intervals import Counts, TestFold, fold_values, one_label, redrawn
 from chiasm.evaluation.within import Strata, within
 from chiasm.metrics.scores import PRIMARY
 from chiasm.metrics.weighted import Floats
@@ -27,6 +27,8 @@ ROUNDING = 1e-9  # metrics that differ by less than this in every fold and draw 
 class Contrast:
     """Difference between two primary metrics with its 95 % interval; all NaN where it is not estimable.
 
+    The ends alone are NaN where there is no interval: one fold, whose patients are all of one group.
+
     `same` is True if the difference is zero in every fold and every draw, because both sides rank the patients alike
     (for regression: predict the same); it is then zero by construction, and its interval says nothing. `corrected` and
     `bootstrap` are the two intervals, of which the wider was taken.
@@ -41,6 +43,12 @@ class Contrast:
 
     @property
     def estimable(self) -> bool:
+        """True if there is a difference."""
+        return math.isfinite(self.mean)
+
+    @property
+    def bounded(self) -> bool:
+        """True if there is a difference with its interval."""
         return math.isfinite(self.mean) and math.isfinite(self.low) and math.isfinite(self.high)
 
     @property
@@ -77,12 +85,17 @@ def within_values(
         own_folds, own_frames, own_classes = (
             (list(folds), list(frames), list(classes)) if label is None else one_label(folds, frames, classes, label)
         )
+        columns = [own if label is None else own[:, [label]] for own in strata]
+        judged = [
+            fold.take(np.asarray((column >= 0).any(axis=1))) for fold, column in zip(own_folds, columns, strict=True)
+        ]
+        can_be_drawn = any(redrawn(draws, [fold]) for fold in judged)
         points, drawn = [], []
-        for fold, frame, own in zip(own_folds, own_frames, strata, strict=True):
-            column = own if label is None else own[:, [label]]
+        for fold, frame, column in zip(own_folds, own_frames, columns, strict=True):
             points.append(within(kind, frame, fold.outcome, own_classes, column))
+            weights = draws[:, fold.patients].astype(np.float64)
             drawn.append(
-                within(kind, frame, fold.outcome, own_classes, column, draws[:, fold.patients].astype(np.float64))
+                within(kind, frame, fold.outcome, own_classes, column, weights) if can_be_drawn else np.zeros(0)
             )
         values.append((np.stack(points), np.stack(drawn)))
     return values
@@ -104,8 +117,9 @@ def contrast(ours: Values, theirs: Values, *, n_test: float, n_train: float) -> 
     """Estimate ours minus theirs: the mean over folds, with the wider of two 95 % intervals.
 
     The corrected resampled t interval reflects the sampling of training sets, the bootstrap that of tested patients.
-    With one fold there is only the bootstrap. A fold without a value is left out; if more than a fifth of the folds are
-    missing, the contrast is not estimable.
+    With one fold there is only the bootstrap; where the patients of each fold are of one group, and nothing can be
+    drawn, only the other. A fold without a value is left out; if more than a fifth of the folds are missing, the
+    contrast is not estimable.
 
     Args:
         n_test, n_train: mean numbers of test and training patients per fold.
@@ -120,15 +134,16 @@ def contrast(ours: Values, theirs: Values, *, n_test: float, n_train: float) -> 
     if not len(known) or len(known) < (1 - MAX_MISSING) * len(d):
         return Contrast(math.nan, math.nan, math.nan, same)
     corrected, bootstrap = corrected_interval(known, n_test, n_train), percentile_interval(drawn)
-    low, high = wider(corrected, bootstrap)
-    if math.isnan(low):
+    drawable = len(drawn) > 0
+    low, high = wider(corrected, bootstrap) if drawable else corrected
+    if math.isnan(low) and drawable:
         return Contrast(math.nan, math.nan, math.nan, same)
     return Contrast(float(known.mean()), low, high, same, corrected, bootstrap)
 
 
 def _no_difference(values: Floats) -> bool:
     known = values[np.isfinite(values)]
-    return len(known) > 0 and bool(np.all(np.abs(known) < ROUNDING))
+    return values.shape[1] == 0 or (len(known) > 0 and bool(np.all(np.abs(known) < ROUNDING)))
 
 
 def corrected_interval(

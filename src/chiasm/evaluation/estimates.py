@@ -1,4 +1,8 @@
-"""Means with intervals, or "not estimable", from metric values in folds and bootstrap draws."""
+"""Means with intervals, or "not estimable", from metric values in folds and bootstrap draws.
+
+Draws of shape (J, 0) are those of patients who cannot be drawn again, because all are of one unit that is drawn whole:
+there is a mean, and no interval.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chiasm.metrics.scores import NOT_ESTIMABLE
 from chiasm.metrics.weighted import Floats, ratio
+from chiasm.shown import interval
 
 CONFIDENCE = 0.95
 MAX_MISSING = 0.2
@@ -17,7 +21,7 @@ MAX_MISSING = 0.2
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval; with too little data all three are NaN and the text is "not estimable"."""
+    """A value with its 95 % interval; NaN and "not estimable" with too little data, or "no interval" beside a value."""
 
     mean: float
     low: float
@@ -25,19 +29,34 @@ class Estimate:
 
     @property
     def estimable(self) -> bool:
+        """True if there is a value."""
+        return bool(np.isfinite(self.mean))
+
+    @property
+    def bounded(self) -> bool:
+        """True if there is a value with its interval."""
         return bool(np.isfinite([self.mean, self.low, self.high]).all())
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})" if self.estimable else NOT_ESTIMABLE
+        return interval(self.mean, self.low, self.high)
+
+
+NOT_KNOWN = Estimate(np.nan, np.nan, np.nan)
 
 
 def estimate(point: Floats, draws: Floats) -> Estimate:
-    """Average `point` (J, 1) over folds, with the percentile interval of `draws` (J, R); NaN unless all exist."""
-    mean = float(mean_over_folds(point)[0])
-    low, high = percentile_interval(mean_over_folds(draws))
-    if not np.isfinite([mean, low, high]).all():
-        return Estimate(np.nan, np.nan, np.nan)
-    return Estimate(mean, low, high)
+    """Average `point` (J, 1) over folds, with the percentile interval of `draws` (J, R)."""
+    return estimate_of(float(mean_over_folds(point)[0]), mean_over_folds(draws))
+
+
+def estimate_of(mean: float, drawn: Floats) -> Estimate:
+    """Put a mean beside the percentile interval of its draws (R,); NaN unless all exist, but for R = 0."""
+    if not np.isfinite(mean):
+        return NOT_KNOWN
+    if not len(drawn):
+        return Estimate(mean, np.nan, np.nan)
+    low, high = percentile_interval(drawn)
+    return Estimate(mean, low, high) if np.isfinite([low, high]).all() else NOT_KNOWN
 
 
 def mean_over_folds(values: Floats) -> Floats:
@@ -68,11 +87,13 @@ def mean_over_labels(values: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, F
 
     Each label is averaged over its folds first, so that a label missing from a fold or draw does not leave the mean to
     easier labels; the shares of the folds are scaled so that their mean is the overall mean. A label whose mean or
-    interval cannot be estimated is left out; if none remains, all values are NaN.
+    interval cannot be estimated is left out; if none remains, all values are NaN. One that has no interval, because its
+    patients are of one unit, is left out too, unless no label has one.
     """
-    kept = [(point[:, 0], mean_over_folds(drawn)) for point, drawn in values if estimate(point, drawn).estimable]
+    drawable = [pair for pair in values if pair[1].shape[1]] or values
+    kept = [(point[:, 0], mean_over_folds(drawn)) for point, drawn in drawable if estimate(point, drawn).estimable]
     if not kept:
-        return np.full(len(values[0][0]), np.nan), np.full(values[0][1].shape[1], np.nan)
+        return np.full(len(drawable[0][0]), np.nan), np.full(drawable[0][1].shape[1], np.nan)
     points = np.stack([point for point, _ in kept])  # (K, J)
     told = ~np.isnan(points)
     share = np.where(told, points, 0.0) * points.shape[1] / told.sum(axis=1, keepdims=True)
@@ -87,6 +108,4 @@ def mean_over_labels(values: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, F
 def estimate_of_labels(values: Sequence[tuple[Floats, Floats]]) -> Estimate:
     """Estimate the mean over labels with its percentile interval."""
     share, drawn = mean_over_labels(values)
-    low, high = percentile_interval(drawn)
-    found = np.array([np.nansum(share) / len(share), low, high])
-    return Estimate(*(found if np.isfinite(found).all() and np.isfinite(share).any() else np.full(3, np.nan)).tolist())
+    return estimate_of(float(np.nansum(share) / len(share)) if np.isfinite(share).any() else np.nan, drawn)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort import Cohort, Outcome, Unsupported
-from chiasm.evaluation.estimates import Estimate, percentile_interval
+from chiasm.evaluation.estimates import NOT_KNOWN, Estimate, estimate_of
 from chiasm.evaluation.intervals import trial_differences, trial_scores
 from chiasm.evaluation.protocol import Protocol
 from chiasm.evaluation.run import kept_together
@@ -27,7 +27,6 @@ from chiasm.metrics.time_dependent import PLACES, place_of
 
 FOLD = "external"
 ENDS = tuple(f"_t{place + 1}" for place in range(PLACES))
-NOT_KNOWN = Estimate(np.nan, np.nan, np.nan)
 AGAINST_TRAINING = frozenset({"r2_null"})
 """Metrics that mean nothing without outcomes of training patients."""
 
@@ -57,13 +56,6 @@ class External:
         return int(self.trial.outcomes["event"].sum()) if "event" in self.trial.outcomes else None
 
     @property
-    def one_unit(self) -> bool:
-        """True if all patients are drawn as a whole, as those of one site are: then no interval can be drawn."""
-        outcomes = self.trial.outcomes
-        kept = next((outcomes[name] for name in ("unit", "group") if name in outcomes), None)
-        return kept is not None and bool(kept.iloc[0]) and kept.nunique() == 1
-
-    @property
     def scores(self) -> dict[str, dict[str, Estimate]]:
         """Every metric of every model with its 95 % interval, by name and id; NaN where it is not estimable."""
         return {
@@ -90,10 +82,7 @@ class External:
         trial, (key,) = self.trial, self.trial.folds
         ours, theirs = ([trial.frames[name][key]] for name in (recipe, against))
         point, drawn = trial_differences(trial.kind, [trial.folds[key]], ours, theirs, trial.classes, trial.draws)
-        found = [float(point[0]), *percentile_interval(drawn)]
-        if self.one_unit:
-            return Estimate(found[0], np.nan, np.nan)
-        return Estimate(*(found if np.isfinite(found).all() else [np.nan] * 3))
+        return estimate_of(float(point[0]), drawn)
 
 
 def score_external(
@@ -145,13 +134,10 @@ def score_external(
         document, table, outcome_table(used, together), reference=used.outcome if reference is None else reference
     )
     (key,) = trial.folds
-    alone = External(trial, left_out, reference is None).one_unit
     for name in names:
         scores = trial_scores(kind, [trial.folds[key]], [trial.frames[name][key]], trial.classes, trial.draws, metrics)
         if used.target.has_times:
             scores |= dict.fromkeys(too_few_by(kind, used.outcome, horizons_of(predictions[name])), NOT_KNOWN)
-        if alone:
-            scores = {key_: Estimate(own.mean, np.nan, np.nan) for key_, own in scores.items()}
         primary = PRIMARY[kind]
         row = {"name": name, "family": "", "side": "combined", "paper": "", "seconds": 0.0, "trained_parameters": 0}
         row |= {**(described or {}).get(name, {}), "metric": primary, **asdict(scores[primary])}
@@ -204,7 +190,7 @@ def too_few_by(kind: str, outcome: Outcome, horizons: Sequence[float]) -> list[s
 
 
 def known_estimate(entry: Mapping[str, float | None]) -> Estimate:
-    """Read an estimate from a document, in which None stands for not estimable."""
+    """Read an estimate from a document, in which None stands for not estimable, or for no interval."""
     found = (entry[name] for name in ("mean", "low", "high"))
     return Estimate(*(np.nan if value is None else float(value) for value in found))
 

@@ -5,6 +5,8 @@ every repeat of the cross-validation. A metric is computed within each test fold
 the same however many patients it has; calibration and scaled losses, which do not compare patients with each other, are
 pooled over the folds of a repeat and averaged over repeats.
 The intervals are conditional on the fitted models: they reflect the sampling of test patients, not of training sets.
+Where the patients of each fold are all of one group, a draw holds them equally often, and the metric is the same in
+each: there is nothing to draw, and no interval. It is decided here (`redrawn`), for whoever asks for one.
 """
 
 from __future__ import annotations
@@ -119,6 +121,18 @@ def patient_draws(folds: Sequence[TestFold], n_patients: int, draws: int, seed: 
     return counts
 
 
+def redrawn(draws: Counts, folds: Sequence[TestFold]) -> bool:
+    """Return True if a draw counts some patients of these folds otherwise than others, among those of known outcome.
+
+    Patients of one group are counted alike, and so is the only group of each fold.
+
+    Args:
+        draws: (R, N) counts over the cohort.
+    """
+    counts = draws[:, np.concatenate([fold.patients[fold.outcome.known] for fold in folds])]
+    return bool((counts != counts[:, :1]).any())
+
+
 def fold_metric_draws(
     kind: str,
     predictions: pd.DataFrame,
@@ -180,6 +194,9 @@ def trial_scores(
         folds: J test folds, of one or several repeats.
         predictions: J frames, aligned with the patients of each fold.
         draws: (R, N) counts from `patient_draws`, the same for every recipe that is compared.
+
+    Returns:
+        {metric id: estimate}; one without an interval where the patients of each fold are of one group.
     """
     if kind_of(kind).has_labels:
         several = [
@@ -201,30 +218,37 @@ def fold_values(
 ) -> dict[str, tuple[Floats, Floats]]:
     """Compute each metric within each fold, (J, 1), and in each draw, (J, R); all NaN if there are too few events.
 
-    For a pooled metric J is the number of repeats, because the folds of a repeat form one set of patients.
+    For a pooled metric J is the number of repeats, because the folds of a repeat form one set of patients. The draws
+    are (J, 0) where no fold, or no such set, can be drawn otherwise (`redrawn`).
     """
     enough = trial_estimable(kind, folds, len(classes))
     chosen = chosen_metrics(kind, metrics)
     within = [metric.id for metric in chosen if not metric.pooled]
     pooled = [metric.id for metric in chosen if metric.pooled]
     found: dict[str, tuple[list[Floats], list[Floats]]] = {name: ([], []) for name in (*within, *pooled)}
+    both = list(zip(folds, predictions, strict=True))
+    repeats = [[pair for pair in both if pair[0].repeat == repeat] for repeat in sorted({own.repeat for own in folds})]
 
     def add(side: int, values: Mapping[str, Floats]) -> None:
         for name, value in values.items():
             found[name][side].append(value if enough else np.full_like(value, np.nan))
 
-    for fold, frame in zip(folds, predictions, strict=True):
-        for side, weights in enumerate((None, draws[:, fold.patients])):
-            add(side, fold_metric_draws(kind, frame, fold, classes, weights, within))
-    for repeat in sorted({fold.repeat for fold in folds}) if pooled else ():
-        own = [(fold, frame) for fold, frame in zip(folds, predictions, strict=True) if fold.repeat == repeat]
-        for side, drawn in enumerate((None, draws)):
-            parts = [
-                (frame, fold.outcome, fold.train, None if drawn is None else drawn[:, fold.patients])
-                for fold, frame in own
-            ]
-            add(side, score_pooled(kind, parts, classes, pooled))
+    can_be_drawn = any(redrawn(draws, [fold]) for fold in folds)
+    for fold, frame in both if within else ():
+        add(0, fold_metric_draws(kind, frame, fold, classes, None, within))
+        drawn = draws[:, fold.patients]
+        add(1, fold_metric_draws(kind, frame, fold, classes, drawn, within) if can_be_drawn else none_of(within))
+    can_be_drawn = any(redrawn(draws, [fold for fold, _ in own]) for own in repeats)
+    for own in repeats if pooled else ():
+        add(0, score_pooled(kind, [(frame, fold.outcome, fold.train, None) for fold, frame in own], classes, pooled))
+        parts = [(frame, fold.outcome, fold.train, draws[:, fold.patients]) for fold, frame in own]
+        add(1, score_pooled(kind, parts, classes, pooled) if can_be_drawn else none_of(pooled))
     return {name: (np.stack(point), np.stack(drawn)) for name, (point, drawn) in found.items() if point}
+
+
+def none_of(metrics: Sequence[str]) -> dict[str, Floats]:
+    """Values of metrics in no draw at all."""
+    return {name: np.zeros(0) for name in metrics}
 
 
 def one_label(
@@ -250,8 +274,8 @@ def trial_differences(
         kind, folds, classes, draws: as for `trial_scores`.
 
     Returns:
-        (J,) differences in the folds and (R,) means over folds in the draws, which are the same for both sides. All are
-        NaN when the trial has too few events (`trial_estimable`).
+        (J,) differences in the folds and (R,) means over folds in the draws, which are the same for both sides, R = 0
+        where there is nothing to draw. All are NaN when the trial has too few events (`trial_estimable`).
     """
     name = PRIMARY[kind]
 

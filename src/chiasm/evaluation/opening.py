@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -162,6 +161,9 @@ def concluded(trial: Trial, found: External, apart: Estimate | None) -> tuple[st
     pair = f"'{verdict.best_fused}' less '{verdict.best_single}'"
     if not apart.estimable:
         return CANNOT_TELL, f"On the {who} {pair} is not estimable in {label}: they are too few to say anything."
+    if not apart.bounded:
+        why = "they are of one group, which is drawn as a whole"
+        return CANNOT_TELL, f"On the {who} {pair} is {apart} in {label}: {why}."
     value = f"On the {who} {pair} is {apart.mean:.3f} in {label} (95 % interval {apart.low:.3f} to {apart.high:.3f})"
     told = judged(verdict, apart)
     said = {
@@ -176,7 +178,7 @@ def concluded(trial: Trial, found: External, apart: Estimate | None) -> tuple[st
 
 def judged(verdict: Verdict, apart: Estimate) -> str:
     """Compare the difference of the two picks on the sealed patients with the verdict."""
-    if verdict.outcome not in (PAYS, DOES_NOT_PAY) or not math.isfinite(apart.mean):
+    if verdict.outcome not in (PAYS, DOES_NOT_PAY) or not apart.bounded:
         return CANNOT_TELL
     if apart.high < verdict.margin:
         return CONFIRMS if verdict.outcome == DOES_NOT_PAY else CONTRADICTS

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chiasm.evaluation.contrasts import Contrast
 from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, PREDICTS_MORE, Evidence, above_zero
+from chiasm.shown import NO_INTERVAL, NOT_ESTIMABLE
 
 _MOST_DIGITS = 6
+ONE_CLUSTER = "the patients of a test fold are all of one cluster, which is drawn as a whole"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def sentence_of(outcome: str, why: str, evidence: Evidence, around: Circumstance
             f"With 80 % power it would take about {fewest:,} patients to settle if the true gain were the upper end of "
             f"its interval, and about {most:,} if it were the margin of {evidence.margin:g}."
         )
-    if around.folds == 1 and why != "leak":
+    if around.folds == 1 and why not in ("leak", "no interval"):
         said.append(
             "With one split the intervals are a bootstrap of its test patients only and say nothing of other splits."
         )
@@ -120,6 +121,7 @@ def because(why: str, evidence: Evidence) -> str:
     if why == "total" and evidence.total.same:
         return ""
     return {
+        "no interval": f", because {ONE_CLUSTER}",
         "total": f", which holds both no gain and a gain of {least} or more",
         "combining": ", but not clearly among patients of the same modalities",
         "presence": ", but not clearly more than knowing which modalities a patient has",
@@ -142,7 +144,7 @@ def told_total(evidence: Evidence, around: Circumstances) -> str:
     if not total.estimable:
         return f"the total is not estimable ({data(around)})"
     mean, low, high = digits_of(total, evidence.margin)
-    interval = f"95 % interval {low} to {high}; {data(around)}"
+    interval = f"95 % interval {low} to {high}; {data(around)}" if total.bounded else f"{NO_INTERVAL}; {data(around)}"
     ours = f"the combined recipe picked on inner folds ({combined}) is"
     if float(mean) == 0:
         return f"{ours} about equal in {around.metric} to the picked single one ({single}; {interval})"
@@ -204,8 +206,10 @@ def data(around: Circumstances) -> str:
 
 
 def numbers(found: Contrast, margin: float = 0.0) -> str:
-    """Format a contrast as `0.015 (-0.049 to 0.082)`, with a sign that is not lost in rounding."""
+    """Format a contrast as `0.015 (-0.049 to 0.082)` or `0.015 (no interval)`, with a sign not lost in rounding."""
     mean, low, high = digits_of(found, margin)
+    if not found.bounded:
+        return f"{mean} ({NO_INTERVAL})"
     return f"{mean} ({low} to {high})"
 
 
@@ -233,8 +237,10 @@ def contrast_sentence(recipe: str, against: str, found: Contrast, metric: str, m
     pair = f"'{recipe}' against '{against}'"
     if found.same:
         return CANNOT_TELL, f"{pair}: both rank the patients alike, so that there is no difference to judge."
-    if not math.isfinite(found.mean):
-        return CANNOT_TELL, f"{pair}: the difference in {metric} is not estimable."
+    if not found.estimable:
+        return CANNOT_TELL, f"{pair}: the difference in {metric} is {NOT_ESTIMABLE}."
+    if not found.bounded:
+        return CANNOT_TELL, f"{pair}: cannot tell, because {ONE_CLUSTER} (difference in {metric} {numbers(found)})."
     outcome = DOES_NOT_PAY if found.high < margin else PAYS if found.low > 0 else CANNOT_TELL
     words = {
         PAYS: "pays, an interval above zero",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from chiasm.evaluation.estimates import mean_over_folds, mean_over_labels, percentile_interval
+from chiasm.evaluation.estimates import estimate_of, mean_over_folds, mean_over_labels
 from chiasm.evaluation.intervals import bootstrap_weights, fold_values, one_label
 from chiasm.evaluation.meta import random_effects
 from chiasm.metrics.scores import PRIMARY
@@ -86,9 +86,9 @@ def at_site(trial: Trial, recipe: str, here: np.ndarray, salt: int) -> tuple[flo
     else:
         point, each = fold_values(trial.kind, folds, frames, trial.classes, draws, [metric])[metric]
         mean, drawn = float(mean_over_folds(point)[0]), mean_over_folds(each)
-    low, high = percentile_interval(drawn)
-    found = (mean, low, high, float(np.nanstd(drawn, ddof=1)) if np.isfinite(low) else np.nan)
-    return found if np.isfinite(found).all() else (np.nan,) * 4
+    found = estimate_of(mean, drawn)
+    spread = float(np.nanstd(drawn, ddof=1)) if found.bounded else np.nan
+    return found.mean, found.low, found.high, spread
 
 
 SMALLEST_SPREAD = 1e-9  # below it a standard error is a rounding: the site's patients cannot be ranked, or all are
@@ -114,10 +114,10 @@ def site_summary(trial: Trial, recipe: str) -> dict[str, Any]:
         found[name] = float(1 / (1 + np.exp(-found[name])))
     sites = [
         {"site": int(row["number"]), "n": int(row["n"]), "events": row["events"]}
-        | {key: row[key] if in_it else None for key in ("mean", "low", "high")}
+        | {key: row[key] if own else None for key in ("mean", "low", "high")}
         if row["n"] >= LEAST
         else {"site": int(row["number"]), "n": None, "events": None, "mean": None, "low": None, "high": None}
-        for in_it, row in zip(used, table.to_dict("records"), strict=True)
+        for own, row in zip(used | np.isnan(spread), table.to_dict("records"), strict=True)
     ]
     return {
         "recipe": recipe,

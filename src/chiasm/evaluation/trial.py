@@ -17,7 +17,7 @@ from chiasm.cohort import Outcome
 from chiasm.evaluation.intervals import TestFold, one_label, patient_draws, tested_outcome, trial_scores
 from chiasm.evaluation.verdict import Verdict
 from chiasm.metrics.scores import PRIMARY
-from chiasm.shown import html_page, html_table, visible
+from chiasm.shown import html_page, html_table, interval_cells, visible
 from chiasm.targets import Target, kind_of
 
 SCHEMA = 2
@@ -66,10 +66,10 @@ class Trial:
         """What a notebook shows: the verdict in words and the table of recipes."""
         verdict = self.verdict
         rows = [
-            (row["recipe"], row["metric"], *(f"{row[own]:.3f}" for own in ("mean", "low", "high")))
+            (row["recipe"], row["metric"], *interval_cells(row["mean"], row["low"], row["high"]))
             for row in self.table().to_dict("records")
         ]
-        table = html_table(("recipe", "metric", "mean", "low (95 %, conditional)", "high"), rows)
+        table = html_table(("recipe", "metric", "mean", "95 % interval, conditional"), rows)
         return html_page(f"Trial of {self._subject}", "no verdict" if verdict is None else verdict.sentence, table)
 
     @property
@@ -107,6 +107,8 @@ class Trial:
 
     def table(self) -> pd.DataFrame:
         """Table of the recipes: recipe, metric, mean, low, high (NaN if not estimable), seconds, trained_parameters.
+
+        Low and high alone are NaN where there is no interval, because the patients of each fold are of one group.
 
         `interval` says what low and high are: "conditional", the 95 % interval given the fitted models, which reflects
         the sampling of tested patients and not that of training sets.

@@ -16,7 +16,7 @@ from chiasm.evaluation.external import External, known_estimate
 from chiasm.evaluation.fits import write_parquet
 from chiasm.evaluation.summary import plain
 from chiasm.evaluation.trial import TrialError
-from chiasm.shown import html_page, html_table, visible
+from chiasm.shown import html_page, html_table, interval_cells, visible
 
 SCHEMA = 1
 FILES = ("validation.json", "predictions.parquet", "outcomes.parquet", "report.html")
@@ -45,11 +45,11 @@ class Validation:
     def _repr_html_(self) -> str:
         """What a notebook shows: every metric with its interval."""
         rows = [
-            (row["label"], *("" if row[own] != row[own] else f"{row[own]:.3f}" for own in ("mean", "low", "high")))
+            (row["label"], *interval_cells(row["mean"], row["low"], row["high"]))
             for row in self.table().to_dict("records")
         ]
         said = f"{self.external.patients:,} patients scored"
-        return html_page(self.title, said, html_table(("metric", "value", "low (95 %)", "high"), rows))
+        return html_page(self.title, said, html_table(("metric", "value", "95 % interval"), rows))
 
     @property
     def title(self) -> str:
@@ -69,7 +69,7 @@ class Validation:
         return self.external.trial.outcomes
 
     def table(self) -> pd.DataFrame:
-        """Table of the scores: metric, label, mean, low, high (NaN if not estimable)."""
+        """Table of the scores: metric, label, mean, low, high (NaN if not estimable, or without an interval)."""
         return self.external.table().drop(columns="recipe")
 
     def patterns(self) -> pd.DataFrame:

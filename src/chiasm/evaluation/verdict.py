@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from scipy import stats  # type: ignore[import-untyped]
 
 from chiasm.evaluation.contrasts import UNKNOWN, Contrast
-from chiasm.shown import html_page, html_table, visible
+from chiasm.shown import html_page, html_table, interval_cells, visible
 
 PAYS = "pays"
 DOES_NOT_PAY = "does not pay"
@@ -25,6 +25,8 @@ NO_NUMBERS: Numbers = (math.nan, math.nan, math.nan)
 @dataclass(frozen=True)
 class Verdict:
     """Outcome of the comparison and the evidence for it. Triples are (mean, low, high), NaN where not estimable.
+
+    The ends alone are NaN where there is no interval.
 
     Args:
         outcome: "pays", "does not pay", "predicts more patients" or "cannot tell".
@@ -70,11 +72,11 @@ class Verdict:
         """What a notebook shows: the sentence, and the contrasts with their intervals."""
         total = (self.difference, self.low, self.high)
         parts = {"total": total, "coverage": self.coverage, "combining": self.combining, "fixed pair": self.fixed}
-        rows = [(name, *(f"{number:.3f}" for number in numbers)) for name, numbers in parts.items()]
+        rows = [(name, *interval_cells(*numbers)) for name, numbers in parts.items()]
         return html_page(
             f"Verdict: {self.outcome}",
             self.sentence,
-            html_table(("contrast", "difference", "low (95 %)", "high"), rows),
+            html_table(("contrast", "difference", "95 % interval"), rows),
         )
 
 
@@ -114,17 +116,17 @@ def decide(evidence: Evidence) -> tuple[str, str]:
         recipes picked most often, held fixed, differ in the same direction;
     predicts more patients: the lower end of coverage lies above zero;
     cannot tell: otherwise. The last two are named after the first condition that kept combining from paying:
-        "not estimable", "total", "combining", "presence" or "fixed".
+        "not estimable", "no interval" (of the total), "total", "combining", "presence" or "fixed".
     """
     total, combining, margin = evidence.total, evidence.combining, evidence.margin
     if evidence.leaks:
         return CANNOT_TELL, "leak"
-    more = evidence.coverage.estimable and not evidence.coverage.same and evidence.coverage.low > 0
+    more = evidence.coverage.bounded and not evidence.coverage.same and evidence.coverage.low > 0
     if evidence.too_few:
         return (PREDICTS_MORE, "too few") if more else (CANNOT_TELL, "too few")
     if small(total, evidence.next_total, margin):
         return DOES_NOT_PAY, "total"
-    no_coverage = evidence.coverage.same or (evidence.coverage.estimable and evidence.coverage.high < margin)
+    no_coverage = evidence.coverage.same or (evidence.coverage.bounded and evidence.coverage.high < margin)
     if small(combining, evidence.next_combining, margin) and no_coverage:
         return DOES_NOT_PAY, "parts"
     obstacle = next(
@@ -132,6 +134,7 @@ def decide(evidence: Evidence) -> tuple[str, str]:
             name
             for name, ok in (
                 ("not estimable", total.estimable),
+                ("no interval", total.same or total.bounded),
                 ("total", above_zero(total)),
                 ("combining", above_zero(combining)),
                 ("presence", above_zero(evidence.beyond_presence)),
@@ -147,14 +150,14 @@ def decide(evidence: Evidence) -> tuple[str, str]:
 
 
 def above_zero(found: Contrast) -> bool:
-    """Return True if the lower end of an estimable contrast lies above zero."""
-    return found.estimable and not found.same and found.low > 0
+    """Return True if the lower end of a contrast with an interval lies above zero."""
+    return found.bounded and not found.same and found.low > 0
 
 
 def small(found: Contrast, other: Contrast, margin: float) -> bool:
     """Return True if any gain lies below the margin; `other` is judged instead of a contrast zero by construction."""
     asked = other if found.same else found
-    return asked.estimable and asked.high < margin
+    return asked.bounded and asked.high < margin
 
 
 def patients_to_settle(contrasts: tuple[Contrast, ...], margin: float, n_patients: int) -> tuple[int, int] | None:
@@ -163,14 +166,14 @@ def patients_to_settle(contrasts: tuple[Contrast, ...], margin: float, n_patient
         n(gain) = n ((z_.975 + z_.8) h / (z_.975 gain))^2
 
     h is the half-width of the interval with n patients; the gain is the upper end of the interval for the fewest
-    patients, and the margin for the most. The most demanding of several contrasts counts. None where a contrast is not
-    estimable or zero by construction, where its upper end does not exceed the margin, where the margin is zero, or
+    patients, and the margin for the most. The most demanding of several contrasts counts. None where a contrast has no
+    interval or is zero by construction, where its upper end does not exceed the margin, where the margin is zero, or
     where the number exceeds a billion.
     """
     ask = (stats.norm.ppf(0.975) + stats.norm.ppf(POWER)) / stats.norm.ppf(0.975)
     fewest = most = 0.0
     for found in contrasts:
-        if not found.estimable or found.same or not 0 < margin < found.high:
+        if not found.bounded or found.same or not 0 < margin < found.high:
             return None
         half = max(found.mean - found.low, found.high - found.mean)
         fewest = max(fewest, n_patients * (ask * half / found.high) ** 2)

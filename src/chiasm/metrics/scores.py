@@ -17,7 +17,6 @@ from chiasm.targets import Outcome, kind_of
 __all__ = [
     "METRICS",
     "MIN_EVENTS",
-    "NOT_ESTIMABLE",
     "PRIMARY",
     "Metric",
     "Scored",
@@ -32,8 +31,6 @@ __all__ = [
 
 MIN_EVENTS = 5
 """Fewest members of each class, patients with and without a label, events, or numbers to estimate a metric from."""
-
-NOT_ESTIMABLE = "not estimable"
 
 _CELLS = 2_000_000  # draws x patients scored at once: 16 MB, of which a metric holds a few
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from chiasm.evaluation import Trial
 from chiasm.evaluation.intervals import one_label, trial_scores
 from chiasm.evaluation.trial import VALUE_OF
-from chiasm.metrics.scores import NOT_ESTIMABLE
 from chiasm.report.drawing import NewSheet, Picture, sheet
 from chiasm.report.horizons import at_middle, middle_horizons, when
 from chiasm.report.measures import text_of
 from chiasm.report.recipes import Best
 from chiasm.report.reliability import Group, Panel, draw_panels
 from chiasm.report.wording import interval, number, rounded
+from chiasm.shown import NOT_ESTIMABLE
 
 LEAST = 5
 """Smallest group of patients that is shown."""

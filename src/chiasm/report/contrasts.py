@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from chiasm.evaluation import Trial, Verdict
 from chiasm.evaluation.contrasts import Contrast
 from chiasm.evaluation.judging import Judging
-from chiasm.evaluation.sentences import digits_of
+from chiasm.evaluation.sentences import numbers
 from chiasm.fitting.sides import BEST_AVAILABLE
-from chiasm.metrics.scores import NOT_ESTIMABLE, PRIMARY
+from chiasm.metrics.scores import PRIMARY
 from chiasm.report.drawing import (
     COMBINED,
     FAINT,
@@ -27,11 +27,12 @@ from chiasm.report.drawing import (
     style,
 )
 from chiasm.report.wording import count, metric_of
+from chiasm.shown import NO_INTERVAL, NOT_ESTIMABLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SAME = "equal rankings, no interval"
+SAME = f"equal rankings, {NO_INTERVAL}"
 _GAINS = "#d9e6dc"
 _NOTHING = 1e-9  # an interval no wider than this is zero by construction
 
@@ -47,11 +48,11 @@ class Row:
 
     @property
     def said(self) -> str:
-        """Text of the contrast: `0.015 (-0.049 to 0.082)`, equal rankings on both sides, or not estimable."""
-        if self.drawn:
-            mean, low, high = digits_of(Contrast(*self.numbers), 0.0)
-            return f"{mean} ({low} to {high})"
-        return NOT_ESTIMABLE if math.isnan(self.numbers[0]) else SAME
+        """Text of the contrast: `0.015 (-0.049 to 0.082)`, no interval, equal rankings on both sides, not estimable."""
+        own = Contrast(*self.numbers)
+        if self.drawn or (own.estimable and not own.bounded):
+            return numbers(own)
+        return SAME if own.estimable else NOT_ESTIMABLE
 
     @property
     def drawn(self) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 
 from chiasm.evaluation import Trial
 from chiasm.fitting.sides import REFERENCE, side_of
-from chiasm.metrics.scores import METRICS, NOT_ESTIMABLE, PRIMARY
+from chiasm.metrics.scores import METRICS, PRIMARY
 from chiasm.metrics.table import CALIBRATION, HORIZONS, PERFORMANCE, Metric
 from chiasm.report.wording import better, duration, interval
+from chiasm.shown import NOT_ESTIMABLE
 
 CONDITIONAL = "95 % interval, given the fitted models"
 PLACES = {"_t1": "first", "_t2": "second", "_t3": "third"}
@@ -94,7 +95,7 @@ def table(metrics: Sequence[Metric], rows: Sequence[Mapping[str, Any]], place: s
 
 
 def text_of(entry: Mapping[str, float | None] | None) -> str:
-    """Format a metric as `mean (low to high)`, or "not estimable"."""
+    """Format a metric as `mean (low to high)`, `mean (no interval)`, or "not estimable"."""
     return NOT_ESTIMABLE if entry is None else interval(entry["mean"], entry["low"], entry["high"])
 
 

@@ -98,7 +98,8 @@ def draw_forest(trial: Trial, new: NewSheet = sheet) -> Picture:
         for y, row in enumerate(rows):
             colour, mark, face, _ = MARKS[mark_of(row)]
             if row["mean"] is not None:
-                axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
+                if row["low"] is not None:
+                    axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
                 axes.plot([row["mean"]], [y], mark, color=colour, markerfacecolor=face, markersize=7)
             text = interval(row["mean"], row["low"], row["high"])
             weight = "bold" if row["name"] in bold else "normal"
@@ -111,8 +112,8 @@ def draw_forest(trial: Trial, new: NewSheet = sheet) -> Picture:
             label.set_fontweight("bold" if row["name"] in bold else "normal")
             label.set_color(QUIET if is_reference(row) else INK)
         chance = metric.chance
-        low = min([row["low"] for row in known], default=chance)
-        high = max([row["high"] for row in known], default=chance + 0.5)
+        drawn = [row[end] for row in known for end in ("mean", "low", "high") if row[end] is not None]
+        low, high = min(drawn, default=chance), max(drawn, default=chance + 0.5)
         if low < chance + 0.5 * (high - low) or low <= chance:
             axes.axvline(chance, color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
             low = min(low, chance)

@@ -99,7 +99,8 @@ def draw_sites(row: Mapping[str, Any], label: str, new: NewSheet = sheet) -> Pic
         figure = new(0.9 + 0.27 * len(bars), WIDTH)
         axes = figure.add_subplot()
         for place, (mean, low, high, colour, mark) in enumerate(reversed(bars)):
-            axes.plot([low, high], [place, place], color=colour, linewidth=1.8, solid_capstyle="butt")
+            if low is not None:
+                axes.plot([low, high], [place, place], color=colour, linewidth=1.8, solid_capstyle="butt")
             if mean is not None:
                 axes.plot([mean], [place], mark, color=colour, markersize=6)
         axes.set(yticks=range(len(bars)), yticklabels=named[::-1], ylim=(-0.6, len(bars) - 0.4))

@@ -109,6 +109,8 @@ def opening(validation: Validation) -> str:
         whom += f" with {count(document['events'], 'event')}"
     if not score.estimable:
         return f"{metric.label} is not estimable in {whom}: too few for a number."
+    if not score.bounded:
+        return f"{metric.label} is {score} in {whom}, who are of one group, which is drawn as a whole."
     return f"{metric.label} is {score.mean:.3f} (95 % interval {score.low:.3f} to {score.high:.3f}) in {whom}."
 
 
@@ -117,9 +119,9 @@ def meanings(metrics: Mapping[str, Mapping[str, float | None]], kind: str) -> li
     said = []
     primary = METRICS[kind][0]
     score = known_estimate(metrics[primary.id])
-    if score.estimable and score.low > primary.chance:
+    if score.bounded and score.low > primary.chance:
         said.append(f"The interval lies above {primary.chance:g}, which is what knowing nothing gives.")
-    elif score.estimable:
+    elif score.bounded:
         below = score.high < primary.chance
         said.append(
             f"The interval lies below {primary.chance:g}, which is what knowing nothing gives: the model misleads here."
@@ -130,7 +132,7 @@ def meanings(metrics: Mapping[str, Mapping[str, float | None]], kind: str) -> li
     end = "_t2" if "calibration_slope_t2" in metrics else ""
     for name, low, high in TOLD:
         entry = metrics.get(name + end)
-        if entry is None or not (own := known_estimate(entry)).estimable:
+        if entry is None or not (own := known_estimate(entry)).bounded:
             continue
         place = " at the second horizon" if end else ""
         text = f"{own.mean:.2f}, {own.low:.2f} to {own.high:.2f}{place}"

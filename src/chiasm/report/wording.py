@@ -5,22 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from chiasm.metrics.scores import METRICS, NOT_ESTIMABLE, Metric
-
-DIGITS = 3
-
-
-def number(value: float | None, digits: int = DIGITS) -> str:
-    """Format with fixed decimals and without the sign of a zero; "not estimable" for None and NaN."""
-    if value is None or not math.isfinite(value):
-        return NOT_ESTIMABLE
-    return f"{round(value, digits) + 0.0:,.{digits}f}"
-
-
-def interval(mean: float | None, low: float | None, high: float | None, digits: int = DIGITS) -> str:
-    """Format as `0.812 (0.774 to 0.845)`, or "not estimable" where any of the three is missing."""
-    parts = [number(value, digits) for value in (mean, low, high)]
-    return NOT_ESTIMABLE if NOT_ESTIMABLE in parts else f"{parts[0]} ({parts[1]} to {parts[2]})"
+from chiasm.metrics.scores import METRICS, Metric
+from chiasm.shown import NOT_ESTIMABLE
+from chiasm.shown import interval as interval
+from chiasm.shown import number as number
 
 
 def rounded(value: float | None, significant: int = 3) -> str:
