@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from chiasm.cohort import synthetic_cohort
 from chiasm.evaluation import Protocol, Trial
 from chiasm.evaluation.meta import random_effects
 from chiasm.metrics.scores import PRIMARY, score
+from chiasm.report import Plots
 from chiasm.report.page import render
 from chiasm.report.sites import sites_part
 from fake_trials import FUSED, SINGLES, run
@@ -78,6 +80,20 @@ def test_no_site_is_named_and_a_small_one_has_no_numbers(trial: Trial) -> None:
         assert part.summaries[0] in page.replace("<wbr>", "").replace('<span class="together">', "").replace(
             "</span>", ""
         ).replace("&#39;", "'")
+
+
+def test_the_picture_of_the_sites_is_drawn_for_a_notebook_and_into_a_file(trial: Trial, tmp_path: Path) -> None:
+    from matplotlib import pyplot
+
+    drawn, first = Plots(trial), trial.document["sites"][0]
+    axes = drawn.sites()
+    lines = [tuple(line.get_xdata()) for line in axes.lines]
+    for own in [site for site in first["sites"] if site["low"] is not None]:
+        assert (own["low"], own["high"]) in lines
+    assert (first["summary"]["low"], first["summary"]["high"]) in lines and "sites" in repr(drawn)
+    pyplot.close("all")
+    if trial.kind == "regression":
+        assert "sites.svg" in {file.name for file in drawn.save(tmp_path)}
 
 
 def test_folds_that_split_sites_tell_nothing_of_sites() -> None:

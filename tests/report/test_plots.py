@@ -90,6 +90,8 @@ def test_what_a_trial_does_not_have_is_said() -> None:
         alone.contrasts()
     with pytest.raises(TrialError, match="there is one pattern only"):
         alone.patterns()
+    with pytest.raises(TrialError, match="the folds were not drawn by site"):
+        alone.sites()
 
 
 def test_every_picture_is_written_in_every_format_equal_each_time_and_private(tmp_path: Path) -> None:

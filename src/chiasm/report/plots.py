@@ -20,6 +20,7 @@ from chiasm.report.measures import is_reference
 from chiasm.report.patterns import patterns_part
 from chiasm.report.recipes import Best, best_of, draw_forest
 from chiasm.report.risk_groups import risk_part
+from chiasm.report.sites import sites_part
 from chiasm.report.wording import metric_of
 
 if TYPE_CHECKING:
@@ -72,10 +73,16 @@ class Plots:
         """Draw survival by thirds of the predicted risk, by default of the best combined recipe."""
         return self._axes("kaplan_meier", () if recipe is None else (recipe,))[0]
 
+    def sites(self) -> Axes:
+        """Draw the primary metric of the first pick at each site, their mean, and where a new site would lie."""
+        return self._axes("sites")[0]
+
     @property
     def drawable(self) -> tuple[str, ...]:
         """Names of the pictures that this trial may have."""
-        return tuple(name for name in _DRAWN if name != "kaplan_meier" or self.trial.target.has_times)
+        lacking = set() if self.trial.target.has_times else {"kaplan_meier"}
+        lacking |= set() if self.trial.document.get("sites") else {"sites"}
+        return tuple(name for name in _DRAWN if name not in lacking)
 
     def save(self, folder: Path | str, formats: Sequence[str] = ("svg",)) -> list[Path]:
         """Write every picture that the trial has into a folder, as `forest.svg` and so on; older ones are replaced.
@@ -163,6 +170,13 @@ def _kaplan_meier(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture 
     )
 
 
+def _sites(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    part = sites_part(trial, new)
+    if part is None:
+        return "the folds were not drawn by site"
+    return part.picture or "too few sites have an interval"
+
+
 _DRAWN: dict[str, Callable[[Trial, Sequence[Best], NewSheet], Picture | str]] = {
     "contrasts": _contrasts,
     "forest": _forest,
@@ -170,4 +184,5 @@ _DRAWN: dict[str, Callable[[Trial, Sequence[Best], NewSheet], Picture | str]] = 
     "patterns": _patterns,
     "calibration": _calibration,
     "kaplan_meier": _kaplan_meier,
+    "sites": _sites,
 }
