@@ -33,8 +33,8 @@ class PetlAstRecipe(AdaptedRecipe):
         reduction: ratio of token width to adapter width.
         kernel: size of the convolution, odd.
         norms: also train norms.
-        which_norms: "all", or "adapted": of each block the second norm (pfeiffer) or both (houlsby), and those outside the
-            blocks. In a network with its norms first, these stand before the adapted layers.
+        which_norms: "all", or "adapted": of each block the second norm (pfeiffer) or both (houlsby), and those outside
+            the blocks. In a network with its norms first, these stand before the adapted layers.
     """
 
     block: str = "mlp"
