@@ -72,6 +72,41 @@ def test_the_page_has_the_scores_and_nobody_is_named(pair, tmp_path: Path) -> No
     assert again.document == found.document
 
 
+@pytest.mark.parametrize("stopped", ["outcomes.parquet", "validation.json"])
+def test_a_run_that_is_stopped_leaves_nothing_of_an_older_validation(
+    classes, stopped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort, model = classes
+    chiasm.validate(model, cohort, out=tmp_path / "v", draws=100)
+    fewer = cohort.subset(np.arange(40))
+    with monkeypatch.context() as patch:
+        stop_before(patch, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            chiasm.validate(model, fewer, out=tmp_path / "v", draws=100, replace=True)
+    order = ["predictions.parquet", "outcomes.parquet", "report.html", "validation.json"]
+    assert {file.name for file in (tmp_path / "v").iterdir()} == set(order[: order.index(stopped)])
+    (tmp_path / "v" / ".outcomes.parquet.1.tmp").touch()  # of a run that was ended by force
+    with pytest.raises(chiasm.TrialError, match="not finished: add --force"):
+        chiasm.validate(model, fewer, out=tmp_path / "v", draws=100)
+    again = chiasm.validate(model, fewer, out=tmp_path / "v", draws=100, replace=True)
+    assert json.loads((tmp_path / "v" / "validation.json").read_text())["patients"] == again.document["patients"]
+
+
+def stop_before(patch: pytest.MonkeyPatch, name: str) -> None:
+    """Stop whatever would write this file, as a signal does."""
+    from chiasm.artifact import whole
+
+    write = whole.whole_file
+
+    def stopping(path: Path, *more: object, **told: object) -> object:
+        if path.name == name:
+            raise KeyboardInterrupt
+        return write(path, *more, **told)
+
+    for place in ("chiasm.artifact.files.whole_file", "chiasm.evaluation.fits.whole_file"):
+        patch.setattr(place, stopping)
+
+
 def test_who_is_left_out_what_lacks_and_what_is_unlike_training_is_said(classes, tmp_path: Path) -> None:
     cohort, model = classes
     value = cohort.outcome.value.copy()

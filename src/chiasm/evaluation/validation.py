@@ -19,7 +19,8 @@ from chiasm.evaluation.trial import TrialError
 from chiasm.shown import html_page, html_table, interval_cells, visible
 
 SCHEMA = 1
-FILES = ("validation.json", "predictions.parquet", "outcomes.parquet", "report.html")
+MARK = "validation.json"
+FILES = (MARK, "predictions.parquet", "outcomes.parquet", "report.html")
 PageWriter = Callable[["Validation", Path], Path]
 
 
@@ -85,14 +86,20 @@ class Validation:
 
 
 def store_validation(found: Validation, out: Path) -> None:
-    """Write the tables, for their owner alone, then the page and `validation.json`, which marks the folder as whole."""
+    """Write the tables, for their owner alone, then the page and `validation.json`, which marks the folder as whole.
+
+    An older validation is removed first, its mark before all else, so that a run that is stopped leaves no file of
+    another one behind.
+    """
+    for name in FILES:
+        (out / name).unlink(missing_ok=True)
     trial = found.external.trial
     write_parquet(
         out / "predictions.parquet", pa.Table.from_pandas(found.predictions.reset_index(), preserve_index=False)
     )
     write_parquet(out / "outcomes.parquet", pa.Table.from_pandas(trial.outcomes.reset_index(), preserve_index=False))
     found.report(out / "report.html")
-    write_text(out / "validation.json", json.dumps(plain(found.document), indent=1, allow_nan=False))
+    write_text(out / MARK, json.dumps(plain(found.document), indent=1, allow_nan=False))
 
 
 def require_free(out: Path, *, replace: bool) -> None:
@@ -103,7 +110,11 @@ def require_free(out: Path, *, replace: bool) -> None:
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    if not out.is_dir() or not {file.name for file in out.iterdir()} <= set(FILES):
+    held = {file.name for file in out.iterdir()} if out.is_dir() else {""}
+    begun = {name for name in held for own in FILES if name.startswith(f".{own}.") and name.endswith(".tmp")}
+    if not held - begun <= set(FILES):
         raise TrialError(f"'{out.name}' exists and is not the folder of a validation: choose another --out")
+    if not replace and MARK not in held:
+        raise TrialError(f"'{out.name}' holds a validation that was not finished: add --force to write it anew")
     if not replace:
         raise TrialError(f"'{out.name}' holds a validation already: choose another --out, or add --force to replace it")
