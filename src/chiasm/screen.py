@@ -16,6 +16,7 @@ from chiasm.progress import Progressing as Progressing
 from chiasm.progress import duration as duration
 from chiasm.progress import hint as hint
 from chiasm.shown import interval as interval
+from chiasm.shown import times as times
 from chiasm.shown import visible as visible
 
 WIDE = 200  # width of a table that is not written to a terminal, in characters

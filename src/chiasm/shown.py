@@ -47,6 +47,11 @@ def interval_cells(mean: float | None, low: float | None, high: float | None) ->
     return told, "" if told == NOT_ESTIMABLE else ends(low, high)
 
 
+def times(number: int) -> str:
+    """Format how often something happened: `once`, `twice`, `3 times`."""
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+
+
 def short_repr(part: Any) -> str:
     """Format a dataclass by its fields: arrays by shape and dtype, long sequences by length, parts by their class."""
     values = ", ".join(f"{own.name}={_short(getattr(part, own.name))}" for own in dataclasses.fields(part) if own.repr)

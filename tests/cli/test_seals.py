@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from chiasm.cohort.seal import add_opening, read_seal
 from conftest import Run
 from sealed_cohorts import write_cohort
 
@@ -22,6 +23,10 @@ def test_seal_says_how_many_and_check_says_it_again(run: Run, tmp_path: Path) ->
     assert (
         again.code == 2 and again.err.count("\n") == 1 and "cohort.seal.json: the cohort is sealed already" in again.err
     )
+    file = manifest.parent / "cohort.seal.json"
+    for _ in range(2):
+        add_opening(file, read_seal(file).identity, "0" * 64, ["presence"])
+    assert "more are sealed and were opened twice\n" in run("check", manifest).out
 
 
 def test_seal_as_json(run: Run, tmp_path: Path) -> None:

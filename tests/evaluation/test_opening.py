@@ -22,7 +22,7 @@ from chiasm.cohort.sealing import open_sealed
 from chiasm.evaluation.estimates import Estimate
 from chiasm.evaluation.external import score_external
 from chiasm.evaluation.opening import CANNOT_TELL, CONFIRMS, CONTRADICTS, judged, told_openings
-from chiasm.evaluation.sealing import read_plan
+from chiasm.evaluation.sealing import differences, read_plan
 from chiasm.evaluation.summary import describe_cohort
 from chiasm.evaluation.trial import TrialError
 from chiasm.evaluation.verdict import DOES_NOT_PAY, PAYS, PREDICTS_MORE
@@ -211,6 +211,15 @@ def test_a_seal_that_was_restored_does_not_forget_its_opening(made: Sealed, open
     again = Sealed(tmp_path / "copy")
     again.seal.write_bytes(made.seal.read_bytes())
     assert "fewer openings than the run knew of" in again.refused()
+
+
+def test_what_was_read_of_openings_since_counts_too(made: Sealed) -> None:
+    """A run whose page told of an opening for another run knows of it, where a seal has forgotten it."""
+    trial, cohort = chiasm.load_trial(made.run), chiasm.open_cohort(made.manifest)
+    told = "the seal names fewer openings than the run knew of"
+    assert told not in differences(read_plan(made.run), trial, cohort)
+    known = replace(trial, document={**trial.document, "openings": ["2020-01-01"]})
+    assert told in differences(read_plan(made.run), known, cohort)
 
 
 def test_a_copy_of_a_sealed_patient_among_the_others_is_found(made: Sealed, tmp_path: Path) -> None:

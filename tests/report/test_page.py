@@ -179,7 +179,7 @@ def test_intervals_are_called_what_they_are(trials: dict[str, Trial], pages: Cal
             in page.facts()["Repeats"]
         )
         assert page.facts()["Weights"].startswith("Each test fold counts the same in a mean")
-    assert "The folds were drawn 2 times." in pages("repeats").facts()["Repeats"]
+    assert "The folds were drawn twice." in pages("repeats").facts()["Repeats"]
     assert pages("one split").facts()["Repeats"].startswith("None: the folds are given.")
 
 

@@ -27,8 +27,6 @@ TOLERATED = (
     *("fold-lacks-class", "fold-lacks-label", "never-tested", "without-fold"),
 )
 """Findings about training, or about patients whom a validation counts itself: what they leave is not estimable."""
-OWN = "the validated patients"
-"""Whose outcomes the null model and the censoring are taken from."""
 
 
 def validate(
@@ -187,12 +185,7 @@ def document_of(
                 "modalities": sorted(modalities_of(model)),
                 **told,
             },
-            "cohort": trial.document["cohort"],
-            "left_out": dict(external.left_out),
-            "reference": OWN,
-            "bootstrap": {key: trial.document["protocol"][key] for key in ("draws", "seed", "by")},
-            "patients": external.patients,
-            "events": external.events,
+            **{key: entry for key, entry in external.as_json().items() if key != "recipes"},
             **{key: row[key] for key in ("metric", "mean", "low", "high", "metrics")},
             "patterns": external.patterns().drop(columns="recipe").to_dict("records"),
             "notes": [*said, *notes],

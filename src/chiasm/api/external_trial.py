@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa  # type: ignore[import-untyped]
-
-from chiasm.api.external import OWN, prepare_new, told_by
-from chiasm.artifact import write_text
+from chiasm.api.external import prepare_new, told_by
 from chiasm.cohort import Cohort, LeakageError, Unsupported
 from chiasm.cohort.kinds import TABLE, has_form
 from chiasm.cohort.units import content_keys
@@ -19,10 +15,10 @@ from chiasm.encoding.preparing import encode_for
 from chiasm.errors import count
 from chiasm.evaluation import Trial, TrialError
 from chiasm.evaluation.external import External, score_external, scored_patients
-from chiasm.evaluation.fits import with_horizons, write_parquet
-from chiasm.evaluation.protocol import Protocol
-from chiasm.evaluation.run import kept_together, usable
-from chiasm.evaluation.summary import looked_at, plain
+from chiasm.evaluation.fits import write_tables
+from chiasm.evaluation.picks import fit_picks, rules_of
+from chiasm.evaluation.summary import looked_at, plain, write_document
+from chiasm.evaluation.trial import read_document
 from chiasm.models.same_target import listed, require_target
 
 
@@ -105,55 +101,35 @@ def add_external(
     apart = found.difference(*names) if len(names) > 1 else None
     part = plain(
         {
-            "cohort": found.trial.document["cohort"],
-            "patients": found.patients,
-            "events": found.events,
-            "left_out": dict(found.left_out),
-            "reference": OWN,
-            "bootstrap": {key: found.trial.document["protocol"][key] for key in ("draws", "seed", "by")},
-            "recipes": found.trial.document["recipes"],
-            "difference": None if apart is None else {"mean": apart.mean, "low": apart.low, "high": apart.high},
+            **found.as_json(),
+            "difference": None if apart is None else asdict(apart),
             "notes": notes,
             "fingerprint": external.fingerprint,
         }
     )
-    document = {**trial.document, "external": part}
     if out is not None:
-        tables = {
-            "external_predictions": found.trial.predictions,
-            "external_outcomes": found.trial.outcomes.reset_index(),
-        }
-        for name, table in tables.items():
-            write_parquet(out / f"{name}.parquet", pa.Table.from_pandas(table, preserve_index=False))
-        stored = json.loads((out / "trial.json").read_text(encoding="utf-8"))
-        write_text(out / "trial.json", json.dumps({**stored, "external": part}, indent=1, allow_nan=False))
-    return replace(trial, document=document)
+        write_tables(out, found.trial.predictions, found.trial.outcomes, "external_")
+        write_document(out / "trial.json", {**read_document(out / "trial.json"), "external": part})
+    return replace(trial, document={**trial.document, "external": part})
 
 
 def picks_on(
     trial: Trial, cohort: Cohort, external: Cohort, recipes: Sequence[Any], *, seed: int, device: str
 ) -> tuple[External, list[str]]:
     """Fit the picks on the cohort and score them on the external one, with what of it is unlike training."""
-    stored = trial.document["protocol"]
-    protocol = Protocol(by=stored["by"], group_duplicates=stored["group_duplicates"], draws=stored["draws"])
-    train = with_horizons(kept_together(usable(cohort)[0], protocol))
     waiting = external.with_modalities([name for name in external.modalities if name in cohort.modalities])
-    rows = {row["name"]: row for row in trial.document["recipes"]}
-    models = {name: next(own for own in recipes if own.name == name) for name in looked_at(trial)}
-    fitted = {name: recipe.fit(train, seed=seed, checkpoint=None, device=device) for name, recipe in models.items()}
-    for place, model in enumerate(fitted.values()):
+    picks = [next(own for own in recipes if own.name == name) for name in looked_at(trial)]
+    fitted = fit_picks(trial, cohort, picks, seed=seed, device=device)
+    for place, model in enumerate(fitted.models.values()):
         ready = prepare_new(waiting, model).cohort if not place else encode_for(model, waiting).cohort
         waiting = waiting.merged(ready)
     used, _ = scored_patients(waiting)
-    frames, described, notes = {}, {}, list[str]()
+    frames, notes = {}, list[str]()
     if again := known_again(cohort, external):
         notes.append(f"{count(again, 'patient')} identical in every modality to one of the trial's cohort.")
-    for name, model in fitted.items():
+    for name, model in fitted.models.items():
         frames[name], said = told_by(model, used.with_target(None, None))
         notes += [note for note in said if note not in notes]
-        described[name] = {
-            **{key: rows[name][key] for key in ("side", "family", "paper")},
-            "trained_parameters": model.trained_parameters,
-        }
-    by = stored["by"] if waiting.site is not None else None
-    return score_external(waiting, frames, by=by, draws=stored["draws"], seed=seed, described=described), notes
+    rules = rules_of(trial)
+    by = rules.by if waiting.site is not None else None
+    return score_external(waiting, frames, by=by, draws=rules.draws, seed=seed, described=fitted.described), notes

@@ -203,7 +203,7 @@ def show_summary(summary: dict[str, Any]) -> None:
     if "sealed" in summary:
         sealed = summary["sealed"]
         number = len(sealed["openings"])
-        opened = f"were opened {'once' if number == 1 else f'{number:,} times'}" if number else "were not looked at"
+        opened = f"were opened {screen.times(number)}" if number else "were not looked at"
         screen.show(f"{sealed['patients']:,} more are sealed and {opened}")
     rows = [[name, found["kind"], f"{found['present']:,}"] for name, found in summary["modalities"].items()]
     screen.show_table(["modality", "kind", "patients"], rows, right=["patients"])

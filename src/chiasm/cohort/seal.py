@@ -24,6 +24,7 @@ from chiasm.artifact import write_text
 from chiasm.artifact.whole import alone_in
 from chiasm.errors import CohortError, count, error
 from chiasm.limits import SEAL_BYTES, LimitError, require_regular
+from chiasm.shown import times
 from chiasm.targets import kind_of
 
 RESTORE = "restore it from a copy: a test set that was seen cannot be sealed again"
@@ -121,11 +122,6 @@ class Sealed:
 def told(patients: int) -> str:
     """Format a number of patients with its verb."""
     return f"{count(patients, 'patient')} {'is' if patients == 1 else 'are'}"
-
-
-def times(number: int) -> str:
-    """Format how often something happened."""
-    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
 
 
 def salted(salt: str, name: str) -> str:

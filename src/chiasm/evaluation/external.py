@@ -27,6 +27,8 @@ from chiasm.metrics.time_dependent import PLACES, place_of
 
 FOLD = "external"
 ENDS = tuple(f"_t{place + 1}" for place in range(PLACES))
+OWN, OTHERS = "the validated patients", "other patients"
+"""Whose outcomes the null model and the censoring are taken from."""
 AGAINST_TRAINING = frozenset({"r2_null"})
 """Metrics that mean nothing without outcomes of training patients."""
 
@@ -54,6 +56,22 @@ class External:
     def events(self) -> int | None:
         """Number of events among them; None for an outcome without events."""
         return int(self.trial.outcomes["event"].sum()) if "event" in self.trial.outcomes else None
+
+    def as_json(self) -> dict[str, Any]:
+        """What was scored on whom, by counts and scores alone: no identifier and no value of a patient."""
+        protocol = self.trial.document["protocol"]
+        told: dict[str, Any] = plain(
+            {
+                "cohort": self.trial.document["cohort"],
+                "patients": self.patients,
+                "events": self.events,
+                "left_out": dict(self.left_out),
+                "reference": OWN if self.own_reference else OTHERS,
+                "bootstrap": {key: protocol[key] for key in ("draws", "seed", "by")},
+                "recipes": self.trial.document["recipes"],
+            }
+        )
+        return told
 
     @property
     def scores(self) -> dict[str, dict[str, Estimate]]:

@@ -179,6 +179,12 @@ def write_parquet(path: Path, table: pa.Table) -> None:
         pq.write_table(table, staging)
 
 
+def write_tables(folder: Path, predictions: pd.DataFrame, outcomes: pd.DataFrame, prefix: str = "") -> None:
+    """Write predictions and outcomes, indexed by patient, as two parquet files of a folder."""
+    for name, table in (("predictions", predictions), ("outcomes", outcomes.reset_index())):
+        write_parquet(folder / f"{prefix}{name}.parquet", pa.Table.from_pandas(table, preserve_index=False))
+
+
 def _read(path: Path, recipe: str, split: str) -> Fit:
     table = pq.read_table(path)
     note = json.loads(table.schema.metadata[b"chiasm"])

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]
 
-from chiasm.artifact import write_text
 from chiasm.cohort import Cohort, Outcome
-from chiasm.cohort.seal import Seal, times
+from chiasm.cohort.seal import Seal
 from chiasm.evaluation.estimates import Estimate
 from chiasm.evaluation.external import External, score_external, scored_patients
-from chiasm.evaluation.fits import said_of, with_horizons, write_parquet
-from chiasm.evaluation.protocol import Protocol
+from chiasm.evaluation.fits import said_of, write_tables
+from chiasm.evaluation.picks import fit_picks, rules_of
 from chiasm.evaluation.references import null
 from chiasm.evaluation.run import kept_together
-from chiasm.evaluation.summary import PRESENCE, looked_at, plain
+from chiasm.evaluation.sealing import openings_of
+from chiasm.evaluation.summary import PRESENCE, looked_at, plain, write_document
 from chiasm.evaluation.trial import SEALED, Trial, TrialError
 from chiasm.evaluation.verdict import DOES_NOT_PAY, PAYS, Verdict
 from chiasm.fitting.sides import NULL, REFERENCE, side_of
 from chiasm.metrics.table import primary_label
+from chiasm.shown import times
 
 CONFIRMS, CONTRADICTS, CANNOT_TELL = "confirms", "does not confirm", "cannot tell"
 
@@ -67,25 +66,15 @@ def asked(trial: Trial, train: Cohort, sealed: Cohort, recipes: Sequence[Any], *
         trial: the trial whose rules hold: what is kept together, the number of draws.
         train: the usable patients outside the seal, encoded; `sealed` are those under it, encoded likewise.
     """
-    stored = trial.document["protocol"]
-    protocol = Protocol(by=stored["by"], group_duplicates=stored["group_duplicates"], draws=stored["draws"])
-    train = with_horizons(kept_together(train, protocol))
-    assert train.outcome is not None and train.target is not None  # a trial refuses a cohort without
-    together = kept_together(scored_patients(sealed)[0], protocol)
+    fitted = fit_picks(trial, train, recipes, seed=seed, device=device)
+    target, outcome = fitted.train.target, fitted.train.outcome
+    assert outcome is not None and target is not None  # a trial refuses a cohort without
+    together = kept_together(scored_patients(sealed)[0], rules_of(trial))
     new = together.with_target(None, None)
-    frames, described = {}, {}
-    rows = {row["name"]: row for row in trial.document["recipes"]}
-    for recipe in recipes:
-        model = recipe.fit(train, seed=seed, checkpoint=None, device=device)
-        frames[recipe.name] = said_of(model, new).loc[list(new.ids)]
-        described[recipe.name] = {
-            **{key: rows[recipe.name][key] for key in ("side", "family", "paper")},
-            "trained_parameters": model.trained_parameters,
-        }
-    first = next(iter(frames.values()))
-    frames[NULL] = null(trial.kind, first, train.outcome, train.target.names)
-    described[NULL] = {"side": REFERENCE, "family": "reference", "trained_parameters": 0}
-    return Asked(together, frames, described, train.outcome)
+    frames = {name: said_of(model, new).loc[list(new.ids)] for name, model in fitted.models.items()}
+    frames[NULL] = null(trial.kind, next(iter(frames.values())), outcome, target.names)
+    reference = {"side": REFERENCE, "family": "reference", "trained_parameters": 0}
+    return Asked(together, frames, {**fitted.described, NULL: reference}, outcome)
 
 
 def scored_once(trial: Trial, said: Asked, *, seed: int) -> External:
@@ -121,28 +110,24 @@ def store_opening(
     if verdict is not None and verdict.best_fused != verdict.best_single:
         apart = found.difference(verdict.best_fused, verdict.best_single)
     conclusion, sentence = concluded(trial, found, apart)
-    document = plain(
+    document: dict[str, Any] = plain(
         {
             "version": 1,
             "seal": seal.identity,
             "plan": plan,
             "number": seal.openings[-1].number,
             "openings": [opening.date for opening in seal.openings],
-            "patients": found.patients,
-            "events": found.events,
+            **{key: entry for key, entry in found.as_json().items() if key in ("patients", "events", "recipes")},
             "left_out": left_out,
             "otherwise": list(otherwise),
-            "recipes": found.trial.document["recipes"],
-            "difference": None if apart is None else {"mean": apart.mean, "low": apart.low, "high": apart.high},
+            "difference": None if apart is None else asdict(apart),
             "conclusion": conclusion,
             "sentence": sentence,
         }
     )
-    tables = {"sealed_predictions": found.trial.predictions, "sealed_outcomes": found.trial.outcomes.reset_index()}
-    for name, table in tables.items():
-        write_parquet(out / f"{name}.parquet", pa.Table.from_pandas(pd.DataFrame(table), preserve_index=False))
-    write_text(out / SEALED, json.dumps(document, indent=1, allow_nan=False))
-    return dict(document)
+    write_tables(out, found.trial.predictions, found.trial.outcomes, "sealed_")
+    write_document(out / SEALED, document)
+    return document
 
 
 def concluded(trial: Trial, found: External, apart: Estimate | None) -> tuple[str, str]:
@@ -198,12 +183,6 @@ def with_openings(trial: Trial, seal: Seal | None) -> Trial:
         raise TrialError("the trial and the cohort do not have the same seal: name the cohort that it was made on")
     dates = [opening.date for opening in seal.openings]
     return replace(trial, document={**trial.document, "openings": dates})
-
-
-def openings_of(document: Mapping[str, Any]) -> list[str]:
-    """Dates of the openings of a trial's test set, as far as its folder knows: before it, for it, and read since."""
-    before, own = document["cohort"].get("sealed") or {}, document.get("sealed") or {}
-    return max((list(found.get("openings", ())) for found in (before, own, document)), key=len)
 
 
 def told_openings(document: Mapping[str, Any]) -> str:

@@ -11,19 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa  # type: ignore[import-untyped]
-
 from chiasm.artifact import write_text
 from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.cohort.accepted import Finding
 from chiasm.cohort.units import units_of
 from chiasm.errors import error
 from chiasm.evaluation.candidates import first_modalities, forms_to_try
-from chiasm.evaluation.fits import Clock, Context, Execute, Fit, Task, run_task, write_parquet
+from chiasm.evaluation.fits import Clock, Context, Execute, Fit, Task, run_task, write_tables
 from chiasm.evaluation.inner import inner_scores
 from chiasm.evaluation.protocol import Protocol, Split, inner_plan, plan, with_repeats
 from chiasm.evaluation.sealing import PLAN, plan_of, write_plan
-from chiasm.evaluation.summary import Setting, options_of, plain, summarise
+from chiasm.evaluation.summary import Setting, options_of, summarise, write_document
 from chiasm.evaluation.trial import Trial, TrialError, load_trial, read_document
 from chiasm.fitting.sides import COMBINED, REFERENCES, SINGLE, sides_of
 
@@ -288,11 +286,8 @@ def give_back(out: Path) -> None:
 
 def store(trial: Trial, out: Path, settings: str) -> None:
     """Write `predictions.parquet`, `outcomes.parquet` and then `trial.json`, which marks the trial as finished."""
-    write_parquet(out / "predictions.parquet", pa.Table.from_pandas(trial.predictions, preserve_index=False))
-    write_parquet(out / "outcomes.parquet", pa.Table.from_pandas(trial.outcomes.reset_index(), preserve_index=False))
-    write_text(
-        out / "trial.json", json.dumps({**plain(trial.document), "settings": settings}, indent=1, allow_nan=False)
-    )
+    write_tables(out, trial.predictions, trial.outcomes)
+    write_document(out / "trial.json", {**trial.document, "settings": settings})
 
 
 def log(out: Path | None, event: str, **details: Any) -> None:

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.artifact import write_text
 from chiasm.cohort import Cohort
 from chiasm.cohort.seal import now
 from chiasm.evaluation.protocol import Protocol
-from chiasm.evaluation.summary import options_of, plain
+from chiasm.evaluation.summary import options_of, plain, write_document
 from chiasm.evaluation.trial import Trial, TrialError, read_document
 from chiasm.fitting.sides import REFERENCE, side_of
 
@@ -62,7 +61,7 @@ def cohort_digests(cohort: Cohort) -> dict[str, Any]:
 def write_plan(out: Path, plan: Mapping[str, Any]) -> None:
     """Write what a run names beforehand, unless the run that is gone on with has written it."""
     if not (out / PLAN).exists():
-        write_text(out / PLAN, json.dumps(plain(plan), indent=1, allow_nan=False))
+        write_document(out / PLAN, plan)
 
 
 def read_plan(run: Path) -> dict[str, Any]:
@@ -106,7 +105,7 @@ def differences(plan: Mapping[str, Any], trial: Trial, cohort: Cohort) -> list[s
     sealed = cohort.sealed
     if sealed is None or sealed.identity != plan["seal"]:
         found.append("the seal of the cohort is another one than the run was made under")
-    elif len(sealed.openings) < openings_known(document):
+    elif len(sealed.openings) < len(openings_of(document)):
         found.append("the seal names fewer openings than the run knew of")
     now_ = cohort_digests(cohort)
     before, after = plan["patients"]["number"], now_["patients"]["number"]
@@ -121,10 +120,10 @@ def differences(plan: Mapping[str, Any], trial: Trial, cohort: Cohort) -> list[s
     return found
 
 
-def openings_known(document: Mapping[str, Any]) -> int:
-    """How many openings a run knows of: those before it was made, and those that were for it."""
-    told = (document["cohort"].get("sealed") or {}, document.get("sealed") or {})
-    return max(len(own.get("openings", ())) for own in told)
+def openings_of(document: Mapping[str, Any]) -> list[str]:
+    """Dates of the openings of a trial's test set, as far as its folder knows: before it, for it, and read since."""
+    before, own = document["cohort"].get("sealed") or {}, document.get("sealed") or {}
+    return max((list(found.get("openings", ())) for found in (before, own, document)), key=len)
 
 
 def _sum(parts: object) -> str:

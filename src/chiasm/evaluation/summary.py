@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import platform
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from chiasm.artifact import write_text
 from chiasm.cohort import Cohort
 from chiasm.cohort.accepted import Finding, settle
 from chiasm.evaluation.composed import REFERENCE_ROWS, compose_references
@@ -291,6 +293,11 @@ def options_of(recipe: Any) -> dict[str, Any]:
 
     named = [field.name for field in fields(recipe)] if is_dataclass(recipe) else vars(recipe)
     return {name: told(getattr(recipe, name)) for name in named}
+
+
+def write_document(file: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all, mode 600; numbers that are not finite become null."""
+    write_text(file, json.dumps(plain(document), indent=1, allow_nan=False))
 
 
 def plain(value: Any) -> Any:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]
 
-from chiasm.artifact import write_text
 from chiasm.evaluation.external import External, known_estimate
-from chiasm.evaluation.fits import write_parquet
-from chiasm.evaluation.summary import plain
+from chiasm.evaluation.fits import write_tables
+from chiasm.evaluation.summary import write_document
 from chiasm.evaluation.trial import TrialError
 from chiasm.shown import html_page, html_table, interval_cells, visible
 
@@ -93,13 +90,9 @@ def store_validation(found: Validation, out: Path) -> None:
     """
     for name in FILES:
         (out / name).unlink(missing_ok=True)
-    trial = found.external.trial
-    write_parquet(
-        out / "predictions.parquet", pa.Table.from_pandas(found.predictions.reset_index(), preserve_index=False)
-    )
-    write_parquet(out / "outcomes.parquet", pa.Table.from_pandas(trial.outcomes.reset_index(), preserve_index=False))
+    write_tables(out, found.predictions.reset_index(), found.outcomes)
     found.report(out / "report.html")
-    write_text(out / MARK, json.dumps(plain(found.document), indent=1, allow_nan=False))
+    write_document(out / MARK, found.document)
 
 
 def require_free(out: Path, *, replace: bool) -> None:

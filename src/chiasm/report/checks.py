@@ -10,6 +10,7 @@ from chiasm.fitting.sides import COMBINED, SINGLE, side_of
 from chiasm.metrics.scores import METRICS, MIN_EVENTS, PRIMARY
 from chiasm.report.kinds import page_of
 from chiasm.report.wording import count, listing, metric_of, percent
+from chiasm.shown import times
 
 CONDITIONAL = (
     "Those of the tables are given the fitted models: they hold the chance of who was tested and not that of who was "
@@ -94,8 +95,7 @@ def repeats(trial: Trial) -> str:
     protocol = trial.document["protocol"]
     if protocol["given_folds"]:
         return f"None: the folds are given. {REPEATS}"
-    times = int(protocol["repeats"])
-    return f"The folds were drawn {'once' if times == 1 else f'{times} times'}. {REPEATS}"
+    return f"The folds were drawn {times(int(protocol['repeats']))}. {REPEATS}"
 
 
 def weights(trial: Trial) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chiasm.cohort.seal import times
 from chiasm.evaluation import Trial
-from chiasm.evaluation.opening import openings_of, told_openings
+from chiasm.evaluation.opening import told_openings
+from chiasm.evaluation.sealing import openings_of
 from chiasm.report.measures import MeasureTable, calibration_table, performance_table
 from chiasm.report.wording import count, listing
+from chiasm.shown import times
 
 SINCE = (
     "Since they were sealed they were in no training set, selection, stopping, threshold or calibration, and in no "
