@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import chiasm
+from chiasm.api.external_trial import unscored
 from chiasm.cli import main
 from chiasm.cohort import synthetic_cohort
 
@@ -66,6 +67,35 @@ def test_a_cohort_that_cannot_be_scored_stops_the_trial_before_it_starts(cohorts
         with pytest.raises(chiasm.Unsupported, match=said):
             chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=spoilt)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_fails_after_the_fits_does_not_lose_the_trial(cohorts, tmp_path: Path, monkeypatch) -> None:
+    """A model may refuse what only its prediction meets."""
+    own, other = cohorts
+
+    def refuses(*told: object, **more: object) -> None:
+        raise chiasm.Unsupported("column 'x' holds another unit")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("chiasm.api.external_trial.told_by", refuses)
+        with pytest.raises(chiasm.TrialError) as fault:
+            chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=other)
+        said = str(fault.value)
+        assert "the trial is finished (it lies in 'run')" in said and "column 'x' holds another unit" in said
+        assert "--resume" in said and fault.value.trial.verdict == chiasm.load_trial(tmp_path / "run").verdict
+        page = (tmp_path / "run" / "report.html").read_text()
+        assert "external" not in chiasm.load_trial(tmp_path / "run").document and 'id="external"' not in page
+        patch.setattr("chiasm.api.external_trial.told_by", lambda *told: {}["WOB88001"])
+        with pytest.raises(chiasm.TrialError, match="a KeyError was raised") as fault:
+            chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=other, resume=True)
+        assert "WOB88" not in str(fault.value)
+    assert "it is the `trial` of this error" in unscored(other, None, ValueError())
+    (tmp_path / "run" / "report.html").write_text("of a run that was stopped before its page")
+    done = chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=other, resume=True)
+    assert done.document["external"]["patients"] == NEW
+    (tmp_path / "run" / "report.html").write_text("of a run that was stopped before its page")
+    chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=other, resume=True)
+    assert 'id="external"' in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_a_cohort_of_the_same_patients_is_none_that_no_model_has_seen(cohorts, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.api.external import prepare_new, told_by
-from chiasm.cohort import Cohort, LeakageError, Unsupported
+from chiasm.cohort import Cohort, CohortError, LeakageError, Unsupported
 from chiasm.cohort.kinds import TABLE, has_form
 from chiasm.cohort.units import content_keys
 from chiasm.encoding.preparing import encode_for
@@ -20,6 +20,14 @@ from chiasm.evaluation.picks import fit_picks, rules_of
 from chiasm.evaluation.summary import looked_at, plain, write_document
 from chiasm.evaluation.trial import read_document
 from chiasm.models.same_target import listed, require_target
+
+
+class ExternalError(TrialError):
+    """Error in scoring a finished trial on another cohort; `trial` is the trial, without that part."""
+
+    def __init__(self, message: str, trial: Trial) -> None:
+        super().__init__(message)
+        self.trial = trial
 
 
 def require_comparable(cohort: Cohort, external: Cohort) -> None:
@@ -90,13 +98,17 @@ def add_external(
 
     Raises:
         TrialError: the trial was scored on another external cohort.
+        ExternalError: a pick cannot be fitted or scored; the trial stands as it was.
     """
     known = trial.document.get("external")
     if known is not None:
         if known["fingerprint"] != external.fingerprint:
             raise TrialError("the trial was scored on another external cohort: choose another --out")
         return trial
-    found, notes = picks_on(trial, cohort, external, recipes, seed=seed, device=device)
+    try:
+        found, notes = picks_on(trial, cohort, external, recipes, seed=seed, device=device)
+    except Exception as error:
+        raise ExternalError(unscored(external, out, error), trial) from error
     names = list(found.scores)
     apart = found.difference(*names) if len(names) > 1 else None
     part = plain(
@@ -111,6 +123,22 @@ def add_external(
         write_tables(out, found.trial.predictions, found.trial.outcomes, "external_")
         write_document(out / "trial.json", {**read_document(out / "trial.json"), "external": part})
     return replace(trial, document={**trial.document, "external": part})
+
+
+def unscored(external: Cohort, out: Path | None, error: Exception) -> str:
+    """Say that the trial is finished, why its picks were not scored, and how to go on.
+
+    The text of an error that is none of chiasm's own is left out, because it may quote a patient.
+    """
+    own = isinstance(error, CohortError | LeakageError | Unsupported | TrialError)
+    why = "; ".join(str(error).splitlines()) if own else f"a {type(error).__name__} was raised"
+    where, resumed = "it is the `trial` of this error", ""
+    if out is not None:
+        where, resumed = f"it lies in '{out.name}'", " with --resume (resume=True)"
+    return (
+        f"the trial is finished ({where}), and its picks could not be scored on '{external.name}': {why}. Mend that "
+        f"cohort and evaluate again{resumed}, or do without it"
+    )
 
 
 def picks_on(

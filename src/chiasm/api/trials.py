@@ -52,7 +52,7 @@ def evaluate(
         engine: "local", or "ray" to run encoding and training sets on the cluster that `RAY_ADDRESS` names.
         contrasts: prespecified pairs `(recipe, against)` of the trial, each judged by its own interval.
         external: another cohort, on which the two picks, fitted on all of this one, are scored when the trial is done;
-            the verdict does not change.
+            the verdict does not change. Where that fails, the trial is stored with its page all the same.
         checked: the result of `check_cohort` before the cohort was encoded; None checks it here.
         progress: called with (finished, all) training sets; None draws a bar in a terminal or notebook.
 
@@ -60,7 +60,8 @@ def evaluate(
         CohortError: `check_cohort` finds errors, or a finding is accepted that was not made.
         Unsupported: a requested recipe cannot be fitted on this cohort.
         ValueError: `checked` is given for a prepared cohort.
-        TrialError: `out` already holds a trial and `resume` is False, or it holds a different trial.
+        TrialError: `out` already holds a trial and `resume` is False, or it holds a different trial; or the picks of
+            the finished trial, which is its `trial`, cannot be scored on `external`.
     """
     if isinstance(recipes, str):
         recipes = split_specs(recipes)
@@ -98,11 +99,12 @@ def evaluate(
             contrasts=list(contrasts),
         )
     trial = Trial(trial.document, trial.predictions, trial.outcomes, _report, _plots)
-    new = external is not None and trial.document.get("external") is None
+    if folder is not None and not (folder / "report.html").exists():
+        trial.report(folder / "report.html")
     if external is not None:
         trial = add_external(trial, cohort, external, [*chosen, *forms], seed=seed, device=device, out=folder)
-    if folder is not None and (new or not (folder / "report.html").exists()):
-        trial.report(folder / "report.html")
+        if folder is not None:  # also where a run was stopped after the scores and before the page
+            trial.report(folder / "report.html")
     return trial
 
 
