@@ -14,7 +14,7 @@ from chiasm.cohort.manifest import open_cohort
 from chiasm.targets.reach import is_extreme
 
 LARGE = ["1.7e308", "-1.7e308", "1e400", "5e-324", "-1e-200", "1e120", "1" + "0" * 400, "9" * 5000, "1" + "0" * 101]
-IDS = [f"p{k:02d}" for k in range(24)]
+IDS = [f"p{k:02d}" for k in range(36)]
 MANIFEST = """\
 [patients]
 table = "p.csv"
@@ -29,8 +29,8 @@ columns = ["u", "v"]
 
 
 def manifest(folder: Path, text: str, cells: dict[str, str]) -> Path:
-    frame = pd.DataFrame({"id": IDS, "y": np.arange(24) + 0.5, "u": np.arange(24) * 1.5, "v": np.arange(24) % 5 + 0.5})
-    frame["event"] = np.arange(24) % 2
+    frame = pd.DataFrame({"id": IDS, "y": np.arange(36) + 0.5, "u": np.arange(36) * 1.5, "v": np.arange(36) % 5 + 0.5})
+    frame["event"] = np.arange(36) % 2
     frame = frame.astype(str)
     for column, value in cells.items():
         frame.loc[5, column] = value
@@ -54,8 +54,8 @@ def test_check_names_column_and_row_and_no_value(value: str, where: str, tmp_pat
 
 @pytest.mark.parametrize("value", [10**400, -(10**400), 10**5000, 1.7e308, np.float64(5e-324)], ids=range(5))
 def test_so_does_a_cohort_of_frames(value: object) -> None:
-    patients = pd.DataFrame({"y": np.arange(24) + 0.5, "t": np.arange(24) + 1.0, "e": np.arange(24) % 2}, index=IDS)
-    labs = pd.DataFrame({"u": np.arange(24) * 1.5}, index=IDS, dtype=object)
+    patients = pd.DataFrame({"y": np.arange(36) + 0.5, "t": np.arange(36) + 1.0, "e": np.arange(36) % 2}, index=IDS)
+    labs = pd.DataFrame({"u": np.arange(36) * 1.5}, index=IDS, dtype=object)
     labs.iloc[5, 0] = value
     cohort = cohort_from_frames(patients[["y"]], {"labs": labs}, target=Regression("y"))
     errors = [own for own in check_cohort(cohort) if own.severity == "error"]
@@ -63,7 +63,7 @@ def test_so_does_a_cohort_of_frames(value: object) -> None:
     patients["y"] = patients["y"].astype(object)
     patients.iloc[5, 0] = value
     patients["t"] = patients["y"]
-    plain = pd.DataFrame({"u": np.arange(24) * 1.5}, index=IDS)
+    plain = pd.DataFrame({"u": np.arange(36) * 1.5}, index=IDS)
     for target in (Regression("y"), Survival("t", event="e")):
         errors = [
             own

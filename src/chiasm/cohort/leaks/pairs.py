@@ -13,6 +13,7 @@ from chiasm.cohort.leaks.questions import FEWEST, happened
 from chiasm.cohort.sources import ColumnSource
 from chiasm.errors import CohortError
 from chiasm.targets import Outcome, Target
+from chiasm.targets.reach import is_extreme
 
 MOST_COLUMNS = 600
 MOST_PATIENTS = 2_000
@@ -78,7 +79,7 @@ def _columns(
         places = cohort.source_rows[modality][rows]
         block = np.full((len(rows), numbers.shape[1]), np.nan)
         block[places >= 0] = numbers.to_numpy(dtype=np.float64)[places[places >= 0]]
-        block[~np.isfinite(block)] = np.nan
+        block[~np.isfinite(block) | is_extreme(block)] = np.nan  # each is an error of the check by itself
         varying = np.array([np.ptp(own[~np.isnan(own)]) > 0 if (~np.isnan(own)).any() else False for own in block.T])
         kept = [name for name, varies in zip(numbers.columns, varying, strict=True) if varies]
         if kept:
