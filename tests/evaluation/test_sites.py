@@ -12,10 +12,11 @@ import pytest
 from chiasm.cohort import synthetic_cohort
 from chiasm.evaluation import Protocol, Trial
 from chiasm.evaluation.meta import random_effects
+from chiasm.evaluation.sites import NO_SPREAD, site_summary
 from chiasm.metrics.scores import PRIMARY, score
 from chiasm.report import Plots
 from chiasm.report.page import render
-from chiasm.report.sites import sites_part
+from chiasm.report.sites import sites_part, summary_told
 from fake_trials import FUSED, SINGLES, run
 
 SIZES = {"north": 70, "south": 60, "east": 50, "west": 40, "zurnau": 12, "wobbleton": 3, "": 5}
@@ -66,6 +67,29 @@ def test_the_summary_is_that_of_the_sites_with_an_estimate(trial: Trial) -> None
         assert found["summary"]["mean"] == pytest.approx(own.mean)
     assert found["summary"]["k"] == len(kept) == 6 - found["left_out"] and found["left_out"] >= 1
     assert found["summary"]["tau2"] == pytest.approx(own.tau2)
+
+
+def test_a_site_of_constant_prediction_is_counted_as_not_estimable(trial: Trial) -> None:
+    """Every draw of its patients has the same value: it has no say in the summary, and is told of."""
+    best = trial.verdict.best_fused
+    spoilt = trial.predictions.copy()
+    rows = (spoilt["recipe"] == best) & spoilt["patient"].isin(trial.outcomes.index[trial.outcomes["site"] == "north"])
+    columns = [name for name in spoilt if name not in ("recipe", "repeat", "fold", "patient", "pattern")]
+    if trial.kind == "regression":  # R2 of a constant differs from draw to draw
+        return
+    spoilt.loc[rows, columns] = 0.5
+    found = site_summary(replace(trial, predictions=spoilt), best)
+    before = trial.document["sites"][0]
+    assert found["summary"]["k"] == before["summary"]["k"] - 1 and found["left_out"] == before["left_out"] + 1
+    assert (
+        found["why_left_out"] == {**before["why_left_out"], NO_SPREAD: 1}
+        and sum(found["why_left_out"].values()) == (found["left_out"])
+    )
+    assert found["sites"][0]["mean"] is None
+    told = summary_told(found, "AUROC")
+    assert "1 site not estimable" in told and "too small to be estimated" in told
+    old = {key: entry for key, entry in before.items() if key != "why_left_out"}
+    assert summary_told(old, "AUROC").count(f"{before['left_out']} site") == 1
 
 
 def test_no_site_is_named_and_a_small_one_has_no_numbers(trial: Trial) -> None:

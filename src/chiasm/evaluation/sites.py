@@ -92,20 +92,25 @@ def at_site(trial: Trial, recipe: str, here: np.ndarray, salt: int) -> tuple[flo
 
 
 SMALLEST_SPREAD = 1e-9  # below it a standard error is a rounding: the site's patients cannot be ranked, or all are
+TOO_SMALL = "too small to be estimated"
+ONE_GROUP = "of one group, without an interval"
+NO_SPREAD = "not estimable, because every draw of its patients has the same value, as of a constant prediction"
 
 
 def site_summary(trial: Trial, recipe: str) -> dict[str, Any]:
     """Describe a recipe over the sites for `trial.json`: each site by its number, and the random-effects summary.
 
-    A site of fewer than five patients has no numbers, and no site is named: a hospital may give a patient away.
+    A site of fewer than five patients has no numbers, and no site is named: a hospital may give a patient away. Who is
+    left out of the summary is counted by why.
     """
     table, metric = site_table(trial, recipe), PRIMARY[trial.kind]
     mean, spread = (table[name].to_numpy(np.float64) for name in ("mean", "se"))
     logit = metric in ON_LOGITS
-    inside = (mean > 0) & (mean < 1) if logit else np.isfinite(mean)
-    used = (
-        np.isfinite(mean) & np.isfinite(spread) & (spread > SMALLEST_SPREAD) & inside & (table["n"].to_numpy() >= LEAST)
-    )
+    small = np.isnan(mean) | (table["n"].to_numpy() < LEAST)
+    whole = ~small & np.isnan(spread)
+    still = ~small & ~whole & ((spread <= SMALLEST_SPREAD) | (logit & ((mean <= 0) | (mean >= 1))))
+    used = ~(small | whole | still)
+    why = {TOO_SMALL: small, ONE_GROUP: whole, NO_SPREAD: still}
     y, se = mean[used], spread[used]
     if logit:
         y, se = np.log(y / (1 - y)), se / (y * (1 - y))
@@ -117,7 +122,7 @@ def site_summary(trial: Trial, recipe: str) -> dict[str, Any]:
         | {key: row[key] if own else None for key in ("mean", "low", "high")}
         if row["n"] >= LEAST
         else {"site": int(row["number"]), "n": None, "events": None, "mean": None, "low": None, "high": None}
-        for own, row in zip(used | np.isnan(spread), table.to_dict("records"), strict=True)
+        for own, row in zip(used | whole, table.to_dict("records"), strict=True)
     ]
     return {
         "recipe": recipe,
@@ -125,5 +130,6 @@ def site_summary(trial: Trial, recipe: str) -> dict[str, Any]:
         "scale": "logit" if logit else "identity",
         "sites": sites,
         "left_out": int((~used).sum()),
+        "why_left_out": {reason: int(own.sum()) for reason, own in why.items() if own.any()},
         "summary": found,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chiasm.evaluation import Trial
-from chiasm.evaluation.sites import LEAST
+from chiasm.evaluation.sites import LEAST, TOO_SMALL
 from chiasm.metrics.scores import MIN_EVENTS, PRIMARY
 from chiasm.report.drawing import FAINT, INK, QUIET, SERIES, WIDTH, NewSheet, Picture, quiet_rows, sheet, style
 from chiasm.report.kinds import page_of
@@ -70,16 +70,18 @@ def sites_part(trial: Trial, new: NewSheet = sheet) -> SitesPart | None:
 def summary_told(row: Mapping[str, Any], label: str) -> str:
     """The summary over the sites of one recipe, in words."""
     own = row["summary"]
-    left_out = f" {count(row['left_out'], 'site')} left out, too small to be estimated." if row["left_out"] else ""
+    reasons = row.get("why_left_out") or {TOO_SMALL: row["left_out"]}  # a trial of before has the number alone
+    told = "; ".join(f"{count(number, 'site')} {why}" for why, number in reasons.items() if number)
+    left_out = f" Left out: {told}." if told else ""
     if own["low"] is None:
         return f"'{row['recipe']}': {count(own['k'], 'site')} with an estimate, too few for a summary.{left_out}"
-    told = (
+    said = (
         f"'{row['recipe']}': {label} {interval(own['mean'], own['low'], own['high'])} over {count(own['k'], 'site')}; "
         f"{100 * own['i2']:.0f} % of the variance lies between sites (tau2 {number(own['tau2'])})."
     )
     if own["new_low"] is not None:
-        told += f" At a new site it would lie between {number(own['new_low'])} and {number(own['new_high'])} (95 %)."
-    return told + left_out
+        said += f" At a new site it would lie between {number(own['new_low'])} and {number(own['new_high'])} (95 %)."
+    return said + left_out
 
 
 def draw_sites(row: Mapping[str, Any], label: str, new: NewSheet = sheet) -> Picture | None:
