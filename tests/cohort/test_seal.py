@@ -108,6 +108,54 @@ def test_a_relative_of_unknown_outcome_is_sealed_with_his_family(tmp_path: Path)
     assert seal.counts.known == int(inside.outcome.known.sum()) == seal.counts.patients // 2
 
 
+@pytest.mark.parametrize("cell", ["1e300", "sixty"])
+def test_a_cohort_that_the_check_refuses_is_not_sealed(tmp_path: Path, cell: str) -> None:
+    """One number beyond all reason, or one word among numbers: the place is told, no value, and nothing written."""
+    manifest = write_cohort(tmp_path, more="")
+    patients = pd.read_csv(tmp_path / "patients.csv", dtype=str)
+    patients.loc[7, "age"] = cell
+    patients.to_csv(tmp_path / "patients.csv", index=False)
+    with pytest.raises(CohortError) as fault:
+        chiasm.seal(manifest)
+    assert "'age'" in str(fault.value) and "row 9" in str(fault.value) and cell not in str(fault.value)
+    assert all(problem.severity == "error" for problem in fault.value.problems)
+    assert not seal_of(manifest).exists()
+
+
+def test_of_warnings_a_sealing_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A column that gives the outcome away is a finding about everyone, those to be sealed among them."""
+    manifest = write_cohort(tmp_path, more="")
+    patients = pd.read_csv(tmp_path / "patients.csv")
+    patients["smoker"] = patients["label"] == "yes"
+    patients.to_csv(tmp_path / "patients.csv", index=False)
+    assert any(problem.leak for problem in check_values(manifest))
+    chiasm.seal(manifest)
+    assert seal_of(manifest).exists() and capsys.readouterr() == ("", "")
+
+
+def test_a_changed_group_or_site_of_a_sealed_patient_is_found_and_an_older_seal_stays_valid(tmp_path: Path) -> None:
+    manifest = sealed_cohort(tmp_path, more="")
+    table, name = tmp_path / "patients.csv", min(sealed_names(manifest))
+    text, seal = table.read_text(), read_seal(seal_of(manifest))
+    document = json.loads(seal_of(manifest).read_text())
+    assert document.pop("belonging")
+    document["identity"] = identity_of(document)
+    for column in ("family", "site"):
+        patients = pd.read_csv(table, dtype=str)
+        patients.loc[patients["case"] == name, column] = "other"
+        patients.to_csv(table, index=False)
+        assert compared(manifest, seal)[0] == ["the group or the site of a sealed patient has changed"]
+        seal_of(manifest).write_text(json.dumps(document))  # as it was written before groups and sites were in it
+        assert compared(manifest, read_seal(seal_of(manifest))) == ([], [])
+        seal_of(manifest).write_text(json.dumps(seal.model_dump(mode="json")))
+        table.write_text(text)
+    assert compared(manifest, seal) == ([], [])
+    emptied = {**json.loads(seal_of(manifest).read_text()), "belonging": ""}
+    seal_of(manifest).write_text(json.dumps(emptied))
+    with pytest.raises(CohortError, match="does not have the hash"):
+        read_seal(seal_of(manifest))
+
+
 def test_no_identifier_and_no_outcome_stands_in_the_file(tmp_path: Path) -> None:
     manifest = sealed_cohort(tmp_path, "survival")
     text = seal_of(manifest).read_text()

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from chiasm.api.encoding import encode, prepare
+from chiasm.api.encoding import check_cohort, encode, prepare
 from chiasm.api.trials import load_trial
 from chiasm.cohort import require_disjoint
 from chiasm.cohort.seal import add_opening
 from chiasm.cohort.sealing import compared, open_sealed, seal_cohort
+from chiasm.encoding.findings import stopping
 from chiasm.encoding.preparing import warn_of_findings
 from chiasm.evaluation import Trial, TrialError
 from chiasm.recipes import registry
@@ -23,7 +24,8 @@ def seal(
     """Draw a stratified test set of a manifest's patients, and seal it in `<manifest>.seal.json`.
 
     From then on `open_cohort`, and every function and command that opens the manifest, gives the patients outside the
-    seal alone. Groups, and patients identical in every modality, stay on one side.
+    seal alone. Groups, and patients identical in every modality, stay on one side. The cohort is checked first, as
+    `check_cohort` does: errors stop the sealing, and of warnings nothing is said.
 
     Args:
         cohort: the manifest, or the folder that holds it as `cohort.toml`.
@@ -38,7 +40,7 @@ def seal(
         CohortError: the cohort has errors, is sealed already, or would have too few patients on one side.
         ValueError: the share does not lie between 0 and 1, or `[seal]` says something else than the arguments.
     """
-    return seal_cohort(cohort, test, seed=seed, by=by)
+    return seal_cohort(cohort, test, seed=seed, by=by, check=lambda everyone: stopping(check_cohort(everyone)))
 
 
 def open_seal(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from chiasm.errors import Problem, error
 
+UNMADE = "unmade-finding"
 LATER = ("too-good",)  # findings that only a trial can report
 DECODED = (  # findings reported when sources are opened, by `file_problems`
     "unread-source",
@@ -57,7 +58,7 @@ def unmade(problems: Sequence[Problem], accepted: Mapping[str, str], later: Sequ
     for name in accepted:
         if name not in made and name.partition(":")[0] not in later:
             what = f"a finding is accepted that was not made: '{name}'; the check made {listed}"
-            found.append(error(what, "take it out or correct the name", finding="unmade-finding"))
+            found.append(error(what, "take it out or correct the name", finding=UNMADE))
     return found
 
 

@@ -69,7 +69,10 @@ class Opening(_Strict):
 
 
 class Seal(_Strict):
-    """Content of the file; `patients` are the sorted salted hashes of identifiers, `outcomes` a digest of outcomes."""
+    """Content of the file; `patients` are the sorted salted hashes of identifiers, `outcomes` a digest of outcomes.
+
+    `belonging` is a digest of groups and sites; it is empty in a seal of before there was one, which stays valid.
+    """
 
     version: Literal[1]
     created: str
@@ -81,6 +84,7 @@ class Seal(_Strict):
     patients: tuple[str, ...]
     outcomes: str
     modalities: dict[str, Content]
+    belonging: str = ""
     identity: str
     openings: tuple[Opening, ...] = ()
 
@@ -131,7 +135,8 @@ def salted(salt: str, name: str) -> str:
 
 def identity_of(document: dict[str, Any]) -> str:
     """SHA-256 of everything in a seal but its own identity and its openings."""
-    fixed = {key: value for key, value in document.items() if key not in ("identity", "openings")}
+    out = ("identity", "openings") if document.get("belonging") else ("identity", "openings", "belonging")
+    fixed = {key: value for key, value in document.items() if key not in out}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 

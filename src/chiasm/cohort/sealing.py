@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.cohort.accepted import UNMADE
+from chiasm.cohort.checks import check_values
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.digests import digest_of
 from chiasm.cohort.kinds import CELL, has_form
@@ -47,7 +49,12 @@ class Opened:
 
 
 def seal_cohort(
-    path: str | os.PathLike[str], test: float | None = None, *, seed: int | None = None, by: str | None = None
+    path: str | os.PathLike[str],
+    test: float | None = None,
+    *,
+    seed: int | None = None,
+    by: str | None = None,
+    check: Callable[[Cohort], Sequence[Problem]] = check_values,
 ) -> Path:
     """Draw a stratified test set of a manifest's patients and seal it: return `<manifest>.seal.json`, mode 600.
 
@@ -59,6 +66,8 @@ def seal_cohort(
         test: share of the patients with a known outcome; None: what `[seal]` says, else a fifth.
         seed: seed of the draw; None: what `[seal]` says, else 0.
         by: "site" keeps each site on one side; None: what `[seal]` says.
+        check: lists what is wrong with everyone, before anybody is drawn. Errors stop the sealing, each with its place;
+            of warnings nothing is said, since some tell how values and outcomes go together.
 
     Raises:
         CohortError: the cohort has errors, is sealed already, or would have too few patients on one side.
@@ -73,6 +82,7 @@ def seal_cohort(
         raise CohortError([error(what, "open it by chiasm open-seal", path=file.name, finding="sealed-already")])
     drawn = _draw(keys, test, seed, by)
     everyone = _sound(*read_manifest(manifest, "everyone"))
+    _sound(everyone, [found for found in check(everyone) if found.finding != UNMADE])
     held = held_apart(everyone, drawn)
     target, outcome = everyone.target, everyone.outcome
     assert target is not None and outcome is not None  # `held_apart` refuses a cohort without
@@ -88,8 +98,8 @@ def seal_cohort(
         salt=salt, patients=tuple(sorted(salted(salt, name) for name in everyone.ids[held].tolist())),
         outcomes="", modalities={}, identity="",
     )  # fmt: skip
-    outcomes, modalities = content_of(manifest, bare)
-    bare = bare.model_copy(update={"outcomes": outcomes, "modalities": modalities})
+    outcomes, belonging, modalities = content_of(manifest, bare)
+    bare = bare.model_copy(update={"outcomes": outcomes, "belonging": belonging, "modalities": modalities})
     seal = bare.model_copy(update={"identity": identity_of(bare.model_dump(mode="json"))})
     write_seal(file, seal)
     return file
@@ -120,8 +130,8 @@ def held_apart(cohort: Cohort, drawn: Draw) -> NDArray[np.bool_]:
     return held
 
 
-def content_of(manifest: Path, seal: Seal) -> tuple[str, dict[str, Content]]:
-    """Compute the digests of the sealed patients' outcomes and of their values in each modality.
+def content_of(manifest: Path, seal: Seal) -> tuple[str, str, dict[str, Content]]:
+    """Compute the digests of the sealed patients' outcomes, of their groups and sites, and of their values.
 
     Their rows are read without those of the others, so that nothing outside the seal decides how.
     """
@@ -131,6 +141,8 @@ def content_of(manifest: Path, seal: Seal) -> tuple[str, dict[str, Content]]:
     names = [salted(seal.salt, name) for name in cohort.ids.tolist()]
     written = read_toml(manifest)[0] or {}
     outcomes = _sum(seal.salt, [names, list(target.names), outcome.value.tolist(), _listed(outcome.event)])
+    labels = [None if own is None else own.tolist() for own in (cohort.group, cohort.site)]
+    belonging = _sum(seal.salt, [names, *labels])
     modalities = {}
     for m, name in enumerate(cohort.modalities):
         source = cohort.sources[name]
@@ -139,7 +151,7 @@ def content_of(manifest: Path, seal: Seal) -> tuple[str, dict[str, Content]]:
             definition=_sum("", [cohort.kinds[name], source.columns, source.path, keys_of_reading(written, name)]),
             values=_sum(seal.salt, [names, [bytes(own).hex() for own in values]]),
         )
-    return outcomes, modalities
+    return outcomes, belonging, modalities
 
 
 def keys_of_reading(manifest: Mapping[str, Any], modality: str) -> str:
@@ -159,8 +171,10 @@ def as_written(cohort: Cohort, modality: str) -> list[bytes]:
 
 def compared(manifest: Path, seal: Seal) -> tuple[list[str], list[str]]:
     """Compare the sealed patients with the seal: what has changed, and the modalities defined otherwise since."""
-    outcomes, modalities = content_of(manifest, seal)
+    outcomes, belonging, modalities = content_of(manifest, seal)
     changed = [] if outcomes == seal.outcomes else ["an outcome of a sealed patient has changed"]
+    if seal.belonging and belonging != seal.belonging:
+        changed.append("the group or the site of a sealed patient has changed")
     other = []
     for name, own in modalities.items():
         before = seal.modalities.get(name)
