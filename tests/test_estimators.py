@@ -9,12 +9,15 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 import chiasm
+from chiasm.recipes.baselines.single import Single
 
 RARE = "a class of one patient is refused, since it cannot be in training and in test"
 EXPECTED = dict.fromkeys(
@@ -98,11 +101,21 @@ def test_a_classifier_is_searched_over_and_scored_in_folds() -> None:
 
 
 def test_a_step_before_it_sees_training_rows_alone() -> None:
+    """Columns of noise that are selected on all rows predict noise; selected on training rows, they cannot."""
+    rng = np.random.default_rng(0)
+    noise, y = rng.normal(size=(60, 300)), rng.normal(size=60)
+    made = chiasm.ChiasmRegressor(Single("table", models="linear"))
+    honest = cross_val_score(make_pipeline(SelectKBest(f_regression, k=8), made), noise, y, cv=3)
+    leaky = cross_val_score(made, SelectKBest(f_regression, k=8).fit_transform(noise, y), y, cv=3)
+    assert honest.mean() < 0.05 < 0.3 < leaky.mean()
     frame, y = blocks(missing=0.0)
-    flat = frame.set_axis(["_".join(column) for column in frame.columns], axis=1)
-    halves = {"m1": [0, 1, 2], "m2": [3, 4, 5]}
-    made = make_pipeline(StandardScaler(), chiasm.ChiasmRegressor(modalities=halves))
-    assert cross_val_score(made, flat, y, cv=3).min() > 0.5
+    flat = frame.set_axis(["_".join(column) for column in frame.columns], axis=1).to_numpy()
+    model = chiasm.ChiasmRegressor(modalities={"m1": [0, 1, 2], "m2": [3, 4, 5]})
+    found = cross_val_score(make_pipeline(StandardScaler(), model), flat, y, cv=KFold(2))
+    for (train, test), own in zip(KFold(2).split(flat), found, strict=True):
+        centre, spread = flat[train].mean(0), flat[train].std(0)
+        said = clone(model).fit((flat[train] - centre) / spread, y[train]).predict((flat[test] - centre) / spread)
+        assert own == pytest.approx(r2_score(y[test], said), abs=1e-9) and own > 0.5
 
 
 def test_survival_has_the_manners_of_scikit_survival() -> None:
@@ -115,6 +128,9 @@ def test_survival_has_the_manners_of_scikit_survival() -> None:
     made = chiasm.ChiasmSurvival().fit(frame, outcome)
     assert made.score(frame, outcome) == pytest.approx(
         metrics.concordance_index_censored(event, time, made.predict(frame))[0]
+    )
+    assert made.score(frame, outcome) > 0.75 and np.corrcoef(made.predict(frame), y)[0, 1] > 0.5, (
+        "y brings the event on"
     )
     curves = made.predict_survival(frame)
     assert (curves.diff(axis=1).iloc[:, 1:] <= 0).all().all() and list(curves.columns) == sorted(curves.columns)

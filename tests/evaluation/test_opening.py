@@ -161,7 +161,7 @@ def test_the_page_tells_of_the_opening(opened: Sealed) -> None:
     assert own["sentence"].replace("'", "&#39;") in page
     assert "The sealed test set was opened once" in page and "unseen" not in page
     row = own["recipes"][0]
-    assert f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})".split(" ")[0] in page
+    assert re.search(rf"{row['mean']:.3f} \({row['low']:.3f} to {row['high']:.3f}\)", page)
     texts = [file.read_text() for file in opened.run.iterdir() if file.suffix in (".json", ".jsonl", ".html")]
     assert len(texts) >= 5 and not any("case-" in text or "fam0" in text for text in texts)
 
