@@ -71,7 +71,7 @@ def fuzz(name: str, seconds: float, seed: int, folder: Path) -> tuple[int, int]:
     target, random = TARGETS[name], Random(seed)
     (folder / "seeds").mkdir(exist_ok=True)
     seeds = target.seeds(folder / "seeds")
-    assert any(attempt(name, sound, folder) for sound in seeds[:9]), f"{name}: no sound file is read"
+    assert any(attempt(name, target.mend(sound), folder) for sound in seeds[:9]), f"{name}: no sound file is read"
     end, tried, read = cpu_seconds() + seconds, 0, 0
     while cpu_seconds() < end:
         data = target.mend(mangled(random.choice(seeds), random, seeds))
