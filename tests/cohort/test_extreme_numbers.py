@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from chiasm import check_cohort
-from chiasm.cohort import Regression, Survival, cohort_from_frames
+from chiasm.cohort import Classification, Multilabel, Regression, Survival, cohort_from_frames
 from chiasm.cohort.manifest import open_cohort
 from chiasm.targets.reach import is_extreme
 
@@ -77,3 +77,23 @@ def test_units_of_any_measurement_are_not_extreme() -> None:
     values = np.array([0.0, np.nan, 1e-9, 1e-30, -1e30, 6e23, 1e9 * 1e80, 1e-99])
     assert not is_extreme(values).any()
     assert is_extreme(np.array([1.1e100, -1e308, 5e-324])).all()
+
+
+@pytest.mark.parametrize("value", [10**400, 10**5000], ids=["400 digits", "5,000 digits"])
+def test_a_whole_number_of_any_length_may_be_a_name(value: int) -> None:
+    """Of a class, a status, a label, a group or a patient; Python itself writes no more than 4,300 digits."""
+    labs = pd.DataFrame({"u": np.arange(24) * 1.5}, index=IDS)
+    patients = pd.DataFrame({"y": np.arange(24) % 2, "t": np.arange(24) + 1.0, "g": np.arange(24) % 3}, index=IDS)
+    patients = patients.astype(object)
+    patients.iloc[5, 2] = value
+    grouped = cohort_from_frames(patients, {"labs": labs}, Classification("y"), group="g")
+    assert grouped.group is not None and len(set(grouped.group)) == 4
+    patients.iloc[5, 0] = value
+    target = cohort_from_frames(patients, {"labs": labs}, Classification("y")).target
+    assert isinstance(target, Classification) and len(target.classes) == 3
+    for own in (Survival("t", event="y"), Multilabel(("y",))):
+        (problem,) = cohort_from_frames(patients, {"labs": labs}, own).findings
+        assert problem.row == 7 and problem.what == "column 'y' is neither 0 nor 1"
+    names = pd.Index([*range(23), value], dtype=object)
+    cohort = cohort_from_frames(patients[["g"]].set_axis(names, axis=0), {"labs": labs.set_axis(names, axis=0)})
+    assert len(cohort) == 24 and len(cohort.rows_of("labs")) == 24

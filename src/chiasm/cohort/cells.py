@@ -10,20 +10,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.notation import numbers
+from chiasm.targets.cells import written
 
 
-def as_text(values: pd.Series) -> NDArray[np.str_]:
+def as_text(values: pd.Series | pd.Index) -> NDArray[np.str_]:
     """Convert identifiers to text, "" where missing: `007` stays `007`, the number 7.0 becomes `7`."""
     text = as_cells(values)
     return text.astype(str) if len(text) else np.empty(0, dtype="<U1")
 
 
-def as_cells(values: pd.Series) -> NDArray[np.object_]:
+def as_cells(values: pd.Series | pd.Index) -> NDArray[np.object_]:
     """Convert cells as `as_text` does, but to objects: one note may be a thousand times longer than the others."""
-    missing = values.isna().to_numpy()
+    missing = np.asarray(values.isna())
     cells = np.empty(len(values), dtype=object)
     cells[:] = [
-        "" if absent else str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+        "" if absent else str(int(value)) if isinstance(value, float) and value.is_integer() else written(value)
         for value, absent in zip(values.tolist(), missing, strict=True)
     ]
     return cells

@@ -91,7 +91,7 @@ def cohort_from_frames(
             frame = values.reset_index(drop=True).set_axis(list(map(str, values.columns)), axis=1)
             frame = tidy(frame) if kind == "events" else frame
             if kind == "events":  # many rows per patient: the first one stands for all
-                texts_of = as_text(pd.Series(values.index))
+                texts_of = as_text(values.index)
                 sources[modality] = EventSource(modality, kind, frame, list(frame.columns), texts_of)
                 keys, starts = np.unique(texts_of, return_index=True)
                 some = np.ones(len(keys), dtype=bool)
@@ -232,7 +232,7 @@ def _of_the_target(
     if not isinstance(values, pd.DataFrame) or target is None or kind == "events":
         return []
     fix = "leave it out of the modality's frame"
-    here, everybody = (own.set_axis(as_text(pd.Series(own.index))) for own in (values, patients))  # meet as text
+    here, everybody = (own.set_axis(as_text(own.index)) for own in (values, patients))  # meet as text
     if not here.index.is_unique or not everybody.index.is_unique:
         return []
     shared = here.index.intersection(everybody.index)
@@ -256,7 +256,7 @@ def _repeated(frame: pd.DataFrame, modality: str | None) -> list[Problem]:
 
 def _unique(index: pd.Index, modality: str | None, problems: list[Problem]) -> NDArray[np.str_]:
     """Convert an index to text; missing and repeated identifiers are added to `problems`."""
-    texts = as_text(pd.Series(index))
+    texts = as_text(index)
     path = "patients" if modality is None else None
     empty = np.flatnonzero(texts == "") + 2
     if empty.size:

@@ -92,7 +92,7 @@ def one_patient(own: Any, kind: str, columns: Sequence[str]) -> Any:
 def keys_of(own: Any) -> list[str]:
     """Identifiers of the patients of a block, as a cohort reads them."""
     keys = own.index if isinstance(own, pd.DataFrame | pd.Series) else [str(key) for key in own]
-    found: list[str] = as_text(pd.Series(keys)).tolist()
+    found: list[str] = as_text(pd.Index(keys, dtype=object)).tolist()
     return found
 
 

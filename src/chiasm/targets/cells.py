@@ -18,6 +18,16 @@ STATUS = {**dict.fromkeys(("dead", "deceased", "died"), 1.0), **dict.fromkeys(("
 LABELLED = re.compile(r"([01]):.+")  # cBioPortal writes 1:DECEASED
 
 
+def written(value: object) -> str:
+    """Convert a cell to text; a whole number that is too long for Python to write becomes hexadecimal."""
+    try:
+        return str(value).strip()
+    except ValueError:
+        if isinstance(value, int):
+            return hex(value)
+        raise
+
+
 def label_text(values: pd.Series) -> NDArray[np.object_]:
     """Convert labels to text, None where missing; whole numbers lose their `.0`, so `1.0` and `1` are one class."""
     text = np.full(len(values), None, dtype=object)
@@ -26,7 +36,7 @@ def label_text(values: pd.Series) -> NDArray[np.object_]:
         if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA or value is pd.NaT:
             continue
         whole = isinstance(value, float) and value.is_integer()
-        label = (str(int(value)) if whole else str(value)).strip()
+        label = str(int(value)) if whole else written(value)
         text[i] = seen.setdefault(label, label) or None  # few labels, and many patients
     return text
 
