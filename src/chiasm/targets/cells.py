@@ -56,12 +56,12 @@ class Cells:
         self.findings: list[Problem] = []
         self.missing: list[Problem] = []  # those of the findings that say no more than that a cell is empty
 
-    def labels(self, column: str, *, needed: bool, unless: str = "") -> NDArray[np.object_]:
+    def labels(self, column: str, *, half_of: str = "", unless: str = "") -> NDArray[np.object_]:
         text = label_text(self.patients[column])
-        self._missing(column, np.array([label is None for label in text], dtype=bool), needed, unless)
+        self._missing(column, ~given(text), half_of, unless)
         return text
 
-    def numbers(self, column: str, *, needed: bool) -> NDArray[np.float64]:
+    def numbers(self, column: str, *, half_of: str = "") -> NDArray[np.float64]:
         values = self.patients[column]
         if values.dtype.kind in "mM":
             everybody = np.ones(len(values), dtype=bool)
@@ -71,8 +71,8 @@ class Cells:
         if values.dtype == object:
             values = values.map(_in_reach)
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).copy()
-        empty = np.array([label is None for label in label_text(values)], dtype=bool)
-        self._missing(column, empty, needed)
+        empty = ~given(label_text(values))
+        self._missing(column, empty, half_of, "")
         self.note(f"column '{column}' is not a number", "write a number", np.isnan(numbers) & ~empty)
         return numbers
 
@@ -83,12 +83,25 @@ class Cells:
             finding = "unreadable-outcome" if severity == "error" else "unknown-outcome"
             self.findings.append(Problem(severity, rows[0], None, self.path, what + many, fix, finding))
 
-    def _missing(self, column: str, empty: NDArray[np.bool_], needed: bool, unless: str = "") -> None:
-        if needed:
-            self.note(f"column '{column}' is missing", "fill it in, or leave the patient out", empty)
+    def no_outcome(self, one: str, other: str) -> None:
+        """Warn of the patients who have neither of the two columns that are an outcome together."""
+        neither = ~given(label_text(self.patients[one])) & ~given(label_text(self.patients[other]))
+        what = f"columns '{one}' and '{other}' are missing"
+        self._told(what, "fill them in; a patient without is neither trained on nor tested", neither, "warning")
+
+    def _missing(self, column: str, empty: NDArray[np.bool_], half_of: str, unless: str) -> None:
+        """Note the cells that are empty; an error where the other column of the outcome is filled."""
+        what = f"column '{column}' is missing"
+        if half_of:
+            half = empty & given(label_text(self.patients[half_of]))
+            fix = f"fill it in, or empty '{half_of}' too: the patient is then neither trained on nor tested"
+            self._told(what, fix, half, "error")
         else:
             fix = "fill it in; " + (unless or "a patient without is neither trained on nor tested")
-            self.note(f"column '{column}' is missing", fix, empty, "warning")
+            self._told(what, fix, empty, "warning")
+
+    def _told(self, what: str, fix: str, empty: NDArray[np.bool_], severity: Severity) -> None:
+        self.note(what, fix, empty, severity)
         if empty.any():
             self.missing.append(self.findings[-1])
 

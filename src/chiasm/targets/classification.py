@@ -40,7 +40,7 @@ class Classification(Target):
         return cls(keys["column"])
 
     def read(self, cells: Cells) -> tuple[Target, Outcome]:
-        text = cells.labels(self.column, needed=False)
+        text = cells.labels(self.column)
         known = given(text)
         classes = self.classes or tuple(sorted({str(label) for label in text[known]}))
         codes = {label: float(code) for code, label in enumerate(classes)}

@@ -57,7 +57,7 @@ class Multilabel(Target):
         value = np.full((len(cells.patients), len(self.columns)), np.nan)
         for k, column in enumerate(self.columns):
             unless = "this label of these patients is neither trained on nor tested"
-            text = cells.labels(column, needed=False, unless=unless)
+            text = cells.labels(column, unless=unless)
             value[:, k] = codes_of(text)
             wrong = given(text) & np.isnan(value[:, k])
             cells.note(f"column '{column}' is neither 0 nor 1", "code it as 1 = has it", wrong)

@@ -36,7 +36,7 @@ class Regression(Target):
         return cls(keys["column"], keys["unit"])
 
     def read(self, cells: Cells) -> tuple[Target, Outcome]:
-        numbers = cells.numbers(self.column, needed=False)
+        numbers = cells.numbers(self.column)
         infinite = np.isinf(numbers)
         cells.note(f"column '{self.column}' is infinite", "correct or empty the cell", infinite)
         extreme = is_extreme(numbers)

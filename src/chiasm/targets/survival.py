@@ -84,15 +84,16 @@ class Survival(Target):
         return found
 
     def read(self, cells: Cells) -> tuple[Target, Outcome]:
-        time = cells.numbers(self.time, needed=True)
+        status = self.event or self.censored
+        cells.no_outcome(self.time, status)
+        time = cells.numbers(self.time, half_of=status)
         early = (time <= 0) | np.isinf(time)
         fix = "count from a start that lies before the event, or leave the patient out"
         cells.note(f"column '{self.time}' must be a time above zero and finite", fix, early)
         extreme = is_extreme(time) & ~early
         cells.note(f"column '{self.time}' {EXTREME}", "correct the cell, or leave the patient out", extreme)
         early |= extreme
-        status = self.event or self.censored
-        text = cells.labels(status, needed=True)
+        text = cells.labels(status, half_of=self.time)
         event = codes_of(text, status=bool(self.event))
         meaning = "1 = happened, 0 = censored" if self.event else "1 = censored, 0 = happened"
         wrong = given(text) & np.isnan(event)
