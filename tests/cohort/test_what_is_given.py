@@ -66,6 +66,27 @@ def test_a_series_is_a_frame_of_one_column() -> None:
     assert made(hb=pd.Series(RNG.normal(size=N), index=IDS, name="hb2")).raw("hb").shape == (N, 1)
 
 
+def test_a_bag_is_an_array_of_numbers_or_the_path_of_one(tmp_path: Path) -> None:
+    arrays = {name: RNG.normal(size=(3, 4)).astype(np.float32) for name in IDS}
+    for name, own in arrays.items():
+        np.save(tmp_path / f"{name}.npy", own)
+    expected = made(slides=arrays)
+    others = (
+        {name: tmp_path / f"{name}.npy" for name in IDS},
+        {name: str(tmp_path / f"{name}.npy") for name in IDS},
+        {name: own.tolist() for name, own in arrays.items()},
+        {name: own.astype(object) for name, own in arrays.items()},
+        {name: pd.DataFrame(own) for name, own in arrays.items()},
+    )
+    for bags in others:
+        cohort = made(slides=bags)
+        assert all(np.array_equal(*pair) for pair in zip(cohort.raw("slides"), expected.raw("slides"), strict=True))
+        assert chiasm.check_cohort(cohort) == chiasm.check_cohort(expected) == []
+    for odd in (np.array([["a"]]), [[1, 2], [3]], None, {"a": 1}, np.ones((2, 2), complex)):
+        with pytest.raises(CohortError, match=r"row 4, modality 'slides': what .* nor a path in 1 row \(row 4\)"):
+            made(slides={**arrays, IDS[2]: odd})
+
+
 @pytest.mark.parametrize("target", ["y", ("y",), 3])
 def test_a_target_by_its_name_alone_is_refused_in_a_sentence(target: object) -> None:
     with pytest.raises(CohortError, match=r'target: the target is no target; write Classification\("column"\)'):

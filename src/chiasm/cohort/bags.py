@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -11,9 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort.bag_files import RefusedBag, bag_shape, read_bag
-from chiasm.errors import CohortError, Unsupported, error
+from chiasm.errors import CohortError, Problem, Unsupported, count, error, first_rows
 
 MOST_VALUES = 500_000_000  # per bag
+
+
+def given_bags(given: Mapping[str, Any], modality: str, problems: list[Problem]) -> list[Path | NDArray[Any]]:
+    """Return bags given in memory, each an array of numbers or the path of a file; others are added to `problems`."""
+    found: list[Path | NDArray[Any]] = []
+    wrong = []
+    for row, own in enumerate(given.values(), 2):
+        try:
+            found.append(Path(own) if isinstance(own, str | os.PathLike) else _numbers(own))
+        except (TypeError, ValueError):
+            wrong.append(row)
+    if wrong:
+        what = f"what was given is neither an array of numbers nor a path in {count(len(wrong), 'row')}"
+        fix = "give each patient a (tokens, width) array, or the path of a file that holds one"
+        said = f"{what} ({first_rows(wrong)})"
+        problems.append(error(said, fix, row=wrong[0], modality=modality, finding="unfit-kind"))
+    return found
+
+
+def _numbers(own: Any) -> NDArray[Any]:
+    array = np.asarray(own)
+    if not array.ndim:
+        raise ValueError("a single value is no bag")
+    return array if array.dtype.kind in "biuf" else np.asarray(array.tolist(), dtype=np.float32)
 
 
 class Bags(Sequence[NDArray[np.float32]]):

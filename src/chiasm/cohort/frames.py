@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.accepted import unfit
 from chiasm.cohort.annotated_block import block_of, is_annotated
+from chiasm.cohort.bags import given_bags
 from chiasm.cohort.cells import as_text, index_hours, tidy
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.genesets import read_gene_sets
@@ -110,7 +111,9 @@ def cohort_from_frames(
         else:
             keys = _unique(pd.Index([str(key) for key in values], dtype=object), modality, problems)
             given: Mapping[str, Any] = values  # `_unfit` refuses what is no mapping
-            files = [np.asarray(file) if kind == "bag" else Path(str(file)) for file in given.values()]
+            files = (
+                [Path(str(own)) for own in given.values()] if kind != "bag" else given_bags(given, modality, problems)
+            )
             sources[modality] = FileSource(modality, kind, None, files)
             starts, some = np.arange(len(keys)), np.ones(len(keys), dtype=bool)
         kind_of[modality] = kind
