@@ -7,16 +7,18 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from chiasm import limits
-from chiasm.cohort import bag_files, schema, table_bytes, tables
+from chiasm.cohort import bag_files, cohort_from_frames, schema, table_bytes, tables
 from chiasm.cohort.bag_files import RefusedBag, bag_shape, read_bag
 from chiasm.cohort.genesets import read_gene_sets
 from chiasm.cohort.manifest import read_manifest
@@ -71,6 +73,12 @@ def test_what_is_only_holes_is_not_read(tmp_path: Path) -> None:
     for read in (read_bag, bag_shape):
         with pytest.raises(RefusedBag, match="consists of holes"):
             read(file)
+    np.save(tmp_path / "y.npy", np.ones((2, 4), np.float32))
+    bags = {"p1": file, "p2": tmp_path / "y.npy"}
+    cohort = cohort_from_frames(pd.DataFrame(index=["p1", "p2"]), {"slides": bags})
+    began = time.process_time()
+    assert len(set(cohort.sources["slides"].digests(np.arange(2)))) == 2
+    assert time.process_time() - began < 0.5, "a digest of the file reads what nobody wrote, seconds a gigabyte"
 
 
 def test_a_bag_with_a_header_of_too_many_tensors_is_refused(tmp_path: Path) -> None:

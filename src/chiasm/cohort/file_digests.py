@@ -10,6 +10,8 @@ import time
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from chiasm.limits import LimitError, is_hollow
+
 HASHED_AT_ONCE = 1 << 20
 HEADER_BYTES = 1 << 20  # limit for a record's header; its reader refuses a longer one
 RECORD_FILE = re.compile(r"[A-Za-z0-9_.-]+")
@@ -23,8 +25,14 @@ def file_digest(item: Path, known: MutableMapping[bytes, bytes]) -> bytes:
     Args:
         known: cache of digests by stamp, to which new ones are added. A stamp is a hash of path, size, modification
             time and status-change time, so that it reveals no name.
+
+    Raises:
+        OSError: a file cannot be read.
+        LimitError: a file consists of holes; reading it would take seconds a gigabyte, and its reader refuses it.
     """
     files, stats = _found(item)
+    if any(is_hollow(own) for own in stats):
+        raise LimitError("consists of holes that were never written", "copy the file again")
     stamp = hashlib.blake2b(digest_size=16)
     for path, own in zip(files, stats, strict=True):
         stamp.update(f"{path.absolute()}\0{own.st_size}\0{own.st_mtime_ns}\0{own.st_ctime_ns}\0".encode())

@@ -22,6 +22,7 @@ from chiasm.cohort.notation import number
 from chiasm.cohort.smiles import molecule_digests
 from chiasm.cohort.tables import Table
 from chiasm.errors import CohortError, Problem, count, error, first_rows
+from chiasm.limits import LimitError
 
 SINGLE = np.finfo(np.float32)
 HASHED_ROWS = 4_096  # rows hashed at a time, since hashing copies them
@@ -281,7 +282,7 @@ class FileSource:
             return digest_of(repr(item.shape).encode() + np.ascontiguousarray(item, dtype=np.float32).tobytes())
         try:
             return file_digest(item, self.known)
-        except OSError:
+        except (OSError, LimitError):
             return digest_of(f"not opened: {row}")
 
 
