@@ -82,6 +82,18 @@ def test_a_table_gives_a_token_a_column() -> None:
     assert values[0, age, 0] == pytest.approx(0, abs=0.1), "the training median"
 
 
+def test_names_that_two_patients_share_are_not_kept() -> None:
+    """A column of names, or of numbers of records: most of its levels are of fewer than five patients."""
+    names = [f"Surname{k // 2}" for k in range(60)] + ["unknown"] * 40
+    fitted = TableEncoder().fit(pd.DataFrame({"name": names}))
+    assert fitted.categories == {"name": ("unknown",)}
+    few = pd.DataFrame({"stage": ["I", "II", "III"] * 2, "y": [0.0] * 6})
+    assert TableEncoder().fit(few).categories == {"stage": ("I", "II", "III")}, "a level of few is none of many"
+    wards = [f"w{k % 12}" for k in range(240)] + ["small"] * 2
+    (kept,) = (TableEncoder().fit(pd.DataFrame({"ward": wards})).categories or {}).values()
+    assert len(kept) == 13, "one small ward among large ones is no name"
+
+
 def test_a_category_never_seen_is_no_category() -> None:
     frame = table()
     fitted = TableEncoder().fit(frame)

@@ -17,6 +17,7 @@ from chiasm.errors import count
 from chiasm.tokens import Tokens
 
 MAX_SLOTS = 32
+FEW_LEVELS, FEW_PATIENTS = 10, 5
 WHOLE = re.compile(r"-?[1-9]\d*\.0|0\.0")  # a whole number written as a float, but not a code such as 250.00
 
 
@@ -26,13 +27,14 @@ class TableEncoder:
     """Table encoder with scaled numbers (`Scaler`), one-hot categories and missing flags, fitted on training rows.
 
     A column without any value in training is ignored. A category of fewer than two training patients is encoded as all
-    zeros and not stored: nothing can be learned from one patient, and the value may be a name. A missing value in a
+    zeros and not stored: nothing can be learned from one patient, and the value may be a name. In a column of over ten
+    categories, most of them of fewer than five patients, those of fewer than five are not stored. A missing value in a
     present table is imputed by the training median (or no category) and flagged, if the column had missing values in
     training. Up to 32 columns become one token each, more are split in order into 32 tokens.
 
     Args:
         scaler: the scaler of the numeric columns.
-        categories: for each categorical column, the values that at least two training patients have, sorted.
+        categories: for each categorical column, the values that enough training patients have, sorted.
         flagged: the columns that get a missing flag.
     """
 
@@ -118,9 +120,14 @@ class TableEncoder:
 
 
 def shared_values(column: pd.Series[Any]) -> tuple[str, ...]:
-    """Return the values that at least two rows have, as text, sorted."""
+    """Return the values that at least two rows have, as text, sorted.
+
+    Of a column with over ten values, most of them in fewer than five rows, those in five or more: they may be names or
+    numbers of records, which two patients share now and then.
+    """
     values, counts = np.unique(as_text(column.dropna()).astype(str), return_counts=True)
-    return tuple(str(value) for value in values[counts > 1])
+    like_names = len(values) > FEW_LEVELS and np.median(counts) < FEW_PATIENTS
+    return tuple(str(value) for value in values[counts >= (FEW_PATIENTS if like_names else 2)])
 
 
 def is_numeric(column: pd.Series[Any]) -> bool:
