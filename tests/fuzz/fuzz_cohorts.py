@@ -45,7 +45,7 @@ columns = ["u", "v"]
 kind = "bag"
 path = "b/{id}.npy"
 [accept]
-"constant-columns" = "known"
+"leaking-column" = "known"
 """
 ONE = b"""\
 [patients]

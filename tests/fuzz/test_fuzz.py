@@ -46,6 +46,17 @@ def test_a_few_inputs_are_read_or_refused(name: str, tmp_path: Path) -> None:
     assert tried > 5 and read
 
 
+@pytest.mark.parametrize("name", ["csv.gz", "parquet", "sheet"])
+def test_a_sound_table_is_read_where_its_cohort_is_checked_too(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checksum draws which cohorts are checked, and a workbook holds the time at which it was packed."""
+    target = fuzz_targets.TARGETS[name]
+    for drawn in (0, 1):
+        monkeypatch.setattr(fuzz_cohorts, "crc32", lambda data, drawn=drawn: drawn)
+        assert fuzz.attempt(name, target.mend(target.seeds(tmp_path)[0]), tmp_path)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", fuzz_targets.TARGETS)
 def test_every_input_is_read_or_refused(name: str, tmp_path: Path) -> None:
