@@ -114,8 +114,9 @@ def compared(name: str, data: Path, work: Path) -> dict[str, Any]:
 
 
 def rows_of(file: Path) -> list[dict[str, Any]]:
-    """The finished cohorts."""
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    """The finished cohorts; a line that a killed run left cut is not one."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def write_part(results: Path, page: Path) -> str:
@@ -125,10 +126,13 @@ def write_part(results: Path, page: Path) -> str:
     lines = [f"| cohort | patients | metric | {' | '.join(RECIPES)} | CPU s |", "|---" * (4 + len(RECIPES)) + "|"]
     for name in (name for name in every if name in rows):
         row = rows[name]
-        apart = [f"{point:+.3f} ({low:+.3f} to {high:+.3f})" for point, low, high in (row[own] for own in RECIPES[1:])]
+        cells = [f"{point:+.3f} ({low:+.3f} to {high:+.3f})" for point, low, high in (row[own] for own in RECIPES[1:])]
         lines.append(
-            f"| {name} | {row['patients']} | {row['metric']} | {row[MERGE]:.3f} | {' | '.join(apart)} | {row['cpu']} |"
+            f"| {name} | {row['patients']} | {row['metric']} | {row[MERGE]:.3f} | {' | '.join(cells)} | {row['cpu']} |"
         )
+    apart = [row[own] for row in rows.values() for own in RECIPES[1:]]
+    below, above = sum(high < 0 for _, _, high in apart), sum(low > 0 for _, low, _ in apart)
+    lines += ["", f"Of {len(apart)} intervals {below} lie below zero and {above} above."]
     missing = [name for name in every if name not in rows]
     if missing:
         lines += ["", f"Not run: {', '.join(missing)}."]
