@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,12 @@ from chiasm import screen
 from chiasm.cli import main
 
 pytest_plugins = ["pytester", "cpu_costs", "not_run", "random_order"]
+
+
+def pytest_collection_finish() -> None:
+    """Leave the modules and the collected tests out of the collections of garbage to come: a twentieth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 class Said(NamedTuple):

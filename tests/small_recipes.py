@@ -36,7 +36,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "centre-shift": [{}, {"strength": 0.5, "modality": "m3"}],
     "breadcrumbs": [{"views": "patients", "granularity": "row"}],
     "portllm": [{"limit": 1.0}],
-    "flora": [{"rounds": 2, "ranks": "4/2"}],
+    "flora": [{"rounds": 2, "ranks": "4/2", "epochs": 1}],
 }
 # Those that change an encoder's network need one: tests/recipes/test_adapted.py.
 ON_TOKENS = [name for name, cls in RECIPES.items() if cls.family != "adaptation"]

@@ -16,7 +16,6 @@ from scratch import ROOT, run, scratch_copy
 PAGES = ("CONTRIBUTING.md", "docs/extending.md")
 BLOCK = re.compile(r"^`([\w/.]+)`(?:, ([^\n]+))?\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PARTS = ("A fusion, whole", "A linear recipe", "An encoder", "A reader, which is a kind of modality", "A metric")
-LESS_OFTEN = (1, 2, 3, 4)  # a package of one's own brings the first three each time
 # What each part is held to beside its own test: the laws of the house.
 HOUSE = (
     "tests/test_docs.py",
@@ -73,10 +72,8 @@ def add(place: Path, blocks: list[Block]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "part",
-    [pytest.param(part, marks=pytest.mark.nightly if k in LESS_OFTEN else ()) for k, part in enumerate(PARTS)],
-)
+@pytest.mark.nightly  # a package of one's own brings the first three each time
+@pytest.mark.parametrize("part", PARTS)
 def test_a_part_is_four_files(copy: Path, part: str) -> None:
     blocks = example(part)
     assert len({block.path for block in blocks}) == 4

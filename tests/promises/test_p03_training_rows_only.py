@@ -138,8 +138,9 @@ def trial_of(cohort: Cohort, recipes: list[Any], out: Path | None = None) -> lis
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("every", [False, *at_night(True)], ids=["paths", "all"])
-@pytest.mark.parametrize("kind", ["survival", *at_night("classification")])
+@pytest.mark.nightly
+@pytest.mark.parametrize("every", [False, True], ids=["paths", "all"])
+@pytest.mark.parametrize("kind", ["survival", "classification"])
 def test_in_a_whole_trial_every_state_is_byte_identical(kind: str, every: bool) -> None:
     made, column = prescribed(kind)
     never = made.patients[column].where(made.patients[column] == "fold1", "train")  # the one fold with spoiled rows

@@ -338,7 +338,7 @@ def figures(folder: Path) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="counts processes in /proc")
-@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.nightly)])
 def test_a_trial_that_is_killed_has_the_figures_of_one_left_alone(kills: int, tmp_path: Path) -> None:
     trials, alone, out = Trials(tmp_path), tmp_path / "alone", tmp_path / "killed"
     try:

@@ -78,7 +78,8 @@ def test_coverage_of_harrell_c() -> None:
     assert 0.93 <= share_covered(intervals, float(truth)) <= 0.97
 
 
-@pytest.mark.parametrize("paired", [True, pytest.param(False, marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("paired", [True, False])
 def test_coverage_of_the_mean_over_folds(paired: bool) -> None:
     """Five folds of 50 with two repeats, whose models differ by fold only in their noise; also of a difference."""
     rng = np.random.default_rng(12)

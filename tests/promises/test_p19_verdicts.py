@@ -24,8 +24,8 @@ both_targets = pytest.mark.parametrize("target", ["classification", "survival"])
 each_truth = pytest.mark.parametrize(
     ("name", "target"),
     [
-        ("redundant", "survival"),
         ("complementary", "survival"),
+        pytest.param("redundant", "survival", marks=pytest.mark.nightly),
         pytest.param("noise-modality", "classification", marks=pytest.mark.nightly),
         pytest.param("redundant", "classification", marks=pytest.mark.nightly),
         pytest.param("noise-modality", "survival", marks=pytest.mark.nightly),

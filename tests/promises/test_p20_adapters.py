@@ -126,10 +126,29 @@ def _cases() -> dict[str, Case]:
 
 
 CASES = _cases()
-every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-every_merging = pytest.mark.parametrize(
-    "case", [case for case in CASES.values() if case.merges], ids=[name for name in CASES if CASES[name].merges]
-)
+
+
+def _each_time() -> set[str]:
+    """Each adapter at a third of the kinds of module that it serves, and at one at least; the others at night."""
+    of: dict[str, list[str]] = {}
+    for name, case in CASES.items():
+        of.setdefault(name.removesuffix(case.kind), []).append(name)
+    return {name for names in of.values() for name in names[::3]}
+
+
+EACH_TIME = _each_time()
+
+
+def at_night(name: str) -> Any:
+    return () if name in EACH_TIME else pytest.mark.nightly
+
+
+def _each(names: list[str]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", [pytest.param(CASES[name], id=name, marks=at_night(name)) for name in names])
+
+
+every_case = _each(list(CASES))
+every_merging = _each([name for name, case in CASES.items() if case.merges])
 
 
 def stir(attached: Attached | PeftAttached, seed: int = 5) -> None:
@@ -218,7 +237,7 @@ def test_merged_equals_adapted_and_unmerged_is_adapted_again(case: Case) -> None
 @pytest.mark.parametrize(
     ("case", "merged"),
     [
-        pytest.param(case, merged, id=f"{name}{'-merged' if merged else ''}")
+        pytest.param(case, merged, id=f"{name}{'-merged' if merged else ''}", marks=at_night(name))
         for name, case in CASES.items()
         for merged in ((False, True) if case.merges else (False,))
     ],

@@ -1,4 +1,4 @@
-"""P21: the laws that every way of merging keeps, in one matrix: methods by layers.
+"""P21: the laws that every way of merging keeps, in one matrix: methods by layers, a third of its cells each time.
 
 A method that trims is not the identity by definition. For it the law is: one model merged is the base with those
 entries of the model that the mask keeps, and a model merged with itself is that again.
@@ -55,7 +55,14 @@ def each(*methods: list[tuple[str, dict[str, Any]]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("method", chosen, ids=[named(method) for method in chosen])
 
 
-every_module = pytest.mark.parametrize("module", list(MODULES))
+def each_by_module(*methods: list[tuple[str, dict[str, Any]]]) -> pytest.MarkDecorator:
+    """Methods by layers; each time every method on a third of the layers, and every layer with a third of them."""
+    cells = [
+        pytest.param(method, module, id=f"{module}-{named(method)}", marks=pytest.mark.nightly if (i + j) % 3 else ())
+        for j, module in enumerate(MODULES)
+        for i, method in enumerate(method for group in methods for method in group)
+    ]
+    return pytest.mark.parametrize(("method", "module"), cells)
 
 
 def merge(method: tuple[str, dict[str, Any]], states: list[State], weights: list[float], base: State) -> State:
@@ -67,8 +74,7 @@ def test_the_matrix_holds_every_method() -> None:
     assert {name for name, _ in WHOLE} == set(METHODS)
 
 
-@each(WHOLE)
-@every_module
+@each_by_module(WHOLE)
 @laws
 @given(seed=seeds, weight=st.floats(1e-3, 1e3))
 def test_one_model_is_itself(method: Any, module: str, seed: int, weight: float) -> None:
@@ -76,8 +82,7 @@ def test_one_model_is_itself(method: Any, module: str, seed: int, weight: float)
     assert_same(merge(method, [a], [weight], base), a)
 
 
-@each(WHOLE)
-@every_module
+@each_by_module(WHOLE)
 @laws
 @given(seed=seeds, weights=st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=4))
 def test_a_model_with_itself_is_itself_at_any_weights(
@@ -87,8 +92,7 @@ def test_a_model_with_itself_is_itself_at_any_weights(
     assert_same(merge(method, [a] * len(weights), weights, base), a)
 
 
-@each(TRIMMED)
-@every_module
+@each_by_module(TRIMMED)
 @laws
 @given(seed=seeds, weights=st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=4))
 def test_trimmed_and_merged_with_itself_it_is_what_it_is_trimmed_alone(
@@ -98,8 +102,7 @@ def test_trimmed_and_merged_with_itself_it_is_what_it_is_trimmed_alone(
     assert_same(merge(method, [a] * len(weights), weights, base), merge(method, [a], [1.0], base))
 
 
-@each(TRIMMED)
-@every_module
+@each_by_module(TRIMMED)
 @laws
 @given(seed=seeds)
 def test_one_model_trimmed_is_the_base_with_some_of_its_entries(method: Any, module: str, seed: int) -> None:
@@ -114,8 +117,7 @@ def test_one_model_trimmed_is_the_base_with_some_of_its_entries(method: Any, mod
         torch.testing.assert_close(merged[key], a[key])
 
 
-@each(WHOLE, TRIMMED, SUMS)
-@every_module
+@each_by_module(WHOLE, TRIMMED, SUMS)
 @laws
 @given(seed=seeds)
 def test_a_weight_of_one_and_zero_is_an_endpoint(method: Any, module: str, seed: int) -> None:
@@ -124,8 +126,7 @@ def test_a_weight_of_one_and_zero_is_an_endpoint(method: Any, module: str, seed:
     assert_same(merge(method, [a, b], [0.0, 1.0], base), merge(method, [b], [1.0], base), exact=True)
 
 
-@each(WHOLE)
-@every_module
+@each_by_module(WHOLE)
 def test_the_endpoints_are_the_models_norms_included(method: Any, module: str) -> None:
     a, other, base = draw(module, 0), draw(module, 1), draw(module, 2)
     for size in (1e-3, 1.0, 1e3):
@@ -134,8 +135,7 @@ def test_the_endpoints_are_the_models_norms_included(method: Any, module: str) -
         assert_same(merge(method, [a, b], [0.0, 1.0], base), b)
 
 
-@each(SUMS)
-@every_module
+@each_by_module(SUMS)
 def test_a_scale_of_zero_is_the_base(method: Any, module: str) -> None:
     a, b, base = draw(module, 3), draw(module, 4), draw(module, 5)
     name, options = method
@@ -144,8 +144,7 @@ def test_a_scale_of_zero_is_the_base(method: Any, module: str) -> None:
     assert_same({key: merged[key] for key in floats}, {key: base[key] for key in floats})
 
 
-@each(WHOLE, TRIMMED, SUMS)
-@every_module
+@each_by_module(WHOLE, TRIMMED, SUMS)
 @laws
 @given(seed=seeds, weights=st.lists(st.floats(0.01, 10), min_size=2, max_size=4), order=st.integers(0, 10**6))
 def test_the_order_of_models_with_their_weights_does_not_matter(
@@ -158,8 +157,7 @@ def test_the_order_of_models_with_their_weights_does_not_matter(
     assert_same(moved, merge(method, states, weights, base))
 
 
-@each(WHOLE, TRIMMED)
-@every_module
+@each_by_module(WHOLE, TRIMMED)
 @laws
 @given(seed=seeds, factor=st.floats(1e-3, 1e3))
 def test_only_the_ratios_of_weights_count(method: Any, module: str, seed: int, factor: float) -> None:
@@ -170,8 +168,7 @@ def test_only_the_ratios_of_weights_count(method: Any, module: str, seed: int, f
     )
 
 
-@each(WHOLE, TRIMMED, SUMS)
-@every_module
+@each_by_module(WHOLE, TRIMMED, SUMS)
 def test_every_model_counts(method: Any, module: str) -> None:
     models = 4
     states, base = [draw(module, 10 + k) for k in range(models)], draw(module, 9)
@@ -181,8 +178,7 @@ def test_every_model_counts(method: Any, module: str) -> None:
         assert any(float((changed[key] - merged[key]).abs().max()) > 1e-3 for key in merged), k
 
 
-@each(WHOLE, TRIMMED, SUMS)
-@every_module
+@each_by_module(WHOLE, TRIMMED, SUMS)
 def test_zero_parallel_and_opposed_models_are_never_nan(method: Any, module: str) -> None:
     start = fresh(module)
     pairs = ((draw(module, 1), draw(module, 2)), (draw(module, 3), start), (start, start))
@@ -198,8 +194,7 @@ def test_zero_parallel_and_opposed_models_are_never_nan(method: Any, module: str
             assert all(bool(torch.isfinite(value).all()) for value in merged.values())
 
 
-@each(WHOLE, TRIMMED, SUMS)
-@every_module
+@each_by_module(WHOLE, TRIMMED, SUMS)
 def test_inputs_stay_and_the_result_is_no_view_of_them(method: Any, module: str) -> None:
     states, base = [draw(module, k) for k in range(3)], draw(module, 3)
     every = [*states, base]

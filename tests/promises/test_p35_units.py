@@ -71,8 +71,9 @@ def test_columns_in_another_unit_give_the_same_predictions(name: str, kind: str)
 
 def test_scores_and_verdict_do_not_depend_on_the_unit() -> None:
     cohort = mixed("regression")
+    protocol = chiasm.Protocol(folds=3, inner_folds=3, repeats=1, draws=200)
     trials = [
-        chiasm.evaluate(own, ["early-fusion", "single:m1", "single:m2"], chiasm.Protocol(folds=3, repeats=1), jobs=1)
+        chiasm.evaluate(own, ["early-fusion", "single:m1", "single:m2"], protocol, jobs=1)
         for own in (cohort, in_unit(cohort, 1e6), in_unit(cohort, 1e-6))
     ]
     expected = trials[0]

@@ -51,7 +51,12 @@ def test_xor_leaves_every_merge_at_chance(domain: str, method: str, seed: int) -
 
 
 @pytest.mark.parametrize(
-    "recipe", ["lego-fuse:epochs=5,fuse_epochs=10", "lego-fuse:mode=weave,epochs=5,fuse_epochs=10", "healnet:epochs=12"]
+    "recipe",
+    [
+        "lego-fuse:epochs=5,fuse_epochs=10",
+        "healnet:epochs=12",
+        pytest.param("lego-fuse:mode=weave,epochs=5,fuse_epochs=10", marks=pytest.mark.nightly),
+    ],
 )
 def test_xor_is_solved_by_every_fusion(recipe: str) -> None:
     found = on_xor(recipe, 0)
@@ -88,7 +93,9 @@ def on_complementary(recipe: str, seed: int) -> dict[str, float]:
 
 
 @each_seed
-@pytest.mark.parametrize("domain", ["signal", "rfft", pytest.param("complex", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "domain", ["signal", *(pytest.param(own, marks=pytest.mark.nightly) for own in ("rfft", "complex"))]
+)
 def test_blocks_of_disjoint_patients_merge_to_more_than_the_best_of_them(domain: str, seed: int) -> None:
     found = on_complementary(f"lego-merge:domain={domain},epochs=8", seed)
     tuned = on_complementary("early-fusion", seed)["merged"]
