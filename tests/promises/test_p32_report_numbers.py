@@ -43,7 +43,7 @@ from page_numbers import (
 @pytest.fixture(scope="module", params=list(SCORES))
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Folder:
     path = tmp_path_factory.mktemp(request.param) / "run"
-    protocol = Protocol(folds=3, repeats=2 if request.param == "regression" else 1, draws=100)
+    protocol = Protocol(folds=2, repeats=2 if request.param == "regression" else 1, draws=100)
     cohort = synthetic_cohort("complementary", 210, target=request.param, missing=0.25)
     if request.param == "survival":  # follow-up ends for all at once, as scikit-survival's weights ask for
         target, outcome = cohort.target, cohort.outcome
