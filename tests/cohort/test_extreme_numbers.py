@@ -82,8 +82,10 @@ def test_units_of_any_measurement_are_not_extreme() -> None:
 @pytest.mark.parametrize("value", [10**400, 10**5000], ids=["400 digits", "5,000 digits"])
 def test_a_whole_number_of_any_length_may_be_a_name(value: int) -> None:
     """Of a class, a status, a label, a group or a patient; Python itself writes no more than 4,300 digits."""
-    labs = pd.DataFrame({"u": np.arange(24) * 1.5}, index=IDS)
-    patients = pd.DataFrame({"y": np.arange(24) % 2, "t": np.arange(24) + 1.0, "g": np.arange(24) % 3}, index=IDS)
+    labs = pd.DataFrame({"u": np.arange(len(IDS)) * 1.5}, index=IDS)
+    patients = pd.DataFrame(
+        {"y": np.arange(len(IDS)) % 2, "t": np.arange(len(IDS)) + 1.0, "g": np.arange(len(IDS)) % 3}, index=IDS
+    )
     patients = patients.astype(object)
     patients.iloc[5, 2] = value
     grouped = cohort_from_frames(patients, {"labs": labs}, Classification("y"), group="g")
@@ -94,6 +96,6 @@ def test_a_whole_number_of_any_length_may_be_a_name(value: int) -> None:
     for own in (Survival("t", event="y"), Multilabel(("y",))):
         (problem,) = cohort_from_frames(patients, {"labs": labs}, own).findings
         assert problem.row == 7 and problem.what == "column 'y' is neither 0 nor 1"
-    names = pd.Index([*range(23), value], dtype=object)
+    names = pd.Index([*range(1, len(IDS)), value], dtype=object)
     cohort = cohort_from_frames(patients[["g"]].set_axis(names, axis=0), {"labs": labs.set_axis(names, axis=0)})
-    assert len(cohort) == 24 and len(cohort.rows_of("labs")) == 24
+    assert len(cohort) == len(IDS) and len(cohort.rows_of("labs")) == len(IDS)
