@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from chiasm.errors import CohortError, Problem, Severity, Unsupported, count, er
 from chiasm.targets.reach import is_extreme
 
 FEWEST_PATIENTS = 10
+CELLS_AT_ONCE = 2_000_000  # of a table: some columns of it at a time
 MOST_BAG_VALUES = 200_000_000  # beyond it, only the headers of bags are read
 
 
@@ -58,7 +61,6 @@ def require_clear_columns(cohort: Cohort) -> None:
 def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np.int_]) -> list[Problem]:
     found: list[Problem] = []
     path, modality = source.path, source.modality
-    used = frame.iloc[rows]
     found += source.column_problems
     words = [own.name for own in source.described if own.kind in ("category", "constant", "text")]
     spelt = source.spelt_missing(words)
@@ -69,21 +71,20 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
     if source.kind == "omics" and source.text_columns:
         found.append(source.text_problem)
     found += [source.range_problem] if source.range_problem is not None else []
-    numbers = used.select_dtypes(exclude="object")
-    values = numbers.to_numpy(dtype=np.float64)
     for strange, said, finding in (
-        (np.isinf(values), "not finite", "not-finite"),
-        (is_extreme(values), "of a magnitude that nothing measured has", "extreme-number"),
+        (np.isinf, "not finite", "not-finite"),
+        (is_extreme, "of a magnitude that nothing measured has", "extreme-number"),
     ):
-        if strange.any():
-            wrong = np.sort(rows[strange.any(axis=1)]) + 2
-            names = [str(numbers.columns[int(place)]) for place in np.flatnonzero(strange.any(axis=0))]
-            what = f"{count(int(strange.sum()), 'value')} {said} in {_named(names)}"
+        names, wrong, number = _strange(frame, rows, strange)
+        if names:
+            what = f"{count(number, 'value')} {said} in {_named(names)} ({first_rows(wrong)})"
             fix = "correct the cell, or empty it if the value is missing"
-            what = f"{what} ({first_rows(wrong.tolist())})"
-            found.append(error(what, fix, path=path, row=int(wrong[0]), modality=modality, finding=finding))
-    if len(used) > 1:
-        constant = [str(name) for name, same in zip(used.columns, _constant(used), strict=True) if same]
+            found.append(error(what, fix, path=path, row=wrong[0], modality=modality, finding=finding))
+    if len(rows) > 1:
+        parts = _by_columns(frame, rows)
+        constant = [
+            str(name) for part in parts for name, same in zip(part.columns, _constant(part), strict=True) if same
+        ]
         if constant:
             what = f"{count(len(constant), 'column')} constant or all missing: {_named(constant)}"
             found.append(
@@ -92,6 +93,28 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
                 )
             )
     return found
+
+
+def _by_columns(frame: pd.DataFrame, rows: NDArray[np.int_]) -> Iterator[pd.DataFrame]:
+    """Yield some columns of these rows at a time, so that no more than a few megabytes stand beside a wide table."""
+    width = max(1, CELLS_AT_ONCE // max(1, len(rows)))
+    for first in range(0, frame.shape[1], width):
+        yield frame.iloc[:, first : first + width].iloc[rows]
+
+
+def _strange(
+    frame: pd.DataFrame, rows: NDArray[np.int_], is_strange: Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+) -> tuple[list[str], list[int], int]:
+    """Return the names of the numeric columns with strange values, the rows of a file that hold one, and how many."""
+    names: list[str] = []
+    hit, number = np.zeros(len(rows), dtype=bool), 0
+    for part in _by_columns(frame, rows):
+        numbers = part.select_dtypes(exclude="object")
+        strange = is_strange(numbers.to_numpy(dtype=np.float64))
+        names += [str(numbers.columns[int(place)]) for place in np.flatnonzero(strange.any(axis=0))]
+        hit |= strange.any(axis=1)
+        number += int(strange.sum())
+    return names, (np.sort(rows[hit]) + 2).tolist(), number
 
 
 def _constant(frame: pd.DataFrame) -> NDArray[np.bool_]:
