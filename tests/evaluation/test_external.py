@@ -59,6 +59,17 @@ def test_scores_are_the_metrics_of_one_test_set_with_its_own_null_model(kind: st
     assert list(found.table()["metric"]) == [m.id for m in METRICS[kind] if m.id != "r2_null"]
 
 
+@pytest.mark.parametrize("horizons", [1, 2, 3])
+def test_nothing_is_told_of_a_horizon_that_no_model_has(horizons: int) -> None:
+    cohort = new_patients("survival")
+    frame = guesses(cohort)
+    later = [name for name in frame if str(name).startswith("survival_")][horizons:]
+    found = score_external(cohort, {"model": frame.drop(columns=later)}, draws=100)
+    told = {name[-1] for name in found.table()["metric"] if name[-3:-1] == "_t"}
+    assert told == {"1", "2", "3"} - {str(place) for place in range(horizons + 1, 4)}
+    assert found.scores["model"]["auc_t1"].estimable
+
+
 def test_outcomes_that_are_given_stand_in_for_training_patients() -> None:
     cohort, elsewhere = new_patients("regression"), new_patients("regression", seed=9)
     assert elsewhere.outcome is not None

@@ -59,9 +59,10 @@ def test_every_missing_column_is_named_with_the_nearest(model) -> None:
     assert "'age'" in said and "'crp'" in said and "'is_female' (is it 'female'?)" in said
 
 
-def test_without_strict_absent_columns_are_read_as_missing(model) -> None:
+def test_without_strict_absent_columns_are_read_as_missing_and_told(model) -> None:
     expected = model.predict(cohort(CLIN.assign(age=np.nan, crp=np.nan)))
-    found = model.predict(cohort(CLIN.drop(columns=["age", "crp"])), strict=False)
+    with pytest.warns(FindingWarning, match=r"2 of \d+ columns .* for every patient: 'age', 'crp' \(modality 'clin'\)"):
+        found = model.predict(cohort(CLIN.drop(columns=["age", "crp"])), strict=False)
     pd.testing.assert_frame_equal(found, expected)
 
 

@@ -77,7 +77,7 @@ def validate(
         ready = prepare_new(opened, fitted, checked, progress)
         warn_of_findings(ready.checked)
     external, notes = scored_by(fitted, ready.cohort, strict=strict, by=by, draws=draws, seed=seed)
-    validation = Validation(document_of(fitted, opened, ready, external, notes), external, _report)
+    validation = Validation(document_of(fitted, opened, ready, external, notes, strict), external, _report)
     if folder is not None:
         store_validation(validation, folder)
     return validation
@@ -158,7 +158,7 @@ def require_shared_modality(model: Model, cohort: Cohort) -> None:
 
 
 def document_of(
-    model: Model, opened: Cohort, ready: PreparedCohort, external: External, notes: Sequence[str]
+    model: Model, opened: Cohort, ready: PreparedCohort, external: External, notes: Sequence[str], strict: bool = True
 ) -> dict[str, Any]:
     """Describe a validation by counts and scores: no identifier and no value of a patient."""
     (row,), trial = external.trial.document["recipes"], external.trial
@@ -186,6 +186,7 @@ def document_of(
                 **told,
             },
             **{key: entry for key, entry in external.as_json().items() if key != "recipes"},
+            "strict": strict,
             **{key: row[key] for key in ("metric", "mean", "low", "high", "metrics")},
             "patterns": external.patterns().drop(columns="recipe").to_dict("records"),
             "notes": [*said, *notes],

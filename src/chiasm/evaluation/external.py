@@ -134,7 +134,12 @@ def score_external(
     assert used.target is not None and used.outcome is not None
     together = kept_together(used, Protocol(by=by, draws=draws))
     kind, names = used.target.kind, list(predictions)
-    metrics = [m.id for m in METRICS[kind] if reference is not None or m.id not in AGAINST_TRAINING]
+    nowhere = not_reached(list(predictions.values()))
+    metrics = [
+        metric.id
+        for metric in METRICS[kind]
+        if (reference is not None or metric.id not in AGAINST_TRAINING) and not metric.id.endswith(nowhere)
+    ]
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "cohort": {**describe_cohort(used, sum(left_out.values())), "units": units_in(together)},
@@ -192,6 +197,12 @@ def shared_horizons(predictions: Sequence[pd.DataFrame]) -> list[float]:
     """Horizons of the predictions, to four digits; empty where the models have different ones, or none."""
     own = {horizons_of(frame) for frame in predictions}
     return [float(f"{time:.4g}") for time in own.pop()] if len(own) == 1 else []
+
+
+def not_reached(predictions: Sequence[pd.DataFrame]) -> tuple[str, ...]:
+    """Ends of the metrics at horizons that no prediction has: with two horizons nothing stands at the third."""
+    most = max((len(horizons_of(frame)) for frame in predictions), default=0)
+    return tuple(end for place, end in enumerate(ENDS) if place_of(most, place) is None)
 
 
 def too_few_by(kind: str, outcome: Outcome, horizons: Sequence[float]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -16,9 +17,10 @@ from chiasm.cohort.sources import ColumnSource
 from chiasm.encoders.table.omics import OmicsEncoder
 from chiasm.encoders.table.scaling import CLIP, Columns, Scaler
 from chiasm.encoders.table.table import TableEncoder, as_text, written
-from chiasm.errors import count
+from chiasm.errors import FindingWarning, count
 
 SHOWN = 100  # missing columns that are named
+NAMED = 10  # of those that are read as missing values
 FEW = 5  # columns written otherwise that are named one by one
 Array = NDArray[np.float64]
 
@@ -96,7 +98,7 @@ def _encoders(part: Any, modalities: set[str], modality: str | None) -> Iterator
 
 
 def completed(cohort: Cohort, expected: Mapping[str, Expected], *, strict: bool) -> Cohort:
-    """Return the cohort with every column that a model expects, those that it lacks as missing values.
+    """Return the cohort with every column that a model expects, those that it lacks as missing values, with a warning.
 
     Raises:
         CohortError: a column of numbers holds something else now.
@@ -120,12 +122,23 @@ def completed(cohort: Cohort, expected: Mapping[str, Expected], *, strict: bool)
                 lacking[name] = (missing, have)
     if lacking and strict:
         raise Unsupported("\n".join(_told(cohort, name, expected[name], *parts) for name, parts in lacking.items()))
+    if lacking:
+        said = [_left_blank(name, expected[name], missing) for name, (missing, _) in lacking.items()]
+        warnings.warn("; ".join(said), FindingWarning, stacklevel=3)
     for name, (missing, _) in lacking.items():
         raw = cohort.raw(name)
         whole = raw.reindex(columns=[*raw.columns, *missing])
         everybody = np.ones(len(whole), dtype=bool)
         cohort = cohort.with_values(name, cohort.kinds[name], whole, everybody, None)
     return cohort
+
+
+def _left_blank(name: str, own: Expected, missing: list[str]) -> str:
+    named = ", ".join(map(repr, missing[:NAMED])) + (" ..." if len(missing) > NAMED else "")
+    return (
+        f"{len(missing):,} of {len(own.columns):,} columns that the model reads are not there, and count as missing for "
+        f"every patient: {named} (modality '{name}')"
+    )
 
 
 def _told(cohort: Cohort, name: str, own: Expected, missing: list[str], have: set[str]) -> str:

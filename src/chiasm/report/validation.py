@@ -93,6 +93,7 @@ def render_validation(validation: Validation) -> str:
         risk=risk_part(trial, best[0]) if trial.target.has_times else None,
         few=f"fewer than {MIN_EVENTS} {page_of(trial).few}",
         bootstrap=document["bootstrap"],
+        strict=document["strict"],
         clusters=document["cohort"]["units"],
         versions=list(document["versions"].items()),
         fingerprint=document["fingerprint"],
@@ -129,12 +130,12 @@ def meanings(metrics: Mapping[str, Mapping[str, float | None]], kind: str) -> li
             else f"The interval reaches {primary.chance:g}, which is what knowing nothing gives: on these patients the "
             "model may say nothing."
         )
-    end = "_t2" if "calibration_slope_t2" in metrics else ""
+    end = next((end for end in ("_t2", "_t1") if f"calibration_slope{end}" in metrics), "")
     for name, low, high in TOLD:
         entry = metrics.get(name + end)
         if entry is None or not (own := known_estimate(entry)).bounded:
             continue
-        place = " at the second horizon" if end else ""
+        place = f" at the {PLACES[end]} horizon" if end else ""
         text = f"{own.mean:.2f}, {own.low:.2f} to {own.high:.2f}{place}"
         ideal = metric_of(kind, name + end).ideal
         if own.high < ideal:
