@@ -127,7 +127,7 @@ def test_one_cell_that_is_no_number_is_an_error_with_its_row(cell: str, tmp_path
     for (problem,) in (frames, written):
         assert problem.severity == "error" and problem.row == 8 and "1 row" in problem.what
         assert "'age'" in problem.what and f"'{cell}'" not in str(problem)
-        assert "missing" in problem.fix and "decimal" in problem.fix
+        assert problem.fix.startswith("1 with a ") and ": " in problem.fix
 
 
 def on_disk(folder: Path, column: Any, *, more: str = "", **other: Any) -> Path:
@@ -158,6 +158,19 @@ def test_numbers_below_a_limit_of_detection_are_no_words_even_where_most_are() -
     column = ["<0.5" if i % 4 else str(value) for i, value in enumerate(ages())]
     (problem,) = found(with_column(column), "numbers-in-text")
     assert problem.severity == "error" and "30 rows" in problem.what
+
+
+def test_what_stands_beside_numbers_is_told_by_kind_and_count_with_what_to_do() -> None:
+    strange = ["<5,2", "≥ 90", "12,5", "1,25", "3,5", "45%", "n.d.", "ND", "see the note", "31.12.2021"]
+    column = [strange[i] if i < len(strange) else str(value) for i, value in enumerate(ages())]
+    (problem,) = found(with_column(column), "numbers-in-text")
+    parts = problem.fix.split("; ")
+    beginnings = ["2 with a bound", "3 with a decimal comma", "1 with a unit", "2 with a usual sign", "1 with a date"]
+    assert [part.split(",")[0].split(" or ")[0][: len(own)] for part, own in zip(parts, beginnings, strict=False)] == (
+        beginnings
+    )
+    assert 'decimal=","' in problem.fix and "na_values" in problem.fix and "1 with a word" in problem.fix
+    assert not any(cell in problem.fix for cell in ("5,2", "12,5", "45", "note", "2021")), "no cell is quoted"
 
 
 def test_a_few_numbers_among_missing_marks_are_no_words() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.cohort import Cohort, Problem
+from chiasm.cohort.opened import Given, as_cohort
 from chiasm.compute.cluster import on_cluster
 from chiasm.compute.pool import as_it_pays, default_jobs, side_by_side
 from chiasm.encoding.checking import examine
@@ -29,11 +30,11 @@ def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
     Checks values, identifiers, targets and folds, and the sources, mostly by their headers; no weights are loaded. An
     unreadable file is a warning, since its patient counts as lacking the modality; it is an error if none can be read.
     """
-    return examine(cohort)[1]
+    return examine(cohort if isinstance(cohort, str | os.PathLike) else as_cohort(cohort))[1]
 
 
 def encode(
-    cohort: Cohort,
+    cohort: Given,
     encoders: Mapping[str, str] | None = None,
     *,
     store: Path | str | None = None,
@@ -47,6 +48,7 @@ def encode(
     `evaluate`, `fit` and `predict` do this automatically; call it to encode ahead of time or to choose encoders.
 
     Args:
+        cohort: a cohort, or the path of a manifest.
         encoders: name of `list_encoders`, with options, per modality: `{"note": "minilm", "scan": "slices:count=16"}`;
             else the manifest's `encoder`, else the default of the kind.
         store: the folder of the token store; None takes `$CHIASM_STORE`, or the user's cache folder.
@@ -64,7 +66,7 @@ def encode(
     """
     with followed("sources", progress) as told:
         return encode_cohort(
-            cohort,
+            as_cohort(cohort),
             encoders,
             store=open_store(store),
             inputs=inputs,
@@ -85,7 +87,7 @@ def encode_for(model: Model, cohort: Cohort, *, progress: Callable[[str, int, in
 
 
 def prepare(
-    cohort: Cohort,
+    cohort: Given,
     recipes: Iterable[Any] = (),
     *,
     model: Model | None = None,
@@ -97,6 +99,7 @@ def prepare(
     """Check and encode a cohort once; `fit`, `evaluate` and `federation_client` take what comes back as it is.
 
     Args:
+        cohort: a cohort, or the path of a manifest.
         recipes: names or objects of the recipes to fit, some of which need the inputs of encoders' networks.
         model: encode what this model uses, as at its fit.
         checked: the result of `check_cohort`, if the cohort was checked already.
@@ -108,7 +111,7 @@ def prepare(
     """
     with followed("sources", progress) as told:
         return prepare_cohort(
-            cohort,
+            as_cohort(cohort),
             model=model,
             checked=checked,
             inputs=registry.read_inputs(recipes),

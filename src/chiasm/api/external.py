@@ -14,6 +14,7 @@ import pandas as pd
 from chiasm.api.encoding import check_cohort, prepare
 from chiasm.api.models import load_model
 from chiasm.cohort import Cohort, Problem, Unsupported
+from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.errors import FindingWarning, count
 from chiasm.evaluation.external import External, score_external, scored_patients
@@ -31,7 +32,7 @@ TOLERATED = (
 
 def validate(
     model: Model | Path | str,
-    cohort: Cohort | PreparedCohort,
+    cohort: Given | PreparedCohort,
     *,
     out: Path | str | None = None,
     replace: bool = False,
@@ -48,8 +49,8 @@ def validate(
 
     Args:
         model: a model folder, or a fitted model.
-        cohort: a cohort with the target that the model predicts, which is checked and encoded first, or what `prepare`
-            made of one for this model.
+        cohort: a cohort with the target that the model predicts, or the path of a manifest, which is checked and
+            encoded first, or what `prepare` made of one for this model.
         out: the folder for `validation.json`, `predictions.parquet`, `outcomes.parquet` and `report.html`.
         replace: replace a validation that `out` holds.
         strict: refuse tables that lack columns of the fit; False reads these as missing values.
@@ -69,11 +70,12 @@ def validate(
     if folder is not None:
         require_free(folder, replace=replace)
     fitted = model if isinstance(model, Model) else load_model(model)
-    opened = cohort.cohort if isinstance(cohort, PreparedCohort) else cohort
+    opened = cohort.cohort if isinstance(cohort, PreparedCohort) else as_cohort(cohort)
     require_same_target(fitted, opened)
     require_shared_modality(fitted, opened)
-    ready = cohort
-    if not isinstance(ready, PreparedCohort):
+    if isinstance(cohort, PreparedCohort):
+        ready = cohort
+    else:
         ready = prepare_new(opened, fitted, checked, progress)
         warn_of_findings(ready.checked)
     external, notes = scored_by(fitted, ready.cohort, strict=strict, by=by, draws=draws, seed=seed)

@@ -8,7 +8,8 @@ from typing import Any
 
 from chiasm import artifact
 from chiasm.api.models import load_model
-from chiasm.cohort import Cohort, Problem
+from chiasm.cohort import Problem
+from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.preparing import prepare, warn_of_findings
 from chiasm.merging.methods import require_base
 from chiasm.merging.tensors import require_weights
@@ -25,7 +26,7 @@ def merge(
     *,
     weights: Sequence[float] | None = None,
     base: Path | str | Model | None = None,
-    cohort: Cohort | None = None,
+    cohort: Given | None = None,
     checked: Sequence[Problem] | None = None,
 ) -> Merged:
     """Merge models into one without training: networks of one recipe and encoders, or models of different modalities.
@@ -85,9 +86,9 @@ def merge(
         merged = merge_singles(parents) if singles else merge_fitted(parents, names, share, chosen, origin)
     if cohort is None:
         return Merged(merged, primary_of(merged), {})
-    ready = prepare(cohort, model=merged, checked=checked, tolerated=["modality-of-nobody"])
+    ready = prepare(as_cohort(cohort), model=merged, checked=checked, tolerated=["modality-of-nobody"])
     warn_of_findings(ready.checked)
-    cohort = ready.cohort
-    scores = scores_of({**dict(zip(names, parents, strict=False)), "merged": merged}, cohort)
-    fitted, patients = recalibrated(merged, cohort)
+    used = ready.cohort
+    scores = scores_of({**dict(zip(names, parents, strict=False)), "merged": merged}, used)
+    fitted, patients = recalibrated(merged, used)
     return Merged(fitted, primary_of(merged), scores, patients)

@@ -12,13 +12,14 @@ import pandas as pd
 from chiasm import artifact
 from chiasm.api.encoding import engine_of, prepare
 from chiasm.cohort import Cohort
+from chiasm.cohort.opened import Given
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.protocols import Model
 from chiasm.recipes import registry
 
 
 def fit(
-    cohort: Cohort | PreparedCohort,
+    cohort: Given | PreparedCohort,
     recipe: str | Any,
     *,
     seed: int = 0,
@@ -29,7 +30,7 @@ def fit(
     """Fit one recipe on every patient of the cohort whose outcome is known.
 
     Args:
-        cohort: a cohort, which is checked and encoded first, or what `prepare` made of one.
+        cohort: a cohort, or the path of a manifest, which is checked and encoded first, or what `prepare` made of one.
         recipe: a name with its options, or a recipe object.
         checkpoint: a folder for checkpoints, from which an interrupted fit resumes.
         engine: "local", or "ray" to encode and fit on the cluster that `RAY_ADDRESS` names, on a GPU of it where the

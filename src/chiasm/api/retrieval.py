@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 
 from chiasm.api.encoding import encode, encode_for
-from chiasm.cohort import Cohort
+from chiasm.cohort.opened import Given, as_cohort
 from chiasm.protocols import Model
 from chiasm.retrieval import require_patients, retrieval_scores
 from chiasm.retrieval import similar as nearest_patients
 
 
 def similar(
-    cohort: Cohort,
+    cohort: Given,
     patients: Iterable[str],
     by: str | Model,
     *,
@@ -25,7 +25,8 @@ def similar(
     """Find the k nearest other patients of the cohort for each of these: patient, rank, neighbour, distance.
 
     Args:
-        cohort: the cohort of query patients and neighbours; encoded first if it is not yet.
+        cohort: the cohort of query patients and neighbours, or the path of its manifest; encoded first if it is
+            not yet.
         patients: identifiers of the query patients.
         by: a modality, or a fitted model, whose embedding of all modalities is compared.
         method: "exact", "index" (LanceDB), or "auto": the index above 200,000 patients.
@@ -34,21 +35,22 @@ def similar(
     Raises:
         Unsupported: a patient is not in the cohort or lacks what is compared, or the model has no embedding.
     """
-    chosen = list(patients)
-    require_patients(cohort, chosen, by)
+    chosen, whole = list(patients), as_cohort(cohort)
+    require_patients(whole, chosen, by)
     if isinstance(by, str):
-        found = encode(cohort.with_modalities([by]), progress=progress)
+        found = encode(whole.with_modalities([by]), progress=progress)
     else:
-        found = encode_for(by, cohort, progress=progress)
+        found = encode_for(by, whole, progress=progress)
     return nearest_patients(found.cohort, chosen, by, k=k, method=method)
 
 
 def score_similar(
-    cohort: Cohort, by: str | Model, *, seed: int = 0, progress: Callable[[str, int, int], None] | None = None
+    cohort: Given, by: str | Model, *, seed: int = 0, progress: Callable[[str, int, int], None] | None = None
 ) -> pd.DataFrame:
     """Score how often a patient's nearest neighbours share its class: see `chiasm.retrieval.retrieval_scores`."""
+    whole = as_cohort(cohort)
     if isinstance(by, str):
-        found = encode(cohort.with_modalities([by]), progress=progress)
+        found = encode(whole.with_modalities([by]), progress=progress)
     else:
-        found = encode_for(by, cohort, progress=progress)
+        found = encode_for(by, whole, progress=progress)
     return retrieval_scores(found.cohort, by, seed=seed)

@@ -11,14 +11,14 @@ from urllib.parse import quote
 
 from chiasm.api.trials import evaluate
 from chiasm.artifact import write_text
-from chiasm.cohort import Cohort
+from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.preparing import PreparedCohort
 from chiasm.evaluation import Protocol, Trial, TrialError, Trials
 from chiasm.evaluation.several import COLUMNS
 
 
 def evaluate_cohorts(
-    cohorts: Sequence[Cohort | PreparedCohort],
+    cohorts: Sequence[Given | PreparedCohort],
     recipes: str | Iterable[str | Any] | None = None,
     protocol: Protocol | None = None,
     *,
@@ -29,7 +29,7 @@ def evaluate_cohorts(
     """Evaluate the same recipes on several cohorts, each by a trial of its own, and put them into one table.
 
     Args:
-        cohorts: two or more, told apart by their names.
+        cohorts: two or more, or the paths of their manifests, told apart by their names.
         recipes, protocol: as for `evaluate`; without recipes each cohort is tried by those that support it.
         out: a folder with a run folder for each cohort by its name, and `cohorts.json` with both tables over all.
         progress: called with (cohort, finished, all) training sets; None draws a bar in a terminal or notebook.
@@ -40,7 +40,8 @@ def evaluate_cohorts(
         CohortError: `check_cohort` finds errors in one of them.
         Unsupported: a requested recipe cannot be fitted on one of them.
     """
-    names = [given.cohort.name if isinstance(given, PreparedCohort) else given.name for given in cohorts]
+    opened = [given if isinstance(given, PreparedCohort) else as_cohort(given) for given in cohorts]
+    names = [given.cohort.name if isinstance(given, PreparedCohort) else given.name for given in opened]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise TrialError(f"two cohorts are called '{twice[0]}': give each a `name` of its own in its manifest")
@@ -51,7 +52,7 @@ def evaluate_cohorts(
         )
     asked = recipes if recipes is None or isinstance(recipes, str) else list(recipes)
     made: dict[str, Trial] = {}
-    for name, given in zip(names, cohorts, strict=True):
+    for name, given in zip(names, opened, strict=True):
         told = None if progress is None else partial(progress, name)
         place = None if out is None else folder_of(out, name)
         made[name] = evaluate(given, asked, protocol, out=place, progress=told, **options)

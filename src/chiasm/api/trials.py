@@ -9,7 +9,8 @@ from typing import Any
 
 from chiasm.api.encoding import engine_of, prepare
 from chiasm.api.external_trial import add_external, require_comparable
-from chiasm.cohort import Cohort, Problem
+from chiasm.cohort import Problem
+from chiasm.cohort.opened import Given, as_cohort
 from chiasm.compute.memo import work_clock
 from chiasm.compute.pool import default_jobs
 from chiasm.encoding.checking import kept_together
@@ -22,7 +23,7 @@ from chiasm.specs import split_specs
 
 
 def evaluate(
-    cohort: Cohort | PreparedCohort,
+    cohort: Given | PreparedCohort,
     recipes: str | Iterable[str | Any] | None = None,
     protocol: Protocol | None = None,
     *,
@@ -33,14 +34,15 @@ def evaluate(
     engine: str = "local",
     device: str = "cpu",
     contrasts: Iterable[tuple[str, str]] = (),
-    external: Cohort | None = None,
+    external: Given | None = None,
     checked: Sequence[Problem] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trial:
     """Evaluate every recipe on the same folds: out-of-fold predictions, scores with intervals, and the verdict.
 
     Args:
-        cohort: a cohort with a target, which is checked and encoded first, or what `prepare` made of one.
+        cohort: a cohort with a target, or the path of a manifest, which is checked and encoded first, or what `prepare`
+            made of one.
         recipes: one name or several (`"late-fusion"`, `"lego-fuse:mode=weave"`, `"single:rna"`) or recipe objects; None
             takes every modality alone and every recipe that supports the cohort.
         protocol: folds, repeats, margin; the folds that the cohort prescribes unless it says otherwise.
@@ -66,6 +68,7 @@ def evaluate(
     if isinstance(recipes, str):
         recipes = split_specs(recipes)
     recipes = None if recipes is None else list(recipes)
+    other = None if external is None else as_cohort(external)
     ready = cohort
     if isinstance(ready, PreparedCohort) and checked is not None:
         raise ValueError("a prepared cohort was checked already: leave `checked` out")
@@ -76,14 +79,14 @@ def evaluate(
     findings = ready.findings
     if protocol is not None and protocol.group_duplicates:
         findings = [kept_together(finding) for finding in findings]
-    cohort = ready.cohort
-    if external is not None:
-        require_comparable(cohort, external)
-    chosen, forms = registry.for_trial(recipes, cohort)
+    used = ready.cohort
+    if other is not None:
+        require_comparable(used, other)
+    chosen, forms = registry.for_trial(recipes, used)
     folder = Path(out) if out is not None else None
     with followed("training sets", progress) as told:
         trial = run_trial(
-            cohort,
+            used,
             chosen,
             protocol or Protocol(),
             seed=seed,
@@ -101,8 +104,8 @@ def evaluate(
     trial = Trial(trial.document, trial.predictions, trial.outcomes, _report, _plots)
     if folder is not None and not (folder / "report.html").exists():
         trial.report(folder / "report.html")
-    if external is not None:
-        trial = add_external(trial, cohort, external, [*chosen, *forms], seed=seed, device=device, out=folder)
+    if other is not None:
+        trial = add_external(trial, used, other, [*chosen, *forms], seed=seed, device=device, out=folder)
         if folder is not None:  # also where a run was stopped after the scores and before the page
             trial.report(folder / "report.html")
     return trial

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.cohort.not_plain import advice_on
 from chiasm.cohort.notation import are_about, are_dates, are_marks, are_plain, count_days
 from chiasm.errors import Problem, Severity, count, first_rows
 
@@ -46,10 +47,6 @@ class Column:
         return Problem(self.severity, rows[0] if rows else None, modality, path, what, self.fix, self.finding)
 
 
-MEND = (
-    'correct the cells; or name the signs of a missing value, as in missing = ["-", "ND"], or the decimal sign, as in '
-    'decimal = ","; if they are codes, name the column in categories'
-)
 UNDATED = "write it as a number, such as days since the first visit or years of age"
 
 
@@ -135,7 +132,7 @@ def _of_texts(name: str, column: pd.Series) -> Column:
     many = int(plain.sum()) > MANY_NUMBERS
     if some and (some > n / 2 or many or are_marks([t for t, own in zip(texts, rest, strict=True) if own]).all()):
         what = "holds numbers, and something else than a plain number"
-        return Column(name, "number", "numbers-in-text", "error", what, MEND, _rows(codes, ~plain))
+        return Column(name, "number", "numbers-in-text", "error", what, advice_on(texts, sizes), _rows(codes, ~plain))
     if some:
         what = "is read as words, and holds numbers"
         fix = "look whether they are levels; name the column in categories to say so"

@@ -19,7 +19,7 @@ from chiasm.cohort.dialect import Form, unfit_form
 from chiasm.cohort.genesets import read_gene_sets
 from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.meeting import advice_on_strangers, meets_nobody, names_in
-from chiasm.cohort.places import find_files, inside
+from chiasm.cohort.places import find_files, inside, manifest_file
 from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_keys, read_toml
 from chiasm.cohort.seal import Seal
 from chiasm.cohort.seal_file import found_seal, unlike
@@ -73,12 +73,6 @@ def read_manifest(
     reader = _Reader(file, problems, None if whom == "everyone" else seal, whom)
     cohort = reader.read(keys)
     return cohort, reader.problems
-
-
-def manifest_file(path: str | os.PathLike[str]) -> Path:
-    """Return the manifest: the file that is named, or `cohort.toml` in the folder that is."""
-    file = Path(path)
-    return file / "cohort.toml" if file.is_dir() else file
 
 
 class _Reader:

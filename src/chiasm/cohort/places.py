@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -93,3 +94,17 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):  # an identifier that cannot be a file name: too long, or with a NUL
         return False
+
+
+def manifest_file(path: str | os.PathLike[str]) -> Path:
+    """Return the manifest: the file that is named, or `cohort.toml` in the folder that is.
+
+    Raises:
+        CohortError: this is no path, but a cohort or a frame in memory.
+    """
+    if not isinstance(path, str | os.PathLike):
+        what = f"this is a {type(path).__name__} in memory, and no path of a manifest"
+        fix = 'write its tables to files and name them in a cohort.toml, as in the README, "From files"'
+        raise CohortError([error(what, fix, path="cohort", finding="unfit-kind")])
+    file = Path(path)
+    return file / "cohort.toml" if file.is_dir() else file

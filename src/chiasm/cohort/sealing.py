@@ -19,7 +19,8 @@ from chiasm.cohort.checks import check_values
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.digests import digest_of
 from chiasm.cohort.kinds import CELL, has_form
-from chiasm.cohort.manifest import manifest_file, read_manifest
+from chiasm.cohort.manifest import read_manifest
+from chiasm.cohort.places import manifest_file
 from chiasm.cohort.schema import SealKeys, read_keys, read_toml
 from chiasm.cohort.seal import Content, Counts, Draw, Seal, identity_of, now, read_seal, salted, write_seal
 from chiasm.cohort.seal_file import found_seal, place_of_seal

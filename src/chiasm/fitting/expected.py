@@ -136,8 +136,8 @@ def completed(cohort: Cohort, expected: Mapping[str, Expected], *, strict: bool)
 def _left_blank(name: str, own: Expected, missing: list[str]) -> str:
     named = ", ".join(map(repr, missing[:NAMED])) + (" ..." if len(missing) > NAMED else "")
     return (
-        f"{len(missing):,} of {len(own.columns):,} columns that the model reads are not there, and count as missing for "
-        f"every patient: {named} (modality '{name}')"
+        f"{len(missing):,} of {len(own.columns):,} columns that the model reads are not there, and count as missing "
+        f"for every patient: {named} (modality '{name}')"
     )
 
 

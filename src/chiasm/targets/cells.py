@@ -73,7 +73,7 @@ class Cells:
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).copy()
         empty = ~given(label_text(values))
         self._missing(column, empty, half_of, "")
-        self.note(f"column '{column}' is not a number", "write a number", np.isnan(numbers) & ~empty)
+        self.note(f"column '{column}' is not a number", "write a number, and not a date", np.isnan(numbers) & ~empty)
         return numbers
 
     def note(self, what: str, fix: str, wrong: NDArray[np.bool_], severity: Severity = "error") -> None:
