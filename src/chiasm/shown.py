@@ -74,6 +74,13 @@ def html_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Tabl
     return Table(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}")
 
 
+def text_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Write a table as text, its columns side by side whatever their width: `print` of a wide frame leaves some out."""
+    lines = [[visible(cell) for cell in row] for row in [columns, *rows]]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    return "\n".join("   ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
 def html_page(title: str, *parts: str) -> str:
     """Put a title above sentences and tables; a part that is no `Table` is text."""
     texts = (part if isinstance(part, Table) else f"<p>{escape(visible(part))}</p>" for part in parts if part)

@@ -49,6 +49,7 @@ def shown() -> dict[str, Any]:
 def texts(shown: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, thing in shown.items():
         yield name, repr(thing)
+        yield name, str(thing)
         yield name, thing._repr_html_()
 
 
@@ -59,6 +60,21 @@ def test_no_identifier_no_outcome_and_short(shown: dict[str, Any]) -> None:
         assert len(text) < 6_000 and text.count("\n") < 25, name
     assert "late-fusion" in repr(shown["late-fusion"]) and f"{N} patients" in repr(shown["trial"])
     assert shown["verdict"].sentence in repr(shown["trial"])
+
+
+def test_print_shows_every_figure_however_narrow_the_console(shown: dict[str, Any]) -> None:
+    trial = shown["trial"]
+    with pd.option_context("display.width", 40, "display.max_columns", 2):
+        lines = str(trial).splitlines()
+    for row in trial.table().to_dict("records"):
+        (line,) = [line for line in lines if line.split()[:1] == [row["recipe"]]]
+        assert f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})" in line
+        assert line.endswith(f"{row['trained_parameters']:,}")
+    assert lines[-1] == trial.verdict.sentence
+    validation = chiasm.validate(shown["late-fusion"], shown["cohort"], draws=100)
+    for row in validation.table().dropna().to_dict("records"):
+        assert f"{row['label']} " in str(validation) and f"{row['mean']:.3f} ({row['low']:.3f}" in str(validation)
+    assert "MRN" not in str(validation)
 
 
 def test_outcomes_and_parts_of_models_say_their_sizes(shown: dict[str, Any]) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort import Outcome
+from chiasm.evaluation.estimates import Estimate
 from chiasm.evaluation.intervals import TestFold, one_label, patient_draws, tested_outcome, trial_scores
 from chiasm.evaluation.verdict import Verdict
 from chiasm.metrics.scores import PRIMARY
-from chiasm.shown import html_page, html_table, interval_cells, visible
+from chiasm.shown import html_page, html_table, interval_cells, text_table, visible
 from chiasm.targets import Target, kind_of
 
 SCHEMA = 2
@@ -61,6 +62,17 @@ class Trial:
         verdict = self.verdict
         said = "no verdict" if verdict is None else f"{verdict.outcome}\n{verdict.sentence}"
         return visible(f"Trial of {self._subject}: {said}")
+
+    def __str__(self) -> str:
+        """What `print` shows: every recipe with its interval, and the verdict in words."""
+        verdict, (metric, *_) = self.verdict, self.table()["metric"]
+        rows = [
+            (row["recipe"], Estimate(row["mean"], row["low"], row["high"]), f"{row['trained_parameters']:,}")
+            for row in self.table().to_dict("records")
+        ]
+        table = text_table(("recipe", f"{metric} (95 % interval, given the fitted models)", "parameters"), rows)
+        said = "no verdict" if verdict is None else verdict.sentence
+        return f"{visible(f'Trial of {self._subject}')}\n\n{table}\n\n{visible(said)}"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the verdict in words and the table of recipes."""

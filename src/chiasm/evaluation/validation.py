@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from chiasm.evaluation.estimates import Estimate
 from chiasm.evaluation.external import External, known_estimate
 from chiasm.evaluation.fits import write_tables
 from chiasm.evaluation.summary import write_document
 from chiasm.evaluation.trial import TrialError
-from chiasm.shown import html_page, html_table, interval_cells, visible
+from chiasm.shown import html_page, html_table, interval_cells, text_table, visible
 
 SCHEMA = 1
 MARK = "validation.json"
@@ -39,6 +40,15 @@ class Validation:
         found = self.document
         score = known_estimate(found["metrics"][found["metric"]])
         return visible(f"{self.title}: {found['metric']} {score}, {self.external.patients:,} patients")
+
+    def __str__(self) -> str:
+        """What `print` shows: every metric with its interval, and how many patients were scored."""
+        rows = [
+            (row["label"], Estimate(row["mean"], row["low"], row["high"])) for row in self.table().to_dict("records")
+        ]
+        table = text_table(("metric", "value (95 % interval, given the fitted model)"), rows)
+        notes = "".join(f"\n{visible(note)}" for note in self.document["notes"])
+        return f"{visible(self.title)}\n\n{table}\n\n{self.external.patients:,} patients scored{notes}"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: every metric with its interval."""
