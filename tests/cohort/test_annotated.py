@@ -232,6 +232,30 @@ def test_a_cohort_from_mudata(form: Any) -> None:
     assert cohort_from_mudata(made).target is None
 
 
+def test_a_mudata_brings_gene_sets_folds_accepted_findings_and_tables_of_its_observations(tmp_path: Path) -> None:
+    made = mu(rna=rna())
+    made.obs["split"] = [str(k % 2) for k in range(N)]
+    (tmp_path / "sets.gmt").write_text("one\t-\tG0\tG3\ntwo\t-\tG1\tZZ9\n")
+    target = Survival("days", "died")
+    cohort = cohort_from_mudata(
+        made, target, folds="split", groups={"rna": tmp_path / "sets.gmt"}, accept={"too-good": "known"},
+        tables={"place": ["clinic"]},
+    )  # fmt: skip
+    assert cohort.feature_groups == {"rna": {"one": ["G0", "G3"], "two": ["G1"]}} and cohort.accepted == {
+        "too-good": "known"
+    }
+    assert cohort.kinds == {"place": "table", "rna": "omics"} and set(cohort.raw("place")["clinic"]) == set("ABC")
+    assert cohort.fold is not None and cohort.fold.tolist() == ["0", "1"] * (N // 2)
+    given = cohort_from_mudata(made, target, groups={"rna": {"a": ["G2", "ZZ9"], "none": ["ZZ9"]}})
+    assert given.feature_groups == {"rna": {"a": ["G2"]}}, "a set without a column is no set"
+    with pytest.raises(CohortError, match="no group has a column of the modality: the groups have them .* 'g0'"):
+        cohort_from_mudata(made, target, groups={"rna": {"a": ["g0", "g1", "g2", "g3"]}})
+    with pytest.raises(CohortError, match=r"no such column 'clinik' in mdata.obs; did you mean 'clinic'"):
+        cohort_from_mudata(made, target, tables={"place": ["clinik"]})
+    with pytest.raises(CohortError, match="modality 'rna': is a modality of the MuData, and named in tables too"):
+        cohort_from_mudata(made, target, tables={"rna": ["clinic"]})
+
+
 def test_what_mudata_lacks_is_named() -> None:
     with pytest.raises(CohortError, match="did you mean 'days'"):
         cohort_from_mudata(mu(rna=rna()), Survival("day", "died"))

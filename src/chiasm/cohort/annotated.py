@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from chiasm.cohort.annotated_block import block_of, is_annotated, is_several
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.frames import cohort_from_frames
-from chiasm.errors import CohortError, Problem, error
+from chiasm.errors import CohortError, Problem, error, nearest
 from chiasm.targets import Target
 
 
@@ -20,14 +21,26 @@ def cohort_from_mudata(
     *,
     group: str | None = None,
     site: str | None = None,
+    folds: str | None = None,
     kinds: Mapping[str, str] | None = None,
+    groups: Mapping[str, Mapping[str, list[str]] | Path | str] | None = None,
+    accept: Mapping[str, str] | None = None,
+    tables: Mapping[str, Sequence[str]] | None = None,
     name: str = "cohort",
 ) -> Cohort:
     """Build a cohort whose patients are the observations of a MuData object, with the same modalities.
 
-    `mdata.obs` holds the target's columns and those named by `group` and `site`. A modality is the X of its AnnData,
-    one column per feature, of kind `omics` unless `kinds` says `table`. A patient lacks a modality if not among its
-    observations, or if the whole row is NaN. Layers, raw and obsm are not read. Raises CohortError.
+    `mdata.obs` holds the target's columns and those named by `group`, `site` and `folds`. A modality is the X of its
+    AnnData, one column per feature, of kind `omics` unless `kinds` says `table`. A patient lacks a modality if not
+    among its observations, or if the whole row is NaN. Layers, raw and obsm are not read.
+
+    Args:
+        groups: gene sets of a modality, name -> features or the path of a GMT file.
+        accept: accepted findings of the check, `finding` or `finding:modality` -> reason.
+        tables: modalities of kind `table` made of columns of `mdata.obs`, as in `{"clinical": ["age", "grade"]}`.
+
+    Raises:
+        CohortError: this is no MuData, or it cannot be read as a cohort; the message has every reason.
     """
     if not is_several(mdata):
         what = "this is no MuData"
@@ -49,4 +62,29 @@ def cohort_from_mudata(
         if isinstance(patients[column].dtype, pd.CategoricalDtype):
             patients[column] = patients[column].astype(object)
     kind_of = {**dict.fromkeys(blocks, "omics"), **(kinds or {})}
-    return cohort_from_frames(patients, blocks, target, group=group, site=site, kinds=kind_of, name=name)
+    for modality, columns in (tables or {}).items():
+        lacking = [column for column in columns if column not in patients.columns]
+        if modality in blocks:
+            what = "is a modality of the MuData, and named in tables too"
+            problems.append(error(what, "give it another name", modality=modality, finding="modality-name"))
+        elif lacking:
+            like = nearest(str(lacking[0]), map(str, patients.columns))
+            fix = f"did you mean '{like}'?" if like else "name columns of mdata.obs"
+            what = f"no such column '{lacking[0]}' in mdata.obs"
+            problems.append(error(what, fix, modality=modality, finding="missing-column"))
+        else:
+            blocks[modality] = patients[list(columns)]
+    if problems:
+        raise CohortError(problems)
+    return cohort_from_frames(
+        patients,
+        blocks,
+        target,
+        group=group,
+        site=site,
+        folds=folds,
+        kinds=kind_of,
+        groups=groups,
+        accept=accept,
+        name=name,
+    )

@@ -20,6 +20,7 @@ from chiasm.cohort.given import misunderstood
 from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.kinds import CELL, FILES, has_form, kind_named, known_kinds
 from chiasm.cohort.meeting import advice_on_strangers, columns_as_text, meets_nobody
+from chiasm.cohort.near_names import written_otherwise
 from chiasm.cohort.schema import MODALITY_NAME
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
@@ -144,7 +145,15 @@ def cohort_from_frames(
                     continue
                 feature_groups[modality] = found_sets
                 continue
-            feature_groups[modality] = {g: [c for c in known if c in set(members)] for g, members in named.items()}
+            own_sets = {g: [c for c in known if c in set(map(str, members))] for g, members in named.items()}
+            feature_groups[modality] = {g: members for g, members in own_sets.items() if members}
+            if not feature_groups[modality]:
+                what = "no group has a column of the modality"
+                how = written_otherwise(known, [str(member) for members in named.values() for member in members])
+                what, fix = (
+                    (f"{what}: the groups have them {how}", "write both alike") if how else (what, "name columns")
+                )
+                problems.append(error(what, fix, modality=modality, finding="empty-gene-sets"))
     for stray in sorted(set(kinds) | set(groups or {}) | set(index or {}) | set(categories or {})):
         if stray not in modalities:
             problems.append(

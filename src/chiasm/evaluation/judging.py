@@ -159,8 +159,10 @@ class Judging:
 
 
 def placed(finding: Mapping[str, Any]) -> str:
-    """Describe a finding in words, with the modality that it concerns."""
-    return str(finding["what"]) + (f" (modality '{finding['modality']}')" if finding["modality"] else "")
+    """Describe a finding in words, with the modality that it concerns and the name by which it is accepted."""
+    of = finding["modality"]
+    name = f"'{finding['finding']}:{of}'" if of else f"'{finding['finding']}'"
+    return f"{finding['what']} (" + (f"modality '{of}', " if of else "") + f"finding {name})"
 
 
 def often(picks: Sequence[str]) -> str:

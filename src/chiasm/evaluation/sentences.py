@@ -68,7 +68,8 @@ def opening(outcome: str, why: str, evidence: Evidence, around: Circumstances) -
     if why == "leak":
         return (
             f"These data cannot tell whether combining modalities pays, because something may give the outcome away: "
-            f"{'; '.join(evidence.leaks)}. Mend it, or accept it with a reason under [accept] in the manifest."
+            f"{'; '.join(evidence.leaks)}. Mend it, or accept it by that name with a reason, under [accept] in the "
+            "manifest or by accept= of cohort_from_frames."
         )
     margin, total = f"the margin of {evidence.margin:g}", told_total(evidence, around)
     if outcome == PREDICTS_MORE:
