@@ -248,7 +248,7 @@ def test_a_mudata_brings_gene_sets_folds_accepted_findings_and_tables_of_its_obs
     assert cohort.fold is not None and cohort.fold.tolist() == ["0", "1"] * (N // 2)
     given = cohort_from_mudata(made, target, groups={"rna": {"a": ["G2", "ZZ9"], "none": ["ZZ9"]}})
     assert given.feature_groups == {"rna": {"a": ["G2"]}}, "a set without a column is no set"
-    with pytest.raises(CohortError, match="no group has a column of the modality: the groups have them .* 'g0'"):
+    with pytest.raises(CohortError, match=r"no group has a column of the modality: the groups have them .* 'g0'"):
         cohort_from_mudata(made, target, groups={"rna": {"a": ["g0", "g1", "g2", "g3"]}})
     with pytest.raises(CohortError, match=r"no such column 'clinik' in mdata.obs; did you mean 'clinic'"):
         cohort_from_mudata(made, target, tables={"place": ["clinik"]})

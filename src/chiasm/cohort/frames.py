@@ -145,14 +145,13 @@ def cohort_from_frames(
                     continue
                 feature_groups[modality] = found_sets
                 continue
-            own_sets = {g: [c for c in known if c in set(map(str, members))] for g, members in named.items()}
+            members_of = {g: set(map(str, members)) for g, members in named.items()}
+            own_sets = {g: [c for c in known if c in members] for g, members in members_of.items()}
             feature_groups[modality] = {g: members for g, members in own_sets.items() if members}
             if not feature_groups[modality]:
                 what = "no group has a column of the modality"
-                how = written_otherwise(known, [str(member) for members in named.values() for member in members])
-                what, fix = (
-                    (f"{what}: the groups have them {how}", "write both alike") if how else (what, "name columns")
-                )
+                how = written_otherwise(known, set().union(*members_of.values()))
+                what, fix = (f"{what}: the groups have them {how}" if how else what), "name columns as they are written"
                 problems.append(error(what, fix, modality=modality, finding="empty-gene-sets"))
     for stray in sorted(set(kinds) | set(groups or {}) | set(index or {}) | set(categories or {})):
         if stray not in modalities:
