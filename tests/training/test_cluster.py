@@ -74,6 +74,18 @@ def test_tasks_run_on_both_nodes_and_a_killed_worker_is_replaced(cluster: Any, t
     assert not ray.is_initialized()  # a connection made for the tasks ends with them
 
 
+def filled(context: Any, task: int) -> tuple[int, Any]:
+    return task, np.full(50_000, float(task))  # large enough for the memory that machines share
+
+
+def test_results_are_whole_when_the_connection_is_closed_and_others_come(cluster: Any) -> None:
+    first = dict(on_cluster(filled, None, range(6), 2))
+    assert not ray.is_initialized()
+    second = dict(on_cluster(filled, np.zeros(200_000), range(100, 108), 2))
+    for found in (first, second):
+        assert all((values == task).all() and values.flags.writeable for task, values in found.items())
+
+
 def refusing(context: None, task: int) -> int:
     if task == 2:
         raise chiasm.Unsupported("this task has no answer")

@@ -29,10 +29,11 @@ class OnDevice(Protocol):
 def on_cluster(function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int) -> Iterator[Any]:
     """Run `function(context, task)` for each task on the cluster at `RAY_ADDRESS`, or a local one of `jobs` cores.
 
-    Results are yielded as they finish. The context is sent once to each machine; every task runs on one core and one
-    thread, as in the process pool, so results are equal. Where the context's device is "cuda", every task has a GPU of
-    its own. A task whose worker dies is run again. Files that the context names (of the cohort and the token store)
-    must be reachable under the same path on every machine.
+    Results are yielded as they finish, each in memory of its own: what Ray hands out are views of memory that it uses
+    again for other results once the connection is closed. The context is sent once to each machine; every task runs on
+    one core and one thread, as in the process pool, so results are equal. Where the context's device is "cuda", every
+    task has a GPU of its own. A task whose worker dies is run again. Files that the context names (of the cohort and
+    the token store) must be reachable under the same path on every machine.
 
     Raises:
         Unsupported: ray is not installed, or no machine of the cluster has the GPU that is asked for.
@@ -64,7 +65,7 @@ def on_cluster(function: Callable[[Any, Any], Any], context: Any, tasks: Sequenc
                 finished, flying = ray.wait(flying)
                 for reference in finished:
                     try:
-                        result = ray.get(reference)
+                        result = ray.cloudpickle.loads(ray.get(reference))
                     except ray.exceptions.RayTaskError as error:
                         raise error.cause if error.cause is not None else error from None
                     yield result
@@ -85,11 +86,14 @@ def gpus_for(context: Any) -> int:
     return int(device == "cuda")
 
 
-def _one_thread(shared: tuple[Callable[[Any, Any], Any], Any], task: Any) -> Any:
+def _one_thread(shared: tuple[Callable[[Any, Any], Any], Any], task: Any) -> bytes:
+    """Run one task, and return the result as the bytes that Ray would send, with its arrays, which arrive as copies."""
+    import ray
+
     function, context = shared
     torch.set_num_threads(1)
     with threadpool_limits(limits=1):
-        return function(context, task)
+        return bytes(ray.cloudpickle.dumps(function(context, task)))
 
 
 @contextmanager
