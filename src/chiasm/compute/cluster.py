@@ -93,7 +93,7 @@ def _one_thread(shared: tuple[Callable[[Any, Any], Any], Any], task: Any) -> byt
     function, context = shared
     torch.set_num_threads(1)
     with threadpool_limits(limits=1):
-        return bytes(ray.cloudpickle.dumps(function(context, task)))
+        return bytes(ray.cloudpickle.dumps(function(context, task)))  # type: ignore[no-untyped-call]
 
 
 @contextmanager
