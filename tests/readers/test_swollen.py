@@ -16,7 +16,7 @@ from refusals import bounded, refused
 from test_bombs import dicom
 from test_recordings_of_wards import discontinuous, interleaved
 
-from chiasm.limits import DECODED_BYTES, is_swollen
+from chiasm.limits import DECODED_BYTES, MEGABYTE, is_swollen
 from chiasm.readers import ReadError, reader_for
 from chiasm.readers.image import voxels
 from chiasm.readers.image.voxels import blocks, fill, in_file_axes
@@ -25,6 +25,7 @@ from chiasm.readers.signal.recording import check_spread, distinct
 
 nibabel = pytest.importorskip("nibabel")
 pyedflib = pytest.importorskip("pyedflib")
+tifffile = pytest.importorskip("tifffile")
 RLE = "1.2.840.10008.1.2.5"
 SIGNAL = reader_for("signal")
 
@@ -50,6 +51,19 @@ def test_a_frame_is_brought_to_its_units_by_parts(tmp_path: Path) -> None:
     with bounded((4 + 4) * 4 + 20):
         volume = reader_for("dicom").read(path)
     assert volume.values.shape == (1, 1, 2048, 2048) and not volume.values.any()
+
+
+@pytest.mark.parametrize("pages", [1, 4])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_a_tiff_lies_in_memory_once(tmp_path: Path, kind: type, pages: int) -> None:
+    """In single precision, with a page as it is stored beside it, and no second copy."""
+    pixels = np.random.default_rng(0).integers(0, 255, (pages, 2048, 2048)).astype(kind)
+    tifffile.imwrite(tmp_path / "x.tif", pixels, photometric="minisblack", metadata=None)
+    page, whole = pixels[0].nbytes / MEGABYTE, 4 * pixels.size / MEGABYTE
+    reader_for("image").inspect(tmp_path / "x.tif")
+    with bounded(whole + page + (whole / pages if pages > 1 else 0) + 6):
+        found = reader_for("image").read(tmp_path / "x.tif").values
+    assert np.array_equal(found, pixels)
 
 
 @pytest.mark.parametrize("shape", [(200, 200, 100), (30_000, 130, 1), (1, 130, 30_000)], ids=str)

@@ -122,7 +122,9 @@ def _decode(image: Any) -> Image:
     if image.mode in DEEP:
         pixels = np.asarray(image, dtype=np.float32)
     else:
-        pixels = np.asarray(image.convert("L" if image.mode in GREYS else "RGB"))
+        wanted = "L" if image.mode in GREYS else "RGB"
+        pixels = np.asarray(image if image.mode == wanted else image.convert(wanted))
+    image.close()  # which held the pixels too
     planes: NDArray[Any] = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)  # (C, H, W)
     planes, spacing = upright(planes, spacing, turn)
     return Image(np.ascontiguousarray(planes, dtype=np.float32), GREY if len(planes) == 1 else RGB, spacing)

@@ -43,8 +43,8 @@ def read_tiff(path: Path, limits: Limits) -> Image:
         for page in pages:
             if page.compression == JPEG:
                 _check_streams(page)
-        values = np.concatenate([_planes(page) for page in pages])  # (C, H, W)
-        if not np.isfinite(values).all():
+        values = _channels(pages)  # (C, H, W)
+        if pages[0].dtype.kind == "f" and not all(np.isfinite(plane).all() for plane in values):
             raise ReadError("the image holds values that are not finite", "write a number in their place")
         ome = _ome(pages[0])
         names = ome[0] if len(ome[0]) == len(values) else tuple(map(str, range(len(values))))
@@ -133,6 +133,22 @@ def _need_codecs() -> None:
 def _check_streams(page: Any) -> None:
     for stream, _ in page.parent.filehandle.read_segments(page.dataoffsets, page.databytecounts, sort=False):
         check_stream(stream or b"", page.chunks[0], page.chunks[1])
+
+
+def _channels(pages: list[Any]) -> NDArray[np.float32]:
+    """Decode the pages to `(C, H, W)`, each into its place, so that the image lies in memory once."""
+    first = _planes(pages[0])
+    if len(pages) == 1:
+        return first
+    if len({tuple(page.extrasamples) for page in pages}) > 1:  # alpha, in some of them, is no channel
+        return np.concatenate([first, *map(_planes, pages[1:])])
+    number = len(first)
+    whole = np.empty((number * len(pages), *first.shape[1:]), dtype=np.float32)
+    whole[:number] = first
+    del first
+    for place, page in enumerate(pages[1:], 1):
+        whole[place * number : (place + 1) * number] = _planes(page)
+    return whole
 
 
 def _planes(page: Any) -> NDArray[np.float32]:
