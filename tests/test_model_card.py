@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
 import chiasm
-from chiasm.fitting.card import HoldsTraining, card_of, held_of_training
+from chiasm.fitting.card import LISTED, HoldsTraining, card_of, held_of_training
 from chiasm.recipes.registry import make_recipe
 
 N = 83  # a prime: no width of a layer is it by chance
@@ -29,6 +30,7 @@ def test_the_card_says_what_the_model_reads_and_holds(cohort: chiasm.Cohort, tmp
     events = int(cohort.outcome.event.sum())
     assert "# Model card: `late-fusion`" in card and f"learned from {N} patients with {events} events" in card
     assert "| m1 | omics |" in card or "| m1 | table |" in card
+    assert all(f"Columns of {name}: {', '.join(model.columns[name])}." in card for name in ("m1", "m2"))
     held = card.partition("## What this folder holds of training patients")[2]
     assert "at which training patients had the event" in held and "median, mean and scale" in held
     assert not any(name in card for name in cohort.ids.astype(str))
@@ -47,6 +49,15 @@ def test_an_array_of_a_row_for_each_patient_is_said(cohort: chiasm.Cohort, recip
     said = " ".join(held_of_training(model))
     assert bool(by_patient) == ("row by row" in said) == (recipe == "kron-rls"), by_patient
     assert recipe != "kron-rls" or f"{N} training patients" in said
+
+
+def test_the_columns_of_a_wide_modality_are_counted_and_not_listed() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(N, LISTED + 1)), columns=[f"G{k}" for k in range(LISTED + 1)])
+    patients = pd.DataFrame({"y": (["a", "b"] * N)[:N]})
+    own = chiasm.cohort_from_frames(patients, {"rna": frame}, chiasm.Classification("y"), kinds={"rna": "omics"})
+    card = card_of(chiasm.fit(own, "single:rna", seed=0))  # type: ignore[arg-type]
+    assert f"| rna | omics | {LISTED + 1} |" in card and "Columns of" not in card
 
 
 def test_a_kernel_says_that_it_keeps_rows() -> None:

@@ -272,6 +272,16 @@ def test_what_mudata_lacks_is_named() -> None:
     ]
 
 
+def test_a_manifest_without_an_identifier_says_what_names_the_index(tmp_path: Path) -> None:
+    rna().write_h5ad(tmp_path / "rna.h5ad")
+    text = '[patients]\ntable = "rna.h5ad"\n{}[modalities.rna]\nkind = "omics"\ntable = "rna.h5ad"\n'
+    (tmp_path / "cohort.toml").write_text(text.format(""))
+    with pytest.raises(CohortError, match=r"'id' is missing in \[patients\]; add it: .*\"index\" for that of an H5AD"):
+        open_cohort(tmp_path)
+    (tmp_path / "cohort.toml").write_text(text.format('id = "index"\n'))
+    assert open_cohort(tmp_path).ids.tolist() == IDS
+
+
 def test_the_kind_says_which_columns_are_meant(tmp_path: Path) -> None:
     rna().write_h5ad(tmp_path / "x.h5ad")
     write_mu(tmp_path / "x.h5mu", mu(protein=rna(15)))

@@ -15,7 +15,7 @@ from chiasm.cohort.cells import as_text
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.frames import cohort_from_frames
 from chiasm.cohort.kinds import CELL, FILES, TABLE, has_form
-from chiasm.errors import CohortError, error, nearest
+from chiasm.errors import CohortError, count, error, nearest
 
 BLOCKS = (pd.DataFrame, pd.Series, Mapping)
 ONE = "patient"
@@ -53,7 +53,7 @@ def handed(given: Any, kinds: Mapping[str, str], columns: Mapping[str, Sequence[
     if strange:  # what is like no modality may be a patient, and is not quoted
         like = {name: nearest(name, list(kinds)) for name in strange}
         said = next((f" '{name}', but {listed(kinds)}: did you mean '{own}'?" for name, own in like.items() if own), "")
-        said = said or f" of {len(strange)} that are named, but {listed(kinds)}"
+        said = said or f" that is called so ({count(len(strange), 'name')} not known), but {listed(kinds)}"
         raise refused(f"the model reads no modality{said}", kinds)
     there = {name: own for name, own in given.items() if own is not None}
     if not there:

@@ -228,7 +228,9 @@ def _problem(kind: str, location: tuple[int | str, ...], path: str) -> Problem:
         return error(f"unknown key '{key}'{within}", fix, path=path, modality=modality, finding="unknown-key")
     if kind == "missing":
         what = f"key '{key}' is missing{within}" if section else f"section [{key}] is missing"
-        return error(what, "add it", path=path, modality=modality, finding="missing-key")
+        of_patients = key == "id" and location[0] == "patients"
+        fix = 'add it: the column of identifiers, or "index" for that of an H5AD or H5MU' if of_patients else "add it"
+        return error(what, fix, path=path, modality=modality, finding="missing-key")
     wanted = {"string_type": "text", "list_type": "a list", "model_type": "a section", "dict_type": "a section"}
     place = str(inside[0]) if inside else key
     return error(

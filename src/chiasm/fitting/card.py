@@ -11,6 +11,7 @@ from chiasm.cohort import Encoding
 from chiasm.errors import count
 from chiasm.shown import visible
 
+LISTED = 40  # columns of a modality that are named
 SHARING = "Who may read the folder may read these: share it as you would share such figures of your patients."
 LIMITS = """\
 - Patients unlike those it learned from: another disease, another way to measure, another time. Try it on patients of
@@ -69,9 +70,12 @@ def card_of(model: Described) -> str:
         "|---|---|---|---|",
     ]
     for name, kind in model.modalities.items():
-        columns = f"{len(model.columns[name]):,}" if name in model.columns else "-"
+        number = f"{len(model.columns[name]):,}" if name in model.columns else "-"
         encoder = _plain(model.encodings[name].encoder) if name in model.encodings else "-"
-        lines.append(f"| {_plain(name)} | {_plain(kind)} | {columns} | {encoder} |")
+        lines.append(f"| {_plain(name)} | {_plain(kind)} | {number} | {encoder} |")
+    for name, columns in model.columns.items():
+        if len(columns) <= LISTED:
+            lines += ["", f"Columns of {_plain(name)}: {', '.join(map(_plain, columns))}."]
     said = held_of_training(model).items()
     held = [f"- {number} x {phrase}" if number > 1 else f"- {phrase}" for phrase, number in said]
     lines += [
