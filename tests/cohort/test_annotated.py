@@ -213,8 +213,12 @@ def test_names_that_stand_twice_are_refused(tmp_path: Path) -> None:
     twice = rna()
     twice.var_names = ["G0", "G1", "G1", "age"]
     twice.write_h5ad(tmp_path / "x.h5ad")
-    with pytest.raises(CohortError, match="stands twice"):
+    with pytest.raises(CohortError, match="1 feature by a name that stands twice"):
         Table(tmp_path / "x.h5ad", "x.h5ad").inspect()
+    twice.var_names = ["G0", "G1", "G2", "age"]
+    twice.write_h5ad(tmp_path / "y.h5ad")
+    with pytest.raises(CohortError, match="'age' is a column of obs and a feature of var; rename the column of obs"):
+        Table(tmp_path / "y.h5ad", "y.h5ad").inspect()
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.grid import Note
 from chiasm.cohort.hdf5_chunks import inflates_beyond
 from chiasm.cohort.hdf5_heaps import has_damaged_heap
-from chiasm.errors import Unsupported
+from chiasm.errors import Unsupported, count
 from chiasm.limits import is_packed_nothing
 
 ANNOTATED = re.compile(r"(?P<file>.*(?:\.h5ad|\.h5mu))(?::(?P<modality>[^:/\\]+))?", re.IGNORECASE | re.DOTALL)
@@ -85,10 +85,20 @@ def read_annotated(path: Path, modality: str | None) -> Annotated:
         if "X" not in list(group):  # `in` alone would follow a link
             return Annotated(obs, index, ())
         features = names_of(group, "var")
+        _require_distinct(obs.columns, features)
         values = matrix(group, MOST_VALUES, np.float64)
         if values.shape != (len(obs), len(features)):
             raise AnnotatedError("X has other rows or columns than obs and var", AGAIN)
     return Annotated(pd.concat([obs, pd.DataFrame(values, columns=features)], axis=1), index, tuple(features))
+
+
+def _require_distinct(columns: pd.Index, features: list[str]) -> None:
+    repeated = int(pd.Index(features).duplicated().sum())
+    if repeated:
+        raise AnnotatedError(f"{count(repeated, 'feature')} by a name that stands twice", "call var_names_make_unique")
+    both = columns.intersection(features)
+    if len(both):
+        raise AnnotatedError(f"'{both[0]}' is a column of obs and a feature of var", "rename the column of obs")
 
 
 @contextmanager
