@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,14 @@ def frames(seed: int, name: str) -> chiasm.Cohort:
     return chiasm.cohort_from_frames(
         pd.DataFrame({"y": rng.normal(size=40)}, index=ids), {"clinical": table}, chiasm.Regression("y"), name=name
     )
+
+
+def test_a_recipe_that_one_cohort_cannot_have_is_refused_by_its_name_before_another_is_fitted(tmp_path: Path) -> None:
+    two = replace(chiasm.synthetic_cohort("unique", 60, target="regression", seed=0), name="two")
+    one = replace(two.with_modalities([two.modalities[0]]), name="one")
+    with pytest.raises(chiasm.Unsupported, match="cohort 'one': recipe 'early-fusion': needs 2 modalities"):
+        chiasm.evaluate_cohorts([two, one], "presence,early-fusion", QUICK, out=tmp_path / "runs", jobs=1)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_writes_both_tables_and_two_cohorts_of_one_name_are_refused_before_anything(tmp_path: Path) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from chiasm.api.encoding import prepare
 from chiasm.api.trials import evaluate
 from chiasm.artifact import write_text
+from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.opened import Given, as_cohort
-from chiasm.encoding.preparing import PreparedCohort
+from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.evaluation import Protocol, Trial, TrialError, Trials
 from chiasm.evaluation.several import COLUMNS
+from chiasm.recipes import registry
+from chiasm.specs import split_specs
 
 
 def evaluate_cohorts(
@@ -50,9 +54,17 @@ def evaluate_cohorts(
         raise TrialError(
             f"a cohort is called '{taken[0]}', as a column of the table over cohorts: give it another name"
         )
-    asked = recipes if recipes is None or isinstance(recipes, str) else list(recipes)
-    made: dict[str, Trial] = {}
+    asked = split_specs(recipes) if isinstance(recipes, str) else recipes
+    asked = None if asked is None else list(asked)
+    ready = {}
     for name, given in zip(names, opened, strict=True):
+        ready[name] = ready_for(given, asked, options)
+        try:
+            registry.for_trial(asked, ready[name].cohort)  # before any is fitted, on this cohort or another
+        except Unsupported as refused:
+            raise Unsupported(f"cohort '{name}': {refused}") from None
+    made: dict[str, Trial] = {}
+    for name, given in ready.items():
         told = None if progress is None else partial(progress, name)
         place = None if out is None else folder_of(out, name)
         made[name] = evaluate(given, asked, protocol, out=place, progress=told, **options)
@@ -60,6 +72,18 @@ def evaluate_cohorts(
     if out is not None:
         write_text(Path(out) / "cohorts.json", json.dumps(trials.document(), indent=1, allow_nan=False))
     return trials
+
+
+def ready_for(
+    given: Cohort | PreparedCohort, recipes: Iterable[Any] | None, options: Mapping[str, Any]
+) -> PreparedCohort:
+    """Check and encode a cohort that is not prepared yet, and warn of what the check found."""
+    if isinstance(given, PreparedCohort):
+        return given
+    engine = {key: options[key] for key in ("jobs", "engine") if key in options}
+    made = prepare(given, recipes or (), **engine)
+    warn_of_findings(made.checked)
+    return made
 
 
 def folder_of(out: Path | str, cohort: str) -> Path:
