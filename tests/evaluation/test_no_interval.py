@@ -195,7 +195,11 @@ def test_without_any_interval_the_verdict_cannot_tell_and_says_why() -> None:
     assert decide(evidence) == (CANNOT_TELL, "no interval")
     around = Circumstances("AUROC", {"single:rna": 1}, {"late-fusion": 1}, 1, 40, 30, units=1)
     said = sentence_of(*decide(evidence), evidence, around)
-    assert "no interval; 40 patients in 1 clusters" in said and "all of one cluster" in said and "nan" not in said
+    assert (
+        "no interval; 40 patients in 1 cluster, 1 test fold" in said
+        and "all of one cluster" in said
+        and "nan" not in said
+    )
     assert "bootstrap" not in said and "too few events" not in said
     outcome, sentence = contrast_sentence("b", "a", found, "AUROC", 0.01)
     assert outcome == CANNOT_TELL and "0.100 (no interval)" in sentence and "all of one cluster" in sentence

@@ -107,6 +107,16 @@ def stop_before(patch: pytest.MonkeyPatch, name: str) -> None:
         patch.setattr(place, stopping)
 
 
+def test_the_page_of_one_site_says_that_there_is_no_interval(classes, tmp_path: Path) -> None:
+    cohort, model = classes
+    one = replace(cohort, site=np.array(["elsewhere"] * len(cohort)))
+    found = chiasm.validate(model, one, out=tmp_path / "v", draws=100, by="site")
+    page, score = (tmp_path / "v" / "report.html").read_text(), found.document["mean"]
+    assert f"AUROC is {score:.3f} (no interval) in {NEW - sum(found.document['left_out'].values())} patients" in page
+    assert "No intervals: the patients are all of one cluster" in page and "nan" not in page.partition("data:")[0]
+    assert "(no interval)" in repr(found) and "no interval" in found._repr_html_()
+
+
 def test_who_is_left_out_what_lacks_and_what_is_unlike_training_is_said(classes, tmp_path: Path) -> None:
     cohort, model = classes
     value = cohort.outcome.value.copy()

@@ -113,6 +113,22 @@ def test_page_is_valid_and_needs_nothing_else(pages: Callable[[str], Page], name
         assert "<script" not in drawn and not re.search(r"(href|src)=\"(?!#)", drawn)
 
 
+@pytest.mark.parametrize("name", ["survival", "multilabel"])
+def test_a_table_that_may_be_wider_than_a_phone_scrolls_by_itself(pages: Callable[[str], Page], name: str) -> None:
+    """Else the whole page would be wider; and where the table is wide, the page says so."""
+    source = pages(name).source
+    narrow = {"facts": 2, "modalities": 4}  # columns, of words that break
+    for found in re.finditer(r'<table class="([^"]*)"(?: id="([^"]*)")?', source):
+        kinds, called = found[1].split(), found[2]
+        before = source[: found.start()].rstrip()
+        if called in narrow or set(kinds) & set(narrow):
+            continue
+        assert before.endswith('aria-label="Table">'), found[0]
+        if set(kinds) & {"wide", "patterned", "items"}:
+            hint = before.rpartition("<div")[0].rstrip()
+            assert hint.endswith("The table is wider than a small screen: scroll it sideways.</p>"), found[0]
+
+
 def test_figures_of_each_kind(pages: Callable[[str], Page]) -> None:
     survival = pages("survival")
     assert len(survival.tables["risk-table"]) == 4

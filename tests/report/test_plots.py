@@ -68,6 +68,15 @@ def test_calibration_and_survival_are_drawn_for_the_recipe_that_is_named() -> No
     assert labels == ["low risk", "middle risk", "high risk"]
 
 
+def test_labels_are_named_once_below_what_is_drawn() -> None:
+    """In the axes their names covered the curves."""
+    drawn, trial = plots("multilabel")
+    axes = drawn.calibration()
+    assert all(own.get_legend() is None for own in axes)
+    (legend,) = axes[0].figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(trial.classes)
+
+
 def test_patterns_are_drawn_for_two_recipes_at_most() -> None:
     drawn, _ = plots("regression")
     names = [SINGLES[0].name, FUSED[0].name]

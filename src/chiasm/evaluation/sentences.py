@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chiasm.errors import count
 from chiasm.evaluation.contrasts import Contrast
 from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, PREDICTS_MORE, Evidence, above_zero
 from chiasm.shown import NO_INTERVAL, NOT_ESTIMABLE
@@ -202,8 +203,8 @@ def named(counts: Mapping[str, int], folds: int) -> str:
 
 def data(around: Circumstances) -> str:
     """Describe the data: `198 patients in 40 clusters, 5 test folds`."""
-    units = "" if around.units is None else f" in {around.units:,} clusters"
-    return f"{around.patients:,} patients{units}, {around.folds} test fold{'s' if around.folds > 1 else ''}"
+    units = "" if around.units is None else f" in {count(around.units, 'cluster')}"
+    return f"{around.patients:,} patients{units}, {count(around.folds, 'test fold')}"
 
 
 def numbers(found: Contrast, margin: float = 0.0) -> str:

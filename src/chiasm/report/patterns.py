@@ -13,7 +13,7 @@ from chiasm.metrics.scores import MIN_EVENTS, PRIMARY
 from chiasm.report.drawing import FAINT, MARKS, WIDTH, NewSheet, Picture, quiet_rows, sheet, style, wrapped
 from chiasm.report.kinds import page_of
 from chiasm.report.recipes import Best
-from chiasm.report.wording import count, interval, metric_of
+from chiasm.report.wording import count, interval, metric_of, sentence
 
 MAX_ROWS = 12
 ONE = "Every tested patient has the same modalities, so that there is one pattern only and nothing to compare."
@@ -49,7 +49,7 @@ def patterns_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) -> 
     few, over, or_folds = f"fewer than {MIN_EVENTS} {page_of(trial).few}", "", ""
     if len(trial.folds) > 1:
         over, or_folds = ", computed within each fold and averaged over folds", ", or too many folds without a value"
-    among = f"{label[0].upper()}{label[1:]} among the tested patients of each pattern"
+    among = f"{sentence(label)} among the tested patients of each pattern"
     said = f"{among}{over}. Not estimable: {few}{or_folds}."
     if len(rarer):
         patients = count(int(rarer["n"].sum()), "patient")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -45,8 +46,11 @@ def draw_panels(panels: Sequence[Panel], across: str, up: str, *, unit: bool, ne
         unit: True if both axes run from 0 to 1.
     """
     with_bars = any(panel.spread for panel in panels)
+    named = max((panel.series for panel in panels), key=len, default=[])
+    columns = 2 if len(panels) > 1 else 1
+    below = 0.2 * math.ceil(len(named) / columns) + 0.1 if len(named) > 1 else 0.0  # inches of the legend
     with style():
-        figure, main = new(4.9 if with_bars else 3.9, 4.2 * max(len(panels), 1)), []
+        figure, main = new((4.9 if with_bars else 3.9) + below, 4.2 * max(len(panels), 1)), []
         grid = figure.add_gridspec(2 if with_bars else 1, len(panels), height_ratios=[3.4, 1] if with_bars else [1])
         low, high = limits(panels, unit=unit)
         for column, panel in enumerate(panels):
@@ -73,13 +77,14 @@ def draw_panels(panels: Sequence[Panel], across: str, up: str, *, unit: bool, ne
             )
             axes.grid(color=FAINT, linewidth=0.5)
             axes.set_axisbelow(True)
-            if len(panel.series) > 1:
-                axes.legend(loc="upper left", fontsize=8)
             if not with_bars:
                 axes.set_aspect("equal", adjustable="box")
                 axes.set_xlabel(across)
                 continue
             draw_bars(figure.add_subplot(grid[1, column]), panel, across, first=column == 0)
+        if below:
+            drawn = next(axes for axes, panel in zip(main, panels, strict=True) if panel.series is named)
+            figure.legend(*drawn.get_legend_handles_labels(), loc="outside lower left", fontsize=8, ncols=columns)
         return Picture(figure, tuple(main), f"{up.capitalize()} against {across}. {described(panels)}")
 
 

@@ -11,7 +11,7 @@ from chiasm.evaluation.sites import LEAST, TOO_SMALL
 from chiasm.metrics.scores import MIN_EVENTS, PRIMARY
 from chiasm.report.drawing import FAINT, INK, QUIET, SERIES, WIDTH, NewSheet, Picture, quiet_rows, sheet, style
 from chiasm.report.kinds import page_of
-from chiasm.report.wording import count, interval, metric_of, number
+from chiasm.report.wording import count, interval, metric_of, number, sentence
 
 SHOWN = 40
 ON_LOGITS = "on the logit scale, "
@@ -50,10 +50,11 @@ def sites_part(trial: Trial, new: NewSheet = sheet) -> SitesPart | None:
     ]
     scale = ON_LOGITS if first["scale"] == "logit" else ""
     said = (
-        f"{metric.label} among the patients of each site, from models that never saw the site; the intervals are of "
-        f"its patients. Sites are numbered by size. Not estimable: fewer than {MIN_EVENTS} {page_of(trial).few} at the "
-        f"site. Summary over the sites: {scale}random effects (DerSimonian and Laird), the interval of the mean by "
-        "Hartung and Knapp, and where a new site would lie by Higgins (t with two degrees of freedom fewer than sites)."
+        f"{sentence(metric.label)} among the patients of each site, from models that never saw the site; the intervals "
+        f"are of its patients. Sites are numbered by size. Not estimable: fewer than {MIN_EVENTS} {page_of(trial).few} "
+        f"at the site. Summary over the sites: {scale}random effects (DerSimonian and Laird), the interval of the mean "
+        "by Hartung and Knapp, and where a new site would lie by Higgins (t with two degrees of freedom fewer than "
+        "sites)."
     )
     if len(first["sites"]) > SHOWN:
         said += f" {count(len(first['sites']) - SHOWN, 'smaller site')} not shown."

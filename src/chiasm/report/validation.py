@@ -24,7 +24,7 @@ from chiasm.report.page import filled
 from chiasm.report.patterns import patterns_part
 from chiasm.report.recipes import Best
 from chiasm.report.risk_groups import risk_part
-from chiasm.report.wording import better, count, metric_of, percent
+from chiasm.report.wording import better, count, metric_of, percent, sentence
 
 TEMPLATE = "validation.html.j2"
 INTERVAL = "95 % interval, given the fitted model"
@@ -109,10 +109,12 @@ def opening(validation: Validation) -> str:
     if document["events"] is not None:
         whom += f" with {count(document['events'], 'event')}"
     if not score.estimable:
-        return f"{metric.label} is not estimable in {whom}: too few for a number."
+        return f"{sentence(metric.label)} is not estimable in {whom}: too few for a number."
     if not score.bounded:
-        return f"{metric.label} is {score} in {whom}, who are of one group, which is drawn as a whole."
-    return f"{metric.label} is {score.mean:.3f} (95 % interval {score.low:.3f} to {score.high:.3f}) in {whom}."
+        return f"{sentence(metric.label)} is {score} in {whom}, who are of one group, which is drawn as a whole."
+    return (
+        f"{sentence(metric.label)} is {score.mean:.3f} (95 % interval {score.low:.3f} to {score.high:.3f}) in {whom}."
+    )
 
 
 def meanings(metrics: Mapping[str, Mapping[str, float | None]], kind: str) -> list[str]:
