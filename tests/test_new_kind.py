@@ -99,7 +99,7 @@ from typing import Any
 
 import numpy as np
 
-from chiasm.linear.loss import Array, Boosting, Fits, Loss
+from chiasm.linear.loss import Array, Boosting, Fits, Local, Loss, Near
 from chiasm.linear.shared_rows import Rows
 from chiasm.targets import Outcome
 
@@ -114,6 +114,15 @@ class Poisson(Loss):
         models = [PoissonRegressor(alpha=own / len(features), max_iter=1000) for own in penalties]
         fits = [model.fit(features, known.value) for model in models]
         return [(fit.coef_[:, None], np.array([fit.intercept_])) for fit in fits]
+
+    def local(self, known: Outcome, classes: int | None) -> Local:
+        value = known.value[:, None]
+
+        def at(link: Array) -> Near:
+            mean = np.exp(np.clip(link, -30, 30))
+            return Near(float(np.sum(mean - value * link)), mean - value, mean, lambda d: mean * d)
+
+        return Local(np.log(value.mean(0) + 1e-9), at)
 
     def deviance(self, link: Array, known: Outcome) -> float:
         return self.nll(link, known.value) / len(link)

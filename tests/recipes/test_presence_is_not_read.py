@@ -10,7 +10,7 @@ import chiasm
 from chiasm.metrics.survival import harrell_c
 from chiasm.recipes.registry import make_recipe
 
-LINEAR = ["late-fusion", "stacked-fusion", "early-fusion"]
+LINEAR = ["late-fusion", "stacked-fusion", "early-fusion", "multi-ridge"]
 
 
 def cohort(n: int, signal: float, kind: str = "classification", seed: int = 0) -> chiasm.Cohort:
@@ -64,6 +64,7 @@ SHARED_OUT = {
     ("late-fusion", "multilabel"),
     ("stacked-fusion", "regression"),
     ("early-fusion", "survival"),
+    ("multi-ridge", "multilabel"),
 }
 
 

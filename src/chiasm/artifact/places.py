@@ -65,6 +65,7 @@ PLACES = {
     "lego-sizes": "chiasm.recipes.fusion.lego_blocks",
     "linear": "chiasm.linear.linear",
     "model": "chiasm.fitting.model",
+    "multi-ridge": "chiasm.recipes.baselines.multi_ridge",
     "network": "chiasm.fitting.neural",
     "omics-encoder": "chiasm.encoders.table.omics",
     "one-modality": "chiasm.fitting.one_modality",

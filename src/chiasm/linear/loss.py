@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,6 +51,40 @@ class Sparse:
     squared: bool
 
 
+def as_they_are(part: Array, intercept: Array) -> tuple[Array, Array]:
+    """Return a part `(m, S)` of the links and their intercept `(S,)`, where S are the outputs of the kind."""
+    return part, intercept
+
+
+@dataclass(frozen=True)
+class Near:
+    """A loss at links `(n, S)`: its `value`, its `gradient` `(n, S)`, and its second derivatives.
+
+    `curvature` `(n, S)` bounds them: the matrix with these numbers on its diagonal less the Hessian has no eigenvalue
+    below zero. `times` multiplies the Hessian and a matrix `(n, S)`.
+    """
+
+    value: float
+    gradient: Array
+    curvature: Array
+    times: Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Local:
+    """A loss near any point, for Newton's method on the links.
+
+    Args:
+        start: `(S,)` link before anything is learned; S is 1 where one link stands for two classes.
+        at: the loss at links `(n, S)`; zero where nothing is known.
+        expand: parts `(m, S)` of the links and their intercept `(S,)` as those of the kind's K outputs.
+    """
+
+    start: Array
+    at: Callable[[Array], Near]
+    expand: Callable[[Array, Array], tuple[Array, Array]] = as_they_are
+
+
 class Loss(ABC):
     """Loss of a kind of target as a function of the link, summed over patients of known outcome.
 
@@ -68,6 +102,10 @@ class Loss(ABC):
     @abstractmethod
     def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
         """Fit a linear predictor of `x` (n, F) at each penalty, in the order given; every outcome is known."""
+
+    @abstractmethod
+    def local(self, known: Outcome, classes: int | None) -> Local:
+        """The loss that `path` minimises, near a point; every outcome is known."""
 
     @abstractmethod
     def deviance(self, link: Array, known: Outcome) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import expit, logit, softmax  # type: ignore[import-untyped]
 
 from chiasm.linear.least_squares import fit_ridge
-from chiasm.linear.logistic import fit_labels, fit_ridge_logistic
-from chiasm.linear.loss import Array, Boosting, Fits, Loss, Sparse, about_mean, two_classes
+from chiasm.linear.logistic import fit_labels, fit_ridge_logistic, over_all_classes
+from chiasm.linear.loss import Array, Boosting, Fits, Local, Loss, Near, Sparse, about_mean, two_classes
 from chiasm.linear.ridge_cox import RiskSets, cox_nll, fit_ridge_cox, row_space
 from chiasm.linear.shared_rows import Rows
 from chiasm.targets import Outcome
@@ -23,6 +24,30 @@ class Multinomial(Loss):
 
     def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
         return fit_ridge_logistic(np.asarray(x), known.value.astype(int), penalties, classes=classes)
+
+    def local(self, known: Outcome, classes: int | None) -> Local:
+        """Two classes are one link, that of the second; of more, `2 p (1 - p)` bounds the Hessian (Gershgorin)."""
+        codes = known.value.astype(int)
+        seen, own = np.unique(codes, return_inverse=True)
+
+        def expand(part: Array, intercept: Array) -> tuple[Array, Array]:
+            if len(seen) > 2:  # what moves all classes alike is nothing
+                part, intercept = part - part.mean(1, keepdims=True), intercept - intercept.mean()
+            return over_all_classes(part, intercept, np.zeros(len(part)), codes, classes)
+
+        if len(seen) < 2:
+            return Local(np.zeros(1), lambda link: Near(0.0, 0 * link, 0 * link, np.zeros_like), expand)
+        if len(seen) == 2:
+            return Local(*_labels(own[:, None].astype(np.float64)), expand)
+        member = np.eye(len(seen))[own]
+
+        def at(link: Array) -> Near:
+            p = softmax(link, axis=1)
+            value = float(np.sum(np.logaddexp.reduce(link, axis=1) - np.sum(member * link, axis=1)))
+            return Near(value, p - member, 2 * p * (1 - p), lambda d: p * (d - np.sum(p * d, axis=1, keepdims=True)))
+
+        level = np.log(member.mean(0))
+        return Local(level - level.mean(), at, expand)
 
     def deviance(self, link: Array, known: Outcome) -> float:
         own = link[np.arange(len(link)), known.value.astype(int)]
@@ -63,6 +88,10 @@ class Logistic(Loss):
     def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
         return fit_labels(np.asarray(x), known.value, penalties)
 
+    def local(self, known: Outcome, classes: int | None) -> Local:
+        """A logistic loss for each label; one of which nothing is known stays at even odds."""
+        return Local(*_labels(np.asarray(known.value, np.float64)))
+
     def deviance(self, link: Array, known: Outcome) -> float:
         return float(np.nanmean(np.logaddexp(0.0, link) - known.value * link))
 
@@ -78,6 +107,20 @@ class Logistic(Loss):
         return [two_classes(label, ~np.isnan(label)) for label in np.asarray(known.value, np.float64).T]
 
 
+def _labels(value: Array) -> tuple[Array, Callable[[Array], Near]]:
+    """Start and logistic loss of labels `(n, L)` of 0, 1 and NaN."""
+    known = ~np.isnan(value)
+    label, seen = np.where(known, value, 0.0), known.sum(0)
+
+    def at(link: Array) -> Near:
+        p = expit(link)
+        each = np.where(known, np.logaddexp(0.0, link) - label * link, 0.0)
+        curvature = np.where(known, p * (1 - p), 0.0)
+        return Near(float(each.sum()), np.where(known, p - label, 0.0), curvature, lambda d: curvature * d)
+
+    return logit((label.sum(0) + 0.5) / (seen + 1.0)), at
+
+
 class SquaredError(Loss):
     """Squared error of a number; the link is the number."""
 
@@ -85,6 +128,16 @@ class SquaredError(Loss):
 
     def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
         return fit_ridge(x, known.value, penalties)
+
+    def local(self, known: Outcome, classes: int | None) -> Local:
+        """Half the squared error."""
+        value = np.asarray(known.value, np.float64)[:, None]
+
+        def at(link: Array) -> Near:
+            apart = link - value
+            return Near(0.5 * float(np.sum(apart**2)), apart, np.ones_like(link), lambda d: d)
+
+        return Local(value.mean(0), at)
 
     def deviance(self, link: Array, known: Outcome) -> float:
         return float(np.mean((known.value - link[:, 0]) ** 2))
@@ -123,6 +176,24 @@ class Cox(Loss):
             coef = start if back is None else back @ start
             fits[penalty] = coef[:, None], np.array([-mean @ coef])
         return [fits[penalty] for penalty in penalties]
+
+    def local(self, known: Outcome, classes: int | None) -> Local:
+        """The partial likelihood; the events that each patient is expected to suffer bound its Hessian."""
+        sets = RiskSets(np.asarray(known.value, np.float64), np.asarray(known.event, bool))
+        place = np.argsort(sets.order)
+
+        def at(link: Array) -> Near:
+            expected, times = sets.curves(link[sets.order, 0])
+            gradient = expected.copy()
+            gradient[sets.events] -= 1.0
+            return Near(
+                sets.nll(link[sets.order, 0]),
+                gradient[place, None],
+                expected[place, None],
+                lambda d: times(d[sets.order, 0])[place, None],
+            )
+
+        return Local(np.zeros(1), at)
 
     def deviance(self, link: Array, known: Outcome) -> float:
         event = np.asarray(known.event, bool)

@@ -11,7 +11,7 @@ and Hessian are cumulative sums.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -139,14 +139,38 @@ class RiskSets:
             np.sum(whole + np.log1p(-self.fraction * np.exp(np.minimum(tied - whole, 0.0))) - risk[self.events])
         )
 
-    def derivatives(self, x: Array, risk: Array) -> tuple[Array, Array]:
-        """Gradient (F,) and Hessian (F, F) of the negative log partial likelihood in the coefficients of x (n, F)."""
+    def curves(self, risk: Array) -> tuple[Array, Callable[[Array], Array]]:
+        """Expected events (n,) at risks sorted as in `order`, and the product with the Hessian in the risks.
+
+        The Hessian is `diag(expected) - M' M`, where a row of M (E, n) weighs the patients at risk at an event.
+        """
+        if not len(self.events):
+            return np.zeros(len(risk)), np.zeros_like
+        weight, size, expected = self._shares(risk)
+
+        def times(x: Array) -> Array:
+            own = weight * x
+            tied = np.add.reduceat(own[self.events], self.starts)[self.group]
+            means = (np.cumsum(own)[self.reach - 1] - self.fraction * tied) / size / size  # (E,)
+            back = np.cumsum(np.bincount(self.reach - 1, means, len(risk))[::-1])[::-1].copy()
+            back[self.events] -= np.bincount(self.group, self.fraction * means)[self.group]
+            return np.asarray(expected * x - weight * back)
+
+        return expected, times
+
+    def _shares(self, risk: Array) -> tuple[Array, Array, Array]:
+        """Weights (n,), sizes (E,) of the risk sets, and expected events (n,)."""
         weight = np.exp(risk - risk.max())
         tied = np.add.reduceat(weight[self.events], self.starts)[self.group]
         size = np.maximum(np.cumsum(weight)[self.reach - 1] - self.fraction * tied, 1e-300)  # (E,)
         share = np.cumsum(np.bincount(self.reach - 1, 1 / size, len(risk))[::-1])[::-1].copy()  # (n,)
         share[self.events] -= np.bincount(self.group, self.fraction / size)[self.group]
         share *= weight
+        return weight, size, np.asarray(share)
+
+    def derivatives(self, x: Array, risk: Array) -> tuple[Array, Array]:
+        """Gradient (F,) and Hessian (F, F) of the negative log partial likelihood in the coefficients of x (n, F)."""
+        weight, size, share = self._shares(risk)
         gradient = x.T @ share - x[self.events].sum(axis=0)
         weighted = weight[:, None] * x
         means = np.cumsum(weighted, axis=0)[self.reach - 1]  # (E, F)

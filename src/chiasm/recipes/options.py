@@ -14,6 +14,9 @@ OPTIONS = {
     "early-fusion": (
         "l1_ratio=0.5, presence=False"
     ),
+    "multi-ridge": (
+        "free="
+    ),
     "late-fusion": (
         ""
     ),

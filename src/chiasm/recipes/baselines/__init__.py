@@ -35,6 +35,16 @@ ROWS = by_name((
         tried=("early-fusion",),
     ),
     Row(
+        "multi-ridge", "baselines.multi_ridge:MultiRidge", "baseline",
+        "two modalities or more; one that is absent adds nothing",
+        Citation(
+            "Fast Cross-validation for Multi-penalty High-dimensional Ridge Regression",
+            "Journal of Computational and Graphical Statistics", 2021,
+            "https://doi.org/10.1080/10618600.2021.1904962",
+        ),
+        since="0.2.0",
+    ),
+    Row(
         "late-fusion", "baselines.late:LateFusion", "baseline",
         "two modalities or more; no patient needs both",
         Citation(
