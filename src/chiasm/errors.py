@@ -106,3 +106,11 @@ def first_rows(rows: Sequence[int], shown: int = 5) -> str:
     """Format the first few row numbers: `"rows 2, 3, 9 ..."`."""
     listed = ", ".join(str(int(row)) for row in rows[:shown])
     return f"{'row' if len(rows) == 1 else 'rows'} {listed}{' ...' if len(rows) > shown else ''}"
+
+
+def raised_at(error: BaseException) -> tuple[str, int]:
+    """Return the module and line that raised the error; chiasm's modules are trusted not to quote patient data."""
+    module, line, trace = "an unknown place", 0, error.__traceback__
+    while trace is not None:
+        module, line, trace = str(trace.tb_frame.f_globals.get("__name__", "")), trace.tb_lineno, trace.tb_next
+    return module, line

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chiasm.errors import raised_at
 from chiasm.progress import Progressing as Progressing
 from chiasm.progress import duration as duration
 from chiasm.progress import hint as hint
@@ -139,7 +140,7 @@ def describe_failure(error: BaseException, arguments: Sequence[str]) -> list[str
         return [f"{_file_of(error, arguments)}: {what}" + ("" if "--out" in what else f"; {SEE_WHY}")]
     if isinstance(error, ValueError) and _raised_by_us(error):
         return [str(error)]
-    module, line = _place(error)
+    module, line = raised_at(error)
     return [f"chiasm met an error it does not know, {type(error).__name__} in {module}, line {line}: {SEE_WHY}"]
 
 
@@ -171,15 +172,7 @@ def _raised_by_us(error: BaseException) -> bool:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    if trace is None or not _place(error)[0].startswith("chiasm"):
+    if trace is None or not raised_at(error)[0].startswith("chiasm"):
         return False
     code = trace.tb_frame.f_code.co_code
     return dis.opname[code[trace.tb_lasti]] in ("RAISE_VARARGS", "RERAISE")
-
-
-def _place(error: BaseException) -> tuple[str, int]:
-    """Return the module and line that raised the error; chiasm's modules are trusted not to quote patient data."""
-    module, line, trace = "an unknown place", 0, error.__traceback__
-    while trace is not None:
-        module, line, trace = str(trace.tb_frame.f_globals.get("__name__", "")), trace.tb_lineno, trace.tb_next
-    return module, line

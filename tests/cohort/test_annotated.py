@@ -258,6 +258,12 @@ def test_a_mudata_brings_gene_sets_folds_accepted_findings_and_tables_of_its_obs
         cohort_from_mudata(made, target, tables={"place": ["clinik"]})
     with pytest.raises(CohortError, match="modality 'rna': is a modality of the MuData, and named in tables too"):
         cohort_from_mudata(made, target, tables={"rna": ["clinic"]})
+    for wrong, said in (
+        ({"place": "clinic"}, "is no list of columns"), ({"place": []}, "is a list of no column"),
+        (["clinic"], "tables is no dictionary"),
+    ):  # fmt: skip
+        with pytest.raises(CohortError, match=said):
+            cohort_from_mudata(made, target, tables=wrong)  # type: ignore[arg-type]
 
 
 def test_what_mudata_lacks_is_named() -> None:

@@ -82,7 +82,10 @@ def test_a_bag_is_an_array_of_numbers_or_the_path_of_one(tmp_path: Path) -> None
         cohort = made(slides=bags)
         assert all(np.array_equal(*pair) for pair in zip(cohort.raw("slides"), expected.raw("slides"), strict=True))
         assert chiasm.check_cohort(cohort) == chiasm.check_cohort(expected) == []
-    for odd in (np.array([["a"]]), [[1, 2], [3]], None, {"a": 1}, np.ones((2, 2), complex)):
+    masked = np.ma.masked_array(np.ones((3, 4)), mask=np.eye(3, 4))
+    assert np.isnan(made(slides={**arrays, IDS[2]: masked}).raw("slides")[2]).sum() == 3
+    texts = (np.array([["a"]]), np.array([["1.5", "2"]]), np.array([["1.5", 2.0]], object))
+    for odd in (*texts, [[1, 2], [3]], None, {"a": 1}, np.ones((2, 2), complex)):
         with pytest.raises(CohortError, match=r"row 4, modality 'slides': what .* nor a path in 1 row \(row 4\)"):
             made(slides={**arrays, IDS[2]: odd})
 

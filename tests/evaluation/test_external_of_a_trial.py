@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 import chiasm
-from chiasm.api.external_trial import unscored
+from chiasm.api.external_trial import ExternalError, unscored
 from chiasm.cli import main
 from chiasm.cohort import synthetic_cohort
 
@@ -86,9 +87,11 @@ def test_what_fails_after_the_fits_does_not_lose_the_trial(cohorts, tmp_path: Pa
         page = (tmp_path / "run" / "report.html").read_text()
         assert "external" not in chiasm.load_trial(tmp_path / "run").document and 'id="external"' not in page
         patch.setattr("chiasm.api.external_trial.told_by", lambda *told: {}["WOB88001"])
-        with pytest.raises(chiasm.TrialError, match="a KeyError was raised") as fault:
+        with pytest.raises(chiasm.TrialError, match="KeyError in test_external_of_a_trial, line") as fault:
             chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=other, resume=True)
-        assert "WOB88" not in str(fault.value)
+        assert "WOB88" not in str(fault.value) and "Mend that cohort" not in str(fault.value)
+        copy = pickle.loads(pickle.dumps(ExternalError(str(fault.value))))  # as a pool of processes hands it on
+        assert str(copy) == str(fault.value) and copy.trial is None
     assert "it is the `trial` of this error" in unscored(other, None, ValueError())
     (tmp_path / "run" / "report.html").write_text("of a run that was stopped before its page")
     done = chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=other, resume=True)

@@ -78,6 +78,15 @@ def test_a_recipe_that_one_cohort_cannot_have_is_refused_by_its_name_before_anot
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_error_of_the_check_says_in_which_cohort() -> None:
+    two, rng = frames(0, "two"), np.random.default_rng(0)
+    table = pd.DataFrame({"x": [np.inf, *rng.normal(size=39)]}, list(two.ids))
+    patients = pd.DataFrame({"y": rng.normal(size=40)}, list(two.ids))
+    one = chiasm.cohort_from_frames(patients, {"clinical": table}, chiasm.Regression("y"), name="one")
+    with pytest.raises(chiasm.CohortError, match="cohort 'one': 1 value not finite in 'x'"):
+        chiasm.evaluate_cohorts([two, one], "presence", QUICK, jobs=1)
+
+
 def test_a_run_writes_both_tables_and_two_cohorts_of_one_name_are_refused_before_anything(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     made = chiasm.evaluate_cohorts(

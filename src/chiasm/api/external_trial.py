@@ -12,7 +12,7 @@ from chiasm.cohort import Cohort, CohortError, LeakageError, Unsupported
 from chiasm.cohort.kinds import TABLE, has_form
 from chiasm.cohort.units import content_keys
 from chiasm.encoding.preparing import encode_for
-from chiasm.errors import count
+from chiasm.errors import count, raised_at
 from chiasm.evaluation import Trial, TrialError
 from chiasm.evaluation.external import External, score_external, scored_patients
 from chiasm.evaluation.fits import write_tables
@@ -21,11 +21,13 @@ from chiasm.evaluation.summary import looked_at, plain, write_document
 from chiasm.evaluation.trial import read_document
 from chiasm.models.same_target import listed, require_target
 
+OWN = (CohortError, LeakageError, Unsupported, TrialError)
+
 
 class ExternalError(TrialError):
     """Error in scoring a finished trial on another cohort; `trial` is the trial, without that part."""
 
-    def __init__(self, message: str, trial: Trial) -> None:
+    def __init__(self, message: str, trial: Trial | None = None) -> None:
         super().__init__(message)
         self.trial = trial
 
@@ -107,7 +109,7 @@ def add_external(
         return trial
     try:
         found, notes = picks_on(trial, cohort, external, recipes, seed=seed, device=device)
-    except Exception as error:
+    except (*OWN, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise ExternalError(unscored(external, out, error), trial) from error
     names = list(found.scores)
     apart = found.difference(*names) if len(names) > 1 else None
@@ -128,16 +130,19 @@ def add_external(
 def unscored(external: Cohort, out: Path | None, error: Exception) -> str:
     """Say that the trial is finished, why its picks were not scored, and how to go on.
 
-    The text of an error that is none of chiasm's own is left out, because it may quote a patient.
+    Of an error that is none of chiasm's own the kind and the place are told, and its text is not, because it may quote
+    a patient; nor is the external cohort called the cause.
     """
-    own = isinstance(error, CohortError | LeakageError | Unsupported | TrialError)
-    why = "; ".join(str(error).splitlines()) if own else f"a {type(error).__name__} was raised"
+    own = isinstance(error, OWN)
+    module, line = raised_at(error)
+    why = "; ".join(str(error).splitlines()) if own else f"{type(error).__name__} in {module}, line {line}"
+    mend = "Mend that cohort and evaluate" if own else "Evaluate"
     where, resumed = "it is the `trial` of this error", ""
     if out is not None:
         where, resumed = f"it lies in '{out.name}'", " with --resume (resume=True)"
     return (
-        f"the trial is finished ({where}), and its picks could not be scored on '{external.name}': {why}. Mend that "
-        f"cohort and evaluate again{resumed}, or do without it"
+        f"the trial is finished ({where}), and its picks could not be scored on '{external.name}': {why}. {mend} "
+        f"again{resumed}, or do without that cohort"
     )
 
 

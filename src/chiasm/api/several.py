@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from urllib.parse import quote
 from chiasm.api.encoding import prepare
 from chiasm.api.trials import evaluate
 from chiasm.artifact import write_text
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.evaluation import Protocol, Trial, TrialError, Trials
@@ -58,11 +59,14 @@ def evaluate_cohorts(
     asked = None if asked is None else list(asked)
     ready = {}
     for name, given in zip(names, opened, strict=True):
-        ready[name] = ready_for(given, asked, options)
         try:
+            ready[name] = ready_for(given, asked, options)
             registry.for_trial(asked, ready[name].cohort)  # before any is fitted, on this cohort or another
         except Unsupported as refused:
             raise Unsupported(f"cohort '{name}': {refused}") from None
+        except CohortError as refused:
+            named = [replace(own, what=f"cohort '{name}': {own.what}") for own in refused.problems]
+            raise CohortError(named) from None
     made: dict[str, Trial] = {}
     for name, given in ready.items():
         told = None if progress is None else partial(progress, name)

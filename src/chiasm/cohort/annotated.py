@@ -62,7 +62,14 @@ def cohort_from_mudata(
         if isinstance(patients[column].dtype, pd.CategoricalDtype):
             patients[column] = patients[column].astype(object)
     kind_of = {**dict.fromkeys(blocks, "omics"), **(kinds or {})}
+    if tables is not None and not isinstance(tables, Mapping):
+        fix = "give a dictionary of lists of columns of mdata.obs, by the name of the modality"
+        raise CohortError([error("tables is no dictionary", fix, path="tables", finding="unfit-kind")])
     for modality, columns in (tables or {}).items():
+        if isinstance(columns, str) or not len(columns):
+            what = "is no list of columns of mdata.obs" if isinstance(columns, str) else "is a list of no column"
+            problems.append(error(what, "give a list of one name or more", modality=modality, finding="unfit-kind"))
+            continue
         lacking = [column for column in columns if column not in patients.columns]
         if modality in blocks:
             what = "is a modality of the MuData, and named in tables too"

@@ -35,9 +35,11 @@ def given_bags(given: Mapping[str, Any], modality: str, problems: list[Problem])
 
 
 def _numbers(own: Any) -> NDArray[Any]:
-    array = np.asarray(own)
-    if not array.ndim:
-        raise ValueError("a single value is no bag")
+    array = np.ma.filled(np.ma.asarray(own, dtype=np.float32), np.nan) if np.ma.isMaskedArray(own) else np.asarray(own)
+    if not array.ndim or array.dtype.kind not in "biufO":
+        raise ValueError("a single value is no bag, and neither is a text")
+    if array.dtype.kind == "O" and any(isinstance(value, str | bytes) for value in array.ravel()):
+        raise ValueError("a text is no number")
     return array if array.dtype.kind in "biuf" else np.asarray(array.tolist(), dtype=np.float32)
 
 

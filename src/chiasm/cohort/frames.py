@@ -25,7 +25,7 @@ from chiasm.cohort.schema import MODALITY_NAME
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, read_outcome
-from chiasm.targets.cells import same_labels
+from chiasm.targets.cells import same_labels, written
 
 
 def cohort_from_frames(
@@ -110,7 +110,7 @@ def cohort_from_frames(
                 some = np.asarray(own.notna().to_numpy().any(axis=1), dtype=bool)
                 sources[modality] = source
         else:
-            keys = _unique(pd.Index([str(key) for key in values], dtype=object), modality, problems)
+            keys = _unique(pd.Index([written(key) for key in values], dtype=object), modality, problems)
             given: Mapping[str, Any] = values  # `_unfit` refuses what is no mapping
             files = (
                 [Path(str(own)) for own in given.values()] if kind != "bag" else given_bags(given, modality, problems)

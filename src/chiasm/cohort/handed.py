@@ -16,6 +16,7 @@ from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.frames import cohort_from_frames
 from chiasm.cohort.kinds import CELL, FILES, TABLE, has_form
 from chiasm.errors import CohortError, count, error, nearest
+from chiasm.targets.cells import written
 
 BLOCKS = (pd.DataFrame, pd.Series, Mapping)
 ONE = "patient"
@@ -91,7 +92,7 @@ def one_patient(own: Any, kind: str, columns: Sequence[str]) -> Any:
 
 def keys_of(own: Any) -> list[str]:
     """Identifiers of the patients of a block, as a cohort reads them."""
-    keys = own.index if isinstance(own, pd.DataFrame | pd.Series) else [str(key) for key in own]
+    keys = own.index if isinstance(own, pd.DataFrame | pd.Series) else [written(key) for key in own]
     found: list[str] = as_text(pd.Index(keys, dtype=object)).tolist()
     return found
 

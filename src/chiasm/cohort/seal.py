@@ -221,4 +221,5 @@ def _linked(before: str, opening: Opening) -> str:
 
 
 def _write(file: Path, seal: Seal) -> None:
-    write_text(file, json.dumps(seal.model_dump(mode="json"), indent=1))
+    empty = set() if seal.belonging else {"belonging"}  # a seal of before there was one stays as it was
+    write_text(file, json.dumps(seal.model_dump(mode="json", exclude=empty), indent=1))
