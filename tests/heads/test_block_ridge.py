@@ -111,12 +111,46 @@ def test_the_hessian_is_the_slope_of_the_gradient_and_the_curvature_bounds_it(ki
 
 
 @each_kind
-def test_where_it_starts_does_not_matter(kind: str) -> None:
+@pytest.mark.parametrize("penalties", [(20.0, 2.0), (0.03, 0.03)], ids=["near", "far"])
+def test_where_it_starts_does_not_matter(kind: str, penalties: tuple[float, float]) -> None:
+    """A start at much stronger penalties lies where the loss is flat: it must not pass for an end."""
     values, outcome, loss, classes = drawn(kind, "more columns")
     blocks, local, free = Blocks(values), loss.local(outcome, classes), np.ones((60, 1))
-    far = fit_blocks(blocks.at([0.1, 50.0]), free, local)
-    one, two = (fit_blocks(blocks.at([20.0, 2.0]), free, local, start=start) for start in (None, far))
-    np.testing.assert_allclose(one.alpha, two.alpha, atol=1e-5)
+    far, here = fit_blocks(blocks.at([100.0, 500.0]), free, local), blocks.at(list(penalties))
+    one, two = (fit_blocks(here, free, local, start=start) for start in (None, far))
+    links = [here @ fit.alpha for fit in (one, two)]
+    np.testing.assert_allclose(links[0], links[1], atol=1e-3 * np.abs(links[0]).max())
+
+
+@each_shape
+def test_a_label_of_one_value_stays_at_half_a_patient_of_the_other(shape: str) -> None:
+    """Without a penalty its intercept has no end; the other labels are fitted as if it were not there."""
+    values, outcome, loss, _ = drawn("multilabel", shape)
+    value = np.column_stack([outcome.value, np.zeros(len(outcome.value)), np.ones(len(outcome.value))])
+    value[:5, 3] = np.nan
+    coef, intercept = fitted(values, [2.0, 2.0], Outcome(value, None, outcome.known), loss, None)
+    alone = fitted(values, [2.0, 2.0], outcome, loss, None)
+    assert not coef[:, 3:].any()
+    np.testing.assert_allclose(intercept[3:], [-np.log(2 * (len(value) - 5)), np.log(2 * len(value))])
+    np.testing.assert_allclose(coef[:, :3], alone[0], atol=1e-9)
+    ((_, expected),) = loss.path(np.concatenate(values, axis=1), Outcome(value, None, outcome.known), [2.0], None)
+    np.testing.assert_allclose(intercept, expected, atol=2e-5)
+
+
+def test_many_classes_share_a_preconditioner_and_have_the_same_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, outcome, loss, classes = drawn("three classes", "more columns")
+    one = fitted(values, [2.0, 9.0], outcome, loss, classes)
+    monkeypatch.setattr("chiasm.linear.block_ridge.MOST_FACTORS", 1)
+    two = fitted(values, [2.0, 9.0], outcome, loss, classes)
+    np.testing.assert_allclose(one[0], two[0], atol=1e-5)
+
+
+def test_what_rounding_leaves_of_a_constant_block_is_no_presence() -> None:
+    values, outcome, loss, _ = drawn("regression", "more patients")
+    constant = np.zeros((len(outcome.value), 1))
+    constant[:60] = 1e-17  # of those who have it
+    assert Blocks([values[1], constant]).units[1] == 1.0
+    assert np.abs(fitted([values[1], constant], [1.0, 1.0], outcome, loss, None)[0][-1]) < 1e-12
 
 
 @pytest.mark.parametrize(("kind", "shape"), list(product(("two classes", "survival"), SHAPES)))

@@ -33,13 +33,48 @@ def test_an_absent_modality_adds_nothing() -> None:
     np.testing.assert_allclose(model.predictor.link(given), expected, rtol=1e-9, atol=1e-9)
 
 
-def test_a_free_modality_has_no_penalty_and_another_fit() -> None:
-    cohort = mixed("survival")
-    free = make_recipe("multi-ridge:free=m1").fit(cohort, seed=0).predictor
-    assert free.penalties["m1"] == 0 < min(free.penalties["m2"], free.penalties["m3"])
-    plain = make_recipe("multi-ridge").fit(cohort, seed=0).predictor
-    width = len(free.means["m1"])
-    assert np.abs(free.linear.coef[:width]).sum() > np.abs(plain.linear.coef[:width]).sum()
+def test_a_free_modality_is_all_but_free() -> None:
+    """With one column that nearly is the outcome, its coefficient is that of least squares."""
+    rng = np.random.default_rng(0)
+    ids = [f"case-{k}" for k in range(120)]
+    own, noise = rng.normal(size=(120, 1)), rng.normal(size=(120, 200))
+    y = 3.0 * own[:, 0] + rng.normal(size=120)
+    values = {"age": pd.DataFrame(own, ids, ["years"]), "rna": pd.DataFrame(noise, ids).rename(columns=str)}
+    cohort = chiasm.cohort_from_frames(pd.DataFrame({"y": y}, ids), values, target=chiasm.Regression("y"))
+    found = make_recipe("multi-ridge:free=age").fit(cohort, seed=0).predictor
+    assert found.penalties["age"] == pytest.approx(1e-3) and found.penalties["rna"] > 1
+    x = found.features["age"].features(cohort.raw("age"))[:, 0]
+    assert next(iter(found.means)) == "age" and cohort.outcome is not None
+    assert found.linear.coef[0, 0] == pytest.approx(np.polyfit(x, cohort.outcome.value, 1)[0], rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["classification", "survival"])
+def test_a_category_without_an_event_leaves_the_rest_as_it_was(kind: str) -> None:
+    rng = np.random.default_rng(1)
+    ids = [f"case-{k}" for k in range(200)]
+    ward = rng.choice(list("abcd"), 200)
+    rna = rng.normal(size=(200, 40))
+    case = (rna[:, 0] + rng.normal(size=200) > 0.3) & (ward != "d")
+    values = {"ward": pd.DataFrame({"ward": ward}, ids), "rna": pd.DataFrame(rna, ids).rename(columns=str)}
+    if kind == "survival":
+        patients = pd.DataFrame({"t": rng.exponential(np.exp(-rna[:, 0])), "e": case}, ids)
+        target: chiasm.Target = chiasm.Survival("t", "e")
+    else:
+        patients, target = pd.DataFrame({"y": case.astype(int)}, ids), chiasm.Classification("y")
+    cohort = chiasm.cohort_from_frames(patients, values, target=target)
+    found = make_recipe("multi-ridge:free=ward").fit(cohort, seed=0).predictor
+    assert np.abs(found.linear.coef).max() < 10 and found.slope > 0.5
+
+
+def test_where_the_others_are_too_rare_the_free_one_is_penalised_too() -> None:
+    rng = np.random.default_rng(0)
+    ids = [f"case-{k}" for k in range(60)]
+    values = {"a": pd.DataFrame(rng.normal(size=(60, 3)), ids), "b": pd.DataFrame(rng.normal(size=(8, 3)), ids[:8])}
+    values = {name: frame.rename(columns=str) for name, frame in values.items()}
+    patients = pd.DataFrame({"y": rng.normal(size=60)}, ids)
+    cohort = chiasm.cohort_from_frames(patients, values, target=chiasm.Regression("y"))
+    model = make_recipe("multi-ridge:free=a").fit(cohort, seed=0)
+    assert model.predictor.penalties["a"] > 0.01 and set(model.predictor.penalties) == {"a"}
 
 
 def wide() -> Cohort:
@@ -54,8 +89,8 @@ def wide() -> Cohort:
     ("spec", "said"),
     [
         ("multi-ridge:free=c", "names 'c', and the cohort's modalities are a, b"),
-        ("multi-ridge:free=a+b", "leaves no modality to penalise"),
-        ("multi-ridge:free=a", "has 30 columns, and 40 patients or events allow 8"),
+        ("multi-ridge:free=a + b", "leaves no modality whose penalty could be selected"),
+        ("multi-ridge:free=a", "'a' has 30 columns, and who has it allow 20"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(spec: str, said: str) -> None:
@@ -65,10 +100,17 @@ def test_what_cannot_be_fitted_is_refused(spec: str, said: str) -> None:
         recipe.fit(wide(), seed=0)
 
 
+def test_what_no_memory_holds_is_refused_before_it_is_spread_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chiasm.recipes.baselines.multi_ridge.MOST_SQUARE", 39)
+    monkeypatch.setattr("chiasm.recipes.baselines.multi_ridge.columns", None)
+    with pytest.raises(Unsupported, match="40 patients and 60 columns are too many"):
+        make_recipe("multi-ridge").fit(wide(), seed=0)
+
+
 def test_links_are_out_of_fold() -> None:
     """With noise alone, links of held-out rows go with the outcome by chance; fitted ones would go with it always."""
     rng = np.random.default_rng(3)
     values, folds = rng.normal(size=(120, 300)), np.arange(120) % 5
     outcome = Outcome(rng.normal(size=120), None, np.ones(120, bool))
-    found = choose_blocks("regression", [values - values.mean(0)], np.zeros((120, 0)), outcome, folds, None)
+    found = choose_blocks("regression", [values - values.mean(0)], outcome, folds, None)
     assert abs(np.corrcoef(found.links[:, 0], outcome.value)[0, 1]) < 0.25

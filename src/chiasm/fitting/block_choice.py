@@ -27,6 +27,7 @@ REACH = (-4.0, 3.0)
 MOST_TRIED = 60
 GAIN = 0.1  # log-likelihood that a move must gain: less is noise
 ROUGH = 1e-8  # relative precision of fits that are only compared
+ALIKE = 1e-6  # relative difference of losses that rounding may make
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,6 @@ class ChosenBlocks:
 
     Args:
         penalties: of each block, in units of information; smaller is freer.
-        free: `(q, K)` coefficients of the columns without a penalty.
         blocks: `(F_b, K)` coefficients of each block.
         intercept: `(K,)`; a log hazard has a training mean of zero.
         slope, centre: calibration of the link, from the out-of-fold links.
@@ -43,7 +43,6 @@ class ChosenBlocks:
     """
 
     penalties: tuple[float, ...]
-    free: Array
     blocks: tuple[Array, ...]
     intercept: Array
     slope: float
@@ -52,54 +51,54 @@ class ChosenBlocks:
 
 
 def choose_blocks(
-    kind: str, values: Sequence[Array], free: Array, outcome: Outcome, folds: Ints, classes: int | None
+    kind: str,
+    values: Sequence[Array],
+    outcome: Outcome,
+    folds: Ints,
+    classes: int | None,
+    held: Sequence[float | None] | None = None,
 ) -> ChosenBlocks:
     """Select the penalties of smallest held-out `nll`: one for all first, then moves of one block at a time.
 
     Args:
-        values: penalised blocks `(n, F_b)`, at least one; zeros where a patient lacks one.
-        free: `(n, q)` columns without a penalty; q may be 0.
+        values: blocks `(n, F_b)`; zeros where a patient lacks one.
         folds: `(n,)` inner fold of each row.
+        held: of each block the power of ten at which its penalty is held, None where it is selected.
     """
     units = TargetUnits.of(kind, outcome)
     inside = units.inside(outcome)
-    search = _Search(kind, values, free, inside, folds, classes)
-    together = [(power,) * len(values) for power in TOGETHER]
-    best = min(together, key=search.loss)  # of equally good ones the strongest, which comes first
+    search = _Search(kind, values, inside, folds, classes)
+    held = held or [None] * len(values)
+    moving = [block for block, power in enumerate(held) if power is None]
+    together = [tuple(power if own is None else own for own in held) for power in TOGETHER]
+    least = min(map(search.loss, together))
+    best = next(powers for powers in together if search.loss(powers) <= least + ALIKE * abs(least))  # the strongest
     for step in APART if len(values) > 1 else ():
         moved = True
         while moved:
             before = best
-            for block in range(len(values)):
+            for block in moving:
                 best = search.moved(best, block, step)
             moved = best != before
-    part, link = search.fitted(best), search.links(best)
+    blocks, intercept = search.fitted(best)
+    link = search.links(best)
     slope, centre = calibration(kind, link, inside, folds)
-    links = units.outside(centre + slope * (link - centre))
-    blocks = tuple(own * units.scale for own in part.blocks)
     return ChosenBlocks(
-        tuple(10.0**power for power in best), part.free * units.scale, blocks, units.outside(part.intercept), slope,
-        float(units.outside(centre)), links,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Coefficients of one fit, of the kind's K outputs."""
-
-    free: Array
-    blocks: tuple[Array, ...]
-    intercept: Array
+        tuple(10.0**power for power in best),
+        tuple(own * units.scale for own in blocks),
+        units.outside(intercept),
+        slope,
+        float(units.outside(centre)),
+        units.outside(centre + slope * (link - centre)),
+    )
 
 
 class _Search:
     """Fits at penalties that are tried, each started from the one before in its fold."""
 
-    def __init__(
-        self, kind: str, values: Sequence[Array], free: Array, outcome: Outcome, folds: Ints, classes: int | None
-    ) -> None:
+    def __init__(self, kind: str, values: Sequence[Array], outcome: Outcome, folds: Ints, classes: int | None) -> None:
         self.kind, self.loss_of, self.outcome = kind, loss_of(kind, outcome, "linear predictor"), outcome
-        self.blocks, self.free, self.classes = Blocks(values), np.column_stack([np.ones(len(free)), free]), classes
+        self.blocks, self.classes = Blocks(values), classes
         self.parts = [(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in np.unique(folds)]
         self.local = [self.loss_of.local(outcome.take(rows), classes) for rows, _ in self.parts]
         self.likelihood = FoldLikelihood(kind, outcome, folds)
@@ -131,37 +130,32 @@ class _Search:
                 return best
         return powers
 
+    def fitted(self, powers: Powers) -> tuple[list[Array], Array]:
+        """Fit on all rows; return the coefficients of each block and the intercept, of the kind's K outputs."""
+        unit = information(self.kind, self.outcome)
+        penalties = [10.0**power * unit for power in powers]
+        local, weighted = self.loss_of.local(self.outcome, self.classes), self.blocks.at(penalties)
+        fit = fit_blocks(weighted, np.ones((self.blocks.patients, 1)), local)
+        intercept = self._intercept(fit, weighted)
+        parts = [local.expand(own, intercept)[0] for own in self.blocks.coefficients(fit.alpha, penalties)]
+        return parts, local.expand(np.zeros((1, len(intercept))), intercept)[1]
+
     def _held_out(self, powers: Powers) -> Array:
         found: Array = np.zeros(0)
+        whole = self.blocks.at([10.0**power for power in powers])
         for number, ((rows, of), local) in enumerate(zip(self.parts, self.local, strict=True)):
-            penalties = self._penalties(powers, rows)
-            weighted, free = self.blocks.at(penalties, rows), self.free[rows]
-            fit = fit_blocks(weighted, free, local, start=self.before.get(number), precision=ROUGH)
+            unit = information(self.kind, self.outcome.take(rows))
+            weighted = whole.of(rows, unit)
+            fit = fit_blocks(weighted, np.ones((len(rows), 1)), local, start=self.before.get(number), precision=ROUGH)
             self.before[number] = fit
-            part = self.free[of, 1:] @ fit.gamma[1:] + self.blocks.links(fit.alpha, penalties, rows, of)
-            own, intercept = local.expand(part, self._intercept(fit, weighted, free))
+            own, intercept = local.expand(whole.added(fit.alpha, rows, of, unit), self._intercept(fit, weighted))
             if not found.size:
-                found = np.zeros((len(self.free), len(intercept)))
+                found = np.zeros((self.blocks.patients, len(intercept)))
             found[of] = own + intercept
         return found
 
-    def fitted(self, powers: Powers) -> _Part:
-        """Fit on all rows."""
-        rows = np.arange(len(self.free))
-        penalties, local = self._penalties(powers, rows), self.loss_of.local(self.outcome, self.classes)
-        weighted = self.blocks.at(penalties)
-        fit = fit_blocks(weighted, self.free, local)
-        intercept = self._intercept(fit, weighted, self.free)
-        coef = [fit.gamma[1:], *self.blocks.coefficients(fit.alpha, penalties)]
-        free, *blocks = (local.expand(own, intercept)[0] for own in coef)
-        return _Part(free, tuple(blocks), local.expand(coef[0], intercept)[1])
-
-    def _penalties(self, powers: Powers, rows: Ints) -> list[float]:
-        unit = information(self.kind, self.outcome.take(rows))
-        return [10.0**power * unit for power in powers]
-
-    def _intercept(self, fit: Fitted, weighted: Weighted, free: Array) -> Array:
+    def _intercept(self, fit: Fitted, weighted: Weighted) -> Array:
         """Return the intercept; of a likelihood that compares, which has none, the one that centres the links."""
         if not self.loss_of.compares:
             return np.asarray(fit.gamma[0])
-        return np.asarray(-(free[:, 1:] @ fit.gamma[1:] + weighted @ fit.alpha).mean(0))
+        return np.asarray(-(weighted @ fit.alpha).mean(0))

@@ -9,8 +9,8 @@ Journal of Computational and Graphical Statistics 2021, doi:10.1080/10618600.202
 these are). With fewer columns than patients the same steps are taken on the columns (Woodbury).
 
 Newton's equations are solved by conjugate gradients, preconditioned by the same equations with the curvature of each
-patient alone. Where the losses of patients do not depend on each other (labels, two classes, a number) that is already
-the solution; of Cox's likelihood and of more classes it leaves a few products with K.
+patient alone. Where the losses of patients do not depend on each other (labels, two classes, a number) that is the
+solution but for rounding; of Cox's likelihood and of more classes it leaves a few products with K.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg  # type: ignore[import-untyped]
+from scipy.sparse.linalg import eigsh  # type: ignore[import-untyped]
 
 from chiasm.linear.loss import Local, Near
 
@@ -30,6 +31,10 @@ MOST_STEPS, MOST_INNER = 100, 100
 PRECISION = 1e-13  # relative gain of the objective below which a fit has ended
 INNER = 1e-6  # of the first size, at which Newton's equations count as solved
 FLAT = 1e-10  # least curvature, relative to the largest
+SHORTEST = 1e-6  # part of a step that is tried last
+MOST_FACTORS = 8  # outputs up to which each has a preconditioner of its own
+FEW = 64  # rows up to which all eigenvalues are computed for the largest
+NO_SPREAD = 1e-9  # below it a block differs by rounding alone
 
 
 @dataclass(frozen=True)
@@ -50,31 +55,23 @@ class Blocks:
     def __init__(self, values: Sequence[Array]) -> None:
         self.patients = len(values[0])
         self.wide = sum(block.shape[1] for block in values) > self.patients
-        self.units = [_unit(block) for block in values]
-        self.values = [block / unit for block, unit in zip(values, self.units, strict=True)]
-        self.grams = [block @ block.T for block in self.values] if self.wide else []
+        raw = [block @ block.T if self.wide else block.T @ block for block in values]
+        self.units = [_unit(own, self.patients) for own in raw]
+        self.values = list(values)
+        self.grams = [own / unit**2 for own, unit in zip(raw, self.units, strict=True)] if self.wide else []
 
-    def at(self, penalties: Sequence[float], rows: NDArray[np.int_] | None = None) -> Weighted:
-        """Return the blocks at these penalties, for these rows alone."""
+    def at(self, penalties: Sequence[float]) -> Weighted:
+        """Return the blocks of all patients at these penalties."""
         if self.wide:
-            gram = np.asarray(sum(own / penalty for own, penalty in zip(self.grams, penalties, strict=True)))
-            return Weighted(gram if rows is None else gram[np.ix_(rows, rows)], None)
-        parts = zip(self.values, penalties, strict=True)
-        side = np.concatenate([own / np.sqrt(penalty) for own, penalty in parts], axis=1)
-        return Weighted(None, side if rows is None else side[rows])
-
-    def links(self, alpha: Array, penalties: Sequence[float], rows: NDArray[np.int_], of: NDArray[np.int_]) -> Array:
-        """Return what all blocks add to the links of the patients `of`, by a fit on `rows`: `(len(of), S)`."""
-        if self.wide:
-            gram = sum(own[np.ix_(of, rows)] / penalty for own, penalty in zip(self.grams, penalties, strict=True))
-            return np.asarray(gram @ alpha)
-        parts = zip(self.values, penalties, strict=True)
-        return np.asarray(sum(own[of] @ (own[rows].T @ alpha) / penalty for own, penalty in parts))
+            gram = sum(own / penalty for own, penalty in zip(self.grams, penalties, strict=True))
+            return Weighted(np.asarray(gram), None)
+        parts = zip(self.values, self.units, penalties, strict=True)
+        return Weighted(None, np.concatenate([own / (unit * np.sqrt(penalty)) for own, unit, penalty in parts], axis=1))
 
     def coefficients(self, alpha: Array, penalties: Sequence[float]) -> list[Array]:
         """Return `coef_b` `(F_b, S)` of each block, for columns in the unit in which they were given."""
         parts = zip(self.values, self.units, penalties, strict=True)
-        return [own.T @ alpha / penalty / unit for own, unit, penalty in parts]
+        return [own.T @ alpha / (penalty * unit**2) for own, unit, penalty in parts]
 
 
 @dataclass(frozen=True)
@@ -83,6 +80,20 @@ class Weighted:
 
     gram: Array | None
     side: Array | None
+
+    def of(self, rows: NDArray[np.int_], factor: float) -> Weighted:
+        """Return K of some patients, at penalties `factor` times as strong."""
+        if self.side is not None:
+            return Weighted(None, self.side[rows] / np.sqrt(factor))
+        assert self.gram is not None  # one of the two is there
+        return Weighted(self.gram[np.ix_(rows, rows)] / factor, None)
+
+    def added(self, alpha: Array, rows: NDArray[np.int_], of: NDArray[np.int_], factor: float) -> Array:
+        """Return what all blocks add to the links of the patients `of`, by a fit on `rows`: `(len(of), S)`."""
+        if self.side is not None:
+            return np.asarray(self.side[of] @ (self.side[rows].T @ alpha) / factor)
+        assert self.gram is not None  # one of the two is there
+        return np.asarray(self.gram[np.ix_(of, rows)] @ alpha / factor)
 
     def __matmul__(self, alpha: Array) -> Array:
         """Multiply K and alpha `(n, S)`."""
@@ -113,42 +124,64 @@ def fit_blocks(
         blocks: the penalised blocks.
         free: `(n, q)` columns without a penalty, the first of them the intercept's, of ones.
         local: the loss near a point.
-        start: a fit at other penalties; it changes the speed, not the answer.
-        precision: relative gain below which the fit ends.
+        start: a fit at other penalties, where it is better than none; it changes the speed, not the answer.
+        precision: relative gain of a whole step below which the fit ends.
     """
-    outputs = len(local.start)
-    if start is None:
-        start = Fitted(np.zeros((len(free), outputs)), np.vstack([local.start, np.zeros((free.shape[1] - 1, outputs))]))
-    fitted, link = start, _link(blocks, free, start)
-    near = local.at(link)
-    value = near.value + 0.5 * _penalty(fitted, link)
+    now = _at(blocks, free, local, _nothing(free, local))
+    if start is not None:
+        there = _at(blocks, free, local, start)
+        now = there if there.value < now.value else now
     for _ in range(MOST_STEPS):
-        step, size = _newton(blocks, free, near, fitted.alpha), 1.0
-        toward = _link(blocks, free, step)
+        step, size = _newton(blocks, free, now.near, now.fitted.alpha), 1.0
+        inside, beside = blocks @ step.alpha, free @ step.gamma
         while True:
-            trial = Fitted(fitted.alpha + size * step.alpha, fitted.gamma + size * step.gamma)
-            there = link + size * toward
-            near = local.at(there)
-            now = near.value + 0.5 * _penalty(trial, there)
-            if now <= value or size < 1e-6:
+            trial = _Point(
+                Fitted(now.fitted.alpha + size * step.alpha, now.fitted.gamma + size * step.gamma),
+                now.inside + size * inside,
+                local.at(now.link + size * (inside + beside)),
+                now.link + size * (inside + beside),
+            )
+            if trial.value <= now.value or size < SHORTEST:
                 break
             size /= 2
-        if not now <= value:  # no part of the step gains: rounding
+        if not trial.value <= now.value:  # no part of the step gains: rounding
             break
-        gain = value - now
-        fitted, link, value = trial, there, now
-        if gain <= precision * (1.0 + abs(value)):
+        gain, now = now.value - trial.value, trial
+        if size == 1.0 and gain <= precision * (1.0 + abs(now.value)):
             break
-    return fitted
+    return now.fitted
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A fit on the way: what the blocks add, the loss there, and the links."""
+
+    fitted: Fitted
+    inside: Array
+    near: Near
+    link: Array
+
+    @property
+    def value(self) -> float:
+        """The loss plus the penalty, `alpha' K alpha / 2`."""
+        return self.near.value + 0.5 * float(np.sum(self.fitted.alpha * self.inside))
+
+
+def _at(blocks: Weighted, free: Array, local: Local, fitted: Fitted) -> _Point:
+    inside = blocks @ fitted.alpha
+    link = free @ fitted.gamma + inside
+    return _Point(fitted, inside, local.at(link), link)
+
+
+def _nothing(free: Array, local: Local) -> Fitted:
+    """Return the fit at which no column says anything."""
+    outputs = len(local.start)
+    gamma = np.vstack([local.start, np.zeros((free.shape[1] - 1, outputs))])
+    return Fitted(np.zeros((len(free), outputs)), gamma)
 
 
 def _link(blocks: Weighted, free: Array, fitted: Fitted) -> Array:
     return np.asarray(free @ fitted.gamma + blocks @ fitted.alpha)
-
-
-def _penalty(fitted: Fitted, link: Array) -> float:
-    """Return `alpha' K alpha`: since `free' alpha = 0`, it is `alpha' link`."""
-    return float(np.sum(fitted.alpha * link))
 
 
 def _newton(blocks: Weighted, free: Array, near: Near, alpha: Array) -> Fitted:
@@ -184,27 +217,39 @@ class _Preconditioner:
     """
 
     def __init__(self, blocks: Weighted, free: Array, curvature: Array) -> None:
-        self.parts = []
-        for own in curvature.T:
-            root = np.sqrt(np.maximum(own, max(FLAT * float(own.max()), np.finfo(float).tiny)))
-            solver, beside = blocks.solver(root), root[:, None] * free
-            solved = solver(beside)
-            self.parts.append((root, solver, solved, np.linalg.pinv(beside.T @ solved, hermitian=True)))
+        if curvature.shape[1] > MOST_FACTORS:  # a factor for each output would cost more than further products
+            curvature = curvature.max(axis=1, keepdims=True)
+        self.free = free
+        self.parts = [self._part(blocks, own) for own in curvature.T]
+
+    def _part(self, blocks: Weighted, curvature: Array) -> Any:
+        if not curvature.any():  # of an output of which nothing is learned
+            return None
+        root = np.sqrt(np.maximum(curvature, FLAT * float(curvature.max())))
+        solver, beside = blocks.solver(root), root[:, None] * self.free
+        solved = solver(beside)
+        return root, solver, solved, np.linalg.pinv(beside.T @ solved, hermitian=True)
 
     def __call__(self, right: Array) -> Fitted:
-        alpha, gamma = np.zeros_like(right), np.zeros((self.parts[0][2].shape[1], right.shape[1]))
-        for output, (root, solver, solved, inverse) in enumerate(self.parts):
+        alpha, gamma = np.zeros_like(right), np.zeros((self.free.shape[1], right.shape[1]))
+        parts = self.parts * right.shape[1] if len(self.parts) == 1 else self.parts
+        for output, part in enumerate(parts):
+            if part is None:
+                continue
+            root, solver, solved, inverse = part
             own = right[:, output] / root
             gamma[:, output] = inverse @ (solved.T @ own)
             alpha[:, output] = root * (solver(own) - solved @ gamma[:, output])
         return Fitted(alpha, gamma)
 
 
-def _unit(block: Array) -> float:
-    """Return the standard deviation of the block's first component; 1 where it has none."""
-    small: Any = block.T @ block if block.shape[1] <= len(block) else block @ block.T
-    if not small.size:
+def _unit(square: Array, patients: int) -> float:
+    """Return the standard deviation of a block's first component from `x' x` or `x x'`; 1 where it has none."""
+    if not square.size:
         return 1.0
-    last = len(small) - 1
-    largest = float(linalg.eigh(small, eigvals_only=True, subset_by_index=[last, last])[0])
-    return float(np.sqrt(largest / len(block))) if largest > 0 else 1.0
+    if len(square) > FEW:
+        largest = float(eigsh(square, k=1, v0=np.ones(len(square)), return_eigenvectors=False)[0])
+    else:
+        largest = float(linalg.eigvalsh(square)[-1])
+    spread = float(np.sqrt(max(largest, 0.0) / patients))
+    return spread if spread > NO_SPREAD else 1.0

@@ -89,7 +89,7 @@ class Logistic(Loss):
         return fit_labels(np.asarray(x), known.value, penalties)
 
     def local(self, known: Outcome, classes: int | None) -> Local:
-        """A logistic loss for each label; one of which nothing is known stays at even odds."""
+        """A logistic loss for each label."""
         return Local(*_labels(np.asarray(known.value, np.float64)))
 
     def deviance(self, link: Array, known: Outcome) -> float:
@@ -108,9 +108,15 @@ class Logistic(Loss):
 
 
 def _labels(value: Array) -> tuple[Array, Callable[[Array], Near]]:
-    """Start and logistic loss of labels `(n, L)` of 0, 1 and NaN."""
+    """Start and logistic loss of labels `(n, L)` of 0, 1 and NaN.
+
+    A label of which one value alone is known stays at the log odds of half a patient of the other.
+    """
     known = ~np.isnan(value)
     label, seen = np.where(known, value, 0.0), known.sum(0)
+    single = (label.sum(0) == 0) | (label.sum(0) == seen)
+    half = np.log(np.maximum(2.0 * seen, 1.0)) * np.where(label.sum(0) > 0, 1.0, -1.0)
+    known = known & ~single
 
     def at(link: Array) -> Near:
         p = expit(link)
@@ -118,7 +124,7 @@ def _labels(value: Array) -> tuple[Array, Callable[[Array], Near]]:
         curvature = np.where(known, p * (1 - p), 0.0)
         return Near(float(each.sum()), np.where(known, p - label, 0.0), curvature, lambda d: curvature * d)
 
-    return logit((label.sum(0) + 0.5) / (seen + 1.0)), at
+    return np.where(single, half, logit((label.sum(0) + 0.5) / (seen + 1.0))), at
 
 
 class SquaredError(Loss):

@@ -1,4 +1,4 @@
-"""`multi-ridge`: one ridge of all modalities, each under a penalty of its own, or under none."""
+"""`multi-ridge`: one ridge of all modalities, each under a penalty of its own, or all but free."""
 
 from __future__ import annotations
 
@@ -21,8 +21,12 @@ from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 from chiasm.recipes.baselines.early import columns
 
-A_COLUMN = 5  # patients (events, for survival) that a column without a penalty needs
-MOST_PATIENTS = 20_000  # with more columns than patients a matrix of all pairs of them is formed: 3.2 GB
+FREE = -3.0  # power of ten of the penalty of a free modality: enough to keep a category without events finite
+A_COLUMN = 2  # patients that a free column needs: events, for survival; of classes and labels those of the rarer value
+MOST_SQUARE = (
+    6_000  # the smaller of patients and columns: of each modality a matrix of 288 MB, factored some 1,500 times
+)
+MOST_CELLS = 250_000_000  # patients times columns: 2 GB
 
 
 @storable("multi-ridge")
@@ -34,7 +38,7 @@ class MultiRidgePredictor:
         features: modality to its fitted scaling, in the order of `means`.
         means: modality to the mean `(F_m,)` of its scaled columns over the training patients who have it.
         linear: linear model on the concatenated centred columns.
-        penalties: modality to its penalty, in units of information; 0 for one that goes without.
+        penalties: modality to its penalty, in units of information.
         slope, centre: calibration, from inner out-of-fold links.
     """
 
@@ -60,7 +64,8 @@ class MultiRidge(BaseRecipe):
     """Ridge with a penalty for each modality, which inner folds select together.
 
     Args:
-        free: modalities without a penalty, joined by "+", as clinical variables whose effect is known to be there.
+        free: modalities that are all but free, joined by "+", as clinical variables whose effect is known to be there:
+            their penalty is a thousandth of the information that a column carries, and is not selected.
     """
 
     free: str = ""
@@ -72,59 +77,75 @@ class MultiRidge(BaseRecipe):
         """Largest number of combinations of penalties that are tried."""
         return MOST_TRIED
 
+    def multiplications(self, cohort: Cohort) -> float:
+        """Estimate those of a factorisation with more columns than patients."""
+        return float(min(len(cohort), MOST_SQUARE) ** 2 * len(cohort))
+
     @property
-    def unpenalised(self) -> tuple[str, ...]:
-        """Names of the modalities without a penalty."""
-        return tuple(filter(None, self.free.split("+")))
+    def named_free(self) -> tuple[str, ...]:
+        """Names of the free modalities."""
+        return tuple(filter(None, (name.strip() for name in self.free.split("+"))))
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` if a modality without a penalty is not there, or none is left to penalise."""
+        """Raise `Unsupported` if a free modality is not there, or none is left whose penalty is selected."""
         super().supports(cohort)
-        for name in self.unpenalised:
+        for name in self.named_free:
             if name not in cohort.modalities:
                 known = ", ".join(cohort.modalities)
                 raise Unsupported(f"free={self.free} names '{name}', and the cohort's modalities are {known}")
-        if set(self.unpenalised) == set(cohort.modalities):
-            raise Unsupported(f"free={self.free} leaves no modality to penalise: name fewer")
+        if set(self.named_free) == set(cohort.modalities):
+            raise Unsupported(f"free={self.free} leaves no modality whose penalty could be selected: name fewer")
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Select the penalties on inner folds and fit on all patients."""
+        """Select the penalties on inner folds and fit on all patients.
+
+        Where too few training patients have the modalities that are not free, the free ones are penalised too.
+        """
         cohort, kind = training.cohort, training.target.kind
-        features, means, values = {}, {}, {}
+        free = set(self.named_free) & set(cohort.modalities)
+        free = free if free < set(cohort.modalities) else set()
+        features, means = {}, {}
         for name in cohort.modalities:
             features[name] = features_of(cohort, name).fit(cohort.raw(name), [])
             means[name] = shared_features(cohort, name, features[name].features).mean(0)
-            values[name] = np.asarray(columns(cohort, {name: features[name]}, {name: means[name]}))
-        free = [name for name in cohort.modalities if name in self.unpenalised]
-        penalised = [name for name in cohort.modalities if name not in free]
-        self._require_room(training, values, free)
+        require_size(len(cohort), sum(map(len, means.values())))
+        for name in sorted(free):
+            require_room(training, name, len(means[name]))
+        values = [np.asarray(columns(cohort, {name: features[name]}, {name: own})) for name, own in means.items()]
         folds = inner_folds(cohort, training.seed)
-        beside = np.concatenate([np.zeros((len(cohort), 0)), *(values[name] for name in free)], axis=1)
-        found = choose_blocks(
-            kind, [values[name] for name in penalised], beside, training.outcome, folds, training.classes
-        )
-        ends = np.cumsum([values[name].shape[1] for name in free])
-        parts = dict(zip(penalised, found.blocks, strict=True))
-        parts |= dict(zip(free, np.split(found.free, ends)[:-1], strict=True))
-        linear = Linear(kind, np.concatenate([parts[name] for name in cohort.modalities]), found.intercept)
-        penalties = dict.fromkeys(free, 0.0) | dict(zip(penalised, found.penalties, strict=True))
+        held = [FREE if name in free else None for name in means]
+        found = choose_blocks(kind, values, training.outcome, folds, training.classes, held)
+        linear = Linear(kind, np.concatenate(found.blocks), found.intercept)
+        penalties = dict(zip(means, found.penalties, strict=True))
         predictor = MultiRidgePredictor(features, means, linear, penalties, found.slope, found.centre)
         return predictor, Response.fit(
             training.target, found.links, training.outcome, calibrate=False, folds=folds, in_the_large=True
         )
 
-    def _require_room(self, training: Training, values: dict[str, np.ndarray], free: list[str]) -> None:
-        """Refuse columns without a penalty that the patients cannot tell, and more patients than memory holds."""
-        patients = len(training.cohort)
-        told = training.counts.get("events", patients)
-        width = sum(values[name].shape[1] for name in free)
-        if width * A_COLUMN > told:
-            raise Unsupported(
-                f"free={self.free} has {width:,} columns, and {told:,} patients or events allow {told // A_COLUMN:,} "
-                "without a penalty: name a smaller modality"
-            )
-        if patients > MOST_PATIENTS and sum(own.shape[1] for own in values.values()) > patients:
-            raise Unsupported(
-                f"{patients:,} patients with more columns than that are too many for multi-ridge: "
-                f"at most {MOST_PATIENTS:,}"
-            )
+
+def require_size(patients: int, width: int) -> None:
+    """Refuse what no machine of a hospital holds, before it is spread out.
+
+    Raises:
+        Unsupported: too many patients with too many columns.
+    """
+    if min(patients, width) > MOST_SQUARE or patients * width > MOST_CELLS:
+        raise Unsupported(
+            f"{patients:,} patients and {width:,} columns are too many for multi-ridge: one of them may be above "
+            f"{MOST_SQUARE:,}, and both together {MOST_CELLS:,} values"
+        )
+
+
+def require_room(training: Training, name: str, width: int) -> None:
+    """Refuse a free modality with more columns than those who have it can tell apart.
+
+    Raises:
+        Unsupported: fewer than two patients a column.
+    """
+    outcome = training.outcome.take(training.cohort.rows_of(name))
+    told = training.target.rarest(outcome)
+    if width * A_COLUMN > told:
+        raise Unsupported(
+            f"the free modality '{name}' has {width:,} columns, and who has it allow {told // A_COLUMN:,}, one for "
+            f"{A_COLUMN} patients (events, for survival, or of the rarest class): name a smaller one, or none"
+        )
