@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import chiasm
+from chiasm.encoders import TableEncoder
 from chiasm.fitting.card import LISTED, HoldsTraining, card_of, held_of_training
 from chiasm.recipes.registry import make_recipe
 
@@ -58,6 +59,18 @@ def test_the_columns_of_a_wide_modality_are_counted_and_not_listed() -> None:
     own = chiasm.cohort_from_frames(patients, {"rna": frame}, chiasm.Classification("y"), kinds={"rna": "omics"})
     card = card_of(chiasm.fit(own, "single:rna", seed=0))  # type: ignore[arg-type]
     assert f"| rna | omics | {LISTED + 1} |" in card and "Columns of" not in card
+
+
+def test_the_card_counts_the_levels_that_are_not_kept() -> None:
+    held = {}
+    for sites, declared in ((20, ("site",)), (20, ()), (41, ())):
+        names = [f"site{k % sites}" for k in range(N - 1)] + ["a site of its own"]
+        encoder = TableEncoder(declared=declared).fit(pd.DataFrame({"age": np.arange(N) * 1.5, "site": names}))
+        held[sites, declared], _ = held_of_training({"clin": encoder})
+    written = "levels of categories as written, each of two patients or more"
+    assert held[20, ("site",)] == f"20 {written}; 1 that too few share is not kept"
+    assert held[20, ()] == f"2 {written}; 19 that too few share are not kept"
+    assert held[41, ()] == "no level of categories as written; 42 that too few share are not kept"
 
 
 def test_a_kernel_says_that_it_keeps_rows() -> None:

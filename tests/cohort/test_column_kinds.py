@@ -17,6 +17,7 @@ import chiasm
 from chiasm.cohort import Classification, Cohort, CohortError, cohort_from_frames
 from chiasm.cohort.cells import tidy
 from chiasm.cohort.column_kinds import columns_of
+from chiasm.encoders import TableEncoder
 from chiasm.readers.record.events import EventReader
 
 N = 40
@@ -281,6 +282,43 @@ def test_what_says_nothing_or_may_be_two_things_is_said() -> None:
     )
     for values in (ages(), np.random.default_rng(0).lognormal(0, 2, N), np.arange(N) % 7 + 1):
         assert not found(with_column(values), "mixed-units") and not found(with_column(values), "identifier-column")
+
+
+def test_words_that_a_model_does_not_keep_are_counted_and_never_named(tmp_path: Path) -> None:
+    clinics = [f"clinic{i % 12}" for i in range(N)]  # of three or four patients each
+    for cohort in (with_column(clinics), chiasm.open_cohort(on_disk(tmp_path, clinics))):
+        (problem,) = found(cohort, "rare-words")
+        assert problem.severity == "warning" and problem.modality == "clin" and "clinic" not in str(problem)
+        assert "column 'age' has 12 words, and 12 of them" in problem.what and "fewer than 5 patients" in problem.what
+        assert "categories" in problem.fix and "`columns`" in problem.fix
+        kept = TableEncoder().fit(cohort.raw("clin"))
+        assert kept.categories is not None and kept.categories["age"] == (), "the encoder follows the same rule"
+    several = ["large"] * 10 + [f"clinic{i % 12}" for i in range(N - 10)]
+    (problem,) = found(with_column(several), "rare-words")
+    assert "has 13 words, and 12 of them" in problem.what
+    assert not found(with_column(clinics, categories={"clin": ["age"]}), "rare-words")
+    assert not found(on_disk(tmp_path, clinics, more='categories = ["age"]\n'), "rare-words")
+    assert not found(with_column([f"clinic{i % 8}" for i in range(N)]), "rare-words"), "8 levels of 5 patients"
+    assert not found(with_column([f"MRN{i * 37}" for i in range(N)]), "rare-words"), "said of an identifier already"
+
+
+def test_rare_words_are_counted_among_the_patients_of_the_cohort() -> None:
+    """As a model counts them: rows of the table that are of nobody, or of patients left out, are no patients."""
+    cohort = with_column([f"clinic{i % 2}" for i in range(20)] + [f"other{i % 10}" for i in range(20)])
+    (problem,) = found(cohort, "rare-words")
+    assert "has 12 words, and 10 of them" in problem.what
+    assert not found(cohort.subset(np.arange(20)), "rare-words")
+
+
+def test_words_that_the_folds_of_a_trial_lose_are_told_of_too() -> None:
+    """A model of all patients keeps 11 words of five and six patients; four fifths of them are four of each."""
+    n = 60
+    frame = pd.DataFrame({"clinic": [f"c{i % 11}" for i in range(n)]}, index=[f"p{i}" for i in range(n)])
+    outcome = pd.DataFrame({"y": ["a" if i % 3 else "b" for i in range(n)]}, index=frame.index)
+    (problem,) = found(cohort_from_frames(outcome, {"clin": frame}, Classification("y")), "rare-words")
+    assert "11 words, and about 11 of them" in problem.what and "training patients of a fold" in problem.what
+    kept = [TableEncoder().fit(frame[:training]).categories or {} for training in (n, 48)]
+    assert len(kept[0]["clinic"]) == 11 > len(kept[1]["clinic"]), "the finding is true of both"
 
 
 def test_every_kind_of_column_is_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 import chiasm
 from chiasm.artifact import storable
-from chiasm.cohort import cohort_from_frames
+from chiasm.cohort import Classification, cohort_from_frames, open_cohort
 from chiasm.cohort.bags import Bags
 from chiasm.encoders import BagEncoder, OmicsEncoder, TableEncoder, encoder_of, features_of, fit_encoders, pack
 from chiasm.encoders.table.scaling import PooledTokens
@@ -92,6 +93,37 @@ def test_names_that_two_patients_share_are_not_kept() -> None:
     wards = [f"w{k % 12}" for k in range(240)] + ["small"] * 2
     (kept,) = (TableEncoder().fit(pd.DataFrame({"ward": wards})).categories or {}).values()
     assert len(kept) == 13, "one small ward among large ones is no name"
+
+
+def test_of_a_declared_column_the_levels_that_two_patients_share_are_kept() -> None:
+    """Sites, subtypes and codes of a small cohort look like names; `categories` says that they are none."""
+    sites = pd.DataFrame({"site": [f"site{k % 15}" for k in range(60)] + ["of one patient"]})
+    told = TableEncoder(declared=("site",)).fit(sites)
+    assert told.categories == {"site": tuple(sorted({f"site{k}" for k in range(15)}))} and told.left_out == 1
+    unsaid = TableEncoder().fit(sites)
+    assert unsaid.categories == {"site": ()} and unsaid.left_out == 16
+    assert told.fit(sites).categories == told.categories, "it is declared for a second fit too"
+
+
+def test_what_is_declared_reaches_the_encoder_of_frames_and_of_a_manifest(tmp_path: Path) -> None:
+    ids = [f"p{k:02d}" for k in range(60)]
+    clin = pd.DataFrame({"site": [f"site{k % 15}" for k in range(60)]}, index=ids)
+    patients = pd.DataFrame({"y": ["a", "b"] * 30}, index=ids)
+    clin.assign(y=patients["y"]).rename_axis("id").to_csv(tmp_path / "patients.csv")
+    (tmp_path / "cohort.toml").write_text(
+        '[patients]\ntable = "patients.csv"\nid = "id"\n[target]\nkind = "classification"\ncolumn = "y"\n'
+        '[modalities.clin]\nkind = "table"\ncolumns = ["site"]\ncategories = ["site"]\n'
+    )
+    target = Classification("y")
+    frames = cohort_from_frames(patients, {"clin": clin}, target, categories={"clin": ["site"]})
+    for cohort, levels in (
+        (frames, 15),
+        (open_cohort(tmp_path / "cohort.toml"), 15),
+        (cohort_from_frames(patients, {"clin": clin}, target), 0),
+    ):
+        encoder = fit_encoders(cohort.subset(np.arange(50)))["clin"]
+        assert isinstance(encoder, TableEncoder) and encoder.categories is not None
+        assert len(encoder.categories["site"]) == levels
 
 
 def test_a_category_never_seen_is_no_category() -> None:

@@ -138,6 +138,11 @@ class Cohort:
         source = self.sources[modality]
         return source.labelled if isinstance(source, ColumnSource) else []
 
+    def declared_words(self, modality: str) -> tuple[str, ...]:
+        """Columns of a table that are words by declaration: named in `categories`, or with labels for their codes."""
+        source = self.sources[modality]
+        return source.declared if isinstance(source, ColumnSource) else ()
+
     def groups_of(self, modality: str) -> dict[str, list[str]] | None:
         """Feature groups of a modality, name -> columns in file order; None if it has none."""
         self._position(modality)

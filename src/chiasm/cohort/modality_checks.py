@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.bags import Bags
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.leaks.twins import patients_problem
+from chiasm.cohort.rare_words import rare_words
 from chiasm.cohort.sources import ColumnSource
 from chiasm.errors import CohortError, Problem, Severity, Unsupported, count, error, first_rows, warning
 from chiasm.targets.reach import is_extreme
@@ -62,6 +63,7 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
     found: list[Problem] = []
     path, modality = source.path, source.modality
     found += source.column_problems
+    found += rare_words(source, frame, rows)
     words = [own.name for own in source.described if own.kind in ("category", "constant", "text")]
     spelt = source.spelt_missing(words)
     if spelt:

@@ -72,7 +72,7 @@ class ColumnSource:
         return self._table.name if isinstance(self._table, Table) else None
 
     @cached_property
-    def _declared(self) -> tuple[str, ...]:
+    def declared(self) -> tuple[str, ...]:
         """Columns that are words by declaration: of the manifest, or of labels, whatever these look like."""
         return (*self.categories, *self.labelled)
 
@@ -81,7 +81,7 @@ class ColumnSource:
         """All rows, as float64 columns and text columns with NaN where missing."""
         if isinstance(self._table, Table):
             frame = self._table.frame(self._columns)
-            words = self._table.cells_of([name for name in self._columns if name in self._declared])
+            words = self._table.cells_of([name for name in self._columns if name in self.declared])
             frame = frame.assign(
                 **{name: np.where(frame[name].notna(), cells, np.nan) for name, cells in words.items()}
             )  # codes as they are written: 250.1 is not 250.10
@@ -90,12 +90,12 @@ class ColumnSource:
         odd = odd_column(frame)
         if odd is not None:
             raise CohortError([odd.problem(self.modality, self.path)])
-        return tidy(frame, self._declared)
+        return tidy(frame, self.declared)
 
     @cached_property
     def described(self) -> list[Column]:
         """What each column of a table is, with what is wrong with it."""
-        return list(columns_of(self.frame, self._declared)) if self.kind == "table" else []
+        return list(columns_of(self.frame, self.declared)) if self.kind == "table" else []
 
     @property
     def labelled(self) -> list[str]:

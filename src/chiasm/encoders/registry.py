@@ -28,12 +28,12 @@ BATCH = 64
 FRAME_BATCH = 8_192
 STREAMED_BYTES = 1 << 30
 
-# kind of modality -> factory of its encoder, called with the feature groups that the manifest names for it
-ENCODERS: dict[str, Callable[[Mapping[str, Any] | None], Encoder]] = {
-    "table": lambda groups: TableEncoder(),
-    "omics": OmicsEncoder.with_groups,
-    "bag": lambda groups: BagEncoder(),
-    "tokens": lambda groups: StoredTokensEncoder(),
+# kind of modality -> factory of its encoder, called with the cohort and the modality
+ENCODERS: dict[str, Callable[[Cohort, str], Encoder]] = {
+    "table": lambda cohort, modality: TableEncoder(declared=cohort.declared_words(modality)),
+    "omics": lambda cohort, modality: OmicsEncoder.with_groups(cohort.groups_of(modality)),
+    "bag": lambda cohort, modality: BagEncoder(),
+    "tokens": lambda cohort, modality: StoredTokensEncoder(),
 }
 
 # kind of modality -> factory of the features for linear models, if they are not the encoder's own `features`
@@ -60,7 +60,7 @@ def encoder_of(cohort: Cohort, modality: str) -> Encoder:
     """
     kind, chosen = cohort.kinds[modality], cohort.encodings.get(modality)
     if kind in ENCODERS:
-        return ENCODERS[kind](cohort.groups_of(modality))
+        return ENCODERS[kind](cohort, modality)
     if chosen is not None:
         made: Encoder = make_encoder(chosen.encoder, kind)
         return made

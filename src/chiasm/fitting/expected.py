@@ -46,7 +46,7 @@ class Expected:
         return low, high
 
     def unfamiliar(self, raw: pd.DataFrame) -> list[str]:
-        """Words on the columns whose values lie far outside of training or are levels that it does not know."""
+        """Words on the columns whose values lie far outside of training or are levels that it does not have."""
         said = []
         here = [name for name in self.scaler.columns if name in raw.columns and raw[name].dtype.kind in "fiub"]
         place = {name: position for position, name in enumerate(self.scaler.columns)}
@@ -62,7 +62,8 @@ class Expected:
                 names = {written(level) for level in known}
                 number = sum(text is not None and text not in names for text in as_text(raw[name]))
                 if number:
-                    said.append(f"column '{name}' has a level that is not known in {count(number, 'patient')}")
+                    what = "a level that the model does not keep, or has not seen"
+                    said.append(f"column '{name}' has {what}, in {count(number, 'patient')}")
         return said
 
 

@@ -10,14 +10,15 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from chiasm.artifact import storable
+from chiasm.cohort.rare_words import kept_levels
 from chiasm.encoders.table.scaling import Array, Scaler, select
 from chiasm.errors import count
 from chiasm.tokens import Tokens
 
 MAX_SLOTS = 32
-FEW_LEVELS, FEW_PATIENTS = 10, 5
 WHOLE = re.compile(r"-?[1-9]\d*\.0|0\.0")  # a whole number written as a float, but not a code such as 250.00
 
 
@@ -28,35 +29,47 @@ class TableEncoder:
 
     A column without any value in training is ignored. A category of fewer than two training patients is encoded as all
     zeros and not stored: nothing can be learned from one patient, and the value may be a name. In a column of over ten
-    categories, most of them of fewer than five patients, those of fewer than five are not stored. A missing value in a
-    present table is imputed by the training median (or no category) and flagged, if the column had missing values in
-    training. Up to 32 columns become one token each, more are split in order into 32 tokens.
+    categories, most of them of fewer than five patients, those of fewer than five are not stored either, unless the
+    column is declared (`kept_levels`). A missing value in a present table is imputed by the training median (or no
+    category) and flagged, if the column had missing values in training: the flag tells it from a category that is not
+    stored. Up to 32 columns become one token each, more are split in order into 32 tokens.
 
     Args:
         scaler: the scaler of the numeric columns.
         categories: for each categorical column, the values that enough training patients have, sorted.
         flagged: the columns that get a missing flag.
+        declared: the columns whose words are no names, as their owner says.
+        left_out: number of values of categorical columns that are not stored: too few training patients have them.
     """
 
     scaler: Scaler | None = None
     categories: dict[str, tuple[str, ...]] | None = None
     flagged: tuple[str, ...] = ()
+    declared: tuple[str, ...] = ()
+    left_out: int = 0
 
     fitted_on_cohort = True
 
     def of_training(self) -> str:
         """Say what a model folder holds of training patients by this part."""
         levels = sum(len(own) for own in (self.categories or {}).values())
-        return f"{count(levels, 'level')} of categories as written, each of two patients or more" if levels else ""
+        if not levels and not self.left_out:
+            return ""
+        held = f"{count(levels, 'level')} of categories as written, each of two patients or more"
+        verb = "is" if self.left_out == 1 else "are"
+        left = f"; {self.left_out:,} that too few share {verb} not kept" if self.left_out else ""
+        return (held if levels else "no level of categories as written") + left
 
     def fit(self, raw: pd.DataFrame, patients: Sequence[str] = ()) -> Self:
         """Fit on the training rows of a table, `(n, columns)`; the order of its columns does not matter."""
         columns = sorted(str(column) for column in raw.columns if raw[column].notna().any())
         plain = [column for column in columns if is_numeric(raw[column])]
         numbers = set(plain)
-        categories = {c: shared_values(raw[c]) for c in columns if c not in numbers}
+        words = {c: levels_of(raw[c], declared=c in self.declared) for c in columns if c not in numbers}
+        categories = {c: tuple(str(level) for level in levels[kept]) for c, (levels, kept) in words.items()}
+        left_out = sum(int((~kept).sum()) for _, kept in words.values())
         flagged = tuple(c for c in columns if raw[c].isna().any())
-        return type(self)(Scaler.fit(raw[plain]), categories, flagged)
+        return type(self)(Scaler.fit(raw[plain]), categories, flagged, self.declared, left_out)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -119,15 +132,10 @@ class TableEncoder:
         return blocks
 
 
-def shared_values(column: pd.Series[Any]) -> tuple[str, ...]:
-    """Return the values that at least two rows have, as text, sorted.
-
-    Of a column with over ten values, most of them in fewer than five rows, those in five or more: they may be names or
-    numbers of records, which two patients share now and then.
-    """
-    values, counts = np.unique(as_text(column.dropna()).astype(str), return_counts=True)
-    like_names = len(values) > FEW_LEVELS and np.median(counts) < FEW_PATIENTS
-    return tuple(str(value) for value in values[counts >= (FEW_PATIENTS if like_names else 2)])
+def levels_of(column: pd.Series[Any], *, declared: bool = False) -> tuple[np.ndarray, NDArray[np.bool_]]:
+    """Return the values of a column as text, sorted `(K,)`, and which of them a model keeps, `(K,)` bool."""
+    values, patients = np.unique(as_text(column.dropna()).astype(str), return_counts=True)
+    return values, kept_levels(patients, declared=declared)
 
 
 def is_numeric(column: pd.Series[Any]) -> bool:
