@@ -126,6 +126,17 @@ def test_what_is_declared_reaches_the_encoder_of_frames_and_of_a_manifest(tmp_pa
         assert len(encoder.categories["site"]) == levels
 
 
+def test_a_cohort_whose_words_are_declared_is_another_one() -> None:
+    """What is fitted on one is not taken from memory, or from a stopped trial, for the other."""
+    clin = pd.DataFrame({"site": ["a", "b", "c"] * 8, "ward": ["x", "y"] * 12})
+    patients = pd.DataFrame({"y": ["a", "b"] * 12})
+    made = [
+        cohort_from_frames(patients, {"clin": clin}, Classification("y"), categories=own).fingerprint
+        for own in (None, {"clin": []}, {"clin": ["site"]}, {"clin": ["ward", "site"]}, {"clin": ["site", "ward"]})
+    ]
+    assert made[0] == made[1] and made[3] == made[4] and len(set(made)) == 3
+
+
 def test_a_category_never_seen_is_no_category() -> None:
     frame = table()
     fitted = TableEncoder().fit(frame)

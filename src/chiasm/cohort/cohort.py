@@ -139,9 +139,9 @@ class Cohort:
         return source.labelled if isinstance(source, ColumnSource) else []
 
     def declared_words(self, modality: str) -> tuple[str, ...]:
-        """Columns of a table that are words by declaration: named in `categories`, or with labels for their codes."""
+        """Columns of a table that are words by declaration, sorted: named in `categories`, or codes with labels."""
         source = self.sources[modality]
-        return source.declared if isinstance(source, ColumnSource) else ()
+        return tuple(sorted({*source.declared} & {*source.columns})) if isinstance(source, ColumnSource) else ()
 
     def groups_of(self, modality: str) -> dict[str, list[str]] | None:
         """Feature groups of a modality, name -> columns in file order; None if it has none."""
@@ -281,7 +281,7 @@ class Cohort:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the content: ids, modalities, their values, target, groups, sites and folds.
+        """SHA-256 of the content: ids, modalities, their values and declared words, target, groups, sites and folds.
 
         It does not depend on the order of the rows, on unrelated columns or on where the files lie.
         """
@@ -308,6 +308,9 @@ class Cohort:
         for labels in (self.group, self.site, self.fold):
             feed_rows(labels)
         feed(sorted(self.feature_groups.items()))
+        declared = [(name, words) for name in self.modalities if (words := self.declared_words(name))]
+        if declared:  # a cohort without any is the same as in releases that did not ask
+            feed(declared)
         return digest.hexdigest()
 
     def _rows_named(self, names: Sequence[str]) -> NDArray[np.int_]:
