@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
 from chiasm.evaluation.estimates import CONFIDENCE, MAX_MISSING, mean_over_folds, mean_over_labels, percentile_interval
-from chiasm.evaluation.intervals import Counts, TestFold, fold_values, one_label, redrawn
+from chiasm.evaluation.intervals import Counts, TestFold, all_redrawn, fold_values, one_label, redrawn
 from chiasm.evaluation.within import Strata, within
 from chiasm.metrics.scores import PRIMARY
 from chiasm.metrics.weighted import Floats
@@ -27,7 +27,7 @@ ROUNDING = 1e-9  # metrics that differ by less than this in every fold and draw 
 class Contrast:
     """Difference between two primary metrics with its 95 % interval; all NaN where it is not estimable.
 
-    The ends alone are NaN where there is no interval: one fold, whose patients are all of one group.
+    The ends alone are NaN where there is no interval: one fold, whose patients are of one group or of too few.
 
     `same` is True if the difference is zero in every fold and every draw, because both sides rank the patients alike
     (for regression: predict the same); it is then zero by construction, and its interval says nothing. `corrected` and
@@ -89,15 +89,16 @@ def within_values(
         judged = [
             fold.take(np.asarray((column >= 0).any(axis=1))) for fold, column in zip(own_folds, columns, strict=True)
         ]
-        can_be_drawn = any(redrawn(draws, [fold]) for fold in judged)
-        points, drawn = [], []
-        for fold, frame, column in zip(own_folds, own_frames, columns, strict=True):
-            points.append(within(kind, frame, fold.outcome, own_classes, column))
+        parts = list(zip(own_folds, own_frames, columns, strict=True))
+        points = np.stack([within(kind, frame, fold.outcome, own_classes, column) for fold, frame, column in parts])
+        can_be_drawn = all_redrawn(points, [redrawn(draws, [fold]) for fold in judged])
+        drawn = []
+        for fold, frame, column in parts:
             weights = draws[:, fold.patients].astype(np.float64)
             drawn.append(
                 within(kind, frame, fold.outcome, own_classes, column, weights) if can_be_drawn else np.zeros(0)
             )
-        values.append((np.stack(points), np.stack(drawn)))
+        values.append((points, np.stack(drawn)))
     return values
 
 
@@ -117,9 +118,9 @@ def contrast(ours: Values, theirs: Values, *, n_test: float, n_train: float) -> 
     """Estimate ours minus theirs: the mean over folds, with the wider of two 95 % intervals.
 
     The corrected resampled t interval reflects the sampling of training sets, the bootstrap that of tested patients.
-    With one fold there is only the bootstrap; where the patients of each fold are of one group, and nothing can be
-    drawn, only the other. A fold without a value is left out; if more than a fifth of the folds are missing, the
-    contrast is not estimable.
+    With one fold there is only the bootstrap; where the patients of a fold are of one group, and cannot be drawn, or a
+    label is missing in too many draws, only the other. A fold without a value is left out; if more than a fifth of the
+    folds are missing, the contrast is not estimable.
 
     Args:
         n_test, n_train: mean numbers of test and training patients per fold.

@@ -1,7 +1,7 @@
 """Means with intervals, or "not estimable", from metric values in folds and bootstrap draws.
 
-Draws of shape (J, 0) are those of patients who cannot be drawn again, because all are of one unit that is drawn whole:
-there is a mean, and no interval.
+Draws of shape (J, 0) are those of patients who cannot be drawn again, because all of a fold are of one unit that is
+drawn whole: there is a mean, and no interval. How patients are drawn decides the interval and never the mean.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chiasm.metrics.weighted import Floats, ratio
+from chiasm.metrics.weighted import Floats
 from chiasm.shown import interval
 
 CONFIDENCE = 0.95
@@ -86,23 +86,28 @@ def mean_over_labels(values: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, F
     """Average the `fold_values` of several labels: the share of each fold (J,), and the mean in each draw (R,).
 
     Each label is averaged over its folds first, so that a label missing from a fold or draw does not leave the mean to
-    easier labels; the shares of the folds are scaled so that their mean is the overall mean. A label whose mean or
-    interval cannot be estimated is left out; if none remains, all values are NaN. One that has no interval, because its
-    patients are of one unit, is left out too, unless no label has one.
+    easier labels; the shares of the folds are scaled so that their mean is the overall mean. A label whose mean cannot
+    be estimated from the patients themselves is left out; if none remains, all values are NaN. The draws do not decide
+    which labels are in the mean, only whether it has an interval (`draws_of_labels`).
     """
-    drawable = [pair for pair in values if pair[1].shape[1]] or values
-    kept = [(point[:, 0], mean_over_folds(drawn)) for point, drawn in drawable if estimate(point, drawn).estimable]
+    kept = [(point[:, 0], drawn) for point, drawn in values if np.isfinite(mean_over_folds(point)[0])]
     if not kept:
-        return np.full(len(drawable[0][0]), np.nan), np.full(drawable[0][1].shape[1], np.nan)
+        return np.full(len(values[0][0]), np.nan), np.full(values[0][1].shape[1], np.nan)
     points = np.stack([point for point, _ in kept])  # (K, J)
     told = ~np.isnan(points)
     share = np.where(told, points, 0.0) * points.shape[1] / told.sum(axis=1, keepdims=True)
-    drawn = np.stack([means for _, means in kept])  # (K, R)
-    known = ~np.isnan(drawn)
-    return (
-        np.where(told.any(axis=0), share.mean(axis=0), np.nan),
-        ratio(np.where(known, drawn, 0.0).sum(axis=0), known.sum(axis=0)),
-    )
+    return np.where(told.any(axis=0), share.mean(axis=0), np.nan), draws_of_labels([drawn for _, drawn in kept])
+
+
+def draws_of_labels(values: Sequence[Floats]) -> Floats:
+    """Average the draws (J, R) of several labels, giving (R,) means; NaN in a draw that lacks one of the labels.
+
+    R = 0, no interval, where a label cannot be drawn again, or where more than a fifth of the draws lack one.
+    """
+    if not all(drawn.shape[1] for drawn in values):
+        return np.zeros(0)
+    means = np.stack([mean_over_folds(drawn) for drawn in values]).mean(axis=0)
+    return means if np.isnan(means).mean() <= MAX_MISSING else np.zeros(0)
 
 
 def estimate_of_labels(values: Sequence[tuple[Floats, Floats]]) -> Estimate:

@@ -5,13 +5,14 @@ every repeat of the cross-validation. A metric is computed within each test fold
 the same however many patients it has; calibration and scaled losses, which do not compare patients with each other, are
 pooled over the folds of a repeat and averaged over repeats.
 The intervals are conditional on the fitted models: they reflect the sampling of test patients, not of training sets.
-Where the patients of each fold are all of one group, a draw holds them equally often, and the metric is the same in
-each: there is nothing to draw, and no interval. It is decided here (`redrawn`), for whoever asks for one.
+Where the patients of a fold are all of one group, a draw holds them equally often, and the metric is the same in each:
+there is nothing to draw. The other folds alone would give too narrow an interval for the mean over all, so that there
+is none unless every fold with a value can be drawn. It is decided here (`all_redrawn`), for whoever asks for one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,6 +73,10 @@ class TestFold:
         )
 
 
+Tested = tuple[TestFold, pd.DataFrame]
+"""A fold with what a recipe predicts for its patients, in their order."""
+
+
 def bootstrap_weights(n: int, draws: int, rng: np.random.Generator, groups: ArrayLike | None = None) -> Counts:
     """Draw bootstrap counts: how often each of n patients occurs in each draw.
 
@@ -124,13 +129,28 @@ def patient_draws(folds: Sequence[TestFold], n_patients: int, draws: int, seed: 
 def redrawn(draws: Counts, folds: Sequence[TestFold]) -> bool:
     """Return True if a draw counts some patients of these folds otherwise than others, among those of known outcome.
 
-    Patients of one group are counted alike, and so is the only group of each fold.
+    Patients of one group are counted alike. The only group of a fold is counted the same in every draw, and where one
+    of several folds is so, the folds together are not drawn again either.
 
     Args:
         draws: (R, N) counts over the cohort.
+        folds: one fold, or those of a repeat, whose patients are pooled.
     """
-    counts = draws[:, np.concatenate([fold.patients[fold.outcome.known] for fold in folds])]
+    known = [rows for fold in folds if len(rows := fold.patients[fold.outcome.known])]
+    if not known or any((draws[:, rows] == draws[:1, rows[:1]]).all() for rows in known):
+        return False
+    counts = draws[:, np.concatenate(known)]
     return bool((counts != counts[:, :1]).any())
+
+
+def all_redrawn(points: Floats, can: Sequence[bool]) -> bool:
+    """Return True if every fold that has a value can be drawn again, and there is one that can.
+
+    Args:
+        points: (J, 1) values in the folds, or in the repeats for a pooled metric; NaN where there is none.
+        can: J answers of `redrawn`.
+    """
+    return any(can) and bool(np.all(np.isnan(points[:, 0]) | np.asarray(can)))
 
 
 def fold_metric_draws(
@@ -196,7 +216,7 @@ def trial_scores(
         draws: (R, N) counts from `patient_draws`, the same for every recipe that is compared.
 
     Returns:
-        {metric id: estimate}; one without an interval where the patients of each fold are of one group.
+        {metric id: estimate}; one without an interval where the patients of a fold with a value are of one group.
     """
     if kind_of(kind).has_labels:
         several = [
@@ -219,36 +239,37 @@ def fold_values(
     """Compute each metric within each fold, (J, 1), and in each draw, (J, R); all NaN if there are too few events.
 
     For a pooled metric J is the number of repeats, because the folds of a repeat form one set of patients. The draws
-    are (J, 0) where no fold, or no such set, can be drawn otherwise (`redrawn`).
+    are (J, 0) where a fold, or such a set, has a value and cannot be drawn otherwise (`all_redrawn`).
     """
     enough = trial_estimable(kind, folds, len(classes))
-    chosen = chosen_metrics(kind, metrics)
-    within = [metric.id for metric in chosen if not metric.pooled]
-    pooled = [metric.id for metric in chosen if metric.pooled]
-    found: dict[str, tuple[list[Floats], list[Floats]]] = {name: ([], []) for name in (*within, *pooled)}
     both = list(zip(folds, predictions, strict=True))
     repeats = [[pair for pair in both if pair[0].repeat == repeat] for repeat in sorted({own.repeat for own in folds})]
 
-    def add(side: int, values: Mapping[str, Floats]) -> None:
-        for name, value in values.items():
-            found[name][side].append(value if enough else np.full_like(value, np.nan))
+    def of_fold(part: Sequence[Tested], names: Sequence[str], counts: Counts | None) -> dict[str, Floats]:
+        ((fold, frame),) = part
+        weights = None if counts is None else counts[:, fold.patients]
+        return fold_metric_draws(kind, frame, fold, classes, weights, names)
 
-    can_be_drawn = any(redrawn(draws, [fold]) for fold in folds)
-    for fold, frame in both if within else ():
-        add(0, fold_metric_draws(kind, frame, fold, classes, None, within))
-        drawn = draws[:, fold.patients]
-        add(1, fold_metric_draws(kind, frame, fold, classes, drawn, within) if can_be_drawn else none_of(within))
-    can_be_drawn = any(redrawn(draws, [fold for fold, _ in own]) for own in repeats)
-    for own in repeats if pooled else ():
-        add(0, score_pooled(kind, [(frame, fold.outcome, fold.train, None) for fold, frame in own], classes, pooled))
-        parts = [(frame, fold.outcome, fold.train, draws[:, fold.patients]) for fold, frame in own]
-        add(1, score_pooled(kind, parts, classes, pooled) if can_be_drawn else none_of(pooled))
-    return {name: (np.stack(point), np.stack(drawn)) for name, (point, drawn) in found.items() if point}
+    def of_repeat(part: Sequence[Tested], names: Sequence[str], counts: Counts | None) -> dict[str, Floats]:
+        weights = [None if counts is None else counts[:, fold.patients] for fold, _ in part]
+        parts = [(frame, fold.outcome, fold.train, own) for (fold, frame), own in zip(part, weights, strict=True)]
+        return score_pooled(kind, parts, classes, names)
 
-
-def none_of(metrics: Sequence[str]) -> dict[str, Floats]:
-    """Values of metrics in no draw at all."""
-    return {name: np.zeros(0) for name in metrics}
+    found: dict[str, tuple[Floats, Floats]] = {}
+    for pooled, values, parts in ((False, of_fold, [[pair] for pair in both]), (True, of_repeat, repeats)):
+        names = [metric.id for metric in chosen_metrics(kind, metrics) if metric.pooled == pooled]
+        if not names or not parts:
+            continue
+        each = [values(part, names, None) for part in parts]
+        point = {name: np.stack([own[name] if enough else np.full(1, np.nan) for own in each]) for name in names}
+        can = [redrawn(draws, [fold for fold, _ in part]) for part in parts]
+        wanted = [name for name in names if all_redrawn(point[name], can)]
+        drawn = [values(part, wanted, draws) if wanted and enough else {} for part in parts]
+        unknown = np.full(len(draws), np.nan)
+        for name in names:
+            rows = [own.get(name, unknown if name in wanted else np.zeros(0)) for own in drawn]
+            found[name] = point[name], np.stack(rows)
+    return found
 
 
 def one_label(

@@ -147,7 +147,7 @@ def concluded(trial: Trial, found: External, apart: Estimate | None) -> tuple[st
     if not apart.estimable:
         return CANNOT_TELL, f"On the {who} {pair} is not estimable in {label}: they are too few to say anything."
     if not apart.bounded:
-        why = "they are of one group, which is drawn as a whole"
+        why = "they are of one group, or of too few, and groups are drawn as a whole"
         return CANNOT_TELL, f"On the {who} {pair} is {apart} in {label}: {why}."
     value = f"On the {who} {pair} is {apart.mean:.3f} in {label} (95 % interval {apart.low:.3f} to {apart.high:.3f})"
     told = judged(verdict, apart)

@@ -11,7 +11,7 @@ from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, PREDICTS_
 from chiasm.shown import NO_INTERVAL, NOT_ESTIMABLE
 
 _MOST_DIGITS = 6
-ONE_CLUSTER = "the patients of a test fold are all of one cluster, which is drawn as a whole"
+ONE_CLUSTER = "the patients of a test fold are all of one cluster, or of too few, and clusters are drawn as a whole"
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def at_site(trial: Trial, recipe: str, here: np.ndarray, salt: int) -> tuple[flo
 
 SMALLEST_SPREAD = 1e-9  # below it a standard error is a rounding: the site's patients cannot be ranked, or all are
 TOO_SMALL = "too small to be estimated"
-ONE_GROUP = "of one group, without an interval"
+ONE_GROUP = "of one group, or of too few, without an interval"
 NO_SPREAD = "not estimable, because every draw of its patients has the same value, as of a constant prediction"
 
 

@@ -120,7 +120,8 @@ class Trial:
     def table(self) -> pd.DataFrame:
         """Table of the recipes: recipe, metric, mean, low, high (NaN if not estimable), seconds, trained_parameters.
 
-        Low and high alone are NaN where there is no interval, because the patients of each fold are of one group.
+        Low and high alone are NaN where there is no interval, because the patients of a fold are of one group, or a
+        label is missing in too many draws.
 
         `interval` says what low and high are: "conditional", the 95 % interval given the fitted models, which reflects
         the sampling of tested patients and not that of training sets.

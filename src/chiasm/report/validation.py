@@ -111,7 +111,8 @@ def opening(validation: Validation) -> str:
     if not score.estimable:
         return f"{sentence(metric.label)} is not estimable in {whom}: too few for a number."
     if not score.bounded:
-        return f"{sentence(metric.label)} is {score} in {whom}, who are of one group, which is drawn as a whole."
+        why = "who are of one group, or of too few, and groups are drawn as a whole"
+        return f"{sentence(metric.label)} is {score} in {whom}, {why}."
     return (
         f"{sentence(metric.label)} is {score.mean:.3f} (95 % interval {score.low:.3f} to {score.high:.3f}) in {whom}."
     )
