@@ -11,7 +11,7 @@ import pytest
 
 from chiasm.cohort import Outcome
 from chiasm.evaluation.contrasts import Contrast, contrast, whole_values, within_values
-from chiasm.evaluation.estimates import Estimate, mean_over_labels
+from chiasm.evaluation.estimates import Estimate, estimate_of_labels, mean_over_labels
 from chiasm.evaluation.intervals import TestFold, patient_draws, trial_differences, trial_scores
 
 LABELS = ("A", "B")
@@ -149,3 +149,16 @@ def test_only_draws_with_every_label_are_used() -> None:
     low[0, 4] = np.nan
     share, drawn = mean_over_labels([(point, low), (point, high)])
     assert share.mean() == 0.5 and drawn.shape == (0,), "a quarter of the draws lack a label"
+
+
+def test_a_fold_without_a_value_of_any_label_makes_no_difference_larger() -> None:
+    rng = np.random.default_rng(0)
+    gains = [np.array([0.1, 0.2, 0.3, 0.4, np.nan]), np.array([0.3, 0.3, np.nan, 0.3, np.nan])]
+    for own in (gains, [gains[0], np.r_[gains[1][:2], 0.3, 0.3, np.nan]]):
+        draws = [np.where(np.isnan(one), np.nan, 0)[:, None] + rng.normal(0.3, 0.1, (5, 50)) for one in own]
+        sides = [(one[:, None], drawn) for one, drawn in zip(own, draws, strict=True)]
+        nothing = [(0 * point, 0 * drawn) for point, drawn in sides]
+        means = [np.nanmean(one) for one in own if np.isnan(one).mean() <= 0.2]
+        found = contrast(sides, nothing, n_test=60, n_train=240)
+        assert found.mean == pytest.approx(np.mean(means))
+        assert estimate_of_labels(sides).mean == pytest.approx(found.mean)

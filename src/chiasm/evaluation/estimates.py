@@ -86,17 +86,19 @@ def mean_over_labels(values: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, F
     """Average the `fold_values` of several labels: the share of each fold (J,), and the mean in each draw (R,).
 
     Each label is averaged over its folds first, so that a label missing from a fold or draw does not leave the mean to
-    easier labels; the shares of the folds are scaled so that their mean is the overall mean. A label whose mean cannot
-    be estimated from the patients themselves is left out; if none remains, all values are NaN. The draws do not decide
-    which labels are in the mean, only whether it has an interval (`draws_of_labels`).
+    easier labels; shares are scaled so that their mean, over the folds in which a label has a value, is
+    the overall mean. A label whose mean cannot be estimated from the patients themselves is left out; if none remains,
+    all values are NaN. The draws do not decide which labels are in the mean, only whether it has an interval
+    (`draws_of_labels`).
     """
     kept = [(point[:, 0], drawn) for point, drawn in values if np.isfinite(mean_over_folds(point)[0])]
     if not kept:
         return np.full(len(values[0][0]), np.nan), np.full(values[0][1].shape[1], np.nan)
     points = np.stack([point for point, _ in kept])  # (K, J)
     told = ~np.isnan(points)
-    share = np.where(told, points, 0.0) * points.shape[1] / told.sum(axis=1, keepdims=True)
-    return np.where(told.any(axis=0), share.mean(axis=0), np.nan), draws_of_labels([drawn for _, drawn in kept])
+    some = told.any(axis=0)  # folds in which a label has a value: whoever averages the shares leaves out the others
+    share = np.where(told, points, 0.0) * some.sum() / told.sum(axis=1, keepdims=True)
+    return np.where(some, share.mean(axis=0), np.nan), draws_of_labels([drawn for _, drawn in kept])
 
 
 def draws_of_labels(values: Sequence[Floats]) -> Floats:
@@ -113,4 +115,4 @@ def draws_of_labels(values: Sequence[Floats]) -> Floats:
 def estimate_of_labels(values: Sequence[tuple[Floats, Floats]]) -> Estimate:
     """Estimate the mean over labels with its percentile interval."""
     share, drawn = mean_over_labels(values)
-    return estimate_of(float(np.nansum(share) / len(share)) if np.isfinite(share).any() else np.nan, drawn)
+    return estimate_of(float(mean_over_folds(share[:, None])[0]), drawn)

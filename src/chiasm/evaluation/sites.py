@@ -82,7 +82,7 @@ def at_site(trial: Trial, recipe: str, here: np.ndarray, salt: int) -> tuple[flo
             one, said, label = one_label(folds, frames, trial.classes, k)
             several.append(fold_values(trial.kind, one, said, label, draws, [metric])[metric])
         share, drawn = mean_over_labels(several)
-        mean = float(share.mean())
+        mean = float(mean_over_folds(share[:, None])[0])
     else:
         point, each = fold_values(trial.kind, folds, frames, trial.classes, draws, [metric])[metric]
         mean, drawn = float(mean_over_folds(point)[0]), mean_over_folds(each)
