@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import chiasm
+from chiasm.cohort import CohortError
 from chiasm.cohort.seal import read_seal
 from chiasm.cohort.sealing import seal_cohort
 from chiasm.recipes.baselines.presence import Presence
@@ -124,3 +126,13 @@ def spoil(manifest: Path, *, values: bool = True, outcomes: bool = True) -> None
             if file.exists():
                 file.write_bytes(b"no array")
     patients.to_csv(folder / "patients.csv", index=False)
+
+
+def seal_of(manifest: Path) -> Path:
+    return manifest.with_suffix(".seal.json")
+
+
+def refusal(manifest: Path) -> str:
+    with pytest.raises(CohortError) as fault:
+        chiasm.open_cohort(manifest)
+    return str(fault.value)

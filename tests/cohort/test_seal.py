@@ -17,14 +17,10 @@ from chiasm.cohort import CohortError, check_values
 from chiasm.cohort.cells import tidy
 from chiasm.cohort.held_back import without_rows
 from chiasm.cohort.manifest import read_manifest
-from chiasm.cohort.seal import _write, add_opening, identity_of, read_seal
-from chiasm.cohort.sealing import FEWEST, compared, open_sealed, seal_cohort
+from chiasm.cohort.seal import add_opening, identity_of, read_seal
+from chiasm.cohort.sealing import FEWEST, open_sealed, seal_cohort
 from chiasm.metrics.scores import MIN_EVENTS
-from sealed_cohorts import TARGETS, sealed_cohort, sealed_names, spoil, write_cohort
-
-
-def seal_of(manifest: Path) -> Path:
-    return manifest.with_suffix(".seal.json")
+from sealed_cohorts import TARGETS, refusal, seal_of, sealed_cohort, sealed_names, spoil, write_cohort
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +30,6 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run in ("run", "other"):
         add_opening(seal_of(manifest), read_seal(seal_of(manifest)).identity, run, ["presence"])
     return manifest
-
-
-def refusal(manifest: Path) -> str:
-    with pytest.raises(CohortError) as fault:
-        chiasm.open_cohort(manifest)
-    return str(fault.value)
 
 
 @pytest.mark.parametrize("kind", TARGETS)
@@ -131,31 +121,6 @@ def test_of_warnings_a_sealing_says_nothing(tmp_path: Path, capsys: pytest.Captu
     assert any(problem.leak for problem in check_values(manifest))
     chiasm.seal(manifest)
     assert seal_of(manifest).exists() and capsys.readouterr() == ("", "")
-
-
-def test_a_changed_group_or_site_of_a_sealed_patient_is_found_and_an_older_seal_stays_valid(tmp_path: Path) -> None:
-    manifest = sealed_cohort(tmp_path, more="")
-    table, name = tmp_path / "patients.csv", min(sealed_names(manifest))
-    text, seal = table.read_text(), read_seal(seal_of(manifest))
-    document = json.loads(seal_of(manifest).read_text())
-    assert document.pop("belonging")
-    document["identity"] = identity_of(document)
-    for column in ("family", "site"):
-        patients = pd.read_csv(table, dtype=str)
-        patients.loc[patients["case"] == name, column] = "other"
-        patients.to_csv(table, index=False)
-        assert compared(manifest, seal)[0] == ["the group or the site of a sealed patient has changed"]
-        seal_of(manifest).write_text(json.dumps(document))  # as it was written before groups and sites were in it
-        assert compared(manifest, read_seal(seal_of(manifest))) == ([], [])
-        _write(seal_of(manifest), read_seal(seal_of(manifest)))  # as an opening does: an older chiasm reads it still
-        assert json.loads(seal_of(manifest).read_text()) == document
-        seal_of(manifest).write_text(json.dumps(seal.model_dump(mode="json")))
-        table.write_text(text)
-    assert compared(manifest, seal) == ([], [])
-    emptied = {**json.loads(seal_of(manifest).read_text()), "belonging": ""}
-    seal_of(manifest).write_text(json.dumps(emptied))
-    with pytest.raises(CohortError, match="does not have the hash"):
-        read_seal(seal_of(manifest))
 
 
 def test_no_identifier_and_no_outcome_stands_in_the_file(tmp_path: Path) -> None:
@@ -297,17 +262,6 @@ def test_a_file_that_is_no_seal_opens_nothing(tmp_path: Path) -> None:
     assert "cohort.seal.json: the seal of the cohort" in refusal(manifest)
 
 
-def test_a_sealed_patient_who_is_gone_or_another_target_is_found(tmp_path: Path) -> None:
-    manifest = sealed_cohort(tmp_path)
-    patients = pd.read_csv(tmp_path / "patients.csv")
-    gone = patients["case"] == sorted(sealed_names(manifest))[0]
-    patients[~gone].to_csv(tmp_path / "patients.csv", index=False)
-    assert "1 of the" in refusal(manifest) and "case-" not in refusal(manifest)
-    patients.to_csv(tmp_path / "patients.csv", index=False)
-    manifest.write_text(manifest.read_text().replace(TARGETS["classification"], TARGETS["regression"]))
-    assert "sealed for another target (classification of label)" in refusal(manifest)
-
-
 def test_a_lost_seal_is_missed_where_the_manifest_names_it(tmp_path: Path) -> None:
     asked = '[seal]\ntest = 0.25\nseed = 4\nby = "site"\n'
     manifest = write_cohort(tmp_path, more=asked)
@@ -380,44 +334,6 @@ def test_a_cohort_is_sealed_once(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="sealed already"):
         chiasm.seal(manifest, 0.3)
     assert seal_of(manifest).read_bytes() == before
-
-
-def test_what_has_changed_since_is_named(tmp_path: Path) -> None:
-    manifest = sealed_cohort(tmp_path)
-    seal = read_seal(seal_of(manifest))
-    assert compared(manifest, seal) == ([], [])
-    patients = pd.read_csv(tmp_path / "patients.csv", dtype=str)
-    inside = patients["case"].isin(sealed_names(manifest))
-    changed = patients.copy()
-    changed.loc[~inside, "age"] = "50"  # of the others whatever is mended
-    changed.sample(frac=1, random_state=0).to_csv(tmp_path / "patients.csv", index=False)
-    assert compared(manifest, seal) == ([], [])
-    row = inside[inside].index[0]
-    changed.loc[row, "label"] = "no" if patients.loc[row, "label"] == "yes" else "yes"
-    changed.to_csv(tmp_path / "patients.csv", index=False)
-    assert compared(manifest, seal) == (["an outcome of a sealed patient has changed"], [])
-    changed.loc[row, ["label", "age"]] = [patients.loc[row, "label"], "61.25"]
-    changed.to_csv(tmp_path / "patients.csv", index=False)
-    assert compared(manifest, seal) == (["a value of a sealed patient in modality 'clinical' has changed"], [])
-    patients.to_csv(tmp_path / "patients.csv", index=False)
-    manifest.write_text(manifest.read_text().replace('"age", "sex", ', '"age", '))
-    assert compared(manifest, seal) == ([], ["clinical"])
-
-
-def test_a_molecule_is_compared_as_it_is_written(tmp_path: Path) -> None:
-    """Whatever version of a package is there to read it."""
-    manifest = write_cohort(
-        tmp_path, more="\n[modalities.drug]\nkind = 'molecule'\ntable = 'drugs.csv'\ncolumn = 'smiles'\n"
-    )
-    ids = pd.read_csv(tmp_path / "patients.csv")["case"]
-    drugs = pd.DataFrame({"case": ids, "smiles": ["C" * (1 + k % 7) + "O" for k in range(len(ids))]})
-    drugs.to_csv(tmp_path / "drugs.csv", index=False)
-    seal_cohort(manifest, 0.25)
-    seal = read_seal(seal_of(manifest))
-    assert compared(manifest, seal) == ([], [])
-    drugs["smiles"] = [text[::-1] for text in drugs["smiles"]]  # the same molecules
-    drugs.to_csv(tmp_path / "drugs.csv", index=False)
-    assert compared(manifest, seal) == (["a value of a sealed patient in modality 'drug' has changed"], [])
 
 
 def noted(file: str, identity: str, number: int) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import chiasm
-from adapted_cohorts import network_of, notes, scans, trunk_of
+from adapted_cohorts import network_of, scans, trunk_of
 from chiasm.adapters import NormTuning, ScaleShift, attach, orthogonality
 from chiasm.adapters.hidden_tokens import HiddenStates, layer_tokens
 from chiasm.adapters.sites import blocks, feed_forwards, norms, projections
@@ -25,24 +25,8 @@ from chiasm.recipes.adaptation.trunks import adapted_modalities, with_others
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
 from chiasm.tokens import Tokens
-from tiny_models import tiny_models
 
 QUICK = "epochs=2,latent_width=4"
-
-
-@pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return tiny_models(tmp_path_factory.mktemp("models")), tmp_path_factory.mktemp("store")
-
-
-@pytest.fixture(scope="module")
-def cohort(places: Any) -> chiasm.Cohort:
-    return notes(*places)
-
-
-@pytest.fixture(scope="module")
-def images(places: Any) -> chiasm.Cohort:
-    return scans(*places)
 
 
 def fusion_of(cohort: chiasm.Cohort) -> int:

@@ -9,30 +9,14 @@ import pytest
 import torch
 
 import chiasm
-from adapted_cohorts import notes, scans, trunk_of
+from adapted_cohorts import scans, trunk_of
 from chiasm.adapters.sites import attentions, blocks, feed_forwards
 from chiasm.encoders.choice import choose
 from chiasm.fitting.base import trainable
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
-from tiny_models import tiny_models
 
 QUICK = "epochs=2,latent_width=4"
-
-
-@pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return tiny_models(tmp_path_factory.mktemp("models")), tmp_path_factory.mktemp("store")
-
-
-@pytest.fixture(scope="module")
-def cohort(places: Any) -> chiasm.Cohort:
-    return notes(*places)
-
-
-@pytest.fixture(scope="module")
-def images(places: Any) -> chiasm.Cohort:
-    return scans(*places)
 
 
 @pytest.mark.parametrize("name", ["vit", "dinov2", "clip"])

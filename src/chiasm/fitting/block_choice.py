@@ -12,7 +12,7 @@ from chiasm.cohort import Outcome
 from chiasm.heads.response import calibration
 from chiasm.linear.block_ridge import Blocks, Fitted, Weighted, fit_blocks
 from chiasm.linear.likelihood import FoldLikelihood
-from chiasm.linear.linear import information
+from chiasm.linear.linear import information, stretched
 from chiasm.linear.losses import loss_of
 from chiasm.linear.target_units import TargetUnits
 
@@ -89,7 +89,7 @@ def choose_blocks(
         units.outside(intercept),
         slope,
         float(units.outside(centre)),
-        units.outside(centre + slope * (link - centre)),
+        units.outside(stretched(link, slope, centre)),
     )
 
 

@@ -15,7 +15,7 @@ from chiasm.heads.response import calibration
 from chiasm.linear.boosted_trees import Booster, Growth
 from chiasm.linear.elastic_net import STEPS, fit_elastic_net, penalty_grid
 from chiasm.linear.likelihood import FoldLikelihood
-from chiasm.linear.linear import Linear, fit_path, information
+from chiasm.linear.linear import Linear, fit_path, information, stretched
 from chiasm.linear.shared_rows import Rows
 from chiasm.linear.target_units import TargetUnits
 
@@ -155,5 +155,5 @@ def _chosen(
 ) -> Chosen:
     """Calibrate links that are in standard units, as the outcome is; the model is in the target's own."""
     slope, centre = calibration(kind, raw, outcome, folds)
-    links, levels = (units.outside(centre + slope * (own - centre)) for own in (raw, levels))
+    links, levels = (units.outside(stretched(own, slope, centre)) for own in (raw, levels))
     return Chosen(model, penalty, slope, float(units.outside(centre)), links, levels, units.outside(raw), loss)

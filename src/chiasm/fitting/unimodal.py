@@ -22,7 +22,7 @@ from chiasm.fitting.base import Training
 from chiasm.fitting.bent import Part, bent_rivals
 from chiasm.fitting.inner_choice import Chosen, choose_penalty, choose_sparse
 from chiasm.fitting.shared import projected, shared_features
-from chiasm.linear.linear import Linear
+from chiasm.linear.linear import Linear, stretched
 from chiasm.linear.losses import LOSSES
 from chiasm.linear.shared_rows import mapped
 
@@ -104,7 +104,7 @@ class Unimodal:
             link = self.bent.raw_link(self.features, raw)
         else:
             link = self.linear.linear_predictor(self._inputs(raw))
-        own = np.asarray(self.centre + self.slope * (link - self.centre))
+        own = stretched(link, self.slope, self.centre)
         return own if shared is None else own[shared.index]
 
     def _inputs(self, raw: Any) -> Array:

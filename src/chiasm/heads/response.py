@@ -15,6 +15,7 @@ from chiasm.errors import count
 from chiasm.heads.kinds import HEADS
 from chiasm.limits import HORIZONS
 from chiasm.linear.likelihood import FoldLikelihood
+from chiasm.linear.linear import stretched
 from chiasm.targets import Outcome, Target
 
 Array = NDArray[np.float64]
@@ -135,7 +136,7 @@ def calibration(
     """
     centre, likelihood = centre_of(kind, link), FoldLikelihood(kind, outcome, folds)
     found = minimize_scalar(
-        lambda slope: likelihood(centre + slope * (link - centre) + level),
+        lambda slope: likelihood(stretched(link, slope, centre) + level),
         bounds=(0.01, 3.0),
         method="bounded",
     )
@@ -145,7 +146,7 @@ def calibration(
 def calibrated_nll(kind: str, link: Array, outcome: Outcome) -> float:
     """Return the smallest `nll` that a slope gives links `(n, K)`, by which models are compared before calibration."""
     slope, centre = calibration(kind, link, outcome)
-    return FoldLikelihood(kind, outcome)(centre + slope * (link - centre))
+    return FoldLikelihood(kind, outcome)(stretched(link, slope, centre))
 
 
 def centre_of(kind: str, link: Array) -> float:

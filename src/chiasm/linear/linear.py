@@ -38,6 +38,7 @@ __all__ = [
     "fit_ridge_logistic",
     "information",
     "nll",
+    "stretched",
     "survival_at",
 ]
 
@@ -62,6 +63,11 @@ class Linear:
         if isinstance(features, SharedRows):
             return features @ self.coef + self.intercept
         return np.asarray(np.asarray(features, np.float64) @ self.coef + self.intercept)
+
+
+def stretched(link: Any, slope: float, centre: Any) -> Array:
+    """Calibrate links: `centre + slope (link - centre)`."""
+    return np.asarray(centre + slope * (link - centre))
 
 
 def fit_path(

@@ -19,7 +19,7 @@ from chiasm.fitting.row import Row
 from chiasm.fitting.shared import shared_features
 from chiasm.fitting.unimodal import COMPONENTS, Unimodal, columns_for_sparse, fit_unimodal, inner_folds
 from chiasm.heads.response import Response
-from chiasm.linear.linear import Linear
+from chiasm.linear.linear import Linear, stretched
 from chiasm.linear.losses import LOSSES
 from chiasm.linear.shared_rows import Rows, SharedRows
 from chiasm.linear.shared_rows import side_by_side as beside
@@ -56,7 +56,7 @@ class EarlyElasticNetPredictor:
         """Return the link `(B, K)`, float64."""
         seen = with_presence(columns(cohort, self.features, self.means), cohort, self.presence)
         raw = self.linear.linear_predictor(seen)
-        return np.asarray(self.centre + self.slope * (raw - self.centre))
+        return stretched(raw, self.slope, self.centre)
 
 
 def columns(cohort: Cohort, features: Mapping[str, Any], means: Mapping[str, np.ndarray]) -> Rows:
@@ -112,7 +112,7 @@ class EarlyFusionPredictor:
         """Return the link `(B, K)`, float64."""
         seen = with_presence(side_by_side(cohort, self.models, self.shares), cohort, self.presence)
         raw = self.linear.linear_predictor(self.projection(np.asarray(seen)))
-        return np.asarray(self.centre + self.slope * (raw - self.centre))
+        return stretched(raw, self.slope, self.centre)
 
 
 def side_by_side(cohort: Cohort, models: Mapping[str, Unimodal], shares: Mapping[str, float]) -> np.ndarray:

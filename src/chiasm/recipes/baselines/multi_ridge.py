@@ -16,16 +16,14 @@ from chiasm.fitting.row import Row
 from chiasm.fitting.shared import shared_features
 from chiasm.fitting.unimodal import inner_folds
 from chiasm.heads.response import Response
-from chiasm.linear.linear import Linear
+from chiasm.linear.linear import Linear, stretched
 from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 from chiasm.recipes.baselines.early import columns
 
 FREE = -3.0  # power of ten of the penalty of a free modality: enough to keep a category without events finite
 A_COLUMN = 2  # patients that a free column needs: events, for survival; of classes and labels those of the rarer value
-MOST_SQUARE = (
-    6_000  # the smaller of patients and columns: of each modality a matrix of 288 MB, factored some 1,500 times
-)
+MOST_SQUARE = 6_000  # the smaller of patients and columns: a matrix of 288 MB for each modality
 MOST_CELLS = 250_000_000  # patients times columns: 2 GB
 
 
@@ -56,7 +54,7 @@ class MultiRidgePredictor:
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64."""
         raw = self.linear.linear_predictor(columns(cohort, self.features, self.means))
-        return np.asarray(self.centre + self.slope * (raw - self.centre))
+        return stretched(raw, self.slope, self.centre)
 
 
 @dataclass(frozen=True)

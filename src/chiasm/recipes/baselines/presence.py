@@ -14,7 +14,7 @@ from chiasm.fitting.inner_choice import PENALTIES, choose_penalty
 from chiasm.fitting.row import Row
 from chiasm.fitting.unimodal import Prior, inner_folds
 from chiasm.heads.response import Response
-from chiasm.linear.linear import Linear
+from chiasm.linear.linear import Linear, stretched
 from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 
@@ -47,7 +47,7 @@ class PresencePredictor:
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64."""
         raw = self.linear.linear_predictor(indicators(cohort, self.modalities, self.patterns))
-        return np.asarray(self.centre + self.slope * (raw - self.centre))
+        return stretched(raw, self.slope, self.centre)
 
 
 def has(cohort: Cohort, modalities: tuple[str, ...]) -> np.ndarray:
