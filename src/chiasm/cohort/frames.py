@@ -15,7 +15,7 @@ from chiasm.cohort.annotated_block import block_of, is_annotated
 from chiasm.cohort.bags import given_bags
 from chiasm.cohort.cells import as_text, index_hours, tidy
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.genesets import read_gene_sets
+from chiasm.cohort.genesets import columns_of, read_gene_sets
 from chiasm.cohort.given import misunderstood
 from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.kinds import CELL, FILES, has_form, kind_named, known_kinds
@@ -146,8 +146,7 @@ def cohort_from_frames(
                 feature_groups[modality] = found_sets
                 continue
             members_of = {g: set(map(str, members)) for g, members in named.items()}
-            own_sets = {g: [c for c in known if c in members] for g, members in members_of.items()}
-            feature_groups[modality] = {g: members for g, members in own_sets.items() if members}
+            feature_groups[modality] = columns_of(members_of.items(), known)
             if not feature_groups[modality]:
                 what = "no group has a column of the modality"
                 how = written_otherwise(known, set().union(*members_of.values()))

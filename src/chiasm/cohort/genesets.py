@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from chiasm.cohort.near_names import written_otherwise
@@ -32,18 +32,20 @@ def read_gene_sets(folder: Path, name: str, columns: Sequence[str], modality: st
         raise CohortError(
             [error("is not text", "a GMT file is UTF-8 text", path=name, modality=modality, finding="broken-file")]
         ) from None
-    groups = {}
-    for line in lines:
-        parts = line.split("\t")
-        members = set(parts[2:])
-        known = [column for column in columns if column in members]
-        if parts[0] and known:
-            groups[parts[0]] = known
+    apart = [line.split("\t") for line in lines]
+    groups = columns_of(((parts[0], parts[2:]) for parts in apart if parts[0]), columns)
     if not groups:
         what = "no line names a group with a column of the modality"
         fix = "a line is name, description, members, apart by tabs"
-        named = sorted({member for line in lines for member in line.split("\t")[2:]})
+        named = sorted({member for parts in apart for member in parts[2:]})
         if how := written_otherwise(columns, named):
             what, fix = f"{what}: the file has them {how}", "write both alike"
         raise CohortError([error(what, fix, path=name, modality=modality, finding="empty-gene-sets")])
     return groups
+
+
+def columns_of(groups: Iterable[tuple[str, Iterable[str]]], columns: Sequence[str]) -> dict[str, list[str]]:
+    """Return the columns of each named group in their own order; a group without one is left out."""
+    place = {column: number for number, column in enumerate(columns)}
+    found = ((name, sorted({place[own] for own in members if own in place})) for name, members in groups)
+    return {name: [columns[number] for number in own] for name, own in found if own}
