@@ -84,7 +84,15 @@ def test_a_bag_is_an_array_of_numbers_or_the_path_of_one(tmp_path: Path) -> None
         assert chiasm.check_cohort(cohort) == chiasm.check_cohort(expected) == []
     masked = np.ma.masked_array(np.ones((3, 4)), mask=np.eye(3, 4))
     assert np.isnan(made(slides={**arrays, IDS[2]: masked}).raw("slides")[2]).sum() == 3
-    texts = (np.array([["a"]]), np.array([["1.5", "2"]]), np.array([["1.5", 2.0]], object))
+    rows = [np.ma.masked_array(np.ones(4), mask=[0, 1, 0, 0]), np.ma.masked_array(np.ones(4))]
+    assert np.isnan(made(slides={**arrays, IDS[2]: rows}).raw("slides")[2]).sum() == 1
+    texts = (
+        np.ma.masked_array([["1.5", "2"]]),
+        np.ma.masked_array([[1j]]),
+        np.array([["a"]]),
+        np.array([["1.5", "2"]]),
+        np.array([["1.5", 2.0]], object),
+    )
     for odd in (*texts, [[1, 2], [3]], None, {"a": 1}, np.ones((2, 2), complex)):
         with pytest.raises(CohortError, match=r"row 4, modality 'slides': what .* nor a path in 1 row \(row 4\)"):
             made(slides={**arrays, IDS[2]: odd})

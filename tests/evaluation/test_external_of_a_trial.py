@@ -90,8 +90,12 @@ def test_what_fails_after_the_fits_does_not_lose_the_trial(cohorts, tmp_path: Pa
         with pytest.raises(chiasm.TrialError, match="KeyError in test_external_of_a_trial, line") as fault:
             chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=other, resume=True)
         assert "WOB88" not in str(fault.value) and "Mend that cohort" not in str(fault.value)
-        copy = pickle.loads(pickle.dumps(ExternalError(str(fault.value))))  # as a pool of processes hands it on
-        assert str(copy) == str(fault.value) and copy.trial is None
+        copy = pickle.loads(pickle.dumps(fault.value))  # as a pool of processes hands it on
+        assert str(copy) == str(fault.value) and copy.trial.verdict == fault.value.trial.verdict
+        patch.setattr("chiasm.api.external_trial.told_by", lambda *told: np.zeros(2**60))
+        with pytest.raises(ExternalError, match=r"MemoryError|ValueError") as fault:
+            chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=other, resume=True)
+        assert fault.value.trial is not None and fault.value.trial.verdict is not None
     assert "it is the `trial` of this error" in unscored(other, None, ValueError())
     (tmp_path / "run" / "report.html").write_text("of a run that was stopped before its page")
     done = chiasm.evaluate(own, RECIPES, QUICK, out=tmp_path / "run", jobs=1, external=other, resume=True)

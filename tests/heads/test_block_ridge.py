@@ -137,8 +137,9 @@ def test_a_label_of_one_value_stays_at_half_a_patient_of_the_other(shape: str) -
     np.testing.assert_allclose(intercept, expected, atol=2e-5)
 
 
-def test_many_classes_share_a_preconditioner_and_have_the_same_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    values, outcome, loss, classes = drawn("three classes", "more columns")
+@pytest.mark.parametrize("kind", ["three classes", "multilabel"])
+def test_many_outputs_share_a_preconditioner_and_have_the_same_fit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    values, outcome, loss, classes = drawn(kind, "more columns")
     one = fitted(values, [2.0, 9.0], outcome, loss, classes)
     monkeypatch.setattr("chiasm.linear.block_ridge.MOST_FACTORS", 1)
     two = fitted(values, [2.0, 9.0], outcome, loss, classes)
@@ -177,3 +178,12 @@ def test_a_fit_is_two_arrays() -> None:
     fit = fit_blocks(Blocks(values).at([1.0, 1.0]), np.ones((60, 1)), loss.local(outcome, classes))
     assert isinstance(fit, Fitted) and fit.alpha.shape == (60, 3) and fit.gamma.shape == (1, 3)
     np.testing.assert_allclose(fit.alpha.sum(0), 0, atol=1e-8)  # the intercept is free
+
+
+def test_a_balanced_column_and_one_of_zeros_beside_many_have_their_units() -> None:
+    """Whatever the sum of a centred block's rows: the search for its largest component does not start at zero."""
+    two = np.tile([[1.0], [-1.0]], (50, 1))
+    wide = np.random.default_rng(0).normal(size=(100, 300))
+    balanced = np.concatenate([np.tile(row, (50, 1)) for row in (wide[:1], -wide[:1])])
+    units = Blocks([two, np.zeros((100, 1)), np.zeros((100, 200)), balanced]).units
+    np.testing.assert_allclose(units, [1.0, 1.0, 1.0, np.linalg.norm(wide[0])])

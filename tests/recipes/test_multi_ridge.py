@@ -73,7 +73,8 @@ def test_where_the_others_are_too_rare_the_free_one_is_penalised_too() -> None:
     values = {name: frame.rename(columns=str) for name, frame in values.items()}
     patients = pd.DataFrame({"y": rng.normal(size=60)}, ids)
     cohort = chiasm.cohort_from_frames(patients, values, target=chiasm.Regression("y"))
-    model = make_recipe("multi-ridge:free=a").fit(cohort, seed=0)
+    with pytest.warns(chiasm.FindingWarning, match="so that free=a is penalised too"):
+        model = make_recipe("multi-ridge:free=a").fit(cohort, seed=0)
     assert model.predictor.penalties["a"] > 0.01 and set(model.predictor.penalties) == {"a"}
 
 

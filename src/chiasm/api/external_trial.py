@@ -109,7 +109,7 @@ def add_external(
         return trial
     try:
         found, notes = picks_on(trial, cohort, external, recipes, seed=seed, device=device)
-    except (*OWN, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever it is, the trial is handed on with it
         raise ExternalError(unscored(external, out, error), trial) from error
     names = list(found.scores)
     apart = found.difference(*names) if len(names) > 1 else None

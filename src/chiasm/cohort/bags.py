@@ -35,11 +35,15 @@ def given_bags(given: Mapping[str, Any], modality: str, problems: list[Problem])
 
 
 def _numbers(own: Any) -> NDArray[Any]:
-    array = np.ma.filled(np.ma.asarray(own, dtype=np.float32), np.nan) if np.ma.isMaskedArray(own) else np.asarray(own)
+    rows = list(own) if isinstance(own, list | tuple) else []
+    masked = np.ma.isMaskedArray(own) or any(map(np.ma.isMaskedArray, rows))
+    array: NDArray[Any] = np.ma.array(own) if masked else np.asarray(own)
     if not array.ndim or array.dtype.kind not in "biufO":
         raise ValueError("a single value is no bag, and neither is a text")
     if array.dtype.kind == "O" and any(isinstance(value, str | bytes) for value in array.ravel()):
         raise ValueError("a text is no number")
+    if masked:
+        return np.asarray(np.ma.filled(array.astype(np.float32), np.nan))
     return array if array.dtype.kind in "biuf" else np.asarray(array.tolist(), dtype=np.float32)
 
 

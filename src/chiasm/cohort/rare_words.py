@@ -39,7 +39,7 @@ def rare_words(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np.int_]
     for name in (own.name for own in source.described if own.kind == "category" and own.name not in source.declared):
         codes, levels = pd.factorize(frame[name].iloc[rows])
         patients = np.bincount(codes[codes >= 0], minlength=len(levels))
-        trained = patients * (USUAL_FOLDS - 1) // USUAL_FOLDS
+        trained = np.maximum(1, patients * (USUAL_FOLDS - 1) // USUAL_FOLDS)  # a word of nobody is no word
         if _like_names(patients):
             number, few, model = f"{_lost(patients):,}", "patients", "a model"
         elif _like_names(trained):

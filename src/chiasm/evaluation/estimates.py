@@ -1,7 +1,7 @@
 """Means with intervals, or "not estimable", from metric values in folds and bootstrap draws.
 
 Draws of shape (J, 0) are those of patients who cannot be drawn again, because all of a fold are of one unit that is
-drawn whole: there is a mean, and no interval. How patients are drawn decides the interval and never the mean.
+drawn whole: there is a mean, and no interval. How patients are drawn never decides which labels are in a mean.
 """
 
 from __future__ import annotations

@@ -71,8 +71,9 @@ def choose_blocks(
     held = held or [None] * len(values)
     moving = [block for block, power in enumerate(held) if power is None]
     together = [tuple(power if own is None else own for own in held) for power in TOGETHER]
-    least = min(map(search.loss, together))
-    best = next(powers for powers in together if search.loss(powers) <= least + ALIKE * abs(least))  # the strongest
+    losses = np.array([search.loss(powers) for powers in together])
+    least = np.nanmin(losses)
+    best = together[int(np.flatnonzero(losses <= least + ALIKE * abs(least))[0])]  # the strongest
     for step in APART if len(values) > 1 else ():
         moved = True
         while moved:

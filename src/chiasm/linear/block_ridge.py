@@ -9,8 +9,8 @@ Journal of Computational and Graphical Statistics 2021, doi:10.1080/10618600.202
 these are). With fewer columns than patients the same steps are taken on the columns (Woodbury).
 
 Newton's equations are solved by conjugate gradients, preconditioned by the same equations with the curvature of each
-patient alone. Where the losses of patients do not depend on each other (labels, two classes, a number) that is the
-solution but for rounding; of Cox's likelihood and of more classes it leaves a few products with K.
+patient alone. Where the losses of patients do not depend on each other (up to eight labels, two classes, a number) that
+is the solution but for rounding; of Cox's likelihood, of more classes and of more labels it leaves products with K.
 """
 
 from __future__ import annotations
@@ -55,10 +55,14 @@ class Blocks:
     def __init__(self, values: Sequence[Array]) -> None:
         self.patients = len(values[0])
         self.wide = sum(block.shape[1] for block in values) > self.patients
-        raw = [block @ block.T if self.wide else block.T @ block for block in values]
-        self.units = [_unit(own, self.patients) for own in raw]
         self.values = list(values)
-        self.grams = [own / unit**2 for own, unit in zip(raw, self.units, strict=True)] if self.wide else []
+        self.grams = [block @ block.T for block in values] if self.wide else []
+        self.units = []
+        for number, block in enumerate(values):
+            smaller = block.T @ block if block.shape[1] <= self.patients or not self.wide else self.grams[number]
+            self.units.append(_unit(smaller, self.patients))
+            if self.wide:
+                self.grams[number] /= self.units[-1] ** 2
 
     def at(self, penalties: Sequence[float]) -> Weighted:
         """Return the blocks of all patients at these penalties."""
@@ -245,11 +249,11 @@ class _Preconditioner:
 
 def _unit(square: Array, patients: int) -> float:
     """Return the standard deviation of a block's first component from `x' x` or `x x'`; 1 where it has none."""
-    if not square.size:
+    if np.trace(square) <= patients * NO_SPREAD**2:  # the sum of all eigenvalues
         return 1.0
-    if len(square) > FEW:
-        largest = float(eigsh(square, k=1, v0=np.ones(len(square)), return_eigenvectors=False)[0])
+    if len(square) > FEW:  # from a start that no structure of the columns makes zero
+        start = np.random.default_rng(0).normal(size=len(square))
+        largest = float(eigsh(square, k=1, v0=start, return_eigenvectors=False)[0])
     else:
         largest = float(linalg.eigvalsh(square)[-1])
-    spread = float(np.sqrt(max(largest, 0.0) / patients))
-    return spread if spread > NO_SPREAD else 1.0
+    return float(np.sqrt(largest / patients))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders import features_of
+from chiasm.errors import FindingWarning
 from chiasm.fitting.base import BaseRecipe, Training
 from chiasm.fitting.block_choice import MOST_TRIED, choose_blocks
 from chiasm.fitting.row import Row
@@ -101,7 +103,12 @@ class MultiRidge(BaseRecipe):
         """
         cohort, kind = training.cohort, training.target.kind
         free = set(self.named_free) & set(cohort.modalities)
-        free = free if free < set(cohort.modalities) else set()
+        if free == set(cohort.modalities):
+            what = (
+                f"too few training patients have a modality that is not free, so that free={self.free} is penalised too"
+            )
+            warnings.warn(what, FindingWarning, stacklevel=4)
+            free = set()
         features, means = {}, {}
         for name in cohort.modalities:
             features[name] = features_of(cohort, name).fit(cohort.raw(name), [])
