@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -18,6 +15,8 @@ import pytest
 
 from chiasm import screen
 from chiasm.cli import main
+from cohort_folder import MANIFEST, CohortFolder
+from command_line import Run, Said
 
 pytest_plugins = ["pytester", "cpu_costs", "not_run", "random_order"]
 
@@ -28,68 +27,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Said]
 STORES = count()
-
-
-MANIFEST = """\
-name = "bladder"
-[patients]
-table = "clinical.csv"
-id = "case_id"
-site = "site"
-[target]
-kind = "survival"
-time = "months"
-unit = "months"
-event = "died"
-[modalities.clinical]
-kind = "table"
-columns = ["age", "sex"]
-[modalities.rna]
-kind = "omics"
-table = "rna.parquet"
-[modalities.slide]
-kind = "bag"
-path = "slides/{id}.npy"
-[folds]
-table = "folds.csv"
-"""
-
-
-@dataclass
-class CohortFolder:
-    """A cohort on disk that a test may spoil: a folder, its manifest and its tables as frames."""
-
-    path: Path
-
-    @property
-    def manifest(self) -> Path:
-        return self.path / "cohort.toml"
-
-    def edit(self, old: str, new: str) -> None:
-        text = self.manifest.read_text()
-        if old not in text:
-            raise ValueError(f"the manifest does not hold {old!r}")
-        self.manifest.write_text(text.replace(old, new, 1))
-
-    def clinical(self) -> pd.DataFrame:
-        return pd.read_csv(self.path / "clinical.csv", dtype=str, keep_default_na=False)
-
-    def write_clinical(self, frame: pd.DataFrame) -> None:
-        frame.to_csv(self.path / "clinical.csv", index=False)
-
-    def set_cell(self, row: int, column: str, value: str) -> None:
-        """Write one cell of clinical.csv; `row` counts as a spreadsheet does."""
-        frame = self.clinical()
-        frame.loc[row - 2, column] = value
-        self.write_clinical(frame)
 
 
 @pytest.fixture(autouse=True)

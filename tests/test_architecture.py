@@ -17,6 +17,8 @@ from cpu_costs import cpu_seconds
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "chiasm"
 FILES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+IMPORTS_CONFTEST = re.compile(r"^\s*(from|import) conftest\b", re.MULTILINE)
 
 ROW = re.compile(r"^\| (`.+?) \| .+ \| (.+?) \|$", re.MULTILINE)
 
@@ -130,6 +132,13 @@ def test_one_idea_a_file(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) < LONGEST
     assert not EMPTY_NAMES.search(file.stem), "name the file after what is in it"
     assert not EMPTY_NAMES.search(file.parent.name)
+
+
+def test_no_test_imports_a_conftest() -> None:
+    """Several folders have one, and which of them the name means depends on which test was collected first."""
+    assert [file.name for file in TESTS if IMPORTS_CONFTEST.search(file.read_text(encoding="utf-8"))] == []
+    names = [file.name for file in TESTS if file.name != "conftest.py"]
+    assert len(set(names)) == len(names)
 
 
 def test_no_path_of_a_machine_is_in_the_repository() -> None:

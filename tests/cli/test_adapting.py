@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from adapted_cohorts import WORDS
-from conftest import Run
+from command_line import Run
 from tiny_models import tiny_models
 
 MANIFEST = """\

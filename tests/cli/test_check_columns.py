@@ -6,7 +6,8 @@ import json
 
 import pyreadstat
 
-from conftest import CohortFolder, Run
+from cohort_folder import CohortFolder
+from command_line import Run
 
 
 def test_check_says_what_each_column_is(cohort_folder: CohortFolder, run: Run) -> None:

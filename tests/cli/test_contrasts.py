@@ -9,7 +9,8 @@ import pytest
 
 from chiasm import screen
 from chiasm.cli.contrasts import contrast_pairs
-from conftest import CohortFolder, Run
+from cohort_folder import CohortFolder
+from command_line import Run
 
 NAMES = ("late-fusion", "lego-fuse:mode=weave", "single:rna", "single:clinical", "a", "a:b", "b:a")
 QUICK = ["--ignore-folds", "--folds", "2", "--repeats", "1", "--jobs", "1"]

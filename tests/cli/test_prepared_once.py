@@ -17,7 +17,8 @@ import chiasm
 from chiasm import api
 from chiasm.encoders.image.patches import ImagePatches
 from chiasm.encoding import checking, encode
-from conftest import CohortFolder, Run
+from cohort_folder import CohortFolder
+from command_line import Run
 
 MANIFEST = """\
 name = "once"

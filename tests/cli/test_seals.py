@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from chiasm.cohort.seal import add_opening, read_seal
-from conftest import Run
+from command_line import Run
 from sealed_cohorts import write_cohort
 
 

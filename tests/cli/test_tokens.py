@@ -23,7 +23,8 @@ from chiasm.encoders.catalogue import Entry
 from chiasm.encoders.frozen import identity_of
 from chiasm.testing import check_encoder
 from chiasm.tokens import Tokens
-from conftest import CohortFolder, Run
+from cohort_folder import CohortFolder
+from command_line import Run
 
 MANIFEST = """\
 name = "files"

@@ -18,7 +18,8 @@ import pytest
 import chiasm
 from chiasm import api, screen
 from chiasm.testing.cohorts import synthetic_parts
-from conftest import CohortFolder, Run
+from cohort_folder import CohortFolder
+from command_line import Run
 from small_recipes import on_disk
 
 QUICK = ["--ignore-folds", "--folds", "2", "--repeats", "1", "--jobs", "1"]

@@ -15,7 +15,7 @@ from chiasm.cohort.meeting import advice_on_strangers, meets_nobody
 from chiasm.cohort.notation import are_dates
 from chiasm.cohort.schema import LONG_KEY
 from chiasm.cohort.tables import Table
-from conftest import CohortFolder
+from cohort_folder import CohortFolder
 
 
 def table(folder: Path, text: str, **form: str) -> Table:

@@ -16,7 +16,7 @@ import pytest
 from chiasm import api, artifact
 from chiasm.federated.folder import open_federation
 from chiasm.recipes.hospitals.federation import SCALING, Participant, Plan, finished
-from conftest import Run
+from command_line import Run
 from federated_hospitals import certificates, fitted_base
 from federated_process import ended, start, until
 from small_recipes import on_disk, parts

@@ -13,7 +13,7 @@ import pytest
 from chiasm.cohort import Classification, Cohort, Regression, Unsupported, cohort_from_frames
 from chiasm.retrieval import mean_average_precision, recall_at, retrieval_scores
 from chiasm.retrieval.scores import _ranked
-from conftest import Run
+from command_line import Run
 
 
 def cohort_of(signal: float, *, people: int = 60, records: int = 1, seed: int = 0) -> Cohort:
