@@ -87,10 +87,8 @@ class Response:
                 frequency; only for links that were predicted out of fold.
         """
         kind = HEADS[target.kind]
-        if folds is not None and kind.is_relative:
-            link = link.copy()
-            for fold in np.unique(folds):
-                link[folds == fold] -= link[folds == fold].mean(0)
+        if folds is not None:
+            link = within_models(target.kind, link, folds)
         slope, centre = (
             calibration(target.kind, link, outcome, folds) if calibrate else (1.0, centre_of(target.kind, link))
         )
@@ -141,6 +139,16 @@ def calibration(
         method="bounded",
     )
     return float(found.x), centre
+
+
+def within_models(kind: str, link: Array, folds: NDArray[Any]) -> Array:
+    """Centre log hazards `(n, K)` within the model that each comes from, `folds` (n,); other links stay as they are."""
+    if not HEADS[kind].is_relative:
+        return link
+    link = link.copy()
+    for fold in np.unique(folds):
+        link[folds == fold] -= link[folds == fold].mean(0)
+    return link
 
 
 def calibrated_nll(kind: str, link: Array, outcome: Outcome) -> float:

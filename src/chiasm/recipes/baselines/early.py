@@ -12,13 +12,14 @@ import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
+from chiasm.compute.memo import remember
 from chiasm.encoders.table.scaling import Projection
-from chiasm.fitting.base import BaseRecipe, Training
+from chiasm.fitting.base import Training
+from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS, choose_penalty, choose_sparse
 from chiasm.fitting.row import Row
 from chiasm.fitting.shared import shared_features
 from chiasm.fitting.unimodal import COMPONENTS, Unimodal, columns_for_sparse, fit_unimodal, inner_folds
-from chiasm.heads.response import Response
 from chiasm.linear.linear import Linear, stretched
 from chiasm.linear.losses import LOSSES
 from chiasm.linear.shared_rows import Rows, SharedRows
@@ -142,7 +143,7 @@ def presence_shares(training: Training) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class EarlyFusion(BaseRecipe):
+class EarlyFusion(CrossFittedRecipe):
     """Linear model of concatenated modalities: an elastic net, or a ridge (Cox, logistic) for survival and multilabel.
 
     The elastic net reads scaled columns, not components, because dropping single coordinates of a rotation has no
@@ -178,15 +179,15 @@ class EarlyFusion(BaseRecipe):
         """Number of penalties tried for the joint model; each modality alone tries as many."""
         return LINEAR_SETTINGS
 
-    def learn(self, training: Training) -> tuple[Predictor, Response]:
+    def cross_fitted(self, training: Training) -> CrossFitted:
         """Select the penalty on inner folds and fit on all patients."""
         folds = inner_folds(training.cohort, training.seed)
         sparse = LOSSES[training.target.kind].has_elastic_net
         learn = partial(learn_elastic_net, l1_ratio=self.l1_ratio) if sparse else learn_ridge
-        predictor, links = learn(training, folds, presence_shares(training) if self.presence else {})
-        return predictor, Response.fit(
-            training.target, links, training.outcome, calibrate=False, folds=folds, in_the_large=True
-        )
+        shares = presence_shares(training) if self.presence else {}
+        key = (self, training.seed)
+        predictor, links = remember(training.cohort.fingerprint, key, lambda: learn(training, folds, shares))
+        return CrossFitted.of(training, predictor, links, calibrate=False)
 
 
 def learn_elastic_net(

@@ -10,13 +10,12 @@ import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
-from chiasm.fitting.base import BaseRecipe, Training
+from chiasm.fitting.base import Training
 from chiasm.fitting.bent import SETTINGS
+from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS
 from chiasm.fitting.row import Row
-from chiasm.fitting.unimodal import Unimodal, fit_unimodal, inner_folds
-from chiasm.heads.response import Response
-from chiasm.protocols import Predictor
+from chiasm.fitting.unimodal import Unimodal, fit_unimodal
 from chiasm.recipes.baselines import ROWS
 
 
@@ -61,7 +60,7 @@ def mean_over_present(links: np.ndarray, present: np.ndarray, prior: np.ndarray)
 
 
 @dataclass(frozen=True)
-class LateFusion(BaseRecipe):
+class LateFusion(CrossFittedRecipe):
     """Mean of unimodal links, each calibrated on inner out-of-fold predictions; no joint training."""
 
     row: ClassVar[Row] = ROWS["late-fusion"]
@@ -71,13 +70,10 @@ class LateFusion(BaseRecipe):
         """Number of settings tried for each modality alone."""
         return LINEAR_SETTINGS + SETTINGS
 
-    def learn(self, training: Training) -> tuple[Predictor, Response]:
+    def cross_fitted(self, training: Training) -> CrossFitted:
         """Fit every modality alone; averaging needs no further training."""
         fitted = {name: fit_unimodal(training, name) for name in training.cohort.modalities}
         predictor = LateFusionPredictor({name: model for name, (model, _) in fitted.items()})
         links = np.stack([own for _, own in fitted.values()])
         out_of_fold = mean_over_present(links, training.cohort.present.T, prior_of(predictor.models))
-        folds = inner_folds(training.cohort, training.seed)
-        return predictor, Response.fit(
-            training.target, out_of_fold, training.outcome, calibrate=True, folds=folds, in_the_large=True
-        )
+        return CrossFitted.of(training, predictor, out_of_fold, calibrate=True)

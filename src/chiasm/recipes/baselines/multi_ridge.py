@@ -10,16 +10,16 @@ import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.compute.memo import remember
 from chiasm.encoders import features_of
 from chiasm.errors import FindingWarning
-from chiasm.fitting.base import BaseRecipe, Training
+from chiasm.fitting.base import Training
 from chiasm.fitting.block_choice import MOST_TRIED, choose_blocks
+from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
 from chiasm.fitting.shared import shared_features
 from chiasm.fitting.unimodal import inner_folds
-from chiasm.heads.response import Response
 from chiasm.linear.linear import Linear, stretched
-from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 from chiasm.recipes.baselines.early import columns
 
@@ -60,7 +60,7 @@ class MultiRidgePredictor:
 
 
 @dataclass(frozen=True)
-class MultiRidge(BaseRecipe):
+class MultiRidge(CrossFittedRecipe):
     """Ridge with a penalty for each modality, which inner folds select together.
 
     Args:
@@ -96,7 +96,7 @@ class MultiRidge(BaseRecipe):
         if set(self.named_free) == set(cohort.modalities):
             raise Unsupported(f"free={self.free} leaves no modality whose penalty could be selected: name fewer")
 
-    def learn(self, training: Training) -> tuple[Predictor, Response]:
+    def cross_fitted(self, training: Training) -> CrossFitted:
         """Select the penalties on inner folds and fit on all patients.
 
         Where too few training patients have the modalities that are not free, the free ones are penalised too.
@@ -107,7 +107,7 @@ class MultiRidge(BaseRecipe):
             what = (
                 f"too few training patients have a modality that is not free, so that free={self.free} is penalised too"
             )
-            warnings.warn(what, FindingWarning, stacklevel=4)
+            warnings.warn(what, FindingWarning, stacklevel=5)
             free = set()
         features, means = {}, {}
         for name in cohort.modalities:
@@ -119,13 +119,15 @@ class MultiRidge(BaseRecipe):
         values = [np.asarray(columns(cohort, {name: features[name]}, {name: own})) for name, own in means.items()]
         folds = inner_folds(cohort, training.seed)
         held = [FREE if name in free else None for name in means]
-        found = choose_blocks(kind, values, training.outcome, folds, training.classes, held)
+        found = remember(
+            cohort.fingerprint,
+            ("multi-ridge", tuple(held), training.seed),
+            lambda: choose_blocks(kind, values, training.outcome, folds, training.classes, held),
+        )
         linear = Linear(kind, np.concatenate(found.blocks), found.intercept)
         penalties = dict(zip(means, found.penalties, strict=True))
         predictor = MultiRidgePredictor(features, means, linear, penalties, found.slope, found.centre)
-        return predictor, Response.fit(
-            training.target, found.links, training.outcome, calibrate=False, folds=folds, in_the_large=True
-        )
+        return CrossFitted.of(training, predictor, found.links, calibrate=False)
 
 
 def require_size(patients: int, width: int) -> None:

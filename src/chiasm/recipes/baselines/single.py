@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.fitting.base import BaseRecipe, Training, choice, require
+from chiasm.fitting.base import Training, choice, require
 from chiasm.fitting.bent import SETTINGS
+from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS
 from chiasm.fitting.row import Row
-from chiasm.fitting.unimodal import Prior, beyond_prior, fit_unimodal, inner_folds
+from chiasm.fitting.unimodal import Prior, beyond_prior, fit_unimodal
 from chiasm.heads.response import Response
-from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 
 
 @dataclass(frozen=True)
-class Single(BaseRecipe):
+class Single(CrossFittedRecipe):
     """A ridge (linear, logistic or Cox), an elastic net, a Gaussian kernel or boosted trees on one modality.
 
     Inner folds select the model. A patient without the modality gets the training-set prior; a patient with it gets the
@@ -55,13 +57,12 @@ class Single(BaseRecipe):
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         return tuple(name for name in cohort.modalities if name == self.modality)
 
-    def learn(self, training: Training) -> tuple[Predictor, Response]:
+    def cross_fitted(self, training: Training) -> CrossFitted:
         """Fit on the patients who have the modality; if they are too few, return the training-set prior."""
         if self.modality not in training.cohort.modalities:
             prior = Prior(training.target.prior_link(training.outcome, training.classes))
-            return prior, Response.fit(training.target, prior.link(training.cohort), training.outcome, calibrate=False)
+            links = prior.link(training.cohort)
+            response = Response.fit(training.target, links, training.outcome, calibrate=False)
+            return CrossFitted(prior, links, np.zeros(len(links), int), response)
         model, out_of_fold = fit_unimodal(training, self.modality, self.models)
-        folds, links = inner_folds(training.cohort, training.seed), beyond_prior(out_of_fold, model.prior)
-        return model, Response.fit(
-            training.target, links, training.outcome, calibrate=False, folds=folds, in_the_large=True
-        )
+        return CrossFitted.of(training, model, beyond_prior(out_of_fold, model.prior), calibrate=False)

@@ -11,15 +11,15 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome
-from chiasm.fitting.base import BaseRecipe, Training
+from chiasm.fitting.base import Training
 from chiasm.fitting.bent import SETTINGS
+from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS
 from chiasm.fitting.row import Row
 from chiasm.fitting.unimodal import Unimodal, fit_unimodal, inner_folds
-from chiasm.heads.response import Response, level_of
+from chiasm.heads.response import level_of
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.target_units import TargetUnits
-from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 from chiasm.recipes.baselines.late import present_in, prior_of
 
@@ -121,7 +121,7 @@ def stack(
 
 
 @dataclass(frozen=True)
-class StackedFusion(BaseRecipe):
+class StackedFusion(CrossFittedRecipe):
     """Stacking after Wolpert and Breiman, with weights for each pattern of present modalities.
 
     Args:
@@ -137,7 +137,7 @@ class StackedFusion(BaseRecipe):
         """Number of settings tried for each modality alone."""
         return LINEAR_SETTINGS + SETTINGS
 
-    def learn(self, training: Training) -> tuple[Predictor, Response]:
+    def cross_fitted(self, training: Training) -> CrossFitted:
         """Fit every modality alone, then each pattern's weights on out-of-fold links of patients who have all of it."""
         cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
         names = list(cohort.modalities)
@@ -157,9 +157,7 @@ class StackedFusion(BaseRecipe):
         weights.setdefault("+".join(names), np.full(len(names), 1 / len(names)))
         predictor = StackedFusionPredictor(models, weights)
         out_of_fold = weighted(links, cohort.present.T, prior, weights, names)
-        return predictor, Response.fit(
-            training.target, out_of_fold, outcome, calibrate=True, folds=folds, in_the_large=True
-        )
+        return CrossFitted.of(training, predictor, out_of_fold, calibrate=True)
 
 
 def patterns(cohort: Cohort) -> list[list[int]]:

@@ -1,0 +1,50 @@
+"""What recipes with inner folds hand out: the model, its response, and links of models that never saw the patient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from chiasm.cohort import Outcome, synthetic_cohort
+from chiasm.fitting.base import trainable
+from chiasm.fitting.cross_fitted import CrossFittedRecipe
+from chiasm.heads.response import calibration
+from chiasm.recipes.registry import make_recipe
+from small_recipes import mixed
+
+HAND_OUT = ("late-fusion", "stacked-fusion", "early-fusion", "multi-ridge", "single:m2")
+
+
+@pytest.mark.parametrize("name", HAND_OUT)
+@pytest.mark.parametrize("kind", ["classification", "survival"])
+def test_each_patient_has_a_link_and_learn_gives_the_same_model(name: str, kind: str) -> None:
+    training = trainable(mixed(kind), 0, None, "cpu")
+    recipe = make_recipe(name)
+    assert isinstance(recipe, CrossFittedRecipe)
+    found = recipe.cross_fitted(training)
+    fitted = found.predictor.link(training.cohort)
+    assert found.links.shape == found.calibrated.shape == fitted.shape
+    assert np.isfinite(found.links).all() and found.folds.shape == (len(fitted),)
+    predictor, response = recipe.learn(training)
+    assert np.array_equal(predictor.link(training.cohort), fitted)
+    assert (response.slope, response.centre) == (found.response.slope, found.response.centre)
+
+
+@pytest.mark.parametrize("name", ["late-fusion", "stacked-fusion"])
+def test_calibrated_links_need_no_other_slope(name: str) -> None:
+    training = trainable(mixed("survival"), 0, None, "cpu")
+    found = make_recipe(name).cross_fitted(training)
+    slope = calibration("survival", found.calibrated, training.outcome, found.folds)[0]
+    assert slope == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["late-fusion", "multi-ridge"])
+def test_links_are_of_models_of_other_patients(name: str) -> None:
+    """Noise is fitted by a model of the patients, and less by models of the others."""
+    cohort = synthetic_cohort("noise-modality", 120, target="regression", seed=0)
+    noise = np.random.default_rng(9).normal(size=120)
+    labelled = cohort.with_target(cohort.target, Outcome(noise, None, np.ones(120, bool)))
+    training = trainable(labelled, 0, None, "cpu")
+    found = make_recipe(name).cross_fitted(training)
+    told = [np.corrcoef(own[:, 0], noise)[0, 1] for own in (found.links, found.predictor.link(training.cohort))]
+    assert told[0] < told[1] - 0.15
