@@ -10,7 +10,7 @@ import chiasm
 from chiasm.metrics.survival import harrell_c
 from chiasm.recipes.registry import make_recipe
 
-LINEAR = ["late-fusion", "stacked-fusion", "early-fusion", "multi-ridge"]
+LINEAR = ["late-fusion", "stacked-fusion", "early-fusion", "multi-ridge", "ipf-lasso", "priority-lasso"]
 
 
 def cohort(n: int, signal: float, kind: str = "classification", seed: int = 0) -> chiasm.Cohort:
@@ -65,6 +65,8 @@ SHARED_OUT = {
     ("stacked-fusion", "regression"),
     ("early-fusion", "survival"),
     ("multi-ridge", "multilabel"),
+    ("ipf-lasso", "survival"),
+    ("priority-lasso", "classification"),
 }
 
 

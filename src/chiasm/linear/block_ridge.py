@@ -153,7 +153,10 @@ def fit_blocks(
         gain, now = now.value - trial.value, trial
         if size == 1.0 and gain <= precision * (1.0 + abs(now.value)):
             break
-    return now.fitted
+    found = now.fitted
+    if local.shifts:  # of all that are the same, the one of mean zero
+        found = Fitted(*(own - own.mean(1, keepdims=True) for own in (found.alpha, found.gamma)))
+    return found
 
 
 @dataclass(frozen=True)

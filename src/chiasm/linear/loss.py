@@ -61,13 +61,15 @@ class Near:
     """A loss at links `(n, S)`: its `value`, its `gradient` `(n, S)`, and its second derivatives.
 
     `curvature` `(n, S)` bounds them: the matrix with these numbers on its diagonal less the Hessian has no eigenvalue
-    below zero. `times` multiplies the Hessian and a matrix `(n, S)`.
+    below zero. `times` multiplies the Hessian and a matrix `(n, S)`. `square` gives the Hessian in coefficients of
+    columns `(n, F)` as `(S F, S F)`, one output after another; None where that of each output is its `curvature`.
     """
 
     value: float
     gradient: Array
     curvature: Array
     times: Callable[[Array], Array]
+    square: Callable[[Array], Array] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,15 @@ class Local:
         start: `(S,)` link before anything is learned; S is 1 where one link stands for two classes.
         at: the loss at links `(n, S)`; zero where nothing is known.
         expand: parts `(m, S)` of the links and their intercept `(S,)` as those of the kind's K outputs.
+        outputs: links `(n, K)` of the kind's outputs as those `(n, S)` of this loss.
+        shifts: what moves all S links alike changes nothing.
     """
 
     start: Array
     at: Callable[[Array], Near]
     expand: Callable[[Array, Array], tuple[Array, Array]] = as_they_are
+    outputs: Callable[[Array], Array] = np.asarray
+    shifts: bool = False
 
 
 class Loss(ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,23 +32,25 @@ class Multinomial(Loss):
         seen, own = np.unique(codes, return_inverse=True)
 
         def expand(part: Array, intercept: Array) -> tuple[Array, Array]:
-            if len(seen) > 2:  # what moves all classes alike is nothing
-                part, intercept = part - part.mean(1, keepdims=True), intercept - intercept.mean()
             return over_all_classes(part, intercept, np.zeros(len(part)), codes, classes)
 
+        def outputs(link: Array) -> Array:
+            return link[:, seen] if len(seen) > 2 else link[:, seen[-1:]] - link[:, seen[:1]]
+
         if len(seen) < 2:
-            return Local(np.zeros(1), lambda link: Near(0.0, 0 * link, 0 * link, np.zeros_like), expand)
+            return Local(np.zeros(1), lambda link: Near(0.0, 0 * link, 0 * link, np.zeros_like), expand, outputs)
         if len(seen) == 2:
-            return Local(*_labels(own[:, None].astype(np.float64)), expand)
+            return Local(*_labels(own[:, None].astype(np.float64)), expand, outputs)
         member = np.eye(len(seen))[own]
 
         def at(link: Array) -> Near:
             p = softmax(link, axis=1)
             value = float(np.sum(np.logaddexp.reduce(link, axis=1) - np.sum(member * link, axis=1)))
-            return Near(value, p - member, 2 * p * (1 - p), lambda d: p * (d - np.sum(p * d, axis=1, keepdims=True)))
+            curvature, square = 2 * p * (1 - p), partial(_multinomial_square, p)
+            return Near(value, p - member, curvature, lambda d: p * (d - np.sum(p * d, axis=1, keepdims=True)), square)
 
         level = np.log(member.mean(0))
-        return Local(level - level.mean(), at, expand)
+        return Local(level - level.mean(), at, expand, outputs, shifts=True)
 
     def deviance(self, link: Array, known: Outcome) -> float:
         own = link[np.arange(len(link)), known.value.astype(int)]
@@ -78,6 +81,18 @@ class Multinomial(Loss):
         seen = np.unique(codes)
         targets = (codes[:, None] == (seen[1:] if len(seen) == 2 else seen)).astype(np.float64)
         return Sparse(targets, codes, squared=False)
+
+
+def _multinomial_square(p: Array, x: Array) -> Array:
+    """Hessian `(S F, S F)` of the log loss at probabilities `(n, S)` in the coefficients of x `(n, F)`."""
+    outputs, width = p.shape[1], x.shape[1]
+    square = np.empty((outputs, width, outputs, width))
+    for one in range(outputs):
+        for other in range(one, outputs):
+            own = p[:, one] * ((one == other) - p[:, other])
+            square[one, :, other] = x.T @ (own[:, None] * x)
+            square[other, :, one] = square[one, :, other].T
+    return square.reshape(outputs * width, -1)
 
 
 class Logistic(Loss):
@@ -197,6 +212,7 @@ class Cox(Loss):
                 gradient[place, None],
                 expected[place, None],
                 lambda d: times(d[sets.order, 0])[place, None],
+                lambda x: sets.derivatives(x[sets.order], link[sets.order, 0])[1],
             )
 
         return Local(np.zeros(1), at)

@@ -17,6 +17,12 @@ OPTIONS = {
     "multi-ridge": (
         "free="
     ),
+    "ipf-lasso": (
+        "l1_ratio=1.0"
+    ),
+    "priority-lasso": (
+        "order=, l1_ratio=1.0"
+    ),
     "late-fusion": (
         ""
     ),

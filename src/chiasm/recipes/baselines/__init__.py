@@ -45,6 +45,26 @@ ROWS = by_name((
         since="0.2.0",
     ),
     Row(
+        "ipf-lasso", "baselines.ipf_lasso:IpfLasso", "baseline",
+        "two modalities or more; one that is absent adds nothing",
+        Citation(
+            "IPF-LASSO: Integrative L1-Penalized Regression with Penalty Factors for Prediction Based on "
+            "Multi-Omics Data",
+            "Computational and Mathematical Methods in Medicine", 2017, "https://doi.org/10.1155/2017/7691937",
+        ),
+        since="0.2.0",
+    ),
+    Row(
+        "priority-lasso", "baselines.priority_lasso:PriorityLasso", "baseline",
+        "two modalities or more; one that is absent adds nothing",
+        Citation(
+            "Priority-Lasso: a simple hierarchical approach to the prediction of clinical outcome using "
+            "multi-omics data",
+            "BMC Bioinformatics", 2018, "https://doi.org/10.1186/s12859-018-2344-6",
+        ),
+        since="0.2.0",
+    ),
+    Row(
         "late-fusion", "baselines.late:LateFusion", "baseline",
         "two modalities or more; no patient needs both",
         Citation(

@@ -1,0 +1,143 @@
+"""`priority-lasso`: modalities in the order of their priority, each a lasso on what those before it left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.fitting.base import BaseRecipe, Training
+from chiasm.fitting.row import Row
+from chiasm.fitting.shared import shared_features
+from chiasm.fitting.sparse_choice import STEPS, choose_sparse_blocks
+from chiasm.fitting.unimodal import FOLDS, columns_for_sparse, inner_folds
+from chiasm.heads.response import Response, calibration
+from chiasm.linear.linear import stretched
+from chiasm.linear.target_units import TargetUnits
+from chiasm.protocols import Predictor
+from chiasm.recipes.baselines import ROWS
+from chiasm.recipes.baselines.early import columns
+from chiasm.recipes.baselines.multi_ridge import require_size
+from chiasm.recipes.baselines.stacked import MIN_PATIENTS
+
+
+@storable("priority-lasso")
+@dataclass(frozen=True)
+class PriorityLassoPredictor:
+    """The prior, plus what each modality adds to those of higher priority; an absent modality adds nothing.
+
+    Args:
+        order: modalities, the one of highest priority first.
+        features: modality to its fitted scaling.
+        means: modality to the mean `(F_m,)` of its scaled columns over the training patients who have it.
+        coef: modality to its coefficients `(F_m, K)`; zero for one that too few training patients have.
+        prior: `(K,)` link of a patient without any modality.
+        slope, centre: calibration, from inner out-of-fold links.
+    """
+
+    order: tuple[str, ...]
+    features: dict[str, Any]
+    means: dict[str, np.ndarray]
+    coef: dict[str, np.ndarray]
+    prior: np.ndarray
+    slope: float
+    centre: float
+
+    @property
+    def trained_parameters(self) -> int:
+        """Number of nonzero coefficients and of intercepts."""
+        return sum(int(np.count_nonzero(own)) for own in self.coef.values()) + len(self.prior)
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """Return the link `(B, K)`, float64."""
+        raw = np.tile(self.prior, (len(cohort), 1))
+        for name in self.order:
+            raw += columns(cohort, {name: self.features[name]}, {name: self.means[name]}) @ self.coef[name]
+        return stretched(raw, self.slope, self.centre)
+
+
+@dataclass(frozen=True)
+class PriorityLasso(BaseRecipe):
+    """A lasso for each modality in turn, on the cross-fitted link of those before it as its offset.
+
+    Args:
+        order: modalities by priority, joined by "+", the first of highest; by default from the fewest columns to the
+            most, which puts clinical variables first.
+        l1_ratio: share of the L1 norm, above 0 and at most 1.
+    """
+
+    order: str = ""
+    l1_ratio: float = 1.0
+
+    row: ClassVar[Row] = ROWS["priority-lasso"]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.l1_ratio <= 1:
+            raise ValueError(f"l1_ratio={self.l1_ratio} must lie above 0 and be at most 1")
+        if len(set(self.named)) < len(self.named):
+            raise ValueError(f"order={self.order} names a modality twice")
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Modalities that the order names."""
+        return tuple(filter(None, (name.strip() for name in self.order.split("+"))))
+
+    @property
+    def settings(self) -> int:
+        """Number of penalties tried for each modality."""
+        return STEPS
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` if the order names a modality that is not there, or leaves one out."""
+        super().supports(cohort)
+        if self.named and set(self.named) != set(cohort.modalities):
+            known = ", ".join(cohort.modalities)
+            raise Unsupported(f"order={self.order} must name each modality once, and the cohort's are {known}")
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Fit one modality after another, each on the patients who have it, its penalty selected by inner folds.
+
+        A free intercept takes up what the presence of a modality says of the outcome, and is dropped: it is not read.
+        """
+        cohort, kind, classes = training.cohort, training.target.kind, training.classes
+        features, means, coef = {}, {}, {}
+        for name in cohort.modalities:
+            features[name] = columns_for_sparse(training, name)
+            means[name] = shared_features(cohort, name, features[name].features).mean(0)
+        require_size(len(cohort), max(map(len, means.values())))
+        order = tuple(name for name in self.named if name in means) or tuple(
+            sorted(means, key=lambda name: (len(means[name]), name))
+        )
+        folds, units = inner_folds(cohort, training.seed), TargetUnits.of(kind, training.outcome)
+        inside = units.inside(training.outcome)
+        prior = training.target.prior_link(inside, classes)
+        link = np.tile(prior, (len(cohort), 1))  # cross-fitted
+        for name in order:
+            rows = cohort.rows_of(name)
+            known, own = inside.take(rows), folds[rows]
+            coef[name] = np.zeros((len(means[name]), len(prior)))
+            if len(rows) < MIN_PATIENTS or not training.target.learnable(known):
+                continue
+            if len(np.unique(own)) < 2:  # a rare modality whose patients all fell in one inner fold
+                own = np.arange(len(rows)) % FOLDS
+            values = np.asarray(columns(cohort, {name: features[name]}, {name: means[name]}))[rows]
+            found = choose_sparse_blocks(kind, [values], known, own, classes, l1_ratio=self.l1_ratio, offset=link[rows])
+            coef[name] = found.blocks[0]
+            link[rows] += found.parts
+        slope, centre = calibration(kind, link, inside, folds)
+        predictor = PriorityLassoPredictor(
+            order,
+            features,
+            means,
+            {name: own * units.scale for name, own in coef.items()},
+            units.outside(prior),
+            slope,
+            float(units.outside(centre)),
+        )
+        links = units.outside(stretched(link, slope, centre))
+        return predictor, Response.fit(
+            training.target, links, training.outcome, calibrate=False, folds=folds, in_the_large=True
+        )
