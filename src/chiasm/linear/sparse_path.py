@@ -28,6 +28,7 @@ Ints = NDArray[np.int_]
 LEAST_ENTERING = 20  # columns that may enter the working set at once; a quarter of it if that is more
 MOST_STEPS, MOST_ROUNDS = 100, 100
 FLAT = 1e-8  # least curvature of a patient, relative to the largest
+NO_CURVATURE = 1e-12
 SHORTEST = 1e-6  # part of a step that is tried last
 ROUNDING = 1e-12  # of an objective
 
@@ -145,13 +146,19 @@ class SparsePath:
         design = np.concatenate([x, np.ones((len(x), 1))], axis=1)
         left = -(design.T @ gradient).T.ravel()  # one output after another
         whole = square(design)
-        free = np.arange(1, outputs + 1) * (width + 1) - 1
-        bound = np.setdiff1d(np.arange(len(left)), free)
-        inverse = np.linalg.pinv(whole[np.ix_(free, free)], hermitian=True)  # singular where links are compared alone
-        across = whole[np.ix_(bound, free)] @ inverse
+        place = np.arange(len(left)).reshape(outputs, width + 1)
+        order, bound, free = (
+            np.append(place[:, :-1], place[:, -1]),
+            slice(width * outputs),
+            slice(width * outputs, None),
+        )
+        if outputs > 1:  # else it is in this order
+            whole, left = whole[np.ix_(order, order)], left[order]
+        inverse = _inverse(whole[free, free])
+        across = whole[bound, free] @ inverse
         own, nothing = coef.T.reshape(-1, 1), np.zeros(1)
         if width:
-            gram = whole[np.ix_(bound, bound)] - across @ whole[np.ix_(free, bound)]
+            gram = whole[bound, bound] - across @ whole[free, bound]
             cross = gram @ own + (left[bound] - across @ left[free])[:, None]
             block = MomentBlock(gram, cross, nothing, 1)
             aim = fit_working_set(_Weighted(self.l1_ratio), block, penalty, own, nothing)[0]  # type: ignore[arg-type]
@@ -159,3 +166,10 @@ class SparsePath:
             aim = own
         change = inverse @ left[free] - across.T @ (aim - own)[:, 0]
         return aim.reshape(outputs, width).T, intercept + change
+
+
+def _inverse(square: Array) -> Array:
+    """Pseudoinverse of the Hessian in the intercepts: it is singular where links are only compared."""
+    if len(square) == 1:
+        return np.array([[1 / square[0, 0] if square[0, 0] > NO_CURVATURE else 0.0]])
+    return np.asarray(np.linalg.pinv(square, hermitian=True))
