@@ -25,6 +25,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "single": [{"modality": "m1"}, {"modality": "m2", "models": "linear"}],
     "early-fusion": [{}, {"presence": True}],
     "multi-ridge": [{}, {"free": "m1"}],
+    "boosted-trees": [{}, {"modality": "m1"}],
     "healnet": [{}, {"tied": True, "depth": 3}, {"modality": "m3"}],
     "kron-rls": [{}, {"modality": "m1"}],
     "lego-merge": [

@@ -16,6 +16,7 @@ from small_recipes import mixed, small
 FORMS: list[tuple[str, dict[str, Any]]] = [
     ("healnet", {}), ("lego-merge", {}), ("lego-merge", {"soup": 2}), ("lego-fuse", {}),
     ("lego-fuse", {"mode": "weave"}), ("wise-ft", {}), ("slerp-merge", {}), ("breadcrumbs", {}), ("kron-rls", {}),
+    ("boosted-trees", {}),
 ]  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def test_of_a_modality_that_few_have_the_prior_is_all_there_is() -> None:
         assert frame["p_yes"].nunique() == 1
 
 
-@pytest.mark.parametrize("name", ["healnet", "lego-fuse", "kron-rls"])
+@pytest.mark.parametrize("name", ["healnet", "lego-fuse", "kron-rls", "boosted-trees"])
 def test_those_who_have_it_may_all_be_of_one_class(name: str) -> None:
     cohort = mixed("classification")
     lacks = np.setdiff1d(np.arange(len(cohort)), cohort.rows_of("m2"))

@@ -73,8 +73,35 @@ class TreeMachine:
 
     def raw_link(self, features: Any, raw: Any) -> Array:
         """Return the link `(n, K)` of the patients who have the modality, from its fitted scaling and raw values."""
-        seen = unscaled(features, raw) if self.projection is None else self.projection(features.features(raw))
-        return self.trees.linear_predictor(seen)
+        return self.trees.linear_predictor(TreeInputs(features, self.projection)(raw))
+
+
+@storable("tree-inputs")
+@dataclass(frozen=True)
+class TreeInputs:
+    """What trees read of a modality: its columns, or components if there are too many or they have no meaning alone.
+
+    Args:
+        features: the fitted scaling.
+        projection: components of the scaled columns; None if the columns are read unscaled, with missing cells.
+    """
+
+    features: Any
+    projection: Projection | None
+
+    def __call__(self, raw: Any) -> Array:
+        """Return the values `(n, F)` of the patients who have the modality; NaN if missing."""
+        if self.projection is None:
+            return unscaled(self.features, raw)
+        return self.projection(self.features.features(raw))
+
+    @property
+    def width(self) -> int:
+        """Number of values for each patient, F."""
+        if self.projection is not None:
+            return int(self.projection.components.shape[1])
+        levels = self.features.categories or {} if isinstance(self.features, TableEncoder) else {}
+        return len(self.features.scaler.columns) + sum(map(len, levels.values()))
 
 
 def unscaled(features: Any, raw: pd.DataFrame) -> Array:
@@ -122,16 +149,22 @@ def bent_rivals(part: Part, raw: Any, linear: Chosen) -> list[tuple[Any, Chosen]
     if kernel is not None:
         found.append(kernel)
     best = min([linear, *(own for _, own in found)], key=lambda own: own.loss)
-    on_columns = part.columns and isinstance(part.features, Columns | TableEncoder) and part.width <= WIDE
-    if on_columns:
-        seen = unscaled(part.features, raw)
+    inputs = tree_inputs(part)
+    if inputs.projection is None:
+        seen = inputs(raw)
     else:
         seen = np.asarray(mapped(lambda own: own[:, :TREE_COMPONENTS], part.components))
     trees = choose_trees(part.kind, seen, part.outcome, part.folds, part.classes, best.raw, part.seed)
     if trees is not None:
-        projection = None if on_columns else first_components(part.projection, TREE_COMPONENTS)
-        found.append((TreeMachine(projection, trees.model), trees))
+        found.append((TreeMachine(inputs.projection, trees.model), trees))
     return found
+
+
+def tree_inputs(part: Part) -> TreeInputs:
+    """Choose what trees read of a modality, without a look at its outcomes."""
+    if part.columns and isinstance(part.features, Columns | TableEncoder) and part.width <= WIDE:
+        return TreeInputs(part.features, None)
+    return TreeInputs(part.features, first_components(part.projection, TREE_COMPONENTS))
 
 
 def kernel_rival(part: Part) -> tuple[KernelMachine, Chosen] | None:

@@ -26,6 +26,7 @@ Folds = NDArray[np.int_]
 PENALTIES = tuple(10.0**power for power in (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0))
 LINEAR_SETTINGS = len(PENALTIES) + STEPS
 ROUNDS = (5, 10, 20, 40, 60)
+DEPTHS = (1, 3)  # without interactions of columns, and with those of up to three
 HANDICAPS = (-2.0, 0.0)  # log-likelihood lead that trees must exceed after the first and second fold to go on
 
 
@@ -105,8 +106,21 @@ def choose_sparse(
     return choose_penalty(kind, x, outcome, folds, classes, fit=fit, penalties=penalties)
 
 
+def choose_depth(kind: str, x: Array, outcome: Outcome, folds: Folds, classes: int | None, seed: int) -> Chosen:
+    """Fit boosted trees with the depth and the number of rounds that inner folds select."""
+    tried = [choose_trees(kind, x, outcome, folds, classes, None, seed, depth) for depth in DEPTHS]
+    return min((own for own in tried if own is not None), key=lambda own: own.loss)
+
+
 def choose_trees(
-    kind: str, x: Array, outcome: Outcome, folds: Folds, classes: int | None, rival: Array, seed: int
+    kind: str,
+    x: Array,
+    outcome: Outcome,
+    folds: Folds,
+    classes: int | None,
+    rival: Array | None,
+    seed: int,
+    depth: int = DEPTHS[-1],
 ) -> Chosen | None:
     """Fit boosted trees with the number of rounds that inner folds select; None if they cannot win.
 
@@ -115,17 +129,21 @@ def choose_trees(
 
     Args:
         x: features `(n, F)`, NaN where missing.
-        rival: out-of-fold links `(n, K)` of the best other model.
+        rival: out-of-fold links `(n, K)` of the best other model; None where there is none.
+        depth: of each tree.
     """
-    units = TargetUnits.of(kind, outcome)
-    outcome, rival = units.inside(outcome), units.number(rival)
-    links, levels = (np.zeros((len(ROUNDS), *rival.shape)) for _ in range(2))
+    units, growth = TargetUnits.of(kind, outcome), Growth(depth, seed=seed)
+    outcome, rival = units.inside(outcome), None if rival is None else units.number(rival)
+    links: Array = np.zeros(0)
+    levels: Array = np.zeros(0)
     for number, fold in enumerate(np.unique(folds)):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        booster = Booster(kind, x[train], outcome.take(train), ROUNDS[-1], Growth(seed=seed), classes)
-        links[:, test] = booster.links(x[test], ROUNDS)
-        levels[:, test] = booster.links(x[train], ROUNDS).mean(1)[:, None]
-        if number < len(HANDICAPS):
+        booster = Booster(kind, x[train], outcome.take(train), ROUNDS[-1], growth, classes)
+        held = booster.links(x[test], ROUNDS)
+        if not links.size:
+            links, levels = (np.zeros((len(ROUNDS), len(x), held.shape[2])) for _ in range(2))
+        links[:, test], levels[:, test] = held, booster.links(x[train], ROUNDS).mean(1)[:, None]
+        if rival is not None and number < len(HANDICAPS):
             seen = np.flatnonzero(np.isin(folds, np.unique(folds)[: number + 1]))
             own, of = outcome.take(seen), folds[seen]
             likelihood = FoldLikelihood(kind, own, of)
@@ -135,7 +153,7 @@ def choose_trees(
     likelihood = FoldLikelihood(kind, outcome, folds)
     losses = np.array([likelihood(link) for link in links])
     best = int(losses.argmin())
-    trees = Booster(kind, x, outcome, ROUNDS[best], Growth(seed=seed), classes).trees(ROUNDS[best])
+    trees = Booster(kind, x, outcome, ROUNDS[best], growth, classes).trees(ROUNDS[best])
     trees = replace(trees, base=units.outside(trees.base), value=trees.value * units.scale)
     return _chosen(
         kind, trees, float(ROUNDS[best]), links[best], levels[best], outcome, folds, float(losses[best]), units

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.fitting.base import BaseRecipe, Training, require, trainable
 from chiasm.fitting.model import FittedModel
-from chiasm.fitting.unimodal import Prior
+from chiasm.fitting.unimodal import FOLDS, Prior, inner_folds
 from chiasm.heads.response import Response
 from chiasm.protocols import Embeds, Predictor, reads_inputs
 
@@ -151,6 +151,15 @@ class OneOrAll(BaseRecipe):
         if self.modality not in whole.cohort.modalities:
             return prior_model(whole, self.name, cohort)
         return replace(super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device), has_prior=True)
+
+    def inner_folds(self, cohort: Cohort, seed: int) -> np.ndarray:
+        """Return inner folds `(B,)`; for a single modality with too few patients per class, assign folds in turn."""
+        try:
+            return inner_folds(cohort, seed)
+        except CohortError:
+            if not self.modality:
+                raise
+            return np.arange(len(cohort)) % FOLDS
 
     def restricted(self, training: Training) -> Training:
         """Restrict the training set to the named modality and the patients who have it."""

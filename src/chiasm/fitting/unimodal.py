@@ -147,10 +147,7 @@ def fit_unimodal(training: Training, modality: str, models: str = "all") -> tupl
 
 
 def _fit(training: Training, modality: str, models: str) -> tuple[Unimodal, Array]:
-    cohort = training.cohort
-    straight = remember(
-        cohort.fingerprint, ("straight", modality, training.seed), lambda: _straight(training, modality)
-    )
+    cohort, straight = training.cohort, _remembered(training, modality)
     model, chosen = straight.model, straight.chosen
     if models == "all":
         for bent, own in bent_rivals(straight.part, cohort.raw(modality), chosen):
@@ -162,10 +159,24 @@ def _fit(training: Training, modality: str, models: str) -> tuple[Unimodal, Arra
     return model, out_of_fold
 
 
-def _straight(training: Training, modality: str) -> _Straight:
+def part_of_training(training: Training, modality: str, folds: NDArray[np.int_]) -> Part:
+    """Return what models of one modality are fitted on, for models of several that read it in the same way.
+
+    Args:
+        folds: inner folds `(B,)` of this training set and seed.
+    """
+    return _remembered(training, modality, folds).part
+
+
+def _remembered(training: Training, modality: str, folds: NDArray[np.int_] | None = None) -> _Straight:
+    key = ("straight", modality, training.seed)
+    return remember(training.cohort.fingerprint, key, lambda: _straight(training, modality, folds))
+
+
+def _straight(training: Training, modality: str, folds: NDArray[np.int_] | None) -> _Straight:
     cohort, outcome, kind, classes = training.cohort, training.outcome, training.target.kind, training.classes
     rows = cohort.rows_of(modality)
-    known, folds = outcome.take(rows), inner_folds(cohort, training.seed)[rows]
+    known, folds = outcome.take(rows), (inner_folds(cohort, training.seed) if folds is None else folds)[rows]
     if len(np.unique(folds)) < 2:  # a rare modality whose patients all fell in one inner fold
         folds = np.arange(len(rows)) % FOLDS
     features = features_of(cohort, modality).fit(cohort.raw(modality), [])

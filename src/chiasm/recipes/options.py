@@ -23,6 +23,9 @@ OPTIONS = {
     "priority-lasso": (
         "order=, l1_ratio=1.0"
     ),
+    "boosted-trees": (
+        "modality="
+    ),
     "late-fusion": (
         ""
     ),

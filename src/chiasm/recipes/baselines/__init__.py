@@ -65,6 +65,15 @@ ROWS = by_name((
         since="0.2.0",
     ),
     Row(
+        "boosted-trees", "baselines.boosted:Boosted", "baseline",
+        "two modalities or more; one that is absent is a missing value, so that its absence is read",
+        Citation(
+            "XGBoost: A Scalable Tree Boosting System",
+            "KDD", 2016, "https://doi.org/10.1145/2939672.2939785",
+        ),
+        since="0.2.0",
+    ),
+    Row(
         "late-fusion", "baselines.late:LateFusion", "baseline",
         "two modalities or more; no patient needs both",
         Citation(

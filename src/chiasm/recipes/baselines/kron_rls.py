@@ -8,14 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, CohortError, Unsupported
+from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders import features_of
 from chiasm.encoders.registry import part_of
 from chiasm.errors import count
 from chiasm.fitting.base import Training
 from chiasm.fitting.one_modality import OneOrAll
 from chiasm.fitting.row import Row
-from chiasm.fitting.unimodal import FOLDS, inner_folds
 from chiasm.heads.response import Response, calibration
 from chiasm.linear.kernel_ridge import (
     MOST_DENSE,
@@ -151,15 +150,6 @@ class KronRLS(OneOrAll):
         if not self.offset > 0:
             raise ValueError("offset lies above zero: an absent modality counts as it")
 
-    def _folds(self, cohort: Cohort, seed: int) -> np.ndarray:
-        """Return inner folds; for a single modality with too few patients per class, assign folds in turn."""
-        try:
-            return inner_folds(cohort, seed)
-        except CohortError:
-            if not self.modality:
-                raise
-            return np.arange(len(cohort)) % FOLDS
-
     @property
     def settings(self) -> int:
         """Number of combinations of kernel width and penalty."""
@@ -180,7 +170,7 @@ class KronRLS(OneOrAll):
         target = outcome.value[:, None]
         if training.target.has_classes:
             target = CODE * np.eye(training.classes or 2)[outcome.value.astype(int)]
-        folds = self._folds(cohort, training.seed)
+        folds = self.inner_folds(cohort, training.seed)
         scales = np.array([own.scale for own in fitted.values()])
         tolerance = TOLERANCE if len(cohort) <= MOST_DENSE else CHOSEN_AT
         links = {(width, penalty): np.zeros_like(target) for width in WIDTHS for penalty in PENALTIES}

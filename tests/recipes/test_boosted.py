@@ -1,0 +1,95 @@
+"""`boosted-trees`: products within a modality, absent modalities as missing values, what trees read of wide ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chiasm
+from chiasm.fitting.inner_choice import DEPTHS, choose_depth, choose_trees
+from chiasm.metrics.classification import auroc
+from chiasm.recipes.registry import make_recipe
+from chiasm.targets import Outcome
+from small_recipes import mixed
+
+
+def with_product(n: int = 400, seed: int = 0) -> chiasm.Cohort:
+    """Two columns of `m1` whose product is the outcome, four of noise in `m2`, which a third of the patients lack."""
+    rng = np.random.default_rng(seed)
+    ids = [f"case-{k:03d}" for k in range(n)]
+    values = {name: pd.DataFrame(rng.normal(size=(n, 4)), ids, [f"{name}{k}" for k in range(4)]) for name in "ab"}
+    y = values["a"]["a0"] * values["a"]["a1"] > 0
+    values["b"] = values["b"][rng.random(n) < 0.67]
+    return chiasm.cohort_from_frames(pd.DataFrame({"y": y.astype(int)}, ids), values, target=chiasm.Classification("y"))
+
+
+def area(spec: str, cohort: chiasm.Cohort) -> float:
+    """Area under the curve of the second half, learned from the first."""
+    half = np.arange(len(cohort)) < len(cohort) // 2
+    test = cohort.subset(~half)
+    frame = make_recipe(spec).fit(cohort.subset(half), seed=0).predict(test.with_target(None, None)).loc[list(test.ids)]
+    assert test.outcome is not None
+    return float(np.squeeze(auroc(frame[["p_0", "p_1"]].to_numpy(), test.outcome.value)))
+
+
+def test_a_product_within_a_modality_is_found_that_no_ridge_finds() -> None:
+    cohort = with_product(600)
+    assert area("boosted-trees", cohort) > 0.85
+    assert area("multi-ridge", cohort) < 0.65
+
+
+def test_the_depth_is_that_of_the_smaller_loss() -> None:
+    rng = np.random.default_rng(0)
+    x, folds = rng.normal(size=(300, 2)), np.arange(300) % 5
+    for said, deeper in ((x[:, 0] * x[:, 1], True), (x[:, 0] + x[:, 1], False)):
+        outcome = Outcome(said + 0.5 * rng.normal(size=300), None, np.ones(300, bool))
+        tried = [choose_trees("regression", x, outcome, folds, None, None, 0, depth) for depth in DEPTHS]
+        losses = [own.loss for own in tried if own is not None]
+        found = choose_depth("regression", x, outcome, folds, None, 0)
+        assert found.loss == min(losses) and (losses[1] < losses[0]) == deeper
+        nodes = np.diff(np.append(found.model.start, len(found.model.feature)))
+        assert (nodes.max() > 3) == deeper  # a tree of one split has three nodes
+
+
+def test_an_absent_modality_is_a_missing_value_and_its_absence_is_read() -> None:
+    """Noise that the cases have more often: who knows who has it, knows something."""
+    rng = np.random.default_rng(0)
+    ids = [f"case-{k:03d}" for k in range(400)]
+    case = rng.random(400) < 0.5
+    values = {name: pd.DataFrame(rng.normal(size=(400, 3)), ids, list("klm")) for name in ("m1", "m2")}
+    values["m2"] = values["m2"][rng.random(400) < np.where(case, 0.9, 0.4)]
+    patients = pd.DataFrame({"y": case.astype(int)}, ids)
+    cohort = chiasm.cohort_from_frames(patients, values, target=chiasm.Classification("y"))
+    recipe = make_recipe("boosted-trees")
+    assert recipe.reads_presence and not make_recipe("boosted-trees:modality=m2").reads_presence
+    assert area("boosted-trees", cohort) > 0.65
+    model = recipe.fit(cohort, seed=0)
+    lacking = cohort.with_modalities(["m1"])
+    raw = lacking.raw("m1").to_numpy(float)
+    by_hand = model.predictor.trees.linear_predictor(np.concatenate([raw, np.full((400, 3), np.nan)], axis=1))
+    expected = model.predictor.centre + model.predictor.slope * (by_hand - model.predictor.centre)
+    np.testing.assert_array_equal(model.predictor.link(lacking), expected)
+
+
+@pytest.mark.parametrize("kind", ["classification", "survival"])
+def test_of_few_columns_trees_read_the_cells_and_of_bags_components(kind: str) -> None:
+    predictor: Any = make_recipe("boosted-trees").fit(mixed(kind), seed=0).predictor
+    assert predictor.inputs["m1"].projection is None and predictor.inputs["m3"].projection is not None
+    raw = mixed(kind).raw("m1")
+    read = predictor.inputs["m1"](raw)
+    assert read.shape[1] == predictor.inputs["m1"].width == 6 + raw["grade"].nunique()
+    assert np.isnan(read[raw["a1"].isna().to_numpy()]).any(axis=1).all()  # a missing cell is not imputed
+
+
+def test_of_a_wide_block_components_are_read() -> None:
+    rng = np.random.default_rng(0)
+    ids = [f"case-{k:03d}" for k in range(100)]
+    values = {"a": pd.DataFrame(rng.normal(size=(100, 2)), ids), "b": pd.DataFrame(rng.normal(size=(100, 200)), ids)}
+    values = {name: frame.rename(columns=str) for name, frame in values.items()}
+    patients = pd.DataFrame({"y": rng.normal(size=100)}, ids)
+    cohort = chiasm.cohort_from_frames(patients, values, target=chiasm.Regression("y"))
+    predictor = make_recipe("boosted-trees").fit(cohort, seed=0).predictor
+    assert (predictor.inputs["a"].width, predictor.inputs["b"].width, predictor.trees.columns) == (2, 64, 66)
