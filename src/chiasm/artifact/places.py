@@ -54,6 +54,8 @@ PLACES = {
     "encoder-tokens": "chiasm.encoders.adaptable",
     "encoder-volume-patches": "chiasm.encoders.image.patches",
     "encoding": "chiasm.cohort.items",
+    "ensemble": "chiasm.recipes.baselines.ensemble",
+    "ensemble-member": "chiasm.recipes.baselines.ensemble",
     "federation-plan": "chiasm.recipes.hospitals.federation",
     "gaussian-map": "chiasm.linear.gaussian_kernel",
     "healnet": "chiasm.recipes.fusion.healnet",

@@ -23,7 +23,7 @@ DECADES = 2.0
 PATIENCE = 3  # penalties in a row that are worse than the best so far end a path
 APART = (2, 1)  # powers of two by which a block's factor is moved for as long as that gains
 REACH = 5  # largest power
-MOST_TRIED = 16  # combinations of factors
+MOST_TRIED = 12  # combinations of factors
 
 
 @dataclass(frozen=True)

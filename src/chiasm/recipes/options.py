@@ -32,6 +32,9 @@ OPTIONS = {
     "stacked-fusion": (
         "shrinkage=10.0"
     ),
+    "ensemble": (
+        "members=early-fusion+late-fusion+multi-ridge+stacked-fusion"
+    ),
     "kron-rls": (
         "modality=, offset=0.3"
     ),

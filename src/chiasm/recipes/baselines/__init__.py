@@ -92,6 +92,15 @@ ROWS = by_name((
         tried=("stacked-fusion",),
     ),
     Row(
+        "ensemble", "baselines.ensemble:Ensemble", "baseline",
+        "what its members need",
+        Citation(
+            "Ensemble Selection from Libraries of Models",
+            "ICML", 2004, "https://doi.org/10.1145/1015330.1015432",
+        ),
+        since="0.2.0",
+    ),
+    Row(
         "kron-rls", "baselines.kron_rls:KronRLS", "kernel",
         "two modalities or more; classes or a number; up to 12,000 patients unless items are shared",
         Citation(

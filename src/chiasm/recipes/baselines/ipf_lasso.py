@@ -9,15 +9,15 @@ import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
-from chiasm.fitting.base import BaseRecipe, Training
+from chiasm.fitting.base import Training
+from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
 from chiasm.fitting.shared import shared_features
 from chiasm.fitting.sparse_choice import MOST_TRIED, STEPS, choose_sparse_blocks
 from chiasm.fitting.unimodal import columns_for_sparse, inner_folds
-from chiasm.heads.response import Response, calibration
+from chiasm.heads.response import calibration
 from chiasm.linear.linear import Linear, stretched
 from chiasm.linear.target_units import TargetUnits
-from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 from chiasm.recipes.baselines.early import columns
 from chiasm.recipes.baselines.multi_ridge import require_size
@@ -55,7 +55,7 @@ class IpfLassoPredictor:
 
 
 @dataclass(frozen=True)
-class IpfLasso(BaseRecipe):
+class IpfLasso(CrossFittedRecipe):
     """Lasso whose penalty on each modality's columns is multiplied by a factor; inner folds select both.
 
     Args:
@@ -75,7 +75,7 @@ class IpfLasso(BaseRecipe):
         """Largest number of penalties times combinations of factors that are tried."""
         return STEPS * MOST_TRIED
 
-    def learn(self, training: Training) -> tuple[Predictor, Response]:
+    def cross_fitted(self, training: Training) -> CrossFitted:
         """Select penalty and factors on inner folds and fit on all patients."""
         cohort, kind = training.cohort, training.target.kind
         features, means = {}, {}
@@ -92,6 +92,4 @@ class IpfLasso(BaseRecipe):
         factors = dict(zip(means, found.factors, strict=True))
         predictor = IpfLassoPredictor(features, means, linear, factors, slope, float(units.outside(centre)))
         links = units.outside(stretched(found.links, slope, centre))
-        return predictor, Response.fit(
-            training.target, links, training.outcome, calibrate=False, folds=folds, in_the_large=True
-        )
+        return CrossFitted.of(training, predictor, links, calibrate=False)

@@ -9,15 +9,15 @@ import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.fitting.base import BaseRecipe, Training
+from chiasm.fitting.base import Training
+from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
 from chiasm.fitting.shared import shared_features
 from chiasm.fitting.sparse_choice import STEPS, choose_sparse_blocks
 from chiasm.fitting.unimodal import FOLDS, columns_for_sparse, inner_folds
-from chiasm.heads.response import Response, calibration
+from chiasm.heads.response import calibration
 from chiasm.linear.linear import stretched
 from chiasm.linear.target_units import TargetUnits
-from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 from chiasm.recipes.baselines.early import columns
 from chiasm.recipes.baselines.multi_ridge import require_size
@@ -60,7 +60,7 @@ class PriorityLassoPredictor:
 
 
 @dataclass(frozen=True)
-class PriorityLasso(BaseRecipe):
+class PriorityLasso(CrossFittedRecipe):
     """A lasso for each modality in turn, on the cross-fitted link of those before it as its offset.
 
     Args:
@@ -97,7 +97,7 @@ class PriorityLasso(BaseRecipe):
             known = ", ".join(cohort.modalities)
             raise Unsupported(f"order={self.order} must name each modality once, and the cohort's are {known}")
 
-    def learn(self, training: Training) -> tuple[Predictor, Response]:
+    def cross_fitted(self, training: Training) -> CrossFitted:
         """Fit one modality after another, each on the patients who have it, its penalty selected by inner folds.
 
         A free intercept takes up what the presence of a modality says of the outcome, and is dropped: it is not read.
@@ -138,6 +138,4 @@ class PriorityLasso(BaseRecipe):
             float(units.outside(centre)),
         )
         links = units.outside(stretched(link, slope, centre))
-        return predictor, Response.fit(
-            training.target, links, training.outcome, calibrate=False, folds=folds, in_the_large=True
-        )
+        return CrossFitted.of(training, predictor, links, calibrate=False)

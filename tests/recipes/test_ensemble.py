@@ -1,0 +1,70 @@
+"""`ensemble`: whom inner folds count, and what the mean is of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from chiasm.cohort import Outcome, Unsupported, synthetic_cohort
+from chiasm.linear.likelihood import FoldLikelihood
+from chiasm.recipes.baselines.ensemble import weights_of
+from chiasm.recipes.registry import make_recipe
+from small_recipes import mixed
+
+
+def links(n: int = 400, seed: int = 0) -> tuple[dict[str, np.ndarray], FoldLikelihood]:
+    """Two members with errors of their own, one with twice the error, and one that says nothing."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=n)
+    spread = {"a": 0.6, "b": 0.6, "c": 1.2}
+    said = {name: (y + own * rng.normal(size=n))[:, None] / (1 + own**2) for name, own in spread.items()}
+    said["d"] = np.zeros((n, 1))
+    return said, FoldLikelihood("regression", Outcome(y, None, np.ones(n, bool)))
+
+
+def test_members_are_counted_that_make_the_mean_better() -> None:
+    said, likelihood = links()
+    weights = weights_of(said, likelihood)
+    assert weights["a"] == pytest.approx(0.5, abs=0.2) and weights["b"] == pytest.approx(0.5, abs=0.2)
+    assert "d" not in weights and weights.get("c", 0.0) < 0.3
+    assert sum(weights.values()) == pytest.approx(1.0)
+    mean = sum(weight * said[name] for name, weight in weights.items())
+    assert likelihood(np.asarray(mean)) < min(map(likelihood, said.values())) - 10
+
+
+def test_members_that_cannot_be_told_apart_count_alike() -> None:
+    said, likelihood = links(n=12)
+    alike = {name: said["a"] + shift for name, shift in (("x", 0.0), ("y", 1e-3), ("z", -1e-3))}
+    assert weights_of(alike, likelihood) == pytest.approx(dict.fromkeys("xyz", 1 / 3))
+
+
+@pytest.mark.parametrize("kind", ["classification", "survival"])
+def test_its_link_is_the_weighted_mean_of_the_members_of_their_own(kind: str) -> None:
+    cohort = mixed(kind)
+    model = make_recipe("ensemble").fit(cohort, seed=0)
+    parts = []
+    for name, weight in model.predictor.weights.items():
+        alone = make_recipe(name).fit(cohort, seed=0)
+        parts.append(weight * alone.response.calibrated(alone.predictor.link(cohort)))
+    np.testing.assert_allclose(model.predictor.link(cohort), sum(parts), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ("early-fusion", "two recipes or more"),
+        ("early-fusion+early-fusion", "each once"),
+        ("early-fusion+healnet", "'healnet' hands out no out-of-fold links"),
+        ("early-fusion+nobody", "'nobody' hands out no out-of-fold links"),
+        ("early-fusion+ensemble", "'ensemble' hands out"),
+    ],
+)
+def test_members_that_cannot_be_selected_are_refused(members: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make_recipe(f"ensemble:members={members}")
+
+
+def test_a_member_that_does_not_support_the_cohort_is_named() -> None:
+    alone = synthetic_cohort("redundant", 60, seed=0)
+    with pytest.raises(Unsupported, match="modalities"):
+        make_recipe("ensemble").supports(alone.with_modalities(["m1"]))
