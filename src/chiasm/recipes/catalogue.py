@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -17,8 +16,7 @@ class _Classes(Mapping[str, Any]):
     """Mapping from recipe name to class; a class is imported on access."""
 
     def __getitem__(self, name: str) -> Any:
-        module, _, cls = ROWS[name].where.partition(":")
-        return getattr(import_module(f"chiasm.recipes.{module}"), cls)
+        return ROWS[name].load()
 
     def __iter__(self) -> Iterator[str]:
         return iter(ROWS)

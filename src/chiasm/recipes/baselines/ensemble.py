@@ -18,7 +18,6 @@ from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.target_units import TargetUnits
 from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
-from chiasm.recipes.catalogue import RECIPES
 
 DEFAULT = "early-fusion+late-fusion+multi-ridge+stacked-fusion"
 LIKED = 2.0  # units of log likelihood behind the best that a member may be: e^-2, a likelihood ratio of a seventh
@@ -88,10 +87,10 @@ class Ensemble(CrossFittedRecipe):
         """Yield the members with default options.
 
         Raises:
-            ValueError: a name that is no recipe, or one without out-of-fold links.
+            ValueError: a name that is no baseline, or one without out-of-fold links.
         """
         for name in self.named:
-            cls = RECIPES.get(name)
+            cls = ROWS[name].load() if name in ROWS else None
             if cls is None or not issubclass(cls, CrossFittedRecipe) or name in (self.id, "single"):
                 raise ValueError(f"members={self.members}: '{name}' hands out no out-of-fold links to select by")
             yield name, cls()
