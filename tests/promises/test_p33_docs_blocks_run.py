@@ -1,4 +1,8 @@
-"""P33: every block of Python and bash in the README and in docs/ runs, offline, on a CPU."""
+"""P33: every block of Python and bash in the README and in docs/ runs, offline, on a CPU.
+
+In `make test` the README's commands are forked from one process, which saves the imports of each start; in `make
+nightly` each starts by itself, as a reader's does.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,22 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Run
+from served_commands import serve_commands
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-EACH_TIME = {"README.md"}  # the other pages in `make nightly`
+# What a command imports, before the first block: a page and its commands have it from here.
+SERVED = f"""\
+import atexit, sys
+from pathlib import Path
+sys.path.append({str(ROOT / "tests")!r})
+from served_commands import serve_commands
+import jinja2, lifelines, matplotlib.figure, scipy.stats, sklearn.linear_model, torch._dynamo, xgboost
+import chiasm.cli, chiasm.report, chiasm.api.encoding, chiasm.api.models, chiasm.api.retrieval, chiasm.api.trials
+atexit.register(serve_commands(Path({{place!r}})))
+"""
 # Refuses every connection, and looks like a machine without a network from the inside.
 OFFLINE = """\
 import socket
@@ -48,27 +64,36 @@ def script(page: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, id=name, marks=() if name in EACH_TIME else pytest.mark.nightly)
-        for page, name in ((page, page.relative_to(ROOT).as_posix()) for page in PAGES)
-    ],
-)
-def test_every_block_runs(page: Path, tmp_path: Path) -> None:
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(OFFLINE, encoding="utf-8")
-    (tmp_path / "work").mkdir()
+@pytest.mark.parametrize("name", ["README.md"])
+def test_every_block_runs(name: str, tmp_path: Path) -> None:
+    (tmp_path / "commands").mkdir()
+    served = SERVED.format(place=str(tmp_path / "commands"))
+    runs(ROOT / name, tmp_path, served)
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.parametrize("page", PAGES, ids=[page.relative_to(ROOT).as_posix() for page in PAGES])
+def test_every_block_runs_where_each_command_starts_by_itself(page: Path, tmp_path: Path) -> None:
+    runs(page, tmp_path)
+
+
+def runs(page: Path, place: Path, first: str = "") -> None:
+    """Run the blocks of a page in a folder without a network, after a line of Python that is not the page's."""
+    (place / "site").mkdir()
+    (place / "site" / "sitecustomize.py").write_text(OFFLINE, encoding="utf-8")
+    (place / "work").mkdir()
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(tmp_path / "site"),
-        "CHIASM_STORE": str(tmp_path / "store"),
+        "PATH": os.pathsep.join([str(place / "commands"), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": os.pathsep.join([str(place / "site"), str(ROOT / "src")]),
+        "CHIASM_STORE": str(place / "store"),
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",
     }
+    program = f"{first}\n{script(page)}"
     done = subprocess.run(
-        [sys.executable, "-c", script(page)], cwd=tmp_path / "work", env=environment, capture_output=True, text=True
+        [sys.executable, "-c", program], cwd=place / "work", env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, f"{page.name}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
@@ -86,3 +111,15 @@ def test_a_block_that_fails_is_found(tmp_path: Path) -> None:
     assert [language for language, _, _ in blocks(page)] == ["python", "bash"]
     done = subprocess.run([sys.executable, "-c", script(page)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1 and "page.md, line 6" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["recipes", "no-such-recipe"], ["recipes", "late-fusion"]])
+def test_a_served_command_speaks_and_ends_as_one_that_was_started(words: list[str], tmp_path: Path, run: Run) -> None:
+    expected = run(*words)
+    end = serve_commands(tmp_path)
+    try:
+        done = subprocess.run([tmp_path / "chiasm", *words], cwd=tmp_path, capture_output=True, text=True)
+    finally:
+        end()
+    assert (done.returncode, done.stdout, done.stderr) == (expected.code, expected.out, expected.err)
+    assert done.returncode == (2 if "no-such-recipe" in words else 0) and done.stdout + done.stderr

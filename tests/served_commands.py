@@ -1,0 +1,98 @@
+"""`chiasm` for a script of bash, without the imports of each start: a command is forked from a process that has them.
+
+A command has a process of its own, with the folder, the environment, the input and the outputs of whoever asks, and
+nothing in memory that another left there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+ASK = """\
+#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as there:
+    there.connect({door!r})
+    asked = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    socket.send_fds(there, [len(asked).to_bytes(4, "big")], [0, 1, 2])
+    there.sendall(asked)
+    sys.exit(int(there.recv(8)))
+"""
+
+
+def serve_commands(folder: Path) -> Callable[[], None]:
+    """Write `folder/chiasm` and fork a process that answers it; call what comes back to end that one.
+
+    Call it with nothing in memory but what every command may find there.
+    """
+    door = folder / "door"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(door))
+    listener.listen()
+    command = folder / "chiasm"
+    command.write_text(ASK.format(python=sys.executable, door=str(door)), encoding="utf-8")
+    command.chmod(0o755)
+    parent = os.getpid()
+    server = os.fork()
+    if server:
+        listener.close()
+        return partial(end, server)
+    listener.settimeout(0.2)
+    while os.getppid() == parent:
+        try:
+            asking, _ = listener.accept()
+        except TimeoutError:
+            continue
+        with asking:
+            asking.sendall(str(answer(asking)).encode())
+    os._exit(0)
+
+
+def end(server: int) -> None:
+    """End the server, and wait for it: what its commands cost counts as this process's own."""
+    os.kill(server, signal.SIGTERM)
+    os.waitpid(server, 0)
+
+
+def answer(asking: socket.socket) -> int:
+    """The exit code of the command that is asked for."""
+    size, streams, _, _ = socket.recv_fds(asking, 4, 3)
+    with asking.makefile("rb") as told:
+        words, place, environment = json.loads(told.read(int.from_bytes(size, "big")))
+    child = os.fork()
+    if child == 0:
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        os.chdir(place)
+        os.environ.clear()
+        os.environ.update(environment)
+        run(words)
+    for stream in streams:
+        os.close(stream)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def run(words: list[str]) -> None:
+    """Run the command and end this process."""
+    from chiasm.cli import main
+
+    sys.argv[:] = ["chiasm", *words]
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115 (until the process ends)
+    code: object = 1
+    try:
+        main()
+        code = 0
+    except SystemExit as left:
+        code = left.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
