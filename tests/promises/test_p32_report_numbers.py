@@ -133,13 +133,11 @@ def test_verdict(folder: Folder) -> None:
 
 def difference(folder: Folder, ours: list[str], theirs: list[str]) -> tuple[float, float, float]:
     """Mean over folds of what the recipes of one side score above those of the other, and the wider interval."""
-    each: list[list[np.ndarray]] = [[], []]
-    for key, *names in zip(folder.folds, ours, theirs, strict=True):
-        for values, name in zip(each, names, strict=True):
-            table = folder.tested(name, key)
-            times = np.array([folder.counts[patient] for patient in table.index])
-            drawn = [np.arange(len(table)), *(np.repeat(np.arange(len(table)), column) for column in times.T)]
-            values.append([next(iter(PRIMARY[folder.kind](table.iloc[one], table).values())) for one in drawn])
+    score = PRIMARY[folder.kind]
+    each = [
+        [next(iter(folder.of_fold(name, key, score).values())) for key, name in zip(folder.folds, names, strict=True)]
+        for names in (ours, theirs)
+    ]
     gaps = np.array(each[0]) - np.array(each[1])  # (J, 1 + draws)
     d, boot = gaps[:, 0], np.quantile(gaps[:, 1:].mean(0), [0.025, 0.975])
     protocol, j = folder.document["protocol"], len(gaps)
