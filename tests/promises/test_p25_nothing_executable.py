@@ -189,9 +189,10 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda file: str(file.relative_to(SOURCE)))
-def test_nothing_executable(file: Path) -> None:
-    assert findings(file.read_text(encoding="utf-8")) == []
+def test_nothing_executable() -> None:
+    found = {file.relative_to(SOURCE).as_posix(): findings(file.read_text("utf-8")) for file in SOURCE.rglob("*.py")}
+    assert "chiasm/artifact/files.py" in found
+    assert {place: lines for place, lines in found.items() if lines} == {}
 
 
 @pytest.mark.parametrize("code", BAD)
