@@ -51,12 +51,12 @@ class Costs:
         try:
             return (yield)
         finally:
-            spent = Counter({item.nodeid: cpu_seconds() - before})
-            self.tests += spent
+            spent = cpu_seconds() - before
+            self.tests[item.nodeid] += spent
             if item.get_closest_marker("nightly"):
-                self.nightly += spent
+                self.nightly[item.nodeid] += spent
             else:
-                self.recipes += Counter({name: spent.total() for name in recipes_of(item)})
+                self.recipes.update(dict.fromkeys(recipes_of(item), spent))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
