@@ -11,7 +11,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from torch import Tensor
@@ -171,7 +171,13 @@ class Tuner:
 
     def score(self, state: Mapping[str, Tensor]) -> float:
         """Return the negative held-out loss (higher is better)."""
-        return -held_out_loss(self.network(state), self.data)
+        self.scored.load_state_dict(state)
+        return -held_out_loss(self.scored, self.data)
+
+    @cached_property
+    def scored(self) -> Network:
+        """The network into which the weights to score are read, one after another."""
+        return self.network()
 
 
 def weights(network: Network) -> State:
