@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import chiasm
+from chiasm.fitting.trained_recipe import TrainedRecipe
 from chiasm.metrics.scores import METRICS
 from chiasm.recipes.adaptation.adapted import AdaptedRecipe
 from chiasm.recipes.registry import RECIPES
@@ -20,7 +21,9 @@ METHODS = "".join(
     (ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("methods.md", "adaptation.md", "metrics.md")
 )
 # Options that many recipes have stand once, before them.
-SHARED = {AdaptedRecipe: "## Adapting an encoder", TunedRecipe: "## Merged tunings"}
+SHARED = {
+    TrainedRecipe: "## The neural recipes", AdaptedRecipe: "## Adapting an encoder", TunedRecipe: "## Merged tunings",
+}  # fmt: skip
 
 
 def section(name: str) -> str:

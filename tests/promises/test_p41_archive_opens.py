@@ -26,7 +26,10 @@ CASES = {
     for name, case in json.loads((folder / "cases.json").read_text()).items()
 }
 # What came after the newest archive enters with the next release's.
-NOT_YET_ARCHIVED = {"boosted-trees", "gaussian-map", "kernel-machine", "one-modality", "tree-inputs", "tree-machine"}
+NOT_YET_ARCHIVED = {
+    "added-link", "boosted-trees", "gaussian-map", "kernel-machine", "one-modality", "residual-start", "tree-inputs",
+    "tree-machine",
+}  # fmt: skip
 """Kinds outside of new recipes' own modules that came after the newest archive."""
 CLOSE = 1e-6
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
 
 from chiasm.citation import Citation
 from chiasm.cohort import Cohort, Outcome, Target, Unsupported
@@ -23,7 +26,14 @@ LEAST_PATIENTS = 10
 
 @dataclass(frozen=True)
 class Training:
-    """Training patients, all with a known outcome and at least one modality, with the arguments of the `fit` call."""
+    """Training patients, all with a known outcome and at least one modality, with the arguments of the `fit` call.
+
+    Args:
+        cohort: the n patients; `outcome` are theirs.
+        target: their target, with its horizons.
+        seed, checkpoint, device: as in `BaseRecipe.fit`.
+        offset: `(n, K)` link of each patient to which a network's own is added; None: zero.
+    """
 
     cohort: Cohort
     target: Target
@@ -31,6 +41,7 @@ class Training:
     seed: int
     checkpoint: Path | None
     device: str
+    offset: np.ndarray | None = None
 
     @property
     def classes(self) -> int | None:
@@ -42,6 +53,11 @@ class Training:
         """Number of `patients`, and for survival of the `events` among them."""
         events = self.outcome.event
         return {"patients": len(self.cohort)} | ({} if events is None else {"events": int(events.sum())})
+
+    @property
+    def offset_digest(self) -> str:
+        """Hash of the offset, by which parts that were learned upon it are remembered; empty without one."""
+        return "" if self.offset is None else hashlib.sha256(np.ascontiguousarray(self.offset).tobytes()).hexdigest()
 
     def file(self, part: str) -> Path | None:
         """Return the file of a part's checkpoint; None if there is no folder for checkpoints."""
@@ -114,9 +130,7 @@ class BaseRecipe(ABC):
             raise ValueError(f"the seed is {seed}, and must be 0 or more")
         whole = trainable(cohort, seed, checkpoint, device)
         training = self.restricted(whole)
-        with kept_randomness(), threads_for(self.multiplications(training.cohort)):
-            predictor, response = self.learn(training)
-        predictor, response = self.completed(whole, training, predictor, response)
+        predictor, response = self.for_all(whole, training)
         kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
         scarce = tuple(name for name in cohort.modalities if name not in whole.cohort.modalities)
         target = training.target.stored()
@@ -124,6 +138,12 @@ class BaseRecipe(ABC):
         return FittedModel(
             self.name, kinds, predictor, response, target, self.has_prior, scarce, encodings, whole.counts
         )
+
+    def for_all(self, whole: Training, training: Training) -> tuple[Predictor, Response]:
+        """Learn from a part of the training set, as `restricted` gives it, and extend the model to all patients."""
+        with kept_randomness(), threads_for(self.multiplications(training.cohort)):
+            predictor, response = self.learn(training)
+        return self.completed(whole, training, predictor, response)
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the modalities that the model reads."""

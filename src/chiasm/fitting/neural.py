@@ -126,6 +126,7 @@ class Prepared:
         outcome: outcomes of the B patients, all known.
         target: the outcome as tensors; a regression target is standardised by `centre` and `scale`.
         held_out: `(B,)` bool, patients used for early stopping and calibration only.
+        offset: `(B, K)` float32, standardised as the target: the link to which the network's own is added; None: zero.
     """
 
     cohort: Cohort
@@ -137,6 +138,18 @@ class Prepared:
     centre: float
     scale: float
     held_out: np.ndarray
+    offset: torch.Tensor | None = None
+
+    @property
+    def origin(self) -> float:
+        """What a network's own link has beside its scaled output: the target's centre, unless the offset has it."""
+        return self.centre if self.offset is None else 0.0
+
+    def started(self, rows: np.ndarray) -> np.ndarray | float:
+        """Return the link to which the network's own is added, `(n, K)` of the patients `rows`; zero without one."""
+        if self.offset is None:
+            return 0.0
+        return np.asarray(self.offset[torch.from_numpy(rows)].double().numpy() * self.scale + self.centre)
 
     @property
     def shapes(self) -> Shapes:
@@ -157,6 +170,7 @@ class Prepared:
             outcome=self.outcome.take(rows),
             target=self.target.take(rows),
             held_out=self.held_out[rows],
+            offset=None if self.offset is None else self.offset[torch.from_numpy(rows)],
         )
 
 
@@ -168,9 +182,10 @@ def prepare(training: Training, encoders: dict[str, Encoder] | None = None) -> P
     units = TargetUnits.of(training.target.kind, outcome)
     target = TargetTensors(*target_tensors(outcome, units.centre, units.scale))
     held_out = holdout(cohort, VALIDATION, seed=training.seed)
+    offset = None if training.offset is None else torch.from_numpy(units.number(training.offset)).float()
     return Prepared(
         cohort, encoders, tokens, presence(tokens, cohort.modalities), outcome, target, units.centre, units.scale,
-        held_out,
+        held_out, offset,
     )  # fmt: skip
 
 
@@ -181,8 +196,12 @@ def build(make: Callable[[], ModuleT], seed: int) -> ModuleT:
 
 
 def new_head(training: Training, width: int, seed: int) -> Head:
-    """Create a head for the target, initialised from `seed`."""
-    return build(lambda: Head(width, output_width(training.target), training.target.kind), seed)
+    """Create a head for the target, initialised from `seed`; upon an offset its last layer starts at zero."""
+    head = build(lambda: Head(width, output_width(training.target), training.target.kind), seed)
+    if training.offset is not None:
+        for parameter in head.linear.parameters():
+            nn.init.zeros_(parameter)
+    return head
 
 
 def fit_network(
@@ -204,7 +223,8 @@ def fit_network(
     held_out = data.held_out[keep]
     if held_out.all() or not held_out.any():  # all patients of a rare modality fell on one side of the split
         held_out = holdout(data.cohort.subset(keep), VALIDATION, seed=seeded(seed, phases[0].name))
-    examples = Examples(tokens, data.present[keep], data.target.take(keep), held_out)
+    offset = None if data.offset is None else data.offset[torch.from_numpy(keep)]
+    examples = Examples(tokens, data.present[keep], data.target.take(keep), held_out, offset)
     return train(network, examples, phases, seed=seed, checkpoint=checkpoint, device=device)
 
 
@@ -218,6 +238,7 @@ def held_out_loss(network: Network, data: Prepared) -> float:
     """Mean loss on the held-out patients; on all where none is held out."""
     own = data.subset(np.flatnonzero(data.held_out)) if data.held_out.any() else data
     link = torch.from_numpy(predict_link(network, own.tokens, own.present)).float()
+    link = link if own.offset is None else link + own.offset
     return float(network.head.loss(link, own.target.value, own.target.event))
 
 
@@ -228,11 +249,11 @@ def finish(
     names = sorted(data.tokens)
 
     def link_of(tokens: Mapping[str, Packed]) -> np.ndarray:
-        return predict_link(network, tokens, presence(tokens, names)) * data.scale + data.centre
+        return predict_link(network, tokens, presence(tokens, names)) * data.scale + data.origin
 
     response = calibrated(training, data, link_of)
     predictor = NetworkPredictor(
-        data.encoders, data.shapes, design, training.target.kind, output_width(training.target), data.centre,
+        data.encoders, data.shapes, design, training.target.kind, output_width(training.target), data.origin,
         data.scale, state_of(network), parameter_count(network), dict(notes or {}),
     )  # fmt: skip
     return predictor, response
@@ -242,7 +263,7 @@ def calibrated(training: Training, data: Prepared, link_of: Callable[[Mapping[st
     """Fit the response on the held-out fifth; if nobody is held out (one group), on all patients without a slope."""
     calibrate = bool(data.held_out.any())
     rows = np.flatnonzero(data.held_out) if calibrate else np.arange(len(data.held_out))
-    link = link_of({name: packed.subset(rows) for name, packed in data.tokens.items()})
+    link = link_of({name: packed.subset(rows) for name, packed in data.tokens.items()}) + data.started(rows)
     return Response.fit(training.target, link, data.outcome.take(rows), calibrate=calibrate)
 
 

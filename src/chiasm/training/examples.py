@@ -53,11 +53,13 @@ class Batch:
         tokens: modality to its padded tokens.
         present: `(B, M)` bool, modalities sorted by name.
         target: outcomes of the B patients.
+        offset: `(B, K)` that is added to the link of each patient; None: zero.
     """
 
     tokens: dict[str, Tokens]
     present: Tensor
     target: TargetTensors
+    offset: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.present)
@@ -72,24 +74,28 @@ class Examples:
         present: `(B, M)` bool, modalities sorted by name.
         target: outcomes of all patients.
         held_out: `(B,)` bool, patients used for early stopping and never trained on.
+        offset: `(B, K)` float32 that is added to the link of each patient; None: zero.
     """
 
     tokens: Mapping[str, Packed]
     present: np.ndarray
     target: TargetTensors
     held_out: np.ndarray
+    offset: Tensor | None = None
 
     def digest(self) -> str:
-        """Return a hash of who has which modality, who is held out, and the outcomes."""
+        """Return a hash of who has which modality, who is held out, the outcomes, and the offsets where there are."""
         found = hashlib.sha256()
-        for own in (self.present, self.held_out, self.target.value.numpy(), self.target.event.numpy()):
+        parts = [self.present, self.held_out, self.target.value.numpy(), self.target.event.numpy()]
+        for own in parts if self.offset is None else [*parts, self.offset.numpy()]:
             found.update(repr((own.shape, own.dtype.str)).encode() + np.ascontiguousarray(own).tobytes())
         return found.hexdigest()
 
     def batch(self, rows: np.ndarray, device: str, present: Tensor | None = None) -> Batch:
         """Return the patients `rows` as a padded batch; `present` `(B, M)` replaces which modalities they have."""
         here = torch.from_numpy(self.present[rows]) if present is None else present
-        return Batch(take(self.tokens, rows, device), here.to(device), self.target.take(rows).to(device))
+        offset = None if self.offset is None else self.offset[torch.from_numpy(rows)].to(device)
+        return Batch(take(self.tokens, rows, device), here.to(device), self.target.take(rows).to(device), offset)
 
     def held_out_batches(self, size: int, device: str) -> Iterator[Batch]:
         """Yield the held-out patients, in their order."""

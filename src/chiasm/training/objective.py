@@ -22,7 +22,7 @@ class Computed:
 
     Args:
         losses: scalar terms by name, whose sum is minimised.
-        link: `(B, K)`, output of the head.
+        link: `(B, K)`, output of the head, upon the offset where there is one.
         fused: output of the fusion: embedding, latents, extras.
     """
 
@@ -36,6 +36,12 @@ class Computed:
         return reduce(add, self.losses.values())
 
 
+def upon_offset(network: Network, batch: Batch) -> tuple[Tensor, Fused]:
+    """Return the link of a batch, `(B, K)`, with what each patient starts from, and the output of the fusion."""
+    link, fused = network(batch.tokens, batch.present)
+    return (link if batch.offset is None else link + batch.offset), fused
+
+
 class Objective:
     """Training objective: the head's own loss, and the terms that the fusion adds in `Fused.losses`.
 
@@ -46,7 +52,7 @@ class Objective:
 
     def __call__(self, network: Network, batch: Batch) -> Computed:
         """Run the network on a batch and compute every term of the loss, each a finite scalar."""
-        link, fused = network(batch.tokens, batch.present)
+        link, fused = upon_offset(network, batch)
         own = self.losses(network, batch, link, fused)
         if both := own.keys() & fused.losses.keys():
             raise ValueError(f"the fusion and the objective both have a loss {', '.join(sorted(both))}: rename one")
@@ -60,7 +66,7 @@ class Objective:
         """Return the held-out loss by which epochs are compared; called once after each epoch, in evaluation mode."""
         links, targets = [], []
         for batch in batches:
-            links.append(network(batch.tokens, batch.present)[0].cpu())
+            links.append(upon_offset(network, batch)[0].cpu())
             targets.append(batch.target.to("cpu"))
         return self.validated(network, torch.cat(links), TargetTensors.of(targets))
 

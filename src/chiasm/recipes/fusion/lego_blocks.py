@@ -117,7 +117,7 @@ def train_blocks(
     """
     whom = b"" if held_out is None else held_out.tobytes()
     own = (options.sizes, options.block_options, options.dropout, name, whom)
-    key = ("lego-blocks", *own, training.seed, training.device)
+    key = ("lego-blocks", *own, training.seed, training.device, training.offset_digest)
     return remember(training.cohort.fingerprint, key, lambda: _train(training, options, name, held_out))
 
 

@@ -154,8 +154,8 @@ class LegoFuseRecipe(NetworkRecipe, LatentOptions):
 def held_out_nll(network: Network, data: Prepared, kind: str) -> float:
     """Return the negative log likelihood of the held-out patients, with the slope that suits it best."""
     own = data.subset(np.flatnonzero(data.held_out))
-    link = predict_link(network, own.tokens, own.present) * data.scale + data.centre
-    return calibrated_nll(kind, link, own.outcome)
+    link = predict_link(network, own.tokens, own.present) * data.scale + data.origin
+    return calibrated_nll(kind, link + own.started(np.arange(len(link))), own.outcome)
 
 
 def best_of(losses: Mapping[str, float]) -> str:

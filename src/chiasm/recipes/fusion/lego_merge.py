@@ -180,6 +180,8 @@ class LegoMerge(TrainedRecipe, LatentOptions):
         """Raise `Unsupported` if a target, modality or encoder is missing; two modalities are needed unless named."""
         require_matching(self.head_method)
         require(self.read(cohort), 1 if self.blocks or self.modality else self.least_modalities)
+        if self.started is not None:
+            self.started.supports(self.read(cohort))
 
     def reading(self, modality: str) -> LegoMerge:
         """Return this recipe with the block of one modality alone."""
@@ -222,7 +224,7 @@ class LegoMerge(TrainedRecipe, LatentOptions):
         for k, run in enumerate(runs):
             rows = np.flatnonzero(folds == k)
             tokens = {name: packed.subset(rows) for name, packed in run.data.tokens.items()}
-            links[rows] = self.predictor(training, run).link_of(tokens)
+            links[rows] = self.predictor(training, run).link_of(tokens) + run.data.started(rows)
         response = Response.fit(training.target, links, training.outcome, calibrate=True, folds=folds)
         return self.predictor(training, soup_of(runs)), response
 
@@ -230,6 +232,6 @@ class LegoMerge(TrainedRecipe, LatentOptions):
         """Return the predictor that merges these blocks as the options specify."""
         data = trained.data
         return LegoMergePredictor(
-            data.encoders, data.shapes, self.sizes, self.method, self.head_method, training.target.kind, data.centre,
+            data.encoders, data.shapes, self.sizes, self.method, self.head_method, training.target.kind, data.origin,
             data.scale, trained.blocks, trained.heads, trained.trained_parameters, trained.start,
         )  # fmt: skip

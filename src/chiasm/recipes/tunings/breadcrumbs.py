@@ -53,8 +53,8 @@ class BreadcrumbsRecipe(TunedRecipe):
 
     @property
     def settings(self) -> int:
-        """Number of scales tried."""
-        return len(SCALES)
+        """Number of scales tried, and of settings that a start tries."""
+        return len(SCALES) + super().settings - 1
 
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
         """Merge at the best scale; scale 0 is the base, so the result is no worse than it on the held-out patients."""

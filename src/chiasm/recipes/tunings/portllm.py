@@ -48,8 +48,8 @@ class PortLLM(TunedRecipe):
 
     @property
     def settings(self) -> int:
-        """Number of candidates: with and without the patch."""
-        return 2
+        """Number of candidates: with and without the patch, and of settings that a start tries."""
+        return 2 + super().settings - 1
 
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
         """Return the patched newer base, or the newer base alone if it drifted too far or scores no worse unpatched."""

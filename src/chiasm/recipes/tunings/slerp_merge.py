@@ -25,8 +25,8 @@ class SlerpMerge(TunedRecipe):
 
     @property
     def settings(self) -> int:
-        """Number of values of `t` tried."""
-        return len(ALPHAS) if self.choose else 1
+        """Number of values of `t` tried, and of settings that a start tries."""
+        return (len(ALPHAS) if self.choose else 1) + super().settings - 1
 
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
         """Tune and merge the two copies; if `t` is selected, both ends are candidates too."""

@@ -90,7 +90,8 @@ class Tuner:
     def of(cls, training: Training, recipe: TunedRecipe) -> Tuner:
         """Prepare the data and the initial network for a training set."""
         design = HealNetDesign(recipe.latents, recipe.latent_width, recipe.depth, recipe.heads, False)
-        data = remember(training.cohort.fingerprint, ("prepared", training.seed), lambda: prepare(training))
+        key = ("prepared", training.seed, training.offset_digest)
+        data = remember(training.cohort.fingerprint, key, lambda: prepare(training))
         return cls(training, recipe, data, design, new_network(training, data, design, recipe.dropout))
 
     def network(self, state: Mapping[str, Tensor] | None = None) -> Network:
@@ -105,7 +106,8 @@ class Tuner:
         recipe, training = self.recipe, self.training
         options = replace(recipe.training_options, modality_dropout=recipe.base_dropout)
         whose = () if rows is None else tuple(rows.tolist())
-        key = ("tuned-base", self.design, options, recipe.dropout, training.seed, training.device, whose)
+        own = (self.design, options, recipe.dropout, training.seed, training.device, whose, training.offset_digest)
+        key = ("tuned-base", *own)
         phase = Phase(options, name="base")
         return remember(training.cohort.fingerprint, key, lambda: weights(self.train(self.network(), phase, rows)))
 

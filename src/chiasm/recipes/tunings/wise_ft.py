@@ -22,8 +22,8 @@ class WiseFT(TunedRecipe):
 
     @property
     def settings(self) -> int:
-        """Number of values of `alpha` tried."""
-        return len(ALPHAS)
+        """Number of values of `alpha` tried, and of settings that a start tries."""
+        return len(ALPHAS) + super().settings - 1
 
     def merged(self, tuner: Tuner) -> tuple[State, dict[str, float]]:
         """Merge at the best `alpha`; both ends are tried, so it is no worse than either on the held-out patients."""
