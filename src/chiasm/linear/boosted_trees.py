@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from chiasm.artifact import storable
 from chiasm.errors import count
 from chiasm.linear.losses import LOSSES
+from chiasm.linear.tree_walk import AT_ONCE, LEAF, leaves, require_trees, single_precision
 from chiasm.targets import Outcome
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int_]
-LEAF = -1
-LARGEST = 1e30
 
 
 @storable("boosted-trees")
@@ -61,24 +60,14 @@ class BoostedTrees:
         return f"{count(int((self.feature >= 0).sum()), 'threshold')} of trees, each between two training values"
 
     def __post_init__(self) -> None:
-        nodes, own = len(self.feature), np.arange(len(self.feature))
-        arrays = (self.threshold, self.left, self.right, self.missing_left, self.value)
-        if any(len(array) != nodes for array in arrays) or len(self.start) != len(self.output) or self.columns < 0:
+        nodes, trees = len(self.feature), len(self.start)
+        if not len(self.missing_left) == len(self.value) == nodes or len(self.output) != trees:
             raise ValueError("the arrays of its trees differ in length")
-        if any(array.dtype.kind != "i" for array in (self.start, self.output, self.feature, self.left, self.right)):
+        if self.output.dtype.kind != "i":
             raise ValueError("its nodes are not whole numbers")
-        if not all(np.isfinite(array).all() for array in (self.base, self.threshold, self.value)):
+        if not all(np.isfinite(array).all() for array in (self.base, self.value)):
             raise ValueError("a threshold or a leaf is not finite")
-        ends = np.append(self.start[1:], nodes)
-        if len(self.start) and (self.start[0] != 0 or (ends <= self.start).any()):
-            raise ValueError("its trees do not follow each other")
-        end = np.repeat(ends, ends - self.start) if len(self.start) else np.zeros(0, int)
-        inner = self.feature != LEAF
-        if len(end) != nodes or (self.feature < LEAF).any() or (self.feature >= self.columns).any():
-            raise ValueError("a node asks for a column that there is not")
-        for child in (self.left[inner], self.right[inner]):
-            if (child <= own[inner]).any() or (child >= end[inner]).any():  # forward only, so that every walk ends
-                raise ValueError("a node leads out of its tree or back")
+        require_trees(self.columns, self.start, self.feature, self.threshold, self.left, self.right)
         if self.paired and self.base.shape != (1,):
             raise ValueError("two classes have one link")
         if (self.output < 0).any() or (self.output >= len(self.base)).any():
@@ -93,18 +82,10 @@ class BoostedTrees:
         """Link `(n, K)` of patients with columns x `(n, F)`, in which a missing value is NaN."""
         seen = single_precision(x)
         out = np.tile(np.asarray(self.base, np.float64), (len(seen), 1))
-        rows = np.arange(len(seen))[:, None]
-        for start in range(0, len(self.start), 256):
-            part = slice(start, start + 256)
-            node = np.tile(self.start[part], (len(seen), 1))  # (n, T)
-            feature = self.feature[node]
-            while (feature != LEAF).any():
-                asked = seen[rows, np.maximum(feature, 0)]
-                goes_left = np.where(np.isnan(asked), self.missing_left[node], asked < self.threshold[node])
-                step = np.where(goes_left, self.left[node], self.right[node])
-                node = np.where(feature == LEAF, node, step)
-                feature = self.feature[node]
-            said = self.value[node]
+        nodes = self.feature, self.threshold, self.left, self.right, self.missing_left
+        for start in range(0, len(self.start), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            said = self.value[leaves(seen, self.start[part], *nodes)]  # (n, T)
             for k in range(out.shape[1]):
                 out[:, k] += said[:, self.output[part] == k].sum(1)
         return _of_two(out) if self.paired else out
@@ -196,11 +177,6 @@ class Booster:
         base = np.concatenate([base for _, base in self.parts])
         where = np.array(starts, np.int64), np.array(outputs, np.int64)
         return BoostedTrees(self.columns, base, *where, **arrays, paired=self.paired)
-
-
-def single_precision(x: Array) -> NDArray[np.float32]:
-    """Convert columns to float32, as the trees compare them, clipped so that every threshold stays finite."""
-    return np.clip(np.asarray(x, np.float64), -LARGEST, LARGEST).astype(np.float32)
 
 
 def _of_two(link: Array) -> Array:
