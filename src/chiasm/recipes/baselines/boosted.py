@@ -13,6 +13,7 @@ from chiasm.cohort import Cohort
 from chiasm.encoders.sharing import different_raw
 from chiasm.fitting.base import Training
 from chiasm.fitting.bent import TreeInputs, tree_inputs
+from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import DEPTHS, ROUNDS, choose_depth
 from chiasm.fitting.one_modality import OneOrAll
 from chiasm.fitting.row import Row
@@ -20,7 +21,6 @@ from chiasm.fitting.unimodal import part_of_training
 from chiasm.heads.response import Response
 from chiasm.linear.boosted_trees import BoostedTrees
 from chiasm.linear.linear import stretched
-from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 
 
@@ -67,7 +67,7 @@ def side_by_side(cohort: Cohort, inputs: Mapping[str, TreeInputs]) -> np.ndarray
 
 
 @dataclass(frozen=True)
-class Boosted(OneOrAll):
+class Boosted(OneOrAll, CrossFittedRecipe):
     """Gradient-boosted trees on all modalities at once; an absent modality is a missing value like any other."""
 
     row: ClassVar[Row] = ROWS["boosted-trees"]
@@ -77,7 +77,7 @@ class Boosted(OneOrAll):
         """Number of combinations of depth and rounds."""
         return len(DEPTHS) * len(ROUNDS)
 
-    def learn(self, training: Training) -> tuple[Predictor, Response]:
+    def cross_fitted(self, training: Training) -> CrossFitted:
         """Select depth and rounds on inner folds and fit on all patients."""
         cohort, outcome = training.cohort, training.outcome
         folds = self.inner_folds(cohort, training.seed)
@@ -86,6 +86,7 @@ class Boosted(OneOrAll):
         chosen = choose_depth(training.target.kind, x, outcome, folds, training.classes, training.seed)
         predictor = BoostedPredictor(inputs, chosen.model, chosen.slope, chosen.centre)
         large = not self.modality  # a form says the prior itself of who lacks its modality
-        return predictor, Response.fit(
+        response = Response.fit(
             training.target, chosen.links, outcome, calibrate=False, folds=folds, in_the_large=large
         )
+        return CrossFitted(predictor, chosen.links, folds, response)
