@@ -26,6 +26,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "early-fusion": [{}, {"presence": True}],
     "multi-ridge": [{}, {"free": "m1"}],
     "boosted-trees": [{}, {"modality": "m1"}],
+    "block-forest": [{"trees": 20}, {"trees": 20, "modality": "m2"}],
     "healnet": [{}, {"tied": True, "depth": 3}, {"modality": "m3"}],
     "kron-rls": [{}, {"modality": "m1"}],
     "lego-merge": [

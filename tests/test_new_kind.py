@@ -99,7 +99,7 @@ from typing import Any
 
 import numpy as np
 
-from chiasm.linear.loss import Array, Boosting, Fits, Local, Loss, Near
+from chiasm.linear.loss import Array, Boosting, Fits, Growing, Local, Loss, Near
 from chiasm.linear.shared_rows import Rows
 from chiasm.targets import Outcome
 
@@ -136,6 +136,16 @@ class Poisson(Loss):
 
     def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
         return [Boosting("count:poisson", known.value, np.log([known.value.mean() + 1e-9]))]
+
+    def prior_votes(self, whole: Outcome, classes: int | None) -> Array:
+        return np.array([whole.value.mean() + 1e-9])
+
+    def growing(self, own: Outcome, whole: Outcome, classes: int | None) -> list[Growing]:
+        rate = (whole.value.mean() + 1e-9) / (own.value.mean() + 1e-9)
+        return [Growing(rate * own.value[:, None], np.ones(len(own.value)), np.ones(len(own.value)), "poisson")]
+
+    def link_of(self, votes: Array) -> Array:
+        return np.log(votes)
 ''',
 }
 ROWS = {
@@ -214,7 +224,8 @@ try:
     chiasm.fit(cohort, "kron-rls", seed=0)
 except chiasm.Unsupported as refused:
     print(refused)
-check_recipe(make_recipe("late-fusion"), kinds=("count",), n=84)
+for name in ("late-fusion", "block-forest:trees=20"):
+    check_recipe(make_recipe(name), kinds=("count",), n=84)
 """
 
 

@@ -12,7 +12,15 @@ from chiasm.heads.response import calibration
 from chiasm.recipes.registry import make_recipe
 from small_recipes import mixed
 
-HAND_OUT = ("late-fusion", "stacked-fusion", "early-fusion", "multi-ridge", "single:m2")
+HAND_OUT = (
+    "late-fusion",
+    "stacked-fusion",
+    "early-fusion",
+    "multi-ridge",
+    "single:m2",
+    "boosted-trees",
+    "block-forest:trees=20",
+)
 
 
 @pytest.mark.parametrize("name", HAND_OUT)

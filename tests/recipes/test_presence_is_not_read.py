@@ -10,7 +10,10 @@ import chiasm
 from chiasm.metrics.survival import harrell_c
 from chiasm.recipes.registry import make_recipe
 
-LINEAR = ["late-fusion", "stacked-fusion", "early-fusion", "multi-ridge", "ipf-lasso", "priority-lasso"]
+COMBINED = [
+    "late-fusion", "stacked-fusion", "early-fusion", "multi-ridge", "ipf-lasso", "priority-lasso",
+    "block-forest:trees=60",
+]  # fmt: skip
 
 
 def cohort(n: int, signal: float, kind: str = "classification", seed: int = 0) -> chiasm.Cohort:
@@ -52,7 +55,7 @@ def score(spec: str, train: chiasm.Cohort, test: chiasm.Cohort) -> float:
     return float(np.squeeze(harrell_c(-said, value, np.ones(len(value), bool))))
 
 
-@pytest.mark.parametrize("spec", ["single:m2", *LINEAR])
+@pytest.mark.parametrize("spec", ["single:m2", *COMBINED])
 def test_noise_that_cases_have_more_often_scores_chance_where_there_is_no_signal(spec: str) -> None:
     scores = [score(spec, *halves(cohort(600, 0.0, seed=seed))) for seed in range(4)]
     assert abs(np.mean(scores) - 0.5) < 0.04
@@ -67,6 +70,7 @@ SHARED_OUT = {
     ("multi-ridge", "multilabel"),
     ("ipf-lasso", "survival"),
     ("priority-lasso", "classification"),
+    ("block-forest:trees=60", "survival"),
 }
 
 
@@ -74,7 +78,7 @@ SHARED_OUT = {
     ("spec", "kind"),
     [
         pytest.param(spec, kind, marks=[] if (spec, kind) in SHARED_OUT else [pytest.mark.nightly])
-        for spec in ("single:m2", *LINEAR)
+        for spec in ("single:m2", *COMBINED)
         for kind in ("survival", "multilabel", "regression")
     ],
 )
@@ -83,7 +87,7 @@ def test_so_it_is_for_every_kind_of_target(spec: str, kind: str) -> None:
     assert abs(np.mean(scores) - 0.5) < 0.05
 
 
-@pytest.mark.parametrize("spec", LINEAR)
+@pytest.mark.parametrize("spec", COMBINED)
 def test_it_adds_nothing_to_a_modality_with_signal(spec: str) -> None:
     for seed in range(2):
         train, test = halves(cohort(2000, 1.2, seed=seed))
@@ -113,6 +117,6 @@ def test_all_patterns_have_one_prior_and_one_level(kind: str) -> None:
 
 def test_predictions_are_calibrated_in_the_large_over_all_patients() -> None:
     train, test = halves(cohort(4000, 2.0))
-    for spec in ("single:m1", "single:m2", *LINEAR):
+    for spec in ("single:m1", "single:m2", *COMBINED):
         model = make_recipe(spec).fit(train, seed=0)
         assert abs(model.predict(test)["p_1"].mean() - test.outcome.value.mean()) < 0.03

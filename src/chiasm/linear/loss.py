@@ -40,6 +40,23 @@ class Boosting:
 
 
 @dataclass(frozen=True)
+class Growing:
+    """What trees of a forest are grown on: a leaf votes with the weighted mean of the targets of its patients.
+
+    Args:
+        target: `(n, Q)` Q votes; indicators of classes, a number, or events for each unit of cumulative hazard.
+        weight: `(n,)` of each patient; nothing is learned from one of weight zero.
+        chance: `(n,)` of each patient to be drawn for a tree, in any unit.
+        criterion: scikit-learn's name of the loss whose fall a split maximises.
+    """
+
+    target: Array
+    weight: Array
+    chance: Array
+    criterion: str = "squared_error"
+
+
+@dataclass(frozen=True)
 class Sparse:
     """Target of an elastic net: `targets` (n, K), the class `codes` (n,) where there are classes, and the loss.
 
@@ -140,6 +157,26 @@ class Loss(ABC):
     def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
         """What trees are grown on, a link after another."""
 
+    @abstractmethod
+    def growing(self, own: Outcome, whole: Outcome, classes: int | None) -> list[Growing]:
+        """What the trees of a forest are grown on, for one group of votes after another.
+
+        A tree without a split votes, on average over draws, as the prior of the whole training set does, whichever
+        patients it is grown on: that they have what the tree reads says nothing then.
+
+        Args:
+            own: outcomes of the patients whom the trees are grown on.
+            whole: outcomes of the whole training set.
+        """
+
+    @abstractmethod
+    def prior_votes(self, whole: Outcome, classes: int | None) -> Array:
+        """Votes `(V,)` of the prior."""
+
+    @abstractmethod
+    def link_of(self, votes: Array) -> Array:
+        """Convert mean votes `(n, V)` to the link `(n, K)`."""
+
     def sparse(self, known: Outcome) -> Sparse:
         """What an elastic net is fitted to, for a loss that has one."""
         raise ValueError("this loss has no elastic net")
@@ -150,6 +187,20 @@ def about_mean(value: Array) -> Array:
     known = ~np.isnan(value)
     mean = np.where(known, value, 0.0).sum(0) / np.maximum(known.sum(0), 1)
     return np.asarray(np.where(known, value - mean, 0.0))
+
+
+def at_level(label: Array, prior: Array) -> tuple[Array, Array]:
+    """Targets `(n, K)` and chances `(n,)` of indicators `(n, K)`: the mean target of draws is the prior `(K,)`.
+
+    A class that nobody is of keeps its prior in every target, and the others share the rest. Weights would not do: in
+    leaves of a few patients the mean of weighted shares is another than the weighted share of all.
+    """
+    share = label.mean(0)
+    seen = share > 0
+    fixed = np.where(seen, 0.0, prior)
+    rest = 1.0 - fixed.sum()
+    chance = label @ np.where(seen, prior / np.where(seen, share, 1.0), 0.0) / rest
+    return fixed + rest * label, chance
 
 
 def two_classes(label: Array, rows: NDArray[np.bool_] | None = None, *, paired: bool = False) -> Boosting:

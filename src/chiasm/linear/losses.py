@@ -11,10 +11,25 @@ from scipy.special import expit, logit, softmax  # type: ignore[import-untyped]
 
 from chiasm.linear.least_squares import fit_ridge
 from chiasm.linear.logistic import fit_labels, fit_ridge_logistic, over_all_classes
-from chiasm.linear.loss import Array, Boosting, Fits, Local, Loss, Near, Sparse, about_mean, two_classes
+from chiasm.linear.loss import (
+    Array,
+    Boosting,
+    Fits,
+    Growing,
+    Local,
+    Loss,
+    Near,
+    Sparse,
+    about_mean,
+    at_level,
+    two_classes,
+)
+from chiasm.linear.relative_risk import nelson_aalen, relative_risk
 from chiasm.linear.ridge_cox import RiskSets, cox_nll, fit_ridge_cox, row_space
 from chiasm.linear.shared_rows import Rows
 from chiasm.targets import Outcome
+
+FINE = float(1 << 20)
 
 
 class Multinomial(Loss):
@@ -76,6 +91,23 @@ class Multinomial(Loss):
         count = np.bincount(value.astype(int), minlength=outputs) + 0.5
         return [Boosting("multi:softprob", value, np.log(count / count.sum()))]
 
+    def prior_votes(self, whole: Outcome, classes: int | None) -> Array:
+        """Frequencies of the classes, with half a patient more in each; of two, that of the second."""
+        codes = whole.value.astype(int)
+        count = np.bincount(codes, minlength=classes or 0) + 0.5
+        return np.asarray(count / count.sum())[-1 if len(count) == 2 else 0 :]
+
+    def growing(self, own: Outcome, whole: Outcome, classes: int | None) -> list[Growing]:
+        """Indicators of the classes, whose squared error is Gini's index; of two, that of the second."""
+        prior = self.prior_votes(whole, classes)
+        if len(prior) == 1:
+            return [_of_label(own.value, float(prior[0]))]
+        target, chance = at_level(np.eye(len(prior))[own.value.astype(int)], prior)
+        return [Growing(target, np.ones(len(target)), chance)]
+
+    def link_of(self, votes: Array) -> Array:
+        return np.log(votes if votes.shape[1] > 1 else np.concatenate([1 - votes, votes], axis=1))
+
     def sparse(self, known: Outcome) -> Sparse:
         codes = known.value.astype(int)
         seen = np.unique(codes)
@@ -121,6 +153,18 @@ class Logistic(Loss):
     def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
         return [two_classes(label, ~np.isnan(label)) for label in np.asarray(known.value, np.float64).T]
 
+    def prior_votes(self, whole: Outcome, classes: int | None) -> Array:
+        """Frequency of each label among those known for it, with half a patient more with it and half without."""
+        return np.asarray((np.nansum(whole.value, 0) + 0.5) / ((~np.isnan(whole.value)).sum(0) + 1.0))
+
+    def growing(self, own: Outcome, whole: Outcome, classes: int | None) -> list[Growing]:
+        """Trees for each label, on the patients known for it."""
+        prior = self.prior_votes(whole, classes)
+        return [_of_label(label, float(p)) for label, p in zip(own.value.T, prior, strict=True)]
+
+    def link_of(self, votes: Array) -> Array:
+        return np.asarray(logit(votes))
+
 
 def _labels(value: Array) -> tuple[Array, Callable[[Array], Near]]:
     """Start and logistic loss of labels `(n, L)` of 0, 1 and NaN.
@@ -140,6 +184,17 @@ def _labels(value: Array) -> tuple[Array, Callable[[Array], Near]]:
         return Near(float(each.sum()), np.where(known, p - label, 0.0), curvature, lambda d: curvature * d)
 
     return np.where(single, half, logit((label.sum(0) + 0.5) / (seen + 1.0))), at
+
+
+def _of_label(value: Array, prior: float) -> Growing:
+    """Targets of a label (n,) of 0, 1 and NaN, whose mean over draws is its prior."""
+    known = ~np.isnan(value)
+    target, chance = np.zeros((len(value), 1)), np.zeros(len(value))
+    if known.any():
+        both = np.stack([1 - value[known], value[known]], axis=1)
+        found, chance[known] = at_level(both, np.array([1 - prior, prior]))
+        target[known] = found[:, 1:]
+    return Growing(target, known.astype(np.float64), chance)
 
 
 class SquaredError(Loss):
@@ -175,6 +230,23 @@ class SquaredError(Loss):
     def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
         value = np.asarray(known.value, np.float64)
         return [Boosting("reg:squarederror", value, np.array([value.mean()]))]
+
+    def prior_votes(self, whole: Outcome, classes: int | None) -> Array:
+        """The mean."""
+        return np.array([whole.value.mean()])
+
+    def growing(self, own: Outcome, whole: Outcome, classes: int | None) -> list[Growing]:
+        """Deviations from the mean of the patients given, about that of all.
+
+        In standard units they are rounded to a millionth, so that sums of them are exact: columns that split patients
+        alike then gain the same to the bit, whatever the unit of the number.
+        """
+        value = np.asarray(own.value, np.float64)
+        target = np.round((value - value.mean() + whole.value.mean()) * FINE) / FINE
+        return [Growing(target[:, None], np.ones(len(value)), np.ones(len(value)))]
+
+    def link_of(self, votes: Array) -> Array:
+        return votes
 
     def sparse(self, known: Outcome) -> Sparse:
         return Sparse(known.value[:, None], np.zeros(0, int), squared=True)
@@ -235,16 +307,25 @@ class Cox(Loss):
         """Martingale residuals: events minus the Nelson-Aalen cumulative hazard."""
         if known.event is None:
             return super().residuals(known, classes)
-        times, where = np.unique(np.asarray(known.value, np.float64), return_inverse=True)
-        events = np.bincount(where, known.event, len(times))
-        at_risk = np.cumsum(np.bincount(where, minlength=len(times))[::-1])[::-1]
-        return np.asarray(known.event - np.cumsum(events / at_risk)[where])[:, None]
+        return np.asarray(known.event - nelson_aalen(known.value, known.event))[:, None]
 
     def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
         assert known.event is not None  # survival has events
         value = np.asarray(known.value, np.float64)
         rank = np.unique(value, return_inverse=True)[1] + 1.0  # Cox's likelihood depends on the order alone
         return [Boosting("survival:cox", np.where(known.event, rank, -rank), np.zeros(1))]
+
+    def prior_votes(self, whole: Outcome, classes: int | None) -> Array:
+        """A relative risk of one."""
+        return np.ones(1)
+
+    def growing(self, own: Outcome, whole: Outcome, classes: int | None) -> list[Growing]:
+        """Relative risk: events for each unit of the cumulative hazard of the patients given."""
+        assert own.event is not None  # survival has events
+        return [Growing(*relative_risk(own.value, own.event), np.ones(len(own.value)), criterion="poisson")]
+
+    def link_of(self, votes: Array) -> Array:
+        return np.log(votes)
 
 
 LOSSES: dict[str, Loss] = {

@@ -26,6 +26,9 @@ OPTIONS = {
     "boosted-trees": (
         "modality="
     ),
+    "block-forest": (
+        "modality=, trees=500"
+    ),
     "late-fusion": (
         ""
     ),

@@ -74,6 +74,15 @@ ROWS = by_name((
         since="0.2.0",
     ),
     Row(
+        "block-forest", "baselines.block_forest:BlockForest", "baseline",
+        "two modalities or more; a tree votes for who has all that it reads",
+        Citation(
+            "Block Forests: random forests for blocks of clinical and omics covariate data",
+            "BMC Bioinformatics", 2019, "https://doi.org/10.1186/s12859-019-2942-y",
+        ),
+        since="0.2.0",
+    ),
+    Row(
         "late-fusion", "baselines.late:LateFusion", "baseline",
         "two modalities or more; no patient needs both",
         Citation(
