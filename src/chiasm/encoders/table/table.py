@@ -62,13 +62,16 @@ class TableEncoder:
 
     def fit(self, raw: pd.DataFrame, patients: Sequence[str] = ()) -> Self:
         """Fit on the training rows of a table, `(n, columns)`; the order of its columns does not matter."""
-        columns = sorted(str(column) for column in raw.columns if raw[column].notna().any())
-        plain = [column for column in columns if is_numeric(raw[column])]
-        numbers = set(plain)
+        lacking = raw.isna()
+        empty, flags = lacking.all().to_numpy(), lacking.any().to_numpy()
+        columns = sorted(str(column) for column, nothing in zip(raw.columns, empty, strict=True) if not nothing)
+        numbers = numeric_columns(raw)
+        plain = [column for column in columns if column in numbers]
         words = {c: levels_of(raw[c], declared=c in self.declared) for c in columns if c not in numbers}
         categories = {c: tuple(str(level) for level in levels[kept]) for c, (levels, kept) in words.items()}
         left_out = sum(int((~kept).sum()) for _, kept in words.values())
-        flagged = tuple(c for c in columns if raw[c].isna().any())
+        lacked = {str(column) for column, some in zip(raw.columns, flags, strict=True) if some}
+        flagged = tuple(column for column in columns if column in lacked)
         return type(self)(Scaler.fit(raw[plain]), categories, flagged, self.declared, left_out)
 
     @property
@@ -112,17 +115,18 @@ class TableEncoder:
         raw = select(raw, self.columns)
         own, scaler = self.categories or {}, self.scaler
         assert scaler is not None  # self.columns raised otherwise
-        plain = [column for column in scaler.columns if not is_numeric(raw[column])]
-        if plain:
+        numbers = numeric_columns(raw)
+        text = [column for column in scaler.columns if column not in numbers]
+        if text:
             raise ValueError(
-                f"column '{plain[0]}' held numbers at fit and holds text now: write numbers, or leave it empty"
+                f"column '{text[0]}' held numbers at fit and holds text now: write numbers, or leave it empty"
             )
         scaled = dict(zip(scaler.columns, scaler(raw).T, strict=True))
         blocks, flagged = {}, set(self.flagged)
         for column in self.columns:
             if column in own:
-                text = as_text(raw[column])
-                known = [text == written(value) for value in own[column]]
+                words = as_text(raw[column])
+                known = [words == written(value) for value in own[column]]
                 block = np.stack(known or [np.zeros(len(raw), bool)], axis=1)
             else:
                 block = scaled[column][:, None]
@@ -138,9 +142,14 @@ def levels_of(column: pd.Series[Any], *, declared: bool = False) -> tuple[np.nda
     return values, kept_levels(patients, declared=declared)
 
 
-def is_numeric(column: pd.Series[Any]) -> bool:
-    """Return whether a column is numeric or boolean, or has no values; text and categories are not numeric."""
-    return bool(pd.api.types.is_numeric_dtype(column) or column.isna().all())
+def numeric_columns(frame: pd.DataFrame) -> set[str]:
+    """Return the columns that are numeric or boolean, or have no values; text and categories are not numeric."""
+    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
+    return {
+        str(column)
+        for place, (column, plain) in enumerate(zip(frame.columns, numeric, strict=True))
+        if plain or frame.iloc[:, place].isna().all()
+    }
 
 
 def as_text(column: pd.Series[Any]) -> np.ndarray:
