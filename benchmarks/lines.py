@@ -5,9 +5,10 @@
 
 For each cohort one trial on the given folds, seed 0, with the other four as sources; the rules of every recipe stood
 before. In each fold the combined recipe with the best score on inner folds is picked; the same once more without those
-of one idea, and of what is built on it. Harrell's C, mean over folds; the difference to ridge Cox (`ridge_cox.py` beside
-the data) has a bootstrap interval of patients within folds, the same draw for both sides, conditional on the fitted
-models. A finished cohort is one line of `--out` and is not run again; an unfinished trial is resumed from `--work`.
+of one idea, and of what is built on it. Harrell's C, mean over folds; the difference to ridge Cox (`ridge_cox.py`
+beside the data) has a bootstrap interval of patients within folds, the same draw for both sides, conditional on the
+fitted models. A finished cohort is one line of `--out` and is not run again; an unfinished trial is resumed from
+`--work`.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ INTRODUCTION = """## What block penalties, borrowed strength and trees reach
 
 `python benchmarks/lines.py`, its results in `benchmarks/results/lines.jsonl`; this part of the page is written by
 `--table`. Harrell's C on the given folds of the five TCGA cohorts, each with the other four as sources of `transfer`;
-"picked" is the combined recipe that inner folds like best in each outer fold, then the same without those of one idea and
-of what is built on it. The difference to ridge Cox on the same folds has a 95 % bootstrap interval, conditional on the
-fitted models. Slopes are of calibration, over all horizons' test patients as the trial gives them; seconds are processor
-time of one fit, inner selection included.
+"picked" is the combined recipe that inner folds like best in each outer fold, then the same without those of one idea
+and of what is built on it. The difference to ridge Cox on the same folds has a 95 % bootstrap interval, conditional on
+the fitted models. Slopes are of calibration, mean over the horizons; seconds are those of one fit, inner selection
+included, on one thread of a busy machine.
 """
 
 
