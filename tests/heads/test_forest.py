@@ -137,6 +137,13 @@ def test_a_tree_is_the_same_however_many_are_grown_and_units_are_drawn_whole() -
         assert (aside == aside[:, :1]).all() and 0 < aside[:, 0].sum() < 20
 
 
+def test_a_tree_of_many_patients_has_few_leaves() -> None:
+    x, (outcome, _) = np.random.default_rng(0).normal(size=(20_000, 1)), outcome_of("regression", 20_000)
+    grove = grove_of("regression", x, outcome)
+    grove.grow(1)
+    assert 200 < int((grove.nodes(1)[0][1]["feature"] < 0).sum()) <= 500
+
+
 def test_a_narrow_block_is_asked_as_often_as_its_root() -> None:
     """Of 3 and of 300 columns 2 and 17 are tried at a split, whatever the number of columns drawn from."""
     grove = grove_of("regression", np.zeros((10, 303)), outcome_of("regression", 10)[0], blocks=[(0, 3), (3, 303)])

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 import chiasm
-from chiasm.cohort import Cohort, Unsupported, synthetic_cohort
+from chiasm.cohort import Cohort, Outcome, Unsupported, synthetic_cohort
 from chiasm.fitting.base import trainable
+from chiasm.fitting.forest_choice import choose_forest
 from chiasm.linear.losses import LOSSES
 from chiasm.linear.tree_walk import single_precision
 from chiasm.metrics.classification import auroc
@@ -38,23 +39,26 @@ def area(spec: str, cohort: Cohort) -> float:
 
 def test_a_product_within_a_modality_is_found_that_no_ridge_finds() -> None:
     rng = np.random.default_rng(0)
-    values = {name: rng.normal(size=(600, 3)) for name in "ab"}
+    values = {name: rng.normal(size=(400, 3)) for name in "ab"}
     cohort = framed(values, values["a"][:, 0] * values["a"][:, 1] > 0)
-    assert area("block-forest:trees=100", cohort) > 0.85
+    assert area("block-forest:trees=60", cohort) > 0.85
     assert area("multi-ridge", cohort) < 0.65
 
 
 def test_two_thousand_columns_of_noise_do_not_drown_three_that_tell() -> None:
-    from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]
-
+    """Beside one forest on all columns, by the patients whom the trees left out."""
     rng = np.random.default_rng(1)
-    clinical, genes = rng.normal(size=(240, 3)), rng.normal(size=(240, 2000))
-    y = rng.random(240) < 1 / (1 + np.exp(-2 * clinical.sum(1)))
-    cohort = framed({"clinical": clinical, "genes": genes}, y)
-    forest = RandomForestClassifier(200, min_samples_leaf=5, random_state=0)
-    drowned = forest.fit(np.hstack([clinical, genes])[:120], y[:120]).predict_proba(np.hstack([clinical, genes])[120:])
-    found = area("block-forest:trees=60", cohort)
-    assert found > 0.8 and found > float(np.squeeze(auroc(drowned, y[120:].astype(float)))) + 0.1
+    x = rng.normal(size=(160, 2003)).astype(np.float32)
+    outcome = Outcome(
+        (rng.random(160) < 1 / (1 + np.exp(-2.0 * x[:, :3].sum(1)))).astype(float), None, np.ones(160, bool)
+    )
+    told = {}
+    for widths in ([3, 2000], [2003]):
+        present = np.ones((160, len(widths)), bool)
+        found = choose_forest("classification", x, widths, present, outcome, 2, np.arange(160), 100, 0)
+        told[len(widths)] = float(np.squeeze(auroc(found.links, outcome.value)))
+        assert len(widths) == 1 or found.odds[0] > 2 * found.odds[1]
+    assert told[2] > 0.85 and told[2] > told[1] + 0.1
 
 
 @pytest.mark.parametrize("kind", ["classification", "multilabel", "regression", "survival"])

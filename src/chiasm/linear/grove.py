@@ -21,6 +21,7 @@ from chiasm.linear.tree_walk import LEAF
 Array = NDArray[np.float64]
 Ints = NDArray[np.int_]
 IN_A_LEAF = 5.0  # patients in a leaf; of times, events that are expected there
+MOST_LEAVES = 500  # of a tree, so that a model of very many patients stays small
 SHARE = 0.632  # of the patients that a tree is grown on: as many as a bootstrap sample has, none of them twice
 
 
@@ -113,7 +114,7 @@ class Grove:
         tree = DecisionTreeRegressor(
             criterion=own.criterion,
             max_features=min(self.tried, x.shape[1]),
-            min_weight_fraction_leaf=min(0.5, IN_A_LEAF / float(weight.sum())),
+            min_weight_fraction_leaf=min(0.5, max(IN_A_LEAF / float(weight.sum()), 1 / MOST_LEAVES)),
             random_state=int(rng.integers(1 << 31)),
         )
         tree.fit(x, own.target, sample_weight=weight, check_input=False)
