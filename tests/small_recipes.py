@@ -72,6 +72,12 @@ PATHS = {
 }  # fmt: skip
 
 
+# What reads and predicts in a way of its own: a merged network does it as `healnet`, and differs in its training alone.
+READING = PATHS - {"breadcrumbs-views=patients-granularity=row"}
+# What prepares tokens and outcome in a way of its own: a `lego-fuse` of another mode or domain does it as `lego-fuse`.
+PREPARING = READING - {"lego-fuse-domain=complex-mode=weave", "healnet-modality=m3"}
+
+
 # A linear model and a network, for what another test holds on every path and this one looks at more closely.
 TWO = frozenset({"late-fusion", "lego-fuse"})
 

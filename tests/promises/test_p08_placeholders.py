@@ -18,7 +18,7 @@ from chiasm.testing import check_fusion
 from chiasm.testing.laws import folder_bytes
 from chiasm.tokens import PackedTokens, Tokens
 from chiasm.training.batches import take
-from small_recipes import every_variant, mixed, on_paths, parts, short_name
+from small_recipes import PREPARING, READING, every_variant, mixed, on_paths, parts, short_name
 
 # All in one fit, in turn over the numbers behind the absent: a mean, a maximum or a repair of one shows another.
 MIXED = (float("nan"), 1e9, -float("inf"))
@@ -39,6 +39,7 @@ def lego(mode: str, domain: str) -> Any:
 
 
 WAYS = [(mode, domain) for mode in ("stack", "weave") for domain in ("signal", "rfft", "complex")]
+NETWORKS = [recipe for recipe in every_variant() if hasattr(recipe, "latents")]
 FUSIONS = {"healnet": healnet, **{f"{mode}-{domain}": lego(mode, domain) for mode, domain in WAYS}}
 
 
@@ -90,7 +91,7 @@ def test_packed_tokens_pad_with_a_placeholder_that_is_masked() -> None:
     assert batch.values[batch.mask].unique().tolist() == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("recipe", on_paths([r for r in every_variant() if hasattr(r, "latents")]), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(NETWORKS, READING), ids=short_name)
 def test_a_prediction_does_not_see_the_placeholder_of_packed_tokens(
     recipe: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,7 +116,7 @@ def test_a_prediction_does_not_see_the_placeholder_of_packed_tokens(
     assert states[0] == states[1], "training did not see it either"
 
 
-@pytest.mark.parametrize("recipe", on_paths(every_variant()), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_variant(), PREPARING), ids=short_name)
 def test_rows_of_the_source_that_no_patient_owns_are_never_read(recipe: Any) -> None:
     """An absent modality has no row; a row of 0 and 1e9 that a patient was taken away from must not be read either."""
     made = parts("regression")

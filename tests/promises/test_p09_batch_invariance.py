@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import chiasm
-from small_recipes import at_night, every_variant, fitted, on_disk, on_paths, parts, short_name
+from small_recipes import READING, at_night, every_variant, fitted, on_disk, on_paths, parts, short_name
 
 TOLERANCE = 1e-6  # what changed batch shapes cost in float32
 
@@ -30,7 +30,7 @@ def cohort(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return opened
 
 
-@pytest.mark.parametrize("recipe", on_paths(every_variant()), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_variant(), READING), ids=short_name)
 def test_a_patient_alone_is_predicted_as_in_any_batch(recipe: Any, cohort: chiasm.Cohort) -> None:
     new = np.arange(len(cohort)) % 4 == 0
     model = recipe.fit(cohort.subset(~new), seed=0)
@@ -48,7 +48,7 @@ def test_a_patient_alone_is_predicted_as_in_any_batch(recipe: Any, cohort: chias
         assert gap <= TOLERANCE, (list(frame["pattern"])[:1], gap)
 
 
-@pytest.mark.parametrize("recipe", on_paths(every_variant()), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_variant(), READING), ids=short_name)
 def test_the_order_of_a_bags_tokens_has_no_meaning(recipe: Any) -> None:
     made = parts("classification")
     model = fitted(recipe, "classification")
