@@ -258,8 +258,8 @@ import chiasm, chiasm.report
 import torch._dynamo  # what an optimiser would import in every worker
 from chiasm.cohort import synthetic_cohort
 
-cohort = synthetic_cohort("complementary", 80, missing=0.2)
-recipes = ["late-fusion", "single:m1", "lego-fuse:epochs=4,fuse_epochs=2,latents=4,latent_width=8,heads=2"]
+cohort = synthetic_cohort("complementary", 60, missing=0.2)
+recipes = ["late-fusion", "lego-fuse:epochs=2,fuse_epochs=1,latents=4,latent_width=8,heads=2"]
 protocol = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
 chiasm.check_cohort(cohort)
 for line in sys.stdin:  # a trial for each line, in a process of its own that has nothing left to import

@@ -45,7 +45,7 @@ def verdict(name: str, n: int, target: str, seed: int, protocol: chiasm.Protocol
 
 @each_truth
 def test_two_thousand_patients_give_the_right_verdict(name: str, target: str) -> None:
-    found = verdict(name, 2000, target, 0, chiasm.Protocol(inner_folds=2, repeats=1, draws=200))
+    found = verdict(name, 2000, target, 0, chiasm.Protocol(folds=3, inner_folds=2, repeats=1, draws=200))
     assert found.outcome == TRUTH[name]
     if name != "complementary":
         assert found.best_single == "single:m1"
