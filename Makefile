@@ -27,7 +27,7 @@ SEED ?= $(shell date +%Y%m%d)
 BUDGETS := --cpu-budget 860 --recipe-budget 3
 nightly: .venv/.test
 	@$(MAKE) --no-print-directory -j 2 lint .venv/.compiled
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --random-order $(SEED) $(BUDGETS)
+	ALL_EXAMPLES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --random-order $(SEED) $(BUDGETS)
 
 # What a change touches: the tests of the files that differ from BASE, those of what imports them, and the laws of the house.
 BASE ?= main

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from chiasm.metrics import calibration as ours
 from chiasm.metrics import smoothing
 from chiasm.metrics.logistic import logistic_line, logistic_shift, logit
+from examples import examples
 
 ALL = (ours.calibration_intercept, ours.calibration_slope, ours.observed_expected, ours.ici, ours.e90)
 
@@ -63,7 +64,7 @@ def test_the_intercept_is_the_shift_of_the_log_odds(shift: float) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(2, 12))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_weights_stand_for_resampled_patients(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     p, y = rng.integers(1, 6, n) / 6, rng.integers(0, 2, n).astype(float)

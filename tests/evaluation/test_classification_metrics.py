@@ -15,6 +15,7 @@ from sklearn.metrics import (
 )
 
 from chiasm.metrics import classification as ours
+from examples import examples
 
 ALL = (ours.auroc, ours.auprc, ours.balanced_accuracy, ours.macro_f1, ours.brier)
 
@@ -32,7 +33,7 @@ def predicted(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @given(predicted())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_equals_scikit_learn(data: tuple) -> None:
     p, code, counts = data
     resampled = np.repeat(np.arange(len(code)), counts)
@@ -56,7 +57,7 @@ def test_equals_scikit_learn(data: tuple) -> None:
 
 
 @given(predicted())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_weighted_equals_literally_resampled(data: tuple) -> None:
     p, code, counts = data
     rows = np.repeat(np.arange(len(code)), counts)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from chiasm.metrics import classification as classification_metrics
 from chiasm.metrics import concordance
 from chiasm.metrics.survival import harrell_c, uno_c
+from examples import examples
 
 
 @st.composite
@@ -25,7 +26,7 @@ def followed(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @given(followed())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_equals_the_matrix_of_pairs(data: tuple) -> None:
     risk, time, event = data
     rng = np.random.default_rng(0)

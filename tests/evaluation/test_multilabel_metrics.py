@@ -14,6 +14,7 @@ from chiasm.evaluation.estimates import mean_over_labels
 from chiasm.evaluation.intervals import TestFold, patient_draws, trial_differences, trial_estimable, trial_scores
 from chiasm.metrics import multilabel as ours
 from chiasm.metrics.scores import estimable, scorable, score
+from examples import examples
 
 
 @st.composite
@@ -29,7 +30,7 @@ def labelled(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @given(labelled())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_equals_scikit_learn_macro_on_resampled_data(data: tuple) -> None:
     p, y, weights = data
     for r, counts in enumerate(weights):

@@ -14,6 +14,7 @@ from sklearn.metrics import r2_score, root_mean_squared_error
 
 from chiasm.metrics import regression as ours
 from chiasm.metrics.weighted import midranks
+from examples import examples
 
 
 @st.composite
@@ -26,7 +27,7 @@ def numbers(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @given(numbers())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_equals_the_references_on_resampled_data(data: tuple) -> None:
     prediction, value, counts = data
     rows = np.repeat(np.arange(len(value)), counts)

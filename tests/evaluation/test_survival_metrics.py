@@ -16,6 +16,7 @@ from sksurv.util import Surv
 
 from chiasm.metrics import censoring, concordance
 from chiasm.metrics import survival as ours
+from examples import examples
 
 
 @st.composite
@@ -41,7 +42,7 @@ def comparable(time: np.ndarray, event: np.ndarray) -> bool:
 
 
 @given(followed())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_concordance_equals_scikit_survival_on_resampled_data(data: tuple) -> None:
     risk, time, event, counts = data
     rows = np.repeat(np.arange(len(time)), counts)
@@ -64,7 +65,7 @@ def test_concordance_equals_scikit_survival_on_resampled_data(data: tuple) -> No
 
 
 @given(followed(smallest=4), st.integers(0, 10))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_integrated_brier_equals_scikit_survival_on_resampled_data(data: tuple, seed: int) -> None:
     _, time, event, counts = data
     rows = np.repeat(np.arange(len(time)), counts)
@@ -81,7 +82,7 @@ def test_integrated_brier_equals_scikit_survival_on_resampled_data(data: tuple, 
 
 
 @given(followed())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_censoring_survival_equals_scikit_survival(data: tuple) -> None:
     _, time, event, _ = data
     assume(event.any())

@@ -23,6 +23,7 @@ from chiasm.evaluation.verdict import (
     decide,
     patients_to_settle,
 )
+from examples import examples
 
 GAIN, NONE, WIDE = Contrast(0.05, 0.02, 0.08), Contrast(0.0, -0.005, 0.005), Contrast(0.02, -0.03, 0.07)
 ZERO = Contrast(0.0, 0.0, 0.0, same=True)
@@ -91,7 +92,7 @@ evidences = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(evidences)
 def test_laws_of_the_outcome(evidence: Evidence) -> None:
     """Whatever the evidence: a claim needs its own interval, and the sentence says the outcome and its numbers."""
