@@ -141,7 +141,7 @@ def test_a_broken_law_is_named(how: str, law: str) -> None:
     threads, grad = torch.get_num_threads(), torch.is_grad_enabled()
     try:
         with pytest.raises(AssertionError, match=law):
-            check_recipe(Broken(how), kinds=("regression",))
+            check_recipe(Broken(how), kinds=("regression",), n=84)
     finally:
         torch.set_num_threads(threads)
         torch.set_grad_enabled(grad)
@@ -161,14 +161,14 @@ def test_probabilities_and_survival_are_checked() -> None:
             return Model(told.model, "")
 
     with pytest.raises(AssertionError, match="sum to one"):
-        check_recipe(Doubled(), kinds=("classification",))
+        check_recipe(Doubled(), kinds=("classification",), n=84)
     with pytest.raises(AssertionError, match="survival"):
-        check_recipe(Doubled(), kinds=("survival",))
+        check_recipe(Doubled(), kinds=("survival",), n=84)
 
 
 def test_the_check_leaves_the_generators_as_they_were() -> None:
     before = torch.get_rng_state()
-    check_recipe(small("late-fusion"), kinds=("regression",))
+    check_recipe(small("late-fusion"), kinds=("regression",), n=84)
     assert torch.equal(before, torch.get_rng_state())
 
 

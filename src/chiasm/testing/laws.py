@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+
+from chiasm.compute.isolation import loaded_libraries
 
 TOLERANCE = 1e-6
 # Tolerance between runs of one float32 network on batches of different sizes: the summation order depends on the
@@ -43,7 +44,7 @@ def globals_unchanged(what: str) -> Iterator[None]:
 
 def _globals() -> dict[str, Any]:
     numpy: Any = np.random.get_state(legacy=False)  # noqa: NPY002
-    pools = {f"the thread count of {pool['filepath']}": pool["num_threads"] for pool in threadpool_info()}
+    pools = {f"the thread count of {pool['filepath']}": pool["num_threads"] for pool in loaded_libraries().info()}
     return {
         "torch's random state": torch.get_rng_state().numpy().tobytes(),
         "numpy's random state": (numpy["state"]["key"].tobytes(), numpy["state"]["pos"], numpy["has_gauss"]),
