@@ -41,8 +41,9 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "portllm": [{"limit": 1.0}],
     "flora": [{"rounds": 2, "ranks": "4/2", "epochs": 1}],
 }
-# Those that change an encoder's network need one: tests/recipes/test_adapted.py.
-ON_TOKENS = [name for name, cls in RECIPES.items() if cls.family != "adaptation"]
+# Those that change an encoder's network need one, tests/recipes/test_adapted.py, and `transfer` a source cohort,
+# tests/recipes/test_transfer.py.
+ON_TOKENS = [name for name, cls in RECIPES.items() if cls.family != "adaptation" and name != "transfer"]
 
 
 def small(name: str, **options: Any) -> Any:

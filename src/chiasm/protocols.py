@@ -81,7 +81,7 @@ class Recipe(Protocol):
 
     These members are all that is needed. What a recipe may declare beyond them is one protocol each, below, with what
     is assumed of a recipe that does not declare it: `NamesModalities`, `NamesReads`, `NamesForms`, `ReadsPresence`,
-    `SelectsSettings`, `ReadsInputs`.
+    `SelectsSettings`, `NamesAgainst`, `ReadsInputs`.
     """
 
     @property
@@ -172,6 +172,20 @@ class SelectsSettings(Protocol):
 
     @property
     def settings(self) -> int: ...
+
+
+@runtime_checkable
+class NamesAgainst(Protocol):
+    """Protocol of a recipe that names another one with which a trial always compares it; empty: none.
+
+    The other is then part of the trial, and the pair is judged as if it had been named in `contrasts`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def against(self) -> str: ...
 
 
 @runtime_checkable

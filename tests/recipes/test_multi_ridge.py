@@ -102,7 +102,7 @@ def test_what_cannot_be_fitted_is_refused(spec: str, said: str) -> None:
 
 
 def test_what_no_memory_holds_is_refused_before_it_is_spread_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chiasm.recipes.baselines.multi_ridge.MOST_SQUARE", 39)
+    monkeypatch.setattr("chiasm.fitting.block_choice.MOST_SQUARE", 39)
     monkeypatch.setattr("chiasm.recipes.baselines.multi_ridge.columns", None)
     with pytest.raises(Unsupported, match="40 patients and 60 columns are too many"):
         make_recipe("multi-ridge").fit(wide(), seed=0)

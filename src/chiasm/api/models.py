@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pandas as pd
 
 from chiasm import artifact
 from chiasm.api.encoding import engine_of, prepare
+from chiasm.api.sources import lent, opened_sources, with_sources
 from chiasm.cohort import Cohort
-from chiasm.cohort.opened import Given
+from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
-from chiasm.protocols import Model
+from chiasm.protocols import Model, NamesAgainst
 from chiasm.recipes import registry
 
 
@@ -26,6 +28,7 @@ def fit(
     device: str = "cpu",
     checkpoint: Path | str | None = None,
     engine: str = "local",
+    sources: Iterable[Given] = (),
 ) -> Model:
     """Fit one recipe on every patient of the cohort whose outcome is known.
 
@@ -35,19 +38,28 @@ def fit(
         checkpoint: a folder for checkpoints, from which an interrupted fit resumes.
         engine: "local", or "ray" to encode and fit on the cluster that `RAY_ADDRESS` names, on a GPU of it where the
             device is "cuda"; the folder of checkpoints must be reachable from there.
+        sources: source cohorts for a recipe that borrows, or the paths of their manifests, beside those that the
+            cohort's manifest names.
 
     Raises:
         CohortError: `check_cohort` finds errors.
-        Unsupported: the recipe cannot be fitted on this cohort, or the engine lacks.
+        Unsupported: the recipe cannot be fitted on this cohort, or the engine lacks; or a source cohort has another
+            target, or nothing that both share.
+        LeakageError: a patient of the cohort stands in a source cohort too.
         ValueError: there is no such engine, or the seed is below 0.
     """
-    ready = cohort
+    ready, asked = cohort, list(sources)
+    borrows = bool(asked) or isinstance(registry.named(recipe), NamesAgainst)
     if not isinstance(ready, PreparedCohort):
-        ready = prepare(ready, [recipe], engine=engine)
+        opened = as_cohort(ready)
+        lenders = opened_sources(opened, asked) if borrows else []  # what is refused is refused before any compute
+        ready = lent(prepare(opened, [recipe], engine=engine), lenders, engine=engine)
         warn_of_findings(ready.checked)
         if ready.unread:
             what = f"{ready.refused:,} sources cannot be read and count as absent"
             warnings.warn(f"{what}: chiasm.encode(cohort).problems lists them", stacklevel=2)
+    elif borrows:
+        ready = with_sources(ready, asked, engine=engine)
     (chosen,) = registry.resolve([recipe], ready.cohort)
     work = OneFit(ready.cohort, seed, Path(checkpoint) if checkpoint else None, device)
     (model,) = [fitted(work, chosen)] if engine == "local" else engine_of(engine)(fitted, work, [chosen], 1)

@@ -9,6 +9,7 @@ from typing import Any
 
 from chiasm.api.encoding import engine_of, prepare
 from chiasm.api.external_trial import add_external, require_comparable
+from chiasm.api.sources import lent, opened_sources, with_sources
 from chiasm.cohort import Problem
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.compute.memo import work_clock
@@ -35,6 +36,7 @@ def evaluate(
     device: str = "cpu",
     contrasts: Iterable[tuple[str, str]] = (),
     external: Given | None = None,
+    sources: Iterable[Given] = (),
     checked: Sequence[Problem] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trial:
@@ -55,12 +57,16 @@ def evaluate(
         contrasts: prespecified pairs `(recipe, against)` of the trial, each judged by its own interval.
         external: another cohort, on which the two picks, fitted on all of this one, are scored when the trial is done;
             the verdict does not change. Where that fails, the trial is stored with its page all the same.
+        sources: source cohorts, or the paths of their manifests, beside those that the cohort's manifest names. Recipes
+            that borrow learn from them, `transfer` is tried too, and nobody in them is ever scored.
         checked: the result of `check_cohort` before the cohort was encoded; None checks it here.
         progress: called with (finished, all) training sets; None draws a bar in a terminal or notebook.
 
     Raises:
         CohortError: `check_cohort` finds errors, or a finding is accepted that was not made.
-        Unsupported: a requested recipe cannot be fitted on this cohort.
+        Unsupported: a requested recipe cannot be fitted on this cohort, or a source cohort has another target, or
+            nothing that both share.
+        LeakageError: a patient of the cohort stands in a source cohort too.
         ValueError: `checked` is given for a prepared cohort.
         TrialError: `out` already holds a trial and `resume` is False, or it holds a different trial; or the picks of
             the finished trial, which is its `trial`, cannot be scored on `external`.
@@ -72,10 +78,16 @@ def evaluate(
     ready = cohort
     if isinstance(ready, PreparedCohort) and checked is not None:
         raise ValueError("a prepared cohort was checked already: leave `checked` out")
+    asked = list(sources)
     if not isinstance(ready, PreparedCohort):
+        ready = as_cohort(ready)
+        lenders = opened_sources(ready, asked)  # what is refused is refused before anything is encoded
         quiet = None if progress is None else (lambda *told: None)  # who follows training sets sees no other bar
         ready = prepare(ready, recipes or (), checked=checked, jobs=jobs, engine=engine, progress=quiet)
+        ready = lent(ready, lenders, jobs=jobs, engine=engine)
         warn_of_findings(ready.checked)
+    else:
+        ready = with_sources(ready, asked, jobs=jobs, engine=engine)
     findings = ready.findings
     if protocol is not None and protocol.group_duplicates:
         findings = [kept_together(finding) for finding in findings]
@@ -99,7 +111,7 @@ def evaluate(
             progress=told,
             forms=forms,
             findings=findings,
-            contrasts=list(contrasts),
+            contrasts=list(dict.fromkeys([*contrasts, *registry.compared(chosen)])),
         )
     trial = Trial(trial.document, trial.predictions, trial.outcomes, _report, _plots)
     if folder is not None and not (folder / "report.html").exists():

@@ -92,6 +92,7 @@ PLACES = {
     "stored-tokens": "chiasm.encoders.stored",
     "table-encoder": "chiasm.encoders.table.table",
     "template": "chiasm.adapters.language_trunk",
+    "transfer": "chiasm.recipes.baselines.transfer",
     "tree-inputs": "chiasm.fitting.bent",
     "tree-machine": "chiasm.fitting.bent",
     "unimodal": "chiasm.fitting.unimodal",

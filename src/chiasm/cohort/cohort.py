@@ -37,7 +37,9 @@ class Cohort:
     accepts, `finding` or `finding:modality` -> reason. `index_hours[m]` (B,) is the time of prediction on the clock of
     the events m, NaN where unknown. `headers_read` are the bags whose files were opened, so that the unreadable ones
     are absent already. `sealed` says how many patients of the manifest are held apart and not among these. None of
-    these four is part of the fingerprint.
+    these four is part of the fingerprint. `lenders` are source cohorts: they are learned from and never scored, no fold
+    divides them, and a subset keeps them whole; `lender_paths` are the manifests of those that the cohort's own
+    manifest names, which are opened when something is fitted.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Cohort:
     path: str | None = None
     headers_read: frozenset[str] = frozenset()
     sealed: Sealed | None = None
+    lenders: tuple[Cohort, ...] = ()
+    lender_paths: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -267,6 +271,10 @@ class Cohort:
             raise ValueError(f"the outcome has {len(outcome.value)} rows, the cohort {len(self)} patients")
         return replace(self, target=target, outcome=outcome)
 
+    def with_lenders(self, lenders: Sequence[Cohort]) -> Cohort:
+        """Return the same patients with these source cohorts, in the order of their content, and no others."""
+        return replace(self, lenders=tuple(sorted(lenders, key=lambda own: own.fingerprint)))
+
     @property
     def digests(self) -> Digests:
         """(B, M) 16-byte hash of each patient's content in each modality, empty where absent.
@@ -283,7 +291,8 @@ class Cohort:
     def fingerprint(self) -> str:
         """SHA-256 of the content: ids, modalities, their values and declared words, target, groups, sites and folds.
 
-        It does not depend on the order of the rows, on unrelated columns or on where the files lie.
+        It does not depend on the order of the rows, on unrelated columns or on where the files lie. Source cohorts,
+        where there are any, are part of it.
         """
         digest = hashlib.sha256()
 
@@ -311,6 +320,8 @@ class Cohort:
         declared = [(name, words) for name in self.modalities if (words := self.declared_words(name))]
         if declared:  # a cohort without any is the same as in releases that did not ask
             feed(declared)
+        if self.lenders:
+            feed([lender.fingerprint for lender in self.lenders])
         return digest.hexdigest()
 
     def _rows_named(self, names: Sequence[str]) -> NDArray[np.int_]:

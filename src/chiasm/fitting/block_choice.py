@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort import Outcome
+from chiasm.cohort import Outcome, Unsupported
 from chiasm.heads.response import calibration
 from chiasm.linear.block_ridge import Blocks, Fitted, Weighted, fit_blocks
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.linear import information, stretched
+from chiasm.linear.loss import Local
 from chiasm.linear.losses import loss_of
+from chiasm.linear.strata import local_of
 from chiasm.linear.target_units import TargetUnits
 
 Array = NDArray[np.float64]
@@ -27,6 +29,8 @@ REACH = (-4.0, 3.0)
 MOST_TRIED = 60
 GAIN = 0.1  # log-likelihood that a move must gain: less is noise
 ROUGH = 1e-8  # relative precision of fits that are only compared
+MOST_SQUARE = 6_000  # the smaller of patients and columns: a matrix of 288 MB for each modality
+MOST_CELLS = 250_000_000  # patients times columns: 2 GB
 ALIKE = 1e-6  # relative difference of losses that rounding may make
 
 
@@ -35,19 +39,26 @@ class ChosenBlocks:
     """A penalty for each block, selected by inner folds, and the model refitted on all rows.
 
     Args:
-        penalties: of each block, in units of information; smaller is freer.
+        powers: of ten of the penalty of each block, in units of information; smaller is freer.
+        loss: held-out negative log likelihood at these penalties.
         blocks: `(F_b, K)` coefficients of each block.
         intercept: `(K,)`; a log hazard has a training mean of zero.
         slope, centre: calibration of the link, from the out-of-fold links.
         links: calibrated out-of-fold links, `(n, K)`.
     """
 
-    penalties: tuple[float, ...]
+    powers: Powers
+    loss: float
     blocks: tuple[Array, ...]
     intercept: Array
     slope: float
     centre: float
     links: Array
+
+    @property
+    def penalties(self) -> tuple[float, ...]:
+        """Penalty of each block, in units of information."""
+        return tuple(10.0**power for power in self.powers)
 
 
 def choose_blocks(
@@ -57,6 +68,8 @@ def choose_blocks(
     folds: Ints,
     classes: int | None,
     held: Sequence[float | None] | None = None,
+    *,
+    starts: Sequence[Powers] = (),
 ) -> ChosenBlocks:
     """Select the penalties of smallest held-out `nll`: one for all first, then moves of one block at a time.
 
@@ -64,13 +77,14 @@ def choose_blocks(
         values: blocks `(n, F_b)`; zeros where a patient lacks one.
         folds: `(n,)` inner fold of each row.
         held: of each block the power of ten at which its penalty is held, None where it is selected.
+        starts: powers of the blocks that are tried first, the strongest first; without any, one for all of `TOGETHER`.
     """
     units = TargetUnits.of(kind, outcome)
     inside = units.inside(outcome)
-    search = _Search(kind, values, inside, folds, classes)
+    search = BlockSearch(kind, values, inside, folds, classes)
     held = held or [None] * len(values)
     moving = [block for block, power in enumerate(held) if power is None]
-    together = [tuple(power if own is None else own for own in held) for power in TOGETHER]
+    together = starts or [tuple(power if own is None else own for own in held) for power in TOGETHER]
     losses = np.array([search.loss(powers) for powers in together])
     least = np.nanmin(losses)
     best = together[int(np.flatnonzero(losses <= least + ALIKE * abs(least))[0])]  # the strongest
@@ -83,9 +97,10 @@ def choose_blocks(
             moved = best != before
     blocks, intercept = search.fitted(best)
     link = search.links(best)
-    slope, centre = calibration(kind, link, inside, folds)
+    slope, centre = calibration(kind, link, inside, search.folds)
     return ChosenBlocks(
-        tuple(10.0**power for power in best),
+        best,
+        search.loss(best),
         tuple(own * units.scale for own in blocks),
         units.outside(intercept),
         slope,
@@ -94,15 +109,46 @@ def choose_blocks(
     )
 
 
-class _Search:
-    """Fits at penalties that are tried, each started from the one before in its fold."""
+def require_size(patients: int, width: int, whom: str) -> None:
+    """Refuse what no machine of a hospital holds, before it is spread out.
 
-    def __init__(self, kind: str, values: Sequence[Array], outcome: Outcome, folds: Ints, classes: int | None) -> None:
+    Raises:
+        Unsupported: too many patients with too many columns.
+    """
+    if min(patients, width) > MOST_SQUARE or patients * width > MOST_CELLS:
+        raise Unsupported(
+            f"{patients:,} {whom} and {width:,} columns are too many for multi-ridge: one of them may be above "
+            f"{MOST_SQUARE:,}, and both together {MOST_CELLS:,} values"
+        )
+
+
+class BlockSearch:
+    """Fits at penalties that are tried, each started from the one before in its fold.
+
+    Args:
+        kind, values, outcome, folds, classes: as for `choose_blocks`; a regression's outcome in units of its spread.
+        strata: `(n,)` stratum of each row, within which a likelihood that compares patients compares them.
+        rough: relative precision of the fits that are only compared.
+        wide: as for `Blocks`.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        values: Sequence[Array],
+        outcome: Outcome,
+        folds: Ints,
+        classes: int | None,
+        strata: Ints | None = None,
+        rough: float = ROUGH,
+        wide: bool | None = None,
+    ) -> None:
         self.kind, self.loss_of, self.outcome = kind, loss_of(kind, outcome, "linear predictor"), outcome
-        self.blocks, self.classes = Blocks(values), classes
+        self.blocks, self.classes, self.strata, self.rough = Blocks(values, wide), classes, strata, rough
+        self.folds = folds if strata is None else np.unique([strata, folds], axis=1, return_inverse=True)[1].reshape(-1)
         self.parts = [(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in np.unique(folds)]
-        self.local = [self.loss_of.local(outcome.take(rows), classes) for rows, _ in self.parts]
-        self.likelihood = FoldLikelihood(kind, outcome, folds)
+        self.local = [self._local(rows) for rows, _ in self.parts]
+        self.likelihood = FoldLikelihood(kind, outcome, self.folds)
         self.before: dict[int, Fitted] = {}
         self.tried: dict[Powers, tuple[float, Array]] = {}
 
@@ -135,7 +181,7 @@ class _Search:
         """Fit on all rows; return the coefficients of each block and the intercept, of the kind's K outputs."""
         unit = information(self.kind, self.outcome)
         penalties = [10.0**power * unit for power in powers]
-        local, weighted = self.loss_of.local(self.outcome, self.classes), self.blocks.at(penalties)
+        local, weighted = self._local(np.arange(self.blocks.patients)), self.blocks.at(penalties)
         fit = fit_blocks(weighted, np.ones((self.blocks.patients, 1)), local)
         intercept = self._intercept(fit, weighted)
         parts = [local.expand(own, intercept)[0] for own in self.blocks.coefficients(fit.alpha, penalties)]
@@ -147,13 +193,19 @@ class _Search:
         for number, ((rows, of), local) in enumerate(zip(self.parts, self.local, strict=True)):
             unit = information(self.kind, self.outcome.take(rows))
             weighted = whole.of(rows, unit)
-            fit = fit_blocks(weighted, np.ones((len(rows), 1)), local, start=self.before.get(number), precision=ROUGH)
+            before, ones = self.before.get(number), np.ones((len(rows), 1))
+            fit = fit_blocks(weighted, ones, local, start=before, precision=self.rough)
             self.before[number] = fit
             own, intercept = local.expand(whole.added(fit.alpha, rows, of, unit), self._intercept(fit, weighted))
             if not found.size:
                 found = np.zeros((self.blocks.patients, len(intercept)))
             found[of] = own + intercept
         return found
+
+    def _local(self, rows: Ints) -> Local:
+        """The loss of some rows near a point."""
+        outcome, strata = self.outcome.take(rows), None if self.strata is None else self.strata[rows]
+        return local_of(self.loss_of, outcome, self.classes, strata)
 
     def _intercept(self, fit: Fitted, weighted: Weighted) -> Array:
         """Return the intercept; of a likelihood that compares, which has none, the one that centres the links."""

@@ -216,9 +216,9 @@ def columns_for_sparse(training: Training, modality: str) -> Any:
     )
 
 
-def inner_folds(cohort: Cohort, seed: int) -> NDArray[np.int_]:
+def inner_folds(cohort: Cohort, seed: int, most: int = FOLDS) -> NDArray[np.int_]:
     """Return inner fold ids `(B,)`, the same for every modality: five folds, or as many as the events allow."""
-    for folds in range(FOLDS, 2, -1):
+    for folds in range(most, 2, -1):
         try:
             return fold_ids(cohort, folds, seed=seed)
         except CohortError:

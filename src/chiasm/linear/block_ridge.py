@@ -50,11 +50,12 @@ class Blocks:
 
     Args:
         values: blocks `(n, F_b)`, centred; zeros where a patient lacks one.
+        wide: True takes steps on the patients, False on the columns; None: on the fewer of them.
     """
 
-    def __init__(self, values: Sequence[Array]) -> None:
+    def __init__(self, values: Sequence[Array], wide: bool | None = None) -> None:
         self.patients = len(values[0])
-        self.wide = sum(block.shape[1] for block in values) > self.patients
+        self.wide = sum(block.shape[1] for block in values) > self.patients if wide is None else wide
         self.values = list(values)
         self.grams = [block @ block.T for block in values] if self.wide else []
         self.units = []

@@ -29,6 +29,9 @@ OPTIONS = {
     "block-forest": (
         "modality=, trees=500"
     ),
+    "transfer": (
+        "modality="
+    ),
     "late-fusion": (
         ""
     ),

@@ -12,7 +12,7 @@ from chiasm.encoders.catalogue import import_fitted
 from chiasm.errors import nearest
 from chiasm.fitting.forms import Form
 from chiasm.fitting.sides import REFERENCES, forms_of, reads_of
-from chiasm.protocols import NamesForms, Narrows, reads_inputs
+from chiasm.protocols import NamesAgainst, NamesForms, Narrows, reads_inputs
 from chiasm.recipes.catalogue import RECIPES, ROWS, others
 from chiasm.specs import name_and_options, read_options
 
@@ -100,8 +100,8 @@ def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list
     """Return the recipes of a trial, and the one-modality forms that it may add.
 
     Each modality alone and `presence` come first unless they are listed; `best-available` and `null` are built by the
-    trial and need not be named. Forms are added for the default recipes of a trial without a list, and for
-    third-party recipe objects that define no forms.
+    trial and need not be named. A recipe that asks to be compared with another brings that one. Forms are added for the
+    default recipes of a trial without a list, and for third-party recipe objects that define no forms.
 
     Raises:
         Unsupported: a requested recipe does not support the cohort, or none does.
@@ -111,6 +111,8 @@ def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list
     given = {recipe.name for recipe in listed}
     listed = [recipe for recipe in companions(cohort) if recipe.name not in given] + listed
     require_any(listed, cohort)
+    given = {recipe.name for recipe in listed}
+    listed += [make_recipe(base) for base in dict.fromkeys(base for _, base in compared(listed)) if base not in given]
     given = {recipe.name for recipe in listed}
     forms: dict[str, Any] = {}
     for recipe in listed:
@@ -123,6 +125,11 @@ def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list
             made = [make_recipe(name) for name in forms_of(recipe, cohort)] if asked is None else []
         forms |= {form.name: form for form in made if form.name not in given and supported(form, cohort)}
     return listed, list(forms.values())
+
+
+def compared(recipes: Iterable[Any]) -> list[tuple[str, str]]:
+    """Return the pairs of a recipe and the one with which it asks to be compared, by name."""
+    return [(recipe.name, recipe.against) for recipe in recipes if isinstance(recipe, NamesAgainst) and recipe.against]
 
 
 def names_in_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> list[str]:

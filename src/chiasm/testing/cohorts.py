@@ -27,21 +27,29 @@ class Parts:
         values: for each modality a frame, or a mapping from patient to bag; a patient without a row lacks the modality.
         kinds: kind of each modality.
         target: the prediction target.
+        lenders: source cohorts, for a recipe that borrows.
     """
 
     patients: pd.DataFrame
     values: dict[str, Any]
     kinds: dict[str, str]
     target: Target
+    lenders: tuple[Cohort, ...] = ()
 
     def cohort(self) -> Cohort:
         """Build the cohort, with rows in the order of `patients`."""
-        return cohort_from_frames(self.patients, self.values, self.target, site="site", kinds=self.kinds, name="check")
+        made = cohort_from_frames(self.patients, self.values, self.target, site="site", kinds=self.kinds, name="check")
+        return made.with_lenders(self.lenders) if self.lenders else made
 
     def only(self, names: tuple[str, ...]) -> Parts:
         """Keep only these modalities."""
         values, kinds = ({name: own[name] for name in names} for own in (self.values, self.kinds))
         return replace(self, values=values, kinds=kinds)
+
+    def borrowing(self, other: Parts) -> Parts:
+        """Name another cohort's patients, under identifiers of their own, as a source cohort."""
+        lender = other.only(tuple(self.values)).cohort()
+        return replace(self, lenders=(replace(lender, ids=np.array([f"source-{name}" for name in lender.ids])),))
 
     def shuffled(self, seed: int) -> Parts:
         """Shuffle rows, columns and modalities of the same patients, and add an unrelated column."""

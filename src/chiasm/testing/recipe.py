@@ -31,8 +31,9 @@ MODALITIES = (("m1", "m2", "m3"), ("m1", "m2"))
 def check_recipe(recipe: Any, *, kinds: Sequence[str] = KINDS, n: int = 112, seed: int = 0) -> None:
     """Check a recipe on small synthetic cohorts in which every pattern of modalities occurs.
 
-    The modalities are `m1`, a table, `m2`, an omics block, and `m3`, ragged bags, which a recipe need not support. The
-    recipe is fitted three times for each kind of target that it supports, so choose options that make it fast.
+    The modalities are `m1`, a table, `m2`, an omics block, and `m3`, ragged bags, which a recipe need not support. One
+    that borrows is given a source cohort. The recipe is fitted three times for each kind of target that it supports, so
+    choose options that make it fast.
 
     Args:
         recipe: the recipe, with options.
@@ -44,7 +45,9 @@ def check_recipe(recipe: Any, *, kinds: Sequence[str] = KINDS, n: int = 112, see
         AssertionError: a law does not hold; the message names it and the observation.
     """
     _describes_itself(recipe)
-    found = {kind: _supported(recipe, synthetic_parts(kind, n, seed)) for kind in kinds}
+    found = {
+        kind: _supported(recipe, synthetic_parts(kind, n, seed), synthetic_parts(kind, n, seed + 1)) for kind in kinds
+    }
     law = "a recipe supports some cohort"
     require(any(found.values()), law, f"supports() refuses a table, an omics block and bags for {', '.join(kinds)}")
     with own_randomness(seed):
@@ -61,14 +64,15 @@ def _describes_itself(recipe: Any) -> None:
         require(isinstance(value, kind) and bool(value), law, law_broken)
 
 
-def _supported(recipe: Any, parts: Parts) -> Parts | None:
+def _supported(recipe: Any, parts: Parts, other: Parts) -> Parts | None:
     for names in MODALITIES:
         own = parts.only(names)
-        try:
-            recipe.supports(own.cohort())
-        except Unsupported:
-            continue
-        return own
+        for offered in (own, own.borrowing(other)):
+            try:
+                recipe.supports(offered.cohort())
+            except Unsupported:
+                continue
+            return offered
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def twin_problems(cohort: Cohort, *, complete: bool) -> list[Problem]:
         if nearly.any():
             what = "equal to another but for a little noise"
             found.append(_in_modality(cohort, name, nearly, what, "near-duplicates"))
-    alias = shared(as_digests(digest_of(_plain(identifier)) for identifier in cohort.ids), cohort.group)
+    alias = shared(as_digests(digest_of(plain_identifier(identifier)) for identifier in cohort.ids), cohort.group)
     if alias.any():
         what = "with an identifier that differs from another only in case, spaces or leading zeros"
         fix = "if they are one person, name `group`"
@@ -93,6 +94,27 @@ def same_group(cohort: Cohort, first: NDArray[np.int_], second: NDArray[np.int_]
     if cohort.group is None:
         return np.zeros(len(first), dtype=bool)
     return np.asarray((cohort.group[first] == cohort.group[second]) & (cohort.group[first] != ""))
+
+
+def unmistakable_pairs(cohort: Cohort, other: Cohort, name: str, columns: Sequence[str] = ()) -> set[int]:
+    """Return the rows of the other cohort whose content of a modality is, or nearly is, that of a patient of this one.
+
+    Args:
+        columns: of a table, those that both have and that are compared.
+    """
+    ours, theirs = cohort.rows_of(name), other.rows_of(name)
+    if not len(ours) or not len(theirs):
+        return set()
+    if columns or cohort.kinds[name] == "bag":
+        numbers = [_numbers(own, name, rows, columns) for own, rows in ((cohort, ours), (other, theirs))]
+        if numbers[0] is None or numbers[1] is None or numbers[0].shape[1] != numbers[1].shape[1]:
+            return set()
+        pairs, _ = _near(np.concatenate([numbers[0], numbers[1]]))
+        across = (pairs[:, 0] < len(ours)) & (pairs[:, 1] >= len(ours))
+        return set(theirs[pairs[across, 1] - len(ours)].tolist())
+    known = cohort.sources[name].digests(cohort.source_rows[name][ours])
+    keys = other.sources[name].digests(other.source_rows[name][theirs])
+    return set(theirs[np.isin(keys, known) & _telling(other, name, theirs)].tolist())
 
 
 def _in_modality(cohort: Cohort, name: str, wrong: Bools, what: str, finding: str) -> Problem:
@@ -161,12 +183,17 @@ def _is_shared(cohort: Cohort, name: str) -> bool:
     return bool(len(np.unique(rows)) < len(rows))
 
 
-def _numbers(cohort: Cohort, name: str, rows: NDArray[np.int_]) -> Array | None:
-    """(n, p) numbers of a table, or the mean token of each bag; None if they cannot be read or are too many."""
+def _numbers(cohort: Cohort, name: str, rows: NDArray[np.int_], columns: Sequence[str] = ()) -> Array | None:
+    """(n, p) numbers of a table, or the mean token of each bag; None if they cannot be read or are too many.
+
+    Args:
+        columns: of a table, those that are read, in this order; all if empty.
+    """
     source = cohort.sources[name]
     try:
         if isinstance(source, ColumnSource):
-            frame = source.frame.select_dtypes(exclude="object")
+            frame = source.frame[[*columns]] if columns else source.frame
+            frame = frame.select_dtypes(exclude="object")
             return frame.iloc[cohort.source_rows[name][rows]].to_numpy(dtype=np.float64)
         bags = cohort.raw(name)
         if not isinstance(bags, Bags):
@@ -215,6 +242,7 @@ def _frequent(values: Array) -> Bools:
     return found
 
 
-def _plain(identifier: str) -> str:
+def plain_identifier(identifier: str) -> str:
+    """Return an identifier without case, spaces and leading zeros."""
     text = re.sub(r"\s+", "", identifier).casefold()
     return (text.lstrip("0") or "0") if text.isdigit() else text

@@ -125,6 +125,11 @@ class Columns:
         """Fit on the training rows; the order of the columns does not matter."""
         return type(self)(Scaler.fit(raw[sorted(raw.columns)]))
 
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the features, which are those of the columns, sorted."""
+        return () if self.scaler is None else self.scaler.columns
+
     def features(self, raw: pd.DataFrame) -> Array:
         """Return the scaled columns, `(n, F)` float64."""
         if self.scaler is None:
@@ -137,6 +142,14 @@ class HasFeatures(Protocol):
     """Protocol of an encoder that gives linear models features of its own, instead of its pooled tokens."""
 
     def features(self, raw: Any) -> Array: ...
+
+
+@runtime_checkable
+class NamesFeatures(Protocol):
+    """Protocol of fitted features whose columns have names that mean the same in another cohort."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]: ...
 
 
 @storable("pooled-tokens")

@@ -90,6 +90,16 @@ class TableEncoder:
         widths = self._widths
         return max(sum(widths[column] for column in part) for part in self._parts())
 
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the features: `column`, `column is level` for a category, `column is missing` for a flag."""
+        own, flagged, names = self.categories or {}, set(self.flagged), list[str]()
+        for column in self.columns:
+            levels = [f"{column} is {written(level)!r}" for level in own.get(column) or ("",)]
+            names += levels if column in own else [column]
+            names += [f"{column} is missing"] if column in flagged else []
+        return tuple(names)
+
     def features(self, raw: pd.DataFrame) -> Array:
         """Encode the table as one numeric matrix `(n, F)` float64, for linear models."""
         return np.concatenate(list(self._blocks(raw).values()), axis=1)

@@ -83,6 +83,16 @@ ROWS = by_name((
         since="0.2.0",
     ),
     Row(
+        "transfer", "baselines.transfer:Transfer", "baseline",
+        "two modalities or more, and a source cohort that shares columns with this one",
+        Citation(
+            "Transfer Learning for High-Dimensional Linear Regression: Prediction, Estimation and Minimax Optimality",
+            "Journal of the Royal Statistical Society B", 2022, "https://doi.org/10.1111/rssb.12479",
+        ),
+        since="0.2.0",
+        tried=("transfer",),
+    ),
+    Row(
         "late-fusion", "baselines.late:LateFusion", "baseline",
         "two modalities or more; no patient needs both",
         Citation(

@@ -10,6 +10,7 @@ import numpy as np
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.fitting.base import Training
+from chiasm.fitting.block_choice import require_size
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
 from chiasm.fitting.shared import shared_features
@@ -20,7 +21,6 @@ from chiasm.linear.linear import Linear, stretched
 from chiasm.linear.target_units import TargetUnits
 from chiasm.recipes.baselines import ROWS
 from chiasm.recipes.baselines.early import columns
-from chiasm.recipes.baselines.multi_ridge import require_size
 
 
 @storable("ipf-lasso")
@@ -82,7 +82,7 @@ class IpfLasso(CrossFittedRecipe):
         for name in cohort.modalities:
             features[name] = columns_for_sparse(training, name)
             means[name] = shared_features(cohort, name, features[name].features).mean(0)
-        require_size(len(cohort), sum(map(len, means.values())))
+        require_size(len(cohort), sum(map(len, means.values())), "patients")
         values = [np.asarray(columns(cohort, {name: features[name]}, {name: own})) for name, own in means.items()]
         folds, units = inner_folds(cohort, training.seed), TargetUnits.of(kind, training.outcome)
         inside = units.inside(training.outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from chiasm.compute.memo import remember
 from chiasm.encoders import features_of
 from chiasm.errors import FindingWarning
 from chiasm.fitting.base import Training
-from chiasm.fitting.block_choice import MOST_TRIED, choose_blocks
+from chiasm.fitting.block_choice import MOST_SQUARE, MOST_TRIED, ChosenBlocks, choose_blocks, require_size
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
 from chiasm.fitting.shared import shared_features
@@ -25,8 +26,6 @@ from chiasm.recipes.baselines.early import columns
 
 FREE = -3.0  # power of ten of the penalty of a free modality: enough to keep a category without events finite
 A_COLUMN = 2  # patients that a free column needs: events, for survival; of classes and labels those of the rarer value
-MOST_SQUARE = 6_000  # the smaller of patients and columns: a matrix of 288 MB for each modality
-MOST_CELLS = 250_000_000  # patients times columns: 2 GB
 
 
 @storable("multi-ridge")
@@ -101,46 +100,68 @@ class MultiRidge(CrossFittedRecipe):
 
         Where too few training patients have the modalities that are not free, the free ones are penalised too.
         """
-        cohort, kind = training.cohort, training.target.kind
-        free = set(self.named_free) & set(cohort.modalities)
-        if free == set(cohort.modalities):
-            what = (
-                f"too few training patients have a modality that is not free, so that free={self.free} is penalised too"
-            )
-            warnings.warn(what, FindingWarning, stacklevel=5)
-            free = set()
-        features, means = {}, {}
-        for name in cohort.modalities:
-            features[name] = features_of(cohort, name).fit(cohort.raw(name), [])
-            means[name] = shared_features(cohort, name, features[name].features).mean(0)
-        require_size(len(cohort), sum(map(len, means.values())))
-        for name in sorted(free):
-            require_room(training, name, len(means[name]))
-        values = [np.asarray(columns(cohort, {name: features[name]}, {name: own})) for name, own in means.items()]
-        folds = inner_folds(cohort, training.seed)
-        held = [FREE if name in free else None for name in means]
-        found = remember(
-            cohort.fingerprint,
-            ("multi-ridge", tuple(held), training.seed),
-            lambda: choose_blocks(kind, values, training.outcome, folds, training.classes, held),
-        )
-        linear = Linear(kind, np.concatenate(found.blocks), found.intercept)
-        penalties = dict(zip(means, found.penalties, strict=True))
-        predictor = MultiRidgePredictor(features, means, linear, penalties, found.slope, found.centre)
+        read = read_blocks(training, self.named_free)
+        found = chosen_blocks(training, read)
+        predictor = read.predictor(training.target.kind, found, found.blocks)
         return CrossFitted.of(training, predictor, found.links, calibrate=False)
 
 
-def require_size(patients: int, width: int) -> None:
-    """Refuse what no machine of a hospital holds, before it is spread out.
+@dataclass(frozen=True)
+class ReadBlocks:
+    """What a multi-penalty ridge reads: for each modality its scaling, the mean of its columns, and the columns.
+
+    Args:
+        features: modality to its fitted scaling.
+        means: modality to the mean `(F_m,)` of its scaled columns over the training patients who have it.
+        values: the centred columns of each modality, `(n, F_m)`; zeros where a patient lacks it.
+        held: of each modality the power of ten at which its penalty is held, None where it is selected.
+    """
+
+    features: dict[str, Any]
+    means: dict[str, np.ndarray]
+    values: list[np.ndarray]
+    held: list[float | None]
+
+    def predictor(self, kind: str, found: ChosenBlocks, blocks: Sequence[np.ndarray]) -> MultiRidgePredictor:
+        """Return the predictor of a choice, with these coefficients of each modality."""
+        linear = Linear(kind, np.concatenate([*blocks]), found.intercept)
+        penalties = dict(zip(self.means, found.penalties, strict=False))
+        return MultiRidgePredictor(self.features, self.means, linear, penalties, found.slope, found.centre)
+
+
+def read_blocks(training: Training, named_free: Sequence[str]) -> ReadBlocks:
+    """Scale and centre the columns of each modality on the training patients who have it.
 
     Raises:
-        Unsupported: too many patients with too many columns.
+        Unsupported: too many patients with too many columns, or too few for a free modality.
     """
-    if min(patients, width) > MOST_SQUARE or patients * width > MOST_CELLS:
-        raise Unsupported(
-            f"{patients:,} patients and {width:,} columns are too many for multi-ridge: one of them may be above "
-            f"{MOST_SQUARE:,}, and both together {MOST_CELLS:,} values"
-        )
+    cohort = training.cohort
+    free = set(named_free) & set(cohort.modalities)
+    if free == set(cohort.modalities):
+        named = "+".join(named_free)
+        what = f"too few training patients have a modality that is not free, so that free={named} is penalised too"
+        warnings.warn(what, FindingWarning, stacklevel=6)
+        free = set()
+    features, means = {}, {}
+    for name in cohort.modalities:
+        features[name] = features_of(cohort, name).fit(cohort.raw(name), [])
+        means[name] = shared_features(cohort, name, features[name].features).mean(0)
+    require_size(len(cohort), sum(map(len, means.values())), "patients")
+    for name in sorted(free):
+        require_room(training, name, len(means[name]))
+    values = [np.asarray(columns(cohort, {name: features[name]}, {name: own})) for name, own in means.items()]
+    return ReadBlocks(features, means, values, [FREE if name in free else None for name in means])
+
+
+def chosen_blocks(training: Training, read: ReadBlocks) -> ChosenBlocks:
+    """Select the penalties on inner folds and fit on all patients; once for all recipes of a training set."""
+    cohort, kind = training.cohort, training.target.kind
+    folds = inner_folds(cohort, training.seed)
+    return remember(
+        cohort.fingerprint,
+        ("multi-ridge", tuple(read.held), training.seed),
+        lambda: choose_blocks(kind, read.values, training.outcome, folds, training.classes, read.held),
+    )
 
 
 def require_room(training: Training, name: str, width: int) -> None:
