@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Set
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,7 @@ BY_NAME = {  # a file that finds others by name, to the folders of these
 PLACES = {path.stem: path for path in (ROOT / "tests").rglob("*.py")}  # names are unique, and tests import by them
 
 
+@cache
 def place_of(module: str) -> Path | None:
     """The file of a module of ours, or of the tests."""
     if module.split(".")[0] != "chiasm":
@@ -57,14 +59,20 @@ def imports(path: Path) -> frozenset[Path]:
 def touched(changed: set[Path]) -> list[Path]:
     """The test files that import one of these at any distance, or are among them."""
     tests = sorted((ROOT / "tests").rglob("test_*.py"))
-    return [test for test in tests if changed & reached(test)]
+    importers: dict[Path, set[Path]] = {}
+    for path in reached(tests, imports):
+        for imported in imports(path):
+            importers.setdefault(imported, set()).add(path)
+    found = reached(changed, lambda path: importers.get(path, set()))
+    return [test for test in tests if test in found]
 
 
-def reached(start: Path) -> set[Path]:
-    """Every file that this one imports at any distance, and itself."""
-    seen, waiting = {start}, [start]
+def reached(starts: Iterable[Path], following: Callable[[Path], Set[Path]]) -> set[Path]:
+    """Every file that follows from these at any distance, and themselves."""
+    seen = set(starts)
+    waiting = list(seen)
     while waiting:
-        new = imports(waiting.pop()) - seen
+        new = following(waiting.pop()) - seen
         seen |= new
         waiting.extend(new)
     return seen
