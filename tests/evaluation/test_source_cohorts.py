@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import chiasm
+from chiasm.api.external_trial import require_comparable
 from chiasm.api.sources import opened_sources, partly_shared
 from chiasm.cohort import Cohort
 from chiasm.cohort.lending import shared_parts
@@ -114,9 +115,8 @@ def test_a_source_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
         chiasm.evaluate(OWN, ["late-fusion"], QUICK, sources=[tmp_path / "nowhere.toml"], jobs=1)
 
 
-def test_a_source_is_named_once() -> None:
-    with pytest.raises(chiasm.Unsupported, match="'lent' is named twice"):
-        opened_sources(OWN, [LENT, LENT])
+def test_a_source_that_is_named_twice_counts_once() -> None:
+    assert [own.name for own in opened_sources(OWN, [LENT, LENT])] == ["lent"]
 
 
 def test_whatever_stands_in_one_alone_is_not_shared_and_told() -> None:
@@ -130,15 +130,9 @@ def test_whatever_stands_in_one_alone_is_not_shared_and_told() -> None:
     assert partly_shared(OWN, LENT) == []
 
 
-def test_a_trial_judges_borrowing_and_scores_nobody_of_the_sources() -> None:
-    with pytest.warns(chiasm.FindingWarning, match="2 findings"):
-        trial = chiasm.evaluate(
-            OWN, ["transfer"], QUICK, sources=[cohort(1, 150, columns="abxdyz", name="part")], jobs=1
-        )
-    assert {"transfer", "multi-ridge"} <= set(trial.table()["recipe"])
-    assert [(own["recipe"], own["against"]) for own in trial.document["contrasts"]] == [("transfer", "multi-ridge")]
-    assert set(trial.predictions["patient"]) == set(OWN.ids) == set(trial.outcomes.index)
-    assert {own["finding"] for own in trial.document["findings"]} == {"partly-shared"}
+def test_a_cohort_whose_patients_stand_in_a_source_is_no_external_one() -> None:
+    with pytest.raises(chiasm.LeakageError, match="3 patients of 'mixed' stand in the source cohort 'lent' too"):
+        require_comparable(OWN.with_lenders([LENT]), with_rows_of(LENT, cohort(2, 40), named=False))
 
 
 def test_every_training_set_keeps_the_sources_whole_and_they_are_part_of_the_fingerprint() -> None:

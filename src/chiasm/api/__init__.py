@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chiasm.api.scikit import from_sklearn
     from chiasm.api.sealing import open_seal, seal
     from chiasm.api.several import evaluate_cohorts, folder_of
+    from chiasm.api.sources import with_sources
     from chiasm.api.trials import evaluate, load_trial
     from chiasm.artifact import ArtifactError
     from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
@@ -78,6 +79,7 @@ _PLACES = {
     "list_recipes": "chiasm.recipes.listing",
     "load_model": "chiasm.api.models",
     "validate": "chiasm.api.external",
+    "with_sources": "chiasm.api.sources",
     "Validation": "chiasm.evaluation.validation",
     "write_predictions": "chiasm.api.models",
     "load_trial": "chiasm.api.trials",
@@ -159,6 +161,7 @@ __all__ = [
     "stopping",
     "told_openings",
     "validate",
+    "with_sources",
     "write_predictions",
 ]
 

@@ -10,6 +10,7 @@ from typing import Any
 from chiasm.api.external import prepare_new, told_by
 from chiasm.cohort import Cohort, CohortError, LeakageError, Unsupported
 from chiasm.cohort.kinds import TABLE, has_form
+from chiasm.cohort.lending import same_patients
 from chiasm.cohort.units import content_keys
 from chiasm.encoding.preparing import encode_for
 from chiasm.errors import count, raised_at
@@ -36,7 +37,8 @@ def require_comparable(cohort: Cohort, external: Cohort) -> None:
     """Refuse an external cohort on which no model of this cohort can be scored, before anything is fitted.
 
     Raises:
-        LeakageError: it is the cohort itself, or more than half of it are copies of the cohort's patients.
+        LeakageError: it is the cohort itself, or more than half of it are copies of the cohort's patients; or a patient
+            of it stands in a source cohort.
         Unsupported: another kind of target, other classes, another unit, no modality of the cohort, or nobody to score.
     """
     if cohort.target is None:
@@ -60,7 +62,7 @@ def require_comparable(cohort: Cohort, external: Cohort) -> None:
                 f"modality '{name}' of '{external.name}' lacks column '{lacking[0]}'{more} of '{cohort.name}': bring "
                 "them, or leave them out of both"
             )
-    if external.fingerprint == cohort.fingerprint:
+    if external.fingerprint == cohort.with_lenders(()).fingerprint:
         raise LeakageError(
             "the external cohort is the cohort itself: its patients are those that the models learn from"
         )
@@ -70,6 +72,12 @@ def require_comparable(cohort: Cohort, external: Cohort) -> None:
             f"{again:,} of {len(external):,} patients of '{external.name}' are identical in every modality to some of "
             f"'{cohort.name}', from whom the models learn: leave them out"
         )
+    for lender in cohort.lenders:
+        if named := max(same_patients(external, lender)):
+            raise LeakageError(
+                f"{count(named, 'patient')} of '{external.name}' stand in the source cohort '{lender.name}' too, by "
+                "the identifier or the values, and the models may learn from them there: leave them out of one of both"
+            )
     scored_patients(external.with_modalities(shared))
 
 

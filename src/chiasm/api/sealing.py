@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.api.encoding import check_cohort, encode, prepare
+from chiasm.api.sources import lent, opened_sources, require_lender
 from chiasm.api.trials import load_trial
 from chiasm.cohort import require_disjoint
+from chiasm.cohort.opened import Given
 from chiasm.cohort.seal import add_opening
 from chiasm.cohort.sealing import compared, open_sealed, seal_cohort
 from chiasm.encoding.findings import stopping
@@ -49,6 +51,7 @@ def open_seal(
     *,
     recipes: Iterable[Any] = (),
     device: str = "cpu",
+    sources: Iterable[Given] = (),
 ) -> Trial:
     """Score the picks of a finished trial on the sealed patients, note the opening, and write the page anew.
 
@@ -64,13 +67,15 @@ def open_seal(
         cohort: the manifest; a run remembers no path.
         recipes: recipe objects of the trial that cannot be made again from their names.
         device: where torch computes.
+        sources: the source cohorts of the trial that the manifest does not name.
 
     Returns:
         The trial as it is now, with `document["sealed"]`.
 
     Raises:
         CohortError: the cohort is not sealed, the seal is damaged or another one, or a sealed patient has changed.
-        LeakageError: a sealed patient, group or site, or a copy of one, stands among the patients outside.
+        LeakageError: a sealed patient, group or site, or a copy of one, stands among the patients outside, or in a
+            source cohort.
         TrialError: the folder holds no such trial, or something differs from what was hashed. Nothing is written.
     """
     from chiasm.evaluation.opening import asked, picks_of, scored_once, store_opening
@@ -86,7 +91,10 @@ def open_seal(
         raise _unopened(changed)
     names, given = picks_of(trial), {recipe.name: recipe for recipe in recipes}
     picked = [given.get(name, name) for name in names]
-    ready = prepare(opened.outside, picked)
+    lenders = opened_sources(opened.outside, sources)
+    for lender in lenders:
+        require_lender(opened.sealed, lender)
+    ready = lent(prepare(opened.outside, picked), lenders)
     warn_of_findings(ready.checked)
     train, _ = usable(ready.cohort)
     if different := differences(plan, trial, train):

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from chiasm.api.encoding import prepare
+from chiasm.api.sources import lent, opened_sources, with_sources
 from chiasm.api.trials import evaluate
 from chiasm.artifact import write_text
 from chiasm.cohort import Cohort, CohortError, Unsupported
@@ -38,13 +39,15 @@ def evaluate_cohorts(
         recipes, protocol: as for `evaluate`; without recipes each cohort is tried by those that support it.
         out: a folder with a run folder for each cohort by its name, and `cohorts.json` with both tables over all.
         progress: called with (cohort, finished, all) training sets; None draws a bar in a terminal or notebook.
-        options: of `evaluate`: `seed`, `resume`, `jobs`, `engine`, `device`, `contrasts`.
+        options: of `evaluate`: `seed`, `resume`, `jobs`, `engine`, `device`, `contrasts`, and `sources`, which are then
+            those of every cohort beside what its manifest names.
 
     Raises:
         TrialError: two cohorts have one name, one has the name of a column, or a run folder holds another trial.
         CohortError: `check_cohort` finds errors in one of them.
         Unsupported: a requested recipe cannot be fitted on one of them.
     """
+    options = {**options, "sources": list(options.get("sources", ()))}
     opened = [given if isinstance(given, PreparedCohort) else as_cohort(given) for given in cohorts]
     names = [given.cohort.name if isinstance(given, PreparedCohort) else given.name for given in opened]
     twice = [name for name in names if names.count(name) > 1]
@@ -68,6 +71,7 @@ def evaluate_cohorts(
             named = [replace(own, what=f"cohort '{name}': {own.what}") for own in refused.problems]
             raise CohortError(named) from None
     made: dict[str, Trial] = {}
+    options.pop("sources")  # every cohort has them now
     for name, given in ready.items():
         told = None if progress is None else partial(progress, name)
         place = None if out is None else folder_of(out, name)
@@ -82,10 +86,12 @@ def ready_for(
     given: Cohort | PreparedCohort, recipes: Iterable[Any] | None, options: Mapping[str, Any]
 ) -> PreparedCohort:
     """Check and encode a cohort that is not prepared yet, and warn of what the check found."""
-    if isinstance(given, PreparedCohort):
-        return given
     engine = {key: options[key] for key in ("jobs", "engine") if key in options}
-    made = prepare(given, recipes or (), **engine)
+    sources = options.get("sources", ())
+    if isinstance(given, PreparedCohort):
+        return with_sources(given, sources, **engine)
+    lenders = opened_sources(given, sources)  # what is refused is refused before anything is encoded
+    made = lent(prepare(given, recipes or (), **engine), lenders, **engine)
     warn_of_findings(made.checked)
     return made
 

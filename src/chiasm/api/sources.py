@@ -36,7 +36,7 @@ def with_sources(
     Raises:
         CohortError: a source cannot be opened, or its check finds errors.
         Unsupported: another kind of target, other classes or another unit than the cohort's; nothing that both share;
-            too few patients; a source is named twice.
+            too few patients.
         LeakageError: it is the cohort itself, or a patient stands in both.
     """
     own, asked = cohort.cohort, list(sources)
@@ -71,9 +71,8 @@ def opened_sources(cohort: Cohort, sources: Iterable[Given] = ()) -> list[Cohort
         except CohortError as refused:
             raise _of_source(str(given), refused) from None
         require_lender(cohort, lender)
-        if any(lender.fingerprint == before.fingerprint for before in found):
-            raise Unsupported(f"the source cohort '{lender.name}' is named twice: name it once")
-        found.append(lender)
+        if all(lender.fingerprint != before.fingerprint for before in found):  # one that is named twice counts once
+            found.append(lender)
     return found
 
 

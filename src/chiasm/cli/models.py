@@ -10,13 +10,26 @@ from typing import Annotated, Any
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Device, Engine, Force, Json, Seed, checked, prepared, require_writable
+from chiasm.cli.options import (
+    CohortPath,
+    Device,
+    Engine,
+    Force,
+    Json,
+    Seed,
+    Sources,
+    borrowing,
+    checked,
+    prepared,
+    require_writable,
+)
 
 
 def fit(
     cohort: CohortPath,
     recipe: Annotated[str, typer.Option(help="A name with its options, as in lego-fuse:mode=weave.")],
     out: Annotated[Path, typer.Option(help="The model folder.")],
+    source: Sources = None,
     seed: Seed = 0,
     engine: Engine = "local",
     device: Device = "cpu",
@@ -33,7 +46,10 @@ def fit(
     if engine == "local":
         api.require_device(device)  # a cluster's machines have their own
     start = time.monotonic()
-    model = api.fit(prepared(cohort, [recipe], engine=engine), recipe, seed=seed, device=device, engine=engine)
+    ready = prepared(cohort, [recipe], engine=engine)
+    if source:
+        ready = borrowing(ready, source, engine=engine)
+    model = api.fit(ready, recipe, seed=seed, device=device, engine=engine)
     model.save(out)
     seconds = time.monotonic() - start
     if json:

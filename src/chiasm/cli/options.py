@@ -22,6 +22,10 @@ Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default: one f
 Device = Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, cuda:1.")]
 Engine = Annotated[str, typer.Option(help="local, or ray: the cluster that RAY_ADDRESS names.")]
 Store = Annotated[Path | None, typer.Option(help="The token store; default: $CHIASM_STORE, or the cache folder.")]
+Sources = Annotated[
+    list[Path] | None,
+    typer.Option("--source", metavar="OTHER", help="Learn from this cohort too, and never score it; again for each."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace what --out holds.")]
 
 
@@ -70,6 +74,18 @@ def prepared(
         )
     for problem in found.unread:
         screen.hint(f"{problem.severity}: {problem}")
+    return found
+
+
+def borrowing(
+    cohort: PreparedCohort, sources: Sequence[Path], *, engine: str, jobs: int | None = None
+) -> PreparedCohort:
+    """The cohort with its source cohorts, those of the manifest and these; what is shared in part is told."""
+    from chiasm import api
+
+    found = api.with_sources(cohort, sources, engine=engine, jobs=jobs)
+    for own in found.checked[len(cohort.checked) :]:
+        screen.hint(f"{own.problem.severity}: {own.problem}")
     return found
 
 

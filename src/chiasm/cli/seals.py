@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Device, Json
+from chiasm.cli.options import CohortPath, Device, Json, Sources
 
 
 def seal(
@@ -42,6 +42,7 @@ def seal(
 def open_seal(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that chiasm evaluate wrote.")],
     cohort: CohortPath,
+    source: Sources = None,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
@@ -53,7 +54,7 @@ def open_seal(
 
     api.require_device(device)
     api.hush_findings()
-    trial = api.open_seal(run, cohort, device=device)
+    trial = api.open_seal(run, cohort, device=device, sources=source or ())
     if json:
         screen.show((run / "sealed.json").read_text(encoding="utf-8"))
         return

@@ -18,6 +18,8 @@ from chiasm.cli.options import (
     Jobs,
     Json,
     Seed,
+    Sources,
+    borrowing,
     counted,
     examined,
     prepared,
@@ -108,6 +110,7 @@ def evaluate(
     external: Annotated[
         Path | None, typer.Option(metavar="OTHER", help="Score the two picks on this cohort too, when all is done.")
     ] = None,
+    source: Sources = None,
     jobs: Jobs = None,
     engine: Engine = "local",
     device: Device = "cpu",
@@ -133,6 +136,7 @@ def evaluate(
         raise ValueError("--external is scored by the picks of one cohort: evaluate it alone")
     other = None if external is None else api.open_cohort(external)
     ready = [prepared(path, names or (), engine=engine, jobs=jobs) for path in cohorts]
+    ready = [borrowing(own, source or (), engine=engine, jobs=jobs) for own in ready]
     pairs = contrast_pairs(contrast or (), api.names_in_trial(names, ready[0].cohort) if contrast else ())
     with screen.Progressing("training sets") as progress, told_how_to_go_on("add --resume to go on"):
         settings: dict[str, Any] = {

@@ -160,6 +160,7 @@ class _Reader:
             index_hours=index,
             path=patients.name,
             sealed=self.seal.summary if self.seal is not None and self.whom == "outside" else None,
+            lender_paths=tuple(os.path.normpath(self.folder / place) for place in keys.sources),
         )
 
     def hold_back(self, seal: Seal, target: TargetKeys | None) -> bool:

@@ -99,6 +99,7 @@ class ManifestKeys(_Strict):
     folds: FoldKeys | None = None
     seal: SealKeys | None = None
     accept: dict[str, str] = {}
+    sources: list[str] = []
 
     def forms(self) -> list[tuple[str, str | None, Form]]:
         """What is said of the form of tables: the section, the table that it names, and its form."""

@@ -18,6 +18,7 @@ import pandas as pd
 from chiasm.artifact import write_text
 from chiasm.cohort import Cohort
 from chiasm.cohort.accepted import Finding, settle
+from chiasm.cohort.lending import events_of, shared_parts
 from chiasm.evaluation.composed import REFERENCE_ROWS, compose_references
 from chiasm.evaluation.fits import Fit
 from chiasm.evaluation.intervals import scorable_folds, trial_scores
@@ -216,6 +217,18 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
         },
         "patterns": dict(patterns.most_common()),
         **({} if cohort.sealed is None else {"sealed": asdict(cohort.sealed)}),
+        **({"sources": [describe_lender(cohort, own) for own in cohort.lenders]} if cohort.lenders else {}),
+    }
+
+
+def describe_lender(cohort: Cohort, lender: Cohort) -> dict[str, Any]:
+    """Describe a source cohort by counts: its patients of known outcome, and the columns that it shares."""
+    assert lender.outcome is not None  # what is learned from has outcomes
+    return {
+        "name": lender.name,
+        "patients": int(lender.outcome.known.sum()),
+        "events": events_of(lender),
+        "columns": {name: len(columns) for name, columns in shared_parts(cohort, lender).items()},
     }
 
 

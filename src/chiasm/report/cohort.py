@@ -40,6 +40,7 @@ def cohort_part(trial: Trial) -> CohortPart:
     if cohort.get("units") is not None:
         clusters = f"{count(total, 'patient')} in {count(cohort['units'], 'cluster')}"
         facts.append(("Clusters", f"{clusters}, each on one side of every fold and drawn as a whole by the bootstrap"))
+    facts += [("Source", source_facts(entry)) for entry in cohort.get("sources", ())]
     modalities = [
         (name, kind_and_encoder(entry), f"{entry['present']:,}", percent(entry["present"] / total))
         for name, entry in cohort["modalities"].items()
@@ -47,6 +48,15 @@ def cohort_part(trial: Trial) -> CohortPart:
     rest = len(cohort["patterns"]) - MAX_PATTERNS
     more = "" if rest <= 0 else f"{count(rest, 'rarer pattern')} not drawn."
     return CohortPart(facts, modalities, draw_patterns(cohort["patterns"], cohort["modalities"]), more)
+
+
+def source_facts(entry: Mapping[str, Any]) -> str:
+    """Describe a source cohort: `tcga-brca, 956 patients with 130 events, never scored; shares cnv (177 columns)`."""
+    events = "" if entry["events"] is None else f" with {count(entry['events'], 'event')}"
+    shared = [
+        f"{name} ({count(columns, 'column')})" if columns else str(name) for name, columns in entry["columns"].items()
+    ]
+    return f"{entry['name']}, {count(entry['patients'], 'patient')}{events}, never scored; shares {', '.join(shared)}"
 
 
 def kind_and_encoder(entry: Mapping[str, Any]) -> str:

@@ -31,7 +31,8 @@ def repeat_part(trial: Trial) -> RepeatPart:
     pairs = [(str(row["recipe"]), str(row["against"])) for row in trial.document.get("contrasts", ())]
     settings = str(trial.document.get("settings", ""))
     versions = list(trial.document["versions"].items())
-    asked = (names, changed, protocol["seed"], pairs)
+    sources = [f"{own['name']}/cohort.toml" for own in trial.document["cohort"].get("sources", ())]
+    asked = (names, changed, protocol["seed"], pairs, sources)
     return RepeatPart(call(*asked), command(*asked), versions, settings)
 
 
@@ -43,21 +44,33 @@ def changes(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value != defaults[name]}
 
 
-def call(names: list[str], changed: Mapping[str, Any], seed: int, pairs: Sequence[tuple[str, str]] = ()) -> str:
+def call(
+    names: list[str],
+    changed: Mapping[str, Any],
+    seed: int,
+    pairs: Sequence[tuple[str, str]] = (),
+    sources: Sequence[str] = (),
+) -> str:
     """Write the trial as Python code."""
     rules = ", ".join(f"{name}={value!r}" for name, value in changed.items())
-    contrasts = f", contrasts={[*pairs]!r}" if pairs else ""
+    more = (f", contrasts={[*pairs]!r}" if pairs else "") + (f", sources={[*sources]!r}" if sources else "")
     recipes = "".join(f'    "{name}",\n' for name in names)
     return (
         "import chiasm\n\n"
         'cohort = chiasm.open_cohort("cohort.toml")\n'
         f"recipes = [\n{recipes}]\n"
-        f'trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol({rules}), seed={seed}{contrasts}, out="run/")\n'
+        f'trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol({rules}), seed={seed}{more}, out="run/")\n'
         'trial.report("run/report.html")'
     )
 
 
-def command(names: list[str], changed: Mapping[str, Any], seed: int, pairs: Sequence[tuple[str, str]] = ()) -> str:
+def command(
+    names: list[str],
+    changed: Mapping[str, Any],
+    seed: int,
+    pairs: Sequence[tuple[str, str]] = (),
+    sources: Sequence[str] = (),
+) -> str:
     """Write the trial as a command line, or "" where it has no option for what was changed."""
     if set(changed) & set(_IN_PYTHON_ONLY):
         return ""
@@ -66,6 +79,8 @@ def command(names: list[str], changed: Mapping[str, Any], seed: int, pairs: Sequ
         words += ["--recipes", name]
     for pair in pairs:
         words += ["--contrast", ":".join(pair)]
+    for source in sources:
+        words += ["--source", source]
     for name, value in changed.items():
         option = f"--{name.replace('_', '-')}"
         words += [option] if value is True else [option, str(value)]
