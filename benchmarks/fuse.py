@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,13 @@ def cohort_of(name: str, data: Path) -> chiasm.Cohort:
     return chiasm.synthetic_cohort(shape, int(patients), target=kind, seed=0)
 
 
-def compared(name: str, data: Path, work: Path) -> dict[str, Any]:
-    """Fit the recipes on the outer folds of a cohort: a line of the results."""
-    start = time.process_time()
-    cohort, _ = usable(cohort_of(name, data))
-    recipes = tuple(make_recipe(recipe) for recipe in RECIPES)
+def compared(name: str, data: Path, work: Path, names: Sequence[str] = RECIPES) -> dict[str, Any]:
+    """Fit recipes on the outer folds of a cohort, and hold all against the first: a line of the results."""
+    start, base = time.process_time(), names[0]
+    cohort, _ = usable(chiasm.encode(cohort_of(name, data), jobs=1).cohort)
+    recipes = tuple(make_recipe(recipe) for recipe in names)
     context = Context(cohort, recipes, 0, "cpu", work, time.perf_counter)
-    frames: dict[str, list[Any]] = {recipe: [] for recipe in RECIPES}
+    frames: dict[str, list[Any]] = {recipe: [] for recipe in names}
     folds = []
     for split in plan(cohort, Protocol(repeats=1), 0):
         for fit in run_task(context, Task(split, tuple(range(len(recipes))))):
@@ -104,10 +105,10 @@ def compared(name: str, data: Path, work: Path) -> dict[str, Any]:
         )
     kind, classes = cohort.target.kind, cohort.target.names
     draws = patient_draws(folds, len(cohort), DRAWS, 0)
-    of_each = trial_scores(kind, folds, frames[MERGE], classes, draws, [PRIMARY[kind]])[PRIMARY[kind]]
-    row = {"cohort": name, "metric": PRIMARY[kind], "patients": len(cohort), MERGE: round(float(of_each.mean), 4)}
-    for recipe in RECIPES[1:]:
-        points, drawn = trial_differences(kind, folds, frames[recipe], frames[MERGE], classes, draws)
+    of_each = trial_scores(kind, folds, frames[base], classes, draws, [PRIMARY[kind]])[PRIMARY[kind]]
+    row = {"cohort": name, "metric": PRIMARY[kind], "patients": len(cohort), base: round(float(of_each.mean), 4)}
+    for recipe in names[1:]:
+        points, drawn = trial_differences(kind, folds, frames[recipe], frames[base], classes, draws)
         low, high = percentile_interval(drawn)
         row[recipe] = [round(float(value), 4) for value in (np.mean(points), low, high)]
     return {**row, "cpu": round(time.process_time() - start)}
