@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,13 @@ def test_singles_of_one_cohort_are_its_late_fusion_but_for_the_calibration(kind:
     cohort = mixed(kind)
     singles = [small("single", modality=name).fit(cohort, seed=0) for name in cohort.modalities]
     fused = small("late-fusion").fit(cohort, seed=0)
+    plain = replace(fused.predictor, slopes={}, further=0.0)  # slopes of patterns are fitted where all are
     merged = api.merge(singles).model
     assert merged.recipe == "late-fusion" and merged.modalities == fused.modalities and not merged.has_prior
-    np.testing.assert_allclose(merged.predictor.link(cohort), fused.predictor.link(cohort), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(merged.predictor.link(cohort), plain.link(cohort), rtol=1e-9, atol=1e-9)
     found = api.merge([*singles[:2], singles[2]], cohort=cohort)
     assert found.calibrated_on == len(cohort)
-    in_sample = Response.fit(cohort.target, fused.predictor.link(cohort), cohort.outcome, calibrate=True)  # type: ignore[arg-type]
+    in_sample = Response.fit(cohort.target, plain.link(cohort), cohort.outcome, calibrate=True)  # type: ignore[arg-type]
     assert found.model.response.slope == pytest.approx(in_sample.slope, rel=1e-4)
 
 

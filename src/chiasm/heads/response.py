@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
 from chiasm.errors import count
@@ -16,9 +15,11 @@ from chiasm.heads.kinds import HEADS
 from chiasm.limits import HORIZONS
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.linear import stretched
+from chiasm.linear.slope import best_slope
 from chiasm.targets import Outcome, Target
 
 Array = NDArray[np.float64]
+ROUNDS = 2  # of level and slope: more move them where they are well determined no further, and others without end
 
 
 @storable("response")
@@ -89,15 +90,12 @@ class Response:
         kind = HEADS[target.kind]
         if folds is not None:
             link = within_models(target.kind, link, folds)
-        slope, centre = (
-            calibration(target.kind, link, outcome, folds) if calibrate else (1.0, centre_of(target.kind, link))
-        )
-        intercept = np.zeros(0)
-        if in_the_large and kind.has_logits:
-            intercept = level_of(target.kind, slope * link, outcome)
-            if calibrate:  # shifted links have another best slope
-                slope = calibration(target.kind, link, outcome, folds, intercept)[0]
-                intercept = level_of(target.kind, slope * link, outcome)
+        slope, centre, shifted = 1.0, centre_of(target.kind, link), in_the_large and kind.has_logits
+        if calibrate and shifted:
+            slope = slope_at_level(target.kind, link, outcome, folds)
+        elif calibrate:
+            slope, centre = calibration(target.kind, link, outcome, folds)
+        intercept = level_of(target.kind, slope * link, outcome) if shifted else np.zeros(0)
         beside = kind.baseline(target, (link - centre) * slope, outcome)
         return cls(
             target.kind, target.names, beside.times, slope, centre, beside.event_times, beside.hazard, intercept
@@ -123,7 +121,7 @@ class Response:
 def calibration(
     kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | None = None, level: Array | float = 0.0
 ) -> tuple[float, float]:
-    """Find `(slope, centre)` with the smallest `nll` of `centre + slope (link - centre)`, the slope in 0.01 to 3.
+    """Find `(slope, centre)` with the smallest penalised `nll` of `centre + slope (link - centre)`, see `best_slope`.
 
     For links that were predicted out of fold: in-sample ones would be called calibrated when they are not. The slope
     stays above zero, so that a calibrated model ranks its patients as the model did.
@@ -133,12 +131,23 @@ def calibration(
         level: `(K,)` constant that is added to the links afterwards.
     """
     centre, likelihood = centre_of(kind, link), FoldLikelihood(kind, outcome, folds)
-    found = minimize_scalar(
-        lambda slope: likelihood(stretched(link, slope, centre) + level),
-        bounds=(0.01, 3.0),
-        method="bounded",
-    )
-    return float(found.x), centre
+    return best_slope(likelihood, centre + level, link - centre), centre
+
+
+def slope_at_level(kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | None = None) -> float:
+    """Find the slope of smallest penalised `nll`, see `best_slope`, of links that stand at their level for it.
+
+    Links count by what they differ from their mean, so that the slope does not depend on a common shift.
+
+    Args:
+        folds: `(n,)` the model that each link comes from, where there are several.
+    """
+    mean, likelihood, slope = link.mean(0), FoldLikelihood(kind, outcome, folds), 1.0
+    beyond = link - mean
+    for _ in range(ROUNDS):
+        level = mean + level_of(kind, mean + slope * beyond, outcome)
+        slope = best_slope(likelihood, level, beyond)
+    return slope
 
 
 def within_models(kind: str, link: Array, folds: NDArray[Any]) -> Array:

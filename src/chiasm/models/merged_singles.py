@@ -44,7 +44,8 @@ def merge_singles(models: Sequence[FittedModel]) -> FittedModel:
     """Combine models in a late fusion: the mean of their calibrated links over a patient's modalities.
 
     Each link is shifted by a constant to a common prior, the mean of the models' priors. For models fitted on one
-    cohort the result equals `late-fusion` on it, except for its calibration.
+    cohort the result equals `late-fusion` on it, except for its calibration: a slope of a pattern takes patients who
+    have all of it.
 
     Args:
         models: models that `require_singles` accepts.

@@ -21,7 +21,7 @@ from chiasm.linear.linear import stretched
 from chiasm.linear.target_units import TargetUnits
 from chiasm.recipes.baselines import ROWS
 from chiasm.recipes.baselines.early import columns
-from chiasm.recipes.baselines.stacked import MIN_PATIENTS
+from chiasm.recipes.baselines.patterns import MIN_PATIENTS
 
 
 @storable("priority-lasso")

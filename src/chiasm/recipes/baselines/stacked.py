@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
@@ -22,9 +21,7 @@ from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.target_units import TargetUnits
 from chiasm.recipes.baselines import ROWS
 from chiasm.recipes.baselines.late import present_in, prior_of
-
-MAX_EXACT = 6  # up to this many modalities every subset gets weights of its own
-MIN_PATIENTS = 20
+from chiasm.recipes.baselines.patterns import learnable_patterns
 
 
 @storable("stacked-fusion")
@@ -139,18 +136,14 @@ class StackedFusion(CrossFittedRecipe):
 
     def cross_fitted(self, training: Training) -> CrossFitted:
         """Fit every modality alone, then each pattern's weights on out-of-fold links of patients who have all of it."""
-        cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
+        cohort, kind = training.cohort, training.target.kind
         names = list(cohort.modalities)
         fitted = {name: fit_unimodal(training, name) for name in names}
         links = np.stack([out_of_fold for _, out_of_fold in fitted.values()])  # (M, B, K), NaN where absent
         models = {name: model for name, (model, _) in fitted.items()}
         prior, folds = prior_of(models), inner_folds(cohort, training.seed)
         weights: dict[str, np.ndarray] = {}
-        for pattern in patterns(cohort):
-            rows = np.flatnonzero(cohort.present[:, pattern].all(1))
-            known = outcome.take(rows)
-            if len(rows) < MIN_PATIENTS or not training.target.learnable(known):
-                continue
+        for pattern, rows, known in learnable_patterns(training):
             own = np.zeros(len(names))
             own[pattern] = stack(kind, links[pattern][:, rows], prior, known, folds[rows], self.shrinkage)
             weights["+".join(names[m] for m in pattern)] = own
@@ -158,12 +151,3 @@ class StackedFusion(CrossFittedRecipe):
         predictor = StackedFusionPredictor(models, weights)
         out_of_fold = weighted(links, cohort.present.T, prior, weights, names)
         return CrossFitted.of(training, predictor, out_of_fold, calibrate=True)
-
-
-def patterns(cohort: Cohort) -> list[list[int]]:
-    """List the patterns to fit: every subset of up to six modalities, else the observed patterns and the full one."""
-    count = len(cohort.modalities)
-    if count <= MAX_EXACT:
-        return [list(part) for size in range(1, count + 1) for part in combinations(range(count), size)]
-    seen = {tuple(np.flatnonzero(row).tolist()) for row in np.unique(cohort.present, axis=0)}
-    return [list(part) for part in sorted(seen | {tuple(range(count))}) if part]

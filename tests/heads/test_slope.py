@@ -1,0 +1,45 @@
+"""The slope that calibrates links: known answers, and what it is where they separate the outcomes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from chiasm.cohort import Outcome
+from chiasm.heads.response import calibration
+from chiasm.linear.slope import best_slope
+
+
+def classes(y: np.ndarray) -> Outcome:
+    return Outcome(y.astype(np.float64), None, np.ones(len(y), bool))
+
+
+def test_it_is_that_of_firth_on_a_table_of_two_by_two() -> None:
+    """One parameter without an intercept: half a patient more is told rightly, and half a one wrongly."""
+    x = np.repeat([-1.0, 1.0], [40, 40])
+    y = np.concatenate([np.repeat([0, 1], [30, 10]), np.repeat([0, 1], [10, 30])])
+    link = np.stack([-x, x], axis=1)  # logit of class 1 against class 0 is 2 b x
+    found = calibration("classification", link, classes(y))[0]
+    assert found == pytest.approx(np.log(60.5 / 20.5) / 2, rel=1e-3)
+
+
+def test_it_is_finite_where_links_separate_the_outcomes() -> None:
+    x = np.repeat([-1.0, 1.0], [20, 20])
+    found = calibration("classification", np.stack([-x, x], axis=1), classes(x > 0))[0]
+    assert found == pytest.approx(np.log(40.5 / 0.5) / 2, rel=1e-3)
+
+
+def test_links_that_are_far_too_small_are_brought_to_their_size() -> None:
+    rng = np.random.default_rng(0)
+    link = rng.normal(size=(4000, 1))
+    time = rng.exponential(np.exp(-link[:, 0]))
+    outcome = Outcome(time, np.ones(4000, bool), np.ones(4000, bool))
+    assert calibration("survival", link / 8, outcome)[0] == pytest.approx(8.0, rel=0.05)
+
+
+def test_a_number_has_the_slope_of_least_squares() -> None:
+    rng = np.random.default_rng(0)
+    link = rng.normal(size=200)
+    y = 0.3 * link + rng.normal(size=200)
+    nll = lambda own: float(((y - own) ** 2).sum())  # noqa: E731
+    assert best_slope(nll, 0.0, link) == pytest.approx((link @ y) / (link @ link), rel=1e-4)
