@@ -43,3 +43,17 @@ def test_a_number_has_the_slope_of_least_squares() -> None:
     y = 0.3 * link + rng.normal(size=200)
     nll = lambda own: float(((y - own) ** 2).sum())  # noqa: E731
     assert best_slope(nll, 0.0, link) == pytest.approx((link @ y) / (link @ link), rel=1e-4)
+
+
+def test_few_patients_move_a_slope_less_from_one_than_many() -> None:
+    rng = np.random.default_rng(1)
+    found = []
+    for n in (40, 4000):
+        link = rng.normal(size=(n, 1))
+        outcome = Outcome(3 * link[:, 0] + rng.normal(size=n), None, np.ones(n, bool))
+        free = calibration("regression", link, outcome)[0]
+        held = calibration("regression", link, outcome, held_to_one=20.0)[0]
+        thousandth = Outcome(outcome.value / 1e3, None, outcome.known)
+        assert calibration("regression", link / 1e3, thousandth, held_to_one=20.0)[0] == pytest.approx(held, rel=1e-3)
+        found.append((held - 1) / (free - 1))
+    assert found[0] < 0.8 < 0.99 < found[1] < 1.0

@@ -25,6 +25,7 @@ from chiasm.training import Examples, History, Network, Phase, TargetTensors, pr
 from chiasm.training.batches import presence
 
 VALIDATION = 0.2
+HELD_TO_ONE = 20.0  # events, or patients, that count as ones for a slope of one
 Shapes = dict[str, tuple[int, int]]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -260,11 +261,15 @@ def finish(
 
 
 def calibrated(training: Training, data: Prepared, link_of: Callable[[Mapping[str, Packed]], np.ndarray]) -> Response:
-    """Fit the response on the held-out fifth; if nobody is held out (one group), on all patients without a slope."""
+    """Fit the response on the held-out fifth; if nobody is held out (one group), on all patients without a slope.
+
+    They are few, and training was stopped where it suited them, so that their slope is too large in the mean: it is
+    held to one, the slope of a network that was trained on the likelihood by which it is judged.
+    """
     calibrate = bool(data.held_out.any())
     rows = np.flatnonzero(data.held_out) if calibrate else np.arange(len(data.held_out))
     link = link_of({name: packed.subset(rows) for name, packed in data.tokens.items()}) + data.started(rows)
-    return Response.fit(training.target, link, data.outcome.take(rows), calibrate=calibrate)
+    return Response.fit(training.target, link, data.outcome.take(rows), calibrate=calibrate, held_to_one=HELD_TO_ONE)
 
 
 def state_of(module: nn.Module) -> dict[str, np.ndarray]:

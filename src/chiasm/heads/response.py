@@ -16,6 +16,7 @@ from chiasm.limits import HORIZONS
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.linear import stretched
 from chiasm.linear.slope import best_slope
+from chiasm.linear.target_units import TargetUnits
 from chiasm.targets import Outcome, Target
 
 Array = NDArray[np.float64]
@@ -77,6 +78,7 @@ class Response:
         calibrate: bool,
         folds: NDArray[Any] | None = None,
         in_the_large: bool = False,
+        held_to_one: float = 0.0,
     ) -> Self:
         """Fit the response to links `(n, K)` of patients whose outcome is known.
 
@@ -86,6 +88,7 @@ class Response:
                 have different origins, and are centred within each model first.
             in_the_large: shift the logits of each class or label by one constant, so that the mean probability is its
                 frequency; only for links that were predicted out of fold.
+            held_to_one: how strongly the slope is held to one, in events or patients, where no level is sought.
         """
         kind = HEADS[target.kind]
         if folds is not None:
@@ -94,7 +97,7 @@ class Response:
         if calibrate and shifted:
             slope = slope_at_level(target.kind, link, outcome, folds)
         elif calibrate:
-            slope, centre = calibration(target.kind, link, outcome, folds)
+            slope, centre = calibration(target.kind, link, outcome, folds, held_to_one=held_to_one)
         intercept = level_of(target.kind, slope * link, outcome) if shifted else np.zeros(0)
         beside = kind.baseline(target, (link - centre) * slope, outcome)
         return cls(
@@ -119,7 +122,13 @@ class Response:
 
 
 def calibration(
-    kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | None = None, level: Array | float = 0.0
+    kind: str,
+    link: Array,
+    outcome: Outcome,
+    folds: NDArray[Any] | None = None,
+    level: Array | float = 0.0,
+    *,
+    held_to_one: float = 0.0,
 ) -> tuple[float, float]:
     """Find `(slope, centre)` with the smallest penalised `nll` of `centre + slope (link - centre)`, see `best_slope`.
 
@@ -129,9 +138,11 @@ def calibration(
     Args:
         folds: `(n,)` the model that each link comes from, where there are several.
         level: `(K,)` constant that is added to the links afterwards.
+        held_to_one: how strongly the slope is held to one, in events or patients, each of the information of a link.
     """
     centre, likelihood = centre_of(kind, link), FoldLikelihood(kind, outcome, folds)
-    return best_slope(likelihood, centre + level, link - centre), centre
+    weight = held_to_one * float((((link - centre) / TargetUnits.of(kind, outcome).scale) ** 2).mean())
+    return best_slope(likelihood, centre + level, link - centre, held_to_one=weight), centre
 
 
 def slope_at_level(kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | None = None) -> float:

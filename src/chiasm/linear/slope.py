@@ -14,7 +14,9 @@ STEP = 0.01  # of the second difference, relative to 1 + slope
 LEAST_INFORMATION = 1e-12
 
 
-def best_slope(nll: Callable[[Array], float], base: Array | float, deviation: Array) -> float:
+def best_slope(
+    nll: Callable[[Array], float], base: Array | float, deviation: Array, *, held_to_one: float = 0.0
+) -> float:
     """Find the slope b, in 0.01 to 20, of smallest `nll(base + b deviation) - log(I(b)) / 2`, `I` the nll's curvature.
 
     The second term is Jeffreys' prior. With it the slope is finite where links separate the outcomes, and of few
@@ -23,6 +25,7 @@ def best_slope(nll: Callable[[Array], float], base: Array | float, deviation: Ar
     Args:
         nll: negative log likelihood of links `(n, K)`.
         base, deviation: `(n, K)`, or a number that all links have in common.
+        held_to_one: weight w of a third term, `w (b - 1)^2 / 2`.
 
     Source: Firth, Biometrika 1993, doi:10.1093/biomet/80.1.27; for Cox's likelihood Heinze and Schemper, Biometrics
     2001, doi:10.1111/j.0006-341X.2001.00114.x.
@@ -32,6 +35,6 @@ def best_slope(nll: Callable[[Array], float], base: Array | float, deviation: Ar
         step = STEP * (1 + slope)
         below, here, above = (nll(base + own * deviation) for own in (slope - step, slope, slope + step))
         information = max((above - 2 * here + below) / step**2, LEAST_INFORMATION)
-        return here - float(np.log(information)) / 2
+        return here - float(np.log(information)) / 2 + held_to_one * (slope - 1) ** 2 / 2
 
     return float(minimize_scalar(objective, bounds=BOUNDS, method="bounded").x)
