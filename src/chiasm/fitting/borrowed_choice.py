@@ -1,10 +1,10 @@
-"""How much of given coefficients a multi-penalty ridge borrows, chosen on inner folds: nothing, or a block of scores.
+"""How much of given coefficients a multi-penalty ridge borrows, chosen on inner folds: nothing, or a block of a score.
 
-    link = level + sum_b x_b delta_b + sum_b s_b tau_b      with `s_b = x_b beta_b`, a column for each modality b,
-    under   sum_b penalty_b / 2 |delta_b|^2 + penalty_0 / 2 sum_b |tau_b|^2
+    link = level + sum_b x_b delta_b + score tau      with   score = sum_b x_b beta_b
+    under   sum_b penalty_b / 2 |delta_b|^2 + penalty_0 / 2 |tau|^2
 
-That is a ridge of `coef_b = beta_b tau_b + delta_b`: a modality's coefficients are shrunk towards tau_b times the given
-ones, instead of towards zero, and the tau_b themselves are fitted under a penalty of their own.
+That is a ridge of `coef_b = beta_b tau + delta_b`: the coefficients are shrunk towards tau times the given ones,
+instead of towards zero, and tau itself is fitted under a penalty of its own.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from chiasm.fitting.block_choice import TOGETHER, ChosenBlocks, choose_blocks
 from chiasm.targets import kind_of
 
 Array = NDArray[np.float64]
-BORROWED = 1.0
+BORROWED = 2.0
 """Log likelihood that borrowing must gain on held-out patients: fixed beforehand, and less is noise. Out of fold, a
-column that says nothing gains about chi-square(1) / 2 - 1, and above 1 that is beyond two standard errors."""
+column that says nothing gains about chi-square(1) / 2 - 1, more where penalties are chosen with it; above 2 that is
+beyond two and a half standard errors."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Borrowing:
     """A ridge that may have borrowed.
 
     Args:
-        chosen: the selected penalties and the fit; its last block is that of the scores, where any was borrowed.
+        chosen: the selected penalties and the fit; its last block is that of the score, where any was borrowed.
         blocks: coefficients `(F_b, K)` of each block, with what was borrowed in them.
-        tau: coefficients `(M k, K)` of the scores; None where nothing was borrowed.
+        tau: coefficients `(k, K)` of the score; None where nothing was borrowed.
         gain: log likelihood that borrowing gained on held-out patients, whether or not it was enough.
     """
 
@@ -52,31 +53,30 @@ def choose_borrowing(
     given: Sequence[Array],
     base: ChosenBlocks,
 ) -> Borrowing:
-    """Select the penalties with the scores too, from those without on, and keep the scores if they gain enough.
+    """Select the penalties with the score too, from those without on, and keep the score if it gains enough.
 
-    They must gain `BORROWED`, and tell patients apart the way they do where they are from. Where they do not, what
-    comes back is the choice without them, to the bit.
+    It must gain `BORROWED`, and tell patients apart the way it does where it is from. Where it does not, what comes
+    back is the choice without it, to the bit.
 
     Args:
         values, outcome, folds, classes, held: as for `choose_blocks`.
         given: coefficients `(F_b, K)` of each block.
-        base: the choice without scores.
+        base: the choice without a score.
     """
     has_classes = kind_of(kind).has_classes
-    links = [own @ coef for own, coef in zip(values, given, strict=True)]
-    scores = np.concatenate([reduced(own) if has_classes else own for own in links], axis=1)
-    if not np.ptp(scores, axis=0).any():
+    score = np.sum([own @ coef for own, coef in zip(values, given, strict=True)], axis=0)  # (n, K)
+    ways = [reduced(own) if has_classes else own for own in given]
+    columns = reduced(score) if has_classes else score
+    if not np.ptp(columns, axis=0).any():
         return Borrowing(base, base.blocks, None, 0.0)
     starts = [(*base.powers, power) for power in TOGETHER]
-    found = choose_blocks(kind, [*values, scores], outcome, folds, classes, [*held, None], starts=starts)
+    found = choose_blocks(kind, [*values, columns], outcome, folds, classes, [*held, None], starts=starts)
     gain, tau = base.loss - found.loss, found.blocks[-1]
-    theirs, ours = (about_mean(own, across=has_classes) for own in (np.sum(links, axis=0), scores @ tau))
+    theirs, ours = (about_mean(own, across=has_classes) for own in (score, columns @ tau))
     if gain <= BORROWED or np.sum(theirs * ours) <= 0:
         return Borrowing(base, base.blocks, None, gain)
-    ways = [reduced(own) if has_classes else own for own in given]
-    parts = np.split(tau, np.cumsum([way.shape[1] for way in ways])[:-1])
-    blocks = [own + way @ part for own, way, part in zip(found.blocks[:-1], ways, parts, strict=True)]
-    return Borrowing(found, tuple(blocks), tau, gain)
+    blocks = tuple(own + way @ tau for own, way in zip(found.blocks[:-1], ways, strict=True))
+    return Borrowing(found, blocks, tau, gain)
 
 
 def reduced(links: Array) -> Array:

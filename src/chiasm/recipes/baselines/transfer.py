@@ -31,8 +31,7 @@ class TransferPredictor:
 
     Args:
         ridge: the linear model.
-        tau: how far the coefficients are shrunk towards the sources', `(M k, K)`, a row for each modality and output of
-            theirs; empty where nothing was borrowed.
+        tau: `(k, K)` how far the coefficients are shrunk towards the sources' score; empty where nothing was borrowed.
         gain: log likelihood that borrowing gained on held-out patients of inner folds.
         lenders: number of patients of the source cohorts.
     """
