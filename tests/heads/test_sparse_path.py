@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -113,3 +115,21 @@ def test_a_block_of_noise_is_made_dearer() -> None:
     found = choose_sparse_blocks("regression", [noise, own], outcome, np.arange(120) % 5, None, l1_ratio=1.0)
     assert found.factors[0] > found.factors[1]
     assert np.count_nonzero(found.blocks[0]) < 40 and np.all(found.blocks[1])
+
+
+def test_times_of_many_patients_have_no_intercept() -> None:
+    """Which Cox's likelihood does not depend on: what rounding leaves of its curvature is no curvature."""
+    kind, x, outcome = made("survival", n=3000, f=5)
+    path = SparsePath(x, LOSSES[kind].local(outcome, None), 1.0)
+    path.at(path.largest_penalty / 50)
+    assert path.intercept == 0.0 and np.count_nonzero(path.coef) >= 4
+    found = choose_sparse_blocks(kind, [x], outcome, np.arange(3000) % 5, None, l1_ratio=1.0)
+    assert abs(found.links.mean()) < 0.01
+
+
+def test_no_two_factors_are_further_apart_than_the_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, x, outcome = made("regression", n=30, f=6)
+    search = _Search(kind, [x[:, :3], x[:, 3:]], outcome, np.arange(30) % 3, None, 1.0, None)
+    always = search.at((0, 0))
+    monkeypatch.setattr(search, "at", lambda powers: replace(always, loss=float(powers[1] - powers[0])))
+    assert search.moved(search.moved((0, 0), 0, 2), 1, -2) in {(4, 0), (0, -4)}

@@ -178,3 +178,38 @@ def test_what_no_memory_holds_is_refused_before_it_is_spread_out(monkeypatch: py
         make_recipe("block-forest").fit(synthetic_cohort("noise-modality", 60), seed=0)
     with pytest.raises(ValueError, match="trees=3 must lie between"):
         make_recipe("block-forest:trees=3")
+
+
+def test_a_modality_of_ten_patients_may_have_samples_that_leave_nobody_out() -> None:
+    rng = np.random.default_rng(0)
+    x = single_precision(rng.normal(size=(40, 6)))
+    present = np.column_stack([np.ones(40, bool), np.arange(40) < 10])
+    outcome = Outcome(np.asarray(x[:, 0], float), None, np.ones(40, bool))
+    found = choose_forest("regression", x, [3, 3], present, outcome, None, np.arange(40), 200, 0)
+    assert np.isfinite(found.links).all()
+
+
+def test_who_has_a_modality_is_not_taken_for_what_it_says() -> None:
+    """Of 30 % cases, nine in ten of those who have b are one."""
+    rng = np.random.default_rng(0)
+    case = rng.random(1200) < 0.3
+    has = rng.random(1200) < np.where(case, 0.75, 0.036)
+    noise, outcome = rng.normal(size=(1200, 4)), Outcome(case.astype(float), None, np.ones(1200, bool))
+    found = {
+        effect: choose_forest(
+            "classification",
+            single_precision(noise + effect * case[:, None]),
+            [4],
+            has[:, None],
+            outcome,
+            2,
+            np.arange(1200),
+            200,
+            0,
+        )
+        for effect in (0.0, 1.0)
+    }
+    assert float(np.squeeze(auroc(found[1.0].links[has], outcome.value[has]))) > 0.8
+    assert 0.3 < found[1.0].slope < 6
+    chance = 1 / (1 + np.exp(found[0.0].links[has, 0] - found[0.0].links[has, 1]))
+    assert abs(chance.mean() - 0.3) < 0.05

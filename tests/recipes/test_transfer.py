@@ -148,3 +148,14 @@ def test_noise_is_not_borrowed_from(cohorts: int) -> None:
         own = synthetic_cohort("complementary", 80, target="survival", seed=1000 + seed)
         borrowed += fitted(own, noise(seed, 150)).predictor.tau.size > 0
     assert borrowed <= max(1, cohorts // 20), borrowed
+
+
+def test_a_form_answers_where_a_class_is_too_rare_among_those_who_have_its_modality() -> None:
+    rng = np.random.default_rng(0)
+    ids = [f"case-{k:03d}" for k in range(60)]
+    y = np.array(["x", "y"] * 24 + ["z"] * 12)
+    b = pd.DataFrame(rng.normal(size=(60, 3)), ids, list("pqr")).iloc[[*range(30), 50]]
+    values = {"a": pd.DataFrame(rng.normal(size=(60, 3)), ids, list("klm")), "b": b}
+    cohort = chiasm.cohort_from_frames(pd.DataFrame({"y": y}, ids), values, target=chiasm.Classification("y"))
+    frame = make_recipe("transfer:modality=b").fit(cohort, seed=0).predict(cohort)
+    assert np.isfinite(frame[["p_x", "p_y", "p_z"]].to_numpy()).all()

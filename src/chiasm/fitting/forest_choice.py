@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort import Outcome
 from chiasm.fitting.base import LEAST_PATIENTS
-from chiasm.heads.response import calibrated_nll, calibration
+from chiasm.heads.response import loss_at_level, slope_at_level
 from chiasm.linear.forest import Forest
 from chiasm.linear.grove import Grove, forest_of
 from chiasm.linear.loss import Loss
@@ -64,7 +64,8 @@ def choose_forest(
     """Grow trees of every set of blocks, select the odds of the blocks, and keep each set's share of trees.
 
     The trees of a set are in proportion to the product of the odds of its blocks. Links are those of patients left out,
-    and odds are compared by the negative log likelihood at its best slope.
+    and odds are compared by the negative log likelihood at its best slope, with a level for each pattern of blocks: who
+    has which says nothing.
 
     Args:
         x: `(n, F)` float32 columns of all blocks side by side; zeros where a patient lacks one.
@@ -86,9 +87,10 @@ def choose_forest(
         groves.append(Grove(x, rows, [blocks[m] for m in read], growing, units[rows], [seed, *(read + 1).tolist()]))
     trees = max(min(trees, FOR_A_LABEL), trees // len(groves[0].growing))
     poll = _Poll(groves, loss, prior, len(x))
-    odds, numbers = _selected(kind, poll, sets, inside, trees, rng)
+    patterns = np.unique(present, axis=0, return_inverse=True)[1].reshape(-1)
+    odds, numbers = _selected(kind, poll, sets, inside, patterns, trees, rng)
     link, level = poll.link(poll.left_out(numbers), np.ones(len(sets))), loss.link_of(prior[None])
-    slope, _ = calibration(kind, link - level, inside, None, level)
+    slope = slope_at_level(kind, link, inside, groups=patterns)
     nodes = [grove.nodes(number) for grove, number in zip(groves, numbers, strict=True)]
     forest = forest_of(x.shape[1], len(prior), [tree for own in nodes for tree in own])
     leaf = (forest.feature < 0)[:, None]
@@ -132,7 +134,7 @@ class _Poll:
 
 
 def _selected(
-    kind: str, poll: _Poll, sets: Bools, outcome: Outcome, trees: int, rng: np.random.Generator
+    kind: str, poll: _Poll, sets: Bools, outcome: Outcome, patterns: Ints, trees: int, rng: np.random.Generator
 ) -> tuple[Array, Ints]:
     """Return the selected odds `(M,)` of the blocks and the number of trees `(S,)` of each set."""
     even = np.zeros((1, sets.shape[1]))
@@ -142,7 +144,7 @@ def _selected(
     every = -(-trees // len(sets))
     polled = poll.left_out([every] * len(sets))
     numbers = [_numbers(sets, own, trees) for own in tried]
-    losses = np.array([calibrated_nll(kind, poll.link(polled, own / every), outcome) for own in numbers])
+    losses = np.array([loss_at_level(kind, poll.link(polled, own / every), outcome, patterns) for own in numbers])
     best = int(losses.argmin())
     best = best if losses[best] < losses[0] - GAIN else 0
     return 2.0 ** tried[best], numbers[best]

@@ -22,7 +22,7 @@ STEPS = 16  # penalties, from the largest of use downwards
 DECADES = 2.0
 PATIENCE = 3  # penalties in a row that are worse than the best so far end a path
 APART = (2, 1)  # powers of two by which a block's factor is moved for as long as that gains
-REACH = 5  # largest power
+REACH = 5  # largest power between two blocks
 MOST_TRIED = 12  # combinations of factors
 
 
@@ -118,9 +118,9 @@ class _Search:
         """Double the factor of one block `step` times, else halve it, for as long as the loss falls by `GAIN`."""
         for way in (step, -step):
             best = powers
-            while len(self.tried) < MOST_TRIED and abs(best[block] + way) <= REACH:
+            while len(self.tried) < MOST_TRIED:
                 trial = (*best[:block], best[block] + way, *best[block + 1 :])
-                if self.at(trial).loss > self.at(best).loss - GAIN:
+                if max(trial) - min(trial) > REACH or self.at(trial).loss > self.at(best).loss - GAIN:
                     break
                 best = trial
             if best != powers:
@@ -172,8 +172,7 @@ class _Search:
         for (_, of), (coef, free), (path, _), mean in zip(self.ways, fits, paths, means, strict=True):
             used = np.flatnonzero(coef.any(axis=1))
             added = (x[np.ix_(of, used)] - mean[used]) @ coef[used]
-            if not self.loss.compares:
-                free = free + mean[used] @ coef[used]
+            free = np.zeros_like(free) if self.loss.compares else free + mean[used] @ coef[used]
             part, level = path.local.expand(added, free)
             if not parts.size:
                 parts = np.zeros((len(x), part.shape[1]))

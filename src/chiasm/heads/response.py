@@ -145,20 +145,48 @@ def calibration(
     return best_slope(likelihood, centre + level, link - centre, held_to_one=weight), centre
 
 
-def slope_at_level(kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | None = None) -> float:
+def slope_at_level(
+    kind: str,
+    link: Array,
+    outcome: Outcome,
+    folds: NDArray[Any] | None = None,
+    groups: NDArray[Any] | None = None,
+) -> float:
     """Find the slope of smallest penalised `nll`, see `best_slope`, of links that stand at their level for it.
 
     Links count by what they differ from their mean, so that the slope does not depend on a common shift.
 
     Args:
         folds: `(n,)` the model that each link comes from, where there are several.
+        groups: `(n,)` patients who have a mean and a level of their own, as those of one pattern: what their being
+            there says of the outcome is then not taken for what the links say. Log hazards are compared within them.
     """
-    mean, likelihood, slope = link.mean(0), FoldLikelihood(kind, outcome, folds), 1.0
+    return _at_level(kind, link, outcome, folds, groups, ROUNDS)[0]
+
+
+def loss_at_level(kind: str, link: Array, outcome: Outcome, groups: NDArray[Any]) -> float:
+    """Return the `nll` of links at the slope that suits them and at their level in each group, see `slope_at_level`."""
+    return _at_level(kind, link, outcome, None, groups, 1)[1]
+
+
+def _at_level(
+    kind: str, link: Array, outcome: Outcome, folds: NDArray[Any] | None, groups: NDArray[Any] | None, rounds: int
+) -> tuple[float, float]:
+    """Slope and `nll`."""
+    groups = np.zeros(len(link), int) if groups is None else groups
+    rows_of = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    parts = [(rows, outcome.take(rows)) for rows in rows_of]
+    apart = groups if folds is None else np.unique([groups, folds], axis=1, return_inverse=True)[1].reshape(-1)
+    mean, likelihood, slope = np.zeros_like(link), FoldLikelihood(kind, outcome, apart), 1.0
+    for rows, _ in parts:
+        mean[rows] = link[rows].mean(0)
     beyond = link - mean
-    for _ in range(ROUNDS):
-        level = mean + level_of(kind, mean + slope * beyond, outcome)
+    for _ in range(rounds):
+        level = mean.copy()
+        for rows, own in parts:
+            level[rows] += level_of(kind, mean[rows] + slope * beyond[rows], own)
         slope = best_slope(likelihood, level, beyond)
-    return slope
+    return slope, likelihood(level + slope * beyond)
 
 
 def within_models(kind: str, link: Array, folds: NDArray[Any]) -> Array:

@@ -78,6 +78,8 @@ class Grove:
         x = self._columns()
         sums, numbers = np.zeros((len(x), self.first[-1])), np.zeros((len(x), self.first[-1]))
         for tree in chain(*self.trees[:number]):
+            if not tree.aside.any():  # of a few patients a sample may hold all
+                continue
             said = tree.grown.predict(x[tree.aside]).reshape(int(tree.aside.sum()), -1)
             cast = slice(tree.vote, tree.vote + said.shape[1])
             sums[tree.aside, cast] += said

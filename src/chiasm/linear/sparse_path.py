@@ -154,7 +154,7 @@ class SparsePath:
         )
         if outputs > 1:  # else it is in this order
             whole, left = whole[np.ix_(order, order)], left[order]
-        inverse = _inverse(whole[free, free])
+        inverse = _inverse(whole[free, free], float(np.trace(whole)))
         across = whole[bound, free] @ inverse
         own, nothing = coef.T.reshape(-1, 1), np.zeros(1)
         if width:
@@ -168,8 +168,8 @@ class SparsePath:
         return aim.reshape(outputs, width).T, intercept + change
 
 
-def _inverse(square: Array) -> Array:
-    """Pseudoinverse of the Hessian in the intercepts: it is singular where links are only compared."""
+def _inverse(square: Array, size: float) -> Array:
+    """Pseudoinverse of the Hessian in the intercepts: zero where links are compared, but for rounding of `size`."""
     if len(square) == 1:
-        return np.array([[1 / square[0, 0] if square[0, 0] > NO_CURVATURE else 0.0]])
+        return np.array([[1 / square[0, 0] if square[0, 0] > NO_CURVATURE * size else 0.0]])
     return np.asarray(np.linalg.pinv(square, hermitian=True))

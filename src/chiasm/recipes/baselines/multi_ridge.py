@@ -101,7 +101,7 @@ class MultiRidge(CrossFittedRecipe):
         Where too few training patients have the modalities that are not free, the free ones are penalised too.
         """
         read = read_blocks(training, self.named_free)
-        found = chosen_blocks(training, read)
+        found = chosen_blocks(training, read, inner_folds(training.cohort, training.seed))
         predictor = read.predictor(training.target.kind, found, found.blocks)
         return CrossFitted.of(training, predictor, found.links, calibrate=False)
 
@@ -153,10 +153,9 @@ def read_blocks(training: Training, named_free: Sequence[str]) -> ReadBlocks:
     return ReadBlocks(features, means, values, [FREE if name in free else None for name in means])
 
 
-def chosen_blocks(training: Training, read: ReadBlocks) -> ChosenBlocks:
-    """Select the penalties on inner folds and fit on all patients; once for all recipes of a training set."""
+def chosen_blocks(training: Training, read: ReadBlocks, folds: np.ndarray) -> ChosenBlocks:
+    """Select the penalties on inner folds `(n,)` and fit on all patients; once for all recipes of a training set."""
     cohort, kind = training.cohort, training.target.kind
-    folds = inner_folds(cohort, training.seed)
     return remember(
         cohort.fingerprint,
         ("multi-ridge", tuple(read.held), training.seed),

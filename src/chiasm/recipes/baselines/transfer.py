@@ -17,7 +17,6 @@ from chiasm.fitting.borrowed_choice import Borrowing, choose_borrowing
 from chiasm.fitting.lent import Lent, feature_names, lent_to
 from chiasm.fitting.one_modality import OneOrAll
 from chiasm.fitting.row import Row
-from chiasm.fitting.unimodal import inner_folds
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
@@ -99,8 +98,8 @@ class Transfer(OneOrAll):
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Fit the sources, select what is borrowed and the penalties on inner folds, and fit on all patients."""
         cohort, kind = training.cohort, training.target.kind
-        read, folds = read_blocks(training, ()), inner_folds(cohort, training.seed)
-        base = chosen_blocks(training, read)
+        read, folds = read_blocks(training, ()), self.inner_folds(cohort, training.seed)
+        base = chosen_blocks(training, read, folds)
         found = Borrowing(base, base.blocks, None, 0.0)
         if any(shared_parts(cohort, lender) for lender in cohort.lenders):
             lent = lent_to(cohort, training.target)
