@@ -49,7 +49,7 @@ def test_loading_a_linear_model_imports_no_network() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     loaded = set(said.stdout.split())
     recipes = {name for name in loaded if name.startswith("chiasm.recipes.") and name.count(".") > 2}
-    assert recipes == {"chiasm.recipes.baselines.late"}
+    assert recipes == {"chiasm.recipes.baselines.late", "chiasm.recipes.baselines.patterns"}
     assert not {name for name in loaded if name.startswith(("chiasm.fusion.", "chiasm.adapters.", "chiasm.merging."))}
 
 
