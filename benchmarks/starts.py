@@ -25,7 +25,7 @@ COHORTS = (
     *("tcga-brca", "davis-affinity", "ptbxl-ecg", "pubmedqa"),
 )
 LATE = "late-fusion"
-RECIPES = (LATE, "healnet", "healnet:start=stacked", "lego-fuse", "lego-fuse:start=stacked")
+RECIPES = (LATE, "healnet", "healnet:upon=stacked", "lego-fuse", "lego-fuse:upon=stacked")
 MARGIN = 0.01
 RESULTS = Path(__file__).parent / "results" / "starts.jsonl"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -33,9 +33,9 @@ BEGIN, END = "<!-- starts: begin -->", "<!-- starts: end -->"
 INTRODUCTION = """## What a residual start gives to a network
 
 `python benchmarks/starts.py`, its results in `benchmarks/results/starts.jsonl`; this part of the page is written by
-`--table`. `late-fusion`, and networks less it, with and without `start=stacked`, on the outer folds of one repeat: the
-primary metric, mean over folds, with 95 % bootstrap intervals, conditional on the fitted models. Seconds are processor
-time of all recipes and folds, on one thread of a busy machine.
+`--table`. `late-fusion`, and networks less it, with and without `upon=stacked`, on the outer folds of one repeat:
+the primary metric, mean over folds, with 95 % bootstrap intervals, conditional on the fitted models. Seconds are
+processor time of all recipes and folds, on one thread of a busy machine.
 """
 
 

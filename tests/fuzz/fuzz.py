@@ -63,8 +63,8 @@ def attempt(name: str, data: bytes, folder: Path) -> bool:
     return read
 
 
-def fuzz(name: str, seconds: float, seed: int, folder: Path) -> tuple[int, int]:
-    """Try inputs for so many seconds of CPU; how many there were, and how many of them were read."""
+def fuzz(name: str, seconds: float, seed: int, folder: Path, least: int = 0) -> tuple[int, int]:
+    """Try inputs for so many seconds of CPU, and `least` of them; how many there were, and how many were read."""
     from fuzz_mutations import mangled
     from fuzz_targets import TARGETS
 
@@ -73,7 +73,7 @@ def fuzz(name: str, seconds: float, seed: int, folder: Path) -> tuple[int, int]:
     seeds = target.seeds(folder / "seeds")
     assert any(attempt(name, target.mend(sound), folder) for sound in seeds[:9]), f"{name}: no sound file is read"
     end, tried, read = cpu_seconds() + seconds, 0, 0
-    while cpu_seconds() < end:
+    while tried < least or cpu_seconds() < end:
         data = target.mend(mangled(random.choice(seeds), random, seeds))
         read += attempt(name, data, folder)
         tried += 1

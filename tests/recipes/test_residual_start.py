@@ -74,7 +74,7 @@ class ProductRecipe(NetworkRecipe):
         return ProductDesign(self.latent_width, self.still)
 
 
-PRODUCT = ProductRecipe(latent_width=8, epochs=25, batch=32, learning_rate=2e-2, modality_dropout=0.0, start="late")
+PRODUCT = ProductRecipe(latent_width=8, epochs=25, batch=32, learning_rate=2e-2, modality_dropout=0.0, upon="late")
 
 
 def unlabelled(cohort: Cohort) -> Cohort:
@@ -123,13 +123,13 @@ def test_a_network_that_says_the_same_of_all_is_its_start_to_the_bit(kind: str) 
 def test_the_laws_of_a_recipe_hold_upon_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a gate that keeps half of the network, whatever it gains."""
     monkeypatch.setattr(residual, "choose_gate", lambda *_, **__: 0.5)
-    check_recipe(replace(PRODUCT, epochs=2, start="stacked"), kinds=("survival",), n=84)
+    check_recipe(replace(PRODUCT, epochs=2, upon="stacked"), kinds=("survival",), n=84)
 
 
 def test_one_modality_adds_to_who_has_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(residual, "choose_gate", lambda *_, **__: 0.5)
     cohort = mixed("classification")
-    model = small("healnet", modality="m2", start="late").fit(cohort, seed=0)
+    model = small("healnet", modality="m2", upon="late").fit(cohort, seed=0)
     own, lacking = model.predictor, np.flatnonzero(~cohort.present[:, cohort.modalities.index("m2")])
     added = own.added.link(unlabelled(cohort))
     assert len(lacking) and not added[lacking].any()
@@ -217,10 +217,10 @@ def test_a_head_upon_a_start_begins_with_it() -> None:
 
 
 def test_starts_are_named_and_asked_what_they_need() -> None:
-    assert "start" not in make_recipe("healnet").name and make_recipe("healnet").settings == 1
-    assert make_recipe("lego-fuse:start=stacked").settings == make_recipe("stacked-fusion").settings
-    assert make_recipe("healnet:start=late").reading("rna").name == "healnet:modality=rna,start=late"
-    with pytest.raises(ValueError, match="start='mean' is not known: choose one of late, stacked, multi-ridge"):
-        make_recipe("healnet:start=mean")
+    assert "upon" not in make_recipe("healnet").name and make_recipe("healnet").settings == 1
+    assert make_recipe("lego-fuse:upon=stacked").settings == make_recipe("stacked-fusion").settings
+    assert make_recipe("healnet:upon=late").reading("rna").name == "healnet:modality=rna,upon=late"
+    with pytest.raises(ValueError, match="upon='mean' is not known: choose one of late, stacked, multi-ridge"):
+        make_recipe("healnet:upon=mean")
     with pytest.raises(Unsupported, match="needs 2 modalities"):
-        make_recipe("lego-merge:start=late,blocks=m1").supports(mixed("classification"))
+        make_recipe("lego-merge:upon=late,blocks=m1").supports(mixed("classification"))

@@ -44,7 +44,7 @@ class TrainedRecipe(OneOrAll):
         latent_width: width D of the embedding.
         dropout: probability that a value is dropped in training, where the network has dropout.
         epochs, patience, batch, learning_rate, weight_decay: training options.
-        start: linear model whose rest the network learns, with a gate (`fitting.residual`): late, stacked or
+        upon: linear model whose rest the network learns, with a gate (`fitting.residual`): late, stacked or
             multi-ridge; with one modality its linear model. Empty: none.
     """
 
@@ -55,15 +55,15 @@ class TrainedRecipe(OneOrAll):
     batch: int = TrainOptions.batch
     learning_rate: float = TrainOptions.learning_rate
     weight_decay: float = TrainOptions.weight_decay
-    start: str = ""
+    upon: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_chance("dropout", self.dropout)
         check_size("latent_width", self.latent_width)
         _ = self.training_options  # TrainOptions refuses invalid values
-        if self.start:
-            choice("start", self.start, tuple(STARTS))
+        if self.upon:
+            choice("upon", self.upon, tuple(STARTS))
 
     @property
     def training_options(self) -> TrainOptions:
@@ -73,7 +73,7 @@ class TrainedRecipe(OneOrAll):
     @property
     def started(self) -> CrossFittedRecipe | None:
         """The recipe from which the network starts; None where it starts from nothing."""
-        return start_of(self.start, self.modality) if self.start else None
+        return start_of(self.upon, self.modality) if self.upon else None
 
     @property
     def settings(self) -> int:

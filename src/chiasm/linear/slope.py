@@ -37,4 +37,18 @@ def best_slope(
         information = max((above - 2 * here + below) / step**2, LEAST_INFORMATION)
         return here - float(np.log(information)) / 2 + held_to_one * (slope - 1) ** 2 / 2
 
-    return float(minimize_scalar(objective, bounds=BOUNDS, method="bounded").x)
+    found = float(minimize_scalar(objective, bounds=BOUNDS, method="bounded").x)
+    found = min(max(_vertex(objective, found), BOUNDS[0]), BOUNDS[1])
+    return min(*BOUNDS, found, key=objective)  # near an end the search stops somewhere short of it
+
+
+def _vertex(objective: Callable[[float], float], near: float) -> float:
+    """Find the vertex of the parabola through three points about a minimum.
+
+    The minimum itself is as flat as rounding, so that another unit of the links would move what is found there.
+    """
+    step = STEP * (1 + near)
+    below, here, above = (objective(slope) for slope in (near - step, near, near + step))
+    bend = below - 2 * here + above
+    shift = step * (below - above) / (2 * bend) if bend > 0 else 0.0
+    return near + shift if abs(shift) <= step else near

@@ -46,21 +46,21 @@ OPTIONS = {
     ),
     "healnet": (
         "modality=, latents=16, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
-        "batch=64, learning_rate=0.002, weight_decay=0.01, start=, modality_dropout=0.1, tied=False"
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, tied=False"
     ),
     "lego-merge": (
         "modality=, latents=16, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
-        "batch=64, learning_rate=0.002, weight_decay=0.01, start=, domain=signal, head_method=slerp, "
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, domain=signal, head_method=slerp, "
         "method=mean, soup=1, blocks="
     ),
     "lego-fuse": (
         "modality=, latents=16, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
-        "batch=64, learning_rate=0.002, weight_decay=0.01, start=, modality_dropout=0.1, domain=signal, "
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, domain=signal, "
         "head_method=slerp, mode=stack, fuse_epochs=25, fuse_learning_rate=0.001"
     ),
     "centre-shift": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, start=, modality_dropout=0.1, strength=1.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, strength=1.0"
     ),
     "flora": (
         "modality=, base=healnet, latents=16, latent_width=32, depth=2, heads=4, base_epochs=40, hospitals=0,"
@@ -69,91 +69,91 @@ OPTIONS = {
     ),
     "wise-ft": (
         "modality=, latents=16, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
-        "batch=64, learning_rate=0.002, weight_decay=0.01, start=, base_dropout=0.5, tune_epochs=15, "
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, base_dropout=0.5, tune_epochs=15, "
         "tune_learning_rate=0.001, layer_decay=0.75"
     ),
     "slerp-merge": (
         "modality=, latents=16, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
-        "batch=64, learning_rate=0.002, weight_decay=0.01, start=, base_dropout=0.5, tune_epochs=15, "
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, base_dropout=0.5, tune_epochs=15, "
         "tune_learning_rate=0.001, layer_decay=0.75, choose=True"
     ),
     "breadcrumbs": (
         "modality=, latents=16, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
-        "batch=64, learning_rate=0.002, weight_decay=0.01, start=, base_dropout=0.5, tune_epochs=15, "
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, base_dropout=0.5, tune_epochs=15, "
         "tune_learning_rate=0.001, layer_decay=0.75, tunings=3, views=modalities, density=0.2, outliers=0.1, "
         "granularity=tensor"
     ),
     "portllm": (
         "modality=, latents=16, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
-        "batch=64, learning_rate=0.002, weight_decay=0.01, start=, base_dropout=0.5, tune_epochs=15, "
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, base_dropout=0.5, tune_epochs=15, "
         "tune_learning_rate=0.001, layer_decay=0.75, rank=4, limit=0.1"
     ),
     "probe": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.0"
     ),
     "full-tuning": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.0001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.0"
     ),
     "lora": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0, rank=8, alpha=16.0, where=attention"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, rank=8, alpha=16.0, where=attention"
     ),
     "ia3": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.0"
     ),
     "norm-tuning": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.0"
     ),
     "prefix": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0, tokens=8"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, tokens=8"
     ),
     "ssf": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=identity, modality_dropout=0.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, start=identity"
     ),
     "dvpt": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0, prompts=10, width=20, share=3, attend=True"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, prompts=10, width=20, share=3, attend=True"
     ),
     "petl-ast": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0, block=mlp, position=pfeiffer, layout=parallel, "
+        "weight_decay=0.01, upon=, modality_dropout=0.0, block=mlp, position=pfeiffer, layout=parallel, "
         "residual=False, reduction=64, kernel=31, norms=True, which_norms=all"
     ),
     "pego": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0, rank=4, alpha=8.0, groups=2, weight=1e-05"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, rank=4, alpha=8.0, groups=2, weight=1e-05"
     ),
     "lt-sft": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.0001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0, share=0.05, rounds=1, l1=0.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, share=0.05, rounds=1, l1=0.0"
     ),
     "sara": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0, share=0.1, stages=2, nuclear=0.0001"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, share=0.1, stages=2, nuclear=0.0001"
     ),
     "memcontrol": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0, rank=4, alpha=8.0, trials=16, trial_epochs=3, "
+        "weight_decay=0.01, upon=, modality_dropout=0.0, rank=4, alpha=8.0, trials=16, trial_epochs=3, "
         "lowest=0.0003, highest=0.003, tolerance=0.02"
     ),
     "unipt": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0, narrow=32, most=64"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, narrow=32, most=64"
     ),
     "prompt-learning": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.01, "
-        "weight_decay=0.01, start=, modality_dropout=0.0, prompts=8, template={text} the outcome is {mask} .,"
-        " words=, verbalizer=manual"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, prompts=8, template={text} the outcome is {mask} ., "
+        "words=, verbalizer=manual"
     ),
     "mftcoder": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0, adapt=lora, rank=8, alpha=16.0, mode=task, "
+        "weight_decay=0.01, upon=, modality_dropout=0.0, adapt=lora, rank=8, alpha=16.0, mode=task, "
         "focus=none, gamma=2.0, weights=coba, warmup=2, window=5, temperature=5.0"
     ),
     "got-d": (
@@ -161,7 +161,6 @@ OPTIONS = {
     ),
     "noise-mask": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, start=, modality_dropout=0.0, rank=8, alpha=16.0, mask_epochs=10, grid=4, "
-        "blur=1.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, rank=8, alpha=16.0, mask_epochs=10, grid=4, blur=1.0"
     ),
 }
