@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -55,8 +56,8 @@ INTRODUCTION = """## What block penalties, borrowed strength and trees reach
 `--table`. Harrell's C on the given folds of the five TCGA cohorts, each with the other four as sources of `transfer`;
 "picked" is the combined recipe that inner folds like best in each outer fold, then the same without those of one idea
 and of what is built on it. The difference to ridge Cox on the same folds has a 95 % bootstrap interval, conditional on
-the fitted models. Slopes are of calibration, mean over the horizons; seconds are those of one fit, inner selection
-included, on one thread of a busy machine.
+the fitted models. Slopes are of calibration, mean over the horizons; seconds are those of all fits on outer folds,
+inner selection included, by the clock of a busy machine on one thread.
 """
 
 
@@ -144,7 +145,10 @@ def write_part(results: Path, page: Path) -> str:
     def line(name: str, values: Sequence[float | None], digits: int = 3) -> str:
         cells = ["-" if value is None else f"{value:.{digits}f}" for value in values]
         known = [value for value in values if value is not None]
-        return f"| {name} | {' | '.join(cells)} | {np.mean(known):.{digits}f} |" if known else f"| {name} |"
+        return f"| {name} | {' | '.join(cells)} | {np.mean(known) if known else math.nan:.{digits}f} |"
+
+    def has(own: str, what: str) -> bool:
+        return any(rows[name]["recipes"].get(own, {}).get(what) for name in there)
 
     lines.append(line("ridge Cox", [rows[name]["ridge Cox"] for name in there]))
     every = sorted({own for row in rows.values() for own in row["recipes"]})
@@ -158,10 +162,10 @@ def write_part(results: Path, page: Path) -> str:
         point, low, high = own["beside ridge Cox"]
         lines.append(f"- {name}: {point:+.3f} ({low:+.3f} to {high:+.3f}); {', '.join(own['picks'])}")
     lines += ["", "Calibration slopes:", "", *heads]
-    for own in every:
+    for own in (own for own in every if has(own, "slope")):
         lines.append(line(f"`{own}`", [rows[name]["recipes"].get(own, {}).get("slope") for name in there], 2))
-    lines += ["", "Seconds of one fit:", "", *heads]
-    for own in every:
+    lines += ["", "Seconds of the fits on outer folds:", "", *heads]
+    for own in (own for own in every if has(own, "seconds")):
         lines.append(line(f"`{own}`", [rows[name]["recipes"].get(own, {}).get("seconds") for name in there], 1))
     missing = [name for name in COHORTS if name not in rows]
     if missing:
