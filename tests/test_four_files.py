@@ -16,6 +16,7 @@ from scratch import ROOT, run, scratch_copy
 PAGES = ("CONTRIBUTING.md", "docs/extending.md")
 BLOCK = re.compile(r"^`([\w/.]+)`(?:, ([^\n]+))?\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PARTS = ("A fusion, whole", "A linear recipe", "An encoder", "A reader, which is a kind of modality", "A metric")
+BY_DAY = PARTS[0:3:2]  # each part costs a dozen seconds of processes that import everything anew
 # What each part is held to beside its own test: the laws of the house.
 HOUSE = (
     "tests/test_docs.py",
@@ -73,7 +74,9 @@ def add(place: Path, blocks: list[Block]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.nightly  # a package of one's own brings the first three each time
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=[] if part in BY_DAY else [pytest.mark.nightly]) for part in PARTS]
+)
 def test_a_part_is_four_files(copy: Path, part: str) -> None:
     blocks = example(part)
     assert len({block.path for block in blocks}) == 4

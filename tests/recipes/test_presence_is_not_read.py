@@ -87,7 +87,12 @@ def test_so_it_is_for_every_kind_of_target(spec: str, kind: str) -> None:
     assert abs(np.mean(scores) - 0.5) < 0.05
 
 
-@pytest.mark.parametrize("spec", COMBINED)
+DEAR = {"block-forest", "ipf-lasso"}  # half of the seconds of all; by day they are held to the law above
+
+
+@pytest.mark.parametrize(
+    "spec", [pytest.param(spec, marks=[pytest.mark.nightly] if spec in DEAR else []) for spec in COMBINED]
+)
 def test_it_adds_nothing_to_a_modality_with_signal(spec: str) -> None:
     for seed in range(2):
         train, test = halves(cohort(2000, 1.2, seed=seed))
