@@ -11,11 +11,9 @@ and is not run again; the fits of an unfinished one are kept in `--work`.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 import chiasm  # noqa: E402
-from chiasm.artifact import write_text  # noqa: E402
 from chiasm.evaluation import Protocol  # noqa: E402
 from chiasm.evaluation.estimates import percentile_interval  # noqa: E402
 from chiasm.evaluation.fits import Context, Task, run_task  # noqa: E402
@@ -35,6 +32,7 @@ from chiasm.evaluation.protocol import plan  # noqa: E402
 from chiasm.evaluation.run import usable  # noqa: E402
 from chiasm.metrics.scores import PRIMARY  # noqa: E402
 from chiasm.recipes.registry import make_recipe  # noqa: E402
+from pages import not_run, part, rows_of, run  # noqa: E402
 
 REAL = ("breast-subtype", "tcga-blca", "tcga-brca", "tcga-gbmlgg", "tcga-luad", "tcga-ucec")
 SYNTHETIC = tuple(
@@ -45,9 +43,7 @@ SYNTHETIC = tuple(
 MERGE = "lego-merge"
 RECIPES = (MERGE, "lego-fuse", "lego-fuse:mode=weave")
 DRAWS = 1_000
-RESULTS = Path(__file__).parent / "results" / "fuse.jsonl"
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- fuse: begin -->", "<!-- fuse: end -->"
+NAME = "fuse"
 INTRODUCTION = """## What fine-tuning adds to a merge
 
 `python benchmarks/fuse.py`, its results in `benchmarks/results/fuse.jsonl`; this part of the page is written by
@@ -58,25 +54,8 @@ Seconds are of all recipes and folds on one thread of a busy machine, and compar
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cohorts", nargs="*", default=[*REAL[:1], *SYNTHETIC, *REAL[1:]])
-    parser.add_argument("--data", type=Path, default=Path(__file__).parents[1] / ".." / "shared" / "data")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--work", type=Path, default=Path("runs/fuse"))
-    parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
-    if options.table:
-        print(write_part(options.out, PAGE))
-        return
     torch.set_num_threads(1)
-    done = {row["cohort"] for row in rows_of(options.out)}
-    for name in options.cohorts:
-        if name not in done:
-            row = compared(name, options.data, options.work / name.replace(":", "-"))
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            with options.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
+    run(__doc__, NAME, (*REAL[:1], *SYNTHETIC, *REAL[1:]), compared, write_part)
 
 
 def cohort_of(name: str, data: Path) -> chiasm.Cohort:
@@ -114,35 +93,27 @@ def compared(name: str, data: Path, work: Path, names: Sequence[str] = RECIPES) 
     return {**row, "cpu": round(time.process_time() - start)}
 
 
-def rows_of(file: Path) -> list[dict[str, Any]]:
-    """The finished cohorts; a line that a killed run left cut is not one."""
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+def difference_table(
+    rows: Mapping[str, Mapping[str, Any]], every: Iterable[str], names: Sequence[str] = RECIPES
+) -> list[str]:
+    """Lines of a table: the first recipe's metric, and what the others differ by, with intervals."""
+    lines = [f"| cohort | patients | metric | {' | '.join(names)} | CPU s |", "|---" * (4 + len(names)) + "|"]
+    for name in (name for name in every if name in rows):
+        row = rows[name]
+        cells = [f"{point:+.3f} ({low:+.3f} to {high:+.3f})" for point, low, high in (row[own] for own in names[1:])]
+        first = [name, str(row["patients"]), row["metric"], f"{row[names[0]]:.3f}"]
+        lines.append(f"| {' | '.join([*first, *cells, str(row['cpu'])])} |")
+    return lines
 
 
 def write_part(results: Path, page: Path) -> str:
     """Write the part of the page between its marks, and return it; what was not run is named."""
-    rows = {row["cohort"]: row for row in rows_of(results)}
-    every = [*REAL, *SYNTHETIC]
-    lines = [f"| cohort | patients | metric | {' | '.join(RECIPES)} | CPU s |", "|---" * (4 + len(RECIPES)) + "|"]
-    for name in (name for name in every if name in rows):
-        row = rows[name]
-        cells = [f"{point:+.3f} ({low:+.3f} to {high:+.3f})" for point, low, high in (row[own] for own in RECIPES[1:])]
-        lines.append(
-            f"| {name} | {row['patients']} | {row['metric']} | {row[MERGE]:.3f} | {' | '.join(cells)} | {row['cpu']} |"
-        )
+    rows, every = rows_of(results), [*REAL, *SYNTHETIC]
     apart = [row[own] for row in rows.values() for own in RECIPES[1:]]
     below, above = sum(high < 0 for _, _, high in apart), sum(low > 0 for _, low, _ in apart)
-    lines += ["", f"Of {len(apart)} intervals {below} lie below zero and {above} above."]
-    missing = [name for name in every if name not in rows]
-    if missing:
-        lines += ["", f"Not run: {', '.join(missing)}."]
-    text = "\n".join([INTRODUCTION, *lines]) + "\n"
-    head, found, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    if not found:
-        head, rest = f"{head.rstrip()}\n\n", END
-    write_text(page, f"{head}{BEGIN}\n{text}{END}{rest.partition(END)[2] or chr(10)}")
-    return text
+    lines = [INTRODUCTION, *difference_table(rows, every)]
+    lines += ["", f"Of {len(apart)} intervals {below} lie below zero and {above} above.", *not_run(every, rows)]
+    return part(page, NAME, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

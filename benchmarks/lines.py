@@ -1,6 +1,6 @@
 """What the recipes of statisticians reach on TCGA, and where it comes from.
 
-    python benchmarks/lines.py [--data ../shared/data] [--out benchmarks/results/lines.jsonl] [--jobs N] [cohort ...]
+    python benchmarks/lines.py [--data ../shared/data] [--out benchmarks/results/lines.jsonl] [cohort ...]
     python benchmarks/lines.py --table    writes the part of docs/benchmarks.md
 
 For each cohort one trial on the given folds, seed 0, with the other four as sources; the rules of every recipe stood
@@ -13,8 +13,6 @@ fitted models. A finished cohort is one line of `--out` and is not run again; an
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import os
 import time
@@ -28,10 +26,9 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 import chiasm  # noqa: E402
-from chiasm.artifact import write_text  # noqa: E402
 from chiasm.evaluation.estimates import percentile_interval  # noqa: E402
 from chiasm.evaluation.intervals import trial_differences, trial_scores  # noqa: E402
-from fuse import rows_of  # noqa: E402
+from pages import not_run, part, rows_of, run  # noqa: E402
 from tcga import COHORTS, load_ridge, pick, ridge_frames  # noqa: E402
 
 RECIPES = (
@@ -47,9 +44,7 @@ WITHOUT = {
     "without all of these": ("multi-ridge", "priority-lasso", "boosted-trees", "block-forest", "ensemble", "transfer"),
 }
 SLOPE = "calibration_slope"
-RESULTS = Path(__file__).parent / "results" / "lines.jsonl"
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- lines: begin -->", "<!-- lines: end -->"
+NAME = "lines"
 INTRODUCTION = """## What block penalties, borrowed strength and trees reach
 
 `python benchmarks/lines.py`, its results in `benchmarks/results/lines.jsonl`; this part of the page is written by
@@ -62,32 +57,15 @@ inner selection included, by the clock of a busy machine on one thread.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cohorts", nargs="*", default=COHORTS)
-    parser.add_argument("--data", type=Path, default=Path(__file__).parents[1] / ".." / "shared" / "data")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--work", type=Path, default=Path("runs/lines"))
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
-    if options.table:
-        print(write_part(options.out, PAGE))
-        return
-    done = {row["cohort"] for row in rows_of(options.out)}
-    for name in (name for name in options.cohorts if name not in done):
-        row = reached(name, options.data, options.work / name, options.jobs)
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        print(json.dumps(row), flush=True)
+    run(__doc__, NAME, COHORTS, reached, write_part)
 
 
-def reached(name: str, data: Path, work: Path, jobs: int) -> dict[str, Any]:
+def reached(name: str, data: Path, work: Path) -> dict[str, Any]:
     """Evaluate the recipes on a cohort: a line of the results."""
     start = time.process_time()
     sources = [data / other / "cohort.toml" for other in COHORTS if other != name]
     manifest = data / name / "cohort.toml"
-    trial = chiasm.evaluate(manifest, list(RECIPES), sources=sources, seed=0, out=work, resume=True, jobs=jobs)
+    trial = chiasm.evaluate(manifest, list(RECIPES), sources=sources, seed=0, out=work, resume=True, jobs=1)
     rows = {row["name"]: row for row in trial.document["recipes"]}
     ridge = ridge_frames(trial, data / name, load_ridge(data / "ridge_cox.py"))
     folds = list(trial.folds.values())
@@ -137,7 +115,7 @@ def slope_of(row: dict[str, Any]) -> float | None:
 
 def write_part(results: Path, page: Path) -> str:
     """Write the part of the page between its marks, and return it; what was not run is named."""
-    rows = {row["cohort"]: row for row in rows_of(results)}
+    rows = rows_of(results)
     there = [name for name in COHORTS if name in rows]
     heads = f"| | {' | '.join(there)} | mean |", "|---" * (2 + len(there)) + "|"
     lines = [*heads]
@@ -167,15 +145,7 @@ def write_part(results: Path, page: Path) -> str:
     lines += ["", "Seconds of the fits on outer folds:", "", *heads]
     for own in (own for own in every if has(own, "seconds")):
         lines.append(line(f"`{own}`", [rows[name]["recipes"].get(own, {}).get("seconds") for name in there], 1))
-    missing = [name for name in COHORTS if name not in rows]
-    if missing:
-        lines += ["", f"Not run: {', '.join(missing)}."]
-    text = "\n".join([INTRODUCTION, *lines]) + "\n"
-    head, found, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    if not found:
-        head, rest = f"{head.rstrip()}\n\n", END
-    write_text(page, f"{head}{BEGIN}\n{text}{END}{rest.partition(END)[2] or chr(10)}")
-    return text
+    return part(page, NAME, "\n".join([INTRODUCTION, *lines, *not_run(COHORTS, rows)]) + "\n")
 
 
 if __name__ == "__main__":

@@ -34,11 +34,11 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # before numpy is loaded
 
+from pages import part  # noqa: E402
 from references.compared import DIFFERENT, EQUAL, REFUSED, Case, Row, compare  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "readers"
 PAGE = Path(__file__).parents[1] / "docs" / "data.md"
-BEGIN, END = "<!-- readers: begin -->", "<!-- readers: end -->"
 CARRIERS = ("pydicom", "nibabel", "skimage", "matplotlib", "sklearn", "pyedflib", "scipy", "networkx")
 SOURCES = ("wfdb", "tifffile", "anndata", "meds", "fhir.resources")
 DATA = (
@@ -170,9 +170,7 @@ def table(out: Path, page: Path) -> str:
                 f"| {name} | {by} | {len(rows):,} | {counts[EQUAL]:,} | {counts[REFUSED]:,} | {counts[DIFFERENT]:,} |"
             )
     text = TITLE + INTRODUCTION + "\n" + "\n".join(lines) + "\n"
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}", encoding="utf-8")
-    return text
+    return part(page, "readers", text)
 
 
 def main() -> None:

@@ -15,3 +15,7 @@ PACKAGES = (
 for package in PACKAGES:
     pytest.importorskip(package)
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import readers  # noqa: E402  before the folder is on the path, the name is that of a folder of tests
+
+__all__ = ["readers"]

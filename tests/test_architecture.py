@@ -71,8 +71,9 @@ def imported(tree: ast.AST, place: str) -> Iterator[tuple[int, str]]:
             inside = ["chiasm", *place.split("/")][: -node.level] if node.level else []
             module = ".".join([*inside, *filter(None, [node.module])])
             names = [f"{module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
-            names = [own.value for own in node.args if isinstance(own, ast.Constant) and isinstance(own.value, str)]
+        elif isinstance(node, ast.Call) and re.search(r"import_module$|loaded$", ast.unparse(node.func)):
+            texts = [own.values[0] if isinstance(own, ast.JoinedStr) else own for own in node.args]
+            names = [own.value for own in texts if isinstance(own, ast.Constant) and isinstance(own.value, str)]
         else:
             continue
         for name in names:
@@ -117,6 +118,8 @@ def test_a_folder_imports_what_the_table_names() -> None:
         ("cohort/cohort.py", "from chiasm import *"),
         ("cohort/cohort.py", "import chiasm\n\nchiasm.fit"),
         ("cohort/cohort.py", "from importlib import import_module\nimport_module('chiasm.recipes.registry')"),
+        ("fitting/base.py", "from importlib import import_module\nimport_module(f'chiasm.recipes.{name}')"),
+        ("fitting/base.py", "from chiasm.specs import loaded\nloaded(f'chiasm.recipes.baselines.{name}')"),
         ("cli.py", "from chiasm import open_cohort"),
         ("cli.py", "from chiasm.cohort import Cohort"),
         ("cli.py", "from chiasm.artifact import save"),

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import readers
-import reference_readers  # noqa: F401  first: it skips this module, or finds the benchmarks
+from reference_readers import readers  # first: it skips this module, or finds the benchmarks
 from references import dicoms, molecules, pictures, recordings, records, volumes
 from references.compared import DIFFERENT, EQUAL, REFUSED, Case, compare
 
@@ -66,9 +65,9 @@ def test_the_lines_make_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     head, *lines = map(json.loads, (tmp_path / "bags.jsonl").read_text().splitlines())
     assert len(lines) == 3 and head["versions"].keys() == {"numpy", "h5py", "safetensors"}
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{readers.BEGIN}\nold\n{readers.END}\nafter\n")
+    page.write_text("before\n<!-- readers: begin -->\nold\n<!-- readers: end -->\nafter\n")
     assert "| 3 | 3 | 0 | 0 |" in readers.table(tmp_path, page)
-    assert page.read_text().startswith("before\n") and page.read_text().endswith(f"{readers.END}\nafter\n")
+    assert page.read_text().startswith("before\n") and page.read_text().endswith("<!-- readers: end -->\nafter\n")
     assert "old" not in page.read_text()
 
 

@@ -13,8 +13,10 @@ out of the tables, and judged again."""
 
 def rows_of(file: Path) -> list[dict[str, Any]]:
     """The cohorts of a cell in this series, by seed; a line that was cut off is left out."""
-    if not file.exists():
-        return []
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    rows = [json.loads(line) for line in lines if line.endswith("\n")]
-    return sorted((row for row in rows if row.get("series") == SERIES), key=lambda row: row["seed"])
+    return sorted((row for row in whole_lines(file) if row.get("series") == SERIES), key=lambda row: row["seed"])
+
+
+def whole_lines(file: Path) -> list[dict[str, Any]]:
+    """The results in a file, none where there is none; a line that a killed run left cut is no result."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]

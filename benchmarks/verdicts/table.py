@@ -10,6 +10,7 @@ import numpy as np
 
 from chiasm.artifact import write_text
 from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, PREDICTS_MORE
+from pages import part
 from verdicts.cells import CELLS, COMBINING, QUANTITIES
 from verdicts.judge import MOST_KERNEL
 from verdicts.lines import rows_of
@@ -19,7 +20,6 @@ MOST_WRONG = 0.03
 LEAST_COVERED = 0.93
 POWER_LOST = 0.05
 OUTCOMES = (PAYS, PREDICTS_MORE, DOES_NOT_PAY, CANNOT_TELL)
-BEGIN, END = "<!-- verdict: begin -->", "<!-- verdict: end -->"
 TITLE = "# Benchmarks\n\n"
 INTRODUCTION = """## How often the verdict is wrong
 
@@ -48,10 +48,9 @@ def write_tables(results: Path, page: Path, tiers: Mapping[str, Any]) -> str:
             parts.append(tier_table(tier, cells))
     further = " or ".join(f"{number:,}" for number in sorted(seen)) or "no"
     text = "\n".join([INTRODUCTION.format(further=further, most_kernel=MOST_KERNEL), *parts])
-    before = page.read_text(encoding="utf-8") if page.exists() else f"{TITLE}{BEGIN}\n{END}\n"
-    head, _, rest = before.partition(BEGIN)
-    write_text(page, f"{head}{BEGIN}\n{text}{END}{rest.partition(END)[2]}")
-    return text
+    if not page.exists():
+        write_text(page, TITLE)
+    return part(page, "verdict", text)
 
 
 def tier_table(tier: str, cells: Mapping[str, Sequence[Row]]) -> str:

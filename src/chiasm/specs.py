@@ -1,4 +1,7 @@
-"""Parser of one-line specifications, `name:option=value,option=value`, of recipes, encoders and merging methods."""
+"""Parser of one-line specifications, `name:option=value,option=value`, of recipes, encoders and merging methods.
+
+Also of places, `module:attribute`, by which catalogues name parts.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,18 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING
+from importlib import import_module
 from typing import Any
 
 from chiasm.errors import nearest
 
 TRUTH = {"true": True, "false": False, "1": True, "0": False}
+
+
+def loaded(place: str) -> Any:
+    """Import `module:attribute` and return the attribute: a part that a catalogue names and nobody needs before."""
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def name_and_options(text: str) -> tuple[str, str]:

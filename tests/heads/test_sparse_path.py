@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from chiasm.fitting.block_choice import descended
 from chiasm.fitting.sparse_choice import _Search, choose_sparse_blocks
 from chiasm.linear.elastic_net import fit_elastic_net, penalty_grid
 from chiasm.linear.linear import information
@@ -132,4 +133,17 @@ def test_no_two_factors_are_further_apart_than_the_reach(monkeypatch: pytest.Mon
     search = _Search(kind, [x[:, :3], x[:, 3:]], outcome, np.arange(30) % 3, None, 1.0, None)
     always = search.at((0, 0))
     monkeypatch.setattr(search, "at", lambda powers: replace(always, loss=float(powers[1] - powers[0])))
-    assert search.moved(search.moved((0, 0), 0, 2), 1, -2) in {(4, 0), (0, -4)}
+    found = descended((0, 0), (0, 1), (2, 1), lambda powers: search.at(powers).loss, search.may_try)
+    assert max(found) - min(found) == 5
+
+
+def test_a_class_that_a_fold_has_not_seen_is_as_rare_as_the_offset_says() -> None:
+    rng = np.random.default_rng(0)
+    codes = np.append(rng.integers(0, 3, 99), 3).astype(float)  # the fourth class has one patient
+    prior = np.log(np.bincount(codes.astype(int)) / 100)
+    outcome, x = Outcome(codes, None, np.ones(100, bool)), 1e-3 * rng.normal(size=(100, 3))
+    found = choose_sparse_blocks(
+        "classification", [x], outcome, np.arange(100) % 5, 4, l1_ratio=1.0, offset=np.tile(prior, (100, 1))
+    )
+    chance = np.exp(found.links) / np.exp(found.links).sum(1, keepdims=True)
+    np.testing.assert_allclose(chance[np.arange(100) % 5 == 4, 3], 0.01, atol=0.002)  # with the patient in fold 4

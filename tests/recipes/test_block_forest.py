@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
-import chiasm
-from chiasm.cohort import Cohort, Outcome, Unsupported, synthetic_cohort
+from chiasm.cohort import Outcome, Unsupported, synthetic_cohort
 from chiasm.fitting.base import trainable
 from chiasm.fitting.forest_choice import choose_forest
 from chiasm.linear.losses import LOSSES
@@ -17,24 +15,7 @@ from chiasm.linear.tree_walk import single_precision
 from chiasm.metrics.classification import auroc
 from chiasm.recipes.registry import make_recipe
 from small_recipes import mixed
-
-
-def framed(values: dict[str, np.ndarray], y: np.ndarray, persons: np.ndarray | None = None) -> Cohort:
-    """A cohort of two classes with these modalities."""
-    ids = [f"case-{k:03d}" for k in range(len(y))]
-    frames = {name: pd.DataFrame(own, ids).rename(columns=lambda c, n=name: f"{n}{c}") for name, own in values.items()}
-    patients = pd.DataFrame({"y": y.astype(int)} | ({} if persons is None else {"person": persons.astype(str)}), ids)
-    group = None if persons is None else "person"
-    return chiasm.cohort_from_frames(patients, frames, target=chiasm.Classification("y"), group=group)
-
-
-def area(spec: str, cohort: Cohort) -> float:
-    """Area under the curve of the second half, learned from the first."""
-    half = np.arange(len(cohort)) < len(cohort) // 2
-    test = cohort.subset(~half)
-    frame = make_recipe(spec).fit(cohort.subset(half), seed=0).predict(test.with_target(None, None)).loc[list(test.ids)]
-    assert test.outcome is not None
-    return float(np.squeeze(auroc(frame[["p_0", "p_1"]].to_numpy(), test.outcome.value)))
+from two_classes import area, framed
 
 
 def test_a_product_within_a_modality_is_found_that_no_ridge_finds() -> None:

@@ -10,29 +10,17 @@ import pytest
 
 import chiasm
 from chiasm.fitting.inner_choice import DEPTHS, choose_depth, choose_trees
-from chiasm.metrics.classification import auroc
 from chiasm.recipes.registry import make_recipe
 from chiasm.targets import Outcome
 from small_recipes import mixed
+from two_classes import area, framed
 
 
 def with_product(n: int = 400, seed: int = 0) -> chiasm.Cohort:
-    """Two columns of `m1` whose product is the outcome, four of noise in `m2`, which a third of the patients lack."""
+    """Two columns of `a` whose product is the outcome, four of noise in `b`, which a third of the patients lack."""
     rng = np.random.default_rng(seed)
-    ids = [f"case-{k:03d}" for k in range(n)]
-    values = {name: pd.DataFrame(rng.normal(size=(n, 4)), ids, [f"{name}{k}" for k in range(4)]) for name in "ab"}
-    y = values["a"]["a0"] * values["a"]["a1"] > 0
-    values["b"] = values["b"][rng.random(n) < 0.67]
-    return chiasm.cohort_from_frames(pd.DataFrame({"y": y.astype(int)}, ids), values, target=chiasm.Classification("y"))
-
-
-def area(spec: str, cohort: chiasm.Cohort) -> float:
-    """Area under the curve of the second half, learned from the first."""
-    half = np.arange(len(cohort)) < len(cohort) // 2
-    test = cohort.subset(~half)
-    frame = make_recipe(spec).fit(cohort.subset(half), seed=0).predict(test.with_target(None, None)).loc[list(test.ids)]
-    assert test.outcome is not None
-    return float(np.squeeze(auroc(frame[["p_0", "p_1"]].to_numpy(), test.outcome.value)))
+    values = {name: rng.normal(size=(n, 4)) for name in "ab"}
+    return framed(values, values["a"][:, 0] * values["a"][:, 1] > 0, lacking={"b": rng.random(n) >= 0.67})
 
 
 def test_a_product_within_a_modality_is_found_that_no_ridge_finds() -> None:

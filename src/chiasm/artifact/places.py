@@ -62,7 +62,6 @@ PLACES = {
     "forest": "chiasm.linear.forest",
     "gaussian-map": "chiasm.linear.gaussian_kernel",
     "healnet": "chiasm.recipes.fusion.healnet",
-    "ipf-lasso": "chiasm.recipes.baselines.ipf_lasso",
     "item-kernel": "chiasm.recipes.baselines.kron_rls",
     "kernel-machine": "chiasm.fitting.bent",
     "kron-rls": "chiasm.recipes.baselines.kron_rls",

@@ -16,7 +16,7 @@ import pandas as pd
 
 from chiasm.cohort import Unsupported
 from chiasm.cohort.kinds import as_read
-from chiasm.specs import name_and_options, read_options
+from chiasm.specs import loaded, name_and_options, read_options
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,7 @@ def make_encoder(spec: str, kind: str) -> Any:
     entry = found[name]
     if kind not in entry.reads:
         raise Unsupported(f"the encoder '{name}' reads {', '.join(entry.reads)}, not modalities of kind '{kind}'")
-    module, _, attribute = entry.where.partition(":")
-    factory = getattr(import_module(module), attribute)
+    factory = loaded(entry.where)
     if isinstance(factory, FromText):
         return factory.from_text(text)
     chosen = options(factory, name, text)

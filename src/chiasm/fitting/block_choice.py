@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,13 +88,8 @@ def choose_blocks(
     losses = np.array([search.loss(powers) for powers in together])
     least = np.nanmin(losses)
     best = together[int(np.flatnonzero(losses <= least + ALIKE * abs(least))[0])]  # the strongest
-    for step in APART if len(values) > 1 else ():
-        moved = True
-        while moved:
-            before = best
-            for block in moving:
-                best = search.moved(best, block, step)
-            moved = best != before
+    if len(values) > 1:
+        best = descended(best, moving, APART, search.loss, search.may_try)
     blocks, intercept = search.fitted(best)
     link = search.links(best)
     slope, centre = calibration(kind, link, inside, search.folds)
@@ -109,6 +104,50 @@ def choose_blocks(
     )
 
 
+def descended(
+    powers: Powers,
+    blocks: Sequence[int],
+    steps: Sequence[float],
+    loss: Callable[[Powers], float],
+    may_try: Callable[[Powers], bool],
+) -> Powers:
+    """Move the power of one block at a time up, else down, for as long as the loss falls by `GAIN`.
+
+    Args:
+        powers: where to start.
+        blocks: which of them are moved.
+        steps: by how much, one round after another until nothing moves any more.
+        loss: of powers; asked of some again and again.
+        may_try: whether powers may be tried.
+    """
+    for step in steps:
+        before = None
+        while powers != before:
+            before = powers
+            for block in blocks:
+                powers = _moved(powers, block, step, loss, may_try)
+    return powers
+
+
+def _moved(
+    powers: Powers,
+    block: int,
+    step: float,
+    loss: Callable[[Powers], float],
+    may_try: Callable[[Powers], bool],
+) -> Powers:
+    for way in (step, -step):
+        best = powers
+        while True:
+            trial = (*best[:block], best[block] + way, *best[block + 1 :])
+            if not may_try(trial) or loss(trial) > loss(best) - GAIN:
+                break
+            best = trial
+        if best != powers:
+            return best
+    return powers
+
+
 def require_size(patients: int, width: int, whom: str) -> None:
     """Refuse what no machine of a hospital holds, before it is spread out.
 
@@ -117,7 +156,7 @@ def require_size(patients: int, width: int, whom: str) -> None:
     """
     if min(patients, width) > MOST_SQUARE or patients * width > MOST_CELLS:
         raise Unsupported(
-            f"{patients:,} {whom} and {width:,} columns are too many for multi-ridge: one of them may be above "
+            f"{patients:,} {whom} and {width:,} columns are too many for one linear model: one of them may be above "
             f"{MOST_SQUARE:,}, and both together {MOST_CELLS:,} values"
         )
 
@@ -164,18 +203,9 @@ class BlockSearch:
         self.loss(powers)
         return self.tried[powers][1]
 
-    def moved(self, powers: Powers, block: int, step: float) -> Powers:
-        """Move the penalty of one block up, else down, for as long as the loss falls by `GAIN`."""
-        for way in (step, -step):
-            best = powers
-            while len(self.tried) < MOST_TRIED and REACH[0] <= best[block] + way <= REACH[1]:
-                trial = (*best[:block], best[block] + way, *best[block + 1 :])
-                if self.loss(trial) > self.loss(best) - GAIN:
-                    break
-                best = trial
-            if best != powers:
-                return best
-        return powers
+    def may_try(self, powers: Powers) -> bool:
+        """True while combinations are left to be tried, and where none of these powers is out of reach."""
+        return len(self.tried) < MOST_TRIED and REACH[0] <= min(powers) and max(powers) <= REACH[1]
 
     def fitted(self, powers: Powers) -> tuple[list[Array], Array]:
         """Fit on all rows; return the coefficients of each block and the intercept, of the kind's K outputs."""

@@ -53,7 +53,8 @@ class CrossFitted:
 
         They are on the scale of `response.calibrated(predictor.link(cohort))`, which new patients get.
         """
-        return self.response.calibrated(within_models(self.response.kind, self.links, self.folds))
+        links = within_models(self.response.kind, self.links, self.folds)
+        return self.response.calibrated(links + self.response.centre if self.response.is_relative else links)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
 
 from chiasm.citation import Citation
 
@@ -41,11 +39,6 @@ class Row:
     def by_default(self) -> bool:
         """True if a trial without an explicit recipe list runs this recipe."""
         return bool(self.tried)
-
-    def load(self) -> Any:
-        """Import the recipe's module and return its class."""
-        module, _, cls = self.where.partition(":")
-        return getattr(import_module(f"chiasm.recipes.{module}"), cls)
 
 
 def by_name(rows: Iterable[Row]) -> dict[str, Row]:

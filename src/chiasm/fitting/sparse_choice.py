@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort import Outcome
-from chiasm.fitting.block_choice import GAIN
+from chiasm.fitting.block_choice import Powers, descended
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.linear import information
 from chiasm.linear.losses import loss_of
@@ -17,7 +17,6 @@ from chiasm.linear.sparse_path import SparsePath
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int_]
-Powers = tuple[int, ...]
 STEPS = 16  # penalties, from the largest of use downwards
 DECADES = 2.0
 PATIENCE = 3  # penalties in a row that are worse than the best so far end a path
@@ -69,13 +68,8 @@ def choose_sparse_blocks(
     """
     search = _Search(kind, values, outcome, folds, classes, l1_ratio, offset)
     best: Powers = (0,) * len(values)
-    for step in APART if len(values) > 1 else ():
-        moved = True
-        while moved:
-            before = best
-            for block in range(len(values)):
-                best = search.moved(best, block, step)
-            moved = best != before
+    if len(values) > 1:
+        best = descended(best, range(len(values)), APART, lambda powers: search.at(powers).loss, search.may_try)
     return search.chosen(best)
 
 
@@ -114,18 +108,9 @@ class _Search:
             self.tried[relative] = self._path(relative)
         return self.tried[relative]
 
-    def moved(self, powers: Powers, block: int, step: int) -> Powers:
-        """Double the factor of one block `step` times, else halve it, for as long as the loss falls by `GAIN`."""
-        for way in (step, -step):
-            best = powers
-            while len(self.tried) < MOST_TRIED:
-                trial = (*best[:block], best[block] + way, *best[block + 1 :])
-                if max(trial) - min(trial) > REACH or self.at(trial).loss > self.at(best).loss - GAIN:
-                    break
-                best = trial
-            if best != powers:
-                return best
-        return powers
+    def may_try(self, powers: Powers) -> bool:
+        """True while combinations are left to be tried, and where no two of these powers are out of reach."""
+        return len(self.tried) < MOST_TRIED and max(powers) - min(powers) <= REACH
 
     def chosen(self, powers: Powers) -> ChosenSparse:
         """Refit on all rows, from the largest penalty down to the selected one."""
@@ -174,6 +159,8 @@ class _Search:
             added = (x[np.ix_(of, used)] - mean[used]) @ coef[used]
             free = np.zeros_like(free) if self.loss.compares else free + mean[used] @ coef[used]
             part, level = path.local.expand(added, free)
+            if self.offset is not None:  # which says already how rare a class is that a fold has not seen
+                level = level - path.local.expand(added, np.zeros_like(free))[1]
             if not parts.size:
                 parts = np.zeros((len(x), part.shape[1]))
                 links = np.zeros_like(parts) if self.offset is None else self.offset.copy()

@@ -1,28 +1,29 @@
-"""Models that a network may start from, by the value of its option `start`."""
+"""Models that a network may start from, by the value of its option `upon`."""
 
 from __future__ import annotations
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-from chiasm.fitting.cross_fitted import CrossFittedRecipe
+from chiasm.specs import loaded
 
-# As a stored kind, a start is found by its place: recipes stand below the skeleton of networks, which imports none.
-STARTS = {
-    "late": "late:LateFusion",
-    "stacked": "stacked:StackedFusion",
-    "multi-ridge": "multi_ridge:MultiRidge",
-}
-ALONE = "single:Single"
+if TYPE_CHECKING:
+    from chiasm.fitting.cross_fitted import CrossFittedRecipe
+
+STARTS: dict[str, str] = {}
+"""Name of a start to the place of its recipe, `module:class`; the package of recipes offers them as it is imported."""
+ALONE: dict[str, str] = {}
+"""The same of the start of a network that reads one modality, whatever the name."""
 
 
 def start_of(name: str, modality: str = "") -> CrossFittedRecipe:
-    """Return the recipe of a start; for a network of one modality the linear model of that modality, whatever the name.
+    """Return the recipe of a start; for a network of one modality the linear model of that modality.
 
     Args:
         name: one of `STARTS`.
         modality: the one modality that the network reads; empty: all.
     """
-    options = {"modality": modality, "models": "linear"} if modality else {}
-    module, _, recipe = (ALONE if modality else STARTS[name]).partition(":")
-    made: CrossFittedRecipe = getattr(import_module(f"chiasm.recipes.baselines.{module}"), recipe)(**options)
+    if modality:
+        alone: CrossFittedRecipe = loaded(ALONE[name])(modality=modality, models="linear")
+        return alone
+    made: CrossFittedRecipe = loaded(STARTS[name])()
     return made

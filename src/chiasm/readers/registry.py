@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from chiasm.cohort import Unsupported
 from chiasm.cohort.kinds import KINDS, brought_readers
 from chiasm.readers.reading import Reader
+from chiasm.specs import loaded
 
-# kind of modality -> module and class; a reader is made without arguments
-READERS: dict[str, tuple[str, str]] = {
-    name: (module, cls) for name, kind in KINDS.items() for module, _, cls in [kind.reader.partition(":")] if cls
-}
+# kind of modality -> place of the class; a reader is made without arguments
+READERS = {name: f"chiasm.readers.{kind.reader}" for name, kind in KINDS.items() if kind.reader}
 
 
 def reader_for(kind: str) -> Reader:
@@ -21,8 +18,7 @@ def reader_for(kind: str) -> Reader:
         Unsupported: nothing installed reads this kind.
     """
     if kind in READERS:
-        module, name = READERS[kind]
-        reader: Reader = getattr(import_module(f"chiasm.readers.{module}"), name)()
+        reader: Reader = loaded(READERS[kind])()
         return reader
     for cls in brought_readers(kind):
         made: Reader = cls()

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from chiasm.recipes import adaptation, baselines, fusion, hospitals, tunings
+from chiasm.specs import loaded
 
 ROWS = baselines.ROWS | fusion.ROWS | hospitals.ROWS | tunings.ROWS | adaptation.ROWS
 """Recipe name to row, in listing order."""
@@ -16,7 +17,7 @@ class _Classes(Mapping[str, Any]):
     """Mapping from recipe name to class; a class is imported on access."""
 
     def __getitem__(self, name: str) -> Any:
-        return ROWS[name].load()
+        return loaded(f"chiasm.recipes.{ROWS[name].where}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(ROWS)

@@ -1,7 +1,10 @@
 """Baseline recipes: one modality alone, and linear or kernel models of several."""
 
+from typing import Any
+
 from chiasm.citation import Citation
 from chiasm.fitting.row import Row, by_name
+from chiasm.specs import loaded
 
 # fmt: off
 ROWS = by_name((
@@ -131,3 +134,8 @@ ROWS = by_name((
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
+
+
+def baseline(name: str) -> Any:
+    """Import a recipe of this family, one of `ROWS`, and return its class."""
+    return loaded(f"{__name__}.{ROWS[name].where.removeprefix('baselines.')}")

@@ -13,7 +13,7 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.units import units_of
 from chiasm.encoders import features_of
-from chiasm.fitting.base import Training
+from chiasm.fitting.base import BaseRecipe, Training
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.forest_choice import TRIED, choose_forest
 from chiasm.fitting.one_modality import OneOrAll
@@ -23,7 +23,6 @@ from chiasm.heads.response import Response
 from chiasm.linear.forest import Forest
 from chiasm.linear.losses import LOSSES
 from chiasm.linear.tree_walk import single_precision
-from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
 
 MOST_CELLS = 250_000_000  # patients times columns: 1 GB
@@ -123,15 +122,9 @@ class BlockForest(OneOrAll, CrossFittedRecipe):
         """Number of combinations of odds; of one modality there is one."""
         return 1 if self.modality else TRIED
 
-    def restricted(self, training: Training) -> Training:
-        """Return the whole training set: a forest gives patients without its modality the prior by itself."""
-        return training
-
-    def completed(
-        self, whole: Training, training: Training, predictor: Predictor, response: Response
-    ) -> tuple[Predictor, Response]:
-        """Return both unchanged: they hold for all patients already."""
-        return predictor, response
+    # A forest gives patients without its modality the prior by itself: a form learns from all, and holds for all.
+    restricted = BaseRecipe.restricted
+    completed = BaseRecipe.completed
 
     def cross_fitted(self, training: Training) -> CrossFitted:
         """Grow the trees, and select how often they read each modality by the patients whom they left out."""

@@ -18,14 +18,14 @@ from chiasm.fitting.base import Training
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS, choose_penalty, choose_sparse
 from chiasm.fitting.row import Row
-from chiasm.fitting.shared import shared_features
 from chiasm.fitting.unimodal import COMPONENTS, Unimodal, columns_for_sparse, fit_unimodal, inner_folds
 from chiasm.linear.linear import Linear, stretched
 from chiasm.linear.losses import LOSSES
-from chiasm.linear.shared_rows import Rows, SharedRows
+from chiasm.linear.shared_rows import Rows
 from chiasm.linear.shared_rows import side_by_side as beside
 from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS
+from chiasm.recipes.baselines.columns import columns, means_of
 
 
 @storable("early-elastic-net")
@@ -58,26 +58,6 @@ class EarlyElasticNetPredictor:
         seen = with_presence(columns(cohort, self.features, self.means), cohort, self.presence)
         raw = self.linear.linear_predictor(seen)
         return stretched(raw, self.slope, self.centre)
-
-
-def columns(cohort: Cohort, features: Mapping[str, Any], means: Mapping[str, np.ndarray]) -> Rows:
-    """Concatenate centred scaled columns to `(B, sum of F_m)`, in the order of `means`; zeros where absent."""
-    blocks: list[Rows] = []
-    for name, mean in means.items():
-        rows = cohort.rows_of(name) if name in cohort.modalities else np.zeros(0, int)
-        if not len(rows):
-            blocks.append(np.zeros((len(cohort), len(mean))))
-            continue
-        own = shared_features(cohort, name, features[name].features)
-        if isinstance(own, SharedRows):  # the last row stands for absence
-            (table,), place = own.tables, np.full(len(cohort), len(own.tables[0]))
-            place[rows] = own.index[0]
-            blocks.append(SharedRows((np.concatenate([table - mean, np.zeros((1, len(mean)))]),), (place,)))
-            continue
-        block = np.zeros((len(cohort), len(mean)))
-        block[rows] = own - mean
-        blocks.append(block)
-    return beside(blocks)
 
 
 @storable("early-fusion")
@@ -195,10 +175,8 @@ def learn_elastic_net(
 ) -> tuple[Predictor, np.ndarray]:
     """Fit the elastic net with the penalty selected by inner folds; also return its out-of-fold links `(B, K)`."""
     cohort, outcome, kind = training.cohort, training.outcome, training.target.kind
-    features, means = {}, {}
-    for name in cohort.modalities:
-        features[name] = columns_for_sparse(training, name)
-        means[name] = shared_features(cohort, name, features[name].features).mean(0)
+    features = {name: columns_for_sparse(training, name) for name in cohort.modalities}
+    means = means_of(cohort, features)
     x = with_presence(columns(cohort, features, means), cohort, presence)
     chosen = choose_sparse(kind, x, outcome, folds, training.classes, l1_ratio=l1_ratio)
     predictor = EarlyElasticNetPredictor(features, means, chosen.model, chosen.slope, chosen.centre, presence)

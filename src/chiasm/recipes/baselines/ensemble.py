@@ -17,7 +17,7 @@ from chiasm.heads.response import Response
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.target_units import TargetUnits
 from chiasm.protocols import Predictor
-from chiasm.recipes.baselines import ROWS
+from chiasm.recipes.baselines import ROWS, baseline
 
 DEFAULT = "early-fusion+late-fusion+multi-ridge+stacked-fusion"
 LIKED = 2.0  # units of log likelihood behind the best that a member may be: e^-2, a likelihood ratio of a seventh
@@ -90,7 +90,7 @@ class Ensemble(CrossFittedRecipe):
             ValueError: a name that is no baseline, or one without out-of-fold links.
         """
         for name in self.named:
-            cls = ROWS[name].load() if name in ROWS else None
+            cls = baseline(name) if name in ROWS else None
             if cls is None or not issubclass(cls, CrossFittedRecipe) or name in (self.id, "single"):
                 raise ValueError(f"members={self.members}: '{name}' hands out no out-of-fold links to select by")
             yield name, cls()

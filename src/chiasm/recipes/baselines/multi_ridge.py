@@ -18,11 +18,10 @@ from chiasm.fitting.base import Training
 from chiasm.fitting.block_choice import MOST_SQUARE, MOST_TRIED, ChosenBlocks, choose_blocks, require_size
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
-from chiasm.fitting.shared import shared_features
 from chiasm.fitting.unimodal import inner_folds
 from chiasm.linear.linear import Linear, stretched
 from chiasm.recipes.baselines import ROWS
-from chiasm.recipes.baselines.early import columns
+from chiasm.recipes.baselines.columns import blocks_of, columns, means_of
 
 FREE = -3.0  # power of ten of the penalty of a free modality: enough to keep a category without events finite
 A_COLUMN = 2  # patients that a free column needs: events, for survival; of classes and labels those of the rarer value
@@ -37,7 +36,7 @@ class MultiRidgePredictor:
         features: modality to its fitted scaling, in the order of `means`.
         means: modality to the mean `(F_m,)` of its scaled columns over the training patients who have it.
         linear: linear model on the concatenated centred columns.
-        penalties: modality to its penalty, in units of information.
+        penalties: modality to its penalty, in units of information; of a lasso, that on the sum of its coefficients.
         slope, centre: calibration, from inner out-of-fold links.
     """
 
@@ -50,7 +49,8 @@ class MultiRidgePredictor:
 
     @property
     def trained_parameters(self) -> int:
-        return int(self.linear.coef.size + self.linear.intercept.size)
+        """Number of coefficients that are not zero, and of intercepts."""
+        return int(np.count_nonzero(self.linear.coef) + self.linear.intercept.size)
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64."""
@@ -142,15 +142,13 @@ def read_blocks(training: Training, named_free: Sequence[str]) -> ReadBlocks:
         what = f"too few training patients have a modality that is not free, so that free={named} is penalised too"
         warnings.warn(what, FindingWarning, stacklevel=6)
         free = set()
-    features, means = {}, {}
-    for name in cohort.modalities:
-        features[name] = features_of(cohort, name).fit(cohort.raw(name), [])
-        means[name] = shared_features(cohort, name, features[name].features).mean(0)
+    features = {name: features_of(cohort, name).fit(cohort.raw(name), []) for name in cohort.modalities}
+    means = means_of(cohort, features)
     require_size(len(cohort), sum(map(len, means.values())), "patients")
     for name in sorted(free):
         require_room(training, name, len(means[name]))
-    values = [np.asarray(columns(cohort, {name: features[name]}, {name: own})) for name, own in means.items()]
-    return ReadBlocks(features, means, values, [FREE if name in free else None for name in means])
+    held = [FREE if name in free else None for name in means]
+    return ReadBlocks(features, means, blocks_of(cohort, features, means), held)
 
 
 def chosen_blocks(training: Training, read: ReadBlocks, folds: np.ndarray) -> ChosenBlocks:

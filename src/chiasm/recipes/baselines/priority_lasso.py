@@ -13,14 +13,13 @@ from chiasm.fitting.base import Training
 from chiasm.fitting.block_choice import require_size
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
-from chiasm.fitting.shared import shared_features
 from chiasm.fitting.sparse_choice import STEPS, choose_sparse_blocks
 from chiasm.fitting.unimodal import FOLDS, columns_for_sparse, inner_folds
 from chiasm.heads.response import calibration
 from chiasm.linear.linear import stretched
 from chiasm.linear.target_units import TargetUnits
 from chiasm.recipes.baselines import ROWS
-from chiasm.recipes.baselines.early import columns
+from chiasm.recipes.baselines.columns import columns, means_of
 from chiasm.recipes.baselines.patterns import MIN_PATIENTS
 
 
@@ -103,10 +102,8 @@ class PriorityLasso(CrossFittedRecipe):
         A free intercept takes up what the presence of a modality says of the outcome, and is dropped: it is not read.
         """
         cohort, kind, classes = training.cohort, training.target.kind, training.classes
-        features, means, coef = {}, {}, {}
-        for name in cohort.modalities:
-            features[name] = columns_for_sparse(training, name)
-            means[name] = shared_features(cohort, name, features[name].features).mean(0)
+        features = {name: columns_for_sparse(training, name) for name in cohort.modalities}
+        means, coef = means_of(cohort, features), {}
         require_size(len(cohort), max(map(len, means.values())), "patients")
         order = tuple(name for name in self.named if name in means) or tuple(
             sorted(means, key=lambda name: (len(means[name]), name))
