@@ -45,17 +45,22 @@ class Block(Protocol):
     def curvature(self, rows: Ints, columns: Ints) -> Callable[[Any], Array]: ...
 
 
-class Problem(Protocol):
+class Penalised(Protocol):
+    """What the solver of a working set asks of a loss: its share of the L1 norm, and its largest curvature."""
+
+    @property
+    def l1_ratio(self) -> float: ...
+    @property
+    def curvature(self) -> float: ...
+
+
+class Problem(Penalised, Protocol):
     """A loss along a path of elastic nets: by the rows of patients, or by sums over them (`moments.py`)."""
 
     @property
     def squared(self) -> bool: ...
     @property
     def mean(self) -> Array: ...
-    @property
-    def l1_ratio(self) -> float: ...
-    @property
-    def curvature(self) -> float: ...
     def start(self) -> tuple[Array, Array]: ...
     def block(self, chosen: Ints) -> Any: ...
     def slope(self, block: Any, chosen: Ints, own: Array, intercept: Array) -> Array: ...
@@ -160,7 +165,7 @@ class RowBlock:
 
 
 def fit_working_set(
-    problem: Problem, block: Block, penalty: float, coef: Array, intercept: Array
+    problem: Penalised, block: Block, penalty: float, coef: Array, intercept: Array
 ) -> tuple[Array, Array]:
     """Fit the centred columns of `block` by accelerated proximal gradients; the intercept has its own step size.
 
@@ -197,7 +202,7 @@ def fit_working_set(
 
 
 def _newton(
-    problem: Problem, block: Block, penalty: float, coef: Array, intercept: Array
+    problem: Penalised, block: Block, penalty: float, coef: Array, intercept: Array
 ) -> tuple[Array, Array] | None:
     """Find the optimum among coefficients of these signs, where the objective is smooth; None if it is out of reach.
 

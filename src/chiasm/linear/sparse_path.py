@@ -38,7 +38,6 @@ class _Weighted:
     """What `fit_working_set` asks of the problem: weighted least squares."""
 
     l1_ratio: float
-    squared: bool = True
     curvature: float = 1.0
 
 
@@ -161,7 +160,7 @@ class SparsePath:
             gram = whole[bound, bound] - across @ whole[free, bound]
             cross = gram @ own + (left[bound] - across @ left[free])[:, None]
             block = MomentBlock(gram, cross, nothing, 1)
-            aim = fit_working_set(_Weighted(self.l1_ratio), block, penalty, own, nothing)[0]  # type: ignore[arg-type]
+            aim = fit_working_set(_Weighted(self.l1_ratio), block, penalty, own, nothing)[0]
         else:
             aim = own
         change = inverse @ left[free] - across.T @ (aim - own)[:, 0]

@@ -75,8 +75,7 @@ class Ensemble(CrossFittedRecipe):
     def __post_init__(self) -> None:
         if len(self.named) < 2 or len(set(self.named)) < len(self.named):
             raise ValueError(f"members={self.members} must name two recipes or more, each once")
-        for _ in self._recipes():
-            pass
+        list(self._recipes())  # raises
 
     @property
     def named(self) -> tuple[str, ...]:
