@@ -29,6 +29,7 @@ PLACES = {
     "centre-shift-design": "chiasm.recipes.fusion.centre_shift",
     "coba-state": "chiasm.objectives.coba",
     "columns": "chiasm.encoders.table.scaling",
+    "concatenated": "chiasm.recipes.balance.concatenated",
     "early-elastic-net": "chiasm.recipes.baselines.early",
     "early-fusion": "chiasm.recipes.baselines.early",
     "encoder-cells": "chiasm.encoders.molecule.cells",

@@ -10,7 +10,7 @@ from chiasm.fitting.neural import Design, Prepared, finish, fit_network, new_net
 from chiasm.fitting.trained_recipe import TrainedRecipe
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
-from chiasm.training import Network, Phase, TrainOptions
+from chiasm.training import History, Network, Phase, TrainOptions
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class NetworkRecipe(TrainedRecipe):
         stage: str = "",
         *,
         seed: int | None = None,
-    ) -> None:
+    ) -> tuple[History, ...]:
         """Train a network by these phases; `stage` tells several networks of a recipe apart in their checkpoints."""
-        fit_network(
+        return fit_network(
             network, data, phases, seed=training.seed if seed is None else seed,
             checkpoint=training.file(self.id + stage), device=training.device,
         )  # fmt: skip

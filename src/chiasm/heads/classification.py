@@ -21,6 +21,9 @@ class ClassHead(HeadKind):
     def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
         return cross_entropy(output, value, event)
 
+    def losses(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(output, value.long(), reduction="none")
+
     def frame(self, link: Array, response: Calibrated) -> pd.DataFrame:
         return pd.DataFrame(softmax(link, axis=1), columns=Classification.answers(response.classes))
 

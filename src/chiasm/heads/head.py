@@ -33,6 +33,10 @@ class Head(nn.Module):
         """Mean loss of a batch, a finite scalar; `value` and `event` are as `target_tensors` gives them."""
         return HEADS[self.kind].loss(output, value, event)
 
+    def losses(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
+        """Loss of each patient, `(B,)`, whose `exp(-loss)` is the likelihood; NaN without a say, as of the censored."""
+        return HEADS[self.kind].losses(output, value, event)
+
 
 def output_width(target: Target) -> int:
     """Number of outputs K: the number of classes or labels, else one."""

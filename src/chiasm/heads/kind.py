@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -51,6 +52,15 @@ class HeadKind(ABC):
     @abstractmethod
     def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
         """Mean loss of outputs `(B, K)`, a finite scalar; `value` and `event` are as `target_tensors` gives them."""
+
+    def losses(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
+        """Loss of each patient, `(B,)`, whose `exp(-loss)` is the patient's likelihood; NaN for whom there is none.
+
+        Here what `loss` says of each patient alone, which a kind that compares patients has to override.
+        """
+        rows = range(len(output))
+        each = [self.loss(output[k : k + 1], value[k : k + 1], event[k : k + 1]) for k in rows]
+        return torch.stack(each) if each else output.new_zeros(0)
 
     @abstractmethod
     def frame(self, link: Array, response: Calibrated) -> pd.DataFrame:

@@ -22,6 +22,12 @@ class LabelHead(HeadKind):
     def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
         return masked_cross_entropy(output, value, event)
 
+    def losses(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
+        """Mean binary cross entropy over the known labels of each patient; NaN where none is known."""
+        known = ~torch.isnan(value)
+        cells = nn.functional.binary_cross_entropy_with_logits(output, value.nan_to_num(), reduction="none")
+        return torch.where(known, cells, 0.0).sum(1) / known.sum(1)
+
     def frame(self, link: Array, response: Calibrated) -> pd.DataFrame:
         return pd.DataFrame(expit(link), columns=Multilabel.answers(response.classes))
 

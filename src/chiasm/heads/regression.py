@@ -16,6 +16,9 @@ class NumberHead(HeadKind):
     def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
         return squared_error(output, value, event)
 
+    def losses(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
+        return (output[:, 0] - value).square()
+
     def frame(self, link: Array, response: Calibrated) -> pd.DataFrame:
         return pd.DataFrame(link[:, :1], columns=Regression.answers(()))
 

@@ -23,6 +23,14 @@ class HazardHead(HeadKind):
     def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
         return cox_loss(output, value, event)
 
+    def losses(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
+        """Term of the log partial likelihood of each patient with an event, in the risk set of these patients."""
+        each = output.new_full((len(output),), torch.nan)
+        if bool(event.any()):
+            terms, rows = _terms(output, value, event)
+            each[rows] = terms.to(each.dtype)
+        return each
+
     def frame(self, link: Array, response: Calibrated) -> pd.DataFrame:
         survival = survival_at(link[:, 0], (response.event_times, response.hazard), np.array(response.times))
         columns = {horizon_column(time): survival[:, k] for k, time in enumerate(response.times)}
@@ -49,6 +57,12 @@ def cox_loss(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
     """
     if not bool(event.any()):
         return (output * 0.0).sum()
+    terms, _ = _terms(output, value, event)
+    return terms.sum() / len(terms)
+
+
+def _terms(output: Tensor, value: Tensor, event: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the negative term of each of the E events, `(E,)`, and the row of its patient, `(E,)`; E > 0."""
     order = torch.argsort(value, descending=True, stable=True)  # latest first: a risk set is a prefix
     risk, late, happened = output[order, 0], value[order], event[order]
     own, times = risk[happened], late[happened]  # (E,)
@@ -60,4 +74,4 @@ def cox_loss(output: Tensor, value: Tensor, event: Tensor) -> Tensor:
     tied = (highest + within.log())[group]
     rank = torch.arange(len(times), device=times.device) - (ties.cumsum(0) - ties)[group]
     share = rank.to(own.dtype) / ties[group] * torch.exp((tied - whole).clamp_max(0.0))
-    return (whole + torch.log1p(-share) - own).sum() / len(own)
+    return whole + torch.log1p(-share) - own, order[happened]

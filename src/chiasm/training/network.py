@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -31,6 +32,18 @@ class Network(nn.Module):
         return self.head(fused.embedding), fused
 
 
+@contextmanager
+def in_evaluation(network: nn.Module) -> Iterator[None]:
+    """Set a network to evaluation mode, and afterwards each of its modules to the mode it had."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
 def predict_link(
     network: Network, tokens: Mapping[str, Packed], present: np.ndarray, device: str = "cpu"
 ) -> np.ndarray:
@@ -53,15 +66,12 @@ def _predict(
     wanted: Callable[[Tensor, Fused], Tensor],
 ) -> np.ndarray:
     out: np.ndarray | None = None
-    modes = {module: module.training for module in network.modules()}
-    network.eval().to(device)
+    network.to(device)
     work = 2.0 * sum(parameter.numel() for parameter in network.parameters()) * READING_BATCH * 16
-    with torch.inference_mode(), threads_for(work):
+    with in_evaluation(network), torch.inference_mode(), threads_for(work):
         for batch in reading_batches(total_lengths(tokens), READING_BATCH):
             found = wanted(*network(take(tokens, batch, device), torch.from_numpy(present[batch]).to(device)))
             if out is None:
                 out = np.zeros((len(present), found.shape[1]))
             out[batch] = found.cpu().double().numpy()
-    for module, mode in modes.items():
-        module.training = mode
     return out if out is not None else np.zeros((0, 1))

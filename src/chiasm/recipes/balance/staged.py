@@ -1,0 +1,101 @@
+"""`staged`: each modality trained alone, then all together (ML4H 2023), on the step budget of one joint training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from chiasm.fitting.base import Training, choice
+from chiasm.fitting.neural import Design, Prepared, finish, parameter_count
+from chiasm.fitting.row import Row
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.recipes.balance import ROWS
+from chiasm.recipes.balance.concatenated import ConcatenatedRecipe
+from chiasm.training import History, Network, Phase
+from chiasm.training.alone import OnlyAlone
+from chiasm.training.options import check_chance
+from chiasm.training.rebuilding import Rebuilding
+
+JOINT = ("all", "fusion")
+
+
+@dataclass(frozen=True)
+class StagedRecipe(ConcatenatedRecipe):
+    """Stages of one training: branches on their own tokens, if asked; each branch on the target; all of the network.
+
+    The branches share no parameter, so that in a step of the second stage each learns as it would by itself.
+
+    All stages together have the epochs of one training, and so its steps. What they took is in the model's notes.
+
+    Args:
+        modality: the one modality to read, which is trained alone and then with the head; empty: all.
+        latent_width, dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in
+            `ConcatenatedRecipe`; `epochs` is the number of all stages together.
+        unimodal: share of the epochs in which each modality is trained alone, with a head of its own.
+        rebuild: share of the epochs, before these, in which branches rebuild hidden tokens and read no outcome.
+        joint: what the last stage trains: "all", or the "fusion" layer and the head, on frozen branches.
+    """
+
+    unimodal: float = 0.5
+    rebuild: float = 0.0
+    joint: str = "all"
+
+    row: ClassVar[Row] = ROWS["staged"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_chance("unimodal", self.unimodal)
+        check_chance("rebuild", self.rebuild)
+        choice("joint", self.joint, JOINT)
+        if self.unimodal + self.rebuild >= 1.0:
+            raise ValueError("unimodal and rebuild are shares of the epochs, and leave none for the joint stage")
+
+    @property
+    def branches_have_heads(self) -> bool:
+        """True: each modality is trained alone."""
+        return True
+
+    @property
+    def branches_rebuild(self) -> bool:
+        """True if branches rebuild their tokens first."""
+        return self.rebuild > 0.0
+
+    def phases(self, data: Prepared) -> tuple[Phase, ...]:
+        """Return the stages that have an epoch; the joint one is always there."""
+        first, second = int(self.epochs * self.rebuild), int(self.epochs * self.unimodal)
+        before = replace(self.training_options, modality_dropout=0.0)
+        stages = (
+            ("rebuild", first, Rebuilding(), _starts("entrances", "branches", "rebuild")),
+            ("alone", second, OnlyAlone(), _starts("entrances", "branches", "alone")),
+        )
+        found = [
+            Phase(replace(before, epochs=epochs), objective, own, name=name)
+            for name, epochs, objective, own in stages
+            if epochs
+        ]
+        unused = _starts("alone", "rebuild", *(("entrances", "branches") if self.joint == "fusion" else ()))
+        rest = replace(self.training_options, epochs=self.epochs - first - second)
+        return (*found, Phase(rest, trainable=lambda name: not unused(name), name="joint"))
+
+    def trained(
+        self, training: Training, data: Prepared, design: Design, network: Network
+    ) -> tuple[Predictor, Response]:
+        """Train stage by stage, and note the steps that each took of the budget."""
+        phases = self.phases(data)
+        histories = self.run(training, data, network, phases) if parameter_count(network) else ()
+        return finish(training, data, network, design, steps_of(phases, histories, self.epochs))
+
+
+def steps_of(phases: tuple[Phase, ...], histories: tuple[History, ...], epochs: int) -> dict[str, float]:
+    """Return the steps that each phase took, their sum, and the budget: those of so many epochs."""
+    notes = {f"steps of {phase.name}": float(own.steps) for phase, own in zip(phases, histories, strict=True)}
+    run = [own for own in histories if own.validation]
+    each = run[0].steps / len(run[0].validation) if run else 0.0
+    return {**notes, "steps taken": float(sum(own.steps for own in histories)), "step budget": epochs * each}
+
+
+def _starts(*parts: str) -> Callable[[str], bool]:
+    """Tell the parameters of these parts of the fusion by their names."""
+    return lambda name: any(name.startswith(f"fusion.{part}.") for part in parts)
