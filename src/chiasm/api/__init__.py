@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chiasm.api.encoding import check_cohort, encode, encode_for, prepare
+    from chiasm.api.checking import check_cohort, source_problems
+    from chiasm.api.encoding import encode, encode_for, prepare
     from chiasm.api.estimators import ChiasmClassifier, ChiasmRegressor, ChiasmSurvival
     from chiasm.api.external import validate
     from chiasm.api.merging import merge
@@ -60,7 +61,7 @@ _PLACES = {
     "TrialError": "chiasm.evaluation",
     "Trials": "chiasm.evaluation",
     "Unsupported": "chiasm.cohort",
-    "check_cohort": "chiasm.api.encoding",
+    "check_cohort": "chiasm.api.checking",
     "demo_cohort": "chiasm.cohort.demo",
     "diagnose": "chiasm.doctor",
     "encode": "chiasm.api.encoding",
@@ -79,6 +80,7 @@ _PLACES = {
     "list_recipes": "chiasm.recipes.listing",
     "load_model": "chiasm.api.models",
     "validate": "chiasm.api.external",
+    "source_problems": "chiasm.api.checking",
     "with_sources": "chiasm.api.sources",
     "Validation": "chiasm.evaluation.validation",
     "write_predictions": "chiasm.api.models",
@@ -157,6 +159,7 @@ __all__ = [
     "score_similar",
     "seal",
     "similar",
+    "source_problems",
     "split_specs",
     "stopping",
     "told_openings",

@@ -1,8 +1,7 @@
-"""Public functions to check and encode a cohort."""
+"""Public functions to encode a cohort."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from chiasm.cohort import Cohort, Problem
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.compute.cluster import on_cluster
 from chiasm.compute.pool import as_it_pays, default_jobs, side_by_side
-from chiasm.encoding.checking import examine
 from chiasm.encoding.encode import Encoded, encode_cohort
 from chiasm.encoding.preparing import PreparedCohort
 from chiasm.encoding.preparing import encode_for as encoded_as_at_fit
@@ -22,15 +20,6 @@ from chiasm.protocols import Model
 from chiasm.recipes import registry
 
 ENGINES = {"local": side_by_side, "ray": on_cluster}
-
-
-def check_cohort(cohort: Cohort | str | os.PathLike[str]) -> list[Problem]:
-    """Check a cohort or manifest and list all problems, errors first; only errors stop a run.
-
-    Checks values, identifiers, targets and folds, and the sources, mostly by their headers; no weights are loaded. An
-    unreadable file is a warning, since its patient counts as lacking the modality; it is an error if none can be read.
-    """
-    return examine(cohort if isinstance(cohort, str | os.PathLike) else as_cohort(cohort))[1]
 
 
 def encode(

@@ -11,10 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from chiasm.api.encoding import check_cohort, prepare
+from chiasm.api.encoding import prepare
 from chiasm.api.models import load_model
 from chiasm.cohort import Cohort, Problem, Unsupported
 from chiasm.cohort.opened import Given, as_cohort
+from chiasm.encoding.checking import examine
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.errors import FindingWarning, count
 from chiasm.evaluation.external import External, score_external, scored_patients
@@ -94,7 +95,7 @@ def prepare_new(
     """Check and encode what a model reads of a cohort; what only training would need does not stop it."""
     used = cohort.with_modalities(read_by(model, cohort))
     if checked is None:
-        checked = check_cohort(used)
+        checked = examine(used)[1]
     kept = [problem for problem in checked if problem.finding not in TOLERATED]
     return prepare(used, model=model, checked=kept, progress=progress)
 

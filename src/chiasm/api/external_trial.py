@@ -20,6 +20,7 @@ from chiasm.evaluation.fits import write_tables
 from chiasm.evaluation.picks import fit_picks, rules_of
 from chiasm.evaluation.summary import looked_at, plain, write_document
 from chiasm.evaluation.trial import read_document
+from chiasm.fitting.source_model import SourceModel
 from chiasm.models.same_target import listed, require_target
 
 OWN = (CohortError, LeakageError, Unsupported, TrialError)
@@ -38,7 +39,7 @@ def require_comparable(cohort: Cohort, external: Cohort) -> None:
 
     Raises:
         LeakageError: it is the cohort itself, or more than half of it are copies of the cohort's patients; or a patient
-            of it stands in a source cohort.
+            of it stands in a source cohort, or a source model learned from it.
         Unsupported: another kind of target, other classes, another unit, no modality of the cohort, or nobody to score.
     """
     if cohort.target is None:
@@ -77,6 +78,12 @@ def require_comparable(cohort: Cohort, external: Cohort) -> None:
             raise LeakageError(
                 f"{count(named, 'patient')} of '{external.name}' stand in the source cohort '{lender.name}' too, by "
                 "the identifier or the values, and the models may learn from them there: leave them out of one of both"
+            )
+    for source in cohort.lent_models:
+        if isinstance(source, SourceModel) and source.learned_from(external, source.shared(external)):
+            raise LeakageError(
+                f"the source model '{source.name}' learned from patients of '{external.name}': name another external "
+                "cohort"
             )
     scored_patients(external.with_modalities(shared))
 

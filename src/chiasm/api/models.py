@@ -12,7 +12,7 @@ import pandas as pd
 
 from chiasm import artifact
 from chiasm.api.encoding import engine_of, prepare
-from chiasm.api.sources import lent, opened_sources, with_sources
+from chiasm.api.sources import Source, lent, opened_sources, with_sources
 from chiasm.cohort import Cohort
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
@@ -28,7 +28,7 @@ def fit(
     device: str = "cpu",
     checkpoint: Path | str | None = None,
     engine: str = "local",
-    sources: Iterable[Given] = (),
+    sources: Iterable[Source] = (),
 ) -> Model:
     """Fit one recipe on every patient of the cohort whose outcome is known.
 

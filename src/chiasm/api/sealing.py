@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from chiasm.api.encoding import check_cohort, encode, prepare
-from chiasm.api.sources import lent, opened_sources, require_lender
+from chiasm.api.encoding import encode, prepare
+from chiasm.api.source_checks import require_source
+from chiasm.api.sources import Source, lent, opened_sources
 from chiasm.api.trials import load_trial
 from chiasm.cohort import require_disjoint
-from chiasm.cohort.opened import Given
 from chiasm.cohort.seal import add_opening
 from chiasm.cohort.sealing import compared, open_sealed, seal_cohort
+from chiasm.encoding.checking import examine
 from chiasm.encoding.findings import stopping
 from chiasm.encoding.preparing import warn_of_findings
 from chiasm.evaluation import Trial, TrialError
@@ -27,7 +28,7 @@ def seal(
 
     From then on `open_cohort`, and every function and command that opens the manifest, gives the patients outside the
     seal alone. Groups, and patients identical in every modality, stay on one side. The cohort is checked first, as
-    `check_cohort` does: errors stop the sealing, and of warnings nothing is said.
+    `check_cohort` does but for its sources: errors stop the sealing, and of warnings nothing is said.
 
     Args:
         cohort: the manifest, or the folder that holds it as `cohort.toml`.
@@ -42,7 +43,7 @@ def seal(
         CohortError: the cohort has errors, is sealed already, or would have too few patients on one side.
         ValueError: the share does not lie between 0 and 1, or `[seal]` says something else than the arguments.
     """
-    return seal_cohort(cohort, test, seed=seed, by=by, check=lambda everyone: stopping(check_cohort(everyone)))
+    return seal_cohort(cohort, test, seed=seed, by=by, check=lambda everyone: stopping(examine(everyone)[1]))
 
 
 def open_seal(
@@ -51,7 +52,7 @@ def open_seal(
     *,
     recipes: Iterable[Any] = (),
     device: str = "cpu",
-    sources: Iterable[Given] = (),
+    sources: Iterable[Source] = (),
 ) -> Trial:
     """Score the picks of a finished trial on the sealed patients, note the opening, and write the page anew.
 
@@ -93,7 +94,7 @@ def open_seal(
     picked = [given.get(name, name) for name in names]
     lenders = opened_sources(opened.outside, sources)
     for lender in lenders:
-        require_lender(opened.sealed, lender)
+        require_source(opened.sealed, lender)
     ready = lent(prepare(opened.outside, picked), lenders)
     warn_of_findings(ready.checked)
     train, _ = usable(ready.cohort)

@@ -9,7 +9,7 @@ from typing import Any
 
 from chiasm.api.encoding import engine_of, prepare
 from chiasm.api.external_trial import add_external, require_comparable
-from chiasm.api.sources import lent, opened_sources, with_sources
+from chiasm.api.sources import Source, lent, opened_sources, with_sources
 from chiasm.cohort import Problem
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.compute.memo import work_clock
@@ -36,7 +36,7 @@ def evaluate(
     device: str = "cpu",
     contrasts: Iterable[tuple[str, str]] = (),
     external: Given | None = None,
-    sources: Iterable[Given] = (),
+    sources: Iterable[Source] = (),
     checked: Sequence[Problem] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trial:

@@ -3,6 +3,7 @@
 from chiasm.artifact.files import (
     DESCRIPTION,
     WEIGHTS,
+    holds_model,
     identity,
     load,
     load_checkpoint,
@@ -12,7 +13,7 @@ from chiasm.artifact.files import (
     write_text,
 )
 from chiasm.artifact.register import ArtifactError, storable
-from chiasm.artifact.trees import ArrayOutline, Outline, outline_of
+from chiasm.artifact.trees import ArrayOutline, Outline, content_of, outline_of
 from chiasm.artifact.whole import whole_file
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "ArrayOutline",
     "ArtifactError",
     "Outline",
+    "content_of",
+    "holds_model",
     "identity",
     "load",
     "load_checkpoint",

@@ -176,6 +176,11 @@ def _permitted(path: Path) -> Iterator[None]:
         raise ArtifactError(f"'{path.name}' {UNREADABLE}") from None
 
 
+def holds_model(path: os.PathLike[str] | str) -> bool:
+    """True for a folder with a `model.json`, sound or not."""
+    return (Path(path) / DESCRIPTION).is_file()
+
+
 def identity(path: Path | str) -> str:
     """The sha256 that a model folder gives itself, over its JSON and its weights' hash: equal for copies of one folder.
 

@@ -88,6 +88,7 @@ PLACES = {
     "residual-start": "chiasm.fitting.residual",
     "response": "chiasm.heads.response",
     "scaler": "chiasm.encoders.table.scaling",
+    "source-score": "chiasm.fitting.source_model",
     "stacked-fusion": "chiasm.recipes.baselines.stacked",
     "stored-tokens": "chiasm.encoders.stored",
     "table-encoder": "chiasm.encoders.table.table",

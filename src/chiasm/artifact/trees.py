@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
+import json
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -34,6 +36,18 @@ def outline_of(root: object) -> Outline:
     arrays: dict[str, np.ndarray] = {}
     tree = encode(root, "", arrays)
     return Outline(outlined(tree, {name: (value.shape, str(value.dtype)) for name, value in arrays.items()}))
+
+
+def content_of(root: object) -> str:
+    """SHA-256 of what `save` would write of a storable object: equal for a model and for what its folder gives back."""
+    arrays: dict[str, np.ndarray] = {}
+    tree = encode(root, "", arrays)
+    digest = hashlib.sha256(json.dumps(tree, sort_keys=True, allow_nan=False).encode())
+    for name in sorted(arrays):
+        own = arrays[name]
+        digest.update(repr((name, str(own.dtype), own.shape)).encode())
+        digest.update(own.tobytes())
+    return digest.hexdigest()
 
 
 def outlined(node: Any, arrays: Mapping[str, tuple[tuple[int, ...], str]]) -> Any:

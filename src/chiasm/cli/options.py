@@ -24,7 +24,9 @@ Engine = Annotated[str, typer.Option(help="local, or ray: the cluster that RAY_A
 Store = Annotated[Path | None, typer.Option(help="The token store; default: $CHIASM_STORE, or the cache folder.")]
 Sources = Annotated[
     list[Path] | None,
-    typer.Option("--source", metavar="OTHER", help="Learn from this cohort too, and never score it; again for each."),
+    typer.Option(
+        "--source", metavar="OTHER", help="Borrow from this cohort or model folder, never scored; again for each."
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace what --out holds.")]
 

@@ -64,11 +64,15 @@ def demo(
 
 
 def check(cohort: CohortPath, json: Json = False) -> None:
-    """Every problem of a cohort, each with its row, file and fix.
+    """Every problem of a cohort and of the sources that it names, each with its row, file and fix.
 
     Exit 1 when one is an error; warnings stop nothing.
     """
+    from chiasm import api
+
     opened, problems = examined(cohort)
+    if opened is not None and opened.lender_paths:
+        problems = sorted([*problems, *api.source_problems(opened)], key=lambda problem: problem.severity != "error")
     errors = sum(problem.severity == "error" for problem in problems)
     summary = None if opened is None else summarise(opened)
     if json:

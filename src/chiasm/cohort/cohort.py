@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.digests import DIGEST, Digests
 from chiasm.cohort.identifiers import places_of
 from chiasm.cohort.items import Encoding, ValueSource
+from chiasm.cohort.lent_model import LentModel
 from chiasm.cohort.seal import Sealed
 from chiasm.cohort.sources import ColumnSource, Source
 from chiasm.errors import CohortError, Problem, nearest
@@ -38,8 +39,9 @@ class Cohort:
     the events m, NaN where unknown. `headers_read` are the bags whose files were opened, so that the unreadable ones
     are absent already. `sealed` says how many patients of the manifest are held apart and not among these. None of
     these four is part of the fingerprint. `lenders` are source cohorts: they are learned from and never scored, no fold
-    divides them, and a subset keeps them whole; `lender_paths` are the manifests of those that the cohort's own
-    manifest names, which are opened when something is fitted.
+    divides them, and a subset keeps them whole; `lent_models` are fitted models that are borrowed from. `lender_paths`
+    are the manifests and model folders that the cohort's own manifest names as sources, which are opened when something
+    is fitted.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Cohort:
     sealed: Sealed | None = None
     lenders: tuple[Cohort, ...] = ()
     lender_paths: tuple[str, ...] = ()
+    lent_models: tuple[LentModel, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -275,6 +278,10 @@ class Cohort:
         """Return the same patients with these source cohorts, in the order of their content, and no others."""
         return replace(self, lenders=tuple(sorted(lenders, key=lambda own: own.fingerprint)))
 
+    def with_lent_models(self, models: Sequence[LentModel]) -> Cohort:
+        """Return the same patients with these fitted models to borrow from, in the order of their content."""
+        return replace(self, lent_models=tuple(sorted(models, key=lambda own: own.identity)))
+
     @property
     def digests(self) -> Digests:
         """(B, M) 16-byte hash of each patient's content in each modality, empty where absent.
@@ -291,8 +298,8 @@ class Cohort:
     def fingerprint(self) -> str:
         """SHA-256 of the content: ids, modalities, their values and declared words, target, groups, sites and folds.
 
-        It does not depend on the order of the rows, on unrelated columns or on where the files lie. Source cohorts,
-        where there are any, are part of it.
+        It does not depend on the order of the rows, on unrelated columns or on where the files lie. Source cohorts
+        and source models, where there are any, are part of it.
         """
         digest = hashlib.sha256()
 
@@ -322,6 +329,8 @@ class Cohort:
             feed(declared)
         if self.lenders:
             feed([lender.fingerprint for lender in self.lenders])
+        if self.lent_models:
+            feed(["models", *(own.identity for own in self.lent_models)])
         return digest.hexdigest()
 
     def _rows_named(self, names: Sequence[str]) -> NDArray[np.int_]:

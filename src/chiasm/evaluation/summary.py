@@ -28,6 +28,7 @@ from chiasm.evaluation.sites import site_summary
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial, alone_where_empty
 from chiasm.evaluation.trial_findings import trial_findings
 from chiasm.fitting.sides import REFERENCE, REFERENCES, forms_of, reads_of, reads_presence, settings_of, side_of
+from chiasm.fitting.source_model import SourceModel
 from chiasm.metrics.scores import METRICS, PRIMARY, score
 from chiasm.targets.stratify import fewest
 
@@ -217,7 +218,25 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
         },
         "patterns": dict(patterns.most_common()),
         **({} if cohort.sealed is None else {"sealed": asdict(cohort.sealed)}),
-        **({"sources": [describe_lender(cohort, own) for own in cohort.lenders]} if cohort.lenders else {}),
+        **({"sources": sources} if (sources := describe_sources(cohort)) else {}),
+    }
+
+
+def describe_sources(cohort: Cohort) -> list[dict[str, Any]]:
+    """Describe every source of a cohort: source cohorts, then fitted models."""
+    models = [own for own in cohort.lent_models if isinstance(own, SourceModel)]
+    return [*(describe_lender(cohort, own) for own in cohort.lenders), *(describe_model(cohort, own) for own in models)]
+
+
+def describe_model(cohort: Cohort, source: SourceModel) -> dict[str, Any]:
+    """Describe a source model by its recipe, by counts, and by the columns that it shares."""
+    learned = source.model.learned_from
+    return {
+        "name": source.name,
+        "recipe": source.model.recipe,
+        "patients": learned.get("patients"),
+        "events": learned.get("events"),
+        "columns": {name: len(columns) for name, columns in source.shared(cohort).items()},
     }
 
 

@@ -24,9 +24,9 @@ from chiasm.cohort import Cohort, Outcome, Target
 from chiasm.cohort.lending import Shared, shared_parts
 from chiasm.compute.memo import remember
 from chiasm.encoders import features_of
-from chiasm.encoders.table.scaling import NamesFeatures
 from chiasm.fitting.base import Training, trainable
 from chiasm.fitting.block_choice import GAIN, TOGETHER, BlockSearch, Powers, require_size
+from chiasm.fitting.coefficients import Coefficients, feature_names
 from chiasm.fitting.shared import shared_features
 from chiasm.fitting.unimodal import inner_folds
 from chiasm.linear.losses import loss_of
@@ -61,15 +61,10 @@ class Lent:
         """True if the sources found anything among their own patients."""
         return self.gain > FINDS
 
-    def on(self, modality: str, names: Sequence[str]) -> Array:
-        """Return the coefficients `(len(names), K)` of these features of a modality, zero for those not shared."""
-        known = {name: place for place, name in enumerate(self.names.get(modality, ()))}
-        outputs = next(iter(self.blocks.values())).shape[1]
-        found = np.zeros((len(names), outputs))
-        for place, name in enumerate(names):
-            if name in known:
-                found[place] = self.blocks[modality][known[name]]
-        return found
+    @property
+    def coefficients(self) -> Coefficients:
+        """Names and coefficients of each modality."""
+        return {name: (names, self.blocks[name]) for name, names in self.names.items()}
 
 
 def lent_to(cohort: Cohort, target: Target) -> Lent:
@@ -94,13 +89,6 @@ def borrowed_from(lender: Cohort, shared: Shared) -> tuple[Training, NDArray[np.
     """
     training = trainable(lender.with_modalities(sorted(shared)), SEED, None, "cpu")
     return training, inner_folds(training.cohort, SEED, FOLDS)
-
-
-def feature_names(features: object, width: int) -> tuple[str, ...]:
-    """Return names of fitted features by which they are found in another cohort; of those without, their places."""
-    if isinstance(features, NamesFeatures):
-        return features.feature_names
-    return tuple(f"{place} of {width}" for place in range(width))
 
 
 def _fitted(lenders: Sequence[Cohort], parts: Sequence[Shared], target: Target) -> Lent:

@@ -15,6 +15,7 @@ import numpy as np
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.fitting.base import BaseRecipe, Training, require, trainable
+from chiasm.fitting.coefficients import Coefficients, coefficients_of, scaled
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.unimodal import FOLDS, Prior, inner_folds
 from chiasm.heads.response import Response
@@ -54,6 +55,10 @@ class OneModality:
         """The wrapped predictor's `embedding` `(B, D)`, restricted to this modality; None if it has none."""
         own = self.predictor.embedding if isinstance(self.predictor, Embeds) else None
         return None if own is None else lambda cohort: np.asarray(own(cohort.with_modalities([self.modality])))
+
+    def coefficients(self) -> Coefficients | None:
+        """Return those of the model that reads the modality, times the slope."""
+        return scaled(coefficients_of(self.predictor), self.slope)
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64, in the cohort's sorted row order."""

@@ -20,6 +20,7 @@ from chiasm.encoders.sharing import different_raw
 from chiasm.encoders.table.scaling import Projected, Projection
 from chiasm.fitting.base import Training
 from chiasm.fitting.bent import Part, bent_rivals
+from chiasm.fitting.coefficients import Coefficients, feature_names, through
 from chiasm.fitting.inner_choice import Chosen, choose_penalty, choose_sparse
 from chiasm.fitting.shared import projected, shared_features
 from chiasm.linear.linear import Linear, stretched
@@ -84,6 +85,13 @@ class Unimodal:
         if self.bent is not None:
             return int(self.bent.trained_parameters)
         return int(np.count_nonzero(self.linear.coef) + self.linear.intercept.size)
+
+    def coefficients(self) -> Coefficients | None:
+        """Return the coefficients of the calibrated link by column; None where a kernel or trees were preferred."""
+        if self.bent is not None:
+            return None
+        own = self.slope * through(self.projection, self.linear.coef)
+        return {self.modality: (feature_names(self.features, len(own)), own)}
 
     def components(self, cohort: Cohort) -> Array:
         """Return the inputs `(n, F)` of the linear model for the patients who have the modality."""

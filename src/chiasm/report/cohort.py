@@ -51,11 +51,17 @@ def cohort_part(trial: Trial) -> CohortPart:
 
 
 def source_facts(entry: Mapping[str, Any]) -> str:
-    """Describe a source cohort: `tcga-brca, 956 patients with 130 events, never scored; shares cnv (177 columns)`."""
+    """Describe a source: `tcga-brca, 956 patients with 130 events, never scored; shares cnv (177 columns)`.
+
+    Of a fitted model: `model other/model (healnet), learned from 956 patients with 130 events; shares cnv`.
+    """
     events = "" if entry["events"] is None else f" with {count(entry['events'], 'event')}"
     shared = [
         f"{name} ({count(columns, 'column')})" if columns else str(name) for name, columns in entry["columns"].items()
     ]
+    if "recipe" in entry:
+        learned = f", learned from {count(entry['patients'], 'patient')}{events}" if entry["patients"] else ""
+        return f"model {entry['name']} ({entry['recipe']}){learned}; shares {', '.join(shared)}"
     return f"{entry['name']}, {count(entry['patients'], 'patient')}{events}, never scored; shares {', '.join(shared)}"
 
 

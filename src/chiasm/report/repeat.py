@@ -31,7 +31,8 @@ def repeat_part(trial: Trial) -> RepeatPart:
     pairs = [(str(row["recipe"]), str(row["against"])) for row in trial.document.get("contrasts", ())]
     settings = str(trial.document.get("settings", ""))
     versions = list(trial.document["versions"].items())
-    sources = [f"{own['name']}/cohort.toml" for own in trial.document["cohort"].get("sources", ())]
+    known = trial.document["cohort"].get("sources", ())
+    sources = [str(own["name"]) if "recipe" in own else f"{own['name']}/cohort.toml" for own in known]
     asked = (names, changed, protocol["seed"], pairs, sources)
     return RepeatPart(call(*asked), command(*asked), versions, settings)
 

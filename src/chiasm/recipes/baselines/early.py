@@ -15,6 +15,7 @@ from chiasm.cohort import Cohort
 from chiasm.compute.memo import remember
 from chiasm.encoders.table.scaling import Projection
 from chiasm.fitting.base import Training
+from chiasm.fitting.coefficients import Coefficients, feature_names, parted, through
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS, choose_penalty, choose_sparse
 from chiasm.fitting.row import Row
@@ -53,6 +54,11 @@ class EarlyElasticNetPredictor:
         """Number of nonzero coefficients and of intercepts."""
         return int(np.count_nonzero(self.linear.coef) + self.linear.intercept.size)
 
+    def coefficients(self) -> Coefficients:
+        """Return the coefficients of the calibrated link by modality and column; those of presence are left out."""
+        features = {name: self.features[name] for name in self.means}
+        return parted(features, [len(mean) for mean in self.means.values()], self.slope * self.linear.coef)
+
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64."""
         seen = with_presence(columns(cohort, self.features, self.means), cohort, self.presence)
@@ -88,6 +94,15 @@ class EarlyFusionPredictor:
     @property
     def trained_parameters(self) -> int:
         return int(self.linear.coef.size + self.linear.intercept.size)
+
+    def coefficients(self) -> Coefficients:
+        """Return the coefficients of the calibrated link by modality and column; those of presence are left out."""
+        coef, start, found = self.slope * through(self.projection, self.linear.coef), 0, Coefficients()
+        for name in sorted(self.models):
+            model, width = self.models[name], len(self.models[name].linear.coef)
+            own = through(model.projection, coef[start : start + width] * self.shares[name])
+            found[name], start = (feature_names(model.features, len(own)), own), start + width
+        return found
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64."""

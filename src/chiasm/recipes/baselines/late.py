@@ -12,6 +12,7 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome
 from chiasm.fitting.base import Training
 from chiasm.fitting.bent import SETTINGS
+from chiasm.fitting.coefficients import Coefficients, joined
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS
 from chiasm.fitting.row import Row
@@ -41,6 +42,14 @@ class LateFusionPredictor:
     @property
     def trained_parameters(self) -> int:
         return sum(model.trained_parameters for model in self.models.values()) + len(self.slopes)
+
+    def coefficients(self) -> Coefficients | None:
+        """Return the coefficients of the link of a patient with every modality; None where a model is not linear."""
+        names = list(self.models)
+        slope = float(slopes_for(self.slopes, self.further, names, np.ones((len(names), 1), bool))[0])
+        return joined(
+            [model.coefficients() for model in self.models.values()], dict.fromkeys(names, slope / len(names))
+        )
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64."""

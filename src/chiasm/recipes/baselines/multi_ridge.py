@@ -16,6 +16,7 @@ from chiasm.encoders import features_of
 from chiasm.errors import FindingWarning
 from chiasm.fitting.base import Training
 from chiasm.fitting.block_choice import MOST_SQUARE, MOST_TRIED, ChosenBlocks, choose_blocks, require_size
+from chiasm.fitting.coefficients import Coefficients, parted
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
 from chiasm.fitting.unimodal import inner_folds
@@ -51,6 +52,11 @@ class MultiRidgePredictor:
     def trained_parameters(self) -> int:
         """Number of coefficients that are not zero, and of intercepts."""
         return int(np.count_nonzero(self.linear.coef) + self.linear.intercept.size)
+
+    def coefficients(self) -> Coefficients:
+        """Return the coefficients of the calibrated link by modality and column."""
+        features = {name: self.features[name] for name in self.means}
+        return parted(features, [len(mean) for mean in self.means.values()], self.slope * self.linear.coef)
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64."""

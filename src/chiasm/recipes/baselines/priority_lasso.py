@@ -11,6 +11,7 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.fitting.base import Training
 from chiasm.fitting.block_choice import require_size
+from chiasm.fitting.coefficients import Coefficients, feature_names
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
 from chiasm.fitting.sparse_choice import STEPS, choose_sparse_blocks
@@ -49,6 +50,12 @@ class PriorityLassoPredictor:
     def trained_parameters(self) -> int:
         """Number of nonzero coefficients and of intercepts."""
         return sum(int(np.count_nonzero(own)) for own in self.coef.values()) + len(self.prior)
+
+    def coefficients(self) -> Coefficients:
+        """Return the coefficients of the calibrated link by modality and column."""
+        return {
+            name: (feature_names(self.features[name], len(own)), self.slope * own) for name, own in self.coef.items()
+        }
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64."""

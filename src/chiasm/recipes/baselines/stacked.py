@@ -12,6 +12,7 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome
 from chiasm.fitting.base import Training
 from chiasm.fitting.bent import SETTINGS
+from chiasm.fitting.coefficients import Coefficients, joined
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS
 from chiasm.fitting.row import Row
@@ -42,6 +43,12 @@ class StackedFusionPredictor:
         return sum(model.trained_parameters for model in self.models.values()) + sum(
             w.size for w in self.weights.values()
         )
+
+    def coefficients(self) -> Coefficients | None:
+        """Return the coefficients of the link of a patient with every modality; None where a model is not linear."""
+        names = list(self.models)
+        weights = weights_for(self.weights, names, np.ones(len(names), bool)).tolist()
+        return joined([model.coefficients() for model in self.models.values()], dict(zip(names, weights, strict=True)))
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64."""
