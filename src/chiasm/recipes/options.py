@@ -62,6 +62,23 @@ OPTIONS = {
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
         "weight_decay=0.01, upon=, modality_dropout=0.1, strength=1.0"
     ),
+    "cmta": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, depth=1, heads=4, alignment=1.0"
+    ),
+    "ssma": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, latents=16, heads=4, eta=8, schedule=staged"
+    ),
+    "uni-perceiver": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, depth=2, heads=4, classes=trunk"
+    ),
+    "bm-mae": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, depth=2, heads=4, decoder_depth=1, seen=0.25, "
+        "base_epochs=40"
+    ),
     "agm": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
         "weight_decay=0.01, upon=, modality_dropout=0.1, alpha=2.5"

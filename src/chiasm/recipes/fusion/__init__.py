@@ -42,6 +42,42 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "cmta", "fusion.cmta:CmtaRecipe", "fusion",
+        "two modalities or more, some patients with two",
+        Citation(
+            "Cross-Modal Translation and Alignment for Survival Analysis",
+            "ICCV", 2023, "https://arxiv.org/abs/2309.12855",
+        ),
+        since="0.2.0",
+    ),
+    Row(
+        "ssma", "fusion.ssma:SsmaRecipe", "fusion",
+        "two modalities or more, some patients with two",
+        Citation(
+            "Self-Supervised Model Adaptation for Multimodal Semantic Segmentation",
+            "IJCV", 2019, "https://arxiv.org/abs/1808.03833",
+        ),
+        since="0.2.0",
+    ),
+    Row(
+        "uni-perceiver", "fusion.uni_perceiver:UniPerceiverRecipe", "fusion",
+        "two modalities or more",
+        Citation(
+            "Uni-Perceiver: Pre-training Unified Architecture for Generic Perception for Zero-shot and Few-shot Tasks",
+            "CVPR", 2022, "https://arxiv.org/abs/2112.01522",
+        ),
+        since="0.2.0",
+    ),
+    Row(
+        "bm-mae", "fusion.bm_mae:BmMaeRecipe", "fusion",
+        "two modalities or more",
+        Citation(
+            "Multimodal Masked Autoencoder Pre-training for 3D MRI-Based Brain Tumor Analysis with Missing Modalities",
+            "arXiv", 2025, "https://arxiv.org/abs/2505.00568",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
