@@ -36,6 +36,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"method": "logits"},
     ],
     "lego-fuse": [{}, {"mode": "weave", "domain": "complex"}, {"mode": "weave", "modality": "m2"}],
+    "clip-pairs": [{}, {"tune": True, "modality": "m3"}],
+    "symile": [{}, {"complete": True}],
     "centre-shift": [{}, {"strength": 0.5, "modality": "m3"}],
     "agm": [{}, {"modality": "m2"}],
     "iemf": [{"noise": True}],

@@ -18,6 +18,8 @@ from chiasm.retrieval import (
     Neighbours,
     NeighbourVote,
     embed_model,
+    foscttm,
+    label_transfer,
     mean_average_precision,
     recall_at,
     similar,
@@ -166,3 +168,30 @@ def test_a_models_embedding_is_searched_and_a_mean_of_predictions_has_none() -> 
         assert len(similar(cohort, [cohort.ids[rows[0]]], model, k=3)) == 3
     with pytest.raises(Unsupported, match="has no embedding"):
         embed_model(LateFusion().fit(cohort, seed=0), cohort)
+
+
+def test_foscttm_by_hand_and_at_its_ends() -> None:
+    one = np.array([[0.0], [1.0], [3.0]], np.float32)
+    assert foscttm(one, one) == 0.0
+    other = np.array([[0.5], [1.25], [3.0]], np.float32)
+    # Each is the nearest of its own, but from 0.5, to which 0 and 1 are as near: a tie.
+    assert foscttm(one, other) == pytest.approx(0.5 / 2 / 6)
+    assert foscttm(one, other[[1, 0, 2]]) == pytest.approx((0.5 + 0.5 + 0 + 0.5 + 0.25 + 0) / 6)
+    assert foscttm(one, np.zeros((3, 1), np.float32)) == pytest.approx((0.5 * 3 + (0 + 0.5 + 1)) / 6)
+    constant = np.ones((5, 2), np.float32)
+    assert foscttm(constant, constant) == 0.5
+    drawn = vectors(300, seed=1), vectors(300, seed=2)
+    distance = np.linalg.norm(drawn[0][:, None].astype(float) - drawn[1][None], axis=2)
+    own = np.diag(distance)
+    wanted = ((distance < own[:, None]).mean() + (distance < own[None]).mean()) / 2 * 300 / 299
+    assert foscttm(*drawn) == pytest.approx(wanted, abs=1e-9) and abs(wanted - 0.5) < 0.05
+    with pytest.raises(ValueError, match="two samples or more"):
+        foscttm(one, one[:2])
+
+
+def test_label_transfer_is_a_vote_of_the_other_modality() -> None:
+    known, asked = vectors(60, seed=3), vectors(30, seed=4)
+    codes = np.arange(60) % 3
+    voter = KNeighborsClassifier(5, metric="cosine", algorithm="brute").fit(known, codes)
+    assert label_transfer(known, codes, asked, voter.predict(asked)) == 1.0
+    assert label_transfer(known, codes, asked, (voter.predict(asked) + 1) % 3) == 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from chiasm.errors import FindingWarning, count
 from chiasm.fitting.card import card_of
 from chiasm.fitting.expected import Expected, completed, expected_of
 from chiasm.fitting.possible import require_possible
+from chiasm.fitting.zero_shot import Prompts, asking, classify, prompt_lines, prompted, required_space, retrieve
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor, reads_inputs
 from chiasm.shown import html_page, html_table, visible
@@ -128,15 +130,7 @@ class FittedModel:
             Unsupported: a patient has none of the model's modalities (unless `has_prior`), a modality is of another
                 kind than at fit or lacks columns, or its encoder's weights have changed.
         """
-        expected = self._expected
-        given = handed(cohort, self.kinds, {name: own.columns for name, own in expected.items()})
-        found = encode_for(self, given)
-        if found.problems:
-            warnings.warn(
-                f"{len(found.problems)} kinds of broken sources count as absent", FindingWarning, stacklevel=2
-            )
-        cohort = completed(found.cohort, expected, strict=strict)
-        self._warn_of_unfamiliar(cohort, expected)
+        cohort = self._ready(cohort, strict)
         known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
         accepted = [name for name in cohort.modalities if name in self.modalities or name in self.scarce]
         lacking = int((~cohort.with_modalities(accepted).present.any(1)).sum()) if accepted else len(known)
@@ -153,6 +147,61 @@ class FittedModel:
         ordered: pd.DataFrame = frame.iloc[known.order]
         return ordered
 
+    def retrieve(
+        self, cohort: Any, *, query: str | Sequence[str], among: str, k: int = 10, collection: Any = None
+    ) -> pd.DataFrame:
+        """Find what goes with a patient's modality in another: `patient`, `rank`, `found`, `score`; no label is read.
+
+        The score is the inner product of the aligned vectors; with several modalities that ask, of the candidate's and
+        the sum of theirs, or with Symile their product.
+
+        Args:
+            cohort: patients who ask, as for `predict`; those who lack a modality of `query` are left out.
+            query: the modality that asks, or several.
+            among: the modality that is searched.
+            k: number of finds for each patient; fewer where there are not so many.
+            collection: patients to search among; None: the same.
+
+        Raises:
+            Unsupported: the model's modalities were not aligned, or nobody has one of them.
+            ValueError: a modality is not of the model, or k is below 1.
+        """
+        space = required_space(self.predictor, self.recipe)
+        asking(space, query, among)
+        asked = self._ready(cohort, True)
+        return retrieve(space, asked, asked if collection is None else self._ready(collection, True), query, among, k)
+
+    def classify(self, cohort: Any, prompts: Prompts, *, by: str = "") -> pd.DataFrame:
+        """Predict classes from their descriptions alone: `pattern` and `p_<class>`, in the cohort's row order.
+
+        Args:
+            cohort: patients, as for `predict`; what they have of the prompts' own modality is not read.
+            prompts: class to a text that describes it, or several, whose mean vector is taken.
+            by: the modality that the texts are read as; empty: the only one of cells.
+
+        Raises:
+            Unsupported: the model's modalities were not aligned, none reads words, or a patient has no other.
+            ValueError: fewer than two classes, a class without text, or `by` is no modality of words.
+        """
+        space = required_space(self.predictor, self.recipe)
+        by = prompted(space, self.kinds, by)
+        texts, _ = prompt_lines(prompts)
+        given = {by: pd.DataFrame({by: texts}, index=[str(number) for number in range(len(texts))])}
+        return classify(space, self._ready(cohort, True), self._ready(given, True), by, prompts)
+
+    def _ready(self, cohort: Any, strict: bool) -> Cohort:
+        """Return patients, in whatever form they are given, as an encoded cohort with the columns of the fit."""
+        expected = self._expected
+        given = handed(cohort, self.kinds, {name: own.columns for name, own in expected.items()})
+        found = encode_for(self, given)
+        if found.problems:
+            warnings.warn(
+                f"{len(found.problems)} kinds of broken sources count as absent", FindingWarning, stacklevel=3
+            )
+        ready = completed(found.cohort, expected, strict=strict)
+        self._warn_of_unfamiliar(ready, expected)
+        return ready
+
     def _warn_of_unfamiliar(self, cohort: Cohort, expected: dict[str, Expected]) -> None:
         said = [
             f"{words} (modality '{name}')"
@@ -162,7 +211,7 @@ class FittedModel:
         ]
         if said:
             more = f"; and {count(len(said) - SHOWN, 'other column')} so" if len(said) > SHOWN else ""
-            warnings.warn("; ".join(said[:SHOWN]) + more, FindingWarning, stacklevel=3)
+            warnings.warn("; ".join(said[:SHOWN]) + more, FindingWarning, stacklevel=4)
 
     def save(self, path: Path | str) -> None:
         """Write the model folder: safetensors and JSON, and for people a card in Markdown."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from chiasm.cohort import Cohort, Outcome, holdout
 from chiasm.compute.isolation import own_randomness, seeded
 from chiasm.encoders import fit_encoders, pack
 from chiasm.fitting.base import Training
+from chiasm.fitting.space import PAIRED, AligningFusion, Space
 from chiasm.heads.head import Head, output_width, target_tensors
 from chiasm.heads.response import Response
 from chiasm.linear.target_units import TargetUnits
@@ -103,6 +104,11 @@ class NetworkPredictor:
         """Return the embedding of each patient, the input of the head: `(B, D)`, float64."""
         tokens = pack(cohort, self.encoders)
         return predict_embedding(self.network(), tokens, presence(tokens, sorted(self.encoders)))
+
+    @property
+    def space(self) -> Space | None:
+        """The space of the modalities, where the recipe aligned them on patients who have several; else None."""
+        return Space(self.encoders, cast(AligningFusion, self.network().fusion)) if self.notes.get(PAIRED) else None
 
     def network(self) -> Network:
         """Rebuild the trained network from its stored state."""

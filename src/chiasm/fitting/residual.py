@@ -22,6 +22,7 @@ from chiasm.compute.isolation import kept_randomness, threads_for
 from chiasm.fitting.base import LEAST_PATIENTS, Training, trainable
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.gate import choose_gate
+from chiasm.fitting.space import Space, space_of
 from chiasm.heads.response import Response
 from chiasm.protocols import Embeds, Predictor, reads_inputs
 
@@ -104,6 +105,11 @@ class ResidualPredictor:
         network, modalities = self.added.network, self.added.modalities
         own = network.embedding if isinstance(network, Embeds) else None
         return None if own is None else lambda cohort: np.asarray(own(cohort.with_modalities(list(modalities))))
+
+    @property
+    def space(self) -> Space | None:
+        """The space that the network's modalities were aligned in; None if they were not."""
+        return space_of(self.added.network)
 
     def link(self, cohort: Cohort) -> Array:
         """Return the link `(B, K)`, float64, in the cohort's sorted row order."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from chiasm.recipes import adaptation, balance, baselines, fusion, hospitals, tunings
+from chiasm.recipes import adaptation, alignment, balance, baselines, fusion, hospitals, tunings
 from chiasm.specs import loaded
 
-ROWS = baselines.ROWS | fusion.ROWS | balance.ROWS | hospitals.ROWS | tunings.ROWS | adaptation.ROWS
+ROWS = baselines.ROWS | fusion.ROWS | balance.ROWS | alignment.ROWS | hospitals.ROWS | tunings.ROWS | adaptation.ROWS
 """Recipe name to row, in listing order."""
 
 

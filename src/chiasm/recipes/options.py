@@ -91,6 +91,15 @@ OPTIONS = {
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
         "weight_decay=0.01, upon=, modality_dropout=0.1, unimodal=0.5, rebuild=0.0, joint=all"
     ),
+    "clip-pairs": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False"
+    ),
+    "symile": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, "
+        "complete=False"
+    ),
     "flora": (
         "modality=, base=healnet, latents=16, latent_width=32, depth=2, heads=4, base_epochs=40, hospitals=0,"
         " aggregation=flora, ranks=4, rounds=5, epochs=3, weights=patients, batch=64, learning_rate=0.002, "

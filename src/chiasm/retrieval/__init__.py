@@ -1,7 +1,7 @@
 """Retrieval of similar patients by a modality or a model's embedding: search, metrics, and the neighbours' vote."""
 
 from chiasm.retrieval.embed import embed_modality, embed_model
-from chiasm.retrieval.metrics import mean_average_precision, recall_at
+from chiasm.retrieval.metrics import foscttm, label_transfer, mean_average_precision, recall_at
 from chiasm.retrieval.neighbours import Neighbours
 from chiasm.retrieval.scores import retrieval_scores
 from chiasm.retrieval.similar import require_patients, similar
@@ -12,6 +12,8 @@ __all__ = [
     "Neighbours",
     "embed_modality",
     "embed_model",
+    "foscttm",
+    "label_transfer",
     "mean_average_precision",
     "recall_at",
     "require_patients",

@@ -1,0 +1,99 @@
+"""The space that a fitted network's modalities were aligned in: vectors of patients, and what they ask of others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from chiasm.cohort import Cohort
+from chiasm.encoders import pack
+from chiasm.protocols import Encoder
+from chiasm.tokens import Packed, Tokens
+from chiasm.training.batches import presence, reading_batches, take, total_lengths
+
+PAIRED = "paired_patients"
+"""The note of a predictor by which its modalities are known to be aligned: on how many patients they were."""
+READ_AT_ONCE = 256  # patients
+Array = NDArray[np.float32]
+
+
+class AligningFusion(Protocol):
+    """Protocol of a fusion that maps each modality to vectors of one space."""
+
+    names: list[str]
+
+    def vectors(self, tokens: Mapping[str, Tokens], present: Tensor) -> Tensor: ...
+    def question(self, vectors: Tensor, given: Tensor, among: int) -> Tensor: ...
+    def scale(self) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Space:
+    """The encoders and the fusion, in evaluation mode, of a model whose modalities lie in one space."""
+
+    encoders: Mapping[str, Encoder]
+    fusion: AligningFusion
+
+    @property
+    def names(self) -> list[str]:
+        """The modalities, sorted by name."""
+        return self.fusion.names
+
+    @property
+    def scale(self) -> float:
+        """Factor of the scores where they are logits, as the alignment learned it."""
+        return float(self.fusion.scale().detach())
+
+    def vectors(self, cohort: Cohort, modality: str) -> tuple[NDArray[np.int_], Array]:
+        """Return the rows of the patients who have the modality, `(n,)`, and their unit vectors, `(n, D)` float32."""
+        known = cohort.with_modalities([name for name in cohort.modalities if name == modality])
+        rows = known.rows_of(modality) if modality in known.modalities else np.zeros(0, int)
+        tokens = pack(known.subset(rows), self.encoders)
+        own = self._read(tokens)[0][:, self.names.index(modality)]
+        return rows, own.numpy()
+
+    def questions(self, cohort: Cohort, query: Collection[str], among: str) -> Array:
+        """Return each patient's question `(B, D)` float32: its inner product with a vector of `among` is the score.
+
+        Args:
+            query: the modalities that ask, as far as a patient has them.
+            among: the modality that is asked for, which never asks.
+        """
+        known = cohort.with_modalities([name for name in cohort.modalities if name in query])
+        vectors, present = self._read(pack(known, self.encoders))
+        with torch.inference_mode():
+            asked: Array = self.fusion.question(vectors, present, self.names.index(among)).numpy()
+        return asked
+
+    def _read(self, tokens: Mapping[str, Packed]) -> tuple[Tensor, Tensor]:
+        """Return the vectors `(B, M, D)` and who has what, `(B, M)` bool."""
+        here = torch.from_numpy(presence(tokens, self.names))
+        parts, order = [], []
+        with torch.inference_mode():
+            for batch in reading_batches(total_lengths(tokens), READ_AT_ONCE):
+                parts.append(self.fusion.vectors(take(tokens, batch), here[torch.from_numpy(batch)]))
+                order.append(batch)
+            if not parts:
+                nobody = take(tokens, np.zeros(0, int))
+                return self.fusion.vectors(nobody, here), here
+            back = torch.from_numpy(np.argsort(np.concatenate(order)))
+            return torch.cat(parts)[back], here
+
+
+@runtime_checkable
+class HasSpace(Protocol):
+    """Protocol of a predictor that may have a space of its modalities; None if it, or what it wraps, has none."""
+
+    @property
+    def space(self) -> Space | None: ...
+
+
+def space_of(predictor: object) -> Space | None:
+    """Return the space of a predictor's modalities, or None."""
+    return predictor.space if isinstance(predictor, HasSpace) else None

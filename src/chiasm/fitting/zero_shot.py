@@ -1,0 +1,142 @@
+"""Retrieval and classification without labels, in the space that a fitted model's modalities were aligned in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort.kinds import CELL, has_form
+from chiasm.fitting.space import Space, space_of
+from chiasm.retrieval.neighbours import Neighbours
+
+Prompts = Mapping[str, str | Sequence[str]]
+
+
+def required_space(predictor: object, recipe: str) -> Space:
+    """Return the space of a model's modalities.
+
+    Raises:
+        Unsupported: they were not aligned.
+    """
+    space = space_of(predictor)
+    if space is None:
+        raise Unsupported(
+            f"the modalities of a model of '{recipe}' were not brought into one space: fit clip-pairs or symile on "
+            "patients of whom some have two modalities"
+        )
+    return space
+
+
+def asking(space: Space, query: str | Sequence[str], among: str) -> list[str]:
+    """Return the modalities that ask, checked.
+
+    Raises:
+        ValueError: one is not of the model, none is named, or the one that is asked for asks.
+    """
+    names = [query] if isinstance(query, str) else list(query)
+    strange = [name for name in (*names, among) if name not in space.names]
+    if strange:
+        raise ValueError(f"the model has no modality '{strange[0]}': it has {', '.join(space.names)}")
+    if not names or among in names:
+        raise ValueError(f"name one modality or more that ask, and not '{among}', which is asked for")
+    return names
+
+
+def retrieve(
+    space: Space, cohort: Cohort, collection: Cohort, query: str | Sequence[str], among: str, k: int
+) -> pd.DataFrame:
+    """Find for each patient who has all of `query` the k best vectors of `among` in the collection.
+
+    Returns:
+        One row per find: `patient`, `rank` from 1, `found`, `score`; patients in the order of their file.
+
+    Raises:
+        Unsupported: nobody has what asks or what is asked for.
+        ValueError: k is below 1, or as in `asking`.
+    """
+    names = asking(space, query, among)
+    if k < 1:
+        raise ValueError(f"k is {k}, and must be 1 or more")
+    places, vectors = space.vectors(collection, among)
+    columns = [cohort.modalities.index(name) for name in names if name in cohort.modalities]
+    has = len(columns) == len(names)
+    some = np.asarray(cohort.present[:, columns].all(1) & has, dtype=bool)
+    if not len(places) or not some.any():
+        lacking = f"'{among}'" if not len(places) else f"'{' and '.join(names)}'"
+        raise Unsupported(f"nobody has {lacking}: there is nothing to {'find' if not len(places) else 'ask with'}")
+    asked = [row for row in cohort.order if some[row]]
+    questions = space.questions(cohort, names, among)[asked]
+    found, _ = Neighbours(vectors).nearest(questions, min(k, len(places)))
+    lines = [
+        (cohort.ids[row], rank, collection.ids[places[place]], float(vectors[place] @ question))
+        for row, question, own in zip(asked, questions, found, strict=True)
+        for rank, place in enumerate(own, start=1)
+    ]
+    return pd.DataFrame(lines, columns=["patient", "rank", "found", "score"])
+
+
+def prompted(space: Space, kinds: Mapping[str, str], by: str) -> str:
+    """Return the modality that prompts are written in: the named one, or the only one that is cells of text.
+
+    Raises:
+        Unsupported: there is none, or several and none is named.
+        ValueError: the named one is not of the model, or is no text.
+    """
+    texts = [name for name in space.names if has_form(kinds[name], CELL)]
+    if by and by not in texts:
+        raise ValueError(
+            f"prompts cannot be read as '{by}': of the model's modalities {', '.join(texts) or 'none'} can"
+        )
+    if not by and len(texts) != 1:
+        which = f"name one of {', '.join(texts)} in `by`" if texts else "align a modality of text with the others"
+        raise Unsupported(f"{len(texts)} modalities of the model are read from words: {which}")
+    return by or texts[0]
+
+
+def prompt_lines(prompts: Prompts) -> tuple[list[str], list[int]]:
+    """Return all prompts, and which class each is of.
+
+    Raises:
+        ValueError: fewer than two classes, or a class without a text.
+    """
+    given = [[own] if isinstance(own, str) else list(own) for own in prompts.values()]
+    if len(given) < 2 or not all(given) or not all(text.strip() for own in given for text in own):
+        raise ValueError('prompts name two classes or more, each with a text or several: {"class": "text"}')
+    return [text for own in given for text in own], [number for number, own in enumerate(given) for _ in own]
+
+
+def classify(space: Space, cohort: Cohort, written: Cohort, by: str, prompts: Prompts) -> pd.DataFrame:
+    """Compute the probabilities of the classes, `softmax_c of scale <question, vector of c>`, without any label.
+
+    Args:
+        written: the prompts as patients who have `by` alone, named "0", "1" and so on in the order of `prompt_lines`.
+
+    Returns:
+        One row per patient, in the order of their file: `pattern`, of the modalities that ask, and `p_<class>`.
+        A class with several prompts has the mean of their vectors, at unit length.
+
+    Raises:
+        Unsupported: a patient has nothing to ask with, or a prompt could not be read.
+    """
+    _, owners = prompt_lines(prompts)
+    rows, vectors = space.vectors(written, by)
+    if len(rows) < len(owners):
+        raise Unsupported(f"{len(owners) - len(rows)} of the prompts cannot be read as '{by}': write them otherwise")
+    own = np.array([owners[int(written.ids[row])] for row in rows])
+    classes = np.stack([vectors[own == number].mean(0) for number in range(len(prompts))])
+    classes /= np.maximum(np.linalg.norm(classes, axis=1, keepdims=True), 1e-12)
+    others = [name for name in space.names if name != by]
+    known = cohort.with_modalities([name for name in cohort.modalities if name in others])
+    lacking = int((~known.present.any(1)).sum()) if known.modalities else len(known)
+    if lacking:
+        raise Unsupported(f"{lacking} of {len(known)} patients have none of {', '.join(others)}: leave them out")
+    logits = space.scale * (space.questions(known, others, by).astype(float) @ classes.T)
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    frame = pd.DataFrame(shares / shares.sum(1, keepdims=True), columns=[f"p_{name}" for name in prompts])
+    frame.insert(0, "pattern", known.pattern())
+    frame.index = pd.Index(known.ids, name="patient", dtype=object)
+    ordered: pd.DataFrame = frame.iloc[known.order]
+    return ordered

@@ -1,0 +1,91 @@
+"""Common part of the recipes that align modalities: a phase without labels, then one on the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from chiasm.fitting.base import Training
+from chiasm.fitting.network_recipe import NetworkRecipe
+from chiasm.fitting.neural import Design, NetworkPredictor, Prepared
+from chiasm.fitting.space import PAIRED
+from chiasm.heads.response import Response
+from chiasm.protocols import Fused, Predictor
+from chiasm.training import Network, Phase
+from chiasm.training.unlabelled import Unlabelled
+
+ON_THE_TARGET = ("head.", "fusion.maps.")
+"""Parameters that read the aligned vectors; all others of these networks make them."""
+
+
+@dataclass(frozen=True)
+class AlignedRecipe(NetworkRecipe):
+    """Base of recipes whose modalities are brought into one space before the target is learned.
+
+    The first phase trains the projectors on pairs of modalities and reads no target; the second trains what reads the
+    vectors, on the target. Where no training patient has two modalities there is nothing to align, and everything is
+    trained on the target in one phase, as in the one-modality form: with as many epochs as both phases have together.
+
+    Args:
+        modality: the one modality to read; empty: all.
+        latent_width: width D of the vectors and of the embedding.
+        dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`; the
+            epochs are those of both phases together, and modalities are dropped in the second alone.
+        share: share of the epochs that align.
+        temperature: the first one of the contrast, which is learned.
+        tune: train the projectors on the target too; the vectors are then no longer those that were aligned.
+    """
+
+    share: float = 0.5
+    temperature: float = 0.07
+    tune: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 < self.share < 1.0:
+            raise ValueError(f"share={self.share} is not known: it lies between 0 and 1, and both phases have a part")
+        if not 0.01 <= self.temperature <= 10.0:
+            raise ValueError(f"temperature={self.temperature} is not known: it lies between 0.01 and 10")
+
+    def loss(self, fusion: object, fused: Fused, present: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the terms that are minimised without labels."""
+        raise NotImplementedError(f"{type(self).__name__} aligns by no loss")
+
+    def least(self, modalities: int) -> int:
+        """Return how many of the modalities a patient has to have to take part in the alignment."""
+        return 2
+
+    def paired(self, data: Prepared) -> NDArray[np.bool_]:
+        """Return the patients `(B,)` on whom the modalities are aligned: trained on, and with modalities enough."""
+        return np.asarray(~data.held_out & (data.present.sum(1) >= self.least(data.present.shape[1])))
+
+    def trained(
+        self, training: Training, data: Prepared, design: Design, network: Network
+    ) -> tuple[Predictor, Response]:
+        """Train and calibrate as every network, and note on how many patients the modalities were aligned."""
+        predictor, response = super().trained(training, data, design, network)
+        assert isinstance(predictor, NetworkPredictor)  # what `finish` makes
+        return replace(predictor, notes=predictor.notes | {PAIRED: float(self.paired(data).sum())}), response
+
+    def phases(self, data: Prepared) -> tuple[Phase, ...]:
+        """Return the alignment and the training on the target, or the latter alone where there is nothing to align."""
+        options, paired = self.training_options, self.paired(data)
+        if not paired.any():
+            return (Phase(options, name="target"),)
+        own = round(self.epochs * self.share)
+        align = replace(options, epochs=own, modality_dropout=0.0)
+        # A modality that nobody has beside another one is not aligned.
+        met = np.asarray(data.present[paired].any(0)).tolist()
+        alone = tuple(f"fusion.projectors.{m}." for m, some in enumerate(met) if not some)
+
+        def reads(name: str) -> bool:
+            return self.tune or name.startswith((*ON_THE_TARGET, *alone))
+
+        return (
+            Phase(align, Unlabelled(self.loss), lambda name: not name.startswith(ON_THE_TARGET), name="align"),
+            Phase(replace(options, epochs=self.epochs - own), trainable=reads, name="target"),
+        )

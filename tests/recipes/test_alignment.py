@@ -1,0 +1,166 @@
+"""`clip-pairs` and `symile`: laws of every recipe, two phases, what aligns, and answers without labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import chiasm
+from chiasm.cohort import Cohort, Unsupported, cohort_from_frames, synthetic_cohort
+from chiasm.fitting.base import trainable
+from chiasm.fitting.neural import new_network, prepare
+from chiasm.fitting.space import PAIRED
+from chiasm.recipes.registry import make_recipe
+from chiasm.testing import check_recipe
+from small_recipes import mixed, small
+
+NAMES = ("clip-pairs", "symile")
+
+
+def paired(n: int = 160, seed: int = 0, missing: float = 0.0) -> Cohort:
+    """Two tables of eight columns that are noisy maps of the same four numbers, and a third of noise."""
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(size=(n, 4))
+    ids = pd.Index([f"p{k:03d}" for k in range(n)], dtype=object)
+    frames = {
+        name: pd.DataFrame(
+            shared @ rng.normal(size=(4, 8)) * (name != "noise") + 0.1 * rng.normal(size=(n, 8)), index=ids
+        ).rename(columns=lambda k, name=name: f"{name}_{k}")
+        for name in ("image", "labs", "noise")
+    }
+    frames["noise"] += rng.normal(size=(n, 8))
+    for name in ("image", "labs"):
+        frames[name] = frames[name][rng.random(n) >= missing]
+    label = np.where(shared[:, 0] > 0, "yes", "no")
+    return cohort_from_frames(pd.DataFrame({"label": label}, index=ids), frames, chiasm.Classification("label"))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def model(request: pytest.FixtureRequest) -> Any:
+    recipe = make_recipe(f"{request.param}:epochs=60,latent_width=16,share=0.9,dropout=0.0")
+    cohort = paired()
+    return recipe.fit(cohort.with_modalities(["image", "labs"]).subset(np.arange(120)), seed=0)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("clip-pairs", "survival"), ("symile", "classification")])
+def test_it_passes_the_public_check(name: str, kind: str) -> None:
+    check_recipe(small(name), kinds=(kind,), n=84)
+
+
+def test_the_first_phase_reads_no_target_and_the_second_leaves_the_space_as_it_is() -> None:
+    cohort = synthetic_cohort("complementary", 60, missing=0.2)
+    states = []
+    for outcome in (cohort, cohort.with_target(cohort.target, cohort.outcome.take(np.arange(60)[::-1]))):
+        training = trainable(outcome, 0, None, "cpu")
+        recipe = small("symile", epochs=4)
+        data = prepare(training)
+        data.held_out[:] = np.arange(60) % 5 == 0  # the same whatever the outcome
+        network = new_network(training, data, recipe.design(), 0.2)
+        align, target = recipe.phases(data)
+        recipe.run(training, data, network, (align,), seed=1)
+        states.append({key: own.clone() for key, own in network.state_dict().items()})
+        recipe.run(training, data, network, (target,), seed=1)
+        moved = {key for key, own in network.state_dict().items() if not torch.equal(own, states[-1][key])}
+        assert moved and all(key.startswith(("head.", "fusion.maps.")) for key in moved)
+    assert all(torch.equal(own, states[1][key]) for key, own in states[0].items())
+    assert align.options.epochs + target.options.epochs == recipe.epochs and align.options.modality_dropout == 0.0
+
+
+def test_where_nobody_has_two_modalities_all_is_trained_on_the_target_and_nothing_is_aligned() -> None:
+    cohort = paired(60).with_modalities(["image", "labs"])
+    half = np.arange(60) < 30
+    alone = cohort_from_frames(
+        pd.DataFrame({"label": np.where(cohort.outcome.value > 0, "yes", "no")}, index=cohort.ids),
+        {"image": cohort.raw("image")[half], "labs": cohort.raw("labs")[~half]},
+        chiasm.Classification("label"),
+    )
+    found = small("clip-pairs").fit(alone, seed=0)
+    assert found.predictor.notes == {PAIRED: 0.0} and found.predictor.space is None
+    with pytest.raises(Unsupported, match="not brought into one space: fit clip-pairs or symile"):
+        found.retrieve(alone, query="image", among="labs")
+    one = small("clip-pairs", modality="image")
+    assert len(one.phases(prepare(trainable(alone.with_modalities(["image"]), 0, None, "cpu")))) == 1
+    with pytest.raises(Unsupported, match=r"of 'healnet.*' were not brought"):
+        small("healnet").fit(cohort, seed=0).classify(cohort, {"a": "x", "b": "y"})
+
+
+def test_new_patients_find_their_own_other_modality(model: Any) -> None:
+    new = paired().subset(np.arange(120, 160))
+    found = model.retrieve(new, query="image", among="labs", k=5)
+    assert list(found.columns) == ["patient", "rank", "found", "score"] and len(found) == 40 * 5
+    assert list(found["patient"].unique()) == list(new.ids[new.order])
+    hit = found[found["patient"] == found["found"]]
+    assert len(hit) / 40 > 0.9  # by chance an eighth
+    ranked = found.groupby("patient")["score"].apply(lambda own: own.is_monotonic_decreasing)
+    assert ranked.all() and sorted(found["rank"].unique()) == [1, 2, 3, 4, 5]
+    back = model.retrieve(new.subset([0, 1]), query="labs", among="image", k=99, collection=new)
+    assert len(back) == 2 * 40
+
+
+def test_what_cannot_be_asked_is_refused_in_a_sentence(model: Any) -> None:
+    new = paired().subset(np.arange(120, 160))
+    for query, among, said in (
+        ("noise", "labs", "no modality 'noise': it has image, labs"),
+        ("labs", "labs", "not 'labs'"),
+        ((), "labs", "not 'labs'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            model.retrieve(new, query=query, among=among)
+    with pytest.raises(ValueError, match="k is 0"):
+        model.retrieve(new, query="image", among="labs", k=0)
+    with pytest.raises(Unsupported, match="nobody has 'image': there is nothing to ask with"):
+        model.retrieve(new.with_modalities(["labs"]), query="image", among="labs")
+    with pytest.raises(Unsupported, match="0 modalities of the model are read from words"):
+        model.classify(new, {"a": "x", "b": "y"})
+    with pytest.raises(ValueError, match="cannot be read as 'labs'"):
+        model.classify(new, {"a": "x", "b": "y"}, by="labs")
+
+
+def test_a_stored_model_finds_the_same(model: Any, tmp_path: Any) -> None:
+    new = paired().subset(np.arange(120, 160))
+    model.save(tmp_path / "model")
+    loaded = chiasm.load_model(tmp_path / "model")
+    ways = [own.retrieve(new, query="image", among="labs", k=3) for own in (model, loaded)]
+    pd.testing.assert_frame_equal(*ways)
+
+
+def test_words_that_no_patient_has_name_the_classes() -> None:
+    """Proteins stand for texts: cells that a frozen encoder reads, new ones too."""
+    rng, n = np.random.default_rng(0), 90
+    ids = [f"p{k:02d}" for k in range(n)]
+    rich = rng.random(n) < 0.5
+    words = ["".join(rng.choice(list("KR" if own else "DE"), 30)) for own in rich]
+    table = pd.DataFrame(rng.normal(size=(n, 6)) + 2.0 * rich[:, None], index=ids).rename(columns="c{}".format)
+    cohort = cohort_from_frames(
+        pd.DataFrame({"label": rng.permutation(np.arange(n) % 2).astype(str)}, index=ids),  # noise
+        {"protein": pd.Series(words, index=ids), "table": table}, chiasm.Classification("label"),
+        kinds={"protein": "protein"},
+    )  # fmt: skip
+    encoded = chiasm.encode(cohort).cohort
+    found = make_recipe("clip-pairs:epochs=30,share=0.9").fit(encoded.subset(np.arange(60)), seed=0)
+    new = encoded.subset(np.arange(60, 90))
+    said = found.classify(new, {"base": "K" * 15 + "R" * 15, "acid": ["DE" * 15, "E" * 30]})
+    assert list(said.columns) == ["pattern", "p_base", "p_acid"] and set(said["pattern"]) == {"table"}
+    np.testing.assert_allclose(said[["p_base", "p_acid"]].sum(1), 1.0)
+    right = (said.loc[list(new.ids), "p_base"].to_numpy() > 0.5) == rich[60:]
+    assert right.mean() > 0.85
+    alone = new.with_modalities(["protein"])
+    with pytest.raises(Unsupported, match="30 of 30 patients have none of table"):
+        found.classify(alone, {"base": "KR", "acid": "DE"})
+    for wrong in ({"base": "KR"}, {"base": "KR", "acid": []}, {"base": "KR", "acid": " "}):
+        with pytest.raises(ValueError, match="two classes or more"):
+            found.classify(new, wrong)
+
+
+def test_a_residual_start_keeps_the_space_and_options_out_of_range_are_refused() -> None:
+    cohort = mixed("classification")
+    found = small("symile", upon="late", complete=True, epochs=3).fit(cohort, seed=0)
+    space = getattr(found.predictor, "space", None)
+    assert space is None or space.names == ["m1", "m2", "m3"]
+    for wrong in ({"share": 0.0}, {"share": 1.0}, {"temperature": 0.0}, {"temperature": float("nan")}):
+        with pytest.raises(ValueError, match="is not known"):
+            small("clip-pairs", **wrong)
