@@ -12,7 +12,8 @@ import pytest
 
 import chiasm
 from chiasm.api.external_trial import require_comparable
-from chiasm.api.sources import opened_sources, partly_shared
+from chiasm.api.source_checks import partly_shared
+from chiasm.api.sources import opened_sources
 from chiasm.cohort import Cohort
 from chiasm.cohort.lending import shared_parts
 

@@ -29,17 +29,16 @@ from small_recipes import small
 LINEAR = ["multi-ridge", "early-fusion", "late-fusion", "stacked-fusion", "ipf-lasso", "priority-lasso"]
 
 
-def wide(n: int, seed: int, mark: str, kind: str = "regression") -> Cohort:
-    """40 columns in two modalities, of which each tells a little of the outcome, the same in every cohort."""
+def wide(n: int, seed: int, mark: str, kind: str = "regression", width: int = 40) -> Cohort:
+    """Two modalities of columns, of which each tells a little of the outcome, the same in every cohort."""
     rng = np.random.default_rng(seed)
-    coef = np.random.default_rng(0).normal(size=40) / np.sqrt(40)
-    x = pd.DataFrame(rng.normal(size=(n, 40)), [f"{mark}{k}" for k in range(n)], [f"g{k}" for k in range(40)])
+    coef = np.random.default_rng(0).normal(size=width) / np.sqrt(width)
+    x = pd.DataFrame(rng.normal(size=(n, width)), [f"{mark}{k}" for k in range(n)], [f"g{k}" for k in range(width)])
     link = 1.5 * x.to_numpy() @ coef
     patients = pd.DataFrame({"y": link + rng.normal(size=n), "c": np.where(link + rng.logistic(size=n) > 0, "b", "a")})
     target = chiasm.Regression("y") if kind == "regression" else chiasm.Classification("c")
-    return chiasm.cohort_from_frames(
-        patients.set_index(x.index), {"a": x.iloc[:, :20], "b": x.iloc[:, 20:]}, target=target, name=mark
-    )
+    values = {"a": x.iloc[:, : width // 2], "b": x.iloc[:, width // 2 :]}
+    return chiasm.cohort_from_frames(patients.set_index(x.index), values, target=target, name=mark)
 
 
 def model_of(cohort: Cohort, recipe: Any = "multi-ridge") -> Any:
@@ -61,7 +60,7 @@ def told(model: Any, new: Cohort) -> float:
 @pytest.mark.parametrize("recipe", [*LINEAR, "single:a,models=linear", "early-fusion:presence=true"])
 @pytest.mark.parametrize("kind", ["regression", pytest.param("classification", marks=pytest.mark.nightly)])
 def test_coefficients_by_column_make_up_the_link(recipe: str, kind: str) -> None:
-    cohort = wide(90 if kind == "regression" else 250, 1, "lent-", kind)
+    cohort = wide(60 if kind == "regression" else 250, 1, "lent-", kind, width=8)
     if recipe == "early-fusion:presence=true":
         cohort = cohort.without("a", np.arange(8))
     model = model_of(cohort, recipe)
@@ -89,8 +88,8 @@ def features_in(predictor: Any, name: str) -> Any:
 
 @pytest.mark.parametrize("recipe", ["multi-ridge", "boosted-trees"])
 def test_nothing_borrowed_is_its_base_to_the_bit(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    own, new = wide(60, 1, "own-"), wide(40, 5, "new-").with_target(None, None)
-    source = model_of(wide(90, 2, "lent-"), recipe)
+    own, new = wide(50, 1, "own-", width=8), wide(40, 5, "new-", width=8).with_target(None, None)
+    source = model_of(wide(60, 2, "lent-", width=8), recipe)
     monkeypatch.setattr(borrowed_choice, "BORROWED", np.inf)
     made = borrowing(own, source)
     assert made.predictor.gain != 0 and not made.predictor.models and not made.predictor.scores
@@ -108,7 +107,7 @@ def test_a_model_of_the_same_coefficients_helps_at_sixty_patients(recipe: str) -
 
 
 def test_a_model_that_says_nothing_or_the_reverse_is_not_borrowed_from() -> None:
-    own, lent = wide(60, 1, "own-"), wide(150, 2, "lent-")
+    own, lent = wide(60, 1, "own-", width=20), wide(150, 2, "lent-", width=20)
     assert lent.outcome is not None
     shuffled = lent.outcome.take(np.random.default_rng(0).permutation(len(lent)))
     for value, least in ((shuffled.value, -np.inf), (-lent.outcome.value, borrowed_choice.BORROWED)):
@@ -116,6 +115,7 @@ def test_a_model_that_says_nothing_or_the_reverse_is_not_borrowed_from() -> None
         assert not found.models and found.gain > least
 
 
+@pytest.mark.nightly
 def test_of_several_sources_those_are_taken_that_gain_in_any_order() -> None:
     rng = np.random.default_rng(0)
     first, second, noise = (rng.normal(size=(80, 1)) for _ in range(3))
@@ -145,14 +145,14 @@ def test_the_model_holds_a_score_whole_and_needs_no_folder(tmp_path: Path) -> No
 
 def test_a_score_reads_what_is_shared_and_who_lacks_it_gets_nothing() -> None:
     """No other column, no absent modality and no pattern of modalities moves it."""
-    lent, own = wide(60, 2, "lent-"), wide(60, 1, "own-").without("a", np.arange(20))
+    lent, own = wide(60, 2, "lent-", width=10), wide(60, 1, "own-", width=10).without("a", np.arange(20))
     source = SourceModel("lent", model_of(lent, small("healnet", epochs=1)))
-    frames = {"a": pd.DataFrame(own.raw("a")), "b": pd.DataFrame(own.raw("b")).drop(columns="g20")}
+    frames = {"a": pd.DataFrame(own.raw("a")), "b": pd.DataFrame(own.raw("b")).drop(columns="g5")}
     assert own.outcome is not None
     patients = pd.DataFrame({"y": own.outcome.value}, own.ids)
     part = chiasm.cohort_from_frames(patients, frames, target=own.target)
     shared = source.shared(part)
-    assert len(shared["a"]) == 20 and len(shared["b"]) == 19
+    assert len(shared["a"]) == 5 and len(shared["b"]) == 4
     score = SourceScore.fit(source, part, shared, ())
     for names in (["a"], ["b"], ["a", "b"]):
         level = score.columns(part.with_modalities(names))
