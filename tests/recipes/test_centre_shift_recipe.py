@@ -9,7 +9,8 @@ import torch
 from chiasm.cohort import Cohort, synthetic_cohort
 from chiasm.fitting.base import trainable
 from chiasm.fitting.neural import prepare
-from chiasm.recipes.fusion.centre_shift import CentreShiftDesign, CentreShiftRecipe, mean_token
+from chiasm.fusion.pooled import mean_token
+from chiasm.recipes.fusion.centre_shift import CentreShiftDesign, CentreShiftRecipe
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing import check_recipe
 from chiasm.tokens import Tokens

@@ -31,14 +31,14 @@ class Projector(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tensor:
         """Project tokens to unit vectors `(B, D)`; the caller discards patients without a token."""
-        mapped: Tensor = self.map(nn.functional.gelu(self.pooled(tokens)))
-        return nn.functional.normalize(mapped, dim=1)
+        return self.read(self.entrance(tokens), tokens.mask)
 
-    def pooled(self, tokens: Tokens) -> Tensor:
-        """Return the mean of the projected tokens, `(B, D)`; zeros without a token."""
-        here = tokens.mask[..., None]
-        projected: Tensor = self.entrance(tokens)
-        return (projected * here).sum(1) / here.sum(1).clamp_min(1)
+    def read(self, projected: Tensor, mask: Tensor) -> Tensor:
+        """Return the vectors `(B, D)` of projected tokens `(B, T, D)`, of those in `mask` `(B, T)`."""
+        here = mask[..., None]
+        pooled = (projected * here).sum(1) / here.sum(1).clamp_min(1)
+        mapped: Tensor = self.map(nn.functional.gelu(pooled))
+        return nn.functional.normalize(mapped, dim=1)
 
 
 class AlignedModalities(nn.Module):
@@ -75,9 +75,10 @@ class AlignedModalities(nn.Module):
         self.projectors = nn.ModuleList(Projector(*shapes[name], latent_width, dropout) for name in self.names)
         self.maps = nn.ModuleList(nn.Linear(latent_width, latent_width) for _ in self.names)
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+        self.log_scale.requires_grad_(len(self.names) > 1)  # one modality is compared with none
         even = torch.full((len(self.names), latent_width), latent_width**-0.5)
         if stand_ins:
-            self.stand_ins = nn.Parameter(even)
+            self.stand_ins = nn.Parameter(even, requires_grad=len(self.names) > 1)
         else:
             self.register_buffer("stand_ins", even, persistent=False)
 

@@ -41,3 +41,10 @@ class PooledMean(nn.Module):
         here = present.to(parts[0].dtype)[..., None]  # (B, M, 1)
         whole = (torch.stack(parts, 1) * here).sum(1) / here.sum(1).clamp_min(1)
         return Fused(self.dropout(whole))
+
+
+def mean_token(tokens: Tokens, width: int) -> Tensor:
+    """Return the mean token of each patient, filled with zeros to `(B, width)`; zeros without a token."""
+    values = torch.where(tokens.mask[..., None], tokens.values, torch.zeros_like(tokens.values))
+    mean = values.sum(1) / tokens.mask.sum(1, keepdim=True).clamp_min(1)
+    return nn.functional.pad(mean, (0, width - mean.shape[1]))

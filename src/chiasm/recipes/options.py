@@ -100,6 +100,15 @@ OPTIONS = {
         "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, "
         "complete=False"
     ),
+    "mirror": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, "
+        "retention=0.1, style=0.1, cluster=0.2, detach=True, prototypes=64"
+    ),
+    "imgany-retrieval": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, words=256, k=8"
+    ),
     "flora": (
         "modality=, base=healnet, latents=16, latent_width=32, depth=2, heads=4, base_epochs=40, hospitals=0,"
         " aggregation=flora, ranks=4, rounds=5, epochs=3, weights=patients, batch=64, learning_rate=0.002, "

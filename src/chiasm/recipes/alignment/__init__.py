@@ -23,6 +23,25 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "mirror", "alignment.mirror:MirrorRecipe", "alignment",
+        "two modalities or more, some patients with both",
+        Citation(
+            "MIRROR: Multi-Modal Pathological Self-Supervised Representation Learning via Modality Alignment and "
+            "Retention",
+            "IEEE TMI", 2025, "https://arxiv.org/abs/2503.00374",
+        ),
+        since="0.2.0",
+    ),
+    Row(
+        "imgany-retrieval", "alignment.imgany_retrieval:ImgAnyRetrieval", "alignment",
+        "two modalities or more, best of encoders of one space",
+        Citation(
+            "Image Anything: Towards Reasoning-coherent and Training-free Multi-modal Image Generation",
+            "arXiv", 2024, "https://arxiv.org/abs/2401.17664",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""

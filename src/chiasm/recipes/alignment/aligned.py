@@ -63,6 +63,10 @@ class AlignedRecipe(NetworkRecipe):
         """Return the patients `(B,)` on whom the modalities are aligned: trained on, and with modalities enough."""
         return np.asarray(~data.held_out & (data.present.sum(1) >= self.least(data.present.shape[1])))
 
+    def learners(self, data: Prepared) -> NDArray[np.bool_]:
+        """Return the patients `(B,)` from whom the first phase learns; here those on whom it aligns."""
+        return self.paired(data)
+
     def trained(
         self, training: Training, data: Prepared, design: Design, network: Network
     ) -> tuple[Predictor, Response]:
@@ -73,13 +77,13 @@ class AlignedRecipe(NetworkRecipe):
 
     def phases(self, data: Prepared) -> tuple[Phase, ...]:
         """Return the alignment and the training on the target, or the latter alone where there is nothing to align."""
-        options, paired = self.training_options, self.paired(data)
-        if not paired.any():
+        options, learners = self.training_options, self.learners(data)
+        if not learners.any():
             return (Phase(options, name="target"),)
         own = round(self.epochs * self.share)
         align = replace(options, epochs=own, modality_dropout=0.0)
-        # A modality that nobody has beside another one is not aligned.
-        met = np.asarray(data.present[paired].any(0)).tolist()
+        # The first phase learns nothing of a modality that none of them has.
+        met = np.asarray(data.present[learners].any(0)).tolist()
         alone = tuple(f"fusion.projectors.{m}." for m, some in enumerate(met) if not some)
 
         def reads(name: str) -> bool:

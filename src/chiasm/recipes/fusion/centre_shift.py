@@ -15,6 +15,7 @@ from chiasm.fitting.network_recipe import NetworkRecipe
 from chiasm.fitting.neural import Prepared, Shapes, check_size, new_network, prepare
 from chiasm.fitting.row import Row
 from chiasm.fusion.centre_shift import CentreShift
+from chiasm.fusion.pooled import mean_token
 from chiasm.heads.response import Response
 from chiasm.protocols import Fused, Predictor
 from chiasm.recipes.fusion import ROWS
@@ -64,13 +65,6 @@ class ShiftedEmbeddings(nn.Module):
             moved = nn.functional.normalize(own - moves[m], dim=1)
             parts.append(torch.where(present[:, [m]], moved, torch.zeros_like(moved)))
         return Fused(self.dropout(nn.functional.gelu(self.map(torch.cat(parts, 1)))))
-
-
-def mean_token(tokens: Tokens, width: int) -> Tensor:
-    """Return the mean token of each patient, filled with zeros to `(B, width)`; zeros without a token."""
-    values = torch.where(tokens.mask[..., None], tokens.values, torch.zeros_like(tokens.values))
-    mean = values.sum(1) / tokens.mask.sum(1, keepdim=True).clamp_min(1)
-    return nn.functional.pad(mean, (0, width - mean.shape[1]))
 
 
 @dataclass(frozen=True)
