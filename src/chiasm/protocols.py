@@ -40,6 +40,10 @@ class Encoder(Protocol):
     def encode(self, raw: Any) -> Tokens: ...
 
 
+EMBEDDING = "embedding"
+"""The extra of a fusion whose `embedding` is already the link: `(B, D)`, what patients are compared by."""
+
+
 @dataclass(frozen=True)
 class Fused:
     """The output of a fusion.

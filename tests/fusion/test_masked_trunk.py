@@ -80,6 +80,7 @@ def test_the_loss_is_the_error_over_the_variance_of_what_was_asked_for() -> None
     tokens = {"a": Tokens(values, torch.ones(3, 4, dtype=torch.bool)), "b": Tokens(values, torch.ones(3, 4).bool())}
     asked = {"a": torch.rand(3, 4) < 0.5, "b": torch.zeros(3, 4, dtype=torch.bool)}
     found = {"a": torch.zeros_like(values), "b": torch.full_like(values, 9.0)}
-    expected = values[asked["a"]].square().mean() / values.reshape(-1, 2).var(0, unbiased=False).mean()
-    torch.testing.assert_close(reconstruction_loss(tokens, found, asked), expected)
-    assert float(reconstruction_loss(tokens, found, {"b": asked["b"]})) == 0.0
+    spread = {"a": 2.0, "b": 1.0}
+    expected = values[asked["a"]].square().mean() / 2
+    torch.testing.assert_close(reconstruction_loss(tokens, found, asked, spread), expected)
+    assert float(reconstruction_loss(tokens, found, {"b": asked["b"]}, spread)) == 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -45,6 +46,7 @@ def test_a_class_that_is_added_leaves_the_other_logits_as_they_were() -> None:
     present = torch.ones(4, 3, dtype=torch.bool)
     before = fusion(batch(), present).embedding
     fusion.classes = nn.Parameter(torch.cat([fusion.classes, torch.randn(1, 8)]))
+    fusion.bias = nn.Parameter(torch.cat([fusion.bias, torch.ones(1)]))
     after = fusion(batch(), present).embedding
     assert after.shape == (4, 4)
     torch.testing.assert_close(after[:, :3], before, atol=1e-6, rtol=0)
@@ -61,6 +63,15 @@ def test_free_classes_are_a_linear_head_on_the_embedding_at_unit_length() -> Non
     torch.manual_seed(0)
     fusion = UniPerceiver(SHAPES, outputs=3, free=True, latent_width=8, heads=2).eval()
     fused = fusion(batch(), torch.ones(4, 3, dtype=torch.bool))
-    head = nn.Linear(8, 3, bias=False)
-    head.weight.data = fusion.classes.data
+    head = nn.Linear(8, 3)
+    head.weight.data, head.bias.data = fusion.classes.data, fusion.bias.data
     torch.testing.assert_close(fused.embedding, head(nn.functional.normalize(fused.extras["embedding"], dim=1)))
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_upon_another_model_it_starts_with_links_of_zero(free: bool) -> None:
+    fusion = UniPerceiver(SHAPES, outputs=1, free=free, latent_width=8, heads=2).eval()
+    present = torch.ones(4, 3, dtype=torch.bool)
+    assert fusion(batch(), present).embedding.abs().min() > 0
+    fusion.start_at_zero()
+    assert torch.equal(fusion(batch(), present).embedding, torch.zeros(4, 1))

@@ -20,6 +20,7 @@ from chiasm.encoders import catalogue
 from chiasm.encoders.frozen import hash_state, identity_of
 from chiasm.fitting import neural
 from chiasm.fitting.base import trainable
+from chiasm.fitting.trained_recipe import TrainedRecipe
 from chiasm.heads.head import Head
 from chiasm.protocols import Fused
 from chiasm.recipes.fusion import lego_fuse
@@ -31,7 +32,7 @@ from chiasm.training import Network, Phase, TrainOptions
 from small_recipes import every_variant, fitted, mixed, on_paths, short_name, small
 
 KINDS = ["classification", "survival"]
-NEURAL = [recipe for recipe in every_variant() if hasattr(recipe, "latents")]
+NEURAL = [recipe for recipe in every_variant() if isinstance(recipe, TrainedRecipe)]
 
 
 def content(part: Any) -> bytes:

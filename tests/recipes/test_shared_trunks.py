@@ -48,13 +48,35 @@ def test_a_missing_modality_is_imputed_better_than_by_its_mean() -> None:
     recipe = BmMaeRecipe(base_epochs=60, epochs=0, latent_width=16, batch=32, dropout=0.0)
     predictor = recipe.fit(train, seed=0).predictor
     tokens = {name: packed.take(np.arange(40)) for name, packed in pack(new, predictor.encoders).items()}
+    shown = {"one": tokens["one"].mask, "two": torch.zeros_like(tokens["two"].mask)}
     with torch.no_grad():
-        found = predictor.network().fusion.impute(tokens, torch.tensor([[True, False]]).expand(40, -1))
+        found, _ = predictor.network().fusion.reconstruct(tokens, shown, {name: ~own for name, own in shown.items()})
     truth = tokens["two"].values
     centre = pack(train, predictor.encoders)["two"].take(np.arange(200)).values.mean(0)
     error, of_mean = (found["two"] - truth).square().mean(), (centre - truth).square().mean()
     assert error < 0.7 * of_mean
-    assert torch.equal(found["one"], tokens["one"].values)
+
+
+def test_what_cannot_be_reconstructed_has_no_decoder_and_no_first_phase() -> None:
+    rng = np.random.default_rng(0)
+    ids = [f"p{k:03d}" for k in range(40)]
+    frames = {"one": pd.DataFrame(rng.normal(size=(40, 1)), ids, columns=["a"])}
+    frames |= {"two": pd.DataFrame(rng.normal(size=(40, 4)), ids, columns=list("bcde"))}
+    patients = pd.DataFrame({"value": rng.normal(size=40)}, ids)
+    cohort = chiasm.cohort_from_frames(patients, frames, target=chiasm.Regression("value"))
+    quick = {"latent_width": 8, "heads": 2, "epochs": 1}
+    models = {
+        name: BmMaeRecipe(**quick, **own).fit(cohort, seed=0).predictor  # type: ignore[arg-type]
+        for name, own in (
+            ("both", {"base_epochs": 1}),
+            ("none", {"base_epochs": 0}),
+            ("one", {"base_epochs": 1, "modality": "one"}),
+        )
+    }
+    networks = {"both": models["both"], "none": models["none"], "one": models["one"].predictor}
+    has = {name: any("decoder" in key for key in own.state) for name, own in networks.items()}
+    assert has == {"both": True, "none": False, "one": False}
+    assert networks["one"].trained_parameters == sum(own.size for own in networks["one"].state.values())
 
 
 def test_invalid_options_are_refused() -> None:

@@ -11,7 +11,7 @@ import torch
 from balanced import OUTPUTS, SHAPES, batch, gradients, network
 
 from chiasm.training import Objective
-from chiasm.training.adaptive_modulation import LARGEST, AdaptiveModulation, ratios
+from chiasm.training.adaptive_modulation import LARGEST, AdaptiveModulation, gaps, ratio
 from chiasm.training.shapley import shapley_links
 
 KINDS = list(OUTPUTS)
@@ -74,34 +74,69 @@ def test_the_gradient_of_each_part_is_scaled_by_its_coefficient(monkeypatch: pyt
         torch.testing.assert_close(found[name], parameter.grad)
 
 
-def test_who_predicts_better_than_the_other_has_the_ratio_above_one_and_learns_slower() -> None:
+def said(given: Any, strength: float) -> torch.Tensor:
+    """Parts of which the first knows the class by so much, and the second says nothing: `(2, B, 3)`."""
+    right = strength * torch.nn.functional.one_hot(given.target.value.long(), 3).float()
+    return torch.stack([right, torch.zeros_like(right)])
+
+
+def test_who_gains_on_the_other_learns_slower_and_who_is_as_far_ahead_as_before_keeps_its_pace() -> None:
     own, given = network("classification", TWO), batch("classification", TWO, complete=True)
-    right = 4 * torch.nn.functional.one_hot(given.target.value.long(), 3).float()
-    parts = torch.stack([right, torch.zeros_like(right)])
-    found = ratios(own, given, parts)
-    assert found[0] is not None and found[1] is not None
-    assert found[0] > 1 > found[1] and found[0] * found[1] == pytest.approx(1)
+    before, after = (gaps(own, given, said(given, strength))[0, 1] for strength in (1.0, 4.0))
+    assert 0 < before < after and gaps(own, given, said(given, 4.0))[1, 0] == -after
     objective = AdaptiveModulation(2.5, 2)
-    assert objective.coefficients(own, given, torch.zeros_like(parts)) == [1.0, 1.0]  # the means are one
-    first, second = objective.coefficients(own, given, parts)
-    mean = (1 + np.array(found)) / 2
-    assert first == pytest.approx(np.exp(2.5 * (mean[0] - found[0]))) and first < 1 < second < LARGEST
-    extreme = AdaptiveModulation(1e6, 2)
-    extreme.coefficients(own, given, torch.zeros_like(parts))
-    assert extreme.coefficients(own, given, 1e6 * parts) == [0.0, pytest.approx(LARGEST)]
+    assert objective.coefficients(own, given, said(given, 1.0)) == [1.0, 1.0]  # nothing is known of the steps before
+    assert objective.coefficients(own, given, said(given, 1.0)) == pytest.approx([1.0, 1.0])
+    first, second = objective.coefficients(own, given, said(given, 4.0))
+    assert first == pytest.approx(np.exp(2.5 * (np.exp(before) - np.exp(after)))) and first < 1 < second < LARGEST
+    assert objective.mean[0, 1] == pytest.approx((2 * before + after) / 3), "the mean of the losses, not of the ratios"
+    assert ratio(np.array([before])) == pytest.approx(np.exp(before))
+
+
+def test_one_odd_batch_is_soon_forgotten() -> None:
+    own, given = network("classification", TWO), batch("classification", TWO, complete=True)
+    objective = AdaptiveModulation(2.5, 2)
+    for _ in range(10):
+        objective.coefficients(own, given, said(given, 1.0))
+    assert objective.coefficients(own, given, said(given, -1e6)) == pytest.approx([LARGEST, 0.0])
+    for _ in range(200):
+        found = objective.coefficients(own, given, said(given, 1.0))
+    assert found == pytest.approx([1.0, 1.0], abs=0.2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_modalities_are_compared_on_those_who_have_both(kind: str) -> None:
     own, given = network(kind), batch(kind)
     parts = torch.randn(3, len(given), OUTPUTS[kind], generator=torch.Generator().manual_seed(0))
-    before = ratios(own, given, parts)
+    before = gaps(own, given, parts)
     changed = parts.clone()
     changed[0, given.present.sum(1) == 1] += 5
-    assert ratios(own, given, changed) == before
+    np.testing.assert_array_equal(gaps(own, given, changed), before)
     apart = replace(given, present=torch.eye(3, dtype=torch.bool)[torch.arange(len(given)) % 3])
-    assert ratios(own, apart, parts) == [None] * 3
-    assert AdaptiveModulation(2.5, 3).coefficients(own, apart, parts) == [1.0] * 3
+    assert np.isnan(gaps(own, apart, parts)).all()
+    objective = AdaptiveModulation(2.5, 3)
+    objective.coefficients(own, given, parts)
+    assert objective.coefficients(own, apart, 3 * parts) == [1.0] * 3
+
+
+def test_a_batch_in_which_no_outcome_counts_measures_nothing() -> None:
+    own, given = network("survival", TWO), batch("survival", TWO, complete=True)
+    censored = replace(given, target=replace(given.target, event=torch.zeros_like(given.target.event)))
+    objective = AdaptiveModulation(2.5, 2)
+    parts = torch.randn(2, len(given), 1, generator=torch.Generator().manual_seed(0))
+    objective.coefficients(own, given, parts)
+    seen = objective.seen.copy()
+    assert objective.coefficients(own, censored, 5 * parts) == [1.0, 1.0]
+    np.testing.assert_array_equal(objective.seen, seen)
+
+
+def test_the_gradient_of_who_has_one_modality_is_never_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, given = network("regression"), batch("regression")
+    alone = replace(given, present=torch.eye(3, dtype=torch.bool)[torch.arange(len(given)) % 3])
+    objective = AdaptiveModulation(2.5, 3)
+    monkeypatch.setattr(objective, "coefficients", lambda *_: [0.1, 5.0, 2.0])
+    plain, modulated = (gradients(own, alone, made) for made in (Objective(), objective))
+    assert all(torch.equal(plain[name], modulated[name]) for name in plain)
 
 
 def test_its_means_are_stored_and_restored() -> None:
@@ -112,7 +147,7 @@ def test_its_means_are_stored_and_restored() -> None:
     with torch.no_grad():
         own.fusion.fuse.weight.add_(1.0)
     one, other = (gradients(own, given, objective) for objective in objectives)
-    assert objectives[1].seen.tolist() == [2, 2, 2] and all(torch.equal(one[name], other[name]) for name in one)
+    assert objectives[1].seen[0].tolist() == [0, 2, 2] and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_an_offset_is_given_to_the_link_and_to_each_part_that_is_scored() -> None:
@@ -122,7 +157,7 @@ def test_an_offset_is_given_to_the_link_and_to_each_part_that_is_scored() -> Non
         AdaptiveModulation(2.5, 2)(own, upon).link, own(given.tokens, given.present)[0] + 0.5, atol=0, rtol=0
     )
     parts = torch.randn(2, len(given), 1, generator=torch.Generator().manual_seed(0))
-    assert ratios(own, upon, parts) == ratios(own, given, parts + 0.5)
+    np.testing.assert_array_equal(gaps(own, upon, parts), gaps(own, given, parts + 0.5))
 
 
 def test_more_than_six_modalities_are_refused() -> None:

@@ -221,6 +221,21 @@ def require(cohort: Cohort, modalities: int) -> None:
         encoder_of(cohort, name)
 
 
+def require_pairs(cohort: Cohort) -> None:
+    """Check that ten patients with a known outcome have two modalities or more.
+
+    Raises:
+        Unsupported: fewer have.
+    """
+    several = cohort.present.sum(1) > 1
+    count = int((several if cohort.outcome is None else several & cohort.outcome.known).sum())
+    if count < LEAST_PATIENTS:
+        raise Unsupported(
+            f"{count} patients with a known outcome have two modalities, and {LEAST_PATIENTS} are needed to learn what "
+            "joins them: late-fusion and lego-merge need no patient with both"
+        )
+
+
 def choice(option: str, value: str, known: tuple[str, ...]) -> None:
     """Raise `ValueError` if an option's value is not among the known ones."""
     if value not in known:

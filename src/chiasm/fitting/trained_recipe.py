@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from chiasm.cohort import Cohort
-from chiasm.fitting.base import Training, choice
+from chiasm.fitting.base import Training, choice, require_pairs
 from chiasm.fitting.cross_fitted import CrossFittedRecipe
 from chiasm.fitting.neural import check_size, check_sizes
 from chiasm.fitting.one_modality import OneOrAll
@@ -48,6 +49,9 @@ class TrainedRecipe(OneOrAll):
             multi-ridge; with one modality its linear model. Empty: none.
     """
 
+    needs_pairs: ClassVar[bool] = False
+    """True if nothing joins the modalities unless some training patients have two of them."""
+
     latent_width: int = 32
     dropout: float = 0.2
     epochs: int = TrainOptions.epochs
@@ -81,8 +85,10 @@ class TrainedRecipe(OneOrAll):
         return 1 if self.started is None else self.started.settings
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` also if the start does not support the cohort."""
+        """Raise `Unsupported` also if the start does not support the cohort, or nobody has two modalities to join."""
         super().supports(cohort)
+        if self.needs_pairs and not self.modality:
+            require_pairs(cohort)
         if self.started is not None:
             self.started.supports(cohort)
 

@@ -61,10 +61,10 @@ class Cmta(nn.Module):
         super().__init__()
         self.names = sorted(shapes)
         self.entrances = nn.ModuleList(TokenEntrance(*shapes[name], latent_width, dropout) for name in self.names)
-        self.encoders = nn.ModuleList(ClassReader(latent_width, depth, heads) for _ in self.names)
+        self.encoders = nn.ModuleList(ClassReader(latent_width, depth, heads, dropout) for _ in self.names)
         several = len(self.names) > 1
         self.bridges = nn.ModuleList(Bridge(latent_width) for _ in self.names if several)
-        self.decoders = nn.ModuleList(ClassReader(latent_width, depth, heads) for _ in self.names if several)
+        self.decoders = nn.ModuleList(ClassReader(latent_width, depth, heads, dropout) for _ in self.names if several)
         self.map = nn.Sequential(nn.Linear(len(self.names) * latent_width, latent_width), nn.ReLU())
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
@@ -94,7 +94,8 @@ class Cmta(nn.Module):
 def alignment_loss(fused: Fused) -> Tensor:
     """Return the mean of `|sg(p_m) - q_m|` over the modalities translated, a scalar; zero if there is none.
 
-    `sg` stops the gradient: a translation moves towards what the modality's own encoder says, and never the other way.
+    `sg` stops the gradient on `p_m` itself, as in the paper. The encoders still feel the loss where their tokens are
+    what is translated.
     Source: CMTA, equation of the alignment loss (L1); its sum over D and the modalities is a mean here, so that its
     weight means the same at every width.
 

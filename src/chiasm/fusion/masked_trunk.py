@@ -29,7 +29,11 @@ class Decoder(nn.Module):
         self.enter = nn.Linear(width, width)
         self.unseen = nn.Parameter(torch.randn(width) * 0.02)
         self.modality = nn.Parameter(torch.randn(len(self.names), width) * 0.02)
-        self.places = nn.ParameterList(torch.randn(max(1, shapes[name][1]), width) * 0.02 for name in self.names)
+        # One place is none: the modality's own vector says all of it.
+        self.places = nn.ParameterList(
+            torch.randn(slots, width) * 0.02 if slots > 1 else torch.zeros(0, width)
+            for slots in (shapes[name][1] for name in self.names)
+        )
         self.layers = nn.ModuleList(TransformerLayer(width, heads=heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.exits, self.biases = nn.ParameterList(), nn.ParameterList()
@@ -48,7 +52,7 @@ class Decoder(nn.Module):
         """
         hidden = torch.where(seen[..., None], self.enter(hidden), self.unseen)
         vectors = [
-            (vector + place).expand(length, -1)
+            (vector + place if len(place) else vector).expand(length, -1)
             for vector, place, length in zip(self.modality, self.places, lengths, strict=True)
         ]
         hidden = hidden + torch.cat(vectors)
@@ -70,12 +74,13 @@ class MaskedTrunk(nn.Module):
 
     Source: Robinet et al., arXiv 2505.00568: a trunk on the tokens that are seen, a small decoder on these and mask
     tokens, the squared error of what was not seen. Deviations: any tokens of any encoder in place of patches of
-    registered MRI; each modality's error is divided by the variance of its tokens, where theirs normalises patches.
+    registered MRI; each modality's error is divided by the variance of its tokens in the training set, where theirs
+    normalises patches.
 
     Args:
         shapes: (width, slots) of each modality's tokens.
         latent_width, depth, heads, dropout: of the trunk, as in `SharedTrunk`.
-        decoder_depth: layers of the decoder.
+        decoder_depth: layers of the decoder; 0: there is none, and nothing is reconstructed.
     """
 
     def __init__(
@@ -91,7 +96,7 @@ class MaskedTrunk(nn.Module):
         super().__init__()
         self.names = sorted(shapes)
         self.trunk = SharedTrunk(shapes, latent_width=latent_width, depth=depth, heads=heads, dropout=dropout)
-        self.decoder = Decoder(shapes, latent_width, decoder_depth, heads)
+        self.decoder = Decoder(shapes, latent_width, decoder_depth, heads) if decoder_depth else None
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """Fuse the modalities present; `present` is `(B, M)` bool, modalities sorted by name."""
@@ -111,6 +116,8 @@ class MaskedTrunk(nn.Module):
             the reconstruction of each modality, `(B, T_m, width)`, which means nothing where it was not asked for, and
             the trunk's class token `(B, D)`.
         """
+        if self.decoder is None:
+            raise ValueError("without a decoder nothing is reconstructed: give it a layer")
         shown = {name: Tokens(own.values, seen[name]) for name, own in tokens.items()}
         everybody = torch.ones(len(next(iter(seen.values()))), len(self.names), dtype=torch.bool)
         hidden, mask = self.trunk.tokenise(shown, everybody.to(next(iter(seen.values())).device))
@@ -119,30 +126,23 @@ class MaskedTrunk(nn.Module):
         wanted = torch.cat([asked[name] for name in self.names], 1)
         return self.decoder(hidden, lengths, mask, mask | wanted), first
 
-    def impute(self, tokens: dict[str, Tokens], present: Tensor) -> dict[str, Tensor]:
-        """Return every modality's tokens, `(B, T_m, width)`, those of an absent one as the others let expect them."""
-        seen = {name: tokens[name].mask & present[:, [m]] for m, name in enumerate(self.names)}
-        asked = {name: ~present[:, [m]].expand(-1, tokens[name].mask.shape[1]) for m, name in enumerate(self.names)}
-        found, _ = self.reconstruct(tokens, seen, asked)
-        return {name: torch.where(seen[name][..., None], tokens[name].values, found[name]) for name in self.names}
 
+def reconstruction_loss(
+    tokens: dict[str, Tokens], found: dict[str, Tensor], asked: dict[str, Tensor], spread: Mapping[str, float]
+) -> Tensor:
+    """Return the mean over the modalities of the squared error of the tokens asked for, each over its variance.
 
-def reconstruction_loss(tokens: dict[str, Tokens], found: dict[str, Tensor], asked: dict[str, Tensor]) -> Tensor:
-    """Return the mean over the modalities of the squared error of the tokens asked for, each over its tokens' variance.
-
-    Zero where nothing was asked for. The variance is the mean over the columns of that of the batch's real tokens; a
-    modality of constant tokens counts with one of 1.
+    Zero where nothing was asked for.
 
     Args:
         tokens: the true tokens.
         found: the reconstruction of each modality, `(B, T_m, width)`.
         asked: `(B, T_m)` bool.
+        spread: variance of each modality's tokens, above zero; the same for every batch, since that of a batch with two
+            tokens of a rare modality may be anything.
     """
     losses = []
     for name, wanted in asked.items():
         if bool(wanted.any()):
-            own = tokens[name]
-            spread = own.values[own.mask].var(0, unbiased=False).mean()
-            error = (found[name][wanted] - own.values[wanted]).square().mean()
-            losses.append(error / torch.where(spread > 0, spread, torch.ones_like(spread)))
+            losses.append((found[name][wanted] - tokens[name].values[wanted]).square().mean() / spread[name])
     return torch.stack(losses).mean() if losses else next(iter(found.values())).sum() * 0.0

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from chiasm.fusion.attention import TokenEntrance
 from chiasm.fusion.transformer import ClassReader
-from chiasm.protocols import Fused
+from chiasm.protocols import EMBEDDING, Fused
 from chiasm.tokens import Tokens
 
 TEMPERATURE = 0.1  # the start of tau
@@ -45,7 +45,7 @@ class SharedTrunk(nn.Module):
         self.names = sorted(shapes)
         self.entrances = nn.ModuleList(TokenEntrance(*shapes[name], latent_width, dropout) for name in self.names)
         self.modality = nn.Parameter(torch.randn(len(self.names), latent_width) * 0.02)
-        self.reader = ClassReader(latent_width, depth, heads)
+        self.reader = ClassReader(latent_width, depth, heads, dropout)
 
     def tokenise(self, tokens: dict[str, Tokens], present: Tensor) -> tuple[Tensor, Tensor]:
         """Bring the tokens of all modalities to one width; return `(B, T, D)`, by name, and their mask `(B, T)`."""
@@ -73,14 +73,16 @@ def cosine_logits(embedding: Tensor, classes: Tensor, temperature: Tensor | floa
 
 
 class UniPerceiver(nn.Module):
-    """Shared trunk whose link is the likeness of a patient and of each class: `cos(f(x), f(y_k)) / tau`.
+    """Shared trunk whose link is the likeness of a patient and of each class: `g cos(f(x), f(y_k)) / tau + b_k`.
 
     `f(y_k)` is the same trunk's class token before one learned token of class k (one for each label; one in all for a
     number or a hazard). With `free`, classes are vectors `w_k` of their own, neither read by the trunk nor of one
-    length, and the link is `f(x) / |f(x)| . w_k`: a linear head without intercept.
+    length, and the link is `f(x) / |f(x)| . w_k + b_k`: a linear head. `b_k` starts at 0, `g` at 1, or at 0 upon
+    another model (`start_at_zero`).
 
     Source: Uni-Perceiver, equations 1 and 2. Deviations: trained on the one target, not pre-trained on many tasks, so
-    that a class has a learned token where theirs is the tokens of its name; tau is learned and starts at 0.1.
+    that a class has a learned token where theirs is the tokens of its name; tau is learned and starts at 0.1, for one
+    output at 1; `g` and `b_k`, without which a number could not have the mean that it has.
 
     Args:
         outputs: K.
@@ -102,7 +104,14 @@ class UniPerceiver(nn.Module):
         super().__init__()
         self.trunk = SharedTrunk(shapes, latent_width=latent_width, depth=depth, heads=heads, dropout=dropout)
         self.classes = nn.Parameter(torch.randn(outputs, latent_width) / math.sqrt(latent_width))
-        self.log_temperature = None if free else nn.Parameter(torch.tensor(math.log(TEMPERATURE)))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        start = math.log(TEMPERATURE) if outputs > 1 else 0.0
+        self.log_temperature = None if free else nn.Parameter(torch.tensor(start))
+        self.gain = None if free else nn.Parameter(torch.ones(()))
+
+    def start_at_zero(self) -> None:
+        """Let every link be zero, as where the network is added to another model's link."""
+        nn.init.zeros_(self.classes if self.gain is None else self.gain)
 
     def encoded_classes(self, classes: Tensor) -> Tensor:
         """Let the trunk read class tokens `(K, D)`, each alone; return `(K, D)`."""
@@ -113,8 +122,9 @@ class UniPerceiver(nn.Module):
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """Return the link `(B, K)` in place of an embedding, and the embedding `(B, D)` as an extra."""
         embedding = self.trunk(tokens, present).embedding
-        if self.log_temperature is None:
+        if self.log_temperature is None or self.gain is None:
             link = nn.functional.normalize(embedding, dim=1) @ self.classes.T
         else:
-            link = cosine_logits(embedding, self.encoded_classes(self.classes), self.log_temperature.exp())
-        return Fused(link, extras={"embedding": embedding})
+            cosines = cosine_logits(embedding, self.encoded_classes(self.classes), self.log_temperature.exp())
+            link = self.gain * cosines
+        return Fused(link + self.bias, extras={EMBEDDING: embedding})

@@ -43,7 +43,10 @@ class GatedBottleneck(nn.Module):
 
 
 class Stream(nn.Module):
-    """One modality's tokens read into L latents, `z = q + A(q, x)`, of learned queries q: `(B, L, D)`."""
+    """One modality's tokens read into L latents, `z = LN(q + A(q, h(x)))`, of learned queries q: `(B, L, D)`.
+
+    A is the cross-attention of MM-Lego (`fusion.attention`), in heads of width 8, and h its entrance of tokens.
+    """
 
     def __init__(self, width: int, slots: int, *, latents: int, latent_width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -64,9 +67,10 @@ class Ssma(nn.Module):
     The streams give every modality the same L places, which is what the feature maps of two registered cameras have by
     nature; the gate acts in each place on the channels of all modalities. An absent modality's channels are zeros.
     Extras: `stream m`, the mean of `z_m` over L, `(B, D)`, NaN where m is absent; `gate m`, the mean of its gate,
-    `(B,)`.
+    `(B,)`, NaN in the same places.
 
-    Deviations: maps of single places, where the paper convolves over 3 x 3; no batch norm after the map, because the
+    Deviations: one fusion at the end, where the paper has two more at skips of its decoder, with losses at several
+    resolutions; maps of single places, where the paper convolves over 3 x 3; no batch norm after the map, because the
     head normalises and a forward pass may change no state.
 
     Args:
@@ -102,6 +106,6 @@ class Ssma(nn.Module):
             parts.append(torch.where(here, read, torch.zeros_like(read)))
             extras[STREAM + name] = torch.where(present[:, [m]], read.mean(1), torch.nan)
         fused, gate = self.bottleneck(torch.cat(parts, -1))  # (B, L, D), (B, L, M D)
-        for name, own in zip(self.names, gate.chunk(len(self.names), -1), strict=True):
-            extras[GATE + name] = own.mean((1, 2))
+        for m, (name, own) in enumerate(zip(self.names, gate.chunk(len(self.names), -1), strict=True)):
+            extras[GATE + name] = torch.where(present[:, m], own.mean((1, 2)), torch.nan)
         return Fused(fused.mean(1), extras=extras)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 class TransformerLayer(nn.Module):
     """Pre-norm transformer layer: `x <- x + A(LN x, LN c)`, then `x <- x + W_2 gelu(W_1 LN x)`.
 
-    `A` is `softmax(Q K' / sqrt(E)) V` in `heads` heads, then a linear map; `c` is x itself, or the context. A masked
+    `A` is `softmax(Q K' / sqrt(E)) V` in `heads` heads, then a linear map; `c` is x itself, or the context, under the
+    same norm. A masked
     token is never attended to; its own place is computed and means nothing.
 
     Source: Vaswani et al., NeurIPS 2017, section 3; the norms come first, as in ViT (ICLR 2021).
@@ -25,7 +26,7 @@ class TransformerLayer(nn.Module):
         super().__init__()
         check_heads(width, heads)
         self.heads = heads
-        self.query_norm, self.context_norm, self.norm = (nn.LayerNorm(width) for _ in range(3))
+        self.read_norm, self.norm = (nn.LayerNorm(width) for _ in range(2))
         self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
         self.forward_layer = nn.Sequential(
@@ -35,7 +36,7 @@ class TransformerLayer(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Let the tokens `(B, T, D)` attend to each other where `mask` `(B, T)` is True; return `(B, T, D)`."""
-        normed = self.query_norm(hidden)
+        normed = self.read_norm(hidden)
         return self._updated(hidden, normed, normed, mask)
 
     def across(self, hidden: Tensor, context: Tensor, mask: Tensor) -> Tensor:
@@ -43,7 +44,7 @@ class TransformerLayer(nn.Module):
 
         A patient without any token in the context is returned as it was.
         """
-        changed = self._updated(hidden, self.query_norm(hidden), self.context_norm(context), mask)
+        changed = self._updated(hidden, self.read_norm(hidden), self.read_norm(context), mask)
         return torch.where(mask.any(1)[:, None, None], changed, hidden)
 
     def _updated(self, hidden: Tensor, query: Tensor, context: Tensor, mask: Tensor) -> Tensor:

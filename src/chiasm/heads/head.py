@@ -34,7 +34,7 @@ class Head(nn.Module):
         return HEADS[self.kind].loss(output, value, event)
 
     def losses(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
-        """Loss of each patient, `(B,)`, whose `exp(-loss)` is the likelihood; NaN without a say, as of the censored."""
+        """Loss of each patient, `(B,)`; NaN for whom there is none, as for the censored."""
         return HEADS[self.kind].losses(output, value, event)
 
 

@@ -54,7 +54,7 @@ class HeadKind(ABC):
         """Mean loss of outputs `(B, K)`, a finite scalar; `value` and `event` are as `target_tensors` gives them."""
 
     def losses(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
-        """Loss of each patient, `(B,)`, whose `exp(-loss)` is the patient's likelihood; NaN for whom there is none.
+        """Loss of each patient, `(B,)`, of which `loss` is a mean; NaN for whom there is none.
 
         Here what `loss` says of each patient alone, which a kind that compares patients has to override.
         """

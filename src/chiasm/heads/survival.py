@@ -24,11 +24,16 @@ class HazardHead(HeadKind):
         return cox_loss(output, value, event)
 
     def losses(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
-        """Term of the log partial likelihood of each patient with an event, in the risk set of these patients."""
+        """Term of the log partial likelihood of each patient with an event, in the risk set of these patients.
+
+        Events at one time have the mean of their terms, which Efron's formula gives to no one of them in particular.
+        """
         each = output.new_full((len(output),), torch.nan)
         if bool(event.any()):
             terms, rows = _terms(output, value, event)
-            each[rows] = terms.to(each.dtype)
+            _, group, ties = torch.unique_consecutive(value[rows], return_inverse=True, return_counts=True)
+            mean = terms.new_zeros(ties.shape).index_add(0, group, terms) / ties
+            each[rows] = mean[group].to(each.dtype)
         return each
 
     def frame(self, link: Array, response: Calibrated) -> pd.DataFrame:

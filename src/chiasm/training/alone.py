@@ -47,8 +47,8 @@ class WithAlone(Objective):
 class OnlyAlone(Objective):
     """The losses of the modalities' own heads, in training and in validation, each over the patients who have it.
 
-    Branches that share no parameter learn side by side as each would by itself: the gradient of a branch is that of its
-    own loss.
+    Branches that share no parameter learn side by side: the gradient of a branch is that of its own loss. It is clipped
+    together with those of the others, as in every training here.
     """
 
     def losses(self, network: Network, batch: Batch, link: Tensor, fused: Fused) -> dict[str, Tensor]:

@@ -17,8 +17,9 @@ class InverseEffectiveness(Hook):
 
     `p_b` is the likelihood of a patient's outcome by the network and `p_bm` by the head of m alone: the probability of
     the true class; `exp(-loss)` of labels and numbers; of survival the probability that the patient with an event is
-    the one among those at risk in the batch who have m; who is censored counts only there. For patients who have all
-    modalities rho is the paper's `mean_m(s_m) / s`, the sums over the batch. In a batch without such patients k is one.
+    the one among the patients b at risk; who is censored counts only there, and the latest events, with few left at
+    risk, count most. For patients who have all modalities rho is the paper's `mean_m(s_m) / s`, the sums over the
+    batch. In a batch without such patients nothing is changed.
 
     Source: IEMF, arXiv 2505.10176. Deviation: `strength` is ours; at 0, and without noise, nothing is changed. The
     noise that the released code adds to the scaled gradient, `N(0, std(g)^2)`, is off unless asked for, because it has
@@ -26,7 +27,7 @@ class InverseEffectiveness(Hook):
 
     Args:
         layer: name of the fusion layer in the network, as in "fusion.fuse".
-        strength: 1 in the paper.
+        strength: 1 in the paper; above 1 the layer could go uphill.
         noise: add the noise.
     """
 
@@ -35,7 +36,10 @@ class InverseEffectiveness(Hook):
 
     def __call__(self, step: Step) -> None:
         """Scale the gradients."""
-        coefficient = effectiveness_coefficient(effectiveness(step), self.strength)
+        rho = effectiveness(step)
+        if rho is None:
+            return
+        coefficient = effectiveness_coefficient(rho, self.strength)
         for name, parameter in step.network.named_parameters():
             if name.startswith(f"{self.layer}.") and parameter.grad is not None:
                 spread = parameter.grad.std(correction=0)
@@ -44,9 +48,9 @@ class InverseEffectiveness(Hook):
                     parameter.grad.add_(torch.randn_like(parameter.grad) * spread)
 
 
-def effectiveness_coefficient(rho: float | None, strength: float) -> float:
-    """Return `1 + strength tanh(1 - rho)`, which falls with rho and is one at rho = 1; one where rho is None."""
-    return 1.0 if rho is None else 1.0 + strength * math.tanh(1.0 - rho)
+def effectiveness_coefficient(rho: float, strength: float) -> float:
+    """Return `1 + strength tanh(1 - rho)`, which falls with rho through one at rho = 1 towards `1 - strength`."""
+    return 1.0 + strength * math.tanh(1.0 - rho)
 
 
 def effectiveness(step: Step) -> float | None:

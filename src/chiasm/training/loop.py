@@ -6,6 +6,7 @@ Resuming is exact: stopped at any moment and resumed equals uninterrupted.
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import math
 from collections.abc import Sequence
@@ -55,11 +56,14 @@ def train(
     names = [phase.name for phase in phases]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"a training needs phases of different names, not {', '.join(names) or 'none at all'}")
+    options = []
     for phase in phases:
         with phase.only(network) as trained:
             if not trained:
                 raise ValueError(f"the phase '{phase.name}' trains no parameter: look at its `trainable`")
-    options = [[phase.name, asdict(phase.options)] for phase in phases]
+            learned = [name for name, own in network.named_parameters() if own.requires_grad]
+        parts = [described(part) for part in (phase.objective, *phase.hooks)]
+        options.append([phase.name, asdict(phase.options), learned, parts])
     made_for = json.dumps([seed, options, examples.digest()])
     file = None if checkpoint is None else Checkpoint(checkpoint, names, made_for)
     state = None if file is None else file.read()
@@ -70,6 +74,13 @@ def train(
         state = None
     network.eval().cpu()
     return tuple(finished)
+
+
+def described(part: object) -> list[Any]:
+    """Return the class of an objective or a hook and its options, the numbers and words that it was made with."""
+    asked = inspect.signature(type(part)).parameters
+    own = {name: value for name, value in vars(part).items() if isinstance(value, str | int | float | bool)}
+    return [type(part).__name__, {name: value for name, value in own.items() if name in asked}]
 
 
 def _phase(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -22,10 +22,11 @@ class MaskedTokens(Objective):
 
     Args:
         share: share of each patient's tokens that is seen.
+        spread: variance of each modality's tokens in the training set, above zero.
     """
 
-    def __init__(self, share: float) -> None:
-        self.share = share
+    def __init__(self, share: float, spread: Mapping[str, float]) -> None:
+        self.share, self.spread = share, spread
 
     def __call__(self, network: Network, batch: Batch) -> Computed:
         """Draw, reconstruct and compare."""
@@ -49,4 +50,4 @@ class MaskedTokens(Objective):
         seen = {name: part.to(batch.present.device) for name, part in zip(fusion.names, kept, strict=True)}
         asked = {name: own[name].mask & ~seen[name] for name in fusion.names}
         found, first = fusion.reconstruct(own, seen, asked)
-        return reconstruction_loss(own, found, asked), first
+        return reconstruction_loss(own, found, asked, self.spread), first

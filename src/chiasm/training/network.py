@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from chiasm.compute.isolation import threads_for
 from chiasm.heads.head import Head
-from chiasm.protocols import Fused
+from chiasm.protocols import EMBEDDING, Fused
 from chiasm.tokens import Packed, Tokens
 from chiasm.training.batches import reading_batches, take, total_lengths
 
@@ -54,8 +54,11 @@ def predict_link(
 def predict_embedding(
     network: Network, tokens: Mapping[str, Packed], present: np.ndarray, device: str = "cpu"
 ) -> np.ndarray:
-    """Compute the embedding of every patient in evaluation mode, the input of the head: `(B, D)` float64."""
-    return _predict(network, tokens, present, device, lambda link, fused: fused.embedding)
+    """Compute the embedding of every patient in evaluation mode: `(B, D)` float64.
+
+    It is the input of the head, or the extra "embedding" of a fusion that returns the link itself.
+    """
+    return _predict(network, tokens, present, device, lambda link, fused: fused.extras.get(EMBEDDING, fused.embedding))
 
 
 def _predict(

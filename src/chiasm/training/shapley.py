@@ -20,7 +20,8 @@ def shapley_links(network: Network, batch: Batch, link: Tensor) -> Tensor:
 
     `f(S)` is the network's link of the patient when only S is present, and P what the patient has; an absent modality
     brings nothing, so that the sum over all coalitions is that over those of P. `sum_m phi_m` is `link` (completeness).
-    The muted passes run in evaluation mode: what dropout hides in the whole is no difference between coalitions.
+    The muted passes run in evaluation mode, so that coalitions differ by their modalities alone; only the whole, which
+    is the link that is trained, has dropout.
 
     Source: Li et al., "Boosting Multi-modal Model Performance with Adaptive Gradient Modulation", ICCV 2023, whose
     `phi_a = (f(a, v) - f(0, v) + f(a, 0)) / 2` for two modalities this is; zeros there are absence here.

@@ -16,7 +16,7 @@ ROWS = by_name((
     ),
     Row(
         "iemf", "balance.iemf:IEMFRecipe", "balance",
-        "two modalities or more, some patients with two",
+        "two modalities or more, ten patients with two",
         Citation(
             "Incorporating brain-inspired mechanisms for multimodal learning in artificial intelligence",
             "arXiv", 2025, "https://arxiv.org/abs/2505.10176",

@@ -18,7 +18,7 @@ from chiasm.training.shapley import MOST_MODALITIES
 
 @dataclass(frozen=True)
 class AGMRecipe(ConcatenatedRecipe):
-    """One network whose gradients through each modality's part of the link are scaled: who is ahead learns slower.
+    """One network whose gradients through each modality's part of the link are scaled: who gains learns more slowly.
 
     Args:
         modality: the one modality to read, which has no other to be ahead of; empty: all.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from chiasm.artifact import storable
 from chiasm.fitting.base import Training
 from chiasm.fitting.network_recipe import NetworkRecipe
-from chiasm.fitting.neural import Shapes, check_size, new_network, prepare
+from chiasm.fitting.neural import Prepared, Shapes, check_size, new_network, prepare
 from chiasm.fusion.concatenated import Concatenated
 from chiasm.heads.head import output_width
 from chiasm.heads.response import Response
@@ -41,19 +41,17 @@ class ConcatenatedRecipe(NetworkRecipe):
         dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`.
     """
 
-    @property
     def branches_have_heads(self) -> bool:
-        """True if the training needs a head for each modality."""
+        """Return whether the training needs a head for each modality."""
         return False
 
-    @property
-    def branches_rebuild(self) -> bool:
-        """True if the training needs branches that rebuild their tokens."""
+    def branches_rebuild(self, data: Prepared) -> bool:
+        """Return whether the training needs branches that rebuild their tokens."""
         return False
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Create the network, train and calibrate it."""
         data = prepare(training)
-        outputs = output_width(training.target) if self.branches_have_heads else 0
-        design = ConcatenatedDesign(self.latent_width, outputs, self.branches_rebuild)
+        outputs = output_width(training.target) if self.branches_have_heads() else 0
+        design = ConcatenatedDesign(self.latent_width, outputs, self.branches_rebuild(data))
         return self.trained(training, data, design, new_network(training, data, design, self.dropout))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,12 +19,14 @@ class IEMFRecipe(ConcatenatedRecipe):
     """One network with a head for each modality; how well these do sets the rate of the layer that joins them.
 
     Args:
-        modality: the one modality to read, whose fusion layer then learns at its own rate; empty: all.
+        modality: the one modality to read, where nothing is scaled; empty: all.
         latent_width, dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in
             `ConcatenatedRecipe`.
-        strength: how far the rate departs from its own; 0: not at all.
+        strength: how far the rate departs from its own, 0 to 1; 0: not at all.
         noise: add noise of the gradient's own spread to it, as the released code does.
     """
+
+    needs_pairs: ClassVar[bool] = True
 
     strength: float = 1.0
     noise: bool = False
@@ -34,12 +35,11 @@ class IEMFRecipe(ConcatenatedRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 <= self.strength < math.inf:
-            raise ValueError(f"strength is {self.strength}, and must be 0 or more, and finite")
+        if not 0.0 <= self.strength <= 1.0:
+            raise ValueError(f"strength={self.strength} is not known: it lies between 0 and 1")
 
-    @property
     def branches_have_heads(self) -> bool:
-        """True: their likelihoods are what is compared."""
+        """Return True: their likelihoods are what is compared."""
         return True
 
     def phases(self, data: Prepared) -> tuple[Phase, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from chiasm.fitting.base import Training, choice
-from chiasm.fitting.neural import Design, Prepared, finish, parameter_count
+from chiasm.fitting.neural import Design, Prepared, finish
 from chiasm.fitting.row import Row
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
@@ -25,9 +25,9 @@ JOINT = ("all", "fusion")
 class StagedRecipe(ConcatenatedRecipe):
     """Stages of one training: branches on their own tokens, if asked; each branch on the target; all of the network.
 
-    The branches share no parameter, so that in a step of the second stage each learns as it would by itself.
-
-    All stages together have the epochs of one training, and so its steps. What they took is in the model's notes.
+    The branches share no parameter, and in the second stage learn side by side, each on its own loss. All stages
+    together have the epochs of one training, and so its steps; what they took is in the model's notes. The first stage
+    is left out where no patient has two tokens of a modality, one of which could be hidden.
 
     Args:
         modality: the one modality to read, which is trained alone and then with the head; empty: all.
@@ -49,22 +49,29 @@ class StagedRecipe(ConcatenatedRecipe):
         check_chance("unimodal", self.unimodal)
         check_chance("rebuild", self.rebuild)
         choice("joint", self.joint, JOINT)
-        if self.unimodal + self.rebuild >= 1.0:
-            raise ValueError("unimodal and rebuild are shares of the epochs, and leave none for the joint stage")
+        if sum(self._shares()) >= self.epochs:
+            raise ValueError(f"unimodal and rebuild leave none of the {self.epochs} epochs for the joint stage")
+        if self.joint == "fusion" and not self._shares()[1]:
+            raise ValueError(
+                "joint=fusion leaves branches untrained that no stage has trained: raise unimodal or epochs"
+            )
 
-    @property
+    def _shares(self) -> tuple[int, int]:
+        """Return the epochs of the two stages before the joint one."""
+        return round(self.epochs * self.rebuild), round(self.epochs * self.unimodal)
+
     def branches_have_heads(self) -> bool:
-        """True: each modality is trained alone."""
-        return True
+        """Return True if there is a stage in which each modality is trained alone."""
+        return self._shares()[1] > 0
 
-    @property
-    def branches_rebuild(self) -> bool:
-        """True if branches rebuild their tokens first."""
-        return self.rebuild > 0.0
+    def branches_rebuild(self, data: Prepared) -> bool:
+        """Return True if there is a stage of rebuilding, and a patient with two tokens of a modality, one to hide."""
+        return self._shares()[0] > 0 and any((packed.lengths > 1).any() for packed in data.tokens.values())
 
     def phases(self, data: Prepared) -> tuple[Phase, ...]:
-        """Return the stages that have an epoch; the joint one is always there."""
-        first, second = int(self.epochs * self.rebuild), int(self.epochs * self.unimodal)
+        """Return the stages that have an epoch; the joint one, which is always there, has what they leave."""
+        first, second = self._shares()
+        first = first if self.branches_rebuild(data) else 0
         before = replace(self.training_options, modality_dropout=0.0)
         stages = (
             ("rebuild", first, Rebuilding(), _starts("entrances", "branches", "rebuild")),
@@ -84,16 +91,17 @@ class StagedRecipe(ConcatenatedRecipe):
     ) -> tuple[Predictor, Response]:
         """Train stage by stage, and note the steps that each took of the budget."""
         phases = self.phases(data)
-        histories = self.run(training, data, network, phases) if parameter_count(network) else ()
+        histories = self.run(training, data, network, phases)
         return finish(training, data, network, design, steps_of(phases, histories, self.epochs))
 
 
 def steps_of(phases: tuple[Phase, ...], histories: tuple[History, ...], epochs: int) -> dict[str, float]:
-    """Return the steps that each phase took, their sum, and the budget: those of so many epochs."""
-    notes = {f"steps of {phase.name}": float(own.steps) for phase, own in zip(phases, histories, strict=True)}
+    """Return the steps by which each phase changed something, their sum, and the budget: those of so many epochs."""
+    taken = [float(own.steps - own.skipped_steps) for own in histories]
+    notes = {f"steps of {phase.name}": own for phase, own in zip(phases, taken, strict=True)}
     run = [own for own in histories if own.validation]
     each = run[0].steps / len(run[0].validation) if run else 0.0
-    return {**notes, "steps taken": float(sum(own.steps for own in histories)), "step budget": epochs * each}
+    return {**notes, "steps taken": sum(taken), "step budget": epochs * each}
 
 
 def _starts(*parts: str) -> Callable[[str], bool]:

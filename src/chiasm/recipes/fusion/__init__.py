@@ -44,7 +44,7 @@ ROWS = by_name((
     ),
     Row(
         "cmta", "fusion.cmta:CmtaRecipe", "fusion",
-        "two modalities or more, some patients with two",
+        "two modalities or more, ten patients with two",
         Citation(
             "Cross-Modal Translation and Alignment for Survival Analysis",
             "ICCV", 2023, "https://arxiv.org/abs/2309.12855",
@@ -53,7 +53,7 @@ ROWS = by_name((
     ),
     Row(
         "ssma", "fusion.ssma:SsmaRecipe", "fusion",
-        "two modalities or more, some patients with two",
+        "two modalities or more, ten patients with two",
         Citation(
             "Self-Supervised Model Adaptation for Multimodal Semantic Segmentation",
             "IJCV", 2019, "https://arxiv.org/abs/1808.03833",

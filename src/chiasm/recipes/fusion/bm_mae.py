@@ -5,15 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+import torch
+
 from chiasm.artifact import storable
+from chiasm.fitting.base import Training
 from chiasm.fitting.network_recipe import NetworkRecipe
-from chiasm.fitting.neural import Prepared, Shapes, check_size, check_sizes
+from chiasm.fitting.neural import Prepared, Shapes, check_size, check_sizes, new_network, prepare
 from chiasm.fitting.row import Row
 from chiasm.fusion.masked_trunk import DECODER, MaskedTrunk
 from chiasm.fusion.transformer import check_heads
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
 from chiasm.recipes.fusion import ROWS
 from chiasm.training import Phase
 from chiasm.training.masked_tokens import MaskedTokens
+
+READ_AT_ONCE = 256  # patients
 
 
 @storable("bm-mae")
@@ -28,7 +36,8 @@ class MaskedTrunkDesign:
 
     def __post_init__(self) -> None:
         check_sizes(1, self.latent_width, self.depth, self.heads)
-        check_size("decoder_depth", self.decoder_depth, 64)
+        if self.decoder_depth:  # 0: there is no decoder
+            check_size("decoder_depth", self.decoder_depth, 64)
         check_heads(self.latent_width, self.heads)
 
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> MaskedTrunk:
@@ -46,8 +55,8 @@ class BmMaeRecipe(NetworkRecipe):
     Args:
         latent_width, depth, heads: D, layers of the trunk, and attention heads of a layer.
         decoder_depth: layers of the decoder.
-        seen: share of a patient's tokens that the trunk sees in the first phase.
-        base_epochs: epochs of the first phase; 0 leaves it out.
+        seen: share of a patient's tokens that the trunk sees in the first phase, rounded to tokens, at least one.
+        base_epochs: epochs of the first phase; 0 leaves it out, as where no patient has a token to hide.
         dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`.
     """
 
@@ -61,6 +70,7 @@ class BmMaeRecipe(NetworkRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_size("decoder_depth", self.decoder_depth, 64)
         _ = self.design()  # refuses invalid sizes
         if not 0 < self.seen < 1:
             raise ValueError(f"seen={self.seen} is not known: it lies between 0 and 1, both left out")
@@ -70,12 +80,46 @@ class BmMaeRecipe(NetworkRecipe):
         """Return the sizes of the network."""
         return MaskedTrunkDesign(self.latent_width, self.depth, self.heads, self.decoder_depth)
 
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Create the network, with a decoder where there is something to reconstruct, train and calibrate it."""
+        data, design = prepare(training), self.design()
+        if not self.reconstructs(data):
+            design = replace(design, decoder_depth=0)
+        return self.trained(training, data, design, new_network(training, data, design, self.dropout))
+
+    def reconstructs(self, data: Prepared) -> bool:
+        """Return whether there is a first phase: a patient from whose tokens `seen` hides one."""
+        tokens = np.sum([packed.lengths for packed in data.tokens.values()], axis=0)
+        return self.base_epochs > 0 and bool((np.round(self.seen * tokens).clip(1) < tokens).any())
+
     def phases(self, data: Prepared) -> tuple[Phase, ...]:
         """Return the reconstruction, which reads no label and drops no modality, and the training on the target."""
-        masked = replace(self.training_options, epochs=self.base_epochs, modality_dropout=0.0)
-        first = Phase(masked, MaskedTokens(self.seen), trainable=_of_fusion, name="reconstruct")
         target = Phase(self.training_options, trainable=lambda name: not _of_decoder(name))
-        return (first, target) if self.base_epochs else (target,)
+        if not self.reconstructs(data):
+            return (target,)
+        masked = replace(self.training_options, epochs=self.base_epochs, modality_dropout=0.0)
+        objective = MaskedTokens(self.seen, spreads(data))
+        return Phase(masked, objective, trainable=_of_fusion, name="reconstruct"), target
+
+
+def spreads(data: Prepared) -> dict[str, float]:
+    """Return the variance of each modality's tokens, the mean over its columns, over patients not held out.
+
+    One of constant tokens has 1.
+    """
+    rows = np.flatnonzero(~data.held_out)
+    rows = rows if len(rows) else np.arange(len(data.held_out))
+    found = {}
+    for name, packed in data.tokens.items():
+        total, square, count = torch.zeros(packed.width).double(), torch.zeros(packed.width).double(), 0
+        for start in range(0, len(rows), READ_AT_ONCE):
+            tokens = packed.take(rows[start : start + READ_AT_ONCE])
+            values = tokens.values[tokens.mask].double()
+            total, square, count = total + values.sum(0), square + values.square().sum(0), count + len(values)
+        mean = total / max(count, 1)
+        variance = float((square / max(count, 1) - mean * mean).mean())
+        found[name] = variance if variance > 1e-12 else 1.0
+    return found
 
 
 def _of_fusion(name: str) -> bool:

@@ -59,6 +59,8 @@ class CmtaRecipe(NetworkRecipe):
         alignment: weight of the alignment loss; the paper's alpha.
     """
 
+    needs_pairs: ClassVar[bool] = True
+
     depth: int = 1
     heads: int = 4
     alignment: float = 1.0

@@ -17,8 +17,7 @@ from chiasm.fitting.row import Row
 from chiasm.fusion.ssma import STREAM, Ssma
 from chiasm.protocols import Fused
 from chiasm.recipes.fusion import ROWS
-from chiasm.training import Batch, Network, Objective, Phase
-from chiasm.training.objective import upon_offset
+from chiasm.training import Batch, Network, Objective, Phase, TargetTensors
 
 FINE = 0.1  # of the learning rate, in the last phase
 
@@ -50,29 +49,38 @@ class EachAlone(Objective):
 
     def losses(self, network: Network, batch: Batch, link: Tensor, fused: Fused) -> dict[str, Tensor]:
         """Return one term; zero for a batch whose patients have nothing."""
-        found = []
-        for stream in (own for name, own in fused.extras.items() if name.startswith(STREAM)):
-            here = ~torch.isnan(stream[:, 0])
-            if bool(here.any()):
-                own = network.head(stream[here])
-                own = own if batch.offset is None else own + batch.offset[here]
-                target = batch.target
-                found.append(network.head.loss(own, target.value[here], target.event[here]))
+        found = [
+            network.head.loss(own, target.value, target.event) for own, target in _alone(network, batch, fused).values()
+        ]
         return {"streams": torch.stack(found).mean() if found else link.sum() * 0.0}
 
     def validation(self, network: Network, batches: Iterable[Batch]) -> float:
-        """Return the mean of the batches' terms, weighted by their patients."""
-        total, count = 0.0, 0
+        """Return the mean over the modalities of the loss of all held-out patients who have each."""
+        links: dict[str, list[Tensor]] = {}
+        targets: dict[str, list[TargetTensors]] = {}
         for batch in batches:
-            link, fused = upon_offset(network, batch)
-            total += float(self.losses(network, batch, link, fused)["streams"]) * len(batch)
-            count += len(batch)
-        return total / max(1, count)
+            for name, (own, target) in _alone(network, batch, network(batch.tokens, batch.present)[1]).items():
+                links.setdefault(name, []).append(own.cpu())
+                targets.setdefault(name, []).append(target.to("cpu"))
+        losses = [self.validated(network, torch.cat(links[name]), TargetTensors.of(targets[name])) for name in links]
+        return sum(losses) / max(1, len(losses))
+
+
+def _alone(network: Network, batch: Batch, fused: Fused) -> dict[str, tuple[Tensor, TargetTensors]]:
+    """Return the head's link on each stream, of the patients who have it and upon their offset, and their targets."""
+    found = {}
+    for name, stream in fused.extras.items():
+        here = ~torch.isnan(stream[:, 0]) if name.startswith(STREAM) else torch.zeros(1, dtype=torch.bool)
+        if bool(here.any()):
+            own = network.head(stream[here])
+            own = own if batch.offset is None else own + batch.offset[here]
+            found[name] = own, TargetTensors(batch.target.value[here], batch.target.event[here])
+    return found
 
 
 @dataclass(frozen=True)
 class SsmaRecipe(NetworkRecipe):
-    """SSMA: streams alone, then gate and map on frozen streams, then all at a tenth of the rate.
+    """SSMA: streams alone, then gate, map and head on frozen streams, then all at a tenth of the rate.
 
     Args:
         latents, latent_width, heads: L, D, and attention heads of a stream.
@@ -81,6 +89,8 @@ class SsmaRecipe(NetworkRecipe):
         dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`; of
             each phase.
     """
+
+    needs_pairs: ClassVar[bool] = True
 
     latents: int = 16
     heads: int = 4

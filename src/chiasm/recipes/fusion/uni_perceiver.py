@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from chiasm.artifact import storable
 from chiasm.fitting.base import Training, choice
@@ -66,11 +66,16 @@ class UniPerceiverRecipe(NetworkRecipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         choice("classes", self.classes, ("trunk", "free"))
-        check_sizes(1, self.latent_width, self.depth, self.heads)
-        check_heads(self.latent_width, self.heads)
+        _ = self.design_for(1)  # refuses invalid sizes
+
+    def design_for(self, outputs: int) -> UniPerceiverDesign:
+        """Return the sizes of the network for a target of so many outputs."""
+        return UniPerceiverDesign(outputs, self.latent_width, self.depth, self.heads, self.classes == "free")
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Create the network for the target's outputs, train and calibrate it."""
-        data, outputs = prepare(training), output_width(training.target)
-        design = UniPerceiverDesign(outputs, self.latent_width, self.depth, self.heads, self.classes == "free")
-        return self.trained(training, data, design, new_network(training, data, design, self.dropout))
+        data, design = prepare(training), self.design_for(output_width(training.target))
+        network = new_network(training, data, design, self.dropout)
+        if training.offset is not None:
+            cast(UniPerceiver, network.fusion).start_at_zero()
+        return self.trained(training, data, design, network)
