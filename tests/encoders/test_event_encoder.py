@@ -134,6 +134,11 @@ def test_summaries_are_those_told_by_hand() -> None:
     first = table.iloc[0]
     assert [first[f"K {name}"] for name in ("last", "mean", "min", "max", "present", "varies")] == [3, 4, 3, 5, 1, 1]
     assert first["K slope"] == pytest.approx(np.polyfit([1, 3, 5], [4, 5, 3], 1)[0])
+    assert [first[f"K {name}"] for name in ("first", "sum", "late", "since")] == [4, 12, 3, 0]
+    assert (
+        first["K sd"] == pytest.approx(np.std([4, 5, 3])) and first["drug since"] == 3 and np.isnan(first["drug late"])
+    )
+    assert table.loc[1, ["K first", "K sum", "K late", "K since", "K sd"]].tolist() == [4, 4, 4, 0, 0]
     assert first["K count"] == np.log1p(3) and first["events"] == np.log1p(4) and first["drug present"] == 1
     assert np.isnan(first["drug last"]) and table.loc[1, "drug count"] == 0
     assert table.loc[1, ["K slope", "K varies", "events"]].tolist() == [0, 0, np.log1p(1)]
@@ -143,6 +148,9 @@ def test_features_leave_out_what_says_nothing() -> None:
     names = TRAINED.scaler.columns if TRAINED.scaler else ()
     assert "age last" in names and "age mean" not in names  # measured once: the same column
     assert "age present" not in names and "drug last" not in names  # everybody has one; it has no value
+    whole = TRAINED.unscaled(cohort(5))
+    assert whole.shape == (5, len(names)) and np.isnan(whole).any()  # in their own units, for trees
+    assert np.nanmax(whole[:, names.index("glucose last")]) > 50
     assert "glucose slope" in names and TRAINED.features(cohort(5)).shape == (5, len(names))
 
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.artifact import storable
 from chiasm.cohort import Outcome
-from chiasm.encoders.table.scaling import Columns, Projection, numeric, select
+from chiasm.encoders.table.scaling import Columns, HasUnscaled, Projection, numeric, select
 from chiasm.encoders.table.table import TableEncoder, as_text, written
 from chiasm.fitting.inner_choice import PENALTIES, ROUNDS, Chosen, choose_penalty, choose_trees
 from chiasm.linear.boosted_trees import BoostedTrees
@@ -26,6 +25,7 @@ from chiasm.linear.shared_rows import Rows, mapped
 Array = NDArray[np.float64]
 KERNEL_COMPONENTS = 64
 WIDE = 128  # up to this many columns trees read the columns themselves, beyond it principal components
+WIDE_RECORDS = 1024  # the same for summaries of records, of which each code has thirteen
 TREE_COMPONENTS = 64
 SETTINGS = len(WIDTHS) * len(PENALTIES) + len(ROUNDS)
 
@@ -104,8 +104,10 @@ class TreeInputs:
         return len(self.features.scaler.columns) + sum(map(len, levels.values()))
 
 
-def unscaled(features: Any, raw: pd.DataFrame) -> Array:
+def unscaled(features: Any, raw: Any) -> Array:
     """Return unscaled columns `(n, F)`: numbers, and a 0/1 column for each category kept at fit; NaN if missing."""
+    if isinstance(features, HasUnscaled):
+        return features.unscaled(raw)
     if isinstance(features, Columns):
         assert features.scaler is not None  # it is fitted
         return numeric(select(raw, features.scaler.columns))
@@ -162,6 +164,8 @@ def bent_rivals(part: Part, raw: Any, linear: Chosen) -> list[tuple[Any, Chosen]
 
 def tree_inputs(part: Part) -> TreeInputs:
     """Choose what trees read of a modality, without a look at its outcomes."""
+    if isinstance(part.features, HasUnscaled) and 0 < part.width <= WIDE_RECORDS:
+        return TreeInputs(part.features, None)
     if part.columns and isinstance(part.features, Columns | TableEncoder) and part.width <= WIDE:
         return TreeInputs(part.features, None)
     return TreeInputs(part.features, first_components(part.projection, TREE_COMPONENTS))

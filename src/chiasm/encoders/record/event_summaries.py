@@ -74,16 +74,20 @@ def shared_codes(raw: Sequence[Events], share: float, most: int) -> tuple[str, .
 
 
 def summaries(events: KnownEvents, patients: int, vocabulary: Sequence[str]) -> pd.DataFrame:
-    """Summarise each patient in a row; per code: log(1 + count), present, last, mean, min, max, slope per hour, varies.
+    """Summarise each patient in a row, by code and in all.
 
-    The values of a code that a patient lacks are NaN. A slope that cannot be estimated (one time only) is 0, and
-    `varies` distinguishes it from a flat one. `events` is log(1 + number of events).
+    Per code: log(1 + count), present, first, last, mean, min, max, sum, sd, slope per hour, varies; `late`, the mean in
+    the last quarter of the patient's record; `since`, the hours from its last event to the last one of any code. The
+    values of a code that a patient lacks are NaN, and `late` is where it has none then. A slope that cannot be
+    estimated (one time only) is 0, and `varies` distinguishes it from a flat one; the sd of one value is 0. `events` is
+    log(1 + number of events).
     """
     size = len(vocabulary)
     groups = patients * size
     group = events.patient * size + events.code
     count = np.bincount(group, minlength=groups).astype(np.float64)
     table = {"count": np.log1p(count), "present": (count > 0).astype(np.float64), **_of_values(events, group, groups)}
+    table |= {"since": _since_last(events, group, patients, size), "late": _late_mean(events, group, patients, size)}
     columns = {"events": np.log1p(count.reshape(patients, size).sum(1))}
     for place, code in enumerate(vocabulary):
         for name, flat in table.items():
@@ -91,11 +95,34 @@ def summaries(events: KnownEvents, patients: int, vocabulary: Sequence[str]) -> 
     return pd.DataFrame(columns)
 
 
+def _late_mean(events: KnownEvents, group: NDArray[np.int64], patients: int, size: int) -> NDArray[np.float64]:
+    """Return the mean of each code's values in the last quarter of a patient's record, `(patients x size,)`, or NaN."""
+    first, last = np.full(patients, np.inf), np.full(patients, -np.inf)
+    np.minimum.at(first, events.patient, events.hours)
+    np.maximum.at(last, events.patient, events.hours)
+    start, stop = first[events.patient], last[events.patient]
+    own = (events.hours >= stop - 0.25 * (stop - start)) & ~np.isnan(events.values)
+    many = np.bincount(group[own], minlength=patients * size)
+    total = np.bincount(group[own], events.values[own], patients * size)
+    return np.where(many > 0, total / np.maximum(many, 1), np.nan)
+
+
+def _since_last(events: KnownEvents, group: NDArray[np.int64], patients: int, size: int) -> NDArray[np.float64]:
+    """Return the hours from the last event of each code to the patient's last event, `(patients x size,)`, or NaN."""
+    own, whole = np.full(patients * size, -np.inf), np.full(patients, -np.inf)
+    np.maximum.at(own, group, events.hours)
+    np.maximum.at(whole, events.patient, events.hours)
+    found = np.isfinite(own)
+    return np.where(
+        found, np.repeat(np.where(np.isfinite(whole), whole, 0.0), size) - np.where(found, own, 0.0), np.nan
+    )
+
+
 def _of_values(events: KnownEvents, group: NDArray[np.int64], groups: int) -> dict[str, NDArray[np.float64]]:
     valued = ~np.isnan(events.values)
     order = np.lexsort((events.values[valued], events.hours[valued], group[valued]))
     own, hours, values = group[valued][order], events.hours[valued][order], events.values[valued][order]
-    table = {name: np.full(groups, np.nan) for name in ("last", "mean", "min", "max")}
+    table = {name: np.full(groups, np.nan) for name in ("last", "mean", "min", "max", "first", "sum", "sd")}
     table |= {name: np.zeros(groups) for name in ("slope", "varies")}
     if not len(own):
         return table
@@ -108,8 +135,11 @@ def _of_values(events: KnownEvents, group: NDArray[np.int64], groups: int) -> di
     spread = np.add.reduceat(time**2, starts)
     varies = spread > LEAST_SPREAD
     rise = np.add.reduceat(time * (values - np.repeat(mean, lengths)), starts)
+    table["first"][found] = values[starts]
     table["last"][found] = values[starts + lengths - 1]
     table["mean"][found] = mean
+    table["sum"][found] = mean * lengths
+    table["sd"][found] = np.sqrt(np.add.reduceat((values - np.repeat(mean, lengths)) ** 2, starts) / lengths)
     table["min"][found] = np.minimum.reduceat(values, starts)
     table["max"][found] = np.maximum.reduceat(values, starts)
     table["slope"][found] = np.where(varies, rise / np.where(varies, spread, 1.0), 0.0)

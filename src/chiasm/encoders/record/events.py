@@ -13,7 +13,7 @@ import torch
 from chiasm.artifact import storable
 from chiasm.encoders.record.event_summaries import KnownEvents, shared_codes, summaries
 from chiasm.encoders.record.time_attention import TimeAttention
-from chiasm.encoders.table.scaling import Array, Scaler
+from chiasm.encoders.table.scaling import Array, Scaler, numeric, select
 from chiasm.errors import count
 from chiasm.readers.reading import Events
 from chiasm.tokens import Tokens
@@ -89,7 +89,7 @@ class EventEncoder:
                 "no code is shared by enough patients: write codes without what differs between them, or lower share"
             )
         events = KnownEvents.of(raw, vocabulary)
-        median, scale = _scales(events, len(vocabulary))
+        median, scale = code_scales(events, len(vocabulary))
         read = shared_codes(raw, max(self.common, self.share), self.codes)
         own = summaries(KnownEvents.of(raw, read), len(raw), read) if read else pd.DataFrame(index=range(len(raw)))
         scaler = Scaler.fit(own[_telling(own, max(2, int(np.ceil(self.common * len(raw)))))])
@@ -99,7 +99,7 @@ class EventEncoder:
             read=read,
             median=median,
             scale=scale,
-            grid=_grid(events, self.references),
+            grid=reference_grid(events, self.references),
             scaler=scaler,
         )
 
@@ -116,11 +116,21 @@ class EventEncoder:
 
         Columns that are constant, too rare or duplicates in training are left out.
         """
+        scaler = self._fitted()
+        return scaler(self._summaries(raw)) if self.read else np.zeros((len(raw), 0))
+
+    def unscaled(self, raw: Sequence[Events]) -> Array:
+        """Compute the columns of `features` in their own units, NaN where a patient lacks one: `(n, F)`, for trees."""
+        scaler = self._fitted()
+        return numeric(select(self._summaries(raw), scaler.columns)) if self.read else np.zeros((len(raw), 0))
+
+    def _fitted(self) -> Scaler:
         if self.scaler is None:
             raise ValueError("the events encoder is not fitted: call fit on training rows first")
-        if not self.read:
-            return np.zeros((len(raw), 0))
-        return self.scaler(summaries(KnownEvents.of(raw, self.read), len(raw), self.read))
+        return self.scaler
+
+    def _summaries(self, raw: Sequence[Events]) -> pd.DataFrame:
+        return summaries(KnownEvents.of(raw, self.read), len(raw), self.read)
 
     def encode(self, raw: Sequence[Events]) -> Tokens:
         """Encode records to tokens `(n, references, 2 x codes)`, with the reference hours as `times`."""
@@ -135,8 +145,7 @@ class EventEncoder:
             patients = int(events.patient[-1]) - first + 1
             # Events further than one span before or after the grid are moved to that distance.
             hours = torch.from_numpy(np.clip(events.hours - self.grid[0], -span, 2 * span))
-            scaled = np.arcsinh((events.values - self.median[events.code]) / self.scale[events.code])
-            scaled = torch.from_numpy(np.clip(scaled, -CLIP, CLIP) / 2)
+            scaled = torch.from_numpy(scaled_values(events, self.median, self.scale))
             group = torch.from_numpy((events.patient - first) * size + events.code)
             everything = torch.ones(len(group), dtype=torch.bool)
             with torch.no_grad():
@@ -154,7 +163,14 @@ class EventEncoder:
         return TimeAttention(2 * span, self.window * span / max(1, len(self.grid) - 1)), span
 
 
-def _scales(events: KnownEvents, size: int) -> tuple[Array, Array]:
+def scaled_values(events: KnownEvents, median: Array, scale: Array) -> Array:
+    """Return `clip(asinh((x - median) / scale), -5, 5) / 2` of every value, `(N,)`; NaN where there is none."""
+    scaled = np.arcsinh((events.values - median[events.code]) / scale[events.code])
+    return np.asarray(np.clip(scaled, -CLIP, CLIP) / 2)
+
+
+def code_scales(events: KnownEvents, size: int) -> tuple[Array, Array]:
+    """Return median and scale of each code's values, `(size,)`; an infinite scale without values or spread."""
     median, scale = np.zeros(size), np.full(size, np.inf)
     valued = ~np.isnan(events.values)
     for code in np.unique(events.code[valued]):
@@ -165,7 +181,8 @@ def _scales(events: KnownEvents, size: int) -> tuple[Array, Array]:
     return median, scale
 
 
-def _grid(events: KnownEvents, references: int) -> Array:
+def reference_grid(events: KnownEvents, references: int) -> Array:
+    """Return evenly spaced hours, from the 5th percentile of the first ones to the 95th of the last ones."""
     starts = np.flatnonzero(np.diff(events.patient, prepend=-1))
     first = np.minimum.reduceat(events.hours, starts)
     last = np.maximum.reduceat(events.hours, starts)

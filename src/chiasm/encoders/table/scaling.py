@@ -145,6 +145,13 @@ class HasFeatures(Protocol):
 
 
 @runtime_checkable
+class HasUnscaled(Protocol):
+    """Protocol of features that also give trees columns in their own units, each with a meaning, NaN where missing."""
+
+    def unscaled(self, raw: Any) -> Array: ...
+
+
+@runtime_checkable
 class NamesFeatures(Protocol):
     """Protocol of fitted features whose columns have names that mean the same in another cohort."""
 
