@@ -18,7 +18,7 @@ class Tokens:
     Args:
         values: `(B, T, D)` float. Values where `mask` is False are never read.
         mask: `(B, T)` bool, True for a real token.
-        times: `(B, T)` float, hours since the patient's first record, or None.
+        times: `(B, T)` float, hours on the patient's own clock, or None. Times where `mask` is False are never read.
     """
 
     values: Tensor
@@ -33,7 +33,7 @@ class Tokens:
             )
 
     def where_present(self, present: Tensor) -> Tokens:
-        """Mask the tokens of absent patients, and replace every masked value by zero.
+        """Mask the tokens of absent patients, and replace every masked value and time by zero.
 
         A replaced value has zero gradient and cannot affect the output, be it NaN, 0 or 1e9.
 
@@ -44,7 +44,8 @@ class Tokens:
         if bool(mask.all()):
             return self
         values = torch.where(mask[..., None], self.values, torch.zeros((), dtype=self.values.dtype))
-        return Tokens(values, mask, self.times)
+        times = None if self.times is None else torch.where(mask, self.times, torch.zeros((), dtype=self.times.dtype))
+        return Tokens(values, mask, times)
 
 
 class Packed(Protocol):
@@ -77,11 +78,13 @@ class PackedTokens:
         values: `(sum of T_i, D)` float32.
         offsets: `(B + 1,)` int64; patient i owns `values[offsets[i]:offsets[i + 1]]`, and is absent without a token.
         slots: number of tokens of every present patient if each has its own meaning; 0 for bags.
+        times: `(sum of T_i,)` float32 time of each token, or None.
     """
 
     values: Tensor
     offsets: np.ndarray
     slots: int = 0
+    times: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -105,9 +108,11 @@ class PackedTokens:
         index = np.where(mask, starts[:, None] + steps[None, :], 0)
         if len(self.values) == 0:
             values = self.values.new_zeros((len(rows), longest, self.width))
-        else:
-            values = self.values[torch.from_numpy(index.reshape(-1))].reshape(len(rows), longest, self.width)
-        return Tokens(values, torch.from_numpy(mask))
+            times = None if self.times is None else values.new_zeros((len(rows), longest))
+            return Tokens(values, torch.from_numpy(mask), times)
+        place = torch.from_numpy(index)
+        values = self.values[place.reshape(-1)].reshape(len(rows), longest, self.width)
+        return Tokens(values, torch.from_numpy(mask), None if self.times is None else self.times[place])
 
     def subset(self, rows: np.ndarray) -> PackedTokens:
         """Return the tokens of the patients `rows`, still packed."""
@@ -116,18 +121,27 @@ class PackedTokens:
         lengths = self.lengths[rows]
         starts = np.repeat(self.offsets[:-1][rows] - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
         index = torch.from_numpy(starts + np.arange(int(lengths.sum())))
-        return PackedTokens(self.values[index], np.concatenate([[0], np.cumsum(lengths)]), self.slots)
+        times = None if self.times is None else self.times[index]
+        return PackedTokens(self.values[index], np.concatenate([[0], np.cumsum(lengths)]), self.slots, times)
 
     def shared(self, places: np.ndarray) -> SharedTokens:
         """Let patient i have the tokens at `places[i]` of these, or none where it is -1."""
         nobody = np.concatenate([self.offsets, self.offsets[-1:]])
-        return SharedTokens(PackedTokens(self.values, nobody, self.slots), places)
+        return SharedTokens(PackedTokens(self.values, nobody, self.slots, self.times), places)
 
     @staticmethod
     def scatter(
-        parts: Sequence[np.ndarray], rows: np.ndarray, patients: int, width: int, slots: int = 0
+        parts: Sequence[np.ndarray],
+        rows: np.ndarray,
+        patients: int,
+        width: int,
+        slots: int = 0,
+        times: Sequence[np.ndarray] | None = None,
     ) -> PackedTokens:
-        """Pack `parts[k]`, `(T_k, D)`, as the tokens of patient `rows[k]` among `patients`; the others are absent."""
+        """Pack `parts[k]`, `(T_k, D)`, as the tokens of patient `rows[k]` among `patients`; the others are absent.
+
+        `times[k]`, `(T_k,)`, are the times of these tokens; None if they have none.
+        """
         lengths = np.zeros(patients, dtype=np.int64)
         lengths[rows] = [len(part) for part in parts]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -135,7 +149,10 @@ class PackedTokens:
             return PackedTokens(torch.zeros((0, width), dtype=torch.float32), offsets, slots)
         order = np.argsort(rows, kind="stable")
         flat = np.concatenate([parts[k] for k in order]).astype(np.float32, copy=False)
-        return PackedTokens(torch.from_numpy(np.ascontiguousarray(flat)), offsets, slots)
+        when = None
+        if times is not None:
+            when = torch.from_numpy(np.concatenate([times[k] for k in order]).astype(np.float32))
+        return PackedTokens(torch.from_numpy(np.ascontiguousarray(flat)), offsets, slots, when)
 
 
 @dataclass(frozen=True)

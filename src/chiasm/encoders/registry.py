@@ -120,12 +120,17 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
             continue
         order = np.argsort(lengths, kind="stable")
         parts: list[np.ndarray] = [np.zeros((0, encoder.width), np.float32)] * len(rows)
+        times: list[np.ndarray] = []
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
             tokens = encoder.encode(part_of(raw, chosen))
             for k, values, mask in zip(chosen, tokens.values.numpy(), tokens.mask.numpy(), strict=True):
                 parts[k] = values[mask]
-        packed[modality] = PackedTokens.scatter(parts, rows, len(cohort), encoder.width)
+            if tokens.times is not None:
+                times = times or [np.zeros(0, np.float32)] * len(rows)
+                for k, own, mask in zip(chosen, tokens.times.numpy(), tokens.mask.numpy(), strict=True):
+                    times[k] = own[mask]
+        packed[modality] = PackedTokens.scatter(parts, rows, len(cohort), encoder.width, times=times or None)
     return packed
 
 
@@ -145,13 +150,17 @@ def _once(cohort: Cohort, modality: str, encoder: Encoder) -> Packed | None:
 
 def _filled(cohort: Cohort, modality: str, encoder: Encoder, rows: np.ndarray) -> PackedTokens:
     """Encode a modality with a fixed number of tokens into one preallocated array."""
-    values = torch.empty((len(rows), encoder.slots, encoder.width), dtype=torch.float32)
+    values, times = torch.empty((len(rows), encoder.slots, encoder.width), dtype=torch.float32), list[torch.Tensor]()
     size = FRAME_BATCH if has_form(cohort.kinds[modality], TABLE) else BATCH
     for start in range(0, len(rows), size):
-        values[start : start + size] = encoder.encode(cohort.raw(modality, rows[start : start + size])).values
+        tokens = encoder.encode(cohort.raw(modality, rows[start : start + size]))
+        values[start : start + size] = tokens.values
+        times.extend([] if tokens.times is None else [tokens.times.reshape(-1)])
     lengths = np.zeros(len(cohort), np.int64)
     lengths[rows] = encoder.slots
-    return PackedTokens(values.reshape(-1, encoder.width), np.concatenate([[0], np.cumsum(lengths)]), encoder.slots)
+    when = torch.cat(times) if times else None
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return PackedTokens(values.reshape(-1, encoder.width), offsets, encoder.slots, when)
 
 
 def part_of(raw: Any, rows: np.ndarray) -> Any:

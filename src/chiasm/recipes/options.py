@@ -79,6 +79,19 @@ OPTIONS = {
         "weight_decay=0.01, upon=, modality_dropout=0.1, depth=2, heads=4, decoder_depth=1, seen=0.25, "
         "base_epochs=40"
     ),
+    "irregular-ehr": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, depth=1, heads=4, references=24, steps=64, "
+        "series=gated"
+    ),
+    "contextual-fusion": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, guarded=, alpha=0.1"
+    ),
+    "biod2c": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, base=, heads=4, beta=0.1, consistency=1.0"
+    ),
     "agm": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
         "weight_decay=0.01, upon=, modality_dropout=0.1, alpha=2.5"

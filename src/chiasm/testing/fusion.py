@@ -57,7 +57,9 @@ def _batch(shapes: Shapes) -> tuple[dict[str, Tokens], Tensor]:
         kept[0] = length
         mask = torch.arange(length) < kept[:, None]
         tokens[name] = Tokens(torch.randn(PATIENTS, length, width), mask & present[:, m, None])
-    return tokens, present
+    return {
+        name: Tokens(own.values, own.mask, 12 * torch.rand(own.mask.shape)) for name, own in tokens.items()
+    }, present
 
 
 def _output(fusion: nn.Module, tokens: dict[str, Tokens], present: Tensor) -> None:
@@ -86,7 +88,8 @@ def _placeholders(fusion: nn.Module, tokens: dict[str, Tokens], present: Tensor)
             real = own.mask & present[:, m, None]
             values = torch.where(real[..., None], own.values, torch.tensor(filler)).requires_grad_()
             # The mask of an absent patient is set to True: only `present` may count.
-            leaves[name], filled[name] = (values, real), Tokens(values, own.mask | ~present[:, m, None])
+            times = torch.where(real, _times(own), torch.tensor(filler))
+            leaves[name], filled[name] = (values, real), Tokens(values, own.mask | ~present[:, m, None], times)
         embedding = fusion(filled, present).embedding
         fusion.zero_grad(set_to_none=True)
         embedding.square().sum().backward()
@@ -121,14 +124,19 @@ def _one_by_one(fusion: nn.Module, shapes: Shapes, tokens: dict[str, Tokens], pr
 def _cut(tokens: Tokens, row: int, slots: int) -> Tokens:
     """Select one patient; a bag is cut to its own length, tokens with fixed positions are kept."""
     length = slots or max(1, int(tokens.mask[row].sum()))
-    return Tokens(tokens.values[[row], :length], tokens.mask[[row], :length])
+    return Tokens(tokens.values[[row], :length], tokens.mask[[row], :length], _times(tokens)[[row], :length])
+
+
+def _times(tokens: Tokens) -> Tensor:
+    assert tokens.times is not None  # every batch of this check has them
+    return tokens.times
 
 
 def _order_of_bags(fusion: nn.Module, shapes: Shapes, tokens: dict[str, Tokens], present: Tensor) -> None:
     turned = dict(tokens)
     for name, (_, slots) in shapes.items():
         if not slots:
-            turned[name] = Tokens(tokens[name].values.flip(1), tokens[name].mask.flip(1))
+            turned[name] = Tokens(tokens[name].values.flip(1), tokens[name].mask.flip(1), _times(tokens[name]).flip(1))
     gap = _apart(fusion(tokens, present).embedding, fusion(turned, present).embedding)
     require(
         gap <= TOLERANCE, "the order of a bag's tokens has no meaning", f"reversed, the embedding differs by {gap:.1e}"

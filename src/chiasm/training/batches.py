@@ -55,7 +55,12 @@ def take(tokens: Mapping[str, Packed], rows: np.ndarray, device: str | torch.dev
     batch = {name: packed.take(rows) for name, packed in tokens.items()}
     if str(device) == "cpu":
         return batch
-    return {name: Tokens(part.values.to(device), part.mask.to(device)) for name, part in batch.items()}
+    return {
+        name: Tokens(
+            part.values.to(device), part.mask.to(device), None if part.times is None else part.times.to(device)
+        )
+        for name, part in batch.items()
+    }
 
 
 def presence(tokens: Mapping[str, Packed], names: Sequence[str]) -> np.ndarray:

@@ -78,6 +78,33 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "irregular-ehr", "fusion.irregular_ehr:IrregularEhrRecipe", "fusion",
+        "two modalities or more, best with events among them",
+        Citation(
+            "Improving Medical Predictions by Irregular Multimodal Electronic Health Records Modeling",
+            "ICML", 2023, "https://arxiv.org/abs/2210.12156",
+        ),
+        since="0.2.0",
+    ),
+    Row(
+        "contextual-fusion", "fusion.contextual_fusion:ContextualFusionRecipe", "fusion",
+        "two modalities or more, best of frozen encoders",
+        Citation(
+            "Contextual Fusion For Adversarial Robustness",
+            "arXiv", 2020, "https://arxiv.org/abs/2011.09526",
+        ),
+        since="0.2.0",
+    ),
+    Row(
+        "biod2c", "fusion.biod2c:BioD2CRecipe", "fusion",
+        "two modalities or more, ten patients with two",
+        Citation(
+            "BioD2C: A Dual-level Semantic Consistency Constraint Framework for Biomedical VQA",
+            "MICCAI", 2025, "https://arxiv.org/abs/2503.02476",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
