@@ -38,6 +38,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "lego-fuse": [{}, {"mode": "weave", "domain": "complex"}, {"mode": "weave", "modality": "m2"}],
     "clip-pairs": [{}, {"tune": True, "modality": "m3"}],
     "imgany-retrieval": [{"words": 24, "k": 3}],
+    "fuse-language": [{"anchor": "m1"}],
     "mirror": [{}, {"modality": "m3"}],
     "symile": [{}, {"complete": True}],
     "centre-shift": [{}, {"strength": 0.5, "modality": "m3"}],

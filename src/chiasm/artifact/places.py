@@ -67,6 +67,7 @@ PLACES = {
     "ensemble-member": "chiasm.recipes.baselines.ensemble",
     "federation-plan": "chiasm.recipes.hospitals.federation",
     "forest": "chiasm.linear.forest",
+    "fuse-language": "chiasm.recipes.alignment.fuse_language",
     "gaussian-map": "chiasm.linear.gaussian_kernel",
     "healnet": "chiasm.recipes.fusion.healnet",
     "imgany-retrieval": "chiasm.recipes.alignment.imgany_retrieval",

@@ -25,10 +25,11 @@ class Unlabelled(Objective):
 
     Args:
         loss: computes the terms of a batch, each a finite scalar.
+        options: whatever the loss depends on, as text: a checkpoint goes on with the same alone.
     """
 
-    def __init__(self, loss: UnlabelledLoss) -> None:
-        self.loss = loss
+    def __init__(self, loss: UnlabelledLoss, options: str = "") -> None:
+        self.loss, self.options = loss, options
 
     def losses(self, network: Network, batch: Batch, link: Tensor, fused: Fused) -> dict[str, Tensor]:
         """Return the terms of a batch."""

@@ -42,6 +42,15 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "fuse-language", "alignment.fuse_language:FuseLanguage", "alignment",
+        "two modalities or more, one of them language",
+        Citation(
+            "Beyond Sight: Finetuning Generalist Robot Policies with Heterogeneous Sensors via Language Grounding",
+            "arXiv", 2025, "https://arxiv.org/abs/2501.04693",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""

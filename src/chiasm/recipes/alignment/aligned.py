@@ -16,7 +16,7 @@ from chiasm.fitting.space import PAIRED
 from chiasm.heads.response import Response
 from chiasm.protocols import Fused, Predictor
 from chiasm.training import Network, Phase
-from chiasm.training.unlabelled import Unlabelled
+from chiasm.training.unlabelled import Unlabelled, UnlabelledLoss
 
 ON_THE_TARGET = ("head.", "fusion.maps.")
 """Parameters that read the aligned vectors; all others of these networks make them."""
@@ -55,6 +55,10 @@ class AlignedRecipe(NetworkRecipe):
         """Return the terms that are minimised without labels."""
         raise NotImplementedError(f"{type(self).__name__} aligns by no loss")
 
+    def loss_of(self, data: Prepared) -> UnlabelledLoss:
+        """Return the loss of the first phase on this training set; here `loss`."""
+        return self.loss
+
     def least(self, modalities: int) -> int:
         """Return how many of the modalities a patient has to have to take part in the alignment."""
         return 2
@@ -90,6 +94,11 @@ class AlignedRecipe(NetworkRecipe):
             return self.tune or name.startswith((*ON_THE_TARGET, *alone))
 
         return (
-            Phase(align, Unlabelled(self.loss), lambda name: not name.startswith(ON_THE_TARGET), name="align"),
+            Phase(
+                align,
+                Unlabelled(self.loss_of(data), self.name),
+                lambda name: not name.startswith(ON_THE_TARGET),
+                name="align",
+            ),
             Phase(replace(options, epochs=self.epochs - own), trainable=reads, name="target"),
         )
