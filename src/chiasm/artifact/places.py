@@ -101,6 +101,7 @@ PLACES = {
     "source-score": "chiasm.fitting.source_model",
     "ssma": "chiasm.recipes.fusion.ssma",
     "stacked-fusion": "chiasm.recipes.baselines.stacked",
+    "stand-ins": "chiasm.recipes.missing.stand_ins",
     "stored-tokens": "chiasm.encoders.stored",
     "symile": "chiasm.recipes.alignment.symile",
     "table-encoder": "chiasm.encoders.table.table",

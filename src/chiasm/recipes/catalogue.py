@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from chiasm.recipes import adaptation, alignment, balance, baselines, fusion, hospitals, tunings
+from chiasm.recipes import adaptation, alignment, balance, baselines, fusion, hospitals, missing, tunings
 from chiasm.specs import loaded
 
-ROWS = baselines.ROWS | fusion.ROWS | balance.ROWS | alignment.ROWS | hospitals.ROWS | tunings.ROWS | adaptation.ROWS
+ROWS = (
+    baselines.ROWS | fusion.ROWS | balance.ROWS | alignment.ROWS | missing.ROWS | hospitals.ROWS | tunings.ROWS
+    | adaptation.ROWS
+)  # fmt: skip
 """Recipe name to row, in listing order."""
 
 

@@ -126,6 +126,21 @@ OPTIONS = {
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
         "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, anchor="
     ),
+    "ptunifier": (
+        "modality=, latents=4, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, missing=pool, "
+        "pool=64, prompts=0.3, completion=0.1"
+    ),
+    "dispro": (
+        "modality=, latents=4, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, missing=distilled, "
+        "pool=64, prompts=0.3, completion=0.1"
+    ),
+    "gtp4o": (
+        "modality=, latents=4, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, missing=graph, "
+        "pool=64, prompts=0.3, completion=0.1"
+    ),
     "flora": (
         "modality=, base=healnet, latents=16, latent_width=32, depth=2, heads=4, base_epochs=40, hospitals=0,"
         " aggregation=flora, ranks=4, rounds=5, epochs=3, weights=patients, batch=64, learning_rate=0.002, "

@@ -1,0 +1,111 @@
+"""Base of the recipes in which something stands for an absent modality; each may have what any of them has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chiasm.artifact import storable
+from chiasm.fitting.base import Training, choice
+from chiasm.fitting.network_recipe import NetworkRecipe
+from chiasm.fitting.neural import Prepared, Shapes, check_size, check_sizes, new_network, prepare
+from chiasm.fitting.trained_recipe import LatentOptions
+from chiasm.fusion.completed import Completed
+from chiasm.fusion.missing_tokens import MISSING
+from chiasm.heads.head import output_width
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.training import Phase
+from chiasm.training.alone import OnlyAlone
+from chiasm.training.distilled_prompts import DistilledPrompts
+from chiasm.training.options import check_chance
+
+
+@storable("stand-ins")
+@dataclass(frozen=True)
+class StandInDesign:
+    """Sizes of the transformer, what stands for an absent modality, and the number of outputs of prompts (0: none)."""
+
+    latents: int
+    latent_width: int
+    depth: int
+    heads: int
+    missing: str
+    pool: int
+    completion: float
+    typed: bool
+    outputs: int = 0
+
+    def __post_init__(self) -> None:
+        check_sizes(self.latents, self.latent_width, self.depth, self.heads)
+        check_size("pool", self.pool, 65536)
+        choice("missing", self.missing, tuple(MISSING))
+
+    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> Completed:
+        """Create a fresh fusion module of these sizes."""
+        return Completed(
+            shapes, latents=self.latents, latent_width=self.latent_width, depth=self.depth, heads=self.heads,
+            dropout=dropout, missing=self.missing, pool=self.pool, completion=self.completion, typed=self.typed,
+            outputs=self.outputs,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StandInRecipe(NetworkRecipe, LatentOptions):
+    """Transformer over the latents of all modalities, in which something stands for those that a patient lacks.
+
+    Args:
+        latents, latent_width, depth, heads: as in `LatentOptions`.
+        dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`.
+        missing: what stands for an absent modality (`fusion.missing_tokens.MISSING`).
+        pool: number of prompts of each modality, for `missing=pool`.
+        prompts: share of the epochs in which the prompts of each modality are taught first, for `missing=distilled`.
+        completion: weight of the completion of modalities that are there, for `missing=graph`.
+    """
+
+    latents: int = 4
+    missing: str = "placeholder"
+    pool: int = 64
+    prompts: float = 0.3
+    completion: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choice("missing", self.missing, tuple(MISSING))
+        check_size("pool", self.pool, 65536)
+        if self.pool < self.latents and self.missing == "pool":
+            raise ValueError(f"a pool of {self.pool} prompts has too few for {self.latents} latents")
+        check_chance("prompts", self.prompts)
+        if not 0.0 <= self.completion < float("inf"):
+            raise ValueError(f"completion is {self.completion}, and must be 0 or more, and finite")
+
+    @property
+    def typed(self) -> bool:
+        """True if attention has a bias for each pair of modalities."""
+        return False
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Create the network, train and calibrate it; of one modality nothing is missing, and nothing stands in."""
+        data = prepare(training)
+        missing = self.missing if len(data.tokens) > 1 else "nothing"
+        outputs = output_width(training.target) if missing == "distilled" else 0
+        design = StandInDesign(
+            self.latents, self.latent_width, self.depth, self.heads, missing, self.pool, self.completion, self.typed,
+            outputs,
+        )  # fmt: skip
+        return self.trained(training, data, design, new_network(training, data, design, self.dropout))
+
+    def phases(self, data: Prepared) -> tuple[Phase, ...]:
+        """Return one phase; for distilled prompts one that teaches them, and one in which they are frozen."""
+        options = self.training_options
+        if self.missing != "distilled" or len(data.tokens) == 1:
+            return (Phase(options),)
+        first = int(self.epochs * self.prompts)
+        rest = Phase(
+            replace(options, epochs=self.epochs - first), DistilledPrompts(),
+            trainable=lambda name: not name.startswith("fusion.bank."), name="train",
+        )  # fmt: skip
+        if not first:
+            return (rest,)
+        own = ("fusion.bank.", "fusion.entrances.", "fusion.queries", "fusion.readers.")
+        taught = replace(options, epochs=first, modality_dropout=0.0)
+        return (Phase(taught, OnlyAlone(), lambda name: name.startswith(own), name="prompts"), rest)
