@@ -96,7 +96,7 @@ class Completed(nn.Module):
             sequence = sequence + feed_forward(sequence)
         extras: dict[str, Tensor] = {}
         if self.bank is not None:
-            became = sequence[:, 1:].unflatten(1, (len(self.names), self.latents))
+            became = sequence[:, 1:].reshape(len(present), len(self.names), self.latents, -1)
             for m, name in enumerate(self.names):
                 extras[f"{ALONE}{name}"] = self.bank(states[:, m], m)
                 extras[f"{STANDS_IN}{name}"] = self.bank(became[:, m], m)

@@ -161,7 +161,8 @@ class GraphCompletion(Missing):
         readable = (types[:, None] != types)[None] & present[:, None, types]  # (B, M L, M L)
         nodes = self.nodes.flatten(0, 1).expand(len(states), -1, -1)
         nodes = nodes + self.relations(nodes, states.flatten(1, 2), readable, types, types)
-        return (nodes + self.feed_forward(nodes)).unflatten(1, (modalities, latents))
+        nodes = nodes + self.feed_forward(nodes)
+        return nodes.reshape(len(states), modalities, latents, -1)  # type: ignore[no-any-return]
 
 
 MISSING: dict[str, Any] = {
@@ -179,8 +180,6 @@ def make_missing(
     name: str, modalities: int, latents: int, width: int, *, heads: int, pool: int, completion: float
 ) -> Missing:
     """Create what stands for absent modalities, by its name in `MISSING`."""
-    own: dict[str, Any] = {
-        "pool": {"pool": pool}, "graph": {"heads": heads, "loss_weight": completion},
-    }.get(name, {})  # fmt: skip
-    made: Missing = MISSING[name](modalities, latents, width, **own)
+    own: dict[str, dict[str, Any]] = {"pool": {"pool": pool}, "graph": {"heads": heads, "loss_weight": completion}}
+    made: Missing = MISSING[name](modalities, latents, width, **own.get(name, {}))
     return made
