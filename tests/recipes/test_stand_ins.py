@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 import chiasm
-from chiasm.cohort import Cohort, synthetic_cohort
+from chiasm.cohort import Cohort, Unsupported, synthetic_cohort
 from chiasm.fitting.base import trainable
 from chiasm.fitting.neural import prepare
 from chiasm.fusion.completed import Completed
@@ -105,6 +105,10 @@ def test_what_cannot_be_is_refused() -> None:
     ):  # fmt: skip
         with pytest.raises(ValueError, match=said):
             make_recipe(wrong)
+    apart = synthetic_cohort("complementary", 60, missing=0.5)
+    with pytest.raises(Unsupported, match="late-fusion and lego-merge"):
+        small("gtp4o").supports(apart)
+    assert np.isfinite(small("dispro", epochs=4).fit(apart, seed=0).predict(apart)["p_1"]).all()
 
 
 class ZeroFilled(Completed):

@@ -20,6 +20,7 @@ class GTP4oRecipe(StandInRecipe):
     missing: str = "graph"
 
     row: ClassVar[Row] = ROWS["gtp4o"]
+    needs_pairs: ClassVar[bool] = True
 
     @property
     def typed(self) -> bool:
