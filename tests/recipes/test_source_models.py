@@ -141,6 +141,9 @@ def test_the_model_holds_a_score_whole_and_needs_no_folder(tmp_path: Path) -> No
     pd.testing.assert_frame_equal(made.predict(new), loaded.predict(new), check_exact=True)
     assert loaded.predictor.scores and "1 source model, whole" in card_of(loaded)
     assert isinstance(opened_source(tmp_path / "made"), SourceModel)  # what borrowed may lend
+    assert SourceModel("made", loaded).learned_from(own)
+    assert SourceModel("made", loaded).learned_from(wide(300, 40, "lent-")), "and tells of whom the score has learned"
+    assert not SourceModel("made", loaded).learned_from(new)
 
 
 def test_a_score_reads_what_is_shared_and_who_lacks_it_gets_nothing() -> None:
@@ -161,6 +164,10 @@ def test_a_score_reads_what_is_shared_and_who_lacks_it_gets_nothing() -> None:
     assert not score.columns(part.with_modalities(["a"]))[~part.present[:, 0]].any()
     pd.testing.assert_frame_equal(pd.DataFrame(score.columns(part)), pd.DataFrame(score.columns(own)), check_exact=True)
     assert np.ptp(score.columns(own)) > 0
+    one = part.with_modalities(["a"])
+    lone = SourceScore.fit(source, one, source.shared(one), ())
+    assert lone.known(one).tolist() == one.present[:, 0].tolist()
+    assert np.sqrt((lone.columns(one)[one.present[:, 0]] ** 2).mean()) == pytest.approx(1.0)
 
 
 def test_every_pattern_is_predicted_alone_and_among_others() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chiasm.api.scikit import from_sklearn
     from chiasm.api.sealing import open_seal, seal
     from chiasm.api.several import evaluate_cohorts, folder_of
-    from chiasm.api.sources import with_sources
+    from chiasm.api.sources import opened_sources, with_sources
     from chiasm.api.trials import evaluate, load_trial
     from chiasm.artifact import ArtifactError
     from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
@@ -81,6 +81,7 @@ _PLACES = {
     "load_model": "chiasm.api.models",
     "validate": "chiasm.api.external",
     "source_problems": "chiasm.api.checking",
+    "opened_sources": "chiasm.api.sources",
     "with_sources": "chiasm.api.sources",
     "Validation": "chiasm.evaluation.validation",
     "write_predictions": "chiasm.api.models",
@@ -150,6 +151,7 @@ __all__ = [
     "open_cohort",
     "open_seal",
     "open_store",
+    "opened_sources",
     "prepare",
     "prune_store",
     "read_inputs",

@@ -44,7 +44,7 @@ def source_problems(cohort: Cohort) -> list[Problem]:
             continue
         found += partly_shared(cohort, source)
         if isinstance(source, Cohort):
-            found += stopping(own_problems(cohort, source))
+            found += [replace(own, finding="unfit-source") for own in stopping(own_problems(cohort, source))]
         else:
             found.append(unknown_training(cohort, source))
     return found

@@ -26,9 +26,10 @@ from chiasm.protocols import Model, modalities_of
 
 TOLERATED = (
     *("modality-of-nobody", "without-modality", "unknown-outcome", "single-class", "no-event"),
-    *("fold-lacks-class", "fold-lacks-label", "never-tested", "without-fold"),
+    *("fold-lacks-class", "fold-lacks-label", "never-tested", "without-fold", "unfit-source", "broken-source"),
 )
-"""Findings about training, or about patients whom a validation counts itself: what they leave is not estimable."""
+"""Findings about training and its sources, or about patients whom a validation counts itself: what they leave is not
+estimable."""
 
 
 def validate(

@@ -80,7 +80,7 @@ def require_comparable(cohort: Cohort, external: Cohort) -> None:
                 "the identifier or the values, and the models may learn from them there: leave them out of one of both"
             )
     for source in cohort.lent_models:
-        if isinstance(source, SourceModel) and source.learned_from(external, source.shared(external)):
+        if isinstance(source, SourceModel) and source.learned_from(external):
             raise LeakageError(
                 f"the source model '{source.name}' learned from patients of '{external.name}': name another external "
                 "cohort"

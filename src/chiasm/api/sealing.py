@@ -95,6 +95,7 @@ def open_seal(
     lenders = opened_sources(opened.outside, sources)
     for lender in lenders:
         require_source(opened.sealed, lender)
+        require_source(opened.everyone, lender)  # a model of both sides is known by neither alone
     ready = lent(prepare(opened.outside, picked), lenders)
     warn_of_findings(ready.checked)
     train, _ = usable(ready.cohort)

@@ -83,7 +83,7 @@ def require_model(cohort: Cohort, source: SourceModel) -> None:
     shared = source.shared(cohort)
     if not shared:
         raise Unsupported(_nothing_shared(cohort, whose, list(model.kinds)))
-    if source.learned_from(cohort, shared):
+    if source.learned_from(cohort):
         raise LeakageError(
             f"{whose} learned from patients of '{cohort.name}', whose outcome it gives away: its scaling is theirs; "
             "name a model of other patients"

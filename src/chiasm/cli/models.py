@@ -46,6 +46,8 @@ def fit(
     if engine == "local":
         api.require_device(device)  # a cluster's machines have their own
     start = time.monotonic()
+    if source:  # before anything is encoded
+        api.opened_sources(api.open_cohort(cohort), source)
     ready = prepared(cohort, [recipe], engine=engine)
     if source:
         ready = borrowing(ready, source, engine=engine)

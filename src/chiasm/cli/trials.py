@@ -139,6 +139,8 @@ def evaluate(
     if len(cohorts) > 1 and external is not None:
         raise ValueError("--external is scored by the picks of one cohort: evaluate it alone")
     other = None if external is None else api.open_cohort(external)
+    for path in cohorts if source else ():  # before anything is encoded
+        api.opened_sources(api.open_cohort(path), source or ())
     ready = [prepared(path, names or (), engine=engine, jobs=jobs) for path in cohorts]
     ready = [borrowing(own, source or (), engine=engine, jobs=jobs) for own in ready]
     pairs = contrast_pairs(contrast or (), api.names_in_trial(names, ready[0].cohort) if contrast else ())

@@ -8,9 +8,11 @@ pattern of modalities: that of all training patients who have at least these, as
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,12 +104,15 @@ class SourceModel:
         order = order_of(self.model, names)
         return {name: (own[0], own[1][:, order]) for name, own in self.coefficients.items() if name in shared}
 
-    def learned_from(self, cohort: Cohort, shared: Shared) -> bool:
+    def learned_from(self, cohort: Cohort) -> bool:
         """True if the scaling of a shared table is that of this very cohort: the model was fitted on its patients.
 
-        Quantiles and number of patients are compared, on every finely measured column. A model of a part of the cohort,
-        or of other columns of it, is not found out.
+        So it is of a model that it borrowed from and holds whole. Quantiles and number of patients are compared, on
+        every finely measured column. A model of a part of the cohort, or of other columns of it, is not found out.
         """
+        if any(SourceModel(self.name, own).learned_from(cohort) for own in held_whole(self.model.predictor)):
+            return True
+        shared = self.shared(cohort)
         if cohort.outcome is None:
             return False
         for name, columns in shared.items():
@@ -139,6 +144,21 @@ class SourceModel:
     def _identity(self, modality: str) -> str:
         own = self.model.encodings.get(modality)
         return "" if own is None else own.identity
+
+
+def held_whole(part: Any) -> Iterator[FittedModel]:
+    """Yield the source models that a stored part holds whole, because it borrowed their score."""
+    if isinstance(part, SourceScore):
+        yield part.model
+    elif isinstance(part, Mapping):
+        for own in part.values():
+            yield from held_whole(own)
+    elif isinstance(part, tuple | list):
+        for own in part:
+            yield from held_whole(own)
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from held_whole(getattr(part, field.name))
 
 
 def order_of(model: FittedModel, names: tuple[str, ...]) -> list[int]:
@@ -182,7 +202,8 @@ class SourceScore:
         levels = {"+".join(pattern): bare.raw(cohort, pattern) for pattern in _patterns(cohort, sorted(shared))}
         known = {key: own.mean(0) for key, own in levels.items() if len(own) >= LEAST_PATIENTS}
         made = cls(source.model, {**shared}, bare.order, known, 1.0)
-        spread = float(np.sqrt((made.columns(cohort) ** 2).mean()))
+        said = made.columns(cohort)[made.known(cohort)]
+        spread = float(np.sqrt((said**2).mean())) if len(said) else 0.0
         return cls(made.model, made.shared, made.order, known, spread if spread > 1e-9 else 1.0)
 
     def columns(self, cohort: Cohort) -> Array:
@@ -198,6 +219,11 @@ class SourceScore:
                 rows = np.flatnonzero((own.present == pattern).all(1))
                 out[rows] = (self._link(own.subset(rows).with_modalities(here)) - level) / self.scale
         return out
+
+    def known(self, cohort: Cohort) -> NDArray[np.bool_]:
+        """Return who has a score, `(B,)`: a pattern of what the model reads that has a level."""
+        read = cohort.with_modalities([name for name in cohort.modalities if name in self.shared])
+        return np.isin(read.pattern(), [*self.levels])
 
     def raw(self, cohort: Cohort, pattern: tuple[str, ...]) -> Array:
         """Return the link `(n, k)` of the patients who have all of a pattern, asked with these modalities alone."""

@@ -121,9 +121,8 @@ class Transfer(OneOrAll):
                 'borrows from source cohorts and models, and none is named: write sources = ["../other/cohort.toml"] '
                 "at the top of the manifest, or name one by --source (sources=[other])"
             )
-        if not any(shared_parts(cohort, own) for own in cohort.lenders) and not any(
-            own.shared(cohort) for own in models
-        ):
+        read = self.read(cohort)
+        if not any(shared_parts(read, own) for own in read.lenders) and not any(own.shared(read) for own in models):
             raise Unsupported("no source has a modality and a column of this cohort's names: name them alike")
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
