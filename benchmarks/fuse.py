@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,28 +67,57 @@ def cohort_of(name: str, data: Path) -> chiasm.Cohort:
     return chiasm.synthetic_cohort(shape, int(patients), target=kind, seed=0)
 
 
-def compared(name: str, data: Path, work: Path, names: Sequence[str] = RECIPES) -> dict[str, Any]:
-    """Fit recipes on the outer folds of a cohort, and hold all against the first: a line of the results."""
-    start, base = time.process_time(), names[0]
-    cohort, _ = usable(chiasm.encode(cohort_of(name, data), jobs=1).cohort)
+@dataclass(frozen=True)
+class Fitted:
+    """What recipes predicted on the outer folds of a cohort.
+
+    Args:
+        cohort: the patients who are used, encoded.
+        folds: the tested patients of each fold, with their outcomes.
+        frames: recipe to its predictions, fold by fold.
+        fits: recipe to the seconds of its fits, and the most parameters that one has trained.
+    """
+
+    cohort: chiasm.Cohort
+    folds: list[TestFold]
+    frames: dict[str, list[Any]]
+    fits: dict[str, tuple[float, int]]
+
+    def draws(self) -> Any:
+        """Bootstrap draws of patients within folds, the same for every recipe."""
+        return patient_draws(self.folds, len(self.cohort), DRAWS, 0)
+
+
+def fitted(cohort: chiasm.Cohort, names: Sequence[str], work: Path) -> Fitted:
+    """Fit recipes on the outer folds of one repeat, each as it stands; finished fits are kept in `work`."""
+    cohort, _ = usable(chiasm.encode(cohort, jobs=1).cohort)
     recipes = tuple(make_recipe(recipe) for recipe in names)
     context = Context(cohort, recipes, 0, "cpu", work, time.perf_counter)
     frames: dict[str, list[Any]] = {recipe: [] for recipe in names}
+    seconds, trained = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
     folds = []
     for split in plan(cohort, Protocol(repeats=1), 0):
         for fit in run_task(context, Task(split, tuple(range(len(recipes))))):
             frames[fit.recipe].append(fit.frame)
+            seconds[fit.recipe] += fit.seconds
+            trained[fit.recipe] = max(trained[fit.recipe], fit.trained_parameters)
         groups = None if cohort.group is None else cohort.group[split.test]
         outcome = cohort.outcome
         folds.append(
             TestFold(split.repeat, split.fold, split.test, outcome.take(split.test), outcome.take(split.train), groups)
         )
-    kind, classes = cohort.target.kind, cohort.target.names
-    draws = patient_draws(folds, len(cohort), DRAWS, 0)
-    of_each = trial_scores(kind, folds, frames[base], classes, draws, [PRIMARY[kind]])[PRIMARY[kind]]
-    row = {"cohort": name, "metric": PRIMARY[kind], "patients": len(cohort), base: round(float(of_each.mean), 4)}
+    return Fitted(cohort, folds, frames, {name: (seconds[name], trained[name]) for name in names})
+
+
+def compared(name: str, data: Path, work: Path, names: Sequence[str] = RECIPES) -> dict[str, Any]:
+    """Fit recipes on the outer folds of a cohort, and hold all against the first: a line of the results."""
+    start, base = time.process_time(), names[0]
+    found = fitted(cohort_of(name, data), names, work)
+    kind, classes, draws = found.cohort.target.kind, found.cohort.target.names, found.draws()
+    of_each = trial_scores(kind, found.folds, found.frames[base], classes, draws, [PRIMARY[kind]])[PRIMARY[kind]]
+    row = {"cohort": name, "metric": PRIMARY[kind], "patients": len(found.cohort), base: round(float(of_each.mean), 4)}
     for recipe in names[1:]:
-        points, drawn = trial_differences(kind, folds, frames[recipe], frames[base], classes, draws)
+        points, drawn = trial_differences(kind, found.folds, found.frames[recipe], found.frames[base], classes, draws)
         low, high = percentile_interval(drawn)
         row[recipe] = [round(float(value), 4) for value in (np.mean(points), low, high)]
     return {**row, "cpu": round(time.process_time() - start)}

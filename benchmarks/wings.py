@@ -1,0 +1,104 @@
+"""Cohorts made of public material that has no manifest: written to a folder, and opened from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import chiasm
+
+STATIC = {"Age": "age", "Gender": "gender", "Height": "height", "Weight": "weight"}
+
+
+def physionet2012(data: Path, place: Path) -> None:
+    """3,996 stays in intensive care: a table of the first minute, events of 48 hours, death in hospital.
+
+    The challenge writes -1 for an unknown height, weight or gender. The weight is also an event whenever it is taken.
+    """
+    source = data / "wings" / "physionet2012"
+    events = pd.read_parquet(source / "set-a.parquet")
+    events["parameter"] = events["parameter"].astype(str)
+    at_start = events[(events["minute"] == 0) & events["parameter"].isin(STATIC)]
+    table = at_start.pivot_table(index="record", columns="parameter", values="value", aggfunc="first")
+    table = table.where(table >= 0).rename(columns=STATIC)
+    died = pd.read_csv(source / "Outcomes-a.txt", index_col="RecordID")["In-hospital_death"]
+    table.insert(0, "died", died.reindex(table.index))
+    table.rename_axis("stay").reset_index().to_csv(place / "stays.csv", index=False)
+    left = events[~events["parameter"].isin({"RecordID", *STATIC} - {"Weight"}) & (events["value"] >= 0)]
+    pd.DataFrame(
+        {
+            "stay": left["record"].astype(str),
+            "hours": left["minute"] / 60,
+            "code": left["parameter"],
+            "value": left["value"].astype(np.float32),
+        }
+    ).to_parquet(place / "events.parquet", index=False)
+    columns = ", ".join(f'"{name}"' for name in STATIC.values())
+    (place / "cohort.toml").write_text(
+        f"""name = "physionet2012"
+[patients]
+table = "stays.csv"
+id = "stay"
+[target]
+kind = "classification"
+column = "died"
+[modalities.clinical]
+kind = "table"
+columns = [{columns}]
+[modalities.events]
+kind = "events"
+table = "events.parquet"
+""",
+        encoding="utf-8",
+    )
+
+
+def single_cell_multiomics(data: Path, place: Path) -> None:
+    """1,047 cells of SNARE-seq: ten components of the RNA and 19 topics of open chromatin, of four cell lines."""
+    source = data / "wings" / "single-cell-multiomics" / "SNARE"
+    frame = pd.DataFrame({"cell": [f"cell {number}" for number in range(1047)]})
+    lines = pd.read_csv(source / "SNAREseq_rna_types.txt", header=None)[0]
+    frame["cell_line"] = [f"line {code:.0f}" for code in lines]
+    for name in ("rna", "atac"):
+        values = np.load(source / f"SNAREseq_{name}_feat.npy")
+        own = pd.DataFrame(values.astype(np.float32), columns=[f"{name}_{number}" for number in range(values.shape[1])])
+        own.insert(0, "cell", frame["cell"])
+        own.to_parquet(place / f"{name}.parquet", index=False)
+    frame.to_csv(place / "cells.csv", index=False)
+    (place / "cohort.toml").write_text(
+        """name = "single-cell-multiomics"
+[patients]
+table = "cells.csv"
+id = "cell"
+[target]
+kind = "classification"
+column = "cell_line"
+[modalities.rna]
+kind = "omics"
+table = "rna.parquet"
+[modalities.atac]
+kind = "omics"
+table = "atac.parquet"
+""",
+        encoding="utf-8",
+    )
+
+
+WRITTEN: dict[str, Callable[[Path, Path], None]] = {
+    "physionet2012": physionet2012,
+    "single-cell-multiomics": single_cell_multiomics,
+}
+
+
+def opened(name: str, data: Path, work: Path) -> chiasm.Cohort:
+    """Open a cohort of `data`; one that has no manifest there is written to `work` first."""
+    if name not in WRITTEN:
+        return chiasm.open_cohort(data / name / "cohort.toml")
+    place = work / "cohort"
+    place.mkdir(parents=True, exist_ok=True)
+    if not (place / "cohort.toml").exists():
+        WRITTEN[name](data, place)
+    return chiasm.open_cohort(place / "cohort.toml")
