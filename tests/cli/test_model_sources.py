@@ -96,6 +96,7 @@ def test_a_model_folder_and_a_cohort_lend_tokens_through_a_trial_that_was_stoppe
     assert "--source other/cohort.toml --source lent/model" in page
 
 
+@pytest.mark.nightly
 def test_a_transfer_model_is_scored_on_other_patients(run: Run, tmp_path: Path) -> None:
     own, new = written(tmp_path, "own", 40), written(tmp_path, "new", 50)
     model = fitted(run, written(tmp_path, "lent", 80), "boosted-trees")

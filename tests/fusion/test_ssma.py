@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -36,6 +37,7 @@ def test_the_bottleneck_is_eta_times_narrower_and_never_empty() -> None:
     assert widths == [4, 1]
 
 
+@pytest.mark.nightly
 def test_noise_lowers_a_modality_s_gate_below_that_of_the_clean_one() -> None:
     torch.manual_seed(0)
     fusion, head = Ssma({"a": (4, 2), "b": (4, 2)}, **SIZES), nn.Linear(8, 1)

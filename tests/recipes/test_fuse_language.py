@@ -38,6 +38,7 @@ def test_all_and_a_part_are_read_against_the_anchor() -> None:
     assert nobody.item() == 0.0
 
 
+@pytest.mark.nightly
 def test_two_sensors_that_nobody_had_together_find_their_language_better_than_one() -> None:
     rng, n = np.random.default_rng(0), 240
     shared, ids = rng.normal(size=(n, 4)), np.array([f"p{number:03d}" for number in range(n)])

@@ -87,11 +87,11 @@ def test_so_it_is_for_every_kind_of_target(spec: str, kind: str) -> None:
     assert abs(np.mean(scores) - 0.5) < 0.05
 
 
-DEAR = {"block-forest", "ipf-lasso"}  # half of the seconds of all; by day they are held to the law above
+BY_DAY = {"late-fusion", "stacked-fusion", "multi-ridge"}  # the others are held to the laws above by day
 
 
 @pytest.mark.parametrize(
-    "spec", [pytest.param(spec, marks=[pytest.mark.nightly] if spec in DEAR else []) for spec in COMBINED]
+    "spec", [pytest.param(spec, marks=[] if spec in BY_DAY else [pytest.mark.nightly]) for spec in COMBINED]
 )
 def test_it_adds_nothing_to_a_modality_with_signal(spec: str) -> None:
     for seed in range(2):

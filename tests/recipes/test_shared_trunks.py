@@ -31,6 +31,7 @@ def test_classes_and_the_first_phase_change_the_model() -> None:
     assert gap(one, other) > 1e-6
 
 
+@pytest.mark.nightly
 def test_a_missing_modality_is_imputed_better_than_by_its_mean() -> None:
     rng = np.random.default_rng(0)
     n = 240

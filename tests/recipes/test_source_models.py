@@ -106,6 +106,7 @@ def test_a_model_of_the_same_coefficients_helps_at_sixty_patients(recipe: str) -
     assert helped > alone + 0.05, (alone, helped)
 
 
+@pytest.mark.nightly
 def test_a_model_that_says_nothing_or_the_reverse_is_not_borrowed_from() -> None:
     own, lent = wide(60, 1, "own-", width=20), wide(150, 2, "lent-", width=20)
     assert lent.outcome is not None
