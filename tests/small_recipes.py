@@ -50,7 +50,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "uni-perceiver": [{}, {"classes": "free", "modality": "m1"}],
     "bm-mae": [{}, {"modality": "m3"}],
     "irregular-ehr": [{}, {"modality": "m2"}],
-    "contextual-fusion": [{}, {"guarded": "m2", "modality": "m2"}],
+    "contextual-fusion": [{}, {"guarded": "m2", "alpha": 0.1, "modality": "m2"}],
     "biod2c": [{}, {"base": "m3", "modality": "m2"}],
     "ptunifier": [{"pool": 8}, {"missing": "indicator"}],
     "dispro": [{"epochs": 4}],

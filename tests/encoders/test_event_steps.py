@@ -29,12 +29,12 @@ def test_it_passes_the_public_check() -> None:
 
 def test_a_token_is_a_time_with_the_mean_of_each_code_and_what_was_observed() -> None:
     fitted = EventSteps(references=3).fit(RAW)
-    assert fitted.vocabulary == ("a", "b", "drug") and fitted.width == 6
+    assert fitted.vocabulary == ("a", "b", "drug") and fitted.width == 9
     assert fitted.median is not None and fitted.scale is not None
     tokens = fitted.encode(RAW)
     assert tokens.times is not None
     assert tokens.mask.sum(1).tolist() == [3, 3, 3, 1] and tokens.times[0, :3].tolist() == [0.0, 2.0, 7.0]
-    assert tokens.values[0, :3, 3:].tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
+    assert tokens.values[0, :3, 3:].tolist() == [[1, 1, 0] * 2, [1, 0, 0] * 2, [0, 0, 0, 0, 0, 1]]
     scaled = np.arcsinh((np.array([2.0, 4.0]) - fitted.median[0]) / fitted.scale[0]) / 2
     assert float(tokens.values[0, 1, 0]) == pytest.approx(scaled.mean(), abs=1e-6)
     assert float(tokens.values[0, 2, 2]) == 0.0  # a drug has no value, and was observed
@@ -46,7 +46,17 @@ def test_more_times_than_steps_are_binned_evenly_in_time_and_nothing_is_lost() -
     tokens = fitted.encode(RAW[:1])
     assert tokens.times is not None and tokens.mask.sum() == 2
     assert tokens.times[0].tolist() == [1.0, 7.0]  # 0, 0, 2, 2 hours, and 7
-    assert tokens.values[0, :, 3:].tolist() == [[1, 1, 0], [0, 0, 1]]
+    assert tokens.values[0, :, 3:].tolist() == [[1, 1, 0] * 2, [0, 0, 0, 0, 0, 1]]
+
+
+def test_an_event_without_a_value_of_a_code_that_has_values_is_observed_and_has_none() -> None:
+    fitted = EventSteps(references=3).fit(RAW)
+    tokens = fitted.encode([record((0, "a", 5.0), (1, "a", np.nan), (2, "a", np.nan), (2, "a", 5.0))])
+    assert tokens.values[0, :, [0, 3, 6]].tolist() == [
+        [tokens.values[0, 0, 0], 1, 1],
+        [0, 0, 1],
+        [*tokens.values[0, 0, [0, 3, 6]]],
+    ]
 
 
 def test_it_refuses_what_it_cannot_read() -> None:

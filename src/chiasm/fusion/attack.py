@@ -15,6 +15,7 @@ def fgsm(
 ) -> dict[str, Tokens]:
     """Return the tokens with `x + strength sign(d loss / d x)` in the modalities attacked; the others as they are.
 
+    What a fusion loses by it is for the caller to measure.
     Attack every modality too, not only one: a fusion that leans on a branch which the attacker is not given is no more
     robust than that branch. Masked tokens stay as they are, and no parameter has a gradient from it.
 

@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from chiasm.protocols import Fused
+from chiasm.protocols import EMBEDDING, Fused
 from chiasm.tokens import Tokens
 
 
@@ -41,14 +41,14 @@ class ContextualFusion(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
-        """Return the link in place of an embedding; `present` is `(B, M)` bool, modalities sorted by name."""
-        link = self.bias.expand(len(present), -1)
+        """Return the link, and as extra the features side by side; `present` is `(B, M)` bool, modalities by name."""
+        features, link = [], self.bias.expand(len(present), -1)
         for m, (name, slots, branch) in enumerate(zip(self.names, self.slots, self.branches, strict=True)):
             own = tokens[name].where_present(present[:, m])
             count = 1 if slots else own.mask.sum(1, keepdim=True).clamp_min(1)
-            features = own.values.flatten(1) if slots else own.values.sum(1) / count
-            link = link + branch(self.dropout(features))
-        return Fused(link)
+            features.append(own.values.flatten(1) if slots else own.values.sum(1) / count)
+            link = link + branch(self.dropout(features[-1]))
+        return Fused(link, extras={EMBEDDING: torch.cat(features, 1)})
 
     def weight(self, modality: str) -> Tensor:
         """Return `theta_m` of a modality, `(K, F)`."""

@@ -31,7 +31,7 @@ class IrregularEhr(nn.Module):
     nobody.
 
     Args:
-        shapes: (width, slots) of each modality's tokens; those of a timed one are values and masks of its columns.
+        shapes: (width, slots) of each modality's tokens; those of a timed one are what `GatedSeries` reads.
         grids: timed modality to its reference hours, `(R,)`.
         latent_width: D, a multiple of `heads`.
         depth: number of layers.
@@ -58,7 +58,7 @@ class IrregularEhr(nn.Module):
             width, slots = shapes[name]
             if name in grids:
                 grid = torch.from_numpy(np.array(grids[name], np.float32))
-                self.entrances.append(GatedSeries(width // 2, latent_width, grid, heads, dropout, series))
+                self.entrances.append(GatedSeries(width // 3, latent_width, grid, heads, dropout, series))
             else:
                 self.entrances.append(TokenEntrance(width, slots, latent_width, dropout))
         self.layers = nn.ModuleList()

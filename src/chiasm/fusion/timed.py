@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 HARMONICS = 16
-FARTHEST = -60.0  # a score further below the best is not told from it in single precision
+LEAST = math.exp(-60)  # a sum of weights from which it can be divided in single precision
 SERIES = ("gated", "irregular", "imputed")
 
 
@@ -23,7 +23,8 @@ class HeadsOfTime(nn.Module):
         x_h(r, c) = sum_i m_ic exp(s_h(r, t_i)) x_ic / sum_i m_ic exp(s_h(r, t_i))
         share_h(r, c) = sum_i m_ic exp(s_h(r, t_i)) / sum_i exp(s_h(r, t_i))
 
-    It depends on differences of time alone, and on entries with `m_ic` alone. The learned amplitudes and frequencies
+    It depends on differences of time alone, and on entries with `m_ic` alone, however far from a reference they lie and
+    whatever other columns have near it. The learned amplitudes and frequencies
     start as a triangle wave, so that `s_h` falls by one per window: `window` hours in the first head, twice as many in
     each one after it.
 
@@ -44,23 +45,31 @@ class HeadsOfTime(nn.Module):
         self.log_amplitudes = nn.Parameter(torch.log(4 * reach / (math.pi**2 * windows[:, None] * odd**2)))
 
     def forward(self, hours: Tensor, values: Tensor, observed: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
-        """Interpolate at the references; return values and shares, `(B, H, R, C)`, zero for a column that is not there.
+        """Interpolate at the references; return values `(B, H, R, C)` and shares `(B, H, R, F)`, zero where nothing is.
 
         Args:
-            hours: `(B, T)`; those of a token without an observed column are never read.
+            hours: `(B, T)`; those of a token that observed nothing are never read.
             values: `(B, T, C)`, zero where it is not observed.
-            observed: `(B, T, C)` bool.
+            observed: `(B, T, F)` bool: which of the C columns have a value, then anything else that has a share alone.
             references: `(R,)` hours.
         """
         real = observed.any(2)[:, None, None, :]  # (B, 1, 1, T)
         queries, keys = (self._waves(own - references[0]) for own in (references[None], hours))  # from one origin
         scores = (queries @ keys.transpose(-1, -2)).masked_fill(~real, -torch.inf)  # (B, H, R, T)
         best = scores.detach().amax(-1, keepdim=True)
-        weights = (scores - torch.where(torch.isfinite(best), best, 0.0)).clamp_min(FARTHEST).exp() * real
-        there = observed[:, None].to(values.dtype)
-        total, all_tokens = weights @ there, weights.sum(-1, keepdim=True)  # (B, H, R, C) and (B, H, R, 1)
-        value = (weights @ values[:, None]) / torch.where(total > 0, total, torch.ones_like(total))
-        return value, total / torch.where(all_tokens > 0, all_tokens, torch.ones_like(all_tokens))
+        weights = (scores - torch.where(torch.isfinite(best), best, 0.0)).exp()
+        total, all_tokens = weights @ observed[:, None].to(values.dtype), weights.sum(-1, keepdim=True)
+        share = total / torch.where(all_tokens > 0, all_tokens, torch.ones_like(all_tokens))  # (B, H, R, F)
+        there, total = observed[..., : values.shape[2]], total[..., : values.shape[2]]
+        value = (weights @ values[:, None]) / torch.where(total > LEAST, total, torch.ones_like(total))
+        far = (total.detach().amin(2) <= LEAST) & there.any(1)[:, None]  # (B, H, C): from the best token of any column
+        if bool(far.any()):
+            b, h, c = far.nonzero(as_tuple=True)
+            own = there[b, :, c][:, None]  # (K, 1, T)
+            shares = scores[b, h].masked_fill(~own, -torch.inf).softmax(-1)  # (K, R, T)
+            exact = (shares @ values[b, :, c][:, :, None])[..., 0]
+            value = value.transpose(2, 3).index_put((b, h, c), exact).transpose(2, 3)
+        return value, share
 
     def _waves(self, hours: Tensor) -> Tensor:
         """Return cosines and sines of times `(B, T)`, whose products are those of differences: `(B, H, T, 2 K)`."""
@@ -73,7 +82,9 @@ def last_known(hours: Tensor, values: Tensor, observed: Tensor, references: Tens
     """Return each column's last value observed up to each reference, `(B, R, C)`; zero before the first.
 
     Args:
-        hours, values, observed, references: as in `HeadsOfTime`.
+        hours: `(B, T)`; those of a token that observed nothing are never read.
+        values, observed: `(B, T, C)`.
+        references: `(R,)` hours.
     """
     when = torch.where(observed.any(2), hours, torch.inf)
     order = when.argsort(dim=1, stable=True)
@@ -90,16 +101,18 @@ def last_known(hours: Tensor, values: Tensor, observed: Tensor, references: Tens
 class GatedSeries(nn.Module):
     """UTDE: a timed record at R references, `z = g * z_irr + (1 - g) * z_reg`, `g = sigmoid(MLP [z_irr; z_reg])`.
 
-    A token holds values of C columns, then 1 or 0 for each column that was observed at its time. `z_irr` is a linear
-    map of `HeadsOfTime` on the values, and of the share of tokens about a reference that observed each column; `z_reg`
-    is a convolution over the references, of the last known values and of whether there are any. The gate is per
-    reference and channel.
+    A token holds values of C columns, then 1 or 0 for each column that has a value at its time, then 1 or 0 for each
+    that was observed, with a value or without. `z_irr` is a linear map of `HeadsOfTime` on the values alone, and of the
+    shares of tokens about a reference that have a value of each column and that observed it; `z_reg` is a convolution
+    over the references, of the last known values, of whether there are any, and of whether the column was observed.
+    The gate is per reference and channel. Hours further than one span before or after the grid are at that distance for
+    the attention, and at their own for what is known last.
 
     Deviations: the shares, where the released code interpolates the mask by itself, which is 1 for every column that
     was ever observed; a vector for each reference is added.
 
     Args:
-        columns: C; tokens are twice as wide.
+        columns: C; tokens are three times as wide.
         width: D.
         grid: `(R,)` reference hours, ascending.
         heads: of the time attention.
@@ -111,31 +124,31 @@ class GatedSeries(nn.Module):
     def __init__(self, columns: int, width: int, grid: Tensor, heads: int, dropout: float, series: str) -> None:
         super().__init__()
         span = float(grid[-1] - grid[0]) or 1.0
-        self.columns, self.series = columns, series
+        self.columns, self.series, self.span = columns, series, span
         self.register_buffer("grid", grid.float(), persistent=False)
         if series != "imputed":
             self.attention = HeadsOfTime(heads, 3 * span, span / max(1, len(grid) - 1))
-            self.irregular = nn.Linear(2 * heads * columns, width)
+            self.irregular = nn.Linear(3 * heads * columns, width)
         if series != "irregular":
-            self.imputed = nn.Conv1d(2 * columns, width, 3, padding=1)
+            self.imputed = nn.Conv1d(3 * columns, width, 3, padding=1)
         if series == "gated":
             self.gate = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, width), nn.Sigmoid())
         self.places = nn.Parameter(torch.randn(len(grid), width) * 0.02)
         self.norm = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout))
 
     def forward(self, values: Tensor, mask: Tensor, hours: Tensor) -> Tensor:
-        """Read tokens `(B, T, 2 C)` at `hours` `(B, T)` where `mask` is True; return `(B, R, D)`."""
-        observed = (values[..., self.columns :] > 0.5) & mask[..., None]
-        own = torch.where(observed, values[..., : self.columns], 0.0)
-        span = self.grid[-1] - self.grid[0]
-        hours = hours.clamp(float(self.grid[0] - span), float(self.grid[-1] + span))
+        """Read tokens `(B, T, 3 C)` at `hours` `(B, T)` where `mask` is True; return `(B, R, D)`."""
+        seen = (values[..., self.columns :] > 0.5) & mask[..., None]  # (B, T, 2 C): valued, observed
+        valued = seen[..., : self.columns]
+        own = torch.where(valued, values[..., : self.columns], 0.0)
         parts = []
         if self.series != "imputed":
-            both = torch.cat(self.attention(hours, own, observed, self.grid), 1)  # (B, 2 H, R, C)
-            parts.append(self.irregular(both.transpose(1, 2).flatten(2)))
+            near = hours.clamp(float(self.grid[0]) - self.span, float(self.grid[-1]) + self.span)
+            value, share = self.attention(near, own, seen, self.grid)
+            both = torch.cat([value.transpose(1, 2).flatten(2), share.transpose(1, 2).flatten(2)], 2)
+            parts.append(self.irregular(both))  # of (B, R, 3 H C)
         if self.series != "irregular":
-            last = torch.cat([own, observed.to(own.dtype)], 2)
-            known = last_known(hours, last, observed.repeat(1, 1, 2), self.grid)
+            known = last_known(hours, torch.cat([own, seen.to(own.dtype)], 2), torch.cat([valued, seen], 2), self.grid)
             parts.append(self.imputed(known.transpose(1, 2)).transpose(1, 2))
         if len(parts) == 2:
             gate = self.gate(torch.cat(parts, 2))

@@ -86,7 +86,7 @@ OPTIONS = {
     ),
     "contextual-fusion": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, guarded=, alpha=0.1"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, guarded=, alpha=0.0"
     ),
     "biod2c": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "

@@ -77,10 +77,10 @@ def summaries(events: KnownEvents, patients: int, vocabulary: Sequence[str]) -> 
     """Summarise each patient in a row, by code and in all.
 
     Per code: log(1 + count), present, first, last, mean, min, max, sum, sd, slope per hour, varies; `late`, the mean in
-    the last quarter of the patient's record; `since`, the hours from its last event to the last one of any code. The
-    values of a code that a patient lacks are NaN, and `late` is where it has none then. A slope that cannot be
-    estimated (one time only) is 0, and `varies` distinguishes it from a flat one; the sd of one value is 0. `events` is
-    log(1 + number of events).
+    the last quarter of the patient's record; `since`, the hours from its last event to the last one of any code. Both
+    see the codes of the vocabulary alone: a record begins and ends with these. The values of a code that a patient
+    lacks are NaN, and `late` is where it has none then. A slope that cannot be estimated (one time only) is 0, and
+    `varies` distinguishes it from a flat one; the sd of one value is 0. `events` is log(1 + number of events).
     """
     size = len(vocabulary)
     groups = patients * size

@@ -89,7 +89,7 @@ ROWS = by_name((
     ),
     Row(
         "contextual-fusion", "fusion.contextual_fusion:ContextualFusionRecipe", "fusion",
-        "two modalities or more, best of frozen encoders",
+        "two modalities or more, best of frozen encoders; none is guarded unless it is named",
         Citation(
             "Contextual Fusion For Adversarial Robustness",
             "arXiv", 2020, "https://arxiv.org/abs/2011.09526",

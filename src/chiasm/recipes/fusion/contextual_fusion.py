@@ -1,9 +1,9 @@
-"""`contextual-fusion`: frozen branches, one linear map, and a penalty on the branch that may be attacked (2020)."""
+"""`contextual-fusion`: frozen branches, one linear map, and a penalty on a branch that is named (2020)."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 from torch import Tensor
@@ -58,17 +58,17 @@ class Penalised(Objective):
 
 @dataclass(frozen=True)
 class ContextualFusionRecipe(NetworkRecipe):
-    """Linear fusion of frozen branches, one of which is held back.
+    """Linear fusion of frozen branches, one of which is held back where it is named; by default none is.
 
     Args:
         guarded: the modality that may be attacked, whose weights are penalised; empty: none.
-        alpha: the penalty on the square of its weights.
+        alpha: the penalty on the square of its weights, above 0 with `guarded` and 0 without it.
         dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`;
             `latent_width` is not used.
     """
 
     guarded: str = ""
-    alpha: float = 0.1
+    alpha: float = 0.0
 
     row: ClassVar[Row] = ROWS["contextual-fusion"]
 
@@ -76,6 +76,10 @@ class ContextualFusionRecipe(NetworkRecipe):
         super().__post_init__()
         if not 0 <= self.alpha < math.inf:
             raise ValueError(f"alpha is {self.alpha}, and must be 0 or more, and finite")
+        if bool(self.guarded) != (self.alpha > 0):
+            raise ValueError("guarded and alpha go together: name the modality and a penalty above 0, as alpha=0.1")
+        if self.guarded and self.modality not in ("", self.guarded):
+            raise ValueError(f"'{self.guarded}' cannot be guarded where '{self.modality}' alone is read")
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` also if the cohort has no modality of the name `guarded`."""
@@ -83,6 +87,12 @@ class ContextualFusionRecipe(NetworkRecipe):
         if self.guarded and self.guarded not in cohort.modalities:
             known = ", ".join(cohort.modalities)
             raise Unsupported(f"the cohort has no modality '{self.guarded}' to guard: it has {known}")
+
+    def reading(self, modality: str) -> ContextualFusionRecipe:
+        """Return this recipe restricted to one modality, which is guarded if it is the one named."""
+        if modality == self.guarded:
+            return replace(self, modality=modality)
+        return replace(self, modality=modality, guarded="", alpha=0.0)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Create the network for the target's outputs, train and calibrate it."""
