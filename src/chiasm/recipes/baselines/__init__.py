@@ -87,7 +87,7 @@ ROWS = by_name((
     ),
     Row(
         "transfer", "baselines.transfer:Transfer", "baseline",
-        "two modalities or more, and a source cohort that shares columns with this one",
+        "two modalities or more, and a source cohort or a fitted model that shares columns with this one",
         Citation(
             "Transfer Learning for High-Dimensional Linear Regression: Prediction, Estimation and Minimax Optimality",
             "Journal of the Royal Statistical Society B", 2022, "https://doi.org/10.1111/rssb.12479",
