@@ -61,17 +61,65 @@ def test_a_complete_patient_is_the_same_whatever_would_stand_in() -> None:
 
 
 @pytest.mark.parametrize("missing", MISSING)
-def test_presence_is_read_as_it_is_declared(missing: str) -> None:
+def test_tokens_that_stand_in_are_as_many_as_latents_or_fewer(missing: str) -> None:
     own, (given, present) = made(missing).missing.eval(), states()
     stands = own(given, present).tokens
-    assert own.reads_presence == (stands.shape[2] > 0)
+    assert (stands.shape[2] > 0) == (missing != "nothing")
     assert stands.shape[:2] == (B, M) and stands.shape[2] <= L and stands.shape[3] == D
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_something_stands_for_the_modalities_named_and_for_no_other(missing: str) -> None:
+    fusions = (made(missing, standing=("c",)), made(missing), made("nothing"))
+    lacks_b, lacks_c = (torch.tensor([[True, m != 1, m != 2]] * 6) for m in (1, 2))
+    with torch.no_grad():
+        some, every, nothing = (
+            [own.eval()(tokens(), here).embedding for here in (lacks_b, lacks_c)] for own in fusions
+        )
+    torch.testing.assert_close(some[0], nothing[0], rtol=0.0, atol=0.0)
+    torch.testing.assert_close(some[1], every[1], rtol=0.0, atol=0.0)
+    assert missing == "nothing" or not torch.allclose(every[0], nothing[0])
+
+
+def test_an_indicator_that_nobody_had_in_training_changes_no_token() -> None:
+    indicator, (_, present) = Indicator(M, L, D), states()
+    found = indicator(torch.zeros(B, M, L, D), present).tokens
+    assert torch.equal(found, found[:1].expand_as(found))
+
+
+def gradients(module: nn.Module, *given: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    """The gradients, one after another, of a drawn linear function of what a module returns."""
+    found = module(*given)
+    found = found if isinstance(found, torch.Tensor) else found.tokens
+    drawn = torch.randn(found.shape, generator=torch.Generator().manual_seed(seed))
+    return torch.cat([part.flatten() for part in torch.autograd.grad((found * drawn).sum(), list(module.parameters()))])
+
+
+@pytest.mark.parametrize("which", ["pool", "relations"])
+def test_gradients_are_the_same_each_time_on_two_threads(which: str) -> None:
+    """The gradient of indexing a pool of this size differs from time to time."""
+    torch.manual_seed(0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        if which == "pool":
+            module: nn.Module = PromptPool(3, 16, 32)
+            given: tuple[Any, ...] = (torch.randn(64, 3, 16, 32), torch.ones(64, 3, dtype=torch.bool))
+        else:
+            types = torch.arange(4).repeat_interleave(48)
+            module, keys = Relations(8, heads=4, types=4), torch.randn(2, 192, 8)
+            given = (keys, keys, torch.ones(2, 1, 192, dtype=torch.bool), types, types)
+        first = gradients(module, *given)
+        assert all(torch.equal(first, gradients(module, *given)) for _ in range(20))
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_learned_tokens_are_the_same_for_all_and_indicators_say_who_lacks_what() -> None:
     given, present = states()
     other, _ = states(seed=1)
     placeholder, indicator = Placeholder(M, L, D), Indicator(M, L, D)
+    nn.init.normal_(indicator.maps.weight)
     assert torch.equal(placeholder(given, present).tokens, placeholder.tokens.expand(B, -1, -1, -1))
     assert torch.equal(indicator(given, present).tokens, indicator(other, present).tokens)
     expected = indicator.maps.bias + (~present).float() @ indicator.maps.weight.T

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import cast
 
 import torch
@@ -26,7 +26,8 @@ class Completed(nn.Module):
         Z = [c; S_1 + e_1; ...; S_M + e_M],  Z <- Z + Attn(Z),  Z <- Z + FF(Z)    in each layer
 
     So time grows linearly with the tokens of a patient, and a modality has the same L latents whatever it is. For a
-    patient who has all modalities nothing stands in, and the embedding is the same whatever `missing` is.
+    patient who has all modalities nothing stands in, and with the same weights the embedding is the same whatever
+    `missing` is.
 
     Args:
         shapes: (width, slots) of each modality's tokens.
@@ -38,7 +39,10 @@ class Completed(nn.Module):
         typed: give attention a bias for each pair of modalities (`Relations`).
         outputs: K of a bank of prompts for each modality, 0: none. The links by its prompts are extras: of a modality's
             latents "alone <modality>", of what the last layer made of them "stand-in <modality>".
+        standing: the modalities for which something stands; None: all. For another that is absent nothing does.
     """
+
+    stands: Tensor
 
     def __init__(
         self,
@@ -54,10 +58,13 @@ class Completed(nn.Module):
         completion: float = 0.1,
         typed: bool = False,
         outputs: int = 0,
+        standing: Collection[str] | None = None,
     ) -> None:
         super().__init__()
         self.names, self.latents = sorted(shapes), latents
         count = len(self.names)
+        stands = torch.tensor([standing is None or name in standing for name in self.names])
+        self.register_buffer("stands", stands, persistent=False)
         self.entrances = nn.ModuleList(TokenEntrance(*shapes[name], latent_width, dropout) for name in self.names)
         self.queries = nn.Parameter(torch.randn(count, latents, latent_width))
         self.readers = nn.ModuleList(
@@ -119,7 +126,8 @@ class Completed(nn.Module):
         chosen = stands.shape[2]
         stands = nn.functional.pad(stands, (0, 0, 0, self.latents - chosen))
         whole = torch.where(present[:, :, None, None], states, stands) + self.kinds
-        read = present[:, :, None] | (torch.arange(self.latents, device=present.device) < chosen)
+        filled = self.stands[:, None] & (torch.arange(self.latents, device=present.device) < chosen)  # (M, L)
+        read = present[:, :, None] | filled
         token = self.token.expand(len(states), 1, -1)
         mask = torch.cat([read.new_ones(len(states), 1), read.flatten(1)], 1)
         return torch.cat([token, whole.flatten(1, 2)], 1), mask

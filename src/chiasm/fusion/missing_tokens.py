@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,14 +28,11 @@ class StandIn:
 class Missing(nn.Module):
     """Base of what stands for absent modalities; it maps states `(B, M, L, D)` and `present` `(B, M)` to `StandIn`.
 
-    States are zero where a modality is absent. `reads_presence`: what is predicted may depend on which modalities are
-    absent, beyond what those present hold, by what stands for them.
+    States are zero where a modality is absent.
 
     Args:
         modalities, latents, width: M, L and D.
     """
-
-    reads_presence: ClassVar[bool] = True
 
     def __init__(self, modalities: int, latents: int, width: int) -> None:
         super().__init__()
@@ -48,8 +45,6 @@ class Missing(nn.Module):
 
 class Nothing(Missing):
     """Nothing stands for an absent modality: no token (k = 0)."""
-
-    reads_presence: ClassVar[bool] = False
 
     def forward(self, states: Tensor, present: Tensor) -> StandIn:
         """Return no tokens."""
@@ -72,11 +67,13 @@ class Indicator(Missing):
     """One token for each modality, a linear map of the indicators of all that are absent: `A_m (1 - present) + b_m`.
 
     After the indicators of missing inputs of Symile (NeurIPS 2024, arXiv 2411.01053), which stand beside a constant.
+    `A_m` starts at zero: a modality that no training patient lacked changes no other's token.
     """
 
     def __init__(self, modalities: int, latents: int, width: int) -> None:
         super().__init__(modalities, latents, width)
         self.maps = nn.Linear(modalities, modalities * width)
+        nn.init.zeros_(self.maps.weight)
 
     def forward(self, states: Tensor, present: Tensor) -> StandIn:
         """Return one token for each modality."""
@@ -91,7 +88,8 @@ class PromptPool(Missing):
 
     Source: Chen et al., PTUnifier, ICCV 2023, arXiv 2302.08958. The choice has no gradient, as in the released code:
     prompts learn where they are chosen for an absent modality, and have gradient zero elsewhere. Of equal products the
-    first prompt counts. k = 0 is `Nothing`.
+    first prompt counts. k = 0 is `Nothing`. A prompt that training never chose for somebody is as it was drawn, and may
+    be chosen in prediction.
 
     Deviation: the query is the mean over all modalities present, the paper having two; the pool is trained with the
     target, there in pre-training.
@@ -115,8 +113,10 @@ class PromptPool(Missing):
         query = (states * here).mean(2).sum(1) / here.sum(1)[:, 0].clamp_min(1)  # (B, D)
         products = torch.einsum("bd,mnd->bmn", query, self.prompts)
         chosen = torch.sort(products, dim=2, descending=True, stable=True).indices[:, :, : self.chosen]  # (B, M, k)
-        which = torch.arange(self.sizes[0], device=states.device)[None, :, None]
-        return StandIn(self.prompts[which, chosen])
+        modalities, pool, _ = self.prompts.shape
+        rows = chosen + pool * torch.arange(modalities, device=states.device)[:, None]
+        # Not by indexing, whose gradient threads may add up in any order.
+        return StandIn(nn.functional.embedding(rows, self.prompts.flatten(0, 1)))
 
 
 class GraphCompletion(Missing):

@@ -44,7 +44,9 @@ class Relations(nn.Module):
         key, value = both.permute(2, 0, 3, 1, 4)  # (B, H, T, E)
         scores = query @ key.transpose(-1, -2)  # (B, H, S, T)
         if self.bias is not None:
-            scores = scores + self.bias[:, types][:, :, key_types]
+            # Not by indexing, whose gradient threads may add up in any order.
+            pairs = types[:, None] * self.bias.shape[2] + key_types  # (S, T)
+            scores = scores + nn.functional.embedding(pairs, self.bias.flatten(1).T).permute(2, 0, 1)
         some = readable.any(2, keepdim=True)
         scores = scores.masked_fill(~(readable | ~some)[:, None], -torch.inf)
         read = self.out((torch.softmax(scores, -1) @ value).transpose(1, 2).flatten(2))

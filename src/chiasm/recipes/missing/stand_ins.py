@@ -23,7 +23,12 @@ from chiasm.training.options import check_chance
 @storable("stand-ins")
 @dataclass(frozen=True)
 class StandInDesign:
-    """Sizes of the transformer, what stands for an absent modality, and the number of outputs of prompts (0: none)."""
+    """Sizes of the transformer, what stands for an absent modality, and for which of them.
+
+    Args:
+        latents, latent_width, depth, heads, missing, pool, completion, typed, outputs: as in `Completed`.
+        standing: the modalities for which something stands.
+    """
 
     latents: int
     latent_width: int
@@ -33,7 +38,8 @@ class StandInDesign:
     pool: int
     completion: float
     typed: bool
-    outputs: int = 0
+    outputs: int
+    standing: tuple[str, ...]
 
     def __post_init__(self) -> None:
         check_sizes(self.latents, self.latent_width, self.depth, self.heads)
@@ -45,8 +51,13 @@ class StandInDesign:
         return Completed(
             shapes, latents=self.latents, latent_width=self.latent_width, depth=self.depth, heads=self.heads,
             dropout=dropout, missing=self.missing, pool=self.pool, completion=self.completion, typed=self.typed,
-            outputs=self.outputs,
+            outputs=self.outputs, standing=self.standing,
         )  # fmt: skip
+
+
+FROZEN = "fusion.bank."
+READ_BY = {"pool": "pool", "prompts": "distilled", "completion": "graph"}
+"""Option to the one value of `missing` that reads it."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,9 @@ class StandInRecipe(NetworkRecipe, LatentOptions):
         super().__post_init__()
         choice("missing", self.missing, tuple(MISSING))
         check_size("pool", self.pool, 65536)
+        for option, way in READ_BY.items():
+            if self.missing != way and getattr(self, option) != getattr(StandInRecipe, option):
+                raise ValueError(f"{option} is read with missing={way} alone: leave it out with missing={self.missing}")
         if self.pool < self.latents and self.missing == "pool":
             raise ValueError(f"a pool of {self.pool} prompts has too few for {self.latents} latents")
         check_chance("prompts", self.prompts)
@@ -83,29 +97,44 @@ class StandInRecipe(NetworkRecipe, LatentOptions):
         """True if attention has a bias for each pair of modalities."""
         return False
 
+    def standing(self, data: Prepared) -> tuple[str, ...]:
+        """Return the modalities for which something stands: those that a training step may lack, or completes.
+
+        What no training patient lacks, and no step drops, has nothing that stands for it: nothing would train it.
+        """
+        names = tuple(sorted(data.tokens))
+        if len(names) == 1 or self.missing == "nothing":
+            return ()
+        if self.modality_dropout or (self.missing == "graph" and self.completion):
+            return names
+        lacked = ~data.present[~data.held_out].all(0)
+        return tuple(name for m, name in enumerate(names) if lacked[m])
+
+    def taught_epochs(self, data: Prepared) -> int:
+        """Return for how many epochs prompts are taught first; one epoch or more is left for the rest."""
+        if self.missing != "distilled" or not self.standing(data):
+            return 0
+        return max(0, min(round(self.epochs * self.prompts), self.epochs - 1))
+
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Create the network, train and calibrate it; of one modality nothing is missing, and nothing stands in."""
+        """Create the network, train and calibrate it."""
         data = prepare(training)
-        missing = self.missing if len(data.tokens) > 1 else "nothing"
-        outputs = output_width(training.target) if missing == "distilled" else 0
+        standing = self.standing(data)
         design = StandInDesign(
-            self.latents, self.latent_width, self.depth, self.heads, missing, self.pool, self.completion, self.typed,
-            outputs,
+            self.latents, self.latent_width, self.depth, self.heads, self.missing if standing else "nothing", self.pool,
+            self.completion, self.typed, output_width(training.target) if self.taught_epochs(data) else 0, standing,
         )  # fmt: skip
         return self.trained(training, data, design, new_network(training, data, design, self.dropout))
 
     def phases(self, data: Prepared) -> tuple[Phase, ...]:
         """Return one phase; for distilled prompts one that teaches them, and one in which they are frozen."""
-        options = self.training_options
-        if self.missing != "distilled" or len(data.tokens) == 1:
-            return (Phase(options),)
-        first = int(self.epochs * self.prompts)
-        rest = Phase(
-            replace(options, epochs=self.epochs - first), DistilledPrompts(),
-            trainable=lambda name: not name.startswith("fusion.bank."), name="train",
-        )  # fmt: skip
+        options, first = self.training_options, self.taught_epochs(data)
         if not first:
-            return (rest,)
+            return (Phase(options),)
         own = ("fusion.bank.", "fusion.entrances.", "fusion.queries", "fusion.readers.")
         taught = replace(options, epochs=first, modality_dropout=0.0)
-        return (Phase(taught, OnlyAlone(), lambda name: name.startswith(own), name="prompts"), rest)
+        rest = replace(options, epochs=self.epochs - first)
+        return (
+            Phase(taught, OnlyAlone(), lambda name: name.startswith(own), name="prompts"),
+            Phase(rest, DistilledPrompts(), lambda name: not name.startswith(FROZEN), name="train"),
+        )
