@@ -70,6 +70,14 @@ def test_who_conflicts_with_the_rest_is_weighted_down() -> None:
     torch.testing.assert_close(pair, (alone[1] + alone[2]) / 2)  # of two nobody can say which is wrong
 
 
+def test_a_vector_of_zeros_is_not_its_own_agreeing_other() -> None:
+    vectors = unit(6, 2, 6)
+    vectors[:, 0] = 0.0
+    near = [retrieved(vectors[:, [m]], everyone(vectors)[:, :1], WORDS, k=4) for m in range(2)]
+    found = retrieved(vectors, everyone(vectors), WORDS, k=4)
+    torch.testing.assert_close(found, (near[0] + near[1]) / 2)
+
+
 def test_what_is_absent_is_not_read() -> None:
     vectors = unit(5, 3, 6)
     present = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 0], [0, 0, 0]]).bool()

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from chiasm.objectives.contrastive import contrast, pairwise
-from chiasm.objectives.symile import all_tuples, multilinear, shuffled, symile
+from chiasm.objectives.symile import all_tuples, drawn_places, multilinear, own_tuples, shuffled, symile
 
 
 def drawn(n: int, modalities: int, width: int = 6, seed: int = 0) -> torch.Tensor:
@@ -53,11 +53,44 @@ def test_no_shuffled_tuple_is_the_anchors_own(modalities: int) -> None:
     for m, own in enumerate(marks):  # a factor says who it is of, in a block of its own; elsewhere it changes nothing
         own[:, :, [k for k in range(modalities - 1) if k != m]] = 1.0
     for seed in range(20):
-        rows = shuffled([own.flatten(1) for own in marks], seeded(seed)).view(6, 6, modalities - 1)
+        places = drawn_places(6, modalities - 1, seeded(seed))
+        rows = shuffled([own.flatten(1) for own in marks], places).view(6, 6, modalities - 1)
         of_whom = rows.argmax(1)  # (6, M - 1)
         same = (of_whom[:, :1] == of_whom).all(1)
         assert all(int(of_whom[j, 0]) == j for j in range(6) if same[j])
         assert all(sorted(of_whom[:, m].tolist()) == list(range(6)) for m in range(modalities - 1))
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_a_tuple_that_a_patient_has_with_stand_ins_is_no_negative(every: bool) -> None:
+    """In a space in which own tuples are told from all others there is no loss, whoever lacks what.
+
+    Each patient has two entries; those of the second vector of who has all differ in sign, which the stand-in undoes.
+    """
+    even = torch.eye(8, dtype=torch.float64).repeat_interleave(2, 1)
+    signs = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(8)
+    for lacking in (torch.ones(8, dtype=torch.bool), torch.arange(8) < 5):
+        stood = torch.zeros(8, 3, dtype=torch.bool)
+        stood[:, 2] = lacking
+        other = torch.where(lacking[:, None], even, even * signs)
+        third = torch.where(lacking[:, None], torch.full_like(even, 0.5), even * signs)
+        vectors = torch.stack([even, other, third], 1)
+        for seed in range(5):
+            loss = symile(vectors, SCALE * 20, seeded(seed), stood=stood, every=every)
+            assert float(loss) < 1e-3
+            assert torch.isfinite(loss)
+    full = drawn(5, 3)
+    nobody = torch.zeros(5, 3, dtype=torch.bool)
+    assert torch.equal(symile(full, SCALE, seeded(), stood=nobody), symile(full, SCALE, seeded()))
+
+
+def test_own_tuples_are_those_of_the_anchor_s_patients() -> None:
+    who = torch.tensor([[0, 0, -1], [1, 1, -1], [2, 2, 2]])
+    places = torch.tensor([[0, 1], [0, 2], [1, 0], [2, 2]])
+    found = own_tuples(who, 0, places)  # anchors of modality 0, with places of modalities 1 and 2
+    assert found.tolist() == [[True, False, False, False], [False, False, True, False], [False, False, False, True]]
+    found = own_tuples(who, 2, torch.tensor([[0, 0], [1, 1], [2, 2], [0, 1]]))
+    assert found.tolist() == [[True, True, False, False], [True, True, False, False], [False, False, True, False]]
 
 
 def test_the_loss_bounds_the_total_correlation_from_below() -> None:

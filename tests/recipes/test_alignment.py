@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 import torch
 
 import chiasm
+from chiasm.artifact import ArtifactError
 from chiasm.cohort import Cohort, Unsupported, cohort_from_frames, synthetic_cohort
 from chiasm.fitting.base import trainable
-from chiasm.fitting.neural import new_network, prepare
-from chiasm.fitting.space import PAIRED
+from chiasm.fitting.neural import fit_network, new_network, prepare
+from chiasm.fitting.residual import Added, ResidualPredictor
+from chiasm.fitting.space import CONNECTED, PAIRED, space_of
+from chiasm.fitting.zero_shot import classify
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing import check_recipe
 from small_recipes import mixed, small
@@ -70,6 +74,89 @@ def test_the_first_phase_reads_no_target_and_the_second_leaves_the_space_as_it_i
     assert align.options.epochs + target.options.epochs == recipe.epochs and align.options.modality_dropout == 0.0
 
 
+@pytest.mark.parametrize(("epochs", "share"), [(2, 0.9), (2, 0.1), (3, 0.99)])
+def test_each_phase_has_an_epoch_or_more(epochs: int, share: float) -> None:
+    training = trainable(paired(40).with_modalities(["image", "labs"]), 0, None, "cpu")
+    recipe, data = small("clip-pairs", epochs=epochs, share=share), prepare(training)
+    network = new_network(training, data, recipe.design(), 0.0)
+    before = {name: own.clone() for name, own in network.named_parameters()}
+    phases = recipe.phases(data)
+    assert min(phase.options.epochs for phase in phases) >= 1
+    assert sum(phase.options.epochs for phase in phases) == epochs
+    recipe.run(training, data, network, phases, seed=0)
+    moved = {name for name, own in network.named_parameters() if not torch.equal(own, before[name])}
+    assert "head.linear.weight" in moved and any(name.startswith("fusion.projectors.") for name in moved)
+    with pytest.raises(ValueError, match="epochs=1 are too few"):
+        small("clip-pairs", epochs=1)
+
+
+def test_a_checkpoint_of_another_weight_is_refused(tmp_path: Any) -> None:
+    training = trainable(paired(40).with_modalities(["image", "labs"]), 0, None, "cpu")
+    data = prepare(training)
+
+    def train(retention: float) -> None:
+        recipe = small("mirror", retention=retention)
+        network = new_network(training, data, recipe.design(), 0.0)
+        phase = recipe.phases(data)[0]
+        fit_network(network, data, (phase,), seed=0, checkpoint=tmp_path / "state.safetensors", device="cpu")
+
+    train(0.1)
+    train(0.1)
+    with pytest.raises(ArtifactError):
+        train(0.2)
+
+
+def chained(names: tuple[str, ...], pairs: tuple[tuple[int, ...], ...], n: int = 80) -> Cohort:
+    """Tables of four columns in common with noise; the patients of each part have the modalities that it names."""
+    rng = np.random.default_rng(0)
+    shared, ids = rng.normal(size=(n, 4)), np.array([f"p{k:03d}" for k in range(n)], dtype=object)
+    part, frames = np.arange(n) % len(pairs), {}
+    for m, name in enumerate(names):
+        has = np.isin(part, [k for k, own in enumerate(pairs) if m in own])
+        values = (shared + 0.1 * rng.normal(size=(n, 4)))[has]
+        frames[name] = pd.DataFrame(values, ids[has], [f"{name}{k}" for k in range(4)])
+    label = np.where(shared[:, 0] > 0, "yes", "no")
+    return cohort_from_frames(pd.DataFrame({"label": label}, index=ids), frames, chiasm.Classification("label"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_modalities_that_no_pairs_connect_are_not_compared(name: str) -> None:
+    cohort = chained(("a", "b", "c", "d", "e"), ((0, 1), (1, 2), (3, 4)))
+    found = small(name).fit(cohort, seed=0)
+    for query, among in (("a", "b"), ("d", "e")):
+        assert len(found.retrieve(cohort, query=query, among=among, k=1))
+    with pytest.raises(Unsupported, match="no pairs of training patients connect 'd' with 'a'"):
+        found.retrieve(cohort, query="d", among="a", k=1)
+    space = found.predictor.space
+    assert space.comparable("a") == ["b", "c"] and space.comparable("e") == ["d"]  # a and c by way of b
+    alone = small(name).fit(chained(("a", "b", "c"), ((0, 1), (2,))), seed=0)
+    assert alone.predictor.space.comparable("c") == []
+    with pytest.raises(Unsupported, match="connect another modality with 'c'"):
+        classify(alone.predictor.space, cohort, cohort, "c", {"x": "1", "y": "2"})
+
+
+def test_a_space_that_the_target_has_moved_is_none() -> None:
+    cohort = paired(40).with_modalities(["image", "labs"])
+    found = small("clip-pairs", tune=True).fit(cohort, seed=0)
+    assert found.predictor.notes[PAIRED] > 0 and found.predictor.space is None
+    with pytest.raises(Unsupported, match="without tune=True, which trains the space on the target"):
+        found.retrieve(cohort, query="image", among="labs")
+
+
+def test_a_model_of_complete_patients_asks_with_all_others() -> None:
+    cohort = chained(("a", "b", "c"), ((0, 1, 2), (0, 1, 2), (0, 1), (0, 2)))
+    found = small("symile", complete=True).fit(cohort, seed=0)
+    asked = found.retrieve(cohort, query=["a", "b"], among="c", k=1)
+    assert len(asked) == 60
+    with pytest.raises(Unsupported, match=r"complete patients alone.*name b in `query` too"):
+        found.retrieve(cohort, query="a", among="c", k=1)
+    assert len(small("symile").fit(cohort, seed=0).retrieve(cohort, query="a", among="c", k=1)) == 80
+    written = cohort.with_modalities(["c"]).subset(np.array([0, 1]))
+    named = replace(written, ids=np.array(["0", "1"], dtype=object))
+    with pytest.raises(Unsupported, match="20 of 80 patients lack one of a, b"):
+        classify(found.predictor.space, cohort, named, "c", {"x": "1", "y": "2"})
+
+
 def test_where_nobody_has_two_modalities_all_is_trained_on_the_target_and_nothing_is_aligned() -> None:
     cohort = paired(60).with_modalities(["image", "labs"])
     half = np.arange(60) < 30
@@ -79,8 +166,11 @@ def test_where_nobody_has_two_modalities_all_is_trained_on_the_target_and_nothin
         chiasm.Classification("label"),
     )
     found = small("clip-pairs").fit(alone, seed=0)
-    assert found.predictor.notes == {PAIRED: 0.0} and found.predictor.space is None
-    with pytest.raises(Unsupported, match="not brought into one space: fit clip-pairs or symile"):
+    assert found.predictor.notes == {PAIRED: 0.0, CONNECTED + "image": 0.0, CONNECTED + "labs": 1.0}
+    assert found.predictor.space is None
+    with pytest.raises(
+        Unsupported, match="not brought into one space without labels: fit clip-pairs, symile or mirror"
+    ):
         found.retrieve(alone, query="image", among="labs")
     one = small("clip-pairs", modality="image")
     assert len(one.phases(prepare(trainable(alone.with_modalities(["image"]), 0, None, "cpu")))) == 1
@@ -158,9 +248,12 @@ def test_words_that_no_patient_has_name_the_classes() -> None:
 
 def test_a_residual_start_keeps_the_space_and_options_out_of_range_are_refused() -> None:
     cohort = mixed("classification")
-    found = small("symile", upon="late", complete=True, epochs=3).fit(cohort, seed=0)
-    space = getattr(found.predictor, "space", None)
-    assert space is None or space.names == ["m1", "m2", "m3"]
+    names, start = ("m1", "m2", "m3"), small("late-fusion").fit(cohort, seed=0)
+    for options, has in (({}, True), ({"tune": True}, False)):
+        network = small("symile", **options).fit(cohort, seed=0).predictor
+        whole = ResidualPredictor(start.predictor, start.response, Added(network, names, np.zeros(2)), 0.5)
+        space = space_of(whole)
+        assert (space is not None) == has and (space is None or space.names == list(names))
     for wrong in ({"share": 0.0}, {"share": 1.0}, {"temperature": 0.0}, {"temperature": float("nan")}):
         with pytest.raises(ValueError, match="is not known"):
             small("clip-pairs", **wrong)

@@ -133,6 +133,48 @@ def test_styles_agree_where_their_shares_do() -> None:
     torch.testing.assert_close(standard_divergence(mean, log_variance), wanted)
 
 
+def test_what_no_term_trains_is_not_there_and_not_counted() -> None:
+    def parts(shapes: dict[str, tuple[int, int]], **options: float) -> set[str]:
+        fusion = MirrorRecipe(latent_width=4, **options).design().fusion(shapes)
+        names = {name for name, own in fusion.named_parameters() if own.requires_grad}
+        return {".".join(name.split(".")[:2]) for name in names if name.startswith(("decoders", "style", "log_scale"))}
+
+    decoders, styled = (
+        {"decoders.0", "decoders.1", "decoders.2"},
+        {"style.encoder", "style.decoder", "style.prototypes"},
+    )
+    assert parts(SHAPES) == decoders | styled | {"log_scale"}
+    assert parts(SHAPES, retention=0.0) == styled | {"log_scale"}
+    assert parts(SHAPES, cluster=0.0) == decoders | {"style.encoder", "log_scale"}
+    assert parts(SHAPES, style=0.0, cluster=0.0) == decoders | {"log_scale"}
+    alone = {"a": SHAPES["a"]}
+    assert parts(alone) == {"decoders.0", "style.encoder"} and parts(alone, style=0.0) == {"decoders.0"}
+    assert parts(alone, retention=0.0) == set()
+
+
+def test_every_counted_parameter_moves() -> None:
+    cohort, _ = factors(60)
+    half = np.arange(60) < 30
+    apart = cohort_from_frames(
+        pd.DataFrame({"label": np.where(half, "u", "v")[::-1]}, index=cohort.ids),
+        {"a": cohort.raw("a")[half], "b": cohort.raw("b")[~half]}, chiasm.Classification("label"),
+    )  # fmt: skip
+    for given, options in (
+        (cohort, {}), (apart, {}), (apart, {"retention": 0.0}), (apart, {"style": 0.0}), (cohort, {"modality": "a"}),
+        (cohort, {"modality": "a", "retention": 0.0}),
+    ):  # fmt: skip
+        recipe = small("mirror", epochs=4, patience=4, batch=16, **options)
+        own = given.with_modalities(["a"]) if "modality" in options else given
+        training = trainable(own, 0, None, "cpu")
+        data = prepare(training)
+        network = new_network(training, data, recipe.design(), 0.0)
+        before = {name: value.clone() for name, value in network.named_parameters()}
+        recipe.trained(training, data, recipe.design(), network)
+        still = {name for name, value in network.named_parameters() if torch.equal(value, before[name])}
+        counted = {name for name, value in network.named_parameters() if value.requires_grad}
+        assert not still & counted, (options, still & counted)
+
+
 def test_one_modality_is_retained_before_the_target_and_options_out_of_range_are_refused() -> None:
     cohort, _ = factors(60)
     alone = small("mirror", modality="a", epochs=4)

@@ -16,7 +16,7 @@ from chiasm.cohort import Cohort, Outcome, holdout
 from chiasm.compute.isolation import own_randomness, seeded
 from chiasm.encoders import fit_encoders, pack
 from chiasm.fitting.base import Training
-from chiasm.fitting.space import PAIRED, AligningFusion, Space
+from chiasm.fitting.space import CONNECTED, PAIRED, TUNED, AligningFusion, Space
 from chiasm.heads.head import Head, output_width, target_tensors
 from chiasm.heads.response import Response
 from chiasm.linear.target_units import TargetUnits
@@ -107,8 +107,14 @@ class NetworkPredictor:
 
     @property
     def space(self) -> Space | None:
-        """The space of the modalities, where the recipe aligned them on patients who have several; else None."""
-        return Space(self.encoders, cast(AligningFusion, self.network().fusion)) if self.notes.get(PAIRED) else None
+        """The space of the modalities, where the recipe aligned them on patients who have several; else None.
+
+        None too where they were then trained on the target.
+        """
+        if not self.notes.get(PAIRED) or self.notes.get(TUNED):
+            return None
+        groups = {name: int(self.notes.get(CONNECTED + name, 0)) for name in self.shapes}
+        return Space(self.encoders, cast(AligningFusion, self.network().fusion), groups)
 
     def network(self) -> Network:
         """Rebuild the trained network from its stored state."""

@@ -19,6 +19,10 @@ from chiasm.training.batches import presence, reading_batches, take, total_lengt
 
 PAIRED = "paired_patients"
 """The note of a predictor by which its modalities are known to be aligned: on how many patients they were."""
+CONNECTED = "connected:"
+"""With a modality's name, the note of its group: pairs of training patients connect the modalities of one group."""
+TUNED = "tuned"
+"""The note that the aligned vectors were trained on the target afterwards."""
 READ_AT_ONCE = 256  # patients
 Array = NDArray[np.float32]
 
@@ -28,6 +32,8 @@ class AligningFusion(Protocol):
 
     names: list[str]
 
+    @property
+    def needs_all(self) -> bool: ...
     def vectors(self, tokens: Mapping[str, Tokens], present: Tensor) -> Tensor: ...
     def question(self, vectors: Tensor, given: Tensor, among: int) -> Tensor: ...
     def scale(self) -> Tensor: ...
@@ -35,10 +41,19 @@ class AligningFusion(Protocol):
 
 @dataclass(frozen=True)
 class Space:
-    """The encoders and the fusion, in evaluation mode, of a model whose modalities lie in one space."""
+    """The encoders and the fusion, in evaluation mode, of a model whose modalities lie in one space.
+
+    Args:
+        groups: modality to its group; vectors of different groups were never compared.
+    """
 
     encoders: Mapping[str, Encoder]
     fusion: AligningFusion
+    groups: Mapping[str, int]
+
+    def comparable(self, modality: str) -> list[str]:
+        """Return the other modalities whose vectors were aligned with those of this one."""
+        return [own for own in self.names if own != modality and self.groups[own] == self.groups[modality]]
 
     @property
     def names(self) -> list[str]:

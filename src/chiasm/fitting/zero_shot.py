@@ -19,13 +19,14 @@ def required_space(predictor: object, recipe: str) -> Space:
     """Return the space of a model's modalities.
 
     Raises:
-        Unsupported: they were not aligned.
+        Unsupported: they were not aligned, or trained on the target afterwards.
     """
     space = space_of(predictor)
     if space is None:
         raise Unsupported(
-            f"the modalities of a model of '{recipe}' were not brought into one space: fit clip-pairs or symile on "
-            "patients of whom some have two modalities"
+            f"the modalities of a model of '{recipe}' were not brought into one space without labels: fit clip-pairs, "
+            "symile or mirror on patients of whom some have two modalities, without tune=True, which trains the space "
+            "on the target"
         )
     return space
 
@@ -35,6 +36,7 @@ def asking(space: Space, query: str | Sequence[str], among: str) -> list[str]:
 
     Raises:
         ValueError: one is not of the model, none is named, or the one that is asked for asks.
+        Unsupported: no training patients connect one with `among`, or the model needs all modalities to ask.
     """
     names = [query] if isinstance(query, str) else list(query)
     strange = [name for name in (*names, among) if name not in space.names]
@@ -42,6 +44,17 @@ def asking(space: Space, query: str | Sequence[str], among: str) -> list[str]:
         raise ValueError(f"the model has no modality '{strange[0]}': it has {', '.join(space.names)}")
     if not names or among in names:
         raise ValueError(f"name one modality or more that ask, and not '{among}', which is asked for")
+    apart = [name for name in names if name not in space.comparable(among)]
+    if apart:
+        raise Unsupported(
+            f"no pairs of training patients connect '{apart[0]}' with '{among}': their vectors cannot be compared"
+        )
+    lacking = [name for name in space.names if name != among and name not in names]
+    if space.fusion.needs_all and lacking:
+        raise Unsupported(
+            f"the model was aligned on complete patients alone, and asks with all others at once: name "
+            f"{', '.join(lacking)} in `query` too"
+        )
     return names
 
 
@@ -119,20 +132,25 @@ def classify(space: Space, cohort: Cohort, written: Cohort, by: str, prompts: Pr
         A class with several prompts has the mean of their vectors, at unit length.
 
     Raises:
-        Unsupported: a patient has nothing to ask with, or a prompt could not be read.
+        Unsupported: a patient has nothing to ask with, or lacks what a model of complete patients asks with; no
+            training patients connect another modality with `by`; or a prompt could not be read.
     """
     _, owners = prompt_lines(prompts)
+    others = space.comparable(by)
+    if not others:
+        raise Unsupported(f"no pairs of training patients connect another modality with '{by}': nothing can be asked")
     rows, vectors = space.vectors(written, by)
     if len(rows) < len(owners):
         raise Unsupported(f"{len(owners) - len(rows)} of the prompts cannot be read as '{by}': write them otherwise")
     own = np.array([owners[int(written.ids[row])] for row in rows])
     classes = np.stack([vectors[own == number].mean(0) for number in range(len(prompts))])
     classes /= np.maximum(np.linalg.norm(classes, axis=1, keepdims=True), 1e-12)
-    others = [name for name in space.names if name != by]
     known = cohort.with_modalities([name for name in cohort.modalities if name in others])
-    lacking = int((~known.present.any(1)).sum()) if known.modalities else len(known)
+    needed = len(others) if space.fusion.needs_all else 1
+    lacking = int((known.present.sum(1) < needed).sum()) if known.modalities else len(known)
     if lacking:
-        raise Unsupported(f"{lacking} of {len(known)} patients have none of {', '.join(others)}: leave them out")
+        which = "lack one of" if needed > 1 else "have none of"
+        raise Unsupported(f"{lacking} of {len(known)} patients {which} {', '.join(others)}: leave them out")
     logits = space.scale * (space.questions(known, others, by).astype(float) @ classes.T)
     shares = np.exp(logits - logits.max(1, keepdims=True))
     frame = pd.DataFrame(shares / shares.sum(1, keepdims=True), columns=[f"p_{name}" for name in prompts])

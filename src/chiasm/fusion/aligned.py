@@ -101,6 +101,11 @@ class AlignedModalities(nn.Module):
         here = present.to(parts.dtype)[..., None]
         return nn.functional.gelu((parts * here).sum(1) / here.sum(1).clamp_min(1))
 
+    @property
+    def needs_all(self) -> bool:
+        """True if a question needs every modality but the one that is asked for: products without learned stand-ins."""
+        return self.product and not isinstance(self.stand_ins, nn.Parameter) and len(self.names) > 2
+
     def scale(self) -> Tensor:
         """Return the scale of the logits, a scalar: `exp(log_scale)`, at most 100.
 

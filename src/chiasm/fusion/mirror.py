@@ -13,7 +13,7 @@ from chiasm.tokens import Tokens
 
 
 class Mirror(AlignedModalities):
-    """`AlignedModalities` with a decoder of latents for each modality, and one module of style for all.
+    """`AlignedModalities` with a decoder of latents for each modality, and one module of style for all, where asked.
 
     The latents of a modality are its projected tokens `h_t`, in `Fused.latents`; `Fused.extras["mask:<m>"]` says which
     are real, m the place of the name. From the vector of the visible tokens the decoder predicts the hidden ones:
@@ -22,6 +22,8 @@ class Mirror(AlignedModalities):
     Args:
         shapes, latent_width, dropout, temperature: as in `AlignedModalities`.
         prototypes: their number K.
+        retained, style, cluster: whether latents are decoded, styles held to a normal distribution, and compared
+            between modalities; what none of these trains is not there.
     """
 
     def __init__(
@@ -32,10 +34,17 @@ class Mirror(AlignedModalities):
         *,
         temperature: float = 0.07,
         prototypes: int = 64,
+        retained: bool = True,
+        style: bool = True,
+        cluster: bool = True,
     ) -> None:
         super().__init__(shapes, latent_width, dropout, temperature=temperature)
-        self.decoders = nn.ModuleList(LatentDecoder(shapes[name][1], latent_width) for name in self.names)
-        self.style = Style(latent_width, prototypes)
+        decoded = self.names if retained else []
+        self.decoders = nn.ModuleList(LatentDecoder(shapes[name][1], latent_width) for name in decoded)
+        several = len(self.names) > 1
+        cluster = cluster and several
+        styled = cluster or (style and (retained or several))  # one modality alone is only trained to be retained
+        self.style = Style(latent_width, prototypes if cluster else 0) if styled else None
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """Project and join the modalities present; `present` is `(B, M)` bool, modalities sorted by name."""
@@ -80,19 +89,25 @@ class Style(nn.Module):
     """Style of a vector, a normal distribution, and the similarity of a draw from it to each of K prototypes.
 
     `[mu, v] = MLP(r)`; `z = mu + exp(v / 2) eps`; logits `P (W z)` at unit length, over a tenth. The prototypes start
-    orthogonal, as far as their number allows.
+    orthogonal, as far as their number allows. Without prototypes there is the distribution alone.
     """
 
     def __init__(self, width: int, prototypes: int) -> None:
         super().__init__()
         self.encoder = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 2 * width))
-        self.decoder = nn.Linear(width, width)
-        self.prototypes = nn.Parameter(nn.init.orthogonal_(torch.empty(prototypes, width)))
+        self.count = prototypes
+        if prototypes:
+            self.decoder = nn.Linear(width, width)
+            self.prototypes = nn.Parameter(nn.init.orthogonal_(torch.empty(prototypes, width)))
 
-    def forward(self, vector: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the logits `(B, K)` of vectors `(B, D)`, and mean and log variance of their styles, `(B, D)` each."""
+    def forward(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance of the styles of vectors `(B, D)`, `(B, D)` each."""
         mean, log_variance = self.encoder(vector).chunk(2, 1)
+        return mean, log_variance
+
+    def similar(self, mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the logits `(B, K)` of a draw from each style."""
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         drawn = self.decoder(mean + (log_variance / 2).exp() * noise)
         unit = nn.functional.normalize(drawn, dim=1) @ nn.functional.normalize(self.prototypes, dim=1).T
-        return unit / 0.1, mean, log_variance
+        return unit / 0.1

@@ -38,7 +38,8 @@ def retrieved(vectors: Tensor, present: Tensor, vocabulary: Tensor, *, k: int, t
     found = torch.zeros_like(near).scatter(2, best.indices, torch.softmax(best.values / temperature, 2))
     said = functional.normalize(found @ vocabulary, dim=2)  # (B, M, D)
     both = present[:, :, None] & present[:, None, :]
-    same = ((own @ own.transpose(1, 2)) > SAME) & both
+    alone = torch.eye(own.shape[1], dtype=torch.bool, device=own.device)  # a zero vector too is its own
+    same = (((own @ own.transpose(1, 2)) > SAME) | alone) & both
     copies = same.sum(2).clamp_min(1)  # (B, M)
     others = (both & ~same) / copies[:, None, :]  # each different one once
     agreed = (others * (said @ said.transpose(1, 2))).sum(2) / others.sum(2).clamp_min(1e-6)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 from torch import Tensor
 
 from chiasm.fitting.base import Training
 from chiasm.fitting.network_recipe import NetworkRecipe
 from chiasm.fitting.neural import Design, NetworkPredictor, Prepared
-from chiasm.fitting.space import PAIRED
+from chiasm.fitting.space import CONNECTED, PAIRED, TUNED
 from chiasm.heads.response import Response
 from chiasm.protocols import Fused, Predictor
 from chiasm.training import Network, Phase
@@ -37,7 +38,8 @@ class AlignedRecipe(NetworkRecipe):
             epochs are those of both phases together, and modalities are dropped in the second alone.
         share: share of the epochs that align.
         temperature: the first one of the contrast, which is learned.
-        tune: train the projectors on the target too; the vectors are then no longer those that were aligned.
+        tune: train the projectors on the target too; the vectors are then no longer those that were aligned, and the
+            model finds and classifies nothing without labels.
     """
 
     share: float = 0.5
@@ -48,6 +50,8 @@ class AlignedRecipe(NetworkRecipe):
         super().__post_init__()
         if not 0.0 < self.share < 1.0:
             raise ValueError(f"share={self.share} is not known: it lies between 0 and 1, and both phases have a part")
+        if self.epochs < 2:
+            raise ValueError(f"epochs={self.epochs} are too few: two phases are trained, with an epoch or more each")
         if not 0.01 <= self.temperature <= 10.0:
             raise ValueError(f"temperature={self.temperature} is not known: it lies between 0.01 and 10")
 
@@ -71,20 +75,39 @@ class AlignedRecipe(NetworkRecipe):
         """Return the patients `(B,)` from whom the first phase learns; here those on whom it aligns."""
         return self.paired(data)
 
+    def connected(self, data: Prepared) -> dict[str, int]:
+        """Return the group of each modality: in one are those that pairs connect, or pairs with modalities between.
+
+        A pair that a single patient has connects nothing: his vectors are told from nobody's.
+        """
+        own = data.present[self.paired(data)].astype(int)
+        _, groups = connected_components(own.T @ own > 1, directed=False)
+        return {name: int(group) for name, group in zip(data.cohort.modalities, groups, strict=True)}
+
+    def idle(self, data: Prepared) -> tuple[str, ...]:
+        """Return the beginnings of names of the fusion's parameters that no phase trains on these patients."""
+        return () if self.paired(data).any() else ("log_scale", "stand_ins")
+
     def trained(
         self, training: Training, data: Prepared, design: Design, network: Network
     ) -> tuple[Predictor, Response]:
-        """Train and calibrate as every network, and note on how many patients the modalities were aligned."""
+        """Train and calibrate as every network; note on how many patients what was aligned, and if it stayed so."""
+        idle = self.idle(data)
+        for name, parameter in network.fusion.named_parameters():
+            if name.startswith(idle):
+                parameter.requires_grad_(False)
         predictor, response = super().trained(training, data, design, network)
         assert isinstance(predictor, NetworkPredictor)  # what `finish` makes
-        return replace(predictor, notes=predictor.notes | {PAIRED: float(self.paired(data).sum())}), response
+        notes = {PAIRED: float(self.paired(data).sum())} | ({TUNED: 1.0} if self.tune else {})
+        groups = {CONNECTED + name: float(group) for name, group in self.connected(data).items()}
+        return replace(predictor, notes=predictor.notes | notes | groups), response
 
     def phases(self, data: Prepared) -> tuple[Phase, ...]:
         """Return the alignment and the training on the target, or the latter alone where there is nothing to align."""
         options, learners = self.training_options, self.learners(data)
         if not learners.any():
             return (Phase(options, name="target"),)
-        own = round(self.epochs * self.share)
+        own = min(max(round(self.epochs * self.share), 1), self.epochs - 1)
         align = replace(options, epochs=own, modality_dropout=0.0)
         # The first phase learns nothing of a modality that none of them has.
         met = np.asarray(data.present[learners].any(0)).tolist()

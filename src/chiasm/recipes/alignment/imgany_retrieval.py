@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
+from sklearn.cluster import KMeans  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from chiasm.artifact import storable
 from chiasm.compute.isolation import seeded
+from chiasm.errors import FindingWarning
 from chiasm.fitting.base import Training
 from chiasm.fitting.network_recipe import NetworkRecipe
 from chiasm.fitting.neural import Prepared, Shapes, check_size, new_network, prepare
@@ -23,6 +27,8 @@ from chiasm.recipes.alignment import ROWS
 from chiasm.tokens import Tokens
 
 READ_AT_ONCE = 256  # patients
+PER_WORD = 8  # training patients of a modality for each word: a word that one of them makes is near him alone
+LEAST_IN_A_WORD = 5  # patients
 
 
 @storable("imgany-retrieval")
@@ -74,13 +80,13 @@ def unit_mean(tokens: Tokens, width: int) -> Tensor:
 
 @dataclass(frozen=True)
 class ImgAnyRetrieval(NetworkRecipe):
-    """Words are drawn from the training patients' own vectors, the same number of each modality; the head is learned.
+    """Words are the centres of clusters of training patients' vectors, modality by modality; the head is learned.
 
     Args:
         modality: the one modality to read; empty: all.
         latent_width, dropout: unused; the width is that of the embeddings.
         epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`, of the head.
-        words: size of the vocabulary, K, or as many as there are.
+        words: size of the vocabulary, K, at most; a modality has one for eight of its training patients or fewer.
         k: words that a modality finds.
     """
 
@@ -95,20 +101,52 @@ class ImgAnyRetrieval(NetworkRecipe):
         check_size("k", self.k)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
-        """Draw the words from the patients who are trained on, then train the head and calibrate it."""
+        """Find the words of the patients who are trained on, then train the head and calibrate it."""
         data = prepare(training)
+        warn_of_spaces(data)
         design = RetrievalDesign(self.vocabulary(data, seeded(training.seed, "words")), self.k)
         return self.trained(training, data, design, new_network(training, data, design, self.dropout))
 
     def vocabulary(self, data: Prepared, seed: int) -> np.ndarray:
-        """Draw the words of each modality among its patients who are not held out, or all where none is left."""
+        """Cluster each modality's vectors of patients who are not held out, or of all where none is left.
+
+        No word is one patient's vector, and a patient who was trained on finds himself no more than a new one does.
+        """
         names = sorted(data.tokens)
         width = max(own for own, _ in data.shapes.values())
-        generator, found = np.random.default_rng(seed), []
+        found = []
         for m, name in enumerate(names):
             rows = np.flatnonzero(data.present[:, m] & ~data.held_out)
             rows = rows if len(rows) else np.flatnonzero(data.present[:, m])
-            rows = np.sort(generator.permutation(rows)[: max(1, self.words // len(names))])
             starts = range(0, len(rows), READ_AT_ONCE)
-            found += [unit_mean(data.tokens[name].take(rows[start : start + READ_AT_ONCE]), width) for start in starts]
-        return np.asarray(torch.cat(found).numpy())
+            own = [unit_mean(data.tokens[name].take(rows[start : start + READ_AT_ONCE]), width) for start in starts]
+            found.append(centres(torch.cat(own).double().numpy(), self.words // len(names), seeded(seed, name)))
+        return np.concatenate(found)
+
+
+def centres(vectors: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Return the centres of clusters of vectors `(n, D)` at unit length, `(K, D)` float32, `most` at most.
+
+    A cluster of few patients has none, and where all are such their mean is the only one.
+    """
+    count = max(1, min(most, len(vectors) // PER_WORD, len(np.unique(vectors, axis=0))))
+    with threadpool_limits(limits=1):  # sums in one order, whatever the machine
+        found = KMeans(count, n_init=1, random_state=seed % 2**32).fit(vectors)
+    plenty = np.bincount(found.labels_, minlength=count) >= LEAST_IN_A_WORD
+    own = found.cluster_centers_[plenty] if plenty.any() else vectors.mean(0, keepdims=True)
+    return np.asarray(own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def warn_of_spaces(data: Prepared) -> None:
+    """Warn where encoders of several modalities have no space in common, as far as widths and fits can tell."""
+    if len(data.encoders) < 2:
+        return
+    fitted = sorted(name for name, own in data.encoders.items() if own.fitted_on_cohort)
+    widths = {own.width for own in data.encoders.values()}
+    if fitted or len(widths) > 1:
+        why = f"{', '.join(fitted)} are encoded as fitted on the cohort" if fitted else "their tokens differ in width"
+        warnings.warn(
+            f"imgany-retrieval compares modalities that share no space ({why}): give frozen encoders of one model",
+            FindingWarning,
+            stacklevel=2,
+        )

@@ -15,7 +15,7 @@ from torch import Tensor
 from chiasm.artifact import storable
 from chiasm.fitting.neural import Prepared, Shapes, check_size
 from chiasm.fitting.row import Row
-from chiasm.fusion.mirror import Mirror
+from chiasm.fusion.mirror import Mirror, Style
 from chiasm.objectives.contrastive import pairwise
 from chiasm.objectives.prototypes import standard_divergence, symmetric_divergence
 from chiasm.objectives.retention import hidden_tokens, masked_reconstruction
@@ -29,11 +29,14 @@ ALIGN, HIDDEN = 0.5, 0.75  # the paper's weight of the alignment, and share of t
 @storable("mirror")
 @dataclass(frozen=True)
 class MirrorDesign:
-    """Width of the vectors, the temperature at the start, and the number of prototypes."""
+    """Width of the vectors, the temperature at the start, the number of prototypes, and which terms are trained."""
 
     latent_width: int
     temperature: float
     prototypes: int
+    retained: bool
+    style: bool
+    cluster: bool
 
     def __post_init__(self) -> None:
         check_size("latent_width", self.latent_width)
@@ -41,7 +44,10 @@ class MirrorDesign:
 
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> Mirror:
         """Create a fresh fusion module of this size."""
-        return Mirror(shapes, self.latent_width, dropout, temperature=self.temperature, prototypes=self.prototypes)
+        return Mirror(
+            shapes, self.latent_width, dropout, temperature=self.temperature, prototypes=self.prototypes,
+            retained=self.retained, style=self.style, cluster=self.cluster,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,11 +80,20 @@ class MirrorRecipe(AlignedRecipe):
 
     def design(self) -> MirrorDesign:
         """Return the sizes of the network."""
-        return MirrorDesign(self.latent_width, self.temperature, self.prototypes)
+        weights = (self.retention, self.style, self.cluster)
+        retained, style, cluster = (weight > 0 for weight in weights)
+        return MirrorDesign(self.latent_width, self.temperature, self.prototypes, retained, style, cluster)
 
     def learners(self, data: Prepared) -> NDArray[np.bool_]:
         """Return the patients of the first phase: all who are trained on, where retention needs no second modality."""
         return np.asarray(~data.held_out) if self.retention else super().learners(data)
+
+    def idle(self, data: Prepared) -> tuple[str, ...]:
+        """Return the names' beginnings also of styles that nobody has two modalities to compare, or nobody to learn."""
+        idle = super().idle(data)
+        if idle and self.style and self.learners(data).any():
+            return (*idle, "style.decoder.", "style.prototypes")
+        return (*idle, "style.") if idle else ()
 
     def loss(self, fusion: object, fused: Fused, present: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the terms of alignment, retention, style and clusters, each with its weight."""
@@ -87,8 +102,8 @@ class MirrorRecipe(AlignedRecipe):
         terms = {"align": ALIGN * pairwise(vectors, present, fusion.scale())}
         if self.retention:
             terms["retention"] = self.retention * self.retained(fusion, fused, generator)
-        if self.style or self.cluster:
-            style, cluster = styles(fusion, vectors, present, generator)
+        if fusion.style is not None:
+            style, cluster = styles(fusion.style, vectors, present, generator)
             terms |= {"style": self.style * style, "cluster": self.cluster * cluster}
         return terms
 
@@ -103,13 +118,18 @@ class MirrorRecipe(AlignedRecipe):
         return torch.stack(losses).sum()
 
 
-def styles(fusion: Mirror, vectors: Tensor, present: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return two sums: of the styles' divergences over the modalities, and of the clusters' over the pairs of them."""
+def styles(style: Style, vectors: Tensor, present: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return two sums: of the styles' divergences over the modalities, and of the clusters' over the pairs of them.
+
+    The second is zero without prototypes.
+    """
     count = vectors.shape[1]
-    told = [fusion.style(vectors[:, m], generator) for m in range(count)]
-    own = [standard_divergence(told[m][1][present[:, m]], told[m][2][present[:, m]]) for m in range(count)]
-    pairs = []
+    told = [style(vectors[:, m]) for m in range(count)]
+    own = [standard_divergence(told[m][0][present[:, m]], told[m][1][present[:, m]]) for m in range(count)]
+    if not style.count:
+        return torch.stack(own).sum(), vectors[:0].sum()
+    near, pairs = [style.similar(mean, spread, generator) for mean, spread in told], []
     for a, b in combinations(range(count), 2):
         both = present[:, a] & present[:, b]
-        pairs.append(symmetric_divergence(told[a][0][both], told[b][0][both]))
-    return torch.stack(own).sum(), torch.stack(pairs).sum() if pairs else vectors[:0].sum()
+        pairs.append(symmetric_divergence(near[a][both], near[b][both]))
+    return torch.stack(own).sum(), torch.stack(pairs).sum()

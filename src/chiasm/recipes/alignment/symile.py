@@ -64,4 +64,4 @@ class Symile(AlignedRecipe):
         assert isinstance(fusion, AlignedModalities)  # of `design`
         vectors = fusion.filled(fused.extras["vectors"], present)
         here = present.sum(1) >= self.least(present.shape[1])
-        return {"align": symile(vectors, fusion.scale(), generator, here=here)}
+        return {"align": symile(vectors, fusion.scale(), generator, here=here, stood=~present)}
