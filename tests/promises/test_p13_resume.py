@@ -204,7 +204,12 @@ TINY = "epochs=2,latents=4,latent_width=8,heads=2"
 
 
 @pytest.mark.parametrize(
-    "recipe", [f"lego-merge:{TINY}", f"lego-fuse:{TINY},fuse_epochs=2", "healnet:epochs=3,latents=4,latent_width=8"]
+    "recipe",
+    [
+        f"lego-fuse:{TINY},fuse_epochs=2",  # blocks first, as lego-merge, then one network, as healnet
+        pytest.param(f"lego-merge:{TINY}", marks=pytest.mark.nightly),
+        pytest.param("healnet:epochs=3,latents=4,latent_width=8", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_recipe_stopped_in_any_epoch_of_any_part_gives_the_same_model(
     recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -18,7 +18,7 @@ from chiasm.recipes.registry import RECIPES, supported
 from chiasm.recipes.tunings.tuned import TunedRecipe
 from chiasm.testing import check_recipe
 from chiasm.testing.recipe import KINDS
-from small_recipes import ON_TOKENS, every_variant, mixed, short_name, small
+from small_recipes import ON_TOKENS, PATHS, VARIANTS, every_variant, mixed, short_name, small
 
 
 def one_kind(number: int, recipe: Any) -> str:
@@ -30,6 +30,8 @@ def one_kind(number: int, recipe: Any) -> str:
 HELD_BY_THEIR_OWN = {"alignment", "balance", "missing"}
 """Families of which each recipe's own test calls `check_recipe` by day, as CONTRIBUTING asks; here they are held at
 night, as are the fusions that came with them."""
+ALIKE = {"wise-ft", "slerp-merge", "portllm"}
+"""Tunings that share their network and their loop with `breadcrumbs`, and are dear."""
 
 
 def held_here(recipe: Any) -> bool:
@@ -38,11 +40,17 @@ def held_here(recipe: Any) -> bool:
     return row.family not in HELD_BY_THEIR_OWN and not (row.family == "fusion" and row.since > "0.1.0")
 
 
+def held_by_day(recipe: Any) -> bool:
+    """True of the first way of working of each recipe that is held here, and of ways that no other one takes."""
+    first = short_name(recipe) == short_name(small(recipe.id, **VARIANTS.get(recipe.id, [{}])[0]))
+    return held_here(recipe) and recipe.id not in ALIKE and (first or short_name(recipe) in PATHS)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "recipe"),
     [
-        pytest.param(number, recipe, marks=[] if held_here(recipe) else [pytest.mark.nightly])
+        pytest.param(number, recipe, marks=[] if held_by_day(recipe) else [pytest.mark.nightly])
         for number, recipe in enumerate(every_variant())
     ],
     ids=lambda one: str(one) if isinstance(one, int) else short_name(one),

@@ -40,7 +40,7 @@ def on_xor(recipe: str, seed: int) -> float:
 
 
 @each_seed
-@pytest.mark.parametrize("method", ["mean", "harmonic"])
+@pytest.mark.parametrize("method", ["mean", pytest.param("harmonic", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(
     "domain", ["signal", *(pytest.param(own, marks=pytest.mark.nightly) for own in ("rfft", "complex"))]
 )
@@ -54,7 +54,7 @@ def test_xor_leaves_every_merge_at_chance(domain: str, method: str, seed: int) -
     "recipe",
     [
         "lego-fuse:epochs=5,fuse_epochs=10",
-        "healnet:epochs=12",
+        pytest.param("healnet:epochs=12", marks=pytest.mark.nightly),
         pytest.param("lego-fuse:mode=weave,epochs=5,fuse_epochs=10", marks=pytest.mark.nightly),
     ],
 )
@@ -105,6 +105,7 @@ def test_blocks_of_disjoint_patients_merge_to_more_than_the_best_of_them(domain:
     assert found["merged"] > found["mean logits"] - 0.02
 
 
+@pytest.mark.nightly
 @each_seed
 def test_the_domain_does_not_decide_what_a_mean_merge_finds(seed: int) -> None:
     found = {d: on_complementary(f"lego-merge:domain={d},epochs=8", seed)["merged"] for d in ("signal", "rfft")}
