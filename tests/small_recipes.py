@@ -81,9 +81,9 @@ def every_variant() -> list[Any]:
     return [small(name, **options) for name in ON_TOKENS for options in VARIANTS.get(name, [{}])]
 
 
-# One of each way through the code: these meet every promise in `make test`, all of them in `make nightly`. `check_recipe`
-# holds the laws of seeds, orders, patterns, batches, none at all and globals, for each recipe by day and each variant at
-# night; the promises add what it does not: other kinds of target, files, ragged bags, threads, few patients, trials.
+# One of each way through the code: these meet every promise in `make test`, all of them in `make nightly`. The public
+# check, of each recipe by day and of each variant at night, holds the laws of seeds, orders, patterns, batches, none at
+# all and globals; the promises add other kinds of target, files, ragged bags, threads, few patients, whole trials.
 PATHS = {
     "single-m1", "presence", "early-fusion", "late-fusion", "kron-rls", "healnet", "healnet-modality=m3", "lego-merge",
     "lego-fuse", "lego-fuse-domain=complex-mode=weave", "breadcrumbs-views=patients-granularity=row",
