@@ -86,7 +86,7 @@ def one_dominates(n: int, seed: int) -> Cohort:
 @pytest.mark.nightly
 def test_a_weak_modality_beside_a_dominant_one_learns_more_by_agm() -> None:
     gains = []
-    for seed in range(6):
+    for seed in range(16):
         train, test = one_dominates(300, seed), one_dominates(4000, 100 + seed).with_modalities(["weak"])
         found = []
         for alpha in (0.0, AGMRecipe.alpha):
