@@ -13,7 +13,7 @@ from chiasm.artifact.files import (
     write_text,
 )
 from chiasm.artifact.register import ArtifactError, storable
-from chiasm.artifact.trees import ArrayOutline, Outline, content_of, outline_of
+from chiasm.artifact.trees import ArrayOutline, Outline, content_of, outline_of, parts_within
 from chiasm.artifact.whole import whole_file
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "load_checkpoint",
     "outline",
     "outline_of",
+    "parts_within",
     "save",
     "save_checkpoint",
     "storable",

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -198,3 +198,18 @@ def _conform(hint: Any, value: Any) -> Any:
     elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     raise TypeError(f"{hint} does not describe the stored value")
+
+
+def parts_within(part: Any, stop: type | tuple[type, ...] = ()) -> Iterator[Any]:
+    """Yield a part and every part that it holds, in mappings and sequences too; into one of `stop` it does not look."""
+    if isinstance(part, Mapping):
+        for own in part.values():
+            yield from parts_within(own, stop)
+    elif isinstance(part, tuple | list):
+        for own in part:
+            yield from parts_within(own, stop)
+    elif dataclasses.is_dataclass(part) and not isinstance(part, type):
+        yield part
+        if not isinstance(part, stop):
+            for field in dataclasses.fields(part):
+                yield from parts_within(getattr(part, field.name), stop)

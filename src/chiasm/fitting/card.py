@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from chiasm.artifact import parts_within
 from chiasm.cohort import Encoding
 from chiasm.errors import count
 from chiasm.shown import visible
@@ -95,21 +95,8 @@ def card_of(model: Described) -> str:
 
 def held_of_training(part: Any) -> Mapping[str, int]:
     """Collect what every part of a model says that it keeps of training patients, and how often the same is said."""
-    return Counter(phrase for phrase in _phrases(part) if phrase)
-
-
-def _phrases(part: Any) -> Iterator[str]:
-    if isinstance(part, Mapping):
-        for own in part.values():
-            yield from _phrases(own)
-    elif isinstance(part, tuple | list):
-        for own in part:
-            yield from _phrases(own)
-    elif is_dataclass(part) and not isinstance(part, type):
-        if isinstance(part, HoldsTraining):
-            yield part.of_training()
-        for field in fields(part):
-            yield from _phrases(getattr(part, field.name))
+    said = (own.of_training() for own in parts_within(part) if isinstance(own, HoldsTraining))
+    return Counter(phrase for phrase in said if phrase)
 
 
 def _plain(value: object) -> str:

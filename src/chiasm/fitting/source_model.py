@@ -8,8 +8,8 @@ pattern of modalities: that of all training patients who have at least these, as
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.artifact import content_of, storable
+from chiasm.artifact import content_of, parts_within, storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.kinds import TABLE, has_form
 from chiasm.cohort.lending import READ_ALIKE, Shared, kind_in
@@ -148,17 +148,7 @@ class SourceModel:
 
 def held_whole(part: Any) -> Iterator[FittedModel]:
     """Yield the source models that a stored part holds whole, because it borrowed their score."""
-    if isinstance(part, SourceScore):
-        yield part.model
-    elif isinstance(part, Mapping):
-        for own in part.values():
-            yield from held_whole(own)
-    elif isinstance(part, tuple | list):
-        for own in part:
-            yield from held_whole(own)
-    elif is_dataclass(part):
-        for field in fields(part):
-            yield from held_whole(getattr(part, field.name))
+    return (own.model for own in parts_within(part, SourceScore) if isinstance(own, SourceScore))
 
 
 def order_of(model: FittedModel, names: tuple[str, ...]) -> list[int]:

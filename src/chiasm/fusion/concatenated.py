@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.fusion.attention import TokenEntrance
+from chiasm.fusion.pooled import masked_mean
 from chiasm.protocols import Fused
 from chiasm.tokens import Tokens
 
@@ -59,9 +60,7 @@ class Concatenated(nn.Module):
         for m, name in enumerate(self.names):
             own = tokens[name].where_present(present[:, m])
             hidden = self.entrances[m](own)  # (B, T, D)
-            hidden = torch.where(own.mask[..., None], hidden, torch.zeros((), dtype=hidden.dtype))
-            mean = hidden.sum(1) / own.mask.sum(1, keepdim=True).clamp_min(1)
-            parts.append(self.branches[m](mean) * present[:, [m]])  # (B, D)
+            parts.append(self.branches[m](masked_mean(hidden, own.mask)) * present[:, [m]])  # (B, D)
         embedding = self.dropout(nn.functional.gelu(self.fuse(torch.cat(parts, 1))))
         extras = {f"{ALONE}{name}": head(part) for name, head, part in zip(self.names, self.alone, parts, strict=False)}
         if self.training:

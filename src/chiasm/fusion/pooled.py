@@ -36,15 +36,19 @@ class PooledMean(nn.Module):
         parts = []
         for m, name in enumerate(self.names):
             own = tokens[name].where_present(present[:, m])
-            count = own.mask.sum(1, keepdim=True).clamp_min(1)
-            parts.append(self.maps[m]((own.values * own.mask[..., None]).sum(1) / count))  # (B, D)
+            parts.append(self.maps[m](masked_mean(own.values, own.mask)))  # (B, D)
         here = present.to(parts[0].dtype)[..., None]  # (B, M, 1)
         whole = (torch.stack(parts, 1) * here).sum(1) / here.sum(1).clamp_min(1)
         return Fused(self.dropout(whole))
 
 
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean over the tokens of `(B, T, D)` where `mask` `(B, T)` is True, `(B, D)`; zeros without one."""
+    values = torch.where(mask[..., None], values, torch.zeros((), dtype=values.dtype, device=values.device))
+    return values.sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
+
+
 def mean_token(tokens: Tokens, width: int) -> Tensor:
     """Return the mean token of each patient, filled with zeros to `(B, width)`; zeros without a token."""
-    values = torch.where(tokens.mask[..., None], tokens.values, torch.zeros_like(tokens.values))
-    mean = values.sum(1) / tokens.mask.sum(1, keepdim=True).clamp_min(1)
+    mean = masked_mean(tokens.values, tokens.mask)
     return nn.functional.pad(mean, (0, width - mean.shape[1]))

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from chiasm.artifact import storable
-from chiasm.encoders.record.event_summaries import KnownEvents, shared_codes
-from chiasm.encoders.record.events import code_scales, reference_grid, scaled_values
+from chiasm.encoders.record.event_summaries import KnownEvents
+from chiasm.encoders.record.events import known_codes, scaled_values
 from chiasm.encoders.table.scaling import Array
 from chiasm.errors import count
 from chiasm.readers.reading import Events
@@ -69,15 +69,7 @@ class EventSteps:
         Raises:
             ValueError: no code is in the records of at least two patients and a `share` of them.
         """
-        vocabulary = shared_codes(raw, self.share, self.codes)
-        if not vocabulary:
-            raise ValueError(
-                "no code is shared by enough patients: write codes without what differs between them, or lower share"
-            )
-        events = KnownEvents.of(raw, vocabulary)
-        median, scale = code_scales(events, len(vocabulary))
-        grid = reference_grid(events, self.references)
-        return replace(self, vocabulary=vocabulary, median=median, scale=scale, grid=grid)
+        return replace(self, **known_codes(raw, self.share, self.codes, self.references))
 
     def encode(self, raw: Sequence[Events]) -> Tokens:
         """Encode records to tokens `(n, longest, 3 x codes)` with their `times`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -83,25 +83,11 @@ class EventEncoder:
         Raises:
             ValueError: no code is in the records of at least two patients and a `share` of them.
         """
-        vocabulary = shared_codes(raw, self.share, self.codes)
-        if not vocabulary:
-            raise ValueError(
-                "no code is shared by enough patients: write codes without what differs between them, or lower share"
-            )
-        events = KnownEvents.of(raw, vocabulary)
-        median, scale = code_scales(events, len(vocabulary))
+        known = known_codes(raw, self.share, self.codes, self.references)
         read = shared_codes(raw, max(self.common, self.share), self.codes)
         own = summaries(KnownEvents.of(raw, read), len(raw), read) if read else pd.DataFrame(index=range(len(raw)))
         scaler = Scaler.fit(own[_telling(own, max(2, int(np.ceil(self.common * len(raw)))))])
-        return replace(
-            self,
-            vocabulary=vocabulary,
-            read=read,
-            median=median,
-            scale=scale,
-            grid=reference_grid(events, self.references),
-            scaler=scaler,
-        )
+        return replace(self, **known, read=read, scaler=scaler)
 
     @property
     def slots(self) -> int:
@@ -167,6 +153,22 @@ def scaled_values(events: KnownEvents, median: Array, scale: Array) -> Array:
     """Return `clip(asinh((x - median) / scale), -5, 5) / 2` of every value, `(N,)`; NaN where there is none."""
     scaled = np.arcsinh((events.values - median[events.code]) / scale[events.code])
     return np.asarray(np.clip(scaled, -CLIP, CLIP) / 2)
+
+
+def known_codes(raw: Sequence[Events], share: float, most: int, references: int) -> dict[str, Any]:
+    """Return the `vocabulary` of training records, its values' `median` and `scale`, and the `grid` of references.
+
+    Raises:
+        ValueError: no code is in the records of at least two patients and a `share` of them.
+    """
+    vocabulary = shared_codes(raw, share, most)
+    if not vocabulary:
+        raise ValueError(
+            "no code is shared by enough patients: write codes without what differs between them, or lower share"
+        )
+    events = KnownEvents.of(raw, vocabulary)
+    median, scale = code_scales(events, len(vocabulary))
+    return {"vocabulary": vocabulary, "median": median, "scale": scale, "grid": reference_grid(events, references)}
 
 
 def code_scales(events: KnownEvents, size: int) -> tuple[Array, Array]:

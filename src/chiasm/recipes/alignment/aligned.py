@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 from torch import Tensor
 
+from chiasm.artifact import storable
 from chiasm.fitting.base import Training
 from chiasm.fitting.network_recipe import NetworkRecipe
-from chiasm.fitting.neural import Design, NetworkPredictor, Prepared
+from chiasm.fitting.neural import Design, NetworkPredictor, Prepared, Shapes, check_size
 from chiasm.fitting.space import CONNECTED, PAIRED, TUNED
+from chiasm.fusion.aligned import AlignedModalities
 from chiasm.heads.response import Response
 from chiasm.protocols import Fused, Predictor
 from chiasm.training import Network, Phase
@@ -21,6 +23,22 @@ from chiasm.training.unlabelled import Unlabelled, UnlabelledLoss
 
 ON_THE_TARGET = ("head.", "fusion.maps.")
 """Parameters that read the aligned vectors; all others of these networks make them."""
+
+
+@storable("aligned-vectors")
+@dataclass(frozen=True)
+class VectorsDesign:
+    """Width of the vectors, and the temperature at the start."""
+
+    latent_width: int
+    temperature: float
+
+    def __post_init__(self) -> None:
+        check_size("latent_width", self.latent_width)
+
+    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> AlignedModalities:
+        """Create a fresh fusion module of this size."""
+        return AlignedModalities(shapes, self.latent_width, dropout, temperature=self.temperature)
 
 
 @dataclass(frozen=True)

@@ -8,30 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from chiasm.artifact import storable
-from chiasm.fitting.neural import Shapes, check_size
 from chiasm.fitting.row import Row
 from chiasm.fusion.aligned import AlignedModalities
 from chiasm.objectives.contrastive import pairwise
 from chiasm.protocols import Fused
 from chiasm.recipes.alignment import ROWS
-from chiasm.recipes.alignment.aligned import AlignedRecipe
-
-
-@storable("clip-pairs")
-@dataclass(frozen=True)
-class ClipPairsDesign:
-    """Width of the vectors, and the temperature at the start."""
-
-    latent_width: int
-    temperature: float
-
-    def __post_init__(self) -> None:
-        check_size("latent_width", self.latent_width)
-
-    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> AlignedModalities:
-        """Create a fresh fusion module of this size."""
-        return AlignedModalities(shapes, self.latent_width, dropout, temperature=self.temperature)
+from chiasm.recipes.alignment.aligned import AlignedRecipe, VectorsDesign
 
 
 @dataclass(frozen=True)
@@ -45,9 +27,9 @@ class ClipPairs(AlignedRecipe):
 
     row: ClassVar[Row] = ROWS["clip-pairs"]
 
-    def design(self) -> ClipPairsDesign:
+    def design(self) -> VectorsDesign:
         """Return the sizes of the network."""
-        return ClipPairsDesign(self.latent_width, self.temperature)
+        return VectorsDesign(self.latent_width, self.temperature)
 
     def loss(self, fusion: object, fused: Fused, present: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the sum of CLIP's losses over the pairs."""

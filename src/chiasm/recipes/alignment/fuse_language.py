@@ -11,33 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.kinds import CELL, has_form
-from chiasm.fitting.neural import Prepared, Shapes, check_size
+from chiasm.fitting.neural import Prepared
 from chiasm.fitting.row import Row
-from chiasm.fusion.aligned import AlignedModalities
 from chiasm.objectives.contrastive import contrast
 from chiasm.protocols import Fused
 from chiasm.recipes.alignment import ROWS
-from chiasm.recipes.alignment.aligned import AlignedRecipe
+from chiasm.recipes.alignment.aligned import AlignedRecipe, VectorsDesign
 from chiasm.training.unlabelled import UnlabelledLoss
-
-
-@storable("fuse-language")
-@dataclass(frozen=True)
-class FuseLanguageDesign:
-    """Width of the vectors, and the temperature at the start."""
-
-    latent_width: int
-    temperature: float
-
-    def __post_init__(self) -> None:
-        check_size("latent_width", self.latent_width)
-
-    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> AlignedModalities:
-        """Create a fresh fusion module of this size."""
-        return AlignedModalities(shapes, self.latent_width, dropout, temperature=self.temperature)
 
 
 @dataclass(frozen=True)
@@ -91,9 +73,9 @@ class FuseLanguage(AlignedRecipe):
         has = data.present[:, m] if m >= 0 else np.zeros(len(data.present), bool)
         return np.asarray(super().paired(data) & has)
 
-    def design(self) -> FuseLanguageDesign:
+    def design(self) -> VectorsDesign:
         """Return the sizes of the network."""
-        return FuseLanguageDesign(self.latent_width, self.temperature)
+        return VectorsDesign(self.latent_width, self.temperature)
 
     def loss_of(self, data: Prepared) -> UnlabelledLoss:
         """Return the loss against the anchor of this training set."""
