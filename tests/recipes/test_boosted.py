@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import chiasm
-from chiasm.fitting.inner_choice import DEPTHS, choose_depth, choose_trees
+from chiasm.fitting.inner_choice import DEPTHS, MANY, ROUNDS, WIDE, choose_depth, choose_trees, growth_of
 from chiasm.recipes.registry import make_recipe
 from chiasm.targets import Outcome
 from small_recipes import mixed
@@ -40,6 +40,23 @@ def test_the_depth_is_that_of_the_smaller_loss() -> None:
         assert found.loss == min(losses) and (losses[1] < losses[0]) == deeper
         nodes = np.diff(np.append(found.model.start, len(found.model.feature)))
         assert (nodes.max() > 3) == deeper  # a tree of one split has three nodes
+
+
+def test_of_many_patients_trees_take_smaller_steps_and_draw_columns() -> None:
+    """As many trees are compared; a node that may read any column finds the one that says most, another may not."""
+    few, many = growth_of(MANY - 1, WIDE, 3, 0), growth_of(MANY, WIDE, 3, 0)
+    assert few[1] == ROUNDS and len(many[1]) == len(ROUNDS) and many[0].rate < few[0].rate
+    assert many[0].rate * many[1][-1] == few[0].rate * few[1][-1]  # no less is learned at the end
+    rng = np.random.default_rng(0)
+    x, folds = rng.normal(size=(MANY, WIDE)), np.arange(MANY) % 2
+    outcome = Outcome(x[:, 0] + 0.3 * rng.normal(size=MANY), None, np.ones(MANY, bool))
+    first = {}
+    for columns in (WIDE, WIDE - 1):
+        chosen = choose_trees("regression", x[:, :columns], outcome, folds, None, None, 0, 1)
+        assert chosen is not None
+        first[columns] = (chosen.model.feature[chosen.model.start] == 0)[:8]  # of stumps, the root is all
+        assert np.corrcoef(chosen.links[:, 0], np.asarray(outcome.value))[0, 1] > 0.9
+    assert first[WIDE - 1].all() and not first[WIDE].all()
 
 
 def test_an_absent_modality_is_a_missing_value_and_its_absence_is_read() -> None:

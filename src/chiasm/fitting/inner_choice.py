@@ -26,6 +26,7 @@ Folds = NDArray[np.int_]
 PENALTIES = tuple(10.0**power for power in (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0))
 LINEAR_SETTINGS = len(PENALTIES) + STEPS
 ROUNDS = (5, 10, 20, 40, 60)
+MANY, WIDE = 2_000, 100  # rows from which trees grow in smaller steps, and columns from which each node draws some
 DEPTHS = (1, 3)  # without interactions of columns, and with those of up to three
 HANDICAPS = (-2.0, 0.0)  # log-likelihood lead that trees must exceed after the first and second fold to go on
 
@@ -112,6 +113,18 @@ def choose_depth(kind: str, x: Array, outcome: Outcome, folds: Folds, classes: i
     return min((own for own in tried if own is not None), key=lambda own: own.loss)
 
 
+def growth_of(rows: int, columns: int, depth: int, seed: int) -> tuple[Growth, tuple[int, ...]]:
+    """How trees grow on so many rows and columns, and after which numbers of rounds they are compared.
+
+    Slower steps and columns drawn for each node (Friedman, 2001 and 2002) predict better where there are rows enough to
+    learn from what is left; with few, and with few columns, they cost more than they give.
+    """
+    if rows < MANY:
+        return Growth(depth, seed=seed), ROUNDS
+    share = 0.3 if columns >= WIDE else 1.0
+    return Growth(depth, rate=Growth.rate / 2, seed=seed, share=share), tuple(2 * rounds for rounds in ROUNDS)
+
+
 def choose_trees(
     kind: str,
     x: Array,
@@ -132,17 +145,17 @@ def choose_trees(
         rival: out-of-fold links `(n, K)` of the best other model; None where there is none.
         depth: of each tree.
     """
-    units, growth = TargetUnits.of(kind, outcome), Growth(depth, seed=seed)
+    units, (growth, tried) = TargetUnits.of(kind, outcome), growth_of(len(x), x.shape[1], depth, seed)
     outcome, rival = units.inside(outcome), None if rival is None else units.number(rival)
     links: Array = np.zeros(0)
     levels: Array = np.zeros(0)
     for number, fold in enumerate(np.unique(folds)):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        booster = Booster(kind, x[train], outcome.take(train), ROUNDS[-1], growth, classes)
-        held = booster.links(x[test], ROUNDS)
+        booster = Booster(kind, x[train], outcome.take(train), tried[-1], growth, classes)
+        held = booster.links(x[test], tried)
         if not links.size:
-            links, levels = (np.zeros((len(ROUNDS), len(x), held.shape[2])) for _ in range(2))
-        links[:, test], levels[:, test] = held, booster.links(x[train], ROUNDS).mean(1)[:, None]
+            links, levels = (np.zeros((len(tried), len(x), held.shape[2])) for _ in range(2))
+        links[:, test], levels[:, test] = held, booster.links(x[train], tried).mean(1)[:, None]
         if rival is not None and number < len(HANDICAPS):
             seen = np.flatnonzero(np.isin(folds, np.unique(folds)[: number + 1]))
             own, of = outcome.take(seen), folds[seen]
@@ -153,10 +166,10 @@ def choose_trees(
     likelihood = FoldLikelihood(kind, outcome, folds)
     losses = np.array([likelihood(link) for link in links])
     best = int(losses.argmin())
-    trees = Booster(kind, x, outcome, ROUNDS[best], growth, classes).trees(ROUNDS[best])
+    trees = Booster(kind, x, outcome, tried[best], growth, classes).trees(tried[best])
     trees = replace(trees, base=units.outside(trees.base), value=trees.value * units.scale)
     return _chosen(
-        kind, trees, float(ROUNDS[best]), links[best], levels[best], outcome, folds, float(losses[best]), units
+        kind, trees, float(tried[best]), links[best], levels[best], outcome, folds, float(losses[best]), units
     )
 
 

@@ -93,12 +93,17 @@ class BoostedTrees:
 
 @dataclass(frozen=True)
 class Growth:
-    """Settings of tree growth: depth, learning rate, minimum curvature of a leaf, and the seed of xgboost."""
+    """Settings of tree growth: depth, learning rate, minimum curvature of a leaf, share of columns, seed of xgboost.
+
+    Args:
+        share: of the columns, drawn for each node.
+    """
 
     depth: int = 3
     rate: float = 0.2
     least: float = 1.0
     seed: int = 0
+    share: float = 1.0
 
 
 class Booster:
@@ -129,7 +134,8 @@ class Booster:
 
         options: dict[str, Any] = {
             "objective": objective, "max_depth": growth.depth, "eta": growth.rate, "min_child_weight": growth.least,
-            "seed": growth.seed, "nthread": 1, "tree_method": "hist", "max_bin": 64, "verbosity": 0,
+            "colsample_bynode": growth.share, "seed": growth.seed, "nthread": 1, "tree_method": "hist", "max_bin": 64,
+            "verbosity": 0,
         }  # fmt: skip
         if len(base) > 1:
             options["num_class"] = len(base)
