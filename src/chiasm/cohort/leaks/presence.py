@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtrc  # type: ignore[import-untyped]  # the upper tail of chi-squared
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.errors import Problem, warning
@@ -21,8 +22,6 @@ def presence_problems(cohort: Cohort) -> list[Problem]:
     The test is chi-squared for classes, Fisher's exact one for two classes and for each of several labels, the rank sum
     test for a number and the log-rank test for times.
     """
-    from scipy import stats  # type: ignore[import-untyped]  # half a second, where it is needed
-
     outcome, target = cohort.outcome, cohort.target
     if outcome is None or target is None or not outcome.known.any():
         return []
@@ -42,8 +41,7 @@ def presence_problems(cohort: Cohort) -> list[Problem]:
         elif target.has_times and outcome.event is not None:
             p, strength = log_rank(has, value, outcome.event[known])
         else:
-            test = stats.mannwhitneyu(value[has], value[~has])
-            p, strength = float(test.pvalue), _auroc(float(test.statistic) / (has.sum() * (~has).sum()))
+            p, strength = _of_numbers(has, value)
         if p * len(tested) < BY_CHANCE:
             what = f"whether a patient has the modality goes with the outcome ({strength})"
             fix = "look why it was gathered for these patients: a recipe may score by absence alone, see `presence`"
@@ -54,6 +52,13 @@ def presence_problems(cohort: Cohort) -> list[Problem]:
 
 def _auroc(value: float) -> str:
     return f"AUROC {max(value, 1 - value):.2f}"
+
+
+def _of_numbers(has: Bools, value: Array) -> tuple[float, str]:
+    from scipy import stats  # type: ignore[import-untyped]  # half a second, where it is needed
+
+    test = stats.mannwhitneyu(value[has], value[~has])
+    return float(test.pvalue), _auroc(float(test.statistic) / (has.sum() * (~has).sum()))
 
 
 def _of_classes(has: Bools, codes: Array) -> tuple[float, str]:
@@ -82,8 +87,6 @@ def _of_labels(has: Bools, value: Array, columns: tuple[str, ...]) -> tuple[floa
 
 def log_rank(member: Bools, time: Array, event: Bools) -> tuple[float, str]:
     """Log-rank test of members against others: its p, and the observed over the expected events of members as text."""
-    from scipy import stats  # half a second, where it is needed
-
     order = np.argsort(time, kind="stable")
     time, member, event = time[order], member[order], event[order]
     starts = np.flatnonzero(np.diff(time, prepend=-np.inf))
@@ -99,4 +102,4 @@ def log_rank(member: Bools, time: Array, event: Bools) -> tuple[float, str]:
         return 1.0, ""
     difference = float(among_members.sum() - expected.sum())
     ratio = float(among_members.sum() / expected.sum())
-    return float(stats.chi2.sf(difference**2 / variance, 1)), f"observed over expected events {ratio:.2f}"
+    return float(chdtrc(1, difference**2 / variance)), f"observed over expected events {ratio:.2f}"
