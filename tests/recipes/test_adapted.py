@@ -38,6 +38,7 @@ RECIPES = [
     "lt-sft:share=0.1,rounds=2,l1=0.1",
     "sara:share=0.2,nuclear=0.01",
     "memcontrol:trials=3,trial_epochs=1,rank=2",
+    "more:rank=2",
 ]
 
 # Those that need several labels, sites, images or a language model, in files of their own.

@@ -81,6 +81,7 @@ PLACES = {
     "linear": "chiasm.linear.linear",
     "mirror": "chiasm.recipes.alignment.mirror",
     "model": "chiasm.fitting.model",
+    "more": "chiasm.recipes.adaptation.more",
     "multi-ridge": "chiasm.recipes.baselines.multi_ridge",
     "network": "chiasm.fitting.neural",
     "omics-encoder": "chiasm.encoders.table.omics",

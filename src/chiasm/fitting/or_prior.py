@@ -8,6 +8,7 @@ import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
+from chiasm.fitting.space import Space, space_of
 from chiasm.protocols import Predictor, reads_inputs
 
 
@@ -34,6 +35,11 @@ class OrPrior:
     def reads_inputs(self) -> bool:
         """True if the wrapped predictor needs encoder inputs instead of stored tokens."""
         return reads_inputs(self.predictor)
+
+    @property
+    def space(self) -> Space | None:
+        """The space that the model's modalities were aligned in; None if they were not."""
+        return space_of(self.predictor)
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64, in the cohort's sorted row order."""

@@ -150,6 +150,15 @@ ROWS = by_name((
             "arXiv", 2024, "https://arxiv.org/abs/2406.14568",
         ),
     ),
+    Row(
+        "more", "adaptation.more:More", "adaptation",
+        "two modalities or more, some patients with both, one of them with an encoder that is a network",
+        Citation(
+            "MoRE: Multi-Modal Contrastive Pre-training with Transformers on X-Rays, ECGs, and Diagnostic Report",
+            "arXiv", 2024, "https://arxiv.org/abs/2410.16239",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""

@@ -78,6 +78,11 @@ class AdaptedFusion(nn.Module):
         Args:
             present: `(B, M)` bool, modalities sorted by name.
         """
+        fused: Fused = self.fusion(self.made(tokens, present), present)
+        return fused
+
+    def made(self, tokens: Mapping[str, Tokens], present: Tensor) -> dict[str, Tokens]:
+        """Return the tokens of all modalities: of the adapted ones as their networks make them of their inputs."""
         made = dict(tokens)
         for name, trunk in self.__dict__["trunks"].items():
             here = present[:, self.names.index(name)]
@@ -87,8 +92,7 @@ class AdaptedFusion(nn.Module):
             made[name] = _where(trunk, tokens[name], here, self.shapes[name][0])
             if full:
                 trunk.train()
-        fused: Fused = self.fusion(made, present)
-        return fused
+        return made
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
         for trunk in self.__dict__["trunks"].values():
@@ -134,12 +138,14 @@ def adapted_fusion(
     dropout: float = 0.0,
 ) -> AdaptedFusion:
     """Assemble networks, their changes and a `PooledMean` over all modalities."""
-    widths = {
-        name: (design.trunks[name].token_width if name in design.trunks else own[0], own[1])
-        for name, own in shapes.items()
-    }
+    widths = made_widths(design.trunks, shapes)
     fusion = PooledMean(widths, design.latent_width, dropout)
     return AdaptedFusion(trunks, design.adaptations, fusion, widths)
+
+
+def made_widths(trunks: Mapping[str, InputsAsTheyAre], shapes: Shapes) -> dict[str, tuple[int, int]]:
+    """Return (width, slots) of the tokens that the fusion reads, of adapted modalities those that the network makes."""
+    return {name: (trunks[name].token_width if name in trunks else own[0], own[1]) for name, own in shapes.items()}
 
 
 def attached(trunk: Trunk, own: Adaptation, *, seed: int) -> Any:
@@ -169,7 +175,7 @@ def _tensors(attached: Attached | PeftAttached) -> nn.Module:
 def _where(trunk: Trunk, inputs: Tokens, here: Tensor, width: int) -> Tokens:
     """Compute tokens for the patients who have the modality; the others get masked tokens without a network run."""
     here = here & inputs.mask.any(1)
-    if bool(here.all()):
+    if bool(here.any()) and bool(here.all()):
         own: Tokens = trunk(inputs)
         return own
     if bool(here.any()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -20,9 +21,6 @@ from chiasm.heads.response import Response
 from chiasm.protocols import Fused, Predictor
 from chiasm.training import Network, Phase
 from chiasm.training.unlabelled import Unlabelled, UnlabelledLoss
-
-ON_THE_TARGET = ("head.", "fusion.maps.")
-"""Parameters that read the aligned vectors; all others of these networks make them."""
 
 
 @storable("aligned-vectors")
@@ -59,6 +57,9 @@ class AlignedRecipe(NetworkRecipe):
         tune: train the projectors on the target too; the vectors are then no longer those that were aligned, and the
             model finds and classifies nothing without labels.
     """
+
+    within: ClassVar[str] = "fusion."
+    """Beginning of the names of the parameters of what aligns, an `AlignedModalities`, within the network."""
 
     share: float = 0.5
     temperature: float = 0.07
@@ -103,15 +104,15 @@ class AlignedRecipe(NetworkRecipe):
         return {name: int(group) for name, group in zip(data.cohort.modalities, groups, strict=True)}
 
     def idle(self, data: Prepared) -> tuple[str, ...]:
-        """Return the beginnings of names of the fusion's parameters that no phase trains on these patients."""
+        """Return the beginnings of names, below `within`, of parameters that no phase trains on these patients."""
         return () if self.paired(data).any() else ("log_scale", "stand_ins")
 
     def trained(
         self, training: Training, data: Prepared, design: Design, network: Network
     ) -> tuple[Predictor, Response]:
         """Train and calibrate as every network; note on how many patients what was aligned, and if it stayed so."""
-        idle = self.idle(data)
-        for name, parameter in network.fusion.named_parameters():
+        idle = tuple(self.within + name for name in self.idle(data))
+        for name, parameter in network.named_parameters():
             if name.startswith(idle):
                 parameter.requires_grad_(False)
         predictor, response = super().trained(training, data, design, network)
@@ -119,6 +120,10 @@ class AlignedRecipe(NetworkRecipe):
         notes = {PAIRED: float(self.paired(data).sum())} | ({TUNED: 1.0} if self.tune else {})
         groups = {CONNECTED + name: float(group) for name, group in self.connected(data).items()}
         return replace(predictor, notes=predictor.notes | notes | groups), response
+
+    def makers(self, data: Prepared, m: int) -> tuple[str, ...]:
+        """Return the beginnings of names of the parameters that make the vectors of modality m alone."""
+        return (f"{self.within}projectors.{m}.",)
 
     def phases(self, data: Prepared) -> tuple[Phase, ...]:
         """Return the alignment and the training on the target, or the latter alone where there is nothing to align."""
@@ -129,16 +134,17 @@ class AlignedRecipe(NetworkRecipe):
         align = replace(options, epochs=own, modality_dropout=0.0)
         # The first phase learns nothing of a modality that none of them has.
         met = np.asarray(data.present[learners].any(0)).tolist()
-        alone = tuple(f"fusion.projectors.{m}." for m, some in enumerate(met) if not some)
+        alone = tuple(own for m, some in enumerate(met) if not some for own in self.makers(data, m))
+        readers = ("head.", f"{self.within}maps.")  # all other parameters make the vectors that these read
 
         def reads(name: str) -> bool:
-            return self.tune or name.startswith((*ON_THE_TARGET, *alone))
+            return self.tune or name.startswith((*readers, *alone))
 
         return (
             Phase(
                 align,
                 Unlabelled(self.loss_of(data), self.name),
-                lambda name: not name.startswith(ON_THE_TARGET),
+                lambda name: not name.startswith(readers),
                 name="align",
             ),
             Phase(replace(options, epochs=self.epochs - own), trainable=reads, name="target"),
