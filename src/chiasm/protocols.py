@@ -179,6 +179,29 @@ class SelectsSettings(Protocol):
 
 
 @runtime_checkable
+class CountsSettings(Protocol):
+    """Protocol of a recipe whose number of settings depends on the cohort, as on the sources that it borrows from."""
+
+    def settings_on(self, cohort: Any) -> int: ...
+
+
+@runtime_checkable
+class Borrows(Protocol):
+    """Protocol of a recipe that says whether it reads the sources of a cohort."""
+
+    @property
+    def borrows(self) -> bool: ...
+
+
+@runtime_checkable
+class BeganWarm(Protocol):
+    """Protocol of a fitted model that may have begun with a source's weights: whether it kept them; None: no choice."""
+
+    @property
+    def began_warm(self) -> bool | None: ...
+
+
+@runtime_checkable
 class NamesAgainst(Protocol):
     """Protocol of a recipe that names another one with which a trial always compares it; empty: none.
 

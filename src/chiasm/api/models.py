@@ -16,7 +16,7 @@ from chiasm.api.sources import Source, lent, opened_sources, with_sources
 from chiasm.cohort import Cohort
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
-from chiasm.protocols import Model, NamesAgainst
+from chiasm.protocols import Borrows, Model
 from chiasm.recipes import registry
 
 
@@ -49,7 +49,8 @@ def fit(
         ValueError: there is no such engine, or the seed is below 0.
     """
     ready, asked = cohort, list(sources)
-    borrows = bool(asked) or isinstance(registry.named(recipe), NamesAgainst)
+    own = registry.named(recipe)
+    borrows = bool(asked) or (isinstance(own, Borrows) and own.borrows)
     if not isinstance(ready, PreparedCohort):
         opened = as_cohort(ready)
         lenders = opened_sources(opened, asked) if borrows else []  # what is refused is refused before any compute

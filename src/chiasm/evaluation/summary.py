@@ -81,7 +81,7 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
                     "reads": reads,
                     "forms": list(forms_of(row, cohort)) if reads else [],
                     "reads_presence": reads_presence(row),
-                    "settings": settings_of(row),
+                    "settings": settings_of(row, cohort),
                 }
             )
     found = [*setting.findings, *settle(trial_findings(trial), cohort.accepted)]
@@ -284,6 +284,7 @@ def describe_recipe(
                 "inner": inner.get((recipe.name, split.repeat, split.fold), math.nan),
                 "seconds": fits[split.key].seconds,
                 "trained_parameters": fits[split.key].trained_parameters,
+                **({} if (warm := fits[split.key].warm) is None else {"warm": warm}),
                 **({"labels": int(fewest(fold.outcome.value).astype(bool).sum())} if labels else {}),
             }
         )

@@ -11,6 +11,8 @@ from chiasm.cohort import Encoding
 from chiasm.errors import count
 from chiasm.shown import visible
 
+WARM = "warm_kept"
+"""Note of a network: 1 where the weights of a source were kept, 0 where a fresh start was."""
 LISTED = 40  # columns of a modality that are named
 SHARING = "Who may read the folder may read these: share it as you would share such figures of your patients."
 LIMITS = """\
@@ -29,6 +31,14 @@ class HoldsTraining(Protocol):
     def of_training(self) -> str:
         """Say in a phrase what a model folder holds of training patients by this part; empty: nothing."""
         ...
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """Protocol of a stored part with notes of its fit."""
+
+    @property
+    def notes(self) -> Mapping[str, float]: ...
 
 
 class Described(Protocol):
@@ -73,6 +83,7 @@ def card_of(model: Described) -> str:
         number = f"{len(model.columns[name]):,}" if name in model.columns else "-"
         encoder = _plain(model.encodings[name].encoder) if name in model.encodings else "-"
         lines.append(f"| {_plain(name)} | {_plain(kind)} | {number} | {encoder} |")
+    lines += ["", told] if (told := start_told(model)) else []
     for name, columns in model.columns.items():
         if len(columns) <= LISTED:
             lines += ["", f"Columns of {_plain(name)}: {', '.join(map(_plain, columns))}."]
@@ -97,6 +108,32 @@ def held_of_training(part: Any) -> Mapping[str, int]:
     """Collect what every part of a model says that it keeps of training patients, and how often the same is said."""
     said = (own.of_training() for own in parts_within(part) if isinstance(own, HoldsTraining))
     return Counter(phrase for phrase in said if phrase)
+
+
+def choices_of_start(part: Any) -> list[Mapping[str, float]]:
+    """Return the notes of the networks that could begin with a source's weights (`fitting.warm_start`)."""
+    noted = (own.notes for own in parts_within(part) if isinstance(own, Noted))
+    return [notes for notes in noted if WARM in notes]
+
+
+def began_warm(part: Any) -> bool | None:
+    """Return whether a network kept the weights of a source; None where there was no choice."""
+    notes = choices_of_start(part)
+    return any(bool(own[WARM]) for own in notes) if notes else None
+
+
+def start_told(part: Any) -> str:
+    """Say whether the weights of a source were kept, by which losses, and what was not copied; "" without a choice."""
+    said = []
+    for notes in choices_of_start(part):
+        kept = "It began with the weights of a source" if notes[WARM] else "It began fresh, not with a source's weights"
+        others = int(notes["warm_numbers"] - notes["warm_copied"])
+        said.append(
+            f"{kept}: trained from these its loss on held-out patients was {notes['loss_warm']:.4g}, and from a fresh "
+            f"start {notes['loss_fresh']:.4g}. Of the source {count(int(notes['warm_copied']), 'number')} could be "
+            f"copied; {count(others, 'other')} began fresh."
+        )
+    return " ".join(said)
 
 
 def _plain(value: object) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chiasm.cohort import Cohort
-from chiasm.protocols import NamesForms, NamesModalities, NamesReads, ReadsPresence, SelectsSettings
+from chiasm.protocols import CountsSettings, NamesForms, NamesModalities, NamesReads, ReadsPresence, SelectsSettings
 
 SINGLE, COMBINED, ASIDE, REFERENCE = "single", "combined", "aside", "reference"
 """One modality or presence alone; two or more modalities; shown without a vote; built by the trial, never selected."""
@@ -52,8 +52,14 @@ def reads_presence(recipe: Any) -> bool:
     return not isinstance(recipe, ReadsPresence) or bool(recipe.reads_presence)
 
 
-def settings_of(recipe: Any) -> int:
-    """Return the number of settings that the recipe tries by inner selection; 1 if it declares none."""
+def settings_of(recipe: Any, cohort: Cohort | None = None) -> int:
+    """Return the number of settings that the recipe tries by inner selection; 1 if it declares none.
+
+    Args:
+        cohort: what it is fitted on, whose sources may be tried too; None: without any.
+    """
+    if cohort is not None and isinstance(recipe, CountsSettings):
+        return recipe.settings_on(cohort)
     return int(recipe.settings) if isinstance(recipe, SelectsSettings) else 1
 
 

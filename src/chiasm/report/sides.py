@@ -69,6 +69,19 @@ def aside_sentences(rows: Sequence[Row]) -> list[str]:
     return said
 
 
+def start_sentences(rows: Sequence[Row]) -> list[str]:
+    """Say of each recipe that could begin with the weights of a source in how many fits it kept them."""
+    said = []
+    for row in rows:
+        kept = [bool(fold["warm"]) for fold in row.get("folds", ()) if "warm" in fold]
+        if kept:
+            said.append(
+                f"Start: '{row['name']}' kept the weights of a source in {sum(kept)} of {count(len(kept), 'fit')}, and "
+                "began fresh in the others, as the patients held out for early stopping had it."
+            )
+    return said
+
+
 def presence_sentences(rows: Sequence[Row]) -> list[str]:
     """Name the recipes that may learn from which modalities a patient has."""
     readers = [

@@ -10,7 +10,7 @@ from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, PREDICTS_
 from chiasm.report.contrasts import Row, contrast_rows, in_fifths, pictures
 from chiasm.report.drawing import Picture
 from chiasm.report.findings import FindingsPart, findings_part
-from chiasm.report.sides import side_sentences
+from chiasm.report.sides import side_sentences, start_sentences
 
 MEANING = {
     PAYS: (
@@ -65,6 +65,7 @@ def verdict_part(trial: Trial) -> VerdictPart:
     """Build the verdict of a trial in words, its contrasts against zero and the margin, and every finding."""
     verdict, findings = trial.verdict, findings_part(trial)
     named = [str(row["sentence"]) for row in trial.document.get("contrasts", ())]
+    named += start_sentences(trial.document["recipes"])
     if verdict is None:
         return VerdictPart("none", "no verdict", WITHOUT, "", findings, named)
     rows = contrast_rows(trial, verdict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -62,6 +62,27 @@ class OmicsEncoder:
             members.append(rest.astype(np.int64))
         projections = tuple(Projection.fit(values[:, part], self.per_token) for part in members)
         return self._fitted(scaler, projections, tuple(members))
+
+    def on_columns(self, columns: Collection[str], scaled: OmicsEncoder) -> Self:
+        """Return this encoder's components on some of its columns, scaled as another fitted encoder scales them.
+
+        Token t is `(x - mean) C_t / scale` as it was, x the other one's scaled columns; what is left out adds nothing.
+
+        Args:
+            columns: the columns that both have.
+        """
+        own, other = self.scaler, scaled.scaler
+        if own is None or other is None:
+            raise ValueError("the omics encoder is not fitted: call fit on training rows first")
+        kept = [column for column in own.columns if column in set(columns)]
+        position = {column: number for number, column in enumerate(kept)}
+        members, projections = [], []
+        for part, projection in zip(self.members, self.projections, strict=True):
+            named = [own.columns[number] for number in part.tolist()]
+            rows = [row for row, column in enumerate(named) if column in position]
+            members.append(np.array([position[named[row]] for row in rows], np.int64))
+            projections.append(Projection(projection.mean[rows], projection.components[rows], projection.scale))
+        return self._fitted(other.part(kept), tuple(projections), tuple(members))
 
     def _fitted(self, scaler: Scaler, projections: tuple[Projection, ...], members: tuple[np.ndarray, ...]) -> Self:
         return type(self)(self.groups, self.components, self.per_token, scaler, projections, members)

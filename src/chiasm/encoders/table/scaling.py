@@ -78,6 +78,16 @@ class Scaler:
         ranked = np.flatnonzero(distinct > FEW)
         return cls(tuple(map(str, frame.columns)), median, mean, scale, ranked, knots, 1 / (len(frame) + 1))
 
+    def part(self, columns: Sequence[str]) -> Self:
+        """Return the scaler of some of its columns, in this order."""
+        place = {column: number for number, column in enumerate(self.columns)}
+        rank = {number: own for own, number in enumerate(self.ranked.tolist())}
+        rows = np.array([place[column] for column in columns], np.int64)
+        ranked = np.array([number for number, row in enumerate(rows.tolist()) if row in rank], np.int64)
+        knots = self.knots[:, [rank[row] for row in rows[ranked].tolist()]]
+        mine = (own[rows] for own in (self.median, self.mean, self.scale))
+        return type(self)(tuple(columns), *mine, ranked, knots, self.tail)
+
     def __call__(self, frame: pd.DataFrame) -> Array:
         """Scale a frame to `(n, F)` float64; columns are selected by name, additional ones are ignored.
 

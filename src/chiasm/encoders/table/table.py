@@ -100,6 +100,12 @@ class TableEncoder:
             names += [f"{column} is missing"] if column in flagged else []
         return tuple(names)
 
+    @property
+    def token_names(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the features of each token, as in `feature_names`."""
+        widths, names = self._widths, iter(self.feature_names)
+        return tuple(tuple(next(names) for column in part for _ in range(widths[column])) for part in self._parts())
+
     def features(self, raw: pd.DataFrame) -> Array:
         """Encode the table as one numeric matrix `(n, F)` float64, for linear models."""
         return np.concatenate(list(self._blocks(raw).values()), axis=1)

@@ -103,9 +103,21 @@ class Transfer(OneOrAll):
         return "" if self.modality else "multi-ridge"
 
     @property
+    def borrows(self) -> bool:
+        """True: it reads the sources of a cohort."""
+        return True
+
+    @property
     def settings(self) -> int:
-        """Largest number of combinations of penalties that are tried, without and with the score."""
+        """Largest number of combinations of penalties that are tried, without and with the score of one source."""
         return 2 * MOST_TRIED
+
+    def settings_on(self, cohort: Cohort) -> int:
+        """Return the same with all sources of a cohort: k offers are tried, then the k - 1 that are left, and so on."""
+        read = self.read(cohort)
+        offers = int(any(shared_parts(read, own) for own in read.lenders))
+        offers += sum(bool(own.shared(read)) for own in source_models(read))
+        return MOST_TRIED * (1 + offers * (offers + 1) // 2)
 
     def multiplications(self, cohort: Cohort) -> float:
         """Estimate those of a factorisation with more columns than patients."""

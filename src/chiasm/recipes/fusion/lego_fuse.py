@@ -14,9 +14,10 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.fitting.base import Training, choice
 from chiasm.fitting.network_recipe import NetworkRecipe
-from chiasm.fitting.neural import Prepared, Shapes, finish
+from chiasm.fitting.neural import Design, Prepared, Shapes, finish
 from chiasm.fitting.row import Row
 from chiasm.fitting.trained_recipe import LatentOptions
+from chiasm.fitting.warm_start import Candidate, better_start
 from chiasm.fusion.lego import LegoFuse, Mode
 from chiasm.heads.response import Response, calibrated_nll
 from chiasm.protocols import Predictor
@@ -104,6 +105,18 @@ class LegoFuseRecipe(NetworkRecipe, LatentOptions):
         """Return the sizes of the blocks and their order."""
         return LegoFuseDesign(self.sizes, self.mode)
 
+    @property
+    def begins_warm(self) -> bool:
+        """True: the fused network of a source is fine-tuned, as the one of the cohort's own blocks is."""
+        return True
+
+    def fits_source(self, design: Design) -> bool:
+        """True if a fused network of this design has blocks of these sizes, and passes its latent on in this order.
+
+        One that kept the merge of its blocks fits too, and remains a merge.
+        """
+        return isinstance(design, LegoFuseDesign) and design.sizes == self.sizes and design.mode in (self.mode, MERGE)
+
     def reading(self, modality: str) -> LegoFuseRecipe:
         """Return this recipe on one modality; with a single block, stacking and weaving coincide."""
         return replace(self, modality=modality, mode="stack")
@@ -120,20 +133,30 @@ class LegoFuseRecipe(NetworkRecipe, LatentOptions):
 
         The fine-tuned network, its start and the merge of the blocks are compared on the patients used for early
         stopping, by the likelihood with the best slope; where nobody is held out, the fine-tuned network is kept.
+        With `warm` the network of a source, fine-tuned in the same way, is compared with the best of these.
         """
         trained = train_blocks(training, self)
         data, network = trained.data, self.network(training, trained, self.mode)
         self.run(training, data, network, self.phases(data))
         if not data.held_out.any():
             return finish(training, data, network, self.design())
+        kind = training.target.kind
         ways = {
             "fused": (network, self.design()),
             "start": (self.network(training, trained, self.mode), self.design()),
             "merge": (self.network(training, trained, MERGE), LegoFuseDesign(self.sizes, MERGE)),
         }
-        losses = {name: held_out_nll(own, data, training.target.kind) for name, (own, _) in ways.items()}
-        kept, design = ways[best_of(losses)]
-        return finish(training, data, kept, design, {f"nll_{name}": loss for name, loss in losses.items()})
+        losses = {name: held_out_nll(own, data, kind) for name, (own, _) in ways.items()}
+        network, design = ways[best := best_of(losses)]
+        notes = {f"nll_{name}": loss for name, loss in losses.items()}
+        if not self.warm:
+            return finish(training, data, network, design, notes)
+        kept, chosen = better_start(Candidate(network, data, design, losses[best]), self.begun(training, data))
+        return finish(training, kept.data, kept.network, kept.design, notes | chosen)
+
+    def loss(self, network: Network, data: Prepared, kind: str) -> float:
+        """Return the likelihood by which the ways are compared."""
+        return held_out_nll(network, data, kind)
 
     def network(self, training: Training, trained: Blocks, mode: str) -> Network:
         """Put trained blocks together, with their merged head: the start of the fine-tuning, or with `merge` the merge.
