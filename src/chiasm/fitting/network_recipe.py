@@ -132,11 +132,11 @@ class NetworkRecipe(TrainedRecipe):
             self.run(training, data, network, self.phases(data))
         if not self.warm:
             return finish(training, data, network, design)
-        fresh = Candidate(network, data, design, self.loss(network, data, training.target.kind))
+        fresh = Candidate(network, data, design, self.start_loss(network, data, training.target.kind))
         kept, notes = better_start(fresh, self.begun(training, data))
         return finish(training, kept.data, kept.network, kept.design, notes)
 
-    def loss(self, network: Network, data: Prepared, kind: str) -> float:
+    def start_loss(self, network: Network, data: Prepared, kind: str) -> float:
         """Return the loss of the held-out patients by which starts are compared."""
         return held_out_loss(network, data)
 
@@ -148,7 +148,7 @@ class NetworkRecipe(TrainedRecipe):
             network, copied = start.begun(training, own, design, self.dropout)
             if parameter_count(network):
                 self.run(training, own, network, self.phases(own), start.stage)
-            loss = self.loss(network, own, training.target.kind)
+            loss = self.start_loss(network, own, training.target.kind)
             found.append(Candidate(network, own, design, loss, copied))
         return found
 

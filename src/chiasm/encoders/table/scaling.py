@@ -85,8 +85,9 @@ class Scaler:
         rows = np.array([place[column] for column in columns], np.int64)
         ranked = np.array([number for number, row in enumerate(rows.tolist()) if row in rank], np.int64)
         knots = self.knots[:, [rank[row] for row in rows[ranked].tolist()]]
-        mine = (own[rows] for own in (self.median, self.mean, self.scale))
-        return type(self)(tuple(columns), *mine, ranked, knots, self.tail)
+        return type(self)(
+            tuple(columns), self.median[rows], self.mean[rows], self.scale[rows], ranked, knots, self.tail
+        )
 
     def __call__(self, frame: pd.DataFrame) -> Array:
         """Scale a frame to `(n, F)` float64; columns are selected by name, additional ones are ignored.

@@ -154,7 +154,7 @@ class LegoFuseRecipe(NetworkRecipe, LatentOptions):
         kept, chosen = better_start(Candidate(network, data, design, losses[best]), self.begun(training, data))
         return finish(training, kept.data, kept.network, kept.design, notes | chosen)
 
-    def loss(self, network: Network, data: Prepared, kind: str) -> float:
+    def start_loss(self, network: Network, data: Prepared, kind: str) -> float:
         """Return the likelihood by which the ways are compared."""
         return held_out_nll(network, data, kind)
 
