@@ -251,7 +251,7 @@ OPTIONS = {
     ),
     "more": (
         "modality=, latent_width=32, dropout=0.1, epochs=20, patience=5, batch=32, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, rank=8, alpha=16.0, where=attention, share=0.5, "
-        "temperature=0.07, tune=False, adapt="
+        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, rank=8, alpha=16.0, where=attention, "
+        "share=0.5, temperature=0.07, tune=False, adapt="
     ),
 }
