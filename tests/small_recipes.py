@@ -49,6 +49,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "ssma": [{}, {"schedule": "joint", "modality": "m2"}],
     "uni-perceiver": [{}, {"classes": "free", "modality": "m1"}],
     "bm-mae": [{}, {"modality": "m3"}],
+    "urfound": [{"text": "m1"}, {"modality": "m3"}],
     "irregular-ehr": [{}, {"modality": "m2"}],
     "contextual-fusion": [{}, {"guarded": "m2", "alpha": 0.1, "modality": "m2"}],
     "biod2c": [{}, {"base": "m3", "modality": "m2"}],

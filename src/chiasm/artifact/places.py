@@ -112,5 +112,6 @@ PLACES = {
     "uni-perceiver": "chiasm.recipes.fusion.uni_perceiver",
     "unimodal": "chiasm.fitting.unimodal",
     "unipt": "chiasm.recipes.adaptation.unipt",
+    "urfound": "chiasm.recipes.fusion.urfound",
     "verbalizer": "chiasm.adapters.verbalizer",
 }

@@ -43,12 +43,15 @@ class Decoder(nn.Module):
             self.exits.append(torch.empty(max(1, slots), width, own).uniform_(-bound, bound))
             self.biases.append(torch.zeros(max(1, slots), own))
 
-    def forward(self, hidden: Tensor, lengths: list[int], seen: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, hidden: Tensor, lengths: list[int], seen: Tensor, mask: Tensor, context: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Reconstruct each modality, `(B, T_m, width)`, from the trunk's tokens where `seen` `(B, T)` is True.
 
         Args:
             lengths: T_m of each modality, by name.
             mask: `(B, T)` bool, tokens that are seen or asked for; the others are not attended to.
+            context: `(B, D)`, what is added to every token; None: nothing.
         """
         hidden = torch.where(seen[..., None], self.enter(hidden), self.unseen)
         vectors = [
@@ -56,6 +59,7 @@ class Decoder(nn.Module):
             for vector, place, length in zip(self.modality, self.places, lengths, strict=True)
         ]
         hidden = hidden + torch.cat(vectors)
+        hidden = hidden if context is None else hidden + context[:, None]
         for layer in self.layers:
             hidden = layer(hidden, mask)
         found = {}

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.cohort.kinds import CELL, has_form
+from chiasm.fitting.language import language_of
 from chiasm.fitting.neural import Prepared
 from chiasm.fitting.row import Row
 from chiasm.objectives.contrastive import contrast
@@ -37,22 +37,8 @@ class FuseLanguage(AlignedRecipe):
     row: ClassVar[Row] = ROWS["fuse-language"]
 
     def anchor_of(self, cohort: Cohort) -> str:
-        """Return the modality of language.
-
-        Raises:
-            Unsupported: the named one is not there, or none is named and not exactly one is cells.
-        """
-        kinds = {
-            name: cohort.encodings[name].kind if name in cohort.encodings else cohort.kinds[name]
-            for name in cohort.modalities
-        }
-        words = [name for name, kind in kinds.items() if has_form(kind, CELL)]
-        if self.anchor in kinds or (not self.anchor and len(words) == 1):
-            return self.anchor or words[0]
-        has = f"'{self.anchor}'" if self.anchor else "a modality of language, or has several"
-        raise Unsupported(
-            f"the cohort lacks {has}: name one of {', '.join(kinds)} as `anchor`, or use clip-pairs, which needs none"
-        )
+        """Return the modality of language; raises as `language_of`."""
+        return language_of(cohort, self.anchor, "anchor", "clip-pairs, which needs none")
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` also if no modality is the anchor."""

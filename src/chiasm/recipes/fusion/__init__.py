@@ -105,6 +105,15 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "urfound", "fusion.urfound:UrFound", "fusion",
+        "two modalities or more, one of them language",
+        Citation(
+            "UrFound: Towards Universal Retinal Foundation Models via Knowledge-Guided Masked Modeling",
+            "MICCAI", 2024, "https://arxiv.org/abs/2408.05618",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
