@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 import chiasm
-from chiasm.cohort import Classification, Cohort, CohortError, cohort_from_frames
+from chiasm.cohort import Classification, Cohort, CohortError, Regression, Survival, cohort_from_frames
 from chiasm.cohort.cells import tidy
 from chiasm.cohort.column_kinds import columns_of
 from chiasm.encoders import TableEncoder
@@ -237,6 +237,31 @@ DATES = {
 def test_dates_and_durations_are_refused(dates: str) -> None:
     (problem,) = found(with_column(DATES[dates]), "date-column")
     assert problem.severity == "error" and "'age'" in problem.what and "days since" in problem.fix
+
+
+OUTCOMES = {
+    **DATES,
+    "timestamps among objects": pd.date_range("2020-01-01", periods=N).astype(object),
+    "durations among objects": pd.to_timedelta(np.arange(1, N + 1), unit="D").astype(object),
+    "eight digits as text": [str(value) for value in DATES["eight digits"]],
+}
+
+
+@pytest.mark.parametrize("target", [Survival("t", event="e"), Regression("t")], ids=["survival", "regression"])
+@pytest.mark.parametrize("dates", OUTCOMES)
+def test_dates_and_durations_are_no_outcomes(dates: str, target: Any) -> None:
+    """A model of nanoseconds since 1970, or of 20,200,131, would be trained without a word."""
+    outcomes = pd.DataFrame({"t": OUTCOMES[dates], "e": [i % 2 for i in range(N)]}, index=IDS)
+    cohort = cohort_from_frames(outcomes, {"clin": pd.DataFrame({"age": ages()}, index=IDS)}, target)
+    problem = cohort.findings[0]
+    assert (problem.severity, problem.row) == ("error", 2) and "column 't' " in problem.what and "date" in str(problem)
+    assert cohort.outcome is not None and not cohort.outcome.known.any()
+
+
+def test_a_missing_date_among_numbers_is_a_missing_number_and_no_date() -> None:
+    outcomes = pd.DataFrame({"t": pd.Series([pd.NaT, *range(1, N)], dtype=object, index=IDS)})
+    (problem,) = cohort_from_frames(outcomes, {"clin": with_column(ages()).raw("clin")}, Regression("t")).findings
+    assert (problem.severity, problem.what) == ("warning", "column 't' is missing")
 
 
 @pytest.mark.parametrize("write", [lambda times: times, lambda times: times.astype(str), lambda times: times.dt.date])

@@ -123,6 +123,23 @@ def test_decimal_commas_beside_points_are_asked_about(tmp_path: Path) -> None:
     assert raw["age"].tolist() == [i + 0.5 for i in range(N)]
 
 
+def test_decimal_commas_of_a_survival_time_are_read_or_told_of(tmp_path: Path) -> None:
+    frame = FRAME.assign(days=[f"{i + 1},5" for i in range(N)], died=[i % 2 for i in range(N)])
+    for content in (frame.to_csv(sep=";", decimal=",", index=False), frame.to_csv(index=False)):
+        manifest = write(tmp_path, content)
+        manifest.write_text(
+            manifest.read_text().replace(
+                'kind = "classification"\ncolumn = "y"', 'kind = "survival"\ntime = "days"\nevent = "died"'
+            )
+        )
+        cohort = chiasm.open_cohort(manifest)
+        assert cohort.outcome is not None
+        if ";" in content:
+            assert cohort.outcome.value.tolist() == [i + 1.5 for i in range(N)] and not cohort.findings
+        else:
+            assert "'days' is not a number" in cohort.findings[0].what and "point" in cohort.findings[0].fix
+
+
 def test_what_may_be_thousands_or_decimals_is_an_error(tmp_path: Path) -> None:
     frame = FRAME.assign(age=[f"{i},125" for i in range(10, 10 + N)])
     (problem,) = [p for p in chiasm.check_cohort(write(tmp_path, frame.to_csv(index=False))) if p.severity == "error"]

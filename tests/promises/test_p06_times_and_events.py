@@ -16,6 +16,7 @@ from chiasm.cohort import check_values, open_cohort
         ("months", "inf", "column 'months' must be a time above zero and finite"),
         ("months", "", "column 'months' is missing"),
         ("months", "never", "column 'months' is not a number"),
+        ("months", "12,5", "column 'months' is not a number"),
         ("died", "2", "column 'died' is neither 0 nor 1"),
         ("died", "0.5", "column 'died' is neither 0 nor 1"),
         ("died", "lost", "column 'died' is neither 0 nor 1"),

@@ -16,8 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.not_plain import advice_on
-from chiasm.cohort.notation import are_about, are_dates, are_marks, are_plain, count_days
+from chiasm.cohort.notation import are_about, are_dates, are_marks, are_plain
 from chiasm.errors import Problem, Severity, count, first_rows
+from chiasm.targets.cells import count_days
 
 KINDS = ("number", "category", "date", "text", "identifier", "constant")
 MANY_NUMBERS = 10  # different numbers in a column beyond which they are measurements, however many words stand beside

@@ -166,13 +166,3 @@ def are_dates(texts: Sequence[str]) -> Bools:
 def are_marks(texts: Sequence[str]) -> Bools:
     """`(n,)` True for texts that usually stand for a missing value."""
     return np.array([text.strip().lower() in MARKS for text in texts], dtype=bool)
-
-
-def count_days(values: NDArray[np.float64]) -> bool:
-    """Tell whether numbers are dates written without a sign between, as in 20260131: ten different ones and more."""
-    some = values[np.isfinite(values)]
-    if not len(some) or some.min() < 18_000_101 or some.max() > 22_001_231 or (some != np.round(some)).any():
-        return False
-    month, day = (some // 100) % 100, some % 100
-    sound = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-    return bool(sound.all() and len(np.unique(some)) >= 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ EVENT_CODES = {
 }
 STATUS = {**dict.fromkeys(("dead", "deceased", "died"), 1.0), **dict.fromkeys(("alive", "living"), 0.0)}
 LABELLED = re.compile(r"([01]):.+")  # cBioPortal writes 1:DECEASED
+UNDATED = "write a number in a unit, such as the days since a start"
 
 
 def written(value: object) -> str:
@@ -65,15 +67,18 @@ class Cells:
         values = self.patients[column]
         if values.dtype.kind in "mM":
             everybody = np.ones(len(values), dtype=bool)
-            fix = "write a number in a unit, such as the days since a start"
-            self.note(f"column '{column}' holds dates or durations", fix, everybody)
+            self.note(f"column '{column}' holds dates or durations", UNDATED, everybody)
             return np.full(len(values), np.nan)
         if values.dtype == object:
-            values = values.map(_in_reach)
+            values = values.map(_plain)
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).copy()
         empty = ~given(label_text(values))
         self._missing(column, empty, half_of, "")
-        self.note(f"column '{column}' is not a number", "write a number, and not a date", np.isnan(numbers) & ~empty)
+        fix = "write a number, with a point for decimals, and not a date"
+        self.note(f"column '{column}' is not a number", fix, np.isnan(numbers) & ~empty)
+        if count_days(numbers):
+            self.note(f"column '{column}' holds dates, written as numbers of eight digits", UNDATED, ~np.isnan(numbers))
+            return np.full(len(values), np.nan)
         return numbers
 
     def note(self, what: str, fix: str, wrong: NDArray[np.bool_], severity: Severity = "error") -> None:
@@ -106,8 +111,13 @@ class Cells:
             self.missing.append(self.findings[-1])
 
 
-def _in_reach(value: object) -> object:
-    """Return a whole number of more than three hundred digits as infinite; anything else as it is."""
+def _plain(value: object) -> object:
+    """Return a whole number of more than three hundred digits as infinite, a date or duration as text, else the cell.
+
+    pandas would count the nanoseconds of a date that stands among objects.
+    """
+    if isinstance(value, date | timedelta) and not isinstance(value, type(pd.NaT)):
+        return str(value)
     if not isinstance(value, int):
         return value
     try:
@@ -133,3 +143,13 @@ def codes_of(text: NDArray[np.object_], *, status: bool = False) -> NDArray[np.f
 def given(text: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Return True where a label is not missing."""
     return np.array([label is not None for label in text], dtype=bool)
+
+
+def count_days(values: NDArray[np.float64]) -> bool:
+    """Tell whether numbers are dates written without a sign between, as in 20260131: ten different ones and more."""
+    some = values[np.isfinite(values)]
+    if not len(some) or some.min() < 18_000_101 or some.max() > 22_001_231 or (some != np.round(some)).any():
+        return False
+    month, day = (some // 100) % 100, some % 100
+    sound = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    return bool(sound.all() and len(np.unique(some)) >= 10)
