@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chiasm
-from chiasm import artifact
+from chiasm import artifact, limits
 from chiasm.artifact import ArtifactError
 from chiasm.cohort import Cohort, synthetic_cohort
 from chiasm.protocols import Model
@@ -252,6 +252,42 @@ def test_a_description_of_a_huge_size_is_not_read(folder: Path) -> None:
     with (folder / "model.json").open("r+b") as file:
         file.truncate(artifact.files.MODEL_JSON_BYTES + 1)  # sparse: takes no disk
     refused(folder, "over the limit of 32 MB")
+
+
+def test_a_description_of_millions_of_parts_is_not_parsed(folder: Path) -> None:
+    """Each of them would take twenty times its bytes in memory, before any hash could be compared."""
+    text = (folder / "model.json").read_bytes()
+    (folder / "model.json").write_bytes(text[:-2] + b', "x": [' + b"[]," * limits.JSON_PARTS + b"0]}")
+    refused(folder, "model.json' has over 2,000,000 parts")
+
+
+def test_weights_of_a_million_tensors_are_not_opened(folder: Path) -> None:
+    own = b'"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
+    text = b"{" + b",".join(own % number for number in range(limits.TENSORS + 3)) + b"}"
+    (folder / "weights.safetensors").write_bytes(struct.pack("<Q", len(text)) + text)
+    describe(folder, lambda d: None)
+    refused(folder, "weights.safetensors' holds over 100,000 tensors")
+
+
+def test_weights_that_nobody_wrote_are_not_hashed(folder: Path) -> None:
+    """A terabyte, and as much as a model may have: of holes, which take no disk and minutes to read."""
+    for size, words in ((10**12, "over the limit"), (limits.WEIGHTS_BYTES, "consists of holes")):
+        os.truncate(folder / "weights.safetensors", size)
+        refused(folder, "weights.safetensors", words)
+        with pytest.raises(ArtifactError, match=words):
+            artifact.load_checkpoint(folder / "weights.safetensors")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are of POSIX")
+def test_a_pipe_is_no_checkpoint_and_no_part_of_a_model(folder: Path) -> None:
+    os.mkfifo(folder.parent / "pipe")
+    with pytest.raises(ArtifactError, match="and no file"):
+        artifact.load_checkpoint(folder.parent / "pipe")
+    for name in ("model.json", "weights.safetensors"):
+        (folder / name).rename(folder.parent / name)
+        os.mkfifo(folder / name)
+        refused(folder, name, "missing or a link")
+        (folder.parent / name).replace(folder / name)
 
 
 @settings(max_examples=60, deadline=None)
