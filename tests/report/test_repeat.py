@@ -69,3 +69,20 @@ def test_versions_are_those_installed() -> None:
 
     versions = dict(repeat_part(trial_with(DEFAULT)).versions)
     assert versions["numpy"] == np.__version__ and {"chiasm", "Python", "torch", "scikit-learn"} <= set(versions)
+
+
+def test_sources_are_named_as_they_were_given_but_for_those_of_the_manifest() -> None:
+    trial = trial_with(DEFAULT)
+    sources = [
+        {"name": "lent", "path": "../the lent/cohort.toml"},
+        {"name": "x/model", "recipe": "healnet", "in_manifest": True},
+        {"name": "y/model", "recipe": "healnet", "path": "../y/model"},
+        {"name": "by hand", "recipe": "healnet"},
+    ]
+    cohort = {**trial.document["cohort"], "sources": sources, "path": "../own"}
+    part = repeat_part(Trial({**trial.document, "cohort": cohort}, trial.predictions, trial.outcomes))
+    words = shlex.split(part.command)
+    assert words[2] == "../own" and "where the trial was started" in part.where
+    given = [words[place + 1] for place, word in enumerate(words) if word == "--source"]
+    assert given == ["../the lent/cohort.toml", "../y/model", "by hand"]
+    assert f"sources={given!r}" in part.call and 'open_cohort("../own")' in part.call

@@ -118,7 +118,7 @@ def opened_source(given: Source, taken: Sequence[str] = ()) -> Cohort | SourceMo
             fix = "name a folder that chiasm fit wrote"
             what = f"source model '{place.name}': the folder holds a part of a model"
             raise CohortError([error(what, fix, finding="broken-source")])
-        return SourceModel(_other("/".join(place.parts[-2:]), taken), model)
+        return SourceModel(_other("/".join(place.parts[-2:]), taken), model, os.fspath(given))
     try:
         return as_cohort(given)
     except CohortError as refused:

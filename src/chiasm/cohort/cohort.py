@@ -41,7 +41,7 @@ class Cohort:
     these four is part of the fingerprint. `lenders` are source cohorts: they are learned from and never scored, no fold
     divides them, and a subset keeps them whole; `lent_models` are fitted models that are borrowed from. `lender_paths`
     are the manifests and model folders that the cohort's own manifest names as sources, which are opened when something
-    is fitted.
+    is fitted. `manifest` is the path by which the cohort was opened, as it was given; empty of one of frames.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Cohort:
     lenders: tuple[Cohort, ...] = ()
     lender_paths: tuple[str, ...] = ()
     lent_models: tuple[LentModel, ...] = ()
+    manifest: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)

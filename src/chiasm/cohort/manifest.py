@@ -72,7 +72,7 @@ def read_manifest(
             return None, [*problems, *fault.problems]
     reader = _Reader(file, problems, None if whom == "everyone" else seal, whom)
     cohort = reader.read(keys)
-    return cohort, reader.problems
+    return (None if cohort is None else replace(cohort, manifest=os.fspath(path))), reader.problems
 
 
 class _Reader:

@@ -218,14 +218,24 @@ def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
         },
         "patterns": dict(patterns.most_common()),
         **({} if cohort.sealed is None else {"sealed": asdict(cohort.sealed)}),
-        **({"sources": sources} if (sources := describe_sources(cohort)) else {}),
+        **({"sources": sources, **_place(cohort.manifest)} if (sources := describe_sources(cohort)) else {}),
     }
 
 
 def describe_sources(cohort: Cohort) -> list[dict[str, Any]]:
-    """Describe every source of a cohort: source cohorts, then fitted models."""
+    """Describe every source of a cohort: source cohorts, then fitted models.
+
+    Its `path` is the one by which it was named, from where the trial was started; `in_manifest`, where that names it.
+    """
     models = [own for own in cohort.lent_models if isinstance(own, SourceModel)]
-    return [*(describe_lender(cohort, own) for own in cohort.lenders), *(describe_model(cohort, own) for own in models)]
+    told = [(describe_lender(cohort, own), own.manifest) for own in cohort.lenders]
+    told += [(describe_model(cohort, own), own.path) for own in models]
+    named = set(cohort.lender_paths)
+    return [{**own, **({"in_manifest": True} if path in named else _place(path))} for own, path in told]
+
+
+def _place(path: str) -> dict[str, str]:
+    return {"path": path} if path else {}
 
 
 def describe_model(cohort: Cohort, source: SourceModel) -> dict[str, Any]:

@@ -43,10 +43,12 @@ class SourceModel:
     Args:
         name: what messages and pages call it.
         model: the fitted model, which needs none of its own patients.
+        path: its folder, as it was given; empty of one that was handed over in Python.
     """
 
     name: str
     model: FittedModel
+    path: str = ""
 
     @cached_property
     def identity(self) -> str:

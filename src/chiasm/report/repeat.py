@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -15,12 +16,16 @@ _IN_PYTHON_ONLY = ("inner_folds", "draws")
 
 @dataclass(frozen=True)
 class RepeatPart:
-    """Call in Python, command ("" where only Python can say it), (name, version) pairs, and a hash of the settings."""
+    """Call in Python, command ("" where only Python can say it), (name, version) pairs, and a hash of the settings.
+
+    `where` says where to type it, if that matters.
+    """
 
     call: str
     command: str
     versions: list[tuple[str, str]]
     settings: str
+    where: str = ""
 
 
 def repeat_part(trial: Trial) -> RepeatPart:
@@ -31,10 +36,17 @@ def repeat_part(trial: Trial) -> RepeatPart:
     pairs = [(str(row["recipe"]), str(row["against"])) for row in trial.document.get("contrasts", ())]
     settings = str(trial.document.get("settings", ""))
     versions = list(trial.document["versions"].items())
-    known = trial.document["cohort"].get("sources", ())
-    sources = [str(own["name"]) if "recipe" in own else f"{own['name']}/cohort.toml" for own in known]
-    asked = (names, changed, protocol["seed"], pairs, sources)
-    return RepeatPart(call(*asked), command(*asked), versions, settings)
+    cohort = trial.document["cohort"]
+    sources = [place_of(own) for own in cohort.get("sources", ()) if not own.get("in_manifest")]
+    asked = (names, changed, protocol["seed"], pairs, sources, str(cohort.get("path", "cohort.toml")))
+    where = ", where the trial was started, since paths are from there" if "path" in cohort else ""
+    return RepeatPart(call(*asked), command(*asked), versions, settings, where)
+
+
+def place_of(source: Mapping[str, Any]) -> str:
+    """Return the path of a source as it was given; of one that was handed over in Python, a likely one."""
+    likely = str(source["name"]) if "recipe" in source else f"{source['name']}/cohort.toml"
+    return str(source.get("path", likely))
 
 
 def changes(protocol: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +63,7 @@ def call(
     seed: int,
     pairs: Sequence[tuple[str, str]] = (),
     sources: Sequence[str] = (),
+    cohort: str = "cohort.toml",
 ) -> str:
     """Write the trial as Python code."""
     rules = ", ".join(f"{name}={value!r}" for name, value in changed.items())
@@ -58,7 +71,7 @@ def call(
     recipes = "".join(f'    "{name}",\n' for name in names)
     return (
         "import chiasm\n\n"
-        'cohort = chiasm.open_cohort("cohort.toml")\n'
+        f"cohort = chiasm.open_cohort({json.dumps(cohort)})\n"
         f"recipes = [\n{recipes}]\n"
         f'trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol({rules}), seed={seed}{more}, out="run/")\n'
         'trial.report("run/report.html")'
@@ -71,11 +84,12 @@ def command(
     seed: int,
     pairs: Sequence[tuple[str, str]] = (),
     sources: Sequence[str] = (),
+    cohort: str = "cohort.toml",
 ) -> str:
     """Write the trial as a command line, or "" where it has no option for what was changed."""
     if set(changed) & set(_IN_PYTHON_ONLY):
         return ""
-    words = ["chiasm", "evaluate", "cohort.toml"]
+    words = ["chiasm", "evaluate", cohort]
     for name in names:
         words += ["--recipes", name]
     for pair in pairs:
