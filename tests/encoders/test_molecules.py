@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chiasm.cohort import Unsupported
 from chiasm.encoders.catalogue import make_encoder
+from chiasm.encoders.molecule.bonds import AtomsAndBonds
 from chiasm.encoders.molecule.molecules import ATOM, AtomGraph, Fingerprint
 from chiasm.readers.reading import ReadError
 from chiasm.testing import check_encoder
@@ -49,6 +50,7 @@ def renumbered(text: str, seed: int) -> str:
 def test_the_laws_of_an_encoder_hold() -> None:
     check_encoder(Fingerprint(), SMILES)
     check_encoder(AtomGraph(rounds=2), SMILES)
+    check_encoder(AtomsAndBonds(), SMILES)
 
 
 @settings(deadline=None, max_examples=40)
@@ -89,7 +91,22 @@ def test_a_large_molecule_keeps_its_first_atoms_and_the_average_over_all() -> No
     assert np.array_equal(whole.values[0, :200].numpy(), cut.values[0].numpy())
 
 
-@pytest.mark.parametrize("encoder", [Fingerprint(), AtomGraph()])
+def test_atoms_and_bonds_are_the_molecule() -> None:
+    encoder = AtomsAndBonds()
+    tokens = encoder.encode(["C", "CCO", "F/C=C/Cl", "F/C=C\\Cl", "C" * 300])
+    assert tokens.mask.sum(1).tolist()[:4] == [1, 5, 7, 7]
+    for row, text in ((1, "CCO"), (2, "F/C=C/Cl")):
+        own, molecule = tokens.values[row][tokens.mask[row]].numpy(), Chem.MolFromSmiles(text)
+        bonds = own[own[:, 1] == 1]
+        rank = list(Chem.CanonicalRankAtoms(molecule))
+        ends = {tuple(sorted((rank[b.GetBeginAtomIdx()], rank[b.GetEndAtomIdx()]))) for b in molecule.GetBonds()}
+        assert {tuple(np.round(bond[2:4] * 256).astype(int).tolist()) for bond in bonds} == ends
+    assert not np.array_equal(tokens.values[2].numpy(), tokens.values[3].numpy()), "E is not Z"
+    large = tokens.values[4].numpy()
+    assert large[:, 0].sum() == 200 and large[:, 2:4].max() * 256 == 199, "atoms beyond the limit have no bond"
+
+
+@pytest.mark.parametrize("encoder", [Fingerprint(), AtomGraph(), AtomsAndBonds()])
 @pytest.mark.parametrize("text", ["", "not a molecule", "C1CC", "C(C)(C)(C)(C)C", "C" * 5001, "CCQPlanted"])
 def test_what_is_no_molecule_is_refused_in_silence(encoder: Any, text: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ReadError, match="not a molecule") as caught:
@@ -101,10 +118,16 @@ def test_what_is_no_molecule_is_refused_in_silence(encoder: Any, text: str, capf
 
 def test_options_and_the_release_show_in_the_identity() -> None:
     encoders = [Fingerprint(), Fingerprint(bits=1024), Fingerprint(radius=3), AtomGraph(), AtomGraph(rounds=1)]
+    encoders += [AtomsAndBonds(), AtomsAndBonds(atoms=50)]
     names = {encoder.identity for encoder in encoders}
-    assert len(names) == 5 and all("rdkit-" in name for name in names)
+    assert len(names) == 7 and all("rdkit-" in name for name in names)
     assert make_encoder("fingerprint:bits=1024", "molecule").width == 1024
-    for make, options in ((Fingerprint, {"bits": 100}), (Fingerprint, {"radius": 9}), (AtomGraph, {"rounds": 9})):
+    for make, options in (
+        (Fingerprint, {"bits": 100}),
+        (Fingerprint, {"radius": 9}),
+        (AtomGraph, {"rounds": 9}),
+        (AtomsAndBonds, {"atoms": 0}),
+    ):
         with pytest.raises(ValueError, match="encoder"):
             make(**options)
 
@@ -112,7 +135,7 @@ def test_options_and_the_release_show_in_the_identity() -> None:
 def test_without_rdkit_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rdkit", None)
     monkeypatch.setitem(sys.modules, "rdkit.rdBase", None)
-    for encoder in (Fingerprint(), AtomGraph()):
+    for encoder in (Fingerprint(), AtomGraph(), AtomsAndBonds()):
         with pytest.raises(Unsupported, match=r'pip install "chiasm\[molecules\]"'):
             encoder.encode(["C"])
         with pytest.raises(Unsupported, match="rdkit"):

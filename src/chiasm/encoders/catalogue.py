@@ -96,6 +96,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _row("events", "events", "record.events:EventEncoder", "codes x 2", fitted=True),
     _row("fingerprint", "molecule", "molecule.molecules:Fingerprint", "512", extra="molecules"),
     _row("graph", "molecule", "molecule.molecules:AtomGraph", "196", extra="molecules"),
+    _row("bonds", "molecule", "molecule.bonds:AtomsAndBonds", "62", extra="molecules", since="0.2.0"),
     _row("kmers", "protein dna", "sequence.kmers:KmerCounts", "422, DNA 182"),
     _row("cells", "singlecell", "molecule.cells:CellComponents", "50", fitted=True),
 )  # fmt: skip

@@ -70,15 +70,18 @@ def encoder_of(cohort: Cohort, modality: str) -> Encoder:
     )
 
 
-def fit_encoders(cohort: Cohort) -> dict[str, Encoder]:
+def fit_encoders(cohort: Cohort, instead: Mapping[str, Encoder] | None = None) -> dict[str, Encoder]:
     """Fit one encoder per modality on this cohort, which should hold training patients only.
+
+    Args:
+        instead: unfitted encoders by modality, for recipes that read some in a way of their own; else `encoder_of`.
 
     Raises:
         Unsupported: no patient has a modality.
     """
     fitted = {}
     for modality in cohort.modalities:
-        encoder = encoder_of(cohort, modality)
+        encoder = (instead or {}).get(modality) or encoder_of(cohort, modality)
         rows = cohort.rows_of(modality)
         if not len(rows):
             raise Unsupported(f"no patient of the training set has the modality '{modality}': leave it out")

@@ -100,6 +100,10 @@ OPTIONS = {
         "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, depth=2, heads=4, decoder_depth=1, "
         "text=, hidden=0.75, hidden_text=0.5, base_epochs=40"
     ),
+    "gin": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, layers=5"
+    ),
     "agm": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
         "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, alpha=2.5"

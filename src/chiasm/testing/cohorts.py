@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from chiasm.api import encode
 from chiasm.cohort import (
     Cohort,
     Target,
@@ -28,6 +30,7 @@ class Parts:
         kinds: kind of each modality.
         target: the prediction target.
         lenders: source cohorts, for a recipe that borrows.
+        encoders: encoder of each modality that is encoded, with which the cohort is then encoded.
     """
 
     patients: pd.DataFrame
@@ -35,10 +38,12 @@ class Parts:
     kinds: dict[str, str]
     target: Target
     lenders: tuple[Cohort, ...] = ()
+    encoders: Mapping[str, str] = field(default_factory=dict)
 
     def cohort(self) -> Cohort:
         """Build the cohort, with rows in the order of `patients`."""
         made = cohort_from_frames(self.patients, self.values, self.target, site="site", kinds=self.kinds, name="check")
+        made = encode(made, self.encoders, jobs=1).cohort if self.encoders else made
         return made.with_lenders(self.lenders) if self.lenders else made
 
     def only(self, names: tuple[str, ...]) -> Parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,14 @@ KINDS = tuple(TARGETS)
 MODALITIES = (("m1", "m2", "m3"), ("m1", "m2"))
 
 
-def check_recipe(recipe: Any, *, kinds: Sequence[str] = KINDS, n: int = 112, seed: int = 0) -> None:
+def check_recipe(
+    recipe: Any,
+    *,
+    kinds: Sequence[str] = KINDS,
+    n: int = 112,
+    seed: int = 0,
+    parts: Callable[[str, int, int], Parts] | None = None,
+) -> None:
     """Check a recipe on small synthetic cohorts in which every pattern of modalities occurs.
 
     The modalities are `m1`, a table, `m2`, an omics block, and `m3`, ragged bags, which a recipe need not support. One
@@ -40,20 +47,27 @@ def check_recipe(recipe: Any, *, kinds: Sequence[str] = KINDS, n: int = 112, see
         kinds: kinds of target to check, from `KINDS`.
         n: number of patients, of whom a quarter is predicted and not used in the fit.
         seed: seed of the cohorts and the fits.
+        parts: makes the cohorts of a recipe that needs other modalities, of a kind of target, `n` and `seed`; each
+            pattern of them should occur, and every patient have one.
 
     Raises:
         AssertionError: a law does not hold; the message names it and the observation.
     """
     _describes_itself(recipe)
-    found = {
-        kind: _supported(recipe, synthetic_parts(kind, n, seed), synthetic_parts(kind, n, seed + 1)) for kind in kinds
-    }
+    found: dict[str, Parts | None] = {}
+    for kind in kinds:
+        if parts is None:
+            made = _supported(recipe, synthetic_parts(kind, n, seed), synthetic_parts(kind, n, seed + 1))
+        else:
+            made = parts(kind, n, seed)
+            recipe.supports(made.cohort())
+        found[kind] = made
     law = "a recipe supports some cohort"
     require(any(found.values()), law, f"supports() refuses a table, an omics block and bags for {', '.join(kinds)}")
     with own_randomness(seed):
-        for parts in found.values():
-            if parts is not None:
-                _check(recipe, parts, seed)
+        for own in found.values():
+            if own is not None:
+                _check(recipe, own, seed)
 
 
 def _describes_itself(recipe: Any) -> None:

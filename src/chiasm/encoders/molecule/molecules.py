@@ -30,8 +30,8 @@ ATOM = 49  # features of an atom
 INTRICATE = 100_000  # limit of steps in assigning R/S labels, milliseconds for a drug
 
 
-class _OfMolecules:
-    """Common base of both encoders: nothing is fitted, and RDKit's version is part of the identity."""
+class OfMolecules:
+    """Common base of the encoders of molecules: nothing is fitted, and RDKit's version is part of the identity."""
 
     fitted_on_cohort: ClassVar[bool] = False
     batch: ClassVar[int] = 64
@@ -47,7 +47,7 @@ class _OfMolecules:
 
 @storable("encoder-fingerprint")
 @dataclass(frozen=True)
-class Fingerprint(_OfMolecules):
+class Fingerprint(OfMolecules):
     """Molecule encoder with four tokens: ECFP and FCFP count fingerprints, MACCS structural keys, and descriptors.
 
     0. `ln(1 + count)` of the Morgan environments up to `radius` bonds, hashed to `bits` (Rogers and Hahn 2010, ECFP)
@@ -89,7 +89,7 @@ class Fingerprint(_OfMolecules):
 
     def encode(self, raw: Sequence[str]) -> Tokens:
         """Encode canonical SMILES to tokens `(B, 4, bits)`, float32."""
-        with _rdkit():
+        with quiet_rdkit():
             from rdkit.Chem import rdFingerprintGenerator as generator
             from rdkit.Chem.rdMolDescriptors import GetMACCSKeysFingerprint
 
@@ -101,7 +101,7 @@ class Fingerprint(_OfMolecules):
             )
             values = np.zeros((len(raw), self.slots, self.bits), np.float32)
             for row, text in enumerate(raw):
-                molecule = _molecule(text)
+                molecule = molecule_of(text)
                 keys = np.array(GetMACCSKeysFingerprint(molecule), np.float64)[1:]  # key 0 is never set
                 descriptors = _descriptors(molecule)
                 values[row, 0] = np.log1p(plain.GetCountFingerprintAsNumPy(molecule))
@@ -113,7 +113,7 @@ class Fingerprint(_OfMolecules):
 
 @storable("encoder-graph")
 @dataclass(frozen=True)
-class AtomGraph(_OfMolecules):
+class AtomGraph(OfMolecules):
     """Molecule encoder with one token per heavy atom: its own features, and averages over its 1 .. `rounds` bond hops.
 
     With X `(n, 49)` the atoms' own features (element, neighbours, hydrogens, charge, hybridisation, rings, aromatic,
@@ -152,8 +152,8 @@ class AtomGraph(_OfMolecules):
 
     def encode(self, raw: Sequence[str]) -> Tokens:
         """Encode canonical SMILES to tokens `(B, most atoms, 49 (1 + rounds))`, float32; atoms in canonical order."""
-        with _rdkit():
-            parts = [self._atoms(_molecule(text)) for text in raw]
+        with quiet_rdkit():
+            parts = [self._atoms(molecule_of(text)) for text in raw]
         rows = np.arange(len(parts))
         return PackedTokens.scatter(parts, rows, len(parts), self.width).take(rows)
 
@@ -162,7 +162,7 @@ class AtomGraph(_OfMolecules):
 
         order = np.argsort(list(CanonicalRankAtoms(molecule)))
         place = np.argsort(order)
-        own = np.stack([_atom(atom) for atom in molecule.GetAtoms()])[order]
+        own = np.stack([atom_features(atom) for atom in molecule.GetAtoms()])[order]
         ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in molecule.GetBonds()]
         one, other = place[np.array(ends, np.int64).reshape(-1, 2)].T
         degree = 1.0 + np.bincount(np.concatenate([one, other]), minlength=len(own))
@@ -176,18 +176,18 @@ class AtomGraph(_OfMolecules):
         return np.concatenate(powers, axis=1)[: self.atoms].astype(np.float32)
 
 
-def _atom(atom: Any) -> Floats:
+def atom_features(atom: Any) -> Floats:
     """Compute the features `(49,)` of an atom, none of which depends on its index in the molecule."""
     bonds = [str(bond.GetBondType()) for bond in atom.GetBonds()]
     sizes = [atom.IsInRingSize(size) for size in RINGS]
     hand = atom.GetProp("_CIPCode") if atom.HasProp("_CIPCode") else ""
     return np.array(
         [
-            *_one_of(atom.GetAtomicNum(), ELEMENTS),
-            *_one_of(atom.GetDegree(), DEGREES),
-            *_one_of(atom.GetTotalNumHs(), HYDROGENS),
-            *_one_of(atom.GetFormalCharge(), CHARGES),
-            *_one_of(str(atom.GetHybridization()), HYBRIDS),
+            *one_of(atom.GetAtomicNum(), ELEMENTS),
+            *one_of(atom.GetDegree(), DEGREES),
+            *one_of(atom.GetTotalNumHs(), HYDROGENS),
+            *one_of(atom.GetFormalCharge(), CHARGES),
+            *one_of(str(atom.GetHybridization()), HYBRIDS),
             atom.IsInRing(),
             *sizes,
             atom.IsInRing() and not any(sizes),
@@ -199,7 +199,7 @@ def _atom(atom: Any) -> Floats:
     )
 
 
-def _one_of(value: Any, known: Sequence[Any]) -> Iterator[bool]:
+def one_of(value: Any, known: Sequence[Any]) -> Iterator[bool]:
     """Yield a one-hot encoding with a last column for unknown values."""
     yield from (value == item for item in known)
     yield value not in known
@@ -223,7 +223,12 @@ def _descriptors(molecule: Any) -> Floats:
     return np.asarray(np.clip(np.sign(found) * np.log1p(np.abs(found)), -LARGEST, LARGEST))
 
 
-def _molecule(text: str) -> Any:
+def molecule_of(text: str) -> Any:
+    """Return the RDKit molecule of canonical SMILES, with R/S labels.
+
+    Raises:
+        ReadError: it is no molecule of 1 to 5,000 atoms.
+    """
     from rdkit.Chem import MolFromSmiles, rdCIPLabeler
 
     molecule = MolFromSmiles(text)
@@ -233,14 +238,15 @@ def _molecule(text: str) -> Any:
         )
     try:
         rdCIPLabeler.AssignCIPLabels(molecule, maxRecursiveIterations=INTRICATE)
-    except RuntimeError:  # limit exceeded: drop all R/S labels rather than keep some
-        for atom in molecule.GetAtoms():
-            atom.ClearProp("_CIPCode")
+    except RuntimeError:  # limit exceeded: drop all labels rather than keep some
+        parts: list[Any] = [*molecule.GetAtoms(), *molecule.GetBonds()]
+        for part in parts:
+            part.ClearProp("_CIPCode")
     return molecule
 
 
 @contextmanager
-def _rdkit() -> Iterator[None]:
+def quiet_rdkit() -> Iterator[None]:
     """Silence RDKit's own messages, which quote the molecule.
 
     Raises:

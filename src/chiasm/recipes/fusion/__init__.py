@@ -114,6 +114,15 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "gin", "fusion.gin:Gin", "fusion",
+        "a molecule encoded by `bonds`, and another modality",
+        Citation(
+            "How Powerful are Graph Neural Networks?",
+            "ICLR", 2019, "https://arxiv.org/abs/1810.00826",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -55,11 +54,8 @@ def with_steps(cohort: Cohort, steps: int, references: int) -> dict[str, Encoder
     for name in cohort.modalities:
         own = encoder_of(cohort, name)
         if isinstance(own, EventEncoder):
-            made = EventSteps(steps, references, own.codes, own.share)
-            timed[name] = made.fit(cohort.raw(name), cohort.ids[cohort.rows_of(name)].tolist())
-    rest = cohort.with_modalities([name for name in cohort.modalities if name not in timed])
-    others: Mapping[str, Encoder] = fit_encoders(rest) if rest.modalities else {}
-    return {name: timed[name] if name in timed else others[name] for name in cohort.modalities}
+            timed[name] = EventSteps(steps, references, own.codes, own.share)
+    return fit_encoders(cohort, timed)
 
 
 @dataclass(frozen=True)
