@@ -21,6 +21,7 @@ SEAL_BYTES = 256 * MEGABYTE
 HORIZONS = 1000
 
 GENE_SET_BYTES = 64 * MEGABYTE
+TRIPLES = 2_000_000  # of knowledge: a model holds a vector for each entity
 
 MODEL_JSON_BYTES = 32 * MEGABYTE
 JSON_PARTS = 2_000_000  # brackets and commas: each becomes an object in memory

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.digests import DIGEST, Digests
 from chiasm.cohort.identifiers import places_of
 from chiasm.cohort.items import Encoding, ValueSource
+from chiasm.cohort.knowledge import Knowledge
 from chiasm.cohort.lent_model import LentModel
 from chiasm.cohort.seal import Sealed
 from chiasm.cohort.sources import ColumnSource, Source
@@ -42,6 +43,7 @@ class Cohort:
     divides them, and a subset keeps them whole; `lent_models` are fitted models that are borrowed from. `lender_paths`
     are the manifests and model folders that the cohort's own manifest names as sources, which are opened when something
     is fitted. `manifest` is the path by which the cohort was opened, as it was given; empty of one of frames.
+    is fitted. `knowledge` are triples, with the entity that each patient has.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Cohort:
     lender_paths: tuple[str, ...] = ()
     lent_models: tuple[LentModel, ...] = ()
     manifest: str = ""
+    knowledge: Knowledge | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -198,6 +201,7 @@ class Cohort:
             site=None if self.site is None else self.site[chosen],
             fold=None if self.fold is None else self.fold[chosen],
             index_hours={name: hours[chosen] for name, hours in self.index_hours.items()},
+            knowledge=None if self.knowledge is None else self.knowledge.take(chosen),
             findings=tuple(problem for problem in self.findings if problem.row is None or problem.row in kept),
         )
 
@@ -332,6 +336,8 @@ class Cohort:
             feed([lender.fingerprint for lender in self.lenders])
         if self.lent_models:
             feed(["models", *(own.identity for own in self.lent_models)])
+        if self.knowledge is not None:
+            feed(["knowledge", *self.knowledge.content])
         return digest.hexdigest()
 
     def _rows_named(self, names: Sequence[str]) -> NDArray[np.int_]:

@@ -19,6 +19,7 @@ from chiasm.cohort.genesets import columns_of, read_gene_sets
 from chiasm.cohort.given import misunderstood
 from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.kinds import CELL, FILES, has_form, kind_named, known_kinds
+from chiasm.cohort.knowledge import knowledge_of
 from chiasm.cohort.meeting import advice_on_strangers, columns_as_text, meets_nobody
 from chiasm.cohort.near_names import written_otherwise
 from chiasm.cohort.schema import MODALITY_NAME
@@ -26,6 +27,8 @@ from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, read_outcome
 from chiasm.targets.cells import same_labels, written
+
+TRIPLE = ("head", "relation", "tail")
 
 
 def cohort_from_frames(
@@ -41,6 +44,7 @@ def cohort_from_frames(
     accept: Mapping[str, str] | None = None,
     index: Mapping[str, str | float] | None = None,
     categories: Mapping[str, Sequence[str]] | None = None,
+    knowledge: tuple[pd.DataFrame, str] | None = None,
     name: str = "cohort",
 ) -> Cohort:
     """Build a cohort from frames indexed by patient, one per modality; a patient without a row lacks the modality.
@@ -52,7 +56,8 @@ def cohort_from_frames(
     columns or the path of a GMT file; `accept` the accepted findings of the check, `finding` or `finding:modality` ->
     reason; `index` the time of prediction in a record of events, in hours of that record, as a number or a column of
     `patients`; `categories` the columns of a table that are words although they look like numbers. A column is one of
-    numbers in any dtype.
+    numbers in any dtype. `knowledge` is a frame of triples, with the columns `head`, `relation` and `tail`, and the
+    column of `patients` that names an entity.
     Rows in messages count as if each frame had been written to a file with a header: the first is row 2. Raises
     CohortError.
     """
@@ -68,6 +73,14 @@ def cohort_from_frames(
     problems += _repeated(patients, None)
     wanted = [column for column in (group, site, folds) if column] + list(target.columns if target else ())
     wanted += [moment for moment in (index or {}).values() if isinstance(moment, str)]
+    if knowledge is not None:
+        wanted.append(knowledge[1])
+        if lacking := [own for own in TRIPLE if own not in knowledge[0].columns]:
+            what = f"no such column '{lacking[0]}'"
+            problems.append(error(what, "triples have head, relation and tail", finding="missing-column"))
+        if target is not None and knowledge[1] in target.columns:
+            what, fix = f"column '{knowledge[1]}' is the target's", "name a column that is known before the outcome"
+            problems.append(error(what, fix, path="patients", finding="target-as-input"))
     for column in wanted:
         if column not in patients.columns:
             like = nearest(column, map(str, patients.columns))
@@ -187,6 +200,10 @@ def cohort_from_frames(
             )
         )
         fold = np.where(fold == "", "train", fold)
+    facts = None
+    if knowledge is not None and (cells := labels(knowledge[1])) is not None:
+        facts, said = knowledge_of([as_text(knowledge[0][own]) for own in TRIPLE], knowledge[1], cells, "knowledge")
+        findings += said
     return Cohort(
         name=name,
         ids=ids,
@@ -207,6 +224,7 @@ def cohort_from_frames(
             for modality, hour in (index or {}).items()
         },
         path="patients",
+        knowledge=facts,
     )
 
 

@@ -82,6 +82,16 @@ class FoldKeys(FormKeys):
     table: str
 
 
+class KnowledgeKeys(FormKeys):
+    """A table of triples, its columns, and the column of the patients that names an entity."""
+
+    triples: str
+    column: str
+    head: str = "head"
+    relation: str = "relation"
+    tail: str = "tail"
+
+
 class SealKeys(_Strict):
     """Where the seal of the test set is, and how it is to be drawn."""
 
@@ -97,6 +107,7 @@ class ManifestKeys(_Strict):
     name: str | None = None
     target: TargetKeys | None = None
     folds: FoldKeys | None = None
+    knowledge: KnowledgeKeys | None = None
     seal: SealKeys | None = None
     accept: dict[str, str] = {}
     sources: list[str] = []
@@ -107,6 +118,8 @@ class ManifestKeys(_Strict):
         said += [(f"[modalities.{name}]", own.table, own.form) for name, own in self.modalities.items()]
         if self.folds is not None:
             said.append(("[folds]", self.folds.table, self.folds.form))
+        if self.knowledge is not None:
+            said.append(("[knowledge]", self.knowledge.triples, self.knowledge.form))
         return [(section, table, form) for section, table, form in said if form is not None]
 
 
@@ -114,6 +127,7 @@ SECTIONS: dict[str, type[_Strict]] = {
     "patients": PatientsKeys,
     "target": TargetKeys,
     "folds": FoldKeys,
+    "knowledge": KnowledgeKeys,
     "seal": SealKeys,
 }
 

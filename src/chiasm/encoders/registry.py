@@ -15,6 +15,7 @@ from chiasm.cohort.kinds import TABLE, has_form
 from chiasm.encoders.adaptable import InputsAsTheyAre
 from chiasm.encoders.bag import BagEncoder
 from chiasm.encoders.catalogue import make_encoder
+from chiasm.encoders.knowledge import Entities
 from chiasm.encoders.sharing import sharing
 from chiasm.encoders.stored import StoredTokensEncoder
 from chiasm.encoders.streaming import StreamedTokens
@@ -99,6 +100,9 @@ def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
     """
     packed: dict[str, Packed] = {}
     for modality, encoder in encoders.items():
+        if isinstance(encoder, Entities):
+            packed[modality] = encoder.packed(cohort)
+            continue
         if modality not in cohort.modalities or not len(cohort.rows_of(modality)):
             packed[modality] = PackedTokens.scatter(
                 [], np.zeros(0, np.int64), len(cohort), encoder.width, encoder.slots

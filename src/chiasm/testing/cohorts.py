@@ -31,6 +31,7 @@ class Parts:
         target: the prediction target.
         lenders: source cohorts, for a recipe that borrows.
         encoders: encoder of each modality that is encoded, with which the cohort is then encoded.
+        knowledge: triples, and the column of the patients that names an entity.
     """
 
     patients: pd.DataFrame
@@ -39,10 +40,14 @@ class Parts:
     target: Target
     lenders: tuple[Cohort, ...] = ()
     encoders: Mapping[str, str] = field(default_factory=dict)
+    knowledge: tuple[pd.DataFrame, str] | None = None
 
     def cohort(self) -> Cohort:
         """Build the cohort, with rows in the order of `patients`."""
-        made = cohort_from_frames(self.patients, self.values, self.target, site="site", kinds=self.kinds, name="check")
+        made = cohort_from_frames(
+            self.patients, self.values, self.target, site="site", kinds=self.kinds, knowledge=self.knowledge,
+            name="check",
+        )  # fmt: skip
         made = encode(made, self.encoders, jobs=1).cohort if self.encoders else made
         return made.with_lenders(self.lenders) if self.lenders else made
 
