@@ -61,8 +61,9 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "flora": [{"rounds": 2, "ranks": "4/2", "epochs": 1}],
 }
 # Those that change an encoder's network need one, tests/recipes/test_adapted.py, and `transfer` a source cohort,
-# tests/recipes/test_transfer.py; a graph of atoms, tests/recipes/test_gin_recipe.py.
-ELSEWHERE = {"transfer", "gin"}
+# tests/recipes/test_transfer.py; a graph of atoms, tests/recipes/test_gin_recipe.py
+# and test_molfm_recipe.py.
+ELSEWHERE = {"transfer", "gin", "molfm"}
 ON_TOKENS = [name for name, cls in RECIPES.items() if cls.family != "adaptation" and name not in ELSEWHERE]
 
 

@@ -10,7 +10,7 @@ from chiasm.testing import check_recipe
 from molecule_cohorts import molecule_parts
 from small_recipes import at_night, gap, mixed, small
 
-pytest.importorskip("rdkit")
+pytest.importorskip("rdkit.Chem")
 
 
 @pytest.mark.parametrize("kind", ["classification", *at_night("survival", "regression")])

@@ -102,7 +102,7 @@ OPTIONS = {
     ),
     "gin": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, layers=5"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, layers=5"
     ),
     "agm": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
@@ -138,6 +138,11 @@ OPTIONS = {
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
         "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, share=0.5, temperature=0.07, tune=False,"
         " anchor="
+    ),
+    "molfm": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, depth=1, heads=4, layers=5, structure=, "
+        "text=, share=0.5, temperature=0.07, margin=1.0"
     ),
     "ptunifier": (
         "modality=, latents=4, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "

@@ -51,6 +51,15 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "molfm", "alignment.molfm:MolfmRecipe", "alignment",
+        "a molecule encoded by `bonds`, and text; best with knowledge",
+        Citation(
+            "MolFM: A Multimodal Molecular Foundation Model",
+            "arXiv", 2023, "https://arxiv.org/abs/2307.09484",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
