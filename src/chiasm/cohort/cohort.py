@@ -43,7 +43,7 @@ class Cohort:
     divides them, and a subset keeps them whole; `lent_models` are fitted models that are borrowed from. `lender_paths`
     are the manifests and model folders that the cohort's own manifest names as sources, which are opened when something
     is fitted. `manifest` is the path by which the cohort was opened, as it was given; empty of one of frames.
-    is fitted. `knowledge` are triples, with the entity that each patient has.
+    `knowledge` are triples, with the entity that each patient has.
     """
 
     name: str

@@ -18,10 +18,10 @@ from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.dialect import Form, unfit_form
 from chiasm.cohort.genesets import read_gene_sets
 from chiasm.cohort.identifiers import places_of, repeats
-from chiasm.cohort.knowledge import Knowledge, knowledge_of
+from chiasm.cohort.knowledge_table import read_knowledge
 from chiasm.cohort.meeting import advice_on_strangers, meets_nobody, names_in
 from chiasm.cohort.places import find_files, inside, manifest_file
-from chiasm.cohort.schema import KnowledgeKeys, ManifestKeys, ModalityKeys, TargetKeys, read_keys, read_toml
+from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_keys, read_toml
 from chiasm.cohort.seal import Seal
 from chiasm.cohort.seal_file import found_seal, unlike
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
@@ -142,7 +142,7 @@ class _Reader:
                 hours = self.index(name, modality.index)
                 if hours is not None:
                     index[name] = hours
-        knowledge = self.knowledge(keys.knowledge) if keys.knowledge else None
+        knowledge = read_knowledge(self, keys.knowledge) if keys.knowledge else None
         return Cohort(
             name=keys.name or self.folder.name,
             ids=self.ids,
@@ -299,24 +299,6 @@ class _Reader:
             fix = "give each a fold, or 'train' to never test it"
             self.findings.append(error(what, fix, path=name, row=int(rows[0]), finding="without-fold"))
         return np.where(fold == "", "train", fold)
-
-    def knowledge(self, keys: KnowledgeKeys) -> Knowledge | None:
-        table, here = self.table(keys.triples, keys.sheet, None), self.has_columns(self.patients, [keys.column], None)
-        columns = [keys.head, keys.relation, keys.tail]
-        if table is None or not self.has_columns(table, columns, None) or not here:
-            return None
-        if keys.column in self.outcomes:
-            what, fix = f"column '{keys.column}' is the target's", "name a column that is known before the outcome"
-            self.problems.append(error(what, fix, path=self.patients.name, finding="target-as-input"))
-            return None
-        try:
-            cells = self.texts(self.patients, keys.column)[self.positions]
-            found, problems = knowledge_of(self.texts_of(table, columns), keys.column, cells, table.name)
-        except CohortError as fault:
-            self.problems += fault.problems
-            return None
-        self.findings += problems
-        return found
 
     def elsewhere(self, table: Table, key: str, columns: list[str]) -> dict[str, list[str]]:
         """Other columns of a table, as text, in which its identifiers may stand."""
