@@ -21,6 +21,7 @@ from chiasm.compute.isolation import own_randomness
 from chiasm.compute.memo import forget
 from chiasm.protocols import HasPrior
 from chiasm.targets import KINDS as TARGETS
+from chiasm.testing.absent import batches_that_lack_a_modality
 from chiasm.testing.cohorts import Parts, restricted, synthetic_parts
 from chiasm.testing.laws import TOLERANCE, differing, distance, folder_bytes, globals_unchanged, require
 
@@ -94,7 +95,8 @@ def _check(recipe: Any, parts: Parts, seed: int) -> None:
     cohort = parts.cohort()
     train, new = _halves(cohort)
     _refuses_no_target(recipe, train)
-    model = _fit(recipe, train, seed)
+    with batches_that_lack_a_modality():
+        model = _fit(recipe, train, seed)
     count = model.trained_parameters
     law = "trained_parameters is a whole number, zero or more"
     require(isinstance(count, int) and not isinstance(count, bool) and count >= 0, law, f"it is {count!r}")

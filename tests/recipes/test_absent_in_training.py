@@ -1,0 +1,80 @@
+"""A batch in which nobody has a modality trains nothing of it, and a fusion that does so is found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from chiasm.fitting.network_recipe import NetworkRecipe
+from chiasm.fitting.neural import Shapes
+from chiasm.fusion.pooled import PooledMean, masked_mean
+from chiasm.protocols import Fused
+from chiasm.testing.absent import batches_that_lack_a_modality
+from chiasm.tokens import Tokens
+from small_recipes import mixed, small
+
+
+class Leaky(PooledMean):
+    """The mean of all modalities, an absent one as the map of zeros, or divided by how many lack it in the batch."""
+
+    def __init__(self, shapes: Shapes, width: int, dropout: float, divided: bool) -> None:
+        super().__init__(shapes, width, dropout)
+        self.divided = divided
+
+    def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
+        own = [tokens[name].where_present(present[:, m]) for m, name in enumerate(self.names)]
+        parts = torch.stack([self.maps[m](masked_mean(part.values, part.mask)) for m, part in enumerate(own)], 1)
+        if self.divided:
+            here = present.to(parts.dtype)
+            parts = parts * here[..., None] / here.sum(0)[:, None]
+        return Fused(parts.mean(1))
+
+
+@dataclass(frozen=True)
+class LeakyDesign:
+    """Its size, and how it leaks."""
+
+    latent_width: int
+    divided: bool
+
+    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> nn.Module:
+        return Leaky(shapes, self.latent_width, dropout, self.divided)
+
+
+@dataclass(frozen=True)
+class LeakyRecipe(NetworkRecipe):
+    """A network that breaks the law."""
+
+    divided: bool = False
+
+    id: ClassVar[str] = "leaky"
+
+    def design(self) -> LeakyDesign:
+        return LeakyDesign(self.latent_width, self.divided)
+
+
+@pytest.mark.parametrize(
+    ("divided", "said"),
+    [(False, r"phase 'train' without 'm1' fusion\.maps\.0\..* has a gradient"), (True, "loss is not finite")],
+)
+def test_a_network_that_learns_of_what_nobody_has_is_found(divided: bool, said: str) -> None:
+    with (
+        pytest.raises(AssertionError, match=rf"trains nothing of it: .*{said}"),
+        batches_that_lack_a_modality(),
+    ):
+        LeakyRecipe(epochs=1, latent_width=4, divided=divided).fit(mixed("classification"), seed=0)
+
+
+def test_every_phase_is_asked_and_the_training_is_left_as_it_is() -> None:
+    recipe, cohort = small("staged", epochs=6, unimodal=0.34, rebuild=0.34), mixed("classification")
+    with batches_that_lack_a_modality() as asked:
+        watched = recipe.fit(cohort, seed=0)
+    phases = ("rebuild", "alone", "joint")
+    assert asked == [f"{phase} without {name}" for phase in phases for name in ("m1", "m2", "m3")]
+    plain = recipe.fit(cohort, seed=0)
+    for key, own in plain.predictor.state.items():
+        assert (own == watched.predictor.state[key]).all()
