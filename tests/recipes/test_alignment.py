@@ -178,6 +178,22 @@ def test_where_nobody_has_two_modalities_all_is_trained_on_the_target_and_nothin
         small("healnet").fit(cohort, seed=0).classify(cohort, {"a": "x", "b": "y"})
 
 
+@pytest.mark.parametrize("name", ["clip-pairs", "symile", "mirror", "fuse-language"])
+def test_where_hardly_anybody_has_what_is_aligned_it_is_refused_before_any_fit(name: str) -> None:
+    options = {"anchor": "c"} if name == "fuse-language" else {}
+    apart = chained(("a", "b", "c"), ((0,), (1,), (2,)))
+    with pytest.raises(Unsupported, match=r"^0 patients .*: late-fusion and lego-merge need no patient with both"):
+        small(name, **options).supports(apart)
+    small(name, modality="a", **options).supports(apart)
+    for pairs, wrong in ((((0, 1), (2,)), "fuse-language"), (((0, 1), (0, 2)), "symile")):
+        own = small(name, **options, **({"complete": True} if name == "symile" else {}))
+        if name == wrong:
+            with pytest.raises(Unsupported, match=r"^0 patients .* have ('c' and another|every) modality"):
+                own.supports(chained(("a", "b", "c"), pairs))
+        elif name != "symile":
+            own.supports(chained(("a", "b", "c"), pairs))
+
+
 def test_new_patients_find_their_own_other_modality(model: Any) -> None:
     new = paired().subset(np.arange(120, 160))
     found = model.retrieve(new, query="image", among="labs", k=5)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chiasm.citation import Citation
 from chiasm.cohort import Cohort, Outcome, Target, Unsupported
@@ -221,17 +222,21 @@ def require(cohort: Cohort, modalities: int) -> None:
         encoder_of(cohort, name)
 
 
-def require_pairs(cohort: Cohort) -> None:
+def require_pairs(cohort: Cohort, *, of: NDArray[np.bool_] | None = None, what: str = "two modalities") -> None:
     """Check that ten patients with a known outcome have two modalities or more.
+
+    Args:
+        of: `(B,)` bool, the patients who count; None: those who have two.
+        what: what these have, in words.
 
     Raises:
         Unsupported: fewer have.
     """
-    several = cohort.present.sum(1) > 1
+    several = cohort.present.sum(1) > 1 if of is None else of
     count = int((several if cohort.outcome is None else several & cohort.outcome.known).sum())
     if count < LEAST_PATIENTS:
         raise Unsupported(
-            f"{count} patients with a known outcome have two modalities, and {LEAST_PATIENTS} are needed to learn what "
+            f"{count} patients with a known outcome have {what}, and {LEAST_PATIENTS} are needed to learn what "
             "joins them: late-fusion and lego-merge need no patient with both"
         )
 

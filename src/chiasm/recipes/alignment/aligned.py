@@ -44,7 +44,7 @@ class AlignedRecipe(NetworkRecipe):
     """Base of recipes whose modalities are brought into one space before the target is learned.
 
     The first phase trains the projectors on pairs of modalities and reads no target; the second trains what reads the
-    vectors, on the target. Where no training patient has two modalities there is nothing to align, and everything is
+    vectors, on the target. Where no patient of a fold has two modalities there is nothing to align, and everything is
     trained on the target in one phase, as in the one-modality form: with as many epochs as both phases have together.
 
     Args:
@@ -58,6 +58,7 @@ class AlignedRecipe(NetworkRecipe):
             model finds and classifies nothing without labels.
     """
 
+    needs_pairs: ClassVar[bool] = True
     within: ClassVar[str] = "fusion."
     """Beginning of the names of the parameters of what aligns, an `AlignedModalities`, within the network."""
 

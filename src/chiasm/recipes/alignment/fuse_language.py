@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.fitting.base import require_pairs
 from chiasm.fitting.language import language_of
 from chiasm.fitting.neural import Prepared
 from chiasm.fitting.row import Row
@@ -41,10 +42,12 @@ class FuseLanguage(AlignedRecipe):
         return language_of(cohort, self.anchor, "anchor", "clip-pairs, which needs none")
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` also if no modality is the anchor."""
+        """Raise `Unsupported` also if no modality is the anchor, or hardly anybody has another beside it."""
         super().supports(cohort)
         if not self.modality:
-            self.anchor_of(cohort)
+            m = cohort.modalities.index(self.anchor_of(cohort))
+            both = cohort.present[:, m] & (cohort.present.sum(1) > 1)
+            require_pairs(cohort, of=both, what=f"'{cohort.modalities[m]}' and another modality")
 
     def place(self, cohort: Cohort) -> int:
         """Return the place of the anchor among the modalities of a training set; -1 if it has too few patients."""

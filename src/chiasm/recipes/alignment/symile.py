@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from chiasm.artifact import storable
+from chiasm.cohort import Cohort
+from chiasm.fitting.base import require_pairs
 from chiasm.fitting.neural import Shapes, check_size
 from chiasm.fitting.row import Row
 from chiasm.fusion.aligned import AlignedModalities
@@ -54,6 +57,12 @@ class Symile(AlignedRecipe):
     def design(self) -> SymileDesign:
         """Return the sizes of the network."""
         return SymileDesign(self.latent_width, self.temperature, not self.complete)
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` also if `complete`, and hardly anybody has every modality."""
+        super().supports(cohort)
+        if self.complete and not self.modality:
+            require_pairs(cohort, of=np.asarray(cohort.present.all(1)), what="every modality, as complete=True asks")
 
     def least(self, modalities: int) -> int:
         """Return how many of the modalities a patient has to have to take part in the alignment."""
