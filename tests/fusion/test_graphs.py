@@ -66,6 +66,8 @@ def test_another_spelling_of_a_molecule_changes_nothing(text: str) -> None:
         number = (values[..., column] * NUMBERED).long().clamp_max(count - 1)
         named = shuffled[number].float() / NUMBERED
         values[..., column] = torch.where((values[..., 1] > 0) | torch.tensor(column == 2), named, values[..., column])
+    bonds = values[..., 1] > 0
+    values[..., 2:4] = torch.where(bonds[..., None], values[..., [3, 2]], values[..., 2:4])  # the other end first
     order = torch.randperm(values.shape[1], generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         other = summed(graph(Tokens(values[:, order], tokens.mask))[0])
