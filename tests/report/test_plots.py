@@ -11,7 +11,9 @@ import pytest
 
 from chiasm import load_trial, synthetic_cohort
 from chiasm.evaluation import Protocol, Trial, TrialError
-from chiasm.report import Plots
+from chiasm.report import Plots, drawing
+from chiasm.report.recipes import best_of
+from chiasm.report.risk_groups import risk_part
 from fake_trials import FUSED, SINGLES, run, synthetic_trial
 
 QUICK = Protocol(folds=3, repeats=1, draws=100)
@@ -117,6 +119,20 @@ def test_every_picture_is_written_in_every_format_equal_each_time_and_private(tm
         assert file.stat().st_mode & 0o077 == 0
     drawn.save(tmp_path / "figures", ("svg",))
     assert all(file.read_bytes() == first[file] for file in files)
+
+
+def test_a_picture_drawn_once_is_the_one_that_matplotlib_draws_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    def drawn() -> list[bytes]:
+        picture = risk_part(trial, best_of(trial)[0]).picture
+        assert picture is not None
+        return [picture.stored(kind) for kind in ("svg", "png")]
+
+    trial = plots("survival")[1]
+    once = drawn()
+    monkeypatch.setattr(drawing, "_drawn_once", lambda: Figure)
+    assert drawn() == once
 
 
 @pytest.mark.parametrize(("formats", "said"), [(("gif",), "'gif' is no format"), ((), "no format of a picture")])

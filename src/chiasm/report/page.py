@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from chiasm.report.sites import sites_part
 from chiasm.report.verdict import verdict_part
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
 TEMPLATE = "page.html.j2"
@@ -76,6 +78,12 @@ def render(trial: Trial) -> str:
 
 def filled(template: str, **parts: Any) -> str:
     """Fill in a template of this folder; what is filled in is escaped, and a part that is missing is an error."""
+    return _environment().get_template(template).render(**parts)
+
+
+@cache
+def _environment() -> Environment:
+    """Make the environment of the templates, in which each is compiled once for all pages."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     load = FunctionLoader(lambda name: files("chiasm.report").joinpath(name).read_text(encoding="utf-8"))
@@ -83,7 +91,7 @@ def filled(template: str, **parts: Any) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=load
     )
     environment.filters["breakable"] = breakable
-    return environment.get_template(template).render(**parts)
+    return environment
 
 
 def breakable(text: str) -> Markup:
