@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -27,6 +31,13 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest first, so that none of them begins when the other process has nothing left to do."""
+    if config.getoption("random_order") is None:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 STORES = count()
 
 
@@ -39,13 +50,45 @@ def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     return place
 
 
+WRITE_PAGES = {"cli", "evaluation", "promises", "training"}  # folders of tests
+SEE_PICTURES = {"test_p28_no_identifier_anywhere"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def undrawn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Pages have empty pictures, but where tests look at them (`report/`): to draw is half of what a page costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name in WRITE_PAGES and request.path.stem not in SEE_PICTURES:
+            patch.setattr("chiasm.report.drawing.Picture.source", "data:image/svg+xml;base64,")
+        yield
+
+
 @pytest.fixture
-def cohort_folder(tmp_path: Path) -> CohortFolder:
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials have two inner folds and a hundred draws, which the command line has no option for."""
+    from chiasm.api import trials
+
+    whole = trials.run_trial
+
+    def small(cohort: Any, recipes: Any, protocol: Any, **named: Any) -> Any:
+        return whole(cohort, recipes, replace(protocol, inner_folds=2, draws=100), **named)
+
+    monkeypatch.setattr(trials, "run_trial", small)
+
+
+@pytest.fixture
+def cohort_folder(tmp_path: Path, written_folder: CohortFolder) -> CohortFolder:
     """40 patients `001` .. `040` without a problem: a table, omics of 30 patients, bags of 20, four given folds."""
+    return CohortFolder(shutil.copytree(written_folder.path, tmp_path / "bladder"))
+
+
+@pytest.fixture(scope="session")
+def written_folder(tmp_path_factory: pytest.TempPathFactory) -> CohortFolder:
+    """The folder of which each test spoils a copy."""
     rng = np.random.default_rng(0)
     n = 40
     ids = [f"{i:03d}" for i in range(1, n + 1)]
-    folder = CohortFolder(tmp_path / "bladder")
+    folder = CohortFolder(tmp_path_factory.mktemp("written") / "bladder")
     (folder.path / "slides").mkdir(parents=True)
     folder.manifest.write_text(MANIFEST)
     clinical = {
@@ -76,8 +119,8 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command line in this process."""
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, brief: None) -> Run:
+    """Run the command line in this process; trials are brief."""
     monkeypatch.delenv(screen.TRACEBACK, raising=False)
 
     def call(*words: object) -> Said:

@@ -24,6 +24,7 @@ from chiasm.artifact import ArtifactError
 from chiasm.cohort import Cohort, synthetic_cohort
 from chiasm.protocols import Model
 from chiasm.recipes.registry import make_recipe
+from examples import examples
 
 SMALL = ["single:m1", "stacked-fusion", "lego-merge:epochs=1,latents=4,latent_width=8,heads=2"]
 
@@ -290,7 +291,7 @@ def test_a_pipe_is_no_checkpoint_and_no_part_of_a_model(folder: Path) -> None:
         (folder.parent / name).replace(folder / name)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("name", ["model.json", "weights.safetensors"])
 def test_flipped_bytes_are_refused_or_change_nothing(

@@ -27,6 +27,7 @@ from chiasm.adapters import (
     small_weights,
 )
 from chiasm.adapters.sparse_masks import largest_places
+from examples import examples
 
 BASE = BASES["Linear"]
 
@@ -84,7 +85,7 @@ def test_weights_that_do_not_move_keep_their_bits_after_training_and_merge() -> 
     assert moved == 9 == attached.count()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_composition_commutes_and_is_the_sum(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -20,6 +20,7 @@ from chiasm.cohort import (
     open_cohort,
     synthetic_cohort,
 )
+from examples import examples
 
 
 def small(order: np.ndarray, extra: bool = False, reverse: bool = False):
@@ -38,7 +39,7 @@ def small(order: np.ndarray, extra: bool = False, reverse: bool = False):
     return cohort_from_frames(patients.iloc[order], frames, Classification("y"), group="g")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.permutations(range(12)), st.booleans(), st.booleans())
 def test_row_order_modality_order_and_unrelated_columns_change_nothing(order, extra, reverse):
     one, other = small(np.arange(12)), small(np.array(order), extra, reverse)
@@ -84,7 +85,7 @@ def test_the_fingerprint_knows_content_subset_and_target(cohort_folder):
     assert len(seen) == 8
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.integers(0, 11), unique=True, max_size=12))
 def test_a_subset_keeps_the_order_of_ids(rows):
     cohort = small(np.arange(12)[::-1])

@@ -20,6 +20,7 @@ from chiasm.cohort import (
     synthetic_cohort,
 )
 from chiasm.cohort.leaks import leaking_columns
+from examples import examples
 
 
 def cohort(value, order=None, **columns):
@@ -94,7 +95,7 @@ def test_a_column_that_gives_one_label_away_is_found():
     assert leaking_columns(synthetic_cohort("planted-leak", 200, target="multilabel"), "m2") == ["m2_0"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(2, 6), st.integers(0, 2**40), st.floats(0, 0.4), st.randoms(use_true_random=False))
 def test_folds_hold_their_share_of_each_label_whatever_the_order_of_the_file(folds, seed, missing, random):
     value = labels(150, seed % 7)
@@ -122,7 +123,7 @@ def test_a_rare_label_is_dealt_out_as_evenly_as_it_can_be():
     assert held[value[:, 1] == 1].sum() == 1 and abs(held.sum() - 60) <= 6
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(0, 2**30))
 def test_a_group_is_never_split(seed):
     group = np.random.default_rng(seed).integers(0, 60, 200).astype(str)

@@ -19,6 +19,7 @@ from chiasm.cohort import (
     holdout,
     synthetic_cohort,
 )
+from examples import examples
 
 TARGETS = {"class": Classification("y"), "number": Regression("t"), "survival": Survival("t", "y")}
 
@@ -36,7 +37,7 @@ def cohort(kind, n=60, order=None, unknown=0, **columns):
     return cohort_from_frames(patients, frames, TARGETS[kind], **keys)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.sampled_from(sorted(TARGETS)), st.integers(2, 6), st.integers(0, 2**40), st.randoms(use_true_random=False))
 def test_folds_depend_on_the_seed_and_not_on_the_order_of_the_file(kind, folds, seed, random):
     order = list(range(60))
@@ -64,7 +65,7 @@ def test_numbers_and_times_are_spread_over_the_folds():
         assert max(means) - min(means) < 0.08, kind
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.integers(0, 19), min_size=60, max_size=60), st.sampled_from(sorted(TARGETS)), st.integers(0, 100))
 def test_a_group_is_never_split(groups, kind, seed):
     labels = [f"g{g}" if g else "" for g in groups]  # g0 stands for: not known
@@ -129,7 +130,7 @@ def test_given_folds_test_each_patient_once_and_train_never():
         assert sorted([*train.tolist(), *test.tolist()]) == list(range(60))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.sampled_from(sorted(TARGETS)), st.floats(0.05, 0.6), st.integers(0, 1000))
 def test_a_holdout_is_stratified_and_of_the_size_asked_for(kind, fraction, seed):
     whole = cohort(kind, n=90, unknown=4)

@@ -18,6 +18,7 @@ from chiasm.encoders.image.chada import ChannelAdaptive, ChannelAdaptiveViT
 from chiasm.encoders.weights import frozen, seeded
 from chiasm.readers.reading import Image
 from chiasm.testing.laws import globals_unchanged
+from examples import examples
 
 SMALL = {"size": 16, "patch": 8, "dim": 24, "depth": 2, "heads": 2}
 RNG = np.random.default_rng(0)
@@ -41,7 +42,7 @@ def run(network: Any, images: torch.Tensor, kinds: torch.Tensor, present: torch.
     return summary, places
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(1, 4), st.integers(0, 6), st.sampled_from([0.0, 1e4]), st.integers(0, 99))
 def test_padding_with_absent_channels_changes_nothing(
     network: Any, channels: int, more: int, filling: float, seed: int
@@ -57,7 +58,7 @@ def test_padding_with_absent_channels_changes_nothing(
     assert torch.allclose(found[1][:, :channels], plain[1], atol=1e-6, rtol=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.permutations(range(4)), st.integers(0, 99))
 def test_channels_with_their_vectors_have_no_order(network: Any, order: list[int], seed: int) -> None:
     images = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(seed))

@@ -17,6 +17,7 @@ from chiasm.encoders.record.time_attention import TimeAttention
 from chiasm.readers import Events
 from chiasm.readers.record.events import EventReader
 from chiasm.testing import check_encoder
+from examples import examples
 
 REFERENCES = torch.linspace(0, 48, 7, dtype=torch.float64)
 
@@ -77,7 +78,7 @@ def test_a_patient_without_any_known_code_has_tokens_without_evidence() -> None:
     assert np.isfinite(TRAINED.features([record((3, "never seen", 5))])).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(hours=st.floats(-1e3, 1e3), value=st.floats(-1e9, 1e9, width=32), seed=st.integers(0, 50))
 def test_codes_unknown_in_training_change_nothing(hours: float, value: float, seed: int) -> None:
     own = cohort(1, seed)[0]
@@ -169,7 +170,7 @@ def test_options_that_cannot_be(options: dict[str, float]) -> None:
         EventEncoder(**options)  # type: ignore[arg-type]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(spoilt=st.sampled_from([np.nan, 1e9, -np.inf]), seed=st.integers(0, 99))
 def test_what_was_not_observed_cannot_reach_the_output(spoilt: float, seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -14,6 +14,7 @@ from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.sequence.kmers import KmerCounts
 from chiasm.readers.reading import ReadError
 from chiasm.testing import check_encoder
+from examples import examples
 
 AMINO = "ACDEFGHIKLMNPQRSTVWY"
 PROTEINS = ["MKTAYIAKQR", "M", "GG", "MXBZ", "ACDEFGHIKLMNPQRSTVWY" * 3, "X", "WWWWWWW"]
@@ -29,7 +30,7 @@ def test_the_laws_of_an_encoder_hold() -> None:
     check_encoder(KmerCounts(kind="dna", windows=0), ["ACGT", "N", "A", "acgu", "GATTACA" * 9, "TTTTTTTT"])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(st.text(AMINO + "X", min_size=1, max_size=60))
 def test_proteins_are_counted_as_by_hand(text: str) -> None:
     found = tokens(KmerCounts(windows=3), text)
@@ -44,7 +45,7 @@ def test_proteins_are_counted_as_by_hand(text: str) -> None:
         np.testing.assert_allclose(found[row, -2:], [np.log1p(len(part)), part.count("X") / len(part)], atol=1e-6)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.text("ACGTN", min_size=1, max_size=80), st.integers(0, 7))
 def test_both_strands_are_one(text: str, windows: int) -> None:
     """The whole sequence gives the same bytes from either strand, the windows too, in reverse order."""

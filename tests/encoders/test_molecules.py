@@ -16,6 +16,7 @@ from chiasm.encoders.molecule.bonds import AtomsAndBonds
 from chiasm.encoders.molecule.molecules import ATOM, AtomGraph, Fingerprint
 from chiasm.readers.reading import ReadError
 from chiasm.testing import check_encoder
+from examples import examples
 
 Chem = pytest.importorskip("rdkit.Chem")
 
@@ -53,7 +54,7 @@ def test_the_laws_of_an_encoder_hold() -> None:
     check_encoder(AtomsAndBonds(), SMILES)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.sampled_from(SMILES), st.integers(0, 10**6))
 def test_the_numbering_of_atoms_does_not_matter(text: str, seed: int) -> None:
     other = renumbered(text, seed)

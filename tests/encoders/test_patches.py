@@ -16,6 +16,7 @@ from chiasm.encoders.image.patches import ImagePatches, VolumePatches
 from chiasm.encoders.image.pixels import in_unit_range, resized, standardised, with_channels
 from chiasm.readers.reading import Image, Volume
 from chiasm.testing.laws import globals_unchanged
+from examples import examples
 
 RNG = np.random.default_rng(0)
 
@@ -77,7 +78,7 @@ def test_shrinking_averages_and_a_constant_stays() -> None:
     assert torch.allclose(VolumePatches().encode([flat]).values, torch.tensor(7.0), atol=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.tuples(*[st.integers(1, 40)] * 3), st.sampled_from([1, 2, 4, 9]), st.integers(0, 2))
 def test_a_ramp_stays_a_ramp_along_its_axis_only(lengths: tuple[int, int, int], size: int, axis: int) -> None:
     ramp = torch.arange(float(lengths[axis])).reshape([1] + [-1 if k == axis else 1 for k in range(3)])
@@ -88,7 +89,7 @@ def test_a_ramp_stays_a_ramp_along_its_axis_only(lengths: tuple[int, int, int], 
     assert torch.allclose(found.movedim(axis + 1, 3), line.expand_as(found), atol=1e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.integers(1, 40), st.integers(1, 3), st.sampled_from([1, 2, 4, 9]))
 def test_one_pixel_wide_is_resized_too(height: int, width: int, size: int) -> None:
     ramp = torch.arange(float(height))[None, :, None]

@@ -11,6 +11,7 @@ from scipy.special import ndtri
 from sklearn.decomposition import PCA
 
 from chiasm.encoders.table.scaling import CLIP, Columns, Projection, Scaler
+from examples import examples
 
 
 def scaled(values: list[float] | np.ndarray, new: list[float] | None = None) -> np.ndarray:
@@ -90,7 +91,7 @@ numbers = st.floats(-1e100, 1e100) | st.sampled_from([np.nan, np.inf, -np.inf, 0
 column = st.lists(numbers, min_size=2, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(column, column)
 def test_any_column_is_scaled_to_finite_numbers_in_its_order(values: list[float], new: list[float]) -> None:
     found = scaled(values, new)

@@ -19,6 +19,7 @@ from chiasm.cohort import Unsupported
 from chiasm.encoders.text import sentences
 from chiasm.encoders.text.sentences import MiniLM, SentenceFolder, chunks_of
 from chiasm.testing.laws import globals_unchanged
+from examples import examples
 
 pytest.importorskip("transformers")
 try:
@@ -75,7 +76,7 @@ def test_more_chunks_than_allowed_are_averaged_and_none_is_lost(tokens: Any) -> 
         assert torch.allclose(torch.nn.functional.normalize(run.mean(0), dim=0), found, atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.text("ab c.!\n", max_size=300), st.integers(8, 40))
 def test_chunks_hold_every_piece_once_and_fit(text: str, pieces: int) -> None:
     read = sentences._tokenizer(MODEL / "tokenizer.json", "")

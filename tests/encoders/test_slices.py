@@ -27,6 +27,7 @@ from chiasm.encoders.text.sentences import MiniLM, SentenceFolder
 from chiasm.readers.reading import Image, Volume
 from chiasm.testing.laws import globals_unchanged
 from chiasm.tokens import Tokens
+from examples import examples
 
 RNG = np.random.default_rng(0)
 
@@ -56,7 +57,7 @@ def test_a_token_is_what_the_image_encoder_makes_of_the_slice(axis: int) -> None
     assert torch.allclose(tokens[4], ImagePatches(8, 4).encode([plane]).values[0].mean(0), atol=1e-3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(1, 60), st.integers(1, 40))
 def test_slices_are_spread_evenly_over_the_axis(slices: int, count: int) -> None:
     ramp = np.broadcast_to(np.arange(slices, dtype=np.float32)[None, :, None, None], (1, slices, 2, 2))

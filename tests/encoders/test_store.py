@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from chiasm.store import fragment as store_fragment
 from chiasm.store.token_store import StoreError, TokenStore, default_store
+from examples import examples
 from stores import ENCODER, POSIX, bag, fragments, key, left_over, put
 
 
@@ -27,7 +28,7 @@ def store(tmp_path: Path) -> TokenStore:
     return TokenStore(tmp_path / "store")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=6), min_size=1, max_size=5),
     st.integers(1, 7),

@@ -92,7 +92,7 @@ def test_censoring_survival_equals_scikit_survival(data: tuple) -> None:
 
 
 @given(st.permutations(range(12)), st.lists(st.booleans(), min_size=12, max_size=12))
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_equals_lifelines_where_no_time_is_tied(order: list[int], event: list[bool]) -> None:
     time, died, risk = np.array(order) + 1.0, np.array(event), np.arange(12) // 2
     assume(comparable(time, died))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from chiasm import artifact
 from chiasm.fusion.centre_shift import CentreShift, unit
+from examples import examples
 
 
 def embeddings(seed: int, modalities: int = 2, width: int = 5) -> dict[str, np.ndarray]:
@@ -19,7 +20,7 @@ def embeddings(seed: int, modalities: int = 2, width: int = 5) -> dict[str, np.n
 
 
 @given(st.integers(0, 10_000), st.integers(2, 4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_the_full_shift_closes_the_gap(seed: int, modalities: int) -> None:
     train = embeddings(seed, modalities)
     shift = CentreShift.fit(train)
@@ -32,7 +33,7 @@ def test_the_full_shift_closes_the_gap(seed: int, modalities: int) -> None:
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1), st.floats(0, 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_the_gap_shrinks_with_strength(seed: int, one: float, other: float) -> None:
     train = embeddings(seed)
     low, high = (CentreShift.fit(train, strength) for strength in sorted((one, other)))

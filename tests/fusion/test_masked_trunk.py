@@ -11,6 +11,7 @@ from chiasm.fusion.dirichlet import dirichlet_counts, draw_kept
 from chiasm.fusion.masked_trunk import MaskedTrunk, reconstruction_loss
 from chiasm.testing import check_fusion
 from chiasm.tokens import Tokens
+from examples import examples
 
 SHAPES = {"a": (4, 3), "b": (5, 0), "c": (2, 5)}
 
@@ -19,7 +20,7 @@ def test_it_passes_the_public_check() -> None:
     check_fusion(lambda shapes: MaskedTrunk(shapes, latent_width=8, heads=2), SHAPES)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3).filter(any), min_size=1, max_size=8),
     st.floats(0.01, 0.99), st.integers(0, 99),

@@ -13,6 +13,7 @@ from sklearn.linear_model import ElasticNet, LogisticRegression
 from chiasm.linear.elastic_net import STEPS, fit_elastic_net, largest_penalty, penalty_grid
 from chiasm.linear.linear import Linear, fit_ridge_logistic
 from chiasm.targets import Outcome
+from examples import examples
 
 KINDS = ["regression", "two classes", "three classes"]
 
@@ -48,7 +49,7 @@ def missed(kind: str, x: np.ndarray, outcome: Outcome, linear: Linear, penalty: 
     return float(max(off.max(), level) / threshold)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     kind=st.sampled_from(KINDS),
     n=st.integers(12, 60),

@@ -11,6 +11,7 @@ from sklearn.kernel_ridge import KernelRidge
 from chiasm.cohort import Unsupported
 from chiasm.linear import kernel_ridge
 from chiasm.linear.kernel_ridge import Items, ProductKernel, kernel_blocks, median_distance, places, solve
+from examples import examples
 
 
 def pairs(seed: int, n: int = 60, drugs: int = 5, targets: int = 7) -> list[Items]:
@@ -41,7 +42,7 @@ def kernel_of(items: list[Items], rows: np.ndarray) -> ProductKernel:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_both_ways_multiply_as_the_kernel_written_out(seed: int) -> None:
     items, vectors = pairs(seed), np.random.default_rng(seed).normal(size=(60, 2))
     wanted = by_hand(items, [0.4, 0.7], 0.3) @ vectors

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.merging.experts import product_of_experts
+from examples import examples
 
-laws = settings(max_examples=25, deadline=None)
+laws = settings(max_examples=examples(25), deadline=None)
 
 
 def draw(seed: int, models: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from chiasm.merging import LATENT_METHODS, merge_latents
+from examples import examples
 
 METHODS = sorted(LATENT_METHODS)
 every_method = pytest.mark.parametrize("method", METHODS)
 real_and_complex = pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
-laws = settings(max_examples=25, deadline=None)
+laws = settings(max_examples=examples(25), deadline=None)
 
 
 def draw(seed: int, models: int, dtype: torch.dtype, shape: tuple[int, ...] = (3, 5, 4)) -> list[Tensor]:

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from chiasm.merging.lora_rounds import aggregate_lora, fold_lora, rank_of, resize_lora
+from examples import examples
 
 State = dict[str, Tensor]
 SITES = {"first": (6, 5), "second": (7, 9)}
-laws = settings(max_examples=25, deadline=None)
+laws = settings(max_examples=examples(25), deadline=None)
 
 
 def adapter(seed: int, rank: int, dtype: torch.dtype = torch.float64) -> State:

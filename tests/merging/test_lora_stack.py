@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from chiasm.merging.lora_stack import stack_lora, truncate_lora
+from examples import examples
 
 State = dict[str, Tensor]
 A, B = "layer.lora_A.weight", "layer.lora_B.weight"
-laws = settings(max_examples=20, deadline=None)
+laws = settings(max_examples=examples(20), deadline=None)
 
 
 def adapter(seed: int, rank: int, dtype: torch.dtype = torch.float64, out: int = 6) -> State:

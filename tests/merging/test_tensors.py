@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from chiasm.merging import linear_mean, merge_states, spherical_mean
+from examples import examples
 
 every_merge = pytest.mark.parametrize("merge", [linear_mean, spherical_mean], ids=["linear", "spherical"])
-laws = settings(max_examples=25, deadline=None)
+laws = settings(max_examples=examples(25), deadline=None)
 Merge = Callable[..., Tensor]
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from chiasm.objectives.balance import balanced_loss, losses_of_tasks
+from examples import examples
 
 MODES = ("tokens", "rows", "task-tokens", "task-rows")
 
@@ -24,7 +25,7 @@ def batch(seed: int, rows: int = 9, tasks: int = 3) -> tuple[Tensor, Tensor, Ten
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_the_four_means_by_hand(seed: int) -> None:
     losses, known, task = batch(seed)
     rows = [losses[i][known[i]].numpy() for i in range(9)]
@@ -47,7 +48,7 @@ def test_the_four_means_by_hand(seed: int) -> None:
 
 
 @given(st.integers(0, 10_000), st.floats(0.01, 100))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_equal_rows_and_tasks_make_all_means_equal_and_loss_scales(seed: int, scale: float) -> None:
     losses = torch.rand(6, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     known, task = torch.ones(6, 4, dtype=torch.bool), torch.arange(6) % 2
@@ -58,7 +59,7 @@ def test_equal_rows_and_tasks_make_all_means_equal_and_loss_scales(seed: int, sc
 
 
 @given(st.integers(0, 10_000), st.sampled_from(MODES))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_order_and_names_and_the_scale_of_weights_change_nothing(seed: int, mode: str) -> None:
     losses, known, task = batch(seed)
     weights = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64) if mode.startswith("task-") else None
@@ -70,7 +71,7 @@ def test_order_and_names_and_the_scale_of_weights_change_nothing(seed: int, mode
 
 
 @given(st.integers(0, 10_000), st.sampled_from(["task-tokens", "task-rows"]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_a_mean_by_task_does_not_count_the_rows_of_a_task(seed: int, mode: str) -> None:
     losses, known, task = batch(seed)
     again = torch.cat([torch.arange(9), *3 * [torch.arange(0, 9, 3)]])  # task 0 four times

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chiasm.artifact import load_checkpoint, save_checkpoint
 from chiasm.objectives.coba import CoBa, CoBaState
+from examples import examples
 
 TASKS = 3
 
@@ -39,7 +40,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 @given(st.integers(0, 10_000), st.integers(8, 30))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_the_formulas_written_out_again(seed: int, steps: int) -> None:
     losses, window, warmup, tau = falling(seed, steps), 6, 4, 5.0
     ratio = losses / losses[0]
@@ -65,7 +66,7 @@ CELL = st.none() | st.just(0.0) | st.floats(0, 1e300)
 
 
 @given(st.integers(0, 10_000), UNITS, st.permutations([0, 1, 2]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_neither_the_unit_of_a_loss_nor_the_order_of_tasks_counts(
     seed: int, units: list[float], order: list[int]
 ) -> None:
@@ -76,7 +77,7 @@ def test_neither_the_unit_of_a_loss_nor_the_order_of_tasks_counts(
 
 
 @given(st.lists(st.lists(CELL, min_size=TASKS, max_size=TASKS), min_size=1, max_size=40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_whatever_the_losses_weights_sum_to_one_and_keep_the_floor(rows: list[list[float | None]]) -> None:
     coba = CoBa(TASKS, warmup=2, window=4)
     state = coba.start()
@@ -170,7 +171,7 @@ def test_a_small_change_of_losses_is_a_small_change_of_weights() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(0, 25))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_a_stored_state_resumes_as_if_never_stopped(
     tmp_path_factory: pytest.TempPathFactory, seed: int, at: int
 ) -> None:

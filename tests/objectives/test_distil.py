@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from chiasm.objectives.distil import distillation_loss
+from examples import examples
 
 
 def patients(seed: int, rows: int = 7, classes: int = 4) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -23,7 +24,7 @@ def patients(seed: int, rows: int = 7, classes: int = 4) -> tuple[Tensor, Tensor
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1), st.floats(0.2, 10))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_the_formulas_by_hand(seed: int, alpha: float, temperature: float) -> None:
     student, token, teacher, codes = patients(seed)
 
@@ -60,7 +61,7 @@ def test_a_student_like_its_teacher_has_nothing_left_to_learn() -> None:
 
 
 @given(st.integers(0, 10_000), st.sampled_from(["soft", "hard"]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_order_names_and_repeated_patients_do_not_count(seed: int, kind: Any) -> None:
     student, _, teacher, codes = patients(seed)
     one = distillation_loss(student, codes, teacher, kind=kind)

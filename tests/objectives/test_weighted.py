@@ -18,10 +18,11 @@ from chiasm.objectives.weighted import (
     weighted_cross_entropy,
     weighted_label_entropy,
 )
+from examples import examples
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_weights_are_those_of_scikit_learn(codes: list[int], missing: int) -> None:
     found = np.unique(codes)
     weights = balanced_weights(torch.tensor([*map(float, codes), *missing * [torch.nan]]), 5).numpy()
@@ -57,7 +58,7 @@ def test_the_minimum_is_that_of_balanced_logistic_regression(classes: int) -> No
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_batches_add_up_and_order_and_names_do_not_count(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(12, 3, generator=generator, dtype=torch.float64)
@@ -106,7 +107,7 @@ def test_nothing_to_learn_from_is_zero_with_zero_gradient(rows: int) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_labels_are_classes_of_their_own(seed: int) -> None:
     rng = np.random.default_rng(seed)
     values = torch.from_numpy(np.where(rng.random((20, 3)) < 0.3, np.nan, rng.integers(0, 2, (20, 3))))

@@ -30,7 +30,7 @@ def predicted(recipe: Any, cohort: chiasm.Cohort) -> pd.DataFrame:
 
 
 # `check_recipe` turns all orders of each recipe at once, from frames; here they are turned one by one, on disk.
-@pytest.fixture(scope="module", params=["classification", "survival"])
+@pytest.fixture(scope="module", params=["classification", *at_night("survival")])
 def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same cohort on disk in five ways, and in all of these at once."""
     made, folder = parts(request.param), tmp_path_factory.mktemp("orders")

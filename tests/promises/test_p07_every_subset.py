@@ -113,7 +113,7 @@ def test_a_modality_that_one_in_training_has_stops_nothing(recipe: Any, kind: st
     with_few(recipe, kind, 1)
 
 
-@pytest.mark.parametrize("kind", ["classification", "survival"])
+@pytest.mark.parametrize("kind", ["survival", *at_night("classification")])
 @pytest.mark.parametrize("recipe", on_paths(every_recipe(), TWO), ids=short_name)
 def test_a_modality_that_few_in_training_have_stops_nothing(recipe: Any, kind: str) -> None:
     for few in (0, 2, 5):

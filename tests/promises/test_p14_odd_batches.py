@@ -18,6 +18,7 @@ from chiasm.linear.ridge_cox import cox_nll
 from chiasm.protocols import Fused
 from chiasm.tokens import PackedTokens, Tokens
 from chiasm.training import Examples, Network, Phase, TargetTensors, TrainOptions, loop, train
+from examples import examples
 from small_recipes import at_night, every_recipe, mixed, on_paths, short_name, small
 
 HUGE = [0.0, 1.0, 30.0, 200.0, 1e4, 1e8, 1e20]
@@ -65,7 +66,7 @@ def test_the_cox_loss_is_finite(time: list[float], event: list[int], size: float
 patients = st.lists(st.tuples(st.floats(-6, 6), st.integers(1, 6), st.booleans()), min_size=1, max_size=25)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(patients)
 def test_the_cox_loss_is_efrons_likelihood(rows: list[tuple[float, int, bool]]) -> None:
     risk, time, event = (np.array(part) for part in zip(*rows, strict=True))

@@ -14,9 +14,10 @@ from chiasm.merging import merge_models
 from chiasm.merging.layerwise import merge_layers
 from chiasm.merging.soup import greedy_soup
 from chiasm.merging.wise_ft import interpolate, sweep
+from examples import examples
 from layer_states import State, assert_same, draw
 
-laws = settings(max_examples=15, deadline=None)
+laws = settings(max_examples=examples(15), deadline=None)
 
 
 def nearness(target: State) -> Callable[[State], float]:

@@ -241,7 +241,7 @@ def bytes_found(folder: Path, names: list[str]) -> list[tuple[str, str]]:
 @pytest.mark.filterwarnings("ignore:Invalid char:UserWarning:pyedflib")  # it is a name that is planted
 @pytest.mark.slow
 def test_what_is_planted_comes_out_nowhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], lines: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], lines: list[str], brief: None
 ) -> None:
     home = tmp_path / PLANTED["name"]
     write_cohort(home / "ward")

@@ -10,7 +10,7 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Cohort
-from small_recipes import PREPARING, every_variant, mixed, on_paths, parts, short_name, small
+from small_recipes import READING, at_night, every_variant, mixed, on_paths, parts, short_name, small
 
 FACTORS = (1e-9, 1e9)
 # Eighteen orders apart in `make test`; whether the unit in between is like them, in `make nightly`.
@@ -38,7 +38,7 @@ def columns_in_unit(kind: str, factor: float) -> Cohort:
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0]:g} and {pair[1]:g}")
-@pytest.mark.parametrize("recipe", on_paths(every_variant(), PREPARING), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_variant(), READING), ids=short_name)
 def test_a_regression_target_in_another_unit_is_predicted_alike(recipe: Any, pair: tuple[float, float]) -> None:
     cohort = mixed("regression", n=84)
     recipe.supports(cohort)
@@ -61,7 +61,7 @@ def test_survival_times_in_another_unit_give_the_same_risks(name: str) -> None:
         assert apart(found, expected) < 1e-6
 
 
-@pytest.mark.parametrize("kind", ["classification", "survival"])
+@pytest.mark.parametrize("kind", ["survival", *at_night("classification")])
 @pytest.mark.parametrize("name", LINEAR)
 def test_columns_in_another_unit_give_the_same_predictions(name: str, kind: str) -> None:
     cohort = mixed(kind)

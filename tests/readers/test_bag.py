@@ -23,6 +23,7 @@ from chiasm.cohort.bag_files import BAG_SUFFIXES
 from chiasm.cohort.bags import Bags
 from chiasm.readers import Limits, reader_for
 from chiasm.readers.bag import BagReader
+from examples import examples
 
 READER = BagReader()
 TOKENS = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
@@ -222,7 +223,7 @@ def test_what_is_no_file_is_refused(tmp_path):
     refused(READER, file, "over the limit of 34", Limits(values=34))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(spoilt=st.sampled_from([npy(), h5(features=TOKENS), tensors(features=TOKENS)]).flatmap(damage))
 def test_any_bytes_are_read_or_refused(tmp_path_factory, spoilt):
     survives(READER, written(tmp_path_factory.mktemp("fuzz") / "bag", spoilt))

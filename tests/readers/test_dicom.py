@@ -29,10 +29,11 @@ from chiasm.cohort import Unsupported
 from chiasm.readers import Limits, ReadError, reader_for
 from chiasm.readers.image import dicom_header
 from chiasm.readers.image.dicom import DicomReader
+from examples import examples
 
 READER = DicomReader()
 REAL = Path(pydicom.__file__).parent / "data" / "test_files"
-SMALL = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+SMALL = settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 SERIES, CT = "1.2.3.4", "1.2.840.10008.5.1.4.1.1.2"
 ROWS, COLUMNS = 4, 6
 

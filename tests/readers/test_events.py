@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chiasm.readers import Events, Limits, ReadError, reader_for
 from chiasm.readers.record.events import EventReader
+from examples import examples
 
 SECRET = "Wanda-4711"
 EVENT = st.tuples(
@@ -38,7 +39,7 @@ def test_events_come_by_time_then_code_then_value() -> None:
     np.testing.assert_array_equal(found.values, np.float32([np.nan, 9, 1, 2]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(events=st.lists(EVENT, min_size=1, max_size=12), order=st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_other_columns_change_nothing(events, order) -> None:
     frame = rows(events)

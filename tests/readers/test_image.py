@@ -20,11 +20,12 @@ from refusals import PERSON, bounded, damage, refused, survives, written
 from chiasm.readers import Limits, reader_for
 from chiasm.readers.image.codestream import stream_size
 from chiasm.readers.image.image import ImageReader
+from examples import examples
 
 READER = ImageReader()
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (12, 9, 3), dtype=np.uint8)
-SMALL = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+SMALL = settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 SCIKIT = Path(skimage.__file__).parent / "data"
 
 
@@ -308,7 +309,7 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
 
 
 @given(height=st.integers(1, 200), width=st.integers(1, 200))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_the_size_of_a_stream(height, width):
     image = Pil.new("RGB", (width, height))
     for kind in ("JPEG", "JPEG2000"):

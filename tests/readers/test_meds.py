@@ -18,6 +18,7 @@ from chiasm.cohort import Unsupported
 from chiasm.readers import Limits, ReadError
 from chiasm.readers.record.events import EventReader
 from chiasm.readers.record.meds import read_meds, read_subject, to_meds, write_meds
+from examples import examples
 
 pytest.importorskip("meds")
 SECRET = "Wanda-4711"
@@ -50,7 +51,7 @@ def test_hours_count_from_the_first_record_that_is_not_the_birth(tmp_path: Path)
     assert events.hours.tolist() == [-87600, 0, 0, 5] and SECRET not in str(events)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     hours=st.lists(st.integers(0, 10**12), min_size=1, max_size=8, unique=True),
     codes=st.lists(st.sampled_from(["HR", "RR//bpm"]), min_size=8, max_size=8),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chiasm.readers import ReadError, reader_for
 from chiasm.readers.sequence.molecule import MoleculeReader
+from examples import examples
 
 Chem = pytest.importorskip("rdkit.Chem")
 
@@ -121,7 +122,7 @@ def test_broken_structures_are_refused(tmp_path: Path, broken: str, capfd: pytes
 
 
 @given(data=st.data())
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_other_error_escapes(tmp_path: Path, data: st.DataObject) -> None:
     suffix = data.draw(st.sampled_from([".smi", ".sdf"]))
     content = bytearray((block("CCO") if suffix == ".sdf" else "C1CC1[C@H](N)C(=O)O").encode())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from chiasm.readers import Limits, ReadError, reader_for
 from chiasm.readers.sequence.sequence import AMINO_ACIDS, NUCLEOTIDES, DnaReader, ProteinReader
+from examples import examples
 
 NAME = "Jane_Roe_1957"
 
@@ -62,7 +63,7 @@ def test_dna_refuses_a_protein_and_files_of_another_kind(tmp_path: Path) -> None
 
 
 @given(content=st.one_of(st.binary(max_size=60), st.text("ACGTUacgtnMKVL>-*\n 1ß", max_size=60).map(str.encode)))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_give_letters_of_the_alphabet_or_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.fa"
     path.write_bytes(content)

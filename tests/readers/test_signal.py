@@ -14,6 +14,7 @@ from chiasm.readers import ReadError
 from chiasm.readers.signal.leads import STANDARD, lead_name, twelve_leads
 from chiasm.readers.signal.recording import at_rate, without_gaps
 from chiasm.readers.signal.signal import EcgReader, SignalReader
+from examples import examples
 
 wfdb = pytest.importorskip("wfdb")
 pyedflib = pytest.importorskip("pyedflib")
@@ -239,7 +240,7 @@ def test_short_gaps_are_bridged_and_long_ones_are_missing(tmp_path: Path) -> Non
 
 
 @given(hz=st.floats(50, 2000), offset=st.floats(-5, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_resampling_keeps_a_slow_wave(hz: float, offset: float) -> None:
     seconds = np.arange(int(4 * hz)) / hz
     row = np.sin(2 * np.pi * seconds) + offset

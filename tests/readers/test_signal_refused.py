@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
+
 pytest.importorskip("wfdb")
 pytest.importorskip("pyedflib")
 
@@ -171,7 +173,7 @@ def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_other_error_escapes(tmp_path: Path, data: st.DataObject) -> None:
     which = data.draw(st.sampled_from([".hea", ".dat", ".edf", ".csv"]))
     path = tmp_path / f"{NAME}{which}"

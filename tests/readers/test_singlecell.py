@@ -16,6 +16,7 @@ from scipy import sparse
 
 from chiasm.readers import Limits, ReadError, reader_for
 from chiasm.readers.sequence.singlecell import CellReader
+from examples import examples
 
 anndata = pytest.importorskip("anndata")
 h5py = pytest.importorskip("h5py")
@@ -156,7 +157,7 @@ def test_limits_and_other_items(tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_other_error_escapes(tmp_path: Path, data: st.DataObject) -> None:
     path, whole = tmp_path / "x.h5ad", tmp_path / "whole.h5ad"
     if not whole.exists():

@@ -22,6 +22,7 @@ from chiasm.cohort import Unsupported
 from chiasm.readers import Limits, ReadError, reader_for
 from chiasm.readers.image.slide import SlideReader
 from chiasm.readers.image.tissue import saturation, tissue_threshold
+from examples import examples
 
 READER = SlideReader()
 GLASS, PINK = (243, 242, 244), (200, 100, 160)
@@ -233,7 +234,7 @@ def test_limits_hold_for_a_strip_and_for_the_mask(tmp_path):
     refused(READER, file, "over the limit of 1,000", Limits(values=1_000))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(spoilt=damage(WHOLE) | st.binary(max_size=99).map(lambda rest: b"II*\0" + rest))
 def test_any_bytes_are_read_or_refused(tmp_path_factory, spoilt):
     file = written(tmp_path_factory.mktemp("fuzz") / "slide", spoilt)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chiasm.readers import Limits, ReadError, reader_for
 from chiasm.readers.sequence.text import TextReader
+from examples import examples
 
 NAME = "Jane_Roe_1957"
 
@@ -76,7 +77,7 @@ def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
 
 
 @given(content=st.one_of(st.binary(max_size=200), st.text(max_size=100).map(lambda text: text.encode(errors="ignore"))))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_give_a_clean_note_or_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.txt"
     path.write_bytes(content)

@@ -19,10 +19,11 @@ from test_dicom import dataset, save
 from chiasm.readers import Limits, reader_for
 from chiasm.readers.image.dicom import DicomReader
 from chiasm.readers.image.volume import VolumeReader
+from examples import examples
 
 READER = VolumeReader()
 REAL = Path(nibabel.__file__).parent / "tests" / "data"
-SMALL = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+SMALL = settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 VOXELS = np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)
 ZOOMS = (0.5, 0.75, 2.0)  # x, y, z
 AFFINE = np.diag([*ZOOMS, 1.0])

@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from refusals import PERSON, damage, refused, survives, written
 
+from examples import examples
+
 pydicom = pytest.importorskip("pydicom")
 
 from ward_files import aecg, dicom, muse, scp, sequence_set, stored  # noqa: E402
@@ -122,7 +124,7 @@ def test_a_large_xml_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: p
     refused(SIGNAL, path, "too many parts")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), name=st.sampled_from(["dicom", "aecg", "muse", "scp"]))
 def test_whatever_the_bytes_it_is_read_or_refused(tmp_path: Path, data: st.DataObject, name: str) -> None:
     path = tmp_path / name

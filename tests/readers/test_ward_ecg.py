@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from refusals import PERSON, refused, written
 
+from examples import examples
+
 pydicom = pytest.importorskip("pydicom")
 
 import ward_files  # noqa: E402
@@ -320,7 +322,7 @@ def test_what_fills_up_an_scp_file_is_no_part_of_it_and_its_header_decodes_nothi
     assert ECG.inspect(path) == notes == (NAMED,)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(row=st.lists(st.integers(-32768, 32767) | st.integers(-9, 9), min_size=1, max_size=40))
 def test_the_default_code_gives_back_every_number(row: list[int]) -> None:
     from chiasm.readers.signal.scp_samples import decoded, summed

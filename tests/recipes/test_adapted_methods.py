@@ -25,6 +25,7 @@ from chiasm.recipes.adaptation.trunks import adapted_modalities, with_others
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
 from chiasm.tokens import Tokens
+from small_recipes import at_night
 
 QUICK = "epochs=2,latent_width=4"
 
@@ -156,7 +157,9 @@ def test_states_of_different_shapes_are_refused(places: Any) -> None:
         make_recipe("unipt").fit(scans(*places, network="hf:{models}/resnet"), seed=0)
 
 
-@pytest.mark.parametrize("name", ["lora:rank=2", "lora:rank=2,where=all", "pego:rank=2,groups=3", "dvpt:attend=false"])
+@pytest.mark.parametrize(
+    "name", ["lora:rank=2,where=all", *at_night("lora:rank=2", "pego:rank=2,groups=3", "dvpt:attend=false")]
+)
 def test_a_network_with_torch_s_attention_keeps_the_laws(places: Any, name: str) -> None:
     channels = scans(*places, network="chada:size=32,dim=16,depth=2,heads=2")
     model = check_adaptation(make_recipe(f"{name},{QUICK}"), channels)
@@ -166,7 +169,9 @@ def test_a_network_with_torch_s_attention_keeps_the_laws(places: Any, name: str)
         assert len(joint) == 2 and (len(sites) == 2) == ("where=all" not in name)
 
 
-@pytest.mark.parametrize("name", ["ssf:epochs=2", "full-tuning:epochs=2", "sara:stages=1,epochs=2", "lt-sft:epochs=1"])
+@pytest.mark.parametrize(
+    "name", ["full-tuning:epochs=2", *at_night("ssf:epochs=2", "sara:stages=1,epochs=2", "lt-sft:epochs=1")]
+)
 def test_a_network_that_convolves_and_has_running_statistics_keeps_the_laws(places: Any, name: str) -> None:
     check_adaptation(make_recipe(f"{name},latent_width=4"), scans(*places, network="hf:{models}/resnet"))
 

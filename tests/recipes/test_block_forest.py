@@ -14,7 +14,7 @@ from chiasm.linear.losses import LOSSES
 from chiasm.linear.tree_walk import single_precision
 from chiasm.metrics.classification import auroc
 from chiasm.recipes.registry import make_recipe
-from small_recipes import mixed
+from small_recipes import at_night, mixed
 from two_classes import area, framed
 
 
@@ -42,7 +42,7 @@ def test_two_thousand_columns_of_noise_do_not_drown_three_that_tell() -> None:
     assert told[2] > 0.85 and told[2] > told[1] + 0.1
 
 
-@pytest.mark.parametrize("kind", ["classification", "multilabel", "regression", "survival"])
+@pytest.mark.parametrize("kind", ["survival", *at_night("classification", "multilabel", "regression")])
 def test_a_patient_who_lacks_a_block_gets_the_votes_of_the_trees_without_it(kind: str) -> None:
     cohort = mixed(kind)
     predictor = make_recipe("block-forest:trees=60").fit(cohort, seed=0).predictor
@@ -114,7 +114,7 @@ def test_another_unit_of_the_target_gives_the_same_trees() -> None:
     np.testing.assert_allclose(one.value[one.feature < 0] * 0.37 + 11.0, other.value[other.feature < 0], rtol=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["classification", "survival"])
+@pytest.mark.parametrize("kind", ["survival", *at_night("classification")])
 def test_a_form_reads_its_modality_and_says_the_prior_of_who_lacks_it(kind: str) -> None:
     cohort, recipe = mixed(kind), make_recipe("block-forest:trees=40,modality=m2")
     assert recipe.settings == 1 and not recipe.reads_presence

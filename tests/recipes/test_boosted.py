@@ -12,7 +12,7 @@ import chiasm
 from chiasm.fitting.inner_choice import DEPTHS, MANY, ROUNDS, WIDE, choose_depth, choose_trees, growth_of
 from chiasm.recipes.registry import make_recipe
 from chiasm.targets import Outcome
-from small_recipes import mixed
+from small_recipes import at_night, mixed
 from two_classes import area, framed
 
 
@@ -79,7 +79,7 @@ def test_an_absent_modality_is_a_missing_value_and_its_absence_is_read() -> None
     np.testing.assert_array_equal(model.predictor.link(lacking), expected)
 
 
-@pytest.mark.parametrize("kind", ["classification", "survival"])
+@pytest.mark.parametrize("kind", ["survival", *at_night("classification")])
 def test_of_few_columns_trees_read_the_cells_and_of_bags_components(kind: str) -> None:
     predictor: Any = make_recipe("boosted-trees").fit(mixed(kind), seed=0).predictor
     assert predictor.inputs["m1"].projection is None and predictor.inputs["m3"].projection is not None

@@ -18,7 +18,7 @@ from chiasm.recipes.registry import RECIPES, supported
 from chiasm.recipes.tunings.tuned import TunedRecipe
 from chiasm.testing import check_recipe
 from chiasm.testing.recipe import KINDS
-from small_recipes import ON_TOKENS, PATHS, VARIANTS, every_variant, mixed, short_name, small
+from small_recipes import ON_TOKENS, PATHS, every_variant, mixed, short_name, small
 
 
 def one_kind(number: int, recipe: Any) -> str:
@@ -30,8 +30,8 @@ def one_kind(number: int, recipe: Any) -> str:
 HELD_BY_THEIR_OWN = {"alignment", "balance", "missing"}
 """Families of which each recipe's own test calls `check_recipe` by day, as CONTRIBUTING asks; here they are held at
 night, as are the fusions that came with them."""
-ALIKE = {"wise-ft", "slerp-merge", "portllm"}
-"""Tunings that share their network and their loop with `breadcrumbs`, and are dear."""
+SKELETONS = PATHS | {"lego-merge", "boosted-trees", "block-forest-trees=20"}
+"""One recipe of each skeleton: those that share it differ by what their own tests look at, and are checked at night."""
 
 
 def held_here(recipe: Any) -> bool:
@@ -41,9 +41,8 @@ def held_here(recipe: Any) -> bool:
 
 
 def held_by_day(recipe: Any) -> bool:
-    """True of the first way of working of each recipe that is held here, and of ways that no other one takes."""
-    first = short_name(recipe) == short_name(small(recipe.id, **VARIANTS.get(recipe.id, [{}])[0]))
-    return held_here(recipe) and recipe.id not in ALIKE and (first or short_name(recipe) in PATHS)
+    """True of one recipe of each skeleton."""
+    return short_name(recipe) in SKELETONS
 
 
 @pytest.mark.slow
@@ -67,6 +66,12 @@ def test_who_is_not_held_here_is_held_by_a_test_of_its_own() -> None:
     ]
     elsewhere = {recipe.id for recipe in every_variant() if not held_here(recipe)}
     assert elsewhere and all(any(f'"{name}"' in text for text in texts) for name in elsewhere)
+
+
+def test_skeletons_are_recipes_of_every_folder_that_is_held_here() -> None:
+    by_day = [recipe for recipe in every_variant() if held_by_day(recipe)]
+    assert {short_name(recipe) for recipe in by_day} == SKELETONS
+    assert {recipe.family for recipe in by_day} == {recipe.family for recipe in every_variant() if held_here(recipe)}
 
 
 def test_the_kinds_of_target_are_shared_out_evenly() -> None:

@@ -10,7 +10,7 @@ from chiasm.fitting.base import trainable
 from chiasm.fitting.cross_fitted import CrossFittedRecipe
 from chiasm.heads.response import calibration
 from chiasm.recipes.registry import make_recipe
-from small_recipes import mixed
+from small_recipes import at_night, mixed
 
 HAND_OUT = (
     "late-fusion",
@@ -26,7 +26,7 @@ HAND_OUT = (
 
 
 @pytest.mark.parametrize("name", HAND_OUT)
-@pytest.mark.parametrize("kind", ["classification", "survival"])
+@pytest.mark.parametrize("kind", ["survival", *at_night("classification")])
 def test_each_patient_has_a_link_and_learn_gives_the_same_model(name: str, kind: str) -> None:
     training = trainable(mixed(kind), 0, None, "cpu")
     recipe = make_recipe(name)

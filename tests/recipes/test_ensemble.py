@@ -9,7 +9,7 @@ from chiasm.cohort import Outcome, Unsupported, synthetic_cohort
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.recipes.baselines.ensemble import weights_of
 from chiasm.recipes.registry import make_recipe
-from small_recipes import mixed
+from small_recipes import at_night, mixed
 
 
 def links(n: int = 400, seed: int = 0) -> tuple[dict[str, np.ndarray], FoldLikelihood]:
@@ -38,7 +38,7 @@ def test_members_that_cannot_be_told_apart_count_alike() -> None:
     assert weights_of(alike, likelihood) == pytest.approx(dict.fromkeys("xyz", 1 / 3))
 
 
-@pytest.mark.parametrize("kind", ["classification", "survival"])
+@pytest.mark.parametrize("kind", ["survival", *at_night("classification")])
 def test_its_link_is_the_weighted_mean_of_the_members_of_their_own(kind: str) -> None:
     cohort = mixed(kind)
     model = make_recipe("ensemble").fit(cohort, seed=0)

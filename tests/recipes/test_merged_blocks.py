@@ -23,7 +23,7 @@ from chiasm.recipes.fusion.lego_blocks import in_order, matched_widths, restored
 from chiasm.recipes.fusion.lego_merge import LegoMergePredictor
 from chiasm.testing.cohorts import restricted
 from chiasm.tokens import Tokens
-from small_recipes import gap, mixed, read_no_weights, small
+from small_recipes import at_night, gap, mixed, read_no_weights, small
 
 KINDS = ("regression", "survival", "classification", "multilabel")
 PLACES = {"m1": 0, "m2": 1}
@@ -148,7 +148,7 @@ def test_other_starts_are_refused_unless_widths_are_matched(cohorts: dict[str, C
 
 
 @pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
-@pytest.mark.parametrize("kind", ["regression", "survival"])
+@pytest.mark.parametrize("kind", ["survival", *at_night("regression")])
 def test_a_cohort_in_another_unit_is_refused(
     kind: str, blocks: dict[str, list[FittedModel]], cohorts: dict[str, Cohort]
 ) -> None:

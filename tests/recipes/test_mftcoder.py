@@ -23,6 +23,7 @@ from chiasm.testing import check_recipe
 from chiasm.testing.adaptation import check_adaptation
 from chiasm.training import Batch, TargetTensors
 from chiasm.training.task_balance import TaskBalance
+from examples import examples
 from tiny_models import tiny_models
 
 LABELS = chiasm.Multilabel(("sick", "late"))
@@ -104,7 +105,7 @@ def test_the_gradients_of_tasks_are_as_their_weights() -> None:
 
 
 @given(st.integers(0, 1000), st.sampled_from(["sample", "task"]), st.floats(0.1, 3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_the_focal_loss_is_its_formula(seed: int, by: str, gamma: float) -> None:
     rng = np.random.default_rng(seed)
     losses, known = rng.exponential(size=(6, 3)), rng.random((6, 3)) < 0.7

@@ -10,10 +10,10 @@ import chiasm
 from chiasm.cohort import Cohort, Outcome, Unsupported, synthetic_cohort
 from chiasm.fitting.block_choice import choose_blocks
 from chiasm.recipes.registry import make_recipe
-from small_recipes import mixed
+from small_recipes import at_night, mixed
 
 
-@pytest.mark.parametrize("kind", ["classification", "survival"])
+@pytest.mark.parametrize("kind", ["survival", *at_night("classification")])
 def test_noise_is_penalised_more_than_what_tells(kind: str) -> None:
     cohort = synthetic_cohort("noise-modality", 300, target=kind, seed=0)
     penalties = make_recipe("multi-ridge").fit(cohort, seed=0).predictor.penalties
@@ -48,7 +48,7 @@ def test_a_free_modality_is_all_but_free() -> None:
     assert found.linear.coef[0, 0] == pytest.approx(np.polyfit(x, cohort.outcome.value, 1)[0], rel=0.05)
 
 
-@pytest.mark.parametrize("kind", ["classification", "survival"])
+@pytest.mark.parametrize("kind", ["survival", *at_night("classification")])
 def test_a_category_without_an_event_leaves_the_rest_as_it_was(kind: str) -> None:
     rng = np.random.default_rng(1)
     ids = [f"case-{k}" for k in range(200)]

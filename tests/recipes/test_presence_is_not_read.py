@@ -9,6 +9,7 @@ import pytest
 import chiasm
 from chiasm.metrics.survival import harrell_c
 from chiasm.recipes.registry import make_recipe
+from small_recipes import at_night
 
 COMBINED = [
     "late-fusion", "stacked-fusion", "early-fusion", "multi-ridge", "ipf-lasso", "priority-lasso",
@@ -109,7 +110,7 @@ def test_presence_is_read_where_it_is_asked_for() -> None:
         assert score(asked.name, train, test) > score("early-fusion", train, test) + 0.01
 
 
-@pytest.mark.parametrize("kind", ["classification", "multilabel", "regression", "survival"])
+@pytest.mark.parametrize("kind", ["survival", *at_night("classification", "multilabel", "regression")])
 def test_all_patterns_have_one_prior_and_one_level(kind: str) -> None:
     train, _ = halves(cohort(600, 1.0, kind))
     predictors = [make_recipe(f"single:{name}").fit(train, seed=0).predictor for name in ("m1", "m2")]

@@ -28,7 +28,7 @@ from chiasm.recipes.registry import make_recipe
 from chiasm.testing import check_recipe
 from chiasm.tokens import Tokens
 from chiasm.training import checkpoint
-from small_recipes import mixed, small
+from small_recipes import at_night, mixed, small
 
 PATIENTS = 120
 
@@ -106,7 +106,7 @@ def test_what_no_linear_model_finds_is_added_to_it(crossed: tuple[Cohort, Any], 
     )
 
 
-@pytest.mark.parametrize("kind", ["classification", "survival", "regression", "multilabel"])
+@pytest.mark.parametrize("kind", ["survival", *at_night("classification", "regression", "multilabel")])
 def test_a_network_that_says_the_same_of_all_is_its_start_to_the_bit(kind: str) -> None:
     cohort = mixed(kind)
     still = replace(PRODUCT, still=True, epochs=2)

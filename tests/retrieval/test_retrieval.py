@@ -24,6 +24,7 @@ from chiasm.retrieval import (
     recall_at,
     similar,
 )
+from examples import examples
 
 
 def vectors(n: int, width: int = 6, seed: int = 0) -> np.ndarray:
@@ -31,7 +32,7 @@ def vectors(n: int, width: int = 6, seed: int = 0) -> np.ndarray:
 
 
 @given(st.integers(0, 1000), st.integers(2, 30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_average_precision_equals_scikit_learn(seed: int, items: int) -> None:
     rng = np.random.default_rng(seed)
     relevant = rng.random((5, items)) < 0.4
@@ -56,7 +57,7 @@ def test_recall_by_hand() -> None:
 
 
 @given(st.integers(0, 1000), st.integers(1, 20))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_exact_neighbours_are_those_of_all_distances(seed: int, k: int) -> None:
     rows, queries = vectors(20, seed=seed), vectors(4, seed=seed + 1)
     unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in (queries, rows)]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from chiasm.training.layer_rates import layer_rates
+from examples import examples
 
 
 class Small(nn.Module):
@@ -41,7 +42,7 @@ def by_name(network: nn.Module, groups: list[dict[str, Any]], key: str) -> dict[
 
 
 @given(st.integers(1, 6), st.floats(1e-6, 1.0), st.floats(0.1, 1.0), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_rates_are_the_closed_form_and_each_parameter_is_in_one_group(
     blocks: int, rate: float, decay: float, data: st.DataObject
 ) -> None:

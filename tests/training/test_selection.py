@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 from chiasm.cohort import Unsupported
 from chiasm.training import selection
 from chiasm.training.selection import mixing_gradient, pool_gradient, select
+from examples import examples
 
 ot = pytest.importorskip("ot")
 SIZES = st.sampled_from([(7, 5), (9, 4), (5, 8), (2, 3), (11, 7)])  # without a common divisor: one dual only
@@ -30,7 +31,7 @@ def cost(rows: np.ndarray, masses: np.ndarray, target: np.ndarray, metric: str =
 
 
 @given(st.integers(0, 10_000), SIZES, METRICS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_the_pool_gradient_is_the_finite_difference(seed: int, sizes: tuple[int, int], metric: str) -> None:
     pool, target = clouds(seed, *sizes)
     n, step = sizes[0], 1e-6
@@ -46,7 +47,7 @@ def test_the_pool_gradient_is_the_finite_difference(seed: int, sizes: tuple[int,
 
 
 @given(st.integers(0, 10_000), SIZES, METRICS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_the_mixing_gradient_is_the_finite_difference(seed: int, sizes: tuple[int, int], metric: str) -> None:
     pool, target = clouds(seed, *sizes)
     candidates, step = np.random.default_rng(seed + 1).normal(size=(4, 3)), 1e-6
@@ -57,7 +58,7 @@ def test_the_mixing_gradient_is_the_finite_difference(seed: int, sizes: tuple[in
 
 
 @given(st.integers(0, 10_000), st.integers(1, 8), st.integers(1, 8))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_order_scale_and_place_do_not_count(seed: int, n: int, m: int) -> None:
     """Also where the duals are many, as for n = m."""
     pool, target = clouds(seed, n, m)
