@@ -16,11 +16,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from chiasm import screen
 from chiasm.cli import main
 from cohort_folder import MANIFEST, CohortFolder
 from command_line import Run, Said
+from examples import examples
 
 pytest_plugins = ["pytester", "cpu_costs", "not_run", "random_order"]
 
@@ -37,6 +39,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("random_order") is None:
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
+
+settings.register_profile("ours", max_examples=examples(100))  # where a law names no number of its own
+settings.load_profile("ours")
 
 STORES = count()
 

@@ -1,4 +1,4 @@
-"""How many examples hypothesis draws of a law with a dear reference: all in `make nightly`, a third in `make test`."""
+"""How many examples hypothesis draws of a law: all in `make nightly`, a third in `make test`."""
 
 from __future__ import annotations
 
