@@ -15,6 +15,7 @@ from chiasm.encoders import fit_encoders, pack
 from chiasm.fusion.healnet import HealNet
 from chiasm.heads.head import Head, target_tensors
 from chiasm.training import Examples, Network, Phase, TargetTensors, TrainOptions, checkpoint, loop, train
+from chiasm.training.adamw import AdamW
 from chiasm.training.batches import presence
 from chiasm.training.layer_rates import layer_rates
 
@@ -73,7 +74,7 @@ def test_the_rate_decays_from_the_head_down(data: Any, monkeypatch: pytest.Monke
     seen: list[float] = []
     own = loop._set_rate
 
-    def noted(optimiser: torch.optim.Optimizer, *rest: Any) -> None:
+    def noted(optimiser: AdamW, *rest: Any) -> None:
         own(optimiser, *rest)
         seen.extend(group["lr"] for group in optimiser.param_groups)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from chiasm.artifact import ArtifactError, load_checkpoint, save_checkpoint
+from chiasm.training.adamw import AdamW
 from chiasm.training.network import Network
 from chiasm.training.phase import Phase
 
@@ -52,7 +53,7 @@ class Running:
 
     network: Network
     phase: Phase
-    optimiser: torch.optim.Optimizer
+    optimiser: AdamW
     generator: torch.Generator
 
 
@@ -72,7 +73,6 @@ class Checkpoint:
 
     def write(self, running: Running, progress: Progress, finished: Sequence[History]) -> None:
         """Write the state after an epoch; `finished` are the phases before this one."""
-        optimiser = running.optimiser.state_dict()["state"]
         save_checkpoint(
             self.path,
             {
@@ -82,7 +82,7 @@ class Checkpoint:
                 "finished": [{**asdict(history), "validation": np.array(history.validation)} for history in finished],
                 "network": dict(running.network.state_dict()),
                 "best": dict(progress.best),
-                "optimiser": {str(index): dict(state) for index, state in optimiser.items()},
+                "optimiser": {str(index): dict(state) for index, state in sorted(running.optimiser.moments.items())},
                 "generator": running.generator.get_state(),
                 "torch_state": torch.get_rng_state(),
                 "device_state": torch.cuda.get_rng_state() if _on_cuda(running.network) else None,
@@ -129,9 +129,7 @@ def finished_phases(state: Mapping[str, Any]) -> list[History]:
 def restore(running: Running, state: Mapping[str, Any]) -> Progress:
     """Restore a running phase from what `Checkpoint.read` returned, and return its progress."""
     running.network.load_state_dict(_tensors(state["network"]))
-    fresh = running.optimiser.state_dict()
-    fresh["state"] = {int(index): _tensors(moments) for index, moments in state["optimiser"].items()}
-    running.optimiser.load_state_dict(fresh)
+    running.optimiser.restore({int(index): _tensors(moments) for index, moments in state["optimiser"].items()})
     running.generator.set_state(torch.from_numpy(state["generator"]))
     torch.set_rng_state(torch.from_numpy(state["torch_state"]))
     if state["device_state"] is not None and _on_cuda(running.network):

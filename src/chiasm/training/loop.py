@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from chiasm.compute.isolation import own_randomness, seeded, threads_for
 from chiasm.protocols import HoldsFrozen
+from chiasm.training.adamw import AdamW
 from chiasm.training.batches import total_lengths, training_batches
 from chiasm.training.checkpoint import Checkpoint, History, Progress, Running, finished_phases, restore
 from chiasm.training.examples import Examples
@@ -101,7 +102,7 @@ def _phase(
         if isinstance(network.fusion, HoldsFrozen):
             running += network.fusion.frozen_parameters
         with own_randomness(seed, device), threads_for(6.0 * running * options.batch * 16):
-            optimiser = torch.optim.AdamW(
+            optimiser = AdamW(
                 phase.parameter_groups(network, trained), lr=options.learning_rate, weight_decay=options.weight_decay,
                 fused=device == "cpu",
             )  # fmt: skip
@@ -118,7 +119,7 @@ def _phase(
                     here = _drop_modalities(here, options.modality_dropout, generator)
                     batch = examples.batch(chosen, device, here)
                     computed = phase.objective(network, batch)
-                    optimiser.zero_grad(set_to_none=True)
+                    optimiser.zero_grad()
                     computed.total.backward()  # type: ignore[no-untyped-call]
                     for hook in phase.hooks:
                         hook(Step(network, batch, computed, len(losses)))
@@ -155,7 +156,7 @@ def _best(losses: list[float]) -> int:
     return len(losses) - ranked.index(min(ranked)) if losses else 0
 
 
-def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def _set_rate(optimiser: AdamW, rate: float) -> None:
     for group in optimiser.param_groups:
         group["lr"] = rate * group.get("scale", 1.0)
 
