@@ -70,13 +70,13 @@ def undrawn(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trials have two inner folds and a hundred draws, which the command line has no option for."""
+    """Trials have a hundred bootstrap draws, which the command line has no option for."""
     from chiasm.api import trials
 
     whole = trials.run_trial
 
     def small(cohort: Any, recipes: Any, protocol: Any, **named: Any) -> Any:
-        return whole(cohort, recipes, replace(protocol, inner_folds=2, draws=100), **named)
+        return whole(cohort, recipes, replace(protocol, draws=100), **named)
 
     monkeypatch.setattr(trials, "run_trial", small)
 
