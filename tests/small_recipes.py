@@ -100,6 +100,7 @@ READING = PATHS - {"breadcrumbs-views=patients-granularity=row"}
 
 # A linear model and a network, for what another test holds on every path and this one looks at more closely.
 TWO = frozenset({"late-fusion", "lego-fuse"})
+FEW = TWO | {"kron-rls", "healnet"}  # a kernel, and one network without blocks, too
 
 
 def on_paths(recipes: list[Any], paths: Collection[str] = PATHS) -> list[Any]:

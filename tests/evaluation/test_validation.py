@@ -226,6 +226,7 @@ def test_the_command_prints_scores_or_one_sentence(classes, tmp_path: Path, caps
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")  # two patients of the cohort are identical
 def test_half_the_sites_of_a_real_cohort_tell_of_the_other_half(shared_data: Path) -> None:
     whole = chiasm.open_cohort(shared_data / "tcga-blca" / "cohort.toml").with_modalities(["clinical", "cnv"])

@@ -123,6 +123,7 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(tmp_path: Path, run: R
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_three_hospitals_of_a_real_cohort(shared_data: Path, tmp_path: Path, run: Run, processes: list[Any]) -> None:
     """Bladder cancer by site: what the server wrote of every round is the weighted sum of what came."""
     patients = pd.read_csv(shared_data / "tcga-blca" / "patients.csv", dtype=str, keep_default_na=False)

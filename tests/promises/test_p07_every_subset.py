@@ -13,6 +13,7 @@ import pytest
 import chiasm
 from chiasm.testing.cohorts import restricted
 from small_recipes import (
+    FEW,
     TWO,
     at_night,
     every_recipe,
@@ -51,7 +52,7 @@ def test_trained_on_every_pattern_it_predicts_every_pattern(recipe: Any, kind: s
         assert gap(frame, unknown) <= 1e-6, "an absent modality and an unknown one are the same"
 
 
-@pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_recipe(), FEW), ids=short_name)
 def test_every_subset_trains(recipe: Any) -> None:
     cohort = mixed("classification")
     for subset in SUBSETS:
@@ -67,7 +68,7 @@ def test_every_subset_trains(recipe: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
-@pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_recipe(), FEW), ids=short_name)
 def test_patients_of_whom_none_has_two_modalities_train(recipe: Any) -> None:
     cohort = mixed("survival", 126)
     one_each = cohort.present & (np.arange(len(cohort))[:, None] % 3 == np.arange(3))
@@ -108,7 +109,7 @@ def with_few(recipe: Any, kind: str, few: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["classification", *at_night("survival")])
-@pytest.mark.parametrize("recipe", on_paths(every_recipe()), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_recipe(), FEW), ids=short_name)
 def test_a_modality_that_one_in_training_has_stops_nothing(recipe: Any, kind: str) -> None:
     with_few(recipe, kind, 1)
 

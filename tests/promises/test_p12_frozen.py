@@ -31,7 +31,6 @@ from chiasm.tokens import Tokens
 from chiasm.training import Network, Phase, TrainOptions
 from small_recipes import every_variant, fitted, mixed, on_paths, short_name, small
 
-KINDS = ["classification", "survival"]
 NEURAL = [recipe for recipe in every_variant() if isinstance(recipe, TrainedRecipe)]
 
 
@@ -42,8 +41,17 @@ def content(part: Any) -> bytes:
     return np.ascontiguousarray(part).tobytes()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("mode", ["stack", "weave"])
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        ("classification", "stack"),
+        ("survival", "weave"),
+        *(
+            pytest.param(*double, marks=pytest.mark.nightly)
+            for double in (("survival", "stack"), ("classification", "weave"))
+        ),
+    ],
+)
 def test_fusing_leaves_the_blocks_that_it_started_from(kind: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lego_fuse, "best_of", lambda losses: "fused")  # two epochs may be worse than the start
     cohort = mixed(kind)

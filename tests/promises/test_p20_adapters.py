@@ -129,11 +129,11 @@ CASES = _cases()
 
 
 def _each_time() -> set[str]:
-    """Each adapter at a third of the kinds of module that it serves, and at one at least; the others at night."""
+    """Each adapter at a fifth of the kinds of module that it serves, and at one at least; the others at night."""
     of: dict[str, list[str]] = {}
     for name, case in CASES.items():
         of.setdefault(name.removesuffix(case.kind), []).append(name)
-    return {name for names in of.values() for name in names[::3]}
+    return {name for names in of.values() for name in names[::5]}
 
 
 EACH_TIME = _each_time()

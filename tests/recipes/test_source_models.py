@@ -24,7 +24,7 @@ from chiasm.fitting.source_model import SourceModel, SourceScore
 from chiasm.recipes.baselines.columns import columns
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.cohorts import restricted, synthetic_parts
-from small_recipes import small
+from small_recipes import at_night, small
 
 LINEAR = ["multi-ridge", "early-fusion", "late-fusion", "stacked-fusion", "ipf-lasso", "priority-lasso"]
 
@@ -57,7 +57,9 @@ def told(model: Any, new: Cohort) -> float:
     return float(np.corrcoef(frame.loc[list(new.ids), "prediction"], new.outcome.value)[0, 1] ** 2)
 
 
-@pytest.mark.parametrize("recipe", [*LINEAR, "single:a,models=linear", "early-fusion:presence=true"])
+@pytest.mark.parametrize(
+    "recipe", [*LINEAR[:3], "early-fusion:presence=true", *at_night(*LINEAR[3:], "single:a,models=linear")]
+)
 @pytest.mark.parametrize("kind", ["regression", pytest.param("classification", marks=pytest.mark.nightly)])
 def test_coefficients_by_column_make_up_the_link(recipe: str, kind: str) -> None:
     cohort = wide(60 if kind == "regression" else 250, 1, "lent-", kind, width=8)
@@ -86,7 +88,7 @@ def features_in(predictor: Any, name: str) -> Any:
     return predictor.features[name] if isinstance(predictor.features, dict) else predictor.features
 
 
-@pytest.mark.parametrize("recipe", ["multi-ridge", "boosted-trees"])
+@pytest.mark.parametrize("recipe", ["multi-ridge", *at_night("boosted-trees")])
 def test_nothing_borrowed_is_its_base_to_the_bit(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own, new = wide(50, 1, "own-", width=8), wide(40, 5, "new-", width=8).with_target(None, None)
     source = model_of(wide(60, 2, "lent-", width=8), recipe)

@@ -78,6 +78,7 @@ def filled(context: Any, task: int) -> tuple[int, Any]:
     return task, np.full(50_000, float(task))  # large enough for the memory that machines share
 
 
+@pytest.mark.nightly
 def test_results_are_whole_when_the_connection_is_closed_and_others_come(cluster: Any) -> None:
     first = dict(on_cluster(filled, None, range(6), 2))
     assert not ray.is_initialized()
@@ -175,6 +176,7 @@ def test_a_task_on_cuda_has_a_gpu_of_its_own_and_a_cluster_without_one_is_refuse
     assert sorted(task for _, task in found) == [0, 1, 2] and all(len(own) == 1 for own, _ in found)
 
 
+@pytest.mark.nightly
 def test_a_fit_on_a_cluster_predicts_as_one_here(connected: None) -> None:
     cohort = synthetic_cohort("complementary", 80, missing=0.2)
     here, there = (chiasm.fit(cohort, "late-fusion", seed=2, engine=engine) for engine in ("local", "ray"))
@@ -183,6 +185,7 @@ def test_a_fit_on_a_cluster_predicts_as_one_here(connected: None) -> None:
         chiasm.fit(cohort, "late-fusion", engine="spark")
 
 
+@pytest.mark.nightly
 def test_a_lost_node_is_worked_around(cluster: Any, connected: None) -> None:
     extra = cluster.add_node(num_cpus=2)
     found = []
