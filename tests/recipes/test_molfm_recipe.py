@@ -124,6 +124,8 @@ def test_what_it_cannot_do_is_refused_before_it_is_tried() -> None:
         small("molfm").supports(mixed("classification"))
     whole = cohort()
     assert whole.knowledge is not None
+    with pytest.raises(Unsupported, match="have structure and text, and 10 are needed"):
+        small("molfm").supports(whole.subset(whole.present.sum(1) == 1))
     nobody = replace(whole, knowledge=replace(whole.knowledge, named=np.full(len(whole), -1)))
     with pytest.raises(Unsupported, match="names no patient's 'compound'"):
         small("molfm").supports(nobody)

@@ -16,7 +16,7 @@ from chiasm.cohort.knowledge import Knowledge
 from chiasm.encoders.knowledge import KNOWLEDGE, Entities
 from chiasm.encoders.molecule.bonds import graphs_of
 from chiasm.encoders.molecule.molecules import ATOM
-from chiasm.fitting.base import Training
+from chiasm.fitting.base import Training, require_pairs
 from chiasm.fitting.network_recipe import NetworkRecipe
 from chiasm.fitting.neural import Prepared, Shapes, check_size, check_sizes, new_network, prepare
 from chiasm.fitting.row import Row
@@ -101,13 +101,14 @@ class MolfmRecipe(NetworkRecipe):
             raise ValueError("temperature lies between 0.01 and 10, margin above 0 and up to 100")
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` also without a molecule as a graph, without text, or with knowledge of nobody."""
+        """Raise `Unsupported` also without a molecule as a graph, text, ten with both, or with knowledge of nobody."""
         super().supports(cohort)
         if self.modality:
             return
         require_graph(cohort, "clip-pairs", "late-fusion")
-        self.one_of("structure", graphs_of(cohort))
-        self.one_of("text", texts_of(cohort))
+        roles = [self.one_of("structure", graphs_of(cohort)), self.one_of("text", texts_of(cohort))]
+        both = cohort.present[:, [cohort.modalities.index(own) for own in roles]].all(1)
+        require_pairs(cohort, of=both, what="structure and text")
         known = cohort.knowledge
         if known is not None and not (known.named >= 0).any():
             raise Unsupported(
