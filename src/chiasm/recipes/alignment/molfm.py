@@ -107,7 +107,7 @@ class MolfmRecipe(NetworkRecipe):
             return
         require_graph(cohort, "clip-pairs", "late-fusion")
         roles = [self.one_of("structure", graphs_of(cohort)), self.one_of("text", texts_of(cohort))]
-        both = cohort.present[:, [cohort.modalities.index(own) for own in roles]].all(1)
+        both = np.asarray(cohort.present[:, [cohort.modalities.index(own) for own in roles]].all(1))
         require_pairs(cohort, of=both, what="structure and text")
         known = cohort.knowledge
         if known is not None and not (known.named >= 0).any():
