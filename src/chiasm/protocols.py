@@ -85,7 +85,7 @@ class Recipe(Protocol):
 
     These members are all that is needed. What a recipe may declare beyond them is one protocol each, below, with what
     is assumed of a recipe that does not declare it: `NamesModalities`, `NamesReads`, `NamesForms`, `ReadsPresence`,
-    `SelectsSettings`, `NamesAgainst`, `ReadsInputs`.
+    `SelectsSettings`, `CountsSettings`, `Borrows`, `NamesAgainst`, `BringsAgainst`, `ReadsInputs`.
     """
 
     @property
@@ -187,18 +187,30 @@ class CountsSettings(Protocol):
 
 @runtime_checkable
 class Borrows(Protocol):
-    """Protocol of a recipe that says whether it reads the sources of a cohort."""
+    """Protocol of a recipe that says whether it reads the sources of a cohort.
+
+    One that does not say it is taken to read them if it has `against` (`NamesAgainst`).
+    """
 
     @property
     def borrows(self) -> bool: ...
 
 
+def borrows(recipe: object) -> bool:
+    """True if a recipe reads the sources of a cohort, so that those of its manifest are opened."""
+    return recipe.borrows if isinstance(recipe, Borrows) else isinstance(recipe, NamesAgainst)
+
+
 @runtime_checkable
-class BeganWarm(Protocol):
-    """Protocol of a fitted model that may have begun with a source's weights: whether it kept them; None: no choice."""
+class ToldStart(Protocol):
+    """Protocol of a fitted model that may have begun with a source's weights.
+
+    `start` is "source" where it kept them, "fresh" where it did not, "untried" where no source could be tried, and
+    empty where it had nothing to choose.
+    """
 
     @property
-    def began_warm(self) -> bool | None: ...
+    def start(self) -> str: ...
 
 
 @runtime_checkable
@@ -213,6 +225,14 @@ class NamesAgainst(Protocol):
 
     @property
     def against(self) -> str: ...
+
+
+@runtime_checkable
+class BringsAgainst(Protocol):
+    """Protocol of a recipe that brings the recipe that `against` names, as where no catalogue has it."""
+
+    @property
+    def compared_with(self) -> Any: ...
 
 
 @runtime_checkable

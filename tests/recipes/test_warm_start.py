@@ -14,7 +14,7 @@ import torch
 
 import chiasm
 from chiasm.cohort import Cohort, Outcome, Unsupported, synthetic_cohort
-from chiasm.fitting import network_recipe
+from chiasm.fitting import warm_recipe
 from chiasm.fitting.base import Training, trainable
 from chiasm.fitting.card import card_of
 from chiasm.fitting.network_recipe import NetworkRecipe
@@ -22,9 +22,9 @@ from chiasm.fitting.neural import prepare
 from chiasm.fitting.parameter_places import places_of
 from chiasm.fitting.source_model import SourceModel
 from chiasm.fitting.source_network import by_column, network_of
+from chiasm.fitting.warm_recipe import WarmRecipe
 from chiasm.fitting.warm_start import Candidate, better_start
 from chiasm.recipes.catalogue import RECIPES
-from chiasm.recipes.fusion import lego_fuse
 from chiasm.recipes.registry import for_trial, make_recipe
 from chiasm.testing.cohorts import Parts, synthetic_parts
 from chiasm.training import predict_link
@@ -51,7 +51,7 @@ def lent(cohort: Cohort, *models: Any) -> Cohort:
 
 def begun(recipe: Any, cohort: Cohort) -> tuple[Training, list[Candidate]]:
     training = recipe.restricted(trainable(cohort, 0, None, "cpu"))
-    return training, recipe.begun(training, prepare(training))
+    return training, recipe.begun(training, prepare(training), recipe.design())
 
 
 def link_of(own: Candidate) -> np.ndarray:
@@ -79,7 +79,7 @@ def test_without_a_step_it_says_what_the_source_said(name: str) -> None:
 
 
 def test_every_recipe_that_can_begin_warm_is_named() -> None:
-    able = [name for name, cls in RECIPES.items() if issubclass(cls, NetworkRecipe) and object.__new__(cls).begins_warm]
+    able = [name for name, cls in RECIPES.items() if issubclass(cls, WarmRecipe)]
     assert sorted(able) == sorted(WARM)
 
 
@@ -143,7 +143,7 @@ def test_columns_in_another_order_change_nothing() -> None:
     one, two = (recipe.fit(lent(own.cohort(), source), seed=0) for own in (parts, shuffled))
     new = synthetic_parts("classification", 21, 5).cohort().with_target(None, None)
     pd.testing.assert_frame_equal(one.predict(new), two.predict(new), check_exact=True)
-    assert one.began_warm is not None
+    assert one.start
 
 
 def test_bias_and_weights_of_tokens_of_several_columns() -> None:
@@ -160,35 +160,34 @@ def test_bias_and_weights_of_tokens_of_several_columns() -> None:
 def test_a_fresh_start_that_is_kept_is_the_recipe_to_the_bit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cohort = synthetic_parts("classification", 84, 0).cohort()
     source = tiny(name).fit(synthetic_parts("classification", 84, 7).cohort(), seed=0)
-    for module in (network_recipe, lego_fuse):
-        monkeypatch.setattr(module, "better_start", lambda own, others: better_start(replace(own, loss=-9.9), others))
+    monkeypatch.setattr(warm_recipe, "better_start", lambda own, begun: better_start(replace(own, loss=-9.9), begun))
     made = tiny(name, warm=True).fit(lent(cohort, source), seed=0)
-    assert made.began_warm is False and "It began fresh, not with a source's weights" in card_of(made)
+    assert made.start == "fresh" and "It began fresh, not with the weights of a source" in card_of(made)
     pd.testing.assert_frame_equal(
         made.predict(cohort), tiny(name).fit(cohort, seed=0).predict(cohort), check_exact=True
     )
 
 
-def test_the_smaller_loss_is_kept_and_nothing_without_held_out_patients() -> None:
+def test_a_source_is_kept_that_gains_two_units_and_the_logarithm_of_the_sources() -> None:
     cohort = synthetic_parts("classification", 84, 0).cohort()
     training = trainable(cohort, 0, None, "cpu")
     recipe, data = tiny("healnet"), prepare(training)
-    network = network_recipe.new_network(training, data, recipe.design(), 0.0)
+    network = warm_recipe.new_network(training, data, recipe.design(), 0.0)
     nan, inf = float("nan"), float("inf")
-    for fresh, warm, wanted in (
-        (1.0, 0.9, 1),
-        (1.0, 1.0, 0),
-        (0.9, 1.0, 0),
-        (nan, 1.0, 1),
-        (1.0, nan, 0),
-        (inf, 1.0, 1),
+    made = Candidate(network, data, recipe.design(), 0.0)
+    for fresh, losses, wanted in (
+        (9.0, (6.9,), 1),
+        (9.0, (7.1,), 0),
+        (9.0, (6.9, 8.0, 8.0), 0),
+        (9.0, (8.0, 5.8, 8.0), 1),
+        (nan, (9.0,), 1),
+        (9.0, (nan,), 0),
+        (inf, (9.0,), 1),
+        (nan, (nan, 5.0), 1),
     ):
-        first = Candidate(network, data, recipe.design(), fresh)
-        kept, notes = better_start(first, [Candidate(network, data, recipe.design(), warm, 5)])
-        assert notes["warm_kept"] == wanted == (kept is not first)
-    nobody = replace(data, held_out=np.zeros(len(data.held_out), bool))
-    first = Candidate(network, nobody, recipe.design(), 1.0)
-    assert better_start(first, [replace(first, loss=0.0)])[0] is first
+        kept, notes = better_start(replace(made, loss=fresh), [replace(made, loss=own, copied=5) for own in losses])
+        assert notes["warm_kept"] == wanted == (kept.copied == 5)
+        assert all(np.isfinite(own) for own in notes.values())
 
 
 def test_refused_in_a_sentence_before_any_fit() -> None:
@@ -209,8 +208,8 @@ def test_refused_in_a_sentence_before_any_fit() -> None:
         tiny("healnet", warm=True, modality="m2").supports(lent(cohort, alone))
     forms = tiny("healnet", warm=True).alone(lent(cohort, alone))
     assert ["warm=True" in form for form in forms] == [True, False, True]
-    with pytest.raises(Unsupported, match="cannot begin with the weights of a source"):
-        RECIPES["clip-pairs"](warm=True).supports(lent(cohort, source))
+    with pytest.raises(ValueError, match="recipe 'clip-pairs' has no option 'warm'"):
+        make_recipe("clip-pairs:warm=true")
     with pytest.raises(chiasm.LeakageError, match="learned from patients"):
         chiasm.fit(cohort, tiny("healnet", warm=True), sources=[source])
 
@@ -231,7 +230,7 @@ def test_upon_a_linear_model_the_head_is_copied_only_from_one_upon_too() -> None
     recipe = still("healnet", warm=True, upon="late")
     training = trainable(lent(cohort, plain), 0, None, "cpu")
     training = replace(training, offset=np.zeros((84, 1)))
-    (own,) = recipe.begun(training, prepare(training))
+    (own,) = recipe.begun(training, prepare(training), recipe.design())
     assert not bool(own.network.head.linear.weight.any())
     np.testing.assert_array_equal(own.network.fusion.latent.detach().numpy(), plain.predictor.state["fusion.latent"])
 
@@ -286,13 +285,13 @@ def test_model_page_and_trial_say_how_often_a_source_was_kept(tmp_path: Path) ->
         made = chiasm.fit(cohort, recipe.name, sources=[tmp_path / "other" / "model"])
         given: dict[str, Any] = {"sources": [tmp_path / "other" / "model"], "out": tmp_path / "run"}
         trial = chiasm.evaluate(cohort, [recipe.name], rules, jobs=2, **given)
-    assert made.began_warm in (True, False) and "could be copied" in card_of(made)
+    assert made.start in ("source", "fresh") and "It began" in card_of(made)
     (row,) = [own for own in trial.document["recipes"] if own["name"] == recipe.name]
-    kept = sum(fold["warm"] for fold in row["folds"])
-    assert row["settings"] == 2 and all("warm" in fold for fold in row["folds"])
+    kept = sum(fold["start"] == "source" for fold in row["folds"])
+    assert row["settings"] == 2 and all("start" in fold for fold in row["folds"])
     pairs = [(own["recipe"], own["against"]) for own in trial.document["contrasts"]]
     assert pairs == [(recipe.name, tiny("healnet").name)]
-    assert not any("warm" in fold for own in trial.document["recipes"] for fold in own["folds"] if own is not row)
+    assert not any("start" in fold for own in trial.document["recipes"] for fold in own["folds"] if own is not row)
     page = (tmp_path / "run" / "report.html").read_text()
     assert f"kept the weights of a source in {kept} of 2 fits" in page
 
@@ -324,7 +323,7 @@ def test_a_source_of_the_same_population_helps_sixty_patients_and_one_of_noise_d
         gains.append(correlation(recipe.fit(lent(own, good), seed=seed), new) - fresh)
         made = recipe.fit(lent(own, bad), seed=seed)
         losses.append(correlation(made, new) - fresh)
-        kept += made.began_warm is True
+        kept += made.start == "source"
     error = np.std(gains, ddof=1) / np.sqrt(len(gains))
     assert np.mean(gains) > 2.5 * error and np.mean(gains) > 0.03, (gains, error)
     assert np.mean(losses) > -2 * np.std(losses, ddof=1) / np.sqrt(len(losses)) - 0.02, losses

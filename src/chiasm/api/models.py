@@ -16,7 +16,7 @@ from chiasm.api.sources import Source, lent, opened_sources, with_sources
 from chiasm.cohort import Cohort
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
-from chiasm.protocols import Borrows, Model
+from chiasm.protocols import Model, borrows
 from chiasm.recipes import registry
 
 
@@ -49,17 +49,16 @@ def fit(
         ValueError: there is no such engine, or the seed is below 0.
     """
     ready, asked = cohort, list(sources)
-    own = registry.named(recipe)
-    borrows = bool(asked) or (isinstance(own, Borrows) and own.borrows)
+    lends = bool(asked) or borrows(registry.named(recipe))
     if not isinstance(ready, PreparedCohort):
         opened = as_cohort(ready)
-        lenders = opened_sources(opened, asked) if borrows else []  # what is refused is refused before any compute
+        lenders = opened_sources(opened, asked) if lends else []  # what is refused is refused before any compute
         ready = lent(prepare(opened, [recipe], engine=engine), lenders, engine=engine)
         warn_of_findings(ready.checked)
         if ready.unread:
             what = f"{ready.refused:,} sources cannot be read and count as absent"
             warnings.warn(f"{what}: chiasm.encode(cohort).problems lists them", stacklevel=2)
-    elif borrows:
+    elif lends:
         ready = with_sources(ready, asked, engine=engine)
     (chosen,) = registry.resolve([recipe], ready.cohort)
     work = OneFit(ready.cohort, seed, Path(checkpoint) if checkpoint else None, device)

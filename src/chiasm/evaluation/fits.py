@@ -22,7 +22,7 @@ from chiasm.errors import hush_findings
 from chiasm.evaluation.protocol import Split
 from chiasm.evaluation.trial import TrialError
 from chiasm.fitting.sides import reads_of
-from chiasm.protocols import BeganWarm, Model, modalities_of
+from chiasm.protocols import Model, ToldStart, modalities_of
 
 Clock = Callable[[], float]
 
@@ -41,7 +41,7 @@ class Fit:
 
     `level` is the mean link of its predictions over the training patients who have the modality, to which
     `best-available` relates each patient; only where the recipe reads one modality and the split is an outer one.
-    `warm` tells whether the model kept the weights of a source that it could begin with; None without a choice.
+    `start` tells how a network began that could begin with a source's weights (`ToldStart`); empty for others.
     """
 
     recipe: str
@@ -50,7 +50,7 @@ class Fit:
     seconds: float
     trained_parameters: int
     level: tuple[float, ...] | None = None
-    warm: bool | None = None
+    start: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ def run_task(context: Context, task: Task) -> list[Fit]:
             # The error's text is left out, because it may quote a patient; the chained cause still has it.
             what = f"recipe '{recipe.name}' failed in {task.split.key} with a {type(error).__name__}"
             raise RuntimeError(what) from error
-        warm = model.began_warm if isinstance(model, BeganWarm) else None
-        fit = Fit(recipe.name, task.split.key, frame, seconds, model.trained_parameters, level, warm)
+        began = model.start if isinstance(model, ToldStart) else ""
+        fit = Fit(recipe.name, task.split.key, frame, seconds, model.trained_parameters, level, began)
         fits.append(fit)
         if done is not None:
             _write(done, fit)
@@ -171,7 +171,8 @@ def require_declared(recipe: Any, declared: Sequence[str], model: Any, test: Coh
 def _write(path: Path, fit: Fit) -> None:
     """Write a fit to one parquet file, atomically; seconds, parameters and level are stored in its metadata."""
     table = pa.Table.from_pandas(fit.frame)
-    note = {"seconds": fit.seconds, "trained_parameters": fit.trained_parameters, "level": fit.level, "warm": fit.warm}
+    note: dict[str, Any] = {"seconds": fit.seconds, "trained_parameters": fit.trained_parameters, "level": fit.level}
+    note["start"] = fit.start
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"chiasm": json.dumps(note).encode()})
     write_parquet(path, table)
 
@@ -192,8 +193,8 @@ def _read(path: Path, recipe: str, split: str) -> Fit:
     table = pq.read_table(path)
     note = json.loads(table.schema.metadata[b"chiasm"])
     level = None if note["level"] is None else tuple(note["level"])
-    seconds, parameters, warm = float(note["seconds"]), int(note["trained_parameters"]), note.get("warm")
-    return Fit(recipe, split, table.to_pandas(), seconds, parameters, level, warm)
+    seconds, parameters, start = float(note["seconds"]), int(note["trained_parameters"]), str(note.get("start", ""))
+    return Fit(recipe, split, table.to_pandas(), seconds, parameters, level, start)
 
 
 def said_of(model: Model, cohort: Cohort) -> pd.DataFrame:

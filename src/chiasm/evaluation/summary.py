@@ -294,7 +294,7 @@ def describe_recipe(
                 "inner": inner.get((recipe.name, split.repeat, split.fold), math.nan),
                 "seconds": fits[split.key].seconds,
                 "trained_parameters": fits[split.key].trained_parameters,
-                **({} if (warm := fits[split.key].warm) is None else {"warm": warm}),
+                **({"start": start} if (start := fits[split.key].start) else {}),
                 **({"labels": int(fewest(fold.outcome.value).astype(bool).sum())} if labels else {}),
             }
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from chiasm.artifact import parts_within
@@ -11,8 +11,11 @@ from chiasm.cohort import Encoding
 from chiasm.errors import count
 from chiasm.shown import visible
 
-WARM = "warm_kept"
-"""Note of a network: 1 where the weights of a source were kept, 0 where a fresh start was."""
+WARM, TRIED, HELD_OUT = "warm_kept", "warm_sources", "warm_held_out"
+"""Notes of a network that could begin with a source's weights: 1 where these were kept; sources that were tried, and
+patients who were held out to choose by."""
+SOURCE, FRESH, UNTRIED = "source", "fresh", "untried"
+"""How a network began: with the weights of a source, fresh after a choice, or fresh because no source was tried."""
 LISTED = 40  # columns of a modality that are named
 SHARING = "Who may read the folder may read these: share it as you would share such figures of your patients."
 LIMITS = """\
@@ -33,12 +36,21 @@ class HoldsTraining(Protocol):
         ...
 
 
+class Named(Protocol):
+    """Protocol of what has a name."""
+
+    @property
+    def name(self) -> str: ...
+
+
 @runtime_checkable
-class Noted(Protocol):
-    """Protocol of a stored part with notes of its fit."""
+class Begun(Protocol):
+    """Protocol of a stored part that may have begun with a source's weights: notes of its fit, and whose they were."""
 
     @property
     def notes(self) -> Mapping[str, float]: ...
+    @property
+    def begun_from(self) -> Sequence[Named]: ...
 
 
 class Described(Protocol):
@@ -110,30 +122,49 @@ def held_of_training(part: Any) -> Mapping[str, int]:
     return Counter(phrase for phrase in said if phrase)
 
 
-def choices_of_start(part: Any) -> list[Mapping[str, float]]:
-    """Return the notes of the networks that could begin with a source's weights (`fitting.warm_start`)."""
-    noted = (own.notes for own in parts_within(part) if isinstance(own, Noted))
-    return [notes for notes in noted if WARM in notes]
+def choices_of_start(part: Any) -> list[Begun]:
+    """Return the networks of a part that could begin with a source's weights (`fitting.warm_start`)."""
+    return [own for own in parts_within(part) if isinstance(own, Begun) and WARM in own.notes]
 
 
-def began_warm(part: Any) -> bool | None:
-    """Return whether a network kept the weights of a source; None where there was no choice."""
-    notes = choices_of_start(part)
-    return any(bool(own[WARM]) for own in notes) if notes else None
+def start_of(part: Any) -> str:
+    """Return how the networks of a part began: `SOURCE`, `FRESH` or `UNTRIED`; "" where there was nothing to choose."""
+    notes = [own.notes for own in choices_of_start(part)]
+    if any(own[WARM] for own in notes):
+        return SOURCE
+    return (FRESH if any(own.get(TRIED) for own in notes) else UNTRIED) if notes else ""
 
 
 def start_told(part: Any) -> str:
-    """Say whether the weights of a source were kept, by which losses, and what was not copied; "" without a choice."""
-    said = []
-    for notes in choices_of_start(part):
-        kept = "It began with the weights of a source" if notes[WARM] else "It began fresh, not with a source's weights"
-        others = int(notes["warm_numbers"] - notes["warm_copied"])
-        said.append(
-            f"{kept}: trained from these its loss on held-out patients was {notes['loss_warm']:.4g}, and from a fresh "
-            f"start {notes['loss_fresh']:.4g}. Of the source {count(int(notes['warm_copied']), 'number')} could be "
-            f"copied; {count(others, 'other')} began fresh."
-        )
-    return " ".join(said)
+    """Say whose weights a network began with, and by which losses; "" where there was nothing to choose."""
+    return " ".join(_start_told(own.notes, own.begun_from) for own in choices_of_start(part))
+
+
+def _start_told(notes: Mapping[str, float], begun_from: Sequence[Named]) -> str:
+    if not notes.get(TRIED):
+        why = "no source reads these training patients" if notes.get(HELD_OUT) else "nobody could be held out to ask"
+        return f"It began fresh, and no source was tried: {why}."
+    tried = int(notes[TRIED])
+    which = f", the best of {count(tried, 'source')}" if tried > 1 else ""
+    losses = (
+        f"the negative log likelihood of {count(int(notes[HELD_OUT]), 'held-out patient')} was "
+        f"{_number(notes, 'nll_warm')} after it and {_number(notes, 'nll_fresh')} after a fresh start, and a source is "
+        f"kept that gains more than {notes['warm_enough']:.2f}"
+    )
+    if not notes[WARM]:
+        best = f"the best of {count(tried, 'source')}" if tried > 1 else "one"
+        return f"It began fresh, not with the weights of a source. {best.capitalize()} was tried: {losses}."
+    numbers, copied = int(notes["warm_numbers"]), int(notes["warm_copied"])
+    rest = "" if numbers == copied else f"; the other {numbers - copied:,} began as without a source"
+    whose = f" '{_plain(begun_from[0].name)}'" if begun_from else ""
+    return (
+        f"It began with the weights of the source{whose}{which}: {losses}. Of its own {count(numbers, 'number')} "
+        f"{copied:,} were copied{rest}."
+    )
+
+
+def _number(notes: Mapping[str, float], name: str) -> str:
+    return f"{notes[name]:.4g}" if name in notes else "not a number"
 
 
 def _plain(value: object) -> str:

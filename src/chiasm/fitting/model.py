@@ -15,7 +15,7 @@ from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.cohort.handed import handed
 from chiasm.encoding.preparing import encode_for
 from chiasm.errors import FindingWarning, count
-from chiasm.fitting.card import began_warm, card_of
+from chiasm.fitting.card import card_of, start_of
 from chiasm.fitting.expected import Expected, completed, expected_of
 from chiasm.fitting.possible import require_possible
 from chiasm.fitting.zero_shot import Prompts, asking, classify, prompt_lines, prompted, required_space, retrieve
@@ -88,9 +88,9 @@ class FittedModel:
         return self.predictor.trained_parameters
 
     @property
-    def began_warm(self) -> bool | None:
-        """True if a network kept the weights of a source that it could begin with; None where there was no choice."""
-        return began_warm(self.predictor)
+    def start(self) -> str:
+        """How a network that could begin with a source's weights began: "source", "fresh" or "untried"; else ""."""
+        return start_of(self.predictor)
 
     @property
     def reads_inputs(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,9 +17,10 @@ from chiasm.cohort import Cohort, Outcome, holdout
 from chiasm.compute.isolation import own_randomness, seeded
 from chiasm.encoders import fit_encoders, pack
 from chiasm.fitting.base import Training
+from chiasm.fitting.lineage import BegunFrom
 from chiasm.fitting.space import CONNECTED, PAIRED, TUNED, AligningFusion, Space
 from chiasm.heads.head import Head, output_width, target_tensors
-from chiasm.heads.response import Response
+from chiasm.heads.response import Response, calibrated_nll
 from chiasm.linear.target_units import TargetUnits
 from chiasm.protocols import Encoder, reads_inputs
 from chiasm.tokens import Packed
@@ -75,6 +77,7 @@ class NetworkPredictor:
         centre, scale: undo the standardisation of a regression target.
         state: parameters and buffers of the network.
         notes: values that the recipe measured or chose during the fit, for readers of the model folder.
+        begun_from: the source model whose weights it began with, then those that this one began with; empty: fresh.
     """
 
     encoders: dict[str, Encoder]
@@ -87,6 +90,7 @@ class NetworkPredictor:
     state: dict[str, np.ndarray]
     trained_parameters: int
     notes: dict[str, float] = field(default_factory=dict)
+    begun_from: tuple[BegunFrom, ...] = ()
 
     @property
     def reads_inputs(self) -> bool:
@@ -253,6 +257,17 @@ def held_out_loss(network: Network, data: Prepared) -> float:
     link = torch.from_numpy(predict_link(network, own.tokens, own.present)).float()
     link = link if own.offset is None else link + own.offset
     return float(network.head.loss(link, own.target.value, own.target.event))
+
+
+def held_out_nll(network: Network, data: Prepared, kind: str) -> float:
+    """Return the negative log likelihood of the held-out patients, with the slope that suits it best.
+
+    NaN where a link is no number, as after a training that diverged.
+    """
+    own = data.subset(np.flatnonzero(data.held_out))
+    link = predict_link(network, own.tokens, own.present) * data.scale + data.origin
+    link = link + own.started(np.arange(len(link)))
+    return calibrated_nll(kind, link, own.outcome) if np.isfinite(link).all() else math.nan
 
 
 def finish(

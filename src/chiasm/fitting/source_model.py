@@ -22,18 +22,17 @@ from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.kinds import TABLE, has_form
 from chiasm.cohort.lending import READ_ALIKE, Shared, kind_in
 from chiasm.encoders.choice import choose, same_identity
-from chiasm.encoders.table.scaling import Scaler
 from chiasm.errors import FindingWarning
 from chiasm.fitting.base import LEAST_PATIENTS
 from chiasm.fitting.borrowed_choice import reduced
 from chiasm.fitting.coefficients import Coefficients, coefficients_of
 from chiasm.fitting.expected import Expected, expected_of
+from chiasm.fitting.lineage import BegunFrom, scaled_on
 from chiasm.fitting.model import FittedModel
 from chiasm.targets import kind_of
 
 Array = NDArray[np.float64]
 EVERY_SUBSET = 4  # modalities up to which a score has a level for every subset of them; beyond, for those of training
-FINE = 10  # distinct quantiles of a column from which it tells whose it is
 
 
 @dataclass(frozen=True)
@@ -109,29 +108,23 @@ class SourceModel:
     def learned_from(self, cohort: Cohort) -> bool:
         """True if the scaling of a shared table is that of this very cohort: the model was fitted on its patients.
 
-        So it is of a model that it borrowed from and holds whole. Quantiles and number of patients are compared, on
-        every finely measured column. A model of a part of the cohort, or of other columns of it, is not found out.
+        So it is of a model that it borrowed from and holds whole, or whose weights it began with. Quantiles and number
+        of patients are compared, on every finely measured column. A model of a part of the cohort, or of other columns
+        of it, is not found out.
         """
         if any(SourceModel(self.name, own).learned_from(cohort) for own in held_whole(self.model.predictor)):
             return True
-        shared = self.shared(cohort)
+        if any(own.learned_from(cohort) for own in inherited(self.model.predictor)):
+            return True
         if cohort.outcome is None:
             return False
-        for name, columns in shared.items():
-            own = self.expected[name].scaler if columns else None
-            fine = [] if own is None else _finely(own, columns)
-            if own is None or not fine:
-                continue
-            rows = cohort.rows_of(name)
-            rows = rows[np.asarray(cohort.outcome.known)[rows]]
-            if not len(rows) or not np.isclose(own.tail, 1 / (len(rows) + 1)):
-                continue
-            here = Scaler.fit(cohort.raw(name, rows)[fine])
-            place = {own.columns[position]: rank for rank, position in enumerate(own.ranked.tolist())}
-            theirs = own.knots[:, [place[column] for column in fine]]
-            if len(here.ranked) == len(fine) and np.allclose(here.knots, theirs, rtol=1e-6, atol=0):
-                return True
-        return False
+        shared = self.shared(cohort).items()
+        return any(bool(own) and scaled_on(cohort, name, self.expected[name].scaler, own) for name, own in shared)
+
+    def lineage(self) -> tuple[BegunFrom, ...]:
+        """Return what a network that begins with its weights keeps of it, and of those that it began with itself."""
+        own = BegunFrom.of(self.name, ((name, expected.scaler) for name, expected in self.expected.items()))
+        return (own, *inherited(self.model.predictor))
 
     def _columns(self, cohort: Cohort, name: str) -> tuple[str, ...]:
         own, kinds = self.expected[name], cohort.column_kinds(name)
@@ -153,17 +146,15 @@ def held_whole(part: Any) -> Iterator[FittedModel]:
     return (own.model for own in parts_within(part, SourceScore) if isinstance(own, SourceScore))
 
 
+def inherited(part: Any) -> Iterator[BegunFrom]:
+    """Yield whose weights the networks of a stored part began with."""
+    return (own for own in parts_within(part, BegunFrom) if isinstance(own, BegunFrom))
+
+
 def order_of(model: FittedModel, names: tuple[str, ...]) -> list[int]:
     """Return the places of these classes or labels among the outputs of a model's link."""
     own = model.response.classes
     return [own.index(name) for name in names] if names else [0]
-
-
-def _finely(scaler: Scaler, columns: tuple[str, ...]) -> list[str]:
-    """Shared columns that are ranked, and have too many different quantiles to be equal by chance."""
-    distinct = 1 + (np.diff(scaler.knots, axis=0) > 0).sum(0)
-    ranked = [scaler.columns[place] for place, many in zip(scaler.ranked, distinct, strict=True) if many >= FINE]
-    return [column for column in ranked if column in columns]
 
 
 @storable("source-score")

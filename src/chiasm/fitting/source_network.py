@@ -4,10 +4,13 @@
 
 What belongs to a modality is copied where source and cohort share the modality. A table's entrance weighs the numbers
 of its columns: each weight goes to the column, level or missing flag of its name, and what the source does not know
-starts fresh. An omics block is read through the source's own components, on the columns that both have, which keeps
-what the entrance weighs; the columns of the cohort alone are then not read. Any other modality is read as at the
-source's fit. What all modalities share is copied, and what is shaped by their number where they are the same. The head
-is copied, classes by their names, unless only one of the two learned what a linear model leaves.
+starts as without a source. A column of few values is scaled by its own cohort's spread, and its weight is changed by
+the ratio of the two, so that it means as much for the same difference of values; one that is ranked in one cohort and
+not in the other is not copied. An omics block is read through the source's own components, on the columns that both
+have, half of the source's at least, which keeps what the entrance weighs; the columns of the cohort alone are then not
+read. Any other modality is read as at the source's fit, its scale too. What all modalities share is copied, and what is
+shaped by their number where they are the same. The head is copied, classes by their names, unless only one of the two
+learned what a linear model leaves.
 
 It is assumed that a patient who stands at some rank among the cohort's patients is like one who stands at that rank
 among the source's: a unit or a platform that moves a column monotonically cancels, and a difference between the two
@@ -16,6 +19,7 @@ populations' levels is not seen.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +35,7 @@ from chiasm.encoders import pack
 from chiasm.encoders.table.omics import OmicsEncoder
 from chiasm.encoders.table.table import TableEncoder
 from chiasm.fitting.base import Training
-from chiasm.fitting.neural import Design, NetworkPredictor, Prepared, new_network
+from chiasm.fitting.neural import Design, NetworkPredictor, Prepared
 from chiasm.fitting.one_modality import OneModality
 from chiasm.fitting.parameter_places import Place, places_of
 from chiasm.fitting.residual import ResidualPredictor
@@ -45,6 +49,7 @@ from chiasm.training.batches import presence
 Names = Sequence[Sequence[str]]
 
 ENTRANCE = ("weight", "bias")
+LEAST_SHARE = 0.5  # of the columns of an omics block: components of fewer say something else
 
 
 @dataclass(frozen=True)
@@ -83,14 +88,14 @@ class Start:
         here = presence(tokens, data.cohort.modalities)
         return replace(data, encoders={**data.encoders, **encoders}, tokens=tokens, present=here)
 
-    def begun(self, training: Training, data: Prepared, design: Design, dropout: float) -> tuple[Network, int]:
-        """Create a network as if it began fresh, and copy into it; return it with how many numbers were copied.
+    def copied_into(self, network: Network, training: Training, data: Prepared, design: Design) -> int:
+        """Copy what the source knows into a network, in place; return how many of its numbers that are.
 
         Args:
+            network: of the cohort, as it would begin without a source.
             data: from `prepared`.
-            design: of the sizes of the source's.
+            design: of the network.
         """
-        network = new_network(training, data, design, dropout)
         state, copied = network.state_dict(), 0
         with torch.no_grad():
             for key, value in self._fusion(data, design, network).items():
@@ -100,7 +105,7 @@ class Start:
                 for key in (own for own in state if own.startswith("head.") and own in self.network.state):
                     value = _tensor(self.network.state[key])
                     copied += _put(state[key], value[order] if key.startswith("head.linear.") else value)
-        return network, copied
+        return copied
 
     def _fusion(self, data: Prepared, design: Design, network: Network) -> dict[str, Tensor]:
         """Return what each parameter of the fusion starts with, NaN where it starts fresh; others are left out."""
@@ -116,10 +121,10 @@ class Start:
             if place.modality and place.modality not in alike:
                 continue
             value = _tensor(self.network.state[f"fusion.{other}"])
-            if not place.by_layout or (alike[place.modality] if place.modality else same and all(alike.values())):
-                found[key] = value
-            elif (column := self._by_column(place, key, other, data.encoders, network)) is not None:
+            if (column := self._by_column(place, key, other, data.encoders, network)) is not None:
                 found[key] = column
+            elif not place.by_layout or (alike[place.modality] if place.modality else same and all(alike.values())):
+                found[key] = value
         return found
 
     def _by_column(
@@ -134,7 +139,9 @@ class Start:
         if not isinstance(ours, TableEncoder) or not isinstance(theirs, TableEncoder):
             return None
         value, size = _tensor(self.network.state[f"fusion.{other}"]), dict(entrance.named_parameters())[leaf].shape
-        return by_column(value, tuple(size), theirs.token_names, ours.token_names)
+        assert ours.scaler is not None and theirs.scaler is not None  # both are fitted
+        steps = ours.scaler.steps(theirs.scaler)
+        return by_column(value, tuple(size), theirs.token_names, ours.token_names, steps)
 
     def _reads_alike(self, name: str, ours: Encoder) -> bool:
         """True if the tokens of a modality have one layout and one meaning in both."""
@@ -164,32 +171,50 @@ def networks_of(cohort: Cohort) -> list[Start]:
         own = network_of(source.model.predictor) if isinstance(source, SourceModel) else None
         if own is not None and isinstance(source, SourceModel):
             network, upon = own
-            shared = {name: columns for name, columns in source.shared(cohort).items() if name in network.shapes}
+            shared = {
+                name: columns
+                for name, columns in source.shared(cohort).items()
+                if name in network.shapes and _enough(network.encoders.get(name), columns)
+            }
             found.append(Start(source, network, shared, upon))
     return found
 
 
-def by_column(value: Tensor, size: tuple[int, ...], theirs: Names, ours: Names) -> Tensor:
+def by_column(
+    value: Tensor, size: tuple[int, ...], theirs: Names, ours: Names, steps: Mapping[str, float] | None = None
+) -> Tensor:
     """Return an entrance's weight `(T, F, D)` or bias `(T, D)` for other tokens, NaN where the source has none.
 
-    A weight goes to the feature of its name. The bias of a token is that of the source's token that has most of its
-    features; up to 32 columns a token is one column.
+    A weight goes to the feature of its name, times `steps`. The bias of a token is that of the source's token that has
+    most of its features; up to 32 columns a token is one column.
 
     Args:
         value: the source's weight `(T', F', D)` or bias `(T', D)`.
         size: the shape wanted.
         theirs, ours: names of the features of each token.
+        steps: feature to how many of the source's steps one of its own is (`Scaler.steps`), else 1; NaN: it is scaled
+            in another way, and the source has none of it.
     """
-    known = {name: (token, place) for token, names in enumerate(theirs) for place, name in enumerate(names)}
-    found = torch.full(size, torch.nan)
+    steps = steps or {}
+    places = {name: (token, place) for token, names in enumerate(theirs) for place, name in enumerate(names)}
+    known = {name: place for name, place in places.items() if not math.isnan(steps.get(name, 1.0))}
+    found = value.clone() if theirs == ours and value.shape == size else torch.full(size, torch.nan)
     for token, names in enumerate(ours):
         if len(size) == 3:
             for place, name in enumerate(names):
-                if name in known:
-                    found[token, place] = value[known[name]]
+                found[token, place] = value[known[name]] * steps.get(name, 1.0) if name in known else torch.nan
         elif votes := Counter(known[name][0] for name in names if name in known):
             found[token] = value[max(votes, key=lambda own: (votes[own], -own))]
+        else:
+            found[token] = torch.nan
     return found
+
+
+def _enough(encoder: Encoder | None, columns: Sequence[str]) -> bool:
+    """True unless an omics block has fewer than `LEAST_SHARE` of the columns that its components were found on."""
+    if not isinstance(encoder, OmicsEncoder) or encoder.scaler is None:
+        return True
+    return len(columns) >= LEAST_SHARE * len(encoder.scaler.columns)
 
 
 def _by_column(encoder: Encoder) -> bool:

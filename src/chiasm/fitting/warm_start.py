@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.fitting.card import WARM
-from chiasm.fitting.neural import Design, Prepared
+from chiasm.fitting.borrowed_choice import BORROWED
+from chiasm.fitting.card import HELD_OUT, TRIED, WARM
+from chiasm.fitting.neural import Design, NetworkPredictor, Prepared
 from chiasm.fitting.source_model import SourceModel
 from chiasm.fitting.source_network import networks_of
 from chiasm.training import Network
@@ -21,8 +22,9 @@ class Candidate:
 
     Args:
         data: the training patients, as it reads them.
-        loss: its loss on the held-out patients.
+        loss: negative log likelihood of the held-out patients.
         copied: how many numbers of its start came from a source.
+        source: the source; None of a fresh start.
     """
 
     network: Network
@@ -30,24 +32,28 @@ class Candidate:
     design: Design
     loss: float
     copied: int = 0
+    source: SourceModel | None = None
 
 
 def better_start(fresh: Candidate, begun: Sequence[Candidate]) -> tuple[Candidate, dict[str, float]]:
-    """Return the network of the smallest held-out loss, and notes of the choice; the fresh one where none is smaller.
+    """Return the network that is kept, and notes of the choice.
 
-    A loss that is not a number is never the smallest; where nobody is held out, there is nothing to choose by.
+    A source's is kept where the held-out patients gain `BORROWED` units of log likelihood by it, and the logarithm of
+    the number of sources beyond that: the rule of `transfer`. A loss that is no number gains nothing, and stands in no
+    note; any number gains on one. Where no source was tried the notes say how many patients were held out.
     """
+    held_out = float(fresh.data.held_out.sum())
     if not begun:
-        return fresh, {}
-    best = min(begun, key=lambda own: math.inf if math.isnan(own.loss) else own.loss)
-    better = best.loss < fresh.loss or (math.isnan(fresh.loss) and not math.isnan(best.loss))
-    kept = best if better and bool(fresh.data.held_out.any()) else fresh
+        return fresh, {WARM: 0.0, TRIED: 0.0, HELD_OUT: held_out}
+    best = min(begun, key=lambda own: own.loss if math.isfinite(own.loss) else math.inf)
+    enough = BORROWED + math.log(len(begun))
+    gains = math.isfinite(best.loss) and (not math.isfinite(fresh.loss) or fresh.loss - best.loss > enough)
     numbers = sum(value.numel() for value in best.network.state_dict().values())
     notes = {
-        WARM: float(kept is best), "loss_fresh": fresh.loss, "loss_warm": best.loss,
-        "warm_copied": float(best.copied), "warm_numbers": float(numbers), "warm_sources": float(len(begun)),
+        WARM: float(gains), TRIED: float(len(begun)), HELD_OUT: held_out, "nll_fresh": fresh.loss,
+        "nll_warm": best.loss, "warm_enough": enough, "warm_copied": float(best.copied), "warm_numbers": float(numbers),
     }  # fmt: skip
-    return kept, notes
+    return best if gains else fresh, {name: own for name, own in notes.items() if math.isfinite(own)}
 
 
 class Begins(Protocol):
@@ -59,7 +65,7 @@ class Begins(Protocol):
     def modality(self) -> str: ...
     @property
     def plain_name(self) -> str: ...
-    def fits_source(self, design: Design) -> bool: ...
+    def fits_source(self, network: NetworkPredictor) -> bool: ...
 
 
 def require_starts(recipe: Begins, cohort: Cohort) -> None:
@@ -74,7 +80,7 @@ def require_starts(recipe: Begins, cohort: Cohort) -> None:
     networks = networks_of(cohort)
     if not networks:
         raise Unsupported(f"no source model is a network with weights to begin with: {how}")
-    fitting = [own for own in networks if recipe.fits_source(own.network.design)]
+    fitting = [own for own in networks if recipe.fits_source(own.network)]
     if not fitting:
         own = networks[0].source
         raise Unsupported(
@@ -83,4 +89,6 @@ def require_starts(recipe: Begins, cohort: Cohort) -> None:
         )
     if not any(own.shared for own in fitting):
         named = f"modality '{recipe.modality}'" if recipe.modality else "a modality of this cohort"
-        raise Unsupported(f"no source network reads {named}, by its name and columns: {how}")
+        raise Unsupported(
+            f"no source network reads {named}, by its name and columns, and of an omics block by half of them: {how}"
+        )

@@ -12,7 +12,7 @@ from chiasm.encoders.catalogue import import_fitted
 from chiasm.errors import nearest
 from chiasm.fitting.forms import Form
 from chiasm.fitting.sides import REFERENCES, forms_of, reads_of
-from chiasm.protocols import NamesAgainst, NamesForms, Narrows, reads_inputs
+from chiasm.protocols import BringsAgainst, NamesAgainst, NamesForms, Narrows, reads_inputs
 from chiasm.recipes.catalogue import RECIPES, ROWS, others
 from chiasm.specs import name_and_options, read_options
 
@@ -112,7 +112,9 @@ def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list
     listed = [recipe for recipe in companions(cohort) if recipe.name not in given] + listed
     require_any(listed, cohort)
     given = {recipe.name for recipe in listed}
-    listed += [make_recipe(base) for base in dict.fromkeys(base for _, base in compared(listed)) if base not in given]
+    brought = {own.against: own for own in listed if isinstance(own, NamesAgainst) and own.against not in ("", *given)}
+    for name, own in brought.items():
+        listed.append(own.compared_with if isinstance(own, BringsAgainst) else make_recipe(name))
     given = {recipe.name for recipe in listed}
     forms: dict[str, Any] = {}
     for recipe in listed:

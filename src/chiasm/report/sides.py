@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chiasm.evaluation import Trial, Verdict
 from chiasm.evaluation.judging import PRESENCE
+from chiasm.fitting.card import FRESH, SOURCE, UNTRIED
 from chiasm.fitting.sides import ASIDE, COMBINED, REFERENCE, SINGLE, side_of
 from chiasm.metrics.scores import PRIMARY
 from chiasm.report.wording import count, listing, metric_of
+from chiasm.specs import name_and_options
 
 Row = Mapping[str, Any]
 
@@ -70,15 +73,30 @@ def aside_sentences(rows: Sequence[Row]) -> list[str]:
 
 
 def start_sentences(rows: Sequence[Row]) -> list[str]:
-    """Say of each recipe that could begin with the weights of a source in how many fits it kept them."""
+    """Say of each recipe that could begin with the weights of a source in how many fits it kept them.
+
+    And which of its one-modality forms could not, so that the two sides of the verdict differ in more than modalities.
+    """
     said = []
     for row in rows:
-        kept = [bool(fold["warm"]) for fold in row.get("folds", ()) if "warm" in fold]
-        if kept:
-            said.append(
-                f"Start: '{row['name']}' kept the weights of a source in {sum(kept)} of {count(len(kept), 'fit')}, and "
-                "began fresh in the others, as the patients held out for early stopping had it."
+        began = Counter(str(fold["start"]) for fold in row.get("folds", ()) if "start" in fold)
+        if not began:
+            continue
+        fits = count(began.total(), "fit")
+        told = f"Start: '{row['name']}' kept the weights of a source in {began[SOURCE]} of {fits}"
+        if began[FRESH]:
+            told += f", and began fresh in {began[FRESH]}, where held-out patients gained too little by a source"
+        if began[UNTRIED]:
+            told += f"; in {began[UNTRIED]} no source could be tried"
+        options = {form: name_and_options(form)[1].split(",") for form in row.get("forms", ())}
+        plain = [f"'{form}'" for form, own in options.items() if "warm=True" not in own]
+        if plain:
+            verb, whose = ("begins", "its modality") if len(plain) == 1 else ("begin", "their modalities")
+            told += (
+                f". {listing(plain)} {verb} fresh, as no source reads {whose}: what '{row['name']}' gains on that side "
+                "by a source counts there as a gain of combining"
             )
+        said.append(told + ".")
     return said
 
 

@@ -66,7 +66,8 @@ class OmicsEncoder:
     def on_columns(self, columns: Collection[str], scaled: OmicsEncoder) -> Self:
         """Return this encoder's components on some of its columns, scaled as another fitted encoder scales them.
 
-        Token t is `(x - mean) C_t / scale` as it was, x the other one's scaled columns; what is left out adds nothing.
+        Token t is `(x - mean) C_t / scale` as it was, x the other one's scaled columns, in steps of its own
+        (`Scaler.steps`); what is left out adds nothing, nor does a column that one ranks and the other does not.
 
         Args:
             columns: the columns that both have.
@@ -74,14 +75,17 @@ class OmicsEncoder:
         own, other = self.scaler, scaled.scaler
         if own is None or other is None:
             raise ValueError("the omics encoder is not fitted: call fit on training rows first")
-        kept = [column for column in own.columns if column in set(columns)]
+        steps, shared = other.steps(own), set(columns)
+        kept = [column for column in own.columns if column in shared and np.isfinite(steps.get(column, np.nan))]
         position = {column: number for number, column in enumerate(kept)}
         members, projections = [], []
         for part, projection in zip(self.members, self.projections, strict=True):
             named = [own.columns[number] for number in part.tolist()]
             rows = [row for row, column in enumerate(named) if column in position]
             members.append(np.array([position[named[row]] for row in rows], np.int64))
-            projections.append(Projection(projection.mean[rows], projection.components[rows], projection.scale))
+            ratio = np.array([steps[named[row]] for row in rows])
+            mean, components = projection.mean[rows] / ratio, projection.components[rows] * ratio[:, None]
+            projections.append(Projection(mean, components, projection.scale))
         return self._fitted(other.part(kept), tuple(projections), tuple(members))
 
     def _fitted(self, scaler: Scaler, projections: tuple[Projection, ...], members: tuple[np.ndarray, ...]) -> Self:

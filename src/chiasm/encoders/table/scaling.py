@@ -89,6 +89,24 @@ class Scaler:
             tuple(columns), self.median[rows], self.mean[rows], self.scale[rows], ranked, knots, self.tail
         )
 
+    def steps(self, other: Scaler) -> dict[str, float]:
+        """Return of each column that another scaler has too how many of the other's steps one of its own is.
+
+        A coefficient of the other's columns, times this, means as much for the same difference of values. It is 1 where
+        both rank the column, and NaN where one ranks it and the other does not, or it was constant for one.
+        """
+        place = {column: number for number, column in enumerate(other.columns)}
+        ours, theirs = set(self.ranked.tolist()), set(other.ranked.tolist())
+        found = {}
+        for number, column in enumerate(self.columns):
+            if column not in place:
+                continue
+            own, known = float(self.scale[number]), float(other.scale[place[column]])
+            ranked = (number in ours) + (place[column] in theirs)
+            alike = ranked == 0 and np.isfinite(own) and np.isfinite(known)
+            found[column] = 1.0 if ranked == 2 else own / known if alike else float("nan")
+        return found
+
     def __call__(self, frame: pd.DataFrame) -> Array:
         """Scale a frame to `(n, F)` float64; columns are selected by name, additional ones are ignored.
 

@@ -10,9 +10,9 @@ import torch
 
 from chiasm.artifact import storable
 from chiasm.fitting.base import Training
-from chiasm.fitting.network_recipe import NetworkRecipe
-from chiasm.fitting.neural import Prepared, Shapes, check_size, check_sizes, new_network, prepare
+from chiasm.fitting.neural import NetworkPredictor, Prepared, Shapes, check_size, check_sizes, new_network, prepare
 from chiasm.fitting.row import Row
+from chiasm.fitting.warm_recipe import WarmRecipe
 from chiasm.fusion.masked_trunk import DECODER, MaskedTrunk
 from chiasm.fusion.transformer import check_heads
 from chiasm.heads.response import Response
@@ -49,7 +49,7 @@ class MaskedTrunkDesign:
 
 
 @dataclass(frozen=True)
-class BmMaeRecipe(NetworkRecipe):
+class BmMaeRecipe(WarmRecipe):
     """BM-MAE: masked reconstruction without labels, then the target, the decoder left as it is.
 
     Args:
@@ -79,6 +79,13 @@ class BmMaeRecipe(NetworkRecipe):
     def design(self) -> MaskedTrunkDesign:
         """Return the sizes of the network."""
         return MaskedTrunkDesign(self.latent_width, self.depth, self.heads, self.decoder_depth)
+
+    def fits_source(self, network: NetworkPredictor) -> bool:
+        """True if a trunk has these sizes; the decoder is no part of the prediction, and one without has none."""
+        own = network.design
+        return isinstance(own, MaskedTrunkDesign) and replace(own, decoder_depth=0) == replace(
+            self.design(), decoder_depth=0
+        )
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Create the network, with a decoder where there is something to reconstruct, train and calibrate it."""

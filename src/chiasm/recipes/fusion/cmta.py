@@ -9,9 +9,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from chiasm.artifact import storable
-from chiasm.fitting.network_recipe import NetworkRecipe
 from chiasm.fitting.neural import Prepared, Shapes, check_sizes
 from chiasm.fitting.row import Row
+from chiasm.fitting.warm_recipe import WarmRecipe
 from chiasm.fusion.cmta import Cmta, alignment_loss
 from chiasm.fusion.transformer import check_heads
 from chiasm.protocols import Fused
@@ -50,7 +50,7 @@ class Aligned(Objective):
 
 
 @dataclass(frozen=True)
-class CmtaRecipe(NetworkRecipe):
+class CmtaRecipe(WarmRecipe):
     """CMTA, trained end to end. The paper's loss is a discrete-time likelihood; ours is the target's own (Cox).
 
     Args:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from chiasm.artifact import storable
-from chiasm.fitting.network_recipe import NetworkRecipe
 from chiasm.fitting.neural import Shapes, check_sizes
 from chiasm.fitting.row import Row
 from chiasm.fitting.trained_recipe import LatentOptions
+from chiasm.fitting.warm_recipe import WarmRecipe
 from chiasm.fusion.healnet import HealNet
 from chiasm.recipes.fusion import ROWS
 
@@ -37,7 +37,7 @@ class HealNetDesign:
 
 
 @dataclass(frozen=True)
-class HealNetRecipe(NetworkRecipe, LatentOptions):
+class HealNetRecipe(WarmRecipe, LatentOptions):
     """HEALNet, trained end to end. The paper's loss is a discrete-time likelihood; ours is the target's own (Cox).
 
     Args:

@@ -5,26 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, cast
 
-import numpy as np
 import torch
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.fitting.base import Training, choice
-from chiasm.fitting.network_recipe import NetworkRecipe
-from chiasm.fitting.neural import Design, Prepared, Shapes, finish
+from chiasm.fitting.neural import Design, NetworkPredictor, Prepared, Shapes, build, finish, held_out_nll, state_of
 from chiasm.fitting.row import Row
+from chiasm.fitting.source_network import Start
 from chiasm.fitting.trained_recipe import LatentOptions
-from chiasm.fitting.warm_start import Candidate, better_start
+from chiasm.fitting.warm_recipe import WarmRecipe
+from chiasm.fitting.warm_start import Candidate
 from chiasm.fusion.lego import LegoFuse, Mode
-from chiasm.heads.response import Response, calibrated_nll
+from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.fusion import ROWS
 from chiasm.recipes.fusion.lego_blocks import (
     Blocks,
     LegoSizes,
+    State,
     check_options,
     in_order,
     matched_widths,
@@ -33,7 +35,7 @@ from chiasm.recipes.fusion.lego_blocks import (
     restored_block,
     train_blocks,
 )
-from chiasm.training import Network, Phase, TrainOptions, predict_link
+from chiasm.training import Network, Phase, TrainOptions
 
 PATIENCE = 8  # epochs of fine-tuning without improvement
 MERGE: Mode = "merge"
@@ -58,7 +60,7 @@ class LegoFuseDesign:
 
 
 @dataclass(frozen=True)
-class LegoFuseRecipe(NetworkRecipe, LatentOptions):
+class LegoFuseRecipe(WarmRecipe, LatentOptions):
     """One latent passed through all trained blocks, with a merged head, fine-tuned for a few epochs.
 
     What the merge had is not lost: the fine-tuned network, its start, or the merge of the blocks by the mean of their
@@ -105,17 +107,15 @@ class LegoFuseRecipe(NetworkRecipe, LatentOptions):
         """Return the sizes of the blocks and their order."""
         return LegoFuseDesign(self.sizes, self.mode)
 
-    @property
-    def begins_warm(self) -> bool:
-        """True: the fused network of a source is fine-tuned, as the one of the cohort's own blocks is."""
-        return True
+    def fits_source(self, network: NetworkPredictor) -> bool:
+        """True if a fused network has blocks of these sizes, and passes its latent on in this order.
 
-    def fits_source(self, design: Design) -> bool:
-        """True if a fused network of this design has blocks of these sizes, and passes its latent on in this order.
-
-        One that kept the merge of its blocks fits too, and remains a merge.
+        With one block there or here the order says nothing. One that kept the merge of its blocks fits too.
         """
-        return isinstance(design, LegoFuseDesign) and design.sizes == self.sizes and design.mode in (self.mode, MERGE)
+        design = network.design
+        if not isinstance(design, LegoFuseDesign) or design.sizes != self.sizes:
+            return False
+        return bool(self.modality) or len(network.shapes) == 1 or design.mode in (self.mode, MERGE)
 
     def reading(self, modality: str) -> LegoFuseRecipe:
         """Return this recipe on one modality; with a single block, stacking and weaving coincide."""
@@ -133,30 +133,68 @@ class LegoFuseRecipe(NetworkRecipe, LatentOptions):
 
         The fine-tuned network, its start and the merge of the blocks are compared on the patients used for early
         stopping, by the likelihood with the best slope; where nobody is held out, the fine-tuned network is kept.
-        With `warm` the network of a source, fine-tuned in the same way, is compared with the best of these.
+        With `warm` the best of them is compared with the best network of each source.
         """
         trained = train_blocks(training, self)
         data, network = trained.data, self.network(training, trained, self.mode)
         self.run(training, data, network, self.phases(data))
+        fused = Candidate(network, data, self.design(), math.nan)
         if not data.held_out.any():
-            return finish(training, data, network, self.design())
-        kind = training.target.kind
+            return self.chosen(training, fused, []) if self.warm else finish(training, data, network, self.design())
         ways = {
-            "fused": (network, self.design()),
-            "start": (self.network(training, trained, self.mode), self.design()),
-            "merge": (self.network(training, trained, MERGE), LegoFuseDesign(self.sizes, MERGE)),
+            "fused": fused,
+            "start": replace(fused, network=self.network(training, trained, self.mode)),
+            "merge": Candidate(
+                self.network(training, trained, MERGE), data, LegoFuseDesign(self.sizes, MERGE), math.nan
+            ),
         }
-        losses = {name: held_out_nll(own, data, kind) for name, (own, _) in ways.items()}
-        network, design = ways[best := best_of(losses)]
-        notes = {f"nll_{name}": loss for name, loss in losses.items()}
+        kind = training.target.kind
+        losses = {name: held_out_nll(own.network, data, kind) for name, own in ways.items()}
+        best = ways[name := best_of(losses)]
+        notes = {f"nll_{name}": loss for name, loss in losses.items() if math.isfinite(loss)}
         if not self.warm:
-            return finish(training, data, network, design, notes)
-        kept, chosen = better_start(Candidate(network, data, design, losses[best]), self.begun(training, data))
-        return finish(training, kept.data, kept.network, kept.design, notes | chosen)
+            return finish(training, data, best.network, best.design, notes)
+        fresh = replace(best, loss=losses[name])
+        return self.chosen(training, fresh, self.begun_on(training, trained), notes)
 
-    def start_loss(self, network: Network, data: Prepared, kind: str) -> float:
-        """Return the likelihood by which the ways are compared."""
-        return held_out_nll(network, data, kind)
+    def begun(self, training: Training, data: Prepared, design: Design) -> list[Candidate]:
+        """Fine-tune the blocks of each source; see `begun_on`."""
+        return self.begun_on(training, train_blocks(training, self))
+
+    def begun_on(self, training: Training, trained: Blocks) -> list[Candidate]:
+        """Put what each source knows into the blocks that were trained on the cohort, and fine-tune them.
+
+        Of a source too its start is compared with what the fine-tuning made of it, and the better one comes back. A
+        source that is a merge of several blocks remains one.
+        """
+        found = []
+        for start in self.starts(training.cohort):
+            theirs = start.network
+            mode = MERGE if theirs.design.mode == MERGE and len(theirs.shapes) > 1 and not self.modality else self.mode
+            design, data = LegoFuseDesign(self.sizes, mode), start.prepared(trained.data)
+            known = replace(trained, data=data, blocks=self._blocks_on(data, trained))
+
+            def made(start: Start = start, known: Blocks = known, design: LegoFuseDesign = design) -> Candidate:
+                network = self.network(training, known, design.mode)
+                copied = start.copied_into(network, training, known.data, design)
+                return Candidate(network, known.data, design, math.nan, copied, start.source)
+
+            fused, begun = made(), made()
+            self.run(training, data, fused.network, self.phases(data), start.stage)
+            both = {"fused": fused, "start": begun}
+            losses = {name: held_out_nll(own.network, data, training.target.kind) for name, own in both.items()}
+            found.append(replace(both[name := best_of(losses)], loss=losses[name]))
+        return found
+
+    def _blocks_on(self, data: Prepared, trained: Blocks) -> dict[str, State]:
+        """Return the trained blocks, and a fresh one where the source's encoder reads the modality: its block comes."""
+        found = {}
+        for name, state in trained.blocks.items():
+            if data.encoders[name] is not trained.data.encoders[name]:
+                shape, latent = data.shapes[name], state["latent"]
+                state = {**state_of(build(partial(self.sizes.block, *shape, self.dropout), 0)), "latent": latent}
+            found[name] = state
+        return found
 
     def network(self, training: Training, trained: Blocks, mode: str) -> Network:
         """Put trained blocks together, with their merged head: the start of the fine-tuning, or with `merge` the merge.
@@ -172,13 +210,6 @@ class LegoFuseRecipe(NetworkRecipe, LatentOptions):
             heads.append(in_order(trained.heads[name], orders[name]) if orders else trained.heads[name])
         head = merged_head(heads, self.latent_width, training.target.kind, self.head_method)
         return Network(LegoFuse(blocks, cast(Mode, mode)), head)
-
-
-def held_out_nll(network: Network, data: Prepared, kind: str) -> float:
-    """Return the negative log likelihood of the held-out patients, with the slope that suits it best."""
-    own = data.subset(np.flatnonzero(data.held_out))
-    link = predict_link(network, own.tokens, own.present) * data.scale + data.origin
-    return calibrated_nll(kind, link + own.started(np.arange(len(link))), own.outcome)
 
 
 def best_of(losses: Mapping[str, float]) -> str:

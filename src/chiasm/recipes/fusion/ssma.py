@@ -11,9 +11,9 @@ from torch import Tensor
 
 from chiasm.artifact import storable
 from chiasm.fitting.base import choice
-from chiasm.fitting.network_recipe import NetworkRecipe
 from chiasm.fitting.neural import Prepared, Shapes, check_size, check_sizes
 from chiasm.fitting.row import Row
+from chiasm.fitting.warm_recipe import WarmRecipe
 from chiasm.fusion.ssma import STREAM, Ssma
 from chiasm.protocols import Fused
 from chiasm.recipes.fusion import ROWS
@@ -79,7 +79,7 @@ def _alone(network: Network, batch: Batch, fused: Fused) -> dict[str, tuple[Tens
 
 
 @dataclass(frozen=True)
-class SsmaRecipe(NetworkRecipe):
+class SsmaRecipe(WarmRecipe):
     """SSMA: streams alone, then gate, map and head on frozen streams, then all at a tenth of the rate.
 
     Args:
