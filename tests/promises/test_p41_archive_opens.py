@@ -27,9 +27,9 @@ CASES = {
 }
 # What came after the newest archive enters with the next release's.
 NOT_YET_ARCHIVED = {
-    "added-link", "aligned-vectors", "boosted-trees", "concatenated", "encoder-entities", "encoder-event-steps",
-    "forest", "gaussian-map", "kernel-machine", "one-modality", "residual-start", "source-score", "stand-ins",
-    "tree-inputs", "tree-machine",
+    "added-link", "aligned-vectors", "begun-from", "boosted-trees", "concatenated", "encoder-entities",
+    "encoder-event-steps", "forest", "gaussian-map", "kernel-machine", "one-modality", "residual-start", "source-score",
+    "stand-ins", "tree-inputs", "tree-machine",
 }  # fmt: skip
 """Kinds outside of new recipes' own modules that came after the newest archive."""
 CLOSE = 1e-6

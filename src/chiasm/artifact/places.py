@@ -23,6 +23,7 @@ PLACES = {
     "added-link": "chiasm.fitting.residual",
     "aligned-vectors": "chiasm.recipes.alignment.aligned",
     "bag-encoder": "chiasm.encoders.bag",
+    "begun-from": "chiasm.fitting.lineage",
     "biod2c": "chiasm.recipes.fusion.biod2c",
     "block-forest": "chiasm.recipes.baselines.block_forest",
     "bm-mae": "chiasm.recipes.fusion.bm_mae",

@@ -61,7 +61,7 @@ OPTIONS = {
     ),
     "centre-shift": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, strength=1.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, strength=1.0"
     ),
     "cmta": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
@@ -74,7 +74,7 @@ OPTIONS = {
     ),
     "uni-perceiver": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, depth=2, heads=4, classes=trunk"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, depth=2, heads=4, classes=trunk"
     ),
     "bm-mae": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
@@ -83,81 +83,79 @@ OPTIONS = {
     ),
     "irregular-ehr": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, depth=1, heads=4, references=24, "
-        "steps=64, series=gated"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, depth=1, heads=4, references=24, steps=64, "
+        "series=gated"
     ),
     "contextual-fusion": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, guarded=, alpha=0.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, guarded=, alpha=0.0"
     ),
     "biod2c": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, base=, heads=4, beta=0.1, "
-        "consistency=1.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, base=, heads=4, beta=0.1, consistency=1.0"
     ),
     "urfound": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, depth=2, heads=4, decoder_depth=1, "
-        "text=, hidden=0.75, hidden_text=0.5, base_epochs=40"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, depth=2, heads=4, decoder_depth=1, text=, "
+        "hidden=0.75, hidden_text=0.5, base_epochs=40"
     ),
     "gin": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, layers=5"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, layers=5"
     ),
     "agm": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, alpha=2.5"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, alpha=2.5"
     ),
     "iemf": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, strength=1.0, noise=False"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, strength=1.0, noise=False"
     ),
     "staged": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, unimodal=0.5, rebuild=0.0, joint=all"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, unimodal=0.5, rebuild=0.0, joint=all"
     ),
     "clip-pairs": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, share=0.5, temperature=0.07, tune=False"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False"
     ),
     "symile": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, share=0.5, temperature=0.07, tune=False,"
-        " complete=False"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, "
+        "complete=False"
     ),
     "mirror": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, share=0.5, temperature=0.07, tune=False,"
-        " retention=0.1, style=0.1, cluster=0.2, detach=True, prototypes=64"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, "
+        "retention=0.1, style=0.1, cluster=0.2, detach=True, prototypes=64"
     ),
     "imgany-retrieval": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, words=256, k=8"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, words=256, k=8"
     ),
     "fuse-language": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, share=0.5, temperature=0.07, tune=False,"
-        " anchor="
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, anchor="
     ),
     "molfm": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
-        "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, depth=1, heads=4, layers=5, structure=, "
-        "text=, share=0.5, temperature=0.07, margin=1.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.1, depth=1, heads=4, layers=5, structure=, text=, "
+        "share=0.5, temperature=0.07, margin=1.0"
     ),
     "ptunifier": (
         "modality=, latents=4, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
-        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, "
-        "missing=pool, pool=64, prompts=0.3, completion=0.1"
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, missing=pool, "
+        "pool=64, prompts=0.3, completion=0.1"
     ),
     "dispro": (
         "modality=, latents=4, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
-        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, "
-        "missing=distilled, pool=64, prompts=0.3, completion=0.1"
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, missing=distilled, "
+        "pool=64, prompts=0.3, completion=0.1"
     ),
     "gtp4o": (
         "modality=, latents=4, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
-        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, "
-        "missing=graph, pool=64, prompts=0.3, completion=0.1"
+        "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, missing=graph, "
+        "pool=64, prompts=0.3, completion=0.1"
     ),
     "flora": (
         "modality=, base=healnet, latents=16, latent_width=32, depth=2, heads=4, base_epochs=40, hospitals=0,"
@@ -187,85 +185,82 @@ OPTIONS = {
     ),
     "probe": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False"
+        "weight_decay=0.01, upon=, modality_dropout=0.0"
     ),
     "full-tuning": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.0001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False"
+        "weight_decay=0.01, upon=, modality_dropout=0.0"
     ),
     "lora": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, rank=8, alpha=16.0, where=attention"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, rank=8, alpha=16.0, where=attention"
     ),
     "ia3": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False"
+        "weight_decay=0.01, upon=, modality_dropout=0.0"
     ),
     "norm-tuning": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False"
+        "weight_decay=0.01, upon=, modality_dropout=0.0"
     ),
     "prefix": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, tokens=8"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, tokens=8"
     ),
     "ssf": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, start=identity"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, start=identity"
     ),
     "dvpt": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, prompts=10, width=20, share=3, "
-        "attend=True"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, prompts=10, width=20, share=3, attend=True"
     ),
     "petl-ast": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, block=mlp, position=pfeiffer, "
-        "layout=parallel, residual=False, reduction=64, kernel=31, norms=True, which_norms=all"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, block=mlp, position=pfeiffer, layout=parallel, "
+        "residual=False, reduction=64, kernel=31, norms=True, which_norms=all"
     ),
     "pego": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, rank=4, alpha=8.0, groups=2, "
-        "weight=1e-05"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, rank=4, alpha=8.0, groups=2, weight=1e-05"
     ),
     "lt-sft": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.0001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, share=0.05, rounds=1, l1=0.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, share=0.05, rounds=1, l1=0.0"
     ),
     "sara": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, share=0.1, stages=2, nuclear=0.0001"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, share=0.1, stages=2, nuclear=0.0001"
     ),
     "memcontrol": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, rank=4, alpha=8.0, trials=16, "
-        "trial_epochs=3, lowest=0.0003, highest=0.003, tolerance=0.02"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, rank=4, alpha=8.0, trials=16, trial_epochs=3, "
+        "lowest=0.0003, highest=0.003, tolerance=0.02"
     ),
     "unipt": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, narrow=32, most=64"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, narrow=32, most=64"
     ),
     "prompt-learning": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.01, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, prompts=8, template={text} the outcome "
-        "is {mask} ., words=, verbalizer=manual"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, prompts=8, template={text} the outcome is {mask} ., "
+        "words=, verbalizer=manual"
     ),
     "mftcoder": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, adapt=lora, rank=8, alpha=16.0, "
-        "mode=task, focus=none, gamma=2.0, weights=coba, warmup=2, window=5, temperature=5.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, adapt=lora, rank=8, alpha=16.0, mode=task, "
+        "focus=none, gamma=2.0, weights=coba, warmup=2, window=5, temperature=5.0"
     ),
     "got-d": (
         "site=, share=0.5, compare=, recipe=healnet"
     ),
     "noise-mask": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, rank=8, alpha=16.0, mask_epochs=10, "
-        "grid=4, blur=1.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, rank=8, alpha=16.0, mask_epochs=10, grid=4, blur=1.0"
     ),
     "more": (
         "modality=, latent_width=32, dropout=0.1, epochs=20, patience=5, batch=32, learning_rate=0.001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0, warm=False, rank=8, alpha=16.0, where=attention, "
-        "share=0.5, temperature=0.07, tune=False, adapt="
+        "weight_decay=0.01, upon=, modality_dropout=0.0, rank=8, alpha=16.0, where=attention, share=0.5, "
+        "temperature=0.07, tune=False, adapt="
     ),
 }
