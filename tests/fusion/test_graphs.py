@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from chiasm.encoders.molecule.bonds import NUMBERED, WIDTH, AtomsAndBonds
 from chiasm.encoders.molecule.molecules import ATOM
@@ -31,7 +33,7 @@ def read(network: AtomGraphs, *texts: str) -> Tensor:
 
 
 class Coarse(nn.Module):
-    """The fusion on tokens whose random names are made whole numbers, so that some bonds find their atoms."""
+    """The fusion on tokens whose random names are made coarse, so that some bonds find their atoms."""
 
     def __init__(self, shapes: Mapping[str, tuple[int, int]]) -> None:
         super().__init__()
@@ -39,17 +41,70 @@ class Coarse(nn.Module):
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         own = tokens["a"]
-        names = torch.where(own.mask[..., None], own.values[..., :4].sign(), own.values[..., :4])
+        names = torch.where(own.mask[..., None], coarse(own.values), own.values[..., :4])
         values = torch.cat([names, own.values[..., 4:]], -1)
         fused: Fused = self.fusion({**tokens, "a": Tokens(values, own.mask)}, present)
         return fused
+
+
+def coarse(values: Tensor) -> Tensor:
+    """What stands in the first four columns: is an atom, is a bond, and numbers in steps of a half."""
+    return torch.cat([values[..., :2].sign(), (2 * values[..., 2:4]).round() / 2], -1)
+
+
+def densely(graph: AtomGraphs, tokens: Tokens) -> Tensor:
+    """The same by matrices of bonds and atoms, `(B, T, T)`."""
+    is_atom, is_bond, first, second, features, bonds = tokens.values.split(graph.split, -1)  # type: ignore[no-untyped-call]
+    here = (is_atom > 0.5) & tokens.mask[..., None]
+    linked = (is_bond > 0.5) & tokens.mask[..., None] & here.mT
+    one, other = (((own == first.mT) & linked).float() for own in (first, second))
+    states: Tensor = graph.entrance(features) * here
+    for own in graph.rounds:
+        edge = own.bond(bonds)  # type: ignore[operator]
+        heard = other.mT @ (one @ states + edge).relu() + one.mT @ (other @ states + edge).relu()
+        states = own.after(own.mlp((1 + own.eps) * states + heard)) * here  # type: ignore[operator]
+    return states
+
+
+def test_it_is_the_sum_over_a_matrix_of_bonds_and_atoms_and_costs_no_square() -> None:
+    graph, tokens = network(), AtomsAndBonds().encode(SMILES)
+    with torch.no_grad():
+        torch.testing.assert_close(graph(tokens)[0], densely(graph, tokens), atol=1e-5, rtol=1e-5)
+        long = AtomsAndBonds(atoms=800).encode(["C" * 800])  # of its 1,599 tokens a matrix has 2.6 million entries
+        seen: list[int] = []
+        with Sizes(seen):
+            graph(long)
+    assert max(seen) <= 1599 * max(WIDTH, 32)
+
+
+class Sizes(TorchDispatchMode):
+    """Notes the number of entries of every tensor that is made."""
+
+    def __init__(self, seen: list[int]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        self.seen += [own.numel() for own in (made if isinstance(made, tuple) else (made,)) if isinstance(own, Tensor)]
+        return made
+
+
+def test_a_table_of_plain_numbers_is_read() -> None:
+    """Its tokens are of width one, of which a norm leaves nothing."""
+    torch.manual_seed(0)
+    fusion = GraphsAndMeans({"m1": (1, 2)}, [], atom=ATOM, latent_width=8).eval()
+    tokens = Tokens(torch.tensor([[[-2.0], [0.0]], [[1.0], [0.0]], [[1.0], [2.0]]]), torch.ones(3, 2, dtype=torch.bool))
+    with torch.no_grad():
+        e = fusion({"m1": tokens}, torch.ones(3, 1, dtype=torch.bool)).embedding
+    assert float((e[0] - e[1]).abs().max()) > 0.1 and float((e[1] - e[2]).abs().max()) > 0.1
 
 
 def test_the_public_check_and_bonds_are_found_in_it() -> None:
     check_fusion(Coarse, {"a": (9, 0), "b": (5, 3)})
     torch.manual_seed(0)
     own = torch.randn(4, 6, 9)
-    tokens = Tokens(torch.cat([own[..., :4].sign(), own[..., 4:]], -1), torch.ones(4, 6, dtype=torch.bool))
+    tokens = Tokens(torch.cat([coarse(own), own[..., 4:]], -1), torch.ones(4, 6, dtype=torch.bool))
     graph = AtomGraphs(9, 3, 8, 2)
     whole = graph(tokens)[0]
     tokens.values[..., 7:] += 1  # the bonds' features

@@ -1,17 +1,19 @@
 """Graph isomorphism networks on molecules: atoms that hear of their neighbours through bonds.
 
-Xu et al., How Powerful are Graph Neural Networks?, ICLR 2019, arXiv 1810.00826; with features of the bonds as in Hu et
-al., Strategies for Pre-training Graph Neural Networks, ICLR 2020, arXiv 1905.12265.
+Xu et al., How Powerful are Graph Neural Networks?, ICLR 2019, arXiv 1810.00826; with features of the bonds in the form
+known as GINE, that of the baseline of Hu et al., Open Graph Benchmark, NeurIPS 2020, arXiv 2005.00687. It comes from Hu et
+al., Strategies for Pre-training Graph Neural Networks, ICLR 2020, arXiv 1905.12265, whose sum has no ReLU within, no eps,
+and a bond of each atom with itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from chiasm.fusion.attention import TokenEntrance
 from chiasm.fusion.pooled import masked_mean
 from chiasm.protocols import Fused
 from chiasm.tokens import Tokens
@@ -19,9 +21,14 @@ from chiasm.tokens import Tokens
 NAMES = 4  # columns before the features: is an atom, is a bond, two numbers
 TYPICAL = 32.0  # atoms, by which a sum over them is divided: of order one for a drug
 
+Ends = tuple[Tensor, Tensor]
+"""Of n bonds of all patients, the places `(n,)` of the two atoms among the B * T tokens."""
+
 
 class GraphLayer(nn.Module):
     """One round: `x_i <- LN(MLP((1 + eps) x_i + sum over bonds ij of relu(x_j + W e_ij)))`, then ReLU but in the last.
+
+    Time and memory grow with the number of bonds, and not with the square of the atoms.
 
     Args:
         width: D.
@@ -36,15 +43,14 @@ class GraphLayer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
         self.after = nn.Sequential(nn.LayerNorm(width), nn.Identity() if last else nn.ReLU())
 
-    def forward(self, atoms: Tensor, bonds: Tensor, ends: tuple[Tensor, Tensor]) -> Tensor:
-        """Let the atoms `(B, T, D)` hear of each other; `bonds` are `(B, T, features)`.
-
-        `ends` are two matrices `(B, T, T)`: row t is 1 at the atom at which bond t begins, or ends.
-        """
+    def forward(self, atoms: Tensor, bonds: Tensor, ends: Ends) -> Tensor:
+        """Let the atoms `(B, T, D)` hear of each other through the bonds `(n, features)` of all patients."""
         one, other = ends
-        edge = self.bond(bonds)
-        heard = other.mT @ (one @ atoms + edge).relu() + one.mT @ (other @ atoms + edge).relu()
-        return self.after(self.mlp((1 + self.eps) * atoms + heard))  # type: ignore[no-any-return]
+        flat, edge = atoms.flatten(0, 1), self.bond(bonds)  # (B T, D), (n, D)
+        heard = torch.zeros_like(flat)
+        for speaks, hears in ((one, other), (other, one)):
+            heard = heard.index_add(0, hears, (flat[speaks] + edge).relu())
+        return self.after(self.mlp((1 + self.eps) * atoms + heard.view_as(atoms)))  # type: ignore[no-any-return]
 
 
 class AtomGraphs(nn.Module):
@@ -52,7 +58,7 @@ class AtomGraphs(nn.Module):
 
     Token columns: is an atom, is a bond, two numbers, `atom` features of an atom, then features of a bond. An atom's
     first number is its own; a bond's two are those of its atoms. So the tokens are a bag, in any order. States do not
-    depend on how the atoms are numbered. A bond whose atom is not there says nothing.
+    depend on how the atoms are numbered. A bond whose atom is not there, or whose number two atoms bear, says nothing.
 
     Deviations: layer norm in place of batch norm, so that a patient does not depend on others; a linear map of the
     atoms' features in place of tables of two of them.
@@ -81,20 +87,23 @@ class AtomGraphs(nn.Module):
         """
         is_atom, is_bond, first, second, features, bonds = tokens.values.split(self.split, -1)  # type: ignore[no-untyped-call]
         atoms = (is_atom[..., 0] > 0.5) & tokens.mask  # (B, T)
-        linked = (is_bond > 0.5) & tokens.mask[..., None] & atoms[:, None, :]  # (B, T, T): bonds x atoms
-        names, here = first.mT, atoms[..., None].to(features.dtype)
-        one, other = (((number == names) & linked).to(features.dtype) for number in (first, second))
-        whole = ((one.sum(2) > 0) & (other.sum(2) > 0))[..., None].to(features.dtype)  # (B, T, 1)
+        here = atoms[..., None].to(features.dtype)
+        (one, begins), (other, ends) = (named(first[..., 0], atoms, own[..., 0]) for own in (first, second))
+        row, bond = torch.nonzero((is_bond[..., 0] > 0.5) & tokens.mask & begins & ends, as_tuple=True)
+        places = row * atoms.shape[1] + one[row, bond], row * atoms.shape[1] + other[row, bond]
         states: Tensor = self.entrance(features) * here
         for layer in self.rounds:
-            states = layer(self.dropout(states), bonds * whole, (one * whole, other * whole)) * here
+            states = layer(self.dropout(states), bonds[row, bond], places) * here
         return states, atoms
 
 
 class GraphsAndMeans(nn.Module):
     """Mean over the modalities present of linear maps: of a graph's atoms, summed, or of other tokens' mean.
 
-        e = mean over present m of W_m r_m + b_m,    r_m = sum over atoms of x_i / 32,  or LN(mean of the tokens)
+        e = mean over present m of W_m r_m + b_m,    r_m = sum over atoms of x_i / 32,  or mean of LN(V_t x_t + c_t)
+
+    Tokens are mapped to the width D before they are normed and their mean is taken, those with places each by a map of
+    its own: a number in a token of width one would be lost in the norm.
 
     Args:
         shapes: (width, slots) of each modality's tokens.
@@ -120,12 +129,10 @@ class GraphsAndMeans(nn.Module):
         self.readers = nn.ModuleList(
             AtomGraphs(shapes[name][0], atom, latent_width, layers, dropout)
             if name in graphs
-            else nn.LayerNorm(shapes[name][0])
+            else TokenEntrance(*shapes[name], latent_width)
             for name in self.names
         )
-        self.maps = nn.ModuleList(
-            nn.Linear(latent_width if name in graphs else shapes[name][0], latent_width) for name in self.names
-        )
+        self.maps = nn.ModuleList(nn.Linear(latent_width, latent_width) for _ in self.names)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
@@ -141,7 +148,20 @@ class GraphsAndMeans(nn.Module):
         reader = self.readers[m]
         if isinstance(reader, AtomGraphs):
             return summed(reader(tokens)[0])
-        return cast(Tensor, reader(masked_mean(tokens.values, tokens.mask)))
+        return masked_mean(reader(tokens), tokens.mask)
+
+
+def named(names: Tensor, atoms: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the place of the atom that has each wanted number, `(B, T)` int64, and whether exactly one has it.
+
+    Args:
+        names, atoms: `(B, T)`, the numbers, and which tokens are atoms: those of others are not read.
+        wanted: `(B, T)`.
+    """
+    ordered, places = names.masked_fill(~atoms, torch.inf).sort(1)
+    first = torch.searchsorted(ordered, wanted.contiguous())
+    after = torch.searchsorted(ordered, wanted.contiguous(), right=True)
+    return places.gather(1, first.clamp_max(max(names.shape[1] - 1, 0))), (after - first == 1) & wanted.isfinite()
 
 
 def summed(states: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""`gin`: graph isomorphism networks on molecules (ICLR 2019, with bonds as in ICLR 2020), beside other modalities."""
+"""`gin`: graph isomorphism networks on molecules (ICLR 2019, with bonds as in GINE), beside other modalities."""
 
 from __future__ import annotations
 
