@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from chiasm.objectives.knowledge import corrupted, distance, is_known, keys, margin_loss
-from chiasm.objectives.matching import hard_negatives, matching_loss
+from chiasm.objectives.matching import hard_negatives, matching_loss, same_content
 
 E, R = 12, 2
 
@@ -83,3 +83,15 @@ def test_hard_negatives_are_others_that_look_alike() -> None:
         0.6931, abs=1e-4
     )
     assert float(matching_loss(torch.zeros(0), torch.zeros(0, dtype=torch.bool))) == 0.0
+
+
+def test_the_same_content_is_told_from_numbers_that_nearly_agree() -> None:
+    torch.manual_seed(0)
+    one, other = torch.randn(2, 3, 4)
+    nearly = one + 1e-7 * torch.randn(3, 4)  # as of the same text encoded in another batch
+    moved = one.clone()
+    moved[0, 0], moved[0, 1] = one[0, 1], one[0, 0]  # of the same sum
+    found = same_content(torch.stack([one, other, nearly, moved, one]))
+    groups = torch.tensor([0, 1, 0, 2, 0])
+    assert torch.equal(found, groups[:, None] == groups)
+    assert same_content(torch.zeros(0, 3, 4)).shape == (0, 0) and bool(same_content(torch.zeros(2, 3, 4)).all())

@@ -1,9 +1,9 @@
 """Graph isomorphism networks on molecules: atoms that hear of their neighbours through bonds.
 
 Xu et al., How Powerful are Graph Neural Networks?, ICLR 2019, arXiv 1810.00826; with features of the bonds in the form
-known as GINE, that of the baseline of Hu et al., Open Graph Benchmark, NeurIPS 2020, arXiv 2005.00687. It comes from Hu et
-al., Strategies for Pre-training Graph Neural Networks, ICLR 2020, arXiv 1905.12265, whose sum has no ReLU within, no eps,
-and a bond of each atom with itself.
+known as GINE, that of the baseline of Hu et al., Open Graph Benchmark, NeurIPS 2020, arXiv 2005.00687. What Hu et
+al., Strategies for Pre-training Graph Neural Networks, ICLR 2020, arXiv 1905.12265, have is another formula: no ReLU
+within the sum, no eps, and a bond of each atom with itself.
 """
 
 from __future__ import annotations

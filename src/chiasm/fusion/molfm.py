@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import cast
 
 import torch
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from chiasm.fusion.aligned import MOST
 from chiasm.fusion.attention import TokenEntrance
-from chiasm.fusion.graphs import AtomGraphs
+from chiasm.fusion.graphs import AtomGraphs, summed
 from chiasm.fusion.pooled import masked_mean
 from chiasm.fusion.transformer import TransformerLayer
 from chiasm.protocols import Fused
@@ -57,19 +57,22 @@ class Molfm(nn.Module):
         q = [first; text],    q <- self-attention(q),    q <- attention(q to [atoms; facts; other modalities])
 
     `Fused.extras["vectors"]` are unit vectors of the structure and the text, `(B, 2, D)`, zeros where absent: maps of
-    the mean atom of a graph isomorphism network and of the mean token of the text. Any part may be absent; without text
-    q is the first token alone.
+    the sum over the atoms of a graph isomorphism network, over 32, and of the mean token of the text. A mean over the
+    atoms would not tell a molecule from two. What was read of either stands under `structure:values` and
+    `text:values`. Any part may be absent; without text q is the first token alone.
 
     Deviations: the text's tokens are those of a frozen encoder, which is not trained; other modalities may stand beside
-    the facts. A pair of structure and text is compared without them.
+    the facts, other molecules among them, each as a graph. A pair of structure and text is compared without them.
 
     Args:
         shapes: (width, slots) of each modality's tokens, and of `knowledge` if there is any.
         structure, text, knowledge: their names; empty where a model has none.
+        graphs: the other molecules, whose tokens are atoms and bonds too.
         atom: number of features of an atom.
         neighbours, relations: of the facts, as in `Facts`; needed with knowledge.
         latent_width, depth, heads: D, layers, and attention heads.
-        layers: rounds of the graph.
+        layers: rounds of a graph.
+        dropout: dropout within the graphs, the entrances and the layers.
         temperature: the first one of the contrast, which is learned.
     """
 
@@ -89,6 +92,7 @@ class Molfm(nn.Module):
         layers: int = 5,
         dropout: float = 0.0,
         temperature: float = 0.07,
+        graphs: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.names, width = sorted(shapes), latent_width
@@ -101,7 +105,9 @@ class Molfm(nn.Module):
             self.facts = Facts(neighbours, relations, width)
         self.entrances = nn.ModuleDict(
             {
-                str(m): TokenEntrance(*shapes[name], width, dropout)
+                str(m): AtomGraphs(shapes[name][0], atom, width, layers, dropout)
+                if name in graphs
+                else TokenEntrance(*shapes[name], width, dropout)
                 for m, name in enumerate(self.names)
                 if name not in (structure, self.knowledge)
             }
@@ -131,6 +137,7 @@ class Molfm(nn.Module):
             own = tokens[name].where_present(present[:, m])
             if name == self.structure:
                 parts["structure"] = self.graph(own)
+                extras["structure:values"] = own.values
             elif name == self.knowledge:
                 parts["facts"] = self.facts(own)
             elif name == self.text:
@@ -181,9 +188,13 @@ class Molfm(nn.Module):
         return [(extras[own][rows], extras[f"{own}:mask"][rows]) for own in ("structure", "facts") if own in extras]
 
     def _entered(self, m: int, tokens: Tokens) -> Part:
-        made = self.entrances[str(m)](tokens)
+        entrance = self.entrances[str(m)]
+        if isinstance(entrance, AtomGraphs):
+            return cast(Part, entrance(tokens))
+        made = entrance(tokens)
         return torch.where(tokens.mask[..., None], made, torch.zeros_like(made)), tokens.mask
 
     def _vector(self, name: str, part: Part) -> Tensor:
-        vector = functional.normalize(self.pairs[name](masked_mean(*part)), dim=1)
+        read = summed(part[0]) if name == "structure" else masked_mean(*part)
+        vector = functional.normalize(self.pairs[name](read), dim=1)
         return torch.where(part[1].any(1, keepdim=True), vector, torch.zeros_like(vector))

@@ -9,16 +9,17 @@ from torch import Tensor
 def hidden_tokens(mask: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw which tokens are visible and which are to be predicted: two `(B, T)` bool.
 
-    Of n real tokens `max(1, ceil((1 - share) n))` stay visible. A patient's only token is visible and predicted.
+    Of n real tokens `ceil((1 - share) n)` stay visible, at least one, and at most n - 1: where there are two or more,
+    at least one is hidden. A patient's only token is visible and predicted.
 
     Args:
         mask: `(B, T)` bool, the real tokens.
-        share: share that is hidden, from 0 to below 1; 0.75 in the paper.
+        share: share that is hidden, above 0 and below 1; 0.75 in the paper.
         generator: draws on the CPU.
     """
     drawn = torch.rand(mask.shape, generator=generator).to(mask.device).masked_fill(~mask, torch.inf)
     rank, count = drawn.argsort(1).argsort(1), mask.sum(1, keepdim=True)
-    kept = torch.ceil((1 - share) * count).clamp_min(1)
+    kept = torch.minimum(torch.ceil((1 - share) * count), count - 1).clamp_min(1)
     hidden = mask & (rank >= kept)
     visible = mask & ~hidden
     return visible, torch.where(count > 1, hidden, mask)

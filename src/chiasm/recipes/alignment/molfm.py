@@ -36,7 +36,7 @@ NEIGHBOURS = 4  # of an entity, as many as the paper samples
 @storable("molfm")
 @dataclass(frozen=True)
 class MolfmDesign:
-    """Sizes of the network, which modalities are structure and text, and which entities are joined with each."""
+    """Sizes of the network, the modalities that are structure, text and graphs, and the entities joined with each."""
 
     structure: str
     text: str
@@ -47,6 +47,7 @@ class MolfmDesign:
     heads: int
     layers: int
     temperature: float
+    graphs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_sizes(1, self.latent_width, self.depth, self.heads)
@@ -59,7 +60,7 @@ class MolfmDesign:
             shapes, structure=self.structure, text=self.text, knowledge=KNOWLEDGE, atom=ATOM,
             neighbours=torch.from_numpy(self.neighbours.copy()), relations=self.relations,
             latent_width=self.latent_width, depth=self.depth, heads=self.heads, layers=self.layers, dropout=dropout,
-            temperature=self.temperature,
+            temperature=self.temperature, graphs=self.graphs,
         )  # fmt: skip
 
 
@@ -94,7 +95,7 @@ class MolfmRecipe(NetworkRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.design_for("", "", None)  # refuses invalid sizes
+        _ = self.design_for("", "", (), None)  # refuses invalid sizes
         if not 0.0 < self.share < 1.0 or self.epochs < 2:
             raise ValueError("share lies between 0 and 1 and epochs are 2 or more: both phases have a part")
         if not 0.01 <= self.temperature <= 10.0 or not 0.0 < self.margin <= 100.0:
@@ -129,26 +130,26 @@ class MolfmRecipe(NetworkRecipe):
             raise Unsupported("no modality is text: name one of kind 'text', or use gin, which needs none")
         raise Unsupported(f"name one of {', '.join(found)} as `{role}`, or use gin, which reads all of them")
 
-    def role(self, role: str, found: tuple[str, ...]) -> str:
-        """Return the modality of a training set that has a role; empty where too few of its patients have one."""
-        try:
-            return self.one_of(role, found)
-        except Unsupported:
-            return ""
+    def role(self, role: str, cohort: Cohort) -> str:
+        """Return the modality of a training set that has a role; empty where it has been left out of it."""
+        found = graphs_of(cohort) if role == "structure" else texts_of(cohort)
+        named = self.structure if role == "structure" else self.text
+        return named if named in found else found[0] if len(found) == 1 and not named else ""
 
-    def design_for(self, structure: str, text: str, known: Knowledge | None) -> MolfmDesign:
+    def design_for(self, structure: str, text: str, graphs: tuple[str, ...], known: Knowledge | None) -> MolfmDesign:
         """Return the sizes of the network for these modalities and this knowledge."""
         near = np.zeros((0, NEIGHBOURS), np.int64) if known is None else neighbours_of(known, NEIGHBOURS)
         return MolfmDesign(
             structure, text, near, 0 if known is None else len(known.relations), self.latent_width, self.depth,
-            self.heads, self.layers, self.temperature,
+            self.heads, self.layers, self.temperature, graphs,
         )  # fmt: skip
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Create the network for what the training set has, train and calibrate it."""
         cohort = training.cohort
         data, known = prepare(training, with_graphs(cohort)), None if self.modality else cohort.knowledge
-        structure, text = self.role("structure", graphs_of(cohort)), self.role("text", texts_of(cohort))
+        structure, text = self.role("structure", cohort), self.role("text", cohort)
+        graphs = tuple(name for name in graphs_of(cohort) if name != structure)
         if known is not None:
             entities = Entities(known.entities)
             tokens = entities.packed(cohort)
@@ -156,7 +157,7 @@ class MolfmRecipe(NetworkRecipe):
                 data, encoders={**data.encoders, KNOWLEDGE: entities}, tokens={**data.tokens, KNOWLEDGE: tokens},
                 present=np.column_stack([data.present, tokens.lengths > 0]),
             )  # fmt: skip
-        design = self.design_for(structure, text, known)
+        design = self.design_for(structure, text, graphs, known)
         network = new_network(training, data, design, self.dropout)
         if not self.pairs(data).any():
             for name, parameter in network.fusion.named_parameters():
@@ -167,7 +168,7 @@ class MolfmRecipe(NetworkRecipe):
     def pairs(self, data: Prepared) -> NDArray[np.bool_]:
         """Return who of the patients `(B,)` is trained on and has both; nobody where it is one patient alone."""
         names = data.cohort.modalities
-        roles = [self.role("structure", graphs_of(data.cohort)), self.role("text", texts_of(data.cohort))]
+        roles = [self.role(role, data.cohort) for role in ("structure", "text")]
         if not all(roles):
             return np.zeros(len(data.present), bool)
         both = ~data.held_out & data.present[:, [names.index(own) for own in roles]].all(1)

@@ -12,12 +12,11 @@ from chiasm.cohort.knowledge import Knowledge
 from chiasm.fusion.molfm import Molfm
 from chiasm.objectives.contrastive import contrast
 from chiasm.objectives.knowledge import corrupted, distance, keys, margin_loss
-from chiasm.objectives.matching import hard_negatives, matching_loss
+from chiasm.objectives.matching import hard_negatives, matching_loss, same_content
 from chiasm.objectives.retention import hidden_tokens, masked_reconstruction
 from chiasm.protocols import Fused
 
-HIDDEN = 0.15  # share of a text's tokens, as of BERT's
-ALIKE = 1 - 1e-6  # cosine from which two structures, or two texts, are one
+HIDDEN = 0.15  # share of a text's tokens, as of BERT's; of two tokens or more at least one
 AT_ONCE = 256  # triples of a step
 
 
@@ -42,6 +41,7 @@ def paired_losses(fusion: Molfm, fused: Fused, generator: torch.Generator) -> di
     """Return the terms of the patients of a batch who have structure and text, each with weight one as in the paper.
 
     - `align`: CLIP's contrast of the unit vectors. Pairs that share a structure, or a text, are positive together.
+      Which do is told from the tokens that were read: vectors differ by dropout, and may agree by chance.
     - `match`: binary cross entropy of the own pairs, and of each structure with a text, and each text with a structure,
       of somebody else, drawn by likeness.
     - `text`: squared error of what is rebuilt of hidden tokens of the text.
@@ -52,12 +52,12 @@ def paired_losses(fusion: Molfm, fused: Fused, generator: torch.Generator) -> di
     if not len(rows):
         return dict.fromkeys(("align", "match", "text"), vectors[rows].sum())
     own = vectors[rows].detach()
-    same = torch.stack([own[:, m] @ own[:, m].T > ALIKE for m in range(2)]).any(0)
-    same = same | torch.eye(len(rows), dtype=torch.bool, device=same.device)
+    structures, texts = (extras[f"{part}:values"][rows] for part in ("structure", "text"))
+    same = same_content(structures) | same_content(texts)
     align = contrast(vectors[rows, 0], vectors[rows, 1], fusion.scale(), targets=same.float())
     logits = fusion.scale() * own[:, 0] @ own[:, 1].T
-    structures, texts, belongs = drawn_pairs(rows, logits, same, generator)
-    match = matching_loss(fusion.matched(extras, structures, texts), belongs)
+    *pairs, belongs = drawn_pairs(rows, logits, same, generator)
+    match = matching_loss(fusion.matched(extras, *pairs), belongs)
     _, hidden = hidden_tokens(extras["text:mask"][rows], HIDDEN, generator)
     rebuilt = masked_reconstruction(fusion.rebuilt(extras, rows, hidden), extras["text:values"][rows], hidden)
     return {"align": align, "match": match, "text": rebuilt}
