@@ -21,7 +21,10 @@ SEAL_BYTES = 256 * MEGABYTE
 HORIZONS = 1000
 
 GENE_SET_BYTES = 64 * MEGABYTE
-TRIPLES = 2_000_000  # of knowledge: a model holds a vector for each entity
+TRIPLES = 2_000_000  # of knowledge
+ENTITIES = 400_000  # of knowledge: a model holds the name of each and a vector, and these fit into its description
+ENTITY_BYTES = 12 * MEGABYTE  # their names as JSON
+ENTITY_PARTS = 1_000_000  # brackets and commas within them
 
 MODEL_JSON_BYTES = 32 * MEGABYTE
 JSON_PARTS = 2_000_000  # brackets and commas: each becomes an object in memory

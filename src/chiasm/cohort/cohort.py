@@ -337,7 +337,9 @@ class Cohort:
         if self.lent_models:
             feed(["models", *(own.identity for own in self.lent_models)])
         if self.knowledge is not None:
-            feed(["knowledge", *self.knowledge.content])
+            feed("knowledge")
+            for rows in self.knowledge.content:
+                feed_rows(rows)
         return digest.hexdigest()
 
     def _rows_named(self, names: Sequence[str]) -> NDArray[np.int_]:

@@ -20,6 +20,7 @@ from chiasm.cohort.given import misunderstood
 from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.kinds import CELL, FILES, has_form, kind_named, known_kinds
 from chiasm.cohort.knowledge import knowledge_of
+from chiasm.cohort.knowledge_table import tells_people_apart
 from chiasm.cohort.meeting import advice_on_strangers, columns_as_text, meets_nobody
 from chiasm.cohort.near_names import written_otherwise
 from chiasm.cohort.schema import MODALITY_NAME
@@ -81,6 +82,11 @@ def cohort_from_frames(
         if target is not None and knowledge[1] in target.columns:
             what, fix = f"column '{knowledge[1]}' is the target's", "name a column that is known before the outcome"
             problems.append(error(what, fix, path="patients", finding="target-as-input"))
+        if wrong := tells_people_apart(knowledge[1], (group, site), "patients"):
+            problems.append(wrong)
+        if knowledge[0] is patients:
+            what, fix = "the triples are the patients' own frame", "give a frame of what is known of things"
+            problems.append(error(what, fix, path="patients", finding="patients-as-triples"))
     for column in wanted:
         if column not in patients.columns:
             like = nearest(column, map(str, patients.columns))
@@ -202,7 +208,9 @@ def cohort_from_frames(
         fold = np.where(fold == "", "train", fold)
     facts = None
     if knowledge is not None and (cells := labels(knowledge[1])) is not None:
-        facts, said = knowledge_of([as_text(knowledge[0][own]) for own in TRIPLE], knowledge[1], cells, "knowledge")
+        facts, said = knowledge_of(
+            [as_text(knowledge[0][own]) for own in TRIPLE], knowledge[1], cells, "knowledge", ids
+        )
         findings += said
     return Cohort(
         name=name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort.knowledge import Knowledge, knowledge_of
-from chiasm.cohort.schema import KnowledgeKeys
+from chiasm.cohort.schema import KnowledgeKeys, PatientsKeys
 from chiasm.cohort.tables import Table
 from chiasm.errors import CohortError, Problem, error
 
@@ -19,6 +20,7 @@ class Opens(Protocol):
 
     patients: Table
     positions: NDArray[np.int_]
+    everyone: NDArray[np.str_]
     outcomes: set[str]
     problems: list[Problem]
     findings: list[Problem]
@@ -30,8 +32,11 @@ class Opens(Protocol):
     def texts_of(self, table: Table, columns: Sequence[str]) -> list[NDArray[np.str_]]: ...
 
 
-def read_knowledge(reader: Opens, keys: KnowledgeKeys) -> Knowledge | None:
+def read_knowledge(reader: Opens, keys: KnowledgeKeys, patients: PatientsKeys) -> Knowledge | None:
     """Return the knowledge of the patients who are opened; None, with its problems noted, if it cannot be read."""
+    if wrong := _of_people(keys, patients, reader.patients):
+        reader.problems.append(wrong)
+        return None
     table, columns = reader.table(keys.triples, keys.sheet, None), [keys.head, keys.relation, keys.tail]
     here = reader.has_columns(reader.patients, [keys.column], None)
     if table is None or not reader.has_columns(table, columns, None) or not here:
@@ -42,9 +47,28 @@ def read_knowledge(reader: Opens, keys: KnowledgeKeys) -> Knowledge | None:
         return None
     try:
         cells = reader.texts_of(reader.patients, [keys.column])[0][reader.positions]
-        found, problems = knowledge_of(reader.texts_of(table, columns), keys.column, cells, table.name)
+        found, problems = knowledge_of(reader.texts_of(table, columns), keys.column, cells, table.name, reader.everyone)
     except CohortError as fault:
         reader.problems += fault.problems
         return None
     reader.findings += problems
     return found
+
+
+def _of_people(keys: KnowledgeKeys, patients: PatientsKeys, table: Table) -> Problem | None:
+    """Say that the triples, or the column, would be of people and not of things they have; None if they are not."""
+    same = os.path.normpath(keys.triples) == os.path.normpath(patients.table)
+    if same and (keys.sheet is None or keys.sheet == patients.sheet):
+        what, fix = "the triples are the patients' own table", "name a table of what is known of things, as of drugs"
+        return error(what, fix, path=table.name, finding="patients-as-triples")
+    return tells_people_apart(
+        keys.column, (patients.id, table.key(patients.id), patients.group, patients.site), table.name
+    )
+
+
+def tells_people_apart(column: str, of_people: Sequence[str | None], path: str) -> Problem | None:
+    """Say that the column of the knowledge is one of these, of the identifiers, groups or sites; None if it is not."""
+    if column not in of_people:
+        return None
+    what = f"column '{column}' holds identifiers, groups or sites, which a model would learn and hold"
+    return error(what, "name a column of things, as of drugs", path=path, finding="people-as-things")

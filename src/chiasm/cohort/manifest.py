@@ -142,7 +142,7 @@ class _Reader:
                 hours = self.index(name, modality.index)
                 if hours is not None:
                     index[name] = hours
-        knowledge = read_knowledge(self, keys.knowledge) if keys.knowledge else None
+        knowledge = read_knowledge(self, keys.knowledge, keys.patients) if keys.knowledge else None
         return Cohort(
             name=keys.name or self.folder.name,
             ids=self.ids,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.leaks.columns import leaking_columns
+from chiasm.cohort.leaks.known import leaking_knowledge
 from chiasm.cohort.leaks.pairs import knowing_pairs
 from chiasm.cohort.leaks.presence import presence_problems
 from chiasm.cohort.leaks.scores import TOO_GOOD, too_good
@@ -26,6 +27,9 @@ def leak_problems(cohort: Cohort) -> list[Problem]:
         what = f"{count(len(columns), 'column')} alone {verb} the target almost perfectly: {listed}"
         path = cohort.sources[name].path
         found.append(warning(what, FIX, path=path, modality=name, finding="leaking-column", leak=True))
+    for name in leaking_knowledge(cohort):
+        what = f"of the knowledge, '{name}' alone predicts the target almost perfectly"
+        found.append(warning(what, FIX, path=cohort.path, finding="leaking-column", leak=True))
     return [*found, *_pair_problems(cohort, leaking), *presence_problems(cohort)]
 
 

@@ -42,11 +42,15 @@ def leaking_columns(cohort: Cohort, modality: str) -> list[str]:
         frame = source.frame.iloc[cohort.source_rows[modality][rows]]
     except CohortError:
         return []  # a table that cannot be read is reported where it is read
+    return leaking_names(frame, cohort.target, cohort.outcome.take(rows))
+
+
+def leaking_names(frame: pd.DataFrame, target: Target, outcome: Outcome) -> list[str]:
+    """List the columns of a frame that alone order the outcome of its rows, all of which are known."""
     values, names = _numeric(frame)
     levels, of_levels = level_columns(frame)
-    outcome = cohort.outcome.take(rows)
-    alone = knowing(values, cohort.target, outcome)
-    by_level = knowing_levels(levels, cohort.target, outcome)
+    alone = knowing(values, target, outcome)
+    by_level = knowing_levels(levels, target, outcome)
     found = [name for name, knows in zip([*names, *of_levels], [*alone, *by_level], strict=True) if knows]
     return list(dict.fromkeys(found))
 
