@@ -11,15 +11,20 @@ import pytest
 import torch
 
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort.knowledge import Knowledge
 from chiasm.encoders import catalogue, pack
 from chiasm.encoders.knowledge import KNOWLEDGE
+from chiasm.fitting.base import trainable
 from chiasm.fitting.neural import Prepared
+from chiasm.fitting.sides import reads_knowledge
 from chiasm.fusion.molfm import Molfm
 from chiasm.objectives.knowledge import distance, is_known, keys
 from chiasm.recipes.alignment.molfm import MolfmRecipe, neighbours_of
+from chiasm.report.sides import knowledge_sentences
 from chiasm.testing import check_recipe
 from chiasm.training import Phase
 from chiasm.training.batches import presence, take
+from chiasm.training.unlabelled import Unlabelled
 from molecule_cohorts import ENTRY, told_parts
 from small_recipes import at_night, mixed, small
 
@@ -115,8 +120,37 @@ def test_without_knowledge_pairs_or_a_modality_there_is_less_of_it() -> None:
     assert not known.predict(bare).equals(known.predict(whole)), "knowledge is read"
     apart = whole.subset(whole.present.sum(1) == 1)
     assert bool(np.isfinite(recipe.fit(apart, seed=0).predict(apart).select_dtypes("number")).all(None))
+
+
+def test_a_form_of_one_modality_reads_the_knowledge_too_and_says_so() -> None:
+    """Else an informative column would be a gain of combining. Who lacks the modality has the prior all the same."""
+    whole = cohort()
     for name in whole.modalities:
-        assert small("molfm", layers=1, modality=name).fit(whole, seed=0).predict(whole)["pattern"].max() == name
+        model = small("molfm", layers=1, modality=name).fit(whole, seed=0)
+        found, bare = model.predict(whole), model.predict(replace(whole, knowledge=None))
+        numbers, has = found.select_dtypes("number").columns, found["pattern"] == name
+        assert set(found["pattern"]) == {name, ""} and len(found.loc[~has, numbers].drop_duplicates()) == 1
+        assert not np.allclose(found.loc[has, numbers], bare.loc[has, numbers])
+    assert reads_knowledge(small("molfm", modality="drug"), whole)
+    assert not reads_knowledge(small("molfm"), replace(whole, knowledge=None)) and not reads_knowledge(
+        small("gin"), whole
+    )
+    rows = [{"name": name, "side": "single", "family": "", "reads_knowledge": name == "b"} for name in "abc"]
+    assert "'b'" in knowledge_sentences(rows)[0] and knowledge_sentences(rows[:1]) == []
+
+
+def test_a_training_does_not_go_on_with_other_triples() -> None:
+    whole = cohort()
+    assert whole.knowledge is not None
+    other = replace(whole.knowledge, relations=("is", "likes"))
+
+    def options(known: Knowledge) -> str:
+        recipe = small("molfm", layers=1)
+        own = replace(whole, knowledge=known)
+        data = recipe.prepared(trainable(own, 0, None, "cpu"))
+        return cast(Unlabelled, recipe.phases(data)[0].objective).options
+
+    assert options(whole.knowledge) == options(whole.knowledge.take(np.arange(60)[::-1])) != options(other)
 
 
 def test_what_it_cannot_do_is_refused_before_it_is_tried() -> None:

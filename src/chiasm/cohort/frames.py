@@ -82,8 +82,8 @@ def cohort_from_frames(
         if target is not None and knowledge[1] in target.columns:
             what, fix = f"column '{knowledge[1]}' is the target's", "name a column that is known before the outcome"
             problems.append(error(what, fix, path="patients", finding="target-as-input"))
-        if wrong := tells_people_apart(knowledge[1], (group, site), "patients"):
-            problems.append(wrong)
+        if (of_people := tells_people_apart(knowledge[1], (group, site), "patients")) is not None:
+            problems.append(of_people)
         if knowledge[0] is patients:
             what, fix = "the triples are the patients' own frame", "give a frame of what is known of things"
             problems.append(error(what, fix, path="patients", finding="patients-as-triples"))

@@ -27,7 +27,16 @@ from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
 from chiasm.evaluation.sites import site_summary
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial, alone_where_empty
 from chiasm.evaluation.trial_findings import trial_findings
-from chiasm.fitting.sides import REFERENCE, REFERENCES, forms_of, reads_of, reads_presence, settings_of, side_of
+from chiasm.fitting.sides import (
+    REFERENCE,
+    REFERENCES,
+    forms_of,
+    reads_knowledge,
+    reads_of,
+    reads_presence,
+    settings_of,
+    side_of,
+)
 from chiasm.fitting.source_model import SourceModel
 from chiasm.metrics.scores import METRICS, PRIMARY, score
 from chiasm.targets.stratify import fewest
@@ -81,6 +90,7 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
                     "reads": reads,
                     "forms": list(forms_of(row, cohort)) if reads else [],
                     "reads_presence": reads_presence(row),
+                    "reads_knowledge": reads_knowledge(row, cohort),
                     "settings": settings_of(row, cohort),
                 }
             )

@@ -52,6 +52,11 @@ def reads_presence(recipe: Any) -> bool:
     return not isinstance(recipe, ReadsPresence) or bool(recipe.reads_presence)
 
 
+def reads_knowledge(recipe: Any, cohort: Cohort) -> bool:
+    """True if the recipe reads what is known of the patients' things, beside the modalities; its forms then do too."""
+    return cohort.knowledge is not None and bool(getattr(recipe, "reads_knowledge", False))
+
+
 def settings_of(recipe: Any, cohort: Cohort | None = None) -> int:
     """Return the number of settings that the recipe tries by inner selection; 1 if it declares none.
 

@@ -32,7 +32,7 @@ def side_sentences(trial: Trial, verdict: Verdict) -> list[str]:
         else:
             candidates = f"{count(len(own), 'candidate')} with {tried} tried on inner folds"
             said.append(f"{side.capitalize()}: {candidates}; picked: {listing(often(counts))}.")
-    return [*said, *aside_sentences(rows), *presence_sentences(rows)]
+    return [*said, *aside_sentences(rows), *presence_sentences(rows), *knowledge_sentences(rows)]
 
 
 def how_picked(trial: Trial) -> str:
@@ -111,4 +111,15 @@ def presence_sentences(rows: Sequence[Row]) -> list[str]:
         return []
     return [
         f"Presence: {listing(readers)} may learn from which modalities a patient has, not only from what they contain."
+    ]
+
+
+def knowledge_sentences(rows: Sequence[Row]) -> list[str]:
+    """Name the recipes that read knowledge beside the modalities."""
+    readers = [f"'{row['name']}'" for row in rows if row.get("reads_knowledge") and side_of(row) != REFERENCE]
+    if not readers:
+        return []
+    return [
+        f"Knowledge: {listing(readers)} read what the triples say of a patient beside the modalities, with one of them "
+        "as with several; the others do not."
     ]

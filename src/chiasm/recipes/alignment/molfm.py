@@ -69,7 +69,8 @@ class MolfmRecipe(NetworkRecipe):
     """MolFM: contrast, matching, hidden text and the knowledge graph in the first phase, the target in the second.
 
     The first phase reads no outcome. Where no two training patients have both structure and text, all epochs are the
-    second's. The one-modality form is the same network on one modality, without knowledge, on as many epochs.
+    second's. The one-modality form is the same network on one modality and the knowledge, on as many epochs: what is
+    gained by knowledge is no gain of combining. It has no first phase, in which triples are learned.
 
     Args:
         latent_width, depth, heads: D, layers of the encoder that joins text and structure, heads of every attention.
@@ -92,6 +93,7 @@ class MolfmRecipe(NetworkRecipe):
     margin: float = 1.0
 
     row: ClassVar[Row] = ROWS["molfm"]
+    reads_knowledge: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -146,24 +148,28 @@ class MolfmRecipe(NetworkRecipe):
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Create the network for what the training set has, train and calibrate it."""
-        cohort = training.cohort
-        data, known = prepare(training, with_graphs(cohort)), None if self.modality else cohort.knowledge
+        cohort, data = training.cohort, self.prepared(training)
         structure, text = self.role("structure", cohort), self.role("text", cohort)
         graphs = tuple(name for name in graphs_of(cohort) if name != structure)
-        if known is not None:
-            entities = Entities(known.entities)
-            tokens = entities.packed(cohort)
-            data = replace(
-                data, encoders={**data.encoders, KNOWLEDGE: entities}, tokens={**data.tokens, KNOWLEDGE: tokens},
-                present=np.column_stack([data.present, tokens.lengths > 0]),
-            )  # fmt: skip
-        design = self.design_for(structure, text, graphs, known)
+        design = self.design_for(structure, text, graphs, cohort.knowledge)
         network = new_network(training, data, design, self.dropout)
         if not self.pairs(data).any():
             for name, parameter in network.fusion.named_parameters():
                 if name.startswith(("pairs.", "log_scale", "hidden", "facts.relations")):
                     parameter.requires_grad_(False)
         return self.trained(training, data, design, network)
+
+    def prepared(self, training: Training) -> Prepared:
+        """Encode a training set, and what is known of its patients as one modality more, the last."""
+        data, known = prepare(training, with_graphs(training.cohort)), training.cohort.knowledge
+        if known is None:
+            return data
+        entities = Entities(known.entities)
+        tokens = entities.packed(training.cohort)
+        return replace(
+            data, encoders={**data.encoders, KNOWLEDGE: entities}, tokens={**data.tokens, KNOWLEDGE: tokens},
+            present=np.column_stack([data.present, tokens.lengths > 0]),
+        )  # fmt: skip
 
     def pairs(self, data: Prepared) -> NDArray[np.bool_]:
         """Return who of the patients `(B,)` is trained on and has both; nobody where it is one patient alone."""
@@ -191,7 +197,7 @@ class MolfmRecipe(NetworkRecipe):
         return (
             Phase(
                 replace(options, epochs=own, modality_dropout=0.0),
-                Unlabelled(loss, self.name),
+                Unlabelled(loss, self.name if known is None else f"{self.name} on {known.digest}"),
                 lambda name: not name.startswith("head."),
                 name="molecules",
             ),
