@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,13 +12,18 @@ import pytest
 import torch
 
 import chiasm
+from adapted_cohorts import stopped_after
+from chiasm.artifact import ArtifactError
 from chiasm.cohort import Cohort, Unsupported, cohort_from_frames
 from chiasm.fitting.base import trainable
+from chiasm.fitting.card import card_of
+from chiasm.fitting.language import language_of
 from chiasm.fitting.neural import new_network, prepare
 from chiasm.fusion.told_trunk import ToldTrunk
 from chiasm.testing import check_fusion, check_recipe
 from chiasm.tokens import Tokens
-from chiasm.training.told_text import Transfer, split_tokens
+from chiasm.training import Examples
+from chiasm.training.told_text import Transfer, knowledge_transfer, split_tokens
 from small_recipes import mixed, small
 
 SHAPES = {"note": (3, 0), "scan": (4, 0), "table": (2, 1)}
@@ -99,10 +106,95 @@ def test_a_text_is_told_better_from_its_own_patient_than_from_another() -> None:
         learning_rate=0.01,
         dropout=0.0,
     )
-    notes = recipe.fit(told_cohort(), seed=0).predictor.notes
+    model = recipe.fit(told_cohort(), seed=0)
+    notes = model.predictor.notes
     assert notes["text error"] < 0.7 and notes["text error shuffled"] > notes["text error"] + 0.3
     assert notes["text owed to the others"] > 0.5
-    assert Transfer(0.5, 0.75).share == 0.5 and Transfer(1.0, 1.2).share == 0.0 == Transfer(0.5, 0.4).share
+    assert notes["text error difference"] > 4 * notes["text error difference standard error"] > 0
+    assert "of all that is told" in card_of(model) and "patients, who also chose the epoch" in card_of(model)
+
+
+def test_a_share_is_said_only_where_something_is_told() -> None:
+    rng = np.random.default_rng(0)
+    spread = np.array([rng.normal(size=50), rng.normal(size=50)])
+    spread = 0.1 * (spread - spread.mean(1, keepdims=True))
+
+    def transfer(paired: float, shuffled: float, times: float = 1.0) -> Transfer:
+        return Transfer(paired + times * spread[0], shuffled + times * spread[1])
+
+    assert transfer(0.5, 0.75).share == pytest.approx(0.5) and transfer(0.5, 0.4).share == 0.0
+    assert transfer(0.999, 1.05).share is None and transfer(0.98, 0.99).share is None
+    assert transfer(0.9, 1.0).share is not None and transfer(0.9, 1.0, times=10).share is None
+    assert transfer(0.98, 0.99).difference == pytest.approx(0.01)
+
+
+def test_a_partner_is_of_another_group_and_the_draw_is_seeded() -> None:
+    cohort, groups, seen = told_cohort(40), np.arange(40) // 20, []
+    recipe = small("urfound", text="note")
+    training = trainable(cohort, 0, None, "cpu")
+    data = prepare(training)
+    network = new_network(training, data, replace(recipe.design(), text="note"), 0.0)
+    objective = recipe.phases(data)[0].objective
+    rows = np.flatnonzero(data.present.all(1))
+    batch = Examples(data.tokens, data.present, data.target, data.held_out).batch(rows, "cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        own = type(objective).text_errors
+
+        def watched(self: Any, network: Any, batch: Any, generator: Any, partner: Any = None) -> torch.Tensor:
+            seen.append(partner)
+            return own(self, network, batch, generator, partner)
+
+        patch.setattr(type(objective), "text_errors", watched)
+        found = [knowledge_transfer(network, objective, batch, groups[rows], seed=s, draws=2) for s in (0, 0, 1)]
+    partners = [own.numpy() for own in seen if own is not None]
+    assert len(partners) == 6 and all((groups[rows] != groups[rows][own]).all() for own in partners)
+    assert np.array_equal(found[0].shuffled, found[1].shuffled)
+    assert not np.array_equal(found[0].shuffled, found[2].shuffled)
+    assert knowledge_transfer(network, objective, batch, np.zeros(len(rows), int), seed=0) is None
+
+
+def test_training_goes_on_with_the_same_options_alone(tmp_path: Path) -> None:
+    cohort, recipe = told_cohort(60), small("urfound", text="note", base_epochs=3)
+    whole = recipe.fit(cohort, seed=0).predictor
+    with stopped_after(2):
+        recipe.fit(cohort, seed=0, checkpoint=tmp_path)
+    for other in ({"text": "scan"}, {"heads": 1}, {"dropout": 0.3}):
+        with pytest.raises(ArtifactError, match="other options"):
+            replace(recipe, **other).fit(cohort, seed=0, checkpoint=tmp_path)
+    again = recipe.fit(cohort, seed=0, checkpoint=tmp_path).predictor
+    assert again.notes == whole.notes and again.notes["text error patients"] > 1
+    assert all(np.array_equal(own, again.state[key]) for key, own in whole.state.items())
+
+
+def test_what_hides_no_token_has_no_decoder_and_no_first_phase() -> None:
+    cohort = told_cohort(60)
+    one = small("urfound", modality="scan", hidden=0.05).fit(cohort, seed=0).predictor.predictor  # of six, none
+    assert not any(key.startswith("fusion.decoder.") for key in one.state)
+    told = small("urfound", text="note", hidden=0.05).fit(cohort, seed=0).predictor
+    assert not any(key.startswith("fusion.decoder.") for key in told.state)
+    assert any(key.startswith("fusion.writer.") for key in told.state) and np.isfinite(told.notes["text error"])
+
+
+def test_where_only_the_text_is_left_it_is_the_form_of_the_text_alone() -> None:
+    cohort = told_cohort(60)
+    left = cohort.without("scan", cohort.rows_of("scan")[5:])
+    left = left.subset(left.present.any(1))
+    fold = small("urfound", text="note").fit(left, seed=0).predictor.state
+    alone = small("urfound", modality="note").fit(left, seed=0).predictor.predictor.state
+    assert any(key.startswith("fusion.decoder.") for key in fold)
+    assert all(np.array_equal(own, alone[key]) for key, own in fold.items())
+
+
+def test_a_molecule_is_no_language() -> None:
+    ids = [f"p{k}" for k in range(12)]
+    cells = {name: pd.DataFrame({name: ["CCO"] * 12}, index=ids) for name in ("drug", "report")}
+    patients = pd.DataFrame({"label": ["a", "b"] * 6}, index=ids)
+    cohort = cohort_from_frames(
+        patients, cells, chiasm.Classification("label"), kinds={"drug": "molecule", "report": "text"}
+    )
+    assert language_of(cohort, "", "text", "bm-mae") == "report"
+    with pytest.raises(Unsupported, match="lacks a modality of language"):
+        language_of(cohort.with_modalities(["drug"]), "", "text", "bm-mae")
 
 
 def test_the_first_phase_reads_no_label_and_the_second_neither_decoder_nor_writer() -> None:

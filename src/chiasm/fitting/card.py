@@ -16,6 +16,12 @@ WARM, TRIED, HELD_OUT = "warm_kept", "warm_sources", "warm_held_out"
 patients who were held out to choose by."""
 SOURCE, FRESH, UNTRIED = "source", "fresh", "untried"
 """How a network began: with the weights of a source, fresh after a choice, or fresh because no source was tried."""
+TOLD_ERROR, TOLD_SHUFFLED = "text error", "text error shuffled"
+TOLD_DIFFERENCE, TOLD_UNCERTAINTY = "text error difference", "text error difference standard error"
+TOLD_PATIENTS, TOLD_SHARE = "text error patients", "text owed to the others"
+"""Notes of a network that tells a text: its errors, on how many patients, and the share of what is told, if any."""
+NOT_ADAPTED = "not adapted"
+"""Note of a network: 1 where too few patients have the modality whose encoder is to be adapted."""
 LISTED = 40  # columns of a modality that are named
 SHARING = "Who may read the folder may read these: share it as you would share such figures of your patients."
 LIMITS = """\
@@ -95,7 +101,8 @@ def card_of(model: Described) -> str:
         number = f"{len(model.columns[name]):,}" if name in model.columns else "-"
         encoder = _plain(model.encodings[name].encoder) if name in model.encodings else "-"
         lines.append(f"| {_plain(name)} | {_plain(kind)} | {number} | {encoder} |")
-    lines += ["", told] if (told := start_told(model)) else []
+    for told in (start_told(model), text_told(model), *adaptation_told(model)):
+        lines += ["", told] if told else []
     for name, columns in model.columns.items():
         if len(columns) <= LISTED:
             lines += ["", f"Columns of {_plain(name)}: {', '.join(map(_plain, columns))}."]
@@ -120,6 +127,12 @@ def held_of_training(part: Any) -> Mapping[str, int]:
     """Collect what every part of a model says that it keeps of training patients, and how often the same is said."""
     said = (own.of_training() for own in parts_within(part) if isinstance(own, HoldsTraining))
     return Counter(phrase for phrase in said if phrase)
+
+
+def notes_of(part: Any, name: str) -> list[Mapping[str, float]]:
+    """Return the notes of the parts of a model that have one of this name."""
+    noted = (own.notes for own in parts_within(part) if isinstance(own, Begun))
+    return [notes for notes in noted if name in notes]
 
 
 def choices_of_start(part: Any) -> list[Begun]:
@@ -165,6 +178,26 @@ def _start_told(notes: Mapping[str, float], begun_from: Sequence[Named]) -> str:
 
 def _number(notes: Mapping[str, float], name: str) -> str:
     return f"{notes[name]:.4g}" if name in notes else "not a number"
+
+
+def text_told(part: Any) -> str:
+    """Say how well a text is told, and how much of that is owed to the other modalities; "" where none was told."""
+    said = []
+    for notes in notes_of(part, TOLD_ERROR):
+        share = f", {notes[TOLD_SHARE]:.0%} of all that is told" if TOLD_SHARE in notes else ""
+        said.append(
+            "Before the target it learned to tell hidden parts of a text: with an error, over the variance, of "
+            f"{notes[TOLD_ERROR]:.3g}, and of {notes[TOLD_SHUFFLED]:.3g} with the other modalities of another patient. "
+            f"The difference, {notes[TOLD_DIFFERENCE]:.3g} (standard error {notes[TOLD_UNCERTAINTY]:.2g}){share}, is "
+            f"owed to the others; measured on {count(int(notes[TOLD_PATIENTS]), 'patient')}, who also chose the epoch."
+        )
+    return " ".join(said)
+
+
+def adaptation_told(part: Any) -> list[str]:
+    """Say that an encoder was not adapted, where too few training patients had its modality."""
+    said = "No encoder was adapted: too few training patients had the modality that was to be."
+    return [said] if notes_of(part, NOT_ADAPTED) else []
 
 
 def _plain(value: object) -> str:

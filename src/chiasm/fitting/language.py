@@ -1,13 +1,21 @@
-"""Which modality of a cohort is language: named by an option, or the only one that is read from cells of text."""
+"""Which modality of a cohort is language: named by an option, or the only one that is text."""
 
 from __future__ import annotations
 
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.cohort.kinds import CELL, has_form
+from chiasm.cohort.kinds import kind_named
+
+TEXT = "text"
+
+
+def languages(cohort: Cohort) -> list[str]:
+    """Return the modalities that are text, or encoded from it: molecules, proteins and DNA are no language."""
+    kinds = _kinds(cohort)
+    return [name for name, kind in kinds.items() if (own := kind_named(kind)) and TEXT in (own.name, own.like)]
 
 
 def language_of(cohort: Cohort, named: str, option: str, otherwise: str) -> str:
-    """Return the modality of language: the named one, or the only one that is cells, or encoded from them.
+    """Return the modality of language: the named one, or the only one that is text, or encoded from it.
 
     Args:
         named: its name; empty: the only one.
@@ -15,14 +23,17 @@ def language_of(cohort: Cohort, named: str, option: str, otherwise: str) -> str:
         otherwise: which recipe would work without, as the end of the message.
 
     Raises:
-        Unsupported: the named one is not there, or none is named and not exactly one is cells.
+        Unsupported: the named one is not there, or none is named and not exactly one is text.
     """
-    kinds = {
+    names, words = list(_kinds(cohort)), languages(cohort)
+    if named in names or (not named and len(words) == 1):
+        return named or words[0]
+    has = f"'{named}'" if named else "a modality of language, or has several"
+    raise Unsupported(f"the cohort lacks {has}: name one of {', '.join(names)} as `{option}`, or use {otherwise}")
+
+
+def _kinds(cohort: Cohort) -> dict[str, str]:
+    return {
         name: cohort.encodings[name].kind if name in cohort.encodings else cohort.kinds[name]
         for name in cohort.modalities
     }
-    words = [name for name, kind in kinds.items() if has_form(kind, CELL)]
-    if named in kinds or (not named and len(words) == 1):
-        return named or words[0]
-    has = f"'{named}'" if named else "a modality of language, or has several"
-    raise Unsupported(f"the cohort lacks {has}: name one of {', '.join(kinds)} as `{option}`, or use {otherwise}")

@@ -34,6 +34,7 @@ class ToldTrunk(nn.Module):
         text: the modality that is told; empty: none.
         latent_width, depth, heads, dropout: of the trunk, as in `SharedTrunk`.
         decoder_depth: layers of the decoder and of the writer; 0: there are none.
+        rebuilds: whether there is a decoder.
     """
 
     def __init__(
@@ -46,13 +47,14 @@ class ToldTrunk(nn.Module):
         heads: int = 4,
         decoder_depth: int = 1,
         dropout: float = 0.0,
+        rebuilds: bool = True,
     ) -> None:
         super().__init__()
         self.names, self.text = sorted(shapes), text
         self.trunk = SharedTrunk(shapes, latent_width=latent_width, depth=depth, heads=heads, dropout=dropout)
         seen = {name: own for name, own in shapes.items() if name != text}
         told = {name: own for name, own in shapes.items() if name == text}
-        self.decoder = Decoder(seen, latent_width, decoder_depth, heads) if decoder_depth else None
+        self.decoder = Decoder(seen, latent_width, decoder_depth, heads) if decoder_depth and rebuilds else None
         self.writer = Decoder(told, latent_width, decoder_depth, heads) if decoder_depth and told else None
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
@@ -70,23 +72,27 @@ class ToldTrunk(nn.Module):
             visible, asked: `(B, T_m)` bool of each modality; nothing of the text is asked for.
 
         Returns:
-            each modality's tokens, `(B, T_m, width)`, which mean nothing where they were not asked for; the mean of the
+            each modality's tokens, `(B, T_m, width)`, which mean nothing where they were not asked for, none without a
+            decoder; the mean of the
             visible latents `(B, D)`, zeros where there is none; and the trunk's class token `(B, D)`.
         """
-        if self.decoder is None:
+        if self.decoder is None and self.writer is None:
             raise ValueError("without a decoder nothing is rebuilt: give it a layer")
         everybody = next(iter(visible.values())).new_ones(len(next(iter(visible.values()))), len(self.names))
         shown = {name: Tokens(own.values, visible[name] & (name != self.text)) for name, own in tokens.items()}
         hidden, mask = self.trunk.tokenise(shown, everybody)
         first, hidden = self.trunk.reader(hidden, mask)
         lengths = [tokens[name].mask.shape[1] for name in self.names]
-        parts, seen = hidden.split(lengths, 1), self.decoder.names
+        parts, seen = hidden.split(lengths, 1), [name for name in self.names if name != self.text]
         own = {name: part for name, part in zip(self.names, parts, strict=True) if name in seen}
         shared = torch.cat([own[name] for name in seen], 1)
         real = torch.cat([shown[name].mask for name in seen], 1)
+        mean = masked_mean(shared, real)
+        if self.decoder is None:
+            return {}, mean, first
         wanted = torch.cat([asked[name] for name in seen], 1)
         found = self.decoder(shared, [tokens[name].mask.shape[1] for name in seen], real, real | wanted)
-        return found, masked_mean(shared, real), first
+        return found, mean, first
 
     def told(self, text: Tokens, visible: Tensor, asked: Tensor, mean: Tensor) -> Tensor:
         """Tell the tokens of the text `(B, T, width)` that are asked for, from the visible ones and a mean `(B, D)`.

@@ -23,10 +23,11 @@ class MaskedTokens(Objective):
     Args:
         share: share of each patient's tokens that is seen.
         spread: variance of each modality's tokens in the training set, above zero.
+        options: whatever else the training depends on, as text: a checkpoint goes on with the same alone.
     """
 
-    def __init__(self, share: float, spread: Mapping[str, float]) -> None:
-        self.share, self.spread = share, spread
+    def __init__(self, share: float, spread: Mapping[str, float], options: str = "") -> None:
+        self.share, self.spread, self.options = share, spread, options
 
     def __call__(self, network: Network, batch: Batch) -> Computed:
         """Draw, reconstruct and compare."""

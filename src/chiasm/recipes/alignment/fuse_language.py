@@ -30,7 +30,7 @@ class FuseLanguage(AlignedRecipe):
     Args:
         modality, latent_width, share, temperature, tune: as in `AlignedRecipe`.
         dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`.
-        anchor: the modality of language; empty: the only one that is cells, or encoded from them.
+        anchor: the modality of language; empty: the only one that is text, or encoded from it.
     """
 
     anchor: str = ""

@@ -105,7 +105,7 @@ class BmMaeRecipe(WarmRecipe):
         if not self.reconstructs(data):
             return (target,)
         masked = replace(self.training_options, epochs=self.base_epochs, modality_dropout=0.0)
-        objective = MaskedTokens(self.seen, spreads(data))
+        objective = MaskedTokens(self.seen, spreads(data), f"heads={self.heads}, dropout={self.dropout}")
         return Phase(masked, objective, trainable=_of_fusion, name="reconstruct"), target
 
 
