@@ -135,6 +135,20 @@ def test_modalities_that_no_pairs_connect_are_not_compared(name: str) -> None:
         classify(alone.predictor.space, cohort, cohort, "c", {"x": "1", "y": "2"})
 
 
+@pytest.mark.parametrize("name", ["clip-pairs", "mirror"])
+def test_the_target_teaches_a_modality_that_one_patient_alone_has_with_another(name: str) -> None:
+    pairs = (*((0, 1),) * 20, *((2,),) * 19, (0, 2))  # two patients of eighty have the first and the last
+    recipe = small(name, **({"retention": 0.0} if name == "mirror" else {}))
+    data = prepare(trainable(chained(("a", "b", "c"), pairs), 0, None, "cpu"))
+    for held_out, taught in (([], [False, False, False]), ([39], [False, False, True])):
+        data.held_out[:] = np.isin(np.arange(80), held_out)
+        target = recipe.phases(data)[1]
+        assert [target.trainable(f"fusion.projectors.{m}.x") for m in range(3)] == taught
+    data.held_out[:] = ~np.isin(np.arange(80), [39, *np.flatnonzero(~data.present[:, :2].any(1))])
+    assert [phase.name for phase in recipe.phases(data)] == ["target"]  # one pair is nothing to align
+    assert recipe.idle(data)
+
+
 def test_a_space_that_the_target_has_moved_is_none() -> None:
     cohort = paired(40).with_modalities(["image", "labs"])
     found = small("clip-pairs", tune=True).fit(cohort, seed=0)

@@ -104,9 +104,15 @@ class AlignedRecipe(NetworkRecipe):
         _, groups = connected_components(own.T @ own > 1, directed=False)
         return {name: int(group) for name, group in zip(data.cohort.modalities, groups, strict=True)}
 
+    def met(self, data: Prepared) -> NDArray[np.bool_]:
+        """Return the modalities `(M,)` of which the first phase learns; here those that pairs connect to another."""
+        groups = list(self.connected(data).values())
+        return np.array([groups.count(group) > 1 for group in groups])
+
     def idle(self, data: Prepared) -> tuple[str, ...]:
         """Return the beginnings of names, below `within`, of parameters that no phase trains on these patients."""
-        return () if self.paired(data).any() else ("log_scale", "stand_ins")
+        groups = self.connected(data)
+        return () if len(set(groups.values())) < len(groups) else ("log_scale", "stand_ins")
 
     def trained(
         self, training: Training, data: Prepared, design: Design, network: Network
@@ -128,14 +134,13 @@ class AlignedRecipe(NetworkRecipe):
 
     def phases(self, data: Prepared) -> tuple[Phase, ...]:
         """Return the alignment and the training on the target, or the latter alone where there is nothing to align."""
-        options, learners = self.training_options, self.learners(data)
-        if not learners.any():
+        options, met = self.training_options, self.met(data)
+        if not met.any():
             return (Phase(options, name="target"),)
         own = min(max(round(self.epochs * self.share), 1), self.epochs - 1)
         align = replace(options, epochs=own, modality_dropout=0.0)
-        # The first phase learns nothing of a modality that none of them has.
-        met = np.asarray(data.present[learners].any(0)).tolist()
-        alone = tuple(own for m, some in enumerate(met) if not some for own in self.makers(data, m))
+        # The target teaches what the first phase does not.
+        alone = tuple(own for m in np.flatnonzero(~met) for own in self.makers(data, int(m)))
         readers = ("head.", f"{self.within}maps.")  # all other parameters make the vectors that these read
 
         def reads(name: str) -> bool:

@@ -88,6 +88,10 @@ class MirrorRecipe(AlignedRecipe):
         """Return the patients of the first phase: all who are trained on, where retention needs no second modality."""
         return np.asarray(~data.held_out) if self.retention else super().learners(data)
 
+    def met(self, data: Prepared) -> NDArray[np.bool_]:
+        """Return the modalities `(M,)` of which the first phase learns: with retention all that a learner has."""
+        return np.asarray(data.present[self.learners(data)].any(0)) if self.retention else super().met(data)
+
     def idle(self, data: Prepared) -> tuple[str, ...]:
         """Return the names' beginnings also of styles that nobody has two modalities to compare, or nobody to learn."""
         idle = super().idle(data)
