@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import chiasm
 from adapted_cohorts import network_of, stopped_after
 from chiasm.encoders.frozen import hash_state
 from chiasm.fitting.base import trainable
+from chiasm.fitting.card import card_of
 from chiasm.fitting.neural import new_head
 from chiasm.fitting.space import space_of
 from chiasm.recipes.adaptation.more import AdaptedVectors, MoreDesign
@@ -155,8 +157,32 @@ def test_which_network_is_adapted_has_to_be_clear(places: Any, triple: chiasm.Co
         make_recipe(QUICK).supports(two)
     with pytest.raises(chiasm.Unsupported, match="'ecg' has no network to adapt"):
         make_recipe(QUICK + ",adapt=ecg").supports(two)
+    with pytest.raises(chiasm.Unsupported, match="the cohort has no modality 'scan': name one of letter, note"):
+        make_recipe(QUICK + ",adapt=scan").supports(two)
+    with pytest.raises(chiasm.Unsupported, match="'letter' is not read by the form of 'note' alone: name one of note"):
+        make_recipe(QUICK + ",adapt=letter,modality=note").supports(two)
     named = make_recipe(QUICK + ",adapt=letter")
     named.supports(two)
     assert list(named.adapted(two)) == ["letter"] and list(make_recipe(QUICK).adapted(triple)) == ["note"]
     with pytest.raises(chiasm.Unsupported, match="no modality has an encoder with a network"):
         make_recipe("more").supports(triple.with_modalities(["ecg", "labs"]))
+
+
+def test_a_fold_adapts_the_modality_of_the_whole_cohort_or_none(places: Any) -> None:
+    two = triples(places, 48, second=True)
+    scarce = two.without("letter", two.rows_of("letter")[5:])
+    recipe = make_recipe(QUICK + ",adapt=letter")
+    for own, adapted in ((two, True), (scarce, False)):
+        model = recipe.fit(own, seed=0)
+        network = network_of(model)
+        assert model.recipe == recipe.name and list(network.design.trunks) == ["letter"] * adapted
+        assert ("No encoder was adapted" in card_of(model)) is not adapted
+    kinds = {name: "bag" if name == "letter" else kind for name, kind in two.kinds.items()}
+    image = replace(
+        two, kinds=kinds, encodings={**two.encodings, "letter": replace(two.encodings["letter"], kind="image")}
+    )
+    few = image.without("note", image.rows_of("note")[5:])
+    silent = make_recipe(QUICK)
+    assert list(silent.adapted(image)) == ["note"]
+    model = silent.fit(few, seed=0)
+    assert not network_of(model).design.trunks and model.recipe == silent.name

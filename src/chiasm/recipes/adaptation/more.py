@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import ClassVar, cast
 
 import torch
@@ -12,11 +13,13 @@ from torch import Tensor
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.cohort.kinds import CELL, has_form
 from chiasm.compute.isolation import seeded
 from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
 from chiasm.fitting.base import Training
-from chiasm.fitting.neural import Prepared, Shapes, build, check_size, new_head
+from chiasm.fitting.card import NOT_ADAPTED
+from chiasm.fitting.language import languages
+from chiasm.fitting.model import FittedModel
+from chiasm.fitting.neural import NetworkPredictor, Prepared, Shapes, build, check_size, new_head
 from chiasm.fitting.row import Row
 from chiasm.fusion.aligned import AlignedModalities
 from chiasm.heads.response import Response
@@ -25,6 +28,7 @@ from chiasm.protocols import Fused, Predictor
 from chiasm.recipes.adaptation import ROWS
 from chiasm.recipes.adaptation.adapted_fusion import Adaptation, AdaptedFusion, made_widths
 from chiasm.recipes.adaptation.lora import LoRARecipe
+from chiasm.recipes.adaptation.trunks import with_network
 from chiasm.recipes.alignment.aligned import AlignedRecipe
 from chiasm.tokens import Tokens
 from chiasm.training import Network
@@ -91,8 +95,8 @@ class More(AlignedRecipe, LoRARecipe):
         modality, latent_width, share, temperature, tune: as in `AlignedRecipe`; `tune` trains the update on the target
             too.
         rank, alpha, where: as in `LoRARecipe`.
-        adapt: the modality whose network is adapted; empty: the only one of language, or else the only one that has a
-            network. The others enter by their tokens.
+        adapt: the modality whose network is adapted; empty: the only one that is text, or else the only one that has a
+            network, of the whole cohort. The others enter by their tokens.
         dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`.
     """
 
@@ -108,20 +112,44 @@ class More(AlignedRecipe, LoRARecipe):
 
     row: ClassVar[Row] = ROWS["more"]
 
+    def to_adapt(self, cohort: Cohort) -> str:
+        """Return the modality whose encoder is adapted; empty where it is not clear which."""
+        found = with_network(cohort)
+        words = [name for name in languages(cohort) if name in found]
+        return self.adapt or next((own[0] for own in (words, found) if len(own) == 1), "")
+
     def adapted(self, cohort: Cohort) -> dict[str, InputsAsTheyAre]:
         """Return the one modality whose network runs in training; none where it is not clear which."""
-        found = super().adapted(cohort)
-        words = [name for name, own in found.items() if has_form(own.kind, CELL)]
-        name = self.adapt or next((own[0] for own in (words, list(found)) if len(own) == 1), "")
+        found, name = super().adapted(cohort), self.to_adapt(cohort)
         return {name: found[name]} if name in found else {}
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` also if the modality to adapt has no network, or none is named and several have."""
-        found = list(super().adapted(self.read(cohort)))
-        if found and not self.adapted(self.read(cohort)):
-            lacking = f"'{self.adapt}' has no network to adapt" if self.adapt else "several modalities have a network"
+        read = self.read(cohort)
+        found = list(super().adapted(read))
+        if found and not self.adapted(read):
+            if not self.adapt:
+                lacking = "several modalities have a network"
+            elif self.adapt not in cohort.modalities:
+                lacking = f"the cohort has no modality '{self.adapt}'"
+            elif self.adapt not in read.modalities:
+                lacking = f"'{self.adapt}' is not read by the form of '{self.modality}' alone"
+            else:
+                lacking = f"'{self.adapt}' has no network to adapt"
             raise Unsupported(f"{lacking}: name one of {', '.join(found)} as `adapt`, or use lora, which adapts all")
         super().supports(cohort)
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+        """Fit as `BaseRecipe.fit`; the modality to adapt is that of the whole cohort, also where hardly anybody has it.
+
+        Where fewer than ten of the patients to learn from have it, no other is adapted in its place: none is, and the
+        model's card says so.
+        """
+        name = self.to_adapt(self.read(cohort))
+        if name == self.adapt:
+            return super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device)
+        model = replace(self, adapt=name).fit(cohort, seed=seed, checkpoint=checkpoint, device=device)
+        return replace(model, recipe=self.name)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Create the network, align, train on the target and calibrate."""
@@ -130,7 +158,11 @@ class More(AlignedRecipe, LoRARecipe):
         make = partial(design.around, trunks, data.shapes, self.dropout)
         head = new_head(training, self.latent_width, seeded(training.seed, "head"))
         network = Network(build(make, seeded(training.seed, "fusion")), head)
-        return self.trained(training, data, design, network)
+        predictor, response = self.trained(training, data, design, network)
+        if found.trunks:
+            return predictor, response
+        assert isinstance(predictor, NetworkPredictor)  # what `finish` makes
+        return replace(predictor, notes=predictor.notes | {NOT_ADAPTED: 1.0}), response
 
     def makers(self, data: Prepared, m: int) -> tuple[str, ...]:
         """Return the beginnings of names also of the update, for the modality that it is of."""

@@ -15,6 +15,11 @@ from chiasm.protocols import Encoder
 from chiasm.tokens import Packed
 
 
+def with_network(cohort: Cohort) -> list[str]:
+    """Return the modalities whose encoder inputs are kept, whether or not a patient here has them."""
+    return [name for name in cohort.modalities if cohort.inputs(name) is not None and name in cohort.encodings]
+
+
 def adapted_modalities(cohort: Cohort) -> dict[str, InputsAsTheyAre]:
     """Return the modalities whose encoder inputs are kept, each with the encoder that rebuilds its network."""
     found = {}
