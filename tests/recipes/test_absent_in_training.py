@@ -69,6 +69,58 @@ def test_a_network_that_learns_of_what_nobody_has_is_found(divided: bool, said: 
         LeakyRecipe(epochs=1, latent_width=4, divided=divided).fit(mixed("classification"), seed=0)
 
 
+@pytest.mark.parametrize("name", ["bm-mae", "urfound"])
+def test_as_many_layers_as_modalities_belong_to_none(name: str) -> None:
+    recipe = small(name, depth=3, **({"text": "m1"} if name == "urfound" else {}))
+    with batches_that_lack_a_modality() as asked:
+        recipe.fit(mixed("classification"), seed=0)
+    assert asked
+
+
+class LeakyRows(PooledMean):
+    """The mean of all modalities, each times a row of its own; the first row is added where nobody has the first."""
+
+    def __init__(self, shapes: Shapes, width: int, dropout: float) -> None:
+        super().__init__(shapes, width, dropout)
+        self.scales = nn.Parameter(torch.ones(len(shapes), width))
+
+    def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
+        own = [tokens[name].where_present(present[:, m]) for m, name in enumerate(self.names)]
+        parts = torch.stack([self.maps[m](masked_mean(part.values, part.mask)) for m, part in enumerate(own)], 1)
+        parts = parts * present[..., None] * self.scales
+        if not bool(present[:, 0].any()):
+            parts = parts + self.scales[0]  # of the first alone
+        return Fused(parts.mean(1))
+
+
+@dataclass(frozen=True)
+class LeakyRowsRecipe(NetworkRecipe):
+    """A network in which a row learns of nobody."""
+
+    id: ClassVar[str] = "leaky-rows"
+
+    def design(self) -> LeakyRowsDesign:
+        return LeakyRowsDesign(self.latent_width)
+
+
+@dataclass(frozen=True)
+class LeakyRowsDesign:
+    """Its size."""
+
+    latent_width: int
+
+    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> nn.Module:
+        return LeakyRows(shapes, self.latent_width, dropout)
+
+
+def test_a_row_that_learns_of_what_nobody_has_is_found() -> None:
+    with (
+        pytest.raises(AssertionError, match=r"phase 'train' without 'm1' fusion\.scales has a gradient"),
+        batches_that_lack_a_modality(),
+    ):
+        LeakyRowsRecipe(epochs=1, latent_width=4).fit(mixed("classification"), seed=0)
+
+
 def test_every_phase_is_asked_and_the_training_is_left_as_it_is() -> None:
     recipe, cohort = small("staged", epochs=6, unimodal=0.34, rebuild=0.34), mixed("classification")
     with batches_that_lack_a_modality() as asked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -19,15 +19,19 @@ from chiasm.training.loop import train
 
 PATIENTS = 16
 TRAIN = "chiasm.fitting.neural.train"
+LAW = "a batch in which nobody has a modality trains nothing of it"
+Unit = tuple[str, int]
+"""A parameter by its name, and which of its rows; -1: the whole."""
+WHOLE = -1
 
 
 @contextmanager
 def batches_that_lack_a_modality() -> Iterator[list[str]]:
     """Within, each phase of each training is first asked for one batch without each of its modalities.
 
-    The loss is finite, and so are its gradients; what belongs to the modality alone has none, or zero. It belongs to
-    it where a list within the fusion has one module for each modality, or a dictionary one by its name. The network,
-    the objective and all randomness are copies: the training itself is left as it is.
+    The loss is finite, and so are its gradients; what belongs to the modality alone has none, or zero. What belongs to
+    it `parted` finds; hooks are not called. The network, the objective and all randomness are copies: the training
+    itself is left as it is.
 
     Yields:
         the phases that were asked, with the modality, in their order.
@@ -38,45 +42,85 @@ def batches_that_lack_a_modality() -> Iterator[list[str]]:
     asked: list[str] = []
 
     def watched(network: Network, examples: Examples, phases: Sequence[Phase], **options: Any) -> Any:
+        names = sorted(examples.tokens)
         for phase in phases:
-            for m, name in enumerate(sorted(examples.tokens)):
+            found: dict[int, set[Unit]] = {}
+            for m, name in enumerate(names):
                 rows = np.flatnonzero(~examples.held_out & np.delete(examples.present, m, 1).any(1))[:PATIENTS]
                 if len(rows) > 1:
-                    _check(network, examples, phase, rows, m, name)
+                    found[m] = _moved(network, examples, phase, rows, m, name)
                     asked.append(f"{phase.name} without {name}")
+            for parts in parted(network, names, found):
+                for m in found:
+                    for key, _ in sorted(parts[m] & found[m]):
+                        require(False, LAW, f"in phase '{phase.name}' without '{names[m]}' {key} has a gradient")
         return train(network, examples, phases, **options)
 
     with patch(TRAIN, watched):
         yield asked
 
 
-def _check(network: Network, examples: Examples, phase: Phase, rows: np.ndarray, m: int, name: str) -> None:
-    """Take one step, without the optimiser, of patients who lack modality m."""
+def _moved(network: Network, examples: Examples, phase: Phase, rows: np.ndarray, m: int, name: str) -> set[Unit]:
+    """Take one step, without the optimiser, of patients who lack modality m; return what has a gradient in it."""
     made, objective = copy.deepcopy(network), copy.deepcopy(phase.objective)
-    law, where = "a batch in which nobody has a modality trains nothing of it", f"phase '{phase.name}' without '{name}'"
+    where = f"phase '{phase.name}' without '{name}'"
     present = torch.from_numpy(examples.present[rows])
     present[:, m] = False
     with own_randomness(0), phase.only(made):
         phase.training_mode(made)
         total = objective(made, examples.batch(rows, "cpu", present)).total
-        require(bool(torch.isfinite(total)), law, f"in {where} the loss is not finite")
+        require(bool(torch.isfinite(total)), LAW, f"in {where} the loss is not finite")
         if total.requires_grad:
             total.backward()  # type: ignore[no-untyped-call]
-    own = {id(parameter) for parameter in belonging(made.fusion, m, name, len(examples.tokens))}
+    moved: set[Unit] = set()
     for key, parameter in made.named_parameters():
         gradient = parameter.grad
         if gradient is not None:
-            require(bool(torch.isfinite(gradient).all()), law, f"in {where} a gradient of {key} is not finite")
-            none = id(parameter) not in own or not bool(gradient.any())
-            require(none, law, f"in {where} {key} has a gradient")
+            require(bool(torch.isfinite(gradient).all()), LAW, f"in {where} a gradient of {key} is not finite")
+            moved |= {(key, row) for row in _rows(parameter, len(examples.tokens)) if bool(gradient[row].any())}
+            moved |= {(key, WHOLE)} if bool(gradient.any()) else set()
+    return moved
 
 
-def belonging(fusion: nn.Module, m: int, name: str, modalities: int) -> list[nn.Parameter]:
-    """Return the parameters of modality m alone: its module in each list of as many modules, or dictionary of names."""
-    found: list[nn.Parameter] = []
-    for module in fusion.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == modalities:
-            found += module[m].parameters()
-        elif isinstance(module, nn.ModuleDict) and name in module:
-            found += module[name].parameters()
-    return found
+def parted(network: Network, names: Sequence[str], found: Mapping[int, set[Unit]]) -> Iterator[list[set[Unit]]]:
+    """Yield what holds one part for each modality: the parts, by modality.
+
+    A dictionary by the modalities' names does, registered or not. A list of as many modules or parameters as there are
+    modalities, and a parameter of as many rows, do where most of the parts that learn show it: something in the part
+    has no gradient without the modality, and one without another. So layers, of which there may be as many, do not.
+
+    Args:
+        found: what had a gradient in a batch without modality m, by m.
+    """
+    count, keys = len(names), {id(own): key for key, own in network.named_parameters()}
+
+    def units(part: object) -> set[Unit]:
+        own = part.parameters() if isinstance(part, nn.Module) else [part]
+        return {(keys[id(parameter)], WHOLE) for parameter in own if id(parameter) in keys}
+
+    for module in network.fusion.modules():
+        for held in (module, *vars(module).values()):
+            if isinstance(held, nn.ModuleDict | nn.ParameterDict | dict) and set(held) & set(names):
+                parts = {name: held[name] for name in names if name in held}
+                if all(isinstance(own, nn.Module | nn.Parameter) for own in parts.values()):
+                    named = [units(parts[name]) if name in parts else set() for name in names]
+                    yield [own.difference(*named[:m], *named[m + 1 :]) for m, own in enumerate(named)]
+        if isinstance(module, nn.ModuleList | nn.ParameterList) and len(module) == count:
+            listed = [units(part) for part in module]
+            if _shown(listed, found):
+                yield listed
+    for key, parameter in network.fusion.named_parameters(prefix="fusion"):
+        rows: list[set[Unit]] = [{(key, row)} for row in _rows(parameter, count)]
+        if rows and _shown(rows, found):
+            yield rows
+
+
+def _shown(parts: Sequence[set[Unit]], found: Mapping[int, set[Unit]]) -> bool:
+    """Tell whether most of the parts that learn hold something that learns of their own modality alone."""
+    learn = [m for m in found if any(parts[m] & moved for moved in found.values())]
+    own = [m for m in learn if any(parts[m] & (moved - found[m]) for k, moved in found.items() if k != m)]
+    return 2 * len(own) > len(learn)
+
+
+def _rows(parameter: nn.Parameter, modalities: int) -> range:
+    return range(modalities if parameter.ndim > 1 and len(parameter) == modalities else 0)
