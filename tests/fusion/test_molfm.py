@@ -14,6 +14,7 @@ from chiasm.fusion.molfm import Molfm
 from chiasm.recipes.alignment import molfm_losses
 from chiasm.testing import check_fusion
 from chiasm.tokens import Tokens
+from molecule_cohorts import CHAINS, GROUPS, WORDS, Words
 
 SHAPES = {"a": (9, 0), "b": (5, 0), "c": (2, 3), "~k": (1, 1)}
 NEAR = torch.tensor([[1, -1], [0, 2], [1, -1], [-1, -1]])
@@ -136,3 +137,32 @@ def test_another_molecule_is_a_graph_too() -> None:
             for own in (other.values, values)
         ]
     assert torch.equal(*found)
+
+
+@pytest.mark.parametrize(("steps", "least"), [(120, 0.6), pytest.param(180, 0.75, marks=pytest.mark.nightly)])
+def test_pairs_of_toys_are_told_from_others_above_chance(steps: int, least: float) -> None:
+    """The molecules that are asked are other ones than those trained on; half would be right by chance."""
+    pytest.importorskip("rdkit.Chem")
+    torch.manual_seed(0)
+    fusion = Molfm(
+        {"drug": (WIDTH, 0), "note": (len(WORDS), 0)}, structure="drug", text="note", knowledge="", atom=ATOM,
+        neighbours=torch.zeros(0, 4, dtype=torch.int64), relations=0, latent_width=32, heads=2, layers=2,
+    )  # fmt: skip
+
+    def read(chains: tuple[str, ...]) -> dict[str, Tokens]:
+        written, said = zip(*((own + GROUPS[group], f"the {group}") for own in chains for group in GROUPS), strict=True)
+        return {"drug": AtomsAndBonds().encode(written), "note": Words().encode(said)}
+
+    optimiser, generator = torch.optim.AdamW(fusion.parameters(), 3e-3), torch.Generator().manual_seed(0)
+    tokens, here = read(CHAINS[:2]), torch.ones(2 * len(GROUPS), 2, dtype=torch.bool)
+    for _ in range(steps):
+        loss = sum(molfm_losses.paired_losses(fusion, fusion(tokens, here), generator).values())
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[union-attr]
+        optimiser.step()
+    rows = torch.arange(2 * len(GROUPS))
+    with torch.no_grad():
+        extras = fusion.eval()(read(CHAINS[2:4]), here).extras
+        likely = torch.stack([fusion.matched(extras, rows, rows.roll(k)) for k in range(len(GROUPS))], 1)
+    right = (likely[:, 0] > 0).float().mean() + (likely[:, 1:] < 0).float().mean()
+    assert float(right) / 2 > least

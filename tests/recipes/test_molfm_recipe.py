@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -22,7 +23,7 @@ from chiasm.objectives.knowledge import distance, is_known, keys
 from chiasm.recipes.alignment.molfm import MolfmRecipe, neighbours_of
 from chiasm.report.sides import knowledge_sentences
 from chiasm.testing import check_recipe
-from chiasm.training import Phase
+from chiasm.training import Phase, checkpoint
 from chiasm.training.batches import presence, take
 from chiasm.training.unlabelled import Unlabelled
 from molecule_cohorts import ENTRY, told_parts
@@ -72,7 +73,7 @@ def trained(n: int, epochs: int) -> tuple[Any, Cohort]:
 def test_pairs_that_were_not_trained_on_are_matched_and_found_above_chance(
     n: int, epochs: int, matched: float, found: float
 ) -> None:
-    """Half of the pairs would be matched by chance, and a sixth found; by day there is too little for the former."""
+    """Half of the pairs would be matched by chance, and a sixth found; the former by day in the fusion's test."""
     model, new = trained(n, epochs)
     predictor = model.predictor
     fusion = cast(Molfm, predictor.network().fusion)
@@ -137,6 +138,32 @@ def test_a_form_of_one_modality_reads_the_knowledge_too_and_says_so() -> None:
     )
     rows = [{"name": name, "side": "single", "family": "", "reads_knowledge": name == "b"} for name in "abc"]
     assert "'b'" in knowledge_sentences(rows)[0] and knowledge_sentences(rows[:1]) == []
+
+
+class Stopped(BaseException):
+    """The power went off."""
+
+
+@pytest.mark.nightly
+def test_stopped_within_the_first_phase_and_resumed_equals_uninterrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, whole = small("molfm", layers=1, epochs=6), cohort()
+    expected, save, seen = recipe.fit(whole, seed=0), checkpoint.save_checkpoint, list[Any]()
+
+    def stops(path: Path, state: Any) -> None:
+        save(path, state)
+        seen.append(state)
+        if len(seen) == 2:
+            raise Stopped
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(checkpoint, "save_checkpoint", stops)
+        recipe.fit(whole, seed=0, checkpoint=tmp_path)
+    assert not seen[-1]["finished"], "it was stopped within the first phase"
+    torch.manual_seed(5)  # whatever the next process draws before it resumes
+    resumed = recipe.fit(whole, seed=0, checkpoint=tmp_path)
+    assert resumed.predict(whole).equals(expected.predict(whole))
 
 
 def test_a_training_does_not_go_on_with_other_triples() -> None:
