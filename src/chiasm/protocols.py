@@ -85,7 +85,7 @@ class Recipe(Protocol):
 
     These members are all that is needed. What a recipe may declare beyond them is one protocol each, below, with what
     is assumed of a recipe that does not declare it: `NamesModalities`, `NamesReads`, `NamesForms`, `ReadsPresence`,
-    `SelectsSettings`, `CountsSettings`, `Borrows`, `NamesAgainst`, `BringsAgainst`, `ReadsInputs`.
+    `ReadsKnowledge`, `SelectsSettings`, `CountsSettings`, `Borrows`, `NamesAgainst`, `BringsAgainst`, `ReadsInputs`.
     """
 
     @property
@@ -165,6 +165,17 @@ class ReadsPresence(Protocol):
 
     @property
     def reads_presence(self) -> bool: ...
+
+
+@runtime_checkable
+class ReadsKnowledge(Protocol):
+    """Protocol of a recipe that says whether it reads what is known of the patients' things; else taken as one not to.
+
+    Its one-modality forms then read it too: what is gained by knowledge is no gain of combining.
+    """
+
+    @property
+    def reads_knowledge(self) -> bool: ...
 
 
 @runtime_checkable

@@ -85,11 +85,11 @@ def test_a_trial_tells_of_its_sources_on_screen_and_page(run: Run, cohorts: tupl
     assert tested == set(trial.outcomes.index) == {f"own{k}" for k in range(40)}
     assert {own["finding"] for own in trial.document["findings"]} == {"partly-shared"}
     assert trial.document["cohort"]["sources"] == [
-        {"name": "lent", "patients": 150, "events": None, "columns": {"a": 2, "b": 3}}
+        {"name": "lent", "patients": 150, "events": None, "columns": {"a": 2, "b": 3}, "path": str(lent)}
     ]
     page = (tmp_path / "run" / "report.html").read_text()
     assert "lent, 150 patients, never scored; shares a (2 columns), b (3 columns)" in page
-    assert "--source lent/cohort.toml" in page and "shares 3 of 4 columns" in page
+    assert f"sources=[&#39;{lent}&#39;]" in page and "shares 3 of 4 columns" in page  # draws have no option
 
 
 def test_wrong_sources_of_a_manifest_are_named(run: Run, cohorts: tuple[Path, Path]) -> None:

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chiasm.cohort import Cohort
-from chiasm.protocols import CountsSettings, NamesForms, NamesModalities, NamesReads, ReadsPresence, SelectsSettings
+from chiasm.protocols import (
+    CountsSettings,
+    NamesForms,
+    NamesModalities,
+    NamesReads,
+    ReadsKnowledge,
+    ReadsPresence,
+    SelectsSettings,
+)
 
 SINGLE, COMBINED, ASIDE, REFERENCE = "single", "combined", "aside", "reference"
 """One modality or presence alone; two or more modalities; shown without a vote; built by the trial, never selected."""
@@ -54,7 +62,7 @@ def reads_presence(recipe: Any) -> bool:
 
 def reads_knowledge(recipe: Any, cohort: Cohort) -> bool:
     """True if the recipe reads what is known of the patients' things, beside the modalities; its forms then do too."""
-    return cohort.knowledge is not None and bool(getattr(recipe, "reads_knowledge", False))
+    return cohort.knowledge is not None and isinstance(recipe, ReadsKnowledge) and bool(recipe.reads_knowledge)
 
 
 def settings_of(recipe: Any, cohort: Cohort | None = None) -> int:

@@ -16,6 +16,7 @@ from chiasm.compute.isolation import own_randomness
 from chiasm.testing.laws import require
 from chiasm.training import Examples, Network, Phase
 from chiasm.training.loop import train
+from chiasm.training.objective import PENALTY
 
 PATIENTS = 16
 TRAIN = "chiasm.fitting.neural.train"
@@ -30,8 +31,8 @@ def batches_that_lack_a_modality() -> Iterator[list[str]]:
     """Within, each phase of each training is first asked for one batch without each of its modalities.
 
     The loss is finite, and so are its gradients; what belongs to the modality alone has none, or zero. What belongs to
-    it `parted` finds; hooks are not called. The network, the objective and all randomness are copies: the training
-    itself is left as it is.
+    it `parted` finds; hooks are not called, and a penalty of weights, which reads no patient, is left out. The network,
+    the objective and all randomness are copies: the training itself is left as it is.
 
     Yields:
         the phases that were asked, with the modality, in their order.
@@ -62,13 +63,14 @@ def batches_that_lack_a_modality() -> Iterator[list[str]]:
 
 def _moved(network: Network, examples: Examples, phase: Phase, rows: np.ndarray, m: int, name: str) -> set[Unit]:
     """Take one step, without the optimiser, of patients who lack modality m; return what has a gradient in it."""
-    made, objective = copy.deepcopy(network), copy.deepcopy(phase.objective)
+    made, objective = copy.deepcopy((network, phase.objective))  # together: an objective may know the network's parts
     where = f"phase '{phase.name}' without '{name}'"
     present = torch.from_numpy(examples.present[rows])
     present[:, m] = False
     with own_randomness(0), phase.only(made):
         phase.training_mode(made)
-        total = objective(made, examples.batch(rows, "cpu", present)).total
+        computed = objective(made, examples.batch(rows, "cpu", present))
+        total = sum((own for name, own in computed.losses.items() if not name.startswith(PENALTY)), torch.zeros(()))
         require(bool(torch.isfinite(total)), LAW, f"in {where} the loss is not finite")
         if total.requires_grad:
             total.backward()  # type: ignore[no-untyped-call]

@@ -15,6 +15,9 @@ from chiasm.protocols import Fused
 from chiasm.training.examples import Batch, TargetTensors
 from chiasm.training.network import Network
 
+PENALTY = "penalty of "
+"""How the name of a term begins that reads weights alone, and no patient."""
+
 
 @dataclass(frozen=True)
 class Computed:

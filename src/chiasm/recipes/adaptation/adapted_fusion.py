@@ -17,6 +17,7 @@ from chiasm.fusion.pooled import PooledMean
 from chiasm.protocols import Fused
 from chiasm.tokens import Tokens
 from chiasm.training import Batch, Network, Objective
+from chiasm.training.objective import PENALTY
 
 Penalty = Callable[[Any], Tensor]
 
@@ -113,7 +114,7 @@ class Penalised(Objective):
     def losses(self, network: Network, batch: Batch, link: Tensor, fused: Fused) -> dict[str, Tensor]:
         """Return the head's mean loss, and the penalty of each modality."""
         attached = cast(AdaptedFusion, network.fusion).attached
-        penalties = {f"penalty of {name}": self.penalty(own) for name, own in attached.items()}
+        penalties = {f"{PENALTY}{name}": self.penalty(own) for name, own in attached.items()}
         return {**super().losses(network, batch, link, fused), **penalties}
 
 
