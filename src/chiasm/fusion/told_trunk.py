@@ -73,8 +73,8 @@ class ToldTrunk(nn.Module):
 
         Returns:
             each modality's tokens, `(B, T_m, width)`, which mean nothing where they were not asked for, none without a
-            decoder; the mean of the
-            visible latents `(B, D)`, zeros where there is none; and the trunk's class token `(B, D)`.
+            decoder; the mean of the visible latents `(B, D)`, zeros where there is none; and the trunk's class token
+            `(B, D)`.
         """
         if self.decoder is None and self.writer is None:
             raise ValueError("without a decoder nothing is rebuilt: give it a layer")

@@ -119,7 +119,8 @@ def knowledge_sentences(rows: Sequence[Row]) -> list[str]:
     readers = [f"'{row['name']}'" for row in rows if row.get("reads_knowledge") and side_of(row) != REFERENCE]
     if not readers:
         return []
+    read = "reads" if len(readers) == 1 else "read"
     return [
-        f"Knowledge: {listing(readers)} read what the triples say of a patient beside the modalities, with one of them "
-        "as with several; the others do not."
+        f"Knowledge: {listing(readers)} {read} what the triples say of a patient beside the modalities, with one of "
+        "them as with several; the others do not."
     ]

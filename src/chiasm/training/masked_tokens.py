@@ -12,7 +12,7 @@ from chiasm.fusion.masked_trunk import MaskedTrunk, reconstruction_loss
 from chiasm.protocols import Fused
 from chiasm.training.examples import Batch
 from chiasm.training.network import Network
-from chiasm.training.objective import Computed, Objective
+from chiasm.training.objective import Computed, Objective, mean_over_patients
 
 
 class MaskedTokens(Objective):
@@ -37,11 +37,7 @@ class MaskedTokens(Objective):
     def validation(self, network: Network, batches: Iterable[Batch]) -> float:
         """Return the held-out error, the mean of the batches weighted by their patients."""
         generator = torch.Generator().manual_seed(0)
-        total, count = 0.0, 0
-        for batch in batches:
-            total += float(self._loss(network, batch, generator)[0]) * len(batch)
-            count += len(batch)
-        return total / max(1, count)
+        return mean_over_patients(batches, lambda batch: {"": self._loss(network, batch, generator)[0]})
 
     def _loss(self, network: Network, batch: Batch, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         fusion = network.fusion

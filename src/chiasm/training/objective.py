@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -43,6 +43,15 @@ def upon_offset(network: Network, batch: Batch) -> tuple[Tensor, Fused]:
     """Return the link of a batch, `(B, K)`, with what each patient starts from, and the output of the fusion."""
     link, fused = network(batch.tokens, batch.present)
     return (link if batch.offset is None else link + batch.offset), fused
+
+
+def mean_over_patients(batches: Iterable[Batch], loss: Callable[[Batch], Mapping[str, Tensor]]) -> float:
+    """Return the sum of the terms, averaged over batches by their numbers of patients; zero without a batch."""
+    total, patients = 0.0, 0
+    for batch in batches:
+        total += len(batch) * float(torch.stack(list(loss(batch).values())).sum())
+        patients += len(batch)
+    return total / max(patients, 1)
 
 
 class Objective:

@@ -16,7 +16,7 @@ from chiasm.protocols import Fused
 from chiasm.tokens import Tokens
 from chiasm.training.examples import Batch
 from chiasm.training.network import Network, in_evaluation
-from chiasm.training.objective import Computed, Objective
+from chiasm.training.objective import Computed, Objective, mean_over_patients
 
 TOLD = 0.05
 """Least drop of the error below that of the mean, one, of which a share is said to be owed to the other modalities."""
@@ -45,12 +45,8 @@ class ToldText(Objective):
 
     def validation(self, network: Network, batches: Iterable[Batch]) -> float:
         """Return the held-out sum of the errors, the mean of the batches weighted by their patients."""
-        generator, total, count = torch.Generator().manual_seed(0), 0.0, 0
-        for batch in batches:
-            losses = self.terms(network, batch, generator)[0]
-            total += float(torch.stack(list(losses.values())).sum()) * len(batch)
-            count += len(batch)
-        return total / max(1, count)
+        generator = torch.Generator().manual_seed(0)
+        return mean_over_patients(batches, lambda batch: self.terms(network, batch, generator)[0])
 
     def terms(
         self, network: Network, batch: Batch, generator: torch.Generator | None

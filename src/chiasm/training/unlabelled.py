@@ -11,7 +11,7 @@ from torch import Tensor
 from chiasm.protocols import Fused
 from chiasm.training.examples import Batch
 from chiasm.training.network import Network
-from chiasm.training.objective import Objective, upon_offset
+from chiasm.training.objective import Objective, mean_over_patients, upon_offset
 
 UnlabelledLoss = Callable[[Any, Fused, Tensor, torch.Generator], dict[str, Tensor]]
 """The fusion, its output, `present` `(B, M)` bool and a generator to named scalar terms."""
@@ -37,10 +37,9 @@ class Unlabelled(Objective):
 
     def validation(self, network: Network, batches: Iterable[Batch]) -> float:
         """Return the sum of the terms, averaged over the batches of held-out patients by their sizes."""
-        generator, total, patients = torch.Generator().manual_seed(0), 0.0, 0
-        for batch in batches:
-            _, fused = upon_offset(network, batch)
-            terms = self.loss(network.fusion, fused, batch.present, generator)
-            total += len(batch) * float(torch.stack(list(terms.values())).sum())
-            patients += len(batch)
-        return total / max(patients, 1)
+        generator = torch.Generator().manual_seed(0)
+
+        def terms(batch: Batch) -> dict[str, Tensor]:
+            return self.loss(network.fusion, upon_offset(network, batch)[1], batch.present, generator)
+
+        return mean_over_patients(batches, terms)

@@ -17,6 +17,7 @@ from chiasm.encoders.knowledge import KNOWLEDGE, Entities
 from chiasm.encoders.molecule.bonds import graphs_of
 from chiasm.encoders.molecule.molecules import ATOM
 from chiasm.fitting.base import Training, require_pairs
+from chiasm.fitting.language import languages
 from chiasm.fitting.network_recipe import NetworkRecipe
 from chiasm.fitting.neural import Prepared, Shapes, check_size, check_sizes, new_network, prepare
 from chiasm.fitting.row import Row
@@ -109,7 +110,7 @@ class MolfmRecipe(NetworkRecipe):
         if self.modality:
             return
         require_graph(cohort, "clip-pairs", "late-fusion")
-        roles = [self.one_of("structure", graphs_of(cohort)), self.one_of("text", texts_of(cohort))]
+        roles = [self.one_of("structure", graphs_of(cohort)), self.one_of("text", tuple(languages(cohort)))]
         both = np.asarray(cohort.present[:, [cohort.modalities.index(own) for own in roles]].all(1))
         require_pairs(cohort, of=both, what="structure and text")
         known = cohort.knowledge
@@ -134,7 +135,7 @@ class MolfmRecipe(NetworkRecipe):
 
     def role(self, role: str, cohort: Cohort) -> str:
         """Return the modality of a training set that has a role; empty where it has been left out of it."""
-        found = graphs_of(cohort) if role == "structure" else texts_of(cohort)
+        found = graphs_of(cohort) if role == "structure" else languages(cohort)
         named = self.structure if role == "structure" else self.text
         return named if named in found else found[0] if len(found) == 1 and not named else ""
 
@@ -208,12 +209,6 @@ class MolfmRecipe(NetworkRecipe):
 def of_the_target(name: str) -> bool:
     """Tell if the target trains a parameter: all but those of the losses without it."""
     return not name.startswith(("fusion.pairs.", "fusion.log_scale", "fusion.hidden", "fusion.facts.relations"))
-
-
-def texts_of(cohort: Cohort) -> tuple[str, ...]:
-    """Return the modalities of an encoded cohort that were text."""
-    chosen = cohort.encodings
-    return tuple(own for own in cohort.modalities if own in chosen and chosen[own].kind == "text")
 
 
 def neighbours_of(known: Knowledge, most: int) -> NDArray[np.int64]:
