@@ -17,7 +17,7 @@ from chiasm.fitting.base import trainable
 from chiasm.fitting.neural import fit_network, new_network, prepare
 from chiasm.fitting.residual import Added, ResidualPredictor
 from chiasm.fitting.space import CONNECTED, PAIRED, space_of
-from chiasm.fitting.zero_shot import classify
+from chiasm.fitting.zero_shot import classify, prompted
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing import check_recipe
 from small_recipes import mixed, small
@@ -234,7 +234,7 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(model: Any) -> None:
         model.retrieve(new, query="image", among="labs", k=0)
     with pytest.raises(Unsupported, match="nobody has 'image': there is nothing to ask with"):
         model.retrieve(new.with_modalities(["labs"]), query="image", among="labs")
-    with pytest.raises(Unsupported, match="0 modalities of the model are read from words"):
+    with pytest.raises(Unsupported, match="none of the model's modalities is text: align one"):
         model.classify(new, {"a": "x", "b": "y"})
     with pytest.raises(ValueError, match="cannot be read as 'labs'"):
         model.classify(new, {"a": "x", "b": "y"}, by="labs")
@@ -249,7 +249,7 @@ def test_a_stored_model_finds_the_same(model: Any, tmp_path: Any) -> None:
 
 
 def test_words_that_no_patient_has_name_the_classes() -> None:
-    """Proteins stand for texts: cells that a frozen encoder reads, new ones too."""
+    """Proteins, which are no text, stand for it where they are named: cells that a frozen encoder reads, new ones too."""
     rng, n = np.random.default_rng(0), 90
     ids = [f"p{k:02d}" for k in range(n)]
     rich = rng.random(n) < 0.5
@@ -263,17 +263,34 @@ def test_words_that_no_patient_has_name_the_classes() -> None:
     encoded = chiasm.encode(cohort).cohort
     found = make_recipe("clip-pairs:epochs=30,share=0.9").fit(encoded.subset(np.arange(60)), seed=0)
     new = encoded.subset(np.arange(60, 90))
-    said = found.classify(new, {"base": "K" * 15 + "R" * 15, "acid": ["DE" * 15, "E" * 30]})
+    with pytest.raises(Unsupported, match="none of the model's modalities is text: name one of protein in `by`"):
+        found.classify(new, {"base": "KR", "acid": "DE"})
+    said = found.classify(new, {"base": "K" * 15 + "R" * 15, "acid": ["DE" * 15, "E" * 30]}, by="protein")
     assert list(said.columns) == ["pattern", "p_base", "p_acid"] and set(said["pattern"]) == {"table"}
     np.testing.assert_allclose(said[["p_base", "p_acid"]].sum(1), 1.0)
     right = (said.loc[list(new.ids), "p_base"].to_numpy() > 0.5) == rich[60:]
     assert right.mean() > 0.85
     alone = new.with_modalities(["protein"])
     with pytest.raises(Unsupported, match="30 of 30 patients have none of table"):
-        found.classify(alone, {"base": "KR", "acid": "DE"})
+        found.classify(alone, {"base": "KR", "acid": "DE"}, by="protein")
     for wrong in ({"base": "KR"}, {"base": "KR", "acid": []}, {"base": "KR", "acid": " "}):
         with pytest.raises(ValueError, match="two classes or more"):
-            found.classify(new, wrong)
+            found.classify(new, wrong, by="protein")
+
+
+def test_of_cells_only_text_is_what_prompts_are_written_in_unless_another_is_named() -> None:
+    class Names:
+        """Names of a space's modalities."""
+
+        names = ("drug", "letter", "note", "table")
+
+    kinds = {"drug": "molecule", "letter": "protein", "note": "text", "table": "table"}
+    space: Any = Names()
+    assert prompted(space, kinds, "") == "note" and prompted(space, kinds, "drug") == "drug"
+    with pytest.raises(ValueError, match="cannot be read as 'table': of the model's modalities drug, letter, note can"):
+        prompted(space, kinds, "table")
+    with pytest.raises(Unsupported, match="2 of the model's modalities are text: name one of letter, note in `by`"):
+        prompted(space, {**kinds, "letter": "text"}, "")
 
 
 def test_a_residual_start_keeps_the_space_and_options_out_of_range_are_refused() -> None:

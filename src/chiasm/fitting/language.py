@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.cohort.kinds import kind_named
+from chiasm.cohort.kinds import as_read
 
 TEXT = "text"
 
@@ -11,7 +11,12 @@ TEXT = "text"
 def languages(cohort: Cohort) -> list[str]:
     """Return the modalities that are text, or encoded from it: molecules, proteins and DNA are no language."""
     kinds = _kinds(cohort)
-    return [name for name, kind in kinds.items() if (own := kind_named(kind)) and TEXT in (own.name, own.like)]
+    return [name for name, kind in kinds.items() if is_text(kind)]
+
+
+def is_text(kind: str) -> bool:
+    """True of the kind of modality that is text, and of one whose reader says that it gives the same."""
+    return as_read(kind) == TEXT
 
 
 def language_of(cohort: Cohort, named: str, option: str, otherwise: str) -> str:

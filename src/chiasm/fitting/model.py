@@ -182,11 +182,12 @@ class FittedModel:
         Args:
             cohort: patients, as for `predict`; what they have of the prompts' own modality is not read.
             prompts: class to a text that describes it, or several, whose mean vector is taken.
-            by: the modality that the texts are read as; empty: the only one of cells.
+            by: the modality that they are read as; empty: the only one that is text. A molecule or a sequence stands
+                for a class where a modality of these is named.
 
         Raises:
-            Unsupported: the model's modalities were not aligned, none reads words, or a patient has no other.
-            ValueError: fewer than two classes, a class without text, or `by` is no modality of words.
+            Unsupported: the model's modalities were not aligned, none is text, or a patient has no other.
+            ValueError: fewer than two classes, a class without text, or `by` is no modality of cells.
         """
         space = required_space(self.predictor, self.recipe)
         by = prompted(space, self.kinds, by)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.kinds import CELL, has_form
+from chiasm.fitting.language import is_text
 from chiasm.fitting.space import Space, space_of
 from chiasm.retrieval.neighbours import Neighbours
 
@@ -92,20 +93,24 @@ def retrieve(
 
 
 def prompted(space: Space, kinds: Mapping[str, str], by: str) -> str:
-    """Return the modality that prompts are written in: the named one, or the only one that is cells of text.
+    """Return the modality that prompts are written in: the named one, or the only one that is text.
+
+    A named one may be cells of another kind: a class is then described by a molecule or a sequence.
 
     Raises:
-        Unsupported: there is none, or several and none is named.
-        ValueError: the named one is not of the model, or is no text.
+        Unsupported: none is text, or several are, and none is named.
+        ValueError: the named one is not of the model, or is not read from cells.
     """
-    texts = [name for name in space.names if has_form(kinds[name], CELL)]
-    if by and by not in texts:
+    cells = [name for name in space.names if has_form(kinds[name], CELL)]
+    if by and by not in cells:
         raise ValueError(
-            f"prompts cannot be read as '{by}': of the model's modalities {', '.join(texts) or 'none'} can"
+            f"prompts cannot be read as '{by}': of the model's modalities {', '.join(cells) or 'none'} can"
         )
+    texts = [name for name in cells if is_text(kinds[name])]
     if not by and len(texts) != 1:
-        which = f"name one of {', '.join(texts)} in `by`" if texts else "align a modality of text with the others"
-        raise Unsupported(f"{len(texts)} modalities of the model are read from words: {which}")
+        which = f"name one of {', '.join(texts or cells)} in `by`" if cells else "align one of text with the others"
+        number = "none" if not texts else f"{len(texts)}"
+        raise Unsupported(f"{number} of the model's modalities {'are' if texts else 'is'} text: {which}")
     return by or texts[0]
 
 
