@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.fitting.network_recipe import NetworkRecipe
-from chiasm.fitting.neural import Shapes
+from chiasm.fitting.neural import Prepared, Shapes
 from chiasm.fusion.pooled import PooledMean, masked_mean
 from chiasm.protocols import Fused
 from chiasm.testing.absent import batches_that_lack_a_modality
 from chiasm.tokens import Tokens
+from chiasm.training import Phase
+from chiasm.training.phase import Hook, Step
 from small_recipes import mixed, small
 
 
@@ -119,6 +122,47 @@ def test_a_row_that_learns_of_what_nobody_has_is_found() -> None:
         batches_that_lack_a_modality(),
     ):
         LeakyRowsRecipe(epochs=1, latent_width=4).fit(mixed("classification"), seed=0)
+
+
+@dataclass(frozen=True)
+class MeanDesign:
+    """Size of a network that keeps the law."""
+
+    latent_width: int
+
+    def fusion(self, shapes: Shapes, dropout: float = 0.0) -> nn.Module:
+        return PooledMean(shapes, self.latent_width, dropout)
+
+
+class Shaken(Hook):
+    """Adds a little to every gradient of the fusion, also where nobody taught anything."""
+
+    def __call__(self, step: Step) -> None:
+        for parameter in step.network.fusion.parameters():
+            if parameter.grad is not None:
+                parameter.grad.add_(1e-3)
+
+
+@dataclass(frozen=True)
+class ShakenRecipe(NetworkRecipe):
+    """A network that keeps the law but for its hook."""
+
+    hooked: bool = False
+
+    id: ClassVar[str] = "shaken"
+
+    def design(self) -> MeanDesign:
+        return MeanDesign(self.latent_width)
+
+    def phases(self, data: Prepared) -> tuple[Phase, ...]:
+        return (Phase(self.training_options, hooks=(Shaken(),) if self.hooked else ()),)
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_a_hook_that_moves_what_nobody_has_is_found(hooked: bool) -> None:
+    found = pytest.raises(AssertionError, match=r"phase 'train' without 'm1' fusion\.maps\.0\..* has a gradient")
+    with found if hooked else nullcontext(), batches_that_lack_a_modality():
+        ShakenRecipe(epochs=1, latent_width=4, hooked=hooked).fit(mixed("classification"), seed=0)
 
 
 def test_every_phase_is_asked_and_the_training_is_left_as_it_is() -> None:

@@ -17,6 +17,7 @@ from chiasm.testing.laws import require
 from chiasm.training import Examples, Network, Phase
 from chiasm.training.loop import train
 from chiasm.training.objective import PENALTY
+from chiasm.training.phase import Step
 
 PATIENTS = 16
 TRAIN = "chiasm.fitting.neural.train"
@@ -31,8 +32,8 @@ def batches_that_lack_a_modality() -> Iterator[list[str]]:
     """Within, each phase of each training is first asked for one batch without each of its modalities.
 
     The loss is finite, and so are its gradients; what belongs to the modality alone has none, or zero. What belongs to
-    it `parted` finds; hooks are not called, and a penalty of weights, which reads no patient, is left out. The network,
-    the objective and all randomness are copies: the training itself is left as it is.
+    it `parted` finds, in the gradients as the phase's hooks leave them; a penalty of weights, which reads no patient, is
+    left out. Network, objective, hooks and all randomness are copies: the training itself is left as it is.
 
     Yields:
         the phases that were asked, with the modality, in their order.
@@ -46,14 +47,15 @@ def batches_that_lack_a_modality() -> Iterator[list[str]]:
         names = sorted(examples.tokens)
         for phase in phases:
             found: dict[int, set[Unit]] = {}
+            left: dict[int, set[Unit]] = {}  # what the hooks leave
             for m, name in enumerate(names):
                 rows = np.flatnonzero(~examples.held_out & np.delete(examples.present, m, 1).any(1))[:PATIENTS]
                 if len(rows) > 1:
-                    found[m] = _moved(network, examples, phase, rows, m, name)
+                    found[m], left[m] = _moved(network, examples, phase, rows, m, name)
                     asked.append(f"{phase.name} without {name}")
             for parts in parted(network, names, found):
-                for m in found:
-                    for key, _ in sorted(parts[m] & found[m]):
+                for m in left:
+                    for key, _ in sorted(parts[m] & left[m]):
                         require(False, LAW, f"in phase '{phase.name}' without '{names[m]}' {key} has a gradient")
         return train(network, examples, phases, **options)
 
@@ -61,25 +63,41 @@ def batches_that_lack_a_modality() -> Iterator[list[str]]:
         yield asked
 
 
-def _moved(network: Network, examples: Examples, phase: Phase, rows: np.ndarray, m: int, name: str) -> set[Unit]:
-    """Take one step, without the optimiser, of patients who lack modality m; return what has a gradient in it."""
-    made, objective = copy.deepcopy((network, phase.objective))  # together: an objective may know the network's parts
+def _moved(
+    network: Network, examples: Examples, phase: Phase, rows: np.ndarray, m: int, name: str
+) -> tuple[set[Unit], set[Unit]]:
+    """Take one step, without the optimiser, of patients who lack modality m.
+
+    Returns:
+        What has a gradient in it, and what has one after the hooks.
+    """
+    # together: an objective or a hook may know the network's parts
+    made, objective, hooks = copy.deepcopy((network, phase.objective, phase.hooks))
     where = f"phase '{phase.name}' without '{name}'"
     present = torch.from_numpy(examples.present[rows])
     present[:, m] = False
     with own_randomness(0), phase.only(made):
         phase.training_mode(made)
-        computed = objective(made, examples.batch(rows, "cpu", present))
+        batch = examples.batch(rows, "cpu", present)
+        computed = objective(made, batch)
         total = sum((own for name, own in computed.losses.items() if not name.startswith(PENALTY)), torch.zeros(()))
         require(bool(torch.isfinite(total)), LAW, f"in {where} the loss is not finite")
-        if total.requires_grad:
-            total.backward()  # type: ignore[no-untyped-call]
+        if not total.requires_grad:
+            return set(), set()
+        total.backward()  # type: ignore[no-untyped-call]
+        before = _with_gradient(made, len(examples.tokens), where)
+        for hook in hooks:
+            hook(Step(made, batch, computed, 0))
+        return before, _with_gradient(made, len(examples.tokens), where) if hooks else before
+
+
+def _with_gradient(network: Network, modalities: int, where: str) -> set[Unit]:
     moved: set[Unit] = set()
-    for key, parameter in made.named_parameters():
+    for key, parameter in network.named_parameters():
         gradient = parameter.grad
         if gradient is not None:
             require(bool(torch.isfinite(gradient).all()), LAW, f"in {where} a gradient of {key} is not finite")
-            moved |= {(key, row) for row in _rows(parameter, len(examples.tokens)) if bool(gradient[row].any())}
+            moved |= {(key, row) for row in _rows(parameter, modalities) if bool(gradient[row].any())}
             moved |= {(key, WHOLE)} if bool(gradient.any()) else set()
     return moved
 
@@ -92,7 +110,7 @@ def parted(network: Network, names: Sequence[str], found: Mapping[int, set[Unit]
     has no gradient without the modality, and one without another. So layers, of which there may be as many, do not.
 
     Args:
-        found: what had a gradient in a batch without modality m, by m.
+        found: what had a gradient in a batch without modality m, by m, before hooks.
     """
     count, keys = len(names), {id(own): key for key, own in network.named_parameters()}
 
