@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import torch
 
+from chiasm.cohort import Cohort
 from chiasm.encoders import catalogue
 from chiasm.encoders.frozen import identity_of
 from chiasm.testing.cohorts import Parts, synthetic_parts
@@ -52,6 +54,15 @@ class Words:
 ENTRY = catalogue.Entry("words", ("text",), f"{__name__}:Words", str(len(WORDS)), "MIT", catalogue.NOTHING)
 
 
+class Told(Parts):
+    """Parts whose notes are encoded by their words."""
+
+    def cohort(self) -> Cohort:
+        """Build the cohort as `Parts` does, while the catalogue of encoders has `ENTRY`."""
+        with patch.object(catalogue, "CATALOGUE", (*catalogue.CATALOGUE, ENTRY)):
+            return super().cohort()
+
+
 def molecule_parts(kind: str, n: int, seed: int) -> Parts:
     """`m1`, a table, and `drug`, molecules as graphs; a third lacks either."""
     made = synthetic_parts(kind, n, seed)
@@ -63,19 +74,34 @@ def molecule_parts(kind: str, n: int, seed: int) -> Parts:
     return Parts(made.patients, values, {"drug": "molecule", "m1": "table"}, made.target, encoders={"drug": "bonds"})
 
 
-def told_parts(kind: str, n: int, seed: int) -> Parts:
-    """The same with `note` in place of the table, texts that name the group (encoder `ENTRY`), and triples."""
+def told_parts(kind: str, n: int, seed: int) -> Told:
+    """`drug`, molecules as graphs, `note`, texts that name their group (encoder `ENTRY`), and triples of the groups."""
+    return _told(kind, n, seed, {"drug": np.arange(n) // 4 % 5 != 1, "note": np.arange(n) // 4 % 5 != 0})
+
+
+def whole_parts(kind: str, n: int, seed: int) -> Told:
+    """The same with a table `m1`; every pattern of the three equally often."""
+    code = np.arange(n) // 4 % 7 + 1
+    return _told(kind, n, seed, {name: (code >> bit & 1) == 1 for bit, name in enumerate(("drug", "m1", "note"))})
+
+
+def _told(kind: str, n: int, seed: int, here: Mapping[str, np.ndarray]) -> Told:
     made, rng = synthetic_parts(kind, n, seed), np.random.default_rng(seed + 1)
-    groups, drugs = _molecules(made.patients.index.sort_values(), rng)
-    said = [f"the {group}" for group in groups]
-    notes = pd.DataFrame({"note": said}, index=groups.index)
-    pattern = np.arange(n) // 4 % 5
-    patients = made.patients.assign(compound=groups.reindex(made.patients.index))
-    return replace(
-        made, patients=patients, values={"drug": drugs[pattern != 1], "note": notes[pattern != 0]},
-        kinds={"drug": "molecule", "note": "text"}, encoders={"drug": "bonds", "note": "words"},
-        knowledge=(triples(), "compound"),
-    )  # fmt: skip
+    ids = made.patients.index.sort_values()
+    groups, drugs = _molecules(ids, rng)
+    every = {
+        "drug": drugs, "note": pd.DataFrame({"note": [f"the {group}" for group in groups]}, index=groups.index),
+        "m1": pd.DataFrame(rng.normal(size=(n, 2)), index=ids, columns=["a", "b"]),
+    }  # fmt: skip
+    kinds = {"drug": "molecule", "note": "text", "m1": "table"}
+    changed = {
+        "patients": made.patients.assign(compound=groups.reindex(made.patients.index)),
+        "values": {name: every[name][rows] for name, rows in here.items()},
+        "kinds": {name: kinds[name] for name in here},
+        "encoders": {"drug": "bonds", "note": "words"},
+        "knowledge": (triples(), "compound"),
+    }
+    return Told(**{field.name: getattr(made, field.name) for field in fields(made)} | changed)
 
 
 def triples() -> pd.DataFrame:

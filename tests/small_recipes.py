@@ -16,6 +16,7 @@ from chiasm import artifact
 from chiasm.cohort import Cohort
 from chiasm.recipes.registry import RECIPES
 from chiasm.testing.cohorts import Parts, synthetic_parts
+from molecule_cohorts import whole_parts
 
 SMALL = {
     "latents": 4, "latent_width": 8, "heads": 2, "epochs": 2, "fuse_epochs": 2, "base_epochs": 2, "tune_epochs": 1,
@@ -60,10 +61,10 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "portllm": [{"limit": 1.0}],
     "flora": [{"rounds": 2, "ranks": "4/2", "epochs": 1}],
 }
-# Those that change an encoder's network need one, tests/recipes/test_adapted.py, and `transfer` a source cohort,
-# tests/recipes/test_transfer.py; a graph of atoms, tests/recipes/test_gin_recipe.py
-# and test_molfm_recipe.py.
-ELSEWHERE = {"transfer", "gin", "molfm"}
+# What those need to be fitted beside a target, in a cohort of molecules and text, or with a source: `cohort_for`. The
+# public check meets them in tests of their own, as it does what changes an encoder's network (recipes/test_adapted.py).
+NEEDS = {"gin": {"drug"}, "molfm": {"drug", "note"}, "transfer": {"m1"}}
+ELSEWHERE = set(NEEDS)
 ON_TOKENS = [name for name, cls in RECIPES.items() if cls.family != "adaptation" and name not in ELSEWHERE]
 
 
@@ -82,6 +83,25 @@ def every_recipe() -> list[Any]:
 def every_variant() -> list[Any]:
     """Each registered recipe in each way of working that it has."""
     return [small(name, **options) for name in ON_TOKENS for options in VARIANTS.get(name, [{}])]
+
+
+def elsewhere() -> list[Any]:
+    """One of each recipe that needs a cohort of its own, `cohort_for`."""
+    return [small(name, **({"layers": 2} if "drug" in NEEDS[name] else {})) for name in sorted(ELSEWHERE)]
+
+
+def parts_for(recipe: Any, kind: str, n: int = 84, seed: int = 0) -> Parts:
+    """The parts of a cohort that has what a recipe needs: those of `parts`, with a source cohort, or of molecules."""
+    if "drug" in NEEDS.get(recipe.id, ()):
+        pytest.importorskip("rdkit.Chem")
+        return whole_parts(kind, n, seed)
+    made = parts(kind, n, seed)
+    return made.borrowing(parts(kind, n, seed + 1)) if recipe.id in ELSEWHERE else made
+
+
+def cohort_for(recipe: Any, kind: str, n: int = 84, seed: int = 0) -> Cohort:
+    """The cohort of `parts_for`."""
+    return parts_for(recipe, kind, n, seed).cohort()
 
 
 # One of each way through the code: these meet every promise in `make test`, all of them in `make nightly`. `lego-fuse`
@@ -134,8 +154,8 @@ def mixed(kind: str, n: int = 84, seed: int = 0) -> Cohort:
 
 @lru_cache(maxsize=64)
 def fitted(recipe: Any, kind: str) -> Any:
-    """The model of a recipe on `mixed(kind)`, fitted once for all tests that only ask it."""
-    return recipe.fit(mixed(kind), seed=0)
+    """The model of a recipe on its cohort, fitted once for all tests that only ask it."""
+    return recipe.fit(cohort_for(recipe, kind), seed=0)
 
 
 def on_disk(folder: Path, made: Parts, *, names: list[str] | None = None) -> Path:

@@ -16,16 +16,16 @@ import chiasm
 from chiasm.compute.memo import forget
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.laws import folder_bytes, globals_unchanged
-from small_recipes import TWO, at_night, every_variant, mixed, on_paths, short_name, small
+from small_recipes import TWO, at_night, cohort_for, elsewhere, every_variant, mixed, on_paths, short_name, small
 
 
 def saved(recipe: Any, seed: int, kind: str = "survival") -> dict[str, bytes]:
     forget()
-    return folder_bytes(recipe.fit(mixed(kind), seed=seed).save)
+    return folder_bytes(recipe.fit(cohort_for(recipe, kind), seed=seed).save)
 
 
 # `check_recipe` fits every variant twice with one seed, and watches what is global, with one thread.
-@pytest.mark.parametrize("recipe", on_paths(every_variant(), TWO), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths([*every_variant(), *elsewhere()], TWO), ids=short_name)
 def test_the_same_seed_gives_the_same_bytes_wherever_the_generators_stand(recipe: Any) -> None:
     reference = saved(recipe, 7)
     torch.rand(3), np.random.rand(3), random.random()  # noqa: NPY002
@@ -47,9 +47,9 @@ def threads(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("recipe", on_paths(every_variant()), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths([*every_variant(), *elsewhere()]), ids=short_name)
 def test_nothing_global_is_changed(recipe: Any, tmp_path: Path) -> None:
-    cohort = mixed("classification")
+    cohort = cohort_for(recipe, "classification")
     with globals_unchanged("fit"):
         model = recipe.fit(cohort, seed=1)
     with globals_unchanged("predict"):
@@ -62,7 +62,7 @@ def test_nothing_global_is_changed(recipe: Any, tmp_path: Path) -> None:
 
 def test_nothing_global_is_changed_by_a_fit_that_fails() -> None:
     cohort = mixed("classification")
-    for recipe in every_variant():
+    for recipe in [*every_variant(), *elsewhere()]:
         with globals_unchanged("a fit that is refused"), pytest.raises(chiasm.Unsupported):
             recipe.fit(cohort.with_target(None, None), seed=1)
     with globals_unchanged("a training that stops in a step"), pytest.raises(RuntimeError, match="stopped"):

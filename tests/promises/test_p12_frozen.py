@@ -29,9 +29,9 @@ from chiasm.recipes.tunings.tuned import TunedRecipe
 from chiasm.testing.laws import folder_bytes
 from chiasm.tokens import Tokens
 from chiasm.training import Network, Phase, TrainOptions
-from small_recipes import every_variant, fitted, mixed, on_paths, short_name, small
+from small_recipes import cohort_for, elsewhere, every_variant, fitted, mixed, on_paths, short_name, small
 
-NEURAL = [recipe for recipe in every_variant() if isinstance(recipe, TrainedRecipe)]
+NEURAL = [recipe for recipe in [*every_variant(), *elsewhere()] if isinstance(recipe, TrainedRecipe)]
 
 
 def content(part: Any) -> bytes:
@@ -77,9 +77,9 @@ def test_fusing_leaves_the_blocks_that_it_started_from(kind: str, mode: str, mon
     assert folder_bytes(merge.fit(cohort, seed=0).save) == before[2], "merged again from the same memo"
 
 
-@pytest.mark.parametrize("recipe", on_paths(every_variant()), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths([*every_variant(), *elsewhere()]), ids=short_name)
 def test_predicting_and_evaluating_leave_a_model_as_it_was(recipe: Any) -> None:
-    cohort = mixed("classification")
+    cohort = cohort_for(recipe, "classification")
     model = fitted(recipe, "classification")
     before = folder_bytes(model.save)
     model.predict(cohort)
@@ -107,7 +107,7 @@ def test_the_parameters_that_changed_are_those_that_are_counted(recipe: Any, mon
     monkeypatch.setattr(neural, "train", spied)
     monkeypatch.setattr(lego_fuse, "best_of", lambda losses: "fused")  # what is counted below was trained last
     memo.forget()
-    model = recipe.fit(mixed("classification"), seed=0)
+    model = recipe.fit(cohort_for(recipe, "classification"), seed=0)
     counted = changed[-1:]
     if recipe.name.startswith("lego-merge"):
         counted = changed[-3:]  # a block each; of a soup, those of one training

@@ -19,7 +19,7 @@ from chiasm.protocols import Fused
 from chiasm.tokens import PackedTokens, Tokens
 from chiasm.training import Examples, Network, Phase, TargetTensors, TrainOptions, loop, train
 from examples import examples
-from small_recipes import FEW, at_night, every_recipe, mixed, on_paths, short_name, small
+from small_recipes import FEW, at_night, cohort_for, elsewhere, every_recipe, mixed, on_paths, short_name, small
 
 HUGE = [0.0, 1.0, 30.0, 200.0, 1e4, 1e8, 1e20]
 
@@ -170,9 +170,9 @@ def test_an_epoch_whose_loss_is_no_number_is_never_the_best(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("odd", ["few events", "all ties", *at_night("some ties")])
-@pytest.mark.parametrize("recipe", on_paths(every_recipe(), FEW), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths([*every_recipe(), *elsewhere()], FEW), ids=short_name)
 def test_every_recipe_survives_few_events_and_ties(recipe: Any, odd: str) -> None:
-    cohort = mixed("survival")
+    cohort = cohort_for(recipe, "survival")
     outcome = cohort.outcome
     events, time = {
         "few events": (6, outcome.value),

@@ -249,7 +249,7 @@ def test_a_stored_model_finds_the_same(model: Any, tmp_path: Any) -> None:
 
 
 def test_words_that_no_patient_has_name_the_classes() -> None:
-    """Proteins, which are no text, stand for it where they are named: cells that a frozen encoder reads, new ones too."""
+    """Proteins stand for texts where they are named: cells that a frozen encoder reads, new ones too."""
     rng, n = np.random.default_rng(0), 90
     ids = [f"p{k:02d}" for k in range(n)]
     rich = rng.random(n) < 0.5

@@ -13,7 +13,7 @@ import torch
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.knowledge import Knowledge
-from chiasm.encoders import catalogue, pack
+from chiasm.encoders import pack
 from chiasm.encoders.knowledge import KNOWLEDGE
 from chiasm.fitting.base import trainable
 from chiasm.fitting.neural import Prepared
@@ -26,16 +26,10 @@ from chiasm.testing import check_recipe
 from chiasm.training import Phase, checkpoint
 from chiasm.training.batches import presence, take
 from chiasm.training.unlabelled import Unlabelled
-from molecule_cohorts import ENTRY, told_parts
+from molecule_cohorts import told_parts
 from small_recipes import at_night, mixed, small
 
 pytest.importorskip("rdkit.Chem")
-
-
-@pytest.fixture(autouse=True)
-def words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts are encoded by their words."""
-    monkeypatch.setattr(catalogue, "CATALOGUE", (*catalogue.CATALOGUE, ENTRY))
 
 
 def cohort(n: int = 60) -> Cohort:

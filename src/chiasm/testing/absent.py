@@ -31,9 +31,9 @@ WHOLE = -1
 def batches_that_lack_a_modality() -> Iterator[list[str]]:
     """Within, each phase of each training is first asked for one batch without each of its modalities.
 
-    The loss is finite, and so are its gradients; what belongs to the modality alone has none, or zero. What belongs to
-    it `parted` finds, in the gradients as the phase's hooks leave them; a penalty of weights, which reads no patient, is
-    left out. Network, objective, hooks and all randomness are copies: the training itself is left as it is.
+    The loss is finite, and so are its gradients, as the phase's hooks leave them; what belongs to the modality alone
+    has none, or zero. What belongs to it `parted` finds; a penalty of weights, which reads no patient, is left out.
+    Network, objective, hooks and all randomness are copies: the training itself is left as it is.
 
     Yields:
         the phases that were asked, with the modality, in their order.
