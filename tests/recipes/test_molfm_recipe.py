@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -15,7 +16,9 @@ from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.knowledge import Knowledge
 from chiasm.encoders import pack
 from chiasm.encoders.knowledge import KNOWLEDGE
+from chiasm.errors import FindingWarning
 from chiasm.fitting.base import trainable
+from chiasm.fitting.card import card_of
 from chiasm.fitting.neural import Prepared
 from chiasm.fitting.sides import reads_knowledge
 from chiasm.fusion.molfm import Molfm
@@ -111,8 +114,17 @@ def test_without_knowledge_pairs_or_a_modality_there_is_less_of_it() -> None:
         "drug+note",
     }
     known = recipe.fit(whole, seed=0)
-    assert bool(np.isfinite(known.predict(bare).select_dtypes("number")).all(None))
-    assert not known.predict(bare).equals(known.predict(whole)), "knowledge is read"
+    with pytest.warns(FindingWarning, match=r"^the cohort has no knowledge \(\[knowledge\] in a manifest\)"):
+        without = known.predict(bare)
+    assert bool(np.isfinite(without.select_dtypes("number")).all(None))
+    assert not without.equals(known.predict(whole)), "knowledge is read"
+    assert whole.knowledge is not None
+    strange = replace(whole.knowledge, entities=tuple(f"no {name}" for name in whole.knowledge.entities))
+    with pytest.warns(FindingWarning, match="^the model knows none of the entities in 'compound'"):
+        pd.testing.assert_frame_equal(known.predict(replace(whole, knowledge=strange)), without)
+    card = card_of(known)
+    assert "which of 9 entities a patient has" in card and "| drug | molecule | - | bonds |" in card
+    assert "entities" not in card_of(model)
     apart = whole.subset(whole.present.sum(1) == 1)
     assert bool(np.isfinite(recipe.fit(apart, seed=0).predict(apart).select_dtypes("number")).all(None))
 
@@ -122,7 +134,9 @@ def test_a_form_of_one_modality_reads_the_knowledge_too_and_says_so() -> None:
     whole = cohort()
     for name in whole.modalities:
         model = small("molfm", layers=1, modality=name).fit(whole, seed=0)
-        found, bare = model.predict(whole), model.predict(replace(whole, knowledge=None))
+        found = model.predict(whole)
+        with pytest.warns(FindingWarning, match="the cohort has no knowledge"):
+            bare = model.predict(replace(whole, knowledge=None))
         numbers, has = found.select_dtypes("number").columns, found["pattern"] == name
         assert set(found["pattern"]) == {name, ""} and len(found.loc[~has, numbers].drop_duplicates()) == 1
         assert not np.allclose(found.loc[has, numbers], bare.loc[has, numbers])

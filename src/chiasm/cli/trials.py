@@ -192,6 +192,7 @@ def summarise(cohort: Cohort) -> dict[str, Any]:
         "known_outcomes": None if outcome is None else int(outcome.known.sum()),
         "events": None if outcome is None or outcome.event is None else int(outcome.event.sum()),
         **({} if cohort.sealed is None else {"sealed": asdict(cohort.sealed)}),
+        **({} if cohort.knowledge is None else {"knowledge": cohort.knowledge.counts}),
         "modalities": {
             name: {
                 "kind": cohort.kinds[name],
@@ -223,6 +224,11 @@ def show_summary(summary: dict[str, Any]) -> None:
         if "labelled" in found:
             more = ", ..." if len(found["labelled"]) > COLUMNS_SHOWN else ""
             screen.show(f"{name} holds the labels of the codes in {', '.join(found['labelled'][:COLUMNS_SHOWN])}{more}")
+    if "knowledge" in summary:
+        known = summary["knowledge"]
+        parts = " ".join(f"{join}{known[what]:,} {what}" for join, what in (("", "triples"), ("of ", "entities")))
+        kinds = f"{known['relations']:,} {'relation' if known['relations'] == 1 else 'relations'}"
+        screen.show(f"knowledge: {parts} by {kinds}; '{known['column']}' names one for {known['patients']:,} patients")
     screen.show("")
 
 

@@ -60,6 +60,12 @@ class Knowledge:
         return np.array(self.entities, str), np.array(self.relations, str), self.triples, self.named
 
     @property
+    def counts(self) -> dict[str, int | str]:
+        """How many triples, entities and relations there are, the column, and how many patients it names one for."""
+        sizes = {"triples": len(self.triples), "entities": len(self.entities), "relations": len(self.relations)}
+        return {**sizes, "column": self.column, "patients": int((self.named >= 0).sum())}
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the triples, in hexadecimal digits; the patients have no part in it."""
         found = hashlib.sha256(np.ascontiguousarray(self.triples, "<i8").tobytes())
@@ -104,7 +110,8 @@ def knowledge_of(
     problems = []
     if len(partly):
         what = f"{count(len(partly), 'triple')} with an empty cell ({first_rows(partly.tolist())})"
-        problems.append(warning(what, "they are left out", path=path, row=int(partly[0]), finding="partial-triples"))
+        left = "it is left out" if len(partly) == 1 else "they are left out"
+        problems.append(warning(what, left, path=path, row=int(partly[0]), finding="partial-triples"))
     unmet = cells[(cells != "") & (found.named < 0)].astype(str)
     alike = {_plainly(name) for name in found.entities} if len(unmet) else set()
     nearly = sum(_plainly(cell) in alike for cell in unmet.tolist())

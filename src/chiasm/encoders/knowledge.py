@@ -43,6 +43,15 @@ class Entities:
         """Raise, since there is nothing raw to encode: `packed` reads a cohort."""
         raise ValueError("entities are read from a cohort's knowledge, by `packed`")
 
+    def unmet(self, cohort: Cohort) -> str:
+        """Say why nothing is known of anybody in a cohort whose patients might have entities; empty if it is not so."""
+        known = cohort.knowledge
+        if known is None:
+            return "the cohort has no knowledge ([knowledge] in a manifest), of which the model learned: it reads none"
+        if (known.named >= 0).any() and not self.packed(cohort).lengths.any():
+            return f"the model knows none of the entities in '{known.column}': it reads no knowledge"
+        return ""
+
     def packed(self, cohort: Cohort) -> PackedTokens:
         """Return the tokens of a cohort's patients."""
         place = np.full(len(cohort), -1)

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from chiasm.artifact import parts_within
 from chiasm.cohort import Encoding
+from chiasm.encoders.knowledge import Entities
 from chiasm.errors import count
 from chiasm.shown import visible
 
@@ -65,7 +66,7 @@ class Described(Protocol):
     @property
     def recipe(self) -> str: ...
     @property
-    def modalities(self) -> dict[str, str]: ...
+    def kinds(self) -> dict[str, str]: ...
     @property
     def target(self) -> dict[str, Any]: ...
     @property
@@ -97,11 +98,11 @@ def card_of(model: Described) -> str:
         "| modality | kind | columns | encoder |",
         "|---|---|---|---|",
     ]
-    for name, kind in model.modalities.items():
+    for name, kind in model.kinds.items():
         number = f"{len(model.columns[name]):,}" if name in model.columns else "-"
         encoder = _plain(model.encodings[name].encoder) if name in model.encodings else "-"
         lines.append(f"| {_plain(name)} | {_plain(kind)} | {number} | {encoder} |")
-    for told in (start_told(model), text_told(model), *adaptation_told(model)):
+    for told in (start_told(model), text_told(model), *adaptation_told(model), *knowledge_told(model)):
         lines += ["", told] if told else []
     for name, columns in model.columns.items():
         if len(columns) <= LISTED:
@@ -198,6 +199,17 @@ def adaptation_told(part: Any) -> list[str]:
     """Say that an encoder was not adapted, where too few training patients had its modality."""
     said = "No encoder was adapted: too few training patients had the modality that was to be."
     return [said] if notes_of(part, NOT_ADAPTED) else []
+
+
+def knowledge_told(part: Any) -> list[str]:
+    """Say that a model reads knowledge beside its modalities, and whose names it holds; nothing where it does not."""
+    known = [len(own.entities) for own in parts_within(part) if isinstance(own, Entities)]
+    return [
+        f"It also reads which of {number:,} {'entity' if number == 1 else 'entities'} a patient has, in the column of "
+        "the manifest's [knowledge]; the folder holds their names. Of a patient without one, or with one that is new, "
+        "it reads the modalities alone."
+        for number in known[:1]
+    ]
 
 
 def _plain(value: object) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from chiasm.artifact import save, storable
+from chiasm.artifact import parts_within, save, storable
 from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.cohort.handed import handed
+from chiasm.encoders.knowledge import Entities
 from chiasm.encoding.preparing import encode_for
 from chiasm.errors import FindingWarning, count
 from chiasm.fitting.card import card_of, start_of
@@ -124,8 +125,8 @@ class FittedModel:
         table; and one patient as `{"clinical": {"age": 61, "stage": "II"}, "ct": "scan.nii.gz"}`.
 
         What is not encoded yet is encoded as at fit; sources that cannot be read count as absent, and a warning says
-        how many kinds there are. Levels that the model does not know, and values far outside of training, are a
-        `FindingWarning`.
+        how many kinds there are. Levels that the model does not know, values far outside of training, and no knowledge
+        where the model learned of some, are a `FindingWarning`.
 
         Args:
             strict: refuse tables that lack columns of the fit; False reads these as missing values.
@@ -215,6 +216,8 @@ class FittedModel:
             if name in cohort.modalities and len(cohort.rows_of(name))
             for words in own.unfamiliar(cohort.raw(name))
         ]
+        of_knowledge = (own.unmet(cohort) for own in parts_within(self.predictor) if isinstance(own, Entities))
+        said = [*filter(None, of_knowledge), *said]
         if said:
             more = f"; and {count(len(said) - SHOWN, 'other column')} so" if len(said) > SHOWN else ""
             warnings.warn("; ".join(said[:SHOWN]) + more, FindingWarning, stacklevel=4)
