@@ -48,7 +48,7 @@ def on_cluster(function: Callable[[Any, Any], Any], context: Any, tasks: Sequenc
 
     gpus = gpus_for(context)
     with _connected(ray, jobs):
-        there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        there = ray.cluster_resources()
         if gpus and there.get("GPU", 0) < gpus:
             raise Unsupported(
                 "no machine of the cluster offers a GPU: compute on the device 'cpu', or add one that does"
@@ -93,7 +93,7 @@ def _one_thread(shared: tuple[Callable[[Any, Any], Any], Any], task: Any) -> byt
     function, context = shared
     torch.set_num_threads(1)
     with threadpool_limits(limits=1):
-        return bytes(ray.cloudpickle.dumps(function(context, task)))  # type: ignore[no-untyped-call]
+        return bytes(ray.cloudpickle.dumps(function(context, task)))
 
 
 @contextmanager

@@ -184,7 +184,7 @@ def _refused() -> Iterator[None]:
         raise missing("transformers", "hub", "Hugging Face models") from None
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(SILENT)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     try:
         yield
     except Exception as error:  # from many libraries: a tokenizer's package, safetensors, a config's own checks
@@ -195,4 +195,4 @@ def _refused() -> Iterator[None]:
     finally:
         logging.set_verbosity(level)
         if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            logging.enable_progress_bar()
