@@ -1,0 +1,136 @@
+"""Redundant, unique and synergistic information: exact anchors, bounds of synergy, and the traps in released code."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from chiasm.errors import Unsupported
+from chiasm.evaluation.interaction.synergy_bounds import synergy_bounds
+from chiasm.evaluation.interaction.unique_information import entropy, mutual_information, unique_information
+
+
+def decomposed(joint: np.ndarray) -> tuple[float, float, float, float]:
+    """Redundancy, both unique parts and synergy of p(x1, x2, y)."""
+    known = unique_information(joint.sum(axis=1), joint.sum(axis=0))
+    told = known.redundancy + sum(known.unique)
+    return known.redundancy, *known.unique, mutual_information(joint.reshape(-1, joint.shape[2])) - told
+
+
+def of_bits(rule: object) -> np.ndarray:
+    """p(x1, x2, y) of two fair bits and y = rule(x1, x2)."""
+    joint = np.zeros((2, 2, 4))
+    for one, two in itertools.product(range(2), repeat=2):
+        joint[one, two, rule(one, two)] = 0.25  # type: ignore[operator]
+    return joint[:, :, joint.sum(axis=(0, 1)) > 0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (lambda one, two: one ^ two, (0, 0, 0, 1)),
+        (lambda one, two: one & two, (0.311278124459, 0, 0, 0.5)),
+        (lambda one, two: one, (0, 1, 0, 0)),
+        (lambda one, two: two, (0, 0, 1, 0)),
+        (lambda one, two: 2 * one + two, (0, 1, 1, 0)),
+    ],
+    ids=["exclusive or", "and", "the first", "the second", "both as they are"],
+)
+def test_functions_of_two_bits(rule: object, expected: tuple[float, ...]) -> None:
+    assert decomposed(of_bits(rule)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_copy_is_redundant() -> None:
+    joint = np.zeros((2, 2, 2))
+    joint[0, 0, 0] = joint[1, 1, 1] = 0.5
+    assert decomposed(joint) == pytest.approx((1, 0, 0, 0), abs=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (3, 4, 2), (4, 2, 3)])
+def test_all_parts_are_there_and_the_sources_may_be_named_in_either_order(shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(sum(shape))
+    for sparse in (0.1, 1.0, 10.0):
+        joint = rng.dirichlet(np.full(np.prod(shape), sparse)).reshape(shape)
+        parts, turned = decomposed(joint), decomposed(joint.transpose(1, 0, 2))
+        assert min(parts) > -1e-9
+        assert turned == pytest.approx((parts[0], parts[2], parts[1], parts[3]), abs=1e-8)
+
+
+def test_the_least_information_is_least() -> None:
+    """No distribution with the same pairs, of thousands along the one free direction of a pair of rows, tells less."""
+    joint = np.random.default_rng(3).dirichlet(np.ones(8)).reshape(2, 2, 2)
+    found = mutual_information(joint.reshape(-1, 2)) - decomposed(joint)[3]
+    move = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    low, high = [
+        [max((-joint[..., y] / move)[move > 0]) for y in range(2)],
+        [min((-joint[..., y] / move)[move < 0]) for y in range(2)],
+    ]
+    grid = [np.linspace(low[y], high[y], 101) for y in range(2)]
+    least = min(
+        mutual_information(np.maximum(joint + np.stack([a * move, b * move], axis=2), 0).reshape(-1, 2))
+        for a in grid[0]
+        for b in grid[1]
+    )
+    assert found <= least + 1e-9 and found == pytest.approx(least, abs=1e-3)
+
+
+@pytest.mark.parametrize("number", [100, pytest.param(3000, marks=pytest.mark.nightly)])
+def test_bounds_hold_the_synergy_between_them(number: int) -> None:
+    rng = np.random.default_rng(0)
+    held, above, unscaled = 0, 0, 0
+    for k in range(number):
+        shape = (2, 2, 2) if k % 2 else (3, 3, 2)
+        joint = rng.dirichlet(np.full(np.prod(shape), (0.1, 0.5, 1.0)[k % 3])).reshape(shape)
+        bounds = synergy_bounds(joint.sum(axis=1), joint.sum(axis=0), joint.sum(axis=2))
+        synergy = decomposed(joint)[3]
+        held += bounds.lower <= synergy + 1e-8 and synergy <= bounds.upper + 1e-8
+        above += bounds.lower > 1e-6
+        pairs, one, two = joint.sum(axis=2), joint.sum(axis=1), joint.sum(axis=0)
+        given = [table / np.maximum(table.sum(axis=1, keepdims=True), 1e-300) for table in (one, two)]
+        square = (pairs * ((given[0][:, None] - given[1][None]) ** 2).sum(axis=2)).sum()
+        unscaled += square - max(bounds.known.unique) > synergy + 1e-8
+    assert held == number
+    assert above > number // 2  # the lower bound says something
+    assert unscaled > 0  # without the constant, as released, it is none
+
+
+def test_bounds_of_what_only_both_tell() -> None:
+    joint = of_bits(lambda one, two: one ^ two)
+    bounds = synergy_bounds(joint.sum(axis=1), joint.sum(axis=0), joint.sum(axis=2))
+    assert (bounds.lower, bounds.upper) == pytest.approx((0, 1), abs=1e-9)  # independence has the same three pairs
+    joint = of_bits(lambda one, two: 2 * one + two)
+    bounds = synergy_bounds(joint.sum(axis=1), joint.sum(axis=0), joint.sum(axis=2))
+    assert (bounds.lower, bounds.upper) == pytest.approx((0, 0), abs=1e-6)  # each is known by its own label
+
+
+def test_pairs_that_no_joint_distribution_has_give_a_bound_that_says_so() -> None:
+    """Each of three equals neither of the others: any two pairs are possible, all three are not."""
+    unequal = np.array([[0.0, 0.5], [0.5, 0.0]])
+    bounds = synergy_bounds(unequal, unequal, unequal)
+    assert np.isfinite(bounds.upper) and bounds.lower <= bounds.upper
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "pairs", "words"),
+    [
+        ([[0.5, 0.4]], [[0.5, 0.5]], [[1.0]], "no distribution"),
+        ([[0.5, np.nan]], [[0.5, 0.5]], [[1.0]], "no distribution"),
+        ([[0.5, 0.5]], [[0.4, 0.6]], [[1.0]], "unlike targets"),
+        ([[0.25, 0.25], [0.25, 0.25]], [[0.5, 0.5]], [[0.4], [0.6]], "the same in the pairs"),
+    ],
+)
+def test_what_is_no_distribution_is_refused(first: object, second: object, pairs: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        synergy_bounds(*(np.asarray(table) for table in (first, second, pairs)))
+
+
+def test_too_many_states_are_refused_before_any_is_solved() -> None:
+    even = np.full((50, 2), 0.01)
+    with pytest.raises(Unsupported, match="fewer states"):
+        unique_information(even, even)
+
+
+def test_entropy_is_in_bits() -> None:
+    assert entropy(np.full(8, 1 / 8)) == pytest.approx(3) and entropy(np.array([1.0, 0.0])) == 0
