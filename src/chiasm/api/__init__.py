@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from chiasm.api.checking import check_cohort, source_problems
     from chiasm.api.encoding import encode, encode_for, prepare
     from chiasm.api.estimators import ChiasmClassifier, ChiasmRegressor, ChiasmSurvival
+    from chiasm.api.explaining import Explanation, explain
     from chiasm.api.external import validate
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
@@ -49,6 +50,7 @@ _PLACES = {
     "Cohort": "chiasm.cohort",
     "CohortError": "chiasm.cohort",
     "Encoded": "chiasm.encoding.encode",
+    "Explanation": "chiasm.api.explaining",
     "FindingWarning": "chiasm.errors",
     "LeakageError": "chiasm.cohort",
     "Merged": "chiasm.models.merged",
@@ -70,6 +72,7 @@ _PLACES = {
     "evaluate_cohorts": "chiasm.api.several",
     "folder_of": "chiasm.api.several",
     "examine": "chiasm.encoding.checking",
+    "explain": "chiasm.api.explaining",
     "federation_client": "chiasm.federated.public",
     "federation_server": "chiasm.federated.public",
     "fit": "chiasm.api.models",
@@ -114,6 +117,7 @@ __all__ = [
     "Cohort",
     "CohortError",
     "Encoded",
+    "Explanation",
     "LeakageError",
     "Merged",
     "PreparedCohort",
@@ -134,6 +138,7 @@ __all__ = [
     "evaluate",
     "evaluate_cohorts",
     "examine",
+    "explain",
     "federation_client",
     "federation_server",
     "fit",

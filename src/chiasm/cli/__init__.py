@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli import about, federate, models, seals, store, tokens, trials, validation
+from chiasm.cli import about, explaining, federate, models, seals, store, tokens, trials, validation
 from chiasm.cli.help import PlainCommand
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
 
 for command in (
     *(trials.demo, trials.check, seals.seal, trials.evaluate, seals.open_seal, trials.report),
-    *(models.fit, models.predict, validation.validate, models.merge, models.similar),
+    *(models.fit, models.predict, validation.validate, models.merge, models.similar, explaining.explain),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):
     app.command(cls=PlainCommand)(command)

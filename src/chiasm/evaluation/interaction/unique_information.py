@@ -91,8 +91,8 @@ def _least_information(first: Floats, second: Floats) -> tuple[float, float]:
     cells = np.nonzero((first > 0)[:, None, :] & (second > 0)[None])  # elsewhere q is zero
     if len(cells[0]) > MOST_CELLS:
         raise Unsupported(
-            f"{len(cells[0]):,} cells of two sources and a target may be above zero, {MOST_CELLS:,} are the most that can "
-            "be solved: give fewer states to each source"
+            f"{len(cells[0]):,} cells of two sources and a target may be above zero, of which {MOST_CELLS:,} can be "
+            "solved: give fewer states to each source"
         )
     target = first.sum(axis=0)
     x1, x2, y = cells

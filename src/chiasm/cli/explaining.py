@@ -1,0 +1,65 @@
+"""`explain`: what each modality brings to a model's predictions."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chiasm import screen
+from chiasm.cli.options import CohortPath, Force, Json, Seed, require_writable
+
+
+def explain(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
+    cohort: CohortPath,
+    out: Annotated[Path, typer.Option(help="shares.parquet or shares.csv: each patient's shares.")],
+    seed: Seed = 0,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """What each modality brings to the predictions.
+
+    Exact Shapley values: a modality is taken away as if the patient never had it.
+    """
+    from chiasm import api
+
+    if out.suffix not in (".parquet", ".csv"):
+        raise ValueError(f"'{out}' must end in .parquet or .csv: shares are written as one of them")
+    if out.exists() and not force:
+        raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
+    require_writable(out)
+    loaded, opened = api.load_model(model), api.open_cohort(cohort)
+    if opened.sealed is not None:
+        screen.hint(f"{opened.sealed}: they are not explained before the seal is opened")
+    with screen.Progressing("steps") as progress, warnings.catch_warnings():
+        warnings.simplefilter("ignore", api.FindingWarning)  # of each subset again: `predict` says it once
+        found = api.explain(loaded, opened, progress=progress.named, seed=seed)
+    for problem in found.problems:
+        screen.hint(f"{problem.severity}: {problem}")
+    api.write_predictions(found.shares.set_index("patient"), out)
+    rows = found.summary.to_dict("records")
+    if json:
+        screen.show_json([{key: None if value != value else value for key, value in row.items()} for row in rows])
+        return
+    outputs = list(dict.fromkeys(row["output"] for row in rows))
+    shown = outputs[-1:] if len(outputs) == 2 and all(name.startswith("p_") for name in outputs) else outputs
+    screen.show_table(
+        ["output", "modality", "patients", "moves it by (95 %)"],
+        [
+            [
+                row["output"],
+                row["modality"],
+                f"{row['patients']:,}",
+                screen.interval(row["size"], row["low"], row["high"]),
+            ]
+            for row in rows
+            if row["output"] in shown
+        ],
+        right=["patients"],
+    )
+    screen.show(
+        f"\nIn the mean of those who have it, up or down from the mean prediction. Each patient's shares: {out}"
+    )

@@ -1,0 +1,130 @@
+"""What each modality brings to a patient's prediction: Shapley values, exact, with absence as the way to take it away.
+
+    phi_m = sum over S within P without m of |S|! (|P| - |S| - 1)! / |P|!  (f(S + m) - f(S)),    m in P
+
+P is what the patient has, `f(S)` the model's prediction of the patient with the modalities S and no other, and
+`f(none)` the mean prediction of the patients who are explained. A modality that is taken away is absent, never zero or
+a mean, as every model of ours predicts any subset. The shares of a patient sum to the prediction less `f(none)`
+(completeness); one who lacks a modality has no share of it. Source: Shapley 1953; Lundberg and Lee, NeurIPS 2017, for
+whom what is taken away is drawn from other patients; here it need not be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import factorial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.protocols import Model
+
+FEWEST_PATIENTS = 2
+FEWEST_OF_AN_INTERVAL = 10
+MOST_MODALITIES = 8  # 255 subsets, each of which is a prediction of all patients
+
+
+def modality_shares(
+    model: Model, cohort: Cohort, modalities: list[str], *, progress: Callable[[int, int], None] | None = None
+) -> pd.DataFrame:
+    """Split each patient's prediction among the modalities.
+
+    Args:
+        cohort: encoded patients, each with one of the modalities or more.
+        modalities: those that the model reads.
+        progress: called with (finished, all) subsets.
+
+    Returns:
+        One row a patient, output and modality that the patient has: `patient, pattern, output, prediction, base,
+        modality, share`, in the cohort's row order.
+
+    Raises:
+        Unsupported: more than eight modalities, or fewer than two patients.
+    """
+    if len(modalities) > MOST_MODALITIES:
+        raise Unsupported(
+            f"{len(modalities)} modalities have {2 ** len(modalities) - 1:,} subsets, each of which is a prediction of "
+            f"all patients: at most {MOST_MODALITIES} can be explained"
+        )
+    if len(cohort) < FEWEST_PATIENTS:
+        raise Unsupported(
+            "a share is how a patient's prediction differs from that of others: give two patients or more"
+        )
+    known = cohort.with_modalities(modalities)
+    names, order = known.modalities, known.order
+    whole = model.predict(known)
+    outputs = [name for name in whole.columns if name != "pattern"]
+    base = whole[outputs].to_numpy(np.float64).mean(axis=0)
+    values = [np.where(np.isnan(own), base, own) for own in _of_all_subsets(model, known, outputs, progress)]
+    shares = _shapley(values, len(names))[:, order]
+    patient, modality = np.nonzero(known.present[order])
+    return pd.DataFrame(
+        {
+            "patient": np.repeat(whole.index.to_numpy()[patient], len(outputs)),
+            "pattern": np.repeat(whole["pattern"].to_numpy()[patient], len(outputs)),
+            "output": np.tile(outputs, len(patient)),
+            "prediction": whole[outputs].to_numpy(np.float64)[patient].ravel(),
+            "base": np.tile(base, len(patient)),
+            "modality": np.repeat(np.array(names, dtype=object)[modality], len(outputs)),
+            "share": shares[modality, patient].ravel(),
+        }
+    )
+
+
+def _of_all_subsets(
+    model: Model, cohort: Cohort, outputs: list[str], progress: Callable[[int, int], None] | None
+) -> Iterator[NDArray[np.float64]]:
+    """Predictions `(n, outputs)` in sorted row order with each subset alone, NaN for those who have nothing of it."""
+    names = cohort.modalities
+    for subset in range(2 ** len(names)):
+        inside = np.array([bool(subset >> m & 1) for m in range(len(names))])
+        rows = np.flatnonzero((cohort.present & inside).any(axis=1))
+        predicted = np.full((len(cohort), len(outputs)), np.nan)
+        if len(rows):
+            alone = cohort.subset(rows)
+            for name in np.array(names)[~inside]:
+                alone = alone.without(name, alone.rows_of(name))
+            predicted[rows] = model.predict(alone).loc[list(alone.ids), outputs].to_numpy(np.float64)
+        yield predicted
+        if progress is not None and subset:
+            progress(subset, 2 ** len(names) - 1)
+
+
+def _shapley(values: list[NDArray[np.float64]], modalities: int) -> NDArray[np.float64]:
+    """Shares `(M, n, outputs)` of the values of all subsets, a subset by its bits.
+
+    A modality that a patient lacks changes no subset's value, so that the sum over all subsets is that over those of
+    what the patient has.
+    """
+    shares = []
+    for m in range(modalities):
+        share = np.zeros((1, 1))
+        for subset in range(2**modalities):
+            if not subset >> m & 1:
+                size = subset.bit_count()
+                weight = factorial(size) * factorial(modalities - size - 1) / factorial(modalities)
+                share = share + weight * (values[subset | 1 << m] - values[subset])
+        shares.append(share)
+    return np.stack(np.broadcast_arrays(*shares))
+
+
+def mean_shares(rows: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """How much each modality moves the predictions of those who have it, with the 95 % interval of drawing patients.
+
+    Returns:
+        One row an output and modality: `output, modality, patients, mean, size, low, high`: the mean share, and the
+        mean of its absolute value with its interval, NaN where fewer than ten have the modality.
+    """
+    rng = np.random.default_rng(seed)
+    found = []
+    for (output, modality), own in rows.groupby(["output", "modality"], sort=False):
+        share = own["share"].to_numpy()
+        size = np.abs(share)
+        low, high = np.nan, np.nan
+        if len(size) >= FEWEST_OF_AN_INTERVAL:
+            drawn = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), size=draws) @ size / len(size)
+            low, high = np.quantile(drawn, [0.025, 0.975])
+        found.append((output, modality, len(own), share.mean(), size.mean(), low, high))
+    return pd.DataFrame(found, columns=["output", "modality", "patients", "mean", "size", "low", "high"])
