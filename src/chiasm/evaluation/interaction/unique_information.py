@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chiasm.errors import Unsupported
 from chiasm.metrics.weighted import Floats
@@ -98,17 +99,17 @@ def _least_information(first: Floats, second: Floats) -> tuple[float, float]:
     x1, x2, y = cells
     q = first[x1, y] * second[x2, y] / target[y]  # the sources independent given y: inside, and with both pairs
     pair = np.unique(x1 * second.shape[0] + x2, return_inverse=True)[1]
-    moves = _moves(cells, (first > 0), (second > 0))
+    moves = _moves(cells, first > 0, second > 0)
     used = 0.0
     if moves.shape[1]:
         for barrier in _BARRIERS:
             used = barrier / len(q)
             q = _centred(q, pair, moves, used)
     excess = len(q) * used / np.log(2)
-    return entropy(target) - entropy(q) + entropy(np.bincount(pair, weights=q)), excess
+    return entropy(target) - entropy(q) + entropy(np.asarray(np.bincount(pair, weights=q), dtype=np.float64)), excess
 
 
-def _moves(cells: tuple[Floats, ...], first: Floats, second: Floats) -> Floats:
+def _moves(cells: tuple[NDArray[np.int_], ...], first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Floats:
     """Directions that leave both pairs as they are, (n cells, directions): two rows and two columns of one y."""
     place = {cell: k for k, cell in enumerate(zip(*(axis.tolist() for axis in cells), strict=True))}
     columns = []
@@ -123,7 +124,7 @@ def _moves(cells: tuple[Floats, ...], first: Floats, second: Floats) -> Floats:
     return np.stack(columns, axis=1) if columns else np.empty((len(place), 0))
 
 
-def _centred(q: Floats, pair: Floats, moves: Floats, barrier: float) -> Floats:
+def _centred(q: Floats, pair: NDArray[np.int_], moves: Floats, barrier: float) -> Floats:
     """The least of sum q log q(y | x1, x2) - barrier sum log q along the moves, in nats, from q on."""
     together = np.zeros((pair.max() + 1, len(q)))
     together[pair, np.arange(len(q))] = 1.0
