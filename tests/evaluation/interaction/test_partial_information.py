@@ -79,7 +79,7 @@ def test_the_least_information_is_least() -> None:
 @pytest.mark.parametrize("number", [40, pytest.param(3000, marks=pytest.mark.nightly)])
 def test_bounds_hold_the_synergy_between_them(number: int) -> None:
     rng = np.random.default_rng(0)
-    held, above, unscaled = 0, 0, 0
+    held, above = 0, 0
     for k in range(number):
         shape = (2, 2, 2) if k % 2 else (3, 3, 2)
         joint = rng.dirichlet(np.full(np.prod(shape), (0.1, 0.5, 1.0)[k % 3])).reshape(shape)
@@ -87,13 +87,18 @@ def test_bounds_hold_the_synergy_between_them(number: int) -> None:
         synergy = decomposed(joint)[3]
         held += bounds.lower <= synergy + 1e-8 and synergy <= bounds.upper + 1e-8
         above += bounds.lower > 1e-6
-        pairs, one, two = joint.sum(axis=2), joint.sum(axis=1), joint.sum(axis=0)
-        given = [table / np.maximum(table.sum(axis=1, keepdims=True), 1e-300) for table in (one, two)]
-        square = (pairs * ((given[0][:, None] - given[1][None]) ** 2).sum(axis=2)).sum()
-        unscaled += square - max(bounds.known.unique) > synergy + 1e-8
     assert held == number
     assert above > number // 2  # the lower bound says something
-    assert unscaled > 0  # without the constant, as released, it is none
+
+
+def test_the_disagreement_of_sources_is_no_bound_without_its_constant() -> None:
+    joint = np.random.default_rng(11).dirichlet(np.ones(8)).reshape(2, 2, 2)
+    one, two, pairs = joint.sum(axis=1), joint.sum(axis=0), joint.sum(axis=2)
+    first, second = (table / table.sum(axis=1, keepdims=True) for table in (one, two))
+    square = float((pairs * ((first[:, None] - second[None]) ** 2).sum(axis=2)).sum())
+    bounds, synergy = synergy_bounds(one, two, pairs), decomposed(joint)[3]
+    assert square - max(bounds.known.unique) > synergy + 1e-3  # as released
+    assert square / 4 - max(bounds.known.unique) <= bounds.by_disagreement <= synergy
 
 
 def test_bounds_of_what_only_both_tell() -> None:
