@@ -179,8 +179,8 @@ def check_size(path: Path, limits: Limits) -> None:
         )
 
 
-def check_values(shape: tuple[int, ...], limits: Limits) -> None:
-    """Refuse a source that would decode to more values than `limits.values`, or to none."""
+def check_values(shape: tuple[int, ...], limits: Limits, fix: str = "check the file, or reduce its resolution") -> None:
+    """Refuse a source that would decode to more values than `limits.values`, and say the `fix`, or to none."""
     size = 1
     for length in shape:
         size *= int(length)
@@ -189,7 +189,7 @@ def check_values(shape: tuple[int, ...], limits: Limits) -> None:
     if size > limits.values:
         raise ReadError(
             f"the header announces {size:,} values, over the limit of {limits.values:,}",
-            "check the file, or reduce its resolution",
+            fix,
         )
 
 

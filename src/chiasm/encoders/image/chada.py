@@ -18,7 +18,7 @@ from chiasm.encoders.batches import Floats, in_order
 from chiasm.encoders.frozen import hash_state, identity_of
 from chiasm.encoders.image.chada_released import ReleasedChAdaViT
 from chiasm.encoders.image.channel_sequence import in_one_sequence, patches_of
-from chiasm.encoders.image.pixels import resized, standardised, with_channels
+from chiasm.encoders.image.pixels import prepared, standardised
 from chiasm.encoders.weights import fill, frozen, hash_of, read_weights, seeded, weights_file
 from chiasm.readers.reading import Image
 from chiasm.tokens import Tokens
@@ -157,8 +157,8 @@ class ChannelAdaptive:
     def _planes(self, image: Image) -> Floats:
         """Prepare the channels of one image: `(channels, 1 + size x size)`."""
         kinds = torch.tensor(self._kinds(image), dtype=torch.float32)
-        planes = with_channels(image.values, len(image.values), colour=False)
-        grid = torch.stack([standardised(resized(plane[None], self.size))[0] for plane in planes])
+        planes = [prepared(plane[None], 1, self.size, colour=False) for plane in image.values]
+        grid = torch.stack([standardised(plane)[0] for plane in planes])
         return np.asarray(torch.cat([kinds[:, None], grid.flatten(1)], 1).numpy())
 
     def _kinds(self, image: Image) -> list[int]:

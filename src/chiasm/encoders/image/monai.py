@@ -17,7 +17,7 @@ from chiasm.cohort import Unsupported
 from chiasm.encoders.adaptable import Trunk
 from chiasm.encoders.batches import in_order
 from chiasm.encoders.frozen import hash_state, identity_of
-from chiasm.encoders.image.pixels import resized, standardised, with_channels
+from chiasm.encoders.image.pixels import prepared, standardised
 from chiasm.encoders.weights import fill, frozen, hash_of, read_weights, seeded, weights_file
 from chiasm.readers.reading import Image, Volume
 from chiasm.readers.registry import missing
@@ -121,10 +121,9 @@ class MonaiNetwork:
         """Prepare one image or volume as a flat row `(1, channels x size^dims)`."""
         if value.values.ndim != 1 + self.dims:
             raise ValueError(f"this network reads {'volumes' if self.dims == 3 else 'images'}: set dims=2 or dims=3")
-        pixels = with_channels(value.values, self.channels, colour=self.dims == 2)
-        if isinstance(value, Volume) and value.unit == "HU":
-            pixels = pixels.clamp(self.low, self.high)
-        return standardised(resized(pixels, self.size)).reshape(1, -1)
+        window = (self.low, self.high) if isinstance(value, Volume) and value.unit == "HU" else None
+        pixels = prepared(value.values, self.channels, self.size, colour=self.dims == 2, window=window)
+        return standardised(pixels).reshape(1, -1)
 
     @property
     def _shape(self) -> tuple[int, ...]:

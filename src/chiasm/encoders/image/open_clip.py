@@ -13,7 +13,7 @@ import torch
 from chiasm.artifact import storable
 from chiasm.cohort import Unsupported
 from chiasm.encoders.batches import Floats, in_order
-from chiasm.encoders.image.pixels import in_unit_range, resized, with_channels
+from chiasm.encoders.image.pixels import prepared
 from chiasm.encoders.image.timm import NamedNetwork, imported
 from chiasm.encoders.weights import fill, frozen, hash_of, read_weights, seeded, weights_file
 from chiasm.readers.reading import Image
@@ -64,8 +64,8 @@ class OpenClip(NamedNetwork):
         size = model.visual.image_size
         height, width = (size, size) if isinstance(size, int) else size
         mean, deviation = (torch.tensor(v)[:, None, None] for v in (model.visual.image_mean, model.visual.image_std))
-        pixels = in_unit_range(with_channels(image.values, 3), self.high)
-        pixels = (resized(pixels, (height, width), mode="bicubic") - mean) / deviation
+        pixels = prepared(image.values, 3, (height, width), mode="bicubic", high=self.high)
+        pixels = (pixels - mean) / deviation
         with torch.no_grad():
             return np.asarray(model.encode_image(pixels[None], normalize=True).numpy(), np.float32)
 

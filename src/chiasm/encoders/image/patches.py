@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from chiasm.artifact import storable
 from chiasm.encoders.batches import in_order
 from chiasm.encoders.frozen import identity_of
-from chiasm.encoders.image.pixels import check_grid, patched, resized, standardised, with_channels
+from chiasm.encoders.image.pixels import check_grid, patched, prepared, standardised
 from chiasm.readers.reading import Image, Volume
 from chiasm.tokens import Tokens
 
@@ -66,7 +66,7 @@ class ImagePatches:
         """Encode images to tokens `(n, (size / patch)^2, channels x patch^2)`."""
         parts = []
         for image in raw:
-            grid = resized(with_channels(image.values, self.channels), self.size, self.resize, image.spacing)
+            grid = prepared(image.values, self.channels, self.size, self.resize, image.spacing)
             parts.append(patched(standardised(grid) if self.normalise == "own" else grid, self.patch))
         return in_order(parts, self.width, self.slots)
 
@@ -126,9 +126,9 @@ class VolumePatches:
         """Encode volumes to tokens `(n, (size / patch)^3, channels x patch^3)`."""
         parts = []
         for volume in raw:
-            values = with_channels(volume.values, self.channels, colour=False)
-            if volume.unit == "HU":
-                values = values.clamp(self.low, self.high)
-            grid = resized(values, self.size, self.resize, volume.spacing)
+            window = (self.low, self.high) if volume.unit == "HU" else None
+            grid = prepared(
+                volume.values, self.channels, self.size, self.resize, volume.spacing, colour=False, window=window
+            )
             parts.append(patched(standardised(grid) if self.normalise == "own" else grid, self.patch))
         return in_order(parts, self.width, self.slots)

@@ -14,7 +14,7 @@ from chiasm.artifact import storable
 from chiasm.cohort import Unsupported
 from chiasm.encoders.batches import Floats, in_order
 from chiasm.encoders.frozen import identity_of
-from chiasm.encoders.image.pixels import in_unit_range, resized, with_channels
+from chiasm.encoders.image.pixels import prepared
 from chiasm.encoders.weights import fill, frozen, hash_of, read_weights, seeded, weights_file
 from chiasm.readers.reading import Image
 from chiasm.tokens import Tokens
@@ -96,8 +96,8 @@ class TimmModel(NamedNetwork):
         channels, height, width = network.pretrained_cfg["input_size"]
         mean, deviation = (torch.tensor(network.pretrained_cfg[key])[:, None, None] for key in ("mean", "std"))
         mode = "bicubic" if network.pretrained_cfg.get("interpolation") == "bicubic" else "bilinear"
-        pixels = in_unit_range(with_channels(image.values, channels), self.high)
-        pixels = (resized(pixels, (height, width), mode=mode) - mean) / deviation
+        pixels = prepared(image.values, channels, (height, width), mode=mode, high=self.high)
+        pixels = (pixels - mean) / deviation
         with torch.no_grad():
             states = network.forward_features(pixels[None])[0]
         special = 0

@@ -20,7 +20,7 @@ from chiasm.cohort import Unsupported
 from chiasm.encoders.adaptable import Trunk
 from chiasm.encoders.batches import Floats, in_order, in_runs
 from chiasm.encoders.frozen import identity_of
-from chiasm.encoders.image.pixels import in_unit_range, resized, with_channels
+from chiasm.encoders.image.pixels import prepared
 from chiasm.encoders.text.hub import (
     configuration,
     language_model,
@@ -215,8 +215,9 @@ class HuggingFace:
     def _pixels(self, image: Image) -> Floats:
         """Prepare an image as a flat vector `(channels x height x width,)`."""
         given = preprocessing(self.folder)
-        pixels = in_unit_range(with_channels(image.values, self._config.num_channels), self.high)
-        pixels = (resized(pixels, self._side, mode=given.mode) - given.mean) / given.deviation
+        channels = self._config.num_channels
+        pixels = prepared(image.values, channels, self._side, mode=given.mode, high=self.high)
+        pixels = (pixels - given.mean) / given.deviation
         return np.asarray(pixels.reshape(-1).numpy())
 
     def _windows(self, text: str) -> Floats:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chiasm.readers.guard import file_of, guarded
 from chiasm.readers.image.codestream import check_stream, frame_of
 from chiasm.readers.image.jpeg2000 import HEAD_BYTES, decode_deep, depth_of
-from chiasm.readers.image.orientation import TAG, upright
+from chiasm.readers.image.large import TILES, is_large, require_fits, stored_pixels
+from chiasm.readers.image.orientation import TAG, placed, upright
 from chiasm.readers.image.tiff import check_tiff, read_tiff
 from chiasm.readers.reading import LIMITS, Image, Item, Limits, ReadError, check_packed, check_values
 from chiasm.readers.registry import missing
+from chiasm.room import room, stretches
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
@@ -51,7 +53,7 @@ class ImageReader:
                 check_tiff(path, limits)
             else:
                 with _plugin(start)(path) as image:
-                    _check(image, limits, path)
+                    _check(image, limits, path, start)
         if start.startswith(PNG) and start[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
             return ("16 bits a channel are read to 8: write a TIFF to keep them",)
         return ()
@@ -70,15 +72,15 @@ class ImageReader:
                 value = read_tiff(path, limits)
             else:
                 with _plugin(start)(path) as image:
-                    _check(image, limits, path)
-                    value = _jpeg_2000(path, image) if start.startswith(JPEG_2000) else _decode(image)
+                    _check(image, limits, path, start)
+                    value = _jpeg_2000(path, image) if start.startswith(JPEG_2000) else _decode(path, image)
         return value
 
 
 def _start(path: Path) -> bytes:
     with guarded("an image", FIX), path.open("rb") as file:
         start = file.read(132)
-        if start.startswith(JPEG):
+        if start.startswith((JPEG, *JPEG_2000)):
             start += file.read(HEAD_BYTES)
     return start
 
@@ -105,29 +107,38 @@ def _plugin(start: bytes) -> Any:
     raise ReadError("the file is neither a PNG, a JPEG, a JPEG 2000, a BMP nor a TIFF, whatever its name", FIX)
 
 
-def _check(image: Any, limits: Limits, path: Path) -> None:
+def _check(image: Any, limits: Limits, path: Path, start: bytes) -> None:
     decoded = 1 if image.mode in GREYS | DEEP else 3  # of a palette too
     shape = (max(len(image.getbands()), decoded), image.height, image.width)
-    check_values(shape, limits)
+    check_values(shape, limits, TILES)
     check_packed(shape, 2 if image.mode in DEEP else 1, path.stat().st_size)
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise ReadError(f"the file holds {frames:,} frames", "write the one that counts as an image of its own")
+    require_fits(path, image, math.prod(shape), start)
 
 
-def _decode(image: Any) -> Image:
-    image.load()
+def _decode(path: Path, image: Any) -> Image:
+    """Decode by parts of some rows, so that little lies in memory beside the image as it is stored."""
+    grey = image.mode in GREYS | DEEP
+    shape = (1 if grey else 3, image.height, image.width)
+    stored = stored_pixels(path, image) if is_large(math.prod(shape)) else None
+    if stored is None:
+        image.load()
     spacing = _spacing(image.info)
     turn = _orientation(image)
-    if image.mode in DEEP:
-        pixels = np.asarray(image, dtype=np.float32)
-    else:
-        wanted = "L" if image.mode in GREYS else "RGB"
-        pixels = np.asarray(image if image.mode == wanted else image.convert(wanted))
-    image.close()  # which held the pixels too
-    planes: NDArray[Any] = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)  # (C, H, W)
-    planes, spacing = upright(planes, spacing, turn)
-    return Image(np.ascontiguousarray(planes, dtype=np.float32), GREY if len(planes) == 1 else RGB, spacing)
+    values, rows = placed(shape, turn)
+    for part in stretches(image.height, len(rows) * image.width, 1, values, *([] if stored is None else [stored])):
+        if stored is not None:
+            pixels = stored[part] if stored.ndim == 2 else stored[part][..., : len(rows)]
+        else:
+            whole = part == slice(0, image.height)
+            piece = image if whole else image.crop((0, part.start, image.width, part.stop))
+            wanted = piece.mode if piece.mode in DEEP else "L" if grey else "RGB"
+            pixels = np.asarray(piece if piece.mode == wanted else piece.convert(wanted))
+        rows[:, part] = pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)  # (C, h, W)
+    _, spacing = upright(values, spacing, turn)
+    return Image(values, GREY if grey else RGB, spacing)
 
 
 def _jpeg_2000(path: Path, image: Any) -> Image:
@@ -137,14 +148,19 @@ def _jpeg_2000(path: Path, image: Any) -> Image:
         check_stream(head, image.height, image.width)
         depth = depth_of(head)
         if depth is None or depth == (8, False):
-            return _decode(image)
+            return _decode(path, image)
         planes = decode_deep(head + file.read(), depth[0])
-    return Image(np.ascontiguousarray(planes, dtype=np.float32), GREY if len(planes) == 1 else RGB)
+    values = room(planes.shape)
+    for part in stretches(planes.shape[1], len(planes) * planes.shape[2], 1, values):
+        values[:, part] = planes[:, part]
+    return Image(values, GREY if len(values) == 1 else RGB)
 
 
 def _orientation(image: Any) -> int:
+    from PIL.Image import Image as Plain
+
     with suppress(Exception):  # damaged EXIF in a sound image
-        return int(image.getexif().get(TAG, 1))
+        return int(Plain.getexif(image).get(TAG, 1))  # a PNG's own would load it, to look behind its pixels
     return 1
 
 

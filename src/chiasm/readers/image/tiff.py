@@ -13,11 +13,14 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.limits import MEGABYTE
 from chiasm.readers.image.codestream import check_stream
-from chiasm.readers.image.orientation import TAG, upright
-from chiasm.readers.image.tiff_colours import from_ycbcr, without_alpha
+from chiasm.readers.image.large import TILES, is_large, require_small_parts
+from chiasm.readers.image.orientation import TAG, placed, upright
+from chiasm.readers.image.tiff_colours import from_ycbcr, number_without_alpha, without_alpha
 from chiasm.readers.reading import Image, Limits, ReadError, check_packed, check_values
 from chiasm.readers.registry import missing
+from chiasm.room import PART, all_finite, let_go, mapped, room, stretches
 
 MOST_PAGES = 1000
 PLAIN, JPEG = 1, 7
@@ -28,6 +31,7 @@ WHITE_IS_0, BLACK_IS_0, COLOUR, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 MILLIMETRES = {"nm": 1e-6, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "\\u00B5m": 1e-3, "micron": 1e-3, "microns": 1e-3,
                "mm": 1.0, "cm": 10.0}  # fmt: skip
 LONGEST_XML = 10_000_000
+READ_BYTES = 16 * MEGABYTE  # of strips or tiles that are read together
 EXPORT = "export one plane image, with its channels as pages or samples"
 
 
@@ -43,17 +47,17 @@ def read_tiff(path: Path, limits: Limits) -> Image:
         for page in pages:
             if page.compression == JPEG:
                 _check_streams(page)
-        values = _channels(pages)  # (C, H, W)
-        if pages[0].dtype.kind == "f" and not all(np.isfinite(plane).all() for plane in values):
+        tag = pages[0].tags.get(TAG)
+        turn = int(tag.value) if tag is not None and isinstance(tag.value, int) else 1
+        values = _channels(pages, turn)  # (C, H, W)
+        if pages[0].dtype.kind == "f" and not all(map(all_finite, values)):
             raise ReadError("the image holds values that are not finite", "write a number in their place")
         ome = _ome(pages[0])
         names = ome[0] if len(ome[0]) == len(values) else tuple(map(str, range(len(values))))
         if len(pages) == 1 and len(values) in (1, 3) and not ome[0]:
             names = ("grey",) if len(values) == 1 else ("red", "green", "blue")
-        tag = pages[0].tags.get(TAG)
-        turn = int(tag.value) if tag is not None and isinstance(tag.value, int) else 1
-        values, spacing = upright(values, ome[1] or _spacing(pages[0]), turn)
-        return Image(np.ascontiguousarray(values), names, spacing)
+        _, spacing = upright(values[:1], ome[1] or _spacing(pages[0]), turn)
+        return Image(values, names, spacing)
 
 
 @contextmanager
@@ -76,13 +80,14 @@ def _pages(path: Path, limits: Limits) -> Iterator[list[Any]]:
             raise ReadError(what, f'{EXPORT}, or write kind = "slide" for a whole slide')
         first = pages[0]
         colours = 3 if first.photometric == PALETTE else 1
-        check_values((colours, len(pages), *first.shape), limits)
-        check_values((first.samplesperpixel, *first.chunks), limits)
+        check_values((colours, len(pages), *first.shape), limits, TILES)
+        check_values((first.samplesperpixel, *first.chunks), limits, TILES)
         _check_kind(first, len(pages))
         if any(page.compression not in COMPRESSIONS | FAX for page in pages):
             raise ReadError("the way the TIFF is compressed is not read", "write it again with deflate, or without any")
         if any(page.compression not in FAX | {PLAIN} for page in pages):
             _need_codecs()
+            require_small_parts(first)
         size = path.stat().st_size
         check_packed((colours, len(pages), *first.shape), first.dtype.itemsize if first.dtype else 1, size)
         for page in pages:
@@ -131,34 +136,74 @@ def _need_codecs() -> None:
 
 
 def _check_streams(page: Any) -> None:
-    for stream, _ in page.parent.filehandle.read_segments(page.dataoffsets, page.databytecounts, sort=False):
+    for stream, _ in page.parent.filehandle.read_segments(
+        page.dataoffsets, page.databytecounts, sort=False, buffersize=READ_BYTES
+    ):
         check_stream(stream or b"", page.chunks[0], page.chunks[1])
 
 
-def _channels(pages: list[Any]) -> NDArray[np.float32]:
-    """Decode the pages to `(C, H, W)`, each into its place, so that the image lies in memory once."""
-    first = _planes(pages[0])
-    if len(pages) == 1:
-        return first
-    if len({tuple(page.extrasamples) for page in pages}) > 1:  # alpha, in some of them, is no channel
-        return np.concatenate([first, *map(_planes, pages[1:])])
-    number = len(first)
-    whole = np.empty((number * len(pages), *first.shape[1:]), dtype=np.float32)
-    whole[:number] = first
-    del first
-    for place, page in enumerate(pages[1:], 1):
-        whole[place * number : (place + 1) * number] = _planes(page)
-    return whole
+def _channels(pages: list[Any], turn: int) -> NDArray[np.float32]:
+    """Decode the pages to `(C, H, W)` as it is shown, each page by parts into its place, so that it lies there once."""
+    first = pages[0]
+    numbers = [_number_of_planes(page) for page in pages]
+    values, rows = placed((sum(numbers), first.imagelength, first.imagewidth), turn)
+    start = 0
+    for page, number in zip(pages, numbers, strict=True):
+        own = rows[start : start + number]
+        stored = _of_fax(page) if page.compression in FAX else _stored(page)  # (S, H, W)
+        for part in stretches(page.imagelength, len(stored) * page.imagewidth, 1, values, stored):
+            planes = stored[:, part] if page.compression in FAX else _planes(page, stored[:, part])
+            if planes.shape != own[:, part].shape:
+                raise ReadError("the pages are no plane images of real numbers", EXPORT)
+            own[:, part] = planes
+        start += number
+    return values
 
 
-def _planes(page: Any) -> NDArray[np.float32]:
-    """Decode one page to `(C, H, W)`."""
-    if page.compression in FAX:
-        return _of_fax(page)
-    pixels = page.asarray(maxworkers=1)
-    if pixels.ndim == 3 and page.axes == "YXS":
-        pixels = np.moveaxis(pixels, -1, 0)
-    planes: NDArray[Any] = pixels[None] if pixels.ndim == 2 else pixels
+def _number_of_planes(page: Any) -> int:
+    """Return how many planes `_planes` makes of a page."""
+    if page.photometric in (PALETTE, CMYK) or page.compression in FAX:
+        return 3 if page.compression not in FAX else 1
+    return number_without_alpha(page.samplesperpixel if page.ndim > 2 else 1, page.extrasamples)
+
+
+def _stored(page: Any) -> NDArray[Any]:
+    """Decode one page to `(S, H, W)` as it is stored; a large one into room."""
+    if not is_large(page.size):
+        pixels = page.asarray(maxworkers=1, buffersize=READ_BYTES)
+    elif page.is_memmappable:
+        kind = page.parent.byteorder + page.dtype.char
+        pixels = mapped(page.parent.filehandle, page.shape, kind, page.dataoffsets[0])
+    elif page.is_contiguous:  # in an order of bits, or with a predictor, that only tifffile undoes
+        pixels = page.asarray(maxworkers=1, buffersize=READ_BYTES)
+    else:
+        pixels = _by_segments(page)
+    return np.moveaxis(pixels, -1, 0) if page.axes == "YXS" else pixels if pixels.ndim > 2 else pixels[None]
+
+
+def _by_segments(page: Any) -> NDArray[Any]:
+    """Decode a page strip by strip, or tile by tile, into room."""
+    pixels = room(page.shaped, page.dtype)  # (separate samples, depth, H, W, samples)
+    page.init_decode()
+    waiting = 0
+    for segment, (sample, depth, row, column, _), shape in page.segments(
+        maxworkers=1, sort=True, buffersize=READ_BYTES, _fullsize=False
+    ):
+        place = pixels[sample, depth : depth + shape[0], row : row + shape[1], column : column + shape[2]]
+        if segment is None:
+            place[...] = page.nodata
+        else:
+            place[...] = segment[: page.imagedepth - depth, : page.imagelength - row, : page.imagewidth - column]
+        waiting += math.prod(shape)
+        if waiting > PART:
+            let_go(pixels)
+            waiting = 0
+    let_go(pixels)
+    return pixels.reshape(page.shape)
+
+
+def _planes(page: Any, planes: NDArray[Any]) -> NDArray[Any]:
+    """Bring some rows `(S, h, W)` of a page to the planes of the image."""
     planes = without_alpha(planes, page.extrasamples)
     if planes.dtype.kind == "b":
         planes = planes * np.uint8(255)
@@ -175,10 +220,10 @@ def _planes(page: Any) -> NDArray[np.float32]:
         if planes.dtype != np.uint8 or len(planes) != 4:
             raise ReadError("the colour space is not read", "write it as grey or RGB")
         planes = (255.0 - planes[:3]) * (255.0 - planes[3]) / 255.0
-    return np.ascontiguousarray(planes, dtype=np.float32)
+    return planes
 
 
-def _of_fax(page: Any) -> NDArray[np.float32]:
+def _of_fax(page: Any) -> NDArray[np.uint8]:
     """Decode a page of CCITT's compressions, whose size is checked, by Pillow: 0 is black, 255 is white."""
     try:
         from PIL import TiffImagePlugin
@@ -188,7 +233,10 @@ def _of_fax(page: Any) -> NDArray[np.float32]:
         image.seek(page.index)
         if (image.height, image.width) != (page.imagelength, page.imagewidth):
             raise ReadError("the pages are no plane images of real numbers", EXPORT)
-        return np.asarray(image.convert("L"), dtype=np.float32)[None]
+        pixels = room((1, image.height, image.width), np.uint8)
+        for part in stretches(image.height, image.width, 1, pixels):
+            pixels[0, part] = np.asarray(image.crop((0, part.start, image.width, part.stop)).convert("L"))
+        return pixels
 
 
 def _ome(page: Any) -> tuple[tuple[str, ...], tuple[float, float] | None]:

@@ -20,8 +20,8 @@ def without_alpha(planes: NDArray[Any], extra: Sequence[int]) -> NDArray[Any]:
     """Drop the alpha among the last planes; colours that were multiplied by it are divided again, 0 where it is 0."""
     kinds = [int(kind) for kind in extra]
     first = len(planes) - len(kinds)
-    kept = [k for k in range(len(planes)) if k < first or kinds[k - first] not in (PREMULTIPLIED, SEPARATE)]
-    if not kept or len(kept) == len(planes):
+    kept = _kept(len(planes), kinds)
+    if len(kept) == len(planes):
         return planes
     if PREMULTIPLIED in kinds:
         alpha = planes[first + kinds.index(PREMULTIPLIED)].astype(np.float64)
@@ -30,6 +30,18 @@ def without_alpha(planes: NDArray[Any], extra: Sequence[int]) -> NDArray[Any]:
         colours = np.minimum(np.rint(colours), whole) if planes.dtype.kind in "iu" else colours
         return np.concatenate([colours, planes[[k for k in kept if k >= first]]])
     return planes[kept]
+
+
+def number_without_alpha(samples: int, extra: Sequence[int]) -> int:
+    """Return how many planes `without_alpha` leaves of so many samples."""
+    return len(_kept(samples, [int(kind) for kind in extra]))
+
+
+def _kept(samples: int, kinds: Sequence[int]) -> list[int]:
+    """List the planes that are no alpha; all of them if there is nothing else."""
+    first = samples - len(kinds)
+    kept = [k for k in range(samples) if k < first or kinds[k - first] not in (PREMULTIPLIED, SEPARATE)]
+    return kept or [*range(samples)]
 
 
 def from_ycbcr(planes: NDArray[Any], tags: Any) -> NDArray[np.float64]:

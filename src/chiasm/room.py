@@ -1,0 +1,125 @@
+"""Room for arrays too large to stay in memory: a temporary file without a name, whose pages are let go after use.
+
+The system keeps such pages as long as there is memory for them, and writes and reads them again where there is not.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import mmap
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from chiasm.limits import GIGABYTE, LimitError
+
+MOST_HELD = 32_000_000  # values that lie in memory: 128 MB in single precision
+PART = 4_000_000  # values that are looked at together
+OFTEN_SECONDS = 0.02
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class _Room(mmap.mmap):
+    """A mapping of this module, whose pages may be dropped: they are shared with a file, so that none is lost."""
+
+
+def room(shape: Sequence[int], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """Return an array whose values are yet to be written, in memory up to `MOST_HELD` of them, else in a file.
+
+    The file lies in the system's temporary folder (`TMPDIR`), has no name and no reader but this process, and is gone
+    with the array.
+
+    Raises:
+        LimitError: the folder has too little space left.
+    """
+    size = math.prod(map(int, shape))
+    if size <= MOST_HELD:
+        return np.empty(shape, dtype)
+    whole = size * np.dtype(dtype).itemsize
+    with tempfile.TemporaryFile(prefix="chiasm-") as file:
+        _reserve(file.fileno(), whole)
+        return np.ndarray(tuple(map(int, shape)), dtype, buffer=_Room(file.fileno(), whole))
+
+
+def mapped(file: Any, shape: Sequence[int], dtype: DTypeLike, offset: int) -> NDArray[Any]:
+    """Return values of an open file as they lie there from `offset` on, read-only."""
+    return np.ndarray(tuple(map(int, shape)), dtype, buffer=mapping(file), offset=offset)
+
+
+def mapping(file: Any) -> mmap.mmap:
+    """Return the bytes of an open file, read-only, whose pages `let_go` drops."""
+    return _Room(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def let_go(values: NDArray[Any] | mmap.mmap) -> None:
+    """Drop the pages of what this module gave from memory; they come back when they are asked for."""
+    base: Any = values
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, _Room) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+@contextmanager
+def emptied(*arrays: NDArray[Any] | mmap.mmap) -> Iterator[None]:
+    """Let the pages of arrays go again and again while a decoder, which does not hold Python's lock, fills them."""
+    over = threading.Event()
+
+    def again() -> None:
+        while not over.wait(OFTEN_SECONDS):
+            for own in arrays:
+                let_go(own)
+
+    thread = threading.Thread(target=again, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        for own in arrays:
+            let_go(own)
+
+
+def stretches(length: int, each: int, multiple: int = 1, *used: NDArray[Any]) -> Iterator[slice]:
+    """Cut an axis into stretches of about `PART` values, a multiple of so many steps, `each` the values of a step.
+
+    After each stretch the pages of the arrays `used` are let go.
+    """
+    step = max(1, PART // max(1, each) // multiple) * multiple
+    for start in range(0, length, step):
+        yield slice(start, min(start + step, length))
+        for own in used:
+            let_go(own)
+
+
+def all_finite(values: NDArray[Any]) -> bool:
+    """Tell whether every value is finite; no mask of the whole lies beside it."""
+    each = math.prod(values.shape[1:])
+    return all(bool(np.isfinite(values[part]).all()) for part in stretches(len(values), each, 1, values))
+
+
+def _reserve(file: int, size: int) -> None:
+    """Give a file its size on disk: a page that finds no space later would end the process."""
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file, 0, size)
+            return
+        if shutil.disk_usage(tempfile.gettempdir()).free < size:
+            raise OSError(errno.ENOSPC, "no space left")
+        os.truncate(file, size)
+    except OSError as fault:
+        if fault.errno not in FULL:
+            raise
+        raise LimitError(
+            f"takes {size / GIGABYTE:,.1f} GB of the temporary folder, which has less left",
+            "free some, or name another folder by TMPDIR",
+        ) from None
