@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from adapted_cohorts import network_of, stopped_after
 from chiasm.encoders.frozen import hash_state
 from chiasm.fitting.base import trainable
 from chiasm.fitting.card import card_of
-from chiasm.fitting.neural import new_head
+from chiasm.fitting.neural import Prepared, new_head
 from chiasm.fitting.space import space_of
-from chiasm.recipes.adaptation.more import AdaptedVectors, MoreDesign
+from chiasm.recipes.adaptation.more import AdaptedVectors, More, MoreDesign
 from chiasm.recipes.registry import make_recipe
 from chiasm.tokens import Tokens
-from chiasm.training import Network
+from chiasm.training import Network, Phase
 
 QUICK = "more:rank=2,latent_width=4,epochs=2"
 WORDS = (("fever", "cough", "no"), ("and", ".", "a"))
@@ -116,6 +117,60 @@ def test_new_patients_find_their_own_triples_above_chance(triple: chiasm.Cohort)
     assert np.mean(hits) > 0.45, hits  # by chance six of 21
 
 
+class Frozen(More):
+    """The same with the network as its encoder has it: the projectors alone align."""
+
+    def phases(self, data: Prepared) -> tuple[Phase, ...]:
+        def without(phase: Phase) -> Phase:
+            learns = phase.trainable
+            assert learns is not None
+            return replace(phase, trainable=lambda name: learns(name) and not name.startswith("fusion.trained."))
+
+        return tuple(map(without, super().phases(data)))
+
+
+def told_orders(places: Any, n: int = 144) -> tuple[chiasm.Cohort, dict[str, int]]:
+    """Notes of three words whose order alone says something: one table tells the first of them, another the last.
+
+    Returns:
+        The cohort, of whom some lack one of the three, and the number of each patient's order.
+    """
+    models, store = places
+    rng, every = np.random.default_rng(7), list(permutations(range(3)))
+    which = rng.integers(0, len(every), n)
+    ids, here = np.array([f"o{row:03d}" for row in range(n)]), np.arange(n) % 8
+    said = np.array(every)[which]  # (n, 3)
+    notes = pd.DataFrame({"note": [" ".join(WORDS[0][word] for word in own) for own in said]}, index=ids)
+    values = {"note": notes[here != 1]}
+    for m, name in enumerate(("ecg", "labs")):
+        table = np.eye(3)[said[:, 2 * m]] + 0.1 * rng.normal(size=(n, 3))
+        values[name] = pd.DataFrame(table, ids, [f"{name}{k}" for k in range(3)])[here != 2 + m]
+    patients = pd.DataFrame({"y": np.where(said[:, 0] > 0, "yes", "no")}, index=ids)
+    cohort = chiasm.cohort_from_frames(patients, values, chiasm.Classification("y"), kinds={"note": "text"})
+    encoded = chiasm.encode(cohort, {"note": f"hf:{models}/bert"}, store=store, inputs=True).cohort
+    return encoded, dict(zip(ids.tolist(), which.tolist(), strict=True))
+
+
+@pytest.mark.nightly
+def test_an_update_finds_what_a_frozen_encoder_hardly_tells(places: Any) -> None:
+    """The mean token of an untrained network says which words a note has, and little of their order."""
+    whole, order = told_orders(places)
+    new = np.arange(len(whole)) % 4 == 0
+    options = {
+        "rank": 4, "latent_width": 16, "epochs": 30, "patience": 30, "share": 0.9, "dropout": 0.0,
+        "learning_rate": 0.01,
+    }  # fmt: skip
+    found: dict[str, list[float]] = {}
+    for make in (More, Frozen):
+        for seed in range(3):
+            model = make(**options).fit(whole.subset(~new), seed=seed)  # type: ignore[arg-type]
+            asked = model.retrieve(whole.subset(new), query=["ecg", "labs"], among="note", k=1)
+            right = [order[own] == order[other] for own, other in zip(asked["patient"], asked["found"], strict=True)]
+            found.setdefault(make.__name__, []).append(float(np.mean(right)))
+    gains = np.subtract(found["More"], found["Frozen"])
+    assert gains.min() > 0.0 and gains.mean() > 0.08, found  # one in six is right by chance
+
+
 def test_a_stored_model_finds_the_same_and_a_stopped_training_goes_on(triple: chiasm.Cohort, tmp_path: Path) -> None:
     recipe = make_recipe(QUICK.replace("epochs=2", "epochs=4"))
     model = recipe.fit(triple, seed=0)
@@ -123,11 +178,16 @@ def test_a_stored_model_finds_the_same_and_a_stopped_training_goes_on(triple: ch
     loaded = chiasm.load_model(tmp_path / "model")
     ways = [own.retrieve(triple, query="ecg", among="note", k=2) for own in (model, loaded)]
     pd.testing.assert_frame_equal(*ways)
-    with stopped_after(3):
-        recipe.fit(triple, seed=0, checkpoint=tmp_path)
-    again = recipe.fit(triple, seed=0, checkpoint=tmp_path)
-    state = network_of(again).state
-    assert all(np.array_equal(own, state[key]) for key, own in network_of(model).state.items())
+    align, _ = recipe.phases(recipe.prepared(trainable(triple, 0, None, "cpu"))[0])
+    assert align.options.epochs == 2
+    for written in (1, 3):  # within the alignment, and after it
+        place = tmp_path / f"after {written}"
+        with stopped_after(written):
+            recipe.fit(triple, seed=0, checkpoint=place)
+        torch.manual_seed(written)  # whatever the next process draws before it resumes
+        again = recipe.fit(triple, seed=0, checkpoint=place)
+        state = network_of(again).state
+        assert all(np.array_equal(own, state[key]) for key, own in network_of(model).state.items()), written
     assert space_of(make_recipe(QUICK + ",tune=true").fit(triple, seed=0).predictor) is None
 
 
