@@ -7,19 +7,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from chiasm.cohort import synthetic_cohort
 from chiasm.errors import FindingWarning
 from chiasm.fitting.base import trainable
-from chiasm.fitting.neural import prepare
+from chiasm.fitting.neural import Prepared, prepare
+from chiasm.recipes.alignment import imgany_retrieval
 from chiasm.recipes.alignment.imgany_retrieval import (
     ImgAnyRetrieval,
     RetrievalDesign,
     centres,
-    unit_mean,
+    in_parts,
+    places_of,
+    unit_vector,
     warn_of_spaces,
 )
+from chiasm.recipes.registry import make_recipe
 from chiasm.testing import check_recipe
+from chiasm.tokens import Tokens
 from small_recipes import small
 
 
@@ -44,20 +50,28 @@ def test_the_held_out_give_no_word_and_only_the_head_is_trained() -> None:
     }
 
 
-def test_patients_of_the_training_find_words_as_new_ones_do() -> None:
+def nearness(data: Prepared, words: np.ndarray, held: bool) -> float:
+    """Mean similarity of the patients who are held out, or of the others, to the nearest word of each modality."""
+    rows, best = np.flatnonzero(data.held_out == held), []
+    for name, own in data.tokens.items():
+        first, width = places_of(data.encoders)[name]
+        found = unit_vector(own.take(rows), width, name in in_parts(data.encoders))
+        best.append((found @ torch.from_numpy(words[:, first : first + width]).T).max(1).values)
+    return float(torch.cat(best).mean())
+
+
+def test_patients_of_the_training_are_not_much_nearer_to_the_words_than_new_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In 16 numbers each; their centres are nearer to those who made them, but to nobody's own vector."""
     data = prepare(trainable(synthetic_cohort("complementary", 300), 0, None, "cpu"))
     data.held_out[:] = np.arange(300) % 2 == 0
     words = small("imgany-retrieval", words=256).vocabulary(data, 0)
-    fusion = RetrievalDesign(words, 8).fusion(data.shapes)
-    norms, nearest, width = [], [], words.shape[1]
-    for held in (False, True):
-        rows = np.flatnonzero(data.held_out == held)
-        tokens = {name: own.take(rows) for name, own in data.tokens.items()}
-        norms.append(float(fusion(tokens, torch.from_numpy(data.present[rows])).embedding.norm(dim=1).mean()))
-        vectors = torch.cat([unit_mean(own, width) for own in tokens.values()])
-        nearest.append(float((vectors @ torch.from_numpy(words).T).max(1).values.mean()))
-    assert norms[0] == pytest.approx(norms[1], rel=0.05)
-    assert nearest[0] == pytest.approx(nearest[1], rel=0.05)
+    assert nearness(data, words, False) < 1.3 * nearness(data, words, True)
+    monkeypatch.setattr(imgany_retrieval, "PER_WORD", 1)
+    monkeypatch.setattr(imgany_retrieval, "LEAST_IN_A_WORD", 1)
+    own = small("imgany-retrieval", words=600).vocabulary(data, 0)
+    assert nearness(data, own, False) > 1.4 * nearness(data, own, True), "as if words were patients"
 
 
 def test_no_word_is_one_patients_vector() -> None:
@@ -88,6 +102,7 @@ class Frozen:
     """What a frozen encoder says of itself."""
 
     fitted_on_cohort = False
+    slots = 1
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -97,3 +112,36 @@ def test_options_out_of_range_are_refused() -> None:
     for wrong in ({"words": 0}, {"k": 0}):
         with pytest.raises(ValueError, match="lies between"):
             ImgAnyRetrieval(**wrong)
+
+
+def test_columns_of_a_table_are_coordinates_and_are_not_averaged() -> None:
+    cohort = synthetic_cohort("redundant", 240, seed=0)
+    new, recipe = np.arange(240) % 3 == 0, make_recipe("imgany-retrieval:modality=m1")
+    assert cohort.outcome is not None
+    found = recipe.fit(cohort.subset(~new), seed=0).predict(cohort.subset(new)).loc[cohort.ids[new]]
+    assert roc_auc_score(cohort.outcome.value[new], found["p_1"]) > 0.8  # one half, where a mean mixes the columns
+
+
+def test_modalities_without_a_space_in_common_find_words_of_their_own() -> None:
+    data = prepare(trainable(synthetic_cohort("complementary", 120), 0, None, "cpu"))
+    places, whole = places_of(data.encoders), in_parts(data.encoders)
+    assert places == {"m1": (0, 16), "m2": (16, 16)} and whole == ("m1", "m2")
+    words = small("imgany-retrieval", words=40).vocabulary(data, 0)
+    first, second = words[:, :16].any(1), words[:, 16:].any(1)
+    assert (first ^ second).all() and first.any() and second.any()
+    fusion = RetrievalDesign(words, 8, whole, places).fusion(data.shapes)
+    tokens = {name: own.take(np.arange(12)) for name, own in data.tokens.items()}
+    here = torch.ones(12, 2, dtype=torch.bool)
+    both, alone = (fusion(tokens, present).embedding for present in (here, here & torch.tensor([True, False])))
+    torch.testing.assert_close(both[:, :16], alone[:, :16] / 2)  # nobody agrees with anybody: equal weights
+    assert not alone[:, 16:].any() and both[:, 16:].any()
+    same = dict.fromkeys(data.encoders, Frozen(4))
+    assert places_of(same) == {"m1": (0, 4), "m2": (0, 4)} and in_parts(same) == ()  # type: ignore[arg-type]
+
+
+def test_a_modality_that_is_the_same_for_everybody_says_nothing() -> None:
+    words = torch.eye(4)[:2]  # none lies in the place of the second modality
+    fusion = RetrievalDesign(words.numpy(), 2, (), {"a": (0, 2), "b": (2, 2)}).fusion({"a": (2, 0), "b": (2, 0)})
+    tokens = {name: Tokens(torch.rand(3, 1, 2), torch.ones(3, 1, dtype=torch.bool)) for name in ("a", "b")}
+    for present in ([True, True], [False, True]):
+        assert fusion(tokens, torch.tensor([present] * 3)).embedding.isfinite().all()

@@ -13,7 +13,15 @@ from torch.nn import functional
 SAME = 1 - 1e-5  # cosine from which two modalities are one
 
 
-def retrieved(vectors: Tensor, present: Tensor, vocabulary: Tensor, *, k: int, temperature: float = 0.1) -> Tensor:
+def retrieved(
+    vectors: Tensor,
+    present: Tensor,
+    vocabulary: Tensor,
+    *,
+    k: int,
+    temperature: float = 0.1,
+    known: Tensor | None = None,
+) -> Tensor:
     """Return the fused vectors `(B, D)`, zeros for a patient without a modality.
 
         a_m = softmax over the k nearest words v of m of <x_m, v> / t       what m finds, zero at all other words
@@ -31,9 +39,11 @@ def retrieved(vectors: Tensor, present: Tensor, vocabulary: Tensor, *, k: int, t
         vocabulary: `(K, D)` words of unit length.
         k: number of words that a modality finds, all where there are fewer.
         temperature: t, above zero.
+        known: `(M, K)` bool, the words that each modality may find, one or more; None: all.
     """
     own = torch.where(present[..., None], vectors, torch.zeros_like(vectors))
     near = own @ vocabulary.T  # (B, M, K)
+    near = near if known is None else near.masked_fill(~known, -torch.inf)
     best = near.topk(min(k, len(vocabulary)), dim=2)
     found = torch.zeros_like(near).scatter(2, best.indices, torch.softmax(best.values / temperature, 2))
     said = functional.normalize(found @ vocabulary, dim=2)  # (B, M, D)

@@ -130,7 +130,7 @@ OPTIONS = {
         "retention=0.1, style=0.1, cluster=0.2, detach=True, prototypes=64"
     ),
     "imgany-retrieval": (
-        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.01, "
         "weight_decay=0.01, upon=, modality_dropout=0.1, words=256, k=8"
     ),
     "fuse-language": (

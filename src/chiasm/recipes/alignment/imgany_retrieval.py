@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ from chiasm.fitting.row import Row
 from chiasm.fusion.pooled import mean_token
 from chiasm.fusion.retrieval_bottleneck import retrieved
 from chiasm.heads.response import Response
-from chiasm.protocols import Fused, Predictor
+from chiasm.protocols import Encoder, Fused, Predictor
 from chiasm.recipes.alignment import ROWS
 from chiasm.tokens import Tokens
 
@@ -34,10 +35,18 @@ LEAST_IN_A_WORD = 5  # patients
 @storable("imgany-retrieval")
 @dataclass(frozen=True)
 class RetrievalDesign:
-    """The vocabulary, `(K, D)` float32 of unit length, and how many words a modality finds."""
+    """The vocabulary, `(K, D)` float32 of unit length, how many words a modality finds, and of which tokens are parts.
+
+    Args:
+        whole: the modalities whose tokens, side by side, are one vector; of the others their mean is.
+        places: where each modality's vectors lie among the D numbers of a word, first and width; in one place are those
+            that share a space. Empty: all in the first.
+    """
 
     vocabulary: np.ndarray
     k: int
+    whole: tuple[str, ...] = ()
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_size("k", self.k)
@@ -51,31 +60,74 @@ class RetrievalDesign:
 
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> RetrievalBottleneck:
         """Create the fusion module, in which nothing is trained."""
-        return RetrievalBottleneck(shapes, torch.from_numpy(np.array(self.vocabulary, np.float32)), self.k)
+        words = torch.from_numpy(np.array(self.vocabulary, np.float32))
+        return RetrievalBottleneck(shapes, words, self.k, self.whole, self.places)
 
 
 class RetrievalBottleneck(nn.Module):
-    """The fused words of `retrieved` as the embedding; a modality's vector is its mean token at unit length."""
+    """The fused words of `retrieved` as the embedding, of the modalities' `unit_vector`, each in its place."""
 
     vocabulary: Tensor
+    known: Tensor
 
-    def __init__(self, shapes: Shapes, vocabulary: Tensor, k: int) -> None:
+    def __init__(
+        self,
+        shapes: Shapes,
+        vocabulary: Tensor,
+        k: int,
+        whole: Collection[str] = (),
+        places: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
         super().__init__()
-        self.names, self.k = sorted(shapes), k
+        self.names, self.k, self.whole = sorted(shapes), k, frozenset(whole)
+        everywhere = (0, vocabulary.shape[1])
+        self.places = [(places or {}).get(name, everywhere) for name in self.names]
+        own = [vocabulary[:, first : first + width].any(1) for first, width in self.places]
         self.register_buffer("vocabulary", vocabulary, persistent=False)  # the design has it
+        known = torch.stack(own)
+        self.register_buffer("known", known | ~known.any(1, keepdim=True), persistent=False)  # of constants no word is
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """Fuse the modalities present; `present` is `(B, M)` bool, modalities sorted by name."""
-        words = self.vocabulary
-        parts = [
-            unit_mean(tokens[name].where_present(present[:, m]), words.shape[1]) for m, name in enumerate(self.names)
-        ]
-        return Fused(retrieved(torch.stack(parts, 1), present, words, k=self.k))
+        parts = []
+        for m, (name, (first, width)) in enumerate(zip(self.names, self.places, strict=True)):
+            own = unit_vector(tokens[name].where_present(present[:, m]), width, name in self.whole)
+            parts.append(nn.functional.pad(own, (first, self.vocabulary.shape[1] - first - width)))
+        return Fused(retrieved(torch.stack(parts, 1), present, self.vocabulary, k=self.k, known=self.known))
 
 
-def unit_mean(tokens: Tokens, width: int) -> Tensor:
-    """Return the mean token at unit length, `(B, width)`; zeros without a token."""
-    return nn.functional.normalize(mean_token(tokens, width), dim=1)
+def unit_vector(tokens: Tokens, width: int, whole: bool = False) -> Tensor:
+    """Return the mean token, or all of them side by side, at unit length and with zeros up to `(B, width)`.
+
+    Zeros without a token. The columns of a table stand in different tokens, whose mean would mix them.
+    """
+    if not whole:
+        return nn.functional.normalize(mean_token(tokens, width), dim=1)
+    own = torch.where(tokens.mask[..., None], tokens.values, torch.zeros_like(tokens.values)).flatten(1)
+    return nn.functional.normalize(nn.functional.pad(own, (0, width - own.shape[1])), dim=1)
+
+
+def in_parts(encoders: Mapping[str, Encoder]) -> tuple[str, ...]:
+    """Return the modalities whose tokens are parts of one vector: columns that were fitted, each in its place."""
+    return tuple(sorted(name for name, own in encoders.items() if own.fitted_on_cohort and own.slots > 1))
+
+
+def places_of(encoders: Mapping[str, Encoder]) -> dict[str, tuple[int, int]]:
+    """Return where the vectors of each modality lie, first number and width.
+
+    Frozen encoders of one width may share a space, and lie in one place; what is fitted on the cohort shares none, and
+    has a place of its own, where no other modality's word is.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    shared: dict[int, tuple[int, int]] = {}
+    whole, first = in_parts(encoders), 0
+    for name, own in sorted(encoders.items()):
+        width = own.width * (own.slots if name in whole else 1)
+        if own.fitted_on_cohort or own.width not in shared:
+            found[name], first = (first, width), first + width
+        if not own.fitted_on_cohort:
+            found[name] = shared.setdefault(own.width, found.get(name, (first, width)))
+    return found
 
 
 @dataclass(frozen=True)
@@ -85,11 +137,13 @@ class ImgAnyRetrieval(NetworkRecipe):
     Args:
         modality: the one modality to read; empty: all.
         latent_width, dropout: unused; the width is that of the embeddings.
-        epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`, of the head.
+        epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`, of the head,
+            which alone is trained, at a higher rate than a network.
         words: size of the vocabulary, K, at most; a modality has one for eight of its training patients or fewer.
         k: words that a modality finds.
     """
 
+    learning_rate: float = 1e-2
     words: int = 256
     k: int = 8
 
@@ -104,7 +158,8 @@ class ImgAnyRetrieval(NetworkRecipe):
         """Find the words of the patients who are trained on, then train the head and calibrate it."""
         data = prepare(training)
         warn_of_spaces(data)
-        design = RetrievalDesign(self.vocabulary(data, seeded(training.seed, "words")), self.k)
+        words = self.vocabulary(data, seeded(training.seed, "words"))
+        design = RetrievalDesign(words, self.k, in_parts(data.encoders), places_of(data.encoders))
         return self.trained(training, data, design, new_network(training, data, design, self.dropout))
 
     def vocabulary(self, data: Prepared, seed: int) -> np.ndarray:
@@ -112,15 +167,17 @@ class ImgAnyRetrieval(NetworkRecipe):
 
         No word is one patient's vector, and a patient who was trained on finds himself no more than a new one does.
         """
-        names = sorted(data.tokens)
-        width = max(own for own, _ in data.shapes.values())
+        names, whole, places = sorted(data.tokens), in_parts(data.encoders), places_of(data.encoders)
+        end = max(first + width for first, width in places.values())
         found = []
         for m, name in enumerate(names):
             rows = np.flatnonzero(data.present[:, m] & ~data.held_out)
             rows = rows if len(rows) else np.flatnonzero(data.present[:, m])
-            starts = range(0, len(rows), READ_AT_ONCE)
-            own = [unit_mean(data.tokens[name].take(rows[start : start + READ_AT_ONCE]), width) for start in starts]
-            found.append(centres(torch.cat(own).double().numpy(), self.words // len(names), seeded(seed, name)))
+            first, width = places[name]
+            parts = (rows[start : start + READ_AT_ONCE] for start in range(0, len(rows), READ_AT_ONCE))
+            own = [unit_vector(data.tokens[name].take(part), width, name in whole) for part in parts]
+            words = centres(torch.cat(own).double().numpy(), self.words // len(names), seeded(seed, name))
+            found.append(np.pad(words, ((0, 0), (first, end - first - width))))
         return np.concatenate(found)
 
 
@@ -146,7 +203,8 @@ def warn_of_spaces(data: Prepared) -> None:
     if fitted or len(widths) > 1:
         why = f"{', '.join(fitted)} are encoded as fitted on the cohort" if fitted else "their tokens differ in width"
         warnings.warn(
-            f"imgany-retrieval compares modalities that share no space ({why}): give frozen encoders of one model",
+            f"imgany-retrieval compares modalities that share no space ({why}), so that none agrees with another: give "
+            "frozen encoders of one model",
             FindingWarning,
             stacklevel=2,
         )
