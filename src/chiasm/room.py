@@ -107,6 +107,22 @@ def all_finite(values: NDArray[Any]) -> bool:
     return all(bool(np.isfinite(values[part]).all()) for part in stretches(len(values), each, 1, values))
 
 
+def column_means(values: NDArray[Any], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """Return `values.astype(dtype).mean(0)` of a matrix in row order, to the bit, from parts of it."""
+    if values.size <= PART or values.shape[1] == 1 or not values.flags.c_contiguous:
+        return np.asarray(np.asarray(values, dtype).mean(0))
+    total = np.zeros((0, values.shape[1]), dtype)
+    for part in stretches(len(values), values.shape[1], 1, values):
+        total = np.concatenate([total, np.asarray(values[part], dtype)]).sum(0, keepdims=True)  # row by row
+    return np.asarray(np.true_divide(total[0], len(values), dtype=dtype))
+
+
+def column_maxima(values: NDArray[Any]) -> NDArray[Any]:
+    """Return `values.max(0)` of a matrix, from parts of it."""
+    parts = stretches(len(values), max(1, values.shape[1]), 1, values)
+    return np.asarray(np.max([values[part].max(0) for part in parts], axis=0))
+
+
 def _reserve(file: int, size: int) -> None:
     """Give a file its size on disk: a page that finds no space later would end the process."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm import room
 from chiasm.cohort.hdf5_chunks import DEFLATE, chunk_bytes, filters, inflates_beyond
 from chiasm.errors import Unsupported
 from chiasm.limits import WEIGHTS_BYTES, LimitError, is_packed_nothing, require_regular
@@ -38,20 +40,58 @@ class RefusedBag(ValueError):
 
 def read_bag(path: Path) -> NDArray[np.float32]:
     """Read one file as a float32 array; refuse pickled objects, links to other files and compression bombs."""
-    kind = _kind(path)
+    try:
+        return _read(path, _kind(path))
+    except LimitError as over:  # of the temporary folder
+        raise RefusedBag(f"the bag {over.what}", over.fix) from None
+
+
+def _read(path: Path, kind: str) -> NDArray[np.float32]:
     if kind == "npy":
-        return np.array(_numpy(path), dtype=np.float32)
+        return _of_numpy(path)
     if kind == "safetensors":
-        with _tensors(path) as file:
-            values: NDArray[np.float32] = file.get_tensor(_only_tensor(file)).float().numpy()
-            return values
+        return _of_tensor(path)
     with _h5_file(path) as file:
         dataset = _only_dataset(file)
         if inflates_beyond(dataset, harmless=0):
             raise RefusedBag("a chunk of the dataset unpacks to more than its shape announces")
         if is_packed_nothing(dataset.size, int(dataset.dtype.itemsize), path.stat().st_size):
             raise RefusedBag("the dataset unpacks to far more than the file can hold, as no features do")
-        return np.asarray(dataset[()], dtype=np.float32)
+        if dataset.ndim != 2 or dataset.size <= room.MOST_HELD:
+            return np.asarray(dataset[()], dtype=np.float32)
+        values: NDArray[np.float32] = room.room(dataset.shape)
+        together = 1 if dataset.chunks is None else dataset.chunks[0]  # tokens, which are unpacked together
+        for part in room.stretches(len(values), values.shape[1], together, values):
+            values[part] = dataset[part]
+        return values
+
+
+def _of_numpy(path: Path) -> NDArray[np.float32]:
+    array = _numpy(path)
+    if array.ndim != 2 or array.size <= room.MOST_HELD:
+        return np.array(array, dtype=np.float32)
+    by_columns = array.flags.f_contiguous and not array.flags.c_contiguous
+    with path.open("rb") as file:
+        shape = array.shape[::-1] if by_columns else array.shape
+        stored = room.mapped(file, shape, array.dtype, array.offset)  # type: ignore[attr-defined]
+    values: NDArray[np.float32] = room.room(array.shape)
+    for part in room.stretches(len(values), values.shape[1], 1, values, stored):
+        values[part] = (stored.T if by_columns else stored)[part]
+    return values
+
+
+def _of_tensor(path: Path) -> NDArray[np.float32]:
+    with _tensors(path) as file:
+        name = _only_tensor(file)
+        shape = file.get_slice(name).get_shape()
+        if len(shape) != 2 or math.prod(shape) <= room.MOST_HELD:
+            whole: NDArray[np.float32] = file.get_tensor(name).float().numpy()
+            return whole
+    values: NDArray[np.float32] = room.room(shape)
+    for part in room.stretches(len(values), values.shape[1], 1, values):
+        with _tensors(path) as file:  # anew, since what it has read stays in memory
+            values[part] = file.get_slice(name)[part].float().numpy()
+    return values
 
 
 def bag_shape(path: Path) -> tuple[int, ...]:

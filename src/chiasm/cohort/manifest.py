@@ -325,7 +325,8 @@ class _Reader:
         nowhere = np.full(len(self.ids), -1)
         if keys.path is not None:
             paths, rows, problems = find_files(self.folder, keys.path, self.ids, self.positions + 2, name, keys.kind)
-            self.problems += problems
+            self.problems += [own for own in problems if own.severity == "error"]
+            self.findings += [own for own in problems if own.severity == "warning"]
             if not paths and not problems:
                 nobody = meets_nobody(self.ids, np.array(names_in(self.folder, keys.path), str), name, keys.path)
                 self.problems += [nobody] if nobody is not None else []

@@ -14,6 +14,7 @@ from chiasm.cohort.leaks.twins import patients_problem
 from chiasm.cohort.rare_words import rare_words
 from chiasm.cohort.sources import ColumnSource
 from chiasm.errors import CohortError, Problem, Severity, Unsupported, count, error, first_rows, warning
+from chiasm.room import all_finite
 from chiasm.targets.reach import is_extreme
 
 FEWEST_PATIENTS = 10
@@ -154,7 +155,7 @@ def _bag_problems(bags: Bags, modality: str, path: str | None, file_rows: NDArra
         strange, damaged = [], list[Problem]()
         for i in np.flatnonzero(readable).tolist():
             try:
-                if not np.isfinite(bags[i]).all():
+                if not all_finite(bags[i]):
                     strange.append(int(file_rows[i]))
             except CohortError as fault:  # only its header is sound
                 damaged += fault.problems

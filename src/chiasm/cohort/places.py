@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort.bag_files import BAG_SUFFIXES, CONVERT, PICKLES
-from chiasm.errors import CohortError, Problem, count, error, first_rows
+from chiasm.errors import CohortError, Problem, count, error, first_rows, warning
 
 LEAVES = "the path leaves the folder of the cohort"
 LONGEST_NAME, LONGEST_PATH = 255, 2000  # of a file system
@@ -53,7 +53,8 @@ def find_files(
     """Find the patients' files; return them, each patient's index among them (-1 if none), and the problems.
 
     `template` contains `{id}`. A record of several files (WFDB: .hea and .dat) is found by its header. A path that
-    leaves the folder is a problem.
+    leaves the folder is a problem, and so is a pipe, a device or a socket, which nobody opens and which counts as
+    absent, as a folder in place of a bag does.
     """
     if kind == "bag" and not template.lower().endswith(BAG_SUFFIXES):
         what, fix = f"a bag is read from {', '.join(BAG_SUFFIXES)}", "write the bags as one of these"
@@ -64,7 +65,8 @@ def find_files(
         raise CohortError([error(LEAVES, STAY_INSIDE, path=template, modality=modality, finding="path-outside")])
     paths: list[Path] = []
     rows = np.full(len(ids), -1)
-    outside = []
+    outside: list[int] = []
+    odd: dict[str, list[int]] = {}
     for i, identifier in enumerate(ids):
         name = template.replace("{id}", str(identifier))
         path = folder / name
@@ -77,6 +79,9 @@ def find_files(
             continue
         if found is None:
             continue
+        if what := _is_no_file(found, kind):
+            odd.setdefault(what, []).append(int(file_rows[i]))
+            continue
         rows[i] = len(paths)
         paths.append(path)
     problems = []
@@ -86,7 +91,19 @@ def find_files(
         problems.append(
             error(LEAVES + many, STAY_INSIDE, path=template, row=outside[0], modality=modality, finding="path-outside")
         )
+    for what, where in odd.items():
+        where.sort()
+        said = f"{what} in place of {count(len(where), 'file')} ({first_rows(where)}): taken as absent"
+        fix = "put the file itself there"
+        problems.append(warning(said, fix, path=template, row=where[0], modality=modality, finding="broken-file"))
     return paths, rows, problems
+
+
+def _is_no_file(path: Path, kind: str) -> str:
+    """Say what stands in place of a file, if it is none and no folder that may hold several; "" if all is well."""
+    if path.is_file() or (path.is_dir() and kind != "bag"):
+        return ""
+    return "a folder" if path.is_dir() else "a pipe, a device or a socket"
 
 
 def _exists(path: Path) -> bool:

@@ -11,6 +11,7 @@ import torch
 
 from chiasm.artifact import storable
 from chiasm.encoders.table.scaling import Array
+from chiasm.room import column_maxima, column_means
 from chiasm.tokens import Tokens
 
 
@@ -36,9 +37,8 @@ class BagEncoder:
         """Compute mean and maximum over each bag's tokens, `(n, 2 D)` float64, for linear models."""
         if not len(raw):
             return np.zeros((0, 2 * self.width))
-        return np.stack([np.concatenate([bag.mean(0), bag.max(0)]) for bag in map(self._checked, raw)]).astype(
-            np.float64
-        )
+        bags = map(self._checked, raw)
+        return np.stack([np.concatenate([column_means(bag), column_maxima(bag)]) for bag in bags]).astype(np.float64)
 
     def encode(self, raw: Any) -> Tokens:
         """Pad and mask the bags: `(n, longest, D)`."""

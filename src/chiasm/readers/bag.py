@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
-
 from chiasm.cohort.bag_files import RefusedBag, bag_shape, read_bag
 from chiasm.readers.guard import file_of, guarded
 from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, check_values
+from chiasm.room import all_finite
 
 NOUN, FIX = "a bag", "write the bag again"
-PIECE = 4096  # tokens whose values are looked at together
 
 
 class BagReader:
@@ -40,8 +38,7 @@ class BagReader:
         self._shape(item, limits)
         with guarded(NOUN, FIX), _said():
             values = read_bag(file_of(item, limits))
-        pieces = (values[start : start + PIECE] for start in range(0, len(values), PIECE))
-        if not all(np.isfinite(piece).all() for piece in pieces):  # no mask of the whole bag beside it
+        if not all_finite(values):
             raise ReadError("the bag holds values that are not finite", "find where they come from, and write it again")
         return values
 
@@ -53,7 +50,7 @@ class BagReader:
             raise ReadError(f"the bag has {len(shape)} axes in place of two (tokens, width)", "write it as a matrix")
         if not shape[0]:
             raise ReadError("the bag holds no token", "take the file away if the patient has none")
-        check_values(shape, limits)
+        check_values(shape, limits, "check the file, or keep fewer tokens")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from chiasm.cohort.leaks.near import near_pairs
 from chiasm.cohort.sources import ColumnSource
 from chiasm.cohort.units import content_keys
 from chiasm.errors import CohortError, Problem, Unsupported, count, first_rows, warning
+from chiasm.room import column_means
 
 NEAR = 1e-4  # root mean square difference, columns scaled by their middle half
 FINE_COLUMNS = 3  # two patients who share that many finely measured numbers are one
@@ -201,7 +202,7 @@ def _numbers(cohort: Cohort, name: str, rows: NDArray[np.int_], columns: Sequenc
         shapes = np.array([bags.shape(i) for i in range(len(bags))])
         if len(np.unique(shapes[:, 1])) > 1 or np.prod(shapes.astype(float), axis=1).sum() > MOST_BAG_VALUES:
             return None
-        return np.stack([np.asarray(bags[i], dtype=np.float64).mean(axis=0) for i in range(len(bags))])
+        return np.stack([column_means(bags[i], np.float64) for i in range(len(bags))])
     except (CohortError, Unsupported):
         return None  # reported where the values themselves are checked
 
