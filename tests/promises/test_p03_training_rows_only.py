@@ -197,6 +197,7 @@ def in_a_whole_trial(kind: str, parts: Parts | None, chosen: Callable[[Cohort], 
             assert state == states[ids], f"{one.name}: {len(ids)} training patients"
 
 
+@pytest.mark.usefixtures("ridges")
 def test_a_trial_gives_a_recipe_no_test_patient_and_no_outcome_to_predict() -> None:
     made, column = prescribed("survival")
     cohort = opened(made, column)

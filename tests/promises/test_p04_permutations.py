@@ -79,6 +79,7 @@ def test_a_prediction_comes_in_the_order_of_the_file(recipe: Any) -> None:
     assert gap(frame, again) <= TOLERANCE
 
 
+@pytest.mark.usefixtures("ridges")
 @pytest.mark.parametrize(
     "orders", [("all at once",), *at_night(("rows", "modalities", "columns"))], ids=["all", "each"]
 )

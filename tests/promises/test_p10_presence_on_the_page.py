@@ -15,6 +15,7 @@ PROTOCOL = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
 
 
 @pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
+@pytest.mark.usefixtures("ridges")
 def test_recipes_that_read_presence_are_named(tmp_path: Path) -> None:
     cohort = synthetic_cohort("complementary", 120, missing=0.3)
     trial = chiasm.evaluate(cohort, ["late-fusion", "early-fusion", "kron-rls"], PROTOCOL, jobs=1)

@@ -78,6 +78,7 @@ def _stop(*given: Any, **named: Any) -> None:
     raise RuntimeError("stopped")
 
 
+@pytest.mark.usefixtures("ridges")
 def test_nothing_global_is_changed_by_a_trial() -> None:
     cohort = mixed("classification")
     with globals_unchanged("evaluate"):

@@ -31,12 +31,14 @@ from chiasm.recipes.fusion import lego_fuse
 from chiasm.recipes.registry import make_recipe
 from chiasm.training import Examples, History, Network, Phase, TargetTensors, TrainOptions, checkpoint, loop, train
 from chiasm.training.batches import presence
+from small_recipes import at_night
 
+ROOT = Path(__file__).parents[2]
 EPOCHS = 5
 OPTIONS = TrainOptions(epochs=EPOCHS, patience=3, batch=16, learning_rate=5e-3, modality_dropout=0.3)
 
 
-@pytest.fixture(scope="module", params=["classification", "survival"])
+@pytest.fixture(scope="module", params=["classification", *at_night("survival")])
 def data(request: pytest.FixtureRequest) -> Any:
     """The patients; then the shapes of the tokens, outputs and kind of the head."""
     cohort = synthetic_cohort("complementary", 80, target=request.param, missing=0.2, seed=1)
@@ -241,6 +243,7 @@ def test_a_recipe_stopped_in_any_epoch_of_any_part_gives_the_same_model(
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
+@pytest.mark.usefixtures("ridges")
 def test_a_trial_killed_before_it_had_a_plan_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from chiasm.artifact import whole
 
@@ -259,8 +262,10 @@ def test_a_trial_killed_before_it_had_a_plan_can_be_resumed(tmp_path: Path, monk
 
 SCRIPT = """\
 import os, sys, traceback
+from contextlib import nullcontext
 import chiasm, chiasm.report
-import torch._dynamo  # what an optimiser would import in every worker
+from lighter_trials import only_ridges
+import jinja2, lifelines, matplotlib.figure, scipy.stats, torch._dynamo  # what each trial would import anew
 from chiasm.cohort import synthetic_cohort
 
 cohort = synthetic_cohort("complementary", 60, missing=0.2)
@@ -272,7 +277,8 @@ for line in sys.stdin:  # a trial for each line, in a process of its own that ha
     child = os.fork()
     if child == 0:
         try:
-            chiasm.evaluate(cohort, recipes, protocol, out=line.strip(), jobs=2, resume=True)
+            with nullcontext() if sys.argv[1:] else only_ridges():
+                chiasm.evaluate(cohort, recipes, protocol, out=line.strip(), jobs=2, resume=True)
             os._exit(0)
         except BaseException:
             traceback.print_exc()
@@ -285,11 +291,15 @@ for line in sys.stdin:  # a trial for each line, in a process of its own that ha
 class Trials:
     """Runs trials one after another, each in a process that can be killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *whole: str) -> None:
         self.script = folder / "trials.py"
         self.script.write_text(SCRIPT)
         self.server = subprocess.Popen(
-            [sys.executable, str(self.script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, str(self.script), *whole],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "tests", ROOT / "src")))},
         )
 
     def run(self, out: Path, kill_after: int | None = None) -> int:
@@ -346,7 +356,8 @@ def figures(folder: Path) -> Any:
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="counts processes in /proc")
 @pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.nightly)])
 def test_a_trial_that_is_killed_has_the_figures_of_one_left_alone(kills: int, tmp_path: Path) -> None:
-    trials, alone, out = Trials(tmp_path), tmp_path / "alone", tmp_path / "killed"
+    trials = Trials(tmp_path, *["whole"] * (kills > 1))  # with the whole search at night
+    alone, out = tmp_path / "alone", tmp_path / "killed"
     try:
         assert trials.run(alone) == 0
         draw, killed = random.Random(0), 0

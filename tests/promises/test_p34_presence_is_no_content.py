@@ -50,6 +50,7 @@ def test_noise_whose_presence_follows_the_outcome_does_not_pay() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ridges")
 def test_a_redundant_modality_that_reaches_more_patients_predicts_more_patients() -> None:
     cohort = chiasm.synthetic_cohort("redundant", 1000, target="survival", missing=0.4)
     verdict, _ = judged(cohort, ["late-fusion"])
@@ -70,6 +71,7 @@ def test_what_a_kernel_sees_in_one_modality_is_no_gain_of_combining() -> None:
     assert sides["kron-rls"] == "aside"  # its one-modality forms are not listed
 
 
+@pytest.mark.usefixtures("ridges")
 def test_eight_patients_are_too_few_to_learn_combining_from() -> None:
     rng, n = np.random.default_rng(0), 200
     m1, m2 = rng.normal(size=(n, 4)), rng.normal(size=(n, 4))

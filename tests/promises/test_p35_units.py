@@ -72,6 +72,7 @@ def test_columns_in_another_unit_give_the_same_predictions(name: str, kind: str)
         assert apart(found, expected) < 1e-5  # an omics block is held in single precision
 
 
+@pytest.mark.usefixtures("ridges")
 def test_scores_and_verdict_do_not_depend_on_the_unit() -> None:
     cohort = mixed("regression").with_modalities(["m1", "m2"])
     cohort = cohort.subset(cohort.present.any(1))

@@ -22,7 +22,10 @@ from html_page import Page
 PROTOCOL = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
 RECIPES = ["single:m1", "single:m2", "late-fusion"]
 REASON = "the score was written down before the outcome was known <b>"
-pytestmark = pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning"),
+    pytest.mark.usefixtures("ridges"),
+]
 
 
 def leaking(n: int = 120) -> Cohort:

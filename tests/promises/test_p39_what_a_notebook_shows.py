@@ -16,6 +16,7 @@ from chiasm.artifact.places import PLACES
 from chiasm.artifact.register import class_of
 from chiasm.shown import html_page, html_table, short_repr
 from html_page import Page
+from lighter_trials import ridges_by_day
 
 N = 60
 IDS = [f"MRN{4711 + k}" for k in range(N)]
@@ -39,8 +40,9 @@ def made(name: str = "ward") -> chiasm.Cohort:
 def shown() -> dict[str, Any]:
     cohort = made()
     recipes = ["late-fusion", "early-fusion"]
-    trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol(folds=3, repeats=1, draws=100), jobs=1)
-    models = {recipe: chiasm.fit(cohort, recipe, seed=0) for recipe in recipes}
+    with ridges_by_day():
+        trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol(folds=2, repeats=1, draws=100), jobs=1)
+        models = {recipe: chiasm.fit(cohort, recipe, seed=0) for recipe in recipes}
     network = chiasm.fit(cohort, "healnet:epochs=1,latents=4,latent_width=8", seed=0)
     assert trial.verdict is not None
     return {"cohort": cohort, "trial": trial, "verdict": trial.verdict, **models, "healnet": network}
