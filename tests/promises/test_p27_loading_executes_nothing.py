@@ -1,16 +1,18 @@
 """P27: loading a model executes nothing of what it holds; a description is data that a schema checks.
 
-Every place of a description is filled with code, in a process that records what Python opens, compiles, imports and
-starts meanwhile.
+Every place of a description is filled with code, by day a third of them, in a process that records what Python opens,
+compiles, imports and starts meanwhile.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import pytest
 from chiasm import artifact
 from chiasm.cohort import synthetic_cohort
 from chiasm.recipes.registry import make_recipe
+from examples import ALL
 
 WATCHED = """\
 import json, os, sys, warnings
@@ -96,7 +99,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
         (place / "weights.safetensors").write_bytes(arrays)
         places.append(str(place))
 
-    for tree in spoilt(document["model"], code(canary)):
+    for tree in islice(spoilt(document["model"], code(canary)), 0, None, 1 if os.environ.get(ALL) else 3):
         body = {**document, "model": tree}
         add(json.dumps({**body, "sha256": artifact.files.digest(body)}).encode(), weights)
     for key in ("schema", "weights_sha256", "sha256"):
