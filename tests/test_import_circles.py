@@ -19,14 +19,16 @@ def name_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def last_name(node: ast.AST) -> str:
+    """`c` of `c`, `a.c` and `a.b.c`; nothing of anything else."""
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
 def running(tree: ast.AST) -> Iterator[ast.AST]:
     """Every node of a tree but those that only a type checker reads."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            waiting = list(node.orelse)
-        else:
-            waiting = [node]
-        for own in waiting:
+        typed = isinstance(node, ast.If) and last_name(node.test) == "TYPE_CHECKING"
+        for own in node.orelse if isinstance(node, ast.If) and typed else [node]:
             yield own
             yield from running(own)
 
@@ -40,7 +42,7 @@ def imports(code: str, modules: Mapping[str, object]) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             inside = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= inside if inside <= set(modules) else inside | {node.module}
-        elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
+        elif isinstance(node, ast.Call) and last_name(node.func).endswith("import_module"):
             found |= {str(own.value) for own in node.args if isinstance(own, ast.Constant)}
     return found & set(modules)
 
