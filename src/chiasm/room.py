@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,18 @@ from chiasm.limits import GIGABYTE, LimitError
 
 MOST_HELD = 32_000_000  # values that lie in memory: 128 MB in single precision
 PART = 4_000_000  # values that are looked at together
+CUBE = 96  # values of a side of what is copied together between axes of another order
 OFTEN_SECONDS = 0.02
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Room(mmap.mmap):
     """A mapping of this module, whose pages may be dropped: they are shared with a file, so that none is lost."""
+
+
+def is_large(values: int) -> bool:
+    """Tell whether so many values lie in a file, and are better used by parts."""
+    return values > MOST_HELD
 
 
 def room(shape: Sequence[int], dtype: DTypeLike = np.float32) -> NDArray[Any]:
@@ -41,7 +48,7 @@ def room(shape: Sequence[int], dtype: DTypeLike = np.float32) -> NDArray[Any]:
         LimitError: the folder has too little space left.
     """
     size = math.prod(map(int, shape))
-    if size <= MOST_HELD:
+    if not is_large(size):
         return np.empty(shape, dtype)
     whole = size * np.dtype(dtype).itemsize
     with tempfile.TemporaryFile(prefix="chiasm-") as file:
@@ -99,6 +106,22 @@ def stretches(length: int, each: int, multiple: int = 1, *used: NDArray[Any]) ->
         yield slice(start, min(start + step, length))
         for own in used:
             let_go(own)
+
+
+def is_in_order(values: NDArray[Any]) -> bool:
+    """Tell whether neighbours along the last axis lie nearest to each other, and so on."""
+    steps = [abs(step) for step in values.strides]
+    return steps == sorted(steps, reverse=True)
+
+
+def copy_by_cubes(source: NDArray[Any], target: NDArray[Any], side: int = CUBE) -> None:
+    """Copy an array of three axes or more into another whose axes lie otherwise, using few pages at a time."""
+    last = [[slice(a, min(a + side, n)) for a in range(0, n, side)] for n in source.shape[-3:]]
+    for part in product(*last):
+        cube: tuple[Any, ...] = (..., *part)
+        target[cube] = source[cube]
+        let_go(target)
+        let_go(source)
 
 
 def all_finite(values: NDArray[Any]) -> bool:

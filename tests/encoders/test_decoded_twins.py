@@ -94,3 +94,19 @@ def test_a_thumbnail_does_not_see_brightness_or_size_and_is_none_of_a_constant()
     assert first is not None and second is not None and len(first) == 256
     np.testing.assert_allclose(first, second, atol=1e-12)
     assert thumbnail(np.full((1, 32, 32), 5.0)) is None
+
+
+@pytest.mark.parametrize("shape", [(3, 61, 47), (1, 500, 7), (2, 9, 31, 12), (12, 400), (1, 2000), (1, 5, 3)], ids=str)
+def test_a_thumbnail_by_parts_is_that_of_the_whole(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    if len(shape) == 2:
+        values[:, 100:120] = np.nan
+    whole = np.nan_to_num(values.astype(np.float64))
+    planes = whole[0] if len(whole) == 1 else whole.mean(axis=0) if whole.ndim > 2 else whole
+    sides = decoded_twins.SIDES[planes.ndim] if whole.ndim > 2 or len(whole) == 1 else (len(whole), 32)
+    for axis, side in enumerate(sides):
+        edges = np.linspace(0, planes.shape[axis], min(side, planes.shape[axis]) + 1).astype(int)
+        sizes = np.diff(edges).reshape([-1 if axis == a else 1 for a in range(planes.ndim)])
+        planes = np.add.reduceat(planes, edges[:-1], axis=axis) / sizes
+    flat = planes.ravel()
+    np.testing.assert_array_equal(decoded_twins.thumbnail(values), (flat - flat.mean()) / flat.std())

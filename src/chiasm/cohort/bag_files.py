@@ -57,7 +57,7 @@ def _read(path: Path, kind: str) -> NDArray[np.float32]:
             raise RefusedBag("a chunk of the dataset unpacks to more than its shape announces")
         if is_packed_nothing(dataset.size, int(dataset.dtype.itemsize), path.stat().st_size):
             raise RefusedBag("the dataset unpacks to far more than the file can hold, as no features do")
-        if dataset.ndim != 2 or dataset.size <= room.MOST_HELD:
+        if dataset.ndim != 2 or not room.is_large(dataset.size):
             return np.asarray(dataset[()], dtype=np.float32)
         values: NDArray[np.float32] = room.room(dataset.shape)
         together = 1 if dataset.chunks is None else dataset.chunks[0]  # tokens, which are unpacked together
@@ -68,7 +68,7 @@ def _read(path: Path, kind: str) -> NDArray[np.float32]:
 
 def _of_numpy(path: Path) -> NDArray[np.float32]:
     array = _numpy(path)
-    if array.ndim != 2 or array.size <= room.MOST_HELD:
+    if array.ndim != 2 or not room.is_large(array.size):
         return np.array(array, dtype=np.float32)
     by_columns = array.flags.f_contiguous and not array.flags.c_contiguous
     with path.open("rb") as file:
@@ -84,7 +84,7 @@ def _of_tensor(path: Path) -> NDArray[np.float32]:
     with _tensors(path) as file:
         name = _only_tensor(file)
         shape = file.get_slice(name).get_shape()
-        if len(shape) != 2 or math.prod(shape) <= room.MOST_HELD:
+        if len(shape) != 2 or not room.is_large(math.prod(shape)):
             whole: NDArray[np.float32] = file.get_tensor(name).float().numpy()
             return whole
     values: NDArray[np.float32] = room.room(shape)

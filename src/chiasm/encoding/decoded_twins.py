@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from chiasm.errors import count, first_rows, warning
 from chiasm.readers import ReadError, reader_for
 from chiasm.readers.guard import quiet
 from chiasm.readers.reading import require_of
+from chiasm.room import let_go
 
 # largest root mean square difference of two standardised thumbnails of duplicates: JPEG at quality 75 changes a 28 x 28
 # image by up to .04, and chest radiographs of two different people differ by .28 or more; Ogg,
@@ -91,22 +93,25 @@ def _made(kind: str, file: Path, encoder: Any) -> Array | ReadError | None:
                 return None
             if kind == "audio":
                 return sound_thumbnail(value)
-            values = np.asarray(value.values, dtype=np.float64)
-            return thumbnail(np.nan_to_num(values))  # a recording has NaN in its gaps
+            return thumbnail(value.values)
     except ReadError as refused:
         return refused
 
 
-def thumbnail(values: Array) -> Array | None:
+def thumbnail(values: NDArray[Any]) -> Array | None:
     """Reduce an array `(C, ...)` to standardised block means (mean 0, deviation 1); None for a constant one.
 
-    Channels of images and volumes are averaged, so that grey saved as colour equals grey; leads of recordings are kept.
+    Channels of images and volumes are averaged, so that grey saved as colour equals grey; leads of recordings are kept,
+    and their gaps, NaN, count as 0. The first axis is reduced block by block, so that no second array of this size is
+    made.
     """
-    planes = values[0] if len(values) == 1 else values.mean(axis=0) if values.ndim > 2 else values
-    sides = SIDES[planes.ndim] if values.ndim > 2 or len(values) == 1 else (len(values), 32)
-    for axis, side in enumerate(sides):
-        length = planes.shape[axis]
-        edges = np.linspace(0, length, min(side, length) + 1).astype(int)
+    joined = values.ndim > 2 or len(values) == 1
+    shape = values.shape[1:] if joined else values.shape
+    sides = SIDES[len(shape)] if joined else (len(values), 32)
+    edges = _edges(shape[0], sides[0])
+    planes = np.concatenate([_first_axis(values, a, b, joined) for a, b in pairwise(edges.tolist())])
+    for axis, side in enumerate(sides[1:], 1):
+        edges = _edges(shape[axis], side)
         sizes = np.diff(edges).reshape([-1 if axis == a else 1 for a in range(planes.ndim)])
         planes = np.add.reduceat(planes, edges[:-1], axis=axis) / sizes
     flat = planes.ravel()
@@ -114,6 +119,18 @@ def thumbnail(values: Array) -> Array | None:
     if not np.isfinite(spread) or spread <= 1e-6 * max(1.0, float(np.abs(flat).max())):
         return None
     return np.asarray((flat - flat.mean()) / spread)
+
+
+def _edges(length: int, side: int) -> NDArray[np.int_]:
+    return np.linspace(0, length, min(side, length) + 1).astype(int)
+
+
+def _first_axis(values: NDArray[Any], start: int, stop: int, joined: bool) -> Array:
+    """Return the mean `(1, ...)` of one block of the first axis after the channels, or of the leads."""
+    part = np.nan_to_num(np.asarray(values[:, start:stop] if joined else values[start:stop], dtype=np.float64))
+    let_go(values)
+    planes = part[0] if len(values) == 1 else part.mean(axis=0) if joined else part
+    return np.asarray(np.add.reduceat(planes, [0], axis=0) / (stop - start))
 
 
 def _near(values: Array, distance: float) -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from chiasm.encoders.adaptable import Trunk, is_adaptable
 from chiasm.encoders.batches import in_order
 from chiasm.encoders.image.within import ImageEncoderWithin, pooled
 from chiasm.readers.reading import Image, Volume
+from chiasm.room import let_go
 from chiasm.tokens import Tokens
 
 SCALES = ("window", "volume")
@@ -92,6 +93,7 @@ class Slices(ImageEncoderWithin):
             if self.scale == "volume" or volume.unit == "HU":
                 plane = (np.clip(plane, low, high) - low) * np.float32(WHITE / max(high - low, 1e-6))
                 plane = np.clip(plane, 0, WHITE).astype(np.float32)
+            let_go(volume.values)
             yield Image(plane, volume.channels, (spacing[0], spacing[1]))
 
 

@@ -17,6 +17,7 @@ from chiasm.readers.image.dicom_header import DEFLATED, SECONDARY_CAPTURE, Heade
 from chiasm.readers.image.dicom_series import Series, Slice, order
 from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Volume, check_values
 from chiasm.readers.registry import missing
+from chiasm.room import copy_by_cubes, is_in_order, is_large, let_go, room
 
 NOUN, FIX = "a DICOM image", "export the series again"
 GREY, RGB = ("grey",), ("red", "green", "blue")
@@ -64,11 +65,15 @@ class DicomReader:
             first = series.slices[0].header
             shape = (first.channels, len(series.slices), first.rows, first.columns)
             values, placed = _turned(shape, series)
+            stacked = placed if not is_large(values.size) or is_in_order(placed[0]) else room(placed.shape)
             tags, held = None, None
             for place, part in enumerate(series.slices):
                 if held is not part.header:
                     tags, held = read_pixels(part.header), part.header
-                _decode(part, tags, placed[:, place])
+                _decode(part, tags, stacked[:, place])
+                let_go(stacked)
+            if stacked is not placed:
+                copy_by_cubes(stacked, placed)
             unit = "HU" if all(_hounsfield(part) for part in series.slices) else ""
             volume = Volume(values, RGB if first.channels == 3 else GREY, series.spacing, unit)
         return volume
@@ -111,7 +116,7 @@ def _check_decoder(syntax: str, bits: int) -> None:
 
 def _turned(shape: tuple[int, ...], series: Series) -> tuple[Floats, Floats]:
     """Return the array of the volume, and a view of it `(C, slices, rows, columns)` that is filled slice by slice."""
-    values = np.empty((shape[0], *(shape[1 + axis] for axis in series.axes)), dtype=np.float32)
+    values = room((shape[0], *(shape[1 + axis] for axis in series.axes)))
     back = np.argsort(series.axes)
     return values, values[:, *(slice(None, None, step) for step in series.steps)].transpose(0, *(1 + back))
 

@@ -12,12 +12,12 @@ import numpy as np
 from chiasm.readers.guard import file_of, guarded
 from chiasm.readers.image.codestream import check_stream, frame_of
 from chiasm.readers.image.jpeg2000 import HEAD_BYTES, decode_deep, depth_of
-from chiasm.readers.image.large import TILES, is_large, require_fits, stored_pixels
+from chiasm.readers.image.large import TILES, require_fits, stored_pixels
 from chiasm.readers.image.orientation import TAG, placed, upright
 from chiasm.readers.image.tiff import check_tiff, read_tiff
 from chiasm.readers.reading import LIMITS, Image, Item, Limits, ReadError, check_packed, check_values
 from chiasm.readers.registry import missing
-from chiasm.room import room, stretches
+from chiasm.room import is_large, room, stretches
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"

@@ -29,11 +29,6 @@ TILES = (
 END_OF_JPEG = b"\xff\xd9"
 
 
-def is_large(values: int) -> bool:
-    """Tell whether an image of so many values is decoded with care for what lies beside it."""
-    return values > room.MOST_HELD
-
-
 def require_fits(path: Path, image: Any, values: int, head: bytes) -> None:
     """Refuse, by the header, an image whose decoder would need more memory than `HELD_BYTES`.
 
@@ -41,7 +36,7 @@ def require_fits(path: Path, image: Any, values: int, head: bytes) -> None:
         ReadError: a progressive JPEG, a JPEG 2000 of one tile, or what Pillow alone decodes.
         Unsupported: imagecodecs, which decodes other JPEGs into room, is missing.
     """
-    if not is_large(values):
+    if not room.is_large(values):
         return
     whole = image.width * image.height * PIXEL_BYTES.get(image.mode, 4)
     if image.format == "JPEG2000":
@@ -64,7 +59,7 @@ def require_small_parts(page: Any) -> None:
     """Refuse a compressed page of a TIFF whose strips or tiles are so large that one cannot be decoded by itself."""
     size = page.chunks[0] * page.chunks[1] * (page.chunks[2] if len(page.chunks) > 2 else 1)
     held = 2 * size * page.dtype.itemsize  # with what undoes the predictor, or the packed bytes
-    if is_large(size):
+    if room.is_large(size):
         _require(held, size)
 
 

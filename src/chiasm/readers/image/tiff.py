@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from chiasm.limits import MEGABYTE
 from chiasm.readers.image.codestream import check_stream
-from chiasm.readers.image.large import TILES, is_large, require_small_parts
+from chiasm.readers.image.large import TILES, require_small_parts
 from chiasm.readers.image.orientation import TAG, placed, upright
 from chiasm.readers.image.tiff_colours import from_ycbcr, number_without_alpha, without_alpha
 from chiasm.readers.reading import Image, Limits, ReadError, check_packed, check_values
 from chiasm.readers.registry import missing
-from chiasm.room import PART, all_finite, let_go, mapped, room, stretches
+from chiasm.room import PART, all_finite, is_large, let_go, mapped, room, stretches
 
 MOST_PAGES = 1000
 PLAIN, JPEG = 1, 7

@@ -20,6 +20,7 @@ from chiasm.readers.guard import file_of, files_of, guarded
 from chiasm.readers.image.voxels import TRUNCATED, Stored, opened, read_array, read_stored
 from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Volume, check_packed, check_values
 from chiasm.readers.registry import missing
+from chiasm.room import room
 
 NOUN, FIX = "a volume", "write it again as .nii.gz"
 SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz", ".mnc")
@@ -81,7 +82,7 @@ class VolumeReader:
             one = isinstance(item, Path) and item.is_file()
             names = [""] if one else _names(files)
             _one_grid(headers)
-            values = np.empty((sum(header.volumes for header in headers), *headers[0].turned), np.float32)
+            values = room((sum(header.volumes for header in headers), *headers[0].turned))
             channels: list[str] = []
             for place in sorted(range(len(files)), key=lambda place: names[place]):
                 own, name = headers[place].volumes, names[place]

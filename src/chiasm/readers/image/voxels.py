@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.readers.reading import Floats, ReadError
+from chiasm.room import copy_by_cubes, is_in_order, is_large, let_go, room
 
 GZIP = b"\x1f\x8b"
 BLOCK = 1 << 20  # voxels of one
@@ -44,11 +45,15 @@ def read_stored(
     with opened(path) as stream:
         _exactly(stream, own.start)
         for channel in values:
-            target = in_file_axes(channel, orientation)
-            for z, y, x in blocks((shape[2], shape[1], shape[0])):
-                room = target[x, y, z]
-                found = np.frombuffer(_exactly(stream, room.size * own.dtype.itemsize), own.dtype)
-                room[...] = found.reshape(room.shape, order="F").astype(np.float64) * own.slope + own.inter
+            lying = in_file_axes(channel, orientation).transpose(2, 1, 0)
+            target = lying if not is_large(channel.size) or is_in_order(lying) else room(lying.shape)  # (Z, Y, X)
+            for block in blocks(lying.shape):
+                place = target[block]
+                found = np.frombuffer(_exactly(stream, place.size * own.dtype.itemsize), own.dtype)
+                place[...] = found.reshape(place.shape).astype(np.float64) * own.slope + own.inter
+                let_go(target)
+            if target is not lying:
+                copy_by_cubes(target, lying)
             fill(channel)
         if isinstance(stream, gzip.GzipFile) and len(stream.read(SLACK + 1)) > SLACK:
             raise ReadError("the file unpacks to more than its header announces", "write it again as .nii.gz")
@@ -60,6 +65,7 @@ def read_array(image: Any, shape: tuple[int, int, int], orientation: NDArray[np.
         target = in_file_axes(values[0], orientation)
         for part in blocks(shape):
             target[part] = np.asarray(image.dataobj[part], dtype=np.float64)
+            let_go(values)
     else:
         voxels = np.asarray(image.dataobj).reshape((*shape, -1))
         for place, channel in enumerate(values):
@@ -94,11 +100,17 @@ def blocks(shape: tuple[int, int, int]) -> Iterator[Part]:
 def fill(values: Floats) -> None:
     """Put the smallest number of a channel `(D, H, W)` in place of NaN."""
     parts = [part for start in range(0, values.size, BLOCK) for part in [values.reshape(-1)[start : start + BLOCK]]]
-    lowest = np.fmin.reduce([np.fmin.reduce(part) for part in parts])
-    if any(np.isinf(part).any() for part in parts) or np.isnan(lowest):
+    lowest, infinite = np.float32(np.nan), False
+    for part in parts:
+        lowest, infinite = np.fmin(lowest, np.fmin.reduce(part)), infinite or bool(np.isinf(part).any())
+        let_go(values)
+    if infinite or np.isnan(lowest):
         raise ReadError("the voxels are infinite, or none is a number", "write finite numbers")
     for part in parts:
-        part[np.isnan(part)] = lowest
+        wrong = np.isnan(part)
+        if wrong.any():
+            part[wrong] = lowest
+        let_go(values)
 
 
 def _exactly(stream: BinaryIO, size: int) -> bytes:
