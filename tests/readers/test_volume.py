@@ -197,7 +197,7 @@ BROKEN = {
     "dims of zero": (edited(dim=dims(4, 0, 6)), "nothing to read"),
     "dims below zero": (edited(dim=dims(4, -5, -6)), "nothing to read|damaged"),
     "six axes": (edited(dim=dims(2, 2, 2, 2, 2, 2)), "6 axes|5 axes"),
-    "gzip bomb": (gzip.compress(WHOLE + bytes(90_000_000)), "unpacks to more"),
+    "gzip bomb": (lambda: gzip.compress(WHOLE + bytes(90_000_000), 1), "unpacks to more"),
     "an endless extension": (edited(vox_offset=2e9), "where they cannot be"),
     "voxels within the header": (edited(vox_offset=16), "damaged"),
     "an unknown type": (edited(datatype=7777), "damaged|colours"),
@@ -215,6 +215,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_files_are_refused(tmp_path, name):
     whole, words = BROKEN[name]
+    whole = whole() if callable(whole) else whole  # a bomb is made where it is read
     refused(READER, written(tmp_path / f"{PERSON}.nii.gz", whole), words, megabytes=20)
 
 
