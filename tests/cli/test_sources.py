@@ -66,7 +66,9 @@ def test_a_manifest_names_its_sources_and_the_model_needs_none(
         out = tmp_path / f"{name}.csv"
         assert run("predict", tmp_path / name, own, "--out", out).code == 0
     assert (tmp_path / "one.csv").read_text() == (tmp_path / "two.csv").read_text()
-    assert run("validate", tmp_path / "one", own, "--out", tmp_path / "validated").code == 0
+    other = written(tmp_path, "other", 50)
+    other.write_text('sources = ["../lent/cohort.toml"]\n' + other.read_text())
+    assert run("validate", tmp_path / "one", other, "--out", tmp_path / "validated").code == 0
     refused = run("evaluate", own, "--recipes", "transfer", "--out", tmp_path / "run")
     assert refused.code == 2 and "there is no such file" in refused.err and not (tmp_path / "run").exists()
 

@@ -245,6 +245,9 @@ def test_what_is_planted_comes_out_nowhere(
 ) -> None:
     home = tmp_path / PLANTED["name"]
     write_cohort(home / "ward")
+    rows = (home / "ward" / "patients.csv").read_text().splitlines(keepends=True)
+    (home / "ward" / "others.csv").write_text("".join(rows[:-1]))  # not the very patients that the model learned from
+    (home / "ward" / "others.toml").write_text(MANIFEST.replace("patients.csv", "others.csv"))
     lines.clear()  # what the writers of the files say is not ours
     monkeypatch.chdir(home)
     monkeypatch.setenv("CHIASM_STORE", str(tmp_path / "store"))
@@ -256,7 +259,7 @@ def test_what_is_planted_comes_out_nowhere(
         ["evaluate", "ward", "--out", str(run), *recipes], ["report", str(run)],
         ["fit", "ward", "--recipe", "late-fusion", "--out", str(model)],
         ["predict", str(model), "ward", "--out", str(tmp_path / "predictions.csv")],
-        ["validate", str(model), "ward", "--out", str(tmp_path / "validation"), "--draws", "100"],
+        ["validate", str(model), "ward/others.toml", "--out", str(tmp_path / "validation"), "--draws", "100"],
         ["similar", "photo", "ward", "--patient", "nobody-of-that-name"],
         ["fit", "ward", "--recipe", "no-such-recipe", "--out", str(tmp_path / "other")],
         *[["store"], ["store", "verify"]],

@@ -241,3 +241,29 @@ def test_an_equal_model_is_one_source_and_part_of_the_fingerprint(tmp_path: Path
     assert isinstance(other, SourceModel) and one.identity == other.identity
     assert own.with_lent_models([one]).fingerprint == own.with_lent_models([other]).fingerprint != own.fingerprint
     assert own.with_lent_models([one]).subset([0, 1]).lent_models == (one,)
+
+
+@pytest.mark.parametrize("lender", ["cohort", "model"])
+def test_whose_coefficients_were_borrowed_is_not_forgotten(lender: str, tmp_path: Path) -> None:
+    theirs, ours = wide(300, 7, "s"), wide(60, 1, "t")
+    if lender == "model":
+        model_of(theirs).save(tmp_path / "theirs")
+    made = borrowing(ours, theirs if lender == "cohort" else tmp_path / "theirs")
+    assert made.predictor.tau.size or made.predictor.models
+    made.save(tmp_path / "made")
+    source = SourceModel("made", chiasm.load_model(tmp_path / "made"))  # type: ignore[arg-type]
+    assert source.learned_from(theirs) and source.learned_from(ours)
+    assert not source.learned_from(wide(300, 8, "u"))
+    with pytest.raises(chiasm.LeakageError, match="learned from patients"):
+        borrowing(theirs, tmp_path / "made")
+    with pytest.raises(chiasm.LeakageError, match="learned from these very patients"):
+        chiasm.validate(tmp_path / "made", theirs)
+
+
+def test_a_model_is_not_validated_on_the_patients_that_it_learned_from(tmp_path: Path) -> None:
+    ours = wide(60, 1, "t")
+    made = model_of(ours)
+    with pytest.raises(chiasm.LeakageError, match="learned from these very patients"):
+        chiasm.validate(made, ours, out=tmp_path / "validation")
+    assert not (tmp_path / "validation").exists()
+    assert chiasm.validate(made, wide(60, 2, "u")).table().notna().any(axis=None)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from chiasm.api.encoding import prepare
 from chiasm.api.models import load_model
-from chiasm.cohort import Cohort, Problem, Unsupported
+from chiasm.cohort import Cohort, LeakageError, Problem, Unsupported
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.checking import examine
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
@@ -21,6 +21,8 @@ from chiasm.errors import FindingWarning, count
 from chiasm.evaluation.external import External, score_external, scored_patients
 from chiasm.evaluation.summary import plain
 from chiasm.evaluation.validation import SCHEMA, Validation, require_free, store_validation
+from chiasm.fitting.model import FittedModel
+from chiasm.fitting.source_model import SourceModel
 from chiasm.models.same_target import FittedFor, likely, listed, require_same_target, target_notes
 from chiasm.protocols import Model, modalities_of
 
@@ -66,6 +68,7 @@ def validate(
         CohortError: the check finds an error that stands in the way of scoring.
         Unsupported: no target, another kind of target, other classes or another unit; nobody to score; a modality of
             another kind than at the fit, or one that lacks columns.
+        LeakageError: the model, or one that it learned from, was fitted on these very patients.
         TrialError: `out` holds something else, or a validation and `replace` is False.
     """
     folder = None if out is None else Path(out)
@@ -75,6 +78,7 @@ def validate(
     opened = cohort.cohort if isinstance(cohort, PreparedCohort) else as_cohort(cohort)
     require_same_target(fitted, opened)
     require_shared_modality(fitted, opened)
+    require_others(fitted, opened)
     if isinstance(cohort, PreparedCohort):
         ready = cohort
     else:
@@ -158,6 +162,19 @@ def require_shared_modality(model: Model, cohort: Cohort) -> None:
         raise Unsupported(
             f"the cohort '{cohort.name}' has none of the model's modalities {listed(named)}, but "
             f"{listed(cohort.modalities)}{likely(named, cohort.modalities)}: name them as at the fit"
+        )
+
+
+def require_others(model: Model, cohort: Cohort) -> None:
+    """Refuse the patients that a model learned from, whom its scaling tells: it would be scored on what it has seen.
+
+    Raises:
+        LeakageError: the scaling of one of its tables, or of a source that it learned from, is that of the cohort.
+    """
+    if isinstance(model, FittedModel) and SourceModel(cohort.name, model).learned_from(cohort):
+        raise LeakageError(
+            f"the model learned from these very patients, by its scaling '{cohort.name}': validate it on others, "
+            "and let `chiasm evaluate` hold patients out to score the recipe on its own"
         )
 
 

@@ -1,7 +1,8 @@
-"""What a network that began with a source's weights keeps of the source, by which its patients are known again.
+"""What a model that learned from a source keeps of the source, by which its patients are known again.
 
-Weights that were learned on a patient's outcome give it away, also where they were trained further on other patients.
-A fitted network therefore keeps whose weights it began with, and whose weights those began with.
+Weights that were learned on a patient's outcome give it away, also where they were trained further on other patients,
+and so do coefficients towards which others were shrunk. A fitted model therefore keeps whose weights it began with or
+whose coefficients it borrowed, and whose those began with.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from pandas.api.types import is_numeric_dtype
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
@@ -24,7 +26,7 @@ KEPT = 32  # finely measured columns of a modality that are kept: a few tell who
 @storable("begun-from")
 @dataclass(frozen=True)
 class BegunFrom:
-    """A source model whose weights a network began with.
+    """A source whose weights a network began with, or whose coefficients a linear model borrowed.
 
     Args:
         name: what messages and pages call it.
@@ -39,6 +41,23 @@ class BegunFrom:
         """Keep of each modality's scaler the first finely measured columns."""
         kept = {modality: (own, finely(own, own.columns)[:KEPT]) for modality, own in scalers}
         return cls(name, {modality: own.part(fine) for modality, (own, fine) in kept.items() if fine})
+
+    @classmethod
+    def of_cohort(cls, cohort: Cohort) -> BegunFrom:
+        """Keep the same of a source cohort, whose patients with a known outcome were learned from."""
+        found = []
+        for name in cohort.modalities:
+            if cohort.outcome is None or not has_form(kind_in(cohort, name), TABLE):
+                continue
+            rows = cohort.rows_of(name)
+            frame = cohort.raw(name, rows[np.asarray(cohort.outcome.known)[rows]])
+            kinds = cohort.column_kinds(name)
+            numbers = [
+                own for own in frame if kinds.get(str(own), "") in ("", READ_ALIKE[0]) and is_numeric_dtype(frame[own])
+            ]
+            if numbers and len(frame):
+                found.append((name, Scaler.fit(frame[numbers])))
+        return cls.of(cohort.name, found)
 
     def learned_from(self, cohort: Cohort) -> bool:
         """True if the scaling of one of its tables is that of this very cohort."""

@@ -108,7 +108,7 @@ class SourceModel:
     def learned_from(self, cohort: Cohort) -> bool:
         """True if the scaling of a shared table is that of this very cohort: the model was fitted on its patients.
 
-        So it is of a model that it borrowed from and holds whole, or whose weights it began with. Quantiles and number
+        So it is of a source that it borrowed from, or whose weights it began with. Quantiles and number
         of patients are compared, on every finely measured column. A model of a part of the cohort, or of other columns
         of it, is not found out.
         """
@@ -122,7 +122,7 @@ class SourceModel:
         return any(bool(own) and scaled_on(cohort, name, self.expected[name].scaler, own) for name, own in shared)
 
     def lineage(self) -> tuple[BegunFrom, ...]:
-        """Return what a network that begins with its weights keeps of it, and of those that it began with itself."""
+        """Return what a model that learns from it keeps of it, and of those that it learned from itself."""
         own = BegunFrom.of(self.name, ((name, expected.scaler) for name, expected in self.expected.items()))
         return (own, *inherited(self.model.predictor))
 
@@ -147,7 +147,7 @@ def held_whole(part: Any) -> Iterator[FittedModel]:
 
 
 def inherited(part: Any) -> Iterator[BegunFrom]:
-    """Yield whose weights the networks of a stored part began with."""
+    """Yield whose weights the networks of a stored part began with, and whose coefficients were borrowed."""
     return (own for own in parts_within(part, BegunFrom) if isinstance(own, BegunFrom))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from chiasm.fitting.block_choice import MOST_SQUARE, MOST_TRIED
 from chiasm.fitting.borrowed_choice import Offer, Setting, choose_borrowing, expanded
 from chiasm.fitting.coefficients import Coefficients, feature_names, placed
 from chiasm.fitting.lent import lent_to
+from chiasm.fitting.lineage import BegunFrom
 from chiasm.fitting.one_modality import OneOrAll
 from chiasm.fitting.row import Row
 from chiasm.fitting.source_model import SourceModel, SourceScore
@@ -39,6 +41,7 @@ class TransferPredictor:
         models: `(k, K)` the same as `tau` for each source model whose coefficients were borrowed, by its name.
         scores: source models whose score was borrowed, each whole.
         weights: coefficients `(k, K)` of these scores.
+        lineage: what tells the patients of those whose coefficients were borrowed, and of whom these learned from.
     """
 
     ridge: MultiRidgePredictor
@@ -48,6 +51,7 @@ class TransferPredictor:
     models: dict[str, np.ndarray] = field(default_factory=dict)
     scores: tuple[SourceScore, ...] = ()
     weights: tuple[np.ndarray, ...] = ()
+    lineage: tuple[BegunFrom, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.scores) != len(self.weights):
@@ -149,14 +153,16 @@ class Transfer(OneOrAll):
         tau = None if lent is None else found.taus[0]
         taken = [(*own[:2], tau) for own, tau in zip(offered, found.taus[lent is not None :], strict=True)]
         ridge = read.predictor(kind, found.chosen, found.blocks)
+        models = {name: own for name, score, own in taken if own is not None and score is None}
         predictor = TransferPredictor(
             ridge,
             np.zeros((0, 0)) if tau is None else tau,
             found.gain,
             sum(map(len, cohort.lenders)),
-            {name: own for name, score, own in taken if own is not None and score is None},
+            models,
             tuple(score for _, score, own in taken if own is not None and score is not None),
             tuple(own for _, score, own in taken if own is not None and score is not None),
+            lineage_of(cohort, tau is not None, models),
         )
         return predictor, Response.fit(
             training.target, found.chosen.links, training.outcome, calibrate=False, folds=folds, in_the_large=True
@@ -166,6 +172,12 @@ class Transfer(OneOrAll):
 def source_models(cohort: Cohort) -> list[SourceModel]:
     """Return the fitted models among the sources of a cohort."""
     return [own for own in cohort.lent_models if isinstance(own, SourceModel)]
+
+
+def lineage_of(cohort: Cohort, lenders: bool, models: Collection[str]) -> tuple[BegunFrom, ...]:
+    """Return of the source cohorts, where these lent, and of source models of these names what tells their patients."""
+    own = [BegunFrom.of_cohort(lender) for lender in cohort.lenders] if lenders else []
+    return (*own, *(kept for source in source_models(cohort) if source.name in models for kept in source.lineage()))
 
 
 def of_cohorts(training: Training, read: ReadBlocks) -> Offer | None:
