@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fresh_process import peak_megabytes
 from refusals import refused
 
 from chiasm import room
@@ -20,6 +19,7 @@ from chiasm.encoders.image.patches import ImagePatches, VolumePatches
 from chiasm.readers import reader_for
 from chiasm.readers.image import large
 from chiasm.readers.reading import Image, Limits, Volume
+from fresh_process import peak_megabytes
 
 PIL = pytest.importorskip("PIL.Image")
 tifffile = pytest.importorskip("tifffile")
