@@ -18,6 +18,7 @@ from chiasm.artifact import save_checkpoint
 from chiasm.fitting.sides import sides_of
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
+from small_recipes import at_night
 from tiny_models import tiny_models
 
 QUICK = "epochs=2,latent_width=4"
@@ -78,6 +79,15 @@ def test_every_adapted_recipe_is_tried() -> None:
 def test_other_targets(cohorts: Any, target: Any) -> None:
     model = make_recipe(f"lora:rank=2,{QUICK}").fit(cohorts(target), seed=0)
     assert np.isfinite(model.predict(cohorts(target)).select_dtypes("number").to_numpy()).all()
+
+
+@pytest.mark.parametrize("spec", ["probe", *at_night("lora:rank=2", "unipt:narrow=4")])
+def test_patients_of_whom_a_table_alone_is_known_are_told_apart(cohorts: Any, spec: str) -> None:
+    """A number is lost in the norm of a token of one, and columns in their mean."""
+    cohort = cohorts()
+    model = make_recipe(f"{spec}{',' if ':' in spec else ':'}{QUICK}").fit(cohort, seed=0)
+    alone = model.predict(cohort.with_modalities(["clinical"]).subset(cohort.rows_of("clinical")))
+    assert alone["p_yes"].nunique() > len(alone) / 2
 
 
 def test_only_what_was_trained_is_in_the_model_folder(cohorts: Any, tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from chiasm.cohort import Cohort, synthetic_cohort
+from chiasm.encoders import columns_among
 from chiasm.fitting.base import trainable
 from chiasm.fitting.neural import prepare
-from chiasm.fusion.pooled import mean_token
+from chiasm.fusion.pooled import one_vector
 from chiasm.recipes.fusion.centre_shift import CentreShiftDesign, CentreShiftRecipe
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing import check_recipe
@@ -26,11 +28,11 @@ def shifted(cohort: Cohort, strength: float) -> dict[str, torch.Tensor]:
     """What the network's map reads of each modality of the patients trained on, before the second normalisation."""
     data = prepare(trainable(cohort, 0, None, "cpu"))
     shift = CentreShiftRecipe(strength=strength).shift_of(data)
-    module = CentreShiftDesign(shift, 4).fusion(data.shapes)
+    module = CentreShiftDesign(shift, 4, columns_among(data.encoders)).fusion(data.shapes)
     found = {}
     for m, name in enumerate(module.names):
         rows = np.flatnonzero(data.present[:, m] & ~data.held_out)
-        own = torch.nn.functional.normalize(mean_token(data.tokens[name].take(rows), module.width), dim=1)
+        own = torch.nn.functional.normalize(one_vector(data.tokens[name].take(rows), module.width, True), dim=1)
         found[name] = own - module.get_buffer("moves")[m]
     return found
 
@@ -54,7 +56,11 @@ def test_the_held_out_and_the_absent_have_no_part_in_the_centres(cohort: Cohort)
 
 def test_an_absent_modality_is_zeros_whatever_stands_behind_it(cohort: Cohort) -> None:
     data = prepare(trainable(cohort, 0, None, "cpu"))
-    module = CentreShiftDesign(CentreShiftRecipe().shift_of(data), 4).fusion(data.shapes).eval()
+    module = (
+        CentreShiftDesign(CentreShiftRecipe().shift_of(data), 4, columns_among(data.encoders))
+        .fusion(data.shapes)
+        .eval()
+    )
     tokens = {name: packed.take(np.arange(6)) for name, packed in data.tokens.items()}
     present = torch.tensor([[True, False]] * 6)
     behind = tokens | {"m2": Tokens(torch.full_like(tokens["m2"].values, float("nan")), tokens["m2"].mask)}
@@ -71,3 +77,12 @@ def test_widths_that_differ_are_filled_and_the_strength_changes_the_model() -> N
         with pytest.raises(ValueError, match="between 0 and 1"):
             CentreShiftRecipe(strength=wrong)
     assert make_recipe("centre-shift:strength=0.5").strength == 0.5  # type: ignore[attr-defined]
+
+
+def test_columns_of_a_table_are_coordinates_and_are_not_averaged() -> None:
+    whole = synthetic_cohort("redundant", 240, seed=0)
+    new = np.arange(240) % 3 == 0
+    assert whole.outcome is not None
+    model = make_recipe("centre-shift:modality=m1").fit(whole.subset(~new), seed=0)
+    found = model.predict(whole.subset(new)).loc[whole.ids[new]]
+    assert roc_auc_score(whole.outcome.value[new], found["p_1"]) > 0.8  # one half, where a mean mixes the columns

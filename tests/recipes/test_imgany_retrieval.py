@@ -10,6 +10,7 @@ import torch
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from chiasm.cohort import synthetic_cohort
+from chiasm.encoders import columns_among
 from chiasm.errors import FindingWarning
 from chiasm.fitting.base import trainable
 from chiasm.fitting.neural import Prepared, prepare
@@ -18,7 +19,6 @@ from chiasm.recipes.alignment.imgany_retrieval import (
     ImgAnyRetrieval,
     RetrievalDesign,
     centres,
-    in_parts,
     places_of,
     unit_vector,
     warn_of_spaces,
@@ -55,7 +55,7 @@ def nearness(data: Prepared, words: np.ndarray, held: bool) -> float:
     rows, best = np.flatnonzero(data.held_out == held), []
     for name, own in data.tokens.items():
         first, width = places_of(data.encoders)[name]
-        found = unit_vector(own.take(rows), width, name in in_parts(data.encoders))
+        found = unit_vector(own.take(rows), width, name in columns_among(data.encoders))
         best.append((found @ torch.from_numpy(words[:, first : first + width]).T).max(1).values)
     return float(torch.cat(best).mean())
 
@@ -124,19 +124,19 @@ def test_columns_of_a_table_are_coordinates_and_are_not_averaged() -> None:
 
 def test_modalities_without_a_space_in_common_find_words_of_their_own() -> None:
     data = prepare(trainable(synthetic_cohort("complementary", 120), 0, None, "cpu"))
-    places, whole = places_of(data.encoders), in_parts(data.encoders)
-    assert places == {"m1": (0, 16), "m2": (16, 16)} and whole == ("m1", "m2")
+    places, columns = places_of(data.encoders), columns_among(data.encoders)
+    assert places == {"m1": (0, 16), "m2": (16, 16)} and columns == ("m1", "m2")
     words = small("imgany-retrieval", words=40).vocabulary(data, 0)
     first, second = words[:, :16].any(1), words[:, 16:].any(1)
     assert (first ^ second).all() and first.any() and second.any()
-    fusion = RetrievalDesign(words, 8, whole, places).fusion(data.shapes)
+    fusion = RetrievalDesign(words, 8, columns, places).fusion(data.shapes)
     tokens = {name: own.take(np.arange(12)) for name, own in data.tokens.items()}
     here = torch.ones(12, 2, dtype=torch.bool)
     both, alone = (fusion(tokens, present).embedding for present in (here, here & torch.tensor([True, False])))
     torch.testing.assert_close(both[:, :16], alone[:, :16] / 2)  # nobody agrees with anybody: equal weights
     assert not alone[:, 16:].any() and both[:, 16:].any()
     same = dict.fromkeys(data.encoders, Frozen(4))
-    assert places_of(same) == {"m1": (0, 4), "m2": (0, 4)} and in_parts(same) == ()  # type: ignore[arg-type]
+    assert places_of(same) == {"m1": (0, 4), "m2": (0, 4)} and columns_among(same) == ()  # type: ignore[arg-type]
 
 
 def test_a_modality_that_is_the_same_for_everybody_says_nothing() -> None:

@@ -266,3 +266,11 @@ def test_what_has_no_words_is_refused(cohorts: Any, models: Path, tmp_path: Path
     for options in ("template={text}", "prompts=-1", "verbalizer=hard"):
         with pytest.raises(ValueError, match=r"a template holds|not known"):
             make_recipe(f"prompt-learning:{options}")
+
+
+@pytest.mark.nightly
+def test_patients_of_whom_a_table_alone_is_known_are_told_apart(cohorts: Any) -> None:
+    cohort = cohorts("bert")
+    model = make_recipe(f"prompt-learning:prompts=2,epochs=2,{WORDS}").fit(cohort, seed=0)
+    alone = model.predict(cohort.with_modalities(["clinical"]).subset(cohort.rows_of("clinical")))
+    assert alone["p_yes"].nunique() > len(alone) / 2

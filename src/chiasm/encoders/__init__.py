@@ -2,7 +2,7 @@
 
 from chiasm.encoders.bag import BagEncoder
 from chiasm.encoders.catalogue import list_encoders, make_encoder
-from chiasm.encoders.registry import ENCODERS, encoder_of, features_of, fit_encoders, pack
+from chiasm.encoders.registry import ENCODERS, columns_among, encoder_of, features_of, fit_encoders, pack
 from chiasm.encoders.table.omics import OmicsEncoder
 from chiasm.encoders.table.table import TableEncoder
 
@@ -11,6 +11,7 @@ __all__ = [
     "BagEncoder",
     "OmicsEncoder",
     "TableEncoder",
+    "columns_among",
     "encoder_of",
     "features_of",
     "fit_encoders",

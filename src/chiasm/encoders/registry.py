@@ -92,6 +92,14 @@ def fit_encoders(cohort: Cohort, instead: Mapping[str, Encoder] | None = None) -
     return fitted
 
 
+def columns_among(encoders: Mapping[str, Encoder]) -> tuple[str, ...]:
+    """Return the modalities whose tokens are columns that were fitted on the cohort, each in its place.
+
+    Side by side they are one vector; their mean, which suits the patches of a frozen network, would mix the columns.
+    """
+    return tuple(sorted(name for name, own in encoders.items() if own.fitted_on_cohort and own.slots))
+
+
 def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:
     """Encode every patient and modality that has an encoder; bags are encoded in batches of similar length.
 

@@ -18,7 +18,7 @@ from torch import nn
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.compute.isolation import seeded
 from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
-from chiasm.encoders.registry import pack
+from chiasm.encoders.registry import columns_among, pack
 from chiasm.fitting.base import Training
 from chiasm.fitting.network_recipe import NetworkRecipe
 from chiasm.fitting.neural import Prepared, build, finish, new_head, prepare
@@ -137,7 +137,7 @@ class AdaptedRecipe(NetworkRecipe):
         data = prepare(training, with_others(training.cohort, inputs))
         trunks = open_trunks(data)
         adaptations = {name: self._adaptation(name, trunk) for name, trunk in trunks.items()}
-        return data, AdaptedDesign(self.latent_width, inputs, adaptations), trunks
+        return data, AdaptedDesign(self.latent_width, inputs, adaptations, columns_among(data.encoders)), trunks
 
     def _adaptation(self, name: str, trunk: Trunk) -> Adaptation:
         with _cannot(name):

@@ -121,11 +121,16 @@ class Penalised(Objective):
 @storable("adapted")
 @dataclass(frozen=True)
 class AdaptedDesign:
-    """Storable description of an adapted network: encoders and changes by modality, and the fusion's width."""
+    """Storable description of an adapted network: encoders and changes by modality, and the fusion's width.
+
+    Args:
+        columns: the other modalities that are columns, whose tokens are read side by side.
+    """
 
     latent_width: int
     trunks: dict[str, InputsAsTheyAre]
     adaptations: dict[str, Adaptation]
+    columns: tuple[str, ...] = ()
 
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> AdaptedFusion:
         """Create a fresh fusion, with the networks at their encoders' weights."""
@@ -140,7 +145,7 @@ def adapted_fusion(
 ) -> AdaptedFusion:
     """Assemble networks, their changes and a `PooledMean` over all modalities."""
     widths = made_widths(design.trunks, shapes)
-    fusion = PooledMean(widths, design.latent_width, dropout)
+    fusion = PooledMean(widths, design.latent_width, dropout, design.columns)
     return AdaptedFusion(trunks, design.adaptations, fusion, widths)
 
 

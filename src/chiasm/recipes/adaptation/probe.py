@@ -8,6 +8,7 @@ from typing import ClassVar
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.adaptable import InputsAsTheyAre, TokensAsTheyAre, is_adaptable
 from chiasm.encoders.choice import choose
+from chiasm.encoders.registry import columns_among
 from chiasm.fitting.base import BaseRecipe, Training
 from chiasm.fitting.neural import finish, prepare
 from chiasm.fitting.row import Row
@@ -38,7 +39,7 @@ class Probe(AdaptedRecipe):
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the fusion and the head on stored tokens; no encoder network runs."""
         data = prepare(training, with_others(training.cohort, _of_networks(training.cohort)))
-        design = AdaptedDesign(self.latent_width, {}, {})
+        design = AdaptedDesign(self.latent_width, {}, {}, columns_among(data.encoders))
         return finish(
             training, data, self.fitted(training, data, lambda: design.fusion(data.shapes, self.dropout)), design
         )

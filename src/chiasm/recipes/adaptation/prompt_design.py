@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -29,10 +30,19 @@ class WordScores(nn.Module):
         texts: modalities whose tokens are scores, or with `soft` the states that a soft verbalizer reads.
         labels: number of classes, K.
         soft: read states by a learned verbalizer instead of scores.
-        width, dropout: width and dropout of the pooled other modalities.
+        width, dropout, columns: as in `PooledMean`, of the other modalities.
     """
 
-    def __init__(self, shapes: Shapes, texts: list[str], labels: int, soft: bool, width: int, dropout: float) -> None:
+    def __init__(
+        self,
+        shapes: Shapes,
+        texts: list[str],
+        labels: int,
+        soft: bool,
+        width: int,
+        dropout: float,
+        columns: Collection[str] = (),
+    ) -> None:
         super().__init__()
         self.texts = texts
         self.columns = [m for m, name in enumerate(sorted(shapes)) if name not in texts]
@@ -42,7 +52,7 @@ class WordScores(nn.Module):
             self.verbalizers = nn.ModuleList(SoftVerbalizer(shapes[name][0], labels) for name in texts)
         self.soft, self.labels = soft, labels
         if others:
-            self.pooled, self.linear = PooledMean(others, width, dropout), nn.Linear(width, labels)
+            self.pooled, self.linear = PooledMean(others, width, dropout, columns), nn.Linear(width, labels)
             nn.init.zeros_(self.linear.weight), nn.init.zeros_(self.linear.bias)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
@@ -76,6 +86,7 @@ class PromptDesign:
     labels: int
     adaptations: dict[str, Adaptation]
     width: int
+    columns: tuple[str, ...] = ()
 
     @property
     def latent_width(self) -> int:
@@ -92,7 +103,7 @@ class PromptDesign:
             trunks[name] = LanguageTrunk(model, self.templates[name], reader)
         widths = {name: self.texts[name].token_width if soft else self.labels for name in names}
         known = {name: (widths.get(name, own[0]), own[1]) for name, own in shapes.items()}
-        scores = WordScores(known, names, self.labels, soft, self.width, dropout)
+        scores = WordScores(known, names, self.labels, soft, self.width, dropout, self.columns)
         fusion = AdaptedFusion(trunks, self.adaptations, scores, known)
         for name, found in fusion.attached.items():
             vocabulary = models[name].get_input_embeddings().weight

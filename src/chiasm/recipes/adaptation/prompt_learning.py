@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from chiasm.adapters import Prompt
 from chiasm.adapters.language_trunk import Template, verbalizer_of
 from chiasm.cohort import Cohort, Target, Unsupported, class_names
 from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
+from chiasm.encoders.registry import columns_among
 from chiasm.encoders.text.hub import speaks
 from chiasm.encoders.text.huggingface import HuggingFace
 from chiasm.encoders.text.transformer_trunks import KEPT
@@ -116,7 +117,8 @@ class PromptLearning(AdaptedRecipe):
         """Train the network if it has trainable parameters, and calibrate; a template alone is only calibrated."""
         cohort = training.cohort
         texts = self.adapted(cohort)
-        data, design = prepare(training, with_others(cohort, texts)), self.worded(training.target, texts)
+        data = prepare(training, with_others(cohort, texts))
+        design = replace(self.worded(training.target, texts), columns=columns_among(data.encoders))
         return self.trained(training, data, design, new_network(training, data, design, self.dropout))
 
     def _prompts(self, kind: str) -> Adaptation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from chiasm.adapters.sites import blocks
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.adaptable import Trunk
+from chiasm.encoders.registry import columns_among
 from chiasm.fitting.base import Training
 from chiasm.fitting.neural import Shapes, finish, prepare
 from chiasm.fitting.row import Row
@@ -33,17 +34,25 @@ class SideFusion(nn.Module):
         shapes: modality to (width, slots); hidden states have width L D.
         layers: modality to its number of layers L, for modalities with hidden states.
         narrow: width of the side networks.
-        latent_width, dropout: width and dropout of the `PooledMean`.
+        latent_width, dropout, columns: as in `PooledMean`.
     """
 
-    def __init__(self, shapes: Shapes, layers: dict[str, int], narrow: int, latent_width: int, dropout: float) -> None:
+    def __init__(
+        self,
+        shapes: Shapes,
+        layers: dict[str, int],
+        narrow: int,
+        latent_width: int,
+        dropout: float,
+        columns: Collection[str] = (),
+    ) -> None:
         super().__init__()
         self.layers = dict(sorted(layers.items()))
         widths = {name: (own[0] // layers.get(name, 1), own[1]) for name, own in shapes.items()}
         self.sides = nn.ModuleList(
             SideNetwork([widths[name][0]] * count, narrow, widths[name][0]) for name, count in self.layers.items()
         )
-        self.fusion = PooledMean(widths, latent_width, dropout)
+        self.fusion = PooledMean(widths, latent_width, dropout, columns)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """Aggregate hidden states and fuse all modalities; `present` is `(B, M)` bool, modalities sorted by name."""
@@ -63,10 +72,11 @@ class SideDesign:
     latent_width: int
     narrow: int
     layers: dict[str, int]
+    columns: tuple[str, ...] = ()
 
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> SideFusion:
         """Create a fresh `SideFusion`."""
-        return SideFusion(shapes, self.layers, self.narrow, self.latent_width, dropout)
+        return SideFusion(shapes, self.layers, self.narrow, self.latent_width, dropout, self.columns)
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,8 @@ class UniPTRecipe(AdaptedRecipe):
         """Compute the hidden states that are not stored yet, and train on them."""
         states = {name: self.states(training.cohort, name) for name in adapted_modalities(training.cohort)}
         data = prepare(training, with_others(training.cohort, states))
-        design = SideDesign(self.latent_width, self.narrow, {name: len(own.blocks) for name, own in states.items()})
+        layers = {name: len(own.blocks) for name, own in states.items()}
+        design = SideDesign(self.latent_width, self.narrow, layers, columns_among(data.encoders))
         network = self.fitted(training, data, lambda: design.fusion(data.shapes, self.dropout))
         return finish(training, data, network, design)
 

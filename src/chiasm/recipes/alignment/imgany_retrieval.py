@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from chiasm.artifact import storable
 from chiasm.compute.isolation import seeded
+from chiasm.encoders import columns_among
 from chiasm.errors import FindingWarning
 from chiasm.fitting.base import Training
 from chiasm.fitting.network_recipe import NetworkRecipe
 from chiasm.fitting.neural import Prepared, Shapes, check_size, new_network, prepare
 from chiasm.fitting.row import Row
-from chiasm.fusion.pooled import mean_token
+from chiasm.fusion.pooled import one_vector
 from chiasm.fusion.retrieval_bottleneck import retrieved
 from chiasm.heads.response import Response
 from chiasm.protocols import Encoder, Fused, Predictor
@@ -35,17 +36,17 @@ LEAST_IN_A_WORD = 5  # patients
 @storable("imgany-retrieval")
 @dataclass(frozen=True)
 class RetrievalDesign:
-    """The vocabulary, `(K, D)` float32 of unit length, how many words a modality finds, and of which tokens are parts.
+    """The vocabulary, `(K, D)` float32 of unit length, how many words a modality finds, and how it is read.
 
     Args:
-        whole: the modalities whose tokens, side by side, are one vector; of the others their mean is.
+        columns: the modalities whose tokens, side by side, are one vector; of the others their mean is.
         places: where each modality's vectors lie among the D numbers of a word, first and width; in one place are those
             that share a space. Empty: all in the first.
     """
 
     vocabulary: np.ndarray
     k: int
-    whole: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class RetrievalDesign:
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> RetrievalBottleneck:
         """Create the fusion module, in which nothing is trained."""
         words = torch.from_numpy(np.array(self.vocabulary, np.float32))
-        return RetrievalBottleneck(shapes, words, self.k, self.whole, self.places)
+        return RetrievalBottleneck(shapes, words, self.k, self.columns, self.places)
 
 
 class RetrievalBottleneck(nn.Module):
@@ -75,11 +76,11 @@ class RetrievalBottleneck(nn.Module):
         shapes: Shapes,
         vocabulary: Tensor,
         k: int,
-        whole: Collection[str] = (),
+        columns: Collection[str] = (),
         places: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
         super().__init__()
-        self.names, self.k, self.whole = sorted(shapes), k, frozenset(whole)
+        self.names, self.k, self.columns = sorted(shapes), k, frozenset(columns)
         everywhere = (0, vocabulary.shape[1])
         self.places = [(places or {}).get(name, everywhere) for name in self.names]
         own = [vocabulary[:, first : first + width].any(1) for first, width in self.places]
@@ -91,25 +92,14 @@ class RetrievalBottleneck(nn.Module):
         """Fuse the modalities present; `present` is `(B, M)` bool, modalities sorted by name."""
         parts = []
         for m, (name, (first, width)) in enumerate(zip(self.names, self.places, strict=True)):
-            own = unit_vector(tokens[name].where_present(present[:, m]), width, name in self.whole)
+            own = unit_vector(tokens[name].where_present(present[:, m]), width, name in self.columns)
             parts.append(nn.functional.pad(own, (first, self.vocabulary.shape[1] - first - width)))
         return Fused(retrieved(torch.stack(parts, 1), present, self.vocabulary, k=self.k, known=self.known))
 
 
-def unit_vector(tokens: Tokens, width: int, whole: bool = False) -> Tensor:
-    """Return the mean token, or all of them side by side, at unit length and with zeros up to `(B, width)`.
-
-    Zeros without a token. The columns of a table stand in different tokens, whose mean would mix them.
-    """
-    if not whole:
-        return nn.functional.normalize(mean_token(tokens, width), dim=1)
-    own = torch.where(tokens.mask[..., None], tokens.values, torch.zeros_like(tokens.values)).flatten(1)
-    return nn.functional.normalize(nn.functional.pad(own, (0, width - own.shape[1])), dim=1)
-
-
-def in_parts(encoders: Mapping[str, Encoder]) -> tuple[str, ...]:
-    """Return the modalities whose tokens are parts of one vector: columns that were fitted, each in its place."""
-    return tuple(sorted(name for name, own in encoders.items() if own.fitted_on_cohort and own.slots > 1))
+def unit_vector(tokens: Tokens, width: int, columns: bool = False) -> Tensor:
+    """Return `one_vector` at unit length, `(B, width)`; zeros without a token."""
+    return nn.functional.normalize(one_vector(tokens, width, columns), dim=1)
 
 
 def places_of(encoders: Mapping[str, Encoder]) -> dict[str, tuple[int, int]]:
@@ -120,9 +110,9 @@ def places_of(encoders: Mapping[str, Encoder]) -> dict[str, tuple[int, int]]:
     """
     found: dict[str, tuple[int, int]] = {}
     shared: dict[int, tuple[int, int]] = {}
-    whole, first = in_parts(encoders), 0
+    columns, first = columns_among(encoders), 0
     for name, own in sorted(encoders.items()):
-        width = own.width * (own.slots if name in whole else 1)
+        width = own.width * (own.slots if name in columns else 1)
         if own.fitted_on_cohort or own.width not in shared:
             found[name], first = (first, width), first + width
         if not own.fitted_on_cohort:
@@ -159,7 +149,7 @@ class ImgAnyRetrieval(NetworkRecipe):
         data = prepare(training)
         warn_of_spaces(data)
         words = self.vocabulary(data, seeded(training.seed, "words"))
-        design = RetrievalDesign(words, self.k, in_parts(data.encoders), places_of(data.encoders))
+        design = RetrievalDesign(words, self.k, columns_among(data.encoders), places_of(data.encoders))
         return self.trained(training, data, design, new_network(training, data, design, self.dropout))
 
     def vocabulary(self, data: Prepared, seed: int) -> np.ndarray:
@@ -167,7 +157,7 @@ class ImgAnyRetrieval(NetworkRecipe):
 
         No word is one patient's vector, and a patient who was trained on finds himself no more than a new one does.
         """
-        names, whole, places = sorted(data.tokens), in_parts(data.encoders), places_of(data.encoders)
+        names, columns, places = sorted(data.tokens), columns_among(data.encoders), places_of(data.encoders)
         end = max(first + width for first, width in places.values())
         found = []
         for m, name in enumerate(names):
@@ -175,7 +165,7 @@ class ImgAnyRetrieval(NetworkRecipe):
             rows = rows if len(rows) else np.flatnonzero(data.present[:, m])
             first, width = places[name]
             parts = (rows[start : start + READ_AT_ONCE] for start in range(0, len(rows), READ_AT_ONCE))
-            own = [unit_vector(data.tokens[name].take(part), width, name in whole) for part in parts]
+            own = [unit_vector(data.tokens[name].take(part), width, name in columns) for part in parts]
             words = centres(torch.cat(own).double().numpy(), self.words // len(names), seeded(seed, name))
             found.append(np.pad(words, ((0, 0), (first, end - first - width))))
         return np.concatenate(found)
