@@ -1,7 +1,8 @@
 """P33: every block of Python and bash in the README and in docs/ runs, offline, on a CPU.
 
-In `make test` the README's commands are forked from one process, which saves the imports of each start, and trials have
-two folds and few draws; in `make nightly` each starts by itself and does as it is told, as a reader's does.
+In `make test` the README's commands are forked from one process, which saves the imports of each start; trials have two
+folds, few draws, ridges alone and empty pictures. In `make nightly` each starts by itself and does as it is told, as a
+reader's does.
 """
 
 from __future__ import annotations
@@ -27,9 +28,13 @@ import atexit, sys
 from pathlib import Path
 sys.path.append({str(ROOT / "tests")!r})
 from served_commands import serve_commands
+from lighter_trials import only_ridges
 import jinja2, lifelines, matplotlib.figure, scipy.stats, sklearn.linear_model, torch._dynamo, xgboost
 import chiasm.cli, chiasm.report, chiasm.api.encoding, chiasm.api.models, chiasm.api.retrieval, chiasm.api.trials
 from dataclasses import replace
+plain = only_ridges()
+plain.__enter__()
+chiasm.report.drawing.Picture.source = "data:image/svg+xml;base64,"
 trials, whole = chiasm.api.trials, chiasm.api.trials.run_trial
 trials.run_trial = lambda cohort, recipes, protocol, **named: whole(
     cohort, recipes, replace(protocol, folds=2, inner_folds=2, draws=100), **named)
