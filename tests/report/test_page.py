@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import subprocess
 import sys
@@ -18,13 +19,16 @@ import pytest
 from chiasm.cohort import Classification, Cohort, Survival, cohort_from_frames
 from chiasm.evaluation import Protocol, Trial
 from chiasm.report import write_report
+from chiasm.report.drawing import Picture
 from chiasm.report.recipes import best_of
 from chiasm.report.sides import aside_sentences
 from chiasm.report.verdict import verdict_part
+from examples import ALL
 from fake_trials import FUSED, GUESS, SINGLES, Linear, run, synthetic_trial
 from html_page import Page
 
 KINDS = ("classification", "multilabel", "regression", "survival")
+UNDRAWN = "data:image/svg+xml;base64,"
 QUICK = Protocol(folds=3, repeats=1, draws=100)
 SECTIONS = ["verdict", "cohort", "recipes", "patterns", "calibration", "risk", "checks", "repeat"]
 
@@ -88,8 +92,22 @@ def trials() -> dict[str, Trial]:
 
 @pytest.fixture(scope="module")
 def pages(trials: dict[str, Trial], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Page]:
-    """The page of a trial, written once."""
-    return cache(lambda name: page_of(trials[name], tmp_path_factory.mktemp("page")))
+    """The page of a trial, written once; by day those of one trial of each kind of target have their pictures."""
+
+    def written(name: str) -> Page:
+        with pytest.MonkeyPatch.context() as patch:
+            if name not in KINDS and not os.environ.get(ALL):
+                patch.setattr(Picture, "source", UNDRAWN)
+            return page_of(trials[name], tmp_path_factory.mktemp("page"))
+
+    return cache(written)
+
+
+@pytest.fixture
+def undrawn_by_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pictures of a page that nobody looks at are empty, but at night."""
+    if not os.environ.get(ALL):
+        monkeypatch.setattr(Picture, "source", UNDRAWN)
 
 
 NAMES = (*KINDS, "single pattern", "singles only", "repeats", "several classes", "one split")
@@ -144,6 +162,7 @@ def test_figures_of_each_kind(pages: Callable[[str], Page]) -> None:
     assert [row[1] for row in classes.tables["calibration-table"][1:4]] == ["grade 1", "grade 2", "grade 3"]
 
 
+@pytest.mark.usefixtures("undrawn_by_day")
 def test_what_cannot_be_estimated_says_so(pages: Callable[[str], Page], tmp_path: Path) -> None:
     row = next(row for row in pages("regression").tables["recipe-table"] if row[0].startswith("guess"))
     assert row[3] == "not estimable"  # a constant ranks nobody
@@ -152,6 +171,7 @@ def test_what_cannot_be_estimated_says_so(pages: Callable[[str], Page], tmp_path
     assert "nan" not in few.text.lower().split()
 
 
+@pytest.mark.usefixtures("undrawn_by_day")
 def test_a_trial_with_too_few_events_has_a_page(tmp_path: Path) -> None:
     n = 60
     patients = pd.DataFrame({"y": (np.arange(n) < 4).astype(int)}, index=[f"p{i:04d}" for i in range(n)])
@@ -268,6 +288,7 @@ def test_verdict_stands_first_in_its_own_words(trials: dict[str, Trial], pages: 
         assert page.text.index(verdict.sentence) < page.text.index("2. The cohort")
 
 
+@pytest.mark.usefixtures("undrawn_by_day")
 def test_names_are_text_and_never_markup(trials: dict[str, Trial], tmp_path: Path) -> None:
     trial = trials["single pattern"]
     name = '<img src=x onerror="alert(1)">&amp;'
