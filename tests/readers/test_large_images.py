@@ -225,10 +225,12 @@ def test_half_a_billion_values_take_less_than_a_gigabyte(make: Callable[[Path], 
     lines = (
         "import sys",
         "from pathlib import Path",
+        "from chiasm.encoders.image.chada import ChannelAdaptive",
         "from chiasm.encoders.image.patches import ImagePatches",
         "from chiasm.readers import reader_for",
         "image = reader_for('image').read(Path(sys.argv[1]))",
         "assert image.values.size > 450_000_000",
         "ImagePatches().encode([image])",
+        "ChannelAdaptive(most=40, size=32, dim=24, depth=1).encode([image])",
     )
     assert peak_megabytes(lines, str(make(tmp_path))) < MOST_MEGABYTES

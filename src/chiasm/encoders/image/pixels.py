@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.room import PART, stretches
+from chiasm.room import PART, let_go, stretches
 
 Floats = NDArray[np.float32]
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601 weights of red, green and blue, as in PIL's conversion to grey
@@ -98,7 +98,9 @@ def prepared(
     if high is not None:
         _require_unit_range(parts(), high)
     scaled = parts() if high is None else (part / high for part in parts())
-    return _resized(scaled, values.size > WHOLE, values.shape[1:], size, resize, spacing, mode)
+    found = _resized(scaled, values.size > WHOLE, values.shape[1:], size, resize, spacing, mode)
+    let_go(values)  # which may be one channel of many
+    return found
 
 
 def resized(
