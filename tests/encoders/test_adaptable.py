@@ -39,18 +39,28 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models(tmp_path_factory.mktemp("models"))
 
 
+@pytest.mark.parametrize(("spec", "kind"), [("minilm:chunks=2,pieces=16", "text"), ("net1d:random=true", "ecg")])
+def test_released_networks_are_adaptable(spec: str, kind: str) -> None:
+    assert is_adaptable(make_encoder(spec, kind))
+
+
 @pytest.mark.parametrize(
     ("spec", "kind", "raw"),
     [
-        ("minilm:chunks=2,pieces=16", "text", NOTES),
+        pytest.param("minilm:chunks=2,pieces=16", "text", NOTES, marks=pytest.mark.nightly),  # test_sentences.py
         ("hf:{models}/bert,most=3", "text", NOTES),
         ("hf:{models}/bert,level=token,most=8", "text", NOTES),
         ("hf:{models}/esm", "protein", ["MKT", "LAGVSERTIDPKQNFYMHWC" * 10, "AAAA", "MKTL", "VV", "MMM"]),
         ("hf:{models}/vit", "image", IMAGES),
         ("hf:{models}/vit,level=token,size=40", "image", IMAGES),
         ("hf:{models}/resnet", "image", IMAGES),
-        ("net1d:random=true,size=small", "ecg", ECGS),
-        ("monai:random=true,network=DenseNet121,dims=2,size=32,channels=3", "image", IMAGES),
+        pytest.param("net1d:random=true,size=small", "ecg", ECGS, marks=pytest.mark.nightly),  # test_net1d.py
+        pytest.param(
+            "monai:random=true,network=DenseNet121,dims=2,size=32,channels=3",
+            "image",
+            IMAGES,
+            marks=pytest.mark.nightly,
+        ),
         ("monai:random=true,dims=2,size=32,channels=3", "image", IMAGES),
         ("chada:size=16,dim=12,depth=1", "image", CHANNELS),
         ("chada:size=16,dim=12,depth=1,pool=cls", "image", CHANNELS),

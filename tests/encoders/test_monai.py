@@ -45,6 +45,12 @@ def test_the_laws_and_weights_of_a_file(tmp_path: Path) -> None:
     assert str(tmp_path) not in str(caught.value)
     with pytest.raises(ValueError, match="dims=2"):
         random.encode([image(1)])
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_the_laws_of_networks_for_pictures() -> None:
+    pytest.importorskip("monai")
     pictures = [image(3), image(1)]
     for network, size in (("DenseNet121", 64), ("ResNet50", 32)):
         assert_laws(MonaiNetwork(network, random=True, dims=2, size=size, channels=3), pictures)

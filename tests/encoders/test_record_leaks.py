@@ -28,7 +28,7 @@ def year(b: Bench) -> np.ndarray:
 
 
 def test_a_code_of_the_outcome_is_found_by_its_row_and_not_quoted() -> None:
-    bench = Bench(n=200)
+    bench = Bench(n=100)
     record(bench, year(bench), lambda k: [(4800.0, "ICD//C61")] if bench.y[k] and k % 10 < 7 else [])
     problem = bench.found()["outcome-code"]
     frame = bench.more["visits"]
@@ -37,7 +37,7 @@ def test_a_code_of_the_outcome_is_found_by_its_row_and_not_quoted() -> None:
 
 
 def test_a_code_of_the_dead_is_found_where_times_are_the_target() -> None:
-    bench = Bench(n=200)
+    bench = Bench(n=100)
     bench.survival()
     record(bench, year(bench), lambda k: [(9000.0, "HOSPICE")] if bench.event[k] else [])
     assert bench.found()["outcome-code"].leak
@@ -45,20 +45,20 @@ def test_a_code_of_the_dead_is_found_where_times_are_the_target() -> None:
 
 @pytest.mark.parametrize("others", [0.1, 0.4])
 def test_a_code_that_others_have_too_passes(others: float) -> None:
-    bench = Bench(n=200)
+    bench = Bench(n=100)
     record(bench, year(bench), lambda k: [(9.0, "X")] if bench.rng.random() < (0.7 if bench.y[k] else others) else [])
     assert not bench.found()
 
 
 def test_the_number_of_visits_until_the_end_is_found() -> None:
-    bench = Bench(n=200)
+    bench = Bench(n=100)
     bench.survival()
     record(bench, bench.time * 24)
     assert bench.found()["record-length-follows-outcome"].leak
 
 
 def test_visits_before_the_start_say_nothing_of_the_end() -> None:
-    bench = Bench(n=200)
+    bench = Bench(n=100)
     bench.survival()
     record(bench, year(bench) * (1 + 0.3 * bench.rng.random(bench.n)))
     assert not bench.found()

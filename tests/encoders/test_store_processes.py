@@ -19,6 +19,7 @@ import pytest
 from chiasm.store import files as store_files
 from chiasm.store import shelf as store_shelf
 from chiasm.store.token_store import StoredTokens, StoreError, TokenStore
+from examples import examples
 from stores import ENCODER, FORK, POSIX, bag, check, fragments, key, left_over, put
 
 
@@ -51,10 +52,10 @@ def test_killed_at_any_moment_the_store_stays_whole(store: TokenStore, monkeypat
     monkeypatch.setattr(store_shelf, "MERGE_AT", 4)
     assert FORK is not None
     rng = np.random.default_rng(0)
-    for attempt in range(25):
+    for attempt in range(examples(36)):
         child = FORK.Process(target=_write_forever, args=(store.folder, attempt), daemon=True)
         child.start()
-        time.sleep(float(rng.uniform(0.005, 0.06)))
+        time.sleep(float(rng.uniform(0.005, 0.12)))
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
         child.join()

@@ -23,6 +23,7 @@ from chiasm.store import TokenStore
 from chiasm.store.token_store import StoredTokens
 from chiasm.testing import check_encoder
 from chiasm.tokens import PackedTokens
+from small_recipes import at_night
 
 PATIENTS, WIDTH = 40, 6
 
@@ -190,7 +191,10 @@ def test_streamed_tokens_are_those_in_memory(tmp_path: Path, slots: int, monkeyp
         assert np.allclose(a.values[a.mask], b.values[b.mask], atol=1e-6)
 
 
-@pytest.mark.parametrize("recipe", [HealNetRecipe(epochs=2), LegoFuseRecipe(epochs=2, fuse_epochs=1), Single("scan")])
+@pytest.mark.parametrize(
+    "recipe",
+    [HealNetRecipe(epochs=2), *at_night(LegoFuseRecipe(epochs=2, fuse_epochs=1)), Single("scan")],
+)
 def test_training_from_the_store_is_training_in_memory(
     tmp_path: Path, slots: int, recipe: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:

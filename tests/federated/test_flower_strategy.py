@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -14,13 +15,14 @@ import torch
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
+import chiasm.federated
 from chiasm import artifact
 from chiasm.federated.grid import message_apart
 from chiasm.federated.strategy import FACTS, LoraStrategy, Round, hospital_app, require_rank_growth, take_updates
 from chiasm.federated.wire import FederationError, read_adapter, to_bytes
 from chiasm.recipes.hospitals.federation import Participant, Plan, sites_of
 from federated_hospitals import fitted_base
-from small_recipes import mixed
+from small_recipes import at_night, mixed
 
 
 class CallingGrid(Grid):
@@ -60,7 +62,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return artifact.load(fitted_base(tmp_path_factory.mktemp("base") / "model"))
 
 
-@pytest.mark.parametrize("aggregation", ["flora", "fedavg", "zero-pad"])
+@pytest.mark.parametrize("aggregation", ["flora", *at_night("fedavg", "zero-pad")])
 def test_on_another_grid_it_is_what_the_hospitals_add_up_to(base: Any, aggregation: str) -> None:
     cohort, plan = mixed("classification", 84), Plan(aggregation, rounds=3, rank=2, epochs=1)
     assert cohort.site is not None
@@ -144,6 +146,15 @@ def test_updates_of_a_server_are_checked_before_they_are_used(base: Any) -> None
     assert member.round == 1 and len(member.updates) == 1
 
 
+def test_flower_s_telemetry_is_off_before_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "asked of the user")
+    monkeypatch.delenv("FLWR_TELEMETRY_ENABLED")
+    before = set(sys.modules)
+    importlib.reload(chiasm.federated)  # which every import of a part of it runs first
+    assert os.environ["FLWR_TELEMETRY_ENABLED"] == "0" and set(sys.modules) == before
+
+
+@pytest.mark.nightly
 def test_importing_it_calls_nobody(tmp_path: Path) -> None:
     """Flower's telemetry and its question for updates would open sockets; ours are opened by gRPC alone."""
     code = (

@@ -15,6 +15,7 @@ from chiasm.fusion.prompt_bank import PromptBank
 from chiasm.fusion.relations import Relations
 from chiasm.testing import check_fusion
 from chiasm.tokens import Tokens
+from examples import examples
 
 SHAPES = {"a": (4, 3), "b": (5, 0), "c": (2, 5)}
 SIZES: dict[str, Any] = {"latents": 3, "latent_width": 8, "heads": 2, "pool": 6}
@@ -110,7 +111,7 @@ def test_gradients_are_the_same_each_time_on_two_threads(which: str) -> None:
             module, keys = Relations(8, heads=4, types=4), torch.randn(2, 192, 8)
             given = (keys, keys, torch.ones(2, 1, 192, dtype=torch.bool), types, types)
         first = gradients(module, *given)
-        assert all(torch.equal(first, gradients(module, *given)) for _ in range(20))
+        assert all(torch.equal(first, gradients(module, *given)) for _ in range(examples(20)))
     finally:
         torch.set_num_threads(before)
 

@@ -155,6 +155,7 @@ def learned(way: str, train: torch.Tensor, test: torch.Tensor, steps: int, size:
             return float(((question @ said.T).argmax(1) == test[:, -1]).float().mean())
 
 
+@pytest.mark.nightly
 def test_seven_way_xor_is_learned_by_symile_and_not_by_pairs() -> None:
     given = torch.tensor(list(product((0.0, 1.0), repeat=7))).repeat(2, 1)
     whole = torch.cat([given, given.sum(1, keepdim=True) % 2], 1)  # every input twice: all there is to be learned

@@ -242,7 +242,7 @@ def test_a_network_that_cannot_be_adapted_so_is_refused_before_any_fit(images: A
         make_recipe("prefix").supports(images)
 
 
-@pytest.mark.parametrize("network", ["hf:{models}/resnet", "hf:{models}/dinov2"])
+@pytest.mark.parametrize("network", ["hf:{models}/resnet", *at_night("hf:{models}/dinov2")])
 def test_what_is_accepted_can_be_attached_and_the_rest_is_refused_before_any_fit(places: Any, network: str) -> None:
     cohort = scans(*places, network=network)
     training, refused = trainable(cohort, 0, None, "cpu"), set()

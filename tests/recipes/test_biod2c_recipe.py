@@ -16,7 +16,7 @@ from small_recipes import gap, mixed, small
 
 
 def test_it_passes_the_public_check() -> None:
-    check_recipe(small("biod2c"), kinds=("classification",))
+    check_recipe(small("biod2c"), kinds=("classification",), n=56)
 
 
 def test_the_queue_is_filled_step_by_step_kept_short_and_restored() -> None:

@@ -38,7 +38,7 @@ def shifted(cohort: Cohort, strength: float) -> dict[str, torch.Tensor]:
 
 
 def test_it_passes_the_public_check() -> None:
-    check_recipe(small("centre-shift"), kinds=("classification",))
+    check_recipe(small("centre-shift"), kinds=("classification",), n=56)
 
 
 def test_the_centres_of_the_patients_trained_on_coincide_at_full_strength_only(cohort: Cohort) -> None:

@@ -10,7 +10,7 @@ from small_recipes import gap, mixed, small
 
 
 def test_it_passes_the_public_check() -> None:
-    check_recipe(small("cmta"), kinds=("survival",))
+    check_recipe(small("cmta"), kinds=("survival",), n=56)
 
 
 def test_the_alignment_changes_the_model() -> None:

@@ -12,7 +12,7 @@ from small_recipes import mixed, small
 
 
 def test_it_passes_the_public_check() -> None:
-    check_recipe(small("contextual-fusion", guarded="m1", alpha=0.1), kinds=("survival",))
+    check_recipe(small("contextual-fusion", guarded="m1", alpha=0.1), kinds=("survival",), n=56)
 
 
 def test_the_guarded_branch_has_smaller_weights_the_larger_alpha_is() -> None:

@@ -118,7 +118,7 @@ def test_flora_starts_anew_with_weights_of_its_own(base: FittedModel, cohort: Co
 
 def test_an_interrupted_fit_goes_on(cohort: Cohort, tmp_path: Path) -> None:
     """The rounds are short and done again; the base's training is read back."""
-    recipe = small("flora", rounds=1, ranks="2")
+    recipe = small("flora", rounds=1, ranks="2", depth=1, epochs=1)
     whole = recipe.fit(cohort, seed=3)
     recipe.fit(cohort, seed=3, checkpoint=tmp_path)
     assert list((tmp_path / "base").iterdir())

@@ -36,7 +36,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 
 def test_it_passes_the_public_check() -> None:
-    check_recipe(small("irregular-ehr"), kinds=("classification",), n=84)
+    check_recipe(small("irregular-ehr"), kinds=("classification",), n=56)
 
 
 def test_it_reads_records_at_their_own_times_and_is_stored_with_them(cohort: Cohort, tmp_path: object) -> None:

@@ -37,6 +37,7 @@ from chiasm.heads.head import Head
 from chiasm.merging import merge_latents, merge_states, spherical_mean
 from chiasm.metrics.scores import score
 from chiasm.tokens import Tokens
+from small_recipes import at_night
 
 every_domain = pytest.mark.parametrize("domain", DOMAINS)
 every_mode = pytest.mark.parametrize("mode", ["stack", "weave"])
@@ -225,7 +226,7 @@ def fused(
 
 @every_mode
 @every_domain
-@pytest.mark.parametrize("depths", [(2,), (2, 2), (1, 3), (2, 2, 2), (1, 2, 3, 1, 2)])
+@pytest.mark.parametrize("depths", [(1, 3), (1, 2, 3, 1, 2), *at_night((2,), (2, 2), (2, 2, 2))])
 def test_9_forward_changes_nothing_and_every_layer_of_every_block_is_used(
     mode: Mode, domain: Domain, depths: tuple[int, ...]
 ) -> None:

@@ -15,6 +15,7 @@ from chiasm.fitting.base import Training, trainable
 from chiasm.fitting.neural import state_of
 from chiasm.fusion.lego_block import DOMAINS, Domain, LegoBlock
 from chiasm.heads.response import calibrated_nll
+from chiasm.metrics.classification import auroc
 from chiasm.recipes.fusion.lego_blocks import Blocks, in_order, merged_head, restored_block, train_blocks
 from chiasm.recipes.fusion.lego_fuse import LegoFuseRecipe, best_of, held_out_nll
 from chiasm.tokens import Tokens
@@ -37,7 +38,12 @@ def blocks_of(recipe: LegoFuseRecipe, cohort: Cohort) -> tuple[Training, Blocks]
 
 
 @pytest.mark.parametrize(
-    ("target", "mode"), [("classification", "weave"), ("survival", "stack"), ("regression", "stack")]
+    ("target", "mode"),
+    [
+        ("classification", "weave"),
+        ("survival", "stack"),
+        pytest.param("regression", "stack", marks=pytest.mark.nightly),
+    ],
 )
 def test_fine_tuning_that_hurts_ends_no_worse_than_the_merge(target: str, mode: str) -> None:
     cohort = synthetic_cohort("redundant", 60, target=target, seed=3)
@@ -66,6 +72,10 @@ def test_fine_tuning_that_helps_is_kept() -> None:
     notes = model.predictor.notes
     assert notes["nll_fused"] == min(notes.values()) < notes["nll_merge"]
     assert model.predictor.design.mode == "stack"
+    new = synthetic_cohort("xor", 1000, seed=1)
+    said = model.predict(new.with_target(None, None)).loc[list(new.ids), "p_1"].to_numpy()
+    print(notes, auroc(np.stack([1 - said, said], 1), new.outcome.value))
+    assert float(auroc(np.stack([1 - said, said], 1), new.outcome.value)[0]) > 0.6
 
 
 @pytest.mark.parametrize("method", ["slerp", "linear"])

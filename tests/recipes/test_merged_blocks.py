@@ -107,8 +107,14 @@ def test_the_latents_and_heads_are_averaged_by_the_weights(
     np.testing.assert_allclose(merged.link(both), expected.numpy(), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("method", ["mean", "harmonic", "geometric", "product"])
-@pytest.mark.parametrize("head", ["slerp", "linear", "ot"])
+@pytest.mark.parametrize(
+    ("method", "head"),
+    [
+        pytest.param(method, head, marks=[] if head == "slerp" or method == "mean" else [pytest.mark.nightly])
+        for method in ("mean", "harmonic", "geometric", "product")
+        for head in ("slerp", "linear", "ot")
+    ],
+)
 def test_any_number_of_blocks_in_any_order(method: str, head: str, cohorts: dict[str, Cohort]) -> None:
     cohort = cohorts["classification"]
     three = [block(cohort, name) for name in ("m1", "m2", "m3")]
@@ -248,7 +254,7 @@ def test_a_block_needs_its_modality(cohorts: dict[str, Cohort]) -> None:
 
 def test_places_that_share_no_patient_know_more_together() -> None:
     """The claim of MM-Lego, with no overlap at all: blocks from disjoint patients, scored on paired ones."""
-    cohort = synthetic_cohort("complementary", 900, target="classification", seed=1)
+    cohort = synthetic_cohort("complementary", 600, target="classification", seed=1)
     part = np.arange(len(cohort)) % 3
     models = [
         small("lego-merge", blocks=name, epochs=12).fit(cohort.subset(part == k), seed=0)

@@ -24,6 +24,7 @@ from chiasm.testing.adaptation import check_adaptation
 from chiasm.training import Batch, TargetTensors
 from chiasm.training.task_balance import TaskBalance
 from examples import examples
+from small_recipes import at_night
 from tiny_models import tiny_models
 
 LABELS = chiasm.Multilabel(("sick", "late"))
@@ -124,7 +125,9 @@ def test_the_focal_loss_is_its_formula(seed: int, by: str, gamma: float) -> None
         focal(torch.from_numpy(losses), torch.ones(6, 3) > 0, 1.0, by="token")
 
 
-@pytest.mark.parametrize("options", ["", "adapt=nothing,mode=sample,weights=equal,focus=sample", "focus=task"])
+@pytest.mark.parametrize(
+    "options", ["", "adapt=nothing,mode=sample,weights=equal,focus=sample", *at_night("focus=task")]
+)
 def test_the_laws_of_adapted_recipes_and_of_tokens(cohorts: Any, options: str) -> None:
     recipe = make_recipe(f"mftcoder:{QUICK},{options}")
     model = check_adaptation(recipe, cohorts())

@@ -21,7 +21,7 @@ def test_noise_is_penalised_more_than_what_tells(kind: str) -> None:
 
 
 def test_an_absent_modality_adds_nothing() -> None:
-    cohort = mixed("regression")
+    cohort = mixed("regression", 56)
     model = make_recipe("multi-ridge").fit(cohort, seed=0)
     lacking = cohort.with_modalities(["m1"]).with_target(None, None)
     given = lacking.subset(lacking.rows_of("m1"))

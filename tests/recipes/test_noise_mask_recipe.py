@@ -21,6 +21,7 @@ from chiasm.testing.adaptation import check_adaptation
 from chiasm.tokens import Tokens
 from chiasm.training import Batch, Computed, TargetTensors
 from chiasm.training.masked_images import DRAWN, MaskedFusion, MaskReward
+from small_recipes import at_night
 from tiny_models import tiny_models
 
 QUICK = "epochs=2,mask_epochs=2,latent_width=4,grid=2"
@@ -64,12 +65,13 @@ def reward(link: Tensor, fused: Fused, value: Tensor) -> Tensor:
     return Computed(MaskReward().losses(None, batch, link, fused), link, fused).total
 
 
-@pytest.mark.parametrize("options", ["rank=2", "rank=0"])
+@pytest.mark.parametrize("options", ["rank=0", *at_night("rank=2")])
 def test_the_laws_of_adapted_recipes(cohort: chiasm.Cohort, options: str) -> None:
     model = check_adaptation(make_recipe(f"noise-mask:{QUICK},{options}"), cohort)
     assert not [name for name in network_of(model).state if "polic" in name]
 
 
+@pytest.mark.nightly
 def test_a_residual_network_is_trained_whole(tmp_path: Path) -> None:
     pytest.importorskip("monai")
     cohort = pictures(tmp_path, tmp_path / "store", RESNET, n=24)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,14 @@ KNOWN = 0.05  # log loss of the last word
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of tiny models; `grammar` has learned how texts with fever end."""
-    root = tiny_models(tmp_path_factory.mktemp("models"))
+    """A folder of tiny models."""
+    return tiny_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def grammar(models: Path) -> None:
+    """A model beside them, `grammar`, that has learned how texts with fever end."""
+    root = models
     shutil.copytree(root / "bert", root / "grammar")
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -52,7 +59,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
             losses.append(float(loss.detach()))
     assert np.mean(losses[-20:]) <= KNOWN, "the tiny model has not learned its grammar"
     model.save_pretrained(root / "grammar")
-    return root
 
 
 def sentences(n: int = 32) -> tuple[Tensor, Tensor]:
@@ -82,11 +88,15 @@ def cohorts(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return made
 
 
+@cache
+def own_pipeline(folder: Path, causal: bool) -> tuple[Any, Any]:
+    kind = transformers.AutoModelForCausalLM if causal else transformers.AutoModelForMaskedLM
+    return transformers.AutoTokenizer.from_pretrained(folder), kind.from_pretrained(folder).eval()
+
+
 def said(models: Path, name: str, text: str, causal: bool) -> np.ndarray:
     """The logits of cough and fever that transformers' own pipeline gives for a text in the template."""
-    read = transformers.AutoTokenizer.from_pretrained(models / name)
-    kind = transformers.AutoModelForCausalLM if causal else transformers.AutoModelForMaskedLM
-    model = kind.from_pretrained(models / name).eval()
+    read, model = own_pipeline(models / name, causal)
     ids = read(f"{text} a [MASK] .", return_tensors="pt")["input_ids"]
     at = int((ids[0] == read.mask_token_id).nonzero())
     with torch.no_grad():
@@ -116,7 +126,8 @@ def test_a_template_without_prompts_is_the_model_s_own_zero_shot(
     np.testing.assert_allclose(torch.from_numpy(found).softmax(1).numpy(), probability, atol=1e-6)
 
 
-def test_a_model_that_knows_the_grammar_needs_no_training(cohorts: Any) -> None:
+@pytest.mark.nightly
+def test_a_model_that_knows_the_grammar_needs_no_training(cohorts: Any, grammar: None) -> None:
     cohort = cohorts("grammar").with_modalities(["note"])
     cohort = cohort.subset(cohort.rows_of("note"))
     model = make_recipe(f"prompt-learning:prompts=0,{WORDS}").fit(cohort, seed=0)
@@ -124,8 +135,22 @@ def test_a_model_that_knows_the_grammar_needs_no_training(cohorts: Any) -> None:
     assert right > 0.9
 
 
+def test_prompts_learn_what_the_frozen_model_does_not_say(cohorts: Any) -> None:
+    cohort = cohorts().with_modalities(["note"])
+    cohort = cohort.subset(cohort.rows_of("note"))
+    right = []
+    for prompts, epochs in ((0, 0), (2, 20)):
+        options = f"patience=20,learning_rate=0.1,prompts={prompts},epochs={epochs}"
+        model = make_recipe(f"prompt-learning:{options},{WORDS}").fit(cohort, seed=0)
+        right.append((model.predictor.link(cohort).argmax(1) == cohort.outcome.value).mean())
+    assert right[1] > right[0] + 0.1
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize("verbalizer", ["manual", "soft"])
-def test_prompts_lead_the_frozen_model_to_what_it_knows_and_was_not_asked(cohorts: Any, verbalizer: str) -> None:
+def test_prompts_lead_the_frozen_model_to_what_it_knows_and_was_not_asked(
+    cohorts: Any, grammar: None, verbalizer: str
+) -> None:
     """The words are turned round, so that prompts have to do what an [UNK] does; a soft verbalizer learns its own."""
     cohort = cohorts("grammar").with_modalities(["note"])
     cohort = cohort.subset(cohort.rows_of("note"))
@@ -146,7 +171,9 @@ def test_only_prompts_and_a_soft_verbalizer_are_trained(cohorts: Any, verbalizer
     assert model.trained_parameters == count == sum(own.size for own in network_of(model).state.values())
 
 
-@pytest.mark.parametrize(("name", "options"), [("bert", WORDS), ("bert", f"{WORDS},verbalizer=soft"), ("gpt", NEXT)])
+@pytest.mark.parametrize(("name", "options"), [
+    pytest.param("bert", WORDS, marks=pytest.mark.nightly), ("bert", f"{WORDS},verbalizer=soft"), ("gpt", NEXT),
+])  # fmt: skip
 def test_the_laws_of_adapted_recipes(cohorts: Any, name: str, options: str) -> None:
     check_adaptation(make_recipe(f"prompt-learning:{QUICK},{options}"), cohorts(name, ",length=12"))
 

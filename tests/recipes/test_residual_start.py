@@ -123,7 +123,7 @@ def test_a_network_that_says_the_same_of_all_is_its_start_to_the_bit(kind: str) 
 def test_the_laws_of_a_recipe_hold_upon_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a gate that keeps half of the network, whatever it gains."""
     monkeypatch.setattr(residual, "choose_gate", lambda *_, **__: 0.5)
-    check_recipe(replace(PRODUCT, epochs=2, upon="stacked"), kinds=("survival",), n=84)
+    check_recipe(replace(PRODUCT, epochs=2, upon="stacked"), kinds=("survival",), n=56)
 
 
 def test_one_modality_adds_to_who_has_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:

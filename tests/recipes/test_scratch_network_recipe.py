@@ -84,7 +84,7 @@ class SummedRecipe(NetworkRecipe):
 
 
 def test_it_obeys_the_laws() -> None:
-    check_recipe(SummedRecipe(epochs=2, latent_width=8), kinds=("survival",), n=84)
+    check_recipe(SummedRecipe(epochs=2, latent_width=8), kinds=("survival",), n=56)
 
 
 def test_its_two_phases_and_its_hook_count() -> None:

@@ -16,11 +16,11 @@ from small_recipes import gap, mixed, small
 
 
 def test_uni_perceiver_passes_the_public_check() -> None:
-    check_recipe(small("uni-perceiver"), kinds=("classification",))
+    check_recipe(small("uni-perceiver"), kinds=("classification",), n=56)
 
 
 def test_bm_mae_passes_the_public_check() -> None:
-    check_recipe(small("bm-mae"), kinds=("regression",))
+    check_recipe(small("bm-mae"), kinds=("regression",), n=56)
 
 
 def test_classes_and_the_first_phase_change_the_model() -> None:

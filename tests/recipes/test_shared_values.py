@@ -15,6 +15,7 @@ from chiasm.linear import moments
 from chiasm.linear.shared_rows import SharedRows
 from chiasm.recipes.baselines import early
 from chiasm.tokens import PackedTokens, SharedTokens
+from small_recipes import at_night
 
 pytestmark = pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")  # values are shared on purpose
 DRUGS, PROTEINS, N = 14, 9, 300  # more pairs than components, so that the penalties tried are the same
@@ -54,7 +55,7 @@ def share_from_ten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments, "FROM_ROWS", 10)
 
 
-@pytest.mark.parametrize("kind", ["regression", "classification"])
+@pytest.mark.parametrize("kind", ["regression", *at_night("classification")])
 def test_predictions_equal_those_of_a_fit_that_does_not_share(
     pairs: dict[str, chiasm.Cohort], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

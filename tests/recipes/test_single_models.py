@@ -15,6 +15,7 @@ from chiasm.metrics.survival import harrell_c
 from chiasm.recipes.baselines.single import Single
 from chiasm.recipes.registry import make_recipe
 from chiasm.specs import split_specs
+from examples import examples
 from small_recipes import at_night
 
 
@@ -89,12 +90,12 @@ def test_every_kind_of_target_may_bend(kind: str, truth: str, tmp_path: Any) -> 
 @pytest.mark.parametrize("kind", ["classification", *at_night("regression", "survival")])
 def test_where_lines_are_the_truth_lines_are_kept_or_little_is_lost(kind: str) -> None:
     kept, lost = 0, []
-    for seed in range(8):
+    for seed in range(examples(12)):
         train, test = halves(cohort(1300, kind, "sum", seed), 300)
         model = make_recipe("single:m1").fit(train, seed=0)
         kept += model.predictor.bent is None
         lost.append(score(make_recipe("single:m1,models=linear").fit(train, seed=0), test) - score(model, test))
-    assert kept >= 6 and np.mean(lost) < 0.01
+    assert kept >= 0.75 * len(lost) and np.mean(lost) < 0.01
 
 
 def test_missing_cells_and_categories_are_read_by_trees_as_they_are() -> None:
@@ -121,7 +122,7 @@ def test_missing_cells_and_categories_are_read_by_trees_as_they_are() -> None:
 
 
 def test_of_a_wide_block_trees_read_components() -> None:
-    given = cohort(300, "regression", "product", columns=200)
+    given = cohort(150, "regression", "product", columns=200)
     model = make_recipe("single:m1").fit(given, seed=0)
     bent = model.predictor.bent
     assert bent is None or not isinstance(bent, TreeMachine) or bent.trees.columns <= 64

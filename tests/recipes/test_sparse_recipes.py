@@ -34,7 +34,7 @@ def test_the_first_of_two_that_say_the_same_is_believed(order: str, first: str) 
 
 
 def test_an_absent_modality_adds_nothing() -> None:
-    cohort = mixed("regression")
+    cohort = mixed("regression", 56)
     for name in ("priority-lasso", "ipf-lasso"):
         model = make_recipe(name).fit(cohort, seed=0).predictor
         lacking = cohort.with_modalities(["m1"]).with_target(None, None)
@@ -50,7 +50,7 @@ def test_an_absent_modality_adds_nothing() -> None:
 
 
 def test_noise_is_made_dearer_than_what_tells() -> None:
-    cohort = synthetic_cohort("noise-modality", 300, target="survival", seed=0)
+    cohort = synthetic_cohort("noise-modality", 160, target="survival", seed=0)
     model = make_recipe("ipf-lasso").fit(cohort, seed=0).predictor
     width = len(model.means["m1"])
     assert np.abs(model.linear.coef[:width]).max() > 2 * np.abs(model.linear.coef[width:]).max(initial=0.0)

@@ -15,7 +15,7 @@ from small_recipes import gap, mixed, small
 
 
 def test_it_passes_the_public_check() -> None:
-    check_recipe(small("ssma"), kinds=("multilabel",))
+    check_recipe(small("ssma"), kinds=("multilabel",), n=56)
 
 
 def test_a_schedule_of_stages_is_another_model_than_a_joint_one() -> None:

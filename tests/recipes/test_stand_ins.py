@@ -26,7 +26,7 @@ from chiasm.recipes.registry import make_recipe
 from chiasm.testing import check_recipe
 from chiasm.tokens import Tokens
 from chiasm.training import Phase
-from small_recipes import small
+from small_recipes import at_night, small
 
 NAMES = ["ptunifier", "dispro", "gtp4o"]
 OWN: dict[str, dict[str, Any]] = {"ptunifier": {"pool": 8}, "dispro": {"epochs": 4}, "gtp4o": {}}
@@ -37,9 +37,9 @@ def cohort() -> Cohort:
     return synthetic_cohort("complementary", 60, target="survival", missing=0.3)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["ptunifier", *at_night(*NAMES[1:])])  # one skeleton, with other stand-ins
 def test_laws_hold(name: str) -> None:
-    check_recipe(small(name, **OWN[name]), kinds=("survival",), n=84)
+    check_recipe(small(name, **OWN[name]), kinds=("survival",), n=56)
 
 
 @pytest.mark.parametrize(

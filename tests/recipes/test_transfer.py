@@ -18,6 +18,8 @@ from chiasm.fitting.sides import settings_of
 from chiasm.fitting.source_model import SourceModel
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing import check_recipe
+from examples import examples
+from small_recipes import at_night
 
 
 def others(cohort: Cohort, mark: str = "other-") -> Cohort:
@@ -37,10 +39,7 @@ def test_laws_hold() -> None:
     check_recipe(make_recipe("transfer"), kinds=("classification",), n=56)
 
 
-AT_NIGHT = [pytest.param(own, marks=pytest.mark.nightly) for own in ("survival", "multilabel")]
-
-
-@pytest.mark.parametrize("kind", ["classification", "regression", *AT_NIGHT])
+@pytest.mark.parametrize("kind", ["regression", *at_night("classification", "survival", "multilabel")])
 def test_nothing_borrowed_is_its_base_to_the_bit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(borrowed_choice, "BORROWED", np.inf)
     own, asked = synthetic_cohort("complementary", 60, target=kind, seed=1), synthetic_cohort("unique", 30, seed=3)
@@ -66,7 +65,7 @@ def test_one_with_the_same_coefficients_helps_at_sixty_patients() -> None:
     new = wide(1000, 9, "new-")
     assert new.outcome is not None
     scores = []
-    for seed in range(2):
+    for seed in range(examples(4)):
         own = wide(60, 20 + seed, "own-")
         models = fitted(own, recipe="multi-ridge"), fitted(own, wide(400, 40 + seed, "lent-"))
         told = [model.predict(new.with_target(None, None)).loc[list(new.ids), "prediction"] for model in models]

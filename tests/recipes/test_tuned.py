@@ -20,7 +20,7 @@ from chiasm.recipes.registry import RECIPES, default_recipes, make_recipe
 from chiasm.recipes.tunings.portllm import PortLLM
 from chiasm.recipes.tunings.tuned import State, Tuner
 from chiasm.training import checkpoint
-from small_recipes import mixed, small
+from small_recipes import at_night, mixed, small
 
 NAMES = ("wise-ft", "slerp-merge", "breadcrumbs", "portllm")
 
@@ -74,7 +74,7 @@ def test_slerp_merge_lies_between_two_halves(cohort: Cohort) -> None:
     assert chosen["score"] >= max(chosen["score_first"], chosen["score_second"], model.predictor.notes["score"])
 
 
-@pytest.mark.parametrize("views", ["modalities", "patients"])
+@pytest.mark.parametrize("views", ["patients", *at_night("modalities")])
 def test_breadcrumbs_of_whole_vectors_are_their_sum(cohort: Cohort, views: str) -> None:
     recipe = small("breadcrumbs", views=views, density=1.0, outliers=0.0, tune_learning_rate=0.01)
     model, tuner = recipe.fit(cohort, seed=0), opened(cohort, recipe)
@@ -160,7 +160,7 @@ class Stopped(BaseException):
 # The recipes differ in how many copies they tune: one and its base, one for each modality; all in `make nightly`.
 @pytest.mark.parametrize(
     "name",
-    [name if name in ("portllm", "breadcrumbs") else pytest.param(name, marks=pytest.mark.nightly) for name in NAMES],
+    [name if name == "portllm" else pytest.param(name, marks=pytest.mark.nightly) for name in NAMES],
 )
 def test_stopped_and_resumed_equals_uninterrupted(
     name: str, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

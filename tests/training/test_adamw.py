@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import copy
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from chiasm.training.adamw import AdamW
+from small_recipes import mixed, small
 
 GROUPS = ({"lr": 0.03}, {"weight_decay": 0.0, "scale": 0.5})
 
@@ -67,6 +69,14 @@ def test_a_parameter_in_two_groups_is_refused() -> None:
         AdamW([{"params": own}, {"params": own[:1]}], lr=0.01, weight_decay=0.0)
 
 
+def test_no_compiler_is_asked_for_by_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, real = [], builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", lambda name, *more: (asked.append(name), real(name, *more))[1])
+    small("healnet").fit(mixed("regression"), seed=0)
+    assert asked and not [name for name in asked if name.startswith(("torch._dynamo", "sympy"))]
+
+
+@pytest.mark.nightly
 def test_a_network_is_fitted_without_a_compiler() -> None:
     """`torch._dynamo` takes more than a second of each process that has no use for it."""
     code = (

@@ -17,7 +17,7 @@ import pytest
 import chiasm
 from chiasm.cohort import Regression, cohort_from_frames, synthetic_cohort
 from chiasm.compute.cluster import on_cluster
-from chiasm.recipes.baselines.late import LateFusion
+from chiasm.recipes.baselines.early import EarlyFusion
 from chiasm.recipes.baselines.single import Single
 
 ray = pytest.importorskip("ray")
@@ -100,8 +100,8 @@ def test_what_a_task_raises_is_raised_here(connected: None) -> None:
 
 
 @dataclass(frozen=True)
-class Killing(LateFusion):
-    """Late fusion whose worker dies in its first fit."""
+class Killing(EarlyFusion):
+    """Early fusion whose worker dies in its first fit."""
 
     marker: str = ""
 
@@ -117,11 +117,12 @@ class Killing(LateFusion):
 
 
 def test_a_trial_on_a_cluster_gives_the_same_figures_though_a_worker_is_killed(connected: None, tmp_path: Path) -> None:
-    cohort = synthetic_cohort("complementary", 120, missing=0.2)
-    protocol = chiasm.Protocol(folds=3, repeats=1, inner_folds=2, draws=100)
+    cohort = synthetic_cohort("complementary", 60, missing=0.2)
+    protocol = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
     marker = tmp_path / "killed"
-    alone = chiasm.evaluate(cohort, [Single("m1"), Single("m2"), Killing()], protocol, jobs=1)
-    recipes = [Single("m1"), Single("m2"), Killing(marker=str(marker))]
+    singles = [Single(name, models="linear") for name in ("m1", "m2")]
+    alone = chiasm.evaluate(cohort, [*singles, Killing()], protocol, jobs=1)
+    recipes = [*singles, Killing(marker=str(marker))]
     spread = chiasm.evaluate(cohort, recipes, protocol, engine="ray", out=tmp_path / "run")
     assert marker.exists()
     same = ["recipe", "metric", "mean", "low", "high", "trained_parameters"]
