@@ -135,17 +135,6 @@ def test_a_model_that_knows_the_grammar_needs_no_training(cohorts: Any, grammar:
     assert right > 0.9
 
 
-def test_prompts_learn_what_the_frozen_model_does_not_say(cohorts: Any) -> None:
-    cohort = cohorts().with_modalities(["note"])
-    cohort = cohort.subset(cohort.rows_of("note"))
-    right = []
-    for prompts, epochs in ((0, 0), (2, 20)):
-        options = f"patience=20,learning_rate=0.1,prompts={prompts},epochs={epochs}"
-        model = make_recipe(f"prompt-learning:{options},{WORDS}").fit(cohort, seed=0)
-        right.append((model.predictor.link(cohort).argmax(1) == cohort.outcome.value).mean())
-    assert right[1] > right[0] + 0.1
-
-
 @pytest.mark.nightly
 @pytest.mark.parametrize("verbalizer", ["manual", "soft"])
 def test_prompts_lead_the_frozen_model_to_what_it_knows_and_was_not_asked(

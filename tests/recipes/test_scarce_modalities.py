@@ -63,7 +63,7 @@ def test_a_trial_with_a_modality_of_one_site_ends(recwarn) -> None:
     n = 80
     site = np.repeat(["s0", "s1", "s2", "s3"], n // 4)
     given = cohort(n, few=n // 4, site=site)
-    protocol = chiasm.Protocol(folds=4, repeats=1, inner_folds=2, by="site", draws=100)
+    protocol = chiasm.Protocol(folds=4, repeats=1, by="site", draws=100)
     trial = chiasm.evaluate(given, ["single:a", "single:b", "late-fusion"], protocol, jobs=1)
     assert trial.table()["mean"].notna().all()
 
