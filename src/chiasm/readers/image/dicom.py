@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from chiasm.limits import BOMB_RATIO, DECODED_BYTES, RUNS_RATIO, is_swollen
 from chiasm.readers.guard import files_of, guarded
 from chiasm.readers.image.codestream import check_stream
 from chiasm.readers.image.dicom_codecs import add_decoders
-from chiasm.readers.image.dicom_header import DEFLATED, SECONDARY_CAPTURE, Header, read_header, read_pixels
+from chiasm.readers.image.dicom_header import DEFLATED, SECONDARY_CAPTURE, Header, read_header, read_pixels, read_rows
 from chiasm.readers.image.dicom_series import Series, Slice, order
 from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Volume, check_values
 from chiasm.readers.registry import missing
@@ -23,6 +24,7 @@ NOUN, FIX = "a DICOM image", "export the series again"
 GREY, RGB = ("grey",), ("red", "green", "blue")
 INDEX = "DICOMDIR"
 BLOCK = 1 << 20  # pixels that are brought to their units at a time
+MOST_PIXEL_BYTES = 1 << 26  # of a file whose pixels are held together
 RLE, RLE_HEADER = "1.2.840.10008.1.2.5", 4096  # its syntax, and bytes that it may add to a small frame
 
 
@@ -69,9 +71,9 @@ class DicomReader:
             tags, held = None, None
             for place, part in enumerate(series.slices):
                 if held is not part.header:
-                    tags, held = read_pixels(part.header), part.header
+                    held = part.header
+                    tags = held.tags if _is_read_by_rows(held) else read_pixels(held)
                 _decode(part, tags, stacked[:, place])
-                let_go(stacked)
             if stacked is not placed:
                 copy_by_cubes(stacked, placed)
             unit = "HU" if all(_hounsfield(part) for part in series.slices) else ""
@@ -123,12 +125,24 @@ def _turned(shape: tuple[int, ...], series: Series) -> tuple[Floats, Floats]:
 
 def _decode(part: Slice, tags: Any, out: Floats) -> None:
     """Decode one slice into `(C, H, W)` in the units of its modality, some rows at a time."""
-    pixels = _stored(part, tags)
-    for start in range(0, part.header.rows, step := max(1, BLOCK // part.header.columns)):
-        rows = out[:, start : start + step]
-        rows[...] = _measured(part, tags, pixels[start : start + step])
+    header = part.header
+    pixels = None if _is_read_by_rows(header) else _stored(part, tags)
+    for start in range(0, header.rows, step := max(1, BLOCK // header.columns)):
+        stop = min(start + step, header.rows)
+        rows = out[:, start:stop]
+        if pixels is None:
+            stored = _stored(replace(part, frame=0), read_rows(header, part.frame, start, stop))
+            rows[...] = _measured(part, tags, stored)
+        else:
+            rows[...] = _measured(part, tags, pixels[start:stop])
         if not np.isfinite(rows).all():
             raise ReadError("the pixels hold values that are not finite", FIX)
+        let_go(out)
+
+
+def _is_read_by_rows(header: Header) -> bool:
+    """True if the pixels are many and lie in the file as they are, so that none need be held beside the volume."""
+    return header.start > 0 and header.native_bytes > MOST_PIXEL_BYTES
 
 
 def _stored(part: Slice, tags: Any) -> NDArray[Any]:

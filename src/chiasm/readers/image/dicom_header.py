@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +17,7 @@ from chiasm.readers.registry import missing
 DEFLATED, PLAIN_EXPLICIT = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.1"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 DIRECTORY = "1.2.840.10008.1.3.10"
+IN_ROWS = ("1.2.840.10008.1.2", PLAIN_EXPLICIT)  # transfer syntaxes of pixels as they are, the low byte first
 PIXELS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 KEYWORDS = (
     "SOPClassUID", "SeriesInstanceUID", "Modality", "ImageType", "BurnedInAnnotation", "InstanceNumber",
@@ -39,7 +40,10 @@ DAMAGED = "export the series again"
 
 @dataclass(frozen=True)
 class Header:
-    """Header of a file, without pixels; `frames` `rows` `columns` `samples` are checked, `tags` holds only KEYWORDS."""
+    """Header of a file, without pixels; `frames` `rows` `columns` `samples` are checked, `tags` holds only KEYWORDS.
+
+    `start` is the byte where pixels begin that lie in the file as they are, row after row; 0 where they do not.
+    """
 
     path: Path
     tags: Any
@@ -49,6 +53,7 @@ class Header:
     rows: int
     columns: int
     samples: int
+    start: int = 0
 
     @property
     def channels(self) -> int:
@@ -91,7 +96,11 @@ def read_header(path: Path, limits: Limits) -> Header:
     if header.samples not in (1, 3):
         raise ReadError(f"a pixel has {header.samples} samples", "export it as grey or RGB")
     _check_length(header, seen.length, None if size is None else size - start)
-    return header
+    plain = size is not None and seen.tag == PIXELS[0] and seen.length != UNDEFINED and header.syntax in IN_ROWS
+    together = header.samples == 1 or int(tags.get("PlanarConfiguration") or 0) == 0
+    thinned = tags.get("PhotometricInterpretation") == "YBR_FULL_422"
+    whole = int(tags.BitsAllocated) % 8 == 0
+    return replace(header, start=start) if plain and together and whole and not thinned else header
 
 
 def read_pixels(header: Header) -> Any:
@@ -106,15 +115,38 @@ def read_pixels(header: Header) -> Any:
     return tags
 
 
+def read_rows(header: Header, frame: int, first: int, last: int) -> Any:
+    """Read the tags as of an image of these rows of one frame alone, of pixels that lie in the file as they are."""
+    from pydicom import DataElement, Dataset
+
+    bits = int(header.tags.BitsAllocated)
+    row = header.columns * header.samples * bits // 8
+    with header.path.open("rb") as file:
+        file.seek(header.start + (frame * header.rows + first) * row)
+        pixels = file.read((last - first) * row)
+    if len(pixels) < (last - first) * row:
+        raise ReadError("the file is truncated: its pixels end early", "copy it again")
+    own = Dataset(header.tags)
+    own.file_meta = header.tags.file_meta
+    own.Rows, own.NumberOfFrames = last - first, 1
+    own[PIXELS[0]] = DataElement(PIXELS[0], "OB" if bits == 8 else "OW", pixels)
+    return own
+
+
 class _Seen:
     """Callback for pydicom's parser that notes whether there are private tags, and where the pixels start."""
 
     def __init__(self, stop: bool) -> None:
-        self.stop, self.private, self.pixels, self.length, self.head = stop, False, False, 0, 0
+        self.stop, self.private, self.pixels, self.length, self.head, self.tag = stop, False, False, 0, 0, 0
 
     def __call__(self, tag: int, vr: str | None, length: int) -> bool:
         if tag in PIXELS:
-            self.pixels, self.length, self.head = True, length, 12 if (vr or "").startswith(("O", "UN")) else 8
+            self.tag, self.pixels, self.length, self.head = (
+                tag,
+                True,
+                length,
+                12 if (vr or "").startswith(("O", "UN")) else 8,
+            )
             return self.stop
         self.private = self.private or bool((tag >> 16) & 1)
         if tag in _tags() and length != UNDEFINED and length > LARGEST_TAG:
