@@ -13,6 +13,7 @@ import pytest
 
 from chiasm import progress
 from chiasm.progress import followed
+from lighter_trials import ridges_by_day
 
 WATCHED = """
 import time
@@ -95,7 +96,8 @@ def test_a_trial_and_an_encoding_are_followed(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(progress, "is_watched", lambda: True)
     monkeypatch.setattr(progress, "Progressing", Heard)
     cohort = chiasm.synthetic_cohort("complementary", 60, target="regression", seed=0)
-    chiasm.evaluate(cohort, ["late-fusion"], chiasm.Protocol(folds=2, repeats=1, draws=100), jobs=1)
+    with ridges_by_day():
+        chiasm.evaluate(cohort, ["late-fusion"], chiasm.Protocol(folds=2, repeats=1, draws=100), jobs=1)
     dna = pd.DataFrame({"dna": ["ACGT" * 5] * len(cohort)}, index=cohort.ids)
     notes = chiasm.cohort_from_frames(pd.DataFrame(index=cohort.ids), {"dna": dna}, kinds={"dna": "dna"})
     trained, drawn[:] = list(drawn), []

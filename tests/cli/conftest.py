@@ -7,7 +7,7 @@ import pytest
 
 from lighter_trials import ridges_by_day
 
-LIGHTER = {"test_trials"}
+LIGHTER = {"test_contrasts", "test_prepared_once", "test_trials"}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,7 +7,7 @@ import pytest
 
 from lighter_trials import ridges_by_day
 
-LIGHTER = {"test_external_of_a_trial", "test_run_folder", "test_sides"}
+LIGHTER = {"test_external_of_a_trial", "test_run_folder", "test_several", "test_sides", "test_validation"}
 
 
 @pytest.fixture(scope="module", autouse=True)
