@@ -20,6 +20,7 @@ from chiasm.artifact.files import digest, sha256
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.possible import ImpossiblePrediction, require_possible
 from chiasm.heads.response import Response
+from chiasm.limits import HORIZONS
 from chiasm.recipes.registry import bring
 
 MODELS = ARCHIVE / "0.1.0" / "models"
@@ -96,7 +97,7 @@ IMPOSSIBLE: dict[str, tuple[str, Change]] = {
     "a NaN horizon": (SURVIVAL, put("response", "times", [float("nan")])),
     "a falling horizon": (SURVIVAL, put("response", "times", [5.0, 2.0])),
     "a negative horizon": (SURVIVAL, put("response", "times", [-1.0])),
-    "a million horizons": (SURVIVAL, put("response", "times", [float(k) for k in range(10**6)])),
+    "too many horizons": (SURVIVAL, put("response", "times", [float(k) for k in range(HORIZONS + 2)])),
     "an unknown kind of response": (SURVIVAL, put("response", "kind", "counts")),
     "a slope of zero": (SURVIVAL, put("response", "slope", 0.0)),
     "a negative slope": (SURVIVAL, put("response", "slope", -1.0)),
