@@ -114,8 +114,9 @@ PATHS = {
 }  # fmt: skip
 
 
-# What reads and predicts in a way of its own: a merged network does it as `healnet`, and differs in its training alone.
-READING = PATHS - {"breadcrumbs-views=patients-granularity=row"}
+# What reads and predicts in a way of its own: a merged network, and one of several hospitals, do it as `healnet`, and
+# differ in their training alone.
+READING = PATHS - {"breadcrumbs-views=patients-granularity=row", "flora-ranks=4/2-rounds=2"}
 
 
 # A linear model and a network, for what another test holds on every path and this one looks at more closely.

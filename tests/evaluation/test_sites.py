@@ -18,12 +18,13 @@ from chiasm.report import Plots
 from chiasm.report.page import render
 from chiasm.report.sites import sites_part, summary_told
 from fake_trials import FUSED, SINGLES, run
+from small_recipes import at_night
 
 SIZES = {"north": 70, "south": 60, "east": 50, "west": 40, "zurnau": 12, "wobbleton": 3, "": 5}
 N = sum(SIZES.values())
 
 
-@pytest.fixture(scope="module", params=["classification", "survival", "regression", "multilabel"])
+@pytest.fixture(scope="module", params=["regression", "multilabel", "survival", *at_night("classification")])
 def trial(request: pytest.FixtureRequest) -> Trial:
     cohort = synthetic_cohort("complementary", N, target=request.param, seed=4, missing=0.1)
     names = np.random.default_rng(0).permutation(np.repeat(list(SIZES), list(SIZES.values())))
