@@ -16,7 +16,7 @@ import chiasm
 from chiasm.cohort import check_values, synthetic_cohort
 from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, Verdict
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ridges")]
 RECIPES = ["single:m1", "single:m2", "early-fusion", "late-fusion", "stacked-fusion"]
 TRUTH = {"redundant": DOES_NOT_PAY, "noise-modality": DOES_NOT_PAY, "complementary": PAYS}
 both_targets = pytest.mark.parametrize("target", ["classification", "survival"])

@@ -30,7 +30,7 @@ pyedflib = pytest.importorskip("pyedflib")
 anndata = pytest.importorskip("anndata")
 pytest.importorskip("fhir.resources")
 
-PATIENTS, SOUND = 34, 30
+PATIENTS, SOUND = 28, 24
 # the 18 classes of 45 CFR 164.514(b)(2)
 PLANTED = {
     "name": "Zelda Quartermain",
@@ -240,6 +240,7 @@ def bytes_found(folder: Path, names: list[str]) -> list[tuple[str, str]]:
 
 @pytest.mark.filterwarnings("ignore:Invalid char:UserWarning:pyedflib")  # it is a name that is planted
 @pytest.mark.slow
+@pytest.mark.usefixtures("ridges")
 def test_what_is_planted_comes_out_nowhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], lines: list[str], brief: None
 ) -> None:
