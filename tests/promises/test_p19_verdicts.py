@@ -16,7 +16,7 @@ import chiasm
 from chiasm.cohort import check_values, synthetic_cohort
 from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, Verdict
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ridges")]
+pytestmark = pytest.mark.slow
 RECIPES = ["single:m1", "single:m2", "early-fusion", "late-fusion", "stacked-fusion"]
 TRUTH = {"redundant": DOES_NOT_PAY, "noise-modality": DOES_NOT_PAY, "complementary": PAYS}
 both_targets = pytest.mark.parametrize("target", ["classification", "survival"])
@@ -78,6 +78,7 @@ def test_eighty_patients_cannot_tell(target: str) -> None:
 
 @pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
 @pytest.mark.parametrize("target", ["classification", pytest.param("survival", marks=pytest.mark.nightly)])
+@pytest.mark.usefixtures("ridges")
 def test_a_leak_is_named_and_never_makes_combining_pay(target: str) -> None:
     cohort = synthetic_cohort("planted-leak", 300, target=target)
     assert [problem.modality for problem in check_values(cohort)] == ["m2"]

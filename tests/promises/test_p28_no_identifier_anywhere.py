@@ -30,7 +30,7 @@ pyedflib = pytest.importorskip("pyedflib")
 anndata = pytest.importorskip("anndata")
 pytest.importorskip("fhir.resources")
 
-PATIENTS, SOUND = 28, 24
+PATIENTS, SOUND = 34, 30
 # the 18 classes of 45 CFR 164.514(b)(2)
 PLANTED = {
     "name": "Zelda Quartermain",
