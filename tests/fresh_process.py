@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from collections.abc import Sequence
+
+import pytest
+
+pytest.importorskip("resource")  # POSIX alone has it: whoever imports this is skipped elsewhere
 
 
 def peak_megabytes(lines: Sequence[str], *arguments: str) -> float:
@@ -20,6 +23,3 @@ def peak_megabytes(lines: Sequence[str], *arguments: str) -> float:
         [sys.executable, "-c", between, *whole], capture_output=True, text=True, check=True, timeout=900
     )
     return int(found.stdout.split()[-1]) / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-
-
-assert resource  # POSIX alone has it; whoever imports this is skipped elsewhere

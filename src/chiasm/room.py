@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from chiasm.limits import GIGABYTE, LimitError
+from chiasm.errors import Unsupported
+from chiasm.limits import GIGABYTE
 
 MOST_HELD = 32_000_000  # values that lie in memory: 128 MB in single precision
 PART = 4_000_000  # values that are looked at together
 CUBE = 96  # values of a side of what is copied together between axes of another order
 OFTEN_SECONDS = 0.02
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_RESERVED = (errno.EOPNOTSUPP, errno.EINVAL)  # by file systems that give space as it is used
 
 
 class _Room(mmap.mmap):
@@ -45,15 +46,22 @@ def room(shape: Sequence[int], dtype: DTypeLike = np.float32) -> NDArray[Any]:
     with the array.
 
     Raises:
-        LimitError: the folder has too little space left.
+        Unsupported: the folder has too little space left, or gives no file: a fault of the machine, for which no
+            patient may be counted as one who lacks what could not be read.
     """
     size = math.prod(map(int, shape))
     if not is_large(size):
         return np.empty(shape, dtype)
     whole = size * np.dtype(dtype).itemsize
-    with tempfile.TemporaryFile(prefix="chiasm-") as file:
-        _reserve(file.fileno(), whole)
-        return np.ndarray(tuple(map(int, shape)), dtype, buffer=_Room(file.fileno(), whole))
+    try:
+        with tempfile.TemporaryFile(prefix="chiasm-") as file:
+            _reserve(file.fileno(), whole)
+            return np.ndarray(tuple(map(int, shape)), dtype, buffer=_Room(file.fileno(), whole))
+    except OSError as fault:
+        raise Unsupported(
+            f"a large file is read by way of {whole / GIGABYTE:,.1f} GB of the temporary folder, which does not give "
+            f"them ({os.strerror(fault.errno or errno.EIO)}): free some, use fewer --jobs, or name another by TMPDIR"
+        ) from None
 
 
 def mapped(file: Any, shape: Sequence[int], dtype: DTypeLike, offset: int) -> NDArray[Any]:
@@ -148,17 +156,13 @@ def column_maxima(values: NDArray[Any]) -> NDArray[Any]:
 
 def _reserve(file: int, size: int) -> None:
     """Give a file its size on disk: a page that finds no space later would end the process."""
-    try:
-        if hasattr(os, "posix_fallocate"):
+    if hasattr(os, "posix_fallocate"):
+        try:
             os.posix_fallocate(file, 0, size)
             return
-        if shutil.disk_usage(tempfile.gettempdir()).free < size:
-            raise OSError(errno.ENOSPC, "no space left")
-        os.truncate(file, size)
-    except OSError as fault:
-        if fault.errno not in FULL:
-            raise
-        raise LimitError(
-            f"takes {size / GIGABYTE:,.1f} GB of the temporary folder, which has less left",
-            "free some, or name another folder by TMPDIR",
-        ) from None
+        except OSError as fault:
+            if fault.errno not in NOT_RESERVED:
+                raise
+    if shutil.disk_usage(tempfile.gettempdir()).free < size:
+        raise OSError(errno.ENOSPC, "no space left")
+    os.truncate(file, size)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from refusals import refused
 
+import chiasm
 from chiasm import room
 from chiasm.encoders.image import pixels as grids
 from chiasm.encoders.image.chada import ChannelAdaptive
@@ -172,15 +176,47 @@ def test_more_values_than_the_limit_say_how_many_and_what_to_do(tmp_path: Path) 
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system does not reserve space")
-def test_a_full_temporary_folder_is_said(
-    tmp_path: Path, small_room: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_a_temporary_folder_that_gives_no_space_is_no_fault_of_the_file(
+    fault: int, tmp_path: Path, small_room: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: int) -> None:
-        raise OSError(errno.ENOSPC, "no space")
+    def refusing(*_: int) -> None:
+        raise OSError(fault, "no")
 
     small_room()
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    refused(IMAGE, WAYS["PNG"](tmp_path), "GB of the temporary folder, which has less left; free some")
+    monkeypatch.setattr(os, "posix_fallocate", refusing)
+    with pytest.raises(chiasm.Unsupported, match=r"GB of the temporary folder.*TMPDIR"):
+        IMAGE.read(WAYS["PNG"](tmp_path))
+
+
+def test_a_folder_that_does_not_reserve_space_is_asked_how_much_it_has(
+    tmp_path: Path, small_room: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no")
+
+    whole = IMAGE.read(WAYS["PNG"](tmp_path)).values
+    small_room()
+    monkeypatch.setattr(os, "posix_fallocate", refusing, raising=False)
+    assert np.array_equal(IMAGE.read(WAYS["PNG"](tmp_path)).values, whole)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(chiasm.Unsupported, match="No space left"):
+        IMAGE.read(WAYS["PNG"](tmp_path))
+
+
+def test_patients_are_not_counted_absent_where_the_machine_has_no_space(
+    tmp_path: Path, small_room: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = WAYS["PNG"](tmp_path).read_bytes()
+    names = [f"p{k}" for k in range(3)]
+    for name in names:
+        (tmp_path / f"{name}.png").write_bytes(content)
+    files = {name: tmp_path / f"{name}.png" for name in names}
+    cohort = chiasm.cohort_from_frames(pd.DataFrame(index=names), {"image": files}, kinds={"image": "image"})
+    small_room()
+    monkeypatch.setattr(room, "_reserve", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "no")))
+    with pytest.raises(chiasm.Unsupported, match="temporary folder"):
+        chiasm.encode(cohort, jobs=1)
 
 
 def test_the_pages_of_others_are_not_touched(tmp_path: Path, small_room: Callable[[], None]) -> None:

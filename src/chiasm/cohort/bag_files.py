@@ -40,13 +40,7 @@ class RefusedBag(ValueError):
 
 def read_bag(path: Path) -> NDArray[np.float32]:
     """Read one file as a float32 array; refuse pickled objects, links to other files and compression bombs."""
-    try:
-        return _read(path, _kind(path))
-    except LimitError as over:  # of the temporary folder
-        raise RefusedBag(f"the bag {over.what}", over.fix) from None
-
-
-def _read(path: Path, kind: str) -> NDArray[np.float32]:
+    kind = _kind(path)
     if kind == "npy":
         return _of_numpy(path)
     if kind == "safetensors":

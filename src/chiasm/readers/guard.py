@@ -77,8 +77,6 @@ def guarded(noun: str, fix: str = "write the file again") -> Iterator[None]:
             yield
         except (ReadError, Unsupported):
             raise
-        except LimitError as over:  # of the temporary folder
-            raise ReadError(f"{noun} {over.what}", over.fix) from None
         except MemoryError:
             raise ReadError(f"{noun} needs more memory than there is", "reduce its resolution") from None
         except Exception:  # damaged bytes raise anything: struct.error, KeyError, RecursionError, zlib.error

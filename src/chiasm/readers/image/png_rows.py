@@ -21,7 +21,7 @@ from chiasm.room import stretches
 
 START = b"\x89PNG\r\n\x1a\n"
 SAMPLES = {(8, 0): 1, (8, 2): 3, (8, 4): 2, (8, 6): 4, (16, 0): 1}  # by bits and colours, without a palette
-TEXTS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # in which the turn of the image may stand
+TEXTS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"pHYs")  # in which its turn, or the size of a pixel, may stand
 MOST_CHUNKS = 1_000_000
 READ_BYTES = 1 << 16
 TRUNCATED = ("the file is truncated: it ends before the image does", "copy it again")

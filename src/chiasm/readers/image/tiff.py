@@ -87,7 +87,9 @@ def _pages(path: Path, limits: Limits) -> Iterator[list[Any]]:
             raise ReadError("the way the TIFF is compressed is not read", "write it again with deflate, or without any")
         if any(page.compression not in FAX | {PLAIN} for page in pages):
             _need_codecs()
-            require_small_parts(first)
+        for page in pages:
+            if page.compression not in FAX | {PLAIN}:
+                require_small_parts(page)
         size = path.stat().st_size
         check_packed((colours, len(pages), *first.shape), first.dtype.itemsize if first.dtype else 1, size)
         for page in pages:
@@ -171,7 +173,7 @@ def _stored(page: Any) -> NDArray[Any]:
     """Decode one page to `(S, H, W)` as it is stored; a large one into room."""
     if not is_large(page.size):
         pixels = page.asarray(maxworkers=1, buffersize=READ_BYTES)
-    elif page.is_memmappable:
+    elif page.is_final and page.parent.filehandle.is_file:
         kind = page.parent.byteorder + page.dtype.char
         pixels = mapped(page.parent.filehandle, page.shape, kind, page.dataoffsets[0])
     elif page.is_contiguous:  # in an order of bits, or with a predictor, that only tifffile undoes
