@@ -110,11 +110,17 @@ def test_bounds_of_what_only_both_tell() -> None:
     assert (bounds.lower, bounds.upper) == pytest.approx((0, 0), abs=1e-6)  # each is known by its own label
 
 
-def test_pairs_that_no_joint_distribution_has_give_a_bound_that_says_so() -> None:
-    """Each of three equals neither of the others: any two pairs are possible, all three are not."""
-    unequal = np.array([[0.0, 0.5], [0.5, 0.0]])
-    bounds = synergy_bounds(unequal, unequal, unequal)
-    assert np.isfinite(bounds.upper) and bounds.lower <= bounds.upper
+@pytest.mark.parametrize(("first", "second", "pairs"), [(0.9, 0.9, 0.5), (0.78, 0.9, 0.55), (0.0, 0.0, 0.0)])
+def test_tables_that_no_joint_distribution_has_are_refused(first: float, second: float, pairs: float) -> None:
+    """Two that agree with a third in most cases agree with each other; of three bits two are equal."""
+
+    def agreeing(share: float) -> np.ndarray:
+        return np.array([[share, 1 - share], [1 - share, share]]) / 2
+
+    with pytest.raises(Unsupported, match="no joint distribution has all three tables"):
+        synergy_bounds(agreeing(first), agreeing(second), agreeing(pairs))
+    possible = synergy_bounds(agreeing(0.9), agreeing(0.9), agreeing(0.85))
+    assert 0 <= possible.lower <= possible.upper < 1
 
 
 @pytest.mark.parametrize(

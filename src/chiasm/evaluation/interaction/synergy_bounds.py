@@ -11,13 +11,14 @@ U1 and U2 are known (`unique_information`), in bits:
     upper, by one source     S <= sum_x1 p(x1) [H(X2 | x1) + H(Y | x1) - H(p(x2 | x1) ^ p(y | x1))] - U2, and so for x2
 
 max H(r) is over the joint distributions that have all three pairs; any potentials of its dual bound it from above, so
-that the lower bound holds wherever the fit is stopped. The constant of the disagreement is not the paper's: by Pinsker
-I(X2; Y | X1) = U2 + S is at least E |p(y | x1 x2) - p(y | x1)|_1^2 / (2 ln 2), so for the other source, and
-|p(y | x1) - p(y | x2)|_1^2 is at most twice the sum of both squares. It follows 1 / (8 ln 2), and with the 2-norm the
-1/4 that the released notebook uses and its function leaves out (there the bound is violated): |v|_1^2 >= 2 |v|_2^2
-where v sums to zero. p ^ q is the greatest lower bound of two distributions in majorisation: no joint distribution of
-both has a smaller entropy than it (Cicalese, Gargano and Vaccaro, IEEE Trans. Inf. Theory 2019). The paper's upper
-bound is the first; the second reads the given pairs too.
+that the lower bound holds wherever the fit is stopped. The constant of the disagreement, and the mean of U1 and U2 in
+place of their larger one, are not the paper's: by Pinsker I(X2; Y | X1) = U2 + S is at least
+E |p(y | x1 x2) - p(y | x1)|_1^2 / (2 ln 2), so for the other source, and |p(y | x1) - p(y | x2)|_1^2 is at most twice
+the sum of both squares. It follows 1 / (8 ln 2), and with the 2-norm 1 / (4 ln 2), since |v|_1^2 >= 2 |v|_2^2 where v
+sums to zero; the 1/4 of the released notebook is less, and its function leaves it out, where the bound is violated.
+p ^ q is the greatest lower bound of two distributions in majorisation: no joint distribution of both has a smaller
+entropy than it (Cicalese, Gargano and Vaccaro, IEEE Trans. Inf. Theory 2019). The paper's upper bound is the first; the
+second reads the given pairs too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chiasm.errors import Unsupported
 from chiasm.evaluation.interaction.unique_information import (
     Known,
     as_distribution,
@@ -37,6 +39,11 @@ from chiasm.metrics.weighted import Floats
 
 _ROUNDS = 2_000
 _FITTED = 1e-10
+_ROUNDING = 1e-6
+NO_JOINT = (
+    "no joint distribution has all three tables: those with a label and the pairs are of unlike patients, or of too "
+    "few; give fewer states to each source, or estimate all tables from patients of one kind"
+)
 _SAME = 1e-6  # of p(x1) and p(x2) in the pairs and in the labelled tables
 
 
@@ -46,8 +53,8 @@ class Synergy:
 
     Attributes:
         known: redundant and unique information, which are no bounds.
-        lower: the larger of zero, `by_redundancy` and `by_disagreement`.
-        upper: the least of what the three bounds leave.
+        lower: the largest of zero, `by_redundancy` and `by_disagreement`.
+        upper: the least of the three upper bounds.
         by_redundancy, by_disagreement: the two lower bounds; one below zero says nothing.
     """
 
@@ -68,7 +75,8 @@ def synergy_bounds(first: Floats, second: Floats, pairs: Floats) -> Synergy:
 
     Raises:
         ValueError: a table that is no distribution, or tables that differ in what they share.
-        Unsupported: too many states, as `unique_information` says.
+        Unsupported: too many states, as `unique_information` says; or tables that no joint distribution has, as those
+            of unlike patients.
     """
     known = unique_information(first, second)
     pairs = as_distribution(pairs, "the pairs without a label")
@@ -87,8 +95,10 @@ def synergy_bounds(first: Floats, second: Floats, pairs: Floats) -> Synergy:
     whole = entropy(pairs) + target - entropy(_lower_bound(pairs.ravel(), first.sum(axis=0))) - told
     one = _given(first, pairs) - known.unique[1]
     two = _given(second, pairs.T) - known.unique[0]
-    lower = max(0.0, redundancy, disagreement)
-    return Synergy(known, lower, max(lower, min(whole, one, two)), redundancy, disagreement)
+    lower, upper = max(0.0, redundancy, disagreement), min(whole, one, two)
+    if lower > upper + _ROUNDING:
+        raise Unsupported(NO_JOINT)
+    return Synergy(known, min(lower, upper), max(0.0, upper), redundancy, disagreement)
 
 
 def _disagreement(first: Floats, second: Floats, pairs: Floats) -> float:
@@ -106,15 +116,17 @@ def _most_entropy(first: Floats, second: Floats, pairs: Floats) -> float:
     """
     own = [(pairs, 2), (first, 1), (second, 0)]
     potentials = [(table > 0).astype(np.float64) for table, _ in own]
-    best = np.inf
+    best, least = np.inf, max(entropy(table) for table, _ in own)  # no joint distribution has less than a pair of it
     for _ in range(_ROUNDS):
         furthest = 0.0
         for k, (table, gone) in enumerate(own):
             there = _product(potentials).sum(axis=gone)
             furthest = max(furthest, float(np.abs(there - table).max()))
             potentials[k] = potentials[k] * np.divide(table, there, out=np.zeros_like(table), where=there > 0)
-        if any(((table > 0) & (own <= 0)).any() for (table, _), own in zip(own, potentials, strict=True)):
-            break  # no joint distribution has these pairs: as found so far
+        if best < least - _ROUNDING or any(
+            ((table > 0) & (own <= 0)).any() for (table, _), own in zip(own, potentials, strict=True)
+        ):
+            raise Unsupported(NO_JOINT)
         dual = np.log(_product(potentials).sum()) - sum(
             float((table[table > 0] * np.log(own[table > 0])).sum())
             for (table, _), own in zip(own, potentials, strict=True)
