@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
+import chiasm
 from chiasm.cohort import synthetic_cohort
 from chiasm.encoders import columns_among
+from chiasm.encoders.stored import StoredTokensEncoder
 from chiasm.errors import FindingWarning
 from chiasm.fitting.base import trainable
 from chiasm.fitting.neural import Prepared, prepare
+from chiasm.fusion.retrieval_bottleneck import retrieved
 from chiasm.recipes.alignment import imgany_retrieval
 from chiasm.recipes.alignment.imgany_retrieval import (
     ImgAnyRetrieval,
     RetrievalDesign,
     centres,
+    of_one_width,
     places_of,
     unit_vector,
     warn_of_spaces,
@@ -89,11 +95,11 @@ def test_no_word_is_one_patients_vector() -> None:
 
 def test_encoders_that_share_no_space_are_named() -> None:
     data = prepare(trainable(synthetic_cohort("complementary", 60), 0, None, "cpu"))
-    with pytest.warns(FindingWarning, match=r"share no space \(.* are encoded as fitted on the cohort\)"):
+    with pytest.warns(FindingWarning, match="share no space: m1, m2"):
         warn_of_spaces(data)
     warn_of_spaces(data.reading(data.cohort.modalities[0]))
     frozen = replace(data, encoders={name: Frozen(4 + number) for number, name in enumerate(data.encoders)})
-    with pytest.warns(FindingWarning, match="their tokens differ in width"):
+    with pytest.warns(FindingWarning, match="share no space: m1, m2"):
         warn_of_spaces(frozen)
     warn_of_spaces(replace(data, encoders=dict.fromkeys(data.encoders, Frozen(4))))
 
@@ -145,3 +151,41 @@ def test_a_modality_that_is_the_same_for_everybody_says_nothing() -> None:
     tokens = {name: Tokens(torch.rand(3, 1, 2), torch.ones(3, 1, dtype=torch.bool)) for name in ("a", "b")}
     for present in ([True, True], [False, True]):
         assert fusion(tokens, torch.tensor([present] * 3)).embedding.isfinite().all()
+
+
+def test_stored_tokens_of_one_width_are_read_as_they_are_and_a_copy_changes_nothing() -> None:
+    rng, names = np.random.default_rng(0), [f"p{k}" for k in range(60)]
+    label = np.arange(60) % 2
+    chains = ["".join(rng.choice(list("ACDEFG" if own else "HIKLMN"), 30)) for own in label]
+    patients = pd.DataFrame({"c": label.astype(str)}, names)
+    values = {name: pd.DataFrame({name: chains}, names) for name in ("a", "b")}
+    cohort = chiasm.cohort_from_frames(
+        patients, values, target=chiasm.Classification("c"), kinds=dict.fromkeys(values, "protein")
+    )
+    encoded = chiasm.encode(cohort).cohort
+    assert set(of_one_width(encoded)) == {"a", "b"} and not of_one_width(encoded.with_modalities(["a"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FindingWarning)
+        model = make_recipe("imgany-retrieval").fit(encoded, seed=0)
+    assert len(set(model.predictor.design.places.values())) == 1
+    both, alone = model.predict(encoded), model.predict(encoded.with_modalities(["a"]))
+    np.testing.assert_allclose(both["p_1"], alone["p_1"], atol=1e-5)
+    assert roc_auc_score(label, both.loc[names, "p_1"]) > 0.95
+
+
+def test_patches_of_a_frozen_network_are_no_columns() -> None:
+    assert columns_among({"image": StoredTokensEncoder(64, 16), "text": StoredTokensEncoder(64, 1)}) == ()
+
+
+def test_a_modality_of_no_space_in_common_has_a_mean_weight() -> None:
+    words = torch.eye(6)
+    vectors = torch.zeros(1, 3, 6)
+    vectors[0, 0, 0] = vectors[0, 1, 0] = vectors[0, 2, 4] = 1.0
+    vectors[0, 1, 1] = 0.3
+    vectors = torch.nn.functional.normalize(vectors, dim=2)
+    comparable = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
+    here = torch.ones(1, 3, dtype=torch.bool)
+    fused = retrieved(vectors, here, words, k=2, comparable=comparable)
+    alone = retrieved(vectors, torch.tensor([[False, False, True]]), words, k=2, comparable=comparable)
+    torch.testing.assert_close(fused[0, 4] * 3, alone[0, 4], atol=1e-3, rtol=0)
+    assert retrieved(vectors, here, words, k=2)[0, 4] < 0.1 * fused[0, 4]  # compared with all it is weighed away

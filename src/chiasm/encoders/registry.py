@@ -96,8 +96,14 @@ def columns_among(encoders: Mapping[str, Encoder]) -> tuple[str, ...]:
     """Return the modalities whose tokens are columns that were fitted on the cohort, each in its place.
 
     Side by side they are one vector; their mean, which suits the patches of a frozen network, would mix the columns.
+    Stored tokens are those of a frozen network, though their projection is fitted.
     """
-    return tuple(sorted(name for name, own in encoders.items() if own.fitted_on_cohort and own.slots))
+    frozen = (StoredTokensEncoder, InputsAsTheyAre)
+    return tuple(
+        sorted(
+            name for name, own in encoders.items() if own.fitted_on_cohort and own.slots and not isinstance(own, frozen)
+        )
+    )
 
 
 def pack(cohort: Cohort, encoders: Mapping[str, Encoder]) -> dict[str, Packed]:

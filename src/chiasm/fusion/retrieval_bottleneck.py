@@ -21,6 +21,7 @@ def retrieved(
     k: int,
     temperature: float = 0.1,
     known: Tensor | None = None,
+    comparable: Tensor | None = None,
 ) -> Tensor:
     """Return the fused vectors `(B, D)`, zeros for a patient without a modality.
 
@@ -31,7 +32,8 @@ def retrieved(
 
     n_m is how many modalities have m's vector: a duplicate shares its weight, and changes nothing. The mean over the
     others counts each different one once. Who finds other words than the rest agree on is weighted down; two that
-    disagree have equal weights, since nobody can say which is wrong.
+    disagree have equal weights, since nobody can say which is wrong. Only modalities of one space are compared; one
+    that is compared with none takes the mean of what the others agree by, and so a mean weight.
 
     Args:
         vectors: `(B, M, D)` of unit length; those of absent modalities are not read.
@@ -40,6 +42,7 @@ def retrieved(
         k: number of words that a modality finds, all where there are fewer.
         temperature: t, above zero.
         known: `(M, K)` bool, the words that each modality may find, one or more; None: all.
+        comparable: `(M, M)` bool, which modalities lie in one space; None: all.
     """
     own = torch.where(present[..., None], vectors, torch.zeros_like(vectors))
     near = own @ vocabulary.T  # (B, M, K)
@@ -51,8 +54,12 @@ def retrieved(
     alone = torch.eye(own.shape[1], dtype=torch.bool, device=own.device)  # a zero vector too is its own
     same = (((own @ own.transpose(1, 2)) > SAME) | alone) & both
     copies = same.sum(2).clamp_min(1)  # (B, M)
-    others = (both & ~same) / copies[:, None, :]  # each different one once
+    compared = both & ~same if comparable is None else both & ~same & comparable
+    others = compared / copies[:, None, :]  # each different one once
     agreed = (others * (said @ said.transpose(1, 2))).sum(2) / others.sum(2).clamp_min(1e-6)
+    judged = compared.any(2)
+    usual = (agreed * judged).sum(1, keepdim=True) / judged.sum(1, keepdim=True).clamp_min(1)
+    agreed = torch.where(judged, agreed, usual)
     weight = torch.exp(agreed / temperature) / copies * present
     weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-12)
     return (weight[..., None] * found).sum(1) @ vocabulary

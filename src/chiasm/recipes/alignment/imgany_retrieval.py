@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -14,8 +15,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from chiasm.artifact import storable
+from chiasm.cohort import Cohort
 from chiasm.compute.isolation import seeded
-from chiasm.encoders import columns_among
+from chiasm.encoders import columns_among, fit_encoders
+from chiasm.encoders.adaptable import TokensAsTheyAre
 from chiasm.errors import FindingWarning
 from chiasm.fitting.base import Training
 from chiasm.fitting.network_recipe import NetworkRecipe
@@ -70,6 +73,7 @@ class RetrievalBottleneck(nn.Module):
 
     vocabulary: Tensor
     known: Tensor
+    comparable: Tensor
 
     def __init__(
         self,
@@ -87,6 +91,8 @@ class RetrievalBottleneck(nn.Module):
         self.register_buffer("vocabulary", vocabulary, persistent=False)  # the design has it
         known = torch.stack(own)
         self.register_buffer("known", known | ~known.any(1, keepdim=True), persistent=False)  # of constants no word is
+        one = torch.tensor([[mine == theirs for theirs in self.places] for mine in self.places])
+        self.register_buffer("comparable", one, persistent=False)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """Fuse the modalities present; `present` is `(B, M)` bool, modalities sorted by name."""
@@ -94,7 +100,10 @@ class RetrievalBottleneck(nn.Module):
         for m, (name, (first, width)) in enumerate(zip(self.names, self.places, strict=True)):
             own = unit_vector(tokens[name].where_present(present[:, m]), width, name in self.columns)
             parts.append(nn.functional.pad(own, (first, self.vocabulary.shape[1] - first - width)))
-        return Fused(retrieved(torch.stack(parts, 1), present, self.vocabulary, k=self.k, known=self.known))
+        vectors = torch.stack(parts, 1)
+        return Fused(
+            retrieved(vectors, present, self.vocabulary, k=self.k, known=self.known, comparable=self.comparable)
+        )
 
 
 def unit_vector(tokens: Tokens, width: int, columns: bool = False) -> Tensor:
@@ -113,9 +122,10 @@ def places_of(encoders: Mapping[str, Encoder]) -> dict[str, tuple[int, int]]:
     columns, first = columns_among(encoders), 0
     for name, own in sorted(encoders.items()):
         width = own.width * (own.slots if name in columns else 1)
-        if own.fitted_on_cohort or own.width not in shared:
+        apart = own.fitted_on_cohort and not isinstance(own, TokensAsTheyAre)
+        if apart or own.width not in shared:
             found[name], first = (first, width), first + width
-        if not own.fitted_on_cohort:
+        if not apart:
             found[name] = shared.setdefault(own.width, found.get(name, (first, width)))
     return found
 
@@ -146,7 +156,7 @@ class ImgAnyRetrieval(NetworkRecipe):
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Find the words of the patients who are trained on, then train the head and calibrate it."""
-        data = prepare(training)
+        data = prepare(training, fit_encoders(training.cohort, of_one_width(training.cohort)))
         warn_of_spaces(data)
         words = self.vocabulary(data, seeded(training.seed, "words"))
         design = RetrievalDesign(words, self.k, columns_among(data.encoders), places_of(data.encoders))
@@ -171,6 +181,21 @@ class ImgAnyRetrieval(NetworkRecipe):
         return np.concatenate(found)
 
 
+def of_one_width(cohort: Cohort) -> dict[str, TokensAsTheyAre]:
+    """Return the encoded modalities whose tokens are as wide as another's, to be read as they are.
+
+    They may lie in one space, of which a projection of each would make two.
+    """
+    wide = {}
+    for name in cohort.modalities:
+        encoding = cohort.encodings.get(name)
+        if cohort.kinds[name] == "tokens" and encoding is not None and len(cohort.rows_of(name)):
+            width = int(cohort.raw(name).width)
+            wide[name] = TokensAsTheyAre(encoding.encoder, encoding.kind, encoding.identity, width, width)
+    often = Counter(own.width for own in wide.values())
+    return {name: own for name, own in wide.items() if often[own.width] > 1}
+
+
 def centres(vectors: np.ndarray, most: int, seed: int) -> np.ndarray:
     """Return the centres of clusters of vectors `(n, D)` at unit length, `(K, D)` float32, `most` at most.
 
@@ -188,13 +213,13 @@ def warn_of_spaces(data: Prepared) -> None:
     """Warn where encoders of several modalities have no space in common, as far as widths and fits can tell."""
     if len(data.encoders) < 2:
         return
-    fitted = sorted(name for name, own in data.encoders.items() if own.fitted_on_cohort)
-    widths = {own.width for own in data.encoders.values()}
-    if fitted or len(widths) > 1:
-        why = f"{', '.join(fitted)} are encoded as fitted on the cohort" if fitted else "their tokens differ in width"
+    places = places_of(data.encoders)
+    often = Counter(places.values())
+    apart = sorted(name for name, place in places.items() if often[place] == 1)
+    if apart:
         warnings.warn(
-            f"imgany-retrieval compares modalities that share no space ({why}), so that none agrees with another: give "
-            "frozen encoders of one model",
+            f"imgany-retrieval compares modalities that share no space: {', '.join(apart)}; nothing is weighed against "
+            "them, and their weight is the mean one; give encoders of one contrastive model",
             FindingWarning,
             stacklevel=2,
         )
