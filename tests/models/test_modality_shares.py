@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +42,8 @@ def test_shares_sum_to_the_prediction_less_the_mean(recipe: str, target: Any) ->
     summed = found.shares.groupby(["patient", "output"])["share"].sum().unstack()
     expected = (whole - whole.mean()).loc[summed.index, summed.columns]
     np.testing.assert_allclose(summed.to_numpy(), expected.to_numpy(), rtol=1e-5, atol=2e-6)
-    assert list(dict.fromkeys(found.shares["patient"])) == list(whole.index)  # in the order of the cohort's file
+    assert list(dict.fromkeys(found.shares["patient"])) == list(whole.index)  # all, in the order of the cohort's file
+    assert not found.left_out
     has = dict(zip(cohort.ids, cohort.present.sum(axis=1), strict=True))
     counted = found.shares.groupby("patient")["modality"].nunique()
     assert all(counted[patient] == has[patient] for patient in counted.index)
@@ -110,3 +112,26 @@ def test_the_command_writes_the_shares_and_shows_the_modalities(two_tables: Coho
     assert run("explain", folder / "model", folder, "--out", folder / "shares.csv", "--force", "--json").code == 0
     refused = run("explain", folder / "model", folder, "--out", folder / "shares.xlsx")
     assert refused.code == 2 and ".csv" in refused.err
+
+
+def test_who_has_nothing_that_the_model_reads_is_counted_and_moves_no_mean() -> None:
+    cohort = synthetic_cohort("complementary", 60, missing=0.3, seed=1)
+    model = chiasm.fit(cohort, "single:m1")
+    found, has = chiasm.explain(model, cohort), cohort.rows_of("m1")
+    assert found.left_out == 60 - len(has) > 0 and set(found.shares["patient"]) == set(cohort.ids[has])
+    alone = model.predict(cohort.subset(has))["p_1"].mean()
+    assert found.shares.query("output == 'p_1'")["base"].unique() == pytest.approx([alone])
+
+
+def test_what_is_far_outside_of_training_is_said_once() -> None:
+    cohort = synthetic_cohort("complementary", 60, missing=0.3, seed=1)
+    model = chiasm.fit(cohort, "late-fusion")
+    rows = np.arange(40)
+    frame = cohort.raw("m1").copy() * 1e6
+    far = chiasm.cohort_from_frames(
+        pd.DataFrame(index=cohort.ids), {"m1": frame, "m2": cohort.raw("m2")}, kinds={"m1": "table", "m2": "table"}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", chiasm.FindingWarning)
+        found = chiasm.explain(model, far.subset(rows))
+    assert found.notes and len(set(found.notes)) == len(found.notes) and "'m1'" in found.notes[0]

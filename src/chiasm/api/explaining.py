@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from chiasm.api.encoding import encode_for
+from chiasm.api.external import read_by, told_by
 from chiasm.cohort import Unsupported
 from chiasm.cohort.opened import Given, as_cohort
+from chiasm.errors import FindingWarning
 from chiasm.models.explain.shares import mean_shares, modality_shares
 from chiasm.protocols import Model
 
@@ -24,11 +28,15 @@ class Explanation:
         summary: one row an output and modality: `output, modality, patients, mean, size, low, high`, where `size` is
             the mean absolute share of those who have the modality, with the 95 % interval of drawing patients.
         problems: what could not be read and counts as absent.
+        notes: what the model warned of: values far outside of training, levels that it does not know.
+        left_out: number of patients who have no modality that the model reads.
     """
 
     shares: pd.DataFrame
     summary: pd.DataFrame
     problems: tuple[Any, ...]
+    notes: tuple[str, ...]
+    left_out: int
 
     def __repr__(self) -> str:
         return f"Explanation of {self.shares['patient'].nunique():,} patients"
@@ -50,10 +58,16 @@ def explain(
             that it does not predict.
     """
     found = encode_for(model, as_cohort(cohort), progress=progress)
-    reads = getattr(model, "modalities", None)
-    names = [name for name in found.cohort.modalities if reads is None or name in reads]
+    names = read_by(model, found.cohort)
     if not names:
         raise Unsupported("the cohort has no modality that the model reads: there is nothing to explain")
+    known = found.cohort.with_modalities(names)
+    there = np.asarray(known.present.any(axis=1))
+    notes: tuple[str, ...] = ()
+    if there.any():  # once of all: the subsets would say it again and again
+        notes = tuple(told_by(model, known.subset(there))[1])
     step = None if progress is None else lambda done, of: progress("subsets", done, of)
-    shares = modality_shares(model, found.cohort, names, progress=step)
-    return Explanation(shares, mean_shares(shares, seed=seed), tuple(found.problems))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FindingWarning)
+        shares = modality_shares(model, known, names, progress=step)
+    return Explanation(shares, mean_shares(shares, seed=seed), tuple(found.problems), notes, int((~there).sum()))

@@ -49,7 +49,8 @@ def validate(
 ) -> Validation:
     """Score a fitted model on patients of another cohort: every metric with its interval, calibration, a page.
 
-    The patients must be none that the model was fitted on, which nobody can see from the model: it keeps no identifier.
+    The patients must be none that the model was fitted on. It keeps no identifier: a cohort is known again by the very
+    scaling of its tables; a part of it, or one without tables, is not.
 
     Args:
         model: a model folder, or a fitted model.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,8 @@ import typer
 
 from chiasm import screen
 from chiasm.cli.options import CohortPath, Force, Json, Seed, require_writable
+
+NOTES = 3  # of what is unlike training
 
 
 def explain(
@@ -34,18 +35,21 @@ def explain(
     loaded, opened = api.load_model(model), api.open_cohort(cohort)
     if opened.sealed is not None:
         screen.hint(f"{opened.sealed}: they are not explained before the seal is opened")
-    with screen.Progressing("steps") as progress, warnings.catch_warnings():
-        warnings.simplefilter("ignore", api.FindingWarning)  # of each subset again: `predict` says it once
+    with screen.Progressing("steps") as progress:
         found = api.explain(loaded, opened, progress=progress.named, seed=seed)
     for problem in found.problems:
         screen.hint(f"{problem.severity}: {problem}")
+    for note in found.notes[:NOTES]:
+        screen.hint(f"warning: {note}")
+    if len(found.notes) > NOTES:
+        screen.hint(f"warning: and {len(found.notes) - NOTES:,} more of this kind")
+    if found.left_out:
+        screen.hint(f"note: {found.left_out:,} patients have no modality that the model reads, and are left out")
     api.write_predictions(found.shares.set_index("patient"), out)
     rows = found.summary.to_dict("records")
     if json:
         screen.show_json([{key: None if value != value else value for key, value in row.items()} for row in rows])
         return
-    outputs = list(dict.fromkeys(row["output"] for row in rows))
-    shown = outputs[-1:] if len(outputs) == 2 and all(name.startswith("p_") for name in outputs) else outputs
     screen.show_table(
         ["output", "modality", "patients", "moves it by (95 %)"],
         [
@@ -56,7 +60,6 @@ def explain(
                 screen.interval(row["size"], row["low"], row["high"]),
             ]
             for row in rows
-            if row["output"] in shown
         ],
         right=["patients"],
     )

@@ -3,10 +3,11 @@
     phi_m = sum over S within P without m of |S|! (|P| - |S| - 1)! / |P|!  (f(S + m) - f(S)),    m in P
 
 P is what the patient has, `f(S)` the model's prediction of the patient with the modalities S and no other, and
-`f(none)` the mean prediction of the patients who are explained. A modality that is taken away is absent, never zero or
-a mean, as every model of ours predicts any subset. The shares of a patient sum to the prediction less `f(none)`
-(completeness); one who lacks a modality has no share of it. Source: Shapley 1953; Lundberg and Lee, NeurIPS 2017, for
-whom what is taken away is drawn from other patients; here it need not be.
+`f(none)` the mean prediction of the patients who are explained, for models with a prior too. A modality that is taken
+away is absent, never zero or a mean, as every model of ours predicts any subset. The shares of a patient sum to the
+prediction less `f(none)` (completeness); one who lacks a modality has no share of it, and one who has none of them is
+not explained. Source: Shapley 1953; Lundberg and Lee, NeurIPS 2017, for whom what is taken away is drawn from other
+patients; here it need not be.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def modality_shares(
     """Split each patient's prediction among the modalities.
 
     Args:
-        cohort: encoded patients, each with one of the modalities or more.
+        cohort: encoded patients; those with none of the modalities are left out.
         modalities: those that the model reads.
         progress: called with (finished, all) subsets.
 
@@ -53,12 +54,19 @@ def modality_shares(
             "a share is how a patient's prediction differs from that of others: give two patients or more"
         )
     known = cohort.with_modalities(modalities)
+    known = known.subset(np.flatnonzero(known.present.any(axis=1)))
+    if len(known) < FEWEST_PATIENTS:
+        raise Unsupported("fewer than two patients have a modality that the model reads: there is nothing to explain")
     names, order = known.modalities, known.order
     whole = model.predict(known)
     outputs = [name for name in whole.columns if name != "pattern"]
     base = whole[outputs].to_numpy(np.float64).mean(axis=0)
-    values = [np.where(np.isnan(own), base, own) for own in _of_all_subsets(model, known, outputs, progress)]
-    shares = _shapley(values, len(names))[:, order]
+    shares = np.zeros((len(names), len(known), len(outputs)))
+    for subset, own in enumerate(_of_all_subsets(model, known, outputs, progress)):
+        value = np.where(np.isnan(own), base, own)
+        for m, factor in enumerate(_factors(subset, len(names))):
+            shares[m] += factor * value
+    shares = shares[:, order]
     patient, modality = np.nonzero(known.present[order])
     return pd.DataFrame(
         {
@@ -92,26 +100,25 @@ def _of_all_subsets(
             progress(subset, 2 ** len(names) - 1)
 
 
-def _shapley(values: list[NDArray[np.float64]], modalities: int) -> NDArray[np.float64]:
-    """Shares `(M, n, outputs)` of the values of all subsets, a subset by its bits.
+def _factors(subset: int, modalities: int) -> list[float]:
+    """What each modality's share takes of the value of a subset, given by its bits: with it, or, less, without.
 
     A modality that a patient lacks changes no subset's value, so that the sum over all subsets is that over those of
     what the patient has.
     """
-    shares = []
-    for m in range(modalities):
-        share = np.zeros((1, 1))
-        for subset in range(2**modalities):
-            if not subset >> m & 1:
-                size = subset.bit_count()
-                weight = factorial(size) * factorial(modalities - size - 1) / factorial(modalities)
-                share = share + weight * (values[subset | 1 << m] - values[subset])
-        shares.append(share)
-    return np.stack(np.broadcast_arrays(*shares))
+    size, most = subset.bit_count(), factorial(modalities)
+    return [
+        factorial(size - 1) * factorial(modalities - size) / most
+        if subset >> m & 1
+        else -factorial(size) * factorial(modalities - size - 1) / most
+        for m in range(modalities)
+    ]
 
 
 def mean_shares(rows: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
     """How much each modality moves the predictions of those who have it, with the 95 % interval of drawing patients.
+
+    Patients are drawn one by one, also those of one group, and `base` is held.
 
     Returns:
         One row an output and modality: `output, modality, patients, mean, size, low, high`: the mean share, and the
