@@ -47,6 +47,7 @@ FOREIGN = {
     "artifact/register.py": {"__wrapped__"},  # dataclasses
     "readers/image/image.py": {"n_frames"},  # PIL
     "readers/record/events.py": {"tz"},  # pandas
+    "room.py": {"MADV_DONTNEED", "posix_fallocate"},  # of some systems alone
     "readers/record/fhir_files.py": {"errors"},  # pydantic
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tracemalloc
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,8 @@ def damage(draw: st.DrawFn, whole: bytes) -> bytes:
     return bytes(spoilt)
 
 
-def written(path: Path, content: bytes) -> Path:
+def written(path: Path, content: bytes | Callable[[], bytes]) -> Path:
+    """Write a file; a bomb is made where it is written, not where tests are collected."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    path.write_bytes(content() if callable(content) else content)
     return path
