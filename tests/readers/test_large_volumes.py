@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from chiasm import room
 from chiasm.encoders.image.slices import Slices
@@ -126,6 +127,27 @@ def test_rows_of_a_film_are_the_whole(tags: dict[str, Any], tmp_path: Path, monk
     assert asked == (
         [(frame, start, min(start + 3, 11)) for frame in range(3) for start in (0, 3, 6, 9)] if plain else []
     )
+
+
+@pytest.mark.parametrize(
+    ("tags", "refusing"),
+    [
+        ({}, False),
+        ({"syntax": "1.2.840.10008.1.2.2"}, True),
+        ({"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "SamplesPerPixel": 3, "PlanarConfiguration": 1,
+          "PhotometricInterpretation": "RGB"}, True),
+    ],
+    ids=["rows", "big-endian", "planes"],
+)  # fmt: skip
+def test_pixels_that_are_had_in_one_piece_are_refused_above_what_may_be_held(
+    tags: dict[str, Any], refusing: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film(tmp_path / "film.dcm", 3, 11, 7, **tags)
+    monkeypatch.setattr(dicom, "HELD_BYTES", 2 * 3 * 11 * 7 * 2 - 1)
+    if refusing:
+        refused(reader_for("dicom"), tmp_path / "film.dcm", "decoded in one piece")
+    else:
+        assert reader_for("dicom").read(tmp_path / "film.dcm").values.shape == (1, 3, 11, 7)
 
 
 @pytest.mark.nightly

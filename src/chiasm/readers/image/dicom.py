@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.errors import count
-from chiasm.limits import BOMB_RATIO, DECODED_BYTES, RUNS_RATIO, is_swollen
+from chiasm.limits import BOMB_RATIO, DECODED_BYTES, MEGABYTE, RUNS_RATIO, is_swollen
 from chiasm.readers.guard import files_of, guarded
 from chiasm.readers.image.codestream import check_stream
 from chiasm.readers.image.dicom_codecs import add_decoders
 from chiasm.readers.image.dicom_header import DEFLATED, SECONDARY_CAPTURE, Header, read_header, read_pixels, read_rows
 from chiasm.readers.image.dicom_series import Series, Slice, order
+from chiasm.readers.image.large import HELD_BYTES
 from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Volume, check_values
 from chiasm.readers.registry import missing
 from chiasm.room import copy_by_cubes, is_in_order, is_large, let_go, room
@@ -99,7 +100,24 @@ def _series(item: Item, limits: Limits) -> Series:
         raise ReadError(f"{what}, as no scan does", "check the files, which hold almost nothing")
     for syntax, bits in sorted({(header.syntax, int(header.tags.get("BitsStored") or 0)) for header in headers}):
         _check_decoder(syntax, bits)
+    for header in headers:
+        _check_held(header)
     return order(headers)
+
+
+def _check_held(header: Header) -> None:
+    """Refuse pixels that are only to be had in one piece, of more bytes than may be held beside the volume."""
+    from pydicom.uid import UID
+
+    if header.start:
+        return
+    packed = UID(header.syntax).is_encapsulated  # all of the file is held then, and one frame as it is decoded
+    held = header.path.stat().st_size + 2 * header.native_bytes // header.frames if packed else 2 * header.native_bytes
+    if held > HELD_BYTES:
+        raise ReadError(
+            f"its pixels have to be decoded in one piece, in over {HELD_BYTES // MEGABYTE} MB of memory",
+            "export it uncompressed, in little-endian order and not by planes, or in smaller frames",
+        )
 
 
 def _check_decoder(syntax: str, bits: int) -> None:
