@@ -91,6 +91,17 @@ def test_bounds_hold_the_synergy_between_them(number: int) -> None:
     assert above > number // 2  # the lower bound says something
 
 
+def test_cells_of_very_unlike_probability_are_solved_too() -> None:
+    """The sparsest of many: where small directions were cut off, the sources told more alone than there is."""
+    rng = np.random.default_rng(0)
+    for k in range(2521):
+        shape = (2, 2, 2) if k % 2 else (3, 3, 2)
+        joint = rng.dirichlet(np.full(np.prod(shape), (0.1, 0.5, 1.0)[k % 3])).reshape(shape)
+    assert min(decomposed(joint)) > -1e-9
+    bounds = synergy_bounds(joint.sum(axis=1), joint.sum(axis=0), joint.sum(axis=2))
+    assert bounds.known.excess < 1e-9 and bounds.lower - 1e-8 <= decomposed(joint)[3] <= bounds.upper + 1e-8
+
+
 def test_the_disagreement_of_sources_is_no_bound_without_its_constant() -> None:
     joint = np.random.default_rng(11).dirichlet(np.ones(8)).reshape(2, 2, 2)
     one, two, pairs = joint.sum(axis=1), joint.sum(axis=0), joint.sum(axis=2)

@@ -140,7 +140,8 @@ def _centred(q: Floats, pair: NDArray[np.int_], moves: Floats, barrier: float) -
         curve = moves.T @ (moves * (1 / q + barrier / q**2)[:, None])
         summed = together @ moves
         curve -= summed.T @ (summed / both[:, None])
-        step = moves @ np.linalg.lstsq(curve, -gradient, rcond=None)[0]
+        size = np.sqrt(np.diag(curve))  # cells of very unlike probability: no direction is cut off for being small
+        step = moves @ (np.linalg.lstsq(curve / np.outer(size, size), -gradient / size, rcond=None)[0] / size)
         fall = -float((np.log(q) - np.log(both[pair]) - barrier / q) @ step)
         if fall / 2 <= _SETTLED * barrier:
             break
