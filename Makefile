@@ -26,8 +26,8 @@ services:
 	command -v apt-get >/dev/null || { echo "install: $$missing"; exit 1; }; \
 	apt-get update && apt-get install -y --no-install-recommends $$missing
 
-# Every law on every recipe, seed and kill, in a random order, within what `make test` and a recipe may cost: it took 1,878 s
-# of a processor, seventeen minutes on two. Here the property tests of the day draw all their examples, and so cost more than by day.
+# Every law on every recipe, seed and kill, in a random order, within what `make test` and a recipe may cost: it took
+# 1,880 s of a processor. Here the property tests of the day draw all their examples, and so cost more than by day.
 SEED ?= $(shell date +%Y%m%d)
 BUDGETS := --cpu-budget 2000 --recipe-budget 3
 nightly: lint

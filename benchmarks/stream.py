@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from chiasm.room import repeatedly
 
 TOKENS, WIDTH, AT_ONCE = 40, 64, 2_000
 IDENTITY = "benchmark/1()"
@@ -40,22 +41,12 @@ class Peak:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        seen, over = [private_memory()], threading.Event()
-
-        def watch() -> None:
-            while not over.wait(0.005):
-                seen.append(private_memory())
-
-        thread = threading.Thread(target=watch, daemon=True)
-        start = time.perf_counter()
-        thread.start()
+        seen, start = [private_memory()], time.perf_counter()
         try:
-            yield
+            with repeatedly(lambda: seen.append(private_memory()), 0.005):
+                yield
         finally:
-            over.set()
-            thread.join()
-            most = max([*seen, private_memory()])
-            self.steps[name] = {"MB": most, "more": most - seen[0], "s": time.perf_counter() - start}
+            self.steps[name] = {"MB": max(seen), "more": max(seen) - seen[0], "s": time.perf_counter() - start}
 
 
 def private_memory() -> float:

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ALWAYS = ("tests/test_architecture.py", "tests/test_artifact_kinds.py", "tests/test_docs.py")
+ALWAYS = ("tests/test_architecture.py", "tests/artifact/test_artifact_kinds.py", "tests/test_docs.py")
 EVERYWHERE = ("tests/conftest.py", "pyproject.toml", "constraints.txt", "Makefile")
 BY_NAME = {  # a file that finds others by name, to the folders of these
     "tests/small_recipes.py": "recipes",
@@ -37,8 +37,12 @@ def place_of(module: str) -> Path | None:
 
 @cache
 def imports(path: Path) -> frozenset[Path]:
-    """The files of ours that a file imports by name, in functions too; packages above a module count."""
-    found: set[Path] = set()
+    """The files of ours that a file imports by name, in functions too; packages above a module count.
+
+    So does, for a test, the `conftest.py` of its folder, but not that of all tests.
+    """
+    beside = path.with_name("conftest.py")
+    found: set[Path] = {beside} if beside.is_file() and beside not in (path, ROOT / "tests" / "conftest.py") else set()
     own = str(path.relative_to(ROOT))
     if own in BY_NAME:
         found.update((ROOT / "src" / "chiasm" / BY_NAME[own]).rglob("*.py"))

@@ -36,6 +36,17 @@ def nobody(*_: Any) -> list[Any]:
     return []
 
 
+def ridges_in(*files: str) -> Any:
+    """A fixture of a `conftest.py` by which models of one modality are ridges by day in the files of these names."""
+
+    @pytest.fixture(scope="module", autouse=True)
+    def ridges(request: pytest.FixtureRequest) -> Iterator[None]:
+        with ridges_by_day() if request.path.stem in files else nullcontext():
+            yield
+
+    return ridges
+
+
 def ridges_by_day() -> AbstractContextManager[None]:
     """`only_ridges`, but in `make nightly`: for tests of what is made of predictions, whosever they are."""
     return nullcontext() if os.environ.get(ALL) else only_ridges()

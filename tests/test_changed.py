@@ -15,6 +15,7 @@ from changed import ALWAYS, chosen
         ("src/chiasm/encoders/signal/rocket.py", "tests/encoders/test_rocket.py"),
         ("src/chiasm/readers/image/tiff.py", "tests/readers/test_every_reader.py"),
         ("tests/readers/test_bag.py", "tests/readers/test_bag.py"),
+        ("tests/lighter_trials.py", "tests/cli/test_contrasts.py"),
     ],
 )
 def test_what_imports_a_changed_file_is_chosen(name: str, test: str) -> None:

@@ -20,7 +20,7 @@ BY_DAY = PARTS[0:3:2]  # each part costs a dozen seconds of processes that impor
 # What each part is held to beside its own test: the laws of the house.
 HOUSE = (
     "tests/test_docs.py",
-    "tests/test_artifact_kinds.py",
+    "tests/artifact/test_artifact_kinds.py",
     "tests/test_architecture.py",
     "tests/promises/test_p41_archive_opens.py",
 )

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from typing import Any
@@ -86,12 +86,23 @@ def let_go(values: NDArray[Any] | mmap.mmap) -> None:
 @contextmanager
 def emptied(*arrays: NDArray[Any] | mmap.mmap) -> Iterator[None]:
     """Let the pages of arrays go again and again while a decoder, which does not hold Python's lock, fills them."""
+
+    def empty() -> None:
+        for own in arrays:
+            let_go(own)
+
+    with repeatedly(empty, OFTEN_SECONDS):
+        yield
+
+
+@contextmanager
+def repeatedly(do: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Call a function every so many seconds from a thread of its own, and once more at the end."""
     over = threading.Event()
 
     def again() -> None:
-        while not over.wait(OFTEN_SECONDS):
-            for own in arrays:
-                let_go(own)
+        while not over.wait(seconds):
+            do()
 
     thread = threading.Thread(target=again, daemon=True)
     thread.start()
@@ -100,8 +111,7 @@ def emptied(*arrays: NDArray[Any] | mmap.mmap) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        for own in arrays:
-            let_go(own)
+        do()
 
 
 def stretches(length: int, each: int, multiple: int = 1, *used: NDArray[Any]) -> Iterator[slice]:

@@ -63,11 +63,12 @@ def explain(
         raise Unsupported("the cohort has no modality that the model reads: there is nothing to explain")
     known = found.cohort.with_modalities(names)
     there = np.asarray(known.present.any(axis=1))
-    notes: tuple[str, ...] = ()
-    if there.any():  # once of all: the subsets would say it again and again
-        notes = tuple(told_by(model, known.subset(there))[1])
+    known = known.subset(there)
+    if not len(known):
+        raise Unsupported("nobody of the cohort has a modality that the model reads: there is nothing to explain")
+    whole, notes = told_by(model, known)
     step = None if progress is None else lambda done, of: progress("subsets", done, of)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FindingWarning)
-        shares = modality_shares(model, known, names, progress=step)
-    return Explanation(shares, mean_shares(shares, seed=seed), tuple(found.problems), notes, int((~there).sum()))
+        warnings.simplefilter("ignore", FindingWarning)  # the subsets would say again what all have said
+        shares = modality_shares(model, known, names, whole=whole, progress=step)
+    return Explanation(shares, mean_shares(shares, seed=seed), tuple(found.problems), tuple(notes), int((~there).sum()))

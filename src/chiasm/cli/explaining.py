@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Force, Json, Seed, require_writable
-
-NOTES = 3  # of what is unlike training
+from chiasm.cli.options import CohortPath, Force, Json, Seed, require_table, show_notes
 
 
 def explain(
@@ -27,11 +25,7 @@ def explain(
     """
     from chiasm import api
 
-    if out.suffix not in (".parquet", ".csv"):
-        raise ValueError(f"'{out}' must end in .parquet or .csv: shares are written as one of them")
-    if out.exists() and not force:
-        raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
-    require_writable(out)
+    require_table(out, "shares", force)
     loaded, opened = api.load_model(model), api.open_cohort(cohort)
     if opened.sealed is not None:
         screen.hint(f"{opened.sealed}: they are not explained before the seal is opened")
@@ -39,10 +33,7 @@ def explain(
         found = api.explain(loaded, opened, progress=progress.named, seed=seed)
     for problem in found.problems:
         screen.hint(f"{problem.severity}: {problem}")
-    for note in found.notes[:NOTES]:
-        screen.hint(f"warning: {note}")
-    if len(found.notes) > NOTES:
-        screen.hint(f"warning: and {len(found.notes) - NOTES:,} more of this kind")
+    show_notes(found.notes)
     if found.left_out:
         screen.hint(f"note: {found.left_out:,} patients have no modality that the model reads, and are left out")
     api.write_predictions(found.shares.set_index("patient"), out)

@@ -21,6 +21,7 @@ from chiasm.cli.options import (
     borrowing,
     checked,
     prepared,
+    require_table,
     require_writable,
 )
 
@@ -78,11 +79,7 @@ def predict(
     """
     from chiasm import api
 
-    if out.suffix not in (".parquet", ".csv"):
-        raise ValueError(f"'{out}' must end in .parquet or .csv: predictions are written as one of them")
-    if out.exists() and not force:
-        raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
-    require_writable(out)
+    require_table(out, "predictions", force)
     loaded, opened = api.load_model(model), api.open_cohort(cohort)
     if opened.sealed is not None:
         screen.hint(f"{opened.sealed}: they are not predicted before the seal is opened")

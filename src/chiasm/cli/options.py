@@ -30,6 +30,8 @@ Sources = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace what --out holds.")]
 
+NOTES = 3  # of what is unlike training, on the screen
+
 
 def sound(path: Path) -> Cohort:
     """The cohort, once no error stands in its way; warnings are counted."""
@@ -102,6 +104,23 @@ def require_writable(out: Path) -> None:
     place = next(folder for folder in out.absolute().parents if folder.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
         raise PermissionError(13, f"nothing can be written in '{place.name}': choose another --out", str(out))
+
+
+def show_notes(notes: Sequence[str], where: str = "") -> None:
+    """Say the first few of what a model told of patients unlike its training, and how many more there are."""
+    for note in notes[:NOTES]:
+        screen.hint(f"note: {note}")
+    if len(notes) > NOTES:
+        screen.hint(f"note: and {len(notes) - NOTES:,} more of this kind{where}")
+
+
+def require_table(out: Path, what: str, force: bool) -> None:
+    """A table of this name can be written; asked before anything is computed."""
+    if out.suffix not in (".parquet", ".csv"):
+        raise ValueError(f"'{out}' must end in .parquet or .csv: {what} are written as one of them")
+    if out.exists() and not force:
+        raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
+    require_writable(out)
 
 
 @contextmanager

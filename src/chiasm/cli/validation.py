@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Force, Json, Seed, require_writable
+from chiasm.cli.options import CohortPath, Force, Json, Seed, require_writable, show_notes
 
 if TYPE_CHECKING:
     from chiasm.api import Validation
-
-NOTES = 3  # of what is unlike training, on the screen; the page has all that the model told
 
 
 def validate(
@@ -71,10 +69,7 @@ def show_validation(found: Validation, out: Path, seconds: float) -> None:
     screen.show(f"\nScored {document['patients']:,} patients{events}.")
     for why, number in document["left_out"].items():
         screen.show(f"Left out {number:,}: {why}.")
-    for note in document["notes"][:NOTES]:
-        screen.hint(f"note: {note}")
-    if len(document["notes"]) > NOTES:
-        screen.hint(f"note: and {len(document['notes']) - NOTES:,} more of this kind, in the report")
+    show_notes(document["notes"], ", in the report")
     if document["findings"]:
         number = len(document["findings"])
         screen.hint(f"{number:,} finding{'' if number == 1 else 's'} of the check: the report lists every one")

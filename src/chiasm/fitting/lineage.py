@@ -51,26 +51,28 @@ class BegunFrom:
                 continue
             rows = cohort.rows_of(name)
             frame = cohort.raw(name, rows[np.asarray(cohort.outcome.known)[rows]])
-            kinds = cohort.column_kinds(name)
-            numbers = [
-                own for own in frame if kinds.get(str(own), "") in ("", READ_ALIKE[0]) and is_numeric_dtype(frame[own])
-            ]
+            numbers = [own for own in numbers_of(cohort, name, map(str, frame)) if is_numeric_dtype(frame[own])]
             if numbers and len(frame):
                 found.append((name, Scaler.fit(frame[numbers])))
         return cls.of(cohort.name, found)
 
     def learned_from(self, cohort: Cohort) -> bool:
         """True if the scaling of one of its tables is that of this very cohort."""
-        number = READ_ALIKE[0]
         for name, scaler in self.scalers.items():
             if name not in cohort.modalities or not has_form(kind_in(cohort, name), TABLE):
                 continue
-            kinds = cohort.column_kinds(name)
             there = set(map(str, cohort.sources[name].columns or cohort.raw(name).columns))
-            columns = [own for own in scaler.columns if own in there and kinds.get(own, "") in ("", number)]
-            if scaled_on(cohort, name, scaler, columns):
+            if scaled_on(
+                cohort, name, scaler, numbers_of(cohort, name, [own for own in scaler.columns if own in there])
+            ):
                 return True
         return False
+
+
+def numbers_of(cohort: Cohort, modality: str, columns: Iterable[str]) -> list[str]:
+    """Return those of some columns of a table that are read as numbers, as far as it is said."""
+    kinds = cohort.column_kinds(modality)
+    return [own for own in columns if kinds.get(own, "") in ("", READ_ALIKE[0])]
 
 
 def scaled_on(cohort: Cohort, modality: str, scaler: Scaler, columns: Iterable[str]) -> bool:

@@ -108,9 +108,9 @@ class SourceModel:
     def learned_from(self, cohort: Cohort) -> bool:
         """True if the scaling of a shared table is that of this very cohort: the model was fitted on its patients.
 
-        So it is of a source that it borrowed from, or whose weights it began with. Quantiles and number
-        of patients are compared, on every finely measured column. A model of a part of the cohort, or of other columns
-        of it, is not found out.
+        So it is of a source that it borrowed from, or whose weights it began with. Quantiles and number of patients are
+        compared, on every finely measured column. A model of a part of the cohort, or of other columns of it, is not
+        found out.
         """
         if any(SourceModel(self.name, own).learned_from(cohort) for own in held_whole(self.model.predictor)):
             return True

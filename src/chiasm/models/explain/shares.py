@@ -28,13 +28,19 @@ MOST_MODALITIES = 8  # 255 subsets, each of which is a prediction of all patient
 
 
 def modality_shares(
-    model: Model, cohort: Cohort, modalities: list[str], *, progress: Callable[[int, int], None] | None = None
+    model: Model,
+    cohort: Cohort,
+    modalities: list[str],
+    *,
+    whole: pd.DataFrame | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Split each patient's prediction among the modalities.
 
     Args:
-        cohort: encoded patients; those with none of the modalities are left out.
+        cohort: encoded patients, each with one of the modalities or more.
         modalities: those that the model reads.
+        whole: the model's prediction of these patients, where it is known already.
         progress: called with (finished, all) subsets.
 
     Returns:
@@ -54,15 +60,12 @@ def modality_shares(
             "a share is how a patient's prediction differs from that of others: give two patients or more"
         )
     known = cohort.with_modalities(modalities)
-    known = known.subset(np.flatnonzero(known.present.any(axis=1)))
-    if len(known) < FEWEST_PATIENTS:
-        raise Unsupported("fewer than two patients have a modality that the model reads: there is nothing to explain")
     names, order = known.modalities, known.order
-    whole = model.predict(known)
+    whole = model.predict(known) if whole is None else whole
     outputs = [name for name in whole.columns if name != "pattern"]
     base = whole[outputs].to_numpy(np.float64).mean(axis=0)
     shares = np.zeros((len(names), len(known), len(outputs)))
-    for subset, own in enumerate(_of_all_subsets(model, known, outputs, progress)):
+    for subset, own in enumerate(_of_all_subsets(model, known, whole[outputs], progress)):
         value = np.where(np.isnan(own), base, own)
         for m, factor in enumerate(_factors(subset, len(names))):
             shares[m] += factor * value
@@ -82,22 +85,26 @@ def modality_shares(
 
 
 def _of_all_subsets(
-    model: Model, cohort: Cohort, outputs: list[str], progress: Callable[[int, int], None] | None
+    model: Model, cohort: Cohort, whole: pd.DataFrame, progress: Callable[[int, int], None] | None
 ) -> Iterator[NDArray[np.float64]]:
-    """Predictions `(n, outputs)` in sorted row order with each subset alone, NaN for those who have nothing of it."""
+    """Predictions `(n, outputs)` in sorted row order with each subset alone, NaN for those who have nothing of it.
+
+    The last is that of all modalities, `whole`.
+    """
     names = cohort.modalities
-    for subset in range(2 ** len(names)):
+    for subset in range(2 ** len(names) - 1):
         inside = np.array([bool(subset >> m & 1) for m in range(len(names))])
         rows = np.flatnonzero((cohort.present & inside).any(axis=1))
-        predicted = np.full((len(cohort), len(outputs)), np.nan)
+        predicted = np.full((len(cohort), whole.shape[1]), np.nan)
         if len(rows):
             alone = cohort.subset(rows)
             for name in np.array(names)[~inside]:
                 alone = alone.without(name, alone.rows_of(name))
-            predicted[rows] = model.predict(alone).loc[list(alone.ids), outputs].to_numpy(np.float64)
+            predicted[rows] = model.predict(alone).loc[list(alone.ids), list(whole)].to_numpy(np.float64)
         yield predicted
-        if progress is not None and subset:
-            progress(subset, 2 ** len(names) - 1)
+        if progress is not None:
+            progress(subset + 1, 2 ** len(names) - 1)
+    yield whole.loc[list(cohort.ids)].to_numpy(np.float64)
 
 
 def _factors(subset: int, modalities: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,8 +57,11 @@ def require_fits(path: Path, image: Any, values: int, head: bytes) -> None:
 
 
 def require_small_parts(page: Any) -> None:
-    """Refuse a compressed page of a TIFF whose strips or tiles are so large that one cannot be decoded by itself."""
-    size = page.chunks[0] * page.chunks[1] * (page.chunks[2] if len(page.chunks) > 2 else 1)
+    """Refuse a page of a TIFF whose strips or tiles are so large that one cannot be decoded by itself.
+
+    One without gaps, in an order of bits or with a predictor, is decoded as a whole.
+    """
+    size = page.size if page.is_contiguous else math.prod(page.chunks)
     held = 2 * size * page.dtype.itemsize  # with what undoes the predictor, or the packed bytes
     if room.is_large(size):
         _require(held, size)

@@ -88,7 +88,7 @@ def _pages(path: Path, limits: Limits) -> Iterator[list[Any]]:
         if any(page.compression not in FAX | {PLAIN} for page in pages):
             _need_codecs()
         for page in pages:
-            if page.compression not in FAX | {PLAIN}:
+            if page.compression not in FAX and not page.is_final:
                 require_small_parts(page)
         size = path.stat().st_size
         check_packed((colours, len(pages), *first.shape), first.dtype.itemsize if first.dtype else 1, size)

@@ -13,25 +13,9 @@ import pytest
 import chiasm
 from chiasm import artifact
 from chiasm.artifact import ArtifactError
-from chiasm.cohort import Cohort, synthetic_cohort
+from chiasm.cohort import Cohort
 from chiasm.protocols import Model
 from chiasm.recipes.registry import make_recipe
-
-
-@pytest.fixture(scope="module")
-def cohort() -> Cohort:
-    return synthetic_cohort("complementary", 60, target="survival", missing=0.2)
-
-
-@pytest.fixture(scope="module")
-def fitted(cohort: Cohort) -> Model:
-    return make_recipe("late-fusion").fit(cohort, seed=0)
-
-
-@pytest.fixture
-def folder(fitted: Model, tmp_path: Path) -> Path:
-    fitted.save(tmp_path / "model")
-    return tmp_path / "model"
 
 
 def test_saving_over_anything_but_a_model_is_refused(fitted: Model, tmp_path: Path) -> None:

@@ -21,28 +21,12 @@ from hypothesis import strategies as st
 import chiasm
 from chiasm import artifact, limits
 from chiasm.artifact import ArtifactError
-from chiasm.cohort import Cohort, synthetic_cohort
+from chiasm.cohort import Cohort
 from chiasm.protocols import Model
 from chiasm.recipes.registry import make_recipe
 from examples import examples
 
 SMALL = ["single:m1", "stacked-fusion", "lego-merge:epochs=1,latents=4,latent_width=8,heads=2"]
-
-
-@pytest.fixture(scope="module")
-def cohort() -> Cohort:
-    return synthetic_cohort("complementary", 60, target="survival", missing=0.2)
-
-
-@pytest.fixture(scope="module")
-def fitted(cohort: Cohort) -> Model:
-    return make_recipe("late-fusion").fit(cohort, seed=0)
-
-
-@pytest.fixture
-def folder(fitted: Model, tmp_path: Path) -> Path:
-    fitted.save(tmp_path / "model")
-    return tmp_path / "model"
 
 
 def describe(folder: Path, change: Any, *, sealed: bool = True) -> None:
