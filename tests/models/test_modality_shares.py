@@ -78,6 +78,12 @@ def test_a_modality_that_changes_nothing_has_no_share() -> None:
     assert dict(zip(summary["modality"], summary["size"], strict=True)) == {"m1": 1.0, "m2": 0.0}
 
 
+def test_the_modalities_of_an_output_stand_side_by_side() -> None:
+    shares = pd.DataFrame({"output": ["x", "y"] * 2, "modality": ["a", "a", "b", "b"], "share": 1.0})
+    summary = mean_shares(shares)
+    assert list(zip(summary["output"], summary["modality"], strict=True)) == [*zip("xxyy", "abab", strict=True)]
+
+
 def test_intervals_are_of_patients_and_few_have_none() -> None:
     shares = pd.DataFrame(
         {"output": "risk", "modality": ["a"] * 50 + ["b"] * 9, "share": np.r_[np.ones(50), np.ones(9)]}

@@ -174,8 +174,8 @@ def require_others(model: Model, cohort: Cohort) -> None:
     """
     if isinstance(model, FittedModel) and SourceModel(cohort.name, model).learned_from(cohort):
         raise LeakageError(
-            f"the model learned from these very patients, by its scaling '{cohort.name}': validate it on others, "
-            "and let `chiasm evaluate` hold patients out to score the recipe on its own"
+            f"the model learned from these very patients ('{cohort.name}' has its scaling): validate it on others; "
+            "`chiasm evaluate` scores a recipe on patients that it holds out"
         )
 
 

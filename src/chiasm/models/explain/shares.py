@@ -141,4 +141,6 @@ def mean_shares(rows: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> pd.D
             drawn = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), size=draws) @ size / len(size)
             low, high = np.quantile(drawn, [0.025, 0.975])
         found.append((output, modality, len(own), share.mean(), size.mean(), low, high))
+    outputs = list(rows["output"].unique())
+    found.sort(key=lambda row: outputs.index(row[0]))  # the modalities of an output side by side
     return pd.DataFrame(found, columns=["output", "modality", "patients", "mean", "size", "low", "high"])
