@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -167,6 +168,36 @@ def test_what_can_only_be_decoded_whole_is_refused_by_its_header(
             IMAGE.inspect(path)
     for name in ("JPEG", "PNG", "TIFF, tiles"):
         assert IMAGE.read(WAYS[name](tmp_path)).values.shape == (3, 85, 67)
+
+
+def turned_bits(folder: Path) -> Path:
+    """A TIFF without compression, whose bits lie in the other order: the tag of its unit made one of FillOrder."""
+    path = folder / "bits.tif"
+    tifffile.imwrite(path, COLOUR[..., 0], photometric="minisblack", metadata=None)
+    content = path.read_bytes()
+    place = content.index(struct.pack("<HHI", 296, 3, 1))
+    path.write_bytes(content[:place] + struct.pack("<HHIHH", 266, 3, 1, 2, 0) + content[place + 12 :])
+    return path
+
+
+def twelve_bits(folder: Path) -> Path:
+    """A TIFF without compression, of one strip of numbers that fill no bytes."""
+    path = folder / "twelve.tif"
+    tifffile.imwrite(path, COLOUR[..., 0].astype(np.uint16), bitspersample=12, photometric="minisblack")
+    return path
+
+
+@pytest.mark.parametrize("make", [turned_bits, twelve_bits])
+def test_what_lies_in_a_tiff_otherwise_than_in_memory_is_decoded_whole(
+    make: Callable[[Path], Path], tmp_path: Path, small_room: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(tmp_path)
+    whole = IMAGE.read(path).values
+    small_room()
+    assert np.array_equal(IMAGE.read(path).values, whole) and whole.std() > 0
+    monkeypatch.setattr(large, "HELD_BYTES", 11_000)
+    refused(IMAGE, path, "can only be decoded whole")
+    assert IMAGE.read(with_tifffile(COLOUR, "rgb")(tmp_path)).values.shape == (3, *COLOUR.shape[:2])
 
 
 def test_more_values_than_the_limit_say_how_many_and_what_to_do(tmp_path: Path) -> None:

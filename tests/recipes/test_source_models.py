@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtri  # type: ignore[import-untyped]
 
 import chiasm
 from chiasm.api.sources import opened_source
@@ -267,3 +268,19 @@ def test_a_model_is_not_validated_on_the_patients_that_it_learned_from(tmp_path:
         chiasm.validate(made, ours, out=tmp_path / "validation")
     assert not (tmp_path / "validation").exists()
     assert chiasm.validate(made, wide(60, 2, "u")).table().notna().any(axis=None)
+
+
+def test_ranks_alone_tell_no_cohort() -> None:
+    """Columns that are the quantiles of a normal distribution are alike in any two cohorts of one size."""
+
+    def ranked(cohort: Cohort) -> Cohort:
+        frames = {name: cohort.raw(name) for name in cohort.modalities}
+        values = {
+            name: pd.DataFrame(ndtri(own.rank() / (len(own) + 1)), own.index, own.columns)
+            for name, own in frames.items()
+        }
+        patients = pd.DataFrame({"y": cohort.outcome.value}, cohort.ids)  # type: ignore[union-attr]
+        return chiasm.cohort_from_frames(patients, values, target=chiasm.Regression("y"), name=cohort.name)
+
+    ours, theirs = ranked(wide(60, 1, "t")), ranked(wide(60, 2, "u"))
+    assert chiasm.validate(model_of(ours), theirs).table().notna().any(axis=None)
