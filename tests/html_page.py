@@ -53,7 +53,7 @@ class Page(HTMLParser):
             self.faults.append(f"</{tag}> at line {self.getpos()[0]} closes another tag")
 
     def handle_data(self, data: str) -> None:
-        if "style" in self.open:
+        if {"style", "script"} & set(self.open):
             return
         self.words.append(data)
         if self.open and {"td", "th"} & set(self.open):

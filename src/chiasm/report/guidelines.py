@@ -15,20 +15,36 @@ from chiasm.report.kinds import page_of
 from chiasm.report.wording import count, listing
 
 MISSING_DATA = (
-    "Patients with any modality are kept; who lacks which stands in 2 and 4. A recipe that must fill in does so from "
-    "training patients."
+    "Patients with any modality are kept; who lacks which stands in §cohort and §patterns. A recipe that "
+    "must fill in does so from training patients."
 )
-MODEL = "Recipes and trained parameters (3); chiasm.fit makes the model."
+MODEL = "Recipes and trained parameters (§recipes); chiasm.fit makes the model."
 
 
 @dataclass(frozen=True)
 class Item:
-    """One checklist item: what the page says, and in `open` what is left to the authors, "" if nothing is."""
+    """One checklist item: what the page says, and in `open` what is left to the authors, "" if nothing is.
+
+    `§anchor` in `said` is the section of the page with that anchor.
+    """
 
     number: str
     topic: str
     said: str
     open: str = ""
+
+
+@dataclass(frozen=True)
+class GuidelinesPart:
+    """Items of both guidelines."""
+
+    tripod: list[Item]
+    probast: list[Item]
+
+
+def guidelines_part(trial: Trial) -> GuidelinesPart:
+    """List what this page answers of TRIPOD+AI and of PROBAST+AI, and what is left to the authors."""
+    return GuidelinesPart(tripod_items(trial), probast_items(trial))
 
 
 def tripod_items(trial: Trial) -> list[Item]:
@@ -52,7 +68,7 @@ def tripod_items(trial: Trial) -> list[Item]:
         Item(
             "4",
             "objectives",
-            "Development and internal evaluation; does combining modalities pay (1).",
+            "Development and internal evaluation; does combining modalities pay (§verdict).",
             "aim of the study",
         ),
         Item("5a", "data: sources", "", "kind of data, why these, representativeness"),
@@ -68,10 +84,12 @@ def tripod_items(trial: Trial) -> list[Item]:
         Item(
             "7",
             "data preparation",
-            "Scaling and the like are fitted inside each training set (7).",
+            "Scaling and the like are fitted inside each training set (§checks).",
             "what was done before",
         ),
-        Item("8a", "outcome: definition", f"Read from {names} (2).", "how and when assessed, and why this outcome"),
+        Item(
+            "8a", "outcome: definition", f"Read from {names} (§cohort).", "how and when assessed, and why this outcome"
+        ),
         Item("8b", "outcome: assessors", "", "who judged it, if it is a judgement"),
         Item("8c", "outcome: blinding", "", "whether blinded"),
         Item(
@@ -83,13 +101,16 @@ def tripod_items(trial: Trial) -> list[Item]:
         Item("9b", "predictors: definition", "", "what each is, how and when measured"),
         Item("9c", "predictors: assessors", "", "who judged them, if they are judgements"),
         Item(
-            "10", "sample size", f"{size} (2); the verdict says when they are too few.", "how the size was arrived at"
+            "10",
+            "sample size",
+            f"{size} (§cohort); the verdict says when they are too few.",
+            "how the size was arrived at",
         ),
         Item("11", "missing data", MISSING_DATA, "why data are missing"),
         Item(
             "12a",
             "analysis: use of the data",
-            f"{count(protocol['test_folds'], 'test fold')}, inner folds for selection (7).",
+            f"{count(protocol['test_folds'], 'test fold')}, inner folds for selection (§checks).",
         ),
         Item(
             "12b",
@@ -97,48 +118,59 @@ def tripod_items(trial: Trial) -> list[Item]:
             "By the recipe, fitted in training sets.",
             "units and transformations before",
         ),
-        Item("12c", "analysis: models", "Recipes and their papers (3), inner selection, internal validation (7)."),
+        Item(
+            "12c",
+            "analysis: models",
+            "Recipes and their papers (§recipes), inner selection, internal validation (§checks).",
+        ),
         Item(
             "12d",
             "analysis: clusters",
             "Whole sites were held out." if by_site else "",
             "" if by_site else "differences between centres",
         ),
-        Item("12e", "analysis: measures", f"{metrics}; calibration (5)."),
+        Item("12e", "analysis: measures", f"{metrics}; calibration (§calibration)."),
         Item("12f", "analysis: updating", "None."),
         Item("12g", "analysis: predictions", "By the fitted models, out of fold."),
         Item("13", "class imbalance", "The trial resamples and reweights nothing.", "whether a recipe's options do"),
         Item("14", "fairness", "", "approaches to fairness"),
         Item("15", "model output", f"Of each model, {outputs}."),
-        Item("16", "training versus evaluation", "Parts of one cohort, split by folds (7)."),
+        Item("16", "training versus evaluation", "Parts of one cohort, split by folds (§checks)."),
         Item("17", "ethical approval", "", "committee, consent or waiver"),
         Item("18a", "funding", "", "source and role"),
         Item("18b", "conflicts of interest", "", "of all authors"),
-        Item("18c", "protocol", "The settings of the trial (8).", "where the study protocol is"),
+        Item("18c", "protocol", "The settings of the trial (§repeat).", "where the study protocol is"),
         Item("18d", "registration", "", "register and number, or none"),
         Item("18e", "data sharing", "", "where the data are"),
-        Item("18f", "code sharing", "How to repeat the trial (8).", "where the code of the study is"),
+        Item("18f", "code sharing", "How to repeat the trial (§repeat).", "where the code of the study is"),
         Item("19", "patient and public involvement", "", "involvement, or none"),
         Item(
             "20a",
             "participants: flow",
-            "Patients, left out, outcome and follow-up (2).",
+            "Patients, left out, outcome and follow-up (§cohort).",
             "flow before the cohort was made",
         ),
-        Item("20b", "participants: characteristics", "Outcome and modalities (2).", "demographics, treatments, dates"),
+        Item(
+            "20b",
+            "participants: characteristics",
+            "Outcome and modalities (§cohort).",
+            "demographics, treatments, dates",
+        ),
         Item("20c", "participants: comparison", "Training and test patients are parts of one cohort."),
         Item(
             "21",
             "model development",
-            f"{size}; {protocol['n_train']:,.0f} to train and {protocol['n_test']:,.0f} to test a fold (7).",
+            f"{size}; {protocol['n_train']:,.0f} to train and {protocol['n_test']:,.0f} to test a fold (§checks).",
         ),
         Item("22", "model specification", MODEL, "where the model is, and who may use it"),
-        Item("23a", "performance", "With intervals (3), by pattern of modalities (4).", "key subgroups"),
+        Item("23a", "performance", "With intervals (§recipes), by pattern of modalities (§patterns).", "key subgroups"),
         Item("23b", "performance: clusters", "", "differences between centres, if examined"),
         Item("24", "model updating", "None."),
-        Item("25", "interpretation", "The verdict (1).", "in the light of other studies, and of fairness"),
-        Item("26", "limitations", "Of the analysis (7).", "of the data and the setting"),
-        Item("27a", "use: poor or missing input", "An absent modality is left out (4).", "poor quality of input"),
+        Item("25", "interpretation", "The verdict (§verdict).", "in the light of other studies, and of fairness"),
+        Item("26", "limitations", "Of the analysis (§checks).", "of the data and the setting"),
+        Item(
+            "27a", "use: poor or missing input", "An absent modality is left out (§patterns).", "poor quality of input"
+        ),
         Item("27b", "use: interaction and expertise", "", "who handles input and output"),
         Item("27c", "use: next steps", "", "further research, generalisability"),
     ]
@@ -148,24 +180,28 @@ def probast_items(trial: Trial) -> list[Item]:
     """List the four domains of PROBAST+AI with what a reader needs for the judgement, which is the reader's own."""
     cohort, protocol = trial.document["cohort"], trial.document["protocol"]
     given = "given" if protocol["given_folds"] else "drawn"
-    analysis = f"Sizes (2), {given} folds, leakage, selection, intervals (7), discrimination (3), calibration (5)."
+    analysis = (
+        f"Sizes (§cohort), {given} folds, leakage, selection, intervals (§checks), discrimination (§recipes), "
+        "calibration (§calibration)."
+    )
     return [
         Item(
             "1",
             "participants and data sources",
-            f"{cohort['patients']:,} patients kept, {cohort['excluded']:,} left out (2).",
+            f"{cohort['patients']:,} patients kept, {cohort['excluded']:,} left out (§cohort).",
             "source of the data, eligibility, applicability",
         ),
         Item(
             "2",
             "predictors",
-            f"{count(len(cohort['modalities']), 'modality', 'modalities')} (2); no outcome is given to predict (7).",
+            f"{count(len(cohort['modalities']), 'modality', 'modalities')} (§cohort); no outcome is given to predict "
+            "(§checks).",
             "how and when measured, availability at the time of use, applicability",
         ),
         Item(
             "3",
             "outcome",
-            f"Read from {listing([str(name) for name in cohort['target']['columns']])} (2).",
+            f"Read from {listing([str(name) for name in cohort['target']['columns']])} (§cohort).",
             "definition, timing, blinding, applicability",
         ),
         Item("4", "analysis", analysis, "whether the sample size was reasonable"),

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chiasm.artifact import write_text
 from chiasm.evaluation import Trial
-from chiasm.report.calibration import calibration_part
-from chiasm.report.checks import checks_part
-from chiasm.report.cohort import cohort_part
-from chiasm.report.external import external_part
-from chiasm.report.guidelines import probast_items, tripod_items
 from chiasm.report.labels import labels_part
 from chiasm.report.measures import CONDITIONAL
-from chiasm.report.patterns import patterns_part
-from chiasm.report.recipes import best_of, recipes_part
-from chiasm.report.repeat import repeat_part
-from chiasm.report.risk_groups import risk_part
-from chiasm.report.sealed import sealed_part
-from chiasm.report.sites import sites_part
-from chiasm.report.verdict import verdict_part
+from chiasm.report.recipes import best_of
+from chiasm.report.sections import parts_of, placed, refer
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
 TEMPLATE = "page.html.j2"
+SCRIPT = "page.js"
 
 
 def write_report(trial: Trial, path: Path) -> Path:
@@ -53,26 +46,18 @@ def write_report(trial: Trial, path: Path) -> Path:
 def render(trial: Trial) -> str:
     """Render the page as text."""
     best = best_of(trial)
+    parts = parts_of(trial, best)
+    sections = placed(parts)
     return filled(
         TEMPLATE,
         name=trial.document["cohort"]["name"],
         has_times=trial.target.has_times,
-        verdict=verdict_part(trial),
-        cohort=cohort_part(trial),
-        recipes=recipes_part(trial),
         best=best,
         labels=labels_part(trial, best) if trial.target.has_labels else None,
-        patterns=patterns_part(trial, best),
-        calibration=calibration_part(trial, best),
-        risk=risk_part(trial, best[0]) if trial.target.has_times else None,
-        sites=sites_part(trial),
-        external=external_part(trial),
-        checks=checks_part(trial),
-        tripod=tripod_items(trial),
-        probast=probast_items(trial),
-        repeat=repeat_part(trial),
-        sealed=sealed_part(trial),
         conditional=CONDITIONAL,
+        sections=sections,
+        refer=partial(refer, sections=sections),
+        **parts,
     )
 
 
@@ -85,13 +70,21 @@ def filled(template: str, **parts: Any) -> str:
 def _environment() -> Environment:
     """Make the environment of the templates, in which each is compiled once for all pages."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
 
-    load = FunctionLoader(lambda name: files("chiasm.report").joinpath(name).read_text(encoding="utf-8"))
+    load = FunctionLoader(_stored)
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=load
     )
     environment.filters["breakable"] = breakable
+    script = _stored(SCRIPT)
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    environment.globals |= {"script": Markup(script), "script_hash": f"sha256-{digest}"}  # no other script may run
     return environment
+
+
+def _stored(name: str) -> str:
+    return files("chiasm.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def breakable(text: str) -> Markup:
