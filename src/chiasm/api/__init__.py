@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chiasm.api.checking import check_cohort, source_problems
+    from chiasm.api.collecting import Advice, collect, require_picture
     from chiasm.api.encoding import encode, encode_for, prepare
     from chiasm.api.estimators import ChiasmClassifier, ChiasmRegressor, ChiasmSurvival
     from chiasm.api.explaining import Explanation, explain
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from chiasm.errors import hush_findings
     from chiasm.evaluation import Protocol, Trial, TrialError, Trials
     from chiasm.evaluation.opening import told_openings
+    from chiasm.evaluation.prices import require_worth
     from chiasm.evaluation.validation import Validation
     from chiasm.federated.public import federation_client, federation_server, invite, new_federation
     from chiasm.models.merged import Merged
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from chiasm.store import TokenStore
 
 _PLACES = {
+    "Advice": "chiasm.api.collecting",
     "ArtifactError": "chiasm.artifact",
     "ChiasmClassifier": "chiasm.api.estimators",
     "ChiasmRegressor": "chiasm.api.estimators",
@@ -64,6 +67,7 @@ _PLACES = {
     "Trials": "chiasm.evaluation",
     "Unsupported": "chiasm.cohort",
     "check_cohort": "chiasm.api.checking",
+    "collect": "chiasm.api.collecting",
     "demo_cohort": "chiasm.cohort.demo",
     "diagnose": "chiasm.doctor",
     "encode": "chiasm.api.encoding",
@@ -101,6 +105,8 @@ _PLACES = {
     "read_seal": "chiasm.cohort.seal",
     "recipe_class": "chiasm.recipes.registry",
     "require_device": "chiasm.doctor",
+    "require_picture": "chiasm.api.collecting",
+    "require_worth": "chiasm.evaluation.prices",
     "score_similar": "chiasm.api.retrieval",
     "seal": "chiasm.api.sealing",
     "similar": "chiasm.api.retrieval",
@@ -110,6 +116,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "Advice",
     "ArtifactError",
     "ChiasmClassifier",
     "ChiasmRegressor",
@@ -131,6 +138,7 @@ __all__ = [
     "Unsupported",
     "Validation",
     "check_cohort",
+    "collect",
     "demo_cohort",
     "diagnose",
     "encode",
@@ -163,6 +171,8 @@ __all__ = [
     "read_seal",
     "recipe_class",
     "require_device",
+    "require_picture",
+    "require_worth",
     "score_similar",
     "seal",
     "similar",

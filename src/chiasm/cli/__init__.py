@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli import about, explaining, federate, models, seals, store, tokens, trials, validation
+from chiasm.cli import about, collecting, explaining, federate, models, seals, store, tokens, trials, validation
 from chiasm.cli.help import PlainCommand
 
 app = typer.Typer(
@@ -23,7 +23,8 @@ app = typer.Typer(
 
 for command in (
     *(trials.demo, trials.check, seals.seal, trials.evaluate, seals.open_seal, trials.report),
-    *(models.fit, models.predict, validation.validate, models.merge, models.similar, explaining.explain),
+    *(models.fit, models.predict, validation.validate, models.merge, models.similar),
+    *(explaining.explain, collecting.collect),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):
     app.command(cls=PlainCommand)(command)

@@ -43,7 +43,8 @@ class Cohort:
     divides them, and a subset keeps them whole; `lent_models` are fitted models that are borrowed from. `lender_paths`
     are the manifests and model folders that the cohort's own manifest names as sources, which are opened when something
     is fitted. `manifest` is the path by which the cohort was opened, as it was given; empty of one of frames.
-    `knowledge` are triples, with the entity that each patient has.
+    `knowledge` are triples, with the entity that each patient has. `costs` is what a modality costs a patient, where
+    it is said; not part of the fingerprint.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Cohort:
     lent_models: tuple[LentModel, ...] = ()
     manifest: str = ""
     knowledge: Knowledge | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -217,6 +219,7 @@ class Cohort:
             source_rows={name: self.source_rows[name] for name in names},
             feature_groups={name: groups for name, groups in self.feature_groups.items() if name in names},
             index_hours={name: hours for name, hours in self.index_hours.items() if name in names},
+            costs={name: cost for name, cost in self.costs.items() if name in names},
         )
 
     def with_values(

@@ -15,6 +15,7 @@ from chiasm.cohort.annotated_block import block_of, is_annotated
 from chiasm.cohort.bags import given_bags
 from chiasm.cohort.cells import as_text, index_hours, tidy
 from chiasm.cohort.cohort import Cohort
+from chiasm.cohort.costs import unfit_prices
 from chiasm.cohort.genesets import columns_of, read_gene_sets
 from chiasm.cohort.given import misunderstood
 from chiasm.cohort.identifiers import places_of, repeats
@@ -46,6 +47,7 @@ def cohort_from_frames(
     index: Mapping[str, str | float] | None = None,
     categories: Mapping[str, Sequence[str]] | None = None,
     knowledge: tuple[pd.DataFrame, str] | None = None,
+    cost: Mapping[str, float] | None = None,
     name: str = "cohort",
 ) -> Cohort:
     """Build a cohort from frames indexed by patient, one per modality; a patient without a row lacks the modality.
@@ -58,7 +60,7 @@ def cohort_from_frames(
     reason; `index` the time of prediction in a record of events, in hours of that record, as a number or a column of
     `patients`; `categories` the columns of a table that are words although they look like numbers. A column is one of
     numbers in any dtype. `knowledge` is a frame of triples, with the columns `head`, `relation` and `tail`, and the
-    column of `patients` that names an entity.
+    column of `patients` that names an entity. `cost` is what a modality costs a patient, in any one currency.
     Rows in messages count as if each frame had been written to a file with a header: the first is row 2. Raises
     CohortError.
     """
@@ -181,6 +183,7 @@ def cohort_from_frames(
                     finding="unknown-modality",
                 )
             )
+    problems += unfit_prices(cost or {}, modalities)
     if problems:
         raise CohortError(problems)
     outcome = None
@@ -227,6 +230,7 @@ def cohort_from_frames(
         feature_groups=feature_groups,
         findings=tuple(findings),
         accepted=dict(accept or {}),
+        costs=dict(cost or {}),
         index_hours={
             modality: index_hours(patients[hour].iloc[positions]) if isinstance(hour, str) else np.full(len(ids), hour)
             for modality, hour in (index or {}).items()

@@ -163,6 +163,7 @@ class _Reader:
             path=patients.name,
             sealed=self.seal.summary if self.seal is not None and self.whom == "outside" else None,
             knowledge=knowledge,
+            costs={name: own.cost for name, own in keys.modalities.items() if own.cost is not None and name in kinds},
             lender_paths=tuple(os.path.normpath(self.folder / place) for place in keys.sources),
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from chiasm.cohort.accepted import unfit
+from chiasm.cohort.costs import unfit_price
 from chiasm.cohort.dialect import Form, unfit_form
 from chiasm.cohort.kinds import CELL, FILES, TABLE, has_form, kind_named, known_kinds
 from chiasm.errors import Problem, error, nearest
@@ -76,6 +77,7 @@ class ModalityKeys(FormKeys):
     encoder: str | None = None
     categories: list[str] | None = None
     index: str | float | int | None = None
+    cost: float | int | None = None
 
 
 class FoldKeys(FormKeys):
@@ -308,6 +310,8 @@ def _modality(name: str, keys: ModalityKeys, path: str) -> list[Problem]:
         found.append(problem("'columns' is empty", "name a column, or leave 'columns' out to take a whole table"))
     if keys.column is not None and keys.columns is not None:
         found.append(problem("'column' stands beside 'columns'", "keep one of them"))
+    if keys.cost is not None and (wrong := unfit_price(keys.cost)):
+        found.append(problem(*wrong))
     if keys.on is not None and keys.table is None:
         found.append(problem("'on' needs 'table'", "name the table that is joined"))
     return found

@@ -205,6 +205,11 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     ),
 }  # fmt: skip
 
+EXPLAINED: dict[str, str] = {
+    kind: metric.id for kind, metrics in METRICS.items() for metric in metrics if metric.id in ("ipa", "r2_null")
+}
+"""Metric of each kind that says how much of the outcome is explained: 0 as good as the training prior, 1 perfect."""
+
 PRIMARY: dict[str, str] = {kind: metrics[0].id for kind, metrics in METRICS.items()}
 
 

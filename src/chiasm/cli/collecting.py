@@ -1,0 +1,127 @@
+"""`collect`: whether a modality is worth collecting for patients who lack it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chiasm import screen
+from chiasm.cli.options import (
+    CohortPath,
+    Device,
+    Engine,
+    Force,
+    Jobs,
+    Json,
+    Seed,
+    prepared,
+    require_table,
+    require_writable,
+    told_how_to_go_on,
+)
+
+SHOWN = 20  # questions on the screen; --out and --json have all
+
+
+def collect(
+    cohort: CohortPath,
+    worth: Annotated[
+        float | None,
+        typer.Option(help="What knowing one patient's outcome for certain is worth, in the currency of the costs."),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="What predicts, with its options.")] = "stacked-fusion",
+    folds: Annotated[int, typer.Option(help="Of the cross-validation, where the manifest prescribes none.")] = 5,
+    repeats: Annotated[int | None, typer.Option(help="How often the folds are drawn.")] = None,
+    out: Annotated[Path | None, typer.Option(help="advice.csv or advice.parquet: every question.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="gain.png, .svg or .pdf: net gain against worth.")] = None,
+    seed: Seed = 0,
+    jobs: Jobs = None,
+    engine: Engine = "local",
+    device: Device = "cpu",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """What each modality would add for patients who lack it, and whether it is worth its price.
+
+    The price of a modality is `cost` in the manifest, for one patient. Gains are shares of the outcome explained, on
+    patients who have the modality, in cross-validation.
+    """
+    from chiasm import api
+
+    api.require_worth(worth)
+    api.require_worth(worth)
+    if out is not None:
+        require_table(out, "questions", force)
+    if plot is not None:
+        api.require_picture(plot)
+        if plot.exists() and not force:
+            raise FileExistsError(17, "exists already: choose another --plot, or add --force", str(plot))
+        require_writable(plot)
+    if engine == "local":
+        api.require_device(device)
+    ready = prepared(cohort, [recipe], engine=engine, jobs=jobs)
+    protocol = api.Protocol(folds=folds, repeats=repeats)
+    with screen.Progressing("training sets") as progress, told_how_to_go_on(None):
+        found = api.collect(
+            ready, worth=worth, recipe=recipe, protocol=protocol, seed=seed, jobs=jobs, engine=engine, device=device,
+            progress=progress,
+        )  # fmt: skip
+    if out is not None:
+        api.write_predictions(found.table.set_index("have"), out)
+    if plot is not None:
+        found.plot(plot)
+    rows = found.table.to_dict("records")
+    if json:
+        screen.show_json(
+            {
+                "recipe": found.recipe,
+                "folds": found.folds,
+                "worth": worth,
+                "leaks": list(found.leaks),
+                "questions": [{str(key): _finite(value) for key, value in row.items()} for row in rows],
+            }
+        )
+        return
+    for leak in found.leaks:
+        screen.hint(f"a leak was found, so that nothing is advised: {leak}")
+    priced = bool(found.table["cost"].notna().any())
+    answered = [row for row in rows if row["gain"] == row["gain"]]
+    headings = ["patients who have", "add", "how many", "share explained (95 %)"]
+    headings += ["break-even (95 %)"] if priced else []
+    headings += ["advice"] if priced and worth is not None else []
+    screen.show_table(headings, [_row(row, priced, worth is not None) for row in answered[:SHOWN]], right=["how many"])
+    if len(answered) > SHOWN:
+        screen.hint(f"and {len(answered) - SHOWN:,} more questions: --out has them")
+    if len(rows) > len(answered):
+        screen.hint(f"{len(rows) - len(answered):,} questions have too few patients to answer them")
+    screen.show(f"\n'{found.recipe}' on {found.folds:,} test folds; as if who lacks it were like who has it.")
+    if not priced:
+        screen.hint("no modality has a price: write cost = 120 into its section of the manifest")
+    elif worth is None:
+        screen.hint("worth collecting where an outcome known for certain is worth more than the break-even: --worth")
+    for path in (out, plot):
+        if path is not None:
+            screen.show(f"Written: {path}")
+
+
+def _row(row: dict[Any, Any], priced: bool, asked: bool) -> list[str]:
+    shown = [
+        row["have"] or "nothing", row["add"], f"{row['asked']:,}", screen.interval(row["gain"], row["low"], row["high"])
+    ]  # fmt: skip
+    if priced:
+        ends = [row[name] for name in ("break_even", "break_even_low", "break_even_high")]
+        shown.append(
+            "no price" if ends[0] != ends[0] else f"{_money(ends[0])} ({_money(ends[1])} to {_money(ends[2])})"
+        )
+    return [*shown, row["decision"]] if priced and asked else shown
+
+
+def _money(value: float) -> str:
+    return "never" if value == float("inf") else f"{float(f'{value:.3g}'):,.6g}"
+
+
+def _finite(value: Any) -> Any:
+    """What JSON can hold: None where a number is not known, or without an end."""
+    return None if isinstance(value, float) and not abs(value) < float("inf") else value
