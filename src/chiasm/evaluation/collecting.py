@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from chiasm.metrics.table import EXPLAINED
 from chiasm.targets import Target
 
 FEWEST_PATIENTS = 30
+EVERY_SET_UP_TO = 4  # modalities
 MOST_SETS = 128  # of modalities, each of which is a prediction in every fold
 Gain = tuple["Question", Contrast]
 
@@ -68,15 +70,17 @@ class Question:
 
 
 def questions(cohort: Cohort) -> list[Question]:
-    """List what the patterns of a cohort ask: of each pattern, with every modality taken away that it has, or added.
+    """List what can be asked of a cohort: each modality, added to each set of others.
 
-    Those that most patients raise come first, then those that most can answer.
+    With more than four modalities only the sets are asked about that patients have, or would have less one modality.
+    Questions that most patients raise come first, then those that most can answer.
     """
     names = cohort.modalities
     rows, count = np.unique(cohort.present, axis=0, return_counts=True)
     of_pattern = {frozenset(np.array(names)[row].tolist()): int(n) for row, n in zip(rows, count, strict=True)}
     found = {}
-    for pattern in of_pattern:
+    every = [frozenset(own) for size in range(len(names)) for own in combinations(names, size)]
+    for pattern in every if len(names) <= EVERY_SET_UP_TO else of_pattern:
         for m in names:
             have = pattern - {m}
             patients = int(_have(cohort, [*have, m]).sum())

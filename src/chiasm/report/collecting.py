@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from chiasm.report.drawing import FAINT, INK, QUIET, SERIES, NewSheet, Picture, own_sheet, style, wrapped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PANELS = 4
 BEYOND = 3.0  # the axis ends at this multiple of the middle break-even, or of the worth that is asked about
@@ -31,7 +35,7 @@ def draw_net_gain(advice: pd.DataFrame, worth: float | None = None, *, new: NewS
     end = _end(known, worth)
     with style():
         figure = new(3.6, min(4.2 * len(patterns), 12.6))
-        every = []
+        every: list[Axes] = []
         for number, have in enumerate(patterns):
             axes = figure.add_subplot(1, len(patterns), number + 1, sharey=every[0] if every else None)
             every.append(axes)
