@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from chiasm.api.collecting import Advice, collect, require_picture
     from chiasm.api.encoding import encode, encode_for, prepare
     from chiasm.api.estimators import ChiasmClassifier, ChiasmRegressor, ChiasmSurvival
-    from chiasm.api.explaining import Explanation, explain
+    from chiasm.api.explaining import ColumnExplanation, Explanation, explain, explain_columns
     from chiasm.api.external import validate
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
@@ -52,6 +52,7 @@ _PLACES = {
     "ChiasmSurvival": "chiasm.api.estimators",
     "Cohort": "chiasm.cohort",
     "CohortError": "chiasm.cohort",
+    "ColumnExplanation": "chiasm.api.explaining",
     "Encoded": "chiasm.encoding.encode",
     "Explanation": "chiasm.api.explaining",
     "FindingWarning": "chiasm.errors",
@@ -77,6 +78,7 @@ _PLACES = {
     "folder_of": "chiasm.api.several",
     "examine": "chiasm.encoding.checking",
     "explain": "chiasm.api.explaining",
+    "explain_columns": "chiasm.api.explaining",
     "federation_client": "chiasm.federated.public",
     "federation_server": "chiasm.federated.public",
     "fit": "chiasm.api.models",
@@ -123,6 +125,7 @@ __all__ = [
     "ChiasmSurvival",
     "Cohort",
     "CohortError",
+    "ColumnExplanation",
     "Encoded",
     "Explanation",
     "LeakageError",
@@ -147,6 +150,7 @@ __all__ = [
     "evaluate_cohorts",
     "examine",
     "explain",
+    "explain_columns",
     "federation_client",
     "federation_server",
     "fit",

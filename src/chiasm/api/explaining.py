@@ -1,10 +1,11 @@
-"""Public function to explain a model's predictions."""
+"""Public functions to explain a model's predictions: by modality, and by column."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ import pandas as pd
 
 from chiasm.api.encoding import encode_for
 from chiasm.api.external import read_by, told_by
-from chiasm.cohort import Unsupported
+from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.opened import Given, as_cohort
+from chiasm.encoding.encode import Encoded
 from chiasm.errors import FindingWarning
+from chiasm.models.explain.column_explanation import Asked, answers_of, columns_explained
+from chiasm.models.explain.column_table import shown_first
 from chiasm.models.explain.shares import mean_shares, modality_shares
 from chiasm.protocols import Model
 
@@ -57,6 +61,102 @@ def explain(
         Unsupported: fewer than two patients, more than eight modalities, nothing that the model reads, or a patient
             that it does not predict.
     """
+    known, names, found, left_out = _read(model, cohort, progress)
+    whole, notes = told_by(model, known)
+    step = None if progress is None else lambda done, of: progress("subsets", done, of)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FindingWarning)  # the subsets would say again what all have said
+        shares = modality_shares(model, known, names, whole=whole, progress=step)
+    return Explanation(shares, mean_shares(shares, seed=seed), tuple(found.problems), tuple(notes), left_out)
+
+
+@dataclass(frozen=True, repr=False)
+class ColumnExplanation:
+    """What columns, and sets of them, are worth to a model.
+
+    Attributes:
+        table: one row a column or set, way and output: `modality, what, name, columns, way, output, rank, patients,
+            size, low, high, loss, loss_low, loss_high, effect, nothing, note`. `size` is the mean absolute change of
+            the output when it is shuffled, or the absolute change of the link by one standard deviation where the way
+            is "coefficient", whose sign is that of `effect`; `loss` is what the primary metric loses; `nothing` is the
+            size by a model that has learned nothing. NaN where it is not estimable.
+        checks: how the order of columns agrees between halves of the patients, and is that of a model of nothing.
+        answers: the outputs that answer the target.
+        said: what a reader is to know, in sentences.
+        problems: what could not be read and counts as absent.
+        notes: what the model warned of.
+        left_out: number of patients who have no modality that the model reads.
+    """
+
+    table: pd.DataFrame
+    checks: pd.DataFrame
+    answers: tuple[str, ...]
+    said: tuple[str, ...]
+    problems: tuple[Any, ...]
+    notes: tuple[str, ...]
+    left_out: int
+
+    def __repr__(self) -> str:
+        own = self.table.drop_duplicates(["modality", "what", "name"])
+        return f"ColumnExplanation of {len(own):,} columns and sets"
+
+    def top(self, most: int = 10) -> pd.DataFrame:
+        """Return the first of each modality and way, in order, of each the answer that it moves most."""
+        return shown_first(self.table, self.answers, most)
+
+
+def explain_columns(
+    model: Model,
+    cohort: Given,
+    *,
+    sets: Path | str | None = None,
+    only: Sequence[str] = (),
+    most: int = 64,
+    permutations: int = 5,
+    checks: bool = True,
+    progress: Callable[[str, int, int], None] | None = None,
+    seed: int = 0,
+) -> ColumnExplanation:
+    """Tell what each column of tables and omics, and each set of columns, is worth to a model.
+
+    A column is shuffled among patients of the same modalities (`chiasm.models.explain.columns`); of a linear model its
+    coefficient is told too (`chiasm.models.explain.linear_columns`). A modality of more than `most` columns is told by
+    sets, and by coefficients; where the model is not linear, by the `most` columns whose ranks go most with its
+    prediction.
+
+    Args:
+        model: a fitted model.
+        cohort: patients; where their outcome is known, what the primary metric loses is told.
+        sets: a GMT file of sets of columns; None takes the `groups` of the manifest.
+        only: the only columns to explain, `TP53` or `rna:TP53`, however many a modality has.
+        most: number of columns up to which all are shuffled.
+        permutations: how often each is shuffled.
+        checks: also explain a model that has learned nothing, which may mean to fit one.
+        progress: called with (what, finished, all).
+        seed: of permutations and draws.
+
+    Raises:
+        Unsupported: the model reads no columns, or none of a name that is asked for; or nobody has what it reads.
+        CohortError: the file of sets cannot be read, or names no column of the model.
+    """
+    asked = Asked(sets, tuple(only), most, permutations, checks, seed)
+    known, _, found, left_out = _read(model, cohort, progress)
+    whole, notes = told_by(model, known)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FindingWarning)
+        table, told, said = columns_explained(model, known, whole, asked, progress)
+    answers = tuple(answers_of(model, whole))
+    return ColumnExplanation(table, told, answers, tuple(said), tuple(found.problems), tuple(notes), left_out)
+
+
+def _read(
+    model: Model, cohort: Given, progress: Callable[[str, int, int], None] | None
+) -> tuple[Cohort, list[str], Encoded, int]:
+    """Encode what a model reads: the patients who have some of it, its modalities, and how many have none.
+
+    Raises:
+        Unsupported: the cohort has nothing that the model reads, or nobody has.
+    """
     found = encode_for(model, as_cohort(cohort), progress=progress)
     names = read_by(model, found.cohort)
     if not names:
@@ -66,9 +166,4 @@ def explain(
     known = known.subset(there)
     if not len(known):
         raise Unsupported("nobody of the cohort has a modality that the model reads: there is nothing to explain")
-    whole, notes = told_by(model, known)
-    step = None if progress is None else lambda done, of: progress("subsets", done, of)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FindingWarning)  # the subsets would say again what all have said
-        shares = modality_shares(model, known, names, whole=whole, progress=step)
-    return Explanation(shares, mean_shares(shares, seed=seed), tuple(found.problems), tuple(notes), int((~there).sum()))
+    return known, names, found, int((~there).sum())

@@ -1,59 +1,159 @@
-"""`explain`: what each modality brings to a model's predictions."""
+"""`explain`: what modalities, and columns within them, bring to a model's predictions."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chiasm import screen
 from chiasm.cli.options import CohortPath, Force, Json, Seed, require_table, show_notes
 
+if TYPE_CHECKING:
+    from chiasm.api import Cohort, ColumnExplanation, Model
+
+SHOWN, FEW_SHOWN = 10, 5  # columns, or sets, of a modality and way
+
 
 def explain(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
     cohort: CohortPath,
-    out: Annotated[Path, typer.Option(help="shares.parquet or shares.csv: each patient's shares.")],
+    out: Annotated[
+        Path | None, typer.Option(help="shares.parquet or shares.csv: what each modality brings to each patient.")
+    ] = None,
+    columns: Annotated[
+        Path | None, typer.Option(help="columns.parquet or columns.csv: what each column and set of columns is worth.")
+    ] = None,
+    sets: Annotated[
+        Path | None, typer.Option(help="A GMT file of sets of columns; default: the groups of the manifest.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Only this column, TP53 or rna:TP53; again for each.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="Columns up to which all are shuffled.")] = 64,
+    permutations: Annotated[int, typer.Option(min=2, help="Shuffles of each.")] = 5,
+    checks: Annotated[bool, typer.Option(help="Also explain a model of nothing, to compare.")] = True,
     seed: Seed = 0,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """What each modality brings to the predictions.
+    """What modalities, and columns within them, bring to the predictions.
 
-    Exact Shapley values: a modality is taken away as if the patient never had it.
+    Of modalities exact Shapley values: one is taken away as if the patient never had it. Of columns what changes where
+    they are shuffled among patients of the same modalities, and the coefficients of a linear model.
     """
     from chiasm import api
 
-    require_table(out, "shares", force)
+    if out is None and columns is None:
+        raise ValueError("nothing is asked for: name --out for the modalities, or --columns for the columns")
+    if columns is None and (sets is not None or only):
+        raise ValueError("--sets and --only belong to --columns, the table of what columns are worth: name it too")
+    for path, what in ((out, "shares"), (columns, "columns")):
+        if path is not None:
+            require_table(path, what, force)
     loaded, opened = api.load_model(model), api.open_cohort(cohort)
     if opened.sealed is not None:
         screen.hint(f"{opened.sealed}: they are not explained before the seal is opened")
+    told: dict[str, Any] = {}
+    if out is not None:
+        told["modalities"] = _modalities(loaded, opened, out, seed, quiet=json)
+    if columns is not None:
+        with screen.Progressing("steps") as progress:
+            found = api.explain_columns(
+                loaded, opened, sets=sets, only=only or (), most=most, permutations=permutations, checks=checks,
+                progress=progress.named, seed=seed,
+            )  # fmt: skip
+        if out is None:
+            _hints(found)
+        api.write_predictions(found.table.set_index("modality"), columns)
+        told |= {"columns": _records(found.table), "checks": _records(found.checks), "said": list(found.said)}
+        if not json:
+            _show_columns(found, columns, after=out is not None)
+    if json:
+        screen.show_json(told)
+
+
+def _modalities(model: Model, cohort: Cohort, out: Path, seed: int, *, quiet: bool) -> list[dict[str, Any]]:
+    from chiasm import api
+
     with screen.Progressing("steps") as progress:
-        found = api.explain(loaded, opened, progress=progress.named, seed=seed)
+        found = api.explain(model, cohort, progress=progress.named, seed=seed)
+    _hints(found)
+    api.write_predictions(found.shares.set_index("patient"), out)
+    if not quiet:
+        screen.show_table(
+            ["output", "modality", "patients", "moves it by (95 %)"],
+            [
+                [row["output"], row["modality"], f"{row['patients']:,}", _interval(row, "size", "low", "high")]
+                for row in found.summary.to_dict("records")
+            ],
+            right=["patients"],
+        )
+        screen.show(
+            f"\nIn the mean of those who have it, up or down from the mean prediction. Each patient's shares: {out}"
+        )
+    return _records(found.summary)
+
+
+def _show_columns(found: ColumnExplanation, path: Path, *, after: bool) -> None:
+    if after:
+        screen.show("")
+    families = len(found.table[["modality", "what", "way"]].drop_duplicates())
+    shown = SHOWN if families <= 2 else FEW_SHOWN
+    screen.show_table(
+        ["modality", "column or set", "by", "output", "moves it by (95 %)", "the metric loses (95 %)", "of nothing"],
+        [
+            [
+                row["modality"],
+                f"{row['name']} ({row['columns']:,} columns)" if row["what"] == "set" else row["name"],
+                row["way"],
+                row["output"],
+                f"{row['effect']:+.2g} a deviation" if row["way"] == "coefficient" else _spread(row),
+                "-" if row["loss"] != row["loss"] else _interval(row, "loss", "loss_low", "loss_high", 4),
+                "-" if row["nothing"] != row["nothing"] else f"{row['nothing']:.2g}",
+            ]
+            for row in found.top(shown).to_dict("records")
+        ],
+    )
+    told = found.table.drop_duplicates(["modality", "what", "name", "way"])
+    screen.show(f"\nThe first {shown} of each modality and way; all {len(told):,}: {path}")
+    checked = [
+        [
+            {"halves": "two halves of the patients", "nothing": "a model of nothing"}[row["check"]],
+            f"{row['things']:,} {row['what']}s of '{row['modality']}' by {row['way']}",
+            "too few to say" if row["things"] < 5 else _interval(row, "correlation", "low", "high", 2),
+        ]
+        for row in found.checks.to_dict("records")
+    ]
+    if checked:
+        screen.show("")
+        screen.show_table(["the order beside that of", "of", "rank correlation (95 %)"], checked)
+    for sentence in found.said:
+        screen.show(sentence if sentence.endswith(".") else f"{sentence}.")
+
+
+def _spread(row: Mapping[Any, Any]) -> str:
+    """Format a size with two digits that count, however small it is."""
+    size = row["size"]
+    digits = 3 if not size > 0 else max(3, 1 - math.floor(math.log10(size)))
+    return _interval(row, "size", "low", "high", digits)
+
+
+def _interval(row: Mapping[Any, Any], mean: str, low: str, high: str, digits: int = 3) -> str:
+    return screen.interval(row[mean], row[low], row[high], digits)
+
+
+def _records(table: Any) -> list[dict[str, Any]]:
+    rows: Sequence[dict[str, Any]] = table.to_dict("records")
+    return [{key: None if value != value else value for key, value in row.items()} for row in rows]
+
+
+def _hints(found: Any) -> None:
     for problem in found.problems:
         screen.hint(f"{problem.severity}: {problem}")
     show_notes(found.notes)
     if found.left_out:
         screen.hint(f"note: {found.left_out:,} patients have no modality that the model reads, and are left out")
-    api.write_predictions(found.shares.set_index("patient"), out)
-    rows = found.summary.to_dict("records")
-    if json:
-        screen.show_json([{key: None if value != value else value for key, value in row.items()} for row in rows])
-        return
-    screen.show_table(
-        ["output", "modality", "patients", "moves it by (95 %)"],
-        [
-            [
-                row["output"],
-                row["modality"],
-                f"{row['patients']:,}",
-                screen.interval(row["size"], row["low"], row["high"]),
-            ]
-            for row in rows
-        ],
-        right=["patients"],
-    )
-    screen.show(
-        f"\nIn the mean of those who have it, up or down from the mean prediction. Each patient's shares: {out}"
-    )

@@ -18,7 +18,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "fit": ("chiasm fit cohort.toml --recipe late-fusion --out model",),
     "predict": ("chiasm predict model new.toml --out predictions.csv",),
-    "explain": ("chiasm explain model new.toml --out shares.csv",),
+    "explain": (
+        "chiasm explain model new.toml --out shares.csv",
+        "chiasm explain model new.toml --columns columns.csv --sets hallmarks.gmt",
+    ),
     "collect": ("chiasm collect cohort.toml --worth 20000 --plot gain.png",),
     "seal": ("chiasm seal cohort.toml --test 0.2",),
     "open-seal": ("chiasm open-seal run cohort.toml",),

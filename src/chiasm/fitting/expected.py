@@ -70,7 +70,7 @@ class Expected:
 def expected_of(predictor: Any, modalities: Collection[str]) -> dict[str, Expected]:
     """Find what a predictor reads of each modality of columns, in the encoders that it holds."""
     found: dict[str, Expected] = {}
-    for modality, encoder in _encoders(predictor, set(modalities), None):
+    for modality, encoder in encoders_within(predictor, set(modalities)):
         scaler = encoder.scaler
         if modality in found or scaler is None:
             continue
@@ -80,22 +80,23 @@ def expected_of(predictor: Any, modalities: Collection[str]) -> dict[str, Expect
     return dict(sorted(found.items()))
 
 
-def _encoders(part: Any, modalities: set[str], modality: str | None) -> Iterator[tuple[str, Any]]:
+def encoders_within(part: Any, modalities: set[str], modality: str | None = None) -> Iterator[tuple[str, Any]]:
     """Yield the encoders of columns in a stored part, each with the modality under whose name it stands."""
     if isinstance(part, TableEncoder | OmicsEncoder | Columns):
         if modality is not None:
             yield modality, part
     elif isinstance(part, dict):
         for key, own in part.items():
-            yield from _encoders(own, modalities, key if key in modalities else modality)
+            yield from encoders_within(own, modalities, key if key in modalities else modality)
     elif isinstance(part, tuple | list):
         for own in part:
-            yield from _encoders(own, modalities, modality)
+            yield from encoders_within(own, modalities, modality)
     elif is_dataclass(part):
         values = {field.name: getattr(part, field.name) for field in fields(part)}
         named = values.get("modality")
         for own in values.values():
-            yield from _encoders(own, modalities, named if isinstance(named, str) and named in modalities else modality)
+            under = named if isinstance(named, str) and named in modalities else modality
+            yield from encoders_within(own, modalities, under)
 
 
 def completed(cohort: Cohort, expected: Mapping[str, Expected], *, strict: bool) -> Cohort:

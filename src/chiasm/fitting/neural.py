@@ -122,14 +122,18 @@ class NetworkPredictor:
 
     def network(self) -> Network:
         """Rebuild the trained network from its stored state."""
+        module = self.untrained(0)
+        restore(module, self.state)
+        return module
+
+    def untrained(self, seed: int) -> Network:
+        """Build a network of the same design with fresh weights."""
 
         def make() -> Network:
             head = Head(self.design.latent_width, self.outputs, self.kind)
             return Network(self.design.fusion(self.shapes), head)
 
-        module = build(make, 0)
-        restore(module, self.state)
-        return module
+        return build(make, seed)
 
 
 @dataclass(frozen=True)
