@@ -51,6 +51,7 @@ _PUBLIC = {
     "similar": "chiasm.api",
     "synthetic_cohort": "chiasm.cohort",
     "validate": "chiasm.api",
+    "write_supplement": "chiasm.api",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
         seal,
         similar,
         validate,
+        write_supplement,
     )
     from chiasm.artifact import ArtifactError
     from chiasm.citation import Citation

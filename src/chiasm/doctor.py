@@ -21,6 +21,7 @@ EXTRAS = {
     "survival": ("scikit-survival",),
     "bags": ("h5py",),
     "omics": ("anndata", "mudata"),
+    "report": ("openpyxl",),
     "tables": ("python-calamine", "pyreadstat"),
     "genotypes": ("cyvcf2", "bed-reader"),
     "imaging": ("pydicom", "nibabel", "pillow", "tifffile", "tiffslide", "monai", "imagecodecs", "h5py"),

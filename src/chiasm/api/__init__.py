@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chiasm.api.external import validate
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
+    from chiasm.api.reporting import write_supplement
     from chiasm.api.retrieval import score_similar, similar
     from chiasm.api.scikit import from_sklearn
     from chiasm.api.sealing import open_seal, seal
@@ -94,6 +95,7 @@ _PLACES = {
     "with_sources": "chiasm.api.sources",
     "Validation": "chiasm.evaluation.validation",
     "write_predictions": "chiasm.api.models",
+    "write_supplement": "chiasm.api.reporting",
     "load_trial": "chiasm.api.trials",
     "merge": "chiasm.api.merging",
     "names_in_trial": "chiasm.recipes.registry",
@@ -187,6 +189,7 @@ __all__ = [
     "validate",
     "with_sources",
     "write_predictions",
+    "write_supplement",
 ]
 
 

@@ -164,9 +164,12 @@ def report(
     figures: Annotated[
         str | None, typer.Option(metavar="svg,pdf,png", help="Write each picture into figures/ beside the page too.")
     ] = None,
+    supplement: Annotated[
+        Path | None, typer.Option(metavar="FILE.xlsx", help="Write every table of the page as a spreadsheet too.")
+    ] = None,
     cohort: Annotated[Path | None, typer.Option(help="The manifest of a sealed cohort.")] = None,
 ) -> None:
-    """Write the page of a trial again, one HTML file, and its pictures for a paper.
+    """Write the page of a trial again, one HTML file, and what a paper needs of it.
 
     Of a sealed cohort, --cohort has every opening told, those for other runs too.
     """
@@ -180,6 +183,8 @@ def report(
     screen.show(f"Report: {trial.report(page)}")
     if drawn:
         screen.show(f"Figures: {', '.join(file.name for file in drawn)} in {page.parent / 'figures'}")
+    if supplement is not None:
+        screen.show(f"Supplement: {api.write_supplement(trial, supplement)}")
 
 
 def summarise(cohort: Cohort) -> dict[str, Any]:

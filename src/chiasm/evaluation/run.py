@@ -17,11 +17,12 @@ from chiasm.cohort.accepted import Finding
 from chiasm.cohort.units import units_of
 from chiasm.errors import error
 from chiasm.evaluation.candidates import first_modalities, forms_to_try
+from chiasm.evaluation.description import described
 from chiasm.evaluation.fits import Clock, Context, Execute, Fit, Task, run_task, write_tables
 from chiasm.evaluation.inner import inner_scores
 from chiasm.evaluation.protocol import Protocol, Split, inner_plan, plan, with_repeats
 from chiasm.evaluation.sealing import PLAN, plan_of, write_plan
-from chiasm.evaluation.summary import Setting, options_of, summarise, write_document
+from chiasm.evaluation.summary import Setting, options_of, plain, summarise, write_document
 from chiasm.evaluation.trial import Trial, TrialError, load_trial, read_document
 from chiasm.fitting.sides import COMBINED, REFERENCES, SINGLE, sides_of
 
@@ -85,7 +86,8 @@ def run_trial(
     """
     if seed < 0:
         raise ValueError(f"the seed is {seed}, and must be 0 or more")
-    cohort, excluded = usable(cohort)
+    everyone = cohort
+    cohort, excluded = usable(everyone)
     protocol = with_repeats(protocol, cohort)
     require_clusters(cohort, protocol)
     every = [*recipes, *forms]
@@ -108,6 +110,7 @@ def run_trial(
         progress=progress,
     )  # fmt: skip
     trial = summarise(gathered.setting, gathered.fits, gathered.inner, gathered.own)
+    trial = replace(trial, document={**trial.document, "description": plain(described(everyone, cohort))})
     if out is not None:
         store(trial, out, settings)
         shutil.rmtree(out / WORK, ignore_errors=True)

@@ -14,6 +14,7 @@ from chiasm.artifact import write_text
 from chiasm.evaluation import Trial
 from chiasm.report.labels import labels_part
 from chiasm.report.measures import CONDITIONAL
+from chiasm.report.patients import patients_part
 from chiasm.report.recipes import best_of
 from chiasm.report.sections import parts_of, placed, refer
 
@@ -53,6 +54,7 @@ def render(trial: Trial) -> str:
         name=trial.document["cohort"]["name"],
         has_times=trial.target.has_times,
         best=best,
+        patients=patients_part(trial),
         labels=labels_part(trial, best) if trial.target.has_labels else None,
         conditional=CONDITIONAL,
         sections=sections,
