@@ -49,6 +49,7 @@ _PUBLIC = {
     "open_seal": "chiasm.api",
     "seal": "chiasm.api",
     "similar": "chiasm.api",
+    "stress": "chiasm.api",
     "synthetic_cohort": "chiasm.cohort",
     "validate": "chiasm.api",
     "write_supplement": "chiasm.api",
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
         open_seal,
         seal,
         similar,
+        stress,
         validate,
         write_supplement,
     )

@@ -2,4 +2,4 @@
 
 from lighter_trials import ridges_in
 
-ridges = ridges_in("test_collect_command", "test_contrasts", "test_prepared_once", "test_trials")
+ridges = ridges_in("test_collect_command", "test_contrasts", "test_prepared_once", "test_stress_command", "test_trials")

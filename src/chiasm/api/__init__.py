@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chiasm.api.checking import check_cohort, source_problems
-    from chiasm.api.collecting import Advice, collect, require_picture
+    from chiasm.api.collecting import Advice, collect
     from chiasm.api.encoding import encode, encode_for, prepare
     from chiasm.api.estimators import ChiasmClassifier, ChiasmRegressor, ChiasmSurvival
     from chiasm.api.explaining import ColumnExplanation, Explanation, explain, explain_columns
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chiasm.api.sealing import open_seal, seal
     from chiasm.api.several import evaluate_cohorts, folder_of
     from chiasm.api.sources import opened_sources, with_sources
+    from chiasm.api.stressing import STRESSED, Stress, stress
     from chiasm.api.trials import evaluate, load_trial
     from chiasm.artifact import ArtifactError
     from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
     from chiasm.evaluation import Protocol, Trial, TrialError, Trials
     from chiasm.evaluation.opening import told_openings
     from chiasm.evaluation.prices import require_worth
+    from chiasm.evaluation.stress.faults import require_faults
     from chiasm.evaluation.validation import Validation
     from chiasm.federated.public import federation_client, federation_server, invite, new_federation
     from chiasm.models.merged import Merged
     from chiasm.recipes.listing import list_recipes
     from chiasm.recipes.registry import names_in_trial, read_inputs, recipe_class
+    from chiasm.report.drawing import require_format
     from chiasm.specs import split_specs
     from chiasm.store import TokenStore
 
@@ -109,17 +112,22 @@ _PLACES = {
     "read_seal": "chiasm.cohort.seal",
     "recipe_class": "chiasm.recipes.registry",
     "require_device": "chiasm.doctor",
-    "require_picture": "chiasm.api.collecting",
+    "require_faults": "chiasm.evaluation.stress.faults",
+    "require_format": "chiasm.report.drawing",
     "require_worth": "chiasm.evaluation.prices",
     "score_similar": "chiasm.api.retrieval",
     "seal": "chiasm.api.sealing",
     "similar": "chiasm.api.retrieval",
     "split_specs": "chiasm.specs",
+    "Stress": "chiasm.api.stressing",
+    "STRESSED": "chiasm.api.stressing",
+    "stress": "chiasm.api.stressing",
     "stopping": "chiasm.encoding.findings",
     "told_openings": "chiasm.evaluation.opening",
 }
 
 __all__ = [
+    "STRESSED",
     "Advice",
     "ArtifactError",
     "ChiasmClassifier",
@@ -136,6 +144,7 @@ __all__ = [
     "Problem",
     "Protocol",
     "Pruned",
+    "Stress",
     "TokenStore",
     "Trial",
     "TrialError",
@@ -177,7 +186,8 @@ __all__ = [
     "read_seal",
     "recipe_class",
     "require_device",
-    "require_picture",
+    "require_faults",
+    "require_format",
     "require_worth",
     "score_similar",
     "seal",
@@ -185,6 +195,7 @@ __all__ = [
     "source_problems",
     "split_specs",
     "stopping",
+    "stress",
     "told_openings",
     "validate",
     "with_sources",

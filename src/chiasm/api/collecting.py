@@ -21,6 +21,7 @@ from chiasm.evaluation.prices import require_worth, weighed
 from chiasm.evaluation.run import usable
 from chiasm.progress import followed
 from chiasm.recipes import registry
+from chiasm.report.drawing import require_format
 
 RECIPE = "stacked-fusion"
 
@@ -56,11 +57,11 @@ class Advice:
         from chiasm.report.collecting import draw_net_gain
 
         out = Path(path)
-        require_picture(out)
+        kind = require_format(out)
         drawn = draw_net_gain(self.table, self.worth)
         if drawn is None:
             raise Unsupported("no gain that could be estimated has a price: give the modality a cost in the manifest")
-        out.write_bytes(drawn.stored(out.suffix.lstrip(".")))
+        out.write_bytes(drawn.stored(kind))
         return out
 
 
@@ -118,11 +119,3 @@ def collect(
     leaks = tuple(finding.words for finding in cohort.findings if finding.leak)
     table = weighed(found, {**used.costs, **(cost or {})}, worth, leaks=bool(leaks))
     return Advice(table, chosen.name, folds, worth, leaks)
-
-
-def require_picture(path: Path) -> None:
-    """Refuse a picture's name with an ending that cannot be written; asked before anything is computed."""
-    from chiasm.report.drawing import FORMATS
-
-    if path.suffix.lstrip(".") not in FORMATS:
-        raise ValueError(f"'{path}' must end in one of {', '.join(FORMATS)}: the picture is written as one")

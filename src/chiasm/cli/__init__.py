@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli import about, collecting, explaining, federate, models, seals, store, tokens, trials, validation
+from chiasm.cli import (
+    about,
+    collecting,
+    explaining,
+    federate,
+    models,
+    seals,
+    store,
+    stressing,
+    tokens,
+    trials,
+    validation,
+)
 from chiasm.cli.help import PlainCommand
 
 app = typer.Typer(
@@ -24,7 +36,7 @@ app = typer.Typer(
 for command in (
     *(trials.demo, trials.check, seals.seal, trials.evaluate, seals.open_seal, trials.report),
     *(models.fit, models.predict, validation.validate, models.merge, models.similar),
-    *(explaining.explain, collecting.collect),
+    *(explaining.explain, collecting.collect, stressing.stress),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):
     app.command(cls=PlainCommand)(command)

@@ -17,8 +17,8 @@ from chiasm.cli.options import (
     Json,
     Seed,
     prepared,
+    require_picture,
     require_table,
-    require_writable,
     told_how_to_go_on,
 )
 
@@ -55,10 +55,7 @@ def collect(
     if out is not None:
         require_table(out, "questions", force)
     if plot is not None:
-        api.require_picture(plot)
-        if plot.exists() and not force:
-            raise FileExistsError(17, "exists already: choose another --plot, or add --force", str(plot))
-        require_writable(plot)
+        require_picture(plot, force)
     if engine == "local":
         api.require_device(device)
     ready = prepared(cohort, [recipe], engine=engine, jobs=jobs)

@@ -23,6 +23,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm explain model new.toml --columns columns.csv --sets hallmarks.gmt",
     ),
     "collect": ("chiasm collect cohort.toml --worth 20000 --plot gain.png",),
+    "stress": ("chiasm stress cohort.toml --recipes late-fusion,lego-fuse --plot stress.png",),
     "seal": ("chiasm seal cohort.toml --test 0.2",),
     "open-seal": ("chiasm open-seal run cohort.toml",),
     "validate": ("chiasm validate model other.toml --out validation",),

@@ -123,6 +123,16 @@ def require_table(out: Path, what: str, force: bool) -> None:
     require_writable(out)
 
 
+def require_picture(path: Path, force: bool) -> None:
+    """A picture of this name can be written; asked before anything is computed."""
+    from chiasm import api
+
+    api.require_format(path)
+    if path.exists() and not force:
+        raise FileExistsError(17, "exists already: choose another --plot, or add --force to replace it", str(path))
+    require_writable(path)
+
+
 @contextmanager
 def told_how_to_go_on(advice: str | None) -> Iterator[None]:
     """Ctrl-C ends a trial without a traceback, and says what to do."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -92,6 +93,18 @@ class Picture:
         with style():
             self.figure.savefig(buffer, format=kind, metadata=_NOTHING[kind], dpi=DPI)
         return buffer.getvalue()
+
+
+def require_format(path: Path) -> str:
+    """Return the format that a picture's name asks for, one of `FORMATS`.
+
+    Raises:
+        ValueError: another ending.
+    """
+    kind = path.suffix.lstrip(".")
+    if kind not in FORMATS:
+        raise ValueError(f"'{path.name}' must end in one of {', '.join(FORMATS)}: the picture is written as one")
+    return kind
 
 
 @contextmanager

@@ -1,0 +1,102 @@
+"""Public function that puts faults into a cohort on purpose, and says what recipes lose by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from chiasm.api.encoding import engine_of, prepare
+from chiasm.cohort.opened import Given, as_cohort
+from chiasm.compute.pool import default_jobs
+from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
+from chiasm.evaluation import Protocol
+from chiasm.evaluation.run import usable
+from chiasm.evaluation.stress.faults import LEVELS, faults_of, require_faults
+from chiasm.evaluation.stress.stress import stressed
+from chiasm.metrics.table import primary_label
+from chiasm.progress import followed
+from chiasm.recipes import registry
+from chiasm.report.drawing import require_format
+from chiasm.specs import split_specs
+
+STRESSED = ("late-fusion", "stacked-fusion", "early-fusion")
+
+
+@dataclass(frozen=True, repr=False)
+class Stress:
+    """What recipes lose by faults.
+
+    Attributes:
+        table: one row a recipe and fault; the columns stand in `chiasm.evaluation.stress.stress.stressed`.
+        metric: label of the primary metric.
+        findings: what the check found.
+    """
+
+    table: pd.DataFrame
+    metric: str
+    findings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Stress of {self.table['recipe'].nunique():,} recipes"
+
+    def plot(self, path: Path | str) -> Path:
+        """Write the picture: the metric against the level of each fault, as .png, .svg or .pdf."""
+        from chiasm.report.stress import draw_stress
+
+        out = Path(path)
+        kind = require_format(out)
+        out.write_bytes(draw_stress(self.table, self.metric).stored(kind))
+        return out
+
+
+def stress(
+    cohort: Given | PreparedCohort,
+    recipes: str | Iterable[str | Any] = STRESSED,
+    *,
+    faults: Iterable[str] = tuple(LEVELS),
+    protocol: Protocol | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+    engine: str = "local",
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> Stress:
+    """Put faults into tested patients, or into the outcomes trained on, and score recipes with and without them.
+
+    What each fault is stands in `chiasm.evaluation.stress.faults`.
+
+    Args:
+        cohort: a cohort with a target, or the path of a manifest, which is checked and encoded first, or what `prepare`
+            made of one.
+        recipes: names with their options, or recipe objects.
+        faults: kinds of fault: "drift", "lost", "mixed", "labels".
+        protocol: folds and repeats, as in `evaluate`.
+        seed: of the folds, the fits, the faults and the bootstrap.
+        jobs, engine, device, progress: as in `evaluate`.
+
+    Raises:
+        CohortError: `check_cohort` finds errors.
+        Unsupported: no target, or a recipe does not support the cohort.
+        ValueError: a kind of fault that there is not.
+    """
+    named = split_specs(recipes) if isinstance(recipes, str) else list(recipes)
+    kinds = tuple(faults)
+    require_faults(kinds)
+    if not isinstance(cohort, PreparedCohort):
+        opened = as_cohort(cohort)
+        quiet = None if progress is None else (lambda *told: None)
+        cohort = prepare(opened, named, jobs=jobs, engine=engine, progress=quiet)
+        warn_of_findings(cohort.checked)
+    used, _ = usable(cohort.cohort)
+    chosen, wanted = registry.resolve(named, used), faults_of(used, kinds)
+    assert used.target is not None
+    with followed("training sets", progress) as told:
+        table = stressed(
+            used, chosen, wanted, protocol or Protocol(), seed=seed, jobs=jobs or default_jobs(), device=device,
+            execute=engine_of(engine), progress=told,
+        )  # fmt: skip
+    return Stress(table, primary_label(used.target.kind), tuple(own.words for own in cohort.findings))

@@ -1,0 +1,95 @@
+"""`stress`: what recipes lose where patients or their files are not as in training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chiasm import screen
+from chiasm.cli.options import (
+    CohortPath,
+    Device,
+    Engine,
+    Force,
+    Jobs,
+    Json,
+    Seed,
+    prepared,
+    require_picture,
+    require_table,
+    told_how_to_go_on,
+)
+
+
+def stress(
+    cohort: CohortPath,
+    recipes: Annotated[
+        list[str] | None, typer.Option(help="Names with options. Default: late-fusion, stacked-fusion, early-fusion.")
+    ] = None,
+    faults: Annotated[str, typer.Option(help="Kinds of fault, by commas.")] = "drift,lost,mixed,labels",
+    folds: Annotated[int, typer.Option(help="Of the cross-validation, where the manifest prescribes none.")] = 5,
+    repeats: Annotated[int | None, typer.Option(help="How often the folds are drawn.")] = None,
+    out: Annotated[Path | None, typer.Option(help="stress.csv or stress.parquet: every level.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="stress.png, .svg or .pdf: metric against level.")] = None,
+    seed: Seed = 0,
+    jobs: Jobs = None,
+    engine: Engine = "local",
+    device: Device = "cpu",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """What recipes lose by faults that are put in on purpose.
+
+    A modality drifts, is lost or mixed up between tested patients, or training outcomes are wrong.
+    """
+    from chiasm import api
+
+    if out is not None:
+        require_table(out, "levels", force)
+    if plot is not None:
+        require_picture(plot, force)
+    kinds = [kind.strip() for kind in faults.split(",")]
+    api.require_faults(kinds)
+    if engine == "local":
+        api.require_device(device)
+    named = [name for text in recipes or () for name in api.split_specs(text)]
+    named = named or list(api.STRESSED)
+    ready = prepared(cohort, named, engine=engine, jobs=jobs)
+    with screen.Progressing("training sets") as progress, told_how_to_go_on(None):
+        found = api.stress(
+            ready, named, faults=kinds, protocol=api.Protocol(folds=folds, repeats=repeats), seed=seed, jobs=jobs,
+            engine=engine, device=device, progress=progress,
+        )  # fmt: skip
+    if out is not None:
+        api.write_predictions(found.table.set_index("recipe"), out)
+    if plot is not None:
+        found.plot(plot)
+    rows: list[dict[str, Any]] = [{str(key): own for key, own in row.items()} for row in found.table.to_dict("records")]
+    if json:
+        known = [{key: None if value != value else value for key, value in row.items()} for row in rows]
+        screen.show_json({"metric": found.metric, "findings": list(found.findings), "rows": known})
+        return
+    last = {(row["recipe"], row["fault"], row["modality"]): row for row in rows}  # the highest level of each fault
+    screen.show_table(
+        ["recipe", "fault", "modality", "level", f"{found.metric} (95 %)", "change (95 %)"],
+        [
+            [
+                row["recipe"],
+                row["fault"],
+                row["modality"],
+                "" if row["fault"] == "none" else f"{row['level']:g}",
+                screen.interval(row["metric"], row["low"], row["high"]),
+                ""
+                if row["fault"] == "none"
+                else screen.interval(*(row[f"change{end}"] for end in ("", "_low", "_high"))),
+            ]
+            for row in last.values()
+        ],
+        right=["level"],
+    )
+    screen.show("\nThe highest level of each fault; --out has all of them.")
+    for path in (out, plot):
+        if path is not None:
+            screen.show(f"Written: {path}")

@@ -1,0 +1,120 @@
+"""Faults that are put into patients on purpose: into one modality of those tested, or into the outcomes trained on.
+
+    drift   every number of a modality moves by `level` standard deviations of the training patients, up or down: the
+            direction is drawn once a column, the same for all patients, as by another machine or laboratory
+    lost    the modality is taken from a share `level` of those who have it and another one beside it
+    mixed   a share `level` of those who have it get the values of another one of them, as when samples are mixed up
+    labels  a share `level` of the training patients get the outcome of another one of them; nothing else changes
+
+Who is struck is drawn by the seed and the patients alone, so that a higher level strikes the same patients and more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort import Cohort
+from chiasm.cohort.digests import DIGEST
+from chiasm.compute.isolation import seeded
+
+DRIFT, LOST, MIXED, LABELS = "drift", "lost", "mixed", "labels"
+LEVELS: dict[str, tuple[float, ...]] = {
+    DRIFT: (0.5, 1.0, 2.0), LOST: (0.25, 0.5, 1.0), MIXED: (0.1, 0.25, 0.5), LABELS: (0.1, 0.2, 0.4)
+}  # fmt: skip
+NUMBERS = ("table", "omics")  # kinds whose values can drift
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of one kind, in one modality (empty for `labels`), at one level."""
+
+    kind: str
+    modality: str
+    level: float
+
+
+def faults_of(cohort: Cohort, kinds: Sequence[str] = tuple(LEVELS)) -> list[Fault]:
+    """List every fault that can be put into a cohort, by kind, modality and level.
+
+    Nothing is lost where there is one modality, and values that are no numbers do not drift.
+
+    Raises:
+        ValueError: a kind of fault that there is not.
+    """
+    require_faults(kinds)
+    found = []
+    for kind in dict.fromkeys(kinds):
+        for name in ("",) if kind == LABELS else cohort.modalities:
+            if (kind == DRIFT and cohort.kinds[name] not in NUMBERS) or (kind == LOST and len(cohort.modalities) < 2):
+                continue
+            found += [Fault(kind, name, level) for level in LEVELS[kind]]
+    return found
+
+
+def require_faults(kinds: Sequence[str]) -> None:
+    """Refuse a kind of fault that there is not, with `ValueError`; asked before any work."""
+    if unknown := [kind for kind in kinds if kind not in LEVELS]:
+        raise ValueError(f"there is no fault '{unknown[0]}': there are {', '.join(LEVELS)}")
+
+
+def struck(fault: Fault, test: Cohort, train: Cohort, seed: int) -> tuple[Cohort, int]:
+    """Put a fault into tested patients, and count those who are struck; `labels` strikes none of them."""
+    rng = np.random.default_rng(seeded(seed, f"{fault.kind}:{fault.modality}"))
+    if fault.kind == DRIFT:
+        return _drifted(test, train, fault, rng)
+    if fault.kind == LOST:
+        return _lost(test, fault, rng)
+    return _mixed(test, fault, rng) if fault.kind == MIXED else (test, 0)
+
+
+def mislabelled(train: Cohort, level: float, seed: int) -> Cohort:
+    """Give a share of the training patients whose outcome is known that of another one of them, in a random circle."""
+    assert train.outcome is not None
+    known = np.flatnonzero(train.outcome.known)
+    taken = np.arange(len(train))
+    chosen = np.random.default_rng(seeded(seed, LABELS)).permutation(known)[: round(level * len(known))]
+    taken[chosen] = np.roll(chosen, 1)
+    return train.with_target(train.target, train.outcome.take(taken))
+
+
+def _drifted(test: Cohort, train: Cohort, fault: Fault, rng: np.random.Generator) -> tuple[Cohort, int]:
+    frame: pd.DataFrame = test.raw(fault.modality)
+    numbers = [place for place, dtype in enumerate(frame.dtypes) if dtype.kind == "f"]
+    sides = np.where(rng.random(frame.shape[1]) < 0.5, -1.0, 1.0)
+    if not len(frame) or not len(train.rows_of(fault.modality)):
+        return test, 0
+    trained: pd.DataFrame = train.raw(fault.modality)
+    moved = frame.copy()
+    for place in numbers:
+        spread = float(np.nan_to_num(trained.iloc[:, place].std(ddof=0)))
+        moved.isetitem(
+            place, (frame.iloc[:, place] + fault.level * sides[place] * spread).astype(frame.dtypes.iloc[place])
+        )
+    keys = np.array([f"{number:016d}" for number in range(len(frame))], DIGEST)
+    kind, everybody = test.kinds[fault.modality], np.ones(len(frame), bool)
+    return test.with_values(fault.modality, kind, moved, everybody, None, keys), len(frame)
+
+
+def _lost(test: Cohort, fault: Fault, rng: np.random.Generator) -> tuple[Cohort, int]:
+    rows = test.rows_of(fault.modality)
+    rows = rows[test.present[rows].sum(axis=1) > 1]
+    chosen = _share(rows, fault.level, rng)
+    return test.without(fault.modality, np.sort(chosen)), len(chosen)
+
+
+def _mixed(test: Cohort, fault: Fault, rng: np.random.Generator) -> tuple[Cohort, int]:
+    chosen = _share(test.rows_of(fault.modality), fault.level, rng)
+    if len(chosen) < 2:
+        return test, 0
+    rows = test.source_rows[fault.modality].copy()
+    rows[chosen] = rows[np.roll(chosen, 1)]
+    return replace(test, source_rows={**test.source_rows, fault.modality: rows}), len(chosen)
+
+
+def _share(rows: NDArray[np.int_], level: float, rng: np.random.Generator) -> NDArray[np.int_]:
+    return rng.permutation(rows)[: round(level * len(rows))]

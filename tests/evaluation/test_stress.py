@@ -1,0 +1,117 @@
+"""Faults put in on purpose: who is struck, what recipes lose, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chiasm
+from chiasm.evaluation.stress.faults import DRIFT, LOST, MIXED, Fault, faults_of, mislabelled, struck
+from lighter_trials import only_ridges
+
+N = 160
+PLAIN = chiasm.Protocol(folds=2, inner_folds=2, repeats=1, draws=100)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ridges() -> Iterator[None]:
+    with only_ridges():
+        yield
+
+
+def made() -> chiasm.Cohort:
+    """An outcome of `m1` and `m2`; `m3` is noise, with a column of words."""
+    rng = np.random.default_rng(5)
+    values, ids = rng.normal(size=(N, 3, 2)), [f"p{k:03d}" for k in range(N)]
+    patients = pd.DataFrame({"y": values[:, 0, 0] + values[:, 1, 0] + 0.5 * rng.normal(size=N)}, ids)
+    frames = {f"m{m + 1}": pd.DataFrame(values[:, m], ids, [f"a{m}", f"b{m}"]) for m in range(3)}
+    frames["m3"]["word"] = rng.choice(["low", "high"], N)
+    frames["m2"] = frames["m2"].iloc[:120]
+    return chiasm.cohort_from_frames(patients, frames, chiasm.Regression("y"))
+
+
+def test_a_drift_moves_every_number_by_standard_deviations_of_training() -> None:
+    cohort = made()
+    train, test = cohort.subset(np.arange(100)), cohort.subset(np.arange(100, N))
+    moved, number = struck(Fault(DRIFT, "m3", 2.0), test, train, 0)
+    before, after = test.raw("m3"), moved.raw("m3")
+    assert number == len(test) and list(after["word"]) == list(before["word"])
+    for name in ("a2", "b2"):
+        steps = (after[name] - before[name]) / train.raw("m3")[name].std(ddof=0)
+        assert np.allclose(np.abs(steps), 2.0) and np.ptp(steps) < 1e-9
+    assert np.array_equal(moved.present, test.present) and moved.raw("m1").equals(test.raw("m1"))
+
+
+def test_what_is_lost_is_absent_and_nobody_loses_all() -> None:
+    cohort = made()
+    half, some = struck(Fault(LOST, "m2", 0.5), cohort, cohort, 0)
+    whole, every = struck(Fault(LOST, "m2", 1.0), cohort, cohort, 0)
+    assert (some, every) == (60, 120)
+    assert len(half.rows_of("m2")) == 60 and not len(whole.rows_of("m2"))
+    assert set(whole.ids) == set(cohort.ids)
+    alone = cohort.with_modalities(["m2"])
+    assert struck(Fault(LOST, "m2", 1.0), alone, alone, 0)[1] == 0
+
+
+def test_mixed_patients_have_values_of_others_and_a_higher_level_strikes_them_too() -> None:
+    cohort = made()
+    known = cohort.raw("m2").to_numpy()
+    hit = []
+    for level in (0.1, 0.25):
+        mixed, number = struck(Fault(MIXED, "m2", level), cohort, cohort, 0)
+        values = mixed.raw("m2").to_numpy()
+        other = set(np.flatnonzero((values != known).any(axis=1)).tolist())
+        assert len(other) == number == round(120 * level)
+        assert sorted(map(tuple, values)) == sorted(map(tuple, known))
+        hit.append(other)
+    assert hit[0] < hit[1]
+
+
+def test_wrong_labels_are_those_of_others() -> None:
+    cohort = made()
+    wrong = mislabelled(cohort, 0.25, 0)
+    changed = wrong.outcome.value != cohort.outcome.value
+    assert changed.sum() == 40
+    assert np.array_equal(np.sort(wrong.outcome.value), np.sort(cohort.outcome.value))
+    assert wrong.raw("m1").equals(cohort.raw("m1"))
+
+
+def test_faults_hurt_where_a_recipe_leans_on_what_they_strike(tmp_path: Path) -> None:
+    found = chiasm.stress(made(), ["late-fusion", "single:m1"], protocol=PLAIN, jobs=1)
+    table = found.table.set_index(["recipe", "fault", "modality", "level"])
+    assert len(table) == 2 * (1 + 3 * 9 + 3)
+    change = table["change"]
+    assert change["late-fusion", DRIFT, "m1", 2.0] < change["late-fusion", DRIFT, "m1", 0.5] < -0.02
+    assert change["late-fusion", "lost", "m2", 1.0] < -0.1
+    assert change["late-fusion", "mixed", "m1", 0.5] < -0.1
+    assert change["late-fusion", "labels", "", 0.4] < 0
+    own = table.loc["single:m1"].reset_index()
+    untouched = own[own["modality"].isin(["m2", "m3"])]
+    assert (untouched["change"] == 0).all() and untouched["change_low"].isna().all()  # a recipe that reads m1 alone
+    plain = table.loc[("late-fusion", "none", "", 0.0)]
+    assert plain["low"] < plain["metric"] < plain["high"] and plain["change"] == 0
+    assert "drift m1" in found.plot(tmp_path / "stress.svg").read_text()
+
+
+def test_a_trial_without_faults_has_the_same_figure() -> None:
+    cohort = made()
+    trial = chiasm.evaluate(cohort, ["late-fusion"], PLAIN, jobs=1).table().set_index("recipe")
+    (row,) = chiasm.stress(cohort, "late-fusion", faults=[], protocol=PLAIN, jobs=1).table.to_dict("records")
+    assert row["metric"] == pytest.approx(trial.loc["late-fusion", "mean"], abs=1e-9)
+
+
+def test_values_that_are_no_numbers_do_not_drift() -> None:
+    ids = [f"p{k}" for k in range(30)]
+    bag = {name: np.ones((2, 3), np.float32) for name in ids}
+    patients = pd.DataFrame({"y": np.arange(30.0)}, ids)
+    cohort = chiasm.cohort_from_frames(patients, {"slide": bag}, chiasm.Regression("y"))
+    assert {fault.kind for fault in faults_of(cohort)} == {"mixed", "labels"}
+
+
+def test_a_fault_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="there is no fault 'fire': there are drift, lost, mixed, labels"):
+        chiasm.stress(made(), faults=["fire"])
