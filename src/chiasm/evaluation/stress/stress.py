@@ -102,10 +102,10 @@ def stressed(
         Unsupported: no target.
     """
     used, _ = usable(cohort)
-    assert used.target is not None and used.outcome is not None
     protocol = with_repeats(protocol, used)
     require_clusters(used, protocol)
     used = kept_together(used, protocol)
+    assert used.target is not None and used.outcome is not None
     splits = plan(used, protocol, seed)
     tasks = [_Task(split, number) for split in splits for number in range(len(recipes))]
     asked = _Asked(used, tuple(recipes), tuple(faults), seed, device)
