@@ -25,6 +25,7 @@ from chiasm.cli.options import (
     prepared,
     told_how_to_go_on,
 )
+from chiasm.cli.subgroups import show_division, show_subgroups, summary_of
 
 if TYPE_CHECKING:
     from chiasm.api import Cohort, Trial, Trials
@@ -198,6 +199,7 @@ def summarise(cohort: Cohort) -> dict[str, Any]:
         "events": None if outcome is None or outcome.event is None else int(outcome.event.sum()),
         **({} if cohort.sealed is None else {"sealed": asdict(cohort.sealed)}),
         **({} if cohort.knowledge is None else {"knowledge": cohort.knowledge.counts}),
+        **({"subgroups": summary_of(cohort)} if cohort.subgroups else {}),
         "modalities": {
             name: {
                 "kind": cohort.kinds[name],
@@ -234,6 +236,7 @@ def show_summary(summary: dict[str, Any]) -> None:
         parts = " ".join(f"{join}{known[what]:,} {what}" for join, what in (("", "triples"), ("of ", "entities")))
         kinds = f"{known['relations']:,} {'relation' if known['relations'] == 1 else 'relations'}"
         screen.show(f"knowledge: {parts} by {kinds}; '{known['column']}' names one for {known['patients']:,} patients")
+    show_division(summary.get("subgroups", ()))
     screen.show("")
 
 
@@ -257,6 +260,7 @@ def show_trial(trial: Trial, out: Path, seconds: float, json: bool) -> None:
     sealed = trial.document["cohort"].get("sealed")
     if sealed is not None:
         screen.show(f"\n{sealed['patients']:,} patients are sealed: chiasm open-seal {out} COHORT scores them, once")
+    show_subgroups(trial.document)
     show_external(trial)
     screen.show(f"\nReport: {out / 'report.html'}")
 

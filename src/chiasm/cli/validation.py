@@ -10,6 +10,7 @@ import typer
 
 from chiasm import screen
 from chiasm.cli.options import CohortPath, Force, Json, Seed, require_writable, show_notes
+from chiasm.cli.subgroups import show_subgroups
 
 if TYPE_CHECKING:
     from chiasm.api import Validation
@@ -65,6 +66,7 @@ def show_validation(found: Validation, out: Path, seconds: float) -> None:
     if len(document["patterns"]) > 1:
         screen.show("")
         screen.show_table(["modalities", "patients", document["metric"]], map(row_of, document["patterns"]))
+    show_subgroups(document)
     events = "" if document["events"] is None else f" with {document['events']:,} events"
     screen.show(f"\nScored {document['patients']:,} patients{events}.")
     for why, number in document["left_out"].items():

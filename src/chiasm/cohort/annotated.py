@@ -26,6 +26,7 @@ def cohort_from_mudata(
     groups: Mapping[str, Mapping[str, list[str]] | Path | str] | None = None,
     accept: Mapping[str, str] | None = None,
     tables: Mapping[str, Sequence[str]] | None = None,
+    subgroups: Sequence[str] | Mapping[str, Sequence[float]] = (),
     name: str = "cohort",
 ) -> Cohort:
     """Build a cohort whose patients are the observations of a MuData object, with the same modalities.
@@ -38,6 +39,7 @@ def cohort_from_mudata(
         groups: gene sets of a modality, name -> features or the path of a GMT file.
         accept: accepted findings of the check, `finding` or `finding:modality` -> reason.
         tables: modalities of kind `table` made of columns of `mdata.obs`, as in `{"clinical": ["age", "grade"]}`.
+        subgroups: columns of `mdata.obs` by whose levels a model is looked at, as for `cohort_from_frames`.
 
     Raises:
         CohortError: this is no MuData, or it cannot be read as a cohort; the message has every reason.
@@ -93,5 +95,6 @@ def cohort_from_mudata(
         kinds=kind_of,
         groups=groups,
         accept=accept,
+        subgroups=subgroups,
         name=name,
     )

@@ -19,6 +19,7 @@ from chiasm.cohort.knowledge import Knowledge
 from chiasm.cohort.lent_model import LentModel
 from chiasm.cohort.seal import Sealed
 from chiasm.cohort.sources import ColumnSource, Source
+from chiasm.cohort.subgroups import Subgroup
 from chiasm.errors import CohortError, Problem, nearest
 from chiasm.shown import html_page, html_table, visible
 from chiasm.targets import Outcome, Target
@@ -44,7 +45,8 @@ class Cohort:
     are the manifests and model folders that the cohort's own manifest names as sources, which are opened when something
     is fitted. `manifest` is the path by which the cohort was opened, as it was given; empty of one of frames.
     `knowledge` are triples, with the entity that each patient has. `costs` is what a modality costs a patient, where
-    it is said; not part of the fingerprint.
+    it is said; `subgroups` are the columns by whose levels a model is looked at, and which no model reads; neither is
+    part of the fingerprint.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Cohort:
     manifest: str = ""
     knowledge: Knowledge | None = None
     costs: Mapping[str, float] = field(default_factory=dict)
+    subgroups: tuple[Subgroup, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -204,6 +207,7 @@ class Cohort:
             fold=None if self.fold is None else self.fold[chosen],
             index_hours={name: hours[chosen] for name, hours in self.index_hours.items()},
             knowledge=None if self.knowledge is None else self.knowledge.take(chosen),
+            subgroups=tuple(own.take(chosen) for own in self.subgroups),
             findings=tuple(problem for problem in self.findings if problem.row is None or problem.row in kept),
         )
 

@@ -26,6 +26,7 @@ from chiasm.cohort.meeting import advice_on_strangers, columns_as_text, meets_no
 from chiasm.cohort.near_names import written_otherwise
 from chiasm.cohort.schema import MODALITY_NAME
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
+from chiasm.cohort.subgroups import subgroup_of, unfit_edges
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, read_outcome
 from chiasm.targets.cells import same_labels, written
@@ -48,6 +49,7 @@ def cohort_from_frames(
     categories: Mapping[str, Sequence[str]] | None = None,
     knowledge: tuple[pd.DataFrame, str] | None = None,
     cost: Mapping[str, float] | None = None,
+    subgroups: Sequence[str] | Mapping[str, Sequence[float]] = (),
     name: str = "cohort",
 ) -> Cohort:
     """Build a cohort from frames indexed by patient, one per modality; a patient without a row lacks the modality.
@@ -61,6 +63,8 @@ def cohort_from_frames(
     `patients`; `categories` the columns of a table that are words although they look like numbers. A column is one of
     numbers in any dtype. `knowledge` is a frame of triples, with the columns `head`, `relation` and `tail`, and the
     column of `patients` that names an entity. `cost` is what a modality costs a patient, in any one currency.
+    `subgroups` are columns of `patients` by whose levels a model is looked at, and which no model reads; as a mapping
+    column -> the edges at which its numbers are cut, () for its own levels or tertiles.
     Rows in messages count as if each frame had been written to a file with a header: the first is row 2. Raises
     CohortError.
     """
@@ -75,6 +79,7 @@ def cohort_from_frames(
     texts = _unique(patients.index, None, problems)
     problems += _repeated(patients, None)
     wanted = [column for column in (group, site, folds) if column] + list(target.columns if target else ())
+    wanted += list(subgroups)
     wanted += [moment for moment in (index or {}).values() if isinstance(moment, str)]
     if knowledge is not None:
         wanted.append(knowledge[1])
@@ -94,6 +99,9 @@ def cohort_from_frames(
             like = nearest(column, map(str, patients.columns))
             fix = f"did you mean '{like}'?" if like else "add the column"
             problems.append(error(f"no such column '{column}'", fix, path="patients", finding="missing-column"))
+    edges = {name: list(own) for name, own in subgroups.items() if len(own)} if isinstance(subgroups, Mapping) else {}
+    targets = () if target is None else target.columns
+    problems += unfit_edges([*subgroups], edges, targets, "patients")
     if problems:
         raise CohortError(problems)
     positions = np.argsort(texts, kind="stable")
@@ -209,6 +217,13 @@ def cohort_from_frames(
             )
         )
         fold = np.where(fold == "", "train", fold)
+    divided = []
+    for column in subgroups:
+        own_subgroup, said_of_it = subgroup_of(
+            column, patients[column].iloc[positions], edges.get(column, ()), "patients"
+        )
+        divided.append(own_subgroup)
+        findings += said_of_it
     facts = None
     if knowledge is not None and (cells := labels(knowledge[1])) is not None:
         facts, said = knowledge_of(
@@ -237,6 +252,7 @@ def cohort_from_frames(
         },
         path="patients",
         knowledge=facts,
+        subgroups=tuple(divided),
     )
 
 

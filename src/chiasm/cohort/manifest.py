@@ -25,6 +25,7 @@ from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_ke
 from chiasm.cohort.seal import Seal
 from chiasm.cohort.seal_file import found_seal, unlike
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
+from chiasm.cohort.subgroup_columns import read_subgroups
 from chiasm.cohort.tables import Table
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, kind_of, read_outcome
@@ -143,6 +144,7 @@ class _Reader:
                 if hours is not None:
                     index[name] = hours
         knowledge = read_knowledge(self, keys.knowledge, keys.patients) if keys.knowledge else None
+        subgroups = read_subgroups(self, keys.patients)
         return Cohort(
             name=keys.name or self.folder.name,
             ids=self.ids,
@@ -165,6 +167,7 @@ class _Reader:
             knowledge=knowledge,
             costs={name: own.cost for name, own in keys.modalities.items() if own.cost is not None and name in kinds},
             lender_paths=tuple(os.path.normpath(self.folder / place) for place in keys.sources),
+            subgroups=subgroups,
         )
 
     def hold_back(self, seal: Seal, target: TargetKeys | None) -> bool:
@@ -233,15 +236,9 @@ class _Reader:
         if empty.any():
             rows = np.flatnonzero(empty) + 2
             what = f"the identifier is missing in {count(len(rows), 'row')} ({first_rows(rows.tolist())})"
+            fix = f"fill in column '{column}'"
             self.problems.append(
-                error(
-                    what,
-                    f"fill in column '{column}'",
-                    path=table.name,
-                    row=int(rows[0]),
-                    modality=modality,
-                    finding="missing-identifier",
-                )
+                error(what, fix, path=table.name, row=int(rows[0]), modality=modality, finding="missing-identifier")
             )
         repeated = repeats(texts) & ~empty
         if repeated.any():

@@ -51,6 +51,8 @@ class PatientsKeys(FormKeys):
     id: str
     site: str | None = None
     group: str | None = None
+    subgroups: list[str] = []
+    edges: dict[str, list[float | int]] = {}
 
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from chiasm.evaluation.estimates import NOT_KNOWN, Estimate, estimate_of
 from chiasm.evaluation.intervals import trial_differences, trial_scores
 from chiasm.evaluation.protocol import Protocol
 from chiasm.evaluation.run import kept_together
+from chiasm.evaluation.subgroups import subgroup_document
 from chiasm.evaluation.summary import describe_cohort, outcome_table, plain, units_in, versions
 from chiasm.evaluation.trial import SCHEMA, Trial
 from chiasm.metrics.scores import METRICS, MIN_EVENTS, PRIMARY, horizons_of
@@ -165,6 +166,8 @@ def score_external(
         row = {"name": name, "family": "", "side": "combined", "paper": "", "seconds": 0.0, "trained_parameters": 0}
         row |= {**(described or {}).get(name, {}), "metric": primary, **asdict(scores[primary])}
         document["recipes"].append(plain({**row, "metrics": {key: asdict(own) for key, own in scores.items()}}))
+    if used.subgroups:
+        document["subgroups"] = plain(subgroup_document(trial, used.subgroups, names))
     return External(trial, left_out, reference is None)
 
 

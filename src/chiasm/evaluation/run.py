@@ -249,7 +249,9 @@ def fingerprint(
     The options are hashed beside the name, because the name of a third-party recipe need not contain them.
     """
     asked = [[recipe.name, options_of(recipe)] for recipe in recipes]
-    text = json.dumps([cohort.fingerprint, asked, protocol.as_json(), seed, list(contrasts)], sort_keys=True)
+    settings: list[Any] = [cohort.fingerprint, asked, protocol.as_json(), seed, list(contrasts)]
+    settings += [[own.column, own.level.tolist()] for own in cohort.subgroups]  # their figures are the trial's too
+    text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -25,6 +25,8 @@ from chiasm.evaluation.intervals import scorable_folds, trial_scores
 from chiasm.evaluation.judging import Inner, named_contrasts, reach_verdict
 from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
 from chiasm.evaluation.sites import site_summary
+from chiasm.evaluation.subgroups import PREFIX as SUBGROUP
+from chiasm.evaluation.subgroups import subgroup_document
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial, alone_where_empty
 from chiasm.evaluation.trial_findings import trial_findings
 from chiasm.fitting.sides import (
@@ -102,6 +104,8 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
     document["sites"] = (
         [plain(site_summary(trial, name)) for name in looked_at(trial)] if "site" in trial.outcomes else []
     )
+    if cohort.subgroups:
+        document["subgroups"] = plain(subgroup_document(trial, cohort.subgroups, looked_at(trial)))
     return trial
 
 
@@ -201,6 +205,8 @@ def outcome_table(cohort: Cohort, together: Cohort, *, sites: bool = False) -> p
         labels = getattr(cohort, name)
         if labels is not None:
             columns[name] = labels
+    for own in cohort.subgroups:
+        columns[SUBGROUP + own.column] = own.level
     return pd.DataFrame(columns, index=pd.Index(cohort.ids, name="patient", dtype=object))
 
 

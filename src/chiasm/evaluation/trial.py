@@ -212,6 +212,24 @@ class Trial:
         names = [row["recipe"] for row in self.document.get("sites", ())] or list(self.frames)[:1]
         return pd.concat([site_table(self, name) for name in names], ignore_index=True)
 
+    def subgroups(self, recipe: str | None = None) -> pd.DataFrame:
+        """Table of each level of the declared subgroups: n, the primary metric, calibration, and the differences.
+
+        Columns: recipe, subgroup, level ("" for an empty cell), n and `fewest` (events, or members of the rarest class;
+        NaN for fewer than five patients), `said` ("too few to say", or empty), metric, mean, low, high; `against`, the
+        largest level, with the difference to it and its interval; calibration slope, intercept and observed to
+        expected with theirs, for times at the middle horizon.
+
+        Args:
+            recipe: a recipe of the trial; None takes those that inner folds picked most often.
+
+        Raises:
+            ValueError: the cohort declares no subgroups, or there is no such recipe.
+        """
+        from chiasm.evaluation.subgroups import subgroup_table
+
+        return subgroup_table(self, recipe)
+
     def report(self, path: Path | str) -> Path:
         """Write the report as one self-contained HTML file."""
         if self.reporter is None:

@@ -85,6 +85,14 @@ class Validation:
         rows = pd.DataFrame(self.document["patterns"])
         return rows.astype({"mean": float, "low": float, "high": float}) if len(rows) else rows
 
+    def subgroups(self) -> pd.DataFrame:
+        """Table of each level of the declared subgroups, with the columns of `Trial.subgroups`.
+
+        Raises:
+            ValueError: the cohort declares no subgroups.
+        """
+        return self.external.trial.subgroups()
+
     def report(self, path: Path | str) -> Path:
         """Write the page, one HTML file that needs nothing else."""
         if self.reporter is None:

@@ -21,6 +21,7 @@ from chiasm.report.patterns import patterns_part
 from chiasm.report.recipes import Best, best_of, draw_forest
 from chiasm.report.risk_groups import risk_part
 from chiasm.report.sites import sites_part
+from chiasm.report.subgroups import subgroups_part
 from chiasm.report.wording import metric_of
 
 if TYPE_CHECKING:
@@ -77,11 +78,16 @@ class Plots:
         """Draw the primary metric of the first pick at each site, their mean, and where a new site would lie."""
         return self._axes("sites")[0]
 
+    def subgroups(self) -> Axes:
+        """Draw the primary metric of the first pick in each level of the declared subgroups."""
+        return self._axes("subgroups")[0]
+
     @property
     def drawable(self) -> tuple[str, ...]:
         """Names of the pictures that this trial may have."""
         lacking = set() if self.trial.target.has_times else {"kaplan_meier"}
         lacking |= set() if self.trial.document.get("sites") else {"sites"}
+        lacking |= set() if self.trial.document.get("subgroups") else {"subgroups"}
         return tuple(name for name in _DRAWN if name not in lacking)
 
     def save(self, folder: Path | str, formats: Sequence[str] = ("svg",)) -> list[Path]:
@@ -177,6 +183,13 @@ def _sites(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
     return part.picture or "too few sites have an interval"
 
 
+def _subgroups(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    part = subgroups_part(trial, new)
+    if part is None:
+        return "the cohort declares no subgroups"
+    return part.picture or "every subgroup has too few patients or events"
+
+
 _DRAWN: dict[str, Callable[[Trial, Sequence[Best], NewSheet], Picture | str]] = {
     "contrasts": _contrasts,
     "forest": _forest,
@@ -185,4 +198,5 @@ _DRAWN: dict[str, Callable[[Trial, Sequence[Best], NewSheet], Picture | str]] = 
     "calibration": _calibration,
     "kaplan_meier": _kaplan_meier,
     "sites": _sites,
+    "subgroups": _subgroups,
 }

@@ -24,6 +24,7 @@ from chiasm.report.repeat import repeat_part
 from chiasm.report.risk_groups import risk_part
 from chiasm.report.sealed import sealed_part
 from chiasm.report.sites import sites_part
+from chiasm.report.subgroups import subgroups_part
 from chiasm.report.verdict import verdict_part
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "risk", "Risk groups", lambda trial, best: risk_part(trial, best[0]) if trial.target.has_times else None,
         lambda part: "Survival by predicted risk", always=True,
+    ),
+    Section(
+        "subgroups", "Subgroups", lambda trial, best: subgroups_part(trial), lambda part: "For whom it works",
     ),
     Section("sites", "Site by site", lambda trial, best: sites_part(trial)),
     Section(

@@ -24,6 +24,7 @@ from chiasm.report.page import filled
 from chiasm.report.patterns import patterns_part
 from chiasm.report.recipes import Best
 from chiasm.report.risk_groups import risk_part
+from chiasm.report.subgroups import subgroups_part
 from chiasm.report.wording import better, count, metric_of, percent, sentence
 
 TEMPLATE = "validation.html.j2"
@@ -91,6 +92,7 @@ def render_validation(validation: Validation) -> str:
         patterns=patterns_part(trial, best),
         calibration=calibration_part(trial, best),
         risk=risk_part(trial, best[0]) if trial.target.has_times else None,
+        subgroups=subgroups_part(trial),
         few=f"fewer than {MIN_EVENTS} {page_of(trial).few}",
         bootstrap=document["bootstrap"],
         strict=document["strict"],
