@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chiasm.api.certainty import Conformal, at_prevalence, conformal, few_told, unseen_told, without_unseen
     from chiasm.api.checking import check_cohort, source_problems
     from chiasm.api.collecting import Advice, collect
     from chiasm.api.encoding import encode, encode_for, prepare
@@ -50,6 +51,12 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Advice": "chiasm.api.collecting",
+    "without_unseen": "chiasm.api.certainty",
+    "unseen_told": "chiasm.api.certainty",
+    "few_told": "chiasm.api.certainty",
+    "conformal": "chiasm.api.certainty",
+    "at_prevalence": "chiasm.api.certainty",
+    "Conformal": "chiasm.api.certainty",
     "ArtifactError": "chiasm.artifact",
     "ChiasmClassifier": "chiasm.api.estimators",
     "ChiasmRegressor": "chiasm.api.estimators",
@@ -136,6 +143,7 @@ __all__ = [
     "Cohort",
     "CohortError",
     "ColumnExplanation",
+    "Conformal",
     "Encoded",
     "Explanation",
     "LeakageError",
@@ -151,8 +159,10 @@ __all__ = [
     "Trials",
     "Unsupported",
     "Validation",
+    "at_prevalence",
     "check_cohort",
     "collect",
+    "conformal",
     "demo_cohort",
     "diagnose",
     "encode",
@@ -164,6 +174,7 @@ __all__ = [
     "explain_columns",
     "federation_client",
     "federation_server",
+    "few_told",
     "fit",
     "folder_of",
     "from_sklearn",
@@ -197,8 +208,10 @@ __all__ = [
     "stopping",
     "stress",
     "told_openings",
+    "unseen_told",
     "validate",
     "with_sources",
+    "without_unseen",
     "write_predictions",
     "write_supplement",
 ]

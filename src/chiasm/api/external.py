@@ -24,6 +24,7 @@ from chiasm.evaluation.validation import SCHEMA, Validation, require_free, store
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.source_model import SourceModel
 from chiasm.models.same_target import FittedFor, likely, listed, require_same_target, target_notes
+from chiasm.models.unseen import unseen_told
 from chiasm.protocols import Model, modalities_of
 
 TOLERATED = (
@@ -143,7 +144,7 @@ def told_by(model: Model, cohort: Cohort, strict: bool = True) -> tuple[pd.DataF
             notes += [f"{part[0].upper()}{part[1:]}." for part in re.split("; (?:and )?", str(own.message))]
         else:
             warnings.warn_explicit(own.message, own.category, own.filename, own.lineno)
-    return predicted, notes
+    return predicted, [*unseen_told(model, predicted), *notes]
 
 
 def read_by(model: Model, cohort: Cohort) -> list[str]:

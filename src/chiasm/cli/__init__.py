@@ -15,6 +15,7 @@ from chiasm.cli import (
     explaining,
     federate,
     models,
+    predicting,
     seals,
     store,
     stressing,
@@ -35,7 +36,7 @@ app = typer.Typer(
 
 for command in (
     *(trials.demo, trials.check, seals.seal, trials.evaluate, seals.open_seal, trials.report),
-    *(models.fit, models.predict, validation.validate, models.merge, models.similar),
+    *(models.fit, predicting.predict, validation.validate, models.merge, models.similar),
     *(explaining.explain, collecting.collect, stressing.stress),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):

@@ -17,7 +17,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm evaluate bladder.toml lung.toml --out runs",
     ),
     "fit": ("chiasm fit cohort.toml --recipe late-fusion --out model",),
-    "predict": ("chiasm predict model new.toml --out predictions.csv",),
+    "predict": (
+        "chiasm predict model new.toml --out predictions.csv",
+        "chiasm predict model new.toml --out sure.csv --calibrate held-out.toml --coverage .95",
+    ),
     "explain": (
         "chiasm explain model new.toml --out shares.csv",
         "chiasm explain model new.toml --columns columns.csv --sets hallmarks.gmt",

@@ -1,11 +1,10 @@
-"""`fit`, `predict`, `similar` and `merge`: a model, what it says of patients and whom they are like; several to one."""
+"""`fit`, `similar` and `merge`: a model, whom patients are like, and several models to one."""
 
 from __future__ import annotations
 
 import time
-import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,7 +20,6 @@ from chiasm.cli.options import (
     borrowing,
     checked,
     prepared,
-    require_table,
     require_writable,
 )
 
@@ -61,48 +59,6 @@ def fit(
         return
     screen.show(f"Fitted {recipe} in {screen.duration(seconds)}: {model.trained_parameters:,} trained parameters.")
     screen.show(f"Model: {out}\nNext:  chiasm predict {out} new/cohort.toml --out predictions.csv")
-
-
-def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
-    cohort: CohortPath,
-    out: Annotated[Path, typer.Option(help="predictions.parquet or predictions.csv.")],
-    strict: Annotated[
-        bool, typer.Option(help="Refuse tables that lack columns; else these are read as missing.")
-    ] = True,
-    force: Force = False,
-    json: Json = False,
-) -> None:
-    """Predict for every patient of a cohort.
-
-    Each needs one or more of the model's modalities; the manifest needs no target.
-    """
-    from chiasm import api
-
-    require_table(out, "predictions", force)
-    loaded, opened = api.load_model(model), api.open_cohort(cohort)
-    if opened.sealed is not None:
-        screen.hint(f"{opened.sealed}: they are not predicted before the seal is opened")
-    with screen.Progressing("sources") as progress:
-        found = api.encode_for(loaded, opened, progress=progress.named)
-    for problem in found.problems:
-        screen.hint(f"{problem.severity}: {problem}")
-    options: dict[str, Any] = {} if strict else {"strict": False}
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        try:
-            predictions = loaded.predict(found.cohort, **options)
-        finally:  # what is unfamiliar may be why nothing is predicted
-            for warning in said:
-                if issubclass(warning.category, api.FindingWarning):
-                    screen.hint(f"warning: {warning.message}")
-    api.write_predictions(predictions, out)
-    patterns = {str(name): int(number) for name, number in predictions["pattern"].value_counts().items()}
-    if json:
-        screen.show_json({"predictions": str(out), "patients": len(predictions), "patterns": patterns})
-        return
-    screen.show(f"Predicted {len(predictions):,} patients: {out}")
-    screen.show_table(["modalities", "patients"], [[n, f"{k:,}"] for n, k in patterns.items()], right=["patients"])
 
 
 def similar(

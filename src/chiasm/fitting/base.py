@@ -56,6 +56,14 @@ class Training:
         return {"patients": len(self.cohort)} | ({} if events is None else {"events": int(events.sum())})
 
     @property
+    def prevalence(self) -> dict[str, float]:
+        """Share of each class or label, by name; empty for other kinds of target."""
+        if not (self.target.has_classes or self.target.has_labels):
+            return {}
+        shares = self.target.prior_row(self.outcome, self.target.names, ()).values()
+        return {name: float(share) for name, share in zip(self.target.names, shares, strict=True)}
+
+    @property
     def offset_digest(self) -> str:
         """Hash of the offset, by which parts that were learned upon it are remembered; empty without one."""
         return "" if self.offset is None else hashlib.sha256(np.ascontiguousarray(self.offset).tobytes()).hexdigest()
@@ -136,9 +144,11 @@ class BaseRecipe(ABC):
         scarce = tuple(name for name in cohort.modalities if name not in whole.cohort.modalities)
         target = training.target.stored()
         encodings = {name: cohort.encodings[name] for name in kinds if name in cohort.encodings}
+        seen = tuple(name for name in whole.cohort.with_modalities(list(kinds)).patterns()[0].tolist() if name)
         return FittedModel(
-            self.name, kinds, predictor, response, target, self.has_prior, scarce, encodings, whole.counts
-        )
+            self.name, kinds, predictor, response, target, self.has_prior, scarce, encodings, whole.counts, seen,
+            whole.prevalence,
+        )  # fmt: skip
 
     def for_all(self, whole: Training, training: Training) -> tuple[Predictor, Response]:
         """Learn from a part of the training set, as `restricted` gives it, and extend the model to all patients."""

@@ -43,6 +43,8 @@ class FittedModel:
             one with no observed modality.
         encodings: modality to the encoding that turned its files, cells or events into the model's input.
         learned_from: how many `patients` the model was trained on, and for survival how many `events` they had.
+        patterns: patterns of its modalities that training patients had, as in `clinical+rna`; empty: not known.
+        prevalence: share of each class, or label, among the training patients; empty: not known, or without either.
     """
 
     recipe: str
@@ -54,6 +56,8 @@ class FittedModel:
     scarce: tuple[str, ...] = ()
     encodings: dict[str, Encoding] = field(default_factory=dict)
     learned_from: dict[str, int] = field(default_factory=dict)
+    patterns: tuple[str, ...] = ()
+    prevalence: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.target.get("kind") != self.response.kind:

@@ -99,7 +99,9 @@ def prior_model(whole: Training, name: str, cohort: Cohort) -> FittedModel:
     response = Response.fit(whole.target, prior.link(whole.cohort), whole.outcome, calibrate=False)
     scarce = tuple(own for own in cohort.modalities if own not in whole.cohort.modalities)
     target = {"kind": whole.target.kind}
-    return FittedModel(name, {}, prior, response, target, True, scarce, learned_from=whole.counts)
+    return FittedModel(
+        name, {}, prior, response, target, True, scarce, learned_from=whole.counts, prevalence=whole.prevalence
+    )
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,8 @@ def merge_fitted(
         predictor=predictor,
         response=mean_response([model.response for model in models], weights),
         recipe=models[0].recipe if same else models[0].recipe.partition(":")[0],
+        patterns=tuple(sorted({name for model in models for name in model.patterns})),
+        prevalence={},
     )
 
 

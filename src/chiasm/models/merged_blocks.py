@@ -156,6 +156,8 @@ def joined(models: Sequence[FittedModel], weights: Sequence[float], recipe: str)
         has_prior=False,
         scarce=tuple(sorted({name for model in models for name in model.scarce} - set(modalities))),
         encodings={name: encoding for model in models for name, encoding in model.encodings.items()},
+        patterns=(),
+        prevalence={},
     )
 
 

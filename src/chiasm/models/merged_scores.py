@@ -81,7 +81,7 @@ def recalibrated(model: FittedModel, cohort: Cohort) -> tuple[FittedModel, int]:
     part = encode_for(model, cohort.subset(rows)).cohort
     part = part.with_modalities([name for name in part.modalities if name in model.modalities])
     response = Response.fit(target.at_horizons(model.response.times), model.predictor.link(part), known, calibrate=True)
-    return dataclasses.replace(model, response=response), len(rows)
+    return dataclasses.replace(model, response=response, prevalence={}), len(rows)
 
 
 def _target_of(model: FittedModel, cohort: Cohort) -> tuple[Target, Outcome]:

@@ -1,0 +1,206 @@
+"""Public functions for how sure a prediction is: conformal sets, another prevalence, patterns never seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.api.external import prepare_new, read_by, require_others, require_shared_modality, told_by
+from chiasm.api.models import load_model
+from chiasm.cohort import Cohort, LeakageError, Unsupported
+from chiasm.cohort.opened import Given, as_cohort
+from chiasm.cohort.subgroups import Subgroup
+from chiasm.encoding.preparing import encode_for
+from chiasm.errors import count, nearest
+from chiasm.evaluation.external import scored_patients
+from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds, calibrated, require_coverage
+from chiasm.models.prevalence import at_prevalence as at_prevalence
+from chiasm.models.same_target import FittedFor, require_same_target
+from chiasm.models.unseen import refused, unseen_rows
+from chiasm.models.unseen import unseen_told as unseen_told
+from chiasm.protocols import Model
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """A fitted model with thresholds that were taken from patients whom it has not seen.
+
+    Args:
+        model: the model.
+        thresholds: of each group.
+        subgroups: the declared subgroups of the calibration cohort, as which those of new patients are cut.
+        fingerprint: of the calibration cohort.
+    """
+
+    model: Model
+    thresholds: Thresholds
+    subgroups: tuple[Subgroup, ...]
+    fingerprint: str
+
+    def __repr__(self) -> str:
+        told = self.thresholds
+        few = sum(bool(group.said) for group in told.groups)
+        return f"Conformal at {told.coverage:g} by {', '.join(told.within)}: {len(told.groups)} groups, {few} too small"
+
+    def table(self) -> pd.DataFrame:
+        """Table of the groups: by, level, n, events, `said` ("too few to say", or empty), and the thresholds."""
+        return self.thresholds.table()
+
+    def predict(self, cohort: Given, *, strict: bool = True) -> pd.DataFrame:
+        """Predict as the model does, and add what holds the stated share of outcomes in each group.
+
+        Classes: `set`, the classes in it with commas between. Labels: `set_<label>`, which is "with", "without" or
+        "either". Numbers: `low` and `high`. Times: `at_least`, the time that the event comes after. In the column
+        `note` stands why a patient has none.
+
+        Raises:
+            LeakageError: these are the calibration patients.
+            Unsupported: the cohort declares no subgroup by which the calibration is divided.
+        """
+        opened = as_cohort(cohort)
+        self.require_others(opened)
+        options = {} if strict else {"strict": False}
+        return self.added_to(self.model.predict(encode_for(self.model, opened).cohort, **options), opened)
+
+    def require_others(self, cohort: Cohort) -> None:
+        """Refuse the calibration patients themselves, and a cohort that lacks a subgroup of the calibration.
+
+        Raises:
+            LeakageError, Unsupported: see `predict`.
+        """
+        if cohort.fingerprint == self.fingerprint:
+            raise LeakageError(
+                f"'{cohort.name}' is the cohort that was calibrated on: its own outcomes set the width of its sets, so "
+                "predict other patients"
+            )
+        named = {own.column for own in cohort.subgroups}
+        lacking = [name for name in self.thresholds.within if name not in (PATTERN, EVERYONE, *named)]
+        if lacking:
+            raise Unsupported(
+                f"the calibration is divided by '{lacking[0]}', and '{cohort.name}' declares no such subgroup: name it "
+                "in [patients] subgroups, or calibrate within other groups"
+            )
+
+    def added_to(self, predictions: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
+        """Add the sets or bounds to what the model predicts of these patients, in the order of the predictions."""
+        rows = pd.Index(cohort.ids).get_indexer(predictions.index)
+        own = [
+            mine.cut_as(theirs).take(rows)
+            for theirs in self.subgroups
+            for mine in cohort.subgroups
+            if mine.column == theirs.column
+        ]
+        return self.thresholds.added_to(predictions, membership_of(predictions, own, self.thresholds.within))
+
+
+def conformal(
+    model: Model | Path | str,
+    cohort: Given,
+    *,
+    coverage: float = 0.95,
+    within: Sequence[str] | None = None,
+    strict: bool = True,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Conformal:
+    """Calibrate a fitted model on patients whom it has not seen, so that its sets hold a stated share of outcomes.
+
+    Of n + 1 exchangeable patients the threshold of n covers the last with a probability of `coverage` or more, within
+    each group; see `chiasm.metrics.conformal` for the scores. New patients have to be like the calibration patients of
+    their groups; for times of an event, censoring has to be independent of the time and of what is predicted from.
+
+    Args:
+        model: a model folder, or a fitted model.
+        cohort: patients with known outcomes, none of whom the model was fitted on.
+        coverage: the share, between 0 and 1.
+        within: the groupings: "pattern", columns of declared subgroups; None takes all of these, ("everyone",) none.
+        strict: refuse tables that lack columns of the fit; False reads these as missing values.
+        progress: called with (modality, finished, all) sources.
+
+    Raises:
+        ValueError: a coverage that is not between 0 and 1, or an unknown grouping.
+        CohortError: the check finds an error that stands in the way of scoring.
+        LeakageError: the model was fitted on these very patients.
+        Unsupported: no target, or another than the model's; nobody with a known outcome.
+    """
+    require_coverage(coverage)
+    fitted = model if isinstance(model, Model) else load_model(model)
+    if not isinstance(fitted, FittedFor):
+        raise Unsupported("the model does not say what it predicts, so that no sets can be made of its predictions")
+    opened = as_cohort(cohort)
+    groupings = chosen_groupings(opened, within)
+    require_same_target(fitted, opened)
+    require_shared_modality(fitted, opened)
+    require_others(fitted, opened)
+    ready = prepare_new(opened, fitted, progress=progress)
+    used, _ = scored_patients(ready.cohort.with_modalities(read_by(fitted, ready.cohort)))
+    predicted = told_by(fitted, used.with_target(None, None), strict)[0].loc[list(used.ids)]
+    kind, names = fitted.response.kind, fitted.response.classes
+    assert used.outcome is not None and used.target is not None
+    if used.target.names != tuple(names):
+        raise Unsupported(f"name the classes or labels in the order of the model: {', '.join(names)}")
+    membership = membership_of(predicted, used.subgroups, groupings)
+    found = calibrated(kind, names, predicted, used.outcome, membership, coverage)
+    kept = tuple(own for own in opened.subgroups if own.column in groupings)
+    return Conformal(fitted, found, kept, opened.fingerprint)
+
+
+def chosen_groupings(cohort: Cohort, within: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the groupings of a calibration: those that are named, or all that the cohort has.
+
+    Raises:
+        ValueError: one is neither "pattern", "everyone" nor a declared subgroup, or none is named.
+    """
+    known = (PATTERN, *(own.column for own in cohort.subgroups), EVERYONE)
+    if within is None:
+        return known[:-1]
+    for name in within:
+        if name not in known:
+            like = nearest(name, known)
+            hint = f"did you mean '{like}'?" if like else f"there are {', '.join(known)}"
+            raise ValueError(f"'{cohort.name}' cannot be calibrated within '{name}': {hint}")
+    if not within:
+        raise ValueError("no grouping is named to calibrate within: name pattern, a subgroup, or everyone")
+    return tuple(dict.fromkeys(within))
+
+
+def membership_of(
+    predictions: pd.DataFrame, subgroups: Sequence[Subgroup], within: Sequence[str]
+) -> dict[str, NDArray[np.str_]]:
+    """The group (B,) of each patient in each grouping, in the order of the predictions."""
+    of = {own.column: own.level for own in subgroups}
+    of[PATTERN] = predictions["pattern"].to_numpy(str)
+    of[EVERYONE] = np.full(len(predictions), EVERYONE)
+    return {name: of[name] for name in within}
+
+
+def without_unseen(model: Model, predictions: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return the predictions with empty rows for patterns that no training patient had, and how many these are.
+
+    Raises:
+        Unsupported: the model does not know the patterns of its training patients.
+    """
+    if not getattr(model, "patterns", ()):
+        raise Unsupported(
+            "the model does not know which patterns its training patients had, as one that was merged or that an "
+            "earlier release stored: fit it again, or predict everybody"
+        )
+    rows = unseen_rows(model, predictions)
+    frame = refused(predictions, rows)
+    if "note" in frame:
+        frame["note"] = frame["note"].astype(object).where(~rows, "no prediction: a pattern never seen in training")
+    return frame, int(rows.sum())
+
+
+def few_told(found: Conformal) -> list[str]:
+    """Say which groups have too few calibration patients."""
+    few = [group for group in found.thresholds.groups if group.said]
+    names = [group.by if group.by == EVERYONE else f"{group.by} '{group.level or 'not filled in'}'" for group in few]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return (
+        [f"{count(len(few), 'group')} with too few calibration patients: {', '.join(names[:5])}{more}"] if few else []
+    )

@@ -1,0 +1,240 @@
+"""Split conformal prediction of a fitted model: sets and bounds that hold a stated share of outcomes, in each group.
+
+Groups are Mondrian: a threshold is taken within the patients of one pattern of modalities, or of one level of a
+declared subgroup, so that the coverage holds among them and not only on average. A patient of several groups gets the
+widest of their sets, which keeps the coverage of each. A group with too few calibration patients has no threshold, and
+its patients get no set: never one that was calibrated on others.
+
+Source: Vovk 2013, doi:10.1007/s10994-013-5355-6 (Mondrian); Foygel Barber et al. 2021, doi:10.1093/imaiai/iaaa017,
+section 4, for several groups that overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.errors import Unsupported
+from chiasm.evaluation.subgroups import LEAST_EVENTS, LEAST_PATIENTS, TOO_FEW
+from chiasm.metrics.conformal import (
+    class_scores,
+    class_sets,
+    fewest_for,
+    followed_to,
+    survival_threshold,
+    threshold,
+    time_at,
+)
+from chiasm.metrics.weighted import Floats
+from chiasm.targets import Outcome, Target, kind_of
+
+PATTERN, EVERYONE = "pattern", "everyone"
+BETWEEN = ", "
+"""Between the classes of a set."""
+WITH, WITHOUT, EITHER = "with", "without", "either"
+
+
+@dataclass(frozen=True)
+class Group:
+    """One calibrated group of patients.
+
+    Args:
+        by, level: the grouping ("pattern", the column of a subgroup, or "everyone") and which of its groups.
+        n: number of calibration patients.
+        events: number of events among them; None for an outcome without events.
+        thresholds: one, or one for each label; NaN where too few patients are known to promise the coverage.
+        end: of survival, the time up to which the bound is calibrated; else NaN.
+    """
+
+    by: str
+    level: str
+    n: int
+    events: int | None
+    thresholds: tuple[float, ...]
+    end: float = np.nan
+
+    @property
+    def said(self) -> str:
+        """`too few to say` where no threshold is known, else empty."""
+        return TOO_FEW if np.isnan(self.thresholds).all() else ""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Thresholds of every group, for one coverage and one kind of target.
+
+    Args:
+        kind, names: kind of target, with its classes or labels.
+        coverage: the stated share.
+        within: groupings by which patients are divided.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    coverage: float
+    within: tuple[str, ...]
+    groups: tuple[Group, ...]
+
+    @property
+    def target(self) -> type[Target]:
+        """The kind of target, to be asked about it."""
+        return kind_of(self.kind)
+
+    def table(self) -> pd.DataFrame:
+        """Table of the groups: by, level, n, events, `said` ("too few to say", or empty), and the thresholds."""
+        names = [f"threshold_{name}" for name in self.names] if self.target.has_labels else ["threshold"]
+        rows = [
+            {**{key: own for key, own in asdict(group).items() if key not in ("thresholds", "end")}, "said": group.said}
+            | dict(zip(names, group.thresholds, strict=True))
+            for group in self.groups
+        ]
+        return pd.DataFrame(rows, columns=["by", "level", "n", "events", "said", *names])
+
+    def added_to(self, predictions: pd.DataFrame, membership: Mapping[str, NDArray[np.str_]]) -> pd.DataFrame:
+        """Add the sets or bounds to predictions, and a `note` that says who has none and why.
+
+        Args:
+            predictions: (B,) rows of the model that was calibrated.
+            membership: for each grouping in `within` the group (B,) of each patient.
+        """
+        columns = 1 if not self.target.has_labels else len(self.names)
+        most, end = np.full((len(predictions), columns), np.nan), np.full(len(predictions), np.inf)
+        lacking = np.full(len(predictions), "", dtype=object)
+        known = {(group.by, group.level): group for group in self.groups}
+        widest = np.minimum if self.target.has_times else np.maximum  # of a lower bound the lowest
+        empty = np.ones(len(predictions), dtype=bool)
+        for by in self.within:
+            for level in np.unique(membership[by]).tolist():
+                rows = membership[by] == level
+                own = known.get((by, level))
+                given = np.full(columns, np.nan) if own is None else np.asarray(own.thresholds)
+                most[rows] = np.where(empty[rows, None], given, widest(most[rows], given))  # NaN stays
+                end[rows] = np.minimum(end[rows], np.inf if own is None else np.nan_to_num(own.end, nan=np.inf))
+                if np.isnan(given).all():
+                    lacking[rows & (lacking == "")] = why_none(by, level, 0 if own is None else own.n)
+            empty[:] = False
+        frame = predictions.copy()
+        for name, values in answers(self, predictions, most, end).items():
+            frame[name] = values
+        frame["note"] = lacking
+        return frame
+
+
+def why_none(by: str, level: str, n: int) -> str:
+    """Say why patients of a group have no set."""
+    whom = "" if by == EVERYONE else f" with {by} '{level}'" if level else f" without a {by}"
+    return f"{TOO_FEW}: {n:,} calibration patient{'' if n == 1 else 's'}{whom}"
+
+
+def require_coverage(coverage: float) -> None:
+    """Refuse a coverage that is no share of patients, or all or none of them.
+
+    Raises:
+        ValueError: it is not between 0 and 1.
+    """
+    if not 0 < coverage < 1:
+        hint = f"; for {coverage:g} % write {coverage / 100:g}" if 1 < coverage < 100 else ""
+        raise ValueError(f"the coverage is {coverage:g}, and is a share between 0 and 1, as in .95{hint}")
+
+
+def calibrated(
+    kind: str,
+    names: Sequence[str],
+    predictions: pd.DataFrame,
+    outcome: Outcome,
+    membership: Mapping[str, NDArray[np.str_]],
+    coverage: float,
+) -> Thresholds:
+    """Take the thresholds of each group from patients whom the model has not seen.
+
+    Args:
+        kind, names: kind of target of the model, with its classes or labels.
+        predictions: (n,) rows, one for each patient of `outcome`, all of known outcome.
+        membership: grouping to the group (n,) of each patient.
+
+    Raises:
+        ValueError: the coverage is not between 0 and 1.
+        Unsupported: the model predicts no survival at any time.
+    """
+    require_coverage(coverage)
+    groups = []
+    for by, group in membership.items():
+        for level in np.unique(group).tolist():
+            rows = np.flatnonzero(group == level)
+            groups.append(group_of(kind, names, predictions.iloc[rows], outcome.take(rows), coverage, by, level))
+    return Thresholds(kind, tuple(names), coverage, tuple(membership), tuple(groups))
+
+
+def group_of(
+    kind: str, names: Sequence[str], frame: pd.DataFrame, outcome: Outcome, coverage: float, by: str, level: str
+) -> Group:
+    """Calibrate one group, as far as its patients are enough."""
+    own, n = kind_of(kind), len(frame)
+    events = None if outcome.event is None else int(outcome.event.sum())
+    least = max(LEAST_PATIENTS, fewest_for(coverage))
+    if own.has_labels:
+        each = []
+        for k, name in enumerate(names):
+            known = ~np.isnan(outcome.value[:, k])
+            p = frame[f"p_{name}"].to_numpy(np.float64)[known]
+            score = class_scores(np.c_[1 - p, p], outcome.value[known, k].astype(np.intp))
+            each.append(threshold(score, coverage) if known.sum() >= least else np.nan)
+        return Group(by, level, n, events, tuple(each))
+    if own.has_times:
+        survival, times = survival_of(own, frame)
+        event = np.zeros(n, dtype=bool) if outcome.event is None else outcome.event
+        end = min(followed_to(outcome.value, event, float(times[-1])) if n else 0.0, float(times[-1]))
+        if n < least or int((event & (outcome.value <= end)).sum()) < LEAST_EVENTS:
+            return Group(by, level, n, events, (np.nan,))
+        found = survival_threshold(survival, times, outcome.value, event, coverage, end)
+        return Group(by, level, n, events, (found if found > 0 else np.nan,), end)
+    if n < least:
+        return Group(by, level, n, events, (np.nan,))
+    said = frame[own.answers(names)].to_numpy(np.float64)
+    codes = outcome.value.astype(np.intp) if own.has_classes else np.zeros(0, dtype=np.intp)
+    score = class_scores(said, codes) if own.has_classes else np.abs(outcome.value - said[:, 0])
+    return Group(by, level, n, events, (threshold(score, coverage),))
+
+
+def answers(told: Thresholds, frame: pd.DataFrame, most: Floats, end: Floats) -> dict[str, NDArray[np.generic]]:
+    """The columns that are added: `set`, `set_<label>`, `low` and `high`, or `at_least`.
+
+    Args:
+        most: (B, 1) thresholds of each patient, or (B, K) of each label; NaN for none.
+        end: (B,) time up to which a bound is calibrated.
+    """
+    own = told.target
+    if own.has_labels:
+        found: dict[str, NDArray[np.generic]] = {}
+        for k, name in enumerate(told.names):
+            p = frame[f"p_{name}"].to_numpy(np.float64)
+            inside = class_sets(np.c_[1 - p, p], most[:, k])
+            words = np.where(inside.all(axis=1), EITHER, np.where(inside[:, 1], WITH, WITHOUT)).astype(object)
+            found[f"set_{name}"] = np.where(inside.any(axis=1), words, "")
+        return found
+    if own.has_times:
+        survival, times = survival_of(own, frame)
+        return {"at_least": np.minimum(time_at(survival, times, most[:, 0]), end)}
+    said = frame[own.answers(told.names)].to_numpy(np.float64)
+    if own.has_classes:
+        inside = class_sets(said, most[:, 0])
+        return {"set": np.array([BETWEEN.join(np.array(told.names)[row]) for row in inside], dtype=object)}
+    return {"low": said[:, 0] - most[:, 0], "high": said[:, 0] + most[:, 0]}
+
+
+def survival_of(own: type[Target], frame: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Predicted survival (n, K) at the horizons (K,).
+
+    Raises:
+        Unsupported: there is none.
+    """
+    named = own.horizon_columns(frame)
+    if not named:
+        raise Unsupported(
+            "the model predicts no survival at any time: fit a recipe that does to bound times from below"
+        )
+    return frame[list(named.values())].to_numpy(np.float64), np.array(list(named), dtype=np.float64)
