@@ -21,7 +21,7 @@ from chiasm.evaluation.external import scored_patients
 from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds, calibrated, require_coverage
 from chiasm.models.prevalence import at_prevalence as at_prevalence
 from chiasm.models.same_target import FittedFor, require_same_target
-from chiasm.models.unseen import refused, unseen_rows
+from chiasm.models.unseen import patterns_of, refused, unseen_rows
 from chiasm.models.unseen import unseen_told as unseen_told
 from chiasm.protocols import Model
 
@@ -184,7 +184,7 @@ def without_unseen(model: Model, predictions: pd.DataFrame) -> tuple[pd.DataFram
     Raises:
         Unsupported: the model does not know the patterns of its training patients.
     """
-    if not getattr(model, "patterns", ()):
+    if not patterns_of(model):
         raise Unsupported(
             "the model does not know which patterns its training patients had, as one that was merged or that an "
             "earlier release stored: fit it again, or predict everybody"

@@ -146,7 +146,7 @@ def show_groups(sure: Conformal) -> None:
     screen.show(f"\nSets that cover {told.coverage:.4g} of the outcomes of patients like those of the calibration:")
     rows = []
     for row in sure.table().to_dict("records"):
-        numbers = [own for key, own in row.items() if key.startswith("threshold")]
+        numbers = [own for key, own in row.items() if str(key).startswith("threshold")]
         shown = row["said"] or ", ".join("-" if own != own else f"{own:.3g}" for own in numbers)
         rows.append([row["by"], row["level"] or "(not filled in)", f"{row['n']:,}", shown])
     screen.show_table(["within", "group", "calibrated on", "threshold"], rows, right=["calibrated on"])

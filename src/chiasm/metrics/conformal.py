@@ -87,7 +87,7 @@ def time_at(survival: Floats, times: Floats, least: Floats) -> Floats:
     step = hazard[rows, place] - hazard[rows, before]
     share = np.where(step > 0, (least - hazard[rows, before]) / np.where(step > 0, step, 1.0), 1.0)
     found = grid[before] + np.clip(share, 0, 1) * (grid[place] - grid[before])
-    return np.where(np.isnan(least), np.nan, np.where(least <= 0, 0.0, found))
+    return np.asarray(np.where(np.isnan(least), np.nan, np.where(least <= 0, 0.0, found)), dtype=np.float64)
 
 
 def followed_to(time: Floats, event: NDArray[np.bool_], last: float) -> float:
@@ -138,5 +138,5 @@ def survival_threshold(
 
 def _cumulative(survival: Floats) -> Floats:
     """(n, 1 + K) cumulative hazards at time 0 and at the horizons."""
-    hazard = -np.log(np.clip(survival, _LEAST_SURVIVAL, 1.0))
-    return np.c_[np.zeros(len(hazard)), np.maximum.accumulate(hazard, axis=1)]
+    hazard = np.maximum.accumulate(-np.log(np.clip(survival, _LEAST_SURVIVAL, 1.0)), axis=1)
+    return np.asarray(np.c_[np.zeros(len(hazard)), hazard], dtype=np.float64)

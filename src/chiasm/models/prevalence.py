@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.errors import Unsupported, nearest
+from chiasm.fitting.model import FittedModel
 from chiasm.metrics.weighted import Floats
 from chiasm.models.same_target import FittedFor, listed
 from chiasm.targets import kind_of
@@ -52,7 +53,7 @@ def at_prevalence(model: object, predictions: pd.DataFrame, stated: Mapping[str,
         raise Unsupported(
             f"the model predicts a target of kind '{own.kind}', and a prevalence is of classes or labels: leave it out"
         )
-    learned: Mapping[str, float] = getattr(model, "prevalence", {})
+    learned = model.prevalence if isinstance(model, FittedModel) else {}
     if set(learned) != set(names):
         raise Unsupported(
             "the model does not know how frequent its classes were in training, as one that was merged or that an "

@@ -7,8 +7,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.errors import count
+from chiasm.fitting.model import FittedModel
 
 NOTE = "a pattern of modalities that no training patient had"
+
+
+def patterns_of(model: object) -> tuple[str, ...]:
+    """Return the patterns of a model's training patients; empty where it kept none."""
+    return model.patterns if isinstance(model, FittedModel) else ()
 
 
 def unseen_rows(model: object, predictions: pd.DataFrame) -> NDArray[np.bool_]:
@@ -16,7 +22,7 @@ def unseen_rows(model: object, predictions: pd.DataFrame) -> NDArray[np.bool_]:
 
     A patient with none of the modalities is not among them: he gets the prior, or an error.
     """
-    seen: tuple[str, ...] = getattr(model, "patterns", ())
+    seen = patterns_of(model)
     if not seen:
         return np.zeros(len(predictions), dtype=bool)
     return np.array([bool(name) and name not in seen for name in predictions["pattern"].tolist()], dtype=bool)
