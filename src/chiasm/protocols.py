@@ -85,7 +85,8 @@ class Recipe(Protocol):
 
     These members are all that is needed. What a recipe may declare beyond them is one protocol each, below, with what
     is assumed of a recipe that does not declare it: `NamesModalities`, `NamesReads`, `NamesForms`, `ReadsPresence`,
-    `ReadsKnowledge`, `SelectsSettings`, `CountsSettings`, `Borrows`, `NamesAgainst`, `BringsAgainst`, `ReadsInputs`.
+    `ReadsKnowledge`, `SelectsSettings`, `CountsSettings`, `Borrows`, `NamesAgainst`, `BringsAgainst`, `ReadsInputs`,
+    `DescribesOptions`.
     """
 
     @property
@@ -257,6 +258,28 @@ class ReadsInputs(Protocol):
 def reads_inputs(part: object) -> bool:
     """True if a part runs an encoder's network, and so needs its inputs; one that says nothing reads tokens."""
     return isinstance(part, ReadsInputs) and bool(part.reads_inputs)
+
+
+@runtime_checkable
+class DescribesOptions(Protocol):
+    """Protocol of a recipe that says itself what its options are, since they are not its fields."""
+
+    @property
+    def described_options(self) -> Mapping[str, Any]: ...
+
+
+class TellsSearch(Protocol):
+    """Protocol of what a search of options tried and picked."""
+
+    def as_json(self) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class ToldTuning(Protocol):
+    """Protocol of a fitted model that tells of the search by which its options were picked; None: of none."""
+
+    @property
+    def tuning(self) -> TellsSearch | None: ...
 
 
 @runtime_checkable

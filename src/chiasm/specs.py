@@ -15,6 +15,10 @@ from typing import Any
 from chiasm.errors import nearest
 
 TRUTH = {"true": True, "false": False, "1": True, "0": False}
+SHORT = {"lr": "learning_rate"}
+"""Short names of options that have one; they are read, and the long ones are told."""
+OUTSIDE = re.compile(r",(?![^\[\]]*\])")  # a comma that stands in no brackets
+BRACKETED = re.compile(r"(\w+)=\[([^\[\]]*)\]")
 
 
 def loaded(place: str) -> Any:
@@ -52,16 +56,54 @@ def read_options(text: str, known: Mapping[str, Any], what: str, leads: str = ""
         parts = [part for part in text.split(",") if part]
     for part in parts:
         option, equals, value = part.partition("=")
+        option = full_name(option, known)
         if option in known and not equals:
             raise ValueError(f"option '{option}' of {what} has no value: write {option}=...")
         if option in values:
             raise ValueError(f"option '{option}' of {what} is given twice")
-        if option not in known:
-            like = nearest(option, known)
-            hint = f"did you mean '{like}'?" if like else f"it has {', '.join(known) or 'none'}"
-            raise ValueError(f"{what} has no option '{option}': {hint}")
+        require_known(option, known, what)
+        if value.startswith("["):
+            raise ValueError(f"option '{option}' of {what} has a list that nobody can read: write {option}=[a;b;c]")
         values[option] = typed(value, known[option], f"option '{option}' of {what}")
     return values
+
+
+def require_known(option: str, known: Mapping[str, Any], what: str) -> None:
+    """Raise `ValueError`, with the nearest known one, if there is no such option."""
+    if option not in known:
+        like = nearest(option, known)
+        hint = f"did you mean '{like}'?" if like else f"it has {', '.join(known) or 'none'}"
+        raise ValueError(f"{what} has no option '{option}': {hint}")
+
+
+def full_name(option: str, known: Mapping[str, Any]) -> str:
+    """Return the long name of an option that was given by its short one."""
+    long = SHORT.get(option, "")
+    return long if option not in known and long in known else option
+
+
+def bracketed(text: str, known: Mapping[str, Any], what: str) -> tuple[str, dict[str, str]]:
+    """Part options into those with one value and those with several, in brackets: `a=1,b=[2;3]` to `a=1`, `{b: 2;3}`.
+
+    Args:
+        text: the options, without the name and the colon.
+        known, what: as for `read_options`.
+
+    Raises:
+        ValueError: an unknown option, or one that is given twice.
+    """
+    plain, several = list[str](), dict[str, str]()
+    for piece in OUTSIDE.split(text):
+        found = BRACKETED.fullmatch(piece.strip())
+        if found is None:
+            plain.append(piece)
+            continue
+        option = full_name(found[1], known)
+        require_known(option, known, what)
+        if option in several:
+            raise ValueError(f"option '{option}' of {what} is given twice")
+        several[option] = found[2]
+    return ",".join(plain), several
 
 
 def typed(value: str, default: Any, what: str) -> Any:
@@ -83,12 +125,12 @@ def typed(value: str, default: Any, what: str) -> Any:
 
 
 def split_specs(text: str) -> list[str]:
-    """Split a list of specs: `a,b:x=1,y=2,c` to `[a, b:x=1,y=2, c]`.
+    """Split a list of specs: `a,b:x=1,y=[2;3],c` to `[a, b:x=1,y=[2;3], c]`.
 
     A part with `=` and no colon belongs to the spec before it.
     """
     specs: list[str] = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
+    for part in filter(None, (piece.strip() for piece in OUTSIDE.split(text))):
         if specs and "=" in part and ":" not in part:
             specs[-1] += f",{part}"
         else:

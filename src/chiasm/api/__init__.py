@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chiasm.api.sources import opened_sources, with_sources
     from chiasm.api.stressing import STRESSED, Stress, stress
     from chiasm.api.trials import evaluate, load_trial
+    from chiasm.api.tuning import Paused, drawn_from, searched, tune, tuned, tuning_of, with_budget
     from chiasm.artifact import ArtifactError
     from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
     from chiasm.cohort.demo import demo_cohort
@@ -69,6 +70,7 @@ _PLACES = {
     "FindingWarning": "chiasm.errors",
     "LeakageError": "chiasm.cohort",
     "Merged": "chiasm.models.merged",
+    "Paused": "chiasm.api.tuning",
     "PreparedCohort": "chiasm.encoding.preparing",
     "Problem": "chiasm.cohort",
     "Protocol": "chiasm.evaluation",
@@ -82,6 +84,7 @@ _PLACES = {
     "collect": "chiasm.api.collecting",
     "demo_cohort": "chiasm.cohort.demo",
     "diagnose": "chiasm.doctor",
+    "drawn_from": "chiasm.api.tuning",
     "encode": "chiasm.api.encoding",
     "encode_for": "chiasm.api.encoding",
     "evaluate": "chiasm.api.trials",
@@ -124,6 +127,7 @@ _PLACES = {
     "require_worth": "chiasm.evaluation.prices",
     "score_similar": "chiasm.api.retrieval",
     "seal": "chiasm.api.sealing",
+    "searched": "chiasm.api.tuning",
     "similar": "chiasm.api.retrieval",
     "split_specs": "chiasm.specs",
     "Stress": "chiasm.api.stressing",
@@ -131,6 +135,10 @@ _PLACES = {
     "stress": "chiasm.api.stressing",
     "stopping": "chiasm.encoding.findings",
     "told_openings": "chiasm.evaluation.opening",
+    "tune": "chiasm.api.tuning",
+    "tuned": "chiasm.api.tuning",
+    "tuning_of": "chiasm.api.tuning",
+    "with_budget": "chiasm.api.tuning",
 }
 
 __all__ = [
@@ -148,6 +156,7 @@ __all__ = [
     "Explanation",
     "LeakageError",
     "Merged",
+    "Paused",
     "PreparedCohort",
     "Problem",
     "Protocol",
@@ -165,6 +174,7 @@ __all__ = [
     "conformal",
     "demo_cohort",
     "diagnose",
+    "drawn_from",
     "encode",
     "encode_for",
     "evaluate",
@@ -202,14 +212,19 @@ __all__ = [
     "require_worth",
     "score_similar",
     "seal",
+    "searched",
     "similar",
     "source_problems",
     "split_specs",
     "stopping",
     "stress",
     "told_openings",
+    "tune",
+    "tuned",
+    "tuning_of",
     "unseen_told",
     "validate",
+    "with_budget",
     "with_sources",
     "without_unseen",
     "write_predictions",

@@ -114,6 +114,8 @@ PLACES = {
     "transfer": "chiasm.recipes.baselines.transfer",
     "tree-inputs": "chiasm.fitting.bent",
     "tree-machine": "chiasm.fitting.bent",
+    "tried-setting": "chiasm.fitting.tuning.record",
+    "tuning": "chiasm.fitting.tuning.record",
     "uni-perceiver": "chiasm.recipes.fusion.uni_perceiver",
     "unimodal": "chiasm.fitting.unimodal",
     "unipt": "chiasm.recipes.adaptation.unipt",

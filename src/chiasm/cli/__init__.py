@@ -21,6 +21,7 @@ from chiasm.cli import (
     stressing,
     tokens,
     trials,
+    tuning,
     validation,
 )
 from chiasm.cli.help import PlainCommand
@@ -36,7 +37,7 @@ app = typer.Typer(
 
 for command in (
     *(trials.demo, trials.check, seals.seal, trials.evaluate, seals.open_seal, trials.report),
-    *(models.fit, predicting.predict, validation.validate, models.merge, models.similar),
+    *(tuning.tune, models.fit, predicting.predict, validation.validate, models.merge, models.similar),
     *(explaining.explain, collecting.collect, stressing.stress),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):

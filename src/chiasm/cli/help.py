@@ -16,6 +16,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm evaluate cohort.toml --recipes late-fusion,lego-fuse:mode=weave --out run",
         "chiasm evaluate bladder.toml lung.toml --out runs",
     ),
+    "tune": ("chiasm tune cohort.toml --recipe healnet --space 'lr=1e-4..1e-2 log' --space 'depth=1;2' --out search",),
     "fit": ("chiasm fit cohort.toml --recipe late-fusion --out model",),
     "predict": (
         "chiasm predict model new.toml --out predictions.csv",

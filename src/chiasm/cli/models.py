@@ -10,6 +10,7 @@ import typer
 
 from chiasm import screen
 from chiasm.cli.options import (
+    Budget,
     CohortPath,
     Device,
     Engine,
@@ -21,6 +22,7 @@ from chiasm.cli.options import (
     checked,
     prepared,
     require_writable,
+    told_spaces,
 )
 
 
@@ -29,6 +31,7 @@ def fit(
     recipe: Annotated[str, typer.Option(help="A name with its options, as in lego-fuse:mode=weave.")],
     out: Annotated[Path, typer.Option(help="The model folder.")],
     source: Sources = None,
+    budget: Budget = None,
     seed: Seed = 0,
     engine: Engine = "local",
     device: Device = "cpu",
@@ -42,6 +45,8 @@ def fit(
     from chiasm import api
 
     require_place(out, force)
+    (recipe,) = api.with_budget([recipe], budget)
+    told_spaces([recipe])
     if engine == "local":
         api.require_device(device)  # a cluster's machines have their own
     start = time.monotonic()
@@ -52,11 +57,15 @@ def fit(
         ready = borrowing(ready, source, engine=engine)
     model = api.fit(ready, recipe, seed=seed, device=device, engine=engine)
     model.save(out)
+    tuning = api.tuning_of(model)
     seconds = time.monotonic() - start
     if json:
         found = {"recipe": recipe, "model": str(out), "seconds": round(seconds, 3)}
-        screen.show_json({**found, "trained_parameters": model.trained_parameters})
+        searched = {} if tuning is None else {"tuning": {"chosen": tuning.chosen, **tuning.as_json()}}
+        screen.show_json({**found, "trained_parameters": model.trained_parameters, **searched})
         return
+    if tuning is not None:
+        screen.show(tuning.sentence)
     screen.show(f"Fitted {recipe} in {screen.duration(seconds)}: {model.trained_parameters:,} trained parameters.")
     screen.show(f"Model: {out}\nNext:  chiasm predict {out} new/cohort.toml --out predictions.csv")
 

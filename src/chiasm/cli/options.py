@@ -28,6 +28,7 @@ Sources = Annotated[
         "--source", metavar="OTHER", help="Borrow from this cohort or model folder, never scored; again for each."
     ),
 ]
+Budget = Annotated[int | None, typer.Option(min=1, help="Settings that a tuned recipe tries at most; default: 20.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what --out holds.")]
 
 NOTES = 3  # of what is unlike training, on the screen
@@ -112,6 +113,15 @@ def show_notes(notes: Sequence[str], where: str = "") -> None:
         screen.hint(f"note: {note}")
     if len(notes) > NOTES:
         screen.hint(f"note: and {len(notes) - NOTES:,} more of this kind{where}")
+
+
+def told_spaces(recipes: Sequence[str]) -> None:
+    """Say of each tuned recipe how many settings are tried, where they are not all that its space has."""
+    from chiasm import api
+
+    for name in recipes:
+        if said := api.drawn_from(name):
+            screen.hint(f"note: {said}")
 
 
 def require_table(out: Path, what: str, force: bool) -> None:

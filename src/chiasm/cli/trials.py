@@ -12,6 +12,7 @@ import typer
 from chiasm import screen
 from chiasm.cli.contrasts import contrast_pairs
 from chiasm.cli.options import (
+    Budget,
     CohortPath,
     Device,
     Engine,
@@ -24,6 +25,7 @@ from chiasm.cli.options import (
     examined,
     prepared,
     told_how_to_go_on,
+    told_spaces,
 )
 from chiasm.cli.subgroups import show_division, show_subgroups, summary_of
 
@@ -116,6 +118,7 @@ def evaluate(
         Path | None, typer.Option(metavar="OTHER", help="Score the two picks on this cohort too, when all is done.")
     ] = None,
     source: Sources = None,
+    budget: Budget = None,
     jobs: Jobs = None,
     engine: Engine = "local",
     device: Device = "cpu",
@@ -129,6 +132,9 @@ def evaluate(
     from chiasm import api
 
     names = None if recipes is None else [name for text in recipes for name in api.split_specs(text)]
+    if names is not None or budget is not None:
+        names = api.with_budget(names or (), budget)
+        told_spaces(names)
     protocol = api.Protocol(
         folds=folds, repeats=repeats, ignore_folds=ignore_folds, by=by, group_duplicates=group_duplicates, margin=margin
     )

@@ -22,7 +22,7 @@ from chiasm.errors import hush_findings
 from chiasm.evaluation.protocol import Split
 from chiasm.evaluation.trial import TrialError
 from chiasm.fitting.sides import reads_of
-from chiasm.protocols import Model, ToldStart, modalities_of
+from chiasm.protocols import Model, ToldStart, ToldTuning, modalities_of
 
 Clock = Callable[[], float]
 
@@ -42,6 +42,7 @@ class Fit:
     `level` is the mean link of its predictions over the training patients who have the modality, to which
     `best-available` relates each patient; only where the recipe reads one modality and the split is an outer one.
     `start` tells how a network began that could begin with a source's weights (`ToldStart`); empty for others.
+    `tuning` tells of the search that picked the recipe's options (`ToldTuning`), as JSON; None without one.
     """
 
     recipe: str
@@ -51,6 +52,7 @@ class Fit:
     trained_parameters: int
     level: tuple[float, ...] | None = None
     start: str = ""
+    tuning: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def run_task(context: Context, task: Task) -> list[Fit]:
             what = f"recipe '{recipe.name}' failed in {task.split.key} with a {type(error).__name__}"
             raise RuntimeError(what) from error
         began = model.start if isinstance(model, ToldStart) else ""
-        fit = Fit(recipe.name, task.split.key, frame, seconds, model.trained_parameters, level, began)
+        searched = model.tuning.as_json() if isinstance(model, ToldTuning) and model.tuning is not None else None
+        fit = Fit(recipe.name, task.split.key, frame, seconds, model.trained_parameters, level, began, searched)
         fits.append(fit)
         if done is not None:
             _write(done, fit)
@@ -172,7 +175,7 @@ def _write(path: Path, fit: Fit) -> None:
     """Write a fit to one parquet file, atomically; seconds, parameters and level are stored in its metadata."""
     table = pa.Table.from_pandas(fit.frame)
     note: dict[str, Any] = {"seconds": fit.seconds, "trained_parameters": fit.trained_parameters, "level": fit.level}
-    note["start"] = fit.start
+    note |= {"start": fit.start, "tuning": fit.tuning}
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"chiasm": json.dumps(note).encode()})
     write_parquet(path, table)
 
@@ -194,7 +197,7 @@ def _read(path: Path, recipe: str, split: str) -> Fit:
     note = json.loads(table.schema.metadata[b"chiasm"])
     level = None if note["level"] is None else tuple(note["level"])
     seconds, parameters, start = float(note["seconds"]), int(note["trained_parameters"]), str(note.get("start", ""))
-    return Fit(recipe, split, table.to_pandas(), seconds, parameters, level, start)
+    return Fit(recipe, split, table.to_pandas(), seconds, parameters, level, start, note.get("tuning"))
 
 
 def said_of(model: Model, cohort: Cohort) -> pd.DataFrame:

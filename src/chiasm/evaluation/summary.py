@@ -41,6 +41,7 @@ from chiasm.fitting.sides import (
 )
 from chiasm.fitting.source_model import SourceModel
 from chiasm.metrics.scores import METRICS, PRIMARY, score
+from chiasm.protocols import DescribesOptions
 from chiasm.targets.stratify import fewest
 
 PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "scipy", "lifelines", "xgboost-cpu")
@@ -311,6 +312,7 @@ def describe_recipe(
                 "seconds": fits[split.key].seconds,
                 "trained_parameters": fits[split.key].trained_parameters,
                 **({"start": start} if (start := fits[split.key].start) else {}),
+                **({"tuning": tuning} if (tuning := fits[split.key].tuning) else {}),
                 **({"labels": int(fewest(fold.outcome.value).astype(bool).sum())} if labels else {}),
             }
         )
@@ -350,6 +352,8 @@ def options_of(recipe: Any) -> dict[str, Any]:
         known = value is None or isinstance(value, bool | int | float | str | np.generic)
         return plain(value) if known else str(value) if isinstance(value, Path) else type(value).__name__
 
+    if isinstance(recipe, DescribesOptions):
+        return {name: told(value) for name, value in recipe.described_options.items()}
     named = [field.name for field in fields(recipe)] if is_dataclass(recipe) else vars(recipe)
     return {name: told(getattr(recipe, name)) for name in named}
 

@@ -17,6 +17,7 @@ from chiasm.cohort import Outcome
 from chiasm.evaluation.estimates import Estimate
 from chiasm.evaluation.intervals import TestFold, one_label, patient_draws, tested_outcome, trial_scores
 from chiasm.evaluation.verdict import Verdict
+from chiasm.fitting.tuning.record import settings_table
 from chiasm.metrics.scores import PRIMARY
 from chiasm.shown import html_page, html_table, interval_cells, text_table, visible
 from chiasm.targets import Target, kind_of
@@ -176,6 +177,22 @@ class Trial:
                 row = {"recipe": recipe, "label": label, "n": n, "positives": positives}
                 rows.append({**row, "mean": found.mean, "low": found.low, "high": found.high})
         return pd.DataFrame(rows, columns=["recipe", "label", "n", "positives", "mean", "low", "high"])
+
+    def tuning(self) -> pd.DataFrame:
+        """Table of every setting that a tuned recipe tried in the training set of each outer fold; empty without one.
+
+        Columns: recipe, repeat, fold, setting (in the order in which they were tried), options, mean (of the primary
+        metric over inner folds), `inner_1` and so on, status ("finished", "stopped" where it was behind, "failed" where
+        its training diverged) and whether it was picked. Scores are of inner folds: no test patient has a part in them.
+        """
+        rows = [
+            {"recipe": row["name"], "repeat": fold["repeat"], "fold": fold["fold"], **setting}
+            for row in self.document["recipes"]
+            for fold in row["folds"]
+            for setting in (settings_table(fold["tuning"]) if "tuning" in fold else ())
+        ]
+        leading = ["recipe", "repeat", "fold", "setting", "options", "mean", "status", "picked"]
+        return pd.DataFrame(rows, columns=None if rows else leading)
 
     @property
     def plot(self) -> Any:

@@ -60,6 +60,21 @@ class Begun(Protocol):
     def begun_from(self) -> Sequence[Named]: ...
 
 
+class Told(Protocol):
+    """Protocol of what tells of itself in a sentence."""
+
+    @property
+    def sentence(self) -> str: ...
+
+
+@runtime_checkable
+class Searched(Protocol):
+    """Protocol of a model whose options may have been picked by a search."""
+
+    @property
+    def tuning(self) -> Told | None: ...
+
+
 class Described(Protocol):
     """Protocol of what a card describes: the public fields of a fitted model."""
 
@@ -102,7 +117,13 @@ def card_of(model: Described) -> str:
         number = f"{len(model.columns[name]):,}" if name in model.columns else "-"
         encoder = _plain(model.encodings[name].encoder) if name in model.encodings else "-"
         lines.append(f"| {_plain(name)} | {_plain(kind)} | {number} | {encoder} |")
-    for told in (start_told(model), text_told(model), *adaptation_told(model), *knowledge_told(model)):
+    for told in (
+        tuning_told(model),
+        start_told(model),
+        text_told(model),
+        *adaptation_told(model),
+        *knowledge_told(model),
+    ):
         lines += ["", told] if told else []
     for name, columns in model.columns.items():
         if len(columns) <= LISTED:
@@ -210,6 +231,14 @@ def knowledge_told(part: Any) -> list[str]:
         "it reads the modalities alone."
         for number in known[:1]
     ]
+
+
+def tuning_told(part: Any) -> str:
+    """Say which options were picked, among how many and by what; "" where none were searched."""
+    if not isinstance(part, Searched) or part.tuning is None:
+        return ""
+    kept = part.tuning.sentence.translate({ord("["): "\x02", ord("]"): "\x03"})
+    return "Tuned: " + _plain(kept).replace("\x02", "\\[").replace("\x03", "\\]")
 
 
 def _plain(value: object) -> str:

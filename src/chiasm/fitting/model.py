@@ -19,6 +19,7 @@ from chiasm.errors import FindingWarning, count
 from chiasm.fitting.card import card_of, start_of
 from chiasm.fitting.expected import Expected, completed, expected_of
 from chiasm.fitting.possible import require_possible
+from chiasm.fitting.tuning.record import Tuning
 from chiasm.fitting.zero_shot import Prompts, asking, classify, prompt_lines, prompted, required_space, retrieve
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor, reads_inputs
@@ -45,6 +46,7 @@ class FittedModel:
         learned_from: how many `patients` the model was trained on, and for survival how many `events` they had.
         patterns: patterns of its modalities that training patients had, as in `clinical+rna`; empty: not known.
         prevalence: share of each class, or label, among the training patients; empty: not known, or without either.
+        tuning: the search on inner folds that picked the recipe's options; None where none was searched.
     """
 
     recipe: str
@@ -58,6 +60,7 @@ class FittedModel:
     learned_from: dict[str, int] = field(default_factory=dict)
     patterns: tuple[str, ...] = ()
     prevalence: dict[str, float] = field(default_factory=dict)
+    tuning: Tuning | None = None
 
     def __post_init__(self) -> None:
         if self.target.get("kind") != self.response.kind:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
 
 from chiasm.artifact.register import unknown_kinds
 from chiasm.cohort import Cohort, Unsupported
@@ -14,7 +14,10 @@ from chiasm.fitting.forms import Form
 from chiasm.fitting.sides import REFERENCES, forms_of, reads_of
 from chiasm.protocols import BringsAgainst, NamesAgainst, NamesForms, Narrows, reads_inputs
 from chiasm.recipes.catalogue import RECIPES, ROWS, others
-from chiasm.specs import name_and_options, read_options
+from chiasm.specs import bracketed, full_name, name_and_options, read_options, require_known
+
+if TYPE_CHECKING:  # what is tuned needs models, and a list of recipes does not
+    from chiasm.fitting.tuning.recipe import Tuned
 
 
 def bring(tree: Any) -> None:
@@ -50,13 +53,62 @@ def recipe_class(name: str) -> Any:
 def make_recipe(text: str) -> Any:
     """Build a recipe from `name` or `name:option=value,option=value`; a leading value needs no key, as in `single:rna`.
 
+    An option with several values, `option=[a;b;c]`, or with a range, `option=[1e-4..1e-2 log]`, makes a recipe that
+    picks one of them on inner folds; `budget`, `inner` and `stops` then say how (`fitting.tuning`).
+
     Raises:
         ValueError: an unknown recipe or option (with the nearest known one), or a value of the wrong type.
     """
     name, options = name_and_options(text)
     cls = recipe_class(name)
     known = {field.name: field.default for field in fields(cls)}
-    return cls(**read_options(options, known, f"recipe '{name}'", ROWS[name].leads if name in ROWS else ""))
+    what, leads = f"recipe '{name}'", ROWS[name].leads if name in ROWS else ""
+    if "[" not in options:
+        return cls(**read_options(options, known, what, leads))
+    options, several = bracketed(options, known, what)
+    if not several:
+        return cls(**read_options(options, known, what, leads))
+    from chiasm.fitting.tuning.recipe import SEARCHED, Tuned, tuned
+    from chiasm.fitting.tuning.space import Listed, read_space
+
+    searched = {own.name: own.default for own in fields(Tuned) if own.name in SEARCHED and own.name not in known}
+    given = read_options(options, {**known, **searched}, what, leads)
+    twice = [option for option in several if option in given]
+    if twice:
+        raise ValueError(f"option '{twice[0]}' of {what} is given twice")
+    space = read_space(several, known, what)
+    first = {axis.option: axis.values[0] for axis in space.axes if isinstance(axis, Listed)}
+    plain = {option: value for option, value in given.items() if option in known}
+    needed = {option: value for option, value in first.items() if known[option] is MISSING}
+    try:
+        base = cls(**plain, **needed)
+    except ValueError:  # what is given stands only with a value that is tuned
+        base = cls(**plain, **first)
+    return tuned(base, space, **{option: value for option, value in given.items() if option not in known})
+
+
+def with_space(recipe: Any, space: Mapping[str, Any], **how: Any) -> Tuned:
+    """Tune a recipe, a name or an object, over the options of `space`; `how` is passed on to `tuned`.
+
+    Raises:
+        ValueError: an unknown option, a space with nothing in it, a value that the recipe refuses.
+    """
+    from chiasm.fitting.tuning.recipe import Tuned, tuned
+    from chiasm.fitting.tuning.space import read_space
+
+    base = named(recipe)
+    if isinstance(base, Tuned):
+        raise ValueError(f"recipe '{base.name}' is tuned already: name the options either in it or in the space")
+    has_options = is_dataclass(base)
+    if not has_options:
+        raise ValueError(f"recipe '{base.name}' is no dataclass, whose fields could be tuned as its options")
+    known, what = {field.name: field.default for field in fields(base)}, f"recipe '{base.name}'"
+    asked = {full_name(option, known): own for option, own in space.items()}
+    for option in asked:
+        require_known(option, known, what)
+    if len(asked) < len(space):
+        raise ValueError(f"the space of {what} names an option twice, by its short name and by its long one")
+    return tuned(base, read_space(asked, known, what), **how)
 
 
 def named(recipe: Any) -> Any:

@@ -25,6 +25,7 @@ from chiasm.report.risk_groups import risk_part
 from chiasm.report.sealed import sealed_part
 from chiasm.report.sites import sites_part
 from chiasm.report.subgroups import subgroups_part
+from chiasm.report.tuning import tuning_part
 from chiasm.report.verdict import verdict_part
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("verdict", "The verdict", lambda trial, best: verdict_part(trial)),
     Section("cohort", "The cohort", lambda trial, best: cohort_part(trial)),
     Section("recipes", "The recipes", lambda trial, best: recipes_part(trial), lambda part: "The recipes side by side"),
+    Section("tuning", "Tuned recipes", lambda trial, best: tuning_part(trial)),
     Section("patterns", "Patterns", patterns_part, lambda part: "Patients by the modalities they have"),
     Section("calibration", "Calibration", calibration_part, lambda part: "Do the predictions come true?"),
     Section(

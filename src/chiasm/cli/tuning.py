@@ -1,0 +1,93 @@
+"""`tune`: the options of one recipe on inner folds of a cohort's patients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chiasm import screen
+from chiasm.cli.options import Budget, CohortPath, Device, Json, Seed, prepared, require_writable, told_how_to_go_on
+
+SHOWN = 20  # settings on the screen; --json has all
+
+
+def tune(
+    cohort: CohortPath,
+    recipe: Annotated[str, typer.Option(help="A name with its options, as in lego-fuse:mode=weave.")],
+    space: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OPTION=...", help="Values a;b;c or a range 1..6, 1e-4..1e-2 log; again for each option."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where scores are kept, so that a stopped search goes on.")] = None,
+    budget: Budget = None,
+    inner: Annotated[int, typer.Option(min=2, help="Inner folds.")] = 3,
+    tune_seconds: Annotated[
+        float | None, typer.Option(min=0, help="Stop then, without a pick; the same command goes on from --out.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Search the options of one recipe.
+
+    On inner folds of every patient whose outcome is known. What tuning is worth, evaluate says of the same recipe.
+    """
+    from chiasm import api
+
+    asked: dict[str, str] = {}
+    for text in space or ():
+        option, equals, values = text.partition("=")
+        if not equals:
+            raise ValueError(f"--space {text} has no values: write {text}=a;b, or {text}=low..high")
+        if option in asked:
+            raise ValueError(f"--space names the option '{option}' twice: give all its values at once")
+        asked[option] = values
+    api.require_device(device)
+    if out is not None:
+        require_writable(out)
+    made = api.searched(recipe, asked, budget=budget, inner=inner)
+    told = api.drawn_from(made.name)
+    if told:
+        screen.hint(f"note: {told}")
+    ready = prepared(cohort, [made.name])
+    advice = "nothing is kept: name a folder by --out" if out is None else "the same command goes on"
+    with screen.Progressing("settings") as progress, told_how_to_go_on(advice):
+        try:
+            found = api.tune(
+                made, {}, ready, seed=seed, device=device, out=out, seconds=tune_seconds, progress=progress
+            )
+        except api.Paused as paused:
+            screen.hint(f"stopped: {paused}")
+            raise typer.Exit(3) from None
+    if json:
+        screen.show_json({"recipe": found.recipe, "chosen": found.chosen, **found.as_json()})
+        return
+    table = found.table().sort_values(["picked", "mean"], ascending=False, kind="stable")
+    folds = [name for name in table.columns if name.startswith("inner_")]
+    rows = [
+        [
+            row["options"],
+            *(_number(row[name]) for name in ("mean", *folds)),
+            "picked" if row["picked"] else row["status"],
+        ]
+        for row in table.head(SHOWN).to_dict("records")
+    ]
+    heads = [found.metric, *(f"fold {number}" for number in range(1, len(folds) + 1))]
+    screen.show_table(["setting", *heads, ""], rows, right=heads)
+    if len(table) > SHOWN:
+        screen.show(f"and {len(table) - SHOWN:,} more, which --json has")
+    screen.show(f"\n{found.sentence} It is the best of several, which flatters it.")
+    screen.show(f"Fit:    chiasm fit {cohort} --recipe '{found.chosen}' --out model")
+    screen.show(f"Judge:  chiasm evaluate {cohort} --recipes '{found.recipe}' --out run")
+
+
+def ended(row: Mapping[str, Any]) -> str:
+    """How a setting ended."""
+    return "picked" if row["picked"] else str(row["status"])
+
+
+def _number(value: float) -> str:
+    return "-" if value != value else f"{value:.3f}"

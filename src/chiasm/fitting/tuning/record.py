@@ -1,0 +1,152 @@
+"""What a search tried and what it picked, as a model and a trial keep it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.artifact import storable
+from chiasm.errors import count
+
+FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
+ALIKE = 1e-12
+"""Scores that differ by less are equal: the first of them is picked."""
+
+
+@storable("tried-setting")
+@dataclass(frozen=True)
+class Tried:
+    """One setting: its options, its score on each inner fold that it was fitted for, and how that ended.
+
+    Args:
+        options: option to value.
+        scores: the primary metric on each inner fold in turn; None where it cannot be estimated.
+        status: "finished" on all inner folds; "stopped" where it was behind; "failed" where its training diverged.
+    """
+
+    options: dict[str, Any]
+    scores: tuple[float | None, ...]
+    status: str
+
+    @property
+    def mean(self) -> float:
+        """Mean of the scores; NaN without any."""
+        known = [score for score in self.scores if score is not None]
+        return float(np.mean(known)) if known else math.nan
+
+
+@storable("tuning")
+@dataclass(frozen=True)
+class Tuning:
+    """A search on inner folds of the training patients.
+
+    Args:
+        recipe: name of the recipe with its space.
+        metric: the primary metric of the target; higher is better.
+        folds: number of inner folds.
+        tried: the settings in the order in which they were tried.
+        picked: position of the picked one.
+        possible: number of settings in the space; None where a range has no end of them.
+        chosen: name of the recipe with the picked setting.
+    """
+
+    recipe: str
+    metric: str
+    folds: int
+    tried: tuple[Tried, ...]
+    picked: int
+    possible: int | None = None
+    chosen: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.picked < len(self.tried):
+            raise ValueError("the picked setting is one of those that were tried")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The picked options."""
+        return self.tried[self.picked].options
+
+    @property
+    def sentence(self) -> str:
+        """What was picked, among how many, and by what."""
+        said = told_options(self.options)
+        if len(self.tried) == 1:
+            return f"{said} is the only setting of '{self.recipe}', and nothing was searched."
+        drawn = "" if self.possible is None or self.possible == len(self.tried) else f", drawn from {self.possible:,},"
+        ended = [f"{n} {word}" for word in (STOPPED, FAILED) if (n := sum(own.status == word for own in self.tried))]
+        rest = f" ({' and '.join(ended)} before the last inner fold)" if ended else ""
+        mean = self.tried[self.picked].mean
+        score = "not estimable, so that the first was taken" if math.isnan(mean) else f"{mean:.3f}"
+        return (
+            f"{said} was picked among {count(len(self.tried), 'setting')}{drawn} of '{self.recipe}'{rest}: mean "
+            f"{self.metric} on {count(self.folds, 'inner fold')} of its training patients {score}."
+        )
+
+    def table(self) -> pd.DataFrame:
+        """Table of the settings: number, options, mean score, the score on each inner fold, status, and the pick.
+
+        A score is NaN where a setting was not fitted for the inner fold, or cannot be estimated there.
+        """
+        return pd.DataFrame(settings_table(self.as_json()))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `trial.json` holds it, for the fold of a recipe."""
+        tried = [{"options": own.options, "scores": list(own.scores), "status": own.status} for own in self.tried]
+        return {
+            "metric": self.metric, "folds": self.folds, "possible": self.possible, "picked": self.picked,
+            "settings": tried,
+        }  # fmt: skip
+
+
+def settings_table(search: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each setting of a search as JSON: `setting, options, mean, inner_1, ..., status, picked`.
+
+    The mean is NaN unless the setting finished: means over other inner folds do not compare.
+    """
+    rows = []
+    for number, own in enumerate(search["settings"]):
+        known = [score for score in own["scores"] if score is not None]
+        scores = [*(math.nan if score is None else score for score in own["scores"])]
+        scores += [math.nan] * (search["folds"] - len(scores))
+        rows.append(
+            {
+                "setting": number,
+                "options": told_options(own["options"]),
+                "mean": float(np.mean(known)) if known and own["status"] == FINISHED else math.nan,
+                **{f"inner_{fold}": score for fold, score in enumerate(scores, start=1)},
+                "status": own["status"],
+                "picked": number == search["picked"],
+            }
+        )
+    return rows
+
+
+def told_options(options: Mapping[str, Any]) -> str:
+    """Write options as in the name of a recipe."""
+    return ", ".join(f"{option}={value}" for option, value in options.items())
+
+
+def pick(tried: Sequence[Tried]) -> int:
+    """Return the position of the setting with the best mean among those that finished; of equal ones the first.
+
+    Where none has a mean, the first that did not fail is picked.
+
+    Raises:
+        ArithmeticError: each failed.
+    """
+    best, at = -math.inf, -1
+    for number, own in enumerate(tried):
+        if own.status == FINISHED and own.mean > best + ALIKE:
+            best, at = own.mean, number
+    if at >= 0:
+        return at
+    sound = [number for number, own in enumerate(tried) if own.status != FAILED]
+    if not sound:
+        raise ArithmeticError(f"each of the {count(len(tried), 'setting')} that were tried diverged: try smaller rates")
+    return sound[0]

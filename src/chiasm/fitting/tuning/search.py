@@ -1,0 +1,163 @@
+"""The search of a setting on inner folds of the training patients; settings that fall behind are stopped.
+
+The inner folds are the rungs. Settings come one after another; after each inner fold but the last a setting is stopped
+if its mean so far lies below the median of the means that the settings which finished had on the same folds, once four
+have finished (the median stopping rule: Golovin et al., Google Vizier, KDD 2017, section 3.2.2). So lists of up to four
+are fitted whole. A setting that was stopped is never picked, and the record says which were.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chiasm.artifact import write_text
+from chiasm.cohort import Cohort, Unsupported, class_names
+from chiasm.errors import hush_findings
+from chiasm.fitting.possible import ImpossiblePrediction
+from chiasm.fitting.tuning.draws import Draws
+from chiasm.fitting.tuning.record import FAILED, FINISHED, STOPPED, Tried
+from chiasm.fitting.tuning.space import Values
+from chiasm.fitting.unimodal import inner_folds
+from chiasm.metrics.scores import PRIMARY, score
+
+FULL = 4  # settings that finish before any is stopped
+STATE = "tuning.json"
+DIVERGED = (ArithmeticError, ImpossiblePrediction)
+Told = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One inner fold: the patients to fit on and those to score."""
+
+    train: Cohort
+    test: Cohort
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search is made with.
+
+    Args:
+        make: a setting to the recipe with it.
+        rungs: the inner folds, in the order in which settings are fitted for them.
+        seed: seed of the fits, the same for every setting of a fold.
+        folder: where scores and checkpoints are kept, so that a search that was stopped goes on; None keeps nothing.
+        identity: what the scores depend on; scores kept of another search are not used.
+        stops: False fits each setting for every inner fold.
+    """
+
+    make: Callable[[Values], Any]
+    rungs: Sequence[Rung]
+    seed: int
+    device: str
+    folder: Path | None
+    identity: str
+    stops: bool = True
+
+    def run(self, draws: Draws, told: Told = lambda done, everything: None, everything: int = 0) -> list[Tried]:
+        """Try setting after setting; `told` is called with (tried, all) after each."""
+        kept, tried = _Kept(self.folder, self.identity), list[Tried]()
+        while (values := draws.ask()) is not None:
+            own = next((one for one in tried if one.options == values), None)
+            if own is None:
+                own = self._tried(values, len(tried), tried, kept)
+                tried.append(own)
+            draws.tell(own)
+            told(len(tried), everything)
+        return tried
+
+    def _tried(self, values: Values, number: int, before: Sequence[Tried], kept: _Kept) -> Tried:
+        scores: list[float | None] = []
+        for fold, rung in enumerate(self.rungs):
+            try:
+                found = kept.of(number, fold)
+                if found is None:
+                    found = self._score(values, rung, number, fold)
+                    kept.keep(number, found)
+            except DIVERGED:
+                kept.keep(number, FAILED)
+                found = FAILED
+            if found == FAILED:
+                return Tried(values, tuple(scores), FAILED)
+            scores.append(None if isinstance(found, str) else found)
+            if self.stops and fold + 1 < len(self.rungs) and behind(scores, before):
+                return Tried(values, tuple(scores), STOPPED)
+        return Tried(values, tuple(scores), FINISHED)
+
+    def _score(self, values: Values, rung: Rung, number: int, fold: int) -> float | str:
+        place = None if self.folder is None else self.folder / f"{number}-{fold}"
+        seed = (self.seed * 1_000_003 + zlib.crc32(f"tuning-{fold}".encode())) % 2**31
+        model = self.make(values).fit(rung.train, seed=seed, checkpoint=place, device=self.device)
+        with warnings.catch_warnings():
+            hush_findings()
+            frame = model.predict(rung.test.with_target(None, None)).loc[list(rung.test.ids)]
+        target, outcome = rung.test.target, rung.test.outcome
+        assert target is not None and outcome is not None  # `rungs_of` kept patients of known outcome
+        primary = PRIMARY[target.kind]
+        value = float(
+            score(target.kind, frame, outcome, class_names(target), metrics=[primary], min_events=1)[primary][0]
+        )
+        if place is not None:
+            shutil.rmtree(place, ignore_errors=True)
+        return value if np.isfinite(value) else UNKNOWN
+
+
+UNKNOWN = "not estimable"
+
+
+class _Kept:
+    """Scores of a search on disk: for each setting its score on each inner fold, `UNKNOWN` or `FAILED`."""
+
+    def __init__(self, folder: Path | None, identity: str) -> None:
+        """Read what a search of the same identity left in the folder."""
+        self.file, self.identity = None if folder is None else folder / STATE, identity
+        self.scores: list[list[float | str]] = []
+        if self.file is not None and self.file.is_file():
+            stored = json.loads(self.file.read_text(encoding="utf-8"))
+            self.scores = stored["scores"] if stored["identity"] == identity else []
+
+    def of(self, number: int, fold: int) -> float | str | None:
+        """Return what is known of a setting on an inner fold; None: nothing."""
+        known = self.scores[number] if number < len(self.scores) else []
+        return known[fold] if fold < len(known) else None
+
+    def keep(self, number: int, found: float | str) -> None:
+        """Keep the next score of a setting."""
+        if self.file is None:
+            return
+        self.scores += [[] for _ in range(number + 1 - len(self.scores))]
+        self.scores[number].append(found)
+        write_text(self.file, json.dumps({"identity": self.identity, "scores": self.scores}))
+
+
+def behind(scores: Sequence[float | None], before: Sequence[Tried]) -> bool:
+    """True if the mean of these first scores lies below the median of what the finished settings had on those folds."""
+    rivals = [Tried({}, own.scores[: len(scores)], STOPPED).mean for own in before if own.status == FINISHED]
+    mean = Tried({}, tuple(scores), STOPPED).mean
+    known = [rival for rival in rivals if not np.isnan(rival)]
+    return len(known) >= FULL and not np.isnan(mean) and mean < float(np.median(known))
+
+
+def rungs_of(cohort: Cohort, seed: int, folds: int) -> tuple[Rung, ...]:
+    """Draw inner folds of the patients with a known outcome and a modality, stratified, groups on one side.
+
+    Raises:
+        Unsupported: the cohort has no target.
+        CohortError: too few events or members of a class for two folds.
+    """
+    if cohort.target is None or cohort.outcome is None:
+        raise Unsupported("tuning needs a target: name one in [target], or give target=... to cohort_from_frames")
+    usable = cohort.outcome.known & cohort.present.any(1)
+    known = cohort if usable.all() else cohort.subset(usable)
+    ids = inner_folds(known, seed, folds)
+    return tuple(Rung(known.subset(ids != fold), known.subset(ids == fold)) for fold in np.unique(ids))
