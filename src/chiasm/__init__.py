@@ -56,6 +56,8 @@ _PUBLIC = {
     "tune": "chiasm.api",
     "tuned": "chiasm.api",
     "validate": "chiasm.api",
+    "write_guidelines": "chiasm.api",
+    "write_methods": "chiasm.api",
     "write_supplement": "chiasm.api",
 }
 
@@ -89,6 +91,8 @@ if TYPE_CHECKING:
         tune,
         tuned,
         validate,
+        write_guidelines,
+        write_methods,
         write_supplement,
     )
     from chiasm.artifact import ArtifactError

@@ -69,7 +69,13 @@ def test_evaluate_shows_table_verdict_report_and_time(run: Run, two_tables: Coho
     resumed = run("evaluate", two_tables.manifest, *RECIPES, "--out", tmp_path / "run", *QUICK, "--resume", "--json")
     assert json.loads(resumed.out) == json.loads((tmp_path / "run" / "trial.json").read_text())
     page = tmp_path / "elsewhere.html"
-    assert run("report", tmp_path / "run", "--out", page).code == 0 and page.is_file()
+    wanted = ["--methods", tmp_path / "m.md", "--supplement", tmp_path / "s.xlsx"]
+    written = run("report", tmp_path / "run", "--out", page, *wanted)
+    assert written.code == 0 and page.is_file(), written.err
+    said_first = [line.split(":")[0] for line in written.out.splitlines()]
+    assert said_first == ["Report", "Guidelines", "Methods", "Supplement"]
+    assert all((tmp_path / name).is_file() for name in ("m.md", "m.bib", "s.xlsx", page.parent / "reporting.md"))
+    assert (tmp_path / "run" / "reporting.md").is_file()
 
 
 def test_not_estimable_is_said_in_words() -> None:

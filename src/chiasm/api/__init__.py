@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chiasm.api.external import validate
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
-    from chiasm.api.reporting import write_supplement
+    from chiasm.api.reporting import write_guidelines, write_methods, write_supplement
     from chiasm.api.retrieval import score_similar, similar
     from chiasm.api.scikit import from_sklearn
     from chiasm.api.sealing import open_seal, seal
@@ -107,6 +107,8 @@ _PLACES = {
     "opened_sources": "chiasm.api.sources",
     "with_sources": "chiasm.api.sources",
     "Validation": "chiasm.evaluation.validation",
+    "write_guidelines": "chiasm.api.reporting",
+    "write_methods": "chiasm.api.reporting",
     "write_predictions": "chiasm.api.models",
     "write_supplement": "chiasm.api.reporting",
     "load_trial": "chiasm.api.trials",
@@ -227,6 +229,8 @@ __all__ = [
     "with_budget",
     "with_sources",
     "without_unseen",
+    "write_guidelines",
+    "write_methods",
     "write_predictions",
     "write_supplement",
 ]

@@ -27,3 +27,46 @@ def write_supplement(trial: Trial, path: Path | str) -> Path:
     if file.suffix.lower() != ".xlsx":
         raise ValueError(f"'{file.name}' must end in .xlsx: the supplement is a spreadsheet")
     return written(trial, file)
+
+
+def write_methods(trial: Trial, path: Path | str) -> tuple[Path, Path]:
+    """Write the methods of a paper in plain paragraphs, every figure from the trial, and their references as BibTeX.
+
+    Args:
+        trial: finished, from `evaluate` or `load_trial`.
+        path: the Markdown file, in which `[@key]` cites as pandoc does; the references stand beside it under the same
+            name, in `.bib`. Both are written whole or not at all, and replace older ones.
+
+    Returns:
+        Both files.
+
+    Raises:
+        ValueError: the name does not end in `.md`.
+    """
+    from chiasm.report.methods import write_methods as written
+
+    return written(trial, _markdown(path, "the methods are"))
+
+
+def write_guidelines(trial: Trial, path: Path | str) -> Path:
+    """Write every item of TRIPOD+AI and the domains of PROBAST+AI, filled in as far as the trial knows them.
+
+    What a trial cannot know is marked NEEDS INPUT, with what to write.
+
+    Args:
+        trial: finished, from `evaluate` or `load_trial`.
+        path: the Markdown file; it is written whole or not at all, and replaces an older one.
+
+    Raises:
+        ValueError: the name does not end in `.md`.
+    """
+    from chiasm.report.guideline_file import write_guidelines as written
+
+    return written(trial, _markdown(path, "the guidelines are"))
+
+
+def _markdown(path: Path | str, what: str) -> Path:
+    file = Path(path)
+    if file.suffix.lower() != ".md":
+        raise ValueError(f"'{file.name}' must end in .md: {what} written in Markdown")
+    return file

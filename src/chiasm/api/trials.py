@@ -9,6 +9,7 @@ from typing import Any
 
 from chiasm.api.encoding import engine_of, prepare
 from chiasm.api.external_trial import add_external, require_comparable
+from chiasm.api.reporting import write_guidelines
 from chiasm.api.sources import Source, lent, opened_sources, with_sources
 from chiasm.cohort import Problem
 from chiasm.cohort.opened import Given, as_cohort
@@ -49,7 +50,8 @@ def evaluate(
             takes every modality alone and every recipe that supports the cohort.
         protocol: folds, repeats, margin; the folds that the cohort prescribes unless it says otherwise.
         seed: seed of the splits, the fits and the bootstrap.
-        out: the run folder: `trial.json`, `predictions.parquet`, `outcomes.parquet`, `report.html`, `log.jsonl`.
+        out: the run folder: `trial.json`, `predictions.parquet`, `outcomes.parquet`, `report.html`, `reporting.md`,
+            `log.jsonl`.
         resume: continue the trial in `out`.
         jobs: number of processes; None takes the available cores, but one where processes cannot be forked (macOS,
             Windows), since a script without a `__main__` guard would be run again in each.
@@ -115,10 +117,12 @@ def evaluate(
         )
     trial = Trial(trial.document, trial.predictions, trial.outcomes, _report, _plots)
     if folder is not None and not (folder / "report.html").exists():
+        write_guidelines(trial, folder / "reporting.md")
         trial.report(folder / "report.html")
     if other is not None:
         trial = add_external(trial, used, other, [*chosen, *forms], seed=seed, device=device, out=folder)
         if folder is not None:  # also where a run was stopped after the scores and before the page
+            write_guidelines(trial, folder / "reporting.md")
             trial.report(folder / "report.html")
     return trial
 

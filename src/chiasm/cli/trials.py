@@ -35,7 +35,15 @@ if TYPE_CHECKING:
 REPEATS = "Default: 5 up to 500 patients without files to encode, else 1; 1 where folds are given."
 DEMO_TIME = "about a minute and a half on two cores"
 DEMO_TIME_FULL = "five times as long as one repeat"
-RUN_FILES = {"trial.json", "predictions.parquet", "outcomes.parquet", "report.html", "log.jsonl", ".work"}
+RUN_FILES = {
+    "trial.json",
+    "predictions.parquet",
+    "outcomes.parquet",
+    "report.html",
+    "reporting.md",
+    "log.jsonl",
+    ".work",
+}
 COLUMNS_SHOWN = 6  # names of columns of each kind on the screen; --json has all
 PLURAL = {"category": "categories"}
 
@@ -171,6 +179,10 @@ def report(
     figures: Annotated[
         str | None, typer.Option(metavar="svg,pdf,png", help="Write each picture into figures/ beside the page too.")
     ] = None,
+    methods: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.md", help="Write the methods of a paper too, and their references as .bib."),
+    ] = None,
     supplement: Annotated[
         Path | None, typer.Option(metavar="FILE.xlsx", help="Write every table of the page as a spreadsheet too.")
     ] = None,
@@ -190,6 +202,9 @@ def report(
     screen.show(f"Report: {trial.report(page)}")
     if drawn:
         screen.show(f"Figures: {', '.join(file.name for file in drawn)} in {page.parent / 'figures'}")
+    screen.show(f"Guidelines: {api.write_guidelines(trial, page.parent / 'reporting.md')}")
+    if methods is not None:
+        screen.show(f"Methods: {' and '.join(map(str, api.write_methods(trial, methods)))}")
     if supplement is not None:
         screen.show(f"Supplement: {api.write_supplement(trial, supplement)}")
 

@@ -323,6 +323,7 @@ def describe_recipe(
             "family": recipe.family,
             "options": options_of(recipe),
             "paper": str(recipe.paper),
+            **({"link": link} if (link := getattr(recipe.paper, "link", "")) else {}),
             "metric": primary,
             "mean": own.mean,
             "low": own.low,

@@ -1,17 +1,18 @@
-"""Checklists of TRIPOD+AI and the domains of PROBAST+AI: what this page answers, and what only the authors can.
+"""Checklist of TRIPOD+AI, beside the domains of PROBAST+AI: what this page answers, and what only the authors can.
 
-Items are named by number and topic; their full wording is in the papers (Collins et al., BMJ 2024, e078378; Moons et
-al., BMJ 2025, e082505). What the trial does not know is marked NEEDS INPUT.
+Items are named by number and topic; their full wording is in the paper (Collins et al., BMJ 2024, e078378). What the
+trial does not know is marked NEEDS INPUT.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from chiasm.evaluation import Trial
-from chiasm.metrics.scores import METRICS
+from chiasm.report.items import Item
 from chiasm.report.kinds import page_of
+from chiasm.report.measures import labels_of
+from chiasm.report.probast import probast_items
 from chiasm.report.wording import count, listing
 
 MISSING_DATA = (
@@ -19,19 +20,6 @@ MISSING_DATA = (
     "must fill in does so from training patients."
 )
 MODEL = "Recipes and trained parameters (§recipes); chiasm.fit makes the model."
-
-
-@dataclass(frozen=True)
-class Item:
-    """One checklist item: what the page says, and in `open` what is left to the authors, "" if nothing is.
-
-    `§anchor` in `said` is the section of the page with that anchor.
-    """
-
-    number: str
-    topic: str
-    said: str
-    open: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,8 +39,7 @@ def tripod_items(trial: Trial) -> list[Item]:
     """List the 27 items of TRIPOD+AI, with their parts."""
     cohort, protocol = trial.document["cohort"], trial.document["protocol"]
     target = cohort["target"]
-    at_each = (re.sub(r" at the \w+ horizon$", " at each horizon", metric.label) for metric in METRICS[trial.kind])
-    metrics = listing(list(dict.fromkeys(at_each)))
+    metrics = listing(labels_of(trial.kind))
     events = f", {target['events']:,} events" if "events" in target else ""
     names = listing([str(column) for column in target["columns"]])
     size = f"{cohort['patients']:,} patients{events}"
@@ -60,8 +47,8 @@ def tripod_items(trial: Trial) -> list[Item]:
     sites = "" if cohort["sites"] is None else count(cohort["sites"], "site") + "."
     by_site = protocol["by"] == "site"
     return [
-        Item("1", "title", "", "title"),
-        Item("2", "abstract", "", "abstract"),
+        Item("1", "title", "", "that a prediction model is developed and evaluated, of which outcome, in whom"),
+        Item("2", "abstract", "", "the abstract, along the list of the paper for abstracts"),
         Item("3a", "background: clinical context", "", "diagnostic or prognostic setting, existing models"),
         Item("3b", "background: intended use", "", "target population, place in care, users"),
         Item("3c", "background: inequalities", "", "known health inequalities"),
@@ -147,7 +134,7 @@ def tripod_items(trial: Trial) -> list[Item]:
         Item(
             "20a",
             "participants: flow",
-            "Patients, left out, outcome and follow-up (§cohort).",
+            "From the table into the folds, by outcome and follow-up, with a picture (§cohort).",
             "flow before the cohort was made",
         ),
         Item(
@@ -173,36 +160,4 @@ def tripod_items(trial: Trial) -> list[Item]:
         ),
         Item("27b", "use: interaction and expertise", "", "who handles input and output"),
         Item("27c", "use: next steps", "", "further research, generalisability"),
-    ]
-
-
-def probast_items(trial: Trial) -> list[Item]:
-    """List the four domains of PROBAST+AI with what a reader needs for the judgement, which is the reader's own."""
-    cohort, protocol = trial.document["cohort"], trial.document["protocol"]
-    given = "given" if protocol["given_folds"] else "drawn"
-    analysis = (
-        f"Sizes (§cohort), {given} folds, leakage, selection, intervals (§checks), discrimination (§recipes), "
-        "calibration (§calibration)."
-    )
-    return [
-        Item(
-            "1",
-            "participants and data sources",
-            f"{cohort['patients']:,} patients kept, {cohort['excluded']:,} left out (§cohort).",
-            "source of the data, eligibility, applicability",
-        ),
-        Item(
-            "2",
-            "predictors",
-            f"{count(len(cohort['modalities']), 'modality', 'modalities')} (§cohort); no outcome is given to predict "
-            "(§checks).",
-            "how and when measured, availability at the time of use, applicability",
-        ),
-        Item(
-            "3",
-            "outcome",
-            f"Read from {listing([str(name) for name in cohort['target']['columns']])} (§cohort).",
-            "definition, timing, blinding, applicability",
-        ),
-        Item("4", "analysis", analysis, "whether the sample size was reasonable"),
     ]

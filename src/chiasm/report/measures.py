@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,12 @@ def calibration_table(trial: Trial, rows: Sequence[Mapping[str, Any]], closely: 
     columns = [metric for metric in metrics if metric.id.endswith("_t2")]
     labels = [metric.label.removesuffix(_OF_PLACE.format("second")) for metric in columns]
     return MeasureTable(list(zip(labels, map(better, columns), strict=True)), found)
+
+
+def labels_of(kind: str) -> list[str]:
+    """Name the metrics of a kind of target, those at several horizons once."""
+    at_each = (re.sub(r" at the \w+ horizon$", " at each horizon", metric.label) for metric in METRICS[kind])
+    return list(dict.fromkeys(at_each))
 
 
 def of_table(kind: str, name: str) -> list[Metric]:
