@@ -35,6 +35,7 @@ EXTRAS = {
     "adapters": ("peft", "optuna"),
     "tuning": ("optuna",),
     "transport": ("POT",),
+    "explain": ("captum",),
     "store": ("lancedb",),
     "scale": ("ray",),
     "federated": ("flwr",),

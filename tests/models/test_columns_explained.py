@@ -214,8 +214,8 @@ def test_the_table_lists_what_a_model_of_nothing_would_say(late: Model, cohort: 
     assert set(found.checks["check"]) == {"halves", "nothing"}
     halves = found.checks.query("check == 'halves'")
     assert (halves["low"] <= halves["correlation"]).all() and (halves["correlation"] > 0.5).all()
-    again = chiasm.explain_columns(late, cohort, permutations=2)
-    pd.testing.assert_frame_equal(found.table, again.table)
+    again = chiasm.explain_columns(late, cohort, permutations=2, checks=False)
+    pd.testing.assert_frame_equal(found.table.drop(columns="nothing"), again.table.drop(columns="nothing"))
 
 
 def test_sets_and_names_that_there_are_not(late: Model, cohort: Cohort, tmp_path: Path) -> None:

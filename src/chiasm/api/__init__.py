@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from chiasm.api.collecting import Advice, collect
     from chiasm.api.encoding import encode, encode_for, prepare
     from chiasm.api.estimators import ChiasmClassifier, ChiasmRegressor, ChiasmSurvival
-    from chiasm.api.explaining import ColumnExplanation, Explanation, explain, explain_columns
+    from chiasm.api.explaining import (
+        ColumnExplanation,
+        Explanation,
+        TokenExplanation,
+        explain,
+        explain_columns,
+        explain_tokens,
+    )
     from chiasm.api.external import validate
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
@@ -75,6 +82,7 @@ _PLACES = {
     "Problem": "chiasm.cohort",
     "Protocol": "chiasm.evaluation",
     "Pruned": "chiasm.encoding.prune",
+    "TokenExplanation": "chiasm.api.explaining",
     "TokenStore": "chiasm.store",
     "Trial": "chiasm.evaluation",
     "TrialError": "chiasm.evaluation",
@@ -93,6 +101,7 @@ _PLACES = {
     "examine": "chiasm.encoding.checking",
     "explain": "chiasm.api.explaining",
     "explain_columns": "chiasm.api.explaining",
+    "explain_tokens": "chiasm.api.explaining",
     "federation_client": "chiasm.federated.public",
     "federation_server": "chiasm.federated.public",
     "fit": "chiasm.api.models",
@@ -164,6 +173,7 @@ __all__ = [
     "Protocol",
     "Pruned",
     "Stress",
+    "TokenExplanation",
     "TokenStore",
     "Trial",
     "TrialError",
@@ -184,6 +194,7 @@ __all__ = [
     "examine",
     "explain",
     "explain_columns",
+    "explain_tokens",
     "federation_client",
     "federation_server",
     "few_told",

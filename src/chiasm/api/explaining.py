@@ -13,6 +13,7 @@ import pandas as pd
 
 from chiasm.api.encoding import encode_for
 from chiasm.api.external import read_by, told_by
+from chiasm.api.token_pictures import draw_tokens
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.encode import Encoded
@@ -20,6 +21,7 @@ from chiasm.errors import FindingWarning
 from chiasm.models.explain.column_explanation import Asked, answers_of, columns_explained
 from chiasm.models.explain.column_table import shown_first
 from chiasm.models.explain.shares import mean_shares, modality_shares
+from chiasm.models.explain.token_explanation import tokens_explained
 from chiasm.protocols import Model
 
 
@@ -147,6 +149,79 @@ def explain_columns(
         table, told, said = columns_explained(model, known, whole, asked, progress)
     answers = tuple(answers_of(model, whole))
     return ColumnExplanation(table, told, answers, tuple(said), tuple(found.problems), tuple(notes), left_out)
+
+
+@dataclass(frozen=True, repr=False)
+class TokenExplanation:
+    """What each token of each patient brings to a network's link.
+
+    Attributes:
+        table: one row a patient, output, modality and token: `patient, output, modality, token, name, hours, share,
+            rank`, the tokens of a modality counted from 1, `rank` among all of a patient.
+        summary: one row an output, modality and named token, with mean share, mean absolute share and its 95 % interval
+            of drawing patients; of a bag the sum of its tokens, and its foremost one.
+        checks: how the order of tokens agrees between halves of the patients, and is that of random weights.
+        said: what a reader is to know, in sentences.
+        drawn: pictures that were written.
+        problems: what could not be read and counts as absent.
+        notes: what the model warned of.
+        left_out: number of patients who have no modality that the model reads.
+    """
+
+    table: pd.DataFrame
+    summary: pd.DataFrame
+    checks: pd.DataFrame
+    said: tuple[str, ...]
+    drawn: tuple[Path, ...]
+    problems: tuple[Any, ...]
+    notes: tuple[str, ...]
+    left_out: int
+
+    def __repr__(self) -> str:
+        return f"TokenExplanation of {self.table['patient'].nunique():,} patients"
+
+
+def explain_tokens(
+    model: Model,
+    cohort: Given,
+    *,
+    baseline: str = "mean",
+    steps: int = 32,
+    checks: bool = True,
+    draw: Path | str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    seed: int = 0,
+) -> TokenExplanation:
+    """Split each patient's link among tokens, by integrated gradients of a network: `chiasm.models.explain.gradients`.
+
+    Args:
+        model: a fitted model that is one network.
+        cohort: patients, whose outcome is not read; or the path of a manifest, which is encoded first.
+        baseline: "mean", the mean token of these patients, or "zero".
+        steps: points on the way from the baseline to a patient.
+        checks: also ask a network of random weights.
+        draw: a folder for pictures of the first patients who have an image, a volume, a slide or a bag with `coords`.
+        progress: called with (what, finished, all).
+        seed: of random weights, halves and draws.
+
+    Raises:
+        Unsupported: the model is not one network, nobody has what it reads, or captum is missing.
+        ValueError: there is no such baseline, or fewer than two steps.
+    """
+    opened = as_cohort(cohort)
+    known, _, found, left_out = _read(model, opened, progress)
+    _, notes = told_by(model, known)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FindingWarning)
+        table, summary, told, said = tokens_explained(
+            model, known, baseline=baseline, steps=steps, checks=checks, seed=seed, progress=progress
+        )
+    drawn: list[Path] = []
+    if draw is not None:
+        drawn, more = draw_tokens(table, opened, known, Path(draw))
+        said += more
+    problems = tuple(found.problems)
+    return TokenExplanation(table, summary, told, tuple(said), tuple(drawn), problems, tuple(notes), left_out)
 
 
 def _read(

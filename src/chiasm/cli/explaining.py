@@ -1,4 +1,4 @@
-"""`explain`: what modalities, and columns within them, bring to a model's predictions."""
+"""`explain`: what modalities, and the columns and tokens within them, bring to a model's predictions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from chiasm.cli.options import CohortPath, Force, Json, Seed, require_table, sho
 if TYPE_CHECKING:
     from chiasm.api import Cohort, ColumnExplanation, Model
 
+CHECKED = {"halves": "two halves of the patients", "nothing": "a model of nothing"}
 SHOWN, FEW_SHOWN = 10, 5  # columns, or sets, of a modality and way
 
 
@@ -35,23 +36,33 @@ def explain(
     ] = None,
     most: Annotated[int, typer.Option(min=1, help="Columns up to which all are shuffled.")] = 64,
     permutations: Annotated[int, typer.Option(min=2, help="Shuffles of each.")] = 5,
+    tokens: Annotated[
+        Path | None, typer.Option(help="tokens.parquet or tokens.csv: what each token brings to a network's link.")
+    ] = None,
+    draw: Annotated[Path | None, typer.Option(help="A folder for pictures of tokens, patches and tiles.")] = None,
+    steps: Annotated[int, typer.Option(min=2, help="Points of an integrated gradient.")] = 32,
     checks: Annotated[bool, typer.Option(help="Also explain a model of nothing, to compare.")] = True,
     seed: Seed = 0,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """What modalities, and columns within them, bring to the predictions.
+    """What modalities, and the columns and tokens within them, bring to the predictions.
 
     Of modalities exact Shapley values: one is taken away as if the patient never had it. Of columns what changes where
-    they are shuffled among patients of the same modalities, and the coefficients of a linear model.
+    they are shuffled among patients of the same modalities, and the coefficients of a linear model. Of the tokens of a
+    network, patches and tiles among them, integrated gradients.
     """
     from chiasm import api
 
-    if out is None and columns is None:
-        raise ValueError("nothing is asked for: name --out for the modalities, or --columns for the columns")
+    if out is None and columns is None and tokens is None:
+        raise ValueError("nothing is asked for: name --out for modalities, --columns or --tokens for what is in them")
+    if draw is not None and tokens is None:
+        raise ValueError("--draw belongs to --tokens, the table of what is drawn: name it too")
+    if draw is not None and draw.is_dir() and any(draw.iterdir()) and not force:
+        raise FileExistsError(17, "holds files already: choose another --draw, or add --force", str(draw))
     if columns is None and (sets is not None or only):
         raise ValueError("--sets and --only belong to --columns, the table of what columns are worth: name it too")
-    for path, what in ((out, "shares"), (columns, "columns")):
+    for path, what in ((out, "shares"), (columns, "columns"), (tokens, "tokens")):
         if path is not None:
             require_table(path, what, force)
     loaded, opened = api.load_model(model), api.open_cohort(cohort)
@@ -72,6 +83,10 @@ def explain(
         told |= {"columns": _records(found.table), "checks": _records(found.checks), "said": list(found.said)}
         if not json:
             _show_columns(found, columns, after=out is not None)
+    if tokens is not None:
+        told |= _tokens(
+            loaded, opened, tokens, draw, steps, checks, seed, quiet=json, first=out is None and columns is None
+        )
     if json:
         screen.show_json(told)
 
@@ -122,9 +137,9 @@ def _show_columns(found: ColumnExplanation, path: Path, *, after: bool) -> None:
     screen.show(f"\nThe first {shown} of each modality and way; all {len(told):,}: {path}")
     checked = [
         [
-            {"halves": "two halves of the patients", "nothing": "a model of nothing"}[row["check"]],
+            CHECKED[row["check"]],
             f"{row['things']:,} {row['what']}s of '{row['modality']}' by {row['way']}",
-            "too few to say" if row["things"] < 5 else _interval(row, "correlation", "low", "high", 2),
+            _correlation(row),
         ]
         for row in found.checks.to_dict("records")
     ]
@@ -135,11 +150,76 @@ def _show_columns(found: ColumnExplanation, path: Path, *, after: bool) -> None:
         screen.show(sentence if sentence.endswith(".") else f"{sentence}.")
 
 
+def _tokens(
+    model: Model,
+    cohort: Cohort,
+    path: Path,
+    draw: Path | None,
+    steps: int,
+    checks: bool,
+    seed: int,
+    *,
+    quiet: bool,
+    first: bool,
+) -> dict[str, Any]:
+    from chiasm import api
+
+    with screen.Progressing("steps") as progress:
+        found = api.explain_tokens(
+            model, cohort, steps=steps, checks=checks, draw=draw, progress=progress.named, seed=seed
+        )
+    if first:
+        _hints(found)
+    api.write_predictions(found.table.set_index("patient"), path)
+    if not quiet:
+        top = (
+            found.summary.sort_values("size", ascending=False, kind="stable")
+            .groupby(["output", "modality"])
+            .head(SHOWN)
+        )
+        screen.show_table(
+            ["output", "modality", "token", "patients", "moves the link by (95 %)", "its mean"],
+            [
+                [
+                    row["output"], row["modality"], row["name"], f"{row['patients']:,}", _spread(row),
+                    f"{row['mean']:+.2g}",
+                ]
+                for row in top.sort_values(["output", "modality"], kind="stable").to_dict("records")
+            ],
+            right=["patients"],
+        )  # fmt: skip
+        screen.show(
+            f"\nThe first {SHOWN} of each modality, in the mean of those who have it. Each patient's tokens: {path}"
+        )
+        if len(found.checks):
+            checked = [
+                (CHECKED[row["check"]], f"{row['things']:,} tokens of '{row['modality']}'", _correlation(row))
+                for row in found.checks.to_dict("records")
+            ]
+            screen.show("")
+            screen.show_table(["the order beside that of", "of", "rank correlation (95 %)"], checked)
+        for sentence in found.said:
+            screen.show(sentence if sentence.endswith(".") else f"{sentence}.")
+        if found.drawn:
+            screen.show(f"{len(found.drawn):,} pictures, named by the patient's row: {draw}")
+    return {
+        "tokens": _records(found.summary),
+        "token_checks": _records(found.checks),
+        "tokens_said": list(found.said),
+        "drawn": [own.name for own in found.drawn],
+    }
+
+
 def _spread(row: Mapping[Any, Any]) -> str:
     """Format a size with two digits that count, however small it is."""
     size = row["size"]
     digits = 3 if not size > 0 else max(3, 1 - math.floor(math.log10(size)))
     return _interval(row, "size", "low", "high", digits)
+
+
+def _correlation(row: Mapping[Any, Any]) -> str:
+    few = row["correlation"] != row["correlation"]
+    return "too few to say" if few else _interval(row, "correlation", "low", "high", 2)
 
 
 def _interval(row: Mapping[Any, Any], mean: str, low: str, high: str, digits: int = 3) -> str:

@@ -25,6 +25,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "explain": (
         "chiasm explain model new.toml --out shares.csv",
         "chiasm explain model new.toml --columns columns.csv --sets hallmarks.gmt",
+        "chiasm explain model new.toml --tokens tokens.parquet --draw pictures",
     ),
     "collect": ("chiasm collect cohort.toml --worth 20000 --plot gain.png",),
     "stress": ("chiasm stress cohort.toml --recipes late-fusion,lego-fuse --plot stress.png",),

@@ -18,7 +18,7 @@ from chiasm.limits import WEIGHTS_BYTES, LimitError, is_packed_nothing, require_
 
 BAG_SUFFIXES = (".npy", ".h5", ".hdf5", ".safetensors")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")
-DATASET = "features"
+DATASET, PLACES = "features", "coords"
 NUMPY, HDF5, ZIP = b"\x93NUMPY", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 DEEPEST, MOST_NODES = 16, 10_000
 SHUFFLE, FLETCHER, LZF = 2, 3, 32000
@@ -86,6 +86,23 @@ def _of_tensor(path: Path) -> NDArray[np.float32]:
         with _tensors(path) as file:  # anew, since what it has read stays in memory
             values[part] = file.get_slice(name)[part].float().numpy()
     return values
+
+
+def bag_places(path: Path) -> NDArray[np.float64] | None:
+    """Read where the tokens of a bag lie in its image, `(T, 2)` across and down; None where the file does not say.
+
+    An HDF5 file says it by a dataset `coords` beside its `features`, as CLAM and TRIDENT write them.
+    """
+    if _kind(path) != "h5":
+        return None
+    with _h5_file(path) as file:
+        if not isinstance(file.get(PLACES, getlink=True), _h5py().HardLink):
+            return None
+        dataset, features = file[PLACES], _only_dataset(file)
+        known = isinstance(dataset, _h5py().Dataset) and dataset.dtype.kind in "iuf"
+        if not known or dataset.shape != (features.shape[0], 2) or inflates_beyond(dataset, harmless=0):
+            return None
+        return np.asarray(dataset[()], dtype=np.float64)
 
 
 def bag_shape(path: Path) -> tuple[int, ...]:

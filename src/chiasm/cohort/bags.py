@@ -92,6 +92,11 @@ class Bags(Sequence[NDArray[np.float32]]):
             [self._items[row] for row in rows], modality=self._modality, template=self._template, file_rows=file_rows
         )
 
+    def file(self, position: int) -> Path | None:
+        """Return the file of one bag; None of an array in memory."""
+        item = self._items[position]
+        return item if isinstance(item, Path) else None
+
     @cached_property
     def shapes(self) -> NDArray[np.int_]:
         """(n, 2) number of tokens and width of each bag, from the file headers alone."""
