@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from chiasm.cohort import Unsupported
@@ -22,6 +23,7 @@ TALKATIVE = (
 OWN_HANDLERS = ("nibabel.global",)  # prints through a handler of its own
 
 _lock = threading.Lock()
+_END = logging.NullHandler()
 _readers = 0
 _undo = ExitStack()
 
@@ -103,17 +105,29 @@ def quiet() -> Iterator[None]:
 def _mute(undo: ExitStack) -> None:
     undo.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore")
-    known = [name for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] in TALKATIVE]
-    for name in {*TALKATIVE, *OWN_HANDLERS, *known}:
-        logger = logging.getLogger(name)
+    talkative, ends = _loggers(len(logging.root.manager.loggerDict))
+    undo.callback(_unmute, talkative, ends, [logger.propagate for logger in ends])
+    for logger in talkative:
         logger.addFilter(_nothing)
-        undo.callback(logger.removeFilter, _nothing)
-    for name in TALKATIVE:  # log lines of modules imported meanwhile propagate this far
-        logger, end = logging.getLogger(name), logging.NullHandler()
-        undo.callback(setattr, logger, "propagate", logger.propagate)
-        undo.callback(logger.removeHandler, end)
+    for logger in ends:  # log lines of modules imported meanwhile propagate this far
         logger.propagate = False
-        logger.addHandler(end)
+        logger.addHandler(_END)
+
+
+def _unmute(talkative: list[logging.Logger], ends: list[logging.Logger], propagated: list[bool]) -> None:
+    for logger in talkative:
+        logger.removeFilter(_nothing)
+    for logger, propagate in zip(ends, propagated, strict=True):
+        logger.removeHandler(_END)
+        logger.propagate = propagate
+
+
+@lru_cache(maxsize=1)
+def _loggers(known: int) -> tuple[list[logging.Logger], list[logging.Logger]]:
+    """Return the loggers of parsers, and those where their lines end: the same until there are more than `known`."""
+    names = [name for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] in TALKATIVE]
+    talkative = [logging.getLogger(name) for name in {*TALKATIVE, *OWN_HANDLERS, *names}]
+    return talkative, [logging.getLogger(name) for name in TALKATIVE]
 
 
 def _nothing(record: logging.LogRecord) -> bool:
