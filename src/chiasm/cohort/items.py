@@ -44,6 +44,11 @@ class Items(Sequence[Item]):
     def __getitem__(self, index: int | slice) -> Item | list[Item]:
         return [*self._values[index]] if isinstance(index, slice) else self._values[index]
 
+    @property
+    def are_rows(self) -> bool:
+        """True if every item is rows of one table, so that none is a file."""
+        return isinstance(self._values, RowsOfPatients)
+
 
 class RowsOfPatients(Sequence[pd.DataFrame]):
     """Sequence of frames: item i is the part of a frame that belongs to patient i, at positions `rows[i]`.
@@ -54,6 +59,8 @@ class RowsOfPatients(Sequence[pd.DataFrame]):
     def __init__(self, frame: pd.DataFrame, rows: Sequence[Rows]) -> None:
         self._frame = frame
         self._rows = rows
+        texts = frame.columns[[str(kind) == "object" for kind in frame.dtypes]]
+        self._texts = texts.difference([CODE]) if len(texts) else texts
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -69,7 +76,7 @@ class RowsOfPatients(Sequence[pd.DataFrame]):
 
     def _part(self, rows: Rows) -> pd.DataFrame:
         part = self._frame.iloc[rows]
-        for name in part.columns[[str(kind) == "object" for kind in part.dtypes]].difference([CODE]):
+        for name in self._texts:
             numbers = pd.to_numeric(part[name], errors="coerce")
             if (numbers.notna() == part[name].notna()).all():
                 part = part.assign(**{str(name): numbers})

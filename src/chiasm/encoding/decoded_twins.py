@@ -127,7 +127,9 @@ def _edges(length: int, side: int) -> NDArray[np.int_]:
 
 def _first_axis(values: NDArray[Any], start: int, stop: int, joined: bool) -> Array:
     """Return the mean `(1, ...)` of one block of the first axis after the channels, or of the leads."""
-    part = np.nan_to_num(np.asarray(values[:, start:stop] if joined else values[start:stop], dtype=np.float64))
+    part = np.array(values[:, start:stop] if joined else values[start:stop], dtype=np.float64)
+    if not np.isfinite(part).all():
+        part = np.nan_to_num(part, copy=False)
     let_go(values)
     planes = part[0] if len(values) == 1 else part.mean(axis=0) if joined else part
     return np.asarray(np.add.reduceat(planes, [0], axis=0) / (stop - start))

@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
+from chiasm.cohort.leaks.records import Record
 from chiasm.encoding.decoded_twins import decoded_twins
-from chiasm.encoding.record_leaks import record_leaks
+from chiasm.encoding.record_leaks import record_leaks, record_of
 from chiasm.encoding.small import is_small
 from chiasm.errors import Severity, count, error, first_rows, warning
 from chiasm.readers import Item, Reader, ReadError, reader_for
 from chiasm.readers.guard import quiet
-from chiasm.readers.reading import require_of
+from chiasm.readers.reading import Events, require_of
+from chiasm.readers.record.events import EventReader
 from chiasm.readers.registry import missing
 
 OPENED = ("video",)  # reading one decodes nothing
 BY_HEADER = ("dicom",)  # a check never touches its pixels, onto which a name may be burned
 WRONG_ENCODER = "wrong-encoder"
+Found = tuple[str, ...] | ReadError  # the notes of a source, or why it is refused
 AT_COMMIT = re.compile(r"@[0-9a-f]{40}\b")
 LEFT_OUT = re.compile(r"([\d,]+) resources? left out: (.+)")
 IN_MEMORY = ("table", "omics", "bag", "tokens")
@@ -79,9 +82,11 @@ def file_problems(
             problems.append(_unusable(fault, cohort, modality, WRONG_ENCODER))
         try:
             twins, unread = decoded_twins(cohort, modality, progress, encoder)
-            problems += _of_modality(cohort, modality, progress, unread, encoder)
+            records: dict[int, Record] = {}
+            read = _read_whole(cohort, modality, unread)
+            problems += _of_modality(cohort, modality, progress, unread, encoder, read, records)
             problems += twins
-            problems += record_leaks(cohort, modality)
+            problems += record_leaks(cohort, modality, records if read else None)
         except Unsupported as fault:
             problems.append(_unusable(fault, cohort, modality, "missing-package"))
     return problems
@@ -136,20 +141,25 @@ def _of_modality(
     progress: Callable[[str, int, int], None],
     unread: Mapping[int, ReadError] | None,
     encoder: Any,
+    whole: bool,
+    records: dict[int, Record],
 ) -> list[Problem]:
-    """Report what `inspect` and, of a small modality, `read` and the encoder refuse; `unread` is what decoding did."""
+    """Report what `inspect` and, if `whole`, `read` and the encoder refuse; `unread` is what decoding did.
+
+    Of events that are read whole the records are kept, by their numbers.
+    """
     reader, items = reader_for(cohort.kinds[modality]), cohort.raw(modality)
     refused: dict[int, ReadError] = {}
     notes: dict[str, list[int]] = {}
-    known: dict[Path | str | int, tuple[str, ...] | ReadError] = {}  # many patients may share a molecule
-    kind = cohort.kinds[modality]
-    whole = kind in OPENED or (unread is None and kind not in BY_HEADER and is_small(items))
+    known: dict[Path | str | int, tuple[Found, Record | None]] = {}  # many patients may share a molecule
     for number in range(len(items)):
         progress(modality, number, len(items))
         item = items[number]
         key = item if isinstance(item, Path | str) else number
-        found = known[key] = known[key] if key in known else _inspect(reader, item, whole, encoder)
+        found, record = known[key] = known[key] if key in known else _inspect(reader, item, whole, encoder)
         found = (unread or {}).get(number, found)
+        if record is not None:
+            records[number] = record
         if isinstance(found, ReadError):
             refused[number] = found
             continue
@@ -170,12 +180,27 @@ def _of_modality(
     return told
 
 
-def _inspect(reader: Reader, item: Item, whole: bool, encoder: Any) -> tuple[str, ...] | ReadError:
-    """Return the notes of a source, or the error with which it is refused, by its header or, if `whole`, all of it."""
+def _read_whole(cohort: Cohort, modality: str, unread: Mapping[int, ReadError] | None) -> bool:
+    """True if the sources of a modality are read, and not their headers alone; those that were decoded were read."""
+    kind, items = cohort.kinds[modality], cohort.raw(modality)
+    return kind in OPENED or (unread is None and kind not in BY_HEADER and is_small(items))
+
+
+def _inspect(reader: Reader, item: Item, whole: bool, encoder: Any) -> tuple[Found, Record | None]:
+    """Return the notes of a source, or the error with which it is refused, by its header or, if `whole`, all of it.
+
+    And the record of events that were read.
+    """
+    record = None
     try:
         with quiet():
-            if whole:
-                require_of(encoder, reader.read(item))
-            return reader.inspect(item)
+            if not whole:
+                return reader.inspect(item), None
+            value = reader.read(item)
+            record = record_of(value) if isinstance(value, Events) else None
+            require_of(encoder, value)
+            if isinstance(reader, EventReader):  # has read all that there is to note
+                return reader.notes(item, value), record
+            return reader.inspect(item), record
     except ReadError as fault:
-        return fault
+        return fault, record

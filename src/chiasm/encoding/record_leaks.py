@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -11,19 +13,23 @@ from chiasm.cohort.leaks.records import Record, knowing_record
 from chiasm.errors import count, error, first_rows, warning
 from chiasm.readers import ReadError, reader_for
 from chiasm.readers.guard import quiet
+from chiasm.readers.reading import Events
 from chiasm.readers.record.conventions import BIRTH, DEATH
 
 MOST_RECORDS = 20_000
 CUT = "cut the record at the moment of prediction"
 
 
-def record_leaks(cohort: Cohort, modality: str) -> list[Problem]:
+def record_leaks(cohort: Cohort, modality: str, already: Mapping[int, Record] | None = None) -> list[Problem]:
     """Find leaks of the outcome in a modality's events, and implausible index times.
 
     With `index`: events after it are a leak; an index after a patient's death, or index times that all lie further
     after the last events than the longest record spans, are an error. Always: records whose length predicts the
     outcome, and codes that do (`knowing_record`). Codes are not quoted, only the first rows that hold them. Of more
     than 20,000 records, 20,000 are sampled.
+
+    Args:
+        already: the records of all items that can be read, by their numbers, where they were read; None reads them.
     """
     if cohort.kinds[modality] != "events" or modality in cohort.encodings:
         return []
@@ -33,7 +39,9 @@ def record_leaks(cohort: Cohort, modality: str) -> list[Problem]:
     chosen = np.arange(len(items))
     if len(items) > MOST_RECORDS:
         chosen = np.sort(np.random.default_rng(0).choice(len(items), MOST_RECORDS, replace=False))
-    read = {int(i): own for i in chosen if (own := _read(items, int(i))) is not None}
+    read = (
+        already if already is not None else {int(i): own for i in chosen if (own := _read(items, int(i))) is not None}
+    )
     if not read:
         return []
     positions = np.array(list(read))
@@ -55,6 +63,11 @@ def _read(items: Items, number: int) -> Record | None:
             events = reader_for("events").read(items[number])
     except (ReadError, Unsupported):
         return None  # reported by the check of the sources
+    return record_of(events)
+
+
+def record_of(events: Events) -> Record:
+    """Return what the checks of a record look at."""
     return Record(events.hours, events.codes, events.values)
 
 

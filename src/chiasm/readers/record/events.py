@@ -36,19 +36,17 @@ class EventReader:
         """
         if isinstance(item, Path):
             if _suffix(item, limits) != MEDS:
-                left_out = self.read(item, limits).left_out
-                return tuple(f"{count(number, 'resource')} left out: {reason}" for reason, number in left_out)
+                return self.notes(item, self.read(item, limits))
             from chiasm.readers.record.meds import read_subject
 
             item = read_subject(item, limits)
-        frame = _frame(item)
-        codes = _text(_column(frame, "code"))[1]
-        notes = []
-        if DEATH in codes:
-            notes.append("the record holds the death of the patient: leave it out where the target tells of it")
-        if BIRTH not in codes and any(code.upper() in BIRTHS for code in codes):
-            notes.append(f"a code is that of a birth, and not {BIRTH}: hours do not count from it; call it {BIRTH}")
-        return tuple(notes)
+        return _notes(set(_text(_column(_frame(item), "code"))[1]))
+
+    def notes(self, item: Item, read: Events) -> tuple[str, ...]:
+        """Note what `inspect` does, of a record that was read already."""
+        if isinstance(item, Path) and item.suffix.lower() != MEDS:
+            return tuple(f"{count(number, 'resource')} left out: {reason}" for reason, number in read.left_out)
+        return _notes(set(read.codes.tolist()))
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Events:
         """Read the patient's events.
@@ -76,6 +74,15 @@ class EventReader:
         record = read_fhir(item, limits)
         found = _events(since_first_record(record.rows), limits)
         return replace(found, left_out=tuple(sorted(record.left_out.items())))
+
+
+def _notes(codes: set[str]) -> tuple[str, ...]:
+    notes = []
+    if DEATH in codes:
+        notes.append("the record holds the death of the patient: leave it out where the target tells of it")
+    if BIRTH not in codes and any(code.upper() in BIRTHS for code in codes):
+        notes.append(f"a code is that of a birth, and not {BIRTH}: hours do not count from it; call it {BIRTH}")
+    return tuple(notes)
 
 
 def _suffix(path: Path, limits: Limits) -> str:
@@ -137,11 +144,11 @@ def _events(rows: pd.DataFrame, limits: Limits) -> Events:
 
 
 def _column(rows: pd.DataFrame, name: str) -> pd.Series[Any]:
-    found = rows.loc[:, [column == name for column in rows.columns]]
-    if found.shape[1] != 1:
-        what = "no column" if not found.shape[1] else "two columns"
+    places = [place for place, column in enumerate(rows.columns) if column == name]
+    if len(places) != 1:
+        what = "no column" if not places else "two columns"
         raise ReadError(f"the events have {what} '{name}'", "give them columns hours, code and numeric_value")
-    return found.iloc[:, 0]
+    return rows.iloc[:, places[0]]
 
 
 def _hours(column: pd.Series[Any]) -> NDArray[np.float64]:

@@ -149,15 +149,19 @@ def _rows(events: list[Event], birth: tuple[datetime, datetime] | None, subject_
         times.append(np.datetime64(moment.replace(tzinfo=None), "us"))
     with np.errstate(over="ignore"):  # an infinite value is refused where it is read
         values = np.array([event.value for event in events], np.float64).astype(np.float32)
-    rows = pd.DataFrame(
+    stamps, names = np.array(times, "datetime64[us]"), [event.code for event in events]
+    place = {name: number for number, name in enumerate(sorted(set(names)))}
+    known = ~np.isnan(values)  # what has no time or no value comes first
+    places = np.array([place[name] for name in names])
+    order = np.lexsort((np.where(known, values, 0), known, places, stamps, ~np.isnat(stamps)))
+    return pd.DataFrame(
         {
             "subject_id": np.full(len(events), subject_id, np.int64),
-            "time": np.array(times, "datetime64[us]"),
-            "code": [event.code for event in events],
-            "numeric_value": values,
+            "time": stamps[order],
+            "code": [names[number] for number in order],
+            "numeric_value": values[order],
         }
     )
-    return rows.sort_values(["time", "code", "numeric_value"], na_position="first", ignore_index=True)
 
 
 def _check_patient(resources: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:

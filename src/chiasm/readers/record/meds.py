@@ -84,16 +84,17 @@ def since_first_record(rows: pd.DataFrame) -> pd.DataFrame:
     np.minimum.at(born, subject[timed], stamps[timed])
     first = np.where(first == none, born, first)
     hours = np.where(timed, np.where(timed, stamps - first[subject], 0) / HOUR, 0.0)
-    found = pd.DataFrame(
+    values = rows["numeric_value"].to_numpy(np.float32)
+    place, names = pd.factorize(rows["code"], sort=True)  # -1 where there is none: these come last
+    order = np.lexsort((values, np.where(place < 0, len(names), place), hours, subject))
+    return pd.DataFrame(
         {
-            "id": np.array([str(name) for name in ids], object)[subject],
-            "hours": hours,
-            "code": rows["code"].to_numpy(object),
-            "numeric_value": rows["numeric_value"].to_numpy(np.float32),
+            "id": np.array([str(name) for name in ids], object)[subject[order]],
+            "hours": hours[order],
+            "code": rows["code"].to_numpy(object)[order],
+            "numeric_value": values[order],
         }
     )
-    order = found.assign(id=subject).sort_values(["id", "hours", "code", "numeric_value"], kind="stable").index
-    return found.loc[order].reset_index(drop=True)
 
 
 def to_meds(events: pd.DataFrame, start: Any) -> pd.DataFrame:
