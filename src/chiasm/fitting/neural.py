@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
+from weakref import ref
 
 import numpy as np
 import torch
@@ -102,12 +103,12 @@ class NetworkPredictor:
         if not len(cohort):
             return np.zeros((0, self.outputs))
         tokens = pack(cohort, self.encoders)
-        return predict_link(self.network(), tokens, presence(tokens, sorted(self.encoders))) * self.scale + self.centre
+        return predict_link(self._read_by(), tokens, presence(tokens, sorted(self.encoders))) * self.scale + self.centre
 
     def embedding(self, cohort: Cohort) -> np.ndarray:
         """Return the embedding of each patient, the input of the head: `(B, D)`, float64."""
         tokens = pack(cohort, self.encoders)
-        return predict_embedding(self.network(), tokens, presence(tokens, sorted(self.encoders)))
+        return predict_embedding(self._read_by(), tokens, presence(tokens, sorted(self.encoders)))
 
     @property
     def space(self) -> Space | None:
@@ -134,6 +135,18 @@ class NetworkPredictor:
             return Network(self.design.fusion(self.shapes), head)
 
         return build(make, seed)
+
+    def _read_by(self) -> Network:
+        """Return what `network` builds, to read with: that of the predictor that was asked last is kept."""
+        for of, network in _READING:
+            if of() is self:
+                return network
+        network = self.network()
+        _READING[:] = [(ref(self, lambda _: _READING.clear()), network)]
+        return network
+
+
+_READING: list[tuple[ref[NetworkPredictor], Network]] = []  # one at most, and none whose predictor is gone
 
 
 @dataclass(frozen=True)
