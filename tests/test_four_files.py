@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from scratch import ROOT, run, scratch_copy
+from young_process import run_young
 
 PAGES = ("CONTRIBUTING.md", "docs/extending.md")
 BLOCK = re.compile(r"^`([\w/.]+)`(?:, ([^\n]+))?\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -169,7 +168,5 @@ def test_a_package_of_ones_own_brings_a_recipe_an_encoder_and_a_reader(tmp_path:
     path = os.pathsep.join([str(site), str(ROOT / "src")])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     for script, said in ((OUTSIDE, ""), (OPENED, "['breath+chain'] True")):
-        done = subprocess.run(
-            [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
+        done = run_young(script, cwd=tmp_path, env=environment)
         assert (done.returncode, done.stdout.strip()) == (0, said), done.stderr[-4000:]

@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import struct
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from chiasm.cohort import Cohort
 from chiasm.protocols import Model
 from chiasm.recipes.registry import make_recipe
 from examples import examples
+from young_process import run_young
 
 SMALL = ["single:m1", "stacked-fusion", "lego-merge:epochs=1,latents=4,latent_width=8,heads=2"]
 
@@ -68,7 +67,8 @@ def test_a_new_process_predicts_the_same(cohort: Cohort, tmp_path: Path) -> None
         "    chiasm.load_model(place).predict(cohort).to_parquet(place + '.parquet')\n"
     )
     places = [str(tmp_path / str(number)) for number in range(len(models))]
-    subprocess.run([sys.executable, "-c", script, *places], check=True, timeout=120)
+    done = run_young(script, *places)
+    assert done.returncode == 0, done.stderr
     for place, model in zip(places, models, strict=True):
         pd.testing.assert_frame_equal(pd.read_parquet(f"{place}.parquet"), model.predict(cohort), check_exact=True)
 
@@ -228,7 +228,7 @@ def test_no_number_in_a_header_makes_reading_allocate(folder: Path) -> None:
         "print(peak() - before)\n"
     )
     places = [str(folder.with_name(str(number))) for number in range(len(HOSTILE))]
-    found = subprocess.run([sys.executable, "-c", script, *places], capture_output=True, text=True, timeout=120)
+    found = run_young(script, *places)
     assert found.returncode == 0, found.stderr
     assert int(found.stdout) < 50_000  # kB
 

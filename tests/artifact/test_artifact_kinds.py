@@ -19,6 +19,7 @@ from chiasm.recipes.catalogue import ROWS
 from chiasm.recipes.options import OPTIONS
 from recipe_options import options
 from storable_kinds import every_kind
+from young_process import run_young
 
 LATE = RELEASES[0] / "models" / "16-late-fusion-classification"
 
@@ -45,8 +46,8 @@ def test_listing_recipes_imports_none_of_them() -> None:
 
 
 def test_loading_a_linear_model_imports_no_network() -> None:
-    code = f"import sys, chiasm\nchiasm.load_model({str(LATE)!r})\nprint('\\n'.join(sys.modules))"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    said = run_young(f"import sys, chiasm\nchiasm.load_model({str(LATE)!r})\nprint('\\n'.join(sys.modules))")
+    assert said.returncode == 0, said.stderr
     loaded = set(said.stdout.split())
     recipes = {name for name in loaded if name.startswith("chiasm.recipes.") and name.count(".") > 2}
     assert recipes == {"chiasm.recipes.baselines.late", "chiasm.recipes.baselines.patterns"}

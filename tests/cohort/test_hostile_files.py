@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +24,7 @@ from chiasm.cohort.schema import read_keys, read_toml
 from chiasm.cohort.tables import Table
 from chiasm.errors import CohortError
 from chiasm.limits import LimitError, require_regular
+from young_process import run_young
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes and devices are of POSIX")
 HEAD = b"id,u,v\np1,1,2\n"
@@ -156,7 +155,7 @@ def test_a_column_whose_type_is_damaged_does_not_end_the_process(tmp_path: Path)
         "from chiasm.readers.record import meds; meds._read_shard(path, meds.Limits(), 9)",
     ):
         code = f"import sys\nfrom pathlib import Path\npath = Path(sys.argv[1])\n{script}"
-        done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True)
+        done = run_young(code, str(file))
         assert done.returncode in (0, 1), done.stderr[-500:]  # read or refused, and not ended by a signal
         assert "Error: " in done.stderr or not done.returncode, done.stderr[-500:]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from chiasm.cohort import check_values
+from young_process import run_young
 
 
 def test_ten_defects_ten_findings(cohort_folder):
@@ -101,9 +99,8 @@ def test_defects_of_files_are_found_in_the_same_pass_and_before_any_weight(cohor
     )
     cohort_folder.set_cell(4, "died", "2")
     said[(4, "clinical.csv")] = "neither 0 nor 1"
-    done = subprocess.run(
-        [sys.executable, "-c", FILES, str(cohort_folder.manifest)], capture_output=True, text=True, check=True
-    )
+    done = run_young(FILES, str(cohort_folder.manifest))
+    assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[-1].strip() == "loaded:"
     assert len(lines) == len(said) + 1, done.stdout

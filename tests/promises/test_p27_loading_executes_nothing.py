@@ -1,6 +1,6 @@
 """P27: loading a model executes nothing of what it holds; a description is data that a schema checks.
 
-Every place of a description is filled with code, by day a third of them, in a process that records what Python opens,
+Every place of a description is filled with code, by day a fifth of them, in a process that records what Python opens,
 compiles, imports and starts meanwhile.
 """
 
@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -22,6 +20,7 @@ from chiasm import artifact
 from chiasm.cohort import synthetic_cohort
 from chiasm.recipes.registry import make_recipe
 from examples import ALL
+from young_process import run_young
 
 WATCHED = """\
 import json, os, sys, warnings
@@ -99,7 +98,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
         (place / "weights.safetensors").write_bytes(arrays)
         places.append(str(place))
 
-    for tree in islice(spoilt(document["model"], code(canary)), 0, None, 1 if os.environ.get(ALL) else 3):
+    for tree in islice(spoilt(document["model"], code(canary)), 0, None, 1 if os.environ.get(ALL) else 5):
         body = {**document, "model": tree}
         add(json.dumps({**body, "sha256": artifact.files.digest(body)}).encode(), weights)
     for key in ("schema", "weights_sha256", "sha256"):
@@ -111,9 +110,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
         (root / "weights").write_bytes(arrays)
         body = {**document, "weights_sha256": artifact.files.sha256(root / "weights")}
         add(json.dumps({**body, "sha256": artifact.files.digest(body)}).encode(), arrays)
-    found = subprocess.run(
-        [sys.executable, "-c", WATCHED, str(good), str(good), *places], capture_output=True, text=True, timeout=120
-    )
+    found = run_young(WATCHED, str(good), str(good), *places)
     assert found.returncode == 0, found.stderr[-2000:]
     return canary, json.loads(found.stdout)
 

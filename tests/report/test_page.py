@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -26,6 +24,7 @@ from chiasm.report.verdict import verdict_part
 from examples import ALL
 from fake_trials import FUSED, GUESS, SINGLES, Linear, run, synthetic_trial
 from html_page import Page
+from young_process import run_young
 
 KINDS = ("classification", "multilabel", "regression", "survival")
 UNDRAWN = "data:image/svg+xml;base64,"
@@ -344,7 +343,5 @@ def test_nothing_heavy_is_imported_before_a_page_is_written_and_pyplot_never(tmp
         f"write_report(trial, Path({str(tmp_path / 'a.html')!r}));"
         "print('matplotlib' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
-    )
+    done = run_young(code, cwd=Path(__file__).parents[1])
     assert done.stdout.split("\n")[:2] == ["[]", "True False"]

@@ -1,0 +1,85 @@
+"""Python code in a process of its own that has nothing of ours in memory, and need not import torch and pandas anew.
+
+It is forked from a process that has imported a few packages and nothing else, one for each process of tests. What it
+imports of chiasm it imports anew, and of the others matplotlib, jinja2, lifelines, xgboost and transformers.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+SERVER = """\
+import json, os, resource, sys, traceback
+import numpy, pandas, pyarrow.parquet, pydantic, safetensors.numpy, scipy.stats, sklearn.linear_model, torch
+own = sorted(name for name in sys.modules if name.partition(".")[0] == "chiasm")
+assert not own, own
+for line in sys.stdin:
+    code, words, place, environment, out, err = json.loads(line)
+    child = os.fork()
+    if child:
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        spent = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        print(ended, sum(one.ru_utime + one.ru_stime for one in spent), flush=True)
+        continue
+    for number, file in ((1, out), (2, err)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.stdout, sys.stderr = open(1, "w"), open(2, "w")
+    os.chdir(place)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[1:1] = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.argv[:] = ["-c", *words]
+    ended = 0
+    try:
+        exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
+    except SystemExit as left:
+        if not isinstance(left.code, int | None):
+            print(left.code, file=sys.stderr)
+        ended = left.code if isinstance(left.code, int) else int(left.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        ended = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ended)
+"""
+
+SPENT = {"seconds": 0.0}
+"""CPU seconds of the process that forks and of those that it forked, of which this one hears only when it ends."""
+
+
+def run_young(
+    code: str, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the code as `python -c` would, with these arguments, and return how it ended and what it said."""
+    server = _server()
+    assert server.stdin is not None and server.stdout is not None
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = (Path(folder) / name for name in ("out", "err"))
+        asked = [code, words, str(cwd or Path.cwd()), dict(os.environ if env is None else env), str(out), str(err)]
+        print(json.dumps(asked), file=server.stdin, flush=True)
+        said = server.stdout.readline()
+        assert said, "the process that others are forked from has ended"
+        ended, SPENT["seconds"] = int(said.split()[0]), float(said.split()[1])
+        return subprocess.CompletedProcess(code, ended, out.read_text(), err.read_text())
+
+
+@cache
+def _server() -> subprocess.Popen[str]:
+    server = subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(_end, server)
+    return server
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    """Close its input, at which it ends."""
+    server.communicate()
