@@ -29,7 +29,7 @@ from chiasm.recipes.tunings.tuned import TunedRecipe
 from chiasm.testing.laws import folder_bytes
 from chiasm.tokens import Tokens
 from chiasm.training import Network, Phase, TrainOptions
-from small_recipes import cohort_for, elsewhere, every_variant, fitted, mixed, on_paths, short_name, small
+from small_recipes import READING, cohort_for, elsewhere, every_variant, fitted, mixed, on_paths, short_name, small
 
 NEURAL = [recipe for recipe in [*every_variant(), *elsewhere()] if isinstance(recipe, TrainedRecipe)]
 
@@ -77,7 +77,7 @@ def test_fusing_leaves_the_blocks_that_it_started_from(kind: str, mode: str, mon
     assert folder_bytes(merge.fit(cohort, seed=0).save) == before[2], "merged again from the same memo"
 
 
-@pytest.mark.parametrize("recipe", on_paths([*every_variant(), *elsewhere()]), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths([*every_variant(), *elsewhere()], READING), ids=short_name)
 def test_predicting_and_evaluating_leave_a_model_as_it_was(recipe: Any) -> None:
     cohort = cohort_for(recipe, "classification")
     model = fitted(recipe, "classification")

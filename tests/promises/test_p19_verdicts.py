@@ -59,6 +59,7 @@ def test_two_thousand_patients_give_the_right_verdict(name: str, target: str) ->
         pytest.param("noise-modality", "classification", marks=pytest.mark.nightly),
     ],
 )
+@pytest.mark.usefixtures("ridges")
 def test_eighty_patients_do_not_give_the_opposite_of_the_truth(name: str, target: str) -> None:
     found = verdict(name, 80, target, 0, chiasm.Protocol(inner_folds=2, repeats=1, draws=200))
     assert found.outcome in (CANNOT_TELL, TRUTH[name])
