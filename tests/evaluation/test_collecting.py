@@ -11,9 +11,13 @@ import pandas as pd
 import pytest
 
 import chiasm
+import chiasm.errors
+from chiasm.compute.isolation import seeded
 from chiasm.evaluation.collecting import Question, questions
 from chiasm.evaluation.contrasts import UNKNOWN, Contrast
 from chiasm.evaluation.prices import break_even, weighed
+from chiasm.evaluation.protocol import plan
+from chiasm.recipes.registry import make_recipe
 from lighter_trials import only_ridges
 
 N = 240
@@ -62,31 +66,84 @@ def test_what_a_modality_adds_is_found_for_every_kind_of_target(kind: str) -> No
     table = asked(made(kind))
     row = table.loc[("m1", "m2")]
     assert (row["asked"], row["patients"]) == (N - 160, 160)
-    assert row["low"] > 0
     assert row["low"] < row["gain"] < row["high"]
+    assert row["gain"] > 0.05
     assert table.loc[("", "m1"), "gain"] > 0.05  # whoever has nothing gains by either
 
 
-def test_the_gain_is_the_difference_of_what_two_models_explain() -> None:
-    """The share explained of those who have both, with both and with one alone, by hand in one fold."""
-    cohort = made("regression", have=N)
-    from chiasm.evaluation.fits import with_horizons
-    from chiasm.evaluation.protocol import plan
-    from chiasm.recipes.registry import make_recipe
-
-    found = []
+def test_the_gain_is_the_difference_of_what_two_predictions_explain_of_those_who_have_both() -> None:
+    """By hand: losses pooled over the tested patients who have both, in units of the training mean's."""
+    cohort, gained, null = made("regression", have=60), 0.0, 0.0
     for split in plan(cohort, PLAIN, 0):
         train, test = cohort.subset(split.train), cohort.subset(split.test)
-        model = make_recipe("late-fusion").fit(with_horizons(train), seed=0)
+        test = test.subset(test.rows_of("m2"))
+        model = make_recipe("late-fusion").fit(train, seed=seeded(0, split.key))
         value = test.outcome.value
-        null = ((value - train.outcome.value.mean()) ** 2).sum()
-        share = [
-            1 - ((model.predict(own).loc[list(test.ids), "prediction"].to_numpy() - value) ** 2).sum() / null
+        null += ((value - train.outcome.value.mean()) ** 2).sum()
+        both, alone = (
+            ((model.predict(own).loc[list(test.ids), "prediction"].to_numpy() - value) ** 2).sum()
             for own in (test, test.with_modalities(["m1"]))
-        ]
-        found.append(share[0] - share[1])
+        )
+        gained += alone - both
     row = asked(cohort, recipe="late-fusion").loc[("m1", "m2")]
-    assert row["gain"] == pytest.approx(np.mean(found), abs=1e-9)
+    assert row["gain"] == pytest.approx(gained / null, abs=1e-9)
+    assert (row["folds"], row["patients"]) == (5, 60)
+
+
+def test_a_modality_that_few_were_trained_on_is_not_judged() -> None:
+    """Given folds are sites, one of which alone has `m2`: where it is tested nobody was trained on it."""
+    rng = np.random.default_rng(0)
+    ids = [f"p{k:03d}" for k in range(N)]
+    m1, m2 = rng.normal(size=(2, N))
+    patients = pd.DataFrame({"y": m1 + m2 + rng.normal(size=N), "site": np.repeat(list("abcd"), N // 4)}, ids)
+    frames = {"m1": pd.DataFrame({"a": m1}, ids), "m2": pd.DataFrame({"b": m2}, ids).iloc[: N // 4]}
+    cohort = chiasm.cohort_from_frames(
+        patients, frames, chiasm.Regression("y"), folds="site", site="site", cost={"m2": 10.0}
+    )
+    row = chiasm.collect(cohort, worth=1000, jobs=1).table.set_index(["have", "add"]).loc[("m1", "m2")]
+    assert row["decision"] == "too few to say" and math.isnan(row["gain"]) and row["folds"] == 0
+
+
+def test_who_asks_is_counted_with_those_who_have_nothing_and_those_of_unknown_outcome() -> None:
+    cohort = made("regression")
+    frame = pd.DataFrame({"y": np.r_[cohort.outcome.value[:30] * np.nan, cohort.outcome.value[30:]]}, cohort.ids)
+    frames = {name: cohort.raw(name) for name in ("m1", "m2")}
+    frames["m1"] = frames["m1"].iloc[40:]
+    alone = sorted(set(cohort.ids[40:]) - set(frames["m2"].index))
+    nobody = sorted(set(cohort.ids[:40]) - set(frames["m2"].index))
+    again = chiasm.cohort_from_frames(frame, frames, chiasm.Regression("y"))
+    with pytest.warns(chiasm.errors.FindingWarning):
+        table = asked(again)
+    assert table.loc[("m1", "m2"), "asked"] == len(alone)
+    assert table.loc[("", "m1"), "asked"] == len(nobody) > 0
+
+
+def test_a_recipe_that_reads_one_modality_cannot_tell_of_another() -> None:
+    with pytest.raises(chiasm.Unsupported, match="'single:m1' reads 1 modality"):
+        chiasm.collect(made("regression"), recipe="single:m1")
+
+
+def test_an_error_of_a_recipe_quotes_nobody() -> None:
+    class Forgetful:
+        name = "forgetful"
+
+        def supports(self, cohort: chiasm.Cohort) -> None:
+            pass
+
+        def fit(self, cohort: chiasm.Cohort, **_: object) -> Forgetful:
+            return self
+
+        def predict(self, cohort: chiasm.Cohort) -> pd.DataFrame:
+            return pd.DataFrame({"prediction": 0.0}, index=list(cohort.ids[1:]))
+
+    with pytest.raises(RuntimeError, match=r"recipe 'forgetful' failed in r0-f0 with a KeyError$"):
+        chiasm.collect(made("regression"), recipe=Forgetful(), protocol=PLAIN, jobs=1)
+
+
+def test_predictions_that_are_the_same_have_no_interval_and_no_advice() -> None:
+    gain = Contrast(0.0, math.nan, math.nan, same=True)
+    (row,) = weighed([(Question(("m1",), "m2", 5, 50), gain, 5)], {"m2": 10.0}, 100.0).to_dict("records")
+    assert row["decision"] == "cannot tell"
 
 
 def test_a_copy_of_what_is_there_is_not_collected_at_any_price_of_note() -> None:
@@ -142,9 +199,9 @@ def test_the_answer_follows_the_interval(
     gain: Contrast, cost: float | None, worth: float | None, decision: str
 ) -> None:
     costs = {} if cost is None else {"m2": cost}
-    (row,) = weighed([(Question(("m1",), "m2", 5, 50), gain)], costs, worth).to_dict("records")
+    (row,) = weighed([(Question(("m1",), "m2", 5, 50), gain, 5)], costs, worth).to_dict("records")
     assert row["decision"] == decision
-    (row,) = weighed([(Question(("m1",), "m2", 5, 50), gain)], costs, worth, leaks=True).to_dict("records")
+    (row,) = weighed([(Question(("m1",), "m2", 5, 50), gain, 5)], costs, worth, leaks=True).to_dict("records")
     assert row["decision"] not in ("collect", "do not collect")
 
 
@@ -155,7 +212,7 @@ def test_break_even() -> None:
     assert math.isnan(break_even(math.nan, 0.1))
 
 
-@pytest.mark.parametrize("worth", [0, -1, math.inf, math.nan])
+@pytest.mark.parametrize("worth", [0, -1, math.inf, math.nan, "10", True])
 def test_a_worth_that_is_none_is_refused(worth: float) -> None:
     with pytest.raises(ValueError, match="above zero"):
         chiasm.collect(made("regression"), worth=worth)
@@ -170,7 +227,7 @@ def test_a_price_that_is_none_is_refused(cost: dict[str, float]) -> None:
 
 
 def test_one_modality_has_nothing_to_add() -> None:
-    with pytest.raises(chiasm.Unsupported, match="the cohort has 1"):
+    with pytest.raises(chiasm.Unsupported, match="needs 2 modalities"):
         chiasm.collect(made("regression").with_modalities(["m1"]))
 
 

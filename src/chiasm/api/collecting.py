@@ -109,8 +109,8 @@ def collect(
         warn_of_findings(cohort.checked)
     elif problems := unfit_prices(cost or {}, cohort.cohort.modalities):
         raise CohortError(problems)
-    used, _ = usable(cohort.cohort)
-    (chosen,) = registry.resolve([recipe], used)
+    used = cohort.cohort
+    (chosen,) = registry.resolve([recipe], usable(used)[0])
     with followed("training sets", progress) as told:
         found, folds = gains(
             used, chosen, protocol or Protocol(), seed=seed, jobs=jobs or default_jobs(), device=device,

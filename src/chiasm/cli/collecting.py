@@ -22,6 +22,7 @@ from chiasm.cli.options import (
     told_how_to_go_on,
 )
 
+PRICED = "write cost = 120 into its section of the manifest, or add --cost NAME=120"
 SHOWN = 20  # questions on the screen; --out and --json have all
 
 
@@ -30,6 +31,10 @@ def collect(
     worth: Annotated[
         float | None,
         typer.Option(help="What knowing one patient's outcome for certain is worth, in the currency of the costs."),
+    ] = None,
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PRICE", help="What a modality costs, before the manifest's; again for each."),
     ] = None,
     recipe: Annotated[str, typer.Option(help="What predicts, with its options.")] = "stacked-fusion",
     folds: Annotated[int, typer.Option(help="Of the cross-validation, where the manifest prescribes none.")] = 5,
@@ -51,19 +56,21 @@ def collect(
     from chiasm import api
 
     api.require_worth(worth)
-    api.require_worth(worth)
     if out is not None:
         require_table(out, "questions", force)
     if plot is not None:
         require_picture(plot, force)
     if engine == "local":
         api.require_device(device)
+    costs = dict(map(_price, cost or ()))
     ready = prepared(cohort, [recipe], engine=engine, jobs=jobs)
+    if plot is not None and not {**ready.cohort.costs, **costs}:
+        raise ValueError(f"'{plot}' shows gains against prices, and no modality has one: {PRICED}")
     protocol = api.Protocol(folds=folds, repeats=repeats)
     with screen.Progressing("training sets") as progress, told_how_to_go_on(None):
         found = api.collect(
-            ready, worth=worth, recipe=recipe, protocol=protocol, seed=seed, jobs=jobs, engine=engine, device=device,
-            progress=progress,
+            ready, worth=worth, cost=costs, recipe=recipe, protocol=protocol, seed=seed, jobs=jobs, engine=engine,
+            device=device, progress=progress,
         )  # fmt: skip
     if out is not None:
         api.write_predictions(found.table.set_index("have"), out)
@@ -85,7 +92,7 @@ def collect(
         screen.hint(f"a leak was found, so that nothing is advised: {leak}")
     priced = bool(found.table["cost"].notna().any())
     answered = [row for row in rows if row["gain"] == row["gain"]]
-    headings = ["patients who have", "add", "how many", "share explained (95 %)"]
+    headings = ["patients who have", "add", "how many", "more explained (95 %)"]
     headings += ["break-even (95 %)"] if priced else []
     headings += ["advice"] if priced and worth is not None else []
     screen.show_table(headings, [_row(row, priced, worth is not None) for row in answered[:SHOWN]], right=["how many"])
@@ -94,13 +101,24 @@ def collect(
     if len(rows) > len(answered):
         screen.hint(f"{len(rows) - len(answered):,} questions have too few patients to answer them")
     screen.show(f"\n'{found.recipe}' on {found.folds:,} test folds; as if who lacks it were like who has it.")
+    if len(answered) > 1:
+        screen.hint(f"{len(answered):,} answers, each by an interval of its own: of many a few are wrong by chance")
     if not priced:
-        screen.hint("no modality has a price: write cost = 120 into its section of the manifest")
+        screen.hint(f"no modality has a price: {PRICED}")
     elif worth is None:
         screen.hint("worth collecting where an outcome known for certain is worth more than the break-even: --worth")
     for path in (out, plot):
         if path is not None:
             screen.show(f"Written: {path}")
+
+
+def _price(text: str) -> tuple[str, float]:
+    """A modality and its price, of `mri=120`."""
+    name, _, price = text.rpartition("=")
+    try:
+        return name, float(price)
+    except ValueError:
+        raise ValueError(f"--cost '{text}' is no price: write the modality and what it costs, as in mri=120") from None
 
 
 def _row(row: dict[Any, Any], priced: bool, asked: bool) -> list[str]:

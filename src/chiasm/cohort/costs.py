@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from numbers import Real
 
 from chiasm.errors import Problem, error
 
 
 def unfit_price(cost: float) -> tuple[str, str] | None:
     """Return what is wrong with a price, and what to do; None of a sound one."""
-    if isinstance(cost, bool) or not isinstance(cost, int | float) or not math.isfinite(cost):
+    if isinstance(cost, bool) or not isinstance(cost, Real) or not math.isfinite(cost):
         return "'cost' is no number", "write what the modality costs for one patient, as in cost = 120"
     return ("'cost' is below zero", "write what is paid for one patient, 0 if nothing is") if cost < 0 else None
 

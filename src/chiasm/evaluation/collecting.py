@@ -7,7 +7,8 @@ For patients who have the modalities P and lack m, the gain is how much more of 
 E is the scaled Brier score (integrated up to the last horizon for survival; Kattan and Gerds 2018), for numbers R2
 against the training mean; E(nothing) = 0. It is estimated on those who have P and m, whatever else they have: a model
 of the training folds predicts each tested patient twice, with P + m and with P alone, as if there were nothing else.
-The gain has the wider of two intervals, by folds and by drawn patients (`contrasts.contrast`).
+Losses are pooled over these patients, and the gain has the wider of two intervals (`explained.more_explained`). So it
+is no difference of scores that a trial prints, which are of all tested patients.
 
 With `worth`, what it is worth for one patient to know the outcome for certain, in the currency of the price,
 
@@ -23,7 +24,7 @@ patients, from m beside something that nobody has yet, or that makes more of m t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -32,26 +33,31 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.evaluation.contrasts import UNKNOWN, Contrast, contrast, whole_values
-from chiasm.evaluation.fits import Execute, said_of, with_horizons
+from chiasm.compute.isolation import seeded
+from chiasm.evaluation.contrasts import UNKNOWN, Contrast
+from chiasm.evaluation.estimates import MAX_MISSING
+from chiasm.evaluation.explained import Compared, more_explained
+from chiasm.evaluation.fits import Execute, said_of, with_horizons, without_values
 from chiasm.evaluation.intervals import Counts, TestFold, patient_draws
 from chiasm.evaluation.protocol import Protocol, Split, plan, with_repeats
 from chiasm.evaluation.run import kept_together, require_clusters, usable
+from chiasm.fitting.sides import reads_of
 from chiasm.metrics.scores import estimable
-from chiasm.metrics.table import EXPLAINED
-from chiasm.targets import Target
 
 FEWEST_PATIENTS = 30
+FEWEST_TRAINED = 20  # patients with both, in the training set of a fold
 EVERY_SET_UP_TO = 4  # modalities
 MOST_SETS = 128  # of modalities, each of which is a prediction in every fold
-Gain = tuple["Question", Contrast]
+Gain = tuple["Question", Contrast, int]
+"""A question, its gain, and the number of test folds that tell of it."""
 
 
 @dataclass(frozen=True)
 class Question:
     """Whether patients who have the modalities `have`, and no other, should have `add` collected.
 
-    `asked` is how many of the cohort are such patients; `patients` how many have both, and perhaps others: they answer.
+    `asked` is how many of the cohort are such patients, whatever is known of their outcome; `patients` how many with a
+    known outcome have both, and perhaps others: they answer.
     """
 
     have: tuple[str, ...]
@@ -69,12 +75,16 @@ class Question:
         return self.patients >= FEWEST_PATIENTS
 
 
-def questions(cohort: Cohort) -> list[Question]:
+def questions(cohort: Cohort, used: Cohort | None = None) -> list[Question]:
     """List what can be asked of a cohort: each modality, added to each set of others.
 
     With more than four modalities only the sets are asked about that patients have, or would have less one modality.
     Questions that most patients raise come first, then those that most can answer.
+
+    Args:
+        used: the patients of known outcome, who answer; None takes all.
     """
+    used = cohort if used is None else used
     names = cohort.modalities
     rows, count = np.unique(cohort.present, axis=0, return_counts=True)
     of_pattern = {frozenset(np.array(names)[row].tolist()): int(n) for row, n in zip(rows, count, strict=True)}
@@ -83,7 +93,7 @@ def questions(cohort: Cohort) -> list[Question]:
     for pattern in every if len(names) <= EVERY_SET_UP_TO else of_pattern:
         for m in names:
             have = pattern - {m}
-            patients = int(_have(cohort, [*have, m]).sum())
+            patients = int(_have(used, [*have, m]).sum())
             found[have, m] = Question(tuple(sorted(have)), m, of_pattern.get(have, 0), patients)
     return sorted(found.values(), key=lambda own: (-own.asked, -own.patients, len(own.have), own.have, own.add))
 
@@ -107,11 +117,13 @@ class _Asked:
 def _predict_sets(asked: _Asked, split: Split) -> tuple[str, list[pd.DataFrame | None]]:
     """Fit on a training set; predict with each set of modalities the tested patients who have them, None for nobody."""
     train, test = with_horizons(asked.cohort.subset(split.train)), asked.cohort.subset(split.test)
-    model = asked.recipe.fit(train, seed=asked.seed, checkpoint=None, device=asked.device)
     frames: list[pd.DataFrame | None] = []
-    for own in asked.sets:
-        alone = test.subset(_have(test, own)).with_modalities(own).with_target(None, None)
-        frames.append(said_of(model, alone).loc[list(alone.ids)] if len(alone) else None)
+    with without_values(asked.recipe, split):
+        seed = seeded(asked.seed, split.key)
+        model = asked.recipe.fit(train, seed=seed, checkpoint=None, device=asked.device)
+        for own in asked.sets:
+            alone = test.subset(_have(test, own)).with_modalities(own).with_target(None, None)
+            frames.append(said_of(model, alone).loc[list(alone.ids)] if len(alone) else None)
     return split.key, frames
 
 
@@ -129,26 +141,28 @@ def gains(
     """Estimate the gain of each question on the folds of a trial.
 
     Args:
-        cohort: encoded, with a target.
-        recipe: what predicts; it must predict any subset of the modalities.
+        cohort: encoded, with a target; patients of unknown outcome ask and do not answer.
+        recipe: what predicts; it must predict any subset of the modalities that it reads. Of others nothing is asked.
         execute: how training sets are run in parallel.
         progress: called with (finished, all) training sets.
 
     Returns:
-        Each question with its gain, not estimable where fewer than 30 patients have all that it needs, or too few of
-        them have an event or a class; and the number of test folds.
+        Each question with its gain, and the number of test folds. A fold tells of a question where somebody tested has
+        both, and 20 patients who were trained on; the gain is not estimable where over a fifth of the folds do not
+        tell of it, or fewer than 30 patients, or too few of them have an event or a class.
 
     Raises:
-        Unsupported: no target, one modality, or over 128 sets of modalities.
+        Unsupported: no target, one modality that the recipe reads, or over 128 sets of modalities.
     """
+    read = reads_of(recipe, cohort)
+    if len(read) < 2:
+        raise Unsupported(f"'{recipe.name}' reads {len(read)} modality of the cohort: there is nothing to add to it")
+    cohort = cohort.with_modalities(read)
     used, _ = usable(cohort)
-    assert used.target is not None
-    if len(used.modalities) < 2:
-        raise Unsupported("the cohort has one modality: there is nothing to add to it")
     protocol = with_repeats(protocol, used)
     require_clusters(used, protocol)
     used = kept_together(used, protocol)
-    asked = questions(used)
+    asked = questions(cohort, used)
     answered = [own for own in asked if own.answered]
     sets = tuple(sorted({own.both for own in answered} | {own.have for own in answered if own.have}))
     if len(sets) > MOST_SETS:
@@ -163,18 +177,16 @@ def gains(
     for done, (key, frames) in enumerate(execute(_predict_sets, context, splits, jobs), start=1):
         found[key] = frames
         progress(done, len(splits))
-    folds = [_test_fold(used, split) for split in splits]
+    folds = [fold_of(used, split) for split in splits]
     draws = patient_draws(folds, len(used), protocol.draws, seed)
-    # A pooled metric is wanted within each fold, so that folds show how much it varies: each is a repeat of its own.
-    folds = [replace(fold, repeat=number) for number, fold in enumerate(folds)]
     of_set = {own: [found[split.key][place] for split in splits] for place, own in enumerate(sets)}
-    unknown = [(own, UNKNOWN) for own in asked if not own.answered]
-    told = [(own, _gain(own, used, folds, of_set, draws)) for own in answered]
-    place = {own: number for number, own in enumerate(asked)}
-    return sorted([*told, *unknown], key=lambda pair: place[pair[0]]), len(splits)
+    trained = {own.both: [int(_have(used.subset(split.train), own.both).sum()) for split in splits] for own in answered}
+    told = {own: _gain(own, used, folds, of_set, trained[own.both], draws) for own in answered}
+    return [(own, *told.get(own, (UNKNOWN, 0))) for own in asked], len(splits)
 
 
-def _test_fold(cohort: Cohort, split: Split) -> TestFold:
+def fold_of(cohort: Cohort, split: Split) -> TestFold:
+    """Tested patients of a split with their outcomes."""
     assert cohort.outcome is not None
     groups = None if cohort.group is None else cohort.group[split.test]
     tested, trained = cohort.outcome.take(split.test), cohort.outcome.take(split.train)
@@ -186,35 +198,26 @@ def _gain(
     cohort: Cohort,
     folds: Sequence[TestFold],
     of_set: Mapping[tuple[str, ...], Sequence[pd.DataFrame | None]],
+    trained: Sequence[int],
     draws: Counts,
-) -> Contrast:
-    """Contrast what is explained with and without the modality, of the patients who have all that is needed."""
-    kept, ours, theirs = [], [], []
+) -> tuple[Contrast, int]:
+    """Compare what is explained with and without the modality, of the patients who have all that is needed."""
+    parts, of_trained = [], []
     for number, (fold, both) in enumerate(zip(folds, of_set[question.both], strict=True)):
-        if both is None:
+        if both is None or trained[number] < FEWEST_TRAINED:
             continue
-        kept.append(fold.take(np.isin(cohort.ids[fold.patients], both.index.to_numpy().astype(str))))
-        ours.append(both)
+        own = fold.take(np.isin(cohort.ids[fold.patients], both.index.to_numpy().astype(str)))
         less = of_set[question.have][number] if question.have else None
-        if less is not None:
-            theirs.append(less.loc[both.index])
-    target = cohort.target
-    if target is None or not kept or not _enough(kept, cohort, target):
-        return UNKNOWN
-    kind, names = target.kind, target.names
-    more = whole_values(kind, kept, ours, names, draws, EXPLAINED[kind])
-    if question.have:
-        fewer = whole_values(kind, kept, theirs, names, draws, EXPLAINED[kind])
-    else:  # the prior explains nothing of what it is compared with
-        fewer = [(0.0 * point, 0.0 * drawn) for point, drawn in more]
-    sizes = [(len(fold.patients), fold.n_train) for fold in kept]
-    n_test, n_train = np.mean(sizes, axis=0)
-    return contrast(more, fewer, n_test=float(n_test), n_train=float(n_train))
-
-
-def _enough(folds: Sequence[TestFold], cohort: Cohort, target: Target) -> bool:
-    """Whether the tested patients allow an estimate, each of them counted once."""
-    rows = np.unique(np.concatenate([fold.patients for fold in folds]))
-    assert cohort.outcome is not None
-    tested = cohort.outcome.take(rows)
-    return len(rows) >= FEWEST_PATIENTS and estimable(target.kind, tested, len(target.names))
+        parts.append(Compared(own, both, None if less is None else less.loc[both.index]))
+        of_trained.append(trained[number])
+    if len(parts) < (1 - MAX_MISSING) * len(folds):
+        return UNKNOWN, len(parts)
+    target, outcome = cohort.target, cohort.outcome
+    assert target is not None and outcome is not None
+    rows = np.unique(np.concatenate([part.fold.patients for part in parts]))
+    tested = outcome.take(rows)
+    if len(rows) < FEWEST_PATIENTS or not estimable(target.kind, tested, len(target.names)):
+        return UNKNOWN, len(parts)
+    n_test = float(np.mean([len(part.fold.patients) for part in parts]))
+    gain = more_explained(target, tested, parts, draws, n_test=n_test, n_train=float(np.mean(of_trained)))
+    return gain, len(parts)

@@ -60,15 +60,10 @@ UNKNOWN = Contrast(math.nan, math.nan, math.nan)
 
 
 def whole_values(
-    kind: str,
-    folds: Sequence[TestFold],
-    frames: Sequence[pd.DataFrame],
-    classes: Sequence[str],
-    draws: Counts,
-    metric: str | None = None,
+    kind: str, folds: Sequence[TestFold], frames: Sequence[pd.DataFrame], classes: Sequence[str], draws: Counts
 ) -> Values:
-    """Compute a metric, the primary one unless told, over all tested patients of each fold (repeat if it is pooled)."""
-    name = metric or PRIMARY[kind]
+    """Compute the primary metric over all tested patients of each fold."""
+    name = PRIMARY[kind]
     if not kind_of(kind).has_labels:
         return [fold_values(kind, folds, frames, classes, draws, [name])[name]]
     labels = range(len(classes))

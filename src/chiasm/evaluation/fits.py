@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from chiasm.artifact import whole_file
 from chiasm.cohort import Cohort
+from chiasm.compute.isolation import seeded
 from chiasm.errors import hush_findings
 from chiasm.evaluation.protocol import Split
 from chiasm.evaluation.trial import TrialError
@@ -98,9 +99,9 @@ def run_task(context: Context, task: Task) -> list[Fit]:
             fits.append(_read(done, recipe.name, task.split.key))
             continue
         checkpoint = None if context.work is None else context.work / "checkpoints" / f"{number}-{task.split.key}"
-        seed = (context.seed * 1_000_003 + zlib.crc32(task.split.key.encode())) % 2**31
+        seed = seeded(context.seed, task.split.key)
         start = context.clock()
-        try:
+        with without_values(recipe, task.split):
             model = recipe.fit(train, seed=seed, checkpoint=checkpoint, device=context.device)
             frame = said_of(model, test.with_target(None, None)).loc[list(test.ids)]
             seconds = context.clock() - start
@@ -108,10 +109,6 @@ def run_task(context: Context, task: Task) -> list[Fit]:
             if task.first:
                 require_declared(recipe, declared, model, test, frame)
             level = mean_link(model, train, declared[0]) if task.split.inner is None and len(declared) == 1 else None
-        except (ArithmeticError, LookupError, RuntimeError, TypeError) as error:
-            # The error's text is left out, because it may quote a patient; the chained cause still has it.
-            what = f"recipe '{recipe.name}' failed in {task.split.key} with a {type(error).__name__}"
-            raise RuntimeError(what) from error
         began = model.start if isinstance(model, ToldStart) else ""
         searched = model.tuning.as_json() if isinstance(model, ToldTuning) and model.tuning is not None else None
         fit = Fit(recipe.name, task.split.key, frame, seconds, model.trained_parameters, level, began, searched)
@@ -121,6 +118,16 @@ def run_task(context: Context, task: Task) -> list[Fit]:
         if checkpoint is not None:
             shutil.rmtree(checkpoint, ignore_errors=True)
     return fits
+
+
+@contextmanager
+def without_values(recipe: Any, split: Split) -> Iterator[None]:
+    """Leave out what an error of a recipe says, because it may quote a patient; the chained cause still has it."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, RuntimeError, TypeError) as error:
+        what = f"recipe '{recipe.name}' failed in {split.key} with a {type(error).__name__}"
+        raise RuntimeError(what) from error
 
 
 def with_horizons(train: Cohort) -> Cohort:

@@ -67,7 +67,8 @@ def _end(known: pd.DataFrame, worth: float | None) -> float:
 
 def _told(known: pd.DataFrame) -> str:
     parts = [
-        f"{row['add']} for who has {row['have'] or 'nothing'} breaks even at {row['break_even']:.3g}"
+        f"{row['add']} for who has {row['have'] or 'nothing'} "
+        + ("never breaks even" if row["break_even"] == math.inf else f"breaks even at {row['break_even']:.3g}")
         for row in known.to_dict("records")
     ]
     return f"Net gain a patient against what an outcome known for certain is worth. {'; '.join(parts)}."
