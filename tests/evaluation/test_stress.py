@@ -46,6 +46,25 @@ def test_a_drift_moves_every_number_by_standard_deviations_of_training() -> None
     assert np.array_equal(moved.present, test.present) and moved.raw("m1").equals(test.raw("m1"))
 
 
+def test_a_column_that_says_yes_or_no_does_not_drift() -> None:
+    ids = [f"p{k}" for k in range(40)]
+    flags = pd.DataFrame({"male": np.arange(40) % 2, "age": np.arange(40.0)}, ids)
+    cohort = chiasm.cohort_from_frames(
+        flags[["age"]].rename(columns={"age": "y"}), {"m": flags}, chiasm.Regression("y")
+    )
+    moved, _ = struck(Fault(DRIFT, "m", 1.0), cohort, cohort, 0)
+    assert set(moved.raw("m")["male"]) == {0, 1} and not np.allclose(moved.raw("m")["age"], flags["age"])
+
+
+def test_outcomes_that_stay_the_same_are_not_counted_as_wrong() -> None:
+    ids = [f"p{k}" for k in range(100)]
+    patients = pd.DataFrame({"ill": np.arange(100) < 10}, ids).astype(int)
+    frame = pd.DataFrame({"a": np.arange(100.0)}, ids)
+    cohort = chiasm.cohort_from_frames(patients, {"m": frame}, chiasm.Classification("ill"))
+    wrong, number = mislabelled(cohort, 0.4, 0)
+    assert number == (wrong.outcome.value != cohort.outcome.value).sum() < 20
+
+
 def test_what_is_lost_is_absent_and_nobody_loses_all() -> None:
     cohort = made()
     half, some = struck(Fault(LOST, "m2", 0.5), cohort, cohort, 0)
@@ -73,9 +92,9 @@ def test_mixed_patients_have_values_of_others_and_a_higher_level_strikes_them_to
 
 def test_wrong_labels_are_those_of_others() -> None:
     cohort = made()
-    wrong = mislabelled(cohort, 0.25, 0)
+    wrong, number = mislabelled(cohort, 0.25, 0)
     changed = wrong.outcome.value != cohort.outcome.value
-    assert changed.sum() == 40
+    assert changed.sum() == number == 40
     assert np.array_equal(np.sort(wrong.outcome.value), np.sort(cohort.outcome.value))
     assert wrong.raw("m1").equals(cohort.raw("m1"))
 
@@ -92,6 +111,8 @@ def test_faults_hurt_where_a_recipe_leans_on_what_they_strike(tmp_path: Path) ->
     own = table.loc["single:m1"].reset_index()
     untouched = own[own["modality"].isin(["m2", "m3"])]
     assert (untouched["change"] == 0).all() and untouched["change_low"].isna().all()  # a recipe that reads m1 alone
+    assert (untouched["explained_change"] == 0).all()
+    assert table.loc[("late-fusion", DRIFT, "m1", 2.0), "explained_change"] < -0.05
     plain = table.loc[("late-fusion", "none", "", 0.0)]
     assert plain["low"] < plain["metric"] < plain["high"] and plain["change"] == 0
     assert "drift m1" in found.plot(tmp_path / "stress.svg").read_text()
@@ -99,9 +120,12 @@ def test_faults_hurt_where_a_recipe_leans_on_what_they_strike(tmp_path: Path) ->
 
 def test_a_trial_without_faults_has_the_same_figure() -> None:
     cohort = made()
-    trial = chiasm.evaluate(cohort, ["late-fusion"], PLAIN, jobs=1).table().set_index("recipe")
-    (row,) = chiasm.stress(cohort, "late-fusion", faults=[], protocol=PLAIN, jobs=1).table.to_dict("records")
+    whole = chiasm.evaluate(cohort, ["late-fusion"], PLAIN, jobs=1)
+    trial = whole.table().set_index("recipe")
+    (row,) = chiasm.stress(cohort, "late-fusion", faults=(), protocol=PLAIN, jobs=1).table.to_dict("records")
     assert row["metric"] == pytest.approx(trial.loc["late-fusion", "mean"], abs=1e-9)
+    scores = next(own for own in whole.document["recipes"] if own["name"] == "late-fusion")["metrics"]
+    assert row["explained"] == pytest.approx(scores["r2_null"]["mean"], abs=1e-9)
 
 
 def test_values_that_are_no_numbers_do_not_drift() -> None:
@@ -110,6 +134,10 @@ def test_values_that_are_no_numbers_do_not_drift() -> None:
     patients = pd.DataFrame({"y": np.arange(30.0)}, ids)
     cohort = chiasm.cohort_from_frames(patients, {"slide": bag}, chiasm.Regression("y"))
     assert {fault.kind for fault in faults_of(cohort)} == {"mixed", "labels"}
+    with pytest.raises(chiasm.Unsupported, match="'drift' needs a modality of numbers"):
+        faults_of(cohort, ["drift"])
+    with pytest.raises(chiasm.Unsupported, match="'lost' needs two modalities"):
+        faults_of(cohort, ["lost"])
 
 
 def test_a_fault_that_there_is_not_is_refused() -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 
 from chiasm.api.encoding import engine_of, prepare
+from chiasm.cohort.accepted import Finding
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.compute.pool import default_jobs
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.evaluation import Protocol
 from chiasm.evaluation.run import usable
-from chiasm.evaluation.stress.faults import LEVELS, faults_of, require_faults
+from chiasm.evaluation.stress.faults import faults_of, require_faults
 from chiasm.evaluation.stress.stress import stressed
 from chiasm.metrics.table import primary_label
 from chiasm.progress import followed
@@ -34,11 +35,13 @@ class Stress:
         table: one row a recipe and fault; the columns stand in `chiasm.evaluation.stress.stress.stressed`.
         metric: label of the primary metric.
         findings: what the check found.
+        leaks: those that may give the outcome away.
     """
 
     table: pd.DataFrame
     metric: str
     findings: tuple[str, ...]
+    leaks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Stress of {self.table['recipe'].nunique():,} recipes"
@@ -57,7 +60,7 @@ def stress(
     cohort: Given | PreparedCohort,
     recipes: str | Iterable[str | Any] = STRESSED,
     *,
-    faults: Iterable[str] = tuple(LEVELS),
+    faults: str | Iterable[str] | None = None,
     protocol: Protocol | None = None,
     seed: int = 0,
     jobs: int | None = None,
@@ -73,19 +76,19 @@ def stress(
         cohort: a cohort with a target, or the path of a manifest, which is checked and encoded first, or what `prepare`
             made of one.
         recipes: names with their options, or recipe objects.
-        faults: kinds of fault: "drift", "lost", "mixed", "labels".
+        faults: kinds of fault, "drift", "lost", "mixed" or "labels"; None takes those that can be put into the cohort.
         protocol: folds and repeats, as in `evaluate`.
         seed: of the folds, the fits, the faults and the bootstrap.
         jobs, engine, device, progress: as in `evaluate`.
 
     Raises:
         CohortError: `check_cohort` finds errors.
-        Unsupported: no target, or a recipe does not support the cohort.
-        ValueError: a kind of fault that there is not.
+        Unsupported: no target, a recipe does not support the cohort, or a fault can be put into no modality.
+        ValueError: a kind of fault that there is not, or none.
     """
     named = split_specs(recipes) if isinstance(recipes, str) else list(recipes)
-    kinds = tuple(faults)
-    require_faults(kinds)
+    kinds = faults.split(",") if isinstance(faults, str) else None if faults is None else list(faults)
+    require_faults(kinds or ())
     if not isinstance(cohort, PreparedCohort):
         opened = as_cohort(cohort)
         quiet = None if progress is None else (lambda *told: None)
@@ -99,4 +102,13 @@ def stress(
             used, chosen, wanted, protocol or Protocol(), seed=seed, jobs=jobs or default_jobs(), device=device,
             execute=engine_of(engine), progress=told,
         )  # fmt: skip
-    return Stress(table, primary_label(used.target.kind), tuple(own.words for own in cohort.findings))
+    return Stress(
+        table,
+        primary_label(used.target.kind),
+        _words(cohort.findings),
+        _words(own for own in cohort.findings if own.leak),
+    )
+
+
+def _words(findings: Iterable[Finding]) -> tuple[str, ...]:
+    return tuple(own.words for own in findings)

@@ -28,7 +28,9 @@ def stress(
     recipes: Annotated[
         list[str] | None, typer.Option(help="Names with options. Default: late-fusion, stacked-fusion, early-fusion.")
     ] = None,
-    faults: Annotated[str, typer.Option(help="Kinds of fault, by commas.")] = "drift,lost,mixed,labels",
+    faults: Annotated[
+        str | None, typer.Option(help="drift, lost, mixed, labels, by commas. Default: those that can be put in.")
+    ] = None,
     folds: Annotated[int, typer.Option(help="Of the cross-validation, where the manifest prescribes none.")] = 5,
     repeats: Annotated[int | None, typer.Option(help="How often the folds are drawn.")] = None,
     out: Annotated[Path | None, typer.Option(help="stress.csv or stress.parquet: every level.")] = None,
@@ -50,8 +52,8 @@ def stress(
         require_table(out, "levels", force)
     if plot is not None:
         require_picture(plot, force)
-    kinds = [kind.strip() for kind in faults.split(",")]
-    api.require_faults(kinds)
+    kinds = None if faults is None else [kind.strip() for kind in faults.split(",")]
+    api.require_faults(kinds or ())
     if engine == "local":
         api.require_device(device)
     named = [name for text in recipes or () for name in api.split_specs(text)]
@@ -71,25 +73,27 @@ def stress(
         known = [{key: None if value != value else value for key, value in row.items()} for row in rows]
         screen.show_json({"metric": found.metric, "findings": list(found.findings), "rows": known})
         return
+    for leak in found.leaks:
+        screen.hint(f"a leak was found: {leak}")
     last = {(row["recipe"], row["fault"], row["modality"]): row for row in rows}  # the highest level of each fault
+    headings = ["recipe", "fault", "modality", "level", "struck", f"{found.metric} (95 %)", "change (95 %)"]
     screen.show_table(
-        ["recipe", "fault", "modality", "level", f"{found.metric} (95 %)", "change (95 %)"],
-        [
-            [
-                row["recipe"],
-                row["fault"],
-                row["modality"],
-                "" if row["fault"] == "none" else f"{row['level']:g}",
-                screen.interval(row["metric"], row["low"], row["high"]),
-                ""
-                if row["fault"] == "none"
-                else screen.interval(*(row[f"change{end}"] for end in ("", "_low", "_high"))),
-            ]
-            for row in last.values()
-        ],
-        right=["level"],
+        [*headings, "explained", "change"], [_row(row) for row in last.values()], right=["level", "struck"]
     )
-    screen.show("\nThe highest level of each fault; --out has all of them.")
+    screen.show(
+        "\nThe highest level of each fault; --out has all. Struck: patients a fold. Explained: share of the outcome."
+    )
     for path in (out, plot):
         if path is not None:
             screen.show(f"Written: {path}")
+
+
+def _row(row: dict[str, Any]) -> list[str]:
+    """A line of the table; without a fault nothing has changed."""
+    shown = [row["recipe"], row["fault"], row["modality"]]
+    metric, share = screen.interval(row["metric"], row["low"], row["high"]), f"{row['explained']:.3f}"
+    if row["fault"] == "none":
+        return [*shown, "", "", metric, "", share, ""]
+    change = screen.interval(row["change"], row["change_low"], row["change_high"])
+    struck = f"{row['struck']:.0f}"
+    return [*shown, f"{row['level']:g}", struck, metric, change, share, f"{row['explained_change']:+.3f}"]

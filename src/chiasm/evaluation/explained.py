@@ -60,7 +60,7 @@ def more_explained(
         return UNKNOWN
     terms = [_terms(target, part) for part in parts]  # of each fold (n, K, 3): ours, theirs, the prior's
     kept = _labels(target, tested, terms[0].shape[1])
-    known = [~np.isnan(own).any(axis=2) for own in terms]
+    known: list[Bools] = [np.asarray(~np.isnan(own).any(axis=2)) for own in terms]
     told = [np.where(some[:, :, None], own, 0.0) for own, some in zip(terms, known, strict=True)]
     total = np.sum([own.sum(axis=0) for own in told], axis=0)  # (K, 3)
     count = np.sum([some.sum(axis=0) for some in known], axis=0)  # (K,)
@@ -111,7 +111,7 @@ def _pooled(
     repeats = sorted({part.fold.repeat for part in parts})
     values = []
     for repeat in repeats:
-        gained, prior = 0.0, 0.0
+        gained = prior = np.zeros((1 if draws is None else len(draws), len(kept)))
         for part, own in zip(parts, told, strict=True):
             if part.fold.repeat != repeat:
                 continue
@@ -119,7 +119,7 @@ def _pooled(
             weights = np.ones((1, len(rows))) if draws is None else draws[:, rows].astype(np.float64)
             gained = gained + weights @ (own[:, :, 1] - own[:, :, 0])
             prior = prior + weights @ own[:, :, 2]
-        values.append(ratio(np.asarray(gained)[:, kept], np.asarray(prior)[:, kept]).mean(axis=1))
+        values.append(ratio(gained[:, kept], prior[:, kept]).mean(axis=1))
     return np.asarray(np.mean(values, axis=0), dtype=np.float64)
 
 

@@ -1,12 +1,14 @@
 """Faults that are put into patients on purpose: into one modality of those tested, or into the outcomes trained on.
 
     drift   every number of a modality moves by `level` standard deviations of the training patients, up or down: the
-            direction is drawn once a column, the same for all patients, as by another machine or laboratory
+            direction is drawn for each column, the same for all patients of a fold, as by another machine or
+            laboratory; columns of one or two values among the training patients stay as they are
     lost    the modality is taken from a share `level` of those who have it and another one beside it
     mixed   a share `level` of those who have it get the values of another one of them, as when samples are mixed up
-    labels  a share `level` of the training patients get the outcome of another one of them; nothing else changes
+    labels  a share `level` of the training patients get the outcome of another one of them, which may be the same
 
-Who is struck is drawn by the seed and the patients alone, so that a higher level strikes the same patients and more.
+Who is struck, and in which direction, is drawn anew in each fold, and not for each level: a higher one strikes the same
+patients and more.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.cohort import Cohort
+from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.digests import DIGEST
 from chiasm.compute.isolation import seeded
 
@@ -26,6 +28,7 @@ DRIFT, LOST, MIXED, LABELS = "drift", "lost", "mixed", "labels"
 LEVELS: dict[str, tuple[float, ...]] = {
     DRIFT: (0.5, 1.0, 2.0), LOST: (0.25, 0.5, 1.0), MIXED: (0.1, 0.25, 0.5), LABELS: (0.1, 0.2, 0.4)
 }  # fmt: skip
+FLAG = 2  # values of a column that says yes or no
 NUMBERS = ("table", "omics")  # kinds whose values can drift
 
 
@@ -38,21 +41,29 @@ class Fault:
     level: float
 
 
-def faults_of(cohort: Cohort, kinds: Sequence[str] = tuple(LEVELS)) -> list[Fault]:
+def faults_of(cohort: Cohort, kinds: Sequence[str] | None = None) -> list[Fault]:
     """List every fault that can be put into a cohort, by kind, modality and level.
 
     Nothing is lost where there is one modality, and values that are no numbers do not drift.
 
+    Args:
+        kinds: kinds of fault; None takes those that can be put into this cohort.
+
     Raises:
         ValueError: a kind of fault that there is not.
+        Unsupported: a kind that was asked for can be put into no modality.
     """
-    require_faults(kinds)
-    found = []
-    for kind in dict.fromkeys(kinds):
+    require_faults(kinds or ())
+    found: list[Fault] = []
+    for kind in dict.fromkeys(LEVELS if kinds is None else kinds):
+        before = len(found)
         for name in ("",) if kind == LABELS else cohort.modalities:
             if (kind == DRIFT and cohort.kinds[name] not in NUMBERS) or (kind == LOST and len(cohort.modalities) < 2):
                 continue
             found += [Fault(kind, name, level) for level in LEVELS[kind]]
+        if kinds is not None and len(found) == before:
+            lacking = "two modalities" if kind == LOST else "a modality of numbers, of kind table or omics"
+            raise Unsupported(f"the fault '{kind}' needs {lacking}, and the cohort has none: leave it out")
     return found
 
 
@@ -72,14 +83,22 @@ def struck(fault: Fault, test: Cohort, train: Cohort, seed: int) -> tuple[Cohort
     return _mixed(test, fault, rng) if fault.kind == MIXED else (test, 0)
 
 
-def mislabelled(train: Cohort, level: float, seed: int) -> Cohort:
-    """Give a share of the training patients whose outcome is known that of another one of them, in a random circle."""
+def mislabelled(train: Cohort, level: float, seed: int) -> tuple[Cohort, int]:
+    """Give a share of the training patients whose outcome is known that of another one of them, in a random circle.
+
+    Returns also how many have another outcome than before.
+    """
     assert train.outcome is not None
     known = np.flatnonzero(train.outcome.known)
     taken = np.arange(len(train))
     chosen = np.random.default_rng(seeded(seed, LABELS)).permutation(known)[: round(level * len(known))]
     taken[chosen] = np.roll(chosen, 1)
-    return train.with_target(train.target, train.outcome.take(taken))
+    wrong, right = train.outcome.take(taken), train.outcome
+    other = ~((wrong.value == right.value) | (np.isnan(wrong.value) & np.isnan(right.value)))
+    other = other.any(axis=1) if other.ndim == 2 else other
+    if wrong.event is not None and right.event is not None:
+        other |= wrong.event != right.event
+    return train.with_target(train.target, wrong), int(other.sum())
 
 
 def _drifted(test: Cohort, train: Cohort, fault: Fault, rng: np.random.Generator) -> tuple[Cohort, int]:
@@ -91,6 +110,8 @@ def _drifted(test: Cohort, train: Cohort, fault: Fault, rng: np.random.Generator
     trained: pd.DataFrame = train.raw(fault.modality)
     moved = frame.copy()
     for place in numbers:
+        if trained.iloc[:, place].nunique() <= FLAG:
+            continue
         spread = float(np.nan_to_num(trained.iloc[:, place].std(ddof=0)))
         moved.isetitem(
             place, (frame.iloc[:, place] + fault.level * sides[place] * spread).astype(frame.dtypes.iloc[place])
@@ -108,7 +129,8 @@ def _lost(test: Cohort, fault: Fault, rng: np.random.Generator) -> tuple[Cohort,
 
 
 def _mixed(test: Cohort, fault: Fault, rng: np.random.Generator) -> tuple[Cohort, int]:
-    chosen = _share(test.rows_of(fault.modality), fault.level, rng)
+    rows_of = rng.permutation(test.rows_of(fault.modality))
+    chosen = rows_of[: max(2, round(fault.level * len(rows_of)))]  # one patient alone cannot be mixed up
     if len(chosen) < 2:
         return test, 0
     rows = test.source_rows[fault.modality].copy()
@@ -117,4 +139,4 @@ def _mixed(test: Cohort, fault: Fault, rng: np.random.Generator) -> tuple[Cohort
 
 
 def _share(rows: NDArray[np.int_], level: float, rng: np.random.Generator) -> NDArray[np.int_]:
-    return rng.permutation(rows)[: round(level * len(rows))]
+    return rng.permutation(rows)[: round(level * len(rows))] if level < 1 else rows

@@ -1,6 +1,9 @@
-"""How the primary metric of recipes falls under each fault, on the folds of a trial.
+"""How recipes fare under each fault, on the folds of a trial.
 
     change = M(with the fault) - M(without),    M the primary metric on the tested patients of a fold
+
+and the same of the share explained (`explained.more_explained`): a drift that moves all patients alike hardly touches
+a metric of ranks, and may leave probabilities that are worse than the prior.
 
 A recipe is fitted once a fold, as in a trial, and once more for each share of wrong labels; every other fault is put
 into the tested patients, who are the same with and without. The mean over folds has the wider of two intervals
@@ -18,10 +21,12 @@ import pandas as pd
 
 from chiasm.cohort import Cohort
 from chiasm.compute.isolation import seeded
+from chiasm.evaluation.collecting import fold_of
 from chiasm.evaluation.contrasts import Contrast, contrast, whole_values
-from chiasm.evaluation.estimates import Estimate, estimate, estimate_of_labels
-from chiasm.evaluation.fits import Execute, said_of, with_horizons
-from chiasm.evaluation.intervals import TestFold, patient_draws
+from chiasm.evaluation.estimates import estimate, estimate_of_labels
+from chiasm.evaluation.explained import Compared, more_explained
+from chiasm.evaluation.fits import Execute, said_of, with_horizons, without_values
+from chiasm.evaluation.intervals import patient_draws
 from chiasm.evaluation.protocol import Protocol, Split, plan, with_repeats
 from chiasm.evaluation.run import kept_together, require_clusters, usable
 from chiasm.evaluation.stress.faults import LABELS, Fault, mislabelled, struck
@@ -29,7 +34,8 @@ from chiasm.targets import kind_of
 
 NONE = Fault("none", "", 0.0)
 COLUMNS = (
-    "recipe", "fault", "modality", "level", "struck", "metric", "low", "high", "change", "change_low", "change_high"
+    "recipe", "fault", "modality", "level", "struck", "metric", "low", "high", "change", "change_low", "change_high",
+    "explained", "explained_low", "explained_high", "explained_change", "explained_change_low", "explained_change_high",
 )  # fmt: skip
 
 
@@ -58,19 +64,23 @@ def _predict(asked: _Asked, task: _Task) -> tuple[_Task, list[pd.DataFrame], lis
     train, test = with_horizons(cohort.subset(task.split.train)), cohort.subset(task.split.test)
     test = test.with_target(None, None)
 
-    def fitted(on: Cohort) -> Any:
-        return recipe.fit(on, seed=seeded(asked.seed, task.split.key), checkpoint=None, device=asked.device)
+    seed = seeded(asked.seed, task.split.key)
 
-    model, frames, numbers = fitted(train), [], []
-    for fault in (NONE, *asked.faults):
-        own, number = struck(fault, test, train, asked.seed)
-        if fault.kind == LABELS:
-            wrong = mislabelled(train, fault.level, asked.seed)
-            found, number = said_of(fitted(wrong), test), len(train)
-        else:
-            found = said_of(model, own)
-        frames.append(found.loc[list(test.ids)])
-        numbers.append(number)
+    def fitted(on: Cohort) -> Any:
+        return recipe.fit(on, seed=seed, checkpoint=None, device=asked.device)
+
+    frames, numbers = [], []
+    with without_values(recipe, task.split):
+        model = fitted(train)
+        for fault in (NONE, *asked.faults):
+            if fault.kind == LABELS:
+                wrong, number = mislabelled(train, fault.level, seed)
+                found = said_of(fitted(wrong), test)
+            else:
+                own, number = struck(fault, test, train, seed)
+                found = said_of(model, own)
+            frames.append(found.loc[list(test.ids)])
+            numbers.append(number)
     return task, frames, numbers
 
 
@@ -95,8 +105,8 @@ def stressed(
 
     Returns:
         One row a recipe and fault with the columns `COLUMNS`, the first of each recipe without a fault. `struck` is how
-        many patients are struck, in the mean of the folds; of `labels` it counts training patients. `metric` is the
-        primary one.
+        many patients are struck, in the mean of the folds: of those tested, or for `labels` of those trained on, who
+        have another outcome. `metric` is the primary one, `explained` the share explained.
 
     Raises:
         Unsupported: no target.
@@ -114,33 +124,35 @@ def stressed(
     for done, (task, frames, numbers) in enumerate(execute(_predict, asked, tasks, jobs), start=1):
         found[task.recipe, task.split.key] = frames, numbers
         progress(done, len(tasks))
-    folds = [
-        TestFold(
-            split.repeat, split.fold, split.test, used.outcome.take(split.test), used.outcome.take(split.train),
-            None if used.group is None else used.group[split.test],
-        )
-        for split in splits
-    ]  # fmt: skip
+    folds = [fold_of(used, split) for split in splits]
     draws = patient_draws(folds, len(used), protocol.draws, seed)
-    kind, names = used.target.kind, used.target.names
+    target = used.target
+    kind, names = target.kind, target.names
     n_test, n_train = np.mean([(len(split.test), len(split.train)) for split in splits], axis=0)
+    tested = used.outcome.take(np.unique(np.concatenate([split.test for split in splits])))
+    sizes = {"n_test": float(n_test), "n_train": float(n_train)}
+
+    def explained(ours: Sequence[pd.DataFrame], theirs: Sequence[pd.DataFrame] | None) -> Contrast:
+        others = [None] * len(folds) if theirs is None else theirs
+        parts = [Compared(*own) for own in zip(folds, ours, others, strict=True)]
+        return more_explained(target, tested, parts, draws, **sizes)
+
     rows = []
     for number, recipe in enumerate(recipes):
         own = [found[number, split.key] for split in splits]
-        plain = whole_values(kind, folds, [frames[0] for frames, _ in own], names, draws)
+        plain = [frames[0] for frames, _ in own]
+        plain_values = whole_values(kind, folds, plain, names, draws)
         for place, fault in enumerate((NONE, *faults)):
-            values = whole_values(kind, folds, [frames[place] for frames, _ in own], names, draws)
+            frames = [of_fold[place] for of_fold, _ in own]
+            values = whole_values(kind, folds, frames, names, draws)
             level = estimate_of_labels(values) if kind_of(kind).has_labels else estimate(*values[0])
-            change = contrast(values, plain, n_test=float(n_test), n_train=float(n_train))
             many = float(np.mean([counted[place] for _, counted in own]))
-            rows.append((recipe.name, fault.kind, fault.modality, fault.level, many, *_numbers(level), *_ends(change)))
+            told = (recipe.name, fault.kind, fault.modality, fault.level, many, level.mean, level.low, level.high)
+            changes = contrast(values, plain_values, **sizes), explained(frames, None), explained(frames, plain)
+            rows.append((*told, *(end for change in changes for end in _ends(change))))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _numbers(found: Estimate) -> tuple[float, float, float]:
-    return found.mean, found.low, found.high
-
-
 def _ends(change: Contrast) -> tuple[float, float, float]:
-    """The change with its interval, which says nothing where no ranking changes."""
+    """The change with its interval, which says nothing where no prediction changes."""
     return (0.0, np.nan, np.nan) if change.same else change.numbers
