@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chiasm.api.external import validate
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
-    from chiasm.api.reporting import write_guidelines, write_methods, write_supplement
+    from chiasm.api.reporting import write_card, write_guidelines, write_methods, write_supplement
     from chiasm.api.retrieval import score_similar, similar
     from chiasm.api.scikit import from_sklearn
     from chiasm.api.sealing import open_seal, seal
@@ -116,6 +116,7 @@ _PLACES = {
     "opened_sources": "chiasm.api.sources",
     "with_sources": "chiasm.api.sources",
     "Validation": "chiasm.evaluation.validation",
+    "write_card": "chiasm.api.reporting",
     "write_guidelines": "chiasm.api.reporting",
     "write_methods": "chiasm.api.reporting",
     "write_predictions": "chiasm.api.models",
@@ -240,6 +241,7 @@ __all__ = [
     "with_budget",
     "with_sources",
     "without_unseen",
+    "write_card",
     "write_guidelines",
     "write_methods",
     "write_predictions",

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chiasm.evaluation import Trial
+
+if TYPE_CHECKING:
+    from chiasm.api.explaining import Explanation
+    from chiasm.protocols import Model
 
 
 def write_supplement(trial: Trial, path: Path | str) -> Path:
@@ -70,3 +75,33 @@ def _markdown(path: Path | str, what: str) -> Path:
     if file.suffix.lower() != ".md":
         raise ValueError(f"'{file.name}' must end in .md: {what} written in Markdown")
     return file
+
+
+def write_card(
+    model: Model | Path | str,
+    path: Path | str,
+    trial: Trial | None = None,
+    explanation: Explanation | None = None,
+) -> Path:
+    """Write the card of a model, with what a trial says of its recipe and what each modality brings to its predictions.
+
+    The card of a model folder says what the model reads, whom it learned from and what it is not for. A trial adds the
+    scores of its recipe with their calibration, by pattern of modalities and in the subgroups that the cohort declares.
+
+    Args:
+        model: a fitted model, or its folder.
+        path: the Markdown file; it is written whole or not at all, and replaces an older one.
+        trial: of the same cohort, with the recipe of the model among its recipes.
+        explanation: of the same model, by `explain`.
+
+    Raises:
+        ValueError: the name does not end in `.md`.
+        TrialError: the trial is of another target or other modalities, or has no such recipe.
+        ArtifactError: the folder holds no model.
+    """
+    from chiasm.api.models import load_model
+    from chiasm.report.model_card import write_card as written
+
+    file = _markdown(path, "a card is")
+    fitted = load_model(model) if isinstance(model, Path | str) else model
+    return written(fitted, file, trial, None if explanation is None else explanation.summary)  # type: ignore[arg-type]

@@ -183,6 +183,10 @@ def report(
         Path | None,
         typer.Option(metavar="FILE.md", help="Write the methods of a paper too, and their references as .bib."),
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="Write card.md of this model folder, with the scores of its recipe."),
+    ] = None,
     supplement: Annotated[
         Path | None, typer.Option(metavar="FILE.xlsx", help="Write every table of the page as a spreadsheet too.")
     ] = None,
@@ -205,6 +209,8 @@ def report(
     screen.show(f"Guidelines: {api.write_guidelines(trial, page.parent / 'reporting.md')}")
     if methods is not None:
         screen.show(f"Methods: {' and '.join(map(str, api.write_methods(trial, methods)))}")
+    if card is not None:
+        screen.show(f"Card: {api.write_card(card, page.parent / 'card.md', trial)}")
     if supplement is not None:
         screen.show(f"Supplement: {api.write_supplement(trial, supplement)}")
 

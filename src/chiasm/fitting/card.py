@@ -10,6 +10,7 @@ from chiasm.artifact import parts_within
 from chiasm.cohort import Encoding
 from chiasm.encoders.knowledge import Entities
 from chiasm.errors import count
+from chiasm.fitting.card_patients import USE, training_told
 from chiasm.shown import visible
 
 WARM, TRIED, HELD_OUT = "warm_kept", "warm_sources", "warm_held_out"
@@ -104,6 +105,10 @@ def card_of(model: Described) -> str:
         f"A model of chiasm. {count(model.trained_parameters, 'trained parameter')}"
         + (f", learned from {learned}." if learned else "."),
         "",
+        "## Intended use",
+        "",
+        USE,
+        "",
         "## What it gives",
         "",
         f"One row for each patient, for the target of {target}. A patient needs one or more of the modalities below.",
@@ -128,6 +133,8 @@ def card_of(model: Described) -> str:
     for name, columns in model.columns.items():
         if len(columns) <= LISTED:
             lines += ["", f"Columns of {_plain(name)}: {', '.join(map(_plain, columns))}."]
+    if learned_of := training_told(model):
+        lines += ["", "## Who it learned from", "", "\n\n".join(map(_plain, learned_of))]
     said = held_of_training(model).items()
     held = [f"- {number} x {phrase}" if number > 1 else f"- {phrase}" for phrase, number in said]
     lines += [
