@@ -150,8 +150,8 @@ class Poisson(Loss):
 }
 ROWS = {
     "src/chiasm/targets/kinds.py": (
-        "Survival)}",
-        "Survival, Count)}",
+        "Regression, Survival)",
+        "Regression, Survival, Count)",
         "from chiasm.targets.count import Count\n",
     ),
     "src/chiasm/heads/kinds.py": (

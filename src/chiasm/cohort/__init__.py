@@ -14,6 +14,7 @@ from chiasm.cohort.synthetic import SYNTHETIC_COHORTS, synthetic_cohort
 from chiasm.errors import CohortError, LeakageError, Problem, Unsupported
 from chiasm.targets import (
     Classification,
+    CompetingRisks,
     Multilabel,
     Outcome,
     Regression,
@@ -29,6 +30,7 @@ __all__ = [
     "Classification",
     "Cohort",
     "CohortError",
+    "CompetingRisks",
     "Encoding",
     "Items",
     "LeakageError",

@@ -333,6 +333,8 @@ class Cohort:
         if self.outcome is not None:
             feed_rows(self.outcome.value)
             feed_rows(self.outcome.event)
+            if self.outcome.cause is not None:
+                feed_rows(self.outcome.cause)
         for labels in (self.group, self.site, self.fold):
             feed_rows(labels)
         feed(sorted(self.feature_groups.items()))

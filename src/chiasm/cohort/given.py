@@ -10,7 +10,10 @@ import pandas as pd
 from chiasm.errors import Problem, error
 from chiasm.targets import Target
 
-TARGETS = 'write Classification("column"), Regression("column"), Survival("time", "event") or Multilabel(("a", "b"))'
+TARGETS = (
+    'write Classification("column"), Regression("column"), Survival("time", "event"), '
+    'CompetingRisks("time", "cause") or Multilabel(("a", "b"))'
+)
 
 
 def misunderstood(patients: Any, modalities: Any, target: Any) -> list[Problem]:

@@ -141,7 +141,8 @@ def content_of(manifest: Path, seal: Seal) -> tuple[str, str, dict[str, Content]
     assert target is not None and outcome is not None  # a seal is of a target
     names = [salted(seal.salt, name) for name in cohort.ids.tolist()]
     written = read_toml(manifest)[0] or {}
-    outcomes = _sum(seal.salt, [names, list(target.names), outcome.value.tolist(), _listed(outcome.event)])
+    cause = [] if outcome.cause is None else [outcome.cause.tolist()]
+    outcomes = _sum(seal.salt, [names, list(target.names), outcome.value.tolist(), _listed(outcome.event), *cause])
     labels = [None if own is None else own.tolist() for own in (cohort.group, cohort.site)]
     belonging = _sum(seal.salt, [names, *labels])
     modalities = {}

@@ -27,6 +27,7 @@ def synthetic_cohort(
     With s the signal that `name` defines (see its function below) and e, u independent draws:
     classification  y ~ Bernoulli(1 / (1 + exp(-s))), for `xor` y = [s > 0];
     survival        months = -30 log(u) exp(-s / 2), censored at an independent exponential time for 35 %;
+    competing       hazards a month of `cancer` exp(s / 2) / 30 and of `other` exp(-s / 4) / 60, censored as above;
     regression      y = s + e, e ~ N(0, 1);
     multilabel      `label` as above, and `rarer` ~ Bernoulli(1 / (1 + exp(1 - s))).
     `missing` removes that fraction of the rows of each modality at random, never both from one patient.

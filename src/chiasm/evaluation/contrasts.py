@@ -90,14 +90,15 @@ def within_values(
             fold.take(np.asarray((column >= 0).any(axis=1))) for fold, column in zip(own_folds, columns, strict=True)
         ]
         parts = list(zip(own_folds, own_frames, columns, strict=True))
-        points = np.stack([within(kind, frame, fold.outcome, own_classes, column) for fold, frame, column in parts])
+        points = np.stack(
+            [within(kind, frame, fold.outcome, own_classes, column, train=fold.train) for fold, frame, column in parts]
+        )
         can_be_drawn = all_redrawn(points, [redrawn(draws, [fold]) for fold in judged])
         drawn = []
         for fold, frame, column in parts:
             weights = draws[:, fold.patients].astype(np.float64)
-            drawn.append(
-                within(kind, frame, fold.outcome, own_classes, column, weights) if can_be_drawn else np.zeros(0)
-            )
+            own = (kind, frame, fold.outcome, own_classes, column, weights, fold.train)
+            drawn.append(within(*own) if can_be_drawn else np.zeros(0))
         values.append((points, np.stack(drawn)))
     return values
 

@@ -48,7 +48,8 @@ def inner_scores(
                 if fit is None or not len(rows):
                     continue
                 known = outcome.take(inner.test[rows])
-                scores = score(target.kind, fit.frame.iloc[rows], known, classes, metrics=[primary], min_events=1)
+                own_train, frame = outcome.take(inner.train), fit.frame.iloc[rows]
+                scores = score(target.kind, frame, known, classes, None, own_train, [primary], min_events=1)
                 values.append(float(scores[primary][0]))
             known_values = [value for value in values if np.isfinite(value)]
             if known_values:

@@ -180,10 +180,12 @@ def tested_outcome(folds: Sequence[TestFold]) -> Outcome:
     patients = np.concatenate([fold.patients for fold in folds])
     first = np.unique(patients, return_index=True)[1]
     events = [fold.outcome.event for fold in folds if fold.outcome.event is not None]
+    causes = [fold.outcome.cause for fold in folds if fold.outcome.cause is not None]
     return Outcome(
         np.concatenate([fold.outcome.value for fold in folds])[first],
         np.concatenate(events)[first] if len(events) == len(folds) else None,
         np.concatenate([fold.outcome.known for fold in folds])[first],
+        np.concatenate(causes)[first] if len(causes) == len(folds) else None,
     )
 
 

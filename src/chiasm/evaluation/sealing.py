@@ -51,9 +51,10 @@ def cohort_digests(cohort: Cohort) -> dict[str, Any]:
     outcome = cohort.outcome
     assert outcome is not None  # a trial refuses a cohort without
     event = None if outcome.event is None else outcome.event.tolist()
+    cause = [] if outcome.cause is None else [outcome.cause.tolist()]
     return {
         "patients": {"number": len(cohort), "digest": _sum(cohort.ids.tolist())},
-        "outcomes": _sum([repr(outcome.value.tolist()), event]),
+        "outcomes": _sum([repr(outcome.value.tolist()), event, *cause]),
         "cohort": cohort.fingerprint,
     }
 

@@ -198,6 +198,8 @@ def outcome_table(cohort: Cohort, together: Cohort, *, sites: bool = False) -> p
         columns = {f"{VALUE_OF}{label}": value[:, k] for k, label in enumerate(cohort.target.names)}
     if cohort.outcome.event is not None:
         columns["event"] = cohort.outcome.event
+    if cohort.outcome.cause is not None:
+        columns["cause"] = cohort.outcome.cause
     columns["pattern"] = cohort.pattern()
     columns["modalities"] = cohort.present.sum(axis=1)
     if together.group is not None:

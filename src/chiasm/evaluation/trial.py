@@ -45,8 +45,9 @@ class Trial:
         predictions: out-of-fold predictions, one row per (recipe, repeat, fold, patient): `recipe, repeat, fold,
             patient, pattern` and the prediction's columns.
         outcomes: one row per patient of the cohort, by id: `value` (for labels one `value_<label>` each), `event` for
-            survival, `pattern`, the number of `modalities`, `fold` and `group` where there are any, and the `unit` that
-            the folds keep together, where it is more than one patient.
+            times, `cause` for competing risks (0, or the place of the cause among `classes` from 1), `pattern`, the
+            number of `modalities`, `fold` and `group` where there are any, and the `unit` that the folds keep together,
+            where it is more than one patient.
         reporter, plotter: write the page, and draw its pictures; supplied by the public API.
         reference: outcomes that stand in for the training patients' where these are not in the table, as for a model
             that was fitted elsewhere; None: the patients outside each fold.
@@ -145,7 +146,7 @@ class Trial:
             parts = [(key, fold.take(rows_here), rows_here) for key, fold, rows_here in chosen if len(rows_here)]
             folds = [part for _, part, _ in parts]
             tested = self.outcomes.index[pattern == name].intersection(self.predictions["patient"].unique())
-            events = int(self.outcomes.loc[tested, "event"].sum()) if "event" in self.outcomes else None
+            events = main_events(self.outcomes.loc[tested])
             for recipe in self.frames:
                 frames = [self.frames[recipe][key].iloc[rows_here] for key, _, rows_here in parts]
                 found = trial_scores(self.kind, folds, frames, self.classes, self.draws, [PRIMARY[self.kind]])
@@ -308,6 +309,13 @@ def fold_key(key: Any) -> tuple[int, str]:
     return int(repeat), str(fold)
 
 
+def main_events(outcomes: pd.DataFrame) -> int | None:
+    """Number of events among rows of the `outcomes` table, of competing risks those of the main cause; None without."""
+    if "cause" in outcomes:
+        return int((outcomes["cause"] == 1).sum())
+    return int(outcomes["event"].sum()) if "event" in outcomes else None
+
+
 def outcome_of(outcomes: pd.DataFrame, labels: Sequence[str] = ()) -> Outcome:
     """Rebuild the outcomes from the `outcomes` table; `labels` names those of a multilabel target."""
     if labels:
@@ -315,7 +323,8 @@ def outcome_of(outcomes: pd.DataFrame, labels: Sequence[str] = ()) -> Outcome:
         return Outcome(several, None, ~np.isnan(several).all(axis=1))
     value = outcomes["value"].to_numpy(np.float64)
     event = outcomes["event"].to_numpy(bool) if "event" in outcomes else None
-    return Outcome(value, event, np.isfinite(value))
+    cause = outcomes["cause"].to_numpy(int) if "cause" in outcomes else None
+    return Outcome(value, event, np.isfinite(value), cause)
 
 
 def load_trial(folder: Path | str, reporter: Reporter | None = None, plotter: Plotter | None = None) -> Trial:

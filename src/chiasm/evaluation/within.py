@@ -63,6 +63,7 @@ def within(
     classes: Sequence[str],
     strata: Strata,
     weights: Floats | None = None,
+    train: Outcome | None = None,
 ) -> Floats:
     """Compute the primary metric within strata, (R,); NaN where no stratum has a comparable pair.
 
@@ -75,11 +76,12 @@ def within(
         frame: (n,) predictions in the order of the outcome.
         strata: (n, K); a stratum of fewer than two patients is left out.
         weights: (R, n) bootstrap counts, None for the point estimate.
+        train: outcomes of the training patients, for a metric that weights by their censoring.
     """
     w = as_weights(weights, len(outcome.value))
     measure = METRICS[kind][0].within
     if measure is None:
         return np.full(len(w), np.nan)
     known = np.flatnonzero(outcome.known)
-    scored = scored_of(kind, frame, outcome, classes, None)
+    scored = scored_of(kind, frame, outcome, classes, train)
     return measure(scored, strata[known], w if len(known) == len(outcome.value) else w[:, known])

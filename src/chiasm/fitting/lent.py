@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,6 +161,8 @@ def in_order(outcome: Outcome, names: Sequence[str], wanted: Sequence[str]) -> O
     if outcome.value.ndim == 2:
         return Outcome(outcome.value[:, [names.index(name) for name in wanted]], outcome.event, outcome.known)
     code = np.array([wanted.index(name) for name in names], float)
+    if outcome.cause is not None:
+        return replace(outcome, cause=np.r_[0, code + 1].astype(int)[outcome.cause])
     value = outcome.value.copy()
     value[outcome.known] = code[value[outcome.known].astype(int)]
     return Outcome(value, outcome.event, outcome.known)
@@ -168,8 +170,10 @@ def in_order(outcome: Outcome, names: Sequence[str], wanted: Sequence[str]) -> O
 
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:
     events = [own.event for own in outcomes if own.event is not None]
+    causes = [own.cause for own in outcomes if own.cause is not None]
     return Outcome(
         np.concatenate([own.value for own in outcomes]),
         np.concatenate(events) if events else None,
         np.concatenate([own.known for own in outcomes]),
+        np.concatenate(causes) if causes else None,
     )

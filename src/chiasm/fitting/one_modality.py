@@ -86,11 +86,13 @@ def one_modality(
     """
     prior = whole.target.prior_link(whole.outcome, whole.classes)
     level = predictor.link(training.cohort).mean(0)
-    centre = 0.0
+    centre, intercept = 0.0, response.intercept
     if response.is_relative:
         centre = response.slope * (response.centre - float(level[0]))
+        if len(intercept):  # of several causes each link is taken from its own level
+            intercept = intercept + response.slope * (level - level[0])
     made = OneModality(predictor, modality, prior, level, response.slope)
-    return made, replace(response, slope=1.0, centre=centre)
+    return made, replace(response, slope=1.0, centre=centre, intercept=intercept)
 
 
 def prior_model(whole: Training, name: str, cohort: Cohort) -> FittedModel:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from chiasm.errors import count, first_rows
 
-PROBABILITIES = ("p_", "survival_")
+PROBABILITIES = ("p_", "survival_", "incidence_")
 ROUNDING = 1e-9
 
 

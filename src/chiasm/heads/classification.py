@@ -17,6 +17,7 @@ class ClassHead(HeadKind):
     """Logits of classes."""
 
     has_logits: ClassVar[bool] = True
+    has_names: ClassVar[bool] = True
 
     def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
         return cross_entropy(output, value, event)

@@ -11,7 +11,7 @@ from chiasm.targets import Outcome, Target
 
 
 class Head(nn.Module):
-    """Linear map `W LN(embedding) + b` to logits of classes or labels, a standardised number, or a log hazard.
+    """Linear map `W LN(embedding) + b` to logits of classes or labels, a standardised number, or log hazards.
 
     Args:
         width: D of the embedding; 0 where a fusion gives the link itself, so that nothing is left to learn here.
@@ -39,12 +39,16 @@ class Head(nn.Module):
 
 
 def output_width(target: Target) -> int:
-    """Number of outputs K: the number of classes or labels, else one."""
+    """Number of outputs K: the number of classes, labels or causes, else one."""
     return max(1, len(target.names))
 
 
 def target_tensors(outcome: Outcome, centre: float = 0.0, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Convert outcomes to `(value - centre) / scale`, float32 `(B,)` or `(B, K)`, and bool events `(B,)` or False."""
+    """Convert outcomes to `(value - centre) / scale`, float32 `(B,)` or `(B, K)`, and events `(B,)`.
+
+    Events are bool, False for targets without; of competing risks the place of the cause from 1, 0 without an event.
+    """
     event = outcome.event if outcome.event is not None else np.zeros(len(outcome.value), bool)
+    event = event if outcome.cause is None else outcome.cause.astype(np.int64)
     value = torch.from_numpy(((outcome.value - centre) / scale).astype(np.float32))
     return value, torch.from_numpy(np.ascontiguousarray(event))

@@ -32,7 +32,10 @@ class Calibrated(Protocol):
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a prediction needs beside the link: horizons, and `(E,)` event times with their cumulative hazard."""
+    """What a prediction needs beside the link: horizons, and `(E,)` event times with their cumulative hazard.
+
+    The hazard is `(E,)`, or `(E, K)` for competing risks, a column for each cause.
+    """
 
     times: tuple[float, ...] = ()
     event_times: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -44,10 +47,12 @@ class HeadKind(ABC):
 
     `has_logits`: links are logits, whose fixed point under a slope is zero, and which a constant shifts in the large.
     `is_relative`: a link says how a patient compares with others; links of different models have different origins.
+    `has_names`: a link has a column for each class, label or cause.
     """
 
     has_logits: ClassVar[bool] = False
     is_relative: ClassVar[bool] = False
+    has_names: ClassVar[bool] = False
 
     @abstractmethod
     def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:

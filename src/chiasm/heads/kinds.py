@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chiasm.heads.classification import ClassHead
+from chiasm.heads.competing import CauseHead
 from chiasm.heads.kind import HeadKind
 from chiasm.heads.multilabel import LabelHead
 from chiasm.heads.regression import NumberHead
@@ -10,6 +11,7 @@ from chiasm.heads.survival import HazardHead
 
 HEADS: dict[str, HeadKind] = {
     "classification": ClassHead(),
+    "competing": CauseHead(),
     "multilabel": LabelHead(),
     "regression": NumberHead(),
     "survival": HazardHead(),

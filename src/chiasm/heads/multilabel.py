@@ -18,6 +18,7 @@ class LabelHead(HeadKind):
     """Logits of labels."""
 
     has_logits: ClassVar[bool] = True
+    has_names: ClassVar[bool] = True
 
     def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
         return masked_cross_entropy(output, value, event)

@@ -32,11 +32,11 @@ class Response:
 
     Args:
         kind: kind of target.
-        classes: classes of a classification, or labels; all labels share one slope.
-        times: horizons, in the target's unit, at which survival is predicted.
+        classes: classes of a classification, labels, or causes, the main one first; labels and causes share one slope.
+        times: horizons, in the target's unit, at which survival, or the incidence of each cause, is predicted.
         slope, centre: the calibrated link is `centre + slope (link - centre)`, for survival `slope (link - centre)`.
-        event_times, hazard: `(E,)` event times and Breslow's cumulative baseline hazard.
-        intercept: `(K,)` added to the logits of every patient; empty means none.
+        event_times, hazard: `(E,)` event times and Breslow's cumulative baseline hazard, `(E, K)` for K causes.
+        intercept: `(K,)` added to the logits, or the causes' log hazards, of every patient; empty means none.
     """
 
     kind: str
@@ -56,16 +56,20 @@ class Response:
     def __post_init__(self) -> None:
         if self.kind not in HEADS:
             raise ValueError(f"a response is of one of the kinds {', '.join(HEADS)}")
-        if HEADS[self.kind].has_logits != bool(self.classes) or len(set(self.classes)) < len(self.classes):
-            raise ValueError("a response names each class or label once, and none for other kinds of target")
+        if HEADS[self.kind].has_names != bool(self.classes) or len(set(self.classes)) < len(self.classes):
+            raise ValueError("a response names each class, label or cause once, and none for other kinds of target")
         if self.intercept.ndim != 1 or (self.classes and len(self.intercept) not in (0, len(self.classes))):
             raise ValueError("a response has one intercept for each class or label, or none")
         times = np.asarray(self.times, np.float64)
         if len(times) > HORIZONS or (times < 0).any() or (np.diff(times) <= 0).any():
             raise ValueError(f"the horizons of a response ascend from zero, and are {HORIZONS:,} at most")
-        if self.event_times.ndim != 1 or self.event_times.shape != self.hazard.shape:
-            raise ValueError("a response has one cumulative hazard for each event time")
-        if (np.diff(self.event_times) <= 0).any() or (np.diff(self.hazard, prepend=0.0) < 0).any():
+        apart = len(self.classes) if HEADS[self.kind].is_relative and len(self.event_times) else 0
+        shape = (*self.event_times.shape, apart) if apart else self.event_times.shape
+        if self.event_times.ndim != 1 or self.hazard.shape != shape:
+            raise ValueError(
+                "a response has one cumulative hazard for each event time, and for each cause where it has any"
+            )
+        if (np.diff(self.event_times) <= 0).any() or (np.diff(self.hazard, axis=0, prepend=0.0) < 0).any():
             raise ValueError("the event times of a response ascend, and its cumulative hazard from zero never falls")
 
     @classmethod
@@ -99,6 +103,9 @@ class Response:
         elif calibrate:
             slope, centre = calibration(target.kind, link, outcome, folds, held_to_one=held_to_one)
         intercept = level_of(target.kind, slope * link, outcome) if shifted else np.zeros(0)
+        if kind.is_relative and kind.has_names:  # each cause is relative to its own mean
+            intercept = slope * (centre - link.mean(0)) if len(link) else intercept
+            link = link - link.mean(0) + centre
         beside = kind.baseline(target, (link - centre) * slope, outcome)
         return cls(
             target.kind, target.names, beside.times, slope, centre, beside.event_times, beside.hazard, intercept
@@ -117,7 +124,11 @@ class Response:
         return scaled if self.is_relative else scaled + self.centre
 
     def frame(self, link: Array) -> pd.DataFrame:
-        """Convert links to one row per patient: `p_<name>` columns; `prediction`; or `risk` and `survival_<time>`."""
+        """Convert links to one row per patient.
+
+        The columns are `p_<name>`; `prediction`; `risk` and `survival_<time>`; or `risk_<cause>` and
+        `incidence_<cause>_<time>`.
+        """
         return HEADS[self.kind].frame(self.calibrated(link), self)
 
 

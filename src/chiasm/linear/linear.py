@@ -12,7 +12,7 @@ With more features than patients the solution lies in the row space of the featu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -86,12 +86,11 @@ def fit_path(
         One `Linear` for each penalty, in the order given. A Cox risk is centred: its training mean is zero.
     """
     known = np.asarray(outcome.known, bool)
-    x, y = checked_rows(features, known)[known], np.asarray(outcome.value, np.float64)[known]
-    event = None if outcome.event is None else np.asarray(outcome.event, bool)[known]
+    x = checked_rows(features, known)[known]
     if not len(penalties) or min(penalties) < 0:
         raise ValueError(f"penalties must be a list of numbers >= 0, not {list(penalties)}")
     loss = loss_of(kind, outcome, "linear predictor")
-    return [Linear(kind, *fit) for fit in loss.path(x, Outcome(y, event, np.ones(len(y), bool)), penalties, classes)]
+    return [Linear(kind, *fit) for fit in loss.path(x, _of_known(outcome, known), penalties, classes)]
 
 
 def deviance(kind: str, linear_predictor: Array, outcome: Outcome) -> float:
@@ -100,11 +99,14 @@ def deviance(kind: str, linear_predictor: Array, outcome: Outcome) -> float:
     `linear_predictor` has shape (n, K). With no patient, or no event, it is 0.
     """
     known = np.asarray(outcome.known, bool)
-    eta, y = checked(linear_predictor, known)[known], np.asarray(outcome.value, np.float64)[known]
-    if not len(y):
-        return 0.0
-    event = None if outcome.event is None else np.asarray(outcome.event, bool)[known]
-    return loss_of(kind, outcome, "deviance").deviance(eta, Outcome(y, event, np.ones(len(y), bool)))
+    eta = checked(linear_predictor, known)[known]
+    return loss_of(kind, outcome, "deviance").deviance(eta, _of_known(outcome, known)) if len(eta) else 0.0
+
+
+def _of_known(outcome: Outcome, known: NDArray[np.bool_]) -> Outcome:
+    own = outcome.take(known)
+    event = None if own.event is None else np.asarray(own.event, bool)
+    return replace(own, value=np.asarray(own.value, np.float64), event=event)
 
 
 def nll(kind: str, linear_predictor: Array, outcome: Outcome, folds: NDArray[Any] | None = None) -> float:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit, logit, softmax  # type: ignore[import-untyped]
 
+from chiasm.linear.cause_specific import CauseSpecificCox
 from chiasm.linear.least_squares import fit_ridge
 from chiasm.linear.logistic import fit_labels, fit_ridge_logistic, over_all_classes
 from chiasm.linear.loss import (
@@ -330,6 +331,7 @@ class Cox(Loss):
 
 LOSSES: dict[str, Loss] = {
     "classification": Multinomial(),
+    "competing": CauseSpecificCox(),
     "multilabel": Logistic(),
     "regression": SquaredError(),
     "survival": Cox(),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chiasm.metrics.weighted import Floats, ratio
-from chiasm.targets.survival import event_free_survival
+from chiasm.targets.follow_up import event_free_survival
 
 __all__ = ["LEAST_UNCENSORED", "censoring_survival", "event_free_survival", "seen_by", "truncation_time"]
 

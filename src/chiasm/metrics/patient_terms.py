@@ -11,6 +11,7 @@ import numpy as np
 from chiasm.metrics.calibration import Measure, over_columns
 from chiasm.metrics.scored import Scored
 from chiasm.metrics.survival import integrated_losses
+from chiasm.metrics.time_dependent import null_risk
 from chiasm.metrics.weighted import Floats, ratio
 
 
@@ -55,12 +56,18 @@ def number_losses(s: Scored) -> Floats:
 
 
 def survival_losses(s: Scored) -> Floats:
-    """Contribution of each patient to the integrated Brier score, and to that of the training Kaplan-Meier, (n, 2)."""
+    """Contribution of each patient to the integrated Brier score, and to that of the training patients' own, (n, 2)."""
     train = s.train
     if s.survival is None or s.times is None or train is None or train.event is None or s.outcome.event is None:
         return np.full((len(s.prediction), 2), np.nan)
     test = (s.outcome.value, s.outcome.event)
-    return integrated_losses(s.survival, s.times, *test, train.value, train.event)
+    null = 1 - null_risk(train, s.times)
+    return integrated_losses(s.survival, s.times, *test, train.value, train.event, s.outcome.main_event, null)
+
+
+def integrated(terms: Floats, weights: Floats) -> Floats:
+    """Mean of the first of (n, 2) terms."""
+    return ratio(weights @ terms[:, 0], weights.sum(axis=1))
 
 
 def scaled(terms: Floats, weights: Floats) -> Floats:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from chiasm.metrics.censoring import truncation_time
 from chiasm.metrics.weighted import Floats
-from chiasm.targets import Outcome, Survival, kind_of
+from chiasm.targets import KINDS, Outcome, kind_of
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Scored:
     """Predictions and outcomes of the patients whose outcome is known, in one order.
 
     `prediction` is (n, K) probabilities, (n,) numbers or (n,) risks; `survival` is (n, K) at the `times` (K,), or None.
-    `train` is the outcome of the training patients for whom it is known, or None.
+    `train` is the outcome of the training patients for whom it is known, or None. Of competing risks, `prediction` is
+    the log hazard of the main cause, and `survival` the probability of not having had it, whatever else happened.
     """
 
     prediction: Floats
@@ -49,12 +50,15 @@ def scored_of(
         return Scored(prediction, outcome, train)
     named = own.horizon_columns(predictions)
     survival = _columns(predictions, list(named.values())) if named else None
+    if survival is not None and own.has_causes:
+        survival = 1 - survival
     return Scored(prediction, outcome, train, survival, np.array(list(named)))
 
 
 def horizons_of(predictions: pd.DataFrame) -> tuple[float, ...]:
-    """Horizons at which these predictions give a survival, increasing; the integrated Brier score spans them."""
-    return tuple(Survival.horizon_columns(predictions))
+    """Horizons of these predictions, increasing; the integrated Brier score spans them."""
+    found = (own.horizon_columns(predictions) for own in KINDS.values() if own.has_times)
+    return tuple(next((named for named in found if named), {}))
 
 
 def uno_tau(train: Outcome) -> float:

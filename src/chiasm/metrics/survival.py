@@ -116,15 +116,17 @@ def integrated_losses(
     event: ArrayLike,
     train_time: ArrayLike,
     train_event: ArrayLike,
+    main: ArrayLike | None = None,
+    null: ArrayLike | None = None,
 ) -> Floats:
     """Contribution of each patient to the integrated Brier score, and to that of the null model, (n, 2).
 
     The null model gives every patient the Kaplan-Meier survival of the training patients. Arguments as for
-    `integrated_brier`.
+    `integrated_brier` and `brier_losses`.
     """
     at, horizons = np.asarray(time, dtype=np.float64), np.asarray(times, dtype=np.float64)
     share = _trapezoid_weights(horizons)
-    ours, null = brier_losses(survival, horizons, at, event, train_time, train_event)
+    ours, null = brier_losses(survival, horizons, at, event, train_time, train_event, main, null)
     return np.stack([ours @ share, null @ share], axis=1)
 
 
@@ -135,8 +137,16 @@ def brier_losses(
     event: ArrayLike,
     train_time: ArrayLike,
     train_event: ArrayLike,
+    main: ArrayLike | None = None,
+    null: ArrayLike | None = None,
 ) -> tuple[Floats, Floats]:
-    """Weighted squared errors at each horizon, and those of the null model, (n, K) each; NaN at a horizon without G."""
+    """Weighted squared errors at each horizon, and those of the null model, (n, K) each; NaN at a horizon without G.
+
+    Args:
+        survival, times, time, event, train_time, train_event: as for `integrated_brier`.
+        main: (n,) True where the event is that of the main cause; None: every event is.
+        null: (K,) survival of the null model; None: the Kaplan-Meier estimate of the training patients.
+    """
     at, horizons = np.asarray(time, dtype=np.float64), np.asarray(times, dtype=np.float64)
     guess = np.asarray(survival, dtype=np.float64)
     if guess.shape != (len(at), len(horizons)) or len(np.asarray(event)) != len(at):
@@ -146,7 +156,8 @@ def brier_losses(
     if bool(np.any(np.diff(horizons) <= 0)):
         raise ValueError("horizons are not increasing: sort them, each once")
     died_by, weight = seen_by(at, event, horizons, train_time, train_event)
-    null = event_free_survival(train_time, train_event, horizons)
+    died_by = died_by if main is None else died_by * np.asarray(main, dtype=np.bool_)[:, None]
+    null = event_free_survival(train_time, train_event, horizons) if null is None else np.asarray(null)
     return weight * (1 - died_by - guess) ** 2, weight * (1 - died_by - null) ** 2
 
 

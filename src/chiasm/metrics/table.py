@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from chiasm.metrics import calibration as calibration_
 from chiasm.metrics import classification as classes_
+from chiasm.metrics import competing as competing_
 from chiasm.metrics import multilabel as labels_
 from chiasm.metrics import patient_terms as terms_
 from chiasm.metrics import regression as numbers_
@@ -112,6 +113,10 @@ def _integrated_brier(s: Scored, w: Floats) -> Floats:
     return survival_.integrated_brier(s.survival, s.times, *arrays, s.train.value, s.train.event, w)
 
 
+def _integrated_brier_of_main(s: Scored, w: Floats) -> Floats:
+    return terms_.integrated(terms_.survival_losses(s), w)
+
+
 def _of_classes(
     function: Callable[[ArrayLike, ArrayLike, ArrayLike | None], Floats],
 ) -> Callable[[Scored, Floats], Floats]:
@@ -173,6 +178,14 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("brier", "Brier score", False, _of_classes(classes_.brier)),
         Metric("ipa", "scaled Brier score", True, terms_.scaled, terms_.class_losses),
         *_calibration(),
+    ),
+    "competing": (
+        Metric(
+            "wolbers_c", "Wolbers' C", True, competing_.of_scored, within=competing_.within_strata, chance=0.5
+        ),
+        Metric("integrated_brier", "integrated Brier score", False, _integrated_brier_of_main),
+        Metric("ipa", "scaled integrated Brier score", True, terms_.scaled, terms_.survival_losses),
+        *_at_horizons(),
     ),
     "multilabel": (
         Metric("auroc", "macro AUROC", True, _of_classes(labels_.auroc), within=within_.auroc_of_label, chance=0.5),

@@ -13,6 +13,8 @@ from chiasm.metrics.censoring import event_free_survival, seen_by
 from chiasm.metrics.classification import weighted_auroc
 from chiasm.metrics.scored import Scored
 from chiasm.metrics.weighted import Floats, as_weights
+from chiasm.targets import Outcome
+from chiasm.targets.follow_up import cumulative_incidence
 
 PLACES = 3
 
@@ -25,6 +27,7 @@ def auc_at(
     train_time: ArrayLike,
     train_event: ArrayLike,
     weights: ArrayLike | None = None,
+    main: ArrayLike | None = None,
 ) -> Floats:
     """Area under the ROC curve at a horizon t: those with the event by t (cumulative) against those without (dynamic).
 
@@ -39,6 +42,8 @@ def auc_at(
         time, event: (n,).
         train_time, train_event: (n_train,) times and events of the training patients.
         weights: (R, n) counts.
+        main: (n,) True where the event is that of the main cause; None: every event is. Who had another one by t is
+            among those without, with the weight 1 / G(T_j-).
 
     Returns:
         (R,), NaN where nobody has, or nobody is free of, the event by t, and where G(t) is zero or unknown.
@@ -51,7 +56,9 @@ def auc_at(
         return np.full(len(w), np.nan)
     rows = np.flatnonzero(seen[:, 0] > 0)
     score = np.asarray(risk, dtype=np.float64)[rows]
-    return weighted_auroc(score, died_by[rows, 0] > 0.5, w[:, rows] * seen[rows, 0])
+    case = died_by[:, 0] > 0.5
+    case = case if main is None else case & np.asarray(main, dtype=np.bool_)
+    return weighted_auroc(score, case[rows], w[:, rows] * seen[rows, 0])
 
 
 def place_of(n_horizons: int, place: int) -> int | None:
@@ -69,21 +76,24 @@ def fold_auc(s: Scored, weights: Floats, place: int) -> Floats:
     if s.train.event is None or s.outcome.event is None:
         return np.full(len(weights), np.nan)
     test, train = (s.outcome.value, s.outcome.event), (s.train.value, s.train.event)
-    return auc_at(1 - s.survival[:, number], float(s.times[number]), *test, *train, weights)
+    main = s.outcome.main_event
+    return auc_at(1 - s.survival[:, number], float(s.times[number]), *test, *train, weights, main)
 
 
 def horizon_terms(s: Scored) -> Floats:
     """Terms of each patient at each place, (n, 3, 4): risk, event by then, weight, and the null model's risk.
 
-    NaN at a place without a horizon. The null model is the Kaplan-Meier estimate of the training patients. Calibration
-    and the scaled Brier score at a horizon use these terms, which hold the horizons and censoring of the fold.
+    NaN at a place without a horizon. The null model is the Kaplan-Meier estimate of the training patients, or that of
+    Aalen and Johansen for the main of several causes. Calibration and the scaled Brier score at a horizon use these
+    terms, which hold the horizons and censoring of the fold.
     """
     terms = np.full((len(s.prediction), PLACES, 4), np.nan)
     if s.survival is None or s.times is None or s.train is None or s.train.event is None or s.outcome.event is None:
         return terms
     train = (s.train.value, s.train.event)
     died_by, seen = seen_by(s.outcome.value, s.outcome.event, s.times, *train)
-    null = 1 - event_free_survival(*train, s.times)
+    died_by = died_by * np.asarray(s.outcome.main_event)[:, None]
+    null = null_risk(s.train, s.times)
     for place in range(PLACES):
         number = place_of(len(s.times), place)
         if number is not None:
@@ -91,3 +101,11 @@ def horizon_terms(s: Scored) -> Floats:
             terms[:, place, :3] = np.stack(columns, axis=1)
             terms[:, place, 3] = null[number]
     return terms
+
+
+def null_risk(train: Outcome, times: Floats) -> Floats:
+    """Risk of the event by each of K times that the training patients have: Kaplan-Meier, or Aalen-Johansen, (K,)."""
+    if train.cause is not None:
+        return np.asarray(cumulative_incidence(train.value, train.cause, train.causes, times)[0])
+    assert train.event is not None  # the caller has asked
+    return 1 - event_free_survival(train.value, train.event, times)

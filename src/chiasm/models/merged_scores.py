@@ -25,9 +25,9 @@ def mean_response(responses: Sequence[Response], weights: Sequence[float]) -> Re
     if all(same_parts(own, first) for own, _ in used):
         return first
     times = np.unique(np.concatenate([own.event_times for own, _ in used]))
-    hazard = np.zeros(len(times))
+    hazard = np.zeros((len(times), *first.hazard.shape[1:]))
     for own, weight in used:
-        steps = np.concatenate([[0.0], own.hazard])
+        steps = np.concatenate([np.zeros((1, *own.hazard.shape[1:])), own.hazard])
         hazard += weight / total * steps[np.searchsorted(own.event_times, times, side="right")]
     levels = [own.intercept for own, _ in used]
     alike = all(level.shape == first.intercept.shape for level in levels)

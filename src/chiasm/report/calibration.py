@@ -20,6 +20,7 @@ from chiasm.evaluation.trial import VALUE_OF
 from chiasm.report.drawing import NewSheet, Picture, sheet
 from chiasm.report.horizons import at_middle, middle_horizons, when
 from chiasm.report.measures import text_of
+from chiasm.report.observed import told_of
 from chiasm.report.recipes import Best
 from chiasm.report.reliability import Group, Panel, draw_panels
 from chiasm.report.wording import interval, number, rounded
@@ -48,7 +49,7 @@ class CalibrationPart:
 def calibration_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) -> CalibrationPart:
     """Build the calibration of the recipes in `best`, according to the kind of target."""
     if trial.target.has_times:
-        return survival_calibration(trial, best, new)
+        return calibration_at_horizon(trial, best, new)
     probable = trial.target.has_classes or trial.target.has_labels
     panels, rows = [], []
     for one in best:
@@ -81,42 +82,47 @@ def calibration_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) 
     return CalibrationPart(said, columns, rows, drawn)
 
 
-def survival_calibration(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) -> CalibrationPart:
-    """Compare predicted with Kaplan-Meier survival at each fold's middle horizon, with times as shares of it."""
-    middle = middle_horizons(trial)
+def calibration_at_horizon(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) -> CalibrationPart:
+    """Compare what is predicted at each fold's middle horizon with what was observed, with times as shares of it.
+
+    Observed is the Kaplan-Meier survival, or the Aalen-Johansen incidence of the main of several causes.
+    """
+    middle, told = middle_horizons(trial), told_of(trial)
     if not middle:
-        return CalibrationPart("No recipe predicts survival, so that there is none to compare.", [], [], None)
+        return CalibrationPart(f"No recipe predicts {told.what}, so that there is none to compare.", [], [], None)
     panels, rows = [], []
     for one in best:
         title = f"{one.name} ({one.side})"
         table = at_middle(trial, first_repeat(trial, one.name), middle)
         if table is None:
-            rows.append([title, "no survival probabilities", NOT_ESTIMABLE])
+            rows.append([title, f"no {told.what}", NOT_ESTIMABLE])
             continue
         predicted, share = (table[name].to_numpy(np.float64) for name in ("predicted", "share"))
-        event = table["event"].to_numpy(bool)
+        outcome = table[told.column].to_numpy(np.intp)
         groups = [
-            Group(int(mask.sum()), float(predicted[mask].mean()), *kaplan_meier_at(1.0, share[mask], event[mask]))
+            Group(int(mask.sum()), float(predicted[mask].mean()), *told.observed(1.0, share[mask], outcome[mask]))
             for mask in masks(predicted, most=5, size=25)
         ]
         panels.append(Panel(title, [("", [group for group in groups if math.isfinite(group.observed)])], []))
-        rows.append([title, number(float(predicted.mean())), interval(*kaplan_meier_at(1.0, share, event))])
+        rows.append([title, number(float(predicted.mean())), interval(*told.observed(1.0, share, outcome))])
     at, given = when(trial, middle), bool(trial.document["cohort"]["target"]["times"])
     said = (
-        f"Survival at {at}{', the middle horizon' if given else ''}: patients in groups of similar predicted survival, "
-        "against the Kaplan-Meier estimate of each group. On the diagonal, predictions come true."
+        f"{told.what.capitalize()} at {at}{', the middle horizon' if given else ''}: patients in groups of similar "
+        f"predicted {told.short}, against the {told.estimate} of each group. On the diagonal, predictions come true."
     )
-    columns = ["recipe", f"mean predicted survival at {at}", "Kaplan-Meier survival, all tested patients"]
-    across = f"predicted survival at {at if given else 'the middle horizon'}"
-    drawn = draw_panels(panels, across, "observed survival", unit=True, new=new) if panels else None
+    columns = ["recipe", f"mean predicted {told.short} at {at}", f"{told.estimate}, all tested patients"]
+    across = f"predicted {told.short} at {at if given else 'the middle horizon'}"
+    drawn = draw_panels(panels, across, f"observed {told.short}", unit=True, new=new) if panels else None
     return CalibrationPart(said, columns, rows, drawn)
 
 
 def first_repeat(trial: Trial, recipe: str) -> pd.DataFrame:
-    """Table of the first repeat's predictions, `fold`, and the outcome `value` (and `event`), a row per patient."""
+    """Table of the first repeat's predictions, `fold`, and the outcome (`value`, `event`, `cause`) of each patient."""
     rows: pd.DataFrame = trial.predictions[trial.predictions["recipe"] == recipe]
     rows = rows[rows["repeat"] == rows["repeat"].min()].set_index("patient")
-    known = [name for name in map(str, trial.outcomes) if name in ("value", "event") or name.startswith(VALUE_OF)]
+    known = [
+        name for name in map(str, trial.outcomes) if name in ("value", "event", "cause") or name.startswith(VALUE_OF)
+    ]
     joined: pd.DataFrame = rows.join(trial.outcomes[known])
     return joined
 
@@ -193,16 +199,3 @@ def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return centre - half, centre + half
-
-
-def kaplan_meier_at(horizon: float, time: Floats, event: NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Kaplan-Meier survival at a horizon with its 95 % interval; NaN past the last time of a group still at risk."""
-    from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]
-
-    fitter = KaplanMeierFitter().fit(time, event)
-    value = float(fitter.predict(horizon))
-    if horizon > time.max() and value > 0:
-        return math.nan, math.nan, math.nan
-    bounds = fitter.confidence_interval_survival_function_
-    low, high = bounds[bounds.index <= horizon].iloc[-1].to_numpy(np.float64)
-    return value, float(low), float(high)

@@ -1,9 +1,8 @@
-"""Horizons of a survival trial: each test fold has its own, unless the target names times."""
+"""Horizons of a trial of times: each test fold has its own, unless the target names them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -12,12 +11,11 @@ from chiasm.evaluation.trial import fold_key
 from chiasm.metrics.scores import horizons_of, uno_tau
 from chiasm.report.wording import rounded
 
-_SURVIVAL = "survival_"
 Key = tuple[int, str]
 
 
 def fold_horizons(trial: Trial) -> dict[Key, tuple[float, ...]]:
-    """Collect the horizons of each fold, ascending; () where no recipe predicts survival there."""
+    """Collect the horizons of each fold, ascending; () where no recipe predicts anything there."""
     found: dict[Key, tuple[float, ...]] = dict.fromkeys(trial.folds, ())
     for frames in trial.frames.values():
         for key, frame in frames.items():
@@ -31,7 +29,9 @@ def middle_horizons(trial: Trial) -> dict[Key, float]:
 
 
 def at_middle(trial: Trial, table: pd.DataFrame, middle: Mapping[Key, float]) -> pd.DataFrame | None:
-    """Add to `table` each patient's `horizon`, the `predicted` survival there, and `share`, time over horizon.
+    """Add to `table` each patient's `horizon`, what is `predicted` there, and `share`, time over horizon.
+
+    Predicted is the survival, or the incidence of the main of several causes.
 
     Times divided by the horizon of the patient's fold put all folds on one scale, on which every horizon is 1.
 
@@ -46,16 +46,11 @@ def at_middle(trial: Trial, table: pd.DataFrame, middle: Mapping[Key, float]) ->
         horizon = middle.get(fold_key(key))
         if horizon is None:
             return None
-        column = next((name for name in own if is_column(name, horizon)), None)
+        column = trial.target.horizon_columns(own).get(horizon)
         if column is None or own[column].isna().any():
             return None
         parts.append(own.assign(horizon=horizon, predicted=own[column].astype(float), share=own["value"] / horizon))
     return pd.concat(parts).loc[table.index]
-
-
-def is_column(name: Any, horizon: float) -> bool:
-    """Return True if a column holds the survival at this horizon."""
-    return str(name).startswith(_SURVIVAL) and float(str(name).removeprefix(_SURVIVAL)) == horizon
 
 
 def when(trial: Trial, middle: Mapping[Key, float]) -> str:
@@ -71,8 +66,11 @@ def when(trial: Trial, middle: Mapping[Key, float]) -> str:
 def horizons_told(trial: Trial) -> str:
     """Describe the horizons in words: times that the target names, or where those of the folds lie."""
     unit, times = unit_of(trial), trial.document["cohort"]["target"]["times"]
+    what, whose = "survival is predicted", "event times"
+    if trial.target.has_causes:
+        what, whose = "the incidence of each cause is predicted", "times of the main cause"
     if times:
-        return f"survival is predicted at {', '.join(f'{time:g}' for time in times)} {unit}".strip()
+        return f"{what} at {', '.join(f'{time:g}' for time in times)} {unit}".strip()
     own = [horizons for horizons in fold_horizons(trial).values() if horizons]
     if not own:
         return "none"
@@ -81,7 +79,7 @@ def horizons_told(trial: Trial) -> str:
         low, high = (rounded(end(horizons[place] for horizons in own)) for end in (min, max))
         spans.append(low if low == high else f"{low} to {high}")
     return (
-        f"each fold's own, the quartiles of its training patients' event times, which lie at {', '.join(spans)} {unit}"
+        f"each fold's own, the quartiles of its training patients' {whose}, which lie at {', '.join(spans)} {unit}"
     ).strip()
 
 
@@ -93,11 +91,12 @@ def range_told(values: Iterable[float], unit: str, digits: int = 3) -> str:
 
 
 def truncation_told(trial: Trial) -> str:
-    """Say up to when Uno's C counts events, and which time the integrated Brier score spans, over the folds."""
+    """Say up to when Uno's or Wolbers' C counts events, and what the integrated Brier score spans, over the folds."""
     unit, own = unit_of(trial), [horizons for horizons in fold_horizons(trial).values() if horizons]
     taus = [uno_tau(fold.train) for fold in trial.folds.values()]  # may be one patient's time: two digits
+    index = "Wolbers' C ranks by the incidence at the last horizon and" if trial.target.has_causes else "Uno's C"
     said = (
-        f"Uno's C counts events up to the time after which too few patients are still watched to weight them, "
+        f"{index} counts events up to the time after which too few patients are still watched to weight them, "
         f"{range_told(taus, unit, 2)}{'' if len(taus) == 1 else ' over the folds'}."
     )
     if not own:

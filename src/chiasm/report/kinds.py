@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.evaluation import Trial
-from chiasm.evaluation.trial import VALUE_OF
+from chiasm.evaluation.trial import VALUE_OF, main_events
 from chiasm.report.horizons import horizons_told
 from chiasm.report.wording import listing, percent, rounded
 
@@ -95,6 +95,24 @@ def time_facts(trial: Trial) -> Facts:
     ]
 
 
+def cause_facts(trial: Trial) -> Facts:
+    """Count the events of each cause, and say which is the main one and how long patients were followed."""
+    target, named, unit = target_of(trial)
+    total = len(trial.outcomes)
+    counts = [
+        f"{name}: {n:,} ({percent(n / total)})" for name, n in zip(target["classes"], target["counts"], strict=True)
+    ]
+    why = "named by the target" if target["main_named"] else "the most frequent, as the target names none"
+    return [
+        ("Outcome", f"time to the first of {len(counts)} competing events, {named}"),
+        ("Causes", ", ".join(counts)),
+        ("Main cause", f"{target['classes'][0]}, {why}: metrics are about it, with the others as competing events"),
+        ("Follow-up", f"median {follow_up(trial)}{unit} (reverse Kaplan-Meier)"),
+        ("Observed times", spread_of(trial)),
+        ("Horizons", horizons_told(trial)),
+    ]
+
+
 def follow_up(trial: Trial) -> str:
     """Median follow-up: time to censoring, with events taken as censored."""
     from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]
@@ -116,7 +134,12 @@ def with_labels(trial: Trial, tested: pd.DataFrame) -> str:
 
 def events_among(trial: Trial, tested: pd.DataFrame) -> str:
     """Count the events."""
-    return f"{int(tested['event'].sum()):,}"
+    return f"{main_events(tested):,}"
+
+
+def causes_among(trial: Trial, tested: pd.DataFrame) -> str:
+    """Count the events of each cause."""
+    return _counts(trial, np.bincount(tested["cause"].to_numpy(np.intp), minlength=len(trial.classes) + 1)[1:])
 
 
 def _counts(trial: Trial, counts: Any) -> str:
@@ -127,6 +150,10 @@ PAGES: dict[str, KindPage] = {
     "classification": KindPage(
         "a probability for each class; no threshold is set", class_facts,
         "patients of a class", "tested patients of each class", "patients per class", of_classes,
+    ),
+    "competing": KindPage(
+        "a log hazard of each cause, and its cumulative incidence at each horizon", cause_facts,
+        "events of the main cause", "events of the main cause", "events of each cause", causes_among,
     ),
     "multilabel": KindPage(
         "a probability for each label; no threshold is set", label_facts,

@@ -71,7 +71,10 @@ class Plots:
         return list(self._axes("calibration", recipes))
 
     def kaplan_meier(self, recipe: str | None = None) -> Axes:
-        """Draw survival by thirds of the predicted risk, by default of the best combined recipe."""
+        """Draw survival, or the incidence of the main of several causes, by thirds of the predicted risk.
+
+        Of the best combined recipe unless one is named.
+        """
         return self._axes("kaplan_meier", () if recipe is None else (recipe,))[0]
 
     def sites(self) -> Axes:
@@ -164,7 +167,7 @@ def _patterns(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | st
 
 def _calibration(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
     part = calibration_part(trial, best, new)
-    lacking = f"no survival probabilities are predicted by {', '.join(one.name for one in best)}"
+    lacking = f"no probabilities at a horizon are predicted by {', '.join(one.name for one in best)}"
     return part.picture or (lacking if trial.target.has_times else part.said)
 
 

@@ -1,4 +1,4 @@
-"""Survival of the patients in the low, middle and high risk group of the best combined recipe."""
+"""Survival, or incidence, of the patients in the low, middle and high risk group of the best combined recipe."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from chiasm.evaluation import Trial
 from chiasm.report.calibration import LEAST, Floats, first_repeat
 from chiasm.report.drawing import FAINT, INK, WIDTH, NewSheet, Picture, sheet, style
 from chiasm.report.horizons import Key, middle_horizons, unit_of, when
+from chiasm.report.observed import Told, told_of
 from chiasm.report.recipes import Best
 from chiasm.report.wording import interval
 
@@ -24,7 +25,7 @@ _POINTS = 120  # steps of a curve: an equal grid, so that no patient's own time 
 
 @dataclass(frozen=True)
 class RiskPart:
-    """Survival curves, and a row per group: name, patients, events, survival at the middle horizon.
+    """Curves, and a row per group: name, patients, events, survival or incidence at the middle horizon.
 
     There is no p-value: the groups were made by models that saw the other folds' outcomes, so that a log-rank test of
     them rejects too often where there is nothing to find.
@@ -34,25 +35,26 @@ class RiskPart:
     columns: list[str]
     rows: list[tuple[str, str, str, str]]
     picture: Picture | None
+    title: str = "Survival by predicted risk"
 
 
 def risk_part(trial: Trial, one: Best, new: NewSheet = sheet) -> RiskPart:
-    """Draw Kaplan-Meier curves by tertile of the risk predicted out of fold, tertiles taken within each fold."""
-    from chiasm.report.calibration import kaplan_meier_at
-
-    table = first_repeat(trial, one.name)
+    """Draw what was observed by tertile of the risk predicted out of fold, tertiles taken within each fold."""
+    told, table = told_of(trial), first_repeat(trial, one.name)
+    title = f"{told.what[0].upper()}{told.what[1:]} by predicted risk"
     middle = middle_horizons(trial)
-    group = tertiles(table)
-    time, event = table["value"].to_numpy(np.float64), table["event"].to_numpy(bool)
+    group = tertiles(ranked(trial, table))
+    time, event = table["value"].to_numpy(np.float64), table[told.column].to_numpy(np.intp)
     shown = [k for k in range(3) if (group == k).sum() >= LEAST]
     if len(shown) < 2:
-        return RiskPart("The predicted risks do not split the patients into groups of five or more.", [], [], None)
+        few = "The predicted risks do not split the patients into groups of five or more."
+        return RiskPart(few, [], [], None, title)
     share = time / horizon_of(table, middle, float(np.median(time)))
     rows = []
     for k in shown:
         mask = group == k
-        at = interval(*kaplan_meier_at(1.0, share[mask], event[mask]))
-        rows.append((NAMES[k], f"{int(mask.sum()):,}", f"{int(event[mask].sum()):,}", at))
+        at = interval(*told.observed(1.0, share[mask], event[mask]))
+        rows.append((NAMES[k], f"{int(mask.sum()):,}", f"{int((event[mask] == 1).sum()):,}", at))
     apart = "the patients are split into thirds by the risk predicted for them"
     if len(trial.folds) > 1:
         apart = f"within each test fold {apart}, then pooled over folds (first repeat)"
@@ -61,8 +63,21 @@ def risk_part(trial: Trial, one: Best, new: NewSheet = sheet) -> RiskPart:
         "described, not tested."
     )
     at = when(trial, middle) if middle else "the median time"
-    columns = ["predicted risk", "patients", "events", f"survival at {at}"]
-    return RiskPart(said, columns, rows, draw_curves(time, event, group, shown, unit_of(trial) or "time", new))
+    columns = ["predicted risk", "patients", "events", f"{told.what} at {at}"]
+    drawn = draw_curves(told, time, event, group, shown, unit_of(trial) or "time", new)
+    return RiskPart(said, columns, rows, drawn, title)
+
+
+def ranked(trial: Trial, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with a `risk`: as predicted, or the main cause's incidence at the last horizon of the fold."""
+    if not trial.target.has_causes:
+        return table
+    risk = pd.Series(np.nan, index=table.index)
+    for _, own in table.groupby("fold", sort=False):
+        named = trial.target.horizon_columns(own.dropna(axis=1, how="all"))
+        if named:
+            risk.loc[own.index] = own[named[max(named)]]
+    return table.assign(risk=risk)
 
 
 def horizon_of(table: pd.DataFrame, middle: Mapping[Key, float], otherwise: float) -> Floats:
@@ -82,11 +97,15 @@ def tertiles(table: pd.DataFrame) -> NDArray[np.intp]:
 
 
 def draw_curves(
-    time: Floats, event: NDArray[np.bool_], group: NDArray[np.intp], shown: list[int], unit: str, new: NewSheet = sheet
+    told: Told,
+    time: Floats,
+    event: NDArray[np.intp],
+    group: NDArray[np.intp],
+    shown: list[int],
+    unit: str,
+    new: NewSheet = sheet,
 ) -> Picture:
     """Draw the curves with their intervals, and the numbers at risk below."""
-    from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]
-
     ends = [float(np.sort(time[group == k])[-LEAST]) for k in shown]
     with style():
         figure = new(4.6, WIDTH)
@@ -96,11 +115,9 @@ def draw_curves(
         described = []
         for place, k in enumerate(shown):
             mask = group == k
-            fitter = KaplanMeierFitter().fit(time[mask], event[mask])
             grid = np.linspace(0, ends[place], _POINTS, endpoint=False)
-            curve = fitter.survival_function_at_times(grid).to_numpy()
-            bounds = fitter.confidence_interval_survival_function_.reindex(grid, method="ffill").to_numpy(np.float64)
-            axes.fill_between(grid, bounds[:, 0], bounds[:, 1], step="post", color=_COLOURS[k], alpha=0.14, linewidth=0)
+            curve, low, high = told.curve(grid, time[mask], event[mask])
+            axes.fill_between(grid, low, high, step="post", color=_COLOURS[k], alpha=0.14, linewidth=0)
             axes.step(
                 grid,
                 curve,
@@ -120,9 +137,9 @@ def draw_curves(
                     va="center",
                 )
             described.append(f"{NAMES[k]} risk: {', '.join(f'{curve[i]:.2f}' for i in (_POINTS // 2, _POINTS - 1))}")
-        axes.set(ylim=(0, 1.02), ylabel="survival")
+        axes.set(ylim=(0, 1.02), ylabel=told.what)
         axes.grid(color=FAINT, linewidth=0.5)
-        axes.legend(loc="upper right", handlelength=3.2)
+        axes.legend(loc="upper right" if told.column == "event" else "upper left", handlelength=3.2)
         axes.tick_params(labelbottom=True)
         axes.set_xlabel(unit)
         below.set(
@@ -134,5 +151,8 @@ def draw_curves(
         below.tick_params(length=0, labelbottom=False, pad=16)
         for side in ("left", "bottom"):
             below.spines[side].set_visible(False)
-        text = f"Kaplan-Meier curves. Survival half-way and at the end of each curve, {'; '.join(described)}."
+        text = (
+            f"{told.curves} curves. {told.short.capitalize()} half-way and at the end of each curve, "
+            f"{'; '.join(described)}."
+        )
         return Picture(figure, (axes,), text)

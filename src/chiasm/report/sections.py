@@ -73,7 +73,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("calibration", "Calibration", calibration_part, lambda part: "Do the predictions come true?"),
     Section(
         "risk", "Risk groups", lambda trial, best: risk_part(trial, best[0]) if trial.target.has_times else None,
-        lambda part: "Survival by predicted risk", always=True,
+        lambda part: part.title if part else "Survival by predicted risk", always=True,
     ),
     Section(
         "subgroups", "Subgroups", lambda trial, best: subgroups_part(trial), lambda part: "For whom it works",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chiasm.targets.classification import Classification
+from chiasm.targets.competing import CompetingRisks
 from chiasm.targets.kinds import KINDS, class_names, kind_of, read_outcome
 from chiasm.targets.multilabel import Multilabel
 from chiasm.targets.outcome import Outcome
@@ -14,6 +15,7 @@ from chiasm.targets.target import Target
 __all__ = [
     "KINDS",
     "Classification",
+    "CompetingRisks",
     "Multilabel",
     "Outcome",
     "Regression",

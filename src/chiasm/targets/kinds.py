@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 from chiasm.errors import Problem, error
 from chiasm.targets.cells import Cells
 from chiasm.targets.classification import Classification
+from chiasm.targets.competing import CompetingRisks
 from chiasm.targets.multilabel import Multilabel
 from chiasm.targets.outcome import Outcome
 from chiasm.targets.regression import Regression
 from chiasm.targets.survival import Survival
 from chiasm.targets.target import Target
 
-KINDS: dict[str, type[Target]] = {own.kind: own for own in (Classification, Multilabel, Regression, Survival)}
+KINDS: dict[str, type[Target]] = {
+    own.kind: own for own in (Classification, CompetingRisks, Multilabel, Regression, Survival)
+}
 
 
 def kind_of(name: str) -> type[Target]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,14 @@ class Outcome:
     """Outcomes of the patients of a cohort, in its row order.
 
     `value` (B,) float64 is the class code, the number or the time, NaN where unknown; for K labels (B, K), 0 or 1, or
-    NaN in a missing cell. `event` (B,) bool for survival, else None; `known` (B,) bool, for labels at least one known.
+    NaN in a missing cell. `event` (B,) bool for times, else None; `known` (B,) bool, for labels at least one known.
+    `cause` (B,) int for competing risks, else None: 0 without an event, else the place of its cause, the main one's 1.
     """
 
     value: NDArray[np.float64]
     event: NDArray[np.bool_] | None
     known: NDArray[np.bool_]
+    cause: NDArray[np.int_] | None = None
 
     def __repr__(self) -> str:
         events = "" if self.event is None else f", {int(self.event.sum()):,} events"
@@ -26,4 +28,20 @@ class Outcome:
 
     def take(self, rows: NDArray[np.int_] | NDArray[np.bool_]) -> Outcome:
         """Select the outcomes of some patients; `rows` are integers or a mask."""
-        return Outcome(self.value[rows], None if self.event is None else self.event[rows], self.known[rows])
+        event = None if self.event is None else self.event[rows]
+        cause = None if self.cause is None else self.cause[rows]
+        return Outcome(self.value[rows], event, self.known[rows], cause)
+
+    def of_cause(self, place: int) -> Outcome:
+        """Outcomes of one cause, by its place from 1: an event of another one ends the follow-up as censoring does."""
+        return self if self.cause is None else replace(self, event=self.cause == place, cause=None)
+
+    @property
+    def main_event(self) -> NDArray[np.bool_] | None:
+        """(B,) True where the event that is predicted happened: of competing risks, that of the main cause."""
+        return self.event if self.cause is None else self.cause == 1
+
+    @property
+    def causes(self) -> int:
+        """Largest place of a cause among them; 1 for an outcome of one event."""
+        return 1 if self.cause is None else int(self.cause.max(initial=1))

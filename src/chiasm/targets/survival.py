@@ -8,21 +8,26 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from chiasm.errors import Problem, count, error, warning
-from chiasm.limits import HORIZONS
 from chiasm.targets.cells import Cells, codes_of, given
+from chiasm.targets.follow_up import (
+    event_free_survival,
+    increasing,
+    odd_unit,
+    quartiles,
+    refused_horizons,
+    times_of,
+    written_time,
+)
 from chiasm.targets.outcome import Outcome
-from chiasm.targets.reach import EXTREME, is_extreme, reach_problems
+from chiasm.targets.reach import reach_problems
 from chiasm.targets.target import FLOOR, USUAL_FOLDS, Floats, Ints, Target, by_rank, needed_key
 
 TIME_QUANTILES = 3
 FEWEST_EVENTS = 5
 AT = "survival_"
-# if half of the patients were followed for longer than this (55 years), the unit must be wrong
-LONGEST_MEDIAN = {"hours": 480_000.0, "days": 20_000.0, "weeks": 2_900.0, "months": 660.0, "years": 55.0}
-SHORT_DAYS = 400.0
 CENSORED = 0.35
 MEAN_MONTHS = 30.0
 
@@ -56,7 +61,7 @@ class Survival(Target):
         if bool(self.event) == bool(self.censored):
             raise ValueError("a survival target needs exactly one of event and censored: the column that says who died")
         times = tuple(float(time) for time in self.times)
-        if not _increasing(times):
+        if not increasing(times):
             raise ValueError("the times of a survival target must be positive, finite and increasing")
         object.__setattr__(self, "times", times)
 
@@ -75,24 +80,12 @@ class Survival(Target):
         if bool(keys["event"]) == bool(keys["censored"]):
             what = "the target needs exactly one of 'event' and 'censored'"
             found.append(error(what, "keep one", path=path, finding="manifest-value"))
-        if len(keys["times"]) > HORIZONS or any(abs(time) > 1e300 for time in keys["times"]):
-            what = f"'times' of the target are {HORIZONS:,} at most, each a number that fits"
-            return [*found, error(what, "correct them", path=path, finding="manifest-value")]
-        if not _increasing([float(time) for time in keys["times"]]):
-            what = "'times' of the target must be positive and increasing"
-            found.append(error(what, "correct them", path=path, finding="manifest-value"))
-        return found
+        return [*found, *refused_horizons(keys, path)]
 
     def read(self, cells: Cells) -> tuple[Target, Outcome]:
         status = self.event or self.censored
         cells.no_outcome(self.time, status)
-        time = cells.numbers(self.time, half_of=status)
-        early = (time <= 0) | np.isinf(time)
-        fix = "count from a start that lies before the event, or leave the patient out"
-        cells.note(f"column '{self.time}' must be a time above zero and finite", fix, early)
-        extreme = is_extreme(time) & ~early
-        cells.note(f"column '{self.time}' {EXTREME}", "correct the cell, or leave the patient out", extreme)
-        early |= extreme
+        time, early = times_of(cells, self.time, half_of=status)
         text = cells.labels(status, half_of=self.time)
         event = codes_of(text, status=bool(self.event))
         meaning = "1 = happened, 0 = censored" if self.event else "1 = censored, 0 = happened"
@@ -120,23 +113,8 @@ class Survival(Target):
         elif events < USUAL_FOLDS:
             what = f"column '{status}' has {count(events, 'event')}, fewer than {USUAL_FOLDS}"
             found.append(warning(what, "use fewer folds", path=path, finding="few-events"))
-        odd = self._odd_unit(outcome.value[outcome.known])
+        odd = odd_unit(self.time, self.unit, outcome.value[outcome.known])
         return [*found, *(warning(what, fix, path=path, finding="odd-unit") for what, fix in odd)]
-
-    def _odd_unit(self, times: Floats) -> list[tuple[str, str]]:
-        """Say if the times do not fit their unit, judged by summary statistics that are not quoted."""
-        unit = self.unit.strip().lower()
-        unit = unit if unit.endswith("s") else f"{unit}s"
-        longest = LONGEST_MEDIAN.get(unit)
-        said = f"column '{self.time}' is said to be in {unit}, and"
-        if longest is not None and float(np.median(times)) > longest:
-            what = f"{said} half of the times are longer than {longest:,.0f}"
-            return [(what, "correct `unit` or the times: are they in a smaller unit?")]
-        fractions = float(np.mean(times != np.round(times)))
-        if unit == "days" and fractions > 0.5 and float(times.max()) < SHORT_DAYS:
-            what = f"{said} most times are short fractions of them"
-            return [(what, "correct `unit` or the times: are they in months?")]
-        return []
 
     def fold_labels(self, outcome: Outcome) -> Ints:
         return _events(outcome).astype(int)
@@ -238,12 +216,7 @@ class Survival(Target):
 
 def horizon_column(time: float) -> str:
     """Name the column of the survival at a horizon: six digits where these are the time, else all."""
-    short = f"{time:g}"
-    return AT + (short if float(short) == time else repr(float(time)))
-
-
-def _increasing(times: Sequence[float]) -> bool:
-    return all(np.isfinite(time) and time > 0 for time in times) and list(times) == sorted(set(times))
+    return AT + written_time(time)
 
 
 def _events(outcome: Outcome) -> NDArray[np.bool_]:
@@ -255,23 +228,4 @@ def _events(outcome: Outcome) -> NDArray[np.bool_]:
 
 def horizons(outcome: Outcome) -> tuple[float, ...]:
     """Default survival horizons: the quartiles of the event times, to three significant digits."""
-    if outcome.event is None or not outcome.event[outcome.known].any():
-        return ()
-    quartiles = np.quantile(outcome.value[outcome.known & outcome.event], (0.25, 0.5, 0.75))
-    return tuple(sorted({float(f"{value:.3g}") for value in quartiles}))
-
-
-def event_free_survival(train_time: ArrayLike, train_event: ArrayLike, at: ArrayLike) -> Floats:
-    """Kaplan-Meier estimate S(t) of being event-free at t from the training patients: the null model's prediction.
-
-    After the last training time it stays where it is, zero or not.
-    """
-    observed, died = np.asarray(train_time, dtype=np.float64), np.asarray(train_event, dtype=np.bool_)
-    asked = np.asarray(at, dtype=np.float64)
-    if len(observed) == 0:
-        return np.full(asked.shape, np.nan)
-    unique, index, count = np.unique(observed, return_inverse=True, return_counts=True)
-    events = np.bincount(index, weights=died, minlength=len(unique))
-    at_risk = len(observed) - np.r_[0, np.cumsum(count)[:-1]]
-    survival = np.r_[1.0, np.cumprod(1.0 - events / at_risk)]
-    return np.asarray(survival[np.searchsorted(unique, asked, side="right")], dtype=np.float64)
+    return () if outcome.event is None else quartiles(outcome.value[outcome.known & outcome.event])

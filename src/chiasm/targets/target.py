@@ -33,6 +33,8 @@ class Target(ABC):
     `has_classes`: a patient is of one of several classes, and a prediction is a probability for each.
     `has_labels`: the outcome is (B, K), a patient has any number of labels, and a label may be missing.
     `has_times`: the outcome is the time of an event, or of the last visit without one.
+    `has_causes`: the event is of one of several causes, named by `names` with the main one first; what a prediction has
+        at a horizon is the cumulative incidence of each, in place of survival.
     `is_scaled`: the outcome is a number in a unit, which a network learns centred and divided by its spread.
     """
 
@@ -42,6 +44,7 @@ class Target(ABC):
     has_classes: ClassVar[bool] = False
     has_labels: ClassVar[bool] = False
     has_times: ClassVar[bool] = False
+    has_causes: ClassVar[bool] = False
     is_scaled: ClassVar[bool] = False
     unit: str = ""
     """Unit of the outcome; empty where it has none."""
@@ -60,7 +63,7 @@ class Target(ABC):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names that get a probability: classes in the order of their codes, or labels; empty without either."""
+        """Names that get a probability: classes in the order of their codes, labels, or causes; empty without any."""
         return ()
 
     # Reading
