@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,10 +13,12 @@ from chiasm.evaluation.spans import Span, survival_spans
 from chiasm.metrics.calibration import calibration_slope
 from chiasm.metrics.scores import METRICS, score, score_pooled
 from chiasm.targets import Outcome
+from chiasm.targets.follow_up import cumulative_incidence
 
 N = 300
 KNOWN = np.ones(N, dtype=bool)
 KINDS = list(METRICS)
+SHARES = (("a", 2 / 3), ("b", 1 / 3))
 
 
 def trial(
@@ -30,6 +34,7 @@ def trial(
     labels[::7, 0] = np.nan
     outcome = {
         "classification": Outcome(member, None, KNOWN),
+        "competing": competing_of(np.ceil(np.minimum(death, left)), death <= left),
         "multilabel": Outcome(labels, None, KNOWN),
         "regression": Outcome(x + rng.normal(size=N), None, KNOWN),
         "survival": Outcome(np.ceil(np.minimum(death, left)), death <= left, KNOWN),
@@ -41,7 +46,14 @@ def trial(
             rows = np.flatnonzero(fold_of == fold)
             folds.append(TestFold(repeat, str(fold), rows, outcome.take(rows), outcome.take(fold_of != fold)))
             frames.append(predicted(kind, x[rows], [2.0 + fold // 2, 5.0, 9.0]))
-    return folds, frames, {"classification": ["no", "yes"], "multilabel": ["a", "b"]}.get(kind, [])
+    return folds, frames, {
+        "classification": ["no", "yes"], "multilabel": ["a", "b"], "competing": ["a", "b"]
+    }.get(kind, [])  # fmt: skip
+
+
+def competing_of(time: np.ndarray, event: np.ndarray) -> Outcome:
+    """Every third event is of another cause."""
+    return Outcome(time, event, KNOWN, np.where(event, 1 + (np.arange(N) % 3 == 0), 0))
 
 
 def predicted(kind: str, x: np.ndarray, times: list[float]) -> pd.DataFrame:
@@ -52,7 +64,11 @@ def predicted(kind: str, x: np.ndarray, times: list[float]) -> pd.DataFrame:
         return pd.DataFrame({"p_a": p, "p_b": 1 - p})
     if kind == "regression":
         return pd.DataFrame({"prediction": x})
-    return pd.DataFrame({"risk": x, **{f"survival_{t}": np.exp(-t / 10 * np.exp(x)) for t in times}})
+    survival = {t: np.exp(-t / 10 * np.exp(x)) for t in times}
+    if kind == "competing":
+        ends = {f"incidence_{name}_{t}": (1 - s) * share for t, s in survival.items() for name, share in SHARES}
+        return pd.DataFrame({"risk_a": x, "risk_b": x, **ends})
+    return pd.DataFrame({"risk": x, **{f"survival_{t}": s for t, s in survival.items()}})
 
 
 def prior(kind: str, fold: TestFold, times: list[float]) -> pd.DataFrame:
@@ -65,6 +81,11 @@ def prior(kind: str, fold: TestFold, times: list[float]) -> pd.DataFrame:
         return pd.DataFrame({name: np.full(n, np.nanmean(train.value[:, j])) for j, name in enumerate(("p_a", "p_b"))})
     if kind == "regression":
         return pd.DataFrame({"prediction": np.full(n, train.value.mean())})
+    if kind == "competing":
+        assert train.cause is not None
+        found = cumulative_incidence(train.value, train.cause, 2, times)
+        ends = {f"incidence_{name}_{t}": found[k, j] for j, t in enumerate(times) for k, name in enumerate("ab")}
+        return pd.DataFrame({name: np.full(n, value) for name, value in {"risk_a": 0.0, "risk_b": 0.0, **ends}.items()})
     assert train.event is not None
     at = np.unique(train.value[train.event])
     steps = [1 - ((train.value == t) & train.event).sum() / (train.value >= t).sum() for t in at]
@@ -84,7 +105,7 @@ def test_the_training_prior_scores_zero_and_the_truth_one(kind: str) -> None:
     assert (null[name].mean, null[name].low, null[name].high) == pytest.approx((0, 0, 0), abs=1e-9)
     # priors differ between folds, the other way round than the outcomes of those tested: that is no slope
     assert not any(value.estimable for key, value in null.items() if key.startswith("calibration_slope"))
-    if kind == "survival":
+    if kind in ("survival", "competing"):
         for k in (1, 2, 3):
             assert null[f"ipa_t{k}"].mean == pytest.approx(0, abs=1e-9)
             assert null[f"auc_t{k}"].mean == 0.5
@@ -130,6 +151,8 @@ def test_pooling_folds_of_one_training_set_is_scoring_them_as_one(kind: str) -> 
     parts = [(frame, fold.outcome, one, None) for fold, frame in zip(folds, frames, strict=True)]
     event = None if folds[0].outcome.event is None else np.concatenate([fold.outcome.event for fold in folds])
     together = Outcome(np.concatenate([fold.outcome.value for fold in folds]), event, KNOWN)
+    if kind == "competing":
+        together = replace(together, cause=np.concatenate([np.asarray(fold.outcome.cause) for fold in folds]))
     whole = score(kind, pd.concat(frames, ignore_index=True), together, classes, train=one)
     for name, value in score_pooled(kind, parts, classes).items():
         assert value == pytest.approx(whole[name], nan_ok=True), name

@@ -66,9 +66,13 @@ def test_patients_of_unknown_outcome_are_left_out() -> None:
 
 @pytest.mark.parametrize("kind", list(METRICS))
 def test_no_patient_at_all_is_nan(kind: str) -> None:
-    columns = {"regression": ["prediction"], "survival": ["risk", "survival_1"]}.get(kind, ["p_a", "p_b"])
-    value = np.zeros((0, 2)) if kind == "multilabel" else np.zeros(0)
-    empty = Outcome(value, np.zeros(0, dtype=bool) if kind == "survival" else None, np.zeros(0, dtype=bool))
+    columns = {
+        "regression": ["prediction"], "survival": ["risk", "survival_1"],
+        "competing": ["risk_a", "risk_b", "incidence_a_1", "incidence_b_1"],
+    }.get(kind, ["p_a", "p_b"])  # fmt: skip
+    value, nobody = np.zeros((0, 2)) if kind == "multilabel" else np.zeros(0), np.zeros(0, dtype=bool)
+    cause = np.zeros(0, dtype=int) if kind == "competing" else None
+    empty = Outcome(value, nobody if kind in ("survival", "competing") else None, nobody, cause)
     found = score(kind, pd.DataFrame(columns=columns, dtype=float), empty, ("a", "b"), min_events=0)
     assert all(np.isnan(value).all() for value in found.values())
 

@@ -113,6 +113,9 @@ def frame(kind: str, n: int, rng: np.random.Generator) -> pd.DataFrame:
         return pd.DataFrame({"p_a": p, "p_b": 1 - p})
     if kind == "regression":
         return pd.DataFrame({"prediction": p})
+    if kind == "competing":
+        ends = {f"incidence_{name}_{t}": p * share for t, share in ((0.2, 0.2), (0.4, 0.4)) for name in "ab"}
+        return pd.DataFrame({"risk_a": p, "risk_b": p, **ends})
     return pd.DataFrame({"risk": p, "survival_0.2": 1 - p / 2, "survival_0.4": 1 - p})
 
 
@@ -124,6 +127,9 @@ def outcome(kind: str, n: int, positive: int, rng: np.random.Generator) -> Outco
         return Outcome(np.stack([marked, np.zeros(n)], axis=1).astype(float), None, np.ones(n, dtype=bool))
     if kind == "regression":
         return Outcome(rng.random(n), None, marked)
+    if kind == "competing":  # of those without the main cause every second has another one
+        cause = np.where(marked, 1, 2 * (np.arange(n) % 2))
+        return Outcome(rng.random(n) + 0.1, cause > 0, np.ones(n, dtype=bool), cause)
     return Outcome(rng.random(n) + 0.1, marked, np.ones(n, dtype=bool))
 
 
@@ -133,7 +139,7 @@ def test_few_events_are_not_estimable(kind: str, positive: int, enough: bool) ->
     rng = np.random.default_rng(3)
     truth = outcome(kind, 60, positive, rng)
     train = outcome(kind, 60, 30, rng)
-    classes = ("a", "b") if kind in ("classification", "multilabel") else ()
+    classes = ("a", "b") if kind in ("classification", "multilabel", "competing") else ()
     assert estimable(kind, truth) is enough
     for weights in (None, bootstrap_weights(60, 50, rng)):
         values = score(kind, frame(kind, 60, rng), truth, classes, weights, train)
