@@ -90,3 +90,12 @@ def test_a_model_is_stored_predicts_and_is_validated_elsewhere(place: Path) -> N
     assert "Incidence of 'cancer' by predicted risk" in html.unescape(
         (place / "validation" / "report.html").read_text(encoding="utf-8")
     )  # fmt: skip
+
+
+def test_a_bound_of_time_is_of_the_first_event_of_any_cause() -> None:
+    frame = pd.DataFrame(
+        {"risk_a": [0.0], "risk_b": [0.0], "incidence_a_10": [0.1], "incidence_b_10": [0.3], "incidence_a_20": [0.2],
+         "incidence_b_20": [0.5]}
+    )  # fmt: skip
+    np.testing.assert_allclose(chiasm.CompetingRisks.event_free(frame), [[0.6, 0.3]])
+    assert chiasm.CompetingRisks.horizon_columns(frame) == {10.0: "incidence_a_10", 20.0: "incidence_a_20"}

@@ -23,7 +23,7 @@ ALL, OTHER = "all", "other levels"
 def groups_of(cohort: Cohort) -> Groups:
     """List the groups of patients: all, then by what happened to them; where folds are given, those never tested too.
 
-    By class, by label, or by event; a number has no groups. With labels a patient may stand in several groups.
+    By class, label, event, or its cause; a number has no groups. With labels a patient may stand in several groups.
     """
     found: Groups = [(ALL, np.ones(len(cohort), dtype=bool))]
     target, outcome = cohort.target, cohort.outcome
@@ -32,6 +32,9 @@ def groups_of(cohort: Cohort) -> Groups:
             found += [(name, outcome.value[:, k] == 1) for k, name in enumerate(target.names)]
         elif target.has_classes:
             found += [(name, outcome.value == k) for k, name in enumerate(target.names)]
+        elif outcome.cause is not None:
+            found += [(name, outcome.cause == k + 1) for k, name in enumerate(target.names)]
+            found.append(("no event", outcome.cause == 0))
         elif outcome.event is not None:
             happened = outcome.event.astype(bool)
             found += [("event", happened), ("no event", ~happened)]

@@ -210,13 +210,14 @@ def not_reached(predictions: Sequence[pd.DataFrame]) -> tuple[str, ...]:
 
 def too_few_by(kind: str, outcome: Outcome, horizons: Sequence[float]) -> list[str]:
     """Metrics at the horizons by which fewer than `MIN_EVENTS` patients had the event, or stayed free of it."""
-    assert outcome.event is not None
+    event = outcome.main_event
+    assert event is not None
     lacking = []
     for place, end in enumerate(ENDS):
         number = place_of(len(horizons), place)
         if number is not None:
             time = horizons[number]
-            happened, free = int((outcome.event & (outcome.value <= time)).sum()), int((outcome.value > time).sum())
+            happened, free = int((event & (outcome.value <= time)).sum()), int((outcome.value > time).sum())
             lacking += [end] if min(happened, free) < MIN_EVENTS else []
     return [metric.id for metric in METRICS[kind] if metric.id.endswith(tuple(lacking))]
 

@@ -227,7 +227,7 @@ def answers(told: Thresholds, frame: pd.DataFrame, most: Floats, end: Floats) ->
 
 
 def survival_of(own: type[Target], frame: pd.DataFrame) -> tuple[Floats, Floats]:
-    """Predicted survival (n, K) at the horizons (K,).
+    """Predicted probability of no event, of any cause, (n, K) at the horizons (K,).
 
     Raises:
         Unsupported: there is none.
@@ -237,4 +237,4 @@ def survival_of(own: type[Target], frame: pd.DataFrame) -> tuple[Floats, Floats]
         raise Unsupported(
             "the model predicts no survival at any time: fit a recipe that does to bound times from below"
         )
-    return frame[list(named.values())].to_numpy(np.float64), np.array(list(named), dtype=np.float64)
+    return own.event_free(frame), np.array(list(named), dtype=np.float64)

@@ -231,6 +231,12 @@ class CompetingRisks(Target):
         return dict(sorted((float(end), name) for name, end in ends.items() if _is_time(end)))
 
     @classmethod
+    def event_free(cls, frame: pd.DataFrame) -> Floats:
+        names = [str(name).removeprefix(RISK) for name in frame.columns if str(name).startswith(RISK)]
+        each = [frame[[incidence_column(name, t) for name in names]].sum(axis=1) for t in cls.horizon_columns(frame)]
+        return np.clip(1 - np.stack(each, axis=1), 0.0, 1.0) if each else np.zeros((len(frame), 0))
+
+    @classmethod
     def links(cls, frame: pd.DataFrame, names: Sequence[str] = ()) -> Floats:
         """Log hazard of each cause, then at each horizon log(F_k(t) / S(t)), S being the share without any event."""
         columns = cls.link_columns(frame, names)

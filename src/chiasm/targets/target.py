@@ -174,6 +174,11 @@ class Target(ABC):
         return {}
 
     @classmethod
+    def event_free(cls, frame: pd.DataFrame) -> Floats:
+        """(n, T) predicted probability of no event, of whatever cause, by each of the horizons of `horizon_columns`."""
+        return frame[list(cls.horizon_columns(frame).values())].to_numpy(np.float64)
+
+    @classmethod
     @abstractmethod
     def links(cls, frame: pd.DataFrame, names: Sequence[str] = ()) -> Floats:
         """Convert a prediction to links, `(n, C)`, on the scale on which predictions are averaged and shifted."""
