@@ -18,7 +18,8 @@ from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.encode import Encoded
 from chiasm.errors import FindingWarning
-from chiasm.models.explain.column_explanation import Asked, answers_of, columns_explained
+from chiasm.models.explain.column_explanation import Asked, columns_explained
+from chiasm.models.explain.column_loss import answers_of
 from chiasm.models.explain.column_table import shown_first
 from chiasm.models.explain.shares import mean_shares, modality_shares
 from chiasm.models.explain.token_explanation import tokens_explained
@@ -147,7 +148,7 @@ def explain_columns(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FindingWarning)
         table, told, said = columns_explained(model, known, whole, asked, progress)
-    answers = tuple(answers_of(model, whole))
+    answers = tuple(answers_of(model, whole, known))
     return ColumnExplanation(table, told, answers, tuple(said), tuple(found.problems), tuple(notes), left_out)
 
 

@@ -15,7 +15,10 @@ from chiasm.cli.options import CohortPath, Force, Json, Seed, require_table, sho
 if TYPE_CHECKING:
     from chiasm.api import Cohort, ColumnExplanation, Model
 
-CHECKED = {"halves": "two halves of the patients", "nothing": "a model of nothing"}
+CHECKED = {
+    "halves": "two halves of the patients, which should agree",
+    "nothing": "a model that has learned nothing, which should not",
+}
 SHOWN, FEW_SHOWN = 10, 5  # columns, or sets, of a modality and way
 
 
@@ -34,14 +37,21 @@ def explain(
     only: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="Only this column, TP53 or rna:TP53; again for each.")
     ] = None,
-    most: Annotated[int, typer.Option(min=1, help="Columns up to which all are shuffled.")] = 64,
-    permutations: Annotated[int, typer.Option(min=2, help="Shuffles of each.")] = 5,
+    most: Annotated[
+        int | None, typer.Option(min=1, help="Columns up to which all are shuffled; 64 without it.")
+    ] = None,
+    permutations: Annotated[int | None, typer.Option(min=2, help="Shuffles of each; 5 without it.")] = None,
     tokens: Annotated[
         Path | None, typer.Option(help="tokens.parquet or tokens.csv: what each token brings to a network's link.")
     ] = None,
     draw: Annotated[Path | None, typer.Option(help="A folder for pictures of tokens, patches and tiles.")] = None,
     steps: Annotated[int, typer.Option(min=2, help="Points of an integrated gradient.")] = 32,
-    checks: Annotated[bool, typer.Option(help="Also explain a model of nothing, to compare.")] = True,
+    checks: Annotated[
+        bool,
+        typer.Option(
+            help="Also explain a model of nothing, to compare: random weights, or else the recipe fitted again."
+        ),
+    ] = True,
     seed: Seed = 0,
     force: Force = False,
     json: Json = False,
@@ -62,6 +72,13 @@ def explain(
         raise FileExistsError(17, "holds files already: choose another --draw, or add --force", str(draw))
     if columns is None and (sets is not None or only):
         raise ValueError("--sets and --only belong to --columns, the table of what columns are worth: name it too")
+    if columns is None and (most is not None or permutations is not None):
+        raise ValueError("--most and --permutations belong to --columns: name it too")
+    if columns is None and tokens is None and not checks:
+        raise ValueError("--no-checks belongs to --columns and --tokens: name one of them too")
+    named = [path.resolve() for path in (out, columns, tokens) if path is not None]
+    if len(set(named)) < len(named):
+        raise ValueError("two of --out, --columns and --tokens are one file, and one would overwrite the other")
     for path, what in ((out, "shares"), (columns, "columns"), (tokens, "tokens")):
         if path is not None:
             require_table(path, what, force)
@@ -74,8 +91,8 @@ def explain(
     if columns is not None:
         with screen.Progressing("steps") as progress:
             found = api.explain_columns(
-                loaded, opened, sets=sets, only=only or (), most=most, permutations=permutations, checks=checks,
-                progress=progress.named, seed=seed,
+                loaded, opened, sets=sets, only=only or (), most=most or 64, permutations=permutations or 5,
+                checks=checks, progress=progress.named, seed=seed,
             )  # fmt: skip
         if out is None:
             _hints(found)
@@ -119,35 +136,39 @@ def _show_columns(found: ColumnExplanation, path: Path, *, after: bool) -> None:
     families = len(found.table[["modality", "what", "way"]].drop_duplicates())
     shown = SHOWN if families <= 2 else FEW_SHOWN
     screen.show_table(
-        ["modality", "column or set", "by", "output", "moves it by (95 %)", "the metric loses (95 %)", "of nothing"],
+        [
+            "modality", "column or set", "by", "output", "moves the output by (95 %)", "coefficient",
+            "the metric loses (95 %)", "a model of nothing",
+        ],
         [
             [
                 row["modality"],
                 f"{row['name']} ({row['columns']:,} columns)" if row["what"] == "set" else row["name"],
                 row["way"],
                 row["output"],
-                f"{row['effect']:+.2g} a deviation" if row["way"] == "coefficient" else _spread(row),
+                "-" if row["way"] == "coefficient" else _spread(row),
+                f"{row['effect']:+.2g}" if row["way"] == "coefficient" else "-",
                 "-" if row["loss"] != row["loss"] else _interval(row, "loss", "loss_low", "loss_high", 4),
                 "-" if row["nothing"] != row["nothing"] else f"{row['nothing']:.2g}",
             ]
             for row in found.top(shown).to_dict("records")
         ],
-    )
+    )  # fmt: skip
     told = found.table.drop_duplicates(["modality", "what", "name", "way"])
-    screen.show(f"\nThe first {shown} of each modality and way; all {len(told):,}: {path}")
+    screen.show(f"\nThe first {shown} of each modality and way that move anything; all {len(told):,}: {path}")
     checked = [
         [
             CHECKED[row["check"]],
             f"{row['things']:,} {row['what']}s of '{row['modality']}' by {row['way']}",
-            _correlation(row),
+            row["note"] or _interval(row, "correlation", "low", "high", 2),
         ]
         for row in found.checks.to_dict("records")
     ]
     if checked:
         screen.show("")
-        screen.show_table(["the order beside that of", "of", "rank correlation (95 %)"], checked)
+        screen.show_table(["the order is compared with that of", "of", "rank correlation (95 %)"], checked)
     for sentence in found.said:
-        screen.show(sentence if sentence.endswith(".") else f"{sentence}.")
+        screen.show(sentence)
 
 
 def _tokens(

@@ -101,6 +101,12 @@ class TableEncoder:
         return tuple(names)
 
     @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """The column of each feature, in the order of `feature_names`."""
+        widths = self._widths
+        return tuple(column for column in self.columns for _ in range(widths[column]))
+
+    @property
     def token_names(self) -> tuple[tuple[str, ...], ...]:
         """Names of the features of each token, as in `feature_names`."""
         widths, names = self._widths, iter(self.feature_names)

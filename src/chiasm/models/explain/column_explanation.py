@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort
 from chiasm.errors import count
-from chiasm.fitting.model import FittedModel
-from chiasm.fitting.source_model import SourceModel
-from chiasm.models.explain.column_table import FAMILY, PERMUTATION, TABLE, linear_rows, matched, ranked, shuffled_rows
-from chiasm.models.explain.columns import Scoring, Worth, screened, worth_of
-from chiasm.models.explain.linear_columns import linear_columns
+from chiasm.models.explain.column_checks import CHECKS, halves, judged, likeness
+from chiasm.models.explain.column_loss import answers_of, said_of_loss, scoring_of, without_loss
+from chiasm.models.explain.column_table import TABLE, linear_rows, matched, ranked, shuffled_rows
+from chiasm.models.explain.columns import Worth, screened, words_of, worth_of
+from chiasm.models.explain.linear_columns import linear_columns, scale_of
 from chiasm.models.explain.pieces import (
     MOST_PIECES,
     Piece,
@@ -25,20 +24,8 @@ from chiasm.models.explain.pieces import (
     set_pieces,
 )
 from chiasm.models.explain.shuffling import FEWEST_OF_A_PATTERN, MOST_PATIENTS, predicts
-from chiasm.models.explain.soundness import (
-    FEWEST_RANKED,
-    HIGH_LIKENESS,
-    LOW_AGREEMENT,
-    model_of_nothing,
-    rank_agreement,
-)
-from chiasm.models.same_target import FittedFor, require_same_target
+from chiasm.models.explain.soundness import WEIGHTS, model_of_nothing
 from chiasm.protocols import Model
-from chiasm.targets import kind_of
-
-HALVES, NOTHING = "halves", "nothing"
-FITTED_ON_THESE = "The model was fitted on these very patients: what a column is worth to the metric is told too high."
-CHECKS = ("check", "modality", "what", "way", "things", "correlation", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -73,60 +60,38 @@ def columns_explained(
         whole: the model's prediction of them, in the cohort's row order.
     """
     columns = columns_read(model, cohort)
-    sets = set_pieces(cohort, columns, asked.sets)
+    sets = set_pieces(cohort, columns, asked.sets) if asked.sets is not None or not asked.only else []
     linear = linear_columns(model, cohort)
-    answers = answers_of(model, whole)
+    answers = answers_of(model, whole, cohort)
     sorted_whole = whole.loc[list(cohort.ids)].drop(columns="pattern").reset_index(drop=True)
     said: list[str] = []
     pieces = [*sets, *_columns_shuffled(cohort, columns, linear, sorted_whole, answers, asked, said)]
     scoring, why = scoring_of(model, cohort)
-    if why:
-        said.append(f"No loss of the metric is told: {why}.")
-    elif isinstance(model, FittedModel) and SourceModel(cohort.name, model).learned_from(cohort):
-        said.append(
-            "The model was fitted on these very patients: what a column is worth to the metric is told too high."
-        )
+    if pieces:
+        said.append(said_of_loss(model, cohort, scoring, why))
+    nothing, how = model_of_nothing(model, cohort, asked.seed, progress) if asked.checks else (None, "")
     followed = None if progress is None else lambda done, of: progress("permutations", done, of)
     found = worth_of(
         predicts(model), cohort, pieces, answers, permutations=asked.permutations, seed=asked.seed, scoring=scoring,
         progress=followed,
     )  # fmt: skip
-    said += _of_patients(found)
+    said += [*_of_patients(found, grouped=cohort.group is not None), *without_loss(found, scoring)]
     outputs = [str(name) for name in sorted_whole]
     rows = [shuffled_rows(found, outputs), *linear_rows(linear, answers, columns, asked.only)]
     table = ranked(pd.concat([own for own in rows if len(own)], ignore_index=True), answers)
-    checks = list(_halves(found, asked.seed))
-    if asked.checks:
-        nothing, how = model_of_nothing(model, cohort, asked.seed)
-        if nothing is None:
-            said.append(f"No model of nothing to compare with: {how}.")
-        else:
-            told = _of_nothing(nothing, cohort, found, answers, asked, progress)
-            table = table.assign(nothing=matched(table, told))
-            checks += _likeness(table, answers, asked.seed)
-            said += [f"The model of nothing has {how}."]
+    if linear is not None:
+        said.append(f"A coefficient is the change of {scale_of(model)} by one standard deviation of the column")
+    checks = list(halves(found, asked.seed))
+    if nothing is not None:
+        told = _of_nothing(nothing, cohort, found, answers, asked, progress)
+        table = table.assign(nothing=matched(table, told))
+        checks += likeness(table, answers, asked.seed)
+        whose = "" if how == WEIGHTS else " of the patients who are explained"
+        said.append(f"The model of nothing has {how}{whose}")
+    elif how:
+        said.append(f"No model of nothing to compare with: {how}")
     frame = pd.DataFrame(checks, columns=list(CHECKS))
-    return table[list(TABLE)], frame, [*said, *_judged(frame)]
-
-
-def answers_of(model: Model, whole: pd.DataFrame) -> list[str]:
-    """Return the outputs that answer the target; all outputs of a model that does not say what it answers."""
-    if not isinstance(model, FittedModel):
-        return [name for name in whole.columns if name != "pattern"]
-    return kind_of(model.response.kind).answers(model.response.classes)
-
-
-def scoring_of(model: Model, cohort: Cohort) -> tuple[Scoring | None, str]:
-    """Return the outcomes that tell the loss, or why there are none."""
-    if not isinstance(model, FittedFor):
-        return None, "the model does not say what it was fitted for"
-    try:
-        target, outcome = require_same_target(model, cohort)
-    except Unsupported as fault:
-        return None, str(fault)
-    if not outcome.known.any():
-        return None, "nobody's outcome is known"
-    return Scoring(target.kind, outcome, tuple(target.names)), ""
+    return table[list(TABLE)], frame, [f"{own.removesuffix('.')}." for own in (*said, *judged(frame))]
 
 
 def _columns_shuffled(
@@ -148,29 +113,34 @@ def _columns_shuffled(
             chosen[name] = own
         elif name in linear_of:
             said.append(
-                f"'{name}' has {len(own):,} columns: each is told by its coefficient, for one standard deviation; name "
-                "those that are to be shuffled"
+                f"'{name}' has {len(own):,} columns: each is told by its coefficient alone, without a loss, an "
+                "interval or the check of two halves; name those that are to be shuffled"
             )
         else:
-            chosen[name] = tuple(screened(cohort, name, own, whole, answers, asked.most))
+            words = words_of(cohort, name, own)
+            numbers = [column for column in own if column not in set(words)]
+            first = screened(cohort, name, numbers, whole, answers, asked.most) if numbers else []
+            chosen[name] = (*first, *words)
+            also = f" and the {count(len(words), 'column')} of words, which have no rank" if words else ""
             said.append(
-                f"'{name}' has {len(own):,} columns: shuffled are the {len(chosen[name]):,} whose ranks go most with "
-                "the prediction, and the others are not told; name those that are to be shuffled"
+                f"'{name}' has {len(own):,} columns: shuffled are the {len(first):,} whose ranks go most with the "
+                f"prediction{also}; the others are not told; name those that are to be shuffled"
             )
     return column_pieces(chosen)
 
 
-def _of_patients(found: Sequence[Worth]) -> Iterator[str]:
+def _of_patients(found: Sequence[Worth], *, grouped: bool) -> Iterator[str]:
+    groups = ", or too few groups, or one group in more than half of them" if grouped else ""
     for modality, shuffles in {worth.piece.modality: worth.shuffles for worth in found}.items():
         if not len(shuffles.rows):
             yield (
                 f"'{modality}' is not estimable: nobody who has it is in a pattern of {FEWEST_OF_A_PATTERN} patients "
-                "or more, among whom it could be shuffled"
+                f"or more, among whom it could be shuffled{', or too few groups are' if grouped else ''}"
             )
         elif shuffles.few:
             yield (
                 f"'{modality}' is told without {count(shuffles.few, 'patient')} whose pattern of modalities fewer than "
-                f"{FEWEST_OF_A_PATTERN} have"
+                f"{FEWEST_OF_A_PATTERN} have{groups}"
             )
         if shuffles.drawn_from:
             yield f"'{modality}' is told by {MOST_PATIENTS:,} of {shuffles.drawn_from:,} patients, drawn at random"
@@ -192,39 +162,3 @@ def _of_nothing(
     told = worth_of(predict, cohort, pieces, answers, permutations=2, seed=asked.seed, progress=followed)
     linear = linear_rows(linear_columns(nothing, cohort), answers, columns_read(nothing, cohort), asked.only)
     return pd.concat([own for own in (shuffled_rows(told, outputs), *linear) if len(own)])
-
-
-def _halves(found: Sequence[Worth], seed: int) -> Iterator[tuple[object, ...]]:
-    families = dict.fromkeys((worth.piece.modality, worth.piece.what) for worth in found)
-    for modality, what in families:
-        own = [worth for worth in found if (worth.piece.modality, worth.piece.what) == (modality, what)]
-        halves = np.stack([worth.halves for worth in own], axis=1)  # (R, P, 2)
-        agreed = rank_agreement(halves[..., 0], halves[..., 1], seed)
-        yield HALVES, modality, what, PERMUTATION, len(own), *agreed
-
-
-def _likeness(table: pd.DataFrame, answers: Sequence[str], seed: int) -> Iterator[tuple[object, ...]]:
-    answered = table[table["output"].isin(answers)]
-    for family, rows in answered.groupby(FAMILY, sort=False):
-        sizes = rows.groupby("name", sort=False)[["size", "nothing"]].mean()
-        first, second = sizes["size"].to_numpy()[None], sizes["nothing"].to_numpy()[None]
-        alike = rank_agreement(first, second, seed) if np.isfinite(second).all() else (np.nan,) * 3
-        yield NOTHING, *family, len(sizes), *alike
-
-
-def _judged(checks: pd.DataFrame) -> Iterator[str]:
-    """Say what speaks against an order of columns."""
-    for row in checks.to_dict("records"):
-        things = f"the {row['what']}s of '{row['modality']}' by {row['way']}"
-        found = f"rank correlation {row['correlation']:.2f}, {row['low']:.2f} to {row['high']:.2f}"
-        if row["things"] < FEWEST_RANKED:
-            continue
-        if np.isnan(row["correlation"]):
-            yield f"Whether the order of {things} can be leaned on is not estimable"
-        elif row["check"] == HALVES and row["correlation"] < LOW_AGREEMENT:
-            yield f"The order of {things} differs between two halves of the patients ({found}): do not lean on it"
-        elif row["check"] == NOTHING and row["low"] > HIGH_LIKENESS:
-            yield (
-                f"The order of {things} is much that of a model that has learned nothing ({found}): it tells how the "
-                "columns are spread and go together, more than what was learned"
-            )

@@ -50,16 +50,14 @@ def linear_rows(
     if linear is None:
         return []
     outputs = np.array(answers, object)[linear["output"].to_numpy()]
-    known = {name: set(own) for name, own in columns.items()}
-    level = [name not in known[modality] for modality, name in zip(linear["modality"], linear["name"], strict=True)]
     made = linear.assign(
-        what=np.where(level, "level", COLUMN), columns=1, way=COEFFICIENT, output=outputs,
+        what=np.where(linear["name"] == linear["column"], COLUMN, "level"), columns=1, way=COEFFICIENT, output=outputs,
         size=linear["effect"].abs(), low=np.nan, high=np.nan, loss=np.nan, loss_low=np.nan, loss_high=np.nan,
         nothing=np.nan, note="",
     )  # fmt: skip
     if only:
         named = named_columns(columns, only)
-        kept = [name in named.get(own, ()) for own, name in zip(made["modality"], made["name"], strict=True)]
+        kept = [column in named.get(own, ()) for own, column in zip(made["modality"], made["column"], strict=True)]
         made = made[kept]
     return [made[[name for name in TABLE if name != "rank"]]]
 
@@ -79,8 +77,11 @@ def matched(table: pd.DataFrame, told: pd.DataFrame) -> np.ndarray:
 
 
 def shown_first(table: pd.DataFrame, answers: Sequence[str], most: int) -> pd.DataFrame:
-    """Return the first `most` of each modality and way, in order, of each the answer that it moves most."""
-    top = table[table["output"].isin(answers) & (table["rank"] <= most)]
+    """Return the first `most` of each modality and way, in order, of each the answer that it moves most.
+
+    What moves nothing is not among the first; what is not estimable is, and says so.
+    """
+    top = table[table["output"].isin(answers) & (table["rank"] <= most) & (table["size"] != 0)]
     top = top.sort_values("size", ascending=False, kind="stable").drop_duplicates([*FAMILY, "name"])
     families = [tuple(row) for row in table[FAMILY].drop_duplicates().to_numpy()]
     place = [families.index(tuple(row)) for row in top[FAMILY].to_numpy()]

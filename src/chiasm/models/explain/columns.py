@@ -5,10 +5,19 @@
 
 `donor_r(i)` has the same modalities as i, so that absent stays absent and who has what stays as it was; M is the
 primary metric on the patients of known outcome who have the modality. Columns of a set are shuffled together, which
-keeps how they go with each other. Intervals are of drawing patients (groups, where there are some) and permutations
-again, given the fitted model. Columns that say the same share what they are worth: shuffling one leaves the other.
-Source: Breiman, Random Forests, Machine Learning 45, 2001; Fisher, Rudin and Dominici, JMLR 20(177), 2019. Here a
-permutation stays within a pattern of present modalities, and nobody keeps his own values.
+keeps how they go with each other. Columns that say the same share what they are worth: shuffling one leaves the other.
+
+Intervals are of drawing patients (groups, where there are some) again, given the fitted model. A size is a mean over
+pairs, and both of a pair are drawn: with w_i how often patient i is, pair (i, d) counts w_i w_d,
+
+    size* = sum over pairs of w_i w_d |f(x_i) - f(x_i with d's columns)| / sum over pairs of w_i w_d
+
+and so in the loss M is weighted, with and without the shuffling alike. What the few pairs of R permutations leave to
+chance is counted about three times, so that an interval is rather wide where R is 2 and right where it is 20. That of
+a size is of percentiles; that of a loss, for which draws are dear, is 1.96 standard deviations of 100 draws to a side.
+Source: Breiman, Random Forests, Machine Learning 45, 2001; Fisher, Rudin and Dominici, JMLR 20(177), 2019; of drawing
+both of a pair Arcones and Gine, Annals of Statistics 20, 1992. Here a permutation stays within a pattern of present
+modalities, and nobody keeps his own values.
 """
 
 from __future__ import annotations
@@ -19,10 +28,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array  # type: ignore[import-untyped]
 from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 from chiasm.cohort import Cohort, Outcome
 from chiasm.compute.isolation import seeded
+from chiasm.evaluation.estimates import MAX_MISSING, percentile_interval
+from chiasm.evaluation.intervals import bootstrap_weights
 from chiasm.metrics.scores import METRICS, score
 from chiasm.models.explain.pieces import Piece
 from chiasm.models.explain.shuffling import Predicts, Shuffles, shuffled_predictions, shuffles_of
@@ -95,7 +107,7 @@ def worth_of(
             nothing = np.full((0, 3), np.nan), np.full(3, np.nan), np.full((permutations, 2), np.nan)
             found |= {piece: Worth(piece, *nothing, shuffles) for piece in own}
             continue
-        told = _Told(cohort, predict(cohort.subset(shuffles.rows)), shuffles, answers, scoring, seed)
+        told = _Told(predict(cohort.subset(shuffles.rows)), shuffles, answers, scoring, seed)
         for place, k, shuffled in shuffled_predictions(predict, cohort, own, shuffles):
             told.add(k, shuffled)
             if k == permutations - 1:
@@ -110,34 +122,28 @@ class _Told:
     """Collects the permutations of one piece after another, and sums each up."""
 
     def __init__(
-        self,
-        cohort: Cohort,
-        whole: pd.DataFrame,
-        shuffles: Shuffles,
-        answers: Sequence[str],
-        scoring: Scoring | None,
-        seed: int,
+        self, whole: pd.DataFrame, shuffles: Shuffles, answers: Sequence[str], scoring: Scoring | None, seed: int
     ) -> None:
         self.shuffles, self.scoring = shuffles, scoring
         self.whole = whole.to_numpy(np.float64)
         self.answering = [list(whole.columns).index(name) for name in answers]
         rng = np.random.default_rng(seeded(seed, "draws"))
-        groups = None if cohort.group is None else cohort.group[shuffles.rows]
         n, often = len(shuffles.rows), shuffles.permutations
-        self.patients = _drawn(rng, n, groups, DRAWS) / n
-        self.times = rng.multinomial(often, np.full(often, 1 / often), size=DRAWS) / often  # (D, R)
+        self.drawn = bootstrap_weights(n, DRAWS, rng, shuffles.unit).astype(np.float64)  # (D, n)
+        self.pairs = self._over_pairs(np.ones((often, n)))
         self.changes = np.zeros((often, *self.whole.shape))
         self.losses = np.full((often, 1 + DRAWS_OF_LOSS), np.nan)
         if scoring is not None:
             self.outcome = scoring.outcome.take(shuffles.rows)
-            self.weights = np.concatenate([np.ones((1, n)), self.patients[:DRAWS_OF_LOSS] * n])
-            self.score = self._scored(whole)
+            own = self.drawn[:DRAWS_OF_LOSS]
+            self.weights = [np.concatenate([np.ones((1, n)), own * own[:, donors]]) for donors in shuffles.donors]
+            self.scores = [self._scored(whole, k) for k in range(often)]
 
     def add(self, k: int, shuffled: pd.DataFrame) -> None:
         """Note what permutation k changes."""
         self.changes[k] = np.abs(shuffled.to_numpy(np.float64) - self.whole)
         if self.scoring is not None:
-            self.losses[k] = self.score - self._scored(shuffled)
+            self.losses[k] = self.scores[k] - self._scored(shuffled, k)
 
     def worth(self, piece: Piece) -> Worth:
         """Sum up the permutations of a piece."""
@@ -145,38 +151,43 @@ class _Told:
         size = np.full((outputs, 3), np.nan)
         for place in range(outputs):
             own = self.changes[:, :, place]
-            drawn = ((self.patients @ own.T) * self.times).sum(axis=1)
-            size[place] = own.mean(), *np.quantile(drawn, [0.025, 0.975])
+            drawn = self._over_pairs(own) / np.where(self.pairs > 0, self.pairs, np.nan)
+            size[place] = own.mean(), *percentile_interval(drawn)
         answered = self.changes[:, :, self.answering].mean(axis=2)  # (R, n)
         halves = [[answered[k, self.shuffles.half[k] == side].mean() for side in (False, True)] for k in range(often)]
         return Worth(piece, size, self._loss(), np.array(halves), self.shuffles)
+
+    def _over_pairs(self, values: Array) -> Array:
+        """Sum `(R, n)` values of pairs of a patient and a donor, each as often as both are drawn, `(D,)`."""
+        often, n = values.shape
+        places = np.tile(np.arange(n), often), self.shuffles.donors.reshape(-1)
+        matrix = csr_array((values.reshape(-1), places), shape=(n, n))  # entries of one place are summed
+        return np.asarray((self.drawn * (matrix @ self.drawn.T).T).sum(axis=1), np.float64)
 
     def _loss(self) -> Array:
         point, drawn = self.losses[:, 0], self.losses[:, 1:]
         if self.scoring is None or not np.isfinite(point).all():
             return np.full(3, np.nan)
-        means = (self.times[:DRAWS_OF_LOSS] * drawn.T).sum(axis=1)
-        known = means[np.isfinite(means)]
-        if len(known) < 0.8 * len(means):
-            return np.array([point.mean(), np.nan, np.nan])
-        return np.array([point.mean(), *np.quantile(known, [0.025, 0.975])])
+        means = drawn.mean(axis=0)
+        known, mean = means[np.isfinite(means)], float(point.mean())
+        if len(known) < (1 - MAX_MISSING) * len(means):
+            return np.array([mean, np.nan, np.nan])
+        beside = 1.96 * float(known.std(ddof=1))
+        return np.array([mean, mean - beside, mean + beside])
 
-    def _scored(self, predicted: pd.DataFrame) -> Array:
+    def _scored(self, predicted: pd.DataFrame, k: int) -> Array:
         assert self.scoring is not None
         kind, metric = self.scoring.kind, self.scoring.metric
         frame = predicted.reset_index(drop=True)
-        return score(kind, frame, self.outcome, self.scoring.names, self.weights, metrics=[metric])[metric]
+        return score(kind, frame, self.outcome, self.scoring.names, self.weights[k], metrics=[metric])[metric]
 
 
-def _drawn(rng: np.random.Generator, n: int, groups: NDArray[np.str_] | None, draws: int) -> Array:
-    """Draw n patients with replacement, `(draws, n)` how often each; groups as a whole, and who has none alone."""
-    if groups is None:
-        return np.asarray(rng.multinomial(n, np.full(n, 1 / n), size=draws), np.float64)
-    alone = np.array([f"\0{row}" if group == "" else group for row, group in enumerate(groups)])
-    _, own = np.unique(alone, return_inverse=True)
-    units = int(own.max()) + 1
-    taken = rng.multinomial(units, np.full(units, 1 / units), size=draws)[:, own].astype(np.float64)
-    return np.asarray(taken * (n / np.maximum(taken.sum(axis=1, keepdims=True), 1)))
+def words_of(cohort: Cohort, modality: str, columns: Sequence[str]) -> list[str]:
+    """Return the columns that hold something else than numbers, which has no rank."""
+    frame = cohort.raw(modality)
+    frame.columns = frame.columns.map(str)
+    worded = [name for name in columns if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    return [name for name in worded if (frame[name].notna() & pd.to_numeric(frame[name], errors="coerce").isna()).any()]
 
 
 def screened(
@@ -184,9 +195,11 @@ def screened(
 ) -> list[str]:
     """Return the `most` columns whose ranks go most with those of a model's answers, within patterns; no outcome.
 
-    Of several answers, that which a column goes with most counts.
+    Of several answers, that which a column goes with most counts. A pattern in which a column is empty says nothing of
+    it; elsewhere a missing value has the rank of the median.
 
     Args:
+        columns: of numbers, see `words_of`.
         whole: predictions of all patients of the cohort, in the order of their ids.
     """
     rows = cohort.rows_of(modality)
@@ -194,16 +207,20 @@ def screened(
     frame = cohort.raw(modality, rows)
     frame.columns = frame.columns.map(str)
     values = frame[list(columns)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    found = np.zeros((len(answers), len(columns)))
-    wide, tall = np.zeros(len(columns)), np.zeros((len(answers), 1))
+    found, tall = np.zeros((len(answers), len(columns))), np.zeros((len(answers), len(columns)))
+    wide = np.zeros(len(columns))
     for own in np.unique(pattern[rows]):
         here = pattern[rows] == own
-        x = rankdata(np.where(np.isnan(values[here]), np.nanmedian(values[here], axis=0), values[here]), axis=0)
+        x, told = values[here], ~np.isnan(values[here]).all(axis=0)
+        if not told.any():
+            continue
+        x = x[:, told]
+        x = rankdata(np.where(np.isnan(x), np.nanmedian(x, axis=0), x), axis=0)
         y = rankdata(whole.iloc[rows[here]][list(answers)].to_numpy(np.float64), axis=0)
         x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-        found += y.T @ x
-        wide += (x**2).sum(axis=0)
-        tall += (y**2).sum(axis=0)[:, None]
+        found[:, told] += y.T @ x
+        wide[told] += (x**2).sum(axis=0)
+        tall[:, told] += (y**2).sum(axis=0)[:, None]
     scale = np.sqrt(wide * tall)
     together = np.abs(found / np.where(scale > 0, scale, np.inf)).max(axis=0)
     return [columns[place] for place in np.argsort(-together, kind="stable")[:most]]

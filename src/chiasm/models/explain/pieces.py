@@ -60,7 +60,7 @@ def named_columns(columns: Mapping[str, Sequence[str]], only: Sequence[str]) -> 
     """Return the columns of these names, `TP53` in every modality that has it, or `rna:TP53` in one.
 
     Raises:
-        Unsupported: the model reads no such column.
+        Unsupported: the model reads no such column, or there are more than can be explained.
     """
     found: dict[str, list[str]] = {}
     for asked in only:
@@ -74,7 +74,13 @@ def named_columns(columns: Mapping[str, Sequence[str]], only: Sequence[str]) -> 
             raise Unsupported(f"the model reads no column '{asked}': {hint}")
         for name, column in places:
             found.setdefault(name, []).append(column)
-    return {name: tuple(dict.fromkeys(own)) for name, own in found.items()}
+    kept = {name: tuple(dict.fromkeys(own)) for name, own in found.items()}
+    if (many := sum(map(len, kept.values()))) > MOST_PIECES:
+        raise Unsupported(
+            f"{many:,} columns are named, each of which takes several predictions of all patients: name "
+            f"{MOST_PIECES:,} or fewer"
+        )
+    return kept
 
 
 def set_pieces(cohort: Cohort, columns: Mapping[str, Sequence[str]], file: Path | str | None = None) -> list[Piece]:

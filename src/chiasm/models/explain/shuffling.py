@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from chiasm.cohort import Cohort
 from chiasm.cohort.digests import DIGEST
 from chiasm.compute.isolation import seeded
+from chiasm.evaluation.trial import alone_where_empty
 from chiasm.fitting.model import FittedModel
 from chiasm.models.explain.pieces import Piece
 from chiasm.protocols import Model
@@ -31,19 +32,22 @@ class Shuffles:
     """Who gives whom their values of a modality, R times.
 
     A pattern is cut into two random halves, another cut each time, and within a half everybody gets the values of
-    somebody else, in a random circle. So no patient of one half has values of the other.
+    somebody else, in a random circle. So no patient of one half has values of the other. A group, as the records of one
+    person, lies in one half, and nobody gets values of their own group.
 
     Args:
         rows: `(n,)` rows of the cohort: those who have the modality, in patterns of ten patients or more.
         donors: `(R, n)` positions among `rows`.
         half: `(R, n)` bool, which half of their pattern a patient is in.
-        few: number of patients left out, since fewer than ten have their pattern.
+        unit: `(n,)` the group of each, whole numbers; without groups everybody has their own.
+        few: number of patients left out, since their pattern cannot be cut into two such halves of five or more.
         drawn_from: number of patients among whom `rows` were drawn, where there are more than 2,000; else 0.
     """
 
     rows: Ints
     donors: Ints
     half: NDArray[np.bool_]
+    unit: Ints
     few: int
     drawn_from: int
 
@@ -61,25 +65,64 @@ def shuffles_of(cohort: Cohort, modality: str, permutations: int, seed: int) -> 
     if drawn_from:
         rows = np.sort(rng.choice(rows, MOST_PATIENTS, replace=False))
     _, pattern = cohort.patterns()
-    _, own, size = np.unique(pattern[rows], return_inverse=True, return_counts=True)
-    enough = size[own] >= FEWEST_OF_A_PATTERN
+    unit = _units(cohort, rows)
+    _, own = np.unique(pattern[rows], return_inverse=True)
+    enough = np.zeros(len(rows), bool)
+    for group in np.unique(own):
+        enough[own == group] = bool(_halves(rng, np.flatnonzero(own == group), unit))
     few = int((~enough).sum())
-    rows, own = rows[enough], own[enough]
+    rows, own, unit = rows[enough], own[enough], unit[enough]
     donors = np.zeros((permutations, len(rows)), int)
     half = np.zeros((permutations, len(rows)), bool)
     for k in range(permutations):
         for group in np.unique(own):
-            members = rng.permutation(np.flatnonzero(own == group))
-            for number, part in enumerate((members[: len(members) // 2], members[len(members) // 2 :])):
-                donors[k, part] = np.roll(part, 1)
+            for number, (part, step) in enumerate(_halves(rng, np.flatnonzero(own == group), unit)):
+                donors[k, part] = np.roll(part, step)
                 half[k, part] = bool(number)
-    return Shuffles(rows, donors, half, few, drawn_from)
+    return Shuffles(rows, donors, half, unit, few, drawn_from)
+
+
+def _units(cohort: Cohort, rows: Ints) -> Ints:
+    """Number the groups of these rows; who has none, and everybody without groups, is alone."""
+    if cohort.group is None:
+        return np.arange(len(rows))
+    return np.unique(alone_where_empty(cohort.group[rows]), return_inverse=True)[1].reshape(-1)
+
+
+def _halves(rng: np.random.Generator, members: Ints, unit: Ints) -> list[tuple[Ints, int]]:
+    """Cut the members of a pattern by their groups: each half in an order, and the step to somebody of another group.
+
+    The larger groups come first, each into the smaller half, where its members stand side by side: a circle of more
+    than twice the largest group, turned by that, gives nobody a donor of their own group. Whether it can be depends on
+    the sizes alone, not on the draw; empty where a half has fewer than five, or a group is more than half of one.
+    """
+    groups, own, size = np.unique(unit[members], return_inverse=True, return_counts=True)
+    mixed = rng.permutation(len(groups))
+    parts: tuple[list[int], list[int]] = ([], [])
+    taken = [0, 0]
+    for group in mixed[np.argsort(-size[mixed], kind="stable")]:
+        side = int(taken[1] < taken[0])
+        parts[side].append(int(group))
+        taken[side] += int(size[group])
+    made = []
+    for part in parts:
+        place = np.full(len(groups), -1)
+        place[part] = rng.permutation(len(part))
+        inside = rng.permutation(np.flatnonzero(place[own] >= 0))
+        step = int(size[part].max()) if part else 0
+        if len(inside) < max(FEWEST_OF_A_PATTERN // 2, 2 * step):
+            return []
+        made.append((members[inside[np.argsort(place[own[inside]], kind="stable")]], step))
+    return made
 
 
 def predicts(model: Model) -> Predicts:
-    """Return what predicts encoded patients in the order of their ids, without asking again what they are."""
+    """Return what predicts encoded patients in the order of their ids, without asking again what they are.
+
+    A fitted model's link is in that order; `predict` is in the order of the file, and copies have another one.
+    """
     if not isinstance(model, FittedModel):
-        return lambda cohort: model.predict(cohort).drop(columns="pattern")
+        return lambda cohort: model.predict(cohort).drop(columns="pattern").loc[list(cohort.ids)]
 
     def link(cohort: Cohort) -> pd.DataFrame:
         known = cohort.with_modalities([name for name in cohort.modalities if name in model.modalities])
@@ -141,8 +184,10 @@ def _shuffled(frame: pd.DataFrame, work: Sequence[tuple[tuple[str, ...], Ints]])
     if len(kinds) > 1 or next(iter(kinds)).kind != "f":
         parts = []
         for columns, donors in work:
-            given = {column: frame[column].to_numpy()[donors] for column in columns}
-            parts.append(frame.assign(**given))
+            copy = frame.copy()
+            for column in columns:
+                copy[column] = frame[column].to_numpy()[donors]
+            parts.append(copy)
         return pd.concat(parts)
     known, n = frame.to_numpy(), len(frame)
     values = np.tile(known, (len(work), 1))

@@ -9,6 +9,7 @@ model of nothing has random weights, or was trained on random labels.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -40,7 +41,8 @@ def rank_agreement(first: Array, second: Array, seed: int = 0) -> Estimate:
         first, second: `(R, P)` sizes.
 
     Returns:
-        (mean, low, high), NaN where there are fewer than five things or one side has no order.
+        (mean, low, high), NaN where there are fewer than five things or one side has no order; low and high are NaN
+        where half of the draws have none. A draw that has none, as without the only column that is read, says nothing.
     """
     pairs, things = first.shape
     if things < FEWEST_RANKED:
@@ -55,17 +57,21 @@ def rank_agreement(first: Array, second: Array, seed: int = 0) -> Estimate:
         total += (x * y).sum(axis=1) / np.where(scale > 0, scale, np.nan)
     mean = total / pairs
     known = mean[1:][np.isfinite(mean[1:])]
-    if not np.isfinite(mean[0]) or len(known) < 0.8 * DRAWS:
+    if not np.isfinite(mean[0]):
         return np.nan, np.nan, np.nan
+    if len(known) < DRAWS / 2:
+        return float(mean[0]), np.nan, np.nan
     low, high = np.quantile(known, [0.025, 0.975])
     return float(mean[0]), float(low), float(high)
 
 
-def model_of_nothing(model: Model, cohort: Cohort, seed: int) -> tuple[Model | None, str]:
+def model_of_nothing(
+    model: Model, cohort: Cohort, seed: int, progress: Callable[[str, int, int], None] | None = None
+) -> tuple[Model | None, str]:
     """Return a model that has learned nothing, and how it was made; without one why there is none.
 
-    A network gets fresh weights, its encoders stay. Any other recipe is fitted again to these patients, their outcomes
-    shuffled.
+    A network gets fresh weights, its encoders stay. Any other recipe, and one of several networks, is fitted again to
+    the patients who are given, their outcomes shuffled, which takes as long as a fit.
     """
     if not isinstance(model, FittedModel):
         return None, "the model does not say its recipe"
@@ -73,17 +79,30 @@ def model_of_nothing(model: Model, cohort: Cohort, seed: int) -> tuple[Model | N
     if fresh is not None:
         return replace(model, predictor=fresh), WEIGHTS
     try:
+        recipe = registry.named(model.recipe)
+    except ValueError:
+        return None, f"its recipe '{model.recipe}' is in no catalogue, and cannot be fitted again"
+    try:
         _, outcome = require_same_target(model, cohort)
         order, known = np.arange(len(cohort)), np.flatnonzero(outcome.known)
         order[known] = np.random.default_rng(seeded(seed, "nothing")).permutation(known)
         shuffled = cohort.with_target(cohort.target, outcome.take(order))
+        if progress is not None:
+            progress("fits of a model of nothing", 0, 1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is odd of shuffled outcomes is no news
-            (recipe,) = registry.resolve([model.recipe], shuffled)
             recipe.supports(shuffled)
-            return recipe.fit(shuffled, seed=seed), OUTCOMES
+            fitted = recipe.fit(shuffled, seed=seed)
     except (Unsupported, CohortError) as fault:
         return None, str(fault).partition("\n")[0]
+    except (ValueError, RuntimeError) as fault:  # of a solver, whose words may hold values
+        return (
+            None,
+            f"its recipe cannot be fitted again to shuffled outcomes of these patients ({type(fault).__name__})",
+        )
+    if progress is not None:
+        progress("fits of a model of nothing", 1, 1)
+    return fitted, OUTCOMES
 
 
 def _fresh(predictor: Predictor, seed: int) -> Predictor | None:

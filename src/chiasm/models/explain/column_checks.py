@@ -1,0 +1,72 @@
+"""The checks of an order of columns, and what of them speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from chiasm.models.explain.column_table import FAMILY, PERMUTATION
+from chiasm.models.explain.columns import Worth
+from chiasm.models.explain.soundness import FEWEST_RANKED, HIGH_LIKENESS, LOW_AGREEMENT, rank_agreement
+
+HALVES, NOTHING = "halves", "nothing"
+CHECKS = ("check", "modality", "what", "way", "things", "correlation", "low", "high", "note")
+TOO_FEW, NO_ORDER, PASSED, UNKNOWN = "too few to say", "all are zero", "passed: it finds nothing", "not estimable"
+
+Row = tuple[object, ...]
+
+
+def halves(found: Sequence[Worth], seed: int) -> Iterator[Row]:
+    """Compare the order of what was shuffled between two halves of the patients."""
+    families = dict.fromkeys((worth.piece.modality, worth.piece.what) for worth in found)
+    for modality, what in families:
+        own = [worth for worth in found if (worth.piece.modality, worth.piece.what) == (modality, what)]
+        sizes = np.stack([worth.halves for worth in own], axis=1)  # (R, P, 2)
+        agreed = rank_agreement(sizes[..., 0], sizes[..., 1], seed)
+        note = "" if np.isfinite(agreed[0]) else _why(len(own), sizes)
+        yield HALVES, modality, what, PERMUTATION, len(own), *agreed, note
+
+
+def likeness(table: pd.DataFrame, answers: Sequence[str], seed: int) -> Iterator[Row]:
+    """Compare the order with that of a model of nothing; one that finds nothing at all is the best that can be."""
+    answered = table[table["output"].isin(answers)]
+    for family, rows in answered.groupby(FAMILY, sort=False):
+        sizes = rows.groupby("name", sort=False)[["size", "nothing"]].mean()
+        first, second = sizes["size"].to_numpy()[None], sizes["nothing"].to_numpy()[None]
+        alike = rank_agreement(first, second, seed) if np.isfinite(second).all() else (np.nan,) * 3
+        note = "" if np.isfinite(alike[0]) else _why(len(sizes), first)
+        if note == UNKNOWN and not second.any():
+            note = PASSED
+        yield NOTHING, *family, len(sizes), *alike, note
+
+
+def _why(things: int, sizes: np.ndarray) -> str:
+    """Say why there is no correlation."""
+    if things < FEWEST_RANKED:
+        return TOO_FEW
+    return NO_ORDER if not sizes.any() else UNKNOWN
+
+
+def judged(checks: pd.DataFrame) -> Iterator[str]:
+    """Say what speaks against an order of columns, and which check says so."""
+    idle = set()
+    for row in checks.to_dict("records"):
+        things = f"the {row['what']}s of '{row['modality']}' by {row['way']}"
+        found = f"rank correlation {row['correlation']:.2f}, {row['low']:.2f} to {row['high']:.2f}"
+        least = row["correlation"] if np.isnan(row["low"]) else row["low"]
+        if row["note"] == NO_ORDER and things not in idle:
+            idle.add(things)
+            yield f"None of {things} moves the prediction, so that they have no order to check"
+        elif row["note"] == UNKNOWN and row["check"] == HALVES:
+            yield f"Whether two halves of the patients agree on the order of {things} is not estimable"
+        elif row["note"] == UNKNOWN:
+            yield f"Whether the order of {things} is that of a model that has learned nothing is not estimable"
+        elif row["check"] == HALVES and row["correlation"] < LOW_AGREEMENT:
+            yield f"The order of {things} differs between two halves of the patients ({found}): do not lean on it"
+        elif row["check"] == NOTHING and least > HIGH_LIKENESS:
+            yield (
+                f"The order of {things} is much that of a model that has learned nothing ({found}): it tells how the "
+                "columns are spread and go together, more than what was learned"
+            )
