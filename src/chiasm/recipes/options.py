@@ -39,7 +39,7 @@ OPTIONS = {
         "shrinkage=10.0"
     ),
     "ensemble": (
-        "members=early-fusion+late-fusion+multi-ridge+stacked-fusion"
+        "members=early-fusion+late-fusion+multi-ridge+stacked-fusion, select=liked, bags=0"
     ),
     "kron-rls": (
         "modality=, offset=0.3"

@@ -1,25 +1,34 @@
-"""`ensemble`: the mean link of several baselines, those that inner folds like."""
+"""`ensemble`: the mean link of several baselines, or of several settings of them, those that inner folds like."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.fitting.base import Training
+from chiasm.fitting.base import Training, choice
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
+from chiasm.fitting.tuning.space import read_space
 from chiasm.heads.response import Response
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.target_units import TargetUnits
 from chiasm.protocols import Predictor
 from chiasm.recipes.baselines import ROWS, baseline
+from chiasm.recipes.baselines.greedy_selection import greedy_weights
+from chiasm.recipes.baselines.stacked import stack
+from chiasm.specs import bracketed, read_options
 
 DEFAULT = "early-fusion+late-fusion+multi-ridge+stacked-fusion"
+LIKING, GREEDY, STACKED = "liked", "greedy", "stacked"
+SHRINKAGE = 10.0  # events, or patients, that hold stacked weights to the best member
+MOST_BAGS, MOST_MEMBERS = 100, 50
+SEMICOLON = re.compile(r";(?![^\[\]]*\])")  # one that stands in no brackets
 LIKED = 2.0  # units of log likelihood behind the best that a member may be: e^-2, a likelihood ratio of a seventh
 MARGIN = 1.0  # that counting a member once more must gain
 MOST_COUNTED = 12
@@ -45,10 +54,21 @@ class Member:
 @storable("ensemble")
 @dataclass(frozen=True)
 class EnsemblePredictor:
-    """Weighted mean of the calibrated links of `members`, whose `weights` sum to one."""
+    """Weighted mean of the calibrated links of `members`.
+
+    Args:
+        members: name to the fitted member.
+        weights: name to its weight; they sum to one unless there is a prior.
+        prior: `(K,)` link that the weights act about, where these were stacked; None: zero.
+    """
 
     members: dict[str, Member]
     weights: dict[str, float]
+    prior: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.prior is not None and self.prior.ndim != 1:
+            raise ValueError("the prior of an ensemble is one number for each output")
 
     @property
     def trained_parameters(self) -> int:
@@ -56,8 +76,15 @@ class EnsemblePredictor:
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64."""
+        if self.prior is not None:
+            return about(self.prior, {name: self.members[name].link(cohort) for name in self.weights}, self.weights)
         parts = [weight * self.members[name].link(cohort) for name, weight in self.weights.items()]
         return np.asarray(sum(parts[1:], parts[0]))
+
+
+def about(prior: np.ndarray, links: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
+    """Return `prior + sum_m w_m (link_m - prior)`, `(B, K)`."""
+    return np.asarray(prior + sum(weight * (links[name] - prior) for name, weight in weights.items()))
 
 
 @dataclass(frozen=True)
@@ -65,17 +92,30 @@ class Ensemble(CrossFittedRecipe):
     """Mean of the calibrated links of baselines; inner folds decide which are counted, and how often.
 
     Args:
-        members: names of recipes that hand out out-of-fold links, with default options, joined by "+".
+        members: names of recipes that hand out out-of-fold links, joined by "+"; each may have options after ";", and
+            an option several values, each of which is a member: `early-fusion;l1_ratio=[0.1;0.5;1]+late-fusion`.
+        select: "liked" counts those near the best, and the ones that gain by being counted again; "greedy" begins with
+            the best alone and counts, again and again, the one that gains most (Caruana et al. 2004); "stacked" fits
+            weights, not negative, that are held to the best alone (Breiman 1996), as `stacked-fusion` does.
+        bags: with "greedy", the number of random halves of the members among which is selected, whose weights are
+            averaged; 0: all members at once.
     """
 
     members: str = DEFAULT
+    select: str = LIKING
+    bags: int = 0
 
     row: ClassVar[Row] = ROWS["ensemble"]
 
     def __post_init__(self) -> None:
-        if len(self.named) < 2 or len(set(self.named)) < len(self.named):
+        choice("select", self.select, (LIKING, GREEDY, STACKED))
+        if not 0 <= self.bags <= MOST_BAGS:
+            raise ValueError(f"bags={self.bags} must lie between 0 and {MOST_BAGS}")
+        if self.bags and self.select != GREEDY:
+            raise ValueError(f"bags={self.bags} are of select={GREEDY}, and select={self.select} has none")
+        made = [name for name, _ in self._recipes()]  # raises
+        if len(made) < 2 or len(set(made)) < len(made):
             raise ValueError(f"members={self.members} must name two recipes or more, each once")
-        list(self._recipes())  # raises
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -83,16 +123,26 @@ class Ensemble(CrossFittedRecipe):
         return tuple(sorted(filter(None, (name.strip() for name in self.members.split("+")))))
 
     def _recipes(self) -> Iterator[tuple[str, CrossFittedRecipe]]:
-        """Yield the members with default options.
+        """Yield the members, one for each setting.
 
         Raises:
-            ValueError: a name that is no baseline, or one without out-of-fold links.
+            ValueError: a name that is no baseline, one without out-of-fold links, or an option that it does not have.
         """
-        for name in self.named:
+        for text in self.named:
+            name, *options = SEMICOLON.split(text)
             cls = baseline(name) if name in ROWS else None
             if cls is None or not issubclass(cls, CrossFittedRecipe) or name in (self.id, "single"):
                 raise ValueError(f"members={self.members}: '{name}' hands out no out-of-fold links to select by")
-            yield name, cls()
+            what, known = f"member '{name}'", {field.name: field.default for field in fields(cls)}
+            plain, several = bracketed(",".join(options), known, what)
+            given = read_options(plain, known, what)
+            space = read_space(several, known, what) if several else None
+            if space is not None and (space.size or 0) > MOST_MEMBERS:
+                raise ValueError(f"{what} has {space.size:,} settings: an ensemble has {MOST_MEMBERS} members at most")
+            settings = [{}] if space is None else list(space.settings())
+            for setting in settings:
+                own = cls(**given, **setting)
+                yield own.name, own
 
     @property
     def settings(self) -> int:
@@ -124,10 +174,26 @@ class Ensemble(CrossFittedRecipe):
         folds = next(iter(found.values())).folds
         units = TargetUnits.of(training.target.kind, training.outcome)
         likelihood = FoldLikelihood(training.target.kind, units.inside(training.outcome), folds)
-        weights = weights_of({name: units.number(own) for name, own in links.items()}, likelihood)
+        inside = {name: units.number(own) for name, own in links.items()}
+        prior = training.target.prior_link(training.outcome, training.classes) if self.select == STACKED else None
+        if prior is not None:
+            stacked = stack(
+                training.target.kind, np.stack(list(links.values())), prior, training.outcome, folds, SHRINKAGE
+            )
+            every = {name: float(weight) for name, weight in zip(links, stacked, strict=True)}
+            weights = {name: weight for name, weight in every.items() if weight > 0} or every
+            out_of_fold = about(prior, links, weights)
+        else:
+            greedy = self.select == GREEDY
+            weights = (
+                greedy_weights(inside, likelihood, self.bags, training.seed)
+                if greedy
+                else weights_of(inside, likelihood)
+            )
+            out_of_fold = np.asarray(sum(weight * links[name] for name, weight in weights.items()))
         members = {name: Member(found[name].predictor, found[name].response) for name in weights}
-        out_of_fold = sum(weight * links[name] for name, weight in weights.items())
-        return CrossFitted.of(training, EnsemblePredictor(members, weights), np.asarray(out_of_fold), calibrate=True)
+        predictor = EnsemblePredictor(members, weights, prior)
+        return CrossFitted.of(training, predictor, out_of_fold, calibrate=True)
 
 
 def weights_of(links: Mapping[str, np.ndarray], likelihood: FoldLikelihood) -> dict[str, float]:
