@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +76,14 @@ class Fitted:
         folds: the tested patients of each fold, with their outcomes.
         frames: recipe to its predictions, fold by fold.
         fits: recipe to the seconds of its fits, and the most parameters that one has trained.
+        searches: recipe that is tuned to its search in each fold.
     """
 
     cohort: chiasm.Cohort
     folds: list[TestFold]
     frames: dict[str, list[Any]]
     fits: dict[str, tuple[float, int]]
+    searches: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def draws(self) -> Any:
         """Bootstrap draws of patients within folds, the same for every recipe."""
@@ -95,18 +97,20 @@ def fitted(cohort: chiasm.Cohort, names: Sequence[str], work: Path) -> Fitted:
     context = Context(cohort, recipes, 0, "cpu", work, time.perf_counter)
     frames: dict[str, list[Any]] = {recipe: [] for recipe in names}
     seconds, trained = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
-    folds = []
+    folds, searches = [], dict[str, list[dict[str, Any]]]()
     for split in plan(cohort, Protocol(repeats=1), 0):
         for fit in run_task(context, Task(split, tuple(range(len(recipes))))):
             frames[fit.recipe].append(fit.frame)
             seconds[fit.recipe] += fit.seconds
+            if fit.tuning is not None:
+                searches.setdefault(fit.recipe, []).append(fit.tuning)
             trained[fit.recipe] = max(trained[fit.recipe], fit.trained_parameters)
         groups = None if cohort.group is None else cohort.group[split.test]
         outcome = cohort.outcome
         folds.append(
             TestFold(split.repeat, split.fold, split.test, outcome.take(split.test), outcome.take(split.train), groups)
         )
-    return Fitted(cohort, folds, frames, {name: (seconds[name], trained[name]) for name in names})
+    return Fitted(cohort, folds, frames, {name: (seconds[name], trained[name]) for name in names}, searches)
 
 
 def compared(name: str, data: Path, work: Path, names: Sequence[str] = RECIPES) -> dict[str, Any]:
