@@ -106,7 +106,7 @@ def write_part(results: Path, page: Path) -> str:
     mean = float(np.mean([own["gain"][0] for _, own in made]))
     lines += [
         "",
-        f"Of {len(gains)} intervals {above} lie above zero and {below} below; tuning adds {mean:+.3f} in the mean.",
+        f"Of {len(gains)} intervals {above} lie above zero and {below} below; tuning adds {mean:+.4f} in the mean.",
     ]
     return part(page, NAME, "\n".join([*lines, *not_run(COHORTS, rows)]) + "\n")
 
