@@ -128,6 +128,8 @@ columns = ["x"]
     said = [str(own) for own in chiasm.check_cohort(tmp_path)]
     assert any("key 'cause' is missing in [target]" in own for own in said)
     assert any("'main' and 'censored' of the target name one level" in own for own in said)
+    (tmp_path / "cohort.toml").write_text(text.replace('cause = "cause"', 'cause = "cause"\nstart = "x"'))
+    assert any("in intervals of a start and a stop is not read" in str(own) for own in chiasm.check_cohort(tmp_path))
 
 
 def test_every_fold_has_the_main_cause_and_a_rare_other_one_need_not_be_in_each() -> None:

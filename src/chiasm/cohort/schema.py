@@ -22,6 +22,13 @@ LONG_KEY = re.compile(rf"(?<![\w-])(?:{KEY_PART}\s*+\.\s*+){{{MANIFEST_DEPTH}}}"
 MODALITY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
 
 
+DELAYED = ("start", "stop", "entry", "tstart", "tstop")
+NO_INTERVALS = (
+    "follow-up in intervals of a start and a stop is not read: keep a row a patient, with the time from its own start, "
+    "and name 'group' where several rows are of one person"
+)
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -244,6 +251,8 @@ def _problem(kind: str, location: tuple[int | str, ...], path: str) -> Problem:
     if kind == "extra_forbidden":
         like = nearest(key, _known(location))
         fix = f"did you mean '{like}'?" if like else f"known are {', '.join(sorted(_known(location)))}"
+        if location[0] == "target" and key in DELAYED:
+            fix = NO_INTERVALS
         return error(f"unknown key '{key}'{within}", fix, path=path, modality=modality, finding="unknown-key")
     if kind == "missing":
         what = f"key '{key}' is missing{within}" if section else f"section [{key}] is missing"
