@@ -27,6 +27,7 @@ from chiasm.models.explain.pieces import Piece, column_pieces, columns_read
 from chiasm.models.explain.shuffling import Shuffles, predicts, repeated, shuffles_of
 from chiasm.models.explain.soundness import OUTCOMES, WEIGHTS, model_of_nothing, rank_agreement
 from chiasm.protocols import Model
+from chiasm.targets import KINDS
 from cohort_folder import CohortFolder
 from command_line import Run
 from examples import ALL
@@ -154,7 +155,7 @@ def test_a_pattern_of_few_is_left_out_and_one_of_few_alone_is_not_estimable(late
     assert any("'m1' is not estimable" in sentence for sentence in told.said)
 
 
-@pytest.mark.parametrize("recipe", ["late-fusion", "early-fusion", "multi-ridge"])
+@pytest.mark.parametrize("recipe", ["late-fusion", *at_night("early-fusion", "multi-ridge")])
 def test_coefficients_of_a_linear_model_are_its_link(recipe: str, cohort: Cohort) -> None:
     model: Any = chiasm.fit(cohort, recipe)
     both = cohort.subset(cohort.pattern() == "m1+m2")
@@ -291,7 +292,7 @@ def test_a_model_that_predicts_in_the_order_of_its_file_is_told_as_any_other(coh
 
 @pytest.mark.parametrize("lognormal", [False, *at_night(True)])
 def test_an_interval_of_95_percent_holds_the_size_about_as_often(lognormal: bool) -> None:
-    often = 300 if os.environ.get(ALL) else 60
+    often = 300 if os.environ.get(ALL) else 50
     ids = [f"p{number:03d}" for number in range(100)]
     empty = pd.DataFrame({"x": np.zeros(100)}, index=ids)
     base = chiasm.cohort_from_frames(pd.DataFrame(index=ids), {"m1": empty})
@@ -327,6 +328,16 @@ def test_coefficients_of_several_classes_are_told_against_their_mean() -> None:
     for place in range(3):
         summed = z @ known[known["output"] == place]["coefficient"].to_numpy()
         np.testing.assert_allclose(summed - summed.mean(), logs[:, place] - logs[:, place].mean(), atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", at_night(*KINDS))
+def test_every_kind_of_target_has_sizes_losses_and_coefficients_of_its_answers(kind: str) -> None:
+    cohort = synthetic_cohort("complementary", 120, missing=0.2, seed=1, target=kind)
+    found = chiasm.explain_columns(chiasm.fit(cohort, "early-fusion"), cohort, permutations=2, checks=False)
+    shuffled, told = found.table.query("way == 'permutation'"), found.table.query("way == 'coefficient'")
+    assert shuffled[["size", "low", "high", "loss"]].notna().all().all()
+    assert set(told["output"]) == set(found.answers) and told["effect"].notna().all()
+    assert any(own.startswith("A coefficient is the change of ") for own in found.said)
 
 
 def test_a_recipe_that_cannot_be_fitted_again_costs_no_run(

@@ -83,7 +83,8 @@ class ColumnExplanation:
             the output when it is shuffled, or the absolute change of the link by one standard deviation where the way
             is "coefficient", whose sign is that of `effect`; `loss` is what the primary metric loses; `nothing` is the
             size by a model that has learned nothing. NaN where it is not estimable.
-        checks: how the order of columns agrees between halves of the patients, and is that of a model of nothing.
+        checks: how the order of columns agrees between halves of the patients, and is that of a model of nothing;
+            `note` says why there is no correlation.
         answers: the outputs that answer the target.
         said: what a reader is to know, in sentences.
         problems: what could not be read and counts as absent.
@@ -131,10 +132,11 @@ def explain_columns(
         model: a fitted model.
         cohort: patients; where their outcome is known, what the primary metric loses is told.
         sets: a GMT file of sets of columns; None takes the `groups` of the manifest.
-        only: the only columns to explain, `TP53` or `rna:TP53`, however many a modality has.
+        only: the only columns to explain, `TP53` or `rna:TP53`, up to 2,000; of sets then only those of `sets`.
         most: number of columns up to which all are shuffled.
         permutations: how often each is shuffled.
-        checks: also explain a model that has learned nothing, which may mean to fit one.
+        checks: also explain a model that has learned nothing: a network of fresh weights, or else the recipe fitted
+            again to shuffled outcomes of these patients.
         progress: called with (what, finished, all).
         seed: of permutations and draws.
 
