@@ -91,6 +91,19 @@ def test_predicting_and_evaluating_leave_a_model_as_it_was(recipe: Any) -> None:
         assert folder_bytes(model.save) == before
 
 
+def test_a_model_answers_for_itself_whichever_was_asked_before() -> None:
+    """The network of the model that was asked last is kept, and reads for no other."""
+    cohort = mixed("regression")
+    models = [small("healnet").fit(cohort, seed=seed) for seed in (0, 1)]
+    alone = []
+    for model in models:
+        neural._READING.clear()
+        alone.append(model.predict(cohort))
+    assert not alone[0].equals(alone[1])
+    for number in (0, 1, 1, 0):
+        assert models[number].predict(cohort).equals(alone[number])
+
+
 @pytest.mark.parametrize("recipe", on_paths(NEURAL), ids=short_name)
 def test_the_parameters_that_changed_are_those_that_are_counted(recipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = []

@@ -101,7 +101,9 @@ def test_pattern_table(folder: Folder) -> None:
         if folder.kind == "survival":
             assert numbers(row[2]) == [int(members["event"].sum())]
         for cell, side in zip(row[-2:], ("fused", "single"), strict=True):
-            found = folder.over_folds(folder.name_of(side), PRIMARY[folder.kind], row[0])
+            # by day the intervals of one kind: those of the others are made alike
+            drawn = folder.kind == "classification" or bool(os.environ.get(ALL))
+            found = folder.over_folds(folder.name_of(side), PRIMARY[folder.kind], row[0], drawn=drawn)
             check(cell, next(iter(found.values())), f"{row[0]}: {side}")
 
 
