@@ -59,6 +59,7 @@ def test_the_page_shows_what_was_tried_and_what_was_picked(folder: Path) -> None
     assert 'id="tuning-table"' in page and f"column=<wbr>{RIGHT}" in page
 
 
+@pytest.mark.nightly
 def test_a_trial_without_a_tuned_recipe_says_nothing_of_tuning(tmp_path: Path) -> None:
     plain = chiasm.evaluate(columns_cohort(), [OneColumn(RIGHT)], PROTOCOL, jobs=1, out=tmp_path / "run")
     assert plain.tuning().empty and "tuning-table" not in (tmp_path / "run" / "report.html").read_text("utf-8")
@@ -94,6 +95,7 @@ def test_a_trial_that_is_killed_within_a_search_goes_on_as_if_it_had_not_been(
     assert 0 < len(FITS) != fits
 
 
+@pytest.mark.nightly
 def test_processes_side_by_side_pick_the_same(trial: chiasm.Trial) -> None:
     both = evaluated(columns_cohort(), jobs=2)
     pd.testing.assert_frame_equal(both.tuning(), trial.tuning(), check_exact=True)
