@@ -40,7 +40,7 @@ def over_panels(
     """Draw images in a row, and below each of them itself under the shares of its patches, all on one scale."""
     most = _most(np.concatenate([heat.ravel() for heat in heats]))
     with style():
-        figure = sheet(2 * HEIGHT if len(images) > 1 else HEIGHT, WIDTH)
+        figure = sheet(1.4 * HEIGHT if len(images) > 1 else HEIGHT, WIDTH)
         shape = (2, len(images)) if len(images) > 1 else (1, 2)
         axes = figure.subplots(*shape, squeeze=False)
         drawn: Any = None
