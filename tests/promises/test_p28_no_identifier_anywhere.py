@@ -257,8 +257,9 @@ def test_what_is_planted_comes_out_nowhere(
     recipes = ["--recipes", "late-fusion,single:clinical", "--folds", "2", "--jobs", "1"]
     commands = [
         ["check", "ward"], ["check", "ward", "--json"], ["encode", "ward", "--jobs", "1"],
-        ["evaluate", "ward", "--out", str(run), *recipes], ["report", str(run)],
+        ["evaluate", "ward", "--out", str(run), *recipes],
         ["fit", "ward", "--recipe", "late-fusion", "--out", str(model)],
+        ["report", str(run), "--methods", str(run / "methods.md"), "--card", str(model)],
         ["predict", str(model), "ward", "--out", str(tmp_path / "predictions.csv")],
         ["validate", str(model), "ward/others.toml", "--out", str(tmp_path / "validation"), "--draws", "100"],
         ["similar", "photo", "ward", "--patient", "nobody-of-that-name"],

@@ -44,9 +44,10 @@ def draw_flow(trial: Trial, new: NewSheet = sheet) -> Picture:
     heights = [0.32 + LINE * (n - 1) for n in lines]
     total = sum(heights) + (ROW - 0.32) * (len(steps) - 1) + 0.2
     with style():
-        figure = new(total, 6.2)
+        width = 6.2 if any(left) else 3.2  # where nobody left there is nothing beside the boxes
+        figure = new(total, width)
         axes = figure.add_subplot()
-        axes.set(xlim=(0, 6.2), ylim=(-total, 0))
+        axes.set(xlim=(0, width), ylim=(-total, 0))
         axes.set_axis_off()
         top = -0.1
         for place, (step, height) in enumerate(zip(steps, heights, strict=True)):
