@@ -212,6 +212,7 @@ def document_of(
             "strict": strict,
             **{key: row[key] for key in ("metric", "mean", "low", "high", "metrics")},
             "patterns": external.patterns().drop(columns="recipe").to_dict("records"),
+            **{key: trial.document[key] for key in ("decisions", "d_calibration")},
             **({"subgroups": trial.document["subgroups"]} if "subgroups" in trial.document else {}),
             "notes": [*said, *notes],
             "findings": [{**asdict(found.problem), "accepted": found.reason} for found in ready.findings],

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort import Cohort, Outcome, Unsupported
+from chiasm.evaluation.decisions import d_calibration_rows, decision_rows
 from chiasm.evaluation.estimates import NOT_KNOWN, Estimate, estimate_of
 from chiasm.evaluation.intervals import trial_differences, trial_scores
 from chiasm.evaluation.protocol import Protocol
@@ -166,6 +167,8 @@ def score_external(
         row = {"name": name, "family": "", "side": "combined", "paper": "", "seconds": 0.0, "trained_parameters": 0}
         row |= {**(described or {}).get(name, {}), "metric": primary, **asdict(scores[primary])}
         document["recipes"].append(plain({**row, "metrics": {key: asdict(own) for key, own in scores.items()}}))
+    document["decisions"] = plain(decision_rows(trial, names))
+    document["d_calibration"] = plain(d_calibration_rows(trial, names))
     if used.subgroups:
         document["subgroups"] = plain(subgroup_document(trial, used.subgroups, names))
     return External(trial, left_out, reference is None)

@@ -20,6 +20,7 @@ from chiasm.cohort import Cohort
 from chiasm.cohort.accepted import Finding, settle
 from chiasm.cohort.lending import events_of, shared_parts
 from chiasm.evaluation.composed import REFERENCE_ROWS, compose_references
+from chiasm.evaluation.decisions import d_calibration_rows, decision_rows
 from chiasm.evaluation.fits import Fit
 from chiasm.evaluation.intervals import scorable_folds, trial_scores
 from chiasm.evaluation.judging import Inner, named_contrasts, reach_verdict
@@ -105,6 +106,8 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
     document["sites"] = (
         [plain(site_summary(trial, name)) for name in looked_at(trial)] if "site" in trial.outcomes else []
     )
+    document["decisions"] = plain(decision_rows(trial, looked_at(trial)))
+    document["d_calibration"] = plain(d_calibration_rows(trial, looked_at(trial)))
     if cohort.subgroups:
         document["subgroups"] = plain(subgroup_document(trial, cohort.subgroups, looked_at(trial)))
     return trial

@@ -248,6 +248,29 @@ class Trial:
 
         return subgroup_table(self, recipe)
 
+    def decisions(self, recipe: str | None = None) -> pd.DataFrame:
+        """Table of decision curves: recipe, outcome, threshold, net benefit, that of treating all, and the gain.
+
+        The gain is over the better of treating everybody and nobody; both have intervals. Empty for numbers, and where
+        an outcome has fewer than ten cases, or fewer than ten patients without it.
+
+        Args:
+            recipe: a recipe of the trial; None takes those that inner folds picked most often.
+        """
+        from chiasm.evaluation.decisions import decision_table
+
+        return decision_table(self, recipe)
+
+    def d_calibration(self, recipe: str | None = None) -> pd.DataFrame:
+        """Table of D-calibration of survival: recipe, n, events, statistic, p, and the share in each tenth.
+
+        Args:
+            recipe: as for `decisions`.
+        """
+        from chiasm.evaluation.decisions import d_calibration_table
+
+        return d_calibration_table(self, recipe)
+
     def report(self, path: Path | str) -> Path:
         """Write the report as one self-contained HTML file."""
         if self.reporter is None:

@@ -93,6 +93,14 @@ class Validation:
         """
         return self.external.trial.subgroups()
 
+    def decisions(self) -> pd.DataFrame:
+        """Table of the decision curves, with the columns of `Trial.decisions`."""
+        return self.external.trial.decisions()
+
+    def d_calibration(self) -> pd.DataFrame:
+        """Table of D-calibration, with the columns of `Trial.d_calibration`."""
+        return self.external.trial.d_calibration()
+
     def report(self, path: Path | str) -> Path:
         """Write the page, one HTML file that needs nothing else."""
         if self.reporter is None:

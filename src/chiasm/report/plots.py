@@ -15,6 +15,7 @@ from chiasm.metrics.scores import PRIMARY
 from chiasm.report.calibration import LEAST, calibration_part
 from chiasm.report.cohort import draw_patterns
 from chiasm.report.contrasts import contrast_rows, draw_contrasts
+from chiasm.report.decisions import decisions_part
 from chiasm.report.drawing import FORMATS, NewSheet, Picture, open_sheet, own_sheet
 from chiasm.report.measures import is_reference
 from chiasm.report.patterns import patterns_part
@@ -81,6 +82,10 @@ class Plots:
         """Draw the primary metric of the first pick at each site, their mean, and where a new site would lie."""
         return self._axes("sites")[0]
 
+    def decisions(self) -> list[Axes]:
+        """Draw the net benefit of the picks against the threshold, one axes an outcome."""
+        return list(self._axes("decisions"))
+
     def subgroups(self) -> Axes:
         """Draw the primary metric of the first pick in each level of the declared subgroups."""
         return self._axes("subgroups")[0]
@@ -90,6 +95,7 @@ class Plots:
         """Names of the pictures that this trial may have."""
         lacking = set() if self.trial.target.has_times else {"kaplan_meier"}
         lacking |= set() if self.trial.document.get("sites") else {"sites"}
+        lacking |= set() if self.trial.document.get("decisions") else {"decisions"}
         lacking |= set() if self.trial.document.get("subgroups") else {"subgroups"}
         return tuple(name for name in _DRAWN if name not in lacking)
 
@@ -186,6 +192,11 @@ def _sites(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
     return part.picture or "too few sites have an interval"
 
 
+def _decisions(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    part = decisions_part(trial, new)
+    return (part and part.picture) or "no outcome has enough cases to decide on"
+
+
 def _subgroups(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
     part = subgroups_part(trial, new)
     if part is None:
@@ -201,5 +212,6 @@ _DRAWN: dict[str, Callable[[Trial, Sequence[Best], NewSheet], Picture | str]] = 
     "calibration": _calibration,
     "kaplan_meier": _kaplan_meier,
     "sites": _sites,
+    "decisions": _decisions,
     "subgroups": _subgroups,
 }

@@ -16,6 +16,7 @@ from chiasm.evaluation import Trial
 from chiasm.report.calibration import calibration_part
 from chiasm.report.checks import checks_part
 from chiasm.report.cohort import cohort_part
+from chiasm.report.decisions import decisions_part
 from chiasm.report.external import external_part
 from chiasm.report.guidelines import guidelines_part
 from chiasm.report.patterns import patterns_part
@@ -74,6 +75,9 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "risk", "Risk groups", lambda trial, best: risk_part(trial, best[0]) if trial.target.has_times else None,
         lambda part: part.title if part else "Survival by predicted risk", always=True,
+    ),
+    Section(
+        "decisions", "Decisions", lambda trial, best: decisions_part(trial), lambda part: "Is it of use to a decision?",
     ),
     Section(
         "subgroups", "Subgroups", lambda trial, best: subgroups_part(trial), lambda part: "For whom it works",

@@ -15,6 +15,7 @@ from chiasm.metrics.table import CALIBRATION, HORIZONS, PERFORMANCE, Metric
 from chiasm.metrics.time_dependent import place_of
 from chiasm.report.calibration import calibration_part
 from chiasm.report.cohort import MAX_PATTERNS, draw_patterns, kind_and_encoder
+from chiasm.report.decisions import decisions_part
 from chiasm.report.findings import found
 from chiasm.report.horizons import truncation_told
 from chiasm.report.kinds import Facts, page_of
@@ -92,6 +93,7 @@ def render_validation(validation: Validation) -> str:
         patterns=patterns_part(trial, best),
         calibration=calibration_part(trial, best),
         risk=risk_part(trial, best[0]) if trial.target.has_times else None,
+        decisions=decisions_part(trial),
         subgroups=subgroups_part(trial),
         few=f"fewer than {MIN_EVENTS} {page_of(trial).few}",
         bootstrap=document["bootstrap"],

@@ -1,0 +1,158 @@
+"""What a recipe's out-of-fold predictions are worth to a decision, and whether predicted survival is uniform.
+
+Both describe the patients of the first repeat together, each once, as the picture of calibration does: a probability
+means the same in every fold. Of times the event by the fold's middle horizon is decided on, all folds on the scale of
+time over horizon. The intervals are percentiles of the trial's first 200 bootstrap draws, given the fitted models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.evaluation.estimates import percentile_interval
+from chiasm.evaluation.subgroups import LEAST_EVENTS, LEAST_PATIENTS
+from chiasm.metrics.d_calibration import BINS, at_own_time, d_calibration
+from chiasm.metrics.decision import event_free, net_benefit, net_benefit_at, treat_all
+from chiasm.metrics.scores import horizons_of
+from chiasm.metrics.weighted import Floats
+
+if TYPE_CHECKING:
+    from chiasm.evaluation.trial import Trial
+
+THRESHOLDS = (0.01, 0.02, 0.03, 0.05, 0.075, *(k / 20 for k in range(2, 11)), 0.6, 0.7, 0.8, 0.9)
+DRAWS = 200
+EVENT = "event"
+"""What is decided on where the outcome is a time."""
+COLUMNS = (
+    *("recipe", "outcome", "threshold", "net_benefit", "low", "high"),
+    *("treat_all", "gain", "gain_low", "gain_high"),
+)
+D_COLUMNS = ("recipe", "n", "events", "statistic", "p", *(f"tenth_{k + 1}" for k in range(BINS)))
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One outcome that is decided on: the risk (n,) of each patient, and whether, or when, it came.
+
+    `rows` (n,) are the patients' places in the trial's outcomes; `time` is in shares of the horizon, or None.
+    """
+
+    outcome: str
+    rows: NDArray[np.intp]
+    risk: Floats
+    happened: NDArray[np.bool_]
+    time: Floats | None = None
+
+
+def decision_rows(trial: Trial, recipes: Sequence[str]) -> list[dict[str, Any]]:
+    """Net benefit of each recipe at each threshold, and its gain over the better of treating everybody and nobody.
+
+    An outcome of fewer than ten cases, or of fewer than ten patients without it, has no rows.
+    """
+    thresholds, found = np.array(THRESHOLDS), []
+    for recipe in recipes:
+        for own in decided(trial, recipe):
+            drawn = trial.draws[:DRAWS, own.rows].astype(np.float64)
+            redrawn = bool(len(drawn)) and bool((drawn != drawn[:, :1]).any())
+            weights = np.concatenate([np.ones((1, len(own.rows))), drawn if redrawn else drawn[:0]])
+            benefit, everybody = benefits(own, thresholds, weights)
+            gain = benefit - np.maximum(everybody, 0.0)
+            for k, threshold in enumerate(THRESHOLDS):
+                low, high = percentile_interval(benefit[1:, k])
+                gain_low, gain_high = percentile_interval(gain[1:, k])
+                numbers = (threshold, benefit[0, k], low, high, everybody[0, k], gain[0, k], gain_low, gain_high)
+                found.append(dict(zip(COLUMNS, (recipe, own.outcome, *numbers), strict=True)))
+    return found
+
+
+def benefits(own: Decided, thresholds: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Net benefit (R, T) of the prediction and of treating everybody."""
+    if own.time is None:
+        happened = own.happened.astype(np.float64)
+        share = (weights @ happened) / weights.sum(axis=1)
+        return net_benefit(own.risk, happened, thresholds, weights), treat_all(share, thresholds)
+    order = np.argsort(own.time, kind="stable")
+    share = 1 - event_free(own.time[order], own.happened[order], 1.0, weights[:, order])
+    benefit = net_benefit_at(own.risk, own.time, own.happened, 1.0, thresholds, weights)
+    return benefit, treat_all(share, thresholds)
+
+
+def decided(trial: Trial, recipe: str) -> list[Decided]:
+    """The outcomes that a recipe's probabilities are of, those with enough cases; none for a number."""
+    keys = [key for key in trial.folds if key[0] == min(repeat for repeat, _ in trial.folds)]
+    rows = np.concatenate([trial.folds[key].patients for key in keys])
+    frames, outcome = [trial.frames[recipe][key] for key in keys], trial.all_outcomes
+    found: list[Decided] = []
+    if trial.target.has_times:
+        if outcome.event is None or not all(horizons_of(frame) for frame in frames):
+            return []
+        risk, time = np.zeros(len(rows)), outcome.value[rows]
+        start = 0
+        for frame in frames:
+            named = trial.target.horizon_columns(frame)
+            middle = list(named)[len(named) // 2]
+            part = slice(start, start + len(frame))
+            risk[part], time[part] = 1 - frame[named[middle]].to_numpy(np.float64), time[part] / middle
+            start += len(frame)
+        own = Decided(EVENT, rows, risk, outcome.event[rows], time)
+        cases, free = int((own.happened & (time <= 1)).sum()), int((time > 1).sum())
+        return [own] if min(cases, free) >= LEAST_EVENTS else []
+    if not (trial.target.has_classes or trial.target.has_labels):
+        return []
+    whole = pd.concat(frames)
+    several = trial.target.has_labels or len(trial.classes) > 2
+    for code in range(len(trial.classes)) if several else [1]:
+        value = outcome.value[rows, code] if trial.target.has_labels else outcome.value[rows]
+        happened = value == (1 if trial.target.has_labels else code)
+        known = np.flatnonzero(~np.isnan(value))
+        cases = int(happened[known].sum())
+        if min(cases, len(known) - cases) >= LEAST_EVENTS:
+            risk = whole[f"p_{trial.classes[code]}"].to_numpy(np.float64)
+            found.append(Decided(trial.classes[code], rows[known], risk[known], happened[known]))
+    return found
+
+
+def d_calibration_rows(trial: Trial, recipes: Sequence[str]) -> list[dict[str, Any]]:
+    """D-calibration of each recipe that predicts survival, over 30 patients and 10 events or more; else no row."""
+    if not trial.target.has_times or trial.all_outcomes.event is None:
+        return []
+    found = []
+    for recipe in recipes:
+        parts = []
+        for key, fold in trial.folds.items():
+            named = trial.target.horizon_columns(trial.frames[recipe][key])
+            if key[0] == min(repeat for repeat, _ in trial.folds) and named and fold.outcome.event is not None:
+                survival = trial.frames[recipe][key][list(named.values())].to_numpy(np.float64)
+                parts.append(at_own_time(survival, np.array(list(named)), fold.outcome.value, fold.outcome.event))
+        survival, event = (np.concatenate(own) for own in zip(*parts, strict=True)) if parts else (np.zeros(0),) * 2
+        if len(survival) < LEAST_PATIENTS or int(event.sum()) < LEAST_EVENTS:
+            continue
+        own = asdict(d_calibration(survival, event.astype(bool)))
+        shares = own.pop("shares")
+        row = {"recipe": recipe, **own, "events": int(event.sum())}
+        found.append(row | {f"tenth_{k + 1}": share for k, share in enumerate(shares)})
+    return found
+
+
+def decision_table(trial: Trial, recipe: str | None = None) -> pd.DataFrame:
+    """Table of `decision_rows`, `COLUMNS`: of the stored recipes, or of another one."""
+    return _table(trial, "decisions", recipe, decision_rows, COLUMNS)
+
+
+def d_calibration_table(trial: Trial, recipe: str | None = None) -> pd.DataFrame:
+    """Table of `d_calibration_rows`, `D_COLUMNS`: of the stored recipes, or of another one."""
+    return _table(trial, "d_calibration", recipe, d_calibration_rows, D_COLUMNS)
+
+
+def _table(trial: Trial, part: str, recipe: str | None, rows_of: Any, columns: Sequence[str]) -> pd.DataFrame:
+    if recipe is not None and recipe not in trial.frames:
+        raise ValueError(f"'{recipe}' is no recipe of this trial: it has {', '.join(trial.frames)}")
+    rows = trial.document.get(part, []) if recipe is None else rows_of(trial, [recipe])
+    texts = ("recipe", "outcome")
+    return pd.DataFrame(rows, columns=list(columns)).astype({name: float for name in columns if name not in texts})
