@@ -70,6 +70,6 @@ def test_the_page_has_the_table_and_the_picture(trial: Trial) -> None:
     assert "subgroups" in Plots(trial).drawable
     assert json.dumps(trial.document["subgroups"], allow_nan=False)
     bare = replace(trial, document={key: own for key, own in trial.document.items() if key != "subgroups"})
-    assert "subgroup-table" not in render(bare)
+    assert subgroups_part(bare) is None
     with pytest.raises(ValueError, match="declares no subgroups"):
         bare.subgroups()

@@ -130,10 +130,11 @@ def d_calibration_rows(trial: Trial, recipes: Sequence[str]) -> list[dict[str, A
             if key[0] == min(repeat for repeat, _ in trial.folds) and named and fold.outcome.event is not None:
                 survival = trial.frames[recipe][key][list(named.values())].to_numpy(np.float64)
                 parts.append(at_own_time(survival, np.array(list(named)), fold.outcome.value, fold.outcome.event))
-        survival, event = (np.concatenate(own) for own in zip(*parts, strict=True)) if parts else (np.zeros(0),) * 2
-        if len(survival) < LEAST_PATIENTS or int(event.sum()) < LEAST_EVENTS:
+        at_own = np.concatenate([np.zeros(0), *(part for part, _ in parts)])
+        event = np.concatenate([np.zeros(0, dtype=bool), *(part for _, part in parts)])
+        if len(at_own) < LEAST_PATIENTS or int(event.sum()) < LEAST_EVENTS:
             continue
-        own = asdict(d_calibration(survival, event.astype(bool)))
+        own = asdict(d_calibration(at_own, event))
         shares = own.pop("shares")
         row = {"recipe": recipe, **own, "events": int(event.sum())}
         found.append(row | {f"tenth_{k + 1}": share for k, share in enumerate(shares)})

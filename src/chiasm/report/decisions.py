@@ -114,8 +114,8 @@ def draw(rows: Sequence[Row], outcomes: Sequence[str], new: NewSheet = sheet) ->
                 colour = SERIES[k % len(SERIES)]
                 axes.plot(x, [row["net_benefit"] for row in mine], color=colour, label=wrapped(str(recipe), 28))
                 if mine and all(row["low"] is not None for row in mine):
-                    ends = ([row[end] for row in mine] for end in ("low", "high"))
-                    axes.fill_between(x, *ends, color=colour, alpha=0.15, linewidth=0)
+                    low, high = [row["low"] for row in mine], [row["high"] for row in mine]
+                    axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
             top = max((row["high"] or row["net_benefit"] or 0.0 for row in own), default=0.1)
             axes.set(
                 xlim=(0, 0.92), ylim=(-0.25 * max(top, 0.02), 1.1 * max(top, 0.02)), title=wrapped(str(outcome), 40)
