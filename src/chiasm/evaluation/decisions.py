@@ -19,7 +19,6 @@ from chiasm.evaluation.estimates import percentile_interval
 from chiasm.evaluation.subgroups import LEAST_EVENTS, LEAST_PATIENTS
 from chiasm.metrics.d_calibration import BINS, at_own_time, d_calibration
 from chiasm.metrics.decision import event_free, net_benefit, net_benefit_at, treat_all
-from chiasm.metrics.scores import horizons_of
 from chiasm.metrics.weighted import Floats
 
 if TYPE_CHECKING:
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 THRESHOLDS = (0.01, 0.02, 0.03, 0.05, 0.075, *(k / 20 for k in range(2, 11)), 0.6, 0.7, 0.8, 0.9)
 DRAWS = 200
-EVENT = "event"
-"""What is decided on where the outcome is a time."""
+EVENT, ANY_EVENT = "event", "first event of any cause"
+"""What is decided on where the outcome is a time, and where its event has several causes."""
 COLUMNS = (
     *("recipe", "outcome", "threshold", "net_benefit", "low", "high"),
     *("treat_all", "gain", "gain_low", "gain_high"),
@@ -90,17 +89,17 @@ def decided(trial: Trial, recipe: str) -> list[Decided]:
     frames, outcome = [trial.frames[recipe][key] for key in keys], trial.all_outcomes
     found: list[Decided] = []
     if trial.target.has_times:
-        if outcome.event is None or not all(horizons_of(frame) for frame in frames):
+        if outcome.event is None or not all(trial.target.horizon_columns(frame) for frame in frames):
             return []
         risk, time = np.zeros(len(rows)), outcome.value[rows]
         start = 0
         for frame in frames:
-            named = trial.target.horizon_columns(frame)
-            middle = list(named)[len(named) // 2]
-            part = slice(start, start + len(frame))
-            risk[part], time[part] = 1 - frame[named[middle]].to_numpy(np.float64), time[part] / middle
+            horizons = list(trial.target.horizon_columns(frame))
+            place, part = len(horizons) // 2, slice(start, start + len(frame))
+            risk[part] = 1 - trial.target.event_free(frame)[:, place]
+            time[part] = time[part] / horizons[place]
             start += len(frame)
-        own = Decided(EVENT, rows, risk, outcome.event[rows], time)
+        own = Decided(ANY_EVENT if trial.target.has_causes else EVENT, rows, risk, outcome.event[rows], time)
         cases, free = int((own.happened & (time <= 1)).sum()), int((time > 1).sum())
         return [own] if min(cases, free) >= LEAST_EVENTS else []
     if not (trial.target.has_classes or trial.target.has_labels):
@@ -128,7 +127,7 @@ def d_calibration_rows(trial: Trial, recipes: Sequence[str]) -> list[dict[str, A
         for key, fold in trial.folds.items():
             named = trial.target.horizon_columns(trial.frames[recipe][key])
             if key[0] == min(repeat for repeat, _ in trial.folds) and named and fold.outcome.event is not None:
-                survival = trial.frames[recipe][key][list(named.values())].to_numpy(np.float64)
+                survival = trial.target.event_free(trial.frames[recipe][key])
                 parts.append(at_own_time(survival, np.array(list(named)), fold.outcome.value, fold.outcome.event))
         at_own = np.concatenate([np.zeros(0), *(part for part, _ in parts)])
         event = np.concatenate([np.zeros(0, dtype=bool), *(part for _, part in parts)])

@@ -252,7 +252,7 @@ class Trial:
         """Table of decision curves: recipe, outcome, threshold, net benefit, that of treating all, and the gain.
 
         The gain is over the better of treating everybody and nobody; both have intervals. Empty for numbers, and where
-        an outcome has fewer than ten cases, or fewer than ten patients without it.
+        an outcome has fewer than ten cases or others.
 
         Args:
             recipe: a recipe of the trial; None takes those that inner folds picked most often.
@@ -262,11 +262,7 @@ class Trial:
         return decision_table(self, recipe)
 
     def d_calibration(self, recipe: str | None = None) -> pd.DataFrame:
-        """Table of D-calibration of survival: recipe, n, events, statistic, p, and the share in each tenth.
-
-        Args:
-            recipe: as for `decisions`.
-        """
+        """Table of D-calibration of survival: recipe, n, events, statistic, p, tenths; `recipe` as for `decisions`."""
         from chiasm.evaluation.decisions import d_calibration_table
 
         return d_calibration_table(self, recipe)
