@@ -99,3 +99,11 @@ def test_a_bound_of_time_is_of_the_first_event_of_any_cause() -> None:
     )  # fmt: skip
     np.testing.assert_allclose(chiasm.CompetingRisks.event_free(frame), [[0.6, 0.3]])
     assert chiasm.CompetingRisks.horizon_columns(frame) == {10.0: "incidence_a_10", 20.0: "incidence_a_20"}
+
+
+def test_an_estimator_of_one_event_is_refused_before_any_fit() -> None:
+    from sklearn.linear_model import LinearRegression
+
+    cohort = chiasm.synthetic_cohort("unique", 60, target="competing", seed=0)
+    with pytest.raises(chiasm.Unsupported, match="one event and not competing risks"):
+        chiasm.from_sklearn(LinearRegression(), name="line").supports(cohort)

@@ -85,6 +85,11 @@ class Pipeline:
             )
         target = cohort.target
         assert target is not None  # `require` has seen it
+        if target.has_causes:
+            raise Unsupported(
+                "an estimator of scikit-learn predicts one event and not competing risks: fit a recipe of chiasm, or "
+                'take kind = "survival" with the event of any cause'
+            )
         if (target.has_classes or target.has_labels) and not hasattr(self.estimator, "predict_proba"):
             raise Unsupported(
                 f"{type(self.estimator).__name__} has no predict_proba, and a {target.kind} target needs "
