@@ -20,6 +20,7 @@ PATIENTS = pd.DataFrame(
         "stage": np.arange(N) % 3,
         "street": [f"street {k}" for k in range(N)],
         "planet": "earth",
+        "pattern": np.where(np.arange(N) % 2, "a", "b"),
         "y": RNG.normal(size=N),
     },
     index=[f"p{k:02d}" for k in range(N)],
@@ -80,6 +81,7 @@ def test_a_manifest_says_the_same_as_frames(tmp_path: Path) -> None:
         ('subgroups = ["age"]\nedges = { age = [65, 50] }', "manifest-value"),
         ('subgroups = ["sex"]\nedges = { age = [50] }', "manifest-value"),
         ('subgroups = "sex"', "wrong-type"),
+        ('subgroups = ["pattern"]', "manifest-value"),
     ],
 )
 def test_what_cannot_be_a_subgroup_is_refused(tmp_path: Path, line: str, finding: str) -> None:

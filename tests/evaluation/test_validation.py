@@ -179,7 +179,7 @@ def test_columns_that_lack_are_named_and_nothing_is_written(classes, tmp_path: P
     assert not (tmp_path / "v").exists()
     loose = chiasm.validate(model, other, strict=False, draws=100)
     notes = " ".join(loose.document["notes"])
-    assert f"The model was fitted for '{cohort.target.column}' and is scored by 'y'" in notes
+    assert f"The model was fitted for '{cohort.target.column}' and the outcomes are 'y'" in notes
     assert "16 of 16 columns that the model reads are not there, and count as missing for every patient" in notes
     page = loose.report(tmp_path / "loose.html").read_text(encoding="utf-8")
     assert "16 of 16 columns" in page and "--out validation/ --no-strict" in page

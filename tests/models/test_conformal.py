@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +14,13 @@ import pytest
 import chiasm
 from chiasm.cli import main
 from chiasm.cohort.subgroups import Subgroup
-from chiasm.evaluation.subgroups import TOO_FEW
+from chiasm.evaluation.subgroups import OTHERS, TOO_FEW
 from chiasm.metrics.conformal import (
     class_sets,
     fewest_for,
     followed_to,
     hazard_at,
+    low_coverage,
     survival_threshold,
     threshold,
     time_at,
@@ -130,18 +133,84 @@ def test_a_group_too_small_has_no_set_and_never_that_of_others() -> None:
     assert new["low"][110:].isna().all() and new["low"][:110].notna().all()
     assert (new["note"][110:] == f"{TOO_FEW}: 10 calibration patients with pattern 'b'").all()
     strange = told.added_to(frame[:1], {"pattern": np.array(["c"]), "group": group[:1]})
-    assert strange["low"].isna().all() and "0 calibration patients with pattern 'c'" in strange["note"].iloc[0]
+    assert (
+        strange["low"].isna().all() and "fewer than 5 calibration patients with pattern 'c'" in strange["note"].iloc[0]
+    )
     width = (new["high"] - new["low"])[:110].to_numpy()
     own = {row["level"]: row["threshold"] for row in told.table().to_dict("records")}
     widest = np.maximum(own["a"], [own[name] for name in group[:110]])
     assert width == pytest.approx(2 * widest), "of several groups the widest set"
 
 
+def test_rows_of_one_person_count_once() -> None:
+    """Twelve persons of five rows are twelve, too few; forty persons give the threshold of one row of each."""
+    rng = np.random.default_rng(2)
+    person = np.repeat([f"q{k:02d}" for k in range(40)], 5)
+    own = np.repeat(rng.normal(size=40), 5)
+    frame, outcome = pd.DataFrame({"prediction": np.zeros(200)}), Outcome(own, None, np.ones(200, bool))
+    everyone = {"everyone": np.full(200, "everyone")}
+    told = calibrated("regression", (), frame, outcome, everyone, LEVEL, person)
+    row = told.table().iloc[0]
+    assert row["n"] == 40 and row["threshold"] == threshold(np.abs(own[::5]), LEVEL)
+    few = calibrated("regression", (), frame[:60], outcome.take(np.arange(60)), {"everyone": everyone["everyone"][:60]},
+                     LEVEL, person[:60])  # fmt: skip
+    assert few.table()["n"].tolist() == [12] and few.table()["said"].tolist() == [TOO_FEW]
+    apart = calibrated("regression", (), frame, outcome, everyone, LEVEL, np.full(200, ""))
+    assert apart.table()["n"].tolist() == [200], "who is kept together with nobody is a unit of his own"
+
+
+def test_what_a_poor_calibration_covers_is_the_beta_quantile() -> None:
+    """Of 4,000 calibrations on 30 patients each, a twentieth cover less than the quantile says."""
+    scores = np.sort(np.random.default_rng(0).uniform(size=(4000, 30)), axis=1)
+    covers = scores[:, 29]  # uniform scores: a threshold covers its own value, and ceil(31 * .95) = 30
+    assert low_coverage(30, 0.95) == pytest.approx(0.05 ** (1 / 30))
+    assert np.mean(covers < low_coverage(30, 0.95)) == pytest.approx(0.05, abs=0.01)
+    assert np.isnan(low_coverage(18, 0.95))
+
+
+def test_a_bound_of_nothing_is_zero_and_censoring_is_named() -> None:
+    """Who is predicted to survive the first horizon for certain, and does not, takes every bound to zero."""
+    n = 60
+    frame = pd.DataFrame({"survival_1": np.ones(n), "survival_9": np.full(n, 0.5)})
+    everyone = {"everyone": np.full(n, "everyone")}
+    early = Outcome(np.full(n, 0.5), np.ones(n, bool), np.ones(n, bool))
+    found = calibrated("survival", (), frame, early, everyone, LEVEL).added_to(frame, everyone)
+    assert (found["at_least"] == 0).all() and (found["note"] == "").all()
+    died = np.arange(n) < 10
+    late = Outcome(np.where(died, np.linspace(5, 6, n), np.linspace(1, 2, n)), died, np.ones(n, bool))
+    lost = calibrated("survival", (), frame, late, everyone, 0.95)
+    assert "censored" in lost.table()["said"].iloc[0]
+    assert lost.added_to(frame, everyone)["note"].str.contains("60 calibration patients, .*censored").all()
+
+
+def test_levels_of_few_patients_are_told_neither_by_name_nor_by_number() -> None:
+    frame, outcome, _ = drawn("regression", 120, np.random.default_rng(5))
+    race = np.array(["a"] * 115 + ["b"] * 3 + ["c"] * 2)
+    told = calibrated("regression", (), frame, outcome, {"race": race}, LEVEL)
+    assert told.table()["level"].tolist() == ["a", OTHERS] and told.table()["n"].tolist() == [115, 5]
+    lone = calibrated("regression", (), frame[:118], outcome.take(np.arange(118)), {"race": race[:118]}, LEVEL)
+    assert lone.table()["level"].tolist() == ["a", OTHERS] and lone.table()["n"].isna().tolist() == [False, True]
+    note = told.added_to(frame, {"race": race})["note"]
+    assert note.iloc[-1] == f"{TOO_FEW}: fewer than 5 calibration patients with race 'c'" and note.iloc[0] == ""
+
+
+def test_a_class_with_a_comma_is_quoted_in_a_set() -> None:
+    names = ("no", "no, unclear", 'say "yes"')
+    n = 40
+    frame = pd.DataFrame(np.full((n, 3), 1 / 3), columns=[f"p_{name}" for name in names])
+    everyone = {"everyone": np.full(n, "everyone")}
+    told = calibrated(
+        "classification", names, frame, Outcome(np.arange(n) % 3.0, None, np.ones(n, bool)), everyone, 0.9
+    )
+    (own,) = set(told.added_to(frame, everyone)["set"])
+    assert next(csv.reader([own], skipinitialspace=True)) == list(names)
+
+
 def test_no_events_give_no_bound() -> None:
     frame, outcome, _ = drawn("survival", 80, np.random.default_rng(0))
     none = Outcome(outcome.value, np.zeros(80, dtype=bool), outcome.known)
     told = calibrated("survival", (), frame, none, {"everyone": np.full(80, "")}, LEVEL)
-    assert told.table()["said"].tolist() == [TOO_FEW]
+    assert told.table()["said"].tolist() == [f"{TOO_FEW}: fewer than 10 events"]
     assert told.added_to(frame, {"everyone": np.full(80, "")})["at_least"].isna().all()
 
 
@@ -195,7 +264,7 @@ def test_the_command_adds_sets_and_refuses_unseen_patterns(folder: Path, capsys)
     assert sure is not None and set(sure["set"]) <= {"no", "yes", "no, yes"} and len(set(sure["set"])) > 1
     pd.testing.assert_frame_equal(sure[bare.columns.tolist()], bare)
     told = capsys.readouterr().out
-    assert "Sets that cover 0.8 of the outcomes" in told and "blood+scan" in told
+    assert "Sets made to cover 0.8 of the outcomes" in told and "blood+scan" in told
     kept = predicted(folder, "--unseen", "refuse")
     assert kept is not None and kept["p_yes"].notna().sum() == 20 and len(kept) == 80
     assert "Refused 60" in capsys.readouterr().out
@@ -224,7 +293,7 @@ def test_another_prevalence_is_bayes_rule(folder: Path) -> None:
         (("--calibrate", "held", "--coverage", "95"), "for 95 % write 0.95"),
         (("--calibrate", "held", "--within", "sx"), "did you mean 'sex'?"),
         (("--calibrate", "old"), "the model learned from these very patients"),
-        (("--calibrate", "new"), "is the cohort that was calibrated on"),
+        (("--calibrate", "new"), "80 patients of 'new' were calibrated on"),
         (("--coverage", ".9"), "belong to --calibrate"),
         (("--calibrate", "held", "--prevalence", "yes=.1"), "leave one of them out"),
         (("--prevalence", "yes=.1", "--prevalence", "no=.2"), "sum to 0.3, and must sum to 1"),
@@ -248,4 +317,45 @@ def test_the_calibration_is_divided_as_the_held_out_patients_are(folder: Path) -
         sure.predict(replace(cohort, subgroups=()))
     strange = Subgroup("sex", np.full(len(cohort), "x"))
     told = sure.predict(replace(cohort, subgroups=(strange,)))
-    assert (told["set"] == "").all() and told["note"].str.contains("0 calibration patients with sex 'x'").all()
+    assert (told["set"] == "").all() and told["note"].str.contains(
+        "fewer than 5 calibration patients with sex 'x'"
+    ).all()
+
+
+def test_calibration_patients_are_known_again_without_their_target_and_in_a_part(folder: Path) -> None:
+    held = folder / "held" / "cohort.toml"
+    sure = chiasm.conformal(folder / "model", held, coverage=0.9)
+    bare = folder / "held" / "bare.toml"
+    text = held.read_text()
+    bare.write_text(text[: text.index("[target]")] + text[text.index("[modalities.blood]") :])
+    for cohort in (chiasm.open_cohort(bare), chiasm.open_cohort(held).subset(np.arange(1, 120))):
+        with pytest.raises(chiasm.LeakageError, match=rf"{len(cohort)} patients of .* were calibrated on"):
+            sure.predict(cohort)
+    assert len(sure.predict(folder / "new" / "cohort.toml")) == 80
+
+
+def test_another_outcome_and_who_was_left_out_are_told(folder: Path, capsys) -> None:
+    table = pd.read_csv(folder / "held" / "patients.csv", dtype=str)
+    table["other"] = table["label"].where(table.index >= 7)
+    table.to_csv(folder / "held" / "other.csv", index=False)
+    text = (folder / "held" / "cohort.toml").read_text()
+    path = folder / "held" / "other.toml"
+    path.write_text(text.replace("patients.csv", "other.csv").replace('column = "label"', 'column = "other"'))
+    with pytest.warns(chiasm.FindingWarning, match=r"the outcomes are 'other'.*7 patients left out"):
+        sure = chiasm.conformal(folder / "model", path, coverage=0.9)
+    assert sure.left_out == {"their outcome is not known": 7} and "'other'" in repr(sure)
+    assert predicted(folder, "--calibrate", str(path), "--json") is not None
+    out, err = capsys.readouterr()
+    assert json.loads(out)["calibration"]["left_out"] == {"their outcome is not known": 7}
+    assert "calibration: The model was fitted for 'label' and the outcomes are 'other'" in " ".join(err.split())
+
+
+def test_codes_keep_their_own_text_and_words_are_refused_for_a_cut_column(folder: Path) -> None:
+    codes = Subgroup("stage", np.array(["0", "1"]), np.array([0.0, 1.0]))
+    many = Subgroup("stage", np.array(["under 2", "2 and over"]), np.array([1.0, 5.0]), (2.0,), "tertiles")
+    assert many.cut_as(codes).level.tolist() == ["1", "5"]
+    sure = chiasm.conformal(folder / "model", folder / "held" / "cohort.toml", coverage=0.9)
+    new = chiasm.open_cohort(folder / "new" / "cohort.toml")
+    (own,) = new.subgroups
+    with pytest.raises(chiasm.Unsupported, match="cuts 'sex' at numbers, and 'new' holds words"):
+        replace(sure, subgroups=(replace(own, edges=(2.0,)),)).require_others(new)

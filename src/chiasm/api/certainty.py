@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.api.external import prepare_new, read_by, require_others, require_shared_modality, told_by
+from chiasm.api.external import (
+    prepare_new,
+    read_by,
+    require_others,
+    require_shared_modality,
+    told_by,
+    unlike_told,
+)
 from chiasm.api.models import load_model
 from chiasm.cohort import Cohort, LeakageError, Unsupported
+from chiasm.cohort.digests import digest_of
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.cohort.subgroups import Subgroup
-from chiasm.encoding.preparing import encode_for
-from chiasm.errors import count, nearest
+from chiasm.encoding.preparing import encode_for, warn_of_findings
+from chiasm.errors import FindingWarning, count, nearest
 from chiasm.evaluation.external import scored_patients
 from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds, calibrated, require_coverage
 from chiasm.models.prevalence import at_prevalence as at_prevalence
@@ -34,21 +43,37 @@ class Conformal:
         model: the model.
         thresholds: of each group.
         subgroups: the declared subgroups of the calibration cohort, as which those of new patients are cut.
-        fingerprint: of the calibration cohort.
+        patients: a digest of the identifier and the content of each calibration patient, to know them again.
+        notes: how the calibration patients are unlike those that the model was fitted for.
+        left_out: why patients of the calibration cohort were not calibrated on, each with their number.
     """
 
     model: Model
     thresholds: Thresholds
     subgroups: tuple[Subgroup, ...]
-    fingerprint: str
+    patients: frozenset[bytes]
+    notes: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         told = self.thresholds
         few = sum(bool(group.said) for group in told.groups)
-        return f"Conformal at {told.coverage:g} by {', '.join(told.within)}: {len(told.groups)} groups, {few} too small"
+        noted = f"; {' '.join(self.told)}" if self.told else ""
+        groups = f"{len(told.groups)} groups, {few} too small"
+        return f"Conformal at {told.coverage:g} by {', '.join(told.within)}: {groups}{noted}"
+
+    @property
+    def told(self) -> list[str]:
+        """The notes, and how many patients were left out and why."""
+        left = [f"{count(n, 'patient')} left out, because {why}." for why, n in self.left_out.items()]
+        return [*self.notes, *left]
 
     def table(self) -> pd.DataFrame:
-        """Table of the groups: by, level, n, events, `said` ("too few to say", or empty), and the thresholds."""
+        """Table of the groups: by, level, n, events, `low_coverage`, `said` (why there is none), and the thresholds.
+
+        `low_coverage` is the coverage that 95 of 100 calibrations of this size have or exceed: the stated one is an
+        average over calibrations. It is not known of times.
+        """
         return self.thresholds.table()
 
     def predict(self, cohort: Given, *, strict: bool = True) -> pd.DataFrame:
@@ -59,8 +84,10 @@ class Conformal:
         `note` stands why a patient has none.
 
         Raises:
-            LeakageError: these are the calibration patients.
-            Unsupported: the cohort declares no subgroup by which the calibration is divided.
+            LeakageError: calibration patients are among these, with the same identifier and the same content. One who
+                was named otherwise, or whose values were changed, is not known again.
+            Unsupported: the cohort declares no subgroup by which the calibration is divided, or one of words where the
+                calibration cut numbers.
         """
         opened = as_cohort(cohort)
         self.require_others(opened)
@@ -73,10 +100,12 @@ class Conformal:
         Raises:
             LeakageError, Unsupported: see `predict`.
         """
-        if cohort.fingerprint == self.fingerprint:
+        again = len(self.patients & patients_of(self.model, cohort))
+        if again:
+            were = "was" if again == 1 else "were"
             raise LeakageError(
-                f"'{cohort.name}' is the cohort that was calibrated on: its own outcomes set the width of its sets, so "
-                "predict other patients"
+                f"{count(again, 'patient')} of '{cohort.name}' {were} calibrated on, with the same identifier and the "
+                "same values: their own outcomes set the width of the sets, so predict others"
             )
         named = {own.column for own in cohort.subgroups}
         lacking = [name for name in self.thresholds.within if name not in (PATTERN, EVERYONE, *named)]
@@ -84,6 +113,13 @@ class Conformal:
             raise Unsupported(
                 f"the calibration is divided by '{lacking[0]}', and '{cohort.name}' declares no such subgroup: name it "
                 "in [patients] subgroups, or calibrate within other groups"
+            )
+        cut = {own.column for own in self.subgroups if own.edges}
+        words = [own.column for own in cohort.subgroups if own.numbers is None and own.column in cut]
+        if words:
+            raise Unsupported(
+                f"the calibration cuts '{words[0]}' at numbers, and '{cohort.name}' holds words in it: correct its "
+                "cells, or calibrate within other groups"
             )
 
     def added_to(self, predictions: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
@@ -111,7 +147,12 @@ def conformal(
 
     Of n + 1 exchangeable patients the threshold of n covers the last with a probability of `coverage` or more, within
     each group; see `chiasm.metrics.conformal` for the scores. New patients have to be like the calibration patients of
-    their groups; for times of an event, censoring has to be independent of the time and of what is predicted from.
+    their groups; for times of an event, censoring has to be independent of the time and of what is predicted from. The
+    share is one on average over calibrations; `Conformal.table` says what a poor draw of this size would cover. Classes
+    are covered together: a rare one may hardly be. Of patients who are kept together by `group` one is drawn.
+
+    The model's own patients are known again as by `validate`, by the scaling of its tables: a part of its cohort is
+    not, and it is the caller's to keep them out.
 
     Args:
         model: a model folder, or a fitted model.
@@ -124,7 +165,7 @@ def conformal(
     Raises:
         ValueError: a coverage that is not between 0 and 1, or an unknown grouping.
         CohortError: the check finds an error that stands in the way of scoring.
-        LeakageError: the model was fitted on these very patients.
+        LeakageError: the model was fitted on this very cohort.
         Unsupported: no target, or another than the model's; nobody with a known outcome.
     """
     require_coverage(coverage)
@@ -137,16 +178,32 @@ def conformal(
     require_shared_modality(fitted, opened)
     require_others(fitted, opened)
     ready = prepare_new(opened, fitted, progress=progress)
-    used, _ = scored_patients(ready.cohort.with_modalities(read_by(fitted, ready.cohort)))
-    predicted = told_by(fitted, used.with_target(None, None), strict)[0].loc[list(used.ids)]
+    warn_of_findings(ready.checked)
+    used, left_out = scored_patients(ready.cohort.with_modalities(read_by(fitted, ready.cohort)))
+    predicted, notes = told_by(fitted, used.with_target(None, None), strict)
+    predicted = predicted.loc[list(used.ids)]
     kind, names = fitted.response.kind, fitted.response.classes
     assert used.outcome is not None and used.target is not None
     if used.target.names != tuple(names):
         raise Unsupported(f"name the classes or labels in the order of the model: {', '.join(names)}")
     membership = membership_of(predicted, used.subgroups, groupings)
-    found = calibrated(kind, names, predicted, used.outcome, membership, coverage)
+    found = calibrated(kind, names, predicted, used.outcome, membership, coverage, used.group)
     kept = tuple(own for own in opened.subgroups if own.column in groupings)
-    return Conformal(fitted, found, kept, opened.fingerprint)
+    patients = patients_of(fitted, opened.subset(list(used.ids)))
+    sure = Conformal(fitted, found, kept, patients, (*unlike_told(fitted, opened, ready), *notes), left_out)
+    strange = [note for note in sure.told if note not in unseen_told(fitted, predicted)]  # these hinder nothing
+    if strange:
+        warnings.warn(f"calibration on '{opened.name}': {' '.join(strange)}", FindingWarning, stacklevel=2)
+    return sure
+
+
+def patients_of(model: Model, cohort: Cohort) -> frozenset[bytes]:
+    """Return a digest of each patient: the identifier, with the content of every modality that the model reads."""
+    own = cohort.with_modalities(read_by(model, cohort))
+    return frozenset(
+        digest_of(f"{name}\0".encode("utf-8", "surrogatepass") + content.tobytes())
+        for name, content in zip(own.ids.tolist(), own.digests, strict=True)
+    )
 
 
 def chosen_groupings(cohort: Cohort, within: Sequence[str] | None) -> tuple[str, ...]:

@@ -180,18 +180,20 @@ def require_others(model: Model, cohort: Cohort) -> None:
         )
 
 
+def unlike_told(model: Model, opened: Cohort, ready: PreparedCohort) -> list[str]:
+    """Say how a cohort with outcomes is unlike what a model was fitted for: its target, modalities and sources."""
+    lacking = sorted(modalities_of(model) - set(opened.modalities))
+    unread = [f"{count(ready.refused, 'source')} could not be read and count as absent."] if ready.refused else []
+    absent = [f"The cohort has no modality '{name}', which the model reads." for name in lacking]
+    return [*target_notes(model, opened), *absent, *unread]
+
+
 def document_of(
     model: Model, opened: Cohort, ready: PreparedCohort, external: External, notes: Sequence[str], strict: bool = True
 ) -> dict[str, Any]:
     """Describe a validation by counts and scores: no identifier and no value of a patient."""
     (row,), trial = external.trial.document["recipes"], external.trial
-    lacking = sorted(modalities_of(model) - set(opened.modalities))
-    said = [
-        *target_notes(model, opened),
-        *(f"The cohort has no modality '{name}', which the model reads." for name in lacking),
-    ]
-    if ready.refused:
-        said.append(f"{count(ready.refused, 'source')} could not be read and count as absent.")
+    said = unlike_told(model, opened, ready)
     told: dict[str, Any] = {"target": {}, "learned_from": {}, "horizons": []}
     if isinstance(model, FittedFor):
         told = {

@@ -90,6 +90,7 @@ def predict(
         predictions = api.at_prevalence(loaded, predictions, stated)
     if sure is not None:
         predictions = sure.added_to(predictions, opened)
+        notes += [f"calibration: {note}" for note in sure.told]
         notes += api.few_told(sure)
     left = 0
     if unseen == REFUSE:
@@ -135,18 +136,35 @@ def shares(given: list[str]) -> dict[str, float]:
 
 def told_of(sure: Conformal) -> dict[str, Any]:
     """The coverage and the groups that were calibrated; null where too few patients are known."""
-    rows = sure.table().to_dict("records")
-    groups = [{key: None if own != own else own for key, own in row.items()} for row in rows]
-    return {"coverage": sure.thresholds.coverage, "within": list(sure.thresholds.within), "groups": groups}
+    import pandas as pd
+
+    rows = sure.table().astype(object).to_dict("records")
+    groups = [{str(key): None if pd.isna(own) else own for key, own in row.items()} for row in rows]
+    told = sure.thresholds
+    return {
+        "coverage": told.coverage,
+        "within": list(told.within),
+        "groups": groups,
+        "calibration": {"notes": list(sure.notes), "left_out": dict(sure.left_out)},
+    }
 
 
 def show_groups(sure: Conformal) -> None:
-    """How many patients each group was calibrated on."""
+    """How many patients each group was calibrated on, and what 95 of 100 calibrations of this size cover or exceed."""
+    import pandas as pd
+
     told = sure.thresholds
-    screen.show(f"\nSets that cover {told.coverage:.4g} of the outcomes of patients like those of the calibration:")
+    together = " Classes are covered together: a rare one may hardly be." if told.target.has_classes else ""
+    screen.show(
+        f"\nSets made to cover {told.coverage:.4g} of the outcomes of patients like those of the calibration, on "
+        f"average over calibrations.{together}"
+    )
     rows = []
-    for row in sure.table().to_dict("records"):
+    for row in sure.table().astype(object).to_dict("records"):
         numbers = [own for key, own in row.items() if str(key).startswith("threshold")]
         shown = row["said"] or ", ".join("-" if own != own else f"{own:.3g}" for own in numbers)
-        rows.append([row["by"], row["level"] or "(not filled in)", f"{row['n']:,}", shown])
-    screen.show_table(["within", "group", "calibrated on", "threshold"], rows, right=["calibrated on"])
+        n = "<5" if pd.isna(row["n"]) else f"{row['n']:,}"
+        low = "" if row["said"] else "not known" if pd.isna(row["low_coverage"]) else f"{row['low_coverage']:.3f}"
+        rows.append([row["by"], row["level"] or "(not filled in)", n, shown, low])
+    names = ["within", "group", "calibrated on", "threshold", "covers in 95 of 100"]
+    screen.show_table(names, rows, right=["calibrated on", names[-1]])

@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 
 CODES = 5
 """Different numbers of a column up to which they are codes and not measurements."""
+RESERVED = ("pattern", "everyone")
+"""Groupings that a cohort has without declaring them: no column can stand beside them under their name."""
 STATED, TERTILES = "stated edges", "tertiles"
 
 
@@ -60,9 +62,10 @@ class Subgroup:
         return replace(self, level=self.level[rows], numbers=None if self.numbers is None else self.numbers[rows])
 
     def cut_as(self, other: Subgroup) -> Subgroup:
-        """Return the same patients, in levels that are cut as those of another cohort's column."""
+        """Return the same patients, in levels cut as those of another cohort's column, or in their own text."""
         if not other.edges:
-            return self
+            text = self.level if self.numbers is None else as_text(pd.Series(self.numbers))
+            return replace(self, level=text, edges=(), cut="")
         numbers = np.full(len(self.level), np.nan) if self.numbers is None else self.numbers
         return replace(self, level=levels_of(numbers, other.edges), edges=other.edges, cut=other.cut)
 
@@ -136,6 +139,9 @@ def unfit_edges(
             "name a column that is known before the outcome",
         )
         problems.append(error(what, fix, path=path, finding="target-as-subgroup"))
+    for column in [name for name in columns if name in RESERVED]:
+        what = f"column '{column}' of the subgroups has the name of a grouping of every cohort"
+        problems.append(error(what, "rename the column", path=path, finding="manifest-value"))
     for column, own in edges.items():
         if column not in columns:
             what = f"edges are given for column '{column}', which is none of the subgroups"

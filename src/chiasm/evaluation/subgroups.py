@@ -34,6 +34,8 @@ LEAST_PATIENTS, LEAST_EVENTS = 30, 10
 MASKED = 5
 """Levels of fewer patients are told without their number."""
 TOO_FEW = "too few to say"
+OTHERS = "others, fewer than five each"
+"""Level that stands for all those of one to four patients, whose names are not told."""
 MEASURES = ("calibration_slope", "calibration_intercept", "observed_expected")
 ENDS = ("_t2", "_t1", "")
 """Ends of a measure's name: at the middle horizon where a target has several, at its only one, or without a time."""

@@ -4,8 +4,9 @@ Calibration patients whom the model has not seen, and a new one who is exchangea
 
     P(the new outcome is in the set) >= level
 
-whatever the model and the distribution, over the draw of all these patients together. Nothing is promised of one
-patient, nor of patients who are chosen otherwise.
+whatever the model and the distribution, over the draw of all these patients together: on average over calibrations.
+Nothing is promised of one patient, nor of patients who are chosen otherwise, nor of one class by itself. The one
+calibration in hand may cover less; see `low_coverage`.
 
 Source: Vovk, Gammerman and Shafer 2005, doi:10.1007/b106715; Lei et al. 2018, doi:10.1080/01621459.2017.1307116.
 """
@@ -16,6 +17,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincinv  # type: ignore[import-untyped]
 
 from chiasm.metrics.censoring import LEAST_UNCENSORED, censoring_survival, seen_by
 from chiasm.metrics.weighted import Floats
@@ -36,6 +38,18 @@ def threshold(score: Floats, level: float) -> float:
     """
     place = math.ceil((len(score) + 1) * level - _ROUNDING)
     return float(np.sort(score)[place - 1]) if 0 < place <= len(score) else math.inf
+
+
+def low_coverage(n: int, level: float, share: float = 0.05) -> float:
+    """Coverage that all but a `share` of calibrations on n patients exceed; NaN where n cannot promise the level.
+
+    Given the calibration patients, the coverage of sets by `threshold` is Beta(k, n + 1 - k) with k = ceil((n + 1)
+    level) for scores without ties, and no less with them; its `share` quantile is returned.
+
+    Source: Vovk 2012, arXiv:1209.2673; Angelopoulos and Bates 2023, doi:10.1561/2200000101, section 3.2.
+    """
+    k = math.ceil((n + 1) * level - _ROUNDING)
+    return float(betaincinv(k, n + 1 - k, share)) if 0 < k <= n else math.nan
 
 
 def class_scores(probability: Floats, code: NDArray[np.intp]) -> Floats:
@@ -108,7 +122,8 @@ def survival_threshold(
 
         (sum of w_j over v_j <= v_i, plus W) / (sum of all w_j, plus W) > 1 - level,      W = 1 / G(c)
 
-    the weighted conformal p-value with the largest weight that a new patient can have. 0 where W alone exceeds it.
+    the weighted conformal p-value with the largest weight that a new patient can have. NaN where W alone exceeds it: so
+    many are censored that no bound but 0 is known.
 
     Censoring has to be independent of the time of the event and of all that is predicted from. Candes, Lei and Ren
     instead weight by P(C >= c | x), of whose patients the time of censoring is known too; with G estimated from the
@@ -132,7 +147,7 @@ def survival_threshold(
     last_of_ties = np.searchsorted(score, score, side="right") - 1
     enough = reached[last_of_ties] > 1 - level + _ROUNDING
     if largest / (w.sum() + largest) > 1 - level or not enough.any():
-        return 0.0
+        return math.nan
     return float(score[enough.argmax()])
 
 

@@ -89,7 +89,7 @@ def target_notes(model: object, cohort: Cohort) -> list[str]:
     if named and sorted(named) != sorted(target.columns) and not target.has_labels:
         ours, theirs = ", ".join(map(repr, named)), ", ".join(map(repr, target.columns))
         notes.append(
-            f"The model was fitted for {ours} and is scored by {theirs}: that they mean the same is yours to say."
+            f"The model was fitted for {ours} and the outcomes are {theirs}: that they mean the same is yours to say."
         )
     ours, theirs = str(stored.get("unit", "")), target.unit
     if bool(ours) != bool(theirs):
