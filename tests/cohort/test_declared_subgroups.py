@@ -10,6 +10,7 @@ import pytest
 
 from chiasm.cohort import CohortError, Regression, check_values, cohort_from_frames, open_cohort
 from chiasm.cohort.manifest import read_manifest
+from chiasm.cohort.subgroups import names_between, tertiles
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -96,3 +97,38 @@ def test_the_check_finds_columns_that_divide_nobody_or_everybody() -> None:
     assert found["subgroup-edges"] == "error"
     with pytest.raises(CohortError, match="no such column 'sox'"):
         cohort(["sox"])
+
+
+def test_edges_are_rounded_only_as_far_as_they_divide() -> None:
+    rng = np.random.default_rng(1)
+    assert tertiles(np.repeat(np.arange(2010.0, 2024.0), 9)) == (2014.0, 2019.0)
+    near = tertiles(rng.uniform(1000, 1004, 300))
+    assert len(near) == 2 and 1000 < near[0] < near[1] < 1004
+    many_zeros = np.r_[np.zeros(70), np.arange(1.0, 31.0)]
+    assert tertiles(many_zeros) == (1.0,), "a third that divides nobody is cut above the lowest number"
+    (own,) = cohort(["zeros"], PATIENTS.assign(zeros=np.r_[np.zeros(40), np.arange(1.0, 21.0)])).subgroups
+    assert own.levels == ["under 1", "1 and over"] and own.cut == "a tertile"
+
+
+def test_levels_are_named_apart_and_codes_stand_in_the_order_of_numbers() -> None:
+    assert names_between((1000002.0, 1000004.5)) == [
+        "under 1000002",
+        "1000002 to under 1000004.5",
+        "1000004.5 and over",
+    ]
+    (codes,) = cohort(["code"], PATIENTS.assign(code=np.resize([1, 10, 2], N))).subgroups
+    assert codes.levels == ["1", "2", "10"]
+
+
+@pytest.mark.parametrize(
+    "given", ["sex", 5, {"age": 50}, {"age": ("x",)}, {"age": None}, {"age": (True,)}, {"age": "50"}, {5: (1,)}]
+)
+def test_what_is_no_list_of_columns_and_edges_is_refused_in_one_sentence(given) -> None:
+    with pytest.raises(CohortError) as caught:
+        cohort(given)
+    assert len(caught.value.problems) == 1
+
+
+def test_a_level_of_few_patients_is_not_named() -> None:
+    (own,) = cohort(["sex"], PATIENTS.assign(sex=np.r_[["x"] * 2, PATIENTS["sex"][2:]])).subgroups
+    assert own.levels == ["f", "m", "x"] and own.described()["levels"] == ["f", "m"] and own.described()["others"]

@@ -258,7 +258,9 @@ def predicted(folder: Path, *options: str, out: str = "p.csv") -> pd.DataFrame |
 
 def test_the_command_adds_sets_and_refuses_unseen_patterns(folder: Path, capsys) -> None:
     bare = predicted(folder)
-    assert bare is not None and list(bare.columns) == ["patient", "pattern", "p_no", "p_yes"]
+    assert bare is not None and list(bare.columns) == ["patient", "pattern", "p_no", "p_yes", "note"]
+    assert (bare["note"].notna() == (bare["pattern"] == "blood")).all(), "who has it is told in his own row"
+    bare = bare.drop(columns="note")
     assert "60 patients have a pattern of modalities that no training patient had: blood." in capsys.readouterr().err
     sure = predicted(folder, "--calibrate", str(folder / "held" / "cohort.toml"), "--coverage", ".8")
     assert sure is not None and set(sure["set"]) <= {"no", "yes", "no, yes"} and len(set(sure["set"])) > 1
@@ -268,7 +270,14 @@ def test_the_command_adds_sets_and_refuses_unseen_patterns(folder: Path, capsys)
     kept = predicted(folder, "--unseen", "refuse")
     assert kept is not None and kept["p_yes"].notna().sum() == 20 and len(kept) == 80
     assert "Refused 60" in capsys.readouterr().out
-    pd.testing.assert_frame_equal(kept[kept["p_yes"].notna()], bare[bare["pattern"] == "blood+scan"])
+    pd.testing.assert_frame_equal(kept[kept["p_yes"].notna()][bare.columns], bare[bare["pattern"] == "blood+scan"])
+    assert (kept["note"] == "no prediction: a pattern never seen in training").sum() == 60
+    both = predicted(folder, "--unseen", "refuse", "--calibrate", str(folder / "held" / "cohort.toml"))
+    assert (
+        both is not None
+        and both["set"].notna().sum() == 20
+        and (both["note"] == kept["note"].where(kept["p_yes"].isna())).sum() == 60
+    )
 
 
 def test_another_prevalence_is_bayes_rule(folder: Path) -> None:
@@ -359,3 +368,11 @@ def test_codes_keep_their_own_text_and_words_are_refused_for_a_cut_column(folder
     (own,) = new.subgroups
     with pytest.raises(chiasm.Unsupported, match="cuts 'sex' at numbers, and 'new' holds words"):
         replace(sure, subgroups=(replace(own, edges=(2.0,)),)).require_others(new)
+
+
+def test_who_has_no_modality_is_told_to_have_the_prior(folder: Path) -> None:
+    model = chiasm.load_model(folder / "model")
+    frame = pd.DataFrame({"pattern": ["blood+scan", "", "blood"], "p_no": 0.5, "p_yes": 0.5})
+    kept, number = chiasm.api.without_unseen(model, frame)
+    assert number == 1 and kept["p_yes"].isna().tolist() == [False, False, True]
+    assert kept["note"].iloc[1].startswith("no modality of the model") and kept["note"].iloc[0] == ""

@@ -6,7 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chiasm.api.certainty import Conformal, at_prevalence, conformal, few_told, unseen_told, without_unseen
+    from chiasm.api.certainty import (
+        Conformal,
+        at_prevalence,
+        conformal,
+        few_told,
+        unseen_noted,
+        unseen_told,
+        without_unseen,
+    )
     from chiasm.api.checking import check_cohort, source_problems
     from chiasm.api.collecting import Advice, collect
     from chiasm.api.encoding import encode, encode_for, prepare
@@ -60,6 +68,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "Advice": "chiasm.api.collecting",
     "without_unseen": "chiasm.api.certainty",
+    "unseen_noted": "chiasm.api.certainty",
     "unseen_told": "chiasm.api.certainty",
     "few_told": "chiasm.api.certainty",
     "conformal": "chiasm.api.certainty",
@@ -236,6 +245,7 @@ __all__ = [
     "tune",
     "tuned",
     "tuning_of",
+    "unseen_noted",
     "unseen_told",
     "validate",
     "with_budget",

@@ -30,7 +30,8 @@ from chiasm.evaluation.external import scored_patients
 from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds, calibrated, require_coverage
 from chiasm.models.prevalence import at_prevalence as at_prevalence
 from chiasm.models.same_target import FittedFor, require_same_target
-from chiasm.models.unseen import patterns_of, refused, unseen_rows
+from chiasm.models.unseen import REFUSED, patterns_of, refused, unseen_rows
+from chiasm.models.unseen import unseen_noted as unseen_noted
 from chiasm.models.unseen import unseen_told as unseen_told
 from chiasm.protocols import Model
 
@@ -238,19 +239,21 @@ def membership_of(
 def without_unseen(model: Model, predictions: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Return the predictions with empty rows for patterns that no training patient had, and how many these are.
 
+    A `note` says why a row is empty, and who has no modality at all, and keeps what is predicted without any.
+
     Raises:
         Unsupported: the model does not know the patterns of its training patients.
     """
     if not patterns_of(model):
         raise Unsupported(
-            "the model does not know which patterns its training patients had, as one that was merged or that an "
-            "earlier release stored: fit it again, or predict everybody"
+            "the model does not know which patterns its training patients had, as one that was merged from models of "
+            "other modalities or that an earlier release stored: fit it again, or predict everybody"
         )
     rows = unseen_rows(model, predictions)
-    frame = refused(predictions, rows)
-    if "note" in frame:
-        frame["note"] = frame["note"].astype(object).where(~rows, "no prediction: a pattern never seen in training")
-    return frame, int(rows.sum())
+    bare = refused(predictions, rows)
+    if "note" in bare:  # why there is no set is no longer of interest
+        bare["note"] = bare["note"].astype(object).where(~rows, "")
+    return unseen_noted(model, bare, REFUSED), int(rows.sum())
 
 
 def few_told(found: Conformal) -> list[str]:

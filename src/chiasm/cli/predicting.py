@@ -95,6 +95,8 @@ def predict(
     left = 0
     if unseen == REFUSE:
         predictions, left = api.without_unseen(loaded, predictions)
+    else:
+        predictions = api.unseen_noted(loaded, predictions)
     for note in notes:
         screen.hint(f"note: {note}")
     api.write_predictions(predictions, out)

@@ -14,18 +14,16 @@ NOT_TOLD = "(not filled in)"
 
 
 def summary_of(cohort: Cohort) -> list[dict[str, Any]]:
-    """The declared subgroups of a cohort: their levels, and where numbers are cut."""
-    return [
-        {"column": own.column, "levels": own.levels, "cut": own.cut, "edges": list(own.edges)}
-        for own in cohort.subgroups
-    ]
+    """The declared subgroups of a cohort: their levels of five patients or more, and where numbers are cut."""
+    return [own.described() for own in cohort.subgroups]
 
 
 def show_division(subgroups: Sequence[Mapping[str, Any]]) -> None:
     """Say into how many levels each declared column divides the patients."""
     for own in subgroups:
-        cut = f", cut at {', '.join(f'{edge:g}' for edge in own['edges'])} ({own['cut']})" if own["edges"] else ""
-        screen.show(f"subgroups by {own['column']}: {len(own['levels'])} levels{cut}")
+        few = ", and others of fewer than five patients" if own.get("others") else ""
+        cut = f", cut at {', '.join(f'{edge:.15g}' for edge in own['edges'])} ({own['cut']})" if own["edges"] else ""
+        screen.show(f"subgroups by {own['column']}: {len(own['levels'])} levels{few}{cut}")
 
 
 def show_subgroups(document: Mapping[str, Any]) -> None:

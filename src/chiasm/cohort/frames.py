@@ -26,7 +26,7 @@ from chiasm.cohort.meeting import advice_on_strangers, columns_as_text, meets_no
 from chiasm.cohort.near_names import written_otherwise
 from chiasm.cohort.schema import MODALITY_NAME
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
-from chiasm.cohort.subgroups import subgroup_of, unfit_edges
+from chiasm.cohort.subgroups import given_subgroups, subgroup_of, unfit_edges
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, read_outcome
 from chiasm.targets.cells import same_labels, written
@@ -79,7 +79,9 @@ def cohort_from_frames(
     texts = _unique(patients.index, None, problems)
     problems += _repeated(patients, None)
     wanted = [column for column in (group, site, folds) if column] + list(target.columns if target else ())
-    wanted += list(subgroups)
+    divisions, edges, wrong = given_subgroups(subgroups)
+    problems += wrong
+    wanted += divisions
     wanted += [moment for moment in (index or {}).values() if isinstance(moment, str)]
     if knowledge is not None:
         wanted.append(knowledge[1])
@@ -96,12 +98,11 @@ def cohort_from_frames(
             problems.append(error(what, fix, path="patients", finding="patients-as-triples"))
     for column in wanted:
         if column not in patients.columns:
-            like = nearest(column, map(str, patients.columns))
+            like = nearest(str(column), map(str, patients.columns))
             fix = f"did you mean '{like}'?" if like else "add the column"
             problems.append(error(f"no such column '{column}'", fix, path="patients", finding="missing-column"))
-    edges = {name: list(own) for name, own in subgroups.items() if len(own)} if isinstance(subgroups, Mapping) else {}
     targets = () if target is None else target.columns
-    problems += unfit_edges([*subgroups], edges, targets, "patients")
+    problems += unfit_edges(divisions, edges, targets, "patients")
     if problems:
         raise CohortError(problems)
     positions = np.argsort(texts, kind="stable")
@@ -218,7 +219,7 @@ def cohort_from_frames(
         )
         fold = np.where(fold == "", "train", fold)
     divided = []
-    for column in subgroups:
+    for column in divisions:
         own_subgroup, said_of_it = subgroup_of(
             column, patients[column].iloc[positions], edges.get(column, ()), "patients"
         )

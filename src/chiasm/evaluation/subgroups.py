@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.cohort.small_cells import LEAST, told
 from chiasm.cohort.subgroups import Subgroup
 from chiasm.evaluation.estimates import NOT_KNOWN, Estimate, draws_of_labels, estimate_of, mean_over_folds
 from chiasm.evaluation.intervals import fold_values, one_label, tested_outcome
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 PREFIX = "subgroup_"
 """Before the name of a subgroup's column in the table of outcomes."""
 LEAST_PATIENTS, LEAST_EVENTS = 30, 10
-MASKED = 5
-"""Levels of fewer patients are told without their number."""
+MASKED = LEAST
+"""Levels of fewer patients are told without their names, and such counts without their number."""
 TOO_FEW = "too few to say"
 OTHERS = "others, fewer than five each"
 """Level that stands for all those of one to four patients, whose names are not told."""
@@ -51,7 +52,7 @@ Part = tuple[float, Floats]
 
 def described(subgroups: Sequence[Subgroup]) -> list[dict[str, Any]]:
     """Describe the declared columns for a document: their levels in order, and where numbers are cut."""
-    return [{"column": own.column, "levels": own.levels, "cut": own.cut, "edges": list(own.edges)} for own in subgroups]
+    return [own.described() for own in subgroups]
 
 
 def subgroup_document(trial: Trial, subgroups: Sequence[Subgroup], recipes: Sequence[str]) -> dict[str, Any]:
@@ -78,29 +79,36 @@ def subgroup_table(trial: Trial, recipe: str | None = None) -> pd.DataFrame:
 
 
 def subgroup_rows(trial: Trial, recipe: str, columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of one recipe: each level of each column, in order, those without a filled cell last as level ""."""
+    """Rows of one recipe: each level of each column, in order, then those of few patients, and without a filled cell.
+
+    Levels of one to four tested patients are one row, `OTHERS`: a name that so few bear tells who they are. Labels are
+    averaged over those that are estimable in each level that is told, so that levels are compared in the same ones.
+    """
     tested = np.zeros(len(trial.outcomes), dtype=bool)
     for fold in trial.folds.values():
         tested[fold.patients] = True
     names, rows = measures_of(trial.kind), []
     for column in columns:
         level = trial.outcomes[PREFIX + column["column"]].to_numpy(str)
-        levels = [*column["levels"], *([""] if (tested & (level == "")).any() else [])]
-        here = {name: tested & (level == name) for name in levels}
+        here = {name: tested & (level == name) for name in column["levels"]}
+        here = {name: own for name, own in here.items() if own.sum() >= MASKED}
+        here[OTHERS] = tested & ~np.isin(level, ["", *here])
+        here = {name: own for name, own in (here | {"": tested & (level == "")}).items() if own.any()}
+        levels = list(here)
         enough = [name for name in levels if not too_few(trial, here[name])]
         scores = {name: level_scores(trial, recipe, here[name], [PRIMARY[trial.kind], *names]) for name in enough}
-        whole = [name for name in enough if name]
+        scores = in_the_same_labels(scores)
+        whole = [name for name in enough if name not in ("", OTHERS)]
         against = max(whole, key=lambda name: int(here[name].sum()), default="")
         for name in levels:
-            n, fewest = int(here[name].sum()), fewest_of(trial, here[name])
-            told = n >= MASKED
+            n = told(int(here[name].sum()))
             row: dict[str, Any] = {
                 **dict.fromkeys(COLUMNS),
                 "recipe": recipe,
                 "subgroup": column["column"],
                 "level": name,
-                "n": n if told else None,
-                "fewest": fewest if told else None,
+                "n": n,
+                "fewest": None if n is None else told(fewest_of(trial, here[name])),
                 "said": "" if name in scores else TOO_FEW,
                 "metric": PRIMARY[trial.kind],
             }
@@ -115,6 +123,21 @@ def subgroup_rows(trial: Trial, recipe: str, columns: Sequence[Mapping[str, Any]
                     row |= {"against": against, **numbers_of("difference", apart, ("", "_low", "_high"))}
             rows.append(row)
     return rows
+
+
+def in_the_same_labels(scores: Mapping[str, dict[str, list[Part]]]) -> dict[str, dict[str, list[Part]]]:
+    """Keep of each metric the parts that have a value in every level which has any; all where none has one in each."""
+    found = {name: dict(own) for name, own in scores.items()}
+    for key in {key for own in scores.values() for key in own}:
+        known = [np.isfinite([point for point, _ in own[key]]) for own in scores.values()]
+        known = [own for own in known if own.any()]
+        both = np.all(known, axis=0) if known else np.zeros(0, dtype=bool)
+        if both.any() and len(both) > 1:
+            for name, own in scores.items():
+                found[name][key] = [
+                    part if kept else (np.nan, np.zeros(0)) for part, kept in zip(own[key], both, strict=True)
+                ]
+    return found
 
 
 def measures_of(kind: str) -> list[str | None]:

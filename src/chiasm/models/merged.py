@@ -161,12 +161,13 @@ def merge_fitted(
     arrays = {key: value.numpy() for key, value in merged.items()}
     predictor = dataclasses.replace(_network(models[0]), state=arrays, notes={})
     same = len({model.recipe for model in models}) == 1
+    all_know = all(model.patterns for model in models)
     return dataclasses.replace(
         models[0],
         predictor=predictor,
         response=mean_response([model.response for model in models], weights),
         recipe=models[0].recipe if same else models[0].recipe.partition(":")[0],
-        patterns=tuple(sorted({name for model in models for name in model.patterns})),
+        patterns=tuple(sorted({name for model in models for name in model.patterns if all_know})),
         prevalence={},
     )
 

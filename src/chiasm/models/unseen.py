@@ -10,6 +10,8 @@ from chiasm.errors import count
 from chiasm.fitting.model import FittedModel
 
 NOTE = "a pattern of modalities that no training patient had"
+UNSEEN, REFUSED = "a pattern never seen in training", "no prediction: a pattern never seen in training"
+NOTHING = "no modality of the model: what training patients have on average"
 
 
 def patterns_of(model: object) -> tuple[str, ...]:
@@ -31,9 +33,26 @@ def unseen_rows(model: object, predictions: pd.DataFrame) -> NDArray[np.bool_]:
 def refused(predictions: pd.DataFrame, rows: NDArray[np.bool_]) -> pd.DataFrame:
     """Return the predictions with empty cells for these patients, but for the pattern."""
     frame = predictions.copy()
-    answers = [name for name in frame.columns if name != "pattern"]
+    answers = [name for name in frame.columns if name not in ("pattern", "note")]
     frame.loc[rows, answers] = np.nan
     return frame
+
+
+def unseen_noted(model: object, predictions: pd.DataFrame, unseen: str = UNSEEN) -> pd.DataFrame:
+    """Return the predictions with a `note` for such a pattern and for no modality at all, where anybody has these.
+
+    Args:
+        predictions: (B,) rows with their pattern; a note that stands there already is kept before it.
+        unseen: what is said of a pattern that no training patient had.
+    """
+    nothing = (predictions["pattern"] == "").to_numpy(bool)
+    said = np.where(unseen_rows(model, predictions), unseen, np.where(nothing, NOTHING, "")).astype(object)
+    if not said.any():
+        return predictions
+    if "note" in predictions:
+        pairs = zip(predictions["note"], said, strict=True)
+        said = np.array(["; ".join(own for own in pair if own) for pair in pairs], dtype=object)
+    return predictions.assign(note=said)
 
 
 def unseen_told(model: object, predictions: pd.DataFrame) -> list[str]:

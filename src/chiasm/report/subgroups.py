@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chiasm.cohort.subgroups import written_edge
 from chiasm.evaluation import Trial
 from chiasm.evaluation.subgroups import LEAST_EVENTS, LEAST_PATIENTS, MASKED, MEASURES, TOO_FEW, measures_of
 from chiasm.metrics.scores import PRIMARY
@@ -66,7 +67,7 @@ def subgroups_part(trial: Trial, new: NewSheet = sheet) -> SubgroupsPart | None:
 def cuts_told(columns: Sequence[Row]) -> str:
     """Say at which numbers columns are cut, and who says so; empty without any."""
     told = [
-        f"'{own['column']}' is cut at {listing([f'{edge:g}' for edge in own['edges']])} ({own['cut']})"
+        f"'{own['column']}' is cut at {listing([written_edge(edge) for edge in own['edges']])} ({own['cut']})"
         for own in columns
         if own["edges"]
     ]
