@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import chiasm
-from chiasm.cohort.characteristics import DESCRIBED, characteristics
+from chiasm.cohort.characteristics import DESCRIBED, _written, characteristics
 from chiasm.cohort.inventory import flow_of, inventory
 
 N = 100
@@ -20,6 +20,8 @@ def made(**changed: Any) -> chiasm.Cohort:
     """100 patients, of whom every second died; 40 of 70 women; `stage` with a level of three; age of 90 known."""
     ids = [f"p{k:03d}" for k in range(N)]
     patients = pd.DataFrame({"days": np.arange(1.0, N + 1), "died": np.arange(N) % 2}, index=ids)
+    if "site" in changed:
+        patients["hospital"] = changed["site"]
     if changed.get("unknown"):
         patients.loc[ids[:6], "days"] = np.nan
     clinical = pd.DataFrame(
@@ -35,7 +37,7 @@ def made(**changed: Any) -> chiasm.Cohort:
     rna.iloc[:20, 0] = np.nan
     return chiasm.cohort_from_frames(
         patients, {"clinical": clinical, "rna": rna.iloc[:60]}, chiasm.Survival("days", "died"), kinds={"rna": "omics"},
-        **({"site": changed["site"]} if "site" in changed else {}),
+        site="hospital" if "site" in changed else None,
     )  # fmt: skip
 
 
@@ -110,7 +112,7 @@ def test_the_inventory_counts_columns_patients_and_missing_values() -> None:
         "modality": "rna", "kind": "omics", "present": 60, "columns": 5, "missing": 0.0667, "incomplete": 1,
         "complete": 40, "sites": [],
     }  # fmt: skip
-    assert (clinical["present"], clinical["columns"], clinical["incomplete"], clinical["complete"]) == (N, 4, 1, 90)
+    assert (clinical["present"], clinical["columns"], clinical["incomplete"], clinical["complete"]) == (N, 4, 1, None)
 
 
 def test_the_flow_adds_up() -> None:
@@ -120,3 +122,30 @@ def test_the_flow_adds_up() -> None:
     assert (flow["tables"], flow["unknown_outcome"], flow["no_modality"], flow["used"]) == (N, 6, 0, N - 6)
     assert flow["modalities"] == {"clinical": N - 6, "rna": 54} and flow["every"] == 54
     assert flow["tables"] - flow["unknown_outcome"] - flow["no_modality"] == flow["used"]
+
+
+def test_missing_values_do_not_follow_from_the_known_ones() -> None:
+    cohort = made()
+    lost = cohort.raw("clinical")["sex"].copy()
+    frame = cohort.raw("clinical").assign(sex=lost.where(~np.isin(np.arange(N), [1, 3, 5])))  # three with the event
+    patients = pd.DataFrame({"days": np.arange(1.0, N + 1), "died": np.arange(N) % 2}, index=frame.index)
+    again = chiasm.cohort_from_frames(patients, {"clinical": frame[["sex", "smokes"]]}, chiasm.Survival("days", "died"))
+    own = column(characteristics(again), "sex")
+    assert [own["missing"][k] for k in (0, 1)] == [None, None] and own["known"][:2] == [None, None]
+    (entry,) = inventory(again)
+    assert (entry["missing"], entry["complete"]) == (None, None)
+
+
+def test_levels_that_differ_in_the_seventh_digit_stay_apart() -> None:
+    written = [_written(value) for value in (1000001.0, 1000002.0, 1.0, 0.1, np.float32(0.1), "a")]
+    assert written == ["1000001", "1000002", "1", "0.1", "0.1", "a"]
+
+
+def test_no_small_count_of_a_site_follows_from_the_others() -> None:
+    site = np.array(["a"] * 50 + ["b"] * 13 + ["c"] * 34 + ["d"] * 3)  # rna is had by all of a and 10 of b
+    (_, rna) = inventory(made(site=site))
+    assert [row["site"] for row in rna["sites"]] == [1, 2, None]
+    assert [row["patients"] for row in rna["sites"]] == [50, 34, 16]  # the three of d stand with those of b
+    assert sum(row["present"] is None for row in rna["sites"]) in (0, 2, 3)
+    hidden = made(site=np.where(np.arange(N) < 58, "a", "b"))
+    assert [row["present"] for row in inventory(hidden)[1]["sites"]] == [None, None], "two of 60 are of b"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.small_cells import LEAST, masked
+from chiasm.cohort.small_cells import LEAST, guarded, small
 
 Groups = list[tuple[str, NDArray[np.bool_]]]
 COLUMNS = 40  # of a table, the first of its numbers and categories
@@ -46,8 +47,10 @@ def characteristics(cohort: Cohort) -> dict[str, Any]:
 
     A number has its quartiles, rounded to three digits, in groups of twenty patients or more. A category, and a number
     of two values, has the patients of each level; levels of fewer than five patients are pooled and not named. Counts
-    of 1 to 4 are None, and so are those from which one would follow. Missing values count among the patients who have
-    the modality. Columns of other sorts are counted and not described.
+    of 1 to 4 are None, and so are those from which one would follow by sums over levels, missing values and groups: the
+    patients of a group who have the modality are taken as known, and so are the sizes of the groups, which are facts of
+    the outcome and told as they are. Missing values count among the patients who have the modality. Columns of other
+    sorts are counted and not described.
     """
     groups = groups_of(cohort)
     partition = len(groups) > 2 and bool((np.sum([own for _, own in groups[1:]], axis=0) == 1).all())
@@ -70,13 +73,8 @@ def characteristics(cohort: Cohort) -> dict[str, Any]:
             {"modality": name, "column": column, **_described(frame[column], kinds[column], inside, partition)}
             for column in shown[:COLUMNS]
         ]
-    sizes = masked([[int(own.sum()) for _, own in groups[1:]]], rows_add_up=partition)[0] if groups[1:] else []
-    hidden = [False, *sizes]
     return {
-        "groups": [
-            {"name": label, "patients": None if hide else int(own.sum())}
-            for (label, own), hide in zip(groups, hidden, strict=True)
-        ],
+        "groups": [{"name": label, "patients": int(own.sum())} for label, own in groups],
         "columns": rows,
         "not_described": aside,
     }
@@ -85,10 +83,9 @@ def characteristics(cohort: Cohort) -> dict[str, Any]:
 def _described(values: pd.Series, kind: str, groups: Groups, partition: bool) -> dict[str, Any]:
     """Describe one column in each group: its missing values, and its quartiles or levels."""
     known = values.notna().to_numpy()
-    missing = _hide(np.array([[int((~known & own).sum()) for _, own in groups]]), partition)[0]
-    have = _hide(np.array([[int((known & own).sum()) for _, own in groups]]), partition)[0]
     distinct = values[known].unique()
     if kind == "number" and len(distinct) > 2:
+        have, missing = _hide([known, ~known], groups, partition)
         numbers = values.to_numpy(np.float64)
         return {
             "kind": "number",
@@ -104,8 +101,8 @@ def _described(values: pd.Series, kind: str, groups: Groups, partition: bool) ->
     rest = known & ~np.isin(written.astype(str), [str(level) for level in named])
     if rest.any():
         masks.append((OTHER, rest))
-    table = np.array([[int((mask & own).sum()) for _, own in groups] for _, mask in masks]).reshape(-1, len(groups))
-    cells = _hide(table, partition, columns=True)
+    *cells, missing = _hide([*(mask for _, mask in masks), ~known], groups, partition)
+    have = [None if n is None else int((known & own).sum()) for n, (_, own) in zip(missing, groups, strict=True)]
     return {
         "kind": "levels",
         "known": have,
@@ -114,16 +111,38 @@ def _described(values: pd.Series, kind: str, groups: Groups, partition: bool) ->
     }
 
 
-def _hide(counts: NDArray[np.int_], partition: bool, columns: bool = False) -> list[list[int | None]]:
-    """Mask a table whose first column counts all patients, and whose others their groups."""
-    hidden = np.zeros(counts.shape, dtype=bool)
-    if counts.size:
-        hidden[:, :1] = masked(counts[:, :1], columns_add_up=columns)
-        if counts.shape[1] > 1:
-            hidden[:, 1:] = masked(counts[:, 1:], rows_add_up=partition, columns_add_up=columns)
+def _hide(parts: Sequence[NDArray[np.bool_]], groups: Groups, partition: bool) -> list[list[int | None]]:
+    """Mask the patients of each part of a column in each group; the last part is those whose value is missing.
+
+    The parts of a group add up to its patients, and so do the groups of a part where they are a `partition`. The
+    patients outside a group are cells too, which are shown nowhere and must not follow either.
+    """
+    shown, rows = len(groups), len(parts)
+    apart = [~own for _, own in groups[1:]]
+    counts = np.array([[int((part & own).sum()) for own in (*(own for _, own in groups), *apart)] for part in parts])
+    columns = counts.shape[1]
+    place = np.arange(counts.size).reshape(counts.shape)
+    sums = [place[:, column] for column in range(columns)]
+    known = np.zeros((columns, counts.size))
+    for row, cells in zip(known, sums, strict=True):
+        row[cells] = 1
+    across = list[NDArray[np.float64]]()
+    for part in range(rows):
+        members = [[k, shown + k - 1] for k in range(1, shown)]  # a group, and those outside
+        if partition:
+            members.append(list(range(1, shown)))
+        for own in members:
+            row = np.zeros(counts.size)
+            row[place[part, 0]], row[place[part, own]] = 1, -1
+            across.append(row)
+    secret = small(counts)
+    secret[-1] |= small(counts[:-1].sum(0))  # the values that are known follow from those that are not
+    aside = np.zeros(counts.shape, dtype=bool)
+    aside[:, shown:] = True
+    hidden = guarded(counts.ravel(), np.vstack([known, *across]), secret=secret.ravel(), aside=aside.ravel())
     return [
-        [None if hide else int(n) for n, hide in zip(row, own, strict=True)]
-        for row, own in zip(counts, hidden, strict=True)
+        [None if hide else int(n) for n, hide in zip(row[:shown], own[:shown], strict=True)]
+        for row, own in zip(counts, hidden.reshape(counts.shape), strict=True)
     ]
 
 
@@ -135,5 +154,6 @@ def _quartiles(values: NDArray[np.float64]) -> list[float] | None:
 
 
 def _written(value: object) -> str:
-    """Write a level as a reader would: `1`, not `1.0`."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """Write a level as a reader would, whole numbers without a point: `1`, not `1.0`."""
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value)) if whole else str(value)  # type: ignore[call-overload]

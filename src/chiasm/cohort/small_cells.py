@@ -7,37 +7,64 @@ from numpy.typing import ArrayLike, NDArray
 
 LEAST = 5
 """Fewest patients, but for none, whose number is told."""
+TINY = 1e-9
 
 
-def masked(counts: ArrayLike, *, rows_add_up: bool = False, columns_add_up: bool = False) -> NDArray[np.bool_]:
-    """(R, G) True for the cells of a table of counts that must not be told.
+def guarded(counts: ArrayLike, sums: ArrayLike, *, secret: ArrayLike, aside: ArrayLike = False) -> NDArray[np.bool_]:
+    """(C,) True for the cells that must not be told, so that no secret one is a sum or difference of what is told.
 
-    These are the counts of 1 to 4. Where the cells of a row, or of a column, add up to a total that is told, one hidden
-    cell would follow from the others: then the smallest other count is hidden too, until none follows (complementary
-    suppression; Hundepool et al., Statistical Disclosure Control, 2012, chapter 4). That guards the single row and
-    column, not against what several tables together give away.
+    The secret cells are hidden, and then, until none of them is determined by the sums whose results are told, a
+    small count that stands in a sum with it. A hidden cell is determined where its unit vector lies in the row space
+    of the sums over hidden cells, or where all hidden cells of a sum are one (Hundepool et al., 2012, chapter 4).
+    Bounds narrower than that of a count, that it is more than none, are not looked for.
 
     Args:
-        counts: (R, G) counts of R levels in G groups.
-        rows_add_up: the groups of a row add up to the level's own total, which is told.
-        columns_add_up: the levels of a column add up to the group's own total, which is told.
+        counts: (C,) counts of cells.
+        sums: (Q, C) coefficients of the sums whose results are known.
+        secret: (C,) the cells that must not follow.
+        aside: (C,) the cells that are told nowhere, secret or not.
     """
-    n = np.asarray(counts, dtype=np.int64)
-    hidden = (n > 0) & (n < LEAST)
-    ways = [own for own, asked in ((1, rows_add_up), (0, columns_add_up)) if asked]
-    again = True
-    while again:
-        again = False
-        for axis in ways:
-            lines = range(n.shape[1 - axis])
-            for line in lines:
-                own = hidden[line] if axis == 1 else hidden[:, line]  # a view: what is set here is set in the table
-                values = n[line] if axis == 1 else n[:, line]
-                others = np.flatnonzero(~own & (values > 0))
-                if own.sum() == 1 and len(others):
-                    own[others[np.argmin(values[others])]] = True
-                    again = True
+    n, known = np.asarray(counts, dtype=np.int64), np.asarray(sums, dtype=np.float64)
+    own = np.broadcast_to(np.asarray(secret, dtype=bool), n.shape)
+    unseen = np.broadcast_to(np.asarray(aside, dtype=bool), n.shape)
+    hidden: NDArray[np.bool_] = own | unseen
+    inside = known != 0
+    while (follows := own & _determined(n, known, hidden)).any():
+        touched = inside[:, hidden].any(1)
+        linked = inside[touched].any(0)
+        closed = linked & ~inside[~touched].any(0)  # hiding one opens no sum in which it would stand alone
+        near = inside[inside[:, follows].any(1)].any(0)
+        for others in (closed & (n > 0), near & (n > 0), linked & (n > 0), near, linked):
+            left = np.flatnonzero(others & ~hidden)
+            if len(left):
+                hidden[left[np.argmin(n[left])]] = True
+                break
+        else:
+            break  # every cell is hidden, and the totals alone tell
     return hidden
+
+
+def _determined(n: NDArray[np.int64], sums: NDArray[np.float64], hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(C,) True for the hidden cells that follow from the others."""
+    found = np.zeros(len(n), dtype=bool)
+    places = np.flatnonzero(hidden)
+    if not len(places):
+        return found
+    system = sums[:, places]
+    _, sizes, rows = np.linalg.svd(system, full_matrices=False)
+    spanned = rows[sizes > TINY]
+    found[places] = 1 - (spanned**2).sum(0) < TINY  # how far the unit vector of the cell is from the row space
+    for row in system:
+        inside = row != 0
+        if inside.any() and np.ptp(row[inside]) == 0 and (n[places[inside]] == 1).all():
+            found[places[inside]] = True
+    return found
+
+
+def small(counts: ArrayLike) -> NDArray[np.bool_]:
+    """True for the counts of 1 to 4."""
+    n = np.asarray(counts)
+    return (n > 0) & (n < LEAST)
 
 
 def told(count: int) -> int | None:

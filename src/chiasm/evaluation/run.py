@@ -104,13 +104,14 @@ def run_trial(
             return finished
         if cohort.sealed is not None:
             write_plan(out, plan_of(cohort, recipes, forms, protocol, seed, contrasts, settings))
+    description = plain(described(everyone, cohort))  # before the fits: what fails here fails early
     gathered = fit_trial(
         cohort, recipes, forms, protocol, seed, splits, inner_splits, excluded=excluded, findings=findings,
         contrasts=contrasts, out=out, resume=resume, jobs=jobs, device=device, execute=execute, clock=clock,
         progress=progress,
     )  # fmt: skip
     trial = summarise(gathered.setting, gathered.fits, gathered.inner, gathered.own)
-    trial = replace(trial, document={**trial.document, "description": plain(described(everyone, cohort))})
+    trial = replace(trial, document={**trial.document, "description": description})
     if out is not None:
         store(trial, out, settings)
         shutil.rmtree(out / WORK, ignore_errors=True)

@@ -11,11 +11,11 @@ from chiasm.cohort.small_cells import LEAST
 from chiasm.evaluation import Trial
 from chiasm.report.drawing import Picture
 from chiasm.report.flow import draw_flow
-from chiasm.report.tables import Heading, Table, count_of
+from chiasm.report.tables import MASKED, Heading, Table, count_of
 from chiasm.report.wording import count, listing, percent, rounded
-from chiasm.shown import NOT_ESTIMABLE
 
 TOO_FEW = "too few to say"
+OTHER_SITES = "other sites, or none known"
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def inventory_table(found: Sequence[Mapping[str, Any]], patients: int) -> Table:
 
 
 def _values(own: Mapping[str, Any]) -> list[str]:
-    missing = NOT_ESTIMABLE if own["missing"] is None else percent(own["missing"])
+    missing = MASKED if own["missing"] is None else percent(own["missing"])
     return [f"{own['columns']:,}", f"{own['incomplete']:,}", missing, share_told(own["complete"], own["present"])]
 
 
@@ -127,7 +127,7 @@ def site_table(found: Sequence[Mapping[str, Any]]) -> Table:
     headings = [Heading("site", number=False), Heading("patients"), *(Heading(str(own["modality"])) for own in found)]
     rows = [
         [
-            f"site {site['site']}",
+            OTHER_SITES if site["site"] is None else f"site {site['site']}",
             f"{site['patients']:,}",
             *(share_told(own["sites"][place]["present"], site["patients"]) for own in found),
         ]
