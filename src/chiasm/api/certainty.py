@@ -29,7 +29,7 @@ from chiasm.errors import FindingWarning, count, nearest
 from chiasm.evaluation.external import scored_patients
 from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds, calibrated, require_coverage
 from chiasm.models.prevalence import at_prevalence as at_prevalence
-from chiasm.models.same_target import FittedFor, require_same_target
+from chiasm.models.same_target import FittedFor, as_at_the_fit
 from chiasm.models.unseen import REFUSED, patterns_of, refused, unseen_rows
 from chiasm.models.unseen import unseen_noted as unseen_noted
 from chiasm.models.unseen import unseen_told as unseen_told
@@ -175,7 +175,7 @@ def conformal(
         raise Unsupported("the model does not say what it predicts, so that no sets can be made of its predictions")
     opened = as_cohort(cohort)
     groupings = chosen_groupings(opened, within)
-    require_same_target(fitted, opened)
+    opened = as_at_the_fit(fitted, opened)
     require_shared_modality(fitted, opened)
     require_others(fitted, opened)
     ready = prepare_new(opened, fitted, progress=progress)

@@ -23,7 +23,7 @@ from chiasm.evaluation.summary import plain
 from chiasm.evaluation.validation import SCHEMA, Validation, require_free, store_validation
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.source_model import SourceModel
-from chiasm.models.same_target import FittedFor, likely, listed, require_same_target, target_notes
+from chiasm.models.same_target import FittedFor, as_at_the_fit, likely, listed, require_same_target, target_notes
 from chiasm.models.unseen import unseen_told
 from chiasm.protocols import Model, modalities_of
 
@@ -123,7 +123,7 @@ def scored_by(
         name: what the model is called where it does not say it itself.
         strict, by, draws, seed: as for `validate`.
     """
-    whole = cohort.with_modalities(read_by(model, cohort))
+    whole = as_at_the_fit(model, cohort.with_modalities(read_by(model, cohort)))
     used, _ = scored_patients(whole)
     predicted, notes = told_by(model, used.with_target(None, None), strict)
     called = name or (model.recipe if isinstance(model, FittedFor) else type(model).__name__)

@@ -21,7 +21,7 @@ from chiasm.evaluation.picks import fit_picks, rules_of
 from chiasm.evaluation.summary import looked_at, plain, write_document
 from chiasm.evaluation.trial import read_document
 from chiasm.fitting.source_model import SourceModel
-from chiasm.models.same_target import listed, require_target
+from chiasm.models.same_target import cause_notes, listed, require_target
 
 OWN = (CohortError, LeakageError, Unsupported, TrialError)
 
@@ -165,14 +165,17 @@ def picks_on(
     trial: Trial, cohort: Cohort, external: Cohort, recipes: Sequence[Any], *, seed: int, device: str
 ) -> tuple[External, list[str]]:
     """Fit the picks on the cohort and score them on the external one, with what of it is unlike training."""
+    assert cohort.target is not None
+    target, outcome = require_target(cohort.target.kind, cohort.target.names, cohort.target.unit, external)
     waiting = external.with_modalities([name for name in external.modalities if name in cohort.modalities])
+    waiting = waiting.with_target(target, outcome)
     picks = [next(own for own in recipes if own.name == name) for name in looked_at(trial)]
     fitted = fit_picks(trial, cohort, picks, seed=seed, device=device)
     for place, model in enumerate(fitted.models.values()):
         ready = prepare_new(waiting, model).cohort if not place else encode_for(model, waiting).cohort
         waiting = waiting.merged(ready)
     used, _ = scored_patients(waiting)
-    frames, notes = {}, list[str]()
+    frames, notes = {}, cause_notes(target.names, target, outcome)
     if again := known_again(cohort, external):
         notes.append(f"{count(again, 'patient')} identical in every modality to one of the trial's cohort.")
     for name, model in fitted.models.items():

@@ -7,9 +7,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from chiasm.cohort import Cohort, Outcome, Target, Unsupported
 from chiasm.errors import nearest
+from chiasm.fitting.lent import in_order
 from chiasm.heads.response import Response
 
 SHOWN = 8  # classes that a refusal names
+NO_COLUMN = ("kind", "unit", "main", "censored")  # of what a model stores of its target
 SIGN = 3  # letters of a unit that is a sign and not a word
 
 
@@ -65,7 +67,10 @@ def require_target(kind: str | None, names: Sequence[str], unit: str, cohort: Co
             f"the model predicts a target of kind '{kind}' and that of the cohort '{cohort.name}' is of kind "
             f"'{target.kind}': name the outcome that the model predicts in [target]"
         )
-    if set(target.names) != set(names):
+    if target.has_causes:
+        require_causes(names, target, cohort.name)
+        target, outcome = target.with_names(names), in_order(outcome, target.names, names)
+    elif set(target.names) != set(names):
         noun = "labels" if target.has_labels else "classes"
         raise Unsupported(
             f"the model knows the {noun} {listed(names)} and the target of the cohort '{cohort.name}' has "
@@ -79,13 +84,42 @@ def require_target(kind: str | None, names: Sequence[str], unit: str, cohort: Co
     return target, outcome
 
 
+def require_causes(names: Sequence[str], target: Target, cohort: str) -> None:
+    """Require that a target's causes are among those of the model, and its main one, where one is named, the model's.
+
+    Raises:
+        Unsupported: naming what differs.
+    """
+    strange = [name for name in target.names if name not in names]
+    if strange:
+        raise Unsupported(
+            f"the model knows the causes {listed(names)} and the target of the cohort '{cohort}' has "
+            f"{listed(strange)}{likely(names, target.names)}: write them as at the fit, and group as then what it has "
+            "no name for"
+        )
+    if target.main_named and target.names[0] != names[0]:
+        raise Unsupported(
+            f"the model is about the main cause '{names[0]}' and the target of the cohort '{cohort}' names "
+            f"'{target.names[0]}': name '{names[0]}' by `main`, or fit a model about '{target.names[0]}'"
+        )
+
+
+def as_at_the_fit(model: object, cohort: Cohort) -> Cohort:
+    """Return the cohort with the causes of its target in the order of the model's; others as they are.
+
+    Raises:
+        Unsupported: as `require_same_target`.
+    """
+    return cohort.with_target(*require_same_target(model, cohort))
+
+
 def target_notes(model: object, cohort: Cohort) -> list[str]:
     """What a reader should know of the two targets although nothing refuses them: other columns, a unit not named."""
     target = cohort.target
     if target is None or not isinstance(model, FittedFor):
         return []
     stored, notes = model.target, []
-    named = [str(value) for key, value in stored.items() if key not in ("kind", "unit")]
+    named = [str(value) for key, value in stored.items() if key not in NO_COLUMN]
     if named and sorted(named) != sorted(target.columns) and not target.has_labels:
         ours, theirs = ", ".join(map(repr, named)), ", ".join(map(repr, target.columns))
         notes.append(
@@ -95,6 +129,19 @@ def target_notes(model: object, cohort: Cohort) -> list[str]:
     if bool(ours) != bool(theirs):
         whose, unit = ("cohort", ours) if ours else ("model", theirs)
         notes.append(f"The target of the {whose} names no unit, and is taken to be in '{unit}'.")
+    return [*notes, *cause_notes(model.response.classes, target, cohort.outcome)]
+
+
+def cause_notes(names: Sequence[str], target: Target, outcome: Outcome | None) -> list[str]:
+    """Which cause is scored where the cohort names none, and which causes of the model nobody had."""
+    if not target.has_causes or outcome is None or outcome.cause is None:
+        return []
+    own = in_order(outcome, target.names, names)
+    assert own.cause is not None
+    lacking = [name for place, name in enumerate(names, 1) if not (own.cause[own.known] == place).any()]
+    notes = [] if target.main_named else [f"No main cause is named: '{names[0]}' is scored, that of the model."]
+    if lacking:
+        notes.append(f"The model knows causes of which nobody had an event: {listed(lacking)}.")
     return notes
 
 

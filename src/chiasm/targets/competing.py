@@ -81,6 +81,13 @@ class CompetingRisks(Target):
     def names(self) -> tuple[str, ...]:
         return self.causes
 
+    @property
+    def main_named(self) -> bool:
+        return bool(self.main)
+
+    def with_names(self, names: Sequence[str]) -> Self:
+        return replace(self, causes=tuple(names))
+
     @classmethod
     def from_keys(cls, keys: Mapping[str, Any]) -> Self:
         times = tuple(float(time) for time in keys["times"])
@@ -238,24 +245,37 @@ class CompetingRisks(Target):
 
     @classmethod
     def links(cls, frame: pd.DataFrame, names: Sequence[str] = ()) -> Floats:
-        """Log hazard of each cause, then at each horizon log(F_k(t) / S(t)), S being the share without any event."""
+        """Log hazard of each cause; then at each horizon log odds of the main cause, and log(F_k(t) / S(t)) of others.
+
+        S is the share without any event. A common shift moves the incidence of the main cause of all patients the same
+        way, whatever competes, and so keeps their order; the others share what it leaves.
+        """
         columns = cls.link_columns(frame, names)
         values = frame[columns].to_numpy(np.float64)
         causes = len(names)
         parts = [values[:, :causes]]
         for start in range(causes, values.shape[1], causes):
             own = np.clip(values[:, start : start + causes], FLOOR, 1.0)
-            parts.append(np.log(own / np.clip(1 - own.sum(axis=1, keepdims=True), FLOOR, 1.0)))
+            free = np.clip(1 - own.sum(axis=1, keepdims=True), FLOOR, 1.0)
+            rest = np.clip(1 - own[:, :1], FLOOR, 1.0)
+            parts.append(np.log(own / np.c_[rest, np.repeat(free, causes - 1, axis=1)]))
         return np.concatenate(parts, axis=1)
 
     @classmethod
     def frame(cls, links: Floats, columns: Sequence[str]) -> pd.DataFrame:
+        """Convert links to a prediction; where a shift would have an incidence fall with time, the later one bounds it.
+
+        The last horizon, by which patients are ranked, stays as it is, and so does what never falls.
+        """
         causes = sum(name.startswith(RISK) for name in columns)
-        parts = [links[:, :causes]]
-        for start in range(causes, links.shape[1], causes):
-            own = links[:, start : start + causes]
-            parts.append(np.exp(own - np.logaddexp.reduce(np.c_[own, np.zeros(len(own))], axis=1)[:, None]))
-        return pd.DataFrame(np.concatenate(parts, axis=1), columns=list(columns))
+        later, parts = np.full((len(links), causes), np.inf), list[Floats]()
+        for start in range(links.shape[1] - causes, 0, -causes):
+            main, others = links[:, [start]], links[:, start + 1 : start + causes]
+            share = others - np.logaddexp.reduce(np.c_[others, np.zeros(len(others))], axis=1)[:, None]
+            left = -np.logaddexp(0, main)  # log(1 - F of the main cause)
+            later = np.minimum(later, np.exp(np.c_[left + main, left + share]))
+            parts.append(later)
+        return pd.DataFrame(np.concatenate([links[:, :causes], *parts[::-1]], axis=1), columns=list(columns))
 
     @classmethod
     def prior_row(cls, known: Outcome, names: Sequence[str], times: Sequence[float]) -> dict[str, float]:

@@ -66,6 +66,15 @@ class Target(ABC):
         """Names that get a probability: classes in the order of their codes, labels, or causes; empty without any."""
         return ()
 
+    @property
+    def main_named(self) -> bool:
+        """True if the user named which of several causes is the main one."""
+        return False
+
+    def with_names(self, names: Sequence[str]) -> Self:
+        """Return the target with the causes of a model, the main one first; unchanged without causes."""
+        return self
+
     # Reading
 
     @classmethod

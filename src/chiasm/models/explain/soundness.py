@@ -83,10 +83,10 @@ def model_of_nothing(
     except ValueError:
         return None, f"its recipe '{model.recipe}' is in no catalogue, and cannot be fitted again"
     try:
-        _, outcome = require_same_target(model, cohort)
+        target, outcome = require_same_target(model, cohort)
         order, known = np.arange(len(cohort)), np.flatnonzero(outcome.known)
         order[known] = np.random.default_rng(seeded(seed, "nothing")).permutation(known)
-        shuffled = cohort.with_target(cohort.target, outcome.take(order))
+        shuffled = cohort.with_target(target, outcome.take(order))
         if progress is not None:
             progress("fits of a model of nothing", 0, 1)
         with warnings.catch_warnings():

@@ -1,0 +1,84 @@
+"""A model of competing risks on another cohort's causes, and what is composed of several models' incidences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chiasm
+from chiasm.evaluation.references import OneModality, best_available
+from chiasm.linear.cause_specific import cause_hazards, incidence_at
+from chiasm.targets import CompetingRisks, Outcome
+from lighter_trials import only_ridges
+
+N = 150
+CAUSES = ("death", "relapse", "transplant")
+
+
+def made(seed: int, causes: tuple[str, ...] = CAUSES, rate: float = 40.0, **options: str) -> chiasm.Cohort:
+    """Patients whose first column raises the hazard of death, and whose other causes have a mean time of `rate`."""
+    rng = np.random.default_rng(seed)
+    x, ids = rng.normal(size=N), [f"{seed}-{k:03d}" for k in range(N)]
+    times = np.stack([rng.exponential(20 * np.exp(-1.5 * x)), *rng.exponential(rate, (len(causes) - 1, N))]) + 0.01
+    left = rng.exponential(60, N)
+    ending = np.where(left < times.min(0), "alive", np.array(causes)[times.argmin(0)])
+    table = pd.DataFrame({"days": np.minimum(times.min(0), left), "ending": ending}, index=ids)
+    frame = pd.DataFrame({"x": x, "z": rng.normal(size=N)}, index=ids)
+    return chiasm.cohort_from_frames(table, {"clin": frame}, CompetingRisks("days", "ending", **options))
+
+
+@pytest.fixture(scope="module")
+def model() -> chiasm.FittedModel:
+    with only_ridges():
+        return chiasm.fit(made(1, main="death"), "single:clin", seed=0)
+
+
+def test_the_cause_that_is_scored_is_the_one_of_the_model_and_another_one_is_refused(
+    model: chiasm.FittedModel,
+) -> None:
+    named = chiasm.validate(model, made(2, rate=10.0, main="death"), draws=100)
+    unnamed = made(2, rate=10.0)
+    assert unnamed.target is not None and unnamed.target.names[0] != "death"
+    with pytest.warns(UserWarning, match="1 finding"):  # that no main cause is named
+        found = chiasm.validate(model, unnamed, draws=100)
+    assert found.document["metrics"] == named.document["metrics"] and named.document["mean"] > 0.6
+    assert any("'death' is scored" in note for note in found.document["notes"])
+    assert not any("yours to say" in note or "is scored" in note for note in named.document["notes"])
+    with pytest.raises(chiasm.Unsupported, match=r"about the main cause 'death' .* names 'relapse'"):
+        chiasm.validate(model, made(2, main="relapse"), draws=100)
+
+
+def test_a_hospital_may_have_seen_some_of_the_causes_and_none_of_its_own(model: chiasm.FittedModel) -> None:
+    found = chiasm.validate(model, made(3, CAUSES[:2], main="death"), draws=100)
+    assert found.document["mean"] > 0.6
+    assert any("nobody had an event: 'transplant'" in note for note in found.document["notes"])
+    with pytest.raises(chiasm.Unsupported, match=r"knows the causes .* has 'stroke'"):
+        chiasm.validate(model, made(3, ("death", "stroke"), main="death"), draws=100)
+
+
+def incidences(seed: int) -> tuple[pd.DataFrame, Outcome]:
+    """Predictions of two causes with opposite effects, at the quartiles of the main one."""
+    rng = np.random.default_rng(seed)
+    link = rng.normal(size=(N, 2)) @ np.array([[1.5, -1.0], [-1.0, 1.5]])
+    times = np.stack([rng.exponential(20 * np.exp(-link[:, 0])), rng.exponential(40 * np.exp(-link[:, 1]))])
+    left = rng.exponential(60, N)
+    cause = np.where(left < times.min(0), 0, times.argmin(0) + 1)
+    outcome = Outcome(np.minimum(times.min(0), left), cause > 0, np.ones(N, bool), cause)
+    at = np.quantile(outcome.value[cause == 1], [0.25, 0.5, 0.75]).round(2)
+    found = incidence_at(link, cause_hazards(link, outcome), at)  # (N, 2, 3)
+    names = ["risk_a", "risk_b", *(f"incidence_{name}_{time:g}" for time in at for name in "ab")]
+    return pd.DataFrame(np.c_[link, found.transpose(0, 2, 1).reshape(N, -1)], columns=names), outcome
+
+
+def test_best_available_of_one_modality_ranks_as_its_model_and_no_incidence_falls() -> None:
+    frame, outcome = incidences(0)
+    links = CompetingRisks.links(frame, ("a", "b"))
+    pd.testing.assert_frame_equal(CompetingRisks.frame(links, list(frame)), frame, rtol=1e-6, atol=1e-8)
+    one = OneModality("single:m", frame, links.mean(0), 0.7)
+    everybody, pattern = {"m": np.ones(N, bool)}, np.full(N, "m", object)
+    made = best_available("competing", [("m", one)], everybody, outcome, ("a", "b"), pd.Index(range(N)), pattern)
+    last = frame.columns[-2]
+    assert (np.diff(made[last].to_numpy()[np.argsort(frame[last].to_numpy(), kind="stable")]) >= 0).all()
+    each = made[list(frame)[2:]].to_numpy().reshape(N, 3, 2)
+    assert (np.diff(each, axis=1) >= 0).all() and (each.sum(2) <= 1).all()
