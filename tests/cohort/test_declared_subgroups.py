@@ -83,6 +83,7 @@ def test_a_manifest_says_the_same_as_frames(tmp_path: Path) -> None:
         ('subgroups = ["sex"]\nedges = { age = [50] }', "manifest-value"),
         ('subgroups = "sex"', "wrong-type"),
         ('subgroups = ["pattern"]', "manifest-value"),
+        ('subgroups = ["age"]\nedges = { age = [true] }', "wrong-type"),
     ],
 )
 def test_what_cannot_be_a_subgroup_is_refused(tmp_path: Path, line: str, finding: str) -> None:

@@ -376,3 +376,26 @@ def test_who_has_no_modality_is_told_to_have_the_prior(folder: Path) -> None:
     kept, number = chiasm.api.without_unseen(model, frame)
     assert number == 1 and kept["p_yes"].isna().tolist() == [False, False, True]
     assert kept["note"].iloc[1].startswith("no modality of the model") and kept["note"].iloc[0] == ""
+
+
+def test_the_groups_of_a_cohort_and_a_part_of_the_calibration_reach_the_thresholds(folder: Path) -> None:
+    """`[patients] group` is looked at, and one patient of the calibration among the new ones is enough to refuse."""
+    held = chiasm.open_cohort(folder / "held" / "cohort.toml")
+    twos = replace(held, group=np.repeat([f"q{k}" for k in range(60)], 2))
+    assert chiasm.conformal(folder / "model", twos, within=["everyone"], coverage=0.9).table()["n"].tolist() == [60]
+    sure = chiasm.conformal(folder / "model", held.subset(np.arange(40)), within=["everyone"], coverage=0.9)
+    with pytest.raises(chiasm.LeakageError, match="1 patient of 'held' was calibrated on"):
+        sure.predict(held.subset(np.arange(39, 120)))
+    assert len(sure.predict(held.subset(np.arange(40, 120)))) == 80
+
+
+def test_a_prevalence_of_three_classes_names_each(folder: Path) -> None:
+    model = chiasm.load_model(folder / "model")
+    names, learned = ("a", "b", "c"), {"a": 0.5, "b": 0.3, "c": 0.2}
+    three = replace(model, response=replace(model.response, classes=names, intercept=np.zeros(3)), prevalence=learned)
+    frame = pd.DataFrame([[0.2, 0.3, 0.5]], columns=[f"p_{name}" for name in names])
+    found = chiasm.at_prevalence(three, frame, {"a": 0.2, "b": 0.3, "c": 0.5}).to_numpy()[0]
+    weighed = np.array([0.2 * 0.2 / 0.5, 0.3, 0.5 * 0.5 / 0.2])
+    assert found == pytest.approx(weighed / weighed.sum())
+    with pytest.raises(ValueError, match="of 3 classes name every one"):
+        chiasm.at_prevalence(three, frame, {"a": 0.2})

@@ -168,5 +168,5 @@ def show_groups(sure: Conformal) -> None:
         n = "<5" if pd.isna(row["n"]) else f"{row['n']:,}"
         low = "" if row["said"] else "not known" if pd.isna(row["low_coverage"]) else f"{row['low_coverage']:.3f}"
         rows.append([row["by"], row["level"] or "(not filled in)", n, shown, low])
-    names = ["within", "group", "calibrated on", "threshold", "covers in 95 of 100"]
+    names = ["within", "group", "calibrated on", "threshold", "95 of 100 cover at least"]
     screen.show_table(names, rows, right=["calibrated on", names[-1]])

@@ -59,7 +59,7 @@ class PatientsKeys(FormKeys):
     site: str | None = None
     group: str | None = None
     subgroups: list[str] = []
-    edges: dict[str, list[float | int]] = {}
+    edges: dict[str, list[float]] = {}
 
 
 if TYPE_CHECKING:

@@ -235,7 +235,7 @@ def group_of(
         event = np.zeros(n, dtype=bool) if outcome.event is None else outcome.event
         end = min(followed_to(outcome.value, event, float(times[-1])), float(times[-1]))
         if int((event & (outcome.value <= end)).sum()) < LEAST_EVENTS:
-            when = "" if int(event.sum()) < LEAST_EVENTS else " before most are censored, or the last horizon"
+            when = "" if int(event.sum()) < LEAST_EVENTS else " before censoring or the last horizon"
             return Group(by, level, n, events, (np.nan,), why=f"fewer than {LEAST_EVENTS} events{when}")
         found = survival_threshold(survival, times, outcome.value, event, coverage, end)
         return Group(by, level, n, events, (found,), end, why=CENSORED if np.isnan(found) else "")
