@@ -79,6 +79,10 @@ def test_the_main_cause_comes_first_and_is_the_most_frequent_unless_named() -> N
             "no event of the cause 'stroke', which `main` names; name one of 'cancer', 'heart'",
         ),
         (["0", *[f"c{k}" for k in range(N - 1)]], {}, "59 causes, more than 12; group those that matter less into one"),
+        (WORDS, {"censored": "alife"}, "nobody has the level 'alife' of column 'cause', which `censored` names"),
+        (WORDS, {"censored": "alife"}, "is it 'alive'?"),
+        (["cancer", "heart"] * (N // 2), {"main": "cancer"}, "nobody without an event"),
+        (["none", "cancer", "heart"] * (N // 3), {"main": "cancer"}, "has a cause 'none'; name it by `censored`"),
         ([*WORDS[:-1], "stroke"], {"main": "cancer"}, "has 1 event of the cause 'stroke', fewer than 5"),
     ],
 )

@@ -57,6 +57,19 @@ def test_a_hospital_may_have_seen_some_of_the_causes_and_none_of_its_own(model: 
         chiasm.validate(model, made(3, ("death", "stroke"), main="death"), draws=100)
 
 
+def test_an_empty_cause_is_not_read_as_censored_where_a_level_meant_it_at_the_fit(model: chiasm.FittedModel) -> None:
+    whole = made(4, main="death")
+    assert whole.outcome is not None and whole.outcome.cause is not None and model.target["censored"] == "alive"
+    words = np.array(["", *CAUSES], object)
+    order = [0, *(1 + CAUSES.index(name) for name in whole.target.names)] if whole.target is not None else []
+    table = pd.DataFrame(
+        {"days": whole.outcome.value, "ending": words[order][whole.outcome.cause]}, index=whole.ids
+    )  # fmt: skip
+    target = CompetingRisks("days", "ending", main="death")
+    with pytest.raises(chiasm.Unsupported, match="the level 'alive' meant censored"):
+        chiasm.validate(model, chiasm.cohort_from_frames(table, {"clin": whole.raw("clin")}, target), draws=100)
+
+
 def incidences(seed: int) -> tuple[pd.DataFrame, Outcome]:
     """Predictions of two causes with opposite effects, at the quartiles of the main one."""
     rng = np.random.default_rng(seed)

@@ -79,7 +79,8 @@ def test_a_model_is_stored_predicts_and_is_validated_elsewhere(place: Path) -> N
     frames = {name: other.raw(name).set_axis(names) for name in other.modalities}
     assert other.outcome is not None and other.outcome.cause is not None
     table = pd.DataFrame(
-        {"months": other.outcome.value, "cause": np.array(["", "cancer", "other"])[other.outcome.cause]}, index=names
+        {"months": other.outcome.value, "cause": np.array(["alive", "cancer", "other"])[other.outcome.cause]},
+        index=names,
     )
     elsewhere = chiasm.cohort_from_frames(table, frames, chiasm.CompetingRisks("months", "cause", main="cancer"))
     loaded = chiasm.load_model(place / "model")

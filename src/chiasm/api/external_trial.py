@@ -21,7 +21,7 @@ from chiasm.evaluation.picks import fit_picks, rules_of
 from chiasm.evaluation.summary import looked_at, plain, write_document
 from chiasm.evaluation.trial import read_document
 from chiasm.fitting.source_model import SourceModel
-from chiasm.models.same_target import cause_notes, listed, require_target
+from chiasm.models.same_target import cause_notes, listed, require_censoring, require_target
 
 OWN = (CohortError, LeakageError, Unsupported, TrialError)
 
@@ -44,7 +44,8 @@ def require_comparable(cohort: Cohort, external: Cohort) -> None:
     """
     if cohort.target is None:
         raise Unsupported("evaluating needs a target: name one in [target], or give target=... to cohort_from_frames")
-    require_target(cohort.target.kind, cohort.target.names, cohort.target.unit, external)
+    known = require_target(cohort.target.kind, cohort.target.names, cohort.target.unit, external)
+    require_censoring(str(cohort.target.stored().get("censored", "")), *known, external.name)
     shared = [name for name in external.modalities if name in cohort.modalities]
     if not shared:
         raise Unsupported(

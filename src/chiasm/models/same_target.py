@@ -42,7 +42,9 @@ def require_same_target(model: object, cohort: Cohort) -> tuple[Target, Outcome]
     """
     if not isinstance(model, FittedFor):
         return require_target(None, (), "", cohort)
-    return require_target(model.response.kind, model.response.classes, str(model.target.get("unit", "")), cohort)
+    known = require_target(model.response.kind, model.response.classes, str(model.target.get("unit", "")), cohort)
+    require_censoring(str(model.target.get("censored", "")), *known, cohort.name)
+    return known
 
 
 def require_target(kind: str | None, names: Sequence[str], unit: str, cohort: Cohort) -> tuple[Target, Outcome]:
@@ -101,6 +103,21 @@ def require_causes(names: Sequence[str], target: Target, cohort: str) -> None:
         raise Unsupported(
             f"the model is about the main cause '{names[0]}' and the target of the cohort '{cohort}' names "
             f"'{target.names[0]}': name '{names[0]}' by `main`, or fit a model about '{target.names[0]}'"
+        )
+
+
+def require_censoring(level: str, target: Target, outcome: Outcome, cohort: str) -> None:
+    """Require that an empty cause is not read as censored where at the fit a level meant it, and an empty one nothing.
+
+    Raises:
+        Unsupported: naming the level.
+    """
+    if not target.has_causes or not level or target.stored().get("censored") or outcome.cause is None:
+        return
+    if (outcome.cause[outcome.known] == 0).any():
+        raise Unsupported(
+            f"at the fit the level '{level}' meant censored, and in the cohort '{cohort}' nobody has it, so that an "
+            f"empty cause would: write '{level}' for who had no event, and leave out whose cause is unknown"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.errors import Problem, count, error, warning
+from chiasm.errors import Problem, count, error, nearest, warning
 from chiasm.targets.cells import Cells, given, label_text
 from chiasm.targets.follow_up import (
     cumulative_incidence,
@@ -30,6 +30,7 @@ FEWEST_EVENTS = 5
 MOST_CAUSES = 12
 RISK, INCIDENCE = "risk_", "incidence_"
 CENSORED_WORDS = ("0", "censored", "alive", "living")
+ODD_CAUSES = ("none", "no", "no event", "ned", "lost", "lost to follow-up", "false", "nan", *CENSORED_WORDS)
 CENSORED = 0.35
 MEAN_MONTHS, MEAN_OTHER = 30.0, 60.0
 
@@ -103,6 +104,7 @@ class CompetingRisks(Target):
 
     def read(self, cells: Cells) -> tuple[Target, Outcome]:
         free = self._censored_words(cells.patients[self.cause])
+        cells.findings += self._misspelt(cells)
         cells.no_outcome(self.time, self.cause)
         time, early = times_of(cells, self.time, half_of=self.cause)
         if free:
@@ -113,6 +115,8 @@ class CompetingRisks(Target):
         censored = np.array([label is not None and _plain(label) in free for label in text], dtype=bool)
         named = given(text) & ~censored
         target = self._with_causes([str(label) for label in text[named]])
+        if len(free) == 1 and not self.censored:  # what was read here is what a model is held to elsewhere
+            target = replace(target, censored=next(iter(free)))
         place = {name: k + 1 for k, name in enumerate(target.causes)}
         code = np.array([place.get(str(label), -1) for label in text], dtype=int)
         what = f"column '{self.cause}' holds a cause that is not one of the {len(target.causes)} declared"
@@ -127,6 +131,16 @@ class CompetingRisks(Target):
             return frozenset({_plain(self.censored)})
         there = {_plain(label) for label in label_text(levels) if label is not None}
         return frozenset(word for word in CENSORED_WORDS if word in there)
+
+    def _misspelt(self, cells: Cells) -> list[Problem]:
+        """Report a level named by `censored` that nobody has: whom it means would have an event of some cause."""
+        levels = {_plain(label): str(label) for label in label_text(cells.patients[self.cause]) if label is not None}
+        if not self.censored or not levels or _plain(self.censored) in levels:
+            return []
+        like = levels.get(nearest(_plain(self.censored), levels), "")
+        what = f"nobody has the level '{self.censored}' of column '{self.cause}', which `censored` names"
+        fix = "name the level of who had no event, or leave `censored` out" + (f": is it '{like}'?" if like else "")
+        return [error(what, fix, path=cells.path, finding="no-level")]
 
     def _with_causes(self, labels: Sequence[str]) -> Self:
         if self.causes:
@@ -155,21 +169,27 @@ class CompetingRisks(Target):
             what = f"{column} has {len(seen)} causes, more than {MOST_CAUSES}"
             found.append(error(what, fix, path=path, finding="manifest-value"))
         else:
-            found += self._unsaid(sizes, path)
+            found += self._unsaid(sizes, not (_causes(outcome)[outcome.known] == 0).any(), path)
         odd = odd_unit(self.time, self.unit, outcome.value[outcome.known])
         return [*found, *(warning(what, fix, path=path, finding="odd-unit") for what, fix in odd)]
 
-    def _unsaid(self, sizes: Mapping[str, int], path: str | None) -> list[Problem]:
+    def _unsaid(self, sizes: Mapping[str, int], free: bool, path: str | None) -> list[Problem]:
         found = []
         if not self.main:
             what = f"no main cause is named: the primary metric is about the most frequent one, '{self.causes[0]}'"
             fix = "name it by `main` in [target], or main=..., if it is another"
             found.append(warning(what, fix, path=path, finding="unnamed-main"))
+        column = f"column '{self.cause}'"
+        if free:
+            what, fix = f"{column} has nobody without an event", "name the level of who had none by `censored`"
+            found.append(warning(what, fix, path=path, finding="nobody-censored"))
+        for name in sizes:
+            if _plain(name) in ODD_CAUSES:
+                fix = "name it by `censored` if it means that there was no event"
+                found.append(warning(f"{column} has a cause '{name}'", fix, path=path, finding="odd-cause"))
         for name, size in sizes.items():
             if size < USUAL_FOLDS:
-                what = (
-                    f"column '{self.cause}' has {count(size, 'event')} of the cause '{name}', fewer than {USUAL_FOLDS}"
-                )
+                what = f"{column} has {count(size, 'event')} of the cause '{name}', fewer than {USUAL_FOLDS}"
                 fix = "group it with another cause" if name != self.causes[0] else "use fewer folds"
                 found.append(warning(what, fix, path=path, finding="few-events"))
         return found
