@@ -7,8 +7,15 @@ import pandas as pd
 import pytest
 
 import chiasm
+from chiasm.cli.trials import summarise
+from chiasm.cohort.lending import events_of
+from chiasm.evaluation.external import too_few_by
 from chiasm.evaluation.references import OneModality, best_available
+from chiasm.evaluation.stress.faults import mislabelled
+from chiasm.heads.response import calibration
 from chiasm.linear.cause_specific import cause_hazards, incidence_at
+from chiasm.metrics.competing import wolbers_c
+from chiasm.metrics.scores import MIN_EVENTS
 from chiasm.targets import CompetingRisks, Outcome
 from lighter_trials import only_ridges
 
@@ -82,6 +89,52 @@ def incidences(seed: int) -> tuple[pd.DataFrame, Outcome]:
     found = incidence_at(link, cause_hazards(link, outcome), at)  # (N, 2, 3)
     names = ["risk_a", "risk_b", *(f"incidence_{name}_{time:g}" for time in at for name in "ab")]
     return pd.DataFrame(np.c_[link, found.transpose(0, 2, 1).reshape(N, -1)], columns=names), outcome
+
+
+def test_each_cause_counts_around_its_own_mean_when_a_slope_is_held_to_one() -> None:
+    frame, outcome = incidences(1)
+    link = frame[["risk_a", "risk_b"]].to_numpy()
+    slopes = [
+        calibration("competing", 2 * link + shift, outcome, held_to_one=5.0)[0]
+        for shift in (np.zeros(2), np.array([30.0, -20.0]))
+    ]
+    assert slopes[1] == pytest.approx(slopes[0], rel=1e-4) and slopes[0] < 0.9
+
+
+def test_who_had_another_cause_by_a_time_was_known_not_to_have_the_main_one() -> None:
+    cause = np.repeat([1, 2], MIN_EVENTS)
+    outcome = Outcome(np.arange(1.0, len(cause) + 1), cause > 0, np.ones(len(cause), bool), cause)
+    assert too_few_by("competing", outcome, [len(cause) + 1.0] * 3) == []
+    alone = too_few_by("competing", Outcome(outcome.value, cause > 0, outcome.known, np.ones_like(cause)), [99.0] * 3)
+    assert "auc_t1" in alone
+
+
+def test_the_main_cause_where_censoring_leaves_no_weight_is_in_no_pair() -> None:
+    time, cause = np.array([1.0, 2.0, 3.0, 5.0]), np.array([1, 2, 0, 1])
+    censored_last = np.array([True, True, True, False])  # G is above zero before time 5, and zero at it
+    arrays = (time, cause, np.array([1.0, 2.0, 3.0, 5.0]), censored_last)
+    high, low = (wolbers_c(np.array([2.0, 1.0, 0.0, own]), *arrays)[0] for own in (1.5, 0.5))
+    assert high == low == 1.0
+
+
+def test_a_death_that_takes_the_cause_of_another_at_the_same_time_is_mislabelled() -> None:
+    whole = made(5, main="death")
+    assert whole.outcome is not None
+    cause = np.resize([1, 2], N)
+    same = whole.with_target(whole.target, Outcome(np.full(N, 7.0), cause > 0, np.ones(N, bool), cause))
+    wrong, told = mislabelled(same, 1.0, seed=0)
+    assert wrong.outcome is not None and wrong.outcome.cause is not None
+    assert told == (wrong.outcome.cause != cause).sum() > 0
+
+
+def test_events_are_of_the_main_cause_wherever_they_are_counted(model: chiasm.FittedModel) -> None:
+    train, other = made(1, main="death"), made(2, main="death")
+    events = []
+    for own in (train, other):
+        assert own.outcome is not None and own.outcome.main_event is not None
+        events.append(int(own.outcome.main_event.sum()))
+    assert model.learned_from["events"] == events[0] == events_of(train) == summarise(train)["events"]
+    assert chiasm.validate(model, other, draws=100).document["events"] == events[1]
 
 
 def test_best_available_of_one_modality_ranks_as_its_model_and_no_incidence_falls() -> None:

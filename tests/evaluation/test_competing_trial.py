@@ -64,6 +64,7 @@ def test_the_page_speaks_of_causes_and_incidence(trial: Trial, place: Path) -> N
         "time to the first of 2 competing events, 'months' and 'cause'", "cancer, named by the target",
         "Incidence of 'cancer' by predicted risk", "Aalen-Johansen incidence of 'cancer'", "Wolbers' C",
         "quartiles of its training patients' times of the main cause", "events of the main cause",
+        "A case is who has the first event, of whatever cause",
     ):  # fmt: skip
         assert said in page, said
     assert "Kaplan-Meier survival" not in page and "Uno's C" not in page

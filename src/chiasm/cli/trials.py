@@ -223,7 +223,7 @@ def summarise(cohort: Cohort) -> dict[str, Any]:
         "patients": len(cohort),
         "target": None if cohort.target is None else cohort.target.kind,
         "known_outcomes": None if outcome is None else int(outcome.known.sum()),
-        "events": None if outcome is None or outcome.event is None else int(outcome.event.sum()),
+        "events": None if outcome is None or (event := outcome.main_event) is None else int(event.sum()),
         **({} if cohort.sealed is None else {"sealed": asdict(cohort.sealed)}),
         **({} if cohort.knowledge is None else {"knowledge": cohort.knowledge.counts}),
         **({"subgroups": summary_of(cohort)} if cohort.subgroups else {}),

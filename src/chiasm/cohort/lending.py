@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.kinds import TABLE, has_form
 from chiasm.cohort.leaks.twins import plain_identifier, unmistakable_pairs
@@ -74,8 +72,7 @@ def _identity(cohort: Cohort, name: str) -> str:
 
 
 def events_of(cohort: Cohort) -> int | None:
-    """Count the events among the patients of known outcome; None for an outcome without events."""
+    """Count the events, of the main cause, among the patients of known outcome; None for an outcome without."""
     outcome = cohort.outcome
-    if outcome is None or outcome.event is None:
-        return None
-    return int(np.asarray(outcome.event & outcome.known).sum())
+    event = None if outcome is None else outcome.main_event
+    return None if outcome is None or event is None else int((event & outcome.known).sum())

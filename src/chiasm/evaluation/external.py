@@ -23,7 +23,7 @@ from chiasm.evaluation.protocol import Protocol
 from chiasm.evaluation.run import kept_together
 from chiasm.evaluation.subgroups import subgroup_document
 from chiasm.evaluation.summary import describe_cohort, outcome_table, plain, units_in, versions
-from chiasm.evaluation.trial import SCHEMA, Trial
+from chiasm.evaluation.trial import SCHEMA, Trial, main_events
 from chiasm.metrics.scores import METRICS, MIN_EVENTS, PRIMARY, horizons_of
 from chiasm.metrics.time_dependent import PLACES, place_of
 
@@ -56,8 +56,8 @@ class External:
 
     @property
     def events(self) -> int | None:
-        """Number of events among them; None for an outcome without events."""
-        return int(self.trial.outcomes["event"].sum()) if "event" in self.trial.outcomes else None
+        """Number of events among them, of competing risks of the main cause; None for an outcome without events."""
+        return main_events(self.trial.outcomes)
 
     def as_json(self) -> dict[str, Any]:
         """What was scored on whom, by counts and scores alone: no identifier and no value of a patient."""
@@ -212,15 +212,19 @@ def not_reached(predictions: Sequence[pd.DataFrame]) -> tuple[str, ...]:
 
 
 def too_few_by(kind: str, outcome: Outcome, horizons: Sequence[float]) -> list[str]:
-    """Metrics at the horizons by which fewer than `MIN_EVENTS` patients had the event, or stayed free of it."""
+    """Metrics at the horizons by which fewer than `MIN_EVENTS` patients had the event, or were known not to.
+
+    Of competing risks, who had another cause by then is known never to have the main one.
+    """
     event = outcome.main_event
-    assert event is not None
+    assert event is not None and outcome.event is not None
+    never = outcome.event & ~event
     lacking = []
     for place, end in enumerate(ENDS):
         number = place_of(len(horizons), place)
         if number is not None:
             time = horizons[number]
-            happened, free = int((event & (outcome.value <= time)).sum()), int((outcome.value > time).sum())
+            happened, free = int((event & (outcome.value <= time)).sum()), int((never | (outcome.value > time)).sum())
             lacking += [end] if min(happened, free) < MIN_EVENTS else []
     return [metric.id for metric in METRICS[kind] if metric.id.endswith(tuple(lacking))]
 

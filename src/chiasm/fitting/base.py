@@ -51,8 +51,8 @@ class Training:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of `patients`, and for survival of the `events` among them."""
-        events = self.outcome.event
+        """Number of `patients`, and where there are times of the `events` among them, those of the main cause."""
+        events = self.outcome.main_event
         return {"patients": len(self.cohort)} | ({} if events is None else {"events": int(events.sum())})
 
     @property

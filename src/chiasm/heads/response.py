@@ -152,7 +152,8 @@ def calibration(
         held_to_one: how strongly the slope is held to one, in events or patients, each of the information of a link.
     """
     centre, likelihood = centre_of(kind, link), FoldLikelihood(kind, outcome, folds)
-    weight = held_to_one * float((((link - centre) / TargetUnits.of(kind, outcome).scale) ** 2).mean())
+    own = link.mean(0) if HEADS[kind].is_relative and HEADS[kind].has_names and len(link) else centre  # of each cause
+    weight = held_to_one * float((((link - own) / TargetUnits.of(kind, outcome).scale) ** 2).mean())
     return best_slope(likelihood, centre + level, link - centre, held_to_one=weight), centre
 
 

@@ -35,9 +35,10 @@ def wolbers_c(
         - was still without an event: T_j > T_i, or T_j = T_i and censored;  weight 1 / (G(T_i-) G(T_i))
         - or had another cause before: T_j <= T_i;                           weight 1 / (G(T_i-) G(T_j-))
 
-    Who had another cause never has the main one, and so is compared with everyone who has it later. Risks that differ
-    by at most `tied_tolerance` count one half. Equals `pec::cindex(cause = 1, eval.times = tau)` of R, which takes G
-    from the patients it scores.
+    Who had it where G(T_i) is zero, as at a last training time that is censored, would have no weight against those
+    still free, and is left out of all pairs. Who had another cause never has the main one, and so is compared with
+    everyone who has it later. Risks that differ by at most `tied_tolerance` count one half. Equals
+    `pec::cindex(cause = 1, eval.times = tau)` of R, which takes G from the patients it scores.
 
     Args:
         risk: (n,) float, higher means that the main cause is likelier.
@@ -85,7 +86,7 @@ def cause_pairs(
             f"risk, time and cause have shapes {score.shape}, {time.shape}, {cause.shape}: give one a patient"
         )
     before, after = censoring
-    rows = np.flatnonzero((cause == 1) & (before > 0) & (True if tau is None else time <= tau))
+    rows = np.flatnonzero((cause == 1) & (before > 0) & (after > 0) & (True if tau is None else time <= tau))
     concordant, comparable = np.zeros(len(weights)), np.zeros(len(weights))
     step = max(1, _CELLS // max(1, len(time)))
     for start in range(0, len(rows), step):

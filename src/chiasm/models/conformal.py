@@ -51,7 +51,7 @@ class Group:
         by, level: the grouping ("pattern", the column of a subgroup, or "everyone") and which of its groups; all groups
             of fewer than five patients are one, `OTHERS`.
         n: number of calibration patients, one of each unit that is kept together.
-        events: number of events among them; None for an outcome without events.
+        events: number of events among them, of competing risks of the main cause; None for an outcome without events.
         thresholds: one, or one for each label; NaN where too few patients are known to promise the coverage.
         end: of survival, the time up to which the bound is calibrated; else NaN.
         low: coverage that 95 of 100 calibrations of this size have or exceed, of labels the lowest; NaN where unknown.
@@ -216,7 +216,7 @@ def group_of(
 ) -> Group:
     """Calibrate one group, as far as its patients are enough."""
     own, n = kind_of(kind), len(frame)
-    events = None if outcome.event is None else int(outcome.event.sum())
+    events = None if (event := outcome.main_event) is None else int(event.sum())
     least = max(LEAST_PATIENTS, fewest_for(coverage))
     if own.has_labels:
         each, sizes = [], []

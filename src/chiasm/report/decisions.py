@@ -47,6 +47,11 @@ def decisions_part(trial: Trial, new: NewSheet = sheet) -> DecisionsPart | None:
             "both treating everybody and treating nobody, the prediction is of no use to that decision. Each patient "
             f"once (first repeat), intervals from {DRAWS} bootstrap draws, given the fitted models."
         )
+        if trial.target.has_causes:
+            said += (
+                " A case is who has the first event, of whatever cause: decisions that are about the main cause alone "
+                "have another net benefit, which is not told."
+            )
         if len(outcomes) > MOST:
             said += f" The first {MOST} of {len(outcomes)} outcomes are shown."
     table = [

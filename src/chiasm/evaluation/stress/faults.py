@@ -98,6 +98,8 @@ def mislabelled(train: Cohort, level: float, seed: int) -> tuple[Cohort, int]:
     other = other.any(axis=1) if other.ndim == 2 else other
     if wrong.event is not None and right.event is not None:
         other |= wrong.event != right.event
+    if wrong.cause is not None and right.cause is not None:
+        other |= wrong.cause != right.cause
     return train.with_target(train.target, wrong), int(other.sum())
 
 
