@@ -169,6 +169,7 @@ def merge_fitted(
         recipe=models[0].recipe if same else models[0].recipe.partition(":")[0],
         patterns=tuple(sorted({name for model in models for name in model.patterns if all_know})),
         prevalence={},
+        tuning=None,
     )
 
 

@@ -158,6 +158,7 @@ def joined(models: Sequence[FittedModel], weights: Sequence[float], recipe: str)
         encodings={name: encoding for model in models for name, encoding in model.encodings.items()},
         patterns=(),
         prevalence={},
+        tuning=None,
     )
 
 
