@@ -96,7 +96,7 @@ def bracketed(text: str, known: Mapping[str, Any], what: str) -> tuple[str, dict
     for piece in OUTSIDE.split(text):
         found = BRACKETED.fullmatch(piece.strip())
         if found is None:
-            plain.append(piece)
+            plain.append(piece.strip())
             continue
         option = full_name(found[1], known)
         require_known(option, known, what)
@@ -104,6 +104,12 @@ def bracketed(text: str, known: Mapping[str, Any], what: str) -> tuple[str, dict
             raise ValueError(f"option '{option}' of {what} is given twice")
         several[option] = found[2]
     return ",".join(plain), several
+
+
+def options_in(spec: str) -> list[str]:
+    """Return the options that a spec names, as they are written."""
+    pieces = OUTSIDE.split(name_and_options(spec)[1])
+    return [piece.partition("=")[0].strip() for piece in pieces if "=" in piece]
 
 
 def typed(value: str, default: Any, what: str) -> Any:
@@ -139,6 +145,12 @@ def split_specs(text: str) -> list[str]:
 
 
 def nested_spec(text: str) -> str:
-    """Read a spec that is itself the value of an option: `healnet;depth=2;heads=4` to `healnet:depth=2,heads=4`."""
+    """Read a spec that is itself the value of an option: `healnet;depth=2;heads=4` to `healnet:depth=2,heads=4`.
+
+    Raises:
+        ValueError: an option in it has several values.
+    """
+    if "[" in text:
+        raise ValueError(f"'{text}' is a recipe within another one, whose options take one value each and no list")
     name, *options = text.split(";")
     return f"{name}:{','.join(options)}" if options else name

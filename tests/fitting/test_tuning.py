@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Cohort
-from chiasm.fitting.tuning.record import FAILED, FINISHED, STOPPED, Tried, pick
+from chiasm.fitting.tuning import search
+from chiasm.fitting.tuning.recipe import told_of
+from chiasm.fitting.tuning.record import FAILED, FINISHED, STOPPED, Tried, Tuning, pick
 from chiasm.fitting.tuning.search import behind
+from chiasm.metrics.scores import score
 from toy_recipes import FITS, RIGHT, STOP_AT, OneColumn, columns_cohort
 
 COLUMNS = {"column": [0, 1, 2, RIGHT, 4, 5]}
@@ -77,7 +81,7 @@ def test_of_settings_that_score_alike_the_first_is_picked(cohort: Cohort) -> Non
 def test_a_setting_that_diverges_is_told_and_never_picked(cohort: Cohort) -> None:
     found = chiasm.tune(OneColumn(RIGHT), {"power": [-1.0, 1.0]}, cohort)
     assert found.options == {"power": 1.0} and [own.status for own in found.tried] == [FAILED, FINISHED]
-    assert "1 failed before the last inner fold" in found.sentence
+    assert "(1 failed): mean" in found.sentence
 
 
 def test_stopping_saves_fits_and_changes_no_score_of_those_that_finish(cohort: Cohort) -> None:
@@ -140,3 +144,72 @@ def test_folds_keep_groups_on_one_side_and_leave_out_whose_outcome_is_unknown(co
     assert len(rungs) == 3 and sum(len(own.test) for own in rungs) == 39
     for own in rungs:
         assert not set(own.train.group) & set(own.test.group) and not set(own.train.ids) & set(own.test.ids)
+
+
+def test_a_budget_is_used_up_and_no_setting_is_tried_twice(cohort: Cohort) -> None:
+    told: list[tuple[int, int]] = []
+    found = chiasm.tune(OneColumn(), {"column": "0..5"}, cohort, budget=5, progress=lambda *own: told.append(own))
+    assert len({own.options["column"] for own in found.tried}) == len(found.tried) == 5 and told[-1] == (5, 5)
+
+
+def test_scores_are_kept_by_setting_and_not_by_place(cohort: Cohort, tmp_path: Path) -> None:
+    whole = chiasm.tune(OneColumn(), COLUMNS, cohort, out=tmp_path)
+    file = tmp_path / "search" / "tuning.json"
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    assert kept["settings"][1] == {"options": {"column": 1}, "scores": list(whole.tried[1].scores)}
+    kept["settings"].reverse()
+    file.write_text(json.dumps(kept), encoding="utf-8")
+    FITS.clear()
+    assert chiasm.tune(OneColumn(), COLUMNS, cohort, out=tmp_path) == whole and not FITS
+
+
+def test_the_scores_of_another_search_are_not_lost_and_its_checkpoints_are_in_nobody_s_way(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    chiasm.tune(OneColumn(), {"column": [0, RIGHT]}, cohort, out=tmp_path)
+    before = (tmp_path / "search" / "tuning.json").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="holds the scores of another search"):
+        chiasm.tune(OneColumn(), COLUMNS, cohort, out=tmp_path)
+    assert (tmp_path / "search" / "tuning.json").read_text(encoding="utf-8") == before
+    left = tmp_path / "search" / "00000000-0"
+    left.mkdir()
+    chiasm.tuned(OneColumn(), COLUMNS).fit(cohort, seed=0, checkpoint=tmp_path)  # as a killed fit in a trial's work
+    assert not left.exists()
+
+
+def test_settings_that_all_score_alike_are_said_to(cohort: Cohort) -> None:
+    alike = [Tried({"a": k}, (0.5, 0.7), FINISHED) for k in range(3)]
+    said = Tuning("x:a=[0;1;2]", "r2", 2, tuple(alike), 0, 3).sentence
+    assert "all that finished scored alike, and the first was taken" in said
+    different = Tuning("x:a=[0;1;2]", "r2", 2, (*alike[:2], Tried({"a": 2}, (0.5, 0.6), FINISHED)), 0, 3)
+    assert "alike" not in different.sentence
+
+
+def test_options_that_are_objects_are_told_apart_by_what_they_hold() -> None:
+    told = [told_of(own) for own in (OneColumn(1), OneColumn(2), np.arange(3.0), np.arange(3.0) + 1, {"a"}, {"b"})]
+    assert len({str(own) for own in told}) == 6 and told_of(object()) == told_of(object())
+
+
+def test_the_score_of_an_inner_fold_knows_the_outcomes_of_its_training_patients(
+    cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def scored(
+        kind: str, frame: Any, outcome: Any, classes: Any, weights: Any, train: Any, *rest: Any, **own: Any
+    ) -> Any:
+        seen.append(train)
+        return score(kind, frame, outcome, classes, weights, train, *rest, **own)
+
+    monkeypatch.setattr(search, "score", scored)
+    found = chiasm.tune(OneColumn(), {"column": [0, RIGHT]}, cohort)
+    rungs = search.rungs_of(cohort, 0, found.folds)
+    for rung, train in zip(rungs, seen, strict=False):
+        np.testing.assert_array_equal(train.value, rung.train.outcome.value)
+    assert len(seen) == 6
+
+
+def test_what_is_merged_was_not_searched_as_one(cohort: Cohort) -> None:
+    single = chiasm.fit(cohort, "single:a,models=[linear]")
+    other = chiasm.fit(cohort, "single:b,models=[linear]")
+    assert single.tuning is not None and chiasm.merge([single, other]).model.tuning is None

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 import chiasm
+from chiasm.api import searched, with_budget
+from chiasm.cohort import Unsupported
 from chiasm.fitting.tuning.draws import listed
-from chiasm.recipes.registry import make_recipe
+from chiasm.fitting.tuning.record import FINISHED, Tried
+from chiasm.recipes.baselines.ensemble import Ensemble
+from chiasm.recipes.registry import compared, make_recipe
 from chiasm.specs import split_specs
+from toy_recipes import OneColumn, columns_cohort
 
 
 @pytest.mark.parametrize(
@@ -27,6 +34,7 @@ def test_a_name_with_brackets_is_a_tuned_recipe_and_its_name_makes_it_again(text
     assert (made.name, made.tries) == (name, tries)
     assert make_recipe(made.name) == made
     assert split_specs(f"presence,{text},null") == ["presence", text, "null"]
+    assert make_recipe(text.replace(",", ", ").replace("single:rna, ", "single:rna,")) == made
 
 
 def test_the_space_of_a_mapping_is_that_of_the_name() -> None:
@@ -45,7 +53,8 @@ REFUSED = [
     ("healnet:lr=[a;b]", "must be a number, got 'a'"),
     ("healnet:depth=[1.5..3]", "must be an integer, got '1.5'"),
     ("healnet:depth=[1;100]", "depth lies between 1 and 64"),
-    ("healnet:depth=[1..100]", "depth lies between 1 and 64"),
+    ("healnet:depth=[70..100]", "depth lies between 1 and 64"),
+    ("got-d:recipe=healnet;lr=[1e-3;3e-4]", "a recipe within another one, whose options take one value each"),
     ("healnet:lr=[1e-3;1e-3]", "lists the value 0.001 twice"),
     ("healnet:upon=[late..stacked]", "is no number and has no range"),
     ("healnet:modality=[a;b]", "cannot be tuned over its modality"),
@@ -85,3 +94,98 @@ def test_a_long_list_is_drawn_from_without_regard_to_the_fold_and_the_modality()
     assert drawn is not None and len(drawn) == 9 == made.tries
     assert drawn[0] == {"latents": 4, "depth": 1, "heads": 1}
     assert len({tuple(own.items()) for own in drawn}) == 9 and drawn == listed(alone.space, alone.budget)
+
+
+@dataclass(frozen=True)
+class Layered(OneColumn):
+    """A recipe with options that are neither number nor truth."""
+
+    layers: tuple[int, ...] = (8,)
+    depth: int | None = None
+    kind: str = "a"
+
+
+def test_values_of_python_are_kept_and_what_a_name_or_a_record_cannot_hold_is_refused() -> None:
+    made = chiasm.tuned(Layered(), {"layers": [(8,), (16, 8)], "depth": [None, 3], "column": [1, "2"]})
+    tried = [[getattr(own, option) for own in made.examples] for option in ("layers", "depth", "column")]
+    assert tried == [[(8,)] * 4 + [(16, 8)] * 4, [None, 3] * 4, [1, 1, 2, 2] * 2] or tried == [
+        [(8,), (8,), (16, 8), (16, 8)] * 2, [None, 3] * 4, [1] * 4 + [2] * 4,
+    ]  # fmt: skip
+    for value in ("a;b", "a,b", "a]", " a"):
+        with pytest.raises(ValueError, match="which its name would not read back"):
+            chiasm.tuned(Layered(), {"kind": ["a", value]})
+    with pytest.raises(ValueError, match="over a object, which no record holds"):
+        chiasm.tuned(Layered(), {"layers": [(8,), object()]})
+
+
+def test_a_wide_range_of_integers_is_never_written_out() -> None:
+    space = make_recipe("healnet:epochs=[1..3000000000],depth=[1;2]").space
+    assert space.size == 6_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "tries"),
+    [
+        ("irregular-ehr:latent_width=[16..24]", [16, 20, 24], 3),  # in four heads
+        ("irregular-ehr:heads=[3..35]", [4, 8, 16, 32], 4),  # of a width of 32, whose divisors its ends are not
+        ("healnet:depth=[1..100],budget=4", None, 4),
+    ],
+)
+def test_values_within_a_range_that_the_recipe_refuses_are_left_out(text: str, inside: Any, tries: int) -> None:
+    made = make_recipe(text)
+    assert make_recipe(made.name) == made and made.examples
+    axis = made.space.axes[0].option
+    draws = made._draws(seed=0)
+    drawn = []
+    while (values := draws.ask()) is not None:
+        made.make(values)
+        drawn.append(values)
+        draws.tell(Tried(values, (0.5,), FINISHED))
+    assert len(drawn) == tries and all(drawn.count(own) == 1 for own in drawn)
+    assert inside is None or sorted(own[axis] for own in drawn) == inside
+
+
+def test_how_it_is_searched_is_asked_of_the_call_and_of_the_name() -> None:
+    name = "healnet:budget=2,lr=[1e-3;2e-3;3e-3],inner=4"
+    assert with_budget([name, "healnet:lr=[1e-3;2e-3;3e-3], budget=2"], 3) == [
+        name, "healnet:lr=[1e-3;2e-3;3e-3], budget=2",
+    ]  # fmt: skip
+    assert "budget=3" in with_budget(["healnet:lr=[1e-3;2e-3;3e-3;4e-3]"], 3)[0]
+    asked = searched(name, {}, inner=5, stops=False)
+    assert (asked.budget, asked.inner, asked.stops) == (2, 5, False) and searched(name, {}).inner == 4
+
+
+def test_a_tuned_recipe_keeps_its_named_contrast_tuned_alike() -> None:
+    warm, plain = (
+        make_recipe("healnet:warm=true,lr=[1e-3;1e-2],budget=7"),
+        make_recipe("healnet:lr=[1e-3;1e-2],budget=7"),
+    )
+    assert compared([warm, plain]) == [(warm.name, plain.name)] and warm.compared_with == plain
+    assert not make_recipe("healnet:warm=[true;false]").against
+
+    class Asks(OneColumn):
+        against = "multi-ridge"
+
+    with pytest.raises(ValueError, match="which would not be tuned"):
+        chiasm.tuned(Asks(), {"column": [0, 1]})
+
+    class Narrow(OneColumn):
+        def on(self, modality: str) -> OneColumn:
+            return OneColumn(5)
+
+    made = chiasm.tuned(Narrow(), {"power": [1.0, 2.0]})
+    assert made.on("a").base == OneColumn(5) and made.on("a").name == made.name
+
+
+def test_a_missing_sampler_is_told_before_any_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    cohort = columns_cohort()
+    with pytest.raises(Unsupported, match="optuna"):
+        chiasm.tuned(OneColumn(), {"power": "0.2..3"}).supports(cohort)
+    chiasm.tuned(OneColumn(), {"power": [1.0, 2.0]}).supports(cohort)
+
+
+def test_an_ensemble_has_so_many_members_in_all() -> None:
+    values, others = (";".join(f"{k / 40:.3f}" for k in range(1, n)) for n in (31, 26))
+    with pytest.raises(ValueError, match="are 55: an ensemble has 50 at most"):
+        Ensemble(members=f"early-fusion;l1_ratio=[{values}]+stacked-fusion;shrinkage=[{others}]")

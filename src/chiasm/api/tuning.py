@@ -16,6 +16,7 @@ from chiasm.fitting.tuning.record import Tuning
 from chiasm.progress import followed
 from chiasm.protocols import ToldTuning
 from chiasm.recipes import registry
+from chiasm.specs import options_in
 
 
 class Paused(RuntimeError):
@@ -53,8 +54,8 @@ def tune(
     cohort: Given | PreparedCohort,
     *,
     budget: int | None = None,
-    inner: int = INNER,
-    stops: bool = True,
+    inner: int | None = None,
+    stops: bool | None = None,
     seed: int = 0,
     device: str = "cpu",
     out: Path | str | None = None,
@@ -68,8 +69,8 @@ def tune(
     searches within each training set.
 
     Args:
-        recipe, space, inner, stops: as for `tuned`; an empty space takes that of a recipe that is tuned.
-        budget: the most settings; None takes that of a recipe that is tuned, else 20.
+        recipe, space: as for `tuned`; an empty space takes that of a recipe that is tuned.
+        budget, inner, stops: as for `tuned`; None takes what a recipe that is tuned has, else 20, 3 and True.
         cohort: a cohort with a target, or the path of a manifest, or what `prepare` made of one.
         out: a folder in which scores are kept, so that a search that was stopped goes on; None keeps nothing.
         seconds: stop after the setting during which so many seconds have passed, without a pick. It decides no figure:
@@ -77,7 +78,7 @@ def tune(
         progress: called with (tried, all) settings; None draws a bar in a terminal or notebook.
 
     Raises:
-        ValueError: as `tuned`, or `seconds` without `out`.
+        ValueError: as `tuned`, or `seconds` without `out`, or `out` holds the scores of another search.
         Paused: the seconds are over.
         CohortError: `check_cohort` finds errors.
         Unsupported: a setting cannot be fitted on this cohort.
@@ -90,6 +91,12 @@ def tune(
         ready = prepare(as_cohort(ready), [made])
         warn_of_findings(ready.checked)
     registry.resolve([made], ready.cohort)
+    folder = None if out is None else Path(out)
+    if folder is not None and made.begun_by_another(ready.cohort, folder, seed=seed, device=device):
+        raise ValueError(
+            f"'{out}' holds the scores of another search, of other options, patients, seed or version: name another "
+            "folder, or delete it"
+        )
     start = time.monotonic()
     with followed("settings", progress) as told:
 
@@ -98,22 +105,28 @@ def tune(
             if seconds is not None and done < everything and time.monotonic() - start > seconds:
                 raise Paused(f"{done} of {everything} settings are tried and none is picked: the same call goes on")
 
-        folder = None if out is None else Path(out)
         return made.search(ready.cohort, seed=seed, checkpoint=folder, device=device, told=counted)
 
 
 def searched(
-    recipe: str | Any, space: Mapping[str, Any], *, budget: int | None = None, inner: int = INNER, stops: bool = True
+    recipe: str | Any,
+    space: Mapping[str, Any],
+    *,
+    budget: int | None = None,
+    inner: int | None = None,
+    stops: bool | None = None,
 ) -> Tuned:
-    """Return the recipe with the space in its name, or else with this one; a budget of None is the name's or the usual.
+    """Return the recipe with the space in its name, or else with this one; what is None is the name's or the usual.
 
     Raises:
         ValueError: neither has a space, or both have.
     """
     made = registry.named(recipe)
+    asked = {"budget": budget, "inner": inner, "stops": stops}
+    how: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     if isinstance(made, Tuned) and not space:
-        return made if budget is None else replace(made, budget=budget)
-    return tuned(made, space, budget=BUDGET if budget is None else budget, inner=inner, stops=stops)
+        return replace(made, **how)
+    return tuned(made, space, **how)
 
 
 def tuning_of(model: Any) -> Tuning | None:
@@ -147,6 +160,6 @@ def with_budget(recipes: Iterable[str], budget: int | None) -> list[str]:
     if not searched:
         raise ValueError("--budget is the number of settings of a tuned recipe: name one, as in healnet:lr=[1e-3;1e-2]")
     return [
-        replace(searched[name], budget=budget).name if name in searched and ",budget=" not in name else name
+        replace(searched[name], budget=budget).name if name in searched and "budget" not in options_in(name) else name
         for name in names
     ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,7 +22,7 @@ def tune(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where scores are kept, so that a stopped search goes on.")] = None,
     budget: Budget = None,
-    inner: Annotated[int, typer.Option(min=2, help="Inner folds.")] = 3,
+    inner: Annotated[int | None, typer.Option(min=2, help="Inner folds; 3 unless the recipe names its own.")] = None,
     tune_seconds: Annotated[
         float | None, typer.Option(min=0, help="Stop then, without a pick; the same command goes on from --out.")
     ] = None,
@@ -82,11 +81,6 @@ def tune(
     screen.show(f"\n{found.sentence} It is the best of several, which flatters it.")
     screen.show(f"Fit:    chiasm fit {cohort} --recipe '{found.chosen}' --out model")
     screen.show(f"Judge:  chiasm evaluate {cohort} --recipes '{found.recipe}' --out run")
-
-
-def ended(row: Mapping[str, Any]) -> str:
-    """How a setting ended."""
-    return "picked" if row["picked"] else str(row["status"])
 
 
 def _number(value: float) -> str:

@@ -45,7 +45,7 @@ from chiasm.metrics.scores import METRICS, PRIMARY, score
 from chiasm.protocols import DescribesOptions
 from chiasm.targets.stratify import fewest
 
-PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "scipy", "lifelines", "xgboost-cpu")
+PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "scipy", "lifelines", "xgboost-cpu", "optuna")
 
 
 @dataclass(frozen=True)

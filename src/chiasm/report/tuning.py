@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from chiasm.evaluation import Trial
-from chiasm.fitting.tuning.record import FAILED, FINISHED, STOPPED
+from chiasm.fitting.tuning.record import FAILED, FINISHED, STOPPED, scored_alike
 from chiasm.metrics.scores import PRIMARY
 from chiasm.report.drawing import FAINT, INK, QUIET, WIDTH, NewSheet, Picture, sheet, style, wrapped
 from chiasm.report.wording import count, listing, metric_of, number
@@ -62,11 +62,15 @@ def searched(own: pd.DataFrame, settings: int) -> str:
     words = {STOPPED: "stopped early, being behind", FAILED: "failed, their training having diverged"}
     numbers = {word: int((own["status"] == status).sum()) for status, word in words.items()}
     ended = listing([f"{number:,} {word}" for word, number in numbers.items() if number]) or "none was stopped early"
-    selects = "" if settings == max(each) else f" ({settings:,} with what it selects by itself)"
+    counted = f" (counted as {settings:,}, the most that it may try with what it selects by itself)"
+    selects = "" if settings <= max(each) else counted
     picked = count(int(own.loc[own["picked"], "options"].nunique()), "different setting")
+    finished = own[own["status"] == FINISHED].groupby(["repeat", "fold"], sort=False)["mean"]
+    alike = sum(scored_alike(means.tolist()) for _, means in finished)
+    same = f" In {alike:,} of them all that finished scored alike, and the first was taken." if alike else ""
     return (
         f"'{name}' tried {tries}{selects} in each of {count(len(each), 'training set')}, on "
-        f"{count(len(inner), 'inner fold')}; of {len(own):,} in all {ended}. It picked {picked}."
+        f"{count(len(inner), 'inner fold')}; of {len(own):,} in all {ended}. It picked {picked}.{same}"
     )
 
 

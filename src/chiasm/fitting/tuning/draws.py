@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from chiasm.readers.registry import missing
 FRESH = 10  # settings that are drawn at random before the sampler learns from scores
 DIGITS = 4  # of a number that is drawn
 LISTED_AT_MOST = 100_000
+AGAIN = 50  # draws in a row that are known or refused, before one is taken from what is left
 
 
 class Draws(Protocol):
@@ -50,13 +51,16 @@ class ByScore:
 
     The recipe's own values are tried first where they lie in the space, so that a search that finds nothing better
     ends there. The draws depend on the seed and the scores alone: told the same scores again, they are the same.
-    Numbers are rounded to four digits.
+    Numbers are rounded to four digits. A setting that was tried, or that the recipe refuses, is not returned: another
+    is drawn. So the budget is used up unless the space has fewer settings that are allowed.
     """
 
-    def __init__(self, space: Space, own: Values, budget: int, seed: int) -> None:
+    def __init__(self, space: Space, own: Values, budget: int, seed: int, allowed: Callable[[Values], bool]) -> None:
         """Begin a search of `budget` settings."""
         optuna = sampler_package()
-        self.space, self.left = space, budget
+        self.space, self.left, self.allowed = space, budget, allowed
+        self.tried = list[Values]()
+        self.rng = random.Random(seed)
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
@@ -64,18 +68,25 @@ class ByScore:
             self.study = optuna.create_study(direction="maximize", sampler=sampler)
         finally:
             optuna.logging.set_verbosity(verbosity)
-        self.pruned = optuna.trial.TrialState.PRUNED
-        if all(_within(axis, own[axis.option]) for axis in space.axes):
-            self.study.enqueue_trial({axis.option: own[axis.option] for axis in space.axes})
+        self.pruned, self.refused = optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL
+        if space.holds(own):
+            self._enqueue(own)
         self.trial: Any = None
 
     def ask(self) -> Values | None:
-        """Draw the next setting."""
+        """Draw the next setting; None once the budget is used up, or nothing is found that was not tried."""
         if not self.left:
             return None
-        self.left -= 1
-        self.trial = self.study.ask()
-        return {axis.option: _drawn(self.trial, axis) for axis in self.space.axes}
+        for _ in range(AGAIN):
+            values = self._next()
+            if values not in self.tried and self.allowed(values):
+                return self._taken(values)
+            self.study.tell(self.trial, state=self.refused)
+        others = self._others()
+        if others is None:
+            return None
+        self._enqueue(others)
+        return self._taken(self._next())
 
     def tell(self, tried: Tried) -> None:
         """Tell the sampler the scores of each fold, and the mean of a setting that finished."""
@@ -87,6 +98,29 @@ class ByScore:
         else:
             self.study.tell(self.trial, state=self.pruned)
 
+    def _next(self) -> Values:
+        self.trial = self.study.ask()
+        return {axis.option: _drawn(self.trial, axis) for axis in self.space.axes}
+
+    def _taken(self, values: Values) -> Values:
+        self.left -= 1
+        self.tried.append(values)
+        return values
+
+    def _enqueue(self, values: Values) -> None:
+        """Let the next trial be this setting."""
+        lists = [axis for axis in self.space.axes if isinstance(axis, Listed)]
+        places = {axis.option: axis.values.index(values[axis.option]) for axis in lists}
+        self.study.enqueue_trial({**values, **places})
+
+    def _others(self) -> Values | None:
+        """Draw one of the settings that are left of a space that ends."""
+        if self.space.size is None or self.space.size > LISTED_AT_MOST:
+            return None
+        left = [values for values in self.space.settings() if values not in self.tried]
+        self.rng.shuffle(left)
+        return next(filter(self.allowed, left), None)
+
 
 def sampler_package() -> Any:
     """Import optuna; if it is missing, raise `Unsupported` with the installation command."""
@@ -97,11 +131,12 @@ def sampler_package() -> Any:
     return optuna
 
 
-def listed(space: Space, budget: int) -> list[Values] | None:
+def listed(space: Space, budget: int, allowed: Callable[[Values], bool] = lambda values: True) -> list[Values] | None:
     """Return the settings of a space that are known beforehand; None where they are drawn by score.
 
     Where a list is longer than the budget, settings are drawn from it without replacement, the first among them. Which
-    depends on the space alone, so that every fold and both sides of a verdict try the same.
+    depends on the space alone, so that every fold and both sides of a verdict try the same. Others are drawn in place
+    of those that are not allowed.
 
     Raises:
         ValueError: the list is too long to be drawn from.
@@ -115,18 +150,20 @@ def listed(space: Space, budget: int) -> list[Values] | None:
         )
     everything = list(islice(space.settings(), size))
     if size <= budget:
-        return everything
-    others = random.Random(zlib.crc32(space.text.encode())).sample(range(1, size), budget - 1)
-    return [everything[number] for number in sorted([0, *others])]
-
-
-def _within(axis: Listed | Between, value: Any) -> bool:
-    return value in axis.values if isinstance(axis, Listed) else axis.holds(value)
+        return list(filter(allowed, everything))
+    rng = random.Random(zlib.crc32(space.text.encode()))
+    drawn = [0, *rng.sample(range(1, size), budget - 1)]
+    taken = [number for number in drawn if allowed(everything[number])]
+    if len(taken) < budget:
+        rest = sorted(set(range(size)) - set(drawn))
+        rng.shuffle(rest)
+        taken += islice((number for number in rest if allowed(everything[number])), budget - len(taken))
+    return [everything[number] for number in sorted(taken)]
 
 
 def _drawn(trial: Any, axis: Listed | Between) -> Any:
     if isinstance(axis, Listed):
-        return trial.suggest_categorical(axis.option, list(axis.values))
+        return axis.values[trial.suggest_categorical(axis.option, list(range(len(axis.values))))]
     if axis.whole:
         return trial.suggest_int(axis.option, int(axis.low), int(axis.high), log=axis.log)
     value = trial.suggest_float(axis.option, axis.low, axis.high, log=axis.log)

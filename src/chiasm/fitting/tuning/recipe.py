@@ -5,28 +5,42 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from chiasm.cohort import Cohort
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.row import Row
 from chiasm.fitting.sides import forms_of, reads_of, reads_presence, settings_of
-from chiasm.fitting.tuning.draws import ByScore, Draws, InTurn, listed
+from chiasm.fitting.tuning.allowed import Allowed, allowed_of
+from chiasm.fitting.tuning.draws import ByScore, Draws, InTurn, sampler_package
 from chiasm.fitting.tuning.model import TunedModel
 from chiasm.fitting.tuning.record import FINISHED, Tried, Tuning, pick
-from chiasm.fitting.tuning.search import Search, Told, rungs_of
-from chiasm.fitting.tuning.space import Between, Space, Values
+from chiasm.fitting.tuning.search import Search, Told, is_of_another, rungs_of
+from chiasm.fitting.tuning.space import Space, Values
 from chiasm.metrics.scores import PRIMARY
-from chiasm.protocols import CountsSettings, Model, NamesForms, ReadsKnowledge, borrows, reads_inputs
+from chiasm.protocols import (
+    BringsAgainst,
+    CountsSettings,
+    Model,
+    NamesAgainst,
+    NamesForms,
+    Narrows,
+    ReadsKnowledge,
+    borrows,
+    reads_inputs,
+)
 from chiasm.specs import OUTSIDE, name_and_options
 
 BUDGET = 20
 INNER = 3
 MODALITY = "modality"
-SEARCH = "search"
+SEARCH, PICKED = "search", "picked"
 
 
 def unseen(done: int, everything: int) -> None:
@@ -43,6 +57,7 @@ class Tuned:
         budget: the most settings that are tried, for each modality alone as for all together.
         inner: number of inner folds.
         stops: False fits every setting for every inner fold, also those that are behind.
+        called: its name, where `on` has narrowed the base; "": made of the options.
     """
 
     base: Any
@@ -50,6 +65,7 @@ class Tuned:
     budget: int = BUDGET
     inner: int = INNER
     stops: bool = True
+    called: str = ""
 
     def __post_init__(self) -> None:
         if self.budget < 1:
@@ -61,18 +77,22 @@ class Tuned:
                 f"'{self.id}' cannot be tuned over its modality, which decides its side of the verdict: name "
                 "a recipe for each"
             )
-        _ = self.examples  # the recipe refuses values of its own
+        if isinstance(self.base, NamesAgainst) and self.base.against and not isinstance(self.base, BringsAgainst):
+            raise ValueError(
+                f"'{self.id}' asks to be compared with '{self.base.against}', which would not be tuned: give it a "
+                "`compared_with`, which is then tuned over the same space"
+            )
+        _ = self.allowed  # the recipe refuses values of its own
 
     @cached_property
+    def allowed(self) -> Allowed:
+        """What the base accepts of the space."""
+        return allowed_of(self.space, self.own, self.budget, self.make)
+
+    @property
     def examples(self) -> tuple[Any, ...]:
         """Recipes with the settings that are known beforehand; else with the ends of each range, one at a time."""
-        settings = listed(self.space, self.budget)
-        if settings is None:
-            settings = [self.own]
-            for axis in self.space.axes:
-                ends = (axis.low, axis.high) if isinstance(axis, Between) else axis.values
-                settings += [{**self.own, axis.option: value} for value in ends]
-        return tuple(map(self.make, settings))
+        return self.allowed.examples
 
     @property
     def own(self) -> Values:
@@ -82,6 +102,14 @@ class Tuned:
     def make(self, values: Values) -> Any:
         """Return the base with other values of its options."""
         return replace(self.base, **values)
+
+    def accepts(self, values: Values) -> bool:
+        """True if the base takes these values."""
+        try:
+            self.make(values)
+        except ValueError:
+            return False
+        return True
 
     @property
     def id(self) -> str:
@@ -98,6 +126,8 @@ class Tuned:
     @property
     def name(self) -> str:
         """`id:option=value,option=[a;b]` in the order of the base's options, then what is not usual of the search."""
+        if self.called:
+            return self.called
         options = {own.name: (own.default, getattr(self.base, own.name)) for own in fields(self.base)}
         return self._named([f"{option}={value}" for option, (usual, value) in options.items() if value != usual])
 
@@ -123,6 +153,8 @@ class Tuned:
     @property
     def tries(self) -> int:
         """Number of settings that are tried at most."""
+        if self.allowed.known is not None:
+            return len(self.allowed.known)
         return self.budget if self.space.size is None else min(self.budget, self.space.size)
 
     @property
@@ -155,13 +187,34 @@ class Tuned:
         """True if the base reads the sources of a cohort."""
         return borrows(self.base)
 
+    @property
+    def against(self) -> str:
+        """Name of what the base asks to be compared with, tuned over the same space; "" if it asks for nothing."""
+        other = self._compared_with()
+        return "" if other is None or other.name == self.name else str(other.name)
+
+    @property
+    def compared_with(self) -> Tuned:
+        """The recipe that `against` names."""
+        return self._compared_with() or self
+
+    def _compared_with(self) -> Tuned | None:
+        asks = isinstance(self.base, NamesAgainst) and self.base.against and isinstance(self.base, BringsAgainst)
+        return replace(self, base=self.base.compared_with) if asks else None
+
+    def on(self, modality: str) -> Tuned:
+        """Return the recipe with the base for this modality alone, where the base has one, under the same name."""
+        return replace(self, base=self.base.on(modality), called=self.name) if isinstance(self.base, Narrows) else self
+
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the modalities that one of the settings declares to read."""
         read = {name for recipe in self.examples for name in reads_of(recipe, cohort)}
         return tuple(name for name in cohort.modalities if name in read)
 
     def supports(self, cohort: Cohort) -> None:
-        """Raise `Unsupported` if one of the settings does not support the cohort."""
+        """Raise `Unsupported` if one of the settings does not support the cohort, or the sampler is not installed."""
+        if self.allowed.known is None:
+            sampler_package()
         for recipe in self.examples:
             recipe.supports(cohort)
 
@@ -177,7 +230,7 @@ class Tuned:
         self, cohort: Cohort, tuning: Tuning, *, seed: int, checkpoint: Path | None = None, device: str = "cpu"
     ) -> Model:
         """Fit the recipe with the picked setting; the model tells of the search."""
-        place = None if checkpoint is None else checkpoint / "picked"
+        place = None if checkpoint is None else checkpoint / SEARCH / PICKED
         model: Model = self.make(tuning.options).fit(cohort, seed=seed, checkpoint=place, device=device)
         return replace(model, tuning=tuning) if isinstance(model, FittedModel) else TunedModel(model, tuning)
 
@@ -194,25 +247,49 @@ class Tuned:
         Raises:
             ArithmeticError: the training of every setting diverged.
         """
-        settings = listed(self.space, self.budget)
+        settings = self.allowed.known
         kind = cohort.target.kind if cohort.target is not None else ""
         if settings is not None and len(settings) == 1:
             only = Tried(settings[0], (), FINISHED)
             return Tuning(self.name, PRIMARY.get(kind, ""), 0, (only,), 0, 1, self.make(settings[0]).name)
         rungs = rungs_of(cohort, seed, self.inner)
-        draws: Draws = ByScore(self.space, self.own, self.budget, seed) if settings is None else InTurn(settings)
-        identity = self._identity(cohort, seed, device)
+        draws = self._draws(seed)
+        identity = self.identity(cohort, seed, device)
         folder = None if checkpoint is None else checkpoint / SEARCH
         search = Search(self.make, rungs, seed, device, folder, identity, self.stops)
         tried = search.run(draws, told, self.tries)
         at = pick(tried)
         chosen = self.make(tried[at].options).name
-        return Tuning(self.name, PRIMARY[kind], len(rungs), tuple(tried), at, self.space.size, chosen)
+        whole = settings is not None and (self.space.size or 0) <= self.budget
+        possible = len(tried) if whole else self.space.size
+        return Tuning(self.name, PRIMARY[kind], len(rungs), tuple(tried), at, possible, chosen)
 
-    def _identity(self, cohort: Cohort, seed: int, device: str) -> str:
-        told = [cohort.fingerprint, self.name, self.described_options, seed, device]
-        text = json.dumps(told, default=lambda value: type(value).__name__)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def _draws(self, seed: int) -> Draws:
+        if self.allowed.known is not None:
+            return InTurn(self.allowed.known)
+        return ByScore(self.space, self.own, self.budget, seed, self.accepts)
+
+    def begun_by_another(self, cohort: Cohort, folder: Path, *, seed: int, device: str = "cpu") -> bool:
+        """True if a folder of checkpoints holds scores that this search on this cohort cannot go on from."""
+        return is_of_another(folder / SEARCH, self.identity(cohort, seed, device))
+
+    def identity(self, cohort: Cohort, seed: int, device: str) -> str:
+        """Digest of what the scores depend on."""
+        drawn = [sampler_package().__version__] if self.allowed.known is None else []
+        told = [version("chiasm"), *drawn, cohort.fingerprint, self.name, self.described_options, seed, device]
+        return hashlib.sha256(json.dumps(told, default=told_of).encode()).hexdigest()
+
+
+def told_of(value: Any) -> Any:
+    """What tells an option that JSON has no word for from others of its class: its fields, its numbers, or its text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return [type(value).__qualname__, {own.name: getattr(value, own.name) for own in fields(value)}]
+    if isinstance(value, np.ndarray):
+        return [str(value.dtype), value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, value))
+    text = repr(value)
+    return [type(value).__qualname__, "" if " object at 0x" in text else text]
 
 
 SEARCHED = ("budget", "inner", "stops")

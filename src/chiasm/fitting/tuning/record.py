@@ -79,10 +79,13 @@ class Tuning:
         if len(self.tried) == 1:
             return f"{said} is the only setting of '{self.recipe}', and nothing was searched."
         drawn = "" if self.possible is None or self.possible == len(self.tried) else f", drawn from {self.possible:,},"
-        ended = [f"{n} {word}" for word in (STOPPED, FAILED) if (n := sum(own.status == word for own in self.tried))]
-        rest = f" ({' and '.join(ended)} before the last inner fold)" if ended else ""
+        words = {STOPPED: "stopped before the last inner fold", FAILED: "failed"}
+        ended = [f"{n} {words[word]}" for word in words if (n := sum(own.status == word for own in self.tried))]
+        rest = f" ({' and '.join(ended)})" if ended else ""
         mean = self.tried[self.picked].mean
         score = "not estimable, so that the first was taken" if math.isnan(mean) else f"{mean:.3f}"
+        if scored_alike([own.mean for own in self.tried if own.status == FINISHED]):
+            score += "; all that finished scored alike, and the first was taken"
         return (
             f"{said} was picked among {count(len(self.tried), 'setting')}{drawn} of '{self.recipe}'{rest}: mean "
             f"{self.metric} on {count(self.folds, 'inner fold')} of its training patients {score}."
@@ -125,6 +128,11 @@ def settings_table(search: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def scored_alike(means: Sequence[float]) -> bool:
+    """True if two settings or more have one score, by which none is better than another."""
+    return len(means) > 1 and max(means) - min(means) <= ALIKE  # NaN is not like anything
 
 
 def told_options(options: Mapping[str, Any]) -> str:

@@ -68,24 +68,24 @@ class Search:
         """Try setting after setting; `told` is called with (tried, all) after each."""
         kept, tried = _Kept(self.folder, self.identity), list[Tried]()
         while (values := draws.ask()) is not None:
-            own = next((one for one in tried if one.options == values), None)
-            if own is None:
-                own = self._tried(values, len(tried), tried, kept)
-                tried.append(own)
+            own = self._tried(values, tried, kept)
+            tried.append(own)
             draws.tell(own)
             told(len(tried), everything)
+        if len(tried) < everything:
+            told(len(tried), len(tried))
         return tried
 
-    def _tried(self, values: Values, number: int, before: Sequence[Tried], kept: _Kept) -> Tried:
+    def _tried(self, values: Values, before: Sequence[Tried], kept: _Kept) -> Tried:
         scores: list[float | None] = []
         for fold, rung in enumerate(self.rungs):
             try:
-                found = kept.of(number, fold)
+                found = kept.of(values, fold)
                 if found is None:
-                    found = self._score(values, rung, number, fold)
-                    kept.keep(number, found)
+                    found = self._score(values, rung, fold)
+                    kept.keep(values, found)
             except DIVERGED:
-                kept.keep(number, FAILED)
+                kept.keep(values, FAILED)
                 found = FAILED
             if found == FAILED:
                 return Tried(values, tuple(scores), FAILED)
@@ -94,8 +94,8 @@ class Search:
                 return Tried(values, tuple(scores), STOPPED)
         return Tried(values, tuple(scores), FINISHED)
 
-    def _score(self, values: Values, rung: Rung, number: int, fold: int) -> float | str:
-        place = None if self.folder is None else self.folder / f"{number}-{fold}"
+    def _score(self, values: Values, rung: Rung, fold: int) -> float | str:
+        place = None if self.folder is None else self.folder / f"{zlib.crc32(_key(values).encode()):08x}-{fold}"
         seed = (self.seed * 1_000_003 + zlib.crc32(f"tuning-{fold}".encode())) % 2**31
         model = self.make(values).fit(rung.train, seed=seed, checkpoint=place, device=self.device)
         with warnings.catch_warnings():
@@ -104,9 +104,8 @@ class Search:
         target, outcome = rung.test.target, rung.test.outcome
         assert target is not None and outcome is not None  # `rungs_of` kept patients of known outcome
         primary = PRIMARY[target.kind]
-        value = float(
-            score(target.kind, frame, outcome, class_names(target), metrics=[primary], min_events=1)[primary][0]
-        )
+        own = score(target.kind, frame, outcome, class_names(target), None, rung.train.outcome, [primary], min_events=1)
+        value = float(own[primary][0])
         if place is not None:
             shutil.rmtree(place, ignore_errors=True)
         return value if np.isfinite(value) else UNKNOWN
@@ -119,25 +118,54 @@ class _Kept:
     """Scores of a search on disk: for each setting its score on each inner fold, `UNKNOWN` or `FAILED`."""
 
     def __init__(self, folder: Path | None, identity: str) -> None:
-        """Read what a search of the same identity left in the folder."""
-        self.file, self.identity = None if folder is None else folder / STATE, identity
-        self.scores: list[list[float | str]] = []
-        if self.file is not None and self.file.is_file():
-            stored = json.loads(self.file.read_text(encoding="utf-8"))
-            self.scores = stored["scores"] if stored["identity"] == identity else []
+        """Read what a search of the same identity left in the folder; what another one left is removed."""
+        self.folder, self.identity = folder, identity
+        self.settings: list[tuple[Values, list[float | str]]] = []
+        if folder is None:
+            return
+        stored = _stored(folder)
+        if stored.get("identity") == identity:
+            self.settings = [(own["options"], own["scores"]) for own in stored["settings"]]
+            return
+        shutil.rmtree(folder, ignore_errors=True)  # scores and checkpoints of other fits
+        self._write()  # so that it is known whose checkpoints follow
 
-    def of(self, number: int, fold: int) -> float | str | None:
+    def of(self, values: Values, fold: int) -> float | str | None:
         """Return what is known of a setting on an inner fold; None: nothing."""
-        known = self.scores[number] if number < len(self.scores) else []
+        known = self._scores(values)
         return known[fold] if fold < len(known) else None
 
-    def keep(self, number: int, found: float | str) -> None:
+    def keep(self, values: Values, found: float | str) -> None:
         """Keep the next score of a setting."""
-        if self.file is None:
-            return
-        self.scores += [[] for _ in range(number + 1 - len(self.scores))]
-        self.scores[number].append(found)
-        write_text(self.file, json.dumps({"identity": self.identity, "scores": self.scores}))
+        known = self._scores(values)
+        if not known:
+            self.settings.append((values, known))
+        known.append(found)
+        self._write()
+
+    def _scores(self, values: Values) -> list[float | str]:
+        return next((scores for options, scores in self.settings if _key(options) == _key(values)), [])
+
+    def _write(self) -> None:
+        if self.folder is not None:
+            settings = [{"options": options, "scores": scores} for options, scores in self.settings]
+            write_text(self.folder / STATE, json.dumps({"identity": self.identity, "settings": settings}))
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    file = folder / STATE
+    found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_of_another(folder: Path, identity: str) -> bool:
+    """True if a folder holds the scores of a search of another identity."""
+    stored = _stored(folder)
+    return bool(stored) and stored.get("identity") != identity
+
+
+def _key(values: Values) -> str:
+    return json.dumps(values, sort_keys=True)
 
 
 def behind(scores: Sequence[float | None], before: Sequence[Tried]) -> bool:

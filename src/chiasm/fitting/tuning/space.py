@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
@@ -18,6 +19,7 @@ from chiasm.specs import typed
 
 LOG = "log"
 APART = re.compile(r"[;,]")
+HELD = ";,[]"  # signs of a name
 Values = dict[str, Any]
 
 
@@ -31,6 +33,18 @@ class Listed:
     @property
     def text(self) -> str:
         return ";".join(map(str, self.values))
+
+    @property
+    def size(self) -> int:
+        return len(self.values)
+
+    def holds(self, value: Any) -> bool:
+        """True if a value is one of the list."""
+        return value in self.values
+
+    def drawn(self, rng: random.Random) -> Any:
+        """Draw a value."""
+        return rng.choice(self.values)
 
 
 @dataclass(frozen=True)
@@ -48,13 +62,24 @@ class Between:
         return f"{self.low}..{self.high}{' ' + LOG if self.log else ''}"
 
     @property
-    def values(self) -> tuple[Any, ...] | None:
+    def values(self) -> Sequence[Any] | None:
         """Every integer of the range; None where it has numbers in between."""
-        return tuple(range(int(self.low), int(self.high) + 1)) if self.whole else None
+        return range(int(self.low), int(self.high) + 1) if self.whole else None
+
+    @property
+    def size(self) -> int | None:
+        return int(self.high) - int(self.low) + 1 if self.whole else None
 
     def holds(self, value: Any) -> bool:
         """True if a value lies in the range."""
-        return bool(self.low <= value <= self.high)
+        return isinstance(value, int | float) and bool(self.low <= value <= self.high)
+
+    def drawn(self, rng: random.Random) -> Any:
+        """Draw a value evenly on the scale of the range."""
+        ends = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        value = rng.uniform(*ends)
+        value = min(max(math.exp(value) if self.log else value, self.low), self.high)
+        return round(value) if self.whole else value
 
 
 Axis = Listed | Between
@@ -74,8 +99,16 @@ class Space:
     @property
     def size(self) -> int | None:
         """Number of settings; None where a range has numbers in between, so that there is no end of them."""
-        counts = [None if axis.values is None else len(axis.values) for axis in self.axes]
+        counts = [axis.size for axis in self.axes]
         return None if None in counts else math.prod(count for count in counts if count is not None)
+
+    def holds(self, values: Values) -> bool:
+        """True if each value lies in its list or range."""
+        return all(axis.holds(values[axis.option]) for axis in self.axes)
+
+    def drawn(self, rng: random.Random) -> Values:
+        """Draw a setting."""
+        return {axis.option: axis.drawn(rng) for axis in self.axes}
 
     def settings(self) -> Iterator[Values]:
         """Yield every setting, the values of the last option first.
@@ -100,7 +133,7 @@ def read_space(asked: Mapping[str, Any], known: Mapping[str, Any], what: str) ->
 
     Raises:
         ValueError: nothing to try, ends that are swapped, a logarithm of what is not above zero, a value that is twice
-            in a list or of another type than the option.
+            in a list, of another type than the option, or that a name or a record cannot hold.
     """
     if not asked:
         raise ValueError(
@@ -122,11 +155,34 @@ def _axis(option: str, asked: Any, default: Any, what: str) -> Axis:
         raise ValueError(f"{what} is tuned over {type(asked).__name__}: give a list of values, or 'low..high'")
     if not len(values):
         raise ValueError(f"{what} has no value to try: write {option}=[a;b], or {option}=[low..high]")
-    found = tuple(typed(str(value), default, what) for value in values)
+    found = tuple(_value(value, default, what) for value in values)
     twice = [value for value in found if found.count(value) > 1]
     if twice:
         raise ValueError(f"{what} lists the value {twice[0]} twice: each is tried once")
     return Listed(option, found)
+
+
+def _value(value: Any, default: Any, what: str) -> Any:
+    """Convert text, and any value of an option that is a number or a truth; keep None, numbers and tuples of others."""
+    if isinstance(value, str) or (isinstance(default, bool | int | float) and default is not MISSING):
+        found = typed(str(value), default, what)
+        if isinstance(found, str) and (found != found.strip() or set(found) & set(HELD)):
+            raise ValueError(
+                f"{what} cannot be tuned over '{found}', which its name would not read back: there {' '.join(HELD)} "
+                "and spaces part values"
+            )
+        return found
+    if not _plain(value):
+        raise ValueError(
+            f"{what} cannot be tuned over a {type(value).__name__}, which no record holds: give numbers, text, None or "
+            "tuples of them"
+        )
+    return value
+
+
+def _plain(value: Any) -> bool:
+    within = all(map(_plain, value)) if isinstance(value, tuple) else False
+    return within or value is None or isinstance(value, bool | int | float | str)
 
 
 def _range(option: str, text: str, default: Any, what: str) -> Between:

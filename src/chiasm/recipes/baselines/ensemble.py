@@ -114,6 +114,8 @@ class Ensemble(CrossFittedRecipe):
         if self.bags and self.select != GREEDY:
             raise ValueError(f"bags={self.bags} are of select={GREEDY}, and select={self.select} has none")
         made = [name for name, _ in self._recipes()]  # raises
+        if len(made) > MOST_MEMBERS:
+            raise ValueError(f"members={self.members} are {len(made):,}: an ensemble has {MOST_MEMBERS} at most")
         if len(made) < 2 or len(set(made)) < len(made):
             raise ValueError(f"members={self.members} must name two recipes or more, each once")
 
@@ -138,7 +140,7 @@ class Ensemble(CrossFittedRecipe):
             given = read_options(plain, known, what)
             space = read_space(several, known, what) if several else None
             if space is not None and (space.size or 0) > MOST_MEMBERS:
-                raise ValueError(f"{what} has {space.size:,} settings: an ensemble has {MOST_MEMBERS} members at most")
+                raise ValueError(f"{what} has {space.size:,} settings: an ensemble has {MOST_MEMBERS} members in all")
             settings = [{}] if space is None else list(space.settings())
             for setting in settings:
                 own = cls(**given, **setting)
