@@ -77,6 +77,20 @@ def test_an_empty_cause_is_not_read_as_censored_where_a_level_meant_it_at_the_fi
         chiasm.validate(model, chiasm.cohort_from_frames(table, {"clin": whole.raw("clin")}, target), draws=100)
 
 
+def test_a_cause_that_no_training_patient_had_is_predicted_as_none_and_does_not_move_the_others() -> None:
+    whole = made(6, main="death")
+    assert whole.outcome is not None and whole.outcome.cause is not None and whole.target is not None
+    rare = whole.target.names.index("transplant") + 1
+    part = whole.subset(np.flatnonzero(whole.outcome.cause != rare))
+    with only_ridges(), pytest.warns(UserWarning, match="1 finding"):  # that nobody had the cause
+        frame = chiasm.fit(part, "single:clin", seed=0).predict(whole)
+    columns = [name for name in frame if name.startswith("incidence_transplant_")]
+    assert len(columns) == 3 and (frame[columns].to_numpy() <= 1e-6).all()
+    each = [frame[[name for name in frame if name.startswith(f"incidence_{k}_")]] for k in CAUSES]
+    assert all((np.diff(own, axis=1) >= 0).all() and np.isfinite(own).all(axis=None) for own in each)
+    assert sum(own.iloc[:, -1] for own in each).max() <= 1 and each[0].iloc[:, -1].std() > 0.05
+
+
 def incidences(seed: int) -> tuple[pd.DataFrame, Outcome]:
     """Predictions of two causes with opposite effects, at the quartiles of the main one."""
     rng = np.random.default_rng(seed)

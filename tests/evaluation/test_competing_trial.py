@@ -48,6 +48,10 @@ def test_predictions_are_incidences_of_each_cause(trial: Trial) -> None:
     assert [name for name in frame if name.startswith("risk_")] == ["risk_cancer", "risk_other"] and len(times) == 3
     whole = [frame[[f"incidence_{cause}_{time:g}" for cause in ("cancer", "other")]].sum(axis=1) for time in times]
     assert (np.diff(whole, axis=0) >= 0).all() and (np.array(whole) < 1).all()
+    for own in (name for name in trial.frames if name != "null"):
+        for fold in trial.frames[own].values():
+            by_cause = [[name for name in fold if name.startswith(f"incidence_{k}_")] for k in ("cancer", "other")]
+            assert all((np.diff(fold[columns].to_numpy(), axis=1) >= -1e-9).all() for columns in by_cause), own
 
 
 def test_the_run_folder_gives_the_same_trial(trial: Trial, place: Path) -> None:

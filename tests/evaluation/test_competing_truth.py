@@ -107,7 +107,7 @@ def test_several_rows_of_a_person_stand_on_one_side_and_are_drawn_together() -> 
     assert (draws == draws[:, :, :1]).all() and draws.std() > 0
 
 
-def test_a_table_of_intervals_is_refused() -> None:
+def test_several_rows_of_one_patient_as_of_intervals_are_refused() -> None:
     table = pd.DataFrame({"start": [0, 10], "stop": [10, 20], "cause": ["", "a"]}, index=["p", "p"])
     with pytest.raises(CohortError, match="keep one row a patient"):
-        cohort_from_frames(table, {"x": table[["start"]]}, CompetingRisks("stop", "cause"))
+        cohort_from_frames(table, {"x": table[["start"]].iloc[:1]}, CompetingRisks("stop", "cause"))
