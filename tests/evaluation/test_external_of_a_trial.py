@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import pickle
 from dataclasses import replace
@@ -44,7 +45,7 @@ def test_the_picks_are_scored_as_validate_scores_them_and_the_verdict_stays(coho
     assert part["difference"]["mean"] == pytest.approx(first - second)
     stored = json.loads((tmp_path / "run" / "trial.json").read_text())
     assert stored["external"] == part == chiasm.load_trial(tmp_path / "run").document["external"]
-    page = (tmp_path / "run" / "report.html").read_text()
+    page = html.unescape((tmp_path / "run" / "report.html").read_text())
     assert "External validation on 'elsewhere'" in page and f"{first:.3f}" in page
     assert "WOB88" not in page + json.dumps(stored)
     assert (tmp_path / "run" / "external_predictions.parquet").stat().st_mode & 0o077 == 0
