@@ -73,9 +73,16 @@ def test_evaluate_shows_table_verdict_report_and_time(run: Run, two_tables: Coho
     written = run("report", tmp_path / "run", "--out", page, *wanted)
     assert written.code == 0 and page.is_file(), written.err
     said_first = [line.split(":")[0] for line in written.out.splitlines()]
-    assert said_first == ["Report", "Guidelines", "Methods", "Supplement"]
-    assert all((tmp_path / name).is_file() for name in ("m.md", "m.bib", "s.xlsx", page.parent / "reporting.md"))
-    assert (tmp_path / "run" / "reporting.md").is_file()
+    assert said_first == ["Report", "Methods", "Supplement"]
+    assert all((tmp_path / name).is_file() for name in ("m.md", "m.bib", "s.xlsx"))
+    assert not (tmp_path / "reporting.md").exists(), "what nobody asked for is not written beside --out"
+    items = tmp_path / "run" / "reporting.md"
+    items.write_text(ours := items.read_text(encoding="utf-8") + "approved by our committee\n", encoding="utf-8")
+    assert f"Guidelines: {items} differs" in run("report", tmp_path / "run").out
+    assert items.read_text(encoding="utf-8") == ours, "what authors wrote is kept"
+    assert (
+        run("report", tmp_path / "run", "--guidelines", tmp_path / "g.md").code == 0 and (tmp_path / "g.md").is_file()
+    )
 
 
 def test_not_estimable_is_said_in_words() -> None:

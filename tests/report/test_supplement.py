@@ -129,11 +129,20 @@ def test_headings_over_several_columns_stand_above_each() -> None:
     page = (
         "<h2>3. A</h2><table id='t'><thead><tr><th rowspan='2'>x</th><th colspan='2'>over</th></tr>"
         "<tr><th>a</th><th>b <small>way</small></th></tr></thead>"
-        "<tbody><tr><th>r <small>under</small></th><td>1</td><td>0.5 (0.1 to 0.9)</td></tr></tbody></table>"
+        "<tbody><tr><th>r <small>under</small></th>"
+        "<td class='number'>1</td><td class='number'>0.5 (0.1 to 0.9)</td></tr></tbody></table>"
     )
     (table,) = tables_of(page)
     assert (table.section, table.rows) == ("A", [["r, under", "1", "0.5 (0.1 to 0.9)"]])
     assert table.columns()[0] == ["x", "over: a", "over: b way", "over: b way low", "over: b way high"]
+
+
+def test_names_that_look_like_numbers_stay_names() -> None:
+    (table,) = tables_of(
+        '<table><thead><tr><th>modality</th><th>version</th><th class="number">n</th></tr></thead><tbody>'
+        '<tr><th scope="row">007</th><td>2.10</td><td class="number">12 (30 %)</td></tr></tbody></table>'
+    )
+    assert table.columns() == (["modality", "version", "n", "n share"], [["007", "2.10", 12, Percent(0.3)]])
 
 
 def test_the_name_of_a_supplement_says_what_it_is(made: tuple[Trial, Page, Any], tmp_path: Path) -> None:

@@ -74,6 +74,11 @@ def test_a_trial_that_says_nothing_of_the_model_is_refused(
     other = Trial({**trial.document, "cohort": {**cohort, "modalities": {"ct": {}}}}, trial.predictions, trial.outcomes)
     with pytest.raises(TrialError, match="the model reads 'clinical', which is no modality of the trial"):
         chiasm.write_card(model, tmp_path / "card.md", other)
+    for changed in ({"columns": ["death"]}, {"classes": ["a", "b"]}):
+        foreign = {**cohort, "target": {**cohort["target"], **changed}}
+        other = Trial({**trial.document, "cohort": foreign}, trial.predictions, trial.outcomes)
+        with pytest.raises(TrialError, match="give the trial of its cohort"):
+            chiasm.write_card(model, tmp_path / "card.md", other)
     assert not (tmp_path / "card.md").exists()
 
 

@@ -70,11 +70,47 @@ def write_guidelines(trial: Trial, path: Path | str) -> Path:
     return written(trial, _markdown(path, "the guidelines are"))
 
 
+def keep_guidelines(trial: Trial, path: Path, earlier: Trial | None = None) -> bool:
+    """Write the guidelines, unless a file is there that this program would not have written: authors complete it.
+
+    Args:
+        earlier: the trial before it was scored elsewhere, whose guidelines may be replaced too.
+
+    Returns:
+        False where the file was left as it is.
+    """
+    from chiasm.report.guideline_file import guidelines_text
+
+    if path.exists():
+        expected = [guidelines_text(own).encode() for own in (trial, earlier) if own is not None]
+        if path.read_bytes() not in expected:
+            return False
+    write_guidelines(trial, path)
+    return True
+
+
+def left_as_it_is(path: Path) -> str:
+    """Say that a file which somebody completed was not written again."""
+    return f"{path} differs from what would be written and is left as it is; move it away to have it written again"
+
+
 def _markdown(path: Path | str, what: str) -> Path:
     file = Path(path)
     if file.suffix.lower() != ".md":
         raise ValueError(f"'{file.name}' must end in .md: {what} written in Markdown")
     return file
+
+
+def keep_card(model: Path, path: Path, trial: Trial) -> bool:
+    """Write the card of a model folder with a trial, unless another text is there; False where it was left as it is."""
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as folder:
+        written = write_card(model, Path(folder) / path.name, trial)
+        if path.exists() and path.read_bytes() != written.read_bytes():
+            return False
+    write_card(model, path, trial)
+    return True
 
 
 def write_card(

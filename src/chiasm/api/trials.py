@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from chiasm.api.encoding import engine_of, prepare
 from chiasm.api.external_trial import add_external, require_comparable
-from chiasm.api.reporting import write_guidelines
+from chiasm.api.reporting import keep_guidelines, left_as_it_is
 from chiasm.api.sources import Source, lent, opened_sources, with_sources
 from chiasm.cohort import Problem
 from chiasm.cohort.opened import Given, as_cohort
@@ -117,12 +118,12 @@ def evaluate(
         )
     trial = Trial(trial.document, trial.predictions, trial.outcomes, _report, _plots)
     if folder is not None and not (folder / "report.html").exists():
-        write_guidelines(trial, folder / "reporting.md")
+        _guidelines(trial, folder)
         trial.report(folder / "report.html")
     if other is not None:
-        trial = add_external(trial, used, other, [*chosen, *forms], seed=seed, device=device, out=folder)
+        before, trial = trial, add_external(trial, used, other, [*chosen, *forms], seed=seed, device=device, out=folder)
         if folder is not None:  # also where a run was stopped after the scores and before the page
-            write_guidelines(trial, folder / "reporting.md")
+            _guidelines(trial, folder, before)
             trial.report(folder / "report.html")
     return trial
 
@@ -143,6 +144,12 @@ def load_trial(folder: Path | str, cohort: str | os.PathLike[str] | None = None)
     from chiasm.evaluation.opening import with_openings
 
     return with_openings(trial, seal_of(cohort))
+
+
+def _guidelines(trial: Trial, folder: Path, earlier: Trial | None = None) -> None:
+    file = folder / "reporting.md"
+    if not keep_guidelines(trial, file, earlier):
+        warnings.warn(left_as_it_is(file), stacklevel=3)
 
 
 def _report(trial: Trial, path: Path) -> Path:

@@ -183,9 +183,15 @@ def report(
         Path | None,
         typer.Option(metavar="FILE.md", help="Write the methods of a paper too, and their references as .bib."),
     ] = None,
+    guidelines: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.md", help="Where the guidelines go; default: reporting.md in the run folder."),
+    ] = None,
     card: Annotated[
         Path | None,
-        typer.Option(metavar="MODEL", help="Write card.md of this model folder, with the scores of its recipe."),
+        typer.Option(
+            metavar="MODEL", help="Write card.md into the run folder, this model folder, with the scores of its recipe."
+        ),
     ] = None,
     supplement: Annotated[
         Path | None, typer.Option(metavar="FILE.xlsx", help="Write every table of the page as a spreadsheet too.")
@@ -194,9 +200,11 @@ def report(
 ) -> None:
     """Write the page of a trial again, one HTML file, and what a paper needs of it.
 
+    Guidelines and card are for authors to complete: a file that differs from what would be written is left as it is.
     Of a sealed cohort, --cohort has every opening told, those for other runs too.
     """
     from chiasm import api
+    from chiasm.api.reporting import keep_card, keep_guidelines, left_as_it_is
 
     page = run / "report.html" if out is None else out
     if page.suffix not in (".html", ".htm"):
@@ -206,11 +214,14 @@ def report(
     screen.show(f"Report: {trial.report(page)}")
     if drawn:
         screen.show(f"Figures: {', '.join(file.name for file in drawn)} in {page.parent / 'figures'}")
-    screen.show(f"Guidelines: {api.write_guidelines(trial, page.parent / 'reporting.md')}")
+    if out is None or guidelines is not None:
+        items = guidelines or run / "reporting.md"
+        screen.show(f"Guidelines: {items if keep_guidelines(trial, items) else left_as_it_is(items)}")
     if methods is not None:
         screen.show(f"Methods: {' and '.join(map(str, api.write_methods(trial, methods)))}")
     if card is not None:
-        screen.show(f"Card: {api.write_card(card, page.parent / 'card.md', trial)}")
+        text = run / "card.md"
+        screen.show(f"Card: {text if keep_card(card, text, trial) else left_as_it_is(text)}")
     if supplement is not None:
         screen.show(f"Supplement: {api.write_supplement(trial, supplement)}")
 

@@ -18,7 +18,7 @@ from chiasm.report.measures import of_table, text_of
 from chiasm.report.patients import patients_part
 from chiasm.report.subgroups import subgroups_part
 from chiasm.report.tables import MASKED
-from chiasm.report.wording import better, count, interval, metric_of, number
+from chiasm.report.wording import better, count, interval, listing, metric_of, number
 
 LEAST = 5
 OF_THE_RECIPE = (
@@ -38,7 +38,8 @@ def write_card(model: Described, path: Path, trial: Trial | None = None, summary
         summary: one row an output and modality, with `patients, mean, size, low, high`, of an explanation.
 
     Raises:
-        TrialError: the trial is of another target or other modalities, or has no such recipe.
+        TrialError: the trial is of another target (kind, columns, classes, unit) or other modalities, or has no such
+            recipe.
     """
     parts = [card_of(model).rstrip("\n")]
     if trial is not None:
@@ -58,11 +59,30 @@ def require_same(model: Described, trial: Trial) -> None:
     target = trial.document["cohort"]["target"]
     if model.target.get("kind") != target["kind"]:
         raise TrialError(f"the model predicts a target of kind {model.target.get('kind')}, the trial {target['kind']}")
+    columns = [str(one) for key, value in model.target.items() if key not in ("kind", "unit") for one in flat(value)]
+    response = getattr(model, "response", None)
+    classes = [] if response is None else sorted(map(str, response.classes))
+    ours_unit, unit = ([str(own)] if own else [] for own in (model.target.get("unit"), target.get("unit")))
+    compared = [
+        ("the outcome", sorted(columns), sorted(map(str, target["columns"]))),
+        ("classes or labels", classes, sorted(trial.classes)),
+        ("the unit", ours_unit, unit),
+    ]
+    for what, ours, theirs in compared:
+        if ours and theirs and ours != theirs:
+            raise TrialError(
+                f"the model predicts {what} {listing(ours)}, the trial {listing(theirs)}: give the trial of its cohort"
+            )
     unknown = sorted(set(model.kinds) - set(trial.document["cohort"]["modalities"]))
     if unknown:
         raise TrialError(
             f"the model reads '{unknown[0]}', which is no modality of the trial: give the trial of its cohort"
         )
+
+
+def flat(value: Any) -> list[Any]:
+    """List the columns of a stored target, of which a key names one or several."""
+    return [value] if isinstance(value, str) else list(value)
 
 
 def trial_told(trial: Trial, recipe: str) -> list[str]:

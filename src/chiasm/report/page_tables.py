@@ -1,4 +1,4 @@
-"""The tables of a written page, read back as cells: each with its heading, its columns, and its numbers as numbers."""
+"""The tables of a written page, read back as cells: headings, columns, and numbers where the page marks a number."""
 
 from __future__ import annotations
 
@@ -36,19 +36,29 @@ class PageTable:
     part: str
     heads: list[list[str]] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
+    numbers: list[list[bool]] = field(default_factory=list)
+    """Whether a cell is of the page's class `number`; a name, as of a class `02`, is none and stays as it is."""
 
     def columns(self) -> tuple[list[str], list[list[Value | Percent]]]:
         """Divide cells of several numbers into columns of their own; texts such as "not estimable" stay texts."""
         width = max([len(row) for row in self.rows], default=0)
         names = [*(self.names() or UNTITLED), *[""] * width][:width]
-        sorts = [sort_of([row[place] for row in self.rows if place < len(row)]) for place in range(width)]
+        marked = [list(zip(row, own, strict=True)) for row, own in zip(self.rows, self.numbers, strict=True)]
+        sorts = [
+            sort_of([row[place][0] for row in marked if place < len(row) and row[place][1]]) for place in range(width)
+        ]
         titles = [
             " ".join(part for part in (name, ending) if part)
             for name, sort in zip(names, sorts, strict=True)
             for ending in PARTS.get(sort, ("",))
         ]
         cells = [
-            [own for text, sort in zip(row, sorts, strict=False) for own in divided(text, sort)] for row in self.rows
+            [
+                own
+                for (text, number), sort in zip(row, sorts, strict=False)
+                for own in (divided(text, sort) if number else [text, *blanks(sort)])
+            ]
+            for row in marked
         ]
         return titles, cells
 
@@ -78,7 +88,12 @@ def divided(text: str, sort: str) -> list[Value | Percent]:
         value: Value | Percent = text
     else:
         value = Percent(float(as_number(whole[1])) / 100) if whole[2] else as_number(whole[1])
-    return [value, *[""] * (len(PARTS.get(sort, ("",))) - 1)]
+    return [value, *blanks(sort)]
+
+
+def blanks(sort: str) -> list[Value | Percent]:
+    """List the blank cells that follow one which has fewer parts than its column."""
+    return [""] * (len(PARTS.get(sort, ("",))) - 1)
 
 
 def as_number(text: str) -> float | int:
@@ -107,7 +122,9 @@ class _Reader(HTMLParser):
         self._head = False
         self._cell: list[str] | None = None
         self._spans = (1, 1)
+        self._number = False
         self._row: list[str] = []
+        self._numbers: list[bool] = []
         self._taken: dict[tuple[int, int], str] = {}
         self._words: list[str] = []
 
@@ -121,8 +138,9 @@ class _Reader(HTMLParser):
         elif tag in ("thead", "tbody"):
             self._head = tag == "thead"
         elif tag == "tr":
-            self._row = []
+            self._row, self._numbers = [], []
         elif tag in ("td", "th"):
+            self._number = "number" in own.get("class", "").split() and own.get("scope") != "row"
             self._cell, self._spans = [], (int(own.get("rowspan", "1")), int(own.get("colspan", "1")))
         elif tag == "small" and self._cell:
             self._cell.append(" " if self._head else ", ")
@@ -155,6 +173,7 @@ class _Reader(HTMLParser):
     def _end_cell(self, text: str) -> None:
         if not self._head or self._open is None:
             self._row.append(text)
+            self._numbers.append(self._number)
             return
         row, column = len(self._open.heads), 0
         while (row, column) in self._taken:
@@ -170,3 +189,4 @@ class _Reader(HTMLParser):
             self._open.heads.append([self._taken.get((row, place), "") for place in range(width)])
         elif self._row:
             self._open.rows.append(self._row)
+            self._open.numbers.append(self._numbers)
