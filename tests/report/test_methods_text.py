@@ -12,10 +12,12 @@ import pytest
 import chiasm
 from chiasm.citation import Citation, bibtex, citation_of, keys_of
 from chiasm.evaluation import Protocol, Trial
+from chiasm.report.checks import limits
 from chiasm.report.guideline_file import guidelines_text, told
 from chiasm.report.guidelines import tripod_items
 from chiasm.report.markdown import NEEDED
-from chiasm.report.methods import methods_of
+from chiasm.report.methods import methods_of, models
+from chiasm.report.patterns import masked
 from chiasm.report.probast import probast_items
 from fake_trials import FUSED, SINGLES, synthetic_trial
 
@@ -56,6 +58,31 @@ def test_the_methods_change_with_the_run(trial: Trial) -> None:
     assert "0.0375" not in methods_of(trial).text
     alone = methods_of(replace(trial, document={**document, "verdict": None})).text
     assert "no verdict was asked for" in alone and "t interval" not in alone
+    single = {**document, "protocol": {**document["protocol"], "test_folds": 1}}
+    made = methods_of(replace(trial, document=single))
+    assert "The t interval is that of" not in made.text and "inference2003" not in made.bibliography
+    assert "The t interval is that of" in methods_of(trial).text
+    assert "'presence', which" not in methods_of(trial).text, "it is not in this trial"
+    rows = [*document["recipes"], {**document["recipes"][0], "name": "presence"}]
+    other = replace(trial, document={**document, "recipes": rows})
+    beside = "\n".join(models(other, dict.fromkeys(row["name"] for row in rows), {}))
+    assert "'presence', which" in beside and "2 recipes read one modality" in beside
+
+
+def test_outcomes_of_small_patterns_are_masked_and_of_one_more_where_one_is_alone() -> None:
+    rows = [(name, n, "a: 1, b: 2", []) for name, n in (("x", "30"), ("y", "8"), ("z", "3"))]
+    assert [row[2] == "masked" for row in masked(rows, [30, 8, 3])] == [False, True, True]
+    assert [row[2] == "masked" for row in masked(rows, [30, 8, 9])] == [False, False, False]
+
+
+def test_guidelines_and_limits_know_subgroups_and_another_cohort(trial: Trial) -> None:
+    more = {"external": {"patients": 40, "cohort": {"name": "b"}}, "subgroups": {}, "sites": [{}]}
+    other = replace(trial, document={**trial.document, **more})
+    before, after = ({item.number: item for item in tripod_items(own)} for own in (trial, other))
+    for number in ("4", "14", "16", "20c", "23a", "23b", "12d"):
+        assert before[number].said != after[number].said, number
+    assert any("subgroups" in own for own in limits(trial)) and not any("subgroups" in own for own in limits(other))
+    assert "40 patients of 'b'" in methods_of(other).text and "'b'" not in methods_of(trial).text
 
 
 def test_every_citation_has_its_entry_and_every_entry_is_cited(trial: Trial) -> None:

@@ -10,7 +10,10 @@ from chiasm.cohort.inventory import flow_of, inventory
 
 
 def described(everyone: Cohort, used: Cohort) -> dict[str, Any]:
-    """Describe the patients for `trial.json`, by aggregates alone; counts of one to four are None.
+    """Describe the patients for `trial.json`, by aggregates alone.
+
+    In table one and by site counts of one to four, and those from which one would follow, are None; the flow, and how
+    many have a modality, are told as they are.
 
     Args:
         everyone: the cohort as it was given.

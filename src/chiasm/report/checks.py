@@ -147,14 +147,17 @@ def few_events(trial: Trial) -> str:
 def limits(trial: Trial) -> list[str]:
     """List what no number on the page can tell."""
     found = [
-        "Internal evaluation only: all patients come from one cohort. How a model does elsewhere or later is unknown.",
+        "Internal evaluation only: all patients come from one cohort. How a model does elsewhere or later is unknown."
+        if trial.document.get("external") is None
+        else "The verdict is internal: it rests on the patients of one cohort. One other does not speak for all.",
         "Discrimination and calibration are not clinical benefit: no decision, threshold or cost enters.",
         "The table of recipes is not adjusted for comparing many; only the verdict was fixed beforehand.",
         "Who has a modality may depend on how ill a patient is. Combining is compared among patients alike in that, "
         "and 'presence' shows what it gives by itself; why a modality is missing nothing here can tell.",
         "A leak that no column gives away by itself, and no modality by a score that is too good, is not found.",
-        "Performance in subgroups (sex, age, ethnicity, site) is not shown: the trial does not know them.",
     ]
+    if trial.document.get("subgroups") is None and not trial.document.get("sites"):
+        found.append("Performance in subgroups (sex, age, ethnicity, site) is not shown: the trial does not know them.")
     if trial.document["protocol"]["test_folds"] == 1:
         found.insert(1, "One split only: how much the numbers would vary with another split is unknown.")
     return found

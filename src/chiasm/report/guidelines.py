@@ -35,6 +35,11 @@ def guidelines_part(trial: Trial) -> GuidelinesPart:
     return GuidelinesPart(tripod_items(trial), probast_items(trial))
 
 
+def groups_of(trial: Trial) -> str:
+    """Name the section of the declared subgroups; "" where there are none."""
+    return "" if trial.document.get("subgroups") is None else "In the declared subgroups (§subgroups)."
+
+
 def tripod_items(trial: Trial) -> list[Item]:
     """List the 27 items of TRIPOD+AI, with their parts."""
     cohort, protocol = trial.document["cohort"], trial.document["protocol"]
@@ -46,6 +51,18 @@ def tripod_items(trial: Trial) -> list[Item]:
     outputs = page_of(trial).outputs
     sites = "" if cohort["sites"] is None else count(cohort["sites"], "site") + "."
     by_site = protocol["by"] == "site"
+    other = trial.document.get("external")
+    aim = "internal" if other is None else "internal and external"
+    performed = f"With intervals (§recipes), by pattern of modalities (§patterns). {groups_of(trial)}".strip()
+    elsewhere = "" if other is None else f" Then {count(other['patients'], 'patient')} of another cohort (§external)."
+    groups = groups_of(trial)
+    clusters = "Site by site (§sites)." if trial.document.get("sites") else ""
+    sources = bool(cohort.get("sources"))
+    updating = "Models or cohorts of elsewhere were borrowed from (§cohort)." if sources else ""
+    update_open = "how they were, and whether a model was updated or recalibrated" if sources else ""
+    described = trial.document.get("description") is not None
+    compared = "" if other is None else "how the patients of both cohorts differ"
+    none = "" if sources else "None by the trial."
     return [
         Item("1", "title", "", "that a prediction model is developed and evaluated, of which outcome, in whom"),
         Item("2", "abstract", "", "the abstract, along the list of the paper for abstracts"),
@@ -55,7 +72,7 @@ def tripod_items(trial: Trial) -> list[Item]:
         Item(
             "4",
             "objectives",
-            "Development and internal evaluation; does combining modalities pay (§verdict).",
+            f"Development and {aim} evaluation; does combining modalities pay (§verdict).",
             "aim of the study",
         ),
         Item("5a", "data: sources", "", "kind of data, why these, representativeness"),
@@ -113,16 +130,16 @@ def tripod_items(trial: Trial) -> list[Item]:
         Item(
             "12d",
             "analysis: clusters",
-            "Whole sites were held out." if by_site else "",
-            "" if by_site else "differences between centres",
+            f"{'Whole sites were held out. ' if by_site else ''}{clusters}".strip(),
+            "how differences between centres were quantified",
         ),
         Item("12e", "analysis: measures", f"{metrics}; calibration (§calibration)."),
-        Item("12f", "analysis: updating", "None."),
+        Item("12f", "analysis: updating", updating or none, update_open),
         Item("12g", "analysis: predictions", "By the fitted models, out of fold."),
         Item("13", "class imbalance", "The trial resamples and reweights nothing.", "whether a recipe's options do"),
-        Item("14", "fairness", "", "approaches to fairness"),
-        Item("15", "model output", f"Of each model, {outputs}."),
-        Item("16", "training versus evaluation", "Parts of one cohort, split by folds (§checks)."),
+        Item("14", "fairness", groups, "approaches to fairness"),
+        Item("15", "model output", f"Of each model, {outputs}.", "thresholds of classes or decisions, and why these"),
+        Item("16", "training versus evaluation", f"Parts of one cohort, split by folds (§checks).{elsewhere}"),
         Item("17", "ethical approval", "", "committee, consent or waiver"),
         Item("18a", "funding", "", "source and role"),
         Item("18b", "conflicts of interest", "", "of all authors"),
@@ -140,19 +157,29 @@ def tripod_items(trial: Trial) -> list[Item]:
         Item(
             "20b",
             "participants: characteristics",
-            "Outcome and modalities (§cohort).",
+            "By outcome, with the values missing (§cohort)." if described else "Outcome and modalities (§cohort).",
             "demographics, treatments, dates",
         ),
-        Item("20c", "participants: comparison", "Training and test patients are parts of one cohort."),
+        Item(
+            "20c",
+            "participants: comparison",
+            f"Those of training and test are of one cohort.{elsewhere}",
+            compared,
+        ),
         Item(
             "21",
             "model development",
             f"{size}; {protocol['n_train']:,.0f} to train and {protocol['n_test']:,.0f} to test a fold (§checks).",
         ),
         Item("22", "model specification", MODEL, "where the model is, and who may use it"),
-        Item("23a", "performance", "With intervals (§recipes), by pattern of modalities (§patterns).", "key subgroups"),
-        Item("23b", "performance: clusters", "", "differences between centres, if examined"),
-        Item("24", "model updating", "None."),
+        Item(
+            "23a",
+            "performance",
+            performed,
+            "" if groups else "key subgroups",
+        ),
+        Item("23b", "performance: clusters", clusters, "" if clusters else "differences between centres, if examined"),
+        Item("24", "model updating", updating or none, update_open),
         Item("25", "interpretation", "The verdict (§verdict).", "in the light of other studies, and of fairness"),
         Item("26", "limitations", "Of the analysis (§checks).", "of the data and the setting"),
         Item(

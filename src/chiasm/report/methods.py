@@ -10,13 +10,15 @@ from typing import Any
 from chiasm.artifact import write_text
 from chiasm.citation import Citation, bibtex, citation_of, keys_of
 from chiasm.evaluation import Trial
-from chiasm.fitting.sides import COMBINED, REFERENCE, SINGLE, side_of
+from chiasm.fitting.sides import COMBINED, SINGLE, side_of
 from chiasm.metrics.scores import METRICS, PRIMARY
 from chiasm.report import checks
+from chiasm.report.cohort import source_facts
+from chiasm.report.contrasts import in_fifths
 from chiasm.report.findings import findings_part
 from chiasm.report.kinds import page_of
 from chiasm.report.markdown import NEEDED, escaped
-from chiasm.report.measures import labels_of
+from chiasm.report.measures import is_reference, labels_of
 from chiasm.report.references import INTERVALS, MEASURES, REPORTING
 from chiasm.report.repeat import repeat_part
 from chiasm.report.wording import count, listing, metric_of, percent
@@ -27,6 +29,14 @@ OPEN = (
     "how the number of patients was arrived at, and why values and modalities are missing",
     "ethical approval, consent, registration, funding, conflicts of interest",
 )
+
+
+BESIDE = {
+    "presence": "which knows which modalities a patient has and nothing of what they contain",
+    "best-available": "which takes for each patient the best model of one modality that the patient can have",
+    "null": "what the training set says of everybody",
+}
+"""References of a trial, and what each is."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +61,9 @@ def write_methods(trial: Trial, path: Path) -> tuple[Path, Path]:
 
 def methods_of(trial: Trial) -> Methods:
     """Write the methods of a trial: patients, predictors, models, resampling, measures, verdict, software."""
-    papers = {str(row["name"]): paper_of(row) for row in trial.document["recipes"] if side_of(row) != REFERENCE}
-    cited = [*(paper for paper in papers.values() if paper), *measures_cited(trial), INTERVALS, *REPORTING]
+    papers = {str(row["name"]): paper_of(row) for row in trial.document["recipes"] if not is_reference(row)}
+    interval = [INTERVALS] if by_t(trial) else []
+    cited = [*(paper for paper in papers.values() if paper), *measures_cited(trial), *interval, *REPORTING]
     keys = keys_of(cited)
     parts = [
         ("Patients and outcome", patients(trial)),
@@ -61,6 +72,7 @@ def methods_of(trial: Trial) -> Methods:
         ("Resampling and selection", resampling(trial)),
         ("Measures and intervals", measures(trial, keys)),
         ("Whether combining modalities pays", verdict(trial)),
+        *([("Beyond the trial", own)] if (own := beyond(trial)) else []),
         ("Software and repetition", software(trial)),
         ("What the run cannot know", [f"{NEEDED}: {text}." for text in OPEN]),
     ]
@@ -91,9 +103,11 @@ def patients(trial: Trial) -> list[str]:
     if flow is None:
         came = f"{count(cohort['patients'], 'patient')}; {cohort['excluded']:,} were left out"
     else:
+        apart = ", without those under a seal" if flow["sealed"] else ""
         came = (
-            f"Of {count(flow['tables'], 'patient')} in the table, {flow['unknown_outcome']:,} were left out for an "
-            f"unknown outcome and {flow['no_modality']:,} for having none of the modalities; {flow['used']:,} remained"
+            f"Of {count(flow['tables'], 'patient')} in the table{apart}, {flow['unknown_outcome']:,} were left out "
+            f"for an unknown outcome and {flow['no_modality']:,} for having none of the modalities; "
+            f"{flow['used']:,} remained"
         )
     facts = "; ".join(f"{name.lower()}: {escaped(text)}" for name, text in page_of(trial).facts(trial))
     more = [
@@ -102,7 +116,9 @@ def patients(trial: Trial) -> list[str]:
     stood = f" They belong to {listing(more)}." if more else ""
     sealed = ""
     if flow is not None and flow["sealed"]:
-        sealed = f" {count(flow['sealed'], 'further patient')} had been sealed as a test set before and were not used."
+        opened = trial.document.get("sealed") is not None
+        used = "were tested once, when the seal was opened" if opened else "were not used"
+        sealed = f" {count(flow['sealed'], 'further patient')} had been sealed as a test set before and {used}."
     return [f"{came}.{stood}{sealed}", f"What was predicted ({facts}): {page_of(trial).outputs}."]
 
 
@@ -138,7 +154,7 @@ def predictors(trial: Trial) -> list[str]:
 def models(trial: Trial, papers: dict[str, Citation | None], keys: dict[Citation, str]) -> list[str]:
     """Which recipes were compared, by side, each with its paper."""
     said = []
-    rows = [row for row in trial.document["recipes"] if side_of(row) != REFERENCE]
+    rows = [row for row in trial.document["recipes"] if not is_reference(row)]
     for side, what in ((SINGLE, "read one modality"), (COMBINED, "combine modalities"), (None, "decide nothing")):
         own = [row for row in rows if side_of(row) == side or (side is None and side_of(row) not in (SINGLE, COMBINED))]
         if not own:
@@ -151,11 +167,12 @@ def models(trial: Trial, papers: dict[str, Citation | None], keys: dict[Citation
             size = f", {count(trained, 'trained parameter')} at most" if trained else ""
             named.append(f"'{escaped(row['name'])}'{source}{size}")
         said.append(f"{count(len(own), 'recipe')} {what if len(own) > 1 else singular(what)}: {'; '.join(named)}.")
-    said.append(
-        "Beside them stand 'presence', which knows which modalities a patient has and nothing of what they contain, "
-        "'best-available', which takes for each patient the best model of one modality that the patient can have, and "
-        "'null', what the training set says of everybody."
-    )
+    names = [str(row["name"]) for row in trial.document["recipes"]]
+    if beside := [f"'{name}', {what}" for name, what in BESIDE.items() if name in names]:
+        said.append(f"For comparison there {'is' if len(beside) == 1 else 'are'} {'; '.join(beside)}.")
+    if sources := trial.document["cohort"].get("sources", ()):
+        told = "; ".join(escaped(source_facts(entry)) for entry in sources)
+        said.append(f"Recipes that borrow learned from sources beside the cohort too: {told}.")
     return said
 
 
@@ -185,12 +202,17 @@ def measures(trial: Trial, keys: dict[Citation, str]) -> list[str]:
     rest = [label for label in labels_of(trial.kind) if label != primary.label]
     cited = measures_cited(trial)
     source = f" {cite(cited, keys)}" if cited else ""
-    source_of_t = "" if trial.verdict is None else f" The t interval is that of {cite([INTERVALS], keys)}."
+    source_of_t = f" The t interval is that of {cite([INTERVALS], keys)}." if by_t(trial) else ""
     return [
         f"The primary measure is {primary.label}; {listing(rest)} are reported beside it{source}. "
         f"{checks.weights(trial)}",
         f"Intervals: {checks.intervals(trial)}{source_of_t} {checks.few_events(trial)}",
     ]
+
+
+def by_t(trial: Trial) -> bool:
+    """Whether an interval of the verdict may be the corrected resampled t interval, for which it takes two folds."""
+    return trial.verdict is not None and int(trial.document["protocol"]["test_folds"]) > 1
 
 
 def verdict(trial: Trial) -> list[str]:
@@ -202,22 +224,47 @@ def verdict(trial: Trial) -> list[str]:
         f"Found: {escaped(row.said)}" + (f" Accepted: {escaped(row.reason)}" if row.reason else "")
         for row in found.rows
     ]
+    pairs = trial.document.get("contrasts") or []
+    named = [f"Beside the verdict {count(len(pairs), 'declared contrast')} of recipes was asked for."] if pairs else []
+    alike = ""
+    if trial.verdict is not None:
+        alike = "those of similar presence" if in_fifths(trial) else "those of the same modalities"
     if trial.verdict is None:
         return ["Recipes of one side alone were tried, so that no verdict was asked for.", found.said, *leaks]
     return [
-        "In each outer training set the single and the combined recipe with the best mean score on inner folds are "
-        f"picked. Three differences in {label} are judged in the test folds: in all, the picked combined less the "
+        "The rule is the program's; its margin, and any contrasts named, are settings of the run, and whether they "
+        "were set before the results were seen the run cannot know. In each outer training set the single and the "
+        "combined recipe with the best mean score on inner folds are taken, where a side has more than one. Three "
+        f"differences in {label} are judged in the test folds: in all, the picked combined less the "
         "picked single recipe; coverage, the best available model of one modality less the picked single recipe; "
         "combining, the picked combined recipe less the best available model, among patients of two modalities or "
-        f"more, each compared with those of the same modalities. A gain of {margin:g} or more is worth having. "
+        f"more, each compared with {alike}. A gain of {margin:g} or more is worth having. "
         "Combining pays where the lower ends of the difference in all, of combining and of the gain over presence lie "
         "above zero, and the pair picked most often, held fixed, agrees; it does not pay where the upper end of the "
         "difference in all lies below the margin, or those of combining and coverage both do; otherwise the data "
-        "cannot tell, or more patients can be predicted. The rule is the program's, and none of it was chosen after "
-        "the results.",
+        "cannot tell, or more patients can be predicted. The data cannot tell either where a finding of a leak was not "
+        "accepted or there are too few patients or events; where two recipes rank all patients alike there is no "
+        "difference to give an interval of.",
+        *named,
         found.said,
         *leaks,
     ]
+
+
+def beyond(trial: Trial) -> list[str]:
+    """Validation on another cohort, and the subgroups that were looked at."""
+    said = []
+    if (found := trial.document.get("external")) is not None:
+        said.append(
+            "External validation: the picks of the trial, each fitted on all of its patients, were scored on "
+            f"{count(found['patients'], 'patient')} of '{escaped(found['cohort']['name'])}'; the verdict does not "
+            "change by it."
+        )
+    if trial.document.get("subgroups") is not None:
+        said.append("Performance was looked at in the subgroups that the cohort declares, which decide nothing.")
+    if trial.document.get("sites"):
+        said.append("Performance was looked at site by site.")
+    return said
 
 
 def software(trial: Trial) -> list[str]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from chiasm.cohort.small_cells import LEAST
 from chiasm.evaluation import Trial
 from chiasm.metrics.scores import MIN_EVENTS, PRIMARY
 from chiasm.report.drawing import FAINT, MARKS, WIDTH, NewSheet, Picture, quiet_rows, sheet, style, wrapped
 from chiasm.report.kinds import page_of
 from chiasm.report.recipes import Best
+from chiasm.report.tables import MASKED
 from chiasm.report.wording import count, interval, metric_of, sentence
 
 MAX_ROWS = 12
@@ -46,6 +48,7 @@ def patterns_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) -> 
         found = part.set_index("recipe").loc[[one.name for one in best]]
         values = [interval(row["mean"], row["low"], row["high"]) for _, row in found.iterrows()]
         rows.append((str(pattern), f"{int(part['n'].iloc[0]):,}", members(trial, str(pattern)), values))
+    rows = masked(rows, [int(part["n"].iloc[0]) for _, part in frame.groupby("pattern", sort=False)])
     few, over, or_folds = f"fewer than {MIN_EVENTS} {page_of(trial).few}", "", ""
     if len(trial.folds) > 1:
         over, or_folds = ", computed within each fold and averaged over folds", ", or too many folds without a value"
@@ -56,6 +59,17 @@ def patterns_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) -> 
         said += f" {count(len(rarer), 'rarer pattern')}, of {patients} together, not shown."
     columns = [f"{one.name} ({one.side})" for one in best]
     return PatternsPart(said, label, counted, columns, rows, draw(frame, best, label, new))
+
+
+def masked(rows: list[tuple[str, str, str, list[str]]], sizes: Sequence[int]) -> list[tuple[str, str, str, list[str]]]:
+    """Mask what happened to the patients of patterns of fewer than five, and of the next, where one alone is so small.
+
+    Of one alone it would follow from the totals. How many patients have a pattern is told.
+    """
+    few = {k for k, n in enumerate(sizes) if n < LEAST}
+    if len(few) == 1 and len(sizes) > 1:
+        few.add(min((k for k in range(len(sizes)) if k not in few), key=lambda k: sizes[k]))
+    return [(name, n, MASKED if k in few and told else told, own) for k, (name, n, told, own) in enumerate(rows)]
 
 
 def only(trial: Trial, names: Sequence[str]) -> Trial:

@@ -61,7 +61,7 @@ def predictors(trial: Trial) -> list[Item]:
         Item(
             "2",
             f"{PREDICTORS}: available in time",
-            "A modality that is absent is left out of a prediction (§patterns).",
+            "",
             "whether each is there at the moment at which the model is meant to be used",
         ),
         Item("2", f"{PREDICTORS}: applicability", "", "whether they are measured so where the model would be used"),
@@ -96,6 +96,9 @@ def analysis(trial: Trial) -> list[Item]:
     cohort, protocol = trial.document["cohort"], trial.document["protocol"]
     target = cohort["target"]
     events = f" with {target['events']:,} events" if "events" in target else ""
+    external = trial.document.get("external")
+    beyond = "; of one cohort, so that it says nothing of another" if external is None else ", and then elsewhere"
+    groups = "" if trial.document.get("subgroups") is None else "In the declared subgroups (§subgroups)."
     censored = "Censoring is part of the models' losses and of the measures. " if trial.target.has_times else ""
     units = (
         ""
@@ -149,9 +152,8 @@ def analysis(trial: Trial) -> list[Item]:
         Item(
             "4",
             f"{ANALYSIS}: optimism",
-            f"Tested in {count(protocol['test_folds'], 'fold')} that no model has seen; of one cohort, so that it says "
-            "nothing of another (§checks).",
+            f"Tested in {count(protocol['test_folds'], 'fold')} that no model has seen{beyond} (§checks).",
             "an evaluation on patients from elsewhere" if trial.document.get("external") is None else "",
         ),
-        Item("4", f"{ANALYSIS}: fairness", "", "performance in groups that could be treated worse"),
+        Item("4", f"{ANALYSIS}: fairness", groups, "performance in groups that could be treated worse"),
     ]

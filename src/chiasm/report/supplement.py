@@ -74,7 +74,11 @@ def sheets_of(trial: Trial) -> list[Sheet]:
         ["cohort", str(document["cohort"]["name"])],
         ["patients", int(document["cohort"]["patients"])],
         ["fingerprint of cohort, recipes, protocol and seed", str(document.get("settings", ""))],
-        ["masked", "a count of 1 to 4 patients, or one from which such a count would follow"],
+        [
+            "masked",
+            "a count of 1 to 4 patients, or one from which it would follow, in table one, by site, by subgroup; "
+            "how many have a modality or a pattern, the flow and the sizes of classes are told as they are",
+        ],
         ["not estimable", "too few patients, events or folds for a number"],
     ]
     more += [[f"version of {name}", str(version)] for name, version in document["versions"].items()]
