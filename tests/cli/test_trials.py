@@ -349,7 +349,9 @@ def test_several_labels_from_the_manifest_to_the_predictions(run: Run, tmp_path:
     assert again.labels()["label"].tolist() == ["label", "rarer"] * len(document["recipes"])
     run("fit", manifest, "--recipe", "single:m1", "--out", tmp_path / "model")
     assert run("predict", tmp_path / "model", manifest, "--out", tmp_path / "new.parquet").code == 0
-    assert list(pd.read_parquet(tmp_path / "new.parquet").columns) == ["pattern", "p_label", "p_rarer"]
+    told = pd.read_parquet(tmp_path / "new.parquet")
+    assert list(told.columns) == ["pattern", "p_label", "p_rarer", "note"]
+    assert ((told["note"] != "") == (told["pattern"] == "")).all()  # who has none of what the model reads is told so
 
 
 def test_doctor_knows_every_extra() -> None:

@@ -149,3 +149,13 @@ def test_no_small_count_of_a_site_follows_from_the_others() -> None:
     assert sum(row["present"] is None for row in rna["sites"]) in (0, 2, 3)
     hidden = made(site=np.where(np.arange(N) < 58, "a", "b"))
     assert [row["present"] for row in inventory(hidden)[1]["sites"]] == [None, None], "two of 60 are of b"
+
+
+def test_more_than_ten_outcomes_are_not_told_apart() -> None:
+    """Time to find what may be told grows with a power of the groups."""
+    ids = [f"p{k}" for k in range(240)]
+    for classes, shown in ((10, 11), (12, 1)):
+        patients = pd.DataFrame({"kind": [f"k{n % classes:02d}" for n in range(240)]}, ids)
+        frame = pd.DataFrame({"x": np.round(np.random.default_rng(0).normal(size=240), 1)}, ids)
+        told = characteristics(chiasm.cohort_from_frames(patients, {"t": frame}, chiasm.Classification("kind")))
+        assert len(told["groups"]) == shown and len(told["columns"][0]["known"]) == shown

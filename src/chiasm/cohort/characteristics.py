@@ -14,6 +14,7 @@ from chiasm.cohort.small_cells import LEAST, guarded, small
 
 Groups = list[tuple[str, NDArray[np.bool_]]]
 COLUMNS = 40  # of a table, the first of its numbers and categories
+GROUPS = 10  # of outcomes
 LEVELS = 12  # of a category, the most frequent
 DESCRIBED = 20
 """Fewest patients whose numbers are summarised by quartiles."""
@@ -24,7 +25,9 @@ ALL, OTHER = "all", "other levels"
 def groups_of(cohort: Cohort) -> Groups:
     """List the groups of patients: all, then by what happened to them; where folds are given, those never tested too.
 
-    By class, label, event, or its cause; a number has no groups. With labels a patient may stand in several groups.
+    By class, label, event, or its cause; a number has no groups, and more than ten are not told apart: a table of so
+    many columns is read by nobody, and what may be told of its cells takes minutes to find. With labels a patient may
+    stand in several groups.
     """
     found: Groups = [(ALL, np.ones(len(cohort), dtype=bool))]
     target, outcome = cohort.target, cohort.outcome
@@ -39,7 +42,7 @@ def groups_of(cohort: Cohort) -> Groups:
         elif outcome.event is not None:
             happened = outcome.event.astype(bool)
             found += [("event", happened), ("no event", ~happened)]
-    return found
+    return found if len(found) <= 1 + GROUPS else found[:1]
 
 
 def characteristics(cohort: Cohort) -> dict[str, Any]:
