@@ -283,6 +283,22 @@ class ToldTuning(Protocol):
 
 
 @runtime_checkable
+class NamesId(Protocol):
+    """Protocol of a part that has an id, by which it is named without its options."""
+
+    @property
+    def id(self) -> str: ...
+
+
+@runtime_checkable
+class HasRow(Protocol):
+    """Protocol of a recipe of the catalogue, which knows its row there."""
+
+    @property
+    def row(self) -> Any: ...
+
+
+@runtime_checkable
 class NamesEncodings(Protocol):
     """Protocol of a model that knows how its modalities were encoded at its fit, and so have to be again."""
 

@@ -312,7 +312,8 @@ def test_no_patient_is_on_the_page(tmp_path: Path) -> None:
     target = Survival("days", "died", unit="days")
     trial = run(cohort_from_frames(patients, tables, target, group="family", name="private"), [*SINGLES, *FUSED], QUICK)
     page = page_of(trial, tmp_path)
-    everything = "\n".join([page.source, *pictures(page), *(image["alt"] for image in page.images)])
+    drawn = [re.sub(r'"[-\d.,() a-zA-Z]*\d\.\d{6}[^"]*"', '""', picture) for picture in pictures(page)]  # no places
+    everything = "\n".join([page.source, *drawn, *(image["alt"] for image in page.images)])
     for planted in ("MRN", "KIN", "8765", "8,765", "8770", "8,770", "7654", "7,654", "4321", "4322", "0.0123", *ids):
         assert planted not in everything.replace("BMJ", ""), planted
     exact = [f"{value:.6g}" for value in days]

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.artifact import write_text
+from chiasm.citation import Citation
 from chiasm.cohort import Cohort
 from chiasm.cohort.accepted import Finding, settle
 from chiasm.cohort.lending import events_of, shared_parts
@@ -328,7 +329,7 @@ def describe_recipe(
             "family": recipe.family,
             "options": options_of(recipe),
             "paper": str(recipe.paper),
-            **({"link": link} if (link := getattr(recipe.paper, "link", "")) else {}),
+            **({"link": link} if (link := recipe.paper.link if isinstance(recipe.paper, Citation) else "") else {}),
             "metric": primary,
             "mean": own.mean,
             "low": own.low,

@@ -11,6 +11,7 @@ import pandas as pd
 from chiasm.artifact import write_text
 from chiasm.evaluation import Trial, TrialError
 from chiasm.fitting.card import Described, card_of
+from chiasm.fitting.model import FittedModel
 from chiasm.metrics.scores import PRIMARY
 from chiasm.metrics.table import CALIBRATION, HORIZONS, PERFORMANCE
 from chiasm.report.markdown import escaped, table
@@ -60,8 +61,7 @@ def require_same(model: Described, trial: Trial) -> None:
     if model.target.get("kind") != target["kind"]:
         raise TrialError(f"the model predicts a target of kind {model.target.get('kind')}, the trial {target['kind']}")
     columns = [str(one) for key, value in model.target.items() if key not in ("kind", "unit") for one in flat(value)]
-    response = getattr(model, "response", None)
-    classes = [] if response is None else sorted(map(str, response.classes))
+    classes = sorted(map(str, model.response.classes)) if isinstance(model, FittedModel) else []
     ours_unit, unit = ([str(own)] if own else [] for own in (model.target.get("unit"), target.get("unit")))
     compared = [
         ("the outcome", sorted(columns), sorted(map(str, target["columns"]))),

@@ -27,9 +27,11 @@ from chiasm.metrics.scores import PRIMARY
 from chiasm.protocols import (
     BringsAgainst,
     CountsSettings,
+    HasRow,
     Model,
     NamesAgainst,
     NamesForms,
+    NamesId,
     Narrows,
     ReadsKnowledge,
     borrows,
@@ -113,7 +115,7 @@ class Tuned:
 
     @property
     def id(self) -> str:
-        return str(getattr(self.base, "id", name_and_options(self.base.name)[0]))
+        return str(self.base.id if isinstance(self.base, NamesId) else name_and_options(self.base.name)[0])
 
     @property
     def family(self) -> str:
@@ -136,7 +138,7 @@ class Tuned:
         given = {part.partition("=")[0]: part for part in parts}
         given |= {axis.option: f"{axis.option}=[{axis.text}]" for axis in self.space.axes}
         ordered = [given[own.name] for own in fields(self.base) if own.name in given]
-        row = getattr(self.base, "row", None)
+        row = self.base.row if isinstance(self.base, HasRow) else None
         leads = row.leads if isinstance(row, Row) else ""
         ordered = [part.removeprefix(f"{leads}=") if leads else part for part in ordered]
         usual = {own.name: own.default for own in fields(self)}

@@ -8,7 +8,7 @@ from chiasm.encoders.image.patches import ImagePatches, VolumePatches
 from chiasm.encoders.record.events import EventEncoder
 from chiasm.encoders.table.omics import MIN_GROUP, OmicsEncoder
 from chiasm.encoders.table.table import TableEncoder
-from chiasm.protocols import Encoder
+from chiasm.protocols import Encoder, NamesId
 
 NAMED = 3  # columns of a token that are named
 
@@ -36,7 +36,7 @@ def token_names(encoder: Encoder, encoding: Encoding | None) -> tuple[str, ...]:
             f"slab {k // side**2 + 1}, row {k // side % side + 1}, column {k % side + 1} of {side}"
             for k in range(encoder.slots)
         )
-    noun = "slice" if frozen is not None and getattr(frozen, "id", "") == "slices" else "token"
+    noun = "slice" if isinstance(frozen, NamesId) and frozen.id == "slices" else "token"
     return tuple(f"{noun} {k + 1} of {encoder.slots}" for k in range(encoder.slots))
 
 
