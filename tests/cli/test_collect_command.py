@@ -51,6 +51,7 @@ def test_what_is_asked_wrongly_is_refused_before_anything_is_written(run: Run, t
         assert said.code == 2 and said.err.count("\n") == 1 and said.out == ""
     for words, what in (
         (("--cost", "mri"), "is no price"),
+        (("--cost", "mri=5", "--cost", "mri=6"), "names 'mri' twice"),
         (("--cost", "mr=5"), "no such modality"),
         (("--plot", tmp_path / "gain.png"), "no modality has one"),
     ):

@@ -118,11 +118,14 @@ def test_faults_hurt_where_a_recipe_leans_on_what_they_strike(tmp_path: Path) ->
     assert "drift m1" in found.plot(tmp_path / "stress.svg").read_text()
 
 
-def test_a_trial_without_faults_has_the_same_figure() -> None:
+def test_a_trial_without_faults_has_the_same_figure(tmp_path: Path) -> None:
     cohort = made()
     whole = chiasm.evaluate(cohort, ["late-fusion"], PLAIN, jobs=1)
     trial = whole.table().set_index("recipe")
-    (row,) = chiasm.stress(cohort, "late-fusion", faults=(), protocol=PLAIN, jobs=1).table.to_dict("records")
+    found = chiasm.stress(cohort, "late-fusion", faults=(), protocol=PLAIN, jobs=1)
+    with pytest.raises(chiasm.Unsupported, match="nothing to draw"):
+        found.plot(tmp_path / "stress.png")
+    (row,) = found.table.to_dict("records")
     assert row["metric"] == pytest.approx(trial.loc["late-fusion", "mean"], abs=1e-9)
     scores = next(own for own in whole.document["recipes"] if own["name"] == "late-fusion")["metrics"]
     assert row["explained"] == pytest.approx(scores["r2_null"]["mean"], abs=1e-9)
@@ -142,4 +145,4 @@ def test_values_that_are_no_numbers_do_not_drift() -> None:
 
 def test_a_fault_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="there is no fault 'fire': there are drift, lost, mixed, labels"):
-        chiasm.stress(made(), faults=["fire"])
+        chiasm.stress(made(), faults="drift, fire")

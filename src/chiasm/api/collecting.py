@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from chiasm.api.encoding import engine_of, prepare
+from chiasm.api.encoding import engine_of, made_ready
 from chiasm.cohort import CohortError, Unsupported
 from chiasm.cohort.costs import unfit_prices
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.compute.pool import default_jobs
-from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
+from chiasm.encoding.preparing import PreparedCohort
 from chiasm.evaluation import Protocol
 from chiasm.evaluation.collecting import gains
 from chiasm.evaluation.prices import require_worth, weighed
@@ -100,22 +100,19 @@ def collect(
         ValueError: `worth` is not above zero.
     """
     require_worth(worth)
-    if not isinstance(cohort, PreparedCohort):
-        opened = as_cohort(cohort)
-        if problems := unfit_prices(cost or {}, opened.modalities):
-            raise CohortError(problems)
-        quiet = None if progress is None else (lambda *told: None)
-        cohort = prepare(opened, [recipe], jobs=jobs, engine=engine, progress=quiet)
-        warn_of_findings(cohort.checked)
-    elif problems := unfit_prices(cost or {}, cohort.cohort.modalities):
+    known = cohort.cohort if isinstance(cohort, PreparedCohort) else as_cohort(cohort)
+    if problems := unfit_prices(cost or {}, known.modalities):
         raise CohortError(problems)
-    used = cohort.cohort
+    ready = made_ready(
+        cohort if isinstance(cohort, PreparedCohort) else known, [recipe], jobs=jobs, engine=engine, progress=progress
+    )
+    used = ready.cohort
     (chosen,) = registry.resolve([recipe], usable(used)[0])
     with followed("training sets", progress) as told:
         found, folds = gains(
             used, chosen, protocol or Protocol(), seed=seed, jobs=jobs or default_jobs(), device=device,
             execute=engine_of(engine), progress=told,
         )  # fmt: skip
-    leaks = tuple(finding.words for finding in cohort.findings if finding.leak)
+    leaks = tuple(finding.words for finding in ready.findings if finding.leak)
     table = weighed(found, {**used.costs, **(cost or {})}, worth, leaks=bool(leaks))
     return Advice(table, chosen.name, folds, worth, leaks)

@@ -11,7 +11,7 @@ from chiasm.cohort.opened import Given, as_cohort
 from chiasm.compute.cluster import on_cluster
 from chiasm.compute.pool import as_it_pays, default_jobs, side_by_side
 from chiasm.encoding.encode import Encoded, encode_cohort
-from chiasm.encoding.preparing import PreparedCohort
+from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.encoding.preparing import encode_for as encoded_as_at_fit
 from chiasm.encoding.preparing import prepare as prepare_cohort
 from chiasm.encoding.prune import open_store
@@ -108,6 +108,27 @@ def prepare(
             execute=as_it_pays if engine == "local" else engine_of(engine),
             progress=told,
         )
+
+
+def made_ready(
+    cohort: Given | PreparedCohort,
+    recipes: Iterable[Any],
+    *,
+    jobs: int | None = None,
+    engine: str = "local",
+    progress: Callable[..., None] | None = None,
+) -> PreparedCohort:
+    """Check and encode a cohort and warn of what the check found; one that is prepared already is taken as it is.
+
+    Args:
+        progress: who follows training sets, and so sees no bar of sources.
+    """
+    if isinstance(cohort, PreparedCohort):
+        return cohort
+    quiet = None if progress is None else (lambda *told: None)
+    ready = prepare(cohort, recipes, jobs=jobs, engine=engine, progress=quiet)
+    warn_of_findings(ready.checked, stacklevel=3)
+    return ready
 
 
 def engine_of(name: str) -> Any:

@@ -9,15 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from chiasm.api.encoding import engine_of, prepare
+from chiasm.api.encoding import engine_of, made_ready
+from chiasm.cohort import Unsupported
 from chiasm.cohort.accepted import Finding
-from chiasm.cohort.opened import Given, as_cohort
+from chiasm.cohort.opened import Given
 from chiasm.compute.pool import default_jobs
-from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
+from chiasm.encoding.preparing import PreparedCohort
 from chiasm.evaluation import Protocol
 from chiasm.evaluation.run import usable
 from chiasm.evaluation.stress.faults import faults_of, require_faults
-from chiasm.evaluation.stress.stress import stressed
+from chiasm.evaluation.stress.stress import NONE, stressed
 from chiasm.metrics.table import primary_label
 from chiasm.progress import followed
 from chiasm.recipes import registry
@@ -47,11 +48,18 @@ class Stress:
         return f"Stress of {self.table['recipe'].nunique():,} recipes"
 
     def plot(self, path: Path | str) -> Path:
-        """Write the picture: the metric against the level of each fault, as .png, .svg or .pdf."""
+        """Write the picture: the metric against the level of each fault, as .png, .svg or .pdf.
+
+        Raises:
+            Unsupported: no fault was put in.
+            ValueError: another ending.
+        """
         from chiasm.report.stress import draw_stress
 
         out = Path(path)
         kind = require_format(out)
+        if (self.table["fault"] == NONE.kind).all():
+            raise Unsupported("no fault was put in: there is nothing to draw")
         out.write_bytes(draw_stress(self.table, self.metric).stored(kind))
         return out
 
@@ -87,14 +95,11 @@ def stress(
         ValueError: a kind of fault that there is not, or none.
     """
     named = split_specs(recipes) if isinstance(recipes, str) else list(recipes)
-    kinds = faults.split(",") if isinstance(faults, str) else None if faults is None else list(faults)
+    kinds = [kind.strip() for kind in faults.split(",")] if isinstance(faults, str) else faults
+    kinds = None if kinds is None else list(kinds)
     require_faults(kinds or ())
-    if not isinstance(cohort, PreparedCohort):
-        opened = as_cohort(cohort)
-        quiet = None if progress is None else (lambda *told: None)
-        cohort = prepare(opened, named, jobs=jobs, engine=engine, progress=quiet)
-        warn_of_findings(cohort.checked)
-    used, _ = usable(cohort.cohort)
+    ready = made_ready(cohort, named, jobs=jobs, engine=engine, progress=progress)
+    used, _ = usable(ready.cohort)
     chosen, wanted = registry.resolve(named, used), faults_of(used, kinds)
     assert used.target is not None
     with followed("training sets", progress) as told:
@@ -105,8 +110,8 @@ def stress(
     return Stress(
         table,
         primary_label(used.target.kind),
-        _words(cohort.findings),
-        _words(own for own in cohort.findings if own.leak),
+        _words(ready.findings),
+        _words(own for own in ready.findings if own.leak),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +13,17 @@ from chiasm.cli.options import (
     CohortPath,
     Device,
     Engine,
+    Folds,
     Force,
     Jobs,
     Json,
+    Repeats,
     Seed,
+    for_json,
     prepared,
     require_picture,
     require_table,
+    show_written,
     told_how_to_go_on,
 )
 
@@ -37,8 +42,8 @@ def collect(
         typer.Option(metavar="NAME=PRICE", help="What a modality costs, before the manifest's; again for each."),
     ] = None,
     recipe: Annotated[str, typer.Option(help="What predicts, with its options.")] = "stacked-fusion",
-    folds: Annotated[int, typer.Option(help="Of the cross-validation, where the manifest prescribes none.")] = 5,
-    repeats: Annotated[int | None, typer.Option(help="How often the folds are drawn.")] = None,
+    folds: Folds = 5,
+    repeats: Repeats = None,
     out: Annotated[Path | None, typer.Option(help="advice.csv or advice.parquet: every question.")] = None,
     plot: Annotated[Path | None, typer.Option(help="gain.png, .svg or .pdf: net gain against worth.")] = None,
     seed: Seed = 0,
@@ -62,7 +67,7 @@ def collect(
         require_picture(plot, force)
     if engine == "local":
         api.require_device(device)
-    costs = dict(map(_price, cost or ()))
+    costs = _prices(cost or ())
     ready = prepared(cohort, [recipe], engine=engine, jobs=jobs)
     if plot is not None and not {**ready.cohort.costs, **costs}:
         raise ValueError(f"'{plot}' shows gains against prices, and no modality has one: {PRICED}")
@@ -84,7 +89,7 @@ def collect(
                 "folds": found.folds,
                 "worth": worth,
                 "leaks": list(found.leaks),
-                "questions": [{str(key): _finite(value) for key, value in row.items()} for row in rows],
+                "questions": for_json(rows),
             }
         )
         return
@@ -107,18 +112,22 @@ def collect(
         screen.hint(f"no modality has a price: {PRICED}")
     elif worth is None:
         screen.hint("worth collecting where an outcome known for certain is worth more than the break-even: --worth")
-    for path in (out, plot):
-        if path is not None:
-            screen.show(f"Written: {path}")
+    show_written(out, plot)
 
 
-def _price(text: str) -> tuple[str, float]:
-    """A modality and its price, of `mri=120`."""
-    name, _, price = text.rpartition("=")
-    try:
-        return name, float(price)
-    except ValueError:
-        raise ValueError(f"--cost '{text}' is no price: write the modality and what it costs, as in mri=120") from None
+def _prices(texts: Sequence[str]) -> dict[str, float]:
+    """Modalities and their prices, each as `mri=120`."""
+    found: dict[str, float] = {}
+    for text in texts:
+        name, _, price = text.rpartition("=")
+        if name in found:
+            raise ValueError(f"--cost names '{name}' twice: give one price")
+        try:
+            found[name] = float(price)
+        except ValueError:
+            what = f"--cost '{text}' is no price: write the modality and what it costs, as in mri=120"
+            raise ValueError(what) from None
+    return found
 
 
 def _row(row: dict[Any, Any], priced: bool, asked: bool) -> list[str]:
@@ -135,8 +144,3 @@ def _row(row: dict[Any, Any], priced: bool, asked: bool) -> list[str]:
 
 def _money(value: float) -> str:
     return "never" if value == float("inf") else f"{float(f'{value:.3g}'):,.6g}"
-
-
-def _finite(value: Any) -> Any:
-    """What JSON can hold: None where a number is not known, or without an end."""
-    return None if isinstance(value, float) and not abs(value) < float("inf") else value

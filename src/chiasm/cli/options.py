@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +30,9 @@ Sources = Annotated[
     ),
 ]
 Budget = Annotated[int | None, typer.Option(min=1, help="Settings that a tuned recipe tries at most; default: 20.")]
+Folds = Annotated[int, typer.Option(help="Of the cross-validation, where the manifest prescribes none.")]
+REPEATS = "Default: 5 up to 500 patients without files to encode, else 1; 1 where folds are given."
+Repeats = Annotated[int | None, typer.Option(help=f"How often the folds are drawn. {REPEATS}")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what --out holds.")]
 
 NOTES = 3  # of what is unlike training, on the screen
@@ -141,6 +145,22 @@ def require_picture(path: Path, force: bool) -> None:
     if path.exists() and not force:
         raise FileExistsError(17, "exists already: choose another --plot, or add --force to replace it", str(path))
     require_writable(path)
+
+
+def show_written(*paths: Path | None) -> None:
+    """Say which files were written, of those that were asked for."""
+    for path in paths:
+        if path is not None:
+            screen.show(f"Written: {path}")
+
+
+def for_json(rows: Iterable[Mapping[Any, Any]]) -> list[dict[str, Any]]:
+    """Rows of a table as JSON can hold them: None where a number is not known, or has no end."""
+
+    def held(value: Any) -> Any:
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return [{str(key): held(value) for key, value in row.items()} for row in rows]
 
 
 @contextmanager

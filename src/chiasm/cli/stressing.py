@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +13,17 @@ from chiasm.cli.options import (
     CohortPath,
     Device,
     Engine,
+    Folds,
     Force,
     Jobs,
     Json,
+    Repeats,
     Seed,
+    for_json,
     prepared,
     require_picture,
     require_table,
+    show_written,
     told_how_to_go_on,
 )
 
@@ -31,8 +36,8 @@ def stress(
     faults: Annotated[
         str | None, typer.Option(help="drift, lost, mixed, labels, by commas. Default: those that can be put in.")
     ] = None,
-    folds: Annotated[int, typer.Option(help="Of the cross-validation, where the manifest prescribes none.")] = 5,
-    repeats: Annotated[int | None, typer.Option(help="How often the folds are drawn.")] = None,
+    folds: Folds = 5,
+    repeats: Repeats = None,
     out: Annotated[Path | None, typer.Option(help="stress.csv or stress.parquet: every level.")] = None,
     plot: Annotated[Path | None, typer.Option(help="stress.png, .svg or .pdf: metric against level.")] = None,
     seed: Seed = 0,
@@ -52,8 +57,7 @@ def stress(
         require_table(out, "levels", force)
     if plot is not None:
         require_picture(plot, force)
-    kinds = None if faults is None else [kind.strip() for kind in faults.split(",")]
-    api.require_faults(kinds or ())
+    api.require_faults([] if faults is None else [kind.strip() for kind in faults.split(",")])
     if engine == "local":
         api.require_device(device)
     named = [name for text in recipes or () for name in api.split_specs(text)]
@@ -61,17 +65,16 @@ def stress(
     ready = prepared(cohort, named, engine=engine, jobs=jobs)
     with screen.Progressing("training sets") as progress, told_how_to_go_on(None):
         found = api.stress(
-            ready, named, faults=kinds, protocol=api.Protocol(folds=folds, repeats=repeats), seed=seed, jobs=jobs,
+            ready, named, faults=faults, protocol=api.Protocol(folds=folds, repeats=repeats), seed=seed, jobs=jobs,
             engine=engine, device=device, progress=progress,
         )  # fmt: skip
     if out is not None:
         api.write_predictions(found.table.set_index("recipe"), out)
     if plot is not None:
         found.plot(plot)
-    rows: list[dict[str, Any]] = [{str(key): own for key, own in row.items()} for row in found.table.to_dict("records")]
+    rows = found.table.to_dict("records")
     if json:
-        known = [{key: None if value != value else value for key, value in row.items()} for row in rows]
-        screen.show_json({"metric": found.metric, "findings": list(found.findings), "rows": known})
+        screen.show_json({"metric": found.metric, "findings": list(found.findings), "rows": for_json(rows)})
         return
     for leak in found.leaks:
         screen.hint(f"a leak was found: {leak}")
@@ -83,12 +86,10 @@ def stress(
     screen.show(
         "\nThe highest level of each fault; --out has all. Struck: patients a fold. Explained: share of the outcome."
     )
-    for path in (out, plot):
-        if path is not None:
-            screen.show(f"Written: {path}")
+    show_written(out, plot)
 
 
-def _row(row: dict[str, Any]) -> list[str]:
+def _row(row: Mapping[Any, Any]) -> list[str]:
     """A line of the table; without a fault nothing has changed."""
     shown = [row["recipe"], row["fault"], row["modality"]]
     metric, share = screen.interval(row["metric"], row["low"], row["high"]), f"{row['explained']:.3f}"

@@ -16,8 +16,10 @@ from chiasm.cli.options import (
     CohortPath,
     Device,
     Engine,
+    Folds,
     Jobs,
     Json,
+    Repeats,
     Seed,
     Sources,
     borrowing,
@@ -32,7 +34,6 @@ from chiasm.cli.subgroups import show_division, show_subgroups, summary_of
 if TYPE_CHECKING:
     from chiasm.api import Cohort, Trial, Trials
 
-REPEATS = "Default: 5 up to 500 patients without files to encode, else 1; 1 where folds are given."
 DEMO_TIME = "about a minute and a half on two cores"
 DEMO_TIME_FULL = "five times as long as one repeat"
 RUN_FILES = {
@@ -109,8 +110,8 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Names with options, by commas or again: a,b --recipes lego-fuse:mode=weave. Default: all."),
     ] = None,
-    folds: Annotated[int, typer.Option(help="Of the cross-validation, where the manifest prescribes none.")] = 5,
-    repeats: Annotated[int | None, typer.Option(help=f"How often the folds are drawn. {REPEATS}")] = None,
+    folds: Folds = 5,
+    repeats: Repeats = None,
     seed: Seed = 0,
     ignore_folds: Annotated[bool, typer.Option("--ignore-folds", help="Draw folds although some are given.")] = False,
     by: Annotated[str | None, typer.Option(metavar="site", help="Keep each site on one side of every fold.")] = None,

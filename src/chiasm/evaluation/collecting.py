@@ -38,9 +38,8 @@ from chiasm.evaluation.contrasts import UNKNOWN, Contrast
 from chiasm.evaluation.estimates import MAX_MISSING
 from chiasm.evaluation.explained import Compared, more_explained
 from chiasm.evaluation.fits import Execute, said_of, with_horizons, without_values
-from chiasm.evaluation.intervals import Counts, TestFold, patient_draws
-from chiasm.evaluation.protocol import Protocol, Split, plan, with_repeats
-from chiasm.evaluation.run import kept_together, require_clusters, usable
+from chiasm.evaluation.folded import Folded, folded
+from chiasm.evaluation.protocol import Protocol, Split
 from chiasm.fitting.sides import reads_of
 from chiasm.metrics.scores import estimable
 
@@ -158,10 +157,8 @@ def gains(
     if len(read) < 2:
         raise Unsupported(f"'{recipe.name}' reads {len(read)} modality of the cohort: there is nothing to add to it")
     cohort = cohort.with_modalities(read)
-    used, _ = usable(cohort)
-    protocol = with_repeats(protocol, used)
-    require_clusters(used, protocol)
-    used = kept_together(used, protocol)
+    known = folded(cohort, protocol, seed)
+    used, splits = known.cohort, known.splits
     asked = questions(cohort, used)
     answered = [own for own in asked if own.answered]
     sets = tuple(sorted({own.both for own in answered} | {own.have for own in answered if own.have}))
@@ -170,54 +167,40 @@ def gains(
             f"what the patients of this cohort have is answered by {len(sets)} sets of its {len(used.modalities)} "
             f"modalities, each a prediction in every fold, over {MOST_SETS}: take modalities out of the manifest"
         )
-    splits = plan(used, protocol, seed) if answered else []
+    splits = splits if answered else ()
     found: dict[str, list[pd.DataFrame | None]] = {}
     progress(0, len(splits))
     context = _Asked(used, recipe, seed, device, sets)
     for done, (key, frames) in enumerate(execute(_predict_sets, context, splits, jobs), start=1):
         found[key] = frames
         progress(done, len(splits))
-    folds = [fold_of(used, split) for split in splits]
-    draws = patient_draws(folds, len(used), protocol.draws, seed)
     of_set = {own: [found[split.key][place] for split in splits] for place, own in enumerate(sets)}
     trained = {own.both: [int(_have(used.subset(split.train), own.both).sum()) for split in splits] for own in answered}
-    told = {own: _gain(own, used, folds, of_set, trained[own.both], draws) for own in answered}
+    told = {own: _gain(own, known, of_set, trained[own.both]) for own in answered}
     return [(own, *told.get(own, (UNKNOWN, 0))) for own in asked], len(splits)
-
-
-def fold_of(cohort: Cohort, split: Split) -> TestFold:
-    """Tested patients of a split with their outcomes."""
-    assert cohort.outcome is not None
-    groups = None if cohort.group is None else cohort.group[split.test]
-    tested, trained = cohort.outcome.take(split.test), cohort.outcome.take(split.train)
-    return TestFold(split.repeat, split.fold, split.test, tested, trained, groups)
 
 
 def _gain(
     question: Question,
-    cohort: Cohort,
-    folds: Sequence[TestFold],
+    known: Folded,
     of_set: Mapping[tuple[str, ...], Sequence[pd.DataFrame | None]],
     trained: Sequence[int],
-    draws: Counts,
 ) -> tuple[Contrast, int]:
     """Compare what is explained with and without the modality, of the patients who have all that is needed."""
     parts, of_trained = [], []
-    for number, (fold, both) in enumerate(zip(folds, of_set[question.both], strict=True)):
+    for number, (fold, both) in enumerate(zip(known.folds, of_set[question.both], strict=True)):
         if both is None or trained[number] < FEWEST_TRAINED:
             continue
-        own = fold.take(np.isin(cohort.ids[fold.patients], both.index.to_numpy().astype(str)))
+        own = fold.take(np.isin(known.cohort.ids[fold.patients], both.index.to_numpy().astype(str)))
         less = of_set[question.have][number] if question.have else None
         parts.append(Compared(own, both, None if less is None else less.loc[both.index]))
         of_trained.append(trained[number])
-    if len(parts) < (1 - MAX_MISSING) * len(folds):
+    if len(parts) < (1 - MAX_MISSING) * len(known.folds):
         return UNKNOWN, len(parts)
-    target, outcome = cohort.target, cohort.outcome
-    assert target is not None and outcome is not None
     rows = np.unique(np.concatenate([part.fold.patients for part in parts]))
-    tested = outcome.take(rows)
+    target, tested = known.target, known.outcome.take(rows)
     if len(rows) < FEWEST_PATIENTS or not estimable(target.kind, tested, len(target.names)):
         return UNKNOWN, len(parts)
     n_test = float(np.mean([len(part.fold.patients) for part in parts]))
-    gain = more_explained(target, tested, parts, draws, n_test=n_test, n_train=float(np.mean(of_trained)))
+    gain = more_explained(target, tested, parts, known.draws, n_test=n_test, n_train=float(np.mean(of_trained)))
     return gain, len(parts)

@@ -61,6 +61,8 @@ def more_explained(
     terms = [_terms(target, part) for part in parts]  # of each fold (n, K, 3): ours, theirs, the prior's
     kept = _labels(target, tested, terms[0].shape[1])
     known: list[Bools] = [np.asarray(~np.isnan(own).any(axis=2)) for own in terms]
+    if not kind_of(target.kind).has_labels and not all(some.all() for some in known):
+        return UNKNOWN  # a fold whose losses are not known: the others would be a selection
     told = [np.where(some[:, :, None], own, 0.0) for own, some in zip(terms, known, strict=True)]
     total = np.sum([own.sum(axis=0) for own in told], axis=0)  # (K, 3)
     count = np.sum([some.sum(axis=0) for some in known], axis=0)  # (K,)
@@ -103,10 +105,7 @@ def _labels(target: Target, tested: Outcome, labels: int) -> Bools:
     return np.asarray(~np.isnan(own.scorable(tested, MIN_EVENTS).value).all(axis=0))
 
 
-def _pooled(
-    parts: Sequence[Compared], told: Sequence[Floats], kept: Bools,
-    draws: Counts | None,
-) -> Floats:  # fmt: skip
+def _pooled(parts: Sequence[Compared], told: Sequence[Floats], kept: Bools, draws: Counts | None) -> Floats:
     """Pool over the patients of each repeat, and average over labels and repeats, `(R,)`; R = 1 without draws."""
     repeats = sorted({part.fold.repeat for part in parts})
     values = []
@@ -123,10 +122,7 @@ def _pooled(
     return np.asarray(np.mean(values, axis=0), dtype=np.float64)
 
 
-def _of_fold(
-    own: Floats, known: Bools, prior: Floats,
-    kept: Bools,
-) -> float:  # fmt: skip
+def _of_fold(own: Floats, known: Bools, prior: Floats, kept: Bools) -> float:
     """Gain of one fold by the prior's loss over all; NaN where a label is known of nobody there."""
     count = known.sum(axis=0)[kept]
     if not count.all():

@@ -21,14 +21,12 @@ import pandas as pd
 
 from chiasm.cohort import Cohort
 from chiasm.compute.isolation import seeded
-from chiasm.evaluation.collecting import fold_of
 from chiasm.evaluation.contrasts import Contrast, contrast, whole_values
 from chiasm.evaluation.estimates import estimate, estimate_of_labels
 from chiasm.evaluation.explained import Compared, more_explained
 from chiasm.evaluation.fits import Execute, said_of, with_horizons, without_values
-from chiasm.evaluation.intervals import patient_draws
-from chiasm.evaluation.protocol import Protocol, Split, plan, with_repeats
-from chiasm.evaluation.run import kept_together, require_clusters, usable
+from chiasm.evaluation.folded import folded
+from chiasm.evaluation.protocol import Protocol, Split
 from chiasm.evaluation.stress.faults import LABELS, Fault, mislabelled, struck
 from chiasm.targets import kind_of
 
@@ -63,7 +61,6 @@ def _predict(asked: _Asked, task: _Task) -> tuple[_Task, list[pd.DataFrame], lis
     cohort, recipe = asked.cohort, asked.recipes[task.recipe]
     train, test = with_horizons(cohort.subset(task.split.train)), cohort.subset(task.split.test)
     test = test.with_target(None, None)
-
     seed = seeded(asked.seed, task.split.key)
 
     def fitted(on: Cohort) -> Any:
@@ -111,12 +108,8 @@ def stressed(
     Raises:
         Unsupported: no target.
     """
-    used, _ = usable(cohort)
-    protocol = with_repeats(protocol, used)
-    require_clusters(used, protocol)
-    used = kept_together(used, protocol)
-    assert used.target is not None and used.outcome is not None
-    splits = plan(used, protocol, seed)
+    known = folded(cohort, protocol, seed)
+    used, target, splits, folds = known.cohort, known.target, known.splits, known.folds
     tasks = [_Task(split, number) for split in splits for number in range(len(recipes))]
     asked = _Asked(used, tuple(recipes), tuple(faults), seed, device)
     found: dict[tuple[int, str], tuple[list[pd.DataFrame], list[int]]] = {}
@@ -124,27 +117,24 @@ def stressed(
     for done, (task, frames, numbers) in enumerate(execute(_predict, asked, tasks, jobs), start=1):
         found[task.recipe, task.split.key] = frames, numbers
         progress(done, len(tasks))
-    folds = [fold_of(used, split) for split in splits]
-    draws = patient_draws(folds, len(used), protocol.draws, seed)
-    target = used.target
     kind, names = target.kind, target.names
     n_test, n_train = np.mean([(len(split.test), len(split.train)) for split in splits], axis=0)
-    tested = used.outcome.take(np.unique(np.concatenate([split.test for split in splits])))
+    tested = known.outcome.take(np.unique(np.concatenate([split.test for split in splits])))
     sizes = {"n_test": float(n_test), "n_train": float(n_train)}
 
     def explained(ours: Sequence[pd.DataFrame], theirs: Sequence[pd.DataFrame] | None) -> Contrast:
         others = [None] * len(folds) if theirs is None else theirs
         parts = [Compared(*own) for own in zip(folds, ours, others, strict=True)]
-        return more_explained(target, tested, parts, draws, **sizes)
+        return more_explained(target, tested, parts, known.draws, **sizes)
 
     rows = []
     for number, recipe in enumerate(recipes):
         own = [found[number, split.key] for split in splits]
         plain = [frames[0] for frames, _ in own]
-        plain_values = whole_values(kind, folds, plain, names, draws)
+        plain_values = whole_values(kind, folds, plain, names, known.draws)
         for place, fault in enumerate((NONE, *faults)):
             frames = [of_fold[place] for of_fold, _ in own]
-            values = whole_values(kind, folds, frames, names, draws)
+            values = whole_values(kind, folds, frames, names, known.draws)
             level = estimate_of_labels(values) if kind_of(kind).has_labels else estimate(*values[0])
             many = float(np.mean([counted[place] for _, counted in own]))
             told = (recipe.name, fault.kind, fault.modality, fault.level, many, level.mean, level.low, level.high)
