@@ -17,8 +17,7 @@ from chiasm.encoding.small import is_small
 from chiasm.errors import Severity, count, error, first_rows, warning
 from chiasm.readers import Item, Reader, ReadError, reader_for
 from chiasm.readers.guard import quiet
-from chiasm.readers.reading import Events, require_of
-from chiasm.readers.record.events import EventReader
+from chiasm.readers.reading import Events, NotesWhatWasRead, require_of
 from chiasm.readers.registry import missing
 
 OPENED = ("video",)  # reading one decodes nothing
@@ -82,11 +81,9 @@ def file_problems(
             problems.append(_unusable(fault, cohort, modality, WRONG_ENCODER))
         try:
             twins, unread = decoded_twins(cohort, modality, progress, encoder)
-            records: dict[int, Record] = {}
-            read = _read_whole(cohort, modality, unread)
-            problems += _of_modality(cohort, modality, progress, unread, encoder, read, records)
-            problems += twins
-            problems += record_leaks(cohort, modality, records if read else None)
+            told, records = _of_modality(cohort, modality, progress, unread, encoder)
+            problems += [*told, *twins]
+            problems += record_leaks(cohort, modality, records)
         except Unsupported as fault:
             problems.append(_unusable(fault, cohort, modality, "missing-package"))
     return problems
@@ -141,14 +138,16 @@ def _of_modality(
     progress: Callable[[str, int, int], None],
     unread: Mapping[int, ReadError] | None,
     encoder: Any,
-    whole: bool,
-    records: dict[int, Record],
-) -> list[Problem]:
-    """Report what `inspect` and, if `whole`, `read` and the encoder refuse; `unread` is what decoding did.
+) -> tuple[list[Problem], dict[int, Record] | None]:
+    """Report what `inspect` and, of a small modality, `read` and the encoder refuse; `unread` is what decoding did.
 
-    Of events that are read whole the records are kept, by their numbers.
+    Returns:
+        The problems; and the records of events by their numbers, None where headers alone were read.
     """
     reader, items = reader_for(cohort.kinds[modality]), cohort.raw(modality)
+    kind = cohort.kinds[modality]
+    whole = kind in OPENED or (unread is None and kind not in BY_HEADER and is_small(items))
+    records: dict[int, Record] = {}
     refused: dict[int, ReadError] = {}
     notes: dict[str, list[int]] = {}
     known: dict[Path | str | int, tuple[Found, Record | None]] = {}  # many patients may share a molecule
@@ -177,13 +176,7 @@ def _of_modality(
         what = f"{what} in {count(len(rows), 'source')} ({first_rows(sorted(rows))})"
         fix = fix or "look before you rely on it or share it"
         told.append(warning(what, fix, path=items.template, row=min(rows), modality=modality, finding="source-note"))
-    return told
-
-
-def _read_whole(cohort: Cohort, modality: str, unread: Mapping[int, ReadError] | None) -> bool:
-    """True if the sources of a modality are read, and not their headers alone; those that were decoded were read."""
-    kind, items = cohort.kinds[modality], cohort.raw(modality)
-    return kind in OPENED or (unread is None and kind not in BY_HEADER and is_small(items))
+    return told, records if whole else None
 
 
 def _inspect(reader: Reader, item: Item, whole: bool, encoder: Any) -> tuple[Found, Record | None]:
@@ -199,8 +192,7 @@ def _inspect(reader: Reader, item: Item, whole: bool, encoder: Any) -> tuple[Fou
             value = reader.read(item)
             record = record_of(value) if isinstance(value, Events) else None
             require_of(encoder, value)
-            if isinstance(reader, EventReader):  # has read all that there is to note
-                return reader.notes(item, value), record
-            return reader.inspect(item), record
+            noted = reader.notes(item, value) if isinstance(reader, NotesWhatWasRead) else reader.inspect(item)
+            return noted, record
     except ReadError as fault:
         return fault, record

@@ -12,8 +12,10 @@ MOST_BYTES = 256 << 20  # on disk; larger modalities would take over a minute to
 
 def is_small(items: Items) -> bool:
     """Tell whether there are at most 20,000 sources, and their files take 256 MB or less; cells and rows take none."""
-    if len(items) > MOST_SOURCES or (isinstance(items, Items) and items.are_rows):
-        return len(items) <= MOST_SOURCES
+    if len(items) > MOST_SOURCES:
+        return False
+    if isinstance(items, Items) and items.are_rows:
+        return True
     found = 0
     records = _Records()
     for item in (items[number] for number in range(len(items))):

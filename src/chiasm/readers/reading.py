@@ -160,6 +160,14 @@ def require_of(encoder: Any, value: Any) -> None:
 
 
 @runtime_checkable
+class NotesWhatWasRead(Protocol):
+    """Protocol of a reader that tells what `inspect` would note of what it has read, so that nothing is read twice."""
+
+    def notes(self, item: Item, read: Any) -> tuple[str, ...]:
+        """Return the notes of a source that was read already."""
+
+
+@runtime_checkable
 class AcceptsEarlier(Protocol):
     """Protocol of a reader with earlier versions, `accepts`, that differ from its own in rare files alone."""
 
