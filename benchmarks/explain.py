@@ -33,6 +33,7 @@ from scipy import stats  # type: ignore[import-untyped]  # noqa: E402
 import chiasm  # noqa: E402
 from chiasm.api import demo_cohort  # noqa: E402
 from chiasm.cohort import Cohort, fold_ids  # noqa: E402
+from chiasm.models.explain.soundness import FEWEST_RANKED  # noqa: E402
 from pages import not_run, part, rows_of, run  # noqa: E402
 
 NAME = "explain"
@@ -164,7 +165,7 @@ def agreement(cohort: Cohort, recipe: str) -> dict[str, list[float]]:
             other = tables[1][there]
             sizes = rows.groupby("name")["size"].mean(), other.groupby("name")["size"].mean()
             names = sizes[0].index.intersection(sizes[1].index)
-            if len(names) >= 5:
+            if len(names) >= FEWEST_RANKED:
                 rho = float(stats.spearmanr(sizes[0][names], sizes[1][names]).statistic)
                 found.setdefault(" ".join(family), []).append(round(rho, 3))
     return found

@@ -1,4 +1,4 @@
-"""Public functions to explain a model's predictions: by modality, and by column."""
+"""Public functions to explain a model's predictions: by modality, by column and by token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from chiasm.api.token_pictures import draw_tokens
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.encode import Encoded
-from chiasm.errors import FindingWarning
+from chiasm.errors import hush_findings
 from chiasm.models.explain.column_explanation import Asked, columns_explained
 from chiasm.models.explain.column_loss import answers_of
 from chiasm.models.explain.column_table import shown_first
@@ -68,7 +68,7 @@ def explain(
     whole, notes = told_by(model, known)
     step = None if progress is None else lambda done, of: progress("subsets", done, of)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FindingWarning)  # the subsets would say again what all have said
+        hush_findings()  # the subsets would say again what all have said
         shares = modality_shares(model, known, names, whole=whole, progress=step)
     return Explanation(shares, mean_shares(shares, seed=seed), tuple(found.problems), tuple(notes), left_out)
 
@@ -148,7 +148,7 @@ def explain_columns(
     known, _, found, left_out = _read(model, cohort, progress)
     whole, notes = told_by(model, known)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FindingWarning)
+        hush_findings()
         table, told, said = columns_explained(model, known, whole, asked, progress)
     answers = tuple(answers_of(model, whole, known))
     return ColumnExplanation(table, told, answers, tuple(said), tuple(found.problems), tuple(notes), left_out)
@@ -215,7 +215,7 @@ def explain_tokens(
     known, _, found, left_out = _read(model, opened, progress)
     _, notes = told_by(model, known)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FindingWarning)
+        hush_findings()
         table, summary, told, said = tokens_explained(
             model, known, baseline=baseline, steps=steps, checks=checks, seed=seed, progress=progress
         )

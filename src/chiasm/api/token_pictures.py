@@ -64,9 +64,9 @@ def draw_tokens(table: pd.DataFrame, opened: Cohort, encoded: Cohort, folder: Pa
                 staging.write_bytes(picture.stored("png"))
             written.append(path)
         if undrawn == len(rows):
-            said.append(f"'{name}' is not drawn: its tokens have no place in a picture, and are listed by number")
+            said.append(f"'{name}' is not drawn: its tokens have no place in a picture, and are listed by number.")
         elif len(encoded.rows_of(name)) > len(rows):
-            said.append(f"'{name}' is drawn of the first {len(rows):,} patients of {len(encoded.rows_of(name)):,}")
+            said.append(f"'{name}' is drawn of the first {len(rows):,} patients of {len(encoded.rows_of(name)):,}.")
     return written, said
 
 

@@ -45,7 +45,7 @@ def explain(
         Path | None, typer.Option(help="tokens.parquet or tokens.csv: what each token brings to a network's link.")
     ] = None,
     draw: Annotated[Path | None, typer.Option(help="A folder for pictures of tokens, patches and tiles.")] = None,
-    steps: Annotated[int, typer.Option(min=2, help="Points of an integrated gradient.")] = 32,
+    steps: Annotated[int | None, typer.Option(min=2, help="Points of an integrated gradient; 32 without it.")] = None,
     checks: Annotated[
         bool,
         typer.Option(
@@ -74,6 +74,8 @@ def explain(
         raise ValueError("--sets and --only belong to --columns, the table of what columns are worth: name it too")
     if columns is None and (most is not None or permutations is not None):
         raise ValueError("--most and --permutations belong to --columns: name it too")
+    if tokens is None and steps is not None:
+        raise ValueError("--steps belongs to --tokens: name it too")
     if columns is None and tokens is None and not checks:
         raise ValueError("--no-checks belongs to --columns and --tokens: name one of them too")
     named = [path.resolve() for path in (out, columns, tokens) if path is not None]
@@ -102,7 +104,7 @@ def explain(
             _show_columns(found, columns, after=out is not None)
     if tokens is not None:
         told |= _tokens(
-            loaded, opened, tokens, draw, steps, checks, seed, quiet=json, first=out is None and columns is None
+            loaded, opened, tokens, draw, steps or 32, checks, seed, quiet=json, first=out is None and columns is None
         )
     if json:
         screen.show_json(told)
@@ -214,13 +216,17 @@ def _tokens(
         )
         if len(found.checks):
             checked = [
-                (CHECKED[row["check"]], f"{row['things']:,} tokens of '{row['modality']}'", _correlation(row))
+                (
+                    CHECKED[row["check"]],
+                    f"{row['things']:,} tokens of '{row['modality']}'",
+                    _interval(row, "correlation", "low", "high", 2),
+                )
                 for row in found.checks.to_dict("records")
             ]
             screen.show("")
             screen.show_table(["the order beside that of", "of", "rank correlation (95 %)"], checked)
         for sentence in found.said:
-            screen.show(sentence if sentence.endswith(".") else f"{sentence}.")
+            screen.show(sentence)
         if found.drawn:
             screen.show(f"{len(found.drawn):,} pictures, named by the patient's row: {draw}")
     return {
@@ -236,11 +242,6 @@ def _spread(row: Mapping[Any, Any]) -> str:
     size = row["size"]
     digits = 3 if not size > 0 else max(3, 1 - math.floor(math.log10(size)))
     return _interval(row, "size", "low", "high", digits)
-
-
-def _correlation(row: Mapping[Any, Any]) -> str:
-    few = row["correlation"] != row["correlation"]
-    return "too few to say" if few else _interval(row, "correlation", "low", "high", 2)
 
 
 def _interval(row: Mapping[Any, Any], mean: str, low: str, high: str, digits: int = 3) -> str:

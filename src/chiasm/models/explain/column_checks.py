@@ -9,7 +9,7 @@ import pandas as pd
 
 from chiasm.models.explain.column_table import FAMILY, PERMUTATION
 from chiasm.models.explain.columns import Worth
-from chiasm.models.explain.soundness import FEWEST_RANKED, HIGH_LIKENESS, LOW_AGREEMENT, rank_agreement
+from chiasm.models.explain.soundness import FEWEST_RANKED, HIGH_LIKENESS, LOW_AGREEMENT, correlated, rank_agreement
 
 HALVES, NOTHING = "halves", "nothing"
 CHECKS = ("check", "modality", "what", "way", "things", "correlation", "low", "high", "note")
@@ -54,7 +54,7 @@ def judged(checks: pd.DataFrame) -> Iterator[str]:
     idle = set()
     for row in checks.to_dict("records"):
         things = f"the {row['what']}s of '{row['modality']}' by {row['way']}"
-        found = f"rank correlation {row['correlation']:.2f}, {row['low']:.2f} to {row['high']:.2f}"
+        found = correlated(row["correlation"], row["low"], row["high"])
         least = row["correlation"] if np.isnan(row["low"]) else row["low"]
         if row["note"] == NO_ORDER and things not in idle:
             idle.add(things)

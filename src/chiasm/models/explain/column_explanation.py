@@ -12,8 +12,8 @@ from chiasm.cohort import Cohort
 from chiasm.errors import count
 from chiasm.models.explain.column_checks import CHECKS, halves, judged, likeness
 from chiasm.models.explain.column_loss import answers_of, said_of_loss, scoring_of, without_loss
-from chiasm.models.explain.column_table import TABLE, linear_rows, matched, ranked, shuffled_rows
-from chiasm.models.explain.columns import Worth, screened, words_of, worth_of
+from chiasm.models.explain.column_table import TABLE, linear_rows, matched, ranked, shuffled_rows, together
+from chiasm.models.explain.columns import Worth, worth_of
 from chiasm.models.explain.linear_columns import linear_columns, scale_of
 from chiasm.models.explain.pieces import (
     MOST_PIECES,
@@ -23,6 +23,7 @@ from chiasm.models.explain.pieces import (
     named_columns,
     set_pieces,
 )
+from chiasm.models.explain.screening import screened, words_of
 from chiasm.models.explain.shuffling import FEWEST_OF_A_PATTERN, MOST_PATIENTS, predicts
 from chiasm.models.explain.soundness import WEIGHTS, model_of_nothing
 from chiasm.protocols import Model
@@ -64,8 +65,8 @@ def columns_explained(
     linear = linear_columns(model, cohort)
     answers = answers_of(model, whole, cohort)
     sorted_whole = whole.loc[list(cohort.ids)].drop(columns="pattern").reset_index(drop=True)
-    said: list[str] = []
-    pieces = [*sets, *_columns_shuffled(cohort, columns, linear, sorted_whole, answers, asked, said)]
+    chosen, said = _columns_shuffled(cohort, columns, linear, sorted_whole, answers, asked)
+    pieces = [*sets, *chosen]
     scoring, why = scoring_of(model, cohort)
     if pieces:
         said.append(said_of_loss(model, cohort, scoring, why))
@@ -77,8 +78,8 @@ def columns_explained(
     )  # fmt: skip
     said += [*_of_patients(found, grouped=cohort.group is not None), *without_loss(found, scoring)]
     outputs = [str(name) for name in sorted_whole]
-    rows = [shuffled_rows(found, outputs), *linear_rows(linear, answers, columns, asked.only)]
-    table = ranked(pd.concat([own for own in rows if len(own)], ignore_index=True), answers)
+    rows = together(shuffled_rows(found, outputs), linear_rows(linear, answers, columns, asked.only))
+    table = ranked(rows, answers)
     if linear is not None:
         said.append(f"A coefficient is the change of {scale_of(model)} by one standard deviation of the column")
     checks = list(halves(found, asked.seed))
@@ -101,12 +102,16 @@ def _columns_shuffled(
     whole: pd.DataFrame,
     answers: Sequence[str],
     asked: Asked,
-    said: list[str],
-) -> list[Piece]:
-    """Choose what is shuffled: the columns that are named, or all of a narrow modality and some of a wide one."""
+) -> tuple[list[Piece], list[str]]:
+    """Choose what is shuffled: the columns that are named, or all of a narrow modality and some of a wide one.
+
+    Returns:
+        The columns, and sentences on those that are not shuffled.
+    """
     if asked.only:
-        return column_pieces(named_columns(columns, asked.only))
-    chosen = {}
+        return column_pieces(named_columns(columns, asked.only)), []
+    chosen: dict[str, tuple[str, ...]] = {}
+    said = []
     linear_of = set() if linear is None else set(linear["modality"])
     for name, own in columns.items():
         if len(own) <= asked.most:
@@ -126,7 +131,7 @@ def _columns_shuffled(
                 f"'{name}' has {len(own):,} columns: shuffled are the {len(first):,} whose ranks go most with the "
                 f"prediction{also}; the others are not told; name those that are to be shuffled"
             )
-    return column_pieces(chosen)
+    return column_pieces(chosen), said
 
 
 def _of_patients(found: Sequence[Worth], *, grouped: bool) -> Iterator[str]:
@@ -161,4 +166,4 @@ def _of_nothing(
     outputs = [str(name) for name in predict(cohort.subset([0]))]
     told = worth_of(predict, cohort, pieces, answers, permutations=2, seed=asked.seed, progress=followed)
     linear = linear_rows(linear_columns(nothing, cohort), answers, columns_read(nothing, cohort), asked.only)
-    return pd.concat([own for own in (shuffled_rows(told, outputs), *linear) if len(own)])
+    return together(shuffled_rows(told, outputs), linear)

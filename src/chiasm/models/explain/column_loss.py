@@ -81,10 +81,7 @@ def said_of_loss(model: Model, cohort: Cohort, scoring: Scoring | None, why: str
         return f"No loss of the metric is told: {why}"
     if isinstance(model, FittedModel) and SourceModel(cohort.name, model).learned_from(cohort):
         return f"The model was fitted on these very patients: {TOO_HIGH}"
-    return (
-        "It cannot be told from the model whether it was fitted on some of these patients: if it was, "
-        f"{TOO_HIGH}"
-    )  # fmt: skip
+    return f"It cannot be told from the model whether it was fitted on some of these patients: if it was, {TOO_HIGH}"
 
 
 def without_loss(found: Sequence[Worth], scoring: Scoring | None) -> Iterator[str]:

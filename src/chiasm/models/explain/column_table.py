@@ -19,6 +19,7 @@ FAMILY = ["modality", "what", "way"]
 
 
 def shuffled_rows(found: Sequence[Worth], outputs: Sequence[str]) -> pd.DataFrame:
+    """What was shuffled as rows, one for each output."""
     rows = []
     for worth in found:
         known = bool(len(worth.shuffles.rows))
@@ -45,10 +46,10 @@ def shuffled_rows(found: Sequence[Worth], outputs: Sequence[str]) -> pd.DataFram
 
 def linear_rows(
     linear: pd.DataFrame | None, answers: Sequence[str], columns: dict[str, tuple[str, ...]], only: Sequence[str]
-) -> list[pd.DataFrame]:
+) -> pd.DataFrame:
     """Coefficients as rows; of a category one for each level. Without shuffling nothing is lost, nor is it drawn."""
     if linear is None:
-        return []
+        return shuffled_rows((), ())
     outputs = np.array(answers, object)[linear["output"].to_numpy()]
     made = linear.assign(
         what=np.where(linear["name"] == linear["column"], COLUMN, "level"), columns=1, way=COEFFICIENT, output=outputs,
@@ -59,7 +60,13 @@ def linear_rows(
         named = named_columns(columns, only)
         kept = [column in named.get(own, ()) for own, column in zip(made["modality"], made["column"], strict=True)]
         made = made[kept]
-    return [made[[name for name in TABLE if name != "rank"]]]
+    return made[[name for name in TABLE if name != "rank"]]
+
+
+def together(shuffled: pd.DataFrame, linear: pd.DataFrame) -> pd.DataFrame:
+    """Put the rows of both ways below each other, of which either may have none."""
+    parts = [own for own in (shuffled, linear) if len(own)]
+    return pd.concat(parts, ignore_index=True) if parts else shuffled
 
 
 def ranked(table: pd.DataFrame, answers: Sequence[str]) -> pd.DataFrame:
@@ -71,9 +78,10 @@ def ranked(table: pd.DataFrame, answers: Sequence[str]) -> pd.DataFrame:
 
 
 def matched(table: pd.DataFrame, told: pd.DataFrame) -> np.ndarray:
+    """Return for each row of a table the size that another one has of it; NaN where it has none."""
     keys = [*FAMILY, "name", "output"]
     sizes = told.drop_duplicates(keys).set_index(keys)["size"]
-    return sizes.reindex(pd.MultiIndex.from_frame(table[keys])).to_numpy()
+    return sizes.reindex(pd.MultiIndex.from_frame(table[keys])).to_numpy(np.float64)
 
 
 def shown_first(table: pd.DataFrame, answers: Sequence[str], most: int) -> pd.DataFrame:

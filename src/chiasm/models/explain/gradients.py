@@ -32,7 +32,6 @@ from chiasm.targets import kind_of
 from chiasm.tokens import Packed, Tokens
 from chiasm.training import Network
 from chiasm.training.batches import presence, reading_batches, take, total_lengths
-from chiasm.training.network import in_evaluation
 
 BASELINES = ("mean", "zero")
 PATIENTS_AT_ONCE = 16
@@ -104,7 +103,7 @@ def token_shares(
         cohort: encoded patients.
         baseline: "mean" or "zero".
         steps: points on the path from the baseline to a patient.
-        network: another network of the same design in place of the fitted one.
+        network: another network of the same design in place of the fitted one; it is frozen.
         progress: called with (finished, all) patients.
 
     Raises:
@@ -118,7 +117,7 @@ def token_shares(
     except ImportError:
         raise missing("captum", "explain", "the gradients of tokens") from None
     predictor, slope = network_of(model)
-    own = predictor.network() if network is None else network
+    own = (predictor.network() if network is None else network).eval().requires_grad_(False)
     names = sorted(predictor.encoders)
     tokens = pack(cohort, predictor.encoders)
     present = presence(tokens, names)
@@ -136,32 +135,31 @@ def token_shares(
     forward = _Link(own, names, torch.from_numpy(contrasts).float())
     gradients = IntegratedGradients(forward, multiply_by_inputs=False)
     done = 0
-    with in_evaluation(own), _frozen(own):
-        for batch in reading_batches(total_lengths(tokens), PATIENTS_AT_ONCE):
-            padded = take(tokens, batch)
-            here = torch.from_numpy(present[batch])
-            values = tuple(torch.where(padded[n].mask[..., None], padded[n].values, 0.0).float() for n in names)
-            begin = tuple(
-                torch.where(padded[n].mask[..., None], bases[n].expand_as(own_values), 0.0)
-                for n, own_values in zip(names, values, strict=True)
-            )
-            beside = (here, *(padded[n].mask for n in names), *(padded[n].times for n in names))
-            with torch.no_grad():
-                change[batch] = (forward(*values, *beside) - forward(*begin, *beside)).double().numpy()
-            for place in range(len(outputs)):
-                found = gradients.attribute(
-                    values, begin, target=place, additional_forward_args=beside, n_steps=steps,
-                    internal_batch_size=max(ROWS_AT_ONCE, len(batch)),
-                )  # fmt: skip
-                for name, slopes, x, b in zip(names, found, values, begin, strict=True):
-                    each = ((x - b).double() * slopes.double()).sum(2).numpy()
-                    for row, patient in enumerate(batch.tolist()):
-                        span = slice(starts[name][patient], starts[name][patient + 1])
-                        shares[name][span, place] = each[row][padded[name].mask[row].numpy()]
-            _note_times(times, padded, batch, starts)
-            done += len(batch)
-            if progress is not None:
-                progress(done, len(cohort))
+    for batch in reading_batches(total_lengths(tokens), PATIENTS_AT_ONCE):
+        padded = take(tokens, batch)
+        here = torch.from_numpy(present[batch])
+        values = tuple(torch.where(padded[n].mask[..., None], padded[n].values, 0.0).float() for n in names)
+        begin = tuple(
+            torch.where(padded[n].mask[..., None], bases[n].expand_as(own_values), 0.0)
+            for n, own_values in zip(names, values, strict=True)
+        )
+        beside = (here, *(padded[n].mask for n in names), *(padded[n].times for n in names))
+        with torch.no_grad():
+            change[batch] = (forward(*values, *beside) - forward(*begin, *beside)).double().numpy()
+        for place in range(len(outputs)):
+            found = gradients.attribute(
+                values, begin, target=place, additional_forward_args=beside, n_steps=steps,
+                internal_batch_size=max(ROWS_AT_ONCE, len(batch)),
+            )  # fmt: skip
+            for name, slopes, x, b in zip(names, found, values, begin, strict=True):
+                each = ((x - b).double() * slopes.double()).sum(2).numpy()
+                for row, patient in enumerate(batch.tolist()):
+                    span = slice(starts[name][patient], starts[name][patient + 1])
+                    shares[name][span, place] = each[row][padded[name].mask[row].numpy()]
+        _note_times(times, padded, batch, starts)
+        done += len(batch)
+        if progress is not None:
+            progress(done, len(cohort))
     factor = slope * predictor.scale
     return TokenShares(outputs, {name: own * factor for name, own in shares.items()}, lengths, times, change * factor)
 
@@ -220,18 +218,3 @@ def _note_times(
         for row, patient in enumerate(batch.tolist()):
             span = slice(starts[name][patient], starts[name][patient + 1])
             known[span] = tokens.times[row][tokens.mask[row]].double().numpy()
-
-
-class _frozen:
-    """Ask no gradient of parameters, and afterwards of those that had one again."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.parameters = [own for own in network.parameters() if own.requires_grad]
-
-    def __enter__(self) -> None:
-        for own in self.parameters:
-            own.requires_grad_(False)
-
-    def __exit__(self, *_: object) -> None:
-        for own in self.parameters:
-            own.requires_grad_(True)

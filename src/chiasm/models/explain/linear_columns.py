@@ -40,7 +40,7 @@ def linear_columns(model: Model, cohort: Cohort) -> pd.DataFrame | None:
     if known is None:
         return None
     found = []
-    read = dict(reversed([*encoders_within(model.predictor, set(model.modalities))]))
+    read = dict(reversed([*encoders_within(model.predictor, set(model.modalities))]))  # the first of each counts
     for modality, (names, coef) in sorted(known.items()):
         features = read.get(modality)
         if features is None or modality not in cohort.modalities or not len(cohort.rows_of(modality)):
@@ -71,9 +71,8 @@ def linear_columns(model: Model, cohort: Cohort) -> pd.DataFrame | None:
 
 
 def scale_of(model: Model) -> str:
-    """Say what a coefficient changes; empty of a model whose target is not known."""
-    if not isinstance(model, FittedModel):
-        return ""
+    """Say what a coefficient changes."""
+    assert isinstance(model, FittedModel)  # `linear_columns` has none of others
     kind = kind_of(model.response.kind)
     if kind.has_classes:
         two = "the log odds of the class against the other one"

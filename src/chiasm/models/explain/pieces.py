@@ -65,8 +65,9 @@ def named_columns(columns: Mapping[str, Sequence[str]], only: Sequence[str]) -> 
     found: dict[str, list[str]] = {}
     for asked in only:
         modality, _, rest = asked.partition(":")
-        places = [(name, column) for name, own in columns.items() for column in (asked, rest) if column in own]
-        places = [(name, column) for name, column in places if column == asked or (column == rest and name == modality)]
+        places = [(name, asked) for name, own in columns.items() if asked in own]
+        if rest in columns.get(modality, ()):
+            places.append((modality, rest))
         if not places:
             known = [column for own in columns.values() for column in own]
             like = nearest(rest or asked, known)

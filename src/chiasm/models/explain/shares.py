@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.evaluation.intervals import bootstrap_weights
 from chiasm.protocols import Model
 
 FEWEST_PATIENTS = 2
@@ -136,11 +137,19 @@ def mean_shares(rows: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> pd.D
     for (output, modality), own in rows.groupby(["output", "modality"], sort=False):
         share = own["share"].to_numpy()
         size = np.abs(share)
-        low, high = np.nan, np.nan
-        if len(size) >= FEWEST_OF_AN_INTERVAL:
-            drawn = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), size=draws) @ size / len(size)
-            low, high = np.quantile(drawn, [0.025, 0.975])
+        low, high = interval_of_means(size[:, None], rng, draws)[:, 0]
         found.append((output, modality, len(own), share.mean(), size.mean(), low, high))
     outputs = list(rows["output"].unique())
     found.sort(key=lambda row: outputs.index(row[0]))  # the modalities of an output side by side
     return pd.DataFrame(found, columns=["output", "modality", "patients", "mean", "size", "low", "high"])
+
+
+def interval_of_means(values: NDArray[np.float64], rng: np.random.Generator, draws: int = 1000) -> NDArray[np.float64]:
+    """Return the ends `(2, P)` of the 95 % intervals of P means over n patients, `(n, P)`, who are drawn again.
+
+    NaN where there are fewer than ten.
+    """
+    n = len(values)
+    if n < FEWEST_OF_AN_INTERVAL:
+        return np.full((2, values.shape[1]), np.nan)
+    return np.quantile(bootstrap_weights(n, draws, rng) @ values / n, [0.025, 0.975], axis=0)

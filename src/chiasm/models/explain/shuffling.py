@@ -23,7 +23,6 @@ VALUES_AT_ONCE = 8_000_000  # of the shuffled modality, in as many copies of the
 ROWS_AT_ONCE = 16_384
 
 Ints = NDArray[np.int_]
-Array = NDArray[np.float64]
 Predicts = Callable[[Cohort], pd.DataFrame]
 
 

@@ -18,12 +18,14 @@ from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.compute.isolation import seeded
+from chiasm.errors import hush_findings
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.neural import NetworkPredictor, state_of
 from chiasm.fitting.one_modality import OneModality
 from chiasm.models.same_target import require_same_target
 from chiasm.protocols import Model, Predictor
 from chiasm.recipes import registry
+from chiasm.shown import ends, number
 
 FEWEST_RANKED = 5  # columns, or sets, below which an order says too little
 LOW_AGREEMENT, HIGH_LIKENESS = 0.5, 0.5
@@ -65,6 +67,11 @@ def rank_agreement(first: Array, second: Array, seed: int = 0) -> Estimate:
     return float(mean[0]), float(low), float(high)
 
 
+def correlated(correlation: float, low: float, high: float) -> str:
+    """Say a rank correlation with its interval."""
+    return f"rank correlation {number(correlation, 2)}, {ends(low, high, 2)}"
+
+
 def model_of_nothing(
     model: Model, cohort: Cohort, seed: int, progress: Callable[[str, int, int], None] | None = None
 ) -> tuple[Model | None, str]:
@@ -90,16 +97,14 @@ def model_of_nothing(
         if progress is not None:
             progress("fits of a model of nothing", 0, 1)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is odd of shuffled outcomes is no news
+            hush_findings()  # what is odd of shuffled outcomes is no news
             recipe.supports(shuffled)
             fitted = recipe.fit(shuffled, seed=seed)
     except (Unsupported, CohortError) as fault:
         return None, str(fault).partition("\n")[0]
-    except (ValueError, RuntimeError) as fault:  # of a solver, whose words may hold values
-        return (
-            None,
-            f"its recipe cannot be fitted again to shuffled outcomes of these patients ({type(fault).__name__})",
-        )
+    except (ArithmeticError, ValueError, RuntimeError) as fault:  # of a solver, whose words may hold values
+        kind = type(fault).__name__
+        return None, f"its recipe cannot be fitted again to shuffled outcomes of these patients ({kind})"
     if progress is not None:
         progress("fits of a model of nothing", 1, 1)
     return fitted, OUTCOMES

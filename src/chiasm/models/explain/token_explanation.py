@@ -11,14 +11,20 @@ from scipy.stats import rankdata  # type: ignore[import-untyped]
 from chiasm.cohort import Cohort
 from chiasm.compute.isolation import seeded
 from chiasm.models.explain.gradients import TokenShares, network_of, token_shares
-from chiasm.models.explain.shares import FEWEST_OF_AN_INTERVAL
-from chiasm.models.explain.soundness import FEWEST_RANKED, HIGH_LIKENESS, LOW_AGREEMENT, WEIGHTS, rank_agreement
+from chiasm.models.explain.shares import FEWEST_OF_AN_INTERVAL, interval_of_means
+from chiasm.models.explain.soundness import (
+    FEWEST_RANKED,
+    HIGH_LIKENESS,
+    LOW_AGREEMENT,
+    WEIGHTS,
+    correlated,
+    rank_agreement,
+)
 from chiasm.models.explain.token_names import token_names
 from chiasm.protocols import Model
 
 WIDE_GAP = 0.05
 SPLITS = 5
-DRAWS = 1000
 WHOLE, FOREMOST = "all its tokens", "its foremost token"
 SUMMARY = ("output", "modality", "name", "patients", "mean", "size", "low", "high")
 CHECKS = ("check", "modality", "things", "correlation", "low", "high")
@@ -40,14 +46,16 @@ def tokens_explained(
         cohort: encoded patients, each with something that the model reads.
     """
     predictor, _ = network_of(model)
-    names = {
-        name: token_names(encoder, cohort.encodings.get(name)) for name, encoder in sorted(predictor.encoders.items())
-    }
 
     def told(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, of: progress(what, done, of)
 
     found = token_shares(model, cohort, baseline=baseline, steps=steps, progress=told("patients"))
+    names = {
+        name: token_names(predictor.encoders[name], cohort.encodings.get(name))
+        for name, lengths in found.lengths.items()
+        if lengths.any()  # somebody has it
+    }
     said = list(_of_the_gap(found, steps))
     rows = list(_halves(found, names, seed))
     if checks:
@@ -61,20 +69,21 @@ def tokens_explained(
             progress=told("patients of a model of nothing"),
         )
         rows += _of_nothing(found, nothing, names, seed)
-        said.append(f"The model of nothing has {WEIGHTS}.")
+        said.append(f"The model of nothing has {WEIGHTS}")
     frame = pd.DataFrame(rows, columns=list(CHECKS))
-    return _table(found, cohort, names), _summary(found, names, seed), frame, [*said, *_judged(frame)]
+    sentences = [f"{own}." for own in (*said, *_judged(frame))]
+    return _table(found, cohort, names), _summary(found, names, seed), frame, sentences
 
 
 def _table(found: TokenShares, cohort: Cohort, names: dict[str, tuple[str, ...]]) -> pd.DataFrame:
     """One row a patient, modality, token and output, in the cohort's row order."""
     parts = []
     place = np.argsort(cohort.order)  # of each patient in the user's file
-    for name, shares in found.shares.items():
-        lengths = found.lengths[name]
+    for name, called in names.items():
+        shares, lengths = found.shares[name], found.lengths[name]
         patient = np.repeat(np.arange(len(lengths)), lengths)
         token = np.arange(len(patient)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        own = np.array(names[name], object)[token] if names[name] else np.char.add("token ", (token + 1).astype(str))
+        own = np.array(called, object)[token] if called else np.char.add("token ", (token + 1).astype(str))
         for k, output in enumerate(found.outputs):
             parts.append(
                 pd.DataFrame(
@@ -102,20 +111,15 @@ def _summary(found: TokenShares, names: dict[str, tuple[str, ...]], seed: int) -
     """Mean and mean size of each named token, or of a bag's tokens together and of its foremost one."""
     rng = np.random.default_rng(seeded(seed, "draws"))
     rows = []
-    for name in found.shares:
+    for name in names:
         each, called = _by_patient(found, name, names[name])  # (n, tokens, C)
-        n = len(each)
-        weights = rng.multinomial(n, np.full(n, 1 / n), size=DRAWS) / n if n >= FEWEST_OF_AN_INTERVAL else None
-        for k, output in enumerate(found.outputs):
-            sizes = np.abs(each[:, :, k])
-            ends = np.full((2, len(called)), np.nan)
-            if weights is not None:
-                ends = np.quantile(weights @ sizes, [0.025, 0.975], axis=0)
-            rows += [
-                (output, name, called[t], n, each[:, t, k].mean(), sizes[:, t].mean(), *ends[:, t])
-                for t in range(len(called))
-                if n
-            ]
+        sizes = np.abs(each)
+        ends = interval_of_means(sizes.reshape(len(each), -1), rng).reshape(2, *sizes.shape[1:])
+        rows += [
+            (output, name, called[t], len(each), each[:, t, k].mean(), sizes[:, t, k].mean(), *ends[:, t, k])
+            for k, output in enumerate(found.outputs)
+            for t in range(len(called))
+        ]
     return pd.DataFrame(rows, columns=list(SUMMARY))
 
 
@@ -127,8 +131,6 @@ def _by_patient(found: TokenShares, name: str, names: Sequence[str]) -> tuple[np
     if names:
         return shares.reshape(len(own), len(names), outputs), tuple(names)
     starts = np.cumsum(own) - own
-    if not len(own):
-        return np.zeros((0, 2, outputs)), (WHOLE, FOREMOST)
     high, low = np.maximum.reduceat(shares, starts), np.minimum.reduceat(shares, starts)
     foremost = np.where(high >= -low, high, low)
     return np.stack([np.add.reduceat(shares, starts), foremost], axis=1), (WHOLE, FOREMOST)
@@ -182,15 +184,14 @@ def _of_nothing(
         told = np.array(each)
         estimate = (np.nan,) * 3
         if len(told) >= FEWEST_OF_AN_INTERVAL:
-            drawn = told[rng.integers(0, len(told), (DRAWS, len(told)))].mean(axis=1)
-            low, high = np.quantile(drawn, [0.025, 0.975])
+            low, high = interval_of_means(told[:, None], rng)[:, 0]
             estimate = float(told.mean()), float(low), float(high)
         yield "nothing", name, int(np.median(found.lengths[name][found.lengths[name] > 0])), *estimate
 
 
 def _judged(checks: pd.DataFrame) -> Iterator[str]:
     for row in checks.to_dict("records"):
-        found = f"rank correlation {row['correlation']:.2f}, {row['low']:.2f} to {row['high']:.2f}"
+        found = correlated(row["correlation"], row["low"], row["high"])
         if row["check"] == "halves" and row["correlation"] < LOW_AGREEMENT:
             yield (
                 f"The order of the tokens of '{row['modality']}' differs between two halves of the patients ({found}): "

@@ -6,7 +6,7 @@ from chiasm.cohort import Encoding
 from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.image.patches import ImagePatches, VolumePatches
 from chiasm.encoders.record.events import EventEncoder
-from chiasm.encoders.table.omics import MIN_GROUP, OmicsEncoder
+from chiasm.encoders.table.omics import OmicsEncoder
 from chiasm.encoders.table.table import TableEncoder
 from chiasm.protocols import Encoder, NamesId
 
@@ -47,9 +47,13 @@ def _of_omics(encoder: OmicsEncoder) -> tuple[str, ...]:
     if len(encoder.projections) == 1:
         wide, most = encoder.width, int(encoder.projections[0].components.shape[1])
         return tuple(f"components {k * wide + 1} to {min(most, (k + 1) * wide)}" for k in range(encoder.slots))
-    known = set(encoder.scaler.columns)
-    sets = [name for name in sorted(encoder.groups) if len(known & {*encoder.groups[name]}) >= MIN_GROUP]
-    return (*sets, *["columns of no set"] * (encoder.slots - len(sets)))
+    left, names = sorted(encoder.groups), []  # a set without a token has fewer columns than any token
+    for members in encoder.members:
+        own = {encoder.scaler.columns[place] for place in members.tolist()}
+        name = next((name for name in left if own <= set(encoder.groups[name])), None)
+        names.append("columns of no set" if name is None else name)
+        left = [] if name is None else left[left.index(name) + 1 :]
+    return tuple(names)
 
 
 def _listed(names: tuple[str, ...]) -> str:
