@@ -1,54 +1,31 @@
-"""What columns are worth: known answers, absent stays absent, coefficients that are the link, and what is refused."""
+"""Which columns are told and in what way: coefficients that are the link, sets, names, and what is refused."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm  # type: ignore[import-untyped]
+from model_of_sums import Sums
 
 import chiasm
 from chiasm.cohort import Cohort, CohortError, Unsupported, synthetic_cohort
 from chiasm.fitting.expected import encoders_within
-from chiasm.models.explain import pieces, shuffling, soundness
-from chiasm.models.explain.column_checks import CHECKS, judged, likeness
+from chiasm.models.explain import column_explanation, pieces
 from chiasm.models.explain.column_loss import answers_of
-from chiasm.models.explain.columns import Scoring, screened, worth_of
 from chiasm.models.explain.linear_columns import linear_columns
-from chiasm.models.explain.pieces import Piece, column_pieces, columns_read
-from chiasm.models.explain.shuffling import Shuffles, predicts, repeated, shuffles_of
-from chiasm.models.explain.soundness import OUTCOMES, WEIGHTS, model_of_nothing, rank_agreement
+from chiasm.models.explain.pieces import columns_read
+from chiasm.models.explain.screening import screened
+from chiasm.models.explain.shuffling import predicts
+from chiasm.models.explain.soundness import OUTCOMES
 from chiasm.protocols import Model
 from chiasm.targets import KINDS
 from cohort_folder import CohortFolder
 from command_line import Run
-from examples import ALL
-from lighter_trials import ridges_by_day
 from small_recipes import at_night
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ridges() -> Iterator[None]:
-    with ridges_by_day():
-        yield
-
-
-@pytest.fixture(scope="module")
-def cohort() -> Cohort:
-    return synthetic_cohort("complementary", 90, missing=0.2, seed=1)
-
-
-@pytest.fixture(scope="module")
-def late(cohort: Cohort) -> Model:
-    return chiasm.fit(cohort, "late-fusion")
 
 
 @pytest.fixture(scope="module")
@@ -61,98 +38,6 @@ def planted() -> Cohort:
     frames = {"genes": genes, "clinical": pd.DataFrame({"age": rng.normal(60, 9, 100)}, index=ids)}
     patients = pd.DataFrame({"y": value})
     return chiasm.cohort_from_frames(patients, frames, chiasm.Regression("y"), kinds={"genes": "omics"})
-
-
-class Sums:
-    """A model whose output is a function of the columns of `m1`, and nothing of those who lack it."""
-
-    trained_parameters = 0
-
-    def __init__(self, rule: Callable[[pd.DataFrame], Any]) -> None:
-        self.rule = rule
-        self.seen: set[tuple[str, ...]] = set()
-
-    def predict(self, cohort: Cohort) -> pd.DataFrame:
-        texts, own = cohort.patterns()
-        self.seen.add(tuple(np.unique(texts[own])))
-        value = np.zeros(len(cohort))
-        value[cohort.rows_of("m1")] = self.rule(cohort.raw("m1"))
-        frame = pd.DataFrame({"pattern": texts[own], "value": value}, index=pd.Index(cohort.ids, name="patient"))
-        return frame.iloc[cohort.order]
-
-    def save(self, path: Path | str) -> None:
-        raise NotImplementedError
-
-
-def of_m1(*columns: str) -> list[Piece]:
-    return [*column_pieces({"m1": columns}), Piece("m1", "set", "both", columns)]
-
-
-def test_who_gives_whom_values_is_of_the_same_modalities_and_the_same_half(cohort: Cohort) -> None:
-    found = shuffles_of(cohort, "m1", 3, 0)
-    pattern = cohort.pattern()[found.rows]
-    for donors, half in zip(found.donors, found.half, strict=True):
-        assert (pattern[donors] == pattern).all() and (half[donors] == half).all()
-        assert (donors != np.arange(len(donors))).all() and len(set(donors)) == len(donors)
-        for name in np.unique(pattern):  # either half has as many of a pattern, or one more
-            assert abs(int(half[pattern == name].sum()) - int((~half)[pattern == name].sum())) <= 1
-    assert not found.few and len(found.rows) == len(cohort.rows_of("m1"))
-
-
-def test_the_size_of_a_column_is_its_mean_change_and_one_that_is_not_read_has_none(cohort: Cohort) -> None:
-    model = Sums(lambda frame: 3 * frame["m1_0"] - frame["m1_1"])
-    found = worth_of(predicts(model), cohort, of_m1("m1_0", "m1_9"), ["value"], permutations=3, seed=0)
-    shuffles, values = found[0].shuffles, cohort.raw("m1")["m1_0"].to_numpy()
-    expected = 3 * np.mean([np.abs(values - values[donors]).mean() for donors in shuffles.donors])
-    assert found[0].size[0, 0] == pytest.approx(expected) and found[2].size[0, 0] == pytest.approx(expected)
-    assert found[0].size[0, 1] < expected < found[0].size[0, 2]
-    assert not found[1].size.any() and not found[1].halves.any()
-    assert model.seen == {("m1", "m1+m2")}  # nobody gains or loses a modality
-    first = np.abs(values - values[shuffles.donors[0]])
-    assert found[0].halves[0] == pytest.approx([3 * first[shuffles.half[0] == side].mean() for side in (False, True)])
-
-
-def test_copies_that_are_predicted_together_are_those_predicted_one_by_one(
-    late: Model, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: dict[str, Any] = {"permutations": 2, "seed": 0}
-    both = column_pieces({"m1": ["m1_0", "m1_3"]})
-    together = worth_of(predicts(late), cohort, both, ["p_1"], **asked)
-    monkeypatch.setattr(shuffling, "VALUES_AT_ONCE", 1)
-    for first, second in zip(together, worth_of(predicts(late), cohort, both, ["p_1"], **asked), strict=True):
-        np.testing.assert_allclose(first.size, second.size)
-    twice = predicts(late)(repeated(cohort, 2))
-    np.testing.assert_allclose(twice.iloc[:90].to_numpy(), twice.iloc[90:].to_numpy())
-
-
-def test_the_metric_loses_what_a_column_tells_and_nothing_by_one_that_is_not_read(cohort: Cohort) -> None:
-    assert cohort.outcome is not None
-    member = pd.Series(cohort.outcome.value, index=cohort.ids)
-    frame = cohort.raw("m1").copy()
-    frame["m1_0"] = member.loc[frame.index]
-
-    class Knows(Sums):
-        def predict(self, cohort: Cohort) -> pd.DataFrame:
-            frame = super().predict(cohort)
-            return frame.assign(p_0=1 - frame["value"], p_1=frame["value"]).drop(columns="value")
-
-    own = cohort.with_modalities(["m1"]).with_values("m1", "table", frame, np.ones(len(frame), bool), None)
-    scoring = Scoring("classification", cohort.outcome, ("0", "1"))
-    model, both = Knows(lambda frame: frame["m1_0"]), column_pieces({"m1": ["m1_0", "m1_5"]})
-    read, unread = worth_of(predicts(model), own, both, ["p_1"], permutations=4, seed=0, scoring=scoring)
-    assert 0.3 < read.loss[1] <= read.loss[0] <= read.loss[2] < 0.7  # from 1 to chance
-    assert not unread.loss.any()
-
-
-def test_a_pattern_of_few_is_left_out_and_one_of_few_alone_is_not_estimable(late: Model, cohort: Cohort) -> None:
-    only = np.flatnonzero(cohort.pattern() == "m1")
-    both = np.flatnonzero(cohort.pattern() == "m1+m2")
-    found = shuffles_of(cohort.subset(np.r_[only[:9], both]), "m1", 2, 0)
-    assert found.few == 9 and len(found.rows) == len(both)
-    told = chiasm.explain_columns(late, cohort.subset(only[:9]), permutations=2, checks=False)
-    row = told.table.query("way == 'permutation'").iloc[0]
-    assert np.isnan(row["size"]) and np.isnan(row["loss"]) and row["note"] == "not estimable"
-    assert any("'m1' is not estimable" in sentence for sentence in told.said)
 
 
 @pytest.mark.parametrize("recipe", ["late-fusion", *at_night("early-fusion", "multi-ridge")])
@@ -198,35 +83,6 @@ def test_a_wide_modality_is_told_by_what_goes_with_the_prediction_where_there_ar
     assert any("No model of nothing" in sentence for sentence in told.said)
 
 
-def test_a_model_of_nothing_has_fresh_weights_or_learned_from_shuffled_outcomes(late: Model, cohort: Cohort) -> None:
-    refitted, how = model_of_nothing(late, cohort, 0)
-    assert how == OUTCOMES and refitted is not None
-    network: Any = chiasm.fit(cohort, "healnet:epochs=1,latent_width=8,latents=2,depth=1")
-    fresh, how = model_of_nothing(network, cohort, 0)
-    assert how == WEIGHTS and fresh is not None
-    assert not np.allclose(fresh.predict(cohort)["p_1"], network.predict(cohort)["p_1"])
-    without = cohort.with_target(None, None)
-    assert model_of_nothing(late, without, 0)[0] is None and "no target" in model_of_nothing(late, without, 0)[1]
-
-
-def test_orders_that_agree_and_orders_that_do_not() -> None:
-    order = np.arange(20.0)[None]
-    assert rank_agreement(order, order)[0] == pytest.approx(1) and rank_agreement(order, -order)[0] == pytest.approx(-1)
-    mean, low, high = rank_agreement(order, np.random.default_rng(0).permutation(order[0])[None])
-    assert low < 0 < high and abs(mean) < 0.5
-    assert np.isnan(rank_agreement(order[:, :4], order[:, :4])).all() and np.isnan(rank_agreement(order, 0 * order)[0])
-
-
-def test_the_table_lists_what_a_model_of_nothing_would_say(late: Model, cohort: Cohort) -> None:
-    found = chiasm.explain_columns(late, cohort, permutations=2)
-    assert found.table["nothing"].notna().all()
-    assert set(found.checks["check"]) == {"halves", "nothing"}
-    halves = found.checks.query("check == 'halves'")
-    assert (halves["low"] <= halves["correlation"]).all() and (halves["correlation"] > 0.5).all()
-    again = chiasm.explain_columns(late, cohort, permutations=2, checks=False)
-    pd.testing.assert_frame_equal(found.table.drop(columns="nothing"), again.table.drop(columns="nothing"))
-
-
 def test_sets_and_names_that_there_are_not(late: Model, cohort: Cohort, tmp_path: Path) -> None:
     (tmp_path / "some.gmt").write_text("first\t-\tm1_0\tm1_1\nsecond\t-\tm2_0\tunknown\nnobody\t-\tother\n")
     found = chiasm.explain_columns(late, cohort, sets=tmp_path / "some.gmt", only=["m1:m1_2"], checks=False)
@@ -245,70 +101,21 @@ def test_sets_and_names_that_there_are_not(late: Model, cohort: Cohort, tmp_path
         chiasm.explain_columns(late, cohort, permutations=1)
 
 
+def test_coefficients_alone_are_told_beside_a_model_of_nothing_that_has_none(
+    cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Sums(lambda frame: 0.0)  # as trees are, which a recipe that chooses may choose for shuffled outcomes
+    monkeypatch.setattr(column_explanation, "model_of_nothing", lambda *_: (nothing, OUTCOMES))
+    told = chiasm.explain_columns(chiasm.fit(cohort, "single:m1"), cohort, most=4)
+    assert set(told.table["way"]) == {"coefficient"} and told.table["nothing"].isna().all()
+    assert list(told.checks["note"]) == ["not estimable"]
+
+
 def test_a_model_without_columns_is_told_so(late: Model, cohort: Cohort) -> None:
     bags = {str(name): np.ones((2, 3), np.float32) for name in cohort.ids[:20]}
     other = chiasm.cohort_from_frames(pd.DataFrame(index=list(bags)), {"slide": bags}, kinds={"slide": "bag"})
     with pytest.raises(Unsupported, match=r"reads no column of the cohort .* slide \(bag\)"):
         columns_read(late, other)
-
-
-def test_records_of_a_person_are_drawn_together_and_give_each_other_nothing(cohort: Cohort) -> None:
-    group = np.array([f"person {row // 4}" for row in range(len(cohort))])
-    frame = cohort.raw("m1").copy()
-    _, own = np.unique(group[cohort.rows_of("m1")], return_inverse=True)
-    frame["m1_0"] = np.random.default_rng(0).normal(size=len(cohort))[own]  # the same in all records of a person
-    alone = cohort.with_values("m1", "table", frame, np.ones(len(frame), bool), None)
-    alone = alone.subset(alone.rows_of("m1"))
-    together = replace(alone, group=group[cohort.rows_of("m1")])
-    found = shuffles_of(together, "m1", 3, 0)
-    person = together.group[found.rows]  # type: ignore[index]
-    for donors, half in zip(found.donors, found.half, strict=True):
-        assert (person[donors] != person).all() and len(set(donors)) == len(donors)
-        assert not set(zip(alone.pattern()[found.rows][half], person[half], strict=True)) & set(
-            zip(alone.pattern()[found.rows][~half], person[~half], strict=True)
-        )
-    model = Sums(lambda frame: frame["m1_0"])
-    one, several = (
-        worth_of(predicts(model), given, of_m1("m1_0")[:1], ["value"], permutations=5, seed=0)[0].size[0]
-        for given in (alone, together)
-    )
-    assert several[2] - several[1] > 1.4 * (one[2] - one[1])  # a fourth as many persons as records
-    same = replace(cohort, group=np.full(len(cohort), "one person"))
-    told = chiasm.explain_columns(model, same, permutations=2, checks=False)
-    assert told.table["size"].isna().all() and any("too few groups" in sentence for sentence in told.said)
-
-
-def test_a_model_that_predicts_in_the_order_of_its_file_is_told_as_any_other(cohort: Cohort) -> None:
-    model = Sums(lambda frame: 2 * frame["m1_0"])
-    mixed = replace(cohort, file_rows=np.random.default_rng(0).permutation(len(cohort)) + 2)
-    assert list(model.predict(mixed).index) != list(mixed.ids)
-    sorted_, found = (
-        worth_of(predicts(model), own, of_m1("m1_0", "m1_5")[:2], ["value"], permutations=2, seed=0)
-        for own in (cohort, mixed)
-    )
-    np.testing.assert_array_equal(found[0].size, sorted_[0].size)
-    assert not found[1].size.any()
-
-
-@pytest.mark.parametrize("lognormal", [False, *at_night(True)])
-def test_an_interval_of_95_percent_holds_the_size_about_as_often(lognormal: bool) -> None:
-    often = 300 if os.environ.get(ALL) else 50
-    ids = [f"p{number:03d}" for number in range(100)]
-    empty = pd.DataFrame({"x": np.zeros(100)}, index=ids)
-    base = chiasm.cohort_from_frames(pd.DataFrame(index=ids), {"m1": empty})
-    rng, held = np.random.default_rng(0), 0
-    truth = 2 * np.exp(0.5) * (2 * norm.cdf(np.sqrt(0.5)) - 1) if lognormal else 2 / np.sqrt(np.pi)
-
-    def predict(own: Cohort) -> pd.DataFrame:
-        return own.raw("m1")[["x"]].set_axis(["value"], axis=1)
-
-    for seed in range(often):
-        drawn = rng.normal(size=100)
-        frame = pd.DataFrame({"x": np.exp(drawn) if lognormal else drawn}, index=ids)
-        own = base.with_values("m1", "table", frame, np.ones(100, bool), None)
-        (worth,) = worth_of(predict, own, of_m1("x")[:1], ["value"], permutations=5, seed=seed)
-        held += int(worth.size[0, 1] <= truth <= worth.size[0, 2])
-    assert held / often >= (0.88 if lognormal else 0.93)  # drawn as receivers alone: 0.69 and 0.85
 
 
 def test_coefficients_of_several_classes_are_told_against_their_mean() -> None:
@@ -338,47 +145,6 @@ def test_every_kind_of_target_has_sizes_losses_and_coefficients_of_its_answers(k
     assert shuffled[["size", "low", "high", "loss"]].notna().all().all()
     assert set(told["output"]) == set(found.answers) and told["effect"].notna().all()
     assert any(own.startswith("A coefficient is the change of ") for own in found.said)
-
-
-def test_a_recipe_that_cannot_be_fitted_again_costs_no_run(
-    late: Model, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    homemade: Any = replace(late, recipe="of my own")  # type: ignore[type-var]
-    found = chiasm.explain_columns(homemade, cohort, only=["m1_0"], permutations=2)
-    assert any("'of my own' is in no catalogue" in sentence for sentence in found.said)
-    assert found.table["size"].notna().all() and found.table["nothing"].isna().all()
-
-    def broken(*_: Any, **__: Any) -> Any:
-        raise RuntimeError("patient p007")
-
-    monkeypatch.setattr(soundness.registry, "named", lambda _: SimpleNamespace(supports=lambda _: None, fit=broken))
-    steps: list[str] = []
-    told = chiasm.explain_columns(
-        late, cohort, only=["m1_0"], permutations=2, progress=lambda what, *_: steps.append(what)
-    )
-    assert any("cannot be fitted again" in own and "RuntimeError" in own and "p007" not in own for own in told.said)
-    assert steps.index("fits of a model of nothing") < steps.index("permutations")
-
-
-def test_a_model_of_nothing_that_finds_nothing_is_a_pass_and_one_column_is_an_order() -> None:
-    sizes = np.array([3.0, 2, 1, 0.5, 0.2, 0.1])
-    table = pd.DataFrame({"modality": "m", "what": "column", "way": "permutation", "output": "value", "size": sizes})
-    table["name"] = list("abcdef")
-
-    def told(size: Any, nothing: Any) -> tuple[str, list[str]]:
-        rows = list(likeness(table.assign(size=size, nothing=nothing), ["value"], 0))
-        frame = pd.DataFrame(rows, columns=list(CHECKS))
-        return frame["note"][0], list(judged(frame))
-
-    assert told(sizes, 0.0) == ("passed: it finds nothing", [])
-    assert told(sizes, [0.1, 0.2, 0.5, 1, 2, 3]) == ("", [])
-    assert "a model that has learned nothing (" in told(sizes, sizes)[1][0]
-    note, said = told(0.0, sizes)
-    assert note == "all are zero" and len(said) == 1 and "no order to check" in said[0]
-    assert "that of a model that has learned nothing is not est" in told([np.nan, *sizes[1:]], sizes)[1][0]
-    alone = np.array([[3.0, 0, 0, 0, 0, 0]])
-    assert rank_agreement(alone, alone)[0] == pytest.approx(1)
-    assert np.isfinite(rank_agreement(alone, alone)).all()
 
 
 @pytest.fixture(scope="module")
@@ -469,9 +235,3 @@ def test_the_command_writes_columns_and_says_what_speaks_against_them(two_tables
     assert "name --out" in run("explain", folder / "model", folder).err
     astray = run("explain", folder / "model", folder, "--out", folder / "s.csv", "--only", "age")
     assert astray.code == 2 and "--only belong to --columns" in astray.err
-
-
-def test_large_cohorts_are_drawn_from(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shuffling, "MOST_PATIENTS", 40)
-    found: Shuffles = shuffles_of(cohort, "m1", 2, 0)
-    assert found.drawn_from == len(cohort.rows_of("m1")) and len(found.rows) + found.few == 40

@@ -29,13 +29,6 @@ from chiasm.report import token_maps
 from chiasm.tokens import Tokens
 from cohort_folder import CohortFolder
 from command_line import Run
-from lighter_trials import ridges_by_day
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ridges() -> Iterator[None]:
-    with ridges_by_day():
-        yield
 
 
 class MeanToken(nn.Module):
@@ -105,7 +98,7 @@ def test_shares_sum_to_the_link_less_that_of_the_baseline_and_few_steps_are_told
     for steps, most in ((2, 1.0), (64, 1e-4)):
         found = token_shares(model_of(power=5), cohort, steps=steps, baseline="zero")
         assert found.gap.max() < most * np.abs(found.change).max()
-    coarse = chiasm.explain_tokens(replace(model_of(power=9)), cohort, steps=2, checks=False)
+    coarse = chiasm.explain_tokens(model_of(power=9), cohort, steps=2, checks=False)
     assert any("more steps" in sentence for sentence in coarse.said)
     link = model_of(power=5).predictor.link(cohort)[:, 0]
     zero = token_shares(model_of(power=5), cohort, steps=2, baseline="zero").change[:, 0]
@@ -125,6 +118,22 @@ def test_a_patient_has_shares_of_what_he_has_and_the_tokens_of_a_table_have_name
     assert len(summary) == 16 and (summary["low"] <= summary["size"]).all() and (summary["patients"] == 42).all()
 
 
+def test_what_a_network_reads_and_nobody_has_is_not_told(bags: dict[str, np.ndarray]) -> None:
+    ids, rng = list(bags), np.random.default_rng(1)
+    frames = {
+        "slide": bags,
+        "t": pd.DataFrame(rng.normal(size=(24, 6)), index=ids),
+        "u": pd.DataFrame({"x": rng.normal(size=24)}, index=ids),
+    }
+    made = chiasm.cohort_from_frames(
+        pd.DataFrame({"y": rng.normal(size=24)}, index=ids), frames, chiasm.Regression("y"), kinds={"slide": "bag"}
+    )
+    model = chiasm.fit(made, "healnet:epochs=1,latent_width=8,latents=2,depth=1")
+    found = chiasm.explain_tokens(model, made.with_modalities(["t"]), steps=2)
+    assert set(found.table["modality"]) == set(found.summary["modality"]) == set(found.checks["modality"]) == {"t"}
+    assert found.checks["correlation"].notna().all() and all(own.endswith(".") for own in found.said)
+
+
 def test_the_order_of_tiles_is_compared_with_that_of_random_weights(cohort: Cohort) -> None:
     found = chiasm.explain_tokens(model_of(), cohort, steps=2)
     (row,) = found.checks.to_dict("records")
@@ -136,6 +145,10 @@ def test_tokens_are_named() -> None:
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 8)), columns=[f"g{k}" for k in range(8)])
     grouped = OmicsEncoder.with_groups({"b": ["g0", "g1", "g2"], "a": ["g3", "g4", "g5"], "few": ["g6"]}).fit(frame)
     assert token_names(grouped, None) == ("a", "b") and len(token_names(grouped, None)) == grouped.slots
+    narrow = grouped.on_columns({"g0", "g1", "g2", "g3"}, grouped)  # of a, one column is left
+    assert token_names(narrow, None) == ("a", "b")
+    rest = OmicsEncoder.with_groups({"b": ["g0", "g1", "g2"], "few": ["g6"]}).fit(frame)
+    assert token_names(rest, None) == ("b", "columns of no set")
     alone = OmicsEncoder(components=6, per_token=4).fit(frame)
     assert token_names(alone, None) == ("components 1 to 4", "components 5 to 6")
     assert token_names(TableEncoder().fit(frame), None)[0] == "g0" and token_names(BagEncoder(3), None) == ()
@@ -213,9 +226,10 @@ def test_the_command_writes_tokens_and_says_how_far_they_miss(two_tables: Cohort
     assert set(pd.read_csv(folder / "tokens.csv")["modality"]) == {"clinical", "rna"}
     (folder / "full").mkdir()
     (folder / "full" / "file").write_text("")
-    refused = run(*asked, "--force", "--draw", folder / "full")
-    assert refused.code == 0  # with --force
+    assert run(*asked, "--force", "--draw", folder / "full").code == 0
     assert run("explain", folder / "model", folder, "--tokens", folder / "t.csv", "--draw", folder / "full").code == 2
+    astray = run("explain", folder / "model", folder, "--out", folder / "s.csv", "--steps", "4")
+    assert astray.code == 2 and "--steps belongs to --tokens" in astray.err
     assert (
         "--draw belongs to --tokens"
         in run("explain", folder / "model", folder, "--out", folder / "s.csv", "--draw", folder / "d").err
