@@ -268,9 +268,12 @@ class DescribesOptions(Protocol):
     def described_options(self) -> Mapping[str, Any]: ...
 
 
+@runtime_checkable
 class TellsSearch(Protocol):
     """Protocol of what a search of options tried and picked."""
 
+    @property
+    def sentence(self) -> str: ...
     def as_json(self) -> dict[str, Any]: ...
 
 
@@ -280,6 +283,12 @@ class ToldTuning(Protocol):
 
     @property
     def tuning(self) -> TellsSearch | None: ...
+
+
+def search_of(model: object) -> TellsSearch | None:
+    """Return the search by which a model's options were picked; None where none was searched, or it says nothing."""
+    found = model.tuning if isinstance(model, ToldTuning) else None
+    return found if isinstance(found, TellsSearch) else None  # a model of others may call something else so
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ import pytest
 import chiasm
 from chiasm.cohort import Cohort
 from chiasm.fitting.tuning import search
-from chiasm.fitting.tuning.recipe import told_of
+from chiasm.fitting.tuning.identity import told_of
 from chiasm.fitting.tuning.record import FAILED, FINISHED, STOPPED, Tried, Tuning, pick
 from chiasm.fitting.tuning.search import behind
 from chiasm.metrics.scores import score
@@ -175,6 +175,20 @@ def test_the_scores_of_another_search_are_not_lost_and_its_checkpoints_are_in_no
     left.mkdir()
     chiasm.tuned(OneColumn(), COLUMNS).fit(cohort, seed=0, checkpoint=tmp_path)  # as a killed fit in a trial's work
     assert not left.exists()
+
+
+def test_a_folder_of_the_same_name_that_no_search_made_is_not_emptied(cohort: Cohort, tmp_path: Path) -> None:
+    other = tmp_path / "search" / "notes.txt"
+    other.parent.mkdir()
+    other.write_text("of somebody else", encoding="utf-8")
+    chiasm.tune(OneColumn(), {"column": [0, RIGHT]}, cohort, out=tmp_path)
+    assert other.read_text(encoding="utf-8") == "of somebody else"
+
+
+def test_a_single_setting_of_a_longer_list_is_not_said_to_be_all_there_is(cohort: Cohort) -> None:
+    found = chiasm.tune(OneColumn(), COLUMNS, cohort, budget=1)
+    assert "is the only setting of 'one-column:column=[0;1;2;3;4;5],budget=1' that was tried" in found.sentence
+    assert found.possible == 6 and not FITS
 
 
 def test_settings_that_all_score_alike_are_said_to(cohort: Cohort) -> None:

@@ -14,7 +14,7 @@ from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.fitting.tuning.recipe import BUDGET, INNER, Tuned
 from chiasm.fitting.tuning.record import Tuning
 from chiasm.progress import followed
-from chiasm.protocols import ToldTuning
+from chiasm.protocols import search_of
 from chiasm.recipes import registry
 from chiasm.specs import options_in
 
@@ -131,16 +131,16 @@ def searched(
 
 def tuning_of(model: Any) -> Tuning | None:
     """Return the search that picked the options of a model; None where none was searched."""
-    found = model.tuning if isinstance(model, ToldTuning) else None
+    found = search_of(model)
     return found if isinstance(found, Tuning) else None
 
 
 def drawn_from(recipe: str) -> str:
     """Say how many settings of its space a tuned recipe tries; "" where it tries each, or is not tuned."""
     made = registry.make_recipe(recipe) if "[" in recipe else None
-    if not isinstance(made, Tuned) or made.tries == made.space.size:
+    if not isinstance(made, Tuned) or made.tries == made.possible:
         return ""
-    of = "ranges that have no end of settings" if made.space.size is None else f"{made.space.size:,} settings"
+    of = "ranges that have no end of settings" if made.possible is None else f"{made.possible:,} settings"
     return (
         f"'{made.name}' tries {made.tries:,} settings, drawn from {of}: --budget, or budget= in the name, changes that"
     )

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import Budget, CohortPath, Device, Json, Seed, prepared, require_writable, told_how_to_go_on
+from chiasm.cli.options import (
+    Budget,
+    CohortPath,
+    Device,
+    Json,
+    Seed,
+    prepared,
+    require_writable,
+    told_how_to_go_on,
+    told_spaces,
+)
 
 SHOWN = 20  # settings on the screen; --json has all
 
@@ -48,9 +58,7 @@ def tune(
     if out is not None:
         require_writable(out)
     made = api.searched(recipe, asked, budget=budget, inner=inner)
-    told = api.drawn_from(made.name)
-    if told:
-        screen.hint(f"note: {told}")
+    told_spaces([made.name])
     ready = prepared(cohort, [made.name])
     advice = "nothing is kept: name a folder by --out" if out is None else "the same command goes on"
     with screen.Progressing("settings") as progress, told_how_to_go_on(advice):

@@ -23,7 +23,7 @@ from chiasm.errors import hush_findings
 from chiasm.evaluation.protocol import Split
 from chiasm.evaluation.trial import TrialError
 from chiasm.fitting.sides import reads_of
-from chiasm.protocols import Model, ToldStart, ToldTuning, modalities_of
+from chiasm.protocols import Model, ToldStart, modalities_of, search_of
 
 Clock = Callable[[], float]
 
@@ -110,7 +110,7 @@ def run_task(context: Context, task: Task) -> list[Fit]:
                 require_declared(recipe, declared, model, test, frame)
             level = mean_link(model, train, declared[0]) if task.split.inner is None and len(declared) == 1 else None
         began = model.start if isinstance(model, ToldStart) else ""
-        searched = model.tuning.as_json() if isinstance(model, ToldTuning) and model.tuning is not None else None
+        searched = None if (search := search_of(model)) is None else search.as_json()
         fit = Fit(recipe.name, task.split.key, frame, seconds, model.trained_parameters, level, began, searched)
         fits.append(fit)
         if done is not None:

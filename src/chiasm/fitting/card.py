@@ -11,6 +11,7 @@ from chiasm.cohort import Encoding
 from chiasm.encoders.knowledge import Entities
 from chiasm.errors import count
 from chiasm.fitting.card_patients import USE, training_told
+from chiasm.protocols import search_of
 from chiasm.shown import visible
 
 WARM, TRIED, HELD_OUT = "warm_kept", "warm_sources", "warm_held_out"
@@ -59,21 +60,6 @@ class Begun(Protocol):
     def notes(self) -> Mapping[str, float]: ...
     @property
     def begun_from(self) -> Sequence[Named]: ...
-
-
-class Told(Protocol):
-    """Protocol of what tells of itself in a sentence."""
-
-    @property
-    def sentence(self) -> str: ...
-
-
-@runtime_checkable
-class Searched(Protocol):
-    """Protocol of a model whose options may have been picked by a search."""
-
-    @property
-    def tuning(self) -> Told | None: ...
 
 
 class Described(Protocol):
@@ -242,9 +228,10 @@ def knowledge_told(part: Any) -> list[str]:
 
 def tuning_told(part: Any) -> str:
     """Say which options were picked, among how many and by what; "" where none were searched."""
-    if not isinstance(part, Searched) or part.tuning is None:
+    search = search_of(part)
+    if search is None:
         return ""
-    kept = part.tuning.sentence.translate({ord("["): "\x02", ord("]"): "\x03"})
+    kept = search.sentence.translate({ord("["): "\x02", ord("]"): "\x03"})
     return "Tuned: " + _plain(kept).replace("\x02", "\\[").replace("\x03", "\\]")
 
 

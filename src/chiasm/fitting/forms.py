@@ -11,7 +11,7 @@ import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.fitting.sides import form_name, settings_of
-from chiasm.protocols import TellsSearch, ToldTuning
+from chiasm.protocols import TellsSearch, search_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class FormModel:
     @property
     def tuning(self) -> TellsSearch | None:
         """The search that picked the recipe's options; None without one."""
-        return self.model.tuning if isinstance(self.model, ToldTuning) else None
+        return search_of(self.model)
 
     def predict(self, cohort: Cohort) -> pd.DataFrame:
         """Predict with the model for patients who have the modality, and by the training-set prior for the others."""

@@ -63,9 +63,7 @@ def make_recipe(text: str) -> Any:
     cls = recipe_class(name)
     known = {field.name: field.default for field in fields(cls)}
     what, leads = f"recipe '{name}'", ROWS[name].leads if name in ROWS else ""
-    if "[" not in options:
-        return cls(**read_options(options, known, what, leads))
-    options, several = bracketed(options, known, what)
+    options, several = bracketed(options, known, what) if "[" in options else (options, {})
     if not several:
         return cls(**read_options(options, known, what, leads))
     from chiasm.fitting.tuning.recipe import SEARCHED, Tuned, tuned

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from chiasm.cohort import Cohort
 from chiasm.fitting.model import FittedModel
@@ -19,14 +15,14 @@ from chiasm.fitting.row import Row
 from chiasm.fitting.sides import forms_of, reads_of, reads_presence, settings_of
 from chiasm.fitting.tuning.allowed import Allowed, allowed_of
 from chiasm.fitting.tuning.draws import ByScore, Draws, InTurn, sampler_package
+from chiasm.fitting.tuning.identity import digest_of
 from chiasm.fitting.tuning.model import TunedModel
 from chiasm.fitting.tuning.record import FINISHED, Tried, Tuning, pick
-from chiasm.fitting.tuning.search import Search, Told, is_of_another, rungs_of
+from chiasm.fitting.tuning.search import Search, Told, is_of_another, rungs_of, unseen
 from chiasm.fitting.tuning.space import Space, Values
 from chiasm.metrics.scores import PRIMARY
 from chiasm.protocols import (
     BringsAgainst,
-    CountsSettings,
     HasRow,
     Model,
     NamesAgainst,
@@ -43,10 +39,6 @@ BUDGET = 20
 INNER = 3
 MODALITY = "modality"
 SEARCH, PICKED = "search", "picked"
-
-
-def unseen(done: int, everything: int) -> None:
-    """No-op progress callback."""
 
 
 @dataclass(frozen=True)
@@ -160,14 +152,20 @@ class Tuned:
         return self.budget if self.space.size is None else min(self.budget, self.space.size)
 
     @property
+    def possible(self) -> int | None:
+        """Number of settings in the space, without those that the base refuses where each was asked; None: no end."""
+        size = self.space.size
+        each = self.allowed.known is not None and size is not None and size <= self.budget
+        return self.tries if each else size
+
+    @property
     def settings(self) -> int:
         """Number of settings: those of the space, each with what the base itself selects on inner folds."""
         return self.tries * settings_of(self.base)
 
     def settings_on(self, cohort: Cohort) -> int:
         """Return that number on a cohort, from whose sources the base may borrow."""
-        own = settings_of(self.base, cohort) if isinstance(self.base, CountsSettings) else settings_of(self.base)
-        return self.tries * own
+        return self.tries * settings_of(self.base, cohort)
 
     @property
     def reads_presence(self) -> bool:
@@ -249,22 +247,17 @@ class Tuned:
         Raises:
             ArithmeticError: the training of every setting diverged.
         """
-        settings = self.allowed.known
+        settings, folder = self.allowed.known, None if checkpoint is None else checkpoint / SEARCH
         kind = cohort.target.kind if cohort.target is not None else ""
         if settings is not None and len(settings) == 1:
             only = Tried(settings[0], (), FINISHED)
-            return Tuning(self.name, PRIMARY.get(kind, ""), 0, (only,), 0, 1, self.make(settings[0]).name)
+            return Tuning(self.name, PRIMARY.get(kind, ""), 0, (only,), 0, self.possible, self.make(settings[0]).name)
         rungs = rungs_of(cohort, seed, self.inner)
-        draws = self._draws(seed)
-        identity = self.identity(cohort, seed, device)
-        folder = None if checkpoint is None else checkpoint / SEARCH
-        search = Search(self.make, rungs, seed, device, folder, identity, self.stops)
-        tried = search.run(draws, told, self.tries)
+        search = Search(self.make, rungs, seed, device, folder, self.identity(cohort, seed, device), self.stops)
+        tried = search.run(self._draws(seed), told, self.tries)
         at = pick(tried)
-        chosen = self.make(tried[at].options).name
-        whole = settings is not None and (self.space.size or 0) <= self.budget
-        possible = len(tried) if whole else self.space.size
-        return Tuning(self.name, PRIMARY[kind], len(rungs), tuple(tried), at, possible, chosen)
+        name = self.make(tried[at].options).name
+        return Tuning(self.name, PRIMARY[kind], len(rungs), tuple(tried), at, self.possible, name)
 
     def _draws(self, seed: int) -> Draws:
         if self.allowed.known is not None:
@@ -279,19 +272,7 @@ class Tuned:
         """Digest of what the scores depend on."""
         drawn = [sampler_package().__version__] if self.allowed.known is None else []
         told = [version("chiasm"), *drawn, cohort.fingerprint, self.name, self.described_options, seed, device]
-        return hashlib.sha256(json.dumps(told, default=told_of).encode()).hexdigest()
-
-
-def told_of(value: Any) -> Any:
-    """What tells an option that JSON has no word for from others of its class: its fields, its numbers, or its text."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return [type(value).__qualname__, {own.name: getattr(value, own.name) for own in fields(value)}]
-    if isinstance(value, np.ndarray):
-        return [str(value.dtype), value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
-    if isinstance(value, set | frozenset):
-        return sorted(map(repr, value))
-    text = repr(value)
-    return [type(value).__qualname__, "" if " object at 0x" in text else text]
+        return digest_of(told)
 
 
 SEARCHED = ("budget", "inner", "stops")

@@ -18,6 +18,12 @@ ALIKE = 1e-12
 """Scores that differ by less are equal: the first of them is picked."""
 
 
+def mean_of(scores: Sequence[float | None]) -> float:
+    """Return the mean of the scores that can be estimated; NaN without any."""
+    known = [score for score in scores if score is not None]
+    return float(np.mean(known)) if known else math.nan
+
+
 @storable("tried-setting")
 @dataclass(frozen=True)
 class Tried:
@@ -36,8 +42,7 @@ class Tried:
     @property
     def mean(self) -> float:
         """Mean of the scores; NaN without any."""
-        known = [score for score in self.scores if score is not None]
-        return float(np.mean(known)) if known else math.nan
+        return mean_of(self.scores)
 
 
 @storable("tuning")
@@ -77,7 +82,7 @@ class Tuning:
         """What was picked, among how many, and by what."""
         said = told_options(self.options)
         if len(self.tried) == 1:
-            return f"{said} is the only setting of '{self.recipe}', and nothing was searched."
+            return f"{said} is the only setting of '{self.recipe}' that was tried, and nothing was searched."
         drawn = "" if self.possible is None or self.possible == len(self.tried) else f", drawn from {self.possible:,},"
         words = {STOPPED: "stopped before the last inner fold", FAILED: "failed"}
         ended = [f"{n} {words[word]}" for word in words if (n := sum(own.status == word for own in self.tried))]
@@ -114,14 +119,13 @@ def settings_table(search: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     rows = []
     for number, own in enumerate(search["settings"]):
-        known = [score for score in own["scores"] if score is not None]
         scores = [*(math.nan if score is None else score for score in own["scores"])]
         scores += [math.nan] * (search["folds"] - len(scores))
         rows.append(
             {
                 "setting": number,
                 "options": told_options(own["options"]),
-                "mean": float(np.mean(known)) if known and own["status"] == FINISHED else math.nan,
+                "mean": mean_of(own["scores"]) if own["status"] == FINISHED else math.nan,
                 **{f"inner_{fold}": score for fold, score in enumerate(scores, start=1)},
                 "status": own["status"],
                 "picked": number == search["picked"],

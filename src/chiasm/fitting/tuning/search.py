@@ -21,16 +21,18 @@ import numpy as np
 
 from chiasm.artifact import write_text
 from chiasm.cohort import Cohort, Unsupported, class_names
+from chiasm.compute.isolation import seeded
 from chiasm.errors import hush_findings
 from chiasm.fitting.possible import ImpossiblePrediction
 from chiasm.fitting.tuning.draws import Draws
-from chiasm.fitting.tuning.record import FAILED, FINISHED, STOPPED, Tried
+from chiasm.fitting.tuning.record import FAILED, FINISHED, STOPPED, Tried, mean_of
 from chiasm.fitting.tuning.space import Values
 from chiasm.fitting.unimodal import inner_folds
 from chiasm.metrics.scores import PRIMARY, score
 
 FULL = 4  # settings that finish before any is stopped
 STATE = "tuning.json"
+UNKNOWN = "not estimable"  # stands for a score in the file
 DIVERGED = (ArithmeticError, ImpossiblePrediction)
 Told = Callable[[int, int], None]
 
@@ -62,10 +64,10 @@ class Search:
     device: str
     folder: Path | None
     identity: str
-    stops: bool = True
+    stops: bool
 
-    def run(self, draws: Draws, told: Told = lambda done, everything: None, everything: int = 0) -> list[Tried]:
-        """Try setting after setting; `told` is called with (tried, all) after each."""
+    def run(self, draws: Draws, told: Told, everything: int) -> list[Tried]:
+        """Try setting after setting, `everything` at most; `told` is called with (tried, all) after each."""
         kept, tried = _Kept(self.folder, self.identity), list[Tried]()
         while (values := draws.ask()) is not None:
             own = self._tried(values, tried, kept)
@@ -96,7 +98,7 @@ class Search:
 
     def _score(self, values: Values, rung: Rung, fold: int) -> float | str:
         place = None if self.folder is None else self.folder / f"{zlib.crc32(_key(values).encode()):08x}-{fold}"
-        seed = (self.seed * 1_000_003 + zlib.crc32(f"tuning-{fold}".encode())) % 2**31
+        seed = seeded(self.seed, f"tuning-{fold}")
         model = self.make(values).fit(rung.train, seed=seed, checkpoint=place, device=self.device)
         with warnings.catch_warnings():
             hush_findings()
@@ -111,44 +113,36 @@ class Search:
         return value if np.isfinite(value) else UNKNOWN
 
 
-UNKNOWN = "not estimable"
-
-
 class _Kept:
     """Scores of a search on disk: for each setting its score on each inner fold, `UNKNOWN` or `FAILED`."""
 
     def __init__(self, folder: Path | None, identity: str) -> None:
-        """Read what a search of the same identity left in the folder; what another one left is removed."""
+        """Read what a search of the same identity left in the folder; what another search left is removed."""
         self.folder, self.identity = folder, identity
-        self.settings: list[tuple[Values, list[float | str]]] = []
+        self.settings: dict[str, tuple[Values, list[float | str]]] = {}
         if folder is None:
             return
         stored = _stored(folder)
         if stored.get("identity") == identity:
-            self.settings = [(own["options"], own["scores"]) for own in stored["settings"]]
+            self.settings = {_key(own["options"]): (own["options"], own["scores"]) for own in stored["settings"]}
             return
-        shutil.rmtree(folder, ignore_errors=True)  # scores and checkpoints of other fits
+        if stored:
+            shutil.rmtree(folder, ignore_errors=True)  # scores and checkpoints of other fits
         self._write()  # so that it is known whose checkpoints follow
 
     def of(self, values: Values, fold: int) -> float | str | None:
         """Return what is known of a setting on an inner fold; None: nothing."""
-        known = self._scores(values)
+        _, known = self.settings.get(_key(values), (values, []))
         return known[fold] if fold < len(known) else None
 
     def keep(self, values: Values, found: float | str) -> None:
         """Keep the next score of a setting."""
-        known = self._scores(values)
-        if not known:
-            self.settings.append((values, known))
-        known.append(found)
+        self.settings.setdefault(_key(values), (values, []))[1].append(found)
         self._write()
-
-    def _scores(self, values: Values) -> list[float | str]:
-        return next((scores for options, scores in self.settings if _key(options) == _key(values)), [])
 
     def _write(self) -> None:
         if self.folder is not None:
-            settings = [{"options": options, "scores": scores} for options, scores in self.settings]
+            settings = [{"options": options, "scores": scores} for options, scores in self.settings.values()]
             write_text(self.folder / STATE, json.dumps({"identity": self.identity, "settings": settings}))
 
 
@@ -156,6 +150,10 @@ def _stored(folder: Path) -> dict[str, Any]:
     file = folder / STATE
     found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return found if isinstance(found, dict) else {}
+
+
+def unseen(done: int, everything: int) -> None:
+    """No-op progress callback."""
 
 
 def is_of_another(folder: Path, identity: str) -> bool:
@@ -170,8 +168,8 @@ def _key(values: Values) -> str:
 
 def behind(scores: Sequence[float | None], before: Sequence[Tried]) -> bool:
     """True if the mean of these first scores lies below the median of what the finished settings had on those folds."""
-    rivals = [Tried({}, own.scores[: len(scores)], STOPPED).mean for own in before if own.status == FINISHED]
-    mean = Tried({}, tuple(scores), STOPPED).mean
+    rivals = [mean_of(own.scores[: len(scores)]) for own in before if own.status == FINISHED]
+    mean = mean_of(scores)
     known = [rival for rival in rivals if not np.isnan(rival)]
     return len(known) >= FULL and not np.isnan(mean) and mean < float(np.median(known))
 
