@@ -76,15 +76,15 @@ class EnsemblePredictor:
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the link `(B, K)`, float64."""
-        if self.prior is not None:
-            return about(self.prior, {name: self.members[name].link(cohort) for name in self.weights}, self.weights)
-        parts = [weight * self.members[name].link(cohort) for name, weight in self.weights.items()]
-        return np.asarray(sum(parts[1:], parts[0]))
+        return weighted({name: self.members[name].link(cohort) for name in self.weights}, self.weights, self.prior)
 
 
-def about(prior: np.ndarray, links: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
-    """Return `prior + sum_m w_m (link_m - prior)`, `(B, K)`."""
-    return np.asarray(prior + sum(weight * (links[name] - prior) for name, weight in weights.items()))
+def weighted(
+    links: Mapping[str, np.ndarray], weights: Mapping[str, float], prior: np.ndarray | None = None
+) -> np.ndarray:
+    """Return `prior + sum_m w_m (link_m - prior)`, `(B, K)`; None is a prior of zero."""
+    origin = 0.0 if prior is None else prior
+    return np.asarray(origin + sum(weight * (links[name] - origin) for name, weight in weights.items()))
 
 
 @dataclass(frozen=True)
@@ -177,25 +177,21 @@ class Ensemble(CrossFittedRecipe):
         units = TargetUnits.of(training.target.kind, training.outcome)
         likelihood = FoldLikelihood(training.target.kind, units.inside(training.outcome), folds)
         inside = {name: units.number(own) for name, own in links.items()}
-        prior = training.target.prior_link(training.outcome, training.classes) if self.select == STACKED else None
-        if prior is not None:
+        prior: np.ndarray | None = None
+        if self.select == STACKED:
+            prior = training.target.prior_link(training.outcome, training.classes)
             stacked = stack(
                 training.target.kind, np.stack(list(links.values())), prior, training.outcome, folds, SHRINKAGE
             )
             every = {name: float(weight) for name, weight in zip(links, stacked, strict=True)}
             weights = {name: weight for name, weight in every.items() if weight > 0} or every
-            out_of_fold = about(prior, links, weights)
+        elif self.select == GREEDY:
+            weights = greedy_weights(inside, likelihood, self.bags, training.seed)
         else:
-            greedy = self.select == GREEDY
-            weights = (
-                greedy_weights(inside, likelihood, self.bags, training.seed)
-                if greedy
-                else weights_of(inside, likelihood)
-            )
-            out_of_fold = np.asarray(sum(weight * links[name] for name, weight in weights.items()))
+            weights = weights_of(inside, likelihood)
         members = {name: Member(found[name].predictor, found[name].response) for name in weights}
         predictor = EnsemblePredictor(members, weights, prior)
-        return CrossFitted.of(training, predictor, out_of_fold, calibrate=True)
+        return CrossFitted.of(training, predictor, weighted(links, weights, prior), calibrate=True)
 
 
 def weights_of(links: Mapping[str, np.ndarray], likelihood: FoldLikelihood) -> dict[str, float]:
