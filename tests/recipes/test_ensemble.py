@@ -10,7 +10,7 @@ import pytest
 from chiasm import artifact
 from chiasm.cohort import Outcome, Unsupported, synthetic_cohort
 from chiasm.linear.likelihood import FoldLikelihood
-from chiasm.recipes.baselines.ensemble import weights_of
+from chiasm.recipes.baselines.ensemble import Ensemble, weights_of
 from chiasm.recipes.baselines.greedy_selection import greedy_weights
 from chiasm.recipes.registry import make_recipe
 from small_recipes import at_night, mixed
@@ -113,6 +113,12 @@ def test_several_values_of_an_option_are_as_many_members() -> None:
 def test_selections_that_cannot_be_made_are_refused(options: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make_recipe(f"ensemble:{options}")
+
+
+def test_an_ensemble_has_so_many_members_in_all() -> None:
+    values, others = (";".join(f"{k / 40:.3f}" for k in range(1, n)) for n in (31, 26))
+    with pytest.raises(ValueError, match="are 55: an ensemble has 50 at most"):
+        Ensemble(members=f"early-fusion;l1_ratio=[{values}]+stacked-fusion;shrinkage=[{others}]")
 
 
 @pytest.mark.parametrize("select", ["stacked", *at_night("greedy")])
