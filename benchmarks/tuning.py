@@ -21,6 +21,7 @@ import torch
 
 from chiasm.evaluation.estimates import percentile_interval
 from chiasm.evaluation.intervals import trial_differences, trial_scores
+from chiasm.fitting.tuning.record import mean_of
 from chiasm.linear.losses import LOSSES
 from chiasm.metrics.scores import PRIMARY
 from fuse import cohort_of, fitted
@@ -30,9 +31,9 @@ COHORTS = ("breast-subtype", "pbc-visits", "tcga-luad")
 LINEAR = ("early-fusion", "early-fusion:l1_ratio=[0.1;0.5;1.0]")
 NETWORK = ("healnet", "healnet:learning_rate=[0.0005;0.001;0.002;0.005]")
 HEADS = (
-    *("cohort", "patients", "metric", "recipe", "as it stands", "tuned less it", "picked in folds", "flattery"),
+    "cohort", "patients", "metric", "recipe", "as it stands", "tuned less it", "picked in folds", "flattery",
     "times as long",
-)
+)  # fmt: skip
 NAME = "tuning"
 INTRODUCTION = """## Does tuning pay?
 
@@ -57,12 +58,11 @@ def compared(name: str, data: Path, work: Path) -> dict[str, Any]:
     pairs = (LINEAR, NETWORK) if LOSSES[cohort.target.kind].has_elastic_net else (NETWORK,)
     found = fitted(cohort, [own for pair in pairs for own in pair], work)
     kind, classes, draws = found.cohort.target.kind, found.cohort.target.names, found.draws()
-    row: dict[str, Any] = {"cohort": name, "metric": PRIMARY[kind], "patients": len(found.cohort), "recipes": []}
+    metric = PRIMARY[kind]
+    row: dict[str, Any] = {"cohort": name, "metric": metric, "patients": len(found.cohort), "recipes": []}
     for plain, tuned in pairs:
         mean, after = (
-            float(
-                trial_scores(kind, found.folds, found.frames[own], classes, draws, [PRIMARY[kind]])[PRIMARY[kind]].mean
-            )
+            float(trial_scores(kind, found.folds, found.frames[own], classes, draws, [metric])[metric].mean)
             for own in (plain, tuned)
         )
         points, drawn = trial_differences(kind, found.folds, found.frames[tuned], found.frames[plain], classes, draws)
@@ -73,7 +73,7 @@ def compared(name: str, data: Path, work: Path) -> dict[str, Any]:
                 "plain": plain, "tuned": tuned, "mean": round(mean, 4),
                 "gain": [round(float(value), 4) for value in (np.mean(points), *percentile_interval(drawn))],
                 "picked": Counter(str(next(iter(own["options"].values()))) for own in picked),
-                "flattery": round(float(np.mean([np.mean(own["scores"]) for own in picked])) - after, 4),
+                "flattery": round(float(np.mean([mean_of(own["scores"]) for own in picked])) - after, 4),
                 "longer": round(found.fits[tuned][0] / found.fits[plain][0], 1),
             }
         )  # fmt: skip
@@ -83,25 +83,15 @@ def compared(name: str, data: Path, work: Path) -> dict[str, Any]:
 def write_part(results: Path, page: Path) -> str:
     """Write the part of the page between its marks, and return it; what was not run is named."""
     rows = rows_of(results)
-    lines = [
-        INTRODUCTION,
-        f"| {' | '.join(HEADS)} |",
-        "|---" * len(HEADS) + "|",
-    ]
+    lines = [INTRODUCTION, f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
     gains, made = [], [(rows[name], own) for name in COHORTS if name in rows for own in rows[name]["recipes"]]
     for row, own in made:
         point, low, high = own["gain"]
         gains.append((low, high))
-        picked = ", ".join(
-            f"{value}: {times}" for value, times in sorted(own["picked"].items(), key=lambda one: one[0])
-        )
+        picked = ", ".join(f"{value}: {times}" for value, times in sorted(own["picked"].items()))
         cells = [row["cohort"], str(row["patients"]), row["metric"], f"`{own['tuned']}`", f"{own['mean']:.3f}"]
-        cells += [
-            f"{point:+.3f} ({low:+.3f} to {high:+.3f})",
-            picked,
-            f"{own['flattery']:+.3f}",
-            f"{own['longer']:.1f}",
-        ]
+        cells += [f"{point:+.3f} ({low:+.3f} to {high:+.3f})", picked]
+        cells += [f"{own['flattery']:+.3f}", f"{own['longer']:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
     above, below = sum(low > 0 for low, _ in gains), sum(high < 0 for _, high in gains)
     names = [name for name in COHORTS if name in rows]
