@@ -19,11 +19,11 @@ import chiasm
 from chiasm.cohort import CohortError
 from chiasm.cohort.seal import read_seal
 from chiasm.cohort.sealing import open_sealed
+from chiasm.evaluation.description import describe_cohort
 from chiasm.evaluation.estimates import Estimate
 from chiasm.evaluation.external import score_external
 from chiasm.evaluation.opening import CANNOT_TELL, CONFIRMS, CONTRADICTS, judged, told_openings
 from chiasm.evaluation.sealing import differences, read_plan
-from chiasm.evaluation.summary import describe_cohort
 from chiasm.evaluation.trial import TrialError
 from chiasm.evaluation.verdict import DOES_NOT_PAY, PAYS, PREDICTS_MORE
 from chiasm.metrics.scores import PRIMARY

@@ -80,7 +80,8 @@ def open_seal(
         TrialError: the folder holds no such trial, or something differs from what was hashed. Nothing is written.
     """
     from chiasm.evaluation.opening import asked, picks_of, scored_once, store_opening
-    from chiasm.evaluation.run import log, usable
+    from chiasm.evaluation.run import usable
+    from chiasm.evaluation.run_folder import log
     from chiasm.evaluation.sealing import differences, read_plan
     from chiasm.evaluation.summary import options_of, plain
 

@@ -17,12 +17,13 @@ import pandas as pd
 
 from chiasm.cohort import Cohort, Outcome, Unsupported
 from chiasm.evaluation.decisions import d_calibration_rows, decision_rows
+from chiasm.evaluation.description import describe_cohort, units_in
 from chiasm.evaluation.estimates import NOT_KNOWN, Estimate, estimate_of
 from chiasm.evaluation.intervals import trial_differences, trial_scores
 from chiasm.evaluation.protocol import Protocol
 from chiasm.evaluation.run import kept_together
 from chiasm.evaluation.subgroups import subgroup_document
-from chiasm.evaluation.summary import describe_cohort, outcome_table, plain, units_in, versions
+from chiasm.evaluation.summary import outcome_table, plain, versions
 from chiasm.evaluation.trial import SCHEMA, Trial, main_events
 from chiasm.metrics.scores import METRICS, MIN_EVENTS, PRIMARY, horizons_of
 from chiasm.metrics.time_dependent import PLACES, place_of

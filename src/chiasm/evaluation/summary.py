@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -19,9 +18,9 @@ from chiasm.artifact import write_text
 from chiasm.citation import Citation
 from chiasm.cohort import Cohort
 from chiasm.cohort.accepted import Finding, settle
-from chiasm.cohort.lending import events_of, shared_parts
 from chiasm.evaluation.composed import REFERENCE_ROWS, compose_references
 from chiasm.evaluation.decisions import d_calibration_rows, decision_rows
+from chiasm.evaluation.description import describe_cohort, units_in
 from chiasm.evaluation.fits import Fit
 from chiasm.evaluation.intervals import scorable_folds, trial_scores
 from chiasm.evaluation.judging import Inner, named_contrasts, reach_verdict
@@ -29,7 +28,7 @@ from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
 from chiasm.evaluation.sites import site_summary
 from chiasm.evaluation.subgroups import PREFIX as SUBGROUP
 from chiasm.evaluation.subgroups import subgroup_document
-from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial, alone_where_empty
+from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial
 from chiasm.evaluation.trial_findings import trial_findings
 from chiasm.fitting.sides import (
     REFERENCE,
@@ -41,7 +40,6 @@ from chiasm.fitting.sides import (
     settings_of,
     side_of,
 )
-from chiasm.fitting.source_model import SourceModel
 from chiasm.metrics.scores import METRICS, PRIMARY, score
 from chiasm.protocols import DescribesOptions
 from chiasm.targets.stratify import fewest
@@ -217,81 +215,6 @@ def outcome_table(cohort: Cohort, together: Cohort, *, sites: bool = False) -> p
     return pd.DataFrame(columns, index=pd.Index(cohort.ids, name="patient", dtype=object))
 
 
-def describe_cohort(cohort: Cohort, excluded: int) -> dict[str, Any]:
-    """Describe the cohort by counts only: no identifier and no value of a patient."""
-    target, outcome = cohort.target, cohort.outcome
-    assert target is not None and outcome is not None
-    described: dict[str, Any] = {
-        "kind": target.kind,
-        "columns": list(target.columns),
-        "unit": target.unit,
-    }
-    described |= target.described(outcome)
-    patterns = Counter(cohort.pattern().tolist())
-    return {
-        "name": cohort.name,
-        "patients": len(cohort),
-        "excluded": excluded,
-        "groups": None if cohort.group is None else len(set(cohort.group.tolist()) - {""}),
-        "sites": None if cohort.site is None else len(set(cohort.site.tolist()) - {""}),
-        "target": described,
-        "modalities": {
-            name: {**describe_modality(cohort, name), "present": int(cohort.present[:, m].sum())}
-            for m, name in enumerate(cohort.modalities)
-        },
-        "patterns": dict(patterns.most_common()),
-        **({} if cohort.sealed is None else {"sealed": asdict(cohort.sealed)}),
-        **({"sources": sources, **_place(cohort.manifest)} if (sources := describe_sources(cohort)) else {}),
-    }
-
-
-def describe_sources(cohort: Cohort) -> list[dict[str, Any]]:
-    """Describe every source of a cohort: source cohorts, then fitted models.
-
-    Its `path` is the one by which it was named, from where the trial was started; `in_manifest`, where that names it.
-    """
-    models = [own for own in cohort.lent_models if isinstance(own, SourceModel)]
-    told = [(describe_lender(cohort, own), own.manifest) for own in cohort.lenders]
-    told += [(describe_model(cohort, own), own.path) for own in models]
-    named = set(cohort.lender_paths)
-    return [{**own, **({"in_manifest": True} if path in named else _place(path))} for own, path in told]
-
-
-def _place(path: str) -> dict[str, str]:
-    return {"path": path} if path else {}
-
-
-def describe_model(cohort: Cohort, source: SourceModel) -> dict[str, Any]:
-    """Describe a source model by its recipe, by counts, and by the columns that it shares."""
-    learned = source.model.learned_from
-    return {
-        "name": source.name,
-        "recipe": source.model.recipe,
-        "patients": learned.get("patients"),
-        "events": learned.get("events"),
-        "columns": {name: len(columns) for name, columns in source.shared(cohort).items()},
-    }
-
-
-def describe_lender(cohort: Cohort, lender: Cohort) -> dict[str, Any]:
-    """Describe a source cohort by counts: its patients of known outcome, and the columns that it shares."""
-    assert lender.outcome is not None  # what is learned from has outcomes
-    return {
-        "name": lender.name,
-        "patients": int(lender.outcome.known.sum()),
-        "events": events_of(lender),
-        "columns": {name: len(columns) for name, columns in shared_parts(cohort, lender).items()},
-    }
-
-
-def describe_modality(cohort: Cohort, name: str) -> dict[str, Any]:
-    """Describe a modality: its kind and, where it was encoded, the encoder and the number of unreadable sources."""
-    own = cohort.encodings.get(name)
-    if own is None:
-        return {"kind": cohort.kinds[name]}
-    return {"kind": own.kind, "encoder": own.encoder, "identity": own.identity, "refused": own.refused}
-
-
 def describe_recipe(
     trial: Trial, recipe: Any, fits: Mapping[str, Fit], splits: Sequence[Split], inner: Inner
 ) -> dict[str, Any]:
@@ -341,11 +264,6 @@ def describe_recipe(
         }
     )
     return described
-
-
-def units_in(together: Cohort) -> int | None:
-    """Count the clusters that the folds keep together; None where each patient is one."""
-    return None if together.group is None else len(set(alone_where_empty(together.group).tolist()))
 
 
 def options_of(recipe: Any) -> dict[str, Any]:

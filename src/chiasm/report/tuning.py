@@ -61,7 +61,7 @@ def searched(own: pd.DataFrame, settings: int) -> str:
     tries = count(each[0], "setting") if len(set(each)) == 1 else f"{min(each):,} to {max(each):,} settings"
     words = {STOPPED: "stopped early, being behind", FAILED: "failed, their training having diverged"}
     numbers = {word: int((own["status"] == status).sum()) for status, word in words.items()}
-    ended = listing([f"{some:,} {word}" for word, some in numbers.items() if some]) or "none was stopped early"
+    ended = listing([f"{number:,} {word}" for word, number in numbers.items() if number]) or "none was stopped early"
     counted = f" (counted as {settings:,}, the most that it may try with what it selects by itself)"
     selects = "" if settings <= max(each) else counted
     picked = count(int(own.loc[own["picked"], "options"].nunique()), "different setting")
