@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,12 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Cohort
-from lighter_trials import only_ridges
 from toy_recipes import FITS, RIGHT, STOP_AT, OneColumn, columns_cohort
 
 PROTOCOL = chiasm.Protocol(inner_folds=2, draws=100)
 SPACE = {"column": [0, 1, RIGHT, 4, 5]}
 FIRST = slice(0, 20)
 """The patients of the test fold of `columns_cohort`."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def light() -> Iterator[None]:
-    with only_ridges():
-        yield
 
 
 def evaluated(cohort: Cohort, jobs: int = 1, **how: Any) -> chiasm.Trial:

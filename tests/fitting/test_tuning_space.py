@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import chiasm
-from chiasm.api import searched, with_budget
+from chiasm.api import drawn_from, searched, with_budget
 from chiasm.cohort import Unsupported
 from chiasm.fitting.tuning.draws import listed
 from chiasm.fitting.tuning.record import FINISHED, Tried
@@ -143,6 +143,11 @@ def test_values_within_a_range_that_the_recipe_refuses_are_left_out(text: str, i
         draws.tell(Tried(values, (0.5,), FINISHED))
     assert len(drawn) == tries and all(drawn.count(own) == 1 for own in drawn)
     assert inside is None or sorted(own[axis] for own in drawn) == inside
+
+
+def test_settings_that_the_recipe_refuses_are_not_told_as_left_out_by_the_budget() -> None:
+    assert drawn_from("irregular-ehr:latent_width=[16..24]") == ""
+    assert "tries 2 settings, drawn from 3 settings" in drawn_from("healnet:depth=[1;2;3],budget=2")
 
 
 def test_how_it_is_searched_is_asked_of_the_call_and_of_the_name() -> None:
