@@ -110,7 +110,7 @@ def test_every_picture_is_written_in_every_format_equal_each_time_and_private(tm
     synthetic_trial("survival", n=160, missing=0.3, protocol=QUICK, out=run_folder)
     drawn = load_trial(run_folder).plot
     files = drawn.save(tmp_path / "figures", ("svg", "pdf", "png"))
-    names = {"contrasts", "forest", "upset", "patterns", "calibration", "kaplan-meier", "decisions"}
+    names = {"contrasts", "forest", "upset", "patterns", "calibration", "kaplan-meier", "decisions", "flow"}
     assert {file.name for file in files} == {f"{name}.{kind}" for name in names for kind in ("svg", "pdf", "png")}
     starts = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}
     first = {file: file.read_bytes() for file in files}

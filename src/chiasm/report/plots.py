@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chiasm.artifact import whole_file
+from chiasm.cohort.small_cells import LEAST
 from chiasm.evaluation import Trial, TrialError
 from chiasm.fitting.sides import REFERENCE, side_of
 from chiasm.metrics.scores import PRIMARY
-from chiasm.report.calibration import LEAST, calibration_part
+from chiasm.report.calibration import calibration_part
 from chiasm.report.cohort import draw_patterns
 from chiasm.report.contrasts import contrast_rows, draw_contrasts
 from chiasm.report.decisions import decisions_part
 from chiasm.report.drawing import FORMATS, NewSheet, Picture, open_sheet, own_sheet
+from chiasm.report.flow import draw_flow
 from chiasm.report.measures import is_reference
 from chiasm.report.patterns import patterns_part
 from chiasm.report.recipes import Best, best_of, draw_forest
 from chiasm.report.risk_groups import risk_part
 from chiasm.report.sites import sites_part
 from chiasm.report.subgroups import subgroups_part
+from chiasm.report.tuning import tuning_part
 from chiasm.report.wording import metric_of
 
 if TYPE_CHECKING:
@@ -90,14 +93,24 @@ class Plots:
         """Draw the primary metric of the first pick in each level of the declared subgroups."""
         return self._axes("subgroups")[0]
 
+    def flow(self) -> Axes:
+        """Draw the way of the patients from their table into the folds, and who was left out on it."""
+        return self._axes("flow")[0]
+
+    def tuning(self) -> Axes:
+        """Draw the mean inner score of every setting that tuned recipes tried, those that were picked filled."""
+        return self._axes("tuning")[0]
+
     @property
     def drawable(self) -> tuple[str, ...]:
         """Names of the pictures that this trial may have."""
-        lacking = set() if self.trial.target.has_times else {"kaplan_meier"}
-        lacking |= set() if self.trial.document.get("sites") else {"sites"}
-        lacking |= set() if self.trial.document.get("decisions") else {"decisions"}
-        lacking |= set() if self.trial.document.get("subgroups") else {"subgroups"}
-        return tuple(name for name in _DRAWN if name not in lacking)
+        document = self.trial.document
+        there = {
+            "kaplan_meier": self.trial.target.has_times, "flow": document.get("description"),
+            "tuning": any("tuning" in fold for row in document["recipes"] for fold in row["folds"]),
+            **{name: document.get(name) for name in ("sites", "decisions", "subgroups")},
+        }  # fmt: skip
+        return tuple(name for name in _DRAWN if there.get(name, True))
 
     def save(self, folder: Path | str, formats: Sequence[str] = ("svg",)) -> list[Path]:
         """Write every picture that the trial has into a folder, as `forest.svg` and so on; older ones are replaced.
@@ -204,6 +217,15 @@ def _subgroups(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | s
     return part.picture or "every subgroup has too few patients or events"
 
 
+def _flow(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    return draw_flow(trial, new) if trial.document.get("description") else "the trial was run before it was counted"
+
+
+def _tuning(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    part = tuning_part(trial, new)
+    return "no recipe was tuned" if part is None else part.picture
+
+
 _DRAWN: dict[str, Callable[[Trial, Sequence[Best], NewSheet], Picture | str]] = {
     "contrasts": _contrasts,
     "forest": _forest,
@@ -214,4 +236,6 @@ _DRAWN: dict[str, Callable[[Trial, Sequence[Best], NewSheet], Picture | str]] = 
     "sites": _sites,
     "decisions": _decisions,
     "subgroups": _subgroups,
+    "flow": _flow,
+    "tuning": _tuning,
 }

@@ -36,20 +36,21 @@ class TuningPart:
     picture: Picture
 
 
-def tuning_part(trial: Trial) -> TuningPart | None:
+def tuning_part(trial: Trial, new: NewSheet = sheet) -> TuningPart | None:
     """Collect the searches of a trial; None where no recipe was tuned."""
     table = trial.tuning()
     if table.empty:
         return None
-    names = list(dict.fromkeys(table["recipe"]))
-    settings = {str(row["name"]): int(row["settings"]) for row in trial.document["recipes"] if "settings" in row}
-    said, rows = [], list[Setting]()
-    for name in names:
-        own = table[table["recipe"] == name]
-        said.append(searched(own, settings.get(name, 1)))
-        rows += shown(own)
+    rows = [row for _, own in table.groupby("recipe", sort=False) for row in shown(own)]
     label = metric_of(trial.kind, PRIMARY[trial.kind]).label
-    return TuningPart(said, rows, label, draw_settings(table, label))
+    return TuningPart(searches_told(trial), rows, label, draw_settings(table, label, new))
+
+
+def searches_told(trial: Trial) -> list[str]:
+    """Say of each tuned recipe what it tried and picked."""
+    settings = {str(row["name"]): int(row["settings"]) for row in trial.document["recipes"] if "settings" in row}
+    groups = trial.tuning().groupby("recipe", sort=False)
+    return [searched(own, settings.get(str(name), 1)) for name, own in groups]
 
 
 def searched(own: pd.DataFrame, settings: int) -> str:
@@ -61,15 +62,16 @@ def searched(own: pd.DataFrame, settings: int) -> str:
     tries = count(each[0], "setting") if len(set(each)) == 1 else f"{min(each):,} to {max(each):,} settings"
     words = {STOPPED: "stopped early, being behind", FAILED: "failed, their training having diverged"}
     numbers = {word: int((own["status"] == status).sum()) for status, word in words.items()}
-    ended = listing([f"{number:,} {word}" for word, number in numbers.items() if number]) or "none was stopped early"
+    ended = listing([f"{n:,} {word}" for word, n in numbers.items() if n]) or "none was stopped early"
     counted = f" (counted as {settings:,}, the most that it may try with what it selects by itself)"
     selects = "" if settings <= max(each) else counted
-    picked = count(int(own.loc[own["picked"], "options"].nunique()), "different setting")
+    picked = count(int(own.loc[own["picked"], "options"].nunique()), "setting", "different settings")
     finished = own[own["status"] == FINISHED].groupby(["repeat", "fold"], sort=False)["mean"]
     alike = sum(scored_alike(means.tolist()) for _, means in finished)
     same = f" In {alike:,} of them all that finished scored alike, and the first was taken." if alike else ""
+    where = "its one training set" if len(each) == 1 else f"each of {len(each):,} training sets"
     return (
-        f"'{name}' tried {tries}{selects} in each of {count(len(each), 'training set')}, on "
+        f"'{name}' tried {tries}{selects} in {where}, on "
         f"{count(len(inner), 'inner fold')}; of {len(own):,} in all {ended}. It picked {picked}.{same}"
     )
 
