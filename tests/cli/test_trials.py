@@ -76,6 +76,8 @@ def test_evaluate_shows_table_verdict_report_and_time(run: Run, two_tables: Coho
     assert said_first == ["Report", "Methods", "Supplement"]
     assert all((tmp_path / name).is_file() for name in ("m.md", "m.bib", "s.xlsx"))
     assert not (tmp_path / "reporting.md").exists(), "what nobody asked for is not written beside --out"
+    refused = run("report", tmp_path / "run", "--out", tmp_path / "late.html", "--supplement", tmp_path / "s.csv")
+    assert refused.code == 2 and "must end in .xlsx" in refused.err and not (tmp_path / "late.html").exists()
     items = tmp_path / "run" / "reporting.md"
     items.write_text(ours := items.read_text(encoding="utf-8") + "approved by our committee\n", encoding="utf-8")
     assert f"Guidelines: {items} differs" in run("report", tmp_path / "run").out

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import chiasm
+from chiasm.api.reporting import keep_card
 from chiasm.evaluation import Trial, TrialError
 from chiasm.fitting.card_patients import shares_told, training_told
 from chiasm.report.measures import text_of
@@ -60,6 +61,19 @@ def test_a_card_without_a_trial_is_that_of_the_folder(made: tuple[Any, Trial, ch
     assert alone.strip() == stored.strip() and "How the recipe did" not in alone
     yes = float((made[2].outcome.value == made[2].target.names.index("yes")).mean())  # type: ignore[union-attr]
     assert f"yes {100 * yes:.0f} %" in alone and "together: clinical, clinical+rna." in alone
+
+
+def test_a_card_is_written_again_unless_somebody_completed_it(
+    made: tuple[Any, Trial, chiasm.Cohort], tmp_path: Path
+) -> None:
+    model, trial, _ = made
+    model.save(tmp_path / "model")
+    file = tmp_path / "card.md"
+    assert keep_card(tmp_path / "model", file, trial) and keep_card(tmp_path / "model", file, trial)
+    text = file.read_text(encoding="utf-8")
+    assert text == chiasm.write_card(model, tmp_path / "other.md", trial).read_text(encoding="utf-8")
+    file.write_text(ours := text.replace("**NEEDS INPUT**", "On the ward"), encoding="utf-8")
+    assert not keep_card(tmp_path / "model", file, trial) and file.read_text(encoding="utf-8") == ours
 
 
 def test_a_trial_that_says_nothing_of_the_model_is_refused(

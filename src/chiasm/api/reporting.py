@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chiasm.artifact import write_text
 from chiasm.evaluation import Trial
 
 if TYPE_CHECKING:
     from chiasm.api.explaining import Explanation
     from chiasm.protocols import Model
+
+MARKDOWN = ".md", "it is written in Markdown"
+SPREADSHEET = ".xlsx", "it is a spreadsheet"
+"""Endings of what is written, and why."""
 
 
 def write_supplement(trial: Trial, path: Path | str) -> Path:
@@ -28,10 +33,7 @@ def write_supplement(trial: Trial, path: Path | str) -> Path:
     """
     from chiasm.report.supplement import write_supplement as written
 
-    file = Path(path)
-    if file.suffix.lower() != ".xlsx":
-        raise ValueError(f"'{file.name}' must end in .xlsx: the supplement is a spreadsheet")
-    return written(trial, file)
+    return written(trial, require_ending(path, *SPREADSHEET))
 
 
 def write_methods(trial: Trial, path: Path | str) -> tuple[Path, Path]:
@@ -48,9 +50,13 @@ def write_methods(trial: Trial, path: Path | str) -> tuple[Path, Path]:
     Raises:
         ValueError: the name does not end in `.md`.
     """
-    from chiasm.report.methods import write_methods as written
+    from chiasm.report.methods import methods_of
 
-    return written(trial, _markdown(path, "the methods are"))
+    file = require_ending(path, *MARKDOWN)
+    made, references = methods_of(trial), file.with_suffix(".bib")
+    write_text(references, made.bibliography)
+    write_text(file, made.text)
+    return file, references
 
 
 def write_guidelines(trial: Trial, path: Path | str) -> Path:
@@ -65,9 +71,11 @@ def write_guidelines(trial: Trial, path: Path | str) -> Path:
     Raises:
         ValueError: the name does not end in `.md`.
     """
-    from chiasm.report.guideline_file import write_guidelines as written
+    from chiasm.report.guideline_file import guidelines_text
 
-    return written(trial, _markdown(path, "the guidelines are"))
+    file = require_ending(path, *MARKDOWN)
+    write_text(file, guidelines_text(trial))
+    return file
 
 
 def keep_guidelines(trial: Trial, path: Path, earlier: Trial | None = None) -> bool:
@@ -81,12 +89,16 @@ def keep_guidelines(trial: Trial, path: Path, earlier: Trial | None = None) -> b
     """
     from chiasm.report.guideline_file import guidelines_text
 
-    if path.exists():
-        expected = [guidelines_text(own).encode() for own in (trial, earlier) if own is not None]
-        if path.read_bytes() not in expected:
-            return False
-    write_guidelines(trial, path)
-    return True
+    file = require_ending(path, *MARKDOWN)
+    return _kept(file, *(guidelines_text(own) for own in (trial, earlier) if own is not None))
+
+
+def keep_card(model: Path, path: Path, trial: Trial) -> bool:
+    """Write the card of a model folder with a trial, unless another text is there; False where it was left as it is."""
+    from chiasm.api.models import load_model
+    from chiasm.report.model_card import card_text
+
+    return _kept(path, card_text(load_model(model), trial))
 
 
 def left_as_it_is(path: Path) -> str:
@@ -94,22 +106,23 @@ def left_as_it_is(path: Path) -> str:
     return f"{path} differs from what would be written and is left as it is; move it away to have it written again"
 
 
-def _markdown(path: Path | str, what: str) -> Path:
+def require_ending(path: Path | str, ending: str, why: str) -> Path:
+    """Return a file's path, whose name must end so.
+
+    Raises:
+        ValueError: it ends otherwise.
+    """
     file = Path(path)
-    if file.suffix.lower() != ".md":
-        raise ValueError(f"'{file.name}' must end in .md: {what} written in Markdown")
+    if file.suffix.lower() != ending:
+        raise ValueError(f"'{file.name}' must end in {ending}: {why}")
     return file
 
 
-def keep_card(model: Path, path: Path, trial: Trial) -> bool:
-    """Write the card of a model folder with a trial, unless another text is there; False where it was left as it is."""
-    from tempfile import TemporaryDirectory
-
-    with TemporaryDirectory() as folder:
-        written = write_card(model, Path(folder) / path.name, trial)
-        if path.exists() and path.read_bytes() != written.read_bytes():
-            return False
-    write_card(model, path, trial)
+def _kept(path: Path, text: str, *earlier: str) -> bool:
+    """Write a text, unless a file is there that holds neither it nor an earlier one; False where that was left."""
+    if path.exists() and path.read_text(encoding="utf-8", errors="replace") not in (text, *earlier):
+        return False
+    write_text(path, text)
     return True
 
 
@@ -136,8 +149,10 @@ def write_card(
         ArtifactError: the folder holds no model.
     """
     from chiasm.api.models import load_model
-    from chiasm.report.model_card import write_card as written
+    from chiasm.report.model_card import card_text
 
-    file = _markdown(path, "a card is")
+    file = require_ending(path, *MARKDOWN)
     fitted = load_model(model) if isinstance(model, Path | str) else model
-    return written(fitted, file, trial, None if explanation is None else explanation.summary)  # type: ignore[arg-type]
+    summary = None if explanation is None else explanation.summary
+    write_text(file, card_text(fitted, trial, summary))  # type: ignore[arg-type]
+    return file

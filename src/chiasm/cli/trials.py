@@ -191,7 +191,7 @@ def report(
     card: Annotated[
         Path | None,
         typer.Option(
-            metavar="MODEL", help="Write card.md into the run folder, this model folder, with the scores of its recipe."
+            metavar="MODEL", help="Write the card of this model folder, with the scores of its recipe, as RUN/card.md."
         ),
     ] = None,
     supplement: Annotated[
@@ -205,11 +205,14 @@ def report(
     Of a sealed cohort, --cohort has every opening told, those for other runs too.
     """
     from chiasm import api
-    from chiasm.api.reporting import keep_card, keep_guidelines, left_as_it_is
+    from chiasm.api.reporting import MARKDOWN, SPREADSHEET, keep_card, keep_guidelines, left_as_it_is, require_ending
 
     page = run / "report.html" if out is None else out
     if page.suffix not in (".html", ".htm"):
         raise ValueError(f"'{page}' must end in .html: the report is a web page")
+    for file, form in ((methods, MARKDOWN), (guidelines, MARKDOWN), (supplement, SPREADSHEET)):
+        if file is not None:  # before anything is written
+            require_ending(file, *form)
     trial = api.load_trial(run, cohort)
     drawn = trial.plot.save(page.parent / "figures", figures.split(",")) if figures is not None else []
     screen.show(f"Report: {trial.report(page)}")

@@ -28,13 +28,12 @@ def cohort_part(trial: Trial) -> CohortPart:
     """Describe the cohort in counts; spreads are rounded quantiles, so that no patient's own value is shown."""
     cohort = trial.document["cohort"]
     total = int(cohort["patients"])
-    tested = int(trial.predictions["patient"].nunique())
     left_out = (
         "none" if not cohort["excluded"] else f"{cohort['excluded']:,}, without a known outcome or without any modality"
     )
     facts = [("Cohort", str(cohort["name"])), ("Patients", f"{total:,}"), ("Left out", left_out)]
-    if tested != total:
-        facts.append(("Tested", f"{tested:,}; the other {total - tested:,} are in training sets only"))
+    if tested := tested_told(trial):
+        facts.append(("Tested", tested))
     facts += page_of(trial).facts(trial)
     facts += [(name.capitalize(), f"{cohort[name]:,}") for name in ("groups", "sites") if cohort[name] is not None]
     if cohort.get("units") is not None:
@@ -48,6 +47,12 @@ def cohort_part(trial: Trial) -> CohortPart:
     rest = len(cohort["patterns"]) - MAX_PATTERNS
     more = "" if rest <= 0 else f"{count(rest, 'rarer pattern')} not drawn."
     return CohortPart(facts, modalities, draw_patterns(cohort["patterns"], cohort["modalities"]), more)
+
+
+def tested_told(trial: Trial) -> str:
+    """Say how many patients are tested, where others are in training sets only; "" where everybody is."""
+    total, tested = int(trial.document["cohort"]["patients"]), int(trial.predictions["patient"].nunique())
+    return "" if tested == total else f"{tested:,}; the other {total - tested:,} are in training sets only"
 
 
 def source_facts(entry: Mapping[str, Any]) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
-from chiasm.artifact import write_text
 from chiasm.evaluation import Trial
 from chiasm.report.guidelines import tripod_items
 from chiasm.report.items import Item
@@ -17,18 +15,8 @@ from chiasm.report.sections import SECTIONS
 from chiasm.report.wording import count
 
 
-def write_guidelines(trial: Trial, path: Path) -> Path:
-    """Write the items of TRIPOD+AI and PROBAST+AI as Markdown, filled in as far as the trial knows them.
-
-    Returns:
-        `path`; it is written whole or not at all, and replaces an older one.
-    """
-    write_text(path, guidelines_text(trial))
-    return path
-
-
 def guidelines_text(trial: Trial) -> str:
-    """Write both lists, and say how much of each is left to the authors."""
+    """Write both lists in Markdown as far as the trial knows them, and say how much of each is left to the authors."""
     tripod, probast = tripod_items(trial), probast_items(trial)
     name = escaped(trial.document["cohort"]["name"])
     return "\n\n".join(

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from chiasm.artifact import write_text
+from chiasm.cohort.small_cells import LEAST
 from chiasm.evaluation import Trial, TrialError
 from chiasm.fitting.card import Described, card_of
 from chiasm.fitting.model import FittedModel
 from chiasm.metrics.scores import PRIMARY
 from chiasm.metrics.table import CALIBRATION, HORIZONS, PERFORMANCE
+from chiasm.report.cohort import tested_told
 from chiasm.report.markdown import escaped, table
 from chiasm.report.measures import of_table, text_of
-from chiasm.report.patients import patients_part
+from chiasm.report.patients import characteristics_table, characteristics_told
 from chiasm.report.subgroups import subgroups_part
 from chiasm.report.tables import MASKED
 from chiasm.report.wording import better, count, interval, listing, metric_of, number
 
-LEAST = 5
 OF_THE_RECIPE = (
     "These are scores of the recipe on patients whom its models of each fold had not seen, not of this one model, "
     "which may have learned from all of them. They are given the fitted models, and speak for patients like these."
@@ -32,7 +31,7 @@ EXPLAINED = (
 )
 
 
-def write_card(model: Described, path: Path, trial: Trial | None = None, summary: pd.DataFrame | None = None) -> Path:
+def card_text(model: Described, trial: Trial | None = None, summary: pd.DataFrame | None = None) -> str:
     """Write the card of a model, with what a trial says of its recipe and what each modality brings, where given.
 
     Args:
@@ -48,8 +47,7 @@ def write_card(model: Described, path: Path, trial: Trial | None = None, summary
         parts += trial_told(trial, model.recipe)
     if summary is not None:
         parts += ["## What it uses", EXPLAINED, summary_table(summary)]
-    write_text(path, "\n\n".join(parts) + "\n")
-    return path
+    return "\n\n".join(parts) + "\n"
 
 
 def require_same(model: Described, trial: Trial) -> None:
@@ -89,9 +87,10 @@ def trial_told(trial: Trial, recipe: str) -> list[str]:
     """Say how a recipe did in a trial: scores and calibration, by pattern of modalities, by subgroup, and in whom."""
     cohort, protocol = trial.document["cohort"], trial.document["protocol"]
     row = next(own for own in trial.document["recipes"] if own["name"] == recipe)
+    apart = f" (tested: {tested})" if (tested := tested_told(trial)) else ""
     said = [
         "## How the recipe did in a trial",
-        f"In '{escaped(cohort['name'])}', {count(cohort['patients'], 'patient')}, "
+        f"In '{escaped(cohort['name'])}', {count(cohort['patients'], 'patient')}{apart}, "
         f"{count(protocol['test_folds'], 'test fold')}. {OF_THE_RECIPE}",
         measure_table(trial, row, (PERFORMANCE, HORIZONS)),
     ]
@@ -105,11 +104,10 @@ def trial_told(trial: Trial, recipe: str) -> list[str]:
             patterns,
         ]
     said += subgroups_told(trial, recipe)
-    part = patients_part(trial)
-    if part is not None and part.characteristics.rows:
-        own = part.characteristics
+    found = (trial.document.get("description") or {}).get("characteristics")
+    if found is not None and (own := characteristics_table(found)).rows:
         heads = [f"{head.label}{f', {head.note}' if head.note else ''}" for head in own.headings]
-        said += ["### The patients of the trial", part.said, made(heads, own.rows)]
+        said += ["### The patients of the trial", characteristics_told(found), made(heads, own.rows)]
     return said
 
 
