@@ -10,6 +10,7 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Cohort
+from chiasm.report.guidelines import tripod_items
 from toy_recipes import FITS, RIGHT, STOP_AT, OneColumn, columns_cohort
 
 PROTOCOL = chiasm.Protocol(inner_folds=2, draws=100)
@@ -52,8 +53,15 @@ def test_every_setting_stands_in_the_run_with_its_scores(trial: chiasm.Trial, fo
 
 def test_the_page_shows_what_was_tried_and_what_was_picked(folder: Path) -> None:
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "tried 5 settings in each of 1 training set, on 3 inner folds" in page
+    assert "tried 5 settings in its one training set, on 3 inner folds" in page
     assert 'id="tuning-table"' in page and f"column=<wbr>{RIGHT}" in page
+
+
+def test_the_methods_tell_of_the_search_and_its_picture_is_written(trial: chiasm.Trial, tmp_path: Path) -> None:
+    text = chiasm.write_methods(trial, tmp_path / "methods.md")[0].read_text(encoding="utf-8")
+    assert r"column=\[0;1;3;4;5\]" in text and "tried 5 settings in its one training set" in text
+    assert any("§tuning" in item.said for item in tripod_items(trial))
+    assert "tuning" in trial.plot.drawable and trial.plot.tuning().get_xlabel().endswith("one for each training set")
 
 
 @pytest.mark.nightly

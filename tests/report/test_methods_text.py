@@ -69,6 +69,24 @@ def test_the_methods_change_with_the_run(trial: Trial) -> None:
     assert "'presence', which" in beside and "2 recipes read one modality" in beside
 
 
+def test_who_is_only_trained_on_net_benefit_and_an_opened_seal_are_told(trial: Trial) -> None:
+    document: Any = trial.document
+    first = trial.predictions[trial.predictions["fold"] == trial.predictions["fold"].iloc[0]]
+    tested, total = first["patient"].nunique(), document["cohort"]["patients"]
+    rest = f"Tested: {tested}; the other {total - tested} are in training sets only."
+    assert rest in methods_of(replace(trial, predictions=first)).text and "Tested:" not in methods_of(trial).text
+    text, after = methods_of(trial).text, {**document, "decisions": [], "d_calibration": []}
+    for key in ("Net benefit is told at", "D-calibration", "@decision2006", "Uno's C counts events up to"):
+        assert key in text, key
+    assert "Net benefit" not in methods_of(replace(trial, document=after)).text
+    assert not any("net benefit" in own for own in limits(replace(trial, document=after)))
+    assert any("net benefit" in own for own in limits(trial))
+    flow = {**document["description"]["flow"], "sealed": 12}
+    opened = {**document, "description": {"flow": flow}, "sealed": {"number": 1}}
+    broken = methods_of(replace(trial, document={**opened, "openings": ["2026-01-02T03:04", "2026-02-03T03:04"]})).text
+    assert "12 further patients had been sealed" in broken and "opened twice (2026-01-02, 2026-02-03)" in broken
+
+
 def test_outcomes_of_small_patterns_are_masked_and_of_one_more_where_one_is_alone() -> None:
     rows = [(name, n, "a: 1, b: 2", []) for name, n in (("x", "30"), ("y", "8"), ("z", "3"))]
     assert [row[2] == "masked" for row in masked(rows, [30, 8, 3])] == [False, True, True]

@@ -139,8 +139,8 @@ def few_events(trial: Trial) -> str:
     what = page_of(trial).few_tested
     rare = " The same is asked of each label by itself; one that is not estimable is left out of the mean over labels."
     return (
-        f"Below {MIN_EVENTS} {what}, or when more than {percent(MAX_MISSING)} of the folds or draws have no value, the "
-        f"page says 'not estimable' instead of a number.{rare if trial.target.has_labels else ''}"
+        f"Below {MIN_EVENTS} {what}, or when more than {percent(MAX_MISSING)} of the folds or draws have no value, a "
+        f"number is not given and called 'not estimable'.{rare if trial.target.has_labels else ''}"
     )
 
 
@@ -150,14 +150,21 @@ def limits(trial: Trial) -> list[str]:
         "Internal evaluation only: all patients come from one cohort. How a model does elsewhere or later is unknown."
         if trial.document.get("external") is None
         else "The verdict is internal: it rests on the patients of one cohort. One other does not speak for all.",
-        "Discrimination and calibration are not clinical benefit: no decision, threshold or cost enters.",
-        "The table of recipes is not adjusted for comparing many; only the verdict was fixed beforehand.",
+        "Discrimination and calibration are not clinical benefit: "
+        + (
+            "net benefit weighs a decision at a threshold, and not what its consequences or the modalities cost."
+            if trial.document.get("decisions")
+            else "no decision, threshold or cost enters."
+        ),
+        "The table of recipes is not adjusted for comparing many; only the rule of the verdict was fixed beforehand.",
         "Who has a modality may depend on how ill a patient is. Combining is compared among patients alike in that, "
         "and 'presence' shows what it gives by itself; why a modality is missing nothing here can tell.",
         "A leak that no column gives away by itself, and no modality by a score that is too good, is not found.",
     ]
-    if trial.document.get("subgroups") is None and not trial.document.get("sites"):
-        found.append("Performance in subgroups (sex, age, ethnicity, site) is not shown: the trial does not know them.")
+    if trial.document.get("subgroups") is None:
+        found.append("Performance in subgroups (sex, age, ethnicity) is not shown: the cohort declares none.")
+    if not trial.document.get("sites"):
+        found.append("Performance site by site is not shown: the folds were not drawn by site.")
     if trial.document["protocol"]["test_folds"] == 1:
         found.insert(1, "One split only: how much the numbers would vary with another split is unknown.")
     return found

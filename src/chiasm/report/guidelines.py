@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chiasm.evaluation import Trial
-from chiasm.report.items import Item
+from chiasm.report.items import Item, benefit_of, groups_of
 from chiasm.report.kinds import page_of
 from chiasm.report.measures import labels_of
 from chiasm.report.probast import probast_items
@@ -35,11 +35,6 @@ def guidelines_part(trial: Trial) -> GuidelinesPart:
     return GuidelinesPart(tripod_items(trial), probast_items(trial))
 
 
-def groups_of(trial: Trial) -> str:
-    """Name the section of the declared subgroups; "" where there are none."""
-    return "" if trial.document.get("subgroups") is None else "In the declared subgroups (§subgroups)."
-
-
 def tripod_items(trial: Trial) -> list[Item]:
     """List the 27 items of TRIPOD+AI, with their parts."""
     cohort, protocol = trial.document["cohort"], trial.document["protocol"]
@@ -53,9 +48,9 @@ def tripod_items(trial: Trial) -> list[Item]:
     by_site = protocol["by"] == "site"
     other = trial.document.get("external")
     aim = "internal" if other is None else "internal and external"
-    performed = f"With intervals (§recipes), by pattern of modalities (§patterns). {groups_of(trial)}".strip()
-    elsewhere = "" if other is None else f" Then {count(other['patients'], 'patient')} of another cohort (§external)."
     groups = groups_of(trial)
+    performed = f"With intervals (§recipes), by pattern of modalities (§patterns). {groups}".strip()
+    elsewhere = "" if other is None else f" Then {count(other['patients'], 'patient')} of another cohort (§external)."
     clusters = "Site by site (§sites)." if trial.document.get("sites") else ""
     sources = bool(cohort.get("sources"))
     updating = "Models or cohorts of elsewhere were borrowed from (§cohort)." if sources else ""
@@ -63,6 +58,7 @@ def tripod_items(trial: Trial) -> list[Item]:
     described = trial.document.get("description") is not None
     compared = "" if other is None else "how the patients of both cohorts differ"
     none = "" if sources else "None by the trial."
+    tuned = "" if trial.tuning().empty else "search of their options (§tuning), "
     return [
         Item("1", "title", "", "that a prediction model is developed and evaluated, of which outcome, in whom"),
         Item("2", "abstract", "", "the abstract, along the list of the paper for abstracts"),
@@ -125,7 +121,7 @@ def tripod_items(trial: Trial) -> list[Item]:
         Item(
             "12c",
             "analysis: models",
-            "Recipes and their papers (§recipes), inner selection, internal validation (§checks).",
+            f"Recipes and their papers (§recipes), {tuned}inner selection, internal validation (§checks).",
         ),
         Item(
             "12d",
@@ -133,7 +129,7 @@ def tripod_items(trial: Trial) -> list[Item]:
             f"{'Whole sites were held out. ' if by_site else ''}{clusters}".strip(),
             "how differences between centres were quantified",
         ),
-        Item("12e", "analysis: measures", f"{metrics}; calibration (§calibration)."),
+        Item("12e", "analysis: measures", f"{metrics} (§recipes, §calibration){benefit_of(trial)}."),
         Item("12f", "analysis: updating", updating or none, update_open),
         Item("12g", "analysis: predictions", "By the fitted models, out of fold."),
         Item("13", "class imbalance", "The trial resamples and reweights nothing.", "whether a recipe's options do"),
@@ -151,7 +147,7 @@ def tripod_items(trial: Trial) -> list[Item]:
         Item(
             "20a",
             "participants: flow",
-            "From the table into the folds, by outcome and follow-up, with a picture (§cohort).",
+            "From the table into the folds, with a picture (§cohort)." if described else "Who was left out (§cohort).",
             "flow before the cohort was made",
         ),
         Item(

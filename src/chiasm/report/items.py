@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chiasm.evaluation import Trial
+
 
 @dataclass(frozen=True)
 class Item:
@@ -16,3 +18,13 @@ class Item:
     topic: str
     said: str
     open: str = ""
+
+
+def groups_of(trial: Trial) -> str:
+    """Name the section of the declared subgroups; "" where there are none."""
+    return "" if trial.document.get("subgroups") is None else "In the declared subgroups (§subgroups)."
+
+
+def benefit_of(trial: Trial) -> str:
+    """Name the section of net benefit, after a semicolon; "" where there is none."""
+    return "; net benefit (§decisions)" if trial.document.get("decisions") else ""

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from chiasm.artifact import write_text
 from chiasm.citation import Citation, bibtex, citation_of, keys_of
 from chiasm.evaluation import Trial
+from chiasm.evaluation.opening import told_openings
 from chiasm.fitting.sides import COMBINED, SINGLE, side_of
 from chiasm.metrics.scores import METRICS, PRIMARY
 from chiasm.report import checks
-from chiasm.report.cohort import source_facts
+from chiasm.report.cohort import source_facts, tested_told
 from chiasm.report.contrasts import in_fifths
 from chiasm.report.findings import findings_part
+from chiasm.report.horizons import truncation_told
 from chiasm.report.kinds import page_of
 from chiasm.report.markdown import NEEDED, escaped
 from chiasm.report.measures import is_reference, labels_of
-from chiasm.report.references import INTERVALS, MEASURES, REPORTING
+from chiasm.report.recipes import references_told
+from chiasm.report.references import FURTHER, INTERVALS, MEASURES, REPORTING
 from chiasm.report.repeat import repeat_part
+from chiasm.report.tuning import searches_told
 from chiasm.report.wording import count, listing, metric_of, percent
 
 OPEN = (
@@ -29,14 +31,12 @@ OPEN = (
     "how the number of patients was arrived at, and why values and modalities are missing",
     "ethical approval, consent, registration, funding, conflicts of interest",
 )
-
-
-BESIDE = {
-    "presence": "which knows which modalities a patient has and nothing of what they contain",
-    "best-available": "which takes for each patient the best model of one modality that the patient can have",
-    "null": "what the training set says of everybody",
+"""What the authors must add."""
+USES = {
+    "decisions": "Net benefit is told at thresholds of the predicted probability, beside treating everybody and nobody",
+    "d_calibration": "Whether events fall evenly over the tenths of predicted survival is tested by D-calibration",
 }
-"""References of a trial, and what each is."""
+"""What is told beside the measures, by its key of a trial's document."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +47,12 @@ class Methods:
     bibliography: str
 
 
-def write_methods(trial: Trial, path: Path) -> tuple[Path, Path]:
-    """Write the methods of a trial and, beside them under the same name, their references as `.bib`.
-
-    Returns:
-        The two files; each is written whole or not at all, and replaces an older one.
-    """
-    made, references = methods_of(trial), path.with_suffix(".bib")
-    write_text(references, made.bibliography)
-    write_text(path, made.text)
-    return path, references
-
-
 def methods_of(trial: Trial) -> Methods:
     """Write the methods of a trial: patients, predictors, models, resampling, measures, verdict, software."""
     papers = {str(row["name"]): paper_of(row) for row in trial.document["recipes"] if not is_reference(row)}
     interval = [INTERVALS] if by_t(trial) else []
-    cited = [*(paper for paper in papers.values() if paper), *measures_cited(trial), *interval, *REPORTING]
+    beside = [*measures_cited(trial), *(FURTHER[key] for key in further(trial)), *interval, *REPORTING]
+    cited = [*(paper for paper in papers.values() if paper), *beside]
     keys = keys_of(cited)
     parts = [
         ("Patients and outcome", patients(trial)),
@@ -114,11 +103,14 @@ def patients(trial: Trial) -> list[str]:
         f"{count(cohort[name], name.removesuffix('s'))}" for name in ("groups", "sites") if cohort[name] is not None
     ]
     stood = f" They belong to {listing(more)}." if more else ""
+    if tested := tested_told(trial):
+        stood = f" Tested: {tested}.{stood}"
     sealed = ""
     if flow is not None and flow["sealed"]:
         opened = trial.document.get("sealed") is not None
-        used = "were tested once, when the seal was opened" if opened else "were not used"
+        used = "were scored when the seal was opened" if opened else "were not used"
         sealed = f" {count(flow['sealed'], 'further patient')} had been sealed as a test set before and {used}."
+        sealed = f"{sealed} {told_openings(trial.document)}".rstrip()
     return [f"{came}.{stood}{sealed}", f"What was predicted ({facts}): {page_of(trial).outputs}."]
 
 
@@ -146,8 +138,8 @@ def predictors(trial: Trial) -> list[str]:
         f"{count(len(cohort['patterns']), 'pattern')} of present modalities {occur}; {several:,} patients have two "
         "modalities or more.",
         "A modality that a patient lacks is absent and left out of that patient's prediction; a recipe that cannot do "
-        "without it fills it in by what it estimates from training patients. Values missing within a modality, and "
-        "scaling, are handled in the same way.",
+        "without it fills it in by what it estimates from training patients. What stands for values missing within a "
+        "modality, and what scales them, is estimated from training patients too.",
     ]
 
 
@@ -167,8 +159,7 @@ def models(trial: Trial, papers: dict[str, Citation | None], keys: dict[Citation
             size = f", {count(trained, 'trained parameter')} at most" if trained else ""
             named.append(f"'{escaped(row['name'])}'{source}{size}")
         said.append(f"{count(len(own), 'recipe')} {what if len(own) > 1 else singular(what)}: {'; '.join(named)}.")
-    names = [str(row["name"]) for row in trial.document["recipes"]]
-    if beside := [f"'{name}', {what}" for name, what in BESIDE.items() if name in names]:
+    if beside := references_told(trial):
         said.append(f"For comparison there {'is' if len(beside) == 1 else 'are'} {'; '.join(beside)}.")
     if sources := trial.document["cohort"].get("sources", ()):
         told = "; ".join(escaped(source_facts(entry)) for entry in sources)
@@ -183,9 +174,10 @@ def singular(what: str) -> str:
 
 
 def resampling(trial: Trial) -> list[str]:
-    """How folds were made, what was kept together, and what was chosen on inner folds."""
+    """How folds were made, what was kept together, which options were searched, and what was chosen on inner folds."""
     return [
         f"{checks.folds(trial)} {checks.leakage(trial)}",
+        *map(escaped, searches_told(trial)),
         f"{checks.selection(trial)} Predictions: {checks.predictions(trial)}",
     ]
 
@@ -196,6 +188,11 @@ def measures_cited(trial: Trial) -> list[Citation]:
     return [paper for stem, paper in MEASURES.items() if any(name.startswith(stem) for name in names)]
 
 
+def further(trial: Trial) -> list[str]:
+    """List what a trial tells beside its measures, by its keys."""
+    return [key for key in FURTHER if trial.document.get(key)]
+
+
 def measures(trial: Trial, keys: dict[Citation, str]) -> list[str]:
     """Which measures are reported, the primary one first, and how intervals come about."""
     primary = metric_of(trial.kind, PRIMARY[trial.kind])
@@ -203,9 +200,11 @@ def measures(trial: Trial, keys: dict[Citation, str]) -> list[str]:
     cited = measures_cited(trial)
     source = f" {cite(cited, keys)}" if cited else ""
     source_of_t = f" The t interval is that of {cite([INTERVALS], keys)}." if by_t(trial) else ""
+    until = f" {escaped(truncation_told(trial))}" if trial.target.has_times else ""
+    more = "".join(f" {USES[key]} {cite([FURTHER[key]], keys)}." for key in further(trial))
     return [
         f"The primary measure is {primary.label}; {listing(rest)} are reported beside it{source}. "
-        f"{checks.weights(trial)}",
+        f"{checks.weights(trial)}{until}{more}",
         f"Intervals: {checks.intervals(trial)}{source_of_t} {checks.few_events(trial)}",
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from chiasm.evaluation import Trial
 from chiasm.report import checks
-from chiasm.report.items import Item
+from chiasm.report.items import Item, benefit_of, groups_of
 from chiasm.report.wording import count, listing
 
 PARTICIPANTS, PREDICTORS, OUTCOME, ANALYSIS = "participants and data sources", "predictors", "outcome", "analysis"
@@ -98,7 +98,6 @@ def analysis(trial: Trial) -> list[Item]:
     events = f" with {target['events']:,} events" if "events" in target else ""
     external = trial.document.get("external")
     beyond = "; of one cohort, so that it says nothing of another" if external is None else ", and then elsewhere"
-    groups = "" if trial.document.get("subgroups") is None else "In the declared subgroups (§subgroups)."
     censored = "Censoring is part of the models' losses and of the measures. " if trial.target.has_times else ""
     units = (
         ""
@@ -147,13 +146,14 @@ def analysis(trial: Trial) -> list[Item]:
         Item(
             "4",
             f"{ANALYSIS}: measures",
-            "Discrimination (§recipes) and calibration (§calibration), each with its interval (§checks).",
+            "Discrimination (§recipes) and calibration (§calibration), each with its interval (§checks)"
+            f"{benefit_of(trial)}.",
         ),
         Item(
             "4",
             f"{ANALYSIS}: optimism",
-            f"Tested in {count(protocol['test_folds'], 'fold')} that no model has seen{beyond} (§checks).",
-            "an evaluation on patients from elsewhere" if trial.document.get("external") is None else "",
+            f"Tested in {count(protocol['test_folds'], 'fold')}, each unseen by its models{beyond} (§checks).",
+            "an evaluation on patients from elsewhere" if external is None else "",
         ),
-        Item("4", f"{ANALYSIS}: fairness", groups, "performance in groups that could be treated worse"),
+        Item("4", f"{ANALYSIS}: fairness", groups_of(trial), "performance in groups that could be treated worse"),
     ]

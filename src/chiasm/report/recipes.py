@@ -22,15 +22,23 @@ from chiasm.report.measures import (
 )
 from chiasm.report.wording import better, count, interval, metric_of
 
+BESIDE = {
+    "presence": "which knows which modalities a patient has and nothing of what they contain",
+    "best-available": "which takes for each patient the best model of one modality that the patient can have",
+    "null": "what the training set says of everybody",
+}
+"""References of a trial, and what each is."""
+
 
 @dataclass(frozen=True)
 class RecipesPart:
-    """Tables sorted by the primary metric, a note on survival times, (paper, its recipes), and the forest plot."""
+    """Tables sorted by the primary metric, notes on survival times and references, papers of recipes, forest plot."""
 
     performance: MeasureTable
     horizons: MeasureTable
     calibration: MeasureTable
     times: str
+    beside: str
     papers: list[tuple[str, str]]
     picture: Picture
 
@@ -81,9 +89,16 @@ def recipes_part(trial: Trial) -> RecipesPart:
         horizon_table(trial, rows),
         calibration_table(trial, rows, [one.name for one in best_of(trial)]),
         truncation_told(trial) if trial.target.has_times else "",
+        "; ".join(references_told(trial)),
         [(paper, ", ".join(names)) for paper, names in papers.items()],
         draw_forest(trial),
     )
+
+
+def references_told(trial: Trial) -> list[str]:
+    """Say what each reference is that the trial has: `'null', what the training set says of everybody`."""
+    names = {str(row["name"]) for row in trial.document["recipes"]}
+    return [f"'{name}', {what}" for name, what in BESIDE.items() if name in names]
 
 
 def draw_forest(trial: Trial, new: NewSheet = sheet) -> Picture:

@@ -58,3 +58,18 @@ MEASURES = {
     ),
 }
 """By the beginning of a measure's id."""
+FURTHER = {
+    "decisions": Citation(
+        "Decision curve analysis: a novel method for evaluating prediction models",
+        "Medical Decision Making",
+        2006,
+        f"{_DOI}10.1177/0272989X06295361",
+    ),
+    "d_calibration": Citation(
+        "Effective ways to build and evaluate individual survival distributions",
+        "Journal of Machine Learning Research",
+        2020,
+        "https://jmlr.org/papers/v21/18-772.html",
+    ),
+}
+"""By the key of a trial's document that holds what follows it."""
