@@ -29,6 +29,12 @@ from chiasm.report.subgroups import subgroups_part
 from chiasm.report.wording import better, count, metric_of, percent, sentence
 
 TEMPLATE = "validation.html.j2"
+CONTENTS = {
+    "result": "The result", "cohort": "Who was scored", "scores": "Scores", "patterns": "Patterns",
+    "calibration": "Calibration", "risk": "Risk groups", "decisions": "Decisions", "subgroups": "Subgroups",
+    "how": "How it was done",
+}  # fmt: skip
+"""Sections by their anchors, in the order they stand in; one without a part is left out."""
 INTERVAL = "95 % interval, given the fitted model"
 DESCRIBED = 20
 """Fewest patients whose outcomes are summarised by quantiles."""
@@ -68,6 +74,12 @@ def render_validation(validation: Validation) -> str:
     trial, document = validation.external.trial, validation.document
     best = [Best(str(row["side"]), str(row["name"]), "") for row in trial.document["recipes"]]
     kind = trial.kind
+    parts = {
+        "risk": risk_part(trial, best[0]) if trial.target.has_times else None,
+        "decisions": decisions_part(trial),
+        "subgroups": subgroups_part(trial),
+    }
+    shown = [anchor for anchor in CONTENTS if parts.get(anchor, anchor) is not None]
     return filled(
         TEMPLATE,
         title=validation.title,
@@ -92,9 +104,6 @@ def render_validation(validation: Validation) -> str:
         labels=labels_part(trial, best) if trial.target.has_labels else None,
         patterns=patterns_part(trial, best),
         calibration=calibration_part(trial, best),
-        risk=risk_part(trial, best[0]) if trial.target.has_times else None,
-        decisions=decisions_part(trial),
-        subgroups=subgroups_part(trial),
         few=f"fewer than {MIN_EVENTS} {page_of(trial).few}",
         bootstrap=document["bootstrap"],
         strict=document["strict"],
@@ -102,6 +111,9 @@ def render_validation(validation: Validation) -> str:
         versions=list(document["versions"].items()),
         fingerprint=document["fingerprint"],
         conditional=INTERVAL,
+        titles=CONTENTS,
+        number={anchor: number for number, anchor in enumerate(shown, start=1)},
+        **parts,
     )
 
 
