@@ -93,7 +93,7 @@ def test_a_trial_of_before_has_a_page_without(made: tuple[Trial, Page], tmp_path
 def test_what_is_masked_says_so(made: tuple[Trial, Page]) -> None:
     trial = made[0]
     stored: Any = trial.document["description"]
-    groups = [{"name": "all", "patients": 20}, {"name": "high", "patients": None}]
+    groups = [{"name": "all", "patients": 20}, {"name": "high", "patients": 8}]
     column = {"modality": "m", "column": "x", "known": [20, None], "missing": [0, 0]}
     columns = [
         {**column, "kind": "number", "quartiles": [[1, 2, 3], None]},
@@ -103,6 +103,6 @@ def test_what_is_masked_says_so(made: tuple[Trial, Page]) -> None:
     part = patients_part(
         replace(trial, document={**trial.document, "description": {**stored, "characteristics": described}})
     )
-    assert part is not None and part.characteristics.headings[2].note == "n masked"
+    assert part is not None and part.characteristics.headings[2].note == "n = 8"
     assert [row[1:] for row in part.characteristics.rows] == [["2 (1 to 3)", TOO_FEW], ["12 (60 %)", "masked"]]
     assert part.said.endswith("Not described: m: 2 date columns.")

@@ -18,7 +18,7 @@ from chiasm.evaluation import Protocol, Trial
 from chiasm.report import write_report
 from chiasm.report.drawing import Picture
 from chiasm.report.page_tables import Percent, divided, tables_of
-from chiasm.report.supplement import named, write_supplement
+from chiasm.report.supplement import _fill, fold_sheet, named, write_supplement
 from fake_trials import synthetic_trial
 from html_page import Page
 
@@ -104,8 +104,6 @@ def test_no_text_runs_as_a_formula(made: tuple[Trial, Page, Any], tmp_path: Path
         {**row, "name": name} for row, name in zip([trial.document["recipes"][0]] * len(evil), evil, strict=True)
     ]
     cohort = {**trial.document["cohort"], "name": evil[0]}
-    from chiasm.report.supplement import _fill, fold_sheet
-
     sheet = fold_sheet(replace(trial, document={**trial.document, "recipes": recipes, "cohort": cohort}))
     book = openpyxl.Workbook()
     _fill(book.active, sheet)

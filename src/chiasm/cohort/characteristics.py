@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,11 +24,10 @@ ALL, OTHER = "all", "other levels"
 
 
 def groups_of(cohort: Cohort) -> Groups:
-    """List the groups of patients: all, then by what happened to them; where folds are given, those never tested too.
+    """List the groups of patients: all, who are tested or not, then those of each class, label, event or cause.
 
-    By class, label, event, or its cause; a number has no groups, and more than ten are not told apart: a table of so
-    many columns is read by nobody, and what may be told of its cells takes minutes to find. With labels a patient may
-    stand in several groups.
+    A number has no groups, and more than ten are not told apart: a table of so many columns is read by nobody, and what
+    may be told of its cells takes minutes to find. With labels a patient may stand in several groups.
     """
     found: Groups = [(ALL, np.ones(len(cohort), dtype=bool))]
     target, outcome = cohort.target, cohort.outcome
@@ -63,8 +63,7 @@ def characteristics(cohort: Cohort) -> dict[str, Any]:
             continue
         kinds = cohort.column_kinds(name)
         shown = [column for column, kind in kinds.items() if kind in ("number", "category")]
-        other = pd.Series([kind for kind in kinds.values() if kind not in ("number", "category")], dtype=object)
-        counted = {str(kind): int(n) for kind, n in other.value_counts().sort_index().items()}
+        counted = dict(sorted(Counter(kind for kind in kinds.values() if kind not in ("number", "category")).items()))
         beyond = len(shown) - COLUMNS
         if beyond > 0:
             counted["further number or category"] = beyond
@@ -96,12 +95,12 @@ def _described(values: pd.Series, kind: str, groups: Groups, partition: bool) ->
             "missing": missing,
             "quartiles": [_quartiles(numbers[known & own]) for _, own in groups],
         }
-    counts = values[known].astype(object).map(_written).value_counts()
+    written = values.astype(object).map(_written)
+    counts = written[known].value_counts()
     often = list(counts[counts >= LEAST].index[:LEVELS])
     named = sorted(often) if kind == "number" else often
-    written = values.astype(object).map(_written).to_numpy(object)
-    masks = [(level, known & (written == level)) for level in named]
-    rest = known & ~np.isin(written.astype(str), [str(level) for level in named])
+    masks = [(level, known & (written == level).to_numpy()) for level in named]
+    rest = known & ~written.isin(named).to_numpy()
     if rest.any():
         masks.append((OTHER, rest))
     *cells, missing = _hide([*(mask for _, mask in masks), ~known], groups, partition)

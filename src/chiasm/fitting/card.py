@@ -31,8 +31,8 @@ LIMITS = """\
 - Patients unlike those it learned from: another disease, another way to measure, another time. Try it on patients of
   your own with known outcomes first.
 - A decision about a patient. It is no medical device, and nobody has approved it.
-- A claim of how good it is. It holds no score: `chiasm evaluate` measures the recipe, on patients that it has not
-  learned from.
+- A claim of how good it is. The model itself has no score: `chiasm evaluate` measures its recipe, on patients that
+  the models of a trial have not learned from.
 """
 
 
@@ -231,11 +231,10 @@ def tuning_told(part: Any) -> str:
     search = search_of(part)
     if search is None:
         return ""
-    kept = search.sentence.translate({ord("["): "\x02", ord("]"): "\x03"})
-    return "Tuned: " + _plain(kept).replace("\x02", "\\[").replace("\x03", "\\]")
+    return "Tuned: " + _plain(search.sentence, r"\[", r"\]")
 
 
-def _plain(value: object) -> str:
-    """Text without what Markdown or a terminal would act on."""
+def _plain(value: object, left: str = "(", right: str = ")") -> str:
+    """Text without what Markdown or a terminal would act on; `left` and `right` stand for square brackets."""
     plain = visible(value).replace("\n", " ").replace("|", "/").replace("`", "'")
-    return plain.replace("<", "&lt;").replace("[", "(").replace("]", ")")
+    return plain.replace("<", "&lt;").replace("[", left).replace("]", right)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-LEAST = 5  # patients of an outcome whose share is told
+from chiasm.cohort.small_cells import LEAST
+
 PATTERNS = 20  # that are named, in the order of the model
 USE = """\
 **NEEDS INPUT**: in whom, when and by whom it is to be used, what its prediction is to change, and what else it would

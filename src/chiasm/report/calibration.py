@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.cohort.small_cells import LEAST
 from chiasm.evaluation import Trial
 from chiasm.evaluation.intervals import one_label, trial_scores
 from chiasm.evaluation.trial import VALUE_OF
@@ -23,11 +24,8 @@ from chiasm.report.measures import text_of
 from chiasm.report.observed import told_of
 from chiasm.report.recipes import Best
 from chiasm.report.reliability import Group, Panel, draw_panels
-from chiasm.report.wording import interval, number, rounded
+from chiasm.report.wording import interval, number, rounded, sentence
 from chiasm.shown import NOT_ESTIMABLE
-
-LEAST = 5
-"""Smallest group of patients that is shown."""
 
 Floats = NDArray[np.float64]
 
@@ -107,7 +105,7 @@ def calibration_at_horizon(trial: Trial, best: Sequence[Best], new: NewSheet = s
         rows.append([title, number(float(predicted.mean())), interval(*told.observed(1.0, share, outcome))])
     at, given = when(trial, middle), bool(trial.document["cohort"]["target"]["times"])
     said = (
-        f"{told.what.capitalize()} at {at}{', the middle horizon' if given else ''}: patients in groups of similar "
+        f"{sentence(told.what)} at {at}{', the middle horizon' if given else ''}: patients in groups of similar "
         f"predicted {told.short}, against the {told.estimate} of each group. On the diagonal, predictions come true."
     )
     columns = ["recipe", f"mean predicted {told.short} at {at}", f"{told.estimate}, all tested patients"]

@@ -37,15 +37,15 @@ def decisions_part(trial: Trial, new: NewSheet = sheet) -> DecisionsPart | None:
         return None
     outcomes = list(dict.fromkeys(row["outcome"] for row in rows))
     kept = [row for row in rows if row["outcome"] in outcomes[:MOST]]
-    at = "by the middle horizon" if trial.target.has_times else ""
+    cases = "cases with the event by the middle horizon" if trial.target.has_times else "cases"
     said = ""
     if rows:
         said = (
-            f"Net benefit: cases{f' with the event {at}' if at else ''} that are found per patient, less needless "
-            "treatments, where whoever has a predicted probability of the threshold or more is treated. The threshold "
-            "says how many needless treatments one case is worth: at 10 % nine. Where the curve does not lie above "
-            "both treating everybody and treating nobody, the prediction is of no use to that decision. Each patient "
-            f"once (first repeat), intervals from {DRAWS} bootstrap draws, given the fitted models."
+            f"Net benefit: {cases} that are found per patient, less needless treatments, where whoever has a predicted "
+            "probability of the threshold or more is treated. The threshold says how many needless treatments one case "
+            "is worth: at 10 % nine. Where the curve does not lie above both treating everybody and treating nobody, "
+            "the prediction is of no use to that decision. Each patient once (first repeat), intervals from "
+            f"{DRAWS} bootstrap draws, given the fitted models."
         )
         if trial.target.has_causes:
             said += (

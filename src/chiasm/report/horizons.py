@@ -31,9 +31,8 @@ def middle_horizons(trial: Trial) -> dict[Key, float]:
 def at_middle(trial: Trial, table: pd.DataFrame, middle: Mapping[Key, float]) -> pd.DataFrame | None:
     """Add to `table` each patient's `horizon`, what is `predicted` there, and `share`, time over horizon.
 
-    Predicted is the survival, or the incidence of the main of several causes.
-
-    Times divided by the horizon of the patient's fold put all folds on one scale, on which every horizon is 1.
+    Predicted is the survival, or the incidence of the main of several causes. Times divided by the horizon of the
+    patient's fold put all folds on one scale, on which every horizon is 1.
 
     Args:
         table: `repeat`, `fold`, `value` and the prediction's columns, one row per tested patient.

@@ -27,7 +27,7 @@ SCRIPT = "page.js"
 
 
 def write_report(trial: Trial, path: Path) -> Path:
-    """Write the page of a trial: verdict, findings, cohort, recipes, patterns, calibration, risks, checks, repetition.
+    """Write the page of a trial, with the sections of `chiasm.report.sections`.
 
     Every number comes from the trial's document or is computed from its predictions and outcomes. No identifier and no
     value of a single patient is on the page: patients are described by counts, rounded quantiles or groups of five or

@@ -47,7 +47,7 @@ def characteristics_table(found: Mapping[str, Any]) -> Table:
     """Table one: a row for each number, for each level of a category, and for what is missing of either."""
     groups = found["groups"]
     headings = [Heading("characteristic", number=False)]
-    headings += [Heading(str(own["name"]), patients_told(own["patients"])) for own in groups]
+    headings += [Heading(str(own["name"]), f"n = {own['patients']:,}") for own in groups]
     rows = []
     for own in found["columns"]:
         where = f" ({own['modality']})"
@@ -59,11 +59,6 @@ def characteristics_table(found: Mapping[str, Any]) -> Table:
         if any(n != 0 for n in own["missing"]):
             rows.append([f"{own['column']}{where}, missing", *map(count_of, own["missing"])])
     return Table("characteristics-table", headings, rows, fixed=True)
-
-
-def patients_told(n: int | None) -> str:
-    """Format the size of a group."""
-    return f"n = {n:,}" if n is not None else "n masked"
 
 
 def quartiles_told(quartiles: Sequence[float] | None) -> str:

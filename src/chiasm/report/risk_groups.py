@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.cohort.small_cells import LEAST
 from chiasm.evaluation import Trial
-from chiasm.report.calibration import LEAST, Floats, first_repeat
+from chiasm.report.calibration import Floats, first_repeat
 from chiasm.report.drawing import FAINT, INK, WIDTH, NewSheet, Picture, sheet, style
 from chiasm.report.horizons import Key, middle_horizons, unit_of, when
 from chiasm.report.observed import Told, told_of
 from chiasm.report.recipes import Best
-from chiasm.report.wording import interval
+from chiasm.report.wording import interval, sentence
 
 NAMES = ("low", "middle", "high")
 _COLOURS = ("#009e73", "#56b4e9", "#d55e00")
@@ -35,13 +36,13 @@ class RiskPart:
     columns: list[str]
     rows: list[tuple[str, str, str, str]]
     picture: Picture | None
-    title: str = "Survival by predicted risk"
+    title: str
 
 
 def risk_part(trial: Trial, one: Best, new: NewSheet = sheet) -> RiskPart:
     """Draw what was observed by tertile of the risk predicted out of fold, tertiles taken within each fold."""
     told, table = told_of(trial), first_repeat(trial, one.name)
-    title = f"{told.what[0].upper()}{told.what[1:]} by predicted risk"
+    title = f"{sentence(told.what)} by predicted risk"
     middle = middle_horizons(trial)
     group = tertiles(ranked(trial, table))
     time, event = table["value"].to_numpy(np.float64), table[told.column].to_numpy(np.intp)

@@ -76,8 +76,9 @@ def sheets_of(trial: Trial) -> list[Sheet]:
         ["fingerprint of cohort, recipes, protocol and seed", str(document.get("settings", ""))],
         [
             "masked",
-            "a count of 1 to 4 patients, or one from which it would follow, in table one, by site, by subgroup; "
-            "how many have a modality or a pattern, the flow and the sizes of classes are told as they are",
+            "a count of 1 to 4 patients, or one from which it would follow, in table one and by site, and the outcomes "
+            "of a pattern of so few; in a subgroup or a scored site '<5'. How many have a modality or a pattern, the "
+            "flow and the sizes of classes are told as they are",
         ],
         ["not estimable", "too few patients, events or folds for a number"],
     ]
