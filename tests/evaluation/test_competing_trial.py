@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 
 import chiasm
 from chiasm.evaluation.trial import Trial, load_trial
+from chiasm.report.calibration import calibration_part
+from chiasm.report.recipes import best_of
 from lighter_trials import only_ridges
 
 FOLDS = chiasm.Protocol(folds=2, inner_folds=2, repeats=1, draws=100)
@@ -40,6 +43,13 @@ def test_every_number_is_about_the_main_cause(trial: Trial) -> None:
     assert all(own["mean"] is not None for own in scores["late-fusion"]["metrics"].values())
     assert trial.patterns().groupby("recipe")["events"].sum().eq(main).all()
     assert trial.verdict is not None and np.isfinite(trial.verdict.combining).all()
+
+
+def test_a_cause_keeps_its_capitals(trial: Trial) -> None:
+    cohort = trial.document["cohort"]
+    named = {**cohort, "target": {**cohort["target"], "classes": ["CVD", "other"]}}
+    other = replace(trial, document={**trial.document, "cohort": named})
+    assert calibration_part(other, best_of(trial)).said.startswith("Incidence of 'CVD' at ")
 
 
 def test_predictions_are_incidences_of_each_cause(trial: Trial) -> None:
