@@ -95,10 +95,7 @@ def keep_guidelines(trial: Trial, path: Path, earlier: Trial | None = None) -> b
 
 def keep_card(model: Path, path: Path, trial: Trial) -> bool:
     """Write the card of a model folder with a trial, unless another text is there; False where it was left as it is."""
-    from chiasm.api.models import load_model
-    from chiasm.report.model_card import card_text
-
-    return _kept(path, card_text(load_model(model), trial))
+    return _kept(path, _card(model, trial))
 
 
 def left_as_it_is(path: Path) -> str:
@@ -148,11 +145,15 @@ def write_card(
         TrialError: the trial is of another target or other modalities, or has no such recipe.
         ArtifactError: the folder holds no model.
     """
+    file = require_ending(path, *MARKDOWN)
+    write_text(file, _card(model, trial, explanation))
+    return file
+
+
+def _card(model: Model | Path | str, trial: Trial | None = None, explanation: Explanation | None = None) -> str:
     from chiasm.api.models import load_model
     from chiasm.report.model_card import card_text
 
-    file = require_ending(path, *MARKDOWN)
     fitted = load_model(model) if isinstance(model, Path | str) else model
     summary = None if explanation is None else explanation.summary
-    write_text(file, card_text(fitted, trial, summary))  # type: ignore[arg-type]
-    return file
+    return card_text(fitted, trial, summary)  # type: ignore[arg-type]
