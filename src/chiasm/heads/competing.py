@@ -13,7 +13,7 @@ from chiasm.heads.kind import Array, Baseline, Calibrated, HeadKind
 from chiasm.heads.survival import HazardHead, cox_loss
 from chiasm.linear.cause_specific import cause_hazards, incidence_at
 from chiasm.targets import CompetingRisks, Outcome, Target
-from chiasm.targets.competing import incidence_column
+from chiasm.targets.incidence import incidence_column
 
 
 class CauseHead(HeadKind):

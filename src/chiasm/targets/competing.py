@@ -10,29 +10,34 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.errors import Problem, count, error, nearest, warning
+from chiasm.errors import Problem, count, error
+from chiasm.targets.causes import cause_problems, censored_words, misspelt, ordered_causes, plain
 from chiasm.targets.cells import Cells, given, label_text
 from chiasm.targets.follow_up import (
+    FEWEST_EVENTS,
+    MEAN_MONTHS,
+    TIME_QUANTILES,
+    censored_times,
     cumulative_incidence,
-    increasing,
-    odd_unit,
+    follow_up_problems,
+    given_horizons,
     quartiles,
     refused_horizons,
     times_of,
-    written_time,
 )
-from chiasm.targets.outcome import Outcome
-from chiasm.targets.reach import reach_problems
-from chiasm.targets.target import FLOOR, USUAL_FOLDS, Floats, Ints, Target, by_rank, needed_key
+from chiasm.targets.incidence import (
+    RISK,
+    causes_of_columns,
+    event_free_of,
+    incidence_column,
+    links_of,
+    main_columns,
+    values_of,
+)
+from chiasm.targets.outcome import Outcome, causes_of
+from chiasm.targets.target import FLOOR, Floats, Ints, Target, by_rank, needed_key
 
-TIME_QUANTILES = 3
-FEWEST_EVENTS = 5
-MOST_CAUSES = 12
-RISK, INCIDENCE = "risk_", "incidence_"
-CENSORED_WORDS = ("0", "censored", "alive", "living")
-ODD_CAUSES = ("none", "no", "no event", "ned", "lost", "lost to follow-up", "false", "nan", *CENSORED_WORDS)
-CENSORED = 0.35
-MEAN_MONTHS, MEAN_OTHER = 30.0, 60.0
+MEAN_OTHER = 60.0
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,9 @@ class CompetingRisks(Target):
     rare: ClassVar[str] = "with {n:,} events of the main cause among them"
 
     def __post_init__(self) -> None:
-        times = tuple(float(time) for time in self.times)
-        if not increasing(times):
-            raise ValueError("the times of competing risks must be positive, finite and increasing")
         if self.main and self.main == self.censored:
             raise ValueError("the main cause of competing risks cannot be the level that means censored")
-        object.__setattr__(self, "times", times)
+        object.__setattr__(self, "times", given_horizons(self.times, "competing risks"))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -91,8 +93,8 @@ class CompetingRisks(Target):
 
     @classmethod
     def from_keys(cls, keys: Mapping[str, Any]) -> Self:
-        times = tuple(float(time) for time in keys["times"])
-        return cls(keys["time"], keys["cause"], keys["censored"] or "", keys["main"], keys["unit"], times)
+        censored, times = keys["censored"] or "", tuple(keys["times"])
+        return cls(keys["time"], keys["cause"], censored, keys["main"], keys["unit"], times)
 
     @classmethod
     def refused(cls, keys: Mapping[str, Any], path: str) -> list[Problem]:
@@ -103,8 +105,8 @@ class CompetingRisks(Target):
         return [*found, *refused_horizons(keys, path)]
 
     def read(self, cells: Cells) -> tuple[Target, Outcome]:
-        free = self._censored_words(cells.patients[self.cause])
-        cells.findings += self._misspelt(cells)
+        free = censored_words(cells.patients[self.cause], self.censored)
+        cells.findings += misspelt(cells, self.cause, self.censored)
         cells.no_outcome(self.time, self.cause)
         time, early = times_of(cells, self.time, half_of=self.cause)
         if free:
@@ -112,9 +114,9 @@ class CompetingRisks(Target):
         else:  # nobody has a word for it: who has no cause is censored
             text = label_text(cells.patients[self.cause])
             text[~given(text)], free = "", frozenset({""})
-        censored = np.array([label is not None and _plain(label) in free for label in text], dtype=bool)
+        censored = np.array([label is not None and plain(label) in free for label in text], dtype=bool)
         named = given(text) & ~censored
-        target = self._with_causes([str(label) for label in text[named]])
+        target = self if self.causes else self.with_names(ordered_causes(text[named].tolist(), self.main))
         if len(free) == 1 and not self.censored:  # what was read here is what a model is held to elsewhere
             target = replace(target, censored=next(iter(free)))
         place = {name: k + 1 for k, name in enumerate(target.causes)}
@@ -125,74 +127,11 @@ class CompetingRisks(Target):
         cause = np.where(known & ~censored, code, 0)
         return target, Outcome(np.where(known, time, np.nan), cause > 0, known, cause)
 
-    def _censored_words(self, levels: pd.Series) -> frozenset[str]:
-        """Levels that mean censored, without capitals; empty where an empty cell does."""
-        if self.censored:
-            return frozenset({_plain(self.censored)})
-        there = {_plain(label) for label in label_text(levels) if label is not None}
-        return frozenset(word for word in CENSORED_WORDS if word in there)
-
-    def _misspelt(self, cells: Cells) -> list[Problem]:
-        """Report a level named by `censored` that nobody has: whom it means would have an event of some cause."""
-        levels = {_plain(label): str(label) for label in label_text(cells.patients[self.cause]) if label is not None}
-        if not self.censored or not levels or _plain(self.censored) in levels:
-            return []
-        like = levels.get(nearest(_plain(self.censored), levels), "")
-        what = f"nobody has the level '{self.censored}' of column '{self.cause}', which `censored` names"
-        fix = "name the level of who had no event, or leave `censored` out" + (f": is it '{like}'?" if like else "")
-        return [error(what, fix, path=cells.path, finding="no-level")]
-
-    def _with_causes(self, labels: Sequence[str]) -> Self:
-        if self.causes:
-            return self
-        names, sizes = np.unique(labels, return_counts=True) if labels else (np.zeros(0, str), np.zeros(0, int))
-        main = self.main or (str(names[int(sizes.argmax())]) if len(names) else "")
-        others = (str(name) for name in names if name != main)
-        return replace(self, causes=(main, *others) if main else ())
-
     def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
-        found = reach_problems(self.time, outcome.value[outcome.known], path)
         sizes = dict(zip(self.causes, _sizes(outcome, len(self.causes)).tolist(), strict=True))
-        seen = [name for name, size in sizes.items() if size]
-        column, told = f"column '{self.cause}'", ", ".join(f"'{name}'" for name in seen)
-        if not seen:
-            fix = "check its coding: 0, or the level that `censored` names, is without an event"
-            found.append(error(f"{column} has no event", fix, path=path, finding="no-event"))
-        elif self.causes[0] not in seen:
-            what = f"{column} has no event of the cause '{self.causes[0]}', which `main` names"
-            found.append(error(what, f"name one of {told}", path=path, finding="no-event"))
-        elif len(seen) == 1:
-            fix = 'nothing competes with it: take kind = "survival", with the event coded as 1, or name what competes'
-            found.append(error(f"{column} has a single cause, {told}", fix, path=path, finding="single-class"))
-        elif len(seen) > MOST_CAUSES:
-            fix = "group those that matter less into one"
-            what = f"{column} has {len(seen)} causes, more than {MOST_CAUSES}"
-            found.append(error(what, fix, path=path, finding="manifest-value"))
-        else:
-            found += self._unsaid(sizes, not (_causes(outcome)[outcome.known] == 0).any(), path)
-        odd = odd_unit(self.time, self.unit, outcome.value[outcome.known])
-        return [*found, *(warning(what, fix, path=path, finding="odd-unit") for what, fix in odd)]
-
-    def _unsaid(self, sizes: Mapping[str, int], free: bool, path: str | None) -> list[Problem]:
-        found = []
-        if not self.main:
-            what = f"no main cause is named: the primary metric is about the most frequent one, '{self.causes[0]}'"
-            fix = "name it by `main` in [target], or main=..., if it is another"
-            found.append(warning(what, fix, path=path, finding="unnamed-main"))
-        column = f"column '{self.cause}'"
-        if free:
-            what, fix = f"{column} has nobody without an event", "name the level of who had none by `censored`"
-            found.append(warning(what, fix, path=path, finding="nobody-censored"))
-        for name in sizes:
-            if _plain(name) in ODD_CAUSES:
-                fix = "name it by `censored` if it means that there was no event"
-                found.append(warning(f"{column} has a cause '{name}'", fix, path=path, finding="odd-cause"))
-        for name, size in sizes.items():
-            if size < USUAL_FOLDS:
-                what = f"{column} has {count(size, 'event')} of the cause '{name}', fewer than {USUAL_FOLDS}"
-                fix = "group it with another cause" if name != self.causes[0] else "use fewer folds"
-                found.append(warning(what, fix, path=path, finding="few-events"))
-        return found
+        censored = bool((causes_of(outcome)[outcome.known] == 0).any())
+        found = cause_problems(self.cause, sizes, main_named=self.main_named, anyone_censored=censored, path=path)
+        return [*found, *follow_up_problems(self.time, self.unit, outcome.value[outcome.known], path)]
 
     def understands(self, column: str, words: NDArray[np.object_]) -> bool:
         """True for the column of causes, whose words are their names."""
@@ -200,7 +139,7 @@ class CompetingRisks(Target):
 
     def fold_labels(self, outcome: Outcome) -> Ints:
         """(B,) 0 for censored, 1 for the main cause, 2 for any other."""
-        return np.minimum(_causes(outcome), 2)
+        return np.minimum(causes_of(outcome), 2)
 
     def required(self) -> dict[int, str]:
         return {1: f"event of the cause '{self.causes[0]}'" if self.causes else "event"}
@@ -229,7 +168,7 @@ class CompetingRisks(Target):
     def with_horizons(self, outcome: Outcome) -> Self:
         if self.times:
             return self
-        return replace(self, times=quartiles(outcome.value[outcome.known & (_causes(outcome) == 1)]))
+        return replace(self, times=quartiles(outcome.value[outcome.known & (causes_of(outcome) == 1)]))
 
     def at_horizons(self, times: Sequence[float]) -> Self:
         return replace(self, times=tuple(times))
@@ -251,56 +190,24 @@ class CompetingRisks(Target):
     @classmethod
     def horizon_columns(cls, frame: pd.DataFrame) -> dict[float, str]:
         """Columns of the incidence of the main cause, which is that of the first risk."""
-        columns = [str(name) for name in frame.columns]
-        main = next((name.removeprefix(RISK) for name in columns if name.startswith(RISK)), None)
-        start = f"{INCIDENCE}{main}_"
-        ends = {name: name.removeprefix(start) for name in columns if main is not None and name.startswith(start)}
-        return dict(sorted((float(end), name) for name, end in ends.items() if _is_time(end)))
+        return main_columns(frame)
 
     @classmethod
     def event_free(cls, frame: pd.DataFrame) -> Floats:
-        names = [str(name).removeprefix(RISK) for name in frame.columns if str(name).startswith(RISK)]
-        each = [frame[[incidence_column(name, t) for name in names]].sum(axis=1) for t in cls.horizon_columns(frame)]
-        return np.clip(1 - np.stack(each, axis=1), 0.0, 1.0) if each else np.zeros((len(frame), 0))
+        return event_free_of(frame)
 
     @classmethod
     def links(cls, frame: pd.DataFrame, names: Sequence[str] = ()) -> Floats:
-        """Log hazard of each cause; then at each horizon log odds of the main cause, and log(F_k(t) / S(t)) of others.
-
-        S is the share without any event. A common shift moves the incidence of the main cause of all patients the same
-        way, whatever competes, and so keeps their order; the others share what it leaves.
-        """
-        columns = cls.link_columns(frame, names)
-        values = frame[columns].to_numpy(np.float64)
-        causes = len(names)
-        parts = [values[:, :causes]]
-        for start in range(causes, values.shape[1], causes):
-            own = np.clip(values[:, start : start + causes], FLOOR, 1.0)
-            free = np.clip(1 - own.sum(axis=1, keepdims=True), FLOOR, 1.0)
-            rest = np.clip(1 - own[:, :1], FLOOR, 1.0)
-            parts.append(np.log(own / np.c_[rest, np.repeat(free, causes - 1, axis=1)]))
-        return np.concatenate(parts, axis=1)
+        return links_of(frame[cls.link_columns(frame, names)].to_numpy(np.float64), len(names))
 
     @classmethod
     def frame(cls, links: Floats, columns: Sequence[str]) -> pd.DataFrame:
-        """Convert links to a prediction; where a shift would have an incidence fall with time, the later one bounds it.
-
-        The last horizon, by which patients are ranked, stays as it is, and so does what never falls.
-        """
-        causes = sum(name.startswith(RISK) for name in columns)
-        later, parts = np.full((len(links), causes), np.inf), list[Floats]()
-        for start in range(links.shape[1] - causes, 0, -causes):
-            main, others = links[:, [start]], links[:, start + 1 : start + causes]
-            share = others - np.logaddexp.reduce(np.c_[others, np.zeros(len(others))], axis=1)[:, None]
-            left = -np.logaddexp(0, main)  # log(1 - F of the main cause)
-            later = np.minimum(later, np.exp(np.c_[left + main, left + share]))
-            parts.append(later)
-        return pd.DataFrame(np.concatenate([links[:, :causes], *parts[::-1]], axis=1), columns=list(columns))
+        return pd.DataFrame(values_of(links, len(causes_of_columns(columns))), columns=list(columns))
 
     @classmethod
     def prior_row(cls, known: Outcome, names: Sequence[str], times: Sequence[float]) -> dict[str, float]:
         """Risks of 0, and the Aalen-Johansen estimate of each cause at each of `times`."""
-        found = cumulative_incidence(known.value, _causes(known), len(names), list(times))
+        found = cumulative_incidence(known.value, causes_of(known), len(names), list(times))
         at = {
             incidence_column(name, time): float(found[k, t])
             for t, time in enumerate(times)
@@ -340,47 +247,19 @@ class CompetingRisks(Target):
         The hazard of `cancer` is exp(s / 2) / 30 a month and that of `other` exp(-s / 4) / 60, so that the incidence of
         either by t is h / (h + h') (1 - exp(-(h + h') t)).
         """
-        n = len(signal)
-        cancer = rng.exponential(MEAN_MONTHS, size=n) * np.exp(-signal / 2)
-        other = rng.exponential(MEAN_OTHER, size=n) * np.exp(signal / 4)
-        months, wait = np.minimum(cancer, other), rng.exponential(1.0, size=n)
-        wait *= np.quantile(months / wait, 1 - CENSORED)  # censored where the wait is shorter: for 35 % of them
-        first = np.where(cancer <= other, "cancer", "other")
-        cause = np.where(months <= wait, first, "alive")
-        time = np.maximum(np.minimum(months, wait), 1e-6)
+        cancer = rng.exponential(MEAN_MONTHS, size=len(signal)) * np.exp(-signal / 2)
+        other = rng.exponential(MEAN_OTHER, size=len(signal)) * np.exp(signal / 4)
+        time, seen = censored_times(np.minimum(cancer, other), rng)
+        cause = np.where(seen, np.where(cancer <= other, "cancer", "other"), "alive")
         table = pd.DataFrame({"months": time, "cause": cause})
         return table, cls("months", "cause", "alive", "cancer", "months"), np.log(time) + 0.01 * noise
 
     def written(self, outcome: Outcome, ids: NDArray[Any]) -> tuple[pd.DataFrame, Target]:
         words = np.array(["alive", *self.causes], dtype=object)
-        table = pd.DataFrame({"months": outcome.value, "cause": words[_causes(outcome)]}, index=ids)
+        table = pd.DataFrame({"months": outcome.value, "cause": words[causes_of(outcome)]}, index=ids)
         return table, type(self)("months", "cause", "alive", self.causes[0])
-
-
-def incidence_column(cause: str, time: float) -> str:
-    """Name the column of the cumulative incidence of a cause at a horizon."""
-    return f"{INCIDENCE}{cause}_{written_time(time)}"
-
-
-def _is_time(end: str) -> bool:
-    """True for the end of a column's name that is a time: `1_5` is the end of another cause's."""
-    try:
-        return "_" not in end and float(end) > 0
-    except ValueError:
-        return False
-
-
-def _plain(label: object) -> str:
-    return str(label).strip().casefold()
-
-
-def _causes(outcome: Outcome) -> Ints:
-    """(B,) place of each patient's cause, 0 without an event."""
-    if outcome.cause is None:
-        raise ValueError("the outcome has no causes: competing risks need time and cause")
-    return outcome.cause
 
 
 def _sizes(outcome: Outcome, causes: int) -> Ints:
     """(K,) events of each cause."""
-    return np.bincount(_causes(outcome)[outcome.known], minlength=causes + 1)[1 : causes + 1]
+    return np.bincount(causes_of(outcome)[outcome.known], minlength=causes + 1)[1 : causes + 1]

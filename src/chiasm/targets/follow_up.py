@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chiasm.errors import Problem, error
+from chiasm.errors import Problem, error, warning
 from chiasm.limits import HORIZONS
 from chiasm.targets.cells import Cells
-from chiasm.targets.reach import EXTREME, is_extreme
+from chiasm.targets.reach import EXTREME, is_extreme, reach_problems
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -19,6 +19,9 @@ Bools = NDArray[np.bool_]
 # if half of the patients were followed for longer than this (55 years), the unit must be wrong
 LONGEST_MEDIAN = {"hours": 480_000.0, "days": 20_000.0, "weeks": 2_900.0, "months": 660.0, "years": 55.0}
 SHORT_DAYS = 400.0
+TIME_QUANTILES = 3  # strata of the folds within events, and within the censored
+FEWEST_EVENTS = 5  # by which models are weighed
+CENSORED, MEAN_MONTHS = 0.35, 30.0  # of what is drawn
 
 
 def times_of(cells: Cells, column: str, *, half_of: str) -> tuple[Floats, Bools]:
@@ -34,6 +37,13 @@ def times_of(cells: Cells, column: str, *, half_of: str) -> tuple[Floats, Bools]
     extreme = is_extreme(time) & ~early
     cells.note(f"column '{column}' {EXTREME}", "correct the cell, or leave the patient out", extreme)
     return time, early | extreme
+
+
+def follow_up_problems(column: str, unit: str, times: Floats, path: str | None) -> list[Problem]:
+    """List the known times that are out of reach, or do not fit their unit."""
+    odd = odd_unit(column, unit, times)
+    reach = reach_problems(column, times, path)
+    return [*reach, *(warning(what, fix, path=path, finding="odd-unit") for what, fix in odd)]
 
 
 def odd_unit(column: str, unit: str, times: Floats) -> list[tuple[str, str]]:
@@ -68,6 +78,18 @@ def increasing(times: Sequence[float]) -> bool:
     return all(np.isfinite(time) and time > 0 for time in times) and list(times) == sorted(set(times))
 
 
+def given_horizons(times: Sequence[float], whose: str) -> tuple[float, ...]:
+    """The horizons of a target as numbers.
+
+    Raises:
+        ValueError: they are not positive, finite and increasing.
+    """
+    own = tuple(float(time) for time in times)
+    if not increasing(own):
+        raise ValueError(f"the times of {whose} must be positive, finite and increasing")
+    return own
+
+
 def quartiles(times: Floats) -> tuple[float, ...]:
     """Default horizons: the quartiles of the times of the event, to three significant digits; () without any."""
     if not len(times):
@@ -79,6 +101,13 @@ def written_time(time: float) -> str:
     """A horizon as the end of a column's name: six digits where these are the time, else all."""
     short = f"{time:g}"
     return short if float(short) == time else repr(float(time))
+
+
+def censored_times(times: Floats, rng: np.random.Generator) -> tuple[Floats, Bools]:
+    """Censor times of events at independent exponential ones for 35 %: the times (n,), and True for an event's own."""
+    wait = rng.exponential(1.0, size=len(times))
+    wait *= np.quantile(times / wait, 1 - CENSORED)  # censored where the wait is shorter
+    return np.maximum(np.minimum(times, wait), 1e-6), times <= wait
 
 
 def event_free_survival(train_time: ArrayLike, train_event: ArrayLike, at: ArrayLike) -> Floats:

@@ -45,3 +45,14 @@ class Outcome:
     def causes(self) -> int:
         """Largest place of a cause among them; 1 for an outcome of one event."""
         return 1 if self.cause is None else int(self.cause.max(initial=1))
+
+
+def causes_of(outcome: Outcome) -> NDArray[np.int_]:
+    """(B,) place of each patient's cause, 0 without an event.
+
+    Raises:
+        ValueError: it is no outcome of competing risks.
+    """
+    if outcome.cause is None:
+        raise ValueError("the outcome has no causes: competing risks need time and cause")
+    return outcome.cause

@@ -13,23 +13,22 @@ from numpy.typing import NDArray
 from chiasm.errors import Problem, count, error, warning
 from chiasm.targets.cells import Cells, codes_of, given
 from chiasm.targets.follow_up import (
+    FEWEST_EVENTS,
+    MEAN_MONTHS,
+    TIME_QUANTILES,
+    censored_times,
     event_free_survival,
-    increasing,
-    odd_unit,
+    follow_up_problems,
+    given_horizons,
     quartiles,
     refused_horizons,
     times_of,
     written_time,
 )
 from chiasm.targets.outcome import Outcome
-from chiasm.targets.reach import reach_problems
 from chiasm.targets.target import FLOOR, USUAL_FOLDS, Floats, Ints, Target, by_rank, needed_key
 
-TIME_QUANTILES = 3
-FEWEST_EVENTS = 5
 AT = "survival_"
-CENSORED = 0.35
-MEAN_MONTHS = 30.0
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,7 @@ class Survival(Target):
     def __post_init__(self) -> None:
         if bool(self.event) == bool(self.censored):
             raise ValueError("a survival target needs exactly one of event and censored: the column that says who died")
-        times = tuple(float(time) for time in self.times)
-        if not increasing(times):
-            raise ValueError("the times of a survival target must be positive, finite and increasing")
-        object.__setattr__(self, "times", times)
+        object.__setattr__(self, "times", given_horizons(self.times, "a survival target"))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -71,8 +67,7 @@ class Survival(Target):
 
     @classmethod
     def from_keys(cls, keys: Mapping[str, Any]) -> Self:
-        times = tuple(float(time) for time in keys["times"])
-        return cls(keys["time"], keys["event"] or "", keys["censored"] or "", keys["unit"], times)
+        return cls(keys["time"], keys["event"] or "", keys["censored"] or "", keys["unit"], tuple(keys["times"]))
 
     @classmethod
     def refused(cls, keys: Mapping[str, Any], path: str) -> list[Problem]:
@@ -104,7 +99,7 @@ class Survival(Target):
         return column != self.time and not np.isnan(codes_of(words, status=bool(self.event))).any()
 
     def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
-        found = reach_problems(self.time, outcome.value[outcome.known], path)
+        found = follow_up_problems(self.time, self.unit, outcome.value[outcome.known], path)
         events = int(_events(outcome).sum())
         status = self.event or self.censored
         if events == 0:
@@ -113,8 +108,7 @@ class Survival(Target):
         elif events < USUAL_FOLDS:
             what = f"column '{status}' has {count(events, 'event')}, fewer than {USUAL_FOLDS}"
             found.append(warning(what, "use fewer folds", path=path, finding="few-events"))
-        odd = odd_unit(self.time, self.unit, outcome.value[outcome.known])
-        return [*found, *(warning(what, fix, path=path, finding="odd-unit") for what, fix in odd)]
+        return found
 
     def fold_labels(self, outcome: Outcome) -> Ints:
         return _events(outcome).astype(int)
@@ -200,12 +194,8 @@ class Survival(Target):
         cls, signal: Floats, noise: Floats, rng: np.random.Generator, *, certain: bool
     ) -> tuple[pd.DataFrame, Target, Floats]:
         """Draw months = -30 log(u) exp(-s / 2), censored at an independent exponential time for 35 %."""
-        n = len(signal)
-        months = rng.exponential(MEAN_MONTHS, size=n) * np.exp(-signal / 2)
-        wait = rng.exponential(1.0, size=n)
-        wait *= np.quantile(months / wait, 1 - CENSORED)  # censored where the wait is shorter: for 35 % of them
-        died = months <= wait
-        time = np.maximum(np.minimum(months, wait), 1e-6)
+        months = rng.exponential(MEAN_MONTHS, size=len(signal)) * np.exp(-signal / 2)
+        time, died = censored_times(months, rng)
         table = pd.DataFrame({"months": time, "died": died.astype(int)})
         return table, cls("months", "died", unit="months"), np.log(time) + 0.01 * noise
 
