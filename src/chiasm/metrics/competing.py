@@ -6,13 +6,15 @@ The risk of a patient is the incidence of the main cause that is predicted at th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chiasm.metrics.censoring import censoring_survival, truncation_time
 from chiasm.metrics.scored import Scored
 from chiasm.metrics.weighted import Floats, as_weights, ratio
-from chiasm.targets import Outcome
+from chiasm.targets.outcome import causes_of
 
 TIED_TOLERANCE = 1e-10
 _CELLS = 2_000_000  # entries in one block of the matrix of pairs: 16 MB
@@ -108,25 +110,20 @@ def of_scored(s: Scored, w: Floats) -> Floats:
     return ratio(*cause_pairs(risk, s.outcome.value, causes_of(s.outcome), censoring, w, tau))
 
 
-def within_strata(s: Scored, strata: NDArray[np.intp], w: Floats) -> Floats:
-    """Concordant over comparable pairs, both summed over strata of two patients or more."""
+def pairs_of_scored(s: Scored, w: Floats) -> Callable[[NDArray[np.intp]], tuple[Floats, Floats]]:
+    """Function of some rows of a fold: the weights of its concordant and comparable pairs, (R,) each.
+
+    Censoring and truncation are those of the whole fold.
+    """
     risk, censoring, tau = _given(s)
-    above, below, own = np.zeros(len(w)), np.zeros(len(w)), strata[:, 0]
-    for stratum in np.unique(own[own >= 0]):
-        rows = np.flatnonzero(own == stratum)
-        part = (censoring[0][rows], censoring[1][rows])
-        pairs = cause_pairs(
-            risk[rows], s.outcome.value[rows], causes_of(s.outcome)[rows], part, w[:, rows], tau
-        )  # fmt: skip
-        above, below = above + pairs[0], below + pairs[1]
-    return ratio(above, below)
+    cause = causes_of(s.outcome)
 
+    def pairs(rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        before, after = censoring
+        own = (before[rows], after[rows])
+        return cause_pairs(risk[rows], s.outcome.value[rows], cause[rows], own, w[:, rows], tau)
 
-def causes_of(outcome: Outcome) -> NDArray[np.intp]:
-    """(n,) place of each patient's cause, 0 without an event."""
-    if outcome.cause is None:
-        raise ValueError("the outcome has no causes: these metrics need time and cause")
-    return outcome.cause
+    return pairs
 
 
 def _given(s: Scored) -> tuple[Floats, tuple[Floats, Floats], float]:

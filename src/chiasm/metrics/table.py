@@ -180,9 +180,7 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         *_calibration(),
     ),
     "competing": (
-        Metric(
-            "wolbers_c", "Wolbers' C", True, competing_.of_scored, within=competing_.within_strata, chance=0.5
-        ),
+        Metric("wolbers_c", "Wolbers' C", True, competing_.of_scored, within=within_.wolbers_c, chance=0.5),
         Metric("integrated_brier", "integrated Brier score", False, _integrated_brier_of_main),
         Metric("ipa", "scaled integrated Brier score", True, terms_.scaled, terms_.survival_losses),
         *_at_horizons(),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.metrics import classification as classes_
+from chiasm.metrics import competing as competing_
 from chiasm.metrics import survival as survival_
 from chiasm.metrics.scored import Scored
 from chiasm.metrics.weighted import Floats, ratio
@@ -58,6 +59,11 @@ def harrell_c(scored: Scored, strata: Strata, w: Floats) -> Floats:
         return _survival_pairs(scored.prediction[rows], scored.outcome.take(rows), w[:, rows])
 
     return ratio(*_summed(strata[:, 0], pairs, w))
+
+
+def wolbers_c(scored: Scored, strata: Strata, w: Floats) -> Floats:
+    """Concordant over comparable pairs of competing risks, both summed over strata."""
+    return ratio(*_summed(strata[:, 0], competing_.pairs_of_scored(scored, w), w))
 
 
 def r2(scored: Scored, strata: Strata, w: Floats) -> Floats:
