@@ -9,7 +9,7 @@ import pytest
 from chiasm.cohort import CohortError, cohort_from_frames, synthetic_cohort
 from chiasm.cohort.splits import fold_ids
 from chiasm.evaluation.intervals import TestFold, patient_draws
-from chiasm.linear.cause_specific import CauseSpecificCox
+from chiasm.linear.cox import Cox
 from chiasm.metrics.competing import wolbers_c
 from chiasm.metrics.scores import score
 from chiasm.targets import CompetingRisks, Outcome
@@ -68,7 +68,7 @@ def test_the_true_model_is_calibrated_and_one_that_ignores_the_other_cause_is_no
 def test_an_effect_on_the_other_cause_moves_the_incidence_and_no_hazard_of_the_main_one(signal: np.ndarray) -> None:
     main, other = np.full(N, -3.5), 1.5 * signal - 3.5
     truth = drawn(main, other, 3)
-    ((coef, _),) = CauseSpecificCox().path(signal[:, None], truth, [0.0], 2)
+    ((coef, _),) = Cox().path(signal[:, None], truth, [0.0], 2)
     np.testing.assert_allclose(coef, [[0.0, 1.5]], atol=0.1)
     arrays = (truth.value, truth.cause, truth.value, truth.event)
     by_incidence = wolbers_c(incidence(main, other, TIMES[-1]), *arrays, tau=TIMES[-1])[0]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit, logit, softmax  # type: ignore[import-untyped]
 
-from chiasm.linear.cause_specific import CauseSpecificCox
+from chiasm.linear.cox import Cox
 from chiasm.linear.least_squares import fit_ridge
 from chiasm.linear.logistic import fit_labels, fit_ridge_logistic, over_all_classes
 from chiasm.linear.loss import (
@@ -25,8 +25,6 @@ from chiasm.linear.loss import (
     at_level,
     two_classes,
 )
-from chiasm.linear.relative_risk import nelson_aalen, relative_risk
-from chiasm.linear.ridge_cox import RiskSets, cox_nll, fit_ridge_cox, row_space
 from chiasm.linear.shared_rows import Rows
 from chiasm.targets import Outcome
 
@@ -253,85 +251,9 @@ class SquaredError(Loss):
         return Sparse(known.value[:, None], np.zeros(0, int), squared=True)
 
 
-class Cox(Loss):
-    """Partial likelihood of times with events, Efron's ties; the link is a log hazard."""
-
-    compares: ClassVar[bool] = True
-    reads_events: ClassVar[bool] = True
-
-    def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
-        features = np.asarray(x)
-        event, mean = np.asarray(known.event, bool), features.mean(axis=0)
-        reduced, back = row_space(features - mean)
-        fits: dict[float, tuple[Array, Array]] = {}
-        start, sets = np.zeros(reduced.shape[1]), RiskSets(known.value, event)
-        for penalty in sorted(set(penalties), reverse=True):
-            start = fit_ridge_cox(reduced, known.value, event, penalty, start=start, sets=sets)
-            coef = start if back is None else back @ start
-            fits[penalty] = coef[:, None], np.array([-mean @ coef])
-        return [fits[penalty] for penalty in penalties]
-
-    def local(self, known: Outcome, classes: int | None) -> Local:
-        """The partial likelihood; the events that each patient is expected to suffer bound its Hessian."""
-        sets = RiskSets(np.asarray(known.value, np.float64), np.asarray(known.event, bool))
-        place = np.argsort(sets.order)
-
-        def at(link: Array) -> Near:
-            expected, times = sets.curves(link[sets.order, 0])
-            gradient = expected.copy()
-            gradient[sets.events] -= 1.0
-            return Near(
-                sets.nll(link[sets.order, 0]),
-                gradient[place, None],
-                expected[place, None],
-                lambda d: times(d[sets.order, 0])[place, None],
-                lambda x: sets.derivatives(x[sets.order], link[sets.order, 0])[1],
-            )
-
-        return Local(np.zeros(1), at)
-
-    def deviance(self, link: Array, known: Outcome) -> float:
-        event = np.asarray(known.event, bool)
-        return float(cox_nll(link[:, 0], known.value, event)) / max(1, int(event.sum()))
-
-    def terms(self, own: Outcome, whole: Outcome) -> Any:
-        return RiskSets(np.asarray(own.value, np.float64), np.asarray(own.event, bool))
-
-    def nll(self, link: Array, terms: Any) -> float:
-        return float(terms.nll(link[terms.order, 0]))
-
-    def information(self, outcome: Outcome) -> float:
-        """Number of events."""
-        return 1.0 if outcome.event is None else float(max(1, int(outcome.event[outcome.known].sum())))
-
-    def residuals(self, known: Outcome, classes: int | None) -> Array:
-        """Martingale residuals: events minus the Nelson-Aalen cumulative hazard."""
-        if known.event is None:
-            return super().residuals(known, classes)
-        return np.asarray(known.event - nelson_aalen(known.value, known.event))[:, None]
-
-    def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
-        assert known.event is not None  # survival has events
-        value = np.asarray(known.value, np.float64)
-        rank = np.unique(value, return_inverse=True)[1] + 1.0  # Cox's likelihood depends on the order alone
-        return [Boosting("survival:cox", np.where(known.event, rank, -rank), np.zeros(1))]
-
-    def prior_votes(self, whole: Outcome, classes: int | None) -> Array:
-        """A relative risk of one."""
-        return np.ones(1)
-
-    def growing(self, own: Outcome, whole: Outcome, classes: int | None) -> list[Growing]:
-        """Relative risk: events for each unit of the cumulative hazard of the patients given."""
-        assert own.event is not None  # survival has events
-        return [Growing(*relative_risk(own.value, own.event), np.ones(len(own.value)), criterion="poisson")]
-
-    def link_of(self, votes: Array) -> Array:
-        return np.log(votes)
-
-
 LOSSES: dict[str, Loss] = {
     "classification": Multinomial(),
-    "competing": CauseSpecificCox(),
+    "competing": Cox(),
     "multilabel": Logistic(),
     "regression": SquaredError(),
     "survival": Cox(),
