@@ -54,6 +54,11 @@ class HeadKind(ABC):
     is_relative: ClassVar[bool] = False
     has_names: ClassVar[bool] = False
 
+    @property
+    def has_origins(self) -> bool:
+        """True if each column of a link has an origin of its own: log hazards of several causes."""
+        return self.is_relative and self.has_names
+
     @abstractmethod
     def loss(self, output: Tensor, value: Tensor, event: Tensor) -> Tensor:
         """Mean loss of outputs `(B, K)`, a finite scalar; `value` and `event` are as `target_tensors` gives them."""

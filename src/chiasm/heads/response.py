@@ -59,11 +59,11 @@ class Response:
         if HEADS[self.kind].has_names != bool(self.classes) or len(set(self.classes)) < len(self.classes):
             raise ValueError("a response names each class, label or cause once, and none for other kinds of target")
         if self.intercept.ndim != 1 or (self.classes and len(self.intercept) not in (0, len(self.classes))):
-            raise ValueError("a response has one intercept for each class or label, or none")
+            raise ValueError("a response has one intercept for each class, label or cause, or none")
         times = np.asarray(self.times, np.float64)
         if len(times) > HORIZONS or (times < 0).any() or (np.diff(times) <= 0).any():
             raise ValueError(f"the horizons of a response ascend from zero, and are {HORIZONS:,} at most")
-        apart = len(self.classes) if HEADS[self.kind].is_relative and len(self.event_times) else 0
+        apart = len(self.classes) if HEADS[self.kind].has_origins and len(self.event_times) else 0
         shape = (*self.event_times.shape, apart) if apart else self.event_times.shape
         if self.event_times.ndim != 1 or self.hazard.shape != shape:
             raise ValueError(
@@ -103,8 +103,8 @@ class Response:
         elif calibrate:
             slope, centre = calibration(target.kind, link, outcome, folds, held_to_one=held_to_one)
         intercept = level_of(target.kind, slope * link, outcome) if shifted else np.zeros(0)
-        if kind.is_relative and kind.has_names:  # each cause is relative to its own mean
-            intercept = slope * (centre - link.mean(0)) if len(link) else intercept
+        if kind.has_origins and len(link):  # each cause is relative to its own mean
+            intercept = slope * (centre - link.mean(0))
             link = link - link.mean(0) + centre
         beside = kind.baseline(target, (link - centre) * slope, outcome)
         return cls(
@@ -152,7 +152,7 @@ def calibration(
         held_to_one: how strongly the slope is held to one, in events or patients, each of the information of a link.
     """
     centre, likelihood = centre_of(kind, link), FoldLikelihood(kind, outcome, folds)
-    own = link.mean(0) if HEADS[kind].is_relative and HEADS[kind].has_names and len(link) else centre  # of each cause
+    own = link.mean(0) if HEADS[kind].has_origins and len(link) else centre
     weight = held_to_one * float((((link - own) / TargetUnits.of(kind, outcome).scale) ** 2).mean())
     return best_slope(likelihood, centre + level, link - centre, held_to_one=weight), centre
 
