@@ -70,10 +70,10 @@ class Subgroup:
 
     def described(self) -> dict[str, Any]:
         """Return what a document says of the column: its levels, whether others are too small, and the cut."""
-        told = self.told_levels
-        others = len(told) < len(self.levels)
+        named = self.told_levels
+        others = len(named) < len(self.levels)
         return {
-            "column": self.column, "levels": told, "others": others, "cut": self.cut, "edges": list(self.edges)
+            "column": self.column, "levels": named, "others": others, "cut": self.cut, "edges": list(self.edges)
         }  # fmt: skip
 
     def take(self, rows: NDArray[np.int_]) -> Subgroup:
@@ -176,15 +176,15 @@ def given_subgroups(
     subgroups: Sequence[str] | Mapping[str, Sequence[float]],
 ) -> tuple[list[str], dict[str, list[float]], list[Problem]]:
     """Columns and edges of subgroups as they are given in Python, with what is none: a word by itself, other edges."""
-    if isinstance(subgroups, str) or not isinstance(subgroups, Mapping | Iterable):
+    if isinstance(subgroups, str) or not isinstance(subgroups, Iterable):
         what, fix = "subgroups is no list of columns", "write subgroups=['sex'], or {'age': (50, 65)} with edges"
         return [], {}, [error(what, fix, path="patients", finding="wrong-type")]
     if not isinstance(subgroups, Mapping):
         return list(subgroups), {}, []
     edges, problems = {}, []
     for column, own in subgroups.items():
-        listed = [] if isinstance(own, str) or not isinstance(own, Iterable) else list(own)
-        if own is None or isinstance(own, str) or not isinstance(own, Iterable) or not all(map(is_number, listed)):
+        listed = None if isinstance(own, str) or not isinstance(own, Iterable) else list(own)
+        if listed is None or not all(map(is_number, listed)):
             what = f"the edges of column '{column}' of the subgroups are no list of numbers"
             fix = "write them as in (50, 65), or () for its own levels or tertiles"
             problems.append(error(what, fix, path="patients", finding="wrong-type"))
@@ -207,10 +207,8 @@ def unfit_edges(
         what = f"the subgroups name column '{column}' twice"
         problems.append(error(what, "name it once", path=path, finding="manifest-value"))
     for column in [name for name in columns if name in targets]:
-        what, fix = (
-            f"column '{column}' of the subgroups is the target's",
-            "name a column that is known before the outcome",
-        )
+        what = f"column '{column}' of the subgroups is the target's"
+        fix = "name a column that is known before the outcome"
         problems.append(error(what, fix, path=path, finding="target-as-subgroup"))
     for column in [name for name in columns if name in RESERVED]:
         what = f"column '{column}' of the subgroups has the name of a grouping of every cohort"

@@ -7,7 +7,7 @@ time over horizon. The intervals are percentiles of the trial's first 200 bootst
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ COLUMNS = (
 D_COLUMNS = ("recipe", "n", "events", "statistic", "p", *(f"tenth_{k + 1}" for k in range(BINS)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Decided:
     """One outcome that is decided on: the risk (n,) of each patient, and whether, or when, it came.
 
@@ -82,9 +82,15 @@ def benefits(own: Decided, thresholds: Floats, weights: Floats) -> tuple[Floats,
     return benefit, treat_all(share, thresholds)
 
 
+def folds_of_first_repeat(trial: Trial) -> list[tuple[int, str]]:
+    """Keys of the folds of the first repeat."""
+    first = min(repeat for repeat, _ in trial.folds)
+    return [key for key in trial.folds if key[0] == first]
+
+
 def decided(trial: Trial, recipe: str) -> list[Decided]:
     """The outcomes that a recipe's probabilities are of, those with enough cases; none for a number."""
-    keys = [key for key in trial.folds if key[0] == min(repeat for repeat, _ in trial.folds)]
+    keys = folds_of_first_repeat(trial)
     rows = np.concatenate([trial.folds[key].patients for key in keys])
     frames, outcome = [trial.frames[recipe][key] for key in keys], trial.all_outcomes
     found: list[Decided] = []
@@ -124,11 +130,11 @@ def d_calibration_rows(trial: Trial, recipes: Sequence[str]) -> list[dict[str, A
     found = []
     for recipe in recipes:
         parts = []
-        for key, fold in trial.folds.items():
-            named = trial.target.horizon_columns(trial.frames[recipe][key])
-            if key[0] == min(repeat for repeat, _ in trial.folds) and named and fold.outcome.event is not None:
-                survival = trial.target.event_free(trial.frames[recipe][key])
-                parts.append(at_own_time(survival, np.array(list(named)), fold.outcome.value, fold.outcome.event))
+        for key in folds_of_first_repeat(trial):
+            frame, outcome = trial.frames[recipe][key], trial.folds[key].outcome
+            times = np.array(list(trial.target.horizon_columns(frame)))
+            if len(times) and outcome.event is not None:
+                parts.append(at_own_time(trial.target.event_free(frame), times, outcome.value, outcome.event))
         at_own = np.concatenate([np.zeros(0), *(part for part, _ in parts)])
         event = np.concatenate([np.zeros(0, dtype=bool), *(part for _, part in parts)])
         if len(at_own) < LEAST_PATIENTS or int(event.sum()) < LEAST_EVENTS:
@@ -150,9 +156,14 @@ def d_calibration_table(trial: Trial, recipe: str | None = None) -> pd.DataFrame
     return _table(trial, "d_calibration", recipe, d_calibration_rows, D_COLUMNS)
 
 
-def _table(trial: Trial, part: str, recipe: str | None, rows_of: Any, columns: Sequence[str]) -> pd.DataFrame:
-    if recipe is not None and recipe not in trial.frames:
-        raise ValueError(f"'{recipe}' is no recipe of this trial: it has {', '.join(trial.frames)}")
+def _table(
+    trial: Trial,
+    part: str,
+    recipe: str | None,
+    rows_of: Callable[[Trial, Sequence[str]], list[dict[str, Any]]],
+    columns: Sequence[str],
+) -> pd.DataFrame:
+    trial.require_recipe(recipe)
     rows = trial.document.get(part, []) if recipe is None else rows_of(trial, [recipe])
     texts = ("recipe", "outcome")
     return pd.DataFrame(rows, columns=list(columns)).astype({name: float for name in columns if name not in texts})

@@ -18,7 +18,7 @@ from chiasm.metrics.weighted import Floats
 from chiasm.targets import Outcome, kind_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OneModality:
     """Recipe of one modality in one fold: its predictions, its mean link on training patients, and its inner score.
 

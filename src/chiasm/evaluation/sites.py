@@ -42,8 +42,7 @@ def site_table(trial: Trial, recipe: str) -> pd.DataFrame:
     """
     if "site" not in trial.outcomes:
         raise ValueError("sites are told apart only where folds keep them together: evaluate with by='site'")
-    if recipe not in trial.frames:
-        raise ValueError(f"'{recipe}' is no recipe of this trial: it has {', '.join(trial.frames)}")
+    trial.require_recipe(recipe)
     site = trial.outcomes["site"].to_numpy(str)
     tested = np.zeros(len(site), dtype=bool)
     for fold in trial.folds.values():

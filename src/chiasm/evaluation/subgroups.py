@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 PREFIX = "subgroup_"
 """Before the name of a subgroup's column in the table of outcomes."""
 LEAST_PATIENTS, LEAST_EVENTS = 30, 10
-MASKED = LEAST
-"""Levels of fewer patients are told without their names, and such counts without their number."""
 TOO_FEW = "too few to say"
 OTHERS = "others, fewer than five each"
 """Level that stands for all those of one to four patients, whose names are not told."""
@@ -50,14 +48,9 @@ Part = tuple[float, Floats]
 """A value, and its draws (R,); of a target with labels there is one for each label."""
 
 
-def described(subgroups: Sequence[Subgroup]) -> list[dict[str, Any]]:
-    """Describe the declared columns for a document: their levels in order, and where numbers are cut."""
-    return [own.described() for own in subgroups]
-
-
 def subgroup_document(trial: Trial, subgroups: Sequence[Subgroup], recipes: Sequence[str]) -> dict[str, Any]:
     """What `trial.json` holds of the subgroups: how they are divided, and a row for each level of each recipe."""
-    columns = described(subgroups)
+    columns = [own.described() for own in subgroups]
     rows = [row for name in recipes for row in subgroup_rows(trial, name, columns)]
     return {"columns": columns, "least_patients": LEAST_PATIENTS, "least_events": LEAST_EVENTS, "rows": rows}
 
@@ -71,8 +64,7 @@ def subgroup_table(trial: Trial, recipe: str | None = None) -> pd.DataFrame:
     stored = trial.document.get("subgroups")
     if not stored:
         raise ValueError("the cohort of this trial declares no subgroups: name columns in [patients] subgroups")
-    if recipe is not None and recipe not in trial.frames:
-        raise ValueError(f"'{recipe}' is no recipe of this trial: it has {', '.join(trial.frames)}")
+    trial.require_recipe(recipe)
     rows = stored["rows"] if recipe is None else subgroup_rows(trial, recipe, stored["columns"])
     texts = {"recipe", "subgroup", "level", "said", "metric", "against"}
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({name: float for name in COLUMNS if name not in texts})
@@ -91,7 +83,7 @@ def subgroup_rows(trial: Trial, recipe: str, columns: Sequence[Mapping[str, Any]
     for column in columns:
         level = trial.outcomes[PREFIX + column["column"]].to_numpy(str)
         here = {name: tested & (level == name) for name in column["levels"]}
-        here = {name: own for name, own in here.items() if own.sum() >= MASKED}
+        here = {name: own for name, own in here.items() if own.sum() >= LEAST}
         here[OTHERS] = tested & ~np.isin(level, ["", *here])
         here = {name: own for name, own in (here | {"": tested & (level == "")}).items() if own.any()}
         levels = list(here)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chiasm.cohort.small_cells import LEAST
 from chiasm.cohort.subgroups import written_edge
 from chiasm.evaluation import Trial
-from chiasm.evaluation.subgroups import LEAST_EVENTS, LEAST_PATIENTS, MASKED, MEASURES, TOO_FEW, measures_of
+from chiasm.evaluation.subgroups import LEAST_EVENTS, LEAST_PATIENTS, MEASURES, TOO_FEW, measures_of
 from chiasm.metrics.scores import PRIMARY
 from chiasm.report.drawing import FAINT, QUIET, SERIES, WIDTH, NewSheet, Picture, quiet_rows, sheet, style, wrapped
 from chiasm.report.kinds import page_of
@@ -81,7 +82,7 @@ def level_name(row: Row) -> str:
 
 def table_row(row: Row, measures: Sequence[str]) -> tuple[str, str, str, str, list[str]]:
     """Format a row: group, level, patients, events, and the values."""
-    n, fewest = ("<" + str(MASKED) if row[key] is None else f"{row[key]:,}" for key in ("n", "fewest"))
+    n, fewest = (f"<{LEAST}" if row[key] is None else f"{row[key]:,}" for key in ("n", "fewest"))
     if row["said"]:
         return row["subgroup"], level_name(row), n, fewest, [row["said"], *[""] * (1 + len(measures))]
     apart = "" if row["against"] is None else estimate(row, "difference")
