@@ -55,7 +55,6 @@ def drawn(kind: str, n: int, rng: np.random.Generator) -> tuple[Cohort, np.ndarr
         cuts = np.array([-0.8, 0.8]) - 2 * signal[:, None]
         true = (rng.logistic(size=n)[:, None] > cuts).sum(axis=1).astype(float)
         patients["grade"], target = np.array(["low", "mid", "top"])[true.astype(int)], chiasm.Classification("grade")
-        true = np.searchsorted(["low", "mid", "top"], patients["grade"]).astype(float)
     lacking = rng.uniform(size=n) < 0.4
     blood = pd.DataFrame(z, index=ids, columns=["u", "v", "w"])[~lacking]
     table = pd.DataFrame(x, index=ids, columns=["a", "b", "c"])

@@ -27,6 +27,7 @@ from chiasm.cohort.subgroups import Subgroup
 from chiasm.encoding.preparing import encode_for, warn_of_findings
 from chiasm.errors import FindingWarning, count, nearest
 from chiasm.evaluation.external import scored_patients
+from chiasm.evaluation.subgroups import TOO_FEW
 from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds, calibrated, require_coverage
 from chiasm.models.prevalence import at_prevalence as at_prevalence
 from chiasm.models.same_target import FittedFor, as_at_the_fit
@@ -60,7 +61,7 @@ class Conformal:
         told = self.thresholds
         few = sum(bool(group.said) for group in told.groups)
         noted = f"; {' '.join(self.told)}" if self.told else ""
-        groups = f"{len(told.groups)} groups, {few} too small"
+        groups = f"{count(len(told.groups), 'group')}, {few} without sets"
         return f"Conformal at {told.coverage:g} by {', '.join(told.within)}: {groups}{noted}"
 
     @property
@@ -192,7 +193,8 @@ def conformal(
     kept = tuple(own for own in opened.subgroups if own.column in groupings)
     patients = patients_of(fitted, opened.subset(list(used.ids)))
     sure = Conformal(fitted, found, kept, patients, (*unlike_told(fitted, opened, ready), *notes), left_out)
-    strange = [note for note in sure.told if note not in unseen_told(fitted, predicted)]  # these hinder nothing
+    harmless = unseen_told(fitted, predicted)
+    strange = [note for note in sure.told if note not in harmless]
     if strange:
         warnings.warn(f"calibration on '{opened.name}': {' '.join(strange)}", FindingWarning, stacklevel=2)
     return sure
@@ -257,10 +259,8 @@ def without_unseen(model: Model, predictions: pd.DataFrame) -> tuple[pd.DataFram
 
 
 def few_told(found: Conformal) -> list[str]:
-    """Say which groups have too few calibration patients."""
+    """Say which groups have no sets; empty where each has."""
     few = [group for group in found.thresholds.groups if group.said]
     names = [group.by if group.by == EVERYONE else f"{group.by} '{group.level or 'not filled in'}'" for group in few]
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return (
-        [f"{count(len(few), 'group')} with too few calibration patients: {', '.join(names[:5])}{more}"] if few else []
-    )
+    return [f"{count(len(few), 'group')} without sets, {TOO_FEW}: {', '.join(names[:5])}{more}"] if few else []

@@ -66,11 +66,9 @@ def predict(
     if calibrate is not None:
         asked = None if within is None else [name.strip() for name in within.split(",") if name.strip()]
         api.hush_findings()
-        share = 0.95 if coverage is None else coverage
+        share: dict[str, float] = {} if coverage is None else {"coverage": coverage}
         with screen.Progressing("sources") as progress:
-            sure = api.conformal(
-                loaded, calibrate, coverage=share, within=asked, strict=strict, progress=progress.named
-            )
+            sure = api.conformal(loaded, calibrate, **share, within=asked, strict=strict, progress=progress.named)
         sure.require_others(opened)
     with screen.Progressing("sources") as progress:
         found = api.encode_for(loaded, opened, progress=progress.named)

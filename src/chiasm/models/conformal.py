@@ -14,7 +14,7 @@ section 4, for several groups that overlap.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -60,8 +60,8 @@ class Group:
 
     by: str
     level: str
-    n: int
-    events: int | None
+    n: int = field(repr=False)
+    events: int | None = field(repr=False)
     thresholds: tuple[float, ...]
     end: float = np.nan
     low: float = np.nan
@@ -122,22 +122,20 @@ class Thresholds:
             predictions: (B,) rows of the model that was calibrated.
             membership: for each grouping in `within` the group (B,) of each patient.
         """
-        columns = 1 if not self.target.has_labels else len(self.names)
-        most, end = np.full((len(predictions), columns), np.nan), np.full(len(predictions), np.inf)
+        columns = len(self.names) if self.target.has_labels else 1
+        narrowest, widest = (np.inf, np.minimum) if self.target.has_times else (-np.inf, np.maximum)  # a bound is lower
+        most, end = np.full((len(predictions), columns), narrowest), np.full(len(predictions), np.inf)
         lacking = np.full(len(predictions), "", dtype=object)
         known = {(group.by, group.level): group for group in self.groups}
-        widest = np.minimum if self.target.has_times else np.maximum  # of a lower bound the lowest
-        empty = np.ones(len(predictions), dtype=bool)
         for by in self.within:
             for level in np.unique(membership[by]).tolist():
                 rows = membership[by] == level
                 own = known.get((by, level))
                 given = np.full(columns, np.nan) if own is None else np.asarray(own.thresholds)
-                most[rows] = np.where(empty[rows, None], given, widest(most[rows], given))  # NaN stays
+                most[rows] = widest(most[rows], given)  # NaN stays
                 end[rows] = np.minimum(end[rows], np.inf if own is None else np.nan_to_num(own.end, nan=np.inf))
                 if np.isnan(given).all():
                     lacking[rows & (lacking == "")] = why_none(by, level, own)
-            empty[:] = False
         frame = predictions.copy()
         for name, values in answers(self, predictions, most, end).items():
             frame[name] = values
@@ -232,8 +230,8 @@ def group_of(
         return Group(by, level, n, events, (np.nan,))
     if own.has_times:
         survival, times = survival_of(own, frame)
-        event = np.zeros(n, dtype=bool) if outcome.event is None else outcome.event
-        end = min(followed_to(outcome.value, event, float(times[-1])), float(times[-1]))
+        assert outcome.event is not None  # times have events
+        event, end = outcome.event, followed_to(outcome.value, outcome.event, float(times[-1]))
         if int((event & (outcome.value <= end)).sum()) < LEAST_EVENTS:
             when = "" if int(event.sum()) < LEAST_EVENTS else " before censoring or the last horizon"
             return Group(by, level, n, events, (np.nan,), why=f"fewer than {LEAST_EVENTS} events{when}")
