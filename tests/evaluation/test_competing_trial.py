@@ -100,9 +100,9 @@ def test_a_model_is_stored_predicts_and_is_validated_elsewhere(place: Path) -> N
     elsewhere = chiasm.cohort_from_frames(table, frames, chiasm.CompetingRisks("months", "cause", main="cancer"))
     loaded = chiasm.load_model(place / "model")
     pd.testing.assert_frame_equal(loaded.predict(elsewhere), model.predict(elsewhere))
-    found = chiasm.validate(loaded, elsewhere, draws=100, out=place / "validation")
+    chiasm.validate(loaded, elsewhere, draws=100, out=place / "validation")
     document = json.loads((place / "validation" / "validation.json").read_text(encoding="utf-8"))
-    assert document["metric"] == "wolbers_c" and document["mean"] > 0.5 and found is not None
+    assert document["metric"] == "wolbers_c" and document["mean"] > 0.5
     assert "Incidence of 'cancer' by predicted risk" in html.unescape(
         (place / "validation" / "report.html").read_text(encoding="utf-8")
     )  # fmt: skip

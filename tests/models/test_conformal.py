@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -174,6 +175,21 @@ def test_a_bound_of_nothing_is_zero_and_censoring_is_named() -> None:
     lost = calibrated("survival", (), frame, late, everyone, 0.95)
     assert "censored" in lost.table()["said"].iloc[0]
     assert lost.added_to(frame, everyone)["note"].str.contains("60 calibration patients, .*censored").all()
+
+
+def test_a_bound_of_competing_risks_is_that_of_the_first_event_of_any_cause() -> None:
+    frame, outcome, _ = drawn("survival", 150, np.random.default_rng(4))
+    cause = np.where(outcome.event, 1 + np.arange(150) % 2, 0)
+    apart = {"risk_a": np.zeros(150), "risk_b": np.zeros(150)}
+    for time in ("1", "3", "8"):
+        happened = 1 - frame[f"survival_{time}"]
+        apart |= {f"incidence_a_{time}": 0.3 * happened, f"incidence_b_{time}": 0.7 * happened}
+    everyone, both = {"everyone": np.full(150, "everyone")}, pd.DataFrame(apart)
+    alone = calibrated("survival", (), frame, outcome, everyone, LEVEL)
+    several = calibrated("competing", ("a", "b"), both, replace(outcome, cause=cause), everyone, LEVEL)
+    bounds = alone.added_to(frame, everyone)["at_least"]
+    assert several.added_to(both, everyone)["at_least"].to_numpy() == pytest.approx(bounds.to_numpy())
+    assert bounds.max() > 0 and several.table()["events"].tolist() == [int((cause == 1).sum())]
 
 
 def test_levels_of_few_patients_are_told_neither_by_name_nor_by_number() -> None:
