@@ -7,7 +7,7 @@ time over horizon. The intervals are percentiles of the trial's first 200 bootst
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.evaluation.estimates import percentile_interval
+from chiasm.evaluation.stored_rows import table_of_rows
 from chiasm.evaluation.subgroups import LEAST_EVENTS, LEAST_PATIENTS
 from chiasm.metrics.d_calibration import BINS, at_own_time, d_calibration
 from chiasm.metrics.decision import event_free, net_benefit, net_benefit_at, treat_all
@@ -32,6 +33,7 @@ COLUMNS = (
     *("recipe", "outcome", "threshold", "net_benefit", "low", "high"),
     *("treat_all", "gain", "gain_low", "gain_high"),
 )
+TEXTS = ("recipe", "outcome")
 D_COLUMNS = ("recipe", "n", "events", "statistic", "p", *(f"tenth_{k + 1}" for k in range(BINS)))
 
 
@@ -148,22 +150,11 @@ def d_calibration_rows(trial: Trial, recipes: Sequence[str]) -> list[dict[str, A
 
 def decision_table(trial: Trial, recipe: str | None = None) -> pd.DataFrame:
     """Table of `decision_rows`, `COLUMNS`: of the stored recipes, or of another one."""
-    return _table(trial, "decisions", recipe, decision_rows, COLUMNS)
+    stored = trial.document.get("decisions", [])
+    return table_of_rows(trial, recipe, stored, lambda name: decision_rows(trial, [name]), COLUMNS, TEXTS)
 
 
 def d_calibration_table(trial: Trial, recipe: str | None = None) -> pd.DataFrame:
     """Table of `d_calibration_rows`, `D_COLUMNS`: of the stored recipes, or of another one."""
-    return _table(trial, "d_calibration", recipe, d_calibration_rows, D_COLUMNS)
-
-
-def _table(
-    trial: Trial,
-    part: str,
-    recipe: str | None,
-    rows_of: Callable[[Trial, Sequence[str]], list[dict[str, Any]]],
-    columns: Sequence[str],
-) -> pd.DataFrame:
-    trial.require_recipe(recipe)
-    rows = trial.document.get(part, []) if recipe is None else rows_of(trial, [recipe])
-    texts = ("recipe", "outcome")
-    return pd.DataFrame(rows, columns=list(columns)).astype({name: float for name in columns if name not in texts})
+    stored = trial.document.get("d_calibration", [])
+    return table_of_rows(trial, recipe, stored, lambda name: d_calibration_rows(trial, [name]), D_COLUMNS, TEXTS)

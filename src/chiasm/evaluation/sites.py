@@ -21,6 +21,7 @@ import pandas as pd
 from chiasm.evaluation.estimates import estimate_of, mean_over_folds, mean_over_labels
 from chiasm.evaluation.intervals import bootstrap_weights, fold_values, one_label
 from chiasm.evaluation.meta import random_effects
+from chiasm.evaluation.stored_rows import require_recipe
 from chiasm.metrics.scores import PRIMARY
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def site_table(trial: Trial, recipe: str) -> pd.DataFrame:
     """
     if "site" not in trial.outcomes:
         raise ValueError("sites are told apart only where folds keep them together: evaluate with by='site'")
-    trial.require_recipe(recipe)
+    require_recipe(trial, recipe)
     site = trial.outcomes["site"].to_numpy(str)
     tested = np.zeros(len(site), dtype=bool)
     for fold in trial.folds.values():

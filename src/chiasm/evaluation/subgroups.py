@@ -23,6 +23,7 @@ from chiasm.cohort.small_cells import LEAST, told
 from chiasm.cohort.subgroups import Subgroup
 from chiasm.evaluation.estimates import NOT_KNOWN, Estimate, draws_of_labels, estimate_of, mean_over_folds
 from chiasm.evaluation.intervals import fold_values, one_label, tested_outcome
+from chiasm.evaluation.stored_rows import table_of_rows
 from chiasm.metrics.scores import METRICS, PRIMARY
 from chiasm.metrics.weighted import Floats
 
@@ -64,10 +65,10 @@ def subgroup_table(trial: Trial, recipe: str | None = None) -> pd.DataFrame:
     stored = trial.document.get("subgroups")
     if not stored:
         raise ValueError("the cohort of this trial declares no subgroups: name columns in [patients] subgroups")
-    trial.require_recipe(recipe)
-    rows = stored["rows"] if recipe is None else subgroup_rows(trial, recipe, stored["columns"])
-    texts = {"recipe", "subgroup", "level", "said", "metric", "against"}
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({name: float for name in COLUMNS if name not in texts})
+    texts = ("recipe", "subgroup", "level", "said", "metric", "against")
+    return table_of_rows(
+        trial, recipe, stored["rows"], lambda name: subgroup_rows(trial, name, stored["columns"]), COLUMNS, texts
+    )
 
 
 def subgroup_rows(trial: Trial, recipe: str, columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

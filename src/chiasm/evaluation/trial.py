@@ -248,15 +248,6 @@ class Trial:
 
         return subgroup_table(self, recipe)
 
-    def require_recipe(self, recipe: str | None) -> None:
-        """Refuse the name of a recipe that has no predictions in this trial; None passes.
-
-        Raises:
-            ValueError: there is no such recipe.
-        """
-        if recipe is not None and recipe not in self.frames:
-            raise ValueError(f"'{recipe}' is no recipe of this trial: it has {', '.join(self.frames)}")
-
     def decisions(self, recipe: str | None = None) -> pd.DataFrame:
         """Table of decision curves: recipe, outcome, threshold, net benefit, that of treating all, and the gain.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ def incidence_column(cause: str, time: float) -> str:
     return f"{INCIDENCE}{cause}_{written_time(time)}"
 
 
-def causes_of_columns(columns: Sequence[object]) -> list[str]:
+def causes_of_columns(columns: Iterable[object]) -> list[str]:
     """Causes that these columns have a risk of, the main one first."""
     return [str(name).removeprefix(RISK) for name in columns if str(name).startswith(RISK)]
 
