@@ -17,14 +17,23 @@ test: .venv/.test
 tests: .venv/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not nightly'
 
-# What the tests use that is no Python package, as command=package of Debian: missing ones are installed. A server or a
-# browser that a test needs is installed and started here, and nowhere else.
-SERVICES := bash=bash git=git
-services:
-	@missing=$$(for one in $(SERVICES); do command -v "$${one%=*}" >/dev/null || echo "$${one#*=}"; done); \
+# What the tests use that is no Python package: as file=package of Debian, missing ones are installed; and a FHIR server of
+# npm, in .services. A server or a browser that a test needs is installed here, and started by the test.
+SERVICES := /bin/bash=bash /usr/bin/git=git /usr/bin/chromium=chromium /usr/sbin/Orthanc=orthanc \
+	/usr/share/orthanc/plugins/libOrthancDicomWeb.so=orthanc-dicomweb /usr/bin/node=nodejs /usr/bin/npm=npm
+FHIR := $(foreach part,fhir-router core definitions,@medplum/$(part)@5.2.13)
+services: .services/node_modules/@medplum/fhir-router
+	@missing=$$(for one in $(SERVICES); do test -e "$${one%=*}" || echo "$${one#*=}"; done); \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	command -v apt-get >/dev/null || { echo "install: $$missing"; exit 1; }; \
-	apt-get update && apt-get install -y --no-install-recommends $$missing
+	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null
+
+.services/node_modules/@medplum/fhir-router: | .services/npm
+	npm install --silent --no-audit --no-fund --prefix .services $(FHIR)
+
+.services/npm:
+	@command -v npm >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends nodejs npm >/dev/null; }
+	@mkdir -p .services && touch $@
 
 # Every law on every recipe, seed and kill, in a random order, within what `make test` and a recipe may cost: it took
 # 1,880 s of a processor. Here the property tests of the day draw all their examples, and so cost more than by day.
@@ -89,10 +98,11 @@ $(BIN)/python:
 # alone finds a build that lies at hand, and uv the rest, in a third of the time; where uv does not reach what pip does
 # (another index, a proxy), pip does it all. For the tests nothing is compiled but what they import.
 UV := uv==0.13.9
-.venv/.demo .venv/.test: .venv/.%: pyproject.toml constraints.txt | $(BIN)/python
+.venv/.demo .venv/.test: .venv/.%: pyproject.toml constraints.txt requirements-nodeps.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_$*) -c constraints.txt torch $(UV)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python $(UV_$*) -c constraints.txt -e '.[$*]' \
 	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_$*) -c constraints.txt -e '.[$*]'
+	$(if $(filter test,$*),$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-nodeps.txt)
 	touch $@
 
 PIP_test := --no-compile
