@@ -64,6 +64,15 @@ def test_predictions_are_incidences_of_each_cause(trial: Trial) -> None:
             assert all((np.diff(fold[columns].to_numpy(), axis=1) >= -1e-9).all() for columns in by_cause), own
 
 
+def test_each_cause_has_a_decision_curve_of_its_own_and_so_has_the_first_event(trial: Trial) -> None:
+    table = trial.decisions()
+    assert list(table["outcome"].unique()) == ["cancer", "other", "first event of any cause"]
+    at = table[(table["recipe"] == "late-fusion") & (table["threshold"] == 0.2)].set_index("outcome")["treat_all"]
+    shares = {name: (own + 0.25) / 1.25 for name, own in at.items()}  # treat_all = p - (1 - p) t / (1 - t)
+    assert shares["cancer"] + shares["other"] == pytest.approx(shares["first event of any cause"], abs=1e-9)
+    assert 0.05 < shares["other"] < shares["cancer"]
+
+
 def test_the_run_folder_gives_the_same_trial(trial: Trial, place: Path) -> None:
     again = load_trial(place / "run")
     assert again.all_outcomes.cause is not None
@@ -78,7 +87,7 @@ def test_the_page_speaks_of_causes_and_incidence(trial: Trial, place: Path) -> N
         "time to the first of 2 competing events, 'months' and 'cause'", "cancer, named by the target",
         "Incidence of 'cancer' by predicted risk", "Aalen-Johansen incidence of 'cancer'", "Wolbers' C",
         "quartiles of its training patients' times of the main cause", "events of the main cause",
-        "A case is who has the first event, of whatever cause",
+        "Cases of one cause are counted by its Aalen-Johansen incidence",
     ):  # fmt: skip
         assert said in page, said
     assert "Kaplan-Meier survival" not in page and "Uno's C" not in page

@@ -11,7 +11,7 @@ import pytest
 from chiasm.evaluation import Protocol, Trial
 from chiasm.evaluation.decisions import THRESHOLDS
 from chiasm.metrics.d_calibration import at_own_time, d_calibration, shares_of
-from chiasm.metrics.decision import event_free, net_benefit, net_benefit_at, treat_all
+from chiasm.metrics.decision import event_free, incidence, net_benefit, net_benefit_at, treat_all
 from chiasm.report import Plots
 from chiasm.report.page import render
 from examples import examples
@@ -43,6 +43,19 @@ def test_net_benefit_of_times_is_that_of_dcurves_and_of_survfit() -> None:
         close(treat_all(share, AT), everybody)
 
 
+def test_net_benefit_of_one_cause_is_that_of_cuminc_and_of_survfit_among_the_treated() -> None:
+    cause, order = np.array(STORED["cause"]), np.argsort(TIME, kind="stable")
+    main, other = cause == 1, cause == 2
+    found = net_benefit_at(RISK, TIME, main, STORED["horizon"], AT, ONE, other=other)
+    close(found, "cause_r")
+    close(found, "cause_cuminc")
+    share = incidence(TIME[order], main[order], other[order], STORED["horizon"], ONE)
+    close(treat_all(share, AT), "cause_all_r")
+    alone = net_benefit_at(RISK, TIME, EVENT > 0, STORED["horizon"], AT, ONE, other=np.zeros(len(RISK), bool))
+    close(alone, "survival_r")
+    assert np.isnan(incidence(np.array([1.0]), np.array([False]), np.array([False]), 3.0, np.ones((1, 1)))[0])
+
+
 def test_weights_count_a_patient_as_often_as_they_say() -> None:
     rng = np.random.default_rng(0)
     counts = rng.integers(0, 4, size=len(RISK))
@@ -51,6 +64,10 @@ def test_weights_count_a_patient_as_often_as_they_say() -> None:
     twice = np.ones((1, len(rows)))
     ours = net_benefit_at(RISK, TIME, EVENT > 0, 3.0, AT, weights)
     np.testing.assert_allclose(ours, net_benefit_at(RISK[rows], TIME[rows], EVENT[rows] > 0, 3.0, AT, twice))
+    main, other = np.array(STORED["cause"]) == 1, np.array(STORED["cause"]) == 2
+    ours = net_benefit_at(RISK, TIME, main, 3.0, AT, weights, other=other)
+    own = net_benefit_at(RISK[rows], TIME[rows], main[rows], 3.0, AT, twice, other=other[rows])
+    np.testing.assert_allclose(ours, own)
     ours = net_benefit(RISK, HAPPENED, AT, weights)
     np.testing.assert_allclose(ours, net_benefit(RISK[rows], HAPPENED[rows], AT, twice))
 

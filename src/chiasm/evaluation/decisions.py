@@ -2,7 +2,8 @@
 
 Both describe the patients of the first repeat together, each once, as the picture of calibration does: a probability
 means the same in every fold. Of times the event by the fold's middle horizon is decided on, all folds on the scale of
-time over horizon. The intervals are percentiles of the trial's first 200 bootstrap draws, given the fitted models.
+time over horizon; of competing risks each cause, by its Aalen-Johansen incidence, and the first event of any.
+The intervals are percentiles of the trial's first 200 bootstrap draws, given the fitted models.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from chiasm.evaluation.estimates import percentile_interval
 from chiasm.evaluation.stored_rows import table_of_rows
 from chiasm.evaluation.subgroups import LEAST_EVENTS, LEAST_PATIENTS
 from chiasm.metrics.d_calibration import BINS, at_own_time, d_calibration
-from chiasm.metrics.decision import event_free, net_benefit, net_benefit_at, treat_all
+from chiasm.metrics.decision import net_benefit, net_benefit_at, share_by, treat_all
 from chiasm.metrics.weighted import Floats
+from chiasm.targets.incidence import incidence_column
+from chiasm.targets.outcome import causes_of
 
 if TYPE_CHECKING:
     from chiasm.evaluation.trial import Trial
@@ -41,7 +44,8 @@ D_COLUMNS = ("recipe", "n", "events", "statistic", "p", *(f"tenth_{k + 1}" for k
 class Decided:
     """One outcome that is decided on: the risk (n,) of each patient, and whether, or when, it came.
 
-    `rows` (n,) are the patients' places in the trial's outcomes; `time` is in shares of the horizon, or None.
+    `rows` (n,) are the patients' places in the trial's outcomes; `time` is in shares of the horizon, or None. `other`
+    (n,) says who had an event of another cause, where one of several is decided on.
     """
 
     outcome: str
@@ -49,6 +53,7 @@ class Decided:
     risk: Floats
     happened: NDArray[np.bool_]
     time: Floats | None = None
+    other: NDArray[np.bool_] | None = None
 
 
 def decision_rows(trial: Trial, recipes: Sequence[str]) -> list[dict[str, Any]]:
@@ -79,8 +84,9 @@ def benefits(own: Decided, thresholds: Floats, weights: Floats) -> tuple[Floats,
         share = (weights @ happened) / weights.sum(axis=1)
         return net_benefit(own.risk, happened, thresholds, weights), treat_all(share, thresholds)
     order = np.argsort(own.time, kind="stable")
-    share = 1 - event_free(own.time[order], own.happened[order], 1.0, weights[:, order])
-    benefit = net_benefit_at(own.risk, own.time, own.happened, 1.0, thresholds, weights)
+    other = None if own.other is None else own.other[order]
+    share = share_by(own.time[order], own.happened[order], 1.0, weights[:, order], other)
+    benefit = net_benefit_at(own.risk, own.time, own.happened, 1.0, thresholds, weights, other=own.other)
     return benefit, treat_all(share, thresholds)
 
 
@@ -97,19 +103,7 @@ def decided(trial: Trial, recipe: str) -> list[Decided]:
     frames, outcome = [trial.frames[recipe][key] for key in keys], trial.all_outcomes
     found: list[Decided] = []
     if trial.target.has_times:
-        if outcome.event is None or not all(trial.target.horizon_columns(frame) for frame in frames):
-            return []
-        risk, time = np.zeros(len(rows)), outcome.value[rows]
-        start = 0
-        for frame in frames:
-            horizons = list(trial.target.horizon_columns(frame))
-            place, part = len(horizons) // 2, slice(start, start + len(frame))
-            risk[part] = 1 - trial.target.event_free(frame)[:, place]
-            time[part] = time[part] / horizons[place]
-            start += len(frame)
-        own = Decided(ANY_EVENT if trial.target.has_causes else EVENT, rows, risk, outcome.event[rows], time)
-        cases, free = int((own.happened & (time <= 1)).sum()), int((time > 1).sum())
-        return [own] if min(cases, free) >= LEAST_EVENTS else []
+        return _decided_by_time(trial, rows, frames)
     if not (trial.target.has_classes or trial.target.has_labels):
         return []
     whole = pd.concat(frames)
@@ -123,6 +117,37 @@ def decided(trial: Trial, recipe: str) -> list[Decided]:
             risk = whole[f"p_{trial.classes[code]}"].to_numpy(np.float64)
             found.append(Decided(trial.classes[code], rows[known], risk[known], happened[known]))
     return found
+
+
+def _decided_by_time(trial: Trial, rows: NDArray[np.intp], frames: Sequence[pd.DataFrame]) -> list[Decided]:
+    """The event by each fold's middle horizon: each cause of it, the main one first, and the first of any."""
+    target, outcome = trial.target, trial.all_outcomes
+    if outcome.event is None or not all(target.horizon_columns(frame) for frame in frames):
+        return []
+    middle = [list(target.horizon_columns(frame)) for frame in frames]
+    middles = [(len(times) // 2, times[len(times) // 2]) for times in middle]
+    time = outcome.value[rows] / np.concatenate(
+        [np.full(len(frame), at) for frame, (_, at) in zip(frames, middles, strict=True)]
+    )
+    free = [target.event_free(frame)[:, place] for frame, (place, _) in zip(frames, middles, strict=True)]
+    risk, happened = 1 - np.concatenate(free), outcome.event[rows]
+    whole = [Decided(ANY_EVENT if target.has_causes else EVENT, rows, risk, happened, time)]
+    for k, name in enumerate(trial.classes if target.has_causes else ()):
+        columns = [
+            frame[incidence_column(name, at)].to_numpy(np.float64)
+            for frame, (_, at) in zip(frames, middles, strict=True)
+        ]
+        own = causes_of(outcome)[rows] == k + 1
+        whole.insert(k, Decided(name, rows, np.concatenate(columns), own, time, happened & ~own))
+    return [own for own in whole if _enough(own)]
+
+
+def _enough(own: Decided) -> bool:
+    """True with ten cases by the horizon or more, and as many patients who are known to have had none by then."""
+    assert own.time is not None
+    by = own.time <= 1
+    others = ~by if own.other is None else ~by | own.other
+    return min(int((own.happened & by).sum()), int(others.sum())) >= LEAST_EVENTS
 
 
 def d_calibration_rows(trial: Trial, recipes: Sequence[str]) -> list[dict[str, Any]]:

@@ -49,8 +49,9 @@ def decisions_part(trial: Trial, new: NewSheet = sheet) -> DecisionsPart | None:
         )
         if trial.target.has_causes:
             said += (
-                " A case is who has the first event, of whatever cause: decisions that are about the main cause alone "
-                "have another net benefit, which is not told."
+                " Cases of one cause are counted by its Aalen-Johansen incidence among those who would be treated: who "
+                "had another cause before is no case, and is never one later. Of the first event of whatever cause it "
+                "is one less the share without any."
             )
         if len(outcomes) > MOST:
             said += f" The first {MOST} of {len(outcomes)} outcomes are shown."
