@@ -16,6 +16,7 @@ from chiasm.linear.boosted_trees import Booster, Growth
 from chiasm.linear.elastic_net import STEPS, fit_elastic_net, penalty_grid
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.linear import Linear, fit_path, information, stretched
+from chiasm.linear.loss import Loss
 from chiasm.linear.shared_rows import Rows
 from chiasm.linear.target_units import TargetUnits
 
@@ -65,6 +66,7 @@ def choose_penalty(
     *,
     fit: Callable[..., list[Linear]] = fit_path,
     penalties: Sequence[float] = PENALTIES,
+    loss: Loss | None = None,
 ) -> Chosen:
     """Fit the penalty path on each inner fold's training rows and select the penalty of smallest held-out `nll`.
 
@@ -73,7 +75,9 @@ def choose_penalty(
     Args:
         fit: `fit_path` (ridge) or a function with the same arguments for another kind of penalty.
         penalties: ascending, in units of information.
+        loss: another loss of this kind of target than the one in the table, by which `fit_path` fits too.
     """
+    fit = fit if loss is None else partial(fit, loss=loss)
     links: Array = np.zeros(0)
     levels: Array = np.zeros(0)
     units = TargetUnits.of(kind, outcome)
@@ -88,13 +92,15 @@ def choose_penalty(
         mean = x[train].mean(0)[None, :]
         for k, linear in enumerate(path):
             links[k, test], levels[k, test] = linear.linear_predictor(x[test]), linear.linear_predictor(mean)
-    likelihood = FoldLikelihood(kind, outcome, folds)
+    likelihood = FoldLikelihood(kind, outcome, folds, loss=loss)
     losses = np.array([likelihood(link) for link in links])
     best = int(np.flatnonzero(losses <= losses.min() + 1e-9 * abs(losses.min()))[-1])
     # From the strongest penalty down to the selected one: warm starts make this cheaper than a direct fit.
     path = fit(kind, x, outcome, [p * information(kind, outcome) for p in penalties[best:]], classes=classes)
     linear = replace(path[0], coef=path[0].coef * units.scale, intercept=units.outside(path[0].intercept))
-    return _chosen(kind, linear, penalties[best], links[best], levels[best], outcome, folds, float(losses[best]), units)
+    return _chosen(
+        kind, linear, penalties[best], links[best], levels[best], outcome, folds, float(losses[best]), units, loss
+    )
 
 
 def choose_sparse(
@@ -181,10 +187,11 @@ def _chosen(
     levels: Array,
     outcome: Outcome,
     folds: Folds,
-    loss: float,
+    nll: float,
     units: TargetUnits,
+    loss: Loss | None = None,
 ) -> Chosen:
     """Calibrate links that are in standard units, as the outcome is; the model is in the target's own."""
-    slope, centre = calibration(kind, raw, outcome, folds)
+    slope, centre = calibration(kind, raw, outcome, folds, loss=loss)
     links, levels = (units.outside(stretched(own, slope, centre)) for own in (raw, levels))
-    return Chosen(model, penalty, slope, float(units.outside(centre)), links, levels, units.outside(raw), loss)
+    return Chosen(model, penalty, slope, float(units.outside(centre)), links, levels, units.outside(raw), nll)

@@ -12,6 +12,7 @@ from torch import Tensor
 from chiasm.heads.kind import Array, Baseline, Calibrated, HeadKind
 from chiasm.heads.survival import HazardHead, cox_loss
 from chiasm.linear.cause_specific import cause_hazards, incidence_at
+from chiasm.linear.fine_gray import subdistribution_incidence
 from chiasm.targets import CompetingRisks, Outcome, Target
 from chiasm.targets.incidence import incidence_column
 
@@ -44,7 +45,8 @@ class CauseHead(HeadKind):
 
     def frame(self, link: Array, response: Calibrated) -> pd.DataFrame:
         names, times = response.classes, response.times
-        incidence = incidence_at(link, (response.event_times, response.hazard), np.array(times))  # (n, K, T)
+        incidences = subdistribution_incidence if response.subdistribution else incidence_at
+        incidence = incidences(link, (response.event_times, response.hazard), np.array(times))  # (n, K, T)
         columns = dict(zip(CompetingRisks.answers(names), link.T, strict=True))
         for t, time in enumerate(times):
             columns |= {incidence_column(name, time): incidence[:, k, t] for k, name in enumerate(names)}

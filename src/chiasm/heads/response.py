@@ -15,6 +15,7 @@ from chiasm.heads.kinds import HEADS
 from chiasm.limits import HORIZONS
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.linear import stretched
+from chiasm.linear.loss import Loss
 from chiasm.linear.slope import best_slope
 from chiasm.linear.target_units import TargetUnits
 from chiasm.targets import Outcome, Target
@@ -37,6 +38,7 @@ class Response:
         slope, centre: the calibrated link is `centre + slope (link - centre)`, for survival `slope (link - centre)`.
         event_times, hazard: `(E,)` event times and Breslow's cumulative baseline hazard, `(E, K)` for K causes.
         intercept: `(K,)` added to the logits, or the causes' log hazards, of every patient; empty means none.
+        subdistribution: True if the hazards of causes are those of their subdistributions (`linear.fine_gray`).
     """
 
     kind: str
@@ -47,6 +49,7 @@ class Response:
     event_times: np.ndarray
     hazard: np.ndarray
     intercept: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    subdistribution: bool = False
 
     def of_training(self) -> str:
         """Say what a model folder holds of training patients by this part."""
@@ -60,6 +63,8 @@ class Response:
             raise ValueError("a response names each class, label or cause once, and none for other kinds of target")
         if self.intercept.ndim != 1 or (self.classes and len(self.intercept) not in (0, len(self.classes))):
             raise ValueError("a response has one intercept for each class, label or cause, or none")
+        if self.subdistribution and not HEADS[self.kind].has_origins:
+            raise ValueError("a response has hazards of subdistributions only for competing risks")
         times = np.asarray(self.times, np.float64)
         if len(times) > HORIZONS or (times < 0).any() or (np.diff(times) <= 0).any():
             raise ValueError(f"the horizons of a response ascend from zero, and are {HORIZONS:,} at most")
@@ -140,6 +145,7 @@ def calibration(
     level: Array | float = 0.0,
     *,
     held_to_one: float = 0.0,
+    loss: Loss | None = None,
 ) -> tuple[float, float]:
     """Find `(slope, centre)` with the smallest penalised `nll` of `centre + slope (link - centre)`, see `best_slope`.
 
@@ -150,8 +156,9 @@ def calibration(
         folds: `(n,)` the model that each link comes from, where there are several.
         level: `(K,)` constant that is added to the links afterwards.
         held_to_one: how strongly the slope is held to one, in events or patients, each of the information of a link.
+        loss: another loss of this kind of target than the one in the table.
     """
-    centre, likelihood = centre_of(kind, link), FoldLikelihood(kind, outcome, folds)
+    centre, likelihood = centre_of(kind, link), FoldLikelihood(kind, outcome, folds, loss=loss)
     own = link.mean(0) if HEADS[kind].has_origins and len(link) else centre
     weight = held_to_one * float((((link - own) / TargetUnits.of(kind, outcome).scale) ** 2).mean())
     return best_slope(likelihood, centre + level, link - centre, held_to_one=weight), centre

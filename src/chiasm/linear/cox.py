@@ -29,13 +29,18 @@ class Cox(Loss):
     compares: ClassVar[bool] = True
     reads_events: ClassVar[bool] = True
 
+    def sets(self, outcome: Outcome, causes: int | None) -> list[RiskSets]:
+        """Risk sets of each cause, on which all else rests; every outcome is known."""
+        value = np.asarray(outcome.value, np.float64)
+        return [RiskSets(value, event) for event in events_by_cause(outcome, causes)]
+
     def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
         features = np.asarray(x)
         mean, events = features.mean(axis=0), events_by_cause(known, classes)
         reduced, back = row_space(features - mean)
         fits: dict[float, list[Array]] = {penalty: [] for penalty in penalties}
-        for event in events:
-            start, sets = np.zeros(reduced.shape[1]), RiskSets(np.asarray(known.value, np.float64), event)
+        for event, sets in zip(events, self.sets(known, classes), strict=True):
+            start = np.zeros(reduced.shape[1])
             for penalty in sorted(fits, reverse=True):
                 start = fit_ridge_cox(reduced, known.value, event, penalty, start=start, sets=sets)
                 fits[penalty].append(start if back is None else back @ start)
@@ -44,8 +49,7 @@ class Cox(Loss):
 
     def local(self, known: Outcome, classes: int | None) -> Local:
         """The partial likelihoods; the events that each patient is expected to suffer bound their Hessians."""
-        value = np.asarray(known.value, np.float64)
-        sets = [RiskSets(value, event) for event in events_by_cause(known, classes)]
+        sets = self.sets(known, classes)
         places = [np.argsort(own.order) for own in sets]
 
         def at(link: Array) -> Near:
@@ -73,8 +77,7 @@ class Cox(Loss):
         return self.nll(link, self.terms(known, known)) / max(1, int(np.asarray(known.event, bool).sum()))
 
     def terms(self, own: Outcome, whole: Outcome) -> Any:
-        value = np.asarray(own.value, np.float64)
-        return [RiskSets(value, event) for event in events_by_cause(own, whole.causes)]
+        return self.sets(own, whole.causes)
 
     def nll(self, link: Array, terms: Any) -> float:
         return float(sum(own.nll(link[own.order, k]) for k, own in enumerate(terms)))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.linear.loss import Loss
 from chiasm.linear.losses import loss_of
 from chiasm.linear.ridge_cox import checked
 from chiasm.targets import Outcome
@@ -25,13 +26,16 @@ class FoldLikelihood:
         kind: kind of target.
         outcome: outcomes of the n patients.
         folds: (n,) the model that each link comes from, where there are several.
+        loss: another loss of this kind of target than the one in the table.
 
     Raises:
         ValueError: a kind without a likelihood, or survival without events.
     """
 
-    def __init__(self, kind: str, outcome: Outcome, folds: NDArray[Any] | None = None) -> None:
-        self.loss, self.known = loss_of(kind, outcome, "deviance"), np.asarray(outcome.known, bool)
+    def __init__(
+        self, kind: str, outcome: Outcome, folds: NDArray[Any] | None = None, *, loss: Loss | None = None
+    ) -> None:
+        self.loss, self.known = loss or loss_of(kind, outcome, "deviance"), np.asarray(outcome.known, bool)
         if folds is None or not self.loss.compares:  # other likelihoods are sums over patients, whatever their folds
             folds = np.zeros(len(self.known))
         numbers = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]

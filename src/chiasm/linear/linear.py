@@ -22,6 +22,7 @@ from chiasm.artifact import storable
 from chiasm.linear.least_squares import fit_ridge
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.logistic import fit_ridge_logistic
+from chiasm.linear.loss import Loss
 from chiasm.linear.losses import LOSSES, loss_of
 from chiasm.linear.ridge_cox import Array, breslow, checked, cox_nll, fit_ridge_cox, survival_at
 from chiasm.linear.shared_rows import Rows, SharedRows, checked_rows
@@ -71,7 +72,13 @@ def stretched(link: Any, slope: float, centre: Any) -> Array:
 
 
 def fit_path(
-    kind: str, features: Rows, outcome: Outcome, penalties: Sequence[float], *, classes: int | None = None
+    kind: str,
+    features: Rows,
+    outcome: Outcome,
+    penalties: Sequence[float],
+    *,
+    classes: int | None = None,
+    loss: Loss | None = None,
 ) -> list[Linear]:
     """Fit one linear predictor per penalty, warm-started from the largest penalty to the smallest.
 
@@ -81,6 +88,7 @@ def fit_path(
         outcome: outcomes of the same n patients: class codes, labels, numbers, or times with events.
         penalties: ridge strengths, each >= 0, in any order.
         classes: number of classes, where the given rows may lack one.
+        loss: another loss of this kind of target than the one in the table.
 
     Returns:
         One `Linear` for each penalty, in the order given. A Cox risk is centred: its training mean is zero.
@@ -89,7 +97,7 @@ def fit_path(
     x = checked_rows(features, known)[known]
     if not len(penalties) or min(penalties) < 0:
         raise ValueError(f"penalties must be a list of numbers >= 0, not {list(penalties)}")
-    loss = loss_of(kind, outcome, "linear predictor")
+    loss = loss or loss_of(kind, outcome, "linear predictor")
     return [Linear(kind, *fit) for fit in loss.path(x, _of_known(outcome, known), penalties, classes)]
 
 

@@ -17,6 +17,9 @@ OPTIONS = {
     "multi-ridge": (
         "free="
     ),
+    "fine-gray": (
+        "modality="
+    ),
     "ipf-lasso": (
         "l1_ratio=1.0"
     ),

@@ -48,6 +48,15 @@ ROWS = by_name((
         since="0.2.0",
     ),
     Row(
+        "fine-gray", "baselines.fine_gray:FineGrayRecipe", "baseline",
+        "competing risks and two modalities or more; an absent one is imputed by its training mean",
+        Citation(
+            "A Proportional Hazards Model for the Subdistribution of a Competing Risk",
+            "Journal of the American Statistical Association", 1999, "https://doi.org/10.1080/01621459.1999.10474144",
+        ),
+        since="0.2.0",
+    ),
+    Row(
         "ipf-lasso", "baselines.ipf_lasso:IpfLasso", "baseline",
         "two modalities or more; one that is absent adds nothing",
         Citation(
