@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from chiasm.api.retrieval import score_similar, similar
     from chiasm.api.scikit import from_sklearn
     from chiasm.api.sealing import open_seal, seal
+    from chiasm.api.serving import serve, service_of, serving_app, verify_audit
     from chiasm.api.several import evaluate_cohorts, folder_of
     from chiasm.api.sources import opened_sources, with_sources
     from chiasm.api.stressing import STRESSED, Stress, stress
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from chiasm.recipes.listing import list_recipes
     from chiasm.recipes.registry import names_in_trial, read_inputs, recipe_class
     from chiasm.report.drawing import require_format
+    from chiasm.serving.settings import Limits, Policy
     from chiasm.specs import split_specs
     from chiasm.store import TokenStore
 
@@ -149,6 +151,12 @@ _PLACES = {
     "score_similar": "chiasm.api.retrieval",
     "seal": "chiasm.api.sealing",
     "searched": "chiasm.api.tuning",
+    "serve": "chiasm.api.serving",
+    "service_of": "chiasm.api.serving",
+    "serving_app": "chiasm.api.serving",
+    "verify_audit": "chiasm.api.serving",
+    "Limits": "chiasm.serving.settings",
+    "Policy": "chiasm.serving.settings",
     "similar": "chiasm.api.retrieval",
     "split_specs": "chiasm.specs",
     "Stress": "chiasm.api.stressing",
@@ -176,8 +184,10 @@ __all__ = [
     "Encoded",
     "Explanation",
     "LeakageError",
+    "Limits",
     "Merged",
     "Paused",
+    "Policy",
     "PreparedCohort",
     "Problem",
     "Protocol",
@@ -236,6 +246,9 @@ __all__ = [
     "score_similar",
     "seal",
     "searched",
+    "serve",
+    "service_of",
+    "serving_app",
     "similar",
     "source_problems",
     "split_specs",
@@ -248,6 +261,7 @@ __all__ = [
     "unseen_noted",
     "unseen_told",
     "validate",
+    "verify_audit",
     "with_budget",
     "with_sources",
     "without_unseen",

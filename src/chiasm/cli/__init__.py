@@ -17,6 +17,7 @@ from chiasm.cli import (
     models,
     predicting,
     seals,
+    serving,
     store,
     stressing,
     tokens,
@@ -39,6 +40,7 @@ for command in (
     *(trials.demo, trials.check, seals.seal, trials.evaluate, seals.open_seal, trials.report),
     *(tuning.tune, models.fit, predicting.predict, validation.validate, models.merge, models.similar),
     *(explaining.explain, collecting.collect, stressing.stress),
+    *(serving.serve, serving.audit),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):
     app.command(cls=PlainCommand)(command)

@@ -65,14 +65,16 @@ def columns_of(frame: pd.DataFrame, categories: Collection[str] = ()) -> Iterato
 
 def odd_column(frame: pd.DataFrame) -> Column | None:
     """Return the first column that holds something else than numbers, words and dates; None if there is none."""
-    for position, name in enumerate(map(str, frame.columns)):
-        column = frame.iloc[:, position]
-        if column.dtype.kind == "c":
-            odd = column.notna().to_numpy()
-        elif column.dtype == object:
-            odd = np.array([isinstance(value, ODD) for value in column.tolist()], dtype=bool)
-        else:
+    for position, (name, dtype) in enumerate(zip(map(str, frame.columns), frame.dtypes, strict=True)):
+        if dtype.kind != "c" and dtype != np.dtype(
+            object
+        ):  # a column of numbers is not taken out: there may be thousands
             continue
+        column = frame.iloc[:, position]
+        if dtype.kind == "c":
+            odd = column.notna().to_numpy()
+        else:
+            odd = np.array([isinstance(value, ODD) for value in column.tolist()], dtype=bool)
         if odd.any():
             what = "holds something that is neither a number nor a word"
             fix = "write one number or word into each cell, or leave the column out by `columns`"

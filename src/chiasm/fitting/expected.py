@@ -48,7 +48,8 @@ class Expected:
     def unfamiliar(self, raw: pd.DataFrame) -> list[str]:
         """Words on the columns whose values lie far outside of training or are levels that it does not have."""
         said = []
-        here = [name for name in self.scaler.columns if name in raw.columns and raw[name].dtype.kind in "fiub"]
+        kinds = {name: own.kind for name, own in zip(raw.columns, raw.dtypes, strict=True)}
+        here = [name for name in self.scaler.columns if kinds.get(name, "") in ("f", "i", "u", "b")]
         place = {name: position for position, name in enumerate(self.scaler.columns)}
         values = raw[here].to_numpy(dtype=np.float64)
         low, high = (own[[place[name] for name in here]] for own in self.limits())

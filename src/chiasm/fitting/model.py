@@ -143,7 +143,14 @@ class FittedModel:
             Unsupported: a patient has none of the model's modalities (unless `has_prior`), a modality is of another
                 kind than at fit or lacks columns, or its encoder's weights have changed.
         """
-        cohort = self._ready(cohort, strict)
+        return self.predict_ready(self._ready(cohort, strict))
+
+    def predict_ready(self, cohort: Cohort) -> pd.DataFrame:
+        """Predict, as `predict` does, patients who are encoded and have every column of the fit; nothing is warned of.
+
+        Raises:
+            ImpossiblePrediction, Unsupported: as for `predict`.
+        """
         known = cohort.with_modalities([name for name in cohort.modalities if name in self.modalities])
         accepted = [name for name in cohort.modalities if name in self.modalities or name in self.scarce]
         lacking = int((~cohort.with_modalities(accepted).present.any(1)).sum()) if accepted else len(known)

@@ -34,6 +34,7 @@ def modality_shares(
     modalities: list[str],
     *,
     whole: pd.DataFrame | None = None,
+    base: pd.Series | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Split each patient's prediction among the modalities.
@@ -42,6 +43,8 @@ def modality_shares(
         cohort: encoded patients, each with one of the modalities or more.
         modalities: those that the model reads.
         whole: the model's prediction of these patients, where it is known already.
+        base: `f(none)` by output, such as `reference_of` gives, so that one patient can be explained; None: the mean
+            prediction of these patients.
         progress: called with (finished, all) subsets.
 
     Returns:
@@ -49,14 +52,14 @@ def modality_shares(
         modality, share`, in the cohort's row order.
 
     Raises:
-        Unsupported: more than eight modalities, or fewer than two patients.
+        Unsupported: more than eight modalities, or fewer than two patients without a base.
     """
     if len(modalities) > MOST_MODALITIES:
         raise Unsupported(
             f"{len(modalities)} modalities have {2 ** len(modalities) - 1:,} subsets, each of which is a prediction of "
             f"all patients: at most {MOST_MODALITIES} can be explained"
         )
-    if len(cohort) < FEWEST_PATIENTS:
+    if base is None and len(cohort) < FEWEST_PATIENTS:
         raise Unsupported(
             "a share is how a patient's prediction differs from that of others: give two patients or more"
         )
@@ -64,10 +67,10 @@ def modality_shares(
     names, order = known.modalities, known.order
     whole = model.predict(known) if whole is None else whole
     outputs = [name for name in whole.columns if name != "pattern"]
-    base = whole[outputs].to_numpy(np.float64).mean(axis=0)
+    nothing = whole[outputs].to_numpy(np.float64).mean(axis=0) if base is None else base[outputs].to_numpy(np.float64)
     shares = np.zeros((len(names), len(known), len(outputs)))
     for subset, own in enumerate(_of_all_subsets(model, known, whole[outputs], progress)):
-        value = np.where(np.isnan(own), base, own)
+        value = np.where(np.isnan(own), nothing, own)
         for m, factor in enumerate(_factors(subset, len(names))):
             shares[m] += factor * value
     shares = shares[:, order]
@@ -78,7 +81,7 @@ def modality_shares(
             "pattern": np.repeat(whole["pattern"].to_numpy()[patient], len(outputs)),
             "output": np.tile(outputs, len(patient)),
             "prediction": whole[outputs].to_numpy(np.float64)[patient].ravel(),
-            "base": np.tile(base, len(patient)),
+            "base": np.tile(nothing, len(patient)),
             "modality": np.repeat(np.array(names, dtype=object)[modality], len(outputs)),
             "share": shares[modality, patient].ravel(),
         }

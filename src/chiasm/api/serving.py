@@ -1,0 +1,146 @@
+"""Public functions to serve fitted models over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from chiasm.api.certainty import conformal
+from chiasm.api.models import load_model
+from chiasm.errors import Unsupported
+from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds
+from chiasm.protocols import Model
+from chiasm.serving.access import access_of, token_of_environment
+from chiasm.serving.address import Address, address_of, hosts_of, require_safe
+from chiasm.serving.audit import Audit, Verified
+from chiasm.serving.audit import verify_audit as verify_audit
+from chiasm.serving.loaded import Loaded, open_model
+from chiasm.serving.settings import FLAG, REFUSE, SERVE, Limits, Policy
+from chiasm.serving.shelf import Shelf, places_of
+
+__all__ = ["TOKEN", "Limits", "Policy", "Verified", "serve", "service_of", "serving_app", "verify_audit"]
+
+TOKEN = "CHIASM_SERVE_TOKEN"
+"""Environment variable that holds a token, where no file does."""
+Told = Callable[..., None]
+
+
+def silent(event: str, **facts: Any) -> None:
+    """Tell nobody."""
+
+
+def serving_app(models: Iterable[Path | str], **options: Any) -> Any:
+    """Return the ASGI application that serves models, for a server of your own; see `serve` for the options.
+
+    Where it listens is that server's: it needs TLS, and tokens here, wherever others reach it.
+    """
+    from chiasm.serving.application import application
+
+    extensions = options.pop("extensions", ())
+    return application(service_of(models, **options), extensions)
+
+
+def serve(
+    models: Iterable[Path | str],
+    *,
+    listen: str = "127.0.0.1:8000",
+    certificate: Path | None = None,
+    key: Path | None = None,
+    behind_proxy: bool = False,
+    watch_seconds: float = 0.0,
+    extensions: Sequence[Any] = (),
+    **options: Any,
+) -> None:
+    """Serve fitted models over HTTP until SIGTERM or SIGINT; what was begun is finished.
+
+    Args:
+        models: model folders, or folders of versions of a model; `name=folder` gives one another name.
+        listen: host and port; port 0 takes a free one.
+        certificate, key: of TLS, PEM.
+        behind_proxy: a proxy encrypts, and is believed on who asks.
+        watch_seconds: how often to look for new and replaced models; 0: at SIGHUP and /admin/reload alone.
+        extensions: each is called with the FastAPI application and the service, and adds routes.
+        options: of `service_of`.
+
+    Raises:
+        ValueError: an option is wrong, or the address is reached from elsewhere without tokens or TLS.
+        ArtifactError, Unsupported: a model cannot be served.
+        OSError: the address or the audit trail cannot be opened.
+    """
+    address = address_of(listen)
+    service = service_of(
+        models,
+        address=address,
+        _safe=lambda tokens: require_safe(address, tokens, certificate, key, behind_proxy),
+        **options,
+    )
+    from chiasm.serving.application import application
+    from chiasm.serving.server import Listening, run
+
+    listening = Listening(address, certificate, key, behind_proxy, watch_seconds)
+    run(application(service, extensions), service, listening)
+
+
+def service_of(
+    models: Iterable[Path | str],
+    *,
+    default: str = "",
+    tokens: Path | None = None,
+    allow_hosts: Sequence[str] = (),
+    limits: Limits | None = None,
+    policy: Policy | None = None,
+    audit: Path | None = None,
+    audit_full: str = REFUSE,
+    calibrate: Path | None = None,
+    coverage: float = 0.95,
+    within: str = PATTERN,
+    load: Callable[[Path], Model] = load_model,
+    told: Told = silent,
+    address: Address | None = None,
+    _safe: Callable[[int], None] | None = None,
+) -> Any:
+    """Return the service that `serve` runs, with its models loaded and tried.
+
+    Args:
+        default: name of the model that `/predict` asks; empty: the first.
+        tokens: a file with one token, or a table of them with roles; None: the one in $CHIASM_SERVE_TOKEN, if any.
+        allow_hosts: further names by which it may be asked.
+        limits, policy: what a caller may cost, and what is done with patients unlike those of training.
+        audit: file of the audit trail; None: none is kept.
+        audit_full: "refuse" what cannot be written down, or "serve".
+        calibrate: a cohort of held-out patients, from which each model's sets are taken.
+        coverage, within: share of outcomes that a set holds, within each "pattern" or for "everyone" alike.
+        load: opens a model folder.
+        told: is called with (event, **facts): listening, loaded, kept, failed, ...
+
+    Raises:
+        ValueError, ArtifactError, Unsupported, OSError: as for `serve`.
+    """
+    try:
+        from chiasm.serving.service import Service
+    except ImportError as error:
+        raise Unsupported(f"a service needs the package '{error.name}': pip install 'chiasm[serve]'") from None
+    if audit_full not in (REFUSE, SERVE):
+        raise ValueError(f"--audit-full is '{audit_full}', and is one of {REFUSE}, {SERVE}")
+    if within not in (PATTERN, EVERYONE):
+        raise ValueError(f"sets are made within '{PATTERN}' or for '{EVERYONE}', not '{within}'")
+    bounds, ways = limits or Limits(), policy or Policy()
+    access = access_of(tokens, token_of_environment(TOKEN))
+    if _safe is not None:
+        _safe(len(access.tokens))
+
+    def sure(model: Model) -> Thresholds | None:
+        return None if calibrate is None else conformal(model, calibrate, coverage=coverage, within=[within]).thresholds
+
+    def opened(path: Path, name: str, version: str) -> Loaded:
+        return open_model(path, name, version, load, ways, bounds, sure)
+
+    shelf = Shelf(places_of(models), opened, told, default)
+    shelf.refresh(first=True)
+    trail = None if audit is None else Audit(audit)
+    hosts = hosts_of(address or Address("127.0.0.1", 0), allow_hosts)
+    return Service(shelf, access, hosts, bounds, trail, audit_full, told)
+
+
+FLAGS = (FLAG, REFUSE)

@@ -1,0 +1,1 @@
+"""A fitted model as a service over HTTP: the answers of the offline prediction, for one patient or several."""

@@ -1,0 +1,132 @@
+"""What a model answers of checked patients: prediction, what was missing, what is unfamiliar, and how sure it is."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.cohort import Cohort
+from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds
+from chiasm.models.unseen import NOTHING, REFUSED, UNSEEN, patterns_of, unseen_rows
+from chiasm.serving.cohorts import cohort_of, encoded
+from chiasm.serving.faults import Fault
+from chiasm.serving.loaded import Loaded
+from chiasm.serving.patients import Patient
+from chiasm.serving.settings import REFUSE
+
+Answer = dict[str, Any] | tuple[Fault, ...]
+
+
+@dataclass(frozen=True, repr=False)
+class Ready:
+    """Patients as an encoded cohort, with the faults of those who are not predicted, by row."""
+
+    cohort: Cohort
+    rows: list[int]
+    faults: dict[int, tuple[Fault, ...]]
+
+
+def ready(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path], folder: Path) -> Ready:
+    """Make the cohort of those who can be predicted; `rows` are their places among the patients."""
+    there = list(range(len(patients)))
+    faults: dict[int, tuple[Fault, ...]] = {}
+    while True:
+        own = [patients[row] for row in there]
+        cohort = cohort_of(own, loaded.reads, sources)
+        wrong: dict[int, list[Fault]] = {}
+        if loaded.encodes:
+            cohort, wrong = encoded(loaded.model, cohort, own, folder)
+        if not loaded.model.has_prior:
+            some = cohort.present.any(axis=1)
+            for row in np.flatnonzero(~some).tolist():
+                what = f"none of the model's modalities is there ({', '.join(loaded.reads)}): give one or more"
+                wrong.setdefault(row, [Fault("", "no-modality", what)])
+        if not wrong:
+            return Ready(cohort, there, faults)
+        faults |= {there[row]: tuple(own) for row, own in wrong.items()}
+        there = [row for k, row in enumerate(there) if k not in wrong]
+        if not there:
+            return Ready(cohort.subset([]), there, faults)
+
+
+def answers_of(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path], scratch: Path) -> list[Answer]:
+    """Answer each patient, or say why not, in their order."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they say of values is said above, by field
+        own = ready(loaded, patients, sources, Path(folder))
+        found: list[Answer] = [own.faults.get(row, ()) for row in range(len(patients))]
+        if own.rows:
+            predicted = loaded.model.predict_ready(own.cohort)
+            told = _told(loaded, predicted, [patients[row] for row in own.rows])
+            for row, answer in zip(own.rows, told, strict=True):
+                found[row] = answer
+    return found
+
+
+def _told(loaded: Loaded, predicted: pd.DataFrame, patients: Sequence[Patient]) -> list[dict[str, Any]]:
+    known = bool(patterns_of(loaded.model))
+    unseen = unseen_rows(loaded.model, predicted)
+    outputs = [name for name in predicted.columns if name != "pattern"]
+    rows = plain(predicted[outputs])
+    sets = _sets(loaded.thresholds, predicted)
+    found = []
+    for k, (pattern, patient) in enumerate(zip(predicted["pattern"].tolist(), patients, strict=True)):
+        used = [name for name in loaded.reads if name in pattern.split("+")]
+        bare = bool(unseen[k]) and loaded.policy.unseen == REFUSE
+        notes = [*patient.notes, *loaded.notes]
+        if unseen[k]:
+            notes.append(REFUSED if bare else UNSEEN)
+        elif not pattern:
+            notes.append(NOTHING)
+        found.append(
+            {
+                "pattern": pattern,
+                "prediction": None if bare else rows[k],
+                "sure": None if bare or sets is None else sets[k],
+                "missing": [name for name in loaded.reads if name not in used],
+                "missing_cells": {name: own for name, own in patient.lacking.items() if name in used},
+                "unseen": bool(unseen[k]) if known else None,
+                "notes": notes,
+            }
+        )
+    return found
+
+
+def _sets(known: Thresholds | None, predicted: pd.DataFrame) -> list[dict[str, Any]] | None:
+    """What holds the stated share of outcomes, for each patient; None without a calibration."""
+    if known is None:
+        return None
+    of = {PATTERN: predicted["pattern"].to_numpy(str), EVERYONE: np.full(len(predicted), EVERYONE)}
+    added = known.added_to(predicted, {name: of[name] for name in known.within})
+    names = [name for name in added.columns if name not in predicted.columns]
+    return [{"coverage": known.coverage, **row} for row in plain(added[names])]
+
+
+def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON has them: a number that is not there is null."""
+    rows = []
+    for row in frame.to_dict("records"):
+        rows.append({str(name): _plain(value) for name, value in row.items()})
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, np.generic):
+        return value.item()
+    return None if value is None or value is pd.NA else value
+
+
+def placed(faults: Sequence[Fault], row: int) -> list[Fault]:
+    """Put faults of a modality at the place of a patient of the request."""
+    place = f"patients[{row}]"
+    return [replace(own, field=f"{place}.{own.field}" if own.field else place) for own in faults]

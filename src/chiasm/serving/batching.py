@@ -1,0 +1,192 @@
+"""One thread in which models predict, patients of several requests together: no answer depends on the others."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chiasm.compute.isolation import loaded_libraries
+from chiasm.serving.answers import Answer, answers_of
+from chiasm.serving.faults import refused
+from chiasm.serving.loaded import Loaded
+from chiasm.serving.patients import Patient
+from chiasm.serving.settings import Limits
+
+
+@dataclass(eq=False, repr=False)
+class Job:
+    """What one request waits for: its patients' answers, or the result of a function.
+
+    Args:
+        loaded, patients, sources: of a prediction.
+        function: of another piece of work, which is done alone.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    loaded: Loaded | None = None
+    patients: Sequence[Patient] = ()
+    sources: Mapping[str, Path] | None = None
+    function: Callable[[], Any] | None = None
+
+    @property
+    def alone(self) -> bool:
+        """True if nothing is predicted together with it: its files are read, or it is another piece of work."""
+        return self.function is not None or bool(self.sources)
+
+    def finish(self, result: Any = None, error: BaseException | None = None) -> None:
+        """Hand the result to the request, unless it has stopped waiting."""
+
+        def hand() -> None:
+            if self.future.done():
+                return
+            self.future.set_exception(error) if error is not None else self.future.set_result(result)
+
+        try:
+            self.loop.call_soon_threadsafe(hand)
+        except RuntimeError:  # the service has ended meanwhile
+            return
+
+
+class Worker:
+    """The thread in which models predict, with one thread of torch and of BLAS.
+
+    Args:
+        scratch: private folder in which files are read.
+        observed: is called with (patients, seconds) of each batch.
+    """
+
+    def __init__(self, limits: Limits, scratch: Path, observed: Callable[[int, float], None]) -> None:
+        self._limits, self._scratch, self._observed = limits, scratch, observed
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float) -> bool:
+        """End once what is waiting is done; returns False if that took longer than `seconds`."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    async def predict(
+        self, loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path] | None = None
+    ) -> list[Answer]:
+        """Return the answer of each patient, or why there is none.
+
+        Raises:
+            Refused: 503, it took too long.
+        """
+        loop = asyncio.get_running_loop()
+        found: list[Answer] = await self._done(Job(loop, loop.create_future(), loaded, patients, sources))
+        return found
+
+    async def call(self, function: Callable[[], Any]) -> Any:
+        """Return what a function gives in this thread.
+
+        Raises:
+            Refused: 503, it took too long.
+        """
+        loop = asyncio.get_running_loop()
+        return await self._done(Job(loop, loop.create_future(), function=function))
+
+    async def _done(self, job: Job) -> Any:
+        with self._changed:
+            if self._ending or not self._thread.is_alive():
+                raise refused(503, "stopping", "the service is stopping: ask again", retry_after=5)
+            self._jobs.append(job)
+            self._changed.notify_all()
+        try:
+            return await asyncio.wait_for(job.future, self._limits.answer_seconds)
+        except TimeoutError:
+            what = f"there was no answer within {self._limits.answer_seconds:g} seconds: ask again"
+            raise refused(503, "too-slow", what, retry_after=5) from None
+
+    def _run(self) -> None:
+        torch.set_num_threads(1)
+        with loaded_libraries().limit(limits=1):
+            while (batch := self._next()) is not None:
+                start = time.monotonic()
+                self._work(batch)
+                if patients := sum(len(job.patients) for job in batch):
+                    self._observed(patients, time.monotonic() - start)
+
+    def _next(self) -> list[Job] | None:
+        """Wait for a job, and then a moment for others of the same model."""
+        with self._changed:
+            while not self._jobs:
+                if self._ending:
+                    return None
+                self._changed.wait()
+            until = time.monotonic() + self._limits.wait_seconds
+            first = self._jobs[0]
+            if not first.alone:
+                while self._waiting(first) < self._limits.batch_patients and (left := until - time.monotonic()) > 0:
+                    self._changed.wait(left)
+            return self._taken()
+
+    def _waiting(self, first: Job) -> int:
+        return sum(len(job.patients) for job in self._jobs if job.loaded is first.loaded and not job.alone)
+
+    def _taken(self) -> list[Job]:
+        """Take the first job, and those that are predicted with it, in their order."""
+        first = self._jobs.popleft()
+        batch, size = [first], len(first.patients)
+        if first.alone:
+            return batch
+        rest: deque[Job] = deque()
+        while self._jobs:
+            job = self._jobs.popleft()
+            fits = job.loaded is first.loaded and not job.alone
+            if fits and size + len(job.patients) <= self._limits.batch_patients:
+                batch.append(job)
+                size += len(job.patients)
+            else:
+                rest.append(job)
+        self._jobs = rest
+        return batch
+
+    def _work(self, batch: list[Job]) -> None:
+        batch = [job for job in batch if not job.future.done()]  # nobody waits for the others any more
+        if not batch:
+            return
+        if batch[0].function is not None:
+            try:
+                batch[0].finish(batch[0].function())
+            except BaseException as error:
+                batch[0].finish(error=error)
+            return
+        try:
+            together = self._answers(batch[0], [own for job in batch for own in job.patients])
+        except BaseException as error:
+            if len(batch) == 1:
+                batch[0].finish(error=error)
+                return
+            for job in batch:  # so that what fails in one request fails that one alone
+                self._work([job])
+            return
+        at = 0
+        for job in batch:
+            job.finish(together[at : at + len(job.patients)])
+            at += len(job.patients)
+
+    def _answers(self, job: Job, patients: Sequence[Patient]) -> list[Answer]:
+        assert job.loaded is not None  # a job without a function is a prediction
+        return answers_of(job.loaded, patients, job.sources or {}, self._scratch)
