@@ -15,7 +15,6 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from chiasm import __version__
 from chiasm.serving.answers import Answer, placed
 from chiasm.serving.documents import Answered, PartsOfRequest, document_of, parts_of
 from chiasm.serving.explaining import explained, require_explains
@@ -30,6 +29,8 @@ from chiasm.serving.uploads import written
 Extension = Callable[[FastAPI, Service], None]
 WAYS = ("/{what}", "/models/{name}/{what}", "/models/{name}/versions/{version}/{what}")
 MOST_EXPLAINED = 32
+VERSION = "1"
+"""Of the addresses and of what they answer."""
 MEDIA = "application/json"
 
 
@@ -48,7 +49,7 @@ def application(service: Service, extensions: Sequence[Extension] = ()) -> Any:
         await asyncio.to_thread(service.stop)
 
     app = FastAPI(
-        title="chiasm", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan, openapi_tags=TAGS,
+        title="chiasm", version=VERSION, docs_url=None, redoc_url=None, lifespan=lifespan, openapi_tags=TAGS,
         redirect_slashes=False,
     )  # fmt: skip
     app.include_router(asking(service))

@@ -73,12 +73,13 @@ def explained(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str,
         shares = modality_shares(model, own.cohort, names, whole=whole, base=base)
         of = {str(key): frame for key, frame in shares.groupby("patient", sort=False)}
         outputs = [name for name in whole.columns if name != "pattern"]
-        for row, key, pattern in zip(own.rows, map(str, whole.index), whole["pattern"].tolist(), strict=True):
+        for row, key, told in zip(own.rows, map(str, whole.index), whole.to_dict("records"), strict=True):
+            pattern = str(told["pattern"])
             parts = pattern.split("+") if pattern else []
             found[row] = {
                 "pattern": pattern,
                 "base_is": words,
-                "outputs": [_output(name, of.get(key), whole.loc[key], base) for name in outputs],
+                "outputs": [_output(name, of.get(key), told[name], base[name]) for name in outputs],
                 "missing": [name for name in loaded.reads if name not in parts],
                 "of_missing": UNKNOWN,
                 "notes": [*patients[row].notes, *loaded.notes],
@@ -86,8 +87,8 @@ def explained(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str,
     return found
 
 
-def _output(name: str, shares: pd.DataFrame | None, whole: pd.Series, base: pd.Series) -> dict[str, Any]:
-    (numbers,) = plain(pd.DataFrame({"prediction": [whole[name]], "base": [base[name]]}))
+def _output(name: str, shares: pd.DataFrame | None, whole: float, base: float) -> dict[str, Any]:
+    (numbers,) = plain(pd.DataFrame({"prediction": [whole], "base": [base]}))
     own = {} if shares is None else shares[shares["output"] == name].set_index("modality")["share"].to_dict()
     (split,) = plain(pd.DataFrame([own])) if own else ({},)
     return {"output": name, **numbers, "shares": split}
