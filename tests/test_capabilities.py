@@ -49,6 +49,8 @@ FOREIGN = {
     "readers/record/events.py": {"tz"},  # pandas
     "room.py": {"MADV_DONTNEED", "posix_fallocate"},  # of some systems alone
     "readers/record/fhir_files.py": {"errors"},  # pydantic
+    "serving/audit.py": {"O_NOFOLLOW"},  # of some systems alone
+    "serving/server.py": {"TCP_USER_TIMEOUT"},  # of some systems alone
 }  # fmt: skip
 
 LEAST = SimpleNamespace(

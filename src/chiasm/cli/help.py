@@ -34,6 +34,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "validate": ("chiasm validate model other.toml --out validation",),
     "merge": ("chiasm merge a b --out merged", "chiasm merge a b --method ties:density=0.5 --base start --out merged"),
     "report": ("chiasm report run", "chiasm report run --figures svg,pdf"),
+    "serve": (
+        "chiasm serve model",
+        "chiasm serve risk=model --listen 0.0.0.0:8443 --tokens tokens.toml --certificate cert.pem --key key.pem",
+    ),
+    "audit": ("chiasm audit audit.jsonl",),
     "encode": ("chiasm encode cohort.toml", "chiasm encode cohort.toml --encoder note=minilm"),
     "encoders": ("chiasm encoders", "chiasm encoders minilm"),
     "recipes": ("chiasm recipes", "chiasm recipes lego-fuse"),

@@ -16,7 +16,7 @@ MEGABYTE = 1 << 20
 def serve(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL...", help="Model folders, or folders of versions; NAME=FOLDER names one."),
+        typer.Argument(metavar="MODEL...", help="Model folders, or NAME=FOLDER; of versions too."),
     ],
     listen: Annotated[str, typer.Option(help="host:port; port 0 takes a free one.")] = "127.0.0.1:8000",
     default: Annotated[str, typer.Option(help="The model that /predict asks; default: the first.")] = "",
@@ -31,29 +31,27 @@ def serve(
     ] = None,
     unseen: Annotated[str, typer.Option(metavar="flag|refuse", help="Patterns never seen in training.")] = "flag",
     unfamiliar: Annotated[
-        str, typer.Option(metavar="refuse|flag", help="Values far outside of training, and unknown categories.")
+        str, typer.Option(metavar="refuse|flag", help="Values far outside of training, unknown levels.")
     ] = "refuse",
     calibrate: Annotated[
         Path | None, typer.Option(help="Held-out patients with outcomes: adds sets or intervals.")
     ] = None,
-    coverage: Annotated[float, typer.Option(help="With --calibrate: the share of outcomes that they hold.")] = 0.95,
+    coverage: Annotated[float, typer.Option(help="With --calibrate: the share that they hold.")] = 0.95,
     audit: Annotated[
         Path | None, typer.Option(help="A file to which each request is appended, chained by hashes.")
     ] = None,
     audit_full: Annotated[
         str, typer.Option(metavar="refuse|serve", help="When the audit trail cannot be written.")
     ] = "refuse",
-    watch: Annotated[
-        float, typer.Option(min=0, help="Seconds between looks for new models; 0: at SIGHUP alone.")
-    ] = 0.0,
+    watch: Annotated[float, typer.Option(min=0, help="Seconds between looks for new models; 0: never.")] = 0.0,
     patients: Annotated[int, typer.Option(min=1, help="Of one request, at most.")] = 256,
     body_mb: Annotated[float, typer.Option(min=0.001, help="MB of a request of JSON.")] = 16.0,
     upload_mb: Annotated[float, typer.Option(min=0.001, help="MB of a request with files.")] = 512.0,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests in work at once.")] = 256,
     per_client: Annotated[int, typer.Option(min=0, help="Of them by one token or address; 0: all.")] = 0,
     seconds: Annotated[float, typer.Option(min=0.1, help="That an answer may take.")] = 30.0,
-    wait_ms: Annotated[float, typer.Option(min=0, help="That a request waits to be predicted with others.")] = 2.0,
-    grace: Annotated[float, typer.Option(min=0, help="Seconds to finish what was begun, when told to stop.")] = 20.0,
+    wait_ms: Annotated[float, typer.Option(min=0, help="That a request waits for others.")] = 2.0,
+    grace: Annotated[float, typer.Option(min=0, help="Seconds to finish what was begun.")] = 20.0,
     json: Json = False,
 ) -> None:
     """Serve models over HTTP: /predict, /explain, /schema.

@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.routing import Route
+
 from chiasm.serving.access import Caller
 from chiasm.serving.audit import AuditFull
 from chiasm.serving.faults import Fault, Refused, refused
@@ -190,6 +192,12 @@ class _Body:
         return message
 
 
+def route_of(scope: Scope) -> str:
+    """Return the pattern of the address that was asked, in which nothing stands that a caller wrote."""
+    route = scope.get("route")
+    return route.path if isinstance(route, Route) else "other"
+
+
 class _Answer:
     """`send`: writes the audit trail before anything is told, adds the headers, and waits for a slow client so long."""
 
@@ -223,7 +231,7 @@ class _Answer:
     async def _begin(self, message: Any) -> Any:
         asked, service = self._asked, self._service
         asked.status = message["status"]
-        route = getattr(self._scope.get("route"), "path", "other")
+        route = route_of(self._scope)
         service.metrics.requests.labels(route, str(asked.status)).inc()
         service.metrics.seconds.labels(route).observe(time.monotonic() - asked.start)
         try:

@@ -54,7 +54,8 @@ class Patient:
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)  # type: ignore[misc]
-        cycle: Any = getattr(self, "cycle", None)
+        own: Any = self
+        cycle = own.cycle  # None before the first request
         if cycle is None or cycle.response_complete:
             self._wait()  # the headers of a request have begun, and are not whole
         else:
