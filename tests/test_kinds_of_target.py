@@ -12,6 +12,7 @@ import pytest
 from chiasm.heads.kinds import HEADS
 from chiasm.linear.losses import LOSSES
 from chiasm.metrics.table import METRICS
+from chiasm.models.export.kinds import KINDS_IN_ONNX
 from chiasm.report.kinds import PAGES
 from chiasm.targets import KINDS
 
@@ -25,6 +26,7 @@ TABLES = {
     "heads/kinds.py": "HEADS",
     "metrics/table.py": "METRICS",
     "report/kinds.py": "PAGES",
+    "models/export/kinds.py": "KINDS_IN_ONNX",
 }
 """File to the one dictionary in it that may name the kinds."""
 
@@ -178,6 +180,6 @@ def test_a_table_names_the_kinds_in_its_own_file_alone() -> None:
     assert len(comparisons(table.replace("HEADS", "OTHERS"), "heads/kinds.py")) == 1
 
 
-@pytest.mark.parametrize("table", [LOSSES, HEADS, METRICS, PAGES], ids=TABLES.values())
+@pytest.mark.parametrize("table", [LOSSES, HEADS, METRICS, PAGES, KINDS_IN_ONNX], ids=TABLES.values())
 def test_every_table_has_every_kind(table: dict[str, object]) -> None:
     assert set(table) == set(KINDS)

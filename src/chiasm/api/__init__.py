@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         explain_columns,
         explain_tokens,
     )
+    from chiasm.api.exporting import Exported, export_onnx
     from chiasm.api.external import validate
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
@@ -85,6 +86,7 @@ _PLACES = {
     "ColumnExplanation": "chiasm.api.explaining",
     "Encoded": "chiasm.encoding.encode",
     "Explanation": "chiasm.api.explaining",
+    "Exported": "chiasm.api.exporting",
     "FindingWarning": "chiasm.errors",
     "LeakageError": "chiasm.cohort",
     "Merged": "chiasm.models.merged",
@@ -113,6 +115,7 @@ _PLACES = {
     "explain": "chiasm.api.explaining",
     "explain_columns": "chiasm.api.explaining",
     "explain_tokens": "chiasm.api.explaining",
+    "export_onnx": "chiasm.api.exporting",
     "federation_client": "chiasm.federated.public",
     "federation_server": "chiasm.federated.public",
     "fit": "chiasm.api.models",
@@ -183,6 +186,7 @@ __all__ = [
     "Conformal",
     "Encoded",
     "Explanation",
+    "Exported",
     "LeakageError",
     "Limits",
     "Merged",
@@ -215,6 +219,7 @@ __all__ = [
     "explain",
     "explain_columns",
     "explain_tokens",
+    "export_onnx",
     "federation_client",
     "federation_server",
     "few_told",

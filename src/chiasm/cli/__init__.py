@@ -13,6 +13,7 @@ from chiasm.cli import (
     about,
     collecting,
     explaining,
+    exporting,
     federate,
     models,
     predicting,
@@ -39,6 +40,7 @@ app = typer.Typer(
 for command in (
     *(trials.demo, trials.check, seals.seal, trials.evaluate, seals.open_seal, trials.report),
     *(tuning.tune, models.fit, predicting.predict, validation.validate, models.merge, models.similar),
+    exporting.export,
     *(explaining.explain, collecting.collect, stressing.stress),
     *(serving.serve, serving.audit),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),

@@ -22,6 +22,7 @@ from chiasm.errors import FindingWarning, count
 SHOWN = 100  # missing columns that are named
 NAMED = 10  # of those that are read as missing values
 FEW = 5  # columns written otherwise that are named one by one
+OF_COLUMNS = (TableEncoder, OmicsEncoder, Columns)
 Array = NDArray[np.float64]
 
 
@@ -81,23 +82,25 @@ def expected_of(predictor: Any, modalities: Collection[str]) -> dict[str, Expect
     return dict(sorted(found.items()))
 
 
-def encoders_within(part: Any, modalities: set[str], modality: str | None = None) -> Iterator[tuple[str, Any]]:
-    """Yield the encoders of columns in a stored part, each with the modality under whose name it stands."""
-    if isinstance(part, TableEncoder | OmicsEncoder | Columns):
+def encoders_within(
+    part: Any, modalities: set[str], modality: str | None = None, kinds: tuple[type, ...] = OF_COLUMNS
+) -> Iterator[tuple[str, Any]]:
+    """Yield the encoders of some types in a stored part, each with the modality under whose name it stands."""
+    if isinstance(part, kinds):
         if modality is not None:
             yield modality, part
     elif isinstance(part, dict):
         for key, own in part.items():
-            yield from encoders_within(own, modalities, key if key in modalities else modality)
+            yield from encoders_within(own, modalities, key if key in modalities else modality, kinds)
     elif isinstance(part, tuple | list):
         for own in part:
-            yield from encoders_within(own, modalities, modality)
+            yield from encoders_within(own, modalities, modality, kinds)
     elif is_dataclass(part):
         values = {field.name: getattr(part, field.name) for field in fields(part)}
         named = values.get("modality")
         for own in values.values():
             under = named if isinstance(named, str) and named in modalities else modality
-            yield from encoders_within(own, modalities, under)
+            yield from encoders_within(own, modalities, under, kinds)
 
 
 def completed(cohort: Cohort, expected: Mapping[str, Expected], *, strict: bool) -> Cohort:

@@ -103,7 +103,7 @@ class Completed(nn.Module):
             sequence = sequence + feed_forward(sequence)
         extras: dict[str, Tensor] = {}
         if self.bank is not None:
-            became = sequence[:, 1:].reshape(len(present), len(self.names), self.latents, -1)
+            became = sequence[:, 1:].reshape(present.shape[0], len(self.names), self.latents, -1)
             for m, name in enumerate(self.names):
                 extras[f"{ALONE}{name}"] = self.bank(states[:, m], m)
                 extras[f"{STANDS_IN}{name}"] = self.bank(became[:, m], m)
@@ -115,7 +115,7 @@ class Completed(nn.Module):
         for m, name in enumerate(self.names):
             own = tokens[name].where_present(present[:, m])
             attention, feed_forward = cast(nn.ModuleList, self.readers[m])
-            query = self.queries[m].expand(len(present), -1, -1)
+            query = self.queries[m].expand(present.shape[0], -1, -1)
             state = query + attention(query, self.entrances[m](own), own.mask)
             state = state + feed_forward(state)
             found.append(torch.where(present[:, m, None, None], state, torch.zeros((), dtype=state.dtype)))

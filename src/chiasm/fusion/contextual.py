@@ -42,7 +42,7 @@ class ContextualFusion(nn.Module):
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """Return the link, and as extra the features side by side; `present` is `(B, M)` bool, modalities by name."""
-        features, link = [], self.bias.expand(len(present), -1)
+        features, link = [], self.bias.expand(present.shape[0], -1)
         for m, (name, slots, branch) in enumerate(zip(self.names, self.slots, self.branches, strict=True)):
             own = tokens[name].where_present(present[:, m])
             count = 1 if slots else own.mask.sum(1, keepdim=True).clamp_min(1)

@@ -61,7 +61,7 @@ class HealNet(nn.Module):
         here = [present[:, m] for m in range(len(self.names))]
         own = [tokens[name].where_present(given) for name, given in zip(self.names, here, strict=True)]
         context = [entrance(tokens) for entrance, tokens in zip(self.entrances, own, strict=True)]
-        state = self.latent.expand(len(present), -1, -1)  # (B, L, D)
+        state = self.latent.expand(present.shape[0], -1, -1)  # (B, L, D)
         for depth in range(self.depth):
             layer = cast(nn.ModuleList, self.layers[min(depth, len(self.layers) - 1)])
             for m, parts in enumerate(layer):

@@ -44,7 +44,7 @@ class LegoFuse(nn.Module):
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """Fuse the present modalities; `present` is `(B, M)` bool, modalities sorted by name."""
-        latents = self.latent.expand(len(present), -1, -1)
+        latents = self.latent.expand(present.shape[0], -1, -1)
         blocks = [(cast(LegoBlock, self.blocks[m]), tokens[name], present[:, m]) for m, name in enumerate(self.names)]
         if self.mode == "merge":
             given = torch.stack([block(own, here) for block, own, here in blocks])  # (M, B, L, D)

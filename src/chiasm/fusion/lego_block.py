@@ -87,7 +87,7 @@ class LegoBlock(nn.Module):
         """
         tokens = tokens.where_present(present)
         context = self.entrance(tokens)  # (B, T, D)
-        latents = self.latent.expand(len(present), -1, -1) if start is None else start
+        latents = self.latent.expand(present.shape[0], -1, -1) if start is None else start
         for layer in range(len(self.layers) - 1):
             latents = self.from_domain(self.iterate(layer, latents, context, tokens.mask, present))
         return self.iterate(len(self.layers) - 1, latents, context, tokens.mask, present)

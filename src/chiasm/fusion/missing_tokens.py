@@ -60,7 +60,7 @@ class Placeholder(Missing):
 
     def forward(self, states: Tensor, present: Tensor) -> StandIn:
         """Return the learned tokens."""
-        return StandIn(self.tokens.expand(len(present), -1, -1, -1))
+        return StandIn(self.tokens.expand(present.shape[0], -1, -1, -1))
 
 
 class Indicator(Missing):

@@ -151,7 +151,7 @@ class Molfm(nn.Module):
             extras["vectors"] = torch.stack([self._vector(own, parts[own]) for own in ("structure", "text")], 1)
         context = [parts[own] for own in ("structure", "facts") if own in parts] + others
         query = parts.get("text")
-        states = self.encoded(len(present), query, context)
+        states = self.encoded(present.shape[0], query, context)
         return Fused(self.norm(states[:, 0]), extras=extras)
 
     def encoded(self, patients: int, text: Part | None, context: list[Part]) -> Tensor:

@@ -1,0 +1,1 @@
+"""Fitted models as one ONNX file: the algebra of every stored part, written as a graph that any runtime reads."""
