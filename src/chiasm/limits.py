@@ -28,9 +28,19 @@ ENTITY_PARTS = 1_000_000  # brackets and commas within them
 
 MODEL_JSON_BYTES = 32 * MEGABYTE
 JSON_PARTS = 2_000_000  # brackets and commas: each becomes an object in memory
+JSON_DEPTH = 100  # of lists and mappings in each other: the deepest model of chiasm has twelve
+JSON_WHOLE = 1 << 64  # what a whole number lies below, either way
+STORED_PARTS = 100_000  # with a kind, in one model
 HEADER_BYTES = 16 * MEGABYTE  # of safetensors
 TENSORS = 100_000
+TENSOR_SIDES = 32  # axes of one
 WEIGHTS_BYTES = 64 * GIGABYTE
+LOOKED_BYTES = 4 * MEGABYTE  # of an array that is read to say what is inside
+TRIAL_JSON_BYTES = 64 * MEGABYTE
+CARD_BYTES = 4 * MEGABYTE
+SIGNATURE_BYTES = 64 << 10
+KEY_BYTES = 64 << 10
+TRUSTED_KEYS = 1000
 HOLES = 64  # a file of 256 MB or more whose bytes take less than a 64th of its size on disk is mostly holes
 
 TABLE_BYTES = 16 * GIGABYTE  # unpacked
@@ -69,7 +79,15 @@ def require_regular(path: Path, most: int) -> int:
         FileNotFoundError: there is no such file.
         LimitError: it is no regular file, is larger than `most` bytes, or consists of holes.
     """
-    found = path.stat()
+    return regular_size(path.stat(), most)
+
+
+def regular_size(found: os.stat_result, most: int) -> int:
+    """Return the size of a file that the system describes so, if it is regular.
+
+    Raises:
+        LimitError: see `require_regular`.
+    """
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, a device or a socket"
         raise LimitError(f"is {kind} and no file", "name a file itself")

@@ -9,6 +9,8 @@ from html import escape
 from typing import Any, Protocol
 
 LONGEST, MOST_ITEMS, MOST_ROWS = 60, 6, 30
+LEAST = 5
+"""Fewest patients, but for none, whose number is told."""
 NOT_ESTIMABLE, NO_INTERVAL = "not estimable", "no interval"
 
 

@@ -81,23 +81,23 @@ def test_a_missing_or_linked_file_is_refused(folder: Path, name: str) -> None:
     refused(folder, name, "missing or a link")
 
 
-@pytest.mark.parametrize("where", ["is_symlink", "read_bytes", "open"])
+@pytest.mark.parametrize("where", ["model", "model.json", "weights.safetensors"])
 def test_what_the_system_does_not_let_be_read_is_refused(
     folder: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder, its description, its weights; the mode of a file says nothing to whoever runs this as root."""
 
-    allowed = getattr(Path, where)
+    allowed = os.open
 
-    def forbidden(path: Path, *rest: Any, **more: Any) -> Any:
-        if path.name == "model.json" and where == "open":
-            return allowed(path, *rest, **more)
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    def forbidden(path: Any, *rest: Any, **more: Any) -> int:
+        if Path(path).name == where:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return allowed(path, *rest, **more)
 
     def checkpoint() -> None:
         artifact.load_checkpoint(folder / "weights.safetensors")
 
-    monkeypatch.setattr(Path, where, forbidden)
+    monkeypatch.setattr(os, "open", forbidden)
     refused(folder, f"'{folder.name}' may not be read by you", "ask for a copy")
     for read in (lambda: artifact.outline(folder), lambda: artifact.identity(folder), checkpoint):
         with suppress(ArtifactError):  # nothing else; not each of them opens each of the files
@@ -131,8 +131,15 @@ def test_a_place_without_a_model_is_refused(tmp_path: Path) -> None:
         (lambda d: d["model"]["response"].update(hazard=[1, 2]), ("field 'hazard' has the wrong type",)),
         (lambda d: d["model"]["response"].update(hazard={"$array": "none"}), ("array that its weights do not hold",)),
         (lambda d: d["model"]["response"].update(hazard={"$array": [1]}), ("array that its weights do not hold",)),
-        (lambda d: d.update(model=d["model"]["response"]), ("a part of a model, not a model",)),
-        (lambda d: d.update(model=None), ("a part of a model, not a model",)),
+        (lambda d: d.update(model=d["model"]["response"]), ("holds one that nothing refers to",)),
+        (lambda d: d.update(model=None), ("holds one that nothing refers to",)),
+        (lambda d: d["model"]["target"].update(more=d["model"]["response"]["hazard"]), ("or to one twice",)),
+        (lambda d: d["model"]["target"].update(more=2**64), ("model.json' holds a whole number of over 64 bits",)),
+        (lambda d: d["model"]["target"].update(more=float("nan")), ("model.json' holds a number that is not finite",)),
+        (lambda d: d.update({"$schema": "urn:chiasm:schema:model:2"}), ("not the description of a chiasm model",)),
+        (lambda d: d.update(facts={"recipe": "x"}), ("facts that chiasm does not write",)),
+        (lambda d: d.update(facts={"trained_parameters": True}), ("facts that chiasm does not write",)),
+        (lambda d: d.update(facts={"packages": {"numpy": [1]}}), ("facts that chiasm does not write",)),
         (lambda d: d.update(model=[d["model"]]), ("a part of a model, not a model",)),
     ],
 )
@@ -174,9 +181,9 @@ def test_a_tree_nested_too_deep_is_refused(folder: Path, depth: int) -> None:
 def test_truncated_files_are_refused(folder: Path, keep: int) -> None:
     weights = folder / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:keep])
-    refused(folder, "weights.safetensors", "does not have the hash")
+    refused(folder, "weights.safetensors", "truncated")
     describe(folder, lambda d: None)
-    refused(folder, "weights.safetensors")
+    refused(folder, "weights.safetensors", "truncated")
     description = folder / "model.json"
     description.write_bytes(description.read_bytes()[:keep])
     refused(folder, "model.json")
@@ -271,7 +278,7 @@ def test_a_pipe_is_no_checkpoint_and_no_part_of_a_model(folder: Path) -> None:
     for name in ("model.json", "weights.safetensors"):
         (folder / name).rename(folder.parent / name)
         os.mkfifo(folder / name)
-        refused(folder, name, "missing or a link")
+        refused(folder, name, "a pipe, a device or a socket and no file")
         (folder.parent / name).replace(folder / name)
 
 

@@ -124,7 +124,7 @@ def test_no_code_runs_and_only_the_two_files_are_opened(outcomes: tuple[Path, di
     canary, found = outcomes
     assert len(found) > 100 and not canary.exists()
     for place, (_, events) in found.items():
-        own = {f"{place}/model.json", f"{place}/weights.safetensors"}
+        own = {place, "model.json", "weights.safetensors"}  # the folder, and by its handle the two files
         assert [event for event in events if event[0] != "open" or event[1] not in own] == []
 
 

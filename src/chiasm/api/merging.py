@@ -28,6 +28,7 @@ def merge(
     base: Path | str | Model | None = None,
     cohort: Given | None = None,
     checked: Sequence[Problem] | None = None,
+    trusted: Sequence[artifact.Given] | None = None,
 ) -> Merged:
     """Merge models into one without training: networks of one recipe and encoders, or models of different modalities.
 
@@ -46,6 +47,7 @@ def merge(
             calibrated. Choose patients on whom no model was fitted: on training patients, models look better than they
             are.
         checked: the result of `check_cohort`, if the cohort was checked already.
+        trusted: as for `load_model`: public keys, one of which has to have signed each folder.
 
     Returns:
         The merged model, even if another scores better; see `Merged.best` and `Merged.warning`.
@@ -78,7 +80,7 @@ def merge(
         chosen = method_of(method or "linear")
         require_base(chosen, base is not None)
         require_alike(outlined, names)
-    loaded: list[Any] = [load_model(own) if isinstance(own, str | Path) else own for own in given]
+    loaded: list[Any] = [load_model(own, trusted) if isinstance(own, str | Path) else own for own in given]
     parents, origin = loaded[: len(models)], loaded[-1] if base is not None else None
     if blocks:
         merged = merge_blocks(parents, share, joining)

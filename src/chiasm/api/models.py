@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,13 +82,18 @@ def fitted(work: OneFit, recipe: Any) -> Model:
     return model
 
 
-def load_model(path: Path | str) -> Model:
+def load_model(path: Path | str, trusted: Sequence[artifact.Given] | None = None) -> Model:
     """Read a model folder. Nothing in it is executed.
 
+    Args:
+        trusted: public keys (PEM files, folders of them, or their texts as bytes), one of which has to have signed the
+            folder; None: it need not be signed, and only damage is found.
+
     Raises:
-        ArtifactError: the folder is not a model, is damaged, or was changed.
+        ArtifactError: the folder is not a model, is damaged, or was changed; or no trusted key signed it.
+        ValueError: a trusted key is no public key of Ed25519.
     """
-    model = artifact.load(path, bring=registry.bring)
+    model = artifact.load(path, bring=registry.bring, trusted=trusted)
     if not isinstance(model, Model):
         raise artifact.ArtifactError(f"'{Path(path).name}' holds a part of a model, not a model")
     return model

@@ -154,7 +154,7 @@ def _check_type(kind: str) -> None:
 def _tensors(path: Path) -> Any:
     from safetensors import safe_open
 
-    from chiasm.artifact.files import require_header
+    from chiasm.artifact.tensors import require_header
 
     try:
         require_header(path)

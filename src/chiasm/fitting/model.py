@@ -16,8 +16,9 @@ from chiasm.cohort.handed import handed
 from chiasm.encoders.knowledge import Entities
 from chiasm.encoding.preparing import encode_for
 from chiasm.errors import FindingWarning, count
-from chiasm.fitting.card import card_of, start_of
+from chiasm.fitting.card import card_of, held_of_training, start_of
 from chiasm.fitting.expected import Expected, completed, expected_of
+from chiasm.fitting.facts import facts_of
 from chiasm.fitting.possible import require_possible
 from chiasm.fitting.tuning.record import Tuning
 from chiasm.fitting.zero_shot import Prompts, asking, classify, prompt_lines, prompted, required_space, retrieve
@@ -238,4 +239,5 @@ class FittedModel:
 
     def save(self, path: Path | str) -> None:
         """Write the model folder: safetensors and JSON, and for people a card in Markdown."""
-        save(path, self, card_of(self))
+        held = [phrase for phrase, _ in sorted(held_of_training(self).items())]
+        save(path, self, card_of(self), facts_of(self.trained_parameters, self.encodings, held))
