@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from chiasm.api.exporting import Exported, export_onnx
     from chiasm.api.external import validate
+    from chiasm.api.inspecting import Inspection, inspect_model
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.reporting import write_card, write_guidelines, write_methods, write_supplement
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from chiasm.api.sealing import open_seal, seal
     from chiasm.api.serving import serve, service_of, serving_app, verify_audit
     from chiasm.api.several import evaluate_cohorts, folder_of
+    from chiasm.api.signing import KeyPair, is_locked, new_keys, sign_model
     from chiasm.api.sources import opened_sources, with_sources
     from chiasm.api.stressing import STRESSED, Stress, stress
     from chiasm.api.trials import evaluate, load_trial
@@ -89,6 +91,8 @@ _PLACES = {
     "Exported": "chiasm.api.exporting",
     "FindingWarning": "chiasm.errors",
     "LeakageError": "chiasm.cohort",
+    "Inspection": "chiasm.api.inspecting",
+    "KeyPair": "chiasm.api.signing",
     "Merged": "chiasm.models.merged",
     "Paused": "chiasm.api.tuning",
     "PreparedCohort": "chiasm.encoding.preparing",
@@ -121,7 +125,9 @@ _PLACES = {
     "fit": "chiasm.api.models",
     "from_sklearn": "chiasm.api.scikit",
     "hush_findings": "chiasm.errors",
+    "inspect_model": "chiasm.api.inspecting",
     "invite": "chiasm.federated.public",
+    "is_locked": "chiasm.api.signing",
     "list_encoders": "chiasm.encoders",
     "list_recipes": "chiasm.recipes.listing",
     "load_model": "chiasm.api.models",
@@ -138,6 +144,8 @@ _PLACES = {
     "load_trial": "chiasm.api.trials",
     "merge": "chiasm.api.merging",
     "names_in_trial": "chiasm.recipes.registry",
+    "new_keys": "chiasm.api.signing",
+    "sign_model": "chiasm.api.signing",
     "new_federation": "chiasm.federated.public",
     "open_cohort": "chiasm.cohort",
     "open_seal": "chiasm.api.sealing",
@@ -187,6 +195,8 @@ __all__ = [
     "Encoded",
     "Explanation",
     "Exported",
+    "Inspection",
+    "KeyPair",
     "LeakageError",
     "Limits",
     "Merged",
@@ -227,7 +237,9 @@ __all__ = [
     "folder_of",
     "from_sklearn",
     "hush_findings",
+    "inspect_model",
     "invite",
+    "is_locked",
     "list_encoders",
     "list_recipes",
     "load_model",
@@ -235,6 +247,7 @@ __all__ = [
     "merge",
     "names_in_trial",
     "new_federation",
+    "new_keys",
     "open_cohort",
     "open_seal",
     "open_store",
@@ -254,6 +267,7 @@ __all__ = [
     "serve",
     "service_of",
     "serving_app",
+    "sign_model",
     "similar",
     "source_problems",
     "split_specs",

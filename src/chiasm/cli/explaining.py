@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Force, Json, Seed, require_table, show_notes
+from chiasm.cli.options import CohortPath, Force, Json, Seed, Trust, require_table, show_notes
 
 if TYPE_CHECKING:
     from chiasm.api import Cohort, ColumnExplanation, Model
@@ -52,6 +52,7 @@ def explain(
             help="Also explain a model of nothing, to compare: random weights, or else the recipe fitted again."
         ),
     ] = True,
+    trust: Trust = None,
     seed: Seed = 0,
     force: Force = False,
     json: Json = False,
@@ -84,7 +85,7 @@ def explain(
     for path, what in ((out, "shares"), (columns, "columns"), (tokens, "tokens")):
         if path is not None:
             require_table(path, what, force)
-    loaded, opened = api.load_model(model), api.open_cohort(cohort)
+    loaded, opened = api.load_model(model, trust), api.open_cohort(cohort)
     if opened.sealed is not None:
         screen.hint(f"{opened.sealed}: they are not explained before the seal is opened")
     told: dict[str, Any] = {}

@@ -18,6 +18,7 @@ from chiasm.cli.options import (
     Json,
     Seed,
     Sources,
+    Trust,
     borrowing,
     checked,
     prepared,
@@ -74,6 +75,7 @@ def similar(
     by: Annotated[str, typer.Argument(metavar="BY", help="A model folder, or a modality of the cohort.")],
     cohort: CohortPath,
     patient: Annotated[list[str] | None, typer.Option(help="An identifier of the cohort; again for each.")] = None,
+    trust: Trust = None,
     score: Annotated[bool, typer.Option("--score", help="How well similar patients share the target's class.")] = False,
     k: Annotated[int, typer.Option(min=1, help="How many neighbours.")] = 10,
     json: Json = False,
@@ -91,7 +93,7 @@ def similar(
     if by not in opened.modalities and not Path(by).exists():
         there = ", ".join(opened.modalities)
         raise ValueError(f"'{by}' is no model folder and no modality of the cohort: there are {there}")
-    what = by if by in opened.modalities else api.load_model(by)
+    what = by if by in opened.modalities else api.load_model(by, trust)
     with screen.Progressing("sources") as progress:
         if score:
             found = api.score_similar(opened, what, progress=progress.named)
@@ -120,6 +122,7 @@ def merge(
     ] = None,
     weights: Annotated[str | None, typer.Option(help="One number for each model, as in 1,2; default: equal.")] = None,
     base: Annotated[Path | None, typer.Option(help="The model that they were fine-tuned from.")] = None,
+    trust: Trust = None,
     cohort: Annotated[Path | None, typer.Option(help="Score all on this cohort, and calibrate.")] = None,
     force: Force = False,
     json: Json = False,
@@ -133,7 +136,9 @@ def merge(
 
     require_place(out, force)
     opened, problems = checked(cohort) if cohort is not None else (None, None)
-    found = api.merge(models, method, weights=numbers(weights), base=base, cohort=opened, checked=problems)
+    found = api.merge(
+        models, method, weights=numbers(weights), base=base, cohort=opened, checked=problems, trusted=trust
+    )
     found.model.save(out)
     if found.warning:
         screen.hint(f"warning: {found.warning}")

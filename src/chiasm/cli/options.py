@@ -33,6 +33,12 @@ Budget = Annotated[int | None, typer.Option(min=1, help="Settings that a tuned r
 Folds = Annotated[int, typer.Option(help="Of the cross-validation, where the manifest prescribes none.")]
 REPEATS = "Default: 5 up to 500 patients without files to encode, else 1; 1 where folds are given."
 Repeats = Annotated[int | None, typer.Option(help=f"How often the folds are drawn. {REPEATS}")]
+Trust = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--trust", metavar="KEY", help="Open only what this public key, or one of this folder, signed; again for each."
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace what --out holds.")]
 
 NOTES = 3  # of what is unlike training, on the screen

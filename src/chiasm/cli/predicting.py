@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Force, Json, require_table
+from chiasm.cli.options import CohortPath, Force, Json, Trust, require_table
 
 if TYPE_CHECKING:
     from chiasm.api import Conformal
@@ -40,6 +40,7 @@ def predict(
     strict: Annotated[
         bool, typer.Option(help="Refuse tables that lack columns; else these are read as missing.")
     ] = True,
+    trust: Trust = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -59,7 +60,7 @@ def predict(
             "--prevalence changes the probabilities that --calibrate takes its sets from: leave one of them out"
         )
     stated = shares(prevalence or [])
-    loaded, opened = api.load_model(model), api.open_cohort(cohort)
+    loaded, opened = api.load_model(model, trust), api.open_cohort(cohort)
     if opened.sealed is not None:
         screen.hint(f"{opened.sealed}: they are not predicted before the seal is opened")
     sure = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Force, Json, Seed, require_writable, show_notes
+from chiasm.cli.options import CohortPath, Force, Json, Seed, Trust, require_writable, show_notes
 from chiasm.cli.subgroups import show_subgroups
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def validate(
     by: Annotated[str | None, typer.Option(metavar="site", help="Draw whole sites for the intervals.")] = None,
     draws: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 1000,
     seed: Seed = 0,
+    trust: Trust = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -36,11 +37,12 @@ def validate(
     from chiasm import api
 
     require_writable(out)
+    loaded = api.load_model(model, trust)
     api.hush_findings()
     start = time.monotonic()
     with screen.Progressing("sources") as progress:
         found = api.validate(
-            model, api.open_cohort(cohort), out=out, replace=force, strict=strict, by=by, draws=draws, seed=seed,
+            loaded, api.open_cohort(cohort), out=out, replace=force, strict=strict, by=by, draws=draws, seed=seed,
             progress=progress.named,
         )  # fmt: skip
     if json:
