@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from chiasm.api.exporting import Exported, export_onnx
     from chiasm.api.external import validate
+    from chiasm.api.identifiers import screen_identifiers
     from chiasm.api.inspecting import Inspection, inspect_model
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from chiasm.evaluation.stress.faults import require_faults
     from chiasm.evaluation.validation import Validation
     from chiasm.federated.public import federation_client, federation_server, invite, new_federation
+    from chiasm.identifiers.findings import SCREEN_SENTENCE, IdentifierScreen, sampled
     from chiasm.models.merged import Merged
     from chiasm.recipes.listing import list_recipes
     from chiasm.recipes.registry import names_in_trial, read_inputs, recipe_class
@@ -93,6 +95,9 @@ _PLACES = {
     "LeakageError": "chiasm.cohort",
     "Inspection": "chiasm.api.inspecting",
     "KeyPair": "chiasm.api.signing",
+    "IdentifierScreen": "chiasm.identifiers.findings",
+    "SCREEN_SENTENCE": "chiasm.identifiers.findings",
+    "sampled": "chiasm.identifiers.findings",
     "Merged": "chiasm.models.merged",
     "Paused": "chiasm.api.tuning",
     "PreparedCohort": "chiasm.encoding.preparing",
@@ -160,6 +165,7 @@ _PLACES = {
     "require_format": "chiasm.report.drawing",
     "require_worth": "chiasm.evaluation.prices",
     "score_similar": "chiasm.api.retrieval",
+    "screen_identifiers": "chiasm.api.identifiers",
     "seal": "chiasm.api.sealing",
     "searched": "chiasm.api.tuning",
     "serve": "chiasm.api.serving",
@@ -182,6 +188,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "SCREEN_SENTENCE",
     "STRESSED",
     "Advice",
     "ArtifactError",
@@ -195,6 +202,7 @@ __all__ = [
     "Encoded",
     "Explanation",
     "Exported",
+    "IdentifierScreen",
     "Inspection",
     "KeyPair",
     "LeakageError",
@@ -261,7 +269,9 @@ __all__ = [
     "require_faults",
     "require_format",
     "require_worth",
+    "sampled",
     "score_similar",
+    "screen_identifiers",
     "seal",
     "searched",
     "serve",

@@ -10,13 +10,14 @@ from typing import Any
 
 from chiasm.api.encoding import engine_of, prepare
 from chiasm.api.external_trial import add_external, require_comparable
+from chiasm.api.identifiers import screen_identifiers
 from chiasm.api.reporting import keep_guidelines, left_as_it_is
 from chiasm.api.sources import Source, lent, opened_sources, with_sources
 from chiasm.cohort import Problem
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.compute.memo import work_clock
 from chiasm.compute.pool import default_jobs
-from chiasm.encoding.checking import kept_together
+from chiasm.encoding.checking import examine, kept_together
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.evaluation import Protocol, Trial, run_trial
 from chiasm.evaluation import load_trial as read_trial
@@ -40,6 +41,7 @@ def evaluate(
     external: Given | None = None,
     sources: Iterable[Source] = (),
     checked: Sequence[Problem] | None = None,
+    identifiers: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trial:
     """Evaluate every recipe on the same folds: out-of-fold predictions, scores with intervals, and the verdict.
@@ -63,6 +65,8 @@ def evaluate(
         sources: source cohorts, or the paths of their manifests, beside those that the cohort's manifest names. Recipes
             that borrow learn from them, `transfer` is tried too, and nobody in them is ever scored.
         checked: the result of `check_cohort` before the cohort was encoded; None checks it here.
+        identifiers: also screen the cohort for what may name a patient (`screen_identifiers`); the findings stand in
+            `trial.json` and on the page with those of the check.
         progress: called with (finished, all) training sets; None draws a bar in a terminal or notebook.
 
     Raises:
@@ -70,7 +74,7 @@ def evaluate(
         Unsupported: a requested recipe cannot be fitted on this cohort, or a source cohort has another target, or
             nothing that both share.
         LeakageError: a patient of the cohort stands in a source cohort too.
-        ValueError: `checked` is given for a prepared cohort.
+        ValueError: `checked` or `identifiers` is given for a prepared cohort.
         TrialError: `out` already holds a trial and `resume` is False, or it holds a different trial; or the picks of
             the finished trial, which is its `trial`, cannot be scored on `external`.
     """
@@ -81,11 +85,16 @@ def evaluate(
     ready = cohort
     if isinstance(ready, PreparedCohort) and checked is not None:
         raise ValueError("a prepared cohort was checked already: leave `checked` out")
+    if isinstance(ready, PreparedCohort) and identifiers:
+        raise ValueError("a prepared cohort is encoded, and no source of it is screened: give the cohort itself")
     asked = list(sources)
     if not isinstance(ready, PreparedCohort):
         ready = as_cohort(ready)
         lenders = opened_sources(ready, asked)  # what is refused is refused before anything is encoded
         quiet = None if progress is None else (lambda *told: None)  # who follows training sets sees no other bar
+        if identifiers:
+            known = examine(ready)[1] if checked is None else checked
+            checked = [*known, *screen_identifiers(ready, progress=quiet).problems]
         ready = prepare(ready, recipes or (), checked=checked, jobs=jobs, engine=engine, progress=quiet)
         ready = lent(ready, lenders, jobs=jobs, engine=engine)
         warn_of_findings(ready.checked)

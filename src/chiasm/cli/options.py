@@ -78,18 +78,27 @@ def prepared(
     model: Model | None = None,
     engine: str = "local",
     jobs: int | None = None,
+    identifiers: bool = False,
 ) -> PreparedCohort:
-    """The cohort, checked and encoded once as these recipes or this model read it; sources not read are listed."""
+    """The cohort, checked and encoded once as these recipes or this model read it; sources not read are listed.
+
+    With `identifiers` it is screened for what may name a patient, too.
+    """
     from chiasm import api
 
     cohort, problems = checked(path)
+    if identifiers:
+        with screen.Progressing("looked at", at_once=False) as progress:
+            found = api.screen_identifiers(cohort, progress=progress.named)
+        problems = [*problems, *found.problems]
+        screen.hint(f"{len(found.findings):,} of what may name a patient: chiasm check {path} --identifiers lists them")
     with screen.Progressing("sources") as progress:
-        found = api.prepare(
+        ready = api.prepare(
             cohort, recipes, model=model, checked=problems, engine=engine, jobs=jobs, progress=progress.named
         )
-    for problem in found.unread:
+    for problem in ready.unread:
         screen.hint(f"{problem.severity}: {problem}")
-    return found
+    return ready
 
 
 def borrowing(

@@ -11,6 +11,7 @@ import typer
 
 from chiasm import screen
 from chiasm.cli.contrasts import contrast_pairs
+from chiasm.cli.identifiers import Identifiers, screened_for_identifiers, show_identifiers
 from chiasm.cli.options import (
     Budget,
     CohortPath,
@@ -75,10 +76,10 @@ def demo(
     show_trial(trial, out, time.monotonic() - start, json)
 
 
-def check(cohort: CohortPath, json: Json = False) -> None:
+def check(cohort: CohortPath, identifiers: Identifiers = False, json: Json = False) -> None:
     """Every problem of a cohort and of the sources that it names, each with its row, file and fix.
 
-    Exit 1 when one is an error; warnings stop nothing.
+    Exit 1 when one is an error; warnings stop nothing. --identifiers looks for what may name a patient.
     """
     from chiasm import api
 
@@ -87,14 +88,20 @@ def check(cohort: CohortPath, json: Json = False) -> None:
         problems = sorted([*problems, *api.source_problems(opened)], key=lambda problem: problem.severity != "error")
     errors = sum(problem.severity == "error" for problem in problems)
     summary = None if opened is None else summarise(opened)
+    screened = screened_for_identifiers(opened) if identifiers else None
     if json:
-        screen.show_json({"cohort": summary, "errors": errors, "problems": [asdict(problem) for problem in problems]})
+        document = {"cohort": summary, "errors": errors, "problems": [asdict(problem) for problem in problems]}
+        if identifiers:
+            document["identifiers"] = None if screened is None else screened.as_json()
+        screen.show_json(document)
     else:
         if summary is not None:
             show_summary(summary)
         for problem in problems:
             screen.show(f"{problem.severity}: {problem}")
         screen.show(counted(problems) if problems else "no problems")
+        if identifiers:
+            show_identifiers(screened)
     if errors:
         raise typer.Exit(1)
 
@@ -127,6 +134,7 @@ def evaluate(
         Path | None, typer.Option(metavar="OTHER", help="Score the two picks on this cohort too, when all is done.")
     ] = None,
     source: Sources = None,
+    identifiers: Identifiers = False,
     budget: Budget = None,
     jobs: Jobs = None,
     engine: Engine = "local",
@@ -157,7 +165,7 @@ def evaluate(
     other = None if external is None else api.open_cohort(external)
     for path in cohorts if source else ():  # before anything is encoded
         api.opened_sources(api.open_cohort(path), source or ())
-    ready = [prepared(path, names or (), engine=engine, jobs=jobs) for path in cohorts]
+    ready = [prepared(path, names or (), engine=engine, jobs=jobs, identifiers=identifiers) for path in cohorts]
     ready = [borrowing(own, source or (), engine=engine, jobs=jobs) for own in ready]
     pairs = contrast_pairs(contrast or (), api.names_in_trial(names, ready[0].cohort) if contrast else ())
     with screen.Progressing("training sets") as progress, told_how_to_go_on("add --resume to go on"):

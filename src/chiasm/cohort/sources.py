@@ -71,6 +71,16 @@ class ColumnSource:
     def path(self) -> str | None:
         return self._table.name if isinstance(self._table, Table) else None
 
+    @property
+    def table(self) -> Table | None:
+        """The table on disk; None for a frame in memory."""
+        return self._table if isinstance(self._table, Table) else None
+
+    @property
+    def frame_in_memory(self) -> pd.DataFrame | None:
+        """The frame that was handed over, all its columns; None for a table on disk."""
+        return None if isinstance(self._table, Table) else self._table
+
     @cached_property
     def declared(self) -> tuple[str, ...]:
         """Columns that are words by declaration: of the manifest, or of labels, whatever these look like."""
@@ -261,6 +271,10 @@ class FileSource:
     @property
     def columns(self) -> list[str]:
         return []
+
+    def item(self, row: int) -> Path | NDArray[Any]:
+        """Return the file, folder or record of a row, or its array in memory."""
+        return self._paths[row]
 
     def values(self, rows: Rows, file_rows: Rows) -> Bags | Items:
         found = [self._paths[row] for row in rows]
